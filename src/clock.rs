@@ -1,0 +1,117 @@
+//! Clocks that count work, and the rate limit that is measured by them.
+//!
+//! [`std::time::Instant`] runs on while the process is stopped (a stop of one second showed as
+//! 1.057 s), so whatever counts *work* (rate, time left, timeouts) must not be read off it
+//! directly. A [`WorkClock`] is moved by its owner, who knows of pauses; and a stop that nobody
+//! announced (SIGSTOP) shows as a gap between two of the owner's ticks, which come a hundred
+//! milliseconds apart at the latest: what is longer than [`LONGEST_TICK`] did not happen in this
+//! process.
+
+use crate::pool::lock;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// The longest gap between two ticks that still counts as work. Ticks come every 100 ms; a busy
+/// machine may delay one by a second, a person who presses Ctrl-Z stays away longer.
+const LONGEST_TICK: Duration = Duration::from_secs(2);
+
+/// A clock that stands still while the job is paused, suspended or stopped from outside.
+#[derive(Debug)]
+pub(crate) struct WorkClock {
+    worked: Duration,
+    last: Instant,
+    running: bool,
+}
+
+impl WorkClock {
+    pub(crate) fn start(now: Instant) -> Self {
+        Self { worked: Duration::ZERO, last: now, running: true }
+    }
+
+    /// Moves the clock on to `now`; to be called at every event and at least once a tick.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        let gap = now.saturating_duration_since(self.last);
+        if self.running && gap <= LONGEST_TICK {
+            self.worked += gap;
+        }
+        self.last = now;
+    }
+
+    pub(crate) fn pause(&mut self, now: Instant) {
+        self.tick(now);
+        self.running = false;
+    }
+
+    /// The time since the last tick was a pause, whether announced or not.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        self.last = now;
+        self.running = true;
+    }
+
+    pub(crate) fn worked(&self) -> Duration {
+        self.worked
+    }
+}
+
+/// Keeps all workers together below a number of bytes per second.
+///
+/// A token bucket that may run into debt: whoever takes too much is told how long to wait. The
+/// bucket holds a quarter of a second, so that a pause (during which nobody takes) earns nothing
+/// more than that, and the rate after it is the rate before it.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    bytes_per_second: Option<u64>,
+    bucket: Mutex<Bucket>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    /// Bytes that may be taken at once; negative: in debt.
+    level: f64,
+    filled: Instant,
+}
+
+impl Throttle {
+    pub(crate) fn new(bytes_per_second: Option<u64>) -> Self {
+        Self { bytes_per_second, bucket: Mutex::new(Bucket { level: 0.0, filled: Instant::now() }) }
+    }
+
+    /// Takes `bytes`; how long the taker has to wait for them, if it has to.
+    pub(crate) fn owed_after(&self, bytes: u64) -> Option<Duration> {
+        let rate = self.bytes_per_second? as f64;
+        let mut bucket = lock(&self.bucket);
+        let now = Instant::now();
+        let earned = now.duration_since(bucket.filled).as_secs_f64() * rate;
+        bucket.level = (bucket.level + earned).min(rate / 4.0) - bytes as f64;
+        bucket.filled = now;
+        (bucket.level < 0.0).then(|| Duration::from_secs_f64(-bucket.level / rate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_and_a_stop_from_outside_do_not_count_as_work() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut clock = WorkClock::start(start);
+        clock.tick(at(100));
+        clock.pause(at(200));
+        clock.tick(at(900));
+        clock.resume(at(1000));
+        clock.tick(at(1100));
+        clock.tick(at(61_100)); // a minute under SIGSTOP
+        clock.tick(at(61_200));
+        assert_eq!(clock.worked(), Duration::from_millis(400));
+    }
+
+    #[test]
+    fn the_throttle_asks_for_the_time_that_the_bytes_are_worth() {
+        let throttle = Throttle::new(Some(1000));
+        let wait = throttle.owed_after(5000).unwrap();
+        assert!(wait > Duration::from_millis(4700) && wait <= Duration::from_secs(5), "{wait:?}");
+        assert_eq!(Throttle::new(None).owed_after(u64::MAX), None);
+    }
+}

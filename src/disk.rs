@@ -1,0 +1,188 @@
+//! The one seam to files.
+//!
+//! Everything that bivouac itself makes durable goes through these three traits, so that a test
+//! can put a disk under it that fails, tears and forgets. Paths occur only at the top
+//! ([`Disk::open_dir`]); below it everything is a plain name relative to a directory that is held
+//! open, so that nobody can swap a symlink in between two calls.
+
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A disk: where directories are opened.
+pub trait Disk: Send + Sync + Debug {
+    /// Opens an existing directory. Symlinks in the path are followed: the path is the user's.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open(2)` with `O_DIRECTORY`.
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>>;
+}
+
+/// A directory that is held open.
+pub trait Dir: Send + Sync + Debug {
+    /// Opens a file in this directory; a symlink is an error (`O_NOFOLLOW`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `openat(2)`.
+    fn open(&self, name: &OsStr, how: Open) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens a directory in this directory; a symlink is an error.
+    ///
+    /// # Errors
+    ///
+    /// Those of `openat(2)`.
+    fn open_dir(&self, name: &OsStr) -> io::Result<Arc<dyn Dir>>;
+
+    /// Makes a directory of mode 0700. Not durable until [`sync`](Dir::sync).
+    ///
+    /// # Errors
+    ///
+    /// Those of `mkdirat(2)`.
+    fn make_dir(&self, name: &OsStr) -> io::Result<()>;
+
+    /// Gives `from` the name `to`, replacing what had it. Not durable until [`sync`](Dir::sync).
+    ///
+    /// # Errors
+    ///
+    /// Those of `renameat(2)`.
+    fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of `unlinkat(2)`.
+    fn remove(&self, name: &OsStr) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of `unlinkat(2)` with `AT_REMOVEDIR`.
+    fn remove_dir(&self, name: &OsStr) -> io::Result<()>;
+
+    /// What stands under this name (without following a symlink), or `None`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fstatat(2)`, except "no such file".
+    fn facts(&self, name: &OsStr) -> io::Result<Option<Facts>>;
+
+    /// What this directory itself is.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fstat(2)`.
+    fn own_facts(&self) -> io::Result<Facts>;
+
+    /// The names in this directory, sorted.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getdents(2)`.
+    fn list(&self) -> io::Result<Vec<OsString>>;
+
+    /// When this returns, the names in this directory survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fsync(2)`. Never tried again.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// For reading; it must exist.
+    Read,
+    /// For reading and writing; it must exist.
+    Write,
+    /// For reading and writing, made with mode 0600 if it does not exist.
+    Create,
+    /// For reading and writing, made with this mode; it must not exist (`O_EXCL`).
+    CreateNew(u32),
+}
+
+/// What is known of a file without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Is it a regular file?
+    pub is_file: bool,
+    /// Is it a directory?
+    pub is_dir: bool,
+    /// Number of names it has.
+    pub links: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Device and inode: what makes it this file and no other.
+    pub id: (u64, u64),
+}
+
+/// An open file.
+pub trait DiskFile: Send + Debug {
+    /// Writes all of `bytes` at `offset`. There is no cursor and no append mode.
+    ///
+    /// # Errors
+    ///
+    /// Those of `pwrite(2)`; a part may have been written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Reads up to `buf.len()` bytes at `offset`; 0 at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// Those of `pread(2)`.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// What the file is.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fstat(2)`.
+    fn facts(&self) -> io::Result<Facts>;
+
+    /// Cuts the file to `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ftruncate(2)`.
+    fn truncate(&self, bytes: u64) -> io::Result<()>;
+
+    /// Sets the permission bits.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fchmod(2)`.
+    fn set_mode(&self, mode: u32) -> io::Result<()>;
+
+    /// When this returns, content and length survive a power cut (`fdatasync`).
+    ///
+    /// # Errors
+    ///
+    /// Never tried again: the second call may succeed although the bytes are lost.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// As `sync_data`, with the rest of the metadata (`fsync`).
+    ///
+    /// # Errors
+    ///
+    /// As for `sync_data`.
+    fn sync_all(&self) -> io::Result<()>;
+
+    /// Takes an exclusive `flock` that lasts as long as this file is open; `false` if somebody
+    /// else holds it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `flock(2)`.
+    fn try_lock(&self) -> io::Result<bool>;
+}

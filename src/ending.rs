@@ -1,0 +1,143 @@
+//! How a run can end, and the number by which the rest of the world learns of it.
+//!
+//! Schedulers, shells and `make` look at one thing only: the wait status. So finished, stopped
+//! and to be continued, refused, and broken must each look different there. The codes are part of
+//! the interface and never change their meaning.
+
+use crate::error::{Error, Kind};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+/// Everything is done.
+pub const FINISHED: u8 = 0;
+/// Finished, but some tasks failed; for `grep`: finished, and nothing matched.
+pub const FINISHED_WITH_FAILURES: u8 = 1;
+/// Wrong usage; nothing was touched.
+pub const USAGE: u8 = 2;
+/// Refused; nothing was changed.
+pub const REFUSED: u8 = 3;
+/// Broke during the run; the state stands.
+pub const BROKEN: u8 = 4;
+/// Another run holds this state.
+pub const BUSY: u8 = 5;
+/// Stopped, to be continued: `EX_TEMPFAIL` of `sysexits.h`, "the user is invited to retry".
+pub const RESUMABLE: u8 = 75;
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+#[must_use = "an ending says whether there is a result"]
+pub enum Ending {
+    /// The job is complete. `code` is what the job makes of its result ([`crate::Job::verdict`]),
+    /// or [`FINISHED_WITH_FAILURES`] when tasks failed.
+    Finished {
+        /// The exit code.
+        code: u8,
+        /// What was done, in this run and before.
+        summary: Summary,
+        /// The job had been finished by an earlier run, and nothing was done now.
+        already: bool,
+    },
+    /// The job was stopped and can be continued by the same command.
+    Stopped {
+        /// Who asked for it.
+        by: StoppedBy,
+        /// What was done, in this run and before.
+        summary: Summary,
+    },
+    /// The run could not go on. What was committed stands.
+    Failed {
+        /// Why.
+        error: Error,
+        /// What was done, in this run and before.
+        summary: Summary,
+    },
+}
+
+/// Who asked a run to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoppedBy {
+    /// A signal of the kind that a program dies of: INT, TERM, HUP.
+    Signal(Signal),
+    /// A signal that a batch system sends ahead of the kill (USR2, XCPU, PWR): ends with
+    /// [`RESUMABLE`].
+    Warning(Signal),
+    /// The budget of `--max-runtime` is used up: ends with [`RESUMABLE`].
+    Budget,
+    /// The program that runs the job, through its [`crate::Handle`]: ends with [`RESUMABLE`].
+    Handle,
+}
+
+/// What a run leaves behind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Tasks committed without a hole from task 0, by this run and those before it.
+    pub frontier: u64,
+    /// Finished tasks beyond the frontier, kept for the next run.
+    pub beyond: u64,
+    /// Tasks in the whole job, where the source knows.
+    pub tasks: Option<u64>,
+    /// Bytes of output committed.
+    pub output_bytes: u64,
+    /// Tasks that failed and were left out.
+    pub failed: u64,
+    /// The last checkpoint, if one was written.
+    pub checkpoint: Option<CheckpointFacts>,
+    /// Time spent working in this run: neither paused nor suspended.
+    pub worked: Duration,
+}
+
+/// What is known of a checkpoint that is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointFacts {
+    /// Size of the record in bytes.
+    pub size: u64,
+    /// How long ago it became durable.
+    pub age: Duration,
+    /// How long it took to make it durable.
+    pub took: Duration,
+}
+
+/// How the process ends: by a code, or by the signal that stopped it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// `exit(code)`.
+    Code(u8),
+    /// Death by this signal, so that the parent sees it (see [`crate::signals::die_by`]).
+    Signal(Signal),
+}
+
+impl Ending {
+    /// How the process should end after this.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Ending::Finished { code, .. } => Exit::Code(*code),
+            Ending::Stopped { by: StoppedBy::Signal(signal), .. } => Exit::Signal(*signal),
+            Ending::Stopped { by: StoppedBy::Warning(_) | StoppedBy::Budget | StoppedBy::Handle, .. } => {
+                Exit::Code(RESUMABLE)
+            }
+            Ending::Failed { error, .. } => error.exit(),
+        }
+    }
+
+    /// What was done.
+    pub fn summary(&self) -> &Summary {
+        match self {
+            Ending::Finished { summary, .. } | Ending::Stopped { summary, .. } | Ending::Failed { summary, .. } => {
+                summary
+            }
+        }
+    }
+}
+
+impl Error {
+    /// How the process should end after this error.
+    pub fn exit(&self) -> Exit {
+        match self.kind() {
+            Kind::Usage => Exit::Code(USAGE),
+            Kind::Refused => Exit::Code(REFUSED),
+            Kind::Broken => Exit::Code(BROKEN),
+            Kind::Busy => Exit::Code(BUSY),
+            Kind::OutputClosed => Exit::Signal(Signal::SIGPIPE),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What can go wrong, said so that a person can act on it.
+//!
+//! An error here is not a chain of causes to be decoded but one sentence in three parts: **what**
+//! it happened to (a path, an option, a task), **which step** failed and why, and **what to do**.
+//! The [`Kind`] alone decides the exit code, so that no caller has to guess one.
+//!
+//! One struct instead of one enum per module: nobody downstream matches on "could not rename" as
+//! against "could not truncate"; they match on the kind, and print the sentence.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What an error means for the run. Each kind has its own exit code (see [`crate::ending`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request makes no sense; nothing was touched. Exit code 2.
+    Usage,
+    /// The state, an input or the output is not what it must be; nothing was changed. Exit code 3.
+    Refused,
+    /// Something broke during the run; what was committed stands. Exit code 4.
+    Broken,
+    /// Another run holds this state. Exit code 5.
+    Busy,
+    /// Whoever reads our standard output has gone (`bivouac … | head`). The process ends as by
+    /// SIGPIPE, which is what a shell expects.
+    OutputClosed,
+}
+
+/// An error: what it happened to, which step failed and why, what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: Kind,
+    subject: String,
+    problem: String,
+    advice: Option<String>,
+}
+
+impl Error {
+    /// An error of any kind. `subject` is a path, an option or a task; `problem` completes
+    /// "`subject`: …".
+    pub fn new(kind: Kind, subject: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self { kind, subject: subject.to_string(), problem: problem.to_string(), advice: None }
+    }
+
+    /// Wrong usage: nothing was touched.
+    pub fn usage(subject: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self::new(Kind::Usage, subject, problem)
+    }
+
+    /// A refusal: nothing was changed.
+    pub fn refused(subject: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self::new(Kind::Refused, subject, problem)
+    }
+
+    /// The run broke; what was committed stands.
+    pub fn broken(subject: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self::new(Kind::Broken, subject, problem)
+    }
+
+    /// A failed system call on `path`. `step` completes "cannot …", as in "cannot read".
+    ///
+    /// The advice for the errors that a user can mend (no space, no permission, too many open
+    /// files) is filled in here, in one place.
+    pub fn io(path: &Path, step: &str, cause: &io::Error) -> Self {
+        let error = Self::broken(path.display(), format_args!("cannot {step}: {}", plain(cause)));
+        match advice_for(cause) {
+            Some(advice) => error.advise(advice),
+            None => error,
+        }
+    }
+
+    /// The same error with another kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// The same error with a sentence that says what to do.
+    #[must_use]
+    pub fn advise(mut self, advice: impl fmt::Display) -> Self {
+        self.advice = Some(advice.to_string());
+        self
+    }
+
+    /// What the error means for the run.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.problem)?;
+        match &self.advice {
+            Some(advice) => write!(f, "\n  {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Rust prints "No space left on device (os error 28)"; the number helps nobody.
+fn plain(cause: &io::Error) -> String {
+    let text = cause.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_string(),
+        None => text,
+    }
+}
+
+fn advice_for(cause: &io::Error) -> Option<&'static str> {
+    match cause.raw_os_error()? {
+        libc::ENOSPC | libc::EDQUOT => {
+            Some("free some space and run the same command again: it continues from the checkpoint")
+        }
+        libc::EACCES | libc::EPERM => Some("check the permissions, or run as a user who may do this"),
+        libc::EMFILE | libc::ENFILE => Some("raise the limit of open files (ulimit -n) or use fewer --jobs"),
+        libc::EFBIG => Some("the file-size limit is reached (ulimit -f), or the file system has one"),
+        libc::EROFS => Some("the file system is read-only: choose another place"),
+        libc::EIO => Some("the device reported an error: check it, then run the same command again"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_path_the_step_and_the_remedy() {
+        let full = io::Error::from_raw_os_error(libc::ENOSPC);
+        let error = Error::io(Path::new("/data/out.part"), "write", &full);
+        let text = error.to_string();
+        assert!(text.starts_with("/data/out.part: cannot write: No space left on device\n"), "{text}");
+        assert!(text.contains("run the same command again"), "{text}");
+        assert!(!text.contains("os error"), "{text}");
+        assert_eq!(error.kind(), Kind::Broken);
+    }
+}

@@ -1,0 +1,273 @@
+//! What one has to write to run a job of one's own: a [`Job`] says what a task does, a [`Source`]
+//! lists the tasks, a [`Sink`] makes the output last. The built-in verbs are written on exactly
+//! these traits and nothing else.
+//!
+//! The division of labour is what makes the output a function of the input alone:
+//!
+//! | who | thread | may depend on |
+//! |---|---|---|
+//! | [`Source::next`] | source | the input; lists always in the same order |
+//! | [`Job::run`] | any worker, any order | its task and nothing else |
+//! | [`Job::render`], [`Job::fold`], [`Job::finish`] | commit | what came before, **in task order** |
+//! | [`Sink`] | commit | the bytes handed to it |
+//!
+//! So whatever needs to know "how many lines came before me" waits for the commit thread, where
+//! there is a before; everything else happens in the workers, where there is none.
+
+use crate::error::{Error, Result};
+use crate::pool::Context;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::os::fd::BorrowedFd;
+
+/// What a parallel job does, told in four functions.
+///
+/// # What must hold
+///
+/// [`run`](Job::run) must be a function of its task: the same task gives the same pieces and the
+/// same [`Partial`](Job::Partial), on any thread, at any time. A task may run again after a crash
+/// or an interruption. `render`, `fold` and `finish` must be functions of their arguments.
+pub trait Job: Send + Sync + 'static {
+    /// One unit of work, as the source lists it.
+    type Task: Send + 'static;
+    /// What a task reports besides the bytes that it emits: counts, a checksum. Small.
+    type Partial: Serialize + DeserializeOwned + Send + 'static;
+    /// What accumulates over all tasks, in task order. It is part of every checkpoint, so it
+    /// should not grow with the number of tasks.
+    type Total: Serialize + DeserializeOwned + Default + Send + 'static;
+
+    /// A short name, as in `count`. Part of the fingerprint.
+    fn name(&self) -> &str;
+
+    /// The options that affect the output, in a canonical form. A resumed run must have the same;
+    /// options that change only speed or looks do not belong here.
+    fn fingerprint(&self) -> Value;
+
+    /// Does one task. Runs on a worker; may use rayon inside (it runs in the job's own pool).
+    ///
+    /// Long tasks should call [`Context::yield_point`] every few milliseconds: there they are
+    /// held while the job is paused, and learn of a cancellation. Bytes of output are handed over
+    /// with [`Context::emit`].
+    ///
+    /// # Errors
+    ///
+    /// See [`TaskError`]. A panic is caught and counts as [`TaskError::Failed`].
+    fn run(&self, task: Self::Task, cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError>;
+
+    /// Gives a piece that a task emitted its final form. Called in task order, on the commit
+    /// thread, with the total of all tasks *before* this one: here a relative line number becomes
+    /// an absolute one. The default hands the piece through.
+    fn render(&self, _before: &Self::Total, piece: Vec<u8>) -> Vec<u8> {
+        piece
+    }
+
+    /// Adds what a task reported to the total, in task order, after its pieces. Bytes appended to
+    /// `out` go to the output behind the task's own.
+    fn fold(&self, total: &mut Self::Total, partial: Self::Partial, out: &mut Vec<u8>);
+
+    /// After the last task: appends what belongs at the end of the output.
+    fn finish(&self, _total: &mut Self::Total, _out: &mut Vec<u8>) {}
+
+    /// The exit code of a finished job, from its total. 0 unless the job says otherwise.
+    fn verdict(&self, _total: &Self::Total) -> u8 {
+        crate::ending::FINISHED
+    }
+}
+
+/// Why a task did not end well.
+#[derive(Clone, Debug)]
+pub enum TaskError {
+    /// The task was asked to give up ([`Context::yield_point`] and friends return this). It is
+    /// neither done nor failed: it runs again when the job is continued.
+    Cancelled,
+    /// The task itself failed, and would fail again. With [`crate::Run::keep_going`] it is left
+    /// out and counted; otherwise the job ends with exit code 4 and the state stands.
+    Failed(String),
+    /// The run cannot go on: an input changed ([`Kind::Refused`](crate::error::Kind::Refused)), a
+    /// device failed ([`Kind::Broken`](crate::error::Kind::Broken)).
+    Fatal(Error),
+}
+
+impl From<Error> for TaskError {
+    fn from(error: Error) -> Self {
+        TaskError::Fatal(error)
+    }
+}
+
+/// Lists the tasks of a job: lazily, always in the same order.
+pub trait Source: Send + 'static {
+    /// One unit of work.
+    type Task: Send + 'static;
+
+    /// What identifies the inputs and how they are cut into tasks (paths, sizes, times, block
+    /// size). It is stored in the record and handed to [`restore`](Source::restore) by the next
+    /// run. Called once, before the first task is listed.
+    ///
+    /// # Errors
+    ///
+    /// An input is missing or unreadable: [`Kind::Usage`](crate::error::Kind::Usage) or
+    /// [`Kind::Broken`](crate::error::Kind::Broken).
+    fn describe(&mut self) -> Result<Value>;
+
+    /// Called instead of `describe` when a job is continued: compares the inputs with what the
+    /// record says, adopts what must be the same (block size), and makes `next` go on at task
+    /// `frontier`. This should cost nothing per finished task where the input allows.
+    ///
+    /// Returns sentences that a person should read ("grew, processed to its old size").
+    ///
+    /// # Errors
+    ///
+    /// An input changed: [`Kind::Refused`](crate::error::Kind::Refused), naming it.
+    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>>;
+
+    /// The next task, or `None` after the last. Runs on the source thread. An implementation that
+    /// can block must do so in [`Listing::wait_readable`], so that a stop never waits for input.
+    ///
+    /// # Errors
+    ///
+    /// Ends the job; what was committed stands.
+    fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Self::Task>>>;
+
+    /// How much there is to do, where that is known before the end.
+    fn extent(&self) -> Extent {
+        Extent::default()
+    }
+}
+
+/// A task as its source lists it.
+#[derive(Clone, Debug)]
+pub struct Listed<T> {
+    /// The task.
+    pub task: T,
+    /// How many bytes of input it covers: for progress and rate.
+    pub bytes: u64,
+    /// For sources that cannot go to a task by position: a digest of everything listed up to and
+    /// including this task. The record keeps the mark of the last committed task; a resumed run
+    /// that lists something else at that place is refused.
+    pub mark: Option<Mark>,
+}
+
+/// A running digest over what a source has listed (see [`Listed::mark`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark(#[serde(with = "crate::checkpoint::hex32")] pub [u8; 32]);
+
+/// The size of a job, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Number of tasks.
+    pub tasks: Option<u64>,
+    /// Bytes of input.
+    pub bytes: Option<u64>,
+    /// Bytes of input in the tasks before the one at which this run began.
+    pub bytes_before: u64,
+}
+
+/// What a source may use while it lists: above all, a way to wait that a stop can end.
+#[derive(Debug)]
+pub struct Listing<'a> {
+    pub(crate) wake: BorrowedFd<'a>,
+}
+
+/// How a [`Listing::wait_readable`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// A read will not block.
+    Readable,
+    /// The run is over: return `Ok(None)` without having listed anything more.
+    Stopped,
+}
+
+impl Listing<'_> {
+    /// Waits until `input` can be read or the run is stopped.
+    ///
+    /// # Errors
+    ///
+    /// Those of `poll(2)`.
+    pub fn wait_readable(&self, input: BorrowedFd<'_>) -> std::io::Result<Waited> {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        loop {
+            let mut fds = [PollFd::new(self.wake, PollFlags::POLLIN), PollFd::new(input, PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(nix::errno::Errno::EINTR) => continue,
+                Err(errno) => return Err(errno.into()),
+                Ok(_) if fds[0].any().unwrap_or(true) => return Ok(Waited::Stopped),
+                Ok(_) => return Ok(Waited::Readable),
+            }
+        }
+    }
+
+    /// Whether the run is stopped: a source that lists without blocking looks here now and then.
+    pub fn is_stopped(&self) -> bool {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let mut fds = [PollFd::new(self.wake, PollFlags::POLLIN)];
+        matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
+    }
+}
+
+/// Takes the output of the job, in task order, and makes it last. Lives on the commit thread.
+///
+/// The protocol, in the order of calls: `begin` once; then any number of `write`s, and from time
+/// to time `make_durable`; at the very end `make_durable`, `publish`. After the first error no
+/// further call is made.
+pub trait Sink: Send + 'static {
+    /// Opens the destination. With `committed`, goes on behind what an earlier run committed: the
+    /// sink checks that it is still there and removes whatever came after it.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](crate::error::Kind::Usage) for a destination that cannot be one,
+    /// [`Kind::Refused`](crate::error::Kind::Refused) when the committed output is damaged.
+    fn begin(&mut self, committed: Option<&Committed>) -> Result<()>;
+
+    /// Takes the next bytes of the output.
+    ///
+    /// # Errors
+    ///
+    /// The first error ends the run.
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// When this returns, everything written so far survives a power cut (as far as the
+    /// destination can promise that). What it returns goes into the record.
+    ///
+    /// # Errors
+    ///
+    /// A failed flush is never tried again: the kernel may report success the second time although
+    /// the bytes are lost.
+    fn make_durable(&mut self) -> Result<Committed>;
+
+    /// Gives the complete output its final name. Called once, after the record says "finalizing".
+    ///
+    /// # Errors
+    ///
+    /// The output stays where it is, and the next run tries again.
+    fn publish(&mut self) -> Result<()>;
+
+    /// Whether the published output with this description is there, unharmed. This is asked
+    /// instead of `begin` when the record says that the job was finished.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    fn is_published(&mut self, committed: &Committed) -> Result<bool>;
+}
+
+/// What a sink has made durable: part of the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// Length of the output in bytes.
+    pub bytes: u64,
+    /// Checksums of its stretches, in order. Neighbours are merged when there are many.
+    pub stretches: Vec<Stretch>,
+    /// A copy of the last partial 4 KiB block of the output (base64). Appending rewrites the block
+    /// in which committed bytes stand, and a torn write could harm them.
+    pub tail: String,
+}
+
+/// The bytes of output between two checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// How many bytes.
+    pub bytes: u64,
+    /// Their CRC-32 (IEEE). Chosen because the CRCs of neighbours combine without reading.
+    pub crc32: u32,
+}

@@ -1,0 +1,160 @@
+//! What a run tells whoever watches it: snapshots for a progress line, and sentences.
+//!
+//! The supervisor never prints. It calls an [`Observer`], which may draw, log, or do nothing; so a
+//! library run is silent unless asked, and a slow terminal is the observer's business.
+
+use crate::ending::CheckpointFacts;
+use crate::error::Error;
+use crate::policy::Request;
+use nix::sys::signal::Signal;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Watches a run. Called on the supervisor's thread: return quickly, and never block.
+pub trait Observer {
+    /// The state of the run, about ten times a second and after every change of phase.
+    fn progress(&mut self, _now: &Progress) {}
+
+    /// Something that a person may want to read.
+    fn notice(&mut self, _notice: &Notice) {}
+
+    /// The process is about to be suspended, or to die of a signal: leave the terminal clean.
+    fn leave_terminal(&mut self) {}
+}
+
+/// Watches nothing.
+#[derive(Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// A snapshot of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// What the run is doing.
+    pub phase: Activity,
+    /// Tasks committed without a hole, by this run and those before it.
+    pub frontier: u64,
+    /// Tasks in the whole job, where known.
+    pub tasks: Option<u64>,
+    /// Tasks at work or waiting in a worker's queue.
+    pub in_flight: usize,
+    /// Tasks that failed.
+    pub failed: u64,
+    /// Bytes of input worked through, those of earlier runs included.
+    pub bytes: u64,
+    /// Of these, how many were worked through by earlier runs.
+    pub bytes_before: u64,
+    /// Bytes of input in the whole job, where known.
+    pub bytes_total: Option<u64>,
+    /// Bytes of output committed.
+    pub output_bytes: u64,
+    /// Time spent working: neither paused nor suspended.
+    pub worked: Duration,
+    /// The last checkpoint of this run.
+    pub checkpoint: Option<CheckpointFacts>,
+}
+
+/// What a run is doing, in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activity {
+    /// Tasks start and run.
+    #[default]
+    Running,
+    /// The gate is closed, some tasks have not reached it yet.
+    Pausing,
+    /// The gate is closed, nothing moves.
+    Paused,
+    /// No task starts; those in flight finish.
+    Stopping,
+    /// Tasks in flight are cancelled.
+    Aborting,
+    /// The last commit.
+    Finishing,
+}
+
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Activity::Running => "running",
+            Activity::Pausing => "pausing",
+            Activity::Paused => "paused",
+            Activity::Stopping => "stopping",
+            Activity::Aborting => "aborting",
+            Activity::Finishing => "finishing",
+        })
+    }
+}
+
+/// A sentence about a run. `Display` gives it without a prefix and without a full stop.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// Workers are started and signals are heard from here on.
+    Ready {
+        /// How many workers.
+        workers: usize,
+    },
+    /// The run goes on where an earlier one stopped.
+    Resumed {
+        /// The first task that is not committed.
+        frontier: u64,
+        /// Finished tasks beyond it.
+        beyond: u64,
+        /// Tasks in the whole job, where known.
+        tasks: Option<u64>,
+    },
+    /// Something about the inputs that a person should know.
+    Input(String),
+    /// A signal came in and means this request.
+    Signal {
+        /// The signal.
+        signal: Signal,
+        /// What it means by the policy in force.
+        request: Request,
+        /// Who sent it, as far as the kernel says.
+        origin: String,
+    },
+    /// The run does something else now.
+    Phase(Activity),
+    /// A stop has begun; what the same signal again would do.
+    Stopping {
+        /// How long the tasks in flight have.
+        grace: Duration,
+        /// How many there are.
+        in_flight: usize,
+        /// Whether a person at a terminal can press the key again.
+        by_key: bool,
+    },
+    /// A checkpoint is durable.
+    Checkpoint {
+        /// Tasks committed.
+        frontier: u64,
+        /// Tasks in the whole job, where known.
+        tasks: Option<u64>,
+        /// Size and age of the record.
+        facts: CheckpointFacts,
+        /// Asked for by a person (SIGUSR1, a handle) rather than by the clock.
+        asked: bool,
+    },
+    /// The answer to a request for status.
+    Status(Box<Progress>),
+    /// The kernel does not suspend a process that no shell waits for; the job is paused instead.
+    NotSuspended {
+        /// Our process, to be continued by SIGCONT.
+        pid: u32,
+    },
+    /// A task failed and is left out.
+    TaskFailed {
+        /// Its number.
+        task: u64,
+        /// Why.
+        why: String,
+    },
+    /// Tasks that run at the moment, with the time since each began (SIGQUIT).
+    Running(Vec<(u64, Duration)>),
+    /// The state is kept here.
+    State(PathBuf),
+    /// Something went wrong that does not end the run.
+    Warning(Error),
+}

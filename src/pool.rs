@@ -1,0 +1,266 @@
+//! Workers: a rayon pool of our own, and what a task sees of the world while it runs.
+//!
+//! **Why a pool of our own.** The global pool is started by whoever touches rayon first, on the
+//! mask of that thread, and lives for ever. Ours is started by whoever holds [`Masked`], so every
+//! worker is born with the handled signals blocked, and it ends with the run.
+//!
+//! **Why `spawn` per task and not `par_iter`.** A parallel iterator cannot be paused, and it owns
+//! the order. With one `spawn` per task the supervisor decides before each task whether it may
+//! start, and a task may use rayon inside: `join` and `par_iter` run in this same pool.
+//!
+//! **What rayon does that one must know.** A pool that is dropped first completes all that was
+//! spawned, so few tasks are handed over at a time and each looks at the gate before it begins. A
+//! panic in a spawned closure aborts the process unless a handler is set; here the panic is
+//! caught closer, around the task, and becomes that task's failure.
+
+use crate::clock::Throttle;
+use crate::error::{Error, Result};
+use crate::gate::Gate;
+use crate::job::{Job, Mark, TaskError};
+use crate::signals::Masked;
+use crossbeam_channel::Sender;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// A task on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct Assignment<T> {
+    pub(crate) number: u64,
+    pub(crate) task: T,
+    pub(crate) bytes: u64,
+    pub(crate) mark: Option<Mark>,
+}
+
+/// What workers tell the commit thread. All of one task comes from one worker, in order.
+#[derive(Debug)]
+pub(crate) enum Delivery<P> {
+    /// A piece of the output of a task that is still running.
+    Piece { task: u64, bytes: Vec<u8> },
+    /// The task is done; its pieces are complete.
+    Done { task: u64, partial: P, mark: Option<Mark> },
+    /// The task failed and is left out.
+    Failed { task: u64, mark: Option<Mark> },
+    /// The task was interrupted: its pieces must be forgotten, it runs again.
+    Interrupted { task: u64 },
+}
+
+/// What workers tell the supervisor.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// A task waits at the closed gate.
+    Parked,
+    /// A task has left its worker.
+    Ended { task: u64, outcome: Outcome },
+}
+
+/// How a task left its worker.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done,
+    Failed(String),
+    Interrupted,
+    Fatal(Error),
+}
+
+/// What all tasks of a run share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) gate: Gate,
+    pub(crate) throttle: Throttle,
+    /// Bytes of input that tasks have worked through, for progress only.
+    pub(crate) advanced: AtomicU64,
+    /// Tasks that have begun and not ended, with the time of their start: what SIGQUIT prints.
+    pub(crate) running: Mutex<BTreeMap<u64, Instant>>,
+    pub(crate) keep_going: bool,
+}
+
+/// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
+pub struct Context<'a> {
+    task: u64,
+    shared: &'a Shared,
+    emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
+    park: &'a (dyn Fn() + Sync),
+    advanced: AtomicU64,
+    parked: AtomicBool,
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("task", &self.task).finish_non_exhaustive()
+    }
+}
+
+impl Context<'_> {
+    /// The number of this task, from 0.
+    pub fn task(&self) -> u64 {
+        self.task
+    }
+
+    /// Returns at once, or when the job is no longer paused.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`] when the task shall give up. Hand it on with `?`.
+    pub fn yield_point(&self) -> std::result::Result<(), TaskError> {
+        self.shared.gate.pass(|| self.announce_parking())
+    }
+
+    /// Whether the task shall give up: for loops that cannot return in the middle.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.gate.is_cancelled()
+    }
+
+    /// Says that `bytes` more of the input are worked through. Feeds progress, keeps to the rate
+    /// limit of the run (by sleeping here), and is a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As [`yield_point`](Context::yield_point).
+    pub fn advance(&self, bytes: u64) -> std::result::Result<(), TaskError> {
+        self.advanced.fetch_add(bytes, Ordering::Relaxed);
+        self.shared.advanced.fetch_add(bytes, Ordering::Relaxed);
+        match self.shared.throttle.owed_after(bytes) {
+            None => self.yield_point(),
+            Some(wait) => self.shared.gate.sleep(wait, || self.announce_parking()),
+        }
+    }
+
+    /// Hands over a piece of this task's output. Pieces appear in the output in the order in which
+    /// they were emitted, tasks in the order of their numbers. May wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`] when nobody takes output any more.
+    pub fn emit(&self, piece: Vec<u8>) -> std::result::Result<(), TaskError> {
+        // A closed channel means that the commit path is broken; it has told the supervisor why.
+        if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
+    }
+
+    /// With rayon inside the task, several threads may park for one task; it counts once.
+    fn announce_parking(&self) {
+        if !self.parked.swap(true, Ordering::Relaxed) {
+            (self.park)();
+        }
+    }
+}
+
+/// The workers of one run.
+pub(crate) struct Pool<J: Job> {
+    rayon: rayon::ThreadPool,
+    job: Arc<J>,
+    pub(crate) shared: Arc<Shared>,
+    deliveries: Sender<Delivery<J::Partial>>,
+    reports: Sender<Report>,
+}
+
+impl<J: Job> Pool<J> {
+    /// Starts `workers` threads. Needs the proof that the handled signals are blocked here, since
+    /// that is the mask they inherit.
+    pub(crate) fn start(
+        masked: &Masked,
+        workers: usize,
+        job: Arc<J>,
+        shared: Arc<Shared>,
+        deliveries: Sender<Delivery<J::Partial>>,
+        reports: Sender<Report>,
+    ) -> Result<Self> {
+        let rayon = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .spawn_handler(|thread| {
+                masked.spawn(&format!("worker {}", thread.index()), move || thread.run()).map(drop)
+            })
+            .build()
+            .map_err(|e| {
+                Error::broken("worker pool", format_args!("cannot start {workers} threads: {e}"))
+                    .advise("use fewer --jobs, or raise the limit of processes (ulimit -u)")
+            })?;
+        Ok(Self { rayon, job, shared, deliveries, reports })
+    }
+
+    /// Hands one task to rayon. Every assignment is answered by exactly one [`Report::Ended`].
+    pub(crate) fn assign(&self, assignment: Assignment<J::Task>) {
+        let job = Arc::clone(&self.job);
+        let shared = Arc::clone(&self.shared);
+        let deliveries = self.deliveries.clone();
+        let reports = self.reports.clone();
+        self.rayon.spawn(move || {
+            let task = assignment.number;
+            let outcome = if shared.gate.may_begin() {
+                run_task(&*job, assignment, &shared, &deliveries, &reports)
+            } else {
+                Outcome::Interrupted
+            };
+            // Nobody listens any more only when the run is over; then nobody needs to know.
+            drop(reports.send(Report::Ended { task, outcome }));
+        });
+    }
+}
+
+/// Runs one task and delivers what it made; the delivery is complete before the report is sent,
+/// so whoever has the report knows that the commit thread's channel has everything.
+fn run_task<J: Job>(
+    job: &J,
+    assignment: Assignment<J::Task>,
+    shared: &Shared,
+    deliveries: &Sender<Delivery<J::Partial>>,
+    reports: &Sender<Report>,
+) -> Outcome {
+    let Assignment { number: task, task: work, bytes, mark } = assignment;
+    lock(&shared.running).insert(task, Instant::now());
+    let context = Context {
+        task,
+        shared,
+        emit: &|bytes| deliveries.send(Delivery::Piece { task, bytes }).is_ok(),
+        park: &|| drop(reports.send(Report::Parked)),
+        advanced: AtomicU64::new(0),
+        parked: AtomicBool::new(false),
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| job.run(work, &context)))
+        .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
+    lock(&shared.running).remove(&task);
+    settle_progress(shared, context.advanced.into_inner(), result.is_ok().then_some(bytes));
+    let (delivery, outcome) = match result {
+        Ok(partial) => (Delivery::Done { task, partial, mark }, Outcome::Done),
+        Err(TaskError::Failed(why)) if shared.keep_going => (Delivery::Failed { task, mark }, Outcome::Failed(why)),
+        Err(TaskError::Failed(why)) => {
+            let error = Error::broken(format_args!("task {task}"), why)
+                .advise("what was committed stands; mend the cause and run the same command again");
+            (Delivery::Interrupted { task }, Outcome::Fatal(error))
+        }
+        Err(TaskError::Cancelled) => (Delivery::Interrupted { task }, Outcome::Interrupted),
+        Err(TaskError::Fatal(error)) => (Delivery::Interrupted { task }, Outcome::Fatal(error)),
+    };
+    match deliveries.send(delivery) {
+        Ok(()) => outcome,
+        Err(_) => Outcome::Interrupted,
+    }
+}
+
+/// A task that said less than it covers (or nothing) counts whole once it is done; one that gave
+/// up counts nothing, since all of it is done again.
+fn settle_progress(shared: &Shared, said: u64, covers: Option<u64>) {
+    let due = covers.unwrap_or(0);
+    if due >= said {
+        shared.advanced.fetch_add(due - said, Ordering::Relaxed);
+    } else {
+        shared.advanced.fetch_sub(said - due, Ordering::Relaxed);
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+}
+
+/// A panicking task is caught outside these locks, so a poisoned one has lost nothing.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
