@@ -48,6 +48,11 @@ impl WorkClock {
         self.running = true;
     }
 
+    /// The time since the last tick did not happen in this process.
+    pub(crate) fn skip_to(&mut self, now: Instant) {
+        self.last = now;
+    }
+
     pub(crate) fn worked(&self) -> Duration {
         self.worked
     }

@@ -138,6 +138,7 @@ impl Error {
             Kind::Broken => Exit::Code(BROKEN),
             Kind::Busy => Exit::Code(BUSY),
             Kind::OutputClosed => Exit::Signal(Signal::SIGPIPE),
+            Kind::Interrupted => Exit::Code(RESUMABLE),
         }
     }
 }

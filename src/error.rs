@@ -28,6 +28,8 @@ pub enum Kind {
     /// Whoever reads our standard output has gone (`bivouac … | head`). The process ends as by
     /// SIGPIPE, which is what a shell expects.
     OutputClosed,
+    /// The run is over, and what it was waiting for has not come. Not an error of anybody's.
+    Interrupted,
 }
 
 /// An error: what it happened to, which step failed and why, what to do.

@@ -16,9 +16,11 @@
 
 use crate::error::{Error, Result};
 use crate::pool::Context;
+use crate::wake::{Wake, Waited};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 /// What a parallel job does, told in four functions.
 ///
@@ -128,6 +130,13 @@ pub trait Source: Send + 'static {
     /// Ends the job; what was committed stands.
     fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Self::Task>>>;
 
+    /// The mark of the task before the next one to be listed, for sources that give marks. Asked
+    /// once, after [`restore`](Source::restore): what was listed before the frontier must be what the
+    /// run before listed.
+    fn mark_before(&self) -> Option<Mark> {
+        None
+    }
+
     /// How much there is to do, where that is known before the end.
     fn extent(&self) -> Extent {
         Extent::default()
@@ -165,42 +174,23 @@ pub struct Extent {
 /// What a source may use while it lists: above all, a way to wait that a stop can end.
 #[derive(Debug)]
 pub struct Listing<'a> {
-    pub(crate) wake: BorrowedFd<'a>,
-}
-
-/// How a [`Listing::wait_readable`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited {
-    /// A read will not block.
-    Readable,
-    /// The run is over: return `Ok(None)` without having listed anything more.
-    Stopped,
+    pub(crate) wake: &'a Wake,
 }
 
 impl Listing<'_> {
-    /// Waits until `input` can be read or the run is stopped.
+    /// Waits until `input` can be read or the run is over. On [`Waited::Stopped`] a source returns
+    /// `Ok(None)` without having listed anything more.
     ///
     /// # Errors
     ///
     /// Those of `poll(2)`.
     pub fn wait_readable(&self, input: BorrowedFd<'_>) -> std::io::Result<Waited> {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        loop {
-            let mut fds = [PollFd::new(self.wake, PollFlags::POLLIN), PollFd::new(input, PollFlags::POLLIN)];
-            match poll(&mut fds, PollTimeout::NONE) {
-                Err(nix::errno::Errno::EINTR) => continue,
-                Err(errno) => return Err(errno.into()),
-                Ok(_) if fds[0].any().unwrap_or(true) => return Ok(Waited::Stopped),
-                Ok(_) => return Ok(Waited::Readable),
-            }
-        }
+        self.wake.wait_readable(input)
     }
 
-    /// Whether the run is stopped: a source that lists without blocking looks here now and then.
+    /// Whether the run is over: a source that lists without blocking looks here now and then.
     pub fn is_stopped(&self) -> bool {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        let mut fds = [PollFd::new(self.wake, PollFlags::POLLIN)];
-        matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
+        self.wake.is_awake()
     }
 }
 
@@ -210,6 +200,11 @@ impl Listing<'_> {
 /// to time `make_durable`; at the very end `make_durable`, `publish`. After the first error no
 /// further call is made.
 pub trait Sink: Send + 'static {
+    /// Called first, for sinks that can be kept waiting by whoever reads them: once the run is over,
+    /// this wakes them. They then return an error of
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+    fn interrupt_by(&mut self, _wake: &Arc<Wake>) {}
+
     /// Opens the destination. With `committed`, goes on behind what an earlier run committed: the
     /// sink checks that it is still there and removes whatever came after it.
     ///

@@ -1,21 +1,34 @@
 //! Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
 pub mod checkpoint;
 mod clock;
+mod commit;
+mod decide;
 pub mod disk;
 pub mod ending;
 pub mod error;
+mod escalation;
 mod gate;
 mod job;
+mod keep;
 mod observer;
-mod policy;
+pub mod policy;
 mod pool;
+mod prepare;
+mod reorder;
 mod run;
 pub mod signals;
+mod sink;
+mod state_dir;
+mod supervisor;
+mod sys;
+mod wake;
 
 pub use ending::Ending;
 pub use error::{Error, Result};
 pub use job::*;
 pub use observer::*;
-pub use policy::Request;
+pub use policy::{Policy, Request};
 pub use pool::Context;
-pub use run::{Run, StateAt};
+pub use run::{Handle, Run, StateAt};
+pub use sink::Discard;
+pub use wake::{Waited, Wake};

@@ -119,8 +119,8 @@ pub enum Notice {
     Phase(Activity),
     /// A stop has begun; what the same signal again would do.
     Stopping {
-        /// How long the tasks in flight have.
-        grace: Duration,
+        /// How long the tasks in flight have; `None`: until they end.
+        grace: Option<Duration>,
         /// How many there are.
         in_flight: usize,
         /// Whether a person at a terminal can press the key again.

@@ -1,10 +1,178 @@
-//! Which signal means what. A table, not code.
+//! Which signal means what. A table, not code paths.
+//!
+//! The obvious program has a function per signal. Then "what does SIGHUP do while paused?" is
+//! answered by reading all of them. Here a signal is translated once, into a [`Request`], and from
+//! then on nobody asks which signal it was, with two exceptions that are facts about the signal
+//! itself and stand at the end of this file: how a process that it stopped should end, and whether
+//! sending it again means more.
+
+use nix::sys::signal::Signal;
 use std::fmt;
+
 /// What a signal, a handle or a budget can ask of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request { 
-    /// x
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// Start no task, let those in flight finish within the grace, commit, end.
     Stop,
-    /// x
-    Checkpoint }
-impl fmt::Display for Request { fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str("x") } }
+    /// Cancel the tasks in flight, commit what is done, end.
+    Abort,
+    /// End now, without a new checkpoint; the last one stands.
+    Die,
+    /// Close the gate: tasks are held where they are ready to be held.
+    Pause,
+    /// Pause, then stop the process as the shell expects of Ctrl-Z.
+    Suspend,
+    /// Open the gate.
+    Resume,
+    /// Write a checkpoint now, say so, go on.
+    Checkpoint,
+    /// Say how far the run is.
+    Status,
+    /// Draw the progress line anew: the terminal has another size.
+    Redraw,
+    /// Nothing.
+    Ignore,
+}
+
+impl Request {
+    /// Every request, for tests and for lists of what may be asked.
+    pub const ALL: [Request; 10] = [
+        Request::Stop,
+        Request::Abort,
+        Request::Die,
+        Request::Pause,
+        Request::Suspend,
+        Request::Resume,
+        Request::Checkpoint,
+        Request::Status,
+        Request::Redraw,
+        Request::Ignore,
+    ];
+
+    /// Its name, as a person writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Request::Stop => "stop",
+            Request::Abort => "abort",
+            Request::Die => "die",
+            Request::Pause => "pause",
+            Request::Suspend => "suspend",
+            Request::Resume => "resume",
+            Request::Checkpoint => "checkpoint",
+            Request::Status => "status",
+            Request::Redraw => "redraw",
+            Request::Ignore => "ignore",
+        }
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What each signal means unless somebody says otherwise.
+///
+/// The three rows of the second group are sent by batch systems ahead of the kill (LSF and SGE send
+/// USR2, a CPU limit XCPU once a second, a UPS PWR). A signal that has no row is never touched and
+/// never blocked. That matters most for SEGV, BUS, FPE, ILL, ABRT, TRAP and SYS (blocking them
+/// costs the stack-overflow message), PROF and VTALRM (profilers) and TTIN and TTOU (a blocked TTIN
+/// turns a terminal read in the background into an I/O error).
+pub const DEFAULTS: [(Signal, Request); 11] = [
+    (Signal::SIGINT, Request::Stop),
+    (Signal::SIGTERM, Request::Stop),
+    (Signal::SIGHUP, Request::Stop),
+    //
+    (Signal::SIGUSR2, Request::Stop),
+    (Signal::SIGXCPU, Request::Stop),
+    (Signal::SIGPWR, Request::Stop),
+    //
+    (Signal::SIGQUIT, Request::Die),
+    (Signal::SIGUSR1, Request::Checkpoint),
+    (Signal::SIGTSTP, Request::Suspend),
+    (Signal::SIGCONT, Request::Resume),
+    (Signal::SIGWINCH, Request::Redraw),
+];
+
+/// The table from signal to request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    rows: Vec<(Signal, Request)>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { rows: DEFAULTS.to_vec() }
+    }
+}
+
+impl Policy {
+    /// A table without rows: no signal is touched.
+    pub fn empty() -> Self {
+        Self { rows: Vec::new() }
+    }
+
+    /// The same table with this row added or replaced.
+    #[must_use]
+    pub fn with(mut self, signal: Signal, request: Request) -> Self {
+        match self.rows.iter_mut().find(|row| row.0 == signal) {
+            Some(row) => row.1 = request,
+            None => self.rows.push((signal, request)),
+        }
+        self
+    }
+
+    /// What `signal` means; [`Request::Ignore`] without a row.
+    pub fn request(&self, signal: Signal) -> Request {
+        self.rows.iter().find(|row| row.0 == signal).map_or(Request::Ignore, |row| row.1)
+    }
+
+    /// The signals that have a row: those that are blocked in every thread but one.
+    pub fn signals(&self) -> impl Iterator<Item = Signal> + '_ {
+        self.rows.iter().map(|row| row.0)
+    }
+}
+
+/// Whether a process that was stopped by `signal` should die of it.
+///
+/// INT, TERM and HUP are how people and init systems end a process, and they look whether it died
+/// of just that (after `exit 130` bash runs the next line of the script; after death by SIGINT it
+/// stops). The others are warnings of a batch system, which looks at the exit code.
+pub fn is_deadly(signal: Signal) -> bool {
+    matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP)
+}
+
+/// Whether the same signal sent again asks for more.
+///
+/// Only INT and TERM, which a person repeats when nothing seems to happen. HUP comes along with
+/// TERM from systemd, and XCPU comes every second of CPU time until the kill.
+pub fn escalates(signal: Signal) -> bool {
+    matches!(signal, Signal::SIGINT | Signal::SIGTERM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_can_be_replaced_and_added_and_is_never_doubled() {
+        let policy = Policy::default()
+            .with(Signal::SIGUSR1, Request::Stop)
+            .with(Signal::SIGURG, Request::Checkpoint);
+        assert_eq!(policy.request(Signal::SIGUSR1), Request::Stop);
+        assert_eq!(policy.request(Signal::SIGURG), Request::Checkpoint);
+        assert_eq!(policy.request(Signal::SIGALRM), Request::Ignore);
+        assert_eq!(policy.signals().count(), DEFAULTS.len() + 1);
+    }
+
+    #[test]
+    fn signals_that_must_stay_open_have_no_row() {
+        use Signal::*;
+        for signal in
+            [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF, SIGVTALRM, SIGALRM, SIGTTIN, SIGTTOU]
+        {
+            assert!(!Policy::default().signals().any(|handled| handled == signal), "{signal}");
+        }
+    }
+}

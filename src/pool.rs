@@ -18,14 +18,14 @@ use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::job::{Job, Mark, TaskError};
 use crate::signals::Masked;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{SendTimeoutError, Sender};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A task on its way to a worker.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(crate) enum Report {
     /// A task waits at the closed gate.
     Parked,
     /// A task has left its worker.
-    Ended { task: u64, outcome: Outcome },
+    Ended { task: u64, outcome: Outcome, took: Duration },
 }
 
 /// How a task left its worker.
@@ -65,6 +65,44 @@ pub(crate) enum Outcome {
     Failed(String),
     Interrupted,
     Fatal(Error),
+}
+
+/// The way from the workers to the commit thread.
+#[derive(Debug)]
+pub(crate) struct Outbox<P> {
+    pub(crate) deliveries: Sender<Delivery<P>>,
+    /// The commit thread looks into its box now and then, since being woken for every task would
+    /// cost a worker its core every time. This tells it that the box is filling up.
+    pub(crate) nudge: Sender<()>,
+}
+
+/// How many deliveries fit into the box. Pieces are as large as a job makes them, so this is also a
+/// bound on memory: with pieces of a mebibyte, 64 MiB.
+pub(crate) const OUTBOX: usize = 64;
+
+impl<P> Clone for Outbox<P> {
+    fn clone(&self) -> Self {
+        Self { deliveries: self.deliveries.clone(), nudge: self.nudge.clone() }
+    }
+}
+
+impl<P> Outbox<P> {
+    /// Hands something to the commit thread, waiting for room; `false` when nobody takes it, because
+    /// the commit path is broken (it has told the supervisor why), or when the task shall give up.
+    /// Without the second a pager that is not read on would hold a stop until the kill.
+    fn deliver(&self, shared: &Shared, mut delivery: Delivery<P>) -> bool {
+        loop {
+            if self.deliveries.len() >= OUTBOX / 2 {
+                self.nudge.try_send(()).ok(); // One nudge is enough.
+            }
+            match self.deliveries.send_timeout(delivery, LOOK_UP) {
+                Ok(()) => return true,
+                Err(SendTimeoutError::Disconnected(_)) => return false,
+                Err(SendTimeoutError::Timeout(_)) if shared.gate.is_cancelled() => return false,
+                Err(SendTimeoutError::Timeout(back)) => delivery = back,
+            }
+        }
+    }
 }
 
 /// What all tasks of a run share.
@@ -77,6 +115,26 @@ pub(crate) struct Shared {
     /// Tasks that have begun and not ended, with the time of their start: what SIGQUIT prints.
     pub(crate) running: Mutex<BTreeMap<u64, Instant>>,
     pub(crate) keep_going: bool,
+    /// Tasks that have begun, have not ended, and do not wait at the gate.
+    pub(crate) moving: AtomicI64,
+}
+
+impl Shared {
+    pub(crate) fn new(bytes_per_second: Option<u64>, keep_going: bool) -> Self {
+        Self {
+            gate: Gate::default(),
+            throttle: Throttle::new(bytes_per_second),
+            advanced: AtomicU64::new(0),
+            running: Mutex::new(BTreeMap::new()),
+            keep_going,
+            moving: AtomicI64::new(0),
+        }
+    }
+
+    /// How many tasks move. Nothing hangs on it but the word "paused", so relaxed loads suffice.
+    pub(crate) fn moving(&self) -> i64 {
+        self.moving.load(Ordering::Relaxed)
+    }
 }
 
 /// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
@@ -107,7 +165,9 @@ impl Context<'_> {
     ///
     /// [`TaskError::Cancelled`] when the task shall give up. Hand it on with `?`.
     pub fn yield_point(&self) -> std::result::Result<(), TaskError> {
-        self.shared.gate.pass(|| self.announce_parking())
+        let passed = self.shared.gate.pass(|| self.announce_parking());
+        self.announce_moving();
+        passed
     }
 
     /// Whether the task shall give up: for loops that cannot return in the middle.
@@ -126,7 +186,11 @@ impl Context<'_> {
         self.shared.advanced.fetch_add(bytes, Ordering::Relaxed);
         match self.shared.throttle.owed_after(bytes) {
             None => self.yield_point(),
-            Some(wait) => self.shared.gate.sleep(wait, || self.announce_parking()),
+            Some(wait) => {
+                let slept = self.shared.gate.sleep(wait, || self.announce_parking());
+                self.announce_moving();
+                slept
+            }
         }
     }
 
@@ -137,14 +201,20 @@ impl Context<'_> {
     ///
     /// [`TaskError::Cancelled`] when nobody takes output any more.
     pub fn emit(&self, piece: Vec<u8>) -> std::result::Result<(), TaskError> {
-        // A closed channel means that the commit path is broken; it has told the supervisor why.
         if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 
     /// With rayon inside the task, several threads may park for one task; it counts once.
     fn announce_parking(&self) {
         if !self.parked.swap(true, Ordering::Relaxed) {
+            self.shared.moving.fetch_sub(1, Ordering::Relaxed);
             (self.park)();
+        }
+    }
+
+    fn announce_moving(&self) {
+        if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::Relaxed) {
+            self.shared.moving.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -154,7 +224,7 @@ pub(crate) struct Pool<J: Job> {
     rayon: rayon::ThreadPool,
     job: Arc<J>,
     pub(crate) shared: Arc<Shared>,
-    deliveries: Sender<Delivery<J::Partial>>,
+    outbox: Outbox<J::Partial>,
     reports: Sender<Report>,
 }
 
@@ -166,7 +236,7 @@ impl<J: Job> Pool<J> {
         workers: usize,
         job: Arc<J>,
         shared: Arc<Shared>,
-        deliveries: Sender<Delivery<J::Partial>>,
+        outbox: Outbox<J::Partial>,
         reports: Sender<Report>,
     ) -> Result<Self> {
         let rayon = rayon::ThreadPoolBuilder::new()
@@ -179,24 +249,25 @@ impl<J: Job> Pool<J> {
                 Error::broken("worker pool", format_args!("cannot start {workers} threads: {e}"))
                     .advise("use fewer --jobs, or raise the limit of processes (ulimit -u)")
             })?;
-        Ok(Self { rayon, job, shared, deliveries, reports })
+        Ok(Self { rayon, job, shared, outbox, reports })
     }
 
     /// Hands one task to rayon. Every assignment is answered by exactly one [`Report::Ended`].
     pub(crate) fn assign(&self, assignment: Assignment<J::Task>) {
         let job = Arc::clone(&self.job);
         let shared = Arc::clone(&self.shared);
-        let deliveries = self.deliveries.clone();
+        let outbox = self.outbox.clone();
         let reports = self.reports.clone();
         self.rayon.spawn(move || {
             let task = assignment.number;
+            let began = Instant::now();
             let outcome = if shared.gate.may_begin() {
-                run_task(&*job, assignment, &shared, &deliveries, &reports)
+                run_task(&*job, assignment, began, &shared, &outbox, &reports)
             } else {
                 Outcome::Interrupted
             };
             // Nobody listens any more only when the run is over; then nobody needs to know.
-            drop(reports.send(Report::Ended { task, outcome }));
+            reports.send(Report::Ended { task, outcome, took: began.elapsed() }).ok();
         });
     }
 }
@@ -206,23 +277,28 @@ impl<J: Job> Pool<J> {
 fn run_task<J: Job>(
     job: &J,
     assignment: Assignment<J::Task>,
+    began: Instant,
     shared: &Shared,
-    deliveries: &Sender<Delivery<J::Partial>>,
+    outbox: &Outbox<J::Partial>,
     reports: &Sender<Report>,
 ) -> Outcome {
     let Assignment { number: task, task: work, bytes, mark } = assignment;
-    lock(&shared.running).insert(task, Instant::now());
+    lock(&shared.running).insert(task, began);
+    shared.moving.fetch_add(1, Ordering::Relaxed);
     let context = Context {
         task,
         shared,
-        emit: &|bytes| deliveries.send(Delivery::Piece { task, bytes }).is_ok(),
-        park: &|| drop(reports.send(Report::Parked)),
+        emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
+        park: &|| {
+            reports.send(Report::Parked).ok();
+        },
         advanced: AtomicU64::new(0),
         parked: AtomicBool::new(false),
     };
     let result = catch_unwind(AssertUnwindSafe(|| job.run(work, &context)))
         .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
     lock(&shared.running).remove(&task);
+    shared.moving.fetch_sub(1, Ordering::Relaxed);
     settle_progress(shared, context.advanced.into_inner(), result.is_ok().then_some(bytes));
     let (delivery, outcome) = match result {
         Ok(partial) => (Delivery::Done { task, partial, mark }, Outcome::Done),
@@ -235,11 +311,12 @@ fn run_task<J: Job>(
         Err(TaskError::Cancelled) => (Delivery::Interrupted { task }, Outcome::Interrupted),
         Err(TaskError::Fatal(error)) => (Delivery::Interrupted { task }, Outcome::Fatal(error)),
     };
-    match deliveries.send(delivery) {
-        Ok(()) => outcome,
-        Err(_) => Outcome::Interrupted,
-    }
+    if outbox.deliver(shared, delivery) { outcome } else { Outcome::Interrupted }
 }
+
+/// How often a worker that waits for the commit thread looks whether it should give up.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
 
 /// A task that said less than it covers (or nothing) counts whole once it is done; one that gave
 /// up counts nothing, since all of it is done again.

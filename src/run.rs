@@ -1,10 +1,30 @@
-//! The builder of a run.
+//! The builder of a run: what is asked for, the threads, and the way back.
+//!
+//! Here everything is put together in the order that the rest relies on: the mask before any
+//! thread, the lock before anything is read, the record before the output is touched.
 
-use crate::ending::Ending;
-use crate::job::{Job, Sink, Source};
-use crate::observer::Observer;
+use crate::clock::WorkClock;
+use crate::commit::{Committer, Frontier, Inbox};
+use crate::decide::{Rules, State};
+use crate::disk::{Disk, OsDisk};
+use crate::ending::{Ending, Summary};
+use crate::error::{Error, Result};
+use crate::job::{Job, Listed, Listing, Mark, Sink, Source};
+use crate::observer::{Activity, Observer, Silent};
+use crate::policy::{Policy, Request};
+use crate::pool::{Assignment, OUTBOX, Outbox, Pool, Shared};
+use crate::prepare::{Prepared, Start, prepare};
+use crate::reorder::Reorder;
+use crate::signals::{Listener, Masked};
+use crate::sink::Discard;
+use crate::supervisor::{Batching, Channels, FromSource, Supervisor};
+use crate::wake::Wake;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Where the state of a run is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,52 +38,456 @@ pub enum StateAt {
     Passing(PathBuf),
 }
 
-/// A run to be.
-#[allow(missing_debug_implementations, dead_code, reason = "placeholder")]
-pub struct Run<J: Job, S: Source<Task = J::Task>> { job: J, source: S }
+/// A way to ask a run for something from another thread. Cheap to clone; it outlives the run, and
+/// then asks nobody.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: Sender<Request>,
+}
 
-#[allow(unused_variables, reason = "placeholder")]
+impl Handle {
+    /// No task starts, those in flight finish within the grace, the run ends with a checkpoint.
+    pub fn stop(&self) {
+        self.ask(Request::Stop);
+    }
+
+    /// Tasks in flight are cancelled, the run ends with a checkpoint.
+    pub fn abort(&self) {
+        self.ask(Request::Abort);
+    }
+
+    /// Tasks are held at their next yield point.
+    pub fn pause(&self) {
+        self.ask(Request::Pause);
+    }
+
+    /// They go on.
+    pub fn resume(&self) {
+        self.ask(Request::Resume);
+    }
+
+    /// A checkpoint now; the run goes on. The [`Observer`] learns when it is durable.
+    pub fn checkpoint(&self) {
+        self.ask(Request::Checkpoint);
+    }
+
+    /// The [`Observer`] is told how far the run is.
+    pub fn status(&self) {
+        self.ask(Request::Status);
+    }
+
+    fn ask(&self, request: Request) {
+        // The run may be over: then what was asked for has happened, or cannot.
+        self.requests.send(request).ok();
+    }
+}
+
+/// What a run is asked to do, besides the job itself.
+pub(crate) struct Options {
+    pub(crate) state: StateAt,
+    pub(crate) fresh: bool,
+    workers: usize,
+    grace: Option<Duration>,
+    kill_after: Duration,
+    checkpoint_every: Duration,
+    bytes_per_second: Option<u64>,
+    keep_going: bool,
+    max_runtime: Option<Duration>,
+    pub(crate) disk: Arc<dyn Disk>,
+}
+
+/// A run to be: a job, its tasks, and how they are to be run.
+///
+/// See the [crate's front page](crate) for a complete example.
+pub struct Run<J: Job, S: Source<Task = J::Task>> {
+    job: J,
+    source: S,
+    sink: Box<dyn Sink>,
+    options: Options,
+    masked: Option<Masked>,
+    observer: Box<dyn Observer>,
+    requests: (Sender<Request>, Receiver<Request>),
+}
+
+impl<J: Job, S: Source<Task = J::Task>> fmt::Debug for Run<J, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("job", &self.job.name()).field("state", &self.options.state).finish_non_exhaustive()
+    }
+}
+
 impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
-    /// x
-    pub fn new(job: J, source: S) -> Self { Self { job, source } }
+    /// A run of `job` over the tasks of `source`, with as many workers as the process may use cores,
+    /// deaf to signals, without output and without a state.
+    pub fn new(job: J, source: S) -> Self {
+        Self {
+            job,
+            source,
+            sink: Box::new(Discard),
+            options: Options {
+                state: StateAt::Nowhere,
+                fresh: false,
+                workers: std::thread::available_parallelism().map_or(1, usize::from),
+                grace: Some(Duration::from_secs(5)),
+                kill_after: Duration::from_secs(2),
+                checkpoint_every: Duration::from_secs(1),
+                bytes_per_second: None,
+                keep_going: false,
+                max_runtime: None,
+                disk: Arc::new(OsDisk),
+            },
+            masked: None,
+            observer: Box::new(Silent),
+            requests: unbounded(),
+        }
+    }
+
     /// Where the output goes; without this call it is thrown away.
     #[must_use]
-    pub fn sink(self, sink: impl Sink) -> Self { self }
+    pub fn sink(mut self, sink: impl Sink) -> Self {
+        self.sink = Box::new(sink);
+        self
+    }
+
     /// Where the state is kept; without this call nowhere.
     #[must_use]
-    pub fn state(self, at: StateAt) -> Self { self }
-    /// Discard an earlier state.
+    pub fn state(mut self, at: StateAt) -> Self {
+        self.options.state = at;
+        self
+    }
+
+    /// Whether to discard what an earlier run has left.
     #[must_use]
-    pub fn fresh(self, fresh: bool) -> Self { self }
-    /// Number of workers.
+    pub fn fresh(mut self, fresh: bool) -> Self {
+        self.options.fresh = fresh;
+        self
+    }
+
+    /// Number of workers, at least 1.
     #[must_use]
-    pub fn jobs(self, workers: usize) -> Self { self }
-    /// How long tasks in flight may go on after a stop; `None`: until they end.
+    pub fn jobs(mut self, workers: usize) -> Self {
+        self.options.workers = workers.max(1);
+        self
+    }
+
+    /// How long tasks in flight may go on after a stop; `None`: until they end. Default: 5 s, which
+    /// with [`kill_after`](Run::kill_after) stays under the 10 s that is the shortest notice of the
+    /// batch systems.
     #[must_use]
-    pub fn grace(self, grace: Option<Duration>) -> Self { self }
-    /// How long cancelled tasks are waited for.
+    pub fn grace(mut self, grace: Option<Duration>) -> Self {
+        self.options.grace = grace;
+        self
+    }
+
+    /// How long cancelled tasks are waited for. Default: 2 s. A task that does not look up by then
+    /// is left behind: its thread goes on until the task or the process ends.
     #[must_use]
-    pub fn kill_after(self, time: Duration) -> Self { self }
-    /// How often a checkpoint is taken.
+    pub fn kill_after(mut self, time: Duration) -> Self {
+        self.options.kill_after = time;
+        self
+    }
+
+    /// How often a checkpoint is taken. Default: 1 s.
     #[must_use]
-    pub fn checkpoint_every(self, time: Duration) -> Self { self }
-    /// Bytes of input per second, all workers together.
+    pub fn checkpoint_every(mut self, time: Duration) -> Self {
+        self.options.checkpoint_every = time;
+        self
+    }
+
+    /// Bytes of input per second, all workers together, as counted by [`crate::Context::advance`].
     #[must_use]
-    pub fn limit_rate(self, bytes_per_second: Option<u64>) -> Self { self }
-    /// Leave failed tasks out and go on.
+    pub fn limit_rate(mut self, bytes_per_second: Option<u64>) -> Self {
+        self.options.bytes_per_second = bytes_per_second;
+        self
+    }
+
+    /// Whether failed tasks are left out and counted. Otherwise the first one ends the run.
     #[must_use]
-    pub fn keep_going(self, yes: bool) -> Self { self }
-    /// Verify all of the committed output at resume.
+    pub fn keep_going(mut self, yes: bool) -> Self {
+        self.options.keep_going = yes;
+        self
+    }
+
+    /// A budget after which the run stops, to be continued.
     #[must_use]
-    pub fn verify(self, yes: bool) -> Self { self }
-    /// Hear signals.
+    pub fn max_runtime(mut self, budget: Option<Duration>) -> Self {
+        self.options.max_runtime = budget;
+        self
+    }
+
+    /// Hears signals while it runs, by the policy with which they were blocked.
+    ///
+    /// Without this call the run touches no signal. With it, dispositions are changed for the time
+    /// of the run and given back at its end, and so is the mask.
     #[must_use]
-    pub fn signals(self, listener: crate::signals::Masked) -> Self { self }
-    /// Watches the run.
+    pub fn signals(mut self, masked: Masked) -> Self {
+        self.masked = Some(masked);
+        self
+    }
+
+    /// Who watches the run.
     #[must_use]
-    pub fn observer(self, observer: impl Observer + 'static) -> Self { self }
-    /// Runs.
-    pub fn run(self) -> Ending { unimplemented_placeholder() }
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observer = Box::new(observer);
+        self
+    }
+
+    /// Another disk under the state and the output, for tests.
+    #[must_use]
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.options.disk = disk;
+        self
+    }
+
+    /// To ask the run for something while it runs.
+    pub fn handle(&self) -> Handle {
+        Handle { requests: self.requests.0.clone() }
+    }
+
+    /// Runs the job on this thread until it has ended, one way or another.
+    ///
+    /// # Durability
+    ///
+    /// When this returns [`Ending::Finished`], the output has its final name and survives a power
+    /// cut. When it returns [`Ending::Stopped`], so does the checkpoint from which the same call goes
+    /// on.
+    pub fn run(self) -> Ending {
+        let failed = |error| Ending::Failed { error, summary: Summary::default() };
+        let Self { job, mut source, mut sink, options, masked, mut observer, requests } = self;
+        let masked = match masked.map_or_else(|| Masked::block(Policy::empty()), Ok) {
+            Ok(masked) => masked,
+            Err(error) => return failed(error),
+        };
+        let wake = match Wake::new() {
+            Ok(wake) => Arc::new(wake),
+            Err(error) => return failed(error),
+        };
+        sink.interrupt_by(&wake);
+        let started = Instant::now();
+        let (tell, signals) = unbounded();
+        let listener = match Listener::start(&masked, started, tell) {
+            Ok(listener) => listener,
+            Err(error) => return failed(error),
+        };
+        let ending = match prepare(&job, &mut source, &mut *sink, &options) {
+            Ok(Start::AlreadyFinished { code, summary }) => Ending::Finished { code, summary, already: true },
+            Ok(Start::Go(prepared)) => {
+                let threads =
+                    Threads { masked: &masked, options: &options, wake: &wake, began: started, hears: listener.hears_resume() };
+                threads.run(job, source, sink, *prepared, (signals, requests.1), &mut *observer)
+            }
+            Err(error) => failed(error),
+        };
+        drop(listener);
+        drop(masked);
+        ending
+    }
 }
-#[allow(clippy::panic, reason = "placeholder")]
-fn unimplemented_placeholder() -> Ending { panic!() }
+
+/// What all threads of a run are started with.
+struct Threads<'a> {
+    masked: &'a Masked,
+    options: &'a Options,
+    wake: &'a Arc<Wake>,
+    began: Instant,
+    hears: bool,
+}
+
+impl Threads<'_> {
+    /// Starts the commit thread, the source thread and the workers; then this thread is the
+    /// supervisor.
+    fn run<J: Job, S: Source<Task = J::Task>>(
+        &self,
+        job: J,
+        source: S,
+        sink: Box<dyn Sink>,
+        prepared: Prepared<J::Total>,
+        (signals, control): (Receiver<crate::signals::Heard>, Receiver<Request>),
+        observer: &mut dyn Observer,
+    ) -> Ending {
+        for notice in &prepared.notices {
+            observer.notice(notice);
+        }
+        let options = self.options;
+        let (ended, all_ended) = bounded::<()>(0);
+        match self.start(job, source, sink, prepared, ended) {
+            Err(error) => Ending::Failed { error, summary: Summary::default() },
+            Ok(engine) => {
+                let rules =
+                    Rules { grace: options.grace, kill_after: options.kill_after, hears_resume: self.hears };
+                let now = Instant::now();
+                let supervisor = Supervisor {
+                    state: State::new(rules),
+                    channels: Channels {
+                        signals,
+                        control,
+                        source: engine.tasks,
+                        reports: engine.reports,
+                        words: engine.words,
+                        orders: engine.orders,
+                    },
+                    pool: engine.pool,
+                    workers: options.workers,
+                    batching: Batching::new(options.workers),
+                    observer,
+                    began: self.began,
+                    clock: WorkClock::start(now),
+                    budget: options.max_runtime,
+                    extent: engine.extent,
+                    frontier: engine.frontier,
+                    next_tick: now,
+                    alarms: Vec::new(),
+                    early: VecDeque::new(),
+                    assigned_up_to: 0,
+                    listed: None,
+                    checkpoint: None,
+                    error: None,
+                    finished: None,
+                    wake: &|| self.wake.wake(),
+                    shown: Activity::Running,
+                };
+                let ending = supervisor.run();
+                self.wake.wake();
+                wait_for_threads(&all_ended);
+                ending
+            }
+        }
+    }
+
+    fn start<J: Job, S: Source<Task = J::Task>>(
+        &self,
+        job: J,
+        source: S,
+        sink: Box<dyn Sink>,
+        prepared: Prepared<J::Total>,
+        ended: Sender<()>,
+    ) -> Result<Engine<J>> {
+        let options = self.options;
+        let extent = source.extent();
+        let (deliver, deliveries) = bounded(OUTBOX);
+        let (nudge, nudges) = bounded(1);
+        let (orders, orders_in) = unbounded();
+        let (word, words) = unbounded();
+        let (report, reports) = unbounded();
+        let (list, tasks) = bounded(READ_AHEAD);
+        let job = Arc::new(job);
+        let record = prepared.keep.record();
+        let frontier = Frontier {
+            tasks: record.frontier,
+            output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
+            failed: record.failed,
+            ..Frontier::default()
+        };
+        let lister = Lister {
+            source,
+            next: record.frontier,
+            mark: record.mark,
+            beyond: record.beyond.iter().map(|beyond| (beyond.task, beyond.mark)).collect(),
+            wake: Arc::clone(self.wake),
+            ended: ended.clone(),
+        };
+        let committer = Committer {
+            job: Arc::clone(&job),
+            sink,
+            keep: prepared.keep,
+            total: prepared.total,
+            reorder: Reorder::new(prepared.near),
+            every: options.checkpoint_every,
+            words: word,
+            told: frontier,
+            last: Instant::now(),
+            dirty: false,
+            on_disk: None,
+        };
+        let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
+        self.masked
+            .spawn("commit", move || {
+                committer.run(Inbox { deliveries, nudges, orders: orders_in });
+                drop(ended);
+            })
+            .map_err(failed)?;
+        self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
+        let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going));
+        let pool = Pool::start(self.masked, options.workers, job, shared, Outbox { deliveries: deliver, nudge }, report)?;
+        Ok(Engine { pool, tasks, reports, words, orders, extent, frontier })
+    }
+}
+
+/// What the supervisor needs of the threads that were started.
+struct Engine<J: Job> {
+    pool: Pool<J>,
+    tasks: Receiver<FromSource<J::Task>>,
+    reports: Receiver<crate::pool::Report>,
+    words: Receiver<crate::commit::Word>,
+    orders: Sender<crate::commit::Order>,
+    extent: crate::job::Extent,
+    frontier: Frontier,
+}
+
+/// How many tasks the source may be ahead: enough to hide a directory that is read from disk, few
+/// enough that listed tasks cost nothing.
+const READ_AHEAD: usize = 1024;
+
+/// How long a run waits for its threads to notice that it is over. They have nothing left to do;
+/// one that is stuck in a system call is left behind rather than waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+fn wait_for_threads(all_ended: &Receiver<()>) {
+    // Nothing is ever sent: the channel is closed when the last thread has dropped its end.
+    all_ended.recv_timeout(FAREWELL).ok();
+}
+
+/// The source thread.
+struct Lister<S> {
+    source: S,
+    next: u64,
+    mark: Option<Mark>,
+    /// Tasks that an earlier run finished beyond the frontier; they are listed and skipped.
+    beyond: BTreeMap<u64, Option<Mark>>,
+    wake: Arc<Wake>,
+    ended: Sender<()>,
+}
+
+impl<S: Source> Lister<S> {
+    fn list(mut self, to: &Sender<FromSource<S::Task>>) {
+        let last = match self.list_all(to) {
+            Ok(Some(tasks)) => FromSource::Ended(tasks),
+            Ok(None) => return,
+            Err(error) => FromSource::Failed(error),
+        };
+        // A closed channel: the run is over.
+        to.send(last).ok();
+        drop(self.ended);
+    }
+
+    /// The number of tasks in the job, or `None` when nobody wants to know any more.
+    fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
+        if self.mark.is_some() && self.source.mark_before() != self.mark {
+            return Err(changed("before the point where the last run stopped"));
+        }
+        let wake = Arc::clone(&self.wake);
+        let listing = Listing { wake: &wake };
+        while let Some(Listed { task, bytes, mark }) = self.source.next(&listing)? {
+            let number = self.next;
+            self.next += 1;
+            match self.beyond.remove(&number) {
+                Some(kept) if kept.is_some() && kept != mark => {
+                    return Err(changed("where the last run had finished tasks"));
+                }
+                Some(_) => continue,
+                None => {}
+            }
+            if to.send(FromSource::Task(Assignment { number, task, bytes, mark })).is_err() {
+                return Ok(None);
+            }
+        }
+        Ok((!listing.is_stopped()).then_some(self.next))
+    }
+}
+
+fn changed(place: &str) -> Error {
+    Error::refused("inputs", format_args!("the list of inputs is no longer what it was {place}"))
+        .advise("put the inputs back as they were, or start anew with --fresh")
+}
+
+#[cfg(test)]
+mod tests;

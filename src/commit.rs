@@ -1,0 +1,342 @@
+//! Order and durability. Fourth chapter of the route.
+//!
+//! One thread takes what the workers made, puts it in order, writes it, and says from time to time:
+//! *up to here it is safe*. It is the only one that writes output and checkpoints, so there is an
+//! order of events to argue about.
+//!
+//! # The protocol of a checkpoint
+//!
+//! 1. Write the output up to the frontier, at its place.
+//! 2. Flush it to the device ([`Sink::make_durable`]).
+//! 3. Replace the record: temporary name, flush, rename, flush the directory
+//!    ([`StateDir::write_record`](crate::state_dir::StateDir::write_record)).
+//! 4. Only now say that the checkpoint exists.
+//!
+//! # Why in this order
+//!
+//! - *2 before 3*, or the record may name bytes that are not there. (Leave the flush out, cut the
+//!   power, and the record says 846 bytes where the output has none.)
+//! - *3 whole*: a crash in the middle leaves the old record or the new one, never half of one. Both
+//!   are true: the bytes that the old one names are still there, since nothing is ever overwritten
+//!   before the frontier.
+//! - *4 last*, or an acknowledged checkpoint can be lost.
+//! - What was written after the last record is garbage to the next run, which cuts it off
+//!   ([`Sink::begin`]) and does the tasks again.
+//!
+//! # When something fails
+//!
+//! The first failed write, flush or rename ends this thread. No flush is tried again: after a failed
+//! one the kernel marks the pages clean, and a second one reports success although the bytes are
+//! gone. The thread says so and drops its receivers, so every worker that wants to deliver learns at
+//! once that nobody takes it. The last record stands.
+
+use crate::checkpoint::Phase;
+use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
+use crate::error::{Error, Kind, Result};
+use crate::job::{Job, Sink};
+use crate::keep::Keep;
+use crate::pool::{Delivery, OUTBOX};
+use crate::reorder::{Fate, Held, Reorder};
+use crossbeam_channel::{Receiver, Sender, never, select};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the supervisor asks of the commit thread.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// A checkpoint now; `asked` by somebody who wants to read of it.
+    Checkpoint { asked: bool },
+    /// The last one. `listed` is the number of tasks in the job, if the source has come to its end:
+    /// the job is complete when all of them are committed.
+    Close { listed: Option<u64> },
+}
+
+/// What the commit thread tells the supervisor.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// How far it is.
+    Frontier(Frontier),
+    /// A checkpoint is durable.
+    Checkpoint { frontier: u64, facts: CheckpointFacts, asked: bool },
+    /// Something failed; this is the last word.
+    Broke(Error),
+    /// It has ended as it should; `finished` with this exit code, or stopped.
+    Closed { finished: Option<u8> },
+}
+
+/// How far the commit thread is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Frontier {
+    /// Tasks committed without a hole.
+    pub(crate) tasks: u64,
+    /// Finished tasks beyond, kept for the next run. Known at the end only.
+    pub(crate) beyond: u64,
+    /// Bytes of output written.
+    pub(crate) output_bytes: u64,
+    /// Bytes held because they are out of order.
+    pub(crate) backlog: u64,
+    /// Tasks that failed.
+    pub(crate) failed: u64,
+}
+
+/// The commit thread's own things.
+pub(crate) struct Committer<J: Job> {
+    pub(crate) job: Arc<J>,
+    pub(crate) sink: Box<dyn Sink>,
+    pub(crate) keep: Keep,
+    pub(crate) total: J::Total,
+    pub(crate) reorder: Reorder<J::Partial>,
+    pub(crate) every: Duration,
+    pub(crate) words: Sender<Word>,
+    pub(crate) told: Frontier,
+    pub(crate) last: Instant,
+    pub(crate) dirty: bool,
+    pub(crate) on_disk: Option<CheckpointFacts>,
+}
+
+/// Where the commit thread listens.
+pub(crate) struct Inbox<P> {
+    pub(crate) deliveries: Receiver<Delivery<P>>,
+    pub(crate) nudges: Receiver<()>,
+    pub(crate) orders: Receiver<Order>,
+}
+
+/// It was closed as it should be; `finished` with this exit code, or stopped.
+struct Closed {
+    finished: Option<u8>,
+}
+
+/// How long deliveries wait at the most while they keep coming.
+const REST: Duration = Duration::from_millis(2);
+
+impl<J: Job> Committer<J> {
+    /// The body of the thread.
+    pub(crate) fn run(mut self, inbox: Inbox<J::Partial>) {
+        let words = self.words.clone();
+        let result = catch_unwind(AssertUnwindSafe(|| self.work(&inbox)))
+            .unwrap_or_else(|_| Err(Error::broken("job", "panicked while its output was put in order")));
+        // Receivers first: whoever reads the last word may rely on every delivery being refused.
+        drop(inbox);
+        let last_word = match result {
+            Ok(Some(Closed { finished })) => Word::Closed { finished },
+            Ok(None) => return, // The supervisor is gone; there is nobody to tell.
+            // A reader that takes nothing more: the last record stands, and that was all.
+            Err(error) if error.kind() == Kind::Interrupted => Word::Closed { finished: None },
+            Err(error) => Word::Broke(error),
+        };
+        words.send(last_word).ok();
+    }
+
+    /// Until it is closed; `None` when the supervisor went away without closing it.
+    ///
+    /// Being woken for every delivery would take a core away from a worker each time. So after the
+    /// first one this thread sleeps a moment, or until it is nudged because the box fills up, and
+    /// then takes all that has come.
+    fn work(&mut self, inbox: &Inbox<J::Partial>) -> Result<Option<Closed>> {
+        let nobody = never();
+        let mut resting = false;
+        loop {
+            let deliveries = if resting { &nobody } else { &inbox.deliveries };
+            let patience = if resting { REST.min(self.until_due()) } else { self.until_due() };
+            select! {
+                recv(deliveries) -> delivery => match delivery {
+                    Ok(delivery) => self.reorder.take(delivery)?,
+                    Err(_) => return Ok(None),
+                },
+                recv(inbox.nudges) -> nudge => if nudge.is_err() { return Ok(None) },
+                recv(inbox.orders) -> order => match order {
+                    Err(_) => return Ok(None),
+                    Ok(Order::Checkpoint { asked }) => {
+                        self.take_what_is_there(&inbox.deliveries)?;
+                        self.checkpoint(asked)?;
+                    }
+                    Ok(Order::Close { listed }) => {
+                        self.take_what_is_there(&inbox.deliveries)?;
+                        return self.close(listed).map(|finished| Some(Closed { finished }));
+                    }
+                },
+                default(patience) => {}
+            }
+            resting = self.take_what_is_there(&inbox.deliveries)?;
+            if self.dirty && self.until_due().is_zero() {
+                self.checkpoint(false)?;
+            }
+        }
+    }
+
+    fn until_due(&self) -> Duration {
+        if self.dirty { self.every.saturating_sub(self.last.elapsed()) } else { self.every }
+    }
+
+    /// Takes the deliveries that are there, then writes what has come into order. Whether there was
+    /// anything.
+    ///
+    /// Workers deliver before they report, and the supervisor asks for the close after the last
+    /// report: so at a close, what is there is all there is.
+    fn take_what_is_there(&mut self, deliveries: &Receiver<Delivery<J::Partial>>) -> Result<bool> {
+        let before = self.told;
+        let mut any = false;
+        // Not more than the box holds: workers may fill it as fast as it is emptied, and the clock
+        // and the orders want to be looked at.
+        for delivery in deliveries.try_iter().take(2 * OUTBOX) {
+            self.reorder.take(delivery)?;
+            any = true;
+        }
+        self.advance()?;
+        Ok(any || self.told != before)
+    }
+
+    /// Moves the frontier over every task that has ended, up to the first that has not.
+    fn advance(&mut self) -> Result<()> {
+        loop {
+            let task = self.keep.record().frontier;
+            let (held, fate) = match self.keep.take_beyond::<J::Partial>(task)? {
+                Some((pieces, fate)) => {
+                    for piece in pieces {
+                        self.write_piece(piece)?;
+                    }
+                    (Held::default(), fate)
+                }
+                None => match self.reorder.ended(task) {
+                    Some(ended) => ended,
+                    None => break,
+                },
+            };
+            self.commit_task(held, fate)?;
+        }
+        self.tell_frontier();
+        Ok(())
+    }
+
+    /// One task goes into the output. Everything that depends on "before" happens here, in order.
+    fn commit_task(&mut self, held: Held<J::Partial>, fate: Fate<J::Partial>) -> Result<()> {
+        let Self { job, sink, total, reorder, .. } = self;
+        let mut written = 0;
+        let mark = match fate {
+            Fate::Done { partial, mark } => {
+                reorder.drain(held, |piece| {
+                    let piece = job.render(total, piece);
+                    written += piece.len() as u64;
+                    sink.write(&piece)
+                })?;
+                let mut after = Vec::new();
+                job.fold(total, partial, &mut after);
+                written += after.len() as u64;
+                sink.write(&after)?;
+                mark
+            }
+            Fate::Failed { mark } => {
+                self.keep.record_mut().failed += 1;
+                mark
+            }
+        };
+        let record = self.keep.record_mut();
+        record.frontier += 1;
+        record.mark = mark.or(record.mark);
+        self.told.output_bytes += written;
+        self.dirty = true;
+        Ok(())
+    }
+
+    fn write_piece(&mut self, piece: Vec<u8>) -> Result<()> {
+        let piece = self.job.render(&self.total, piece);
+        self.told.output_bytes += piece.len() as u64;
+        self.sink.write(&piece)
+    }
+
+    fn tell_frontier(&mut self) {
+        let now = Frontier {
+            tasks: self.keep.record().frontier,
+            backlog: self.reorder.backlog(),
+            failed: self.keep.record().failed,
+            ..self.told
+        };
+        if now != self.told {
+            self.told = now;
+            self.words.send(Word::Frontier(now)).ok();
+        }
+    }
+
+    /// The protocol at the top of this file.
+    fn checkpoint(&mut self, asked: bool) -> Result<()> {
+        if self.dirty || self.on_disk.is_none() {
+            let began = Instant::now();
+            let output = self.sink.make_durable()?;
+            let record = self.keep.record_mut();
+            record.output = Some(output);
+            record.total = value_of(&self.total)?;
+            let size = self.keep.write()?;
+            self.last = Instant::now();
+            self.dirty = false;
+            self.on_disk = size.map(|size| CheckpointFacts { size, age: Duration::ZERO, took: began.elapsed() });
+        }
+        if let Some(facts) = self.on_disk {
+            let facts = CheckpointFacts { age: self.last.elapsed(), ..facts };
+            let word = Word::Checkpoint { frontier: self.keep.record().frontier, facts, asked };
+            self.words.send(word).ok();
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, listed: Option<u64>) -> Result<Option<u8>> {
+        if listed == Some(self.keep.record().frontier) {
+            return self.finish().map(Some);
+        }
+        self.keep_what_is_beyond()?;
+        self.dirty = true;
+        self.checkpoint(false)?;
+        self.told.beyond = self.keep.record().beyond.len() as u64;
+        self.words.send(Word::Frontier(self.told)).ok();
+        Ok(None)
+    }
+
+    /// After an orderly stop no finished task runs again: what finished beyond the frontier goes to
+    /// the state directory, each task with what it reported and what it emitted.
+    fn keep_what_is_beyond(&mut self) -> Result<()> {
+        if !self.keep.is_kept() {
+            return Ok(());
+        }
+        while let Some(task) = self.reorder.any_ended() {
+            let Some((held, fate)) = self.reorder.ended(task) else { break };
+            let mut pieces = Vec::new();
+            self.reorder.drain(held, |piece| {
+                pieces.push(piece);
+                Ok(())
+            })?;
+            self.keep.put_beyond(task, &pieces, &fate)?;
+        }
+        Ok(())
+    }
+
+    /// The end of the job, in steps that a crash can interrupt anywhere: the next run sees from the
+    /// record how far it came, and completes it.
+    fn finish(&mut self) -> Result<u8> {
+        let mut rest = Vec::new();
+        self.job.finish(&mut self.total, &mut rest);
+        self.told.output_bytes += rest.len() as u64;
+        self.sink.write(&rest)?;
+        let code = match self.keep.record().failed {
+            0 => self.job.verdict(&self.total),
+            _ => FINISHED_WITH_FAILURES,
+        };
+        self.keep.record_mut().phase = Phase::Finalizing { code };
+        self.dirty = true;
+        if self.keep.outlives_the_job() {
+            self.checkpoint(false)?;
+        } else {
+            self.sink.make_durable()?;
+        }
+        self.sink.publish()?;
+        self.keep.record_mut().phase = Phase::Done { code };
+        self.keep.finish()?;
+        self.tell_frontier();
+        self.words.send(Word::Frontier(self.told)).ok();
+        Ok(code)
+    }
+}
+
+fn value_of<T: serde::Serialize>(total: &T) -> Result<serde_json::Value> {
+    serde_json::to_value(total)
+        .map_err(|e| Error::broken("job", format_args!("its total cannot be written down: {e}")))
+}

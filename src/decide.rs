@@ -1,0 +1,467 @@
+//! What to do about an event. Second chapter of the route, and the only place where policy lives.
+//!
+//! [`decide`] is a function from a state and an event to a state and a list of actions. It has no
+//! clock (time arrives in events), does no I/O, and has no `_` arm: a new event or phase does not
+//! compile until somebody has said what it means everywhere. So "what happens on SIGTSTP while
+//! stopping?" can be read here, and every answer is tested, for every phase and every sequence of
+//! three signals.
+//!
+//! ```text
+//!          course:   what becomes of the run          motion:  does it move?
+//!
+//!             ┌─────────┐  stop   ┌──────────┐          ┌─────────┐ pause  ┌─────────┐
+//!             │ Working ├────────►│ Stopping │          │ Running ├───────►│ Pausing │
+//!             └──┬───┬──┘         └──┬────┬──┘          └──┬───▲──┘        └────┬────┘
+//!    all done,   │   │ abort,   again│    │ all          suspend│ resume        │ nothing moves
+//!    nothing     │   │ broken  /grace│    │ tasks          │   │               ▼
+//!    in flight   │   ▼         over  ▼    │ ended       ┌──▼───┴────┐ raise ┌────────┐
+//!                │  ┌──────────┐◄────┘    │             │ Suspended ├──────►│ Paused │
+//!                │  │ Aborting ├───┐      │             └───────────┘returns└────────┘
+//!                │  └──────────┘   │      │
+//!                ▼                 ▼      ▼             The two axes are independent, with one
+//!              ┌─────────────────────────────┐          rule: once stopping, only a real
+//!              │ Closing: the last commit    │          suspension is honoured. A stop of a paused
+//!              └──────────────┬──────────────┘          job opens the gate, for the tasks in
+//!                             ▼ committed, or broken    flight only.
+//!                          ┌───────┐
+//!                          │ Ended │
+//!                          └───────┘
+//! ```
+//!
+//! What may be trusted where: in `Working` and `Running`, and only there, tasks start
+//! ([`State::may_start`]). In `Closing` and `Ended` no task is in flight, or those that are have been
+//! given up. A run reaches `Ended` only through `Closing`, that is, after a last checkpoint, unless
+//! the commit path itself is broken.
+
+use crate::ending::StoppedBy;
+use crate::escalation::{Escalation, Rung};
+use crate::policy::{Request, is_deadly};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+/// Does the run move?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Motion {
+    /// The gate is open.
+    Running,
+    /// The gate is closed; some tasks have not reached it.
+    Pausing,
+    /// The gate is closed and nothing moves.
+    Paused,
+    /// The process is stopped, or about to be.
+    Suspended,
+}
+
+/// What becomes of the run?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// Towards its end.
+    Working,
+    /// No task starts; those in flight finish.
+    Stopping,
+    /// Those in flight are cancelled.
+    Aborting,
+    /// The commit thread writes the last checkpoint, or the result.
+    Closing,
+    /// Nothing is left to do.
+    Ended,
+}
+
+/// Why a run ends before its job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Stop(StoppedBy),
+    /// A task, the source or the commit path broke; the supervisor keeps the error.
+    Broken,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    Signal(Signal),
+    Handle,
+    Budget,
+}
+
+/// Something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Somebody wants something.
+    Asked { request: Request, by: Asker, at: Duration },
+    /// A task was handed to the pool.
+    Assigned,
+    /// A task came back from it: done, failed and left out, or interrupted.
+    TaskEnded,
+    /// A task came back and nothing can go on.
+    TaskBroke,
+    /// There are no more tasks.
+    SourceEnded,
+    /// There may be more tasks, but they cannot be listed.
+    SourceBroke,
+    /// The commit thread has met an error and ended.
+    CommitBroke,
+    /// The commit thread has done its last work and ended.
+    Closed,
+    /// While pausing: no task is moving any more.
+    Stilled,
+    /// The suspension is over, or was refused: `raise` has returned.
+    Returned,
+    /// A deadline is reached.
+    Rang(Alarm),
+}
+
+/// Deadlines that `decide` sets and hears of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// The grace of a stop.
+    Grace,
+    /// The time in which cancelled tasks should have given up.
+    Kill,
+    /// A suspension that took no time at all was refused by the kernel.
+    Refused,
+}
+
+/// What the supervisor shall do, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an action that is not performed was decided in vain"]
+pub(crate) enum Action {
+    CloseGate,
+    OpenGate,
+    /// No task that has not begun shall begin.
+    Drain,
+    /// Tasks in flight shall give up.
+    Cancel,
+    /// A checkpoint now; `asked` by a person, who wants to read of it.
+    Checkpoint {
+        asked: bool,
+    },
+    /// Say how far we are.
+    Status,
+    /// Say that a stop has begun.
+    SayStopping,
+    /// Say that the kernel refused to suspend us.
+    SayRefused,
+    /// Stop the process; then report [`Event::Returned`].
+    Suspend,
+    Redraw,
+    Set(Alarm, Duration),
+    Unset(Alarm),
+    /// The last commit; then the commit thread ends.
+    Close,
+    /// End the process here.
+    Die(Signal),
+}
+
+/// All that a decision depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) motion: Motion,
+    pub(crate) course: Course,
+    /// Whether what tasks produce can still be made to last.
+    pub(crate) commit_works: bool,
+    pub(crate) cause: Option<Cause>,
+    /// Tasks handed to the pool that have not come back.
+    pub(crate) in_flight: usize,
+    source_ended: bool,
+    escalation: Escalation,
+    pub(crate) rules: Rules,
+}
+
+/// What is fixed for the whole run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// How long tasks in flight may go on after a stop; `None`: until they end.
+    pub(crate) grace: Option<Duration>,
+    /// How long cancelled tasks are waited for.
+    pub(crate) kill_after: Duration,
+    /// Whether SIGCONT reaches us as a resume. Where it is ignored or mapped to something else, the
+    /// return from a suspension has to stand for it.
+    pub(crate) hears_resume: bool,
+}
+
+/// A suspension that the kernel granted ends with a SIGCONT, which reaches the supervisor within
+/// milliseconds (300 times of 300). If none has come by now, there was no suspension.
+const REFUSED_AFTER: Duration = Duration::from_millis(200);
+
+impl State {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            motion: Motion::Running,
+            course: Course::Working,
+            commit_works: true,
+            cause: None,
+            in_flight: 0,
+            source_ended: false,
+            escalation: Escalation::default(),
+            rules,
+        }
+    }
+
+    /// Whether a task may start now.
+    pub(crate) fn may_start(&self) -> bool {
+        self.motion == Motion::Running && self.course == Course::Working && !self.source_ended
+    }
+}
+
+/// The next state, and what to do on the way there.
+pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
+    let mut actions = Vec::new();
+    match event {
+        Event::Asked { request, by, at } => asked(&mut state, request, by, at, &mut actions),
+        Event::Assigned => state.in_flight += 1,
+        Event::TaskEnded => came_back(&mut state),
+        Event::TaskBroke => {
+            came_back(&mut state);
+            broke(&mut state, &mut actions);
+        }
+        Event::SourceEnded => state.source_ended = true,
+        Event::SourceBroke => broke(&mut state, &mut actions),
+        Event::CommitBroke => commit_broke(&mut state, &mut actions),
+        Event::Closed => state.course = Course::Ended,
+        Event::Stilled => {
+            if state.motion == Motion::Pausing {
+                state.motion = Motion::Paused;
+            }
+        }
+        Event::Returned => returned(&mut state, &mut actions),
+        Event::Rang(alarm) => rang(&mut state, alarm, &mut actions),
+    }
+    close_when_nothing_is_in_flight(&mut state, &mut actions);
+    (state, actions)
+}
+
+/// A task that was given up may still come back, when nobody counts on it any more.
+fn came_back(state: &mut State) {
+    state.in_flight = state.in_flight.saturating_sub(1);
+}
+
+fn asked(state: &mut State, request: Request, by: Asker, at: Duration, actions: &mut Vec<Action>) {
+    match request {
+        Request::Stop => stop(state, by, at, actions),
+        Request::Abort => abort(state, by, actions),
+        Request::Die => die(by, actions),
+        Request::Pause => pause(state, actions),
+        Request::Suspend => suspend(state, actions),
+        Request::Resume => resume(state, actions),
+        Request::Checkpoint => match state.course {
+            Course::Working | Course::Stopping | Course::Aborting if state.commit_works => {
+                actions.push(Action::Checkpoint { asked: true });
+            }
+            // The last checkpoint is being written, or none can be.
+            Course::Working | Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {
+                actions.push(Action::Status);
+            }
+        },
+        Request::Status => actions.push(Action::Status),
+        Request::Redraw => actions.push(Action::Redraw),
+        Request::Ignore => {}
+    }
+}
+
+/// The first request begins a stop, a repeat makes it an abort, a third ends the process.
+fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
+    let rung = match by {
+        Asker::Signal(signal) => state.escalation.climb(signal, at),
+        // A program that asks twice means the same twice; it has `abort` for more.
+        Asker::Handle | Asker::Budget => Rung::Merged,
+    };
+    match (state.course, rung) {
+        (Course::Working, _) => begin_stop(state, by, actions),
+        (Course::Stopping, Rung::Second) => abort(state, by, actions),
+        (_, Rung::Third) => die(by, actions),
+        (Course::Stopping | Course::Aborting | Course::Closing | Course::Ended, _) => {}
+    }
+}
+
+/// The checkpoint comes first, since a scheduler may kill early; then the grace begins to run.
+fn begin_stop(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
+    leave_working(state, Course::Stopping, Cause::Stop(stopped_by(by)), actions);
+    actions.push(Action::Checkpoint { asked: false });
+    if state.in_flight > 0 {
+        actions.push(Action::SayStopping);
+        if let Some(grace) = state.rules.grace {
+            actions.push(Action::Set(Alarm::Grace, grace));
+        }
+    }
+}
+
+fn abort(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
+    match state.course {
+        Course::Working => {
+            leave_working(state, Course::Aborting, Cause::Stop(stopped_by(by)), actions);
+            cancel(state, actions);
+        }
+        Course::Stopping => cancel(state, actions),
+        Course::Aborting | Course::Closing | Course::Ended => {}
+    }
+}
+
+/// From here on no task starts; and since nothing can be paused any more, the gate opens for those
+/// in flight.
+fn leave_working(state: &mut State, course: Course, cause: Cause, actions: &mut Vec<Action>) {
+    state.course = course;
+    state.cause = state.cause.or(Some(cause));
+    actions.push(Action::Drain);
+    match state.motion {
+        Motion::Running => {}
+        Motion::Pausing | Motion::Paused | Motion::Suspended => {
+            state.motion = Motion::Running;
+            actions.push(Action::OpenGate);
+            actions.push(Action::Unset(Alarm::Refused));
+        }
+    }
+}
+
+fn cancel(state: &mut State, actions: &mut Vec<Action>) {
+    state.course = Course::Aborting;
+    actions.push(Action::Cancel);
+    actions.push(Action::Unset(Alarm::Grace));
+    actions.push(Action::Set(Alarm::Kill, state.rules.kill_after));
+}
+
+/// Only a signal can ask for this; a program that wants to die has simpler means.
+fn die(by: Asker, actions: &mut Vec<Action>) {
+    match by {
+        Asker::Signal(signal) => actions.push(Action::Die(signal)),
+        Asker::Handle | Asker::Budget => {}
+    }
+}
+
+fn stopped_by(by: Asker) -> StoppedBy {
+    match by {
+        Asker::Signal(signal) if is_deadly(signal) => StoppedBy::Signal(signal),
+        Asker::Signal(signal) => StoppedBy::Warning(signal),
+        Asker::Handle => StoppedBy::Handle,
+        Asker::Budget => StoppedBy::Budget,
+    }
+}
+
+fn pause(state: &mut State, actions: &mut Vec<Action>) {
+    if state.course == Course::Working && state.motion == Motion::Running {
+        state.motion = Motion::Pausing;
+        actions.push(Action::CloseGate);
+        actions.push(Action::Checkpoint { asked: false });
+    }
+}
+
+/// Waits neither for tasks to reach the gate nor for a checkpoint: the kernel freezes every thread
+/// where it is, and the last checkpoint is a second old.
+fn suspend(state: &mut State, actions: &mut Vec<Action>) {
+    match state.course {
+        Course::Working => {
+            if state.motion == Motion::Running {
+                actions.push(Action::CloseGate);
+            }
+            state.motion = Motion::Suspended;
+            actions.push(Action::Suspend);
+        }
+        Course::Stopping | Course::Aborting | Course::Closing => {
+            state.motion = Motion::Suspended;
+            actions.push(Action::Suspend);
+        }
+        Course::Ended => {}
+    }
+}
+
+/// `raise` has returned. The SIGCONT that did it is on its way as an event, and that is what
+/// resumes; unless it cannot reach us.
+fn returned(state: &mut State, actions: &mut Vec<Action>) {
+    match (state.motion, state.course) {
+        (Motion::Running | Motion::Pausing | Motion::Paused, _) => {}
+        (Motion::Suspended, Course::Working) if state.rules.hears_resume => {
+            state.motion = Motion::Paused;
+            actions.push(Action::Set(Alarm::Refused, REFUSED_AFTER));
+        }
+        (Motion::Suspended, Course::Working) => resume(state, actions),
+        (Motion::Suspended, Course::Stopping | Course::Aborting | Course::Closing | Course::Ended) => {
+            state.motion = Motion::Running;
+        }
+    }
+}
+
+/// A hint that may come at any time. It never cancels a stop: Slurm, systemd and `timeout` send
+/// SIGCONT along with SIGTERM.
+fn resume(state: &mut State, actions: &mut Vec<Action>) {
+    match state.motion {
+        Motion::Running => {}
+        Motion::Pausing | Motion::Paused | Motion::Suspended => {
+            state.motion = Motion::Running;
+            actions.push(Action::Unset(Alarm::Refused));
+            if state.course == Course::Working {
+                actions.push(Action::OpenGate);
+            }
+        }
+    }
+    actions.push(Action::Redraw);
+}
+
+/// A task or the source cannot go on, but what is done can still be committed.
+fn broke(state: &mut State, actions: &mut Vec<Action>) {
+    match state.course {
+        Course::Working => {
+            leave_working(state, Course::Aborting, Cause::Broken, actions);
+            cancel(state, actions);
+        }
+        // It ends already. The next run will meet the same trouble and say so.
+        Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
+    }
+}
+
+/// Nothing can be made to last any more. This overrides every other reason to end: who sent a
+/// SIGTERM must not read "stopped, checkpoint written" when it was not.
+fn commit_broke(state: &mut State, actions: &mut Vec<Action>) {
+    state.commit_works = false;
+    match state.course {
+        Course::Working => {
+            leave_working(state, Course::Aborting, Cause::Broken, actions);
+            cancel(state, actions);
+        }
+        Course::Stopping => cancel(state, actions),
+        Course::Aborting => {}
+        Course::Closing | Course::Ended => state.course = Course::Ended,
+    }
+    state.cause = Some(Cause::Broken);
+}
+
+fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
+    match alarm {
+        Alarm::Grace => {
+            if state.course == Course::Stopping {
+                cancel(state, actions);
+            }
+        }
+        // Tasks that do not look up cannot be waited for; they are counted as interrupted.
+        Alarm::Kill => {
+            if state.course == Course::Aborting {
+                state.in_flight = 0;
+            }
+        }
+        Alarm::Refused => {
+            if state.motion == Motion::Paused {
+                actions.push(Action::SayRefused);
+            }
+        }
+    }
+}
+
+fn close_when_nothing_is_in_flight(state: &mut State, actions: &mut Vec<Action>) {
+    let over = match state.course {
+        Course::Working => state.source_ended,
+        Course::Stopping | Course::Aborting => true,
+        Course::Closing | Course::Ended => false,
+    };
+    if !over || state.in_flight > 0 {
+        return;
+    }
+    actions.push(Action::Unset(Alarm::Grace));
+    actions.push(Action::Unset(Alarm::Kill));
+    if state.commit_works {
+        state.course = Course::Closing;
+        actions.push(Action::Close);
+    } else {
+        state.course = Course::Ended;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! Every phase × every event, and every sequence of three signals in every phase.
+//!
+//! A little world answers the actions: it suspends, rings alarms, ends tasks and commits, so that
+//! each story can be told to its end.
+
+use super::*;
+use crate::policy::{DEFAULTS, Policy};
+use std::collections::VecDeque;
+
+const RULES: Rules =
+    Rules { grace: Some(Duration::from_secs(5)), kill_after: Duration::from_secs(2), hears_resume: true };
+
+/// The world around a decision, with only as much in it as decisions can see.
+struct World {
+    state: State,
+    now: Duration,
+    alarms: Vec<Alarm>,
+    gate_open: bool,
+    draining: bool,
+    cancelled: bool,
+    close_ordered: bool,
+    died: Option<Signal>,
+    done: Vec<Action>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            state: State::new(RULES),
+            now: Duration::ZERO,
+            alarms: Vec::new(),
+            gate_open: true,
+            draining: false,
+            cancelled: false,
+            close_ordered: false,
+            died: None,
+            done: Vec::new(),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let (state, actions) = decide(self.state, event);
+            self.state = state;
+            for action in actions {
+                self.done.push(action);
+                self.perform(action, &mut events);
+            }
+            self.check();
+        }
+    }
+
+    fn perform(&mut self, action: Action, events: &mut VecDeque<Event>) {
+        match action {
+            Action::CloseGate => self.gate_open = false,
+            Action::OpenGate => self.gate_open = true,
+            Action::Drain => self.draining = true,
+            Action::Cancel => self.cancelled = true,
+            Action::Suspend => events.push_front(Event::Returned),
+            Action::Set(alarm, _) => self.alarms.push(alarm),
+            Action::Unset(alarm) => self.alarms.retain(|set| *set != alarm),
+            Action::Close => {
+                assert!(!self.close_ordered, "closed twice");
+                assert!(self.state.commit_works, "a close was ordered of a broken commit path");
+                self.close_ordered = true;
+            }
+            Action::Die(signal) => self.died = Some(signal),
+            Action::Checkpoint { .. } => assert!(self.state.commit_works, "a checkpoint on a broken commit path"),
+            Action::Status | Action::SayStopping | Action::SayRefused | Action::Redraw => {}
+        }
+    }
+
+    /// What holds in every state, whatever the story.
+    fn check(&self) {
+        let state = &self.state;
+        if state.may_start() {
+            assert_eq!((state.course, state.motion), (Course::Working, Motion::Running));
+            assert!(self.gate_open && !self.draining && !self.cancelled, "a task may start at a closed gate: {state:?}");
+        }
+        if state.course == Course::Working {
+            assert_eq!(self.gate_open, state.motion == Motion::Running, "{state:?}");
+        }
+        if matches!(state.course, Course::Stopping | Course::Aborting) {
+            assert!(self.draining, "a stop that does not drain: {state:?}");
+            assert!(self.gate_open, "tasks in flight of a stop wait at the gate: {state:?}");
+        }
+        if state.course == Course::Ended && state.commit_works {
+            assert!(self.close_ordered, "ended without a last checkpoint: {state:?}");
+        }
+        if state.course == Course::Stopping && state.in_flight > 0 {
+            assert!(self.alarms.contains(&Alarm::Grace), "a stop without an end: {state:?}");
+        }
+        if state.course == Course::Aborting && state.in_flight > 0 {
+            assert!(self.alarms.contains(&Alarm::Kill), "an abort without an end: {state:?}");
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let request = Policy::default().request(signal);
+        self.event(Event::Asked { request, by: Asker::Signal(signal), at: self.now });
+    }
+
+    fn assign(&mut self, tasks: usize) {
+        for _ in 0..tasks {
+            assert!(self.state.may_start());
+            self.event(Event::Assigned);
+        }
+    }
+
+    /// Tells the story to its end, with tasks that do not even look up.
+    fn run_out(&mut self) {
+        for _ in 0..10 {
+            if let Some(alarm) = self.alarms.pop() {
+                self.event(Event::Rang(alarm));
+            }
+            if self.close_ordered && self.state.course == Course::Closing {
+                self.event(Event::Closed);
+            }
+        }
+    }
+}
+
+/// Ways to get into every phase that there is: names, and the events that lead there.
+fn phases() -> Vec<(&'static str, World)> {
+    let build = |story: &dyn Fn(&mut World)| {
+        let mut world = World::new();
+        world.assign(2);
+        story(&mut world);
+        world
+    };
+    vec![
+        ("running", build(&|_| ())),
+        ("running, all listed", build(&|w| w.event(Event::SourceEnded))),
+        ("pausing", build(&|w| w.event(ask(Request::Pause)))),
+        ("paused", build(&|w| {
+            w.event(ask(Request::Pause));
+            w.event(Event::Stilled);
+        })),
+        ("suspended and returned", build(&|w| w.event(ask(Request::Suspend)))),
+        ("stopping by handle", build(&|w| w.event(ask(Request::Stop)))),
+        ("stopping by TERM", build(&|w| w.signal(Signal::SIGTERM))),
+        ("stopping, and suspended there", build(&|w| {
+            w.signal(Signal::SIGTERM);
+            w.signal(Signal::SIGTSTP);
+        })),
+        ("aborting", build(&|w| w.event(ask(Request::Abort)))),
+        ("aborting, since a task broke", build(&|w| w.event(Event::TaskBroke))),
+        ("commit path broken", build(&|w| w.event(Event::CommitBroke))),
+        ("commit path broken while stopping", build(&|w| {
+            w.event(ask(Request::Stop));
+            w.event(Event::CommitBroke);
+        })),
+        ("closing, complete", build(&|w| {
+            w.event(Event::SourceEnded);
+            w.event(Event::TaskEnded);
+            w.event(Event::TaskEnded);
+        })),
+        ("closing, stopped", build(&|w| {
+            w.event(ask(Request::Stop));
+            w.event(Event::TaskEnded);
+            w.event(Event::TaskEnded);
+        })),
+        ("ended", build(&|w| {
+            w.event(ask(Request::Abort));
+            w.run_out();
+        })),
+    ]
+}
+
+fn ask(request: Request) -> Event {
+    Event::Asked { request, by: Asker::Handle, at: Duration::ZERO }
+}
+
+fn every_event() -> Vec<Event> {
+    let mut events = vec![
+        Event::TaskEnded,
+        Event::TaskBroke,
+        Event::SourceEnded,
+        Event::SourceBroke,
+        Event::CommitBroke,
+        Event::Stilled,
+        Event::Returned,
+        Event::Rang(Alarm::Grace),
+        Event::Rang(Alarm::Kill),
+        Event::Rang(Alarm::Refused),
+    ];
+    for request in Request::ALL {
+        for by in [Asker::Handle, Asker::Budget, Asker::Signal(Signal::SIGTERM), Asker::Signal(Signal::SIGUSR1)] {
+            events.push(Event::Asked { request, by, at: Duration::from_secs(60) });
+        }
+    }
+    events
+}
+
+#[test]
+fn every_event_in_every_phase_leaves_a_state_that_can_end() {
+    for event in every_event() {
+        for (phase, mut world) in phases() {
+            let course = world.state.course;
+            world.event(event);
+            if course == Course::Ended {
+                assert_eq!(world.state.course, Course::Ended, "{event:?} in {phase} raised the dead");
+            }
+            let left_working = world.state.course != Course::Working;
+            world.run_out();
+            if left_working && world.died.is_none() {
+                assert_eq!(world.state.course, Course::Ended, "{event:?} in {phase} never ends");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_sequence_of_three_signals_in_every_phase() {
+    let signals = DEFAULTS.map(|(signal, _)| signal);
+    let stops = |signal: Signal| Policy::default().request(signal) == Request::Stop;
+    let mut stories = 0;
+    for gap in [Duration::from_millis(10), Duration::from_millis(300), Duration::from_secs(3)] {
+        for first in signals {
+            for second in signals {
+                for third in signals {
+                    for (phase, mut world) in phases() {
+                        let was_working = world.state.course == Course::Working;
+                        for signal in [first, second, third] {
+                            world.now += gap;
+                            world.signal(signal);
+                        }
+                        let story = format!("{first} {second} {third} every {gap:?} in {phase}");
+                        let asked_to_stop = [first, second, third].into_iter().any(stops);
+                        if asked_to_stop {
+                            assert_ne!(world.state.course, Course::Working, "{story}: a stop was cancelled");
+                        } else if was_working {
+                            assert_eq!(world.state.course, Course::Working, "{story}: nobody asked for a stop");
+                        }
+                        world.run_out();
+                        if asked_to_stop && world.died.is_none() {
+                            assert_eq!(world.state.course, Course::Ended, "{story}: never ends");
+                        }
+                        stories += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(stories, 3 * 11 * 11 * 11 * phases().len());
+}
+
+#[test]
+fn a_stop_writes_a_checkpoint_first_and_lets_tasks_in_flight_finish() {
+    let mut world = World::new();
+    world.assign(2);
+    world.signal(Signal::SIGTERM);
+    assert_eq!(
+        world.done,
+        [
+            Action::Drain,
+            Action::Checkpoint { asked: false },
+            Action::SayStopping,
+            Action::Set(Alarm::Grace, Duration::from_secs(5))
+        ]
+    );
+    world.event(Event::TaskEnded);
+    assert_eq!(world.state.course, Course::Stopping);
+    world.event(Event::TaskEnded);
+    assert_eq!(world.state.course, Course::Closing);
+    assert!(!world.cancelled);
+    world.event(Event::Closed);
+    assert_eq!(world.state.cause, Some(Cause::Stop(StoppedBy::Signal(Signal::SIGTERM))));
+}
+
+#[test]
+fn the_same_signal_again_aborts_and_a_third_time_dies() {
+    let mut world = World::new();
+    world.assign(1);
+    for (ms, course, dies) in [(0, Course::Stopping, false), (200, Course::Aborting, false), (400, Course::Aborting, true)]
+    {
+        world.now = Duration::from_millis(ms);
+        world.signal(Signal::SIGINT);
+        assert_eq!((world.state.course, world.died.is_some()), (course, dies), "at {ms} ms");
+    }
+}
+
+#[test]
+fn what_ends_by_which_signal() {
+    for (signal, expected) in [
+        (Signal::SIGINT, StoppedBy::Signal(Signal::SIGINT)),
+        (Signal::SIGHUP, StoppedBy::Signal(Signal::SIGHUP)),
+        (Signal::SIGUSR2, StoppedBy::Warning(Signal::SIGUSR2)),
+        (Signal::SIGXCPU, StoppedBy::Warning(Signal::SIGXCPU)),
+    ] {
+        let mut world = World::new();
+        world.signal(signal);
+        assert_eq!(world.state.cause, Some(Cause::Stop(expected)));
+    }
+}
+
+#[test]
+fn a_suspension_ends_with_sigcont_and_a_refused_one_says_so() {
+    let mut world = World::new();
+    world.assign(1);
+    world.signal(Signal::SIGTSTP);
+    assert_eq!(world.state.motion, Motion::Paused, "raise has returned");
+    assert!(world.alarms.contains(&Alarm::Refused));
+    world.signal(Signal::SIGCONT);
+    assert!(world.state.may_start() && world.alarms.is_empty());
+
+    world.signal(Signal::SIGTSTP);
+    world.event(Event::Rang(Alarm::Refused));
+    assert!(world.done.contains(&Action::SayRefused));
+    assert!(!world.state.may_start(), "it stays paused until somebody continues it");
+}
+
+#[test]
+fn where_sigcont_does_not_reach_us_the_return_resumes() {
+    let mut world = World::new();
+    world.state.rules.hears_resume = false;
+    world.signal(Signal::SIGTSTP);
+    assert!(world.state.may_start());
+}
+
+#[test]
+fn a_broken_commit_path_overrides_the_reason_to_end() {
+    let mut world = World::new();
+    world.assign(1);
+    world.signal(Signal::SIGTERM);
+    world.event(Event::CommitBroke);
+    world.event(Event::TaskEnded);
+    assert_eq!((world.state.course, world.state.cause), (Course::Ended, Some(Cause::Broken)));
+    assert!(!world.close_ordered);
+}

@@ -1,0 +1,126 @@
+//! "Again", and "twice": when a repeated signal means more.
+
+use crate::policy::escalates;
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+/// How often somebody has asked for the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rung {
+    /// The first time: stop.
+    First,
+    /// The same intention, told twice.
+    Merged,
+    /// Again: abort.
+    Second,
+    /// And again: die.
+    Third,
+}
+
+/// Tells "again" from "twice".
+///
+/// One expiry of `timeout` delivers TERM twice in one of twenty runs (once to the child, once to
+/// its group); npm-like parents send INT and TERM for one Ctrl-C. So the same signal counts again
+/// only [`Escalation::REPEAT`] after it last counted, and a different one only when the first is
+/// [`Escalation::MERGE`] old.
+///
+/// The signals thread and the supervisor each keep one of these, fed with the same events. The
+/// supervisor's decides; the other is the way out when the supervisor does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Escalation {
+    rung: u8,
+    first: Duration,
+    last_int: Option<Duration>,
+    last_term: Option<Duration>,
+    last_die: Option<Duration>,
+}
+
+impl Escalation {
+    /// Below this a repeat is the same intention.
+    pub(crate) const REPEAT: Duration = Duration::from_millis(150);
+    /// Below this a different stop signal is the same intention.
+    pub(crate) const MERGE: Duration = Duration::from_secs(2);
+
+    /// A signal that asks for a stop came in at `at`.
+    pub(crate) fn climb(&mut self, signal: Signal, at: Duration) -> Rung {
+        let first_of_all = self.rung == 0;
+        if first_of_all {
+            self.rung = 1;
+            self.first = at;
+        }
+        if !escalates(signal) {
+            return if first_of_all { Rung::First } else { Rung::Merged };
+        }
+        let last = if signal == Signal::SIGINT { &mut self.last_int } else { &mut self.last_term };
+        let again = match *last {
+            Some(counted) => at.saturating_sub(counted) >= Self::REPEAT,
+            None => !first_of_all && at.saturating_sub(self.first) >= Self::MERGE,
+        };
+        if again || last.is_none() {
+            *last = Some(at);
+        }
+        self.rung = self.rung.saturating_add(u8::from(again));
+        match (first_of_all, again, self.rung) {
+            (true, _, _) => Rung::First,
+            (false, false, _) => Rung::Merged,
+            (false, true, 2) => Rung::Second,
+            (false, true, _) => Rung::Third,
+        }
+    }
+
+    /// A signal that asks us to die came in; `true` when it came before.
+    pub(crate) fn climb_to_die(&mut self, at: Duration) -> bool {
+        match self.last_die {
+            Some(before) => at.saturating_sub(before) >= Self::REPEAT,
+            None => {
+                self.last_die = Some(at);
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+
+    /// The rungs that a story of (signal, milliseconds) climbs.
+    fn rungs(story: &[(Signal, u64)]) -> Vec<Rung> {
+        let mut escalation = Escalation::default();
+        story.iter().map(|(signal, ms)| escalation.climb(*signal, Duration::from_millis(*ms))).collect()
+    }
+
+    #[test]
+    fn the_same_signal_again_climbs_and_the_same_signal_twice_does_not() {
+        use Rung::*;
+        assert_eq!(rungs(&[(SIGTERM, 0), (SIGTERM, 5), (SIGTERM, 149)]), [First, Merged, Merged]);
+        assert_eq!(rungs(&[(SIGTERM, 0), (SIGTERM, 150), (SIGTERM, 300)]), [First, Second, Third]);
+        assert_eq!(rungs(&[(SIGINT, 0), (SIGINT, 500), (SIGINT, 510), (SIGINT, 900)]), [First, Second, Merged, Third]);
+    }
+
+    #[test]
+    fn another_signal_merges_at_first_and_climbs_later() {
+        use Rung::*;
+        assert_eq!(rungs(&[(SIGINT, 0), (SIGTERM, 3)]), [First, Merged]);
+        assert_eq!(rungs(&[(SIGINT, 0), (SIGTERM, 2500)]), [First, Second]);
+        assert_eq!(rungs(&[(SIGINT, 0), (SIGTERM, 3), (SIGTERM, 400)]), [First, Merged, Second]);
+    }
+
+    #[test]
+    fn warnings_and_hangups_never_climb() {
+        use Rung::*;
+        assert_eq!(rungs(&[(SIGHUP, 0), (SIGHUP, 5000), (SIGUSR2, 9000)]), [First, Merged, Merged]);
+        assert_eq!(rungs(&[(SIGTERM, 0), (SIGHUP, 5000)]), [First, Merged]);
+        // But a warning does not shield from the kill either.
+        assert_eq!(rungs(&[(SIGUSR2, 0), (SIGTERM, 5000), (SIGTERM, 5200)]), [First, Second, Third]);
+    }
+
+    #[test]
+    fn the_second_quit_dies() {
+        let mut escalation = Escalation::default();
+        assert!(!escalation.climb_to_die(Duration::ZERO));
+        assert!(!escalation.climb_to_die(Duration::from_millis(10)));
+        assert!(escalation.climb_to_die(Duration::from_millis(200)));
+    }
+}

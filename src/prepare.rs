@@ -1,0 +1,204 @@
+//! Before the first thread: is there a state, is it ours, and is everything still as it says?
+//!
+//! The order is the protocol. The lock comes before anything is read, since what is read without it
+//! may change. The record of a new job is written before its output is made, since an output that no
+//! record knows is refused by the next run. The output is cut back to what is committed before the
+//! first task runs.
+
+use crate::checkpoint::{Phase, Record};
+use crate::ending::Summary;
+use crate::error::{Error, Kind, Result};
+use crate::job::{Committed, Job, Sink, Source};
+use crate::keep::{Keep, Place};
+use crate::observer::Notice;
+use crate::run::{Options, StateAt};
+use crate::state_dir::StateDir;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What there is to do.
+pub(crate) enum Start<T> {
+    /// Nothing: an earlier run finished this very job, and its output is there.
+    AlreadyFinished { code: u8, summary: Summary },
+    /// Work.
+    Go(Box<Prepared<T>>),
+}
+
+/// What the commit thread begins with.
+pub(crate) struct Prepared<T> {
+    pub(crate) keep: Keep,
+    pub(crate) total: T,
+    /// A directory for scratch files.
+    pub(crate) near: Option<PathBuf>,
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// See the [module](self).
+pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
+    job: &J,
+    source: &mut S,
+    sink: &mut dyn Sink,
+    options: &Options,
+) -> Result<Start<J::Total>> {
+    let dir = open_existing(options)?;
+    let Some(dir) = dir else { return begin(job, source, sink, options, None) };
+    let Some(record) = read_unless_fresh(&dir, options)? else {
+        return begin(job, source, sink, options, Some(dir));
+    };
+    let same = is_same_job(job, &record);
+    match record.phase {
+        Phase::Done { code } => {
+            if same.is_ok() && is_still_done(source, sink, &record)? {
+                return Ok(Start::AlreadyFinished { code, summary: summary_of(&record) });
+            }
+            begin(job, source, sink, options, Some(dir))
+        }
+        Phase::Finalizing { code } => {
+            same?;
+            complete(sink, dir, record, code)
+        }
+        Phase::Working => {
+            same?;
+            go_on(source, sink, options, dir, record)
+        }
+    }
+}
+
+/// Opens the state, if there is one, and takes its lock.
+fn open_existing(options: &Options) -> Result<Option<StateDir>> {
+    match &options.state {
+        StateAt::Nowhere => Ok(None),
+        StateAt::Directory(path) | StateAt::Passing(path) => StateDir::open(&options.disk, path),
+    }
+}
+
+/// With `--fresh` a damaged record is no obstacle: that is what it is for.
+fn read_unless_fresh(dir: &StateDir, options: &Options) -> Result<Option<Record>> {
+    if options.fresh { Ok(None) } else { dir.read_record() }
+}
+
+/// A job from its beginning. `dir` is a state that was there before: of a job that is finished, or
+/// one that is discarded. Its record is not removed but replaced, so that at no instant there is an
+/// output that no record knows.
+fn begin<J: Job, S: Source<Task = J::Task>>(
+    job: &J,
+    source: &mut S,
+    sink: &mut dyn Sink,
+    options: &Options,
+    dir: Option<StateDir>,
+) -> Result<Start<J::Total>> {
+    let mut record = Record::new(job.name(), job.fingerprint(), source.describe()?);
+    record.tasks = source.extent().tasks;
+    let known = dir.is_some();
+    let (place, near) = match (&options.state, dir) {
+        (StateAt::Nowhere, _) => (Place::Nowhere, None),
+        (StateAt::Directory(path), Some(dir)) => (Place::Here { dir, passing: false }, Some(path)),
+        (StateAt::Passing(path), Some(dir)) => (Place::Here { dir, passing: true }, Some(path)),
+        (StateAt::Directory(path), None) => {
+            let dir = StateDir::create(&options.disk, path)?;
+            (Place::Here { dir, passing: false }, Some(path))
+        }
+        (StateAt::Passing(path), None) => {
+            (Place::Later { disk: Arc::clone(&options.disk), path: path.clone() }, Some(path))
+        }
+    };
+    let near = near.cloned();
+    let mut keep = Keep::new(record, place);
+    keep.write_if_here()?;
+    // An output that the old record knew is ours to empty; any other is refused by the sink.
+    let nothing_yet = Committed::default();
+    sink.begin(known.then_some(&nothing_yet))?;
+    let notices = near.iter().cloned().map(Notice::State).collect();
+    Ok(Start::Go(Box::new(Prepared { keep, total: J::Total::default(), near, notices })))
+}
+
+/// A job where the last run left it.
+fn go_on<S: Source, T: DeserializeOwned + Default>(
+    source: &mut S,
+    sink: &mut dyn Sink,
+    options: &Options,
+    dir: StateDir,
+    mut record: Record,
+) -> Result<Start<T>> {
+    let mut notices: Vec<Notice> = source.restore(&record.inputs, record.frontier)?.into_iter().map(Notice::Input).collect();
+    // Whether the whole total is there is checked by the record's checksum; that it is the total of
+    // *this* program, only by reading it.
+    let total = match record.total.clone() {
+        // The very first record: no task had been added to the total.
+        Value::Null => Ok(T::default()),
+        total => serde_json::from_value(total),
+    };
+    let total = total.map_err(|e| {
+        Error::refused("checkpoint", format_args!("its total is not one of this job: {e}"))
+            .advise("it was written by another version; start anew with --fresh")
+    })?;
+    sink.begin(Some(record.output.as_ref().unwrap_or(&Committed::default())))?;
+    record.epoch += 1;
+    notices.push(Notice::Resumed {
+        frontier: record.frontier,
+        beyond: record.beyond.len() as u64,
+        tasks: record.tasks,
+    });
+    let (passing, path) = match &options.state {
+        StateAt::Directory(path) => (false, Some(path)),
+        StateAt::Passing(path) => (true, Some(path)),
+        StateAt::Nowhere => (true, None),
+    };
+    let near = path.cloned();
+    let mut keep = Keep::new(record, Place::Here { dir, passing });
+    keep.write()?;
+    Ok(Start::Go(Box::new(Prepared { keep, total, near, notices })))
+}
+
+/// The last run had everything, and was interrupted between saying so and giving the output its
+/// name. That is all there is left to do.
+fn complete<T>(sink: &mut dyn Sink, dir: StateDir, mut record: Record, code: u8) -> Result<Start<T>> {
+    let committed = record.output.clone().unwrap_or_default();
+    if !sink.is_published(&committed)? {
+        sink.begin(Some(&committed))?;
+        sink.publish()?;
+    }
+    record.phase = Phase::Done { code };
+    let summary = summary_of(&record);
+    Keep::new(record, Place::Here { dir, passing: false }).write()?;
+    Ok(Start::AlreadyFinished { code, summary })
+}
+
+fn is_same_job<J: Job>(job: &J, record: &Record) -> Result<()> {
+    let difference = if record.job != job.name() {
+        format!("the state belongs to another job: it was made by `{}`, not by `{}`", record.job, job.name())
+    } else if record.fingerprint != job.fingerprint() {
+        format!(
+            "the state belongs to the same job with other options: it was made with {}, not with {}",
+            record.fingerprint,
+            job.fingerprint()
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::refused("state", difference)
+        .advise("use another output or --state, or discard what was done with --fresh"))
+}
+
+/// The same inputs, and the output as it was made.
+fn is_still_done<S: Source>(source: &mut S, sink: &mut dyn Sink, record: &Record) -> Result<bool> {
+    match source.restore(&record.inputs, record.frontier) {
+        Ok(_) if source.mark_before() != record.mark => return Ok(false),
+        Ok(_) => {}
+        Err(error) if error.kind() == Kind::Refused => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    sink.is_published(&record.output.clone().unwrap_or_default())
+}
+
+fn summary_of(record: &Record) -> Summary {
+    Summary {
+        frontier: record.frontier,
+        tasks: record.tasks,
+        output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
+        failed: record.failed,
+        ..Summary::default()
+    }
+}

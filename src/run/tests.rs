@@ -1,0 +1,288 @@
+//! The engine without a disk: order, back pressure, failures, requests.
+
+use super::*;
+use crate::ending::{BROKEN, Exit, FINISHED_WITH_FAILURES, RESUMABLE, StoppedBy};
+use crate::job::{Committed, TaskError};
+use crate::pool::Context;
+use crossbeam_channel::Sender;
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+type Body = dyn Fn(u64, &Context<'_>) -> std::result::Result<u64, TaskError> + Send + Sync;
+
+/// A job whose tasks are numbers and do what the test says; each emits its number, the total is the
+/// sum of what they return.
+struct Numbers(Box<Body>);
+
+impl Job for Numbers {
+    type Task = u64;
+    type Partial = u64;
+    type Total = u64;
+
+    fn name(&self) -> &str {
+        "numbers"
+    }
+
+    fn fingerprint(&self) -> Value {
+        Value::Null
+    }
+
+    fn run(&self, task: u64, cx: &Context<'_>) -> std::result::Result<u64, TaskError> {
+        cx.emit(format!("{task}\n").into_bytes())?;
+        (self.0)(task, cx)
+    }
+
+    fn fold(&self, total: &mut u64, partial: u64, _out: &mut Vec<u8>) {
+        *total += partial;
+    }
+
+    fn finish(&self, total: &mut u64, out: &mut Vec<u8>) {
+        out.extend(format!("sum {total}\n").into_bytes());
+    }
+}
+
+/// The numbers from 0 up to a bound.
+pub(super) struct Upto {
+    next: u64,
+    bound: u64,
+    listed: Arc<AtomicU64>,
+}
+
+impl Source for Upto {
+    type Task = u64;
+
+    fn describe(&mut self) -> Result<Value> {
+        Ok(json!({ "bound": self.bound }))
+    }
+
+    fn restore(&mut self, _described: &Value, frontier: u64) -> Result<Vec<String>> {
+        self.next = frontier;
+        Ok(Vec::new())
+    }
+
+    fn next(&mut self, _listing: &Listing<'_>) -> Result<Option<Listed<u64>>> {
+        let task = self.next;
+        self.next += 1;
+        self.listed.fetch_max(task + 1, Ordering::Relaxed);
+        Ok((task < self.bound).then_some(Listed { task, bytes: 1, mark: None }))
+    }
+}
+
+/// Keeps what it is given, for the test to look at.
+#[derive(Clone, Default)]
+struct Collected(Arc<Mutex<Vec<u8>>>);
+
+impl Sink for Collected {
+    fn begin(&mut self, _committed: Option<&Committed>) -> Result<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(())
+    }
+
+    fn make_durable(&mut self) -> Result<Committed> {
+        Ok(Committed::default())
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_published(&mut self, _committed: &Committed) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+impl Collected {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+struct Stage {
+    run: Run<Numbers, Upto>,
+    output: Collected,
+    listed: Arc<AtomicU64>,
+}
+
+fn stage(
+    tasks: u64,
+    body: impl Fn(u64, &Context<'_>) -> std::result::Result<u64, TaskError> + Send + Sync + 'static,
+) -> Stage {
+    let output = Collected::default();
+    let listed = Arc::new(AtomicU64::new(0));
+    let source = Upto { next: 0, bound: tasks, listed: Arc::clone(&listed) };
+    let run = Run::new(Numbers(Box::new(body)), source).jobs(2).sink(output.clone());
+    Stage { run, output, listed }
+}
+
+fn expected(tasks: u64) -> String {
+    let mut text: String = (0..tasks).map(|n| format!("{n}\n")).collect();
+    text += &format!("sum {}\n", (0..tasks).sum::<u64>());
+    text
+}
+
+#[test]
+fn output_comes_in_task_order_whatever_the_order_of_the_work() {
+    // Later tasks of each ten are quicker, so they overtake.
+    let stage = stage(500, |n, _| {
+        (0..(10 - n % 10) * 2000).for_each(|i| {
+            std::hint::black_box(i);
+        });
+        Ok(n)
+    });
+    let ending = stage.run.run();
+    assert!(matches!(ending, Ending::Finished { code: 0, already: false, .. }), "{ending:?}");
+    assert_eq!(stage.output.text(), expected(500));
+    assert_eq!(ending.summary().frontier, 500);
+}
+
+#[test]
+fn a_job_without_tasks_is_finished() {
+    let stage = stage(0, |n, _| Ok(n));
+    assert_eq!(stage.run.run().exit(), Exit::Code(0));
+    assert_eq!(stage.output.text(), "sum 0\n");
+}
+
+#[test]
+fn a_slow_task_at_the_frontier_makes_the_others_wait_and_not_pile_up() {
+    let (finish, wait) = bounded::<()>(1);
+    let others = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&others);
+    let stage = stage(20_000, move |n, _| {
+        // Rayon inside the task: its waits steal other tasks, which is where a worker that waits
+        // for its turn would wait for what lies beneath it on its own stack.
+        let sum: u64 = (0..64u64).into_par_iter().map(|i| i & 1).sum();
+        assert_eq!(sum, 32);
+        if n == 0 {
+            wait.recv_timeout(Duration::from_secs(60)).unwrap();
+        } else if seen.fetch_add(1, Ordering::Relaxed) == 500 {
+            finish.send(()).unwrap();
+        }
+        Ok(n)
+    });
+    let ending = stage.run.run();
+    assert_eq!(ending.exit(), Exit::Code(0), "{ending:?}");
+    assert_eq!(stage.output.text(), expected(20_000));
+}
+
+#[test]
+fn while_the_frontier_stands_still_only_a_window_is_listed() {
+    let listed = Arc::new(AtomicU64::new(0));
+    let others = Arc::new(AtomicU64::new(0));
+    let (enough, window_is_full) = bounded::<()>(1);
+    let (at_work, counted) = (Arc::clone(&others), Arc::clone(&listed));
+    let Stage { mut run, output, listed: real } = stage(50_000, move |n, cx| {
+        if n > 0 {
+            if at_work.fetch_add(1, Ordering::SeqCst) + 2 == crate::supervisor::WINDOW {
+                enough.send(()).unwrap();
+            }
+            return Ok(n);
+        }
+        window_is_full.recv_timeout(Duration::from_secs(60)).unwrap();
+        // Everything in the window is done. Were there no bound, the other worker would go on.
+        cx.advance(20_000)?; // with the rate limit below: two seconds, a yield point, no work
+        counted.store(at_work.load(Ordering::SeqCst), Ordering::SeqCst);
+        Ok(n)
+    });
+    run = run.limit_rate(Some(10_000));
+    let handle = run.handle();
+    let running = std::thread::spawn({
+        let listed = Arc::clone(&listed);
+        move || {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while listed.load(Ordering::SeqCst) == 0 && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+            handle.abort();
+        }
+    });
+    let ending = run.run();
+    running.join().unwrap();
+    assert_eq!(ending.exit(), Exit::Code(RESUMABLE), "{ending:?}");
+    assert!(listed.load(Ordering::SeqCst) < crate::supervisor::WINDOW, "tasks beyond the window ran");
+    assert!(real.load(Ordering::SeqCst) <= crate::supervisor::WINDOW + READ_AHEAD as u64 + 8);
+    drop(output);
+}
+
+#[test]
+fn a_panic_is_the_failure_of_its_task() {
+    let panics = |n: u64, _: &Context<'_>| if n == 7 { panic!("seven") } else { Ok(n) };
+    let broken = stage(100, panics).run.run();
+    assert_eq!(broken.exit(), Exit::Code(BROKEN));
+    assert!(format!("{broken:?}").contains("panicked: seven"), "{broken:?}");
+
+    let stage = stage(100, panics);
+    let ending = stage.run.keep_going(true).run();
+    assert_eq!(ending.exit(), Exit::Code(FINISHED_WITH_FAILURES));
+    assert_eq!(ending.summary().failed, 1);
+    assert!(!stage.output.text().contains("\n7\n"), "a failed task leaves no output");
+}
+
+#[test]
+fn an_interrupted_task_leaves_nothing_in_the_output() {
+    let (began, begins) = bounded::<()>(100);
+    let Stage { run, output, .. } = stage(100, move |n, cx| {
+        if n < 3 {
+            return Ok(n);
+        }
+        began.try_send(()).ok();
+        loop {
+            cx.advance(0)?;
+            std::thread::yield_now();
+        }
+    });
+    let handle = run.handle();
+    let asker = std::thread::spawn(move || {
+        begins.recv_timeout(Duration::from_secs(60)).unwrap();
+        handle.abort();
+    });
+    let ending = run.run();
+    asker.join().unwrap();
+    assert!(matches!(ending, Ending::Stopped { by: StoppedBy::Handle, .. }), "{ending:?}");
+    assert_eq!(output.text(), "0\n1\n2\n");
+}
+
+/// Sends what it is told to a channel.
+struct Teller(Sender<Activity>);
+
+impl Observer for Teller {
+    fn progress(&mut self, now: &crate::observer::Progress) {
+        self.0.send(now.phase).ok();
+    }
+}
+
+#[test]
+fn a_paused_job_stands_still_until_it_is_resumed() {
+    let steps = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&steps);
+    let Stage { run, output, .. } = stage(4, move |n, cx| {
+        while counted.fetch_add(1, Ordering::SeqCst) < 1_000_000 {
+            cx.yield_point()?;
+        }
+        Ok(n)
+    });
+    let (tell, told) = unbounded();
+    let handle = run.handle();
+    let until = move |wanted: Activity| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while told.recv_deadline(deadline).unwrap() != wanted {}
+    };
+    let asker = std::thread::spawn(move || {
+        until(Activity::Running);
+        handle.pause();
+        until(Activity::Paused);
+        let before = steps.load(Ordering::SeqCst);
+        until(Activity::Paused); // a whole tick later
+        assert_eq!(steps.load(Ordering::SeqCst), before, "something moved in a paused job");
+        handle.resume();
+    });
+    let ending = run.observer(Teller(tell)).run();
+    asker.join().unwrap();
+    assert_eq!(ending.exit(), Exit::Code(0), "{ending:?}");
+    assert_eq!(output.text(), expected(4));
+}

@@ -1,0 +1,485 @@
+//! The loop. Third chapter of the route: wait for an event, [`decide`], perform the actions.
+//!
+//! The supervisor runs on the thread that started the run (in the tool: `main`). It is the single
+//! owner of the state, it alone moves the gate, and it never waits for anything but events: not for
+//! the disk (the commit thread does), not for input (the source thread does), not for a worker, and
+//! it joins no thread without a deadline. That is what lets it answer a signal at once, whatever the
+//! others are busy with.
+
+use crate::clock::WorkClock;
+use crate::commit::{Frontier, Order, Word};
+use crate::decide::{Action, Alarm, Asker, Cause, Course, Event, Motion, State, decide};
+use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
+use crate::error::{Error, Kind};
+use crate::job::{Extent, Job};
+use crate::observer::{Activity, Notice, Observer, Progress};
+use crate::policy::Request;
+use crate::pool::{Assignment, Outcome, Pool, Report, lock};
+use crate::signals::{Heard, die_by, suspend};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
+use nix::sys::signal::Signal;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// What the source thread sends.
+#[derive(Debug)]
+pub(crate) enum FromSource<T> {
+    Task(Assignment<T>),
+    /// The end, and how many tasks the job has.
+    Ended(u64),
+    Failed(Error),
+}
+
+/// The channels on which the supervisor waits and speaks.
+pub(crate) struct Channels<T> {
+    pub(crate) signals: Receiver<Heard>,
+    pub(crate) control: Receiver<Request>,
+    pub(crate) source: Receiver<FromSource<T>>,
+    pub(crate) reports: Receiver<Report>,
+    pub(crate) words: Receiver<Word>,
+    pub(crate) orders: Sender<Order>,
+}
+
+/// How many tasks may start beyond the frontier. Large enough that a flush of a tenth of a second
+/// does not starve two workers with tasks of 200 µs; small enough that what is held stays small.
+pub(crate) const WINDOW: u64 = 1024;
+
+/// Bytes out of order above which no further task starts. The task at the frontier is in flight
+/// whenever something is out of order, so waiting for it is waiting for progress.
+const BACKLOG: u64 = crate::reorder::MEMORY;
+
+/// How much work is handed to rayon at a time, per worker, and the least and the most tasks that
+/// this may be.
+///
+/// Two would do: one to work on, and one so that the worker need not wait for us. But then every
+/// task that ends wakes the supervisor, on a core that a worker has to leave for it, and that costs
+/// 20 µs: nothing for a task of a second, a fiftieth of one of a millisecond. So short tasks are
+/// handed out by the dozen, and looked after when half of them should be done ([`Batching`]). What
+/// was handed out and has not begun is given back in microseconds when the run stops.
+const HAND_OUT: Duration = Duration::from_millis(10);
+const HANDED_LEAST: usize = 2;
+const HANDED_MOST: usize = 256;
+
+/// How often the progress line and the clocks move.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long tasks take, and what follows for handing them out.
+#[derive(Debug)]
+pub(crate) struct Batching {
+    workers: usize,
+    typical: Duration,
+}
+
+impl Batching {
+    /// Until the first tasks are done they are taken for long ones.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { workers, typical: HAND_OUT }
+    }
+
+    /// A moving average; a single long task counts for an eighth.
+    fn learn(&mut self, took: Duration) {
+        self.typical = (self.typical * 7 + took) / 8;
+    }
+
+    /// Tasks that may be in flight.
+    fn limit(&self) -> usize {
+        let tasks = HAND_OUT.as_nanos() / self.typical.as_nanos().max(1);
+        let per_worker = usize::try_from(tasks).unwrap_or(HANDED_MOST).clamp(HANDED_LEAST, HANDED_MOST);
+        per_worker * self.workers
+    }
+
+    /// How long nobody needs to look after `in_flight` tasks: until half of the limit is left. `None`
+    /// when every end counts.
+    fn undisturbed(&self, in_flight: usize) -> Option<Duration> {
+        let spare = in_flight.checked_sub(self.limit() / 2)?;
+        if self.limit() <= HANDED_LEAST * self.workers || spare < self.workers {
+            return None;
+        }
+        Some(self.typical * u32::try_from(spare / self.workers).unwrap_or(u32::MAX))
+    }
+}
+
+/// See the [module](self).
+pub(crate) struct Supervisor<'a, J: Job> {
+    pub(crate) state: State,
+    pub(crate) channels: Channels<J::Task>,
+    pub(crate) pool: Pool<J>,
+    pub(crate) workers: usize,
+    pub(crate) batching: Batching,
+    pub(crate) observer: &'a mut dyn Observer,
+    pub(crate) began: Instant,
+    pub(crate) clock: WorkClock,
+    pub(crate) budget: Option<Duration>,
+    pub(crate) extent: Extent,
+    pub(crate) frontier: Frontier,
+    pub(crate) next_tick: Instant,
+    pub(crate) alarms: Vec<(Alarm, Instant)>,
+    /// Signals that were taken out of the channel before a suspension.
+    pub(crate) early: VecDeque<Heard>,
+    /// One more than the highest task that was assigned: tasks are listed in order.
+    pub(crate) assigned_up_to: u64,
+    /// How many tasks there are, once the source has said it.
+    pub(crate) listed: Option<u64>,
+    pub(crate) checkpoint: Option<(CheckpointFacts, Instant)>,
+    pub(crate) error: Option<Error>,
+    pub(crate) finished: Option<u8>,
+    /// Wakes a source that waits for input and a sink that waits for a reader.
+    pub(crate) wake: &'a dyn Fn(),
+    pub(crate) shown: Activity,
+}
+
+impl<J: Job> Supervisor<'_, J> {
+    /// Until the run has ended.
+    pub(crate) fn run(mut self) -> Ending {
+        self.observer.notice(&Notice::Ready { workers: self.workers });
+        while self.state.course != Course::Ended {
+            self.assign_what_may_start();
+            self.wait_for_an_event();
+            self.look_at_the_clock();
+        }
+        self.observer.leave_terminal();
+        self.ending()
+    }
+
+    /// Admission: how back pressure works here. A worker never waits for another task, since with
+    /// rayon inside tasks that deadlocks: the inner wait steals an outer task, which then waits for
+    /// the one beneath it on the same stack. Instead a task that would have to wait does not start.
+    fn assign_what_may_start(&mut self) {
+        while self.may_assign() {
+            match self.channels.source.try_recv() {
+                Ok(item) => self.from_source(item),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn may_assign(&self) -> bool {
+        self.state.may_start()
+            && self.state.in_flight < self.batching.limit()
+            && self.assigned_up_to < self.frontier.tasks + WINDOW
+            && self.frontier.backlog < BACKLOG
+    }
+
+    fn from_source(&mut self, item: FromSource<J::Task>) {
+        match item {
+            FromSource::Task(assignment) => {
+                self.assigned_up_to = assignment.number + 1;
+                self.handle(Event::Assigned);
+                self.pool.assign(assignment);
+            }
+            FromSource::Ended(tasks) => {
+                self.listed = Some(tasks);
+                self.extent.tasks = Some(tasks);
+                self.handle(Event::SourceEnded);
+            }
+            FromSource::Failed(error) => {
+                self.keep_error(error);
+                self.handle(Event::SourceBroke);
+            }
+        }
+    }
+
+    /// One `select` over everything that can happen. Tasks are taken only while they may start; that
+    /// is the other half of admission, and what makes the source thread wait in its turn.
+    fn wait_for_an_event(&mut self) {
+        if let Some(heard) = self.early.pop_front() {
+            return self.heard(heard);
+        }
+        let (no_tasks, no_reports) = (never(), never());
+        let tasks = if self.may_assign() { &self.channels.source } else { &no_tasks };
+        let mut patience = self.next_deadline().saturating_duration_since(Instant::now());
+        let reports = match self.batching.undisturbed(self.state.in_flight) {
+            Some(time) if self.state.may_start() => {
+                patience = patience.min(time);
+                &no_reports
+            }
+            Some(_) | None => &self.channels.reports,
+        };
+        select! {
+            recv(self.channels.signals) -> heard => if let Ok(heard) = heard { self.heard(heard) } else {
+                self.channels.signals = never();
+            },
+            recv(self.channels.control) -> request => if let Ok(request) = request {
+                self.ask(request, Asker::Handle);
+            } else {
+                self.channels.control = never();
+            },
+            recv(tasks) -> item => match item {
+                Ok(item) => self.from_source(item),
+                Err(_) => self.source_vanished(),
+            },
+            recv(reports) -> report => if let Ok(report) = report {
+                self.report(report);
+            },
+            recv(self.channels.words) -> word => match word {
+                Ok(word) => self.word(word),
+                Err(_) => self.commit_thread_vanished(),
+            },
+            default(patience) => {}
+        }
+        self.reports_that_are_there();
+    }
+
+    fn reports_that_are_there(&mut self) {
+        while let Ok(report) = self.channels.reports.try_recv() {
+            self.report(report);
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        self.alarms.iter().map(|(_, at)| *at).fold(self.next_tick, Instant::min)
+    }
+
+    /// Time is an event like any other: deadlines that have passed, and what follows from them.
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        while let Some(position) = self.alarms.iter().position(|(_, at)| *at <= now) {
+            let (alarm, _) = self.alarms.swap_remove(position);
+            self.handle(Event::Rang(alarm));
+        }
+        if self.state.motion == Motion::Pausing && self.pool.shared.moving() == 0 {
+            self.handle(Event::Stilled);
+        }
+        let activity = self.activity();
+        if activity != self.shown {
+            self.shown = activity;
+            self.observer.notice(&Notice::Phase(activity));
+            self.next_tick = now;
+        }
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            self.clock.tick(now);
+            self.spend_budget();
+            let progress = self.progress();
+            self.observer.progress(&progress);
+        }
+    }
+
+    fn spend_budget(&mut self) {
+        if self.budget.is_some_and(|budget| self.began.elapsed() >= budget) {
+            self.budget = None;
+            self.ask(Request::Stop, Asker::Budget);
+        }
+    }
+
+    fn heard(&mut self, heard: Heard) {
+        let Heard { signal, request, origin, at } = heard;
+        self.observer.notice(&Notice::Signal { signal, request, origin });
+        self.handle(Event::Asked { request, by: Asker::Signal(signal), at });
+    }
+
+    fn ask(&mut self, request: Request, by: Asker) {
+        self.handle(Event::Asked { request, by, at: self.began.elapsed() });
+    }
+
+    fn report(&mut self, report: Report) {
+        if let Report::Ended { took, .. } = &report {
+            self.batching.learn(*took);
+        }
+        match report {
+            // Only a wake-up: the clock looks whether anything still moves.
+            Report::Parked => {}
+            Report::Ended { outcome: Outcome::Done | Outcome::Interrupted, .. } => self.handle(Event::TaskEnded),
+            Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
+                self.observer.notice(&Notice::TaskFailed { task, why });
+                self.handle(Event::TaskEnded);
+            }
+            Report::Ended { outcome: Outcome::Fatal(error), .. } => {
+                self.keep_error(error);
+                self.handle(Event::TaskBroke);
+            }
+        }
+    }
+
+    fn word(&mut self, word: Word) {
+        match word {
+            Word::Frontier(frontier) => self.frontier = frontier,
+            Word::Checkpoint { frontier, facts, asked } => {
+                self.checkpoint = Some((facts, Instant::now()));
+                self.observer.notice(&Notice::Checkpoint { frontier, tasks: self.extent.tasks, facts, asked });
+                if asked {
+                    self.say_status();
+                }
+            }
+            Word::Broke(error) => {
+                // What the disk says explains the rest: tasks that were cancelled because of it.
+                self.error = Some(error);
+                self.channels.words = never();
+                self.handle(Event::CommitBroke);
+            }
+            Word::Closed { finished } => {
+                self.finished = finished;
+                self.channels.words = never();
+                self.handle(Event::Closed);
+            }
+        }
+    }
+
+    fn commit_thread_vanished(&mut self) {
+        self.word(Word::Broke(Error::broken("commit thread", "ended without a word")));
+    }
+
+    /// The thread sends its end before it goes, unless it panicked (in a source of somebody's own).
+    fn source_vanished(&mut self) {
+        if self.listed.is_none() {
+            self.from_source(FromSource::Failed(Error::broken("source", "panicked while it listed tasks")));
+        }
+        self.channels.source = never();
+    }
+
+    /// The first error is the cause, what comes after it mostly its consequence.
+    fn keep_error(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+
+    fn handle(&mut self, event: Event) {
+        let (state, actions) = decide(self.state, event);
+        self.state = state;
+        for action in actions {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        let gate = &self.pool.shared.gate;
+        match action {
+            Action::CloseGate => {
+                gate.close();
+                self.clock.pause(Instant::now());
+            }
+            Action::OpenGate => {
+                self.clock.resume(Instant::now());
+                gate.open();
+            }
+            Action::Drain => gate.drain(),
+            Action::Cancel => gate.cancel(),
+            Action::Checkpoint { asked } => self.order(Order::Checkpoint { asked }),
+            Action::Status => self.say_status(),
+            Action::SayStopping => self.say_stopping(),
+            Action::SayRefused => self.observer.notice(&Notice::NotSuspended { pid: std::process::id() }),
+            Action::Suspend => self.suspend_process(),
+            Action::Redraw => self.next_tick = Instant::now(),
+            Action::Set(alarm, after) => self.alarms.push((alarm, Instant::now() + after)),
+            Action::Unset(alarm) => self.alarms.retain(|(set, _)| *set != alarm),
+            Action::Close => self.close(),
+            Action::Die(signal) => self.die(signal),
+        }
+    }
+
+    /// A closed channel means that the commit thread has ended; its last word is in the other one.
+    fn order(&self, order: Order) {
+        self.channels.orders.send(order).ok();
+    }
+
+    fn close(&mut self) {
+        // All tasks may be listed although nobody took the last word of the source: while a run
+        // stops, nothing is taken from it.
+        if let Ok(FromSource::Ended(tasks)) = self.channels.source.try_recv() {
+            self.listed = Some(tasks);
+        }
+        if self.state.cause.is_some() {
+            (self.wake)();
+        }
+        self.order(Order::Close { listed: self.listed });
+    }
+
+    /// Before the process is really stopped, one more look at the channel: `kill -TSTP` and
+    /// `kill -CONT` in quick succession may have been told to us one by one. Then there is nothing to
+    /// stop for.
+    fn suspend_process(&mut self) {
+        self.early.extend(self.channels.signals.try_iter());
+        let resumed = self.early.iter().any(|heard| heard.request == Request::Resume);
+        if !resumed {
+            self.observer.leave_terminal();
+            if let Err(cause) = suspend() {
+                let error = Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
+                self.observer.notice(&Notice::Warning(error));
+            }
+            self.clock.skip_to(Instant::now());
+        }
+        self.handle(Event::Returned);
+    }
+
+    /// The way out for somebody who does not want to wait. The last checkpoint stands; what was done
+    /// since is done again.
+    fn die(&mut self, signal: Signal) {
+        let now = Instant::now();
+        let running = lock(&self.pool.shared.running)
+            .iter()
+            .map(|(task, since)| (*task, now.saturating_duration_since(*since)))
+            .collect();
+        self.observer.leave_terminal();
+        self.observer.notice(&Notice::Running(running));
+        die_by(signal);
+    }
+
+    fn say_status(&mut self) {
+        let progress = self.progress();
+        self.observer.notice(&Notice::Status(Box::new(progress)));
+    }
+
+    fn say_stopping(&mut self) {
+        let by_key = self.state.cause == Some(Cause::Stop(StoppedBy::Signal(Signal::SIGINT)));
+        let in_flight = self.state.in_flight;
+        let grace = self.state.rules.grace;
+        self.observer.notice(&Notice::Stopping { grace, in_flight, by_key });
+    }
+
+    fn activity(&self) -> Activity {
+        match (self.state.course, self.state.motion) {
+            (Course::Working, Motion::Running) => Activity::Running,
+            (Course::Working, Motion::Pausing) => Activity::Pausing,
+            (Course::Working, Motion::Paused | Motion::Suspended) => Activity::Paused,
+            (Course::Stopping, _) => Activity::Stopping,
+            (Course::Aborting, _) => Activity::Aborting,
+            (Course::Closing | Course::Ended, _) => Activity::Finishing,
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            phase: self.activity(),
+            frontier: self.frontier.tasks,
+            tasks: self.extent.tasks,
+            in_flight: self.state.in_flight,
+            failed: self.frontier.failed,
+            bytes: self.extent.bytes_before + self.pool.shared.advanced.load(Ordering::Relaxed),
+            bytes_before: self.extent.bytes_before,
+            bytes_total: self.extent.bytes,
+            output_bytes: self.frontier.output_bytes,
+            worked: self.clock.worked(),
+            checkpoint: self.checkpoint_facts(),
+        }
+    }
+
+    fn checkpoint_facts(&self) -> Option<CheckpointFacts> {
+        self.checkpoint.map(|(facts, since)| CheckpointFacts { age: facts.age + since.elapsed(), ..facts })
+    }
+
+    fn ending(mut self) -> Ending {
+        self.clock.tick(Instant::now());
+        let summary = Summary {
+            frontier: self.frontier.tasks,
+            beyond: self.frontier.beyond,
+            tasks: self.extent.tasks,
+            output_bytes: self.frontier.output_bytes,
+            failed: self.frontier.failed,
+            checkpoint: self.checkpoint_facts(),
+            worked: self.clock.worked(),
+        };
+        match (self.finished, self.state.cause) {
+            // A stop that came when nothing was left to do has stopped nothing.
+            (Some(code), _) => Ending::Finished { code, summary, already: false },
+            (None, Some(Cause::Stop(by))) => match self.error {
+                // Whoever reads our output has gone: a pager that was left, `head`.
+                Some(error) if error.kind() == Kind::OutputClosed => Ending::Failed { error, summary },
+                Some(_) | None => Ending::Stopped { by, summary },
+            },
+            (None, Some(Cause::Broken) | None) => {
+                let error = self.error.unwrap_or_else(|| Error::broken("run", "ended without a reason"));
+                Ending::Failed { error, summary }
+            }
+        }
+    }
+}

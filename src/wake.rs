@@ -1,0 +1,109 @@
+//! A descriptor that becomes readable once and stays so: what ends a wait for input, or for
+//! somebody to read our output, when the run is over.
+//!
+//! A flag would not do: a thread that waits in `poll` looks at descriptors, not at memory. A signal
+//! would (that is what `EINTR` is for), but signals are blocked in every thread that could wait.
+
+use crate::error::{Error, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Wake {
+    descriptor: EventFd,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// The descriptor is ready: a read or write will not block.
+    Ready,
+    /// The run is over.
+    Stopped,
+}
+
+impl Wake {
+    /// One that has not been woken.
+    ///
+    /// # Errors
+    ///
+    /// The process has no descriptor left.
+    pub fn new() -> Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let descriptor = EventFd::from_flags(flags).map_err(|errno| {
+            Error::broken("descriptors", format_args!("cannot open one: {}", errno.desc()))
+                .advise("raise the limit of open files (ulimit -n)")
+        })?;
+        Ok(Self { descriptor })
+    }
+
+    /// Ends every wait, now and later.
+    pub(crate) fn wake(&self) {
+        // Fails only when the counter would overflow, and then it is awake already.
+        self.descriptor.write(1).ok();
+    }
+
+    /// Waits until `descriptor` can be read, or the run is over.
+    ///
+    /// # Errors
+    ///
+    /// Those of `poll(2)`.
+    pub fn wait_readable(&self, descriptor: BorrowedFd<'_>) -> io::Result<Waited> {
+        self.wait(descriptor, PollFlags::POLLIN)
+    }
+
+    /// Waits until `descriptor` can be written, or the run is over.
+    ///
+    /// # Errors
+    ///
+    /// Those of `poll(2)`.
+    pub fn wait_writable(&self, descriptor: BorrowedFd<'_>) -> io::Result<Waited> {
+        self.wait(descriptor, PollFlags::POLLOUT)
+    }
+
+    /// Whether it has been woken.
+    pub fn is_awake(&self) -> bool {
+        let mut fds = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+        matches!(poll(&mut fds, PollTimeout::ZERO), Ok(ready) if ready > 0)
+    }
+
+    /// Ready wins over awake, so that what can be done without waiting is done. An error or a
+    /// hang-up of the other side counts as ready: the read or write will tell.
+    fn wait(&self, descriptor: BorrowedFd<'_>, what: PollFlags) -> io::Result<Waited> {
+        loop {
+            let mut fds =
+                [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN), PollFd::new(descriptor, what)];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+                Ok(_) if fds[1].any() != Some(false) => return Ok(Waited::Ready),
+                Ok(_) => return Ok(Waited::Stopped),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_wait_ends_when_there_is_something_or_when_it_is_woken() {
+        let wake = Wake::new().unwrap();
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"x").unwrap();
+        assert_eq!(wake.wait_readable(reader.as_fd()).unwrap(), Waited::Ready);
+        let (silent, _writer) = io::pipe().unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| wake.wait_readable(silent.as_fd()).unwrap());
+            wake.wake();
+            assert_eq!(waiter.join().unwrap(), Waited::Stopped);
+        });
+        assert!(wake.is_awake());
+        assert_eq!(wake.wait_readable(reader.as_fd()).unwrap(), Waited::Ready, "ready wins");
+    }
+}
