@@ -7,10 +7,12 @@ pub mod error;
 mod gate;
 mod job;
 mod observer;
+pub mod output;
 mod policy;
 mod pool;
 mod run;
 pub mod signals;
+pub mod state_dir;
 
 pub use ending::Ending;
 pub use error::{Error, Result};
