@@ -211,10 +211,10 @@ impl<J: Job> Committer<J> {
 
     /// One task goes into the output. Everything that depends on "before" happens here, in order.
     fn commit_task(&mut self, held: Held<J::Partial>, fate: Fate<J::Partial>) -> Result<()> {
-        let Self { job, sink, total, reorder, .. } = self;
+        let Self { job, sink, total, reorder, keep, .. } = self;
         let mut written = 0;
         let mark = match fate {
-            Fate::Done { partial, mark } => {
+            Fate::Done { partial, mark, bytes } => {
                 reorder.drain(held, |piece| {
                     let piece = job.render(total, piece);
                     written += piece.len() as u64;
@@ -224,14 +224,15 @@ impl<J: Job> Committer<J> {
                 job.fold(total, partial, &mut after);
                 written += after.len() as u64;
                 sink.write(&after)?;
+                keep.record_mut().input_bytes += bytes;
                 mark
             }
             Fate::Failed { mark } => {
-                self.keep.record_mut().failed += 1;
+                keep.record_mut().failed += 1;
                 mark
             }
         };
-        let record = self.keep.record_mut();
+        let record = keep.record_mut();
         record.frontier += 1;
         record.mark = mark.or(record.mark);
         self.told.output_bytes += written;

@@ -5,11 +5,15 @@
 //! ([`Disk::open_dir`]); below it everything is a plain name relative to a directory that is held
 //! open, so that nobody can swap a symlink in between two calls.
 
+mod os;
+
+pub use os::OsDisk;
+
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A disk: where directories are opened.
@@ -72,6 +76,13 @@ pub trait Dir: Send + Sync + Debug {
     ///
     /// Those of `fstatat(2)`, except "no such file".
     fn facts(&self, name: &OsStr) -> io::Result<Option<Facts>>;
+
+    /// Where the symlink of this name points.
+    ///
+    /// # Errors
+    ///
+    /// Those of `readlinkat(2)`: `EINVAL` for what is not a symlink.
+    fn read_link(&self, name: &OsStr) -> io::Result<PathBuf>;
 
     /// What this directory itself is.
     ///
@@ -185,4 +196,24 @@ pub trait DiskFile: Send + Debug {
     ///
     /// Those of `flock(2)`.
     fn try_lock(&self) -> io::Result<bool>;
+}
+
+/// All of a file, from its first byte to wherever it ends.
+pub(crate) fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        match file.read_at(&mut piece, bytes.len() as u64)? {
+            0 => return Ok(bytes),
+            got => bytes.extend_from_slice(&piece[..got]),
+        }
+    }
+}
+
+/// The directory in which `path` stands, and its name there; `None` for `/`, `.` and `..`, which
+/// name no entry of a directory.
+pub(crate) fn split(path: &Path) -> Option<(&Path, &OsStr)> {
+    let name = path.file_name()?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Some((parent.unwrap_or(Path::new(".")), name))
 }

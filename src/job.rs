@@ -103,7 +103,8 @@ pub trait Source: Send + 'static {
 
     /// What identifies the inputs and how they are cut into tasks (paths, sizes, times, block
     /// size). It is stored in the record and handed to [`restore`](Source::restore) by the next
-    /// run. Called once, before the first task is listed.
+    /// run. Called before the first task is listed; from here on `next` begins at task 0, also when
+    /// `restore` was called before (of a job that was finished, and begins anew).
     ///
     /// # Errors
     ///
@@ -204,6 +205,16 @@ pub trait Sink: Send + 'static {
     /// this wakes them. They then return an error of
     /// [`Kind::Interrupted`](crate::error::Kind::Interrupted).
     fn interrupt_by(&mut self, _wake: &Arc<Wake>) {}
+
+    /// Asked before a new job is written down anywhere: whether something stands in the way that is
+    /// not ours to remove.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused).
+    fn may_begin(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Opens the destination. With `committed`, goes on behind what an earlier run committed: the
     /// sink checks that it is still there and removes whatever came after it.

@@ -6,11 +6,12 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::job::Mark;
 use crate::reorder::Fate;
-use crate::state_dir::StateDir;
+use crate::state_dir::{Spilled, StateDir};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// See the [module](self).
 pub(crate) struct Keep {
@@ -30,14 +31,15 @@ pub(crate) enum Place {
     Here { dir: StateDir, passing: bool },
 }
 
-/// What stands at the beginning of the file of a finished task, as one line of JSON; its pieces
-/// follow.
+/// What is kept of a finished task besides its pieces.
 #[derive(Serialize, Deserialize)]
 struct Header {
     /// It failed and is left out.
     failed: bool,
     /// What it reported. A value and not an option, since what a task reports may itself be nothing.
     partial: Value,
+    /// Bytes of input that it covers.
+    bytes: u64,
     /// Lengths of the pieces.
     pieces: Vec<usize>,
 }
@@ -72,6 +74,10 @@ impl Keep {
         self.settle_down()?;
         let Place::Here { dir, .. } = &mut self.place else { return Ok(None) };
         self.record.seq += 1;
+        self.record.saved_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if !self.record.beyond.is_empty() {
+            dir.sync_spill()?;
+        }
         let size = dir.write_record(&self.record)?;
         for beyond in self.spent.drain(..) {
             dir.remove_spill(&beyond)?;
@@ -88,10 +94,19 @@ impl Keep {
         Ok(())
     }
 
+    /// Removes what runs before this one left without a record that lists it. After a record of our
+    /// own is written, and not before.
+    pub(crate) fn sweep(&mut self) -> Result<()> {
+        match &mut self.place {
+            Place::Here { dir, .. } => dir.sweep_spill(&self.record.beyond),
+            Place::Nowhere | Place::Later { .. } => Ok(()),
+        }
+    }
+
     /// Makes the directory, now that there is something to keep in it.
     fn settle_down(&mut self) -> Result<()> {
         if let Place::Later { disk, path } = &self.place {
-            let dir = StateDir::create(disk, path)?;
+            let dir = StateDir::create(&**disk, path)?;
             self.place = Place::Here { dir, passing: true };
         }
         Ok(())
@@ -99,11 +114,13 @@ impl Keep {
 
     /// The job is finished: the record says so for good, or the state goes away.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        match &mut self.place {
-            Place::Nowhere | Place::Later { .. } => Ok(()),
-            Place::Here { passing: false, .. } => self.write().map(drop),
-            Place::Here { dir, passing: true } => dir.remove(),
+        if !matches!(self.place, Place::Here { passing: true, .. }) {
+            return self.write_if_here();
         }
+        if let Place::Here { dir, .. } = std::mem::replace(&mut self.place, Place::Nowhere) {
+            dir.remove()?;
+        }
+        Ok(())
     }
 
     /// Keeps a task that finished beyond the frontier.
@@ -112,15 +129,19 @@ impl Keep {
         let Place::Here { dir, .. } = &mut self.place else { return Ok(()) };
         let unwritable = |e| Error::broken(format_args!("task {task}"), format_args!("cannot be written down: {e}"));
         let (failed, partial, mark) = match fate {
-            Fate::Done { partial, mark } => (false, serde_json::to_value(partial).map_err(unwritable)?, *mark),
+            Fate::Done { partial, mark, .. } => (false, serde_json::to_value(partial).map_err(unwritable)?, *mark),
             Fate::Failed { mark } => (true, Value::Null, *mark),
         };
-        let header = Header { failed, partial, pieces: pieces.iter().map(Vec::len).collect() };
-        let mut line = serde_json::to_vec(&header).map_err(unwritable)?;
-        line.push(b'\n');
-        let parts: Vec<&[u8]> = std::iter::once(line.as_slice()).chain(pieces.iter().map(Vec::as_slice)).collect();
-        let beyond = dir.write_spill(task, mark, &parts)?;
-        self.record.beyond.push(beyond);
+        let bytes = match fate {
+            Fate::Done { bytes, .. } => *bytes,
+            Fate::Failed { .. } => 0,
+        };
+        let header = Header { failed, partial, bytes, pieces: pieces.iter().map(Vec::len).collect() };
+        let mut file = dir.spill(task, &serde_json::to_vec(&header).map_err(unwritable)?)?;
+        for piece in pieces {
+            file.append(piece)?;
+        }
+        self.record.beyond.push(file.finish(mark)?);
         Ok(())
     }
 
@@ -130,31 +151,39 @@ impl Keep {
         let Some(position) = self.record.beyond.iter().position(|beyond| beyond.task == task) else {
             return Ok(None);
         };
-        let Place::Here { dir, .. } = &self.place else { return Ok(None) };
-        let content = dir.read_spill(&self.record.beyond[position])?;
+        let Place::Here { dir, .. } = &mut self.place else { return Ok(None) };
+        let spilled = dir.read_spill(&self.record.beyond[position])?;
         let beyond = self.record.beyond.remove(position);
-        let mark = beyond.mark;
-        let taken = unpack(&content, mark).ok_or_else(|| {
-            Error::refused(format_args!("task {task}"), "a finished task that was kept cannot be read").advise("start anew with --fresh")
+        let taken = unpack(spilled, beyond.mark)?.ok_or_else(|| {
+            Error::refused(format_args!("task {task}"), "what was kept of it is not of this program")
+                .advise("it was written by another version; start anew with --fresh")
         })?;
         self.spent.push(beyond);
         Ok(Some(taken))
     }
 }
 
-fn unpack<P: DeserializeOwned>(content: &[u8], mark: Option<Mark>) -> Option<(Vec<Vec<u8>>, Fate<P>)> {
-    let line = memchr::memchr(b'\n', content)?;
-    let header: Header = serde_json::from_slice(&content[..line]).ok()?;
-    let mut rest = &content[line + 1..];
+/// The pieces of a kept task as they were emitted: a job may rely on where they begin.
+#[expect(clippy::type_complexity, reason = "the pieces of a task, and how it ended")]
+fn unpack<P: DeserializeOwned>(mut spilled: Spilled, mark: Option<Mark>) -> Result<Option<(Vec<Vec<u8>>, Fate<P>)>> {
+    let Ok(header) = serde_json::from_slice::<Header>(&spilled.partial) else { return Ok(None) };
+    let mut output = Vec::new();
+    while let Some(piece) = spilled.output.next_piece()? {
+        output.extend(piece);
+    }
+    let mut rest = output.as_slice();
     let mut pieces = Vec::with_capacity(header.pieces.len());
     for bytes in header.pieces {
-        let (piece, behind) = rest.split_at_checked(bytes)?;
+        let Some((piece, behind)) = rest.split_at_checked(bytes) else { return Ok(None) };
         pieces.push(piece.to_vec());
         rest = behind;
     }
     let fate = match header.failed {
-        false => Fate::Done { partial: serde_json::from_value(header.partial).ok()?, mark },
         true => Fate::Failed { mark },
+        false => match serde_json::from_value(header.partial) {
+            Ok(partial) => Fate::Done { partial, mark, bytes: header.bytes },
+            Err(_) => return Ok(None),
+        },
     };
-    rest.is_empty().then_some((pieces, fate))
+    Ok(rest.is_empty().then_some((pieces, fate)))
 }

@@ -41,8 +41,8 @@ pub(crate) struct Assignment<T> {
 pub(crate) enum Delivery<P> {
     /// A piece of the output of a task that is still running.
     Piece { task: u64, bytes: Vec<u8> },
-    /// The task is done; its pieces are complete.
-    Done { task: u64, partial: P, mark: Option<Mark> },
+    /// The task is done; its pieces are complete. It covers so many `bytes` of input.
+    Done { task: u64, partial: P, mark: Option<Mark>, bytes: u64 },
     /// The task failed and is left out.
     Failed { task: u64, mark: Option<Mark> },
     /// The task was interrupted: its pieces must be forgotten, it runs again.
@@ -301,7 +301,7 @@ fn run_task<J: Job>(
     shared.moving.fetch_sub(1, Ordering::Relaxed);
     settle_progress(shared, context.advanced.into_inner(), result.is_ok().then_some(bytes));
     let (delivery, outcome) = match result {
-        Ok(partial) => (Delivery::Done { task, partial, mark }, Outcome::Done),
+        Ok(partial) => (Delivery::Done { task, partial, mark, bytes }, Outcome::Done),
         Err(TaskError::Failed(why)) if shared.keep_going => (Delivery::Failed { task, mark }, Outcome::Failed(why)),
         Err(TaskError::Failed(why)) => {
             let error = Error::broken(format_args!("task {task}"), why)

@@ -42,10 +42,12 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     sink: &mut dyn Sink,
     options: &Options,
 ) -> Result<Start<J::Total>> {
-    let dir = open_existing(options)?;
-    let Some(dir) = dir else { return begin(job, source, sink, options, None) };
+    let Some(dir) = open_existing(options)? else {
+        return begin(job, source, sink, options, None, Output::Unknown);
+    };
     let Some(record) = read_unless_fresh(&dir, options)? else {
-        return begin(job, source, sink, options, Some(dir));
+        let output = if options.fresh { Output::Ours } else { Output::Unknown };
+        return begin(job, source, sink, options, Some(dir), output);
     };
     let same = is_same_job(job, &record);
     match record.phase {
@@ -53,7 +55,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
             if same.is_ok() && is_still_done(source, sink, &record)? {
                 return Ok(Start::AlreadyFinished { code, summary: summary_of(&record) });
             }
-            begin(job, source, sink, options, Some(dir))
+            begin(job, source, sink, options, Some(dir), Output::Unknown)
         }
         Phase::Finalizing { code } => {
             same?;
@@ -66,11 +68,18 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     }
 }
 
+/// Whether an unfinished output that is found belongs to a job that we give up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Ours,
+    Unknown,
+}
+
 /// Opens the state, if there is one, and takes its lock.
 fn open_existing(options: &Options) -> Result<Option<StateDir>> {
     match &options.state {
         StateAt::Nowhere => Ok(None),
-        StateAt::Directory(path) | StateAt::Passing(path) => StateDir::open(&options.disk, path),
+        StateAt::Directory(path) | StateAt::Passing(path) => StateDir::open(&*options.disk, path),
     }
 }
 
@@ -80,7 +89,7 @@ fn read_unless_fresh(dir: &StateDir, options: &Options) -> Result<Option<Record>
 }
 
 /// A job from its beginning. `dir` is a state that was there before: of a job that is finished, or
-/// one that is discarded. Its record is not removed but replaced, so that at no instant there is an
+/// of one that is given up. Its record is not removed but replaced, so that at no instant there is an
 /// output that no record knows.
 fn begin<J: Job, S: Source<Task = J::Task>>(
     job: &J,
@@ -88,16 +97,19 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
     sink: &mut dyn Sink,
     options: &Options,
     dir: Option<StateDir>,
+    output: Output,
 ) -> Result<Start<J::Total>> {
+    if output == Output::Unknown {
+        sink.may_begin()?;
+    }
     let mut record = Record::new(job.name(), job.fingerprint(), source.describe()?);
     record.tasks = source.extent().tasks;
-    let known = dir.is_some();
     let (place, near) = match (&options.state, dir) {
         (StateAt::Nowhere, _) => (Place::Nowhere, None),
         (StateAt::Directory(path), Some(dir)) => (Place::Here { dir, passing: false }, Some(path)),
         (StateAt::Passing(path), Some(dir)) => (Place::Here { dir, passing: true }, Some(path)),
         (StateAt::Directory(path), None) => {
-            let dir = StateDir::create(&options.disk, path)?;
+            let dir = StateDir::create(&*options.disk, path)?;
             (Place::Here { dir, passing: false }, Some(path))
         }
         (StateAt::Passing(path), None) => {
@@ -107,9 +119,9 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
     let near = near.cloned();
     let mut keep = Keep::new(record, place);
     keep.write_if_here()?;
-    // An output that the old record knew is ours to empty; any other is refused by the sink.
+    keep.sweep()?;
     let nothing_yet = Committed::default();
-    sink.begin(known.then_some(&nothing_yet))?;
+    sink.begin((output == Output::Ours).then_some(&nothing_yet))?;
     let notices = near.iter().cloned().map(Notice::State).collect();
     Ok(Start::Go(Box::new(Prepared { keep, total: J::Total::default(), near, notices })))
 }
@@ -149,6 +161,7 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     let near = path.cloned();
     let mut keep = Keep::new(record, Place::Here { dir, passing });
     keep.write()?;
+    keep.sweep()?;
     Ok(Start::Go(Box::new(Prepared { keep, total, near, notices })))
 }
 

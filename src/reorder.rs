@@ -32,7 +32,7 @@ pub(crate) struct Held<P> {
 
 /// How a task ended.
 pub(crate) enum Fate<P> {
-    Done { partial: P, mark: Option<Mark> },
+    Done { partial: P, mark: Option<Mark>, bytes: u64 },
     Failed { mark: Option<Mark> },
 }
 
@@ -57,7 +57,9 @@ impl<P> Reorder<P> {
     pub(crate) fn take(&mut self, delivery: Delivery<P>) -> Result<()> {
         match delivery {
             Delivery::Piece { task, bytes } => self.hold(task, bytes)?,
-            Delivery::Done { task, partial, mark } => self.settle(task, Fate::Done { partial, mark }),
+            Delivery::Done { task, partial, mark, bytes } => {
+                self.settle(task, Fate::Done { partial, mark, bytes });
+            }
             Delivery::Failed { task, mark } => {
                 self.forget(task);
                 self.settle(task, Fate::Failed { mark });
@@ -191,7 +193,7 @@ mod tests {
     use super::*;
 
     fn done(task: u64) -> Delivery<u64> {
-        Delivery::Done { task, partial: task, mark: None }
+        Delivery::Done { task, partial: task, mark: None, bytes: 0 }
     }
 
     fn piece(task: u64, bytes: Vec<u8>) -> Delivery<u64> {

@@ -9,7 +9,7 @@ use crate::decide::{Rules, State};
 use crate::disk::{Disk, OsDisk};
 use crate::ending::{Ending, Summary};
 use crate::error::{Error, Result};
-use crate::job::{Job, Listed, Listing, Mark, Sink, Source};
+use crate::job::{Extent, Job, Listed, Listing, Mark, Sink, Source};
 use crate::observer::{Activity, Observer, Silent};
 use crate::policy::{Policy, Request};
 use crate::pool::{Assignment, OUTBOX, Outbox, Pool, Shared};
@@ -362,7 +362,7 @@ impl Threads<'_> {
         ended: Sender<()>,
     ) -> Result<Engine<J>> {
         let options = self.options;
-        let extent = source.extent();
+        let extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
         let (deliver, deliveries) = bounded(OUTBOX);
         let (nudge, nudges) = bounded(1);
         let (orders, orders_in) = unbounded();
@@ -419,7 +419,7 @@ struct Engine<J: Job> {
     reports: Receiver<crate::pool::Report>,
     words: Receiver<crate::commit::Word>,
     orders: Sender<crate::commit::Order>,
-    extent: crate::job::Extent,
+    extent: Extent,
     frontier: Frontier,
 }
 
@@ -489,5 +489,7 @@ fn changed(place: &str) -> Error {
         .advise("put the inputs back as they were, or start anew with --fresh")
 }
 
+#[cfg(test)]
+mod resume_tests;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ type Body = dyn Fn(u64, &Context<'_>) -> std::result::Result<u64, TaskError> + S
 
 /// A job whose tasks are numbers and do what the test says; each emits its number, the total is the
 /// sum of what they return.
-struct Numbers(Box<Body>);
+pub(super) struct Numbers(Box<Body>);
 
 impl Job for Numbers {
     type Task = u64;
@@ -54,10 +54,14 @@ impl Source for Upto {
     type Task = u64;
 
     fn describe(&mut self) -> Result<Value> {
+        self.next = 0;
         Ok(json!({ "bound": self.bound }))
     }
 
-    fn restore(&mut self, _described: &Value, frontier: u64) -> Result<Vec<String>> {
+    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
+        if described["bound"] != self.bound {
+            return Err(Error::refused("numbers", "another bound"));
+        }
         self.next = frontier;
         Ok(Vec::new())
     }
@@ -103,13 +107,13 @@ impl Collected {
     }
 }
 
-struct Stage {
-    run: Run<Numbers, Upto>,
+pub(super) struct Stage {
+    pub(super) run: Run<Numbers, Upto>,
     output: Collected,
     listed: Arc<AtomicU64>,
 }
 
-fn stage(
+pub(super) fn stage(
     tasks: u64,
     body: impl Fn(u64, &Context<'_>) -> std::result::Result<u64, TaskError> + Send + Sync + 'static,
 ) -> Stage {
@@ -120,7 +124,7 @@ fn stage(
     Stage { run, output, listed }
 }
 
-fn expected(tasks: u64) -> String {
+pub(super) fn expected(tasks: u64) -> String {
     let mut text: String = (0..tasks).map(|n| format!("{n}\n")).collect();
     text += &format!("sum {}\n", (0..tasks).sum::<u64>());
     text

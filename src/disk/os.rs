@@ -1,0 +1,279 @@
+//! The disk of the operating system.
+//!
+//! Standard Rust opens files by path, and a path is looked up anew by every call: between "is it
+//! a regular file?" and "open it" somebody may put a symlink there. So everything below the top
+//! goes through the `*at()` calls, relative to a directory that stays open, and with `O_NOFOLLOW`.
+//! What is done with an open file has no such gap; there the standard library serves well: it
+//! repeats interrupted calls and short writes.
+
+use super::{Dir, Disk, DiskFile, Facts, Open};
+use nix::dir::Dir as Entries;
+use nix::errno::Errno;
+use nix::fcntl::{self, AtFlags, OFlag};
+use nix::sys::stat::{self, FileStat, Mode, SFlag};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Permissions, TryLockError};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The real disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsDisk;
+
+#[derive(Debug)]
+struct OsDir(OwnedFd);
+
+#[derive(Debug)]
+struct OsFile(File);
+
+/// None of our descriptors may reach a child; none may become a controlling terminal; and an
+/// `open` must not hang on a FIFO that somebody put in place of a file.
+const ALWAYS: OFlag = OFlag::O_CLOEXEC.union(OFlag::O_NOCTTY).union(OFlag::O_NONBLOCK);
+
+const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+
+/// Signals interrupt slow calls even with `SA_RESTART` on some file systems.
+fn uninterrupted<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            done => return done.map_err(io::Error::from),
+        }
+    }
+}
+
+impl Disk for OsDisk {
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>> {
+        let dir = uninterrupted(|| fcntl::open(path, DIRECTORY, Mode::empty()))?;
+        Ok(Arc::new(OsDir(dir)))
+    }
+}
+
+impl Dir for OsDir {
+    fn open(&self, name: &OsStr, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        let (flags, mode) = match how {
+            Open::Read => (OFlag::O_RDONLY, 0),
+            Open::Write => (OFlag::O_RDWR, 0),
+            Open::Create => (OFlag::O_RDWR | OFlag::O_CREAT, 0o600),
+            Open::CreateNew(mode) => (OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL, mode),
+        };
+        let flags = flags | OFlag::O_NOFOLLOW | ALWAYS;
+        let file = uninterrupted(|| fcntl::openat(&self.0, name, flags, Mode::from_bits_truncate(mode)))?;
+        Ok(Box::new(OsFile(File::from(file))))
+    }
+
+    fn open_dir(&self, name: &OsStr) -> io::Result<Arc<dyn Dir>> {
+        let flags = DIRECTORY | OFlag::O_NOFOLLOW;
+        let dir = uninterrupted(|| fcntl::openat(&self.0, name, flags, Mode::empty()))?;
+        Ok(Arc::new(OsDir(dir)))
+    }
+
+    fn make_dir(&self, name: &OsStr) -> io::Result<()> {
+        uninterrupted(|| stat::mkdirat(&self.0, name, Mode::S_IRWXU))
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        uninterrupted(|| fcntl::renameat(&self.0, from, &self.0, to))
+    }
+
+    fn remove(&self, name: &OsStr) -> io::Result<()> {
+        uninterrupted(|| unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir))
+    }
+
+    fn remove_dir(&self, name: &OsStr) -> io::Result<()> {
+        uninterrupted(|| unlinkat(&self.0, name, UnlinkatFlags::RemoveDir))
+    }
+
+    fn facts(&self, name: &OsStr) -> io::Result<Option<Facts>> {
+        match uninterrupted(|| stat::fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)) {
+            Ok(stat) => Ok(Some(facts(&stat))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_link(&self, name: &OsStr) -> io::Result<PathBuf> {
+        uninterrupted(|| fcntl::readlinkat(&self.0, name)).map(PathBuf::from)
+    }
+
+    fn own_facts(&self) -> io::Result<Facts> {
+        uninterrupted(|| stat::fstat(&self.0)).map(|stat| facts(&stat))
+    }
+
+    fn list(&self) -> io::Result<Vec<OsString>> {
+        // A description of its own: the position of a listing belongs to the description, and two
+        // listings of one would disturb each other.
+        let mut entries = uninterrupted(|| Entries::openat(&self.0, ".", DIRECTORY, Mode::empty()))?;
+        let mut names = Vec::new();
+        for entry in entries.iter() {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." {
+                names.push(name.to_os_string());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        uninterrupted(|| nix::unistd::fsync(&self.0))
+    }
+}
+
+impl DiskFile for OsFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match self.0.read_at(buf, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn facts(&self) -> io::Result<Facts> {
+        uninterrupted(|| stat::fstat(&self.0)).map(|stat| facts(&stat))
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.0.set_permissions(Permissions::from_mode(mode))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    /// The standard library's lock is `flock`: it belongs to the open file description, so it is
+    /// gone at once after SIGKILL and needs no rule for stale locks.
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// The widths of these fields differ between architectures, hence the casts.
+#[allow(clippy::unnecessary_cast, reason = "the fields have other widths elsewhere")]
+fn facts(stat: &FileStat) -> Facts {
+    let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+    Facts {
+        is_file: kind == SFlag::S_IFREG,
+        is_dir: kind == SFlag::S_IFDIR,
+        links: stat.st_nlink as u64,
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        bytes: stat.st_size as u64,
+        id: (stat.st_dev as u64, stat.st_ino as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn setup() -> (tempfile::TempDir, Arc<dyn Dir>) {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = OsDisk.open_dir(temp.path()).unwrap();
+        (temp, dir)
+    }
+
+    #[test]
+    fn what_is_written_at_an_offset_is_read_back_and_cut() {
+        let (_temp, dir) = setup();
+        let file = dir.open("f".as_ref(), Open::CreateNew(0o600)).unwrap();
+        file.write_at(b"world", 6).unwrap();
+        file.write_at(b"hello ", 0).unwrap();
+        file.sync_data().unwrap();
+        file.truncate(8).unwrap();
+        file.sync_all().unwrap();
+        dir.sync().unwrap();
+        assert_eq!(super::super::read_whole(&*file).unwrap(), b"hello wo");
+        assert_eq!(file.facts().unwrap(), dir.facts("f".as_ref()).unwrap().unwrap());
+        assert_eq!(file.facts().unwrap().bytes, 8);
+    }
+
+    #[test]
+    fn no_symlink_below_the_top_is_followed() {
+        let (temp, dir) = setup();
+        std::fs::write(temp.path().join("target"), "kept").unwrap();
+        std::fs::create_dir(temp.path().join("dir")).unwrap();
+        symlink("target", temp.path().join("file-link")).unwrap();
+        symlink("dir", temp.path().join("dir-link")).unwrap();
+        for how in [Open::Read, Open::Write, Open::Create] {
+            let error = dir.open("file-link".as_ref(), how).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ELOOP), "{how:?}");
+        }
+        assert!(dir.open_dir("dir-link".as_ref()).is_err());
+        let facts = dir.facts("file-link".as_ref()).unwrap().unwrap();
+        assert!(!facts.is_file && !facts.is_dir);
+        assert_eq!(dir.read_link("file-link".as_ref()).unwrap(), Path::new("target"));
+        assert_eq!(dir.read_link("target".as_ref()).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn a_fifo_in_place_of_a_file_does_not_hang_the_open() {
+        let (temp, dir) = setup();
+        nix::unistd::mkfifo(&temp.path().join("fifo"), Mode::S_IRWXU).unwrap();
+        assert!(!dir.open("fifo".as_ref(), Open::Read).unwrap().facts().unwrap().is_file);
+    }
+
+    #[test]
+    fn names_are_listed_renamed_and_removed() {
+        let (_temp, dir) = setup();
+        dir.make_dir("d".as_ref()).unwrap();
+        dir.open("b".as_ref(), Open::Create).unwrap();
+        dir.open("a".as_ref(), Open::Create).unwrap();
+        assert_eq!(dir.list().unwrap(), ["a", "b", "d"]);
+        assert_eq!(dir.list().unwrap(), ["a", "b", "d"], "a second listing starts at the beginning");
+        dir.rename("b".as_ref(), "a".as_ref()).unwrap();
+        dir.remove_dir("d".as_ref()).unwrap();
+        assert_eq!(dir.list().unwrap(), ["a"]);
+        dir.remove("a".as_ref()).unwrap();
+        assert_eq!(dir.facts("a".as_ref()).unwrap(), None);
+        assert!(dir.open("a".as_ref(), Open::Write).is_err());
+    }
+
+    #[test]
+    fn modes_are_as_asked_and_an_existing_name_is_not_made_anew() {
+        let (_temp, dir) = setup();
+        let file = dir.open("f".as_ref(), Open::CreateNew(0o600)).unwrap();
+        assert_eq!(file.facts().unwrap().mode, 0o600);
+        file.set_mode(0o640).unwrap();
+        assert_eq!(file.facts().unwrap().mode, 0o640);
+        let again = dir.open("f".as_ref(), Open::CreateNew(0o600)).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        dir.make_dir("d".as_ref()).unwrap();
+        assert_eq!(dir.facts("d".as_ref()).unwrap().unwrap().mode, 0o700);
+    }
+
+    #[test]
+    fn the_lock_excludes_another_description_until_it_is_closed() {
+        let (_temp, dir) = setup();
+        let first = dir.open("lock".as_ref(), Open::Create).unwrap();
+        let second = dir.open("lock".as_ref(), Open::Create).unwrap();
+        assert!(first.try_lock().unwrap());
+        assert!(!second.try_lock().unwrap());
+        drop(first);
+        assert!(second.try_lock().unwrap());
+    }
+}

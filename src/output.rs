@@ -1,0 +1,423 @@
+//! The output file: written in task order, committed at checkpoints, seen only when complete.
+//!
+//! The obvious way is to append to `OUT` and to note how far one has come. Then whoever looks at
+//! `OUT` cannot know whether it is complete; an append after a crash lands behind whatever the
+//! crash left; and a run that fails has destroyed the result of the last one. So the output grows
+//! in `OUT.part` beside it, at explicit offsets, and gets its name by a rename at the very end.
+//!
+//! # Whose is `OUT.part`?
+//!
+//! A part file that our own record does not know may be the only copy of somebody's work. It is
+//! refused, never truncated. But a crash between "the part file is made" and "the record knows
+//! it" would then block every later run. So the record comes first:
+//!
+//! 1. [`FileSink::new`] checks `OUT` and touches nothing;
+//! 2. the state is locked and found empty;
+//! 3. [`may_begin`](Sink::may_begin) refuses if there is a part file;
+//! 4. a record of a job of which nothing is done is made durable;
+//! 5. [`begin(None)`](Sink::begin) makes the part file, and it must not exist.
+//!
+//! A crash after step 4 leaves a record without output, with or without a part file, and `begin`
+//! with a committed length of 0 accepts both. So does a job that begins anew where an unfinished one
+//! is given up: its record is replaced, and the part file that it knew is emptied.
+//!
+//! # What a crash leaves
+//!
+//! 1. **While writing**: bytes behind the committed length, whole, torn or missing. They are cut
+//!    off, and the last partial block is written again from its copy in the record.
+//! 2. **Between the record "finalizing" and the rename**: the part file is complete; the next run
+//!    renames it.
+//! 3. **Between the rename and the record "done"**: there is no part file, and `OUT` has the
+//!    committed length and checksums. That is recognised as published.
+
+mod ledger;
+
+use crate::disk::{Dir, Disk, DiskFile, Facts, Open, split};
+use crate::error::{Error, Kind, Result};
+use crate::job::{Committed, Sink};
+use ledger::{BLOCK, Extent, Ledger};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Small pieces are gathered to this size: a `pwrite` of 1 MiB costs no more per byte than a
+/// larger one, and a task of `grep` may emit a hundred bytes.
+const GATHERED: usize = 1 << 20;
+
+/// As many symlinks in a row as the kernel follows.
+const MOST_SYMLINKS: usize = 40;
+
+/// A [`Sink`] that writes a file. See the [module](self) for the order of calls.
+#[derive(Debug)]
+pub struct FileSink {
+    dir: Arc<dyn Dir>,
+    /// `OUT` after its symlinks are resolved.
+    path: PathBuf,
+    name: OsString,
+    part_path: PathBuf,
+    part_name: OsString,
+    verify: bool,
+    stage: Stage,
+    ledger: Ledger,
+    gathered: Vec<u8>,
+    /// The first failure; after it nothing more is tried.
+    broken: Option<Error>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// `begin` has not been called.
+    Closed,
+    Writing(Box<dyn DiskFile>),
+    /// `OUT` is complete and has its name, now or since an earlier run.
+    Published,
+}
+
+impl FileSink {
+    /// Prepares to write `out`, and touches nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] when `out` is something else than a regular file, or its directory does
+    /// not exist: a rename over `/dev/null` would replace the device.
+    pub fn new(disk: &dyn Disk, out: &Path) -> Result<Self> {
+        let (dir, path, name) = resolve(disk, out)?;
+        let mut part_name = name.clone();
+        part_name.push(".part");
+        let part_path = path.with_file_name(&part_name);
+        Ok(Self {
+            dir,
+            path,
+            name,
+            part_path,
+            part_name,
+            verify: false,
+            stage: Stage::Closed,
+            ledger: Ledger::default(),
+            gathered: Vec::new(),
+            broken: None,
+        })
+    }
+
+    /// Whether [`begin`](Sink::begin) reads all of the committed output again instead of its last
+    /// stretch.
+    #[must_use]
+    pub fn verify(mut self, everything: bool) -> Self {
+        self.verify = everything;
+        self
+    }
+
+    /// The output, its symlinks resolved.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the output grows until it is complete.
+    pub fn part_path(&self) -> &Path {
+        &self.part_path
+    }
+
+    /// Refuses an output that is at the same time an input: `id` is its device and inode, `path`
+    /// its name for the message.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`], naming both.
+    pub fn refuse_if_input(&self, id: (u64, u64), path: &Path) -> Result<()> {
+        for (name, ours) in [(&self.name, &self.path), (&self.part_name, &self.part_path)] {
+            if self.facts(name, ours)?.is_some_and(|facts| facts.id == id) {
+                let problem = format_args!("is the output and, as {}, an input too", path.display());
+                return Err(Error::usage(ours.display(), problem).advise("name another output"));
+            }
+        }
+        Ok(())
+    }
+
+    fn facts(&self, name: &OsStr, path: &Path) -> Result<Option<Facts>> {
+        self.dir.facts(name).map_err(|e| Error::io(path, "look at", &e))
+    }
+
+    fn sync_dir(&self) -> Result<()> {
+        self.dir.sync().map_err(|e| Error::io(&self.path, "sync the directory of", &e))
+    }
+
+    fn unknown_part(&self) -> Error {
+        Error::refused(self.part_path.display(), "exists, and no state knows what it is")
+            .advise("nothing was changed; move it away or remove it if nobody needs it")
+    }
+
+    /// Makes the part file. It shows as little to others as the file that it will replace.
+    fn create_part(&self) -> Result<Box<dyn DiskFile>> {
+        let mode = self.facts(&self.name, &self.path)?.map_or(0o666, |facts| facts.mode & 0o777);
+        let part = match self.dir.open(&self.part_name, Open::CreateNew(mode)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(self.unknown_part()),
+            opened => opened.map_err(|e| Error::io(&self.part_path, "create", &e))?,
+        };
+        self.lock_part(&*part)?;
+        self.sync_dir()?;
+        Ok(part)
+    }
+
+    /// Opens an existing part file, which must be a plain file that has no second name.
+    fn open_part(&self) -> Result<Box<dyn DiskFile>> {
+        let strange = || {
+            Error::refused(self.part_path.display(), "is not a regular file with a single name")
+                .advise("nothing was changed; look at what it is")
+        };
+        let plain = |facts: &Facts| facts.is_file && facts.links == 1;
+        if !self.facts(&self.part_name, &self.part_path)?.is_some_and(|facts| plain(&facts)) {
+            return Err(strange());
+        }
+        let part = self
+            .dir
+            .open(&self.part_name, Open::Write)
+            .map_err(|e| Error::io(&self.part_path, "open", &e))?;
+        if !plain(&part.facts().map_err(|e| Error::io(&self.part_path, "look at", &e))?) {
+            return Err(strange());
+        }
+        self.lock_part(&*part)?;
+        Ok(part)
+    }
+
+    /// Two runs with two states may be told to write one output; the state's lock does not see
+    /// that, this one does.
+    fn lock_part(&self, part: &dyn DiskFile) -> Result<()> {
+        match part.try_lock().map_err(|e| Error::io(&self.part_path, "lock", &e))? {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Busy, self.part_path.display(), "is being written by another run")),
+        }
+    }
+
+    /// Goes on behind what an earlier run committed.
+    fn continue_part(&mut self, committed: &Committed) -> Result<Stage> {
+        self.ledger = Ledger::reopen(committed).ok_or_else(|| {
+            Error::refused(self.part_path.display(), "the checkpoint contradicts itself about this file")
+                .advise("nothing was changed; start the job over with --fresh")
+        })?;
+        if self.facts(&self.part_name, &self.part_path)?.is_none() {
+            return match committed.bytes {
+                0 => self.create_part().map(Stage::Writing),
+                _ if self.holds_committed()? => Ok(Stage::Published),
+                _ => Err(self.harmed("is missing")),
+            };
+        }
+        let part = self.open_part()?;
+        let length = part.facts().map_err(|e| Error::io(&self.part_path, "look at", &e))?.bytes;
+        if length < committed.bytes {
+            return Err(
+                self.harmed(&format!("has {length} bytes, of {} that were committed", committed.bytes))
+            );
+        }
+        let extent = if self.verify { Extent::Everything } else { Extent::LastStretch };
+        if !self.ledger.agrees_with(&*part, extent).map_err(|e| Error::io(&self.part_path, "read", &e))? {
+            return Err(self.harmed("does not have the bytes that were committed"));
+        }
+        self.roll_back(&*part)?;
+        Ok(Stage::Writing(part))
+    }
+
+    /// Cuts off what came after the commit. The block in which the cut is may have been torn, so
+    /// it is written again; and the sync makes sure that what we have just read is what is on the
+    /// disk, since after a failed sync the two can differ.
+    fn roll_back(&self, part: &dyn DiskFile) -> Result<()> {
+        let failed = |step: &'static str| move |e: io::Error| Error::io(&self.part_path, step, &e);
+        let bytes = self.ledger.bytes();
+        if !self.ledger.tail().is_empty() {
+            part.write_at(self.ledger.tail(), bytes / BLOCK * BLOCK).map_err(failed("write"))?;
+        }
+        part.truncate(bytes).map_err(failed("truncate"))?;
+        part.sync_all().map_err(failed("sync"))?;
+        self.sync_dir()
+    }
+
+    fn harmed(&self, how: &str) -> Error {
+        Error::refused(self.part_path.display(), how)
+            .advise("nothing was changed; bring the file back, or start the job over with --fresh")
+    }
+
+    /// Whether `OUT` itself is what the books describe, to the last byte.
+    fn holds_committed(&self) -> Result<bool> {
+        let there = self.facts(&self.name, &self.path)?;
+        if !there.is_some_and(|facts| facts.is_file && facts.bytes == self.ledger.bytes()) {
+            return Ok(false);
+        }
+        let failed = |step: &'static str| move |e: io::Error| Error::io(&self.path, step, &e);
+        let file = self.dir.open(&self.name, Open::Read).map_err(failed("open"))?;
+        let tail_is_right = {
+            let mut tail = vec![0; self.ledger.tail().len()];
+            let from = self.ledger.bytes() - tail.len() as u64;
+            read_fully(&*file, &mut tail, from).map_err(failed("read"))? && tail == self.ledger.tail()
+        };
+        Ok(tail_is_right && self.ledger.agrees_with(&*file, Extent::Everything).map_err(failed("read"))?)
+    }
+
+    fn part(&self) -> Result<&dyn DiskFile> {
+        match &self.stage {
+            Stage::Writing(part) => Ok(&**part),
+            Stage::Closed => Err(Error::broken(self.part_path.display(), "is not open")),
+            Stage::Published => Err(self.harmed("is missing, though the output is not complete")),
+        }
+    }
+
+    fn write_out(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.part()?.write_at(bytes, offset).map_err(|e| Error::io(&self.part_path, "write", &e))
+    }
+
+    fn write_gathered(&mut self) -> Result<()> {
+        if !self.gathered.is_empty() {
+            self.write_out(&self.gathered, self.ledger.bytes() - self.gathered.len() as u64)?;
+            self.gathered.clear();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if self.gathered.len() + bytes.len() > GATHERED {
+            self.write_gathered()?;
+        }
+        if bytes.len() >= GATHERED {
+            self.write_out(bytes, self.ledger.bytes())?;
+        } else {
+            self.part()?;
+            self.gathered.extend_from_slice(bytes);
+        }
+        self.ledger.append(bytes);
+        Ok(())
+    }
+
+    fn flush_and_commit(&mut self) -> Result<Committed> {
+        if !matches!(self.stage, Stage::Published) {
+            self.write_gathered()?;
+            self.part()?.sync_data().map_err(|e| Error::io(&self.part_path, "sync", &e))?;
+        }
+        Ok(self.ledger.commit())
+    }
+
+    fn give_name(&mut self) -> Result<()> {
+        if !matches!(self.stage, Stage::Published) {
+            let path = &self.part_path;
+            let failed = |step: &'static str| move |e: io::Error| Error::io(path, step, &e);
+            let part = self.part()?;
+            let length = part.facts().map_err(failed("look at"))?.bytes;
+            if length != self.ledger.bytes() || !self.gathered.is_empty() {
+                return Err(self.harmed(&format!("has {length} bytes instead of {}", self.ledger.bytes())));
+            }
+            match self.facts(&self.name, &self.path)? {
+                Some(replaced) if replaced.is_file => {
+                    part.set_mode(replaced.mode).map_err(failed("set the mode of"))?;
+                    part.sync_all().map_err(failed("sync"))?;
+                }
+                Some(_) => return Err(not_a_file(&self.path).with_kind(Kind::Broken)),
+                None => {}
+            }
+            self.dir.rename(&self.part_name, &self.name).map_err(failed("rename"))?;
+            self.stage = Stage::Published;
+        }
+        self.sync_dir()
+    }
+
+    /// Does the next step, unless one has failed before.
+    fn unless_broken<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        let done = step(self);
+        if let Err(error) = &done {
+            self.broken = Some(error.clone());
+        }
+        done
+    }
+}
+
+impl Sink for FileSink {
+    fn may_begin(&self) -> Result<()> {
+        match self.facts(&self.part_name, &self.part_path)? {
+            None => Ok(()),
+            Some(_) => Err(self.unknown_part()),
+        }
+    }
+
+    fn begin(&mut self, committed: Option<&Committed>) -> Result<()> {
+        self.unless_broken(|sink| {
+            sink.stage = match committed {
+                None => Stage::Writing(sink.create_part()?),
+                Some(committed) => sink.continue_part(committed)?,
+            };
+            Ok(())
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.unless_broken(|sink| sink.take(bytes))
+    }
+
+    fn make_durable(&mut self) -> Result<Committed> {
+        self.unless_broken(Self::flush_and_commit)
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        self.unless_broken(Self::give_name)
+    }
+
+    fn is_published(&mut self, committed: &Committed) -> Result<bool> {
+        match Ledger::reopen(committed) {
+            None => Ok(false),
+            Some(ledger) => {
+                self.ledger = ledger;
+                let there = self.holds_committed();
+                self.ledger = Ledger::default();
+                there
+            }
+        }
+    }
+}
+
+/// Follows the symlinks of `out` to the directory and name that it stands for in the end.
+fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, PathBuf, OsString)> {
+    let mut path = out.to_path_buf();
+    for _ in 0..MOST_SYMLINKS {
+        let (above, name) = split(&path).ok_or_else(|| not_a_file(out))?;
+        let dir = disk.open_dir(above).map_err(|e| {
+            Error::io(above, "open the directory of the output", &e)
+                .with_kind(Kind::Usage)
+                .advise("make it first")
+        })?;
+        match dir.facts(name).map_err(|e| Error::io(&path, "look at", &e))? {
+            // A pipe or socket behind /dev/stdout looks like a symlink that leads nowhere.
+            None if above.starts_with("/proc") => return Err(not_a_file(out)),
+            Some(facts) if !facts.is_file => match dir.read_link(name) {
+                Ok(target) => path = above.join(target),
+                Err(_) => return Err(not_a_file(out)),
+            },
+            None | Some(_) => {
+                let name = name.to_os_string();
+                return Ok((dir, path, name));
+            }
+        }
+    }
+    Err(Error::usage(out.display(), "is a chain of too many symlinks"))
+}
+
+fn not_a_file(path: &Path) -> Error {
+    Error::usage(path.display(), "cannot be the output: it is not a regular file")
+        .advise("leave --output away to write to standard output")
+}
+
+/// Fills `buf`; `false` if the file ends before.
+fn read_fully(file: &dyn DiskFile, buf: &mut [u8], offset: u64) -> io::Result<bool> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match file.read_at(&mut buf[filled..], offset + filled as u64)? {
+            0 => return Ok(false),
+            got => filled += got,
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests;

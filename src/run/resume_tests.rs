@@ -1,0 +1,147 @@
+//! The engine with a disk: stop, continue, refuse.
+
+use super::tests::{Stage, expected, stage};
+use super::*;
+use crate::ending::{Exit, REFUSED, RESUMABLE};
+use crate::output::FileSink;
+use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn out(&self) -> PathBuf {
+        self.dir.path().join("out")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("out.bivouac")
+    }
+
+    /// The stage with an output file and a state directory.
+    fn set(&self, stage: Stage) -> Run<super::tests::Numbers, super::tests::Upto> {
+        let sink = FileSink::new(&OsDisk, &self.out()).unwrap();
+        stage.run.sink(sink).state(StateAt::Directory(self.state()))
+    }
+}
+
+#[test]
+fn after_an_orderly_stop_no_finished_task_runs_again() {
+    let place = Place::new();
+    let runs: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let finished = Arc::clone(&runs);
+    let (overtaken, overtakes) = bounded::<()>(1);
+    // Task 10 stands at the frontier until it is cancelled, and is overtaken by fifty others.
+    let run = place.set(stage(200, move |n, cx| {
+        if n == 10 {
+            loop {
+                cx.yield_point()?;
+                std::thread::yield_now();
+            }
+        }
+        finished.lock().unwrap().push(n);
+        if n == 60 {
+            overtaken.send(()).unwrap();
+        }
+        Ok(n)
+    }));
+    let handle = run.handle();
+    let asker = std::thread::spawn(move || {
+        overtakes.recv_timeout(Duration::from_secs(60)).unwrap();
+        handle.abort();
+    });
+    let stopped = run.run();
+    asker.join().unwrap();
+    assert_eq!(stopped.exit(), Exit::Code(RESUMABLE), "{stopped:?}");
+    assert_eq!(stopped.summary().frontier, 10);
+    assert!(stopped.summary().beyond >= 50, "{stopped:?}");
+    assert!(!place.out().exists());
+
+    let again = Arc::clone(&runs);
+    let ending = place
+        .set(stage(200, move |n, _| {
+            again.lock().unwrap().push(n);
+            Ok(n)
+        }))
+        .run();
+    assert_eq!(ending.exit(), Exit::Code(0), "{ending:?}");
+    assert_eq!(fs::read_to_string(place.out()).unwrap(), expected(200));
+    let mut all = runs.lock().unwrap().clone();
+    all.sort_unstable();
+    assert_eq!(all, (0..200).collect::<Vec<_>>(), "every task ran to its end exactly once");
+    assert_eq!(fs::read_dir(place.state().join("spill")).unwrap().count(), 0, "spill files are gone");
+}
+
+#[test]
+fn a_finished_job_is_finished_and_a_job_with_other_options_is_refused() {
+    let place = Place::new();
+    assert_eq!(place.set(stage(20, |n, _| Ok(n))).run().exit(), Exit::Code(0));
+    let ran = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&ran);
+    let ending = place
+        .set(stage(20, move |n, _| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(n)
+        }))
+        .run();
+    assert!(matches!(ending, Ending::Finished { already: true, code: 0, .. }), "{ending:?}");
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+
+    // Somebody harmed the output: then it is made anew.
+    fs::write(place.out(), "harmed").unwrap();
+    let ending = place.set(stage(20, |n, _| Ok(n))).run();
+    assert!(matches!(ending, Ending::Finished { already: false, .. }), "{ending:?}");
+    assert_eq!(fs::read_to_string(place.out()).unwrap(), expected(20));
+}
+
+#[test]
+fn an_unfinished_job_of_another_size_is_refused_until_it_is_discarded() {
+    let place = Place::new();
+    let broken = place.set(stage(20, |n, _| if n == 5 { panic!("five") } else { Ok(n) })).run();
+    assert!(matches!(broken, Ending::Failed { .. }), "{broken:?}");
+    let before = fs::read(place.state().join("checkpoint.json")).unwrap();
+    let refused = place.set(stage(21, |n, _| Ok(n))).run();
+    assert_eq!(refused.exit(), Exit::Code(REFUSED), "{refused:?}");
+    assert_eq!(fs::read(place.state().join("checkpoint.json")).unwrap(), before, "nothing was changed");
+    let ending = place.set(stage(21, |n, _| Ok(n))).fresh(true).run();
+    assert_eq!(ending.exit(), Exit::Code(0), "{ending:?}");
+    assert_eq!(fs::read_to_string(place.out()).unwrap(), expected(21));
+}
+
+#[test]
+fn a_job_is_continued_where_it_broke() {
+    let place = Place::new();
+    let broken = place.set(stage(300, |n, _| if n == 150 { panic!("half-way") } else { Ok(n) })).run();
+    assert_eq!(broken.summary().frontier, 150, "{broken:?}");
+    let first = Arc::new(AtomicU64::new(u64::MAX));
+    let lowest = Arc::clone(&first);
+    let ending = place
+        .set(stage(300, move |n, _| {
+            lowest.fetch_min(n, Ordering::SeqCst);
+            Ok(n)
+        }))
+        .run();
+    assert_eq!(ending.exit(), Exit::Code(0), "{ending:?}");
+    assert_eq!(first.load(Ordering::SeqCst), 150);
+    assert_eq!(fs::read_to_string(place.out()).unwrap(), expected(300));
+}
+
+#[test]
+fn a_passing_state_is_there_only_while_the_job_is_unfinished() {
+    let place = Place::new();
+    let passing = |stage: Stage| stage.run.state(StateAt::Passing(place.state()));
+    assert_eq!(passing(stage(10, |n, _| Ok(n))).run().exit(), Exit::Code(0));
+    assert!(!place.state().exists(), "nothing was kept of a job that ended at once");
+    let broken = passing(stage(10, |n, _| if n == 5 { panic!("five") } else { Ok(n) })).run();
+    assert!(matches!(broken, Ending::Failed { .. }));
+    assert!(place.state().exists());
+    assert_eq!(passing(stage(10, |n, _| Ok(n))).run().exit(), Exit::Code(0));
+    assert!(!place.state().exists());
+}

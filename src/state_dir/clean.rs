@@ -1,0 +1,152 @@
+//! Looking at a state from outside, and taking it away.
+
+use super::{LOCK, RECORD, RECORD_NEW, SPILL, StateDir, check_owner, lock, read_record};
+use crate::checkpoint::{Phase, Record};
+use crate::disk::{Dir, Disk};
+use crate::error::{Error, Result};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Progress of a running job, for `status`: replaced often, never synced, worth nothing later.
+const STATUS: [&str; 2] = ["status.json", "status.json.new"];
+
+/// What can be seen of a state without holding its lock.
+#[derive(Clone, Debug)]
+pub struct Peek {
+    /// The last checkpoint.
+    pub record: Option<Record>,
+    /// Who holds the state, or held it last.
+    pub holder: Option<lock::Holder>,
+    /// Whether a run holds the state at this moment.
+    pub locked: bool,
+}
+
+/// What [`clean`] did.
+#[derive(Clone, Debug)]
+pub struct Cleaned {
+    /// The record that was removed.
+    pub record: Option<Record>,
+    /// Files in the directory that are not ours: they were left, and the directory with them.
+    pub left: Vec<OsString>,
+}
+
+/// Looks at a state, whether or not a run holds it. The record is never seen half-written,
+/// because a rename replaces it whole.
+///
+/// # Errors
+///
+/// [`Kind::Usage`](crate::error::Kind::Usage) when there is no state at `path`, otherwise as
+/// [`StateDir::open`] and [`StateDir::read_record`].
+///
+/// # Race condition
+///
+/// A free lock is held for an instant in order to learn that it is free; a run that starts at
+/// this instant tries again.
+pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Peek> {
+    let dir = known_state(disk, path)?;
+    let (locked, holder) = lock::look(&*dir, path)?;
+    Ok(Peek { record: read_record(&*dir, path)?, holder, locked })
+}
+
+/// Removes a state: the files that we know, and the directory if nothing else is in it. Without
+/// `force`, only that of a finished job.
+///
+/// The unfinished output of the job is not touched: what a record says about other places is
+/// never a reason to delete something there.
+///
+/// # Errors
+///
+/// [`Kind::Busy`](crate::error::Kind::Busy) when a run holds it,
+/// [`Kind::Refused`](crate::error::Kind::Refused) when the job is not finished or the record is
+/// damaged, [`Kind::Usage`](crate::error::Kind::Usage) when there is no state at `path`.
+pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
+    known_state(disk, path)?;
+    let state = StateDir::open(disk, path)?.ok_or_else(|| no_state(path))?;
+    let record = match state.read_record() {
+        Err(_) if force => None,
+        read => read?,
+    };
+    if let (false, Some(Record { phase: Phase::Working | Phase::Finalizing { .. }, frontier, .. })) =
+        (force, &record)
+    {
+        return Err(Error::refused(
+            path.display(),
+            format_args!("is the state of a job that is not finished ({frontier} tasks are committed)"),
+        )
+        .advise("run the same command again to continue it, or clean with --force to give it up"));
+    }
+    Ok(Cleaned { record, left: state.remove()? })
+}
+
+/// The directory at `path`, if it looks like a state: `bivouac clean ~` must not begin to work on
+/// a home directory, not even by making a lock in it.
+fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> {
+    let dir = disk.open_dir(path).map_err(|error| {
+        let nothing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        if nothing { no_state(path) } else { Error::io(path, "open the state directory", &error) }
+    })?;
+    let there =
+        |name: &str| dir.facts(OsStr::new(name)).map_err(|e| Error::io(&path.join(name), "look at", &e));
+    if there(LOCK)?.is_none() && there(RECORD)?.is_none() {
+        return Err(no_state(path));
+    }
+    check_owner(&*dir, path)?;
+    Ok(dir)
+}
+
+fn no_state(path: &Path) -> Error {
+    Error::usage(path.display(), "is not the state of a job")
+}
+
+impl StateDir {
+    /// Forgets everything that earlier runs left, and keeps the lock.
+    ///
+    /// The record goes first, and durably. A crash after that leaves spill files that no record
+    /// lists, which the next run sweeps; the other way round would leave a record that lists
+    /// files which are gone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write_record`](StateDir::write_record).
+    ///
+    /// # Durability
+    ///
+    /// When this returns, the old record does not come back after a power cut.
+    fn discard(&mut self) -> Result<()> {
+        self.durably(|state| {
+            state.remove_if_there(&*state.dir, RECORD.as_ref())?;
+            state.dir.sync().map_err(|e| Error::io(&state.path, "sync the directory", &e))
+        })?;
+        self.sweep_spill(&[])
+    }
+
+    /// Removes the state: our files, the lock last, and the directory if it is then empty.
+    /// Returns the names of what is left in it.
+    ///
+    /// # Errors
+    ///
+    /// Something cannot be removed.
+    pub fn remove(mut self) -> Result<Vec<OsString>> {
+        self.discard()?;
+        let spill = self.find_spill_dir()?;
+        if spill.is_some_and(|dir| dir.list().is_ok_and(|names| names.is_empty())) {
+            self.dir
+                .remove_dir(SPILL.as_ref())
+                .map_err(|e| Error::io(&self.path.join(SPILL), "remove", &e))?;
+        }
+        for name in [RECORD_NEW, STATUS[0], STATUS[1]] {
+            self.remove_if_there(&*self.dir, name.as_ref())?;
+        }
+        let list = || self.dir.list().map_err(|e| Error::io(&self.path, "list", &e));
+        let left: Vec<_> = list()?.into_iter().filter(|name| name != LOCK).collect();
+        // From here on another run may take this directory for its own; then it is not empty, and
+        // removing it fails, which is right.
+        self.remove_if_there(&*self.dir, LOCK.as_ref())?;
+        if left.is_empty() && self.parent.remove_dir(&self.name).is_err() {
+            return list();
+        }
+        Ok(left)
+    }
+}
