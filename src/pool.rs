@@ -226,7 +226,9 @@ fn run_task<J: Job>(
     settle_progress(shared, context.advanced.into_inner(), result.is_ok().then_some(bytes));
     let (delivery, outcome) = match result {
         Ok(partial) => (Delivery::Done { task, partial, mark }, Outcome::Done),
-        Err(TaskError::Failed(why)) if shared.keep_going => (Delivery::Failed { task, mark }, Outcome::Failed(why)),
+        Err(TaskError::Failed(why)) if shared.keep_going => {
+            (Delivery::Failed { task, mark }, Outcome::Failed(why))
+        }
         Err(TaskError::Failed(why)) => {
             let error = Error::broken(format_args!("task {task}"), why)
                 .advise("what was committed stands; mend the cause and run the same command again");
