@@ -45,7 +45,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Option<Maske
     let cli = match Cli::read(&argv) {
         Ok(cli) => cli,
         // Help and version come this way too; clap knows which stream and which code they want.
-        Err(error) => return say::clap(&error),
+        Err(error) => return conclude(say::clap(&error)),
     };
     let done = match &cli.verb {
         Verb::Count(_) | Verb::Grep(_) | Verb::Digest(_) => return verbs::run(&cli, &argv, masked),

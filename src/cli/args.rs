@@ -139,6 +139,9 @@ mod tests {
             for part in ["Exit codes:\n", "Examples:\n", &format!("  bivouac {name}")] {
                 assert!(help.contains(part), "{name} --help lacks {part:?}");
             }
+            // A backslash at the end of a line in a string takes away the indent of the next.
+            let astray = help.lines().find(|line| line.starts_with(|first: char| first.is_ascii_digit()));
+            assert_eq!(astray, None, "{name}");
         }
     }
 

@@ -14,7 +14,7 @@
 //! the exit code does not depend on who listens. A *result* that cannot be written is an error.
 
 use crate::cli::human::visible;
-use bivouac::ending::{Exit, USAGE};
+use bivouac::ending::{FINISHED, USAGE};
 use bivouac::error::Kind;
 use bivouac::{Error, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -51,21 +51,26 @@ pub(crate) fn raw(text: &str) {
 /// disk, say).
 pub(crate) fn result(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|cause| {
-        match cause.kind() == io::ErrorKind::BrokenPipe {
-            true => Error::new(Kind::OutputClosed, "standard output", "is closed"),
-            false => Error::io(Path::new("standard output"), "write", &cause),
-        }
-    })
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|cause| unwritten(&cause))
+}
+
+fn unwritten(cause: &io::Error) -> Error {
+    match cause.kind() == io::ErrorKind::BrokenPipe {
+        true => Error::new(Kind::OutputClosed, "standard output", "is closed"),
+        false => Error::io(Path::new("standard output"), "write", cause),
+    }
 }
 
 /// Says what clap has to say: help and version to standard output, wrong usage to standard error.
-pub(crate) fn clap(error: &clap::Error) -> Exit {
+///
+/// # Errors
+///
+/// As [`result`], for help and version.
+pub(crate) fn clap(error: &clap::Error) -> Result<u8> {
     let printed = error.print();
-    match (error.use_stderr(), printed) {
-        (true, _) => Exit::Code(USAGE),
-        (false, Ok(())) => Exit::Code(bivouac::ending::FINISHED),
-        (false, Err(_)) => Error::new(Kind::OutputClosed, "standard output", "is closed").exit(),
+    match error.use_stderr() {
+        true => Ok(USAGE),
+        false => printed.map(|()| FINISHED).map_err(|cause| unwritten(&cause)),
     }
 }
 

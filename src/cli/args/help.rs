@@ -9,15 +9,14 @@ macro_rules! exit_codes {
         concat!(
             "Exit codes:\n",
             $finished,
-            "\
-  2  wrong usage; nothing was touched
+            "  2  wrong usage; nothing was touched
   3  refused, nothing was changed: the state belongs to another job, an input changed, the
      checkpoint is damaged
   4  broke during the run (disk full, I/O error); the state stands, run it again after mending
   5  another run holds this state
- 75  stopped, to be continued, by a warning of a batch system (USR2, XCPU, PWR)
-After SIGINT, SIGTERM or SIGHUP the process ends by that signal, with a checkpoint: a shell shows
-130, 143 or 129.
+  75 stopped, to be continued, by a warning of a batch system (USR2, XCPU, PWR)
+After SIGINT, SIGTERM or SIGHUP the process ends by that signal, with a checkpoint; a shell calls
+that 130, 143 or 129.
 
 "
         )

@@ -116,7 +116,7 @@ pub(crate) struct Grep {
     pub(crate) talk: Talk,
 
     /// Print help
-    #[arg(long, action = ArgAction::Help)]
+    #[arg(long, action = ArgAction::Help, help_heading = "Options")]
     help: Option<bool>,
 }
 
