@@ -122,9 +122,9 @@ impl Ending {
     /// What was done.
     pub fn summary(&self) -> &Summary {
         match self {
-            Ending::Finished { summary, .. } | Ending::Stopped { summary, .. } | Ending::Failed { summary, .. } => {
-                summary
-            }
+            Ending::Finished { summary, .. }
+            | Ending::Stopped { summary, .. }
+            | Ending::Failed { summary, .. } => summary,
         }
     }
 }

@@ -1,0 +1,74 @@
+//! What a person sees of bivouac: arguments, progress, messages, the last paragraph.
+//!
+//! Everything below this file belongs to the program and not to the library; the library never
+//! prints, and never reads an argument. In reading order:
+//!
+//! | chapter | what it is about |
+//! |---|---|
+//! | [`args`] | the verbs and their options, as a person types them |
+//! | [`values`] | sizes, durations and numbers with units |
+//! | [`verbs`] | from a verb to a job, its tasks and its output |
+//! | [`launch`] | from options to a [`bivouac::Run`] |
+//! | [`place`] | where a state lives |
+//! | [`progress`] | the one line on the terminal, and how fast it says the work goes |
+//! | [`notices`] | the wording of everything that is said while a job runs |
+//! | [`report`] | the paragraph at the end, with the command that continues |
+//! | [`say`] | the only way to standard error and standard output |
+
+mod args;
+mod clean;
+mod completions;
+mod human;
+mod launch;
+mod man;
+mod notices;
+mod place;
+mod progress;
+mod quote;
+mod report;
+mod say;
+mod values;
+mod verbs;
+
+use args::{Cli, Verb};
+use bivouac::ending::{Exit, FINISHED};
+use bivouac::signals::Masked;
+use bivouac::{Error, Result};
+use std::ffi::OsString;
+
+/// Does what the command line asks for, and says how the process should end.
+///
+/// `masked` is the proof that the handled signals are blocked; a verb that runs a job hands it on,
+/// every other verb is over before anybody could want to stop it, and gives the mask back.
+pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Option<Masked>) -> Exit {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let cli = match Cli::read(&argv) {
+        Ok(cli) => cli,
+        // Help and version come this way too; clap knows which stream and which code they want.
+        Err(error) => return conclude(say::clap(&error)),
+    };
+    let done = match &cli.verb {
+        Verb::Count(_) | Verb::Grep(_) | Verb::Digest(_) => return verbs::run(&cli, &argv, masked),
+        Verb::Clean(clean) => clean::run(clean),
+        Verb::Completions(completions) => completions::run(completions.shell),
+        Verb::Man(man) => man::run(&man.directory).map(|()| FINISHED),
+    };
+    conclude(done)
+}
+
+/// The end of a verb that runs no job.
+fn conclude(done: Result<u8>) -> Exit {
+    match done {
+        Ok(code) => Exit::Code(code),
+        Err(error) => fail(&error),
+    }
+}
+
+/// Says what went wrong, and how the process should end because of it.
+fn fail(error: &Error) -> Exit {
+    // Whoever closed our standard output knows that, and a message would only clutter their screen.
+    if error.kind() != bivouac::error::Kind::OutputClosed {
+        say::line(&error.to_string());
+    }
+    error.exit()
+}

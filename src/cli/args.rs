@@ -1,0 +1,246 @@
+//! The command line as a person types it: the verbs here, their options in the files below.
+//!
+//! [`common`] holds what every verb that runs a job understands, in three groups that a verb takes
+//! with one line each; a new option for all of them is a new field there. [`verbs`] holds what is
+//! particular to one verb. [`help`] holds the pages' longer texts: exit codes and examples.
+
+pub(crate) mod common;
+pub(crate) mod help;
+pub(crate) mod verbs;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use common::{Limits, Resuming, Talk};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use verbs::{Clean, Completions, Count, Digest, Grep, Man};
+
+/// Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
+///
+/// Run the same command again, and it goes on where it was; when it is done, the output is byte for
+/// byte what an uninterrupted run gives. Ctrl-C or SIGTERM stops a job with a checkpoint, Ctrl-Z
+/// pauses it, SIGUSR1 writes a checkpoint and says how far it is.
+#[derive(Clone, Debug, PartialEq, Parser)]
+#[command(name = "bivouac", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_long_help = help::MAIN)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub(crate) enum Verb {
+    Count(Count),
+    Grep(Grep),
+    Digest(Digest),
+    Clean(Clean),
+    Completions(Completions),
+    Man(Man),
+}
+
+impl Cli {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    ///
+    /// Wrong usage, and also what is no error: a request for help or for the version.
+    pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
+        let mut cli = Self::try_parse_from(argv)?;
+        if let Verb::Grep(grep) = &mut cli.verb {
+            grep.sort().map_err(|missing| {
+                let mut command = Self::command();
+                command.build();
+                let message = format!("the following required arguments were not provided:\n  {missing}");
+                match command.find_subcommand_mut("grep") {
+                    Some(verb) => verb.error(ErrorKind::MissingRequiredArgument, message),
+                    None => command.error(ErrorKind::MissingRequiredArgument, message),
+                }
+            })?;
+        }
+        Ok(cli)
+    }
+}
+
+/// The parts of the command line that matter to a run, whichever verb it is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) resuming: &'a Resuming,
+    pub(crate) talk: &'a Talk,
+    /// The output file; `None` is standard output.
+    pub(crate) output: Option<&'a Path>,
+    pub(crate) inputs: &'a [PathBuf],
+}
+
+impl Verb {
+    /// What there is to run, if this verb runs a job.
+    pub(crate) fn running(&self) -> Option<Running<'_>> {
+        match self {
+            Verb::Count(Count { limits, resuming, talk, output, files, .. }) => {
+                Some(Running { limits, resuming, talk, output: file(output), inputs: files })
+            }
+            Verb::Grep(Grep { limits, resuming, talk, output, files, .. }) => {
+                Some(Running { limits, resuming, talk, output: file(output), inputs: files })
+            }
+            Verb::Digest(Digest { limits, resuming, talk, output, paths, check, .. }) => {
+                let inputs = check.as_ref().map_or(paths.as_slice(), std::slice::from_ref);
+                Some(Running { limits, resuming, talk, output: file(output), inputs })
+            }
+            Verb::Clean(_) | Verb::Completions(_) | Verb::Man(_) => None,
+        }
+    }
+
+    /// To change how a job is continued without changing what it is.
+    pub(crate) fn resuming_mut(&mut self) -> Option<&mut Resuming> {
+        match self {
+            Verb::Count(count) => Some(&mut count.resuming),
+            Verb::Grep(grep) => Some(&mut grep.resuming),
+            Verb::Digest(digest) => Some(&mut digest.resuming),
+            Verb::Clean(_) | Verb::Completions(_) | Verb::Man(_) => None,
+        }
+    }
+}
+
+/// `-o -` is standard output, as everywhere.
+fn file(output: &Option<PathBuf>) -> Option<&Path> {
+    output.as_deref().filter(|path| path.as_os_str() != "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        let argv: Vec<OsString> = shlex::split(line).unwrap().into_iter().map(OsString::from).collect();
+        Cli::read(&argv)
+    }
+
+    fn grep(line: &str) -> Grep {
+        let Verb::Grep(grep) = parse(&format!("bivouac grep {line}")).unwrap().verb else {
+            panic!("{line}: not grep")
+        };
+        grep
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_an_intro_its_exit_codes_and_an_example() {
+        for verb in Cli::command().get_subcommands_mut() {
+            let name = verb.get_name().to_string();
+            let help = verb.render_long_help().to_string();
+            let intro =
+                verb.get_long_about().or(verb.get_about()).map(ToString::to_string).unwrap_or_default();
+            assert!(intro.len() > 40, "{name}: no intro");
+            for part in ["Exit codes:\n", "Examples:\n", &format!("  bivouac {name}")] {
+                assert!(help.contains(part), "{name} --help lacks {part:?}");
+            }
+            // A backslash at the end of a line in a string takes away the indent of the next.
+            let astray = help.lines().find(|line| line.starts_with(|first: char| first.is_ascii_digit()));
+            assert_eq!(astray, None, "{name}");
+        }
+    }
+
+    /// An example that does not parse is worse than none.
+    #[test]
+    fn every_example_is_a_command_that_is_understood() {
+        let mut tried = 0;
+        let mut command = Cli::command();
+        let mut pages = vec![command.render_long_help().to_string()];
+        pages.extend(command.get_subcommands_mut().map(|verb| verb.render_long_help().to_string()));
+        for line in
+            pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix("  bivouac "))
+        {
+            let end = line.find(['|', '<', '>', '&']).unwrap_or(line.len());
+            match parse(&format!("bivouac {}", &line[..end])) {
+                Ok(_) => tried += 1,
+                Err(error) if error.kind() == ErrorKind::DisplayHelp => tried += 1,
+                Err(error) => panic!("{line}: {error}"),
+            }
+        }
+        assert!(tried >= 12, "only {tried} examples found");
+    }
+
+    #[test]
+    fn options_that_every_job_has_are_found_in_every_job() {
+        for line in ["count f", "grep p f", "digest f"] {
+            let cli =
+                parse(&format!("bivouac {line} -j 3 --grace inf --limit-rate 16MiB/s --state s -q")).unwrap();
+            let running = cli.verb.running().unwrap();
+            assert_eq!(running.limits.jobs, Some(3));
+            assert_eq!(running.limits.grace.0, None);
+            assert_eq!(running.limits.limit_rate, Some(16 << 20));
+            assert_eq!(running.resuming.state.as_deref(), Some(Path::new("s")));
+            assert!(running.talk.quiet);
+            assert_eq!(running.inputs, [PathBuf::from("f")]);
+            assert_eq!(running.output, None);
+        }
+    }
+
+    #[test]
+    fn wrong_usage_names_the_option_the_value_and_an_example() {
+        for (line, parts) in [
+            ("count f --grace soon", ["--grace", "'soon'", "`90s`"]),
+            ("count f --limit-rate fast", ["--limit-rate", "'fast'", "`16MiB`"]),
+            ("count f --jobs 0", ["--jobs", "'0'", "`4`"]),
+            ("digest f --algorithm md5", ["--algorithm", "'md5'", "sha256"]),
+        ] {
+            let error = parse(&format!("bivouac {line}")).unwrap_err();
+            let text = error.to_string();
+            assert_eq!(error.exit_code(), i32::from(bivouac::ending::USAGE), "{line}");
+            for part in parts {
+                assert!(text.contains(part), "{line}: {text}");
+            }
+        }
+        for line in [
+            "",
+            "frobnicate",
+            "count",
+            "grep",
+            "grep p",
+            "grep -e p",
+            "digest",
+            "count f --on TERM=stop",
+            "clean -x",
+        ] {
+            assert_eq!(parse(&format!("bivouac {line}")).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn grep_tells_patterns_from_files_as_grep_does() {
+        for (line, patterns, files) in [
+            ("p f g", vec!["p"], vec!["f", "g"]),
+            ("-e p f g", vec!["p"], vec!["f", "g"]),
+            ("f -e p -e -q g", vec!["p", "-q"], vec!["f", "g"]),
+            ("-e p -- -f", vec!["p"], vec!["-f"]),
+            ("-- -p -", vec!["-p"], vec!["-"]),
+            ("-e --fresh f", vec!["--fresh"], vec!["f"]),
+        ] {
+            let grep = grep(line);
+            assert_eq!(grep.patterns().unwrap(), patterns, "{line}");
+            assert_eq!(grep.files, files.iter().map(PathBuf::from).collect::<Vec<_>>(), "{line}");
+        }
+    }
+
+    #[test]
+    fn grep_has_the_short_options_of_grep() {
+        let all = grep("-cviFnoH --output out p f");
+        assert!(all.count && all.invert_match && all.ignore_case && all.fixed_strings);
+        assert!(all.line_number && all.only_matching && all.with_filename && !all.no_filename);
+        let last = grep("-H -h p f");
+        assert!(last.no_filename && !last.with_filename);
+    }
+
+    #[test]
+    fn a_minus_as_output_is_standard_output() {
+        let cli = parse("bivouac count -o - f").unwrap();
+        assert_eq!(cli.verb.running().unwrap().output, None);
+        let cli = parse("bivouac digest -o out f").unwrap();
+        assert_eq!(cli.verb.running().unwrap().output, Some(Path::new("out")));
+    }
+}

@@ -1,0 +1,108 @@
+//! What stands behind the options in `--help`, and in the manual: exit codes and examples.
+//!
+//! A line that begins at the margin and ends with a colon is a heading; the manual relies on it.
+//! The tests parse every line that begins with `  bivouac `, so an example cannot grow old.
+
+/// The part of the exit codes that all jobs share.
+macro_rules! exit_codes {
+    ($finished:literal) => {
+        concat!(
+            "Exit codes:\n",
+            $finished,
+            "  2  wrong usage; nothing was touched
+  3  refused, nothing was changed: the state belongs to another job, an input changed, the
+     checkpoint is damaged
+  4  broke during the run (disk full, I/O error); the state stands, run it again after mending
+  5  another run holds this state
+  75 stopped, to be continued, by a warning of a batch system (USR2, XCPU, PWR)
+After SIGINT, SIGTERM or SIGHUP the process ends by that signal, with a checkpoint; a shell calls
+that 130, 143 or 129.
+
+"
+        )
+    };
+}
+
+pub(crate) const MAIN: &str = "\
+Signals:
+  INT, TERM, HUP    stop with a checkpoint; INT or TERM again: cancel what runs; again: die at once
+  TSTP, CONT        pause and go on (Ctrl-Z, fg)
+  USR1              write a checkpoint now, say how far the job is, go on
+  QUIT              die at once; the last checkpoint stands
+  USR2, XCPU, PWR   stop with a checkpoint and exit code 75
+
+Examples:
+  bivouac grep 'error [0-9]+' huge.log --output errors
+                               Ctrl-C, and the same line again: it goes on where it was
+  bivouac digest ~/photos -o photos.b3
+  bivouac count *.txt
+  bivouac grep --help          all options of one verb
+";
+
+pub(crate) const COUNT: &str = concat!(
+    exit_codes!("  0  finished\n"),
+    "\
+Examples:
+  bivouac count huge.log                       lines, words and bytes
+  bivouac count -l *.csv -o lines.txt          lines of each file and in total
+  bivouac count --limit-rate 50MiB/s huge.log  be kind to a shared disk
+"
+);
+
+pub(crate) const GREP: &str = concat!(
+    exit_codes!("  0  finished, a line matched\n  1  finished, no line matched\n"),
+    "\
+Examples:
+  bivouac grep 'error [0-9]+' huge.log --output errors.txt
+  bivouac grep -c -i -F 'out of memory' *.log        number of matching lines in each file
+  bivouac grep -n -e '^BEGIN' -e '^END' huge.log     several patterns, with line numbers
+  bivouac grep -o '[a-z]+@[a-z.]+' mail.mbox | sort -u
+"
+);
+
+pub(crate) const DIGEST: &str = concat!(
+    exit_codes!(
+        "  0  finished; with --check: all checksums are right\n  1  finished; with --check: something differs or is missing\n"
+    ),
+    "\
+Examples:
+  bivouac digest /usr/share -o share.b3
+  bivouac digest --check share.b3
+  bivouac digest --algorithm sha256 *.iso > SHA256SUMS
+"
+);
+
+pub(crate) const CLEAN: &str = "\
+Exit codes:
+  0  done, or there was nothing to do
+  2  wrong usage, or STATE is no state directory
+  3  a STATE that was named is kept: its job can still be continued
+  4  a state could not be removed
+  5  a STATE that was named is in use
+
+Examples:
+  bivouac clean
+  bivouac clean errors.txt.bivouac
+  bivouac clean --force .bivouac/0123456789abcdef
+";
+
+pub(crate) const COMPLETIONS: &str = "\
+Exit codes:
+  0  done
+  2  wrong usage
+
+Examples:
+  bivouac completions bash > ~/.local/share/bash-completion/completions/bivouac
+  bivouac completions zsh > ~/.zfunc/_bivouac
+  bivouac completions fish > ~/.config/fish/completions/bivouac.fish
+";
+
+pub(crate) const MAN: &str = "\
+Exit codes:
+  0  done
+  2  wrong usage
+  4  a page could not be written
+
+Examples:
+  bivouac man ~/.local/share/man/man1
+";

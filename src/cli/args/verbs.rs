@@ -1,0 +1,233 @@
+//! What is particular to each verb.
+
+use super::common::{Limits, Resuming, Talk};
+use super::help;
+use bivouac::{Error, Result};
+use clap::{ArgAction, Args, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Count lines, words and bytes, as `wc` prints them.
+///
+/// Gives the numbers of GNU `wc` in the C locale, per file and, with several files, in total.
+/// Without -l, -w or -c all three are printed, always in this order.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::COUNT)]
+pub(crate) struct Count {
+    /// Print the number of lines
+    #[arg(short, long, help_heading = "What to count")]
+    pub(crate) lines: bool,
+
+    /// Print the number of words
+    #[arg(short, long, help_heading = "What to count")]
+    pub(crate) words: bool,
+
+    /// Print the number of bytes
+    #[arg(short = 'c', long, help_heading = "What to count")]
+    pub(crate) bytes: bool,
+
+    /// Write the result to OUT, which appears when it is complete
+    #[arg(short, long, value_name = "OUT", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Files to read; `-` is standard input, which cannot be continued
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    pub(crate) resuming: Resuming,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+}
+
+/// Print the lines that match a pattern, in input order.
+///
+/// The pattern is a regular expression as Rust's `regex` crate knows it (like `grep -E`, with \d and
+/// \b, without backreferences), over bytes. The short options mean what they mean to `grep`; the
+/// output file therefore has no short one.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(
+    after_long_help = help::GREP,
+    disable_help_flag = true,
+    override_usage = "bivouac grep [OPTIONS] PATTERN FILE...\n       bivouac grep [OPTIONS] -e PATTERN... FILE..."
+)]
+pub(crate) struct Grep {
+    /// A pattern; may be given several times, a line then matches if one of them does
+    #[arg(
+        short = 'e',
+        long = "regexp",
+        value_name = "PATTERN",
+        allow_hyphen_values = true,
+        help_heading = "What to find"
+    )]
+    pub(crate) patterns: Vec<OsString>,
+
+    /// Patterns are plain text, not regular expressions
+    #[arg(short = 'F', long, help_heading = "What to find")]
+    pub(crate) fixed_strings: bool,
+
+    /// Upper and lower case are the same
+    #[arg(short, long, help_heading = "What to find")]
+    pub(crate) ignore_case: bool,
+
+    /// Print the lines that do not match
+    #[arg(short = 'v', long, help_heading = "What to find")]
+    pub(crate) invert_match: bool,
+
+    /// Print only the number of matching lines of each file
+    #[arg(short, long, help_heading = "Output")]
+    pub(crate) count: bool,
+
+    /// Print only the parts that match, each on a line of its own
+    #[arg(short = 'o', long, help_heading = "Output")]
+    pub(crate) only_matching: bool,
+
+    /// Print the number of each line in front of it
+    #[arg(short = 'n', long, help_heading = "Output")]
+    pub(crate) line_number: bool,
+
+    /// Print the file name in front of each line, as is done with several files
+    #[arg(short = 'H', long, overrides_with = "no_filename", help_heading = "Output")]
+    pub(crate) with_filename: bool,
+
+    /// Print no file names
+    #[arg(short = 'h', long, overrides_with = "with_filename", help_heading = "Output")]
+    pub(crate) no_filename: bool,
+
+    /// Write the result to OUT, which appears when it is complete
+    #[arg(long, value_name = "OUT", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// What to find, and where; with -e all of these are files. `-` is standard input, which cannot be continued
+    #[arg(required = true, value_name = "PATTERN FILE")]
+    words: Vec<OsString>,
+
+    /// The files among the words; see [`Grep::sort`]
+    #[arg(skip)]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    pub(crate) resuming: Resuming,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+
+    /// Print help
+    #[arg(long, action = ArgAction::Help, help_heading = "Options")]
+    help: Option<bool>,
+}
+
+impl Grep {
+    /// Tells patterns from files. As for `grep`, the first word is the pattern unless there was an
+    /// -e, and that is known only when all words have been seen, so clap cannot do it.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, in the words of the usage line.
+    pub(crate) fn sort(&mut self) -> std::result::Result<(), &'static str> {
+        let mut words = std::mem::take(&mut self.words).into_iter();
+        if self.patterns.is_empty() {
+            self.patterns.extend(words.next());
+        }
+        self.files = words.map(PathBuf::from).collect();
+        if self.files.is_empty() { Err("FILE... (`-` is standard input)") } else { Ok(()) }
+    }
+
+    /// The patterns as text.
+    ///
+    /// # Errors
+    ///
+    /// One is not UTF-8. A pattern for arbitrary bytes can be written with escapes: `(?-u)\xff`.
+    pub(crate) fn patterns(&self) -> Result<Vec<String>> {
+        let text = |pattern: &OsString| {
+            pattern.to_str().map(str::to_string).ok_or_else(|| {
+                Error::usage(pattern.display(), "this pattern is not UTF-8")
+                    .advise(r"write bytes as escapes, as in '(?-u)\xff'")
+            })
+        };
+        self.patterns.iter().map(text).collect()
+    }
+}
+
+/// Print a checksum of every regular file below the paths, or verify such a list.
+///
+/// Files are listed in a stable order, and lines look as `b3sum` and `sha256sum` print them. With
+/// BLAKE3 one huge file is hashed by all workers and can be continued in the middle; with SHA-256
+/// each file is one task.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::DIGEST)]
+pub(crate) struct Digest {
+    /// Which checksum
+    #[arg(long, value_enum, default_value_t = Algorithm::Blake3, help_heading = "What to compute")]
+    pub(crate) algorithm: Algorithm,
+
+    /// Read checksums from FILE, verify them, and name what differs
+    #[arg(long, value_name = "FILE", conflicts_with = "paths", help_heading = "What to compute")]
+    pub(crate) check: Option<PathBuf>,
+
+    /// Write the result to OUT, which appears when it is complete
+    #[arg(short, long, value_name = "OUT", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Files and directories; `-` is standard input, which cannot be continued
+    #[arg(required_unless_present = "check", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    pub(crate) resuming: Resuming,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+}
+
+/// A checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Algorithm {
+    /// As `b3sum` computes it
+    Blake3,
+    /// As `sha256sum` computes it
+    Sha256,
+}
+
+/// Remove the state of finished jobs.
+///
+/// Without STATE: of every finished job whose state is here, below .bivouac or in a directory named
+/// like an output with .bivouac behind it. The state of a job that can still be continued is kept
+/// and named, and so is one that is in use.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::CLEAN)]
+pub(crate) struct Clean {
+    /// State directories [default: those of the current directory]
+    #[arg(value_name = "STATE")]
+    pub(crate) states: Vec<PathBuf>,
+
+    /// Also remove the state of a job that is not finished: it then starts anew
+    #[arg(long, requires = "states")]
+    pub(crate) force: bool,
+}
+
+/// Print a script that completes verbs and options in a shell.
+///
+/// The script goes to standard output, to be put where the shell looks for completions.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::COMPLETIONS)]
+pub(crate) struct Completions {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Write the manual, one page for each verb.
+///
+/// The directory is made if it does not exist; pages that are there are replaced.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::MAN)]
+pub(crate) struct Man {
+    /// Where the pages go
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+}

@@ -1,0 +1,127 @@
+//! Where a state lives, and the short name of a job that has no output file to live beside.
+//!
+//! `--state DIR`, or `OUT.bivouac` beside the output, or `.bivouac/<fingerprint>` here. The
+//! fingerprint in the path is only there to find the state of the *same command* again and not that
+//! of another one; whether the state really fits (options, inputs, their sizes and times) is decided
+//! by the record inside, which holds all of it in full. So sixteen digits are enough.
+
+use crate::cli::args::Running;
+use bivouac::StateAt;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Directories of states that belong to no output file.
+pub(crate) const SHARED: &str = ".bivouac";
+
+/// What is put behind the name of an output file.
+pub(crate) const BESIDE: &str = ".bivouac";
+
+/// Digits of a job's short name.
+const DIGITS: usize = 16;
+
+/// What makes one job another: its name, its options, its inputs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) options: &'a Value,
+    pub(crate) inputs: &'a [PathBuf],
+}
+
+/// Where the state of this run is kept.
+///
+/// `output` is the output file with its symlinks resolved: the part file is beside *that* one, and
+/// a state that lies somewhere else would be lost when the link is moved. `resumable` says whether
+/// the inputs can be read again; with a pipe among them there is nothing to keep.
+pub(crate) fn state(
+    running: &Running<'_>,
+    output: Option<&Path>,
+    resumable: bool,
+    job: Identity<'_>,
+) -> StateAt {
+    if !resumable {
+        return StateAt::Nowhere;
+    }
+    match (&running.resuming.state, output) {
+        (Some(state), _) => StateAt::Directory(state.clone()),
+        (None, Some(output)) => StateAt::Directory(beside(output)),
+        (None, None) => StateAt::Passing(Path::new(SHARED).join(short_name(job))),
+    }
+}
+
+/// `OUT.bivouac`.
+fn beside(output: &Path) -> PathBuf {
+    let mut path = output.as_os_str().to_os_string();
+    path.push(BESIDE);
+    PathBuf::from(path)
+}
+
+/// The beginning of a digest over all that makes a job what it is.
+///
+/// Every part has its length in front, so that no two lists of parts give the same bytes. Paths are
+/// made absolute, without looking at the disk: `./f` and `f` are the same file, and whether `f` is
+/// there is not asked here.
+fn short_name(job: Identity<'_>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(job.name.as_bytes());
+    // Objects are sorted by key in `serde_json`, so this text is canonical.
+    part(job.options.to_string().as_bytes());
+    for input in job.inputs {
+        let input = std::path::absolute(input).unwrap_or_else(|_| input.clone());
+        part(input.as_os_str().as_encoded_bytes());
+    }
+    let mut name = hasher.finalize().to_hex().to_string();
+    name.truncate(DIGITS);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Cli;
+    use serde_json::json;
+    use std::ffi::OsString;
+
+    fn name(name: &str, options: Value, inputs: &[&str]) -> String {
+        let inputs: Vec<_> = inputs.iter().map(PathBuf::from).collect();
+        short_name(Identity { name, options: &options, inputs: &inputs })
+    }
+
+    #[test]
+    fn a_short_name_is_that_of_one_job_and_no_other() {
+        let this = name("count", json!({"l": true, "w": false}), &["a", "b"]);
+        assert_eq!(this.len(), DIGITS);
+        assert!(this.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_eq!(this, name("count", json!({"w": false, "l": true}), &["./a", "b"]));
+        for other in [
+            name("grep", json!({"l": true, "w": false}), &["a", "b"]),
+            name("count", json!({"l": true, "w": true}), &["a", "b"]),
+            name("count", json!({"l": true, "w": false}), &["b", "a"]),
+            name("count", json!({"l": true, "w": false}), &["ab"]),
+            name("count", json!({"l": true, "w": false}), &["a"]),
+        ] {
+            assert_ne!(this, other);
+        }
+    }
+
+    #[test]
+    fn an_option_beats_the_output_and_the_output_beats_the_current_directory() {
+        let at = |line: &str, output: Option<&str>, resumable| {
+            let argv: Vec<_> = line.split(' ').map(OsString::from).collect();
+            let cli = Cli::read(&argv).unwrap();
+            let job = Identity { name: "count", options: &Value::Null, inputs: &[] };
+            state(&cli.verb.running().unwrap(), output.map(Path::new), resumable, job)
+        };
+        assert_eq!(at("bivouac count f --state s -o out", Some("out"), true), StateAt::Directory("s".into()));
+        assert_eq!(
+            at("bivouac count f -o d/out", Some("d/out"), true),
+            StateAt::Directory("d/out.bivouac".into())
+        );
+        let StateAt::Passing(path) = at("bivouac count f", None, true) else { panic!("not passing") };
+        assert!(path.starts_with(SHARED), "{path:?}");
+        assert_eq!(at("bivouac count - --state s", None, false), StateAt::Nowhere);
+    }
+}

@@ -1,0 +1,98 @@
+//! A command line that can be pasted back into a shell and means the same.
+//!
+//! `shlex` knows how to quote for every POSIX shell, and is used for every argument that a terminal
+//! can show. It passes bytes through as they are, though, and that is no good for a name that is not
+//! UTF-8 or holds control characters: what one copies off the screen is not what was printed. Such
+//! an argument is written as `$'…'` with octal escapes, which bash, zsh, ksh and, since 2024, POSIX
+//! know. Octal and not `\x`, because an octal escape has at most three digits everywhere, while how
+//! many a `\x` takes depends on the shell.
+
+use crate::cli::human::is_invisible;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// The whole command, ready to paste.
+pub(crate) fn command(argv: &[OsString]) -> String {
+    argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// One argument.
+pub(crate) fn argument(word: &OsStr) -> String {
+    match word.to_str() {
+        Some(text) if !text.chars().any(is_invisible) => match shlex::try_quote(text) {
+            Ok(quoted) => quoted.into_owned(),
+            // Only for a NUL, which is a control character and which no argument can hold.
+            Err(_) => escaped(word.as_bytes()),
+        },
+        Some(_) | None => escaped(word.as_bytes()),
+    }
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut quoted = String::from("$'");
+    for &byte in bytes {
+        match byte {
+            b'\'' | b'\\' => quoted.extend(['\\', byte as char]),
+            b' '..=b'~' => quoted.push(byte as char),
+            _ => quoted.push_str(&format!("\\{byte:03o}")),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStringExt;
+    use std::process::Command;
+
+    /// What `shell` makes of the words: each one printed, with a NUL behind it.
+    fn through(shell: &str, words: &[OsString]) -> Vec<OsString> {
+        let script = format!("printf '%s\\0' {}", command(words));
+        let output = Command::new(shell).arg("-c").arg(&script).output().unwrap();
+        assert!(output.status.success(), "{script}: {output:?}");
+        let mut parts: Vec<OsString> =
+            output.stdout.split(|&byte| byte == 0).map(|part| OsString::from_vec(part.to_vec())).collect();
+        assert_eq!(parts.pop(), Some(OsString::new()));
+        parts
+    }
+
+    #[test]
+    fn words_that_can_be_shown_come_back_from_every_shell() {
+        let words: Vec<OsString> = [
+            "grep",
+            "it's",
+            "a b",
+            "",
+            "$HOME",
+            "`id`",
+            "\\",
+            "\"",
+            "*",
+            "~",
+            "!!",
+            "-e",
+            "größe 木",
+            "a'b\"c$d\\e",
+            "#x",
+            "{a,b}",
+            "^x^",
+        ]
+        .iter()
+        .map(OsString::from)
+        .collect();
+        assert_eq!(through("sh", &words), words);
+        assert_eq!(through("bash", &words), words);
+    }
+
+    #[test]
+    fn every_byte_comes_back_from_bash_and_none_reaches_the_terminal_raw() {
+        let all: Vec<u8> = (1..=255).collect();
+        let words =
+            [all, b"\xff1".to_vec(), b"tab\there\n".to_vec(), b"\x1b[2J'".to_vec(), "\u{202e}x".into()]
+                .map(OsString::from_vec);
+        assert!(command(&words).chars().all(|c| !is_invisible(c)));
+        assert_eq!(through("bash", &words), words);
+    }
+}

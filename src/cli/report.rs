@@ -1,0 +1,260 @@
+//! The last thing that is said: what stands, and how to go on.
+//!
+//! After a stop that is one paragraph, and it is said with `--quiet` too: whoever asked for quiet
+//! did not ask to be left alone with half a job. It ends with the command that continues, on a line
+//! of its own, to be pasted as it is.
+
+use crate::cli::args::Cli;
+use crate::cli::human::{count, of, size, time};
+use crate::cli::quote;
+use crate::cli::say;
+use bivouac::ending::{StoppedBy, Summary};
+use bivouac::error::Kind;
+use bivouac::{Ending, Error, StateAt};
+use std::ffi::OsString;
+use std::path::Path;
+
+/// What a report is about, besides the ending.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'a> {
+    /// The command line as it was given.
+    pub(crate) argv: &'a [OsString],
+    /// Where the state is.
+    pub(crate) state: &'a StateAt,
+    /// The output file.
+    pub(crate) output: Option<&'a Path>,
+    pub(crate) quiet: bool,
+}
+
+/// Says how a run ended, if there is something to say.
+pub(crate) fn report(ending: &Ending, told: Told<'_>) {
+    if let Some(paragraph) = paragraph(ending, told) {
+        say::line(&paragraph);
+    }
+}
+
+fn paragraph(ending: &Ending, told: Told<'_>) -> Option<String> {
+    match ending {
+        Ending::Stopped { by, summary } => Some(stopped(*by, summary, told)),
+        Ending::Failed { error, summary } => failed(error, summary, told),
+        Ending::Finished { already: true, summary, .. } if !told.quiet => Some(already(summary, told)),
+        Ending::Finished { summary, .. } if summary.failed > 0 => {
+            let are = if summary.failed == 1 { "is" } else { "are" };
+            Some(format!(
+                "finished, but {} failed and {are} left out of the output",
+                count(summary.failed, "task")
+            ))
+        }
+        Ending::Finished { .. } => None,
+    }
+}
+
+fn stopped(by: StoppedBy, summary: &Summary, told: Told<'_>) -> String {
+    let by = match by {
+        StoppedBy::Signal(signal) | StoppedBy::Warning(signal) => format!("stopped by {signal}"),
+        StoppedBy::Budget => "stopped, the time is used up".to_string(),
+        StoppedBy::Handle => "stopped on request".to_string(),
+    };
+    let command = quote::command(&continuing(told.argv));
+    if *told.state == StateAt::Nowhere {
+        return format!(
+            "{by}; this input cannot be read again, so nothing was kept, and the job begins anew with\n  {command}"
+        );
+    }
+    format!("{by}; {}. To continue{}:\n  {command}", standing(summary, told), here())
+}
+
+/// The error, and what it leaves.
+fn failed(error: &Error, summary: &Summary, told: Told<'_>) -> Option<String> {
+    // Whoever closed our standard output knows that.
+    if error.kind() == Kind::OutputClosed {
+        return None;
+    }
+    let stands =
+        error.kind() == Kind::Broken && summary.checkpoint.is_some() && *told.state != StateAt::Nowhere;
+    if !stands {
+        // Nothing was changed, or nothing had been reached: the error says all there is.
+        return Some(error.to_string());
+    }
+    let command = quote::command(&continuing(told.argv));
+    Some(format!("{error}\n  {}; to continue{}:\n  {command}", standing(summary, told), here()))
+}
+
+fn already(summary: &Summary, told: Told<'_>) -> String {
+    let place = told.output.map(|path| format!(" in {}", path.display())).unwrap_or_default();
+    let tasks = count(summary.frontier, "task");
+    format!(
+        "already finished by an earlier run: {tasks}, {} of output{place}; --fresh does it again",
+        size(summary.output_bytes)
+    )
+}
+
+/// What is committed, and how old and how large the checkpoint is that says so.
+fn standing(summary: &Summary, told: Told<'_>) -> String {
+    let have = if summary.tasks.unwrap_or(summary.frontier) == 1 { "task is" } else { "tasks are" };
+    let mut text = format!(
+        "{} {have} committed, {} of output",
+        of(summary.frontier, summary.tasks),
+        size(summary.output_bytes)
+    );
+    if summary.beyond > 0 {
+        let are = if summary.beyond == 1 { "is" } else { "are" };
+        text.push_str(&format!(", {} more {are} finished and kept", summary.beyond));
+    }
+    if summary.failed > 0 {
+        text.push_str(&format!(", {} failed", summary.failed));
+    }
+    match summary.checkpoint {
+        Some(facts) => {
+            let age = time(facts.age);
+            text.push_str(&format!(
+                "; the checkpoint is {age} old and {} large{}",
+                size(facts.size),
+                kept_in(told.state)
+            ));
+        }
+        None => text.push_str("; there is no checkpoint, since nothing was done"),
+    }
+    text
+}
+
+fn kept_in(state: &StateAt) -> String {
+    match state {
+        StateAt::Nowhere => String::new(),
+        StateAt::Directory(path) | StateAt::Passing(path) => format!(", in {}", path.display()),
+    }
+}
+
+/// Where the command has to be run: its relative paths mean something only there, and the message
+/// may be read in a log long after.
+fn here() -> String {
+    match std::env::current_dir() {
+        Ok(directory) => format!(", in {}", quote::argument(directory.as_os_str())),
+        Err(_) => String::new(),
+    }
+}
+
+/// The command that continues: the same, but without `--fresh`, which would throw away what there
+/// is.
+///
+/// Which of the words `--fresh` is the option, and not the value of another or a file behind `--`,
+/// only the parser knows. So it is asked: the right one is that without which the command line
+/// means the same, except for this.
+fn continuing(argv: &[OsString]) -> Vec<OsString> {
+    let without_option = |cli: &mut Cli| match cli.verb.resuming_mut() {
+        Some(resuming) => std::mem::replace(&mut resuming.fresh, false),
+        None => false,
+    };
+    let Ok(mut meant) = Cli::read(argv) else { return argv.to_vec() };
+    if !without_option(&mut meant) {
+        return argv.to_vec();
+    }
+    (0..argv.len())
+        .filter(|&at| argv[at] == "--fresh")
+        .map(|at| [&argv[..at], &argv[at + 1..]].concat())
+        .find(|shorter| Cli::read(shorter).is_ok_and(|cli| cli == meant))
+        .unwrap_or_else(|| argv.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bivouac::ending::CheckpointFacts;
+    use nix::sys::signal::Signal;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    fn argv(line: &str) -> Vec<OsString> {
+        shlex::split(line).unwrap().into_iter().map(OsString::from).collect()
+    }
+
+    fn summary() -> Summary {
+        Summary {
+            frontier: 3,
+            beyond: 2,
+            tasks: Some(64),
+            output_bytes: 1229,
+            checkpoint: Some(CheckpointFacts {
+                size: 700,
+                age: Duration::from_millis(12),
+                took: Duration::from_millis(1),
+            }),
+            ..Summary::default()
+        }
+    }
+
+    fn say_of(ending: &Ending, line: &str, state: &StateAt, quiet: bool) -> Option<String> {
+        let argv = argv(line);
+        paragraph(ending, Told { argv: &argv, state, output: Some(Path::new("out")), quiet })
+    }
+
+    fn kept() -> StateAt {
+        StateAt::Directory(PathBuf::from("out.bivouac"))
+    }
+
+    #[test]
+    fn after_a_stop_it_says_what_stands_and_the_command_that_continues() {
+        let ending = Ending::Stopped { by: StoppedBy::Signal(Signal::SIGTERM), summary: summary() };
+        let line = "bivouac grep 'a b' f --output out --fresh";
+        let text = say_of(&ending, line, &kept(), true).unwrap();
+        let (said, command) = text.rsplit_once('\n').unwrap();
+        let stands = "stopped by SIGTERM; 3 of 64 tasks are committed, 1.2 KiB of output, 2 more are finished and kept; ";
+        assert!(said.starts_with(stands), "{said}");
+        assert!(
+            said.contains("the checkpoint is 12.0 ms old and 700 B large, in out.bivouac. To continue, in /"),
+            "{said}"
+        );
+        assert_eq!(command, "  bivouac grep 'a b' f --output out");
+    }
+
+    #[test]
+    fn a_pipe_cannot_be_continued_and_that_is_said() {
+        let ending = Ending::Stopped { by: StoppedBy::Signal(Signal::SIGINT), summary: summary() };
+        let text = say_of(&ending, "bivouac count -", &StateAt::Nowhere, false).unwrap();
+        assert!(text.contains("begins anew with\n  bivouac count -"), "{text}");
+    }
+
+    #[test]
+    fn a_failure_says_what_stands_and_a_refusal_only_why() {
+        let line = "bivouac count f -o out";
+        let broken = Ending::Failed { error: Error::broken("out.part", "cannot write"), summary: summary() };
+        let text = say_of(&broken, line, &kept(), false).unwrap();
+        assert!(text.starts_with("out.part: cannot write\n  3 of 64 tasks are committed"), "{text}");
+        assert!(text.ends_with(&format!("\n  {line}")), "{text}");
+        let refused = Ending::Failed { error: Error::refused("f", "changed"), summary: summary() };
+        assert_eq!(say_of(&refused, line, &kept(), true).unwrap(), "f: changed");
+        let closed = Error::new(Kind::OutputClosed, "standard output", "is closed");
+        assert_eq!(say_of(&Ending::Failed { error: closed, summary: summary() }, line, &kept(), false), None);
+    }
+
+    #[test]
+    fn a_finished_job_is_silent_unless_it_was_finished_before_or_left_something_out() {
+        let done =
+            |already, failed| Ending::Finished { code: 0, already, summary: Summary { failed, ..summary() } };
+        let line = "bivouac count f -o out";
+        assert_eq!(say_of(&done(false, 0), line, &kept(), false), None);
+        assert_eq!(
+            say_of(&done(true, 0), line, &kept(), false).unwrap(),
+            "already finished by an earlier run: 3 tasks, 1.2 KiB of output in out; --fresh does it again"
+        );
+        assert_eq!(say_of(&done(true, 0), line, &kept(), true), None);
+        assert_eq!(
+            say_of(&done(false, 1), line, &kept(), true).unwrap(),
+            "finished, but 1 task failed and is left out of the output"
+        );
+    }
+
+    #[test]
+    fn only_the_option_fresh_is_taken_away() {
+        for (line, expected) in [
+            ("bivouac count --fresh f", "bivouac count f"),
+            ("bivouac count f --fresh -- --fresh", "bivouac count f -- --fresh"),
+            ("bivouac count f -- --fresh", "bivouac count f -- --fresh"),
+            ("bivouac grep -e --fresh f --fresh", "bivouac grep -e --fresh f"),
+            ("bivouac grep -ie --fresh f", "bivouac grep -ie --fresh f"),
+            ("bivouac grep --fresh --fresh.txt", "bivouac grep --fresh --fresh.txt"),
+        ] {
+            assert_eq!(continuing(&argv(line)), argv(expected), "{line}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The only way to standard error and standard output.
+//!
+//! `eprintln!` and `println!` panic when the other end has gone, and `bivouac … 2>&1 | head` is
+//! something people type. Worse, they *wait*: a terminal that somebody holds with Ctrl-S, or a pipe
+//! whose reader sleeps, would hold the supervisor in the middle of a message, and then no signal is
+//! answered any more. So there are two ways out of here:
+//!
+//! - While a job runs, messages go through an [`Outlet`], which asks `poll(2)` first and keeps what
+//!   cannot be written now. It keeps a bounded amount, and says how much it had to drop.
+//! - Before and after, when there is nobody left to be kept waiting, [`line`] and [`result`] simply
+//!   write. The handled signals have their default action then, so waiting can be ended as usual.
+//!
+//! A message that cannot be written is lost, and that is no reason to do anything else differently:
+//! the exit code does not depend on who listens. A *result* that cannot be written is an error.
+
+use crate::cli::human::visible;
+use bivouac::ending::{FINISHED, USAGE};
+use bivouac::error::Kind;
+use bivouac::{Error, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{self, Stderr, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// In front of every line that is not part of another one.
+const PREFIX: &str = "bivouac: ";
+
+/// How much is kept for a reader who is slow: some hundred lines. A reader who is further behind
+/// than that does not read.
+const KEPT: usize = 64 * 1024;
+
+/// `PIPE_BUF` of Linux: a pipe that `poll` calls writable takes this much without waiting, and
+/// takes it in one piece.
+const ATONCE: usize = 4096;
+
+/// Writes one message to standard error, however long that takes.
+pub(crate) fn line(message: &str) {
+    raw(&worded(message));
+}
+
+/// Writes text to standard error as it is: for what is made to be pasted.
+pub(crate) fn raw(text: &str) {
+    io::stderr().write_all(text.as_bytes()).ok();
+}
+
+/// Writes a result to standard output.
+///
+/// # Errors
+///
+/// [`Kind::OutputClosed`] when nobody reads any more, [`Kind::Broken`] for everything else (a full
+/// disk, say).
+pub(crate) fn result(bytes: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|cause| unwritten(&cause))
+}
+
+fn unwritten(cause: &io::Error) -> Error {
+    match cause.kind() == io::ErrorKind::BrokenPipe {
+        true => Error::new(Kind::OutputClosed, "standard output", "is closed"),
+        false => Error::io(Path::new("standard output"), "write", cause),
+    }
+}
+
+/// Says what clap has to say: help and version to standard output, wrong usage to standard error.
+///
+/// # Errors
+///
+/// As [`result`], for help and version.
+pub(crate) fn clap(error: &clap::Error) -> Result<u8> {
+    let printed = error.print();
+    match error.use_stderr() {
+        true => Ok(USAGE),
+        false => printed.map(|()| FINISHED).map_err(|cause| unwritten(&cause)),
+    }
+}
+
+/// A message as it is written: with the prefix, without surprises, with a newline.
+fn worded(message: &str) -> String {
+    format!("{PREFIX}{}\n", visible(message))
+}
+
+/// What an [`Outlet`] writes to; standard error, except in tests.
+pub(crate) trait Writer: Send {
+    /// Whether a write of up to [`ATONCE`] bytes returns at once.
+    fn is_ready(&self) -> bool;
+
+    /// Writes some of it.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+impl Writer for Stderr {
+    fn is_ready(&self) -> bool {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
+        // An error condition is an answer too: the write will fail at once, and that ends the matter.
+        matches!(poll(&mut fds, PollTimeout::ZERO), Ok(ready) if ready > 0)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Write::write(self, bytes)
+    }
+}
+
+/// Writes messages without ever waiting for whoever reads them.
+///
+/// Once a terminal is held by Ctrl-S, `poll` no longer calls it writable; the same goes for a pipe
+/// that is full. Between the question and the write the answer can change, since others write there
+/// too; that window is as small as it gets without making the descriptor non-blocking, which would
+/// change it for the shell as well: they share the open file.
+#[derive(Debug)]
+pub(crate) struct Outlet<W> {
+    writer: W,
+    pending: Vec<u8>,
+    dropped: u64,
+}
+
+impl<W: Writer> Outlet<W> {
+    pub(crate) fn new(writer: W) -> Self {
+        Self { writer, pending: Vec::new(), dropped: 0 }
+    }
+
+    /// Says one message, now or as soon as it can be written.
+    pub(crate) fn line(&mut self, message: &str) {
+        self.settle();
+        if self.pending.len() < KEPT {
+            self.pending.extend_from_slice(worded(message).as_bytes());
+        } else {
+            self.dropped += 1;
+        }
+        self.settle();
+    }
+
+    /// Moves the cursor or clears the line: what comes later relies on it, so it is not dropped.
+    pub(crate) fn control(&mut self, sequence: &str) {
+        self.pending.extend_from_slice(sequence.as_bytes());
+        self.settle();
+    }
+
+    /// Draws something that the next drawing replaces: now, or not at all.
+    pub(crate) fn draw(&mut self, frame: &str) {
+        self.settle();
+        if self.pending.is_empty() {
+            self.pending.extend_from_slice(frame.as_bytes());
+            self.settle();
+        }
+    }
+
+    /// Writes what can be written without waiting.
+    pub(crate) fn settle(&mut self) {
+        while !self.is_settled() && self.writer.is_ready() {
+            self.write_some();
+        }
+    }
+
+    /// Writes everything, however long that takes.
+    pub(crate) fn finish(&mut self) {
+        while !self.is_settled() {
+            self.write_some();
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.pending.is_empty() && self.dropped == 0
+    }
+
+    fn write_some(&mut self) {
+        if self.pending.is_empty() {
+            let lost = std::mem::take(&mut self.dropped);
+            self.pending =
+                worded(&format!("{lost} messages were dropped here, nobody read them")).into_bytes();
+        }
+        let piece = &self.pending[..self.pending.len().min(ATONCE)];
+        match self.writer.write(piece) {
+            Ok(0) => self.give_up(),
+            Ok(written) => drop(self.pending.drain(..written)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => self.give_up(),
+        }
+    }
+
+    /// The reader has gone, or the device is broken; what comes later is tried again.
+    fn give_up(&mut self) {
+        self.pending.clear();
+        self.dropped = 0;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// A terminal that can be held as by Ctrl-S, and that can go away.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Tty(Arc<Mutex<Inner>>);
+
+    #[derive(Debug, Default)]
+    struct Inner {
+        held: bool,
+        gone: bool,
+        seen: Vec<u8>,
+    }
+
+    impl Tty {
+        pub(crate) fn hold(&self, held: bool) {
+            self.0.lock().unwrap().held = held;
+        }
+
+        fn go(&self) {
+            self.0.lock().unwrap().gone = true;
+        }
+
+        pub(crate) fn seen(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().seen.clone()).unwrap()
+        }
+    }
+
+    impl Writer for Tty {
+        fn is_ready(&self) -> bool {
+            !self.0.lock().unwrap().held
+        }
+
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut inner = self.0.lock().unwrap();
+            assert!(!inner.held, "this write would wait");
+            if inner.gone {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            inner.seen.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    #[test]
+    fn a_message_has_the_prefix_and_no_control_characters() {
+        let tty = Tty::default();
+        Outlet::new(tty.clone()).line("cannot read a\x1b[2Jb\nbivouac: lies");
+        assert_eq!(tty.seen(), "bivouac: cannot read a\\x1b[2Jb\\nbivouac: lies\n");
+    }
+
+    #[test]
+    fn a_held_terminal_holds_nobody_up_and_gets_its_messages_later() {
+        let tty = Tty::default();
+        let mut outlet = Outlet::new(tty.clone());
+        tty.hold(true);
+        outlet.line("first");
+        outlet.draw("42 %");
+        outlet.control("\r");
+        assert_eq!(tty.seen(), "");
+        tty.hold(false);
+        outlet.line("second");
+        assert_eq!(tty.seen(), "bivouac: first\n\rbivouac: second\n");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_the_gap_is_named() {
+        let tty = Tty::default();
+        let mut outlet = Outlet::new(tty.clone());
+        tty.hold(true);
+        for number in 0..10_000 {
+            outlet.line(&format!("message {number}"));
+        }
+        assert!(outlet.pending.len() < KEPT + 100);
+        tty.hold(false);
+        outlet.finish();
+        let seen = tty.seen();
+        let kept = seen.lines().count() - 1;
+        assert!(seen.ends_with(&format!(
+            "bivouac: {} messages were dropped here, nobody read them\n",
+            10_000 - kept
+        )));
+    }
+
+    #[test]
+    fn a_reader_who_has_gone_ends_nothing() {
+        let tty = Tty::default();
+        let mut outlet = Outlet::new(tty.clone());
+        tty.go();
+        outlet.line("to nobody");
+        outlet.finish();
+        assert!(outlet.is_settled());
+        assert_eq!(tty.seen(), "");
+    }
+
+    #[test]
+    fn a_full_pipe_is_not_ready_and_a_closed_one_is() {
+        // The real question, put to the real poll(2): one end of a pipe in place of standard error.
+        let (reader, mut writer) = io::pipe().unwrap();
+        let ready = |pipe: &io::PipeWriter| {
+            let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)];
+            matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
+        };
+        while ready(&writer) {
+            writer.write_all(&[b'x'; ATONCE]).unwrap();
+        }
+        assert!(!ready(&writer));
+        drop(reader);
+        assert!(ready(&writer));
+        assert_eq!(writer.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -1,0 +1,166 @@
+//! Sizes, durations and counts as people write them.
+//!
+//! The parsing is done by crates; what is ours is the sentence when it fails. "invalid float
+//! literal" tells nobody what to type instead, so every error here ends with an example. clap puts
+//! the value and the name of the option in front.
+//!
+//! And there is an upper bound on everything. `Instant + Duration` panics when it leaves the range
+//! of the clock, and a person who writes `--grace 999999999999h` should hear of it now and not at
+//! the first signal.
+
+use bytesize::ByteSize;
+use std::time::Duration;
+
+/// A hundred years: longer than any job, far from the end of any clock.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// How long tasks in flight may go on after a stop; `None` is `inf`.
+///
+/// A type of its own because clap takes a field of type `Option` to mean "may be left out".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grace(pub(crate) Option<Duration>);
+
+pub(crate) fn grace(text: &str) -> Result<Grace, String> {
+    match text {
+        "inf" => Ok(Grace(None)),
+        _ => match duration(text) {
+            Ok(time) => Ok(Grace(Some(time))),
+            Err(why) => Err(format!("{why}, or `inf`")),
+        },
+    }
+}
+
+/// A time with a unit (`90s`, `2h`, `1m 30s`), or plain seconds (`0.5`).
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    const EXAMPLE: &str = "expected a duration such as `90s`, `2h`, `1m30s`, or seconds such as `0.5`";
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let parsed = if plain {
+        text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    } else {
+        humantime::parse_duration(text).ok()
+    };
+    match parsed {
+        None => Err(EXAMPLE.to_string()),
+        Some(time) if time > LONGEST => {
+            Err("longer than a hundred years; a duration is, say, `90s` or `2h`".to_string())
+        }
+        Some(time) => Ok(time),
+    }
+}
+
+/// A duration that is not zero.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("must be more than nothing, as in `1s` or `100ms`".to_string()),
+        time => Ok(time),
+    }
+}
+
+/// Bytes per second: a size, with or without `/s` behind it.
+pub(crate) fn rate(text: &str) -> Result<u64, String> {
+    match size(text.strip_suffix("/s").unwrap_or(text))? {
+        0 => Err("must be at least one byte per second, as in `16MiB`".to_string()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// A number of bytes: `4096`, `4k` (4,000), `16MiB` (16 × 1,048,576).
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    const EXAMPLE: &str = "expected a number of bytes such as `16MiB`, `16M`, `4k` or `65536`";
+    let size: ByteSize = text.trim().parse().map_err(|_| EXAMPLE.to_string())?;
+    // The crate saturates. A number that was cut off is not the number that was asked for.
+    if size.as_u64() >= i64::MAX as u64 {
+        Err(format!("larger than any file; {EXAMPLE}"))
+    } else {
+        Ok(size.as_u64())
+    }
+}
+
+/// A number of workers.
+pub(crate) fn workers(text: &str) -> Result<usize, String> {
+    let most = rayon::max_num_threads();
+    match text.parse() {
+        Ok(workers) if (1..=most).contains(&workers) => Ok(workers),
+        Ok(_) | Err(_) => Err(format!("expected a whole number from 1 to {most}, such as `4`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units_or_are_seconds() {
+        for (text, millis) in [
+            ("90s", 90_000),
+            ("2h", 7_200_000),
+            ("1m30s", 90_000),
+            ("1m 30s", 90_000),
+            ("250ms", 250),
+            ("0.5", 500),
+            ("7", 7_000),
+            ("0", 0),
+            (".5", 500),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_answered_with_an_example() {
+        for text in ["", "soon", "-1", "-5s", "5 parsecs", "1.2.3", ".", "NaN", "1e9", "inf", "١s"] {
+            let error = duration(text).expect_err(text);
+            assert!(error.contains("`90s`"), "{text}: {error}");
+        }
+        for text in ["999999999999h", "9999999999999999999999", "101years"] {
+            let error = duration(text).expect_err(text);
+            assert!(error.contains("`90s`"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_grace_may_be_infinite_or_nothing_and_an_interval_may_be_neither() {
+        assert_eq!(grace("inf"), Ok(Grace(None)));
+        assert_eq!(grace("0"), Ok(Grace(Some(Duration::ZERO))));
+        assert!(grace("never").expect_err("no grace").ends_with("or `inf`"));
+        assert_eq!(interval("100ms"), Ok(Duration::from_millis(100)));
+        assert!(interval("0s").is_err());
+        assert!(interval("inf").is_err());
+    }
+
+    #[test]
+    fn sizes_have_binary_and_decimal_units() {
+        for (text, bytes) in [
+            ("65536", 65_536),
+            ("16MiB", 16 << 20),
+            ("16Mi", 16 << 20),
+            ("16M", 16_000_000),
+            ("4k", 4_000),
+            ("4 kB", 4_000),
+            ("1.5KiB", 1_536),
+            ("0", 0),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "many", "-1", "4x", "1e3", "99999999999999999999", "20EiB", "µ"] {
+            assert!(size(text).expect_err(text).contains("`16MiB`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_may_say_that_it_is_one() {
+        assert_eq!(rate("16MiB/s"), Ok(16 << 20));
+        assert_eq!(rate("1000"), Ok(1000));
+        assert!(rate("0").is_err());
+        assert!(rate("0.3").is_err());
+        assert!(rate("/s").is_err());
+    }
+
+    #[test]
+    fn there_is_at_least_one_worker() {
+        assert_eq!(workers("1"), Ok(1));
+        for text in ["0", "-1", "two", "", "100000000"] {
+            assert!(workers(text).expect_err(text).contains("`4`"), "{text}");
+        }
+    }
+}
