@@ -5,6 +5,7 @@ pub mod disk;
 pub mod ending;
 pub mod error;
 mod gate;
+pub mod input;
 mod job;
 mod observer;
 mod policy;

@@ -1,2 +1,4 @@
 //! The command-line tool.
+mod jobs;
+
 fn main() {}
