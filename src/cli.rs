@@ -40,7 +40,7 @@ use std::ffi::OsString;
 ///
 /// `masked` is the proof that the handled signals are blocked; a verb that runs a job hands it on,
 /// every other verb is over before anybody could want to stop it, and gives the mask back.
-pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Option<Masked>) -> Exit {
+pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> Exit {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let cli = match Cli::read(&argv) {
         Ok(cli) => cli,
@@ -65,7 +65,7 @@ fn conclude(done: Result<u8>) -> Exit {
 }
 
 /// Says what went wrong, and how the process should end because of it.
-fn fail(error: &Error) -> Exit {
+pub(crate) fn fail(error: &Error) -> Exit {
     // Whoever closed our standard output knows that, and a message would only clutter their screen.
     if error.kind() != bivouac::error::Kind::OutputClosed {
         say::line(&error.to_string());

@@ -2,14 +2,15 @@
 //! one that is there. So that the commit thread can follow one protocol for all of them.
 
 use crate::checkpoint::{Beyond, Record};
-use crate::disk::Disk;
+use crate::disk::{Disk, split};
 use crate::error::{Error, Result};
 use crate::job::Mark;
 use crate::reorder::Fate;
 use crate::state_dir::{Spilled, StateDir};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -106,6 +107,7 @@ impl Keep {
     /// Makes the directory, now that there is something to keep in it.
     fn settle_down(&mut self) -> Result<()> {
         if let Place::Later { disk, path } = &self.place {
+            make_parent(&**disk, path)?;
             let dir = StateDir::create(&**disk, path)?;
             self.place = Place::Here { dir, passing: true };
         }
@@ -160,6 +162,22 @@ impl Keep {
         })?;
         self.spent.push(beyond);
         Ok(Some(taken))
+    }
+}
+
+/// A passing state lives below a directory that all of them share (`.bivouac` here), which the first
+/// of them makes.
+fn make_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    let Some((above, name)) = split(parent) else { return Ok(()) };
+    let failed = |e: io::Error| {
+        Error::io(parent, "make the directory", &e).advise("name a place for the state with --state DIR")
+    };
+    let above = disk.open_dir(above).map_err(failed)?;
+    match above.make_dir(name) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(failed(e)),
+        Ok(()) => above.sync().map_err(failed),
     }
 }
 

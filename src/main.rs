@@ -6,18 +6,21 @@
 //! them, and that is now. The end comes last and in one place, because a process that was asked to
 //! stop by a signal ends *by that signal*, and nothing may run behind that.
 
-#[expect(dead_code, reason = "used from the place for the jobs in src/cli/verbs.rs on")]
 mod cli;
+mod jobs;
 
 use bivouac::ending::Exit;
+use bivouac::signals::{Masked, die_by};
+use bivouac::Policy;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // PLACE FOR THE MASK: `Some(Masked::block(Policy::default())?)`, before any other line.
-    let masked = None;
-    match cli::run(std::env::args_os(), masked) {
+    let exit = match Masked::block(Policy::default()) {
+        Ok(masked) => cli::run(std::env::args_os(), masked),
+        Err(error) => cli::fail(&error),
+    };
+    match exit {
         Exit::Code(code) => ExitCode::from(code),
-        // PLACE FOR THE DEATH: `bivouac::signals::die_by(signal)`, which does not return.
-        Exit::Signal(signal) => ExitCode::from(128 + signal as u8),
+        Exit::Signal(signal) => die_by(signal),
     }
 }

@@ -71,10 +71,7 @@ fn sweep(
 
 /// Removes one state, and returns the names of what it left.
 fn remove(path: &Path, force: bool) -> Result<Vec<OsString>> {
-    // PLACE FOR THE STATE DIRECTORY:
-    // `bivouac::state_dir::clean(&bivouac::disk::OsDisk, path, force).map(|cleaned| cleaned.left)`.
-    let _ = force;
-    Err(Error::usage(path.display(), "cannot be cleaned by this build"))
+    bivouac::state_dir::clean(&bivouac::disk::OsDisk, path, force).map(|cleaned| cleaned.left)
 }
 
 /// All states in a directory: those below `.bivouac`, and those beside an output. Sorted.

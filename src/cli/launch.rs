@@ -4,15 +4,15 @@
 use crate::cli::args::Running;
 use crate::cli::progress::Watch;
 use bivouac::signals::Masked;
-use bivouac::{Ending, Job, Run, Source, StateAt};
+use bivouac::{Ending, Job, Run, Sink, Source, StateAt};
 
-/// Runs a job as the command line asks for. `equip` adds what differs from job to job: the sink.
+/// Runs a job as the command line asks for.
 pub(crate) fn launch<J, S>(
     (job, source): (J, S),
     running: &Running<'_>,
     state: StateAt,
-    masked: Option<Masked>,
-    equip: impl FnOnce(Run<J, S>) -> Run<J, S>,
+    masked: Masked,
+    sink: impl Sink,
 ) -> Ending
 where
     J: Job,
@@ -26,12 +26,11 @@ where
         .grace(limits.grace.0)
         .kill_after(limits.kill_after)
         .limit_rate(limits.limit_rate)
+        .signals(masked)
+        .sink(sink)
         .observer(Watch::on_stderr(running.talk));
     if let Some(workers) = limits.jobs {
         run = run.jobs(workers);
     }
-    if let Some(masked) = masked {
-        run = run.signals(masked);
-    }
-    equip(run).run()
+    run.run()
 }

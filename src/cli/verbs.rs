@@ -1,43 +1,81 @@
 //! From a verb to a job, its tasks and its output.
 
-use crate::cli::args::{Cli, Running};
+use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
 use crate::cli::place::{self, Identity};
 use crate::cli::report::{Told, report};
+use crate::jobs::{self, count::Columns};
+use bivouac::disk::OsDisk;
 use bivouac::ending::Exit;
+use bivouac::input::{Chunks, Cut};
+use bivouac::output::FileSink;
 use bivouac::signals::Masked;
-use bivouac::{Ending, Error, Job, Run, Source};
+use bivouac::stream::StreamSink;
+use bivouac::{Error, Job, Result, Sink, Source};
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// What every job needs, whichever it is.
 pub(crate) struct Start<'a> {
     running: Running<'a>,
     argv: &'a [OsString],
-    masked: Option<Masked>,
+    masked: Masked,
 }
 
 /// Runs the job of a verb, and says how the process should end.
-pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Option<Masked>) -> Exit {
+pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
     let Some(running) = cli.verb.running() else {
         return crate::cli::fail(&Error::usage("verb", "runs no job"));
     };
-    let _start = Start { running, argv, masked };
-    // PLACE FOR THE JOBS: one line per verb, `start.run(job, source, resumable, output, sink)`.
-    crate::cli::fail(&Error::usage("this build", "has no jobs"))
+    let start = Start { running, argv, masked };
+    let ran = match &cli.verb {
+        Verb::Count(count) => run_count(count, start),
+        Verb::Grep(_) | Verb::Digest(_) | Verb::Clean(_) | Verb::Completions(_) | Verb::Man(_) => {
+            Err(Error::usage("verb", "runs no job"))
+        }
+    };
+    ran.unwrap_or_else(|error| crate::cli::fail(&error))
+}
+
+fn run_count(count: &args::verbs::Count, start: Start<'_>) -> Result<Exit> {
+    let columns = Columns::chosen(count.lines, count.words, count.bytes);
+    let job = jobs::count::Count::new(&count.files, columns);
+    let source = Chunks::new(jobs::count::Count::inputs(&count.files), Cut::Anywhere)
+        .limit_rate(count.limits.limit_rate);
+    let resumable = source.is_resumable();
+    start.run((job, source), resumable)
 }
 
 impl Start<'_> {
-    /// Runs one job to its end.
-    ///
-    /// `output` is the output file with its symlinks resolved; `equip` gives the run its sink.
-    pub(crate) fn run<J, S>(
+    /// Runs one job to its end, with its output where the command line wants it.
+    fn run<J, S>(self, (job, source): (J, S), resumable: bool) -> Result<Exit>
+    where
+        J: Job,
+        S: Source<Task = J::Task>,
+    {
+        match self.running.output {
+            Some(out) => {
+                let sink = FileSink::new(&OsDisk, out)?.verify(self.running.resuming.verify);
+                for input in self.running.inputs {
+                    if let Ok(facts) = std::fs::metadata(input) {
+                        sink.refuse_if_input((facts.dev(), facts.ino()), input)?;
+                    }
+                }
+                let path = sink.path().to_path_buf();
+                self.run_with((job, source), resumable, Some(&path), sink)
+            }
+            None => self.run_with((job, source), resumable, None, StreamSink::stdout()?),
+        }
+    }
+
+    fn run_with<J, S>(
         self,
         (job, source): (J, S),
         resumable: bool,
         output: Option<&Path>,
-        equip: impl FnOnce(Run<J, S>) -> Run<J, S>,
-    ) -> Exit
+        sink: impl Sink,
+    ) -> Result<Exit>
     where
         J: Job,
         S: Source<Task = J::Task>,
@@ -48,10 +86,9 @@ impl Start<'_> {
         if !resumable && self.running.resuming.state.is_some() && !self.running.talk.quiet {
             crate::cli::say::line("an input is a pipe, which cannot be read again: no state is kept");
         }
-        let told_state = state.clone();
-        let ending: Ending = launch((job, source), &self.running, state, self.masked, equip);
-        let told = Told { argv: self.argv, state: &told_state, output, quiet: self.running.talk.quiet };
+        let ending = launch((job, source), &self.running, state.clone(), self.masked, sink);
+        let told = Told { argv: self.argv, state: &state, output, quiet: self.running.talk.quiet };
         report(&ending, told);
-        ending.exit()
+        Ok(ending.exit())
     }
 }

@@ -1,0 +1,22 @@
+//! Inputs: what the built-in jobs read, and what a job of one's own may read the same way.
+//!
+//! An input is more than bytes. A job that is to be continued tomorrow must be able to say
+//! tomorrow whether the bytes are still the same ([`Identity`]), must be able to go to any place
+//! in them without reading what lies before ([`Chunks`]), and must list them in an order that is
+//! not an accident of the directory ([`Tree`]). What cannot do this, a pipe above all, can be read
+//! once and only once ([`Stream`]); a job on it works, but cannot be continued.
+//!
+//! Contents are compared by identity (device, inode, size, times), not by digest: a digest would
+//! cost as much as most jobs do.
+
+mod chunks;
+mod file;
+mod identity;
+mod pieces;
+mod stream;
+
+pub use chunks::{Chunk, Chunks, Cut, Inputs};
+pub use file::InputFile;
+pub use identity::{Comparison, Identity, path_text};
+pub use pieces::{PIECE, Pieces};
+pub use stream::{Received, Stream};

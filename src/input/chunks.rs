@@ -1,0 +1,401 @@
+//! Files cut into blocks, so that several workers can read one file, and a resumed run can go to
+//! any place in it.
+//!
+//! The obvious way to cut a text at line ends is to read it and look for them. Then the source
+//! reads everything, one thread feeds all the others, and a resumed run reads a terabyte in order
+//! to find where it was. Here the cut is arithmetic: task *n* is block *k* of file *i*, by prefix
+//! sums over the sizes, and the source reads nothing. With [`Cut::Lines`], block *k* of size *B* covers
+//!
+//! ```text
+//! [ align(k·B), align((k+1)·B) )    align(p) = the place behind the first delimiter at or after p−1
+//!                                   align(0) = 0,  align(p) = size where there is none
+//! ```
+//!
+//! and a worker finds both edges itself, reading at most one record beyond its block. Two
+//! neighbours compute their common edge by the same rule, so every byte belongs to exactly one of
+//! them. A record longer than a block stays whole: the blocks inside it are empty.
+//!
+//! Streams (`-`, pipes) are listed by the same source, as tasks that own their bytes; a job need
+//! not know the difference. One stream among the inputs makes the whole not resumable.
+
+use super::file::InputFile;
+use super::identity::{Comparison, Identity};
+use super::pieces::Pieces;
+use super::stream::{Received, Stream};
+use crate::error::{Error, Result};
+use crate::job::{Extent, Listed, Listing, Source};
+use memchr::memrchr;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const MIB: u64 = 1 << 20;
+/// Below this, the cost of a task (10 µs) would show.
+const SMALLEST_BLOCK: u64 = 64 << 10;
+/// Streams are cut smaller than files: their tasks hold the bytes in memory.
+const STREAM_BLOCK: usize = 1 << 20;
+
+/// Where a file may be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Between any two bytes.
+    Anywhere,
+    /// Behind this delimiter only.
+    Lines(u8),
+}
+
+/// A block of an input: the task of a job that reads files.
+#[derive(Debug)]
+pub struct Chunk {
+    /// Which of the inputs, from 0, in the order given.
+    pub file_index: usize,
+    /// Whether this is the first chunk of its file. Every file has at least one chunk, even an
+    /// empty one.
+    pub first_in_file: bool,
+    /// Whether this is the last chunk of its file.
+    pub last_in_file: bool,
+    /// What is known of all inputs together.
+    pub inputs: Arc<Inputs>,
+    pub(super) data: Data,
+    pub(super) cut: Cut,
+}
+
+#[derive(Debug)]
+pub(super) enum Data {
+    File { file: Arc<InputFile>, range: Range<u64> },
+    Bytes(Vec<u8>),
+}
+
+/// What is known of all inputs together before the first is read. The same in a resumed run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// How many there are.
+    pub count: usize,
+    /// The sizes of those that are regular files.
+    pub regular_bytes: u64,
+    /// Whether all of them are regular files.
+    pub all_regular: bool,
+}
+
+impl Chunk {
+    /// Reads the chunk in pieces of about [`PIECE`](super::PIECE) bytes; at line ends, if it was cut so.
+    pub fn pieces(&self) -> Pieces<'_> {
+        Pieces::new(self)
+    }
+
+    /// The bytes that the chunk covers before its edges are aligned, if it is one of a regular file.
+    pub fn range(&self) -> Option<Range<u64>> {
+        match &self.data {
+            Data::File { range, .. } => Some(range.clone()),
+            Data::Bytes(_) => None,
+        }
+    }
+}
+
+/// Lists files and streams as [`Chunk`]s.
+#[derive(Debug)]
+pub struct Chunks {
+    paths: Vec<PathBuf>,
+    cut: Cut,
+    block: Option<u64>,
+    limit_rate: Option<u64>,
+    inputs: Vec<Input>,
+    facts: Arc<Inputs>,
+    /// `tasks_before[i]`: how many tasks the files before file *i* have. One more than files.
+    tasks_before: Vec<u64>,
+    at: Place,
+    bytes_before: u64,
+}
+
+#[derive(Debug)]
+enum Input {
+    Regular(Identity),
+    Stream(Stream),
+}
+
+/// Where listing is: the next block to be listed, and what is open for it.
+#[derive(Debug, Default)]
+struct Place {
+    input: usize,
+    block: u64,
+    file: Option<Arc<InputFile>>,
+    /// Of a stream: the beginning of a record whose end has not come yet.
+    carry: Vec<u8>,
+}
+
+/// What is stored in the record.
+#[derive(Serialize, Deserialize)]
+struct Described {
+    block: u64,
+    files: Vec<Identity>,
+    /// Some inputs are streams: such a job cannot be continued.
+    streams: bool,
+}
+
+impl Chunks {
+    /// The given inputs, in this order; `-` is standard input.
+    pub fn new(paths: Vec<PathBuf>, cut: Cut) -> Self {
+        Self {
+            paths,
+            cut,
+            block: None,
+            limit_rate: None,
+            inputs: Vec::new(),
+            facts: Arc::default(),
+            tasks_before: Vec::new(),
+            at: Place::default(),
+            bytes_before: 0,
+        }
+    }
+
+    /// Sets the block size in bytes. The default is a sixty-fourth of all input, between 1 and
+    /// 16 MiB: enough tasks for an even end, each long enough not to feel its overhead.
+    #[must_use]
+    pub fn block(mut self, bytes: Option<u64>) -> Self {
+        self.block = bytes.map(|b| b.max(1));
+        self
+    }
+
+    /// Says that the run has a rate limit, in bytes per second: blocks are then made small enough
+    /// to last a quarter of a second at most, or the job would go on in leaps.
+    #[must_use]
+    pub fn limit_rate(mut self, bytes_per_second: Option<u64>) -> Self {
+        self.limit_rate = bytes_per_second;
+        self
+    }
+
+    /// Whether a job on these inputs can be continued: whether all of them are regular files. May
+    /// be asked before the run.
+    pub fn is_resumable(&self) -> bool {
+        !self.paths.iter().any(|path| Stream::is_stream(path))
+    }
+
+    /// Opens every input once. What cannot be read is found here, before anything is touched.
+    fn look(&mut self) -> Result<()> {
+        self.inputs = self.paths.iter().map(|path| look_at(path)).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// Fixes the cut. From here on, a task number means a place.
+    fn lay_out(&mut self, block: u64) {
+        self.block = Some(block);
+        let mut facts = Inputs { count: self.inputs.len(), regular_bytes: 0, all_regular: true };
+        self.tasks_before = vec![0];
+        let mut tasks = 0;
+        for input in &self.inputs {
+            match input {
+                Input::Regular(identity) => {
+                    facts.regular_bytes += identity.size;
+                    tasks += blocks_in(identity.size, block);
+                }
+                Input::Stream(stream) => match stream.regular_size() {
+                    Some(size) => facts.regular_bytes += size,
+                    None => facts.all_regular = false,
+                },
+            }
+            self.tasks_before.push(tasks);
+        }
+        self.facts = Arc::new(facts);
+        self.at = Place::default();
+    }
+
+    fn has_streams(&self) -> bool {
+        self.inputs.iter().any(|input| matches!(input, Input::Stream(_)))
+    }
+
+    fn block_size(&self) -> u64 {
+        self.block.unwrap_or(MIB)
+    }
+
+    fn default_block(&self) -> u64 {
+        let total: u64 = self.inputs.iter().map(Input::size).sum();
+        let block = (total / 64).clamp(MIB, 16 * MIB).next_multiple_of(SMALLEST_BLOCK);
+        match self.limit_rate {
+            Some(rate) => block.min((rate / 4).max(SMALLEST_BLOCK)),
+            None => block,
+        }
+    }
+
+    /// The next block of the regular file at hand; afterwards the place is behind it.
+    fn list_block(&mut self, identity_of: usize) -> Option<Listed<Chunk>> {
+        let Input::Regular(identity) = self.inputs.get(identity_of)? else { return None };
+        let (size, block) = (identity.size, self.block_size());
+        let file = self.at.file.get_or_insert_with(|| Arc::new(InputFile::new(identity.clone())));
+        let start = self.at.block * block;
+        let range = start..start.saturating_add(block).min(size);
+        let chunk = Chunk {
+            file_index: self.at.input,
+            first_in_file: start == 0,
+            last_in_file: range.end == size,
+            inputs: Arc::clone(&self.facts),
+            data: Data::File { file: Arc::clone(file), range: range.clone() },
+            cut: self.cut,
+        };
+        if chunk.last_in_file {
+            self.at = Place { input: self.at.input + 1, ..Place::default() };
+        } else {
+            self.at.block += 1;
+        }
+        Some(Listed { task: chunk, bytes: range.end - range.start, mark: None })
+    }
+
+    /// The next bytes of the stream at hand, up to the last delimiter that has come.
+    fn list_received(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Chunk>>> {
+        let Some(Input::Stream(stream)) = self.inputs.get_mut(self.at.input) else { return Ok(None) };
+        let carry = &mut self.at.carry;
+        let (bytes, ended) = loop {
+            let searched = carry.len();
+            match stream.fill(carry, searched + STREAM_BLOCK, listing)? {
+                Received::Stopped => return Ok(None),
+                Received::End => break (std::mem::take(carry), true),
+                Received::Some => {}
+            }
+            let end = match self.cut {
+                Cut::Anywhere => Some(carry.len()),
+                Cut::Lines(delimiter) => memrchr(delimiter, &carry[searched..]).map(|i| searched + i + 1),
+            };
+            if let Some(end) = end {
+                let rest = carry.split_off(end);
+                break (std::mem::replace(carry, rest), false);
+            }
+        };
+        let length = bytes.len() as u64;
+        let chunk = Chunk {
+            file_index: self.at.input,
+            first_in_file: self.at.block == 0,
+            last_in_file: ended,
+            inputs: Arc::clone(&self.facts),
+            data: Data::Bytes(bytes),
+            cut: self.cut,
+        };
+        self.at.block += 1;
+        if ended {
+            self.at = Place { input: self.at.input + 1, ..Place::default() };
+        }
+        Ok(Some(Listed { task: chunk, bytes: length, mark: None }))
+    }
+
+    /// Takes over what the record says of file `i`, if the file there now may pass for it.
+    fn adopt(&mut self, i: usize, stored: Identity, sentences: &mut Vec<String>) -> Result<()> {
+        let Input::Regular(now) = &self.inputs[i] else { return Err(streams_refused(&self.paths[i])) };
+        if now.path != stored.path {
+            return Err(Error::refused(now.path.display(), "is not the input that the state is about")
+                .advise(format_args!("that one is {}; use --fresh to start over", stored.path.display())));
+        }
+        match stored.compare(now) {
+            Comparison::Same => {}
+            Comparison::Grew => sentences.push(format!(
+                "{}: grew from {} to {} bytes since the job began; it is processed to its old size",
+                now.path.display(),
+                stored.size,
+                now.size
+            )),
+            Comparison::Changed(how) => {
+                return Err(Error::refused(now.path.display(), format_args!("{how} since the job began"))
+                    .advise("the output would be of two different inputs; use --fresh to start over"));
+            }
+        }
+        self.inputs[i] = Input::Regular(stored);
+        Ok(())
+    }
+
+    /// Moves to task `frontier`: a binary search and a subtraction.
+    fn go_to(&mut self, frontier: u64) {
+        let input = self.tasks_before.partition_point(|&before| before <= frontier) - 1;
+        let block = frontier - self.tasks_before[input];
+        self.at = Place { input, block, ..Place::default() };
+        let bytes_in_files: u64 = self.inputs[..input.min(self.inputs.len())].iter().map(Input::size).sum();
+        let size_here = self.inputs.get(input).map_or(0, Input::size);
+        self.bytes_before = bytes_in_files + (block * self.block_size()).min(size_here);
+    }
+}
+
+impl Source for Chunks {
+    type Task = Chunk;
+
+    fn describe(&mut self) -> Result<Value> {
+        self.look()?;
+        let block = self.block.unwrap_or_else(|| self.default_block());
+        self.lay_out(block);
+        let described = Described {
+            block,
+            files: self.inputs.iter().filter_map(Input::identity).cloned().collect(),
+            streams: self.has_streams(),
+        };
+        serde_json::to_value(described).map_err(|e| Error::broken("inputs", e))
+    }
+
+    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
+        let stored = Described::deserialize(described)
+            .map_err(|e| Error::refused("inputs in the record", e).advise("use --fresh to start over"))?;
+        self.look()?;
+        if stored.streams || self.has_streams() {
+            return Err(streams_refused(Path::new("the input")));
+        }
+        if stored.files.len() != self.inputs.len() || stored.block == 0 {
+            return Err(Error::refused(
+                "the inputs",
+                format_args!("{} were given, the state is about {}", self.inputs.len(), stored.files.len()),
+            )
+            .advise("use --fresh to start over"));
+        }
+        let mut sentences = Vec::new();
+        for (i, identity) in stored.files.into_iter().enumerate() {
+            self.adopt(i, identity, &mut sentences)?;
+        }
+        self.lay_out(stored.block);
+        self.go_to(frontier);
+        Ok(sentences)
+    }
+
+    fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Chunk>>> {
+        match self.inputs.get(self.at.input) {
+            None => Ok(None),
+            Some(Input::Regular(_)) => Ok(self.list_block(self.at.input)),
+            Some(Input::Stream(_)) => self.list_received(listing),
+        }
+    }
+
+    fn extent(&self) -> Extent {
+        if self.has_streams() {
+            return Extent::default();
+        }
+        Extent {
+            tasks: self.tasks_before.last().copied(),
+            bytes: Some(self.facts.regular_bytes),
+            bytes_before: self.bytes_before,
+        }
+    }
+}
+
+impl Input {
+    fn identity(&self) -> Option<&Identity> {
+        match self {
+            Input::Regular(identity) => Some(identity),
+            Input::Stream(_) => None,
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.identity().map_or(0, |identity| identity.size)
+    }
+}
+
+fn look_at(path: &Path) -> Result<Input> {
+    if Stream::is_stream(path) {
+        return Stream::open(path).map(Input::Stream);
+    }
+    InputFile::look_at(path).map(|file| Input::Regular(file.identity().clone()))
+}
+
+/// An empty file has a task too, or it would be missing from the result.
+fn blocks_in(size: u64, block: u64) -> u64 {
+    size.div_ceil(block).max(1)
+}
+
+fn streams_refused(subject: &Path) -> Error {
+    Error::refused(subject.display(), "is a stream, and a stream cannot be read twice")
+        .advise("a job on a stream cannot be continued; use --fresh to start over")
+}

@@ -1,0 +1,178 @@
+//! A regular file as a job reads it: opened late, read by position, compared at the end.
+//!
+//! **Why late.** A job over ten thousand files must not hold ten thousand descriptors. The source
+//! keeps the [`Identity`] of each; the first worker that reads a file opens it, all its tasks share
+//! the descriptor, and the last one closes it.
+//!
+//! **Why compared at the end.** A comparison before the read proves nothing about the read. One
+//! behind it does, as far as the kernel's clock goes: whatever was written in between moved the
+//! change time of the very inode that was read.
+
+use super::identity::{Comparison, Identity};
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// A regular input file, with what identified it when the job began.
+#[derive(Debug)]
+pub struct InputFile {
+    identity: Identity,
+    handle: OnceLock<File>,
+}
+
+impl InputFile {
+    /// Looks at `path`: opens it, takes its identity and closes it again.
+    ///
+    /// # Errors
+    ///
+    /// Missing, a directory, or not a regular file: [`Kind::Usage`](crate::error::Kind::Usage);
+    /// so is one that may not be read, because nothing has been touched yet.
+    pub fn look_at(path: &Path) -> Result<Self> {
+        let file = open_nonblocking(path)?;
+        let facts = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;
+        if !facts.is_file() {
+            return Err(Error::usage(path.display(), "is not a regular file"));
+        }
+        Ok(Self::new(Identity::of(path, &facts)))
+    }
+
+    /// A file whose identity is known already.
+    pub fn new(identity: Identity) -> Self {
+        Self { identity, handle: OnceLock::new() }
+    }
+
+    /// What identified it when the job began.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The path as the user gave it.
+    pub fn path(&self) -> &Path {
+        &self.identity.path
+    }
+
+    /// Fills `buffer` from `offset` on, with one system call where the kernel allows.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused) if the file ends before the buffer is full:
+    /// somebody shortened it. [`Kind::Broken`](crate::error::Kind::Broken) if reading fails.
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.handle()?.read_exact_at(buffer, offset).map_err(|e| {
+            if e.kind() == io::ErrorKind::UnexpectedEof {
+                self.changed("it became shorter")
+            } else {
+                Error::io(self.path(), "read", &e)
+            }
+        })
+    }
+
+    /// To be called after a task has read its part: an error if the file is no longer the one
+    /// that was listed. Growth is no change, since only the listed size is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused), naming the file.
+    pub fn check_unchanged(&self) -> Result<()> {
+        let facts = self.handle()?.metadata().map_err(|e| Error::io(self.path(), "stat", &e))?;
+        match self.identity.compare(&Identity::of(self.path(), &facts)) {
+            Comparison::Same | Comparison::Grew => Ok(()),
+            Comparison::Changed(how) => Err(self.changed(&format!("it {how}"))),
+        }
+    }
+
+    fn changed(&self, how: &str) -> Error {
+        Error::refused(self.path().display(), format_args!("changed while it was read: {how}"))
+            .advise("let the file rest and start over with --fresh")
+    }
+
+    fn handle(&self) -> Result<&File> {
+        if let Some(file) = self.handle.get() {
+            return Ok(file);
+        }
+        let file = File::open(self.path()).map_err(|e| {
+            if e.kind() == io::ErrorKind::NotFound {
+                self.changed("it is gone")
+            } else {
+                Error::io(self.path(), "open", &e)
+            }
+        })?;
+        // Two workers may come here at once; the loser's descriptor is closed again.
+        Ok(self.handle.get_or_init(|| file))
+    }
+}
+
+/// Opens an input. `O_NONBLOCK`, because a plain open of a FIFO waits for a writer, and nothing
+/// could end that wait; for regular files the flag means nothing.
+pub(super) fn open_nonblocking(path: &Path) -> Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(|e| Error::io(path, "open", &e).with_kind(crate::error::Kind::Usage))?;
+    let facts = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;
+    if facts.is_dir() {
+        return Err(Error::usage(path.display(), "is a directory").advise("name the files in it"));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use std::fs;
+
+    #[test]
+    fn what_cannot_be_read_is_wrong_usage_and_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [dir.path().to_path_buf(), dir.path().join("missing")] {
+            let error = InputFile::look_at(&path).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage);
+            assert!(error.to_string().starts_with(path.to_str().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_shortened_rewritten_or_replaced_while_it_is_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, "abcdef").unwrap();
+        let file = InputFile::look_at(&path).unwrap();
+        let mut buffer = [0; 3];
+        file.read_exact_at(&mut buffer, 3).unwrap();
+        assert_eq!(&buffer, b"def");
+        file.check_unchanged().unwrap();
+
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(4).unwrap();
+        for error in [file.read_exact_at(&mut buffer, 3).unwrap_err(), file.check_unchanged().unwrap_err()] {
+            assert_eq!(error.kind(), Kind::Refused);
+            assert!(error.to_string().contains("changed while it was read"), "{error}");
+        }
+        fs::write(&path, "ABCDEF").unwrap();
+        assert_eq!(file.check_unchanged().unwrap_err().kind(), Kind::Refused);
+    }
+
+    #[test]
+    fn a_file_that_grows_while_it_is_read_is_not_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, "abc").unwrap();
+        let file = InputFile::look_at(&path).unwrap();
+        fs::write(&path, "abcdef").unwrap();
+        file.check_unchanged().unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_before_it_is_opened_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, "abc").unwrap();
+        let file = InputFile::look_at(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(file.check_unchanged().unwrap_err().kind(), Kind::Refused);
+    }
+}

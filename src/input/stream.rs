@@ -1,0 +1,158 @@
+//! Inputs that can be read only once: standard input, pipes, terminals.
+//!
+//! The danger here is the read that blocks. A thread that sits in `read(0)` hears of no stop, and
+//! nothing short of a signal gets it out. So every read is preceded by a wait for "readable or
+//! over", and descriptors that we opened ourselves are non-blocking, in case somebody else reads
+//! the same FIFO and is faster. Standard input is not made non-blocking: the flag belongs to the
+//! open file description, which the shell shares with us, and would outlive this process.
+
+use super::file::open_nonblocking;
+use crate::error::{Error, Result};
+use crate::job::{Listing, TaskError};
+use crate::wake::Waited;
+use crate::pool::Context;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+/// How long a worker waits for input before it looks at the gate again.
+const GLANCE_MS: u8 = 100;
+
+/// An input without positions.
+#[derive(Debug)]
+pub struct Stream {
+    path: PathBuf,
+    file: File,
+}
+
+/// What [`Stream::fill`] came back with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Something was read; there may be more.
+    Some,
+    /// The end of the stream.
+    End,
+    /// The run is over: nothing more is wanted.
+    Stopped,
+}
+
+impl Stream {
+    /// Opens `path`; `-` is standard input.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](crate::error::Kind::Usage): missing, a directory, not readable.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = if path == Path::new("-") {
+            let copy = io::stdin().as_fd().try_clone_to_owned();
+            File::from(copy.map_err(|e| {
+                Error::io(path, "open standard input", &e).with_kind(crate::error::Kind::Usage)
+            })?)
+        } else {
+            open_nonblocking(path)?
+        };
+        if file.metadata().is_ok_and(|facts| facts.is_dir()) {
+            return Err(Error::usage(path.display(), "is a directory"));
+        }
+        Ok(Self { path: path.to_path_buf(), file })
+    }
+
+    /// Whether `path` has no positions: `-`, or anything but a regular file. A regular file that
+    /// claims to be empty and is not (those of `/proc`) counts as a stream too.
+    pub fn is_stream(path: &Path) -> bool {
+        if path == Path::new("-") {
+            return true;
+        }
+        let Ok(facts) = path.metadata() else { return false };
+        if facts.is_file() {
+            facts.len() == 0 && File::open(path).and_then(|mut f| f.read(&mut [0])).is_ok_and(|n| n > 0)
+        } else {
+            !facts.is_dir()
+        }
+    }
+
+    /// The path as the user gave it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The size, if this is a regular file after all (`bivouac count < FILE`).
+    pub fn regular_size(&self) -> Option<u64> {
+        self.file.metadata().ok().filter(|facts| facts.is_file()).map(|facts| facts.len())
+    }
+
+    /// For sources: appends to `buffer` until it holds `full` bytes, the writer makes a pause, or
+    /// the stream ends.
+    ///
+    /// # Errors
+    ///
+    /// Reading failed.
+    pub fn fill(&mut self, buffer: &mut Vec<u8>, full: usize, listing: &Listing<'_>) -> Result<Received> {
+        let before = buffer.len();
+        while buffer.len() < full {
+            // What is there is handed on before the writer is waited for again: he may be a person.
+            if buffer.len() > before && !is_readable(self.file.as_fd()) {
+                break;
+            }
+            match listing.wait_readable(self.file.as_fd()).map_err(|e| self.error("wait for", &e))? {
+                Waited::Stopped => return Ok(Received::Stopped),
+                Waited::Ready => {}
+            }
+            match append_once(&self.file, buffer, full - buffer.len()) {
+                Ok(0) => return Ok(Received::End),
+                Ok(_) => {}
+                Err(e) if is_passing(&e) => {}
+                Err(e) => return Err(self.error("read", &e)),
+            }
+        }
+        Ok(Received::Some)
+    }
+
+    /// For tasks that own a whole stream: reads what there is, waiting at the gate in between.
+    /// `Ok(0)` is the end.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`] when the task shall give up; [`TaskError::Fatal`] if reading failed.
+    pub fn read(&mut self, buffer: &mut [u8], cx: &Context<'_>) -> std::result::Result<usize, TaskError> {
+        loop {
+            cx.yield_point()?;
+            let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::from(GLANCE_MS)) {
+                Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
+                Ok(_) => {}
+                Err(e) => return Err(self.error("wait for", &e.into()).into()),
+            }
+            match self.file.read(buffer) {
+                Ok(n) => return Ok(n),
+                Err(e) if is_passing(&e) => {}
+                Err(e) => return Err(self.error("read", &e).into()),
+            }
+        }
+    }
+
+    fn error(&self, step: &str, cause: &io::Error) -> Error {
+        Error::io(&self.path, step, cause)
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+}
+
+fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
+}
+
+/// One `read(2)` that appends to a vector. A pipe holds 64 KiB unless somebody enlarged it; more
+/// room than this would only be zeroed in vain.
+fn append_once(mut file: &File, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<usize> {
+    let start = buffer.len();
+    buffer.resize(start + wanted.min(128 << 10), 0);
+    let result = file.read(&mut buffer[start..]);
+    buffer.truncate(start + result.as_ref().copied().unwrap_or(0));
+    result
+}

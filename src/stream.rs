@@ -1,0 +1,189 @@
+//! Standard output as a sink: in order, as it comes, and never taken back.
+//!
+//! What was written to a pipe or a terminal cannot be cut off again, so the promise is less than
+//! that of a file: across runs every byte comes *at least* once. A checkpoint names what was handed
+//! over; what came after it is handed over again by the next run.
+//!
+//! # Waiting for whoever reads
+//!
+//! A write to a full pipe waits for its reader, and a pager that shows the first page may not read
+//! on for hours. A stop must not wait that long. The obvious way, `O_NONBLOCK`, belongs to the open
+//! file *description*, which we share with the shell and its other children. So a pipe is opened
+//! anew through `/proc/self/fd`, which gives a description of our own; where that does not work (a
+//! socket), we wait until there is room and write no more than always fits at once.
+
+use crate::error::{Error, Kind, Result};
+use crate::job::{Committed, Sink};
+use crate::wake::{Waited, Wake};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::sync::Arc;
+
+/// What `poll` promises to have room for when it says that a pipe can be written (`PIPE_BUF`).
+const ALWAYS_FITS: usize = 4096;
+
+/// Writes to a descriptor that is there already, such as standard output.
+#[derive(Debug)]
+pub struct StreamSink {
+    to: File,
+    name: &'static str,
+    way: Way,
+    wake: Option<Arc<Wake>>,
+    written: u64,
+}
+
+/// How much may be written at once without being kept waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// A file: nobody has to read it.
+    Plain,
+    /// A description of our own that does not block.
+    NonBlocking,
+    /// Somebody else's description: only when there is room, and then a little.
+    Careful,
+}
+
+impl StreamSink {
+    /// Writes to this process's standard output.
+    ///
+    /// # Errors
+    ///
+    /// Standard output is closed.
+    pub fn stdout() -> Result<Self> {
+        let descriptor = io::stdout().as_fd().try_clone_to_owned();
+        Self::new(descriptor.map_err(|e| failed("standard output", &e))?, "standard output")
+    }
+
+    /// Writes to `descriptor`; `name` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// The descriptor is not open.
+    pub fn new(descriptor: OwnedFd, name: &'static str) -> Result<Self> {
+        let given = File::from(descriptor);
+        let kind = given.metadata().map_err(|e| failed(name, &e))?.file_type();
+        let (to, way) = match kind.is_fifo() || kind.is_socket() || kind.is_char_device() {
+            false => (given, Way::Plain),
+            true => match own_description(&given) {
+                Ok(own) if kind.is_fifo() => (own, Way::NonBlocking),
+                Ok(_) | Err(_) => (given, Way::Careful),
+            },
+        };
+        Ok(Self { to, name, way, wake: None, written: 0 })
+    }
+
+    /// Waits until there is room, if somebody could keep us waiting.
+    fn wait_for_room(&self) -> Result<()> {
+        let Some(wake) = self.wake.as_ref().filter(|_| self.way != Way::Plain) else { return Ok(()) };
+        match wake.wait_writable(self.to.as_fd()).map_err(|e| failed(self.name, &e))? {
+            Waited::Ready => Ok(()),
+            Waited::Stopped => Err(Error::new(Kind::Interrupted, self.name, "nobody reads on")),
+        }
+    }
+}
+
+fn own_description(given: &File) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", given.as_raw_fd());
+    OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
+fn failed(name: &str, cause: &io::Error) -> Error {
+    match cause.kind() {
+        ErrorKind::BrokenPipe => Error::new(Kind::OutputClosed, name, "is closed by whoever read it"),
+        _ => Error::io(name.as_ref(), "write", cause),
+    }
+}
+
+impl Sink for StreamSink {
+    fn interrupt_by(&mut self, wake: &Arc<Wake>) {
+        self.wake = Some(Arc::clone(wake));
+    }
+
+    /// There is nothing to go back to: the stream goes on from here.
+    fn begin(&mut self, committed: Option<&Committed>) -> Result<()> {
+        self.written = committed.map_or(0, |committed| committed.bytes);
+        Ok(())
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            self.wait_for_room()?;
+            let most = if self.way == Way::Careful { ALWAYS_FITS.min(bytes.len()) } else { bytes.len() };
+            match self.to.write(&bytes[..most]) {
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    self.written += written as u64;
+                }
+                Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+                Err(e) => return Err(failed(self.name, &e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// # Durability
+    ///
+    /// A pipe or a terminal has taken the bytes; a file to which output was redirected has them on
+    /// disk.
+    fn make_durable(&mut self) -> Result<Committed> {
+        if self.way == Way::Plain {
+            match self.to.sync_data() {
+                // Not everything that looks like a file can be flushed (/proc, some FUSE mounts).
+                Err(e) if e.raw_os_error() != Some(libc::EINVAL) && e.raw_os_error() != Some(libc::EROFS) => {
+                    return Err(failed(self.name, &e));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(Committed { bytes: self.written, ..Committed::default() })
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What was printed is gone; a job that is run again prints it again.
+    fn is_published(&mut self, _committed: &Committed) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_reader_that_does_not_read_on_cannot_hold_a_stop() {
+        let (reader, writer) = io::pipe().unwrap();
+        let mut sink = StreamSink::new(OwnedFd::from(writer), "a pipe").unwrap();
+        let wake = Arc::new(Wake::new().unwrap());
+        sink.interrupt_by(&wake);
+        wake.wake();
+        let error = sink.write(&vec![b'x'; 1 << 20]).unwrap_err();
+        assert_eq!(error.kind(), Kind::Interrupted);
+        assert!(sink.written > 0, "what fits is written all the same");
+        drop(reader);
+        assert_eq!(sink.write(b"more").unwrap_err().kind(), Kind::OutputClosed);
+    }
+
+    #[test]
+    fn everything_arrives_in_order_through_a_small_pipe() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let sent: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
+        let expected = sent.clone();
+        let writing = std::thread::spawn(move || {
+            let mut sink = StreamSink::new(OwnedFd::from(writer), "a pipe").unwrap();
+            sink.interrupt_by(&Arc::new(Wake::new().unwrap()));
+            for piece in sent.chunks(7001) {
+                sink.write(piece).unwrap();
+            }
+        });
+        let mut got = Vec::new();
+        reader.read_to_end(&mut got).unwrap();
+        writing.join().unwrap();
+        assert!(got == expected);
+    }
+}
