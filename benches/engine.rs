@@ -119,7 +119,7 @@ fn on_bivouac(tasks: u64, steps: u64, workers: usize, wanted: u64) -> Duration {
     let start = Instant::now();
     let ending = Run::new(Spin { steps }, Numbers { next: 0, tasks })
         .jobs(workers)
-        .state(StateAt::Nowhere)
+        .state(StateAt::Directory(dir.path().join("state")))
         .run();
     let time = start.elapsed();
     match ending {

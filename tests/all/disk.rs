@@ -1,0 +1,85 @@
+//! The output has no room, or nobody reads it.
+
+use crate::harness::World;
+use nix::sys::signal::Signal::SIGPIPE;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A file system of a given size, which only root can make.
+#[derive(Debug)]
+struct SmallDisk {
+    at: PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(world: &World, name: &str, size: &str) -> Option<Self> {
+        let at = world.path(name);
+        std::fs::create_dir(&at).unwrap();
+        let options = format!("size={size}");
+        let made = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(&at).output();
+        made.is_ok_and(|output| output.status.success()).then_some(Self { at })
+    }
+
+    fn grow(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        assert!(Command::new("mount").args(["-o", &options]).arg(&self.at).status().unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg(&self.at).status());
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_run_and_with_more_room_the_same_command_continues() {
+    let world = World::new();
+    world.text("big.txt");
+    let Some(disk) = SmallDisk::mount(&world, "small", "3m") else {
+        // Not through println!, which a passing test would swallow.
+        drop(writeln!(std::io::stderr(), "skipped 1 test: only root can mount a small file system"));
+        return;
+    };
+    let arguments = "grep line big.txt --output small/out";
+    let slow = "--checkpoint-every 20ms --limit-rate 16MiB";
+    world
+        .bivouac(arguments)
+        .with(slow)
+        .run()
+        .expect_code(4)
+        .expect_says("No space left")
+        .expect_says("small/out");
+    assert!(!world.exists("small/out"), "an incomplete output was published");
+    disk.grow("64m");
+    world.bivouac(arguments).run().expect_code(0);
+    let wanted = world.shell("grep -a line big.txt");
+    assert!(world.read("small/out") == wanted);
+}
+
+#[test]
+fn standard_output_closed_early_ends_as_by_sigpipe() {
+    let world = World::new();
+    world.text("big.txt");
+    let codes = world.shell("bivouac grep line big.txt 2>said | head -1 >first; echo ${PIPESTATUS[@]}");
+    assert_eq!(String::from_utf8_lossy(&codes), "141 0\n");
+    assert!(!world.read("first").is_empty());
+    assert_eq!(String::from_utf8_lossy(&world.read("said")), "", "a reader that has enough is no error");
+}
+
+#[test]
+fn nobody_at_all_reads_standard_output() {
+    let world = World::new();
+    world.text("big.txt");
+    let run = world.bivouac("grep line big.txt").stdout_unread().start();
+    // Ends only when the pipe is closed, which `wait` does not do before the end; so close it.
+    run.close_stdout().wait().expect_killed_by(SIGPIPE);
+}
+
+#[test]
+fn an_output_directory_that_does_not_exist() {
+    let world = World::new();
+    world.text("big.txt");
+    world.bivouac("grep line big.txt --output none/out").run().expect_code(2).expect_says("none");
+}

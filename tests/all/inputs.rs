@@ -1,0 +1,154 @@
+//! Inputs of every kind: a right result or a clear error, never a panic.
+
+use crate::harness::{Input, World};
+use crate::jobs::{GREP, SLOW};
+use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn an_empty_file() {
+    let world = World::new();
+    world.write("empty", "");
+    let wanted = world.shell("wc empty");
+    world.bivouac("count empty").run().expect_code(0).expect_stdout(&wanted);
+    // As grep has it: nothing matched.
+    world.bivouac("grep x empty").run().expect_code(1).expect_stdout(b"");
+    let wanted = world.shell("sha256sum empty");
+    world.bivouac("digest --algorithm sha256 empty").run().expect_code(0).expect_stdout(&wanted);
+}
+
+#[test]
+fn an_empty_output_is_published_too() {
+    let world = World::new();
+    world.write("empty", "");
+    world.bivouac("grep x empty --output out").run().expect_code(1);
+    assert_eq!(world.read("out"), b"");
+}
+
+#[test]
+fn a_last_line_without_a_newline() {
+    let world = World::new();
+    world.write("f", "one\ntwo");
+    let wanted = world.shell("grep -a two f; wc f");
+    let mut is = world.bivouac("grep two f").run().expect_code(0).stdout;
+    is.extend(world.bivouac("count f").run().expect_code(0).stdout);
+    assert_eq!(String::from_utf8_lossy(&is), String::from_utf8_lossy(&wanted));
+}
+
+#[test]
+fn a_missing_file() {
+    let world = World::new();
+    world.write("here", "x\n");
+    for verb in ["count", "grep x", "digest"] {
+        world.bivouac(&format!("{verb} here missing")).run().expect_code(2).expect_says("missing");
+    }
+    assert!(!world.exists(".bivouac"), "a state was made for a job that cannot begin");
+}
+
+#[test]
+fn a_directory_where_a_file_is_wanted() {
+    let world = World::new();
+    fs::create_dir(world.path("dir")).unwrap();
+    for verb in ["count", "grep x"] {
+        world.bivouac(&format!("{verb} dir")).run().expect_code(2).expect_says("directory");
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read() {
+    let world = World::new();
+    world.write("secret", "x\n");
+    fs::set_permissions(world.path("secret"), fs::Permissions::from_mode(0o000)).unwrap();
+    for verb in ["count", "grep x", "digest"] {
+        let run = world.bivouac(&format!("{verb} secret"));
+        let run = match nix::unistd::geteuid().is_root() {
+            // Root reads everything, unless it gives away the capability for that.
+            true => run.under("setpriv --bounding-set -dac_override,-dac_read_search"),
+            false => run,
+        };
+        run.run().expect_code(2).expect_says("secret");
+    }
+}
+
+#[test]
+fn standard_input_and_pipes() {
+    let world = World::new();
+    let text = crate::data::text(5, 300_000);
+    world.write("f", &text);
+    let counted = world.shell("wc <f");
+    let is = world.bivouac("count -").stdin(Input::Piped(text.clone())).run().expect_code(0).stdout;
+    let words = |bytes: &[u8]| -> Vec<String> {
+        String::from_utf8_lossy(bytes).split_whitespace().take(3).map(str::to_string).collect()
+    };
+    assert_eq!(words(&is), words(&counted));
+    let wanted = world.shell("grep -a -n spin_lock f");
+    let run = world.bivouac("grep -n spin_lock -").stdin(Input::Piped(text)).run();
+    run.expect_code(0).expect_stdout(&wanted);
+}
+
+#[test]
+fn a_pipe_with_a_state_is_said_not_to_be_resumable() {
+    let world = World::new();
+    let run =
+        world.bivouac("grep spin_lock - --output out").stdin(Input::Piped(crate::data::text(5, 300_000)));
+    run.run().expect_code(0).expect_says("cannot be");
+}
+
+#[test]
+fn a_file_that_grew_between_runs_is_processed_to_its_old_size() {
+    let world = GREP.world();
+    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    let old = world.shell("grep -a -E '[a-z]+_[0-9]+_[a-z]+' big.txt");
+    world.append("big.txt", "\nadded_1_later\n");
+    GREP.command(&world).run().expect_code(0).expect_says("grew");
+    assert_eq!(world.read("out").len(), old.len());
+    assert!(world.read("out") == old, "what was added later is in the output");
+}
+
+#[test]
+fn a_file_that_is_changed_while_it_is_read_is_a_refusal() {
+    let world = GREP.world();
+    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    let mut text = world.read("big.txt");
+    let last = text.len() - 20;
+    text[last] ^= 1;
+    let file = fs::File::options().write(true).open(world.path("big.txt")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &text[last..], u64::try_from(last).unwrap()).unwrap();
+    run.wait().expect_code(3).expect_says("big.txt");
+    assert!(!world.exists("out"));
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_read_is_a_refusal() {
+    let world = GREP.world();
+    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    fs::File::options().write(true).open(world.path("big.txt")).unwrap().set_len(100).unwrap();
+    run.wait().expect_code(3).expect_says("big.txt");
+    assert!(!world.exists("out"));
+}
+
+#[test]
+fn names_that_are_not_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::new();
+    let name = std::ffi::OsStr::from_bytes(b"tree/bad\xff");
+    fs::create_dir(world.path("tree")).unwrap();
+    fs::write(world.root().join(name), "x").unwrap();
+    let wanted = world.shell("sha256sum tree/*");
+    world.bivouac("digest --algorithm sha256 tree").run().expect_code(0).expect_stdout(&wanted);
+}
+
+#[test]
+fn a_killed_run_on_many_inputs_continues_in_the_right_file() {
+    let world = GREP.world();
+    world.write("first.txt", crate::data::text(7, 1 << 20));
+    world.write("last.txt", crate::data::text(8, 100));
+    let arguments = "grep -n spin_lock first.txt big.txt tree/d0/e0/file0.txt last.txt --output out";
+    let run = world.bivouac(arguments).with(SLOW).start().until_checkpoint_at_least(2);
+    run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    world.bivouac(arguments).run().expect_code(0);
+    let wanted = world.shell("grep -a -n spin_lock first.txt big.txt tree/d0/e0/file0.txt last.txt");
+    assert!(world.read("out") == wanted);
+}

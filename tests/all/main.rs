@@ -1,0 +1,37 @@
+//! The specification of the command, as tests that start the real program and send it real signals.
+//!
+//! Read [`harness`] first (how a test talks to the program), then whichever chapter interests:
+//!
+//! | file | question |
+//! |---|---|
+//! | `stop` | what happens on INT, TERM, QUIT, KILL, and on a second and third one? |
+//! | `resume` | does the continued run give the same bytes? |
+//! | `pause` | what happens on TSTP and CONT, and is a stop stronger? |
+//! | `ask` | what does USR1 answer, and does the job go on? |
+//! | `refuse` | what is refused, and does the refusal leave everything as it was? |
+//! | `inputs` | empty, missing, unreadable, growing, changing, piped |
+//! | `disk` | what if the disk is full, or nobody reads standard output? |
+//! | `masks` | do all threads but one have the signals blocked? |
+//! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
+//! | `verbs` | do the verbs agree with their GNU counterparts? |
+//! | `tidy` | does the source keep the rules that this project gave itself? |
+//!
+//! All of it is one binary, since each integration binary is linked on its own.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic with a location is the report")]
+
+mod ask;
+mod data;
+mod disk;
+mod harness;
+mod inputs;
+mod jobs;
+mod masks;
+mod pause;
+mod refuse;
+mod resume;
+mod running;
+mod stop;
+mod terminal;
+mod tidy;
+mod verbs;

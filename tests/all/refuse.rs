@@ -1,0 +1,187 @@
+//! What is refused: with which code, for which reason, and without changing a byte.
+
+use crate::harness::World;
+use crate::jobs::{GREP, SLOW};
+use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+
+/// A world in which the grep job was stopped half-way, in good order.
+fn stopped() -> World {
+    let world = GREP.world();
+    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    assert!(fs::metadata(world.path("out.part")).unwrap().len() > 0, "nothing was committed to `out.part`");
+    world
+}
+
+/// Runs `arguments` and expects this code, a message that contains `reason`, and no change.
+fn refused(world: &World, arguments: &str, code: i32, reason: &str) {
+    let before = world.contents(".");
+    world.bivouac(arguments).run().expect_code(code).expect_says(reason);
+    // The lock file tells who held the state last; that is no part of the state.
+    let facts = |(path, bytes): &(std::path::PathBuf, Vec<u8>)| {
+        (!path.ends_with("out.bivouac/lock")).then(|| (path.clone(), bytes.clone()))
+    };
+    let before: Vec<_> = before.iter().filter_map(facts).collect();
+    let after = world.contents(".");
+    let after: Vec<_> = after.iter().filter_map(facts).collect();
+    assert!(before == after, "the refusal changed something: {arguments}");
+}
+
+#[test]
+fn an_input_that_changed_between_runs() {
+    let world = stopped();
+    let mut text = world.read("big.txt");
+    text[100] ^= 1;
+    world.write("big.txt", &text);
+    refused(&world, GREP.arguments, 3, "big.txt");
+}
+
+#[test]
+fn an_input_that_was_replaced_by_an_equal_one() {
+    let world = stopped();
+    fs::copy(world.path("big.txt"), world.path("copy")).unwrap();
+    fs::rename(world.path("copy"), world.path("big.txt")).unwrap();
+    refused(&world, GREP.arguments, 3, "big.txt");
+}
+
+#[test]
+fn an_input_that_shrank_between_runs() {
+    let world = stopped();
+    File::options().write(true).open(world.path("big.txt")).unwrap().set_len(1000).unwrap();
+    refused(&world, GREP.arguments, 3, "big.txt");
+}
+
+#[test]
+fn an_input_that_is_gone() {
+    let world = stopped();
+    fs::remove_file(world.path("big.txt")).unwrap();
+    refused(&world, GREP.arguments, 3, "big.txt");
+}
+
+#[test]
+fn another_job_on_the_same_state() {
+    let world = stopped();
+    refused(&world, "grep another_pattern big.txt --output out", 3, "out");
+    refused(&world, "count big.txt --output out", 3, "out");
+}
+
+#[test]
+fn another_job_on_a_state_directory_that_was_named() {
+    let world = GREP.world();
+    let run = world.bivouac("grep EXPORT big.txt --output one --state kept").with(SLOW).start();
+    run.until_checkpoint_at_least(1).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    refused(&world, "grep spin_lock big.txt --output one --state kept", 3, "kept");
+}
+
+#[test]
+fn a_damaged_record() {
+    let world = stopped();
+    let record = world.read("out.bivouac/checkpoint.json");
+    for at in [0, record.len() / 3, record.len() / 2, record.len() - 3] {
+        let mut damaged = record.clone();
+        // A digit for a digit, a letter for a letter: it often stays well-formed.
+        damaged[at] = if damaged[at] == b'7' { b'8' } else { b'7' };
+        world.write("out.bivouac/checkpoint.json", damaged);
+        refused(&world, GREP.arguments, 3, "checkpoint.json");
+    }
+    world.write("out.bivouac/checkpoint.json", &record[..record.len() / 2]);
+    refused(&world, GREP.arguments, 3, "checkpoint.json");
+    // And the undamaged one is still good.
+    world.write("out.bivouac/checkpoint.json", &record);
+    GREP.command(&world).run().expect_code(0);
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn a_part_file_that_is_too_short() {
+    let world = stopped();
+    let part = File::options().write(true).open(world.path("out.part")).unwrap();
+    part.set_len(part.metadata().unwrap().len() / 2).unwrap();
+    refused(&world, GREP.arguments, 3, "out.part");
+}
+
+#[test]
+fn a_part_file_that_was_changed_before_the_last_block() {
+    let world = stopped();
+    let mut part = world.read("out.part");
+    part[0] ^= 1;
+    world.write("out.part", &part);
+    refused(&world, &format!("{} --verify", GREP.arguments), 3, "out.part");
+}
+
+#[test]
+fn a_part_file_that_is_not_ours() {
+    let world = GREP.world();
+    world.write("out.part", "somebody's work");
+    refused(&world, GREP.arguments, 3, "out.part");
+}
+
+#[test]
+fn a_part_file_that_is_a_symlink_or_has_two_names() {
+    let world = GREP.world();
+    world.write("precious", "somebody's work");
+    symlink("precious", world.path("out.part")).unwrap();
+    refused(&world, GREP.arguments, 3, "out.part");
+    fs::remove_file(world.path("out.part")).unwrap();
+    fs::hard_link(world.path("precious"), world.path("out.part")).unwrap();
+    refused(&world, GREP.arguments, 3, "out.part");
+}
+
+#[test]
+fn an_output_that_cannot_be_one() {
+    let world = GREP.world();
+    fs::create_dir(world.path("directory")).unwrap();
+    symlink("big.txt", world.path("alias")).unwrap();
+    for (output, reason) in [
+        ("big.txt", "big.txt"),
+        ("./big.txt", "big.txt"),
+        ("alias", "alias"),
+        ("directory", "directory"),
+        ("/dev/null", "/dev/null"),
+    ] {
+        refused(&world, &format!("grep EXPORT big.txt --output {output}"), 2, reason);
+    }
+}
+
+#[test]
+fn wrong_usage() {
+    let world = GREP.world();
+    refused(&world, "grep ( big.txt --output out", 2, "(");
+    refused(&world, "grep", 2, "Usage");
+    refused(&world, "no-such-verb", 2, "no-such-verb");
+    refused(&world, "count big.txt --limit-rate fast", 2, "fast");
+    refused(&world, "count big.txt --jobs 0", 2, "0");
+}
+
+#[test]
+fn a_second_run_on_the_same_state() {
+    let world = GREP.world();
+    let first = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    let second = GREP.command(&world).run().expect_code(5);
+    assert!(
+        second.stderr.contains(&first.pid().to_string()),
+        "it does not name the first: {}",
+        second.stderr
+    );
+    first.wait().expect_code(0);
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn the_lock_of_a_killed_run_holds_nobody_up() {
+    let world = GREP.world();
+    let first = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    first.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    GREP.command(&world).run().expect_code(0);
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn a_state_directory_that_others_can_write_to() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = stopped();
+    fs::set_permissions(world.path("out.bivouac"), fs::Permissions::from_mode(0o777)).unwrap();
+    refused(&world, GREP.arguments, 3, "out.bivouac");
+}

@@ -1,0 +1,124 @@
+//! Continuing: after several interruptions, with other workers, at another pace; and what a
+//! finished job answers.
+
+use crate::jobs::{CASES, GREP, SLOW};
+use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
+
+#[test]
+fn any_number_of_interruptions_give_the_same_bytes() {
+    for case in CASES {
+        let world = case.world();
+        let mut committed = 0;
+        for signal in [SIGKILL, SIGTERM, SIGKILL, SIGINT] {
+            let run =
+                case.slow(&world).start().until_checkpoint_at_least(committed + 1).signal(signal).wait();
+            committed = run.last_checkpoint();
+            run.expect_killed_by(signal);
+        }
+        case.command(&world).run().expect_code(0).expect_resumed_at_least(committed);
+        case.expect_right_output(&world);
+    }
+}
+
+#[test]
+fn the_number_of_workers_may_change_between_runs() {
+    for (first, second) in [(1, 4), (4, 1), (2, 3)] {
+        let world = GREP.world();
+        let run = GREP.slow(&world).with(&format!("--jobs {first}")).start();
+        run.until_checkpoint_at_least(1).signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+        GREP.command(&world).with(&format!("--jobs {second}")).run().expect_code(0);
+        GREP.expect_right_output(&world);
+    }
+}
+
+#[test]
+fn after_an_orderly_stop_no_finished_task_runs_again() {
+    let world = GREP.world();
+    let run =
+        GREP.slow(&world).with("--grace inf").start().until_checkpoint_at_least(1).signal(SIGTERM).wait();
+    let last = run.last_checkpoint();
+    run.expect_stopped_by(SIGTERM);
+    GREP.command(&world).run().expect_code(0).expect_resumed_at_least(last);
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn without_an_output_file_the_state_is_found_again_and_removed_at_the_end() {
+    let world = GREP.world();
+    let run = world.bivouac("count big.txt").with(SLOW).start();
+    run.until_checkpoint_at_least(1).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    assert_eq!(
+        world.contents(".bivouac").iter().filter(|(path, _)| path.ends_with("checkpoint.json")).count(),
+        1
+    );
+    let wanted = world.shell("wc big.txt");
+    let ended = world.bivouac("count big.txt").run().expect_code(0).expect_stdout(&wanted);
+    assert!(ended.stderr.contains("resumed at task"), "{}", ended.stderr);
+    let left = if world.exists(".bivouac") { world.contents(".bivouac") } else { Vec::new() };
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_finished_job_says_so_and_does_nothing() {
+    let world = GREP.world();
+    GREP.command(&world).run().expect_code(0);
+    let before = world.contents(".");
+    let again = GREP.command(&world).with("--limit-rate 1KiB").run().expect_code(0);
+    assert!(again.stderr.contains("finished"), "{}", again.stderr);
+    assert_eq!(world.read("out"), before.iter().find(|(path, _)| path.ends_with("out")).unwrap().1);
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn a_finished_job_whose_output_is_gone_starts_anew() {
+    let world = GREP.world();
+    GREP.command(&world).run().expect_code(0);
+    std::fs::remove_file(world.path("out")).unwrap();
+    GREP.command(&world).run().expect_code(0);
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn fresh_forgets_what_was_done() {
+    let world = GREP.world();
+    let run = world.bivouac("grep EXPORT big.txt --output out").with(SLOW).start();
+    run.until_checkpoint_at_least(1).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    GREP.command(&world).with("--fresh").run().expect_code(0).expect_says_not("resumed at task");
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn clean_removes_the_state_of_a_finished_job_and_not_its_output() {
+    let world = GREP.world();
+    GREP.command(&world).run().expect_code(0);
+    assert!(world.exists("out.bivouac"));
+    world.bivouac("clean out.bivouac").run().expect_code(0);
+    assert!(!world.exists("out.bivouac"));
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn clean_leaves_an_unfinished_job_alone() {
+    let world = GREP.world();
+    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    world.bivouac("clean out.bivouac").run();
+    GREP.expect_interrupted_state(&world);
+    GREP.command(&world).run().expect_code(0);
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn an_output_that_is_replaced_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = GREP.world();
+    world.write("out", "what was here before");
+    std::fs::set_permissions(world.path("out"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    assert_eq!(world.read("out"), b"what was here before", "touched before the end");
+    GREP.command(&world).run().expect_code(0);
+    let mode = std::fs::metadata(world.path("out")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    GREP.expect_right_output(&world);
+}

@@ -1,0 +1,172 @@
+//! The verbs beside their GNU counterparts: the same bytes, whatever the options and the text.
+
+use crate::data;
+use crate::harness::{Input, World};
+
+/// Runs both and compares.
+fn same(world: &World, ours: &str, theirs: &str) {
+    // A shell that ends with 1 because nothing matched is no failure of the comparison.
+    let wanted = world.shell(&format!("{theirs} || test $? -eq 1"));
+    let is = world.bivouac(ours).run();
+    assert!(
+        is.stdout == wanted,
+        "bivouac {ours}\n{theirs}\n{}",
+        crate::running::first_difference(&is.stdout, &wanted)
+    );
+}
+
+fn world_with_texts() -> World {
+    let world = World::new();
+    world.write("a.txt", data::text(11, 200_000));
+    world.write("b.txt", data::text(12, 5_000));
+    world.write("empty", "");
+    world.write("odd.bin", (0..=255u8).cycle().take(70_000).collect::<Vec<u8>>());
+    world.text("big.txt");
+    world
+}
+
+#[test]
+fn count_counts_as_wc_does() {
+    let world = world_with_texts();
+    for files in ["a.txt", "a.txt b.txt empty", "odd.bin", "empty", "big.txt a.txt"] {
+        same(&world, &format!("count {files}"), &format!("wc {files}"));
+    }
+}
+
+#[test]
+fn grep_greps_as_grep_does() {
+    let world = world_with_texts();
+    for files in ["a.txt", "a.txt b.txt empty", "big.txt", "odd.bin"] {
+        for options in ["", "-c", "-v", "-n", "-o", "-i", "-F", "-c -v", "-n -o", "-n -v -i", "-o -i"] {
+            for pattern in
+                ["spin_lock", "[a-z]+_[0-9]+_[a-z]+", "^line", "no newline$", "EXPORT|unlock", "nowhere"]
+            {
+                let same_words = format!("{options} {pattern} {files}");
+                let mode = if options.contains("-F") { "" } else { "-E" };
+                same(
+                    &world,
+                    &format!("grep {same_words}"),
+                    &format!("grep -a {mode} {options} '{pattern}' {files}"),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn grep_takes_several_patterns() {
+    let world = world_with_texts();
+    same(&world, "grep -e foo_12_bar -e ^static a.txt", "grep -a -E -e foo_12_bar -e '^static' a.txt");
+}
+
+#[test]
+fn grep_ends_with_1_when_nothing_matched_and_0_when_something_did() {
+    let world = world_with_texts();
+    world.bivouac("grep nowhere_at_all a.txt").run().expect_code(1).expect_stdout(b"");
+    world.bivouac("grep lock a.txt").run().expect_code(0);
+    world.bivouac("grep -c nowhere_at_all a.txt").run().expect_code(1).expect_stdout(b"0\n");
+}
+
+#[test]
+fn digest_prints_what_sha256sum_prints() {
+    let world = world_with_texts();
+    world.tree("tree");
+    world.write("tree/with\nnewline", "x");
+    world.write("tree/back\\slash", "y");
+    same(
+        &world,
+        "digest --algorithm sha256 tree",
+        "find tree -type f -print0 | sort -z | xargs -0 sha256sum",
+    );
+    same(&world, "digest --algorithm sha256 big.txt a.txt", "sha256sum big.txt a.txt");
+}
+
+#[test]
+fn digest_prints_the_blake3_of_every_size() {
+    let world = World::new();
+    // Around the edges of BLAKE3's chunks (1 KiB) and of the pieces that are hashed apart.
+    for size in [0, 1, 1023, 1024, 1025, 65_536, 65_537, 1 << 20, (1 << 20) + 1, (4 << 20) - 1, (5 << 20) + 7]
+    {
+        let mut bytes = data::large_text()[..size].to_vec();
+        bytes.reverse();
+        world.write("f", &bytes);
+        let wanted = format!("{}  f\n", blake3::hash(&bytes));
+        world.bivouac("digest f").run().expect_code(0).expect_stdout(wanted.as_bytes());
+    }
+}
+
+#[test]
+fn digest_checks_a_list_and_names_what_differs() {
+    let world = world_with_texts();
+    for (algorithm, list) in [("sha256", "sums.sha256"), ("blake3", "sums.b3")] {
+        world
+            .bivouac(&format!("digest --algorithm {algorithm} a.txt b.txt empty -o {list}"))
+            .run()
+            .expect_code(0);
+        let check = format!("digest --algorithm {algorithm} --check {list}");
+        world.bivouac(&check).run().expect_code(0);
+        let text = world.read("b.txt");
+        world.append("b.txt", "x");
+        let failed = world.bivouac(&check).run().expect_code(1);
+        let said = String::from_utf8_lossy(&failed.stdout).into_owned();
+        assert!(said.contains("b.txt: FAILED"), "{said}");
+        assert!(!said.contains("a.txt: FAILED"), "{said}");
+        world.write("b.txt", text);
+    }
+    world.shell("sha256sum --check --quiet sums.sha256");
+}
+
+#[test]
+fn the_number_of_workers_does_not_show() {
+    let world = world_with_texts();
+    for arguments in
+        ["count big.txt a.txt", "grep -n lock big.txt", "digest big.txt", "grep -o [a-z]+_lock big.txt"]
+    {
+        let one = world.bivouac(arguments).with("--jobs 1").run().expect_code(0).stdout;
+        let many = world.bivouac(arguments).with("--jobs 7").run().expect_code(0);
+        many.expect_stdout(&one);
+    }
+}
+
+#[test]
+fn what_a_person_reads_goes_to_stderr_and_results_to_stdout() {
+    let world = world_with_texts();
+    let quiet = world.command(crate::harness::BIVOUAC).args(["count", "a.txt", "-q"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&quiet.stderr), "");
+    assert_eq!(quiet.stdout, world.shell("wc a.txt"));
+}
+
+#[test]
+fn help_version_completions_and_manual_pages() {
+    let world = World::new();
+    let version = world.command(crate::harness::BIVOUAC).arg("--version").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&version.stdout), format!("bivouac {}\n", env!("CARGO_PKG_VERSION")));
+    for verb in ["count", "grep", "digest", "clean"] {
+        let help = world.command(crate::harness::BIVOUAC).args([verb, "--help"]).output().unwrap();
+        let help = String::from_utf8_lossy(&help.stdout).into_owned();
+        assert!(help.contains("Examples"), "bivouac {verb} --help has no examples:\n{help}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let completions =
+            world.command(crate::harness::BIVOUAC).args(["completions", shell]).output().unwrap();
+        assert!(String::from_utf8_lossy(&completions.stdout).contains("bivouac"), "{shell}");
+    }
+    world.shell("bivouac completions bash | bash -n");
+    world.shell(
+        "mkdir man; bivouac man man 2>said; test -s man/bivouac.1; test -s man/bivouac-grep.1 || exit 9",
+    );
+    assert!(world.exists("man/bivouac.1") && world.exists("man/bivouac-grep.1"));
+}
+
+#[test]
+fn a_pattern_may_come_with_a_file_from_a_pipe() {
+    let world = world_with_texts();
+    let text = world.read("a.txt");
+    let wanted = world.shell("grep -a -c spin_lock a.txt || true");
+    world
+        .bivouac("grep -c spin_lock -")
+        .stdin(Input::Piped(text))
+        .run()
+        .expect_code(0)
+        .expect_stdout(&wanted);
+}
