@@ -251,14 +251,14 @@ mod tests {
     use super::*;
     use crate::input::Chunks;
     use crate::job::{Listing, Source};
+    use crate::wake::Wake;
     use std::fs;
-    use std::os::fd::AsFd;
     use std::path::{Path, PathBuf};
 
     /// Lists everything from `source` on and reads it; per task the file and its bytes.
     fn read_all(source: &mut Chunks) -> Vec<(usize, Vec<u8>)> {
-        let (quiet, _writer) = std::io::pipe().unwrap();
-        let listing = Listing { wake: quiet.as_fd() };
+        let quiet = Wake::new().unwrap();
+        let listing = Listing { wake: &quiet };
         let mut tasks = Vec::new();
         while let Some(listed) = source.next(&listing).unwrap() {
             let mut bytes = Vec::new();
@@ -415,8 +415,8 @@ mod tests {
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let mut source = Chunks::new(vec![fifo], Cut::Anywhere);
         source.describe().unwrap();
-        let (wake, writer) = std::io::pipe().unwrap();
-        drop(writer); // hung up: the run is over
-        assert!(source.next(&Listing { wake: wake.as_fd() }).unwrap().is_none());
+        let wake = Wake::new().unwrap();
+        wake.wake();
+        assert!(source.next(&Listing { wake: &wake }).unwrap().is_none());
     }
 }
