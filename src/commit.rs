@@ -270,7 +270,8 @@ impl<J: Job> Committer<J> {
             let size = self.keep.write()?;
             self.last = Instant::now();
             self.dirty = false;
-            self.on_disk = size.map(|size| CheckpointFacts { size, age: Duration::ZERO, took: began.elapsed() });
+            self.on_disk =
+                size.map(|size| CheckpointFacts { size, age: Duration::ZERO, took: began.elapsed() });
         }
         if let Some(facts) = self.on_disk {
             let facts = CheckpointFacts { age: self.last.elapsed(), ..facts };

@@ -96,7 +96,10 @@ mod tests {
         use Rung::*;
         assert_eq!(rungs(&[(SIGTERM, 0), (SIGTERM, 5), (SIGTERM, 149)]), [First, Merged, Merged]);
         assert_eq!(rungs(&[(SIGTERM, 0), (SIGTERM, 150), (SIGTERM, 300)]), [First, Second, Third]);
-        assert_eq!(rungs(&[(SIGINT, 0), (SIGINT, 500), (SIGINT, 510), (SIGINT, 900)]), [First, Second, Merged, Third]);
+        assert_eq!(
+            rungs(&[(SIGINT, 0), (SIGINT, 500), (SIGINT, 510), (SIGINT, 900)]),
+            [First, Second, Merged, Third]
+        );
     }
 
     #[test]

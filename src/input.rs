@@ -14,9 +14,11 @@ mod file;
 mod identity;
 mod pieces;
 mod stream;
+mod tree;
 
 pub use chunks::{Chunk, Chunks, Cut, Inputs};
 pub use file::InputFile;
 pub use identity::{Comparison, Identity, path_text};
 pub use pieces::{PIECE, Pieces};
 pub use stream::{Received, Stream};
+pub use tree::{Entry, Portion, Tree};

@@ -16,7 +16,7 @@
 
 use crate::error::{Error, Result};
 use crate::pool::Context;
-use crate::wake::{Wake, Waited};
+use crate::wake::{Waited, Wake};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::os::fd::BorrowedFd;
@@ -131,11 +131,15 @@ pub trait Source: Send + 'static {
     /// Ends the job; what was committed stands.
     fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Self::Task>>>;
 
-    /// The mark of the task before the next one to be listed, for sources that give marks. Asked
-    /// once, after [`restore`](Source::restore): what was listed before the frontier must be what the
-    /// run before listed.
-    fn mark_before(&self) -> Option<Mark> {
-        None
+    /// The mark of the task before the frontier, for sources that give marks: what was listed before
+    /// must be what the last run listed. Asked once, after [`restore`](Source::restore) and before
+    /// `next`, on the source thread, so it may take its time.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Source::next).
+    fn mark_before(&mut self, _listing: &Listing<'_>) -> Result<Option<Mark>> {
+        Ok(None)
     }
 
     /// How much there is to do, where that is known before the end.

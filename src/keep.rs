@@ -126,12 +126,20 @@ impl Keep {
     }
 
     /// Keeps a task that finished beyond the frontier.
-    pub(crate) fn put_beyond<P: Serialize>(&mut self, task: u64, pieces: &[Vec<u8>], fate: &Fate<P>) -> Result<()> {
+    pub(crate) fn put_beyond<P: Serialize>(
+        &mut self,
+        task: u64,
+        pieces: &[Vec<u8>],
+        fate: &Fate<P>,
+    ) -> Result<()> {
         self.settle_down()?;
         let Place::Here { dir, .. } = &mut self.place else { return Ok(()) };
-        let unwritable = |e| Error::broken(format_args!("task {task}"), format_args!("cannot be written down: {e}"));
+        let unwritable =
+            |e| Error::broken(format_args!("task {task}"), format_args!("cannot be written down: {e}"));
         let (failed, partial, mark) = match fate {
-            Fate::Done { partial, mark, .. } => (false, serde_json::to_value(partial).map_err(unwritable)?, *mark),
+            Fate::Done { partial, mark, .. } => {
+                (false, serde_json::to_value(partial).map_err(unwritable)?, *mark)
+            }
             Fate::Failed { mark } => (true, Value::Null, *mark),
         };
         let bytes = match fate {
@@ -149,7 +157,10 @@ impl Keep {
 
     /// The task with this number, if an earlier run finished it and kept what it made.
     #[expect(clippy::type_complexity, reason = "the pieces of a task, and how it ended")]
-    pub(crate) fn take_beyond<P: DeserializeOwned>(&mut self, task: u64) -> Result<Option<(Vec<Vec<u8>>, Fate<P>)>> {
+    pub(crate) fn take_beyond<P: DeserializeOwned>(
+        &mut self,
+        task: u64,
+    ) -> Result<Option<(Vec<Vec<u8>>, Fate<P>)>> {
         let Some(position) = self.record.beyond.iter().position(|beyond| beyond.task == task) else {
             return Ok(None);
         };
@@ -183,7 +194,10 @@ fn make_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
 
 /// The pieces of a kept task as they were emitted: a job may rely on where they begin.
 #[expect(clippy::type_complexity, reason = "the pieces of a task, and how it ended")]
-fn unpack<P: DeserializeOwned>(mut spilled: Spilled, mark: Option<Mark>) -> Result<Option<(Vec<Vec<u8>>, Fate<P>)>> {
+fn unpack<P: DeserializeOwned>(
+    mut spilled: Spilled,
+    mark: Option<Mark>,
+) -> Result<Option<(Vec<Vec<u8>>, Fate<P>)>> {
     let Ok(header) = serde_json::from_slice::<Header>(&spilled.partial) else { return Ok(None) };
     let mut output = Vec::new();
     while let Some(piece) = spilled.output.next_piece()? {

@@ -1,35 +1,201 @@
-//! Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
-pub mod checkpoint;
-mod clock;
-mod commit;
-mod decide;
-pub mod disk;
-pub mod ending;
-pub mod error;
-mod escalation;
-mod gate;
-pub mod input;
-mod job;
-mod keep;
-mod observer;
-pub mod output;
-pub mod policy;
-mod pool;
-mod prepare;
-mod reorder;
-mod run;
+//! Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint, and
+//! that goes on where it was, with the same bytes in the end.
+//!
+//! A climber who is caught by the night does not go back to the valley: he makes a bivouac and climbs
+//! on from there. The same command, run again, continues; when it is done, the output is byte for byte
+//! what an uninterrupted run gives.
+//!
+//! # A job of one's own
+//!
+//! A [`Job`] says what a task does, a [`Source`] lists the tasks, a [`Sink`] makes the output last, and
+//! a [`Run`] puts them together. Here the tasks are numbers, and the output says of each how many steps
+//! the Collatz sequence takes from there to 1. The run is stopped in the middle, as a SIGTERM would do
+//! it, and continued by a second one.
+//!
+//! ```
+//! use bivouac::disk::OsDisk;
+//! use bivouac::output::FileSink;
+//! use bivouac::{Context, Ending, Job, Listed, Listing, Result, Run, Source, StateAt, TaskError};
+//! use serde_json::{Value, json};
+//!
+//! struct Collatz;
+//!
+//! impl Job for Collatz {
+//!     type Task = u64;
+//!     type Partial = u64; // the steps of one number
+//!     type Total = u64; // the most steps so far: part of every checkpoint
+//!
+//!     fn name(&self) -> &str {
+//!         "collatz"
+//!     }
+//!
+//!     fn fingerprint(&self) -> Value {
+//!         Value::Null // no options that could change the output
+//!     }
+//!
+//!     // On any worker, in any order: a function of the task and nothing else.
+//!     fn run(&self, task: u64, cx: &Context<'_>) -> std::result::Result<u64, TaskError> {
+//!         let (mut n, mut steps) = (task + 1, 0);
+//!         while n != 1 {
+//!             cx.yield_point()?; // held here while paused; returns an error when cancelled
+//!             n = if n % 2 == 0 { n / 2 } else { 3 * n + 1 };
+//!             steps += 1;
+//!         }
+//!         cx.emit(format!("{}: {steps}\n", task + 1).into_bytes())?;
+//!         Ok(steps)
+//!     }
+//!
+//!     // On the commit thread, in the order of the tasks.
+//!     fn fold(&self, most: &mut u64, steps: u64, _out: &mut Vec<u8>) {
+//!         *most = (*most).max(steps);
+//!     }
+//!
+//!     fn finish(&self, most: &mut u64, out: &mut Vec<u8>) {
+//!         out.extend(format!("most: {most}\n").into_bytes());
+//!     }
+//! }
+//!
+//! /// The numbers up to a bound.
+//! struct Upto {
+//!     next: u64,
+//!     bound: u64,
+//! }
+//!
+//! impl Source for Upto {
+//!     type Task = u64;
+//!
+//!     fn describe(&mut self) -> Result<Value> {
+//!         self.next = 0;
+//!         Ok(json!({ "bound": self.bound }))
+//!     }
+//!
+//!     fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
+//!         if described["bound"] != self.bound {
+//!             return Err(bivouac::Error::refused("numbers", "the bound is another one"));
+//!         }
+//!         self.next = frontier; // nothing to do for what is finished
+//!         Ok(Vec::new())
+//!     }
+//!
+//!     fn next(&mut self, _: &Listing<'_>) -> Result<Option<Listed<u64>>> {
+//!         let task = self.next;
+//!         self.next += 1;
+//!         Ok((task < self.bound).then_some(Listed { task, bytes: 0, mark: None }))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<()> {
+//! # let place = tempfile::tempdir().unwrap();
+//! # let out = place.path().join("steps.txt");
+//! # let state = place.path().join("steps.txt.bivouac");
+//! let prepare = || -> Result<_> {
+//!     Ok(Run::new(Collatz, Upto { next: 0, bound: 20_000 })
+//!         .sink(FileSink::new(&OsDisk, &out)?)
+//!         .state(StateAt::Directory(state.clone())))
+//! };
+//!
+//! let first = prepare()?;
+//! first.handle().stop(); // from any thread, at any time; a signal does the same
+//! assert!(matches!(first.run(), Ending::Stopped { .. }));
+//! assert!(!out.exists(), "an output is never partial");
+//!
+//! let second = prepare()?;
+//! assert!(matches!(second.run(), Ending::Finished { code: 0, .. }));
+//! let steps = std::fs::read_to_string(&out).unwrap();
+//! assert!(steps.starts_with("1: 0\n2: 1\n3: 7\n"));
+//! assert!(steps.ends_with("20000: 30\nmost: 278\n"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Signals** come in when they are asked for, and not otherwise: block them first of all, before any
+//! thread is started, and hand the proof to the run.
+//!
+//! ```no_run
+//! use bivouac::{Job, Policy, Run, Source, ending::Exit, signals::{Masked, die_by}};
+//! use std::process::ExitCode;
+//!
+//! /// To be called from `main`, with the value that its first line made:
+//! /// `let masked = Masked::block(Policy::default())?;`
+//! fn run<J: Job, S: Source<Task = J::Task>>(masked: Masked, job: J, source: S) -> ExitCode {
+//!     match Run::new(job, source).signals(masked).run().exit() {
+//!         Exit::Code(code) => code.into(),
+//!         Exit::Signal(signal) => die_by(signal), // the parent sees what stopped us
+//!     }
+//! }
+//! # let _ = Masked::block(Policy::default());
+//! ```
+//!
+//! # How it works, in reading order
+//!
+//! ```text
+//!             kernel
+//!               │ SIGTERM …                 every thread but this one has all handled signals blocked
+//!       ┌───────▼────────┐
+//!       │ signals thread │  signal-hook's iterator; it only sends
+//!       └───────┬────────┘
+//!               │ what was heard            arrows are crossbeam channels
+//!       ┌───────▼────────┐   tasks   ┌───────────────┐
+//!       │  supervisor    │◄──────────┤ source thread │  lists ahead, bounded
+//!       │ select → decide│           └───────────────┘
+//!       │    → perform   ├── tasks ─►┌───────────────┐
+//!       │                │           │ rayon workers │  they know the gate, and no signal
+//!       │                │◄─ done ───┤               │
+//!       │                │           └──────┬────────┘
+//!       │                │                  │ pieces of output
+//!       │                │           ┌──────▼────────┐
+//!       │                │◄─ safe ───┤ commit thread │  order, write, flush, record
+//!       └────────────────┘           └──────┬────────┘
+//!                                           ▼ output and state directory
+//! ```
+//!
+//! **The route.** Follow one signal from the kernel to the disk; it is the answer to "how would you use
+//! signals in a multithreaded application?". Five files, each a chapter: [`signals`] (kernel → event) →
+//! [`decide`] (event → actions) → [`supervisor`] (perform) → [`commit`] (order, durability) →
+//! [`checkpoint`] (the record). The [`architecture`] page names what holds everywhere, and what is
+//! deliberately absent.
+
+// The route.
 pub mod signals;
-mod sink;
-pub mod state_dir;
-pub mod stream;
+pub mod policy;
+mod escalation;
+mod decide;
 mod supervisor;
-mod sys;
+mod commit;
+pub mod checkpoint;
+
+// Around it: how a run begins and ends, and who works in it.
+mod run;
+mod prepare;
+mod pool;
+mod gate;
+mod clock;
 mod wake;
+pub mod ending;
+mod observer;
+pub mod error;
+
+// What a job is made of.
+mod job;
+pub mod input;
+
+// Where things go.
+mod reorder;
+mod keep;
+mod sink;
+pub mod output;
+pub mod stream;
+pub mod state_dir;
+pub mod disk;
+mod sys;
+
+#[doc = include_str!("../ARCHITECTURE.md")]
+pub mod architecture {}
 
 pub use ending::Ending;
 pub use error::{Error, Result};
-pub use job::*;
-pub use observer::*;
+pub use job::{Committed, Extent, Job, Listed, Listing, Mark, Sink, Source, Stretch, TaskError};
+pub use observer::{Activity, Notice, Observer, Progress, Silent};
 pub use policy::{Policy, Request};
 pub use pool::Context;
 pub use run::{Handle, Run, StateAt};

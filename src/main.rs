@@ -9,9 +9,9 @@
 mod cli;
 mod jobs;
 
+use bivouac::Policy;
 use bivouac::ending::Exit;
 use bivouac::signals::{Masked, die_by};
-use bivouac::Policy;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -157,9 +157,8 @@ mod tests {
 
     #[test]
     fn a_row_can_be_replaced_and_added_and_is_never_doubled() {
-        let policy = Policy::default()
-            .with(Signal::SIGUSR1, Request::Stop)
-            .with(Signal::SIGURG, Request::Checkpoint);
+        let policy =
+            Policy::default().with(Signal::SIGUSR1, Request::Stop).with(Signal::SIGURG, Request::Checkpoint);
         assert_eq!(policy.request(Signal::SIGUSR1), Request::Stop);
         assert_eq!(policy.request(Signal::SIGURG), Request::Checkpoint);
         assert_eq!(policy.request(Signal::SIGALRM), Request::Ignore);
@@ -169,9 +168,10 @@ mod tests {
     #[test]
     fn signals_that_must_stay_open_have_no_row() {
         use Signal::*;
-        for signal in
-            [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF, SIGVTALRM, SIGALRM, SIGTTIN, SIGTTOU]
-        {
+        for signal in [
+            SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF, SIGVTALRM, SIGALRM, SIGTTIN,
+            SIGTTOU,
+        ] {
             assert!(!Policy::default().signals().any(|handled| handled == signal), "{signal}");
         }
     }

@@ -302,7 +302,9 @@ fn run_task<J: Job>(
     settle_progress(shared, context.advanced.into_inner(), result.is_ok().then_some(bytes));
     let (delivery, outcome) = match result {
         Ok(partial) => (Delivery::Done { task, partial, mark, bytes }, Outcome::Done),
-        Err(TaskError::Failed(why)) if shared.keep_going => (Delivery::Failed { task, mark }, Outcome::Failed(why)),
+        Err(TaskError::Failed(why)) if shared.keep_going => {
+            (Delivery::Failed { task, mark }, Outcome::Failed(why))
+        }
         Err(TaskError::Failed(why)) => {
             let error = Error::broken(format_args!("task {task}"), why)
                 .advise("what was committed stands; mend the cause and run the same command again");
@@ -316,7 +318,6 @@ fn run_task<J: Job>(
 
 /// How often a worker that waits for the commit thread looks whether it should give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
-
 
 /// A task that said less than it covers (or nothing) counts whole once it is done; one that gave
 /// up counts nothing, since all of it is done again.

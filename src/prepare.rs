@@ -8,11 +8,12 @@
 use crate::checkpoint::{Phase, Record};
 use crate::ending::Summary;
 use crate::error::{Error, Kind, Result};
-use crate::job::{Committed, Job, Sink, Source};
+use crate::job::{Committed, Job, Listing, Sink, Source};
 use crate::keep::{Keep, Place};
 use crate::observer::Notice;
 use crate::run::{Options, StateAt};
 use crate::state_dir::StateDir;
+use crate::wake::Wake;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -134,7 +135,8 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     dir: StateDir,
     mut record: Record,
 ) -> Result<Start<T>> {
-    let mut notices: Vec<Notice> = source.restore(&record.inputs, record.frontier)?.into_iter().map(Notice::Input).collect();
+    let mut notices: Vec<Notice> =
+        source.restore(&record.inputs, record.frontier)?.into_iter().map(Notice::Input).collect();
     // Whether the whole total is there is checked by the record's checksum; that it is the total of
     // *this* program, only by reading it.
     let total = match record.total.clone() {
@@ -198,10 +200,15 @@ fn is_same_job<J: Job>(job: &J, record: &Record) -> Result<()> {
 /// The same inputs, and the output as it was made.
 fn is_still_done<S: Source>(source: &mut S, sink: &mut dyn Sink, record: &Record) -> Result<bool> {
     match source.restore(&record.inputs, record.frontier) {
-        Ok(_) if source.mark_before() != record.mark => return Ok(false),
         Ok(_) => {}
         Err(error) if error.kind() == Kind::Refused => return Ok(false),
         Err(error) => return Err(error),
+    }
+    let wake = Wake::new()?;
+    let listing = Listing { wake: &wake };
+    let same_list = source.mark_before(&listing)? == record.mark && source.next(&listing)?.is_none();
+    if !same_list {
+        return Ok(false);
     }
     sink.is_published(&record.output.clone().unwrap_or_default())
 }

@@ -111,7 +111,10 @@ pub struct Run<J: Job, S: Source<Task = J::Task>> {
 
 impl<J: Job, S: Source<Task = J::Task>> fmt::Debug for Run<J, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("job", &self.job.name()).field("state", &self.options.state).finish_non_exhaustive()
+        f.debug_struct("Run")
+            .field("job", &self.job.name())
+            .field("state", &self.options.state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -271,8 +274,13 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         let ending = match prepare(&job, &mut source, &mut *sink, &options) {
             Ok(Start::AlreadyFinished { code, summary }) => Ending::Finished { code, summary, already: true },
             Ok(Start::Go(prepared)) => {
-                let threads =
-                    Threads { masked: &masked, options: &options, wake: &wake, began: started, hears: listener.hears_resume() };
+                let threads = Threads {
+                    masked: &masked,
+                    options: &options,
+                    wake: &wake,
+                    began: started,
+                    hears: listener.hears_resume(),
+                };
                 threads.run(job, source, sink, *prepared, (signals, requests.1), &mut *observer)
             }
             Err(error) => failed(error),
@@ -407,7 +415,14 @@ impl Threads<'_> {
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
         let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going));
-        let pool = Pool::start(self.masked, options.workers, job, shared, Outbox { deliveries: deliver, nudge }, report)?;
+        let pool = Pool::start(
+            self.masked,
+            options.workers,
+            job,
+            shared,
+            Outbox { deliveries: deliver, nudge },
+            report,
+        )?;
         Ok(Engine { pool, tasks, reports, words, orders, extent, frontier })
     }
 }
@@ -461,11 +476,12 @@ impl<S: Source> Lister<S> {
 
     /// The number of tasks in the job, or `None` when nobody wants to know any more.
     fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
-        if self.mark.is_some() && self.source.mark_before() != self.mark {
-            return Err(changed("before the point where the last run stopped"));
-        }
         let wake = Arc::clone(&self.wake);
         let listing = Listing { wake: &wake };
+        let mark = self.source.mark_before(&listing)?;
+        if self.mark.is_some() && mark != self.mark && !listing.is_stopped() {
+            return Err(changed("before the point where the last run stopped"));
+        }
         while let Some(Listed { task, bytes, mark }) = self.source.next(&listing)? {
             let number = self.next;
             self.next += 1;

@@ -92,7 +92,11 @@ impl Masked {
     }
 
     /// Starts a thread, which is born with the handled signals blocked.
-    pub(crate) fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    pub(crate) fn spawn(
+        &self,
+        name: &str,
+        body: impl FnOnce() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name(name.to_string()).spawn(body)
     }
 }
@@ -352,7 +356,8 @@ mod tests {
     fn a_thread_is_born_with_the_handled_signals_blocked_and_the_others_open() {
         let masked = Masked::block(Policy::default()).unwrap();
         let (tell, told) = crossbeam_channel::bounded(1);
-        let thread = masked.spawn("test", move || tell.send(SigSet::thread_get_mask().unwrap()).unwrap()).unwrap();
+        let thread =
+            masked.spawn("test", move || tell.send(SigSet::thread_get_mask().unwrap()).unwrap()).unwrap();
         thread.join().unwrap();
         let mask = told.recv().unwrap();
         for signal in Signal::iterator() {

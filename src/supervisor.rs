@@ -280,7 +280,9 @@ impl<J: Job> Supervisor<'_, J> {
         match report {
             // Only a wake-up: the clock looks whether anything still moves.
             Report::Parked => {}
-            Report::Ended { outcome: Outcome::Done | Outcome::Interrupted, .. } => self.handle(Event::TaskEnded),
+            Report::Ended { outcome: Outcome::Done | Outcome::Interrupted, .. } => {
+                self.handle(Event::TaskEnded)
+            }
             Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
                 self.observer.notice(&Notice::TaskFailed { task, why });
                 self.handle(Event::TaskEnded);
@@ -297,7 +299,12 @@ impl<J: Job> Supervisor<'_, J> {
             Word::Frontier(frontier) => self.frontier = frontier,
             Word::Checkpoint { frontier, facts, asked } => {
                 self.checkpoint = Some((facts, Instant::now()));
-                self.observer.notice(&Notice::Checkpoint { frontier, tasks: self.extent.tasks, facts, asked });
+                self.observer.notice(&Notice::Checkpoint {
+                    frontier,
+                    tasks: self.extent.tasks,
+                    facts,
+                    asked,
+                });
                 if asked {
                     self.say_status();
                 }

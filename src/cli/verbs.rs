@@ -4,10 +4,14 @@ use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
 use crate::cli::place::{self, Identity};
 use crate::cli::report::{Told, report};
-use crate::jobs::{self, count::Columns};
+use crate::jobs;
+use crate::jobs::check::Check;
+use crate::jobs::complaints::Complaints;
+use crate::jobs::count::Columns;
+use crate::jobs::digest::Algorithm;
 use bivouac::disk::OsDisk;
 use bivouac::ending::Exit;
-use bivouac::input::{Chunks, Cut};
+use bivouac::input::{Chunks, Cut, Tree};
 use bivouac::output::FileSink;
 use bivouac::signals::Masked;
 use bivouac::stream::StreamSink;
@@ -31,9 +35,9 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
     let start = Start { running, argv, masked };
     let ran = match &cli.verb {
         Verb::Count(count) => run_count(count, start),
-        Verb::Grep(_) | Verb::Digest(_) | Verb::Clean(_) | Verb::Completions(_) | Verb::Man(_) => {
-            Err(Error::usage("verb", "runs no job"))
-        }
+        Verb::Grep(grep) => run_grep(grep, start),
+        Verb::Digest(digest) => run_digest(digest, start),
+        Verb::Clean(_) | Verb::Completions(_) | Verb::Man(_) => Err(Error::usage("verb", "runs no job")),
     };
     ran.unwrap_or_else(|error| crate::cli::fail(&error))
 }
@@ -45,6 +49,53 @@ fn run_count(count: &args::verbs::Count, start: Start<'_>) -> Result<Exit> {
         .limit_rate(count.limits.limit_rate);
     let resumable = source.is_resumable();
     start.run((job, source), resumable)
+}
+
+fn run_grep(grep: &args::verbs::Grep, start: Start<'_>) -> Result<Exit> {
+    let options = jobs::grep::Options {
+        patterns: grep.patterns()?,
+        fixed: grep.fixed_strings,
+        ignore_case: grep.ignore_case,
+        invert: grep.invert_match,
+        count: grep.count,
+        line_numbers: grep.line_number,
+        only_matching: grep.only_matching,
+        file_names: match (grep.with_filename, grep.no_filename) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        },
+    };
+    let job = jobs::grep::Grep::new(options, &grep.files)?;
+    let source = Chunks::new(jobs::grep::Grep::inputs(&grep.files), Cut::Lines(b'\n'))
+        .limit_rate(grep.limits.limit_rate);
+    let resumable = source.is_resumable();
+    start.run((job, source), resumable)
+}
+
+fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
+    let algorithm = match digest.algorithm {
+        args::verbs::Algorithm::Blake3 => Algorithm::Blake3,
+        args::verbs::Algorithm::Sha256 => Algorithm::Sha256,
+    };
+    let complaints = Complaints::default();
+    let exit = match &digest.check {
+        Some(list) => {
+            let source = Chunks::new(vec![list.clone()], Cut::Lines(b'\n')).block(Some(jobs::check::BLOCK));
+            let resumable = source.is_resumable();
+            start.run((Check::new(algorithm, complaints.clone()), source), resumable)
+        }
+        None => {
+            let part = algorithm.part(digest.limits.limit_rate);
+            let source = Tree::new(digest.paths.clone(), part);
+            let resumable = source.is_resumable();
+            start.run((jobs::digest::Digest::new(algorithm, complaints.clone()), source), resumable)
+        }
+    };
+    for complaint in complaints.take() {
+        crate::cli::say::line(&complaint);
+    }
+    exit
 }
 
 impl Start<'_> {

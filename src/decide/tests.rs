@@ -66,7 +66,9 @@ impl World {
                 self.close_ordered = true;
             }
             Action::Die(signal) => self.died = Some(signal),
-            Action::Checkpoint { .. } => assert!(self.state.commit_works, "a checkpoint on a broken commit path"),
+            Action::Checkpoint { .. } => {
+                assert!(self.state.commit_works, "a checkpoint on a broken commit path")
+            }
             Action::Status | Action::SayStopping | Action::SayRefused | Action::Redraw => {}
         }
     }
@@ -76,7 +78,10 @@ impl World {
         let state = &self.state;
         if state.may_start() {
             assert_eq!((state.course, state.motion), (Course::Working, Motion::Running));
-            assert!(self.gate_open && !self.draining && !self.cancelled, "a task may start at a closed gate: {state:?}");
+            assert!(
+                self.gate_open && !self.draining && !self.cancelled,
+                "a task may start at a closed gate: {state:?}"
+            );
         }
         if state.course == Course::Working {
             assert_eq!(self.gate_open, state.motion == Motion::Running, "{state:?}");
@@ -133,38 +138,56 @@ fn phases() -> Vec<(&'static str, World)> {
         ("running", build(&|_| ())),
         ("running, all listed", build(&|w| w.event(Event::SourceEnded))),
         ("pausing", build(&|w| w.event(ask(Request::Pause)))),
-        ("paused", build(&|w| {
-            w.event(ask(Request::Pause));
-            w.event(Event::Stilled);
-        })),
+        (
+            "paused",
+            build(&|w| {
+                w.event(ask(Request::Pause));
+                w.event(Event::Stilled);
+            }),
+        ),
         ("suspended and returned", build(&|w| w.event(ask(Request::Suspend)))),
         ("stopping by handle", build(&|w| w.event(ask(Request::Stop)))),
         ("stopping by TERM", build(&|w| w.signal(Signal::SIGTERM))),
-        ("stopping, and suspended there", build(&|w| {
-            w.signal(Signal::SIGTERM);
-            w.signal(Signal::SIGTSTP);
-        })),
+        (
+            "stopping, and suspended there",
+            build(&|w| {
+                w.signal(Signal::SIGTERM);
+                w.signal(Signal::SIGTSTP);
+            }),
+        ),
         ("aborting", build(&|w| w.event(ask(Request::Abort)))),
         ("aborting, since a task broke", build(&|w| w.event(Event::TaskBroke))),
         ("commit path broken", build(&|w| w.event(Event::CommitBroke))),
-        ("commit path broken while stopping", build(&|w| {
-            w.event(ask(Request::Stop));
-            w.event(Event::CommitBroke);
-        })),
-        ("closing, complete", build(&|w| {
-            w.event(Event::SourceEnded);
-            w.event(Event::TaskEnded);
-            w.event(Event::TaskEnded);
-        })),
-        ("closing, stopped", build(&|w| {
-            w.event(ask(Request::Stop));
-            w.event(Event::TaskEnded);
-            w.event(Event::TaskEnded);
-        })),
-        ("ended", build(&|w| {
-            w.event(ask(Request::Abort));
-            w.run_out();
-        })),
+        (
+            "commit path broken while stopping",
+            build(&|w| {
+                w.event(ask(Request::Stop));
+                w.event(Event::CommitBroke);
+            }),
+        ),
+        (
+            "closing, complete",
+            build(&|w| {
+                w.event(Event::SourceEnded);
+                w.event(Event::TaskEnded);
+                w.event(Event::TaskEnded);
+            }),
+        ),
+        (
+            "closing, stopped",
+            build(&|w| {
+                w.event(ask(Request::Stop));
+                w.event(Event::TaskEnded);
+                w.event(Event::TaskEnded);
+            }),
+        ),
+        (
+            "ended",
+            build(&|w| {
+                w.event(ask(Request::Abort));
+                w.run_out();
+            }),
+        ),
     ]
 }
 
@@ -186,7 +209,9 @@ fn every_event() -> Vec<Event> {
         Event::Rang(Alarm::Refused),
     ];
     for request in Request::ALL {
-        for by in [Asker::Handle, Asker::Budget, Asker::Signal(Signal::SIGTERM), Asker::Signal(Signal::SIGUSR1)] {
+        for by in
+            [Asker::Handle, Asker::Budget, Asker::Signal(Signal::SIGTERM), Asker::Signal(Signal::SIGUSR1)]
+        {
             events.push(Event::Asked { request, by, at: Duration::from_secs(60) });
         }
     }
@@ -231,7 +256,11 @@ fn every_sequence_of_three_signals_in_every_phase() {
                         if asked_to_stop {
                             assert_ne!(world.state.course, Course::Working, "{story}: a stop was cancelled");
                         } else if was_working {
-                            assert_eq!(world.state.course, Course::Working, "{story}: nobody asked for a stop");
+                            assert_eq!(
+                                world.state.course,
+                                Course::Working,
+                                "{story}: nobody asked for a stop"
+                            );
                         }
                         world.run_out();
                         if asked_to_stop && world.died.is_none() {
@@ -273,7 +302,8 @@ fn a_stop_writes_a_checkpoint_first_and_lets_tasks_in_flight_finish() {
 fn the_same_signal_again_aborts_and_a_third_time_dies() {
     let mut world = World::new();
     world.assign(1);
-    for (ms, course, dies) in [(0, Course::Stopping, false), (200, Course::Aborting, false), (400, Course::Aborting, true)]
+    for (ms, course, dies) in
+        [(0, Course::Stopping, false), (200, Course::Aborting, false), (400, Course::Aborting, true)]
     {
         world.now = Duration::from_millis(ms);
         world.signal(Signal::SIGINT);

@@ -9,8 +9,8 @@
 use super::file::open_nonblocking;
 use crate::error::{Error, Result};
 use crate::job::{Listing, TaskError};
-use crate::wake::Waited;
 use crate::pool::Context;
+use crate::wake::Waited;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, Read};

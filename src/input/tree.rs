@@ -1,1 +1,385 @@
-//! tree
+//! Every regular file below some paths, as tasks.
+//!
+//! A tree has no positions: nobody knows what the ten-thousandth file is without listing the ones
+//! before it. So a tree cannot do what [`Chunks`](super::Chunks) does, and resuming has to list again
+//! what is done already (names, sizes and times only; nothing is read). In return that finds out
+//! whether it is still the same tree: a running digest over all that was listed, the
+//! [`Mark`], stands in the record, and a run that lists something else before the frontier is refused.
+//!
+//! The order is that of the paths given, below them by name, byte by byte, directory by directory. It
+//! does not depend on the locale or on the order in which a file system keeps its names.
+//!
+//! A task for every small file would cost more than the file, so small ones go together; and one for
+//! a huge file would leave all workers but one idle, so a huge one is cut into parts, if the job can
+//! put them together again.
+
+use super::file::InputFile;
+use super::identity::Identity;
+use super::stream::Stream;
+use crate::error::{Error, Result};
+use crate::job::{Listed, Listing, Mark, Source};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fs::Metadata;
+use std::iter::Peekable;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::vec;
+use walkdir::WalkDir;
+
+/// Files that go into one task, at the most.
+const TOGETHER: usize = 64;
+
+/// Bytes above which no further file goes into the same task.
+const TOGETHER_BYTES: u64 = 4 << 20;
+
+/// What one task covers.
+#[derive(Debug)]
+pub enum Portion {
+    /// Some whole files.
+    Files(Vec<Entry>),
+    /// A part of a large one. The parts of a file follow each other in order; the first begins at 0,
+    /// the last ends at its size.
+    Part {
+        /// The file.
+        file: Arc<InputFile>,
+        /// Where in it.
+        range: Range<u64>,
+    },
+}
+
+/// Something that was found.
+#[derive(Debug)]
+pub enum Entry {
+    /// A regular file.
+    File(InputFile),
+    /// A pipe, a terminal: something that can be read once. Only ever a path that was given.
+    Stream(Stream),
+    /// A file or directory at which one may not even look.
+    Unreadable {
+        /// Where.
+        path: PathBuf,
+        /// Why, in the words of the system.
+        why: String,
+    },
+}
+
+/// Lists the regular files below some paths. See the [module](self).
+#[derive(Debug)]
+pub struct Tree {
+    roots: Vec<PathBuf>,
+    /// Size of the parts of large files; `None`: they are not cut.
+    part: Option<u64>,
+    walk: Walk,
+    /// The parts of the file at hand that are not listed yet.
+    parts: Option<(Arc<InputFile>, u64)>,
+    listed: blake3::Hasher,
+    /// Tasks to be listed again before the first one that is handed out.
+    again: u64,
+}
+
+/// What the record says of a tree. Sizes and times are in the mark.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Described {
+    roots: Vec<Root>,
+    part: Option<u64>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Root {
+    #[serde(with = "super::path_text")]
+    path: PathBuf,
+}
+
+impl Tree {
+    /// The files below `paths`; `-` is standard input. Files larger than `part` bytes are cut into
+    /// parts of that size.
+    pub fn new(paths: Vec<PathBuf>, part: Option<u64>) -> Self {
+        let walk = Walk::over(&paths);
+        Self { roots: paths, part, walk, parts: None, listed: blake3::Hasher::new(), again: 0 }
+    }
+
+    /// Whether everything can be read again: nothing that was given is a pipe.
+    pub fn is_resumable(&self) -> bool {
+        !self.roots.iter().any(|root| Stream::is_stream(root))
+    }
+
+    fn begin_anew(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.roots), self.part);
+    }
+
+    fn described(&self) -> Described {
+        let roots = self.roots.iter().map(|path| Root { path: path.clone() }).collect();
+        Described { roots, part: self.part }
+    }
+
+    /// The next task, whether or not it is one to be handed out.
+    fn list(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Portion>>> {
+        if let Some(part) = self.next_part() {
+            return Ok(Some(part));
+        }
+        let (mut files, mut bytes) = (Vec::new(), 0);
+        while files.len() < TOGETHER && bytes < TOGETHER_BYTES && !listing.is_stopped() {
+            // A large file ends what has been gathered before it, and is cut up in the next round.
+            let is_large =
+                self.walk.peek_size().is_some_and(|size| self.part.is_some_and(|part| size > part));
+            if is_large && !files.is_empty() {
+                break;
+            }
+            let Some(entry) = self.walk.next() else { break };
+            let size = self.note(&entry);
+            match entry {
+                Entry::File(file) if is_large => {
+                    self.parts = Some((Arc::new(file), 0));
+                    return Ok(self.next_part());
+                }
+                entry => files.push(entry),
+            }
+            bytes += size;
+        }
+        let mark = Some(self.mark());
+        Ok((!files.is_empty()).then_some(Listed { task: Portion::Files(files), bytes, mark }))
+    }
+
+    fn next_part(&mut self) -> Option<Listed<Portion>> {
+        let (file, start) = self.parts.take()?;
+        let size = file.identity().size;
+        let end = size.min(start.saturating_add(self.part?));
+        if end < size {
+            self.parts = Some((Arc::clone(&file), end));
+        }
+        let mark = Some(self.mark());
+        Some(Listed { task: Portion::Part { file, range: start..end }, bytes: end - start, mark })
+    }
+
+    /// Takes what was found into the mark; its size.
+    fn note(&mut self, entry: &Entry) -> u64 {
+        let (path, facts) = match entry {
+            Entry::File(file) => {
+                let Identity { path, device, inode, size, modified_ns, changed_ns } = file.identity();
+                (
+                    path.as_path(),
+                    [i128::from(*device), i128::from(*inode), i128::from(*size), *modified_ns, *changed_ns],
+                )
+            }
+            // Neither size nor times: what cannot be looked at is nobody's to compare.
+            Entry::Stream(stream) => (stream.path(), [-1; 5]),
+            Entry::Unreadable { path, .. } => (path.as_path(), [-2; 5]),
+        };
+        let name = path.as_os_str().as_bytes();
+        self.listed.update(&(name.len() as u64).to_le_bytes());
+        self.listed.update(name);
+        for fact in facts {
+            self.listed.update(&fact.to_le_bytes());
+        }
+        u64::try_from(facts[2]).unwrap_or(0)
+    }
+
+    fn mark(&self) -> Mark {
+        Mark(*self.listed.finalize().as_bytes())
+    }
+}
+
+impl Source for Tree {
+    type Task = Portion;
+
+    fn describe(&mut self) -> Result<Value> {
+        for root in &self.roots {
+            if root != Path::new("-") {
+                std::fs::metadata(root)
+                    .map_err(|e| Error::io(root, "open", &e).with_kind(crate::error::Kind::Usage))?;
+            }
+        }
+        self.begin_anew();
+        serde_json::to_value(self.described()).map_err(|e| Error::broken("inputs", e))
+    }
+
+    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
+        let then: Described = serde_json::from_value(described.clone()).map_err(|e| {
+            Error::refused("checkpoint", format_args!("its inputs are not those of a tree: {e}"))
+        })?;
+        self.begin_anew();
+        if then.roots != self.described().roots {
+            return Err(Error::refused("inputs", "are other paths than those of the last run")
+                .advise("name the same paths, or start anew with --fresh"));
+        }
+        self.part = then.part;
+        self.again = frontier;
+        Ok(Vec::new())
+    }
+
+    /// Lists again what is done: `stat` for each file, and nothing is read.
+    fn mark_before(&mut self, listing: &Listing<'_>) -> Result<Option<Mark>> {
+        let mut mark = None;
+        for _ in 0..std::mem::take(&mut self.again) {
+            match self.list(listing)? {
+                Some(listed) => mark = listed.mark,
+                // Fewer than there were: a mark that fits nothing.
+                None => return Ok(Some(self.mark())),
+            }
+        }
+        Ok(mark)
+    }
+
+    fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Portion>>> {
+        self.list(listing)
+    }
+}
+
+/// The walk itself: from path to path, and below each of them by name.
+struct Walk {
+    roots: vec::IntoIter<PathBuf>,
+    below: Option<Peekable<Below>>,
+}
+
+type Below = Box<dyn Iterator<Item = Entry> + Send>;
+
+impl Walk {
+    fn over(roots: &[PathBuf]) -> Self {
+        Self { roots: roots.to_vec().into_iter(), below: None }
+    }
+
+    /// The size of the next entry, if it is a file.
+    fn peek_size(&mut self) -> Option<u64> {
+        match self.peek()? {
+            Entry::File(file) => Some(file.identity().size),
+            Entry::Stream(_) | Entry::Unreadable { .. } => None,
+        }
+    }
+
+    fn peek(&mut self) -> Option<&Entry> {
+        while self.below.as_mut().is_none_or(|below| below.peek().is_none()) {
+            self.below = Some(below(self.roots.next()?).peekable());
+        }
+        self.below.as_mut()?.peek()
+    }
+
+    fn next(&mut self) -> Option<Entry> {
+        self.peek()?;
+        self.below.as_mut()?.next()
+    }
+}
+
+impl std::fmt::Debug for Walk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Walk").field("roots", &self.roots).finish_non_exhaustive()
+    }
+}
+
+/// What is below one path that was given.
+fn below(root: PathBuf) -> Below {
+    if Stream::is_stream(&root) {
+        let stream = Stream::open(&root);
+        return Box::new(std::iter::once(match stream {
+            Ok(stream) => Entry::Stream(stream),
+            Err(error) => Entry::Unreadable { path: root, why: error.to_string() },
+        }));
+    }
+    let walk = WalkDir::new(root).sort_by_file_name();
+    Box::new(walk.into_iter().filter_map(|found| match found {
+        Ok(found) => found_file(&found),
+        Err(error) => {
+            let path = error.path().map(Path::to_path_buf).unwrap_or_default();
+            let why = error.io_error().map_or_else(|| "is a loop of links".to_string(), plain);
+            Some(Entry::Unreadable { path, why })
+        }
+    }))
+}
+
+/// Regular files are wanted; a symlink counts only where it was given itself.
+fn found_file(found: &walkdir::DirEntry) -> Option<Entry> {
+    let path = found.path();
+    let given = found.depth() == 0;
+    if !given && !found.file_type().is_file() {
+        return None;
+    }
+    let facts = if given { std::fs::metadata(path) } else { path.symlink_metadata() };
+    match facts {
+        Ok(facts) => {
+            Metadata::is_file(&facts).then(|| Entry::File(InputFile::new(Identity::of(path, &facts))))
+        }
+        Err(error) => Some(Entry::Unreadable { path: path.to_path_buf(), why: plain(&error) }),
+    }
+}
+
+/// The system's words without the number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wake::Wake;
+    use std::fs;
+
+    fn all(tree: &mut Tree) -> Vec<(Vec<String>, Option<Mark>)> {
+        let wake = Wake::new().unwrap();
+        let listing = Listing { wake: &wake };
+        let mut tasks = Vec::new();
+        while let Some(listed) = tree.next(&listing).unwrap() {
+            let names = match listed.task {
+                Portion::Files(files) => files
+                    .iter()
+                    .map(|entry| match entry {
+                        Entry::File(file) => file.path().display().to_string(),
+                        Entry::Stream(stream) => stream.path().display().to_string(),
+                        Entry::Unreadable { path, why } => format!("{}: {why}", path.display()),
+                    })
+                    .collect(),
+                Portion::Part { file, range } => vec![format!("{} {range:?}", file.path().display())],
+            };
+            tasks.push((names, listed.mark));
+        }
+        tasks
+    }
+
+    fn place() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("b")).unwrap();
+        for (name, bytes) in [("c", 10), ("a", 5), ("b/y", 3), ("b/x", 100), ("b.txt", 0)] {
+            fs::write(dir.path().join(name), vec![b'x'; bytes]).unwrap();
+        }
+        std::os::unix::fs::symlink("c", dir.path().join("link")).unwrap();
+        dir
+    }
+
+    #[test]
+    fn files_come_by_name_and_large_ones_in_parts() {
+        let dir = place();
+        let mut tree = Tree::new(vec![dir.path().to_path_buf()], Some(40));
+        tree.describe().unwrap();
+        let names: Vec<String> = all(&mut tree).into_iter().flat_map(|(names, _)| names).collect();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let part = |range: &str| format!("{} {range}", at("b/x"));
+        assert_eq!(
+            names,
+            [at("a"), part("0..40"), part("40..80"), part("80..100"), at("b/y"), at("b.txt"), at("c")]
+        );
+    }
+
+    #[test]
+    fn what_is_done_is_listed_again_and_must_be_the_same() {
+        let dir = place();
+        let listing = Wake::new().unwrap();
+        let listing = Listing { wake: &listing };
+        let tree = || Tree::new(vec![dir.path().to_path_buf()], Some(40));
+        let mut first = tree();
+        let described = first.describe().unwrap();
+        let tasks = all(&mut first);
+        for done in 1..=tasks.len() {
+            let mut second = tree();
+            second.restore(&described, done as u64).unwrap();
+            assert_eq!(second.mark_before(&listing).unwrap(), tasks[done - 1].1);
+            assert_eq!(all(&mut second), tasks[done..]);
+        }
+        fs::write(dir.path().join("a"), "other").unwrap();
+        let mut changed = tree();
+        changed.restore(&described, 1).unwrap();
+        assert_ne!(changed.mark_before(&listing).unwrap(), tasks[0].1);
+        assert!(Tree::new(vec!["elsewhere".into()], None).restore(&described, 1).is_err());
+    }
+}

@@ -1,0 +1,309 @@
+//! `digest`: a checksum of every file, in the format of `b3sum` and `sha256sum`.
+//!
+//! **One huge file.** SHA-256 is a chain: each block needs the one before, so a file is one task.
+//! BLAKE3 is a tree: the file is cut into parts whose size is a power of two, each worker computes the
+//! *chaining value* of a part as if it stood at its place in the tree, and the fold merges them in
+//! order, left with right, as soon as both are there. What is left to be merged is a stack of at most
+//! 64 values. It is part of the total, so a run that is continued goes on inside the file.
+//!
+//! **Many small files.** Read into a buffer that each worker keeps: a mapping costs more than twice the
+//! work of reading for files of some kilobytes.
+
+use crate::jobs::complaints::Complaints;
+use crate::jobs::names;
+use bivouac::ending::{FINISHED, FINISHED_WITH_FAILURES};
+use bivouac::error::Kind;
+use bivouac::input::{Entry, InputFile, PIECE, Pieces, Portion, Stream};
+use bivouac::{Context, Job, TaskError};
+use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Which checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Algorithm {
+    Blake3,
+    Sha256,
+}
+
+/// A checksum that grows with what it is given.
+pub(crate) enum Hasher {
+    Blake3(Box<blake3::Hasher>),
+    Sha256(Sha256),
+}
+
+impl Algorithm {
+    pub(crate) fn hasher(self) -> Hasher {
+        match self {
+            Algorithm::Blake3 => Hasher::Blake3(Box::default()),
+            Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
+        }
+    }
+
+    /// Into parts of which size large files are cut: a power of two, so that parts are subtrees. With
+    /// a rate limit smaller ones, so that a part does not take longer than about a second.
+    pub(crate) fn part(self, bytes_per_second: Option<u64>) -> Option<u64> {
+        const USUAL: u64 = 8 << 20;
+        const LEAST: u64 = 64 << 10;
+        match self {
+            Algorithm::Sha256 => None,
+            Algorithm::Blake3 => {
+                let wanted = bytes_per_second.map_or(USUAL, |rate| (rate / 4).clamp(LEAST, USUAL));
+                Some(1 << wanted.ilog2())
+            }
+        }
+    }
+}
+
+impl Hasher {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Hasher::Blake3(hasher) => drop(hasher.update(bytes)),
+            Hasher::Sha256(hasher) => hasher.update(bytes),
+        }
+    }
+
+    pub(crate) fn finish(self) -> String {
+        match self {
+            Hasher::Blake3(hasher) => hasher.finalize().to_hex().to_string(),
+            Hasher::Sha256(hasher) => hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+}
+
+/// Reads a whole file into `hasher`.
+pub(crate) fn hash_file(file: &InputFile, mut hasher: Hasher, cx: &Context<'_>) -> Result<String, TaskError> {
+    let mut pieces = Pieces::of_file(file, 0..file.identity().size);
+    while let Some(piece) = pieces.next_piece()? {
+        cx.advance(piece.len() as u64)?;
+        hasher.update(piece);
+    }
+    Ok(hasher.finish())
+}
+
+/// The job. Its source: [`Tree`](bivouac::input::Tree), with parts as [`Algorithm::part`] says.
+#[derive(Debug)]
+pub(crate) struct Digest {
+    algorithm: Algorithm,
+    complaints: Complaints,
+}
+
+/// What a task reports.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Partial {
+    /// Whole files, whose lines were emitted.
+    Files { complaints: Vec<String> },
+    /// A part of a file: its chaining value; and, if it is the last, the line without the hash.
+    Part { number: u64, value: [u8; 32], last: Option<Vec<u8>> },
+}
+
+/// What is known after some tasks.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Total {
+    /// Chaining values of the file at hand that wait for a right neighbour, the leftmost first.
+    stack: Vec<[u8; 32]>,
+    complaints: Vec<String>,
+    failed: u64,
+}
+
+impl Digest {
+    pub(crate) fn new(algorithm: Algorithm, complaints: Complaints) -> Self {
+        Self { algorithm, complaints }
+    }
+
+    fn files(&self, entries: Vec<Entry>, cx: &Context<'_>) -> Result<Partial, TaskError> {
+        let (mut lines, mut complaints) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Entry::Unreadable { path, why } => complaints.push(format!("{}: {why}", path.display())),
+                Entry::Stream(stream) => {
+                    let path = stream.path().to_path_buf();
+                    write_line(&hash_stream(stream, self.algorithm.hasher(), cx)?, &path, &mut lines);
+                }
+                Entry::File(file) => match hash_file(&file, self.algorithm.hasher(), cx) {
+                    Ok(hash) => write_line(&hash, file.path(), &mut lines),
+                    // It may not be read: that is said, and the others are read all the same. A file
+                    // that changes under our hands is another matter.
+                    Err(TaskError::Fatal(error)) if error.kind() == Kind::Broken => {
+                        complaints.push(error.to_string());
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        cx.emit(lines)?;
+        Ok(Partial::Files { complaints })
+    }
+
+    /// The chaining value of one part, which is a subtree: its length is a power of two, or it is the
+    /// last one; and it begins at a multiple of that length.
+    fn part(&self, file: &InputFile, range: Range<u64>, cx: &Context<'_>) -> Result<Partial, TaskError> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.set_input_offset(range.start);
+        let mut pieces = Pieces::of_file(file, range.clone());
+        while let Some(piece) = pieces.next_piece()? {
+            cx.advance(piece.len() as u64)?;
+            hasher.update(piece);
+        }
+        let value = hasher.finalize_non_root();
+        let is_last = range.end == file.identity().size;
+        let length = range.end - range.start;
+        // The number counts parts of the usual size; only the last one may be shorter, and for that
+        // one nothing hangs on it.
+        let number = if is_last { 0 } else { range.start / length };
+        let mut name = Vec::new();
+        if is_last {
+            write_line("", file.path(), &mut name);
+        }
+        let last = is_last.then_some(name);
+        Ok(Partial::Part { number, value, last })
+    }
+}
+
+fn hash_stream(mut stream: Stream, mut hasher: Hasher, cx: &Context<'_>) -> Result<String, TaskError> {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match stream.read(&mut buffer, cx)? {
+            0 => return Ok(hasher.finish()),
+            got => {
+                cx.advance(got as u64)?;
+                hasher.update(&buffer[..got]);
+            }
+        }
+    }
+}
+
+/// `hash  name`, with a backslash in front if the name had to be escaped.
+fn write_line(hash: &str, path: &Path, out: &mut Vec<u8>) {
+    let (name, escaped) = names::escape(path.as_os_str().as_bytes());
+    if escaped {
+        out.push(b'\\');
+    }
+    out.extend_from_slice(hash.as_bytes());
+    out.extend_from_slice(b"  ");
+    out.extend_from_slice(&name);
+    out.push(b'\n');
+}
+
+/// Puts the next part on the stack, and merges what is complete: after part number *n*, one merge for
+/// every trailing zero of *n* + 1. The last two values of a file are not merged here, since the root is
+/// made in another way; but as long as another part follows, this is not the root.
+fn push(stack: &mut Vec<[u8; 32]>, number: u64, mut value: ChainingValue) {
+    for _ in 0..(number + 1).trailing_zeros() {
+        let Some(left) = stack.pop() else { break };
+        value = merge_subtrees_non_root(&left, &value, Mode::Hash);
+    }
+    stack.push(value);
+}
+
+/// The last part: everything that waits is to its left.
+fn root(stack: &mut Vec<[u8; 32]>, mut value: ChainingValue) -> blake3::Hash {
+    while let Some(left) = stack.pop() {
+        if stack.is_empty() {
+            return merge_subtrees_root(&left, &value, Mode::Hash);
+        }
+        value = merge_subtrees_non_root(&left, &value, Mode::Hash);
+    }
+    // A file is cut only if it has more than one part, so something was on the stack.
+    blake3::Hash::from_bytes(value)
+}
+
+impl Job for Digest {
+    type Task = Portion;
+    type Partial = Partial;
+    type Total = Total;
+
+    fn name(&self) -> &str {
+        "digest"
+    }
+
+    fn fingerprint(&self) -> Value {
+        json!({ "algorithm": self.algorithm })
+    }
+
+    fn run(&self, portion: Portion, cx: &Context<'_>) -> Result<Partial, TaskError> {
+        match portion {
+            Portion::Files(entries) => self.files(entries, cx),
+            Portion::Part { file, range } => self.part(&file, range, cx),
+        }
+    }
+
+    fn fold(&self, total: &mut Total, partial: Partial, out: &mut Vec<u8>) {
+        match partial {
+            Partial::Files { complaints } => {
+                total.failed += complaints.len() as u64;
+                Complaints::keep_first(&mut total.complaints, complaints);
+            }
+            Partial::Part { number, value, last: None } => push(&mut total.stack, number, value),
+            Partial::Part { value, last: Some(name), .. } => {
+                let hash = root(&mut total.stack, value).to_hex();
+                // The line was written without its hash: that comes behind the backslash, if any.
+                let backslash = usize::from(name.first() == Some(&b'\\'));
+                out.extend_from_slice(&name[..backslash]);
+                out.extend_from_slice(hash.as_bytes());
+                out.extend_from_slice(&name[backslash..]);
+            }
+        }
+    }
+
+    fn finish(&self, total: &mut Total, _out: &mut Vec<u8>) {
+        self.complaints.make(&total.complaints, total.failed);
+    }
+
+    fn verdict(&self, total: &Total) -> u8 {
+        if total.failed == 0 { FINISHED } else { FINISHED_WITH_FAILURES }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash_in_parts(bytes: &[u8], part: usize) -> blake3::Hash {
+        let mut stack = Vec::new();
+        let parts: Vec<&[u8]> = bytes.chunks(part).collect();
+        let (last, others) = parts.split_last().unwrap();
+        let value = |number: usize, bytes: &[u8]| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.set_input_offset((number * part) as u64);
+            hasher.update(bytes).finalize_non_root()
+        };
+        for (number, bytes) in others.iter().enumerate() {
+            push(&mut stack, number as u64, value(number, bytes));
+        }
+        root(&mut stack, value(others.len(), last))
+    }
+
+    #[test]
+    fn parts_merge_to_the_hash_of_the_whole() {
+        let bytes: Vec<u8> = (0..40 * 1024 + 17).map(|i| (i * 31 % 251) as u8).collect();
+        for length in (1025..bytes.len()).step_by(1021).chain([2048, 4096, 8192, 8193, 32768, bytes.len()]) {
+            for part in [1024, 2048, 8192] {
+                if length > part {
+                    let whole = blake3::hash(&bytes[..length]);
+                    assert_eq!(hash_in_parts(&bytes[..length], part), whole, "{length} in parts of {part}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_needs_it_is_escaped_as_the_other_tools_do() {
+        let mut line = Vec::new();
+        write_line("00", Path::new("a\\b\nc"), &mut line);
+        assert_eq!(line, b"\\00  a\\\\b\\nc\n");
+    }
+
+    #[test]
+    fn parts_are_powers_of_two() {
+        for rate in [None, Some(1), Some(1_000_000), Some(u64::MAX)] {
+            assert!(Algorithm::Blake3.part(rate).unwrap().is_power_of_two());
+        }
+        assert_eq!(Algorithm::Sha256.part(None), None);
+    }
+}

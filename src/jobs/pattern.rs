@@ -1,0 +1,206 @@
+//! Patterns that stay within a line.
+//!
+//! The search runs over many lines at once, so a pattern must not see that there are many:
+//! `[^a]` and `\s` would match a newline, `\A` would match at the beginning of a chunk only, and the
+//! output would depend on how the file was cut. Looking at each match and trying again line by line
+//! if it has a newline in it is slow and subtle (a longer match can hide a shorter one). Instead
+//! the parsed pattern is rewritten: newline is taken out of every class, a literal newline
+//! becomes "never", and "beginning of text" becomes "beginning of line". Then every match of the
+//! whole text is a match of its line.
+//!
+//! Patterns are ASCII in the sense of the C locale (`\w` and `.` mean bytes), unless they contain
+//! other characters themselves; then they are Unicode patterns.
+
+use bivouac::{Error, Result};
+use regex_automata::hybrid::dfa::{Cache as LongestCache, DFA};
+use regex_automata::meta::{self, Cache, Regex};
+use regex_automata::nfa::thompson;
+use regex_automata::{Anchored, Input, MatchKind};
+use regex_syntax::hir::Repetition;
+use regex_syntax::hir::{
+    Class, ClassBytes, ClassBytesRange, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look,
+};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+/// Enough for lists of some ten thousand texts; the default of 10 MB is not.
+const SIZE_LIMIT: usize = 256 << 20;
+
+/// All patterns of a job as one.
+#[derive(Debug)]
+pub(crate) struct Matcher {
+    regex: Regex,
+    /// For `-o`: finds the longest of the matches that begin at a place. POSIX wants that one,
+    /// `regex` the first by order of alternatives. `None` if a pattern has lazy operators, which POSIX
+    /// does not know: then they mean what they mean in `regex`.
+    longest: Option<DFA>,
+    /// A search needs scratch memory, and the engine's own pool of it is made for one thread (the
+    /// others wait for each other). A task takes one of these and puts it back.
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+#[derive(Debug)]
+struct Scratch {
+    search: Cache,
+    longest: Option<LongestCache>,
+}
+
+/// A matcher with scratch memory of its own.
+#[derive(Debug)]
+pub(crate) struct Searcher<'m> {
+    matcher: &'m Matcher,
+    scratch: Option<Scratch>,
+}
+
+impl Matcher {
+    /// Compiles the patterns; a newline separates two patterns, as with grep.
+    ///
+    /// # Errors
+    ///
+    /// One of them is not valid, or they are too large together.
+    pub(crate) fn new(patterns: &[String], fixed: bool, ignore_case: bool) -> Result<Self> {
+        let parse = |pattern| parse(pattern, fixed, ignore_case);
+        let parsed: Vec<Hir> =
+            patterns.iter().flat_map(|text| text.split('\n')).map(parse).collect::<Result<_>>()?;
+        let lazy = parsed.iter().any(has_lazy_operator);
+        let hir = Hir::alternation(parsed.iter().map(within_line).collect());
+        let too_large =
+            |e: &dyn std::fmt::Display| Error::usage("pattern", format_args!("cannot be compiled: {e}"));
+        let config = meta::Config::new().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT));
+        let regex = Regex::builder().configure(config).build_from_hir(&hir).map_err(|e| too_large(&e))?;
+        let longest = if lazy { None } else { longest(&hir) };
+        Ok(Self { regex, longest, scratch: Mutex::new(Vec::new()) })
+    }
+
+    pub(crate) fn searcher(&self) -> Searcher<'_> {
+        let free = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let scratch = free.unwrap_or_else(|| Scratch {
+            search: self.regex.create_cache(),
+            longest: self.longest.as_ref().map(DFA::create_cache),
+        });
+        Searcher { matcher: self, scratch: Some(scratch) }
+    }
+}
+
+impl Searcher<'_> {
+    /// The first match in `span`; what surrounds the span decides about `^`, `$` and `\b`.
+    #[inline]
+    pub(crate) fn find(&mut self, text: &[u8], span: Range<usize>) -> Option<Range<usize>> {
+        let cache = &mut self.scratch.as_mut()?.search;
+        let found = self.matcher.regex.search_with(cache, &Input::new(text).span(span))?;
+        Some(found.range())
+    }
+
+    /// The end of the longest match that begins where `found` does and ends at `limit` at most.
+    pub(crate) fn longest(&mut self, text: &[u8], found: Range<usize>, limit: usize) -> usize {
+        let cache = self.scratch.as_mut().and_then(|scratch| scratch.longest.as_mut());
+        let (Some(dfa), Some(cache)) = (&self.matcher.longest, cache) else { return found.end };
+        let input = Input::new(text).span(found.start..limit).anchored(Anchored::Yes);
+        dfa.try_search_fwd(cache, &input).ok().flatten().map_or(found.end, |half| half.offset())
+    }
+}
+
+impl Drop for Searcher<'_> {
+    fn drop(&mut self) {
+        let mut scratch = self.matcher.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        scratch.extend(self.scratch.take());
+    }
+}
+
+fn parse(pattern: &str, fixed: bool, ignore_case: bool) -> Result<Hir> {
+    let escaped = if fixed { regex_syntax::escape(pattern) } else { pattern.to_string() };
+    regex_syntax::ParserBuilder::new()
+        .multi_line(true)
+        .utf8(false)
+        .unicode(!pattern.is_ascii())
+        .case_insensitive(ignore_case)
+        .build()
+        .parse(&escaped)
+        .map_err(|e| Error::usage(format_args!("pattern `{pattern}`"), e))
+}
+
+/// A DFA that follows all alternatives to the end. Not every pattern has one (Unicode `\b`); such
+/// a pattern is not one that POSIX knows.
+fn longest(hir: &Hir) -> Option<DFA> {
+    let nfa = thompson::Compiler::new()
+        .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(SIZE_LIMIT)))
+        .build_from_hir(hir)
+        .ok()?;
+    DFA::builder()
+        .configure(DFA::config().match_kind(MatchKind::All).skip_cache_capacity_check(true))
+        .build_from_nfa(nfa)
+        .ok()
+}
+
+/// The same pattern, unable to match a newline.
+fn within_line(hir: &Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Empty => Hir::empty(),
+        HirKind::Literal(literal) if literal.0.contains(&b'\n') => Hir::fail(),
+        HirKind::Literal(literal) => Hir::literal(literal.0.clone()),
+        HirKind::Class(class) => Hir::class(without_newline(class)),
+        HirKind::Look(Look::Start) => Hir::look(Look::StartLF),
+        HirKind::Look(Look::End) => Hir::look(Look::EndLF),
+        HirKind::Look(look) => Hir::look(*look),
+        HirKind::Repetition(repetition) => {
+            let sub = Box::new(within_line(&repetition.sub));
+            Hir::repetition(Repetition { sub, ..repetition.clone() })
+        }
+        HirKind::Capture(group) => within_line(&group.sub),
+        HirKind::Concat(parts) => Hir::concat(parts.iter().map(within_line).collect()),
+        HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(within_line).collect()),
+    }
+}
+
+fn without_newline(class: &Class) -> Class {
+    match class.clone() {
+        Class::Unicode(mut class) => {
+            class.difference(&ClassUnicode::new([ClassUnicodeRange::new('\n', '\n')]));
+            Class::Unicode(class)
+        }
+        Class::Bytes(mut class) => {
+            class.difference(&ClassBytes::new([ClassBytesRange::new(b'\n', b'\n')]));
+            Class::Bytes(class)
+        }
+    }
+}
+
+fn has_lazy_operator(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => false,
+        HirKind::Repetition(repetition) => !repetition.greedy || has_lazy_operator(&repetition.sub),
+        HirKind::Capture(group) => has_lazy_operator(&group.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(has_lazy_operator),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(pattern: &str, text: &[u8]) -> Option<Range<usize>> {
+        let matcher = Matcher::new(&[pattern.to_string()], false, false).unwrap();
+        matcher.searcher().find(text, 0..text.len())
+    }
+
+    #[test]
+    fn no_match_crosses_a_line() {
+        assert_eq!(find("a\\s*b", b"a\nb a b"), Some(4..7));
+        assert_eq!(find("a[^x]b", b"a\nb"), None);
+        assert_eq!(find("(?s)a.b", b"a\nb"), None);
+        assert_eq!(find("a\\nb", b"a\nb"), None);
+        assert_eq!(find("a[\\n]b", b"a\nb"), None);
+        assert_eq!(find("\\Ab", b"a\nb"), Some(2..3));
+        assert_eq!(find("a\\z", b"a\nb"), Some(0..1));
+        assert_eq!(find("(?-m:^b)", b"a\nb"), Some(2..3));
+        assert_eq!(find("ä[^x]ö", "ä\nö".as_bytes()), None);
+    }
+
+    #[test]
+    fn scratch_memory_is_used_again() {
+        let matcher = Matcher::new(&["a".to_string()], false, false).unwrap();
+        drop(matcher.searcher());
+        drop(matcher.searcher());
+        assert_eq!(matcher.scratch.lock().unwrap().len(), 1);
+    }
+}
