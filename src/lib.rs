@@ -167,7 +167,10 @@ pub mod checkpoint;
 // Around it: how a run begins and ends, and who works in it.
 mod run;
 mod prepare;
+mod threads;
+mod lister;
 mod pool;
+mod batching;
 mod gate;
 mod clock;
 mod wake;

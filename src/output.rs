@@ -55,6 +55,8 @@ pub struct FileSink {
     /// `OUT` after its symlinks are resolved.
     path: PathBuf,
     name: OsString,
+    /// As it was named by the user, for messages.
+    given: PathBuf,
     part_path: PathBuf,
     part_name: OsString,
     verify: bool,
@@ -90,6 +92,7 @@ impl FileSink {
             dir,
             path,
             name,
+            given: out.to_path_buf(),
             part_path,
             part_name,
             verify: false,
@@ -127,8 +130,9 @@ impl FileSink {
     pub fn refuse_if_input(&self, id: (u64, u64), path: &Path) -> Result<()> {
         for (name, ours) in [(&self.name, &self.path), (&self.part_name, &self.part_path)] {
             if self.facts(name, ours)?.is_some_and(|facts| facts.id == id) {
-                let problem = format_args!("is the output and, as {}, an input too", path.display());
-                return Err(Error::usage(ours.display(), problem).advise("name another output"));
+                let problem =
+                    format_args!("is an input, and the output {} is the same file", self.given.display());
+                return Err(Error::usage(path.display(), problem).advise("name another output"));
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::state_dir::StateDir;
 use crate::wake::Wake;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What there is to do.
@@ -50,7 +50,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
         let output = if options.fresh { Output::Ours } else { Output::Unknown };
         return begin(job, source, sink, options, Some(dir), output);
     };
-    let same = is_same_job(job, &record);
+    let same = is_same_job(job, &record, dir.path());
     match record.phase {
         Phase::Done { code } => {
             if same.is_ok() && is_still_done(source, sink, &record)? {
@@ -135,8 +135,12 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     dir: StateDir,
     mut record: Record,
 ) -> Result<Start<T>> {
-    let mut notices: Vec<Notice> =
-        source.restore(&record.inputs, record.frontier)?.into_iter().map(Notice::Input).collect();
+    // An input that was there when the job began, and cannot be had now, is a change.
+    let said = source.restore(&record.inputs, record.frontier).map_err(|error| match error.kind() {
+        Kind::Usage => error.with_kind(Kind::Refused),
+        Kind::Refused | Kind::Broken | Kind::Busy | Kind::OutputClosed | Kind::Interrupted => error,
+    })?;
+    let mut notices: Vec<Notice> = said.into_iter().map(Notice::Input).collect();
     // Whether the whole total is there is checked by the record's checksum; that it is the total of
     // *this* program, only by reading it.
     let total = match record.total.clone() {
@@ -181,7 +185,7 @@ fn complete<T>(sink: &mut dyn Sink, dir: StateDir, mut record: Record, code: u8)
     Ok(Start::AlreadyFinished { code, summary })
 }
 
-fn is_same_job<J: Job>(job: &J, record: &Record) -> Result<()> {
+fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
     let difference = if record.job != job.name() {
         format!("the state belongs to another job: it was made by `{}`, not by `{}`", record.job, job.name())
     } else if record.fingerprint != job.fingerprint() {
@@ -193,7 +197,7 @@ fn is_same_job<J: Job>(job: &J, record: &Record) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::refused("state", difference)
+    Err(Error::refused(state.display(), difference)
         .advise("use another output or --state, or discard what was done with --fresh"))
 }
 

@@ -3,24 +3,17 @@
 //! Here everything is put together in the order that the rest relies on: the mask before any
 //! thread, the lock before anything is read, the record before the output is touched.
 
-use crate::clock::WorkClock;
-use crate::commit::{Committer, Frontier, Inbox};
-use crate::decide::{Rules, State};
 use crate::disk::{Disk, OsDisk};
 use crate::ending::{Ending, Summary};
-use crate::error::{Error, Result};
-use crate::job::{Extent, Job, Listed, Listing, Mark, Sink, Source};
-use crate::observer::{Activity, Observer, Silent};
+use crate::job::{Job, Sink, Source};
+use crate::observer::{Observer, Silent};
 use crate::policy::{Policy, Request};
-use crate::pool::{Assignment, OUTBOX, Outbox, Pool, Shared};
-use crate::prepare::{Prepared, Start, prepare};
-use crate::reorder::Reorder;
+use crate::prepare::{Start, prepare};
 use crate::signals::{Listener, Masked};
 use crate::sink::Discard;
-use crate::supervisor::{Batching, Channels, FromSource, Supervisor};
+use crate::threads::Threads;
 use crate::wake::Wake;
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use std::collections::{BTreeMap, VecDeque};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,13 +79,13 @@ impl Handle {
 pub(crate) struct Options {
     pub(crate) state: StateAt,
     pub(crate) fresh: bool,
-    workers: usize,
-    grace: Option<Duration>,
-    kill_after: Duration,
-    checkpoint_every: Duration,
-    bytes_per_second: Option<u64>,
-    keep_going: bool,
-    max_runtime: Option<Duration>,
+    pub(crate) workers: usize,
+    pub(crate) grace: Option<Duration>,
+    pub(crate) kill_after: Duration,
+    pub(crate) checkpoint_every: Duration,
+    pub(crate) bytes_per_second: Option<u64>,
+    pub(crate) keep_going: bool,
+    pub(crate) max_runtime: Option<Duration>,
     pub(crate) disk: Arc<dyn Disk>,
 }
 
@@ -289,220 +282,6 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         drop(masked);
         ending
     }
-}
-
-/// What all threads of a run are started with.
-struct Threads<'a> {
-    masked: &'a Masked,
-    options: &'a Options,
-    wake: &'a Arc<Wake>,
-    began: Instant,
-    hears: bool,
-}
-
-impl Threads<'_> {
-    /// Starts the commit thread, the source thread and the workers; then this thread is the
-    /// supervisor.
-    fn run<J: Job, S: Source<Task = J::Task>>(
-        &self,
-        job: J,
-        source: S,
-        sink: Box<dyn Sink>,
-        prepared: Prepared<J::Total>,
-        (signals, control): (Receiver<crate::signals::Heard>, Receiver<Request>),
-        observer: &mut dyn Observer,
-    ) -> Ending {
-        for notice in &prepared.notices {
-            observer.notice(notice);
-        }
-        let options = self.options;
-        let (ended, all_ended) = bounded::<()>(0);
-        match self.start(job, source, sink, prepared, ended) {
-            Err(error) => Ending::Failed { error, summary: Summary::default() },
-            Ok(engine) => {
-                let rules =
-                    Rules { grace: options.grace, kill_after: options.kill_after, hears_resume: self.hears };
-                let now = Instant::now();
-                let supervisor = Supervisor {
-                    state: State::new(rules),
-                    channels: Channels {
-                        signals,
-                        control,
-                        source: engine.tasks,
-                        reports: engine.reports,
-                        words: engine.words,
-                        orders: engine.orders,
-                    },
-                    pool: engine.pool,
-                    workers: options.workers,
-                    batching: Batching::new(options.workers),
-                    observer,
-                    began: self.began,
-                    clock: WorkClock::start(now),
-                    budget: options.max_runtime,
-                    extent: engine.extent,
-                    frontier: engine.frontier,
-                    next_tick: now,
-                    alarms: Vec::new(),
-                    early: VecDeque::new(),
-                    assigned_up_to: 0,
-                    listed: None,
-                    checkpoint: None,
-                    error: None,
-                    finished: None,
-                    wake: &|| self.wake.wake(),
-                    shown: Activity::Running,
-                };
-                let ending = supervisor.run();
-                self.wake.wake();
-                wait_for_threads(&all_ended);
-                ending
-            }
-        }
-    }
-
-    fn start<J: Job, S: Source<Task = J::Task>>(
-        &self,
-        job: J,
-        source: S,
-        sink: Box<dyn Sink>,
-        prepared: Prepared<J::Total>,
-        ended: Sender<()>,
-    ) -> Result<Engine<J>> {
-        let options = self.options;
-        let extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
-        let (deliver, deliveries) = bounded(OUTBOX);
-        let (nudge, nudges) = bounded(1);
-        let (orders, orders_in) = unbounded();
-        let (word, words) = unbounded();
-        let (report, reports) = unbounded();
-        let (list, tasks) = bounded(READ_AHEAD);
-        let job = Arc::new(job);
-        let record = prepared.keep.record();
-        let frontier = Frontier {
-            tasks: record.frontier,
-            output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
-            failed: record.failed,
-            ..Frontier::default()
-        };
-        let lister = Lister {
-            source,
-            next: record.frontier,
-            mark: record.mark,
-            beyond: record.beyond.iter().map(|beyond| (beyond.task, beyond.mark)).collect(),
-            wake: Arc::clone(self.wake),
-            ended: ended.clone(),
-        };
-        let committer = Committer {
-            job: Arc::clone(&job),
-            sink,
-            keep: prepared.keep,
-            total: prepared.total,
-            reorder: Reorder::new(prepared.near),
-            every: options.checkpoint_every,
-            words: word,
-            told: frontier,
-            last: Instant::now(),
-            dirty: false,
-            on_disk: None,
-        };
-        let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
-        self.masked
-            .spawn("commit", move || {
-                committer.run(Inbox { deliveries, nudges, orders: orders_in });
-                drop(ended);
-            })
-            .map_err(failed)?;
-        self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
-        let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going));
-        let pool = Pool::start(
-            self.masked,
-            options.workers,
-            job,
-            shared,
-            Outbox { deliveries: deliver, nudge },
-            report,
-        )?;
-        Ok(Engine { pool, tasks, reports, words, orders, extent, frontier })
-    }
-}
-
-/// What the supervisor needs of the threads that were started.
-struct Engine<J: Job> {
-    pool: Pool<J>,
-    tasks: Receiver<FromSource<J::Task>>,
-    reports: Receiver<crate::pool::Report>,
-    words: Receiver<crate::commit::Word>,
-    orders: Sender<crate::commit::Order>,
-    extent: Extent,
-    frontier: Frontier,
-}
-
-/// How many tasks the source may be ahead: enough to hide a directory that is read from disk, few
-/// enough that listed tasks cost nothing.
-const READ_AHEAD: usize = 1024;
-
-/// How long a run waits for its threads to notice that it is over. They have nothing left to do;
-/// one that is stuck in a system call is left behind rather than waited for.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-fn wait_for_threads(all_ended: &Receiver<()>) {
-    // Nothing is ever sent: the channel is closed when the last thread has dropped its end.
-    all_ended.recv_timeout(FAREWELL).ok();
-}
-
-/// The source thread.
-struct Lister<S> {
-    source: S,
-    next: u64,
-    mark: Option<Mark>,
-    /// Tasks that an earlier run finished beyond the frontier; they are listed and skipped.
-    beyond: BTreeMap<u64, Option<Mark>>,
-    wake: Arc<Wake>,
-    ended: Sender<()>,
-}
-
-impl<S: Source> Lister<S> {
-    fn list(mut self, to: &Sender<FromSource<S::Task>>) {
-        let last = match self.list_all(to) {
-            Ok(Some(tasks)) => FromSource::Ended(tasks),
-            Ok(None) => return,
-            Err(error) => FromSource::Failed(error),
-        };
-        // A closed channel: the run is over.
-        to.send(last).ok();
-        drop(self.ended);
-    }
-
-    /// The number of tasks in the job, or `None` when nobody wants to know any more.
-    fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
-        let wake = Arc::clone(&self.wake);
-        let listing = Listing { wake: &wake };
-        let mark = self.source.mark_before(&listing)?;
-        if self.mark.is_some() && mark != self.mark && !listing.is_stopped() {
-            return Err(changed("before the point where the last run stopped"));
-        }
-        while let Some(Listed { task, bytes, mark }) = self.source.next(&listing)? {
-            let number = self.next;
-            self.next += 1;
-            match self.beyond.remove(&number) {
-                Some(kept) if kept.is_some() && kept != mark => {
-                    return Err(changed("where the last run had finished tasks"));
-                }
-                Some(_) => continue,
-                None => {}
-            }
-            if to.send(FromSource::Task(Assignment { number, task, bytes, mark })).is_err() {
-                return Ok(None);
-            }
-        }
-        Ok((!listing.is_stopped()).then_some(self.next))
-    }
-}
-
-fn changed(place: &str) -> Error {
-    Error::refused("inputs", format_args!("the list of inputs is no longer what it was {place}"))
-        .advise("put the inputs back as they were, or start anew with --fresh")
 }
 
 #[cfg(test)]

@@ -6,30 +6,23 @@
 //! it joins no thread without a deadline. That is what lets it answer a signal at once, whatever the
 //! others are busy with.
 
+use crate::batching::Batching;
 use crate::clock::WorkClock;
 use crate::commit::{Frontier, Order, Word};
 use crate::decide::{Action, Alarm, Asker, Cause, Course, Event, Motion, State, decide};
 use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
 use crate::error::{Error, Kind};
 use crate::job::{Extent, Job};
+use crate::lister::FromSource;
 use crate::observer::{Activity, Notice, Observer, Progress};
 use crate::policy::Request;
-use crate::pool::{Assignment, Outcome, Pool, Report, lock};
+use crate::pool::{Outcome, Pool, Report, lock};
 use crate::signals::{Heard, die_by, suspend};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// What the source thread sends.
-#[derive(Debug)]
-pub(crate) enum FromSource<T> {
-    Task(Assignment<T>),
-    /// The end, and how many tasks the job has.
-    Ended(u64),
-    Failed(Error),
-}
 
 /// The channels on which the supervisor waits and speaks.
 pub(crate) struct Channels<T> {
@@ -49,56 +42,8 @@ pub(crate) const WINDOW: u64 = 1024;
 /// whenever something is out of order, so waiting for it is waiting for progress.
 const BACKLOG: u64 = crate::reorder::MEMORY;
 
-/// How much work is handed to rayon at a time, per worker, and the least and the most tasks that
-/// this may be.
-///
-/// Two would do: one to work on, and one so that the worker need not wait for us. But then every
-/// task that ends wakes the supervisor, on a core that a worker has to leave for it, and that costs
-/// 20 µs: nothing for a task of a second, a fiftieth of one of a millisecond. So short tasks are
-/// handed out by the dozen, and looked after when half of them should be done ([`Batching`]). What
-/// was handed out and has not begun is given back in microseconds when the run stops.
-const HAND_OUT: Duration = Duration::from_millis(10);
-const HANDED_LEAST: usize = 2;
-const HANDED_MOST: usize = 256;
-
 /// How often the progress line and the clocks move.
 const TICK: Duration = Duration::from_millis(100);
-
-/// How long tasks take, and what follows for handing them out.
-#[derive(Debug)]
-pub(crate) struct Batching {
-    workers: usize,
-    typical: Duration,
-}
-
-impl Batching {
-    /// Until the first tasks are done they are taken for long ones.
-    pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, typical: HAND_OUT }
-    }
-
-    /// A moving average; a single long task counts for an eighth.
-    fn learn(&mut self, took: Duration) {
-        self.typical = (self.typical * 7 + took) / 8;
-    }
-
-    /// Tasks that may be in flight.
-    fn limit(&self) -> usize {
-        let tasks = HAND_OUT.as_nanos() / self.typical.as_nanos().max(1);
-        let per_worker = usize::try_from(tasks).unwrap_or(HANDED_MOST).clamp(HANDED_LEAST, HANDED_MOST);
-        per_worker * self.workers
-    }
-
-    /// How long nobody needs to look after `in_flight` tasks: until half of the limit is left. `None`
-    /// when every end counts.
-    fn undisturbed(&self, in_flight: usize) -> Option<Duration> {
-        let spare = in_flight.checked_sub(self.limit() / 2)?;
-        if self.limit() <= HANDED_LEAST * self.workers || spare < self.workers {
-            return None;
-        }
-        Some(self.typical * u32::try_from(spare / self.workers).unwrap_or(u32::MAX))
-    }
-}
 
 /// See the [module](self).
 pub(crate) struct Supervisor<'a, J: Job> {

@@ -22,6 +22,8 @@ use verbs::{Clean, Completions, Count, Digest, Grep, Man};
 /// pauses it, SIGUSR1 writes a checkpoint and says how far it is.
 #[derive(Clone, Debug, PartialEq, Parser)]
 #[command(name = "bivouac", version, arg_required_else_help = true, disable_help_subcommand = true)]
+// An option that is given again replaces what was said before, as in a command taken from the history.
+#[command(args_override_self = true)]
 #[command(after_long_help = help::MAIN)]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -134,8 +134,11 @@ impl Start<'_> {
         let options = job.fingerprint();
         let identity = Identity { name: job.name(), options: &options, inputs: self.running.inputs };
         let state = place::state(&self.running, output, resumable, identity);
-        if !resumable && self.running.resuming.state.is_some() && !self.running.talk.quiet {
-            crate::cli::say::line("an input is a pipe, which cannot be read again: no state is kept");
+        let state_was_wanted = output.is_some() || self.running.resuming.state.is_some();
+        if !resumable && state_was_wanted && !self.running.talk.quiet {
+            crate::cli::say::line(
+                "a pipe cannot be read again, so this run cannot be continued: no state is kept",
+            );
         }
         let ending = launch((job, source), &self.running, state.clone(), self.masked, sink);
         let told = Told { argv: self.argv, state: &state, output, quiet: self.running.talk.quiet };

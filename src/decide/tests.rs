@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::policy::{DEFAULTS, Policy};
+use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 
 const RULES: Rules =

@@ -1,3 +1,5 @@
+//! The output file on a real disk: what is refused, what is rolled back, what is published.
+
 use super::*;
 use crate::disk::OsDisk;
 use crate::error::Kind;

@@ -4,6 +4,7 @@ use super::tests::{Stage, expected, stage};
 use super::*;
 use crate::ending::{Exit, REFUSED, RESUMABLE};
 use crate::output::FileSink;
+use crossbeam_channel::bounded;
 use std::fs;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

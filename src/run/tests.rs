@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::ending::{BROKEN, Exit, FINISHED_WITH_FAILURES, RESUMABLE, StoppedBy};
-use crate::job::{Committed, TaskError};
+use crate::error::{Error, Result};
+use crate::job::{Committed, Listed, Listing, TaskError};
+use crate::observer::Activity;
 use crate::pool::Context;
-use crossbeam_channel::Sender;
+use crate::threads::READ_AHEAD;
+use crossbeam_channel::bounded;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Mutex;

@@ -1,3 +1,5 @@
+//! The state directory on a real disk: who may have it, what it keeps, what is cleaned away.
+
 use super::*;
 use crate::checkpoint::tests::sample;
 use crate::disk::OsDisk;

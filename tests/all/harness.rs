@@ -120,6 +120,7 @@ impl World {
             world: self,
             arguments: arguments.split_whitespace().map(str::to_string).collect(),
             wrapper: Vec::new(),
+            instead: None,
             stdin: Input::Nothing,
             read_stdout: true,
         }
@@ -134,6 +135,15 @@ impl World {
             String::from_utf8_lossy(&output.stderr)
         );
         output.stdout
+    }
+
+    /// The test binary itself, running only the test of this name, with a variable set by which the
+    /// test knows that it is to be the program.
+    pub(crate) fn this_test_as_program(&self, test: &str, (variable, value): (&str, &str)) -> Bivouac<'_> {
+        let binary = std::env::current_exe().unwrap().display().to_string();
+        let words =
+            [format!("{variable}={value}"), binary, "--exact".into(), test.into(), "--nocapture".into()];
+        Bivouac { instead: Some(words.into()), ..self.bivouac(test) }
     }
 
     /// A program in this directory with the hermetic environment.
@@ -166,6 +176,8 @@ pub(crate) struct Bivouac<'w> {
     pub(crate) world: &'w World,
     arguments: Vec<String>,
     wrapper: Vec<String>,
+    /// What to start instead of the program, with its arguments.
+    instead: Option<Vec<String>>,
     stdin: Input,
     read_stdout: bool,
 }
@@ -198,16 +210,24 @@ impl<'w> Bivouac<'w> {
         format!("bivouac {}", self.arguments.join(" "))
     }
 
+    /// Every verb that runs a job tells what happens; the others have nothing to tell.
+    fn verbose(&self) -> Option<&'static str> {
+        let jobs = ["count", "grep", "digest"];
+        self.arguments.first().is_some_and(|verb| jobs.contains(&verb.as_str())).then_some("--verbose")
+    }
+
     /// Starts the program with `--verbose`.
     pub(crate) fn start(&self) -> Running<'w> {
         let program = self.wrapper.first().map_or(BIVOUAC, String::as_str);
-        let mut command = self.world.command(program);
+        let mut command = self.world.command(self.instead.as_ref().map_or(program, |_| "env"));
         if let Some(rest) = self.wrapper.get(1..) {
             command.args(rest).arg(BIVOUAC);
         }
+        match &self.instead {
+            Some(words) => command.args(words),
+            None => command.args(&self.arguments).args(self.verbose()),
+        };
         command
-            .args(&self.arguments)
-            .arg("--verbose")
             .stdin(if matches!(self.stdin, Input::Nothing) { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -67,7 +67,9 @@ fn a_file_that_may_not_be_read() {
             true => run.under("setpriv --bounding-set -dac_override,-dac_read_search"),
             false => run,
         };
-        run.run().expect_code(2).expect_says("secret");
+        // `digest` goes on with the others, as `sha256sum` does, and says so at the end.
+        let code = if verb == "digest" { 1 } else { 2 };
+        run.run().expect_code(code).expect_says("secret");
     }
 }
 
@@ -92,7 +94,7 @@ fn a_pipe_with_a_state_is_said_not_to_be_resumable() {
     let world = World::new();
     let run =
         world.bivouac("grep spin_lock - --output out").stdin(Input::Piped(crate::data::text(5, 300_000)));
-    run.run().expect_code(0).expect_says("cannot be");
+    run.run().expect_code(0).expect_says("cannot be continued");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::running::first_difference;
 
 /// Slows a run down, so that it can be met half-way. The limit is no part of what identifies a
 /// job, so the continued run may go without it.
-pub(crate) const SLOW: &str = "--limit-rate 4MiB --checkpoint-every 20ms --jobs 2";
+pub(crate) const SLOW: &str = "--limit-rate 2MiB --checkpoint-every 20ms --jobs 2";
 
 /// A job with an output file.
 #[derive(Clone, Copy, Debug)]

@@ -32,6 +32,7 @@ mod refuse;
 mod resume;
 mod running;
 mod stop;
+mod stubborn;
 mod terminal;
 mod tidy;
 mod verbs;

@@ -49,8 +49,8 @@ fn every_thread_but_one_has_every_handled_signal_blocked() {
         let world = case.world();
         let run = case.command(&world).with(SLOW).start().until_checkpoint_at_least(1);
         let blocked = field_of_threads(run.pid(), "SigBlk");
-        // Main, signals, source, commit, and two workers.
-        assert!(blocked.len() >= 6, "{}: fewer threads than drawn: {blocked:?}", case.name);
+        // Main, signals, commit and two workers; the source thread may have listed all there is.
+        assert!(blocked.len() >= 5, "{}: fewer threads than drawn: {blocked:?}", case.name);
         let (closed, open): (Vec<_>, Vec<_>) =
             blocked.iter().partition(|(_, mask)| mask & bits(&HANDLED) == bits(&HANDLED));
         assert_eq!(open.len(), 1, "{}: {open:?} do not block all handled signals; {closed:?} do", case.name);

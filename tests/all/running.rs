@@ -132,6 +132,17 @@ impl<'w> Running<'w> {
         self.until_line(&what, |line| checkpoint_in(line).is_some_and(|n| n >= tasks))
     }
 
+    /// Waits until tasks are in flight, by asking.
+    pub(crate) fn until_at_work(self) -> Self {
+        let mut run = self.until("ready");
+        loop {
+            run = run.signal(Signal::SIGUSR1).until("status:");
+            if !run.transcript.lines().last().unwrap_or_default().contains(" 0 in flight") {
+                return run;
+            }
+        }
+    }
+
     /// Waits for a checkpoint at least one task further than the last one that was seen.
     pub(crate) fn until_further_checkpoint(self) -> Self {
         let next = self.checkpoint.map_or(1, |n| n + 1);

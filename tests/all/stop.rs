@@ -1,7 +1,7 @@
 //! A stop: the first signal ends the run in good order, the second in haste, the third at once;
 //! and after any of them the same command continues.
 
-use crate::harness::Input;
+use crate::harness::{Input, World};
 use crate::jobs::{CASES, Case, GREP};
 use crate::running::BEYOND_DEBOUNCE;
 use nix::sys::signal::Signal::{self, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
@@ -72,7 +72,7 @@ fn a_stop_lets_tasks_in_flight_finish_and_sigcont_does_not_cancel_it() {
 fn the_second_sigterm_aborts_tasks_that_would_take_for_ever() {
     let world = GREP.world();
     // At this rate a task takes hours, and with this grace it may.
-    let run = GREP.command(&world).with("--limit-rate 1KiB --grace inf --jobs 2").start().until("ready");
+    let run = GREP.command(&world).with("--limit-rate 1KiB --grace inf --jobs 2").start().until_at_work();
     run.signal(SIGTERM)
         .until("phase stopping")
         .let_pass(BEYOND_DEBOUNCE)
@@ -104,15 +104,42 @@ fn one_intention_delivered_twice_is_one_stop() {
 
 #[test]
 fn the_third_sigterm_ends_a_run_that_cannot_end() {
-    let world = GREP.world();
-    // Nobody reads the output, so the commit thread hangs in a write that never returns.
-    let run = world.bivouac("grep line big.txt --kill-after 1h --grace inf --jobs 2").stdout_unread().start();
-    run.until("ready")
+    // No built-in job is as stubborn as this; see `stubborn`.
+    let world = World::new();
+    crate::stubborn::start(&world)
+        .until("at work")
         .signal(SIGTERM)
         .until("phase stopping")
         .let_pass(BEYOND_DEBOUNCE)
         .signal(SIGTERM)
         .until("phase aborting")
+        .let_pass(BEYOND_DEBOUNCE)
+        .signal(SIGTERM)
+        .wait()
+        .expect_killed_by(SIGTERM);
+}
+
+#[test]
+fn the_third_sigterm_ends_even_a_run_whose_supervisor_is_stuck() {
+    let world = World::new();
+    crate::stubborn::start_stuck(&world)
+        .until("stuck")
+        .signal(SIGTERM)
+        .let_pass(BEYOND_DEBOUNCE)
+        .signal(SIGTERM)
+        .let_pass(BEYOND_DEBOUNCE)
+        .signal(SIGTERM)
+        .wait()
+        .expect_killed_by(SIGTERM);
+}
+
+#[test]
+fn a_pager_that_is_not_read_on_cannot_hold_an_abort() {
+    let world = GREP.world();
+    let run = world.bivouac("grep line big.txt --kill-after 1h --grace inf --jobs 2").stdout_unread().start();
+    run.until("ready")
+        .signal(SIGTERM)
+        .until("phase stopping")
         .let_pass(BEYOND_DEBOUNCE)
         .signal(SIGTERM)
         .wait()

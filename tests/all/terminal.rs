@@ -111,7 +111,7 @@ fn ctrl_c_stops_and_the_same_line_continues() {
         .types(&slow())
         .until("bivouac: checkpoint at ")
         .presses(CTRL_C)
-        .until("SIGINT (from kernel")
+        .until("SIGINT (from the kernel")
         .until("prompt> ")
         .until_status(130);
     GREP.expect_interrupted_state(&world);

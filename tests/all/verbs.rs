@@ -39,7 +39,7 @@ fn grep_greps_as_grep_does() {
     for files in ["a.txt", "a.txt b.txt empty", "big.txt", "odd.bin"] {
         for options in ["", "-c", "-v", "-n", "-o", "-i", "-F", "-c -v", "-n -o", "-n -v -i", "-o -i"] {
             for pattern in
-                ["spin_lock", "[a-z]+_[0-9]+_[a-z]+", "^line", "no newline$", "EXPORT|unlock", "nowhere"]
+                ["spin_lock", "[a-z]+_[0-9]+_[a-z]+", "^line", "newline$", "EXPORT|unlock", "nowhere"]
             {
                 let same_words = format!("{options} {pattern} {files}");
                 let mode = if options.contains("-F") { "" } else { "-E" };

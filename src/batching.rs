@@ -1,0 +1,80 @@
+//! How many tasks are handed out at a time, and when to look after them.
+
+use std::time::Duration;
+
+/// How much work is handed to rayon at a time, per worker, and the least and the most tasks that
+/// this may be.
+///
+/// Two would do: one to work on, and one so that the worker need not wait for us. But then every
+/// task that ends wakes the supervisor, on a core that a worker has to leave for it, and that costs
+/// 20 µs: nothing for a task of a second, a fiftieth of one of a millisecond. So short tasks are
+/// handed out by the dozen, and looked after when half of them should be done ([`Batching`]). What
+/// was handed out and has not begun is given back in microseconds when the run stops.
+const HAND_OUT: Duration = Duration::from_millis(10);
+const HANDED_LEAST: usize = 2;
+const HANDED_MOST: usize = 256;
+
+/// How long tasks take, and what follows for handing them out.
+#[derive(Debug)]
+pub(crate) struct Batching {
+    workers: usize,
+    typical: Duration,
+}
+
+impl Batching {
+    /// Until the first tasks are done they are taken for long ones.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { workers, typical: HAND_OUT }
+    }
+
+    /// A moving average; a single long task counts for an eighth.
+    pub(crate) fn learn(&mut self, took: Duration) {
+        self.typical = (self.typical * 7 + took) / 8;
+    }
+
+    /// Tasks that may be in flight.
+    pub(crate) fn limit(&self) -> usize {
+        let tasks = HAND_OUT.as_nanos() / self.typical.as_nanos().max(1);
+        let per_worker = usize::try_from(tasks).unwrap_or(HANDED_MOST).clamp(HANDED_LEAST, HANDED_MOST);
+        per_worker * self.workers
+    }
+
+    /// How long nobody needs to look after `in_flight` tasks: until half of the limit is left. `None`
+    /// when every end counts.
+    pub(crate) fn undisturbed(&self, in_flight: usize) -> Option<Duration> {
+        let spare = in_flight.checked_sub(self.limit() / 2)?;
+        if self.limit() <= HANDED_LEAST * self.workers || spare < self.workers {
+            return None;
+        }
+        Some(self.typical * u32::try_from(spare / self.workers).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(took: Duration) -> Batching {
+        let mut batching = Batching::new(2);
+        (0..100).for_each(|_| batching.learn(took));
+        batching
+    }
+
+    #[test]
+    fn long_tasks_are_handed_out_two_by_two_and_every_end_counts() {
+        for batching in [Batching::new(2), after(Duration::from_secs(1))] {
+            assert_eq!(batching.limit(), 4);
+            assert_eq!(batching.undisturbed(4), None);
+        }
+    }
+
+    #[test]
+    fn short_tasks_are_handed_out_by_the_dozen_and_left_alone_until_half_of_them_are_done() {
+        let batching = after(Duration::from_millis(1));
+        assert!((18..=22).contains(&batching.limit()), "{}", batching.limit());
+        let alone = batching.undisturbed(batching.limit()).unwrap();
+        assert!(alone > Duration::from_millis(3) && alone < Duration::from_millis(8), "{alone:?}");
+        assert_eq!(batching.undisturbed(3), None, "the workers are about to run dry");
+        assert_eq!(after(Duration::ZERO).limit(), 2 * HANDED_MOST);
+    }
+}

@@ -1,0 +1,121 @@
+//! The words of [`decide`](super::decide): what can happen, what can be done about it, and what a run
+//! can be in the middle of. All of them are closed enums, so that a new one has to be thought of
+//! everywhere.
+
+use crate::ending::StoppedBy;
+use crate::policy::Request;
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+/// Does the run move?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Motion {
+    /// The gate is open.
+    Running,
+    /// The gate is closed; some tasks have not reached it.
+    Pausing,
+    /// The gate is closed and nothing moves.
+    Paused,
+    /// The process is stopped, or about to be.
+    Suspended,
+}
+
+/// What becomes of the run?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// Towards its end.
+    Working,
+    /// No task starts; those in flight finish.
+    Stopping,
+    /// Those in flight are cancelled.
+    Aborting,
+    /// The commit thread writes the last checkpoint, or the result.
+    Closing,
+    /// Nothing is left to do.
+    Ended,
+}
+
+/// Why a run ends before its job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Stop(StoppedBy),
+    /// A task, the source or the commit path broke; the supervisor keeps the error.
+    Broken,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    Signal(Signal),
+    Handle,
+    Budget,
+}
+
+/// Something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Somebody wants something.
+    Asked { request: Request, by: Asker, at: Duration },
+    /// A task was handed to the pool.
+    Assigned,
+    /// A task came back from it: done, failed and left out, or interrupted.
+    TaskEnded,
+    /// A task came back and nothing can go on.
+    TaskBroke,
+    /// There are no more tasks.
+    SourceEnded,
+    /// There may be more tasks, but they cannot be listed.
+    SourceBroke,
+    /// The commit thread has met an error and ended.
+    CommitBroke,
+    /// The commit thread has done its last work and ended.
+    Closed,
+    /// While pausing: no task is moving any more.
+    Stilled,
+    /// The suspension is over, or was refused: `raise` has returned.
+    Returned,
+    /// A deadline is reached.
+    Rang(Alarm),
+}
+
+/// Deadlines that `decide` sets and hears of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// The grace of a stop.
+    Grace,
+    /// The time in which cancelled tasks should have given up.
+    Kill,
+    /// A suspension that took no time at all was refused by the kernel.
+    Refused,
+}
+
+/// What the supervisor shall do, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an action that is not performed was decided in vain"]
+pub(crate) enum Action {
+    CloseGate,
+    OpenGate,
+    /// No task that has not begun shall begin.
+    Drain,
+    /// Tasks in flight shall give up.
+    Cancel,
+    /// A checkpoint now; `asked` by a person, who wants to read of it.
+    Checkpoint {
+        asked: bool,
+    },
+    /// Say how far we are.
+    Status,
+    /// Say that a stop has begun.
+    SayStopping,
+    /// Say that the kernel refused to suspend us.
+    SayRefused,
+    /// Stop the process; then report [`Event::Returned`].
+    Suspend,
+    Redraw,
+    Set(Alarm, Duration),
+    Unset(Alarm),
+    /// The last commit; then the commit thread ends.
+    Close,
+    /// End the process here.
+    Die(Signal),
+}

@@ -1,0 +1,185 @@
+//! The threads of a run: started here, all of them, by whoever holds the proof that signals are blocked.
+
+use crate::batching::Batching;
+use crate::clock::WorkClock;
+use crate::commit::{Committer, Frontier, Inbox, Order, Word};
+use crate::decide::{Rules, State};
+use crate::ending::{Ending, Summary};
+use crate::error::{Error, Result};
+use crate::job::{Extent, Job, Sink, Source};
+use crate::lister::{FromSource, Lister};
+use crate::observer::{Activity, Observer};
+use crate::policy::Request;
+use crate::pool::{OUTBOX, Outbox, Pool, Report, Shared};
+use crate::prepare::Prepared;
+use crate::reorder::Reorder;
+use crate::run::Options;
+use crate::signals::{Heard, Masked};
+use crate::supervisor::{Channels, Supervisor};
+use crate::wake::Wake;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What all threads of a run are started with.
+pub(crate) struct Threads<'a> {
+    pub(crate) masked: &'a Masked,
+    pub(crate) options: &'a Options,
+    /// Ends waits for input and for readers of the output.
+    pub(crate) wake: &'a Arc<Wake>,
+    pub(crate) began: Instant,
+    /// Whether a SIGCONT reaches the supervisor.
+    pub(crate) hears: bool,
+}
+
+impl Threads<'_> {
+    /// Starts the commit thread, the source thread and the workers; then this thread is the
+    /// supervisor.
+    pub(crate) fn run<J: Job, S: Source<Task = J::Task>>(
+        &self,
+        job: J,
+        source: S,
+        sink: Box<dyn Sink>,
+        prepared: Prepared<J::Total>,
+        (signals, control): (Receiver<Heard>, Receiver<Request>),
+        observer: &mut dyn Observer,
+    ) -> Ending {
+        for notice in &prepared.notices {
+            observer.notice(notice);
+        }
+        let options = self.options;
+        let (ended, all_ended) = bounded::<()>(0);
+        match self.start(job, source, sink, prepared, ended) {
+            Err(error) => Ending::Failed { error, summary: Summary::default() },
+            Ok(engine) => {
+                let rules =
+                    Rules { grace: options.grace, kill_after: options.kill_after, hears_resume: self.hears };
+                let now = Instant::now();
+                let supervisor = Supervisor {
+                    state: State::new(rules),
+                    channels: Channels {
+                        signals,
+                        control,
+                        source: engine.tasks,
+                        reports: engine.reports,
+                        words: engine.words,
+                        orders: engine.orders,
+                    },
+                    pool: engine.pool,
+                    workers: options.workers,
+                    batching: Batching::new(options.workers),
+                    observer,
+                    began: self.began,
+                    clock: WorkClock::start(now),
+                    budget: options.max_runtime,
+                    extent: engine.extent,
+                    frontier: engine.frontier,
+                    next_tick: now,
+                    alarms: Vec::new(),
+                    early: VecDeque::new(),
+                    assigned_up_to: 0,
+                    listed: None,
+                    checkpoint: None,
+                    error: None,
+                    finished: None,
+                    wake: &|| self.wake.wake(),
+                    shown: Activity::Running,
+                };
+                let ending = supervisor.run();
+                self.wake.wake();
+                wait_for_threads(&all_ended);
+                ending
+            }
+        }
+    }
+
+    fn start<J: Job, S: Source<Task = J::Task>>(
+        &self,
+        job: J,
+        source: S,
+        sink: Box<dyn Sink>,
+        prepared: Prepared<J::Total>,
+        ended: Sender<()>,
+    ) -> Result<Engine<J>> {
+        let options = self.options;
+        let extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
+        let (deliver, deliveries) = bounded(OUTBOX);
+        let (nudge, nudges) = bounded(1);
+        let (orders, orders_in) = unbounded();
+        let (word, words) = unbounded();
+        let (report, reports) = unbounded();
+        let (list, tasks) = bounded(READ_AHEAD);
+        let job = Arc::new(job);
+        let record = prepared.keep.record();
+        let frontier = Frontier {
+            tasks: record.frontier,
+            output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
+            failed: record.failed,
+            ..Frontier::default()
+        };
+        let lister = Lister {
+            source,
+            next: record.frontier,
+            mark: record.mark,
+            beyond: record.beyond.iter().map(|beyond| (beyond.task, beyond.mark)).collect(),
+            wake: Arc::clone(self.wake),
+            ended: ended.clone(),
+        };
+        let committer = Committer {
+            job: Arc::clone(&job),
+            sink,
+            keep: prepared.keep,
+            total: prepared.total,
+            reorder: Reorder::new(prepared.near),
+            every: options.checkpoint_every,
+            words: word,
+            told: frontier,
+            last: Instant::now(),
+            dirty: false,
+            on_disk: None,
+        };
+        let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
+        self.masked
+            .spawn("commit", move || {
+                committer.run(Inbox { deliveries, nudges, orders: orders_in });
+                drop(ended);
+            })
+            .map_err(failed)?;
+        self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
+        let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going));
+        let pool = Pool::start(
+            self.masked,
+            options.workers,
+            job,
+            shared,
+            Outbox { deliveries: deliver, nudge },
+            report,
+        )?;
+        Ok(Engine { pool, tasks, reports, words, orders, extent, frontier })
+    }
+}
+
+/// What the supervisor needs of the threads that were started.
+struct Engine<J: Job> {
+    pool: Pool<J>,
+    tasks: Receiver<FromSource<J::Task>>,
+    reports: Receiver<Report>,
+    words: Receiver<Word>,
+    orders: Sender<Order>,
+    extent: Extent,
+    frontier: Frontier,
+}
+
+/// How many tasks the source may be ahead: enough to hide a directory that is read from disk, few
+/// enough that listed tasks cost nothing.
+pub(crate) const READ_AHEAD: usize = 1024;
+
+/// How long a run waits for its threads to notice that it is over. They have nothing left to do;
+/// one that is stuck in a system call is left behind rather than waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+fn wait_for_threads(all_ended: &Receiver<()>) {
+    // Nothing is ever sent: the channel is closed when the last thread has dropped its end.
+    all_ended.recv_timeout(FAREWELL).ok();
+}
