@@ -6,6 +6,8 @@
 //! open, so that nobody can swap a symlink in between two calls.
 
 mod os;
+#[cfg(test)]
+pub(crate) mod sim;
 
 pub use os::OsDisk;
 

@@ -190,6 +190,8 @@ pub mod output;
 pub mod stream;
 pub mod state_dir;
 pub mod disk;
+#[cfg(test)]
+mod crash_tests;
 mod sys;
 
 #[doc = include_str!("../ARCHITECTURE.md")]

@@ -285,6 +285,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
 }
 
 #[cfg(test)]
+mod disk_tests;
+#[cfg(test)]
 mod resume_tests;
 #[cfg(test)]
 mod tests;

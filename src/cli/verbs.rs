@@ -87,7 +87,8 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
         }
         None => {
             let part = algorithm.part(digest.limits.limit_rate);
-            let source = Tree::new(digest.paths.clone(), part);
+            let source = Tree::new(digest.paths.clone(), part)
+                .together(jobs::digest::task_bytes(digest.limits.limit_rate));
             let resumable = source.is_resumable();
             start.run((jobs::digest::Digest::new(algorithm, complaints.clone()), source), resumable)
         }

@@ -32,7 +32,7 @@ use walkdir::WalkDir;
 /// Files that go into one task, at the most.
 const TOGETHER: usize = 64;
 
-/// Bytes above which no further file goes into the same task.
+/// Bytes above which no further file goes into the same task, unless somebody says otherwise.
 const TOGETHER_BYTES: u64 = 4 << 20;
 
 /// What one task covers.
@@ -72,6 +72,8 @@ pub struct Tree {
     roots: Vec<PathBuf>,
     /// Size of the parts of large files; `None`: they are not cut.
     part: Option<u64>,
+    /// Bytes above which no further file goes into the same task.
+    together: u64,
     walk: Walk,
     /// The parts of the file at hand that are not listed yet.
     parts: Option<(Arc<InputFile>, u64)>,
@@ -85,6 +87,7 @@ pub struct Tree {
 struct Described {
     roots: Vec<Root>,
     part: Option<u64>,
+    together: u64,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +101,22 @@ impl Tree {
     /// parts of that size.
     pub fn new(paths: Vec<PathBuf>, part: Option<u64>) -> Self {
         let walk = Walk::over(&paths);
-        Self { roots: paths, part, walk, parts: None, listed: blake3::Hasher::new(), again: 0 }
+        Self {
+            roots: paths,
+            part,
+            together: TOGETHER_BYTES,
+            walk,
+            parts: None,
+            listed: blake3::Hasher::new(),
+            again: 0,
+        }
+    }
+
+    /// Bytes of small files that make one task: fewer where reading is slow on purpose.
+    #[must_use]
+    pub fn together(mut self, bytes: u64) -> Self {
+        self.together = bytes;
+        self
     }
 
     /// Whether everything can be read again: nothing that was given is a pipe.
@@ -107,12 +125,12 @@ impl Tree {
     }
 
     fn begin_anew(&mut self) {
-        *self = Self::new(std::mem::take(&mut self.roots), self.part);
+        *self = Self::new(std::mem::take(&mut self.roots), self.part).together(self.together);
     }
 
     fn described(&self) -> Described {
         let roots = self.roots.iter().map(|path| Root { path: path.clone() }).collect();
-        Described { roots, part: self.part }
+        Described { roots, part: self.part, together: self.together }
     }
 
     /// The next task, whether or not it is one to be handed out.
@@ -121,7 +139,7 @@ impl Tree {
             return Ok(Some(part));
         }
         let (mut files, mut bytes) = (Vec::new(), 0);
-        while files.len() < TOGETHER && bytes < TOGETHER_BYTES && !listing.is_stopped() {
+        while files.len() < TOGETHER && bytes < self.together && !listing.is_stopped() {
             // A large file ends what has been gathered before it, and is cut up in the next round.
             let is_large =
                 self.walk.peek_size().is_some_and(|size| self.part.is_some_and(|part| size > part));
@@ -205,7 +223,7 @@ impl Source for Tree {
             return Err(Error::refused("inputs", "are other paths than those of the last run")
                 .advise("name the same paths, or start anew with --fresh"));
         }
-        self.part = then.part;
+        (self.part, self.together) = (then.part, then.together);
         self.again = frontier;
         Ok(Vec::new())
     }

@@ -45,19 +45,20 @@ impl Algorithm {
         }
     }
 
-    /// Into parts of which size large files are cut: a power of two, so that parts are subtrees. With
-    /// a rate limit smaller ones, so that a part does not take longer than about a second.
+    /// Into parts of which size large files are cut: a power of two, so that parts are subtrees.
     pub(crate) fn part(self, bytes_per_second: Option<u64>) -> Option<u64> {
-        const USUAL: u64 = 8 << 20;
-        const LEAST: u64 = 64 << 10;
         match self {
             Algorithm::Sha256 => None,
-            Algorithm::Blake3 => {
-                let wanted = bytes_per_second.map_or(USUAL, |rate| (rate / 4).clamp(LEAST, USUAL));
-                Some(1 << wanted.ilog2())
-            }
+            Algorithm::Blake3 => Some(1 << task_bytes(bytes_per_second).ilog2()),
         }
     }
+}
+
+/// How many bytes make a task. With a rate limit fewer, so that a task takes about a quarter second.
+pub(crate) fn task_bytes(bytes_per_second: Option<u64>) -> u64 {
+    const USUAL: u64 = 8 << 20;
+    const LEAST: u64 = 64 << 10;
+    bytes_per_second.map_or(USUAL, |rate| (rate / 4).clamp(LEAST, USUAL))
 }
 
 impl Hasher {

@@ -21,7 +21,7 @@ fn refused(world: &World, arguments: &str, code: i32, reason: &str) {
     world.bivouac(arguments).run().expect_code(code).expect_says(reason);
     // The lock file tells who held the state last; that is no part of the state.
     let facts = |(path, bytes): &(std::path::PathBuf, Vec<u8>)| {
-        (!path.ends_with("out.bivouac/lock")).then(|| (path.clone(), bytes.clone()))
+        (!path.ends_with("lock")).then(|| (path.clone(), bytes.clone()))
     };
     let before: Vec<_> = before.iter().filter_map(facts).collect();
     let after = world.contents(".");

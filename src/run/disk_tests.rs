@@ -1,0 +1,83 @@
+//! The whole engine, threads and all, on a disk that fails, tears and forgets.
+//!
+//! The exhaustive proof of the protocol is in [`crate::crash_tests`], on a model without threads. Here
+//! the engine itself is put on that disk: the operations come in whatever order the threads make them,
+//! and whatever goes wrong, the next run must come to the same bytes.
+
+use super::tests::{expected, stage};
+use super::*;
+use crate::disk::sim::{Fault, SimDisk};
+use crate::error::Kind;
+use crate::output::FileSink;
+
+const TASKS: u64 = 40;
+const OUT: &str = "w/out";
+
+fn new_disk() -> SimDisk {
+    let disk = SimDisk::new();
+    disk.put("w/other", b"so that there is a directory");
+    disk
+}
+
+/// A run on `disk`; with `stop` one that is asked to stop as soon as a task runs.
+fn run_on(disk: &SimDisk, stop: bool) -> Ending {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let sink = match FileSink::new(&*disk, OUT.as_ref()) {
+        Ok(sink) => sink,
+        Err(error) => return Ending::Failed { error, summary: Summary::default() },
+    };
+    let (tell, told) = unbounded::<()>();
+    let stage = stage(TASKS, move |n, _| {
+        tell.send(()).unwrap_or_default();
+        Ok(n)
+    });
+    let run = stage
+        .run
+        .sink(sink)
+        .state(StateAt::Directory("w/out.bivouac".into()))
+        .checkpoint_every(Duration::ZERO)
+        .disk(disk);
+    let handle = run.handle();
+    let asker = std::thread::spawn(move || {
+        if stop && told.recv().is_ok() {
+            handle.stop();
+        }
+    });
+    let ending = run.run();
+    asker.join().unwrap();
+    ending
+}
+
+/// Whatever was done to this disk: the next run finishes the job.
+fn expect_right(disk: &SimDisk, story: &str) {
+    let ending = run_on(disk, false);
+    assert!(matches!(ending, Ending::Finished { code: 0, .. }), "{story}: {ending:?}");
+    assert_eq!(disk.read(OUT), Some(expected(TASKS).into_bytes()), "{story}");
+}
+
+#[test]
+fn whatever_the_disk_does_the_next_run_comes_to_the_same_bytes() {
+    let mut broke = 0;
+    for at in 1..=60 {
+        for fault in [
+            Fault::Fail { at, errno: libc::EIO, sticky: true },
+            Fault::Fail { at, errno: libc::ENOSPC, sticky: false },
+            Fault::Tear { at, first: true },
+            Fault::Crash { at },
+        ] {
+            for stop in [false, true] {
+                let disk = new_disk();
+                disk.plan(fault);
+                let ending = run_on(&disk, stop);
+                if let Ending::Failed { error, .. } = &ending {
+                    broke += 1;
+                    assert!(matches!(error.kind(), Kind::Broken | Kind::Usage), "{fault:?}: {error}");
+                }
+                let story = format!("{fault:?}, stop: {stop}, {ending:?}");
+                expect_right(&disk.restart(), &format!("{story}, a new process"));
+                expect_right(&disk.reboot(at), &format!("{story}, a power cut"));
+            }
+        }
+    }
+    assert!(broke > 100, "only {broke} runs met their fault");
+}
