@@ -9,6 +9,7 @@
 //! Contents are compared by identity (device, inode, size, times), not by digest: a digest would
 //! cost as much as most jobs do.
 
+mod buffer;
 mod chunks;
 mod file;
 mod identity;

@@ -15,7 +15,6 @@ use crate::run::{Options, StateAt};
 use crate::state_dir::StateDir;
 use crate::wake::Wake;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -143,10 +142,10 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     let mut notices: Vec<Notice> = said.into_iter().map(Notice::Input).collect();
     // Whether the whole total is there is checked by the record's checksum; that it is the total of
     // *this* program, only by reading it.
-    let total = match record.total.clone() {
-        // The very first record: no task had been added to the total.
-        Value::Null => Ok(T::default()),
-        total => serde_json::from_value(total),
+    // In the very first record no task has been added to the total, and it is null.
+    let total = match record.total.is_null() {
+        true => Ok(T::default()),
+        false => serde_json::from_value(record.total.clone()),
     };
     let total = total.map_err(|e| {
         Error::refused("checkpoint", format_args!("its total is not one of this job: {e}"))

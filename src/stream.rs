@@ -90,10 +90,10 @@ fn own_description(given: &File) -> io::Result<File> {
 }
 
 fn failed(name: &str, cause: &io::Error) -> Error {
-    match cause.kind() {
-        ErrorKind::BrokenPipe => Error::new(Kind::OutputClosed, name, "is closed by whoever read it"),
-        _ => Error::io(name.as_ref(), "write", cause),
+    if cause.kind() == ErrorKind::BrokenPipe {
+        return Error::new(Kind::OutputClosed, name, "is closed by whoever read it");
     }
+    Error::io(name.as_ref(), "write", cause)
 }
 
 impl Sink for StreamSink {

@@ -93,7 +93,7 @@ impl<J: Job> Supervisor<'_, J> {
     fn assign_what_may_start(&mut self) {
         while self.may_assign() {
             match self.channels.source.try_recv() {
-                Ok(item) => self.from_source(item),
+                Ok(item) => self.listed_by_source(item),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
         }
@@ -106,7 +106,7 @@ impl<J: Job> Supervisor<'_, J> {
             && self.frontier.backlog < BACKLOG
     }
 
-    fn from_source(&mut self, item: FromSource<J::Task>) {
+    fn listed_by_source(&mut self, item: FromSource<J::Task>) {
         match item {
             FromSource::Task(assignment) => {
                 self.assigned_up_to = assignment.number + 1;
@@ -151,7 +151,7 @@ impl<J: Job> Supervisor<'_, J> {
                 self.channels.control = never();
             },
             recv(tasks) -> item => match item {
-                Ok(item) => self.from_source(item),
+                Ok(item) => self.listed_by_source(item),
                 Err(_) => self.source_vanished(),
             },
             recv(reports) -> report => if let Ok(report) = report {
@@ -275,7 +275,10 @@ impl<J: Job> Supervisor<'_, J> {
     /// The thread sends its end before it goes, unless it panicked (in a source of somebody's own).
     fn source_vanished(&mut self) {
         if self.listed.is_none() {
-            self.from_source(FromSource::Failed(Error::broken("source", "panicked while it listed tasks")));
+            self.listed_by_source(FromSource::Failed(Error::broken(
+                "source",
+                "panicked while it listed tasks",
+            )));
         }
         self.channels.source = never();
     }

@@ -6,22 +6,18 @@
 //! it keeps from task to task, no larger than its share of the second-level cache: by the time the job
 //! looks at the bytes, they are near.
 
+use super::buffer::{Buffer, PAGE};
 use super::chunks::{Chunk, Cut, Data};
 use super::file::InputFile;
 use crate::error::Result;
 use memchr::{memchr, memrchr};
-use std::cell::Cell;
 use std::ops::Range;
 
 /// How many bytes a piece has, unless a record is longer.
 pub const PIECE: usize = 256 << 10;
 
-/// A buffer that a long record has blown up beyond this is given back to the system.
-const KEEP: usize = 4 << 20;
-
-thread_local! {
-    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+/// How far is read on at a time to find the end of the last record of a block.
+const EDGE: usize = 16 << 10;
 
 /// The pieces of a chunk, in order. Together they are exactly its bytes.
 #[derive(Debug)]
@@ -41,7 +37,7 @@ impl<'a> Pieces<'a> {
         let from = match (&chunk.data, chunk.cut) {
             (Data::Bytes(bytes), cut) => From::Bytes { rest: bytes, cut },
             (Data::File { file, range }, Cut::Anywhere) => {
-                From::Anywhere { file, rest: range.clone(), buffer: Buffer::take() }
+                From::Anywhere { file, rest: range.clone(), buffer: Buffer::take(PIECE) }
             }
             (Data::File { file, range }, Cut::Lines(delimiter)) => {
                 From::Lines(LineReader::new(file, range.clone(), delimiter))
@@ -52,7 +48,7 @@ impl<'a> Pieces<'a> {
 
     /// Any part of a file in pieces, cut anywhere.
     pub fn of_file(file: &'a InputFile, range: Range<u64>) -> Self {
-        Self { from: From::Anywhere { file, rest: range, buffer: Buffer::take() } }
+        Self { from: From::Anywhere { file, rest: range, buffer: Buffer::take(PIECE) } }
     }
 
     /// The next piece; never an empty one. `None` at the end, and only if the file is still what
@@ -96,7 +92,7 @@ fn read_some<'b>(
         file.check_unchanged()?;
         return Ok(None);
     }
-    let piece = &mut buffer.0[..length];
+    let piece = &mut buffer[..length];
     file.read_exact_at(piece, rest.start)?;
     rest.start += length as u64;
     Ok(Some(piece))
@@ -129,7 +125,7 @@ impl<'a> LineReader<'a> {
     fn new(file: &'a InputFile, block: Range<u64>, delimiter: u8) -> Self {
         let position = block.start.saturating_sub(1);
         let stage = if block.start == 0 { Stage::Inside } else { Stage::Before };
-        Self { file, block, delimiter, buffer: Buffer::take(), held: 0..0, searched: 0, position, stage }
+        Self { file, block, delimiter, buffer: Buffer::take(PIECE), held: 0..0, searched: 0, position, stage }
     }
 
     fn next_piece(&mut self) -> Result<Option<&[u8]>> {
@@ -145,7 +141,7 @@ impl<'a> LineReader<'a> {
         let piece = self.held.start..end;
         self.held.start = end;
         self.searched = end;
-        Ok(Some(&self.buffer.0[piece]))
+        Ok(Some(&self.buffer[piece]))
     }
 
     /// Skips the end of a record that began before the block. Looks no further than the block: if
@@ -155,7 +151,7 @@ impl<'a> LineReader<'a> {
         while self.position < self.block.end {
             self.held = 0..0;
             self.read(self.block.end)?;
-            if let Some(i) = memchr(self.delimiter, &self.buffer.0[self.held.clone()]) {
+            if let Some(i) = memchr(self.delimiter, &self.buffer[self.held.clone()]) {
                 self.held.start += i + 1;
                 self.searched = self.held.start;
                 let begins = self.position - (self.held.len() as u64);
@@ -181,9 +177,9 @@ impl<'a> LineReader<'a> {
                     return Ok(end);
                 }
                 self.searched = self.held.end;
-                self.read(self.file.identity().size.min(self.position + PIECE as u64 / 8))?;
+                self.read(self.file.identity().size.min(self.position + EDGE as u64))?;
             } else {
-                if let Some(i) = memrchr(self.delimiter, &self.buffer.0[self.searched..self.held.end]) {
+                if let Some(i) = memrchr(self.delimiter, &self.buffer[self.searched..self.held.end]) {
                     return Ok(self.searched + i + 1);
                 }
                 self.searched = self.held.end;
@@ -197,52 +193,37 @@ impl<'a> LineReader<'a> {
     fn find_edge(&self) -> Option<usize> {
         let last_byte = self.held.end.saturating_sub((self.position - self.block.end) as usize + 1);
         let from = last_byte.max(self.searched);
-        match memchr(self.delimiter, &self.buffer.0[from..self.held.end]) {
+        match memchr(self.delimiter, &self.buffer[from..self.held.end]) {
             Some(i) => Some(from + i + 1),
             None => (self.position == self.file.identity().size).then_some(self.held.end),
         }
     }
 
-    /// Reads on, up to `limit` at most, behind what is held; makes room for it first.
+    /// Reads on behind what is held, up to `limit` at most. A large read goes to the beginning of a
+    /// page, and what is held is moved to end there.
     fn read(&mut self, limit: u64) -> Result<()> {
-        if self.held.start > 0 {
-            self.buffer.0.copy_within(self.held.clone(), 0);
-            self.searched -= self.held.start.min(self.searched);
-            self.held = 0..self.held.len();
+        let wanted = usize::try_from(limit - self.position).unwrap_or(usize::MAX);
+        if wanted > EDGE || self.held.end + wanted > self.buffer.len() {
+            self.make_room();
         }
-        if self.held.end == self.buffer.0.len() {
-            self.buffer.0.resize(2 * self.held.end, 0);
-        }
-        let room = self.buffer.0.len() - self.held.end;
-        let length = (limit - self.position).min(room as u64) as usize;
+        let length = wanted.min(self.buffer.len() - self.held.end);
         let space = self.held.end..self.held.end + length;
-        self.file.read_exact_at(&mut self.buffer.0[space], self.position)?;
+        self.file.read_exact_at(&mut self.buffer[space], self.position)?;
         self.held.end += length;
         self.position += length as u64;
         Ok(())
     }
-}
 
-/// A thread's buffer, taken for a task and put back behind it. With rayon inside a task, another
-/// task may begin on the same thread in between; it finds nothing to take and makes a new one.
-#[derive(Debug)]
-struct Buffer(Vec<u8>);
-
-impl Buffer {
-    fn take() -> Self {
-        let mut bytes = BUFFER.take();
-        if bytes.len() < PIECE {
-            bytes.resize(PIECE, 0);
-        }
-        Self(bytes)
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        if self.0.len() <= KEEP {
-            BUFFER.set(std::mem::take(&mut self.0));
-        }
+    /// Behind what is held there is room for a piece, or for as much again if that is more: so that a
+    /// record of any length is moved only a few times.
+    fn make_room(&mut self) {
+        let held = self.held.len();
+        let searched = self.searched.saturating_sub(self.held.start).min(held);
+        let end = held.next_multiple_of(PAGE);
+        self.buffer.grow(end + PIECE.max(held));
+        self.buffer.copy_within(self.held.clone(), end - held);
+        self.held = end - held..end;
+        self.searched = self.held.start + searched;
     }
 }
 

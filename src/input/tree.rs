@@ -26,7 +26,6 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::vec;
 use walkdir::WalkDir;
 
 /// Files that go into one task, at the most.
@@ -148,13 +147,11 @@ impl Tree {
             }
             let Some(entry) = self.walk.next() else { break };
             let size = self.note(&entry);
-            match entry {
-                Entry::File(file) if is_large => {
-                    self.parts = Some((Arc::new(file), 0));
-                    return Ok(self.next_part());
-                }
-                entry => files.push(entry),
+            if let (true, Entry::File(file)) = (is_large, &entry) {
+                self.parts = Some((Arc::new(InputFile::new(file.identity().clone())), 0));
+                return Ok(self.next_part());
             }
+            files.push(entry);
             bytes += size;
         }
         let mark = Some(self.mark());
@@ -248,7 +245,7 @@ impl Source for Tree {
 
 /// The walk itself: from path to path, and below each of them by name.
 struct Walk {
-    roots: vec::IntoIter<PathBuf>,
+    roots: std::collections::VecDeque<PathBuf>,
     below: Option<Peekable<Below>>,
 }
 
@@ -256,7 +253,7 @@ type Below = Box<dyn Iterator<Item = Entry> + Send>;
 
 impl Walk {
     fn over(roots: &[PathBuf]) -> Self {
-        Self { roots: roots.to_vec().into_iter(), below: None }
+        Self { roots: roots.iter().cloned().collect(), below: None }
     }
 
     /// The size of the next entry, if it is a file.
@@ -269,7 +266,7 @@ impl Walk {
 
     fn peek(&mut self) -> Option<&Entry> {
         while self.below.as_mut().is_none_or(|below| below.peek().is_none()) {
-            self.below = Some(below(self.roots.next()?).peekable());
+            self.below = Some(below(self.roots.pop_front()?).peekable());
         }
         self.below.as_mut()?.peek()
     }

@@ -94,7 +94,7 @@ impl Observer for Teller {
 
 fn say(text: &str) {
     use std::io::Write;
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
 }
 
 fn be_the_program(role: &str) {
