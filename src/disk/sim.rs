@@ -14,9 +14,14 @@
 //! What a failed sync does is what Linux does: it says so once, takes the pages for clean, and the
 //! next sync reports success although the disk never got them.
 
+mod file;
+mod node;
+
 use super::{Dir, Disk, DiskFile, Facts, Open};
 use crate::pool::lock;
-use std::collections::{BTreeMap, BTreeSet};
+use file::SimFile;
+use node::{Change, Coin, DirNode, FileNode, Node};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -61,37 +66,6 @@ struct Core {
     dead: bool,
     /// Which open file holds the lock of which inode.
     locks: BTreeMap<u64, u64>,
-}
-
-#[derive(Clone, Debug)]
-enum Node {
-    File(FileNode),
-    Dir(DirNode),
-}
-
-#[derive(Clone, Debug, Default)]
-struct FileNode {
-    /// What a reader sees, and what is on the disk.
-    now: Vec<u8>,
-    safe: Vec<u8>,
-    /// Sectors that differ because they were written since the last sync.
-    dirty: BTreeSet<usize>,
-    mode: u32,
-    safe_mode: u32,
-}
-
-#[derive(Clone, Debug, Default)]
-struct DirNode {
-    now: BTreeMap<OsString, u64>,
-    safe: BTreeMap<OsString, u64>,
-    pending: Vec<Change>,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Set(OsString, u64),
-    Unset(OsString),
-    Rename(OsString, OsString, u64),
 }
 
 /// How an operation goes.
@@ -185,140 +159,6 @@ impl SimDisk {
             }
         }
         disk
-    }
-}
-
-struct Coin {
-    seed: u64,
-    state: u64,
-}
-
-impl Coin {
-    /// xorshift64*: good enough for coins, and the same everywhere.
-    fn next(&mut self) -> u64 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32
-    }
-
-    fn keeps(&mut self) -> bool {
-        match self.seed {
-            0 => false,
-            1 => true,
-            _ => self.next().is_multiple_of(2),
-        }
-    }
-}
-
-impl FileNode {
-    fn write(&mut self, bytes: &[u8], offset: usize) {
-        if bytes.is_empty() {
-            return;
-        }
-        let end = offset + bytes.len();
-        self.mark(self.now.len().min(offset), end);
-        if self.now.len() < end {
-            self.now.resize(end, 0);
-        }
-        self.now[offset..end].copy_from_slice(bytes);
-    }
-
-    fn truncate(&mut self, length: usize) {
-        self.mark(self.now.len().min(length), length + 1);
-        self.now.resize(length, 0);
-    }
-
-    fn mark(&mut self, from: usize, to: usize) {
-        self.dirty.extend(from / SECTOR..to.div_ceil(SECTOR));
-    }
-
-    /// Half of a write, and garbage where it broke off.
-    fn tear(&mut self, bytes: &[u8], offset: usize, first: bool) {
-        let half = if first { 0 } else { bytes.len() / 2 };
-        self.write(&bytes[..half], offset);
-        let sector = (offset + half) / SECTOR * SECTOR;
-        for content in [&mut self.now, &mut self.safe] {
-            let end = content.len().min(sector + SECTOR);
-            if sector < end {
-                content[sector..end].fill(0xEE);
-            }
-        }
-    }
-
-    fn sync(&mut self) {
-        self.safe.resize(self.now.len(), 0);
-        for sector in std::mem::take(&mut self.dirty) {
-            copy_sector(&self.now, &mut self.safe, sector);
-        }
-        self.safe_mode = self.mode;
-    }
-
-    fn lose_power(&mut self, coin: &mut Coin) {
-        let unsettled = !self.dirty.is_empty();
-        let growing = self.now.len() > self.safe.len();
-        let length = if coin.keeps() { self.now.len() } else { self.safe.len() };
-        let mut left = self.safe.clone();
-        left.resize(length, 0);
-        for sector in std::mem::take(&mut self.dirty) {
-            if coin.keeps() {
-                copy_sector(&self.now, &mut left, sector);
-            }
-        }
-        if unsettled && growing && coin.seed > 1 && coin.keeps() {
-            left.resize(self.now.len() + 1 + coin.next() as usize % 4096, 0xDB);
-        }
-        if !coin.keeps() {
-            self.mode = self.safe_mode;
-        }
-        (self.now, self.safe, self.safe_mode) = (left.clone(), left, self.mode);
-    }
-}
-
-fn copy_sector(from: &[u8], to: &mut [u8], sector: usize) {
-    let start = sector * SECTOR;
-    let end = (start + SECTOR).min(from.len()).min(to.len());
-    if start < end {
-        to[start..end].copy_from_slice(&from[start..end]);
-    }
-}
-
-impl DirNode {
-    fn change(&mut self, change: Change) {
-        change.apply(&mut self.now);
-        self.pending.push(change);
-    }
-
-    fn set_durably(&mut self, name: &OsStr, ino: u64) {
-        self.now.insert(name.into(), ino);
-        self.safe.insert(name.into(), ino);
-    }
-
-    fn sync(&mut self) {
-        self.safe.clone_from(&self.now);
-        self.pending.clear();
-    }
-
-    fn lose_power(&mut self, coin: &mut Coin) {
-        for change in std::mem::take(&mut self.pending) {
-            if coin.keeps() {
-                change.apply(&mut self.safe);
-            }
-        }
-        self.now.clone_from(&self.safe);
-    }
-}
-
-impl Change {
-    fn apply(&self, names: &mut BTreeMap<OsString, u64>) {
-        match self {
-            Change::Set(name, ino) => drop(names.insert(name.clone(), *ino)),
-            Change::Unset(name) => drop(names.remove(name)),
-            Change::Rename(from, to, ino) => {
-                names.remove(from);
-                names.insert(to.clone(), *ino);
-            }
-        }
     }
 }
 
@@ -539,110 +379,7 @@ impl Dir for SimDir {
     }
 }
 
-#[derive(Debug)]
-struct SimFile {
-    disk: SimDisk,
-    ino: u64,
-    handle: u64,
-}
-
-impl SimFile {
-    fn core(&self) -> MutexGuard<'_, Core> {
-        lock(&self.disk.0)
-    }
-
-    fn sync(&self, omitted_as: Option<Omit>) -> io::Result<()> {
-        let mut core = self.core();
-        match core.step(omitted_as)? {
-            Verdict::Done => core.file(self.ino)?.sync(),
-            Verdict::Omitted => {}
-            Verdict::Broken(error) => {
-                core.file(self.ino)?.dirty.clear();
-                return Err(error);
-            }
-            Verdict::Torn { .. } => return Err(errno(libc::EIO)),
-        }
-        Ok(())
-    }
-}
-
-impl DiskFile for SimFile {
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut core = self.core();
-        let verdict = core.step(None)?;
-        let (file, offset) = (core.file(self.ino)?, offset as usize);
-        match verdict {
-            Verdict::Done | Verdict::Omitted => file.write(bytes, offset),
-            Verdict::Broken(error) => {
-                file.write(&bytes[..bytes.len() / 2], offset);
-                return Err(error);
-            }
-            Verdict::Torn { first } => {
-                file.tear(bytes, offset, first);
-                return Err(errno(libc::EIO));
-            }
-        }
-        Ok(())
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut core = self.core();
-        core.alive()?;
-        let content = &core.file(self.ino)?.now;
-        let from = content.len().min(offset as usize);
-        let count = buf.len().min(content.len() - from);
-        buf[..count].copy_from_slice(&content[from..from + count]);
-        Ok(count)
-    }
-
-    fn facts(&self) -> io::Result<Facts> {
-        let core = self.core();
-        core.alive()?;
-        core.facts(self.ino)
-    }
-
-    fn truncate(&self, bytes: u64) -> io::Result<()> {
-        let mut core = self.core();
-        match core.step(Some(Omit::Truncate))? {
-            Verdict::Done => core.file(self.ino)?.truncate(bytes as usize),
-            Verdict::Omitted => {}
-            Verdict::Broken(error) => return Err(error),
-            Verdict::Torn { .. } => return Err(errno(libc::EIO)),
-        }
-        Ok(())
-    }
-
-    fn set_mode(&self, mode: u32) -> io::Result<()> {
-        let mut core = self.core();
-        core.whole_step()?;
-        core.file(self.ino)?.mode = mode;
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.sync(Some(Omit::SyncData))
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.sync(None)
-    }
-
-    fn try_lock(&self) -> io::Result<bool> {
-        let mut core = self.core();
-        core.alive()?;
-        Ok(*core.locks.entry(self.ino).or_insert(self.handle) == self.handle)
-    }
-}
-
-impl Drop for SimFile {
-    fn drop(&mut self) {
-        let mut core = self.core();
-        if core.locks.get(&self.ino) == Some(&self.handle) {
-            core.locks.remove(&self.ino);
-        }
-    }
-}
-
+#[cfg(test)]
 mod tests {
     use super::*;
 

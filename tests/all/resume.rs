@@ -10,8 +10,9 @@ fn any_number_of_interruptions_give_the_same_bytes() {
         let world = case.world();
         let mut committed = 0;
         for signal in [SIGKILL, SIGTERM, SIGKILL, SIGINT] {
-            let run =
-                case.slow(&world).start().until_checkpoint_at_least(committed + 1).signal(signal).wait();
+            // Slower than usual, so that four interruptions find something left to interrupt.
+            let run = case.slow(&world).with("--limit-rate 512KiB").start();
+            let run = run.until_checkpoint_at_least(committed + 1).signal(signal).wait();
             committed = run.last_checkpoint();
             run.expect_killed_by(signal);
         }
