@@ -247,10 +247,15 @@ impl<W> Paper<W> {
     }
 }
 
+/// Columns for what the terminal echoes, and one to spare.
+const ECHO: u16 = 4;
+
 impl<W: Writer> TermLike for Paper<W> {
-    /// One column less than there is: a line that fills the last one makes some terminals wrap.
+    /// Less than there is: a line that fills the last column makes some terminals wrap, and behind the
+    /// line the terminal itself prints `^C` or `^Z` when the key is pressed. If that wrapped, the line
+    /// could not be cleared any more.
     fn width(&self) -> u16 {
-        (self.screen)().columns.saturating_sub(1).max(1)
+        (self.screen)().columns.saturating_sub(ECHO).max(1)
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {

@@ -13,6 +13,7 @@
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
+//! | `library` | does a run in a process of somebody else give back what it borrowed? |
 //! | `verbs` | do the verbs agree with their GNU counterparts? |
 //! | `tidy` | does the source keep the rules that this project gave itself? |
 //!
@@ -26,6 +27,7 @@ mod disk;
 mod harness;
 mod inputs;
 mod jobs;
+mod library;
 mod masks;
 mod pause;
 mod refuse;
