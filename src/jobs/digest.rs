@@ -56,7 +56,7 @@ impl Algorithm {
 
 /// How many bytes make a task. With a rate limit fewer, so that a task takes about a quarter second.
 pub(crate) fn task_bytes(bytes_per_second: Option<u64>) -> u64 {
-    const USUAL: u64 = 8 << 20;
+    const USUAL: u64 = 16 << 20;
     const LEAST: u64 = 64 << 10;
     bytes_per_second.map_or(USUAL, |rate| (rate / 4).clamp(LEAST, USUAL))
 }
