@@ -108,7 +108,7 @@ struct Closed {
 }
 
 /// How long deliveries wait at the most while they keep coming.
-const REST: Duration = Duration::from_millis(2);
+const REST: Duration = Duration::from_millis(10);
 
 impl<J: Job> Committer<J> {
     /// The body of the thread.

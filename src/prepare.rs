@@ -174,13 +174,18 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
 /// name. That is all there is left to do.
 fn complete<T>(sink: &mut dyn Sink, dir: StateDir, mut record: Record, code: u8) -> Result<Start<T>> {
     let committed = record.output.clone().unwrap_or_default();
+    let summary = summary_of(&record);
+    record.epoch += 1;
+    let mut keep = Keep::new(record, Place::Here { dir, passing: false });
+    // What was read may be a record whose own flush failed: seen now, gone after a power cut. So before
+    // the output gets its name there is a record of ours that says the same.
+    keep.write()?;
     if !sink.is_published(&committed)? {
         sink.begin(Some(&committed))?;
         sink.publish()?;
     }
-    record.phase = Phase::Done { code };
-    let summary = summary_of(&record);
-    Keep::new(record, Place::Here { dir, passing: false }).write()?;
+    keep.record_mut().phase = Phase::Done { code };
+    keep.write()?;
     Ok(Start::AlreadyFinished { code, summary })
 }
 
