@@ -186,12 +186,6 @@ impl<J: Job> Supervisor<'_, J> {
         if self.state.motion == Motion::Pausing && self.pool.shared.moving() == 0 {
             self.handle(Event::Stilled);
         }
-        let activity = self.activity();
-        if activity != self.shown {
-            self.shown = activity;
-            self.observer.notice(&Notice::Phase(activity));
-            self.next_tick = now;
-        }
         if now >= self.next_tick {
             self.next_tick = now + TICK;
             self.clock.tick(now);
@@ -291,8 +285,19 @@ impl<J: Job> Supervisor<'_, J> {
     fn handle(&mut self, event: Event) {
         let (state, actions) = decide(self.state, event);
         self.state = state;
+        self.show_phase();
         for action in actions {
             self.perform(action);
+        }
+    }
+
+    /// Every change of phase is told, also one that lasts no longer than the next event.
+    fn show_phase(&mut self) {
+        let activity = self.activity();
+        if activity != self.shown {
+            self.shown = activity;
+            self.observer.notice(&Notice::Phase(activity));
+            self.next_tick = Instant::now();
         }
     }
 

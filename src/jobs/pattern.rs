@@ -116,7 +116,18 @@ fn parse(pattern: &str, fixed: bool, ignore_case: bool) -> Result<Hir> {
         .case_insensitive(ignore_case)
         .build()
         .parse(&escaped)
-        .map_err(|e| Error::usage(format_args!("pattern `{pattern}`"), e))
+        .map_err(|e| Error::usage(format_args!("pattern `{pattern}`"), in_a_word(&e)))
+}
+
+/// What is wrong with a pattern, without the drawing of several lines that shows where.
+fn in_a_word(error: &regex_syntax::Error) -> String {
+    if let regex_syntax::Error::Parse(error) = error {
+        return error.kind().to_string();
+    }
+    if let regex_syntax::Error::Translate(error) = error {
+        return error.kind().to_string();
+    }
+    error.to_string()
 }
 
 /// A DFA that follows all alternatives to the end. Not every pattern has one (Unicode `\b`); such
