@@ -6,22 +6,23 @@
 //! it joins no thread without a deadline. That is what lets it answer a signal at once, whatever the
 //! others are busy with.
 
+mod telling;
+
 use crate::batching::Batching;
 use crate::clock::WorkClock;
 use crate::commit::{Frontier, Order, Word};
-use crate::decide::{Action, Alarm, Asker, Cause, Course, Event, Motion, State, decide};
-use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
-use crate::error::{Error, Kind};
+use crate::decide::{Action, Alarm, Asker, Course, Event, Motion, State, decide};
+use crate::ending::{CheckpointFacts, Ending};
+use crate::error::Error;
 use crate::job::{Extent, Job};
 use crate::lister::FromSource;
-use crate::observer::{Activity, Notice, Observer, Progress};
+use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
 use crate::pool::{Outcome, Pool, Report, lock};
 use crate::signals::{Heard, die_by, suspend};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The channels on which the supervisor waits and speaks.
@@ -372,74 +373,5 @@ impl<J: Job> Supervisor<'_, J> {
         self.observer.leave_terminal();
         self.observer.notice(&Notice::Running(running));
         die_by(signal);
-    }
-
-    fn say_status(&mut self) {
-        let progress = self.progress();
-        self.observer.notice(&Notice::Status(Box::new(progress)));
-    }
-
-    fn say_stopping(&mut self) {
-        let by_key = self.state.cause == Some(Cause::Stop(StoppedBy::Signal(Signal::SIGINT)));
-        let in_flight = self.state.in_flight;
-        let grace = self.state.rules.grace;
-        self.observer.notice(&Notice::Stopping { grace, in_flight, by_key });
-    }
-
-    fn activity(&self) -> Activity {
-        match (self.state.course, self.state.motion) {
-            (Course::Working, Motion::Running) => Activity::Running,
-            (Course::Working, Motion::Pausing) => Activity::Pausing,
-            (Course::Working, Motion::Paused | Motion::Suspended) => Activity::Paused,
-            (Course::Stopping, _) => Activity::Stopping,
-            (Course::Aborting, _) => Activity::Aborting,
-            (Course::Closing | Course::Ended, _) => Activity::Finishing,
-        }
-    }
-
-    fn progress(&self) -> Progress {
-        Progress {
-            phase: self.activity(),
-            frontier: self.frontier.tasks,
-            tasks: self.extent.tasks,
-            in_flight: self.state.in_flight,
-            failed: self.frontier.failed,
-            bytes: self.extent.bytes_before + self.pool.shared.advanced.load(Ordering::Relaxed),
-            bytes_before: self.extent.bytes_before,
-            bytes_total: self.extent.bytes,
-            output_bytes: self.frontier.output_bytes,
-            worked: self.clock.worked(),
-            checkpoint: self.checkpoint_facts(),
-        }
-    }
-
-    fn checkpoint_facts(&self) -> Option<CheckpointFacts> {
-        self.checkpoint.map(|(facts, since)| CheckpointFacts { age: facts.age + since.elapsed(), ..facts })
-    }
-
-    fn ending(mut self) -> Ending {
-        self.clock.tick(Instant::now());
-        let summary = Summary {
-            frontier: self.frontier.tasks,
-            beyond: self.frontier.beyond,
-            tasks: self.extent.tasks,
-            output_bytes: self.frontier.output_bytes,
-            failed: self.frontier.failed,
-            checkpoint: self.checkpoint_facts(),
-            worked: self.clock.worked(),
-        };
-        match (self.finished, self.state.cause) {
-            // A stop that came when nothing was left to do has stopped nothing.
-            (Some(code), _) => Ending::Finished { code, summary, already: false },
-            (None, Some(Cause::Stop(by))) => match self.error {
-                // Whoever reads our output has gone: a pager that was left, `head`.
-                Some(error) if error.kind() == Kind::OutputClosed => Ending::Failed { error, summary },
-                Some(_) | None => Ending::Stopped { by, summary },
-            },
-            (None, Some(Cause::Broken) | None) => {
-                let error = self.error.unwrap_or_else(|| Error::broken("run", "ended without a reason"));
-                Ending::Failed { error, summary }
-            }
-        }
     }
 }

@@ -1,0 +1,82 @@
+//! What the supervisor tells: how far the run is, while it runs and at its end.
+
+use super::Supervisor;
+use crate::decide::{Cause, Course, Motion};
+use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
+use crate::error::{Error, Kind};
+use crate::job::Job;
+use crate::observer::{Activity, Notice, Progress};
+use nix::sys::signal::Signal;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+impl<J: Job> Supervisor<'_, J> {
+    pub(super) fn say_status(&mut self) {
+        let progress = self.progress();
+        self.observer.notice(&Notice::Status(Box::new(progress)));
+    }
+
+    pub(super) fn say_stopping(&mut self) {
+        let by_key = self.state.cause == Some(Cause::Stop(StoppedBy::Signal(Signal::SIGINT)));
+        let in_flight = self.state.in_flight;
+        let grace = self.state.rules.grace;
+        self.observer.notice(&Notice::Stopping { grace, in_flight, by_key });
+    }
+
+    pub(super) fn activity(&self) -> Activity {
+        match (self.state.course, self.state.motion) {
+            (Course::Working, Motion::Running) => Activity::Running,
+            (Course::Working, Motion::Pausing) => Activity::Pausing,
+            (Course::Working, Motion::Paused | Motion::Suspended) => Activity::Paused,
+            (Course::Stopping, _) => Activity::Stopping,
+            (Course::Aborting, _) => Activity::Aborting,
+            (Course::Closing | Course::Ended, _) => Activity::Finishing,
+        }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            phase: self.activity(),
+            frontier: self.frontier.tasks,
+            tasks: self.extent.tasks,
+            in_flight: self.state.in_flight,
+            failed: self.frontier.failed,
+            bytes: self.extent.bytes_before + self.pool.shared.advanced.load(Ordering::Relaxed),
+            bytes_before: self.extent.bytes_before,
+            bytes_total: self.extent.bytes,
+            output_bytes: self.frontier.output_bytes,
+            worked: self.clock.worked(),
+            checkpoint: self.checkpoint_facts(),
+        }
+    }
+
+    fn checkpoint_facts(&self) -> Option<CheckpointFacts> {
+        self.checkpoint.map(|(facts, since)| CheckpointFacts { age: facts.age + since.elapsed(), ..facts })
+    }
+
+    pub(super) fn ending(mut self) -> Ending {
+        self.clock.tick(Instant::now());
+        let summary = Summary {
+            frontier: self.frontier.tasks,
+            beyond: self.frontier.beyond,
+            tasks: self.extent.tasks,
+            output_bytes: self.frontier.output_bytes,
+            failed: self.frontier.failed,
+            checkpoint: self.checkpoint_facts(),
+            worked: self.clock.worked(),
+        };
+        match (self.finished, self.state.cause) {
+            // A stop that came when nothing was left to do has stopped nothing.
+            (Some(code), _) => Ending::Finished { code, summary, already: false },
+            (None, Some(Cause::Stop(by))) => match self.error {
+                // Whoever reads our output has gone: a pager that was left, `head`.
+                Some(error) if error.kind() == Kind::OutputClosed => Ending::Failed { error, summary },
+                Some(_) | None => Ending::Stopped { by, summary },
+            },
+            (None, Some(Cause::Broken) | None) => {
+                let error = self.error.unwrap_or_else(|| Error::broken("run", "ended without a reason"));
+                Ending::Failed { error, summary }
+            }
+        }
+    }
+}
