@@ -6,6 +6,7 @@
 use crate::ending::CheckpointFacts;
 use crate::error::Error;
 use crate::policy::Request;
+use crate::signals::Sender;
 use nix::sys::signal::Signal;
 use std::fmt;
 use std::path::PathBuf;
@@ -113,7 +114,7 @@ pub enum Notice {
         /// What it means by the policy in force.
         request: Request,
         /// Who sent it, as far as the kernel says.
-        origin: String,
+        sender: Sender,
     },
     /// The run does something else now.
     Phase(Activity),
@@ -155,6 +156,8 @@ pub enum Notice {
     Running(Vec<(u64, Duration)>),
     /// The state is kept here.
     State(PathBuf),
+    /// Settings were read again; what changed, what cannot, what is wrong with them.
+    Reloaded(Vec<String>),
     /// Something went wrong that does not end the run.
     Warning(Error),
 }

@@ -34,6 +34,7 @@ pub(crate) fn level(notice: &Notice) -> Level {
         | Notice::Stopping { .. }
         | Notice::Status(_)
         | Notice::NotSuspended { .. }
+        | Notice::Reloaded(_)
         | Notice::Running(_) => Level::Usual,
     }
 }
@@ -50,7 +51,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             }
         }
         Notice::Input(what) => what.clone(),
-        Notice::Signal { signal, request, origin } => format!("{signal} ({origin}): {request}"),
+        Notice::Signal { signal, request, sender } => format!("{signal} ({sender}): {request}"),
         Notice::Phase(activity) => format!("phase {activity}"),
         Notice::Stopping { grace, in_flight, by_key } => stopping(*grace, *in_flight, *by_key),
         Notice::Checkpoint { frontier, tasks, facts, asked: _ } => {
@@ -70,6 +71,8 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         Notice::TaskFailed { task, why } => format!("task {task} failed and is left out: {why}"),
         Notice::Running(tasks) => running(tasks),
         Notice::State(path) => format!("state in {}", path.display()),
+        Notice::Reloaded(said) if said.is_empty() => "reloaded: nothing changed".to_string(),
+        Notice::Reloaded(said) => format!("reloaded: {}", said.join("; ")),
         Notice::Warning(error) => format!("warning: {error}"),
     }
 }
@@ -150,7 +153,7 @@ mod tests {
                 Notice::Signal {
                     signal: Signal::SIGTERM,
                     request: Request::Stop,
-                    origin: "from pid 123, uid 0".into(),
+                    sender: bivouac::signals::Sender::Process { pid: 123, uid: 0 },
                 },
                 told.as_str(),
             ),
