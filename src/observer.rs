@@ -116,6 +116,13 @@ pub enum Notice {
         /// Who sent it, as far as the kernel says.
         sender: Sender,
     },
+    /// Somebody else than a signal asked for something.
+    Asked {
+        /// For what.
+        request: Request,
+        /// Who: "the program" through a [`crate::Handle`], or "the time budget".
+        by: &'static str,
+    },
     /// The run does something else now.
     Phase(Activity),
     /// A stop has begun; what the same signal again would do.
@@ -156,8 +163,13 @@ pub enum Notice {
     Running(Vec<(u64, Duration)>),
     /// The state is kept here.
     State(PathBuf),
-    /// Settings were read again; what changed, what cannot, what is wrong with them.
-    Reloaded(Vec<String>),
+    /// Settings were read again.
+    Reloaded {
+        /// Whether they are in force now; otherwise the old ones stay.
+        adopted: bool,
+        /// What changed, what cannot, what is wrong with them.
+        said: Vec<String>,
+    },
     /// Something went wrong that does not end the run.
     Warning(Error),
 }

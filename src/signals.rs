@@ -115,11 +115,11 @@ impl Masked {
     }
 
     /// Starts a thread, which is born with the handled signals blocked.
-    pub(crate) fn spawn(
-        &self,
-        name: &str,
-        body: impl FnOnce() + Send + 'static,
-    ) -> io::Result<JoinHandle<()>> {
+    ///
+    /// # Errors
+    ///
+    /// The system's, when there can be no more threads.
+    pub fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name(name.to_string()).spawn(body)
     }
 }
@@ -155,6 +155,16 @@ pub enum Sender {
     },
 }
 
+impl Sender {
+    /// The process id and the user, if it was a process.
+    pub fn process(self) -> Option<(i32, u32)> {
+        match self {
+            Sender::Kernel => None,
+            Sender::Process { pid, uid } => Some((pid, uid)),
+        }
+    }
+}
+
 impl fmt::Display for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -181,6 +191,11 @@ pub(crate) struct Listener {
     ears: Hearing,
     thread: Option<JoinHandle<()>>,
     found: Vec<(Signal, Disposition)>,
+}
+
+/// Whether this process ignores `signal` at present; a run leaves such a signal alone.
+pub fn is_ignored(signal: Signal) -> bool {
+    Disposition::of(signal).is_ok_and(|disposition| disposition.is_ignored())
 }
 
 /// Which signals are heard, and what they mean at present.

@@ -221,6 +221,8 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn ask(&mut self, request: Request, by: Asker) {
+        let who = if by == Asker::Budget { "the time budget" } else { "the program" };
+        self.observer.notice(&Notice::Asked { request, by: who });
         self.handle(Event::Asked { request, by, at: self.began.elapsed() });
     }
 
@@ -382,8 +384,8 @@ impl<J: Job> Supervisor<'_, J> {
             .iter()
             .map(|(task, since)| (*task, now.saturating_duration_since(*since)))
             .collect();
-        self.observer.leave_terminal();
         self.observer.notice(&Notice::Running(running));
+        self.observer.leave_terminal();
         die(signal, self.core);
     }
 }

@@ -22,10 +22,13 @@ pub(crate) enum Level {
 /// Who gets to see this one.
 pub(crate) fn level(notice: &Notice) -> Level {
     match notice {
-        Notice::Warning(_) | Notice::TaskFailed { .. } => Level::Wrong,
+        Notice::Warning(_) | Notice::TaskFailed { .. } | Notice::Reloaded { adopted: false, .. } => {
+            Level::Wrong
+        }
         Notice::Checkpoint { asked: false, .. }
         | Notice::Ready { .. }
         | Notice::Signal { .. }
+        | Notice::Asked { .. }
         | Notice::Phase(_)
         | Notice::State(_) => Level::Detail,
         Notice::Checkpoint { asked: true, .. }
@@ -34,7 +37,7 @@ pub(crate) fn level(notice: &Notice) -> Level {
         | Notice::Stopping { .. }
         | Notice::Status(_)
         | Notice::NotSuspended { .. }
-        | Notice::Reloaded(_)
+        | Notice::Reloaded { adopted: true, .. }
         | Notice::Running(_) => Level::Usual,
     }
 }
@@ -52,6 +55,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         }
         Notice::Input(what) => what.clone(),
         Notice::Signal { signal, request, sender } => format!("{signal} ({sender}): {request}"),
+        Notice::Asked { request, by } => format!("{by} asks: {request}"),
         Notice::Phase(activity) => format!("phase {activity}"),
         Notice::Stopping { grace, in_flight, by_key } => stopping(*grace, *in_flight, *by_key),
         Notice::Checkpoint { frontier, tasks, facts, asked: _ } => {
@@ -71,8 +75,13 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         Notice::TaskFailed { task, why } => format!("task {task} failed and is left out: {why}"),
         Notice::Running(tasks) => running(tasks),
         Notice::State(path) => format!("state in {}", path.display()),
-        Notice::Reloaded(said) if said.is_empty() => "reloaded: nothing changed".to_string(),
-        Notice::Reloaded(said) => format!("reloaded: {}", said.join("; ")),
+        Notice::Reloaded { adopted: false, said } => {
+            format!("warning: not reloaded, the old settings stay: {}", said.join("; "))
+        }
+        Notice::Reloaded { adopted: true, said } if said.is_empty() => {
+            "reloaded: nothing changed".to_string()
+        }
+        Notice::Reloaded { adopted: true, said } => format!("reloaded: {}", said.join("; ")),
         Notice::Warning(error) => format!("warning: {error}"),
     }
 }

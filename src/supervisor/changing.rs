@@ -21,10 +21,11 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// They were read.
     pub(super) fn reloaded(&mut self, reloaded: Reloaded) {
+        let adopted = reloaded.settings.is_some();
         if let Some(settings) = reloaded.settings {
             self.adopt(settings);
         }
-        self.observer.notice(&Notice::Reloaded(reloaded.said));
+        self.observer.notice(&Notice::Reloaded { adopted, said: reloaded.said });
     }
 
     /// Every one of these can be applied twice without harm, so nobody asks which of them changed.
