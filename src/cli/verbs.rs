@@ -17,7 +17,7 @@ use bivouac::input::{Chunks, Cut, Tree};
 use bivouac::output::FileSink;
 use bivouac::signals::Masked;
 use bivouac::stream::StreamSink;
-use bivouac::{Ending, Error, Job, Result, Sink, Source};
+use bivouac::{Ending, Error, Job, Result, Sink, Source, StateAt};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -169,6 +169,9 @@ impl Start<'_> {
             self.masked,
             sink,
         );
+        if matches!(state, StateAt::Passing(_)) {
+            crate::cli::clean::remove_if_empty(Path::new(place::SHARED));
+        }
         let told = Told { argv: self.argv, state: &state, output, quiet: self.running.talk.quiet };
         report(&ending, told);
         let exit = match (&ending, self.settings.stop_code.value) {
