@@ -174,6 +174,7 @@ mod batching;
 mod gate;
 mod clock;
 mod wake;
+pub mod process;
 pub mod reload;
 pub mod ending;
 mod observer;

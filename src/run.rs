@@ -89,6 +89,7 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     pub(crate) max_jobs: usize,
     pub(crate) core: bool,
+    pub(crate) forward_stops: bool,
     pub(crate) grace: Option<Duration>,
     pub(crate) kill_after: Duration,
     pub(crate) checkpoint_every: Duration,
@@ -135,6 +136,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                 jobs: std::thread::available_parallelism().map_or(1, usize::from),
                 max_jobs: 1,
                 core: false,
+                forward_stops: false,
                 grace: Some(Duration::from_secs(5)),
                 kill_after: Duration::from_secs(2),
                 checkpoint_every: Duration::from_secs(1),
@@ -192,6 +194,14 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     #[must_use]
     pub fn core(mut self, yes: bool) -> Self {
         self.options.core = yes;
+        self
+    }
+
+    /// Whether the commands of tasks hear of a stop at once, by the signal that asked for it, instead
+    /// of being left to finish within the grace: for commands that save their own work.
+    #[must_use]
+    pub fn forward_stops(mut self, yes: bool) -> Self {
+        self.options.forward_stops = yes;
         self
     }
 

@@ -10,8 +10,9 @@ use crate::job::{Extent, Job, Sink, Source};
 use crate::lister::{FromSource, Lister};
 use crate::observer::{Activity, Observer};
 use crate::policy::Request;
-use crate::pool::{OUTBOX, Outbox, Pool, Report, Shared};
+use crate::pool::{OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
 use crate::prepare::Prepared;
+use crate::process::{Children, Inheritance};
 use crate::reload::Reader;
 use crate::reorder::Reorder;
 use crate::run::Options;
@@ -59,6 +60,7 @@ impl Threads<'_> {
                 let rules = Rules {
                     grace: options.grace,
                     kill_after: options.kill_after,
+                    forward_stops: options.forward_stops,
                     hears_resume: self.hearing.resume(),
                 };
                 let mut batching = Batching::new(engine.workers);
@@ -73,6 +75,7 @@ impl Threads<'_> {
                         reports: engine.reports,
                         words: engine.words,
                         orders: engine.orders,
+                        said: engine.said,
                         reloaded: self.reader.as_ref().map_or_else(never, |reader| reader.answers.clone()),
                     },
                     pool: engine.pool,
@@ -124,6 +127,7 @@ impl Threads<'_> {
         let (list, tasks) = bounded(READ_AHEAD);
         let job = Arc::new(job);
         let record = prepared.keep.record();
+        let run = record.run.clone();
         let frontier = Frontier {
             tasks: record.frontier,
             output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
@@ -159,11 +163,13 @@ impl Threads<'_> {
             })
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
-        let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going));
+        let (sayings, said) = bounded(SAYINGS);
+        let children = Children::new(Inheritance::new(self.masked.found(), &run));
+        let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going, children, sayings));
         let workers = options.jobs.max(options.max_jobs);
         let pool =
             Pool::start(self.masked, workers, job, shared, Outbox { deliveries: deliver, nudge }, report)?;
-        Ok(Engine { pool, workers, tasks, reports, words, orders, extent, frontier })
+        Ok(Engine { pool, workers, said, tasks, reports, words, orders, extent, frontier })
     }
 }
 
@@ -171,6 +177,7 @@ impl Threads<'_> {
 struct Engine<J: Job> {
     pool: Pool<J>,
     workers: usize,
+    said: Receiver<Saying>,
     tasks: Receiver<FromSource<J::Task>>,
     reports: Receiver<Report>,
     words: Receiver<Word>,
