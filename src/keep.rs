@@ -58,6 +58,14 @@ impl Keep {
         &mut self.record
     }
 
+    /// The open lock of the state, if there is one by now.
+    pub(crate) fn lock_descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        match &self.place {
+            Place::Here { dir, .. } => dir.lock_descriptor(),
+            Place::Nowhere | Place::Later { .. } => None,
+        }
+    }
+
     pub(crate) fn is_kept(&self) -> bool {
         match self.place {
             Place::Nowhere => false,

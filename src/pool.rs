@@ -163,6 +163,7 @@ pub struct Context<'a> {
     task: u64,
     shared: &'a Shared,
     emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
+    forget: &'a (dyn Fn() -> bool + Sync),
     park: &'a (dyn Fn() + Sync),
     advanced: AtomicU64,
     parked: AtomicBool,
@@ -259,6 +260,15 @@ impl Context<'_> {
         if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 
+    /// Takes back everything that this task has emitted: it is about to begin once more.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`] when nobody takes output any more.
+    pub fn forget_output(&self) -> std::result::Result<(), TaskError> {
+        if (self.forget)() { Ok(()) } else { Err(TaskError::Cancelled) }
+    }
+
     /// With rayon inside the task, several threads may park for one task; it counts once.
     fn announce_parking(&self) {
         if !self.parked.swap(true, Ordering::Relaxed) {
@@ -344,6 +354,8 @@ fn run_task<J: Job>(
         task,
         shared,
         emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
+        // What an interruption makes of the pieces is just that.
+        forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
         park: &|| {
             reports.send(Report::Parked).ok();
         },

@@ -66,7 +66,7 @@ pub struct StateDir {
     spill: Option<Arc<dyn Dir>>,
     /// The first failure of something that was to be durable; after it nothing more is tried.
     broken: Option<Error>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl StateDir {
@@ -128,13 +128,18 @@ impl StateDir {
                     dir,
                     spill,
                     broken: None,
-                    _lock: lock,
+                    lock,
                 };
                 state.remove_if_there(&*state.dir, RECORD_NEW.as_ref())?;
                 return Ok(Some(state));
             }
         }
         Ok(None)
+    }
+
+    /// The open file of the lock, where the disk is a real one.
+    pub(crate) fn lock_descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.lock.descriptor()
     }
 
     /// Where the state is.

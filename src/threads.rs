@@ -12,6 +12,7 @@ use crate::observer::{Activity, Observer};
 use crate::policy::Request;
 use crate::pool::{OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
 use crate::prepare::Prepared;
+use crate::process::watcher::Watcher;
 use crate::process::{Children, Inheritance};
 use crate::reload::Reader;
 use crate::reorder::Reorder;
@@ -65,6 +66,7 @@ impl Threads<'_> {
                 };
                 let mut batching = Batching::new(engine.workers);
                 batching.allow(options.jobs);
+                let shared = Arc::clone(&engine.pool.shared);
                 let now = Instant::now();
                 let supervisor = Supervisor {
                     state: State::new(rules),
@@ -104,6 +106,10 @@ impl Threads<'_> {
                 let ending = supervisor.run();
                 self.wake.wake();
                 wait_for_threads(&all_ended);
+                // Should a command be left that nobody could end, the watcher sees to it.
+                if let Some(watcher) = engine.watcher.filter(|_| shared.children.is_empty()) {
+                    watcher.dismiss();
+                }
                 ending
             }
         }
@@ -128,6 +134,10 @@ impl Threads<'_> {
         let job = Arc::new(job);
         let record = prepared.keep.record();
         let run = record.run.clone();
+        let watcher = match options.watch_children {
+            true => Some(Watcher::start(self.masked, &run, prepared.keep.lock_descriptor())?),
+            false => None,
+        };
         let frontier = Frontier {
             tasks: record.frontier,
             output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
@@ -169,7 +179,7 @@ impl Threads<'_> {
         let workers = options.jobs.max(options.max_jobs);
         let pool =
             Pool::start(self.masked, workers, job, shared, Outbox { deliveries: deliver, nudge }, report)?;
-        Ok(Engine { pool, workers, said, tasks, reports, words, orders, extent, frontier })
+        Ok(Engine { pool, workers, watcher, said, tasks, reports, words, orders, extent, frontier })
     }
 }
 
@@ -177,6 +187,7 @@ impl Threads<'_> {
 struct Engine<J: Job> {
     pool: Pool<J>,
     workers: usize,
+    watcher: Option<Watcher>,
     said: Receiver<Saying>,
     tasks: Receiver<FromSource<J::Task>>,
     reports: Receiver<Report>,

@@ -210,6 +210,12 @@ impl Children {
         Ok((waitpid(pid, None)?, told))
     }
 
+    /// Whether none is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        let table = lock(&self.table);
+        table.running.is_empty() && table.spawning == 0
+    }
+
     /// As process 1 of a namespace we inherit every process whose parent has died, and nobody else
     /// can reap it. Cheap when there is nothing to do.
     pub(crate) fn reap_strangers(&self) {

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -71,7 +72,14 @@ impl fmt::Display for Holder {
 /// A lock that is held. Dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: Box<dyn DiskFile>,
+    file: Box<dyn DiskFile>,
+}
+
+impl Lock {
+    /// The open file that holds it.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.file.descriptor()
+    }
 }
 
 /// How an attempt to take the lock ended, if not with an error.
@@ -101,7 +109,7 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path) -> Result<Acquired> {
         serde_json::to_vec(&Holder::ourselves()).map_err(|e| failed("describe the holder in", e.into()))?;
     file.truncate(0).map_err(|e| failed("write", e))?;
     file.write_at(&text, 0).map_err(|e| failed("write", e))?;
-    Ok(Acquired::Held(Lock { _file: file }))
+    Ok(Acquired::Held(Lock { file }))
 }
 
 fn try_a_few_times(file: &dyn DiskFile) -> io::Result<bool> {
