@@ -133,6 +133,7 @@ fn main() -> std::io::Result<ExitCode> {
     let exit = match masked.and_then(|masked| process(masked, out, count)) {
         Ok(ending) => {
             match &ending {
+                Ending::Finished { already: true, .. } => writeln!(stdout(), "was finished before")?,
                 Ending::Finished { .. } => writeln!(stdout(), "finished")?,
                 Ending::Stopped { summary, .. } => {
                     let done = summary.frontier + summary.beyond;
