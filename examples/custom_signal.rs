@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let caught = signals.wait()?;
         if caught.signal == Signal::SIGUSR1 {
             // Two that come faster than we take them in are one: signals say *that*, not how often.
-            writeln!(stdout(), "Received custom signal ({})", caught.origin)?;
+            writeln!(stdout(), "Received custom signal ({})", caught.sender)?;
         } else {
             writeln!(stdout(), "{}: end", caught.signal)?;
             die_by(caught.signal);

@@ -18,13 +18,20 @@ const HANDED_MOST: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Batching {
     workers: usize,
+    /// How many tasks may run at the same time, if fewer than there are workers.
+    jobs: usize,
     typical: Duration,
 }
 
 impl Batching {
     /// Until the first tasks are done they are taken for long ones.
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, typical: HAND_OUT }
+        Self { workers, jobs: workers, typical: HAND_OUT }
+    }
+
+    /// Fewer tasks at a time than there are workers, or as many again.
+    pub(crate) fn allow(&mut self, jobs: usize) {
+        self.jobs = jobs.clamp(1, self.workers);
     }
 
     /// A moving average; a single long task counts for an eighth.
@@ -32,8 +39,12 @@ impl Batching {
         self.typical = (self.typical * 7 + took) / 8;
     }
 
-    /// Tasks that may be in flight.
+    /// Tasks that may be in flight. With idle workers in the pool whatever is handed out begins, so
+    /// then only as many are handed out as may run, and each end is waited for.
     pub(crate) fn limit(&self) -> usize {
+        if self.jobs < self.workers {
+            return self.jobs;
+        }
         let tasks = HAND_OUT.as_nanos() / self.typical.as_nanos().max(1);
         let per_worker = usize::try_from(tasks).unwrap_or(HANDED_MOST).clamp(HANDED_LEAST, HANDED_MOST);
         per_worker * self.workers
@@ -70,11 +81,15 @@ mod tests {
 
     #[test]
     fn short_tasks_are_handed_out_by_the_dozen_and_left_alone_until_half_of_them_are_done() {
-        let batching = after(Duration::from_millis(1));
+        let mut batching = after(Duration::from_millis(1));
         assert!((36..=44).contains(&batching.limit()), "{}", batching.limit());
         let alone = batching.undisturbed(batching.limit()).unwrap();
         assert!(alone > Duration::from_millis(7) && alone < Duration::from_millis(13), "{alone:?}");
         assert_eq!(batching.undisturbed(3), None, "the workers are about to run dry");
         assert_eq!(after(Duration::ZERO).limit(), 2 * HANDED_MOST);
+        batching.allow(1);
+        assert_eq!((batching.limit(), batching.undisturbed(1)), (1, None));
+        batching.allow(7);
+        assert!(batching.limit() > 4, "no more than there are workers, and all of them");
     }
 }

@@ -8,18 +8,24 @@
 //! | [`args`] | the verbs and their options, as a person types them |
 //! | [`values`] | sizes, durations and numbers with units |
 //! | [`verbs`] | from a verb to a job, its tasks and its output |
+//! | [`config`] | the configuration file |
+//! | [`settings`] | options over configuration over defaults, and what a reload can change |
+//! | [`table`] | what every signal means, and where that comes from |
 //! | [`launch`] | from options to a [`bivouac::Run`] |
 //! | [`place`] | where a state lives |
 //! | [`progress`] | the one line on the terminal, and how fast it says the work goes |
 //! | [`notices`] | the wording of everything that is said while a job runs |
+//! | [`log`] | the log file |
 //! | [`report`] | the paragraph at the end, with the command that continues |
 //! | [`say`] | the only way to standard error and standard output |
 
 mod args;
 mod clean;
 mod completions;
+mod config;
 mod human;
 mod launch;
+mod log;
 mod man;
 mod notices;
 mod place;
@@ -27,6 +33,8 @@ mod progress;
 mod quote;
 mod report;
 mod say;
+mod settings;
+mod table;
 mod values;
 mod verbs;
 
@@ -50,6 +58,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
     let done = match &cli.verb {
         Verb::Count(_) | Verb::Grep(_) | Verb::Digest(_) => return verbs::run(&cli, &argv, masked),
         Verb::Clean(clean) => clean::run(clean),
+        Verb::Signals(signals) => table::run(signals),
         Verb::Completions(completions) => completions::run(completions.shell),
         Verb::Man(man) => man::run(&man.directory).map(|()| FINISHED),
     };

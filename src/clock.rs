@@ -9,6 +9,7 @@
 
 use crate::pool::lock;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest gap between two ticks that still counts as work. Ticks come every 100 ms; a busy
@@ -65,7 +66,8 @@ impl WorkClock {
 /// more than that, and the rate after it is the rate before it.
 #[derive(Debug)]
 pub(crate) struct Throttle {
-    bytes_per_second: Option<u64>,
+    /// 0: no limit. It can change while workers wait; who waits already does so to the end.
+    bytes_per_second: AtomicU64,
     bucket: Mutex<Bucket>,
 }
 
@@ -78,12 +80,24 @@ struct Bucket {
 
 impl Throttle {
     pub(crate) fn new(bytes_per_second: Option<u64>) -> Self {
-        Self { bytes_per_second, bucket: Mutex::new(Bucket { level: 0.0, filled: Instant::now() }) }
+        let bucket = Mutex::new(Bucket { level: 0.0, filled: Instant::now() });
+        Self { bytes_per_second: AtomicU64::new(bytes_per_second.unwrap_or(0)), bucket }
+    }
+
+    /// Another limit from now on. Debts and savings of the old one are forgotten.
+    pub(crate) fn limit(&self, bytes_per_second: Option<u64>) {
+        let rate = bytes_per_second.unwrap_or(0);
+        if self.bytes_per_second.swap(rate, Ordering::Relaxed) != rate {
+            *lock(&self.bucket) = Bucket { level: 0.0, filled: Instant::now() };
+        }
     }
 
     /// Takes `bytes`; how long the taker has to wait for them, if it has to.
     pub(crate) fn owed_after(&self, bytes: u64) -> Option<Duration> {
-        let rate = self.bytes_per_second? as f64;
+        let rate = match self.bytes_per_second.load(Ordering::Relaxed) {
+            0 => return None,
+            rate => rate as f64,
+        };
         let mut bucket = lock(&self.bucket);
         let now = Instant::now();
         let earned = now.duration_since(bucket.filled).as_secs_f64() * rate;
@@ -118,5 +132,9 @@ mod tests {
         let wait = throttle.owed_after(5000).unwrap();
         assert!(wait > Duration::from_millis(4700) && wait <= Duration::from_secs(5), "{wait:?}");
         assert_eq!(Throttle::new(None).owed_after(u64::MAX), None);
+        throttle.limit(Some(1_000_000));
+        assert!(throttle.owed_after(5000).unwrap() < Duration::from_millis(10), "the old debt is gone");
+        throttle.limit(None);
+        assert_eq!(throttle.owed_after(5000), None);
     }
 }

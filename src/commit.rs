@@ -45,6 +45,8 @@ use std::time::{Duration, Instant};
 /// What the supervisor asks of the commit thread.
 #[derive(Debug)]
 pub(crate) enum Order {
+    /// A checkpoint this often from now on.
+    Every(Duration),
     /// A checkpoint now; `asked` by somebody who wants to read of it.
     Checkpoint { asked: bool },
     /// The last one. `listed` is the number of tasks in the job, if the source has come to its end:
@@ -151,6 +153,7 @@ impl<J: Job> Committer<J> {
                         self.take_what_is_there(&inbox.deliveries)?;
                         self.checkpoint(asked)?;
                     }
+                    Ok(Order::Every(time)) => self.every = time,
                     Ok(Order::Close { listed }) => {
                         self.take_what_is_there(&inbox.deliveries)?;
                         return self.close(listed).map(|finished| Some(Closed { finished }));

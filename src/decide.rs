@@ -128,7 +128,7 @@ fn came_back(state: &mut State) {
 fn asked(state: &mut State, request: Request, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     match request {
         Request::Stop => stop(state, by, at, actions),
-        Request::Abort => abort(state, by, actions),
+        Request::Abort => abort_or_die(state, by, at, actions),
         Request::Die => die(by, actions),
         Request::Pause => pause(state, actions),
         Request::Suspend => suspend(state, actions),
@@ -143,6 +143,7 @@ fn asked(state: &mut State, request: Request, by: Asker, at: Duration, actions: 
             }
         },
         Request::Status => actions.push(Action::Status),
+        Request::Reload => actions.push(Action::Reload),
         Request::Redraw => actions.push(Action::Redraw),
         Request::Ignore => {}
     }
@@ -171,6 +172,22 @@ fn begin_stop(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
         actions.push(Action::SayStopping);
         if let Some(grace) = state.rules.grace {
             actions.push(Action::Set(Alarm::Grace, grace));
+        }
+    }
+}
+
+/// A signal that was mapped to "abort" climbs as well: somebody who repeats it wants out.
+fn abort_or_die(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
+    let rung = match by {
+        Asker::Signal(signal) => state.escalation.climb(signal, at),
+        Asker::Handle | Asker::Budget => Rung::Merged,
+    };
+    match (state.course, rung) {
+        (Course::Aborting, Rung::Second) | (_, Rung::Third) => {
+            die(by, actions);
+        }
+        (Course::Working | Course::Stopping | Course::Aborting | Course::Closing | Course::Ended, _) => {
+            abort(state, by, actions);
         }
     }
 }

@@ -175,6 +175,7 @@ mod batching;
 mod gate;
 mod clock;
 mod wake;
+pub mod reload;
 pub mod ending;
 mod observer;
 pub mod error;

@@ -6,7 +6,7 @@
 //! time are the same wait.
 
 use crate::error::{Error, Result};
-use crate::signals::{Heard, Listener, Masked};
+use crate::signals::{Heard, Listener, Masked, Sender};
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use nix::sys::signal::Signal;
 use std::fmt;
@@ -55,9 +55,8 @@ pub struct Listening {
 pub struct Caught {
     /// Which.
     pub signal: Signal,
-    /// Who sent it, as far as the kernel tells: "from pid 4711, uid 1000", or "from the kernel",
-    /// which is what a key press looks like.
-    pub origin: String,
+    /// Who sent it, as far as the kernel tells. A key press comes from the kernel.
+    pub sender: Sender,
 }
 
 impl Listening {
@@ -70,7 +69,7 @@ impl Listening {
     /// [`Kind::Broken`](crate::error::Kind::Broken), should the kernel refuse a handler or a thread.
     pub fn start(masked: Masked) -> Result<Self> {
         let (tell, heard) = unbounded();
-        let listener = Listener::start(&masked, Instant::now(), tell)?;
+        let listener = Listener::start(&masked, Instant::now(), false, tell)?;
         Ok(Self { heard, _listener: listener, masked })
     }
 
@@ -104,7 +103,7 @@ impl fmt::Debug for Listening {
 }
 
 fn caught(heard: Heard) -> Caught {
-    Caught { signal: heard.signal, origin: heard.origin }
+    Caught { signal: heard.signal, sender: heard.sender }
 }
 
 fn deaf() -> Error {

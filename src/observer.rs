@@ -6,6 +6,7 @@
 use crate::ending::CheckpointFacts;
 use crate::error::Error;
 use crate::policy::Request;
+use crate::signals::Sender;
 use nix::sys::signal::Signal;
 use std::fmt;
 use std::path::PathBuf;
@@ -113,7 +114,14 @@ pub enum Notice {
         /// What it means by the policy in force.
         request: Request,
         /// Who sent it, as far as the kernel says.
-        origin: String,
+        sender: Sender,
+    },
+    /// Somebody else than a signal asked for something.
+    Asked {
+        /// For what.
+        request: Request,
+        /// Who: "the program" through a [`crate::Handle`], or "the time budget".
+        by: &'static str,
     },
     /// The run does something else now.
     Phase(Activity),
@@ -155,6 +163,13 @@ pub enum Notice {
     Running(Vec<(u64, Duration)>),
     /// The state is kept here.
     State(PathBuf),
+    /// Settings were read again.
+    Reloaded {
+        /// Whether they are in force now; otherwise the old ones stay.
+        adopted: bool,
+        /// What changed, what cannot, what is wrong with them.
+        said: Vec<String>,
+    },
     /// Something went wrong that does not end the run.
     Warning(Error),
 }

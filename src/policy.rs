@@ -6,6 +6,10 @@
 //! itself and stand at the end of this file: how a process that it stopped should end, and whether
 //! sending it again means more.
 
+mod names;
+
+pub use names::{mapping, short_name, signal_named, untouchable};
+
 use nix::sys::signal::Signal;
 use std::fmt;
 
@@ -28,6 +32,8 @@ pub enum Request {
     Checkpoint,
     /// Say how far the run is.
     Status,
+    /// Read the configuration again, and reopen the log file.
+    Reload,
     /// Draw the progress line anew: the terminal has another size.
     Redraw,
     /// Nothing.
@@ -36,7 +42,7 @@ pub enum Request {
 
 impl Request {
     /// Every request, for tests and for lists of what may be asked.
-    pub const ALL: [Request; 10] = [
+    pub const ALL: [Request; 11] = [
         Request::Stop,
         Request::Abort,
         Request::Die,
@@ -45,6 +51,7 @@ impl Request {
         Request::Resume,
         Request::Checkpoint,
         Request::Status,
+        Request::Reload,
         Request::Redraw,
         Request::Ignore,
     ];
@@ -60,6 +67,7 @@ impl Request {
             Request::Resume => "resume",
             Request::Checkpoint => "checkpoint",
             Request::Status => "status",
+            Request::Reload => "reload",
             Request::Redraw => "redraw",
             Request::Ignore => "ignore",
         }
@@ -113,7 +121,8 @@ impl Policy {
         Self { rows: Vec::new() }
     }
 
-    /// The same table with this row added or replaced.
+    /// The same table with this row added or replaced. A row for a signal that must not be touched
+    /// ([`untouchable`]) is refused when the signals are blocked.
     #[must_use]
     pub fn with(mut self, signal: Signal, request: Request) -> Self {
         match self.rows.iter_mut().find(|row| row.0 == signal) {
@@ -126,6 +135,11 @@ impl Policy {
     /// What `signal` means; [`Request::Ignore`] without a row.
     pub fn request(&self, signal: Signal) -> Request {
         self.rows.iter().find(|row| row.0 == signal).map_or(Request::Ignore, |row| row.1)
+    }
+
+    /// Whether `signal` has a row.
+    pub fn has(&self, signal: Signal) -> bool {
+        self.rows.iter().any(|row| row.0 == signal)
     }
 
     /// The signals that have a row: those that are blocked in every thread but one.

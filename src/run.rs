@@ -5,10 +5,12 @@
 
 use crate::disk::{Disk, OsDisk};
 use crate::ending::{Ending, Summary};
+use crate::error::Error;
 use crate::job::{Job, Sink, Source};
 use crate::observer::{Observer, Silent};
 use crate::policy::{Policy, Request};
 use crate::prepare::{Start, prepare};
+use crate::reload::{Reader, Reload};
 use crate::signals::{Listener, Masked};
 use crate::sink::Discard;
 use crate::threads::Threads;
@@ -69,6 +71,11 @@ impl Handle {
         self.ask(Request::Status);
     }
 
+    /// Settings are read again, if the run was given a [`Reload`].
+    pub fn reload(&self) {
+        self.ask(Request::Reload);
+    }
+
     fn ask(&self, request: Request) {
         // The run may be over: then what was asked for has happened, or cannot.
         self.requests.send(request).ok();
@@ -79,7 +86,9 @@ impl Handle {
 pub(crate) struct Options {
     pub(crate) state: StateAt,
     pub(crate) fresh: bool,
-    pub(crate) workers: usize,
+    pub(crate) jobs: usize,
+    pub(crate) max_jobs: usize,
+    pub(crate) core: bool,
     pub(crate) grace: Option<Duration>,
     pub(crate) kill_after: Duration,
     pub(crate) checkpoint_every: Duration,
@@ -99,6 +108,7 @@ pub struct Run<J: Job, S: Source<Task = J::Task>> {
     options: Options,
     masked: Option<Masked>,
     observer: Box<dyn Observer>,
+    reload: Option<Box<dyn Reload>>,
     requests: (Sender<Request>, Receiver<Request>),
 }
 
@@ -122,7 +132,9 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             options: Options {
                 state: StateAt::Nowhere,
                 fresh: false,
-                workers: std::thread::available_parallelism().map_or(1, usize::from),
+                jobs: std::thread::available_parallelism().map_or(1, usize::from),
+                max_jobs: 1,
+                core: false,
                 grace: Some(Duration::from_secs(5)),
                 kill_after: Duration::from_secs(2),
                 checkpoint_every: Duration::from_secs(1),
@@ -133,6 +145,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             },
             masked: None,
             observer: Box::new(Silent),
+            reload: None,
             requests: unbounded(),
         }
     }
@@ -158,10 +171,35 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// Number of workers, at least 1.
+    /// How many tasks run at the same time, at least 1.
     #[must_use]
-    pub fn jobs(mut self, workers: usize) -> Self {
-        self.options.workers = workers.max(1);
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.options.jobs = jobs.max(1);
+        self
+    }
+
+    /// How many tasks may be made to run at the same time during the run ([`Settings`]); the pool has
+    /// so many threads. Default, and least: as many as [`jobs`](Run::jobs).
+    ///
+    /// [`Settings`]: crate::reload::Settings
+    #[must_use]
+    pub fn max_jobs(mut self, jobs: usize) -> Self {
+        self.options.max_jobs = jobs;
+        self
+    }
+
+    /// Whether a death by SIGQUIT may leave a core file.
+    #[must_use]
+    pub fn core(mut self, yes: bool) -> Self {
+        self.options.core = yes;
+        self
+    }
+
+    /// Where settings come from when somebody asks to read them again ([`Request::Reload`]); without
+    /// this call such a request is answered with a warning.
+    #[must_use]
+    pub fn reload(mut self, reload: impl Reload) -> Self {
+        self.reload = Some(Box::new(reload));
         self
     }
 
@@ -248,7 +286,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     /// on.
     pub fn run(self) -> Ending {
         let failed = |error| Ending::Failed { error, summary: Summary::default() };
-        let Self { job, mut source, mut sink, options, masked, mut observer, requests } = self;
+        let Self { job, mut source, mut sink, options, masked, mut observer, reload, requests } = self;
         let masked = match masked.map_or_else(|| Masked::block(Policy::empty()), Ok) {
             Ok(masked) => masked,
             Err(error) => return failed(error),
@@ -260,9 +298,13 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         sink.interrupt_by(&wake);
         let started = Instant::now();
         let (tell, signals) = unbounded();
-        let listener = match Listener::start(&masked, started, tell) {
+        let listener = match Listener::start(&masked, started, options.core, tell) {
             Ok(listener) => listener,
             Err(error) => return failed(error),
+        };
+        let reader = match reload.map(|reload| Reader::start(&masked, reload)).transpose() {
+            Ok(reader) => reader,
+            Err(error) => return failed(Error::broken("threads", format_args!("cannot start one: {error}"))),
         };
         let ending = match prepare(&job, &mut source, &mut *sink, &options) {
             Ok(Start::AlreadyFinished { code, summary }) => Ending::Finished { code, summary, already: true },
@@ -272,7 +314,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                     options: &options,
                     wake: &wake,
                     began: started,
-                    hears: listener.hears_resume(),
+                    hearing: listener.hearing(),
+                    reader,
                 };
                 threads.run(job, source, sink, *prepared, (signals, requests.1), &mut *observer)
             }

@@ -35,15 +35,17 @@ use crate::error::{Error, Result};
 use crate::escalation::{Escalation, Rung};
 use crate::policy::{Policy, Request};
 use crate::sys::Disposition;
-use crossbeam_channel::Sender;
+
+use crossbeam_channel as channel;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::Origin;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -73,12 +75,33 @@ impl Masked {
     ///
     /// # Errors
     ///
-    /// [`Kind::Broken`](crate::error::Kind::Broken), should the kernel refuse; it has no reason to.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) when the policy has a row for a signal that must
+    /// not be touched; [`Kind::Broken`](crate::error::Kind::Broken), should the kernel refuse, for
+    /// which it has no reason.
     pub fn block(policy: Policy) -> Result<Self> {
-        let found = set_of(&policy).thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(|errno| {
-            Error::broken("signal mask", format_args!("cannot block signals: {}", errno.desc()))
-        })?;
+        policy.check()?;
+        let found = block(&policy)?;
         Ok(Self { policy, found, of_this_thread: PhantomData })
+    }
+
+    /// Another policy: signals that are new in it are blocked too, those that it no longer has are
+    /// given back.
+    ///
+    /// A program learns from its arguments what signals should mean, and must not be killed while
+    /// it reads them. So it blocks the default ones first, and comes here when it knows more; still
+    /// before there is any other thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`block`](Masked::block); then the old policy stands.
+    pub fn adopt(&mut self, policy: Policy) -> Result<()> {
+        policy.check()?;
+        block(&policy)?;
+        let gone: SigSet = self.policy.signals().filter(|signal| !policy.has(*signal)).collect();
+        let open: SigSet = gone.iter().filter(|signal| !self.found.contains(*signal)).collect();
+        open.thread_unblock().map_err(mask_failed)?;
+        self.policy = policy;
+        Ok(())
     }
 
     /// The table that says which signals are handled, and how.
@@ -92,11 +115,11 @@ impl Masked {
     }
 
     /// Starts a thread, which is born with the handled signals blocked.
-    pub(crate) fn spawn(
-        &self,
-        name: &str,
-        body: impl FnOnce() + Send + 'static,
-    ) -> io::Result<JoinHandle<()>> {
+    ///
+    /// # Errors
+    ///
+    /// The system's, when there can be no more threads.
+    pub fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name(name.to_string()).spawn(body)
     }
 }
@@ -108,8 +131,47 @@ impl Drop for Masked {
     }
 }
 
-fn set_of(policy: &Policy) -> SigSet {
-    policy.signals().collect()
+/// Blocks what `policy` names; the mask as it was.
+fn block(policy: &Policy) -> Result<SigSet> {
+    let set: SigSet = policy.signals().collect();
+    set.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(mask_failed)
+}
+
+fn mask_failed(errno: nix::errno::Errno) -> Error {
+    Error::broken("signal mask", format_args!("cannot change it: {}", errno.desc()))
+}
+
+/// Who sent a signal, as far as the kernel tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// The kernel itself: a key of the terminal, a limit that is reached.
+    Kernel,
+    /// A process, by `kill` or the like.
+    Process {
+        /// Its process id at that time, in our pid namespace; 0 when it is outside.
+        pid: i32,
+        /// Its real user.
+        uid: u32,
+    },
+}
+
+impl Sender {
+    /// The process id and the user, if it was a process.
+    pub fn process(self) -> Option<(i32, u32)> {
+        match self {
+            Sender::Kernel => None,
+            Sender::Process { pid, uid } => Some((pid, uid)),
+        }
+    }
+}
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sender::Kernel => f.write_str("from the kernel"),
+            Sender::Process { pid, uid } => write!(f, "from pid {pid}, uid {uid}"),
+        }
+    }
 }
 
 /// A signal that came in, and what it means.
@@ -117,8 +179,7 @@ fn set_of(policy: &Policy) -> SigSet {
 pub(crate) struct Heard {
     pub(crate) signal: Signal,
     pub(crate) request: Request,
-    /// Who sent it: "kernel", or a process with its pid and user.
-    pub(crate) origin: String,
+    pub(crate) sender: Sender,
     /// Since the run began. Taken here, on arrival, so that a busy supervisor does not turn two
     /// key presses into one.
     pub(crate) at: Duration,
@@ -127,9 +188,45 @@ pub(crate) struct Heard {
 /// The signals thread and what it has changed in the process.
 pub(crate) struct Listener {
     close: Handle,
-    hears_resume: bool,
+    ears: Hearing,
     thread: Option<JoinHandle<()>>,
     found: Vec<(Signal, Disposition)>,
+}
+
+/// Whether this process ignores `signal` at present; a run leaves such a signal alone.
+pub fn is_ignored(signal: Signal) -> bool {
+    Disposition::of(signal).is_ok_and(|disposition| disposition.is_ignored())
+}
+
+/// Which signals are heard, and what they mean at present.
+///
+/// The set is fixed for the run: a mask belongs to a thread, and nobody can change that of another
+/// one. What a signal in the set *means* may change; the signals thread looks it up each time.
+#[derive(Clone, Debug)]
+pub(crate) struct Hearing {
+    heard: Vec<Signal>,
+    policy: Arc<Mutex<Policy>>,
+}
+
+impl Hearing {
+    /// Whether a SIGCONT reaches the supervisor as a resume: it may be ignored or mean something else.
+    pub(crate) fn resume(&self) -> bool {
+        self.hears(Signal::SIGCONT)
+            && crate::pool::lock(&self.policy).request(Signal::SIGCONT) == Request::Resume
+    }
+
+    /// Whether this signal reaches the supervisor: not if it was found ignored.
+    pub(crate) fn hears(&self, signal: Signal) -> bool {
+        self.heard.contains(&signal)
+    }
+
+    /// Another policy from now on.
+    ///
+    /// Rows for signals that are not in the set have no effect: such a signal is open in every
+    /// thread, and does what it did when the run began.
+    pub(crate) fn adopt(&self, policy: Policy) {
+        *crate::pool::lock(&self.policy) = policy;
+    }
 }
 
 /// What signal-hook has installed, by signal number.
@@ -145,7 +242,12 @@ impl Listener {
     ///
     /// A signal that is ignored when we come (`nohup`, `sh -c 'x &'`) stays ignored: somebody meant
     /// it so.
-    pub(crate) fn start(masked: &Masked, began: Instant, events: Sender<Heard>) -> Result<Self> {
+    pub(crate) fn start(
+        masked: &Masked,
+        began: Instant,
+        core: bool,
+        events: channel::Sender<Heard>,
+    ) -> Result<Self> {
         let failed = |step: &str, e: io::Error| Error::broken("signals", format_args!("cannot {step}: {e}"));
         let mut found = Vec::new();
         for signal in masked.policy.signals() {
@@ -159,18 +261,18 @@ impl Listener {
         let signals = SignalsInfo::<WithOrigin>::new(numbers).map_err(|e| failed("install a handler", e))?;
         reinstall(&heard).map_err(|e| failed("install a handler", e))?;
         let close = signals.handle();
-        let hears_resume =
-            heard.contains(&Signal::SIGCONT) && masked.policy.request(Signal::SIGCONT) == Request::Resume;
-        let ears = Ears { open: heard.into_iter().collect(), policy: masked.policy.clone(), began, events };
+        let policy = Arc::new(Mutex::new(masked.policy.clone()));
+        let ears =
+            Ears { open: heard.iter().copied().collect(), policy: Arc::clone(&policy), began, core, events };
         let thread = masked
             .spawn("signals", move || ears.listen(signals))
             .map_err(|e| failed("start the signals thread", e))?;
-        Ok(Self { close, hears_resume, thread: Some(thread), found })
+        Ok(Self { close, ears: Hearing { heard, policy }, thread: Some(thread), found })
     }
 
-    /// Whether a SIGCONT reaches the supervisor as a resume: it may be ignored or mean something else.
-    pub(crate) fn hears_resume(&self) -> bool {
-        self.hears_resume
+    /// What is heard, and the policy by which it is understood.
+    pub(crate) fn hearing(&self) -> Hearing {
+        self.ears.clone()
     }
 }
 
@@ -206,9 +308,10 @@ impl Drop for Listener {
 /// What the signals thread owns.
 struct Ears {
     open: SigSet,
-    policy: Policy,
+    policy: Arc<Mutex<Policy>>,
     began: Instant,
-    events: Sender<Heard>,
+    core: bool,
+    events: channel::Sender<Heard>,
 }
 
 impl Ears {
@@ -222,7 +325,7 @@ impl Ears {
         while !signals.is_closed() {
             let batch: Vec<Heard> = signals.wait().filter_map(|origin| self.translate(&origin)).collect();
             for heard in fold(batch) {
-                last_rung(&mut escalation, &heard);
+                last_rung(&mut escalation, &heard, self.core);
                 if self.events.send(heard).is_err() {
                     return;
                 }
@@ -232,29 +335,29 @@ impl Ears {
 
     fn translate(&self, origin: &Origin) -> Option<Heard> {
         let signal = Signal::try_from(origin.signal).ok()?;
-        let request = self.policy.request(signal);
-        Some(Heard { signal, request, origin: who_sent(origin), at: self.began.elapsed() })
+        let request = crate::pool::lock(&self.policy).request(signal);
+        Some(Heard { signal, request, sender: sender_of(origin), at: self.began.elapsed() })
     }
 }
 
 /// The one thing that this thread executes itself: the third INT or TERM, and the second QUIT, end
 /// the process here and now. They are meant for the case that nobody reads the channel any more; a
 /// rule that needs the supervisor cannot save us from a supervisor that is stuck.
-fn last_rung(escalation: &mut Escalation, heard: &Heard) {
+fn last_rung(escalation: &mut Escalation, heard: &Heard, core: bool) {
     let last = match heard.request {
-        Request::Stop => escalation.climb(heard.signal, heard.at) == Rung::Third,
+        Request::Stop | Request::Abort => escalation.climb(heard.signal, heard.at) == Rung::Third,
         Request::Die => escalation.climb_to_die(heard.at),
-        Request::Abort
-        | Request::Pause
+        Request::Pause
         | Request::Suspend
         | Request::Resume
         | Request::Checkpoint
         | Request::Status
+        | Request::Reload
         | Request::Redraw
         | Request::Ignore => false,
     };
     if last {
-        die_by(heard.signal);
+        die(heard.signal, core);
     }
 }
 
@@ -290,13 +393,24 @@ pub(crate) fn suspend() -> io::Result<()> {
 /// (for which the kernel skips default actions), and `raise` returns as if nothing had happened,
 /// and the program goes on to report success. Hence the line behind it.
 ///
-/// SIGQUIT makes no core file: it is used here as a way out, and a core of a process that works on
-/// a large file is large.
+/// No core file is made: SIGQUIT is used here as a way out, and a core of a process that works on a
+/// large file is large.
+///
+/// A signal whose default action is not to end the process (somebody has mapped SIGTSTP to an end)
+/// cannot be died of; then only the code says it.
 pub fn die_by(signal: Signal) -> ! {
-    if signal == Signal::SIGQUIT {
+    die(signal, false)
+}
+
+/// As [`die_by`], with a core file if `core` says so and the system makes one.
+pub(crate) fn die(signal: Signal, core: bool) -> ! {
+    if !core {
         nix::sys::prctl::set_dumpable(false).ok();
     }
-    take_default_action(signal).ok();
+    let lives_on = [Signal::SIGTSTP, Signal::SIGCONT, Signal::SIGWINCH, Signal::SIGURG];
+    if !lives_on.contains(&signal) {
+        take_default_action(signal).ok();
+    }
     signal_hook::low_level::exit(128 + signal as i32)
 }
 
@@ -310,11 +424,10 @@ fn take_default_action(signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// Who sent a signal, as far as the kernel tells. A key press comes from the kernel.
-fn who_sent(origin: &Origin) -> String {
+fn sender_of(origin: &Origin) -> Sender {
     match &origin.process {
-        Some(process) => format!("from pid {}, uid {}", process.pid, process.uid),
-        None => "from the kernel".to_string(),
+        Some(process) => Sender::Process { pid: process.pid, uid: process.uid },
+        None => Sender::Kernel,
     }
 }
 
@@ -324,7 +437,7 @@ mod tests {
 
     fn heard(signal: Signal) -> Heard {
         let request = Policy::default().request(signal);
-        Heard { signal, request, origin: String::new(), at: Duration::ZERO }
+        Heard { signal, request, sender: Sender::Kernel, at: Duration::ZERO }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! it joins no thread without a deadline. That is what lets it answer a signal at once, whatever the
 //! others are busy with.
 
+mod changing;
 mod telling;
 
 use crate::batching::Batching;
@@ -19,7 +20,8 @@ use crate::lister::FromSource;
 use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
 use crate::pool::{Outcome, Pool, Report, lock};
-use crate::signals::{Heard, die_by, suspend};
+use crate::reload::{Reader, Reloaded};
+use crate::signals::{Heard, Hearing, die, suspend};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
@@ -33,6 +35,7 @@ pub(crate) struct Channels<T> {
     pub(crate) reports: Receiver<Report>,
     pub(crate) words: Receiver<Word>,
     pub(crate) orders: Sender<Order>,
+    pub(crate) reloaded: Receiver<Reloaded>,
 }
 
 /// How many tasks may start beyond the frontier. Large enough that a flush of a tenth of a second
@@ -53,6 +56,10 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) pool: Pool<J>,
     pub(crate) workers: usize,
     pub(crate) batching: Batching,
+    pub(crate) hearing: Hearing,
+    pub(crate) reader: Option<Reader>,
+    /// Whether a death by signal may leave a core file.
+    pub(crate) core: bool,
     pub(crate) observer: &'a mut dyn Observer,
     pub(crate) began: Instant,
     pub(crate) clock: WorkClock,
@@ -162,6 +169,10 @@ impl<J: Job> Supervisor<'_, J> {
                 Ok(word) => self.word(word),
                 Err(_) => self.commit_thread_vanished(),
             },
+            recv(self.channels.reloaded) -> reloaded => match reloaded {
+                Ok(reloaded) => self.reloaded(reloaded),
+                Err(_) => self.channels.reloaded = never(),
+            },
             default(patience) => {}
         }
         self.reports_that_are_there();
@@ -204,12 +215,14 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn heard(&mut self, heard: Heard) {
-        let Heard { signal, request, origin, at } = heard;
-        self.observer.notice(&Notice::Signal { signal, request, origin });
+        let Heard { signal, request, sender, at } = heard;
+        self.observer.notice(&Notice::Signal { signal, request, sender });
         self.handle(Event::Asked { request, by: Asker::Signal(signal), at });
     }
 
     fn ask(&mut self, request: Request, by: Asker) {
+        let who = if by == Asker::Budget { "the time budget" } else { "the program" };
+        self.observer.notice(&Notice::Asked { request, by: who });
         self.handle(Event::Asked { request, by, at: self.began.elapsed() });
     }
 
@@ -320,6 +333,7 @@ impl<J: Job> Supervisor<'_, J> {
             Action::SayStopping => self.say_stopping(),
             Action::SayRefused => self.observer.notice(&Notice::NotSuspended { pid: std::process::id() }),
             Action::Suspend => self.suspend_process(),
+            Action::Reload => self.reload(),
             Action::Redraw => self.next_tick = Instant::now(),
             Action::Set(alarm, after) => self.alarms.push((alarm, Instant::now() + after)),
             Action::Unset(alarm) => self.alarms.retain(|(set, _)| *set != alarm),
@@ -370,8 +384,8 @@ impl<J: Job> Supervisor<'_, J> {
             .iter()
             .map(|(task, since)| (*task, now.saturating_duration_since(*since)))
             .collect();
-        self.observer.leave_terminal();
         self.observer.notice(&Notice::Running(running));
-        die_by(signal);
+        self.observer.leave_terminal();
+        die(signal, self.core);
     }
 }

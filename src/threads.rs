@@ -12,12 +12,13 @@ use crate::observer::{Activity, Observer};
 use crate::policy::Request;
 use crate::pool::{OUTBOX, Outbox, Pool, Report, Shared};
 use crate::prepare::Prepared;
+use crate::reload::Reader;
 use crate::reorder::Reorder;
 use crate::run::Options;
-use crate::signals::{Heard, Masked};
+use crate::signals::{Heard, Hearing, Masked};
 use crate::supervisor::{Channels, Supervisor};
 use crate::wake::Wake;
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,15 +30,17 @@ pub(crate) struct Threads<'a> {
     /// Ends waits for input and for readers of the output.
     pub(crate) wake: &'a Arc<Wake>,
     pub(crate) began: Instant,
-    /// Whether a SIGCONT reaches the supervisor.
-    pub(crate) hears: bool,
+    /// Which signals reach the supervisor.
+    pub(crate) hearing: Hearing,
+    /// Who reads settings again.
+    pub(crate) reader: Option<Reader>,
 }
 
 impl Threads<'_> {
     /// Starts the commit thread, the source thread and the workers; then this thread is the
     /// supervisor.
     pub(crate) fn run<J: Job, S: Source<Task = J::Task>>(
-        &self,
+        mut self,
         job: J,
         source: S,
         sink: Box<dyn Sink>,
@@ -53,8 +56,13 @@ impl Threads<'_> {
         match self.start(job, source, sink, prepared, ended) {
             Err(error) => Ending::Failed { error, summary: Summary::default() },
             Ok(engine) => {
-                let rules =
-                    Rules { grace: options.grace, kill_after: options.kill_after, hears_resume: self.hears };
+                let rules = Rules {
+                    grace: options.grace,
+                    kill_after: options.kill_after,
+                    hears_resume: self.hearing.resume(),
+                };
+                let mut batching = Batching::new(engine.workers);
+                batching.allow(options.jobs);
                 let now = Instant::now();
                 let supervisor = Supervisor {
                     state: State::new(rules),
@@ -65,10 +73,14 @@ impl Threads<'_> {
                         reports: engine.reports,
                         words: engine.words,
                         orders: engine.orders,
+                        reloaded: self.reader.as_ref().map_or_else(never, |reader| reader.answers.clone()),
                     },
                     pool: engine.pool,
-                    workers: options.workers,
-                    batching: Batching::new(options.workers),
+                    workers: options.jobs.min(engine.workers),
+                    batching,
+                    hearing: self.hearing,
+                    reader: self.reader.take(),
+                    core: options.core,
                     observer,
                     began: self.began,
                     clock: WorkClock::start(now),
@@ -148,21 +160,17 @@ impl Threads<'_> {
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
         let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going));
-        let pool = Pool::start(
-            self.masked,
-            options.workers,
-            job,
-            shared,
-            Outbox { deliveries: deliver, nudge },
-            report,
-        )?;
-        Ok(Engine { pool, tasks, reports, words, orders, extent, frontier })
+        let workers = options.jobs.max(options.max_jobs);
+        let pool =
+            Pool::start(self.masked, workers, job, shared, Outbox { deliveries: deliver, nudge }, report)?;
+        Ok(Engine { pool, workers, tasks, reports, words, orders, extent, frontier })
     }
 }
 
 /// What the supervisor needs of the threads that were started.
 struct Engine<J: Job> {
     pool: Pool<J>,
+    workers: usize,
     tasks: Receiver<FromSource<J::Task>>,
     reports: Receiver<Report>,
     words: Receiver<Word>,

@@ -10,10 +10,10 @@ pub(crate) mod verbs;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use common::{Limits, Resuming, Talk};
+use common::{Limits, Policing, Resuming, Talk};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use verbs::{Clean, Completions, Count, Digest, Grep, Man};
+use verbs::{Clean, Completions, Count, Digest, Grep, Man, Signals};
 
 /// Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
 ///
@@ -37,6 +37,7 @@ pub(crate) enum Verb {
     Grep(Grep),
     Digest(Digest),
     Clean(Clean),
+    Signals(Signals),
     Completions(Completions),
     Man(Man),
 }
@@ -69,27 +70,55 @@ impl Cli {
 pub(crate) struct Running<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) resuming: &'a Resuming,
+    pub(crate) policing: &'a Policing,
     pub(crate) talk: &'a Talk,
     /// The output file; `None` is standard output.
     pub(crate) output: Option<&'a Path>,
     pub(crate) inputs: &'a [PathBuf],
 }
 
+/// The same, to be kept: by a thread that reads settings again while the job runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Owned {
+    limits: Limits,
+    resuming: Resuming,
+    pub(crate) policing: Policing,
+    talk: Talk,
+}
+
+impl Running<'_> {
+    pub(crate) fn owned(&self) -> Owned {
+        Owned {
+            limits: self.limits.clone(),
+            resuming: self.resuming.clone(),
+            policing: self.policing.clone(),
+            talk: self.talk.clone(),
+        }
+    }
+}
+
+impl Owned {
+    pub(crate) fn borrow(&self) -> Running<'_> {
+        let Self { limits, resuming, policing, talk } = self;
+        Running { limits, resuming, policing, talk, output: None, inputs: &[] }
+    }
+}
+
 impl Verb {
     /// What there is to run, if this verb runs a job.
     pub(crate) fn running(&self) -> Option<Running<'_>> {
         match self {
-            Verb::Count(Count { limits, resuming, talk, output, files, .. }) => {
-                Some(Running { limits, resuming, talk, output: file(output), inputs: files })
+            Verb::Count(Count { limits, resuming, policing, talk, output, files, .. }) => {
+                Some(Running { limits, resuming, policing, talk, output: file(output), inputs: files })
             }
-            Verb::Grep(Grep { limits, resuming, talk, output, files, .. }) => {
-                Some(Running { limits, resuming, talk, output: file(output), inputs: files })
+            Verb::Grep(Grep { limits, resuming, policing, talk, output, files, .. }) => {
+                Some(Running { limits, resuming, policing, talk, output: file(output), inputs: files })
             }
-            Verb::Digest(Digest { limits, resuming, talk, output, paths, check, .. }) => {
+            Verb::Digest(Digest { limits, resuming, policing, talk, output, paths, check, .. }) => {
                 let inputs = check.as_ref().map_or(paths.as_slice(), std::slice::from_ref);
-                Some(Running { limits, resuming, talk, output: file(output), inputs })
+                Some(Running { limits, resuming, policing, talk, output: file(output), inputs })
             }
-            Verb::Clean(_) | Verb::Completions(_) | Verb::Man(_) => None,
+            Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => None,
         }
     }
 
@@ -99,7 +128,7 @@ impl Verb {
             Verb::Count(count) => Some(&mut count.resuming),
             Verb::Grep(grep) => Some(&mut grep.resuming),
             Verb::Digest(digest) => Some(&mut digest.resuming),
-            Verb::Clean(_) | Verb::Completions(_) | Verb::Man(_) => None,
+            Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => None,
         }
     }
 }
@@ -174,7 +203,7 @@ mod tests {
                 parse(&format!("bivouac {line} -j 3 --grace inf --limit-rate 16MiB/s --state s -q")).unwrap();
             let running = cli.verb.running().unwrap();
             assert_eq!(running.limits.jobs, Some(3));
-            assert_eq!(running.limits.grace.0, None);
+            assert_eq!(running.limits.grace, Some(crate::cli::values::Grace(None)));
             assert_eq!(running.limits.limit_rate, Some(16 << 20));
             assert_eq!(running.resuming.state.as_deref(), Some(Path::new("s")));
             assert!(running.talk.quiet);
@@ -206,7 +235,8 @@ mod tests {
             "grep p",
             "grep -e p",
             "digest",
-            "count f --on TERM=stop",
+            "count f --on KILL=stop",
+            "count f --stop-code 3",
             "clean -x",
         ] {
             assert_eq!(parse(&format!("bivouac {line}")).unwrap_err().exit_code(), 2, "{line}");

@@ -107,7 +107,7 @@ fn subdirectories(directory: &Path) -> Result<Vec<PathBuf>> {
 
 /// The shared directory goes with the last state in it. If it is not empty, or not there, it stays
 /// as it is, and nobody needs to know.
-fn remove_if_empty(directory: &Path) {
+pub(crate) fn remove_if_empty(directory: &Path) {
     fs::remove_dir(directory).ok();
 }
 

@@ -2,7 +2,9 @@
 //! here, and nowhere else, so that a new one is one new line.
 
 use crate::cli::args::Running;
+use crate::cli::log::{Log, Logged};
 use crate::cli::progress::Watch;
+use crate::cli::settings::{Reloader, Settings};
 use bivouac::signals::Masked;
 use bivouac::{Ending, Job, Run, Sink, Source, StateAt};
 
@@ -10,6 +12,8 @@ use bivouac::{Ending, Job, Run, Sink, Source, StateAt};
 pub(crate) fn launch<J, S>(
     (job, source): (J, S),
     running: &Running<'_>,
+    settings: &Settings,
+    log: Option<Log>,
     state: StateAt,
     masked: Masked,
     sink: impl Sink,
@@ -18,19 +22,20 @@ where
     J: Job,
     S: Source<Task = J::Task>,
 {
-    let limits = running.limits;
-    let mut run = Run::new(job, source)
+    Run::new(job, source)
         .state(state)
         .fresh(running.resuming.fresh)
-        .checkpoint_every(running.resuming.checkpoint_every)
-        .grace(limits.grace.0)
-        .kill_after(limits.kill_after)
-        .limit_rate(limits.limit_rate)
+        .jobs(settings.jobs.value)
+        .max_jobs(settings.max_jobs.value)
+        .limit_rate(settings.limit_rate.value)
+        .checkpoint_every(settings.checkpoint_every.value)
+        .grace(settings.grace.value.0)
+        .kill_after(settings.kill_after.value)
+        .max_runtime(settings.max_runtime.value)
+        .core(running.policing.core)
         .signals(masked)
+        .reload(Reloader::new(running, settings.clone(), log.clone()))
         .sink(sink)
-        .observer(Watch::on_stderr(running.talk));
-    if let Some(workers) = limits.jobs {
-        run = run.jobs(workers);
-    }
-    run.run()
+        .observer(Logged::new(Watch::on_stderr(running.talk), log))
+        .run()
 }

@@ -22,10 +22,13 @@ pub(crate) enum Level {
 /// Who gets to see this one.
 pub(crate) fn level(notice: &Notice) -> Level {
     match notice {
-        Notice::Warning(_) | Notice::TaskFailed { .. } => Level::Wrong,
+        Notice::Warning(_) | Notice::TaskFailed { .. } | Notice::Reloaded { adopted: false, .. } => {
+            Level::Wrong
+        }
         Notice::Checkpoint { asked: false, .. }
         | Notice::Ready { .. }
         | Notice::Signal { .. }
+        | Notice::Asked { .. }
         | Notice::Phase(_)
         | Notice::State(_) => Level::Detail,
         Notice::Checkpoint { asked: true, .. }
@@ -34,6 +37,7 @@ pub(crate) fn level(notice: &Notice) -> Level {
         | Notice::Stopping { .. }
         | Notice::Status(_)
         | Notice::NotSuspended { .. }
+        | Notice::Reloaded { adopted: true, .. }
         | Notice::Running(_) => Level::Usual,
     }
 }
@@ -50,7 +54,8 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             }
         }
         Notice::Input(what) => what.clone(),
-        Notice::Signal { signal, request, origin } => format!("{signal} ({origin}): {request}"),
+        Notice::Signal { signal, request, sender } => format!("{signal} ({sender}): {request}"),
+        Notice::Asked { request, by } => format!("{by} asks: {request}"),
         Notice::Phase(activity) => format!("phase {activity}"),
         Notice::Stopping { grace, in_flight, by_key } => stopping(*grace, *in_flight, *by_key),
         Notice::Checkpoint { frontier, tasks, facts, asked: _ } => {
@@ -70,6 +75,13 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         Notice::TaskFailed { task, why } => format!("task {task} failed and is left out: {why}"),
         Notice::Running(tasks) => running(tasks),
         Notice::State(path) => format!("state in {}", path.display()),
+        Notice::Reloaded { adopted: false, said } => {
+            format!("warning: not reloaded, the old settings stay: {}", said.join("; "))
+        }
+        Notice::Reloaded { adopted: true, said } if said.is_empty() => {
+            "reloaded: nothing changed".to_string()
+        }
+        Notice::Reloaded { adopted: true, said } => format!("reloaded: {}", said.join("; ")),
         Notice::Warning(error) => format!("warning: {error}"),
     }
 }
@@ -150,7 +162,7 @@ mod tests {
                 Notice::Signal {
                     signal: Signal::SIGTERM,
                     request: Request::Stop,
-                    origin: "from pid 123, uid 0".into(),
+                    sender: bivouac::signals::Sender::Process { pid: 123, uid: 0 },
                 },
                 told.as_str(),
             ),

@@ -8,7 +8,9 @@
 //! of the clock, and a person who writes `--grace 999999999999h` should hear of it now and not at
 //! the first signal.
 
+use bivouac::Request;
 use bytesize::ByteSize;
+use nix::sys::signal::Signal;
 use std::time::Duration;
 
 /// A hundred years: longer than any job, far from the end of any clock.
@@ -83,6 +85,21 @@ pub(crate) fn workers(text: &str) -> Result<usize, String> {
         Ok(workers) if (1..=most).contains(&workers) => Ok(workers),
         Ok(_) | Err(_) => Err(format!("expected a whole number from 1 to {most}, such as `4`")),
     }
+}
+
+/// The code for a stopped job. Codes that mean something else to bivouac or to a shell are refused.
+pub(crate) fn stop_code(text: &str) -> Result<u8, String> {
+    match text.parse() {
+        Ok(0..=5 | 126..) | Err(_) => {
+            Err("expected an exit code from 6 to 125, such as `85`; the others have a meaning".to_string())
+        }
+        Ok(code) => Ok(code),
+    }
+}
+
+/// `SIGNAL=REQUEST`.
+pub(crate) fn mapping(text: &str) -> Result<(Signal, Request), String> {
+    bivouac::policy::mapping(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

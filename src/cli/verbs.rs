@@ -2,8 +2,10 @@
 
 use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
+use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
 use crate::cli::report::{Told, report};
+use crate::cli::settings::Settings;
 use crate::jobs;
 use crate::jobs::check::Check;
 use crate::jobs::complaints::Complaints;
@@ -15,7 +17,7 @@ use bivouac::input::{Chunks, Cut, Tree};
 use bivouac::output::FileSink;
 use bivouac::signals::Masked;
 use bivouac::stream::StreamSink;
-use bivouac::{Error, Job, Result, Sink, Source};
+use bivouac::{Ending, Error, Job, Result, Sink, Source, StateAt};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -23,6 +25,7 @@ use std::path::Path;
 /// What every job needs, whichever it is.
 pub(crate) struct Start<'a> {
     running: Running<'a>,
+    settings: Settings,
     argv: &'a [OsString],
     masked: Masked,
 }
@@ -32,21 +35,33 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
     let Some(running) = cli.verb.running() else {
         return crate::cli::fail(&Error::usage("verb", "runs no job"));
     };
-    let start = Start { running, argv, masked };
+    let start = match begin(running, argv, masked) {
+        Ok(start) => start,
+        Err(error) => return crate::cli::fail(&error),
+    };
     let ran = match &cli.verb {
         Verb::Count(count) => run_count(count, start),
         Verb::Grep(grep) => run_grep(grep, start),
         Verb::Digest(digest) => run_digest(digest, start),
-        Verb::Clean(_) | Verb::Completions(_) | Verb::Man(_) => Err(Error::usage("verb", "runs no job")),
+        Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
+            Err(Error::usage("verb", "runs no job"))
+        }
     };
     ran.unwrap_or_else(|error| crate::cli::fail(&error))
+}
+
+/// Now that it is known what signals should mean, the mask is made right; no thread exists yet.
+fn begin<'a>(running: Running<'a>, argv: &'a [OsString], mut masked: Masked) -> Result<Start<'a>> {
+    let settings = Settings::gather(&running)?;
+    masked.adopt(settings.policy())?;
+    Ok(Start { running, settings, argv, masked })
 }
 
 fn run_count(count: &args::verbs::Count, start: Start<'_>) -> Result<Exit> {
     let columns = Columns::chosen(count.lines, count.words, count.bytes);
     let job = jobs::count::Count::new(&count.files, columns);
     let source = Chunks::new(jobs::count::Count::inputs(&count.files), Cut::Anywhere)
-        .limit_rate(count.limits.limit_rate);
+        .limit_rate(start.settings.limit_rate.value);
     let resumable = source.is_resumable();
     start.run((job, source), resumable)
 }
@@ -68,7 +83,7 @@ fn run_grep(grep: &args::verbs::Grep, start: Start<'_>) -> Result<Exit> {
     };
     let job = jobs::grep::Grep::new(options, &grep.files)?;
     let source = Chunks::new(jobs::grep::Grep::inputs(&grep.files), Cut::Lines(b'\n'))
-        .limit_rate(grep.limits.limit_rate);
+        .limit_rate(start.settings.limit_rate.value);
     let resumable = source.is_resumable();
     start.run((job, source), resumable)
 }
@@ -86,9 +101,9 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
             start.run((Check::new(algorithm, complaints.clone()), source), resumable)
         }
         None => {
-            let part = algorithm.part(digest.limits.limit_rate);
+            let part = algorithm.part(start.settings.limit_rate.value);
             let source = Tree::new(digest.paths.clone(), part)
-                .together(jobs::digest::task_bytes(digest.limits.limit_rate));
+                .together(jobs::digest::task_bytes(start.settings.limit_rate.value));
             let resumable = source.is_resumable();
             start.run((jobs::digest::Digest::new(algorithm, complaints.clone()), source), resumable)
         }
@@ -141,9 +156,36 @@ impl Start<'_> {
                 "a pipe cannot be read again, so this run cannot be continued: no state is kept",
             );
         }
-        let ending = launch((job, source), &self.running, state.clone(), self.masked, sink);
+        let log = self.open_log()?;
+        if let Some(log) = &log {
+            log.begins(self.argv);
+        }
+        let ending = launch(
+            (job, source),
+            &self.running,
+            &self.settings,
+            log.clone(),
+            state.clone(),
+            self.masked,
+            sink,
+        );
+        if matches!(state, StateAt::Passing(_)) {
+            crate::cli::clean::remove_if_empty(Path::new(place::SHARED));
+        }
         let told = Told { argv: self.argv, state: &state, output, quiet: self.running.talk.quiet };
         report(&ending, told);
-        Ok(ending.exit())
+        let exit = match (&ending, self.settings.stop_code.value) {
+            (Ending::Stopped { .. }, Some(code)) => Exit::Code(code),
+            (Ending::Stopped { .. } | Ending::Finished { .. } | Ending::Failed { .. }, _) => ending.exit(),
+        };
+        if let Some(log) = &log {
+            log.ends(&ending, exit);
+        }
+        Ok(exit)
+    }
+
+    fn open_log(&self) -> Result<Option<Log>> {
+        let Some(path) = &self.settings.log_file.value else { return Ok(None) };
+        Log::open(&self.masked, path, self.settings.log_format.value, self.settings.log_level.value).map(Some)
     }
 }

@@ -70,7 +70,7 @@ impl World {
             Action::Checkpoint { .. } => {
                 assert!(self.state.commit_works, "a checkpoint on a broken commit path")
             }
-            Action::Status | Action::SayStopping | Action::SayRefused | Action::Redraw => {}
+            Action::Status | Action::SayStopping | Action::SayRefused | Action::Reload | Action::Redraw => {}
         }
     }
 

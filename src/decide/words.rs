@@ -111,6 +111,8 @@ pub(crate) enum Action {
     SayRefused,
     /// Stop the process; then report [`Event::Returned`].
     Suspend,
+    /// Read the configuration again.
+    Reload,
     Redraw,
     Set(Alarm, Duration),
     Unset(Alarm),

@@ -243,10 +243,13 @@ impl<'w> Bivouac<'w> {
         command
             .stdin(if matches!(self.stdin, Input::Nothing) { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(Stdio::piped());
+        // `setsid` makes a group of its own, and the leader of one cannot: it would fork.
+        if self.wrapper.first().is_none_or(|wrapper| wrapper != "setsid") {
             // A group of its own, as a shell does it. Its parent, this test, is of the same
             // session and of another group: so the group is not an orphan and can be suspended.
-            .process_group(0);
+            command.process_group(0);
+        }
         let child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", self.line()));
         Running::new(self.clone(), child, self.stdin.clone(), self.read_stdout)
     }

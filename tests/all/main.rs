@@ -6,6 +6,9 @@
 //! |---|---|
 //! | `stop` | what happens on INT, TERM, QUIT, KILL, and on a second and third one? |
 //! | `resume` | does the continued run give the same bytes? |
+//! | `policy` | can every signal be made to mean something else? |
+//! | `reload` | what does SIGHUP change in a running job, and what not? |
+//! | `log` | is everything that happened in the log file? |
 //! | `pause` | what happens on TSTP and CONT, and is a stop stronger? |
 //! | `ask` | what does USR1 answer, and does the job go on? |
 //! | `refuse` | what is refused, and does the refusal leave everything as it was? |
@@ -32,9 +35,12 @@ mod harness;
 mod inputs;
 mod jobs;
 mod library;
+mod log;
 mod masks;
 mod pause;
+mod policy;
 mod refuse;
+mod reload;
 mod resume;
 mod running;
 mod stop;

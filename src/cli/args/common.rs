@@ -1,7 +1,10 @@
-//! Options that every job understands, in the three groups in which `--help` shows them.
+//! Options that every job understands, in the groups in which `--help` shows them.
 
 use crate::cli::values::{self, Grace};
+use bivouac::Request;
 use clap::{Args, ValueEnum};
+use nix::sys::signal::Signal;
+use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,12 +21,21 @@ pub(crate) struct Limits {
     pub(crate) limit_rate: Option<u64>,
 
     /// How long running tasks may go on after a stop: `90s`, `2h`, `inf` for until they are done
-    #[arg(long, value_name = "DURATION", value_parser = values::grace, default_value = "5s")]
-    pub(crate) grace: Grace,
+    /// [default: 5s]
+    #[arg(long, value_name = "DURATION", value_parser = values::grace)]
+    pub(crate) grace: Option<Grace>,
 
-    /// How long cancelled tasks are waited for
-    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "2s")]
-    pub(crate) kill_after: Duration,
+    /// How long cancelled tasks are waited for [default: 2s]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub(crate) kill_after: Option<Duration>,
+
+    /// Stop after this time, to be continued: `55m` for a limit of an hour
+    #[arg(long, value_name = "DURATION", value_parser = values::interval)]
+    pub(crate) max_runtime: Option<Duration>,
+
+    /// To how many tasks at the same time a reload may raise --jobs [default: the same as --jobs]
+    #[arg(long, value_name = "N", value_parser = values::workers)]
+    pub(crate) max_jobs: Option<usize>,
 }
 
 /// Where a job keeps what it needs to be continued.
@@ -42,9 +54,37 @@ pub(crate) struct Resuming {
     #[arg(long)]
     pub(crate) verify: bool,
 
-    /// How often a checkpoint is written
-    #[arg(long, value_name = "DURATION", value_parser = values::interval, default_value = "1s")]
-    pub(crate) checkpoint_every: Duration,
+    /// How often a checkpoint is written [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = values::interval)]
+    pub(crate) checkpoint_every: Option<Duration>,
+}
+
+/// What signals mean, and how the process ends because of them.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Signals and configuration")]
+pub(crate) struct Policing {
+    #[command(flatten)]
+    pub(crate) table: Table,
+
+    /// End with code N when stopped, instead of 75 or by the signal: 85 for HTCondor, 99 for SGE
+    #[arg(long, value_name = "N", value_parser = values::stop_code)]
+    pub(crate) stop_code: Option<u8>,
+
+    /// Let SIGQUIT leave a core file
+    #[arg(long)]
+    pub(crate) core: bool,
+}
+
+/// Where the table of signals comes from.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct Table {
+    /// Let SIGNAL ask for REQUEST, as in `USR2=checkpoint`; may be given several times. See `bivouac signals`
+    #[arg(long = "on", value_name = "SIGNAL=REQUEST", value_parser = values::mapping)]
+    pub(crate) mappings: Vec<(Signal, Request)>,
+
+    /// Read settings from FILE (TOML); SIGHUP reads it again when there is no terminal
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// What is said while a job runs, all of it on standard error.
@@ -62,6 +102,44 @@ pub(crate) struct Talk {
     /// Say everything that happens, one line each
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
+
+    /// Append every signal, request, phase and checkpoint to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// How the log is written [default: text]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
+
+    /// What is written to the log [default: info]
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    pub(crate) log_level: Option<LogLevel>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// A line for a person
+    #[default]
+    Text,
+    /// A JSON object on each line
+    Json,
+}
+
+/// What is written to the log: this and what is worse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogLevel {
+    /// What ended the job
+    Error,
+    /// What went wrong
+    Warn,
+    /// What happened
+    #[default]
+    Info,
+    /// How far the job is, every second
+    Debug,
 }
 
 /// When something is shown.

@@ -14,9 +14,9 @@ macro_rules! exit_codes {
      checkpoint is damaged
   4  broke during the run (disk full, I/O error); the state stands, run it again after mending
   5  another run holds this state
-  75 stopped, to be continued, by a warning of a batch system (USR2, XCPU, PWR)
+  75 stopped, to be continued, by --max-runtime or a warning of a batch system (USR2, XCPU, PWR)
 After SIGINT, SIGTERM or SIGHUP the process ends by that signal, with a checkpoint; a shell calls
-that 130, 143 or 129.
+that 130, 143 or 129. With --stop-code N both end with N.
 
 "
         )
@@ -30,6 +30,7 @@ Signals:
   USR1              write a checkpoint now, say how far the job is, go on
   QUIT              die at once; the last checkpoint stands
   USR2, XCPU, PWR   stop with a checkpoint and exit code 75
+`--on SIGNAL=REQUEST` changes a row, `bivouac signals` prints the table.
 
 Examples:
   bivouac grep 'error [0-9]+' huge.log --output errors
@@ -84,6 +85,31 @@ Examples:
   bivouac clean
   bivouac clean errors.txt.bivouac
   bivouac clean --force .bivouac/0123456789abcdef
+";
+
+pub(crate) const SIGNALS: &str = "\
+Requests:
+  stop        start no task, let those in flight finish within --grace, commit, end;
+              INT or TERM again: abort, and again: die
+  abort       cancel the tasks in flight, commit what is done, end
+  die         end at once; the last checkpoint stands
+  pause       hold the tasks where they are, until a resume
+  suspend     pause, and stop the process as Ctrl-Z does
+  resume      go on; never cancels a stop
+  checkpoint  write a checkpoint now, say how far the job is, go on
+  status      say how far the job is
+  reload      read the configuration again, reopen the log
+  redraw      draw the progress line anew
+  ignore      nothing
+
+Exit codes:
+  0  done
+  2  wrong usage: a name that is not known, a signal that must not be mapped, a broken file
+
+Examples:
+  bivouac signals
+  bivouac signals --on USR2=checkpoint --on HUP=ignore
+  bivouac grep error huge.log --output errors.txt --on URG=pause
 ";
 
 pub(crate) const COMPLETIONS: &str = "\

@@ -1,6 +1,6 @@
 //! What is particular to each verb.
 
-use super::common::{Limits, Resuming, Talk};
+use super::common::{Limits, Policing, Resuming, Table, Talk};
 use super::help;
 use bivouac::{Error, Result};
 use clap::{ArgAction, Args, ValueEnum};
@@ -38,6 +38,8 @@ pub(crate) struct Count {
     pub(crate) limits: Limits,
     #[command(flatten)]
     pub(crate) resuming: Resuming,
+    #[command(flatten)]
+    pub(crate) policing: Policing,
     #[command(flatten)]
     pub(crate) talk: Talk,
 }
@@ -113,6 +115,8 @@ pub(crate) struct Grep {
     #[command(flatten)]
     pub(crate) resuming: Resuming,
     #[command(flatten)]
+    pub(crate) policing: Policing,
+    #[command(flatten)]
     pub(crate) talk: Talk,
 
     /// Print help
@@ -181,6 +185,8 @@ pub(crate) struct Digest {
     #[command(flatten)]
     pub(crate) resuming: Resuming,
     #[command(flatten)]
+    pub(crate) policing: Policing,
+    #[command(flatten)]
     pub(crate) talk: Talk,
 }
 
@@ -208,6 +214,18 @@ pub(crate) struct Clean {
     /// Also remove the state of a job that is not finished: it then starts anew
     #[arg(long, requires = "states")]
     pub(crate) force: bool,
+}
+
+/// Print what every signal means to a job that is started with these options.
+///
+/// One row for each signal, with the request and with where the row comes from: the defaults, the
+/// configuration file, or --on. A signal that is ignored when bivouac is started (by `nohup`, or in
+/// the background of a script) stays ignored.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::SIGNALS)]
+pub(crate) struct Signals {
+    #[command(flatten)]
+    pub(crate) table: Table,
 }
 
 /// Print a script that completes verbs and options in a shell.

@@ -5,7 +5,7 @@ use crate::cli::say::tests::Tty;
 use bivouac::Error;
 
 fn talk(progress: When) -> Talk {
-    Talk { progress, quiet: false, verbose: false }
+    Talk { progress, quiet: false, verbose: false, log_file: None, log_format: None, log_level: None }
 }
 
 fn wide() -> Screen {
@@ -144,7 +144,7 @@ fn without_a_terminal_there_are_only_plain_lines() {
 #[test]
 fn quiet_and_verbose_choose_what_is_said() {
     let said = |quiet, verbose| {
-        let (mut watch, tty) = watch(&Talk { progress: When::Always, quiet, verbose }, false, wide);
+        let (mut watch, tty) = watch(&Talk { quiet, verbose, ..talk(When::Always) }, false, wide);
         watch.notice(&Notice::Ready { workers: 2 });
         watch.notice(&Notice::Resumed { frontier: 3, beyond: 0, tasks: Some(64) });
         watch.notice(&Notice::TaskFailed { task: 7, why: "no".to_string() });

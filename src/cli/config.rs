@@ -1,0 +1,209 @@
+//! The configuration file: what may stand in it, and what is wrong with it.
+//!
+//! It is TOML, and read only when `--config` names it. The obvious thing would be to look in
+//! `~/.config` too. But a job must mean the same on every machine and for whoever continues it, and a
+//! file that nobody mentioned is a bad answer to "why does SIGTERM do nothing here?".
+//!
+//! Names and values are those of the options, and the same functions read both. A name that is not
+//! known is an error, since it is mostly a known one that was misspelt.
+
+use crate::cli::args::common::{LogFormat, LogLevel};
+use crate::cli::values::{self, Grace};
+use bivouac::{Error, Request, Result, policy};
+use nix::sys::signal::Signal;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a configuration file says. Whatever it does not say is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct Config {
+    #[serde(deserialize_with = "jobs")]
+    pub(crate) jobs: Option<usize>,
+    #[serde(deserialize_with = "jobs")]
+    pub(crate) max_jobs: Option<usize>,
+    #[serde(deserialize_with = "rate")]
+    pub(crate) limit_rate: Option<u64>,
+    #[serde(deserialize_with = "grace")]
+    pub(crate) grace: Option<Grace>,
+    #[serde(deserialize_with = "duration")]
+    pub(crate) kill_after: Option<Duration>,
+    #[serde(deserialize_with = "interval")]
+    pub(crate) checkpoint_every: Option<Duration>,
+    #[serde(deserialize_with = "interval")]
+    pub(crate) max_runtime: Option<Duration>,
+    #[serde(deserialize_with = "stop_code")]
+    pub(crate) stop_code: Option<u8>,
+    pub(crate) log: Log,
+    #[serde(deserialize_with = "signals")]
+    pub(crate) signals: BTreeMap<Signal, Request>,
+}
+
+/// The part about the log.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct Log {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) format: Option<LogFormat>,
+    pub(crate) level: Option<LogLevel>,
+}
+
+/// More than any configuration needs: what is larger is some other file.
+const LARGEST: u64 = 1 << 20;
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](bivouac::error::Kind::Usage), with the file, the line, and what is wrong
+    /// there.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let unreadable = |cause: std::io::Error| {
+            Error::io(path, "read the configuration", &cause).with_kind(bivouac::error::Kind::Usage)
+        };
+        let facts = fs::metadata(path).map_err(unreadable)?;
+        if facts.is_file() && facts.len() > LARGEST {
+            return Err(Error::usage(path.display(), "is too large for a configuration"));
+        }
+        Self::parse(&fs::read_to_string(path).map_err(unreadable)?, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
+            let place = line.map(|line| format!(", line {line}")).unwrap_or_default();
+            let message = error.message().trim().replace('\n', " ");
+            Error::usage(format_args!("{}{place}", path.display()), message)
+        })
+    }
+}
+
+/// A value as it would be written behind an option. Numbers need no quotes.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Word {
+    Text(String),
+    Whole(i64),
+    Broken(f64),
+}
+
+/// Reads a value with the function that reads the option of the same name.
+fn word<'de, D: Deserializer<'de>, T>(
+    from: D,
+    parse: impl Fn(&str) -> std::result::Result<T, String>,
+) -> std::result::Result<Option<T>, D::Error> {
+    let text = match Word::deserialize(from).map_err(|_| D::Error::custom("expected a text or a number"))? {
+        Word::Text(text) => text,
+        Word::Whole(number) => number.to_string(),
+        Word::Broken(number) => number.to_string(),
+    };
+    parse(&text).map(Some).map_err(|why| D::Error::custom(format_args!("'{text}': {why}")))
+}
+
+fn jobs<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<usize>, D::Error> {
+    word(from, values::workers)
+}
+
+fn rate<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>, D::Error> {
+    word(from, values::rate)
+}
+
+fn grace<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Grace>, D::Error> {
+    word(from, values::grace)
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Duration>, D::Error> {
+    word(from, values::duration)
+}
+
+fn interval<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Duration>, D::Error> {
+    word(from, values::interval)
+}
+
+fn stop_code<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u8>, D::Error> {
+    word(from, values::stop_code)
+}
+
+fn signals<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<BTreeMap<Signal, Request>, D::Error> {
+    let mut rows = BTreeMap::new();
+    for (signal, request) in BTreeMap::<String, String>::deserialize(from)? {
+        let signal = policy::signal_named(&signal).map_err(D::Error::custom)?;
+        let request = request.parse().map_err(|why: Error| D::Error::custom(why))?;
+        // `USR2` and `SIGUSR2` are two keys to TOML.
+        if rows.insert(signal, request).is_some() {
+            return Err(D::Error::custom(format_args!("{signal} has two rows")));
+        }
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        Config::parse(text, Path::new("c.toml"))
+    }
+
+    #[test]
+    fn it_says_what_the_options_say() {
+        let config = parse(
+            r#"
+            jobs = 2
+            max-jobs = "8"
+            limit-rate = "50MiB/s"
+            grace = "inf"
+            kill-after = 0.5
+            checkpoint-every = "250ms"
+            max-runtime = "2h"
+            stop-code = 85
+            [log]
+            file = "/var/log/b.log"
+            format = "json"
+            level = "debug"
+            [signals]
+            USR2 = "checkpoint"
+            SIGHUP = "ignore"
+            "#,
+        )
+        .unwrap();
+        assert_eq!((config.jobs, config.max_jobs, config.stop_code), (Some(2), Some(8), Some(85)));
+        assert_eq!(config.limit_rate, Some(50 << 20));
+        assert_eq!(config.grace, Some(Grace(None)));
+        assert_eq!(config.kill_after, Some(Duration::from_millis(500)));
+        assert_eq!(config.checkpoint_every, Some(Duration::from_millis(250)));
+        assert_eq!(config.max_runtime, Some(Duration::from_secs(7200)));
+        assert_eq!(config.log.file, Some(PathBuf::from("/var/log/b.log")));
+        assert_eq!((config.log.format, config.log.level), (Some(LogFormat::Json), Some(LogLevel::Debug)));
+        assert_eq!(config.signals[&Signal::SIGUSR2], Request::Checkpoint);
+        assert_eq!(config.signals[&Signal::SIGHUP], Request::Ignore);
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, parts) in [
+            ("\njob = 3", ["c.toml, line 2", "`job`", "`jobs`"]),
+            ("jobs = 0", ["line 1", "'0'", "`4`"]),
+            ("jobs = [1]", ["line 1", "expected a text or a number", ""]),
+            ("grace = \"soon\"", ["line 1", "'soon'", "`90s`"]),
+            ("stop-code = 3", ["line 1", "'3'", "from 6 to 125"]),
+            ("[signals]\nKILL = \"stop\"", ["line", "SIGKILL", "kernel"]),
+            ("[signals]\nUSR2 = \"explode\"", ["line", "'explode'", "checkpoint"]),
+            ("[signals]\nUSR2 = \"stop\"\nSIGUSR2 = \"die\"", ["line", "SIGUSR2", "two rows"]),
+            ("[log]\nformat = \"xml\"", ["line 2", "`xml`", "json"]),
+            ("jobs = ", ["line 1", "", ""]),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert_eq!(error.kind(), bivouac::error::Kind::Usage);
+            for part in parts {
+                assert!(error.to_string().contains(part), "{text}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The log: every signal, request, phase change and checkpoint, as text or as JSON.
+//!
+//! `tracing` makes the lines; what is ours is the way to the file. The obvious way, a file behind a
+//! mutex, would have the supervisor wait for the disk in the middle of a signal. So lines go to a
+//! thread through a bounded channel, and when that is full they are counted instead of waited for;
+//! the count stands in the log as soon as there is room.
+//!
+//! The file is opened for appending and reopened by name on a reload, as `logrotate` expects: it
+//! renames the file, sends SIGHUP, and compresses the old one. There is no flush to the device: a log
+//! tells a story, and what must survive a power cut stands in the checkpoint.
+
+use crate::cli::args::common::{LogFormat, LogLevel};
+use bivouac::ending::Exit;
+use bivouac::error::Kind;
+use bivouac::signals::Masked;
+use bivouac::{Ending, Error, Notice, Observer, Progress, Result};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tracing::level_filters::LevelFilter;
+use tracing::{debug, error, info, warn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Registry, reload};
+
+/// How many lines may wait for the disk.
+const WAITING: usize = 4096;
+
+/// How long the end of the process waits for the last lines.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What the thread is told.
+enum Message {
+    Line(Vec<u8>),
+    /// Open the file anew, by its name; say how that went.
+    Reopen(Sender<io::Result<()>>),
+    /// Say when everything before this is written.
+    Flush(Sender<()>),
+}
+
+/// A log that is open. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Log {
+    path: PathBuf,
+    pipe: Pipe,
+    level: reload::Handle<LevelFilter, Registry>,
+}
+
+impl Log {
+    /// Opens the file, starts the thread that writes it, and makes this the log of the process.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] when the file cannot be opened: nothing has been touched yet.
+    pub(crate) fn open(masked: &Masked, path: &Path, format: LogFormat, level: LogLevel) -> Result<Self> {
+        let file = open(path)
+            .map_err(|cause| Error::io(path, "open the log file", &cause).with_kind(Kind::Usage))?;
+        let (to, messages) = bounded(WAITING);
+        let pipe = Pipe { to, lost: Arc::default() };
+        let writer = Writer { path: path.to_path_buf(), file, lost: Arc::clone(&pipe.lost) };
+        masked
+            .spawn("log", move || writer.write_all(&messages))
+            .map_err(|cause| Error::broken("threads", format_args!("cannot start one: {cause}")))?;
+        let (filter, handle) = reload::Layer::new(filter_of(level));
+        let lines = tracing_subscriber::fmt::layer().with_writer(pipe.clone()).with_target(false);
+        let registry = tracing_subscriber::registry().with(filter);
+        let set = match format {
+            LogFormat::Text => tracing::subscriber::set_global_default(registry.with(lines.with_ansi(false))),
+            LogFormat::Json => {
+                tracing::subscriber::set_global_default(registry.with(lines.json().flatten_event(true)))
+            }
+        };
+        set.map_err(|cause| Error::broken("log", cause))?;
+        Ok(Self { path: path.to_path_buf(), pipe, level: handle })
+    }
+
+    /// What is written from now on.
+    pub(crate) fn level(&self, level: LogLevel) {
+        // It fails when the subscriber is gone, and ours lives as long as the process.
+        self.level.reload(filter_of(level)).ok();
+    }
+
+    /// Opens the file anew, by its name. Waits for the thread, so not to be called by the supervisor.
+    ///
+    /// # Errors
+    ///
+    /// The name cannot be opened; the log goes on in the old file.
+    pub(crate) fn reopen(&self) -> Result<()> {
+        let (answer, answered) = bounded(1);
+        self.pipe.to.send(Message::Reopen(answer)).ok();
+        let done = answered.recv().unwrap_or_else(|_| Err(io::Error::other("the log thread has ended")));
+        done.map_err(|cause| Error::io(&self.path, "open the log file anew", &cause))
+    }
+
+    /// Waits until everything is written, but not for ever: a disk that hangs must not hold the end.
+    pub(crate) fn flush(&self) {
+        let (answer, answered) = bounded(1);
+        if self.pipe.to.send_timeout(Message::Flush(answer), FAREWELL).is_ok() {
+            answered.recv_timeout(FAREWELL).ok();
+        }
+    }
+
+    /// The first line of a run.
+    pub(crate) fn begins(&self, argv: &[std::ffi::OsString]) {
+        let command = crate::cli::quote::command(argv);
+        info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), command, "started");
+    }
+
+    /// The last one.
+    pub(crate) fn ends(&self, ending: &Ending, exit: Exit) {
+        let summary = ending.summary();
+        let (committed, output_bytes) = (summary.frontier, summary.output_bytes);
+        let exit = match exit {
+            Exit::Code(code) => format!("code {code}"),
+            Exit::Signal(signal) => signal.to_string(),
+        };
+        match ending {
+            Ending::Finished { .. } => info!(committed, output_bytes, exit, "finished"),
+            Ending::Stopped { by, .. } => info!(committed, output_bytes, exit, by = ?by, "stopped"),
+            Ending::Failed { error, .. } => {
+                error!(committed, output_bytes, exit, error = %error, "failed");
+            }
+        }
+        self.flush();
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+fn filter_of(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    }
+}
+
+/// What `tracing` writes to: one line a write.
+#[derive(Clone)]
+struct Pipe {
+    to: Sender<Message>,
+    /// Lines for which there was no room.
+    lost: Arc<AtomicU64>,
+}
+
+impl<'a> MakeWriter<'a> for Pipe {
+    type Writer = &'a Pipe;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+impl Write for &Pipe {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.to.try_send(Message::Line(line.to_vec())).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The thread's own things.
+struct Writer {
+    path: PathBuf,
+    file: File,
+    lost: Arc<AtomicU64>,
+}
+
+impl Writer {
+    /// Until nobody can send any more. A line that cannot be written is lost, and counted.
+    fn write_all(mut self, messages: &Receiver<Message>) {
+        for message in messages {
+            match message {
+                Message::Line(line) => self.line(&line),
+                Message::Reopen(answer) => {
+                    answer.send(open(&self.path).map(|file| self.file = file)).ok();
+                }
+                Message::Flush(answer) => {
+                    answer.send(()).ok();
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let gap = if lost > 0 { format!("({lost} lines were lost here)\n") } else { String::new() };
+        if self.file.write_all(&[gap.as_bytes(), line].concat()).is_err() {
+            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Tells the log what the run tells; and whoever else watches, too.
+pub(crate) struct Logged<O> {
+    inner: O,
+    log: Option<Log>,
+    last_progress: Instant,
+}
+
+impl<O> std::fmt::Debug for Logged<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Logged").field("log", &self.log.as_ref().map(|log| &log.path)).finish_non_exhaustive()
+    }
+}
+
+impl<O: Observer> Logged<O> {
+    pub(crate) fn new(inner: O, log: Option<Log>) -> Self {
+        Self { inner, log, last_progress: Instant::now() }
+    }
+}
+
+impl<O: Observer> Observer for Logged<O> {
+    fn progress(&mut self, now: &Progress) {
+        if self.log.is_some() && self.last_progress.elapsed() >= Duration::from_secs(1) {
+            self.last_progress = Instant::now();
+            let (committed, in_flight, failed, bytes) = (now.frontier, now.in_flight, now.failed, now.bytes);
+            debug!(phase = %now.phase, committed, in_flight, failed, bytes, "progress");
+        }
+        self.inner.progress(now);
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        if self.log.is_some() {
+            record(notice);
+        }
+        self.inner.notice(notice);
+    }
+
+    fn leave_terminal(&mut self) {
+        self.inner.leave_terminal();
+        if let Some(log) = &self.log {
+            log.flush();
+        }
+    }
+}
+
+/// One event, with the numbers as fields.
+fn record(notice: &Notice) {
+    match notice {
+        Notice::Ready { workers } => info!(workers, "ready"),
+        Notice::Resumed { frontier, beyond, tasks } => info!(frontier, beyond, tasks, "resumed"),
+        Notice::Input(what) => info!(what, "input"),
+        Notice::Signal { signal, request, sender } => {
+            let sent = bivouac::signals::Sender::process(*sender);
+            let (pid, uid) = (sent.map(|(pid, _)| pid), sent.map(|(_, uid)| uid));
+            let from = if sent.is_some() { "process" } else { "kernel" };
+            info!(signal = signal.as_str(), request = request.name(), from, pid, uid, "signal");
+        }
+        Notice::Asked { request, by } => info!(request = request.name(), by, "request"),
+        Notice::Phase(activity) => info!(phase = %activity, "phase"),
+        Notice::Stopping { grace, in_flight, by_key: _ } => {
+            info!(grace_s = grace.map(|grace| grace.as_secs_f64()), in_flight, "stopping");
+        }
+        Notice::Checkpoint { frontier, tasks, facts, asked } => {
+            let took_ms = facts.took.as_micros() as f64 / 1e3;
+            info!(committed = frontier, tasks, bytes = facts.size, took_ms, asked, "checkpoint");
+        }
+        Notice::Status(progress) => info!(status = crate::cli::notices::status(progress), "status"),
+        Notice::NotSuspended { pid } => info!(pid, "not suspended: paused"),
+        Notice::TaskFailed { task, why } => warn!(task, why, "task failed"),
+        Notice::Running(tasks) => {
+            info!(tasks = ?tasks.iter().map(|(task, _)| task).collect::<Vec<_>>(), "running");
+        }
+        Notice::State(path) => info!(state = %path.display(), "state"),
+        Notice::Reloaded { adopted: true, said } => info!(changes = said.join("; "), "reloaded"),
+        Notice::Reloaded { adopted: false, said } => warn!(error = said.join("; "), "not reloaded"),
+        Notice::Warning(error) => warn!(error = %error, "warning"),
+    }
+}

@@ -1,0 +1,43 @@
+//! Settings that change while the run is under way.
+
+use super::Supervisor;
+use crate::commit::Order;
+use crate::error::Error;
+use crate::job::Job;
+use crate::observer::Notice;
+use crate::reload::{Reloaded, Settings};
+
+impl<J: Job> Supervisor<'_, J> {
+    /// Has settings read again, by a thread that may wait for a file.
+    pub(super) fn reload(&mut self) {
+        match &self.reader {
+            Some(reader) => reader.ask(),
+            None => {
+                let error = Error::usage("reload", "there is no configuration to read again");
+                self.observer.notice(&Notice::Warning(error));
+            }
+        }
+    }
+
+    /// They were read.
+    pub(super) fn reloaded(&mut self, reloaded: Reloaded) {
+        let adopted = reloaded.settings.is_some();
+        if let Some(settings) = reloaded.settings {
+            self.adopt(settings);
+        }
+        self.observer.notice(&Notice::Reloaded { adopted, said: reloaded.said });
+    }
+
+    /// Every one of these can be applied twice without harm, so nobody asks which of them changed.
+    fn adopt(&mut self, settings: Settings) {
+        let Settings { jobs, limit_rate, checkpoint_every, grace, kill_after, policy } = settings;
+        self.batching.allow(jobs);
+        self.pool.shared.throttle.limit(limit_rate);
+        self.order(Order::Every(checkpoint_every));
+        self.hearing.adopt(policy);
+        let rules = &mut self.state.rules;
+        rules.grace = grace;
+        rules.kill_after = kill_after;
+        rules.hears_resume = self.hearing.resume();
+    }
+}
