@@ -102,10 +102,10 @@ fn sketch<'w>(world: &'w World, name: &str, arguments: &[&str]) -> Bivouac<'w> {
 
 #[test]
 fn the_sketch_of_a_graceful_stop_saves_and_goes_on() {
-    let wanted: u64 = (0..60).map(|unit| unit * unit).sum();
+    let wanted: u64 = (0..80).map(|unit| unit * unit).sum();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
         let world = World::new();
-        let run = || sketch(&world, "stop.py", &["state.json", "60"]);
+        let run = || sketch(&world, "stop.py", &["state.json", "80"]);
         let ended = run().start().until("saved 10").signal(signal).wait().expect_killed_by(signal);
         assert_eq!(ended.stderr.contains("stopped at "), signal != Signal::SIGKILL, "{}", ended.stderr);
         run()
