@@ -260,6 +260,9 @@ impl Listener {
         let numbers = heard.iter().map(|signal| *signal as i32);
         let signals = SignalsInfo::<WithOrigin>::new(numbers).map_err(|e| failed("install a handler", e))?;
         reinstall(&heard).map_err(|e| failed("install a handler", e))?;
+        if !heard.is_empty() {
+            found.extend(ignore_failed_writes().map_err(|e| failed("ignore a signal", e))?);
+        }
         let close = signals.handle();
         let policy = Arc::new(Mutex::new(masked.policy.clone()));
         let ears =
@@ -274,6 +277,23 @@ impl Listener {
     pub(crate) fn hearing(&self) -> Hearing {
         self.ears.clone()
     }
+}
+
+/// What a failed write would otherwise be answered with. A run learns of the failure from the write
+/// itself, says what is full or closed, and ends with its last checkpoint; dying of these signals, it
+/// could not.
+const FAILED_WRITES: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
+
+/// Ignores them; what they did before, to be put back.
+fn ignore_failed_writes() -> io::Result<Vec<(Signal, Disposition)>> {
+    FAILED_WRITES
+        .into_iter()
+        .map(|signal| {
+            let found = Disposition::of(signal)?;
+            Disposition::ignored().set(signal)?;
+            Ok((signal, found))
+        })
+        .collect()
 }
 
 /// Makes sure that signal-hook's handler is in place, in a second run as in the first.

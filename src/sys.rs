@@ -37,6 +37,13 @@ impl Disposition {
         Self(action)
     }
 
+    /// The signal does nothing.
+    pub(crate) fn ignored() -> Self {
+        let mut action = Self::default_action();
+        action.0.sa_sigaction = libc::SIG_IGN;
+        action
+    }
+
     /// Whether the signal is ignored.
     pub(crate) fn is_ignored(&self) -> bool {
         self.0.sa_sigaction == libc::SIG_IGN
@@ -44,7 +51,7 @@ impl Disposition {
 
     /// Makes `signal` do this from now on, in the whole process.
     pub(crate) fn set(&self, signal: Signal) -> io::Result<()> {
-        // SAFETY: the action is either the default one or was filled in by the kernel in `of`, so
+        // SAFETY: the action is the default one, or to ignore, or was filled in by the kernel in `of`, so
         // a handler in it was installed before by somebody who vouched for it. The old action is
         // not asked for.
         match unsafe { libc::sigaction(signal as libc::c_int, &self.0, std::ptr::null_mut()) } {

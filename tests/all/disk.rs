@@ -83,3 +83,20 @@ fn an_output_directory_that_does_not_exist() {
     world.text("big.txt");
     world.bivouac("grep line big.txt --output none/out").run().expect_code(2).expect_says("none");
 }
+
+/// The kernel answers such a write with a signal that kills; it must be an error instead.
+#[test]
+fn the_limit_of_file_sizes_ends_the_run_with_the_state_standing() {
+    let world = World::new();
+    world.text("big.txt");
+    let command =
+        world.bivouac("grep [a-z]+_[0-9]+_[a-z]+ big.txt --output out --checkpoint-every 1ms --jobs 1");
+    command
+        .clone()
+        .under("prlimit --fsize=65536")
+        .run()
+        .expect_code(4)
+        .expect_says("the file-size limit is reached (ulimit -f)");
+    command.run().expect_code(0);
+    assert!(world.read("out") == world.shell("grep -a -E '[a-z]+_[0-9]+_[a-z]+' big.txt"));
+}
