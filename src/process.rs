@@ -18,15 +18,18 @@
 //! | `process/spawn.rs` | what a child inherits, and what it must not |
 //! | `process/children.rs` | the table of those that run; who may signal a process id, and until when |
 //! | `process/call.rs` | feeding and reading a command without a deadlock, and how it ended |
+//! | `process/feed.rs` | the pipes to and from a command |
 //! | `process/watcher.rs` | no command outlives a bivouac that was killed |
 
 mod call;
 mod children;
+mod feed;
 mod spawn;
 pub mod watcher;
 
-pub use call::{Call, Feed, Finished, How};
+pub use call::{Call, Finished, How};
 pub(crate) use children::{Children, TO_STOP};
+pub use feed::Feed;
 pub(crate) use spawn::Inheritance;
 
 use std::ffi::{CString, OsStr, OsString};

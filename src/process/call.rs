@@ -14,6 +14,7 @@
 //! itself.
 
 use super::Command;
+use super::feed::{Feed, Feeding, PIECE, pipe_from_us, pipe_towards_us};
 use super::spawn::{Streams, is_missing};
 use crate::clock::WorkClock;
 use crate::error::{Error, Kind};
@@ -25,10 +26,8 @@ use nix::unistd::Pid;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 use rustix::process::{PidfdFlags, pidfd_open};
-use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 /// What a command is called with.
@@ -42,22 +41,6 @@ pub struct Call<'a> {
     pub timeout: Option<Duration>,
     /// How long after that it is killed.
     pub kill_after: Duration,
-}
-
-/// The standard input of a command.
-#[derive(Clone, Debug)]
-pub enum Feed<'a> {
-    /// `/dev/null`.
-    Nothing,
-    /// These bytes.
-    Bytes(&'a [u8]),
-    /// This part of a file.
-    File {
-        /// The file, open for reading.
-        file: BorrowedFd<'a>,
-        /// From where to where.
-        range: Range<u64>,
-    },
 }
 
 /// A command that has ended by itself, or by its timeout.
@@ -86,10 +69,6 @@ pub enum How {
     /// process in the background, and nobody would have continued it.
     WantedTerminal,
 }
-
-/// How much is read, and handed on, at a time. Also the size of the pipes, as far as the system gives
-/// it: with its default of 64 KiB every second system call is a change of context.
-const PIECE: usize = 1 << 20;
 
 /// How long `poll` waits at the most, so that the gate and the clock are looked at.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -155,13 +134,6 @@ struct Running<'a> {
     kill_at: Option<Instant>,
 }
 
-struct Feeding<'a> {
-    to: OwnedFd,
-    rest: Feed<'a>,
-    /// The file system cannot splice.
-    by_copy: bool,
-}
-
 impl<'a> Running<'a> {
     fn start(cx: &Context<'_>, call: &Call<'a>) -> Result<Self, TaskError> {
         let no_pipe = |errno: Errno| {
@@ -174,7 +146,7 @@ impl<'a> Running<'a> {
             Feed::Nothing => (None, None),
             Feed::Bytes(_) | Feed::File { .. } => {
                 let (theirs, ours) = pipe_from_us().map_err(no_pipe)?;
-                (Some(theirs), Some(Feeding { to: ours, rest: call.feed.clone(), by_copy: false }))
+                (Some(theirs), Some(Feeding::new(ours, call.feed.clone())))
             }
         };
         let streams = Streams {
@@ -389,54 +361,6 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Feeding<'_> {
-    /// Feeds some; how much, and whether that is all.
-    fn some(&mut self) -> Result<(u64, bool), TaskError> {
-        let result = match &mut self.rest {
-            Feed::Nothing => return Ok((0, true)),
-            Feed::Bytes(rest) => match rest.is_empty() {
-                true => return Ok((0, true)),
-                false => rustix::io::write(&self.to, rest).inspect(|n| *rest = &rest[*n..]),
-            },
-            Feed::File { range, .. } if range.is_empty() => return Ok((0, true)),
-            Feed::File { file, range } if self.by_copy => copy(*file, range, &self.to),
-            Feed::File { file, range } => {
-                let most = usize::try_from(range.end - range.start).unwrap_or(PIECE).min(PIECE);
-                splice(*file, Some(&mut range.start), &self.to, None, most, SpliceFlags::NONBLOCK)
-            }
-        };
-        match result {
-            Ok(0) => Err(Error::refused("input", "became shorter while it was read").into()),
-            Ok(n) => Ok((n as u64, self.is_empty())),
-            Err(Errno::AGAIN | Errno::INTR) => Ok((0, false)),
-            Err(Errno::PIPE) => Ok((0, true)),
-            Err(Errno::INVAL) if !self.by_copy => {
-                self.by_copy = true;
-                Ok((0, false))
-            }
-            Err(errno) => Err(Error::broken("input", format_args!("cannot be fed: {errno}")).into()),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match &self.rest {
-            Feed::Nothing => true,
-            Feed::Bytes(rest) => rest.is_empty(),
-            Feed::File { range, .. } => range.is_empty(),
-        }
-    }
-}
-
-/// For file systems that cannot splice.
-fn copy(file: BorrowedFd<'_>, range: &mut Range<u64>, to: &OwnedFd) -> rustix::io::Result<usize> {
-    let mut buffer = vec![0; 64 << 10];
-    let most = usize::try_from(range.end - range.start).unwrap_or(buffer.len()).min(buffer.len());
-    let read = rustix::io::pread(file, &mut buffer[..most], range.start)?;
-    let written = rustix::io::write(to, &buffer[..read])?;
-    range.start += written as u64;
-    Ok(written)
-}
-
 #[derive(Clone, Copy, Debug, Default)]
 struct Ready {
     stdin: bool,
@@ -449,26 +373,6 @@ impl Ready {
     fn nothing(self) -> bool {
         !(self.stdin || self.stdout || self.stderr || self.ended)
     }
-}
-
-/// Our end first; it never waits.
-fn pipe_towards_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
-    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    large_and_patient(&read)?;
-    Ok((read, write))
-}
-
-/// Our end last; it never waits.
-fn pipe_from_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
-    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    large_and_patient(&write)?;
-    Ok((read, write))
-}
-
-fn large_and_patient(end: &OwnedFd) -> rustix::io::Result<()> {
-    // There is a limit for all pipes of a user together; then it stays as it is.
-    rustix::pipe::fcntl_setpipe_size(end, PIECE).ok();
-    rustix::fs::fcntl_setfl(end, rustix::fs::OFlags::NONBLOCK)
 }
 
 /// A command that cannot be started is reported once, and ends the job: it would fail for every other
