@@ -5,6 +5,7 @@
 //!   lock                    held with flock while a run works; who holds it, for messages
 //!   checkpoint.json         the record (see crate::checkpoint), replaced whole
 //!   checkpoint.json.new     the next one, while it is being written
+//!   status.json              what a running job is doing (see crate::live), replaced, never synced
 //!   spill/<task>            results that finished beyond the frontier (see spill.rs)
 //! ```
 //!
@@ -32,10 +33,13 @@
 
 mod clean;
 mod lock;
+pub mod reach;
+mod showing;
 mod spill;
 
 pub use clean::{Cleaned, Peek, clean, peek};
-pub use lock::Holder;
+pub use lock::{Continuing, Holder};
+pub use showing::read_live;
 pub use spill::{Pieces, SpillFile, Spilled};
 
 use crate::checkpoint::{Record, Unverified};
@@ -66,7 +70,7 @@ pub struct StateDir {
     spill: Option<Arc<dyn Dir>>,
     /// The first failure of something that was to be durable; after it nothing more is tried.
     broken: Option<Error>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl StateDir {
@@ -128,7 +132,7 @@ impl StateDir {
                     dir,
                     spill,
                     broken: None,
-                    _lock: lock,
+                    lock,
                 };
                 state.remove_if_there(&*state.dir, RECORD_NEW.as_ref())?;
                 return Ok(Some(state));
