@@ -39,6 +39,11 @@ impl Batching {
         self.typical = (self.typical * 7 + took) / 8;
     }
 
+    /// How many tasks may run at the same time.
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs
+    }
+
     /// Tasks that may be in flight. With idle workers in the pool whatever is handed out begins, so
     /// then only as many are handed out as may run, and each end is waited for.
     pub(crate) fn limit(&self) -> usize {

@@ -35,6 +35,7 @@ use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Job, Sink};
 use crate::keep::Keep;
+use crate::live::Live;
 use crate::pool::{Delivery, OUTBOX};
 use crate::reorder::{Fate, Held, Reorder};
 use crossbeam_channel::{Receiver, Sender, never, select};
@@ -47,6 +48,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Order {
     /// A checkpoint this often from now on.
     Every(Duration),
+    /// Write down what the run is doing, for other processes.
+    Show(Box<Live>),
     /// A checkpoint now; `asked` by somebody who wants to read of it.
     Checkpoint { asked: bool },
     /// The last one. `listed` is the number of tasks in the job, if the source has come to its end:
@@ -120,6 +123,7 @@ impl<J: Job> Committer<J> {
             .unwrap_or_else(|_| Err(Error::broken("job", "panicked while its output was put in order")));
         // Receivers first: whoever reads the last word may rely on every delivery being refused.
         drop(inbox);
+        self.keep.hide();
         let last_word = match result {
             Ok(Some(Closed { finished })) => Word::Closed { finished },
             Ok(None) => return, // The supervisor is gone; there is nobody to tell.
@@ -154,6 +158,7 @@ impl<J: Job> Committer<J> {
                         self.checkpoint(asked)?;
                     }
                     Ok(Order::Every(time)) => self.every = time,
+                    Ok(Order::Show(live)) => self.keep.show(*live),
                     Ok(Order::Close { listed }) => {
                         self.take_what_is_there(&inbox.deliveries)?;
                         return self.close(listed).map(|finished| Some(Closed { finished }));

@@ -5,8 +5,9 @@ use crate::checkpoint::{Beyond, Record};
 use crate::disk::{Disk, split};
 use crate::error::{Error, Result};
 use crate::job::Mark;
+use crate::live::Live;
 use crate::reorder::Fate;
-use crate::state_dir::{Spilled, StateDir};
+use crate::state_dir::{Continuing, Spilled, StateDir};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::io;
@@ -21,6 +22,8 @@ pub(crate) struct Keep {
     /// Files of finished tasks that are in the output by now. Removed after the next record, which
     /// no longer names them; not before.
     spent: Vec<Beyond>,
+    /// Still to be noted.
+    continuing: Option<Continuing>,
 }
 
 pub(crate) enum Place {
@@ -47,7 +50,7 @@ struct Header {
 
 impl Keep {
     pub(crate) fn new(record: Record, place: Place) -> Self {
-        Self { record, place, spent: Vec::new() }
+        Self { record, place, spent: Vec::new(), continuing: None }
     }
 
     pub(crate) fn record(&self) -> &Record {
@@ -112,12 +115,46 @@ impl Keep {
         }
     }
 
+    /// Writes down what the run is doing, if there is a place for it. Only the commit thread knows the
+    /// id of the job and what is kept beyond the frontier.
+    ///
+    /// That it cannot be written is nobody's error: nothing depends on it, and if the disk is full the
+    /// next checkpoint will say so.
+    pub(crate) fn show(&self, live: Live) {
+        if let Place::Here { dir, .. } = &self.place {
+            let (run, beyond) = (Some(self.record.run.clone()), self.record.beyond.len() as u64);
+            dir.show(&Live { run, beyond, ..live }).ok();
+        }
+    }
+
+    /// The run ends: nothing is said of it any more.
+    pub(crate) fn hide(&self) {
+        if let Place::Here { dir, .. } = &self.place {
+            dir.hide();
+        }
+    }
+
+    /// Which command continues the job, for messages; noted as soon as there is a place for it.
+    pub(crate) fn set_continuing(&mut self, continuing: Option<Continuing>) {
+        self.continuing = continuing;
+        self.note_continuing();
+    }
+
+    fn note_continuing(&mut self) {
+        if let Place::Here { dir, .. } = &mut self.place
+            && let Some(continuing) = self.continuing.take()
+        {
+            dir.set_continuing(continuing);
+        }
+    }
+
     /// Makes the directory, now that there is something to keep in it.
     fn settle_down(&mut self) -> Result<()> {
         if let Place::Later { disk, path } = &self.place {
             make_parent(&**disk, path)?;
             let dir = StateDir::create(&**disk, path)?;
             self.place = Place::Here { dir, passing: true };
+            self.note_continuing();
         }
         Ok(())
     }

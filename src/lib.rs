@@ -192,6 +192,7 @@ mod sink;
 pub mod output;
 pub mod stream;
 pub mod state_dir;
+pub mod live;
 pub mod disk;
 #[cfg(test)]
 mod crash_tests;

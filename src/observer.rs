@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::policy::Request;
 use crate::signals::Sender;
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,7 +59,8 @@ pub struct Progress {
 }
 
 /// What a run is doing, in one word.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// Tasks start and run.
     #[default]

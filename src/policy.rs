@@ -11,10 +11,12 @@ mod names;
 pub use names::{mapping, short_name, signal_named, untouchable};
 
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a signal, a handle or a budget can ask of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Start no task, let those in flight finish within the grace, commit, end.
     Stop,

@@ -13,6 +13,7 @@ use crate::prepare::{Start, prepare};
 use crate::reload::{Reader, Reload};
 use crate::signals::{Listener, Masked};
 use crate::sink::Discard;
+use crate::state_dir::Continuing;
 use crate::threads::Threads;
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -86,6 +87,7 @@ impl Handle {
 pub(crate) struct Options {
     pub(crate) state: StateAt,
     pub(crate) fresh: bool,
+    pub(crate) continuing: Option<Continuing>,
     pub(crate) jobs: usize,
     pub(crate) max_jobs: usize,
     pub(crate) core: bool,
@@ -134,6 +136,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             options: Options {
                 state: StateAt::Nowhere,
                 fresh: false,
+                continuing: None,
                 jobs: std::thread::available_parallelism().map_or(1, usize::from),
                 max_jobs: 1,
                 core: false,
@@ -172,6 +175,13 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.options.fresh = fresh;
+        self
+    }
+
+    /// The command that continues the job, to be noted in the state for whoever looks at it.
+    #[must_use]
+    pub fn continuing(mut self, command: Continuing) -> Self {
+        self.options.continuing = Some(command);
         self
     }
 
@@ -330,7 +340,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         };
         let ending = match prepare(&job, &mut source, &mut *sink, &options) {
             Ok(Start::AlreadyFinished { code, summary }) => Ending::Finished { code, summary, already: true },
-            Ok(Start::Go(prepared)) => {
+            Ok(Start::Go(mut prepared)) => {
+                prepared.keep.set_continuing(options.continuing.clone());
                 let threads = Threads {
                     masked: &masked,
                     options: &options,

@@ -38,7 +38,8 @@ pub use actions::{die_by, is_ignored};
 
 use crate::error::{Error, Result};
 use crate::escalation::{Escalation, Rung};
-use crate::policy::{Policy, Request};
+use crate::live::Row;
+use crate::policy::{Policy, Request, short_name};
 use crate::sys::Disposition;
 
 use crossbeam_channel as channel;
@@ -218,6 +219,17 @@ impl Hearing {
     /// Whether this signal reaches the supervisor: not if it was found ignored.
     pub(crate) fn hears(&self, signal: Signal) -> bool {
         self.heard.contains(&signal)
+    }
+
+    /// The policy in force, row by row.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let policy = crate::pool::lock(&self.policy);
+        let row = |signal| Row {
+            signal: short_name(signal).to_string(),
+            request: policy.request(signal),
+            heard: self.hears(signal),
+        };
+        policy.signals().map(row).collect()
     }
 
     /// Another policy from now on.

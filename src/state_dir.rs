@@ -5,6 +5,7 @@
 //!   lock                    held with flock while a run works; who holds it, for messages
 //!   checkpoint.json         the record (see crate::checkpoint), replaced whole
 //!   checkpoint.json.new     the next one, while it is being written
+//!   status.json              what a running job is doing (see crate::live), replaced, never synced
 //!   spill/<task>            results that finished beyond the frontier (see spill.rs)
 //! ```
 //!
@@ -32,10 +33,13 @@
 
 mod clean;
 mod lock;
+pub mod reach;
+mod showing;
 mod spill;
 
 pub use clean::{Cleaned, Peek, clean, peek};
-pub use lock::Holder;
+pub use lock::{Continuing, Holder};
+pub use showing::read_live;
 pub use spill::{Pieces, SpillFile, Spilled};
 
 use crate::checkpoint::{Record, Unverified};

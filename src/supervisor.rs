@@ -7,6 +7,7 @@
 //! others are busy with.
 
 mod changing;
+pub(crate) mod showing;
 mod telling;
 
 use crate::batching::Batching;
@@ -24,6 +25,7 @@ use crate::reload::{Reader, Reloaded};
 use crate::signals::{Heard, Hearing, die, suspend};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
+use showing::Showing;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -81,6 +83,7 @@ pub(crate) struct Supervisor<'a, J: Job> {
     /// Wakes a source that waits for input and a sink that waits for a reader.
     pub(crate) wake: &'a dyn Fn(),
     pub(crate) shown: Activity,
+    pub(crate) showing: Showing,
 }
 
 impl<J: Job> Supervisor<'_, J> {
@@ -210,6 +213,7 @@ impl<J: Job> Supervisor<'_, J> {
             let progress = self.progress();
             self.observer.progress(&progress);
         }
+        self.show_when_due(now);
     }
 
     fn spend_budget(&mut self) {
@@ -270,6 +274,7 @@ impl<J: Job> Supervisor<'_, J> {
                 });
                 if asked {
                     self.say_status();
+                    self.show_checkpoint();
                 }
             }
             Word::Broke(error) => {
@@ -322,6 +327,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.shown = activity;
             self.observer.notice(&Notice::Phase(activity));
             self.next_tick = Instant::now();
+            self.show();
         }
     }
 

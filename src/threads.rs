@@ -18,6 +18,7 @@ use crate::reload::Reader;
 use crate::reorder::Reorder;
 use crate::run::Options;
 use crate::signals::{Heard, Hearing, Masked};
+use crate::supervisor::showing::Showing;
 use crate::supervisor::{Channels, Supervisor};
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
@@ -102,6 +103,7 @@ impl Threads<'_> {
                     finished: None,
                     wake: &|| self.wake.wake(),
                     shown: Activity::Running,
+                    showing: Showing::new(now, engine.frontier.tasks),
                 };
                 let ending = supervisor.run();
                 self.wake.wake();

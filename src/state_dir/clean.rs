@@ -1,16 +1,15 @@
 //! Looking at a state from outside, and taking it away.
 
+use super::showing::{STATUS, STATUS_NEW, live_in};
 use super::{LOCK, RECORD, RECORD_NEW, SPILL, StateDir, check_owner, lock, read_record};
 use crate::checkpoint::{Phase, Record};
 use crate::disk::{Dir, Disk};
 use crate::error::{Error, Result};
+use crate::live::Live;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Progress of a running job, for `status`: replaced often, never synced, worth nothing later.
-const STATUS: [&str; 2] = ["status.json", "status.json.new"];
 
 /// What can be seen of a state without holding its lock.
 #[derive(Clone, Debug)]
@@ -21,6 +20,11 @@ pub struct Peek {
     pub holder: Option<lock::Holder>,
     /// Whether a run holds the state at this moment.
     pub locked: bool,
+    /// What the run said last of what it does. Of a run that does not hold the state any more it is
+    /// there only if that run came to no orderly end.
+    pub live: Option<Live>,
+    /// Size of the record in bytes.
+    pub record_bytes: u64,
 }
 
 /// What [`clean`] did.
@@ -47,7 +51,8 @@ pub struct Cleaned {
 pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Peek> {
     let dir = known_state(disk, path)?;
     let (locked, holder) = lock::look(&*dir, path)?;
-    Ok(Peek { record: read_record(&*dir, path)?, holder, locked })
+    let record_bytes = dir.facts(RECORD.as_ref()).ok().flatten().map_or(0, |facts| facts.bytes);
+    Ok(Peek { record: read_record(&*dir, path)?, holder, locked, live: live_in(&*dir), record_bytes })
 }
 
 /// Removes a state: the files that we know, and the directory if nothing else is in it. Without
@@ -82,7 +87,7 @@ pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
 
 /// The directory at `path`, if it looks like a state: `bivouac clean ~` must not begin to work on
 /// a home directory, not even by making a lock in it.
-fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> {
+pub(super) fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> {
     let dir = disk.open_dir(path).map_err(|error| {
         let nothing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
         if nothing { no_state(path) } else { Error::io(path, "open the state directory", &error) }
@@ -136,7 +141,7 @@ impl StateDir {
                 .remove_dir(SPILL.as_ref())
                 .map_err(|e| Error::io(&self.path.join(SPILL), "remove", &e))?;
         }
-        for name in [RECORD_NEW, STATUS[0], STATUS[1]] {
+        for name in [RECORD_NEW, STATUS, STATUS_NEW] {
             self.remove_if_there(&*self.dir, name.as_ref())?;
         }
         let list = || self.dir.list().map_err(|e| Error::io(&self.path, "list", &e));

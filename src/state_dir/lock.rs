@@ -13,7 +13,7 @@
 //! new one: two holders. So after locking we look whether the name still leads to the file that
 //! we have locked; if not, we start over.
 
-use super::LOCK;
+use super::{LOCK, reach};
 use crate::disk::{Dir, DiskFile, Open, read_whole};
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ use std::time::{Duration, SystemTime};
 /// `bivouac status` takes the lock for a moment to see whether it is free. A run that starts in
 /// this very moment should not be told that another one is at work; so it looks a few times.
 const TRIES: usize = 5;
+const TRIES_AFTER_A_DEATH: usize = 500;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 /// Who holds a state: for messages, and for verbs that send it signals.
@@ -41,11 +42,32 @@ pub struct Holder {
     pub boot_id: String,
     /// When it took the lock, in seconds since 1970.
     pub started: u64,
+    /// When the process was started, in clock ticks since boot: together with the process id this
+    /// names one process and no other. `None` in a lock that an older version wrote.
+    #[serde(default)]
+    pub ticks: Option<u64>,
+    /// The pid namespace in which the process id means something.
+    #[serde(default)]
+    pub pid_namespace: Option<String>,
+    /// The command that continues the job. It is not the holder's own business but that of the
+    /// state, so it is handed down from holder to holder until a run says another one.
+    #[serde(default)]
+    pub continuing: Option<Continuing>,
+}
+
+/// The command that continues a job, ready to paste.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continuing {
+    /// The command line, quoted for a shell.
+    pub command: String,
+    /// The directory in which it has to be run, quoted for a shell; its relative paths mean something
+    /// only there.
+    pub directory: Option<String>,
 }
 
 impl Holder {
     /// This process.
-    fn ourselves() -> Self {
+    pub(super) fn ourselves() -> Self {
         // These are not files of ours but questions to the kernel, so they pass by the disk.
         let ask = |path| fs::read_to_string(path).map(|text| text.trim().to_string()).unwrap_or_default();
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -54,6 +76,9 @@ impl Holder {
             host: ask("/proc/sys/kernel/hostname"),
             boot_id: ask("/proc/sys/kernel/random/boot_id"),
             started: since.map_or(0, |time| time.as_secs()),
+            ticks: reach::our_ticks(),
+            pid_namespace: reach::our_pid_namespace(),
+            continuing: None,
         }
     }
 
@@ -73,12 +98,27 @@ impl fmt::Display for Holder {
 #[derive(Debug)]
 pub(super) struct Lock {
     file: Box<dyn DiskFile>,
+    holder: Holder,
 }
 
 impl Lock {
     /// The open file that holds it.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.file.descriptor()
+    }
+
+    /// Writes down who holds it. A reader may come in the middle, and then reads nobody.
+    fn write(&self) -> io::Result<()> {
+        let text = serde_json::to_vec(&self.holder)?;
+        self.file.truncate(0)?;
+        self.file.write_at(&text, 0)
+    }
+
+    /// Replaces the command that continues the job. For messages only: what cannot be written down
+    /// is not said later, and nothing depends on it.
+    pub(super) fn set_continuing(&mut self, continuing: Continuing) {
+        self.holder.continuing = Some(continuing);
+        self.write().ok();
     }
 }
 
@@ -105,21 +145,32 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path) -> Result<Acquired> {
     if named.is_none_or(|named| named.id != ours.id) {
         return Ok(Acquired::Gone);
     }
-    let text =
-        serde_json::to_vec(&Holder::ourselves()).map_err(|e| failed("describe the holder in", e.into()))?;
-    file.truncate(0).map_err(|e| failed("write", e))?;
-    file.write_at(&text, 0).map_err(|e| failed("write", e))?;
-    Ok(Acquired::Held(Lock { file }))
+    // This holder may be about to be refused, because it belongs to another job: then the command
+    // that continues the job that is kept here is still the old one.
+    let continuing = Holder::read(&*file).and_then(|last| last.continuing);
+    let lock = Lock { file, holder: Holder { continuing, ..Holder::ourselves() } };
+    lock.write().map_err(|e| failed("write", e))?;
+    Ok(Acquired::Held(lock))
 }
 
+/// A run that was killed may have left its lock to the watcher, which ends the commands of that run
+/// and then gives it back; that is worth waiting for.
 fn try_a_few_times(file: &dyn DiskFile) -> io::Result<bool> {
-    for _ in 1..TRIES {
+    for tried in 0.. {
         if file.try_lock()? {
             return Ok(true);
         }
+        let most = if is_held_for_the_dead(file) { TRIES_AFTER_A_DEATH } else { TRIES };
+        if tried >= most {
+            break;
+        }
         thread::sleep(BETWEEN_TRIES);
     }
-    file.try_lock()
+    Ok(false)
+}
+
+fn is_held_for_the_dead(file: &dyn DiskFile) -> bool {
+    Holder::read(file).is_some_and(|holder| matches!(reach::find(&holder), Ok(reach::Found::Ended)))
 }
 
 pub(super) fn busy(path: &Path, holder: Option<Holder>) -> Error {

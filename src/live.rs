@@ -1,0 +1,174 @@
+//! What a running job says of itself, for whoever looks at its state: `status.json`.
+//!
+//! A checkpoint says what is *safe*; it is made about once a second at the most, and says nothing of
+//! what is going on. The obvious way to learn that is to ask the process: a socket, a protocol, a
+//! thread that serves it, and nothing to be had from a process that is suspended. Instead the job
+//! writes a small file about once a second, and at once when something changes that somebody may be
+//! waiting for: its phase, or a checkpoint that was asked for. A reader needs no more than `cat`, and
+//! can never hold the job up.
+//!
+//! The shape is part of the interface, and described in `docs/status.md`. Whoever changes the meaning
+//! of a field raises [`FORMAT`]; fields may be added without that.
+
+use crate::observer::Activity;
+use crate::policy::Request;
+use serde::{Deserialize, Serialize};
+
+/// The format that this program writes, and the only one that it reads.
+pub const FORMAT: u32 = 1;
+
+/// See the [module](self).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// One higher each time that this process writes.
+    pub seq: u64,
+    /// The process that runs the job.
+    pub pid: u32,
+    /// When that process was started, in clock ticks since boot.
+    pub ticks: Option<u64>,
+    /// The id of the job's whole life ([`crate::checkpoint::Record::run`]).
+    pub run: Option<String>,
+    /// When this was written: milliseconds since 1970.
+    pub written_at_ms: u64,
+    /// What the job is doing.
+    pub phase: Activity,
+    /// Tasks committed without a hole, by this run and those before it.
+    pub frontier: u64,
+    /// Tasks in the whole job, where known.
+    pub tasks: Option<u64>,
+    /// Finished tasks beyond the frontier that an earlier run kept and this one has not reached.
+    pub beyond: u64,
+    /// Tasks at work or waiting in a worker's queue.
+    pub in_flight: u64,
+    /// Tasks that failed and are left out.
+    pub failed: u64,
+    /// Bytes of input worked through, those of earlier runs included.
+    pub bytes: u64,
+    /// Of these, how many were worked through by earlier runs.
+    pub bytes_before: u64,
+    /// Bytes of input in the whole job, where known.
+    pub bytes_total: Option<u64>,
+    /// Bytes of output committed.
+    pub output_bytes: u64,
+    /// Time that this run has spent working, neither paused nor suspended.
+    pub worked_seconds: f64,
+    /// Bytes of input per second of work, in this run.
+    pub bytes_per_second: Option<f64>,
+    /// Tasks per second of work, in this run.
+    pub tasks_per_second: Option<f64>,
+    /// Work that is left at this rate.
+    pub eta_seconds: Option<f64>,
+    /// The last checkpoint of this run.
+    pub checkpoint: Option<LiveCheckpoint>,
+    /// Checkpoints that were asked for and that this process has made durable: whoever asks for one
+    /// waits until this has grown.
+    pub checkpoints_asked: u64,
+    /// How many tasks may run at the same time.
+    pub workers: u64,
+    /// What signals mean to this process at present.
+    pub signals: Vec<Row>,
+}
+
+/// A checkpoint that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveCheckpoint {
+    /// Size of the record in bytes.
+    pub size: u64,
+    /// When it became durable: milliseconds since 1970.
+    pub at_ms: u64,
+    /// How long it took to make it durable.
+    pub took_seconds: f64,
+}
+
+/// What a signal means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Its name without `SIG`.
+    pub signal: String,
+    /// What it asks for.
+    pub request: Request,
+    /// Whether the process hears it. One that was ignored when the process was started
+    /// (`nohup`, `sh -c '… &'`) stays ignored.
+    pub heard: bool,
+}
+
+impl Live {
+    /// From the bytes of the file; `None` when they are damaged, which nobody prevents (they are not
+    /// made durable), or of another format.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|live: &Self| live.format == FORMAT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Live {
+        Live {
+            format: FORMAT,
+            seq: 7,
+            pid: 4711,
+            ticks: Some(99),
+            run: Some("5f1c".into()),
+            written_at_ms: 1_796_000_000_123,
+            phase: Activity::Paused,
+            frontier: 3,
+            tasks: Some(8),
+            beyond: 0,
+            in_flight: 2,
+            failed: 0,
+            bytes: 12,
+            bytes_before: 4,
+            bytes_total: Some(32),
+            output_bytes: 6,
+            worked_seconds: 2.0,
+            bytes_per_second: Some(4.0),
+            tasks_per_second: None,
+            eta_seconds: Some(5.0),
+            checkpoint: Some(LiveCheckpoint { size: 700, at_ms: 1_796_000_000_000, took_seconds: 0.001 }),
+            checkpoints_asked: 1,
+            workers: 2,
+            signals: vec![Row { signal: "TERM".into(), request: Request::Stop, heard: true }],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_words_are_lower_case() {
+        let text = serde_json::to_string(&sample()).unwrap();
+        assert!(text.starts_with(r#"{"format":1,"seq":7,"#), "{text}");
+        assert!(text.contains(r#""phase":"paused""#), "{text}");
+        assert!(text.contains(r#"{"signal":"TERM","request":"stop","heard":true}"#), "{text}");
+        assert_eq!(Live::read(text.as_bytes()), Some(sample()));
+    }
+
+    #[test]
+    fn words_are_those_that_are_printed() {
+        for request in Request::ALL {
+            assert_eq!(serde_json::to_value(request).unwrap(), request.name());
+        }
+        for activity in [
+            Activity::Running,
+            Activity::Pausing,
+            Activity::Paused,
+            Activity::Stopping,
+            Activity::Aborting,
+            Activity::Finishing,
+        ] {
+            assert_eq!(serde_json::to_value(activity).unwrap(), activity.to_string());
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_or_of_another_format_is_not_there() {
+        let text = serde_json::to_string(&sample()).unwrap();
+        assert_eq!(Live::read(b""), None);
+        assert_eq!(Live::read(&text.as_bytes()[..text.len() / 2]), None);
+        assert_eq!(Live::read(text.replace("\"format\":1", "\"format\":2").as_bytes()), None);
+        // A newer program may say more.
+        let more = text.replace("\"seq\":7", "\"seq\":7,\"mood\":\"good\"");
+        assert_eq!(Live::read(more.as_bytes()), Some(sample()));
+    }
+}

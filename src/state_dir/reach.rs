@@ -1,0 +1,284 @@
+//! From a name in a lock file to a process that can be signalled.
+//!
+//! The obvious way reads the process id and calls `kill`. Between the two the process may end, and
+//! the kernel may give its number to a stranger; on a busy machine numbers come round within
+//! minutes, and the signal is one that ends whoever gets it. A lock file is also left behind by
+//! processes that were killed, it may lie on a file system that several hosts share, or be looked at
+//! from another container, where the same number is another process.
+//!
+//! So the number alone is never believed. The holder wrote down, besides it, which boot of which
+//! host it was, in which pid namespace, and when the process was started, in clock ticks since that
+//! boot. Host, boot and namespace are compared first. Then the process is opened as a *pidfd*, a
+//! descriptor that stands for this one process until it is closed, whatever happens to the number.
+//!
+//! # Race condition
+//!
+//! 1. The process ends **before** the descriptor is opened, and the number is used again: then the
+//!    descriptor is that of the stranger. That is why the start time is read **after** the opening,
+//!    from `/proc`. While the process of the descriptor lives, its number belongs to it; so if the
+//!    number now has the holder's start time, and the descriptor says afterwards that its process
+//!    has not ended, the descriptor is the holder's.
+//! 2. The process ends **after** that: sending through the descriptor fails with `ESRCH`. It reaches
+//!    the holder or nobody.
+//! 3. Two processes with the same number and the same start tick, a hundredth of a second: the
+//!    numbers would have to come round within it.
+
+use super::Holder;
+use crate::error::{Error, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Where the holder of a lock is, seen from here.
+#[derive(Debug)]
+pub enum Found {
+    /// It lives, and can be signalled.
+    Process(Process),
+    /// It has ended; its number may belong to a stranger by now.
+    Ended,
+    /// It may live, but from here nobody can tell, nor reach it. The text says where it is, as in
+    /// "the job runs …".
+    Elsewhere(String),
+}
+
+/// A process that is the holder of a lock, and no other.
+#[derive(Debug)]
+pub struct Process {
+    pid: u32,
+    ticks: u64,
+    descriptor: OwnedFd,
+}
+
+/// Finds the process that a lock file names.
+///
+/// # Errors
+///
+/// [`Kind::Broken`](crate::error::Kind::Broken) when the kernel has no pidfd (before Linux 5.3) or
+/// a sandbox forbids it.
+///
+/// # Race condition
+///
+/// See the [module](self): what is returned is never a stranger.
+pub fn find(holder: &Holder) -> Result<Found> {
+    let here = Holder::ourselves();
+    if holder.boot_id != here.boot_id {
+        return Ok(match holder.host == here.host {
+            true => Found::Ended,
+            false => Found::Elsewhere(format!("on another host: {}", holder.host)),
+        });
+    }
+    let Some(ticks) = holder.ticks else {
+        let older = format!("as {holder}, started by an older version that does not say which one");
+        return Ok(Found::Elsewhere(older));
+    };
+    if holder.pid_namespace != here.pid_namespace {
+        let namespace = holder.pid_namespace.as_deref().unwrap_or("unknown");
+        return Ok(Found::Elsewhere(format!("in another pid namespace ({namespace}), perhaps a container")));
+    }
+    let failed = |cause: Errno| {
+        Error::broken(format_args!("process {}", holder.pid), format_args!("cannot open it: {cause}"))
+            .advise("this needs Linux 5.3 or newer; otherwise use `kill` with this process id")
+    };
+    let Some(pid) = i32::try_from(holder.pid).ok().and_then(Pid::from_raw) else {
+        return Ok(Found::Ended);
+    };
+    let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(descriptor) => descriptor,
+        Err(Errno::SRCH) => return Ok(Found::Ended),
+        Err(cause) => return Err(failed(cause)),
+    };
+    let process = Process { pid: holder.pid, ticks, descriptor };
+    // In this order: a start time that was read before the descriptor existed proves nothing.
+    let same = Seen::of(holder.pid).is_some_and(|seen| seen.ticks == ticks);
+    Ok(if same && !process.has_ended()? { Found::Process(process) } else { Found::Ended })
+}
+
+impl Process {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends it a signal; `false` when it has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused) when we may not.
+    pub fn signal(&self, signal: Signal) -> Result<bool> {
+        let subject = || format!("process {}", self.pid);
+        let Some(raw) = rustix::process::Signal::from_named_raw(signal as i32) else {
+            return Err(Error::usage(signal, "is no signal that can be sent"));
+        };
+        match pidfd_send_signal(&self.descriptor, raw) {
+            Ok(()) => Ok(true),
+            Err(Errno::SRCH) => Ok(false),
+            Err(Errno::PERM) => Err(Error::refused(
+                subject(),
+                format_args!("we may not send it {signal}: it belongs to another user or is confined"),
+            )
+            .advise("do this as the user who started the job")),
+            Err(cause) => Err(Error::broken(subject(), format_args!("cannot send it {signal}: {cause}"))),
+        }
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn has_ended(&self) -> Result<bool> {
+        self.wait(Duration::ZERO)
+    }
+
+    /// Waits for its end, for that long at the most. Whether it has ended; a process whose parent has
+    /// not asked for it yet has.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Broken`](crate::error::Kind::Broken) when the kernel cannot be asked.
+    pub fn wait(&self, time: Duration) -> Result<bool> {
+        let end = Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            // Rounded up, or the last millisecond is spent asking again and again.
+            let patience = PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
+            let mut asked = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut asked, patience) {
+                Ok(0) if left.is_zero() => return Ok(false),
+                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+                Ok(_) => return Ok(true),
+                Err(cause) => {
+                    let cause = io::Error::from(cause);
+                    let problem = format_args!("cannot wait for it: {cause}");
+                    return Err(Error::broken(format_args!("process {}", self.pid), problem));
+                }
+            }
+        }
+    }
+
+    /// Whether it is suspended at this moment (by Ctrl-Z, SIGTSTP or SIGSTOP): the kernel lets none of
+    /// its threads run. A process that has ended is not.
+    pub fn is_suspended(&self) -> bool {
+        Seen::of(self.pid).is_some_and(|seen| seen.ticks == self.ticks && seen.state == b'T')
+    }
+}
+
+/// What the kernel says of a process number at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// One letter, as `ps` shows it.
+    pub(super) state: u8,
+    /// When the process was started, in clock ticks since boot.
+    pub(super) ticks: u64,
+}
+
+impl Seen {
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        Self::read(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// The second field is the name of the program in parentheses, and a program may be named
+    /// `x) R 1 (`. No other field has a parenthesis, so one counts from the last one on.
+    fn read(stat: &[u8]) -> Option<Self> {
+        let end = stat.iter().rposition(|byte| *byte == b')')?;
+        let mut fields = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        // The state is field 3, the start time field 22.
+        Some(Self { state, ticks: fields.nth(22 - 4)?.parse().ok()? })
+    }
+}
+
+/// When this process was started, in clock ticks since boot.
+pub(crate) fn our_ticks() -> Option<u64> {
+    Seen::of(std::process::id()).map(|seen| seen.ticks)
+}
+
+/// A name for the set of processes among which our numbers mean something.
+pub(super) fn our_pid_namespace() -> Option<String> {
+    fs::read_link("/proc/self/ns/pid").ok().map(|link| link.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Child, Command};
+
+    fn holder_of(pid: u32) -> Holder {
+        Holder { pid, ticks: Seen::of(pid).map(|seen| seen.ticks), ..Holder::ourselves() }
+    }
+
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("60").spawn().unwrap()
+    }
+
+    #[test]
+    fn a_name_with_parentheses_and_blanks_does_not_mislead() {
+        let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        for name in ["cat", "x) R 1 (", "a b", ")", "\u{fc}"] {
+            let stat = format!("17 ({name}) {rest}");
+            assert_eq!(Seen::read(stat.as_bytes()), Some(Seen { state: b'S', ticks: 4711 }), "{name}");
+        }
+        assert_eq!(Seen::read(b"17 (\xff) S 1"), None);
+        assert!(Seen::of(std::process::id()).unwrap().ticks > 0);
+    }
+
+    #[test]
+    fn a_living_process_is_found_suspended_continued_and_waited_for() {
+        let mut child = sleeper();
+        let Found::Process(process) = find(&holder_of(child.id())).unwrap() else { panic!("not found") };
+        assert!(!process.is_suspended() && !process.has_ended().unwrap());
+        assert!(process.signal(Signal::SIGSTOP).unwrap());
+        let end = Instant::now() + Duration::from_secs(30);
+        while !process.is_suspended() {
+            assert!(Instant::now() < end, "it is not suspended");
+            std::thread::yield_now();
+        }
+        assert!(process.signal(Signal::SIGKILL).unwrap());
+        assert!(process.wait(Duration::from_secs(30)).unwrap());
+        child.wait().unwrap();
+        assert!(!process.signal(Signal::SIGTERM).unwrap(), "nobody is there any more");
+        assert!(!process.is_suspended());
+    }
+
+    #[test]
+    fn a_number_that_was_used_again_is_nobody() {
+        let mut child = sleeper();
+        let holder = holder_of(child.id());
+        let earlier = Holder { ticks: holder.ticks.map(|ticks| ticks - 1), ..holder.clone() };
+        assert!(matches!(find(&earlier).unwrap(), Found::Ended));
+        let before_a_restart = Holder { boot_id: "other".into(), ..holder.clone() };
+        assert!(matches!(find(&before_a_restart).unwrap(), Found::Ended));
+        let Found::Process(process) = find(&holder).unwrap() else { panic!("not found") };
+        child.kill().unwrap();
+        assert!(process.wait(Duration::from_secs(30)).unwrap());
+        // It has ended, though nobody has asked how, and the number is still its own.
+        assert!(matches!(find(&holder).unwrap(), Found::Ended));
+        child.wait().unwrap();
+        assert!(matches!(find(&holder).unwrap(), Found::Ended));
+    }
+
+    #[test]
+    fn what_cannot_be_judged_from_here_is_elsewhere() {
+        let holder = holder_of(std::process::id());
+        for (elsewhere, part) in [
+            (Holder { boot_id: "other".into(), host: "far".into(), ..holder.clone() }, "far"),
+            (Holder { pid_namespace: Some("pid:[1]".into()), ..holder.clone() }, "pid:[1]"),
+            (Holder { ticks: None, ..holder.clone() }, "older version"),
+        ] {
+            let Found::Elsewhere(place) = find(&elsewhere).unwrap() else { panic!("{elsewhere:?}") };
+            assert!(place.contains(part), "{place}");
+        }
+    }
+
+    #[test]
+    fn a_lock_of_an_older_version_is_read() {
+        let text = r#"{"pid": 7, "host": "h", "boot_id": "b", "started": 5}"#;
+        let holder: Holder = serde_json::from_str(text).unwrap();
+        assert_eq!((holder.pid, holder.ticks, holder.continuing), (7, None, None));
+    }
+}

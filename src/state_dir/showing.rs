@@ -1,0 +1,71 @@
+//! `status.json`: what a running job is doing, for whoever looks at its state.
+//!
+//! It is replaced by rename, so that a reader sees a whole one. It is not synced, and that is the
+//! difference to the record: it costs a flush to the device about once a second to make something
+//! durable that is worth nothing a second later. After a power cut it may be empty or old; so
+//! nothing is ever decided by it that concerns the output, and a failure to write it ends no run.
+
+use super::clean::known_state;
+use super::{Continuing, StateDir};
+use crate::disk::{Dir, Disk, Open, read_whole};
+use crate::error::Result;
+use crate::live::Live;
+use std::io;
+use std::path::Path;
+
+pub(super) const STATUS: &str = "status.json";
+pub(super) const STATUS_NEW: &str = "status.json.new";
+
+impl StateDir {
+    /// Replaces what is said of the running job.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system. The run goes on without it.
+    ///
+    /// # Durability
+    ///
+    /// None.
+    pub(crate) fn show(&self, live: &Live) -> io::Result<()> {
+        let text = serde_json::to_vec(live)?;
+        let file = self.dir.open(STATUS_NEW.as_ref(), Open::Create)?;
+        file.truncate(0)?;
+        file.write_at(&text, 0)?;
+        drop(file);
+        self.dir.rename(STATUS_NEW.as_ref(), STATUS.as_ref())
+    }
+
+    /// Takes it away: the run ends, and in good order. What is left of it after the end of a process
+    /// tells that the end was another one.
+    pub(crate) fn hide(&self) {
+        for name in [STATUS, STATUS_NEW] {
+            // It may never have been there; and who reads it asks for the lock too.
+            self.dir.remove(name.as_ref()).ok();
+        }
+    }
+
+    /// Notes the command that continues the job, for messages.
+    pub(crate) fn set_continuing(&mut self, continuing: Continuing) {
+        self.lock.set_continuing(continuing);
+    }
+}
+
+/// What the job whose state is at `path` says of itself, if it says anything. Takes no lock.
+///
+/// # Errors
+///
+/// As [`peek`](super::peek).
+///
+/// # Race condition
+///
+/// It may be of a process that has died since, or of the one before: compare
+/// [`Live::pid`] and [`Live::ticks`] with the [`Holder`](super::Holder).
+pub fn read_live(disk: &dyn Disk, path: &Path) -> Result<Option<Live>> {
+    Ok(live_in(&*known_state(disk, path)?))
+}
+
+/// What cannot be read is not there: it is damaged after a power cut, or of a newer format.
+pub(super) fn live_in(dir: &dyn Dir) -> Option<Live> {
+    let file = dir.open(STATUS.as_ref(), Open::Read).ok()?;
+    Live::read(&read_whole(&*file).ok()?)
+}
