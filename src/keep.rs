@@ -26,6 +26,7 @@ pub(crate) struct Keep {
     continuing: Option<Continuing>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a run")]
 pub(crate) enum Place {
     /// The job cannot be continued.
     Nowhere,

@@ -66,7 +66,8 @@ impl Terms {
         let mut wait = FIRST_WAIT;
         for attempt in 0.. {
             let mut words = Words::new(cx);
-            let call = Call { command, feed: feed.clone(), timeout: self.timeout, kill_after: self.kill_after };
+            let call =
+                Call { command, feed: feed.clone(), timeout: self.timeout, kill_after: self.kill_after };
             let finished = cx.call(&call, &mut |piece| cx.emit(piece), &mut |bytes| words.take(bytes))?;
             words.end();
             match self.judge(cx, &finished)? {

@@ -7,8 +7,8 @@
 //! cannot know; so the size of the chunks is part of the record, and a continued run cuts the same.
 
 use crate::jobs::attempts::Terms;
-use bivouac::input::{Record, Recorded};
-use bivouac::process::Command;
+use bivouac::input::Chunk;
+use bivouac::process::{Command, Feed};
 use bivouac::{Context, Job, TaskError};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ impl Pipe {
 }
 
 impl Job for Pipe {
-    type Task = Record;
+    type Task = Chunk;
     type Partial = ();
     type Total = ();
 
@@ -39,8 +39,16 @@ impl Job for Pipe {
         json!({ "command": self.command.to_string(), "ok_codes": self.terms.ok_codes })
     }
 
-    fn run(&self, chunk: Record, cx: &Context<'_>) -> Result<(), TaskError> {
-        Ok(())
+    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<(), TaskError> {
+        let mut bytes = Vec::new();
+        let mut pieces = chunk.pieces();
+        while let Some(piece) = pieces.next_piece()? {
+            bytes.extend_from_slice(piece);
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.terms.run(cx, &self.command, &Feed::Bytes(&bytes))
     }
 
     fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
