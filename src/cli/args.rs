@@ -2,15 +2,17 @@
 //!
 //! [`common`] holds what every verb that runs a job understands, in three groups that a verb takes
 //! with one line each; a new option for all of them is a new field there. [`verbs`] holds what is
-//! particular to one verb. [`help`] holds the pages' longer texts: exit codes and examples.
+//! particular to one verb, [`control`] the verbs that look at a job from outside. [`help`] holds the pages' longer texts: exit codes and examples.
 
 pub(crate) mod common;
+pub(crate) mod control;
 pub(crate) mod help;
 pub(crate) mod verbs;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use common::{Limits, Policing, Resuming, Talk};
+use control::Control;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use verbs::{Clean, Completions, Count, Digest, Grep, Man, Signals};
@@ -36,6 +38,8 @@ pub(crate) enum Verb {
     Count(Count),
     Grep(Grep),
     Digest(Digest),
+    #[command(flatten)]
+    Control(Control),
     Clean(Clean),
     Signals(Signals),
     Completions(Completions),
@@ -118,7 +122,9 @@ impl Verb {
                 let inputs = check.as_ref().map_or(paths.as_slice(), std::slice::from_ref);
                 Some(Running { limits, resuming, policing, talk, output: file(output), inputs })
             }
-            Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => None,
+            Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
+                None
+            }
         }
     }
 
@@ -128,7 +134,9 @@ impl Verb {
             Verb::Count(count) => Some(&mut count.resuming),
             Verb::Grep(grep) => Some(&mut grep.resuming),
             Verb::Digest(digest) => Some(&mut digest.resuming),
-            Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => None,
+            Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
+                None
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
-use crate::cli::report::{Told, report};
+use crate::cli::report::{self, Told, report};
 use crate::cli::settings::Settings;
 use crate::jobs;
 use crate::jobs::check::Check;
@@ -43,7 +43,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
         Verb::Count(count) => run_count(count, start),
         Verb::Grep(grep) => run_grep(grep, start),
         Verb::Digest(digest) => run_digest(digest, start),
-        Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
+        Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
             Err(Error::usage("verb", "runs no job"))
         }
     };
@@ -165,7 +165,7 @@ impl Start<'_> {
             &self.running,
             &self.settings,
             log.clone(),
-            state.clone(),
+            (state.clone(), report::continuing(self.argv)),
             self.masked,
             sink,
         );
