@@ -13,6 +13,8 @@
 //! | [`table`] | what every signal means, and where that comes from |
 //! | [`launch`] | from options to a [`bivouac::Run`] |
 //! | [`place`] | where a state lives |
+//! | [`states`] | which state is meant |
+//! | [`control`] | looking at a job and controlling it, from another process |
 //! | [`progress`] | the one line on the terminal, and how fast it says the work goes |
 //! | [`notices`] | the wording of everything that is said while a job runs |
 //! | [`log`] | the log file |
@@ -23,6 +25,7 @@ mod args;
 mod clean;
 mod completions;
 mod config;
+mod control;
 mod human;
 mod launch;
 mod log;
@@ -34,6 +37,7 @@ mod quote;
 mod report;
 mod say;
 mod settings;
+mod states;
 mod table;
 mod values;
 mod verbs;
@@ -60,6 +64,11 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
             return verbs::run(&cli, &argv, masked);
         }
         Verb::Clean(clean) => clean::run(clean),
+        Verb::Control(verb) => {
+            // It waits for another process, and Ctrl-C shall end that.
+            drop(masked);
+            control::run(verb)
+        }
         Verb::Signals(signals) => table::run(signals),
         Verb::Completions(completions) => completions::run(completions.shell),
         Verb::Man(man) => man::run(&man.directory).map(|()| FINISHED),

@@ -2,15 +2,17 @@
 //!
 //! [`common`] holds what every verb that runs a job understands, in three groups that a verb takes
 //! with one line each; a new option for all of them is a new field there. [`verbs`] holds what is
-//! particular to one verb. [`help`] holds the pages' longer texts: exit codes and examples.
+//! particular to one verb, [`control`] the verbs that look at a job from outside. [`help`] holds the pages' longer texts: exit codes and examples.
 
 pub(crate) mod common;
+pub(crate) mod control;
 pub(crate) mod help;
 pub(crate) mod verbs;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use common::{Limits, Policing, Resuming, Talk};
+use control::Control;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use verbs::{Clean, Completions, Count, Digest, Grep, Man, Pipe, Signals};
@@ -37,6 +39,8 @@ pub(crate) enum Verb {
     Grep(Grep),
     Digest(Digest),
     Pipe(Pipe),
+    #[command(flatten)]
+    Control(Control),
     Clean(Clean),
     Signals(Signals),
     Completions(Completions),
@@ -174,7 +178,9 @@ impl Verb {
                     stop_at_once: *stop_children == verbs::StopChildren::AtOnce,
                 },
             }),
-            Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => None,
+            Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
+                None
+            }
         }
     }
 
@@ -185,7 +191,9 @@ impl Verb {
             Verb::Grep(grep) => Some(&mut grep.resuming),
             Verb::Digest(digest) => Some(&mut digest.resuming),
             Verb::Pipe(pipe) => Some(&mut pipe.resuming),
-            Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => None,
+            Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
+                None
+            }
         }
     }
 }
@@ -243,9 +251,11 @@ mod tests {
         for line in
             pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix("  bivouac "))
         {
-            let shell = [" | ", " < ", " > ", " & "];
-            let end = shell.iter().filter_map(|word| line.find(word)).min().unwrap_or(line.len());
-            match parse(&format!("bivouac {}", &line[..end])) {
+            let words = shlex::split(line).unwrap();
+            let ours = words.iter().take_while(|word| !["|", "<", ">", "&", "&&"].contains(&word.as_str()));
+            let argv: Vec<OsString> =
+                ["bivouac".into()].into_iter().chain(ours.map(OsString::from)).collect();
+            match Cli::read(&argv) {
                 Ok(_) => tried += 1,
                 Err(error) if error.kind() == ErrorKind::DisplayHelp => tried += 1,
                 Err(error) => panic!("{line}: {error}"),

@@ -4,15 +4,14 @@
 //! which, and why, and goes on. With a name it does what was asked for or fails.
 
 use crate::cli::args::verbs::Clean;
-use crate::cli::place::{BESIDE, SHARED};
+use crate::cli::place::SHARED;
 use crate::cli::say;
+use crate::cli::states::states_in;
 use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
 use bivouac::{Error, Result};
 use std::ffi::OsString;
 use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Removes what is asked for, lists it on standard output, and says what is kept.
@@ -74,37 +73,6 @@ fn remove(path: &Path, force: bool) -> Result<Vec<OsString>> {
     bivouac::state_dir::clean(&bivouac::disk::OsDisk, path, force).map(|cleaned| cleaned.left)
 }
 
-/// All states in a directory: those below `.bivouac`, and those beside an output. Sorted.
-fn states_in(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut states = subdirectories(&directory.join(SHARED))?;
-    let suffix = BESIDE.as_bytes();
-    states.extend(subdirectories(directory)?.into_iter().filter(|path| {
-        // `.bivouac` itself is a suffix without a name in front of it.
-        path.file_name().is_some_and(|name| name.as_bytes().ends_with(suffix) && name.len() > suffix.len())
-    }));
-    states.sort();
-    Ok(states)
-}
-
-/// The directories in a directory; none if it is not there. Symlinks are not followed.
-fn subdirectories(directory: &Path) -> Result<Vec<PathBuf>> {
-    let to_read = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    let failed = |cause: &io::Error| Error::io(to_read, "list", cause);
-    let entries = match fs::read_dir(to_read) {
-        Ok(entries) => entries,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(cause) => return Err(failed(&cause)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|cause| failed(&cause))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.push(directory.join(entry.file_name()));
-        }
-    }
-    Ok(found)
-}
-
 /// The shared directory goes with the last state in it. If it is not empty, or not there, it stays
 /// as it is, and nobody needs to know.
 pub(crate) fn remove_if_empty(directory: &Path) {
@@ -115,23 +83,6 @@ pub(crate) fn remove_if_empty(directory: &Path) {
 mod tests {
     use super::*;
     use std::cell::RefCell;
-
-    #[test]
-    fn states_are_found_below_the_shared_directory_and_beside_outputs() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in [".bivouac/0123", "out.bivouac", "src", ".bivouac/4567", "out.bivouac/spill"] {
-            fs::create_dir_all(dir.path().join(name)).unwrap();
-        }
-        fs::write(dir.path().join("file.bivouac"), "").unwrap();
-        std::os::unix::fs::symlink("src", dir.path().join("link.bivouac")).unwrap();
-        let expected: Vec<_> = [".bivouac/0123", ".bivouac/4567", "out.bivouac"]
-            .iter()
-            .map(|name| dir.path().join(name))
-            .collect();
-        assert_eq!(states_in(dir.path()).unwrap(), expected);
-        let empty = tempfile::tempdir().unwrap();
-        assert_eq!(states_in(empty.path()).unwrap(), Vec::<PathBuf>::new());
-    }
 
     /// States whose names say what removing them comes to.
     fn by_name(path: &Path) -> Result<Vec<OsString>> {

@@ -6,6 +6,7 @@ use crate::cli::log::{Log, Logged};
 use crate::cli::progress::Watch;
 use crate::cli::settings::{Reloader, Settings};
 use bivouac::signals::Masked;
+use bivouac::state_dir::Continuing;
 use bivouac::{Ending, Job, Run, Sink, Source, StateAt};
 
 /// Runs a job as the command line asks for.
@@ -14,7 +15,7 @@ pub(crate) fn launch<J, S>(
     running: &Running<'_>,
     settings: &Settings,
     log: Option<Log>,
-    state: StateAt,
+    (state, continuing): (StateAt, Continuing),
     masked: Masked,
     sink: impl Sink,
 ) -> Ending
@@ -24,6 +25,7 @@ where
 {
     Run::new(job, source)
         .state(state)
+        .continuing(continuing)
         .fresh(running.resuming.fresh)
         .jobs(settings.jobs.value)
         .max_jobs(settings.max_jobs.value)

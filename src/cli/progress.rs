@@ -6,7 +6,7 @@
 //! terminal that is held by Ctrl-S would hold the supervisor; so it draws onto a [`Paper`] that
 //! hands every frame to the [`Outlet`], which writes it at once or not at all.
 
-mod estimate;
+pub(crate) mod estimate;
 
 use crate::cli::args::common::{Talk, When};
 use crate::cli::human::{clock, count, of, size};

@@ -10,6 +10,7 @@ use crate::cli::quote;
 use crate::cli::say;
 use bivouac::ending::{StoppedBy, Summary};
 use bivouac::error::Kind;
+use bivouac::state_dir::Continuing;
 use bivouac::{Ending, Error, StateAt};
 use std::ffi::OsString;
 use std::path::Path;
@@ -55,7 +56,7 @@ fn stopped(by: StoppedBy, summary: &Summary, told: Told<'_>) -> String {
         StoppedBy::Budget => "stopped, the time is used up".to_string(),
         StoppedBy::Handle => "stopped on request".to_string(),
     };
-    let command = quote::command(&continuing(told.argv));
+    let command = quote::command(&without_fresh(told.argv));
     if *told.state == StateAt::Nowhere {
         return format!(
             "{by}; this input cannot be read again, so nothing was kept, and the job begins anew with\n  {command}"
@@ -76,7 +77,7 @@ fn failed(error: &Error, summary: &Summary, told: Told<'_>) -> Option<String> {
         // Nothing was changed, or nothing had been reached: the error says all there is.
         return Some(error.to_string());
     }
-    let command = quote::command(&continuing(told.argv));
+    let command = quote::command(&without_fresh(told.argv));
     Some(format!("{error}\n  {}; to continue{}:\n  {command}", standing(summary, told), here()))
 }
 
@@ -125,6 +126,15 @@ fn kept_in(state: &StateAt) -> String {
     }
 }
 
+/// The command that continues, for the state, where other processes look for it.
+pub(crate) fn continuing(argv: &[OsString]) -> Continuing {
+    let directory = std::env::current_dir().ok();
+    Continuing {
+        command: quote::command(&without_fresh(argv)),
+        directory: directory.map(|directory| quote::argument(directory.as_os_str())),
+    }
+}
+
 /// Where the command has to be run: its relative paths mean something only there, and the message
 /// may be read in a log long after.
 fn here() -> String {
@@ -140,7 +150,7 @@ fn here() -> String {
 /// Which of the words `--fresh` is the option, and not the value of another or a file behind `--`,
 /// only the parser knows. So it is asked: the right one is that without which the command line
 /// means the same, except for this.
-fn continuing(argv: &[OsString]) -> Vec<OsString> {
+fn without_fresh(argv: &[OsString]) -> Vec<OsString> {
     let without_option = |cli: &mut Cli| match cli.verb.resuming_mut() {
         Some(resuming) => std::mem::replace(&mut resuming.fresh, false),
         None => false,
@@ -254,7 +264,7 @@ mod tests {
             ("bivouac grep -ie --fresh f", "bivouac grep -ie --fresh f"),
             ("bivouac grep --fresh --fresh.txt", "bivouac grep --fresh --fresh.txt"),
         ] {
-            assert_eq!(continuing(&argv(line)), argv(expected), "{line}");
+            assert_eq!(without_fresh(&argv(line)), argv(expected), "{line}");
         }
     }
 }

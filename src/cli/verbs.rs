@@ -5,7 +5,7 @@ use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
-use crate::cli::report::{Told, report};
+use crate::cli::report::{self, Told, report};
 use crate::cli::settings::Settings;
 use crate::jobs;
 use crate::jobs::attempts::Terms;
@@ -47,7 +47,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
         Verb::Grep(grep) => run_grep(grep, start),
         Verb::Digest(digest) => run_digest(digest, start),
         Verb::Pipe(pipe) => run_pipe(pipe, start),
-        Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
+        Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
             Err(Error::usage("verb", "runs no job"))
         }
     };
@@ -198,7 +198,7 @@ impl Start<'_> {
             &self.running,
             &self.settings,
             log.clone(),
-            state.clone(),
+            (state.clone(), report::continuing(self.argv)),
             self.masked,
             sink,
         );

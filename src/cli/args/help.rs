@@ -37,6 +37,7 @@ Examples:
                                Ctrl-C, and the same line again: it goes on where it was
   bivouac digest ~/photos -o photos.b3
   bivouac count *.txt
+  bivouac status               how far it is, from another terminal; also pause, resume, checkpoint, stop
   bivouac grep --help          all options of one verb
 ";
 
@@ -85,6 +86,71 @@ Examples:
   bivouac pipe genome.fa --record-start '>' -o out.fa --retries 2 -- ./filter --fast
   bivouac pipe huge.csv -o sums --shell -- 'cut -d, -f3 | grep -v none'
   zcat huge.gz | bivouac pipe - -o out -- awk '{ print $2 }'
+"
+);
+
+/// The part of the exit codes that the control verbs share.
+macro_rules! control_codes {
+    ($done:literal) => {
+        concat!(
+            "Exit codes:\n",
+            $done,
+            "  2  wrong usage, no STATE here, or several
+  3  refused: the job is not running, it cannot be reached from here (another host or container),
+     or no signal asks it for this
+  4  it did not come in time, or something broke
+
+"
+        )
+    };
+}
+
+pub(crate) const STATUS: &str = "\
+Exit codes:
+  0  said
+  2  wrong usage, no STATE here, or several
+  3  the checkpoint is damaged, or the state belongs to another user
+  4  the state could not be read
+
+Examples:
+  bivouac status
+  bivouac status errors.txt.bivouac
+  bivouac status --json | jq .percent
+";
+
+pub(crate) const PAUSE: &str = concat!(
+    control_codes!("  0  it is paused, or was already\n"),
+    "\
+Examples:
+  bivouac pause
+  bivouac pause errors.txt.bivouac --timeout 1m
+"
+);
+
+pub(crate) const RESUME: &str = concat!(
+    control_codes!("  0  it goes on, or did already\n"),
+    "\
+Examples:
+  bivouac resume
+  bivouac resume errors.txt.bivouac
+"
+);
+
+pub(crate) const CHECKPOINT: &str = concat!(
+    control_codes!("  0  a checkpoint is durable that was written after this was asked for\n"),
+    "\
+Examples:
+  bivouac checkpoint
+  bivouac checkpoint errors.txt.bivouac && cp -r errors.txt.part errors.txt.bivouac /backup
+"
+);
+
+pub(crate) const STOP: &str = concat!(
+    control_codes!("  0  it has ended, or was not running\n"),
+    "\
+Examples:
+  bivouac stop
+  bivouac stop errors.txt.bivouac --timeout inf
 "
 );
 

@@ -1,0 +1,49 @@
+//! The verbs that look at a job, or control it, from another process.
+//!
+//! | chapter | what it is about |
+//! |---|---|
+//! | [`view`] | what can be known of a job from outside |
+//! | [`status`] | how that is said, to people and to programs |
+//! | [`choose`] | which signal asks a given job for something |
+//! | [`act`] | asking for it, and waiting until it is there |
+//!
+//! There is no socket and no protocol. A job already has a way to be asked for things, its signals;
+//! and a way to say what it does, a file in its state directory. So whatever a verb can do, `kill` and
+//! `cat` can do too, and a job needs no thread, no port and no permission to be controlled. What a verb
+//! adds is care: the signal reaches the job or nobody, it is the one that means the request to *this*
+//! job, and the verb ends when the effect is there.
+
+mod act;
+mod choose;
+mod status;
+mod view;
+
+use crate::cli::args::control::Control;
+use crate::cli::say;
+use crate::cli::states::the_one;
+use bivouac::Result;
+use bivouac::ending::FINISHED;
+use view::View;
+
+/// Does what is asked for.
+pub(crate) fn run(control: &Control) -> Result<u8> {
+    let state = match control {
+        Control::Status(verb) => &verb.state,
+        Control::Pause(verb) => &verb.state,
+        Control::Resume(verb) => &verb.state,
+        Control::Checkpoint(verb) => &verb.state,
+        Control::Stop(verb) => &verb.state,
+    };
+    let view = View::look(&the_one(state.as_deref())?)?;
+    match control {
+        Control::Status(verb) => {
+            let status = status::Status::of(&view);
+            let text = if verb.json { status.json()? } else { status.text(&view) };
+            say::result(text.as_bytes()).map(|()| FINISHED)
+        }
+        Control::Pause(verb) => act::pause(&view, verb.timeout),
+        Control::Resume(verb) => act::resume(&view, verb.timeout),
+        Control::Checkpoint(verb) => act::checkpoint(&view, verb.timeout),
+        Control::Stop(verb) => act::stop(&view, verb.timeout),
+    }
+}

@@ -1,0 +1,353 @@
+//! `pause`, `resume`, `checkpoint` and `stop`: ask a job for something, and wait until it is there.
+//!
+//! A script that says `kill -USR1 $pid; cp out.bivouac/checkpoint.json …` copies the *old* checkpoint,
+//! since a signal is a request and not its fulfilment. These verbs end when what was asked for is
+//! there, and fail when it is not there in time.
+//!
+//! What is there is read from what the job says of itself. Every snapshot has a number, and only one
+//! with a higher number than the last before the signal counts: "running" in a snapshot that was
+//! taken before a SIGCONT says nothing about its effect. That a process is suspended, or has ended,
+//! is asked of the kernel.
+//!
+//! # Race condition
+//!
+//! Between the look and the signal the job may begin to stop, by a Ctrl-C of somebody else. A SIGTERM
+//! then counts as a second request: within two seconds it merges with the first, later it cancels the
+//! tasks in flight. No result is wrong by that, and what was cancelled is done again.
+
+use super::choose::signal_for;
+use super::status::Status;
+use super::view::{At, Phase, View, is_of};
+use crate::cli::say;
+use crate::cli::values::Grace;
+use bivouac::disk::OsDisk;
+use bivouac::ending::FINISHED;
+use bivouac::error::Kind;
+use bivouac::live::Live;
+use bivouac::state_dir::reach::Process;
+use bivouac::state_dir::{Holder, read_live};
+use bivouac::{Activity, Error, Request, Result};
+use nix::sys::signal::Signal;
+use std::cell::Cell;
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How often the job is looked at. What is looked at is a small file and a line in `/proc`; the end
+/// of the process is not waited for in this rhythm but wakes us.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A job that runs and can be reached.
+struct Job<'a> {
+    path: &'a Path,
+    process: &'a Process,
+    holder: &'a Holder,
+    deadline: Option<Instant>,
+    timeout: Duration,
+}
+
+/// What can be seen of a job at one moment.
+struct Now {
+    suspended: bool,
+    live: Option<Live>,
+}
+
+/// How waiting ended, if not by a timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    Came,
+    /// The process has ended.
+    Ended,
+}
+
+impl Now {
+    fn seq(&self) -> u64 {
+        self.live.as_ref().map_or(0, |live| live.seq)
+    }
+
+    fn asked(&self) -> u64 {
+        self.live.as_ref().map_or(0, |live| live.checkpoints_asked)
+    }
+
+    /// What the job says that it does, if it has said so after `seq`.
+    fn activity_after(&self, seq: u64) -> Option<Activity> {
+        self.live.as_ref().filter(|live| live.seq > seq).map(|live| live.phase)
+    }
+}
+
+/// `bivouac pause`.
+pub(super) fn pause(view: &View, timeout: Grace) -> Result<u8> {
+    let job = Job::reach(view, timeout, Request::Pause)?;
+    let before = job.once_it_has_spoken()?;
+    match phase(&before) {
+        Phase::Suspended => return job.done("is suspended already"),
+        Phase::Active(Activity::Paused) => return job.done("is paused already"),
+        Phase::Active(ending @ (Activity::Stopping | Activity::Aborting | Activity::Finishing)) => {
+            return Err(job.refusal(format_args!("it is {ending}, and cannot be paused any more")));
+        }
+        Phase::Active(Activity::Running | Activity::Pausing)
+        | Phase::Starting
+        | Phase::Stopped
+        | Phase::Crashed
+        | Phase::Finished => {}
+    }
+    job.send(job.signal_for(&before, &[Request::Pause, Request::Suspend])?)?;
+    match job.wait_until("paused", stands_still(before.seq()))? {
+        Waited::Ended => Err(job.refusal("it has ended meanwhile")),
+        Waited::Came if job.process.is_suspended() => job.done("suspended; `bivouac resume` lets it go on"),
+        Waited::Came => job.done("paused; `bivouac resume` lets it go on"),
+    }
+}
+
+/// `bivouac resume`.
+pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
+    let job = Job::reach(view, timeout, Request::Resume)?;
+    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_spoken()? };
+    match phase(&before) {
+        // The kernel continues a process at SIGCONT, whatever the signal means to it besides.
+        Phase::Suspended => job.send(Signal::SIGCONT)?,
+        Phase::Active(Activity::Paused | Activity::Pausing) => {
+            job.send(job.signal_for(&before, &[Request::Resume])?)?;
+        }
+        Phase::Active(Activity::Running) => return job.done("is running already"),
+        Phase::Active(ending @ (Activity::Stopping | Activity::Aborting | Activity::Finishing)) => {
+            return job.done(format_args!("is not paused, it is {ending}"));
+        }
+        Phase::Starting | Phase::Stopped | Phase::Crashed | Phase::Finished => {}
+    }
+    let running = |now: &Now| {
+        // A suspension that was under way when the SIGCONT came has come after it.
+        if now.suspended {
+            job.process.signal(Signal::SIGCONT).ok();
+        }
+        goes_on(now, before.seq())
+    };
+    match job.wait_until("running", running)? {
+        Waited::Ended => job.done("was resumed, and has ended since"),
+        Waited::Came => job.done("goes on"),
+    }
+}
+
+/// `bivouac checkpoint`.
+pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
+    let job = Job::reach(view, timeout, Request::Checkpoint)?;
+    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_spoken()? };
+    let signal = job.signal_for(&before, &[Request::Checkpoint])?;
+    job.send(signal)?;
+    if before.suspended {
+        say::line(&format!("{}: suspended; it is continued for this checkpoint", view.path.display()));
+        job.send(Signal::SIGCONT)?;
+    }
+    let durable = |now: &Now| now.asked() > before.asked();
+    let waited = job.wait_until("a checkpoint", durable)?;
+    if waited == Waited::Ended {
+        // Every orderly end writes a checkpoint, and it is a later one. Any other end does not.
+        return Err(job.refusal("it has ended meanwhile; `bivouac status` says what stands"));
+    }
+    if before.suspended {
+        job.suspend_again(&before)?;
+    }
+    match View::look(&view.path) {
+        Ok(after) => {
+            let status = Status::of(&after);
+            job.done(format_args!("checkpoint: tasks {}, {}", status.tasks_line(), status.checkpoint_line()))
+        }
+        // The job may have finished since, and taken its state away.
+        Err(_) => job.done("checkpoint written"),
+    }
+}
+
+/// `bivouac stop`.
+pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
+    if let At::Nobody = view.at {
+        say_how_it_stands(view, "is not running");
+        return Ok(FINISHED);
+    }
+    let job = Job::reach(view, timeout, Request::Stop)?;
+    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_spoken()? };
+    // A suspended job may have been asked to stop before, which it has not heard of yet; the same
+    // signal twice is then one, since it is pending once.
+    match before.live.as_ref().map(|live| live.phase) {
+        Some(Activity::Stopping | Activity::Aborting | Activity::Finishing) => {}
+        Some(Activity::Running | Activity::Pausing | Activity::Paused) | None => {
+            job.send(job.signal_for(&before, &[Request::Stop])?)?;
+        }
+    }
+    // Somebody may suspend it while it stops, and then it would not.
+    let ended = |now: &Now| {
+        if now.suspended {
+            job.process.signal(Signal::SIGCONT).ok();
+        }
+        false
+    };
+    job.wait_until("stopped", ended)?;
+    match View::look(&view.path) {
+        Ok(after) => say_how_it_stands(&after, "has ended"),
+        // A state without an output file goes when the job is finished.
+        Err(error) if error.kind() == Kind::Usage => return job.done("has ended, the job is finished"),
+        Err(error) => return Err(error),
+    }
+    Ok(FINISHED)
+}
+
+/// What stands, and how to go on.
+fn say_how_it_stands(view: &View, what: &str) {
+    let status = Status::of(view);
+    let path = view.path.display();
+    let text = match view.phase() {
+        Phase::Finished => format!("{path}: {what}, the job is finished"),
+        Phase::Starting | Phase::Active(_) | Phase::Suspended | Phase::Stopped | Phase::Crashed => {
+            let standing =
+                format!("tasks {}; the checkpoint is {}", status.tasks_line(), status.checkpoint_line());
+            format!("{path}: {what}; {standing}. {}", status.continuing_lines())
+        }
+    };
+    say::line(text.trim_end());
+}
+
+/// What a job is doing that is at work.
+fn phase(now: &Now) -> Phase {
+    match &now.live {
+        _ if now.suspended => Phase::Suspended,
+        Some(live) => Phase::Active(live.phase),
+        None => Phase::Starting,
+    }
+}
+
+/// Whether a job that was asked to pause or to suspend itself has come to rest.
+///
+/// It says "paused" in both cases, and in the second one before the kernel stops it; a `resume` in
+/// between would be lost. So if that one word is all there is, it must be said a second time: who can
+/// repeat it, is not about to be stopped.
+fn stands_still(since: u64) -> impl Fn(&Now) -> bool {
+    let first = Cell::new(None);
+    move |now| {
+        if now.suspended {
+            return true;
+        }
+        if now.activity_after(since) != Some(Activity::Paused) {
+            first.set(None);
+            return false;
+        }
+        match first.get() {
+            None => first.set(Some(now.seq())),
+            Some(seq) => return now.seq() > seq,
+        }
+        false
+    }
+}
+
+fn goes_on(now: &Now, since: u64) -> bool {
+    let paused = [Activity::Paused, Activity::Pausing];
+    !now.suspended && now.activity_after(since).is_some_and(|activity| !paused.contains(&activity))
+}
+
+impl<'a> Job<'a> {
+    /// The job, if it runs and can be signalled from here.
+    fn reach(view: &'a View, timeout: Grace, request: Request) -> Result<Self> {
+        let (process, holder) = match (&view.at, &view.peek.holder) {
+            (At::Here(process), Some(holder)) => (process, holder),
+            (At::Elsewhere(place), _) => {
+                let problem = format_args!("the job runs {place}; no signal reaches it from here");
+                let advice = format_args!("do `bivouac {request}` there");
+                return Err(Error::refused(view.path.display(), problem).advise(advice));
+            }
+            (At::Nobody | At::Here(_), _) => return Err(not_running(view, request)),
+        };
+        let timeout = timeout.0;
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        Ok(Self { path: &view.path, process, holder, deadline, timeout: timeout.unwrap_or_default() })
+    }
+
+    fn look(&self) -> Result<Now> {
+        let suspended = self.process.is_suspended();
+        let live = read_live(&OsDisk, self.path).ok().flatten();
+        Ok(Now { suspended, live: live.filter(|live| is_of(live, self.holder)) })
+    }
+
+    /// As [`look`](Self::look), when the job has said something: it may have begun a moment ago.
+    fn once_it_has_spoken(&self) -> Result<Now> {
+        let spoken = |now: &Now| now.live.is_some() || now.suspended;
+        match self.wait_until("started", spoken)? {
+            Waited::Came => self.look(),
+            Waited::Ended => Err(self.refusal("it has ended meanwhile")),
+        }
+    }
+
+    fn signal_for(&self, now: &Now, wanted: &[Request]) -> Result<Signal> {
+        let Some(live) = &now.live else {
+            return Err(self.refusal("it has not said yet what signals mean to it; try again"));
+        };
+        signal_for(live, wanted).map_err(|why| self.refusal(why))
+    }
+
+    /// A process that has ended meanwhile is noticed by who waits next.
+    fn send(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal).map(drop)
+    }
+
+    /// Looks at the job until `there` says so or it has ended.
+    fn wait_until(&self, what: &str, there: impl Fn(&Now) -> bool) -> Result<Waited> {
+        loop {
+            let now = self.look()?;
+            if there(&now) {
+                return Ok(Waited::Came);
+            }
+            let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let patience = left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY));
+            if self.process.wait(patience)? {
+                return Ok(Waited::Ended);
+            }
+            if left.is_some_and(|left| left.is_zero()) {
+                let time = crate::cli::human::time(self.timeout);
+                let problem = format_args!("not {what} after {time}; it is {}", phase(&now));
+                return Err(Error::broken(self.path.display(), problem)
+                    .advise("what was asked for may still come; --timeout waits longer"));
+            }
+        }
+    }
+
+    /// Suspends a job that was suspended before it was asked for a checkpoint.
+    ///
+    /// Not before it goes on: a SIGTSTP that comes together with the SIGCONT is understood as "go on"
+    /// ([`bivouac::signals`]). And if no signal means `suspend` to it, somebody had used SIGSTOP.
+    fn suspend_again(&self, before: &Now) -> Result<()> {
+        if self.wait_until("running", |now| goes_on(now, before.seq()))? == Waited::Ended {
+            return Ok(());
+        }
+        self.send(self.signal_for(before, &[Request::Suspend]).unwrap_or(Signal::SIGSTOP))?;
+        let ending = |now: &Now| {
+            now.live.as_ref().is_some_and(|live| {
+                matches!(live.phase, Activity::Stopping | Activity::Aborting | Activity::Finishing)
+            })
+        };
+        let still = stands_still(before.seq());
+        self.wait_until("suspended again", |now| still(now) || ending(now))?;
+        say::line(&format!("{}: suspended again", self.path.display()));
+        Ok(())
+    }
+
+    fn refusal(&self, why: impl fmt::Display) -> Error {
+        Error::refused(self.path.display(), why)
+    }
+
+    fn done(&self, what: impl fmt::Display) -> Result<u8> {
+        say::line(&format!("{}: {what}", self.path.display()));
+        Ok(FINISHED)
+    }
+}
+
+fn not_running(view: &View, request: Request) -> Error {
+    let error =
+        |why: &str| Error::refused(view.path.display(), format_args!("{why}, there is nothing to {request}"));
+    match view.phase() {
+        Phase::Finished => error("the job is finished"),
+        Phase::Starting | Phase::Active(_) | Phase::Suspended | Phase::Stopped | Phase::Crashed => {
+            let error = error("the job is not running");
+            match Status::of(view).continuing_lines().trim_end() {
+                "" => error,
+                lines => error.advise(lines.replace('\n', "\n  ").replace("\n    ", "\n  ")),
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! `bivouac status`: how far a job is, for people and for programs.
+//!
+//! Both forms are made of one [`Status`], so that they cannot say different things. Its fields are
+//! the documented shape (`docs/status.md`); whoever changes the meaning of one raises [`FORMAT`].
+
+use super::view::{At, Phase, View};
+use crate::cli::human::{clock, of, size, time, visible};
+use crate::cli::progress::estimate::percent;
+use bivouac::checkpoint::{self, Record};
+use bivouac::live::{Live, Row};
+use bivouac::{Error, Progress, Result};
+use serde::Serialize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The format of the JSON object.
+const FORMAT: u32 = 1;
+
+/// See the [module](self).
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    format: u32,
+    state: String,
+    phase: String,
+    running: bool,
+    job: Option<String>,
+    run: Option<String>,
+    exit_code: Option<u8>,
+    tasks: Tasks,
+    bytes: Bytes,
+    percent: Option<u64>,
+    worked_seconds: Option<f64>,
+    bytes_per_second: Option<f64>,
+    tasks_per_second: Option<f64>,
+    eta_seconds: Option<f64>,
+    checkpoint: Option<Checkpoint>,
+    checkpoints_asked: Option<u64>,
+    workers: Option<u64>,
+    holder: Option<Holder>,
+    #[serde(rename = "continue")]
+    continuing: Option<Continuing>,
+    signals: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Tasks {
+    done: u64,
+    total: Option<u64>,
+    beyond: u64,
+    in_flight: u64,
+    failed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Bytes {
+    done: u64,
+    before: Option<u64>,
+    total: Option<u64>,
+    output: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Checkpoint {
+    tasks: u64,
+    size: u64,
+    age_seconds: f64,
+    took_seconds: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Holder {
+    pid: u32,
+    host: String,
+    since: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Continuing {
+    command: String,
+    directory: Option<String>,
+}
+
+impl Status {
+    pub(super) fn of(view: &View) -> Self {
+        let running = view.is_running();
+        let record = view.peek.record.as_ref();
+        // What a process said that was killed is not what stands: that is the record.
+        let live = view.peek.live.as_ref().filter(|_| running);
+        let last_word = view.peek.live.as_ref();
+        let (tasks, bytes) = match (live, record) {
+            (Some(live), _) => from_live(live),
+            (None, Some(record)) => from_record(record, last_word.and_then(|live| live.bytes_total)),
+            (None, None) => from_record(&Record::new("", ().into(), ().into()), None),
+        };
+        let progress = Progress {
+            frontier: tasks.done,
+            tasks: tasks.total,
+            bytes: bytes.done,
+            // Without a total the share of the bytes is unknown, that of the tasks is not.
+            bytes_total: bytes.total,
+            ..Progress::default()
+        };
+        let by_tasks = Progress { bytes: 0, bytes_total: None, ..progress.clone() };
+        let phase = view.phase();
+        Self {
+            format: FORMAT,
+            state: view.path.display().to_string(),
+            phase: phase.to_string(),
+            running,
+            job: record.map(|record| record.job.clone()),
+            run: record.map(|record| record.run.clone()),
+            exit_code: record.filter(|_| !running).and_then(exit_code),
+            percent: percent(if bytes.total.is_some() { &progress } else { &by_tasks }),
+            tasks,
+            bytes,
+            worked_seconds: live.map(|live| live.worked_seconds),
+            bytes_per_second: live.and_then(|live| live.bytes_per_second),
+            tasks_per_second: live.and_then(|live| live.tasks_per_second),
+            eta_seconds: live.and_then(|live| live.eta_seconds),
+            checkpoint: record.map(|record| checkpoint_of(record, live, view.peek.record_bytes)),
+            checkpoints_asked: live.map(|live| live.checkpoints_asked),
+            workers: live.map(|live| live.workers),
+            holder: view.peek.holder.as_ref().filter(|_| running).map(|holder| Holder {
+                pid: holder.pid,
+                host: holder.host.clone(),
+                since: holder.started,
+            }),
+            continuing: view.peek.holder.as_ref().and_then(|holder| holder.continuing.clone()).map(
+                |continuing| Continuing { command: continuing.command, directory: continuing.directory },
+            ),
+            signals: live.map(|live| live.signals.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// One JSON object on one line.
+    pub(super) fn json(&self) -> Result<String> {
+        let text = serde_json::to_string(self);
+        text.map(|text| text + "\n")
+            .map_err(|e| Error::broken("status", format_args!("cannot be put into JSON: {e}")))
+    }
+
+    /// For people: one fact a line.
+    pub(super) fn text(&self, view: &View) -> String {
+        let meaning = match view.phase() {
+            Phase::Stopped => " (not running, to be continued)",
+            Phase::Crashed => " (not running, its last run was killed or lost its machine; to be continued)",
+            Phase::Finished | Phase::Starting | Phase::Active(_) | Phase::Suspended => "",
+        };
+        let mut text = format!("{}: {}{meaning}\n", visible(&self.state), self.phase);
+        let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<11} {}\n", visible(value)));
+        if let Some(job) = &self.job {
+            line("job", job);
+        }
+        line("tasks", &self.tasks_line());
+        line("input", &self.input_line());
+        line("output", &size(self.bytes.output));
+        if let Some(speed) = self.speed_line() {
+            line("speed", &speed);
+        }
+        line("checkpoint", &self.checkpoint_line());
+        if let (At::Elsewhere(place), None) = (&view.at, &self.holder) {
+            line("runs", place);
+        }
+        if let Some(holder) = &self.holder {
+            let since = UNIX_EPOCH + Duration::from_secs(holder.since);
+            let since = humantime::format_rfc3339_seconds(since);
+            line("held by", &format!("process {} on {}, since {since}", holder.pid, holder.host));
+        }
+        text + &self.continuing_lines()
+    }
+
+    /// How to go on, as the run itself says it at its end; nothing for a job that is done.
+    pub(super) fn continuing_lines(&self) -> String {
+        let Some(continuing) = self.continuing.as_ref().filter(|_| self.phase != "finished") else {
+            return String::new();
+        };
+        let place = continuing.directory.as_ref().map(|dir| format!(", in {dir}")).unwrap_or_default();
+        let when = if self.running { "To continue it after a stop" } else { "To continue" };
+        format!("{when}{}:\n  {}\n", visible(&place), visible(&continuing.command))
+    }
+
+    /// `3 of 64 committed, 2 in flight`.
+    pub(super) fn tasks_line(&self) -> String {
+        let tasks = &self.tasks;
+        let mut line = format!("{} committed", of(tasks.done, tasks.total));
+        for (number, what) in [
+            (tasks.in_flight, "in flight"),
+            (tasks.beyond, "more finished and kept"),
+            (tasks.failed, "failed"),
+        ] {
+            if number > 0 {
+                line.push_str(&format!(", {number} {what}"));
+            }
+        }
+        line
+    }
+
+    fn input_line(&self) -> String {
+        let done = match self.bytes.total {
+            Some(total) => format!("{} of {}", size(self.bytes.done), size(total)),
+            None => size(self.bytes.done),
+        };
+        match self.percent {
+            Some(percent) => format!("{done}, {percent} % of the job"),
+            None => done,
+        }
+    }
+
+    fn speed_line(&self) -> Option<String> {
+        let mut line = format!("worked {}", time(seconds(self.worked_seconds?)));
+        if let Some(rate) = self.bytes_per_second {
+            line.push_str(&format!(", {}/s", size(rate as u64)));
+        }
+        if let Some(rate) = self.tasks_per_second {
+            line.push_str(&format!(", {rate:.1} tasks/s"));
+        }
+        if let Some(left) = self.eta_seconds {
+            line.push_str(&format!(", {} left", clock(seconds(left))));
+        }
+        Some(line)
+    }
+
+    /// `0.4 s old, 1.2 KiB`.
+    pub(super) fn checkpoint_line(&self) -> String {
+        match &self.checkpoint {
+            Some(facts) => format!("{} old, {}", time(seconds(facts.age_seconds)), size(facts.size)),
+            None => "none yet".to_string(),
+        }
+    }
+}
+
+fn from_live(live: &Live) -> (Tasks, Bytes) {
+    let tasks = Tasks {
+        done: live.frontier,
+        total: live.tasks,
+        beyond: live.beyond,
+        in_flight: live.in_flight,
+        failed: live.failed,
+    };
+    let bytes = Bytes {
+        done: live.bytes,
+        before: Some(live.bytes_before),
+        total: live.bytes_total,
+        output: live.output_bytes,
+    };
+    (tasks, bytes)
+}
+
+fn from_record(record: &Record, total: Option<u64>) -> (Tasks, Bytes) {
+    let tasks = Tasks {
+        done: record.frontier,
+        total: record.tasks,
+        beyond: record.beyond.len() as u64,
+        in_flight: 0,
+        failed: record.failed,
+    };
+    let output = record.output.as_ref().map_or(0, |output| output.bytes);
+    (tasks, Bytes { done: record.input_bytes, before: None, total, output })
+}
+
+fn exit_code(record: &Record) -> Option<u8> {
+    match record.phase {
+        checkpoint::Phase::Done { code } => Some(code),
+        checkpoint::Phase::Working | checkpoint::Phase::Finalizing { .. } => None,
+    }
+}
+
+/// The record on disk is the checkpoint. What the job says is more exact than the seconds in it, but may
+/// be of the one before.
+fn checkpoint_of(record: &Record, live: Option<&Live>, size: u64) -> Checkpoint {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let said = live.and_then(|live| live.checkpoint).filter(|said| said.at_ms / 1000 >= record.saved_at);
+    let at = said.map_or(Duration::from_secs(record.saved_at), |said| Duration::from_millis(said.at_ms));
+    Checkpoint {
+        tasks: record.frontier,
+        size,
+        age_seconds: now.saturating_sub(at).as_secs_f64(),
+        took_seconds: said.map(|said| said.took_seconds),
+    }
+}
+
+/// What another process wrote may be any number.
+fn seconds(number: f64) -> Duration {
+    Duration::try_from_secs_f64(number).unwrap_or(Duration::ZERO)
+}

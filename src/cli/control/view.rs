@@ -1,0 +1,129 @@
+//! What can be known of a job from outside: its lock, its record, what it says of itself, and what
+//! the kernel says of its process.
+//!
+//! None of the four is enough. The lock tells whether a run holds the state, but not what it does.
+//! What the job says of itself may be a second old, and of a process that was killed it is the last
+//! thing that it said. The record tells what is safe. And that a process is suspended only the
+//! kernel can tell: a suspended process says nothing.
+
+use bivouac::checkpoint;
+use bivouac::disk::OsDisk;
+use bivouac::live::Live;
+use bivouac::state_dir::reach::{Found, Process, find};
+use bivouac::state_dir::{Peek, peek};
+use bivouac::{Activity, Result};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// Somebody else who looks at a state that nobody holds takes its lock for an instant, and a run
+/// that has just taken it has not written its name yet. So a holder who cannot be found is looked
+/// for a few times.
+const ROUNDS: usize = 20;
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
+
+/// A job, seen from outside at one moment.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) path: PathBuf,
+    pub(super) peek: Peek,
+    pub(super) at: At,
+}
+
+/// Who holds the state.
+#[derive(Debug)]
+pub(super) enum At {
+    /// Nobody.
+    Nobody,
+    /// A process that can be signalled.
+    Here(Process),
+    /// Somebody who cannot be reached from here; the text completes "the job runs …".
+    Elsewhere(String),
+}
+
+/// What a job is doing, or has come to, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// A run holds the state and has not said yet what it does.
+    Starting,
+    /// As it says itself.
+    Active(Activity),
+    /// The kernel lets none of its threads run.
+    Suspended,
+    /// Not running, to be continued.
+    Stopped,
+    /// As `Stopped`, and its last run came to no orderly end.
+    Crashed,
+    /// Done.
+    Finished,
+}
+
+impl View {
+    /// Looks at the state at `path`.
+    pub(super) fn look(path: &Path) -> Result<Self> {
+        let mut peek = peek(&OsDisk, path)?;
+        for _ in 0..ROUNDS {
+            let found = match (&peek.holder, peek.locked) {
+                (_, false) => return Ok(Self::new(path, peek, At::Nobody)),
+                (Some(holder), true) => find(holder)?,
+                (None, true) => Found::Ended,
+            };
+            match found {
+                Found::Process(process) => return Ok(Self::new(path, peek, At::Here(process))),
+                Found::Elsewhere(place) => return Ok(Self::new(path, peek, At::Elsewhere(place))),
+                Found::Ended => thread::sleep(BETWEEN_ROUNDS),
+            }
+            peek = bivouac::state_dir::peek(&OsDisk, path)?;
+        }
+        Ok(Self::new(path, peek, At::Elsewhere("as a process that its lock does not name".to_string())))
+    }
+
+    /// What is said must be said by whoever holds the state. Of a state that nobody holds it is the
+    /// last word of a process that could not take it back.
+    fn new(path: &Path, mut peek: Peek, at: At) -> Self {
+        let holder = &peek.holder;
+        peek.live = peek.live.filter(|live| !peek.locked || holder.as_ref().is_some_and(|h| is_of(live, h)));
+        Self { path: path.to_path_buf(), peek, at }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        match self.at {
+            At::Nobody => false,
+            At::Here(_) | At::Elsewhere(_) => true,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match &self.at {
+            At::Here(process) if process.is_suspended() => Phase::Suspended,
+            At::Here(_) | At::Elsewhere(_) => {
+                self.peek.live.as_ref().map_or(Phase::Starting, |live| Phase::Active(live.phase))
+            }
+            At::Nobody => match self.peek.record.as_ref().map(|record| record.phase) {
+                Some(checkpoint::Phase::Done { .. }) => Phase::Finished,
+                Some(checkpoint::Phase::Working | checkpoint::Phase::Finalizing { .. }) | None => {
+                    if self.peek.live.is_some() { Phase::Crashed } else { Phase::Stopped }
+                }
+            },
+        }
+    }
+}
+
+/// Whether this was said by that holder.
+pub(super) fn is_of(live: &Live, holder: &bivouac::state_dir::Holder) -> bool {
+    live.pid == holder.pid && live.ticks == holder.ticks
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Phase::Starting => f.write_str("starting"),
+            Phase::Active(activity) => activity.fmt(f),
+            Phase::Suspended => f.write_str("suspended"),
+            Phase::Stopped => f.write_str("stopped"),
+            Phase::Crashed => f.write_str("crashed"),
+            Phase::Finished => f.write_str("finished"),
+        }
+    }
+}
