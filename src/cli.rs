@@ -60,7 +60,9 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
         Err(error) => return conclude(say::clap(&error)),
     };
     let done = match &cli.verb {
-        Verb::Count(_) | Verb::Grep(_) | Verb::Digest(_) => return verbs::run(&cli, &argv, masked),
+        Verb::Count(_) | Verb::Grep(_) | Verb::Digest(_) | Verb::Pipe(_) => {
+            return verbs::run(&cli, &argv, masked);
+        }
         Verb::Clean(clean) => clean::run(clean),
         Verb::Control(verb) => {
             // It waits for another process, and Ctrl-C shall end that.

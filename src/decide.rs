@@ -64,10 +64,18 @@ pub(crate) struct Rules {
     pub(crate) grace: Option<Duration>,
     /// How long cancelled tasks are waited for.
     pub(crate) kill_after: Duration,
+    /// Whether children hear of a stop at once, for commands that save their own work.
+    pub(crate) forward_stops: bool,
     /// Whether SIGCONT reaches us as a resume. Where it is ignored or mapped to something else, the
     /// return from a suspension has to stand for it.
     pub(crate) hears_resume: bool,
 }
+
+/// How long children have to stop by SIGTSTP before they are stopped by SIGSTOP.
+const TO_STOP: Duration = crate::process::TO_STOP;
+
+/// How long a task whose child was killed may take to notice.
+const TO_COME_BACK: Duration = Duration::from_millis(300);
 
 /// A suspension that the kernel granted ends with a SIGCONT, which reaches the supervisor within
 /// milliseconds (300 times of 300). If none has come by now, there was no suspension.
@@ -168,6 +176,9 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
 fn begin_stop(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     leave_working(state, Course::Stopping, Cause::Stop(stopped_by(by)), actions);
     actions.push(Action::Checkpoint { asked: false });
+    if let (true, Asker::Signal(signal)) = (state.rules.forward_stops, by) {
+        actions.push(Action::Forward(signal));
+    }
     if state.in_flight > 0 {
         actions.push(Action::SayStopping);
         if let Some(grace) = state.rules.grace {
@@ -247,6 +258,7 @@ fn pause(state: &mut State, actions: &mut Vec<Action>) {
     if state.course == Course::Working && state.motion == Motion::Running {
         state.motion = Motion::Pausing;
         actions.push(Action::CloseGate);
+        actions.push(Action::Set(Alarm::StopHard, TO_STOP));
         actions.push(Action::Checkpoint { asked: false });
     }
 }
@@ -282,6 +294,7 @@ fn returned(state: &mut State, actions: &mut Vec<Action>) {
         (Motion::Suspended, Course::Working) => resume(state, actions),
         (Motion::Suspended, Course::Stopping | Course::Aborting | Course::Closing | Course::Ended) => {
             state.motion = Motion::Running;
+            actions.push(Action::OpenGate); // For children, which were stopped along with us.
         }
     }
 }
@@ -294,9 +307,7 @@ fn resume(state: &mut State, actions: &mut Vec<Action>) {
         Motion::Pausing | Motion::Paused | Motion::Suspended => {
             state.motion = Motion::Running;
             actions.push(Action::Unset(Alarm::Refused));
-            if state.course == Course::Working {
-                actions.push(Action::OpenGate);
-            }
+            actions.push(Action::OpenGate);
         }
     }
     actions.push(Action::Redraw);
@@ -340,9 +351,19 @@ fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
         // Tasks that do not look up cannot be waited for; they are counted as interrupted.
         Alarm::Kill => {
             if state.course == Course::Aborting {
+                actions.push(Action::Kill);
+                actions.push(Action::Set(Alarm::GiveUp, TO_COME_BACK));
+            }
+        }
+        Alarm::GiveUp => {
+            if state.course == Course::Aborting {
                 state.in_flight = 0;
             }
         }
+        Alarm::StopHard => match state.motion {
+            Motion::Pausing | Motion::Paused => actions.push(Action::StopHard),
+            Motion::Running | Motion::Suspended => {}
+        },
         Alarm::Refused => {
             if state.motion == Motion::Paused {
                 actions.push(Action::SayRefused);
@@ -362,6 +383,7 @@ fn close_when_nothing_is_in_flight(state: &mut State, actions: &mut Vec<Action>)
     }
     actions.push(Action::Unset(Alarm::Grace));
     actions.push(Action::Unset(Alarm::Kill));
+    actions.push(Action::Unset(Alarm::GiveUp));
     if state.commit_works {
         state.course = Course::Closing;
         actions.push(Action::Close);

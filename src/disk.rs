@@ -15,6 +15,7 @@ use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -198,6 +199,12 @@ pub trait DiskFile: Send + Debug {
     ///
     /// Those of `flock(2)`.
     fn try_lock(&self) -> io::Result<bool>;
+
+    /// The descriptor, where there is one: a lock lasts as long as *any* process has the open file,
+    /// so it can be handed to one that shall hold it a little longer.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// All of a file, from its first byte to wherever it ends.

@@ -22,6 +22,10 @@ pub const BROKEN: u8 = 4;
 pub const BUSY: u8 = 5;
 /// Stopped, to be continued: `EX_TEMPFAIL` of `sysexits.h`, "the user is invited to retry".
 pub const RESUMABLE: u8 = 75;
+/// A command of the job cannot be run, as `env` and `timeout` say it.
+pub const CANNOT_START: u8 = 126;
+/// A command of the job does not exist.
+pub const NO_SUCH_COMMAND: u8 = 127;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -138,6 +142,8 @@ impl Error {
             Kind::Broken => Exit::Code(BROKEN),
             Kind::Busy => Exit::Code(BUSY),
             Kind::OutputClosed => Exit::Signal(Signal::SIGPIPE),
+            Kind::CannotStart => Exit::Code(CANNOT_START),
+            Kind::NoSuchCommand => Exit::Code(NO_SUCH_COMMAND),
             Kind::Interrupted => Exit::Code(RESUMABLE),
         }
     }

@@ -28,6 +28,10 @@ pub enum Kind {
     /// Whoever reads our standard output has gone (`bivouac … | head`). The process ends as by
     /// SIGPIPE, which is what a shell expects.
     OutputClosed,
+    /// A command is there and cannot be run. Exit code 126.
+    CannotStart,
+    /// There is no such command. Exit code 127.
+    NoSuchCommand,
     /// The run is over, and what it was waiting for has not come. Not an error of anybody's.
     Interrupted,
 }

@@ -18,7 +18,7 @@
 //! late parks a little later, and whoever sees one takes the mutex before acting on it.
 
 use crate::job::TaskError;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ const CANCELLED: u8 = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     flags: AtomicU8,
+    /// How often it was closed.
+    closings: AtomicU32,
     /// Guards every change of `flags`, so that no worker can fall asleep between looking at them
     /// and waiting: the classic lost wake-up.
     lock: Mutex<()>,
@@ -39,6 +41,7 @@ pub(crate) struct Gate {
 impl Gate {
     /// Pause: whoever comes waits.
     pub(crate) fn close(&self) {
+        self.closings.fetch_add(1, Ordering::Relaxed);
         self.set(CLOSED, true);
     }
 
@@ -55,6 +58,16 @@ impl Gate {
     /// Abort: what has begun shall give up.
     pub(crate) fn cancel(&self) {
         self.set(DRAINING | CANCELLED, true);
+    }
+
+    /// How often the gate was closed: whoever measures time sees by it that there was a pause.
+    pub(crate) fn closings(&self) -> u32 {
+        self.closings.load(Ordering::Relaxed)
+    }
+
+    /// Whether a stop has begun.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & DRAINING != 0
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

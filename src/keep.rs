@@ -26,6 +26,7 @@ pub(crate) struct Keep {
     continuing: Option<Continuing>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a run")]
 pub(crate) enum Place {
     /// The job cannot be continued.
     Nowhere,
@@ -59,6 +60,14 @@ impl Keep {
 
     pub(crate) fn record_mut(&mut self) -> &mut Record {
         &mut self.record
+    }
+
+    /// The open lock of the state, if there is one by now.
+    pub(crate) fn lock_descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        match &self.place {
+            Place::Here { dir, .. } => dir.lock_descriptor(),
+            Place::Nowhere | Place::Later { .. } => None,
+        }
     }
 
     pub(crate) fn is_kept(&self) -> bool {

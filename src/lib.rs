@@ -153,7 +153,8 @@
 //! signals in a multithreaded application?". Five files, each a chapter: [`signals`] (kernel → event) →
 //! [`decide`] (event → actions) → [`supervisor`] (perform) → [`commit`] (order, durability) →
 //! [`checkpoint`] (the record). The [`architecture`] page names what holds everywhere, and what is
-//! deliberately absent.
+//! deliberately absent; [`one_signal`] follows a single SIGTERM and says at each step what could go
+//! wrong. A program without a job hears signals through [`Listening`].
 
 // The route.
 pub mod signals;
@@ -174,6 +175,7 @@ mod batching;
 mod gate;
 mod clock;
 mod wake;
+pub mod process;
 pub mod reload;
 pub mod ending;
 mod observer;
@@ -196,15 +198,24 @@ pub mod disk;
 mod crash_tests;
 mod sys;
 
+// The first chapter alone, for programs without a job.
+mod listening;
+
 #[doc = include_str!("../ARCHITECTURE.md")]
 pub mod architecture {}
+#[doc = include_str!("../docs/signal.md")]
+pub mod one_signal {}
 
 pub use ending::Ending;
 pub use error::{Error, Result};
 pub use job::{Committed, Extent, Job, Listed, Listing, Mark, Sink, Source, Stretch, TaskError};
+pub use listening::{Caught, Listening};
 pub use observer::{Activity, Notice, Observer, Progress, Silent};
 pub use policy::{Policy, Request};
 pub use pool::Context;
 pub use run::{Handle, Run, StateAt};
 pub use sink::Discard;
 pub use wake::{Waited, Wake};
+
+// In the interface of this crate; so nobody needs to have `nix` in the same version.
+pub use nix::sys::signal::Signal;

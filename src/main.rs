@@ -11,10 +11,18 @@ mod jobs;
 
 use bivouac::Policy;
 use bivouac::ending::Exit;
+use bivouac::process::watcher;
 use bivouac::signals::{Masked, die_by};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Not a verb for people: see `bivouac::process::watcher`.
+    if let (Some(verb), Some(run)) = (std::env::args_os().nth(1), std::env::args_os().nth(2))
+        && verb == watcher::VERB
+    {
+        watcher::watch(&run.to_string_lossy());
+        return ExitCode::SUCCESS;
+    }
     let exit = match Masked::block(Policy::default()) {
         Ok(masked) => cli::run(std::env::args_os(), masked),
         Err(error) => cli::fail(&error),

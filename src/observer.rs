@@ -161,6 +161,13 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// A line that the command of a task wrote to its standard error.
+    Said {
+        /// The task.
+        task: u64,
+        /// The line, without its end, and with control characters as they came.
+        line: String,
+    },
     /// Tasks that run at the moment, with the time since each began (SIGQUIT).
     Running(Vec<(u64, Duration)>),
     /// The state is kept here.

@@ -17,6 +17,7 @@ use crate::clock::Throttle;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::job::{Job, Mark, TaskError};
+use crate::process::Children;
 use crate::signals::Masked;
 use crossbeam_channel::{SendTimeoutError, Sender};
 use std::any::Any;
@@ -105,6 +106,16 @@ impl<P> Outbox<P> {
     }
 }
 
+/// A line that a task said.
+#[derive(Debug)]
+pub(crate) struct Saying {
+    pub(crate) task: u64,
+    pub(crate) line: String,
+}
+
+/// How many lines may wait to be said.
+pub(crate) const SAYINGS: usize = 256;
+
 /// What all tasks of a run share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -115,18 +126,28 @@ pub(crate) struct Shared {
     /// Tasks that have begun and not ended, with the time of their start: what SIGQUIT prints.
     pub(crate) running: Mutex<BTreeMap<u64, Instant>>,
     pub(crate) keep_going: bool,
+    pub(crate) children: Children,
+    /// What commands say on their standard error, on its way to whoever watches the run.
+    pub(crate) sayings: Sender<Saying>,
     /// Tasks that have begun, have not ended, and do not wait at the gate.
     pub(crate) moving: AtomicI64,
 }
 
 impl Shared {
-    pub(crate) fn new(bytes_per_second: Option<u64>, keep_going: bool) -> Self {
+    pub(crate) fn new(
+        bytes_per_second: Option<u64>,
+        keep_going: bool,
+        children: Children,
+        sayings: Sender<Saying>,
+    ) -> Self {
         Self {
             gate: Gate::default(),
             throttle: Throttle::new(bytes_per_second),
             advanced: AtomicU64::new(0),
             running: Mutex::new(BTreeMap::new()),
             keep_going,
+            children,
+            sayings,
             moving: AtomicI64::new(0),
         }
     }
@@ -142,6 +163,7 @@ pub struct Context<'a> {
     task: u64,
     shared: &'a Shared,
     emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
+    forget: &'a (dyn Fn() -> bool + Sync),
     park: &'a (dyn Fn() + Sync),
     advanced: AtomicU64,
     parked: AtomicBool,
@@ -170,6 +192,44 @@ impl Context<'_> {
         passed
     }
 
+    /// Whether a stop has begun: the task may go on to its end, within the grace.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.gate.is_draining()
+    }
+
+    /// Sleeps for `time`; time in which the job is paused comes on top of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`yield_point`](Context::yield_point), and at once.
+    pub fn sleep(&self, time: Duration) -> std::result::Result<(), TaskError> {
+        let slept = self.shared.gate.sleep(time, || self.announce_parking());
+        self.announce_moving();
+        slept
+    }
+
+    /// Hands a line to whoever watches the run. Waits when lines come faster than they are read, so
+    /// that a command that never stops complaining fills no memory.
+    pub fn say(&self, line: String) {
+        let mut saying = Saying { task: self.task, line };
+        while let Err(SendTimeoutError::Timeout(back)) = self.shared.sayings.send_timeout(saying, LOOK_UP) {
+            if self.is_cancelled() {
+                return;
+            }
+            saying = back;
+        }
+    }
+
+    /// The commands of this run.
+    pub(crate) fn children(&self) -> &Children {
+        &self.shared.children
+    }
+
+    /// How often the job was paused so far.
+    pub(crate) fn pauses(&self) -> u32 {
+        self.shared.gate.closings()
+    }
+
     /// Whether the task shall give up: for loops that cannot return in the middle.
     pub fn is_cancelled(&self) -> bool {
         self.shared.gate.is_cancelled()
@@ -186,11 +246,7 @@ impl Context<'_> {
         self.shared.advanced.fetch_add(bytes, Ordering::Relaxed);
         match self.shared.throttle.owed_after(bytes) {
             None => self.yield_point(),
-            Some(wait) => {
-                let slept = self.shared.gate.sleep(wait, || self.announce_parking());
-                self.announce_moving();
-                slept
-            }
+            Some(wait) => self.sleep(wait),
         }
     }
 
@@ -202,6 +258,15 @@ impl Context<'_> {
     /// [`TaskError::Cancelled`] when nobody takes output any more.
     pub fn emit(&self, piece: Vec<u8>) -> std::result::Result<(), TaskError> {
         if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
+    }
+
+    /// Takes back everything that this task has emitted: it is about to begin once more.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`] when nobody takes output any more.
+    pub fn forget_output(&self) -> std::result::Result<(), TaskError> {
+        if (self.forget)() { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 
     /// With rayon inside the task, several threads may park for one task; it counts once.
@@ -289,6 +354,8 @@ fn run_task<J: Job>(
         task,
         shared,
         emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
+        // What an interruption makes of the pieces is just that.
+        forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
         park: &|| {
             reports.send(Report::Parked).ok();
         },

@@ -137,7 +137,13 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     // An input that was there when the job began, and cannot be had now, is a change.
     let said = source.restore(&record.inputs, record.frontier).map_err(|error| match error.kind() {
         Kind::Usage => error.with_kind(Kind::Refused),
-        Kind::Refused | Kind::Broken | Kind::Busy | Kind::OutputClosed | Kind::Interrupted => error,
+        Kind::Refused
+        | Kind::Broken
+        | Kind::Busy
+        | Kind::OutputClosed
+        | Kind::CannotStart
+        | Kind::NoSuchCommand
+        | Kind::Interrupted => error,
     })?;
     let mut notices: Vec<Notice> = said.into_iter().map(Notice::Input).collect();
     // Whether the whole total is there is checked by the record's checksum; that it is the total of

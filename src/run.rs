@@ -91,6 +91,8 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     pub(crate) max_jobs: usize,
     pub(crate) core: bool,
+    pub(crate) forward_stops: bool,
+    pub(crate) watch_children: bool,
     pub(crate) grace: Option<Duration>,
     pub(crate) kill_after: Duration,
     pub(crate) checkpoint_every: Duration,
@@ -138,6 +140,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                 jobs: std::thread::available_parallelism().map_or(1, usize::from),
                 max_jobs: 1,
                 core: false,
+                forward_stops: false,
+                watch_children: false,
                 grace: Some(Duration::from_secs(5)),
                 kill_after: Duration::from_secs(2),
                 checkpoint_every: Duration::from_secs(1),
@@ -202,6 +206,24 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     #[must_use]
     pub fn core(mut self, yes: bool) -> Self {
         self.options.core = yes;
+        self
+    }
+
+    /// Whether the commands of tasks hear of a stop at once, by the signal that asked for it, instead
+    /// of being left to finish within the grace: for commands that save their own work.
+    #[must_use]
+    pub fn forward_stops(mut self, yes: bool) -> Self {
+        self.options.forward_stops = yes;
+        self
+    }
+
+    /// Whether a second process sees to it that the commands of tasks do not outlive this one, should
+    /// it be killed. That process is this program once more, so its `main` must call
+    /// [`watch`](crate::process::watcher::watch) when it is started with
+    /// [`VERB`](crate::process::watcher::VERB).
+    #[must_use]
+    pub fn watch_children(mut self, yes: bool) -> Self {
+        self.options.watch_children = yes;
         self
     }
 

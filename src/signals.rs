@@ -31,6 +31,11 @@
 //! nothing here counts signals; the one thing that looks like counting, [`Escalation`], asks whether
 //! a signal came *again, later*.
 
+mod actions;
+
+pub(crate) use actions::{die, suspend};
+pub use actions::{die_by, is_ignored};
+
 use crate::error::{Error, Result};
 use crate::escalation::{Escalation, Rung};
 use crate::live::Row;
@@ -38,7 +43,7 @@ use crate::policy::{Policy, Request, short_name};
 use crate::sys::Disposition;
 
 use crossbeam_channel as channel;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::Origin;
@@ -194,11 +199,6 @@ pub(crate) struct Listener {
     found: Vec<(Signal, Disposition)>,
 }
 
-/// Whether this process ignores `signal` at present; a run leaves such a signal alone.
-pub fn is_ignored(signal: Signal) -> bool {
-    Disposition::of(signal).is_ok_and(|disposition| disposition.is_ignored())
-}
-
 /// Which signals are heard, and what they mean at present.
 ///
 /// The set is fixed for the run: a mask belongs to a thread, and nobody can change that of another
@@ -273,7 +273,7 @@ impl Listener {
         let signals = SignalsInfo::<WithOrigin>::new(numbers).map_err(|e| failed("install a handler", e))?;
         reinstall(&heard).map_err(|e| failed("install a handler", e))?;
         if !heard.is_empty() {
-            found.extend(ignore_failed_writes().map_err(|e| failed("ignore a signal", e))?);
+            found.extend(actions::ignore_failed_writes().map_err(|e| failed("ignore a signal", e))?);
         }
         let close = signals.handle();
         let policy = Arc::new(Mutex::new(masked.policy.clone()));
@@ -289,23 +289,6 @@ impl Listener {
     pub(crate) fn hearing(&self) -> Hearing {
         self.ears.clone()
     }
-}
-
-/// What a failed write would otherwise be answered with. A run learns of the failure from the write
-/// itself, says what is full or closed, and ends with its last checkpoint; dying of these signals, it
-/// could not.
-const FAILED_WRITES: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
-
-/// Ignores them; what they did before, to be put back.
-fn ignore_failed_writes() -> io::Result<Vec<(Signal, Disposition)>> {
-    FAILED_WRITES
-        .into_iter()
-        .map(|signal| {
-            let found = Disposition::of(signal)?;
-            Disposition::ignored().set(signal)?;
-            Ok((signal, found))
-        })
-        .collect()
 }
 
 /// Makes sure that signal-hook's handler is in place, in a second run as in the first.
@@ -403,57 +386,6 @@ pub(crate) fn fold(mut batch: Vec<Heard>) -> Vec<Heard> {
         batch.retain(|heard| !matches!(heard.request, Request::Suspend | Request::Pause));
     }
     batch
-}
-
-/// Stops this process for real, as Ctrl-Z does, and returns when it goes on.
-///
-/// By the *default action of SIGTSTP*, not by SIGSTOP: the shell must see SIGTSTP (bash says
-/// "Stopped", and not "Stopped (signal)"), and in an orphaned process group, where nobody could
-/// continue us, the kernel refuses SIGTSTP and lets us go on, while a SIGSTOP would be for ever. All
-/// other threads have the signal blocked, `raise` sends it to this one, and it acts before `raise`
-/// returns. The kernel freezes every thread where it is; no worker has to be ready.
-pub(crate) fn suspend() -> io::Result<()> {
-    let found = Disposition::of(Signal::SIGTSTP)?;
-    let result = take_default_action(Signal::SIGTSTP);
-    found.set(Signal::SIGTSTP)?;
-    result
-}
-
-/// Ends this process by `signal`, so that the parent's wait status says so.
-///
-/// The recipe: default action, unblock, raise. Forget the unblock, or be process 1 of a container
-/// (for which the kernel skips default actions), and `raise` returns as if nothing had happened,
-/// and the program goes on to report success. Hence the line behind it.
-///
-/// No core file is made: SIGQUIT is used here as a way out, and a core of a process that works on a
-/// large file is large.
-///
-/// A signal whose default action is not to end the process (somebody has mapped SIGTSTP to an end)
-/// cannot be died of; then only the code says it.
-pub fn die_by(signal: Signal) -> ! {
-    die(signal, false)
-}
-
-/// As [`die_by`], with a core file if `core` says so and the system makes one.
-pub(crate) fn die(signal: Signal, core: bool) -> ! {
-    if !core {
-        nix::sys::prctl::set_dumpable(false).ok();
-    }
-    let lives_on = [Signal::SIGTSTP, Signal::SIGCONT, Signal::SIGWINCH, Signal::SIGURG];
-    if !lives_on.contains(&signal) {
-        take_default_action(signal).ok();
-    }
-    signal_hook::low_level::exit(128 + signal as i32)
-}
-
-fn take_default_action(signal: Signal) -> io::Result<()> {
-    Disposition::default_action().set(signal)?;
-    let mut only_this = SigSet::empty();
-    only_this.add(signal);
-    let mask = only_this.thread_swap_mask(SigmaskHow::SIG_UNBLOCK)?;
-    raise(signal)?;
-    mask.thread_set_mask()?;
-    Ok(())
 }
 
 fn sender_of(origin: &Origin) -> Sender {

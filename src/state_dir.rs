@@ -141,6 +141,11 @@ impl StateDir {
         Ok(None)
     }
 
+    /// The open file of the lock, where the disk is a real one.
+    pub(crate) fn lock_descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.lock.descriptor()
+    }
+
     /// Where the state is.
     pub fn path(&self) -> &Path {
         &self.path

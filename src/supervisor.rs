@@ -20,7 +20,7 @@ use crate::job::{Extent, Job};
 use crate::lister::FromSource;
 use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
-use crate::pool::{Outcome, Pool, Report, lock};
+use crate::pool::{Outcome, Pool, Report, Saying, lock};
 use crate::reload::{Reader, Reloaded};
 use crate::signals::{Heard, Hearing, die, suspend};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
@@ -37,6 +37,7 @@ pub(crate) struct Channels<T> {
     pub(crate) reports: Receiver<Report>,
     pub(crate) words: Receiver<Word>,
     pub(crate) orders: Sender<Order>,
+    pub(crate) said: Receiver<Saying>,
     pub(crate) reloaded: Receiver<Reloaded>,
 }
 
@@ -172,6 +173,9 @@ impl<J: Job> Supervisor<'_, J> {
                 Ok(word) => self.word(word),
                 Err(_) => self.commit_thread_vanished(),
             },
+            recv(self.channels.said) -> saying => if let Ok(saying) = saying {
+                self.said(saying);
+            },
             recv(self.channels.reloaded) -> reloaded => match reloaded {
                 Ok(reloaded) => self.reloaded(reloaded),
                 Err(_) => self.channels.reloaded = never(),
@@ -205,6 +209,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.next_tick = now + TICK;
             self.clock.tick(now);
             self.spend_budget();
+            self.pool.shared.children.reap_strangers();
             let progress = self.progress();
             self.observer.progress(&progress);
         }
@@ -249,6 +254,11 @@ impl<J: Job> Supervisor<'_, J> {
                 self.handle(Event::TaskBroke);
             }
         }
+    }
+
+    fn said(&mut self, saying: Saying) {
+        let Saying { task, line } = saying;
+        self.observer.notice(&Notice::Said { task, line });
     }
 
     fn word(&mut self, word: Word) {
@@ -326,14 +336,22 @@ impl<J: Job> Supervisor<'_, J> {
         match action {
             Action::CloseGate => {
                 gate.close();
+                self.pool.shared.children.hold();
                 self.clock.pause(Instant::now());
             }
             Action::OpenGate => {
                 self.clock.resume(Instant::now());
                 gate.open();
+                self.pool.shared.children.go_on();
             }
             Action::Drain => gate.drain(),
-            Action::Cancel => gate.cancel(),
+            Action::Cancel => {
+                gate.cancel();
+                self.pool.shared.children.end();
+            }
+            Action::StopHard => self.pool.shared.children.stop_hard(),
+            Action::Kill => self.pool.shared.children.kill(),
+            Action::Forward(signal) => self.pool.shared.children.forward(signal),
             Action::Checkpoint { asked } => self.order(Order::Checkpoint { asked }),
             Action::Status => self.say_status(),
             Action::SayStopping => self.say_stopping(),
@@ -373,6 +391,7 @@ impl<J: Job> Supervisor<'_, J> {
         let resumed = self.early.iter().any(|heard| heard.request == Request::Resume);
         if !resumed {
             self.observer.leave_terminal();
+            self.pool.shared.children.hold_for_suspension();
             if let Err(cause) = suspend() {
                 let error = Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
                 self.observer.notice(&Notice::Warning(error));
@@ -385,6 +404,7 @@ impl<J: Job> Supervisor<'_, J> {
     /// The way out for somebody who does not want to wait. The last checkpoint stands; what was done
     /// since is done again.
     fn die(&mut self, signal: Signal) {
+        self.pool.shared.children.kill();
         let now = Instant::now();
         let running = lock(&self.pool.shared.running)
             .iter()

@@ -10,8 +10,10 @@ use crate::job::{Extent, Job, Sink, Source};
 use crate::lister::{FromSource, Lister};
 use crate::observer::{Activity, Observer};
 use crate::policy::Request;
-use crate::pool::{OUTBOX, Outbox, Pool, Report, Shared};
+use crate::pool::{OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
 use crate::prepare::Prepared;
+use crate::process::watcher::Watcher;
+use crate::process::{Children, Inheritance};
 use crate::reload::Reader;
 use crate::reorder::Reorder;
 use crate::run::Options;
@@ -60,10 +62,12 @@ impl Threads<'_> {
                 let rules = Rules {
                     grace: options.grace,
                     kill_after: options.kill_after,
+                    forward_stops: options.forward_stops,
                     hears_resume: self.hearing.resume(),
                 };
                 let mut batching = Batching::new(engine.workers);
                 batching.allow(options.jobs);
+                let shared = Arc::clone(&engine.pool.shared);
                 let now = Instant::now();
                 let supervisor = Supervisor {
                     state: State::new(rules),
@@ -74,6 +78,7 @@ impl Threads<'_> {
                         reports: engine.reports,
                         words: engine.words,
                         orders: engine.orders,
+                        said: engine.said,
                         reloaded: self.reader.as_ref().map_or_else(never, |reader| reader.answers.clone()),
                     },
                     pool: engine.pool,
@@ -103,6 +108,10 @@ impl Threads<'_> {
                 let ending = supervisor.run();
                 self.wake.wake();
                 wait_for_threads(&all_ended);
+                // Should a command be left that nobody could end, the watcher sees to it.
+                if let Some(watcher) = engine.watcher.filter(|_| shared.children.is_empty()) {
+                    watcher.dismiss();
+                }
                 ending
             }
         }
@@ -126,6 +135,11 @@ impl Threads<'_> {
         let (list, tasks) = bounded(READ_AHEAD);
         let job = Arc::new(job);
         let record = prepared.keep.record();
+        let run = record.run.clone();
+        let watcher = match options.watch_children {
+            true => Some(Watcher::start(self.masked, &run, prepared.keep.lock_descriptor())?),
+            false => None,
+        };
         let frontier = Frontier {
             tasks: record.frontier,
             output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
@@ -161,11 +175,13 @@ impl Threads<'_> {
             })
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
-        let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going));
+        let (sayings, said) = bounded(SAYINGS);
+        let children = Children::new(Inheritance::new(self.masked.found(), &run));
+        let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going, children, sayings));
         let workers = options.jobs.max(options.max_jobs);
         let pool =
             Pool::start(self.masked, workers, job, shared, Outbox { deliveries: deliver, nudge }, report)?;
-        Ok(Engine { pool, workers, tasks, reports, words, orders, extent, frontier })
+        Ok(Engine { pool, workers, watcher, said, tasks, reports, words, orders, extent, frontier })
     }
 }
 
@@ -173,6 +189,8 @@ impl Threads<'_> {
 struct Engine<J: Job> {
     pool: Pool<J>,
     workers: usize,
+    watcher: Option<Watcher>,
+    said: Receiver<Saying>,
     tasks: Receiver<FromSource<J::Task>>,
     reports: Receiver<Report>,
     words: Receiver<Word>,

@@ -15,7 +15,7 @@ use common::{Limits, Policing, Resuming, Talk};
 use control::Control;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use verbs::{Clean, Completions, Count, Digest, Grep, Man, Signals};
+use verbs::{Clean, Completions, Count, Digest, Grep, Man, Pipe, Signals};
 
 /// Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
 ///
@@ -38,6 +38,7 @@ pub(crate) enum Verb {
     Count(Count),
     Grep(Grep),
     Digest(Digest),
+    Pipe(Pipe),
     #[command(flatten)]
     Control(Control),
     Clean(Clean),
@@ -79,6 +80,18 @@ pub(crate) struct Running<'a> {
     /// The output file; `None` is standard output.
     pub(crate) output: Option<&'a Path>,
     pub(crate) inputs: &'a [PathBuf],
+    pub(crate) commands: Commands,
+}
+
+/// What a run must know of the commands of its tasks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Commands {
+    /// Whether there are any.
+    pub(crate) any: bool,
+    /// Failed tasks are left out.
+    pub(crate) keep_going: bool,
+    /// They hear of a stop at once.
+    pub(crate) stop_at_once: bool,
 }
 
 /// The same, to be kept: by a thread that reads settings again while the job runs.
@@ -104,7 +117,7 @@ impl Running<'_> {
 impl Owned {
     pub(crate) fn borrow(&self) -> Running<'_> {
         let Self { limits, resuming, policing, talk } = self;
-        Running { limits, resuming, policing, talk, output: None, inputs: &[] }
+        Running { limits, resuming, policing, talk, output: None, inputs: &[], commands: Commands::default() }
     }
 }
 
@@ -112,16 +125,59 @@ impl Verb {
     /// What there is to run, if this verb runs a job.
     pub(crate) fn running(&self) -> Option<Running<'_>> {
         match self {
-            Verb::Count(Count { limits, resuming, policing, talk, output, files, .. }) => {
-                Some(Running { limits, resuming, policing, talk, output: file(output), inputs: files })
-            }
-            Verb::Grep(Grep { limits, resuming, policing, talk, output, files, .. }) => {
-                Some(Running { limits, resuming, policing, talk, output: file(output), inputs: files })
-            }
+            Verb::Count(Count { limits, resuming, policing, talk, output, files, .. }) => Some(Running {
+                limits,
+                resuming,
+                policing,
+                talk,
+                output: file(output),
+                inputs: files,
+                commands: Commands::default(),
+            }),
+            Verb::Grep(Grep { limits, resuming, policing, talk, output, files, .. }) => Some(Running {
+                limits,
+                resuming,
+                policing,
+                talk,
+                output: file(output),
+                inputs: files,
+                commands: Commands::default(),
+            }),
             Verb::Digest(Digest { limits, resuming, policing, talk, output, paths, check, .. }) => {
                 let inputs = check.as_ref().map_or(paths.as_slice(), std::slice::from_ref);
-                Some(Running { limits, resuming, policing, talk, output: file(output), inputs })
+                Some(Running {
+                    limits,
+                    resuming,
+                    policing,
+                    talk,
+                    output: file(output),
+                    inputs,
+                    commands: Commands::default(),
+                })
             }
+            Verb::Pipe(Pipe {
+                limits,
+                resuming,
+                policing,
+                talk,
+                output,
+                files,
+                keep_going,
+                stop_children,
+                ..
+            }) => Some(Running {
+                limits,
+                resuming,
+                policing,
+                talk,
+                output: file(output),
+                inputs: files,
+                commands: Commands {
+                    any: true,
+                    keep_going: *keep_going,
+                    stop_at_once: *stop_children == verbs::StopChildren::AtOnce,
+                },
+            }),
             Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
                 None
             }
@@ -134,6 +190,7 @@ impl Verb {
             Verb::Count(count) => Some(&mut count.resuming),
             Verb::Grep(grep) => Some(&mut grep.resuming),
             Verb::Digest(digest) => Some(&mut digest.resuming),
+            Verb::Pipe(pipe) => Some(&mut pipe.resuming),
             Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
                 None
             }
@@ -194,7 +251,8 @@ mod tests {
         for line in
             pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix("  bivouac "))
         {
-            let end = line.find(['|', '<', '>', '&']).unwrap_or(line.len());
+            let shell = [" | ", " < ", " > ", " & "];
+            let end = shell.iter().filter_map(|word| line.find(word)).min().unwrap_or(line.len());
             match parse(&format!("bivouac {}", &line[..end])) {
                 Ok(_) => tried += 1,
                 Err(error) if error.kind() == ErrorKind::DisplayHelp => tried += 1,

@@ -271,6 +271,7 @@ fn record(notice: &Notice) {
         Notice::Status(progress) => info!(status = crate::cli::notices::status(progress), "status"),
         Notice::NotSuspended { pid } => info!(pid, "not suspended: paused"),
         Notice::TaskFailed { task, why } => warn!(task, why, "task failed"),
+        Notice::Said { task, line } => info!(task, line, "said"),
         Notice::Running(tasks) => {
             info!(tasks = ?tasks.iter().map(|(task, _)| task).collect::<Vec<_>>(), "running");
         }

@@ -95,7 +95,7 @@ mod tests {
         let mut names: Vec<_> =
             fs::read_dir(&target).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        let verbs = ["", "-clean", "-completions", "-count", "-digest", "-grep", "-man", "-signals"];
+        let verbs = ["", "-clean", "-completions", "-count", "-digest", "-grep", "-man", "-pipe", "-signals"];
         let mut expected: Vec<_> = verbs.iter().map(|verb| format!("bivouac{verb}.1")).collect();
         expected.sort();
         assert_eq!(names, expected);

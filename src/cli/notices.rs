@@ -38,6 +38,7 @@ pub(crate) fn level(notice: &Notice) -> Level {
         | Notice::Status(_)
         | Notice::NotSuspended { .. }
         | Notice::Reloaded { adopted: true, .. }
+        | Notice::Said { .. }
         | Notice::Running(_) => Level::Usual,
     }
 }
@@ -73,6 +74,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             )
         }
         Notice::TaskFailed { task, why } => format!("task {task} failed and is left out: {why}"),
+        Notice::Said { task, line } => format!("task {task}: {line}"),
         Notice::Running(tasks) => running(tasks),
         Notice::State(path) => format!("state in {}", path.display()),
         Notice::Reloaded { adopted: false, said } => {

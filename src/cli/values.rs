@@ -78,6 +78,46 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// The size of a chunk or of a record.
+pub(crate) fn block(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("must be at least one byte, as in `1MiB`".to_string()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Some bytes. A type of its own because clap takes a `Vec` to mean "may be given several times".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
+
+/// Bytes as people write them: `\n`, `\t`, `\r`, `\0`, `\\` and `\xHH` are escapes.
+pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
+    const EXAMPLE: &str = r"expected bytes such as `\n`, `\0`, `>` or `\x1e`";
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        (rest, _) = match (first, behind) {
+            (b'\\', [b'n', behind @ ..]) => (behind, bytes.push(b'\n')),
+            (b'\\', [b't', behind @ ..]) => (behind, bytes.push(b'\t')),
+            (b'\\', [b'r', behind @ ..]) => (behind, bytes.push(b'\r')),
+            (b'\\', [b'0', behind @ ..]) => (behind, bytes.push(0)),
+            (b'\\', [b'\\', behind @ ..]) => (behind, bytes.push(b'\\')),
+            (b'\\', [b'x', high, low, behind @ ..]) => {
+                let digits = [*high, *low];
+                let digits = std::str::from_utf8(&digits).map_err(|_| EXAMPLE.to_string())?;
+                let byte = u8::from_str_radix(digits, 16).map_err(|_| EXAMPLE.to_string())?;
+                (behind, bytes.push(byte))
+            }
+            (b'\\', _) => return Err(EXAMPLE.to_string()),
+            (byte, behind) => (behind, bytes.push(*byte)),
+        };
+    }
+    match bytes.is_empty() {
+        true => Err(EXAMPLE.to_string()),
+        false => Ok(Bytes(bytes)),
+    }
+}
+
 /// A number of workers.
 pub(crate) fn workers(text: &str) -> Result<usize, String> {
     let most = rayon::max_num_threads();
@@ -171,6 +211,18 @@ mod tests {
         assert!(rate("0").is_err());
         assert!(rate("0.3").is_err());
         assert!(rate("/s").is_err());
+    }
+
+    #[test]
+    fn bytes_may_be_written_as_escapes() {
+        for (text, expected) in
+            [("\\n", "\n"), (">", ">"), ("\\r\\n", "\r\n"), ("a\\x41\\0", "aA\0"), ("\\\\n", "\\n")]
+        {
+            assert_eq!(bytes(text), Ok(Bytes(expected.as_bytes().to_vec())), "{text}");
+        }
+        for text in ["", "\\", "\\q", "\\x4", "\\xzz"] {
+            assert!(bytes(text).expect_err(text).contains("expected bytes"), "{text}");
+        }
     }
 
     #[test]

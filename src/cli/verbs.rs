@@ -1,5 +1,6 @@
 //! From a verb to a job, its tasks and its output.
 
+use crate::cli::args::verbs::StopChildren;
 use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
@@ -7,6 +8,7 @@ use crate::cli::place::{self, Identity};
 use crate::cli::report::{self, Told, report};
 use crate::cli::settings::Settings;
 use crate::jobs;
+use crate::jobs::attempts::Terms;
 use crate::jobs::check::Check;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::count::Columns;
@@ -15,6 +17,7 @@ use bivouac::disk::OsDisk;
 use bivouac::ending::Exit;
 use bivouac::input::{Chunks, Cut, Tree};
 use bivouac::output::FileSink;
+use bivouac::process::Command;
 use bivouac::signals::Masked;
 use bivouac::stream::StreamSink;
 use bivouac::{Ending, Error, Job, Result, Sink, Source, StateAt};
@@ -43,6 +46,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
         Verb::Count(count) => run_count(count, start),
         Verb::Grep(grep) => run_grep(grep, start),
         Verb::Digest(digest) => run_digest(digest, start),
+        Verb::Pipe(pipe) => run_pipe(pipe, start),
         Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
             Err(Error::usage("verb", "runs no job"))
         }
@@ -112,6 +116,35 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
         crate::cli::say::line(&complaint);
     }
     exit
+}
+
+fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
+    let command = command(pipe)?;
+    let terms = Terms {
+        ok_codes: pipe.ok_codes.clone(),
+        retries: pipe.retries,
+        timeout: pipe.timeout,
+        kill_after: start.settings.kill_after.value,
+        saves_its_work: pipe.stop_children == StopChildren::AtOnce,
+    };
+    let source = Chunks::new(pipe.files.clone(), Cut::Lines(b'\n'))
+        .block(pipe.block)
+        .limit_rate(start.settings.limit_rate.value);
+    let resumable = source.is_resumable();
+    start.run((jobs::pipe::Pipe::new(command, terms), source), resumable)
+}
+
+fn command(pipe: &args::verbs::Pipe) -> Result<Command> {
+    let impossible = || {
+        Error::usage("COMMAND", "cannot be run: a word of it holds a zero byte")
+            .advise("no program can be given such a word")
+    };
+    match (pipe.shell, pipe.command.as_slice()) {
+        (false, words) => Command::new(words).ok_or_else(impossible),
+        (true, [text]) => Command::shell(text).ok_or_else(impossible),
+        (true, _) => Err(Error::usage("--shell", "wants COMMAND to be one text")
+            .advise("quote it: --shell -- 'cut -d, -f3 | sort -u'")),
+    }
 }
 
 impl Start<'_> {

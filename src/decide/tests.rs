@@ -8,8 +8,12 @@ use crate::policy::{DEFAULTS, Policy};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 
-const RULES: Rules =
-    Rules { grace: Some(Duration::from_secs(5)), kill_after: Duration::from_secs(2), hears_resume: true };
+const RULES: Rules = Rules {
+    grace: Some(Duration::from_secs(5)),
+    kill_after: Duration::from_secs(2),
+    forward_stops: false,
+    hears_resume: true,
+};
 
 /// The world around a decision, with only as much in it as decisions can see.
 struct World {
@@ -70,7 +74,14 @@ impl World {
             Action::Checkpoint { .. } => {
                 assert!(self.state.commit_works, "a checkpoint on a broken commit path")
             }
-            Action::Status | Action::SayStopping | Action::SayRefused | Action::Reload | Action::Redraw => {}
+            Action::StopHard
+            | Action::Kill
+            | Action::Forward(_)
+            | Action::Status
+            | Action::SayStopping
+            | Action::SayRefused
+            | Action::Reload
+            | Action::Redraw => {}
         }
     }
 
@@ -98,7 +109,8 @@ impl World {
             assert!(self.alarms.contains(&Alarm::Grace), "a stop without an end: {state:?}");
         }
         if state.course == Course::Aborting && state.in_flight > 0 {
-            assert!(self.alarms.contains(&Alarm::Kill), "an abort without an end: {state:?}");
+            let ends = self.alarms.contains(&Alarm::Kill) || self.alarms.contains(&Alarm::GiveUp);
+            assert!(ends, "an abort without an end: {state:?}");
         }
     }
 
@@ -206,7 +218,9 @@ fn every_event() -> Vec<Event> {
         Event::Stilled,
         Event::Returned,
         Event::Rang(Alarm::Grace),
+        Event::Rang(Alarm::StopHard),
         Event::Rang(Alarm::Kill),
+        Event::Rang(Alarm::GiveUp),
         Event::Rang(Alarm::Refused),
     ];
     for request in Request::ALL {

@@ -83,8 +83,12 @@ pub(crate) enum Event {
 pub(crate) enum Alarm {
     /// The grace of a stop.
     Grace,
-    /// The time in which cancelled tasks should have given up.
+    /// The time in which children of a paused job should have stopped by themselves.
+    StopHard,
+    /// The time in which cancelled tasks should have given up, and their children ended.
     Kill,
+    /// After that, the time in which tasks whose children were killed should have come back.
+    GiveUp,
     /// A suspension that took no time at all was refused by the kernel.
     Refused,
 }
@@ -97,8 +101,14 @@ pub(crate) enum Action {
     OpenGate,
     /// No task that has not begun shall begin.
     Drain,
-    /// Tasks in flight shall give up.
+    /// Tasks in flight shall give up, and their children end.
     Cancel,
+    /// Children that go on although the job is paused are stopped for good.
+    StopHard,
+    /// Children that have not ended are killed.
+    Kill,
+    /// Children shall hear of the stop as well.
+    Forward(Signal),
     /// A checkpoint now; `asked` by a person, who wants to read of it.
     Checkpoint {
         asked: bool,

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -27,6 +28,7 @@ use std::time::{Duration, SystemTime};
 /// `bivouac status` takes the lock for a moment to see whether it is free. A run that starts in
 /// this very moment should not be told that another one is at work; so it looks a few times.
 const TRIES: usize = 5;
+const TRIES_AFTER_A_DEATH: usize = 500;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 /// Who holds a state: for messages, and for verbs that send it signals.
@@ -100,6 +102,11 @@ pub(super) struct Lock {
 }
 
 impl Lock {
+    /// The open file that holds it.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.file.descriptor()
+    }
+
     /// Writes down who holds it. A reader may come in the middle, and then reads nobody.
     fn write(&self) -> io::Result<()> {
         let text = serde_json::to_vec(&self.holder)?;
@@ -146,14 +153,24 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path) -> Result<Acquired> {
     Ok(Acquired::Held(lock))
 }
 
+/// A run that was killed may have left its lock to the watcher, which ends the commands of that run
+/// and then gives it back; that is worth waiting for.
 fn try_a_few_times(file: &dyn DiskFile) -> io::Result<bool> {
-    for _ in 1..TRIES {
+    for tried in 0.. {
         if file.try_lock()? {
             return Ok(true);
         }
+        let most = if is_held_for_the_dead(file) { TRIES_AFTER_A_DEATH } else { TRIES };
+        if tried >= most {
+            break;
+        }
         thread::sleep(BETWEEN_TRIES);
     }
-    file.try_lock()
+    Ok(false)
+}
+
+fn is_held_for_the_dead(file: &dyn DiskFile) -> bool {
+    Holder::read(file).is_some_and(|holder| matches!(reach::find(&holder), Ok(reach::Found::Ended)))
 }
 
 pub(super) fn busy(path: &Path, holder: Option<Holder>) -> Error {

@@ -400,6 +400,13 @@ fn a_process_number_that_was_used_again_gets_no_signal() {
     // And if somebody else holds the lock, so that the job seems to run.
     let lock = File::open(world.path("out.bivouac/lock")).unwrap();
     lock.lock().unwrap();
+    for name in ["pause", "resume", "checkpoint"] {
+        verb(&world, name).expect_code(3).expect_says("is not running");
+    }
+    verb(&world, "stop").expect_code(0).expect_says("is not running");
+    assert_eq!(status(&world, "")["phase"], "crashed");
+    // Nor does anybody get one if the lock says nothing at all.
+    world.write("out.bivouac/lock", "");
     for name in ["pause", "resume", "checkpoint", "stop"] {
         verb(&world, name).expect_code(3).expect_says("does not name");
     }
@@ -415,11 +422,10 @@ fn a_job_that_runs_elsewhere_is_named_and_left_alone() {
     let mut bystander = Bystander::new();
     edit_lock(&world, |lock| lock["pid"] = bystander.0.id().into());
     let right = world.read("out.bivouac/lock");
-    let cases: [(&str, &[(&str, &str)], &str); 2] = [
-        ("another host", &[("host", "far-away"), ("boot_id", "other")], "far-away"),
-        ("another container", &[("pid_namespace", "pid:[1]")], "pid:[1]"),
-    ];
-    for (case, fields, part) in cases {
+    for (case, fields, part) in [
+        ("another host", vec![("host", "far-away"), ("boot_id", "other")], "far-away"),
+        ("another container", vec![("pid_namespace", "pid:[1]")], "pid:[1]"),
+    ] {
         world.write("out.bivouac/lock", &right);
         edit_lock(&world, |lock| fields.iter().for_each(|(name, value)| lock[*name] = (*value).into()));
         let held = File::open(world.path("out.bivouac/lock")).unwrap();

@@ -146,6 +146,19 @@ impl World {
         Bivouac { instead: Some(words.into()), ..self.bivouac(test) }
     }
 
+    /// Another program in place of ours, in this directory and with the hermetic environment. What
+    /// it prints is told line by line, standard output and standard error together.
+    pub(crate) fn program(&self, words: &[&str]) -> Bivouac<'_> {
+        let told: Vec<&str> = ["sh", "-c", "exec \"$@\" 1>&2", "sh"].iter().chain(words).copied().collect();
+        self.program_apart(&told)
+    }
+
+    /// The same, with standard output kept apart, for the end.
+    pub(crate) fn program_apart(&self, words: &[&str]) -> Bivouac<'_> {
+        let instead = words.iter().map(|word| (*word).to_string()).collect();
+        Bivouac { instead: Some(instead), ..self.bivouac(&words.join(" ")) }
+    }
+
     /// A program in this directory with the hermetic environment.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("env");

@@ -18,6 +18,9 @@
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
+//! | `examples` | do the four exercises do what they teach? |
+//! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
+//! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
 //! | `library` | does a run in a process of somebody else give back what it borrowed? |
 //! | `verbs` | do the verbs agree with their GNU counterparts? |
 //! | `tidy` | does the source keep the rules that this project gave itself? |
@@ -30,10 +33,13 @@ mod ask;
 mod control;
 mod data;
 mod disk;
+mod documents;
+mod examples;
 mod harness;
 mod inputs;
 mod jobs;
 mod library;
+mod listening;
 mod log;
 mod masks;
 mod pause;

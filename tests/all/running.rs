@@ -121,6 +121,11 @@ impl<'w> Running<'w> {
         self.process.pid
     }
 
+    /// All that it has said, as far as was listened.
+    pub(crate) fn said(&self) -> &str {
+        &self.transcript
+    }
+
     /// Waits until the program says a line that contains `text`.
     pub(crate) fn until(self, text: &str) -> Self {
         self.until_line(text, |line| line.contains(text))

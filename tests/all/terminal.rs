@@ -17,13 +17,13 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Instant;
 
-const CTRL_C: u8 = 3;
-const CTRL_Z: u8 = 26;
+pub(crate) const CTRL_C: u8 = 3;
+pub(crate) const CTRL_Z: u8 = 26;
 const CTRL_BACKSLASH: u8 = 28;
 
 /// An interactive bash on a terminal of its own.
 #[derive(Debug)]
-struct Terminal {
+pub(crate) struct Terminal {
     shell: Child,
     keyboard: File,
     screen: Receiver<Vec<u8>>,
@@ -33,7 +33,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn open(world: &World) -> Self {
+    pub(crate) fn open(world: &World) -> Self {
         let pty = openpty(None, None).unwrap();
         let side = || Stdio::from(pty.slave.try_clone().unwrap());
         let shell = world
@@ -58,18 +58,18 @@ impl Terminal {
         Self { shell, keyboard, screen, seen: String::new(), read_to: 0 }.until("prompt> ")
     }
 
-    fn types(mut self, line: &str) -> Self {
+    pub(crate) fn types(mut self, line: &str) -> Self {
         self.keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
         self
     }
 
-    fn presses(mut self, key: u8) -> Self {
+    pub(crate) fn presses(mut self, key: u8) -> Self {
         self.keyboard.write_all(&[key]).unwrap();
         self
     }
 
     /// Waits until the screen shows `text`, behind what was waited for before.
-    fn until(mut self, text: &str) -> Self {
+    pub(crate) fn until(mut self, text: &str) -> Self {
         let end = Instant::now() + DEADLINE;
         loop {
             if let Some(at) = self.seen[self.read_to..].find(text) {
@@ -86,7 +86,7 @@ impl Terminal {
     }
 
     /// Waits until the last command has ended, which must be with this status.
-    fn until_status(self, status: u8) -> Self {
+    pub(crate) fn until_status(self, status: u8) -> Self {
         // The words stand apart in what is typed, so that its echo does not match.
         self.types("echo status'='$?.").until(&format!("status={status}."))
     }

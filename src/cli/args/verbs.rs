@@ -2,10 +2,12 @@
 
 use super::common::{Limits, Policing, Resuming, Table, Talk};
 use super::help;
+use crate::cli::values;
 use bivouac::{Error, Result};
 use clap::{ArgAction, Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Count lines, words and bytes, as `wc` prints them.
 ///
@@ -197,6 +199,90 @@ pub(crate) enum Algorithm {
     Blake3,
     /// As `sha256sum` computes it
     Sha256,
+}
+
+/// Put each chunk of the input through a command, and what it prints in input order.
+///
+/// The input is cut between records, lines unless said otherwise, and several copies of COMMAND run
+/// at once, each with one chunk as its standard input. That gives the bytes of `COMMAND < FILE` for
+/// every command that treats each record by itself. A job that was stopped goes on where it was, and a
+/// command counts as done only when it ended well and nobody had told it to end.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::PIPE, override_usage = "bivouac pipe [OPTIONS] FILE... -- COMMAND [ARG]...")]
+pub(crate) struct Pipe {
+    /// Files to read; `-` is standard input, which can be continued when it is given again
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// The command and its arguments; no shell is involved
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+
+    /// COMMAND is one text, which is run through `sh -c`
+    #[arg(long, help_heading = "The command")]
+    pub(crate) shell: bool,
+
+    /// Exit codes that mean that a chunk is done, as in `0,1` for grep
+    #[arg(long, value_name = "CODES", value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(i32).range(0..=255), help_heading = "The command")]
+    pub(crate) ok_codes: Vec<i32>,
+
+    /// How often a command that failed is tried again, after 0.5 s, 1 s, 2 s and so on
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "The command")]
+    pub(crate) retries: u32,
+
+    /// How long a command may take for a chunk; time in which the job is paused does not count
+    #[arg(long, value_name = "DURATION", value_parser = values::interval, help_heading = "The command")]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Leave out chunks whose command fails, and go on; otherwise the first one ends the job
+    #[arg(long, help_heading = "The command")]
+    pub(crate) keep_going: bool,
+
+    /// When commands hear of a stop: after --grace, or `at-once` if they save their own work
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = StopChildren::AfterGrace, help_heading = "The command")]
+    pub(crate) stop_children: StopChildren,
+
+    /// How many bytes make a chunk [default: a sixty-fourth of the input, 1 to 16 MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::block, help_heading = "Where the input is cut")]
+    pub(crate) block: Option<u64>,
+
+    /// A record ends with these bytes; \n, \t, \0 and \xHH are understood [default: \n]
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes, help_heading = "Where the input is cut")]
+    pub(crate) record_end: Option<values::Bytes>,
+
+    /// A record begins with these bytes, as in `>` for FASTA
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes, help_heading = "Where the input is cut")]
+    pub(crate) record_start: Option<values::Bytes>,
+
+    /// A record ends with a zero byte
+    #[arg(short = '0', long, conflicts_with_all = ["record_end", "record_start", "fixed"], help_heading = "Where the input is cut")]
+    pub(crate) null: bool,
+
+    /// Every record has this many bytes
+    #[arg(long, value_name = "SIZE", value_parser = values::block, conflicts_with_all = ["record_end", "record_start"], help_heading = "Where the input is cut")]
+    pub(crate) fixed: Option<u64>,
+
+    /// Write the result to OUT, which appears when it is complete
+    #[arg(short, long, value_name = "OUT", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    pub(crate) resuming: Resuming,
+    #[command(flatten)]
+    pub(crate) policing: Policing,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+}
+
+/// When commands hear of a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StopChildren {
+    /// They are left alone until the grace is over
+    AfterGrace,
+    /// They get the signal that stops the job; one that then ends well has done its chunk
+    AtOnce,
 }
 
 /// Remove the state of finished jobs.

@@ -1,0 +1,155 @@
+//! Exercise: a long data processing (simulated) that saves its progress, and goes on where it was.
+//!
+//! ```console
+//! $ cargo run --example long_job -- result.txt
+//! ```
+//!
+//! Stop it with Ctrl-C, `kill -TERM PID` or even `kill -KILL PID`, and start it again: it says where
+//! it goes on, and `result.txt` becomes the same, byte for byte, as without the interruption. The
+//! obvious program saves its progress in a signal handler; then a SIGKILL or a power cut takes
+//! everything. Here progress is saved every half second, and a signal only makes it happen now.
+
+use bivouac::disk::OsDisk;
+use bivouac::ending::Exit;
+use bivouac::output::FileSink;
+use bivouac::signals::{Masked, die_by};
+use bivouac::{Context, Ending, Extent, Job, Listed, Listing, Notice, Observer, Policy};
+use bivouac::{Result, Run, Source, StateAt, TaskError};
+use serde_json::{Value, json};
+use std::io::{Write, stderr, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// What is done with one block of data.
+struct Crunch;
+
+impl Job for Crunch {
+    type Task = u64;
+    type Partial = u64; // the sum of one block
+    type Total = u64; // the sum of all blocks so far: saved with the progress
+
+    fn name(&self) -> &str {
+        "crunch"
+    }
+
+    fn fingerprint(&self) -> Value {
+        Value::Null // no options that could change the result
+    }
+
+    /// On any worker, in any order. A tenth of a second of "work", in slices: at each yield point
+    /// the block can be paused or, when the grace of a stop is over, given up.
+    fn run(&self, block: u64, cx: &Context<'_>) -> std::result::Result<u64, TaskError> {
+        let mut sum = block;
+        for _ in 0..20 {
+            cx.yield_point()?;
+            sleep(Duration::from_millis(5));
+            sum = sum.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        }
+        cx.emit(format!("block {block}: {sum:016x}\n").into_bytes())?;
+        Ok(sum)
+    }
+
+    /// On one thread, in the order of the blocks.
+    fn fold(&self, total: &mut u64, sum: u64, _out: &mut Vec<u8>) {
+        *total = total.wrapping_add(sum);
+    }
+
+    fn finish(&self, total: &mut u64, out: &mut Vec<u8>) {
+        out.extend(format!("total: {total:016x}\n").into_bytes());
+    }
+}
+
+/// The numbers of the blocks, in order.
+struct Blocks {
+    next: u64,
+    count: u64,
+}
+
+impl Source for Blocks {
+    type Task = u64;
+
+    fn describe(&mut self) -> Result<Value> {
+        self.next = 0;
+        Ok(json!({ "blocks": self.count }))
+    }
+
+    /// Where the saved progress is picked up: what is before `frontier` is not even listed.
+    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
+        if described["blocks"] != self.count {
+            return Err(bivouac::Error::refused("blocks", "were another number when this was begun"));
+        }
+        self.next = frontier;
+        Ok(Vec::new())
+    }
+
+    fn next(&mut self, _: &Listing<'_>) -> Result<Option<Listed<u64>>> {
+        let task = self.next;
+        self.next += 1;
+        Ok((task < self.count).then_some(Listed { task, bytes: 0, mark: None }))
+    }
+
+    fn extent(&self) -> Extent {
+        Extent { tasks: Some(self.count), ..Extent::default() }
+    }
+}
+
+/// Says what happens.
+struct Report;
+
+impl Observer for Report {
+    fn notice(&mut self, notice: &Notice) {
+        let said = if let Notice::Resumed { frontier, .. } = notice {
+            writeln!(stdout(), "going on: {frontier} blocks were done before")
+        } else if let Notice::Checkpoint { frontier, .. } = notice {
+            writeln!(stdout(), "saved: {frontier} blocks")
+        } else {
+            Ok(())
+        };
+        said.ok(); // If nobody reads what we say, the work goes on all the same.
+    }
+}
+
+fn process(masked: Masked, out: PathBuf, count: u64) -> Result<Ending> {
+    Ok(Run::new(Crunch, Blocks { next: 0, count })
+        .sink(FileSink::new(&OsDisk, &out)?)
+        .state(StateAt::Directory(out.with_added_extension("bivouac")))
+        .checkpoint_every(Duration::from_millis(500))
+        .jobs(2)
+        .observer(Report)
+        .signals(masked)
+        .run())
+}
+
+fn main() -> std::io::Result<ExitCode> {
+    // The mask comes first, before the arguments: a SIGTERM may come that early.
+    let masked = Masked::block(Policy::default());
+    let mut arguments = std::env::args_os().skip(1);
+    let out = PathBuf::from(arguments.next().unwrap_or_else(|| "long_job.txt".into()));
+    let count = arguments.next().and_then(|word| word.to_str()?.parse().ok()).unwrap_or(200);
+
+    writeln!(stdout(), "pid {}: {count} blocks into {}", std::process::id(), out.display())?;
+    let exit = match masked.and_then(|masked| process(masked, out, count)) {
+        Ok(ending) => {
+            match &ending {
+                Ending::Finished { already: true, .. } => writeln!(stdout(), "was finished before")?,
+                Ending::Finished { .. } => writeln!(stdout(), "finished")?,
+                Ending::Stopped { summary, .. } => {
+                    let done = summary.frontier + summary.beyond;
+                    writeln!(stdout(), "stopped, {done} blocks are safe; the same command goes on")?;
+                }
+                Ending::Failed { error, .. } => writeln!(stderr(), "long_job: {error}")?,
+            }
+            ending.exit()
+        }
+        Err(error) => {
+            writeln!(stderr(), "long_job: {error}")?;
+            error.exit()
+        }
+    };
+    match exit {
+        Exit::Code(code) => Ok(code.into()),
+        Exit::Signal(signal) => die_by(signal), // the parent sees what stopped us
+    }
+}

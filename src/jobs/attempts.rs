@@ -1,0 +1,168 @@
+//! Running a command until it has done its task: what counts as done, what is tried again, and what
+//! was only interrupted.
+//!
+//! A scheduler that ends a job sends its signal to every process at once. The commands die of it a
+//! few milliseconds before bivouac has decided to stop; if those deaths were recorded as failures, the
+//! continued run would leave out exactly the tasks that were at work. So an ending that is not well is
+//! held for half a second, and if a stop has come by then, it was an interruption: neither done nor
+//! failed, and the task runs again.
+
+use bivouac::process::{Call, Command, Feed, Finished, How};
+use bivouac::{Context, TaskError};
+use std::time::Duration;
+
+/// How long an ending that is not well is held before it counts.
+const HELD: Duration = Duration::from_millis(500);
+
+/// How often somebody looks meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The first wait before a command is tried again; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// No wait is longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Lines of standard error that are kept for the message of a failure.
+const LAST_WORDS: usize = 5;
+
+/// A line that does not end is cut here.
+const LONGEST_LINE: usize = 8 << 10;
+
+/// What is demanded of a command.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    /// Exit codes that mean "done".
+    pub(crate) ok_codes: Vec<i32>,
+    /// How often a command that failed is tried again.
+    pub(crate) retries: u32,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) kill_after: Duration,
+    /// Whether a command that was told to end and ends well has done its task: it saves its own work.
+    pub(crate) saves_its_work: bool,
+}
+
+/// What came of one attempt.
+enum Verdict {
+    Done,
+    Interrupted,
+    Failed(String),
+}
+
+impl Terms {
+    /// Runs `command` until it is done. What it prints goes to the output of the task, what it says to
+    /// whoever watches.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Failed`] after the last attempt, with how it ended and its last words; the others
+    /// as [`Context::call`] has them.
+    pub(crate) fn run<'f>(
+        &self,
+        cx: &Context<'_>,
+        command: &Command,
+        feed: &Feed<'f>,
+    ) -> Result<(), TaskError> {
+        let mut wait = FIRST_WAIT;
+        for attempt in 0.. {
+            let mut words = Words::new(cx);
+            let call =
+                Call { command, feed: feed.clone(), timeout: self.timeout, kill_after: self.kill_after };
+            let finished = cx.call(&call, &mut |piece| cx.emit(piece), &mut |bytes| words.take(bytes))?;
+            words.end();
+            match self.judge(cx, &finished)? {
+                Verdict::Done => return Ok(()),
+                Verdict::Interrupted => return Err(TaskError::Cancelled),
+                Verdict::Failed(why) if attempt < self.retries => {
+                    cx.forget_output()?;
+                    let left = self.retries - attempt;
+                    cx.say(format!("{why}; tried again in {} s, {left} left", wait.as_secs_f32()));
+                    cx.sleep(wait)?;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                Verdict::Failed(why) => {
+                    return Err(TaskError::Failed(format!("{command}: {why}{}", words.last())));
+                }
+            }
+        }
+        Err(TaskError::Cancelled)
+    }
+
+    fn judge(&self, cx: &Context<'_>, finished: &Finished) -> Result<Verdict, TaskError> {
+        let why = match finished.how {
+            How::Code(code) if self.ok_codes.contains(&code) => {
+                let counts = !finished.told_to_end || self.saves_its_work;
+                return Ok(if counts { Verdict::Done } else { Verdict::Interrupted });
+            }
+            How::Code(code) => format!("ended with code {code}"),
+            How::Signal(number) => match nix::sys::signal::Signal::try_from(number) {
+                Ok(signal) => format!("ended by {signal}"),
+                Err(_) => format!("ended by signal {number}"),
+            },
+            How::TimedOut => return Ok(Verdict::Failed("took longer than --timeout".to_string())),
+            How::WantedTerminal => {
+                let why = "wanted to use the terminal, which a command in the background cannot";
+                return Ok(Verdict::Failed(why.to_string()));
+            }
+        };
+        if finished.told_to_end || stop_comes(cx)? {
+            return Ok(Verdict::Interrupted);
+        }
+        Ok(Verdict::Failed(why))
+    }
+}
+
+/// Whether a stop has begun, or begins within the time that an ending is held.
+fn stop_comes(cx: &Context<'_>) -> Result<bool, TaskError> {
+    for _ in 0..HELD.as_millis() / LOOK.as_millis() {
+        if cx.is_stopping() {
+            return Ok(true);
+        }
+        cx.sleep(LOOK)?;
+    }
+    Ok(cx.is_stopping())
+}
+
+/// The standard error of a command, line by line.
+struct Words<'a, 'b> {
+    cx: &'a Context<'b>,
+    line: Vec<u8>,
+    last: std::collections::VecDeque<String>,
+}
+
+impl<'a, 'b> Words<'a, 'b> {
+    fn new(cx: &'a Context<'b>) -> Self {
+        Self { cx, line: Vec::new(), last: std::collections::VecDeque::new() }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            match byte {
+                b'\n' => self.end(),
+                _ if self.line.len() >= LONGEST_LINE => {
+                    self.end();
+                    self.line.push(*byte);
+                }
+                _ => self.line.push(*byte),
+            }
+        }
+    }
+
+    /// The line is complete.
+    fn end(&mut self) {
+        if self.line.is_empty() {
+            return;
+        }
+        let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
+        if self.last.len() == LAST_WORDS {
+            self.last.pop_front();
+        }
+        self.last.push_back(line.clone());
+        self.cx.say(line);
+    }
+
+    /// The last of them, for the message of a failure.
+    fn last(&self) -> String {
+        self.last.iter().map(|line| format!("\n  | {line}")).collect()
+    }
+}

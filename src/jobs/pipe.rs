@@ -1,0 +1,55 @@
+//! `bivouac pipe`: each chunk of the input through a command, what it prints in input order.
+//!
+//! A filter that treats every record by itself (`jq`, `tr`, `awk '{…}'`, `grep`) gives the same
+//! output whether it reads the input in one go or in pieces that end between records. That is all
+//! this rests on: the input is cut there, several copies of the filter run at once, and what they print
+//! is put in order again. A filter that sums up, sorts or numbers lines does so per chunk, and this
+//! cannot know; so the size of the chunks is part of the record, and a continued run cuts the same.
+
+use crate::jobs::attempts::Terms;
+use bivouac::input::Chunk;
+use bivouac::process::{Command, Feed};
+use bivouac::{Context, Job, TaskError};
+use serde_json::{Value, json};
+
+/// The job. Its source: the inputs, cut between records.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    command: Command,
+    terms: Terms,
+}
+
+impl Pipe {
+    pub(crate) fn new(command: Command, terms: Terms) -> Self {
+        Self { command, terms }
+    }
+}
+
+impl Job for Pipe {
+    type Task = Chunk;
+    type Partial = ();
+    type Total = ();
+
+    fn name(&self) -> &str {
+        "pipe"
+    }
+
+    fn fingerprint(&self) -> Value {
+        // How often and how long a command may try changes no byte of what it prints in the end.
+        json!({ "command": self.command.to_string(), "ok_codes": self.terms.ok_codes })
+    }
+
+    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<(), TaskError> {
+        let mut bytes = Vec::new();
+        let mut pieces = chunk.pieces();
+        while let Some(piece) = pieces.next_piece()? {
+            bytes.extend_from_slice(piece);
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.terms.run(cx, &self.command, &Feed::Bytes(&bytes))
+    }
+
+    fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
+}

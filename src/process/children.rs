@@ -1,0 +1,371 @@
+//! The table of children that run. Whoever signals a child does it here.
+//!
+//! A process id is a number that the kernel gives away again. Between "it runs" and `kill` the child
+//! may have ended, been reaped by its worker, and its number may belong to a stranger. What prevents
+//! that: as long as a child is not *reaped*, its number stays its own, even when it has ended, and so
+//! does the number of its group. So the worker that sees the end (`waitid` with `WNOWAIT`, which does
+//! not reap) first takes the child out of this table, under the lock, and reaps it after that; and
+//! signals are sent under the same lock, to what is in the table.
+
+use super::Command;
+use super::spawn::{Inheritance, Streams};
+use crate::pool::lock;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, getpid};
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Children {
+    inheritance: Inheritance,
+    table: Mutex<Table>,
+    /// A spawn has ended, or spawns may begin.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// No child is to move.
+    held: bool,
+    /// No child is to begin.
+    closed: bool,
+    /// Calls of `posix_spawn` that have not returned.
+    spawning: usize,
+    running: BTreeMap<i32, Child>,
+}
+
+#[derive(Debug, Default)]
+struct Child {
+    /// We have asked it to end.
+    told_to_end: bool,
+}
+
+/// How long a spawn may be under way before somebody looks whether it hangs.
+const USUAL_SPAWN: Duration = Duration::from_millis(10);
+
+/// How long a suspension waits for children to stop by themselves.
+pub(crate) const TO_STOP: Duration = Duration::from_millis(50);
+
+impl Children {
+    pub(crate) fn new(inheritance: Inheritance) -> Self {
+        Self { inheritance, table: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Starts a child and puts it into the table. `Ok(None)`: not now, since children are held or no
+    /// more shall begin; the caller passes the gate and comes again.
+    ///
+    /// # Errors
+    ///
+    /// The system's reason why the command cannot be started.
+    pub(crate) fn spawn(&self, command: &Command, streams: Streams<'_>) -> nix::Result<Option<Pid>> {
+        let mut table = lock(&self.table);
+        if table.held || table.closed {
+            return Ok(None);
+        }
+        table.spawning += 1;
+        drop(table);
+        let spawned = self.inheritance.spawn(command, streams);
+        let mut table = lock(&self.table);
+        table.spawning -= 1;
+        if let Ok(pid) = spawned {
+            table.running.insert(pid.as_raw(), Child::default());
+            // Somebody may have said it while the child was being born.
+            if table.closed {
+                end(&mut table, Signal::SIGTERM);
+            } else if table.held {
+                tell(pid, Signal::SIGTSTP);
+            }
+        }
+        drop(table);
+        self.changed.notify_all();
+        spawned.map(Some)
+    }
+
+    /// Pause: SIGTSTP to every group. Most programs stop by that; those that do not are stopped by
+    /// [`stop_hard`](Children::stop_hard) a moment later.
+    pub(crate) fn hold(&self) {
+        let mut table = lock(&self.table);
+        table.held = true;
+        for pid in table.running.keys() {
+            tell(Pid::from_raw(*pid), Signal::SIGTSTP);
+        }
+    }
+
+    /// SIGSTOP to every group, which nobody can ignore.
+    pub(crate) fn stop_hard(&self) {
+        let table = lock(&self.table);
+        if table.held {
+            for pid in table.running.keys() {
+                tell(Pid::from_raw(*pid), Signal::SIGSTOP);
+            }
+        }
+    }
+
+    /// Everything stands still when this returns: what a suspension of the whole process needs, since
+    /// afterwards nobody is there to see to it.
+    ///
+    /// First the spawns. A Ctrl-Z is sent by the kernel to the foreground group, and a child that has
+    /// not come to its own group yet is stopped by it, before exec, with its parent thread waiting for
+    /// it in the kernel. Continuing the job later would not wake that child, since it is in its own
+    /// group by then. (Without the rescue both workers of a loop hung within a third of a second.)
+    pub(crate) fn hold_for_suspension(&self) {
+        self.hold();
+        let begin = Instant::now();
+        let mut table = lock(&self.table);
+        while table.spawning > 0 && begin.elapsed() < Duration::from_secs(2) {
+            let waited = self.changed.wait_timeout(table, USUAL_SPAWN);
+            table = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if table.spawning > 0 {
+                rescue(&table);
+            }
+        }
+        drop(table);
+        while begin.elapsed() < TO_STOP && !self.all_stopped() {
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        if !self.all_stopped() {
+            self.stop_hard();
+        }
+    }
+
+    fn all_stopped(&self) -> bool {
+        lock(&self.table).running.keys().all(|pid| is_stopped_or_gone(Pid::from_raw(*pid)))
+    }
+
+    /// Resume: SIGCONT to every group, and spawns may begin.
+    pub(crate) fn go_on(&self) {
+        let mut table = lock(&self.table);
+        table.held = false;
+        for pid in table.running.keys() {
+            tell(Pid::from_raw(*pid), Signal::SIGCONT);
+        }
+        drop(table);
+        self.changed.notify_all();
+    }
+
+    /// Passes a stop on: `signal`, and SIGCONT, since a stopped process hears of nothing else.
+    pub(crate) fn forward(&self, signal: Signal) {
+        let mut table = lock(&self.table);
+        table.held = false;
+        end(&mut table, signal);
+    }
+
+    /// Abort: all of them shall end, and none shall begin.
+    pub(crate) fn end(&self) {
+        let mut table = lock(&self.table);
+        (table.held, table.closed) = (false, true);
+        end(&mut table, Signal::SIGTERM);
+        drop(table);
+        self.changed.notify_all();
+    }
+
+    /// Those that have not ended are killed.
+    pub(crate) fn kill(&self) {
+        let mut table = lock(&self.table);
+        table.closed = true;
+        for (pid, child) in &mut table.running {
+            child.told_to_end = true;
+            tell(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+    }
+
+    /// One child shall end: its time is over.
+    pub(crate) fn end_one(&self, pid: Pid, signal: Signal) {
+        if let Some(child) = lock(&self.table).running.get_mut(&pid.as_raw()) {
+            child.told_to_end = true;
+            tell(pid, signal);
+            tell(pid, Signal::SIGCONT);
+        }
+    }
+
+    /// Waits for a child that has ended, and takes it out of the table before its number is free
+    /// again. Also says whether we had told it to end. What is left of its group is killed when
+    /// `family` says so.
+    ///
+    /// # Errors
+    ///
+    /// `ECHILD`: somebody else has reaped it.
+    pub(crate) fn reap(&self, pid: Pid, family: bool) -> nix::Result<(WaitStatus, bool)> {
+        loop {
+            match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+                Err(Errno::EINTR) => {}
+                Err(errno) => {
+                    lock(&self.table).running.remove(&pid.as_raw());
+                    return Err(errno);
+                }
+                Ok(_) => break,
+            }
+        }
+        let mut table = lock(&self.table);
+        let told = table.running.remove(&pid.as_raw()).is_some_and(|child| child.told_to_end);
+        if family {
+            tell(pid, Signal::SIGKILL);
+        }
+        drop(table);
+        Ok((waitpid(pid, None)?, told))
+    }
+
+    /// Whether none is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        let table = lock(&self.table);
+        table.running.is_empty() && table.spawning == 0
+    }
+
+    /// As process 1 of a namespace we inherit every process whose parent has died, and nobody else
+    /// can reap it. Cheap when there is nothing to do.
+    pub(crate) fn reap_strangers(&self) {
+        if getpid().as_raw() != 1 {
+            return;
+        }
+        let table = lock(&self.table);
+        if table.spawning > 0 {
+            return; // One that has just been born is not in the table yet.
+        }
+        for pid in children_of_ours() {
+            if !table.running.contains_key(&pid.as_raw()) && state_of(pid) == Some('Z') {
+                waitpid(pid, Some(WaitPidFlag::WNOHANG)).ok();
+            }
+        }
+    }
+}
+
+/// Tells a group. It fails when all of the group have ended, and then there is nobody to tell.
+fn tell(group: Pid, signal: Signal) {
+    killpg(group, signal).ok();
+}
+
+fn end(table: &mut Table, signal: Signal) {
+    for (pid, child) in &mut table.running {
+        child.told_to_end = true;
+        let group = Pid::from_raw(*pid);
+        tell(group, signal);
+        tell(group, Signal::SIGCONT);
+    }
+}
+
+/// Continues whatever child of ours is stopped and in nobody's table: one that was stopped between
+/// its birth and its exec. It is registered as soon as its spawn returns, and held like the others.
+fn rescue(table: &Table) {
+    for pid in children_of_ours() {
+        if !table.running.contains_key(&pid.as_raw()) && state_of(pid) == Some('T') {
+            kill(pid, Signal::SIGCONT).ok();
+        }
+    }
+}
+
+fn is_stopped_or_gone(pid: Pid) -> bool {
+    !matches!(state_of(pid), Some('R' | 'S' | 'D'))
+}
+
+/// Every process whose parent we are.
+///
+/// `/proc/self/task/*/children` would say it directly, but is missing from kernels that are built
+/// without checkpoint-restore; so all processes are asked who their parent is.
+fn children_of_ours() -> Vec<Pid> {
+    let us = getpid();
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid::from_raw))
+        .filter(|pid| stat_of(*pid).is_some_and(|(_, parent)| parent == us.as_raw()))
+        .collect()
+}
+
+fn state_of(pid: Pid) -> Option<char> {
+    stat_of(pid).map(|(state, _)| state)
+}
+
+/// State and parent of a process. The name in front of them may hold anything, also `) `, so the
+/// last one counts.
+fn stat_of(pid: Pid) -> Option<(char, i32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::SigSet;
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    fn children() -> Children {
+        Children::new(Inheritance::new(SigSet::empty(), "test"))
+    }
+
+    fn start(children: &Children, words: &[&str]) -> Pid {
+        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd() };
+        children.spawn(&Command::new(words).unwrap(), streams).unwrap().unwrap()
+    }
+
+    fn until(what: &str, mut reached: impl FnMut() -> bool) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !reached() {
+            assert!(Instant::now() < end, "{what}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_child_is_held_goes_on_and_is_ended() {
+        let children = children();
+        let pid = start(&children, &["sleep", "1000"]);
+        children.hold();
+        until("it stops", || state_of(pid) == Some('T'));
+        children.go_on();
+        until("it goes on", || state_of(pid) != Some('T'));
+        children.end();
+        let (status, told) = children.reap(pid, false).unwrap();
+        assert!(matches!(status, WaitStatus::Signaled(_, Signal::SIGTERM, _)), "{status:?}");
+        assert!(told);
+    }
+
+    #[test]
+    fn one_that_ignores_sigtstp_is_stopped_all_the_same() {
+        let children = children();
+        let pid = start(&children, &["bash", "-c", "trap '' TSTP; sleep 1000 & while :; do wait; done"]);
+        until("the trap is set", || {
+            fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| {
+                let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+                u64::from_str_radix(ignored, 16).unwrap() & (1 << (libc::SIGTSTP - 1)) != 0
+            })
+        });
+        children.hold_for_suspension();
+        until("it stops", || state_of(pid) == Some('T'));
+        children.kill();
+        assert!(matches!(children.reap(pid, true).unwrap().0, WaitStatus::Signaled(_, Signal::SIGKILL, _)));
+    }
+
+    #[test]
+    fn while_children_are_held_none_begins() {
+        let children = children();
+        children.hold();
+        let null = File::open("/dev/null").unwrap();
+        let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd() };
+        let command = Command::new(["true"]).unwrap();
+        assert_eq!(children.spawn(&command, streams), Ok(None));
+        children.go_on();
+        let pid = children.spawn(&command, streams).unwrap().unwrap();
+        assert!(matches!(children.reap(pid, false).unwrap(), (WaitStatus::Exited(_, 0), false)));
+        children.end();
+        assert_eq!(children.spawn(&command, streams), Ok(None));
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_told_from_one_that_cannot_run() {
+        let children = children();
+        let null = File::open("/dev/null").unwrap();
+        let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd() };
+        let start = |name: &str| children.spawn(&Command::new([name]).unwrap(), streams).unwrap_err();
+        assert!(super::super::spawn::is_missing(start("no-such-program-anywhere")));
+        assert!(!super::super::spawn::is_missing(start("/etc/passwd")));
+        assert!(!super::super::spawn::is_missing(start("/")));
+        assert_eq!(lock(&children.table).spawning, 0);
+    }
+}

@@ -1,0 +1,178 @@
+//! The documents: links to lines hit what they name, what is quoted is what stands in the file, and the
+//! Python sketches of `docs/interview.md` do with real signals what the text says of them.
+
+use crate::harness::{Bivouac, World};
+use nix::sys::signal::Signal;
+use std::fs;
+use std::io::Read;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The interpreter itself, and not a script that looks for it, which needs more of its environment
+/// than tests have.
+fn python() -> String {
+    let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    let answer = asked.unwrap_or_else(|e| panic!("python3: {e}; install the package python3"));
+    assert!(answer.status.success(), "python3 does not work; install the package python3: {answer:?}");
+    String::from_utf8(answer.stdout).unwrap().trim().to_string()
+}
+
+fn relink(place: &Path, arguments: &[&str]) -> Output {
+    let script = root().join("scripts/relink");
+    Command::new(python()).arg(script).arg("--root").arg(place).args(arguments).output().unwrap()
+}
+
+#[test]
+fn links_to_lines_hit_the_item_that_they_name() {
+    let seen = relink(root(), &["--check"]);
+    let faults = String::from_utf8_lossy(&seen.stderr);
+    assert!(seen.status.success(), "\n{faults}`scripts/relink` puts the lines and quotes right.");
+}
+
+#[test]
+fn a_wrong_link_is_noticed_and_mended_and_a_dead_one_only_noticed() {
+    let world = World::new();
+    let source = "struct A;\n\nimpl A {\n    fn go() {}\n}\n\nimpl B {\n    fn go() {}\n}\n\nfn alone() {}\n";
+    world.write("src/a.rs", source);
+    world.write("docs/quoted.py", "print(1)\n");
+    let link = |a: &str, alone: &str, quoted: &str| {
+        format!(
+            "[`A::go`](../src/a.rs#L{a}) and [`B::go`](../src/a.rs#L8), [`alone`](../src/a.rs#L{alone})\n\
+             ```text\n[`A::go`](../src/a.rs#L99) is no link here\n```\n\
+             <!-- quoted.py -->\n```python\n{quoted}```\n"
+        )
+    };
+    world.write("docs/text.md", link("8", "1", "print(2)\n"));
+
+    let seen = relink(world.root(), &["--check"]);
+    assert_eq!(seen.status.code(), Some(1));
+    let faults = String::from_utf8_lossy(&seen.stderr).into_owned();
+    assert!(faults.contains("docs/text.md:1: `A::go` is on line 4 of ../src/a.rs, not on 8"), "{faults}");
+    assert!(faults.contains("`alone` is on line 11"), "{faults}");
+    assert!(faults.contains("not what stands in quoted.py"), "{faults}");
+    assert_eq!(faults.lines().count(), 3, "{faults}");
+
+    assert!(relink(world.root(), &[]).status.success());
+    assert_eq!(String::from_utf8_lossy(&world.read("docs/text.md")), link("4", "11", "print(1)\n"));
+    assert!(relink(world.root(), &["--check"]).status.success());
+
+    for (dead, why) in [
+        ("[`gone`](../src/a.rs#L1)", "`gone` is not defined in ../src/a.rs"),
+        ("[`go`](../src/a.rs#L4)", "a method is named with its owner"),
+        ("[`A`](../src/b.rs#L1)", "../src/b.rs is no file"),
+        ("[a struct](../src/a.rs#L1)", "in backticks"),
+        ("[text](nowhere.md)", "nowhere.md does not exist"),
+    ] {
+        world.write("docs/text.md", dead);
+        for arguments in [&["--check"][..], &[]] {
+            let seen = relink(world.root(), arguments);
+            let faults = String::from_utf8_lossy(&seen.stderr).into_owned();
+            assert!(seen.status.code() == Some(1) && faults.contains(why), "{dead}: {faults}");
+        }
+        assert_eq!(world.read("docs/text.md"), dead.as_bytes());
+    }
+}
+
+#[test]
+fn every_sketch_is_quoted_as_it_is() {
+    let text = fs::read_to_string(root().join("docs/interview.md")).unwrap();
+    let mut sketches = 0;
+    for entry in fs::read_dir(root().join("docs/python")).unwrap() {
+        let path: PathBuf = entry.unwrap().path();
+        let sketch = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(&format!("```python\n{sketch}```\n")), "{} is not quoted", path.display());
+        sketches += 1;
+    }
+    assert_eq!(text.matches("```python\n").count(), sketches, "a sketch is quoted that is no file");
+}
+
+/// A sketch, run by Python in the test's own directory.
+fn sketch<'w>(world: &'w World, name: &str, arguments: &[&str]) -> Bivouac<'w> {
+    let path = root().join("docs/python").join(name).display().to_string();
+    let python = python();
+    let words: Vec<&str> =
+        [python.as_str(), path.as_str()].into_iter().chain(arguments.iter().copied()).collect();
+    world.program(&words)
+}
+
+#[test]
+fn the_sketch_of_a_graceful_stop_saves_and_goes_on() {
+    let wanted: u64 = (0..80).map(|unit| unit * unit).sum();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let world = World::new();
+        let run = || sketch(&world, "stop.py", &["state.json", "80"]);
+        let ended = run().start().until("saved 10").signal(signal).wait().expect_killed_by(signal);
+        assert_eq!(ended.stderr.contains("stopped at "), signal != Signal::SIGKILL, "{}", ended.stderr);
+        run()
+            .run()
+            .expect_code(0)
+            .expect_says_not("beginning at 0")
+            .expect_says(&format!("finished: {wanted}"));
+    }
+}
+
+#[test]
+fn the_sketch_of_the_defaults_cleans_up_after_sigint_only() {
+    let world = World::new();
+    let run = || sketch(&world, "int_or_term.py", &[]).start().until("ready");
+    run()
+        .signal(Signal::SIGINT)
+        .wait()
+        .expect_killed_by(Signal::SIGINT)
+        .expect_says("SIGINT came as KeyboardInterrupt")
+        .expect_says("finally: cleaned up");
+    run().signal(Signal::SIGTERM).wait().expect_killed_by(Signal::SIGTERM).expect_says_not("finally");
+}
+
+#[test]
+fn the_sketch_with_threads_answers_stops_and_dies_of_the_signal() {
+    let world = World::new();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        sketch(&world, "threads.py", &["4000"])
+            .start()
+            .until("ready")
+            .signal(Signal::SIGUSR1)
+            .until("status: ")
+            .signal(Signal::SIGUSR1)
+            .until("status: ")
+            .signal(signal)
+            .until(&format!("stopping by {signal}"))
+            .wait()
+            .expect_killed_by(signal)
+            .expect_says(" of 4000 tasks are done");
+    }
+    sketch(&world, "threads.py", &["20"]).run().expect_code(0).expect_says("20 of 20 tasks are done");
+}
+
+#[test]
+fn the_sketch_of_a_server_reloads_keeps_and_answers() {
+    let world = World::new();
+    world.write("config.json", r#"{"greeting": "good morning"}"#);
+    let run = sketch(&world, "service.py", &["config.json"]).start().until("ready on port ");
+    let port: u16 = run.said().trim().rsplit(' ').next().unwrap().parse().unwrap();
+    let greeting = || {
+        let mut said = String::new();
+        TcpStream::connect(("127.0.0.1", port)).unwrap().read_to_string(&mut said).unwrap();
+        said
+    };
+    assert_eq!(greeting(), "good morning");
+    world.write("config.json", r#"{"greeting": "good evening"}"#);
+    assert_eq!(greeting(), "good morning", "nobody has asked it to read again");
+
+    let run = run.signal(Signal::SIGHUP).until("reloaded: good evening");
+    assert_eq!(greeting(), "good evening");
+    world.write("config.json", "{");
+    let run = run.signal(Signal::SIGHUP).until("kept the old configuration");
+    assert_eq!(greeting(), "good evening");
+    run.signal(Signal::SIGUSR1)
+        .until("status: 4 served")
+        .signal(Signal::SIGTERM)
+        .until("end")
+        .wait()
+        .expect_code(0);
+}

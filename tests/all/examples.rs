@@ -1,0 +1,213 @@
+//! The four exercises in `examples/`: each is started as a real process and gets real signals, from a
+//! parent that watches it or from the keys of a real terminal, and what it prints is checked.
+
+use crate::harness::{BIVOUAC, World};
+use crate::running::Running;
+use crate::terminal::{CTRL_C, CTRL_Z, Terminal};
+use nix::sys::signal::Signal;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The program of an example, beside the programs that cargo has built for the tests.
+///
+/// `cargo test` builds the examples, `cargo test --test all` does not; so that nobody tests
+/// yesterday's, its sources are looked at, which cargo lists in a `.d` file.
+fn example(name: &str) -> String {
+    let program = Path::new(BIVOUAC).with_file_name("examples").join(name);
+    let built = |path: &Path| fs::metadata(path).and_then(|facts| facts.modified());
+    let remedy = "run `cargo build --examples` (with `--release`, if these are release tests)";
+    let made = built(&program).unwrap_or_else(|e| panic!("{}: {e}; {remedy}", program.display()));
+    let sources = fs::read_to_string(program.with_extension("d")).unwrap();
+    for source in sources.split_whitespace().filter(|word| word.ends_with(".rs")) {
+        let changed = built(Path::new(source)).unwrap_or_else(|e| panic!("{source}: {e}; {remedy}"));
+        assert!(changed <= made, "{name} is older than {source}; {remedy}");
+    }
+    program.display().to_string()
+}
+
+/// The number behind `word` in the last line that has it.
+fn number_behind(word: &str, text: &str) -> u64 {
+    let line = text.lines().rev().find_map(|line| line.split_once(word));
+    let (_, rest) = line.unwrap_or_else(|| panic!("no “{word}” in:\n{text}"));
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_timer_counts_and_tells_the_total_on_interrupt() {
+    let world = World::new();
+    let began = Instant::now();
+    let ended = world
+        .program(&[&example("timer")])
+        .start()
+        .until("1 s")
+        .until("2 s")
+        .signal(Signal::SIGINT)
+        .until("Total elapsed time: ")
+        .wait()
+        .expect_killed_by(Signal::SIGINT);
+    let line = ended.stderr.lines().last().unwrap();
+    let total: f64 = line.split(' ').nth(3).unwrap().parse().unwrap();
+    let most = began.elapsed().as_secs_f64();
+    assert!((1.95..=most + 0.05).contains(&total), "{total} s of at most {most} s");
+}
+
+#[test]
+fn the_timer_hears_ctrl_c_from_a_terminal() {
+    let world = World::new();
+    Terminal::open(&world)
+        .types(&example("timer"))
+        .until("1 s")
+        .presses(CTRL_C)
+        .until("Total elapsed time: ")
+        .until("(SIGINT)")
+        .until("prompt> ")
+        .until_status(130);
+}
+
+#[test]
+fn a_custom_signal_is_answered_each_time_and_listening_goes_on() {
+    let world = World::new();
+    let mut run = world.program(&[&example("custom_signal")]).start().until("waiting for SIGUSR1");
+    for _ in 0..5 {
+        run = run.signal(Signal::SIGUSR1).until("Received custom signal");
+    }
+    let ended = run.signal(Signal::SIGTERM).wait().expect_killed_by(Signal::SIGTERM);
+    assert_eq!(ended.stderr.matches("Received custom signal").count(), 5, "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("(from pid {},", std::process::id())), "{}", ended.stderr);
+}
+
+#[test]
+fn custom_signals_sent_faster_than_heard_are_fewer_but_never_none() {
+    const SENT: usize = 2_000;
+    let world = World::new();
+    let mut run = world.program(&[&example("custom_signal")]).start().until("waiting for SIGUSR1");
+    for _ in 0..SENT {
+        run = run.signal(Signal::SIGUSR1);
+    }
+    let ended =
+        run.until("Received custom signal").signal(Signal::SIGTERM).wait().expect_killed_by(Signal::SIGTERM);
+    let heard = ended.stderr.matches("Received custom signal").count();
+    assert!((1..=SENT).contains(&heard), "{heard} of {SENT}");
+}
+
+/// How many blocks the tests have: more than two seconds of work.
+const BLOCKS: &str = "50";
+
+/// Waits until progress is saved; returns how much.
+fn until_saved(mut run: Running<'_>) -> (Running<'_>, u64) {
+    loop {
+        run = run.until("saved: ");
+        let saved = number_behind("saved: ", run.said());
+        if saved > 0 {
+            return (run, saved);
+        }
+    }
+}
+
+fn long_job_resumes_after(signal: Signal) {
+    let (world, undisturbed) = (World::new(), World::new());
+    let program = example("long_job");
+    let reference = undisturbed.program(&[&program, "result", BLOCKS]).start();
+
+    let (run, saved) = until_saved(world.program(&[&program, "result", BLOCKS]).start());
+    let ended = run.signal(signal).wait().expect_killed_by(signal);
+    assert!(!world.exists("result"), "a result is never partial");
+    if signal == Signal::SIGTERM {
+        let line = ended.stderr.lines().find(|line| line.starts_with("stopped, "));
+        assert!(number_behind("stopped, ", line.expect("it says what is safe")) >= saved);
+    }
+
+    let resumed = world.program(&[&program, "result", BLOCKS]).run().expect_code(0).expect_says("finished");
+    let before = number_behind("going on: ", &resumed.stderr);
+    assert!((saved..50).contains(&before), "{saved} were saved, it went on at {before}");
+
+    reference.wait().expect_code(0).expect_says_not("going on");
+    assert_eq!(world.read("result"), undisturbed.read("result"));
+    assert!(world.read("result").ends_with(b"\n"));
+}
+
+#[test]
+fn the_long_job_goes_on_after_sigterm_to_the_same_bytes() {
+    long_job_resumes_after(Signal::SIGTERM);
+}
+
+#[test]
+fn the_long_job_goes_on_after_sigkill_to_the_same_bytes() {
+    long_job_resumes_after(Signal::SIGKILL);
+}
+
+/// Twenty files and what is to be said of them: some four seconds of work.
+fn files(world: &World) -> (Vec<String>, String) {
+    let mut names = Vec::new();
+    let mut wanted = String::new();
+    for number in 0..20 {
+        let name = format!("file{number:02}");
+        let text = "a line of text\n".repeat(1600 + number);
+        wanted += &format!("{name}: {} lines, {} bytes\n", 1600 + number, text.len());
+        world.write(&name, text);
+        names.push(name);
+    }
+    (names, wanted)
+}
+
+/// What the kernel has counted for this process: processor time, and bytes read and written.
+fn work_done(run: &Running<'_>) -> (String, Vec<String>) {
+    let of = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", run.pid())).unwrap();
+    let stat = of("stat");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let moved = of("io").lines().map(str::to_string).collect();
+    (format!("state {}, user {}, system {}", fields[0], fields[11], fields[12]), moved)
+}
+
+#[test]
+fn file_processing_stands_still_while_stopped_and_goes_on() {
+    let world = World::new();
+    let (names, wanted) = files(&world);
+    let program = example("pausable_files");
+    let words: Vec<&str> = [program.as_str()].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let run = world.program(&words).start().until("file03: ");
+
+    let run = run.signal(Signal::SIGTSTP).until("paused").until_suspended_by(Signal::SIGTSTP);
+    let before = work_done(&run);
+    assert!(before.0.starts_with("state T"), "{}", before.0);
+    let run = run.let_pass(Duration::from_millis(500));
+    assert_eq!(work_done(&run), before, "it worked while it was stopped");
+    assert!(!run.said().contains("file19: "), "it was done before it was stopped");
+
+    let ended = run.signal(Signal::SIGCONT).until_continued().until("going on").wait().expect_code(0);
+    let results: Vec<&str> = ended.stderr.lines().filter(|line| line.starts_with("file")).collect();
+    assert_eq!(results.join("\n") + "\n", wanted);
+}
+
+#[test]
+fn file_processing_is_paused_by_ctrl_z_and_continued_by_fg() {
+    let world = World::new();
+    files(&world);
+    Terminal::open(&world)
+        .types(&format!("{} file*", example("pausable_files")))
+        .until("file02: ")
+        .presses(CTRL_Z)
+        .until("paused")
+        .until("Stopped")
+        .until("prompt> ")
+        .types("fg")
+        .until("going on")
+        .until("file19: ")
+        .until("prompt> ")
+        .until_status(0);
+}
+
+#[test]
+fn file_processing_prints_results_to_stdout_and_errors_to_stderr() {
+    let world = World::new();
+    world.write("one", "a\nb\n");
+    let program = example("pausable_files");
+    let ended =
+        world.program_apart(&[&program, "one", "missing"]).run().expect_code(4).expect_says("missing");
+    let stdout = String::from_utf8_lossy(&ended.stdout);
+    assert!(stdout.contains(": 2 files\n"), "{stdout}");
+    let ended = world.program_apart(&[&program, "one"]).run().expect_code(0);
+    assert_eq!(ended.stderr, "");
+    assert!(ended.stdout.ends_with(b"one: 2 lines, 4 bytes\n"));
+}
