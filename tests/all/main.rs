@@ -11,6 +11,8 @@
 //! | `log` | is everything that happened in the log file? |
 //! | `pause` | what happens on TSTP and CONT, and is a stop stronger? |
 //! | `ask` | what does USR1 answer, and does the job go on? |
+//! | `control` | do `status`, `pause`, `resume`, `checkpoint` and `stop` do what they say, and only that? |
+//! | `status` | is what `status` prints what its documentation says? |
 //! | `refuse` | what is refused, and does the refusal leave everything as it was? |
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
@@ -28,6 +30,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic with a location is the report")]
 
 mod ask;
+mod control;
 mod data;
 mod disk;
 mod documents;
@@ -45,6 +48,7 @@ mod refuse;
 mod reload;
 mod resume;
 mod running;
+mod status;
 mod stop;
 mod stubborn;
 mod terminal;

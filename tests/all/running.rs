@@ -342,6 +342,12 @@ impl<'w> Ended<'w> {
         self
     }
 
+    pub(crate) fn expect_stdout_says(self, text: &str) -> Self {
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        assert!(stdout.contains(text), "standard output lacks “{text}”{}", self.report());
+        self
+    }
+
     pub(crate) fn expect_stdout(self, wanted: &[u8]) -> Self {
         assert!(
             self.stdout == wanted,

@@ -104,8 +104,14 @@ pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
     let job = Job::reach(view, timeout, Request::Resume)?;
     let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_spoken()? };
     match phase(&before) {
-        // The kernel continues a process at SIGCONT, whatever the signal means to it besides.
-        Phase::Suspended => job.send(Signal::SIGCONT)?,
+        // The kernel continues a process at SIGCONT, whatever the signal means to it besides. It may have
+        // been paused before it was suspended, and then that ends too.
+        Phase::Suspended => {
+            job.send(Signal::SIGCONT)?;
+            if let Ok(signal) = job.signal_for(&before, &[Request::Resume]) {
+                job.send(signal)?;
+            }
+        }
         Phase::Active(Activity::Paused | Activity::Pausing) => {
             job.send(job.signal_for(&before, &[Request::Resume])?)?;
         }

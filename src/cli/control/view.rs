@@ -19,7 +19,8 @@ use std::time::Duration;
 
 /// Somebody else who looks at a state that nobody holds takes its lock for an instant, and a run
 /// that has just taken it has not written its name yet. So a holder who cannot be found is looked
-/// for a few times.
+/// for a few times. If the lock then still names a process that has ended, it is held by what that
+/// process left behind, to end its commands; no job runs there.
 const ROUNDS: usize = 20;
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
 
@@ -76,7 +77,11 @@ impl View {
             }
             peek = bivouac::state_dir::peek(&OsDisk, path)?;
         }
-        Ok(Self::new(path, peek, At::Elsewhere("as a process that its lock does not name".to_string())))
+        let at = match peek.holder {
+            Some(_) => At::Nobody,
+            None => At::Elsewhere("as a process that its lock does not name".to_string()),
+        };
+        Ok(Self::new(path, peek, at))
     }
 
     /// What is said must be said by whoever holds the state. Of a state that nobody holds it is the
