@@ -253,10 +253,13 @@ mod tests {
         {
             // An explanation stands behind several blanks.
             let line = line.split("   ").next().unwrap();
-            let words = shlex::split(line).unwrap();
-            let ours = words.iter().take_while(|word| !["|", "<", ">", "&", "&&"].contains(&word.as_str()));
+            // What the shell does itself begins behind the first such word outside of quotes.
+            let shell = [" | ", " > ", " < ", " & ", " && "];
+            let ends = shell.iter().flat_map(|word| line.match_indices(word)).map(|(at, _)| at);
+            let end = ends.filter(|at| shlex::split(&line[..*at]).is_some()).min();
+            let words = shlex::split(&line[..end.unwrap_or(line.len())]).unwrap();
             let argv: Vec<OsString> =
-                ["bivouac".into()].into_iter().chain(ours.map(OsString::from)).collect();
+                ["bivouac".into()].into_iter().chain(words.iter().map(OsString::from)).collect();
             match Cli::read(&argv) {
                 Ok(_) => tried += 1,
                 Err(error) if error.kind() == ErrorKind::DisplayHelp => tried += 1,
