@@ -4,10 +4,11 @@
 //! tomorrow whether the bytes are still the same ([`Identity`]), must be able to go to any place
 //! in them without reading what lies before ([`Chunks`]), and must list them in an order that is
 //! not an accident of the directory ([`Tree`]). What cannot do this, a pipe above all, can be read
-//! once and only once ([`Stream`]); a job on it works, but cannot be continued.
+//! once and only once ([`Stream`]); a job on it works, but cannot be continued, unless the same stream
+//! is given again and recognised by what was read of it ([`Records`]).
 //!
-//! Contents are compared by identity (device, inode, size, times), not by digest: a digest would
-//! cost as much as most jobs do.
+//! Contents of files are compared by identity (device, inode, size, times), not by digest: a digest
+//! would cost as much as most jobs do.
 
 mod boundary;
 mod buffer;
@@ -18,8 +19,10 @@ mod given;
 mod identity;
 mod pieces;
 mod records;
-mod streamed;
+#[cfg(test)]
+mod resume_tests;
 mod stream;
+mod streamed;
 mod tree;
 
 pub use boundary::Boundary;

@@ -87,7 +87,7 @@ impl RecordChunk {
     }
 
     /// Which bytes of the input the chunk covers, exactly; empty where a record of an earlier chunk
-    /// goes through the whole block. Of a file only the surroundings of the two edges are read; if a
+    /// goes through the whole block (where it is then, means nothing). Of a file only the surroundings of the two edges are read; if a
     /// record goes on behind the block, up to its end.
     ///
     /// # Errors

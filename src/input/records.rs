@@ -114,8 +114,8 @@ impl Records {
         self
     }
 
-    /// Opens every input once. A stream that is open already stays so: to close it and open it again
-    /// would lose what is in it, or kill who writes it.
+    /// Opens every input once. A stream that is open already stays so: its writer may have come and gone,
+    /// and who opens a FIFO behind him waits for another one.
     fn look(&mut self) -> Result<()> {
         let mut open = std::mem::take(&mut self.inputs).into_iter();
         let look_at = |path: &PathBuf| match open.next() {
@@ -490,6 +490,23 @@ mod tests {
         assert_ne!(two(b"x\ny\n", b"z\n"), two(b"x\n", b"y\nz\n"), "the same bytes in other streams");
     }
 
+    /// The digest goes over numbers and bytes, and these bytes look like the number: with END `p` and
+    /// START `q` the two streams are cut at different places into two chunks each.
+    #[test]
+    fn no_bytes_pass_for_the_edge_of_a_chunk() {
+        let number = 1u64.to_le_bytes();
+        let marks = [(&b"qp"[..], &b""[..]), (b"", b"qp")].map(|(before, behind)| {
+            let text = [b"pppppppppp", before, &number[..], behind, b"q"].concat();
+            let inputs = Inputs::new(vec![b"f".to_vec(), text]);
+            let mut source = inputs.records(Boundary::between(b"p", b"q").unwrap()).block(Some(10));
+            source.describe().unwrap();
+            let all = inputs.flow(source, |mut source, listing| show_all(&mut source, listing));
+            assert_eq!(all.len(), 3);
+            all[2].3
+        });
+        assert_ne!(marks[0], marks[1]);
+    }
+
     #[test]
     fn what_the_record_says_otherwise_is_refused() {
         let inputs = Inputs::new(vec![b"one\ntwo\n".to_vec()]);
@@ -546,6 +563,30 @@ mod tests {
     }
 
     #[test]
+    fn a_writer_that_comes_and_goes_before_the_job_begins_anew_is_heard() {
+        let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
+        let described = inputs.records(Boundary::newline()).describe().unwrap();
+        let mut source = inputs.records(Boundary::newline());
+        source.restore(&described, 0).unwrap();
+        fs::write(&inputs.paths()[1], "one\ntwo\n").unwrap();
+        source.describe().unwrap();
+        let wake = Wake::new().unwrap();
+        let (heard, hears) = crossbeam_channel::bounded::<()>(0);
+        let all = std::thread::scope(|scope| {
+            // If the end of the stream is not noticed, the wait is ended here, without its chunk.
+            scope.spawn(|| {
+                if hears.recv_timeout(std::time::Duration::from_secs(20)).is_err_and(|e| e.is_timeout()) {
+                    wake.wake();
+                }
+            });
+            let all = show_all(&mut source, &Listing { wake: &wake });
+            drop(heard);
+            all
+        });
+        assert_eq!(all.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"f"[..], b"one\ntwo\n"]);
+    }
+
+    #[test]
     fn a_stop_ends_the_wait_and_the_reading_of_what_is_done() {
         let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
         let described = inputs.records(Boundary::newline()).block(Some(1)).describe().unwrap();
@@ -560,6 +601,9 @@ mod tests {
         assert!(source.next(&listing).unwrap().is_none(), "it waits for no input");
         source.restore(&described, 2).unwrap();
         assert_eq!(source.mark_before(&listing).unwrap(), None);
+        assert!(source.next(&listing).unwrap().is_none(), "its number would be wrong");
+        // The same if it came when the listing had got to a file, for which nobody waits.
+        (source.at.input, source.again) = (0, 1);
         assert!(source.next(&listing).unwrap().is_none(), "its number would be wrong");
     }
 
