@@ -30,7 +30,14 @@ fn started<'w>(job: &Bivouac<'w>) -> Running<'w> {
 }
 
 fn running(world: &World) -> Running<'_> {
-    started(&GREP.slow(world))
+    let run = started(&GREP.slow(world));
+    // It says what it does about once a second; from the first time on, everything can be known.
+    let end = Instant::now() + DEADLINE;
+    while !world.exists("out.bivouac/status.json") {
+        assert!(Instant::now() < end, "no status.json");
+        std::thread::yield_now();
+    }
+    run
 }
 
 /// The rest of the job, as if nothing had happened.

@@ -157,8 +157,9 @@ fn a_redirected_output_that_the_shell_has_emptied_is_refused_and_appended_to_it_
     let line = "bivouac grep -n spin_lock big.txt";
     let slow = format!("timeout 1 {line} --limit-rate 4MiB --checkpoint-every 20ms");
     // One shell for all three, and what each of them ended with.
-    let script =
-        format!("{slow} > so; echo $?; cp so so1; {line} > so; echo $?; cp so1 so; {line} >> so; echo $?");
+    let script = format!(
+        "exec 2>/dev/null; {slow} > so; echo $?; cp so so1; {line} > so; echo $?; cp so1 so; {line} >> so; echo $?"
+    );
     assert_eq!(String::from_utf8(world.shell(&script)).unwrap(), "124\n3\n0\n");
     assert!(world.read("so") == world.shell("grep -a -n spin_lock big.txt"));
 }
