@@ -9,17 +9,25 @@
 //! Contents are compared by identity (device, inode, size, times), not by digest: a digest would
 //! cost as much as most jobs do.
 
+mod boundary;
 mod buffer;
 mod chunks;
+mod edges;
 mod file;
+mod given;
 mod identity;
 mod pieces;
+mod records;
+mod streamed;
 mod stream;
 mod tree;
 
+pub use boundary::Boundary;
 pub use chunks::{Chunk, Chunks, Cut, Inputs};
+pub use edges::RecordChunk;
 pub use file::InputFile;
 pub use identity::{Comparison, Identity, path_text};
 pub use pieces::{PIECE, Pieces};
+pub use records::Records;
 pub use stream::{Received, Stream};
 pub use tree::{Entry, Portion, Tree};

@@ -76,6 +76,9 @@ enum Stage {
     Published,
 }
 
+/// An output of up to so many bytes is verified whole before it is continued.
+const SOON_READ: u64 = 16 << 20;
+
 impl FileSink {
     /// Prepares to write `out`, and touches nothing yet.
     ///
@@ -213,7 +216,9 @@ impl FileSink {
                 self.harmed(&format!("has {length} bytes, of {} that were committed", committed.bytes))
             );
         }
-        let extent = if self.verify { Extent::Everything } else { Extent::LastStretch };
+        // What can be read in a few milliseconds is read without being asked for.
+        let everything = self.verify || self.ledger.bytes() <= SOON_READ;
+        let extent = if everything { Extent::Everything } else { Extent::LastStretch };
         if !self.ledger.agrees_with(&*part, extent).map_err(|e| Error::io(&self.part_path, "read", &e))? {
             return Err(self.harmed("does not have the bytes that were committed"));
         }
@@ -310,6 +315,12 @@ impl FileSink {
             if length != self.ledger.bytes() || !self.gathered.is_empty() {
                 return Err(self.harmed(&format!("has {length} bytes instead of {}", self.ledger.bytes())));
             }
+            // Somebody may have put another file in its place; that one is not ours to publish.
+            let ours = part.facts().map_err(failed("look at"))?.id;
+            let named = self.facts(&self.part_name, &self.part_path)?;
+            if named.is_none_or(|named| named.id != ours) {
+                return Err(self.harmed("is no longer the file that was written here"));
+            }
             match self.facts(&self.name, &self.path)? {
                 Some(replaced) if replaced.is_file => {
                     part.set_mode(replaced.mode).map_err(failed("set the mode of"))?;
@@ -385,14 +396,17 @@ fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, PathBuf, OsStri
     let mut path = out.to_path_buf();
     for _ in 0..MOST_SYMLINKS {
         let (above, name) = split(&path).ok_or_else(|| not_a_file(out))?;
+        // /dev/stdout leads to /proc/self/fd/1: an open file of ours, and whoever opened it wants the
+        // bytes in that file, not another file under its name.
+        if above.starts_with("/proc") {
+            return Err(not_a_file(out));
+        }
         let dir = disk.open_dir(above).map_err(|e| {
             Error::io(above, "open the directory of the output", &e)
                 .with_kind(Kind::Usage)
                 .advise("make it first")
         })?;
         match dir.facts(name).map_err(|e| Error::io(&path, "look at", &e))? {
-            // A pipe or socket behind /dev/stdout looks like a symlink that leads nowhere.
-            None if above.starts_with("/proc") => return Err(not_a_file(out)),
             Some(facts) if !facts.is_file => match dir.read_link(name) {
                 Ok(target) => path = above.join(target),
                 Err(_) => return Err(not_a_file(out)),

@@ -102,8 +102,22 @@ impl Sink for StreamSink {
     }
 
     /// There is nothing to go back to: the stream goes on from here.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`] when it is a file that is shorter than what was committed: the shell has
+    /// emptied it (`>` instead of `>>`), and going on would give the rest without its beginning.
     fn begin(&mut self, committed: Option<&Committed>) -> Result<()> {
         self.written = committed.map_or(0, |committed| committed.bytes);
+        let facts = self.to.metadata().map_err(|e| failed(self.name, &e))?;
+        if facts.is_file() && facts.len() < self.written {
+            let (has, was) = (facts.len(), self.written);
+            return Err(Error::refused(
+                self.name,
+                format_args!("is a file of {has} bytes, but {was} are committed"),
+            )
+            .advise("append to the file of the last run with >>, or begin anew with --fresh"));
+        }
         Ok(())
     }
 

@@ -251,9 +251,16 @@ mod tests {
         for line in
             pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix("  bivouac "))
         {
-            let shell = [" | ", " < ", " > ", " & "];
-            let end = shell.iter().filter_map(|word| line.find(word)).min().unwrap_or(line.len());
-            match parse(&format!("bivouac {}", &line[..end])) {
+            // An explanation stands behind several blanks.
+            let line = line.split("   ").next().unwrap();
+            // What the shell does itself begins behind the first such word outside of quotes.
+            let shell = [" | ", " > ", " < ", " & ", " && "];
+            let ends = shell.iter().flat_map(|word| line.match_indices(word)).map(|(at, _)| at);
+            let end = ends.filter(|at| shlex::split(&line[..*at]).is_some()).min();
+            let words = shlex::split(&line[..end.unwrap_or(line.len())]).unwrap();
+            let argv: Vec<OsString> =
+                ["bivouac".into()].into_iter().chain(words.iter().map(OsString::from)).collect();
+            match Cli::read(&argv) {
                 Ok(_) => tried += 1,
                 Err(error) if error.kind() == ErrorKind::DisplayHelp => tried += 1,
                 Err(error) => panic!("{line}: {error}"),

@@ -95,8 +95,9 @@ mod tests {
         let mut names: Vec<_> =
             fs::read_dir(&target).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        let verbs = ["", "-clean", "-completions", "-count", "-digest", "-grep", "-man", "-pipe", "-signals"];
-        let mut expected: Vec<_> = verbs.iter().map(|verb| format!("bivouac{verb}.1")).collect();
+        let command = Cli::command();
+        let verbs = command.get_subcommands().map(|verb| format!("bivouac-{}.1", verb.get_name()));
+        let mut expected: Vec<_> = verbs.chain(["bivouac.1".to_string()]).collect();
         expected.sort();
         assert_eq!(names, expected);
         for name in names.iter().filter(|name| *name != "bivouac.1") {

@@ -48,6 +48,18 @@ pub(crate) fn state(
     }
 }
 
+/// Everything that the run makes where its inputs may be: the output, what it grows in, the state.
+pub(crate) fn own(running: &Running<'_>) -> Vec<PathBuf> {
+    let mut own: Vec<PathBuf> = running.resuming.state.iter().cloned().collect();
+    if let Some(output) = running.output {
+        let mut part = output.as_os_str().to_os_string();
+        part.push(".part");
+        own.extend([output.to_path_buf(), PathBuf::from(part), beside(output)]);
+    }
+    own.extend(running.talk.log_file.iter().cloned());
+    own
+}
+
 /// `OUT.bivouac`.
 fn beside(output: &Path) -> PathBuf {
     let mut path = output.as_os_str().to_os_string();

@@ -62,7 +62,11 @@ fn stopped(by: StoppedBy, summary: &Summary, told: Told<'_>) -> String {
             "{by}; this input cannot be read again, so nothing was kept, and the job begins anew with\n  {command}"
         );
     }
-    format!("{by}; {}. To continue{}:\n  {command}", standing(summary, told), here())
+    let append = match told.output {
+        None if summary.output_bytes > 0 => ", with >> if its output went to a file",
+        None | Some(_) => "",
+    };
+    format!("{by}; {}. To continue{}{append}:\n  {command}", standing(summary, told), here())
 }
 
 /// The error, and what it leaves.

@@ -107,7 +107,8 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
         None => {
             let part = algorithm.part(start.settings.limit_rate.value);
             let source = Tree::new(digest.paths.clone(), part)
-                .together(jobs::digest::task_bytes(start.settings.limit_rate.value));
+                .together(jobs::digest::task_bytes(start.settings.limit_rate.value))
+                .without(&place::own(&start.running));
             let resumable = source.is_resumable();
             start.run((jobs::digest::Digest::new(algorithm, complaints.clone()), source), resumable)
         }

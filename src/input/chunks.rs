@@ -19,7 +19,8 @@
 //! not know the difference. One stream among the inputs makes the whole not resumable.
 
 use super::file::InputFile;
-use super::identity::{Comparison, Identity};
+use super::given::{Input, MIB, adopt, blocks_in, default_block, same_number};
+use super::identity::Identity;
 use super::pieces::Pieces;
 use super::stream::{Received, Stream};
 use crate::error::{Error, Result};
@@ -31,9 +32,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const MIB: u64 = 1 << 20;
-/// Below this, the cost of a task (10 µs) would show.
-const SMALLEST_BLOCK: u64 = 64 << 10;
 /// Streams are cut smaller than files: their tasks hold the bytes in memory.
 const STREAM_BLOCK: usize = 1 << 20;
 
@@ -109,12 +107,6 @@ pub struct Chunks {
     bytes_before: u64,
 }
 
-#[derive(Debug)]
-enum Input {
-    Regular(Identity),
-    Stream(Stream),
-}
-
 /// Where listing is: the next block to be listed, and what is open for it.
 #[derive(Debug, Default)]
 struct Place {
@@ -174,7 +166,7 @@ impl Chunks {
 
     /// Opens every input once. What cannot be read is found here, before anything is touched.
     fn look(&mut self) -> Result<()> {
-        self.inputs = self.paths.iter().map(|path| look_at(path)).collect::<Result<_>>()?;
+        self.inputs = self.paths.iter().map(|path| Input::look_at(path)).collect::<Result<_>>()?;
         Ok(())
     }
 
@@ -202,20 +194,11 @@ impl Chunks {
     }
 
     fn has_streams(&self) -> bool {
-        self.inputs.iter().any(|input| matches!(input, Input::Stream(_)))
+        self.inputs.iter().any(Input::is_stream)
     }
 
     fn block_size(&self) -> u64 {
         self.block.unwrap_or(MIB)
-    }
-
-    fn default_block(&self) -> u64 {
-        let total: u64 = self.inputs.iter().map(Input::size).sum();
-        let block = (total / 64).clamp(MIB, 16 * MIB).next_multiple_of(SMALLEST_BLOCK);
-        match self.limit_rate {
-            Some(rate) => block.min((rate / 4).max(SMALLEST_BLOCK)),
-            None => block,
-        }
     }
 
     /// The next block of the regular file at hand; afterwards the place is behind it.
@@ -280,23 +263,7 @@ impl Chunks {
     /// Takes over what the record says of file `i`, if the file there now may pass for it.
     fn adopt(&mut self, i: usize, stored: Identity, sentences: &mut Vec<String>) -> Result<()> {
         let Input::Regular(now) = &self.inputs[i] else { return Err(streams_refused(&self.paths[i])) };
-        if now.path != stored.path {
-            return Err(Error::refused(now.path.display(), "is not the input that the state is about")
-                .advise(format_args!("that one is {}; use --fresh to start over", stored.path.display())));
-        }
-        match stored.compare(now) {
-            Comparison::Same => {}
-            Comparison::Grew => sentences.push(format!(
-                "{}: grew from {} to {} bytes since the job began; it is processed to its old size",
-                now.path.display(),
-                stored.size,
-                now.size
-            )),
-            Comparison::Changed(how) => {
-                return Err(Error::refused(now.path.display(), format_args!("{how} since the job began"))
-                    .advise("the output would be of two different inputs; use --fresh to start over"));
-            }
-        }
+        adopt(now, &stored, sentences)?;
         self.inputs[i] = Input::Regular(stored);
         Ok(())
     }
@@ -317,7 +284,7 @@ impl Source for Chunks {
 
     fn describe(&mut self) -> Result<Value> {
         self.look()?;
-        let block = self.block.unwrap_or_else(|| self.default_block());
+        let block = self.block.unwrap_or_else(|| default_block(&self.inputs, self.limit_rate));
         self.lay_out(block);
         let described = Described {
             block,
@@ -334,12 +301,11 @@ impl Source for Chunks {
         if stored.streams || self.has_streams() {
             return Err(streams_refused(Path::new("the input")));
         }
-        if stored.files.len() != self.inputs.len() || stored.block == 0 {
-            return Err(Error::refused(
-                "the inputs",
-                format_args!("{} were given, the state is about {}", self.inputs.len(), stored.files.len()),
-            )
-            .advise("use --fresh to start over"));
+        same_number(self.inputs.len(), stored.files.len())?;
+        if stored.block == 0 {
+            return Err(
+                Error::refused("the block size in the record", "is 0").advise("use --fresh to start over")
+            );
         }
         let mut sentences = Vec::new();
         for (i, identity) in stored.files.into_iter().enumerate() {
@@ -368,31 +334,6 @@ impl Source for Chunks {
             bytes_before: self.bytes_before,
         }
     }
-}
-
-impl Input {
-    fn identity(&self) -> Option<&Identity> {
-        match self {
-            Input::Regular(identity) => Some(identity),
-            Input::Stream(_) => None,
-        }
-    }
-
-    fn size(&self) -> u64 {
-        self.identity().map_or(0, |identity| identity.size)
-    }
-}
-
-fn look_at(path: &Path) -> Result<Input> {
-    if Stream::is_stream(path) {
-        return Stream::open(path).map(Input::Stream);
-    }
-    InputFile::look_at(path).map(|file| Input::Regular(file.identity().clone()))
-}
-
-/// An empty file has a task too, or it would be missing from the result.
-fn blocks_in(size: u64, block: u64) -> u64 {
-    size.div_ceil(block).max(1)
 }
 
 fn streams_refused(subject: &Path) -> Error {

@@ -12,6 +12,7 @@ use super::identity::{Comparison, Identity};
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -68,6 +69,16 @@ impl InputFile {
                 Error::io(self.path(), "read", &e)
             }
         })
+    }
+
+    /// The open file itself, for `splice(2)` and its like. It is opened by the first who asks. Read it
+    /// by position only: all tasks share it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_exact_at`](Self::read_exact_at).
+    pub fn descriptor(&self) -> Result<BorrowedFd<'_>> {
+        self.handle().map(AsFd::as_fd)
     }
 
     /// To be called after a task has read its part: an error if the file is no longer the one

@@ -51,6 +51,11 @@ impl<'a> Pieces<'a> {
         Self { from: From::Anywhere { file, rest: range, buffer: Buffer::take(PIECE) } }
     }
 
+    /// Bytes that are in memory already, in pieces, cut anywhere.
+    pub fn of_bytes(bytes: &'a [u8]) -> Self {
+        Self { from: From::Bytes { rest: bytes, cut: Cut::Anywhere } }
+    }
+
     /// The next piece; never an empty one. `None` at the end, and only if the file is still what
     /// it was when it was listed.
     ///

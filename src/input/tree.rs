@@ -69,6 +69,8 @@ pub enum Entry {
 #[derive(Debug)]
 pub struct Tree {
     roots: Vec<PathBuf>,
+    /// What is not listed although it is there.
+    own: Own,
     /// Size of the parts of large files; `None`: they are not cut.
     part: Option<u64>,
     /// Bytes above which no further file goes into the same task.
@@ -99,9 +101,11 @@ impl Tree {
     /// The files below `paths`; `-` is standard input. Files larger than `part` bytes are cut into
     /// parts of that size.
     pub fn new(paths: Vec<PathBuf>, part: Option<u64>) -> Self {
-        let walk = Walk::over(&paths);
+        let own = Own::default();
+        let walk = Walk::over(&paths, &own);
         Self {
             roots: paths,
+            own,
             part,
             together: TOGETHER_BYTES,
             walk,
@@ -118,13 +122,26 @@ impl Tree {
         self
     }
 
+    /// Files and directories that are made by the job itself: its output, its state. They are not
+    /// listed, wherever below the paths they stand; otherwise a job whose output lies in the tree would
+    /// find another tree each time it is continued. (A path that was *given* is always listed.)
+    #[must_use]
+    pub fn without(mut self, own: &[PathBuf]) -> Self {
+        self.own = Own(Arc::new(own.iter().filter_map(|path| settled(path)).collect()));
+        self.walk = Walk::over(&self.roots, &self.own);
+        self
+    }
+
     /// Whether everything can be read again: nothing that was given is a pipe.
     pub fn is_resumable(&self) -> bool {
         !self.roots.iter().any(|root| Stream::is_stream(root))
     }
 
     fn begin_anew(&mut self) {
+        let own = self.own.clone();
         *self = Self::new(std::mem::take(&mut self.roots), self.part).together(self.together);
+        self.walk = Walk::over(&self.roots, &own);
+        self.own = own;
     }
 
     fn described(&self) -> Described {
@@ -246,14 +263,15 @@ impl Source for Tree {
 /// The walk itself: from path to path, and below each of them by name.
 struct Walk {
     roots: std::collections::VecDeque<PathBuf>,
+    own: Own,
     below: Option<Peekable<Below>>,
 }
 
 type Below = Box<dyn Iterator<Item = Entry> + Send>;
 
 impl Walk {
-    fn over(roots: &[PathBuf]) -> Self {
-        Self { roots: roots.iter().cloned().collect(), below: None }
+    fn over(roots: &[PathBuf], own: &Own) -> Self {
+        Self { roots: roots.iter().cloned().collect(), own: own.clone(), below: None }
     }
 
     /// The size of the next entry, if it is a file.
@@ -266,7 +284,7 @@ impl Walk {
 
     fn peek(&mut self) -> Option<&Entry> {
         while self.below.as_mut().is_none_or(|below| below.peek().is_none()) {
-            self.below = Some(below(self.roots.pop_front()?).peekable());
+            self.below = Some(below(self.roots.pop_front()?, self.own.clone()).peekable());
         }
         self.below.as_mut()?.peek()
     }
@@ -284,7 +302,7 @@ impl std::fmt::Debug for Walk {
 }
 
 /// What is below one path that was given.
-fn below(root: PathBuf) -> Below {
+fn below(root: PathBuf, own: Own) -> Below {
     if Stream::is_stream(&root) {
         let stream = Stream::open(&root);
         return Box::new(std::iter::once(match stream {
@@ -292,8 +310,10 @@ fn below(root: PathBuf) -> Below {
             Err(error) => Entry::Unreadable { path: root, why: error.to_string() },
         }));
     }
-    let walk = WalkDir::new(root).sort_by_file_name();
-    Box::new(walk.into_iter().filter_map(|found| match found {
+    let settled_root = root.canonicalize().unwrap_or_else(|_| root.clone());
+    let walk = WalkDir::new(&root).sort_by_file_name().into_iter();
+    let walk = walk.filter_entry(move |entry| entry.depth() == 0 || !own.has(entry, &root, &settled_root));
+    Box::new(walk.filter_map(|found| match found {
         Ok(found) => found_file(&found),
         Err(error) => {
             let path = error.path().map(Path::to_path_buf).unwrap_or_default();
@@ -301,6 +321,34 @@ fn below(root: PathBuf) -> Below {
             Some(Entry::Unreadable { path, why })
         }
     }))
+}
+
+/// Where states are kept that have no better place. What stands below is never anybody's input.
+const SHARED: &str = ".bivouac";
+
+/// Paths of things that a job makes, with all symlinks on the way to them resolved.
+#[derive(Clone, Debug, Default)]
+struct Own(Arc<Vec<PathBuf>>);
+
+impl Own {
+    /// Whether this entry below `root` is one of them.
+    fn has(&self, entry: &walkdir::DirEntry, root: &Path, settled_root: &Path) -> bool {
+        let name = entry.file_name();
+        if name == SHARED {
+            return true;
+        }
+        // Most names are nobody's; only for the others the path is put together.
+        self.0.iter().any(|own| {
+            own.file_name() == Some(name)
+                && entry.path().strip_prefix(root).is_ok_and(|rest| settled_root.join(rest) == *own)
+        })
+    }
+}
+
+/// `path` with the symlinks of its directory resolved; it need not exist itself.
+fn settled(path: &Path) -> Option<PathBuf> {
+    let (above, name) = crate::disk::split(path)?;
+    Some(above.canonicalize().ok()?.join(name))
 }
 
 /// Regular files are wanted; a symlink counts only where it was given itself.

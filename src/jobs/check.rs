@@ -113,7 +113,10 @@ impl Job for Check {
         while let Some(piece) = pieces.next_piece()? {
             list.extend_from_slice(piece);
         }
-        for line in list.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in list.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
             let Some(entry) = parse(line) else {
                 tally.malformed += 1;
                 continue;

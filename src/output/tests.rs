@@ -102,14 +102,16 @@ fn a_part_that_lost_committed_bytes_is_refused_and_left() {
 }
 
 #[test]
-fn an_early_stretch_is_read_again_only_with_verify() {
-    let place = Place::new();
-    let committed = place.interrupted(&bytes(50_000));
-    let mut harmed = bytes(50_000);
-    harmed[5] ^= 1;
-    fs::write(place.path("out.part"), harmed).unwrap();
-    assert_eq!(kind(place.sink().verify(true).begin(Some(&committed))), Kind::Refused);
-    place.sink().begin(Some(&committed)).unwrap();
+fn an_early_stretch_of_a_large_output_is_read_again_only_with_verify() {
+    for (length, is_large) in [(50_000, false), (SOON_READ as usize + 50_000, true)] {
+        let place = Place::new();
+        let committed = place.interrupted(&bytes(length));
+        let mut harmed = bytes(length);
+        harmed[5] ^= 1;
+        fs::write(place.path("out.part"), harmed).unwrap();
+        assert_eq!(kind(place.sink().verify(true).begin(Some(&committed))), Kind::Refused);
+        assert_eq!(place.sink().begin(Some(&committed)).is_ok(), is_large);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::harness::{BIVOUAC, World};
 use crate::running::Running;
-use crate::terminal::{CTRL_C, CTRL_Z, Terminal};
+use crate::tty::{CTRL_C, CTRL_Z, Terminal};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::path::Path;

@@ -18,6 +18,7 @@
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
+//! | `jobcontrol` | `bg`, `kill %1`, a closed window, `nohup`, `setsid`, `timeout`, process 1 |
 //! | `examples` | do the four exercises do what they teach? |
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
@@ -37,6 +38,7 @@ mod documents;
 mod examples;
 mod harness;
 mod inputs;
+mod jobcontrol;
 mod jobs;
 mod library;
 mod listening;
@@ -53,4 +55,5 @@ mod stop;
 mod stubborn;
 mod terminal;
 mod tidy;
+mod tty;
 mod verbs;

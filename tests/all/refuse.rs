@@ -185,3 +185,26 @@ fn a_state_directory_that_others_can_write_to() {
     fs::set_permissions(world.path("out.bivouac"), fs::Permissions::from_mode(0o777)).unwrap();
     refused(&world, GREP.arguments, 3, "out.bivouac");
 }
+
+#[test]
+fn an_open_file_of_ours_is_no_name_for_an_output() {
+    let world = World::new();
+    world.write("in.txt", "a\n");
+    world.write("log", "important\n");
+    for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        let script = format!("bivouac count in.txt -o {name} >> log; echo $?");
+        assert_eq!(world.shell(&script), b"2\n", "{name}");
+    }
+    assert_eq!(world.read("log"), b"important\n");
+}
+
+#[test]
+fn a_file_that_was_put_in_the_place_of_the_output_is_not_published() {
+    let world = GREP.world();
+    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    std::fs::rename(world.path("out.part"), world.path("moved")).unwrap();
+    world.write("out.part", "fake\n");
+    run.wait().expect_code(4).expect_says("is no longer the file that was written here");
+    assert!(!world.exists("out"));
+    assert_eq!(world.read("out.part"), b"fake\n");
+}

@@ -123,3 +123,42 @@ fn an_output_that_is_replaced_keeps_its_mode() {
     assert_eq!(mode & 0o777, 0o640);
     GREP.expect_right_output(&world);
 }
+
+/// The most natural place for a list of checksums is the tree itself.
+#[test]
+fn what_the_job_itself_makes_is_no_input_of_it() {
+    let world = crate::harness::World::new();
+    world.tree("tree");
+    let expected = world.shell("cd tree; find . -type f -print0 | sort -z | xargs -0 sha256sum");
+    for (name, options) in
+        [("in the tree", "-o tree/sums"), ("a state in the tree", "--state tree/state -o sums")]
+    {
+        let command = world.bivouac(&format!("digest tree --algorithm sha256 {options}"));
+        let slow = command.clone().with(crate::jobs::SLOW);
+        slow.start().until_checkpoint_at_least(1).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+        command.run().expect_code(0);
+        let sums = if options.contains("tree/sums") { "tree/sums" } else { "sums" };
+        let text = String::from_utf8(world.read(sums)).unwrap().replace(" tree/", " ./");
+        assert!(text == String::from_utf8(expected.clone()).unwrap(), "{name}");
+        // Again, with the old output in its place.
+        world.bivouac(&format!("digest tree --algorithm sha256 {options} --fresh")).run().expect_code(0);
+        let text = String::from_utf8(world.read(sums)).unwrap().replace(" tree/", " ./");
+        assert!(text == String::from_utf8(expected.clone()).unwrap(), "{name}, again");
+        std::fs::remove_file(world.path(sums)).unwrap();
+        std::fs::remove_dir_all(world.path(&format!("{sums}.bivouac"))).ok();
+        std::fs::remove_dir_all(world.path("tree/state")).ok();
+    }
+}
+
+#[test]
+fn a_redirected_output_that_the_shell_has_emptied_is_refused_and_appended_to_it_is_right() {
+    let world = crate::harness::World::new();
+    world.text("big.txt");
+    let line = "bivouac grep -n spin_lock big.txt";
+    let slow = format!("timeout 1 {line} --limit-rate 4MiB --checkpoint-every 20ms");
+    // One shell for all three, and what each of them ended with.
+    let script =
+        format!("{slow} > so; echo $?; cp so so1; {line} > so; echo $?; cp so1 so; {line} >> so; echo $?");
+    assert_eq!(String::from_utf8(world.shell(&script)).unwrap(), "124\n3\n0\n");
+    assert!(world.read("so") == world.shell("grep -a -n spin_lock big.txt"));
+}

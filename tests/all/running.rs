@@ -175,6 +175,16 @@ impl<'w> Running<'w> {
         self
     }
 
+    /// Listens for this long, in which no checkpoint may get further: the job stands still.
+    pub(crate) fn without_checkpoint_for(self, time: Duration) -> Self {
+        // What was in flight when the gate closed may still be told.
+        let run = self.let_pass(Duration::from_millis(100));
+        let before = run.checkpoint;
+        let run = run.let_pass(time);
+        assert_eq!(run.checkpoint, before, "it goes on\n{}", run.report());
+        run
+    }
+
     /// Waits until the process is suspended, as its parent sees it.
     pub(crate) fn until_suspended_by(self, signal: Signal) -> Self {
         let state = self.next_state();

@@ -74,6 +74,21 @@ Examples:
 "
 );
 
+pub(crate) const PIPE: &str = concat!(
+    exit_codes!("  0  finished\n  1  finished, but chunks failed and are left out (--keep-going)\n"),
+    "  4 is also the code when a chunk fails for good: mend the cause and run the same command again.
+  126, 127  the command cannot be started; there is no such command
+
+Examples:
+  bivouac pipe huge.json -o small.json -- jq -c .name
+  bivouac pipe huge.log -o upper.log -- tr a-z A-Z
+  bivouac pipe --ok-codes 0,1 *.log -o errors -- grep error
+  bivouac pipe genome.fa --record-start '>' -o out.fa --retries 2 -- ./filter --fast
+  bivouac pipe huge.csv -o sums --shell -- 'cut -d, -f3 | grep -v none'
+  zcat huge.gz | bivouac pipe - -o out -- awk '{ print $2 }'
+"
+);
+
 /// The part of the exit codes that the control verbs share.
 macro_rules! control_codes {
     ($done:literal) => {
@@ -136,21 +151,6 @@ pub(crate) const STOP: &str = concat!(
 Examples:
   bivouac stop
   bivouac stop errors.txt.bivouac --timeout inf
-"
-);
-
-pub(crate) const PIPE: &str = concat!(
-    exit_codes!("  0  finished\n  1  finished, but chunks failed and are left out (--keep-going)\n"),
-    "  4 is also the code when a chunk fails for good: mend the cause and run the same command again.
-  126, 127  the command cannot be started; there is no such command
-
-Examples:
-  bivouac pipe huge.json -o small.json -- jq -c .name
-  bivouac pipe huge.log -o upper.log -- tr a-z A-Z
-  bivouac pipe --ok-codes 0,1 *.log -o errors -- grep error
-  bivouac pipe genome.fa --record-start '>' -o out.fa --retries 2 -- ./filter --fast
-  bivouac pipe huge.csv -o sums --shell -- 'cut -d, -f3 | grep -v none'
-  zcat huge.gz | bivouac pipe - -o out -- awk '{ print $2 }'
 "
 );
 

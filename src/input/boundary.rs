@@ -1,0 +1,259 @@
+//! Where one record ends and the next begins, as an exact definition.
+//!
+//! The obvious definition is a procedure: read on until a delimiter has come. What it finds depends on
+//! where it began: with `aa` as the delimiter, `aaa` is cut behind its second byte by who begins at
+//! the first, and behind its third by who begins at the second. Workers that begin in the middle of a
+//! file would then disagree about a common edge, and a byte would be lost or come twice.
+//!
+//! So a boundary is a property of a place and of the bytes around it, and of nothing else. With *data*
+//! for all the bytes of one input, a place *p* > 0 is a boundary
+//!
+//! ```text
+//! of END and START    if data[..p] ends with END and data[p..] begins with START
+//! of FIXED n          if p is a multiple of n
+//! ```
+//!
+//! Either END or START may be empty. END alone is a terminator (a newline; a NUL; `//\n`); START
+//! alone is a mark that begins a record **wherever its bytes stand**, also in the middle of a line.
+//! Who means "a line that begins with `>`" (FASTA) says END `\n` and START `>`; the newline then
+//! belongs to the record before. For a mailbox it is END `\n` and START `From `. GNU parallel's
+//! `--recstart '\n>'` comes to the same records, but gives each newline to the record behind it.
+//!
+//! Matches may overlap, so nothing that lies before them matters. The beginning and the end of an
+//! input are edges of records by themselves, and records never reach from one input into the next.
+
+use crate::error::{Error, Result};
+use memchr::memmem::Finder;
+use std::fmt;
+
+/// How records are told apart. See the [module](self) for the definition.
+///
+/// Its [`Display`](fmt::Display) form is exact: two boundaries are the same if and only if their
+/// texts are. It stands in the record of a job.
+#[derive(Clone, Debug)]
+pub struct Boundary {
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// Finds END and START, one behind the other; END has this length.
+    Between {
+        both: Box<Finder<'static>>,
+        end: usize,
+    },
+    Fixed(u64),
+}
+
+impl Boundary {
+    /// Behind every newline.
+    pub fn newline() -> Self {
+        Self::of(b"\n", b"")
+    }
+
+    /// Behind every NUL byte.
+    pub fn nul() -> Self {
+        Self::of(b"\0", b"")
+    }
+
+    /// Behind `end` and before `start`, of which one may be empty.
+    ///
+    /// # Errors
+    ///
+    /// Both are empty ([`Kind::Usage`](crate::error::Kind::Usage)): every place would be a boundary.
+    pub fn between(end: &[u8], start: &[u8]) -> Result<Self> {
+        if end.is_empty() && start.is_empty() {
+            return Err(Error::usage("the end and the start of a record", "are both empty")
+                .advise("give at least one byte, or records of a fixed size"));
+        }
+        Ok(Self::of(end, start))
+    }
+
+    /// Between records of `bytes` bytes, counted from the beginning of each input. The last one may
+    /// be shorter.
+    ///
+    /// # Errors
+    ///
+    /// `bytes` is 0 ([`Kind::Usage`](crate::error::Kind::Usage)).
+    pub fn fixed(bytes: u64) -> Result<Self> {
+        match bytes {
+            0 => Err(Error::usage("the size of a record", "is 0").advise("give at least 1 byte")),
+            _ => Ok(Self { kind: Kind::Fixed(bytes) }),
+        }
+    }
+
+    fn of(end: &[u8], start: &[u8]) -> Self {
+        let both = Box::new(Finder::new(&[end, start].concat()).into_owned());
+        Self { kind: Kind::Between { both, end: end.len() } }
+    }
+
+    /// The size of the records, if all have the same.
+    pub fn fixed_size(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Fixed(bytes) => Some(bytes),
+            Kind::Between { .. } => None,
+        }
+    }
+
+    /// The first boundary at or after `p`, where that is arithmetic.
+    pub(super) fn by_arithmetic(&self, p: u64) -> Option<u64> {
+        self.fixed_size().map(|n| p.checked_next_multiple_of(n).unwrap_or(u64::MAX))
+    }
+
+    /// How many bytes before a place decide whether it is a boundary.
+    pub(super) fn behind(&self) -> usize {
+        match self.kind {
+            Kind::Between { end, .. } => end,
+            Kind::Fixed(_) => 0,
+        }
+    }
+
+    /// How many bytes from a place on decide whether it is a boundary.
+    pub(super) fn ahead(&self) -> usize {
+        match &self.kind {
+            Kind::Between { both, end } => both.needle().len() - end,
+            Kind::Fixed(_) => 0,
+        }
+    }
+
+    /// The first boundary for which all the bytes that decide are in `window`, as an index into it.
+    /// Of records of a fixed size, none: bytes do not tell.
+    pub(super) fn find_in(&self, window: &[u8]) -> Option<usize> {
+        match &self.kind {
+            Kind::Between { both, end } => both.find(window).map(|i| i + end),
+            Kind::Fixed(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Boundary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Between { both, end } => {
+                let (end, start) = both.needle().split_at(*end);
+                write!(f, "between \"{}\" and \"{}\"", end.escape_ascii(), start.escape_ascii())
+            }
+            Kind::Fixed(bytes) => write!(f, "every {bytes} bytes"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod naive {
+    //! The definition once more, as slow as it reads: what everything is compared with.
+
+    /// A definition and the boundary that is made from it.
+    pub(in crate::input) enum Rule {
+        Between(&'static [u8], &'static [u8]),
+        Fixed(u64),
+    }
+
+    /// Enough of them to overlap with themselves and with their neighbours in a text of `a`, `b` and
+    /// newlines.
+    pub(in crate::input) const RULES: [Rule; 11] = [
+        Rule::Between(b"\n", b""),
+        Rule::Between(b"", b"\n"),
+        Rule::Between(b"aa", b""),
+        Rule::Between(b"", b"aa"),
+        Rule::Between(b"a", b"a"),
+        Rule::Between(b"\n", b"ab"),
+        Rule::Between(b"ab\nab\n", b""),
+        Rule::Between(b"ba", b"ab"),
+        Rule::Between(b"aaaaaaaa", b"aaaaaaa"),
+        Rule::Fixed(1),
+        Rule::Fixed(7),
+    ];
+
+    impl Rule {
+        pub(in crate::input) fn boundary(&self) -> super::Boundary {
+            match *self {
+                Rule::Between(end, start) => super::Boundary::between(end, start).unwrap(),
+                Rule::Fixed(n) => super::Boundary::fixed(n).unwrap(),
+            }
+        }
+
+        fn is_boundary(&self, data: &[u8], p: usize) -> bool {
+            match *self {
+                Rule::Between(end, start) => {
+                    p > 0 && data[..p].ends_with(end) && data[p..].starts_with(start)
+                }
+                Rule::Fixed(n) => p > 0 && (p as u64).is_multiple_of(n),
+            }
+        }
+
+        pub(in crate::input) fn align(&self, data: &[u8], p: usize) -> usize {
+            if p == 0 {
+                return 0;
+            }
+            (p..data.len()).find(|&p| self.is_boundary(data, p)).unwrap_or(data.len())
+        }
+
+        /// All chunks of `data`, empty ones included.
+        pub(in crate::input) fn chunks<'a>(&self, data: &'a [u8], block: usize) -> Vec<&'a [u8]> {
+            let count = data.len().div_ceil(block).max(1);
+            let edge = |k: usize| self.align(data, (k * block).min(data.len()));
+            (0..count).map(|k| &data[edge(k)..edge(k + 1)]).collect()
+        }
+    }
+
+    /// Numbers that are the same in every run of the tests.
+    pub(in crate::input) struct Random(pub(in crate::input) u64);
+
+    impl Random {
+        pub(in crate::input) fn below(&mut self, bound: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (self.0 >> 33) as usize % bound
+        }
+
+        /// A text in which everything overlaps; some are of one letter for long stretches.
+        pub(in crate::input) fn text(&mut self, longest: usize) -> Vec<u8> {
+            let (length, sameness) = (self.below(longest), 1 + self.below(6));
+            let mut letter = b'a';
+            let mut next = || {
+                if self.below(sameness) == 0 {
+                    letter = b"ab\n"[self.below(3)];
+                }
+                letter
+            };
+            (0..length).map(|_| next()).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_text_says_exactly_what_it_is() {
+        let all = [
+            (Boundary::newline(), r#"between "\n" and """#),
+            (Boundary::nul(), r#"between "\x00" and """#),
+            (Boundary::between(b"\n", b">").unwrap(), r#"between "\n" and ">""#),
+            (Boundary::between(b"", b"\n>").unwrap(), r#"between "" and "\n>""#),
+            (Boundary::between(b"a\" and \"", b"").unwrap(), r#"between "a\" and \"" and """#),
+            (Boundary::between("é\\".as_bytes(), b"").unwrap(), r#"between "\xc3\xa9\\" and """#),
+            (Boundary::fixed(100).unwrap(), "every 100 bytes"),
+        ];
+        for (boundary, text) in all {
+            assert_eq!(boundary.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_would_be_a_boundary_everywhere_or_nowhere_is_wrong_usage() {
+        for error in [Boundary::between(b"", b"").unwrap_err(), Boundary::fixed(0).unwrap_err()] {
+            assert_eq!(error.kind(), crate::error::Kind::Usage);
+        }
+    }
+
+    #[test]
+    fn a_search_finds_the_place_between_both_strings() {
+        let fasta = Boundary::between(b"\n", b">").unwrap();
+        assert_eq!(fasta.find_in(b">one\nAC>GT\n>two\n"), Some(11));
+        assert_eq!(Boundary::between(b"", b">").unwrap().find_in(b"AC>GT"), Some(2));
+        assert_eq!((fasta.behind(), fasta.ahead()), (1, 1));
+        assert_eq!(Boundary::fixed(10).unwrap().by_arithmetic(11), Some(20));
+        assert_eq!(Boundary::fixed(10).unwrap().by_arithmetic(u64::MAX), Some(u64::MAX));
+    }
+}

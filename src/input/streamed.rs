@@ -1,0 +1,327 @@
+//! A stream cut into chunks that are the same in every run.
+//!
+//! The obvious cut of a stream is at the last delimiter that has come: nothing waits longer than it
+//! must. But then the cut depends on how fast the writer was and on how much a pipe holds, and a
+//! run that is continued finds other tasks than the one before. So a stream is cut by the rule for
+//! files, at the first boundary at or after each multiple of the block size (see
+//! [`edges`](super::edges)), and a chunk is listed when its end has come and no sooner. Of a file all
+//! blocks are listed, also those inside a long record, which are empty; of a stream those are passed
+//! over.
+//!
+//! **Memory.** A chunk of a stream is held until its task is done, and a record cannot be cut. A
+//! record that goes on for more than [`LONGEST`] bytes behind the end of its block is refused.
+
+use super::boundary::Boundary;
+use super::stream::{Received, Stream};
+use crate::error::{Error, Result};
+use crate::job::Listing;
+use std::sync::Arc;
+
+/// The most that is kept in memory of a single record, and the largest block of a stream.
+pub(super) const LONGEST: u64 = 1 << 30;
+
+/// So far is read beyond the end of a block at first: what is read too much is copied to the next
+/// chunk. Further reads are each twice as long.
+const STEP: usize = 4 << 10;
+/// Between two looks at whether the run is over, no more than this is read.
+const LONGEST_STEP: usize = 1 << 20;
+/// Room that is made beforehand, at the most: larger chunks grow.
+const ROOM: u64 = 64 << 20;
+
+/// The state of the cut: what has been read and not been listed.
+#[derive(Debug)]
+pub(super) struct Streamed {
+    boundary: Arc<Boundary>,
+    block: u64,
+    longest: u64,
+    /// What was read, from the beginning of the next chunk on, with so much of the chunk before as a
+    /// boundary needs to be known by.
+    held: Vec<u8>,
+    /// Where in `held` the next chunk begins.
+    from: usize,
+    /// The same place in the stream.
+    start: u64,
+    /// No boundary that is asked for needs a byte of `held` before this.
+    searched: usize,
+    step: usize,
+    /// A chunk was listed: the next one need not be, if it is empty.
+    has_begun: bool,
+    /// The stream has ended, and the rest of it is in `held`.
+    ended: bool,
+}
+
+/// What [`Streamed::next`] came back with.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A chunk: where it begins in the stream, its bytes, and from where on in them.
+    Chunk { start: u64, held: Vec<u8>, from: usize },
+    /// There are no more.
+    End,
+    /// The run is over.
+    Stopped,
+}
+
+impl Streamed {
+    /// The cut of a stream from its beginning on.
+    pub(super) fn new(boundary: Arc<Boundary>, block: u64) -> Self {
+        Self {
+            boundary,
+            block,
+            longest: LONGEST,
+            held: Vec::new(),
+            from: 0,
+            start: 0,
+            searched: 0,
+            step: STEP,
+            has_begun: false,
+            ended: false,
+        }
+    }
+
+    /// The next chunk, never an empty one except as the only one of an empty stream.
+    ///
+    /// # Errors
+    ///
+    /// Reading failed, or a record is too long to be kept in memory.
+    pub(super) fn next(&mut self, stream: &mut Stream, listing: &Listing<'_>) -> Result<Next> {
+        while !self.ended {
+            // Where the record has to end at the latest that stands at the end of the block.
+            let limit = self.held_at(self.nominal_end().saturating_add(self.longest));
+            match self.find_end() {
+                Some(end) if end <= limit => return Ok(self.take(end)),
+                None if self.held.len() < limit.saturating_add(self.boundary.ahead()) => {}
+                Some(_) | None => return Err(too_long(stream, self.longest)),
+            }
+            // A stream that is always ready would never let the wait tell of a stop.
+            if listing.is_stopped() {
+                return Ok(Next::Stopped);
+            }
+            let enough = self.enough();
+            match stream.fill(&mut self.held, enough, listing)? {
+                Received::Stopped => return Ok(Next::Stopped),
+                Received::End => self.ended = true,
+                Received::Some => {}
+            }
+        }
+        // What was read last may hold several chunks.
+        let end = self.find_end().unwrap_or(self.held.len());
+        let is_over = self.from == self.held.len() && self.has_begun;
+        Ok(if is_over { Next::End } else { self.take(end) })
+    }
+
+    /// The first multiple of the block size behind the beginning of the chunk: where it ends, but for
+    /// the record that stands there.
+    fn nominal_end(&self) -> u64 {
+        (self.start / self.block + 1).saturating_mul(self.block)
+    }
+
+    /// A place of the stream as an index into `held`, or beyond its end.
+    fn held_at(&self, place: u64) -> usize {
+        usize::try_from(place - self.start).unwrap_or(usize::MAX).saturating_add(self.from)
+    }
+
+    /// Where in `held` the chunk ends, if that has come.
+    fn find_end(&mut self) -> Option<usize> {
+        if let Some(place) = self.boundary.by_arithmetic(self.nominal_end()) {
+            return Some(self.held_at(place)).filter(|&end| end <= self.held.len());
+        }
+        let (behind, ahead) = (self.boundary.behind(), self.boundary.ahead());
+        let first = self.held_at(self.nominal_end());
+        if first.saturating_add(ahead) > self.held.len() {
+            return None;
+        }
+        let window = first.saturating_sub(behind).max(self.searched);
+        if let Some(i) = self.boundary.find_in(&self.held[window..]) {
+            return Some(window + i);
+        }
+        self.searched = self.held.len().saturating_sub(behind + ahead - 1).max(window);
+        self.step = LONGEST_STEP.min(2 * self.step);
+        None
+    }
+
+    /// How much `held` should hold before the next search; always more than it does.
+    fn enough(&self) -> usize {
+        let nominal_end = self.nominal_end();
+        let first = self.boundary.by_arithmetic(nominal_end).unwrap_or(nominal_end);
+        let wanted = self.held_at(first).saturating_add(self.boundary.ahead() + STEP);
+        wanted.max(self.held.len() + self.step).min(self.held.len() + LONGEST_STEP)
+    }
+
+    /// Takes the chunk off what is held.
+    fn take(&mut self, end: usize) -> Next {
+        let keep = end - self.boundary.behind().saturating_sub(1).min(end);
+        let mut rest = Vec::new();
+        if !self.ended {
+            let room = self.block.min(ROOM) as usize + self.boundary.ahead() + STEP;
+            rest.reserve_exact((end - keep) + room.max(self.held.len() - end));
+        }
+        rest.extend_from_slice(&self.held[keep..]);
+        self.held.truncate(end);
+        let chunk =
+            Next::Chunk { start: self.start, held: std::mem::replace(&mut self.held, rest), from: self.from };
+        self.start += (end - self.from) as u64;
+        (self.from, self.searched, self.step) = (end - keep, 0, STEP);
+        self.has_begun = true;
+        chunk
+    }
+}
+
+fn too_long(stream: &Stream, longest: u64) -> Error {
+    Error::refused(
+        stream.path().display(),
+        format_args!("has a record longer than {longest} bytes, too much to be kept in memory"),
+    )
+    .advise("see whether records are told apart as they should; in a file they may have any length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::input::boundary::naive::{RULES, Random, Rule};
+    use crate::wake::Wake;
+    use std::io::Write;
+    use std::path::Path;
+
+    /// What a reader of the FIFO lists while `pieces` are written to it one by one.
+    fn list(cut: &mut Streamed, fifo: &Path, pieces: &[&[u8]]) -> Result<Vec<(u64, Vec<u8>)>> {
+        let wake = Wake::new().unwrap();
+        let listing = Listing { wake: &wake };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut writer = std::fs::OpenOptions::new().write(true).open(fifo).unwrap();
+                for piece in pieces {
+                    // Who refuses the stream closes it.
+                    if writer.write_all(piece).is_err() {
+                        break;
+                    }
+                    std::thread::yield_now();
+                }
+            });
+            // Closed when this closure ends, so that the writer is not left waiting.
+            let mut stream = Stream::open(fifo).unwrap();
+            let mut chunks = Vec::new();
+            loop {
+                match cut.next(&mut stream, &listing)? {
+                    Next::Chunk { start, held, from } => chunks.push((start, held[from..].to_vec())),
+                    Next::End => return Ok(chunks),
+                    Next::Stopped => panic!("nobody stops it"),
+                }
+            }
+        })
+    }
+
+    fn fifo_in(dir: &Path) -> std::path::PathBuf {
+        let fifo = dir.join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fifo
+    }
+
+    /// The chunks of a file without the empty ones: what a stream must be cut into.
+    fn expected(rule: &Rule, text: &[u8], block: usize) -> Vec<(u64, Vec<u8>)> {
+        let mut place = 0;
+        let mut chunks = Vec::new();
+        for chunk in rule.chunks(text, block) {
+            if !chunk.is_empty() || text.is_empty() {
+                chunks.push((place, chunk.to_vec()));
+            }
+            place += chunk.len() as u64;
+        }
+        chunks
+    }
+
+    #[test]
+    fn a_stream_is_cut_as_a_file_whatever_the_pace_of_the_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = fifo_in(dir.path());
+        let mut random = Random(11);
+        let mut cuts = 0;
+        for _ in 0..30 {
+            let text = random.text(300);
+            for rule in &RULES {
+                let block = 1 + random.below(64);
+                let expected = expected(rule, &text, block);
+                cuts += expected.len();
+                let mut pieces = Vec::new();
+                let mut rest = &text[..];
+                while !rest.is_empty() {
+                    let (piece, behind) = rest.split_at(1 + random.below(rest.len().min(40)));
+                    pieces.push(piece);
+                    rest = behind;
+                }
+                for pieces in [&pieces[..], &[&text[..]]] {
+                    let mut cut = Streamed::new(Arc::new(rule.boundary()), block as u64);
+                    let found = list(&mut cut, &fifo, pieces).unwrap();
+                    assert_eq!(found, expected, "blocks of {block}, {}", rule.boundary());
+                }
+            }
+        }
+        assert!(cuts > 1500, "{cuts}: the texts have records");
+    }
+
+    /// Every byte on its own: the search is asked again with each, in the middle of every match.
+    #[test]
+    fn a_boundary_that_comes_byte_by_byte_is_found_as_well() {
+        let mut random = Random(5);
+        for _ in 0..40 {
+            let text = random.text(200);
+            for rule in &RULES {
+                let block = 1 + random.below(64);
+                let mut cut = Streamed::new(Arc::new(rule.boundary()), block as u64);
+                let mut found = Vec::new();
+                for &byte in &text {
+                    cut.held.push(byte);
+                    while let Some(end) = cut.find_end() {
+                        let Next::Chunk { start, held, from } = cut.take(end) else { unreachable!() };
+                        found.push((start, held[from..].to_vec()));
+                    }
+                }
+                if cut.from < cut.held.len() || text.is_empty() {
+                    found.push((cut.start, cut.held[cut.from..].to_vec()));
+                }
+                assert_eq!(found, expected(rule, &text, block), "blocks of {block}, {}", rule.boundary());
+            }
+        }
+    }
+
+    #[test]
+    fn megabytes_and_records_longer_than_a_read_come_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = fifo_in(dir.path());
+        let rule = Rule::Between(b"\n", b"");
+        let mut text = Vec::new();
+        for length in [10, 3 << 20, 0, 100_000, 65_536, 65_535, 5_000_000, 1] {
+            text.extend(std::iter::repeat_n(b'z', length));
+            text.push(b'\n');
+        }
+        text.extend_from_slice(b"no newline");
+        for block in [50_000, 1 << 20, 100 << 20] {
+            let mut cut = Streamed::new(Arc::new(rule.boundary()), block as u64);
+            let found = list(&mut cut, &fifo, &[&text]).unwrap();
+            let newline = |p: usize| memchr::memchr(b'\n', &text[p - 1..]).map_or(text.len(), |i| p + i);
+            let mut start = 0;
+            for (place, bytes) in &found {
+                let end = newline(((start / block + 1) * block).min(text.len()));
+                assert!(*place == start as u64 && bytes == &text[start..end], "from {start}, of {block}");
+                start = end;
+            }
+            assert_eq!(start, text.len());
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_refused_and_one_that_is_not_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = fifo_in(dir.path());
+        let list_of = |length: usize| {
+            let mut cut = Streamed::new(Arc::new(Boundary::newline()), 100);
+            cut.longest = 1 << 20;
+            let text = [&vec![b'x'; length][..], b"\n"].concat();
+            list(&mut cut, &fifo, &[&text])
+        };
+        assert_eq!(list_of(1 << 20).unwrap().len(), 1);
+        let error = list_of(2 << 20).unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused);
+        assert!(error.to_string().contains("a record longer than 1048576 bytes"), "{error}");
+    }
+}
