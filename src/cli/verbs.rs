@@ -15,7 +15,7 @@ use crate::jobs::count::Columns;
 use crate::jobs::digest::Algorithm;
 use bivouac::disk::OsDisk;
 use bivouac::ending::Exit;
-use bivouac::input::{Chunks, Cut, Tree};
+use bivouac::input::{Boundary, Chunks, Cut, Records, Tree};
 use bivouac::output::FileSink;
 use bivouac::process::Command;
 use bivouac::signals::Masked;
@@ -128,11 +128,23 @@ fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
         kill_after: start.settings.kill_after.value,
         saves_its_work: pipe.stop_children == StopChildren::AtOnce,
     };
-    let source = Chunks::new(pipe.files.clone(), Cut::Lines(b'\n'))
+    let source = Records::new(pipe.files.clone(), boundary(pipe)?)
         .block(pipe.block)
         .limit_rate(start.settings.limit_rate.value);
-    let resumable = source.is_resumable();
-    start.run((jobs::pipe::Pipe::new(command, terms), source), resumable)
+    start.run((jobs::pipe::Pipe::new(command, terms), source), true)
+}
+
+/// Where one record ends and the next begins.
+fn boundary(pipe: &args::verbs::Pipe) -> Result<Boundary> {
+    match (pipe.fixed, pipe.null, &pipe.record_end, &pipe.record_start) {
+        (Some(bytes), _, _, _) => Boundary::fixed(bytes),
+        (None, true, _, _) => Ok(Boundary::nul()),
+        (None, false, None, None) => Ok(Boundary::newline()),
+        (None, false, Some(end), None) => Boundary::between(&end.0, b""),
+        (None, false, Some(end), Some(start)) => Boundary::between(&end.0, &start.0),
+        // `>` or `From ` inside a line begins nothing.
+        (None, false, None, Some(start)) => Boundary::between(b"\n", &start.0),
+    }
 }
 
 fn command(pipe: &args::verbs::Pipe) -> Result<Command> {

@@ -7,7 +7,7 @@
 //! cannot know; so the size of the chunks is part of the record, and a continued run cuts the same.
 
 use crate::jobs::attempts::Terms;
-use bivouac::input::Chunk;
+use bivouac::input::RecordChunk;
 use bivouac::process::{Command, Feed};
 use bivouac::{Context, Job, TaskError};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ impl Pipe {
 }
 
 impl Job for Pipe {
-    type Task = Chunk;
+    type Task = RecordChunk;
     type Partial = ();
     type Total = ();
 
@@ -39,16 +39,25 @@ impl Job for Pipe {
         json!({ "command": self.command.to_string(), "ok_codes": self.terms.ok_codes })
     }
 
-    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<(), TaskError> {
-        let mut bytes = Vec::new();
-        let mut pieces = chunk.pieces();
-        while let Some(piece) = pieces.next_piece()? {
-            bytes.extend_from_slice(piece);
+    fn run(&self, chunk: RecordChunk, cx: &Context<'_>) -> Result<(), TaskError> {
+        let range = chunk.aligned_in(cx)?;
+        if range.is_empty() {
+            return Ok(()); // A record that begins in an earlier chunk goes through all of this one.
         }
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.terms.run(cx, &self.command, &Feed::Bytes(&bytes))
+        let feed = match (chunk.bytes(), chunk.file()) {
+            (Some(bytes), _) => Feed::Bytes(bytes),
+            (None, Some(file)) => Feed::File { file: file.descriptor()?, range: range.clone() },
+            (None, None) => Feed::Nothing,
+        };
+        self.terms.run(cx, &self.command, &feed).map_err(|error| match error {
+            TaskError::Failed(why) => {
+                let path = chunk.path().display();
+                TaskError::Failed(format!("{path}, bytes {} to {}: {why}", range.start, range.end))
+            }
+            TaskError::Cancelled | TaskError::Fatal(_) => error,
+        })?;
+        // What the command read is what was listed, or what it printed does not count.
+        Ok(chunk.verify_unchanged()?)
     }
 
     fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}

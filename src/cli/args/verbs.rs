@@ -250,7 +250,8 @@ pub(crate) struct Pipe {
     #[arg(long, value_name = "BYTES", value_parser = values::bytes, help_heading = "Where the input is cut")]
     pub(crate) record_end: Option<values::Bytes>,
 
-    /// A record begins with these bytes, as in `>` for FASTA
+    /// A record begins with these bytes at the start of a line, as in `>` for FASTA; with --record-end,
+    /// behind those bytes
     #[arg(long, value_name = "BYTES", value_parser = values::bytes, help_heading = "Where the input is cut")]
     pub(crate) record_start: Option<values::Bytes>,
 
