@@ -61,7 +61,7 @@ pub(crate) fn own(running: &Running<'_>) -> Vec<PathBuf> {
 }
 
 /// `OUT.bivouac`.
-fn beside(output: &Path) -> PathBuf {
+pub(crate) fn beside(output: &Path) -> PathBuf {
     let mut path = output.as_os_str().to_os_string();
     path.push(BESIDE);
     PathBuf::from(path)

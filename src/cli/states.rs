@@ -1,7 +1,7 @@
 //! The states of a directory, for verbs that are not told which one is meant.
 
 use crate::cli::human::visible;
-use crate::cli::place::{BESIDE, SHARED};
+use crate::cli::place::{self, BESIDE, SHARED};
 use bivouac::disk::OsDisk;
 use bivouac::error::Kind;
 use bivouac::state_dir::peek;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// [`Kind::Usage`] when there is none, or more than one; these are listed.
 pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = named {
-        return Ok(path.to_path_buf());
+        return check_named(path).map(|()| path.to_path_buf());
     }
     let mut states = states_in(Path::new(""))?;
     // A directory may have such a name and be something else.
@@ -37,6 +37,18 @@ pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
                 format!("which one? There are {} states here:\n  {}", list.len(), list.join("\n  "));
             Err(Error::usage("STATE", several).advise(format_args!("name one, as in `{}`", first.display())))
         }
+    }
+}
+
+/// Who names the output probably means the state beside it; but a verb that stops something does not
+/// act on a guess.
+fn check_named(path: &Path) -> Result<()> {
+    let beside = place::beside(path);
+    match peek(&OsDisk, path) {
+        Err(error) if error.kind() == Kind::Usage && beside.is_dir() => {
+            Err(error.advise(format_args!("the state of this output is `{}`", beside.display())))
+        }
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

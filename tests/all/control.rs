@@ -332,7 +332,7 @@ fn without_a_name_there_is_exactly_one_or_none_is_chosen() {
         verb(&world, &format!("{name} big.txt")).expect_code(2).expect_says("big.txt");
         verb(&world, &format!("{name} nothing")).expect_code(2).expect_says("is not the state of a job");
     }
-    // A directory that is named like one is none.
+    // A directory that is named like one is none, and who names the output is told what to name.
     world.write("notes.bivouac/text", "");
     let run = running(&world);
     world.bivouac("count tree/d1/e1/file1.txt --output other").run().expect_code(0);
@@ -340,6 +340,7 @@ fn without_a_name_there_is_exactly_one_or_none_is_chosen() {
         let refused = verb(&world, name).expect_code(2);
         refused.expect_says("\n  other.bivouac\n  out.bivouac\n").expect_says_not("notes");
     }
+    verb(&world, "stop out").expect_code(2).expect_says("the state of this output is `out.bivouac`");
     assert_eq!(status(&world, "out.bivouac")["phase"], "running");
     assert_eq!(status(&world, "other.bivouac")["phase"], "finished");
     run.wait().expect_code(0).expect_says_not("SIGTERM").expect_says_not("SIGTSTP");

@@ -264,12 +264,13 @@ fn exit_code(record: &Record) -> Option<u8> {
     }
 }
 
-/// The record on disk is the checkpoint. What the job says is more exact than the seconds in it, but may
-/// be of the one before.
+/// The record on disk is the checkpoint. What the job says is more exact than the seconds in the record,
+/// but may be of an earlier one: then the seconds tell more.
 fn checkpoint_of(record: &Record, live: Option<&Live>, size: u64) -> Checkpoint {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let said = live.and_then(|live| live.checkpoint).filter(|said| said.at_ms / 1000 >= record.saved_at);
-    let at = said.map_or(Duration::from_secs(record.saved_at), |said| Duration::from_millis(said.at_ms));
+    let said = live.and_then(|live| live.checkpoint);
+    let saved_at = Duration::from_secs(record.saved_at);
+    let at = said.map_or(saved_at, |said| saved_at.max(Duration::from_millis(said.at_ms)));
     Checkpoint {
         tasks: record.frontier,
         size,

@@ -87,8 +87,9 @@ impl View {
     /// What is said must be said by whoever holds the state. Of a state that nobody holds it is the
     /// last word of a process that could not take it back.
     fn new(path: &Path, mut peek: Peek, at: At) -> Self {
-        let holder = &peek.holder;
-        peek.live = peek.live.filter(|live| !peek.locked || holder.as_ref().is_some_and(|h| is_of(live, h)));
+        let holder = peek.holder.as_ref();
+        let nobody = matches!(at, At::Nobody);
+        peek.live = peek.live.filter(|live| nobody || holder.is_some_and(|holder| is_of(live, holder)));
         Self { path: path.to_path_buf(), peek, at }
     }
 
