@@ -396,9 +396,9 @@ fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, PathBuf, OsStri
     let mut path = out.to_path_buf();
     for _ in 0..MOST_SYMLINKS {
         let (above, name) = split(&path).ok_or_else(|| not_a_file(out))?;
-        // /dev/stdout leads to /proc/self/fd/1: an open file of ours, and whoever opened it wants the
+        // /dev/stdout and /dev/fd/1 lead to /proc/self/fd/1: an open file of ours, and whoever opened it wants the
         // bytes in that file, not another file under its name.
-        if above.starts_with("/proc") {
+        if above.canonicalize().is_ok_and(|real| real.starts_with("/proc")) {
             return Err(not_a_file(out));
         }
         let dir = disk.open_dir(above).map_err(|e| {
