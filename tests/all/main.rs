@@ -17,6 +17,7 @@
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
 //! | `jobcontrol` | `bg`, `kill %1`, a closed window, `nohup`, `setsid`, `timeout`, process 1 |
+//! | `table` | every signal × phase × kind of start, as one table |
 //! | `examples` | do the four exercises do what they teach? |
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
@@ -49,6 +50,7 @@ mod resume;
 mod running;
 mod stop;
 mod stubborn;
+mod table;
 mod terminal;
 mod tidy;
 mod tty;
