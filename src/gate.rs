@@ -88,19 +88,19 @@ impl Gate {
         self.wait_while_closed(parking)
     }
 
-    /// Sleeps for `time`, then as long as the gate is closed. An abort ends it at once.
-    pub(crate) fn sleep(&self, time: Duration, parking: impl FnOnce()) -> Result<(), TaskError> {
+    /// Sleeps for `time`, and says how much of it is left. The closing of the gate ends it, so that a
+    /// task that sleeps for hours does not keep a pause waiting; and so does an abort. What comes then
+    /// is [`pass`](Self::pass).
+    pub(crate) fn sleep(&self, time: Duration) -> Duration {
         let until = Instant::now() + time;
         let mut guard = self.guard();
-        while !self.is_cancelled() {
+        loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
+            if left.is_zero() || self.flags.load(Ordering::Relaxed) & (CLOSED | CANCELLED) != 0 {
+                return left;
             }
             (guard, _) = self.moved.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
         }
-        drop(guard);
-        self.pass(parking)
     }
 
     #[cold]
@@ -168,11 +168,15 @@ mod tests {
     #[test]
     fn cancelling_frees_whoever_waits_or_sleeps() {
         let gate = Gate::default();
-        gate.close();
         let (done, dones) = bounded(2);
+        let sleep_and_pass = || {
+            assert!(!gate.sleep(Duration::from_secs(3600)).is_zero());
+            gate.pass(|| ())
+        };
         thread::scope(|scope| {
+            scope.spawn(|| done.send(sleep_and_pass()).unwrap());
+            gate.close();
             scope.spawn(|| done.send(gate.pass(|| ())).unwrap());
-            scope.spawn(|| done.send(gate.sleep(Duration::from_secs(3600), || ())).unwrap());
             gate.cancel();
             for _ in 0..2 {
                 assert!(matches!(dones.recv_timeout(LIMIT).unwrap(), Err(TaskError::Cancelled)));

@@ -203,9 +203,14 @@ impl Context<'_> {
     ///
     /// As [`yield_point`](Context::yield_point), and at once.
     pub fn sleep(&self, time: Duration) -> std::result::Result<(), TaskError> {
-        let slept = self.shared.gate.sleep(time, || self.announce_parking());
-        self.announce_moving();
-        slept
+        let mut left = time;
+        loop {
+            left = self.shared.gate.sleep(left);
+            self.yield_point()?;
+            if left.is_zero() {
+                return Ok(());
+            }
+        }
     }
 
     /// Hands a line to whoever watches the run. Waits when lines come faster than they are read, so

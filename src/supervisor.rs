@@ -49,6 +49,10 @@ pub(crate) const WINDOW: u64 = 1024;
 /// whenever something is out of order, so waiting for it is waiting for progress.
 const BACKLOG: u64 = crate::reorder::MEMORY;
 
+/// How long somebody who asked for a checkpoint waits for it before he is told at least where the job
+/// stands.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How often the progress line and the clocks move.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -78,6 +82,8 @@ pub(crate) struct Supervisor<'a, J: Job> {
     /// How many tasks there are, once the source has said it.
     pub(crate) listed: Option<u64>,
     pub(crate) checkpoint: Option<(CheckpointFacts, Instant)>,
+    /// When somebody asked for a checkpoint and a line of status, and has not had them yet.
+    pub(crate) owed: Option<Instant>,
     pub(crate) error: Option<Error>,
     pub(crate) finished: Option<u8>,
     /// Wakes a source that waits for input and a sink that waits for a reader.
@@ -205,6 +211,12 @@ impl<J: Job> Supervisor<'_, J> {
         if self.state.motion == Motion::Pausing && self.pool.shared.moving() == 0 {
             self.handle(Event::Stilled);
         }
+        // The commit thread may be waiting for a disk, or for whoever reads our output. Then there is
+        // no checkpoint yet, but how far the job is can be said.
+        if self.owed.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE) {
+            self.owed = None;
+            self.say_status();
+        }
         if now >= self.next_tick {
             self.next_tick = now + TICK;
             self.clock.tick(now);
@@ -273,6 +285,7 @@ impl<J: Job> Supervisor<'_, J> {
                     asked,
                 });
                 if asked {
+                    self.owed = None;
                     self.say_status();
                     self.show_checkpoint();
                 }
@@ -352,7 +365,12 @@ impl<J: Job> Supervisor<'_, J> {
             Action::StopHard => self.pool.shared.children.stop_hard(),
             Action::Kill => self.pool.shared.children.kill(),
             Action::Forward(signal) => self.pool.shared.children.forward(signal),
-            Action::Checkpoint { asked } => self.order(Order::Checkpoint { asked }),
+            Action::Checkpoint { asked } => {
+                if asked {
+                    self.owed.get_or_insert_with(Instant::now);
+                }
+                self.order(Order::Checkpoint { asked });
+            }
             Action::Status => self.say_status(),
             Action::SayStopping => self.say_stopping(),
             Action::SayRefused => self.observer.notice(&Notice::NotSuspended { pid: std::process::id() }),

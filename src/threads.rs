@@ -99,6 +99,7 @@ impl Threads<'_> {
                     assigned_up_to: 0,
                     listed: None,
                     checkpoint: None,
+                    owed: None,
                     error: None,
                     finished: None,
                     wake: &|| self.wake.wake(),

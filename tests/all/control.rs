@@ -100,7 +100,7 @@ fn a_job_that_no_shell_would_continue_is_paused_and_resumed_all_the_same() {
 fn checkpoint_waits_until_a_later_one_is_durable() {
     let world = GREP.world();
     // One that takes no checkpoint unless it is asked.
-    let run = GREP.command(&world).with("--limit-rate 2MiB --checkpoint-every 1h --jobs 2").start();
+    let run = GREP.command(&world).with("--limit-rate 1MiB --checkpoint-every 1h --jobs 2").start();
     let run = run.until("ready");
     for asked in 1..=3 {
         let before = record(&world)["frontier"].as_u64().unwrap();

@@ -245,7 +245,8 @@ impl<'w> Bivouac<'w> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // `setsid` makes a group of its own, and the leader of one cannot: it would fork.
-        if self.wrapper.first().is_none_or(|wrapper| wrapper != "setsid") {
+        let first = self.instead.as_ref().unwrap_or(&self.wrapper).first();
+        if first.is_none_or(|first| first != "setsid") {
             // A group of its own, as a shell does it. Its parent, this test, is of the same
             // session and of another group: so the group is not an orphan and can be suspended.
             command.process_group(0);

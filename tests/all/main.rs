@@ -19,6 +19,8 @@
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
 //! | `jobcontrol` | `bg`, `kill %1`, a closed window, `nohup`, `setsid`, `timeout`, process 1 |
+//! | `table` | every signal × phase × kind of start, as one table |
+//! | `storm` | do thousands of signals at once do any harm? |
 //! | `examples` | do the four exercises do what they teach? |
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
@@ -52,7 +54,9 @@ mod resume;
 mod running;
 mod status;
 mod stop;
+mod storm;
 mod stubborn;
+mod table;
 mod terminal;
 mod tidy;
 mod tty;

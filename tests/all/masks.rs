@@ -7,9 +7,20 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::fs;
 
-/// Handled by the policy (SIGHUP and the batch systems' signals as well).
-const HANDLED: [Signal; 6] =
-    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGTSTP, Signal::SIGCONT];
+/// Handled by the policy: every row of its table.
+const HANDLED: [Signal; 11] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGXCPU,
+    Signal::SIGPWR,
+    Signal::SIGTSTP,
+    Signal::SIGCONT,
+    Signal::SIGWINCH,
+];
 
 /// Never blocked: blocking them costs the stack-overflow message, profilers, terminal reads.
 const NEVER_BLOCKED: [Signal; 12] = [

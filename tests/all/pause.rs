@@ -1,7 +1,7 @@
 //! Pause and suspension, as the parent of the process sees them.
 
 use crate::jobs::GREP;
-use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGTERM, SIGTSTP};
+use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGTERM, SIGTSTP, SIGUSR2};
 
 #[test]
 fn sigtstp_suspends_as_the_shell_expects_and_sigcont_goes_on() {
@@ -65,5 +65,17 @@ fn sigcont_out_of_the_blue_changes_nothing() {
     let run =
         GREP.slow(&world).start().until("ready").signal(SIGCONT).until_checkpoint_at_least(1).signal(SIGCONT);
     run.wait().expect_code(0);
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn a_task_that_waits_for_its_turn_does_not_keep_a_pause_waiting() {
+    let world = GREP.world();
+    // At this rate a worker that has read a piece sleeps for a minute before it takes the next.
+    let slow = "--limit-rate 1KiB --jobs 2 --on USR2=pause";
+    let run = GREP.command(&world).with(slow).start().until_at_work().signal(SIGUSR2).until("phase paused");
+    let run = run.signal(SIGCONT).until("phase running").signal(SIGUSR2).until("phase paused");
+    run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    GREP.command(&world).run().expect_code(0);
     GREP.expect_right_output(&world);
 }
