@@ -49,7 +49,7 @@ pub(super) fn play(scene: Scene) {
             assert_eq!(actor.state(), 'T', "{scene:?}: a suspended process moves");
             actor.sends(SIGCONT);
         }
-        actor = actor.is_continued();
+        actor = actor.gets_continued();
     } else {
         actor.sends(scene.signal);
     }
@@ -128,7 +128,7 @@ impl<'w> Actor<'w> {
             }
             Phase::Suspended => {
                 self.sends(SIGTSTP);
-                self.is_suspended()
+                self.gets_suspended()
             }
         }
     }
@@ -144,7 +144,7 @@ impl<'w> Actor<'w> {
                 let actor = if resumed { self.hears("SIGCONT (from") } else { self };
                 let actor = actor.has_taken(scene).answers("running");
                 // Not only in words.
-                Self { run: actor.run.until_further_checkpoint(), ..actor }.is_killed();
+                Self { run: actor.run.until_further_checkpoint(), ..actor }.gets_killed();
             }
             Outcome::Checkpoints => {
                 let stands = match phase {
@@ -158,22 +158,22 @@ impl<'w> Actor<'w> {
                 // knows.
                 let says = if phase == Phase::Suspended { "" } else { stands };
                 let answered = answered.hears(&format!("status: {says}"));
-                answered.answers(stands).is_killed();
+                answered.answers(stands).gets_killed();
             }
             Outcome::Suspends => {
-                let actor = self.is_suspended();
+                let actor = self.gets_suspended();
                 assert_eq!(actor.state(), 'T', "{scene:?}");
                 actor.sends(SIGCONT);
-                let actor = actor.is_continued();
+                let actor = actor.gets_continued();
                 let then = if phase == Phase::Stopping { "stopping" } else { "running" };
-                actor.hears("SIGCONT (from").answers(then).is_killed();
+                actor.hears("SIGCONT (from").answers(then).gets_killed();
             }
             Outcome::Pauses => {
                 let actor = self.hears("phase paused").hears("not suspended").said_last("kill -CONT");
                 let actor = actor.answers("paused");
                 actor.sends(SIGCONT);
                 let actor = actor.hears("phase running");
-                Self { run: actor.run.until_further_checkpoint(), ..actor }.is_killed();
+                Self { run: actor.run.until_further_checkpoint(), ..actor }.gets_killed();
             }
             Outcome::Stays => {
                 let is = match phase {
@@ -181,7 +181,7 @@ impl<'w> Actor<'w> {
                     Phase::Stopping => "stopping",
                     Phase::Running | Phase::Suspended => panic!("{scene:?}: say what it does"),
                 };
-                self.has_taken(scene).answers(is).is_killed();
+                self.has_taken(scene).answers(is).gets_killed();
             }
             Outcome::Impossible => panic!("{scene:?} cannot be played"),
         }
@@ -210,14 +210,12 @@ impl<'w> Actor<'w> {
 
     /// Waits until it says that it has the signal, if it hears it at all.
     fn has_taken(self, scene: Scene) -> Self {
-        let ignored = match scene.signal {
-            SIGPIPE | SIGXFSZ => true,
-            SIGINT | SIGQUIT => scene.start == Start::Background,
-            SIGHUP => scene.start == Start::Nohup,
+        let (signal, start) = (scene.signal, scene.start);
+        let ignored = [SIGPIPE, SIGXFSZ].contains(&signal)
+            || ([SIGINT, SIGQUIT].contains(&signal) && start == Start::Background)
+            || (signal == SIGHUP && start == Start::Nohup)
             // Thrown away by the kernel.
-            SIGTSTP => scene.phase == Phase::Suspended,
-            _ => false,
-        };
+            || (signal == SIGTSTP && scene.phase == Phase::Suspended);
         if ignored { self } else { self.hears(&format!("{} (from", scene.signal)) }
     }
 
@@ -236,7 +234,7 @@ impl<'w> Actor<'w> {
         super::UNDER_A_SHELL.contains(&self.start)
     }
 
-    fn is_suspended(self) -> Self {
+    fn gets_suspended(self) -> Self {
         match self.start {
             Start::Terminal => self.hears("leader: stopped SIGTSTP."),
             Start::Background | Start::Nohup | Start::Setsid | Start::ProcessOne => {
@@ -245,7 +243,7 @@ impl<'w> Actor<'w> {
         }
     }
 
-    fn is_continued(self) -> Self {
+    fn gets_continued(self) -> Self {
         // Of two processes that write to one pipe, the program may come first: what it says then is
         // looked at later, so the leader's word is not waited for.
         match self.start {
@@ -284,7 +282,7 @@ impl<'w> Actor<'w> {
     }
 
     /// The row is over, and what is left shall be continued by the next run.
-    fn is_killed(self) {
+    fn gets_killed(self) {
         self.sends(SIGKILL);
         match self.start {
             Start::ProcessOne => drop(self.run.wait()),
