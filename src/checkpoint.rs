@@ -62,6 +62,9 @@ pub struct Record {
     pub fingerprint: Value,
     /// What identifies the inputs ([`crate::Source::describe`]).
     pub inputs: Value,
+    /// How many bytes of the journal are durable ([`crate::journal`]).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub journal_bytes: u64,
     /// How far the job has come towards its end.
     pub phase: Phase,
     /// How many runs have worked on this state; each adds one before it commits anything.
@@ -122,6 +125,11 @@ pub struct Beyond {
     pub crc32: u32,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Record {
     /// The record of a job of which nothing is done.
     pub fn new(job: &str, fingerprint: Value, inputs: Value) -> Self {
@@ -133,6 +141,7 @@ impl Record {
             job: job.to_string(),
             fingerprint,
             inputs,
+            journal_bytes: 0,
             phase: Phase::Working,
             epoch: 1,
             seq: 0,
@@ -252,6 +261,7 @@ pub(crate) mod tests {
             job: "grep".into(),
             fingerprint: json!({"pattern": "a|b", "invert": false}),
             inputs: json!([{"path": "in.txt", "bytes": 9}]),
+            journal_bytes: 0,
             phase: Phase::Working,
             epoch: 2,
             seq: 17,

@@ -18,6 +18,7 @@
 //! | [`progress`] | the one line on the terminal, and how fast it says the work goes |
 //! | [`notices`] | the wording of everything that is said while a job runs |
 //! | [`log`] | the log file |
+//! | [`ran`] | what ran, by the journal |
 //! | [`report`] | the paragraph at the end, with the command that continues |
 //! | [`say`] | the only way to standard error and standard output |
 
@@ -33,6 +34,7 @@ mod man;
 mod notices;
 mod place;
 mod progress;
+mod ran;
 mod quote;
 mod report;
 mod say;
@@ -69,6 +71,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
             drop(masked);
             control::run(verb)
         }
+        Verb::Log(log) => ran::run(log),
         Verb::Signals(signals) => table::run(signals),
         Verb::Completions(completions) => completions::run(completions.shell),
         Verb::Man(man) => man::run(&man.directory).map(|()| FINISHED),

@@ -147,7 +147,7 @@ impl<J: Job> Committer<J> {
             let patience = if resting { REST.min(self.until_due()) } else { self.until_due() };
             select! {
                 recv(deliveries) -> delivery => match delivery {
-                    Ok(delivery) => self.reorder.take(delivery)?,
+                    Ok(delivery) => self.take(delivery)?,
                     Err(_) => return Ok(None),
                 },
                 recv(inbox.nudges) -> nudge => if nudge.is_err() { return Ok(None) },
@@ -188,11 +188,24 @@ impl<J: Job> Committer<J> {
         // Not more than the box holds: workers may fill it as fast as it is emptied, and the clock
         // and the orders want to be looked at.
         for delivery in deliveries.try_iter().take(2 * OUTBOX) {
-            self.reorder.take(delivery)?;
+            self.take(delivery)?;
             any = true;
         }
         self.advance()?;
         Ok(any || self.told != before)
+    }
+
+    fn take(&mut self, delivery: Delivery<J::Partial>) -> Result<()> {
+        match delivery {
+            Delivery::Entry(entry) => {
+                self.dirty = true;
+                self.keep.journal(&entry)
+            }
+            Delivery::Piece { .. }
+            | Delivery::Done { .. }
+            | Delivery::Failed { .. }
+            | Delivery::Interrupted { .. } => self.reorder.take(delivery),
+        }
     }
 
     /// Moves the frontier over every task that has ended, up to the first that has not.

@@ -55,6 +55,7 @@ fn first_record() -> Record {
         job: "model".into(),
         fingerprint: Value::Null,
         inputs: Value::Null,
+        journal_bytes: 0,
         phase: Phase::Working,
         epoch: 0,
         seq: 0,

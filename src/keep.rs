@@ -5,6 +5,7 @@ use crate::checkpoint::{Beyond, Record};
 use crate::disk::{Disk, split};
 use crate::error::{Error, Result};
 use crate::job::Mark;
+use crate::journal::{Entry, Journal};
 use crate::live::Live;
 use crate::reorder::Fate;
 use crate::state_dir::{Continuing, Spilled, StateDir};
@@ -19,6 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) struct Keep {
     record: Record,
     place: Place,
+    journal: Option<Journal>,
     /// Files of finished tasks that are in the output by now. Removed after the next record, which
     /// no longer names them; not before.
     spent: Vec<Beyond>,
@@ -51,7 +53,7 @@ struct Header {
 
 impl Keep {
     pub(crate) fn new(record: Record, place: Place) -> Self {
-        Self { record, place, spent: Vec::new(), continuing: None }
+        Self { record, place, journal: None, spent: Vec::new(), continuing: None }
     }
 
     pub(crate) fn record(&self) -> &Record {
@@ -86,6 +88,9 @@ impl Keep {
     pub(crate) fn write(&mut self) -> Result<Option<u64>> {
         self.settle_down()?;
         let Place::Here { dir, .. } = &mut self.place else { return Ok(None) };
+        if let Some(journal) = &mut self.journal {
+            self.record.journal_bytes = journal.make_durable()?;
+        }
         self.record.seq += 1;
         self.record.saved_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if !self.record.beyond.is_empty() {
@@ -96,6 +101,34 @@ impl Keep {
             dir.remove_spill(&beyond)?;
         }
         Ok(Some(size))
+    }
+
+    /// Appends to the journal, if the job is kept anywhere. It is made with its first entry.
+    pub(crate) fn journal(&mut self, entry: &Entry) -> Result<()> {
+        self.settle_down()?;
+        let Place::Here { dir, .. } = &self.place else { return Ok(()) };
+        let journal = match self.journal.take() {
+            Some(journal) => journal,
+            None => dir.open_journal(self.record.journal_bytes)?,
+        };
+        self.journal.insert(journal).append(entry)
+    }
+
+    /// Of a job that is continued: cuts off what is not whole, and refuses a journal that has lost
+    /// something, before anything else is touched.
+    pub(crate) fn check_journal(&mut self) -> Result<()> {
+        if let (Place::Here { dir, .. }, 1..) = (&self.place, self.record.journal_bytes) {
+            self.journal = Some(dir.open_journal(self.record.journal_bytes)?);
+        }
+        Ok(())
+    }
+
+    /// Of a job that begins: whatever an earlier job has left is not its own.
+    pub(crate) fn forget_journal(&mut self) -> Result<()> {
+        match &self.place {
+            Place::Here { dir, .. } => dir.remove_journal(),
+            Place::Nowhere | Place::Later { .. } => Ok(()),
+        }
     }
 
     /// The first record of a job: where there is a directory, it must know of the job before anything

@@ -191,6 +191,7 @@ mod keep;
 mod sink;
 pub mod output;
 pub mod stream;
+pub mod journal;
 pub mod state_dir;
 pub mod live;
 pub mod disk;

@@ -17,6 +17,7 @@ use crate::clock::Throttle;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::job::{Job, Mark, TaskError};
+use crate::journal::Entry;
 use crate::process::Children;
 use crate::signals::Masked;
 use crossbeam_channel::{SendTimeoutError, Sender};
@@ -48,6 +49,8 @@ pub(crate) enum Delivery<P> {
     Failed { task: u64, mark: Option<Mark> },
     /// The task was interrupted: its pieces must be forgotten, it runs again.
     Interrupted { task: u64 },
+    /// An attempt has ended; for the journal.
+    Entry(Entry),
 }
 
 /// What workers tell the supervisor.
@@ -164,6 +167,7 @@ pub struct Context<'a> {
     shared: &'a Shared,
     emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
     forget: &'a (dyn Fn() -> bool + Sync),
+    journal: &'a (dyn Fn(Entry) -> bool + Sync),
     park: &'a (dyn Fn() + Sync),
     advanced: AtomicU64,
     parked: AtomicBool,
@@ -265,6 +269,13 @@ impl Context<'_> {
         if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 
+    /// Writes into the journal of the state ([`crate::journal`]) how an attempt of this task ended. It
+    /// is durable with the next checkpoint.
+    pub fn journal(&self, entry: Entry) {
+        // Nobody takes it any more only when the run is over, or its disk broken.
+        (self.journal)(entry);
+    }
+
     /// Takes back everything that this task has emitted: it is about to begin once more.
     ///
     /// # Errors
@@ -361,6 +372,7 @@ fn run_task<J: Job>(
         emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
         // What an interruption makes of the pieces is just that.
         forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
+        journal: &|entry| outbox.deliver(shared, Delivery::Entry(entry)),
         park: &|| {
             reports.send(Report::Parked).ok();
         },

@@ -120,6 +120,7 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
     let mut keep = Keep::new(record, place);
     keep.write_if_here()?;
     keep.sweep()?;
+    keep.forget_journal()?;
     let nothing_yet = Committed::default();
     sink.begin((output == Output::Ours).then_some(&nothing_yet))?;
     let notices = near.iter().cloned().map(Notice::State).collect();
@@ -171,6 +172,7 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     };
     let near = path.cloned();
     let mut keep = Keep::new(record, Place::Here { dir, passing });
+    keep.check_journal()?;
     keep.write()?;
     keep.sweep()?;
     Ok(Start::Go(Box::new(Prepared { keep, total, near, notices })))

@@ -15,7 +15,7 @@ use common::{Limits, Policing, Resuming, Talk};
 use control::Control;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use verbs::{Clean, Completions, Count, Digest, Grep, Man, Pipe, Signals};
+use verbs::{Clean, Completions, Count, Digest, Grep, Log, Man, Pipe, Signals};
 
 /// Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
 ///
@@ -41,6 +41,7 @@ pub(crate) enum Verb {
     Pipe(Pipe),
     #[command(flatten)]
     Control(Control),
+    Log(Log),
     Clean(Clean),
     Signals(Signals),
     Completions(Completions),
@@ -178,9 +179,12 @@ impl Verb {
                     stop_at_once: *stop_children == verbs::StopChildren::AtOnce,
                 },
             }),
-            Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
-                None
-            }
+            Verb::Control(_)
+            | Verb::Log(_)
+            | Verb::Clean(_)
+            | Verb::Signals(_)
+            | Verb::Completions(_)
+            | Verb::Man(_) => None,
         }
     }
 
@@ -191,9 +195,12 @@ impl Verb {
             Verb::Grep(grep) => Some(&mut grep.resuming),
             Verb::Digest(digest) => Some(&mut digest.resuming),
             Verb::Pipe(pipe) => Some(&mut pipe.resuming),
-            Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
-                None
-            }
+            Verb::Control(_)
+            | Verb::Log(_)
+            | Verb::Clean(_)
+            | Verb::Signals(_)
+            | Verb::Completions(_)
+            | Verb::Man(_) => None,
         }
     }
 }

@@ -47,9 +47,12 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
         Verb::Grep(grep) => run_grep(grep, start),
         Verb::Digest(digest) => run_digest(digest, start),
         Verb::Pipe(pipe) => run_pipe(pipe, start),
-        Verb::Control(_) | Verb::Clean(_) | Verb::Signals(_) | Verb::Completions(_) | Verb::Man(_) => {
-            Err(Error::usage("verb", "runs no job"))
-        }
+        Verb::Control(_)
+        | Verb::Log(_)
+        | Verb::Clean(_)
+        | Verb::Signals(_)
+        | Verb::Completions(_)
+        | Verb::Man(_) => Err(Error::usage("verb", "runs no job")),
     };
     ran.unwrap_or_else(|error| crate::cli::fail(&error))
 }

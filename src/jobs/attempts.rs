@@ -7,9 +7,10 @@
 //! held for half a second, and if a stop has come by then, it was an interruption: neither done nor
 //! failed, and the task runs again.
 
+use bivouac::journal::{Entry, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
 use bivouac::{Context, TaskError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long an ending that is not well is held before it counts.
 const HELD: Duration = Duration::from_millis(500);
@@ -62,20 +63,35 @@ impl Terms {
         cx: &Context<'_>,
         command: &Command,
         feed: &Feed<'f>,
+        note: &str,
     ) -> Result<(), TaskError> {
         let mut wait = FIRST_WAIT;
-        for attempt in 0.. {
+        for attempt in 1.. {
             let mut words = Words::new(cx);
+            let began = SystemTime::now();
             let call =
                 Call { command, feed: feed.clone(), timeout: self.timeout, kill_after: self.kill_after };
-            let finished = cx.call(&call, &mut |piece| cx.emit(piece), &mut |bytes| words.take(bytes))?;
+            let called = cx.call(&call, &mut |piece| cx.emit(piece), &mut |bytes| words.take(bytes));
             words.end();
-            match self.judge(cx, &finished)? {
+            let verdict = match &called {
+                Ok(finished) => self.judge(cx, finished),
+                Err(error) => Err(error.clone()),
+            };
+            let entry = Entry {
+                task: cx.task(),
+                attempt,
+                began_ms: millis(began.duration_since(UNIX_EPOCH).unwrap_or_default()),
+                took_us: micros(called.as_ref().map_or(began.elapsed().unwrap_or_default(), |f| f.took)),
+                outcome: outcome(called.as_ref().ok(), verdict.as_ref().ok()),
+                note: note.to_string(),
+            };
+            cx.journal(entry);
+            match verdict? {
                 Verdict::Done => return Ok(()),
                 Verdict::Interrupted => return Err(TaskError::Cancelled),
-                Verdict::Failed(why) if attempt < self.retries => {
+                Verdict::Failed(why) if attempt <= self.retries => {
                     cx.forget_output()?;
-                    let left = self.retries - attempt;
+                    let left = self.retries + 1 - attempt;
                     cx.say(format!("{why}; tried again in {} s, {left} left", wait.as_secs_f32()));
                     cx.sleep(wait)?;
                     wait = (wait * 2).min(LONGEST_WAIT);
@@ -110,6 +126,27 @@ impl Terms {
         }
         Ok(Verdict::Failed(why))
     }
+}
+
+/// What the journal says of an attempt.
+fn outcome(finished: Option<&Finished>, verdict: Option<&Verdict>) -> Outcome {
+    let (Some(finished), Some(verdict)) = (finished, verdict) else { return Outcome::Interrupted };
+    match (verdict, finished.how) {
+        (Verdict::Interrupted, _) => Outcome::Interrupted,
+        (Verdict::Done, How::Code(code)) => Outcome::Done(code),
+        (_, How::Code(code)) => Outcome::Code(code),
+        (_, How::Signal(signal)) => Outcome::Signal(signal),
+        (_, How::TimedOut) => Outcome::TimedOut,
+        (_, How::WantedTerminal) => Outcome::WantedTerminal,
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Whether a stop has begun, or begins within the time that an ending is held.

@@ -49,11 +49,9 @@ impl Job for Pipe {
             (None, Some(file)) => Feed::File { file: file.descriptor()?, range: range.clone() },
             (None, None) => Feed::Nothing,
         };
-        self.terms.run(cx, &self.command, &feed).map_err(|error| match error {
-            TaskError::Failed(why) => {
-                let path = chunk.path().display();
-                TaskError::Failed(format!("{path}, bytes {} to {}: {why}", range.start, range.end))
-            }
+        let place = format!("{}, bytes {} to {}", chunk.path().display(), range.start, range.end);
+        self.terms.run(cx, &self.command, &feed, &place).map_err(|error| match error {
+            TaskError::Failed(why) => TaskError::Failed(format!("{place}: {why}")),
             TaskError::Cancelled | TaskError::Fatal(_) => error,
         })?;
         // What the command read is what was listed, or what it printed does not count.

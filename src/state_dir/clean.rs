@@ -5,6 +5,7 @@ use super::{LOCK, RECORD, RECORD_NEW, SPILL, StateDir, check_owner, lock, read_r
 use crate::checkpoint::{Phase, Record};
 use crate::disk::{Dir, Disk};
 use crate::error::{Error, Result};
+use crate::journal::{JOURNAL, Journal};
 use crate::live::Live;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -127,6 +128,16 @@ impl StateDir {
         self.sweep_spill(&[])
     }
 
+    /// Opens the journal, of which `committed` bytes are known to be there.
+    pub(crate) fn open_journal(&self, committed: u64) -> Result<Journal> {
+        Journal::open(&*self.dir, &self.path, committed)
+    }
+
+    /// Removes the journal, if there is one.
+    pub(crate) fn remove_journal(&self) -> Result<()> {
+        self.remove_if_there(&*self.dir, JOURNAL.as_ref())
+    }
+
     /// Removes the state: our files, the lock last, and the directory if it is then empty.
     /// Returns the names of what is left in it.
     ///
@@ -141,7 +152,7 @@ impl StateDir {
                 .remove_dir(SPILL.as_ref())
                 .map_err(|e| Error::io(&self.path.join(SPILL), "remove", &e))?;
         }
-        for name in [RECORD_NEW, STATUS, STATUS_NEW] {
+        for name in [RECORD_NEW, STATUS, STATUS_NEW, JOURNAL] {
             self.remove_if_there(&*self.dir, name.as_ref())?;
         }
         let list = || self.dir.list().map_err(|e| Error::io(&self.path, "list", &e));

@@ -154,6 +154,18 @@ Examples:
 "
 );
 
+pub(crate) const LOG: &str = "\
+Exit codes:
+  0  said, or there is nothing to say
+  2  wrong usage, no STATE here, or several
+  4  the log could not be read
+
+Examples:
+  bivouac log
+  bivouac log small.json.bivouac --failed
+  bivouac log --format json | jq .seconds
+";
+
 pub(crate) const CLEAN: &str = "\
 Exit codes:
   0  done, or there was nothing to do

@@ -286,6 +286,38 @@ pub(crate) enum StopChildren {
     AtOnce,
 }
 
+/// Print what ran, when, and how it ended.
+///
+/// One line for each attempt of each command that a `pipe` job has run, those of earlier runs included,
+/// in the order in which they ended. Works while the job is running, too. A state that is removed when
+/// its job is finished (one without an output file) takes its log along.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::LOG)]
+pub(crate) struct Log {
+    /// State directory [default: the only one in the current directory]
+    #[arg(value_name = "STATE")]
+    pub(crate) state: Option<PathBuf>,
+
+    /// How it is printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogAs::Text)]
+    pub(crate) format: LogAs,
+
+    /// Only what did not end well
+    #[arg(long)]
+    pub(crate) failed: bool,
+}
+
+/// How a log is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogAs {
+    /// For people
+    Text,
+    /// A JSON object on each line
+    Json,
+    /// A table with a header, as RFC 4180 has it
+    Csv,
+}
+
 /// Remove the state of finished jobs.
 ///
 /// Without STATE: of every finished job whose state is here, below .bivouac or in a directory named

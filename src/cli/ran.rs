@@ -1,0 +1,128 @@
+//! `bivouac log`: what ran, when, and how it ended.
+
+use crate::cli::args::verbs::{Log, LogAs};
+use crate::cli::human::{time, visible};
+use crate::cli::say;
+use crate::cli::states::the_one;
+use bivouac::Result;
+use bivouac::ending::FINISHED;
+use bivouac::journal::{Entries, Entry, Outcome};
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// How much is gathered before it is printed.
+const GATHERED: usize = 64 << 10;
+
+/// Prints the journal of a state, entry by entry: it may have millions.
+pub(crate) fn run(log: &Log) -> Result<u8> {
+    let state = the_one(log.state.as_deref())?;
+    let Some(entries) = Entries::of(&state)? else {
+        say::line(&format!("{}: this job runs no commands, or none has ended", state.display()));
+        return Ok(FINISHED);
+    };
+    let mut text = match log.format {
+        LogAs::Csv => "task,attempt,began,seconds,outcome,code,note\r\n".to_string(),
+        LogAs::Text | LogAs::Json => String::new(),
+    };
+    for entry in entries.filter(|entry| !log.failed || !matches!(entry.outcome, Outcome::Done(_))) {
+        match log.format {
+            LogAs::Text => text.push_str(&line(&entry)),
+            LogAs::Json => text.push_str(&json_of(&entry).to_string()),
+            LogAs::Csv => text.push_str(&csv(&entry)),
+        }
+        text.push_str(if log.format == LogAs::Csv { "\r\n" } else { "\n" });
+        if text.len() >= GATHERED {
+            say::result(text.as_bytes())?;
+            text.clear();
+        }
+    }
+    say::result(text.as_bytes()).map(|()| FINISHED)
+}
+
+fn line(entry: &Entry) -> String {
+    let took = time(Duration::from_micros(entry.took_us));
+    let again = if entry.attempt > 1 { format!(", attempt {}", entry.attempt) } else { String::new() };
+    let (outcome, number) = words(entry.outcome);
+    let number = number.map(|number| format!(" {number}")).unwrap_or_default();
+    let note = visible(&entry.note);
+    let gap = if note.is_empty() { "" } else { "  " };
+    format!("{}  task {}{again}  {outcome}{number}  {took}{gap}{note}", began(entry), entry.task)
+}
+
+fn json_of(entry: &Entry) -> serde_json::Value {
+    let (outcome, number) = words(entry.outcome);
+    json!({
+        "task": entry.task,
+        "attempt": entry.attempt,
+        "began": began(entry),
+        "seconds": entry.took_us as f64 / 1e6,
+        "outcome": outcome,
+        "code": number,
+        "note": entry.note,
+    })
+}
+
+/// As RFC 4180 has it: a quote is doubled inside of quotes.
+fn csv(entry: &Entry) -> String {
+    let (outcome, number) = words(entry.outcome);
+    let number = number.unwrap_or_default();
+    let note = match entry.note.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", entry.note.replace('"', "\"\"")),
+        false => entry.note.clone(),
+    };
+    let seconds = entry.took_us as f64 / 1e6;
+    format!("{},{},{},{seconds},{outcome},{number},{note}", entry.task, entry.attempt, began(entry))
+}
+
+/// In one word, and with the number or name that belongs to it.
+fn words(outcome: Outcome) -> (&'static str, Option<String>) {
+    match outcome {
+        Outcome::Done(code) => ("done", Some(code.to_string())),
+        Outcome::Code(code) => ("failed", Some(code.to_string())),
+        Outcome::Signal(number) => {
+            let name = Signal::try_from(number).map_or_else(|_| number.to_string(), |s| s.to_string());
+            ("killed", Some(name))
+        }
+        Outcome::TimedOut => ("timeout", None),
+        Outcome::WantedTerminal => ("wanted-terminal", None),
+        Outcome::Interrupted => ("interrupted", None),
+    }
+}
+
+fn began(entry: &Entry) -> String {
+    let at = UNIX_EPOCH + Duration::from_millis(entry.began_ms.min(LAST_DAY));
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+/// The last moment of the year 9999, behind which there is no such date.
+const LAST_DAY: u64 = 253_402_300_799_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(outcome: Outcome) -> Entry {
+        Entry {
+            task: 3,
+            attempt: 2,
+            began_ms: 1_795_493_524_250,
+            took_us: 1_500_000,
+            outcome,
+            note: "a \"b\", bytes 0 to 9".to_string(),
+        }
+    }
+
+    #[test]
+    fn an_entry_is_a_line_an_object_or_a_row() {
+        let failed = entry(Outcome::Code(7));
+        assert_eq!(
+            line(&failed),
+            "2026-11-24T04:12:04.250Z  task 3, attempt 2  failed 7  1.5 s  a \"b\", bytes 0 to 9"
+        );
+        assert_eq!(csv(&failed), "3,2,2026-11-24T04:12:04.250Z,1.5,failed,7,\"a \"\"b\"\", bytes 0 to 9\"");
+        assert_eq!(json_of(&failed)["outcome"], "failed");
+        assert_eq!(json_of(&entry(Outcome::Signal(11)))["code"], "SIGSEGV");
+        assert!(line(&entry(Outcome::Interrupted)).contains("  interrupted  1.5 s"));
+    }
+}
