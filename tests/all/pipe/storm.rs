@@ -20,7 +20,7 @@ fn tiny(world: &World) -> crate::harness::Bivouac<'_> {
     pipe(world, "in -o out --block 1k --jobs 4", &["cat"])
 }
 
-fn storm(pause: impl Fn(u32) -> Duration) {
+fn storm(stop: Signal, pause: impl Fn(u32) -> Duration) {
     let world = World::new();
     let run = tiny(&world).start().until("ready");
     let end = Instant::now() + Duration::from_secs(5);
@@ -29,7 +29,7 @@ fn storm(pause: impl Fn(u32) -> Duration) {
     while Instant::now() < end {
         rounds += 1;
         // To the group, as the terminal does it: whoever is in it at that moment.
-        for signal in [SIGTSTP, SIGCONT] {
+        for signal in [stop, SIGCONT] {
             if killpg(run.pid(), signal).is_err() {
                 break;
             }
@@ -58,12 +58,18 @@ fn exists(pid: nix::unistd::Pid) -> bool {
 
 #[test]
 fn of_long_pauses() {
-    storm(|round| Duration::from_millis(u64::from(5 + round % 40)));
+    storm(SIGTSTP, |round| Duration::from_millis(u64::from(5 + round % 40)));
 }
 
 #[test]
 fn of_short_pauses() {
-    storm(|round| Duration::from_millis(u64::from(round % 4)));
+    storm(SIGTSTP, |round| Duration::from_millis(u64::from(round % 4)));
+}
+
+/// `kill -STOP` to the group is heard by nobody; who was half born has to be found all the same.
+#[test]
+fn of_stops_that_nobody_announces() {
+    storm(Signal::SIGSTOP, |round| Duration::from_millis(u64::from(round % 4)));
 }
 
 /// A stop in the middle of it, and the rest later.
@@ -145,7 +151,8 @@ fn to_the_job_alone() {
         until("all to stand still", || {
             super::everybody(&world).iter().all(|one| matches!(state(one.pid), Some('T' | 'Z') | None))
         });
-        run = run.signal(Signal::SIGCONT).until_continued();
+        // Both at once would be one batch, which means to go on.
+        run = run.signal(Signal::SIGCONT).until_continued().until("phase running");
     }
     run.wait().expect_code(0);
     expect_bytes(&world, &world.read("in"));
