@@ -331,10 +331,7 @@ impl<'w> Ended<'w> {
 
     /// The exit code, if it ended with one.
     pub(crate) fn code(&self) -> Option<i32> {
-        match self.end {
-            WaitStatus::Exited(_, code) => Some(code),
-            _ => None,
-        }
+        if let WaitStatus::Exited(_, code) = self.end { Some(code) } else { None }
     }
 
     /// Death by this signal, which is what shells, `make` and init systems look at.

@@ -21,7 +21,7 @@ fn printed(job: &Bivouac<'_>) -> String {
     String::from_utf8(job.world.read("out")).unwrap()
 }
 
-/// The signals in a line such as `SigBlk:	0000000000004002`.
+/// The signals in the line of this name, such as `SigBlk`.
 fn mask(status: &str, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     u64::from_str_radix(line.trim_start_matches(':').trim(), 16).unwrap()

@@ -91,6 +91,20 @@ fn a_command_that_ignores_the_end_is_killed() {
     expect_nobody_left(&world);
 }
 
+/// The lines wait in a pipe by the hundred thousand, and nobody has to hear them before it ends.
+#[test]
+fn a_command_that_complains_without_an_end_holds_nobody_up() {
+    let world = super::world();
+    for command in ["exec yes >&2", "yes >&2 & cat; exit 0"] {
+        let options = "big.txt -o out --fresh --grace 100ms --kill-after 20s";
+        let run = pipe(&world, options, &["sh", "-c", command]).start().until("task 0: y");
+        let begin = Instant::now();
+        run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+        assert!(begin.elapsed() < Duration::from_secs(10), "{command}: {:?}", begin.elapsed());
+        expect_nobody_left(&world);
+    }
+}
+
 /// How soon a state is free, and that nobody works on beside the next run.
 fn killed_and_again(world: &World, command: &[&str], reference: &str) {
     let run = half_way(world, command);
@@ -119,7 +133,7 @@ fn after_kill_no_deaf_command_and_no_descendant_is_left() {
 #[test]
 fn an_abort_ends_whole_families() {
     let world = super::world();
-    let family = "sleep 1000 >/dev/null 2>&1 & cat; kill $!";
+    let family = "sleep 1000 >/dev/null 2>&1 & a=$!; setsid sleep 1000 >/dev/null 2>&1 & cat; kill $a $!";
     let run = crawling(&world, "", &["bash", "-c", family]);
     until("a family", || children_in(&world).iter().any(|child| child.line.starts_with("sleep")));
     abort(run).wait().expect_stopped_by(SIGTERM);
