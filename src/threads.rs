@@ -109,9 +109,9 @@ impl Threads<'_> {
                 let ending = supervisor.run();
                 self.wake.wake();
                 wait_for_threads(&all_ended);
-                // Should a command be left that nobody could end, the watcher sees to it.
-                if let Some(watcher) = engine.watcher.filter(|_| shared.children.is_empty()) {
-                    watcher.dismiss();
+                // Should a command or a descendant of one be left, the watcher sees to it.
+                if let Some(watcher) = engine.watcher {
+                    watcher.dismiss(shared.children.all_ended_by_themselves());
                 }
                 ending
             }

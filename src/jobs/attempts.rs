@@ -195,7 +195,10 @@ impl<'a, 'b> Words<'a, 'b> {
             self.last.pop_front();
         }
         self.last.push_back(line.clone());
-        self.cx.say(line);
+        // Who gives up does not wait until somebody has heard the many lines before.
+        if !self.cx.is_cancelled() {
+            self.cx.say(line);
+        }
     }
 
     /// The last of them, for the message of a failure.

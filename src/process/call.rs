@@ -30,6 +30,9 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
+/// How much of standard error is read at a time.
+const ERR_PIECE: usize = 16 << 10;
+
 /// What a command is called with.
 #[derive(Debug)]
 pub struct Call<'a> {
@@ -200,6 +203,7 @@ impl<'a> Running<'a> {
         out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>,
         err: &mut dyn FnMut(&[u8]),
     ) -> Result<(), TaskError> {
+        let mut last_words = 0;
         loop {
             if let Err(gave_up) = self.look_at_the_gate(cx) {
                 self.wait_for_its_end(cx);
@@ -207,7 +211,11 @@ impl<'a> Running<'a> {
             }
             self.look_at_the_clock(cx);
             if self.has_ended && self.stdout.is_none() {
-                self.read_err(err);
+                // Everything that it has said is in the pipe by now, which holds no more than this.
+                if last_words < PIECE && self.read_err(err) {
+                    last_words += ERR_PIECE;
+                    continue;
+                }
                 return match self.piece.is_empty() {
                     true => Ok(()),
                     false => out(std::mem::take(&mut self.piece)),
@@ -345,19 +353,19 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// Everything that is there now. Once the command has ended, that is all there will be: a
-    /// descendant in the background that keeps the descriptor is not waited for.
-    fn read_err(&mut self, err: &mut dyn FnMut(&[u8])) {
-        let mut buffer = [0; 16 << 10];
-        while let Some(stderr) = &self.stderr {
-            match rustix::io::read(stderr, &mut buffer) {
-                Ok(0) => self.stderr = None,
-                Ok(n) => err(&buffer[..n]),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return,
-                Err(_) => self.stderr = None,
-            }
+    /// Some of what is there now, and whether there was any. Not all of it: whoever complains without
+    /// an end must not keep us from looking at the gate. A descendant in the background that keeps
+    /// the descriptor is not waited for, once the command itself has ended.
+    fn read_err(&mut self, err: &mut dyn FnMut(&[u8])) -> bool {
+        let Some(stderr) = &self.stderr else { return false };
+        let mut buffer = [0; ERR_PIECE];
+        match rustix::io::read(stderr, &mut buffer) {
+            Ok(n @ 1..) => err(&buffer[..n]),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return false,
+            Ok(_) | Err(_) => self.stderr = None,
         }
+        self.stderr.is_some()
     }
 }
 

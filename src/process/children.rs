@@ -37,6 +37,8 @@ struct Table {
     /// Calls of `posix_spawn` that have not returned.
     spawning: usize,
     running: BTreeMap<i32, Child>,
+    /// Some child was told to end.
+    interfered: bool,
 }
 
 #[derive(Debug, Default)]
@@ -168,16 +170,15 @@ impl Children {
     pub(crate) fn kill(&self) {
         let mut table = lock(&self.table);
         table.closed = true;
-        for (pid, child) in &mut table.running {
-            child.told_to_end = true;
-            tell(Pid::from_raw(*pid), Signal::SIGKILL);
-        }
+        end(&mut table, Signal::SIGKILL);
     }
 
     /// One child shall end: its time is over.
     pub(crate) fn end_one(&self, pid: Pid, signal: Signal) {
-        if let Some(child) = lock(&self.table).running.get_mut(&pid.as_raw()) {
+        let mut table = lock(&self.table);
+        if let Some(child) = table.running.get_mut(&pid.as_raw()) {
             child.told_to_end = true;
+            table.interfered = true;
             tell(pid, signal);
             tell(pid, Signal::SIGCONT);
         }
@@ -210,10 +211,11 @@ impl Children {
         Ok((waitpid(pid, None)?, told))
     }
 
-    /// Whether none is left.
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether all of them have ended by themselves. Otherwise a descendant that left the group of
+    /// one that was ended may still be at work, and nobody has told it to end.
+    pub(crate) fn all_ended_by_themselves(&self) -> bool {
         let table = lock(&self.table);
-        table.running.is_empty() && table.spawning == 0
+        table.running.is_empty() && table.spawning == 0 && !table.interfered
     }
 
     /// As process 1 of a namespace we inherit every process whose parent has died, and nobody else
@@ -241,6 +243,7 @@ fn tell(group: Pid, signal: Signal) {
 
 fn end(table: &mut Table, signal: Signal) {
     for (pid, child) in &mut table.running {
+        table.interfered = true;
         child.told_to_end = true;
         let group = Pid::from_raw(*pid);
         tell(group, signal);

@@ -12,6 +12,9 @@
 //! also after `setsid`. Until that is done it holds the lock of the state too, so that no new run can
 //! begin beside the orphans of the old one.
 //!
+//! It has work to do also after an orderly end, if some command had to be ended: a descendant that
+//! called `setsid` is not in the group that was told.
+//!
 //! What it costs: one process per run, and nothing per command. What it cannot do: find a descendant
 //! that cleared its environment, or that belongs to another user; and if somebody kills the watcher as
 //! well, nobody is left. All signals but KILL and STOP are blocked in it.
@@ -39,8 +42,9 @@ pub const VERB: &str = "__watch";
 /// The descriptor under which the watcher holds the lock.
 const LOCK: i32 = 3;
 
-/// How long the watcher may take to go when it is no longer needed.
-const FAREWELL: Duration = Duration::from_millis(200);
+/// How long the watcher is waited for at the end. It needs a millisecond when all is well, some twenty
+/// when it has to look through all processes.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The watcher, seen from bivouac.
 #[derive(Debug)]
@@ -86,9 +90,12 @@ impl Watcher {
         Ok(Self { pid, life })
     }
 
-    /// Nothing is left to watch.
-    pub(crate) fn dismiss(self) {
-        rustix::io::write(&self.life, b"q").ok();
+    /// The run is over. `all_is_well`: nothing is left to watch. Otherwise the watcher does what it
+    /// is there for, and is waited for, so that nobody is left when this process ends.
+    pub(crate) fn dismiss(self, all_is_well: bool) {
+        if all_is_well {
+            rustix::io::write(&self.life, b"q").ok();
+        }
         drop(self.life);
         let end = Instant::now() + FAREWELL;
         while Instant::now() < end {

@@ -202,6 +202,12 @@ impl<'w> Bivouac<'w> {
         self
     }
 
+    /// More arguments, which may hold blanks: the command of `pipe`, say.
+    pub(crate) fn words(mut self, words: &[&str]) -> Self {
+        self.arguments.extend(words.iter().map(|word| (*word).to_string()));
+        self
+    }
+
     /// Starts the program through another one, which must `exec` it.
     pub(crate) fn under(mut self, wrapper: &str) -> Self {
         self.wrapper = wrapper.split_whitespace().map(str::to_string).collect();
@@ -225,7 +231,7 @@ impl<'w> Bivouac<'w> {
 
     /// Every verb that runs a job tells what happens; the others have nothing to tell.
     fn verbose(&self) -> Option<&'static str> {
-        let jobs = ["count", "grep", "digest"];
+        let jobs = ["count", "grep", "digest", "pipe"];
         self.arguments.first().is_some_and(|verb| jobs.contains(&verb.as_str())).then_some("--verbose")
     }
 
@@ -238,7 +244,10 @@ impl<'w> Bivouac<'w> {
         }
         match &self.instead {
             Some(words) => command.args(words),
-            None => command.args(&self.arguments).args(self.verbose()),
+            // Right behind the verb: what comes last may belong to a command that the verb starts.
+            None => {
+                command.args(self.arguments.first()).args(self.verbose()).args(self.arguments.iter().skip(1))
+            }
         };
         command
             .stdin(if matches!(self.stdin, Input::Nothing) { Stdio::null() } else { Stdio::piped() })

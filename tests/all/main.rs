@@ -25,6 +25,7 @@
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
 //! | `library` | does a run in a process of somebody else give back what it borrowed? |
+//! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
 //! | `verbs` | do the verbs agree with their GNU counterparts? |
 //! | `tidy` | does the source keep the rules that this project gave itself? |
 //!
@@ -47,6 +48,7 @@ mod listening;
 mod log;
 mod masks;
 mod pause;
+mod pipe;
 mod policy;
 mod refuse;
 mod reload;

@@ -165,6 +165,11 @@ impl<'w> Running<'w> {
         self
     }
 
+    /// Whether the signal could be sent: not, when the process has ended.
+    pub(crate) fn try_signal(&self, signal: Signal) -> bool {
+        self.process.signal(signal)
+    }
+
     /// Lets time pass, listening. For the one thing that is defined by time: how far apart two
     /// equal signals must be to count as two.
     pub(crate) fn let_pass(mut self, time: Duration) -> Self {
@@ -322,6 +327,11 @@ impl<'w> Ended<'w> {
             self.report()
         );
         self
+    }
+
+    /// The exit code, if it ended with one.
+    pub(crate) fn code(&self) -> Option<i32> {
+        if let WaitStatus::Exited(_, code) = self.end { Some(code) } else { None }
     }
 
     /// Death by this signal, which is what shells, `make` and init systems look at.

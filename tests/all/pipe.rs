@@ -1,0 +1,175 @@
+//! `bivouac pipe`: one input through many copies of a command, with real commands and real signals.
+//!
+//! What must be the same in the end is told by the command itself: `COMMAND < FILE`. Whatever happens on
+//! the way, three things are asked afterwards: are the bytes right, is nobody left who was started for
+//! the job, and is the state free for the next run?
+//!
+//! | file | question |
+//! |---|---|
+//! | `filters` | do real filters give the bytes that they give alone? |
+//! | `records` | is the input cut between records of every kind, and files, streams and ends of files alike? |
+//! | `children` | what does a command inherit, and what not? |
+//! | `signals` | after each signal: right bytes in the end, and nobody left? |
+//! | `done` | when does a command count as done, and when as interrupted? |
+//! | `failing` | commands that fail, are missing, take too long or want the terminal |
+//! | `losses` | the ways in which others lose data, each tried here |
+//! | `storm` | do stops and goes while children are born leave anybody hanging? |
+
+mod children;
+mod done;
+mod failing;
+mod filters;
+mod losses;
+mod records;
+mod signals;
+mod storm;
+
+use crate::harness::{Bivouac, World};
+use crate::running::{BEYOND_DEBOUNCE, DEADLINE, Ended, Running, first_difference};
+use nix::sys::signal::Signal;
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The filter of most tests: a quick one, which dies of every signal, and whose output is as long as
+/// its input, so that each lost byte shows.
+const TR: [&str; 3] = ["tr", "a-z", "A-Z"];
+
+/// Slow enough to be met half-way, in any chunk. The rate is no part of what identifies a job.
+const SLOW: &str = "--limit-rate 2MiB --checkpoint-every 20ms --jobs 2 --block 256KiB";
+
+/// `bivouac pipe OPTIONS -- COMMAND`.
+fn pipe<'w>(world: &'w World, options: &str, command: &[&str]) -> Bivouac<'w> {
+    world.bivouac(&format!("pipe {options} --")).words(command)
+}
+
+/// The job of the interruption tests, met half-way.
+fn slow<'w>(world: &'w World, command: &[&str]) -> Bivouac<'w> {
+    slow_with(world, "", command)
+}
+
+/// The same with more options.
+fn slow_with<'w>(world: &'w World, options: &str, command: &[&str]) -> Bivouac<'w> {
+    pipe(world, &format!("big.txt -o out {SLOW} {options}"), command)
+}
+
+/// The same job, so slow that a chunk takes longer than the 150 ms after which a second signal counts.
+fn crawling<'w>(world: &'w World, options: &str, command: &[&str]) -> Running<'w> {
+    let rate = "--limit-rate 400KiB --checkpoint-every 20ms --jobs 2 --block 256KiB";
+    let run = pipe(world, &format!("big.txt -o out {rate} {options}"), command).start();
+    let run = run.until_checkpoint_at_least(1);
+    until("commands at work", || !children_in(world).is_empty());
+    run
+}
+
+/// The same job at full speed.
+fn again<'w>(world: &'w World, command: &[&str]) -> Bivouac<'w> {
+    pipe(world, "big.txt -o out --block 256KiB", command)
+}
+
+/// The same job at full speed, as soon as the state is free: after SIGKILL it is held until nobody is
+/// left, and that takes a moment.
+fn again_when_free<'w>(world: &'w World, command: &[&str]) -> Ended<'w> {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let ended = again(world, command).run();
+        if ended.code() != Some(5) {
+            return ended;
+        }
+        assert!(Instant::now() < end, "the state is never free: {}", ended.stderr);
+    }
+}
+
+/// A directory with the large text.
+fn world() -> World {
+    let world = World::new();
+    world.text("big.txt");
+    world
+}
+
+fn expect_bytes(world: &World, wanted: &[u8]) {
+    let is = world.read("out");
+    assert!(is == wanted, "{}", first_difference(&is, wanted));
+    assert!(!world.exists("out.part"), "the part file is still there");
+}
+
+/// TERM, and TERM again.
+fn abort(run: Running<'_>) -> Running<'_> {
+    let run = run.signal(Signal::SIGTERM).until("phase stopping").let_pass(BEYOND_DEBOUNCE);
+    run.signal(Signal::SIGTERM).until("phase aborting")
+}
+
+/// Goes on, to the bytes that the command gives alone.
+fn resumes(world: &World, command: &[&str], reference: &str) {
+    assert!(!world.exists("out"), "the output was published too early");
+    again_when_free(world, command).expect_code(0);
+    expect_bytes(world, &world.shell(reference));
+    expect_nobody_left(world);
+}
+
+/// The same with `tr`.
+fn resumes_tr(world: &World) {
+    resumes(world, &TR, "tr a-z A-Z <big.txt");
+}
+
+/// Where a file of lines is cut into blocks of this size.
+fn chunks(text: &[u8], block: usize) -> Vec<&[u8]> {
+    let edge = |place: usize| match place {
+        0 => 0,
+        _ => text[place - 1..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |i| place + i),
+    };
+    let starts = (0..text.len()).step_by(block);
+    starts.map(|start| &text[edge(start)..edge((start + block).min(text.len()))]).collect()
+}
+
+/// A process that runs in the environment of a test.
+#[derive(Debug)]
+struct Somebody {
+    pid: i32,
+    line: String,
+    /// Was started for a task, by itself or by who started it.
+    is_child: bool,
+}
+
+/// Who runs in the environment of this test: every process whose home is its directory, however many
+/// forks and sessions away. Those that have ended and wait for their parents have no environment.
+fn everybody(world: &World) -> Vec<Somebody> {
+    let home = format!("HOME={}", world.root().display());
+    let entries = fs::read_dir("/proc").unwrap();
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| {
+        let place = Path::new("/proc").join(pid.to_string());
+        let environment = fs::read(place.join("environ")).ok()?;
+        let mut variables = environment.split(|byte| *byte == 0);
+        variables.clone().find(|variable| *variable == home.as_bytes())?;
+        let is_child = variables.any(|variable| variable.starts_with(b"BIVOUAC_RUN="));
+        let line = String::from_utf8_lossy(&fs::read(place.join("cmdline")).ok()?).replace('\0', " ");
+        Some(Somebody { pid, line, is_child })
+    })
+    .collect()
+}
+
+fn children_in(world: &World) -> Vec<Somebody> {
+    everybody(world).into_iter().filter(|somebody| somebody.is_child).collect()
+}
+
+/// Waits for what must come, looking again and again.
+fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !reached() {
+        assert!(Instant::now() < end, "waited in vain for: {what}");
+        thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// At once, since an orderly end is over when the process is.
+fn expect_nobody_left(world: &World) {
+    let left = everybody(world);
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+/// After SIGKILL somebody else has to see to it, and that takes a moment.
+fn until_nobody_is_left(world: &World) {
+    until("all that were started for the job to be gone", || everybody(world).is_empty());
+}

@@ -1,0 +1,150 @@
+//! When is a command done? Only if it ended well, nobody had told it to end, and it took all of its
+//! input or closed it itself. Whatever else happens around a stop is an interruption: the chunk is done
+//! again.
+
+use super::{
+    TR, abort, again, children_in, chunks, crawling, expect_bytes, expect_nobody_left, pipe, resumes,
+    resumes_tr, slow_with, until, world,
+};
+use crate::data;
+use crate::harness::World;
+use crate::running::Running;
+use nix::sys::signal::Signal::{self, SIGTERM};
+use nix::sys::signal::{kill, killpg};
+use nix::unistd::Pid;
+use std::time::Duration;
+
+/// Ends with 0 when it is told to end, and has printed half of its chunk by then.
+const POLITE: [&str; 3] =
+    ["bash", "-c", "trap 'exit 0' TERM; while IFS= read -r line; do printf '%s\\n' \"$line\"; done"];
+
+/// Prints what it reads as it reads it, and does not end by SIGINT.
+const TEE: [&str; 4] = ["tee", "-i", "--output-error=exit", "/dev/null"];
+
+/// No state of the job says that the chunk is done, so it runs again.
+#[test]
+fn a_command_that_ends_well_because_it_was_told_to_has_not_done_its_chunk() {
+    let world = world();
+    world.write("big.txt", data::text(4, 1 << 20));
+    abort(crawling(&world, "", &POLITE)).wait().expect_stopped_by(SIGTERM);
+    expect_nobody_left(&world);
+    let reference = "while IFS= read -r line; do printf '%s\\n' \"$line\"; done <big.txt";
+    resumes(&world, &POLITE, reference);
+}
+
+#[test]
+fn a_filter_whose_input_an_abort_has_closed_has_not_done_its_chunk() {
+    for (command, reference) in [(&TR[..], "tr a-z A-Z <big.txt"), (&TEE[..], "cat big.txt")] {
+        let world = world();
+        abort(crawling(&world, "", command)).wait().expect_stopped_by(SIGTERM);
+        expect_nobody_left(&world);
+        resumes(&world, command, reference);
+    }
+}
+
+/// It ignores the SIGTERM too, and would end well when its input is closed.
+#[test]
+fn a_filter_that_hears_nothing_but_the_end_of_its_input_has_not_done_its_chunk() {
+    let world = world();
+    let deaf = ["bash", "-c", "trap '' TERM; exec cat"];
+    abort(crawling(&world, "", &deaf)).wait().expect_stopped_by(SIGTERM);
+    expect_nobody_left(&world);
+    resumes(&world, &deaf, "cat big.txt");
+}
+
+/// Signals the commands, as a scheduler does that signals every process of a job.
+fn tell_commands(world: &World, signal: Signal) {
+    for child in children_in(world) {
+        // It may have ended since.
+        kill(Pid::from_raw(child.pid), signal).ok();
+    }
+}
+
+fn told_by_a_scheduler(run: Running<'_>, world: &World, apart: Duration) {
+    tell_commands(world, SIGTERM);
+    let run = run.let_pass(apart);
+    let ended = run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    drop(ended.expect_says_not("ended by SIGTERM").expect_says_not("failed"));
+    expect_nobody_left(world);
+    resumes_tr(world);
+}
+
+#[test]
+fn commands_that_a_scheduler_ends_together_with_the_job_are_interrupted_and_not_failed() {
+    for apart in [0, 100, 300].map(Duration::from_millis) {
+        for options in ["", "--keep-going"] {
+            let world = world();
+            told_by_a_scheduler(crawling(&world, options, &TR), &world, apart);
+        }
+    }
+}
+
+#[test]
+fn a_signal_to_the_whole_group_of_the_job_is_one_stop() {
+    let world = world();
+    let run = crawling(&world, "", &TR);
+    tell_commands(&world, SIGTERM);
+    killpg(run.pid(), SIGTERM).unwrap();
+    run.wait().expect_stopped_by(SIGTERM);
+    resumes_tr(&world);
+}
+
+/// But if no stop comes, a command that somebody has ended has failed.
+#[test]
+fn a_command_that_somebody_ends_has_failed() {
+    let world = world();
+    let run = crawling(&world, "", &TR);
+    tell_commands(&world, SIGTERM);
+    run.wait().expect_code(4).expect_says("ended by SIGTERM");
+    expect_nobody_left(&world);
+    resumes_tr(&world);
+}
+
+/// With `--stop-children at-once` a command may save its own work: it is told at once, and when it then
+/// ends well, its chunk is done.
+#[test]
+fn a_command_that_saves_its_own_work_is_told_at_once() {
+    let world = world();
+    // Reads all of its chunk, and works until it is told.
+    let saving = ["bash", "-c", "trap 'echo saved; exit 0' TERM; wc -c; while :; do sleep 0.02; done"];
+    let options = "big.txt -o out --jobs 2 --block 1MiB --checkpoint-every 20ms --stop-children at-once";
+    let run = pipe(&world, &format!("{options} --verbose --grace 20s"), &saving);
+    let run = run.start().until("ready");
+    until("both to be at work", || {
+        children_in(&world).iter().filter(|child| child.line.starts_with("sleep")).count() >= 2
+    });
+    let ended = run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    let done = ended.last_checkpoint();
+    assert!(done >= 1, "what was saved does not count");
+    expect_nobody_left(&world);
+    let part = String::from_utf8(world.read("out.part")).unwrap();
+    let wanted: String = chunks(data::large_text(), 1 << 20)[..usize::try_from(done).unwrap()]
+        .iter()
+        .map(|chunk| format!("{}\nsaved\n", chunk.len()))
+        .collect();
+    assert_eq!(part, wanted);
+}
+
+/// One that saves nothing dies of the signal, and is done again.
+#[test]
+fn a_command_that_is_told_at_once_and_dies_of_it_is_interrupted() {
+    let world = world();
+    let run = slow_with(&world, "--stop-children at-once", &TR).start().until_checkpoint_at_least(2);
+    until("commands at work", || !children_in(&world).is_empty());
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    expect_nobody_left(&world);
+    resumes_tr(&world);
+}
+
+/// A stop that comes when all of it is done already changes nothing.
+#[test]
+fn a_run_that_was_complete_does_nothing_again() {
+    let world = world();
+    again(&world, &TR).run().expect_code(0);
+    let before = world.contents(".");
+    again(&world, &TR).run().expect_code(0).expect_says("already finished");
+    expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
+    assert_eq!(before.len(), world.contents(".").len());
+    // A command that is not there any more is not looked for.
+    expect_nobody_left(&world);
+}

@@ -1,0 +1,195 @@
+//! After each signal: the right bytes in the end, nobody left, and the state free.
+
+use super::{
+    Somebody, TR, abort, again_when_free, children_in, crawling, everybody, expect_bytes, expect_nobody_left,
+    pipe, resumes, resumes_tr, slow, slow_with, until, until_nobody_is_left,
+};
+use crate::harness::World;
+use crate::running::{BEYOND_DEBOUNCE, Running};
+use nix::sys::signal::Signal::{
+    SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGXCPU,
+};
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// Half-way, with two commands at work.
+fn half_way<'w>(world: &'w World, command: &[&str]) -> Running<'w> {
+    let run = slow(world, command).start().until_checkpoint_at_least(2);
+    until("commands at work", || !children_in(world).is_empty());
+    run
+}
+
+#[test]
+fn each_stop_lets_the_chunks_at_work_finish() {
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        let world = super::world();
+        let run = half_way(&world, &TR);
+        run.signal(signal).until("phase stopping").wait().expect_stopped_by(signal);
+        expect_nobody_left(&world);
+        resumes_tr(&world);
+    }
+}
+
+#[test]
+fn a_warning_of_a_batch_system_and_the_end_of_the_time_end_with_75() {
+    for signal in [SIGUSR2, SIGXCPU] {
+        let world = super::world();
+        half_way(&world, &TR).signal(signal).wait().expect_code(75);
+        expect_nobody_left(&world);
+        resumes_tr(&world);
+    }
+    let world = super::world();
+    let mut runs = 1;
+    loop {
+        let ended = slow_with(&world, "--max-runtime 1500ms", &TR).run();
+        expect_nobody_left(&world);
+        if ended.code() == Some(0) {
+            break;
+        }
+        ended.expect_code(75);
+        runs += 1;
+    }
+    assert!(runs > 1, "it was over before its time");
+    expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
+}
+
+#[test]
+fn an_abort_ends_the_commands_and_what_they_did_does_not_count() {
+    let world = super::world();
+    abort(crawling(&world, "", &TR)).wait().expect_stopped_by(SIGTERM);
+    expect_nobody_left(&world);
+    resumes_tr(&world);
+}
+
+#[test]
+fn quit_and_the_third_signal_leave_nobody() {
+    let world = super::world();
+    half_way(&world, &TR).signal(SIGQUIT).wait().expect_killed_by(SIGQUIT);
+    until_nobody_is_left(&world);
+    resumes_tr(&world);
+    // A command that takes no notice holds up the abort, and then the third signal comes.
+    let world = super::world();
+    let run = abort(crawling(&world, "", &DEAF)).let_pass(BEYOND_DEBOUNCE);
+    run.signal(SIGTERM).wait().expect_killed_by(SIGTERM);
+    until_nobody_is_left(&world);
+    resumes(&world, &DEAF, "cat big.txt");
+}
+
+/// Does not end of SIGTERM, nor of a closed input.
+const DEAF: [&str; 3] = ["bash", "-c", "trap '' TERM INT HUP; cat; sleep 0.3"];
+
+#[test]
+fn a_command_that_ignores_the_end_is_killed() {
+    let world = super::world();
+    let options = "big.txt -o out --grace 100ms --kill-after 300ms --block 256KiB --checkpoint-every 20ms";
+    let run = pipe(&world, options, &["bash", "-c", "trap '' TERM; cat; while :; do sleep 1; done"]).start();
+    let run = run.until("ready");
+    until("commands at work", || !children_in(&world).is_empty());
+    let begin = Instant::now();
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    expect_nobody_left(&world);
+}
+
+/// The lines wait in a pipe by the hundred thousand, and nobody has to hear them before it ends.
+#[test]
+fn a_command_that_complains_without_an_end_holds_nobody_up() {
+    let world = super::world();
+    for command in ["exec yes >&2", "yes >&2 & cat; exit 0"] {
+        let options = "big.txt -o out --fresh --grace 100ms --kill-after 20s";
+        let run = pipe(&world, options, &["sh", "-c", command]).start().until("task 0: y");
+        let begin = Instant::now();
+        run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+        assert!(begin.elapsed() < Duration::from_secs(10), "{command}: {:?}", begin.elapsed());
+        expect_nobody_left(&world);
+    }
+}
+
+/// How soon a state is free, and that nobody works on beside the next run.
+fn killed_and_again(world: &World, command: &[&str], reference: &str) {
+    let run = half_way(world, command);
+    run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    again_when_free(world, command).expect_code(0);
+    expect_bytes(world, &world.shell(reference));
+    until_nobody_is_left(world);
+}
+
+#[test]
+fn after_kill_no_command_is_left_and_the_state_is_free_soon() {
+    killed_and_again(&super::world(), &TR, "tr a-z A-Z <big.txt");
+}
+
+#[test]
+fn after_kill_no_deaf_command_and_no_descendant_is_left() {
+    killed_and_again(&super::world(), &DEAF, "cat big.txt");
+    let families = "setsid sleep 1000 >/dev/null 2>&1 & (sleep 1000 >/dev/null 2>&1 &) ; cat; kill $!";
+    let world = super::world();
+    let run = half_way(&world, &["bash", "-c", families]);
+    until("a family", || children_in(&world).iter().any(|child| child.line.starts_with("sleep")));
+    run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    until_nobody_is_left(&world);
+}
+
+#[test]
+fn an_abort_ends_whole_families() {
+    let world = super::world();
+    let family = "sleep 1000 >/dev/null 2>&1 & a=$!; setsid sleep 1000 >/dev/null 2>&1 & cat; kill $a $!";
+    let run = crawling(&world, "", &["bash", "-c", family]);
+    until("a family", || children_in(&world).iter().any(|child| child.line.starts_with("sleep")));
+    abort(run).wait().expect_stopped_by(SIGTERM);
+    expect_nobody_left(&world);
+    resumes(&world, &["bash", "-c", family], "cat big.txt");
+}
+
+fn state(somebody: &Somebody) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", somebody.pid)).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+fn until_all_stand_still(world: &World) {
+    until("all to stand still", || {
+        let all = everybody(world);
+        !all.is_empty() && all.iter().all(|one| matches!(state(one), Some('T' | 'Z') | None))
+    });
+}
+
+#[test]
+fn a_suspension_stops_the_commands_first_and_the_bytes_are_right() {
+    for command in [&TR[..], &["bash", "-c", "trap '' TSTP; cat; sleep 0.01"]] {
+        let world = super::world();
+        let mut run = half_way(&world, command);
+        for _ in 0..3 {
+            run = run.signal(SIGTSTP).until_suspended_by(SIGTSTP);
+            // All of them were told before, so there is nothing to wait for, but for a moment of the
+            // kernel's.
+            until_all_stand_still(&world);
+            run = run.signal(SIGCONT).until_continued().until("phase running").until_further_checkpoint();
+        }
+        run.wait().expect_code(0);
+        let reference = if command == TR { "tr a-z A-Z <big.txt" } else { "cat big.txt" };
+        expect_bytes(&world, &world.shell(reference));
+        expect_nobody_left(&world);
+    }
+}
+
+#[test]
+fn a_suspended_job_can_be_stopped_aborted_and_killed() {
+    let world = super::world();
+    let run = half_way(&world, &TR).signal(SIGTSTP).until_suspended_by(SIGTSTP);
+    run.signal(SIGTERM).signal(SIGCONT).wait().expect_stopped_by(SIGTERM);
+    expect_nobody_left(&world);
+    let run =
+        slow(&world, &TR).start().until_further_checkpoint().signal(SIGTSTP).until_suspended_by(SIGTSTP);
+    run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    until_nobody_is_left(&world);
+    resumes_tr(&world);
+}
+
+#[test]
+fn a_status_in_between_changes_nothing() {
+    let world = super::world();
+    let run = half_way(&world, &TR).signal(SIGUSR1).until("status:").until_further_checkpoint();
+    run.wait().expect_code(0);
+    expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
+    expect_nobody_left(&world);
+}
