@@ -13,6 +13,7 @@
 //! | `ask` | what does USR1 answer, and does the job go on? |
 //! | `control` | do `status`, `pause`, `resume`, `checkpoint` and `stop` do what they say, and only that? |
 //! | `status` | is what `status` prints what its documentation says? |
+//! | `ran` | what does `bivouac log` tell? |
 //! | `refuse` | what is refused, and does the refusal leave everything as it was? |
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
@@ -50,6 +51,7 @@ mod masks;
 mod pause;
 mod pipe;
 mod policy;
+mod ran;
 mod refuse;
 mod reload;
 mod resume;

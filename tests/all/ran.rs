@@ -1,0 +1,74 @@
+//! `bivouac log`: what ran, in the interrupted run and in the one that continued it.
+
+use crate::harness::World;
+use nix::sys::signal::Signal::SIGTERM;
+use serde_json::Value;
+
+const LINE: &str = "pipe big.txt -o out --block 1MiB";
+
+fn log(world: &World, options: &str) -> String {
+    let ended = world.bivouac(&format!("log {options}")).run().expect_code(0);
+    String::from_utf8(ended.stdout).unwrap()
+}
+
+#[test]
+fn every_attempt_of_every_run_is_there_once() {
+    let world = World::new();
+    world.text("big.txt");
+    let run = world.bivouac(&format!("{LINE} --limit-rate 2MiB --checkpoint-every 20ms -- cat")).start();
+    run.until_checkpoint_at_least(2).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    let before = log(&world, "--format json").lines().count();
+    assert!(before >= 2);
+    world.bivouac(&format!("{LINE} -- cat")).run().expect_code(0);
+    assert_eq!(world.read("out"), world.read("big.txt"));
+
+    let text = log(&world, "--format json");
+    let entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(entries.len() > before);
+    let mut done: Vec<u64> = entries
+        .iter()
+        .filter(|entry| entry["outcome"] == "done")
+        .map(|entry| entry["task"].as_u64().unwrap())
+        .collect();
+    done.sort_unstable();
+    assert_eq!(done, (0..done.len() as u64).collect::<Vec<_>>(), "each task is done once");
+    assert!(entries.iter().all(|entry| entry["note"].as_str().unwrap().starts_with("big.txt, bytes ")));
+
+    let csv = log(&world, "--format csv");
+    assert!(csv.starts_with("task,attempt,began,seconds,outcome,code,note\r\n"));
+    assert_eq!(csv.lines().count(), 1 + entries.len());
+    assert_eq!(log(&world, "").lines().count(), entries.len());
+}
+
+#[test]
+fn failures_can_be_singled_out_and_retries_are_counted() {
+    let world = World::new();
+    world.write("in.txt", "a\n");
+    world.write("once.sh", "if [ -e tried ]; then cat; else touch tried; exit 7; fi\n");
+    world.bivouac("pipe in.txt -o out --retries 1 -- bash once.sh").run().expect_code(0);
+    assert_eq!(world.read("out"), b"a\n");
+    let failed = log(&world, "--failed");
+    assert_eq!(failed.lines().count(), 1, "{failed}");
+    assert!(failed.contains("  failed 7  "), "{failed}");
+    assert!(log(&world, "").lines().last().unwrap().contains("task 0, attempt 2  done 0  "));
+    // Begun anew, the old entries are gone.
+    world.bivouac("pipe in.txt -o out --fresh -- cat").run().expect_code(0);
+    assert_eq!(log(&world, "").lines().count(), 1);
+}
+
+#[test]
+fn a_job_without_commands_has_no_log_and_a_lost_one_is_refused() {
+    let world = World::new();
+    world.write("in.txt", "a\n");
+    world.bivouac("count in.txt -o out").run().expect_code(0);
+    let ended = world.bivouac("log").run().expect_code(0).expect_says("this job runs no commands");
+    assert!(ended.stdout.is_empty());
+
+    world.text("big.txt");
+    std::fs::remove_dir_all(world.path("out.bivouac")).unwrap();
+    let line = format!("{LINE} --fresh --limit-rate 2MiB --checkpoint-every 20ms -- cat");
+    let run = world.bivouac(&line).start();
+    run.until_checkpoint_at_least(2).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    std::fs::remove_file(world.path("out.bivouac/journal")).unwrap();
+    world.bivouac(&format!("{LINE} -- cat")).run().expect_code(3).expect_says("journal: has 0 bytes");
+}
