@@ -37,6 +37,7 @@ Examples:
                                Ctrl-C, and the same line again: it goes on where it was
   bivouac digest ~/photos -o photos.b3
   bivouac count *.txt
+  bivouac pipe huge.json -o names -- jq -c .name
   bivouac status               how far it is, from another terminal; also pause, resume, checkpoint, stop
   bivouac grep --help          all options of one verb
 ";
