@@ -221,7 +221,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.next_tick = now + TICK;
             self.clock.tick(now);
             self.spend_budget();
-            self.pool.shared.children.reap_strangers();
+            self.pool.shared.children.see_to_strangers();
             let progress = self.progress();
             self.observer.progress(&progress);
         }

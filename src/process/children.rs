@@ -34,8 +34,10 @@ struct Table {
     held: bool,
     /// No child is to begin.
     closed: bool,
-    /// Calls of `posix_spawn` that have not returned.
-    spawning: usize,
+    /// Calls of `posix_spawn` that have not returned, by number, and when they began.
+    births: BTreeMap<u64, Instant>,
+    /// The number of the next one.
+    next_birth: u64,
     running: BTreeMap<i32, Child>,
     /// Some child was told to end.
     interfered: bool,
@@ -49,6 +51,9 @@ struct Child {
 
 /// How long a spawn may be under way before somebody looks whether it hangs.
 const USUAL_SPAWN: Duration = Duration::from_millis(10);
+
+/// How long it may be under way before that is done without any reason to suspect a stop.
+const LONG_SPAWN: Duration = Duration::from_millis(200);
 
 /// How long a suspension waits for children to stop by themselves.
 pub(crate) const TO_STOP: Duration = Duration::from_millis(50);
@@ -69,11 +74,13 @@ impl Children {
         if table.held || table.closed {
             return Ok(None);
         }
-        table.spawning += 1;
+        let birth = table.next_birth;
+        table.next_birth += 1;
+        table.births.insert(birth, Instant::now());
         drop(table);
         let spawned = self.inheritance.spawn(command, streams);
         let mut table = lock(&self.table);
-        table.spawning -= 1;
+        table.births.remove(&birth);
         if let Ok(pid) = spawned {
             table.running.insert(pid.as_raw(), Child::default());
             // Somebody may have said it while the child was being born.
@@ -119,10 +126,10 @@ impl Children {
         self.hold();
         let begin = Instant::now();
         let mut table = lock(&self.table);
-        while table.spawning > 0 && begin.elapsed() < Duration::from_secs(2) {
+        while !table.births.is_empty() && begin.elapsed() < Duration::from_secs(2) {
             let waited = self.changed.wait_timeout(table, USUAL_SPAWN);
             table = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if table.spawning > 0 {
+            if !table.births.is_empty() {
                 rescue(&table);
             }
         }
@@ -215,18 +222,27 @@ impl Children {
     /// one that was ended may still be at work, and nobody has told it to end.
     pub(crate) fn all_ended_by_themselves(&self) -> bool {
         let table = lock(&self.table);
-        table.running.is_empty() && table.spawning == 0 && !table.interfered
+        table.running.is_empty() && table.births.is_empty() && !table.interfered
     }
 
+    /// Sees to processes of ours that are in nobody's table. Cheap when there is nothing to do; called
+    /// several times a second.
+    ///
+    /// A spawn that hangs without a suspension: `kill -STOP` to the whole group stops the half-born
+    /// child too, nobody hears of it, and the SIGCONT behind it does not reach the child any more.
+    ///
     /// As process 1 of a namespace we inherit every process whose parent has died, and nobody else
-    /// can reap it. Cheap when there is nothing to do.
-    pub(crate) fn reap_strangers(&self) {
+    /// can reap it.
+    pub(crate) fn see_to_strangers(&self) {
+        let table = lock(&self.table);
+        if let Some(began) = table.births.values().next() {
+            if began.elapsed() >= LONG_SPAWN {
+                rescue(&table);
+            }
+            return; // One that has just been born is not in the table yet, and is not to be reaped.
+        }
         if getpid().as_raw() != 1 {
             return;
-        }
-        let table = lock(&self.table);
-        if table.spawning > 0 {
-            return; // One that has just been born is not in the table yet.
         }
         for pid in children_of_ours() {
             if !table.running.contains_key(&pid.as_raw()) && state_of(pid) == Some('Z') {
@@ -369,6 +385,6 @@ mod tests {
         assert!(super::super::spawn::is_missing(start("no-such-program-anywhere")));
         assert!(!super::super::spawn::is_missing(start("/etc/passwd")));
         assert!(!super::super::spawn::is_missing(start("/")));
-        assert_eq!(lock(&children.table).spawning, 0);
+        assert!(lock(&children.table).births.is_empty());
     }
 }

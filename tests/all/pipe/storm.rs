@@ -29,11 +29,11 @@ fn storm(stop: Signal, pause: impl Fn(u32) -> Duration) {
     while Instant::now() < end {
         rounds += 1;
         // To the group, as the terminal does it: whoever is in it at that moment.
-        for signal in [stop, SIGCONT] {
+        for (signal, time) in [(stop, pause(rounds)), (SIGCONT, pause(rounds * 7 + 3))] {
             if killpg(run.pid(), signal).is_err() {
                 break;
             }
-            run = run.let_pass(pause(rounds));
+            run = run.let_pass(time);
         }
     }
     assert!(rounds > 20, "{rounds}");
@@ -69,7 +69,7 @@ fn of_short_pauses() {
 /// `kill -STOP` to the group is heard by nobody; who was half born has to be found all the same.
 #[test]
 fn of_stops_that_nobody_announces() {
-    storm(Signal::SIGSTOP, |round| Duration::from_millis(u64::from(round % 4)));
+    storm(Signal::SIGSTOP, |round| Duration::from_micros(u64::from(round * 977 % 5000)));
 }
 
 /// A stop in the middle of it, and the rest later.
