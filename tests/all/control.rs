@@ -277,7 +277,7 @@ fn what_does_not_run_cannot_be_paused_and_the_refusal_says_how_to_continue_it() 
     let world = GREP.world();
     for by in [SIGTERM, SIGKILL] {
         let ended = running(&world).signal(by).wait().expect_killed_by(by);
-        let line = "grep '[a-z]+_[0-9]+_[a-z]+' big.txt --output out";
+        let line = "'[a-z]+_[0-9]+_[a-z]+' big.txt --output out";
         for name in ["pause", "resume", "checkpoint"] {
             let refused = verb(&world, name).expect_code(3).expect_says("is not running");
             refused.expect_says(line).expect_says("To continue, in /");

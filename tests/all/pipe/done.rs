@@ -93,11 +93,13 @@ fn a_signal_to_the_whole_group_of_the_job_is_one_stop() {
 #[test]
 fn a_command_that_somebody_ends_has_failed() {
     let world = world();
-    let run = crawling(&world, "", &TR);
+    // One that lives long enough to be met; `tr` alone is gone in a millisecond.
+    let lasting = ["bash", "-c", "tr a-z A-Z; exec sleep 0.3"];
+    let run = crawling(&world, "", &lasting);
     tell_commands(&world, SIGTERM);
     run.wait().expect_code(4).expect_says("ended by SIGTERM");
     expect_nobody_left(&world);
-    resumes_tr(&world);
+    resumes(&world, &lasting, "tr a-z A-Z < big.txt");
 }
 
 /// With `--stop-children at-once` a command may save its own work: it is told at once, and when it then

@@ -69,13 +69,17 @@ fn quit_and_the_third_signal_leave_nobody() {
     resumes_tr(&world);
     // A command that takes no notice holds up the abort, and then the third signal comes.
     let world = super::world();
-    let run = abort(crawling(&world, "", &DEAF)).let_pass(BEYOND_DEBOUNCE);
+    let lingering = ["bash", "-c", "trap '' TERM INT HUP; cat; if test -e linger; then sleep 20; fi"];
+    let run = crawling(&world, "", &lingering);
+    world.write("linger", "");
+    let run = abort(run).let_pass(BEYOND_DEBOUNCE);
     run.signal(SIGTERM).wait().expect_killed_by(SIGTERM);
     until_nobody_is_left(&world);
-    resumes(&world, &DEAF, "cat big.txt");
+    std::fs::remove_file(world.path("linger")).unwrap();
+    resumes(&world, &lingering, "cat big.txt");
 }
 
-/// Does not end of SIGTERM, nor of a closed input.
+/// Does not end of SIGTERM, nor at once of a closed input.
 const DEAF: [&str; 3] = ["bash", "-c", "trap '' TERM INT HUP; cat; sleep 0.3"];
 
 #[test]

@@ -26,12 +26,12 @@ fn storm(stop: Signal, pause: impl Fn(u32) -> Duration) {
     let end = Instant::now() + Duration::from_secs(5);
     let mut rounds = 0;
     let mut run = run;
-    while Instant::now() < end {
+    'storm: while Instant::now() < end {
         rounds += 1;
         // To the group, as the terminal does it: whoever is in it at that moment.
         for (signal, time) in [(stop, pause(rounds)), (SIGCONT, pause(rounds * 7 + 3))] {
             if killpg(run.pid(), signal).is_err() {
-                break;
+                break 'storm; // All is done, and nobody is there any more.
             }
             run = run.let_pass(time);
         }
