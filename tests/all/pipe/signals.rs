@@ -1,8 +1,8 @@
 //! After each signal: the right bytes in the end, nobody left, and the state free.
 
 use super::{
-    Somebody, TR, abort, again_when_free, children_in, crawling, everybody, expect_bytes, expect_nobody_left,
-    pipe, resumes, resumes_tr, slow, slow_with, until, until_nobody_is_left,
+    Somebody, TR, abort, again, again_when_free, children_in, crawling, everybody, expect_bytes,
+    expect_nobody_left, pipe, resumes, resumes_tr, slow, slow_with, until, until_nobody_is_left,
 };
 use crate::harness::World;
 use crate::running::{BEYOND_DEBOUNCE, Running};
@@ -70,8 +70,9 @@ fn quit_and_the_third_signal_leave_nobody() {
     // A command that takes no notice holds up the abort, and then the third signal comes.
     let world = super::world();
     let lingering = ["bash", "-c", "trap '' TERM INT HUP; cat; if test -e linger; then sleep 20; fi"];
-    let run = crawling(&world, "", &lingering);
     world.write("linger", "");
+    let run = again(&world, &lingering).start().until("ready");
+    until("commands at work", || children_in(&world).iter().any(|child| child.line.starts_with("sleep")));
     let run = abort(run).let_pass(BEYOND_DEBOUNCE);
     run.signal(SIGTERM).wait().expect_killed_by(SIGTERM);
     until_nobody_is_left(&world);
