@@ -180,9 +180,27 @@ pub struct Extent {
 #[derive(Debug)]
 pub struct Listing<'a> {
     pub(crate) wake: &'a Wake,
+    pub(crate) rehearsal: bool,
 }
 
-impl Listing<'_> {
+impl<'a> Listing<'a> {
+    /// What is listed becomes tasks.
+    pub(crate) fn real(wake: &'a Wake) -> Self {
+        Self { wake, rehearsal: false }
+    }
+
+    /// What is listed is compared.
+    pub(crate) fn rehearsal(wake: &'a Wake) -> Self {
+        Self { wake, rehearsal: true }
+    }
+
+    /// Whether what is listed now is only compared with the list of an earlier run: then the list may be
+    /// asked for once more from its beginning ([`Source::describe`], [`Source::restore`]), so a source
+    /// that reads a stream has to keep what it has read.
+    pub fn is_rehearsal(&self) -> bool {
+        self.rehearsal
+    }
+
     /// Waits until `input` can be read or the run is over. On [`Waited::Stopped`] a source returns
     /// `Ok(None)` without having listed anything more.
     ///

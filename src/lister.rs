@@ -52,8 +52,8 @@ impl<S: Source> Lister<S> {
     /// The number of tasks in the job, or `None` when nobody wants to know any more.
     fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
         let wake = Arc::clone(&self.wake);
-        let listing = Listing { wake: &wake };
-        let mark = self.source.mark_before(&listing)?;
+        let listing = Listing::real(&wake);
+        let mark = self.source.mark_before(&Listing::rehearsal(&wake))?;
         if self.mark.is_some() && mark != self.mark && !listing.is_stopped() {
             return Err(changed("before the point where the last run stopped"));
         }

@@ -221,7 +221,7 @@ fn is_still_done<S: Source>(source: &mut S, sink: &mut dyn Sink, record: &Record
         Err(error) => return Err(error),
     }
     let wake = Wake::new()?;
-    let listing = Listing { wake: &wake };
+    let listing = Listing::rehearsal(&wake);
     let same_list = source.mark_before(&listing)? == record.mark && source.next(&listing)?.is_none();
     if !same_list {
         return Ok(false);

@@ -384,7 +384,7 @@ mod tests {
                         });
                     }
                 }
-                work(source, &Listing { wake: &wake })
+                work(source, &Listing::real(&wake))
             })
         }
     }
@@ -539,7 +539,7 @@ mod tests {
         let said = source.restore(&described, 2).unwrap();
         assert!(said[0].contains("grew from 7 to 14 bytes"), "{said:?}");
         let wake = Wake::new().unwrap();
-        let rest = show_all(&mut source, &Listing { wake: &wake });
+        let rest = show_all(&mut source, &Listing::real(&wake));
         assert_eq!(rest.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"two"[..], b""]);
         let extent = source.extent();
         assert_eq!((extent.tasks, extent.bytes, extent.bytes_before), (Some(4), Some(7), 4));
@@ -579,7 +579,7 @@ mod tests {
                     wake.wake();
                 }
             });
-            let all = show_all(&mut source, &Listing { wake: &wake });
+            let all = show_all(&mut source, &Listing::real(&wake));
             drop(heard);
             all
         });
@@ -592,7 +592,7 @@ mod tests {
         let described = inputs.records(Boundary::newline()).block(Some(1)).describe().unwrap();
         let wake = Wake::new().unwrap();
         wake.wake();
-        let listing = Listing { wake: &wake };
+        let listing = Listing::real(&wake);
         // The pipe has something to read all the time; a wait alone would never tell of the stop.
         let both = OpenOptions::new().read(true).write(true).open(&inputs.paths()[1]).unwrap();
         (&both).write_all(b"one\ntwo\nthree\n").unwrap();

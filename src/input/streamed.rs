@@ -186,7 +186,7 @@ mod tests {
     /// What a reader of the FIFO lists while `pieces` are written to it one by one.
     fn list(cut: &mut Streamed, fifo: &Path, pieces: &[&[u8]]) -> Result<Vec<(u64, Vec<u8>)>> {
         let wake = Wake::new().unwrap();
-        let listing = Listing { wake: &wake };
+        let listing = Listing::real(&wake);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut writer = std::fs::OpenOptions::new().write(true).open(fifo).unwrap();

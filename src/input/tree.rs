@@ -381,7 +381,7 @@ mod tests {
 
     fn all(tree: &mut Tree) -> Vec<(Vec<String>, Option<Mark>)> {
         let wake = Wake::new().unwrap();
-        let listing = Listing { wake: &wake };
+        let listing = Listing::real(&wake);
         let mut tasks = Vec::new();
         while let Some(listed) = tree.next(&listing).unwrap() {
             let names = match listed.task {
@@ -428,7 +428,7 @@ mod tests {
     fn what_is_done_is_listed_again_and_must_be_the_same() {
         let dir = place();
         let listing = Wake::new().unwrap();
-        let listing = Listing { wake: &listing };
+        let listing = Listing::real(&listing);
         let tree = || Tree::new(vec![dir.path().to_path_buf()], Some(40));
         let mut first = tree();
         let described = first.describe().unwrap();
