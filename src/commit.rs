@@ -23,6 +23,13 @@
 //! - What was written after the last record is garbage to the next run, which cuts it off
 //!   ([`Sink::begin`]) and does the tasks again.
 //!
+//! # Tasks that act elsewhere
+//!
+//! Where the effect of a task is not its output but what its command did to the world, a task that has
+//! ended must not wait for the order of the output, nor for the next record ([`Printing`]). There a task
+//! is committed when it ends, what it printed is handed over, and then the journal says that it is
+//! settled: in this order, so that what a resumed run passes over has been printed.
+//!
 //! # When something fails
 //!
 //! The first failed write, flush or rename ends this thread. No flush is tried again: after a failed
@@ -30,15 +37,18 @@
 //! gone. The thread says so and drops its receivers, so every worker that wants to deliver learns at
 //! once that nobody takes it. The last record stands.
 
-use crate::checkpoint::Phase;
+use crate::checkpoint::{Phase, Reach};
 use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Job, Sink};
+use crate::job::{Job, Mark, Sink};
+use crate::journal::{End, Line};
 use crate::keep::Keep;
 use crate::live::Live;
 use crate::pool::{Delivery, OUTBOX};
 use crate::reorder::{Fate, Held, Reorder};
+use crate::run::Printing;
 use crossbeam_channel::{Receiver, Sender, never, select};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,6 +85,8 @@ pub(crate) enum Word {
 pub(crate) struct Frontier {
     /// Tasks committed without a hole.
     pub(crate) tasks: u64,
+    /// Tasks committed, on either side of a hole.
+    pub(crate) committed: u64,
     /// Finished tasks beyond, kept for the next run. Known at the end only.
     pub(crate) beyond: u64,
     /// Bytes of output written.
@@ -92,6 +104,10 @@ pub(crate) struct Committer<J: Job> {
     pub(crate) keep: Keep,
     pub(crate) total: J::Total,
     pub(crate) reorder: Reorder<J::Partial>,
+    /// For tasks that act elsewhere.
+    pub(crate) printing: Option<Printing>,
+    /// Of tasks that are not committed yet: how their last attempt ended.
+    pub(crate) ends: BTreeMap<u64, End>,
     pub(crate) every: Duration,
     pub(crate) words: Sender<Word>,
     pub(crate) told: Frontier,
@@ -197,50 +213,77 @@ impl<J: Job> Committer<J> {
 
     fn take(&mut self, delivery: Delivery<J::Partial>) -> Result<()> {
         match delivery {
-            Delivery::Entry(entry) => {
-                self.dirty = true;
-                self.keep.journal(&entry)
+            Delivery::Line(line) => self.take_line(line),
+            Delivery::Interrupted { task } => {
+                self.journal_end(task)?;
+                self.reorder.take(delivery)
             }
-            Delivery::Piece { .. }
-            | Delivery::Done { .. }
-            | Delivery::Failed { .. }
-            | Delivery::Interrupted { .. } => self.reorder.take(delivery),
+            Delivery::Piece { .. } | Delivery::Done { .. } | Delivery::Failed { .. } => {
+                self.reorder.take(delivery)
+            }
         }
     }
 
-    /// Moves the frontier over every task that has ended, up to the first that has not.
+    /// The end of an attempt is held back where it may be the end of its task: then it is written
+    /// when that is committed.
+    fn take_line(&mut self, line: Line) -> Result<()> {
+        self.dirty = true;
+        match (line, self.printing) {
+            (Line::Ended(end), Some(_)) => {
+                self.journal_end(end.task)?;
+                self.ends.insert(end.task, end);
+                Ok(())
+            }
+            (line, _) => self.keep.journal(&line),
+        }
+    }
+
+    /// It was the end of an attempt only.
+    fn journal_end(&mut self, task: u64) -> Result<()> {
+        self.ends.remove(&task).map_or(Ok(()), |end| self.keep.journal(&Line::Ended(end)))
+    }
+
+    /// Commits every task whose turn it is.
     fn advance(&mut self) -> Result<()> {
-        loop {
-            let task = self.keep.record().frontier;
-            let (held, fate) = match self.keep.take_beyond::<J::Partial>(task)? {
-                Some((pieces, fate)) => {
-                    for piece in pieces {
-                        self.write_piece(piece)?;
-                    }
-                    (Held::default(), fate)
-                }
-                None => match self.reorder.ended(task) {
-                    Some(ended) => ended,
-                    None => break,
-                },
-            };
-            self.commit_task(held, fate)?;
+        while let Some((task, held, fate)) = self.next_ended()? {
+            self.commit_task(task, held, fate)?;
+        }
+        if self.printing.is_some() && self.sink.is_immediate() {
+            self.keep.write_journal()?;
         }
         self.tell_frontier();
         Ok(())
     }
 
+    /// The task at the frontier, if it has ended; or any that has ended, if the order does not matter.
+    #[expect(clippy::type_complexity, reason = "a task, what is held of it, and how it ended")]
+    fn next_ended(&mut self) -> Result<Option<(u64, Held<J::Partial>, Fate<J::Partial>)>> {
+        self.keep.pass_finished();
+        let frontier = self.keep.record().frontier;
+        if let Some((pieces, fate)) = self.keep.take_beyond::<J::Partial>(frontier)? {
+            for piece in pieces {
+                self.write_piece(piece)?;
+            }
+            return Ok(Some((frontier, Held::default(), fate)));
+        }
+        let task = match self.printing {
+            Some(Printing::AsTasksEnd) => self.reorder.any_ended(),
+            Some(Printing::InOrder) | None => Some(frontier),
+        };
+        Ok(task.and_then(|task| self.reorder.ended(task).map(|(held, fate)| (task, held, fate))))
+    }
+
     /// One task goes into the output. Everything that depends on "before" happens here, in order.
-    fn commit_task(&mut self, held: Held<J::Partial>, fate: Fate<J::Partial>) -> Result<()> {
+    fn commit_task(&mut self, task: u64, held: Held<J::Partial>, fate: Fate<J::Partial>) -> Result<()> {
         let Self { job, sink, total, reorder, keep, .. } = self;
         let mut written = 0;
+        reorder.drain(held, |piece| {
+            let piece = job.render(total, piece);
+            written += piece.len() as u64;
+            sink.write(&piece)
+        })?;
         let mark = match fate {
             Fate::Done { partial, mark, bytes } => {
-                reorder.drain(held, |piece| {
-                    let piece = job.render(total, piece);
-                    written += piece.len() as u64;
-                    sink.write(&piece)
-                })?;
                 let mut after = Vec::new();
                 job.fold(total, partial, &mut after);
                 written += after.len() as u64;
@@ -250,15 +293,37 @@ impl<J: Job> Committer<J> {
             }
             Fate::Failed { mark } => {
                 keep.record_mut().failed += 1;
+                if self.printing.is_some() {
+                    keep.record_mut().failing.insert(task);
+                }
                 mark
             }
         };
-        let record = keep.record_mut();
-        record.frontier += 1;
-        record.mark = mark.or(record.mark);
         self.told.output_bytes += written;
         self.dirty = true;
-        Ok(())
+        self.count_in(task, mark)
+    }
+
+    /// The task is committed: the record says so, and the journal, where that is a record too.
+    fn count_in(&mut self, task: u64, mark: Option<Mark>) -> Result<()> {
+        let record = self.keep.record_mut();
+        if task == record.frontier {
+            record.frontier += 1;
+        } else {
+            record.finished.insert(task);
+        }
+        if self.printing.is_none() {
+            record.mark = mark.or(record.mark);
+            return Ok(());
+        }
+        let trace = mark.map_or([0; 8], Mark::trace);
+        if record.reach.is_none_or(|reach| reach.task <= task) {
+            record.reach = Some(Reach { task, trace });
+        }
+        match self.ends.remove(&task) {
+            Some(end) => self.keep.journal(&Line::Settled { end, trace }),
+            None => Ok(()),
+        }
     }
 
     fn write_piece(&mut self, piece: Vec<u8>) -> Result<()> {
@@ -270,6 +335,7 @@ impl<J: Job> Committer<J> {
     fn tell_frontier(&mut self) {
         let now = Frontier {
             tasks: self.keep.record().frontier,
+            committed: self.keep.record().committed(),
             backlog: self.reorder.backlog(),
             failed: self.keep.record().failed,
             ..self.told
@@ -296,13 +362,14 @@ impl<J: Job> Committer<J> {
         }
         if let Some(facts) = self.on_disk {
             let facts = CheckpointFacts { age: self.last.elapsed(), ..facts };
-            let word = Word::Checkpoint { frontier: self.keep.record().frontier, facts, asked };
+            let word = Word::Checkpoint { frontier: self.keep.record().committed(), facts, asked };
             self.words.send(word).ok();
         }
         Ok(())
     }
 
     fn close(&mut self, listed: Option<u64>) -> Result<Option<u8>> {
+        self.keep.pass_finished();
         if listed == Some(self.keep.record().frontier) {
             return self.finish().map(Some);
         }
@@ -322,6 +389,7 @@ impl<J: Job> Committer<J> {
         }
         while let Some(task) = self.reorder.any_ended() {
             let Some((held, fate)) = self.reorder.ended(task) else { break };
+            self.journal_end(task)?;
             let mut pieces = Vec::new();
             self.reorder.drain(held, |piece| {
                 pieces.push(piece);

@@ -112,6 +112,8 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
             came_back(&mut state);
             broke(&mut state, &mut actions);
         }
+        Event::Halted { now: true } => broke(&mut state, &mut actions),
+        Event::Halted { now: false } => halt_soon(&mut state, &mut actions),
         Event::SourceEnded => state.source_ended = true,
         Event::SourceBroke => broke(&mut state, &mut actions),
         Event::CommitBroke => commit_broke(&mut state, &mut actions),
@@ -166,6 +168,10 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     };
     match (state.course, rung) {
         (Course::Working, _) => begin_stop(state, by, actions),
+        // It ends already, and took its time for it.
+        (Course::Stopping, Rung::First | Rung::Merged) if state.cause == Some(Cause::Broken) => {
+            give_grace(state, actions);
+        }
         (Course::Stopping, Rung::Second) => abort(state, by, actions),
         (_, Rung::Third) => die(by, actions),
         (Course::Stopping | Course::Aborting | Course::Closing | Course::Ended, _) => {}
@@ -179,6 +185,10 @@ fn begin_stop(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     if let (true, Asker::Signal(signal)) = (state.rules.forward_stops, by) {
         actions.push(Action::Forward(signal));
     }
+    give_grace(state, actions);
+}
+
+fn give_grace(state: &State, actions: &mut Vec<Action>) {
     if state.in_flight > 0 {
         actions.push(Action::SayStopping);
         if let Some(grace) = state.rules.grace {
@@ -322,6 +332,13 @@ fn broke(state: &mut State, actions: &mut Vec<Action>) {
         }
         // It ends already. The next run will meet the same trouble and say so.
         Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
+    }
+}
+
+/// Tasks in flight are waited for however long they take, unless somebody asks for a stop as well.
+fn halt_soon(state: &mut State, actions: &mut Vec<Action>) {
+    if state.course == Course::Working {
+        leave_working(state, Course::Stopping, Cause::Broken, actions);
     }
 }
 

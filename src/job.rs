@@ -142,6 +142,14 @@ pub trait Source: Send + 'static {
         Ok(None)
     }
 
+    /// What the journal says of this task ([`Line::Began`]), for sources whose list may grow between
+    /// runs: by this the first task is named that is not what it was.
+    ///
+    /// [`Line::Began`]: crate::journal::Line::Began
+    fn note(&self, _task: &Self::Task) -> Option<String> {
+        None
+    }
+
     /// How much there is to do, where that is known before the end.
     fn extent(&self) -> Extent {
         Extent::default()
@@ -164,6 +172,14 @@ pub struct Listed<T> {
 /// A running digest over what a source has listed (see [`Listed::mark`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark(#[serde(with = "crate::checkpoint::hex32")] pub [u8; 32]);
+
+impl Mark {
+    /// Its first bytes, where there is no room for all of them: enough to tell two lists apart, of which
+    /// nobody has made one to look like the other.
+    pub(crate) fn trace(self) -> [u8; 8] {
+        self.0.first_chunk().copied().unwrap_or_default()
+    }
+}
 
 /// The size of a job, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -262,6 +278,14 @@ pub trait Sink: Send + 'static {
     /// A failed flush is never tried again: the kernel may report success the second time although
     /// the bytes are lost.
     fn make_durable(&mut self) -> Result<Committed>;
+
+    /// Whether what was written is out of our hands: it stays although this process is killed before the
+    /// next [`make_durable`](Sink::make_durable). Asked for tasks that act elsewhere
+    /// ([`Run::act_elsewhere`](crate::Run::act_elsewhere)): then each may be said to be settled at once,
+    /// otherwise with the next checkpoint only.
+    fn is_immediate(&self) -> bool {
+        false
+    }
 
     /// Gives the complete output its final name. Called once, after the record says "finalizing".
     ///

@@ -90,6 +90,17 @@ impl fmt::Display for Activity {
     }
 }
 
+/// A task that has begun and not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtWork {
+    /// Its number.
+    pub task: u64,
+    /// How long ago it began, pauses included.
+    pub since: Duration,
+    /// What the journal says of it; may be empty.
+    pub note: String,
+}
+
 /// A sentence about a run. `Display` gives it without a prefix and without a full stop.
 #[derive(Clone, Debug)]
 pub enum Notice {
@@ -168,8 +179,8 @@ pub enum Notice {
         /// The line, without its end, and with control characters as they came.
         line: String,
     },
-    /// Tasks that run at the moment, with the time since each began (SIGQUIT).
-    Running(Vec<(u64, Duration)>),
+    /// Tasks that run at the moment (SIGQUIT).
+    Running(Vec<AtWork>),
     /// The state is kept here.
     State(PathBuf),
     /// Settings were read again.

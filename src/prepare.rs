@@ -5,10 +5,11 @@
 //! record knows is refused by the next run. The output is cut back to what is committed before the
 //! first task runs.
 
-use crate::checkpoint::{Phase, Record};
+use crate::checkpoint::{Phase, Reach, Record};
 use crate::ending::Summary;
 use crate::error::{Error, Kind, Result};
-use crate::job::{Committed, Job, Listing, Sink, Source};
+use crate::job::{Committed, Job, Listing, Mark, Sink, Source};
+use crate::journal::Line;
 use crate::keep::{Keep, Place};
 use crate::observer::Notice;
 use crate::run::{Options, StateAt};
@@ -45,17 +46,28 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     let Some(dir) = open_existing(options)? else {
         return begin(job, source, sink, options, None, Output::Unknown);
     };
-    let Some(record) = read_unless_fresh(&dir, options)? else {
+    let Some(mut record) = read_unless_fresh(&dir, options)? else {
         let output = if options.fresh { Output::Ours } else { Output::Unknown };
         return begin(job, source, sink, options, Some(dir), output);
     };
+    if options.printing.is_some() {
+        count_in_journal(&dir, &mut record)?;
+    }
     let same = is_same_job(job, &record, dir.path());
     match record.phase {
         Phase::Done { code } => {
-            if same.is_ok() && is_still_done(source, sink, &record)? {
-                return Ok(Start::AlreadyFinished { code, summary: summary_of(&record) });
+            let again = match same {
+                Ok(()) => look_again(source, sink, &record, options)?,
+                Err(_) => Again::Another,
+            };
+            match again {
+                Again::Same if has_failed_to_retry(&record, options) => {
+                    go_on(source, sink, options, dir, reopened(record))
+                }
+                Again::Same => Ok(Start::AlreadyFinished { code, summary: summary_of(&record) }),
+                Again::Longer => go_on(source, sink, options, dir, reopened(record)),
+                Again::Another => begin(job, source, sink, options, Some(dir), Output::Unknown),
             }
-            begin(job, source, sink, options, Some(dir), Output::Unknown)
         }
         Phase::Finalizing { code } => {
             same?;
@@ -66,6 +78,45 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
             go_on(source, sink, options, dir, record)
         }
     }
+}
+
+/// What ended after the last record was written, of a job whose journal is a record too.
+fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
+    let (run, known) = (record.run.clone(), record.journal_bytes);
+    dir.journal_behind((&run, known), &mut |line| {
+        let Line::Settled { end, trace } = line else { return };
+        if end.task < record.frontier || !record.finished.insert(end.task) {
+            return;
+        }
+        if !end.outcome.is_done() && record.failing.insert(end.task) {
+            record.failed += 1;
+        }
+        if record.reach.is_none_or(|reach| reach.task <= end.task) {
+            record.reach = Some(Reach { task: end.task, trace });
+        }
+    })
+}
+
+fn has_failed_to_retry(record: &Record, options: &Options) -> bool {
+    options.retry_failed && !record.failing.is_empty()
+}
+
+/// Tasks that failed are to do again: the frontier goes back to the first of them, and everything else
+/// that was before it is finished beyond it.
+fn forget_failed(record: &mut Record) {
+    let failing = std::mem::take(&mut record.failing);
+    record.failed = 0;
+    let Some(first) = failing.first() else { return };
+    if first < record.frontier {
+        record.finished.insert_range(first, record.frontier);
+        record.frontier = first;
+    }
+    record.finished = record.finished.without(&failing);
+}
+
+/// A finished job has more to do. What it printed has been taken by whoever it was for.
+fn reopened(record: Record) -> Record {
+    Record { phase: Phase::Working, output: None, ..record }
 }
 
 /// Whether an unfinished output that is found belongs to a job that we give up.
@@ -135,6 +186,9 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     dir: StateDir,
     mut record: Record,
 ) -> Result<Start<T>> {
+    if options.printing.is_some() && has_failed_to_retry(&record, options) {
+        forget_failed(&mut record);
+    }
     // An input that was there when the job began, and cannot be had now, is a change.
     let said = source.restore(&record.inputs, record.frontier).map_err(|error| match error.kind() {
         Kind::Usage => error.with_kind(Kind::Refused),
@@ -161,7 +215,7 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     sink.begin(Some(record.output.as_ref().unwrap_or(&Committed::default())))?;
     record.epoch += 1;
     notices.push(Notice::Resumed {
-        frontier: record.frontier,
+        frontier: record.committed(),
         beyond: record.beyond.len() as u64,
         tasks: record.tasks,
     });
@@ -213,25 +267,49 @@ fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
         .advise("use another output or --state, or discard what was done with --fresh"))
 }
 
-/// The same inputs, and the output as it was made.
-fn is_still_done<S: Source>(source: &mut S, sink: &mut dyn Sink, record: &Record) -> Result<bool> {
+/// What a finished job looks like today.
+enum Again {
+    /// The same inputs, and the output as it was made.
+    Same,
+    /// The same inputs, and more behind them, of a job whose list may grow.
+    Longer,
+    /// Something else.
+    Another,
+}
+
+fn look_again<S: Source>(
+    source: &mut S,
+    sink: &mut dyn Sink,
+    record: &Record,
+    options: &Options,
+) -> Result<Again> {
     match source.restore(&record.inputs, record.frontier) {
         Ok(_) => {}
-        Err(error) if error.kind() == Kind::Refused => return Ok(false),
+        Err(error) if error.kind() == Kind::Refused => return Ok(Again::Another),
         Err(error) => return Err(error),
     }
     let wake = Wake::new()?;
     let listing = Listing::rehearsal(&wake);
-    let same_list = source.mark_before(&listing)? == record.mark && source.next(&listing)?.is_none();
-    if !same_list {
-        return Ok(false);
-    }
-    sink.is_published(&record.output.clone().unwrap_or_default())
+    let mark = source.mark_before(&listing)?;
+    let may_grow = options.printing.is_some();
+    let same_so_far = match (may_grow, record.reach) {
+        (false, _) => mark == record.mark,
+        (true, None) => record.frontier == 0,
+        (true, Some(reach)) => mark.map_or([0; 8], Mark::trace) == reach.trace,
+    };
+    let is_all = same_so_far && source.next(&listing)?.is_none();
+    Ok(match (same_so_far, is_all, may_grow) {
+        // What was printed is gone, and nobody wants it twice.
+        (true, true, true) => Again::Same,
+        (true, false, true) => Again::Longer,
+        (true, true, false) if sink.is_published(&record.output.clone().unwrap_or_default())? => Again::Same,
+        (_, _, _) => Again::Another,
+    })
 }
 
 fn summary_of(record: &Record) -> Summary {
     Summary {
-        frontier: record.frontier,
+        frontier: record.committed(),
         tasks: record.tasks,
         output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
         failed: record.failed,

@@ -154,6 +154,10 @@ impl Sink for StreamSink {
         Ok(Committed { bytes: self.written, ..Committed::default() })
     }
 
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     fn publish(&mut self) -> Result<()> {
         Ok(())
     }

@@ -20,8 +20,9 @@ use crate::job::{Extent, Job};
 use crate::lister::FromSource;
 use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
-use crate::pool::{Outcome, Pool, Report, Saying, lock};
+use crate::pool::{Outcome, Pool, Report, Saying};
 use crate::reload::{Reader, Reloaded};
+use crate::run::Halt;
 use crate::signals::{Heard, Hearing, die, suspend};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
@@ -90,6 +91,11 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) wake: &'a dyn Fn(),
     pub(crate) shown: Activity,
     pub(crate) showing: Showing,
+    /// Whether tasks are committed in the order of their numbers.
+    pub(crate) in_order: bool,
+    /// When failed tasks end the run, and how many of this run have failed.
+    pub(crate) halt: Option<Halt>,
+    pub(crate) failures: u64,
 }
 
 impl<J: Job> Supervisor<'_, J> {
@@ -120,8 +126,12 @@ impl<J: Job> Supervisor<'_, J> {
     fn may_assign(&self) -> bool {
         self.state.may_start()
             && self.state.in_flight < self.batching.limit()
-            && self.assigned_up_to < self.frontier.tasks + WINDOW
-            && self.frontier.backlog < BACKLOG
+            && (!self.in_order || self.is_near_the_frontier())
+    }
+
+    /// Nothing waits for its turn where tasks are committed as they end.
+    fn is_near_the_frontier(&self) -> bool {
+        self.assigned_up_to < self.frontier.tasks + WINDOW && self.frontier.backlog < BACKLOG
     }
 
     fn listed_by_source(&mut self, item: FromSource<J::Task>) {
@@ -260,11 +270,25 @@ impl<J: Job> Supervisor<'_, J> {
             Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
                 self.observer.notice(&Notice::TaskFailed { task, why });
                 self.handle(Event::TaskEnded);
+                self.count_failure();
             }
             Report::Ended { outcome: Outcome::Fatal(error), .. } => {
                 self.keep_error(error);
                 self.handle(Event::TaskBroke);
             }
+        }
+    }
+
+    /// One failure more, which may be one too many.
+    fn count_failure(&mut self) {
+        self.failures += 1;
+        if let Some(Halt { now, .. }) = self.halt.filter(|halt| halt.failures == self.failures) {
+            let failed = if self.failures == 1 { "a task has" } else { "tasks have" };
+            self.keep_error(
+                Error::broken("--halt", format_args!("{} {failed} failed in this run", self.failures))
+                    .advise("the same command goes on behind them; with --retry-failed they run once more"),
+            );
+            self.handle(Event::Halted { now });
         }
     }
 
@@ -424,10 +448,7 @@ impl<J: Job> Supervisor<'_, J> {
     fn die(&mut self, signal: Signal) {
         self.pool.shared.children.kill();
         let now = Instant::now();
-        let running = lock(&self.pool.shared.running)
-            .iter()
-            .map(|(task, since)| (*task, now.saturating_duration_since(*since)))
-            .collect();
+        let running = self.at_work(now);
         self.observer.notice(&Notice::Running(running));
         self.observer.leave_terminal();
         die(signal, self.core);

@@ -16,13 +16,13 @@ use crate::process::watcher::Watcher;
 use crate::process::{Children, Inheritance};
 use crate::reload::Reader;
 use crate::reorder::Reorder;
-use crate::run::Options;
+use crate::run::{Options, Printing};
 use crate::signals::{Heard, Hearing, Masked};
 use crate::supervisor::showing::Showing;
 use crate::supervisor::{Channels, Supervisor};
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,7 +104,10 @@ impl Threads<'_> {
                     finished: None,
                     wake: &|| self.wake.wake(),
                     shown: Activity::Running,
-                    showing: Showing::new(now, engine.frontier.tasks),
+                    showing: Showing::new(now, engine.frontier.committed),
+                    in_order: options.printing != Some(Printing::AsTasksEnd),
+                    halt: options.halt,
+                    failures: 0,
                 };
                 let ending = supervisor.run();
                 self.wake.wake();
@@ -143,6 +146,7 @@ impl Threads<'_> {
         };
         let frontier = Frontier {
             tasks: record.frontier,
+            committed: record.committed(),
             output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
             failed: record.failed,
             ..Frontier::default()
@@ -152,6 +156,10 @@ impl Threads<'_> {
             next: record.frontier,
             mark: record.mark,
             beyond: record.beyond.iter().map(|beyond| (beyond.task, beyond.mark)).collect(),
+            finished: record.finished.clone(),
+            reach: record.reach,
+            inputs: record.inputs.clone(),
+            state: prepared.near.clone(),
             wake: Arc::clone(self.wake),
             ended: ended.clone(),
         };
@@ -161,6 +169,8 @@ impl Threads<'_> {
             keep: prepared.keep,
             total: prepared.total,
             reorder: Reorder::new(prepared.near),
+            printing: options.printing,
+            ends: BTreeMap::new(),
             every: options.checkpoint_every,
             words: word,
             told: frontier,
@@ -178,7 +188,12 @@ impl Threads<'_> {
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
         let (sayings, said) = bounded(SAYINGS);
         let children = Children::new(Inheritance::new(self.masked.found(), &run));
-        let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going, children, sayings));
+        let shared = Arc::new(Shared::new(
+            options.bytes_per_second,
+            (options.keep_going, options.print_failed),
+            children,
+            sayings,
+        ));
         let workers = options.jobs.max(options.max_jobs);
         let pool =
             Pool::start(self.masked, workers, job, shared, Outbox { deliveries: deliver, nudge }, report)?;

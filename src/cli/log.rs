@@ -273,7 +273,7 @@ fn record(notice: &Notice) {
         Notice::TaskFailed { task, why } => warn!(task, why, "task failed"),
         Notice::Said { task, line } => info!(task, line, "said"),
         Notice::Running(tasks) => {
-            info!(tasks = ?tasks.iter().map(|(task, _)| task).collect::<Vec<_>>(), "running");
+            info!(tasks = ?tasks.iter().map(|one| one.task).collect::<Vec<_>>(), "running");
         }
         Notice::State(path) => info!(state = %path.display(), "state"),
         Notice::Reloaded { adopted: true, said } => info!(changes = said.join("; "), "reloaded"),

@@ -5,7 +5,7 @@
 //! that a script looks for stand at the beginning, what varies behind them.
 
 use crate::cli::human::{count, of, size, time};
-use bivouac::{Notice, Progress};
+use bivouac::{AtWork, Notice, Progress};
 use std::time::Duration;
 
 /// Who gets to see a notice.
@@ -124,8 +124,14 @@ pub(crate) fn status(now: &Progress) -> String {
     parts.join(", ")
 }
 
-fn running(tasks: &[(u64, Duration)]) -> String {
-    let list: Vec<_> = tasks.iter().map(|(task, since)| format!("{task} for {}", time(*since))).collect();
+fn running(tasks: &[AtWork]) -> String {
+    let list: Vec<_> = tasks
+        .iter()
+        .map(|AtWork { task, since, note }| match note.as_str() {
+            "" => format!("{task} for {}", time(*since)),
+            note => format!("{task} ({note}) for {}", time(*since)),
+        })
+        .collect();
     if list.is_empty() {
         "no task is running".to_string()
     } else {
@@ -143,6 +149,10 @@ mod tests {
 
     fn facts() -> CheckpointFacts {
         CheckpointFacts { size: 1229, age: Duration::from_millis(500), took: Duration::from_micros(800) }
+    }
+
+    fn at_work(note: &str) -> AtWork {
+        AtWork { task: 7, since: Duration::from_millis(1200), note: note.to_string() }
     }
 
     #[test]
@@ -186,7 +196,7 @@ mod tests {
                 "task 7 failed and is left out: panicked: no",
             ),
             (Notice::Running(vec![]), "no task is running"),
-            (Notice::Running(vec![(7, Duration::from_millis(1200))]), "running tasks: 7 for 1.2 s"),
+            (Notice::Running(vec![at_work(""), at_work("x")]), "running tasks: 7 for 1.2 s, 7 (x) for 1.2 s"),
             (Notice::State(PathBuf::from("out.bivouac")), "state in out.bivouac"),
             (Notice::Warning(Error::broken("x", "is odd")), "warning: x: is odd"),
         ] {

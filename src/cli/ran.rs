@@ -87,6 +87,7 @@ fn words(outcome: Outcome) -> (&'static str, Option<String>) {
         Outcome::TimedOut => ("timeout", None),
         Outcome::WantedTerminal => ("wanted-terminal", None),
         Outcome::Interrupted => ("interrupted", None),
+        Outcome::Open => ("open", None),
     }
 }
 

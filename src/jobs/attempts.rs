@@ -7,10 +7,10 @@
 //! held for half a second, and if a stop has come by then, it was an interruption: neither done nor
 //! failed, and the task runs again.
 
-use bivouac::journal::{Entry, Outcome};
+use bivouac::journal::{End, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
 use bivouac::{Context, TaskError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long an ending that is not well is held before it counts.
 const HELD: Duration = Duration::from_millis(500);
@@ -68,7 +68,13 @@ impl Terms {
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
             let mut words = Words::new(cx);
-            let began = SystemTime::now();
+            cx.journal(Line::Began {
+                task: cx.task(),
+                attempt,
+                at_ms: millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+                note: note.to_string(),
+            });
+            let began = Instant::now();
             let call =
                 Call { command, feed: feed.clone(), timeout: self.timeout, kill_after: self.kill_after };
             let called = cx.call(&call, &mut |piece| cx.emit(piece), &mut |bytes| words.take(bytes));
@@ -77,15 +83,12 @@ impl Terms {
                 Ok(finished) => self.judge(cx, finished),
                 Err(error) => Err(error.clone()),
             };
-            let entry = Entry {
+            cx.journal(Line::Ended(End {
                 task: cx.task(),
                 attempt,
-                began_ms: millis(began.duration_since(UNIX_EPOCH).unwrap_or_default()),
-                took_us: micros(called.as_ref().map_or(began.elapsed().unwrap_or_default(), |f| f.took)),
+                took_us: micros(called.as_ref().map_or(began.elapsed(), |finished| finished.took)),
                 outcome: outcome(called.as_ref().ok(), verdict.as_ref().ok()),
-                note: note.to_string(),
-            };
-            cx.journal(entry);
+            }));
             match verdict? {
                 Verdict::Done => return Ok(()),
                 Verdict::Interrupted => return Err(TaskError::Cancelled),

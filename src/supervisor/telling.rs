@@ -5,7 +5,8 @@ use crate::decide::{Cause, Course, Motion};
 use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
 use crate::error::{Error, Kind};
 use crate::job::Job;
-use crate::observer::{Activity, Notice, Progress};
+use crate::observer::{Activity, AtWork, Notice, Progress};
+use crate::pool::{Running, lock};
 use nix::sys::signal::Signal;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -37,7 +38,7 @@ impl<J: Job> Supervisor<'_, J> {
     pub(super) fn progress(&self) -> Progress {
         Progress {
             phase: self.activity(),
-            frontier: self.frontier.tasks,
+            frontier: self.frontier.committed,
             tasks: self.extent.tasks,
             in_flight: self.state.in_flight,
             failed: self.frontier.failed,
@@ -50,6 +51,17 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
+    /// Tasks that have begun and not ended.
+    pub(super) fn at_work(&self, now: Instant) -> Vec<AtWork> {
+        let running = lock(&self.pool.shared.running);
+        let one = |(task, running): (&u64, &Running)| AtWork {
+            task: *task,
+            since: now.saturating_duration_since(running.since),
+            note: running.note.clone(),
+        };
+        running.iter().map(one).collect()
+    }
+
     fn checkpoint_facts(&self) -> Option<CheckpointFacts> {
         self.checkpoint.map(|(facts, since)| CheckpointFacts { age: facts.age + since.elapsed(), ..facts })
     }
@@ -57,7 +69,7 @@ impl<J: Job> Supervisor<'_, J> {
     pub(super) fn ending(mut self) -> Ending {
         self.clock.tick(Instant::now());
         let summary = Summary {
-            frontier: self.frontier.tasks,
+            frontier: self.frontier.committed,
             beyond: self.frontier.beyond,
             tasks: self.extent.tasks,
             output_bytes: self.frontier.output_bytes,
