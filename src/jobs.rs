@@ -10,5 +10,7 @@ pub(crate) mod grep;
 mod names;
 mod pattern;
 pub(crate) mod pipe;
+#[cfg_attr(not(test), expect(dead_code, reason = "the verb that uses it comes next"))]
+pub(crate) mod template;
 #[cfg(test)]
 mod testing;
