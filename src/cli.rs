@@ -8,6 +8,7 @@
 //! | [`args`] | the verbs and their options, as a person types them |
 //! | [`values`] | sizes, durations and numbers with units |
 //! | [`verbs`] | from a verb to a job, its tasks and its output |
+//! | [`each`] | the same for `each`, which has the most options |
 //! | [`config`] | the configuration file |
 //! | [`settings`] | options over configuration over defaults, and what a reload can change |
 //! | [`table`] | what every signal means, and where that comes from |
@@ -27,6 +28,7 @@ mod clean;
 mod completions;
 mod config;
 mod control;
+mod each;
 pub(crate) mod human;
 mod launch;
 mod log;
@@ -62,7 +64,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
         Err(error) => return conclude(say::clap(&error)),
     };
     let done = match &cli.verb {
-        Verb::Count(_) | Verb::Grep(_) | Verb::Digest(_) | Verb::Pipe(_) => {
+        Verb::Count(_) | Verb::Grep(_) | Verb::Digest(_) | Verb::Pipe(_) | Verb::Each(_) => {
             return verbs::run(&cli, &argv, masked);
         }
         Verb::Clean(clean) => clean::run(clean),

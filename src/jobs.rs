@@ -6,11 +6,13 @@ pub(crate) mod check;
 pub(crate) mod complaints;
 pub(crate) mod count;
 pub(crate) mod digest;
+pub(crate) mod each;
 pub(crate) mod grep;
 mod names;
 mod pattern;
 pub(crate) mod pipe;
-#[cfg_attr(not(test), expect(dead_code, reason = "the verb that uses it comes next"))]
+pub(crate) mod results;
 pub(crate) mod template;
 #[cfg(test)]
 mod testing;
+pub(crate) mod words;

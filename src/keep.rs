@@ -267,7 +267,7 @@ impl Keep {
 
 /// A passing state lives below a directory that all of them share (`.bivouac` here), which the first
 /// of them makes.
-fn make_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
+pub(crate) fn make_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
     let Some(parent) = path.parent() else { return Ok(()) };
     let Some((above, name)) = split(parent) else { return Ok(()) };
     let failed = |e: io::Error| {

@@ -156,6 +156,22 @@ impl<S: Source> Lister<S> {
     }
 }
 
+/// Lists all tasks of a source without running any: each with its number, until `take` has an error.
+///
+/// # Errors
+///
+/// Those of the source, and that of `take`.
+pub fn list<S: Source>(source: &mut S, take: &mut dyn FnMut(u64, S::Task) -> Result<()>) -> Result<()> {
+    let wake = Wake::new()?;
+    source.describe()?;
+    let mut number = 0;
+    while let Some(listed) = source.next(&Listing::real(&wake))? {
+        take(number, listed.task)?;
+        number += 1;
+    }
+    Ok(())
+}
+
 fn changed(place: &str) -> Error {
     Error::refused("inputs", format_args!("the list of inputs is no longer what it was {place}"))
         .advise("put the inputs back as they were, or start anew with --fresh")

@@ -34,7 +34,7 @@ pub struct Live {
     pub written_at_ms: u64,
     /// What the job is doing.
     pub phase: Activity,
-    /// Tasks committed without a hole, by this run and those before it.
+    /// Tasks committed, by this run and those before it.
     pub frontier: u64,
     /// Tasks in the whole job, where known.
     pub tasks: Option<u64>,

@@ -21,6 +21,12 @@ pub trait Observer {
     /// Something that a person may want to read.
     fn notice(&mut self, _notice: &Notice) {}
 
+    /// Whether whoever reads this is behind: then no more of what commands say is taken from them, until
+    /// he has caught up, and they wait. Everything else is told all the same.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
     /// The process is about to be suspended, or to die of a signal: leave the terminal clean.
     fn leave_terminal(&mut self) {}
 }
@@ -36,7 +42,7 @@ impl Observer for Silent {}
 pub struct Progress {
     /// What the run is doing.
     pub phase: Activity,
-    /// Tasks committed without a hole, by this run and those before it.
+    /// Tasks committed, by this run and those before it.
     pub frontier: u64,
     /// Tasks in the whole job, where known.
     pub tasks: Option<u64>,

@@ -10,7 +10,7 @@ use crate::ending::Summary;
 use crate::error::{Error, Kind, Result};
 use crate::job::{Committed, Job, Listing, Mark, Sink, Source};
 use crate::journal::Line;
-use crate::keep::{Keep, Place};
+use crate::keep::{Keep, Place, make_parent};
 use crate::observer::Notice;
 use crate::run::{Options, StateAt};
 use crate::state_dir::StateDir;
@@ -160,6 +160,7 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
         (StateAt::Directory(path), Some(dir)) => (Place::Here { dir, passing: false }, Some(path)),
         (StateAt::Passing(path), Some(dir)) => (Place::Here { dir, passing: true }, Some(path)),
         (StateAt::Directory(path), None) => {
+            make_parent(&*options.disk, path)?;
             let dir = StateDir::create(&*options.disk, path)?;
             (Place::Here { dir, passing: false }, Some(path))
         }

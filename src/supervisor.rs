@@ -107,6 +107,9 @@ impl<J: Job> Supervisor<'_, J> {
             self.wait_for_an_event();
             self.look_at_the_clock();
         }
+        while let Ok(saying) = self.channels.said.try_recv() {
+            self.said(saying);
+        }
         self.observer.leave_terminal();
         self.ending()
     }
@@ -159,7 +162,8 @@ impl<J: Job> Supervisor<'_, J> {
         if let Some(heard) = self.early.pop_front() {
             return self.heard(heard);
         }
-        let (no_tasks, no_reports) = (never(), never());
+        let (no_tasks, no_reports, no_sayings) = (never(), never(), never());
+        let said = if self.observer.is_behind() { &no_sayings } else { &self.channels.said };
         let tasks = if self.may_assign() { &self.channels.source } else { &no_tasks };
         let mut patience = self.next_deadline().saturating_duration_since(Instant::now());
         let reports = match self.batching.undisturbed(self.state.in_flight) {
@@ -189,7 +193,7 @@ impl<J: Job> Supervisor<'_, J> {
                 Ok(word) => self.word(word),
                 Err(_) => self.commit_thread_vanished(),
             },
-            recv(self.channels.said) -> saying => if let Ok(saying) = saying {
+            recv(said) -> saying => if let Ok(saying) = saying {
                 self.said(saying);
             },
             recv(self.channels.reloaded) -> reloaded => match reloaded {

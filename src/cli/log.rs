@@ -239,6 +239,10 @@ impl<O: Observer> Observer for Logged<O> {
         self.inner.notice(notice);
     }
 
+    fn is_behind(&self) -> bool {
+        self.inner.is_behind()
+    }
+
     fn leave_terminal(&mut self) {
         self.inner.leave_terminal();
         if let Some(log) = &self.log {

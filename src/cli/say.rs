@@ -129,6 +129,22 @@ impl<W: Writer> Outlet<W> {
         self.settle();
     }
 
+    /// Passes on what a command said, as it is. Not dropped: who calls this asks first whether we are
+    /// [behind](Outlet::is_behind), and does not call.
+    pub(crate) fn raw(&mut self, text: &str) {
+        self.settle();
+        self.pending.extend_from_slice(text.as_bytes());
+        if !text.ends_with('\n') {
+            self.pending.push(b'\n');
+        }
+        self.settle();
+    }
+
+    /// Whether the reader is so far behind that he should not be given more.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.pending.len() >= KEPT
+    }
+
     /// Moves the cursor or clears the line: what comes later relies on it, so it is not dropped.
     pub(crate) fn control(&mut self, sequence: &str) {
         self.pending.extend_from_slice(sequence.as_bytes());

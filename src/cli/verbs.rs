@@ -5,7 +5,7 @@ use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
-use crate::cli::report::{self, Told, report};
+use crate::cli::report::{self, Failures, Told, report};
 use crate::cli::settings::Settings;
 use crate::jobs;
 use crate::jobs::attempts::Terms;
@@ -27,10 +27,12 @@ use std::path::Path;
 
 /// What every job needs, whichever it is.
 pub(crate) struct Start<'a> {
-    running: Running<'a>,
-    settings: Settings,
+    pub(crate) running: Running<'a>,
+    pub(crate) settings: Settings,
     argv: &'a [OsString],
     masked: Masked,
+    /// For the last paragraph of a job whose tasks are items.
+    pub(crate) failures: Option<Failures>,
 }
 
 /// Runs the job of a verb, and says how the process should end.
@@ -47,6 +49,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
         Verb::Grep(grep) => run_grep(grep, start),
         Verb::Digest(digest) => run_digest(digest, start),
         Verb::Pipe(pipe) => run_pipe(pipe, start),
+        Verb::Each(each) => crate::cli::each::run(each, start),
         Verb::Control(_)
         | Verb::Log(_)
         | Verb::Clean(_)
@@ -61,7 +64,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
 fn begin<'a>(running: Running<'a>, argv: &'a [OsString], mut masked: Masked) -> Result<Start<'a>> {
     let settings = Settings::gather(&running)?;
     masked.adopt(settings.policy())?;
-    Ok(Start { running, settings, argv, masked })
+    Ok(Start { running, settings, argv, masked, failures: None })
 }
 
 fn run_count(count: &args::verbs::Count, start: Start<'_>) -> Result<Exit> {
@@ -130,6 +133,7 @@ fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
         timeout: pipe.timeout,
         kill_after: start.settings.kill_after.value,
         saves_its_work: pipe.stop_children == StopChildren::AtOnce,
+        jitter: false,
     };
     let source = Records::new(pipe.files.clone(), boundary(pipe)?)
         .block(pipe.block)
@@ -165,7 +169,7 @@ fn command(pipe: &args::verbs::Pipe) -> Result<Command> {
 
 impl Start<'_> {
     /// Runs one job to its end, with its output where the command line wants it.
-    fn run<J, S>(self, (job, source): (J, S), resumable: bool) -> Result<Exit>
+    pub(crate) fn run<J, S>(self, (job, source): (J, S), resumable: bool) -> Result<Exit>
     where
         J: Job,
         S: Source<Task = J::Task>,
@@ -185,7 +189,8 @@ impl Start<'_> {
         }
     }
 
-    fn run_with<J, S>(
+    /// The same with a sink that the verb has made.
+    pub(crate) fn run_with<J, S>(
         self,
         (job, source): (J, S),
         resumable: bool,
@@ -221,7 +226,13 @@ impl Start<'_> {
         if matches!(state, StateAt::Passing(_)) {
             crate::cli::clean::remove_if_empty(Path::new(place::SHARED));
         }
-        let told = Told { argv: self.argv, state: &state, output, quiet: self.running.talk.quiet };
+        let told = Told {
+            argv: self.argv,
+            state: &state,
+            output,
+            quiet: self.running.talk.quiet,
+            failures: self.failures.as_ref(),
+        };
         report(&ending, told);
         let exit = match (&ending, self.settings.stop_code.value) {
             (Ending::Stopped { .. }, Some(code)) => Exit::Code(code),

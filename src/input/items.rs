@@ -46,6 +46,9 @@ use std::path::{Path, PathBuf};
 /// delimiter.
 const LONGEST: usize = 128 << 20;
 
+/// The longest note on an item.
+const LONGEST_NOTE: usize = 4096;
+
 /// While tasks are passed over, one looks so often at whether the run is over.
 const GLANCE: u64 = 4096;
 
@@ -62,6 +65,17 @@ impl Item {
     /// The words: any bytes, in the order of the columns.
     pub fn words(&self) -> &[Vec<u8>] {
         &self.words
+    }
+
+    /// The words in a row, for people and for the journal: as text, and not the whole of very long ones.
+    pub fn note(&self) -> String {
+        let mut note = String::from_utf8_lossy(&self.words.join(&b' ')).into_owned();
+        if note.len() > LONGEST_NOTE {
+            let end = (0..=LONGEST_NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
+            note.truncate(end);
+            note.push('…');
+        }
+        note
     }
 }
 
@@ -297,6 +311,10 @@ impl Source for Items {
     }
 
     /// Bytes are not told: they are those of the list, and say nothing of the work.
+    fn note(&self, task: &Item) -> Option<String> {
+        Some(task.note())
+    }
+
     fn extent(&self) -> Extent {
         Extent { tasks: self.tasks, ..Extent::default() }
     }

@@ -10,6 +10,8 @@
 use bivouac::journal::{End, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
 use bivouac::{Context, TaskError};
+use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long an ending that is not well is held before it counts.
@@ -24,12 +26,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// No wait is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Lines of standard error that are kept for the message of a failure.
-const LAST_WORDS: usize = 5;
-
-/// A line that does not end is cut here.
-const LONGEST_LINE: usize = 8 << 10;
-
 /// What is demanded of a command.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
@@ -41,6 +37,31 @@ pub(crate) struct Terms {
     pub(crate) kill_after: Duration,
     /// Whether a command that was told to end and ends well has done its task: it saves its own work.
     pub(crate) saves_its_work: bool,
+    /// Whether waits before another attempt are of a random length, so that a thousand commands that
+    /// failed together do not come back together.
+    pub(crate) jitter: bool,
+}
+
+/// What becomes of what a command prints and says.
+pub(crate) trait Reception {
+    /// An attempt begins; nothing of the one before counts any more.
+    fn begin(&mut self) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    /// It printed this.
+    fn out(&mut self, piece: Vec<u8>) -> Result<(), TaskError>;
+
+    /// It said this on its standard error.
+    fn err(&mut self, bytes: &[u8]);
+
+    /// The attempt has ended.
+    fn end(&mut self, _outcome: Outcome) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    /// What it said last, for the message of a failure.
+    fn last_words(&self) -> String;
 }
 
 /// What came of one attempt.
@@ -51,8 +72,7 @@ enum Verdict {
 }
 
 impl Terms {
-    /// Runs `command` until it is done. What it prints goes to the output of the task, what it says to
-    /// whoever watches.
+    /// Runs `command` until it is done; `to` takes what it prints and says.
     ///
     /// # Errors
     ///
@@ -64,47 +84,67 @@ impl Terms {
         command: &Command,
         feed: &Feed<'f>,
         note: &str,
+        to: &mut dyn Reception,
     ) -> Result<(), TaskError> {
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
-            let mut words = Words::new(cx);
-            cx.journal(Line::Began {
-                task: cx.task(),
-                attempt,
-                at_ms: millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
-                note: note.to_string(),
-            });
-            let began = Instant::now();
-            let call =
-                Call { command, feed: feed.clone(), timeout: self.timeout, kill_after: self.kill_after };
-            let called = cx.call(&call, &mut |piece| cx.emit(piece), &mut |bytes| words.take(bytes));
-            words.end();
-            let verdict = match &called {
-                Ok(finished) => self.judge(cx, finished),
-                Err(error) => Err(error.clone()),
-            };
-            cx.journal(Line::Ended(End {
-                task: cx.task(),
-                attempt,
-                took_us: micros(called.as_ref().map_or(began.elapsed(), |finished| finished.took)),
-                outcome: outcome(called.as_ref().ok(), verdict.as_ref().ok()),
-            }));
-            match verdict? {
+            match self.attempt(cx, command, feed, (attempt, note), to)? {
                 Verdict::Done => return Ok(()),
                 Verdict::Interrupted => return Err(TaskError::Cancelled),
                 Verdict::Failed(why) if attempt <= self.retries => {
                     cx.forget_output()?;
                     let left = self.retries + 1 - attempt;
-                    cx.say(format!("{why}; tried again in {} s, {left} left", wait.as_secs_f32()));
-                    cx.sleep(wait)?;
+                    let time = if self.jitter { some_of(wait) } else { wait };
+                    cx.say(format!("{note}: {why}; tried again in {:.1} s, {left} left", time.as_secs_f32()));
+                    cx.sleep(time)?;
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
                 Verdict::Failed(why) => {
-                    return Err(TaskError::Failed(format!("{command}: {why}{}", words.last())));
+                    return Err(TaskError::Failed(format!("{why}{}", to.last_words())));
                 }
             }
         }
         Err(TaskError::Cancelled)
+    }
+
+    /// Once, with its two lines in the journal.
+    fn attempt<'f>(
+        &self,
+        cx: &Context<'_>,
+        command: &Command,
+        feed: &Feed<'f>,
+        (attempt, note): (u32, &str),
+        to: &mut dyn Reception,
+    ) -> Result<Verdict, TaskError> {
+        to.begin()?;
+        cx.journal(Line::Began {
+            task: cx.task(),
+            attempt,
+            at_ms: millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            note: note.to_string(),
+        });
+        let began = Instant::now();
+        let call = Call { command, feed: feed.clone(), timeout: self.timeout, kill_after: self.kill_after };
+        // Both directions have one receiver, and are never called at the same time.
+        let to = RefCell::new(to);
+        let called = cx.call(&call, &mut |piece| to.borrow_mut().out(piece), &mut |bytes| {
+            to.borrow_mut().err(bytes);
+        });
+        let to = to.into_inner();
+        let verdict = match &called {
+            Ok(finished) => self.judge(cx, finished),
+            Err(error) => Err(error.clone()),
+        };
+        let outcome = outcome(called.as_ref().ok(), verdict.as_ref().ok());
+        let received = to.end(outcome);
+        cx.journal(Line::Ended(End {
+            task: cx.task(),
+            attempt,
+            took_us: micros(called.as_ref().map_or(began.elapsed(), |finished| finished.took)),
+            outcome,
+        }));
+        let verdict = verdict?;
+        received.map(|()| verdict)
     }
 
     fn judge(&self, cx: &Context<'_>, finished: &Finished) -> Result<Verdict, TaskError> {
@@ -144,6 +184,12 @@ fn outcome(finished: Option<&Finished>, verdict: Option<&Verdict>) -> Outcome {
     }
 }
 
+/// Between a half and all of it. How the hasher of a map is seeded is random enough to part a crowd.
+fn some_of(wait: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0);
+    wait / 2 + wait.mul_f64((random >> 40) as f64 / f64::from(1 << 25))
+}
+
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -161,51 +207,4 @@ fn stop_comes(cx: &Context<'_>) -> Result<bool, TaskError> {
         cx.sleep(LOOK)?;
     }
     Ok(cx.is_stopping())
-}
-
-/// The standard error of a command, line by line.
-struct Words<'a, 'b> {
-    cx: &'a Context<'b>,
-    line: Vec<u8>,
-    last: std::collections::VecDeque<String>,
-}
-
-impl<'a, 'b> Words<'a, 'b> {
-    fn new(cx: &'a Context<'b>) -> Self {
-        Self { cx, line: Vec::new(), last: std::collections::VecDeque::new() }
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            match byte {
-                b'\n' => self.end(),
-                _ if self.line.len() >= LONGEST_LINE => {
-                    self.end();
-                    self.line.push(*byte);
-                }
-                _ => self.line.push(*byte),
-            }
-        }
-    }
-
-    /// The line is complete.
-    fn end(&mut self) {
-        if self.line.is_empty() {
-            return;
-        }
-        let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
-        if self.last.len() == LAST_WORDS {
-            self.last.pop_front();
-        }
-        self.last.push_back(line.clone());
-        // Who gives up does not wait until somebody has heard the many lines before.
-        if !self.cx.is_cancelled() {
-            self.cx.say(line);
-        }
-    }
-
-    /// The last of them, for the message of a failure.
-    fn last(&self) -> String {
-        self.last.iter().map(|line| format!("\n  | {line}")).collect()
-    }
 }

@@ -7,6 +7,7 @@
 //! cannot know; so the size of the chunks is part of the record, and a continued run cuts the same.
 
 use crate::jobs::attempts::Terms;
+use crate::jobs::words::Passing;
 use bivouac::input::RecordChunk;
 use bivouac::process::{Command, Feed};
 use bivouac::{Context, Job, TaskError};
@@ -50,8 +51,9 @@ impl Job for Pipe {
             (None, None) => Feed::Nothing,
         };
         let place = format!("{}, bytes {} to {}", chunk.path().display(), range.start, range.end);
-        self.terms.run(cx, &self.command, &feed, &place).map_err(|error| match error {
-            TaskError::Failed(why) => TaskError::Failed(format!("{place}: {why}")),
+        let mut to = Passing::new(cx);
+        self.terms.run(cx, &self.command, &feed, &place, &mut to).map_err(|error| match error {
+            TaskError::Failed(why) => TaskError::Failed(format!("{place}: {}: {why}", self.command)),
             TaskError::Cancelled | TaskError::Fatal(_) => error,
         })?;
         // What the command read is what was listed, or what it printed does not count.

@@ -97,8 +97,27 @@ impl Template {
 
     /// What a continued run must have the same.
     pub(crate) fn identity(&self) -> Value {
-        let words = self.given.iter().map(|word| word.as_bytes().escape_ascii().to_string());
-        json!({ "command": words.collect::<Vec<_>>(), "shell": self.shell })
+        let word = |word: &OsString| match word.to_str() {
+            Some(word) => json!(word),
+            None => json!({ "bytes": word.as_bytes().escape_ascii().to_string() }),
+        };
+        json!({ "words": self.given.iter().map(word).collect::<Vec<_>>(), "shell": self.shell })
+    }
+
+    /// From its identity, to be shown; `None` if it holds what is no text.
+    pub(crate) fn from_identity(identity: &Value) -> Option<Self> {
+        let words = identity["words"].as_array()?.iter().map(|word| word.as_str().map(OsString::from));
+        Self::new(words.collect::<Option<_>>()?, identity["shell"].as_bool()?, 1).ok()
+    }
+
+    /// Whether which program runs depends on the item.
+    pub(crate) fn is_program_an_item(&self) -> bool {
+        match &self.program {
+            Program::Words(words) => {
+                words.first().is_some_and(|word| word.iter().any(|piece| matches!(piece, Piece::Gap(_))))
+            }
+            Program::Script(_) | Program::Lines => false,
+        }
     }
 
     fn placeholders(&self) -> Box<dyn Iterator<Item = Placeholder> + '_> {

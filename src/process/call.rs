@@ -14,7 +14,7 @@
 //! itself.
 
 use super::Command;
-use super::feed::{Feed, Feeding, PIECE, pipe_from_us, pipe_towards_us};
+use super::feed::{Feed, Feeding, PIECE, enlarge, pipe_from_us, pipe_towards_us};
 use super::spawn::{Streams, is_missing};
 use crate::clock::WorkClock;
 use crate::error::{Error, Kind};
@@ -32,6 +32,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// How much of standard error is read at a time.
 const ERR_PIECE: usize = 16 << 10;
+
+/// Room for what a command prints, to begin with. Who prints more than this at once gets more room, and
+/// a larger pipe.
+const LITTLE: usize = 4 << 10;
 
 /// What a command is called with.
 #[derive(Debug)]
@@ -100,6 +104,7 @@ impl Context<'_> {
             // Whatever the reason, the command does not outlive its task.
             self.children().end_one(running.pid, Signal::SIGKILL);
         }
+        running.stop_the_clock(self);
         let ended = self.children().reap(running.pid, result.is_err());
         result?;
         let (status, told) = ended.map_err(|errno| lost(call.command, errno))?;
@@ -164,6 +169,11 @@ impl<'a> Running<'a> {
                 Ok(Some(pid)) => break pid,
                 // A pause came between the gate and here; the gate will tell.
                 Ok(None) => std::thread::yield_now(),
+                // About this task, and not about the command: another one has shorter words.
+                Err(nix::errno::Errno::E2BIG) => {
+                    let why = "its arguments are longer than the system allows (128 KiB for each)";
+                    return Err(TaskError::Failed(why.to_string()));
+                }
                 Err(errno) => return Err(TaskError::Fatal(cannot_start(call.command, errno))),
             }
         };
@@ -184,7 +194,7 @@ impl<'a> Running<'a> {
             stdin,
             stdout: Some(stdout),
             stderr: Some(stderr),
-            piece: Vec::with_capacity(PIECE),
+            piece: Vec::with_capacity(LITTLE),
             has_ended: false,
             early: None,
             began,
@@ -218,7 +228,10 @@ impl<'a> Running<'a> {
                 }
                 return match self.piece.is_empty() {
                     true => Ok(()),
-                    false => out(std::mem::take(&mut self.piece)),
+                    false => {
+                        self.piece.shrink_to_fit();
+                        out(std::mem::take(&mut self.piece))
+                    }
                 };
             }
             let ready = self.wait();
@@ -236,6 +249,13 @@ impl<'a> Running<'a> {
                 self.read_err(err);
             }
             self.has_ended |= ready.ended;
+        }
+    }
+
+    /// The last moments count too, unless there was a pause in them.
+    fn stop_the_clock(&mut self, cx: &Context<'_>) {
+        if cx.pauses() == self.pauses {
+            self.clock.tick(Instant::now());
         }
     }
 
@@ -346,6 +366,10 @@ impl<'a> Running<'a> {
             Ok(0) => self.stdout = None,
             Ok(_) if self.piece.len() >= PIECE - PIECE / 16 => {
                 out(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))?;
+            }
+            Ok(_) if self.piece.len() == self.piece.capacity() => {
+                enlarge(stdout);
+                self.piece.reserve_exact(PIECE - self.piece.len());
             }
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
             Err(_) => self.stdout = None,

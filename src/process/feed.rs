@@ -90,19 +90,24 @@ fn copy(file: BorrowedFd<'_>, range: &mut Range<u64>, to: &OwnedFd) -> rustix::i
 /// Our end first; it never waits.
 pub(super) fn pipe_towards_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    large_and_patient(&read)?;
+    patient(&read)?;
     Ok((read, write))
 }
 
 /// Our end last; it never waits.
 pub(super) fn pipe_from_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    large_and_patient(&write)?;
+    enlarge(&write);
+    patient(&write)?;
     Ok((read, write))
 }
 
-fn large_and_patient(end: &OwnedFd) -> rustix::io::Result<()> {
-    // There is a limit for all pipes of a user together; then it stays as it is.
+/// There is a limit for all pipes of a user together; then it stays as it is. What a command prints gets
+/// this only when it prints much: for one that says three words it would cost more than the words.
+pub(super) fn enlarge(end: &OwnedFd) {
     rustix::pipe::fcntl_setpipe_size(end, PIECE).ok();
+}
+
+fn patient(end: &OwnedFd) -> rustix::io::Result<()> {
     rustix::fs::fcntl_setfl(end, rustix::fs::OFlags::NONBLOCK)
 }

@@ -288,8 +288,9 @@ pub(crate) enum StopChildren {
 
 /// Print what ran, when, and how it ended.
 ///
-/// One line for each attempt of each command that a `pipe` job has run, those of earlier runs included,
-/// in the order in which they ended. Works while the job is running, too. A state that is removed when
+/// One line for each attempt of each command that a `pipe` or `each` job has run, those of earlier runs
+/// included, in the order in which they ended; what has begun and not ended is `open`. Works while the job
+/// is running, too. A state that is removed when
 /// its job is finished (one without an output file) takes its log along.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::LOG)]
@@ -302,7 +303,11 @@ pub(crate) struct Log {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogAs::Text)]
     pub(crate) format: LogAs,
 
-    /// Only what did not end well
+    /// The columns of GNU parallel's --joblog; the same as `--format joblog`
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) joblog: bool,
+
+    /// Only what failed
     #[arg(long)]
     pub(crate) failed: bool,
 }
@@ -316,6 +321,8 @@ pub(crate) enum LogAs {
     Json,
     /// A table with a header, as RFC 4180 has it
     Csv,
+    /// A table with tabs, as GNU parallel's --joblog has it
+    Joblog,
 }
 
 /// Remove the state of finished jobs.
