@@ -45,6 +45,12 @@ pub trait Job: Send + Sync + 'static {
     /// options that change only speed or looks do not belong here.
     fn fingerprint(&self) -> Value;
 
+    /// What [`fingerprint`](Job::fingerprint) gave, in words for a person who has to tell two of them
+    /// apart: those of a run that is refused, and of the run whose state stands in its way.
+    fn describe(&self, fingerprint: &Value) -> String {
+        fingerprint.to_string()
+    }
+
     /// Does one task. Runs on a worker; may use rayon inside (it runs in the job's own pool).
     ///
     /// Long tasks should call [`Context::yield_point`] every few milliseconds: there they are

@@ -258,8 +258,8 @@ fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
     } else if record.fingerprint != job.fingerprint() {
         format!(
             "the state belongs to the same job with other options: it was made with {}, not with {}",
-            record.fingerprint,
-            job.fingerprint()
+            job.describe(&record.fingerprint),
+            job.describe(&job.fingerprint())
         )
     } else {
         return Ok(());

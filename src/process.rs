@@ -61,6 +61,11 @@ impl Command {
         OsString::from_vec(self.words[0].as_bytes().to_vec())
     }
 
+    /// The program and its arguments.
+    pub fn argv(&self) -> impl Iterator<Item = &OsStr> {
+        self.words.iter().map(|word| OsStr::from_bytes(word.as_bytes()))
+    }
+
     /// The words.
     pub(crate) fn words(&self) -> &[CString] {
         &self.words
