@@ -14,7 +14,7 @@
 //! itself.
 
 use super::Command;
-use super::feed::{Feed, Feeding, PIECE, enlarge, pipe_from_us, pipe_towards_us};
+use super::feed::{Feed, Feeding, Input, PIECE, enlarge, pipe_from_us, pipe_towards_us};
 use super::spawn::{Streams, is_missing};
 use crate::clock::WorkClock;
 use crate::error::{Error, Kind};
@@ -57,6 +57,9 @@ pub struct Finished {
     pub how: How,
     /// Whether we had sent it a signal that ends programs. Then a 0 means nothing.
     pub told_to_end: bool,
+    /// Whether some of its input was left unread, as far as that can be told: it closed it (`head -1`), or
+    /// was told by somebody else to end, and made a 0 of it.
+    pub left_input: bool,
     /// When it began.
     pub began: SystemTime,
     /// How long it took, pauses not counted.
@@ -114,7 +117,13 @@ impl Context<'_> {
             (None, WaitStatus::Signaled(_, signal, _)) => How::Signal(signal as i32),
             (None, other) => return Err(lost(call.command, format!("{other:?}"))),
         };
-        Ok(Finished { how, told_to_end: told, began: running.began, took: running.clock.worked() })
+        Ok(Finished {
+            how,
+            told_to_end: told,
+            left_input: running.stdin.was_left(),
+            began: running.began,
+            took: running.clock.worked(),
+        })
     }
 }
 
@@ -127,7 +136,7 @@ fn lost(command: &Command, why: impl std::fmt::Display) -> TaskError {
 struct Running<'a> {
     pid: Pid,
     ended: OwnedFd,
-    stdin: Option<Feeding<'a>>,
+    stdin: Input<'a>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     piece: Vec<u8>,
@@ -151,10 +160,10 @@ impl<'a> Running<'a> {
         let (stdout, child_stdout) = pipe_towards_us().map_err(no_pipe)?;
         let (stderr, child_stderr) = pipe_towards_us().map_err(no_pipe)?;
         let (child_stdin, stdin) = match call.feed {
-            Feed::Nothing => (None, None),
+            Feed::Nothing => (None, Input::Nothing),
             Feed::Bytes(_) | Feed::File { .. } => {
                 let (theirs, ours) = pipe_from_us().map_err(no_pipe)?;
-                (Some(theirs), Some(Feeding::new(ours, call.feed.clone())))
+                (Some(theirs), Input::Open(Feeding::new(ours, call.feed.clone())))
             }
         };
         let streams = Streams {
@@ -239,7 +248,7 @@ impl<'a> Running<'a> {
                 self.look_whether_it_wants_the_terminal(cx);
             }
             if ready.stdin {
-                let fed = self.feed()?;
+                let fed = self.stdin.feed()?;
                 cx.advance(fed)?;
             }
             if ready.stdout {
@@ -301,7 +310,7 @@ impl<'a> Running<'a> {
     /// After an abort: it has been told to end, and has `kill_after` for it. What it prints is thrown
     /// away, so that it does not wait for us.
     fn wait_for_its_end(&mut self, cx: &Context<'_>) {
-        self.stdin = None;
+        self.stdin = Input::Refused;
         cx.children().end_one(self.pid, Signal::SIGTERM);
         let kill_at = Instant::now() + self.kill_after;
         while !self.has_ended {
@@ -321,9 +330,8 @@ impl<'a> Running<'a> {
 
     /// What can be done now; nothing, when there was nothing for a moment.
     fn wait(&self) -> Ready {
-        let stdin = self.stdin.as_ref().map(|feeding| &feeding.to);
         let mut fds = [
-            self.watch(stdin, PollFlags::OUT),
+            self.watch(self.stdin.end(), PollFlags::OUT),
             self.watch(self.stdout.as_ref(), PollFlags::IN),
             self.watch(self.stderr.as_ref(), PollFlags::IN),
             self.watch((!self.has_ended).then_some(&self.ended), PollFlags::IN),
@@ -334,7 +342,7 @@ impl<'a> Running<'a> {
         }
         let is = |n: usize, watched: bool| watched && !fds[n].revents().is_empty();
         Ready {
-            stdin: is(0, self.stdin.is_some()),
+            stdin: is(0, self.stdin.end().is_some()),
             stdout: is(1, self.stdout.is_some()),
             stderr: is(2, self.stderr.is_some()),
             ended: is(3, !self.has_ended),
@@ -347,17 +355,6 @@ impl<'a> Running<'a> {
             Some(fd) => PollFd::from_borrowed_fd(fd.as_fd(), what),
             None => PollFd::from_borrowed_fd(self.ended.as_fd(), PollFlags::empty()),
         }
-    }
-
-    /// Gives it as much as goes into the pipe; how much that was. Closes the pipe at the end, or when
-    /// the command does not want any more (`head -1`).
-    fn feed(&mut self) -> Result<u64, TaskError> {
-        let Some(feeding) = &mut self.stdin else { return Ok(0) };
-        let (fed, over) = feeding.some()?;
-        if over {
-            self.stdin = None;
-        }
-        Ok(fed)
     }
 
     fn read_out(&mut self, out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>) -> Result<(), TaskError> {
