@@ -2,7 +2,7 @@
 
 use crate::batching::Batching;
 use crate::clock::WorkClock;
-use crate::commit::{Committer, Frontier, Inbox, Order, Word};
+use crate::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
 use crate::decide::{Rules, State};
 use crate::ending::{Ending, Summary};
 use crate::error::{Error, Result};
@@ -147,10 +147,14 @@ impl Threads<'_> {
         let frontier = Frontier {
             tasks: record.frontier,
             committed: record.committed(),
-            output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
+            output_bytes: record
+                .output
+                .as_ref()
+                .map_or(0, |output| output.bytes.saturating_sub(output.of_next)),
             failed: record.failed,
             ..Frontier::default()
         };
+        let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
         let lister = Lister {
             source,
             next: record.frontier,
@@ -170,6 +174,7 @@ impl Threads<'_> {
             total: prepared.total,
             reorder: Reorder::new(prepared.near),
             printing: options.printing,
+            turn: Turn::begins(of_next),
             ends: BTreeMap::new(),
             every: options.checkpoint_every,
             words: word,
