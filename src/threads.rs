@@ -13,7 +13,7 @@ use crate::policy::Request;
 use crate::pool::{OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
 use crate::prepare::Prepared;
 use crate::process::watcher::Watcher;
-use crate::process::{Children, Inheritance};
+use crate::process::{Children, Inheritance, Register};
 use crate::reload::Reader;
 use crate::reorder::Reorder;
 use crate::run::{Options, Printing};
@@ -140,9 +140,16 @@ impl Threads<'_> {
         let job = Arc::new(job);
         let record = prepared.keep.record();
         let run = record.run.clone();
-        let watcher = match options.watch_children {
-            true => Some(Watcher::start(self.masked, &run, prepared.keep.lock_descriptor())?),
-            false => None,
+        let (watcher, register) = match options.watch_children {
+            true => {
+                let register = Register::new().map_err(|errno| {
+                    Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
+                        .advise("raise the limit of open files (ulimit -n)")
+                })?;
+                let lock = prepared.keep.lock_descriptor();
+                (Some(Watcher::start(self.masked, &run, lock, &register)?), Some(register))
+            }
+            false => (None, None),
         };
         let frontier = Frontier {
             tasks: record.frontier,
@@ -192,7 +199,7 @@ impl Threads<'_> {
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
         let (sayings, said) = bounded(SAYINGS);
-        let children = Children::new(Inheritance::new(self.masked.found(), &run));
+        let children = Children::new(Inheritance::new(self.masked.found(), &run), register);
         let shared = Arc::new(Shared::new(
             options.bytes_per_second,
             (options.keep_going, options.print_failed),
