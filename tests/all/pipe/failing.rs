@@ -114,6 +114,18 @@ fn a_code_that_turns_out_to_be_none_of_a_failure_can_be_accepted_later() {
     expect_bytes(&world, &world.shell("grep 'line 4321$' big.txt"));
 }
 
+/// Whoever asks us for quiet has not asked the command.
+#[test]
+fn what_a_command_complains_of_is_said_however_quiet_we_are() {
+    let world = World::new();
+    world.write("in", "one\n");
+    let job = "pipe in -q -o out -- sh -c";
+    let run =
+        world.command(crate::harness::BIVOUAC).args(job.split(' ')).arg("echo a pity >&2; cat").output();
+    assert_eq!(String::from_utf8(run.unwrap().stderr).unwrap(), "bivouac: task 0: a pity\n");
+    assert_eq!(world.read("out"), b"one\n");
+}
+
 #[test]
 fn one_that_dies_by_a_signal_of_its_own_has_failed() {
     let world = world();
