@@ -398,7 +398,6 @@ fn run_task<J: Job>(
     };
     let result = catch_unwind(AssertUnwindSafe(|| job.run(work, &context)))
         .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
-    lock(&shared.running).remove(&task);
     shared.moving.fetch_sub(1, Ordering::Relaxed);
     settle_progress(shared, context.advanced.into_inner(), result.is_ok().then_some(bytes));
     let (delivery, outcome) = match result {
@@ -414,7 +413,10 @@ fn run_task<J: Job>(
         Err(TaskError::Cancelled) => (Delivery::Interrupted { task }, Outcome::Interrupted),
         Err(TaskError::Fatal(error)) => (Delivery::Interrupted { task }, Outcome::Fatal(error)),
     };
-    if outbox.deliver(shared, delivery) { outcome } else { Outcome::Interrupted }
+    let delivered = outbox.deliver(shared, delivery);
+    // Not before: a task that waits for whoever reads its output has not ended.
+    lock(&shared.running).remove(&task);
+    if delivered { outcome } else { Outcome::Interrupted }
 }
 
 /// How often a worker that waits for the commit thread looks whether it should give up.

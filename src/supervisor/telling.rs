@@ -19,7 +19,7 @@ impl<J: Job> Supervisor<'_, J> {
 
     pub(super) fn say_stopping(&mut self) {
         let by_key = self.state.cause == Some(Cause::Stop(StoppedBy::Signal(Signal::SIGINT)));
-        let in_flight = self.state.in_flight;
+        let in_flight = self.begun();
         let grace = self.state.rules.grace;
         self.observer.notice(&Notice::Stopping { grace, in_flight, by_key });
     }
@@ -40,7 +40,7 @@ impl<J: Job> Supervisor<'_, J> {
             phase: self.activity(),
             frontier: self.frontier.committed,
             tasks: self.extent.tasks,
-            in_flight: self.state.in_flight,
+            in_flight: self.begun(),
             failed: self.frontier.failed,
             bytes: self.extent.bytes_before + self.pool.shared.advanced.load(Ordering::Relaxed),
             bytes_before: self.extent.bytes_before,
@@ -49,6 +49,12 @@ impl<J: Job> Supervisor<'_, J> {
             worked: self.clock.worked(),
             checkpoint: self.checkpoint_facts(),
         }
+    }
+
+    /// How many tasks have begun and not ended. More may be handed out, so that no worker waits for us;
+    /// for a person those have not left.
+    fn begun(&self) -> usize {
+        lock(&self.pool.shared.running).len()
     }
 
     /// Tasks that have begun and not ended.

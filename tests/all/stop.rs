@@ -133,6 +133,19 @@ fn the_third_sigterm_ends_even_a_run_whose_supervisor_is_stuck() {
         .expect_killed_by(SIGTERM);
 }
 
+/// Those that wait for a worker have not begun.
+#[test]
+fn tasks_in_flight_are_those_that_have_begun() {
+    let world = GREP.world();
+    let job = world
+        .bivouac("pipe big.txt -o out --jobs 1 --block 1MiB --grace 100ms -- sh -c")
+        .words(&["sleep 1000; cat"]);
+    let run = job.start().until_at_work();
+    assert!(run.said().lines().last().unwrap().contains(", 1 in flight,"), "{}", run.said());
+    let ended = run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    drop(ended.expect_says("stopping: 1 task in flight has"));
+}
+
 #[test]
 fn a_pager_that_is_not_read_on_cannot_hold_a_stop() {
     let world = GREP.world();
