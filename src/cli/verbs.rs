@@ -134,6 +134,7 @@ fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
         kill_after: start.settings.kill_after.value,
         saves_its_work: pipe.stop_children == StopChildren::AtOnce,
         jitter: false,
+        passes_through: false,
     };
     let source = Records::new(pipe.files.clone(), boundary(pipe)?)
         .block(pipe.block)
