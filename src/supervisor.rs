@@ -287,7 +287,7 @@ impl<J: Job> Supervisor<'_, J> {
     fn count_failure(&mut self) {
         self.failures += 1;
         if let Some(Halt { now, .. }) = self.halt.filter(|halt| halt.failures == self.failures) {
-            let failed = if self.failures == 1 { "a task has" } else { "tasks have" };
+            let failed = if self.failures == 1 { "task has" } else { "tasks have" };
             self.keep_error(
                 Error::broken("--halt", format_args!("{} {failed} failed in this run", self.failures))
                     .advise("the same command goes on behind them; with --retry-failed they run once more"),

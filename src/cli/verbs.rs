@@ -6,6 +6,7 @@ use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
 use crate::cli::report::{self, Failures, Told, report};
+use crate::cli::roles::refuse_two_roles;
 use crate::cli::settings::Settings;
 use crate::jobs;
 use crate::jobs::attempts::Terms;
@@ -202,6 +203,7 @@ impl Start<'_> {
         J: Job,
         S: Source<Task = J::Task>,
     {
+        refuse_two_roles(&self.running, self.settings.log_file.value.as_deref())?;
         let options = job.fingerprint();
         let identity = Identity { name: job.name(), options: &options, inputs: self.running.inputs };
         let state = place::state(&self.running, output, resumable, identity);

@@ -323,9 +323,6 @@ fn below(root: PathBuf, own: Own) -> Below {
     }))
 }
 
-/// Where states are kept that have no better place. What stands below is never anybody's input.
-const SHARED: &str = ".bivouac";
-
 /// Paths of things that a job makes, with all symlinks on the way to them resolved.
 #[derive(Clone, Debug, Default)]
 struct Own(Arc<Vec<PathBuf>>);
@@ -334,9 +331,6 @@ impl Own {
     /// Whether this entry below `root` is one of them.
     fn has(&self, entry: &walkdir::DirEntry, root: &Path, settled_root: &Path) -> bool {
         let name = entry.file_name();
-        if name == SHARED {
-            return true;
-        }
         // Most names are nobody's; only for the others the path is put together.
         self.0.iter().any(|own| {
             own.file_name() == Some(name)

@@ -138,7 +138,9 @@ fn a_pager_that_is_not_read_on_cannot_hold_a_stop() {
     let world = GREP.world();
     let run =
         world.bivouac("grep line big.txt --kill-after 1h --grace 100ms --jobs 2").stdout_unread().start();
-    run.until_at_work().signal(SIGTERM).wait().expect_killed_by(SIGTERM);
+    // The answer comes when something is printed, or when nobody has taken it for a second.
+    let run = run.until("ready").signal(SIGUSR1).until("status:");
+    run.signal(SIGTERM).wait().expect_killed_by(SIGTERM);
 }
 
 #[test]
