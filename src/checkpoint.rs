@@ -314,6 +314,7 @@ pub(crate) mod tests {
                 bytes: 6,
                 stretches: vec![Stretch { bytes: 6, crc32: 1 }],
                 tail: "YWJjZGVm".into(),
+                of_next: 0,
             }),
             saved_at: 1_796_000_000,
         }

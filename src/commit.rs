@@ -37,10 +37,14 @@
 //! gone. The thread says so and drops its receivers, so every worker that wants to deliver learns at
 //! once that nobody takes it. The last record stands.
 
+mod turn;
+
+pub(crate) use turn::Turn;
+
 use crate::checkpoint::{Phase, Reach};
 use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Job, Mark, Sink};
+use crate::job::{Committed, Job, Mark, Sink};
 use crate::journal::{End, Line, Outcome};
 use crate::keep::Keep;
 use crate::live::Live;
@@ -106,6 +110,8 @@ pub(crate) struct Committer<J: Job> {
     pub(crate) reorder: Reorder<J::Partial>,
     /// For tasks that act elsewhere.
     pub(crate) printing: Option<Printing>,
+    /// What is handed over of the task whose turn it is.
+    pub(crate) turn: Turn,
     /// Of tasks that are not committed yet: how their last attempt ended.
     pub(crate) ends: BTreeMap<u64, End>,
     pub(crate) every: Duration,
@@ -140,7 +146,7 @@ impl<J: Job> Committer<J> {
     /// The body of the thread.
     pub(crate) fn run(mut self, inbox: Inbox<J::Partial>) {
         let words = self.words.clone();
-        let result = catch_unwind(AssertUnwindSafe(|| self.work(&inbox)))
+        let result = catch_unwind(AssertUnwindSafe(|| self.work_or_give_up(&inbox)))
             .unwrap_or_else(|_| Err(Error::broken("job", "panicked while its output was put in order")));
         // Receivers first: whoever reads the last word may rely on every delivery being refused.
         drop(inbox);
@@ -148,11 +154,19 @@ impl<J: Job> Committer<J> {
         let last_word = match result {
             Ok(Some(Closed { finished })) => Word::Closed { finished },
             Ok(None) => return, // The supervisor is gone; there is nobody to tell.
-            // A reader that takes nothing more: the last record stands, and that was all.
-            Err(error) if error.kind() == Kind::Interrupted => Word::Closed { finished: None },
             Err(error) => Word::Broke(error),
         };
         words.send(last_word).ok();
+    }
+
+    /// A reader that takes nothing more after the end of the run has broken nothing.
+    fn work_or_give_up(&mut self, inbox: &Inbox<J::Partial>) -> Result<Option<Closed>> {
+        match self.work(inbox) {
+            Err(error) if error.kind() == Kind::Interrupted => {
+                self.give_up(inbox).map(|()| Some(Closed { finished: None }))
+            }
+            ended => ended,
+        }
     }
 
     /// Until it is closed; `None` when the supervisor went away without closing it.
@@ -261,7 +275,8 @@ impl<J: Job> Committer<J> {
         let frontier = self.keep.record().frontier;
         if let Some((pieces, fate)) = self.keep.take_beyond::<J::Partial>(frontier)? {
             for piece in pieces {
-                self.write_piece(piece)?;
+                let piece = self.job.render(&self.total, piece);
+                self.turn.hand_over(&mut *self.sink, &piece)?;
             }
             return Ok(Some((frontier, Held::default(), fate)));
         }
@@ -274,19 +289,15 @@ impl<J: Job> Committer<J> {
 
     /// One task goes into the output. Everything that depends on "before" happens here, in order.
     fn commit_task(&mut self, task: u64, held: Held<J::Partial>, fate: Fate<J::Partial>) -> Result<()> {
-        let Self { job, sink, total, reorder, keep, .. } = self;
-        let mut written = 0;
-        reorder.drain(held, |piece| {
-            let piece = job.render(total, piece);
-            written += piece.len() as u64;
-            sink.write(&piece)
-        })?;
+        let Self { job, sink, total, reorder, keep, turn, .. } = self;
+        let sink = &mut **sink;
+        reorder.drain(held, |piece| turn.hand_over(sink, &job.render(total, piece)))?;
         let mark = match fate {
             Fate::Done { partial, mark, bytes } => {
                 let mut after = Vec::new();
+                turn.keep_total(sink, total)?;
                 job.fold(total, partial, &mut after);
-                written += after.len() as u64;
-                sink.write(&after)?;
+                turn.hand_over(sink, &after)?;
                 keep.record_mut().input_bytes += bytes;
                 mark
             }
@@ -298,7 +309,7 @@ impl<J: Job> Committer<J> {
                 mark
             }
         };
-        self.told.output_bytes += written;
+        self.told.output_bytes += turn.end()?;
         self.dirty = true;
         self.count_in(task, mark)
     }
@@ -323,12 +334,6 @@ impl<J: Job> Committer<J> {
             Some(end) => self.keep.journal(&Line::Settled { end, trace }),
             None => Ok(()),
         }
-    }
-
-    fn write_piece(&mut self, piece: Vec<u8>) -> Result<()> {
-        let piece = self.job.render(&self.total, piece);
-        self.told.output_bytes += piece.len() as u64;
-        self.sink.write(&piece)
     }
 
     fn tell_frontier(&mut self) {
@@ -357,8 +362,8 @@ impl<J: Job> Committer<J> {
             let began = Instant::now();
             let output = self.sink.make_durable()?;
             let record = self.keep.record_mut();
-            record.output = Some(output);
-            record.total = value_of(&self.total)?;
+            record.output = Some(Committed { of_next: self.turn.ahead(), ..output });
+            record.total = self.turn.total(&self.total)?;
             let size = self.keep.write()?;
             self.last = Instant::now();
             self.dirty = false;
@@ -379,12 +384,17 @@ impl<J: Job> Committer<J> {
         if listed == Some(self.keep.record().frontier) {
             return self.finish().map(Some);
         }
+        self.last_record().map(|()| None)
+    }
+
+    /// The record of a job that is to be continued.
+    fn last_record(&mut self) -> Result<()> {
         self.keep_what_is_beyond()?;
         self.dirty = true;
         self.checkpoint(false)?;
         self.told.beyond = self.keep.record().beyond.len() as u64;
         self.words.send(Word::Frontier(self.told)).ok();
-        Ok(None)
+        Ok(())
     }
 
     /// After an orderly stop no finished task runs again: what finished beyond the frontier goes to
@@ -410,9 +420,10 @@ impl<J: Job> Committer<J> {
     /// record how far it came, and completes it.
     fn finish(&mut self) -> Result<u8> {
         let mut rest = Vec::new();
+        self.turn.keep_total(&*self.sink, &self.total)?;
         self.job.finish(&mut self.total, &mut rest);
-        self.told.output_bytes += rest.len() as u64;
-        self.sink.write(&rest)?;
+        self.turn.hand_over(&mut *self.sink, &rest)?;
+        self.told.output_bytes += self.turn.end()?;
         let code = match self.keep.record().failed {
             0 => self.job.verdict(&self.total),
             _ => FINISHED_WITH_FAILURES,

@@ -45,6 +45,12 @@ pub trait Job: Send + Sync + 'static {
     /// options that change only speed or looks do not belong here.
     fn fingerprint(&self) -> Value;
 
+    /// What [`fingerprint`](Job::fingerprint) gave, in words for a person who has to tell two of them
+    /// apart: those of a run that is refused, and of the run whose state stands in its way.
+    fn describe(&self, fingerprint: &Value) -> String {
+        fingerprint.to_string()
+    }
+
     /// Does one task. Runs on a worker; may use rayon inside (it runs in the job's own pool).
     ///
     /// Long tasks should call [`Context::yield_point`] every few milliseconds: there they are
@@ -240,9 +246,15 @@ impl<'a> Listing<'a> {
 /// further call is made.
 pub trait Sink: Send + 'static {
     /// Called first, for sinks that can be kept waiting by whoever reads them: once the run is over,
-    /// this wakes them. They then return an error of
-    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+    /// this wakes them. They then wait a little longer at the most, and return an error of
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted). That one is no failure:
+    /// [`make_durable`](Sink::make_durable) is called behind it, and says how much has been taken.
     fn interrupt_by(&mut self, _wake: &Arc<Wake>) {}
+
+    /// Whether a [`write`](Sink::write) may end in that way.
+    fn may_give_up(&self) -> bool {
+        false
+    }
 
     /// Asked before a new job is written down anywhere: whether something stands in the way that is
     /// not ours to remove.
@@ -313,6 +325,16 @@ pub struct Committed {
     /// A copy of the last partial 4 KiB block of the output (base64). Appending rewrites the block
     /// in which committed bytes stand, and a torn write could harm them.
     pub tail: String,
+    /// How many of the bytes are of the task behind those that are committed: of an output that cannot be
+    /// cut off, whose reader took no more. The engine fills this in, and leaves so many bytes out when the
+    /// task has run again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub of_next: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The bytes of output between two checkpoints.

@@ -1,6 +1,7 @@
 //! The built-in jobs. They live in the program and not in the library, so that the compiler proves
 //! what the library promises: whoever writes a job of his own can do all that these do.
 
+pub(crate) mod argv;
 pub(crate) mod attempts;
 pub(crate) mod check;
 pub(crate) mod complaints;

@@ -258,9 +258,16 @@ fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
     let difference = if record.job != job.name() {
         format!("the state belongs to another job: it was made by `{}`, not by `{}`", record.job, job.name())
     } else if record.fingerprint != job.fingerprint() {
-        let mut differences = Vec::new();
-        differ("", &record.fingerprint, &job.fingerprint(), &mut differences);
-        let differences = differences.join("; ");
+        let (was, is) = (job.describe(&record.fingerprint), job.describe(&job.fingerprint()));
+        let differences = match was == record.fingerprint.to_string() {
+            // The job has no words of its own for it.
+            true => {
+                let mut differences = Vec::new();
+                differ("", &record.fingerprint, &job.fingerprint(), &mut differences);
+                differences.join("; ")
+            }
+            false => format!("it was made with {was}, not with {is}"),
+        };
         format!("the state belongs to the same job with other options: {differences}")
     } else {
         return Ok(());

@@ -2,7 +2,8 @@
 //!
 //! What was written to a pipe or a terminal cannot be cut off again, so the promise is less than
 //! that of a file: across runs every byte comes *at least* once. A checkpoint names what was handed
-//! over; what came after it is handed over again by the next run.
+//! over; what came after it is handed over again by the next run. After an orderly stop nothing did, and
+//! every byte comes exactly once.
 //!
 //! # Waiting for whoever reads
 //!
@@ -11,18 +12,31 @@
 //! file *description*, which we share with the shell and its other children. So a pipe is opened
 //! anew through `/proc/self/fd`, which gives a description of our own; where that does not work (a
 //! socket), we wait until there is room and write no more than always fits at once.
+//!
+//! Nor must a stop give up at the first full pipe, since every pipe is full whose reader is slower than
+//! we are: `| gzip`. So when the run is over there is still patience with a reader that reads on, and a
+//! short one with one that does not.
 
 use crate::error::{Error, Kind, Result};
 use crate::job::{Committed, Sink};
 use crate::wake::{Waited, Wake};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What `poll` promises to have room for when it says that a pipe can be written (`PIPE_BUF`).
 const ALWAYS_FITS: usize = 4096;
+
+/// How long a run that is over waits for a reader that takes nothing.
+const NO_PROGRESS: Duration = Duration::from_secs(1);
+
+/// How long for one that takes something now and then.
+const IN_ALL: Duration = Duration::from_secs(5);
 
 /// Writes to a descriptor that is there already, such as standard output.
 #[derive(Debug)]
@@ -31,6 +45,8 @@ pub struct StreamSink {
     name: &'static str,
     way: Way,
     wake: Option<Arc<Wake>>,
+    /// Until when it is waited, once it is known that the run is over.
+    until: Option<Instant>,
     written: u64,
 }
 
@@ -71,15 +87,39 @@ impl StreamSink {
                 Ok(_) | Err(_) => (given, Way::Careful),
             },
         };
-        Ok(Self { to, name, way, wake: None, written: 0 })
+        Ok(Self { to, name, way, wake: None, until: None, written: 0 })
     }
 
     /// Waits until there is room, if somebody could keep us waiting.
-    fn wait_for_room(&self) -> Result<()> {
+    fn wait_for_room(&mut self) -> Result<()> {
         let Some(wake) = self.wake.as_ref().filter(|_| self.way != Way::Plain) else { return Ok(()) };
-        match wake.wait_writable(self.to.as_fd()).map_err(|e| failed(self.name, &e))? {
-            Waited::Ready => Ok(()),
-            Waited::Stopped => Err(Error::new(Kind::Interrupted, self.name, "nobody reads on")),
+        let room = match self.until {
+            None => wake.wait_writable(self.to.as_fd()).map_err(|e| failed(self.name, &e))? == Waited::Ready,
+            Some(_) => false,
+        };
+        if room {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let until = *self.until.get_or_insert(now + IN_ALL);
+        let patience = until.saturating_duration_since(now).min(NO_PROGRESS);
+        match has_room_within(&self.to, patience).map_err(|e| failed(self.name, &e))? {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Interrupted, self.name, "nobody reads on")),
+        }
+    }
+}
+
+/// A reader that is gone counts as room: the write will tell.
+fn has_room_within(to: &File, patience: Duration) -> io::Result<bool> {
+    let end = Instant::now() + patience;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::new(to, PollFlags::OUT)];
+        match poll(&mut fds, Timespec::try_from(left).ok().as_ref()) {
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(ready) => return Ok(ready > 0),
         }
     }
 }
@@ -99,6 +139,10 @@ fn failed(name: &str, cause: &io::Error) -> Error {
 impl Sink for StreamSink {
     fn interrupt_by(&mut self, wake: &Arc<Wake>) {
         self.wake = Some(Arc::clone(wake));
+    }
+
+    fn may_give_up(&self) -> bool {
+        self.way != Way::Plain && self.wake.is_some()
     }
 
     /// There is nothing to go back to: the stream goes on from here.

@@ -2,7 +2,7 @@
 
 use crate::batching::Batching;
 use crate::clock::WorkClock;
-use crate::commit::{Committer, Frontier, Inbox, Order, Word};
+use crate::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
 use crate::decide::{Rules, State};
 use crate::ending::{Ending, Summary};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::policy::Request;
 use crate::pool::{OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
 use crate::prepare::Prepared;
 use crate::process::watcher::Watcher;
-use crate::process::{Children, Inheritance};
+use crate::process::{Children, Inheritance, Register};
 use crate::reload::Reader;
 use crate::reorder::Reorder;
 use crate::run::{Options, Printing};
@@ -141,17 +141,28 @@ impl Threads<'_> {
         let job = Arc::new(job);
         let record = prepared.keep.record();
         let run = record.run.clone();
-        let watcher = match options.watch_children {
-            true => Some(Watcher::start(self.masked, &run, prepared.keep.lock_descriptor())?),
-            false => None,
+        let (watcher, register) = match options.watch_children {
+            true => {
+                let register = Register::new().map_err(|errno| {
+                    Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
+                        .advise("raise the limit of open files (ulimit -n)")
+                })?;
+                let lock = prepared.keep.lock_descriptor();
+                (Some(Watcher::start(self.masked, &run, lock, &register)?), Some(register))
+            }
+            false => (None, None),
         };
         let frontier = Frontier {
             tasks: record.frontier,
             committed: record.committed(),
-            output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
+            output_bytes: record
+                .output
+                .as_ref()
+                .map_or(0, |output| output.bytes.saturating_sub(output.of_next)),
             failed: record.failed,
             ..Frontier::default()
         };
+        let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
         let lister = Lister {
             source,
             next: record.frontier,
@@ -171,6 +182,7 @@ impl Threads<'_> {
             total: prepared.total,
             reorder: Reorder::new(prepared.near),
             printing: options.printing,
+            turn: Turn::begins(of_next),
             ends: BTreeMap::new(),
             every: options.checkpoint_every,
             words: word,
@@ -189,7 +201,7 @@ impl Threads<'_> {
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
         let (sayings, said) = bounded(SAYINGS);
-        let children = Children::new(Inheritance::new(self.masked.found(), &run));
+        let children = Children::new(Inheritance::new(self.masked.found(), &run), register);
         let shared = Arc::new(Shared::new(
             options.bytes_per_second,
             (options.keep_going, options.print_failed),

@@ -6,6 +6,10 @@
 //! continued run would leave out exactly the tasks that were at work. So an ending that is not well is
 //! held for half a second, and if a stop has come by then, it was an interruption: neither done nor
 //! failed, and the task runs again.
+//!
+//! The same scheduler may meet a command that makes a 0 of its signal (`trap "exit 0" TERM`). It looks
+//! like one that has done its work, but for the input that it has left unread; and so does `head -1`,
+//! which has. Both are held too, not as long, and count as done if no stop comes.
 
 use bivouac::journal::{End, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
@@ -16,6 +20,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long an ending that is not well is held before it counts.
 const HELD: Duration = Duration::from_millis(500);
+
+/// How long an ending is held that is well, though input was left unread. That is the usual way of some
+/// filters, and they pay this for each chunk.
+const HELD_BRIEFLY: Duration = Duration::from_millis(100);
 
 /// How often somebody looks meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
@@ -157,10 +165,7 @@ impl Terms {
 
     fn judge(&self, cx: &Context<'_>, finished: &Finished) -> Result<Verdict, TaskError> {
         let why = match finished.how {
-            How::Code(code) if self.ok_codes.contains(&code) => {
-                let counts = !finished.told_to_end || self.saves_its_work;
-                return Ok(if counts { Verdict::Done } else { Verdict::Interrupted });
-            }
+            How::Code(code) if self.ok_codes.contains(&code) => return self.judge_well_ended(cx, finished),
             How::Code(code) => format!("ended with code {code}"),
             How::Signal(number) => match nix::sys::signal::Signal::try_from(number) {
                 Ok(signal) => format!("ended by {signal}"),
@@ -172,10 +177,19 @@ impl Terms {
                 return Ok(Verdict::Failed(why.to_string()));
             }
         };
-        if finished.told_to_end || stop_comes(cx)? {
+        if finished.told_to_end || stop_comes_within(cx, HELD)? {
             return Ok(Verdict::Interrupted);
         }
         Ok(Verdict::Failed(why))
+    }
+
+    fn judge_well_ended(&self, cx: &Context<'_>, finished: &Finished) -> Result<Verdict, TaskError> {
+        let interrupted = match (finished.told_to_end, finished.left_input) {
+            (true, left_input) => left_input || !self.saves_its_work,
+            (false, true) => stop_comes_within(cx, HELD_BRIEFLY)?,
+            (false, false) => false,
+        };
+        Ok(if interrupted { Verdict::Interrupted } else { Verdict::Done })
     }
 }
 
@@ -207,8 +221,8 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// Whether a stop has begun, or begins within the time that an ending is held.
-fn stop_comes(cx: &Context<'_>) -> Result<bool, TaskError> {
-    for _ in 0..HELD.as_millis() / LOOK.as_millis() {
+fn stop_comes_within(cx: &Context<'_>, held: Duration) -> Result<bool, TaskError> {
+    for _ in 0..held.as_millis() / LOOK.as_millis() {
         if cx.is_stopping() {
             return Ok(true);
         }

@@ -138,6 +138,10 @@ impl<S: Sink> Sink for Beside<S> {
         self.inner.interrupt_by(wake);
     }
 
+    fn may_give_up(&self) -> bool {
+        self.inner.may_give_up()
+    }
+
     fn may_begin(&self) -> Result<()> {
         self.inner.may_begin()
     }

@@ -21,6 +21,7 @@ mod tests;
 use self::placeholder::{Filling, Form, Placeholder};
 use self::script::{Part, Script};
 use crate::cli::{human, quote};
+use crate::jobs::argv;
 use bivouac::process::Command;
 use bivouac::{Error, Result};
 use serde_json::{Value, json};
@@ -97,11 +98,7 @@ impl Template {
 
     /// What a continued run must have the same.
     pub(crate) fn identity(&self) -> Value {
-        let word = |word: &OsString| match word.to_str() {
-            Some(word) => json!(word),
-            None => json!({ "bytes": word.as_bytes().escape_ascii().to_string() }),
-        };
-        json!({ "words": self.given.iter().map(word).collect::<Vec<_>>(), "shell": self.shell })
+        json!({ "words": argv::to_record(&self.given), "shell": self.shell })
     }
 
     /// From its identity, to be shown; `None` if it holds what is no text.

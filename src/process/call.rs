@@ -14,7 +14,7 @@
 //! itself.
 
 use super::Command;
-use super::feed::{Feed, Feeding, PIECE, enlarge, pipe_from_us, pipe_towards_us};
+use super::feed::{Feed, Feeding, Input, PIECE, enlarge, pipe_from_us, pipe_towards_us};
 use super::spawn::{Streams, is_missing};
 use crate::clock::WorkClock;
 use crate::error::{Error, Kind};
@@ -60,6 +60,9 @@ pub struct Finished {
     pub how: How,
     /// Whether we had sent it a signal that ends programs. Then a 0 means nothing.
     pub told_to_end: bool,
+    /// Whether some of its input was left unread, as far as that can be told: it closed it (`head -1`), or
+    /// was told by somebody else to end, and made a 0 of it.
+    pub left_input: bool,
     /// When it began.
     pub began: SystemTime,
     /// How long it took, pauses not counted.
@@ -117,7 +120,13 @@ impl Context<'_> {
             (None, WaitStatus::Signaled(_, signal, _)) => How::Signal(signal as i32),
             (None, other) => return Err(lost(call.command, format!("{other:?}"))),
         };
-        Ok(Finished { how, told_to_end: told, began: running.began, took: running.clock.worked() })
+        Ok(Finished {
+            how,
+            told_to_end: told,
+            left_input: running.stdin.was_left(),
+            began: running.began,
+            took: running.clock.worked(),
+        })
     }
 }
 
@@ -146,7 +155,7 @@ struct Running<'a> {
     /// Tells its end, once somebody has to wait for that and for something else at the same time. Most
     /// commands close their output at their end, and nobody needs this.
     ended: Option<OwnedFd>,
-    stdin: Option<Feeding<'a>>,
+    stdin: Input<'a>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     piece: Vec<u8>,
@@ -166,10 +175,10 @@ impl<'a> Running<'a> {
         let (stdout, child_stdout) = output_pipe(call)?;
         let (stderr, child_stderr) = output_pipe(call)?;
         let (child_stdin, stdin) = match call.feed {
-            Feed::Nothing => (None, None),
+            Feed::Nothing => (None, Input::Nothing),
             Feed::Bytes(_) | Feed::File { .. } => {
                 let (theirs, ours) = pipe_from_us().map_err(no_descriptor)?;
-                (Some(theirs), Some(Feeding::new(ours, call.feed.clone())))
+                (Some(theirs), Input::Open(Feeding::new(ours, call.feed.clone())))
             }
         };
         let (our_stdout, our_stderr) = (io::stdout(), io::stderr());
@@ -252,7 +261,7 @@ impl<'a> Running<'a> {
                 self.look_whether_it_wants_the_terminal(cx);
             }
             if ready.stdin {
-                let fed = self.feed()?;
+                let fed = self.stdin.feed()?;
                 cx.advance(fed)?;
             }
             if ready.stdout {
@@ -302,7 +311,7 @@ impl<'a> Running<'a> {
 
     /// Neither takes anything from us nor tells us anything more.
     fn is_silent(&self) -> bool {
-        self.stdin.is_none() && self.stdout.is_none() && self.stderr.is_none() && !self.has_ended
+        self.stdin.end().is_none() && self.stdout.is_none() && self.stderr.is_none() && !self.has_ended
     }
 
     /// All that it will do is to end; the kernel can tell that without being asked every moment, since an
@@ -355,7 +364,7 @@ impl<'a> Running<'a> {
     /// After an abort: it has been told to end, and has `kill_after` for it. What it prints is thrown
     /// away, so that it does not wait for us.
     fn wait_for_its_end(&mut self, cx: &Context<'_>) {
-        self.stdin = None;
+        self.stdin = Input::Refused;
         cx.children().end_one(self.pid, Signal::SIGTERM);
         let kill_at = Instant::now() + self.kill_after;
         let unwatched = self.watch_its_end().is_err();
@@ -376,7 +385,7 @@ impl<'a> Running<'a> {
 
     /// What can be done now; nothing, when there was nothing for a moment.
     fn wait(&self) -> Ready {
-        let stdin = self.stdin.as_ref().map(|feeding| &feeding.to);
+        let stdin = self.stdin.end();
         let ended = self.ended.as_ref().filter(|_| !self.has_ended);
         let (stdout, stderr) = (self.stdout.as_ref(), self.stderr.as_ref());
         let (read, write) = (PollFlags::IN, PollFlags::OUT);
@@ -393,17 +402,6 @@ impl<'a> Running<'a> {
         let [stdin, stdout, stderr, ended] =
             watched.map(|(fd, _)| fd.is_some() && answers.next().unwrap_or(false));
         Ready { stdin, stdout, stderr, ended }
-    }
-
-    /// Gives it as much as goes into the pipe; how much that was. Closes the pipe at the end, or when
-    /// the command does not want any more (`head -1`).
-    fn feed(&mut self) -> Result<u64, TaskError> {
-        let Some(feeding) = &mut self.stdin else { return Ok(0) };
-        let (fed, over) = feeding.some()?;
-        if over {
-            self.stdin = None;
-        }
-        Ok(fed)
     }
 
     fn read_out(&mut self, out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>) -> Result<(), TaskError> {

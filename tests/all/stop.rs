@@ -4,7 +4,7 @@
 use crate::harness::{Input, World};
 use crate::jobs::{CASES, Case, GREP};
 use crate::running::BEYOND_DEBOUNCE;
-use nix::sys::signal::Signal::{self, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+use nix::sys::signal::Signal::{self, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1};
 
 /// Interrupts a job at a checkpoint, looks at what is left, and continues it.
 fn interrupt_and_continue(case: &Case, signal: Signal) {

@@ -88,6 +88,17 @@ fn a_command_that_is_missing_or_cannot_be_started_is_told_once_and_can_be_mended
     expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
 }
 
+/// The codes that mean "done" are no part of what the job is.
+#[test]
+fn a_code_that_turns_out_to_be_none_of_a_failure_can_be_accepted_later() {
+    let world = world();
+    let grep = ["grep", "line 4321$"];
+    again(&world, &grep).run().expect_code(4).expect_says("ended with code 1");
+    let ended = pipe(&world, "big.txt -o out --ok-codes 0,1", &grep).run().expect_code(0);
+    drop(ended.expect_says("resumed at task"));
+    expect_bytes(&world, &world.shell("grep 'line 4321$' big.txt"));
+}
+
 #[test]
 fn one_that_dies_by_a_signal_of_its_own_has_failed() {
     let world = world();

@@ -24,6 +24,17 @@ fn the_same_options_after_a_stop() {
     expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
 }
 
+/// The same words with blanks elsewhere are another command.
+#[test]
+fn another_command_whose_words_look_the_same_in_a_row() {
+    let world = world();
+    crawling(&world, "", &["tr", "a b", "c"]).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    let ended = again(&world, &["tr", "a", "b c"]).run().expect_code(3);
+    drop(ended.expect_says("`tr 'a b' c`").expect_says("`tr a 'b c'`"));
+    again(&world, &["tr", "a b", "c"]).run().expect_code(0);
+    expect_bytes(&world, &world.shell("tr 'a b' c <big.txt"));
+}
+
 /// The filter shows where the chunks end, so another cut would show.
 #[test]
 fn another_block_and_another_number_of_jobs_when_it_goes_on() {
