@@ -154,7 +154,12 @@ impl<J: Job> Committer<J> {
         let last_word = match result {
             Ok(Some(Closed { finished })) => Word::Closed { finished },
             Ok(None) => return, // The supervisor is gone; there is nobody to tell.
-            Err(error) => Word::Broke(error),
+            Err(error) => {
+                if error.kind() == Kind::OutputClosed {
+                    self.forget_what_is_gone().ok(); // The error counts.
+                }
+                Word::Broke(error)
+            }
         };
         words.send(last_word).ok();
     }
@@ -389,12 +394,26 @@ impl<J: Job> Committer<J> {
 
     /// The record of a job that is to be continued.
     fn last_record(&mut self) -> Result<()> {
+        if self.forget_what_is_gone()? {
+            return Ok(());
+        }
         self.keep_what_is_beyond()?;
         self.dirty = true;
         self.checkpoint(false)?;
         self.told.beyond = self.keep.record().beyond.len() as u64;
         self.words.send(Word::Frontier(self.told)).ok();
         Ok(())
+    }
+
+    /// What was printed to somebody who does not keep it cannot be continued, and a state that says so is of
+    /// no use. Whether it is so.
+    fn forget_what_is_gone(&mut self) -> Result<bool> {
+        let output = Committed { bytes: self.told.output_bytes, ..Committed::default() };
+        let is_gone = self.printing.is_none() && !self.sink.can_continue(&output);
+        if is_gone {
+            self.keep.abandon()?;
+        }
+        Ok(is_gone)
     }
 
     /// After an orderly stop no finished task runs again: what finished beyond the frontier goes to

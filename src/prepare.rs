@@ -75,6 +75,9 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
             same?;
             complete(sink, dir, record, code)
         }
+        Phase::Working if same.is_ok() && !can_continue(&record, sink, options) => {
+            begin(job, source, sink, options, Some(dir), Output::Unknown)
+        }
         Phase::Working => {
             same?;
             go_on(source, sink, options, dir, record)
@@ -97,6 +100,12 @@ fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
             record.reach = Some(Reach { task: end.task, trace });
         }
     })
+}
+
+/// Whether what was printed so far is where it can be continued. What tasks print that act elsewhere is a
+/// by-product, and does not matter.
+fn can_continue(record: &Record, sink: &dyn Sink, options: &Options) -> bool {
+    options.printing.is_some() || record.output.as_ref().is_none_or(|output| sink.can_continue(output))
 }
 
 fn has_failed_to_retry(record: &Record, options: &Options) -> bool {
@@ -259,14 +268,13 @@ fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
         format!("the state belongs to another job: it was made by `{}`, not by `{}`", record.job, job.name())
     } else if record.fingerprint != job.fingerprint() {
         let (was, is) = (job.describe(&record.fingerprint), job.describe(&job.fingerprint()));
-        let differences = match was == record.fingerprint.to_string() {
-            // The job has no words of its own for it.
-            true => {
+        let differences = match (was, is) {
+            (Some(was), Some(is)) => format!("it was made with {was}, not with {is}"),
+            (_, _) => {
                 let mut differences = Vec::new();
                 differ("", &record.fingerprint, &job.fingerprint(), &mut differences);
                 differences.join("; ")
             }
-            false => format!("it was made with {was}, not with {is}"),
         };
         format!("the state belongs to the same job with other options: {differences}")
     } else {
