@@ -407,6 +407,7 @@ impl<J: Job> Supervisor<'_, J> {
             Action::Redraw => self.next_tick = Instant::now(),
             Action::Set(alarm, after) => self.alarms.push((alarm, Instant::now() + after)),
             Action::Unset(alarm) => self.alarms.retain(|(set, _)| *set != alarm),
+            Action::Wake => (self.wake)(),
             Action::Close => self.close(),
             Action::Die(signal) => self.die(signal),
         }
