@@ -311,7 +311,11 @@ fn below(root: PathBuf, own: Own) -> Below {
         }));
     }
     let settled_root = root.canonicalize().unwrap_or_else(|_| root.clone());
-    let walk = WalkDir::new(&root).sort_by_file_name().into_iter();
+    // All of a directory have the same path before their names, and a path need not be taken apart.
+    let by_name = |a: &walkdir::DirEntry, b: &walkdir::DirEntry| {
+        a.path().as_os_str().as_bytes().cmp(b.path().as_os_str().as_bytes())
+    };
+    let walk = WalkDir::new(&root).sort_by(by_name).into_iter();
     let walk = walk.filter_entry(move |entry| entry.depth() == 0 || !own.has(entry, &root, &settled_root));
     Box::new(walk.filter_map(|found| match found {
         Ok(found) => found_file(&found),
