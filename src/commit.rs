@@ -37,15 +37,16 @@
 //! gone. The thread says so and drops its receivers, so every worker that wants to deliver learns at
 //! once that nobody takes it. The last record stands.
 
+mod settling;
 mod turn;
 
 pub(crate) use turn::Turn;
 
-use crate::checkpoint::{Phase, Reach};
+use crate::checkpoint::Phase;
 use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Committed, Job, Mark, Sink};
-use crate::journal::{End, Line, Outcome};
+use crate::job::{Committed, Job, Sink};
+use crate::journal::{End, Line};
 use crate::keep::Keep;
 use crate::live::Live;
 use crate::pool::{Delivery, OUTBOX};
@@ -241,26 +242,6 @@ impl<J: Job> Committer<J> {
         deliveries.into_iter().try_for_each(|delivery| self.reorder.take(delivery))
     }
 
-    /// The end of an attempt is held back where it may be the end of its task: then it is written
-    /// when that is committed. If another attempt follows, it was not.
-    fn take_line(&mut self, line: Line) -> Result<()> {
-        self.dirty = true;
-        match (&line, self.printing) {
-            (Line::Ended(end), Some(_)) if end.outcome != Outcome::Interrupted => {
-                self.ends.insert(end.task, *end);
-                return Ok(());
-            }
-            (Line::Began { task, .. }, Some(_)) => self.journal_end(*task)?,
-            (_, _) => {}
-        }
-        self.keep.journal(&line)
-    }
-
-    /// It was the end of an attempt only.
-    fn journal_end(&mut self, task: u64) -> Result<()> {
-        self.ends.remove(&task).map_or(Ok(()), |end| self.keep.journal(&Line::Ended(end)))
-    }
-
     /// Commits every task whose turn it is.
     fn advance(&mut self) -> Result<()> {
         while let Some((task, held, fate)) = self.next_ended()? {
@@ -317,28 +298,6 @@ impl<J: Job> Committer<J> {
         self.told.output_bytes += turn.end()?;
         self.dirty = true;
         self.count_in(task, mark)
-    }
-
-    /// The task is committed: the record says so, and the journal, where that is a record too.
-    fn count_in(&mut self, task: u64, mark: Option<Mark>) -> Result<()> {
-        let record = self.keep.record_mut();
-        if task == record.frontier {
-            record.frontier += 1;
-        } else {
-            record.finished.insert(task);
-        }
-        if self.printing.is_none() {
-            record.mark = mark.or(record.mark);
-            return Ok(());
-        }
-        let trace = mark.map_or([0; 8], Mark::trace);
-        if record.reach.is_none_or(|reach| reach.task <= task) {
-            record.reach = Some(Reach { task, trace });
-        }
-        match self.ends.remove(&task) {
-            Some(end) => self.keep.journal(&Line::Settled { end, trace }),
-            None => Ok(()),
-        }
     }
 
     fn tell_frontier(&mut self) {
