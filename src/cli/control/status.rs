@@ -156,7 +156,10 @@ impl Status {
             line("job", job);
         }
         line("tasks", &self.tasks_line());
-        line("input", &self.input_line());
+        line(
+            if self.bytes.done == 0 && self.bytes.total.is_none() { "done" } else { "input" },
+            &self.input_line(),
+        );
         line("output", &size(self.bytes.output));
         if let Some(speed) = self.speed_line() {
             line("speed", &speed);
@@ -216,6 +219,9 @@ impl Status {
     }
 
     fn input_line(&self) -> String {
+        if let (0, None, Some(percent)) = (self.bytes.done, self.bytes.total, self.percent) {
+            return format!("{percent} % of the job");
+        }
         let done = match self.bytes.total {
             Some(total) => format!("{} of {}", size(self.bytes.done), size(total)),
             None => size(self.bytes.done),
