@@ -109,6 +109,8 @@ pub enum Outcome {
     Interrupted,
     /// Nothing is known of its end: it is at work, or was when the run was killed.
     Open,
+    /// There is no such command, or it cannot be started.
+    NotStarted,
 }
 
 impl Outcome {

@@ -79,10 +79,25 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
             begin(job, source, sink, options, Some(dir), Output::Unknown)
         }
         Phase::Working => {
-            same?;
+            let fits = same.and_then(|()| source.restore(&record.inputs, record.frontier).map(drop));
+            if fits.is_err_and(|error| error.kind() == Kind::Refused) && is_untouched(&dir, &record)? {
+                return begin(job, source, sink, options, Some(dir), Output::Ours);
+            }
+            is_same_job(job, &record, dir.path())?;
             go_on(source, sink, options, dir, record)
         }
     }
+}
+
+/// Whether nothing at all is done of a job that has begun: its command could not be started, say. Then
+/// there is nothing to protect, and who mends the command line need not ask for permission.
+fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
+    let mut record = record.clone();
+    // Of a job that acts elsewhere, also if this one does not.
+    count_in_journal(dir, &mut record)?;
+    Ok(record.committed() == 0
+        && record.beyond.is_empty()
+        && record.output.as_ref().is_none_or(|output| output.bytes == 0))
 }
 
 /// What ended after the last record was written, of a job whose journal is a record too.

@@ -11,7 +11,8 @@ use std::time::Duration;
 /// Who gets to see a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// Everybody: something is wrong.
+    /// Everybody: something is wrong, or a command says something. Whoever asked us for quiet has not asked
+    /// it; it has an option of its own for that, or not.
     Wrong,
     /// Who did not ask for quiet: it answers a request, or a person may want to act on it.
     Usual,
@@ -22,9 +23,10 @@ pub(crate) enum Level {
 /// Who gets to see this one.
 pub(crate) fn level(notice: &Notice) -> Level {
     match notice {
-        Notice::Warning(_) | Notice::TaskFailed { .. } | Notice::Reloaded { adopted: false, .. } => {
-            Level::Wrong
-        }
+        Notice::Warning(_)
+        | Notice::TaskFailed { .. }
+        | Notice::Said { .. }
+        | Notice::Reloaded { adopted: false, .. } => Level::Wrong,
         // Who asked for one gets a line of status, and how old and how large it is stands in that.
         Notice::Checkpoint { .. }
         | Notice::Ready { .. }
@@ -38,7 +40,6 @@ pub(crate) fn level(notice: &Notice) -> Level {
         | Notice::Status(_)
         | Notice::NotSuspended { .. }
         | Notice::Reloaded { adopted: true, .. }
-        | Notice::Said { .. }
         | Notice::Running(_) => Level::Usual,
     }
 }

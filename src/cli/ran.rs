@@ -23,11 +23,12 @@ const GATHERED: usize = 64 << 10;
 /// Prints the journal of a state, entry by entry: it may have millions.
 pub(crate) fn run(log: &Log) -> Result<u8> {
     let state = the_one(log.state.as_deref())?;
+    // Before the journal is looked for: a directory without one may be no state at all.
+    let record = peek(&OsDisk, &state)?.record;
     let Some(entries) = Entries::of(&state)? else {
         say::line(&format!("{}: this job runs no commands, or none has begun", state.display()));
         return Ok(FINISHED);
     };
-    let record = peek(&OsDisk, &state)?.record;
     let names = Names::of(record.as_ref());
     let format = if log.joblog { LogAs::Joblog } else { log.format };
     let mut text = match format {
@@ -53,7 +54,11 @@ pub(crate) fn run(log: &Log) -> Result<u8> {
 /// What was interrupted runs again, and what is open may be at work: neither has failed.
 fn has_failed(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Code(_) | Outcome::Signal(_) | Outcome::TimedOut | Outcome::WantedTerminal => true,
+        Outcome::Code(_)
+        | Outcome::Signal(_)
+        | Outcome::TimedOut
+        | Outcome::WantedTerminal
+        | Outcome::NotStarted => true,
         Outcome::Done(_) | Outcome::Interrupted | Outcome::Open => false,
     }
 }
@@ -102,13 +107,24 @@ fn line(entry: &Entry, names: &Names) -> String {
 
 fn json_of(entry: &Entry) -> serde_json::Value {
     let (outcome, number) = words(entry.outcome);
+    // A number is a number, and a name a name; who reads this need not look which it is.
+    let (code, signal) = match entry.outcome {
+        Outcome::Done(code) | Outcome::Code(code) => (Some(code), None),
+        Outcome::Signal(_) => (None, number),
+        Outcome::TimedOut
+        | Outcome::WantedTerminal
+        | Outcome::Interrupted
+        | Outcome::NotStarted
+        | Outcome::Open => (None, None),
+    };
     json!({
         "task": entry.task,
         "attempt": entry.attempt,
         "began": began(entry),
         "seconds": entry.took_us as f64 / 1e6,
         "outcome": outcome,
-        "code": number,
+        "code": code,
+        "signal": signal,
         "note": entry.note,
     })
 }
@@ -137,6 +153,7 @@ fn words(outcome: Outcome) -> (&'static str, Option<String>) {
         Outcome::TimedOut => ("timeout", None),
         Outcome::WantedTerminal => ("wanted-terminal", None),
         Outcome::Interrupted => ("interrupted", None),
+        Outcome::NotStarted => ("not-started", None),
         Outcome::Open => ("open", None),
     }
 }
@@ -173,7 +190,8 @@ mod tests {
         );
         assert_eq!(csv(&failed), "3,2,2026-11-24T04:12:04.250Z,1.5,failed,7,\"a \"\"b\"\", bytes 0 to 9\"");
         assert_eq!(json_of(&failed)["outcome"], "failed");
-        assert_eq!(json_of(&entry(Outcome::Signal(11)))["code"], "SIGSEGV");
+        assert_eq!(json_of(&failed)["code"], 7);
+        assert_eq!(json_of(&entry(Outcome::Signal(11)))["signal"], "SIGSEGV");
         let items = Names { are_items: true, template: None };
         assert!(line(&entry(Outcome::Interrupted), &items).contains("item 4, attempt 2  interrupted  1.5 s"));
         assert!(!has_failed(Outcome::Open) && has_failed(Outcome::TimedOut));

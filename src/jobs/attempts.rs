@@ -11,6 +11,7 @@
 //! like one that has done its work, but for the input that it has left unread; and so does `head -1`,
 //! which has. Both are held too, not as long, and count as done if no stop comes.
 
+use bivouac::error::Kind;
 use bivouac::journal::{End, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
 use bivouac::{Context, TaskError};
@@ -151,7 +152,11 @@ impl Terms {
             Ok(finished) => self.judge(cx, finished),
             Err(error) => Err(error.clone()),
         };
-        let outcome = outcome(called.as_ref().ok(), verdict.as_ref().ok());
+        let outcome = match &called {
+            Ok(finished) => outcome(finished, verdict.as_ref().ok()),
+            Err(error) if is_about_the_start(error) => Outcome::NotStarted,
+            Err(_) => Outcome::Interrupted,
+        };
         let received = to.end(outcome);
         cx.journal(Line::Ended(End {
             task: cx.task(),
@@ -194,8 +199,8 @@ impl Terms {
 }
 
 /// What the journal says of an attempt.
-fn outcome(finished: Option<&Finished>, verdict: Option<&Verdict>) -> Outcome {
-    let (Some(finished), Some(verdict)) = (finished, verdict) else { return Outcome::Interrupted };
+fn outcome(finished: &Finished, verdict: Option<&Verdict>) -> Outcome {
+    let Some(verdict) = verdict else { return Outcome::Interrupted };
     match (verdict, finished.how) {
         (Verdict::Interrupted, _) => Outcome::Interrupted,
         (Verdict::Done, How::Code(code)) => Outcome::Done(code),
@@ -203,6 +208,15 @@ fn outcome(finished: Option<&Finished>, verdict: Option<&Verdict>) -> Outcome {
         (_, How::Signal(signal)) => Outcome::Signal(signal),
         (_, How::TimedOut) => Outcome::TimedOut,
         (_, How::WantedTerminal) => Outcome::WantedTerminal,
+    }
+}
+
+/// Whether a call came to nothing because there was nothing to run.
+fn is_about_the_start(error: &TaskError) -> bool {
+    match error {
+        TaskError::Cancelled => false,
+        TaskError::Failed(_) => true, // The call itself fails for one reason: too long to be started.
+        TaskError::Fatal(error) => matches!(error.kind(), Kind::NoSuchCommand | Kind::CannotStart),
     }
 }
 

@@ -89,7 +89,7 @@ impl Kept {
             },
             Outcome::TimedOut => "timeout\n".to_string(),
             Outcome::WantedTerminal => "wanted-terminal\n".to_string(),
-            Outcome::Interrupted | Outcome::Open => return remove(&self.part),
+            Outcome::Interrupted | Outcome::Open | Outcome::NotStarted => return remove(&self.part),
         };
         let code = self.part.join(CODE);
         fs::write(&code, text).map_err(|e| Error::io(&code, "write", &e))?;

@@ -56,6 +56,26 @@ fn failures_can_be_singled_out_and_retries_are_counted() {
     assert_eq!(log(&world, "").lines().count(), 1);
 }
 
+/// As the other verbs that look at a state.
+#[test]
+fn what_is_no_state_has_no_log() {
+    let world = World::new();
+    world.write("empty/file", "");
+    for named in ["nosuch", "empty"] {
+        world.bivouac(&format!("log {named}")).run().expect_code(2);
+        world.bivouac(&format!("status {named}")).run().expect_code(2);
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_started_is_listed_as_that() {
+    let world = World::new();
+    world.write("in.txt", "a\n");
+    world.bivouac("pipe in.txt -o out -- no-such-command").run().expect_code(127);
+    let failed = log(&world, "--failed --format json");
+    assert!(failed.contains(r#""outcome":"not-started""#), "{failed}");
+}
+
 #[test]
 fn a_job_without_commands_has_no_log_and_a_lost_one_is_refused() {
     let world = World::new();

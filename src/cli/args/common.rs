@@ -95,7 +95,7 @@ pub(crate) struct Talk {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub(crate) progress: When,
 
-    /// Say nothing but errors, warnings and, after a stop, how to continue
+    /// Say nothing but errors, warnings, what commands complain of and, after a stop, how to continue
     #[arg(short, long)]
     pub(crate) quiet: bool,
 

@@ -18,6 +18,7 @@ pub(super) fn row(entry: &Entry, names: &Names) -> String {
         Outcome::Done(code) | Outcome::Code(code) => (code, 0),
         Outcome::Signal(number) => (0, number),
         Outcome::TimedOut | Outcome::Interrupted | Outcome::WantedTerminal => (-1, TERM),
+        Outcome::NotStarted => (127, 0),
         Outcome::Open => return String::new(),
     };
     let began = entry.began_ms as f64 / 1e3;

@@ -75,6 +75,21 @@ fn one_that_fails_the_first_time_is_tried_again_and_its_first_output_is_forgotte
         .expect_says("1 left");
 }
 
+/// Nothing is done, so there is nothing that another command line could harm.
+#[test]
+fn a_command_line_whose_command_cannot_be_started_can_be_corrected() {
+    let world = world();
+    again(&world, &["tr-with-a-slip"]).run().expect_code(127);
+    again(&world, &TR).run().expect_code(0);
+    expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
+    // Also with another input, and a part file that is there.
+    pipe(&world, "big.txt -o out2 --jobs 1", &["sh", "-c", "exit 3"]).run().expect_code(4);
+    assert!(world.exists("out2.part"));
+    world.write("small.txt", "one\n");
+    pipe(&world, "small.txt -o out2", &TR).run().expect_code(0);
+    assert_eq!(world.read("out2"), b"ONE\n");
+}
+
 #[test]
 fn a_command_that_is_missing_or_cannot_be_started_is_told_once_and_can_be_mended() {
     let world = world();
@@ -97,6 +112,18 @@ fn a_code_that_turns_out_to_be_none_of_a_failure_can_be_accepted_later() {
     let ended = pipe(&world, "big.txt -o out --ok-codes 0,1", &grep).run().expect_code(0);
     drop(ended.expect_says("resumed at task"));
     expect_bytes(&world, &world.shell("grep 'line 4321$' big.txt"));
+}
+
+/// Whoever asks us for quiet has not asked the command.
+#[test]
+fn what_a_command_complains_of_is_said_however_quiet_we_are() {
+    let world = World::new();
+    world.write("in", "one\n");
+    let job = "pipe in -q -o out -- sh -c";
+    let run =
+        world.command(crate::harness::BIVOUAC).args(job.split(' ')).arg("echo a pity >&2; cat").output();
+    assert_eq!(String::from_utf8(run.unwrap().stderr).unwrap(), "bivouac: task 0: a pity\n");
+    assert_eq!(world.read("out"), b"one\n");
 }
 
 #[test]
