@@ -21,12 +21,14 @@ pub(crate) struct Batching {
     /// How many tasks may run at the same time, if fewer than there are workers.
     jobs: usize,
     typical: Duration,
+    /// Whether `typical` is still a guess.
+    guessed: bool,
 }
 
 impl Batching {
     /// Until the first tasks are done they are taken for long ones.
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, jobs: workers, typical: HAND_OUT }
+        Self { workers, jobs: workers, typical: HAND_OUT, guessed: true }
     }
 
     /// Fewer tasks at a time than there are workers, or as many again.
@@ -34,9 +36,12 @@ impl Batching {
         self.jobs = jobs.clamp(1, self.workers);
     }
 
-    /// A moving average; a single long task counts for an eighth.
+    /// A moving average; a single long task counts for an eighth. The first one counts whole: a job of
+    /// sixty tasks of a millisecond would be over before eighths had put the guess right, and every one
+    /// of its ends would have waited for us.
     pub(crate) fn learn(&mut self, took: Duration) {
-        self.typical = (self.typical * 7 + took) / 8;
+        self.typical = if self.guessed { took } else { (self.typical * 7 + took) / 8 };
+        self.guessed = false;
     }
 
     /// How many tasks may run at the same time.

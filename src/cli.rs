@@ -14,6 +14,7 @@
 //! | [`table`] | what every signal means, and where that comes from |
 //! | [`launch`] | from options to a [`bivouac::Run`] |
 //! | [`place`] | where a state lives |
+//! | [`roles`] | one file must not have two roles |
 //! | [`states`] | which state is meant |
 //! | [`control`] | looking at a job and controlling it, from another process |
 //! | [`progress`] | the one line on the terminal, and how fast it says the work goes |
@@ -39,6 +40,7 @@ mod progress;
 mod ran;
 pub(crate) mod quote;
 mod report;
+mod roles;
 mod say;
 mod settings;
 mod states;

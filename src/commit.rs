@@ -37,14 +37,15 @@
 //! gone. The thread says so and drops its receivers, so every worker that wants to deliver learns at
 //! once that nobody takes it. The last record stands.
 
+mod settling;
 mod turn;
 
 pub(crate) use turn::Turn;
 
-use crate::checkpoint::{Phase, Reach};
+use crate::checkpoint::Phase;
 use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Committed, Job, Mark, Sink};
+use crate::job::{Committed, Job, Sink};
 use crate::journal::{End, Line};
 use crate::keep::Keep;
 use crate::live::Live;
@@ -117,6 +118,7 @@ pub(crate) struct Committer<J: Job> {
     pub(crate) every: Duration,
     pub(crate) words: Sender<Word>,
     pub(crate) told: Frontier,
+    pub(crate) told_at: Instant,
     pub(crate) last: Instant,
     pub(crate) dirty: bool,
     pub(crate) on_disk: Option<CheckpointFacts>,
@@ -125,6 +127,7 @@ pub(crate) struct Committer<J: Job> {
 /// Where the commit thread listens.
 pub(crate) struct Inbox<P> {
     pub(crate) deliveries: Receiver<Delivery<P>>,
+    pub(crate) lines: Receiver<Line>,
     pub(crate) nudges: Receiver<()>,
     pub(crate) orders: Receiver<Order>,
 }
@@ -133,6 +136,9 @@ pub(crate) struct Inbox<P> {
 struct Closed {
     finished: Option<u8>,
 }
+
+/// How often whoever only wants to know how far it is learns that.
+const TELL: Duration = Duration::from_millis(50);
 
 /// How long deliveries wait at the most while they keep coming.
 const REST: Duration = Duration::from_millis(10);
@@ -149,7 +155,12 @@ impl<J: Job> Committer<J> {
         let last_word = match result {
             Ok(Some(Closed { finished })) => Word::Closed { finished },
             Ok(None) => return, // The supervisor is gone; there is nobody to tell.
-            Err(error) => Word::Broke(error),
+            Err(error) => {
+                if error.kind() == Kind::OutputClosed {
+                    self.forget_what_is_gone().ok(); // The error counts.
+                }
+                Word::Broke(error)
+            }
         };
         words.send(last_word).ok();
     }
@@ -177,26 +188,26 @@ impl<J: Job> Committer<J> {
             let patience = if resting { REST.min(self.until_due()) } else { self.until_due() };
             select! {
                 recv(deliveries) -> delivery => match delivery {
-                    Ok(delivery) => self.take(delivery)?,
+                    Ok(delivery) => self.take_all(vec![delivery], inbox)?,
                     Err(_) => return Ok(None),
                 },
                 recv(inbox.nudges) -> nudge => if nudge.is_err() { return Ok(None) },
                 recv(inbox.orders) -> order => match order {
                     Err(_) => return Ok(None),
                     Ok(Order::Checkpoint { asked }) => {
-                        self.take_what_is_there(&inbox.deliveries)?;
+                        self.take_what_is_there(inbox)?;
                         self.checkpoint(asked)?;
                     }
                     Ok(Order::Every(time)) => self.every = time,
                     Ok(Order::Show(live)) => self.keep.show(*live),
                     Ok(Order::Close { listed }) => {
-                        self.take_what_is_there(&inbox.deliveries)?;
+                        self.take_what_is_there(inbox)?;
                         return self.close(listed).map(|finished| Some(Closed { finished }));
                     }
                 },
                 default(patience) => {}
             }
-            resting = self.take_what_is_there(&inbox.deliveries)?;
+            resting = self.take_what_is_there(inbox)?;
             if self.dirty && self.until_due().is_zero() {
                 self.checkpoint(false)?;
             }
@@ -212,49 +223,23 @@ impl<J: Job> Committer<J> {
     ///
     /// Workers deliver before they report, and the supervisor asks for the close after the last
     /// report: so at a close, what is there is all there is.
-    fn take_what_is_there(&mut self, deliveries: &Receiver<Delivery<J::Partial>>) -> Result<bool> {
+    fn take_what_is_there(&mut self, inbox: &Inbox<J::Partial>) -> Result<bool> {
         let before = self.told;
-        let mut any = false;
         // Not more than the box holds: workers may fill it as fast as it is emptied, and the clock
         // and the orders want to be looked at.
-        for delivery in deliveries.try_iter().take(2 * OUTBOX) {
-            self.take(delivery)?;
-            any = true;
-        }
+        let there: Vec<_> = inbox.deliveries.try_iter().take(2 * OUTBOX).collect();
+        let any = !there.is_empty();
+        self.take_all(there, inbox)?;
         self.advance()?;
         Ok(any || self.told != before)
     }
 
-    fn take(&mut self, delivery: Delivery<J::Partial>) -> Result<()> {
-        match delivery {
-            Delivery::Line(line) => self.take_line(line),
-            Delivery::Interrupted { task } => {
-                self.journal_end(task)?;
-                self.reorder.take(delivery)
-            }
-            Delivery::Piece { .. } | Delivery::Done { .. } | Delivery::Failed { .. } => {
-                self.reorder.take(delivery)
-            }
-        }
-    }
-
-    /// The end of an attempt is held back where it may be the end of its task: then it is written
-    /// when that is committed.
-    fn take_line(&mut self, line: Line) -> Result<()> {
-        self.dirty = true;
-        match (line, self.printing) {
-            (Line::Ended(end), Some(_)) => {
-                self.journal_end(end.task)?;
-                self.ends.insert(end.task, end);
-                Ok(())
-            }
-            (line, _) => self.keep.journal(&line),
-        }
-    }
-
-    /// It was the end of an attempt only.
-    fn journal_end(&mut self, task: u64) -> Result<()> {
-        self.ends.remove(&task).map_or(Ok(()), |end| self.keep.journal(&Line::Ended(end)))
+    /// Deliveries first come out of their channel, then the lines out of theirs, and then the lines are
+    /// taken first: so of every task that is done, the line that says how it ended is there.
+    fn take_all(&mut self, deliveries: Vec<Delivery<J::Partial>>, inbox: &Inbox<J::Partial>) -> Result<()> {
+        let lines = inbox.lines.len();
+        inbox.lines.try_iter().take(lines).try_for_each(|line| self.take_line(line))?;
+        deliveries.into_iter().try_for_each(|delivery| self.reorder.take(delivery))
     }
 
     /// Commits every task whose turn it is.
@@ -315,28 +300,6 @@ impl<J: Job> Committer<J> {
         self.count_in(task, mark)
     }
 
-    /// The task is committed: the record says so, and the journal, where that is a record too.
-    fn count_in(&mut self, task: u64, mark: Option<Mark>) -> Result<()> {
-        let record = self.keep.record_mut();
-        if task == record.frontier {
-            record.frontier += 1;
-        } else {
-            record.finished.insert(task);
-        }
-        if self.printing.is_none() {
-            record.mark = mark.or(record.mark);
-            return Ok(());
-        }
-        let trace = mark.map_or([0; 8], Mark::trace);
-        if record.reach.is_none_or(|reach| reach.task <= task) {
-            record.reach = Some(Reach { task, trace });
-        }
-        match self.ends.remove(&task) {
-            Some(end) => self.keep.journal(&Line::Settled { end, trace }),
-            None => Ok(()),
-        }
-    }
-
     fn tell_frontier(&mut self) {
         let now = Frontier {
             tasks: self.keep.record().frontier,
@@ -345,8 +308,14 @@ impl<J: Job> Committer<J> {
             failed: self.keep.record().failed,
             ..self.told
         };
-        if now != self.told {
-            self.told = now;
+        if now == self.told {
+            return;
+        }
+        self.told = now;
+        // Where tasks are committed as they end, none waits for this; and a word wakes the supervisor.
+        let is_awaited = self.printing != Some(Printing::AsTasksEnd);
+        if is_awaited || self.told_at.elapsed() >= TELL {
+            self.told_at = Instant::now();
             self.words.send(Word::Frontier(now)).ok();
         }
     }
@@ -365,6 +334,7 @@ impl<J: Job> Committer<J> {
             self.on_disk =
                 size.map(|size| CheckpointFacts { size, age: Duration::ZERO, took: began.elapsed() });
         }
+        self.words.send(Word::Frontier(self.told)).ok();
         if let Some(facts) = self.on_disk {
             let facts = CheckpointFacts { age: self.last.elapsed(), ..facts };
             let word = Word::Checkpoint { frontier: self.keep.record().committed(), facts, asked };
@@ -383,12 +353,26 @@ impl<J: Job> Committer<J> {
 
     /// The record of a job that is to be continued.
     fn last_record(&mut self) -> Result<()> {
+        if self.forget_what_is_gone()? {
+            return Ok(());
+        }
         self.keep_what_is_beyond()?;
         self.dirty = true;
         self.checkpoint(false)?;
         self.told.beyond = self.keep.record().beyond.len() as u64;
         self.words.send(Word::Frontier(self.told)).ok();
         Ok(())
+    }
+
+    /// What was printed to somebody who does not keep it cannot be continued, and a state that says so is of
+    /// no use. Whether it is so.
+    fn forget_what_is_gone(&mut self) -> Result<bool> {
+        let output = Committed { bytes: self.told.output_bytes, ..Committed::default() };
+        let is_gone = self.printing.is_none() && !self.sink.can_continue(&output);
+        if is_gone {
+            self.keep.abandon()?;
+        }
+        Ok(is_gone)
     }
 
     /// After an orderly stop no finished task runs again: what finished beyond the frontier goes to

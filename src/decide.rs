@@ -174,8 +174,16 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
         }
         (Course::Stopping, Rung::Second) => abort(state, by, actions),
         (_, Rung::Third) => die(by, actions),
-        (Course::Stopping | Course::Aborting | Course::Closing | Course::Ended, _) => {}
+        (Course::Closing, _) => stop_closing(state, by, actions),
+        (Course::Stopping | Course::Aborting | Course::Ended, _) => {}
     }
+}
+
+/// All tasks are done, but whoever reads the output may not read on, and then the last of it is never
+/// handed over. Without a reader in the way this stops nothing: the job is finished in a moment.
+fn stop_closing(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
+    state.cause = state.cause.or(Some(Cause::Stop(stopped_by(by))));
+    actions.push(Action::Wake);
 }
 
 /// The checkpoint comes first, since a scheduler may kill early; then the grace begins to run.
@@ -220,7 +228,8 @@ fn abort(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
             cancel(state, actions);
         }
         Course::Stopping => cancel(state, actions),
-        Course::Aborting | Course::Closing | Course::Ended => {}
+        Course::Closing => stop_closing(state, by, actions),
+        Course::Aborting | Course::Ended => {}
     }
 }
 

@@ -46,9 +46,10 @@ pub trait Job: Send + Sync + 'static {
     fn fingerprint(&self) -> Value;
 
     /// What [`fingerprint`](Job::fingerprint) gave, in words for a person who has to tell two of them
-    /// apart: those of a run that is refused, and of the run whose state stands in its way.
-    fn describe(&self, fingerprint: &Value) -> String {
-        fingerprint.to_string()
+    /// apart: those of a run that is refused, and of the run whose state stands in its way. Without words
+    /// of the job's own the places are named in which the two differ.
+    fn describe(&self, _fingerprint: &Value) -> Option<String> {
+        None
     }
 
     /// Does one task. Runs on a worker; may use rayon inside (it runs in the job's own pool).
@@ -290,6 +291,12 @@ pub trait Sink: Send + 'static {
     /// A failed flush is never tried again: the kernel may report success the second time although
     /// the bytes are lost.
     fn make_durable(&mut self) -> Result<Committed>;
+
+    /// Whether what an earlier run has committed is where this one can go on behind it. Otherwise the job
+    /// begins anew.
+    fn can_continue(&self, _committed: &Committed) -> bool {
+        true
+    }
 
     /// Whether what was written is out of our hands: it stays although this process is killed before the
     /// next [`make_durable`](Sink::make_durable). Asked for tasks that act elsewhere

@@ -203,6 +203,11 @@ impl Keep {
         Ok(())
     }
 
+    /// The job begins anew when it is run again: a passing state goes away.
+    pub(crate) fn abandon(&mut self) -> Result<()> {
+        if matches!(self.place, Place::Here { passing: true, .. }) { self.finish() } else { Ok(()) }
+    }
+
     /// The job is finished: the record says so for good, or the state goes away.
     pub(crate) fn finish(&mut self) -> Result<()> {
         if !matches!(self.place, Place::Here { passing: true, .. }) {

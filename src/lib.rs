@@ -213,7 +213,7 @@ pub use error::{Error, Result};
 pub use job::{Committed, Extent, Job, Listed, Listing, Mark, Sink, Source, Stretch, TaskError};
 pub use listening::{Caught, Listening};
 pub use lister::list;
-pub use observer::{Activity, AtWork, Notice, Observer, Progress, Silent};
+pub use observer::{Activity, Again, AtWork, Notice, Observer, Progress, Silent};
 pub use policy::{Policy, Request};
 pub use pool::Context;
 pub use run::{Halt, Handle, Printing, Run, StateAt};

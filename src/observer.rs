@@ -96,6 +96,17 @@ impl fmt::Display for Activity {
     }
 }
 
+/// What it would do to ask for a stop once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Pressing Ctrl-C cancels what is in flight.
+    Key,
+    /// So does the same signal.
+    Signal,
+    /// Nothing: what asked for the stop does so again and again, or only once.
+    Nothing,
+}
+
 /// A task that has begun and not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AtWork {
@@ -150,8 +161,8 @@ pub enum Notice {
         grace: Option<Duration>,
         /// How many there are.
         in_flight: usize,
-        /// Whether a person at a terminal can press the key again.
-        by_key: bool,
+        /// What the same again would do.
+        again: Again,
     },
     /// A checkpoint is durable.
     Checkpoint {

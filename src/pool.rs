@@ -49,8 +49,6 @@ pub(crate) enum Delivery<P> {
     Failed { task: u64, mark: Option<Mark>, prints: bool },
     /// The task was interrupted: its pieces must be forgotten, it runs again.
     Interrupted { task: u64 },
-    /// For the journal.
-    Line(Line),
 }
 
 /// What workers tell the supervisor.
@@ -75,6 +73,9 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Outbox<P> {
     pub(crate) deliveries: Sender<Delivery<P>>,
+    /// For the journal. Apart from the deliveries, which the box counts because some of them are large; a
+    /// line is a few bytes, and three of them for every short command would fill the box with nothing.
+    pub(crate) lines: Sender<Line>,
     /// The commit thread looks into its box now and then, since being woken for every task would
     /// cost a worker its core every time. This tells it that the box is filling up.
     pub(crate) nudge: Sender<()>,
@@ -86,7 +87,7 @@ pub(crate) const OUTBOX: usize = 64;
 
 impl<P> Clone for Outbox<P> {
     fn clone(&self) -> Self {
-        Self { deliveries: self.deliveries.clone(), nudge: self.nudge.clone() }
+        Self { deliveries: self.deliveries.clone(), lines: self.lines.clone(), nudge: self.nudge.clone() }
     }
 }
 
@@ -178,7 +179,7 @@ pub struct Context<'a> {
     shared: &'a Shared,
     emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
     forget: &'a (dyn Fn() -> bool + Sync),
-    journal: &'a (dyn Fn(Line) -> bool + Sync),
+    journal: &'a (dyn Fn(Line) + Sync),
     park: &'a (dyn Fn() + Sync),
     advanced: AtomicU64,
     parked: AtomicBool,
@@ -289,7 +290,6 @@ impl Context<'_> {
         {
             running.note.clone_from(note);
         }
-        // Nobody takes it any more only when the run is over, or its disk broken.
         (self.journal)(line);
     }
 
@@ -389,7 +389,8 @@ fn run_task<J: Job>(
         emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
         // What an interruption makes of the pieces is just that.
         forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
-        journal: &|line| outbox.deliver(shared, Delivery::Line(line)),
+        // Nobody takes it any more only when the run is over, or its disk broken.
+        journal: &|line| outbox.lines.send(line).unwrap_or_default(),
         park: &|| {
             reports.send(Report::Parked).ok();
         },

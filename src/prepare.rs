@@ -16,6 +16,8 @@ use crate::run::{Options, StateAt};
 use crate::state_dir::StateDir;
 use crate::wake::Wake;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,6 +75,9 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
             same?;
             complete(sink, dir, record, code)
         }
+        Phase::Working if same.is_ok() && !can_continue(&record, sink, options) => {
+            begin(job, source, sink, options, Some(dir), Output::Unknown)
+        }
         Phase::Working => {
             let fits = same.and_then(|()| source.restore(&record.inputs, record.frontier).map(drop));
             if fits.is_err_and(|error| error.kind() == Kind::Refused) && is_untouched(&dir, &record)? {
@@ -110,6 +115,12 @@ fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
             record.reach = Some(Reach { task: end.task, trace });
         }
     })
+}
+
+/// Whether what was printed so far is where it can be continued. What tasks print that act elsewhere is a
+/// by-product, and does not matter.
+fn can_continue(record: &Record, sink: &dyn Sink, options: &Options) -> bool {
+    options.printing.is_some() || record.output.as_ref().is_none_or(|output| sink.can_continue(output))
 }
 
 fn has_failed_to_retry(record: &Record, options: &Options) -> bool {
@@ -271,16 +282,37 @@ fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
     let difference = if record.job != job.name() {
         format!("the state belongs to another job: it was made by `{}`, not by `{}`", record.job, job.name())
     } else if record.fingerprint != job.fingerprint() {
-        format!(
-            "the state belongs to the same job with other options: it was made with {}, not with {}",
-            job.describe(&record.fingerprint),
-            job.describe(&job.fingerprint())
-        )
+        let (was, is) = (job.describe(&record.fingerprint), job.describe(&job.fingerprint()));
+        let differences = match (was, is) {
+            (Some(was), Some(is)) => format!("it was made with {was}, not with {is}"),
+            (_, _) => {
+                let mut differences = Vec::new();
+                differ("", &record.fingerprint, &job.fingerprint(), &mut differences);
+                differences.join("; ")
+            }
+        };
+        format!("the state belongs to the same job with other options: {differences}")
     } else {
         return Ok(());
     };
     Err(Error::refused(state.display(), difference)
         .advise("use another output or --state, or discard what was done with --fresh"))
+}
+
+/// Names every place in which two descriptions differ, with what was there and what is.
+fn differ(place: &str, was: &Value, is: &Value, differences: &mut Vec<String>) {
+    match (was, is) {
+        (Value::Object(was), Value::Object(is)) => {
+            let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+            for name in names {
+                let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                let of = |object: &Map<String, Value>| object.get(name).cloned().unwrap_or_default();
+                differ(&place, &of(was), &of(is), differences);
+            }
+        }
+        (was, is) if was == is => {}
+        (was, is) => differences.push(format!("{place} was {was} and is {is}")),
+    }
 }
 
 /// What a finished job looks like today.

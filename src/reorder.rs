@@ -67,8 +67,6 @@ impl<P> Reorder<P> {
                 self.settle(task, Fate::Failed { mark });
             }
             Delivery::Interrupted { task } => self.forget(task),
-            // The commit thread keeps these for itself.
-            Delivery::Line(_) => {}
         }
         Ok(())
     }

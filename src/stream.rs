@@ -16,6 +16,12 @@
 //! Nor must a stop give up at the first full pipe, since every pipe is full whose reader is slower than
 //! we are: `| gzip`. So when the run is over there is still patience with a reader that reads on, and a
 //! short one with one that does not.
+//!
+//! # What a pipe leads to
+//!
+//! A file that is appended to has the beginning when the rest comes. Of a pipe nobody knows that, and
+//! mostly it is not so. Once something was printed to a pipe or a terminal, the job therefore begins anew
+//! when it is run again, unless the caller knows better ([`StreamSink::continued`]).
 
 use crate::error::{Error, Kind, Result};
 use crate::job::{Committed, Sink};
@@ -48,7 +54,14 @@ pub struct StreamSink {
     /// Until when it is waited, once it is known that the run is over.
     until: Option<Instant>,
     written: u64,
+    /// What is printed to a pipe or a terminal is continued by the next run all the same.
+    continued: bool,
+    /// How to write when something else stands on the same terminal.
+    around: Option<Around>,
 }
+
+/// Does what is necessary before and after a write, and the write itself in between, once.
+pub type Around = fn(&mut dyn FnMut());
 
 /// How much may be written at once without being kept waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +100,33 @@ impl StreamSink {
                 Ok(_) | Err(_) => (given, Way::Careful),
             },
         };
-        Ok(Self { to, name, way, wake: None, until: None, written: 0 })
+        Ok(Self { to, name, way, wake: None, until: None, written: 0, continued: false, around: None })
+    }
+
+    /// Whether the next run goes on behind what was printed to a pipe or a terminal; without this call only
+    /// behind what was printed to a file.
+    ///
+    /// `bivouac grep … | wc -l` that is stopped and typed again would count the rest, and the count of the
+    /// beginning is gone with the first `wc`. Only who knows where the pipe leads (`| cat >>out`) can say
+    /// that the rest is what he wants.
+    #[must_use]
+    pub fn continued(mut self, yes: bool) -> Self {
+        self.continued = yes;
+        self
+    }
+
+    /// How to write when a line of progress stands on the same terminal.
+    #[must_use]
+    pub fn around(mut self, around: Option<Around>) -> Self {
+        self.around = around;
+        self
+    }
+
+    fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(around) = self.around else { return self.to.write(bytes) };
+        let mut written = Err(io::ErrorKind::Interrupted.into());
+        around(&mut || written = self.to.write(bytes));
+        written
     }
 
     /// Waits until there is room, if somebody could keep us waiting.
@@ -133,7 +172,12 @@ fn failed(name: &str, cause: &io::Error) -> Error {
     if cause.kind() == ErrorKind::BrokenPipe {
         return Error::new(Kind::OutputClosed, name, "is closed by whoever read it");
     }
-    Error::io(name.as_ref(), "write", cause)
+    let full = matches!(cause.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT));
+    let error = Error::io(name.as_ref(), "write", cause);
+    match full {
+        true => error.advise("make room; with --output OUT in place of > the job could be continued then"),
+        false => error,
+    }
 }
 
 impl Sink for StreamSink {
@@ -169,7 +213,7 @@ impl Sink for StreamSink {
         while !bytes.is_empty() {
             self.wait_for_room()?;
             let most = if self.way == Way::Careful { ALWAYS_FITS.min(bytes.len()) } else { bytes.len() };
-            match self.to.write(&bytes[..most]) {
+            match self.write_some(&bytes[..most]) {
                 Ok(written) => {
                     bytes = &bytes[written..];
                     self.written += written as u64;
@@ -196,6 +240,10 @@ impl Sink for StreamSink {
             }
         }
         Ok(Committed { bytes: self.written, ..Committed::default() })
+    }
+
+    fn can_continue(&self, committed: &Committed) -> bool {
+        self.way == Way::Plain || self.continued || committed.bytes + committed.of_next == 0
     }
 
     fn is_immediate(&self) -> bool {

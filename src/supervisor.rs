@@ -7,6 +7,7 @@
 //! others are busy with.
 
 mod changing;
+mod listening;
 pub(crate) mod showing;
 mod telling;
 
@@ -20,7 +21,7 @@ use crate::job::{Extent, Job};
 use crate::lister::FromSource;
 use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
-use crate::pool::{Outcome, Pool, Report, Saying};
+use crate::pool::{Pool, Report, Saying};
 use crate::reload::{Reader, Reloaded};
 use crate::run::Halt;
 use crate::signals::{Heard, Hearing, die, suspend};
@@ -261,97 +262,6 @@ impl<J: Job> Supervisor<'_, J> {
         self.handle(Event::Asked { request, by, at: self.began.elapsed() });
     }
 
-    fn report(&mut self, report: Report) {
-        if let Report::Ended { took, .. } = &report {
-            self.batching.learn(*took);
-        }
-        match report {
-            // Only a wake-up: the clock looks whether anything still moves.
-            Report::Parked => {}
-            Report::Ended { outcome: Outcome::Done | Outcome::Interrupted, .. } => {
-                self.handle(Event::TaskEnded)
-            }
-            Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
-                self.observer.notice(&Notice::TaskFailed { task, why });
-                self.handle(Event::TaskEnded);
-                self.count_failure();
-            }
-            Report::Ended { outcome: Outcome::Fatal(error), .. } => {
-                self.keep_error(error);
-                self.handle(Event::TaskBroke);
-            }
-        }
-    }
-
-    /// One failure more, which may be one too many.
-    fn count_failure(&mut self) {
-        self.failures += 1;
-        if let Some(Halt { now, .. }) = self.halt.filter(|halt| halt.failures == self.failures) {
-            let failed = if self.failures == 1 { "a task has" } else { "tasks have" };
-            self.keep_error(
-                Error::broken("--halt", format_args!("{} {failed} failed in this run", self.failures))
-                    .advise("the same command goes on behind them; with --retry-failed they run once more"),
-            );
-            self.handle(Event::Halted { now });
-        }
-    }
-
-    fn said(&mut self, saying: Saying) {
-        let Saying { task, line } = saying;
-        self.observer.notice(&Notice::Said { task, line });
-    }
-
-    fn word(&mut self, word: Word) {
-        match word {
-            Word::Frontier(frontier) => self.frontier = frontier,
-            Word::Checkpoint { frontier, facts, asked } => {
-                self.checkpoint = Some((facts, Instant::now()));
-                self.observer.notice(&Notice::Checkpoint {
-                    frontier,
-                    tasks: self.extent.tasks,
-                    facts,
-                    asked,
-                });
-                if asked {
-                    self.owed = None;
-                    self.say_status();
-                    self.show_checkpoint();
-                }
-            }
-            Word::Broke(error) => {
-                // What the disk says explains the rest: tasks that were cancelled because of it.
-                self.error = Some(error);
-                self.channels.words = never();
-                self.handle(Event::CommitBroke);
-            }
-            Word::Closed { finished } => {
-                self.finished = finished;
-                self.channels.words = never();
-                self.handle(Event::Closed);
-            }
-        }
-    }
-
-    fn commit_thread_vanished(&mut self) {
-        self.word(Word::Broke(Error::broken("commit thread", "ended without a word")));
-    }
-
-    /// The thread sends its end before it goes, unless it panicked (in a source of somebody's own).
-    fn source_vanished(&mut self) {
-        if self.listed.is_none() {
-            self.listed_by_source(FromSource::Failed(Error::broken(
-                "source",
-                "panicked while it listed tasks",
-            )));
-        }
-        self.channels.source = never();
-    }
-
-    /// The first error is the cause, what comes after it mostly its consequence.
-    fn keep_error(&mut self, error: Error) {
-        self.error.get_or_insert(error);
-    }
-
     fn handle(&mut self, event: Event) {
         let (state, actions) = decide(self.state, event);
         self.state = state;
@@ -407,6 +317,7 @@ impl<J: Job> Supervisor<'_, J> {
             Action::Redraw => self.next_tick = Instant::now(),
             Action::Set(alarm, after) => self.alarms.push((alarm, Instant::now() + after)),
             Action::Unset(alarm) => self.alarms.retain(|(set, _)| *set != alarm),
+            Action::Wake => (self.wake)(),
             Action::Close => self.close(),
             Action::Die(signal) => self.die(signal),
         }

@@ -132,6 +132,7 @@ impl Threads<'_> {
         let options = self.options;
         let extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
         let (deliver, deliveries) = bounded(OUTBOX);
+        let (line, lines) = unbounded();
         let (nudge, nudges) = bounded(1);
         let (orders, orders_in) = unbounded();
         let (word, words) = unbounded();
@@ -186,6 +187,7 @@ impl Threads<'_> {
             every: options.checkpoint_every,
             words: word,
             told: frontier,
+            told_at: Instant::now(),
             last: Instant::now(),
             dirty: false,
             on_disk: None,
@@ -193,7 +195,7 @@ impl Threads<'_> {
         let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
         self.masked
             .spawn("commit", move || {
-                committer.run(Inbox { deliveries, nudges, orders: orders_in });
+                committer.run(Inbox { deliveries, lines, nudges, orders: orders_in });
                 drop(ended);
             })
             .map_err(failed)?;
@@ -207,8 +209,14 @@ impl Threads<'_> {
             sayings,
         ));
         let workers = options.jobs.max(options.max_jobs);
-        let pool =
-            Pool::start(self.masked, workers, job, shared, Outbox { deliveries: deliver, nudge }, report)?;
+        let pool = Pool::start(
+            self.masked,
+            workers,
+            job,
+            shared,
+            Outbox { deliveries: deliver, lines: line, nudge },
+            report,
+        )?;
         Ok(Engine { pool, workers, watcher, said, tasks, reports, words, orders, extent, frontier })
     }
 }

@@ -1,19 +1,24 @@
 //! A descriptor that becomes readable once and stays so: what ends a wait for input, or for
 //! somebody to read our output, when the run is over.
 //!
-//! A flag would not do: a thread that waits in `poll` looks at descriptors, not at memory. A signal
-//! would (that is what `EINTR` is for), but signals are blocked in every thread that could wait.
+//! A flag alone would not do: a thread that waits in `poll` looks at descriptors, not at memory. A signal
+//! would (that is what `EINTR` is for), but signals are blocked in every thread that could wait. Who
+//! does not wait, but lists one small file after the other, looks at memory indeed: a system call for
+//! each of 50,000 files costs a fiftieth of the time in which they are read.
 
 use crate::error::{Error, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Wake {
     descriptor: EventFd,
+    /// The same for who does not wait.
+    awake: AtomicBool,
 }
 
 /// How a wait ended.
@@ -37,11 +42,12 @@ impl Wake {
             Error::broken("descriptors", format_args!("cannot open one: {}", errno.desc()))
                 .advise("raise the limit of open files (ulimit -n)")
         })?;
-        Ok(Self { descriptor })
+        Ok(Self { descriptor, awake: AtomicBool::new(false) })
     }
 
     /// Ends every wait, now and later.
     pub(crate) fn wake(&self) {
+        self.awake.store(true, Ordering::Relaxed);
         // Fails only when the counter would overflow, and then it is awake already.
         self.descriptor.write(1).ok();
     }
@@ -66,8 +72,7 @@ impl Wake {
 
     /// Whether it has been woken.
     pub fn is_awake(&self) -> bool {
-        let mut fds = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
-        matches!(poll(&mut fds, PollTimeout::ZERO), Ok(ready) if ready > 0)
+        self.awake.load(Ordering::Relaxed)
     }
 
     /// Ready wins over awake, so that what can be done without waiting is done. An error or a

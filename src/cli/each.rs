@@ -41,6 +41,7 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
             kill_after: start.settings.kill_after.value,
             saves_its_work: each.output.is_none() || each.stop_children == StopChildren::AtOnce,
             jitter: true,
+            passes_through: each.ungroup,
         },
         shape: (each.per_command, each.shape()),
         tag: each.tag,

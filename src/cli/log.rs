@@ -126,6 +126,11 @@ impl Log {
             }
         }
         self.flush();
+        let lost = self.pipe.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            let (path, lines) = (self.path.display(), crate::cli::human::count(lost, "line"));
+            crate::cli::say::line(&format!("warning: {path}: {lines} of the log could not be written"));
+        }
     }
 }
 
@@ -265,7 +270,7 @@ fn record(notice: &Notice) {
         }
         Notice::Asked { request, by } => info!(request = request.name(), by, "request"),
         Notice::Phase(activity) => info!(phase = %activity, "phase"),
-        Notice::Stopping { grace, in_flight, by_key: _ } => {
+        Notice::Stopping { grace, in_flight, again: _ } => {
             info!(grace_s = grace.map(|grace| grace.as_secs_f64()), in_flight, "stopping");
         }
         Notice::Checkpoint { frontier, tasks, facts, asked } => {

@@ -5,7 +5,7 @@
 //! that a script looks for stand at the beginning, what varies behind them.
 
 use crate::cli::human::{count, of, size, time};
-use bivouac::{AtWork, Notice, Progress};
+use bivouac::{Again, AtWork, Notice, Progress};
 use std::time::Duration;
 
 /// Who gets to see a notice.
@@ -27,14 +27,14 @@ pub(crate) fn level(notice: &Notice) -> Level {
         | Notice::TaskFailed { .. }
         | Notice::Said { .. }
         | Notice::Reloaded { adopted: false, .. } => Level::Wrong,
-        Notice::Checkpoint { asked: false, .. }
+        // Who asked for one gets a line of status, and how old and how large it is stands in that.
+        Notice::Checkpoint { .. }
         | Notice::Ready { .. }
         | Notice::Signal { .. }
         | Notice::Asked { .. }
         | Notice::Phase(_)
         | Notice::State(_) => Level::Detail,
-        Notice::Checkpoint { asked: true, .. }
-        | Notice::Resumed { .. }
+        Notice::Resumed { .. }
         | Notice::Input(_)
         | Notice::Stopping { .. }
         | Notice::Status(_)
@@ -59,7 +59,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         Notice::Signal { signal, request, sender } => format!("{signal} ({sender}): {request}"),
         Notice::Asked { request, by } => format!("{by} asks: {request}"),
         Notice::Phase(activity) => format!("phase {activity}"),
-        Notice::Stopping { grace, in_flight, by_key } => stopping(*grace, *in_flight, *by_key),
+        Notice::Stopping { grace, in_flight, again } => stopping(*grace, *in_flight, *again),
         Notice::Checkpoint { frontier, tasks, facts, asked: _ } => {
             format!(
                 "checkpoint at {} tasks, {}, {}",
@@ -89,7 +89,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
     }
 }
 
-fn stopping(grace: impl Into<Option<Duration>>, in_flight: usize, by_key: bool) -> String {
+fn stopping(grace: impl Into<Option<Duration>>, in_flight: usize, again: Again) -> String {
     if in_flight == 0 {
         return "stopping".to_string();
     }
@@ -97,9 +97,13 @@ fn stopping(grace: impl Into<Option<Duration>>, in_flight: usize, by_key: bool) 
         Some(grace) => format!("up to {} to finish", time(grace)),
         None => "time until they are done".to_string(),
     };
-    let again = if by_key { "Ctrl-C again" } else { "the same signal again" };
+    let again = match again {
+        Again::Key => ", Ctrl-C again cancels",
+        Again::Signal => ", the same signal again cancels",
+        Again::Nothing => "",
+    };
     let have = if in_flight == 1 { "task in flight has" } else { "tasks in flight have" };
-    format!("stopping: {in_flight} {have} {limit}, {again} cancels")
+    format!("stopping: {in_flight} {have} {limit}{again}")
 }
 
 /// One line that says where a job stands.
@@ -209,18 +213,18 @@ mod tests {
     fn a_stop_says_how_long_it_may_take_and_how_to_hurry_it() {
         let five = Duration::from_secs(5);
         assert_eq!(
-            stopping(five, 2, true),
+            stopping(five, 2, Again::Key),
             "stopping: 2 tasks in flight have up to 5.0 s to finish, Ctrl-C again cancels"
         );
         assert_eq!(
-            stopping(five, 1, false),
+            stopping(five, 1, Again::Signal),
             "stopping: 1 task in flight has up to 5.0 s to finish, the same signal again cancels"
         );
         assert_eq!(
-            stopping(None, 2, false),
-            "stopping: 2 tasks in flight have time until they are done, the same signal again cancels"
+            stopping(None, 2, Again::Nothing),
+            "stopping: 2 tasks in flight have time until they are done"
         );
-        assert_eq!(stopping(five, 0, true), "stopping");
+        assert_eq!(stopping(five, 0, Again::Key), "stopping");
     }
 
     #[test]
@@ -249,7 +253,8 @@ mod tests {
         assert_eq!(level(&Notice::Warning(Error::broken("x", "y"))), Level::Wrong);
         assert_eq!(level(&Notice::Ready { workers: 1 }), Level::Detail);
         let checkpoint = |asked| Notice::Checkpoint { frontier: 0, tasks: None, facts: facts(), asked };
-        assert_eq!(level(&checkpoint(true)), Level::Usual);
+        assert_eq!(level(&checkpoint(true)), Level::Detail);
+        assert_eq!(level(&Notice::Status(Box::default())), Level::Usual);
         assert_eq!(level(&checkpoint(false)), Level::Detail);
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn state(
 /// Everything that the run makes where its inputs may be: the output, what it grows in, the state.
 pub(crate) fn own(running: &Running<'_>) -> Vec<PathBuf> {
     let mut own: Vec<PathBuf> = running.resuming.state.iter().cloned().collect();
+    own.push(PathBuf::from(SHARED));
     if let Some(output) = running.output {
         let mut part = output.as_os_str().to_os_string();
         part.push(".part");

@@ -28,6 +28,8 @@ pub(crate) struct Told<'a> {
     pub(crate) quiet: bool,
     /// Of a job whose tasks are items.
     pub(crate) failures: Option<&'a Failures>,
+    /// Whether the next run goes on behind what was printed.
+    pub(crate) goes_on_printing: bool,
 }
 
 /// What is known of items that failed.
@@ -98,6 +100,12 @@ fn stopped(by: StoppedBy, summary: &Summary, told: Told<'_>) -> String {
             "{by}; this input cannot be read again, so nothing was kept, and the job begins anew with\n  {command}"
         );
     }
+    if !told.goes_on_printing {
+        let done = of(summary.frontier, summary.tasks);
+        return format!(
+            "{by} after {done} tasks; what they printed cannot be taken back, so nothing was kept, and the job begins anew with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
+        );
+    }
     let append = match told.output {
         None if summary.output_bytes > 0 => ", with >> if its output went to a file",
         None | Some(_) => "",
@@ -111,8 +119,10 @@ fn failed(error: &Error, summary: &Summary, told: Told<'_>) -> Option<String> {
     if error.kind() == Kind::OutputClosed {
         return None;
     }
-    let stands =
-        error.kind() == Kind::Broken && summary.checkpoint.is_some() && *told.state != StateAt::Nowhere;
+    let stands = error.kind() == Kind::Broken
+        && summary.checkpoint.is_some()
+        && *told.state != StateAt::Nowhere
+        && told.goes_on_printing;
     if !stands {
         // Nothing was changed, or nothing had been reached: the error says all there is.
         return Some(error.to_string());
@@ -239,7 +249,17 @@ mod tests {
 
     fn say_of(ending: &Ending, line: &str, state: &StateAt, quiet: bool) -> Option<String> {
         let argv = argv(line);
-        paragraph(ending, Told { argv: &argv, state, output: Some(Path::new("out")), quiet, failures: None })
+        paragraph(
+            ending,
+            Told {
+                argv: &argv,
+                state,
+                output: Some(Path::new("out")),
+                quiet,
+                failures: None,
+                goes_on_printing: true,
+            },
+        )
     }
 
     fn kept() -> StateAt {

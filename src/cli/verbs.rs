@@ -6,6 +6,7 @@ use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
 use crate::cli::report::{self, Failures, Told, report};
+use crate::cli::roles::refuse_two_roles;
 use crate::cli::settings::Settings;
 use crate::jobs;
 use crate::jobs::attempts::Terms;
@@ -22,6 +23,7 @@ use bivouac::signals::Masked;
 use bivouac::stream::StreamSink;
 use bivouac::{Ending, Error, Job, Result, Sink, Source, StateAt};
 use std::ffi::OsString;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -134,6 +136,7 @@ fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
         kill_after: start.settings.kill_after.value,
         saves_its_work: pipe.stop_children == StopChildren::AtOnce,
         jitter: false,
+        passes_through: false,
     };
     let source = Records::new(pipe.files.clone(), boundary(pipe)?)
         .block(pipe.block)
@@ -185,7 +188,12 @@ impl Start<'_> {
                 let path = sink.path().to_path_buf();
                 self.run_with((job, source), resumable, Some(&path), sink)
             }
-            None => self.run_with((job, source), resumable, None, StreamSink::stdout()?),
+            None => {
+                let sink = StreamSink::stdout()?
+                    .continued(self.running.resuming.state.is_some())
+                    .around(crate::cli::say::beside_the_line_if_both_are_terminals());
+                self.run_with((job, source), resumable, None, sink)
+            }
         }
     }
 
@@ -201,6 +209,7 @@ impl Start<'_> {
         J: Job,
         S: Source<Task = J::Task>,
     {
+        refuse_two_roles(&self.running, self.settings.log_file.value.as_deref())?;
         let options = job.fingerprint();
         let identity = Identity { name: job.name(), options: &options, inputs: self.running.inputs };
         let state = place::state(&self.running, output, resumable, identity);
@@ -232,6 +241,7 @@ impl Start<'_> {
             output,
             quiet: self.running.talk.quiet,
             failures: self.failures.as_ref(),
+            goes_on_printing: goes_on_printing(&self.running, output, &ending),
         };
         report(&ending, told);
         let exit = match (&ending, self.settings.stop_code.value) {
@@ -248,4 +258,17 @@ impl Start<'_> {
         let Some(path) = &self.settings.log_file.value else { return Ok(None) };
         Log::open(&self.masked, path, self.settings.log_format.value, self.settings.log_level.value).map(Some)
     }
+}
+
+/// Whether what was printed so far is where the next run goes on behind it.
+fn goes_on_printing(running: &Running<'_>, output: Option<&Path>, ending: &Ending) -> bool {
+    let is_file = || {
+        let stdout = std::io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
+        stdout.and_then(|file| file.metadata()).is_ok_and(|facts| facts.is_file())
+    };
+    output.is_some()
+        || running.resuming.state.is_some()
+        || running.commands.elsewhere.is_some()
+        || ending.summary().output_bytes == 0
+        || is_file()
 }

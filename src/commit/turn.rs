@@ -79,9 +79,8 @@ impl<J: Job> Committer<J> {
     /// A task that acts elsewhere has acted, and what it prints is for a person: it is not settled, and
     /// prints again from its beginning.
     pub(super) fn give_up(&mut self, inbox: &Inbox<J::Partial>) -> Result<()> {
-        for delivery in inbox.deliveries.try_iter().take(2 * OUTBOX) {
-            self.take(delivery)?;
-        }
+        let there = inbox.deliveries.try_iter().take(2 * OUTBOX).collect();
+        self.take_all(there, inbox)?;
         let taken = self.sink.make_durable()?.bytes;
         if self.printing.is_none() {
             self.turn.ahead = taken.saturating_sub(self.told.output_bytes);

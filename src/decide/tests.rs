@@ -76,6 +76,7 @@ impl World {
             }
             Action::StopHard
             | Action::Kill
+            | Action::Wake
             | Action::Forward(_)
             | Action::Status
             | Action::SayStopping
@@ -338,6 +339,19 @@ fn who_has_had_enough_of_failures_waits_until_somebody_is_in_a_hurry() {
     world.assign(2);
     world.event(Event::Halted { now: true });
     assert!(world.cancelled);
+}
+
+/// A pager that is left open behind the last task of all.
+#[test]
+fn a_stop_reaches_a_run_that_only_waits_for_its_reader() {
+    let mut world = World::new();
+    world.assign(1);
+    world.event(Event::SourceEnded);
+    world.event(Event::TaskEnded);
+    assert_eq!(world.state.course, Course::Closing);
+    world.signal(Signal::SIGTERM);
+    assert_eq!(world.done.last(), Some(&Action::Wake));
+    assert_eq!(world.state.cause, Some(Cause::Stop(StoppedBy::Signal(Signal::SIGTERM))));
 }
 
 #[test]

@@ -130,6 +130,8 @@ pub(crate) enum Action {
     Unset(Alarm),
     /// The last commit; then the commit thread ends.
     Close,
+    /// Whoever reads the output is not waited for any longer.
+    Wake,
     /// End the process here.
     Die(Signal),
 }

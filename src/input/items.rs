@@ -306,8 +306,8 @@ impl Source for Items {
             return Ok(None);
         }
         let words = combine::words(&self.words[self.mark.len()..]);
-        let bytes = words.iter().map(|word| word.len() as u64).sum();
-        Ok(Some(Listed { task: Item { words }, bytes, mark: Some(Mark(self.mark)) }))
+        // How long its name is says nothing of the work: progress counts tasks here.
+        Ok(Some(Listed { task: Item { words }, bytes: 0, mark: Some(Mark(self.mark)) }))
     }
 
     /// Bytes are not told: they are those of the list, and say nothing of the work.

@@ -311,7 +311,11 @@ fn below(root: PathBuf, own: Own) -> Below {
         }));
     }
     let settled_root = root.canonicalize().unwrap_or_else(|_| root.clone());
-    let walk = WalkDir::new(&root).sort_by_file_name().into_iter();
+    // All of a directory have the same path before their names, and a path need not be taken apart.
+    let by_name = |a: &walkdir::DirEntry, b: &walkdir::DirEntry| {
+        a.path().as_os_str().as_bytes().cmp(b.path().as_os_str().as_bytes())
+    };
+    let walk = WalkDir::new(&root).sort_by(by_name).into_iter();
     let walk = walk.filter_entry(move |entry| entry.depth() == 0 || !own.has(entry, &root, &settled_root));
     Box::new(walk.filter_map(|found| match found {
         Ok(found) => found_file(&found),
@@ -323,9 +327,6 @@ fn below(root: PathBuf, own: Own) -> Below {
     }))
 }
 
-/// Where states are kept that have no better place. What stands below is never anybody's input.
-const SHARED: &str = ".bivouac";
-
 /// Paths of things that a job makes, with all symlinks on the way to them resolved.
 #[derive(Clone, Debug, Default)]
 struct Own(Arc<Vec<PathBuf>>);
@@ -334,9 +335,6 @@ impl Own {
     /// Whether this entry below `root` is one of them.
     fn has(&self, entry: &walkdir::DirEntry, root: &Path, settled_root: &Path) -> bool {
         let name = entry.file_name();
-        if name == SHARED {
-            return true;
-        }
         // Most names are nobody's; only for the others the path is put together.
         self.0.iter().any(|own| {
             own.file_name() == Some(name)

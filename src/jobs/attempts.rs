@@ -49,6 +49,8 @@ pub(crate) struct Terms {
     /// Whether waits before another attempt are of a random length, so that a thousand commands that
     /// failed together do not come back together.
     pub(crate) jitter: bool,
+    /// Whether what commands print goes where ours goes, mixed as it comes.
+    pub(crate) passes_through: bool,
 }
 
 /// What becomes of what a command prints and says.
@@ -133,7 +135,13 @@ impl Terms {
             note: note.to_string(),
         });
         let began = Instant::now();
-        let call = Call { command, feed: feed.clone(), timeout: self.timeout, kill_after: self.kill_after };
+        let call = Call {
+            command,
+            feed: feed.clone(),
+            timeout: self.timeout,
+            kill_after: self.kill_after,
+            passes_through: self.passes_through,
+        };
         // Both directions have one receiver, and are never called at the same time.
         let to = RefCell::new(to);
         let called = cx.call(&call, &mut |piece| to.borrow_mut().out(piece), &mut |bytes| {

@@ -44,8 +44,8 @@ impl Job for Pipe {
         json!({ "command": argv::to_record(self.command.argv()) })
     }
 
-    fn describe(&self, fingerprint: &Value) -> String {
-        format!("the command `{}`", argv::shown(&fingerprint["command"]))
+    fn describe(&self, fingerprint: &Value) -> Option<String> {
+        Some(format!("the command `{}`", argv::shown(&fingerprint["command"])))
     }
 
     fn run(&self, chunk: RecordChunk, cx: &Context<'_>) -> Result<(), TaskError> {

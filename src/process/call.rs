@@ -27,6 +27,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -48,6 +49,8 @@ pub struct Call<'a> {
     pub timeout: Option<Duration>,
     /// How long after that it is killed.
     pub kill_after: Duration,
+    /// What it prints and says goes where ours goes, and not through us.
+    pub passes_through: bool,
 }
 
 /// A command that has ended by itself, or by its timeout.
@@ -127,6 +130,20 @@ impl Context<'_> {
     }
 }
 
+/// A pipe through which a command tells us something: our end, and its own. None, if it passes us by.
+fn output_pipe(call: &Call<'_>) -> Result<(Option<OwnedFd>, Option<OwnedFd>), TaskError> {
+    if call.passes_through {
+        return Ok((None, None));
+    }
+    let (ours, theirs) = pipe_towards_us().map_err(no_descriptor)?;
+    Ok((Some(ours), Some(theirs)))
+}
+
+fn no_descriptor(errno: Errno) -> TaskError {
+    let error = Error::broken("pipes", format_args!("cannot make one: {errno}"));
+    error.advise("raise the limit of open files (ulimit -n) or use fewer --jobs").into()
+}
+
 /// Somebody else has reaped our child; nobody should.
 fn lost(command: &Command, why: impl std::fmt::Display) -> TaskError {
     TaskError::Fatal(Error::broken(command, format_args!("how it ended cannot be told: {why}")))
@@ -135,7 +152,9 @@ fn lost(command: &Command, why: impl std::fmt::Display) -> TaskError {
 /// A command at work, and our ends of its pipes.
 struct Running<'a> {
     pid: Pid,
-    ended: OwnedFd,
+    /// Tells its end, once somebody has to wait for that and for something else at the same time. Most
+    /// commands close their output at their end, and nobody needs this.
+    ended: Option<OwnedFd>,
     stdin: Input<'a>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
@@ -153,23 +172,20 @@ struct Running<'a> {
 
 impl<'a> Running<'a> {
     fn start(cx: &Context<'_>, call: &Call<'a>) -> Result<Self, TaskError> {
-        let no_pipe = |errno: Errno| {
-            Error::broken("pipes", format_args!("cannot make one: {errno}"))
-                .advise("raise the limit of open files (ulimit -n) or use fewer --jobs")
-        };
-        let (stdout, child_stdout) = pipe_towards_us().map_err(no_pipe)?;
-        let (stderr, child_stderr) = pipe_towards_us().map_err(no_pipe)?;
+        let (stdout, child_stdout) = output_pipe(call)?;
+        let (stderr, child_stderr) = output_pipe(call)?;
         let (child_stdin, stdin) = match call.feed {
             Feed::Nothing => (None, Input::Nothing),
             Feed::Bytes(_) | Feed::File { .. } => {
-                let (theirs, ours) = pipe_from_us().map_err(no_pipe)?;
+                let (theirs, ours) = pipe_from_us().map_err(no_descriptor)?;
                 (Some(theirs), Input::Open(Feeding::new(ours, call.feed.clone())))
             }
         };
+        let (our_stdout, our_stderr) = (io::stdout(), io::stderr());
         let streams = Streams {
             stdin: child_stdin.as_ref().map(AsFd::as_fd),
-            stdout: child_stdout.as_fd(),
-            stderr: child_stderr.as_fd(),
+            stdout: child_stdout.as_ref().map_or(our_stdout.as_fd(), AsFd::as_fd),
+            stderr: child_stderr.as_ref().map_or(our_stderr.as_fd(), AsFd::as_fd),
         };
         let began = SystemTime::now();
         let pid = loop {
@@ -186,23 +202,12 @@ impl<'a> Running<'a> {
                 Err(errno) => return Err(TaskError::Fatal(cannot_start(call.command, errno))),
             }
         };
-        let ended = rustix::process::Pid::from_raw(pid.as_raw())
-            .ok_or(Errno::SRCH)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(errno) => {
-                cx.children().end_one(pid, Signal::SIGKILL);
-                cx.children().reap(pid, true).ok();
-                return Err(no_pipe(errno).into());
-            }
-        };
         Ok(Self {
             pid,
-            ended,
+            ended: None,
             stdin,
-            stdout: Some(stdout),
-            stderr: Some(stderr),
+            stdout,
+            stderr,
             piece: Vec::with_capacity(LITTLE),
             has_ended: false,
             early: None,
@@ -243,8 +248,16 @@ impl<'a> Running<'a> {
                     }
                 };
             }
+            if self.is_silent() && self.timeout.is_none() {
+                self.wait_for_nothing_else(cx)?;
+                continue;
+            }
+            if self.is_silent() {
+                self.watch_its_end()?;
+            }
             let ready = self.wait();
             if ready.nothing() && !self.has_ended {
+                self.watch_its_end()?;
                 self.look_whether_it_wants_the_terminal(cx);
             }
             if ready.stdin {
@@ -296,11 +309,52 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// Neither takes anything from us nor tells us anything more.
+    fn is_silent(&self) -> bool {
+        self.stdin.end().is_none() && self.stdout.is_none() && self.stderr.is_none() && !self.has_ended
+    }
+
+    /// All that it will do is to end; the kernel can tell that without being asked every moment, since an
+    /// abort ends the command, and a pause stops it.
+    fn wait_for_nothing_else(&mut self, cx: &Context<'_>) -> Result<(), TaskError> {
+        loop {
+            let look = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
+            match waitid(Id::Pid(self.pid), look) {
+                Err(nix::errno::Errno::EINTR) => {}
+                Ok(WaitStatus::Stopped(_, by)) => {
+                    self.end_if_it_wants_the_terminal(by, cx);
+                    // Taken out, or the next look would find it again at once.
+                    waitid(Id::Pid(self.pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG).ok();
+                }
+                // Whatever is wrong with it, reaping will tell.
+                Ok(_) | Err(_) => {
+                    self.has_ended = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// From here on [`wait`](Running::wait) hears of its end.
+    fn watch_its_end(&mut self) -> Result<(), TaskError> {
+        if self.ended.is_none() {
+            let pid = rustix::process::Pid::from_raw(self.pid.as_raw()).ok_or(Errno::SRCH);
+            let ended = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty())).map_err(no_descriptor)?;
+            self.ended = Some(ended);
+        }
+        Ok(())
+    }
+
     /// A command that reads the terminal from the background is stopped by the kernel, and nobody
     /// would continue it.
     fn look_whether_it_wants_the_terminal(&mut self, cx: &Context<'_>) {
         let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        let Ok(WaitStatus::Stopped(_, by)) = waitid(Id::Pid(self.pid), flags) else { return };
+        if let Ok(WaitStatus::Stopped(_, by)) = waitid(Id::Pid(self.pid), flags) {
+            self.end_if_it_wants_the_terminal(by, cx);
+        }
+    }
+
+    fn end_if_it_wants_the_terminal(&mut self, by: Signal, cx: &Context<'_>) {
         if matches!(by, Signal::SIGTTIN | Signal::SIGTTOU) {
             self.early = Some(How::WantedTerminal);
             cx.children().end_one(self.pid, Signal::SIGKILL);
@@ -313,8 +367,9 @@ impl<'a> Running<'a> {
         self.stdin = Input::Refused;
         cx.children().end_one(self.pid, Signal::SIGTERM);
         let kill_at = Instant::now() + self.kill_after;
+        let unwatched = self.watch_its_end().is_err();
         while !self.has_ended {
-            if Instant::now() >= kill_at {
+            if unwatched || Instant::now() >= kill_at {
                 cx.children().end_one(self.pid, Signal::SIGKILL);
             }
             let ready = self.wait();
@@ -324,37 +379,29 @@ impl<'a> Running<'a> {
             if ready.stderr {
                 self.read_err(&mut |_| ());
             }
-            self.has_ended |= ready.ended;
+            self.has_ended |= ready.ended || unwatched;
         }
     }
 
     /// What can be done now; nothing, when there was nothing for a moment.
     fn wait(&self) -> Ready {
-        let mut fds = [
-            self.watch(self.stdin.end(), PollFlags::OUT),
-            self.watch(self.stdout.as_ref(), PollFlags::IN),
-            self.watch(self.stderr.as_ref(), PollFlags::IN),
-            self.watch((!self.has_ended).then_some(&self.ended), PollFlags::IN),
-        ];
+        let stdin = self.stdin.end();
+        let ended = self.ended.as_ref().filter(|_| !self.has_ended);
+        let (stdout, stderr) = (self.stdout.as_ref(), self.stderr.as_ref());
+        let (read, write) = (PollFlags::IN, PollFlags::OUT);
+        let watched = [(stdin, write), (stdout, read), (stderr, read), (ended, read)];
+        let mut fds: Vec<_> = watched
+            .iter()
+            .filter_map(|(fd, what)| fd.map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), *what)))
+            .collect();
         let glance = Timespec { tv_sec: 0, tv_nsec: i64::from(GLANCE.subsec_nanos()) };
         if poll(&mut fds, Some(&glance)).is_err() {
             return Ready::default();
         }
-        let is = |n: usize, watched: bool| watched && !fds[n].revents().is_empty();
-        Ready {
-            stdin: is(0, self.stdin.end().is_some()),
-            stdout: is(1, self.stdout.is_some()),
-            stderr: is(2, self.stderr.is_some()),
-            ended: is(3, !self.has_ended),
-        }
-    }
-
-    /// A place is kept for what is not watched, so that answers are found by position.
-    fn watch<'s>(&'s self, fd: Option<&'s OwnedFd>, what: PollFlags) -> PollFd<'s> {
-        match fd {
-            Some(fd) => PollFd::from_borrowed_fd(fd.as_fd(), what),
-            None => PollFd::from_borrowed_fd(self.ended.as_fd(), PollFlags::empty()),
-        }
+        let mut answers = fds.iter().map(|fd| !fd.revents().is_empty());
+        let [stdin, stdout, stderr, ended] =
+            watched.map(|(fd, _)| fd.is_some() && answers.next().unwrap_or(false));
+        Ready { stdin, stdout, stderr, ended }
     }
 
     fn read_out(&mut self, out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>) -> Result<(), TaskError> {

@@ -5,7 +5,7 @@ use crate::decide::{Cause, Course, Motion};
 use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
 use crate::error::{Error, Kind};
 use crate::job::Job;
-use crate::observer::{Activity, AtWork, Notice, Progress};
+use crate::observer::{Activity, Again, AtWork, Notice, Progress};
 use crate::pool::{Running, lock};
 use nix::sys::signal::Signal;
 use std::sync::atomic::Ordering;
@@ -18,10 +18,14 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     pub(super) fn say_stopping(&mut self) {
-        let by_key = self.state.cause == Some(Cause::Stop(StoppedBy::Signal(Signal::SIGINT)));
+        let again = match self.state.cause {
+            Some(Cause::Stop(StoppedBy::Signal(Signal::SIGINT))) => Again::Key,
+            Some(Cause::Stop(StoppedBy::Signal(signal))) if signal != Signal::SIGHUP => Again::Signal,
+            Some(_) | None => Again::Nothing,
+        };
         let in_flight = self.begun();
         let grace = self.state.rules.grace;
-        self.observer.notice(&Notice::Stopping { grace, in_flight, by_key });
+        self.observer.notice(&Notice::Stopping { grace, in_flight, again });
     }
 
     pub(super) fn activity(&self) -> Activity {

@@ -50,13 +50,34 @@ const STREAMING: [(&str, &str); 2] = [
     ("grep [a-z] big.txt", "grep -a '[a-z]' big.txt"),
 ];
 
-/// `bivouac … | cat >>all`, again and again: every byte comes once.
+/// Nobody knows that a pipe leads to a place where the beginning is: `| wc -l`, say.
+#[test]
+fn what_was_printed_into_a_pipe_comes_again_from_its_beginning() {
+    for (arguments, reference) in STREAMING {
+        let world = GREP.world();
+        let wanted = world.shell(reference);
+        let (verb, rest) = arguments.split_once(' ').unwrap();
+        for signal in [SIGTERM, SIGKILL] {
+            let slow = "--limit-rate 1MiB --checkpoint-every 20ms --jobs 2";
+            let run = world.bivouac(&format!("{verb} {slow} {rest}")).start().until_further_checkpoint();
+            let ended = run.signal(signal).wait().expect_killed_by(signal);
+            if signal == SIGTERM {
+                ended.expect_says("begins anew").expect_says("--output OUT");
+                assert!(!world.exists(".bivouac"), "{arguments}");
+            }
+            crate::pipe::until_nobody_is_left(&world);
+            world.bivouac(arguments).run().expect_code(0).expect_stdout(&wanted);
+        }
+    }
+}
+
+/// `bivouac … --state DIR | cat >>all`, again and again: every byte comes once.
 #[test]
 fn into_a_pipe_that_is_read_every_byte_comes_once_however_often_it_is_stopped() {
     for (arguments, reference) in STREAMING {
         let world = GREP.world();
         let (verb, rest) = arguments.split_once(' ').unwrap();
-        let job = |options: &str| world.bivouac(&format!("{verb} {options} {rest}"));
+        let job = |options: &str| world.bivouac(&format!("{verb} --state state {options} {rest}"));
         let mut all = Vec::new();
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGTERM] {
             let run = job("--limit-rate 1MiB --checkpoint-every 20ms --jobs 2").start();
@@ -76,7 +97,7 @@ fn into_a_pipe_that_is_not_read_on_every_byte_comes_once_too() {
     for (arguments, reference) in STREAMING {
         let world = GREP.world();
         let (verb, rest) = arguments.split_once(' ').unwrap();
-        let job = |options: &str| world.bivouac(&format!("{verb} {options} {rest}"));
+        let job = |options: &str| world.bivouac(&format!("{verb} --state state {options} {rest}"));
         let mut all = Vec::new();
         for _ in 0..3 {
             let run = job("--jobs 2 --grace 100ms").stdout_unread().start();

@@ -140,7 +140,9 @@ impl<'w> Running<'w> {
     /// Waits until tasks are in flight, by asking.
     pub(crate) fn until_at_work(self) -> Self {
         let mut run = self.until("ready");
+        let end = Instant::now() + DEADLINE;
         loop {
+            assert!(Instant::now() < end, "never at work\n{}", run.report());
             run = run.signal(Signal::SIGUSR1).until("status:");
             if !run.transcript.lines().last().unwrap_or_default().contains(" 0 in flight") {
                 return run;

@@ -4,7 +4,7 @@
 use crate::harness::{Input, World};
 use crate::jobs::{CASES, Case, GREP};
 use crate::running::BEYOND_DEBOUNCE;
-use nix::sys::signal::Signal::{self, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+use nix::sys::signal::Signal::{self, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1};
 
 /// Interrupts a job at a checkpoint, looks at what is left, and continues it.
 fn interrupt_and_continue(case: &Case, signal: Signal) {
@@ -151,7 +151,9 @@ fn a_pager_that_is_not_read_on_cannot_hold_a_stop() {
     let world = GREP.world();
     let run =
         world.bivouac("grep line big.txt --kill-after 1h --grace 100ms --jobs 2").stdout_unread().start();
-    run.until_at_work().signal(SIGTERM).wait().expect_killed_by(SIGTERM);
+    // The answer comes when something is printed, or when nobody has taken it for a second.
+    let run = run.until("ready").signal(SIGUSR1).until("status:");
+    run.signal(SIGTERM).wait().expect_killed_by(SIGTERM);
 }
 
 #[test]

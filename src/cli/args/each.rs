@@ -80,6 +80,10 @@ pub(crate) struct Each {
     #[arg(short, long, help_heading = "Output")]
     pub(crate) keep_order: bool,
 
+    /// Pass through what commands print as it comes, mixed; a little faster
+    #[arg(short, long, conflicts_with_all = ["keep_order", "tag", "results", "output"], help_heading = "Output")]
+    pub(crate) ungroup: bool,
+
     /// In front of every line the item and a tab
     #[arg(long, help_heading = "Output")]
     pub(crate) tag: bool,

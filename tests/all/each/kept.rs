@@ -73,7 +73,7 @@ fn the_log_tells_what_ran_and_what_was_at_work_when_all_was_killed() {
     crate::pipe::until("the slow one to begin", || world.exists("begun"));
     let run = run.signal(nix::sys::signal::Signal::SIGUSR1).until("status:");
     let status = world.bivouac("status").run().expect_code(0);
-    status.expect_stdout_says("slow");
+    status.expect_stdout_says("at work     item 2 for ").expect_stdout_says(": slow");
     run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
     let log = world.bivouac("log").run().expect_code(0);
     let text = String::from_utf8(log.stdout).unwrap();
@@ -94,7 +94,9 @@ fn the_log_tells_what_ran_and_what_was_at_work_when_all_was_killed() {
 fn a_torn_last_line_of_the_log_costs_one_item() {
     let world = World::new();
     list(&world, 0..40);
-    let line = |options| each(&world, options, &["-j", "1", "-a", "items", "--shell", "echo {} >>effects"]);
+    let line = |options| {
+        each(&world, options, &["-j", "1", "-a", "items", "--shell", "sleep 0.03; echo {} >>effects"])
+    };
     let run = line("--checkpoint-every 1h").start().until("ready");
     crate::pipe::until("some to be done", || super::effects(&world).len() >= 10);
     run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
