@@ -247,7 +247,9 @@ impl<J: Job> Committer<J> {
         while let Some((task, held, fate)) = self.next_ended()? {
             self.commit_task(task, held, fate)?;
         }
-        if self.printing.is_some() && self.sink.is_immediate() {
+        // Whoever looks at a running job wants to see what it does, and not at the next checkpoint only. But
+        // a task that acts elsewhere must not be called settled before what it printed is safe.
+        if self.printing.is_none() || self.sink.is_immediate() {
             self.keep.write_journal()?;
         }
         self.tell_frontier();
