@@ -149,6 +149,11 @@ pub trait Source: Send + 'static {
         Ok(None)
     }
 
+    /// What it is whose mark is another one than in the record, for the message.
+    fn what_changed(&self) -> String {
+        "the list of inputs is no longer what it was".to_string()
+    }
+
     /// What the journal says of this task ([`Line::Began`]), for sources whose list may grow between
     /// runs: by this the first task is named that is not what it was.
     ///

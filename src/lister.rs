@@ -71,7 +71,7 @@ impl<S: Source> Lister<S> {
         let rehearsal = Listing::rehearsal(&wake);
         let mark = self.source.mark_before(&rehearsal)?;
         if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
-            return Err(changed("before the point where the last run stopped"));
+            return Err(self.changed("before the point where the last run stopped"));
         }
         for task in self.look_through(mark, &rehearsal)? {
             if to.send(FromSource::Task(task)).is_err() {
@@ -89,6 +89,11 @@ impl<S: Source> Lister<S> {
         Ok((!listing.is_stopped()).then_some(self.next))
     }
 
+    fn changed(&self, place: &str) -> Error {
+        Error::refused("inputs", format_args!("{} {place}", self.source.what_changed()))
+            .advise("put the inputs back as they were, or start anew with --fresh")
+    }
+
     /// The next task in the list, unless an earlier run has finished it.
     fn still_to_do(&mut self, listed: Listed<S::Task>) -> Result<Option<Assignment<S::Task>>> {
         let Listed { task, bytes, mark } = listed;
@@ -96,7 +101,7 @@ impl<S: Source> Lister<S> {
         self.next += 1;
         match self.beyond.remove(&number) {
             Some(kept) if kept.is_some() && kept != mark => {
-                Err(changed("where the last run had finished tasks"))
+                Err(self.changed("where the last run had finished tasks"))
             }
             Some(_) => Ok(None),
             None if self.finished.contains(number) => Ok(None),
@@ -170,9 +175,4 @@ pub fn list<S: Source>(source: &mut S, take: &mut dyn FnMut(u64, S::Task) -> Res
         number += 1;
     }
     Ok(())
-}
-
-fn changed(place: &str) -> Error {
-    Error::refused("inputs", format_args!("the list of inputs is no longer what it was {place}"))
-        .advise("put the inputs back as they were, or start anew with --fresh")
 }

@@ -314,6 +314,24 @@ impl Source for Records {
         Ok(self.mark())
     }
 
+    /// Only streams have marks.
+    fn what_changed(&self) -> String {
+        let streams = || self.paths.iter().zip(&self.inputs).filter(|(_, input)| input.is_stream());
+        let names: Vec<_> = streams()
+            .map(|(path, _)| match path.as_os_str() == "-" {
+                true => "standard input".to_string(),
+                false => path.display().to_string(),
+            })
+            .collect();
+        match names.as_slice() {
+            [only] => format!("{only} is not the stream of the last run, or is shorter: it differs"),
+            _ => format!(
+                "one of {} is not the stream of the last run, or is shorter: it differs",
+                names.join(", ")
+            ),
+        }
+    }
+
     fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<RecordChunk>>> {
         // Stopped before the frontier was reached: what comes next has another number.
         if self.again > 0 {

@@ -153,7 +153,8 @@ fn a_stream_that_is_given_again_goes_on_and_another_is_refused() {
     let mut other = bytes.clone();
     other[1000] ^= 1;
     let fast = pipe(&world, "- -o out --block 256KiB", &super::TR);
-    fast.clone().stdin(Input::Piped(other)).run().expect_code(3);
+    let ended = fast.clone().stdin(Input::Piped(other)).run().expect_code(3);
+    drop(ended.expect_says("standard input is not the stream of the last run, or is shorter"));
     let after = world.contents(".");
     assert_eq!(before.len(), after.len());
     for ((path, before), (_, after)) in before.into_iter().zip(after) {
