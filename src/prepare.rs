@@ -29,6 +29,20 @@ pub(crate) enum Start<T> {
     Go(Box<Prepared<T>>),
 }
 
+/// What is said before a finished output goes away, as long as one can still stop the run.
+const REPLACES: &str =
+    "the output of another job, which is finished, is here; it is replaced when this one is finished";
+
+impl<T> Start<T> {
+    /// The same, with something that a person should read.
+    fn saying(mut self, sentence: &str) -> Self {
+        if let Start::Go(prepared) = &mut self {
+            prepared.notices.push(Notice::Input(sentence.to_string()));
+        }
+        self
+    }
+}
+
 /// What the commit thread begins with.
 pub(crate) struct Prepared<T> {
     pub(crate) keep: Keep,
@@ -68,7 +82,11 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
                 }
                 Again::Same => Ok(Start::AlreadyFinished { code, summary: summary_of(&record) }),
                 Again::Longer => go_on(source, sink, options, dir, reopened(record)),
-                Again::Another => begin(job, source, sink, options, Some(dir), Output::Unknown),
+                Again::Another => {
+                    let replaces = sink.is_published(&record.output.clone().unwrap_or_default())?;
+                    let start = begin(job, source, sink, options, Some(dir), Output::Unknown)?;
+                    Ok(if replaces { start.saying(REPLACES) } else { start })
+                }
             }
         }
         Phase::Finalizing { code } => {

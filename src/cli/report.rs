@@ -58,11 +58,7 @@ fn paragraph(ending: &Ending, told: Told<'_>) -> Option<String> {
             Some(format!("finished, but {}", failed_items(summary, told)))
         }
         Ending::Finished { summary, .. } if summary.failed > 0 => {
-            let are = if summary.failed == 1 { "is" } else { "are" };
-            Some(format!(
-                "finished, but {} failed and {are} left out of the output",
-                count(summary.failed, "task")
-            ))
+            Some(format!("finished, but {}", left_out(summary.failed)))
         }
         Ending::Finished { .. } => None,
     }
@@ -140,8 +136,14 @@ fn already(summary: &Summary, told: Told<'_>) -> String {
     );
     match (told.failures, summary.failed) {
         (Some(_), 1..) => format!("{text}\n  {}", failed_items(summary, told)),
-        (_, _) => text,
+        (None, failed @ 1..) => format!("{text}\n  {}", left_out(failed)),
+        (_, 0) => text,
     }
+}
+
+fn left_out(failed: u64) -> String {
+    let are = if failed == 1 { "is" } else { "are" };
+    format!("{} failed and {are} left out of the output", count(failed, "task"))
 }
 
 /// What is committed, and how old and how large the checkpoint is that says so.
@@ -312,6 +314,8 @@ mod tests {
             "already finished by an earlier run: 3 tasks, 1.2 KiB of output in out; --fresh does it again"
         );
         assert_eq!(say_of(&done(true, 0), line, &kept(), true), None);
+        let text = say_of(&done(true, 2), line, &kept(), false).unwrap();
+        assert!(text.ends_with("\n  2 tasks failed and are left out of the output"), "{text}");
         assert_eq!(
             say_of(&done(false, 1), line, &kept(), true).unwrap(),
             "finished, but 1 task failed and is left out of the output"

@@ -163,6 +163,10 @@ fn command(pipe: &args::verbs::Pipe) -> Result<Command> {
             .advise("no program can be given such a word")
     };
     match (pipe.shell, pipe.command.as_slice()) {
+        (false, [program, ..]) if program.is_empty() => {
+            Err(Error::usage("COMMAND", "has no name: its first word is empty")
+                .advise("a variable in the command line may be unset"))
+        }
         (false, words) => Command::new(words).ok_or_else(impossible),
         (true, [text]) => Command::shell(text).ok_or_else(impossible),
         (true, _) => Err(Error::usage("--shell", "wants COMMAND to be one text")

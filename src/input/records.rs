@@ -294,6 +294,12 @@ impl Source for Records {
         self.look()?;
         same_number(self.inputs.len(), stored.inputs.len())?;
         let mut sentences = Vec::new();
+        if let Some(wanted) = self.wanted_block.filter(|wanted| *wanted != stored.block) {
+            let block = stored.block;
+            sentences.push(format!(
+                "the job was begun with blocks of {block} bytes, and keeps them: not {wanted}"
+            ));
+        }
         for (i, input) in stored.inputs.into_iter().enumerate() {
             self.adopt(i, input, &mut sentences)?;
         }

@@ -26,6 +26,7 @@ use super::spawn::RUN;
 use super::stat::{self, Stat};
 use crate::error::{Error, Result};
 use crate::signals::Masked;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::SigSet;
@@ -73,10 +74,15 @@ impl Watcher {
         lock: Option<BorrowedFd<'_>>,
         register: &Register,
     ) -> Result<Self> {
-        let failed =
-            |why: &dyn std::fmt::Display| Error::broken("watcher", format_args!("cannot be started: {why}"));
-        let (theirs, life) =
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|errno| failed(&errno))?;
+        let failed = |errno: Errno| {
+            let advice = match matches!(errno, Errno::EMFILE | Errno::ENFILE) {
+                true => "raise the limit of open files (ulimit -n)",
+                false => "raise the limit of processes (ulimit -u) or of memory, or end some of them",
+            };
+            Error::broken("watcher", format_args!("cannot be started: {}", errno.desc())).advise(advice)
+        };
+        let (theirs, life) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|errno| failed(Errno::from_raw(errno.raw_os_error())))?;
         let words =
             [CString::from(c"bivouac"), CString::from(c"__watch"), CString::new(run).unwrap_or_default()];
         let spawn = || -> nix::Result<Pid> {
@@ -99,7 +105,7 @@ impl Watcher {
             // command of its own.
             posix_spawn(c"/proc/self/exe", &actions, &attributes, &words, &[] as &[CString])
         };
-        let pid = spawn().map_err(|errno| failed(&errno.desc()))?;
+        let pid = spawn().map_err(failed)?;
         Ok(Self { pid, life })
     }
 

@@ -53,7 +53,10 @@ fn with_keep_going_it_is_left_out_and_listed_and_the_code_is_1() {
     drop(ended.expect_says("big.txt, bytes "));
     expect_bytes(&world, "fine\n".repeat(right).as_bytes());
     // And that is how the job ended, also for who asks again.
-    job.run().expect_code(1);
+    let failed = if wrong == 1 { "1 task failed".to_string() } else { format!("{wrong} tasks failed") };
+    drop(job.run().expect_code(1).expect_says("already finished").expect_says(&failed));
+    // A finished output is not replaced without a word.
+    pipe(&world, "big.txt -o out", &TR).run().expect_code(0).expect_says("is replaced when this one");
 }
 
 #[test]
@@ -96,8 +99,10 @@ fn a_command_that_is_missing_or_cannot_be_started_is_told_once_and_can_be_mended
     let ended = again(&world, &["./filter"]).run().expect_code(127);
     assert_eq!(ended.stderr.matches("no such command").count(), 1, "{}", ended.stderr);
     world.write("filter", "#!/bin/sh\nexec tr a-z A-Z\n");
-    let ended = again(&world, &["./filter"]).run().expect_code(126);
+    let ended = again(&world, &["./filter"]).run().expect_code(126).expect_says("chmod +x");
     assert_eq!(ended.stderr.matches("cannot be started").count(), 1, "{}", ended.stderr);
+    drop(again(&world, &["./"]).run().expect_code(126).expect_says("it is a directory"));
+    drop(again(&world, &[""]).run().expect_code(2).expect_says("its first word is empty"));
     world.shell("chmod +x filter");
     again(&world, &["./filter"]).run().expect_code(0);
     expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));

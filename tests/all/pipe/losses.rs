@@ -48,7 +48,9 @@ fn another_block_and_another_number_of_jobs_when_it_goes_on() {
         .collect();
     for options in ["--block 1MiB --jobs 5", "--jobs 1", "--block 10k --jobs 3", ""] {
         crawling(&world, "--fresh", &marking).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
-        pipe(&world, &format!("big.txt -o out {options}"), &marking).run().expect_code(0);
+        let ended = pipe(&world, &format!("big.txt -o out {options}"), &marking).run().expect_code(0);
+        // Another cut is not what was asked for, and that is said.
+        assert_eq!(ended.stderr.contains("begun with blocks of 262144"), options.contains("--block"));
         expect_bytes(&world, &wanted);
         expect_nobody_left(&world);
     }
