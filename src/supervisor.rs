@@ -342,20 +342,26 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// Before the process is really stopped, one more look at the channel: `kill -TSTP` and
     /// `kill -CONT` in quick succession may have been told to us one by one. Then there is nothing to
-    /// stop for.
+    /// stop for. And another one when the children stand still, which takes milliseconds, on a busy
+    /// machine many: a SIGCONT of that time would be spent before the stop that it should end.
     fn suspend_process(&mut self) {
-        self.early.extend(self.channels.signals.try_iter());
-        let resumed = self.early.iter().any(|heard| heard.request == Request::Resume);
-        if !resumed {
+        if !self.is_resumed_already() {
             self.observer.leave_terminal();
             self.pool.shared.children.hold_for_suspension();
-            if let Err(cause) = suspend() {
+            if !self.is_resumed_already()
+                && let Err(cause) = suspend()
+            {
                 let error = Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
                 self.observer.notice(&Notice::Warning(error));
             }
             self.clock.skip_to(Instant::now());
         }
         self.handle(Event::Returned);
+    }
+
+    fn is_resumed_already(&mut self) -> bool {
+        self.early.extend(self.channels.signals.try_iter());
+        self.early.iter().any(|heard| heard.request == Request::Resume)
     }
 
     /// The way out for somebody who does not want to wait. The last checkpoint stands; what was done

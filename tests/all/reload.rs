@@ -54,9 +54,8 @@ fn the_number_of_jobs_is_in_force_at_once() {
     let world = GREP.world();
     let run = start(&world);
     change(&world, "jobs = 1\n", "jobs = 2\n");
-    let run = run.signal(SIGHUP).until("reloaded: jobs 1 -> 2").signal(SIGUSR2).until("status:");
-    // Each answer may come before the second task was handed out; soon one shows both.
-    let run = run.signal(SIGUSR2).until("2 in flight");
+    let run = run.signal(SIGHUP).until("reloaded: jobs 1 -> 2");
+    let run = run.asked_until(SIGUSR2, |status| status.contains(" 2 in flight"));
     change(&world, "jobs = 2\n", "jobs = 9\n");
     let run =
         run.signal(SIGHUP).until("reloaded: jobs can be at most max-jobs, 3, during a run; jobs 2 -> 3");

@@ -139,12 +139,17 @@ impl<'w> Running<'w> {
 
     /// Waits until tasks are in flight, by asking.
     pub(crate) fn until_at_work(self) -> Self {
-        let mut run = self.until("ready");
+        self.until("ready").asked_until(Signal::SIGUSR1, |status| !status.contains(" 0 in flight"))
+    }
+
+    /// Asks again and again, by a signal that means that, until the status is the wanted one.
+    pub(crate) fn asked_until(self, signal: Signal, wanted: impl Fn(&str) -> bool) -> Self {
+        let mut run = self;
         let end = Instant::now() + DEADLINE;
         loop {
-            assert!(Instant::now() < end, "never at work\n{}", run.report());
-            run = run.signal(Signal::SIGUSR1).until("status:");
-            if !run.transcript.lines().last().unwrap_or_default().contains(" 0 in flight") {
+            assert!(Instant::now() < end, "the status never changes\n{}", run.report());
+            run = run.signal(signal).until("status:");
+            if wanted(run.transcript.lines().last().unwrap_or_default()) {
                 return run;
             }
         }
