@@ -14,10 +14,10 @@
 //! itself.
 
 use super::Command;
-use super::feed::{Feed, Feeding, Input, PIECE, enlarge, pipe_from_us, pipe_towards_us};
-use super::spawn::{Streams, is_missing};
+use super::feed::{Feed, Feeding, Input, PIECE, enlarge, no_descriptor, pipe_from_us, pipe_towards_us};
+use super::spawn::{Streams, cannot_start};
 use crate::clock::WorkClock;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::job::TaskError;
 use crate::pool::Context;
 use nix::sys::signal::Signal;
@@ -96,8 +96,11 @@ impl Context<'_> {
     ///
     /// [`TaskError::Cancelled`] when the task shall give up: the command has been ended, with all of
     /// its group. [`TaskError::Fatal`] when it cannot be started
-    /// ([`Kind::NoSuchCommand`], [`Kind::CannotStart`]), or the system has no descriptor or process
+    /// ([`NoSuchCommand`], [`CannotStart`]), or the system has no descriptor or process
     /// left. What `out` returns.
+    ///
+    /// [`NoSuchCommand`]: crate::error::Kind::NoSuchCommand
+    /// [`CannotStart`]: crate::error::Kind::CannotStart
     pub fn call(
         &self,
         call: &Call<'_>,
@@ -137,11 +140,6 @@ fn output_pipe(call: &Call<'_>) -> Result<(Option<OwnedFd>, Option<OwnedFd>), Ta
     }
     let (ours, theirs) = pipe_towards_us().map_err(no_descriptor)?;
     Ok((Some(ours), Some(theirs)))
-}
-
-fn no_descriptor(errno: Errno) -> TaskError {
-    let error = Error::broken("pipes", format_args!("cannot make one: {errno}"));
-    error.advise("raise the limit of open files (ulimit -n) or use fewer --jobs").into()
 }
 
 /// Somebody else has reaped our child; nobody should.
@@ -448,28 +446,5 @@ struct Ready {
 impl Ready {
     fn nothing(self) -> bool {
         !(self.stdin || self.stdout || self.stderr || self.ended)
-    }
-}
-
-/// A command that cannot be started is reported once, and ends the job: it would fail for every other
-/// task as well.
-fn cannot_start(command: &Command, errno: nix::errno::Errno) -> Error {
-    let name = command.program();
-    if is_missing(errno) {
-        Error::new(Kind::NoSuchCommand, name.display(), "no such command")
-            .advise("check its name and PATH; a script also needs the interpreter in its first line")
-    } else if matches!(errno, nix::errno::Errno::EAGAIN | nix::errno::Errno::ENOMEM) {
-        Error::broken(name.display(), format_args!("cannot be started: {}", errno.desc()))
-            .advise("raise the limit of processes (ulimit -u) or use fewer --jobs")
-    } else if std::path::Path::new(&name).is_dir() {
-        Error::new(Kind::CannotStart, name.display(), "cannot be started: it is a directory")
-            .advise("name the program in it")
-    } else {
-        let advice = match errno == nix::errno::Errno::EACCES {
-            true => "make it executable (chmod +x), or name the program that reads it",
-            false => "see whether it is for this machine; a script needs a first line such as #!/bin/sh",
-        };
-        Error::new(Kind::CannotStart, name.display(), format_args!("cannot be started: {}", errno.desc()))
-            .advise(advice)
     }
 }

@@ -149,6 +149,12 @@ fn copy(file: BorrowedFd<'_>, range: &mut Range<u64>, to: &OwnedFd) -> rustix::i
     Ok(written)
 }
 
+/// There is no pipe to be had, or no descriptor for one.
+pub(super) fn no_descriptor(errno: Errno) -> TaskError {
+    let error = Error::broken("pipes", format_args!("cannot make one: {errno}"));
+    error.advise("raise the limit of open files (ulimit -n) or use fewer --jobs").into()
+}
+
 /// Our end first; it never waits.
 pub(super) fn pipe_towards_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
