@@ -13,7 +13,7 @@ pub(crate) mod verbs;
 use bivouac::{Halt, Printing};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use common::{Limits, Policing, Resuming, Talk};
+use common::{Limits, Policing, Resuming, StopChildren, Talk};
 use control::Control;
 use each::Each;
 use std::ffi::OsString;
@@ -179,7 +179,7 @@ impl Verb {
                 output,
                 files,
                 keep_going,
-                stop_children,
+                commanding,
                 ..
             }) => Some(Running {
                 limits,
@@ -191,7 +191,7 @@ impl Verb {
                 commands: Commands {
                     any: true,
                     keep_going: *keep_going,
-                    stop_at_once: *stop_children == verbs::StopChildren::AtOnce,
+                    stop_at_once: commanding.stop_children == StopChildren::AtOnce,
                     ..Commands::default()
                 },
             }),
@@ -205,7 +205,7 @@ impl Verb {
                 commands: Commands {
                     any: true,
                     keep_going: true,
-                    stop_at_once: each.stop_children == verbs::StopChildren::AtOnce,
+                    stop_at_once: each.commanding.stop_children == StopChildren::AtOnce,
                     elsewhere: file(&each.output).is_none().then_some(match each.keep_order {
                         true => Printing::InOrder,
                         false => Printing::AsTasksEnd,

@@ -1,7 +1,7 @@
 //! From the options of `each` to a job: the template, the list, what is printed where.
 
+use crate::cli::args::common::StopChildren;
 use crate::cli::args::each::Each as Options;
-use crate::cli::args::verbs::StopChildren;
 use crate::cli::report::Failures;
 use crate::cli::say;
 use crate::cli::verbs::Start;
@@ -35,11 +35,11 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
     let job = Each {
         template,
         terms: Terms {
-            ok_codes: each.ok_codes.clone(),
-            retries: each.retries,
-            timeout: each.timeout,
+            ok_codes: each.commanding.ok_codes.clone(),
+            retries: each.commanding.retries,
+            timeout: each.commanding.timeout,
             kill_after: start.settings.kill_after.value,
-            saves_its_work: each.output.is_none() || each.stop_children == StopChildren::AtOnce,
+            saves_its_work: each.output.is_none() || each.commanding.stop_children == StopChildren::AtOnce,
             jitter: true,
             passes_through: each.ungroup,
         },

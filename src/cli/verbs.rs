@@ -1,6 +1,6 @@
 //! From a verb to a job, its tasks and its output.
 
-use crate::cli::args::verbs::StopChildren;
+use crate::cli::args::common::StopChildren;
 use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
@@ -130,11 +130,11 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
 fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
     let command = command(pipe)?;
     let terms = Terms {
-        ok_codes: pipe.ok_codes.clone(),
-        retries: pipe.retries,
-        timeout: pipe.timeout,
+        ok_codes: pipe.commanding.ok_codes.clone(),
+        retries: pipe.commanding.retries,
+        timeout: pipe.commanding.timeout,
         kill_after: start.settings.kill_after.value,
-        saves_its_work: pipe.stop_children == StopChildren::AtOnce,
+        saves_its_work: pipe.commanding.stop_children == StopChildren::AtOnce,
         jitter: false,
         passes_through: false,
     };

@@ -14,7 +14,7 @@
 //! itself.
 
 use super::Command;
-use super::feed::{Feed, Feeding, Input, PIECE, enlarge, no_descriptor, pipe_from_us, pipe_towards_us};
+use super::feed::{Feed, Feeding, Input, PIECE, enlarge, no_descriptor, output_pipe, pipe_from_us};
 use super::spawn::{Streams, cannot_start};
 use crate::clock::WorkClock;
 use crate::error::Error;
@@ -96,11 +96,9 @@ impl Context<'_> {
     ///
     /// [`TaskError::Cancelled`] when the task shall give up: the command has been ended, with all of
     /// its group. [`TaskError::Fatal`] when it cannot be started
-    /// ([`NoSuchCommand`], [`CannotStart`]), or the system has no descriptor or process
+    /// ([`Kind::NoSuchCommand`](crate::error::Kind::NoSuchCommand),
+    /// [`Kind::CannotStart`](crate::error::Kind::CannotStart)), or the system has no descriptor or process
     /// left. What `out` returns.
-    ///
-    /// [`NoSuchCommand`]: crate::error::Kind::NoSuchCommand
-    /// [`CannotStart`]: crate::error::Kind::CannotStart
     pub fn call(
         &self,
         call: &Call<'_>,
@@ -133,15 +131,6 @@ impl Context<'_> {
     }
 }
 
-/// A pipe through which a command tells us something: our end, and its own. None, if it passes us by.
-fn output_pipe(call: &Call<'_>) -> Result<(Option<OwnedFd>, Option<OwnedFd>), TaskError> {
-    if call.passes_through {
-        return Ok((None, None));
-    }
-    let (ours, theirs) = pipe_towards_us().map_err(no_descriptor)?;
-    Ok((Some(ours), Some(theirs)))
-}
-
 /// Somebody else has reaped our child; nobody should.
 fn lost(command: &Command, why: impl std::fmt::Display) -> TaskError {
     TaskError::Fatal(Error::broken(command, format_args!("how it ended cannot be told: {why}")))
@@ -170,8 +159,8 @@ struct Running<'a> {
 
 impl<'a> Running<'a> {
     fn start(cx: &Context<'_>, call: &Call<'a>) -> Result<Self, TaskError> {
-        let (stdout, child_stdout) = output_pipe(call)?;
-        let (stderr, child_stderr) = output_pipe(call)?;
+        let (stdout, child_stdout) = output_pipe(call.passes_through)?;
+        let (stderr, child_stderr) = output_pipe(call.passes_through)?;
         let (child_stdin, stdin) = match call.feed {
             Feed::Nothing => (None, Input::Nothing),
             Feed::Bytes(_) | Feed::File { .. } => {

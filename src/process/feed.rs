@@ -149,14 +149,8 @@ fn copy(file: BorrowedFd<'_>, range: &mut Range<u64>, to: &OwnedFd) -> rustix::i
     Ok(written)
 }
 
-/// There is no pipe to be had, or no descriptor for one.
-pub(super) fn no_descriptor(errno: Errno) -> TaskError {
-    let error = Error::broken("pipes", format_args!("cannot make one: {errno}"));
-    error.advise("raise the limit of open files (ulimit -n) or use fewer --jobs").into()
-}
-
 /// Our end first; it never waits.
-pub(super) fn pipe_towards_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+fn pipe_towards_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     patient(&read)?;
     Ok((read, write))
@@ -178,4 +172,18 @@ pub(super) fn enlarge(end: &OwnedFd) {
 
 fn patient(end: &OwnedFd) -> rustix::io::Result<()> {
     rustix::fs::fcntl_setfl(end, rustix::fs::OFlags::NONBLOCK)
+}
+
+/// A pipe through which a command tells us something: our end, and its own. None, if it passes us by.
+pub(super) fn output_pipe(passes_by: bool) -> Result<(Option<OwnedFd>, Option<OwnedFd>), TaskError> {
+    if passes_by {
+        return Ok((None, None));
+    }
+    let (ours, theirs) = pipe_towards_us().map_err(no_descriptor)?;
+    Ok((Some(ours), Some(theirs)))
+}
+
+pub(super) fn no_descriptor(errno: Errno) -> TaskError {
+    let error = Error::broken("pipes", format_args!("cannot make one: {errno}"));
+    error.advise("raise the limit of open files (ulimit -n) or use fewer --jobs").into()
 }

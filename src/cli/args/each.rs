@@ -4,15 +4,13 @@
 //! first word of the command on is meant for the command, also what looks like an option of ours. So
 //! clap takes those words as they are, and they are sorted here.
 
-use super::common::{Limits, Policing, Resuming, Talk};
+use super::common::{Commanding, Limits, Policing, Resuming, Talk};
 use super::help;
-use super::verbs::StopChildren;
 use crate::cli::values::{self, Halt};
 use bivouac::input::{Column, Given};
 use clap::Args;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Run a command for each item of a list, several at a time.
 ///
@@ -47,26 +45,10 @@ pub(crate) struct Each {
     #[arg(long, help_heading = "The command")]
     pub(crate) shell: bool,
 
-    /// Exit codes that mean that an item is done, as in `0,1` for grep
-    #[arg(long, value_name = "CODES", value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(i32).range(0..=255), help_heading = "The command")]
-    pub(crate) ok_codes: Vec<i32>,
-
-    /// How often a command that failed is tried again, after about 0.5 s, 1 s, 2 s and so on
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "The command")]
-    pub(crate) retries: u32,
-
-    /// How long a command may take; time in which the job is paused does not count
-    #[arg(long, value_name = "DURATION", value_parser = values::interval, help_heading = "The command")]
-    pub(crate) timeout: Option<Duration>,
-
     /// End when N items have failed in this run: `soon,fail=N` lets those at work finish,
     /// `now,fail=N` ends them
     #[arg(long, value_name = "WHEN", value_parser = values::halt, help_heading = "The command")]
     pub(crate) halt: Option<Halt>,
-
-    /// When commands hear of a stop: after --grace, or `at-once` if they save their own work
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = StopChildren::AfterGrace, help_heading = "The command")]
-    pub(crate) stop_children: StopChildren,
 
     /// Items that failed in earlier runs run once more
     #[arg(long, conflicts_with = "output", help_heading = "The command")]
@@ -113,6 +95,8 @@ pub(crate) struct Each {
     #[arg(skip)]
     pub(crate) files: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) commanding: Commanding,
     #[command(flatten)]
     pub(crate) limits: Limits,
     #[command(flatten)]
@@ -232,6 +216,7 @@ impl Source {
 mod tests {
     use super::*;
     use crate::cli::args::{Cli, Verb};
+    use std::time::Duration;
 
     fn each(line: &str) -> Each {
         let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
@@ -262,8 +247,8 @@ mod tests {
     #[test]
     fn options_that_people_know_from_parallel() {
         let each = each("-j50% -k --tag -N2 --halt now,fail=1 --retries 3 --timeout 10 echo ::: a");
-        assert!(each.keep_order && each.tag && each.per_command == 2 && each.retries == 3);
+        assert!(each.keep_order && each.tag && each.per_command == 2 && each.commanding.retries == 3);
         assert_eq!(each.halt, Some(Halt(Some(bivouac::Halt { failures: 1, now: true }))));
-        assert_eq!(each.timeout, Some(Duration::from_secs(10)));
+        assert_eq!(each.commanding.timeout, Some(Duration::from_secs(10)));
     }
 }
