@@ -22,6 +22,7 @@ use crate::lister::FromSource;
 use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
 use crate::pool::{Pool, Report, Saying};
+use crate::process::watcher::Watcher;
 use crate::reload::{Reader, Reloaded};
 use crate::run::Halt;
 use crate::signals::{Heard, Hearing, die, suspend};
@@ -97,6 +98,8 @@ pub(crate) struct Supervisor<'a, J: Job> {
     /// When failed tasks end the run, and how many of this run have failed.
     pub(crate) halt: Option<Halt>,
     pub(crate) failures: u64,
+    /// Who ends the commands should we be killed, as far as is known.
+    pub(crate) watcher: Option<&'a Watcher>,
 }
 
 impl<J: Job> Supervisor<'_, J> {
@@ -237,6 +240,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.clock.tick(now);
             self.spend_budget();
             self.pool.shared.children.see_to_strangers();
+            self.look_after_the_watcher();
             let progress = self.progress();
             self.observer.progress(&progress);
         }

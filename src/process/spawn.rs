@@ -107,7 +107,7 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
     } else if matches!(errno, Errno::EAGAIN | Errno::ENOMEM) {
         Error::broken(name.display(), format_args!("cannot be started: {}", errno.desc()))
             .advise("raise the limit of processes (ulimit -u) or use fewer --jobs")
-    } else if std::path::Path::new(&name).is_dir() {
+    } else if name.as_bytes().contains(&b'/') && std::path::Path::new(&name).is_dir() {
         Error::new(Kind::CannotStart, name.display(), "cannot be started: it is a directory")
             .advise("name the program in it")
     } else {

@@ -31,7 +31,7 @@ use nix::fcntl::OFlag;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::CString;
@@ -107,6 +107,13 @@ impl Watcher {
         };
         let pid = spawn().map_err(failed)?;
         Ok(Self { pid, life })
+    }
+
+    /// Whether somebody has killed it: otherwise it ends after us. It stays to be reaped by
+    /// [`dismiss`](Watcher::dismiss).
+    pub(crate) fn has_ended(&self) -> bool {
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        !matches!(waitid(Id::Pid(self.pid), look), Ok(WaitStatus::StillAlive) | Err(Errno::EINTR))
     }
 
     /// The run is over. `all_is_well`: nothing is left to watch. Otherwise the watcher does what it

@@ -28,6 +28,17 @@ impl<J: Job> Supervisor<'_, J> {
         self.observer.notice(&Notice::Stopping { grace, in_flight, again });
     }
 
+    /// Said once. Another one could be started, but whoever kills the first means it, and the run does not
+    /// depend on it.
+    pub(super) fn look_after_the_watcher(&mut self) {
+        if self.watcher.take_if(|watcher| watcher.has_ended()).is_some() {
+            let error = Error::broken("watcher", "was killed").advise(
+                "the job goes on; but should it be killed too, nobody would end the commands that it has started",
+            );
+            self.observer.notice(&Notice::Warning(error));
+        }
+    }
+
     pub(super) fn activity(&self) -> Activity {
         match (self.state.course, self.state.motion) {
             (Course::Working, Motion::Running) => Activity::Running,

@@ -9,6 +9,8 @@ use crate::running::{BEYOND_DEBOUNCE, Running};
 use nix::sys::signal::Signal::{
     SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGXCPU,
 };
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -133,6 +135,29 @@ fn after_kill_no_deaf_command_and_no_descendant_is_left() {
     until("a family", || children_in(&world).iter().any(|child| child.line.starts_with("sleep")));
     run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
     until_nobody_is_left(&world);
+}
+
+/// Its own child that carries no name of a run.
+fn watcher_of(run: &Running<'_>) -> Option<Pid> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut watchers = processes.filter(|process| {
+        let line = fs::read(process.join("cmdline")).unwrap_or_default();
+        let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+        let parent = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(1)?.parse().ok());
+        line.starts_with(b"bivouac\0__watch\0") && parent == Some(run.pid().as_raw())
+    });
+    let pid = watchers.next()?.file_name()?.to_str()?.parse().ok()?;
+    Some(Pid::from_raw(pid))
+}
+
+#[test]
+fn a_watcher_that_is_killed_is_missed_once_and_the_job_goes_on() {
+    let world = super::world();
+    let run = half_way(&world, &TR);
+    kill(watcher_of(&run).unwrap(), SIGKILL).unwrap();
+    let ended = run.until("watcher: was killed").wait().expect_code(0);
+    assert_eq!(ended.stderr.matches("watcher: was killed").count(), 1, "{}", ended.stderr);
+    expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
 }
 
 /// Whose working directory is that of the test, whatever the environment.
