@@ -24,6 +24,7 @@
 mod call;
 mod children;
 mod feed;
+mod pace;
 mod spawn;
 pub mod watcher;
 

@@ -3,28 +3,29 @@
 //! The obvious loop writes all of the input and then reads all of the output. Both pipes fill up, the
 //! command waits for us to read, we wait for it to read, for ever. The usual remedy is a thread for
 //! each direction. Here the worker asks `poll(2)` what is possible now, in any direction, and does
-//! that; nothing can deadlock, and a pause, an abort or a timeout is seen within a moment.
+//! that; nothing can deadlock, and a pause, an abort or a timeout is seen within a moment. Between two
+//! looks it leaves the command alone for as long as the pipes last ([`super::pace`]).
 //!
 //! What the input costs: `splice(2)` moves the pages of the file into the pipe without copying them
 //! into this process. The output is read into buffers that travel to the commit thread as they are.
 //!
 //! **When is a command done?** Not when it ends with 0: `trap "exit 0" TERM` ends with 0, and `tr`
 //! whose input an abort has closed ends with 0 and half of the output. So what is reported is not only
-//! how it ended, but whether we had told it to end, and whether it had all of its input or closed it
-//! itself.
+//! how it ended, but whether we had told it to end, and whether it had all its input or closed it.
 
 use super::Command;
 use super::feed::{Feed, Feeding, PIECE, pipe_from_us, pipe_towards_us};
-use super::spawn::{Streams, is_missing};
+use super::pace::{Pace, wait_for};
+use super::spawn::{Streams, cannot_start};
 use crate::clock::WorkClock;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::job::TaskError;
 use crate::pool::Context;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open};
 use std::os::fd::{AsFd, OwnedFd};
@@ -86,7 +87,8 @@ impl Context<'_> {
     ///
     /// [`TaskError::Cancelled`] when the task shall give up: the command has been ended, with all of
     /// its group. [`TaskError::Fatal`] when it cannot be started
-    /// ([`Kind::NoSuchCommand`], [`Kind::CannotStart`]), or the system has no descriptor or process
+    /// ([`Kind::NoSuchCommand`](crate::error::Kind::NoSuchCommand),
+    /// [`Kind::CannotStart`](crate::error::Kind::CannotStart)), or the system has no descriptor or process
     /// left. What `out` returns.
     pub fn call(
         &self,
@@ -126,6 +128,7 @@ struct Running<'a> {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     piece: Vec<u8>,
+    pace: Pace,
     has_ended: bool,
     /// Why we ended it, if we did.
     early: Option<How>,
@@ -185,6 +188,7 @@ impl<'a> Running<'a> {
             stdout: Some(stdout),
             stderr: Some(stderr),
             piece: Vec::with_capacity(PIECE),
+            pace: Pace::default(),
             has_ended: false,
             early: None,
             began,
@@ -225,13 +229,13 @@ impl<'a> Running<'a> {
             if ready.nothing() && !self.has_ended {
                 self.look_whether_it_wants_the_terminal(cx);
             }
-            if ready.stdin {
-                let fed = self.feed()?;
-                cx.advance(fed)?;
+            let fed = if ready.stdin { self.feed()? } else { 0 };
+            if fed > 0 {
+                // Who shall give up hears it at the gate, and lets the command end in its time.
+                cx.advance(fed).ok();
             }
-            if ready.stdout {
-                self.read_out(out)?;
-            }
+            let taken = if ready.stdout { self.read_out(out)? } else { 0 };
+            self.pace.learn(taken.max(fed as usize));
             if ready.stderr {
                 self.read_err(err);
             }
@@ -299,8 +303,12 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// What can be done now; nothing, when there was nothing for a moment.
+    /// What can be done now; maybe nothing. Behind a rest anything may be possible, and is tried.
     fn wait(&self) -> Ready {
+        if let (Some(rest), false) = (self.pace.rest(), self.has_ended) {
+            let ended = wait_for(&mut [PollFd::new(&self.ended, PollFlags::IN)], rest);
+            return Ready { stdin: true, stdout: true, stderr: true, ended };
+        }
         let stdin = self.stdin.as_ref().map(|feeding| &feeding.to);
         let mut fds = [
             self.watch(stdin, PollFlags::OUT),
@@ -308,8 +316,7 @@ impl<'a> Running<'a> {
             self.watch(self.stderr.as_ref(), PollFlags::IN),
             self.watch((!self.has_ended).then_some(&self.ended), PollFlags::IN),
         ];
-        let glance = Timespec { tv_sec: 0, tv_nsec: i64::from(GLANCE.subsec_nanos()) };
-        if poll(&mut fds, Some(&glance)).is_err() {
+        if !wait_for(&mut fds, GLANCE) {
             return Ready::default();
         }
         let is = |n: usize, watched: bool| watched && !fds[n].revents().is_empty();
@@ -340,17 +347,23 @@ impl<'a> Running<'a> {
         Ok(fed)
     }
 
-    fn read_out(&mut self, out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>) -> Result<(), TaskError> {
-        let Some(stdout) = &self.stdout else { return Ok(()) };
+    /// Takes what it has printed, as much as one piece has room for; how much that was.
+    fn read_out(
+        &mut self,
+        out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>,
+    ) -> Result<usize, TaskError> {
+        let Some(stdout) = &self.stdout else { return Ok(0) };
         match rustix::io::read(stdout, spare_capacity(&mut self.piece)) {
-            Ok(0) => self.stdout = None,
-            Ok(_) if self.piece.len() >= PIECE - PIECE / 16 => {
-                out(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))?;
+            Ok(taken @ 1..) => {
+                if self.piece.len() >= PIECE - PIECE / 16 {
+                    out(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))?;
+                }
+                return Ok(taken);
             }
-            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => self.stdout = None,
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Ok(_) | Err(_) => self.stdout = None,
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Some of what is there now, and whether there was any. Not all of it: whoever complains without
@@ -380,20 +393,5 @@ struct Ready {
 impl Ready {
     fn nothing(self) -> bool {
         !(self.stdin || self.stdout || self.stderr || self.ended)
-    }
-}
-
-/// A command that cannot be started is reported once, and ends the job: it would fail for every other
-/// task as well.
-fn cannot_start(command: &Command, errno: nix::errno::Errno) -> Error {
-    let name = command.program();
-    if is_missing(errno) {
-        Error::new(Kind::NoSuchCommand, name.display(), "no such command")
-            .advise("check its name and PATH; a script also needs the interpreter in its first line")
-    } else if matches!(errno, nix::errno::Errno::EAGAIN | nix::errno::Errno::ENOMEM) {
-        Error::broken(name.display(), format_args!("cannot be started: {}", errno.desc()))
-            .advise("raise the limit of processes (ulimit -u) or use fewer --jobs")
-    } else {
-        Error::new(Kind::CannotStart, name.display(), format_args!("cannot be started: {}", errno.desc()))
     }
 }

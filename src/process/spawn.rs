@@ -17,6 +17,7 @@
 //! - the environment, and in it the name of the run, by which the [watcher](super::watcher) knows it.
 
 use super::Command;
+use crate::error::{Error, Kind};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp};
@@ -94,4 +95,19 @@ impl Inheritance {
 /// Whether this reason means that there is no such program, rather than one that cannot be run.
 pub(crate) fn is_missing(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENOTDIR)
+}
+
+/// A command that cannot be started is reported once, and ends the job: it would fail for every other
+/// task as well.
+pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
+    let name = command.program();
+    if is_missing(errno) {
+        Error::new(Kind::NoSuchCommand, name.display(), "no such command")
+            .advise("check its name and PATH; a script also needs the interpreter in its first line")
+    } else if matches!(errno, Errno::EAGAIN | Errno::ENOMEM) {
+        Error::broken(name.display(), format_args!("cannot be started: {}", errno.desc()))
+            .advise("raise the limit of processes (ulimit -u) or use fewer --jobs")
+    } else {
+        Error::new(Kind::CannotStart, name.display(), format_args!("cannot be started: {}", errno.desc()))
+    }
 }
