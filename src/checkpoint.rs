@@ -30,6 +30,7 @@
 
 use crate::error::{Error, Result};
 use crate::job::{Committed, Mark};
+use crate::tasks::Tasks;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
@@ -77,6 +78,16 @@ pub struct Record {
     pub mark: Option<Mark>,
     /// Finished tasks beyond the frontier, in order of their numbers.
     pub beyond: Vec<Beyond>,
+    /// Tasks beyond the frontier that are committed all the same, of a job whose tasks are committed as
+    /// they end.
+    #[serde(default, skip_serializing_if = "Tasks::is_empty")]
+    pub finished: Tasks,
+    /// Of the committed tasks those that failed, of a job that may try them again.
+    #[serde(default, skip_serializing_if = "Tasks::is_empty")]
+    pub failing: Tasks,
+    /// The furthest task that was committed, of a job whose list may grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Reach>,
     /// The job's total over the tasks before the frontier ([`crate::Job::Total`]).
     pub total: Value,
     /// Tasks that failed and were left out.
@@ -125,6 +136,16 @@ pub struct Beyond {
     pub crc32: u32,
 }
 
+/// How far into the list of tasks anything was committed, and what had been listed by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reach {
+    /// The number of the task.
+    pub task: u64,
+    /// The beginning of its mark ([`crate::Listed::mark`]); zeros, if its source gives none.
+    pub trace: [u8; 8],
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
@@ -148,6 +169,9 @@ impl Record {
             frontier: 0,
             mark: None,
             beyond: Vec::new(),
+            finished: Tasks::default(),
+            failing: Tasks::default(),
+            reach: None,
             total: Value::Null,
             failed: 0,
             input_bytes: 0,
@@ -155,6 +179,11 @@ impl Record {
             output: None,
             saved_at: now.as_secs(),
         }
+    }
+
+    /// How many tasks are committed, on either side of a hole.
+    pub fn committed(&self) -> u64 {
+        self.frontier + self.finished.len()
     }
 
     /// The bytes of the file (see the [module](self)).
@@ -274,6 +303,9 @@ pub(crate) mod tests {
                 bytes: 4,
                 crc32: 99,
             }],
+            finished: Tasks::default(),
+            failing: Tasks::default(),
+            reach: None,
             total: json!({"lines": 12, "mean": 0.1}),
             failed: 0,
             input_bytes: 12_582_912,
@@ -282,6 +314,7 @@ pub(crate) mod tests {
                 bytes: 6,
                 stretches: vec![Stretch { bytes: 6, crc32: 1 }],
                 tail: "YWJjZGVm".into(),
+                of_next: 0,
             }),
             saved_at: 1_796_000_000,
         }

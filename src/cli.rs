@@ -8,11 +8,13 @@
 //! | [`args`] | the verbs and their options, as a person types them |
 //! | [`values`] | sizes, durations and numbers with units |
 //! | [`verbs`] | from a verb to a job, its tasks and its output |
+//! | [`each`] | the same for `each`, which has the most options |
 //! | [`config`] | the configuration file |
 //! | [`settings`] | options over configuration over defaults, and what a reload can change |
 //! | [`table`] | what every signal means, and where that comes from |
 //! | [`launch`] | from options to a [`bivouac::Run`] |
 //! | [`place`] | where a state lives |
+//! | [`roles`] | one file must not have two roles |
 //! | [`states`] | which state is meant |
 //! | [`control`] | looking at a job and controlling it, from another process |
 //! | [`progress`] | the one line on the terminal, and how fast it says the work goes |
@@ -27,7 +29,8 @@ mod clean;
 mod completions;
 mod config;
 mod control;
-mod human;
+mod each;
+pub(crate) mod human;
 mod launch;
 mod log;
 mod man;
@@ -35,8 +38,9 @@ mod notices;
 mod place;
 mod progress;
 mod ran;
-mod quote;
+pub(crate) mod quote;
 mod report;
+mod roles;
 mod say;
 mod settings;
 mod states;
@@ -62,7 +66,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
         Err(error) => return conclude(say::clap(&error)),
     };
     let done = match &cli.verb {
-        Verb::Count(_) | Verb::Grep(_) | Verb::Digest(_) | Verb::Pipe(_) => {
+        Verb::Count(_) | Verb::Grep(_) | Verb::Digest(_) | Verb::Pipe(_) | Verb::Each(_) => {
             return verbs::run(&cli, &argv, masked);
         }
         Verb::Clean(clean) => clean::run(clean),

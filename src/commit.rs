@@ -23,6 +23,13 @@
 //! - What was written after the last record is garbage to the next run, which cuts it off
 //!   ([`Sink::begin`]) and does the tasks again.
 //!
+//! # Tasks that act elsewhere
+//!
+//! Where the effect of a task is not its output but what its command did to the world, a task that has
+//! ended must not wait for the order of the output, nor for the next record ([`Printing`]). There a task
+//! is committed when it ends, what it printed is handed over, and then the journal says that it is
+//! settled: in this order, so that what a resumed run passes over has been printed.
+//!
 //! # When something fails
 //!
 //! The first failed write, flush or rename ends this thread. No flush is tried again: after a failed
@@ -30,15 +37,23 @@
 //! gone. The thread says so and drops its receivers, so every worker that wants to deliver learns at
 //! once that nobody takes it. The last record stands.
 
+mod settling;
+mod turn;
+
+pub(crate) use turn::Turn;
+
 use crate::checkpoint::Phase;
 use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Job, Sink};
+use crate::job::{Committed, Job, Sink};
+use crate::journal::{End, Line};
 use crate::keep::Keep;
 use crate::live::Live;
 use crate::pool::{Delivery, OUTBOX};
 use crate::reorder::{Fate, Held, Reorder};
+use crate::run::Printing;
 use crossbeam_channel::{Receiver, Sender, never, select};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,6 +90,8 @@ pub(crate) enum Word {
 pub(crate) struct Frontier {
     /// Tasks committed without a hole.
     pub(crate) tasks: u64,
+    /// Tasks committed, on either side of a hole.
+    pub(crate) committed: u64,
     /// Finished tasks beyond, kept for the next run. Known at the end only.
     pub(crate) beyond: u64,
     /// Bytes of output written.
@@ -92,9 +109,16 @@ pub(crate) struct Committer<J: Job> {
     pub(crate) keep: Keep,
     pub(crate) total: J::Total,
     pub(crate) reorder: Reorder<J::Partial>,
+    /// For tasks that act elsewhere.
+    pub(crate) printing: Option<Printing>,
+    /// What is handed over of the task whose turn it is.
+    pub(crate) turn: Turn,
+    /// Of tasks that are not committed yet: how their last attempt ended.
+    pub(crate) ends: BTreeMap<u64, End>,
     pub(crate) every: Duration,
     pub(crate) words: Sender<Word>,
     pub(crate) told: Frontier,
+    pub(crate) told_at: Instant,
     pub(crate) last: Instant,
     pub(crate) dirty: bool,
     pub(crate) on_disk: Option<CheckpointFacts>,
@@ -103,6 +127,7 @@ pub(crate) struct Committer<J: Job> {
 /// Where the commit thread listens.
 pub(crate) struct Inbox<P> {
     pub(crate) deliveries: Receiver<Delivery<P>>,
+    pub(crate) lines: Receiver<Line>,
     pub(crate) nudges: Receiver<()>,
     pub(crate) orders: Receiver<Order>,
 }
@@ -112,6 +137,9 @@ struct Closed {
     finished: Option<u8>,
 }
 
+/// How often whoever only wants to know how far it is learns that.
+const TELL: Duration = Duration::from_millis(50);
+
 /// How long deliveries wait at the most while they keep coming.
 const REST: Duration = Duration::from_millis(10);
 
@@ -119,7 +147,7 @@ impl<J: Job> Committer<J> {
     /// The body of the thread.
     pub(crate) fn run(mut self, inbox: Inbox<J::Partial>) {
         let words = self.words.clone();
-        let result = catch_unwind(AssertUnwindSafe(|| self.work(&inbox)))
+        let result = catch_unwind(AssertUnwindSafe(|| self.work_or_give_up(&inbox)))
             .unwrap_or_else(|_| Err(Error::broken("job", "panicked while its output was put in order")));
         // Receivers first: whoever reads the last word may rely on every delivery being refused.
         drop(inbox);
@@ -127,11 +155,24 @@ impl<J: Job> Committer<J> {
         let last_word = match result {
             Ok(Some(Closed { finished })) => Word::Closed { finished },
             Ok(None) => return, // The supervisor is gone; there is nobody to tell.
-            // A reader that takes nothing more: the last record stands, and that was all.
-            Err(error) if error.kind() == Kind::Interrupted => Word::Closed { finished: None },
-            Err(error) => Word::Broke(error),
+            Err(error) => {
+                if error.kind() == Kind::OutputClosed {
+                    self.forget_what_is_gone().ok(); // The error counts.
+                }
+                Word::Broke(error)
+            }
         };
         words.send(last_word).ok();
+    }
+
+    /// A reader that takes nothing more after the end of the run has broken nothing.
+    fn work_or_give_up(&mut self, inbox: &Inbox<J::Partial>) -> Result<Option<Closed>> {
+        match self.work(inbox) {
+            Err(error) if error.kind() == Kind::Interrupted => {
+                self.give_up(inbox).map(|()| Some(Closed { finished: None }))
+            }
+            ended => ended,
+        }
     }
 
     /// Until it is closed; `None` when the supervisor went away without closing it.
@@ -147,26 +188,26 @@ impl<J: Job> Committer<J> {
             let patience = if resting { REST.min(self.until_due()) } else { self.until_due() };
             select! {
                 recv(deliveries) -> delivery => match delivery {
-                    Ok(delivery) => self.take(delivery)?,
+                    Ok(delivery) => self.take_all(vec![delivery], inbox)?,
                     Err(_) => return Ok(None),
                 },
                 recv(inbox.nudges) -> nudge => if nudge.is_err() { return Ok(None) },
                 recv(inbox.orders) -> order => match order {
                     Err(_) => return Ok(None),
                     Ok(Order::Checkpoint { asked }) => {
-                        self.take_what_is_there(&inbox.deliveries)?;
+                        self.take_what_is_there(inbox)?;
                         self.checkpoint(asked)?;
                     }
                     Ok(Order::Every(time)) => self.every = time,
                     Ok(Order::Show(live)) => self.keep.show(*live),
                     Ok(Order::Close { listed }) => {
-                        self.take_what_is_there(&inbox.deliveries)?;
+                        self.take_what_is_there(inbox)?;
                         return self.close(listed).map(|finished| Some(Closed { finished }));
                     }
                 },
                 default(patience) => {}
             }
-            resting = self.take_what_is_there(&inbox.deliveries)?;
+            resting = self.take_what_is_there(inbox)?;
             if self.dirty && self.until_due().is_zero() {
                 self.checkpoint(false)?;
             }
@@ -182,100 +223,101 @@ impl<J: Job> Committer<J> {
     ///
     /// Workers deliver before they report, and the supervisor asks for the close after the last
     /// report: so at a close, what is there is all there is.
-    fn take_what_is_there(&mut self, deliveries: &Receiver<Delivery<J::Partial>>) -> Result<bool> {
+    fn take_what_is_there(&mut self, inbox: &Inbox<J::Partial>) -> Result<bool> {
         let before = self.told;
-        let mut any = false;
         // Not more than the box holds: workers may fill it as fast as it is emptied, and the clock
         // and the orders want to be looked at.
-        for delivery in deliveries.try_iter().take(2 * OUTBOX) {
-            self.take(delivery)?;
-            any = true;
-        }
+        let there: Vec<_> = inbox.deliveries.try_iter().take(2 * OUTBOX).collect();
+        let any = !there.is_empty();
+        self.take_all(there, inbox)?;
         self.advance()?;
         Ok(any || self.told != before)
     }
 
-    fn take(&mut self, delivery: Delivery<J::Partial>) -> Result<()> {
-        match delivery {
-            Delivery::Entry(entry) => {
-                self.dirty = true;
-                self.keep.journal(&entry)
-            }
-            Delivery::Piece { .. }
-            | Delivery::Done { .. }
-            | Delivery::Failed { .. }
-            | Delivery::Interrupted { .. } => self.reorder.take(delivery),
-        }
+    /// Deliveries first come out of their channel, then the lines out of theirs, and then the lines are
+    /// taken first: so of every task that is done, the line that says how it ended is there.
+    fn take_all(&mut self, deliveries: Vec<Delivery<J::Partial>>, inbox: &Inbox<J::Partial>) -> Result<()> {
+        let lines = inbox.lines.len();
+        inbox.lines.try_iter().take(lines).try_for_each(|line| self.take_line(line))?;
+        deliveries.into_iter().try_for_each(|delivery| self.reorder.take(delivery))
     }
 
-    /// Moves the frontier over every task that has ended, up to the first that has not.
+    /// Commits every task whose turn it is.
     fn advance(&mut self) -> Result<()> {
-        loop {
-            let task = self.keep.record().frontier;
-            let (held, fate) = match self.keep.take_beyond::<J::Partial>(task)? {
-                Some((pieces, fate)) => {
-                    for piece in pieces {
-                        self.write_piece(piece)?;
-                    }
-                    (Held::default(), fate)
-                }
-                None => match self.reorder.ended(task) {
-                    Some(ended) => ended,
-                    None => break,
-                },
-            };
-            self.commit_task(held, fate)?;
+        while let Some((task, held, fate)) = self.next_ended()? {
+            self.commit_task(task, held, fate)?;
+        }
+        // Whoever looks at a running job wants to see what it does, and not at the next checkpoint only. But
+        // a task that acts elsewhere must not be called settled before what it printed is safe.
+        if self.printing.is_none() || self.sink.is_immediate() {
+            self.keep.write_journal()?;
         }
         self.tell_frontier();
         Ok(())
     }
 
+    /// The task at the frontier, if it has ended; or any that has ended, if the order does not matter.
+    #[expect(clippy::type_complexity, reason = "a task, what is held of it, and how it ended")]
+    fn next_ended(&mut self) -> Result<Option<(u64, Held<J::Partial>, Fate<J::Partial>)>> {
+        self.keep.pass_finished();
+        let frontier = self.keep.record().frontier;
+        if let Some((pieces, fate)) = self.keep.take_beyond::<J::Partial>(frontier)? {
+            for piece in pieces {
+                let piece = self.job.render(&self.total, piece);
+                self.turn.hand_over(&mut *self.sink, &piece)?;
+            }
+            return Ok(Some((frontier, Held::default(), fate)));
+        }
+        let task = match self.printing {
+            Some(Printing::AsTasksEnd) => self.reorder.any_ended(),
+            Some(Printing::InOrder) | None => Some(frontier),
+        };
+        Ok(task.and_then(|task| self.reorder.ended(task).map(|(held, fate)| (task, held, fate))))
+    }
+
     /// One task goes into the output. Everything that depends on "before" happens here, in order.
-    fn commit_task(&mut self, held: Held<J::Partial>, fate: Fate<J::Partial>) -> Result<()> {
-        let Self { job, sink, total, reorder, keep, .. } = self;
-        let mut written = 0;
+    fn commit_task(&mut self, task: u64, held: Held<J::Partial>, fate: Fate<J::Partial>) -> Result<()> {
+        let Self { job, sink, total, reorder, keep, turn, .. } = self;
+        let sink = &mut **sink;
+        reorder.drain(held, |piece| turn.hand_over(sink, &job.render(total, piece)))?;
         let mark = match fate {
             Fate::Done { partial, mark, bytes } => {
-                reorder.drain(held, |piece| {
-                    let piece = job.render(total, piece);
-                    written += piece.len() as u64;
-                    sink.write(&piece)
-                })?;
                 let mut after = Vec::new();
+                turn.keep_total(sink, total)?;
                 job.fold(total, partial, &mut after);
-                written += after.len() as u64;
-                sink.write(&after)?;
+                turn.hand_over(sink, &after)?;
                 keep.record_mut().input_bytes += bytes;
                 mark
             }
             Fate::Failed { mark } => {
                 keep.record_mut().failed += 1;
+                if self.printing.is_some() {
+                    keep.record_mut().failing.insert(task);
+                }
                 mark
             }
         };
-        let record = keep.record_mut();
-        record.frontier += 1;
-        record.mark = mark.or(record.mark);
-        self.told.output_bytes += written;
+        self.told.output_bytes += turn.end()?;
         self.dirty = true;
-        Ok(())
-    }
-
-    fn write_piece(&mut self, piece: Vec<u8>) -> Result<()> {
-        let piece = self.job.render(&self.total, piece);
-        self.told.output_bytes += piece.len() as u64;
-        self.sink.write(&piece)
+        self.count_in(task, mark)
     }
 
     fn tell_frontier(&mut self) {
         let now = Frontier {
             tasks: self.keep.record().frontier,
+            committed: self.keep.record().committed(),
             backlog: self.reorder.backlog(),
             failed: self.keep.record().failed,
             ..self.told
         };
-        if now != self.told {
-            self.told = now;
+        if now == self.told {
+            return;
+        }
+        self.told = now;
+        // Where tasks are committed as they end, none waits for this; and a word wakes the supervisor.
+        let is_awaited = self.printing != Some(Printing::AsTasksEnd);
+        if is_awaited || self.told_at.elapsed() >= TELL {
+            self.told_at = Instant::now();
             self.words.send(Word::Frontier(now)).ok();
         }
     }
@@ -286,32 +328,53 @@ impl<J: Job> Committer<J> {
             let began = Instant::now();
             let output = self.sink.make_durable()?;
             let record = self.keep.record_mut();
-            record.output = Some(output);
-            record.total = value_of(&self.total)?;
+            record.output = Some(Committed { of_next: self.turn.ahead(), ..output });
+            record.total = self.turn.total(&self.total)?;
             let size = self.keep.write()?;
             self.last = Instant::now();
             self.dirty = false;
             self.on_disk =
                 size.map(|size| CheckpointFacts { size, age: Duration::ZERO, took: began.elapsed() });
         }
+        self.words.send(Word::Frontier(self.told)).ok();
         if let Some(facts) = self.on_disk {
             let facts = CheckpointFacts { age: self.last.elapsed(), ..facts };
-            let word = Word::Checkpoint { frontier: self.keep.record().frontier, facts, asked };
+            let word = Word::Checkpoint { frontier: self.keep.record().committed(), facts, asked };
             self.words.send(word).ok();
         }
         Ok(())
     }
 
     fn close(&mut self, listed: Option<u64>) -> Result<Option<u8>> {
+        self.keep.pass_finished();
         if listed == Some(self.keep.record().frontier) {
             return self.finish().map(Some);
+        }
+        self.last_record().map(|()| None)
+    }
+
+    /// The record of a job that is to be continued.
+    fn last_record(&mut self) -> Result<()> {
+        if self.forget_what_is_gone()? {
+            return Ok(());
         }
         self.keep_what_is_beyond()?;
         self.dirty = true;
         self.checkpoint(false)?;
         self.told.beyond = self.keep.record().beyond.len() as u64;
         self.words.send(Word::Frontier(self.told)).ok();
-        Ok(None)
+        Ok(())
+    }
+
+    /// What was printed to somebody who does not keep it cannot be continued, and a state that says so is of
+    /// no use. Whether it is so.
+    fn forget_what_is_gone(&mut self) -> Result<bool> {
+        let output = Committed { bytes: self.told.output_bytes, ..Committed::default() };
+        let is_gone = self.printing.is_none() && !self.sink.can_continue(&output);
+        if is_gone {
+            self.keep.abandon()?;
+        }
+        Ok(is_gone)
     }
 
     /// After an orderly stop no finished task runs again: what finished beyond the frontier goes to
@@ -322,6 +385,7 @@ impl<J: Job> Committer<J> {
         }
         while let Some(task) = self.reorder.any_ended() {
             let Some((held, fate)) = self.reorder.ended(task) else { break };
+            self.journal_end(task)?;
             let mut pieces = Vec::new();
             self.reorder.drain(held, |piece| {
                 pieces.push(piece);
@@ -336,9 +400,10 @@ impl<J: Job> Committer<J> {
     /// record how far it came, and completes it.
     fn finish(&mut self) -> Result<u8> {
         let mut rest = Vec::new();
+        self.turn.keep_total(&*self.sink, &self.total)?;
         self.job.finish(&mut self.total, &mut rest);
-        self.told.output_bytes += rest.len() as u64;
-        self.sink.write(&rest)?;
+        self.turn.hand_over(&mut *self.sink, &rest)?;
+        self.told.output_bytes += self.turn.end()?;
         let code = match self.keep.record().failed {
             0 => self.job.verdict(&self.total),
             _ => FINISHED_WITH_FAILURES,

@@ -112,6 +112,8 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
             came_back(&mut state);
             broke(&mut state, &mut actions);
         }
+        Event::Halted { now: true } => broke(&mut state, &mut actions),
+        Event::Halted { now: false } => halt_soon(&mut state, &mut actions),
         Event::SourceEnded => state.source_ended = true,
         Event::SourceBroke => broke(&mut state, &mut actions),
         Event::CommitBroke => commit_broke(&mut state, &mut actions),
@@ -166,10 +168,22 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     };
     match (state.course, rung) {
         (Course::Working, _) => begin_stop(state, by, actions),
+        // It ends already, and took its time for it.
+        (Course::Stopping, Rung::First | Rung::Merged) if state.cause == Some(Cause::Broken) => {
+            give_grace(state, actions);
+        }
         (Course::Stopping, Rung::Second) => abort(state, by, actions),
         (_, Rung::Third) => die(by, actions),
-        (Course::Stopping | Course::Aborting | Course::Closing | Course::Ended, _) => {}
+        (Course::Closing, _) => stop_closing(state, by, actions),
+        (Course::Stopping | Course::Aborting | Course::Ended, _) => {}
     }
+}
+
+/// All tasks are done, but whoever reads the output may not read on, and then the last of it is never
+/// handed over. Without a reader in the way this stops nothing: the job is finished in a moment.
+fn stop_closing(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
+    state.cause = state.cause.or(Some(Cause::Stop(stopped_by(by))));
+    actions.push(Action::Wake);
 }
 
 /// The checkpoint comes first, since a scheduler may kill early; then the grace begins to run.
@@ -179,6 +193,10 @@ fn begin_stop(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     if let (true, Asker::Signal(signal)) = (state.rules.forward_stops, by) {
         actions.push(Action::Forward(signal));
     }
+    give_grace(state, actions);
+}
+
+fn give_grace(state: &State, actions: &mut Vec<Action>) {
     if state.in_flight > 0 {
         actions.push(Action::SayStopping);
         if let Some(grace) = state.rules.grace {
@@ -210,7 +228,8 @@ fn abort(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
             cancel(state, actions);
         }
         Course::Stopping => cancel(state, actions),
-        Course::Aborting | Course::Closing | Course::Ended => {}
+        Course::Closing => stop_closing(state, by, actions),
+        Course::Aborting | Course::Ended => {}
     }
 }
 
@@ -322,6 +341,13 @@ fn broke(state: &mut State, actions: &mut Vec<Action>) {
         }
         // It ends already. The next run will meet the same trouble and say so.
         Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
+    }
+}
+
+/// Tasks in flight are waited for however long they take, unless somebody asks for a stop as well.
+fn halt_soon(state: &mut State, actions: &mut Vec<Action>) {
+    if state.course == Course::Working {
+        leave_working(state, Course::Stopping, Cause::Broken, actions);
     }
 }
 

@@ -74,7 +74,7 @@ pub enum StoppedBy {
 /// What a run leaves behind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Tasks committed without a hole from task 0, by this run and those before it.
+    /// Tasks committed, by this run and those before it.
     pub frontier: u64,
     /// Finished tasks beyond the frontier, kept for the next run.
     pub beyond: u64,

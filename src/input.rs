@@ -7,6 +7,8 @@
 //! once and only once ([`Stream`]); a job on it works, but cannot be continued, unless the same stream
 //! is given again and recognised by what was read of it ([`Records`]).
 //!
+//! And an input need not be what a task reads: it may be a list, of which each item is one ([`Items`]).
+//!
 //! Contents of files are compared by identity (device, inode, size, times), not by digest: a digest
 //! would cost as much as most jobs do.
 
@@ -17,6 +19,7 @@ mod edges;
 mod file;
 mod given;
 mod identity;
+mod items;
 mod pieces;
 mod records;
 #[cfg(test)]
@@ -30,6 +33,7 @@ pub use chunks::{Chunk, Chunks, Cut, Inputs};
 pub use edges::RecordChunk;
 pub use file::InputFile;
 pub use identity::{Comparison, Identity, path_text};
+pub use items::{Column, Given, Item, Items};
 pub use pieces::{PIECE, Pieces};
 pub use records::Records;
 pub use stream::{Received, Stream};

@@ -45,6 +45,13 @@ pub trait Job: Send + Sync + 'static {
     /// options that change only speed or looks do not belong here.
     fn fingerprint(&self) -> Value;
 
+    /// What [`fingerprint`](Job::fingerprint) gave, in words for a person who has to tell two of them
+    /// apart: those of a run that is refused, and of the run whose state stands in its way. Without words
+    /// of the job's own the places are named in which the two differ.
+    fn describe(&self, _fingerprint: &Value) -> Option<String> {
+        None
+    }
+
     /// Does one task. Runs on a worker; may use rayon inside (it runs in the job's own pool).
     ///
     /// Long tasks should call [`Context::yield_point`] every few milliseconds: there they are
@@ -142,6 +149,19 @@ pub trait Source: Send + 'static {
         Ok(None)
     }
 
+    /// What it is whose mark is another one than in the record, for the message.
+    fn what_changed(&self) -> String {
+        "the list of inputs is no longer what it was".to_string()
+    }
+
+    /// What the journal says of this task ([`Line::Began`]), for sources whose list may grow between
+    /// runs: by this the first task is named that is not what it was.
+    ///
+    /// [`Line::Began`]: crate::journal::Line::Began
+    fn note(&self, _task: &Self::Task) -> Option<String> {
+        None
+    }
+
     /// How much there is to do, where that is known before the end.
     fn extent(&self) -> Extent {
         Extent::default()
@@ -165,6 +185,14 @@ pub struct Listed<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark(#[serde(with = "crate::checkpoint::hex32")] pub [u8; 32]);
 
+impl Mark {
+    /// Its first bytes, where there is no room for all of them: enough to tell two lists apart, of which
+    /// nobody has made one to look like the other.
+    pub(crate) fn trace(self) -> [u8; 8] {
+        self.0.first_chunk().copied().unwrap_or_default()
+    }
+}
+
 /// The size of a job, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
@@ -180,9 +208,27 @@ pub struct Extent {
 #[derive(Debug)]
 pub struct Listing<'a> {
     pub(crate) wake: &'a Wake,
+    pub(crate) rehearsal: bool,
 }
 
-impl Listing<'_> {
+impl<'a> Listing<'a> {
+    /// What is listed becomes tasks.
+    pub(crate) fn real(wake: &'a Wake) -> Self {
+        Self { wake, rehearsal: false }
+    }
+
+    /// What is listed is compared.
+    pub(crate) fn rehearsal(wake: &'a Wake) -> Self {
+        Self { wake, rehearsal: true }
+    }
+
+    /// Whether what is listed now is only compared with the list of an earlier run: then the list may be
+    /// asked for once more from its beginning ([`Source::describe`], [`Source::restore`]), so a source
+    /// that reads a stream has to keep what it has read.
+    pub fn is_rehearsal(&self) -> bool {
+        self.rehearsal
+    }
+
     /// Waits until `input` can be read or the run is over. On [`Waited::Stopped`] a source returns
     /// `Ok(None)` without having listed anything more.
     ///
@@ -206,9 +252,15 @@ impl Listing<'_> {
 /// further call is made.
 pub trait Sink: Send + 'static {
     /// Called first, for sinks that can be kept waiting by whoever reads them: once the run is over,
-    /// this wakes them. They then return an error of
-    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+    /// this wakes them. They then wait a little longer at the most, and return an error of
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted). That one is no failure:
+    /// [`make_durable`](Sink::make_durable) is called behind it, and says how much has been taken.
     fn interrupt_by(&mut self, _wake: &Arc<Wake>) {}
+
+    /// Whether a [`write`](Sink::write) may end in that way.
+    fn may_give_up(&self) -> bool {
+        false
+    }
 
     /// Asked before a new job is written down anywhere: whether something stands in the way that is
     /// not ours to remove.
@@ -245,6 +297,20 @@ pub trait Sink: Send + 'static {
     /// the bytes are lost.
     fn make_durable(&mut self) -> Result<Committed>;
 
+    /// Whether what an earlier run has committed is where this one can go on behind it. Otherwise the job
+    /// begins anew.
+    fn can_continue(&self, _committed: &Committed) -> bool {
+        true
+    }
+
+    /// Whether what was written is out of our hands: it stays although this process is killed before the
+    /// next [`make_durable`](Sink::make_durable). Asked for tasks that act elsewhere
+    /// ([`Run::act_elsewhere`](crate::Run::act_elsewhere)): then each may be said to be settled at once,
+    /// otherwise with the next checkpoint only.
+    fn is_immediate(&self) -> bool {
+        false
+    }
+
     /// Gives the complete output its final name. Called once, after the record says "finalizing".
     ///
     /// # Errors
@@ -271,6 +337,16 @@ pub struct Committed {
     /// A copy of the last partial 4 KiB block of the output (base64). Appending rewrites the block
     /// in which committed bytes stand, and a torn write could harm them.
     pub tail: String,
+    /// How many of the bytes are of the task behind those that are committed: of an output that cannot be
+    /// cut off, whose reader took no more. The engine fills this in, and leaves so many bytes out when the
+    /// task has run again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub of_next: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The bytes of output between two checkpoints.

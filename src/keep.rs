@@ -5,7 +5,7 @@ use crate::checkpoint::{Beyond, Record};
 use crate::disk::{Disk, split};
 use crate::error::{Error, Result};
 use crate::job::Mark;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Journal, Line};
 use crate::live::Live;
 use crate::reorder::Fate;
 use crate::state_dir::{Continuing, Spilled, StateDir};
@@ -84,6 +84,11 @@ impl Keep {
         matches!(self.place, Place::Here { passing: false, .. })
     }
 
+    /// Moves the frontier over tasks that were committed ahead of it.
+    pub(crate) fn pass_finished(&mut self) {
+        self.record.frontier = self.record.finished.take_run(self.record.frontier);
+    }
+
     /// Replaces the record on disk; its size in bytes, if there is a place for it.
     pub(crate) fn write(&mut self) -> Result<Option<u64>> {
         self.settle_down()?;
@@ -103,22 +108,27 @@ impl Keep {
         Ok(Some(size))
     }
 
-    /// Appends to the journal, if the job is kept anywhere. It is made with its first entry.
-    pub(crate) fn journal(&mut self, entry: &Entry) -> Result<()> {
+    /// Appends to the journal, if the job is kept anywhere. It is made with its first line.
+    pub(crate) fn journal(&mut self, line: &Line) -> Result<()> {
         self.settle_down()?;
         let Place::Here { dir, .. } = &self.place else { return Ok(()) };
         let journal = match self.journal.take() {
             Some(journal) => journal,
-            None => dir.open_journal(self.record.journal_bytes)?,
+            None => dir.open_journal((&self.record.run, self.record.journal_bytes))?,
         };
-        self.journal.insert(journal).append(entry)
+        self.journal.insert(journal).append(line)
+    }
+
+    /// What is in the journal by now survives a SIGKILL.
+    pub(crate) fn write_journal(&mut self) -> Result<()> {
+        self.journal.as_mut().map_or(Ok(()), Journal::write)
     }
 
     /// Of a job that is continued: cuts off what is not whole, and refuses a journal that has lost
     /// something, before anything else is touched.
     pub(crate) fn check_journal(&mut self) -> Result<()> {
         if let (Place::Here { dir, .. }, 1..) = (&self.place, self.record.journal_bytes) {
-            self.journal = Some(dir.open_journal(self.record.journal_bytes)?);
+            self.journal = Some(dir.open_journal((&self.record.run, self.record.journal_bytes))?);
         }
         Ok(())
     }
@@ -193,6 +203,11 @@ impl Keep {
         Ok(())
     }
 
+    /// The job begins anew when it is run again: a passing state goes away.
+    pub(crate) fn abandon(&mut self) -> Result<()> {
+        if matches!(self.place, Place::Here { passing: true, .. }) { self.finish() } else { Ok(()) }
+    }
+
     /// The job is finished: the record says so for good, or the state goes away.
     pub(crate) fn finish(&mut self) -> Result<()> {
         if !matches!(self.place, Place::Here { passing: true, .. }) {
@@ -257,7 +272,7 @@ impl Keep {
 
 /// A passing state lives below a directory that all of them share (`.bivouac` here), which the first
 /// of them makes.
-fn make_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
+pub(crate) fn make_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
     let Some(parent) = path.parent() else { return Ok(()) };
     let Some((above, name)) = split(parent) else { return Ok(()) };
     let failed = |e: io::Error| {

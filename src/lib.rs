@@ -164,6 +164,7 @@ mod decide;
 mod supervisor;
 mod commit;
 pub mod checkpoint;
+mod tasks;
 
 // Around it: how a run begins and ends, and who works in it.
 mod run;
@@ -211,11 +212,13 @@ pub use ending::Ending;
 pub use error::{Error, Result};
 pub use job::{Committed, Extent, Job, Listed, Listing, Mark, Sink, Source, Stretch, TaskError};
 pub use listening::{Caught, Listening};
-pub use observer::{Activity, Notice, Observer, Progress, Silent};
+pub use lister::list;
+pub use observer::{Activity, Again, AtWork, Notice, Observer, Progress, Silent};
 pub use policy::{Policy, Request};
 pub use pool::Context;
-pub use run::{Handle, Run, StateAt};
+pub use run::{Halt, Handle, Printing, Run, StateAt};
 pub use sink::Discard;
+pub use tasks::Tasks;
 pub use wake::{Waited, Wake};
 
 // In the interface of this crate; so nobody needs to have `nix` in the same version.

@@ -34,7 +34,7 @@ pub struct Live {
     pub written_at_ms: u64,
     /// What the job is doing.
     pub phase: Activity,
-    /// Tasks committed without a hole, by this run and those before it.
+    /// Tasks committed, by this run and those before it.
     pub frontier: u64,
     /// Tasks in the whole job, where known.
     pub tasks: Option<u64>,
@@ -69,6 +69,20 @@ pub struct Live {
     pub workers: u64,
     /// What signals mean to this process at present.
     pub signals: Vec<Row>,
+    /// Tasks that run, the longest first; of many the first ones.
+    #[serde(default)]
+    pub running: Vec<LiveTask>,
+}
+
+/// A task that runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveTask {
+    /// Its number.
+    pub task: u64,
+    /// How long ago it began, pauses included.
+    pub seconds: f64,
+    /// What the journal says of it; may be empty.
+    pub note: String,
 }
 
 /// A checkpoint that is durable.
@@ -131,6 +145,7 @@ mod tests {
             checkpoint: Some(LiveCheckpoint { size: 700, at_ms: 1_796_000_000_000, took_seconds: 0.001 }),
             checkpoints_asked: 1,
             workers: 2,
+            running: vec![LiveTask { task: 3, seconds: 1.5, note: "a".into() }],
             signals: vec![Row { signal: "TERM".into(), request: Request::Stop, heard: true }],
         }
     }

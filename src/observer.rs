@@ -21,6 +21,12 @@ pub trait Observer {
     /// Something that a person may want to read.
     fn notice(&mut self, _notice: &Notice) {}
 
+    /// Whether whoever reads this is behind: then no more of what commands say is taken from them, until
+    /// he has caught up, and they wait. Everything else is told all the same.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
     /// The process is about to be suspended, or to die of a signal: leave the terminal clean.
     fn leave_terminal(&mut self) {}
 }
@@ -36,7 +42,7 @@ impl Observer for Silent {}
 pub struct Progress {
     /// What the run is doing.
     pub phase: Activity,
-    /// Tasks committed without a hole, by this run and those before it.
+    /// Tasks committed, by this run and those before it.
     pub frontier: u64,
     /// Tasks in the whole job, where known.
     pub tasks: Option<u64>,
@@ -90,6 +96,28 @@ impl fmt::Display for Activity {
     }
 }
 
+/// What it would do to ask for a stop once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Pressing Ctrl-C cancels what is in flight.
+    Key,
+    /// So does the same signal.
+    Signal,
+    /// Nothing: what asked for the stop does so again and again, or only once.
+    Nothing,
+}
+
+/// A task that has begun and not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtWork {
+    /// Its number.
+    pub task: u64,
+    /// How long ago it began, pauses included.
+    pub since: Duration,
+    /// What the journal says of it; may be empty.
+    pub note: String,
+}
+
 /// A sentence about a run. `Display` gives it without a prefix and without a full stop.
 #[derive(Clone, Debug)]
 pub enum Notice {
@@ -133,8 +161,8 @@ pub enum Notice {
         grace: Option<Duration>,
         /// How many there are.
         in_flight: usize,
-        /// Whether a person at a terminal can press the key again.
-        by_key: bool,
+        /// What the same again would do.
+        again: Again,
     },
     /// A checkpoint is durable.
     Checkpoint {
@@ -168,8 +196,8 @@ pub enum Notice {
         /// The line, without its end, and with control characters as they came.
         line: String,
     },
-    /// Tasks that run at the moment, with the time since each began (SIGQUIT).
-    Running(Vec<(u64, Duration)>),
+    /// Tasks that run at the moment (SIGQUIT).
+    Running(Vec<AtWork>),
     /// The state is kept here.
     State(PathBuf),
     /// Settings were read again.

@@ -17,7 +17,7 @@ use crate::clock::Throttle;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::job::{Job, Mark, TaskError};
-use crate::journal::Entry;
+use crate::journal::Line;
 use crate::process::Children;
 use crate::signals::Masked;
 use crossbeam_channel::{SendTimeoutError, Sender};
@@ -45,12 +45,10 @@ pub(crate) enum Delivery<P> {
     Piece { task: u64, bytes: Vec<u8> },
     /// The task is done; its pieces are complete. It covers so many `bytes` of input.
     Done { task: u64, partial: P, mark: Option<Mark>, bytes: u64 },
-    /// The task failed and is left out.
-    Failed { task: u64, mark: Option<Mark> },
+    /// The task failed for good; what it emitted stays or is forgotten.
+    Failed { task: u64, mark: Option<Mark>, prints: bool },
     /// The task was interrupted: its pieces must be forgotten, it runs again.
     Interrupted { task: u64 },
-    /// An attempt has ended; for the journal.
-    Entry(Entry),
 }
 
 /// What workers tell the supervisor.
@@ -75,6 +73,9 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Outbox<P> {
     pub(crate) deliveries: Sender<Delivery<P>>,
+    /// For the journal. Apart from the deliveries, which the box counts because some of them are large; a
+    /// line is a few bytes, and three of them for every short command would fill the box with nothing.
+    pub(crate) lines: Sender<Line>,
     /// The commit thread looks into its box now and then, since being woken for every task would
     /// cost a worker its core every time. This tells it that the box is filling up.
     pub(crate) nudge: Sender<()>,
@@ -86,7 +87,7 @@ pub(crate) const OUTBOX: usize = 64;
 
 impl<P> Clone for Outbox<P> {
     fn clone(&self) -> Self {
-        Self { deliveries: self.deliveries.clone(), nudge: self.nudge.clone() }
+        Self { deliveries: self.deliveries.clone(), lines: self.lines.clone(), nudge: self.nudge.clone() }
     }
 }
 
@@ -126,9 +127,11 @@ pub(crate) struct Shared {
     pub(crate) throttle: Throttle,
     /// Bytes of input that tasks have worked through, for progress only.
     pub(crate) advanced: AtomicU64,
-    /// Tasks that have begun and not ended, with the time of their start: what SIGQUIT prints.
-    pub(crate) running: Mutex<BTreeMap<u64, Instant>>,
+    /// Tasks that have begun and not ended: what SIGQUIT prints and `status` shows.
+    pub(crate) running: Mutex<BTreeMap<u64, Running>>,
     pub(crate) keep_going: bool,
+    /// What a failed task has emitted stays in the output.
+    pub(crate) print_failed: bool,
     pub(crate) children: Children,
     /// What commands say on their standard error, on its way to whoever watches the run.
     pub(crate) sayings: Sender<Saying>,
@@ -136,10 +139,18 @@ pub(crate) struct Shared {
     pub(crate) moving: AtomicI64,
 }
 
+/// A task that has begun.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    pub(crate) since: Instant,
+    /// What the journal says of it.
+    pub(crate) note: String,
+}
+
 impl Shared {
     pub(crate) fn new(
         bytes_per_second: Option<u64>,
-        keep_going: bool,
+        (keep_going, print_failed): (bool, bool),
         children: Children,
         sayings: Sender<Saying>,
     ) -> Self {
@@ -149,6 +160,7 @@ impl Shared {
             advanced: AtomicU64::new(0),
             running: Mutex::new(BTreeMap::new()),
             keep_going,
+            print_failed,
             children,
             sayings,
             moving: AtomicI64::new(0),
@@ -167,7 +179,7 @@ pub struct Context<'a> {
     shared: &'a Shared,
     emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
     forget: &'a (dyn Fn() -> bool + Sync),
-    journal: &'a (dyn Fn(Entry) -> bool + Sync),
+    journal: &'a (dyn Fn(Line) + Sync),
     park: &'a (dyn Fn() + Sync),
     advanced: AtomicU64,
     parked: AtomicBool,
@@ -269,11 +281,16 @@ impl Context<'_> {
         if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 
-    /// Writes into the journal of the state ([`crate::journal`]) how an attempt of this task ended. It
-    /// is durable with the next checkpoint.
-    pub fn journal(&self, entry: Entry) {
-        // Nobody takes it any more only when the run is over, or its disk broken.
-        (self.journal)(entry);
+    /// Writes into the journal of the state ([`crate::journal`]) that an attempt of this task begins or
+    /// has ended. It is durable with the next checkpoint. (That a task is settled is for the engine to
+    /// say.)
+    pub fn journal(&self, line: Line) {
+        if let Line::Began { note, .. } = &line
+            && let Some(running) = lock(&self.shared.running).get_mut(&self.task)
+        {
+            running.note.clone_from(note);
+        }
+        (self.journal)(line);
     }
 
     /// Takes back everything that this task has emitted: it is about to begin once more.
@@ -364,7 +381,7 @@ fn run_task<J: Job>(
     reports: &Sender<Report>,
 ) -> Outcome {
     let Assignment { number: task, task: work, bytes, mark } = assignment;
-    lock(&shared.running).insert(task, began);
+    lock(&shared.running).insert(task, Running { since: began, note: String::new() });
     shared.moving.fetch_add(1, Ordering::Relaxed);
     let context = Context {
         task,
@@ -372,7 +389,8 @@ fn run_task<J: Job>(
         emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
         // What an interruption makes of the pieces is just that.
         forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
-        journal: &|entry| outbox.deliver(shared, Delivery::Entry(entry)),
+        // Nobody takes it any more only when the run is over, or its disk broken.
+        journal: &|line| outbox.lines.send(line).unwrap_or_default(),
         park: &|| {
             reports.send(Report::Parked).ok();
         },
@@ -381,13 +399,12 @@ fn run_task<J: Job>(
     };
     let result = catch_unwind(AssertUnwindSafe(|| job.run(work, &context)))
         .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
-    lock(&shared.running).remove(&task);
     shared.moving.fetch_sub(1, Ordering::Relaxed);
     settle_progress(shared, context.advanced.into_inner(), result.is_ok().then_some(bytes));
     let (delivery, outcome) = match result {
         Ok(partial) => (Delivery::Done { task, partial, mark, bytes }, Outcome::Done),
         Err(TaskError::Failed(why)) if shared.keep_going => {
-            (Delivery::Failed { task, mark }, Outcome::Failed(why))
+            (Delivery::Failed { task, mark, prints: shared.print_failed }, Outcome::Failed(why))
         }
         Err(TaskError::Failed(why)) => {
             let error = Error::broken(format_args!("task {task}"), why)
@@ -397,7 +414,10 @@ fn run_task<J: Job>(
         Err(TaskError::Cancelled) => (Delivery::Interrupted { task }, Outcome::Interrupted),
         Err(TaskError::Fatal(error)) => (Delivery::Interrupted { task }, Outcome::Fatal(error)),
     };
-    if outbox.deliver(shared, delivery) { outcome } else { Outcome::Interrupted }
+    let delivered = outbox.deliver(shared, delivery);
+    // Not before: a task that waits for whoever reads its output has not ended.
+    lock(&shared.running).remove(&task);
+    if delivered { outcome } else { Outcome::Interrupted }
 }
 
 /// How often a worker that waits for the commit thread looks whether it should give up.

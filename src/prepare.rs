@@ -5,16 +5,19 @@
 //! record knows is refused by the next run. The output is cut back to what is committed before the
 //! first task runs.
 
-use crate::checkpoint::{Phase, Record};
+use crate::checkpoint::{Phase, Reach, Record};
 use crate::ending::Summary;
 use crate::error::{Error, Kind, Result};
-use crate::job::{Committed, Job, Listing, Sink, Source};
-use crate::keep::{Keep, Place};
+use crate::job::{Committed, Job, Listing, Mark, Sink, Source};
+use crate::journal::Line;
+use crate::keep::{Keep, Place, make_parent};
 use crate::observer::Notice;
 use crate::run::{Options, StateAt};
 use crate::state_dir::StateDir;
 use crate::wake::Wake;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +27,20 @@ pub(crate) enum Start<T> {
     AlreadyFinished { code: u8, summary: Summary },
     /// Work.
     Go(Box<Prepared<T>>),
+}
+
+/// What is said before a finished output goes away, as long as one can still stop the run.
+const REPLACES: &str =
+    "the output of another job, which is finished, is here; it is replaced when this one is finished";
+
+impl<T> Start<T> {
+    /// The same, with something that a person should read.
+    fn saying(mut self, sentence: &str) -> Self {
+        if let Start::Go(prepared) = &mut self {
+            prepared.notices.push(Notice::Input(sentence.to_string()));
+        }
+        self
+    }
 }
 
 /// What the commit thread begins with.
@@ -45,27 +62,105 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     let Some(dir) = open_existing(options)? else {
         return begin(job, source, sink, options, None, Output::Unknown);
     };
-    let Some(record) = read_unless_fresh(&dir, options)? else {
+    let Some(mut record) = read_unless_fresh(&dir, options)? else {
         let output = if options.fresh { Output::Ours } else { Output::Unknown };
         return begin(job, source, sink, options, Some(dir), output);
     };
+    if options.printing.is_some() {
+        count_in_journal(&dir, &mut record)?;
+    }
     let same = is_same_job(job, &record, dir.path());
     match record.phase {
         Phase::Done { code } => {
-            if same.is_ok() && is_still_done(source, sink, &record)? {
-                return Ok(Start::AlreadyFinished { code, summary: summary_of(&record) });
+            let again = match same {
+                Ok(()) => look_again(source, sink, &record, options)?,
+                Err(_) => Again::Another,
+            };
+            match again {
+                Again::Same if has_failed_to_retry(&record, options) => {
+                    go_on(source, sink, options, dir, reopened(record))
+                }
+                Again::Same => Ok(Start::AlreadyFinished { code, summary: summary_of(&record) }),
+                Again::Longer => go_on(source, sink, options, dir, reopened(record)),
+                Again::Another => {
+                    let replaces = sink.is_published(&record.output.clone().unwrap_or_default())?;
+                    let start = begin(job, source, sink, options, Some(dir), Output::Unknown)?;
+                    Ok(if replaces { start.saying(REPLACES) } else { start })
+                }
             }
-            begin(job, source, sink, options, Some(dir), Output::Unknown)
         }
         Phase::Finalizing { code } => {
             same?;
             complete(sink, dir, record, code)
         }
+        Phase::Working if same.is_ok() && !can_continue(&record, sink, options) => {
+            begin(job, source, sink, options, Some(dir), Output::Unknown)
+        }
         Phase::Working => {
-            same?;
+            let fits = same.and_then(|()| source.restore(&record.inputs, record.frontier).map(drop));
+            if fits.is_err_and(|error| error.kind() == Kind::Refused) && is_untouched(&dir, &record)? {
+                return begin(job, source, sink, options, Some(dir), Output::Ours);
+            }
+            is_same_job(job, &record, dir.path())?;
             go_on(source, sink, options, dir, record)
         }
     }
+}
+
+/// Whether nothing at all is done of a job that has begun: its command could not be started, say. Then
+/// there is nothing to protect, and who mends the command line need not ask for permission.
+fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
+    let mut record = record.clone();
+    // Of a job that acts elsewhere, also if this one does not.
+    count_in_journal(dir, &mut record)?;
+    Ok(record.committed() == 0
+        && record.beyond.is_empty()
+        && record.output.as_ref().is_none_or(|output| output.bytes == 0))
+}
+
+/// What ended after the last record was written, of a job whose journal is a record too.
+fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
+    let (run, known) = (record.run.clone(), record.journal_bytes);
+    dir.journal_behind((&run, known), &mut |line| {
+        let Line::Settled { end, trace } = line else { return };
+        if end.task < record.frontier || !record.finished.insert(end.task) {
+            return;
+        }
+        if !end.outcome.is_done() && record.failing.insert(end.task) {
+            record.failed += 1;
+        }
+        if record.reach.is_none_or(|reach| reach.task <= end.task) {
+            record.reach = Some(Reach { task: end.task, trace });
+        }
+    })
+}
+
+/// Whether what was printed so far is where it can be continued. What tasks print that act elsewhere is a
+/// by-product, and does not matter.
+fn can_continue(record: &Record, sink: &dyn Sink, options: &Options) -> bool {
+    options.printing.is_some() || record.output.as_ref().is_none_or(|output| sink.can_continue(output))
+}
+
+fn has_failed_to_retry(record: &Record, options: &Options) -> bool {
+    options.retry_failed && !record.failing.is_empty()
+}
+
+/// Tasks that failed are to do again: the frontier goes back to the first of them, and everything else
+/// that was before it is finished beyond it.
+fn forget_failed(record: &mut Record) {
+    let failing = std::mem::take(&mut record.failing);
+    record.failed = 0;
+    let Some(first) = failing.first() else { return };
+    if first < record.frontier {
+        record.finished.insert_range(first, record.frontier);
+        record.frontier = first;
+    }
+    record.finished = record.finished.without(&failing);
+}
+
+/// A finished job has more to do. What it printed has been taken by whoever it was for.
+fn reopened(record: Record) -> Record {
+    Record { phase: Phase::Working, output: None, ..record }
 }
 
 /// Whether an unfinished output that is found belongs to a job that we give up.
@@ -109,6 +204,7 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
         (StateAt::Directory(path), Some(dir)) => (Place::Here { dir, passing: false }, Some(path)),
         (StateAt::Passing(path), Some(dir)) => (Place::Here { dir, passing: true }, Some(path)),
         (StateAt::Directory(path), None) => {
+            make_parent(&*options.disk, path)?;
             let dir = StateDir::create(&*options.disk, path)?;
             (Place::Here { dir, passing: false }, Some(path))
         }
@@ -135,6 +231,9 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     dir: StateDir,
     mut record: Record,
 ) -> Result<Start<T>> {
+    if options.printing.is_some() && has_failed_to_retry(&record, options) {
+        forget_failed(&mut record);
+    }
     // An input that was there when the job began, and cannot be had now, is a change.
     let said = source.restore(&record.inputs, record.frontier).map_err(|error| match error.kind() {
         Kind::Usage => error.with_kind(Kind::Refused),
@@ -161,7 +260,7 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     sink.begin(Some(record.output.as_ref().unwrap_or(&Committed::default())))?;
     record.epoch += 1;
     notices.push(Notice::Resumed {
-        frontier: record.frontier,
+        frontier: record.committed(),
         beyond: record.beyond.len() as u64,
         tasks: record.tasks,
     });
@@ -201,11 +300,16 @@ fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
     let difference = if record.job != job.name() {
         format!("the state belongs to another job: it was made by `{}`, not by `{}`", record.job, job.name())
     } else if record.fingerprint != job.fingerprint() {
-        format!(
-            "the state belongs to the same job with other options: it was made with {}, not with {}",
-            record.fingerprint,
-            job.fingerprint()
-        )
+        let (was, is) = (job.describe(&record.fingerprint), job.describe(&job.fingerprint()));
+        let differences = match (was, is) {
+            (Some(was), Some(is)) => format!("it was made with {was}, not with {is}"),
+            (_, _) => {
+                let mut differences = Vec::new();
+                differ("", &record.fingerprint, &job.fingerprint(), &mut differences);
+                differences.join("; ")
+            }
+        };
+        format!("the state belongs to the same job with other options: {differences}")
     } else {
         return Ok(());
     };
@@ -213,25 +317,65 @@ fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
         .advise("use another output or --state, or discard what was done with --fresh"))
 }
 
-/// The same inputs, and the output as it was made.
-fn is_still_done<S: Source>(source: &mut S, sink: &mut dyn Sink, record: &Record) -> Result<bool> {
+/// Names every place in which two descriptions differ, with what was there and what is.
+fn differ(place: &str, was: &Value, is: &Value, differences: &mut Vec<String>) {
+    match (was, is) {
+        (Value::Object(was), Value::Object(is)) => {
+            let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+            for name in names {
+                let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                let of = |object: &Map<String, Value>| object.get(name).cloned().unwrap_or_default();
+                differ(&place, &of(was), &of(is), differences);
+            }
+        }
+        (was, is) if was == is => {}
+        (was, is) => differences.push(format!("{place} was {was} and is {is}")),
+    }
+}
+
+/// What a finished job looks like today.
+enum Again {
+    /// The same inputs, and the output as it was made.
+    Same,
+    /// The same inputs, and more behind them, of a job whose list may grow.
+    Longer,
+    /// Something else.
+    Another,
+}
+
+fn look_again<S: Source>(
+    source: &mut S,
+    sink: &mut dyn Sink,
+    record: &Record,
+    options: &Options,
+) -> Result<Again> {
     match source.restore(&record.inputs, record.frontier) {
         Ok(_) => {}
-        Err(error) if error.kind() == Kind::Refused => return Ok(false),
+        Err(error) if error.kind() == Kind::Refused => return Ok(Again::Another),
         Err(error) => return Err(error),
     }
     let wake = Wake::new()?;
-    let listing = Listing { wake: &wake };
-    let same_list = source.mark_before(&listing)? == record.mark && source.next(&listing)?.is_none();
-    if !same_list {
-        return Ok(false);
-    }
-    sink.is_published(&record.output.clone().unwrap_or_default())
+    let listing = Listing::rehearsal(&wake);
+    let mark = source.mark_before(&listing)?;
+    let may_grow = options.printing.is_some();
+    let same_so_far = match (may_grow, record.reach) {
+        (false, _) => mark == record.mark,
+        (true, None) => record.frontier == 0,
+        (true, Some(reach)) => mark.map_or([0; 8], Mark::trace) == reach.trace,
+    };
+    let is_all = same_so_far && source.next(&listing)?.is_none();
+    Ok(match (same_so_far, is_all, may_grow) {
+        // What was printed is gone, and nobody wants it twice.
+        (true, true, true) => Again::Same,
+        (true, false, true) => Again::Longer,
+        (true, true, false) if sink.is_published(&record.output.clone().unwrap_or_default())? => Again::Same,
+        (_, _, _) => Again::Another,
+    })
 }
 
 fn summary_of(record: &Record) -> Summary {
     Summary {
-        frontier: record.frontier,
+        frontier: record.committed(),
         tasks: record.tasks,
         output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
         failed: record.failed,

@@ -18,19 +18,26 @@
 //! | `process/spawn.rs` | what a child inherits, and what it must not |
 //! | `process/children.rs` | the table of those that run; who may signal a process id, and until when |
 //! | `process/call.rs` | feeding and reading a command without a deadlock, and how it ended |
+//! | `process/call/its_end.rs` | waiting for its end, and bringing it about |
 //! | `process/feed.rs` | the pipes to and from a command |
+//! | `process/pace.rs` | how long a command is left alone between two looks |
+//! | `process/stat.rs` | what the kernel says of any process |
+//! | `process/register.rs` | which commands run, where the watcher finds it |
 //! | `process/watcher.rs` | no command outlives a bivouac that was killed |
 
 mod call;
 mod children;
 mod feed;
 mod pace;
+mod register;
 mod spawn;
+mod stat;
 pub mod watcher;
 
 pub use call::{Call, Finished, How};
 pub(crate) use children::{Children, TO_STOP};
 pub use feed::Feed;
+pub(crate) use register::Register;
 pub(crate) use spawn::Inheritance;
 
 use std::ffi::{CString, OsStr, OsString};
@@ -60,6 +67,11 @@ impl Command {
     /// The name of the program.
     pub fn program(&self) -> OsString {
         OsString::from_vec(self.words[0].as_bytes().to_vec())
+    }
+
+    /// The program and its arguments.
+    pub fn argv(&self) -> impl Iterator<Item = &OsStr> {
+        self.words.iter().map(|word| OsStr::from_bytes(word.as_bytes()))
     }
 
     /// The words.

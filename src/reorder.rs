@@ -60,13 +60,13 @@ impl<P> Reorder<P> {
             Delivery::Done { task, partial, mark, bytes } => {
                 self.settle(task, Fate::Done { partial, mark, bytes });
             }
-            Delivery::Failed { task, mark } => {
-                self.forget(task);
+            Delivery::Failed { task, mark, prints } => {
+                if !prints {
+                    self.forget(task);
+                }
                 self.settle(task, Fate::Failed { mark });
             }
             Delivery::Interrupted { task } => self.forget(task),
-            // The commit thread keeps these for itself.
-            Delivery::Entry(_) => {}
         }
         Ok(())
     }

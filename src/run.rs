@@ -34,6 +34,24 @@ pub enum StateAt {
     Passing(PathBuf),
 }
 
+/// How what tasks print is put together, for tasks that act elsewhere ([`Run::act_elsewhere`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Printing {
+    /// In the order of the tasks. A task that ended before its turn waits for it.
+    InOrder,
+    /// Task by task, as they end.
+    AsTasksEnd,
+}
+
+/// When failures end a run that otherwise keeps going ([`Run::halt`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// After so many failed tasks in this run.
+    pub failures: u64,
+    /// Tasks in flight are cancelled; otherwise they are waited for.
+    pub now: bool,
+}
+
 /// A way to ask a run for something from another thread. Cheap to clone; it outlives the run, and
 /// then asks nobody.
 #[derive(Clone, Debug)]
@@ -98,6 +116,10 @@ pub(crate) struct Options {
     pub(crate) checkpoint_every: Duration,
     pub(crate) bytes_per_second: Option<u64>,
     pub(crate) keep_going: bool,
+    pub(crate) print_failed: bool,
+    pub(crate) printing: Option<Printing>,
+    pub(crate) retry_failed: bool,
+    pub(crate) halt: Option<Halt>,
     pub(crate) max_runtime: Option<Duration>,
     pub(crate) disk: Arc<dyn Disk>,
 }
@@ -147,6 +169,10 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                 checkpoint_every: Duration::from_secs(1),
                 bytes_per_second: None,
                 keep_going: false,
+                print_failed: false,
+                printing: None,
+                retry_failed: false,
+                halt: None,
                 max_runtime: None,
                 disk: Arc::new(OsDisk),
             },
@@ -270,6 +296,44 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     #[must_use]
     pub fn keep_going(mut self, yes: bool) -> Self {
         self.options.keep_going = yes;
+        self
+    }
+
+    /// Whether what a failed task has emitted stays in the output. Default: it does not.
+    #[must_use]
+    pub fn print_failed(mut self, yes: bool) -> Self {
+        self.options.print_failed = yes;
+        self
+    }
+
+    /// With [`keep_going`](Run::keep_going): so many failed tasks in one run end it all the same, with
+    /// exit code 4, to be continued behind them.
+    #[must_use]
+    pub fn halt(mut self, halt: Option<Halt>) -> Self {
+        self.options.halt = halt;
+        self
+    }
+
+    /// The effect of a task is not its output, but elsewhere: a command that sends a mail. What follows:
+    ///
+    /// - A task that is settled never runs again, also when the process is killed a moment later: the end
+    ///   of each is in the journal, if the job writes one ([`Context::journal`](crate::Context::journal)),
+    ///   and is counted in by the next run. What it printed has been handed over by then.
+    /// - With [`Printing::AsTasksEnd`] a task that takes long keeps nobody waiting.
+    /// - The list of tasks may grow between runs, also when the job was finished. Any other change of what
+    ///   was listed is refused, if the source gives marks ([`Listed::mark`](crate::Listed::mark)).
+    /// - What tasks report ([`Job::Partial`]) should not matter: of a task that only the journal knows it
+    ///   is not folded, and the order is that in which tasks end.
+    #[must_use]
+    pub fn act_elsewhere(mut self, printing: Option<Printing>) -> Self {
+        self.options.printing = printing;
+        self
+    }
+
+    /// With [`act_elsewhere`](Run::act_elsewhere): tasks that failed in earlier runs run once more.
+    #[must_use]
+    pub fn retry_failed(mut self, yes: bool) -> Self {
+        self.options.retry_failed = yes;
         self
     }
 

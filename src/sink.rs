@@ -20,6 +20,10 @@ impl Sink for Discard {
         Ok(Committed::default())
     }
 
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     fn publish(&mut self) -> Result<()> {
         Ok(())
     }

@@ -2,7 +2,8 @@
 //!
 //! What was written to a pipe or a terminal cannot be cut off again, so the promise is less than
 //! that of a file: across runs every byte comes *at least* once. A checkpoint names what was handed
-//! over; what came after it is handed over again by the next run.
+//! over; what came after it is handed over again by the next run. After an orderly stop nothing did, and
+//! every byte comes exactly once.
 //!
 //! # Waiting for whoever reads
 //!
@@ -11,18 +12,37 @@
 //! file *description*, which we share with the shell and its other children. So a pipe is opened
 //! anew through `/proc/self/fd`, which gives a description of our own; where that does not work (a
 //! socket), we wait until there is room and write no more than always fits at once.
+//!
+//! Nor must a stop give up at the first full pipe, since every pipe is full whose reader is slower than
+//! we are: `| gzip`. So when the run is over there is still patience with a reader that reads on, and a
+//! short one with one that does not.
+//!
+//! # What a pipe leads to
+//!
+//! A file that is appended to has the beginning when the rest comes. Of a pipe nobody knows that, and
+//! mostly it is not so. Once something was printed to a pipe or a terminal, the job therefore begins anew
+//! when it is run again, unless the caller knows better ([`StreamSink::continued`]).
 
 use crate::error::{Error, Kind, Result};
 use crate::job::{Committed, Sink};
 use crate::wake::{Waited, Wake};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What `poll` promises to have room for when it says that a pipe can be written (`PIPE_BUF`).
 const ALWAYS_FITS: usize = 4096;
+
+/// How long a run that is over waits for a reader that takes nothing.
+const NO_PROGRESS: Duration = Duration::from_secs(1);
+
+/// How long for one that takes something now and then.
+const IN_ALL: Duration = Duration::from_secs(5);
 
 /// Writes to a descriptor that is there already, such as standard output.
 #[derive(Debug)]
@@ -31,8 +51,17 @@ pub struct StreamSink {
     name: &'static str,
     way: Way,
     wake: Option<Arc<Wake>>,
+    /// Until when it is waited, once it is known that the run is over.
+    until: Option<Instant>,
     written: u64,
+    /// What is printed to a pipe or a terminal is continued by the next run all the same.
+    continued: bool,
+    /// How to write when something else stands on the same terminal.
+    around: Option<Around>,
 }
+
+/// Does what is necessary before and after a write, and the write itself in between, once.
+pub type Around = fn(&mut dyn FnMut());
 
 /// How much may be written at once without being kept waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,15 +100,65 @@ impl StreamSink {
                 Ok(_) | Err(_) => (given, Way::Careful),
             },
         };
-        Ok(Self { to, name, way, wake: None, written: 0 })
+        Ok(Self { to, name, way, wake: None, until: None, written: 0, continued: false, around: None })
+    }
+
+    /// Whether the next run goes on behind what was printed to a pipe or a terminal; without this call only
+    /// behind what was printed to a file.
+    ///
+    /// `bivouac grep … | wc -l` that is stopped and typed again would count the rest, and the count of the
+    /// beginning is gone with the first `wc`. Only who knows where the pipe leads (`| cat >>out`) can say
+    /// that the rest is what he wants.
+    #[must_use]
+    pub fn continued(mut self, yes: bool) -> Self {
+        self.continued = yes;
+        self
+    }
+
+    /// How to write when a line of progress stands on the same terminal.
+    #[must_use]
+    pub fn around(mut self, around: Option<Around>) -> Self {
+        self.around = around;
+        self
+    }
+
+    fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(around) = self.around else { return self.to.write(bytes) };
+        let mut written = Err(io::ErrorKind::Interrupted.into());
+        around(&mut || written = self.to.write(bytes));
+        written
     }
 
     /// Waits until there is room, if somebody could keep us waiting.
-    fn wait_for_room(&self) -> Result<()> {
+    fn wait_for_room(&mut self) -> Result<()> {
         let Some(wake) = self.wake.as_ref().filter(|_| self.way != Way::Plain) else { return Ok(()) };
-        match wake.wait_writable(self.to.as_fd()).map_err(|e| failed(self.name, &e))? {
-            Waited::Ready => Ok(()),
-            Waited::Stopped => Err(Error::new(Kind::Interrupted, self.name, "nobody reads on")),
+        let room = match self.until {
+            None => wake.wait_writable(self.to.as_fd()).map_err(|e| failed(self.name, &e))? == Waited::Ready,
+            Some(_) => false,
+        };
+        if room {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let until = *self.until.get_or_insert(now + IN_ALL);
+        let patience = until.saturating_duration_since(now).min(NO_PROGRESS);
+        match has_room_within(&self.to, patience).map_err(|e| failed(self.name, &e))? {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Interrupted, self.name, "nobody reads on")),
+        }
+    }
+}
+
+/// A reader that is gone counts as room: the write will tell.
+fn has_room_within(to: &File, patience: Duration) -> io::Result<bool> {
+    let end = Instant::now() + patience;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::new(to, PollFlags::OUT)];
+        match poll(&mut fds, Timespec::try_from(left).ok().as_ref()) {
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(ready) => return Ok(ready > 0),
         }
     }
 }
@@ -93,12 +172,21 @@ fn failed(name: &str, cause: &io::Error) -> Error {
     if cause.kind() == ErrorKind::BrokenPipe {
         return Error::new(Kind::OutputClosed, name, "is closed by whoever read it");
     }
-    Error::io(name.as_ref(), "write", cause)
+    let full = matches!(cause.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT));
+    let error = Error::io(name.as_ref(), "write", cause);
+    match full {
+        true => error.advise("make room; with --output OUT in place of > the job could be continued then"),
+        false => error,
+    }
 }
 
 impl Sink for StreamSink {
     fn interrupt_by(&mut self, wake: &Arc<Wake>) {
         self.wake = Some(Arc::clone(wake));
+    }
+
+    fn may_give_up(&self) -> bool {
+        self.way != Way::Plain && self.wake.is_some()
     }
 
     /// There is nothing to go back to: the stream goes on from here.
@@ -125,7 +213,7 @@ impl Sink for StreamSink {
         while !bytes.is_empty() {
             self.wait_for_room()?;
             let most = if self.way == Way::Careful { ALWAYS_FITS.min(bytes.len()) } else { bytes.len() };
-            match self.to.write(&bytes[..most]) {
+            match self.write_some(&bytes[..most]) {
                 Ok(written) => {
                     bytes = &bytes[written..];
                     self.written += written as u64;
@@ -152,6 +240,14 @@ impl Sink for StreamSink {
             }
         }
         Ok(Committed { bytes: self.written, ..Committed::default() })
+    }
+
+    fn can_continue(&self, committed: &Committed) -> bool {
+        self.way == Way::Plain || self.continued || committed.bytes + committed.of_next == 0
+    }
+
+    fn is_immediate(&self) -> bool {
+        true
     }
 
     fn publish(&mut self) -> Result<()> {

@@ -7,6 +7,7 @@
 //! others are busy with.
 
 mod changing;
+mod listening;
 pub(crate) mod showing;
 mod telling;
 
@@ -20,8 +21,9 @@ use crate::job::{Extent, Job};
 use crate::lister::FromSource;
 use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
-use crate::pool::{Outcome, Pool, Report, Saying, lock};
+use crate::pool::{Pool, Report, Saying};
 use crate::reload::{Reader, Reloaded};
+use crate::run::Halt;
 use crate::signals::{Heard, Hearing, die, suspend};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
@@ -90,6 +92,11 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) wake: &'a dyn Fn(),
     pub(crate) shown: Activity,
     pub(crate) showing: Showing,
+    /// Whether tasks are committed in the order of their numbers.
+    pub(crate) in_order: bool,
+    /// When failed tasks end the run, and how many of this run have failed.
+    pub(crate) halt: Option<Halt>,
+    pub(crate) failures: u64,
 }
 
 impl<J: Job> Supervisor<'_, J> {
@@ -100,6 +107,9 @@ impl<J: Job> Supervisor<'_, J> {
             self.assign_what_may_start();
             self.wait_for_an_event();
             self.look_at_the_clock();
+        }
+        while let Ok(saying) = self.channels.said.try_recv() {
+            self.said(saying);
         }
         self.observer.leave_terminal();
         self.ending()
@@ -120,8 +130,12 @@ impl<J: Job> Supervisor<'_, J> {
     fn may_assign(&self) -> bool {
         self.state.may_start()
             && self.state.in_flight < self.batching.limit()
-            && self.assigned_up_to < self.frontier.tasks + WINDOW
-            && self.frontier.backlog < BACKLOG
+            && (!self.in_order || self.is_near_the_frontier())
+    }
+
+    /// Nothing waits for its turn where tasks are committed as they end.
+    fn is_near_the_frontier(&self) -> bool {
+        self.assigned_up_to < self.frontier.tasks + WINDOW && self.frontier.backlog < BACKLOG
     }
 
     fn listed_by_source(&mut self, item: FromSource<J::Task>) {
@@ -149,7 +163,8 @@ impl<J: Job> Supervisor<'_, J> {
         if let Some(heard) = self.early.pop_front() {
             return self.heard(heard);
         }
-        let (no_tasks, no_reports) = (never(), never());
+        let (no_tasks, no_reports, no_sayings) = (never(), never(), never());
+        let said = if self.observer.is_behind() { &no_sayings } else { &self.channels.said };
         let tasks = if self.may_assign() { &self.channels.source } else { &no_tasks };
         let mut patience = self.next_deadline().saturating_duration_since(Instant::now());
         let reports = match self.batching.undisturbed(self.state.in_flight) {
@@ -179,7 +194,7 @@ impl<J: Job> Supervisor<'_, J> {
                 Ok(word) => self.word(word),
                 Err(_) => self.commit_thread_vanished(),
             },
-            recv(self.channels.said) -> saying => if let Ok(saying) = saying {
+            recv(said) -> saying => if let Ok(saying) = saying {
                 self.said(saying);
             },
             recv(self.channels.reloaded) -> reloaded => match reloaded {
@@ -247,83 +262,6 @@ impl<J: Job> Supervisor<'_, J> {
         self.handle(Event::Asked { request, by, at: self.began.elapsed() });
     }
 
-    fn report(&mut self, report: Report) {
-        if let Report::Ended { took, .. } = &report {
-            self.batching.learn(*took);
-        }
-        match report {
-            // Only a wake-up: the clock looks whether anything still moves.
-            Report::Parked => {}
-            Report::Ended { outcome: Outcome::Done | Outcome::Interrupted, .. } => {
-                self.handle(Event::TaskEnded)
-            }
-            Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
-                self.observer.notice(&Notice::TaskFailed { task, why });
-                self.handle(Event::TaskEnded);
-            }
-            Report::Ended { outcome: Outcome::Fatal(error), .. } => {
-                self.keep_error(error);
-                self.handle(Event::TaskBroke);
-            }
-        }
-    }
-
-    fn said(&mut self, saying: Saying) {
-        let Saying { task, line } = saying;
-        self.observer.notice(&Notice::Said { task, line });
-    }
-
-    fn word(&mut self, word: Word) {
-        match word {
-            Word::Frontier(frontier) => self.frontier = frontier,
-            Word::Checkpoint { frontier, facts, asked } => {
-                self.checkpoint = Some((facts, Instant::now()));
-                self.observer.notice(&Notice::Checkpoint {
-                    frontier,
-                    tasks: self.extent.tasks,
-                    facts,
-                    asked,
-                });
-                if asked {
-                    self.owed = None;
-                    self.say_status();
-                    self.show_checkpoint();
-                }
-            }
-            Word::Broke(error) => {
-                // What the disk says explains the rest: tasks that were cancelled because of it.
-                self.error = Some(error);
-                self.channels.words = never();
-                self.handle(Event::CommitBroke);
-            }
-            Word::Closed { finished } => {
-                self.finished = finished;
-                self.channels.words = never();
-                self.handle(Event::Closed);
-            }
-        }
-    }
-
-    fn commit_thread_vanished(&mut self) {
-        self.word(Word::Broke(Error::broken("commit thread", "ended without a word")));
-    }
-
-    /// The thread sends its end before it goes, unless it panicked (in a source of somebody's own).
-    fn source_vanished(&mut self) {
-        if self.listed.is_none() {
-            self.listed_by_source(FromSource::Failed(Error::broken(
-                "source",
-                "panicked while it listed tasks",
-            )));
-        }
-        self.channels.source = never();
-    }
-
-    /// The first error is the cause, what comes after it mostly its consequence.
-    fn keep_error(&mut self, error: Error) {
-        self.error.get_or_insert(error);
-    }
-
     fn handle(&mut self, event: Event) {
         let (state, actions) = decide(self.state, event);
         self.state = state;
@@ -379,6 +317,7 @@ impl<J: Job> Supervisor<'_, J> {
             Action::Redraw => self.next_tick = Instant::now(),
             Action::Set(alarm, after) => self.alarms.push((alarm, Instant::now() + after)),
             Action::Unset(alarm) => self.alarms.retain(|(set, _)| *set != alarm),
+            Action::Wake => (self.wake)(),
             Action::Close => self.close(),
             Action::Die(signal) => self.die(signal),
         }
@@ -424,10 +363,7 @@ impl<J: Job> Supervisor<'_, J> {
     fn die(&mut self, signal: Signal) {
         self.pool.shared.children.kill();
         let now = Instant::now();
-        let running = lock(&self.pool.shared.running)
-            .iter()
-            .map(|(task, since)| (*task, now.saturating_duration_since(*since)))
-            .collect();
+        let running = self.at_work(now);
         self.observer.notice(&Notice::Running(running));
         self.observer.leave_terminal();
         die(signal, self.core);

@@ -2,7 +2,7 @@
 
 use crate::batching::Batching;
 use crate::clock::WorkClock;
-use crate::commit::{Committer, Frontier, Inbox, Order, Word};
+use crate::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
 use crate::decide::{Rules, State};
 use crate::ending::{Ending, Summary};
 use crate::error::{Error, Result};
@@ -13,16 +13,16 @@ use crate::policy::Request;
 use crate::pool::{OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
 use crate::prepare::Prepared;
 use crate::process::watcher::Watcher;
-use crate::process::{Children, Inheritance};
+use crate::process::{Children, Inheritance, Register};
 use crate::reload::Reader;
 use crate::reorder::Reorder;
-use crate::run::Options;
+use crate::run::{Options, Printing};
 use crate::signals::{Heard, Hearing, Masked};
 use crate::supervisor::showing::Showing;
 use crate::supervisor::{Channels, Supervisor};
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,7 +104,10 @@ impl Threads<'_> {
                     finished: None,
                     wake: &|| self.wake.wake(),
                     shown: Activity::Running,
-                    showing: Showing::new(now, engine.frontier.tasks),
+                    showing: Showing::new(now, engine.frontier.committed),
+                    in_order: options.printing != Some(Printing::AsTasksEnd),
+                    halt: options.halt,
+                    failures: 0,
                 };
                 let ending = supervisor.run();
                 self.wake.wake();
@@ -129,6 +132,7 @@ impl Threads<'_> {
         let options = self.options;
         let extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
         let (deliver, deliveries) = bounded(OUTBOX);
+        let (line, lines) = unbounded();
         let (nudge, nudges) = bounded(1);
         let (orders, orders_in) = unbounded();
         let (word, words) = unbounded();
@@ -137,21 +141,37 @@ impl Threads<'_> {
         let job = Arc::new(job);
         let record = prepared.keep.record();
         let run = record.run.clone();
-        let watcher = match options.watch_children {
-            true => Some(Watcher::start(self.masked, &run, prepared.keep.lock_descriptor())?),
-            false => None,
+        let (watcher, register) = match options.watch_children {
+            true => {
+                let register = Register::new().map_err(|errno| {
+                    Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
+                        .advise("raise the limit of open files (ulimit -n)")
+                })?;
+                let lock = prepared.keep.lock_descriptor();
+                (Some(Watcher::start(self.masked, &run, lock, &register)?), Some(register))
+            }
+            false => (None, None),
         };
         let frontier = Frontier {
             tasks: record.frontier,
-            output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
+            committed: record.committed(),
+            output_bytes: record
+                .output
+                .as_ref()
+                .map_or(0, |output| output.bytes.saturating_sub(output.of_next)),
             failed: record.failed,
             ..Frontier::default()
         };
+        let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
         let lister = Lister {
             source,
             next: record.frontier,
             mark: record.mark,
             beyond: record.beyond.iter().map(|beyond| (beyond.task, beyond.mark)).collect(),
+            finished: record.finished.clone(),
+            reach: record.reach,
+            inputs: record.inputs.clone(),
+            state: prepared.near.clone(),
             wake: Arc::clone(self.wake),
             ended: ended.clone(),
         };
@@ -161,9 +181,13 @@ impl Threads<'_> {
             keep: prepared.keep,
             total: prepared.total,
             reorder: Reorder::new(prepared.near),
+            printing: options.printing,
+            turn: Turn::begins(of_next),
+            ends: BTreeMap::new(),
             every: options.checkpoint_every,
             words: word,
             told: frontier,
+            told_at: Instant::now(),
             last: Instant::now(),
             dirty: false,
             on_disk: None,
@@ -171,17 +195,28 @@ impl Threads<'_> {
         let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
         self.masked
             .spawn("commit", move || {
-                committer.run(Inbox { deliveries, nudges, orders: orders_in });
+                committer.run(Inbox { deliveries, lines, nudges, orders: orders_in });
                 drop(ended);
             })
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
         let (sayings, said) = bounded(SAYINGS);
-        let children = Children::new(Inheritance::new(self.masked.found(), &run));
-        let shared = Arc::new(Shared::new(options.bytes_per_second, options.keep_going, children, sayings));
+        let children = Children::new(Inheritance::new(self.masked.found(), &run), register);
+        let shared = Arc::new(Shared::new(
+            options.bytes_per_second,
+            (options.keep_going, options.print_failed),
+            children,
+            sayings,
+        ));
         let workers = options.jobs.max(options.max_jobs);
-        let pool =
-            Pool::start(self.masked, workers, job, shared, Outbox { deliveries: deliver, nudge }, report)?;
+        let pool = Pool::start(
+            self.masked,
+            workers,
+            job,
+            shared,
+            Outbox { deliveries: deliver, lines: line, nudge },
+            report,
+        )?;
         Ok(Engine { pool, workers, watcher, said, tasks, reports, words, orders, extent, frontier })
     }
 }

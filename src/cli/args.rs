@@ -6,13 +6,16 @@
 
 pub(crate) mod common;
 pub(crate) mod control;
+pub(crate) mod each;
 pub(crate) mod help;
 pub(crate) mod verbs;
 
+use bivouac::{Halt, Printing};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use common::{Limits, Policing, Resuming, Talk};
+use common::{Limits, Policing, Resuming, StopChildren, Talk};
 use control::Control;
+use each::Each;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use verbs::{Clean, Completions, Count, Digest, Grep, Log, Man, Pipe, Signals};
@@ -39,6 +42,7 @@ pub(crate) enum Verb {
     Grep(Grep),
     Digest(Digest),
     Pipe(Pipe),
+    Each(Box<Each>),
     #[command(flatten)]
     Control(Control),
     Log(Log),
@@ -56,6 +60,9 @@ impl Cli {
     /// Wrong usage, and also what is no error: a request for help or for the version.
     pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
         let mut cli = Self::try_parse_from(argv)?;
+        if let Verb::Each(each) = &mut cli.verb {
+            each.sort();
+        }
         if let Verb::Grep(grep) = &mut cli.verb {
             grep.sort().map_err(|missing| {
                 let mut command = Self::command();
@@ -93,6 +100,14 @@ pub(crate) struct Commands {
     pub(crate) keep_going: bool,
     /// They hear of a stop at once.
     pub(crate) stop_at_once: bool,
+    /// What they do is their effect, and what they print a by-product.
+    pub(crate) elsewhere: Option<Printing>,
+    /// What a failed one has printed stays.
+    pub(crate) print_failed: bool,
+    /// Those that failed in earlier runs run once more.
+    pub(crate) retry_failed: bool,
+    /// When failures end the job.
+    pub(crate) halt: Option<Halt>,
 }
 
 /// The same, to be kept: by a thread that reads settings again while the job runs.
@@ -164,7 +179,7 @@ impl Verb {
                 output,
                 files,
                 keep_going,
-                stop_children,
+                commanding,
                 ..
             }) => Some(Running {
                 limits,
@@ -176,7 +191,28 @@ impl Verb {
                 commands: Commands {
                     any: true,
                     keep_going: *keep_going,
-                    stop_at_once: *stop_children == verbs::StopChildren::AtOnce,
+                    stop_at_once: commanding.stop_children == StopChildren::AtOnce,
+                    ..Commands::default()
+                },
+            }),
+            Verb::Each(each) => Some(Running {
+                limits: &each.limits,
+                resuming: &each.resuming,
+                policing: &each.policing,
+                talk: &each.talk,
+                output: file(&each.output),
+                inputs: &each.files,
+                commands: Commands {
+                    any: true,
+                    keep_going: true,
+                    stop_at_once: each.commanding.stop_children == StopChildren::AtOnce,
+                    elsewhere: file(&each.output).is_none().then_some(match each.keep_order {
+                        true => Printing::InOrder,
+                        false => Printing::AsTasksEnd,
+                    }),
+                    print_failed: true,
+                    retry_failed: each.retry_failed,
+                    halt: each.halt.and_then(|halt| halt.0),
                 },
             }),
             Verb::Control(_)
@@ -195,6 +231,7 @@ impl Verb {
             Verb::Grep(grep) => Some(&mut grep.resuming),
             Verb::Digest(digest) => Some(&mut digest.resuming),
             Verb::Pipe(pipe) => Some(&mut pipe.resuming),
+            Verb::Each(each) => Some(&mut each.resuming),
             Verb::Control(_)
             | Verb::Log(_)
             | Verb::Clean(_)

@@ -126,6 +126,11 @@ impl Log {
             }
         }
         self.flush();
+        let lost = self.pipe.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            let (path, lines) = (self.path.display(), crate::cli::human::count(lost, "line"));
+            crate::cli::say::line(&format!("warning: {path}: {lines} of the log could not be written"));
+        }
     }
 }
 
@@ -239,6 +244,10 @@ impl<O: Observer> Observer for Logged<O> {
         self.inner.notice(notice);
     }
 
+    fn is_behind(&self) -> bool {
+        self.inner.is_behind()
+    }
+
     fn leave_terminal(&mut self) {
         self.inner.leave_terminal();
         if let Some(log) = &self.log {
@@ -261,7 +270,7 @@ fn record(notice: &Notice) {
         }
         Notice::Asked { request, by } => info!(request = request.name(), by, "request"),
         Notice::Phase(activity) => info!(phase = %activity, "phase"),
-        Notice::Stopping { grace, in_flight, by_key: _ } => {
+        Notice::Stopping { grace, in_flight, again: _ } => {
             info!(grace_s = grace.map(|grace| grace.as_secs_f64()), in_flight, "stopping");
         }
         Notice::Checkpoint { frontier, tasks, facts, asked } => {
@@ -273,7 +282,7 @@ fn record(notice: &Notice) {
         Notice::TaskFailed { task, why } => warn!(task, why, "task failed"),
         Notice::Said { task, line } => info!(task, line, "said"),
         Notice::Running(tasks) => {
-            info!(tasks = ?tasks.iter().map(|(task, _)| task).collect::<Vec<_>>(), "running");
+            info!(tasks = ?tasks.iter().map(|one| one.task).collect::<Vec<_>>(), "running");
         }
         Notice::State(path) => info!(state = %path.display(), "state"),
         Notice::Reloaded { adopted: true, said } => info!(changes = said.join("; "), "reloaded"),

@@ -5,13 +5,14 @@
 //! that a script looks for stand at the beginning, what varies behind them.
 
 use crate::cli::human::{count, of, size, time};
-use bivouac::{Notice, Progress};
+use bivouac::{Again, AtWork, Notice, Progress};
 use std::time::Duration;
 
 /// Who gets to see a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// Everybody: something is wrong.
+    /// Everybody: something is wrong, or a command says something. Whoever asked us for quiet has not asked
+    /// it; it has an option of its own for that, or not.
     Wrong,
     /// Who did not ask for quiet: it answers a request, or a person may want to act on it.
     Usual,
@@ -22,23 +23,23 @@ pub(crate) enum Level {
 /// Who gets to see this one.
 pub(crate) fn level(notice: &Notice) -> Level {
     match notice {
-        Notice::Warning(_) | Notice::TaskFailed { .. } | Notice::Reloaded { adopted: false, .. } => {
-            Level::Wrong
-        }
-        Notice::Checkpoint { asked: false, .. }
+        Notice::Warning(_)
+        | Notice::TaskFailed { .. }
+        | Notice::Said { .. }
+        | Notice::Reloaded { adopted: false, .. } => Level::Wrong,
+        // Who asked for one gets a line of status, and how old and how large it is stands in that.
+        Notice::Checkpoint { .. }
         | Notice::Ready { .. }
         | Notice::Signal { .. }
         | Notice::Asked { .. }
         | Notice::Phase(_)
         | Notice::State(_) => Level::Detail,
-        Notice::Checkpoint { asked: true, .. }
-        | Notice::Resumed { .. }
+        Notice::Resumed { .. }
         | Notice::Input(_)
         | Notice::Stopping { .. }
         | Notice::Status(_)
         | Notice::NotSuspended { .. }
         | Notice::Reloaded { adopted: true, .. }
-        | Notice::Said { .. }
         | Notice::Running(_) => Level::Usual,
     }
 }
@@ -58,7 +59,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         Notice::Signal { signal, request, sender } => format!("{signal} ({sender}): {request}"),
         Notice::Asked { request, by } => format!("{by} asks: {request}"),
         Notice::Phase(activity) => format!("phase {activity}"),
-        Notice::Stopping { grace, in_flight, by_key } => stopping(*grace, *in_flight, *by_key),
+        Notice::Stopping { grace, in_flight, again } => stopping(*grace, *in_flight, *again),
         Notice::Checkpoint { frontier, tasks, facts, asked: _ } => {
             format!(
                 "checkpoint at {} tasks, {}, {}",
@@ -88,7 +89,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
     }
 }
 
-fn stopping(grace: impl Into<Option<Duration>>, in_flight: usize, by_key: bool) -> String {
+fn stopping(grace: impl Into<Option<Duration>>, in_flight: usize, again: Again) -> String {
     if in_flight == 0 {
         return "stopping".to_string();
     }
@@ -96,9 +97,13 @@ fn stopping(grace: impl Into<Option<Duration>>, in_flight: usize, by_key: bool) 
         Some(grace) => format!("up to {} to finish", time(grace)),
         None => "time until they are done".to_string(),
     };
-    let again = if by_key { "Ctrl-C again" } else { "the same signal again" };
+    let again = match again {
+        Again::Key => ", Ctrl-C again cancels",
+        Again::Signal => ", the same signal again cancels",
+        Again::Nothing => "",
+    };
     let have = if in_flight == 1 { "task in flight has" } else { "tasks in flight have" };
-    format!("stopping: {in_flight} {have} {limit}, {again} cancels")
+    format!("stopping: {in_flight} {have} {limit}{again}")
 }
 
 /// One line that says where a job stands.
@@ -124,8 +129,14 @@ pub(crate) fn status(now: &Progress) -> String {
     parts.join(", ")
 }
 
-fn running(tasks: &[(u64, Duration)]) -> String {
-    let list: Vec<_> = tasks.iter().map(|(task, since)| format!("{task} for {}", time(*since))).collect();
+fn running(tasks: &[AtWork]) -> String {
+    let list: Vec<_> = tasks
+        .iter()
+        .map(|AtWork { task, since, note }| match note.as_str() {
+            "" => format!("{task} for {}", time(*since)),
+            note => format!("{task} ({note}) for {}", time(*since)),
+        })
+        .collect();
     if list.is_empty() {
         "no task is running".to_string()
     } else {
@@ -143,6 +154,10 @@ mod tests {
 
     fn facts() -> CheckpointFacts {
         CheckpointFacts { size: 1229, age: Duration::from_millis(500), took: Duration::from_micros(800) }
+    }
+
+    fn at_work(note: &str) -> AtWork {
+        AtWork { task: 7, since: Duration::from_millis(1200), note: note.to_string() }
     }
 
     #[test]
@@ -186,7 +201,7 @@ mod tests {
                 "task 7 failed and is left out: panicked: no",
             ),
             (Notice::Running(vec![]), "no task is running"),
-            (Notice::Running(vec![(7, Duration::from_millis(1200))]), "running tasks: 7 for 1.2 s"),
+            (Notice::Running(vec![at_work(""), at_work("x")]), "running tasks: 7 for 1.2 s, 7 (x) for 1.2 s"),
             (Notice::State(PathBuf::from("out.bivouac")), "state in out.bivouac"),
             (Notice::Warning(Error::broken("x", "is odd")), "warning: x: is odd"),
         ] {
@@ -198,18 +213,18 @@ mod tests {
     fn a_stop_says_how_long_it_may_take_and_how_to_hurry_it() {
         let five = Duration::from_secs(5);
         assert_eq!(
-            stopping(five, 2, true),
+            stopping(five, 2, Again::Key),
             "stopping: 2 tasks in flight have up to 5.0 s to finish, Ctrl-C again cancels"
         );
         assert_eq!(
-            stopping(five, 1, false),
+            stopping(five, 1, Again::Signal),
             "stopping: 1 task in flight has up to 5.0 s to finish, the same signal again cancels"
         );
         assert_eq!(
-            stopping(None, 2, false),
-            "stopping: 2 tasks in flight have time until they are done, the same signal again cancels"
+            stopping(None, 2, Again::Nothing),
+            "stopping: 2 tasks in flight have time until they are done"
         );
-        assert_eq!(stopping(five, 0, true), "stopping");
+        assert_eq!(stopping(five, 0, Again::Key), "stopping");
     }
 
     #[test]
@@ -238,7 +253,8 @@ mod tests {
         assert_eq!(level(&Notice::Warning(Error::broken("x", "y"))), Level::Wrong);
         assert_eq!(level(&Notice::Ready { workers: 1 }), Level::Detail);
         let checkpoint = |asked| Notice::Checkpoint { frontier: 0, tasks: None, facts: facts(), asked };
-        assert_eq!(level(&checkpoint(true)), Level::Usual);
+        assert_eq!(level(&checkpoint(true)), Level::Detail);
+        assert_eq!(level(&Notice::Status(Box::default())), Level::Usual);
         assert_eq!(level(&checkpoint(false)), Level::Detail);
     }
 }

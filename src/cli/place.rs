@@ -44,6 +44,11 @@ pub(crate) fn state(
     match (&running.resuming.state, output) {
         (Some(state), _) => StateAt::Directory(state.clone()),
         (None, Some(output)) => StateAt::Directory(beside(output)),
+        // What commands have done is not undone when the last of them has ended, and typing the line once
+        // more must not do it again.
+        (None, None) if running.commands.elsewhere.is_some() => {
+            StateAt::Directory(Path::new(SHARED).join(short_name(job)))
+        }
         (None, None) => StateAt::Passing(Path::new(SHARED).join(short_name(job))),
     }
 }
@@ -51,6 +56,7 @@ pub(crate) fn state(
 /// Everything that the run makes where its inputs may be: the output, what it grows in, the state.
 pub(crate) fn own(running: &Running<'_>) -> Vec<PathBuf> {
     let mut own: Vec<PathBuf> = running.resuming.state.iter().cloned().collect();
+    own.push(PathBuf::from(SHARED));
     if let Some(output) = running.output {
         let mut part = output.as_os_str().to_os_string();
         part.push(".part");

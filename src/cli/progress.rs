@@ -56,6 +56,8 @@ pub(crate) struct Watch<W: Writer + 'static> {
     estimate: Estimate,
     said: Duration,
     screen: fn() -> Screen,
+    /// What commands say is passed on as it is, and that one of them failed is left for the end.
+    plain: bool,
 }
 
 /// The line's canvas and the messages have one outlet, and both of us hold it.
@@ -72,9 +74,13 @@ pub(crate) struct Screen {
 
 impl Watch<Stderr> {
     /// Watches on standard error.
-    pub(crate) fn on_stderr(talk: &Talk) -> Self {
+    ///
+    /// `plain`: what commands say is passed on as it is.
+    pub(crate) fn on_stderr(talk: &Talk, plain: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        Self::new(talk, io::stderr(), io::stderr().is_terminal() && !dumb, real_screen)
+        let mut watch = Self::new(talk, io::stderr(), io::stderr().is_terminal() && !dumb, real_screen);
+        watch.plain = plain;
+        watch
     }
 }
 
@@ -104,6 +110,7 @@ impl<W: Writer + 'static> Watch<W> {
             estimate: Estimate::default(),
             said: Duration::ZERO,
             screen,
+            plain: false,
         }
     }
 
@@ -162,9 +169,23 @@ impl<W: Writer + 'static> Observer for Watch<W> {
     }
 
     fn notice(&mut self, notice: &Notice) {
+        if let (true, Notice::Said { line, .. }) = (self.plain, notice) {
+            self.clear();
+            return lock(&self.outlet).raw(line);
+        }
+        let told_at_the_end = self.plain && matches!(notice, Notice::TaskFailed { .. });
+        if told_at_the_end && self.level < Level::Detail {
+            return;
+        }
         if notices::level(notice) <= self.level {
             self.say(&notices::sentence(notice));
         }
+    }
+
+    fn is_behind(&self) -> bool {
+        let mut outlet = lock(&self.outlet);
+        outlet.settle();
+        outlet.is_behind()
     }
 
     fn leave_terminal(&mut self) {

@@ -1,12 +1,18 @@
 //! `bivouac log`: what ran, when, and how it ended.
 
+mod joblog;
+
 use crate::cli::args::verbs::{Log, LogAs};
 use crate::cli::human::{time, visible};
 use crate::cli::say;
 use crate::cli::states::the_one;
+use crate::jobs::template::Template;
 use bivouac::Result;
+use bivouac::checkpoint::Record;
+use bivouac::disk::OsDisk;
 use bivouac::ending::FINISHED;
 use bivouac::journal::{Entries, Entry, Outcome};
+use bivouac::state_dir::peek;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::time::{Duration, UNIX_EPOCH};
@@ -17,21 +23,26 @@ const GATHERED: usize = 64 << 10;
 /// Prints the journal of a state, entry by entry: it may have millions.
 pub(crate) fn run(log: &Log) -> Result<u8> {
     let state = the_one(log.state.as_deref())?;
+    // Before the journal is looked for: a directory without one may be no state at all.
+    let record = peek(&OsDisk, &state)?.record;
     let Some(entries) = Entries::of(&state)? else {
-        say::line(&format!("{}: this job runs no commands, or none has ended", state.display()));
+        say::line(&format!("{}: this job runs no commands, or none has begun", state.display()));
         return Ok(FINISHED);
     };
-    let mut text = match log.format {
+    let names = Names::of(record.as_ref());
+    let format = if log.joblog { LogAs::Joblog } else { log.format };
+    let mut text = match format {
         LogAs::Csv => "task,attempt,began,seconds,outcome,code,note\r\n".to_string(),
+        LogAs::Joblog => joblog::HEADER.to_string(),
         LogAs::Text | LogAs::Json => String::new(),
     };
-    for entry in entries.filter(|entry| !log.failed || !matches!(entry.outcome, Outcome::Done(_))) {
-        match log.format {
-            LogAs::Text => text.push_str(&line(&entry)),
-            LogAs::Json => text.push_str(&json_of(&entry).to_string()),
-            LogAs::Csv => text.push_str(&csv(&entry)),
+    for entry in entries.filter(|entry| !log.failed || has_failed(entry.outcome)) {
+        match format {
+            LogAs::Text => text.push_str(&format!("{}\n", line(&entry, &names))),
+            LogAs::Json => text.push_str(&format!("{}\n", json_of(&entry))),
+            LogAs::Csv => text.push_str(&format!("{}\r\n", csv(&entry))),
+            LogAs::Joblog => text.push_str(&joblog::row(&entry, &names)),
         }
-        text.push_str(if log.format == LogAs::Csv { "\r\n" } else { "\n" });
         if text.len() >= GATHERED {
             say::result(text.as_bytes())?;
             text.clear();
@@ -40,25 +51,80 @@ pub(crate) fn run(log: &Log) -> Result<u8> {
     say::result(text.as_bytes()).map(|()| FINISHED)
 }
 
-fn line(entry: &Entry) -> String {
+/// What was interrupted runs again, and what is open may be at work: neither has failed.
+fn has_failed(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Code(_)
+        | Outcome::Signal(_)
+        | Outcome::TimedOut
+        | Outcome::WantedTerminal
+        | Outcome::NotStarted => true,
+        Outcome::Done(_) | Outcome::Interrupted | Outcome::Open => false,
+    }
+}
+
+/// How the tasks of a job are called.
+#[derive(Debug, Default)]
+struct Names {
+    /// Items are numbered from 1, as `{#}` is.
+    are_items: bool,
+    /// The command, where a task is one item.
+    template: Option<Template>,
+}
+
+impl Names {
+    fn of(record: Option<&Record>) -> Self {
+        let Some(record) = record.filter(|record| record.job == "each") else { return Self::default() };
+        let one_item = record.fingerprint["per_command"] == 1
+            && record.fingerprint["sources"].as_array().is_none_or(|sources| sources.len() < 2);
+        let template = one_item.then(|| Template::from_identity(&record.fingerprint["command"])).flatten();
+        Self { are_items: true, template }
+    }
+
+    fn name(&self, task: u64) -> String {
+        if self.are_items { format!("item {}", task + 1) } else { format!("task {task}") }
+    }
+
+    /// The command as a person would type it, as far as it is known.
+    fn command(&self, entry: &Entry) -> String {
+        match &self.template {
+            Some(template) => template.show(&[entry.note.clone().into_bytes()], entry.task + 1, 1),
+            None => entry.note.clone(),
+        }
+    }
+}
+
+fn line(entry: &Entry, names: &Names) -> String {
     let took = time(Duration::from_micros(entry.took_us));
     let again = if entry.attempt > 1 { format!(", attempt {}", entry.attempt) } else { String::new() };
     let (outcome, number) = words(entry.outcome);
     let number = number.map(|number| format!(" {number}")).unwrap_or_default();
     let note = visible(&entry.note);
     let gap = if note.is_empty() { "" } else { "  " };
-    format!("{}  task {}{again}  {outcome}{number}  {took}{gap}{note}", began(entry), entry.task)
+    let took = if entry.outcome == Outcome::Open { String::new() } else { format!("  {took}") };
+    format!("{}  {}{again}  {outcome}{number}{took}{gap}{note}", began(entry), names.name(entry.task))
 }
 
 fn json_of(entry: &Entry) -> serde_json::Value {
     let (outcome, number) = words(entry.outcome);
+    // A number is a number, and a name a name; who reads this need not look which it is.
+    let (code, signal) = match entry.outcome {
+        Outcome::Done(code) | Outcome::Code(code) => (Some(code), None),
+        Outcome::Signal(_) => (None, number),
+        Outcome::TimedOut
+        | Outcome::WantedTerminal
+        | Outcome::Interrupted
+        | Outcome::NotStarted
+        | Outcome::Open => (None, None),
+    };
     json!({
         "task": entry.task,
         "attempt": entry.attempt,
         "began": began(entry),
         "seconds": entry.took_us as f64 / 1e6,
         "outcome": outcome,
-        "code": number,
+        "code": code,
+        "signal": signal,
         "note": entry.note,
     })
 }
@@ -87,6 +153,8 @@ fn words(outcome: Outcome) -> (&'static str, Option<String>) {
         Outcome::TimedOut => ("timeout", None),
         Outcome::WantedTerminal => ("wanted-terminal", None),
         Outcome::Interrupted => ("interrupted", None),
+        Outcome::NotStarted => ("not-started", None),
+        Outcome::Open => ("open", None),
     }
 }
 
@@ -117,12 +185,15 @@ mod tests {
     fn an_entry_is_a_line_an_object_or_a_row() {
         let failed = entry(Outcome::Code(7));
         assert_eq!(
-            line(&failed),
+            line(&failed, &Names::default()),
             "2026-11-24T04:12:04.250Z  task 3, attempt 2  failed 7  1.5 s  a \"b\", bytes 0 to 9"
         );
         assert_eq!(csv(&failed), "3,2,2026-11-24T04:12:04.250Z,1.5,failed,7,\"a \"\"b\"\", bytes 0 to 9\"");
         assert_eq!(json_of(&failed)["outcome"], "failed");
-        assert_eq!(json_of(&entry(Outcome::Signal(11)))["code"], "SIGSEGV");
-        assert!(line(&entry(Outcome::Interrupted)).contains("  interrupted  1.5 s"));
+        assert_eq!(json_of(&failed)["code"], 7);
+        assert_eq!(json_of(&entry(Outcome::Signal(11)))["signal"], "SIGSEGV");
+        let items = Names { are_items: true, template: None };
+        assert!(line(&entry(Outcome::Interrupted), &items).contains("item 4, attempt 2  interrupted  1.5 s"));
+        assert!(!has_failed(Outcome::Open) && has_failed(Outcome::TimedOut));
     }
 }

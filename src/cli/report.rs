@@ -8,6 +8,7 @@ use crate::cli::args::Cli;
 use crate::cli::human::{count, of, size, time};
 use crate::cli::quote;
 use crate::cli::say;
+use crate::jobs::complaints::Complaints;
 use bivouac::ending::{StoppedBy, Summary};
 use bivouac::error::Kind;
 use bivouac::state_dir::Continuing;
@@ -25,7 +26,21 @@ pub(crate) struct Told<'a> {
     /// The output file.
     pub(crate) output: Option<&'a Path>,
     pub(crate) quiet: bool,
+    /// Of a job whose tasks are items.
+    pub(crate) failures: Option<&'a Failures>,
+    /// Whether the next run goes on behind what was printed.
+    pub(crate) goes_on_printing: bool,
 }
+
+/// What is known of items that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failures {
+    /// The first of this run.
+    pub(crate) first: Complaints,
+}
+
+/// How many failures are told one by one.
+const TOLD: usize = 5;
 
 /// Says how a run ended, if there is something to say.
 pub(crate) fn report(ending: &Ending, told: Told<'_>) {
@@ -39,15 +54,34 @@ fn paragraph(ending: &Ending, told: Told<'_>) -> Option<String> {
         Ending::Stopped { by, summary } => Some(stopped(*by, summary, told)),
         Ending::Failed { error, summary } => failed(error, summary, told),
         Ending::Finished { already: true, summary, .. } if !told.quiet => Some(already(summary, told)),
+        Ending::Finished { summary, .. } if summary.failed > 0 && told.failures.is_some() => {
+            Some(format!("finished, but {}", failed_items(summary, told)))
+        }
         Ending::Finished { summary, .. } if summary.failed > 0 => {
-            let are = if summary.failed == 1 { "is" } else { "are" };
-            Some(format!(
-                "finished, but {} failed and {are} left out of the output",
-                count(summary.failed, "task")
-            ))
+            Some(format!("finished, but {}", left_out(summary.failed)))
         }
         Ending::Finished { .. } => None,
     }
+}
+
+/// How many items failed, the first of them, and what can be done about it.
+fn failed_items(summary: &Summary, told: Told<'_>) -> String {
+    let mut text = format!("{} failed", count(summary.failed, "item"));
+    let first = told.failures.map(|failures| failures.first.take()).unwrap_or_default();
+    for failure in first.iter().take(TOLD) {
+        text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));
+    }
+    if summary.failed > first.len().min(TOLD) as u64 {
+        text.push_str("\n  …");
+    }
+    if let StateAt::Directory(state) | StateAt::Passing(state) = told.state {
+        let state = quote::argument(state.as_os_str());
+        text.push_str(&format!("\n  `bivouac log --failed {state}` lists them"));
+        if told.output.is_none() {
+            text.push_str("; the same command with --retry-failed runs them once more");
+        }
+    }
+    text
 }
 
 fn stopped(by: StoppedBy, summary: &Summary, told: Told<'_>) -> String {
@@ -60,6 +94,12 @@ fn stopped(by: StoppedBy, summary: &Summary, told: Told<'_>) -> String {
     if *told.state == StateAt::Nowhere {
         return format!(
             "{by}; this input cannot be read again, so nothing was kept, and the job begins anew with\n  {command}"
+        );
+    }
+    if !told.goes_on_printing {
+        let done = of(summary.frontier, summary.tasks);
+        return format!(
+            "{by} after {done} tasks; what they printed cannot be taken back, so nothing was kept, and the job begins anew with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
         );
     }
     let append = match told.output {
@@ -75,8 +115,10 @@ fn failed(error: &Error, summary: &Summary, told: Told<'_>) -> Option<String> {
     if error.kind() == Kind::OutputClosed {
         return None;
     }
-    let stands =
-        error.kind() == Kind::Broken && summary.checkpoint.is_some() && *told.state != StateAt::Nowhere;
+    let stands = error.kind() == Kind::Broken
+        && summary.checkpoint.is_some()
+        && *told.state != StateAt::Nowhere
+        && told.goes_on_printing;
     if !stands {
         // Nothing was changed, or nothing had been reached: the error says all there is.
         return Some(error.to_string());
@@ -87,11 +129,21 @@ fn failed(error: &Error, summary: &Summary, told: Told<'_>) -> Option<String> {
 
 fn already(summary: &Summary, told: Told<'_>) -> String {
     let place = told.output.map(|path| format!(" in {}", path.display())).unwrap_or_default();
-    let tasks = count(summary.frontier, "task");
-    format!(
+    let tasks = count(summary.frontier, if told.failures.is_some() { "item" } else { "task" });
+    let text = format!(
         "already finished by an earlier run: {tasks}, {} of output{place}; --fresh does it again",
         size(summary.output_bytes)
-    )
+    );
+    match (told.failures, summary.failed) {
+        (Some(_), 1..) => format!("{text}\n  {}", failed_items(summary, told)),
+        (None, failed @ 1..) => format!("{text}\n  {}", left_out(failed)),
+        (_, 0) => text,
+    }
+}
+
+fn left_out(failed: u64) -> String {
+    let are = if failed == 1 { "is" } else { "are" };
+    format!("{} failed and {are} left out of the output", count(failed, "task"))
 }
 
 /// What is committed, and how old and how large the checkpoint is that says so.
@@ -199,7 +251,17 @@ mod tests {
 
     fn say_of(ending: &Ending, line: &str, state: &StateAt, quiet: bool) -> Option<String> {
         let argv = argv(line);
-        paragraph(ending, Told { argv: &argv, state, output: Some(Path::new("out")), quiet })
+        paragraph(
+            ending,
+            Told {
+                argv: &argv,
+                state,
+                output: Some(Path::new("out")),
+                quiet,
+                failures: None,
+                goes_on_printing: true,
+            },
+        )
     }
 
     fn kept() -> StateAt {
@@ -252,6 +314,8 @@ mod tests {
             "already finished by an earlier run: 3 tasks, 1.2 KiB of output in out; --fresh does it again"
         );
         assert_eq!(say_of(&done(true, 0), line, &kept(), true), None);
+        let text = say_of(&done(true, 2), line, &kept(), false).unwrap();
+        assert!(text.ends_with("\n  2 tasks failed and are left out of the output"), "{text}");
         assert_eq!(
             say_of(&done(false, 1), line, &kept(), true).unwrap(),
             "finished, but 1 task failed and is left out of the output"

@@ -16,11 +16,13 @@
 use crate::cli::human::visible;
 use bivouac::ending::{FINISHED, USAGE};
 use bivouac::error::Kind;
+use bivouac::stream::Around;
 use bivouac::{Error, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{self, Stderr, Write};
+use std::io::{self, IsTerminal, Stderr, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 /// In front of every line that is not part of another one.
 const PREFIX: &str = "bivouac: ";
@@ -57,8 +59,35 @@ pub(crate) fn result(bytes: &[u8]) -> Result<()> {
 fn unwritten(cause: &io::Error) -> Error {
     match cause.kind() == io::ErrorKind::BrokenPipe {
         true => Error::new(Kind::OutputClosed, "standard output", "is closed"),
-        false => Error::io(Path::new("standard output"), "write", cause),
+        // Without the advice of an error of a job: there may be none.
+        false => Error::broken("standard output", format_args!("cannot write: {}", plain(cause))),
     }
+}
+
+/// Without the number in brackets that the standard library puts behind it.
+fn plain(cause: &io::Error) -> String {
+    let text = cause.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_string()
+}
+
+/// Held for writing while a result goes to the terminal.
+static TERMINAL: RwLock<()> = RwLock::new(());
+
+/// Whether a line of progress stands there.
+static LINE: AtomicBool = AtomicBool::new(false);
+
+/// How results are written when they and the progress line go to terminals, which is one terminal mostly:
+/// the line is taken away first, and nobody draws it meanwhile. `None` where they do not meet.
+pub(crate) fn beside_the_line_if_both_are_terminals() -> Option<Around> {
+    (io::stdout().is_terminal() && io::stderr().is_terminal()).then_some(beside_the_line)
+}
+
+fn beside_the_line(write: &mut dyn FnMut()) {
+    let _alone = TERMINAL.write().unwrap_or_else(PoisonError::into_inner);
+    if LINE.swap(false, Ordering::Relaxed) {
+        raw("\r\x1b[2K");
+    }
+    write();
 }
 
 /// Says what clap has to say: help and version to standard output, wrong usage to standard error.
@@ -111,11 +140,13 @@ pub(crate) struct Outlet<W> {
     writer: W,
     pending: Vec<u8>,
     dropped: u64,
+    /// The last thing that was written is a line that is drawn anew.
+    drawn: bool,
 }
 
 impl<W: Writer> Outlet<W> {
     pub(crate) fn new(writer: W) -> Self {
-        Self { writer, pending: Vec::new(), dropped: 0 }
+        Self { writer, pending: Vec::new(), dropped: 0, drawn: false }
     }
 
     /// Says one message, now or as soon as it can be written.
@@ -129,8 +160,25 @@ impl<W: Writer> Outlet<W> {
         self.settle();
     }
 
+    /// Passes on what a command said, as it is. Not dropped: who calls this asks first whether we are
+    /// [behind](Outlet::is_behind), and does not call.
+    pub(crate) fn raw(&mut self, text: &str) {
+        self.settle();
+        self.pending.extend_from_slice(text.as_bytes());
+        if !text.ends_with('\n') {
+            self.pending.push(b'\n');
+        }
+        self.settle();
+    }
+
+    /// Whether the reader is so far behind that he should not be given more.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.pending.len() >= KEPT
+    }
+
     /// Moves the cursor or clears the line: what comes later relies on it, so it is not dropped.
     pub(crate) fn control(&mut self, sequence: &str) {
+        self.drawn = false;
         self.pending.extend_from_slice(sequence.as_bytes());
         self.settle();
     }
@@ -140,15 +188,19 @@ impl<W: Writer> Outlet<W> {
         self.settle();
         if self.pending.is_empty() {
             self.pending.extend_from_slice(frame.as_bytes());
+            self.drawn = true;
             self.settle();
         }
     }
 
     /// Writes what can be written without waiting.
     pub(crate) fn settle(&mut self) {
+        // A result is being written, perhaps to a terminal that is held: then later.
+        let Ok(_shared) = TERMINAL.try_read() else { return };
         while !self.is_settled() && self.writer.is_ready() {
             self.write_some();
         }
+        LINE.store(self.drawn, Ordering::Relaxed);
     }
 
     /// Writes everything, however long that takes.

@@ -118,15 +118,57 @@ pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
     }
 }
 
-/// A number of workers.
+/// A number of workers: `4`, or by the cores that this process may use: `50%`, `+1`, `-1`.
 pub(crate) fn workers(text: &str) -> Result<usize, String> {
     // Starting a pool takes longer than linearly in its threads: 2 s for this many, minutes for ten
     // times as many, and in that time nobody answers a signal.
     let most = 1024;
-    match text.parse() {
-        Ok(workers) if (1..=most).contains(&workers) => Ok(workers),
-        Ok(_) | Err(_) => Err(format!("expected a whole number from 1 to {most}, such as `4`")),
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let number = |digits: &str| digits.parse::<usize>().ok();
+    let workers = if let Some(percent) = text.strip_suffix('%') {
+        number(percent).map(|percent| (cores.saturating_mul(percent) / 100).max(1))
+    } else if let Some(more) = text.strip_prefix('+') {
+        number(more).map(|more| cores.saturating_add(more))
+    } else if let Some(fewer) = text.strip_prefix('-') {
+        number(fewer).map(|fewer| cores.saturating_sub(fewer).max(1))
+    } else {
+        number(text)
+    };
+    match workers {
+        Some(workers) if (1..=most).contains(&workers) => Ok(workers),
+        Some(_) | None => Err(format!(
+            "expected a whole number from 1 to {most}, such as `4`, or a share of the cores: `50%`, `+1`, `-1`"
+        )),
     }
+}
+
+/// A number that is not zero.
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        Ok(0) | Err(_) => Err("expected a whole number from 1 on, such as `10`".to_string()),
+    }
+}
+
+/// When failures end a job; `None` is `never`. A type of its own, as [`Grace`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Halt(pub(crate) Option<bivouac::Halt>);
+
+/// `never`, `soon,fail=1`, `now,fail=3`.
+pub(crate) fn halt(text: &str) -> Result<Halt, String> {
+    if text == "never" {
+        return Ok(Halt(None));
+    }
+    let halt = text.split_once(",fail=").and_then(|(when, failures)| {
+        let now = match when {
+            "now" => true,
+            "soon" => false,
+            _ => return None,
+        };
+        Some(bivouac::Halt { failures: failures.parse().ok().filter(|failures| *failures > 0)?, now })
+    });
+    halt.map(|halt| Halt(Some(halt)))
+        .ok_or_else(|| "expected `soon,fail=N`, `now,fail=N` or `never`, such as `now,fail=1`".to_string())
 }
 
 /// The code for a stopped job. Codes that mean something else to bivouac or to a shell are refused.
@@ -230,8 +272,22 @@ mod tests {
     #[test]
     fn there_is_at_least_one_worker() {
         assert_eq!(workers("1"), Ok(1));
-        for text in ["0", "-1", "two", "", "100000000"] {
+        let cores = std::thread::available_parallelism().unwrap().get();
+        assert_eq!(workers("+1"), Ok(cores + 1));
+        assert_eq!(workers("-1000"), Ok(1));
+        assert_eq!(workers("100%"), Ok(cores));
+        for text in ["0", "two", "", "%", "+", "0.5", "100000000"] {
             assert!(workers(text).expect_err(text).contains("`4`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_halt_is_soon_or_now() {
+        assert_eq!(halt("never"), Ok(Halt(None)));
+        assert_eq!(halt("soon,fail=3"), Ok(Halt(Some(bivouac::Halt { failures: 3, now: false }))));
+        assert_eq!(halt("now,fail=1"), Ok(Halt(Some(bivouac::Halt { failures: 1, now: true }))));
+        for text in ["", "now", "later,fail=1", "now,fail=0", "now,fail=x", "now,success=1"] {
+            assert!(halt(text).expect_err(text).contains("`now,fail=1`"), "{text}");
         }
     }
 }

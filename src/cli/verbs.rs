@@ -1,11 +1,12 @@
 //! From a verb to a job, its tasks and its output.
 
-use crate::cli::args::verbs::StopChildren;
+use crate::cli::args::common::StopChildren;
 use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
-use crate::cli::report::{self, Told, report};
+use crate::cli::report::{self, Failures, Told, report};
+use crate::cli::roles::refuse_two_roles;
 use crate::cli::settings::Settings;
 use crate::jobs;
 use crate::jobs::attempts::Terms;
@@ -22,15 +23,18 @@ use bivouac::signals::Masked;
 use bivouac::stream::StreamSink;
 use bivouac::{Ending, Error, Job, Result, Sink, Source, StateAt};
 use std::ffi::OsString;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// What every job needs, whichever it is.
 pub(crate) struct Start<'a> {
-    running: Running<'a>,
-    settings: Settings,
+    pub(crate) running: Running<'a>,
+    pub(crate) settings: Settings,
     argv: &'a [OsString],
     masked: Masked,
+    /// For the last paragraph of a job whose tasks are items.
+    pub(crate) failures: Option<Failures>,
 }
 
 /// Runs the job of a verb, and says how the process should end.
@@ -47,6 +51,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
         Verb::Grep(grep) => run_grep(grep, start),
         Verb::Digest(digest) => run_digest(digest, start),
         Verb::Pipe(pipe) => run_pipe(pipe, start),
+        Verb::Each(each) => crate::cli::each::run(each, start),
         Verb::Control(_)
         | Verb::Log(_)
         | Verb::Clean(_)
@@ -61,7 +66,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
 fn begin<'a>(running: Running<'a>, argv: &'a [OsString], mut masked: Masked) -> Result<Start<'a>> {
     let settings = Settings::gather(&running)?;
     masked.adopt(settings.policy())?;
-    Ok(Start { running, settings, argv, masked })
+    Ok(Start { running, settings, argv, masked, failures: None })
 }
 
 fn run_count(count: &args::verbs::Count, start: Start<'_>) -> Result<Exit> {
@@ -125,11 +130,13 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
 fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
     let command = command(pipe)?;
     let terms = Terms {
-        ok_codes: pipe.ok_codes.clone(),
-        retries: pipe.retries,
-        timeout: pipe.timeout,
+        ok_codes: pipe.commanding.ok_codes.clone(),
+        retries: pipe.commanding.retries,
+        timeout: pipe.commanding.timeout,
         kill_after: start.settings.kill_after.value,
-        saves_its_work: pipe.stop_children == StopChildren::AtOnce,
+        saves_its_work: pipe.commanding.stop_children == StopChildren::AtOnce,
+        jitter: false,
+        passes_through: false,
     };
     let source = Records::new(pipe.files.clone(), boundary(pipe)?)
         .block(pipe.block)
@@ -156,6 +163,10 @@ fn command(pipe: &args::verbs::Pipe) -> Result<Command> {
             .advise("no program can be given such a word")
     };
     match (pipe.shell, pipe.command.as_slice()) {
+        (false, [program, ..]) if program.is_empty() => {
+            Err(Error::usage("COMMAND", "has no name: its first word is empty")
+                .advise("a variable in the command line may be unset"))
+        }
         (false, words) => Command::new(words).ok_or_else(impossible),
         (true, [text]) => Command::shell(text).ok_or_else(impossible),
         (true, _) => Err(Error::usage("--shell", "wants COMMAND to be one text")
@@ -165,7 +176,7 @@ fn command(pipe: &args::verbs::Pipe) -> Result<Command> {
 
 impl Start<'_> {
     /// Runs one job to its end, with its output where the command line wants it.
-    fn run<J, S>(self, (job, source): (J, S), resumable: bool) -> Result<Exit>
+    pub(crate) fn run<J, S>(self, (job, source): (J, S), resumable: bool) -> Result<Exit>
     where
         J: Job,
         S: Source<Task = J::Task>,
@@ -181,11 +192,17 @@ impl Start<'_> {
                 let path = sink.path().to_path_buf();
                 self.run_with((job, source), resumable, Some(&path), sink)
             }
-            None => self.run_with((job, source), resumable, None, StreamSink::stdout()?),
+            None => {
+                let sink = StreamSink::stdout()?
+                    .continued(self.running.resuming.state.is_some())
+                    .around(crate::cli::say::beside_the_line_if_both_are_terminals());
+                self.run_with((job, source), resumable, None, sink)
+            }
         }
     }
 
-    fn run_with<J, S>(
+    /// The same with a sink that the verb has made.
+    pub(crate) fn run_with<J, S>(
         self,
         (job, source): (J, S),
         resumable: bool,
@@ -196,6 +213,7 @@ impl Start<'_> {
         J: Job,
         S: Source<Task = J::Task>,
     {
+        refuse_two_roles(&self.running, self.settings.log_file.value.as_deref())?;
         let options = job.fingerprint();
         let identity = Identity { name: job.name(), options: &options, inputs: self.running.inputs };
         let state = place::state(&self.running, output, resumable, identity);
@@ -221,7 +239,14 @@ impl Start<'_> {
         if matches!(state, StateAt::Passing(_)) {
             crate::cli::clean::remove_if_empty(Path::new(place::SHARED));
         }
-        let told = Told { argv: self.argv, state: &state, output, quiet: self.running.talk.quiet };
+        let told = Told {
+            argv: self.argv,
+            state: &state,
+            output,
+            quiet: self.running.talk.quiet,
+            failures: self.failures.as_ref(),
+            goes_on_printing: goes_on_printing(&self.running, output, &ending),
+        };
         report(&ending, told);
         let exit = match (&ending, self.settings.stop_code.value) {
             (Ending::Stopped { .. }, Some(code)) => Exit::Code(code),
@@ -237,4 +262,17 @@ impl Start<'_> {
         let Some(path) = &self.settings.log_file.value else { return Ok(None) };
         Log::open(&self.masked, path, self.settings.log_format.value, self.settings.log_level.value).map(Some)
     }
+}
+
+/// Whether what was printed so far is where the next run goes on behind it.
+fn goes_on_printing(running: &Running<'_>, output: Option<&Path>, ending: &Ending) -> bool {
+    let is_file = || {
+        let stdout = std::io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
+        stdout.and_then(|file| file.metadata()).is_ok_and(|facts| facts.is_file())
+    };
+    output.is_some()
+        || running.resuming.state.is_some()
+        || running.commands.elsewhere.is_some()
+        || ending.summary().output_bytes == 0
+        || is_file()
 }

@@ -76,6 +76,7 @@ impl World {
             }
             Action::StopHard
             | Action::Kill
+            | Action::Wake
             | Action::Forward(_)
             | Action::Status
             | Action::SayStopping
@@ -105,7 +106,7 @@ impl World {
         if state.course == Course::Ended && state.commit_works {
             assert!(self.close_ordered, "ended without a last checkpoint: {state:?}");
         }
-        if state.course == Course::Stopping && state.in_flight > 0 {
+        if state.course == Course::Stopping && state.cause != Some(Cause::Broken) && state.in_flight > 0 {
             assert!(self.alarms.contains(&Alarm::Grace), "a stop without an end: {state:?}");
         }
         if state.course == Course::Aborting && state.in_flight > 0 {
@@ -126,9 +127,14 @@ impl World {
         }
     }
 
-    /// Tells the story to its end, with tasks that do not even look up.
+    /// Tells the story to its end, with tasks that do not even look up. Only a run that has had enough
+    /// of failures, and that nobody has asked to stop, waits for them.
     fn run_out(&mut self) {
         for _ in 0..10 {
+            if self.state.course == Course::Stopping && self.alarms.is_empty() {
+                assert_eq!(self.state.cause, Some(Cause::Broken), "a stop without an end");
+                self.event(Event::TaskEnded);
+            }
             if let Some(alarm) = self.alarms.pop() {
                 self.event(Event::Rang(alarm));
             }
@@ -168,6 +174,8 @@ fn phases() -> Vec<(&'static str, World)> {
                 w.signal(Signal::SIGTSTP);
             }),
         ),
+        ("halting soon", build(&|w| w.event(Event::Halted { now: false }))),
+        ("halting now", build(&|w| w.event(Event::Halted { now: true }))),
         ("aborting", build(&|w| w.event(ask(Request::Abort)))),
         ("aborting, since a task broke", build(&|w| w.event(Event::TaskBroke))),
         ("commit path broken", build(&|w| w.event(Event::CommitBroke))),
@@ -212,6 +220,8 @@ fn every_event() -> Vec<Event> {
     let mut events = vec![
         Event::TaskEnded,
         Event::TaskBroke,
+        Event::Halted { now: false },
+        Event::Halted { now: true },
         Event::SourceEnded,
         Event::SourceBroke,
         Event::CommitBroke,
@@ -310,6 +320,37 @@ fn a_stop_writes_a_checkpoint_first_and_lets_tasks_in_flight_finish() {
     assert_eq!(world.state.course, Course::Closing);
     assert!(!world.cancelled);
     world.event(Event::Closed);
+    assert_eq!(world.state.cause, Some(Cause::Stop(StoppedBy::Signal(Signal::SIGTERM))));
+}
+
+#[test]
+fn who_has_had_enough_of_failures_waits_until_somebody_is_in_a_hurry() {
+    let mut world = World::new();
+    world.assign(2);
+    world.event(Event::Halted { now: false });
+    assert!(!world.state.may_start() && world.alarms.is_empty() && !world.cancelled);
+    world.signal(Signal::SIGTERM);
+    assert_eq!(world.alarms, [Alarm::Grace]);
+    world.event(Event::TaskEnded);
+    world.event(Event::TaskEnded);
+    assert_eq!((world.state.course, world.state.cause), (Course::Closing, Some(Cause::Broken)));
+
+    let mut world = World::new();
+    world.assign(2);
+    world.event(Event::Halted { now: true });
+    assert!(world.cancelled);
+}
+
+/// A pager that is left open behind the last task of all.
+#[test]
+fn a_stop_reaches_a_run_that_only_waits_for_its_reader() {
+    let mut world = World::new();
+    world.assign(1);
+    world.event(Event::SourceEnded);
+    world.event(Event::TaskEnded);
+    assert_eq!(world.state.course, Course::Closing);
+    world.signal(Signal::SIGTERM);
+    assert_eq!(world.done.last(), Some(&Action::Wake));
     assert_eq!(world.state.cause, Some(Cause::Stop(StoppedBy::Signal(Signal::SIGTERM))));
 }
 

@@ -62,6 +62,8 @@ pub(crate) enum Event {
     TaskEnded,
     /// A task came back and nothing can go on.
     TaskBroke,
+    /// So many tasks have failed that the run shall end; `now`: without those in flight.
+    Halted { now: bool },
     /// There are no more tasks.
     SourceEnded,
     /// There may be more tasks, but they cannot be listed.
@@ -128,6 +130,8 @@ pub(crate) enum Action {
     Unset(Alarm),
     /// The last commit; then the commit thread ends.
     Close,
+    /// Whoever reads the output is not waited for any longer.
+    Wake,
     /// End the process here.
     Die(Signal),
 }

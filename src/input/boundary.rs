@@ -19,8 +19,19 @@
 //! belongs to the record before. For a mailbox it is END `\n` and START `From `. GNU parallel's
 //! `--recstart '\n>'` comes to the same records, but gives each newline to the record behind it.
 //!
-//! Matches may overlap, so nothing that lies before them matters. The beginning and the end of an
-//! input are edges of records by themselves, and records never reach from one input into the next.
+//! The beginning and the end of an input are edges of records by themselves, and records never reach from
+//! one input into the next.
+//!
+//! # Matches that overlap
+//!
+//! With that, three newlines in a row are two boundaries of END `\n\n`, one byte apart. Whoever reads the
+//! input from its beginning sees one: he takes two newlines as the end of a record, and the third is the
+//! first byte of the next. So what is said above is a *match*, and a boundary is a match that shares no
+//! byte of its END with the END of the boundary before, and none of its START with the START of that one.
+//! (A START that stands at the very beginning belongs to the first record.)
+//!
+//! Few boundaries can overlap with themselves; for those that can, what lies before a match does matter,
+//! but not far: see [`edges`](super::edges) for how little has to be looked at.
 
 use crate::error::{Error, Result};
 use memchr::memmem::Finder;
@@ -41,6 +52,8 @@ enum Kind {
     Between {
         both: Box<Finder<'static>>,
         end: usize,
+        /// How far boundaries are apart at the least, if matches may be nearer to each other.
+        apart: Option<usize>,
     },
     Fixed(u64),
 }
@@ -83,8 +96,11 @@ impl Boundary {
     }
 
     fn of(end: &[u8], start: &[u8]) -> Self {
-        let both = Box::new(Finder::new(&[end, start].concat()).into_owned());
-        Self { kind: Kind::Between { both, end: end.len() } }
+        let needle = [end, start].concat();
+        let apart = end.len().max(start.len());
+        let apart = (nearest(&needle) < apart).then_some(apart);
+        let both = Box::new(Finder::new(&needle).into_owned());
+        Self { kind: Kind::Between { both, end: end.len(), apart } }
     }
 
     /// The size of the records, if all have the same.
@@ -92,6 +108,22 @@ impl Boundary {
         match self.kind {
             Kind::Fixed(bytes) => Some(bytes),
             Kind::Between { .. } => None,
+        }
+    }
+
+    /// How far boundaries are apart at the least, of records whose matches may be nearer to each other.
+    pub(super) fn apart(&self) -> Option<usize> {
+        match self.kind {
+            Kind::Between { apart, .. } => apart,
+            Kind::Fixed(_) => None,
+        }
+    }
+
+    /// Whether an input that begins with these bytes begins with a START, where there is no END.
+    pub(super) fn begins(&self, bytes: &[u8]) -> bool {
+        match &self.kind {
+            Kind::Between { both, end: 0, .. } => bytes.starts_with(both.needle()),
+            Kind::Between { .. } | Kind::Fixed(_) => false,
         }
     }
 
@@ -111,25 +143,42 @@ impl Boundary {
     /// How many bytes from a place on decide whether it is a boundary.
     pub(super) fn ahead(&self) -> usize {
         match &self.kind {
-            Kind::Between { both, end } => both.needle().len() - end,
+            Kind::Between { both, end, .. } => both.needle().len() - end,
             Kind::Fixed(_) => 0,
         }
     }
 
-    /// The first boundary for which all the bytes that decide are in `window`, as an index into it.
+    /// The first match for which all the bytes that decide are in `window`, as an index into it.
     /// Of records of a fixed size, none: bytes do not tell.
     pub(super) fn find_in(&self, window: &[u8]) -> Option<usize> {
         match &self.kind {
-            Kind::Between { both, end } => both.find(window).map(|i| i + end),
+            Kind::Between { both, end, .. } => both.find(window).map(|i| i + end),
             Kind::Fixed(_) => None,
         }
     }
 }
 
+/// How far apart two matches of `needle` can be at the least: its length, or less if it ends as it begins.
+///
+/// For each beginning of the needle, the longest shorter beginning with which it ends is known from those
+/// before (Knuth, Morris, Pratt); comparing all of them would take a minute for a needle of 100 kB.
+fn nearest(needle: &[u8]) -> usize {
+    let mut ends_with = vec![0; needle.len()];
+    let mut length = 0;
+    for at in 1..needle.len() {
+        while length > 0 && needle[at] != needle[length] {
+            length = ends_with[length - 1];
+        }
+        length += usize::from(needle[at] == needle[length]);
+        ends_with[at] = length;
+    }
+    needle.len() - ends_with.last().copied().unwrap_or(0)
+}
+
 impl fmt::Display for Boundary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Between { both, end } => {
+            Kind::Between { both, end, .. } => {
                 let (end, start) = both.needle().split_at(*end);
                 write!(f, "between \"{}\" and \"{}\"", end.escape_ascii(), start.escape_ascii())
             }
@@ -150,10 +199,11 @@ pub(super) mod naive {
 
     /// Enough of them to overlap with themselves and with their neighbours in a text of `a`, `b` and
     /// newlines.
-    pub(in crate::input) const RULES: [Rule; 11] = [
+    pub(in crate::input) const RULES: [Rule; 12] = [
         Rule::Between(b"\n", b""),
         Rule::Between(b"", b"\n"),
         Rule::Between(b"aa", b""),
+        Rule::Between(b"\n\n", b""),
         Rule::Between(b"", b"aa"),
         Rule::Between(b"a", b"a"),
         Rule::Between(b"\n", b"ab"),
@@ -172,20 +222,33 @@ pub(super) mod naive {
             }
         }
 
-        fn is_boundary(&self, data: &[u8], p: usize) -> bool {
+        fn is_match(&self, data: &[u8], p: usize) -> bool {
             match *self {
-                Rule::Between(end, start) => {
-                    p > 0 && data[..p].ends_with(end) && data[p..].starts_with(start)
-                }
-                Rule::Fixed(n) => p > 0 && (p as u64).is_multiple_of(n),
+                Rule::Between(end, start) => data[..p].ends_with(end) && data[p..].starts_with(start),
+                Rule::Fixed(n) => (p as u64).is_multiple_of(n),
             }
+        }
+
+        /// From the left, each as far from the one before as it must be.
+        fn boundaries(&self, data: &[u8]) -> Vec<usize> {
+            let apart = match *self {
+                Rule::Between(end, start) => end.len().max(start.len()),
+                Rule::Fixed(_) => 1,
+            };
+            let mut all: Vec<usize> = Vec::new();
+            for p in (0..data.len()).filter(|&p| self.is_match(data, p)) {
+                if all.last().is_none_or(|last| p - last >= apart) {
+                    all.push(p);
+                }
+            }
+            all
         }
 
         pub(in crate::input) fn align(&self, data: &[u8], p: usize) -> usize {
             if p == 0 {
                 return 0;
             }
-            (p..data.len()).find(|&p| self.is_boundary(data, p)).unwrap_or(data.len())
+            self.boundaries(data).into_iter().find(|&boundary| boundary >= p).unwrap_or(data.len())
         }
 
         /// All chunks of `data`, empty ones included.
@@ -245,6 +308,19 @@ mod tests {
         for error in [Boundary::between(b"", b"").unwrap_err(), Boundary::fixed(0).unwrap_err()] {
             assert_eq!(error.kind(), crate::error::Kind::Usage);
         }
+    }
+
+    #[test]
+    fn only_what_ends_as_it_begins_can_overlap() {
+        let apart = |end: &[u8], start: &[u8]| Boundary::between(end, start).unwrap().apart();
+        assert_eq!(Boundary::newline().apart(), None);
+        assert_eq!([apart(b"//\n", b""), apart(b"\n", b">"), apart(b"a", b"a")], [None; 3]);
+        assert_eq!(
+            [apart(b"\n\n", b""), apart(b"", b"aba"), apart(b"aa", b"a")],
+            [Some(2), Some(3), Some(2)]
+        );
+        assert_eq!(nearest(b"abcabcab"), 3);
+        assert_eq!(nearest(&[b'a'; 100_000]), 1);
     }
 
     #[test]

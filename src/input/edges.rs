@@ -14,6 +14,8 @@
 //!                                   align(0) = 0,  align(p) = size where there is none
 //! ```
 
+mod overlaps;
+
 use super::boundary::Boundary;
 use super::buffer::Buffer;
 use super::file::InputFile;
@@ -174,6 +176,9 @@ impl<E: From<Error>, F: FnMut() -> std::result::Result<(), E>> Search<'_, F> {
     fn first_at_or_after(&mut self, from: u64, until: u64) -> std::result::Result<Option<u64>, E> {
         if let Some(place) = self.boundary.by_arithmetic(from) {
             return Ok((place < until).then_some(place));
+        }
+        if let Some(apart) = self.boundary.apart() {
+            return self.first_from_the_left(apart as u64, from, until);
         }
         let (behind, ahead) = (self.boundary.behind(), self.boundary.ahead());
         // All the bytes that decide about these places, and no other.

@@ -253,7 +253,7 @@ mod tests {
     /// Lists everything from `source` on and reads it; per task the file and its bytes.
     fn read_all(source: &mut Chunks) -> Vec<(usize, Vec<u8>)> {
         let quiet = Wake::new().unwrap();
-        let listing = Listing { wake: &quiet };
+        let listing = Listing::real(&quiet);
         let mut tasks = Vec::new();
         while let Some(listed) = source.next(&listing).unwrap() {
             let mut bytes = Vec::new();
@@ -412,6 +412,6 @@ mod tests {
         source.describe().unwrap();
         let wake = Wake::new().unwrap();
         wake.wake();
-        assert!(source.next(&Listing { wake: &wake }).unwrap().is_none());
+        assert!(source.next(&Listing::real(&wake)).unwrap().is_none());
     }
 }

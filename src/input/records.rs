@@ -297,6 +297,12 @@ impl Source for Records {
         self.look()?;
         same_number(self.inputs.len(), stored.inputs.len())?;
         let mut sentences = Vec::new();
+        if let Some(wanted) = self.wanted_block.filter(|wanted| *wanted != stored.block) {
+            let block = stored.block;
+            sentences.push(format!(
+                "the job was begun with blocks of {block} bytes, and keeps them: not {wanted}"
+            ));
+        }
         for (i, input) in stored.inputs.into_iter().enumerate() {
             self.adopt(i, input, &mut sentences)?;
         }
@@ -315,6 +321,24 @@ impl Source for Records {
             }
         }
         Ok(self.mark())
+    }
+
+    /// Only streams have marks.
+    fn what_changed(&self) -> String {
+        let streams = || self.paths.iter().zip(&self.inputs).filter(|(_, input)| input.is_stream());
+        let names: Vec<_> = streams()
+            .map(|(path, _)| match path.as_os_str() == "-" {
+                true => "standard input".to_string(),
+                false => path.display().to_string(),
+            })
+            .collect();
+        match names.as_slice() {
+            [only] => format!("{only} is not the stream of the last run, or is shorter: it differs"),
+            _ => format!(
+                "one of {} is not the stream of the last run, or is shorter: it differs",
+                names.join(", ")
+            ),
+        }
     }
 
     fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<RecordChunk>>> {
@@ -393,7 +417,7 @@ mod tests {
                         });
                     }
                 }
-                work(source, &Listing { wake: &wake })
+                work(source, &Listing::real(&wake))
             })
         }
     }
@@ -548,7 +572,7 @@ mod tests {
         let said = source.restore(&described, 2).unwrap();
         assert!(said[0].contains("grew from 7 to 14 bytes"), "{said:?}");
         let wake = Wake::new().unwrap();
-        let rest = show_all(&mut source, &Listing { wake: &wake });
+        let rest = show_all(&mut source, &Listing::real(&wake));
         assert_eq!(rest.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"two"[..], b""]);
         let extent = source.extent();
         assert_eq!((extent.tasks, extent.bytes, extent.bytes_before), (Some(4), Some(7), 4));
@@ -588,7 +612,7 @@ mod tests {
                     wake.wake();
                 }
             });
-            let all = show_all(&mut source, &Listing { wake: &wake });
+            let all = show_all(&mut source, &Listing::real(&wake));
             drop(heard);
             all
         });
@@ -601,7 +625,7 @@ mod tests {
         let described = inputs.records(Boundary::newline()).block(Some(1)).describe().unwrap();
         let wake = Wake::new().unwrap();
         wake.wake();
-        let listing = Listing { wake: &wake };
+        let listing = Listing::real(&wake);
         // The pipe has something to read all the time; a wait alone would never tell of the stop.
         let both = OpenOptions::new().read(true).write(true).open(&inputs.paths()[1]).unwrap();
         (&both).write_all(b"one\ntwo\nthree\n").unwrap();

@@ -20,6 +20,10 @@ use std::path::{Path, PathBuf};
 /// How long a worker waits for input before it looks at the gate again.
 const GLANCE_MS: u8 = 100;
 
+/// `SYSFS_MAGIC` of Linux, and what its files say of their size.
+const SYSFS_MAGIC: i64 = 0x6265_6572;
+const PAGE: u64 = 4096;
+
 /// An input without positions.
 #[derive(Debug)]
 pub struct Stream {
@@ -60,14 +64,17 @@ impl Stream {
     }
 
     /// Whether `path` has no positions: `-`, or anything but a regular file. A regular file that
-    /// claims to be empty and is not (those of `/proc`) counts as a stream too.
+    /// claims to be empty and is not (those of `/proc`) counts as a stream too, and so does one of `/sys`,
+    /// each of which claims to be a page long.
     pub fn is_stream(path: &Path) -> bool {
         if path == Path::new("-") {
             return true;
         }
         let Ok(facts) = path.metadata() else { return false };
         if facts.is_file() {
-            facts.len() == 0 && File::open(path).and_then(|mut f| f.read(&mut [0])).is_ok_and(|n| n > 0)
+            let is_not_empty = || File::open(path).and_then(|mut f| f.read(&mut [0])).is_ok_and(|n| n > 0);
+            let is_made_up = || rustix::fs::statfs(path).is_ok_and(|system| system.f_type == SYSFS_MAGIC);
+            (facts.len() == 0 && is_not_empty()) || (facts.len() == PAGE && is_made_up())
         } else {
             !facts.is_dir()
         }

@@ -130,11 +130,38 @@ impl Streamed {
         if first.saturating_add(ahead) > self.held.len() {
             return None;
         }
+        if let Some(apart) = self.boundary.apart() {
+            return self.find_end_from_the_left(apart, first);
+        }
         let window = first.saturating_sub(behind).max(self.searched);
         if let Some(i) = self.boundary.find_in(&self.held[window..]) {
             return Some(window + i);
         }
         self.searched = self.held.len().saturating_sub(behind + ahead - 1).max(window);
+        self.step = LONGEST_STEP.min(2 * self.step);
+        None
+    }
+
+    /// The same where matches may overlap: every chunk begins at a boundary, and from there one after the
+    /// other is found.
+    fn find_end_from_the_left(&mut self, apart: usize, first: usize) -> Option<usize> {
+        let (behind, ahead) = (self.boundary.behind(), self.boundary.ahead());
+        let mut next = match self.searched {
+            // The beginning of the stream is no boundary, unless it is a mark.
+            0 if self.start == 0 && !self.boundary.begins(&self.held) => 1,
+            0 => self.from + apart,
+            searched => searched,
+        };
+        while let Some(i) =
+            self.held.get(next.saturating_sub(behind)..).and_then(|w| self.boundary.find_in(w))
+        {
+            let place = next.saturating_sub(behind) + i;
+            if place >= first {
+                return Some(place);
+            }
+            next = place + apart;
+        }
+        self.searched = next.max((self.held.len() + 1).saturating_sub(ahead.max(1)));
         self.step = LONGEST_STEP.min(2 * self.step);
         None
     }
@@ -186,7 +213,7 @@ mod tests {
     /// What a reader of the FIFO lists while `pieces` are written to it one by one.
     fn list(cut: &mut Streamed, fifo: &Path, pieces: &[&[u8]]) -> Result<Vec<(u64, Vec<u8>)>> {
         let wake = Wake::new().unwrap();
-        let listing = Listing { wake: &wake };
+        let listing = Listing::real(&wake);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut writer = std::fs::OpenOptions::new().write(true).open(fifo).unwrap();

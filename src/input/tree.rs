@@ -327,9 +327,6 @@ fn below(root: PathBuf, own: Own) -> Below {
     }))
 }
 
-/// Where states are kept that have no better place. What stands below is never anybody's input.
-const SHARED: &str = ".bivouac";
-
 /// Paths of things that a job makes, with all symlinks on the way to them resolved.
 #[derive(Clone, Debug, Default)]
 struct Own(Arc<Vec<PathBuf>>);
@@ -338,9 +335,6 @@ impl Own {
     /// Whether this entry below `root` is one of them.
     fn has(&self, entry: &walkdir::DirEntry, root: &Path, settled_root: &Path) -> bool {
         let name = entry.file_name();
-        if name == SHARED {
-            return true;
-        }
         // Most names are nobody's; only for the others the path is put together.
         self.0.iter().any(|own| {
             own.file_name() == Some(name)
@@ -385,7 +379,7 @@ mod tests {
 
     fn all(tree: &mut Tree) -> Vec<(Vec<String>, Option<Mark>)> {
         let wake = Wake::new().unwrap();
-        let listing = Listing { wake: &wake };
+        let listing = Listing::real(&wake);
         let mut tasks = Vec::new();
         while let Some(listed) = tree.next(&listing).unwrap() {
             let names = match listed.task {
@@ -432,7 +426,7 @@ mod tests {
     fn what_is_done_is_listed_again_and_must_be_the_same() {
         let dir = place();
         let listing = Wake::new().unwrap();
-        let listing = Listing { wake: &listing };
+        let listing = Listing::real(&listing);
         let tree = || Tree::new(vec![dir.path().to_path_buf()], Some(40));
         let mut first = tree();
         let described = first.describe().unwrap();

@@ -6,14 +6,25 @@
 //! continued run would leave out exactly the tasks that were at work. So an ending that is not well is
 //! held for half a second, and if a stop has come by then, it was an interruption: neither done nor
 //! failed, and the task runs again.
+//!
+//! The same scheduler may meet a command that makes a 0 of its signal (`trap "exit 0" TERM`). It looks
+//! like one that has done its work, but for the input that it has left unread; and so does `head -1`,
+//! which has. Both are held too, not as long, and count as done if no stop comes.
 
-use bivouac::journal::{Entry, Outcome};
+use bivouac::error::Kind;
+use bivouac::journal::{End, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
 use bivouac::{Context, TaskError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long an ending that is not well is held before it counts.
 const HELD: Duration = Duration::from_millis(500);
+
+/// How long an ending is held that is well, though input was left unread. That is the usual way of some
+/// filters, and they pay this for each chunk.
+const HELD_BRIEFLY: Duration = Duration::from_millis(100);
 
 /// How often somebody looks meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
@@ -23,12 +34,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// No wait is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// Lines of standard error that are kept for the message of a failure.
-const LAST_WORDS: usize = 5;
-
-/// A line that does not end is cut here.
-const LONGEST_LINE: usize = 8 << 10;
 
 /// What is demanded of a command.
 #[derive(Clone, Debug)]
@@ -41,6 +46,33 @@ pub(crate) struct Terms {
     pub(crate) kill_after: Duration,
     /// Whether a command that was told to end and ends well has done its task: it saves its own work.
     pub(crate) saves_its_work: bool,
+    /// Whether waits before another attempt are of a random length, so that a thousand commands that
+    /// failed together do not come back together.
+    pub(crate) jitter: bool,
+    /// Whether what commands print goes where ours goes, mixed as it comes.
+    pub(crate) passes_through: bool,
+}
+
+/// What becomes of what a command prints and says.
+pub(crate) trait Reception {
+    /// An attempt begins; nothing of the one before counts any more.
+    fn begin(&mut self) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    /// It printed this.
+    fn out(&mut self, piece: Vec<u8>) -> Result<(), TaskError>;
+
+    /// It said this on its standard error.
+    fn err(&mut self, bytes: &[u8]);
+
+    /// The attempt has ended.
+    fn end(&mut self, _outcome: Outcome) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    /// What it said last, for the message of a failure.
+    fn last_words(&self) -> String;
 }
 
 /// What came of one attempt.
@@ -51,8 +83,7 @@ enum Verdict {
 }
 
 impl Terms {
-    /// Runs `command` until it is done. What it prints goes to the output of the task, what it says to
-    /// whoever watches.
+    /// Runs `command` until it is done; `to` takes what it prints and says.
     ///
     /// # Errors
     ///
@@ -64,52 +95,82 @@ impl Terms {
         command: &Command,
         feed: &Feed<'f>,
         note: &str,
+        to: &mut dyn Reception,
     ) -> Result<(), TaskError> {
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
-            let mut words = Words::new(cx);
-            let began = SystemTime::now();
-            let call =
-                Call { command, feed: feed.clone(), timeout: self.timeout, kill_after: self.kill_after };
-            let called = cx.call(&call, &mut |piece| cx.emit(piece), &mut |bytes| words.take(bytes));
-            words.end();
-            let verdict = match &called {
-                Ok(finished) => self.judge(cx, finished),
-                Err(error) => Err(error.clone()),
-            };
-            let entry = Entry {
-                task: cx.task(),
-                attempt,
-                began_ms: millis(began.duration_since(UNIX_EPOCH).unwrap_or_default()),
-                took_us: micros(called.as_ref().map_or(began.elapsed().unwrap_or_default(), |f| f.took)),
-                outcome: outcome(called.as_ref().ok(), verdict.as_ref().ok()),
-                note: note.to_string(),
-            };
-            cx.journal(entry);
-            match verdict? {
+            match self.attempt(cx, command, feed, (attempt, note), to)? {
                 Verdict::Done => return Ok(()),
                 Verdict::Interrupted => return Err(TaskError::Cancelled),
                 Verdict::Failed(why) if attempt <= self.retries => {
                     cx.forget_output()?;
                     let left = self.retries + 1 - attempt;
-                    cx.say(format!("{why}; tried again in {} s, {left} left", wait.as_secs_f32()));
-                    cx.sleep(wait)?;
+                    let time = if self.jitter { some_of(wait) } else { wait };
+                    cx.say(format!("{note}: {why}; tried again in {:.1} s, {left} left", time.as_secs_f32()));
+                    cx.sleep(time)?;
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
                 Verdict::Failed(why) => {
-                    return Err(TaskError::Failed(format!("{command}: {why}{}", words.last())));
+                    return Err(TaskError::Failed(format!("{why}{}", to.last_words())));
                 }
             }
         }
         Err(TaskError::Cancelled)
     }
 
+    /// Once, with its two lines in the journal.
+    fn attempt<'f>(
+        &self,
+        cx: &Context<'_>,
+        command: &Command,
+        feed: &Feed<'f>,
+        (attempt, note): (u32, &str),
+        to: &mut dyn Reception,
+    ) -> Result<Verdict, TaskError> {
+        to.begin()?;
+        cx.journal(Line::Began {
+            task: cx.task(),
+            attempt,
+            at_ms: millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            note: note.to_string(),
+        });
+        let began = Instant::now();
+        let call = Call {
+            command,
+            feed: feed.clone(),
+            timeout: self.timeout,
+            kill_after: self.kill_after,
+            passes_through: self.passes_through,
+        };
+        // Both directions have one receiver, and are never called at the same time.
+        let to = RefCell::new(to);
+        let called = cx.call(&call, &mut |piece| to.borrow_mut().out(piece), &mut |bytes| {
+            to.borrow_mut().err(bytes);
+        });
+        let to = to.into_inner();
+        let verdict = match &called {
+            Ok(finished) => self.judge(cx, finished),
+            Err(error) => Err(error.clone()),
+        };
+        let outcome = match &called {
+            Ok(finished) => outcome(finished, verdict.as_ref().ok()),
+            Err(error) if is_about_the_start(error) => Outcome::NotStarted,
+            Err(_) => Outcome::Interrupted,
+        };
+        let received = to.end(outcome);
+        cx.journal(Line::Ended(End {
+            task: cx.task(),
+            attempt,
+            took_us: micros(called.as_ref().map_or(began.elapsed(), |finished| finished.took)),
+            outcome,
+        }));
+        let verdict = verdict?;
+        received.map(|()| verdict)
+    }
+
     fn judge(&self, cx: &Context<'_>, finished: &Finished) -> Result<Verdict, TaskError> {
         let why = match finished.how {
-            How::Code(code) if self.ok_codes.contains(&code) => {
-                let counts = !finished.told_to_end || self.saves_its_work;
-                return Ok(if counts { Verdict::Done } else { Verdict::Interrupted });
-            }
+            How::Code(code) if self.ok_codes.contains(&code) => return self.judge_well_ended(cx, finished),
             How::Code(code) => format!("ended with code {code}"),
             How::Signal(number) => match nix::sys::signal::Signal::try_from(number) {
                 Ok(signal) => format!("ended by {signal}"),
@@ -121,16 +182,25 @@ impl Terms {
                 return Ok(Verdict::Failed(why.to_string()));
             }
         };
-        if finished.told_to_end || stop_comes(cx)? {
+        if finished.told_to_end || stop_comes_within(cx, HELD)? {
             return Ok(Verdict::Interrupted);
         }
         Ok(Verdict::Failed(why))
     }
+
+    fn judge_well_ended(&self, cx: &Context<'_>, finished: &Finished) -> Result<Verdict, TaskError> {
+        let interrupted = match (finished.told_to_end, finished.left_input) {
+            (true, left_input) => left_input || !self.saves_its_work,
+            (false, true) => stop_comes_within(cx, HELD_BRIEFLY)?,
+            (false, false) => false,
+        };
+        Ok(if interrupted { Verdict::Interrupted } else { Verdict::Done })
+    }
 }
 
 /// What the journal says of an attempt.
-fn outcome(finished: Option<&Finished>, verdict: Option<&Verdict>) -> Outcome {
-    let (Some(finished), Some(verdict)) = (finished, verdict) else { return Outcome::Interrupted };
+fn outcome(finished: &Finished, verdict: Option<&Verdict>) -> Outcome {
+    let Some(verdict) = verdict else { return Outcome::Interrupted };
     match (verdict, finished.how) {
         (Verdict::Interrupted, _) => Outcome::Interrupted,
         (Verdict::Done, How::Code(code)) => Outcome::Done(code),
@@ -139,6 +209,21 @@ fn outcome(finished: Option<&Finished>, verdict: Option<&Verdict>) -> Outcome {
         (_, How::TimedOut) => Outcome::TimedOut,
         (_, How::WantedTerminal) => Outcome::WantedTerminal,
     }
+}
+
+/// Whether a call came to nothing because there was nothing to run.
+fn is_about_the_start(error: &TaskError) -> bool {
+    match error {
+        TaskError::Cancelled => false,
+        TaskError::Failed(_) => true, // The call itself fails for one reason: too long to be started.
+        TaskError::Fatal(error) => matches!(error.kind(), Kind::NoSuchCommand | Kind::CannotStart),
+    }
+}
+
+/// Between a half and all of it. How the hasher of a map is seeded is random enough to part a crowd.
+fn some_of(wait: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0);
+    wait / 2 + wait.mul_f64((random >> 40) as f64 / f64::from(1 << 25))
 }
 
 fn millis(time: Duration) -> u64 {
@@ -150,59 +235,12 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// Whether a stop has begun, or begins within the time that an ending is held.
-fn stop_comes(cx: &Context<'_>) -> Result<bool, TaskError> {
-    for _ in 0..HELD.as_millis() / LOOK.as_millis() {
+fn stop_comes_within(cx: &Context<'_>, held: Duration) -> Result<bool, TaskError> {
+    for _ in 0..held.as_millis() / LOOK.as_millis() {
         if cx.is_stopping() {
             return Ok(true);
         }
         cx.sleep(LOOK)?;
     }
     Ok(cx.is_stopping())
-}
-
-/// The standard error of a command, line by line.
-struct Words<'a, 'b> {
-    cx: &'a Context<'b>,
-    line: Vec<u8>,
-    last: std::collections::VecDeque<String>,
-}
-
-impl<'a, 'b> Words<'a, 'b> {
-    fn new(cx: &'a Context<'b>) -> Self {
-        Self { cx, line: Vec::new(), last: std::collections::VecDeque::new() }
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            match byte {
-                b'\n' => self.end(),
-                _ if self.line.len() >= LONGEST_LINE => {
-                    self.end();
-                    self.line.push(*byte);
-                }
-                _ => self.line.push(*byte),
-            }
-        }
-    }
-
-    /// The line is complete.
-    fn end(&mut self) {
-        if self.line.is_empty() {
-            return;
-        }
-        let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
-        if self.last.len() == LAST_WORDS {
-            self.last.pop_front();
-        }
-        self.last.push_back(line.clone());
-        // Who gives up does not wait until somebody has heard the many lines before.
-        if !self.cx.is_cancelled() {
-            self.cx.say(line);
-        }
-    }
-
-    /// The last of them, for the message of a failure.
-    fn last(&self) -> String {
-        self.last.iter().map(|line| format!("\n  | {line}")).collect()
-    }
 }

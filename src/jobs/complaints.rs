@@ -29,6 +29,12 @@ impl Complaints {
         }
     }
 
+    /// Adds one, if there are few.
+    pub(crate) fn keep(&self, sentence: String) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::keep_first(&mut kept, vec![sentence]);
+    }
+
     /// Adds one sentence.
     pub(crate) fn say(&self, sentence: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sentence);

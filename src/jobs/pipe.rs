@@ -6,7 +6,9 @@
 //! is put in order again. A filter that sums up, sorts or numbers lines does so per chunk, and this
 //! cannot know; so the size of the chunks is part of the record, and a continued run cuts the same.
 
+use crate::jobs::argv;
 use crate::jobs::attempts::Terms;
+use crate::jobs::words::Passing;
 use bivouac::input::RecordChunk;
 use bivouac::process::{Command, Feed};
 use bivouac::{Context, Job, TaskError};
@@ -35,8 +37,15 @@ impl Job for Pipe {
     }
 
     fn fingerprint(&self) -> Value {
-        // How often and how long a command may try changes no byte of what it prints in the end.
-        json!({ "command": self.command.to_string(), "ok_codes": self.terms.ok_codes })
+        // How often and how long a command may try changes no byte of what it prints in the end. Neither
+        // do the codes that mean "done": with other ones the same command prints the same, and only
+        // another of its endings is accepted. Who learns from the first chunk without a match that `grep`
+        // ends with 1 there adds `--ok-codes 0,1`, and goes on.
+        json!({ "command": argv::to_record(self.command.argv()) })
+    }
+
+    fn describe(&self, fingerprint: &Value) -> Option<String> {
+        Some(format!("the command `{}`", argv::shown(&fingerprint["command"])))
     }
 
     fn run(&self, chunk: RecordChunk, cx: &Context<'_>) -> Result<(), TaskError> {
@@ -50,8 +59,11 @@ impl Job for Pipe {
             (None, None) => Feed::Nothing,
         };
         let place = format!("{}, bytes {} to {}", chunk.path().display(), range.start, range.end);
-        self.terms.run(cx, &self.command, &feed, &place).map_err(|error| match error {
-            TaskError::Failed(why) => TaskError::Failed(format!("{place}: {why}")),
+        let mut to = Passing::new(cx);
+        self.terms.run(cx, &self.command, &feed, &place, &mut to).map_err(|error| match error {
+            TaskError::Failed(why) => {
+                TaskError::Failed(format!("{place}: {}: {why}", argv::typed(&self.command)))
+            }
             TaskError::Cancelled | TaskError::Fatal(_) => error,
         })?;
         // What the command read is what was listed, or what it printed does not count.

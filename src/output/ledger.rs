@@ -88,7 +88,8 @@ impl Ledger {
         if self.stretches.len() > MOST_STRETCHES {
             self.merge_neighbours();
         }
-        Committed { bytes: self.bytes, stretches: self.stretches.clone(), tail: BASE64.encode(&self.tail) }
+        let tail = BASE64.encode(&self.tail);
+        Committed { bytes: self.bytes, stretches: self.stretches.clone(), tail, ..Committed::default() }
     }
 
     /// Halves the list, all but its last entry.

@@ -11,10 +11,11 @@
 //!
 //! **When is a command done?** Not when it ends with 0: `trap "exit 0" TERM` ends with 0, and `tr`
 //! whose input an abort has closed ends with 0 and half of the output. So what is reported is not only
-//! how it ended, but whether we had told it to end, and whether it had all its input or closed it.
+//! how it ended, but whether we had told it to end, and whether it had all of its input or closed it
+//! itself.
 
 use super::Command;
-use super::feed::{Feed, Feeding, PIECE, pipe_from_us, pipe_towards_us};
+use super::feed::{Feed, Feeding, Input, PIECE, enlarge, no_descriptor, output_pipe, pipe_from_us};
 use super::pace::{Pace, wait_for};
 use super::spawn::{Streams, cannot_start};
 use crate::clock::WorkClock;
@@ -22,17 +23,23 @@ use crate::error::Error;
 use crate::job::TaskError;
 use crate::pool::Context;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, pidfd_open};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
+mod its_end;
+
 /// How much of standard error is read at a time.
 const ERR_PIECE: usize = 16 << 10;
+
+/// Room for what a command prints, to begin with. Who prints more than this at once gets more room, and
+/// a larger pipe.
+const LITTLE: usize = 4 << 10;
 
 /// What a command is called with.
 #[derive(Debug)]
@@ -45,6 +52,8 @@ pub struct Call<'a> {
     pub timeout: Option<Duration>,
     /// How long after that it is killed.
     pub kill_after: Duration,
+    /// What it prints and says goes where ours goes, and not through us.
+    pub passes_through: bool,
 }
 
 /// A command that has ended by itself, or by its timeout.
@@ -54,6 +63,9 @@ pub struct Finished {
     pub how: How,
     /// Whether we had sent it a signal that ends programs. Then a 0 means nothing.
     pub told_to_end: bool,
+    /// Whether some of its input was left unread, as far as that can be told: it closed it (`head -1`), or
+    /// was told by somebody else to end, and made a 0 of it.
+    pub left_input: bool,
     /// When it began.
     pub began: SystemTime,
     /// How long it took, pauses not counted.
@@ -102,6 +114,7 @@ impl Context<'_> {
             // Whatever the reason, the command does not outlive its task.
             self.children().end_one(running.pid, Signal::SIGKILL);
         }
+        running.stop_the_clock(self);
         let ended = self.children().reap(running.pid, result.is_err());
         result?;
         let (status, told) = ended.map_err(|errno| lost(call.command, errno))?;
@@ -111,7 +124,13 @@ impl Context<'_> {
             (None, WaitStatus::Signaled(_, signal, _)) => How::Signal(signal as i32),
             (None, other) => return Err(lost(call.command, format!("{other:?}"))),
         };
-        Ok(Finished { how, told_to_end: told, began: running.began, took: running.clock.worked() })
+        Ok(Finished {
+            how,
+            told_to_end: told,
+            left_input: running.stdin.was_left(),
+            began: running.began,
+            took: running.clock.worked(),
+        })
     }
 }
 
@@ -123,8 +142,10 @@ fn lost(command: &Command, why: impl std::fmt::Display) -> TaskError {
 /// A command at work, and our ends of its pipes.
 struct Running<'a> {
     pid: Pid,
-    ended: OwnedFd,
-    stdin: Option<Feeding<'a>>,
+    /// Tells its end, once somebody has to wait for that and for something else at the same time. Most
+    /// commands close their output at their end, and nobody needs this.
+    ended: Option<OwnedFd>,
+    stdin: Input<'a>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     piece: Vec<u8>,
@@ -142,23 +163,20 @@ struct Running<'a> {
 
 impl<'a> Running<'a> {
     fn start(cx: &Context<'_>, call: &Call<'a>) -> Result<Self, TaskError> {
-        let no_pipe = |errno: Errno| {
-            Error::broken("pipes", format_args!("cannot make one: {errno}"))
-                .advise("raise the limit of open files (ulimit -n) or use fewer --jobs")
-        };
-        let (stdout, child_stdout) = pipe_towards_us().map_err(no_pipe)?;
-        let (stderr, child_stderr) = pipe_towards_us().map_err(no_pipe)?;
+        let (stdout, child_stdout) = output_pipe(call.passes_through)?;
+        let (stderr, child_stderr) = output_pipe(call.passes_through)?;
         let (child_stdin, stdin) = match call.feed {
-            Feed::Nothing => (None, None),
+            Feed::Nothing => (None, Input::Nothing),
             Feed::Bytes(_) | Feed::File { .. } => {
-                let (theirs, ours) = pipe_from_us().map_err(no_pipe)?;
-                (Some(theirs), Some(Feeding::new(ours, call.feed.clone())))
+                let (theirs, ours) = pipe_from_us().map_err(no_descriptor)?;
+                (Some(theirs), Input::Open(Feeding::new(ours, call.feed.clone())))
             }
         };
+        let (our_stdout, our_stderr) = (io::stdout(), io::stderr());
         let streams = Streams {
             stdin: child_stdin.as_ref().map(AsFd::as_fd),
-            stdout: child_stdout.as_fd(),
-            stderr: child_stderr.as_fd(),
+            stdout: child_stdout.as_ref().map_or(our_stdout.as_fd(), AsFd::as_fd),
+            stderr: child_stderr.as_ref().map_or(our_stderr.as_fd(), AsFd::as_fd),
         };
         let began = SystemTime::now();
         let pid = loop {
@@ -167,27 +185,21 @@ impl<'a> Running<'a> {
                 Ok(Some(pid)) => break pid,
                 // A pause came between the gate and here; the gate will tell.
                 Ok(None) => std::thread::yield_now(),
+                // About this task, and not about the command: another one has shorter words.
+                Err(nix::errno::Errno::E2BIG) => {
+                    let why = "its arguments are longer than the system allows (128 KiB for each)";
+                    return Err(TaskError::Failed(why.to_string()));
+                }
                 Err(errno) => return Err(TaskError::Fatal(cannot_start(call.command, errno))),
-            }
-        };
-        let ended = rustix::process::Pid::from_raw(pid.as_raw())
-            .ok_or(Errno::SRCH)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(errno) => {
-                cx.children().end_one(pid, Signal::SIGKILL);
-                cx.children().reap(pid, true).ok();
-                return Err(no_pipe(errno).into());
             }
         };
         Ok(Self {
             pid,
-            ended,
+            ended: None,
             stdin,
-            stdout: Some(stdout),
-            stderr: Some(stderr),
-            piece: Vec::with_capacity(PIECE),
+            stdout,
+            stderr,
+            piece: Vec::with_capacity(LITTLE),
             pace: Pace::default(),
             has_ended: false,
             early: None,
@@ -222,14 +234,25 @@ impl<'a> Running<'a> {
                 }
                 return match self.piece.is_empty() {
                     true => Ok(()),
-                    false => out(std::mem::take(&mut self.piece)),
+                    false => {
+                        self.piece.shrink_to_fit();
+                        out(std::mem::take(&mut self.piece))
+                    }
                 };
+            }
+            if self.is_silent() && self.timeout.is_none() {
+                self.wait_for_nothing_else(cx)?;
+                continue;
+            }
+            if self.is_silent() || self.pace.rest().is_some() {
+                self.watch_its_end()?;
             }
             let ready = self.wait();
             if ready.nothing() && !self.has_ended {
+                self.watch_its_end()?;
                 self.look_whether_it_wants_the_terminal(cx);
             }
-            let fed = if ready.stdin { self.feed()? } else { 0 };
+            let fed = if ready.stdin { self.stdin.feed()? } else { 0 };
             if fed > 0 {
                 // Who shall give up hears it at the gate, and lets the command end in its time.
                 cx.advance(fed).ok();
@@ -240,6 +263,13 @@ impl<'a> Running<'a> {
                 self.read_err(err);
             }
             self.has_ended |= ready.ended;
+        }
+    }
+
+    /// The last moments count too, unless there was a pause in them.
+    fn stop_the_clock(&mut self, cx: &Context<'_>) {
+        if cx.pauses() == self.pauses {
+            self.clock.tick(Instant::now());
         }
     }
 
@@ -271,80 +301,34 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// A command that reads the terminal from the background is stopped by the kernel, and nobody
-    /// would continue it.
-    fn look_whether_it_wants_the_terminal(&mut self, cx: &Context<'_>) {
-        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        let Ok(WaitStatus::Stopped(_, by)) = waitid(Id::Pid(self.pid), flags) else { return };
-        if matches!(by, Signal::SIGTTIN | Signal::SIGTTOU) {
-            self.early = Some(How::WantedTerminal);
-            cx.children().end_one(self.pid, Signal::SIGKILL);
-        }
+    /// Neither takes anything from us nor tells us anything more.
+    fn is_silent(&self) -> bool {
+        self.stdin.end().is_none() && self.stdout.is_none() && self.stderr.is_none() && !self.has_ended
     }
 
-    /// After an abort: it has been told to end, and has `kill_after` for it. What it prints is thrown
-    /// away, so that it does not wait for us.
-    fn wait_for_its_end(&mut self, cx: &Context<'_>) {
-        self.stdin = None;
-        cx.children().end_one(self.pid, Signal::SIGTERM);
-        let kill_at = Instant::now() + self.kill_after;
-        while !self.has_ended {
-            if Instant::now() >= kill_at {
-                cx.children().end_one(self.pid, Signal::SIGKILL);
-            }
-            let ready = self.wait();
-            if ready.stdout {
-                self.read_out(&mut |_| Ok(())).ok();
-            }
-            if ready.stderr {
-                self.read_err(&mut |_| ());
-            }
-            self.has_ended |= ready.ended;
-        }
-    }
-
-    /// What can be done now; maybe nothing. Behind a rest anything may be possible, and is tried.
+    /// What can be done now; nothing, when there was nothing for a moment. Behind a rest anything may be
+    /// possible, and is tried.
     fn wait(&self) -> Ready {
-        if let (Some(rest), false) = (self.pace.rest(), self.has_ended) {
-            let ended = wait_for(&mut [PollFd::new(&self.ended, PollFlags::IN)], rest);
+        let stdin = self.stdin.end();
+        let ended = self.ended.as_ref().filter(|_| !self.has_ended);
+        if let (Some(rest), Some(ended)) = (self.pace.rest(), ended) {
+            let ended = wait_for(&mut [PollFd::new(ended, PollFlags::IN)], rest);
             return Ready { stdin: true, stdout: true, stderr: true, ended };
         }
-        let stdin = self.stdin.as_ref().map(|feeding| &feeding.to);
-        let mut fds = [
-            self.watch(stdin, PollFlags::OUT),
-            self.watch(self.stdout.as_ref(), PollFlags::IN),
-            self.watch(self.stderr.as_ref(), PollFlags::IN),
-            self.watch((!self.has_ended).then_some(&self.ended), PollFlags::IN),
-        ];
+        let (stdout, stderr) = (self.stdout.as_ref(), self.stderr.as_ref());
+        let (read, write) = (PollFlags::IN, PollFlags::OUT);
+        let watched = [(stdin, write), (stdout, read), (stderr, read), (ended, read)];
+        let mut fds: Vec<_> = watched
+            .iter()
+            .filter_map(|(fd, what)| fd.map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), *what)))
+            .collect();
         if !wait_for(&mut fds, GLANCE) {
             return Ready::default();
         }
-        let is = |n: usize, watched: bool| watched && !fds[n].revents().is_empty();
-        Ready {
-            stdin: is(0, self.stdin.is_some()),
-            stdout: is(1, self.stdout.is_some()),
-            stderr: is(2, self.stderr.is_some()),
-            ended: is(3, !self.has_ended),
-        }
-    }
-
-    /// A place is kept for what is not watched, so that answers are found by position.
-    fn watch<'s>(&'s self, fd: Option<&'s OwnedFd>, what: PollFlags) -> PollFd<'s> {
-        match fd {
-            Some(fd) => PollFd::from_borrowed_fd(fd.as_fd(), what),
-            None => PollFd::from_borrowed_fd(self.ended.as_fd(), PollFlags::empty()),
-        }
-    }
-
-    /// Gives it as much as goes into the pipe; how much that was. Closes the pipe at the end, or when
-    /// the command does not want any more (`head -1`).
-    fn feed(&mut self) -> Result<u64, TaskError> {
-        let Some(feeding) = &mut self.stdin else { return Ok(0) };
-        let (fed, over) = feeding.some()?;
-        if over {
-            self.stdin = None;
-        }
-        Ok(fed)
+        let mut answers = fds.iter().map(|fd| !fd.revents().is_empty());
+        let [stdin, stdout, stderr, ended] =
+            watched.map(|(fd, _)| fd.is_some() && answers.next().unwrap_or(false));
+        Ready { stdin, stdout, stderr, ended }
     }
 
     /// Takes what it has printed, as much as one piece has room for; how much that was.
@@ -353,17 +337,21 @@ impl<'a> Running<'a> {
         out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>,
     ) -> Result<usize, TaskError> {
         let Some(stdout) = &self.stdout else { return Ok(0) };
-        match rustix::io::read(stdout, spare_capacity(&mut self.piece)) {
-            Ok(taken @ 1..) => {
-                if self.piece.len() >= PIECE - PIECE / 16 {
-                    out(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))?;
-                }
-                return Ok(taken);
+        let taken = match rustix::io::read(stdout, spare_capacity(&mut self.piece)) {
+            Ok(taken @ 1..) => taken,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(0),
+            Ok(_) | Err(_) => {
+                self.stdout = None;
+                return Ok(0);
             }
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Ok(_) | Err(_) => self.stdout = None,
+        };
+        if self.piece.len() >= PIECE - PIECE / 16 {
+            out(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))?;
+        } else if self.piece.len() == self.piece.capacity() {
+            enlarge(stdout);
+            self.piece.reserve_exact(PIECE - self.piece.len());
         }
-        Ok(0)
+        Ok(taken)
     }
 
     /// Some of what is there now, and whether there was any. Not all of it: whoever complains without

@@ -8,14 +8,15 @@
 //! signals are sent under the same lock, to what is in the table.
 
 use super::Command;
+use super::register::Register;
 use super::spawn::{Inheritance, Streams};
+use super::stat::{self, Stat};
 use crate::pool::lock;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,12 +42,32 @@ struct Table {
     running: BTreeMap<i32, Child>,
     /// Some child was told to end.
     interfered: bool,
+    /// For the watcher, if there is one.
+    register: Option<Register>,
+}
+
+impl Table {
+    fn enter(&mut self, pid: Pid) {
+        let slot = self.register.as_mut().map(|register| register.enter(pid.as_raw()));
+        self.running.insert(pid.as_raw(), Child { told_to_end: false, slot });
+    }
+
+    /// Before it is reaped; whether it was told to end.
+    fn leave(&mut self, pid: Pid) -> bool {
+        let Some(child) = self.running.remove(&pid.as_raw()) else { return false };
+        if let (Some(register), Some(slot)) = (&mut self.register, child.slot) {
+            register.leave(slot);
+        }
+        child.told_to_end
+    }
 }
 
 #[derive(Debug, Default)]
 struct Child {
     /// We have asked it to end.
     told_to_end: bool,
+    /// Where it stands in the register.
+    slot: Option<u64>,
 }
 
 /// How long a spawn may be under way before somebody looks whether it hangs.
@@ -59,8 +80,9 @@ const LONG_SPAWN: Duration = Duration::from_millis(200);
 pub(crate) const TO_STOP: Duration = Duration::from_millis(50);
 
 impl Children {
-    pub(crate) fn new(inheritance: Inheritance) -> Self {
-        Self { inheritance, table: Mutex::default(), changed: Condvar::new() }
+    pub(crate) fn new(inheritance: Inheritance, register: Option<Register>) -> Self {
+        let table = Mutex::new(Table { register, ..Table::default() });
+        Self { inheritance, table, changed: Condvar::new() }
     }
 
     /// Starts a child and puts it into the table. `Ok(None)`: not now, since children are held or no
@@ -82,7 +104,7 @@ impl Children {
         let mut table = lock(&self.table);
         table.births.remove(&birth);
         if let Ok(pid) = spawned {
-            table.running.insert(pid.as_raw(), Child::default());
+            table.enter(pid);
             // Somebody may have said it while the child was being born.
             if table.closed {
                 end(&mut table, Signal::SIGTERM);
@@ -203,14 +225,14 @@ impl Children {
             match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
                 Err(Errno::EINTR) => {}
                 Err(errno) => {
-                    lock(&self.table).running.remove(&pid.as_raw());
+                    lock(&self.table).leave(pid);
                     return Err(errno);
                 }
                 Ok(_) => break,
             }
         }
         let mut table = lock(&self.table);
-        let told = table.running.remove(&pid.as_raw()).is_some_and(|child| child.told_to_end);
+        let told = table.leave(pid);
         if family {
             tell(pid, Signal::SIGKILL);
         }
@@ -286,35 +308,23 @@ fn is_stopped_or_gone(pid: Pid) -> bool {
 /// `/proc/self/task/*/children` would say it directly, but is missing from kernels that are built
 /// without checkpoint-restore; so all processes are asked who their parent is.
 fn children_of_ours() -> Vec<Pid> {
-    let us = getpid();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid::from_raw))
-        .filter(|pid| stat_of(*pid).is_some_and(|(_, parent)| parent == us.as_raw()))
-        .collect()
+    let us = getpid().as_raw();
+    stat::all().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == us)).collect()
 }
 
 fn state_of(pid: Pid) -> Option<char> {
-    stat_of(pid).map(|(state, _)| state)
-}
-
-/// State and parent of a process. The name in front of them may hold anything, also `) `, so the
-/// last one counts.
-fn stat_of(pid: Pid) -> Option<(char, i32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+    Stat::of(pid).map(|stat| stat.state)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use nix::sys::signal::SigSet;
-    use std::fs::File;
+    use std::fs::{self, File};
     use std::os::fd::AsFd;
 
     fn children() -> Children {
-        Children::new(Inheritance::new(SigSet::empty(), "test"))
+        Children::new(Inheritance::new(SigSet::empty(), "test"), None)
     }
 
     fn start(children: &Children, words: &[&str]) -> Pid {

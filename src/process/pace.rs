@@ -7,7 +7,8 @@
 //! something the worker rests, until about half of the pipe should have gone through, and then moves all
 //! of it at once. How long that is, differs from 50 µs (`grep`) to a second, and is learnt on the way.
 //!
-//! While it rests, only the end of the command wakes the worker. When a rest was for nothing, it polls
+//! A command that moves little is not worth any of this; for most there is nothing to be learnt before
+//! they are done. While it rests, only the end of the command wakes the worker. When a rest was for nothing, it polls
 //! as one would: a command that is idle costs nothing.
 
 use super::feed::PIECE;
@@ -24,6 +25,8 @@ const LONGEST: Duration = Duration::from_millis(10);
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     rest: Duration,
+    /// All that was moved, as far as it matters.
+    moved: usize,
     /// The last look was for nothing.
     idle: bool,
 }
@@ -37,6 +40,10 @@ impl Pace {
     /// So many bytes were moved, in the direction in which it were more.
     pub(super) fn learn(&mut self, moved: usize) {
         self.idle = moved == 0;
+        self.moved = self.moved.saturating_add(moved);
+        if self.moved < PIECE {
+            return;
+        }
         if moved < PIECE / 4 {
             self.rest = (self.rest * 2).clamp(SHORTEST, LONGEST);
         } else if moved > PIECE * 3 / 4 {
@@ -74,6 +81,9 @@ mod tests {
     #[test]
     fn who_moves_nothing_is_waited_for_and_then_left_alone_as_long_as_before() {
         let mut pace = Pace::default();
+        (0..20).for_each(|_| pace.learn(1));
+        assert_eq!(pace.rest(), None, "this is about nothing");
+        pace.learn(PIECE);
         (0..20).for_each(|_| pace.learn(1));
         pace.learn(0);
         assert_eq!(pace.rest(), None);

@@ -107,7 +107,15 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
     } else if matches!(errno, Errno::EAGAIN | Errno::ENOMEM) {
         Error::broken(name.display(), format_args!("cannot be started: {}", errno.desc()))
             .advise("raise the limit of processes (ulimit -u) or use fewer --jobs")
+    } else if std::path::Path::new(&name).is_dir() {
+        Error::new(Kind::CannotStart, name.display(), "cannot be started: it is a directory")
+            .advise("name the program in it")
     } else {
+        let advice = match errno == Errno::EACCES {
+            true => "make it executable (chmod +x), or name the program that reads it",
+            false => "see whether it is for this machine; a script needs a first line such as #!/bin/sh",
+        };
         Error::new(Kind::CannotStart, name.display(), format_args!("cannot be started: {}", errno.desc()))
+            .advise(advice)
     }
 }

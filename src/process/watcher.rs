@@ -9,19 +9,24 @@
 //! So there is a second process, which does nothing until the first is gone. It holds the reading end
 //! of a pipe whose writing end only bivouac has; the kernel closes that however bivouac ends. Then it
 //! kills every process that carries the name of this run in its environment, which descendants inherit
-//! also after `setsid`. Until that is done it holds the lock of the state too, so that no new run can
+//! also after `setsid`, and every one that is in the group of a command which ran then, whatever its
+//! environment ([`register`](super::register)). Until that is done it holds the lock of the state too, so that no new run can
 //! begin beside the orphans of the old one.
 //!
 //! It has work to do also after an orderly end, if some command had to be ended: a descendant that
 //! called `setsid` is not in the group that was told.
 //!
-//! What it costs: one process per run, and nothing per command. What it cannot do: find a descendant
-//! that cleared its environment, or that belongs to another user; and if somebody kills the watcher as
+//! What it costs: one process per run, and two writes of four bytes to memory per command. What it cannot
+//! do: find a descendant that cleared its environment and left the group of its command (`env -i setsid`),
+//! or whose command has ended; or one that belongs to another user. And if somebody kills the watcher as
 //! well, nobody is left. All signals but KILL and STOP are blocked in it.
 
+use super::register::{Register, groups_in};
 use super::spawn::RUN;
+use super::stat::{self, Stat};
 use crate::error::{Error, Result};
 use crate::signals::Masked;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::SigSet;
@@ -42,6 +47,9 @@ pub const VERB: &str = "__watch";
 /// The descriptor under which the watcher holds the lock.
 const LOCK: i32 = 3;
 
+/// The descriptor under which it finds which commands run.
+const REGISTER: i32 = 4;
+
 /// How long the watcher is waited for at the end. It needs a millisecond when all is well, some twenty
 /// when it has to look through all processes.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -60,11 +68,21 @@ impl Watcher {
     /// # Errors
     ///
     /// The system has no process or descriptor left.
-    pub(crate) fn start(_: &Masked, run: &str, lock: Option<BorrowedFd<'_>>) -> Result<Self> {
-        let failed =
-            |why: &dyn std::fmt::Display| Error::broken("watcher", format_args!("cannot be started: {why}"));
-        let (theirs, life) =
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|errno| failed(&errno))?;
+    pub(crate) fn start(
+        _: &Masked,
+        run: &str,
+        lock: Option<BorrowedFd<'_>>,
+        register: &Register,
+    ) -> Result<Self> {
+        let failed = |errno: Errno| {
+            let advice = match matches!(errno, Errno::EMFILE | Errno::ENFILE) {
+                true => "raise the limit of open files (ulimit -n)",
+                false => "raise the limit of processes (ulimit -u) or of memory, or end some of them",
+            };
+            Error::broken("watcher", format_args!("cannot be started: {}", errno.desc())).advise(advice)
+        };
+        let (theirs, life) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|errno| failed(Errno::from_raw(errno.raw_os_error())))?;
         let words =
             [CString::from(c"bivouac"), CString::from(c"__watch"), CString::new(run).unwrap_or_default()];
         let spawn = || -> nix::Result<Pid> {
@@ -76,6 +94,7 @@ impl Watcher {
             if let Some(lock) = lock {
                 actions.add_dup2(lock.as_raw_fd(), LOCK)?;
             }
+            actions.add_dup2(register.descriptor().as_raw_fd(), REGISTER)?;
             let mut attributes = PosixSpawnAttr::init()?;
             attributes.set_flags(
                 PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK,
@@ -86,7 +105,7 @@ impl Watcher {
             // command of its own.
             posix_spawn(c"/proc/self/exe", &actions, &attributes, &words, &[] as &[CString])
         };
-        let pid = spawn().map_err(|errno| failed(&errno.desc()))?;
+        let pid = spawn().map_err(failed)?;
         Ok(Self { pid, life })
     }
 
@@ -122,12 +141,25 @@ pub fn watch(run: &str) {
     kill_all(run);
 }
 
+/// Whom the watcher is after.
+struct Wanted {
+    mark: Vec<u8>,
+    /// Commands that ran in the end, each the leader of a group of its own.
+    groups: Vec<i32>,
+    /// Ours, and that of every command that has not left its group.
+    session: i32,
+}
+
 /// Until two looks in a row find nobody: one that is killed may have been about to start another.
 fn kill_all(run: &str) {
-    let mark = [RUN.as_bytes(), b"=", run.as_bytes()].concat();
+    let wanted = Wanted {
+        mark: [RUN.as_bytes(), b"=", run.as_bytes()].concat(),
+        groups: groups_in(REGISTER),
+        session: nix::unistd::getsid(None).map_or(0, Pid::as_raw),
+    };
     let mut quiet = 0;
     for _ in 0..1000 {
-        let found = kill_marked(&mark);
+        let found = stat::all().filter(|pid| wanted.is(*pid) && wanted.kill(*pid)).count();
         quiet = if found == 0 { quiet + 1 } else { 0 };
         if quiet == 2 {
             return;
@@ -136,25 +168,26 @@ fn kill_all(run: &str) {
     }
 }
 
-fn kill_marked(mark: &[u8]) -> usize {
-    let Ok(entries) = fs::read_dir("/proc") else { return 0 };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| carries(*pid, mark) && kill(*pid, mark))
-        .count()
-}
+impl Wanted {
+    /// Whether it is one of them. A number of a group may be given away again when the whole group is gone;
+    /// then the new one is hardly in our session.
+    fn is(&self, pid: Pid) -> bool {
+        let in_group = |stat: Stat| self.groups.contains(&stat.group) && stat.session == self.session;
+        carries(pid, &self.mark) || Stat::of(pid).is_some_and(|stat| !stat.is_over() && in_group(stat))
+    }
 
-/// The number may have been given away since we looked; the descriptor cannot, so we look once more
-/// when we have it.
-fn kill(pid: i32, mark: &[u8]) -> bool {
-    let Some(number) = rustix::process::Pid::from_raw(pid) else { return false };
-    let Ok(process) = pidfd_open(number, PidfdFlags::empty()) else { return false };
-    carries(pid, mark) && pidfd_send_signal(&process, Signal::KILL).is_ok()
+    /// The number may have been given away since we looked; the descriptor cannot, so we look once more
+    /// when we have it.
+    fn kill(&self, pid: Pid) -> bool {
+        let Some(number) = rustix::process::Pid::from_raw(pid.as_raw()) else { return false };
+        let Ok(process) = pidfd_open(number, PidfdFlags::empty()) else { return false };
+        self.is(pid) && pidfd_send_signal(&process, Signal::KILL).is_ok()
+    }
 }
 
 /// Whether the process has the mark in its environment. That of a process that has ended is empty, and
 /// that of somebody else cannot be read.
-fn carries(pid: i32, mark: &[u8]) -> bool {
+fn carries(pid: Pid, mark: &[u8]) -> bool {
     let path = format!("/proc/{pid}/environ");
     fs::read(path).is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == mark))
 }

@@ -5,7 +5,7 @@ use super::{LOCK, RECORD, RECORD_NEW, SPILL, StateDir, check_owner, lock, read_r
 use crate::checkpoint::{Phase, Record};
 use crate::disk::{Dir, Disk};
 use crate::error::{Error, Result};
-use crate::journal::{JOURNAL, Journal};
+use crate::journal::{JOURNAL, Journal, Line};
 use crate::live::Live;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -128,9 +128,14 @@ impl StateDir {
         self.sweep_spill(&[])
     }
 
-    /// Opens the journal, of which `committed` bytes are known to be there.
-    pub(crate) fn open_journal(&self, committed: u64) -> Result<Journal> {
-        Journal::open(&*self.dir, &self.path, committed)
+    /// Opens the journal of this run, of which so many bytes are known to be there.
+    pub(crate) fn open_journal(&self, known: (&str, u64)) -> Result<Journal> {
+        Journal::open(&*self.dir, &self.path, known)
+    }
+
+    /// The lines of that journal behind what is known ([`Journal::behind`]).
+    pub(crate) fn journal_behind(&self, known: (&str, u64), each: &mut dyn FnMut(Line)) -> Result<()> {
+        Journal::behind(&*self.dir, &self.path, known, each)
     }
 
     /// Removes the journal, if there is one.

@@ -6,8 +6,8 @@
 use super::Supervisor;
 use crate::commit::Order;
 use crate::job::Job;
-use crate::live::{FORMAT, Live, LiveCheckpoint};
-use crate::observer::Progress;
+use crate::live::{FORMAT, Live, LiveCheckpoint, LiveTask};
+use crate::observer::{AtWork, Progress};
 use crate::state_dir::reach;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -92,7 +92,21 @@ impl<J: Job> Supervisor<'_, J> {
             checkpoints_asked: self.showing.asked,
             workers: self.batching.jobs() as u64,
             signals: self.hearing.rows(),
+            running: self.longest_at_work(),
         }
+    }
+}
+
+/// How many of the tasks at work are written down.
+const SHOWN: usize = 64;
+
+impl<J: Job> Supervisor<'_, J> {
+    fn longest_at_work(&self) -> Vec<LiveTask> {
+        let mut running = self.at_work(Instant::now());
+        running.sort_by_key(|one| std::cmp::Reverse(one.since));
+        running.truncate(SHOWN);
+        let show = |AtWork { task, since, note }| LiveTask { task, seconds: since.as_secs_f64(), note };
+        running.into_iter().map(show).collect()
     }
 }
 

@@ -5,7 +5,8 @@ use crate::decide::{Cause, Course, Motion};
 use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
 use crate::error::{Error, Kind};
 use crate::job::Job;
-use crate::observer::{Activity, Notice, Progress};
+use crate::observer::{Activity, Again, AtWork, Notice, Progress};
+use crate::pool::{Running, lock};
 use nix::sys::signal::Signal;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -17,10 +18,14 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     pub(super) fn say_stopping(&mut self) {
-        let by_key = self.state.cause == Some(Cause::Stop(StoppedBy::Signal(Signal::SIGINT)));
-        let in_flight = self.state.in_flight;
+        let again = match self.state.cause {
+            Some(Cause::Stop(StoppedBy::Signal(Signal::SIGINT))) => Again::Key,
+            Some(Cause::Stop(StoppedBy::Signal(signal))) if signal != Signal::SIGHUP => Again::Signal,
+            Some(_) | None => Again::Nothing,
+        };
+        let in_flight = self.begun();
         let grace = self.state.rules.grace;
-        self.observer.notice(&Notice::Stopping { grace, in_flight, by_key });
+        self.observer.notice(&Notice::Stopping { grace, in_flight, again });
     }
 
     pub(super) fn activity(&self) -> Activity {
@@ -37,9 +42,9 @@ impl<J: Job> Supervisor<'_, J> {
     pub(super) fn progress(&self) -> Progress {
         Progress {
             phase: self.activity(),
-            frontier: self.frontier.tasks,
+            frontier: self.frontier.committed,
             tasks: self.extent.tasks,
-            in_flight: self.state.in_flight,
+            in_flight: self.begun(),
             failed: self.frontier.failed,
             bytes: self.extent.bytes_before + self.pool.shared.advanced.load(Ordering::Relaxed),
             bytes_before: self.extent.bytes_before,
@@ -50,6 +55,23 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
+    /// How many tasks have begun and not ended. More may be handed out, so that no worker waits for us;
+    /// for a person those have not left.
+    fn begun(&self) -> usize {
+        lock(&self.pool.shared.running).len()
+    }
+
+    /// Tasks that have begun and not ended.
+    pub(super) fn at_work(&self, now: Instant) -> Vec<AtWork> {
+        let running = lock(&self.pool.shared.running);
+        let one = |(task, running): (&u64, &Running)| AtWork {
+            task: *task,
+            since: now.saturating_duration_since(running.since),
+            note: running.note.clone(),
+        };
+        running.iter().map(one).collect()
+    }
+
     fn checkpoint_facts(&self) -> Option<CheckpointFacts> {
         self.checkpoint.map(|(facts, since)| CheckpointFacts { age: facts.age + since.elapsed(), ..facts })
     }
@@ -57,7 +79,7 @@ impl<J: Job> Supervisor<'_, J> {
     pub(super) fn ending(mut self) -> Ending {
         self.clock.tick(Instant::now());
         let summary = Summary {
-            frontier: self.frontier.tasks,
+            frontier: self.frontier.committed,
             beyond: self.frontier.beyond,
             tasks: self.extent.tasks,
             output_bytes: self.frontier.output_bytes,

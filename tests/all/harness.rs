@@ -231,7 +231,7 @@ impl<'w> Bivouac<'w> {
 
     /// Every verb that runs a job tells what happens; the others have nothing to tell.
     fn verbose(&self) -> Option<&'static str> {
-        let jobs = ["count", "grep", "digest", "pipe"];
+        let jobs = ["count", "grep", "digest", "pipe", "each"];
         self.arguments.first().is_some_and(|verb| jobs.contains(&verb.as_str())).then_some("--verbose")
     }
 

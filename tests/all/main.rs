@@ -27,6 +27,7 @@
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
 //! | `library` | does a run in a process of somebody else give back what it borrowed? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
+//! | `each` | is a command per item run once, whatever happens? |
 //! | `verbs` | do the verbs agree with their GNU counterparts? |
 //! | `tidy` | does the source keep the rules that this project gave itself? |
 //!
@@ -39,6 +40,7 @@ mod control;
 mod data;
 mod disk;
 mod documents;
+mod each;
 mod examples;
 mod harness;
 mod inputs;

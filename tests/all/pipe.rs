@@ -154,8 +154,21 @@ fn children_in(world: &World) -> Vec<Somebody> {
     everybody(world).into_iter().filter(|somebody| somebody.is_child).collect()
 }
 
+/// How many processes with this program run for the job.
+pub(crate) fn everybody_named(world: &World, program: &str) -> usize {
+    children_in(world).iter().filter(|child| child.line.starts_with(program)).count()
+}
+
+/// Sends each of them a signal.
+pub(crate) fn tell_everybody_named(world: &World, program: &str, signal: Signal) {
+    for child in children_in(world).iter().filter(|child| child.line.starts_with(program)) {
+        // One that has ended meanwhile needs no signal any more.
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.pid), signal).unwrap_or_default();
+    }
+}
+
 /// Waits for what must come, looking again and again.
-fn until(what: &str, mut reached: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let end = Instant::now() + DEADLINE;
     while !reached() {
         assert!(Instant::now() < end, "waited in vain for: {what}");
@@ -164,12 +177,12 @@ fn until(what: &str, mut reached: impl FnMut() -> bool) {
 }
 
 /// At once, since an orderly end is over when the process is.
-fn expect_nobody_left(world: &World) {
+pub(crate) fn expect_nobody_left(world: &World) {
     let left = everybody(world);
     assert!(left.is_empty(), "left behind: {left:?}");
 }
 
 /// After SIGKILL somebody else has to see to it, and that takes a moment.
-fn until_nobody_is_left(world: &World) {
+pub(crate) fn until_nobody_is_left(world: &World) {
     until("all that were started for the job to be gone", || everybody(world).is_empty());
 }

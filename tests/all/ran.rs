@@ -1,7 +1,7 @@
 //! `bivouac log`: what ran, in the interrupted run and in the one that continued it.
 
 use crate::harness::World;
-use nix::sys::signal::Signal::SIGTERM;
+use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use serde_json::Value;
 
 const LINE: &str = "pipe big.txt -o out --block 1MiB";
@@ -54,6 +54,43 @@ fn failures_can_be_singled_out_and_retries_are_counted() {
     // Begun anew, the old entries are gone.
     world.bivouac("pipe in.txt -o out --fresh -- cat").run().expect_code(0);
     assert_eq!(log(&world, "").lines().count(), 1);
+}
+
+/// No checkpoint will come for a long time; what runs and what has ended is there all the same, and stays
+/// when the run is killed.
+#[test]
+fn a_running_job_has_a_log_before_its_first_checkpoint() {
+    let world = World::new();
+    world.text("big.txt");
+    let script = "n=$(wc -c); [ -e two ] && sleep 1000; mkdir one || touch two; echo $n";
+    let line = "pipe big.txt -o out --block 1MiB --jobs 1 --checkpoint-every 10m -- sh -c";
+    let run = world.bivouac(line).words(&[script]).start().until("ready");
+    let is_there = |text: &str| {
+        text.lines().filter(|line| line.contains("  done 0  ")).count() == 2 && text.contains("  open  ")
+    };
+    crate::pipe::until("two that are done and one that is open", || is_there(&log(&world, "")));
+    run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    assert!(is_there(&log(&world, "")));
+}
+
+/// As the other verbs that look at a state.
+#[test]
+fn what_is_no_state_has_no_log() {
+    let world = World::new();
+    world.write("empty/file", "");
+    for named in ["nosuch", "empty"] {
+        world.bivouac(&format!("log {named}")).run().expect_code(2);
+        world.bivouac(&format!("status {named}")).run().expect_code(2);
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_started_is_listed_as_that() {
+    let world = World::new();
+    world.write("in.txt", "a\n");
+    world.bivouac("pipe in.txt -o out -- no-such-command").run().expect_code(127);
+    let failed = log(&world, "--failed --format json");
+    assert!(failed.contains(r#""outcome":"not-started""#), "{failed}");
 }
 
 #[test]

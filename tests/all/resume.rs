@@ -2,7 +2,8 @@
 //! finished job answers.
 
 use crate::jobs::{CASES, GREP, SLOW};
-use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
+use crate::running::first_difference;
+use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
 #[test]
 fn any_number_of_interruptions_give_the_same_bytes() {
@@ -41,6 +42,72 @@ fn after_an_orderly_stop_no_finished_task_runs_again() {
     run.expect_stopped_by(SIGTERM);
     GREP.command(&world).run().expect_code(0).expect_resumed_at_least(last);
     GREP.expect_right_output(&world);
+}
+
+/// Two jobs whose output comes as they go, and goes into a pipe; and the bytes that they print alone.
+const STREAMING: [(&str, &str); 2] = [
+    ("pipe big.txt --block 300k -- tr a-z A-Z", "tr a-z A-Z <big.txt"),
+    ("grep [a-z] big.txt", "grep -a '[a-z]' big.txt"),
+];
+
+/// Nobody knows that a pipe leads to a place where the beginning is: `| wc -l`, say.
+#[test]
+fn what_was_printed_into_a_pipe_comes_again_from_its_beginning() {
+    for (arguments, reference) in STREAMING {
+        let world = GREP.world();
+        let wanted = world.shell(reference);
+        let (verb, rest) = arguments.split_once(' ').unwrap();
+        for signal in [SIGTERM, SIGKILL] {
+            let slow = "--limit-rate 1MiB --checkpoint-every 20ms --jobs 2";
+            let run = world.bivouac(&format!("{verb} {slow} {rest}")).start().until_further_checkpoint();
+            let ended = run.signal(signal).wait().expect_killed_by(signal);
+            if signal == SIGTERM {
+                ended.expect_says("begins anew").expect_says("--output OUT");
+                assert!(!world.exists(".bivouac"), "{arguments}");
+            }
+            crate::pipe::until_nobody_is_left(&world);
+            world.bivouac(arguments).run().expect_code(0).expect_stdout(&wanted);
+        }
+    }
+}
+
+/// `bivouac … --state DIR | cat >>all`, again and again: every byte comes once.
+#[test]
+fn into_a_pipe_that_is_read_every_byte_comes_once_however_often_it_is_stopped() {
+    for (arguments, reference) in STREAMING {
+        let world = GREP.world();
+        let (verb, rest) = arguments.split_once(' ').unwrap();
+        let job = |options: &str| world.bivouac(&format!("{verb} --state state {options} {rest}"));
+        let mut all = Vec::new();
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGTERM] {
+            let run = job("--limit-rate 1MiB --checkpoint-every 20ms --jobs 2").start();
+            let ended = run.until_further_checkpoint().signal(signal).wait().expect_stopped_by(signal);
+            all.extend(ended.stdout);
+        }
+        all.extend(job("").run().expect_code(0).stdout);
+        let wanted = world.shell(reference);
+        assert!(all == wanted, "{arguments}: {}", first_difference(&all, &wanted));
+    }
+}
+
+/// The reader stands still, so what a task has printed is taken in part. What the pipe has taken counts,
+/// to the byte, and nothing that was done is lost.
+#[test]
+fn into_a_pipe_that_is_not_read_on_every_byte_comes_once_too() {
+    for (arguments, reference) in STREAMING {
+        let world = GREP.world();
+        let (verb, rest) = arguments.split_once(' ').unwrap();
+        let job = |options: &str| world.bivouac(&format!("{verb} --state state {options} {rest}"));
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            let run = job("--jobs 2 --grace 100ms").stdout_unread().start();
+            let ended = run.until_pipe_is_full().signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+            all.extend(ended.expect_says("the checkpoint is").stdout);
+        }
+        all.extend(job("").run().expect_code(0).expect_says("resumed at task").stdout);
+        let wanted = world.shell(reference);
+        assert!(all == wanted, "{arguments}: {}", first_difference(&all, &wanted));
+    }
 }
 
 #[test]

@@ -140,7 +140,9 @@ impl<'w> Running<'w> {
     /// Waits until tasks are in flight, by asking.
     pub(crate) fn until_at_work(self) -> Self {
         let mut run = self.until("ready");
+        let end = Instant::now() + DEADLINE;
         loop {
+            assert!(Instant::now() < end, "never at work\n{}", run.report());
             run = run.signal(Signal::SIGUSR1).until("status:");
             if !run.transcript.lines().last().unwrap_or_default().contains(" 0 in flight") {
                 return run;
@@ -215,6 +217,17 @@ impl<'w> Running<'w> {
         self
     }
 
+    /// Waits until the pipe of the standard output that nobody reads takes nothing more.
+    pub(crate) fn until_pipe_is_full(self) -> Self {
+        let pipe = self.unread.as_ref().expect("somebody reads it: see `stdout_unread`");
+        let end = Instant::now() + DEADLINE;
+        while rustix::io::ioctl_fionread(pipe).unwrap() < 60_000 {
+            assert!(Instant::now() < end, "nothing is printed\n{}", self.report());
+            thread::park_timeout(Duration::from_millis(2));
+        }
+        self
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn wait(mut self) -> Ended<'w> {
         let end = loop {
@@ -223,12 +236,16 @@ impl<'w> Running<'w> {
                 break state;
             }
         };
-        drop(self.unread.take());
+        // What the pipe has taken is there for whoever reads later.
+        let mut late = Vec::new();
+        if let Some(mut pipe) = self.unread.take() {
+            pipe.read_to_end(&mut late).unwrap();
+        }
         // The pipes end with the process; what is still in them comes first.
         while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
             self.note(&line);
         }
-        let stdout = self.stdout.recv_timeout(DEADLINE).unwrap_or_default();
+        let stdout = self.stdout.recv_timeout(DEADLINE).unwrap_or(late);
         let stderr = std::mem::take(&mut self.transcript);
         Ended { how: self.how.clone(), end, stdout, stderr, checkpoint: self.checkpoint }
     }

@@ -4,7 +4,7 @@
 use crate::harness::{Input, World};
 use crate::jobs::{CASES, Case, GREP};
 use crate::running::BEYOND_DEBOUNCE;
-use nix::sys::signal::Signal::{self, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+use nix::sys::signal::Signal::{self, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1};
 
 /// Interrupts a job at a checkpoint, looks at what is left, and continues it.
 fn interrupt_and_continue(case: &Case, signal: Signal) {
@@ -133,12 +133,27 @@ fn the_third_sigterm_ends_even_a_run_whose_supervisor_is_stuck() {
         .expect_killed_by(SIGTERM);
 }
 
+/// Those that wait for a worker have not begun.
+#[test]
+fn tasks_in_flight_are_those_that_have_begun() {
+    let world = GREP.world();
+    let job = world
+        .bivouac("pipe big.txt -o out --jobs 1 --block 1MiB --grace 100ms -- sh -c")
+        .words(&["sleep 1000; cat"]);
+    let run = job.start().until_at_work();
+    assert!(run.said().lines().last().unwrap().contains(", 1 in flight,"), "{}", run.said());
+    let ended = run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    drop(ended.expect_says("stopping: 1 task in flight has"));
+}
+
 #[test]
 fn a_pager_that_is_not_read_on_cannot_hold_a_stop() {
     let world = GREP.world();
     let run =
         world.bivouac("grep line big.txt --kill-after 1h --grace 100ms --jobs 2").stdout_unread().start();
-    run.until_at_work().signal(SIGTERM).wait().expect_killed_by(SIGTERM);
+    // The answer comes when something is printed, or when nobody has taken it for a second.
+    let run = run.until("ready").signal(SIGUSR1).until("status:");
+    run.signal(SIGTERM).wait().expect_killed_by(SIGTERM);
 }
 
 #[test]

@@ -8,6 +8,36 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What is demanded of commands, and what they are granted.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "The command")]
+pub(crate) struct Commanding {
+    /// Exit codes that mean that all is well, as in `0,1` for grep
+    #[arg(long, value_name = "CODES", value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(i32).range(0..=255))]
+    pub(crate) ok_codes: Vec<i32>,
+
+    /// How often a command that failed is tried again, after some 0.5 s, 1 s, 2 s and so on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) retries: u32,
+
+    /// How long a command may take; time in which the job is paused does not count
+    #[arg(long, value_name = "DURATION", value_parser = values::interval)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// When commands hear of a stop: after --grace, or `at-once` if they save their own work
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = StopChildren::AfterGrace)]
+    pub(crate) stop_children: StopChildren,
+}
+
+/// When commands hear of a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StopChildren {
+    /// They are left alone until the grace is over
+    AfterGrace,
+    /// They get the signal that stops the job; one that then ends well has done its chunk
+    AtOnce,
+}
+
 /// How much of the machine a job may use, and how long it may take to end.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Speed and time")]
@@ -95,7 +125,7 @@ pub(crate) struct Talk {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub(crate) progress: When,
 
-    /// Say nothing but errors, warnings and, after a stop, how to continue
+    /// Say nothing but errors, warnings, what commands complain of and, after a stop, how to continue
     #[arg(short, long)]
     pub(crate) quiet: bool,
 

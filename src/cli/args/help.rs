@@ -38,6 +38,7 @@ Examples:
   bivouac digest ~/photos -o photos.b3
   bivouac count *.txt
   bivouac pipe huge.json -o names -- jq -c .name
+  bivouac each gzip ::: *.log
   bivouac status               how far it is, from another terminal; also pause, resume, checkpoint, stop
   bivouac grep --help          all options of one verb
 ";
@@ -87,6 +88,34 @@ Examples:
   bivouac pipe genome.fa --record-start '>' -o out.fa --retries 2 -- ./filter --fast
   bivouac pipe huge.csv -o sums --shell -- 'cut -d, -f3 | grep -v none'
   zcat huge.gz | bivouac pipe - -o out -- awk '{ print $2 }'
+"
+);
+
+pub(crate) const EACH: &str = concat!(
+    exit_codes!("  0  finished\n  1  finished, but items failed\n"),
+    "  4 is also the code when --halt ends the job.
+  126, 127  the command cannot be started; there is no such command
+
+In COMMAND, of the item:
+  {}       the item                       {#}   the number of the command, from 1
+  {.}      without its extension          {%}   the slot in which it runs, from 1 to --jobs
+  {/}      without its directory          {1} {2}    of the first, of the second source of items;
+  {//}     its directory                             likewise {1.} {1/} {1//} {1/.}
+  {/.}     without both
+
+Sources of items:
+  ::: ITEM...    these                    :::+ ITEM...    in step with the source before
+  :::: FILE...   the lines of FILE        ::::+ FILE...   likewise
+Several sources give all combinations, the last one varying fastest.
+
+Examples:
+  bivouac each gzip -9 ::: *.log
+  bivouac each -j 4 --timeout 10m --retries 3 ./convert {} {.}.png ::: *.tiff
+  find . -name '*.wav' -print0 | bivouac each -0 -k --tag --shell 'sox {} -n stat 2>&1 | head -1'
+  bivouac each -a hosts.txt --results out ping -c 1 {}
+  bivouac each echo {1}-{2} ::: a b ::: 1 2
+  bivouac each --shell -a commands.txt        each line is a command
+  bivouac log --failed                        what failed, and how
 "
 );
 

@@ -1,13 +1,12 @@
 //! What is particular to each verb.
 
-use super::common::{Limits, Policing, Resuming, Table, Talk};
+use super::common::{Commanding, Limits, Policing, Resuming, Table, Talk};
 use super::help;
 use crate::cli::values;
 use bivouac::{Error, Result};
 use clap::{ArgAction, Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Count lines, words and bytes, as `wc` prints them.
 ///
@@ -222,25 +221,9 @@ pub(crate) struct Pipe {
     #[arg(long, help_heading = "The command")]
     pub(crate) shell: bool,
 
-    /// Exit codes that mean that a chunk is done, as in `0,1` for grep
-    #[arg(long, value_name = "CODES", value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(i32).range(0..=255), help_heading = "The command")]
-    pub(crate) ok_codes: Vec<i32>,
-
-    /// How often a command that failed is tried again, after 0.5 s, 1 s, 2 s and so on
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "The command")]
-    pub(crate) retries: u32,
-
-    /// How long a command may take for a chunk; time in which the job is paused does not count
-    #[arg(long, value_name = "DURATION", value_parser = values::interval, help_heading = "The command")]
-    pub(crate) timeout: Option<Duration>,
-
     /// Leave out chunks whose command fails, and go on; otherwise the first one ends the job
     #[arg(long, help_heading = "The command")]
     pub(crate) keep_going: bool,
-
-    /// When commands hear of a stop: after --grace, or `at-once` if they save their own work
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = StopChildren::AfterGrace, help_heading = "The command")]
-    pub(crate) stop_children: StopChildren,
 
     /// How many bytes make a chunk [default: a sixteenth of the input, 1 to 16 MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::block, help_heading = "Where the input is cut")]
@@ -268,6 +251,8 @@ pub(crate) struct Pipe {
     pub(crate) output: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(crate) commanding: Commanding,
+    #[command(flatten)]
     pub(crate) limits: Limits,
     #[command(flatten)]
     pub(crate) resuming: Resuming,
@@ -277,19 +262,11 @@ pub(crate) struct Pipe {
     pub(crate) talk: Talk,
 }
 
-/// When commands hear of a stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StopChildren {
-    /// They are left alone until the grace is over
-    AfterGrace,
-    /// They get the signal that stops the job; one that then ends well has done its chunk
-    AtOnce,
-}
-
 /// Print what ran, when, and how it ended.
 ///
-/// One line for each attempt of each command that a `pipe` job has run, those of earlier runs included,
-/// in the order in which they ended. Works while the job is running, too. A state that is removed when
+/// One line for each attempt of each command that a `pipe` or `each` job has run, those of earlier runs
+/// included, in the order in which they ended; what has begun and not ended is `open`. Works while the job
+/// is running, too. A state that is removed when
 /// its job is finished (one without an output file) takes its log along.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::LOG)]
@@ -302,7 +279,11 @@ pub(crate) struct Log {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogAs::Text)]
     pub(crate) format: LogAs,
 
-    /// Only what did not end well
+    /// The columns of GNU parallel's --joblog; the same as `--format joblog`
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) joblog: bool,
+
+    /// Only what failed
     #[arg(long)]
     pub(crate) failed: bool,
 }
@@ -316,6 +297,8 @@ pub(crate) enum LogAs {
     Json,
     /// A table with a header, as RFC 4180 has it
     Csv,
+    /// A table with tabs, as GNU parallel's --joblog has it
+    Joblog,
 }
 
 /// Remove the state of finished jobs.

@@ -7,7 +7,7 @@ use super::view::{At, Phase, View};
 use crate::cli::human::{clock, of, size, time, visible};
 use crate::cli::progress::estimate::percent;
 use bivouac::checkpoint::{self, Record};
-use bivouac::live::{Live, Row};
+use bivouac::live::{Live, LiveTask, Row};
 use bivouac::{Error, Progress, Result};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,7 +39,11 @@ pub(super) struct Status {
     #[serde(rename = "continue")]
     continuing: Option<Continuing>,
     signals: Vec<Row>,
+    at_work: Vec<LiveTask>,
 }
+
+/// How many of the tasks at work are told to a person.
+const TOLD: usize = 16;
 
 #[derive(Debug, Serialize)]
 struct Tasks {
@@ -128,6 +132,7 @@ impl Status {
                 |continuing| Continuing { command: continuing.command, directory: continuing.directory },
             ),
             signals: live.map(|live| live.signals.clone()).unwrap_or_default(),
+            at_work: live.map(|live| live.running.clone()).unwrap_or_default(),
         }
     }
 
@@ -151,12 +156,21 @@ impl Status {
             line("job", job);
         }
         line("tasks", &self.tasks_line());
-        line("input", &self.input_line());
+        line(
+            if self.bytes.done == 0 && self.bytes.total.is_none() { "done" } else { "input" },
+            &self.input_line(),
+        );
         line("output", &size(self.bytes.output));
         if let Some(speed) = self.speed_line() {
             line("speed", &speed);
         }
         line("checkpoint", &self.checkpoint_line());
+        for one in self.at_work.iter().take(TOLD) {
+            line("at work", &self.at_work_line(one));
+        }
+        if self.at_work.len() > TOLD {
+            line("", &format!("and {} more", self.at_work.len() - TOLD));
+        }
         if let (At::Elsewhere(place), None) = (&view.at, &self.holder) {
             line("runs", place);
         }
@@ -194,7 +208,20 @@ impl Status {
         line
     }
 
+    /// `item 3 for 1.2 s: its name`.
+    fn at_work_line(&self, one: &LiveTask) -> String {
+        let name = match self.job.as_deref() {
+            Some("each") => format!("item {}", one.task + 1),
+            Some(_) | None => format!("task {}", one.task),
+        };
+        let gap = if one.note.is_empty() { "" } else { ": " };
+        format!("{name} for {}{gap}{}", time(seconds(one.seconds)), one.note)
+    }
+
     fn input_line(&self) -> String {
+        if let (0, None, Some(percent)) = (self.bytes.done, self.bytes.total, self.percent) {
+            return format!("{percent} % of the job");
+        }
         let done = match self.bytes.total {
             Some(total) => format!("{} of {}", size(self.bytes.done), size(total)),
             None => size(self.bytes.done),
@@ -247,7 +274,7 @@ fn from_live(live: &Live) -> (Tasks, Bytes) {
 
 fn from_record(record: &Record, total: Option<u64>) -> (Tasks, Bytes) {
     let tasks = Tasks {
-        done: record.frontier,
+        done: record.committed(),
         total: record.tasks,
         beyond: record.beyond.len() as u64,
         in_flight: 0,
@@ -272,7 +299,7 @@ fn checkpoint_of(record: &Record, live: Option<&Live>, size: u64) -> Checkpoint 
     let saved_at = Duration::from_secs(record.saved_at);
     let at = said.map_or(saved_at, |said| saved_at.max(Duration::from_millis(said.at_ms)));
     Checkpoint {
-        tasks: record.frontier,
+        tasks: record.committed(),
         size,
         age_seconds: now.saturating_sub(at).as_secs_f64(),
         took_seconds: said.map(|said| said.took_seconds),

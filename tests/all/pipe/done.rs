@@ -89,6 +89,40 @@ fn a_signal_to_the_whole_group_of_the_job_is_one_stop() {
     resumes_tr(&world);
 }
 
+/// The scheduler signals the commands too, and they make a 0 of it: all that tells is the input that they
+/// have not read. Whoever hears of it first, nothing is lost.
+#[test]
+fn commands_that_make_a_0_of_the_signal_of_a_scheduler_are_interrupted() {
+    for job_first in [true, false] {
+        let world = world();
+        world.write("big.txt", data::text(4, 1 << 20));
+        let run = crawling(&world, "", &POLITE);
+        if job_first {
+            killpg(run.pid(), SIGTERM).unwrap();
+        }
+        tell_commands(&world, SIGTERM);
+        if !job_first {
+            killpg(run.pid(), SIGTERM).unwrap();
+        }
+        run.wait().expect_stopped_by(SIGTERM);
+        expect_nobody_left(&world);
+        let reference = "while IFS= read -r line; do printf '%s\\n' \"$line\"; done <big.txt";
+        resumes(&world, &POLITE, reference);
+    }
+}
+
+/// Input that is left unread means nothing as long as no stop comes.
+#[test]
+fn a_command_that_wants_only_the_beginning_of_its_input_is_done() {
+    let world = world();
+    let first_lines: Vec<u8> = chunks(data::large_text(), 1 << 20)
+        .iter()
+        .flat_map(|chunk| chunk.split_inclusive(|byte| *byte == b'\n').take(1).flatten().copied())
+        .collect();
+    pipe(&world, "big.txt -o out --block 1MiB", &["head", "-1"]).run().expect_code(0);
+    expect_bytes(&world, &first_lines);
+}
+
 /// But if no stop comes, a command that somebody has ended has failed.
 #[test]
 fn a_command_that_somebody_ends_has_failed() {

@@ -53,7 +53,10 @@ fn with_keep_going_it_is_left_out_and_listed_and_the_code_is_1() {
     drop(ended.expect_says("big.txt, bytes "));
     expect_bytes(&world, "fine\n".repeat(right).as_bytes());
     // And that is how the job ended, also for who asks again.
-    job.run().expect_code(1);
+    let failed = if wrong == 1 { "1 task failed".to_string() } else { format!("{wrong} tasks failed") };
+    drop(job.run().expect_code(1).expect_says("already finished").expect_says(&failed));
+    // A finished output is not replaced without a word.
+    pipe(&world, "big.txt -o out", &TR).run().expect_code(0).expect_says("is replaced when this one");
 }
 
 #[test]
@@ -75,17 +78,57 @@ fn one_that_fails_the_first_time_is_tried_again_and_its_first_output_is_forgotte
         .expect_says("1 left");
 }
 
+/// Nothing is done, so there is nothing that another command line could harm.
+#[test]
+fn a_command_line_whose_command_cannot_be_started_can_be_corrected() {
+    let world = world();
+    again(&world, &["tr-with-a-slip"]).run().expect_code(127);
+    again(&world, &TR).run().expect_code(0);
+    expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
+    // Also with another input, and a part file that is there.
+    pipe(&world, "big.txt -o out2 --jobs 1", &["sh", "-c", "exit 3"]).run().expect_code(4);
+    assert!(world.exists("out2.part"));
+    world.write("small.txt", "one\n");
+    pipe(&world, "small.txt -o out2", &TR).run().expect_code(0);
+    assert_eq!(world.read("out2"), b"ONE\n");
+}
+
 #[test]
 fn a_command_that_is_missing_or_cannot_be_started_is_told_once_and_can_be_mended() {
     let world = world();
     let ended = again(&world, &["./filter"]).run().expect_code(127);
     assert_eq!(ended.stderr.matches("no such command").count(), 1, "{}", ended.stderr);
     world.write("filter", "#!/bin/sh\nexec tr a-z A-Z\n");
-    let ended = again(&world, &["./filter"]).run().expect_code(126);
+    let ended = again(&world, &["./filter"]).run().expect_code(126).expect_says("chmod +x");
     assert_eq!(ended.stderr.matches("cannot be started").count(), 1, "{}", ended.stderr);
+    drop(again(&world, &["./"]).run().expect_code(126).expect_says("it is a directory"));
+    drop(again(&world, &[""]).run().expect_code(2).expect_says("its first word is empty"));
     world.shell("chmod +x filter");
     again(&world, &["./filter"]).run().expect_code(0);
     expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
+}
+
+/// The codes that mean "done" are no part of what the job is.
+#[test]
+fn a_code_that_turns_out_to_be_none_of_a_failure_can_be_accepted_later() {
+    let world = world();
+    let grep = ["grep", "line 4321$"];
+    again(&world, &grep).run().expect_code(4).expect_says("ended with code 1");
+    let ended = pipe(&world, "big.txt -o out --ok-codes 0,1", &grep).run().expect_code(0);
+    drop(ended.expect_says("resumed at task"));
+    expect_bytes(&world, &world.shell("grep 'line 4321$' big.txt"));
+}
+
+/// Whoever asks us for quiet has not asked the command.
+#[test]
+fn what_a_command_complains_of_is_said_however_quiet_we_are() {
+    let world = World::new();
+    world.write("in", "one\n");
+    let job = "pipe in -q -o out -- sh -c";
+    let run =
+        world.command(crate::harness::BIVOUAC).args(job.split(' ')).arg("echo a pity >&2; cat").output();
+    assert_eq!(String::from_utf8(run.unwrap().stderr).unwrap(), "bivouac: task 0: a pity\n");
+    assert_eq!(world.read("out"), b"one\n");
 }
 
 #[test]

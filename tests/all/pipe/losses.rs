@@ -24,6 +24,17 @@ fn the_same_options_after_a_stop() {
     expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
 }
 
+/// The same words with blanks elsewhere are another command.
+#[test]
+fn another_command_whose_words_look_the_same_in_a_row() {
+    let world = world();
+    crawling(&world, "", &["tr", "a b", "c"]).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    let ended = again(&world, &["tr", "a", "b c"]).run().expect_code(3);
+    drop(ended.expect_says("`tr 'a b' c`").expect_says("`tr a 'b c'`"));
+    again(&world, &["tr", "a b", "c"]).run().expect_code(0);
+    expect_bytes(&world, &world.shell("tr 'a b' c <big.txt"));
+}
+
 /// The filter shows where the chunks end, so another cut would show.
 #[test]
 fn another_block_and_another_number_of_jobs_when_it_goes_on() {
@@ -37,7 +48,9 @@ fn another_block_and_another_number_of_jobs_when_it_goes_on() {
         .collect();
     for options in ["--block 1MiB --jobs 5", "--jobs 1", "--block 10k --jobs 3", ""] {
         crawling(&world, "--fresh", &marking).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
-        pipe(&world, &format!("big.txt -o out {options}"), &marking).run().expect_code(0);
+        let ended = pipe(&world, &format!("big.txt -o out {options}"), &marking).run().expect_code(0);
+        // Another cut is not what was asked for, and that is said.
+        assert_eq!(ended.stderr.contains("begun with blocks of 262144"), options.contains("--block"));
         expect_bytes(&world, &wanted);
         expect_nobody_left(&world);
     }

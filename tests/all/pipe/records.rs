@@ -51,6 +51,28 @@ fn records_that_end_with_some_bytes() {
     expect_bytes(&world, &world.shell(&format!("python3 -c \"{script}\" <in")));
 }
 
+/// Three newlines are the end of a record and one byte of the next, as for whoever reads from the left.
+#[test]
+fn records_whose_ends_overlap() {
+    let world = World::new();
+    let text = "a\n\n\nb\n\n".repeat(3000) + &"\n".repeat(5000) + "c\n\n\n\n\nd\n";
+    world.write("in", &text);
+    // What stands behind the last end of a record is a record only if there is something.
+    let script = "import sys\nparts = sys.stdin.buffer.read().split(b'\\n\\n')\n\
+                  if not parts[-1]: parts.pop()\n\
+                  for r in parts: sys.stdout.write('%d %r\\n' % (len(r), r[:9]))";
+    let wanted = world.program_apart(&["sh", "-c", "exec python3 -c \"$0\" <in", script]).run().stdout;
+    assert!(wanted.len() > 40_000, "{}", wanted.len());
+    for (input, stdin) in [("in", Input::Nothing), ("-", Input::Piped(text.into_bytes()))] {
+        for block in [1000, 8192] {
+            let options = format!("{input} -o out --fresh --block {block} --record-end \\n\\n");
+            let job = pipe(&world, &options, &["python3", "-c", script]);
+            job.stdin(stdin.clone()).run().expect_code(0);
+            expect_bytes(&world, &wanted);
+        }
+    }
+}
+
 #[test]
 fn records_of_fasta_and_of_a_mailbox_begin_with_some_bytes() {
     for (start, separator) in [(">", "b'\\n>'"), ("From ", "b'\\nFrom '")] {
@@ -131,7 +153,8 @@ fn a_stream_that_is_given_again_goes_on_and_another_is_refused() {
     let mut other = bytes.clone();
     other[1000] ^= 1;
     let fast = pipe(&world, "- -o out --block 256KiB", &super::TR);
-    fast.clone().stdin(Input::Piped(other)).run().expect_code(3);
+    let ended = fast.clone().stdin(Input::Piped(other)).run().expect_code(3);
+    drop(ended.expect_says("standard input is not the stream of the last run, or is shorter"));
     let after = world.contents(".");
     assert_eq!(before.len(), after.len());
     for ((path, before), (_, after)) in before.into_iter().zip(after) {

@@ -135,6 +135,31 @@ fn after_kill_no_deaf_command_and_no_descendant_is_left() {
     until_nobody_is_left(&world);
 }
 
+/// Whose working directory is that of the test, whatever the environment.
+fn at_home(world: &World) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let here =
+        processes.filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|at| at == world.root()));
+    here.filter_map(|process| fs::read(process.join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// Nothing in its environment says whose it is; its group does, and that of what it has started.
+#[test]
+fn after_kill_no_command_without_our_mark_is_left() {
+    let world = super::world();
+    let unmarked = ["env", "-i", "/bin/sh", "-c", "/bin/sleep 1000 & exec /bin/sleep 1000"];
+    let run = pipe(&world, "big.txt -o out --jobs 2 --block 1MiB", &unmarked).start().until("ready");
+    until("two families", || {
+        at_home(&world).iter().filter(|line| line.starts_with("/bin/sleep")).count() == 4
+    });
+    run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    until("all to be gone", || at_home(&world).is_empty());
+    until_nobody_is_left(&world);
+}
+
 #[test]
 fn an_abort_ends_whole_families() {
     let world = super::world();

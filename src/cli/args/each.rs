@@ -1,0 +1,254 @@
+//! The options of `each`, and the words behind them: a command, and where its items come from.
+//!
+//! Who comes from GNU `parallel` types `each [OPTIONS] COMMAND… ::: ITEM…`, and everything from the
+//! first word of the command on is meant for the command, also what looks like an option of ours. So
+//! clap takes those words as they are, and they are sorted here.
+
+use super::common::{Commanding, Limits, Policing, Resuming, Talk};
+use super::help;
+use crate::cli::values::{self, Halt};
+use bivouac::input::{Column, Given};
+use clap::Args;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// Run a command for each item of a list, several at a time.
+///
+/// Items stand behind `:::`, or come from files (-a) or standard input, one a line. `{}` in COMMAND is
+/// the item; without it the item is put behind COMMAND. A job that was stopped, killed or unplugged goes
+/// on when the same line is typed again: what has ended is never started again, what was at work runs
+/// once more, and what was added to the list comes last. There is no shell unless --shell asks for one.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(
+    after_long_help = help::EACH,
+    override_usage = "bivouac each [OPTIONS] COMMAND... [::: ITEM...]\n       bivouac each [OPTIONS] -a FILE COMMAND...\n       ... | bivouac each [OPTIONS] COMMAND..."
+)]
+pub(crate) struct Each {
+    /// Items are the lines of FILE; may be given several times, for all combinations
+    #[arg(short = 'a', long = "arg-file", value_name = "FILE", help_heading = "Items")]
+    arg_files: Vec<PathBuf>,
+
+    /// Items end with a zero byte, as `find -print0` writes them
+    #[arg(short = '0', long, conflicts_with = "delimiter", help_heading = "Items")]
+    null: bool,
+
+    /// Items end with DELIM; \n, \t, \0 and \xHH are understood [default: \n]
+    #[arg(short, long, value_name = "DELIM", value_parser = values::bytes, help_heading = "Items")]
+    delimiter: Option<values::Bytes>,
+
+    /// So many items for one command
+    #[arg(short = 'n', short_alias = 'N', long = "max-args", value_name = "N", value_parser = values::at_least_one, default_value = "1", help_heading = "Items")]
+    pub(crate) per_command: usize,
+
+    /// COMMAND is one text, which is run through `sh -c`; items are quoted wherever they stand in it.
+    /// Without COMMAND each item is such a text
+    #[arg(long, help_heading = "The command")]
+    pub(crate) shell: bool,
+
+    /// End when N items have failed in this run: `soon,fail=N` lets those at work finish,
+    /// `now,fail=N` ends them
+    #[arg(long, value_name = "WHEN", value_parser = values::halt, help_heading = "The command")]
+    pub(crate) halt: Option<Halt>,
+
+    /// Items that failed in earlier runs run once more
+    #[arg(long, conflicts_with = "output", help_heading = "The command")]
+    pub(crate) retry_failed: bool,
+
+    /// Print the commands, and run none of them
+    #[arg(long, help_heading = "The command")]
+    pub(crate) dry_run: bool,
+
+    /// Print what commands print in the order of the items, not in that in which they end
+    #[arg(short, long, help_heading = "Output")]
+    pub(crate) keep_order: bool,
+
+    /// Pass through what commands print as it comes, mixed; a little faster
+    #[arg(short, long, conflicts_with_all = ["keep_order", "tag", "results", "output"], help_heading = "Output")]
+    pub(crate) ungroup: bool,
+
+    /// In front of every line the item and a tab
+    #[arg(long, help_heading = "Output")]
+    pub(crate) tag: bool,
+
+    /// Keep what each command prints in DIR/NUMBER: stdout, stderr, code, item
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) results: Option<PathBuf>,
+
+    /// Write what commands print to OUT, in the order of the items, exactly once; it appears when all
+    /// is done
+    #[arg(short, long, value_name = "OUT", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The command with its arguments, then the items
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    words: Vec<OsString>,
+
+    /// The words of the command; see [`Each::sort`]
+    #[arg(skip)]
+    pub(crate) command: Vec<OsString>,
+
+    /// Where items come from
+    #[arg(skip)]
+    columns: Vec<Source>,
+
+    /// The files among them
+    #[arg(skip)]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) commanding: Commanding,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    pub(crate) resuming: Resuming,
+    #[command(flatten)]
+    pub(crate) policing: Policing,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+}
+
+/// One of several sources of items.
+#[derive(Clone, Debug, PartialEq)]
+struct Source {
+    /// Words, or the names of files.
+    words: Vec<OsString>,
+    kind: Kind,
+    linked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Items,
+    Files,
+}
+
+/// What `:::` and its relatives mean.
+fn separator(word: &OsStr) -> Option<(Kind, bool)> {
+    match word.as_encoded_bytes() {
+        b":::" => Some((Kind::Items, false)),
+        b":::+" => Some((Kind::Items, true)),
+        b"::::" => Some((Kind::Files, false)),
+        b"::::+" => Some((Kind::Files, true)),
+        _ => None,
+    }
+}
+
+impl Each {
+    /// Tells the command from the items.
+    pub(crate) fn sort(&mut self) {
+        let mut words = std::mem::take(&mut self.words).into_iter().peekable();
+        while let Some(word) = words.next_if(|word| separator(word).is_none()) {
+            self.command.push(word);
+        }
+        let files = self.arg_files.iter().map(|file| Source {
+            words: vec![file.into()],
+            kind: Kind::Files,
+            linked: false,
+        });
+        self.columns = files.collect();
+        for word in words {
+            match (separator(&word), self.columns.last_mut()) {
+                (Some((kind, linked)), _) => self.columns.push(Source { words: Vec::new(), kind, linked }),
+                (None, Some(column)) => column.words.push(word),
+                (None, None) => {}
+            }
+        }
+        self.columns = self.columns.drain(..).flat_map(Source::each_file).collect();
+        let files = self.columns.iter().filter(|column| column.kind == Kind::Files);
+        self.files = files.flat_map(|column| &column.words).map(PathBuf::from).collect();
+        if self.columns.is_empty() {
+            self.files.push(PathBuf::from("-"));
+        }
+    }
+
+    /// Where items come from: standard input, unless something else was said.
+    pub(crate) fn columns(&self) -> Vec<Column> {
+        let mut columns: Vec<Column> = self.columns.iter().map(Source::column).collect();
+        if columns.is_empty() {
+            columns.push(Column { given: Given::Stdin, linked: false });
+        }
+        columns
+    }
+
+    /// What a list is made of, without the items: part of what makes one job another.
+    pub(crate) fn shape(&self) -> Vec<&'static str> {
+        let shape = |column: &Source| match (column.kind, column.linked) {
+            (Kind::Items, false) => ":::",
+            (Kind::Items, true) => ":::+",
+            (Kind::Files, false) => "::::",
+            (Kind::Files, true) => "::::+",
+        };
+        self.columns.iter().map(shape).collect()
+    }
+
+    /// What ends an item.
+    pub(crate) fn delimiter(&self) -> Vec<u8> {
+        match (self.null, &self.delimiter) {
+            (true, _) => vec![0],
+            (false, Some(delimiter)) => delimiter.0.clone(),
+            (false, None) => vec![b'\n'],
+        }
+    }
+}
+
+impl Source {
+    /// `:::: a b` is as good as `:::: a :::: b`.
+    fn each_file(self) -> Vec<Source> {
+        match self.kind {
+            Kind::Items => vec![self],
+            Kind::Files => {
+                let one = |word| Source { words: vec![word], kind: Kind::Files, linked: self.linked };
+                self.words.into_iter().map(one).collect()
+            }
+        }
+    }
+
+    fn column(&self) -> Column {
+        let given = match (self.kind, self.words.first()) {
+            (Kind::Files, Some(file)) => Given::File(PathBuf::from(file)),
+            (Kind::Items | Kind::Files, _) => Given::Listed(self.words.clone()),
+        };
+        Column { given, linked: self.linked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Cli, Verb};
+    use std::time::Duration;
+
+    fn each(line: &str) -> Each {
+        let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let argv = ["bivouac", "each"].into_iter().map(OsString::from).chain(argv);
+        let Verb::Each(each) = Cli::read(&argv.collect::<Vec<_>>()).unwrap().verb else { panic!("{line}") };
+        *each
+    }
+
+    #[test]
+    fn the_command_is_told_from_the_items() {
+        for (line, command, shape) in [
+            ("-j 3 gzip -9 -k ::: a b", "gzip -9 -k", ":::"),
+            ("echo {} ::: a b ::: c", "echo {}", "::: :::"),
+            ("echo ::: a :::+ b", "echo", "::: :::+"),
+            ("-a f -a g echo -a {1} ::: x", "echo -a {1}", ":::: :::: :::"),
+            ("echo :::: f g ::::+ h", "echo", ":::: :::: ::::+"),
+            ("echo", "echo", ""),
+            ("--shell ::: true false", "", ":::"),
+            ("echo -- --tag ::: -x", "echo -- --tag", ":::"),
+        ] {
+            let each = each(line);
+            assert_eq!(each.command.join(OsStr::new(" ")), command, "{line}");
+            assert_eq!(each.shape().join(" "), shape, "{line}");
+            assert!(!each.tag, "{line}");
+        }
+    }
+
+    #[test]
+    fn options_that_people_know_from_parallel() {
+        let each = each("-j50% -k --tag -N2 --halt now,fail=1 --retries 3 --timeout 10 echo ::: a");
+        assert!(each.keep_order && each.tag && each.per_command == 2 && each.commanding.retries == 3);
+        assert_eq!(each.halt, Some(Halt(Some(bivouac::Halt { failures: 1, now: true }))));
+        assert_eq!(each.commanding.timeout, Some(Duration::from_secs(10)));
+    }
+}

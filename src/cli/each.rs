@@ -1,0 +1,79 @@
+//! From the options of `each` to a job: the template, the list, what is printed where.
+
+use crate::cli::args::common::StopChildren;
+use crate::cli::args::each::Each as Options;
+use crate::cli::report::Failures;
+use crate::cli::say;
+use crate::cli::verbs::Start;
+use crate::jobs::attempts::Terms;
+use crate::jobs::complaints::Complaints;
+use crate::jobs::each::Each;
+use crate::jobs::results::{Beside, Results};
+use crate::jobs::template::Template;
+use bivouac::ending::{Exit, FINISHED};
+use bivouac::input::Items;
+use bivouac::stream::StreamSink;
+use bivouac::{Error, Result};
+use std::io::{self, IsTerminal};
+use std::num::NonZero;
+
+/// Runs the job, or prints what it would run.
+pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
+    let columns = each.columns();
+    let per_command = NonZero::new(each.per_command).unwrap_or(NonZero::<usize>::MIN);
+    // With several items for one command these take the places of sources.
+    let words = if per_command.get() > 1 { per_command.get() } else { columns.len() };
+    let template = Template::new(each.command.clone(), each.shell, words)?;
+    let mut items = Items::new(columns).delimiter(each.delimiter()).per_task(per_command);
+    if each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
+        say::line("items are read from the terminal, one a line; Ctrl-D ends them");
+    }
+    if each.dry_run {
+        return show(&template, &mut items).map(|()| Exit::Code(FINISHED));
+    }
+    let failures = Complaints::default();
+    let job = Each {
+        template,
+        terms: Terms {
+            ok_codes: each.commanding.ok_codes.clone(),
+            retries: each.commanding.retries,
+            timeout: each.commanding.timeout,
+            kill_after: start.settings.kill_after.value,
+            saves_its_work: each.output.is_none() || each.commanding.stop_children == StopChildren::AtOnce,
+            jitter: true,
+            passes_through: each.ungroup,
+        },
+        shape: (each.per_command, each.shape()),
+        tag: each.tag,
+        to_file: start.running.output.is_some(),
+        results: each.results.as_deref().map(Results::new).transpose()?,
+        failures: failures.clone(),
+    };
+    start.failures = Some(Failures { first: failures });
+    match (&job.results, start.running.output) {
+        (Some(results), None) => {
+            let sink = Beside::new(StreamSink::stdout()?, results)?;
+            start.run_with((job, items), true, None, sink)
+        }
+        (Some(_), Some(_)) => Err(Error::usage("--results", "does not go together with --output")
+            .advise("DIR/NUMBER/stdout has what each command printed; put them together with cat")),
+        (None, _) => start.run((job, items), true),
+    }
+}
+
+/// How much is gathered before it is printed.
+const GATHERED: usize = 64 << 10;
+
+/// The commands as a person would paste them.
+fn show(template: &Template, items: &mut Items) -> Result<()> {
+    let mut text = String::new();
+    bivouac::list(items, &mut |number, item| {
+        text.push_str(&template.show(item.words(), number + 1, 1));
+        text.push('\n');
+        if text.len() < GATHERED {
+            return Ok(());
+        }
+        say::result(std::mem::take(&mut text).as_bytes())
+    })?;
+    say::result(text.as_bytes())
+}

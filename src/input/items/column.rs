@@ -1,0 +1,158 @@
+//! One source of items: words of the command line, or a text that is cut.
+
+use super::cut::{Cut, Delimiter};
+use super::feed::Feed;
+use super::{Given, LONGEST};
+use crate::error::{Error, Result};
+use crate::input::stream::Received;
+use crate::job::Listing;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A text larger than this is not gone through only to say how many items there are.
+const COUNTED: u64 = 1 << 30;
+
+/// What came of going to the next item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is at hand.
+    Item,
+    /// There is none.
+    End,
+    /// The run is over. Asked again, it goes on where it was.
+    Stopped,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) enum Column {
+    Listed { items: Vec<OsString>, next: usize },
+    Text { cut: Cut, delimiter: Delimiter, feed: Feed, has_ended: bool },
+}
+
+impl Column {
+    /// Opens what was given.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](crate::error::Kind::Usage): missing, a directory, not readable.
+    pub(super) fn open(given: &Given, delimiter: &Delimiter) -> Result<Self> {
+        let path = match given {
+            Given::Listed(items) => return Ok(Self::Listed { items: items.clone(), next: 0 }),
+            Given::File(path) => path,
+            Given::Stdin => Path::new("-"),
+        };
+        let feed = Feed::open(path)?;
+        Ok(Self::Text {
+            cut: Cut::new(delimiter.clone()),
+            delimiter: delimiter.clone(),
+            feed,
+            has_ended: false,
+        })
+    }
+
+    /// Whether this cannot be had a second time.
+    pub(super) fn is_stream(&self) -> bool {
+        match self {
+            Self::Listed { .. } => false,
+            Self::Text { feed, .. } => feed.is_stream(),
+        }
+    }
+
+    /// Goes to the next item.
+    ///
+    /// # Errors
+    ///
+    /// Reading failed, or an item is too long.
+    pub(super) fn advance(&mut self, listing: &Listing<'_>) -> Result<Step> {
+        match self {
+            Self::Listed { items, next } => {
+                *next = items.len().min(*next).saturating_add(1);
+                Ok(if *next <= items.len() { Step::Item } else { Step::End })
+            }
+            Self::Text { cut, feed, has_ended, .. } => {
+                let step = advance_text(cut, feed, has_ended, listing)?;
+                if cut.item().len() > LONGEST {
+                    return Err(too_long(feed.path()));
+                }
+                Ok(step)
+            }
+        }
+    }
+
+    /// The item at hand.
+    pub(super) fn item(&self) -> &[u8] {
+        match self {
+            Self::Listed { items, next } => {
+                next.checked_sub(1).and_then(|i| items.get(i)).map_or(&[], |item| item.as_bytes())
+            }
+            Self::Text { cut, .. } => cut.item(),
+        }
+    }
+
+    /// Goes back to before the first item.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused) for a stream whose items became tasks.
+    pub(super) fn rewind(&mut self) -> Result<()> {
+        match self {
+            Self::Listed { next, .. } => *next = 0,
+            Self::Text { cut, delimiter, feed, has_ended } => {
+                feed.rewind()?;
+                (*cut, *has_ended) = (Cut::new(delimiter.clone()), false);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many items there are, where that is soon known.
+    pub(super) fn count(&self) -> Option<u64> {
+        match self {
+            Self::Listed { items, .. } => Some(items.len() as u64),
+            Self::Text { delimiter: Delimiter::Byte(byte), feed, .. } => {
+                let (mut ends, mut last) = (0, *byte);
+                feed.peruse(COUNTED, |bytes| {
+                    ends += memchr::memchr_iter(*byte, bytes).count() as u64;
+                    last = bytes.last().copied().unwrap_or(last);
+                })
+                .then(|| ends + u64::from(last != *byte))
+            }
+            Self::Text { delimiter, feed, .. } => {
+                let (mut ends, mut cut) = (0, Cut::new(delimiter.clone()));
+                feed.peruse(COUNTED, |bytes| {
+                    cut.room().extend_from_slice(bytes);
+                    while cut.find() {
+                        ends += 1;
+                    }
+                })
+                .then(|| ends + u64::from(cut.find_last()))
+            }
+        }
+    }
+}
+
+fn advance_text(cut: &mut Cut, feed: &mut Feed, has_ended: &mut bool, listing: &Listing<'_>) -> Result<Step> {
+    loop {
+        if cut.find() {
+            return Ok(Step::Item);
+        }
+        if *has_ended {
+            return Ok(if cut.find_last() { Step::Item } else { Step::End });
+        }
+        if cut.pending() > LONGEST {
+            return Err(too_long(feed.path()));
+        }
+        match feed.fill(cut.room(), listing)? {
+            Received::Some => {}
+            Received::End => *has_ended = true,
+            Received::Stopped => return Ok(Step::Stopped),
+        }
+    }
+}
+
+fn too_long(path: &Path) -> Error {
+    Error::refused(path.display(), format_args!("has an item longer than {LONGEST} bytes"))
+        .advise("see whether its items are told apart as they should (-0, --delimiter)")
+}

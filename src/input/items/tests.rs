@@ -1,0 +1,324 @@
+//! Lists as they are given, against what they must list.
+
+use super::*;
+use crate::error::Kind;
+use crate::wake::Wake;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
+
+fn listed(items: &[&str]) -> Column {
+    Column { given: Given::Listed(items.iter().map(OsString::from).collect()), linked: false }
+}
+
+fn linked(items: &[&str]) -> Column {
+    Column { linked: true, ..listed(items) }
+}
+
+fn file(path: &Path) -> Column {
+    Column { given: Given::File(path.to_path_buf()), linked: false }
+}
+
+fn n(number: usize) -> NonZero<usize> {
+    NonZero::new(number).unwrap()
+}
+
+fn fifo_in(dir: &tempfile::TempDir) -> PathBuf {
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fifo
+}
+
+/// What is listed from here on.
+fn rest(items: &mut Items, listing: &Listing<'_>) -> Vec<(Vec<Vec<u8>>, Mark)> {
+    let mut tasks = Vec::new();
+    while let Some(task) = items.next(listing).unwrap() {
+        tasks.push((task.task.words, task.mark.unwrap()));
+    }
+    assert!(items.next(listing).unwrap().is_none(), "an end is the end");
+    tasks
+}
+
+fn all(mut items: Items) -> Vec<(Vec<Vec<u8>>, Mark)> {
+    items.describe().unwrap();
+    let tasks = items.extent().tasks;
+    let all = rest(&mut items, &Listing::real(&Wake::new().unwrap()));
+    assert!(tasks.is_none_or(|tasks| tasks == all.len() as u64), "{tasks:?} of {}", all.len());
+    all
+}
+
+/// The words of each task, for a person.
+fn show(items: Items) -> String {
+    let show = |words: &Vec<Vec<u8>>| words.join(&b' ').escape_ascii().to_string();
+    all(items).iter().map(|(words, _)| show(words)).collect::<Vec<_>>().join(", ")
+}
+
+fn marks(items: Items) -> Vec<Mark> {
+    all(items).into_iter().map(|(_, mark)| mark).collect()
+}
+
+#[test]
+fn columns_give_all_combinations_and_the_last_varies_fastest() {
+    let table: [(Vec<Column>, &str); 10] = [
+        (vec![listed(&["a", "b"])], "a, b"),
+        (vec![listed(&["a", "b"]), listed(&["c", "d"])], "a c, a d, b c, b d"),
+        (vec![listed(&["a", "b"]), listed(&["c"]), listed(&["d", "e"])], "a c d, a c e, b c d, b c e"),
+        (vec![listed(&["a", "b", "c"]), linked(&["x", "y"])], "a x, b y"),
+        (vec![listed(&["a", "b"]), linked(&["x", "y", "z"])], "a x, b y"),
+        (
+            vec![listed(&["a", "b"]), listed(&["x", "y"]), linked(&["1", "2", "3"])],
+            "a x 1, a y 2, b x 1, b y 2",
+        ),
+        (vec![listed(&["a", "b"]), linked(&["x", "y"]), listed(&["1", "2"])], "a x 1, a x 2, b y 1, b y 2"),
+        (vec![listed(&["a", "b"]), listed(&[])], ""),
+        (vec![listed(&[]), listed(&["a", "b"])], ""),
+        (vec![linked(&["a", "", "b"])], "a, , b"),
+    ];
+    for (columns, expected) in table {
+        assert_eq!(show(Items::new(columns.clone())), expected, "{columns:?}");
+    }
+}
+
+#[test]
+fn a_text_has_the_items_that_its_delimiter_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list");
+    let table: [(&[u8], &[u8], &str); 9] = [
+        (b"a\nb\n", b"\n", "a, b"),
+        (b"a\n\nb", b"\n", "a, , b"),
+        (b"\n", b"\n", ""),
+        (b"", b"\n", ""),
+        (b"a\r\nb", b"\n", "a\\r, b"),
+        (b"a\nb\0c\0", b"\0", "a\\nb, c"),
+        (b"a--b-c--", b"--", "a, b-c"),
+        (b"a--b---", b"--", "a, b, -"),
+        (b"\xff\n\xc3\x28", b"\n", "\\xff, \\xc3("),
+    ];
+    for (text, delimiter, expected) in table {
+        fs::write(&path, text).unwrap();
+        let items = Items::new(vec![file(&path)]).delimiter(delimiter.to_vec());
+        // A single empty item shows as nothing.
+        let expected_tasks = if text == b"\n" { 1 } else { expected.split_terminator(", ").count() };
+        assert_eq!(show(items), expected, "{text:?}");
+        let items = Items::new(vec![file(&path)]).delimiter(delimiter.to_vec());
+        assert_eq!(all(items).len(), expected_tasks, "{text:?}");
+    }
+}
+
+#[test]
+fn items_longer_than_a_read_come_whole_and_delimiters_across_reads_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list");
+    for delimiter in [&b"\n"[..], b"<=>"] {
+        for around in feed::STEP - 4..feed::STEP + 4 {
+            let words = [vec![b'x'; around], b"<=".to_vec(), vec![b'y'; 3 * feed::STEP], b">".to_vec()];
+            fs::write(&path, words.join(delimiter)).unwrap();
+            let items = Items::new(vec![file(&path)]).delimiter(delimiter.to_vec());
+            let found: Vec<_> = all(items).into_iter().flat_map(|(words, _)| words).collect();
+            assert!(found == words, "{around} bytes");
+        }
+    }
+}
+
+#[test]
+fn several_items_go_together_and_the_last_may_be_fewer() {
+    let column = || vec![listed(&["a", "b", "c", "d", "e"])];
+    assert_eq!(show(Items::new(column()).per_task(n(2))), "a b, c d, e");
+    assert_eq!(show(Items::new(column()).per_task(n(5))), "a b c d e");
+    assert_eq!(show(Items::new(column()).per_task(n(usize::MAX))), "a b c d e");
+    assert_eq!(show(Items::new(vec![listed(&[])]).per_task(n(3))), "");
+    let error = Items::new([column(), column()].concat()).per_task(n(2)).describe().unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.to_string().starts_with("-n: "), "{error}");
+}
+
+#[test]
+fn what_makes_no_list_is_wrong_usage_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing");
+    let stdin = || Column { given: Given::Stdin, linked: false };
+    let path = |path: &Path| path.display().to_string();
+    let table = [
+        (Items::new(vec![file(&missing)]), path(&missing)),
+        (Items::new(vec![listed(&["a"]), file(dir.path())]), path(dir.path())),
+        (Items::new(vec![stdin(), file(Path::new("-"))]), "standard input".into()),
+        (Items::new(vec![listed(&["a"])]).delimiter(Vec::new()), "--delimiter".into()),
+        (Items::new(Vec::new()), "items".into()),
+    ];
+    for (mut items, name) in table {
+        let error = items.describe().unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(error.to_string().starts_with(&format!("{name}: ")), "{error}");
+    }
+}
+
+#[test]
+fn an_item_without_an_end_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list");
+    let text = fs::File::create(&path).unwrap();
+    text.set_len(LONGEST as u64 + 1).unwrap();
+    let mut items = Items::new(vec![file(&path)]);
+    items.describe().unwrap();
+    let error = items.next(&Listing::real(&Wake::new().unwrap())).unwrap_err();
+    assert_eq!(error.kind(), Kind::Refused);
+    assert!(error.to_string().contains("longer than 134217728 bytes"), "{error}");
+}
+
+#[test]
+fn marks_tell_of_every_change_up_to_them_and_of_none_behind() {
+    let base = marks(Items::new(vec![listed(&["a", "b", "c", "d"])]));
+    let common = |items: Items| marks(items).iter().zip(&base).take_while(|(a, b)| a == b).count();
+    assert_eq!(common(Items::new(vec![listed(&["a", "b", "c", "d", "e"])])), 4);
+    assert_eq!(common(Items::new(vec![listed(&["a", "b", "x", "d"])])), 2);
+    assert_eq!(common(Items::new(vec![listed(&["a", "", "b", "c", "d"])])), 1);
+    assert_eq!(common(Items::new(vec![listed(&["b", "c", "d"])])), 0);
+    assert_eq!(common(Items::new(vec![listed(&["ab", "c", "d"])])), 0);
+    // The words of a task cannot wander.
+    let pairs = |a, b| marks(Items::new(vec![listed(&[a]), listed(&[b])]));
+    assert_ne!(pairs("ab", "c"), pairs("a", "bc"));
+    assert_ne!(pairs("a", ""), pairs("", "a"));
+    // Where the items come from does not matter to them.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list");
+    fs::write(&path, "a\nb\nc\nd").unwrap();
+    assert_eq!(common(Items::new(vec![file(&path)])), 4);
+}
+
+#[test]
+fn from_every_frontier_the_same_rest_is_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list");
+    fs::write(&path, "one\ntwo\n\nfour\nfive").unwrap();
+    let lists: [&dyn Fn() -> Items; 4] = [
+        &|| Items::new(vec![file(&path)]),
+        &|| Items::new(vec![file(&path)]).per_task(n(2)),
+        &|| Items::new(vec![listed(&["a", "b"]), file(&path), linked(&["1", "2", "3"])]),
+        &|| Items::new(vec![file(&path), listed(&["x", "y"]), file(&path)]),
+    ];
+    for new in lists {
+        let all = all(new());
+        let wake = Wake::new().unwrap();
+        let mut items = new();
+        let described = items.describe().unwrap();
+        for frontier in 0..=all.len() {
+            // The same source again and again, and a new one; with the mark asked for, and without.
+            for items in [&mut new(), &mut items] {
+                items.restore(&described, frontier as u64).unwrap();
+                let mark = items.mark_before(&Listing::rehearsal(&wake)).unwrap();
+                assert_eq!(mark, frontier.checked_sub(1).map(|last| all[last].1));
+                assert_eq!(rest(items, &Listing::real(&wake)), all[frontier..]);
+                items.restore(&described, frontier as u64).unwrap();
+                assert_eq!(rest(items, &Listing::real(&wake)), all[frontier..]);
+                assert_eq!(items.extent().tasks, Some(all.len() as u64));
+            }
+        }
+        // A list that has become shorter has the mark of its end.
+        items.restore(&described, all.len() as u64 + 3).unwrap();
+        let mark = items.mark_before(&Listing::rehearsal(&wake)).unwrap();
+        assert_eq!(mark, all.last().map(|last| last.1));
+        assert!(items.next(&Listing::real(&wake)).unwrap().is_none());
+    }
+}
+
+#[test]
+fn another_shape_is_refused_and_other_items_are_left_to_the_mark() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, odd) = (dir.path().join("list"), dir.path().join(OsString::from_vec(b"\xff".to_vec())));
+    fs::write(&path, "a\n").unwrap();
+    fs::write(&odd, "a\n").unwrap();
+    let new = || Items::new(vec![listed(&["a"]), file(&odd)]);
+    let described = new().describe().unwrap();
+    let text = serde_json::to_string(&described).unwrap();
+    let described: Value = serde_json::from_str(&text).unwrap();
+    new().restore(&described, 1).unwrap();
+    Items::new(vec![listed(&["a", "b"]), file(&odd)]).restore(&described, 1).unwrap();
+    let others = [
+        (Items::new(vec![listed(&["a"])]), "1 sources"),
+        (Items::new(vec![listed(&["a"]), file(&path)]), "list"),
+        (Items::new(vec![listed(&["a"]), listed(&["a"])]), "the command line; "),
+        (Items::new(vec![listed(&["a"]), Column { linked: true, ..file(&odd) }]), "linked"),
+        (new().delimiter(b"\0".to_vec()), "`\\x00`"),
+    ];
+    for (mut items, what) in others {
+        let error = items.restore(&described, 1).unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused);
+        assert!(error.to_string().contains(what) && error.to_string().contains("--fresh"), "{error}");
+    }
+    let described = Items::new(vec![listed(&["a"])]).per_task(n(2)).describe().unwrap();
+    let mut items = Items::new(vec![listed(&["a"])]).delimiter(b"\0".to_vec());
+    assert!(items.restore(&described, 1).unwrap_err().to_string().contains("-n"));
+    items.per_task(n(2)).restore(&described, 1).unwrap();
+    assert_eq!(Items::new(vec![]).restore(&Value::Null, 1).unwrap_err().kind(), Kind::Refused);
+}
+
+#[test]
+fn a_pipe_that_was_only_compared_is_had_again_from_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = fifo_in(&dir);
+    let text: String = (0..200_000).map(|n| format!("line {n}\n")).collect();
+    let lines: Vec<Vec<u8>> = text.lines().map(|line| line.into()).collect();
+    let wake = Wake::new().unwrap();
+    for rehearsed in [0, 1, 150_000, 200_000] {
+        // In memory too, as a column that is gone through many times.
+        for columns in [vec![file(&fifo)], vec![listed(&["a"]), file(&fifo)]] {
+            std::thread::scope(|scope| {
+                scope
+                    .spawn(|| OpenOptions::new().write(true).open(&fifo).unwrap().write_all(text.as_bytes()));
+                let is_alone = columns.len() == 1;
+                let mut items = Items::new(columns);
+                let described = items.describe().unwrap();
+                assert_eq!(items.extent().tasks, None);
+                items.restore(&described, rehearsed).unwrap();
+                let rehearsal = Listing::rehearsal(&wake);
+                let mark = items.mark_before(&rehearsal).unwrap();
+                let next = items.next(&rehearsal).unwrap();
+                assert_eq!(next.is_some(), rehearsed < 200_000);
+                items.restore(&described, rehearsed).unwrap();
+                assert_eq!(items.mark_before(&rehearsal).unwrap(), mark);
+                items.describe().unwrap();
+                let again = rest(&mut items, &Listing::real(&wake));
+                assert!(again.iter().map(|(words, _)| words.last().unwrap()).eq(&lines), "{rehearsed}");
+                // As a column that is kept in memory it was read to its end the first time.
+                if is_alone && rehearsed < 150_000 {
+                    let error = items.describe().unwrap_err();
+                    assert_eq!(error.kind(), Kind::Refused);
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_a_pipe_and_what_came_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = fifo_in(&dir);
+    let mut writer = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    let columns = vec![listed(&["a", "b"]), Column { linked: true, ..file(&fifo) }];
+    let mut items = Items::new(columns);
+    items.describe().unwrap();
+    let wake = Wake::new().unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| items.next(&Listing::real(&wake)).unwrap());
+        wake.wake();
+        assert!(waiter.join().unwrap().is_none());
+    });
+    writer.write_all(b"1\n2\n").unwrap();
+    assert!(items.next(&Listing::real(&wake)).unwrap().is_none(), "a pipe that is ready does not hide it");
+    let wake = Wake::new().unwrap();
+    let words: Vec<_> = rest(&mut items, &Listing::real(&wake)).into_iter().map(|task| task.0).collect();
+    assert_eq!(words, [[b"a", b"1"], [b"b", b"2"]], "nobody lost the first item of the first column");
+}
+
+#[test]
+fn a_stop_ends_the_passing_over_of_what_is_done() {
+    let columns = || (0..6).map(|_| listed(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"])).collect();
+    let described = Items::new(columns()).describe().unwrap();
+    let mut items = Items::new(columns());
+    items.restore(&described, 900_000).unwrap();
+    let wake = Wake::new().unwrap();
+    wake.wake();
+    items.mark_before(&Listing::rehearsal(&wake)).unwrap();
+    assert!(items.again > 890_000);
+    assert!(items.next(&Listing::real(&wake)).unwrap().is_none(), "its number would be wrong");
+}

@@ -1,0 +1,199 @@
+//! `bivouac each`: one command per item.
+//!
+//! What a command does is done when it has ended, wherever its effect is: no checkpoint can take a mail
+//! back. So here a task is committed when it ends, not when its turn comes ([`bivouac::Printing`]), and
+//! the journal says of each that it is settled. What a command prints is gathered until it has ended, so
+//! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
+
+use crate::jobs::attempts::{Reception, Terms};
+use crate::jobs::complaints::Complaints;
+use crate::jobs::results::{Kept, Results, item_line};
+use crate::jobs::template::Template;
+use crate::jobs::words::Words;
+use bivouac::error::Kind;
+use bivouac::input::Item;
+use bivouac::journal::Outcome;
+use bivouac::process::Feed;
+use bivouac::{Context, Error, Job, TaskError};
+use serde_json::{Value, json};
+
+/// What is said of one command at a time is gathered up to this size; one that says more is heard at
+/// once.
+const GATHERED: usize = 1 << 20;
+
+/// The job. Its source: the items.
+#[derive(Debug)]
+pub(crate) struct Each {
+    pub(crate) template: Template,
+    pub(crate) terms: Terms,
+    /// How many items go into one command, and where they come from.
+    pub(crate) shape: (usize, Vec<&'static str>),
+    pub(crate) tag: bool,
+    /// Whether what is printed is the result of the job, and hence what changes it part of what it is.
+    pub(crate) to_file: bool,
+    pub(crate) results: Option<Results>,
+    /// The first failures, for the end.
+    pub(crate) failures: Complaints,
+}
+
+impl Job for Each {
+    type Task = Item;
+    type Partial = ();
+    type Total = ();
+
+    fn name(&self) -> &str {
+        "each"
+    }
+
+    /// Only what makes the commands what they are: a line that is typed again with another `--tag` must
+    /// not be taken for another job, and run everything once more.
+    fn fingerprint(&self) -> Value {
+        let (per_command, sources) = &self.shape;
+        let mut identity = json!({
+            "command": self.template.identity(),
+            "per_command": per_command,
+            "sources": sources,
+        });
+        if self.to_file {
+            identity["tag"] = json!(self.tag);
+        }
+        identity
+    }
+
+    fn run(&self, item: Item, cx: &Context<'_>) -> Result<(), TaskError> {
+        let number = cx.task() + 1;
+        let name = item.note();
+        let done = self.run_one(&item, number, &name, cx);
+        if let Err(TaskError::Failed(why)) = &done {
+            self.failures.keep(format!("item {number} ({name}): {why}"));
+        }
+        done
+    }
+
+    fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
+}
+
+impl Each {
+    fn run_one(&self, item: &Item, number: u64, name: &str, cx: &Context<'_>) -> Result<(), TaskError> {
+        // Workers are slots: each runs one command at a time.
+        let slot = rayon::current_thread_index().map_or(1, |index| index + 1);
+        let command = self.template.fill(item.words(), number, slot).ok_or_else(|| {
+            TaskError::Failed(
+                "holds a zero byte, which no program can be given (use -0 for lists of find -print0)".into(),
+            )
+        })?;
+        let mut printed = Printed {
+            cx,
+            tag: self.tag.then(|| format!("{name}\t")),
+            at_line_start: true,
+            words: Words::default(),
+            said: String::new(),
+            results: self.results.as_ref().map(|results| (results, number, item_line(item.words()))),
+            kept: None,
+            broken: None,
+        };
+        self.terms.run(cx, &command, &Feed::Nothing, name, &mut printed).map_err(|error| match error {
+            // With the program in the item, that it cannot be started is about this item only.
+            TaskError::Fatal(error) if self.template.is_program_an_item() && is_about_the_program(&error) => {
+                TaskError::Failed(error.to_string())
+            }
+            TaskError::Failed(_) | TaskError::Cancelled | TaskError::Fatal(_) => error,
+        })
+    }
+}
+
+fn is_about_the_program(error: &Error) -> bool {
+    matches!(error.kind(), Kind::NoSuchCommand | Kind::CannotStart)
+}
+
+/// What one command prints and says, kept together.
+struct Printed<'a, 'b> {
+    cx: &'a Context<'b>,
+    tag: Option<String>,
+    at_line_start: bool,
+    words: Words,
+    /// Lines that nobody has heard yet.
+    said: String,
+    results: Option<(&'a Results, u64, Vec<u8>)>,
+    kept: Option<Kept>,
+    /// Standard error has no way to report that its file cannot be written; the end has.
+    broken: Option<Error>,
+}
+
+impl Printed<'_, '_> {
+    fn hear(&mut self) {
+        let said = std::mem::take(&mut self.said);
+        if !said.is_empty() && !self.cx.is_cancelled() {
+            self.cx.say(said);
+        }
+    }
+
+    /// Every line with the item in front of it.
+    fn tagged(&mut self, piece: Vec<u8>) -> Vec<u8> {
+        let Some(tag) = &self.tag else { return piece };
+        let mut tagged = Vec::with_capacity(piece.len() + tag.len() * 8);
+        for line in piece.split_inclusive(|byte| *byte == b'\n') {
+            if self.at_line_start {
+                tagged.extend_from_slice(tag.as_bytes());
+            }
+            tagged.extend_from_slice(line);
+            self.at_line_start = line.ends_with(b"\n");
+        }
+        tagged
+    }
+}
+
+impl Reception for Printed<'_, '_> {
+    fn begin(&mut self) -> Result<(), TaskError> {
+        self.words = Words::default();
+        self.said.clear();
+        self.at_line_start = true;
+        self.kept = None;
+        if let Some((results, number, item)) = &self.results {
+            self.kept = Some(results.begin(*number, item)?);
+        }
+        Ok(())
+    }
+
+    fn out(&mut self, piece: Vec<u8>) -> Result<(), TaskError> {
+        if let Some(kept) = &mut self.kept {
+            kept.out(&piece)?;
+        }
+        let piece = self.tagged(piece);
+        self.cx.emit(piece)
+    }
+
+    fn err(&mut self, bytes: &[u8]) {
+        if let Some(kept) = &mut self.kept {
+            self.broken = self.broken.take().or(kept.err(bytes).err());
+        }
+        let Self { words, said, tag, .. } = self;
+        words.take(bytes, &mut |line| append(said, tag.as_deref(), line));
+        if self.said.len() >= GATHERED {
+            self.hear();
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) -> Result<(), TaskError> {
+        let Self { words, said, tag, .. } = self;
+        words.end(&mut |line| append(said, tag.as_deref(), line));
+        self.hear();
+        if let Some(error) = self.broken.take() {
+            return Err(error.into());
+        }
+        match self.kept.take() {
+            Some(kept) => Ok(kept.end(outcome)?),
+            None => Ok(()),
+        }
+    }
+
+    fn last_words(&self) -> String {
+        self.words.last()
+    }
+}
+
+fn append(said: &mut String, tag: Option<&str>, line: &str) {
+    said.push_str(tag.unwrap_or_default());
+    said.push_str(line);
+    said.push('\n');
+}

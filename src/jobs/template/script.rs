@@ -1,0 +1,181 @@
+//! A template that a shell reads, and items that it never reads.
+//!
+//! The obvious way is to quote the item and to put it into the text. But which quotes are right depends on
+//! where it stands, and in half of all places none are: `"{}"`, `` `{}` ``, `'{}.old'`. One mistake, and an
+//! item called `$(rm -rf x)` is a command. So no byte of an item ever becomes part of the text. The text is
+//! fixed, the items are positional parameters (`sh -c TEXT sh ITEM…`), and each placeholder becomes an
+//! expansion, whose result no shell reads again.
+//!
+//! What is left to find out is how the expansion has to be written so that it remains *one word*:
+//!
+//! | where it stands | it becomes |
+//! |---|---|
+//! | plain | `"${1}"` |
+//! | in double quotes | `${1}` |
+//! | in single quotes | `'"${1}"'` |
+//! | in an arithmetic expansion | `${1}`, and the item must be a number |
+//!
+//! That is done by a scanner with a stack, which knows quotes, `$( )`, `${ }`, `$(( ))`, backticks,
+//! backslashes, comments and `case`. Backticks with a placeholder inside become `$( )`, in which nothing is
+//! escaped twice. Where the scanner is wrong about a place, quotes are wrong, and an item may become
+//! several words, or the name of its parameter be printed; executed it is nowhere.
+//!
+//! Arithmetic is different, because there bash *does* read the result again: `a[$(id)]` would run `id`. There
+//! an item that is not a number is replaced by the words `not a number`, which no shell can add up.
+//!
+//! Beyond this no template can protect: who hands the item to another reader (`eval`, `sh -c "{}"`, `ssh`,
+//! the text of an `awk` program, `[[ … -eq … ]]` and `let` of bash) has made it a program himself. And
+//! inside a function of the shell `{}` is the argument of that function, because `${1}` is.
+
+use super::placeholder::{Filling, Placeholder};
+use crate::cli::quote;
+use bivouac::Result;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// How a shell reads the place of a placeholder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quoting {
+    Plain,
+    Double,
+    Single,
+    Arithmetic,
+}
+
+/// A stretch of a script.
+#[derive(Debug)]
+pub(super) enum Part {
+    Text(Vec<u8>),
+    Hole {
+        placeholder: Placeholder,
+        quoting: Quoting,
+        /// Whether the item, quoted, could stand here itself: for a person.
+        is_simple: bool,
+    },
+}
+
+/// A text for `sh -c`. See the [module](self).
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) parts: Vec<Part>,
+}
+
+impl Script {
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](bivouac::error::Kind::Usage): a placeholder stands where a shell fills nothing in.
+    pub(super) fn new(text: &[u8]) -> Result<Self> {
+        let mut scanner = super::scanner::Scanner::new(text);
+        scanner.scan()?;
+        if !scanner.parts.iter().any(|part| matches!(part, Part::Hole { .. })) {
+            scanner.append_item()?;
+        }
+        Ok(Self { parts: scanner.parts })
+    }
+
+    /// The text and the parameters.
+    pub(super) fn fill(&self, filling: &Filling<'_>) -> (Vec<u8>, Vec<Vec<u8>>) {
+        let mut text = Vec::new();
+        let mut parameters = Parameters::default();
+        for part in &self.parts {
+            match part {
+                Part::Text(bytes) => text.extend_from_slice(bytes),
+                Part::Hole { placeholder, quoting, .. } => {
+                    text.extend_from_slice(parameters.expansion(*placeholder, *quoting, filling).as_bytes());
+                }
+            }
+        }
+        (text, parameters.values)
+    }
+
+    /// The text with the items in it, as a person would have written it; `None` if that would not be
+    /// the same everywhere.
+    pub(super) fn show(&self, filling: &Filling<'_>) -> Option<String> {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(bytes) => text.push_str(std::str::from_utf8(bytes).ok()?),
+                Part::Hole { placeholder, quoting, is_simple } => {
+                    let words = placeholder.fill(filling);
+                    if !is_simple && !words.iter().all(|word| is_number(word)) {
+                        return None;
+                    }
+                    text.push_str(&inline(&words, *quoting)?);
+                }
+            }
+        }
+        Some(text).filter(|text| !text.chars().any(crate::cli::human::is_invisible))
+    }
+}
+
+/// The positional parameters of one command.
+#[derive(Default)]
+struct Parameters {
+    /// Which word of which placeholder each of them is, and whether it has to be a number.
+    keys: Vec<(Placeholder, usize, bool)>,
+    values: Vec<Vec<u8>>,
+}
+
+impl Parameters {
+    /// What is written for a placeholder.
+    fn expansion(&mut self, placeholder: Placeholder, quoting: Quoting, filling: &Filling<'_>) -> String {
+        let words = placeholder.fill(filling);
+        let written: Vec<String> = match placeholder {
+            // Ours, and digits.
+            Placeholder::Number | Placeholder::Slot => {
+                words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+            }
+            Placeholder::All(_) | Placeholder::One(..) => {
+                let arithmetic = quoting == Quoting::Arithmetic;
+                let mut number = |(i, word)| self.number((placeholder, i, arithmetic), word);
+                words.into_iter().enumerate().map(|word| format!("${{{}}}", number(word))).collect()
+            }
+        };
+        match quoting {
+            Quoting::Plain => format!("\"{}\"", written.join("\" \"")),
+            Quoting::Double | Quoting::Arithmetic => written.join(" "),
+            Quoting::Single => format!("'\"{}\"'", written.join(" ")),
+        }
+    }
+
+    /// The number of the parameter, from 1.
+    fn number(&mut self, key: (Placeholder, usize, bool), word: Vec<u8>) -> usize {
+        if let Some(i) = self.keys.iter().position(|known| *known == key) {
+            return i + 1;
+        }
+        let is_safe = !key.2 || is_number(&word);
+        self.keys.push(key);
+        self.values.push(if is_safe { word } else { b"not a number".to_vec() });
+        self.values.len()
+    }
+}
+
+/// Whether a shell that evaluates this does no more than count: digits, also hexadecimal or with a base.
+fn is_number(word: &[u8]) -> bool {
+    let word = word.strip_prefix(b"-").or(word.strip_prefix(b"+")).unwrap_or(word);
+    let may_follow = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'#' | b'.');
+    word.first().is_some_and(u8::is_ascii_digit) && word.iter().all(may_follow)
+}
+
+/// Words where a placeholder stood, in the quotes that the place needs.
+fn inline(words: &[Vec<u8>], quoting: Quoting) -> Option<String> {
+    let quoted = |word: &Vec<u8>| quote::argument(OsStr::from_bytes(word));
+    if quoting == Quoting::Plain {
+        return Some(words.iter().map(quoted).collect::<Vec<_>>().join(" "));
+    }
+    let joined = words.join(&b' ');
+    let is_plain = |special: &[u8]| {
+        !joined.iter().any(|byte| special.contains(byte) || byte.is_ascii_control()) && joined.is_ascii()
+    };
+    let (special, around): (&[u8], _) = match quoting {
+        Quoting::Double => (b"\"$`\\!", '"'),
+        Quoting::Single => (b"'", '\''),
+        Quoting::Plain | Quoting::Arithmetic => {
+            return is_number(&joined).then(|| String::from_utf8_lossy(&joined).into_owned());
+        }
+    };
+    match is_plain(special) {
+        true => String::from_utf8(joined).ok(),
+        false => Some(format!("{around}{}{around}", quote::argument(&OsString::from_vec(joined)))),
+    }
+}

@@ -1,0 +1,106 @@
+//! What the other threads tell the supervisor, as events: workers, the commit thread, the source.
+
+use super::Supervisor;
+use crate::commit::Word;
+use crate::decide::Event;
+use crate::error::Error;
+use crate::job::Job;
+use crate::lister::FromSource;
+use crate::observer::Notice;
+use crate::pool::{Outcome, Report, Saying};
+use crate::run::Halt;
+use crossbeam_channel::never;
+use std::time::Instant;
+
+impl<J: Job> Supervisor<'_, J> {
+    pub(super) fn report(&mut self, report: Report) {
+        if let Report::Ended { took, .. } = &report {
+            self.batching.learn(*took);
+        }
+        match report {
+            // Only a wake-up: the clock looks whether anything still moves.
+            Report::Parked => {}
+            Report::Ended { outcome: Outcome::Done | Outcome::Interrupted, .. } => {
+                self.handle(Event::TaskEnded)
+            }
+            Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
+                self.observer.notice(&Notice::TaskFailed { task, why });
+                self.handle(Event::TaskEnded);
+                self.count_failure();
+            }
+            Report::Ended { outcome: Outcome::Fatal(error), .. } => {
+                self.keep_error(error);
+                self.handle(Event::TaskBroke);
+            }
+        }
+    }
+
+    /// One failure more, which may be one too many.
+    fn count_failure(&mut self) {
+        self.failures += 1;
+        if let Some(Halt { now, .. }) = self.halt.filter(|halt| halt.failures == self.failures) {
+            let failed = if self.failures == 1 { "task has" } else { "tasks have" };
+            self.keep_error(
+                Error::broken("--halt", format_args!("{} {failed} failed in this run", self.failures))
+                    .advise("the same command goes on behind them; with --retry-failed they run once more"),
+            );
+            self.handle(Event::Halted { now });
+        }
+    }
+
+    pub(super) fn said(&mut self, saying: Saying) {
+        let Saying { task, line } = saying;
+        self.observer.notice(&Notice::Said { task, line });
+    }
+
+    pub(super) fn word(&mut self, word: Word) {
+        match word {
+            Word::Frontier(frontier) => self.frontier = frontier,
+            Word::Checkpoint { frontier, facts, asked } => {
+                self.checkpoint = Some((facts, Instant::now()));
+                self.observer.notice(&Notice::Checkpoint {
+                    frontier,
+                    tasks: self.extent.tasks,
+                    facts,
+                    asked,
+                });
+                if asked {
+                    self.owed = None;
+                    self.say_status();
+                    self.show_checkpoint();
+                }
+            }
+            Word::Broke(error) => {
+                // What the disk says explains the rest: tasks that were cancelled because of it.
+                self.error = Some(error);
+                self.channels.words = never();
+                self.handle(Event::CommitBroke);
+            }
+            Word::Closed { finished } => {
+                self.finished = finished;
+                self.channels.words = never();
+                self.handle(Event::Closed);
+            }
+        }
+    }
+
+    pub(super) fn commit_thread_vanished(&mut self) {
+        self.word(Word::Broke(Error::broken("commit thread", "ended without a word")));
+    }
+
+    /// The thread sends its end before it goes, unless it panicked (in a source of somebody's own).
+    pub(super) fn source_vanished(&mut self) {
+        if self.listed.is_none() {
+            self.listed_by_source(FromSource::Failed(Error::broken(
+                "source",
+                "panicked while it listed tasks",
+            )));
+        }
+        self.channels.source = never();
+    }
+
+    /// The first error is the cause, what comes after it mostly its consequence.
+    pub(super) fn keep_error(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+}

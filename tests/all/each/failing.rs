@@ -1,0 +1,104 @@
+//! Commands that fail, are missing, or are too many.
+
+use super::{each, effects, list};
+use crate::harness::World;
+
+#[test]
+fn the_code_says_that_some_failed_and_the_first_are_named() {
+    let world = World::new();
+    let text = "echo {}; echo no {} >&2; exit {}";
+    let items = [":::", "0", "1", "0", "3", "7", "1", "1", "1"];
+    let ended = each(&world, "-k --shell", &[text]).words(&items).run().expect_code(1);
+    ended
+        .expect_says("6 items failed")
+        .expect_says("item 4 (3): ")
+        .expect_says("ended with code 3")
+        .expect_says("bivouac log --failed")
+        .expect_stdout(b"0\n1\n0\n3\n7\n1\n1\n1\n");
+    let again = each(&world, "-k --shell", &[text]).words(&items).run().expect_code(1);
+    again.expect_says("already finished").expect_says("6 items failed").expect_stdout(b"");
+    let accepted = each(&world, "--fresh --ok-codes 0,1,3,7 --shell", &[text]).words(&items);
+    accepted.run().expect_code(0);
+}
+
+#[test]
+fn those_that_failed_can_be_run_once_more_and_only_those() {
+    let world = World::new();
+    list(&world, 0..30);
+    let text = "echo {} >>effects; case {#} in 3|17|30) test -e mended;; esac";
+    let line = |options| each(&world, options, &["-a", "items", "--shell", text]);
+    line("").run().expect_code(1).expect_says("3 items failed");
+    line("--retry-failed").run().expect_code(1).expect_says("3 items failed");
+    world.write("mended", "");
+    line("--retry-failed").run().expect_code(0);
+    line("--retry-failed").run().expect_code(0).expect_says("already finished");
+    let effects = effects(&world);
+    for n in 0..30 {
+        let times = if [2, 16, 29].contains(&n) { 3 } else { 1 };
+        assert_eq!(effects[&format!("item {n}")], times, "item {n}");
+    }
+}
+
+#[test]
+fn a_retry_is_another_chance() {
+    let world = World::new();
+    let text = "echo x; echo x >>tried-{}; test $(wc -l <tried-{}) = 3";
+    let line = each(&world, "--retries 2 --shell", &[text, ":::", "a"]);
+    line.run().expect_code(0).expect_stdout(b"x\n").expect_says("a: ended with code 1; tried again in ");
+    let text = "echo x >>tries; exit 9";
+    each(&world, "--retries 1 --shell", &[text, ":::", "a"]).run().expect_code(1).expect_says("code 9");
+    assert_eq!(world.read("tries"), b"x\nx\n");
+}
+
+#[test]
+fn enough_failures_halt_the_job_and_it_goes_on_behind_them() {
+    for when in ["soon", "now"] {
+        let world = World::new();
+        list(&world, 0..50);
+        let text = "echo {} >>effects; test -e mended || exit 1";
+        let line = |options: String| each(&world, &options, &["-a", "items", "--shell", text]);
+        let halted = line(format!("-j 2 --halt {when},fail=3")).run().expect_code(4);
+        halted.expect_says("3 tasks have failed").expect_says("to continue").expect_says("--retry-failed");
+        assert!(effects(&world).len() < 10);
+        world.write("mended", "");
+        let ended = line("-j 2".to_string()).run().expect_code(1);
+        assert!(ended.stderr.contains("items failed"), "{}", ended.stderr);
+        assert_eq!(effects(&world).len(), 50);
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_started_is_told_once() {
+    let world = World::new();
+    world.write("not-executable", "x");
+    for (command, code) in [("no-such-program", 127), ("./not-executable", 126), ("./", 126)] {
+        let ended = each(&world, "", &[command, ":::", "a", "b", "c"]).run().expect_code(code);
+        assert_eq!(
+            ended.stderr.matches("cannot be started").count()
+                + ended.stderr.matches("no such command").count(),
+            1
+        );
+    }
+    // With a program in each item, one that is missing is one that failed.
+    let ended = each(&world, "-k {}", &[":::", "pwd", "no-such-program", "true"]).run().expect_code(1);
+    ended.expect_says("1 item failed").expect_says("no such command");
+}
+
+#[test]
+fn one_that_takes_too_long_is_ended_and_has_failed() {
+    let world = World::new();
+    let ended = each(&world, "--timeout 200ms --kill-after 200ms sleep", &[":::", "20", "0"]).run();
+    ended.expect_code(1).expect_says("item 1 (20)").expect_says("took longer than --timeout");
+    let log = world.bivouac("log --failed").run().expect_code(0);
+    log.expect_stdout_says("item 1  timeout");
+}
+
+#[test]
+fn limits_of_the_system_are_said_with_a_way_out() {
+    let world = World::new();
+    let few = ["bash", "-c", "ulimit -n 20; exec bivouac each -j 16 --shell ': {}; sleep 0.1' ::: $(seq 50)"];
+    world.program(&few).run().expect_code(4).expect_says("ulimit -n");
+    // What had ended before stands, and with more room the rest is done.
+    let enough = ["bash", "-c", "exec bivouac each -j 2 --shell ': {}; sleep 0.1' ::: $(seq 50)"];
+    let _ = world.program(&enough).start().until("resumed").wait().expect_code(0);
+}

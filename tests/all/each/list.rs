@@ -1,0 +1,85 @@
+//! The list between two runs.
+
+use super::{EFFECT, each, effects, expect_each_once, list};
+use crate::harness::{Input, World};
+use nix::sys::signal::Signal::SIGTERM;
+
+fn stopped(world: &World) {
+    list(world, 0..100);
+    let run = each(world, "--checkpoint-every 20ms -j 2 -a items", &EFFECT).start();
+    run.until_checkpoint_at_least(10).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+}
+
+#[test]
+fn it_may_grow_whether_the_job_was_finished_or_not() {
+    let world = World::new();
+    stopped(&world);
+    world.append("items", "item 100\n");
+    each(&world, "-j 2 -a items", &EFFECT).run().expect_code(0);
+    expect_each_once(&world, 101);
+    world.append("items", "item 101\nitem 102\n");
+    each(&world, "-j 2 -a items", &EFFECT).run().expect_code(0);
+    expect_each_once(&world, 103);
+    // The same on the command line.
+    let world = World::new();
+    each(&world, "-k echo", &[":::", "a", "b"]).run().expect_stdout(b"a\nb\n");
+    each(&world, "-k echo", &[":::", "a", "b", "c"]).run().expect_code(0).expect_stdout(b"c\n");
+}
+
+#[test]
+fn any_other_change_is_refused_and_the_first_one_named() {
+    type Change = fn(&mut Vec<String>);
+    let changes: [(&str, Change, &str); 4] = [
+        ("one more in front", |list| list.insert(0, "new".into()), "item 1 is new, and was item 0"),
+        ("another one", |list| list[5] = "other".into(), "item 6 is other, and was item 5"),
+        ("one less", |list| drop(list.remove(3)), "item 4 is item 4, and was item 3"),
+        ("a short list", |list| list.truncate(2), "the list ends after 2"),
+    ];
+    for (what, change, says) in changes {
+        let world = World::new();
+        stopped(&world);
+        let mut lines: Vec<String> =
+            String::from_utf8(world.read("items")).unwrap().lines().map(str::to_string).collect();
+        change(&mut lines);
+        world.write("items", lines.join("\n"));
+        let before = effects(&world);
+        let refused = each(&world, "-j 2 -a items", &EFFECT).run().expect_code(3).expect_says(says);
+        refused.expect_says("--fresh");
+        assert_eq!(effects(&world), before, "{what}");
+        list(&world, 0..100);
+        each(&world, "-j 2 -a items", &EFFECT).run().expect_code(0);
+        expect_each_once(&world, 100);
+    }
+}
+
+#[test]
+fn a_pipe_can_be_given_again() {
+    let world = World::new();
+    list(&world, 0..100);
+    let items = world.read("items");
+    let line = each(&world, "--checkpoint-every 20ms -j 2", &EFFECT).stdin(Input::Piped(items.clone()));
+    line.start().until_checkpoint_at_least(10).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    let other = each(&world, "-j 2", &EFFECT).stdin(Input::Piped(b"x\n".to_vec()));
+    other.run().expect_code(3).expect_says("item 1 is x, and was item 0");
+    each(&world, "-j 2", &EFFECT).stdin(Input::Piped(items)).run().expect_code(0);
+    expect_each_once(&world, 100);
+}
+
+/// Two jobs that differ only in their command, or in where their items come from, are two jobs.
+#[test]
+fn jobs_do_not_get_in_each_others_way() {
+    let world = World::new();
+    world.write("f", "a\n");
+    for line in ["each echo ::: a", "each echo x ::: a", "each echo -a f", "each -a f echo"] {
+        world
+            .bivouac(line)
+            .stdin(Input::Piped(b"a\n".to_vec()))
+            .run()
+            .expect_code(0)
+            .expect_says_not("already");
+    }
+    // What is only another way to look at the same work is the same job.
+    for line in ["each --tag echo ::: a", "each -j 7 -k --retries 2 echo ::: a"] {
+        world.bivouac(line).run().expect_code(0).expect_says("already finished");
+    }
+}
