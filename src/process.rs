@@ -18,7 +18,9 @@
 //! | `process/spawn.rs` | what a child inherits, and what it must not |
 //! | `process/children.rs` | the table of those that run; who may signal a process id, and until when |
 //! | `process/call.rs` | feeding and reading a command without a deadlock, and how it ended |
+//! | `process/call/its_end.rs` | waiting for its end, and bringing it about |
 //! | `process/feed.rs` | the pipes to and from a command |
+//! | `process/pace.rs` | how long a command is left alone between two looks |
 //! | `process/stat.rs` | what the kernel says of any process |
 //! | `process/register.rs` | which commands run, where the watcher finds it |
 //! | `process/watcher.rs` | no command outlives a bivouac that was killed |
@@ -26,6 +28,7 @@
 mod call;
 mod children;
 mod feed;
+mod pace;
 mod register;
 mod spawn;
 mod stat;

@@ -35,6 +35,9 @@ use std::sync::Arc;
 /// Streams are cut smaller than files: their tasks hold the bytes in memory.
 const STREAM_BLOCK: usize = 1 << 20;
 
+/// Into how many blocks an input is cut that is neither small nor large.
+const PARTS: u64 = 64;
+
 /// Larger ones would spare nothing more, and a stop waits for the blocks at work: a slow pattern needs
 /// 9 ms for this much.
 const LARGEST_BLOCK: u64 = 4 * MIB;
@@ -288,7 +291,8 @@ impl Source for Chunks {
 
     fn describe(&mut self) -> Result<Value> {
         self.look()?;
-        let block = self.block.unwrap_or_else(|| default_block(&self.inputs, LARGEST_BLOCK, self.limit_rate));
+        let block =
+            self.block.unwrap_or_else(|| default_block(&self.inputs, PARTS, LARGEST_BLOCK, self.limit_rate));
         self.lay_out(block);
         let described = Described {
             block,

@@ -47,12 +47,12 @@ impl Input {
     }
 }
 
-/// A sixty-fourth of all input, between 1 MiB and `most`: enough tasks for an even end, each long enough
+/// One of `parts` of all input, between 1 MiB and `most`: enough tasks for an even end, each long enough
 /// not to feel its overhead. Under a rate limit (bytes per second), small enough to last a quarter of
 /// a second at most.
-pub(super) fn default_block(inputs: &[Input], most: u64, limit_rate: Option<u64>) -> u64 {
+pub(super) fn default_block(inputs: &[Input], parts: u64, most: u64, limit_rate: Option<u64>) -> u64 {
     let total: u64 = inputs.iter().map(Input::size).sum();
-    let block = (total / 64).clamp(MIB, most).next_multiple_of(SMALLEST_BLOCK);
+    let block = (total / parts).clamp(MIB, most).next_multiple_of(SMALLEST_BLOCK);
     match limit_rate {
         Some(rate) => block.min((rate / 4).max(SMALLEST_BLOCK)),
         None => block,

@@ -27,8 +27,10 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Larger than where the program itself looks at the bytes: every chunk starts a command, and with a
-/// mebibyte each the starts took two thirds of the time.
+/// Fewer and larger blocks than where the program itself looks at the bytes, since every chunk starts a
+/// command: 256 MiB through `jq` take 7.1 s in 64 blocks and 5.9 s in 16, and with blocks of a mebibyte
+/// the starts of `grep` were two thirds of the time.
+const PARTS: u64 = 16;
 const LARGEST_BLOCK: u64 = 16 * MIB;
 
 /// Lists files and streams as [`RecordChunk`]s.
@@ -102,7 +104,7 @@ impl Records {
         }
     }
 
-    /// Sets the block size in bytes. The default is a sixty-fourth of all regular files, between 1 and
+    /// Sets the block size in bytes. The default is a sixteenth of all regular files, between 1 and
     /// 16 MiB. A job that is continued keeps the block size that it had.
     #[must_use]
     pub fn block(mut self, bytes: Option<u64>) -> Self {
@@ -270,7 +272,8 @@ impl Source for Records {
         }
         self.look()?;
         self.lay_out(
-            self.wanted_block.unwrap_or_else(|| default_block(&self.inputs, LARGEST_BLOCK, self.limit_rate)),
+            self.wanted_block
+                .unwrap_or_else(|| default_block(&self.inputs, PARTS, LARGEST_BLOCK, self.limit_rate)),
         )?;
         serde_json::to_value(self.stored()).map_err(|e| Error::broken("inputs", e))
     }

@@ -3,7 +3,8 @@
 //! The obvious loop writes all of the input and then reads all of the output. Both pipes fill up, the
 //! command waits for us to read, we wait for it to read, for ever. The usual remedy is a thread for
 //! each direction. Here the worker asks `poll(2)` what is possible now, in any direction, and does
-//! that; nothing can deadlock, and a pause, an abort or a timeout is seen within a moment.
+//! that; nothing can deadlock, and a pause, an abort or a timeout is seen within a moment. Between two
+//! looks it leaves the command alone for as long as the pipes last ([`super::pace`]).
 //!
 //! What the input costs: `splice(2)` moves the pages of the file into the pipe without copying them
 //! into this process. The output is read into buffers that travel to the commit thread as they are.
@@ -15,21 +16,23 @@
 
 use super::Command;
 use super::feed::{Feed, Feeding, Input, PIECE, enlarge, no_descriptor, output_pipe, pipe_from_us};
+use super::pace::{Pace, wait_for};
 use super::spawn::{Streams, cannot_start};
 use crate::clock::WorkClock;
 use crate::error::Error;
 use crate::job::TaskError;
 use crate::pool::Context;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, pidfd_open};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
+
+mod its_end;
 
 /// How much of standard error is read at a time.
 const ERR_PIECE: usize = 16 << 10;
@@ -146,6 +149,7 @@ struct Running<'a> {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     piece: Vec<u8>,
+    pace: Pace,
     has_ended: bool,
     /// Why we ended it, if we did.
     early: Option<How>,
@@ -196,6 +200,7 @@ impl<'a> Running<'a> {
             stdout,
             stderr,
             piece: Vec::with_capacity(LITTLE),
+            pace: Pace::default(),
             has_ended: false,
             early: None,
             began,
@@ -239,7 +244,7 @@ impl<'a> Running<'a> {
                 self.wait_for_nothing_else(cx)?;
                 continue;
             }
-            if self.is_silent() {
+            if self.is_silent() || self.pace.rest().is_some() {
                 self.watch_its_end()?;
             }
             let ready = self.wait();
@@ -247,13 +252,13 @@ impl<'a> Running<'a> {
                 self.watch_its_end()?;
                 self.look_whether_it_wants_the_terminal(cx);
             }
-            if ready.stdin {
-                let fed = self.stdin.feed()?;
-                cx.advance(fed)?;
+            let fed = if ready.stdin { self.stdin.feed()? } else { 0 };
+            if fed > 0 {
+                // Who shall give up hears it at the gate, and lets the command end in its time.
+                cx.advance(fed).ok();
             }
-            if ready.stdout {
-                self.read_out(out)?;
-            }
+            let taken = if ready.stdout { self.read_out(out)? } else { 0 };
+            self.pace.learn(taken.max(fed as usize));
             if ready.stderr {
                 self.read_err(err);
             }
@@ -301,79 +306,15 @@ impl<'a> Running<'a> {
         self.stdin.end().is_none() && self.stdout.is_none() && self.stderr.is_none() && !self.has_ended
     }
 
-    /// All that it will do is to end; the kernel can tell that without being asked every moment, since an
-    /// abort ends the command, and a pause stops it.
-    fn wait_for_nothing_else(&mut self, cx: &Context<'_>) -> Result<(), TaskError> {
-        loop {
-            let look = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
-            match waitid(Id::Pid(self.pid), look) {
-                Err(nix::errno::Errno::EINTR) => {}
-                Ok(WaitStatus::Stopped(_, by)) => {
-                    self.end_if_it_wants_the_terminal(by, cx);
-                    // Taken out, or the next look would find it again at once.
-                    waitid(Id::Pid(self.pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG).ok();
-                }
-                // Whatever is wrong with it, reaping will tell.
-                Ok(_) | Err(_) => {
-                    self.has_ended = true;
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// From here on [`wait`](Running::wait) hears of its end.
-    fn watch_its_end(&mut self) -> Result<(), TaskError> {
-        if self.ended.is_none() {
-            let pid = rustix::process::Pid::from_raw(self.pid.as_raw()).ok_or(Errno::SRCH);
-            let ended = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty())).map_err(no_descriptor)?;
-            self.ended = Some(ended);
-        }
-        Ok(())
-    }
-
-    /// A command that reads the terminal from the background is stopped by the kernel, and nobody
-    /// would continue it.
-    fn look_whether_it_wants_the_terminal(&mut self, cx: &Context<'_>) {
-        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        if let Ok(WaitStatus::Stopped(_, by)) = waitid(Id::Pid(self.pid), flags) {
-            self.end_if_it_wants_the_terminal(by, cx);
-        }
-    }
-
-    fn end_if_it_wants_the_terminal(&mut self, by: Signal, cx: &Context<'_>) {
-        if matches!(by, Signal::SIGTTIN | Signal::SIGTTOU) {
-            self.early = Some(How::WantedTerminal);
-            cx.children().end_one(self.pid, Signal::SIGKILL);
-        }
-    }
-
-    /// After an abort: it has been told to end, and has `kill_after` for it. What it prints is thrown
-    /// away, so that it does not wait for us.
-    fn wait_for_its_end(&mut self, cx: &Context<'_>) {
-        self.stdin = Input::Refused;
-        cx.children().end_one(self.pid, Signal::SIGTERM);
-        let kill_at = Instant::now() + self.kill_after;
-        let unwatched = self.watch_its_end().is_err();
-        while !self.has_ended {
-            if unwatched || Instant::now() >= kill_at {
-                cx.children().end_one(self.pid, Signal::SIGKILL);
-            }
-            let ready = self.wait();
-            if ready.stdout {
-                self.read_out(&mut |_| Ok(())).ok();
-            }
-            if ready.stderr {
-                self.read_err(&mut |_| ());
-            }
-            self.has_ended |= ready.ended || unwatched;
-        }
-    }
-
-    /// What can be done now; nothing, when there was nothing for a moment.
+    /// What can be done now; nothing, when there was nothing for a moment. Behind a rest anything may be
+    /// possible, and is tried.
     fn wait(&self) -> Ready {
         let stdin = self.stdin.end();
         let ended = self.ended.as_ref().filter(|_| !self.has_ended);
+        if let (Some(rest), Some(ended)) = (self.pace.rest(), ended) {
+            let ended = wait_for(&mut [PollFd::new(ended, PollFlags::IN)], rest);
+            return Ready { stdin: true, stdout: true, stderr: true, ended };
+        }
         let (stdout, stderr) = (self.stdout.as_ref(), self.stderr.as_ref());
         let (read, write) = (PollFlags::IN, PollFlags::OUT);
         let watched = [(stdin, write), (stdout, read), (stderr, read), (ended, read)];
@@ -381,8 +322,7 @@ impl<'a> Running<'a> {
             .iter()
             .filter_map(|(fd, what)| fd.map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), *what)))
             .collect();
-        let glance = Timespec { tv_sec: 0, tv_nsec: i64::from(GLANCE.subsec_nanos()) };
-        if poll(&mut fds, Some(&glance)).is_err() {
+        if !wait_for(&mut fds, GLANCE) {
             return Ready::default();
         }
         let mut answers = fds.iter().map(|fd| !fd.revents().is_empty());
@@ -391,21 +331,27 @@ impl<'a> Running<'a> {
         Ready { stdin, stdout, stderr, ended }
     }
 
-    fn read_out(&mut self, out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>) -> Result<(), TaskError> {
-        let Some(stdout) = &self.stdout else { return Ok(()) };
-        match rustix::io::read(stdout, spare_capacity(&mut self.piece)) {
-            Ok(0) => self.stdout = None,
-            Ok(_) if self.piece.len() >= PIECE - PIECE / 16 => {
-                out(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))?;
+    /// Takes what it has printed, as much as one piece has room for; how much that was.
+    fn read_out(
+        &mut self,
+        out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>,
+    ) -> Result<usize, TaskError> {
+        let Some(stdout) = &self.stdout else { return Ok(0) };
+        let taken = match rustix::io::read(stdout, spare_capacity(&mut self.piece)) {
+            Ok(taken @ 1..) => taken,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(0),
+            Ok(_) | Err(_) => {
+                self.stdout = None;
+                return Ok(0);
             }
-            Ok(_) if self.piece.len() == self.piece.capacity() => {
-                enlarge(stdout);
-                self.piece.reserve_exact(PIECE - self.piece.len());
-            }
-            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => self.stdout = None,
+        };
+        if self.piece.len() >= PIECE - PIECE / 16 {
+            out(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))?;
+        } else if self.piece.len() == self.piece.capacity() {
+            enlarge(stdout);
+            self.piece.reserve_exact(PIECE - self.piece.len());
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Some of what is there now, and whether there was any. Not all of it: whoever complains without

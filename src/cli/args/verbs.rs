@@ -225,7 +225,7 @@ pub(crate) struct Pipe {
     #[arg(long, help_heading = "The command")]
     pub(crate) keep_going: bool,
 
-    /// How many bytes make a chunk [default: a sixty-fourth of the input, 1 to 16 MiB]
+    /// How many bytes make a chunk [default: a sixteenth of the input, 1 to 16 MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::block, help_heading = "Where the input is cut")]
     pub(crate) block: Option<u64>,
 

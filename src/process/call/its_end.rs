@@ -1,0 +1,82 @@
+//! The end of a command: waiting for it, and bringing it about.
+
+use super::{How, Running};
+use crate::job::TaskError;
+use crate::pool::Context;
+use crate::process::feed::{Input, no_descriptor};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, pidfd_open};
+use std::time::Instant;
+
+impl Running<'_> {
+    /// All that it will do is to end; the kernel can tell that without being asked every moment, since an
+    /// abort ends the command, and a pause stops it.
+    pub(super) fn wait_for_nothing_else(&mut self, cx: &Context<'_>) -> Result<(), TaskError> {
+        loop {
+            let look = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
+            match waitid(Id::Pid(self.pid), look) {
+                Err(nix::errno::Errno::EINTR) => {}
+                Ok(WaitStatus::Stopped(_, by)) => {
+                    self.end_if_it_wants_the_terminal(by, cx);
+                    // Taken out, or the next look would find it again at once.
+                    waitid(Id::Pid(self.pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG).ok();
+                }
+                // Whatever is wrong with it, reaping will tell.
+                Ok(_) | Err(_) => {
+                    self.has_ended = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// From here on [`wait`](Running::wait) hears of its end.
+    pub(super) fn watch_its_end(&mut self) -> Result<(), TaskError> {
+        if self.ended.is_none() {
+            let pid = rustix::process::Pid::from_raw(self.pid.as_raw()).ok_or(Errno::SRCH);
+            let ended = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty())).map_err(no_descriptor)?;
+            self.ended = Some(ended);
+        }
+        Ok(())
+    }
+
+    /// A command that reads the terminal from the background is stopped by the kernel, and nobody
+    /// would continue it.
+    pub(super) fn look_whether_it_wants_the_terminal(&mut self, cx: &Context<'_>) {
+        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        if let Ok(WaitStatus::Stopped(_, by)) = waitid(Id::Pid(self.pid), flags) {
+            self.end_if_it_wants_the_terminal(by, cx);
+        }
+    }
+
+    fn end_if_it_wants_the_terminal(&mut self, by: Signal, cx: &Context<'_>) {
+        if matches!(by, Signal::SIGTTIN | Signal::SIGTTOU) {
+            self.early = Some(How::WantedTerminal);
+            cx.children().end_one(self.pid, Signal::SIGKILL);
+        }
+    }
+
+    /// After an abort: it has been told to end, and has `kill_after` for it. What it prints is thrown
+    /// away, so that it does not wait for us.
+    pub(super) fn wait_for_its_end(&mut self, cx: &Context<'_>) {
+        self.stdin = Input::Refused;
+        cx.children().end_one(self.pid, Signal::SIGTERM);
+        let kill_at = Instant::now() + self.kill_after;
+        let unwatched = self.watch_its_end().is_err();
+        while !self.has_ended {
+            if unwatched || Instant::now() >= kill_at {
+                cx.children().end_one(self.pid, Signal::SIGKILL);
+            }
+            let ready = self.wait();
+            if ready.stdout {
+                self.read_out(&mut |_| Ok(())).ok();
+            }
+            if ready.stderr {
+                self.read_err(&mut |_| ());
+            }
+            self.has_ended |= ready.ended || unwatched;
+        }
+    }
+}
