@@ -132,6 +132,8 @@ pub(crate) struct Shared {
     pub(crate) keep_going: bool,
     /// What a failed task has emitted stays in the output.
     pub(crate) print_failed: bool,
+    /// The run ends because of failures, and nobody has asked for a stop: what ends badly now has failed.
+    pub(crate) halting: AtomicBool,
     pub(crate) children: Children,
     /// What commands say on their standard error, on its way to whoever watches the run.
     pub(crate) sayings: Sender<Saying>,
@@ -161,6 +163,7 @@ impl Shared {
             running: Mutex::new(BTreeMap::new()),
             keep_going,
             print_failed,
+            halting: AtomicBool::new(false),
             children,
             sayings,
             moving: AtomicI64::new(0),
@@ -210,7 +213,7 @@ impl Context<'_> {
 
     /// Whether a stop has begun: the task may go on to its end, within the grace.
     pub fn is_stopping(&self) -> bool {
-        self.shared.gate.is_draining()
+        self.shared.gate.is_draining() && !self.shared.halting.load(Ordering::Relaxed)
     }
 
     /// Sleeps for `time`; time in which the job is paused comes on top of it.

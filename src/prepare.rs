@@ -72,7 +72,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     let same = is_same_job(job, &record, dir.path());
     match record.phase {
         Phase::Done { code } => {
-            let again = match same {
+            let again = match &same {
                 Ok(()) => look_again(source, sink, &record, options)?,
                 Err(_) => Again::Another,
             };
@@ -82,6 +82,11 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
                 }
                 Again::Same => Ok(Start::AlreadyFinished { code, summary: summary_of(&record) }),
                 Again::Longer => go_on(source, sink, options, dir, reopened(record)),
+                // What was done cannot be undone, and so is not done again because a list has changed: it
+                // is gone on with, and whoever lists refuses it and names the difference.
+                Again::Another if same.is_ok() && options.printing.is_some() => {
+                    go_on(source, sink, options, dir, reopened(record))
+                }
                 Again::Another => {
                     let replaces = sink.is_published(&record.output.clone().unwrap_or_default())?;
                     let start = begin(job, source, sink, options, Some(dir), Output::Unknown)?;

@@ -30,6 +30,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
 use showing::Showing;
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The channels on which the supervisor waits and speaks.
@@ -98,6 +99,8 @@ pub(crate) struct Supervisor<'a, J: Job> {
     /// When failed tasks end the run, and how many of this run have failed.
     pub(crate) halt: Option<Halt>,
     pub(crate) failures: u64,
+    /// Tasks that the last durable record counts.
+    pub(crate) durable: u64,
     /// Who ends the commands should we be killed, as far as is known.
     pub(crate) watcher: Option<&'a Watcher>,
 }
@@ -314,7 +317,10 @@ impl<J: Job> Supervisor<'_, J> {
                 self.order(Order::Checkpoint { asked });
             }
             Action::Status => self.say_status(),
-            Action::SayStopping => self.say_stopping(),
+            Action::SayStopping => {
+                self.pool.shared.halting.store(false, Ordering::Relaxed);
+                self.say_stopping();
+            }
             Action::SayRefused => self.observer.notice(&Notice::NotSuspended { pid: std::process::id() }),
             Action::Suspend => self.suspend_process(),
             Action::Reload => self.reload(),

@@ -108,6 +108,7 @@ impl Threads<'_> {
                     in_order: options.printing != Some(Printing::AsTasksEnd),
                     halt: options.halt,
                     failures: 0,
+                    durable: engine.frontier.committed,
                     watcher: engine.watcher.as_ref(),
                 };
                 let ending = supervisor.run();

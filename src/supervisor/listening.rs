@@ -10,6 +10,7 @@ use crate::observer::Notice;
 use crate::pool::{Outcome, Report, Saying};
 use crate::run::Halt;
 use crossbeam_channel::never;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl<J: Job> Supervisor<'_, J> {
@@ -44,6 +45,7 @@ impl<J: Job> Supervisor<'_, J> {
                 Error::broken("--halt", format_args!("{} {failed} failed in this run", self.failures))
                     .advise("the same command goes on behind them; with --retry-failed they run once more"),
             );
+            self.pool.shared.halting.store(!now, Ordering::Relaxed);
             self.handle(Event::Halted { now });
         }
     }
@@ -58,6 +60,7 @@ impl<J: Job> Supervisor<'_, J> {
             Word::Frontier(frontier) => self.frontier = frontier,
             Word::Checkpoint { frontier, facts, asked } => {
                 self.checkpoint = Some((facts, Instant::now()));
+                self.durable = frontier;
                 self.observer.notice(&Notice::Checkpoint {
                     frontier,
                     tasks: self.extent.tasks,

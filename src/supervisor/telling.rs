@@ -90,7 +90,8 @@ impl<J: Job> Supervisor<'_, J> {
     pub(super) fn ending(mut self) -> Ending {
         self.clock.tick(Instant::now());
         let summary = Summary {
-            frontier: self.frontier.committed,
+            // After a failed write nothing counts but what was safe before.
+            frontier: if self.state.commit_works { self.frontier.committed } else { self.durable },
             beyond: self.frontier.beyond,
             tasks: self.extent.tasks,
             output_bytes: self.frontier.output_bytes,

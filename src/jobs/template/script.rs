@@ -3,17 +3,18 @@
 //! The obvious way is to quote the item and to put it into the text. But which quotes are right depends on
 //! where it stands, and in half of all places none are: `"{}"`, `` `{}` ``, `'{}.old'`. One mistake, and an
 //! item called `$(rm -rf x)` is a command. So no byte of an item ever becomes part of the text. The text is
-//! fixed, the items are positional parameters (`sh -c TEXT sh ITEM…`), and each placeholder becomes an
-//! expansion, whose result no shell reads again.
+//! fixed, the items are handed over as parameters (`sh -c TEXT sh ITEM…`), and each placeholder becomes an
+//! expansion, whose result no shell reads again. First of all the parameters are put into variables, since
+//! `$1` is another one inside of a function, and after `set` and `shift`.
 //!
 //! What is left to find out is how the expansion has to be written so that it remains *one word*:
 //!
 //! | where it stands | it becomes |
 //! |---|---|
-//! | plain | `"${1}"` |
-//! | in double quotes | `${1}` |
-//! | in single quotes | `'"${1}"'` |
-//! | in an arithmetic expansion | `${1}`, and the item must be a number |
+//! | plain | `"${_item1}"` |
+//! | in double quotes | `${_item1}` |
+//! | in single quotes | `'"${_item1}"'` |
+//! | in an arithmetic expansion | `${_item1}`, and the item must be a number |
 //!
 //! That is done by a scanner with a stack, which knows quotes, `$( )`, `${ }`, `$(( ))`, backticks,
 //! backslashes, comments and `case`. Backticks with a placeholder inside become `$( )`, in which nothing is
@@ -24,8 +25,7 @@
 //! an item that is not a number is replaced by the words `not a number`, which no shell can add up.
 //!
 //! Beyond this no template can protect: who hands the item to another reader (`eval`, `sh -c "{}"`, `ssh`,
-//! the text of an `awk` program, `[[ … -eq … ]]` and `let` of bash) has made it a program himself. And
-//! inside a function of the shell `{}` is the argument of that function, because `${1}` is.
+//! the text of an `awk` program, `[[ … -eq … ]]` and `let` of bash) has made it a program himself.
 
 use super::placeholder::{Filling, Placeholder};
 use crate::cli::quote;
@@ -85,7 +85,7 @@ impl Script {
                 }
             }
         }
-        (text, parameters.values)
+        ([parameters.variables(), text].concat(), parameters.values)
     }
 
     /// The text with the items in it, as a person would have written it; `None` if that would not be
@@ -128,7 +128,7 @@ impl Parameters {
             Placeholder::All(_) | Placeholder::One(..) => {
                 let arithmetic = quoting == Quoting::Arithmetic;
                 let mut number = |(i, word)| self.number((placeholder, i, arithmetic), word);
-                words.into_iter().enumerate().map(|word| format!("${{{}}}", number(word))).collect()
+                words.into_iter().enumerate().map(|word| format!("${{_item{}}}", number(word))).collect()
             }
         };
         match quoting {
@@ -136,6 +136,13 @@ impl Parameters {
             Quoting::Double | Quoting::Arithmetic => written.join(" "),
             Quoting::Single => format!("'\"{}\"'", written.join(" ")),
         }
+    }
+
+    /// What stands in front of the text. Then the parameters are gone, as they would be without us.
+    fn variables(&self) -> Vec<u8> {
+        let assign = |n: usize| format!("_item{n}=${{{n}}}");
+        let all: Vec<String> = (1..=self.values.len()).map(assign).collect();
+        if all.is_empty() { Vec::new() } else { format!("{}; set --; ", all.join(" ")).into_bytes() }
     }
 
     /// The number of the parameter, from 1.

@@ -90,17 +90,30 @@ fn the_identity_tells_templates_apart() {
 #[test]
 fn a_script_gets_one_parameter_for_each_placeholder() {
     let table: [(&[&str], &[&str], &[&str]); 8] = [
-        (&["echo", "{}", "| wc"], &["a"], &[r#"echo "${1}" | wc"#, "sh", "a"]),
+        (&["echo", "{}", "| wc"], &["a"], &[r#"_item1=${1}; set --; echo "${_item1}" | wc"#, "sh", "a"]),
         (
             &["echo {} \"{}\" '{}' {.}"],
             &["a.b"],
-            &[r#"echo "${1}" "${1}" ''"${1}"'' "${2}""#, "sh", "a.b", "a"],
+            &[
+                r#"_item1=${1} _item2=${2}; set --; echo "${_item1}" "${_item1}" ''"${_item1}"'' "${_item2}""#,
+                "sh",
+                "a.b",
+                "a",
+            ],
         ),
-        (&["echo {}"], &["a", "b"], &[r#"echo "${1}" "${2}""#, "sh", "a", "b"]),
-        (&["echo '{}'"], &["a", "b"], &[r#"echo ''"${1} ${2}"''"#, "sh", "a", "b"]),
+        (
+            &["echo {}"],
+            &["a", "b"],
+            &[r#"_item1=${1} _item2=${2}; set --; echo "${_item1}" "${_item2}""#, "sh", "a", "b"],
+        ),
+        (
+            &["echo '{}'"],
+            &["a", "b"],
+            &[r#"_item1=${1} _item2=${2}; set --; echo ''"${_item1} ${_item2}"''"#, "sh", "a", "b"],
+        ),
         (&["echo {#}>f \"{%}\""], &["a"], &[r#"echo "7">f "2""#, "sh"]),
-        (&["echo \n"], &["a"], &[r#"echo "${1}""#, "sh", "a"]),
-        (&["echo `date` {}"], &["a"], &[r#"echo `date` "${1}""#, "sh", "a"]),
+        (&["echo \n"], &["a"], &[r#"_item1=${1}; set --; echo "${_item1}""#, "sh", "a"]),
+        (&["echo `date` {}"], &["a"], &[r#"_item1=${1}; set --; echo `date` "${_item1}""#, "sh", "a"]),
         (&[], &["echo a", "b"], &["echo a b"]),
     ];
     for (words, given, expected) in table {
@@ -264,7 +277,12 @@ fn what_is_shown_can_be_read_and_pasted() {
         (&["echo '{}'"], true, &["it's"], "echo ''\"it's\"''"),
         (&["echo $(({}+{#}))"], true, &["3"], "echo $((3+7))"),
         (&["echo {#}"], true, &["a"], "echo 7"),
-        (&["echo `echo {}`"], true, &["a b"], "/bin/sh -c $'echo $( echo \"${1}\"\\012)' sh 'a b'"),
+        (
+            &["echo `echo {}`"],
+            true,
+            &["a b"],
+            "/bin/sh -c $'_item1=${1}; set --; echo $( echo \"${_item1}\"\\012)' sh 'a b'",
+        ),
         (&[], true, &["echo $HOME | wc"], "echo $HOME | wc"),
         (&[], true, &["echo a\necho b"], "/bin/sh -c $'echo a\\012echo b'"),
     ];

@@ -22,6 +22,8 @@ impl Running<'_> {
                     self.end_if_it_wants_the_terminal(by, cx);
                     // Taken out, or the next look would find it again at once.
                     waitid(Id::Pid(self.pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG).ok();
+                    // Mostly it is a pause; the gate will tell, and be told that nothing moves here.
+                    return Ok(());
                 }
                 // Whatever is wrong with it, reaping will tell.
                 Ok(_) | Err(_) => {

@@ -107,6 +107,24 @@ fn a_clock_that_ran_during_a_pause_kills_nobody() {
     run.wait().expect_code(0).expect_stdout(b"a\n");
 }
 
+/// A command that tells us nothing, and whose end alone is waited for.
+#[test]
+fn a_pause_is_complete_also_when_commands_print_past_us() {
+    let world = World::new();
+    let line = each(&world, "-u --shell", &["touch begun; sleep 3; echo {} >>effects", ":::", "a"]);
+    let run = line.start().until("ready");
+    crate::pipe::until("it to begin", || world.exists("begun"));
+    world.bivouac("pause").run().expect_code(0);
+    world.bivouac("status").run().expect_code(0).expect_stdout_says("suspended");
+    world.bivouac("resume").run().expect_code(0);
+    run.wait().expect_code(0);
+    expect_each_once(&world, 1);
+
+    let line = each(&world, "--fresh --on URG=pause -u --shell", &["sleep 2; echo {} >>effects", ":::", "b"]);
+    let run = line.start().until("ready").signal(nix::sys::signal::Signal::SIGURG).until("phase paused");
+    run.signal(nix::sys::signal::Signal::SIGCONT).wait().expect_code(0);
+}
+
 /// One that takes all night keeps nobody waiting.
 #[test]
 fn a_slow_one_holds_up_no_other() {

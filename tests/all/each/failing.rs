@@ -67,6 +67,20 @@ fn enough_failures_halt_the_job_and_it_goes_on_behind_them() {
     }
 }
 
+/// Nobody has told them to end: what ends badly behind the last failure that was allowed has failed, too.
+#[test]
+fn a_halt_that_waits_interrupts_nobody() {
+    let world = World::new();
+    let text = "echo {} >>effects; sleep {}; exit 1";
+    let line = each(&world, "-j 3 --halt soon,fail=1 --shell", &[text, ":::", "0", "1", "1.2"]);
+    // The halt finds nothing left to hold back, so this is an end.
+    line.run().expect_code(1).expect_says("phase stopping").expect_says("3 items failed");
+    let log = world.bivouac("log --failed").run().expect_code(0);
+    assert_eq!(String::from_utf8(log.stdout).unwrap().lines().count(), 3);
+    line.run().expect_code(1).expect_says("already finished");
+    assert_eq!(world.read("effects").split(|byte| *byte == b'\n').count(), 4);
+}
+
 #[test]
 fn a_command_that_cannot_be_started_is_told_once() {
     let world = World::new();

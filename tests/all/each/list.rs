@@ -52,6 +52,26 @@ fn any_other_change_is_refused_and_the_first_one_named() {
     }
 }
 
+/// Also of a job that was finished: what commands have done is not done again because of a slip.
+#[test]
+fn a_finished_list_that_has_changed_is_refused_too() {
+    let world = World::new();
+    list(&world, 0..5);
+    each(&world, "-a items", &EFFECT).run().expect_code(0);
+    for (lines, says) in [
+        ("item 0\nitem 1\nitem 2\nitem 3\nother\n", "item 5 is other, and was item 4"),
+        ("item 0\n", "the list ends after 1 of 5"),
+    ] {
+        world.write("items", lines);
+        each(&world, "-a items", &EFFECT).run().expect_code(3).expect_says(says).expect_says("--fresh");
+        each(&world, "--retry-failed -a items", &EFFECT).run().expect_code(3).expect_says(says);
+    }
+    expect_each_once(&world, 5);
+    list(&world, 0..6);
+    each(&world, "-a items", &EFFECT).run().expect_code(0);
+    expect_each_once(&world, 6);
+}
+
 #[test]
 fn a_pipe_can_be_given_again() {
     let world = World::new();

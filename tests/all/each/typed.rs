@@ -42,9 +42,9 @@ fn items_come_from_standard_input_too() {
     let line = each(&world, "-k echo", &["<{}>"]);
     let piped = line.clone().stdin(Input::Piped(b"a b\n'c\"\n--tag\n$(touch hurt)".to_vec()));
     piped.run().expect_code(0).expect_stdout(b"<a b>\n<'c\">\n<--tag>\n<$(touch hurt)>\n");
-    let zeros = each(&world, "-k -0 echo", &["<{}>"]).stdin(Input::Piped(b"a\nb\0\xff\0".to_vec()));
+    let zeros = each(&world, "--fresh -k -0 echo", &["<{}>"]).stdin(Input::Piped(b"a\nb\0\xff\0".to_vec()));
     zeros.run().expect_code(0).expect_stdout(b"<a\nb>\n<\xff>\n");
-    let commas = each(&world, "-k -d , echo", &["<{}>"]).stdin(Input::Piped(b"a,b".to_vec()));
+    let commas = each(&world, "--fresh -k -d , echo", &["<{}>"]).stdin(Input::Piped(b"a,b".to_vec()));
     commas.run().expect_code(0).expect_stdout(b"<a>\n<b>\n");
     assert!(!world.exists("hurt"));
 }
@@ -62,6 +62,20 @@ fn with_a_shell_an_item_is_quoted_and_without_one_there_is_none() {
     }
     each(&world, "echo", &["{}; touch hurt", ":::", nasty]).run().expect_code(0);
     assert!(!world.exists("hurt"));
+}
+
+/// `$1` is another one there.
+#[test]
+fn an_item_is_itself_in_functions_and_behind_set_and_shift() {
+    let world = World::new();
+    for (text, prints) in [
+        ("f() { echo \"got $1 of {}\"; }; f arg", "got arg of a b\n"),
+        ("set -- q r; printf '[%s]' {} \"$1\"", "[a b][q]"),
+        ("shift 0; echo $# {}", "0 a b\n"),
+    ] {
+        let ended = each(&world, "--shell", &[text, ":::", "a b"]).run().expect_code(0);
+        assert_eq!(String::from_utf8(ended.stdout).unwrap(), prints, "{text}");
+    }
 }
 
 #[test]
