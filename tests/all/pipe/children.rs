@@ -2,7 +2,7 @@
 //! bivouac starts directly: a shell in between may clear its mask and close descriptors, and then a
 //! test proves nothing about who started it.
 
-use super::{children_in, crawling, expect_bytes, expect_nobody_left, pipe, until, world};
+use super::{children_in, expect_bytes, expect_nobody_left, pipe, until, world};
 use crate::harness::{Bivouac, World};
 use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGXFSZ};
 use std::collections::BTreeSet;
@@ -112,7 +112,9 @@ fn its_input_and_output_are_pipes_and_nobody_else_holds_them() {
 #[test]
 fn a_command_leads_a_group_of_its_own_and_knows_its_run() {
     let world = world();
-    let run = crawling(&world, "", &super::TR);
+    // They stay until somebody ends them.
+    let options = "big.txt -o out --jobs 2 --grace 100ms";
+    let run = super::pipe(&world, options, &["sh", "-c", "cat; exec sleep 20"]).start().until("ready");
     until("two commands at work", || children_in(&world).len() >= 2);
     for child in children_in(&world) {
         let stat = fs::read_to_string(format!("/proc/{}/stat", child.pid)).unwrap_or_default();
