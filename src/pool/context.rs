@@ -1,0 +1,154 @@
+//! What a task sees of the world while it runs: the gate, the way out for its bytes, and nothing of signals.
+
+use super::{LOOK_UP, Saying, Shared, lock};
+use crate::job::TaskError;
+use crate::journal::Line;
+use crate::process::Children;
+use crossbeam_channel::SendTimeoutError;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
+pub struct Context<'a> {
+    pub(super) task: u64,
+    pub(super) shared: &'a Shared,
+    pub(super) emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
+    pub(super) forget: &'a (dyn Fn() -> bool + Sync),
+    pub(super) journal: &'a (dyn Fn(Line) + Sync),
+    pub(super) park: &'a (dyn Fn() + Sync),
+    pub(super) advanced: AtomicU64,
+    pub(super) parked: AtomicBool,
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("task", &self.task).finish_non_exhaustive()
+    }
+}
+
+impl Context<'_> {
+    /// The number of this task, from 0.
+    pub fn task(&self) -> u64 {
+        self.task
+    }
+
+    /// Returns at once, or when the job is no longer paused.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`] when the task shall give up. Hand it on with `?`.
+    pub fn yield_point(&self) -> std::result::Result<(), TaskError> {
+        let passed = self.shared.gate.pass(|| self.announce_parking());
+        self.announce_moving();
+        passed
+    }
+
+    /// Whether a stop has begun: the task may go on to its end, within the grace.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.gate.is_draining() && !self.shared.halting.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps for `time`; time in which the job is paused comes on top of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`yield_point`](Context::yield_point), and at once.
+    pub fn sleep(&self, time: Duration) -> std::result::Result<(), TaskError> {
+        let mut left = time;
+        loop {
+            left = self.shared.gate.sleep(left);
+            self.yield_point()?;
+            if left.is_zero() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Hands a line to whoever watches the run. Waits when lines come faster than they are read, so
+    /// that a command that never stops complaining fills no memory.
+    pub fn say(&self, line: String) {
+        let mut saying = Saying { task: self.task, line };
+        while let Err(SendTimeoutError::Timeout(back)) = self.shared.sayings.send_timeout(saying, LOOK_UP) {
+            if self.is_cancelled() {
+                return;
+            }
+            saying = back;
+        }
+    }
+
+    /// The commands of this run.
+    pub(crate) fn children(&self) -> &Children {
+        &self.shared.children
+    }
+
+    /// How often the job was paused so far.
+    pub(crate) fn pauses(&self) -> u32 {
+        self.shared.gate.closings()
+    }
+
+    /// Whether the task shall give up: for loops that cannot return in the middle.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.gate.is_cancelled()
+    }
+
+    /// Says that `bytes` more of the input are worked through. Feeds progress, keeps to the rate
+    /// limit of the run (by sleeping here), and is a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As [`yield_point`](Context::yield_point).
+    pub fn advance(&self, bytes: u64) -> std::result::Result<(), TaskError> {
+        self.advanced.fetch_add(bytes, Ordering::Relaxed);
+        self.shared.advanced.fetch_add(bytes, Ordering::Relaxed);
+        match self.shared.throttle.owed_after(bytes) {
+            None => self.yield_point(),
+            Some(wait) => self.sleep(wait),
+        }
+    }
+
+    /// Hands over a piece of this task's output. Pieces appear in the output in the order in which
+    /// they were emitted, tasks in the order of their numbers. May wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`] when nobody takes output any more.
+    pub fn emit(&self, piece: Vec<u8>) -> std::result::Result<(), TaskError> {
+        if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
+    }
+
+    /// Writes into the journal of the state ([`crate::journal`]) that an attempt of this task begins or
+    /// has ended. It is durable with the next checkpoint. (That a task is settled is for the engine to
+    /// say.)
+    pub fn journal(&self, line: Line) {
+        if let Line::Began { note, .. } = &line
+            && let Some(running) = lock(&self.shared.running).get_mut(&self.task)
+        {
+            running.note.clone_from(note);
+        }
+        (self.journal)(line);
+    }
+
+    /// Takes back everything that this task has emitted: it is about to begin once more.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`] when nobody takes output any more.
+    pub fn forget_output(&self) -> std::result::Result<(), TaskError> {
+        if (self.forget)() { Ok(()) } else { Err(TaskError::Cancelled) }
+    }
+
+    /// With rayon inside the task, several threads may park for one task; it counts once.
+    fn announce_parking(&self) {
+        if !self.parked.swap(true, Ordering::Relaxed) {
+            self.shared.moving.fetch_sub(1, Ordering::Relaxed);
+            (self.park)();
+        }
+    }
+
+    fn announce_moving(&self) {
+        if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::Relaxed) {
+            self.shared.moving.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
