@@ -114,7 +114,7 @@ fn a_command_leads_a_group_of_its_own_and_knows_its_run() {
     let world = world();
     // They stay until somebody ends them.
     let options = "big.txt -o out --jobs 2 --grace 100ms";
-    let run = super::pipe(&world, options, &["sh", "-c", "cat; exec sleep 20"]).start().until("ready");
+    let run = super::pipe(&world, options, &["sleep", "20"]).start().until("ready");
     until("two commands at work", || children_in(&world).len() >= 2);
     for child in children_in(&world) {
         let stat = fs::read_to_string(format!("/proc/{}/stat", child.pid)).unwrap_or_default();
