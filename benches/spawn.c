@@ -3,6 +3,7 @@
  *
  *     spawn THREADS TIMES [-c] PROGRAM [ARGUMENT...]
  *
+ * Each program is given its number as its last argument, as the commands of `each` are given their item.
  * With -c the standard output and standard error of each program are read through two pipes until both
  * are closed, as a runner must that keeps the outputs of its commands apart.
  *
@@ -58,14 +59,21 @@ static void drain(int out, int err)
 	}
 }
 
-static void run_one(void)
+static void run_one(long number)
 {
+	char item[24], *words[64];
+	int count = 0;
 	posix_spawnattr_t how;
 	posix_spawn_file_actions_t files;
 	sigset_t none, defaults;
 	int out[2], err[2], status;
 	pid_t pid;
 
+	for (; command[count]; count++)
+		words[count] = command[count];
+	snprintf(item, sizeof item, "%ld", number);
+	words[count] = item;
+	words[count + 1] = 0;
 	sigemptyset(&none);
 	sigemptyset(&defaults);
 	sigaddset(&defaults, SIGPIPE);
@@ -81,7 +89,7 @@ static void run_one(void)
 		posix_spawn_file_actions_adddup2(&files, out[1], 1);
 		posix_spawn_file_actions_adddup2(&files, err[1], 2);
 	}
-	check(posix_spawnp(&pid, command[0], &files, &how, command, environ), command[0]);
+	check(posix_spawnp(&pid, words[0], &files, &how, words, environ), command[0]);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&how);
 	if (capture) {
@@ -95,8 +103,10 @@ static void run_one(void)
 
 static void *work(void *unused)
 {
-	while (atomic_fetch_sub(&left, 1) > 0)
-		run_one();
+	long number;
+
+	while ((number = atomic_fetch_sub(&left, 1)) > 0)
+		run_one(number);
 	return unused;
 }
 
@@ -107,7 +117,7 @@ int main(int argc, char **argv)
 
 	capture = argc > 3 && !strcmp(argv[3], "-c");
 	command = argv + 3 + capture;
-	if (count < 1 || count > 64 || argc < 4 + capture) {
+	if (count < 1 || count > 64 || argc < 4 + capture || argc > 60) {
 		fprintf(stderr, "usage: spawn THREADS TIMES [-c] PROGRAM [ARGUMENT...]\n");
 		return 2;
 	}

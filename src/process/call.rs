@@ -115,7 +115,11 @@ impl Context<'_> {
             self.children().end_one(running.pid, Signal::SIGKILL);
         }
         running.stop_the_clock(self);
-        let ended = self.children().reap(running.pid, result.is_err());
+        let ended = match running.has_ended {
+            true => Ok(()),
+            false => self.children().wait_for_the_end_of(running.pid),
+        };
+        let ended = ended.and_then(|()| self.children().reap(running.pid, result.is_err()));
         result?;
         let (status, told) = ended.map_err(|errno| lost(call.command, errno))?;
         let how = match (running.early, status) {
@@ -150,6 +154,7 @@ struct Running<'a> {
     stderr: Option<OwnedFd>,
     piece: Vec<u8>,
     pace: Pace,
+    /// It has ended for certain, and was not reaped.
     has_ended: bool,
     /// Why we ended it, if we did.
     early: Option<How>,

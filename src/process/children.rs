@@ -213,14 +213,12 @@ impl Children {
         }
     }
 
-    /// Waits for a child that has ended, and takes it out of the table before its number is free
-    /// again. Also says whether we had told it to end. What is left of its group is killed when
-    /// `family` says so.
+    /// Waits for the end of a child. Afterwards it is there to be [reaped](Children::reap).
     ///
     /// # Errors
     ///
     /// `ECHILD`: somebody else has reaped it.
-    pub(crate) fn reap(&self, pid: Pid, family: bool) -> nix::Result<(WaitStatus, bool)> {
+    pub(crate) fn wait_for_the_end_of(&self, pid: Pid) -> nix::Result<()> {
         loop {
             match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
                 Err(Errno::EINTR) => {}
@@ -228,9 +226,18 @@ impl Children {
                     lock(&self.table).leave(pid);
                     return Err(errno);
                 }
-                Ok(_) => break,
+                Ok(_) => return Ok(()),
             }
         }
+    }
+
+    /// Takes a child that has ended out of the table, before its number is free again, and reaps it. Also
+    /// says whether we had told it to end. What is left of its group is killed when `family` says so.
+    ///
+    /// # Errors
+    ///
+    /// `ECHILD`: somebody else has reaped it.
+    pub(crate) fn reap(&self, pid: Pid, family: bool) -> nix::Result<(WaitStatus, bool)> {
         let mut table = lock(&self.table);
         let told = table.leave(pid);
         if family {
@@ -333,6 +340,11 @@ mod tests {
         children.spawn(&Command::new(words).unwrap(), streams).unwrap().unwrap()
     }
 
+    fn reap(children: &Children, pid: Pid, family: bool) -> nix::Result<(WaitStatus, bool)> {
+        children.wait_for_the_end_of(pid)?;
+        children.reap(pid, family)
+    }
+
     fn until(what: &str, mut reached: impl FnMut() -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
         while !reached() {
@@ -350,7 +362,7 @@ mod tests {
         children.go_on();
         until("it goes on", || state_of(pid) != Some('T'));
         children.end();
-        let (status, told) = children.reap(pid, false).unwrap();
+        let (status, told) = reap(&children, pid, false).unwrap();
         assert!(matches!(status, WaitStatus::Signaled(_, Signal::SIGTERM, _)), "{status:?}");
         assert!(told);
     }
@@ -368,7 +380,7 @@ mod tests {
         children.hold_for_suspension();
         until("it stops", || state_of(pid) == Some('T'));
         children.kill();
-        assert!(matches!(children.reap(pid, true).unwrap().0, WaitStatus::Signaled(_, Signal::SIGKILL, _)));
+        assert!(matches!(reap(&children, pid, true).unwrap().0, WaitStatus::Signaled(_, Signal::SIGKILL, _)));
     }
 
     #[test]
@@ -381,7 +393,7 @@ mod tests {
         assert_eq!(children.spawn(&command, streams), Ok(None));
         children.go_on();
         let pid = children.spawn(&command, streams).unwrap().unwrap();
-        assert!(matches!(children.reap(pid, false).unwrap(), (WaitStatus::Exited(_, 0), false)));
+        assert!(matches!(reap(&children, pid, false).unwrap(), (WaitStatus::Exited(_, 0), false)));
         children.end();
         assert_eq!(children.spawn(&command, streams), Ok(None));
     }

@@ -3,13 +3,14 @@
 //! The obvious `std::process::Command` hands the signal mask of the calling thread to the child, and
 //! ours has TERM, INT and HUP blocked: `sleep`, `bash -c` and `python3` started that way cannot be
 //! stopped at all. (dash clears its mask at start, so a test through `sh` proves nothing.) The obvious
-//! remedy, `pre_exec`, makes the standard library fork instead of `posix_spawn`, and a fork copies the
-//! page tables: 10 spawns a second with 1 GiB resident, against 1,000. So the child is started with
-//! `posix_spawn`, and its attributes say what it shall have:
+//! remedy, `pre_exec`, makes the standard library fork, and a fork copies the page tables: 10 spawns a
+//! second with 1 GiB resident, against 1,000. So the child is born in our memory, as `posix_spawn` does
+//! it ([`sys::start`](crate::sys::start)), and is told what it shall have:
 //!
 //! - the mask that bivouac itself was started with;
-//! - the default action of SIGPIPE and SIGXFSZ, which bivouac ignores for itself. Signals that were
-//!   found ignored stay ignored: `nohup bivouac …` means the commands, too;
+//! - the default action of SIGPIPE and SIGXFSZ, which bivouac ignores for itself, and of all signals for
+//!   which this process has a handler. Signals that were found ignored stay ignored: `nohup bivouac …`
+//!   means the commands, too;
 //! - a process group of its own;
 //! - standard input, output and error as the caller gives them, and no other descriptor of ours (all
 //!   of ours are close-on-exec), while those that bivouac inherited pass: `make` hands its job server
@@ -18,14 +19,14 @@
 
 use super::Command;
 use crate::error::{Error, Kind};
+use crate::sys::{Birth, Disposition, start};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp};
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::stat::Mode;
 use nix::unistd::Pid;
+use std::env;
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
 /// The variable in the environment of every child.
@@ -35,7 +36,13 @@ pub(crate) const RUN: &str = "BIVOUAC_RUN";
 #[derive(Debug)]
 pub(crate) struct Inheritance {
     mask: SigSet,
+    /// Signals that do in a child what they do by default.
+    reset: Vec<Signal>,
     environment: Vec<CString>,
+    /// Where programs are looked for: each with a slash behind it.
+    path: Vec<Vec<u8>>,
+    /// `/dev/null`, if there is one. Opened once and not by every child.
+    nothing: Option<File>,
 }
 
 /// The standard streams of a child.
@@ -49,13 +56,26 @@ pub(crate) struct Streams<'a> {
 
 impl Inheritance {
     /// `mask` is the one that bivouac was started with.
+    ///
+    /// # Race condition
+    ///
+    /// A program that uses this library and installs a handler of its own while the run is on: between the
+    /// mask and the exec of a child, for some microseconds, that handler may run in the child.
     pub(crate) fn new(mask: SigSet, run: &str) -> Self {
-        let own = std::env::vars_os().filter(|(name, _)| name != RUN);
+        let own = env::vars_os().filter(|(name, _)| name != RUN);
         let variable = |name: &[u8], value: &[u8]| CString::new([name, b"=", value].concat()).ok();
         let mut environment: Vec<CString> =
             own.filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes())).collect();
         environment.extend(variable(RUN.as_bytes(), run.as_bytes()));
-        Self { mask, environment }
+        let path = env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
+        let directories = path.as_bytes().split(|byte| *byte == b':');
+        Self {
+            mask,
+            reset: Signal::iterator().filter(|signal| is_to_be_reset(*signal)).collect(),
+            environment,
+            path: directories.map(|directory| [directory_of(directory), b"/"].concat()).collect(),
+            nothing: File::open("/dev/null").ok(),
+        }
     }
 
     /// Starts a child.
@@ -66,30 +86,42 @@ impl Inheritance {
     ///
     /// # Race condition
     ///
-    /// glibc's `posix_spawn` returns when the child has called exec, or has failed to, and the
-    /// calling thread waits for that without hearing any signal. A SIGTSTP from the terminal can
-    /// stop the child before: then this does not return until somebody continues the child. See
-    /// [`Children::rescue`](super::Children).
+    /// [`start`]'s: a SIGTSTP from the terminal can stop the child before exec, and this thread with it.
+    /// See [`Children`](super::Children).
     pub(crate) fn spawn(&self, command: &Command, streams: Streams<'_>) -> nix::Result<Pid> {
-        let mut actions = PosixSpawnFileActions::init()?;
-        match streams.stdin {
-            Some(stdin) => actions.add_dup2(stdin.as_raw_fd(), libc::STDIN_FILENO)?,
-            None => actions.add_open(libc::STDIN_FILENO, c"/dev/null", OFlag::O_RDONLY, Mode::empty())?,
-        }
-        actions.add_dup2(streams.stdout.as_raw_fd(), libc::STDOUT_FILENO)?;
-        actions.add_dup2(streams.stderr.as_raw_fd(), libc::STDERR_FILENO)?;
-        let mut attributes = PosixSpawnAttr::init()?;
-        attributes.set_flags(
-            PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
-                | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF
-                | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK,
-        )?;
-        attributes.set_pgroup(Pid::from_raw(0))?;
-        attributes.set_sigmask(&self.mask)?;
-        attributes.set_sigdefault(&[Signal::SIGPIPE, Signal::SIGXFSZ].into_iter().collect())?;
+        let nothing = self.nothing.as_ref().map(AsFd::as_fd);
         let words = command.words();
-        posix_spawnp(&words[0], &actions, &attributes, words, &self.environment)
+        start(Birth {
+            programs: &self.candidates(&words[0]),
+            words,
+            environment: &self.environment,
+            streams: [streams.stdin.or(nothing).ok_or(Errno::ENODEV)?, streams.stdout, streams.stderr],
+            mask: &self.mask,
+            reset: &self.reset,
+        })
     }
+
+    /// What a name may mean.
+    fn candidates(&self, name: &CString) -> Vec<CString> {
+        if name.as_bytes().contains(&b'/') {
+            return vec![name.clone()];
+        }
+        let below = |directory: &Vec<u8>| CString::new([directory, name.as_bytes()].concat()).ok();
+        if name.is_empty() { Vec::new() } else { self.path.iter().filter_map(below).collect() }
+    }
+}
+
+/// Where programs are without a PATH, as the C library has it.
+const USUAL_PATH: &str = "/bin:/usr/bin";
+
+/// Nothing between two colons means here.
+fn directory_of(entry: &[u8]) -> &[u8] {
+    if entry.is_empty() { b"." } else { entry }
+}
+
+fn is_to_be_reset(signal: Signal) -> bool {
+    let ours = matches!(signal, Signal::SIGPIPE | Signal::SIGXFSZ);
+    ours || Disposition::of(signal).is_ok_and(|disposition| disposition.is_handled())
 }
 
 /// Whether this reason means that there is no such program, rather than one that cannot be run.
@@ -117,5 +149,60 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
         };
         Error::new(Kind::CannotStart, name.display(), format_args!("cannot be started: {}", errno.desc()))
             .advise(advice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    fn program(path: &Path, text: &str, mode: u32) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn start(inheritance: &Inheritance, name: &str) -> nix::Result<Pid> {
+        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd() };
+        inheritance.spawn(&Command::new([name]).unwrap(), streams)
+    }
+
+    fn code(inheritance: &Inheritance, name: &str) -> i32 {
+        let pid = start(inheritance, name).unwrap();
+        let Ok(WaitStatus::Exited(_, code)) = waitpid(pid, None) else { panic!("{name} did not exit") };
+        code
+    }
+
+    #[test]
+    fn a_name_is_looked_for_in_one_place_after_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        program(&place("one/locked"), "#!/bin/sh\nexit 1\n", 0o600);
+        program(&place("two/locked"), "#!/bin/sh\nexit 2\n", 0o700);
+        program(&place("one/both"), "#!/bin/sh\nexit 3\n", 0o700);
+        program(&place("two/both"), "#!/bin/sh\nexit 4\n", 0o700);
+        program(&place("one/forbidden"), "#!/bin/sh\n", 0o600);
+        program(&place("two/plain"), "exit 0\n", 0o700);
+        let mut inheritance = Inheritance::new(SigSet::empty(), "test");
+        let path = ["missing", "one/both", "one", "two"].map(|name| place(name).into_os_string());
+        inheritance.path = path.map(|path| [path.as_bytes(), b"/"].concat()).to_vec();
+
+        assert_eq!(code(&inheritance, "locked"), 2, "one that may not be run is passed over");
+        assert_eq!(code(&inheritance, "both"), 3, "the first is taken");
+        assert_eq!(start(&inheritance, "forbidden"), Err(Errno::EACCES));
+        assert_eq!(start(&inheritance, "nowhere"), Err(Errno::ENOENT));
+        assert_eq!(start(&inheritance, ""), Err(Errno::ENOENT));
+        assert_eq!(start(&inheritance, "plain"), Err(Errno::ENOEXEC), "nobody makes a shell script of it");
+        assert_eq!(start(&inheritance, "./both"), Err(Errno::ENOENT), "a slash means a path");
+    }
+
+    #[test]
+    fn nothing_between_colons_means_here() {
+        assert_eq!(["", "/bin"].map(|entry| directory_of(entry.as_bytes())), [&b"."[..], b"/bin"]);
     }
 }

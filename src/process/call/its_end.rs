@@ -71,6 +71,9 @@ impl Running<'_> {
             if unwatched || Instant::now() >= kill_at {
                 cx.children().end_one(self.pid, Signal::SIGKILL);
             }
+            if unwatched {
+                return; // Whoever reaps it waits for its end.
+            }
             let ready = self.wait();
             if ready.stdout {
                 self.read_out(&mut |_| Ok(())).ok();
@@ -78,7 +81,7 @@ impl Running<'_> {
             if ready.stderr {
                 self.read_err(&mut |_| ());
             }
-            self.has_ended |= ready.ended || unwatched;
+            self.has_ended |= ready.ended;
         }
     }
 }
