@@ -14,10 +14,11 @@
 //!             └──┬───┬──┘         └──┬────┬──┘          └──┬───▲──┘        └────┬────┘
 //!    all done,   │   │ abort,   again│    │ all          suspend│ resume        │ nothing moves
 //!    nothing     │   │ broken  /grace│    │ tasks          │   │               ▼
-//!    in flight   │   ▼         over  ▼    │ ended       ┌──▼───┴────┐ raise ┌────────┐
-//!                │  ┌──────────┐◄────┘    │             │ Suspended ├──────►│ Paused │
-//!                │  │ Aborting ├───┐      │             └───────────┘returns└────────┘
-//!                │  └──────────┘   │      │
+//!    in flight   │   ▼         over  ▼    │ ended      ┌──▼───┴─────┐       ┌────────┐
+//!                │  ┌──────────┐◄────┘    │            │ Suspending │       │ Paused │
+//!                │  │ Aborting ├───┐      │            └──┬─────────┘       └────▲───┘
+//!                │  └──────────┘   │      │     children  ▼  stand still         │ raise returns
+//!                │                 │      │             Suspended ───────────────┘
 //!                ▼                 ▼      ▼             The two axes are independent, with one
 //!              ┌─────────────────────────────┐          rule: once stopping, only a real
 //!              │ Closing: the last commit    │          suspension is honoured. A stop of a paused
@@ -74,6 +75,9 @@ pub(crate) struct Rules {
 /// How long children have to stop by SIGTSTP before they are stopped by SIGSTOP.
 const TO_STOP: Duration = crate::process::TO_STOP;
 
+/// How long a suspension waits for a child that hangs between its birth and its exec.
+const TO_BE_BORN: Duration = Duration::from_secs(2);
+
 /// How long a task whose child was killed may take to notice.
 const TO_COME_BACK: Duration = Duration::from_millis(300);
 
@@ -118,11 +122,7 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
         Event::SourceBroke => broke(&mut state, &mut actions),
         Event::CommitBroke => commit_broke(&mut state, &mut actions),
         Event::Closed => state.course = Course::Ended,
-        Event::Stilled => {
-            if state.motion == Motion::Pausing {
-                state.motion = Motion::Paused;
-            }
-        }
+        Event::Stilled => stilled(&mut state, &mut actions),
         Event::Returned => returned(&mut state, &mut actions),
         Event::Rang(alarm) => rang(&mut state, alarm, &mut actions),
     }
@@ -241,12 +241,16 @@ fn leave_working(state: &mut State, course: Course, cause: Cause, actions: &mut 
     actions.push(Action::Drain);
     match state.motion {
         Motion::Running => {}
-        Motion::Pausing | Motion::Paused | Motion::Suspended => {
-            state.motion = Motion::Running;
-            actions.push(Action::OpenGate);
-            actions.push(Action::Unset(Alarm::Refused));
-        }
+        Motion::Pausing | Motion::Paused | Motion::Suspending | Motion::Suspended => go_on(state, actions),
     }
+}
+
+fn go_on(state: &mut State, actions: &mut Vec<Action>) {
+    state.motion = Motion::Running;
+    for alarm in [Alarm::StopHard, Alarm::Born, Alarm::Refused] {
+        actions.push(Action::Unset(alarm));
+    }
+    actions.push(Action::OpenGate);
 }
 
 fn cancel(state: &mut State, actions: &mut Vec<Action>) {
@@ -283,21 +287,32 @@ fn pause(state: &mut State, actions: &mut Vec<Action>) {
 }
 
 /// Waits neither for tasks to reach the gate nor for a checkpoint: the kernel freezes every thread
-/// where it is, and the last checkpoint is a second old.
+/// where it is, and the last checkpoint is a second old. But children are groups of their own, and once
+/// we are stopped nobody is there to stop them. So first they are told to, which takes milliseconds if
+/// there are any; a SIGCONT of that time ends it.
 fn suspend(state: &mut State, actions: &mut Vec<Action>) {
-    match state.course {
-        Course::Working => {
-            if state.motion == Motion::Running {
-                actions.push(Action::CloseGate);
-            }
+    match (state.course, state.motion) {
+        (_, Motion::Suspending | Motion::Suspended) | (Course::Ended, _) => return,
+        (Course::Working, Motion::Running) => actions.push(Action::CloseGate),
+        // They are held already, and have as much time again.
+        (Course::Working, Motion::Pausing | Motion::Paused) => actions.push(Action::Unset(Alarm::StopHard)),
+        (Course::Stopping | Course::Aborting | Course::Closing, _) => actions.push(Action::Hold),
+    }
+    state.motion = Motion::Suspending;
+    actions.push(Action::Set(Alarm::StopHard, TO_STOP));
+    actions.push(Action::Set(Alarm::Born, TO_BE_BORN));
+}
+
+fn stilled(state: &mut State, actions: &mut Vec<Action>) {
+    match state.motion {
+        Motion::Running | Motion::Paused | Motion::Suspended => {}
+        Motion::Pausing => state.motion = Motion::Paused,
+        Motion::Suspending => {
             state.motion = Motion::Suspended;
+            actions.push(Action::Unset(Alarm::StopHard));
+            actions.push(Action::Unset(Alarm::Born));
             actions.push(Action::Suspend);
         }
-        Course::Stopping | Course::Aborting | Course::Closing => {
-            state.motion = Motion::Suspended;
-            actions.push(Action::Suspend);
-        }
-        Course::Ended => {}
     }
 }
 
@@ -305,15 +320,15 @@ fn suspend(state: &mut State, actions: &mut Vec<Action>) {
 /// resumes; unless it cannot reach us.
 fn returned(state: &mut State, actions: &mut Vec<Action>) {
     match (state.motion, state.course) {
-        (Motion::Running | Motion::Pausing | Motion::Paused, _) => {}
+        (Motion::Running | Motion::Pausing | Motion::Paused | Motion::Suspending, _) => {}
         (Motion::Suspended, Course::Working) if state.rules.hears_resume => {
             state.motion = Motion::Paused;
             actions.push(Action::Set(Alarm::Refused, REFUSED_AFTER));
         }
         (Motion::Suspended, Course::Working) => resume(state, actions),
+        // For children, which were stopped along with us.
         (Motion::Suspended, Course::Stopping | Course::Aborting | Course::Closing | Course::Ended) => {
-            state.motion = Motion::Running;
-            actions.push(Action::OpenGate); // For children, which were stopped along with us.
+            go_on(state, actions);
         }
     }
 }
@@ -323,11 +338,7 @@ fn returned(state: &mut State, actions: &mut Vec<Action>) {
 fn resume(state: &mut State, actions: &mut Vec<Action>) {
     match state.motion {
         Motion::Running => {}
-        Motion::Pausing | Motion::Paused | Motion::Suspended => {
-            state.motion = Motion::Running;
-            actions.push(Action::Unset(Alarm::Refused));
-            actions.push(Action::OpenGate);
-        }
+        Motion::Pausing | Motion::Paused | Motion::Suspending | Motion::Suspended => go_on(state, actions),
     }
     actions.push(Action::Redraw);
 }
@@ -387,9 +398,14 @@ fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
             }
         }
         Alarm::StopHard => match state.motion {
-            Motion::Pausing | Motion::Paused => actions.push(Action::StopHard),
+            Motion::Pausing | Motion::Paused | Motion::Suspending => actions.push(Action::StopHard),
             Motion::Running | Motion::Suspended => {}
         },
+        Alarm::Born => {
+            if state.motion == Motion::Suspending {
+                stilled(state, actions);
+            }
+        }
         Alarm::Refused => {
             if state.motion == Motion::Paused {
                 actions.push(Action::SayRefused);

@@ -60,6 +60,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the progress line and the clocks move.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether children have stopped, while a suspension waits for them.
+const LOOK: Duration = Duration::from_micros(500);
+
 /// See the [module](self).
 pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) state: State,
@@ -219,7 +222,11 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn next_deadline(&self) -> Instant {
-        self.alarms.iter().map(|(_, at)| *at).fold(self.next_tick, Instant::min)
+        let next_look = match self.state.motion {
+            Motion::Suspending => Instant::now() + LOOK,
+            Motion::Running | Motion::Pausing | Motion::Paused | Motion::Suspended => self.next_tick,
+        };
+        self.alarms.iter().map(|(_, at)| *at).fold(self.next_tick.min(next_look), Instant::min)
     }
 
     /// Time is an event like any other: deadlines that have passed, and what follows from them.
@@ -229,7 +236,7 @@ impl<J: Job> Supervisor<'_, J> {
             let (alarm, _) = self.alarms.swap_remove(position);
             self.handle(Event::Rang(alarm));
         }
-        if self.state.motion == Motion::Pausing && self.pool.shared.moving() == 0 {
+        if self.stands_still() {
             self.handle(Event::Stilled);
         }
         // The commit thread may be waiting for a disk, or for whoever reads our output. Then there is
@@ -248,6 +255,15 @@ impl<J: Job> Supervisor<'_, J> {
             self.observer.progress(&progress);
         }
         self.show_when_due(now);
+    }
+
+    /// What a pause and a suspension wait for. Nobody tells when a child has stopped, so it is looked at.
+    fn stands_still(&self) -> bool {
+        match self.state.motion {
+            Motion::Pausing => self.pool.shared.moving() == 0,
+            Motion::Suspending => self.pool.shared.children.stand_still(),
+            Motion::Running | Motion::Paused | Motion::Suspended => false,
+        }
     }
 
     fn spend_budget(&mut self) {
@@ -302,6 +318,7 @@ impl<J: Job> Supervisor<'_, J> {
                 gate.open();
                 self.pool.shared.children.go_on();
             }
+            Action::Hold => self.pool.shared.children.hold(),
             Action::Drain => gate.drain(),
             Action::Cancel => {
                 gate.cancel();
@@ -350,17 +367,12 @@ impl<J: Job> Supervisor<'_, J> {
         self.order(Order::Close { listed: self.listed });
     }
 
-    /// Before the process is really stopped, one more look at the channel: `kill -TSTP` and
-    /// `kill -CONT` in quick succession may have been told to us one by one. Then there is nothing to
-    /// stop for. And another one when the children stand still, which takes milliseconds, on a busy
-    /// machine many: a SIGCONT of that time would be spent before the stop that it should end.
+    /// Before the process is really stopped, one more look at the channel: a SIGCONT that has been told to
+    /// us and that we have not heard would be spent before the stop that it should end.
     fn suspend_process(&mut self) {
         if !self.is_resumed_already() {
             self.observer.leave_terminal();
-            self.pool.shared.children.hold_for_suspension();
-            if !self.is_resumed_already()
-                && let Err(cause) = suspend()
-            {
+            if let Err(cause) = suspend() {
                 let error = Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
                 self.observer.notice(&Notice::Warning(error));
             }

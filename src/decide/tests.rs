@@ -25,6 +25,8 @@ struct World {
     cancelled: bool,
     close_ordered: bool,
     died: Option<Signal>,
+    /// Children do not stop when they are told to.
+    children_go_on: bool,
     done: Vec<Action>,
 }
 
@@ -39,6 +41,7 @@ impl World {
             cancelled: false,
             close_ordered: false,
             died: None,
+            children_go_on: false,
             done: Vec::new(),
         }
     }
@@ -51,6 +54,9 @@ impl World {
             for action in actions {
                 self.done.push(action);
                 self.perform(action, &mut events);
+            }
+            if self.state.motion == Motion::Suspending && !self.children_go_on {
+                events.push_front(Event::Stilled);
             }
             self.check();
         }
@@ -74,7 +80,8 @@ impl World {
             Action::Checkpoint { .. } => {
                 assert!(self.state.commit_works, "a checkpoint on a broken commit path")
             }
-            Action::StopHard
+            Action::Hold
+            | Action::StopHard
             | Action::Kill
             | Action::Wake
             | Action::Forward(_)
@@ -108,6 +115,9 @@ impl World {
         }
         if state.course == Course::Stopping && state.cause != Some(Cause::Broken) && state.in_flight > 0 {
             assert!(self.alarms.contains(&Alarm::Grace), "a stop without an end: {state:?}");
+        }
+        if state.motion == Motion::Suspending {
+            assert!(self.alarms.contains(&Alarm::Born), "a suspension that never comes: {state:?}");
         }
         if state.course == Course::Aborting && state.in_flight > 0 {
             let ends = self.alarms.contains(&Alarm::Kill) || self.alarms.contains(&Alarm::GiveUp);
@@ -164,12 +174,27 @@ fn phases() -> Vec<(&'static str, World)> {
                 w.event(Event::Stilled);
             }),
         ),
+        (
+            "suspending, and children go on",
+            build(&|w| {
+                w.children_go_on = true;
+                w.event(ask(Request::Suspend));
+            }),
+        ),
         ("suspended and returned", build(&|w| w.event(ask(Request::Suspend)))),
         ("stopping by handle", build(&|w| w.event(ask(Request::Stop)))),
         ("stopping by TERM", build(&|w| w.signal(Signal::SIGTERM))),
         (
             "stopping, and suspended there",
             build(&|w| {
+                w.signal(Signal::SIGTERM);
+                w.signal(Signal::SIGTSTP);
+            }),
+        ),
+        (
+            "stopping, and suspending there",
+            build(&|w| {
+                w.children_go_on = true;
                 w.signal(Signal::SIGTERM);
                 w.signal(Signal::SIGTSTP);
             }),
@@ -229,6 +254,7 @@ fn every_event() -> Vec<Event> {
         Event::Returned,
         Event::Rang(Alarm::Grace),
         Event::Rang(Alarm::StopHard),
+        Event::Rang(Alarm::Born),
         Event::Rang(Alarm::Kill),
         Event::Rang(Alarm::GiveUp),
         Event::Rang(Alarm::Refused),
@@ -395,6 +421,39 @@ fn a_suspension_ends_with_sigcont_and_a_refused_one_says_so() {
     world.event(Event::Rang(Alarm::Refused));
     assert!(world.done.contains(&Action::SayRefused));
     assert!(!world.state.may_start(), "it stays paused until somebody continues it");
+}
+
+/// Nobody is there to stop children once the process is.
+#[test]
+fn a_suspension_waits_until_children_stand_still_but_not_for_ever() {
+    let suspending = || {
+        let mut world = World::new();
+        world.children_go_on = true;
+        world.assign(1);
+        world.signal(Signal::SIGTSTP);
+        assert_eq!(world.state.motion, Motion::Suspending);
+        world.signal(Signal::SIGTSTP);
+        assert!(!world.done.contains(&Action::Suspend), "not yet, and asking again changes nothing");
+        world
+    };
+    let mut world = suspending();
+    world.event(Event::Rang(Alarm::StopHard));
+    assert_eq!(world.done.last(), Some(&Action::StopHard));
+    world.event(Event::Stilled);
+    assert!(world.done.contains(&Action::Suspend) && world.alarms == [Alarm::Refused]);
+
+    let mut world = suspending();
+    world.event(Event::Rang(Alarm::Born));
+    assert!(world.done.contains(&Action::Suspend));
+
+    let mut world = suspending();
+    world.signal(Signal::SIGCONT);
+    assert!(world.state.may_start() && world.alarms.is_empty(), "there is nothing to stop for");
+    assert!(!world.done.contains(&Action::Suspend));
+
+    let mut world = suspending();
+    world.signal(Signal::SIGTERM);
+    assert_eq!((world.state.course, world.state.motion), (Course::Stopping, Motion::Running));
 }
 
 #[test]

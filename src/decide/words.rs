@@ -16,7 +16,9 @@ pub(crate) enum Motion {
     Pausing,
     /// The gate is closed and nothing moves.
     Paused,
-    /// The process is stopped, or about to be.
+    /// The process is about to be stopped; some children have not been.
+    Suspending,
+    /// The process is stopped.
     Suspended,
 }
 
@@ -72,7 +74,7 @@ pub(crate) enum Event {
     CommitBroke,
     /// The commit thread has done its last work and ended.
     Closed,
-    /// While pausing: no task is moving any more.
+    /// While pausing: no task is moving any more. While suspending: no child is.
     Stilled,
     /// The suspension is over, or was refused: `raise` has returned.
     Returned,
@@ -85,8 +87,10 @@ pub(crate) enum Event {
 pub(crate) enum Alarm {
     /// The grace of a stop.
     Grace,
-    /// The time in which children of a paused job should have stopped by themselves.
+    /// The time in which children that are held should have stopped by themselves.
     StopHard,
+    /// The time in which children that are being born should have been, before a suspension.
+    Born,
     /// The time in which cancelled tasks should have given up, and their children ended.
     Kill,
     /// After that, the time in which tasks whose children were killed should have come back.
@@ -99,8 +103,12 @@ pub(crate) enum Alarm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "an action that is not performed was decided in vain"]
 pub(crate) enum Action {
+    /// Tasks wait at their next look, and children stop.
     CloseGate,
+    /// Tasks and children go on.
     OpenGate,
+    /// Children stop; tasks need not.
+    Hold,
     /// No task that has not begun shall begin.
     Drain,
     /// Tasks in flight shall give up, and their children end.

@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// See the [module](self).
@@ -25,14 +25,14 @@ use std::time::{Duration, Instant};
 pub(crate) struct Children {
     inheritance: Inheritance,
     table: Mutex<Table>,
-    /// A spawn has ended, or spawns may begin.
-    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     /// No child is to move.
     held: bool,
+    /// And all of them have been told so in the way that nobody can ignore.
+    stopped_hard: bool,
     /// No child is to begin.
     closed: bool,
     /// Calls of `posix_spawn` that have not returned, by number, and when they began.
@@ -82,7 +82,7 @@ pub(crate) const TO_STOP: Duration = Duration::from_millis(50);
 impl Children {
     pub(crate) fn new(inheritance: Inheritance, register: Option<Register>) -> Self {
         let table = Mutex::new(Table { register, ..Table::default() });
-        Self { inheritance, table, changed: Condvar::new() }
+        Self { inheritance, table }
     }
 
     /// Starts a child and puts it into the table. `Ok(None)`: not now, since children are held or no
@@ -109,11 +109,9 @@ impl Children {
             if table.closed {
                 end(&mut table, Signal::SIGTERM);
             } else if table.held {
-                tell(pid, Signal::SIGTSTP);
+                tell(pid, if table.stopped_hard { Signal::SIGSTOP } else { Signal::SIGTSTP });
             }
         }
-        drop(table);
-        self.changed.notify_all();
         spawned.map(Some)
     }
 
@@ -121,7 +119,7 @@ impl Children {
     /// [`stop_hard`](Children::stop_hard) a moment later.
     pub(crate) fn hold(&self) {
         let mut table = lock(&self.table);
-        table.held = true;
+        (table.held, table.stopped_hard) = (true, false);
         for pid in table.running.keys() {
             tell(Pid::from_raw(*pid), Signal::SIGTSTP);
         }
@@ -129,43 +127,37 @@ impl Children {
 
     /// SIGSTOP to every group, which nobody can ignore.
     pub(crate) fn stop_hard(&self) {
-        let table = lock(&self.table);
+        let mut table = lock(&self.table);
         if table.held {
+            table.stopped_hard = true;
             for pid in table.running.keys() {
                 tell(Pid::from_raw(*pid), Signal::SIGSTOP);
             }
         }
     }
 
-    /// Everything stands still when this returns: what a suspension of the whole process needs, since
+    /// Whether everything stands still that is to: what a suspension of the whole process waits for, since
     /// afterwards nobody is there to see to it.
     ///
     /// First the spawns. A Ctrl-Z is sent by the kernel to the foreground group, and a child that has
     /// not come to its own group yet is stopped by it, before exec, with its parent thread waiting for
     /// it in the kernel. Continuing the job later would not wake that child, since it is in its own
-    /// group by then. (Without the rescue both workers of a loop hung within a third of a second.)
-    pub(crate) fn hold_for_suspension(&self) {
-        self.hold();
-        let begin = Instant::now();
-        let mut table = lock(&self.table);
-        while !table.births.is_empty() && begin.elapsed() < Duration::from_secs(2) {
-            let waited = self.changed.wait_timeout(table, USUAL_SPAWN);
-            table = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if !table.births.is_empty() {
+    /// group by then. So it is continued here, and held as soon as it is born. (Without this both workers of
+    /// a loop hung within a third of a second.)
+    ///
+    /// Of a child that got a SIGSTOP nothing more is wanted: it stops when it has left the kernel, and
+    /// that may take as long as its disk.
+    pub(crate) fn stand_still(&self) -> bool {
+        let table = lock(&self.table);
+        if let Some(began) = table.births.values().next() {
+            if began.elapsed() >= USUAL_SPAWN {
                 rescue(&table);
             }
+            return false;
         }
-        drop(table);
-        while begin.elapsed() < TO_STOP && !self.all_stopped() {
-            std::thread::sleep(Duration::from_micros(500));
-        }
-        if !self.all_stopped() {
-            self.stop_hard();
-        }
-    }
-
-    fn all_stopped(&self) -> bool {
-        lock(&self.table).running.keys().all(|pid| is_stopped_or_gone(Pid::from_raw(*pid)))
+        !table.held
+            || table.stopped_hard
+            || table.running.keys().all(|pid| is_stopped_or_gone(Pid::from_raw(*pid)))
     }
 
     /// Resume: SIGCONT to every group, and spawns may begin.
@@ -175,8 +167,6 @@ impl Children {
         for pid in table.running.keys() {
             tell(Pid::from_raw(*pid), Signal::SIGCONT);
         }
-        drop(table);
-        self.changed.notify_all();
     }
 
     /// Passes a stop on: `signal`, and SIGCONT, since a stopped process hears of nothing else.
@@ -191,8 +181,6 @@ impl Children {
         let mut table = lock(&self.table);
         (table.held, table.closed) = (false, true);
         end(&mut table, Signal::SIGTERM);
-        drop(table);
-        self.changed.notify_all();
     }
 
     /// Those that have not ended are killed.
@@ -377,7 +365,10 @@ mod tests {
                 u64::from_str_radix(ignored, 16).unwrap() & (1 << (libc::SIGTSTP - 1)) != 0
             })
         });
-        children.hold_for_suspension();
+        children.hold();
+        assert!(!children.stand_still());
+        children.stop_hard();
+        assert!(children.stand_still(), "there is nothing more to be done");
         until("it stops", || state_of(pid) == Some('T'));
         children.kill();
         assert!(matches!(reap(&children, pid, true).unwrap().0, WaitStatus::Signaled(_, Signal::SIGKILL, _)));

@@ -43,7 +43,7 @@ impl<J: Job> Supervisor<'_, J> {
         match (self.state.course, self.state.motion) {
             (Course::Working, Motion::Running) => Activity::Running,
             (Course::Working, Motion::Pausing) => Activity::Pausing,
-            (Course::Working, Motion::Paused | Motion::Suspended) => Activity::Paused,
+            (Course::Working, Motion::Paused | Motion::Suspending | Motion::Suspended) => Activity::Paused,
             (Course::Stopping, _) => Activity::Stopping,
             (Course::Aborting, _) => Activity::Aborting,
             (Course::Closing | Course::Ended, _) => Activity::Finishing,
