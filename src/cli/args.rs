@@ -26,7 +26,7 @@ use verbs::{Clean, Completions, Count, Digest, Grep, Log, Man, Pipe, Signals};
 /// byte what an uninterrupted run gives. Ctrl-C or SIGTERM stops a job with a checkpoint, Ctrl-Z
 /// pauses it, SIGUSR1 writes a checkpoint and says how far it is.
 #[derive(Clone, Debug, PartialEq, Parser)]
-#[command(name = "bivouac", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "bivouac", version, arg_required_else_help = true)]
 // An option that is given again replaces what was said before, as in a command taken from the history.
 #[command(args_override_self = true)]
 #[command(after_long_help = help::MAIN)]

@@ -77,7 +77,7 @@ impl Config {
         toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
             let place = line.map(|line| format!(", line {line}")).unwrap_or_default();
-            let message = error.message().trim().replace('\n', " ");
+            let message = error.message().trim().replace("\n  ", "; ").replace('\n', " ");
             Error::usage(format_args!("{}{place}", path.display()), message)
         })
     }

@@ -24,7 +24,8 @@ pub(crate) fn run(directory: &Path) -> Result<()> {
 
 /// File name and content of every page.
 fn pages() -> impl Iterator<Item = (String, io::Result<Vec<u8>>)> {
-    let mut main = Cli::command();
+    // `help` is for somebody at a terminal, and needs no page.
+    let mut main = Cli::command().disable_help_subcommand(true);
     // Verbs learn their full names (`bivouac-grep`) and usage lines only by this.
     main.build();
     let verbs: Vec<Command> = main.get_subcommands().cloned().collect();

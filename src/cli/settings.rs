@@ -10,7 +10,7 @@ use crate::cli::table::{From, Row, has_terminal, policy, table};
 use crate::cli::values::Grace;
 use bivouac::policy::short_name;
 use bivouac::reload::{self, Reloaded};
-use bivouac::{Policy, Request, Result};
+use bivouac::{Error, Policy, Request, Result};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,9 +65,13 @@ impl Settings {
         let nothing = Config::default();
         let file = config.unwrap_or(&nothing);
         let Running { limits, resuming, policing, talk, .. } = running;
-        let jobs = Set::choose(limits.jobs, file.jobs, cores());
+        let mut jobs = Set::choose(limits.jobs, file.jobs, cores());
+        let max_jobs = Set::choose(limits.max_jobs, file.max_jobs, jobs.value);
+        if jobs.from == From::Default {
+            jobs.value = jobs.value.min(max_jobs.value);
+        }
         Self {
-            max_jobs: Set::choose(limits.max_jobs, file.max_jobs, jobs.value),
+            max_jobs,
             jobs,
             limit_rate: Set::choose(limits.limit_rate.map(Some), file.limit_rate.map(Some), None),
             grace: Set::choose(limits.grace, file.grace, Grace(Some(Duration::from_secs(5)))),
@@ -84,6 +88,20 @@ impl Settings {
             log_level: Set::choose(talk.log_level, file.log.level, LogLevel::default()),
             rows: table(&policing.table, config, terminal),
         }
+    }
+
+    /// Whether a run can begin like this.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](bivouac::error::Kind::Usage) when two of them contradict each other.
+    pub(crate) fn agree(&self) -> Result<()> {
+        if self.jobs.value <= self.max_jobs.value || self.max_jobs.from == From::Default {
+            return Ok(());
+        }
+        let (jobs, most) = (self.jobs.value, self.max_jobs.value);
+        Err(Error::usage("--max-jobs", format_args!("is {most}, and --jobs is {jobs}"))
+            .advise("jobs can grow up to max-jobs while the job runs; it must be at least as much"))
     }
 
     /// What signals mean.
@@ -320,6 +338,18 @@ mod tests {
         assert_eq!(new.policy().request(Signal::SIGURG), Request::Ignore);
         assert!(!new.policy().has(Signal::SIGIO));
         assert_eq!(new.clone().follow(&new), Vec::<String>::new());
+    }
+
+    #[test]
+    fn max_jobs_is_at_least_as_much_as_jobs() {
+        let agree = |line: &str| settings(line, |_| ()).agree();
+        for line in ["bivouac count f", "bivouac count f -j 4", "bivouac count f -j 4 --max-jobs 4"] {
+            agree(line).unwrap();
+        }
+        let error = agree("bivouac count f -j 4 --max-jobs 3").unwrap_err();
+        assert!(error.to_string().contains("--max-jobs: is 3, and --jobs is 4"), "{error}");
+        let few = settings("bivouac count f --max-jobs 1", |_| ());
+        assert_eq!((few.jobs.value, few.agree()), (1, Ok(())), "who says nothing of jobs gets no more");
     }
 
     #[test]

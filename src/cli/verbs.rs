@@ -2,6 +2,7 @@
 
 use crate::cli::args::common::StopChildren;
 use crate::cli::args::{self, Cli, Running, Verb};
+use crate::cli::human::visible;
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
@@ -65,6 +66,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
 /// Now that it is known what signals should mean, the mask is made right; no thread exists yet.
 fn begin<'a>(running: Running<'a>, argv: &'a [OsString], mut masked: Masked) -> Result<Start<'a>> {
     let settings = Settings::gather(&running)?;
+    settings.agree()?;
     masked.adopt(settings.policy())?;
     Ok(Start { running, settings, argv, masked, failures: None })
 }
@@ -110,7 +112,12 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
         Some(list) => {
             let source = Chunks::new(vec![list.clone()], Cut::Lines(b'\n')).block(Some(jobs::check::BLOCK));
             let resumable = source.is_resumable();
-            start.run((Check::new(algorithm, complaints.clone()), source), resumable)
+            let name = if list.as_os_str() == "-" {
+                "standard input".to_string()
+            } else {
+                visible(&list.to_string_lossy()).into_owned()
+            };
+            start.run((Check::new(algorithm, name, complaints.clone()), source), resumable)
         }
         None => {
             let part = algorithm.part(start.settings.limit_rate.value);

@@ -21,6 +21,7 @@ pub(crate) const BLOCK: u64 = 4096;
 #[derive(Debug)]
 pub(crate) struct Check {
     algorithm: Algorithm,
+    list: String,
     complaints: Complaints,
 }
 
@@ -46,8 +47,9 @@ struct Entry<'l> {
 }
 
 impl Check {
-    pub(crate) fn new(algorithm: Algorithm, complaints: Complaints) -> Self {
-        Self { algorithm, complaints }
+    /// `list`: the name of what is checked, for complaints.
+    pub(crate) fn new(algorithm: Algorithm, list: String, complaints: Complaints) -> Self {
+        Self { algorithm, list, complaints }
     }
 
     fn verify(
@@ -143,7 +145,17 @@ impl Job for Check {
     fn finish(&self, total: &mut Total, _out: &mut Vec<u8>) {
         let Tally { agree, differ, unreadable, malformed } = total.tally;
         if agree + differ + unreadable == 0 {
-            self.complaints.say("no properly formatted checksum lines found".to_string());
+            self.complaints.say(format!("{}: no properly formatted checksum lines found", self.list));
+        }
+        if differ > 0 && agree == 0 {
+            let (is, other) = match self.algorithm {
+                Algorithm::Blake3 => ("BLAKE3", "sha256"),
+                Algorithm::Sha256 => ("SHA-256", "blake3"),
+            };
+            self.complaints.say(format!(
+                "{}: none of its checksums is the {is} one; if another tool has made it: --algorithm {other}",
+                self.list
+            ));
         }
         let warnings = [
             (malformed, "line is improperly formatted", "lines are improperly formatted"),
