@@ -48,8 +48,9 @@ pub(crate) struct Count {
 /// Print the lines that match a pattern, in input order.
 ///
 /// The pattern is a regular expression as Rust's `regex` crate knows it (like `grep -E`, with \d and
-/// \b, without backreferences), over bytes. The short options mean what they mean to `grep`; the
-/// output file therefore has no short one.
+/// \b, without backreferences), over bytes. The short options mean what they mean to `grep`, all but
+/// -q, which here keeps quiet about the run and not about the lines; the output file therefore has no
+/// short one.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(
     after_long_help = help::GREP,
