@@ -11,8 +11,10 @@ use crate::observer::{AtWork, Progress};
 use crate::state_dir::reach;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often a snapshot is written though nothing has changed that somebody may wait for.
+/// How often a snapshot is written though nothing has changed that somebody may wait for. At the
+/// beginning more often: who has just started a job and looks shall not find it idle.
 const EVERY: Duration = Duration::from_secs(1);
+const AT_FIRST: Duration = Duration::from_millis(100);
 
 /// Work that is too short says nothing about a rate.
 const ENOUGH: Duration = Duration::from_millis(300);
@@ -50,7 +52,7 @@ impl<J: Job> Supervisor<'_, J> {
 
     pub(super) fn show(&mut self) {
         self.showing.seq += 1;
-        self.showing.next = Instant::now() + EVERY;
+        self.showing.next = Instant::now() + self.began.elapsed().clamp(AT_FIRST, EVERY);
         let live = self.live(&self.progress());
         self.order(Order::Show(Box::new(live)));
     }
