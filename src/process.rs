@@ -21,6 +21,7 @@
 //! | `process/call/its_end.rs` | waiting for its end, and bringing it about |
 //! | `process/feed.rs` | the pipes to and from a command |
 //! | `process/pace.rs` | how long a command is left alone between two looks |
+//! | `process/wait.rs` | what the kernel says of a child, and reaping it |
 //! | `process/stat.rs` | what the kernel says of any process |
 //! | `process/register.rs` | which commands run, where the watcher finds it |
 //! | `process/watcher.rs` | no command outlives a bivouac that was killed |
@@ -32,6 +33,7 @@ mod pace;
 mod register;
 mod spawn;
 mod stat;
+mod wait;
 pub mod watcher;
 
 pub use call::{Call, Finished, How};

@@ -20,8 +20,9 @@ use libc::{c_char, c_int, c_void};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, setpgid};
+use nix::unistd::Pid;
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
@@ -36,11 +37,16 @@ pub(crate) struct Disposition(libc::sigaction);
 impl Disposition {
     /// What `signal` does at present.
     pub(crate) fn of(signal: Signal) -> io::Result<Self> {
+        Self::of_number(signal as c_int)
+    }
+
+    /// What the signal with this number does: real-time signals have no name.
+    fn of_number(signal: c_int) -> io::Result<Self> {
         let mut found = MaybeUninit::<libc::sigaction>::uninit();
         // SAFETY: the new action is null, so nothing changes; `found` is valid for writing, and is
         // read only when the kernel has reported success, that is, has filled it.
         unsafe {
-            match libc::sigaction(signal as libc::c_int, ptr::null(), found.as_mut_ptr()) {
+            match libc::sigaction(signal, ptr::null(), found.as_mut_ptr()) {
                 0 => Ok(Self(found.assume_init())),
                 _ => Err(io::Error::last_os_error()),
             }
@@ -68,8 +74,7 @@ impl Disposition {
         self.0.sa_sigaction == libc::SIG_IGN
     }
 
-    /// Whether a handler runs when the signal comes.
-    pub(crate) fn is_handled(&self) -> bool {
+    fn is_handled(&self) -> bool {
         self.0.sa_sigaction != libc::SIG_IGN && self.0.sa_sigaction != libc::SIG_DFL
     }
 
@@ -85,6 +90,12 @@ impl Disposition {
     }
 }
 
+/// The numbers of all signals for which this process has a handler.
+pub(crate) fn handled_signals() -> Vec<c_int> {
+    let handled = |signal: &c_int| Disposition::of_number(*signal).is_ok_and(|found| found.is_handled());
+    (1..=libc::SIGRTMAX()).filter(handled).collect()
+}
+
 /// What a child becomes.
 #[derive(Clone, Copy)]
 pub(crate) struct Birth<'a> {
@@ -93,13 +104,11 @@ pub(crate) struct Birth<'a> {
     /// What it is called with, its name first.
     pub(crate) words: &'a [CString],
     pub(crate) environment: &'a [CString],
-    /// Its standard input, output and error. None of them may be one of these three unless it is to stay
-    /// where it is.
+    /// Its standard input, output and error. One of these three itself may be given only for its own place.
     pub(crate) streams: [BorrowedFd<'a>; 3],
     pub(crate) mask: &'a SigSet,
-    /// Signals that shall do what they do by default: all for which this process has a handler at
-    /// present, at least.
-    pub(crate) reset: &'a [Signal],
+    /// Signals that shall do what they do by default: all for which this process has a handler, at least.
+    pub(crate) reset: &'a [c_int],
 }
 
 /// Starts a child, in a process group of its own.
@@ -112,8 +121,10 @@ pub(crate) struct Birth<'a> {
 /// # Race condition
 ///
 /// It returns when the child has called exec, or has failed to; this thread waits for that in the kernel
-/// and hears no signal. A SIGTSTP from the terminal can stop the child before; then this does not return
-/// until somebody continues the child. See [`Children`](crate::process::Children).
+/// and hears no signal. A SIGSTOP for the group that we are in can stop the child before it has its own;
+/// then this does not return until somebody continues the child. See
+/// [`Children`](crate::process::Children). (A SIGTSTP, as by Ctrl-Z, is for us, who will hold the child when
+/// it is born; it forgets that one.)
 pub(crate) fn start(birth: Birth<'_>) -> nix::Result<Pid> {
     let (words, environment) = (pointers(birth.words), pointers(birth.environment));
     let child = Child {
@@ -121,17 +132,22 @@ pub(crate) fn start(birth: Birth<'_>) -> nix::Result<Pid> {
         words: words.as_ptr(),
         environment: environment.as_ptr(),
         streams: birth.streams.map(|stream| stream.as_raw_fd()),
-        default_action: Disposition::default_action(),
         failed: AtomicI32::new(0),
     };
-    let pid = STACK.with_borrow_mut(|stack| clone(&child, stack))?;
-    match child.failed.load(Ordering::Relaxed) {
-        0 => Ok(pid),
-        errno => {
-            waitpid(pid, None).ok();
-            Err(Errno::from_raw(errno))
+    let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let born = STACK.with_borrow_mut(|stack| clone(&child, stack)).and_then(|pid| {
+        match child.failed.load(Ordering::Relaxed) {
+            0 => Ok(pid),
+            reason => {
+                // No signal can interrupt this yet.
+                waitpid(pid, None).ok();
+                Err(Errno::from_raw(reason))
+            }
         }
-    }
+    });
+    // It cannot fail: it was in force before.
+    mask.thread_set_mask().ok();
+    born
 }
 
 /// What `execve(2)` wants: the addresses of the words, and a null behind them.
@@ -156,74 +172,97 @@ struct Child<'a> {
     words: *const *const c_char,
     environment: *const *const c_char,
     streams: [RawFd; 3],
-    default_action: Disposition,
     /// Why it could not become what it should; 0 as long as nothing went wrong.
     failed: AtomicI32,
 }
 
 /// Until exec the child shares our memory: no page table is copied, and a handler of ours that ran in it
-/// would take it for us. So all signals are blocked from before its birth until nothing is left to be
-/// handled.
+/// would take it for us. So all signals are blocked when this is called, and the child opens them when
+/// nothing is left that would be handled.
 fn clone(child: &Child<'_>, stack: &mut [Aligned]) -> nix::Result<Pid> {
-    let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let top = stack.as_mut_ptr_range().end.cast::<c_void>();
     let argument = ptr::from_ref(child).cast_mut().cast::<c_void>();
     // SAFETY: with CLONE_VFORK this thread stands still until the child has left this memory, by exec or
     // by its end. So nobody but the child uses the stack meanwhile, which is exclusively borrowed and grows
     // down from `top`, and `child` outlives all use. The other threads go on; the child takes no lock and
-    // allocates nothing, so it never waits for them. `live` is what `clone` calls, with `argument`, and
-    // does not unwind.
+    // allocates nothing (it makes system calls, and no others), so it never waits for them. `live` is what
+    // `clone` calls, with `argument`, and does not unwind.
     let pid = unsafe { libc::clone(live, top, flags, argument) };
-    let pid = Errno::result(pid).map(Pid::from_raw);
-    mask.thread_set_mask()?;
-    pid
+    Errno::result(pid).map(Pid::from_raw)
 }
 
-/// The life of a child up to its exec. Whatever it returns is its exit code, which nobody sees: the reason
-/// is in `failed`.
+/// The life of a child up to its exec. What it returns is its exit code, which nobody sees: the reason is
+/// in `failed`.
 extern "C" fn live(child: *mut c_void) -> c_int {
     // SAFETY: the argument of `clone` above, a `Child` that is borrowed for as long as this runs.
     let child = unsafe { &*child.cast::<Child<'_>>() };
-    let errno = child.become_it().err().unwrap_or(Errno::UnknownErrno);
-    child.failed.store(errno as i32, Ordering::Relaxed);
+    let Err(reason) = child.become_it();
+    // A filter of system calls may answer with anything, and 0 would mean that all went well.
+    child.failed.store(if reason == 0 { libc::ECHILD } else { reason }, Ordering::Relaxed);
     127
 }
 
+/// The reason of the last failure as a number: it may be one that nix does not know.
+fn checked(result: c_int) -> std::result::Result<(), c_int> {
+    if result == -1 { Err(Errno::last_raw()) } else { Ok(()) }
+}
+
 impl Child<'_> {
-    /// Does not return when all goes well.
-    fn become_it(&self) -> nix::Result<()> {
-        setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    fn become_it(&self) -> std::result::Result<Infallible, c_int> {
+        // SAFETY: takes numbers only.
+        checked(unsafe { libc::setpgid(0, 0) })?;
         for (given, wanted) in self.streams.into_iter().zip(0..) {
-            if given != wanted {
-                // SAFETY: `dup2` touches no memory. That it replaces what was open under this number is what
-                // it is for, and this is a copy of the table of descriptors, which nobody else has.
-                Errno::result(unsafe { libc::dup2(given, wanted) })?;
-            }
+            // SAFETY: both touch no memory. That `dup2` replaces what was open under this number is what it
+            // is for, and this is a copy of the table of descriptors, which nobody else has.
+            checked(unsafe {
+                match given == wanted {
+                    true => libc::fcntl(wanted, libc::F_SETFD, 0), // Not to be closed by exec.
+                    false => libc::dup2(given, wanted),
+                }
+            })?;
         }
         for signal in self.birth.reset {
-            self.default_action.set(*signal).ok();
+            if *signal == libc::SIGTSTP {
+                act(*signal, libc::SIG_IGN); // Which forgets one that is pending.
+            }
+            act(*signal, libc::SIG_DFL);
         }
-        self.birth.mask.thread_set_mask()?;
+        // It fails for arguments only that cannot occur here.
+        self.birth.mask.thread_set_mask().ok();
         self.exec()
     }
 
     /// As `execvp(3)` looks for a program, but for one thing: a file without `#!` is not given to a shell.
-    fn exec(&self) -> nix::Result<()> {
-        let mut reason = Errno::ENOENT;
+    fn exec(&self) -> std::result::Result<Infallible, c_int> {
+        let mut reason = libc::ENOENT;
         for program in self.birth.programs {
             // SAFETY: all three are what `execve` wants, words that end with a NUL and arrays of them that
             // end with a null (see `pointers`), and are borrowed for as long as this runs.
             unsafe { libc::execve(program.as_ptr(), self.words, self.environment) };
-            match (Errno::last(), reason) {
+            match Errno::last_raw() {
+                only if self.birth.programs.len() == 1 => return Err(only),
                 // Another directory may have one that we may run.
-                (Errno::EACCES, _) => reason = Errno::EACCES,
-                (_, Errno::EACCES) => {}
-                (Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ENAMETOOLONG, _) => {
-                }
-                (other, _) => return Err(other),
+                libc::EACCES => reason = libc::EACCES,
+                libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG => {}
+                // Directories of other machines that do not answer.
+                libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT => {}
+                other => return Err(other),
             }
         }
         Err(reason)
     }
+}
+
+/// Lets a signal be ignored, or do what it does by default, without the C library: some of them take a
+/// lock for it, and a child that died with that lock would leave it locked in our memory.
+fn act(signal: c_int, handler: libc::sighandler_t) {
+    // The kernel's structure begins with the handler nearly everywhere and is no larger than this; what
+    // follows are flags and a mask, empty ones. MIPS has the flags first, and wider sets.
+    const SET_BYTES: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 16 } else { 8 };
+    let mut action: [libc::sighandler_t; 16] = [0; 16];
+    action[if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 1 } else { 0 }] = handler;
+    let (action, old) = (action.as_ptr(), ptr::null_mut::<c_void>());
+    // SAFETY: the kernel reads the action, which is as large as it can be, and writes nothing.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action, old, SET_BYTES) };
 }

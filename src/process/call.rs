@@ -23,7 +23,6 @@ use crate::error::Error;
 use crate::job::TaskError;
 use crate::pool::Context;
 use nix::sys::signal::Signal;
-use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
@@ -115,19 +114,14 @@ impl Context<'_> {
             self.children().end_one(running.pid, Signal::SIGKILL);
         }
         running.stop_the_clock(self);
-        let ended = match running.has_ended {
-            true => Ok(()),
-            false => self.children().wait_for_the_end_of(running.pid),
-        };
-        let ended = ended.and_then(|()| self.children().reap(running.pid, result.is_err()));
+        if !running.has_ended {
+            // Whatever is wrong with it, reaping will tell.
+            self.children().wait_for_the_end_of(running.pid).ok();
+        }
+        let ended = self.children().reap(running.pid, result.is_err());
         result?;
-        let (status, told) = ended.map_err(|errno| lost(call.command, errno))?;
-        let how = match (running.early, status) {
-            (Some(how), _) => how,
-            (None, WaitStatus::Exited(_, code)) => How::Code(code),
-            (None, WaitStatus::Signaled(_, signal, _)) => How::Signal(signal as i32),
-            (None, other) => return Err(lost(call.command, format!("{other:?}"))),
-        };
+        let (how, told) = ended.map_err(|errno| lost(call.command, errno))?;
+        let how = running.early.unwrap_or(how);
         Ok(Finished {
             how,
             told_to_end: told,
@@ -246,7 +240,7 @@ impl<'a> Running<'a> {
                 };
             }
             if self.is_silent() && self.timeout.is_none() {
-                self.wait_for_nothing_else(cx)?;
+                self.wait_for_nothing_else(cx);
                 continue;
             }
             if self.is_silent() || self.pace.rest().is_some() {

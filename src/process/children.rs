@@ -7,15 +7,15 @@
 //! not reap) first takes the child out of this table, under the lock, and reaps it after that; and
 //! signals are sent under the same lock, to what is in the table.
 
-use super::Command;
 use super::register::Register;
 use super::spawn::{Inheritance, Streams};
 use super::stat::{self, Stat};
+use super::{Command, How, wait};
 use crate::pool::lock;
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
+use rustix::process::WaitIdOptions;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ struct Table {
     stopped_hard: bool,
     /// No child is to begin.
     closed: bool,
-    /// Calls of `posix_spawn` that have not returned, by number, and when they began.
+    /// Spawns that have not returned, by number, and when they began.
     births: BTreeMap<u64, Instant>,
     /// The number of the next one.
     next_birth: u64,
@@ -207,16 +207,7 @@ impl Children {
     ///
     /// `ECHILD`: somebody else has reaped it.
     pub(crate) fn wait_for_the_end_of(&self, pid: Pid) -> nix::Result<()> {
-        loop {
-            match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
-                Err(Errno::EINTR) => {}
-                Err(errno) => {
-                    lock(&self.table).leave(pid);
-                    return Err(errno);
-                }
-                Ok(_) => return Ok(()),
-            }
-        }
+        wait::look(pid, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).map(drop)
     }
 
     /// Takes a child that has ended out of the table, before its number is free again, and reaps it. Also
@@ -225,14 +216,14 @@ impl Children {
     /// # Errors
     ///
     /// `ECHILD`: somebody else has reaped it.
-    pub(crate) fn reap(&self, pid: Pid, family: bool) -> nix::Result<(WaitStatus, bool)> {
+    pub(crate) fn reap(&self, pid: Pid, family: bool) -> nix::Result<(How, bool)> {
         let mut table = lock(&self.table);
         let told = table.leave(pid);
         if family {
             tell(pid, Signal::SIGKILL);
         }
         drop(table);
-        Ok((waitpid(pid, None)?, told))
+        Ok((wait::reap(pid)?, told))
     }
 
     /// Whether all of them have ended by themselves. Otherwise a descendant that left the group of
@@ -328,7 +319,7 @@ mod tests {
         children.spawn(&Command::new(words).unwrap(), streams).unwrap().unwrap()
     }
 
-    fn reap(children: &Children, pid: Pid, family: bool) -> nix::Result<(WaitStatus, bool)> {
+    fn reap(children: &Children, pid: Pid, family: bool) -> nix::Result<(How, bool)> {
         children.wait_for_the_end_of(pid)?;
         children.reap(pid, family)
     }
@@ -351,7 +342,7 @@ mod tests {
         until("it goes on", || state_of(pid) != Some('T'));
         children.end();
         let (status, told) = reap(&children, pid, false).unwrap();
-        assert!(matches!(status, WaitStatus::Signaled(_, Signal::SIGTERM, _)), "{status:?}");
+        assert!(matches!(status, How::Signal(libc::SIGTERM)), "{status:?}");
         assert!(told);
     }
 
@@ -371,7 +362,7 @@ mod tests {
         assert!(children.stand_still(), "there is nothing more to be done");
         until("it stops", || state_of(pid) == Some('T'));
         children.kill();
-        assert!(matches!(reap(&children, pid, true).unwrap().0, WaitStatus::Signaled(_, Signal::SIGKILL, _)));
+        assert!(matches!(reap(&children, pid, true).unwrap().0, How::Signal(libc::SIGKILL)));
     }
 
     #[test]
@@ -384,7 +375,7 @@ mod tests {
         assert_eq!(children.spawn(&command, streams), Ok(None));
         children.go_on();
         let pid = children.spawn(&command, streams).unwrap().unwrap();
-        assert!(matches!(reap(&children, pid, false).unwrap(), (WaitStatus::Exited(_, 0), false)));
+        assert!(matches!(reap(&children, pid, false).unwrap(), (How::Code(0), false)));
         children.end();
         assert_eq!(children.spawn(&command, streams), Ok(None));
     }

@@ -19,13 +19,14 @@
 
 use super::Command;
 use crate::error::{Error, Kind};
-use crate::sys::{Birth, Disposition, start};
+use crate::sys::{Birth, handled_signals, start};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 use std::env;
 use std::ffi::CString;
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -36,13 +37,13 @@ pub(crate) const RUN: &str = "BIVOUAC_RUN";
 #[derive(Debug)]
 pub(crate) struct Inheritance {
     mask: SigSet,
-    /// Signals that do in a child what they do by default.
-    reset: Vec<Signal>,
+    /// Signals, by number, that do in a child what they do by default.
+    reset: Vec<i32>,
     environment: Vec<CString>,
     /// Where programs are looked for: each with a slash behind it.
     path: Vec<Vec<u8>>,
-    /// `/dev/null`, if there is one. Opened once and not by every child.
-    nothing: Option<File>,
+    /// `/dev/null`, opened once and not by every child; or why it could not be.
+    nothing: nix::Result<File>,
 }
 
 /// The standard streams of a child.
@@ -71,10 +72,10 @@ impl Inheritance {
         let directories = path.as_bytes().split(|byte| *byte == b':');
         Self {
             mask,
-            reset: Signal::iterator().filter(|signal| is_to_be_reset(*signal)).collect(),
+            reset: handled_signals().into_iter().chain(OURS.map(|signal| signal as i32)).collect(),
             environment,
             path: directories.map(|directory| [directory_of(directory), b"/"].concat()).collect(),
-            nothing: File::open("/dev/null").ok(),
+            nothing: File::open("/dev/null").map_err(reason_of),
         }
     }
 
@@ -86,16 +87,16 @@ impl Inheritance {
     ///
     /// # Race condition
     ///
-    /// [`start`]'s: a SIGTSTP from the terminal can stop the child before exec, and this thread with it.
+    /// [`start`]'s: a SIGSTOP for our group can stop the child before exec, and this thread with it.
     /// See [`Children`](super::Children).
     pub(crate) fn spawn(&self, command: &Command, streams: Streams<'_>) -> nix::Result<Pid> {
-        let nothing = self.nothing.as_ref().map(AsFd::as_fd);
+        let nothing = || self.nothing.as_ref().map(AsFd::as_fd).map_err(|errno| *errno);
         let words = command.words();
         start(Birth {
             programs: &self.candidates(&words[0]),
             words,
             environment: &self.environment,
-            streams: [streams.stdin.or(nothing).ok_or(Errno::ENODEV)?, streams.stdout, streams.stderr],
+            streams: [streams.stdin.map_or_else(nothing, Ok)?, streams.stdout, streams.stderr],
             mask: &self.mask,
             reset: &self.reset,
         })
@@ -119,9 +120,11 @@ fn directory_of(entry: &[u8]) -> &[u8] {
     if entry.is_empty() { b"." } else { entry }
 }
 
-fn is_to_be_reset(signal: Signal) -> bool {
-    let ours = matches!(signal, Signal::SIGPIPE | Signal::SIGXFSZ);
-    ours || Disposition::of(signal).is_ok_and(|disposition| disposition.is_handled())
+/// Signals that this process ignores, and a child shall not.
+const OURS: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
+
+fn reason_of(cause: io::Error) -> Errno {
+    cause.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
 /// Whether this reason means that there is no such program, rather than one that cannot be run.
@@ -188,6 +191,8 @@ mod tests {
         program(&place("two/both"), "#!/bin/sh\nexit 4\n", 0o700);
         program(&place("one/forbidden"), "#!/bin/sh\n", 0o600);
         program(&place("two/plain"), "exit 0\n", 0o700);
+        program(&place("one/shut"), "#!/bin/sh\n", 0o600);
+        program(&place("two/shut"), "exit 0\n", 0o700);
         let mut inheritance = Inheritance::new(SigSet::empty(), "test");
         let path = ["missing", "one/both", "one", "two"].map(|name| place(name).into_os_string());
         inheritance.path = path.map(|path| [path.as_bytes(), b"/"].concat()).to_vec();
@@ -198,6 +203,7 @@ mod tests {
         assert_eq!(start(&inheritance, "nowhere"), Err(Errno::ENOENT));
         assert_eq!(start(&inheritance, ""), Err(Errno::ENOENT));
         assert_eq!(start(&inheritance, "plain"), Err(Errno::ENOEXEC), "nobody makes a shell script of it");
+        assert_eq!(start(&inheritance, "shut"), Err(Errno::ENOEXEC), "a reason that is not about the place");
         assert_eq!(start(&inheritance, "./both"), Err(Errno::ENOENT), "a slash means a path");
     }
 

@@ -4,33 +4,26 @@ use super::{How, Running};
 use crate::job::TaskError;
 use crate::pool::Context;
 use crate::process::feed::{Input, no_descriptor};
+use crate::process::wait;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, WaitIdOptions, pidfd_open};
 use std::time::Instant;
 
 impl Running<'_> {
     /// All that it will do is to end; the kernel can tell that without being asked every moment, since an
     /// abort ends the command, and a pause stops it.
-    pub(super) fn wait_for_nothing_else(&mut self, cx: &Context<'_>) -> Result<(), TaskError> {
-        loop {
-            let look = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
-            match waitid(Id::Pid(self.pid), look) {
-                Err(nix::errno::Errno::EINTR) => {}
-                Ok(WaitStatus::Stopped(_, by)) => {
-                    self.end_if_it_wants_the_terminal(by, cx);
-                    // Taken out, or the next look would find it again at once.
-                    waitid(Id::Pid(self.pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG).ok();
-                    // Mostly it is a pause; the gate will tell, and be told that nothing moves here.
-                    return Ok(());
-                }
-                // Whatever is wrong with it, reaping will tell.
-                Ok(_) | Err(_) => {
-                    self.has_ended = true;
-                    return Ok(());
-                }
+    pub(super) fn wait_for_nothing_else(&mut self, cx: &Context<'_>) {
+        let ended_or_stopped = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        match wait::look(self.pid, ended_or_stopped) {
+            Ok(Some(status)) if let Some(by) = status.stopping_signal() => {
+                self.end_if_it_wants_the_terminal(by, cx);
+                // Taken out, or the next look would find it again at once.
+                wait::look(self.pid, WaitIdOptions::STOPPED | WaitIdOptions::NOHANG).ok();
+                // Mostly it is a pause; the gate will tell, and be told that nothing moves here.
             }
+            // Whatever is wrong with it, reaping will tell.
+            Ok(_) | Err(_) => self.has_ended = true,
         }
     }
 
@@ -47,14 +40,16 @@ impl Running<'_> {
     /// A command that reads the terminal from the background is stopped by the kernel, and nobody
     /// would continue it.
     pub(super) fn look_whether_it_wants_the_terminal(&mut self, cx: &Context<'_>) {
-        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        if let Ok(WaitStatus::Stopped(_, by)) = waitid(Id::Pid(self.pid), flags) {
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if let Some(by) =
+            wait::look(self.pid, stopped).ok().flatten().and_then(|status| status.stopping_signal())
+        {
             self.end_if_it_wants_the_terminal(by, cx);
         }
     }
 
-    fn end_if_it_wants_the_terminal(&mut self, by: Signal, cx: &Context<'_>) {
-        if matches!(by, Signal::SIGTTIN | Signal::SIGTTOU) {
+    fn end_if_it_wants_the_terminal(&mut self, by: i32, cx: &Context<'_>) {
+        if matches!(by, libc::SIGTTIN | libc::SIGTTOU) {
             self.early = Some(How::WantedTerminal);
             cx.children().end_one(self.pid, Signal::SIGKILL);
         }

@@ -39,6 +39,19 @@ fn those_that_failed_can_be_run_once_more_and_only_those() {
     }
 }
 
+/// Signals above 31 have no names.
+#[test]
+fn a_command_may_die_of_any_signal() {
+    let world = World::new();
+    let items = [":::", "0", "34", "50", "9"];
+    let ended = each(&world, "-k", &["bash", "-c", "[ $0 = 0 ] || kill -$0 $$"]).words(&items).run();
+    ended
+        .expect_code(1)
+        .expect_says("3 items failed")
+        .expect_says("item 2 (34): ended by signal 34")
+        .expect_says("item 4 (9): ended by SIGKILL");
+}
+
 #[test]
 fn a_retry_is_another_chance() {
     let world = World::new();

@@ -1,0 +1,43 @@
+//! Waiting for a child, and what the kernel says of it.
+//!
+//! nix would say it with names, and has none for real-time signals: of a command that died of one it
+//! reports that the call was wrong, although the child is reaped. So here signals are numbers.
+
+use super::How;
+use nix::errno::Errno;
+use nix::unistd::Pid;
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, WaitOptions};
+
+fn number(pid: Pid) -> nix::Result<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(pid.as_raw()).ok_or(Errno::ESRCH)
+}
+
+fn reason(errno: rustix::io::Errno) -> Errno {
+    Errno::from_raw(errno.raw_os_error())
+}
+
+/// What has become of a child, of what is asked for; `None`: nothing yet, where nobody wants to wait.
+///
+/// # Errors
+///
+/// `ECHILD`: somebody else has reaped it.
+pub(super) fn look(pid: Pid, what: WaitIdOptions) -> nix::Result<Option<WaitIdStatus>> {
+    let pid = number(pid)?;
+    rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), what)).map_err(reason)
+}
+
+/// Waits for the end of a child and reaps it; its number may be given to somebody else from here on.
+///
+/// # Errors
+///
+/// As [`look`].
+pub(super) fn reap(pid: Pid) -> nix::Result<How> {
+    let pid = number(pid)?;
+    let ended = rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(pid), WaitOptions::empty()));
+    let (_, status) = ended.map_err(reason)?.ok_or(Errno::ECHILD)?;
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ok(How::Code(code)),
+        (None, Some(signal)) => Ok(How::Signal(signal)),
+        (None, None) => Err(Errno::ECHILD),
+    }
+}
