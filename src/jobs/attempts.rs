@@ -8,8 +8,9 @@
 //! failed, and the task runs again.
 //!
 //! The same scheduler may meet a command that makes a 0 of its signal (`trap "exit 0" TERM`). It looks
-//! like one that has done its work, but for the input that it has left unread; and so does `head -1`,
-//! which has. Both are held too, not as long, and count as done if no stop comes.
+//! like one that has done its work, but for two traces: input that it has left unread, which `head -1` leaves
+//! too; and a handler for SIGTERM, which `sort` has as well, to remove its files. Whoever has left one of
+//! them is held too, not as long, and counts as done if no stop comes.
 
 use bivouac::error::Kind;
 use bivouac::journal::{End, Line, Outcome};
@@ -22,9 +23,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// How long an ending that is not well is held before it counts.
 const HELD: Duration = Duration::from_millis(500);
 
-/// How long an ending is held that is well, though input was left unread. That is the usual way of some
-/// filters, and they pay this for each chunk.
-const HELD_BRIEFLY: Duration = Duration::from_millis(100);
+/// How long an ending is held that is well but doubtful. That is the usual way of some filters, and they
+/// pay this for each chunk.
+const HELD_BRIEFLY: Duration = Duration::from_millis(160);
 
 /// How often somebody looks meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
@@ -141,6 +142,7 @@ impl Terms {
             timeout: self.timeout,
             kill_after: self.kill_after,
             passes_through: self.passes_through,
+            output_counts: !self.saves_its_work,
         };
         // Both directions have one receiver, and are never called at the same time.
         let to = RefCell::new(to);
@@ -189,10 +191,10 @@ impl Terms {
     }
 
     fn judge_well_ended(&self, cx: &Context<'_>, finished: &Finished) -> Result<Verdict, TaskError> {
-        let interrupted = match (finished.told_to_end, finished.left_input) {
-            (true, left_input) => left_input || !self.saves_its_work,
-            (false, true) => stop_comes_within(cx, HELD_BRIEFLY)?,
-            (false, false) => false,
+        let interrupted = match finished.told_to_end {
+            true => finished.left_input || !self.saves_its_work,
+            false if finished.left_input || finished.catches_sigterm => stop_comes_within(cx, HELD_BRIEFLY)?,
+            false => false,
         };
         Ok(if interrupted { Verdict::Interrupted } else { Verdict::Done })
     }

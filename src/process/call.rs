@@ -18,6 +18,7 @@ use super::Command;
 use super::feed::{Feed, Feeding, Input, PIECE, enlarge, no_descriptor, output_pipe, pipe_from_us};
 use super::pace::{Pace, wait_for};
 use super::spawn::{Streams, cannot_start};
+use super::stat::Stat;
 use crate::clock::WorkClock;
 use crate::error::Error;
 use crate::job::TaskError;
@@ -53,6 +54,8 @@ pub struct Call<'a> {
     pub kill_after: Duration,
     /// What it prints and says goes where ours goes, and not through us.
     pub passes_through: bool,
+    /// Whether it matters that what it printed is complete.
+    pub output_counts: bool,
 }
 
 /// A command that has ended by itself, or by its timeout.
@@ -65,6 +68,9 @@ pub struct Finished {
     /// Whether some of its input was left unread, as far as that can be told: it closed it (`head -1`), or
     /// was told by somebody else to end, and made a 0 of it.
     pub left_input: bool,
+    /// Whether it had a handler for SIGTERM, and may have made a 0 of one. Asked for only where its output
+    /// counts.
+    pub catches_sigterm: bool,
     /// When it began.
     pub began: SystemTime,
     /// How long it took, pauses not counted.
@@ -118,6 +124,8 @@ impl Context<'_> {
             // Whatever is wrong with it, reaping will tell.
             self.children().wait_for_the_end_of(running.pid).ok();
         }
+        // As long as it is not reaped the kernel knows.
+        let catches_sigterm = call.output_counts && Stat::of(running.pid).is_some_and(Stat::catches_sigterm);
         let ended = self.children().reap(running.pid, result.is_err());
         result?;
         let (how, told) = ended.map_err(|errno| lost(call.command, errno))?;
@@ -126,6 +134,7 @@ impl Context<'_> {
             how,
             told_to_end: told,
             left_input: running.stdin.was_left(),
+            catches_sigterm,
             began: running.began,
             took: running.clock.worked(),
         })
