@@ -44,6 +44,8 @@ use crate::sys::Disposition;
 
 use crossbeam_channel as channel;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use signal_hook::SigId;
+use signal_hook::flag;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::Origin;
@@ -51,6 +53,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -195,6 +198,8 @@ pub(crate) struct Heard {
 pub(crate) struct Listener {
     close: Handle,
     ears: Hearing,
+    /// What the handler of SIGCONT does for [`Continued`].
+    note: Option<SigId>,
     thread: Option<JoinHandle<()>>,
     found: Vec<(Signal, Disposition)>,
 }
@@ -207,6 +212,16 @@ pub(crate) struct Listener {
 pub(crate) struct Hearing {
     heard: Vec<Signal>,
     policy: Arc<Mutex<Policy>>,
+    continued: Arc<Continued>,
+}
+
+/// Whether a SIGCONT is on its way from the handler to the channel.
+#[derive(Debug, Default)]
+struct Continued {
+    /// Set by the handler, and taken back when the signals thread reads what the handler has noted.
+    noted: Arc<AtomicBool>,
+    /// Held by that thread until what it has read is in the channel.
+    reading: Mutex<()>,
 }
 
 impl Hearing {
@@ -214,6 +229,12 @@ impl Hearing {
     pub(crate) fn resume(&self) -> bool {
         self.hears(Signal::SIGCONT)
             && crate::pool::lock(&self.policy).request(Signal::SIGCONT) == Request::Resume
+    }
+
+    /// Whether a SIGCONT has come that is not in the channel yet. Afterwards what was being read is there.
+    pub(crate) fn resume_is_on_its_way(&self) -> bool {
+        let _nothing_is_read = crate::pool::lock(&self.continued.reading);
+        self.resume() && self.continued.noted.load(Ordering::SeqCst)
     }
 
     /// Whether this signal reaches the supervisor: not if it was found ignored.
@@ -269,6 +290,13 @@ impl Listener {
             }
         }
         let heard: Vec<Signal> = found.iter().map(|(signal, _)| *signal).collect();
+        let continued = Arc::new(Continued::default());
+        // Before the iterator: what is in its table has been noted.
+        let note = heard
+            .contains(&Signal::SIGCONT)
+            .then(|| flag::register(Signal::SIGCONT as i32, Arc::clone(&continued.noted)))
+            .transpose()
+            .map_err(|e| failed("install a handler", e))?;
         let numbers = heard.iter().map(|signal| *signal as i32);
         let signals = SignalsInfo::<WithOrigin>::new(numbers).map_err(|e| failed("install a handler", e))?;
         reinstall(&heard).map_err(|e| failed("install a handler", e))?;
@@ -277,12 +305,12 @@ impl Listener {
         }
         let close = signals.handle();
         let policy = Arc::new(Mutex::new(masked.policy.clone()));
-        let ears =
-            Ears { open: heard.iter().copied().collect(), policy: Arc::clone(&policy), began, core, events };
+        let hearing = Hearing { heard, policy, continued };
+        let ears = Ears { hearing: hearing.clone(), began, core, events };
         let thread = masked
             .spawn("signals", move || ears.listen(signals))
             .map_err(|e| failed("start the signals thread", e))?;
-        Ok(Self { close, ears: Hearing { heard, policy }, thread: Some(thread), found })
+        Ok(Self { close, ears: hearing, note, thread: Some(thread), found })
     }
 
     /// What is heard, and the policy by which it is understood.
@@ -314,6 +342,9 @@ impl Drop for Listener {
             // with anything that we could still mend.
             thread.join().ok();
         }
+        if let Some(note) = self.note {
+            signal_hook::low_level::unregister(note);
+        }
         for (signal, disposition) in &self.found {
             disposition.set(*signal).ok();
         }
@@ -322,8 +353,7 @@ impl Drop for Listener {
 
 /// What the signals thread owns.
 struct Ears {
-    open: SigSet,
-    policy: Arc<Mutex<Policy>>,
+    hearing: Hearing,
     began: Instant,
     core: bool,
     events: channel::Sender<Heard>,
@@ -333,12 +363,16 @@ impl Ears {
     /// The body of the thread. It must not touch rayon nor start a thread: whatever it started
     /// would inherit its open mask.
     fn listen(self, mut signals: SignalsInfo<WithOrigin>) {
-        if self.open.thread_unblock().is_err() {
+        let open: SigSet = self.hearing.heard.iter().copied().collect();
+        if open.thread_unblock().is_err() {
             return; // Then nothing is ever heard; the third chapter reports a run without ears.
         }
         let mut escalation = Escalation::default();
         while !signals.is_closed() {
-            let batch: Vec<Heard> = signals.wait().filter_map(|origin| self.translate(&origin)).collect();
+            let noted = signals.wait();
+            let _reading = crate::pool::lock(&self.hearing.continued.reading);
+            self.hearing.continued.noted.store(false, Ordering::SeqCst);
+            let batch: Vec<Heard> = noted.filter_map(|origin| self.translate(&origin)).collect();
             for heard in fold(batch) {
                 last_rung(&mut escalation, &heard, self.core);
                 if self.events.send(heard).is_err() {
@@ -350,7 +384,7 @@ impl Ears {
 
     fn translate(&self, origin: &Origin) -> Option<Heard> {
         let signal = Signal::try_from(origin.signal).ok()?;
-        let request = crate::pool::lock(&self.policy).request(signal);
+        let request = crate::pool::lock(&self.hearing.policy).request(signal);
         Some(Heard { signal, request, sender: sender_of(origin), at: self.began.elapsed() })
     }
 }

@@ -367,12 +367,13 @@ impl<J: Job> Supervisor<'_, J> {
         self.order(Order::Close { listed: self.listed });
     }
 
-    /// Before the process is really stopped, one more look at the channel: a SIGCONT that has been told to
-    /// us and that we have not heard would be spent before the stop that it should end.
+    /// Before the process is really stopped, one more look at the channel, and another one when the kernel
+    /// knows that we shall stop: a SIGCONT that came before that would be spent before the stop that it
+    /// should end. See [`suspend`].
     fn suspend_process(&mut self) {
         if !self.is_resumed_already() {
             self.observer.leave_terminal();
-            if let Err(cause) = suspend() {
+            if let Err(cause) = suspend(|| self.is_resumed_already()) {
                 let error = Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
                 self.observer.notice(&Notice::Warning(error));
             }
@@ -382,8 +383,9 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn is_resumed_already(&mut self) -> bool {
+        let on_its_way = self.hearing.resume_is_on_its_way();
         self.early.extend(self.channels.signals.try_iter());
-        self.early.iter().any(|heard| heard.request == Request::Resume)
+        on_its_way || self.early.iter().any(|heard| heard.request == Request::Resume)
     }
 
     /// The way out for somebody who does not want to wait. The last checkpoint stands; what was done

@@ -12,18 +12,46 @@ pub fn is_ignored(signal: Signal) -> bool {
     Disposition::of(signal).is_ok_and(|disposition| disposition.is_ignored())
 }
 
-/// Stops this process for real, as Ctrl-Z does, and returns when it goes on.
+/// Stops this process for real, as Ctrl-Z does, and returns when it goes on; or at once, if `is_over` says
+/// that it was continued already.
 ///
 /// By the *default action of SIGTSTP*, not by SIGSTOP: the shell must see SIGTSTP (bash says
 /// "Stopped", and not "Stopped (signal)"), and in an orphaned process group, where nobody could
-/// continue us, the kernel refuses SIGTSTP and lets us go on, while a SIGSTOP would be for ever. All
-/// other threads have the signal blocked, `raise` sends it to this one, and it acts before `raise`
-/// returns. The kernel freezes every thread where it is; no worker has to be ready.
-pub(crate) fn suspend() -> io::Result<()> {
+/// continue us, the kernel refuses SIGTSTP and lets us go on, while a SIGSTOP would be for ever. The
+/// kernel freezes every thread where it is; no worker has to be ready.
+///
+/// # Race condition
+///
+/// A SIGCONT that arrives just before the stop has nothing to continue, and nobody sends another one: the
+/// process would stand still for ever. The kernel helps as soon as our SIGTSTP is pending, for then a
+/// SIGCONT takes it back. So it is made pending first, while it is blocked, and let through only when
+/// nothing is found of an earlier SIGCONT. Sending a SIGTSTP also makes the kernel forget a SIGCONT that
+/// nobody has taken; therefore this thread takes them itself meanwhile. What is left is an instant within a
+/// system call.
+pub(crate) fn suspend(is_over: impl FnOnce() -> bool) -> io::Result<()> {
     let found = Disposition::of(Signal::SIGTSTP)?;
-    let result = take_default_action(Signal::SIGTSTP);
+    Disposition::default_action().set(Signal::SIGTSTP)?;
+    let result = stop_unless(is_over);
     found.set(Signal::SIGTSTP)?;
     result
+}
+
+fn stop_unless(is_over: impl FnOnce() -> bool) -> io::Result<()> {
+    let [stop, go_on] = [Signal::SIGTSTP, Signal::SIGCONT].map(|signal| {
+        let mut only_this = SigSet::empty();
+        only_this.add(signal);
+        only_this
+    });
+    let mask = stop.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    go_on.thread_unblock()?;
+    raise(Signal::SIGTSTP)?;
+    if is_over() {
+        // Which makes the kernel forget it.
+        Disposition::ignored().set(Signal::SIGTSTP)?;
+    }
+    stop.thread_unblock()?;
+    mask.thread_set_mask()?;
+    Ok(())
 }
 
 /// Ends this process by `signal`, so that the parent's wait status says so.
