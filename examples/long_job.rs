@@ -111,10 +111,11 @@ impl Observer for Report {
     }
 }
 
-fn process(masked: Masked, out: PathBuf, count: u64) -> Result<Ending> {
+fn process(masked: Masked, out: PathBuf, count: u64, fresh: bool) -> Result<Ending> {
     Ok(Run::new(Crunch, Blocks { next: 0, count })
         .sink(FileSink::new(&OsDisk, &out)?)
         .state(StateAt::Directory(out.with_added_extension("bivouac")))
+        .fresh(fresh)
         .checkpoint_every(Duration::from_millis(500))
         .jobs(2)
         .observer(Report)
@@ -125,12 +126,13 @@ fn process(masked: Masked, out: PathBuf, count: u64) -> Result<Ending> {
 fn main() -> std::io::Result<ExitCode> {
     // The mask comes first, before the arguments: a SIGTERM may come that early.
     let masked = Masked::block(Policy::default());
-    let mut arguments = std::env::args_os().skip(1);
+    let (fresh, words): (Vec<_>, Vec<_>) = std::env::args_os().skip(1).partition(|word| word == "--fresh");
+    let mut arguments = words.into_iter();
     let out = PathBuf::from(arguments.next().unwrap_or_else(|| "long_job.txt".into()));
     let count = arguments.next().and_then(|word| word.to_str()?.parse().ok()).unwrap_or(200);
 
     writeln!(stdout(), "pid {}: {count} blocks into {}", std::process::id(), out.display())?;
-    let exit = match masked.and_then(|masked| process(masked, out, count)) {
+    let exit = match masked.and_then(|masked| process(masked, out, count, !fresh.is_empty())) {
         Ok(ending) => {
             match &ending {
                 Ending::Finished { already: true, .. } => writeln!(stdout(), "was finished before")?,

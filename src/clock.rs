@@ -21,18 +21,19 @@ const LONGEST_TICK: Duration = Duration::from_secs(2);
 pub(crate) struct WorkClock {
     worked: Duration,
     last: Instant,
-    running: bool,
+    /// Since when it stands still, if it does.
+    paused: Option<Instant>,
 }
 
 impl WorkClock {
     pub(crate) fn start(now: Instant) -> Self {
-        Self { worked: Duration::ZERO, last: now, running: true }
+        Self { worked: Duration::ZERO, last: now, paused: None }
     }
 
     /// Moves the clock on to `now`; to be called at every event and at least once a tick.
     pub(crate) fn tick(&mut self, now: Instant) {
         let gap = now.saturating_duration_since(self.last);
-        if self.running && gap <= LONGEST_TICK {
+        if self.paused.is_none() && gap <= LONGEST_TICK {
             self.worked += gap;
         }
         self.last = now;
@@ -40,13 +41,19 @@ impl WorkClock {
 
     pub(crate) fn pause(&mut self, now: Instant) {
         self.tick(now);
-        self.running = false;
+        self.paused.get_or_insert(now);
     }
 
-    /// The time since the last tick was a pause, whether announced or not.
-    pub(crate) fn resume(&mut self, now: Instant) {
+    /// The time since the last tick was a pause, whether announced or not. How long one was that was
+    /// announced.
+    pub(crate) fn resume(&mut self, now: Instant) -> Duration {
         self.last = now;
-        self.running = true;
+        self.paused.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Now, or when the pause began that is on.
+    pub(crate) fn stands_at(&self, now: Instant) -> Instant {
+        self.paused.unwrap_or(now)
     }
 
     /// The time since the last tick did not happen in this process.
@@ -66,7 +73,7 @@ impl WorkClock {
 /// more than that, and the rate after it is the rate before it.
 #[derive(Debug)]
 pub(crate) struct Throttle {
-    /// 0: no limit. It can change while workers wait; who waits already does so to the end.
+    /// 0: no limit. It can change while workers wait.
     bytes_per_second: AtomicU64,
     bucket: Mutex<Bucket>,
 }
@@ -92,9 +99,14 @@ impl Throttle {
         }
     }
 
+    /// The limit, by which somebody who waits can tell that there is another one.
+    pub(crate) fn rate(&self) -> u64 {
+        self.bytes_per_second.load(Ordering::Relaxed)
+    }
+
     /// Takes `bytes`; how long the taker has to wait for them, if it has to.
     pub(crate) fn owed_after(&self, bytes: u64) -> Option<Duration> {
-        let rate = match self.bytes_per_second.load(Ordering::Relaxed) {
+        let rate = match self.rate() {
             0 => return None,
             rate => rate as f64,
         };

@@ -324,7 +324,8 @@ impl<J: Job> Committer<J> {
 
     /// The protocol at the top of this file.
     fn checkpoint(&mut self, asked: bool) -> Result<()> {
-        if self.dirty || self.on_disk.is_none() {
+        // Who asks means now, also when nothing has been done since the last one.
+        if self.dirty || asked || self.on_disk.is_none() {
             let began = Instant::now();
             let output = self.sink.make_durable()?;
             let record = self.keep.record_mut();

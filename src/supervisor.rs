@@ -21,7 +21,7 @@ use crate::job::{Extent, Job};
 use crate::lister::FromSource;
 use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
-use crate::pool::{Pool, Report, Saying};
+use crate::pool::{Pool, Report, Saying, lock};
 use crate::process::watcher::Watcher;
 use crate::reload::{Reader, Reloaded};
 use crate::run::Halt;
@@ -314,7 +314,8 @@ impl<J: Job> Supervisor<'_, J> {
                 self.clock.pause(Instant::now());
             }
             Action::OpenGate => {
-                self.clock.resume(Instant::now());
+                let stood = self.clock.resume(Instant::now());
+                lock(&self.pool.shared.running).values_mut().for_each(|task| task.since += stood);
                 gate.open();
                 self.pool.shared.children.go_on();
             }

@@ -39,7 +39,7 @@ def main(path):
                 try:
                     config = load(path)
                     print(f"reloaded: {config['greeting']}")
-                except (OSError, ValueError, KeyError) as error:
+                except (OSError, ValueError, KeyError, TypeError) as error:
                     print(f"kept the old configuration: {error!r}")
 
 

@@ -14,7 +14,8 @@ use nix::sys::signal::Signal;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,7 +71,11 @@ impl Config {
         if facts.is_file() && facts.len() > LARGEST {
             return Err(Error::usage(path.display(), "is too large for a configuration"));
         }
-        Self::parse(&fs::read_to_string(path).map_err(unreadable)?, path)
+        let text = text_of(path).map_err(unreadable)?;
+        if text.is_empty() && facts.file_type().is_fifo() {
+            return Err(Error::usage(path.display(), "is a pipe, and nobody writes a configuration to it"));
+        }
+        Self::parse(&text, path)
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self> {
@@ -81,6 +86,14 @@ impl Config {
             Error::usage(format_args!("{}{place}", path.display()), message)
         })
     }
+}
+
+/// A pipe with a name that nobody writes to would make an open wait, while nobody hears a signal yet; so it
+/// does not wait, and finds nothing in it.
+fn text_of(path: &Path) -> std::io::Result<String> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    rustix::io::ioctl_fionbio(&file, false)?;
+    std::io::read_to_string(file)
 }
 
 /// A value as it would be written behind an option. Numbers need no quotes.

@@ -17,6 +17,7 @@ use bivouac::{Ending, Error, Notice, Observer, Progress, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -134,8 +135,12 @@ impl Log {
     }
 }
 
+/// A pipe with a name would make this wait until somebody reads it, while nobody hears a signal yet. So
+/// that is an error (`ENXIO`), and only writing may wait.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    let file = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    rustix::io::ioctl_fionbio(&file, false)?;
+    Ok(file)
 }
 
 fn filter_of(level: LogLevel) -> LevelFilter {

@@ -7,8 +7,9 @@
 //!
 //! - While a job runs, messages go through an [`Outlet`], which asks `poll(2)` first and keeps what
 //!   cannot be written now. It keeps a bounded amount, and says how much it had to drop.
-//! - Before and after, when there is nobody left to be kept waiting, [`line`] and [`result`] simply
-//!   write. The handled signals have their default action then, so waiting can be ended as usual.
+//! - Before and after, [`line`] and [`result`] simply write: the first waits some seconds for its reader,
+//!   the second as long as it takes. The handled signals have their default action then, so waiting can be
+//!   ended as usual.
 //!
 //! A message that cannot be written is lost, and that is no reason to do anything else differently:
 //! the exit code does not depend on who listens. A *result* that cannot be written is an error.
@@ -18,7 +19,7 @@ use bivouac::ending::{FINISHED, USAGE};
 use bivouac::error::Kind;
 use bivouac::stream::Around;
 use bivouac::{Error, Result};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use std::io::{self, IsTerminal, Stderr, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,14 +36,33 @@ const KEPT: usize = 64 * 1024;
 /// takes it in one piece.
 const ATONCE: usize = 4096;
 
-/// Writes one message to standard error, however long that takes.
+/// Writes one message to standard error; nobody waits for it, but for a few seconds.
 pub(crate) fn line(message: &str) {
     raw(&worded(message));
 }
 
 /// Writes text to standard error as it is: for what is made to be pasted.
 pub(crate) fn raw(text: &str) {
-    io::stderr().write_all(text.as_bytes()).ok();
+    let mut out = io::stderr();
+    for piece in text.as_bytes().chunks(ATONCE) {
+        if !out.waits_for_its_reader() || out.write_all(piece).is_err() {
+            return;
+        }
+    }
+}
+
+/// How long a message waits for its reader when no job runs. A parent that has sent a signal and waits for
+/// our end, and meanwhile does not read, would wait for ever.
+const PATIENCE: u16 = 5000;
+
+/// Whether somebody has been waited for in vain. Then nobody is, a second time.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// Whether a write of up to [`ATONCE`] bytes returns at once, now or within so many milliseconds.
+fn is_ready_within(out: &Stderr, milliseconds: u16) -> bool {
+    let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
+    // An error condition is an answer too: the write will fail at once, and that ends the matter.
+    matches!(poll(&mut fds, milliseconds), Ok(ready) if ready > 0)
 }
 
 /// Writes a result to standard output.
@@ -113,15 +133,25 @@ pub(crate) trait Writer: Send {
     /// Whether a write of up to [`ATONCE`] bytes returns at once.
     fn is_ready(&self) -> bool;
 
+    /// The same, after a while if need be.
+    fn waits_for_its_reader(&self) -> bool {
+        self.is_ready()
+    }
+
     /// Writes some of it.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
 impl Writer for Stderr {
     fn is_ready(&self) -> bool {
-        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
-        // An error condition is an answer too: the write will fail at once, and that ends the matter.
-        matches!(poll(&mut fds, PollTimeout::ZERO), Ok(ready) if ready > 0)
+        is_ready_within(self, 0)
+    }
+
+    fn waits_for_its_reader(&self) -> bool {
+        let patience = if UNREAD.load(Ordering::Relaxed) { 0 } else { PATIENCE };
+        let is_ready = is_ready_within(self, patience);
+        UNREAD.store(!is_ready, Ordering::Relaxed);
+        is_ready
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -203,9 +233,12 @@ impl<W: Writer> Outlet<W> {
         LINE.store(self.drawn, Ordering::Relaxed);
     }
 
-    /// Writes everything, however long that takes.
+    /// Writes everything, as long as somebody reads.
     pub(crate) fn finish(&mut self) {
         while !self.is_settled() {
+            if !self.writer.waits_for_its_reader() {
+                return self.give_up();
+            }
             self.write_some();
         }
     }
@@ -339,7 +372,7 @@ pub(crate) mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         let ready = |pipe: &io::PipeWriter| {
             let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)];
-            matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
+            matches!(poll(&mut fds, 0_u16), Ok(n) if n > 0)
         };
         while ready(&writer) {
             writer.write_all(&[b'x'; ATONCE]).unwrap();

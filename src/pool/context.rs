@@ -101,10 +101,15 @@ impl Context<'_> {
     pub fn advance(&self, bytes: u64) -> std::result::Result<(), TaskError> {
         self.advanced.fetch_add(bytes, Ordering::Relaxed);
         self.shared.advanced.fetch_add(bytes, Ordering::Relaxed);
-        match self.shared.throttle.owed_after(bytes) {
-            None => self.yield_point(),
-            Some(wait) => self.sleep(wait),
+        let rate = self.shared.throttle.rate();
+        let Some(mut left) = self.shared.throttle.owed_after(bytes) else { return self.yield_point() };
+        // In slices: another limit frees those who wait by the old one.
+        while !left.is_zero() && self.shared.throttle.rate() == rate {
+            let slice = left.min(LOOK_UP);
+            self.sleep(slice)?;
+            left -= slice;
         }
+        Ok(())
     }
 
     /// Hands over a piece of this task's output. Pieces appear in the output in the order in which

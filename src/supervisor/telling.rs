@@ -72,8 +72,9 @@ impl<J: Job> Supervisor<'_, J> {
         lock(&self.pool.shared.running).len()
     }
 
-    /// Tasks that have begun and not ended.
+    /// Tasks that have begun and not ended, and for how long, pauses not counted.
     pub(super) fn at_work(&self, now: Instant) -> Vec<AtWork> {
+        let now = self.clock.stands_at(now);
         let running = lock(&self.pool.shared.running);
         let one = |(task, running): (&u64, &Running)| AtWork {
             task: *task,

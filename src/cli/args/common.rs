@@ -59,7 +59,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) kill_after: Option<Duration>,
 
-    /// Stop after this time, to be continued: `55m` for a limit of an hour
+    /// Stop after this time, pauses included, to be continued: `55m` for a limit of an hour
     #[arg(long, value_name = "DURATION", value_parser = values::interval)]
     pub(crate) max_runtime: Option<Duration>,
 
