@@ -131,7 +131,9 @@ mod tests {
         clock.tick(at(100));
         clock.pause(at(200));
         clock.tick(at(900));
-        clock.resume(at(1000));
+        assert_eq!(clock.stands_at(at(900)), at(200));
+        assert_eq!(clock.resume(at(1000)), Duration::from_millis(800));
+        assert_eq!(clock.stands_at(at(1001)), at(1001));
         clock.tick(at(1100));
         clock.tick(at(61_100)); // a minute under SIGSTOP
         clock.tick(at(61_200));

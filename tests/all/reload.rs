@@ -62,6 +62,17 @@ fn the_number_of_jobs_is_in_force_at_once() {
     run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
 }
 
+/// A task that would have to wait an hour by the old rate does not.
+#[test]
+fn another_rate_frees_those_who_wait() {
+    let world = GREP.world();
+    let run = start(&world);
+    change(&world, "'2MiB'", "'1KiB'");
+    let run = run.signal(SIGHUP).until("limit-rate 2.0 MiB/s -> 1.0 KiB/s");
+    change(&world, "limit-rate = '1KiB'", "");
+    run.signal(SIGHUP).until("limit-rate 1.0 KiB/s -> none").wait().expect_code(0);
+}
+
 #[test]
 fn what_cannot_change_is_said_and_a_broken_file_changes_nothing() {
     let world = GREP.world();
