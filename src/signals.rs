@@ -44,6 +44,7 @@ use crate::sys::Disposition;
 
 use crossbeam_channel as channel;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::unistd::gettid;
 use signal_hook::SigId;
 use signal_hook::flag;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -53,7 +54,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -222,6 +223,27 @@ struct Continued {
     noted: Arc<AtomicBool>,
     /// Held by that thread until what it has read is in the channel.
     reading: Mutex<()>,
+    /// The number of that thread.
+    reader: AtomicI32,
+}
+
+/// How long it is waited for the signals thread to be idle.
+const TO_BE_IDLE: Duration = Duration::from_millis(20);
+
+impl Continued {
+    /// Waits until the signals thread sleeps. Between the moment in which the kernel gives it a signal and
+    /// the first line of the handler nothing else tells that there is one; and it does not sleep then.
+    fn wait_until_nobody_reads(&self) {
+        let stat = format!("/proc/self/task/{}/stat", self.reader.load(Ordering::SeqCst));
+        let until = Instant::now() + TO_BE_IDLE;
+        let is_at_work = || {
+            let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('R'))
+        };
+        while is_at_work() && Instant::now() < until {
+            thread::yield_now();
+        }
+    }
 }
 
 impl Hearing {
@@ -233,6 +255,7 @@ impl Hearing {
 
     /// Whether a SIGCONT has come that is not in the channel yet. Afterwards what was being read is there.
     pub(crate) fn resume_is_on_its_way(&self) -> bool {
+        self.continued.wait_until_nobody_reads();
         let _nothing_is_read = crate::pool::lock(&self.continued.reading);
         self.resume() && self.continued.noted.load(Ordering::SeqCst)
     }
@@ -363,6 +386,7 @@ impl Ears {
     /// The body of the thread. It must not touch rayon nor start a thread: whatever it started
     /// would inherit its open mask.
     fn listen(self, mut signals: SignalsInfo<WithOrigin>) {
+        self.hearing.continued.reader.store(gettid().as_raw(), Ordering::SeqCst);
         let open: SigSet = self.hearing.heard.iter().copied().collect();
         if open.thread_unblock().is_err() {
             return; // Then nothing is ever heard; the third chapter reports a run without ears.
