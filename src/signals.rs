@@ -32,6 +32,7 @@
 //! a signal came *again, later*.
 
 mod actions;
+mod continued;
 
 pub(crate) use actions::{die, suspend};
 pub use actions::{die_by, is_ignored};
@@ -41,12 +42,11 @@ use crate::escalation::{Escalation, Rung};
 use crate::live::Row;
 use crate::policy::{Policy, Request, short_name};
 use crate::sys::Disposition;
+use continued::Continued;
 
 use crossbeam_channel as channel;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::unistd::gettid;
 use signal_hook::SigId;
-use signal_hook::flag;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::Origin;
@@ -54,7 +54,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -216,36 +215,6 @@ pub(crate) struct Hearing {
     continued: Arc<Continued>,
 }
 
-/// Whether a SIGCONT is on its way from the handler to the channel.
-#[derive(Debug, Default)]
-struct Continued {
-    /// Set by the handler, and taken back when the signals thread reads what the handler has noted.
-    noted: Arc<AtomicBool>,
-    /// Held by that thread until what it has read is in the channel.
-    reading: Mutex<()>,
-    /// The number of that thread.
-    reader: AtomicI32,
-}
-
-/// How long it is waited for the signals thread to be idle.
-const TO_BE_IDLE: Duration = Duration::from_millis(20);
-
-impl Continued {
-    /// Waits until the signals thread sleeps. Between the moment in which the kernel gives it a signal and
-    /// the first line of the handler nothing else tells that there is one; and it does not sleep then.
-    fn wait_until_nobody_reads(&self) {
-        let stat = format!("/proc/self/task/{}/stat", self.reader.load(Ordering::SeqCst));
-        let until = Instant::now() + TO_BE_IDLE;
-        let is_at_work = || {
-            let stat = std::fs::read_to_string(&stat).unwrap_or_default();
-            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('R'))
-        };
-        while is_at_work() && Instant::now() < until {
-            thread::yield_now();
-        }
-    }
-}
-
 impl Hearing {
     /// Whether a SIGCONT reaches the supervisor as a resume: it may be ignored or mean something else.
     pub(crate) fn resume(&self) -> bool {
@@ -255,9 +224,7 @@ impl Hearing {
 
     /// Whether a SIGCONT has come that is not in the channel yet. Afterwards what was being read is there.
     pub(crate) fn resume_is_on_its_way(&self) -> bool {
-        self.continued.wait_until_nobody_reads();
-        let _nothing_is_read = crate::pool::lock(&self.continued.reading);
-        self.resume() && self.continued.noted.load(Ordering::SeqCst)
+        self.continued.is_on_its_way() && self.resume()
     }
 
     /// Whether this signal reaches the supervisor: not if it was found ignored.
@@ -317,7 +284,7 @@ impl Listener {
         // Before the iterator: what is in its table has been noted.
         let note = heard
             .contains(&Signal::SIGCONT)
-            .then(|| flag::register(Signal::SIGCONT as i32, Arc::clone(&continued.noted)))
+            .then(|| continued.note())
             .transpose()
             .map_err(|e| failed("install a handler", e))?;
         let numbers = heard.iter().map(|signal| *signal as i32);
@@ -386,7 +353,7 @@ impl Ears {
     /// The body of the thread. It must not touch rayon nor start a thread: whatever it started
     /// would inherit its open mask.
     fn listen(self, mut signals: SignalsInfo<WithOrigin>) {
-        self.hearing.continued.reader.store(gettid().as_raw(), Ordering::SeqCst);
+        self.hearing.continued.is_read_here();
         let open: SigSet = self.hearing.heard.iter().copied().collect();
         if open.thread_unblock().is_err() {
             return; // Then nothing is ever heard; the third chapter reports a run without ears.
@@ -394,8 +361,7 @@ impl Ears {
         let mut escalation = Escalation::default();
         while !signals.is_closed() {
             let noted = signals.wait();
-            let _reading = crate::pool::lock(&self.hearing.continued.reading);
-            self.hearing.continued.noted.store(false, Ordering::SeqCst);
+            let _reading = self.hearing.continued.read();
             let batch: Vec<Heard> = noted.filter_map(|origin| self.translate(&origin)).collect();
             for heard in fold(batch) {
                 last_rung(&mut escalation, &heard, self.core);

@@ -63,6 +63,11 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often it is looked whether children have stopped, while a suspension waits for them.
 const LOOK: Duration = Duration::from_micros(500);
 
+/// How long a suspension waits for a SIGCONT that comes right behind it: `kill -TSTP` and `kill -CONT` in
+/// one line of a script. Such a pair would meet in the instant in which nothing can tell their order any
+/// more (see [`suspend`]), and the job would stand still for ever.
+const SECOND_THOUGHT: Duration = Duration::from_millis(2);
+
 /// See the [module](self).
 pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) state: State,
@@ -82,6 +87,8 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) frontier: Frontier,
     pub(crate) next_tick: Instant,
     pub(crate) alarms: Vec<(Alarm, Instant)>,
+    /// When somebody wanted the process to be suspended.
+    pub(crate) wanted_to_stand: Instant,
     /// Signals that were taken out of the channel before a suspension.
     pub(crate) early: VecDeque<Heard>,
     /// One more than the highest task that was assigned: tasks are listed in order.
@@ -261,7 +268,9 @@ impl<J: Job> Supervisor<'_, J> {
     fn stands_still(&self) -> bool {
         match self.state.motion {
             Motion::Pausing => self.pool.shared.moving() == 0,
-            Motion::Suspending => self.pool.shared.children.stand_still(),
+            Motion::Suspending => {
+                self.wanted_to_stand.elapsed() >= SECOND_THOUGHT && self.pool.shared.children.stand_still()
+            }
             Motion::Running | Motion::Paused | Motion::Suspended => false,
         }
     }
@@ -286,6 +295,11 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn handle(&mut self, event: Event) {
+        if let (Event::Asked { request: Request::Suspend, .. }, false) =
+            (event, self.state.motion == Motion::Suspending)
+        {
+            self.wanted_to_stand = Instant::now();
+        }
         let (state, actions) = decide(self.state, event);
         self.state = state;
         self.show_phase();

@@ -95,6 +95,7 @@ impl Threads<'_> {
                     frontier: engine.frontier,
                     next_tick: now,
                     alarms: Vec::new(),
+                    wanted_to_stand: now,
                     early: VecDeque::new(),
                     assigned_up_to: 0,
                     listed: None,
