@@ -73,6 +73,7 @@ use std::time::{Duration, Instant};
 pub struct Masked {
     policy: Policy,
     found: SigSet,
+    lingers: bool,
     of_this_thread: PhantomData<*const ()>,
 }
 
@@ -90,7 +91,7 @@ impl Masked {
     pub fn block(policy: Policy) -> Result<Self> {
         policy.check()?;
         let found = block(&policy)?;
-        Ok(Self { policy, found, of_this_thread: PhantomData })
+        Ok(Self { policy, found, lingers: false, of_this_thread: PhantomData })
     }
 
     /// Another policy: signals that are new in it are blocked too, those that it no longer has are
@@ -111,6 +112,13 @@ impl Masked {
         open.thread_unblock().map_err(mask_failed)?;
         self.policy = policy;
         Ok(())
+    }
+
+    /// For a program that ends when its run has ended: signals that mean no end stay blocked when this value
+    /// is dropped. By default most of them kill, and a SIGUSR1 that comes in the last millisecond would make
+    /// a death of an end that was none.
+    pub fn linger(&mut self) {
+        self.lingers = true;
     }
 
     /// The table that says which signals are handled, and how.
@@ -135,10 +143,18 @@ impl Masked {
 
 impl Drop for Masked {
     fn drop(&mut self) {
+        let mut mask = self.found;
+        if self.lingers {
+            mask.extend(self.policy.signals().filter(|signal| !ENDS_AND_HOLDS.contains(signal)));
+        }
         // Fails only for arguments that cannot occur here, and a destructor has nobody to tell.
-        self.found.thread_set_mask().ok();
+        mask.thread_set_mask().ok();
     }
 }
+
+/// What a person sends to a program that does not end, or is to stand still.
+const ENDS_AND_HOLDS: [Signal; 6] =
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGCONT];
 
 /// Blocks what `policy` names; the mask as it was.
 fn block(policy: &Policy) -> Result<SigSet> {
@@ -451,6 +467,18 @@ mod tests {
         assert!(SigSet::thread_get_mask().unwrap().contains(Signal::SIGTERM));
         drop(masked);
         assert_eq!(SigSet::thread_get_mask().unwrap(), before);
+    }
+
+    #[test]
+    fn who_lingers_is_not_killed_by_what_means_no_end() {
+        let before = SigSet::thread_get_mask().unwrap();
+        let mut masked = Masked::block(Policy::default()).unwrap();
+        masked.linger();
+        drop(masked);
+        let after = SigSet::thread_get_mask().unwrap();
+        before.thread_set_mask().unwrap();
+        assert!(after.contains(Signal::SIGUSR1) && after.contains(Signal::SIGPWR));
+        assert!(!after.contains(Signal::SIGTERM) && !after.contains(Signal::SIGTSTP));
     }
 
     #[test]

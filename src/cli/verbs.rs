@@ -68,6 +68,7 @@ fn begin<'a>(running: Running<'a>, argv: &'a [OsString], mut masked: Masked) -> 
     let settings = Settings::gather(&running)?;
     settings.agree()?;
     masked.adopt(settings.policy())?;
+    masked.linger();
     Ok(Start { running, settings, argv, masked, failures: None })
 }
 
