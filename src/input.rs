@@ -27,6 +27,7 @@ mod resume_tests;
 mod stream;
 mod streamed;
 mod tree;
+mod walk;
 
 pub use boundary::Boundary;
 pub use chunks::{Chunk, Chunks, Cut, Inputs};

@@ -89,6 +89,9 @@ impl InputFile {
     /// [`Kind::Refused`](crate::error::Kind::Refused), naming the file.
     pub fn check_unchanged(&self) -> Result<()> {
         let facts = self.handle()?.metadata().map_err(|e| Error::io(self.path(), "stat", &e))?;
+        if self.identity.is(&facts) {
+            return Ok(());
+        }
         match self.identity.compare(&Identity::of(self.path(), &facts)) {
             Comparison::Same | Comparison::Grew => Ok(()),
             Comparison::Changed(how) => Err(self.changed(&format!("it {how}"))),

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What identifies the contents of a file without reading them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,15 +44,22 @@ pub enum Comparison {
 
 impl Identity {
     /// Takes the facts from `stat(2)` or `fstat(2)`.
-    pub fn of(path: &Path, facts: &Metadata) -> Self {
+    pub fn of(path: impl Into<PathBuf>, facts: &Metadata) -> Self {
         Self {
-            path: path.to_path_buf(),
+            path: path.into(),
             device: facts.dev(),
             inode: facts.ino(),
             size: facts.size(),
             modified_ns: nanoseconds(facts.mtime(), facts.mtime_nsec()),
             changed_ns: nanoseconds(facts.ctime(), facts.ctime_nsec()),
         }
+    }
+
+    /// Whether all five facts are these: [`compare`](Self::compare) without the reason.
+    pub(super) fn is(&self, facts: &Metadata) -> bool {
+        (self.device, self.inode, self.size) == (facts.dev(), facts.ino(), facts.size())
+            && self.modified_ns == nanoseconds(facts.mtime(), facts.mtime_nsec())
+            && self.changed_ns == nanoseconds(facts.ctime(), facts.ctime_nsec())
     }
 
     /// Compares what was stored with what is there `now`. The paths are not compared.
@@ -133,6 +140,7 @@ mod tests {
     use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
 
     fn identity(path: &Path) -> Identity {
         Identity::of(path, &fs::metadata(path).unwrap())

@@ -16,17 +16,15 @@
 use super::file::InputFile;
 use super::identity::Identity;
 use super::stream::Stream;
+use super::walk::{Own, Walk};
 use crate::error::{Error, Result};
 use crate::job::{Listed, Listing, Mark, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fs::Metadata;
-use std::iter::Peekable;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use walkdir::WalkDir;
 
 /// Files that go into one task, at the most.
 const TOGETHER: usize = 64;
@@ -127,7 +125,7 @@ impl Tree {
     /// find another tree each time it is continued. (A path that was *given* is always listed.)
     #[must_use]
     pub fn without(mut self, own: &[PathBuf]) -> Self {
-        self.own = Own(Arc::new(own.iter().filter_map(|path| settled(path)).collect()));
+        self.own = Own::new(own);
         self.walk = Walk::over(&self.roots, &self.own);
         self
     }
@@ -258,117 +256,6 @@ impl Source for Tree {
     fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Portion>>> {
         self.list(listing)
     }
-}
-
-/// The walk itself: from path to path, and below each of them by name.
-struct Walk {
-    roots: std::collections::VecDeque<PathBuf>,
-    own: Own,
-    below: Option<Peekable<Below>>,
-}
-
-type Below = Box<dyn Iterator<Item = Entry> + Send>;
-
-impl Walk {
-    fn over(roots: &[PathBuf], own: &Own) -> Self {
-        Self { roots: roots.iter().cloned().collect(), own: own.clone(), below: None }
-    }
-
-    /// The size of the next entry, if it is a file.
-    fn peek_size(&mut self) -> Option<u64> {
-        match self.peek()? {
-            Entry::File(file) => Some(file.identity().size),
-            Entry::Stream(_) | Entry::Unreadable { .. } => None,
-        }
-    }
-
-    fn peek(&mut self) -> Option<&Entry> {
-        while self.below.as_mut().is_none_or(|below| below.peek().is_none()) {
-            self.below = Some(below(self.roots.pop_front()?, self.own.clone()).peekable());
-        }
-        self.below.as_mut()?.peek()
-    }
-
-    fn next(&mut self) -> Option<Entry> {
-        self.peek()?;
-        self.below.as_mut()?.next()
-    }
-}
-
-impl std::fmt::Debug for Walk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Walk").field("roots", &self.roots).finish_non_exhaustive()
-    }
-}
-
-/// What is below one path that was given.
-fn below(root: PathBuf, own: Own) -> Below {
-    if Stream::is_stream(&root) {
-        let stream = Stream::open(&root);
-        return Box::new(std::iter::once(match stream {
-            Ok(stream) => Entry::Stream(stream),
-            Err(error) => Entry::Unreadable { path: root, why: error.to_string() },
-        }));
-    }
-    let settled_root = root.canonicalize().unwrap_or_else(|_| root.clone());
-    // All of a directory have the same path before their names, and a path need not be taken apart.
-    let by_name = |a: &walkdir::DirEntry, b: &walkdir::DirEntry| {
-        a.path().as_os_str().as_bytes().cmp(b.path().as_os_str().as_bytes())
-    };
-    let walk = WalkDir::new(&root).sort_by(by_name).into_iter();
-    let walk = walk.filter_entry(move |entry| entry.depth() == 0 || !own.has(entry, &root, &settled_root));
-    Box::new(walk.filter_map(|found| match found {
-        Ok(found) => found_file(&found),
-        Err(error) => {
-            let path = error.path().map(Path::to_path_buf).unwrap_or_default();
-            let why = error.io_error().map_or_else(|| "is a loop of links".to_string(), plain);
-            Some(Entry::Unreadable { path, why })
-        }
-    }))
-}
-
-/// Paths of things that a job makes, with all symlinks on the way to them resolved.
-#[derive(Clone, Debug, Default)]
-struct Own(Arc<Vec<PathBuf>>);
-
-impl Own {
-    /// Whether this entry below `root` is one of them.
-    fn has(&self, entry: &walkdir::DirEntry, root: &Path, settled_root: &Path) -> bool {
-        let name = entry.file_name();
-        // Most names are nobody's; only for the others the path is put together.
-        self.0.iter().any(|own| {
-            own.file_name() == Some(name)
-                && entry.path().strip_prefix(root).is_ok_and(|rest| settled_root.join(rest) == *own)
-        })
-    }
-}
-
-/// `path` with the symlinks of its directory resolved; it need not exist itself.
-fn settled(path: &Path) -> Option<PathBuf> {
-    let (above, name) = crate::disk::split(path)?;
-    Some(above.canonicalize().ok()?.join(name))
-}
-
-/// Regular files are wanted; a symlink counts only where it was given itself.
-fn found_file(found: &walkdir::DirEntry) -> Option<Entry> {
-    let path = found.path();
-    let given = found.depth() == 0;
-    if !given && !found.file_type().is_file() {
-        return None;
-    }
-    let facts = if given { std::fs::metadata(path) } else { path.symlink_metadata() };
-    match facts {
-        Ok(facts) => {
-            Metadata::is_file(&facts).then(|| Entry::File(InputFile::new(Identity::of(path, &facts))))
-        }
-        Err(error) => Some(Entry::Unreadable { path: path.to_path_buf(), why: plain(&error) }),
-    }
-}
-
-/// The system's words without the number.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_string()
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl Check {
         tally: &mut Tally,
     ) -> Result<&'static str, TaskError> {
         let found = InputFile::look_at(&entry.path).map_err(TaskError::Fatal);
-        match found.and_then(|file| hash_file(&file, self.algorithm.hasher(), cx)) {
+        match found.and_then(|file| hash_file(&file, self.algorithm, cx)) {
             Ok(hash) if hash.as_bytes().eq_ignore_ascii_case(entry.hash) => {
                 tally.agree += 1;
                 Ok("OK")

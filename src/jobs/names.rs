@@ -3,6 +3,7 @@
 //! A file name may hold any byte but `/` and NUL, so every tool that prints names line by line
 //! needs an escape for the newline; and each has chosen another.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -44,8 +45,11 @@ fn in_shell_quotes(name: &[u8]) -> Vec<u8> {
 
 /// As `sha256sum` and `b3sum` do, with a backslash before the whole line if anything in the name
 /// was escaped; that is the second value.
-pub(crate) fn escape(path: &[u8]) -> (Vec<u8>, bool) {
-    let mut escaped = Vec::with_capacity(path.len());
+pub(crate) fn escape(path: &[u8]) -> (Cow<'_, [u8]>, bool) {
+    if memchr::memchr3(b'\\', b'\n', b'\r', path).is_none() {
+        return (Cow::Borrowed(path), false);
+    }
+    let mut escaped = Vec::with_capacity(path.len() + 1);
     for &byte in path {
         match byte {
             b'\\' => escaped.extend_from_slice(br"\\"),
@@ -54,8 +58,7 @@ pub(crate) fn escape(path: &[u8]) -> (Vec<u8>, bool) {
             _ => escaped.push(byte),
         }
     }
-    let changed = escaped.len() != path.len();
-    (escaped, changed)
+    (Cow::Owned(escaped), true)
 }
 
 /// Takes [`escape`] back; `None` if there is anything else behind a backslash.
