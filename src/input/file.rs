@@ -8,8 +8,9 @@
 //! behind it does, as far as the kernel's clock goes: whatever was written in between moved the
 //! change time of the very inode that was read.
 
-use super::identity::{Comparison, Identity};
+use super::identity::{Comparison, Facts, Identity};
 use crate::error::{Error, Result};
+use rustix::fs::fstat;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -88,11 +89,13 @@ impl InputFile {
     ///
     /// [`Kind::Refused`](crate::error::Kind::Refused), naming the file.
     pub fn check_unchanged(&self) -> Result<()> {
-        let facts = self.handle()?.metadata().map_err(|e| Error::io(self.path(), "stat", &e))?;
-        if self.identity.is(&facts) {
+        let stat = fstat(self.handle()?).map_err(|e| Error::io(self.path(), "stat", &e.into()))?;
+        let now = Facts::from(&stat);
+        // What is nearly always so: the path is not copied for it.
+        if now == self.identity.facts() {
             return Ok(());
         }
-        match self.identity.compare(&Identity::of(self.path(), &facts)) {
+        match self.identity.compare(&now.at(self.path())) {
             Comparison::Same | Comparison::Grew => Ok(()),
             Comparison::Changed(how) => Err(self.changed(&format!("it {how}"))),
         }

@@ -7,10 +7,11 @@
 //! both in nanoseconds. The price is a refusal after a harmless `chmod`, which is the right side
 //! to err on.
 
+use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What identifies the contents of a file without reading them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,24 +43,61 @@ pub enum Comparison {
     Changed(String),
 }
 
-impl Identity {
-    /// Takes the facts from `stat(2)` or `fstat(2)`.
-    pub fn of(path: impl Into<PathBuf>, facts: &Metadata) -> Self {
+/// The five facts alone, whichever call they came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified_ns: i128,
+    changed_ns: i128,
+}
+
+impl Facts {
+    /// With the path at which they were found.
+    pub(super) fn at(self, path: impl Into<PathBuf>) -> Identity {
+        let Self { device, inode, size, modified_ns, changed_ns } = self;
+        Identity { path: path.into(), device, inode, size, modified_ns, changed_ns }
+    }
+}
+
+impl From<&Metadata> for Facts {
+    fn from(facts: &Metadata) -> Self {
         Self {
-            path: path.into(),
             device: facts.dev(),
             inode: facts.ino(),
             size: facts.size(),
-            modified_ns: nanoseconds(facts.mtime(), facts.mtime_nsec()),
-            changed_ns: nanoseconds(facts.ctime(), facts.ctime_nsec()),
+            modified_ns: nanoseconds(facts.mtime().into(), facts.mtime_nsec().into()),
+            changed_ns: nanoseconds(facts.ctime().into(), facts.ctime_nsec().into()),
         }
     }
+}
 
-    /// Whether all five facts are these: [`compare`](Self::compare) without the reason.
-    pub(super) fn is(&self, facts: &Metadata) -> bool {
-        (self.device, self.inode, self.size) == (facts.dev(), facts.ino(), facts.size())
-            && self.modified_ns == nanoseconds(facts.mtime(), facts.mtime_nsec())
-            && self.changed_ns == nanoseconds(facts.ctime(), facts.ctime_nsec())
+impl From<&Stat> for Facts {
+    fn from(facts: &Stat) -> Self {
+        Self {
+            device: facts.st_dev,
+            inode: facts.st_ino,
+            size: facts.st_size.cast_unsigned(),
+            modified_ns: nanoseconds(facts.st_mtime.into(), facts.st_mtime_nsec.into()),
+            changed_ns: nanoseconds(facts.st_ctime.into(), facts.st_ctime_nsec.into()),
+        }
+    }
+}
+
+fn nanoseconds(seconds: i128, nanoseconds: i128) -> i128 {
+    seconds * 1_000_000_000 + nanoseconds
+}
+
+impl Identity {
+    /// Takes the facts from `stat(2)` or `fstat(2)`.
+    pub fn of(path: &Path, facts: &Metadata) -> Self {
+        Facts::from(facts).at(path)
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        let &Self { device, inode, size, modified_ns, changed_ns, path: _ } = self;
+        Facts { device, inode, size, modified_ns, changed_ns }
     }
 
     /// Compares what was stored with what is there `now`. The paths are not compared.
@@ -83,10 +121,6 @@ impl Identity {
         }
         Comparison::Same
     }
-}
-
-fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
-    i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
 }
 
 /// Stores a path in JSON without loss: text where it is text, otherwise its bytes in base64. A
@@ -140,7 +174,6 @@ mod tests {
     use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
-    use std::path::Path;
 
     fn identity(path: &Path) -> Identity {
         Identity::of(path, &fs::metadata(path).unwrap())
