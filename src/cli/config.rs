@@ -11,9 +11,10 @@ use crate::cli::args::common::{LogFormat, LogLevel};
 use crate::cli::values::{self, Grace};
 use bivouac::{Error, Request, Result, policy};
 use nix::sys::signal::Signal;
-use serde::de::Error as _;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -142,17 +143,49 @@ fn stop_code<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u
     word(from, values::stop_code)
 }
 
+/// The table `[signals]`. Row by row, and each half of a row with a type of its own, so that what is wrong
+/// is wrong in a line and not in the table.
 fn signals<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<BTreeMap<Signal, Request>, D::Error> {
-    let mut rows = BTreeMap::new();
-    for (signal, request) in BTreeMap::<String, String>::deserialize(from)? {
-        let signal = policy::signal_named(&signal).map_err(D::Error::custom)?;
-        let request = request.parse().map_err(|why: Error| D::Error::custom(why))?;
-        // `USR2` and `SIGUSR2` are two keys to TOML.
-        if rows.insert(signal, request).is_some() {
-            return Err(D::Error::custom(format_args!("{signal} has two rows")));
-        }
+    from.deserialize_map(Rows)
+}
+
+struct Rows;
+
+impl<'de> Visitor<'de> for Rows {
+    type Value = BTreeMap<Signal, Request>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("rows like USR2 = \"stop\"")
     }
-    Ok(rows)
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+        let mut rows = BTreeMap::new();
+        while let Some(Named(signal)) = map.next_key()? {
+            // `USR2` and `SIGUSR2` are two keys to TOML.
+            let once = |Meant(request)| match rows.insert(signal, request) {
+                None => Ok(()),
+                Some(_) => Err(A::Error::custom(format_args!("{signal} has two rows"))),
+            };
+            map.next_value::<Meant>().and_then(once)?;
+        }
+        Ok(rows)
+    }
+}
+
+struct Named(Signal);
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        policy::signal_named(&String::deserialize(from)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+struct Meant(Request);
+
+impl<'de> Deserialize<'de> for Meant {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map(Self).map_err(|why: Error| D::Error::custom(why))
+    }
 }
 
 #[cfg(test)]
@@ -206,8 +239,8 @@ mod tests {
             ("jobs = [1]", ["line 1", "expected a text or a number", ""]),
             ("grace = \"soon\"", ["line 1", "'soon'", "`90s`"]),
             ("stop-code = 3", ["line 1", "'3'", "from 6 to 125"]),
-            ("[signals]\nKILL = \"stop\"", ["line", "SIGKILL", "kernel"]),
-            ("[signals]\nUSR2 = \"explode\"", ["line", "'explode'", "checkpoint"]),
+            ("[signals]\nKILL = \"stop\"", ["line 2", "SIGKILL", "kernel"]),
+            ("[signals]\nUSR2 = \"explode\"", ["line 2", "'explode'", "checkpoint"]),
             ("[signals]\nUSR2 = \"stop\"\nSIGUSR2 = \"die\"", ["line", "SIGUSR2", "two rows"]),
             ("[log]\nformat = \"xml\"", ["line 2", "`xml`", "json"]),
             ("jobs = ", ["line 1", "", ""]),
