@@ -28,7 +28,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 /// What a signal does: by default, nothing, or a handler. To be kept and put back.
 #[derive(Clone, Copy)]
@@ -111,7 +111,7 @@ pub(crate) struct Birth<'a> {
     pub(crate) reset: &'a [c_int],
 }
 
-/// Starts a child, in a process group of its own.
+/// Starts a child, in a process group of its own; and which of the programs it has become.
 ///
 /// # Errors
 ///
@@ -125,19 +125,20 @@ pub(crate) struct Birth<'a> {
 /// then this does not return until somebody continues the child. See
 /// [`Children`](crate::process::Children). (A SIGTSTP, as by Ctrl-Z, is for us, who will hold the child when
 /// it is born; it forgets that one.)
-pub(crate) fn start(birth: Birth<'_>) -> nix::Result<Pid> {
+pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     let (words, environment) = (pointers(birth.words), pointers(birth.environment));
     let child = Child {
         birth,
         words: words.as_ptr(),
         environment: environment.as_ptr(),
         streams: birth.streams.map(|stream| stream.as_raw_fd()),
+        tried: AtomicUsize::new(0),
         failed: AtomicI32::new(0),
     };
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let born = STACK.with_borrow_mut(|stack| clone(&child, stack)).and_then(|pid| {
         match child.failed.load(Ordering::Relaxed) {
-            0 => Ok(pid),
+            0 => Ok((pid, child.tried.load(Ordering::Relaxed))),
             reason => {
                 // No signal can interrupt this yet.
                 waitpid(pid, None).ok();
@@ -172,6 +173,8 @@ struct Child<'a> {
     words: *const *const c_char,
     environment: *const *const c_char,
     streams: [RawFd; 3],
+    /// Which of the programs it tries: in the end, the one that it is.
+    tried: AtomicUsize,
     /// Why it could not become what it should; 0 as long as nothing went wrong.
     failed: AtomicI32,
 }
@@ -236,7 +239,8 @@ impl Child<'_> {
     /// As `execvp(3)` looks for a program, but for one thing: a file without `#!` is not given to a shell.
     fn exec(&self) -> std::result::Result<Infallible, c_int> {
         let mut reason = libc::ENOENT;
-        for program in self.birth.programs {
+        for (number, program) in self.birth.programs.iter().enumerate() {
+            self.tried.store(number, Ordering::Relaxed);
             // SAFETY: all three are what `execve` wants, words that end with a NUL and arrays of them that
             // end with a null (see `pointers`), and are borrowed for as long as this runs.
             unsafe { libc::execve(program.as_ptr(), self.words, self.environment) };

@@ -29,6 +29,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The variable in the environment of every child.
 pub(crate) const RUN: &str = "BIVOUAC_RUN";
@@ -42,6 +43,9 @@ pub(crate) struct Inheritance {
     environment: Vec<CString>,
     /// Where programs are looked for: each with a slash behind it.
     path: Vec<Vec<u8>>,
+    /// The last name that was looked for, and where it was found, as a shell remembers it: nine places in
+    /// which a program is not are a twentieth of what it costs to start it.
+    found: Mutex<Option<(CString, CString)>>,
     /// `/dev/null`, opened once and not by every child; or why it could not be.
     nothing: nix::Result<File>,
 }
@@ -75,6 +79,7 @@ impl Inheritance {
             reset: handled_signals().into_iter().chain(OURS.map(|signal| signal as i32)).collect(),
             environment,
             path: directories.map(|directory| [directory_of(directory), b"/"].concat()).collect(),
+            found: Mutex::new(None),
             nothing: File::open("/dev/null").map_err(reason_of),
         }
     }
@@ -92,23 +97,36 @@ impl Inheritance {
     pub(crate) fn spawn(&self, command: &Command, streams: Streams<'_>) -> nix::Result<Pid> {
         let nothing = || self.nothing.as_ref().map(AsFd::as_fd).map_err(|errno| *errno);
         let words = command.words();
-        start(Birth {
-            programs: &self.candidates(&words[0]),
+        let mut programs = self.candidates(&words[0]);
+        let (pid, became) = start(Birth {
+            programs: &programs,
             words,
             environment: &self.environment,
             streams: [streams.stdin.map_or_else(nothing, Ok)?, streams.stdout, streams.stderr],
             mask: &self.mask,
             reset: &self.reset,
-        })
+        })?;
+        if became > 0 {
+            *self.found() = Some((words[0].clone(), programs.swap_remove(became)));
+        }
+        Ok(pid)
     }
 
-    /// What a name may mean.
+    /// What a name may mean, what it has last meant in front.
     fn candidates(&self, name: &CString) -> Vec<CString> {
         if name.as_bytes().contains(&b'/') {
             return vec![name.clone()];
         }
+        if name.is_empty() {
+            return Vec::new();
+        }
+        let found = self.found().as_ref().filter(|(of, _)| of == name).map(|(_, path)| path.clone());
         let below = |directory: &Vec<u8>| CString::new([directory, name.as_bytes()].concat()).ok();
-        if name.is_empty() { Vec::new() } else { self.path.iter().filter_map(below).collect() }
+        found.into_iter().chain(self.path.iter().filter_map(below)).collect()
+    }
+
+    fn found(&self) -> MutexGuard<'_, Option<(CString, CString)>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,6 +223,16 @@ mod tests {
         assert_eq!(start(&inheritance, "plain"), Err(Errno::ENOEXEC), "nobody makes a shell script of it");
         assert_eq!(start(&inheritance, "shut"), Err(Errno::ENOEXEC), "a reason that is not about the place");
         assert_eq!(start(&inheritance, "./both"), Err(Errno::ENOENT), "a slash means a path");
+
+        fs::remove_file(place("one/locked")).unwrap();
+        program(&place("one/locked"), "#!/bin/sh\nexit 5\n", 0o700);
+        assert_eq!(code(&inheritance, "locked"), 5, "it was not the last that was looked for");
+        fs::remove_file(place("one/both")).unwrap();
+        assert_eq!((code(&inheritance, "both"), code(&inheritance, "both")), (4, 4));
+        program(&place("one/both"), "#!/bin/sh\nexit 6\n", 0o700);
+        assert_eq!(code(&inheritance, "both"), 4, "where it was");
+        fs::remove_file(place("two/both")).unwrap();
+        assert_eq!(code(&inheritance, "both"), 6, "it is no longer there, and is looked for");
     }
 
     #[test]

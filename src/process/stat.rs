@@ -1,7 +1,9 @@
 //! What the kernel says of any process, in one line of text.
 
+use memchr::memrchr;
 use nix::unistd::Pid;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 
 /// The beginning of `/proc/PID/stat`, as far as somebody here wants to know it.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +18,13 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    /// `None` if there is no such process. The name in front of the fields may hold anything, also `) `, so
-    /// the last one counts.
+    /// `None` if there is no such process. The name in front of the fields may hold any bytes, also `) `, so
+    /// the last one counts. The line has some fifty numbers: one call reads it.
     pub(super) fn of(pid: Pid) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let mut line = [0; 2048];
+        let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+        let behind_name = memrchr(b')', &line[..length])? + 2;
+        let mut fields = str::from_utf8(line.get(behind_name..length)?).ok()?.split(' ');
         let state = fields.next()?.chars().next()?;
         let mut number = || fields.next()?.parse().ok();
         let (parent, group, session) = (number()?, number()?, number()?);
