@@ -91,14 +91,21 @@ impl Below {
         Self { levels: vec![found], own, root, settled_root, names: Vec::with_capacity(32 << 10) }
     }
 
-    /// What stands in a directory and is wanted, the last name first.
+    /// What stands in a directory and is wanted, the last name first. If it cannot be read to its end, that
+    /// is told beside what was read.
     fn list(&mut self, directory: &Path) -> io::Result<Vec<Found>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = retry_on_intr(|| fs::open(directory, flags, Mode::empty()))?;
         let mut found = Vec::new();
         let mut entries = RawDir::new(&open, self.names.spare_capacity_mut());
         while let Some(entry) = entries.next() {
-            let entry = entry?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    found.push(Found::Other(unreadable(directory.to_path_buf(), &error.into())));
+                    break;
+                }
+            };
             let name = entry.file_name().to_bytes();
             let is_wanted =
                 matches!(entry.file_type(), FileType::RegularFile | FileType::Directory | FileType::Unknown);
