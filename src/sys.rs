@@ -173,7 +173,7 @@ struct Child<'a> {
     words: *const *const c_char,
     environment: *const *const c_char,
     streams: [RawFd; 3],
-    /// Which of the programs it tries: in the end, the one that it is.
+    /// Which of the programs it tries: in the end, the one that it is, unless it was killed before.
     tried: AtomicUsize,
     /// Why it could not become what it should; 0 as long as nothing went wrong.
     failed: AtomicI32,

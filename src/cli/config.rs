@@ -11,7 +11,7 @@ use crate::cli::args::common::{LogFormat, LogLevel};
 use crate::cli::values::{self, Grace};
 use bivouac::{Error, Request, Result, policy};
 use nix::sys::signal::Signal;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -160,23 +160,26 @@ impl<'de> Visitor<'de> for Rows {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
         let mut rows = BTreeMap::new();
-        while let Some(Named(signal)) = map.next_key()? {
-            // `USR2` and `SIGUSR2` are two keys to TOML.
-            let once = |Meant(request)| match rows.insert(signal, request) {
-                None => Ok(()),
-                Some(_) => Err(A::Error::custom(format_args!("{signal} has two rows"))),
-            };
-            map.next_value::<Meant>().and_then(once)?;
+        while let Some(signal) = map.next_key_seed(NotIn(&rows))? {
+            let Meant(request) = map.next_value()?;
+            rows.insert(signal, request);
         }
         Ok(rows)
     }
 }
 
-struct Named(Signal);
+/// A signal that has no row yet: `USR2` and `SIGUSR2` are two keys to TOML.
+struct NotIn<'a>(&'a BTreeMap<Signal, Request>);
 
-impl<'de> Deserialize<'de> for Named {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        policy::signal_named(&String::deserialize(from)?).map(Self).map_err(D::Error::custom)
+impl<'de> DeserializeSeed<'de> for NotIn<'_> {
+    type Value = Signal;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<Signal, D::Error> {
+        let signal = policy::signal_named(&String::deserialize(from)?).map_err(D::Error::custom)?;
+        match self.0.contains_key(&signal) {
+            true => Err(D::Error::custom(format_args!("{signal} has two rows"))),
+            false => Ok(signal),
+        }
     }
 }
 
@@ -241,7 +244,8 @@ mod tests {
             ("stop-code = 3", ["line 1", "'3'", "from 6 to 125"]),
             ("[signals]\nKILL = \"stop\"", ["line 2", "SIGKILL", "kernel"]),
             ("[signals]\nUSR2 = \"explode\"", ["line 2", "'explode'", "checkpoint"]),
-            ("[signals]\nUSR2 = \"stop\"\nSIGUSR2 = \"die\"", ["line", "SIGUSR2", "two rows"]),
+            // The keys come sorted.
+            ("[signals]\nUSR2 = \"stop\"\nSIGUSR2 = \"die\"", ["line 2", "SIGUSR2", "two rows"]),
             ("[log]\nformat = \"xml\"", ["line 2", "`xml`", "json"]),
             ("jobs = ", ["line 1", "", ""]),
         ] {

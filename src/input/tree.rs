@@ -310,6 +310,36 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_looked_at_when_its_turn_comes() {
+        let dir = place();
+        let wake = Wake::new().unwrap();
+        let listing = Listing::real(&wake);
+        let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1);
+        let mut next = || tree.next(&listing).unwrap().map(|listed| listed.bytes);
+        assert_eq!((next(), next()), (Some(5), Some(100)), "`a`, and `x` in `b`");
+        fs::write(dir.path().join("b/y"), "longer than it was").unwrap();
+        fs::write(dir.path().join("c"), "and this one, too, behind a directory").unwrap();
+        assert_eq!(
+            (next(), next(), next()),
+            (Some(18), Some(37), None),
+            "`y` with the empty `b.txt` behind it, `c`"
+        );
+    }
+
+    #[test]
+    fn a_directory_that_is_removed_meanwhile_is_told_and_the_rest_is_listed() {
+        let dir = place();
+        let wake = Wake::new().unwrap();
+        let listing = Listing::real(&wake);
+        let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1);
+        tree.next(&listing).unwrap();
+        fs::remove_dir_all(dir.path().join("b")).unwrap();
+        let rest: Vec<String> = all(&mut tree).into_iter().flat_map(|(names, _)| names).collect();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        assert_eq!(rest, [format!("{}: No such file or directory", at("b")), at("b.txt"), at("c")]);
+    }
+
+    #[test]
     fn what_is_done_is_listed_again_and_must_be_the_same() {
         let dir = place();
         let listing = Wake::new().unwrap();

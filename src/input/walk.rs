@@ -3,17 +3,20 @@
 //! The well-known way is the crate `walkdir`. Its entries do not keep their directory open, so that
 //! whoever needs the size of a file asks by its whole path, and the kernel goes through all of that once
 //! more for every file: in a tree of 57,000 small ones, a twelfth of all that `digest` has to do, by the
-//! one thread on which the others wait. Here everything is asked of a directory while it is open, with the
-//! smallest calls that tell it; and what is remembered of a file is no more than what identifies it.
+//! one thread on which the others wait. Here the directory at hand stays open while its files are asked for,
+//! and is opened again behind each directory below it.
+//!
+//! A file is asked for its size and times when its turn comes, and no earlier: what a file of the uppermost
+//! directory is, is not to be remembered through hours of work below.
 
 use super::file::InputFile;
 use super::identity::{Facts, Identity};
 use super::stream::Stream;
 use super::tree::Entry;
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir};
-use rustix::io::retry_on_intr;
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::io::{Errno, retry_on_intr};
 use std::collections::VecDeque;
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::iter::Peekable;
 use std::os::fd::OwnedFd;
@@ -58,13 +61,26 @@ impl Walk {
 /// What is below one path that was given.
 #[derive(Debug)]
 struct Below {
-    /// What is left to do: of the directory at hand, and of those above it. The next one stands last.
-    levels: Vec<Vec<Found>>,
+    /// What is found in other ways than by reading a directory: the path that was given itself, and a
+    /// directory that could not be read.
+    found: Option<Found>,
+    /// The directory at hand, and those above it.
+    levels: Vec<Level>,
     own: Own,
     root: PathBuf,
     settled_root: PathBuf,
     /// Room for what the system says of a directory at a time.
     names: Vec<u8>,
+}
+
+/// A directory, as far as it is not done.
+#[derive(Debug)]
+struct Level {
+    path: PathBuf,
+    /// Of the one at hand only: a deep tree must not need many descriptors.
+    open: Option<OwnedFd>,
+    /// The next one stands last.
+    left: Vec<(CString, FileType)>,
 }
 
 #[derive(Debug)]
@@ -73,71 +89,92 @@ enum Found {
     Other(Entry),
 }
 
-impl Found {
-    fn path_bytes(&self) -> &[u8] {
-        let path = match self {
-            Found::Directory(path) | Found::Other(Entry::Unreadable { path, .. }) => path,
-            Found::Other(Entry::File(file)) => file.path(),
-            Found::Other(Entry::Stream(stream)) => stream.path(),
-        };
-        path.as_os_str().as_bytes()
-    }
-}
-
 impl Below {
     fn new(root: PathBuf, own: Own) -> Self {
         let settled_root = root.canonicalize().unwrap_or_else(|_| root.clone());
-        let found = given(&root).into_iter().collect();
-        Self { levels: vec![found], own, root, settled_root, names: Vec::with_capacity(32 << 10) }
+        let found = given(&root);
+        Self { found, levels: Vec::new(), own, root, settled_root, names: Vec::with_capacity(32 << 10) }
     }
 
-    /// What stands in a directory and is wanted, the last name first. If it cannot be read to its end, that
-    /// is told beside what was read.
-    fn list(&mut self, directory: &Path) -> io::Result<Vec<Found>> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = retry_on_intr(|| fs::open(directory, flags, Mode::empty()))?;
-        let mut found = Vec::new();
-        let mut entries = RawDir::new(&open, self.names.spare_capacity_mut());
-        while let Some(entry) = entries.next() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    found.push(Found::Other(unreadable(directory.to_path_buf(), &error.into())));
-                    break;
-                }
-            };
-            let name = entry.file_name().to_bytes();
-            let is_wanted =
-                matches!(entry.file_type(), FileType::RegularFile | FileType::Directory | FileType::Unknown);
-            if !is_wanted || matches!(name, b"." | b"..") {
-                continue;
-            }
-            let path = directory.join(OsStr::from_bytes(name));
-            if !self.own.has(&path, &self.root, &self.settled_root) {
-                found.extend(look_at(&open, entry.file_name(), entry.file_type(), path));
+    /// Goes into a directory. If it cannot be read, or not to its end, that is found first.
+    fn enter(&mut self, path: PathBuf) {
+        if let Some(level) = self.levels.last_mut() {
+            level.open = None;
+        }
+        let mut left = Vec::new();
+        match open(&path).and_then(|open| self.read(&path, &open, &mut left).map(|()| open)) {
+            Ok(open) => self.levels.push(Level { path, open: Some(open), left }),
+            Err(error) => {
+                self.found = Some(Found::Other(unreadable(path.clone(), error)));
+                self.levels.push(Level { path, open: None, left });
             }
         }
-        // All of them have the same path before their names.
-        found.sort_unstable_by(|a, b| b.path_bytes().cmp(a.path_bytes()));
-        Ok(found)
     }
+
+    /// The names in a directory that may be wanted, the last one first.
+    fn read(
+        &mut self,
+        path: &Path,
+        open: &OwnedFd,
+        left: &mut Vec<(CString, FileType)>,
+    ) -> rustix::io::Result<()> {
+        let mut entries = RawDir::new(open, self.names.spare_capacity_mut());
+        let end = loop {
+            match entries.next() {
+                Some(Ok(entry)) => {
+                    let name = entry.file_name();
+                    let is_own = self.own.has(path, name, &self.root, &self.settled_root);
+                    if may_be_wanted(name, entry.file_type()) && !is_own {
+                        left.push((name.to_owned(), entry.file_type()));
+                    }
+                }
+                // The directory was removed meanwhile: there is nothing more in it.
+                None | Some(Err(Errno::NOENT)) => break Ok(()),
+                Some(Err(error)) => break Err(error),
+            }
+        };
+        left.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        end
+    }
+}
+
+fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    retry_on_intr(|| fs::open(path, flags, Mode::empty()))
 }
 
 /// Regular files and directories are wanted, and nothing else: no symlink, no pipe, no device. Some file
 /// systems do not say what a name stands for until they are asked for the rest as well.
-fn look_at(directory: &OwnedFd, name: &CStr, kind: FileType, path: PathBuf) -> Option<Found> {
-    if kind == FileType::Directory {
-        return Some(Found::Directory(path));
-    }
-    match fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(facts) => {
-            let kind = FileType::from_raw_mode(facts.st_mode);
-            if kind == FileType::Directory {
-                return Some(Found::Directory(path));
-            }
-            (kind == FileType::RegularFile).then(|| file(Facts::from(&facts).at(path)))
+fn may_be_wanted(name: &CStr, kind: FileType) -> bool {
+    let kinds = [FileType::RegularFile, FileType::Directory, FileType::Unknown];
+    kinds.contains(&kind) && !matches!(name.to_bytes(), b"." | b"..")
+}
+
+impl Level {
+    /// What the next name stands for, if it is wanted after all.
+    fn look_at(&mut self, name: &CStr, kind: FileType) -> Option<Found> {
+        let path = self.path.join(OsStr::from_bytes(name.to_bytes()));
+        if kind == FileType::Directory {
+            return Some(Found::Directory(path));
         }
-        Err(error) => Some(Found::Other(unreadable(path, &error.into()))),
+        match self.facts_of(name) {
+            Ok(facts) => {
+                let kind = FileType::from_raw_mode(facts.st_mode);
+                if kind == FileType::Directory {
+                    return Some(Found::Directory(path));
+                }
+                (kind == FileType::RegularFile).then(|| file(Facts::from(&facts).at(path)))
+            }
+            Err(error) => Some(Found::Other(unreadable(path, error))),
+        }
+    }
+
+    fn facts_of(&mut self, name: &CStr) -> rustix::io::Result<Stat> {
+        let directory = match self.open.take() {
+            Some(directory) => directory,
+            None => open(&self.path)?,
+        };
+        fs::statat(self.open.insert(directory), name, AtFlags::SYMLINK_NOFOLLOW)
     }
 }
 
@@ -146,13 +183,23 @@ impl Iterator for Below {
 
     fn next(&mut self) -> Option<Entry> {
         loop {
-            match self.levels.last_mut()?.pop() {
-                None => drop(self.levels.pop()),
+            let found = match self.found.take() {
+                Some(found) => Some(found),
+                None => {
+                    let level = self.levels.last_mut()?;
+                    match level.left.pop() {
+                        Some((name, kind)) => level.look_at(&name, kind),
+                        None => {
+                            self.levels.pop();
+                            continue;
+                        }
+                    }
+                }
+            };
+            match found {
                 Some(Found::Other(entry)) => return Some(entry),
-                Some(Found::Directory(path)) => match self.list(&path) {
-                    Ok(found) => self.levels.push(found),
-                    Err(error) => return Some(unreadable(path, &error)),
-                },
+                Some(Found::Directory(path)) => self.enter(path),
+                None => {}
             }
         }
     }
@@ -169,7 +216,7 @@ fn given(path: &Path) -> Option<Found> {
     match std::fs::metadata(path) {
         Ok(facts) if facts.is_dir() => Some(Found::Directory(path.to_path_buf())),
         Ok(facts) => facts.is_file().then(|| file(Identity::of(path, &facts))),
-        Err(error) => Some(Found::Other(unreadable(path.to_path_buf(), &error))),
+        Err(error) => Some(Found::Other(unreadable(path.to_path_buf(), error))),
     }
 }
 
@@ -178,8 +225,8 @@ fn file(identity: Identity) -> Found {
 }
 
 /// With the system's words without the number.
-fn unreadable(path: PathBuf, error: &io::Error) -> Entry {
-    let text = error.to_string();
+fn unreadable(path: PathBuf, error: impl Into<io::Error>) -> Entry {
+    let text = error.into().to_string();
     let why = text.split(" (os error").next().unwrap_or(&text).to_string();
     Entry::Unreadable { path, why }
 }
@@ -194,12 +241,13 @@ impl Own {
         Self(Arc::new(paths.iter().filter_map(|path| settled(path)).collect()))
     }
 
-    /// Whether this entry below `root` is one of them.
-    fn has(&self, path: &Path, root: &Path, settled_root: &Path) -> bool {
-        // Most names are nobody's; only for the others the path is taken apart.
+    /// Whether what has this name in this directory below `root` is one of them.
+    fn has(&self, directory: &Path, name: &CStr, root: &Path, settled_root: &Path) -> bool {
+        let name = OsStr::from_bytes(name.to_bytes());
+        // Most names are nobody's; only for the others the path is put together.
         self.0.iter().any(|own| {
-            own.file_name() == path.file_name()
-                && path.strip_prefix(root).is_ok_and(|rest| settled_root.join(rest) == *own)
+            own.file_name() == Some(name)
+                && directory.strip_prefix(root).is_ok_and(|rest| settled_root.join(rest).join(name) == *own)
         })
     }
 }

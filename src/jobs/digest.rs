@@ -123,6 +123,8 @@ pub(crate) enum Partial {
     Files { complaints: Vec<String> },
     /// A part of a file: its chaining value; and, if it is the last, the line without the hash.
     Part { number: u64, value: [u8; 32], last: Option<Vec<u8>> },
+    /// A part that could not be read, and whether it is the last of its file.
+    Unread { complaint: String, last: bool },
 }
 
 /// What is known after some tasks.
@@ -130,8 +132,20 @@ pub(crate) enum Partial {
 pub(crate) struct Total {
     /// Chaining values of the file at hand that wait for a right neighbour, the leftmost first.
     stack: Vec<[u8; 32]>,
+    /// Why the file at hand has no checksum: the first of its parts that could not be read.
+    #[serde(default)]
+    spoiled: Option<String>,
     complaints: Vec<String>,
     failed: u64,
+}
+
+impl Total {
+    /// Behind the last part of a file that could not be read whole.
+    fn give_the_file_up(&mut self) {
+        self.stack.clear();
+        self.failed += 1;
+        Complaints::keep_first(&mut self.complaints, self.spoiled.take().into_iter().collect());
+    }
 }
 
 impl Digest {
@@ -163,9 +177,20 @@ impl Digest {
         Ok(Partial::Files { complaints })
     }
 
+    /// A part of a file; as with a whole one, that it may not be read is said, and no more.
+    fn part(&self, file: &InputFile, range: Range<u64>, cx: &Context<'_>) -> Result<Partial, TaskError> {
+        let last = range.end == file.identity().size;
+        match self.value_of(file, range, cx) {
+            Err(TaskError::Fatal(error)) if error.kind() == Kind::Broken => {
+                Ok(Partial::Unread { complaint: error.to_string(), last })
+            }
+            other => other,
+        }
+    }
+
     /// The chaining value of one part, which is a subtree: its length is a power of two, or it is the
     /// last one; and it begins at a multiple of that length.
-    fn part(&self, file: &InputFile, range: Range<u64>, cx: &Context<'_>) -> Result<Partial, TaskError> {
+    fn value_of(&self, file: &InputFile, range: Range<u64>, cx: &Context<'_>) -> Result<Partial, TaskError> {
         let mut hasher = blake3::Hasher::new();
         hasher.set_input_offset(range.start);
         let mut pieces = Pieces::of_file(file, range.clone());
@@ -262,6 +287,14 @@ impl Job for Digest {
                 total.failed += complaints.len() as u64;
                 Complaints::keep_first(&mut total.complaints, complaints);
             }
+            Partial::Unread { complaint, last } => {
+                total.spoiled.get_or_insert(complaint);
+                if last {
+                    total.give_the_file_up();
+                }
+            }
+            Partial::Part { last: Some(_), .. } if total.spoiled.is_some() => total.give_the_file_up(),
+            Partial::Part { .. } if total.spoiled.is_some() => {}
             Partial::Part { number, value, last: None } => push(&mut total.stack, number, value),
             Partial::Part { value, last: Some(name), .. } => {
                 let hash = root(&mut total.stack, value).to_hex();
@@ -312,6 +345,32 @@ mod tests {
                     assert_eq!(hash_in_parts(&bytes[..length], part), whole, "{length} in parts of {part}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_file_of_which_a_part_cannot_be_read_has_no_line_and_the_next_one_has_its_own() {
+        let job = Digest::new(Algorithm::Blake3, Complaints::default());
+        let value = |bytes: &[u8], offset| {
+            blake3::Hasher::new().set_input_offset(offset).update(bytes).finalize_non_root()
+        };
+        let (one, two) = ([1; 1024], [2; 100]);
+        let first = || Partial::Part { number: 0, value: value(&one, 0), last: None };
+        let end =
+            |name: &[u8]| Partial::Part { number: 0, value: value(&two, 1024), last: Some(name.to_vec()) };
+        let unread = |last| Partial::Unread { complaint: format!("unread {last}"), last };
+        let bad = || end(b"  bad\n");
+        for parts in [[unread(false), bad()], [first(), unread(true)], [unread(false), unread(true)]] {
+            let (mut total, mut out) = (Total::default(), Vec::new());
+            for partial in parts.into_iter().chain([first(), end(b"  good\n")]) {
+                job.fold(&mut total, partial, &mut out);
+            }
+            let whole = blake3::hash(&[&one[..], &two[..]].concat());
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{whole}  good\n"));
+            assert_eq!(
+                (total.failed, total.complaints.len(), job.verdict(&total)),
+                (1, 1, FINISHED_WITH_FAILURES)
+            );
         }
     }
 
