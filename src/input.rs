@@ -10,7 +10,8 @@
 //! And an input need not be what a task reads: it may be a list, of which each item is one ([`Items`]).
 //!
 //! Contents of files are compared by identity (device, inode, size, times), not by digest: a digest
-//! would cost as much as most jobs do.
+//! would cost as much as most jobs do. Only of a file that has grown some samples are read again, since an
+//! identity cannot tell a log from a file that was written anew.
 
 mod boundary;
 mod buffer;
@@ -24,6 +25,7 @@ mod pieces;
 mod records;
 #[cfg(test)]
 mod resume_tests;
+mod sample;
 mod stream;
 mod streamed;
 mod tree;

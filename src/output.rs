@@ -150,6 +150,12 @@ impl FileSink {
     }
 
     fn unknown_part(&self) -> Error {
+        // With another state somebody may be at it, and then it must not be moved away.
+        if let Err(error) = self.open_part()
+            && error.kind() == Kind::Busy
+        {
+            return error;
+        }
         Error::refused(self.part_path.display(), "exists, and no state knows what it is")
             .advise("nothing was changed; move it away or remove it if nobody needs it")
     }

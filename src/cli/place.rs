@@ -6,8 +6,10 @@
 //! by the record inside, which holds all of it in full. So sixteen digits are enough.
 
 use crate::cli::args::Running;
-use bivouac::StateAt;
+use bivouac::{Error, Result, StateAt};
 use serde_json::Value;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Directories of states that belong to no output file.
@@ -71,6 +73,21 @@ pub(crate) fn beside(output: &Path) -> PathBuf {
     let mut path = output.as_os_str().to_os_string();
     path.push(BESIDE);
     PathBuf::from(path)
+}
+
+/// Refuses `OUT.part` as an output where the state of another job stands beside it: that is what the output
+/// of that job grows in.
+pub(crate) fn refuse_anothers_part(output: &Path) -> Result<()> {
+    let bytes = output.as_os_str().as_encoded_bytes();
+    let Some(anothers) = bytes.strip_suffix(b".part").map(|stem| Path::new(OsStr::from_bytes(stem))) else {
+        return Ok(());
+    };
+    let state = beside(anothers);
+    if !state.is_dir() {
+        return Ok(());
+    }
+    let problem = format_args!("is where the output of another job grows: {} is its state", state.display());
+    Err(Error::usage(output.display(), problem).advise("name another output"))
 }
 
 /// The beginning of a digest over all that makes a job what it is.

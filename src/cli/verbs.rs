@@ -192,6 +192,7 @@ impl Start<'_> {
         match self.running.output {
             Some(out) => {
                 let sink = FileSink::new(&OsDisk, out)?.verify(self.running.resuming.verify);
+                place::refuse_anothers_part(sink.path())?;
                 for input in self.running.inputs {
                     if let Ok(facts) = std::fs::metadata(input) {
                         sink.refuse_if_input((facts.dev(), facts.ino()), input)?;

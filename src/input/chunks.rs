@@ -19,9 +19,10 @@
 //! not know the difference. One stream among the inputs makes the whole not resumable.
 
 use super::file::InputFile;
-use super::given::{Input, MIB, adopt, blocks_in, default_block, same_number};
+use super::given::{Input, MIB, adopt, blocks_in, default_block, same_number, samples};
 use super::identity::Identity;
 use super::pieces::Pieces;
+use super::sample::Sample;
 use super::stream::{Received, Stream};
 use crate::error::{Error, Result};
 use crate::job::{Extent, Listed, Listing, Source};
@@ -129,6 +130,9 @@ struct Place {
 struct Described {
     block: u64,
     files: Vec<Identity>,
+    /// Of each of them.
+    #[serde(default)]
+    samples: Vec<Sample>,
     /// Some inputs are streams: such a job cannot be continued.
     streams: bool,
 }
@@ -268,9 +272,15 @@ impl Chunks {
     }
 
     /// Takes over what the record says of file `i`, if the file there now may pass for it.
-    fn adopt(&mut self, i: usize, stored: Identity, sentences: &mut Vec<String>) -> Result<()> {
+    fn adopt(
+        &mut self,
+        i: usize,
+        stored: Identity,
+        sample: Option<&Sample>,
+        sentences: &mut Vec<String>,
+    ) -> Result<()> {
         let Input::Regular(now) = &self.inputs[i] else { return Err(streams_refused(&self.paths[i])) };
-        adopt(now, &stored, sentences)?;
+        adopt(now, &stored, sample, sentences)?;
         self.inputs[i] = Input::Regular(stored);
         Ok(())
     }
@@ -297,6 +307,7 @@ impl Source for Chunks {
         let described = Described {
             block,
             files: self.inputs.iter().filter_map(Input::identity).cloned().collect(),
+            samples: samples(&self.inputs)?,
             streams: self.has_streams(),
         };
         serde_json::to_value(described).map_err(|e| Error::broken("inputs", e))
@@ -317,7 +328,7 @@ impl Source for Chunks {
         }
         let mut sentences = Vec::new();
         for (i, identity) in stored.files.into_iter().enumerate() {
-            self.adopt(i, identity, &mut sentences)?;
+            self.adopt(i, identity, stored.samples.get(i), &mut sentences)?;
         }
         self.lay_out(stored.block);
         self.go_to(frontier);

@@ -7,6 +7,7 @@
 
 use super::file::InputFile;
 use super::identity::{Comparison, Identity};
+use super::sample::Sample;
 use super::stream::Stream;
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -73,15 +74,38 @@ pub(super) fn same_number(given: usize, stored: usize) -> Result<()> {
         .advise("use --fresh to start over"))
 }
 
+/// Samples of all files among the inputs, in their order.
+pub(super) fn samples(inputs: &[Input]) -> Result<Vec<Sample>> {
+    let files: Vec<&Identity> = inputs.iter().filter_map(Input::identity).collect();
+    files.iter().map(|identity| Sample::of(identity, files.len())).collect()
+}
+
 /// Whether the file that is there `now` may pass for the one that the record knows. It then goes by
 /// the facts of that time.
-pub(super) fn adopt(now: &Identity, stored: &Identity, sentences: &mut Vec<String>) -> Result<()> {
+pub(super) fn adopt(
+    now: &Identity,
+    stored: &Identity,
+    sample: Option<&Sample>,
+    sentences: &mut Vec<String>,
+) -> Result<()> {
     if now.path != stored.path {
-        return Err(Error::refused(now.path.display(), "is not the input that the state is about")
-            .advise(format_args!("that one is {}; use --fresh to start over", stored.path.display())));
+        let problem = Error::refused(now.path.display(), "is not the input that the state is about");
+        let then = stored.path.display();
+        return Err(match (now.device, now.inode) == (stored.device, stored.inode) {
+            // A name can be in the output, so it is not for us to say that they mean the same.
+            true => problem.advise(format_args!(
+                "it is the same file by another name: call it {then}, as the job was begun"
+            )),
+            false => problem.advise(format_args!("that one is {then}; use --fresh to start over")),
+        });
     }
     match stored.compare(now) {
         Comparison::Same => {}
+        Comparison::Grew if !sample.map_or(Ok(true), |sample| sample.is_still_in(stored))? => {
+            let how = "is longer than when the job began, and what was in it has changed";
+            return Err(Error::refused(now.path.display(), how)
+                .advise("the output would be of two different inputs; use --fresh to start over"));
+        }
         Comparison::Grew => sentences.push(format!(
             "{}: grew from {} to {} bytes since the job began; it is processed to its old size",
             now.path.display(),

@@ -17,8 +17,9 @@
 use super::boundary::Boundary;
 use super::edges::{Data, RecordChunk};
 use super::file::InputFile;
-use super::given::{Input, MIB, adopt, blocks_in, default_block, same_number};
+use super::given::{Input, MIB, adopt, blocks_in, default_block, same_number, samples};
 use super::identity::{Identity, path_text};
+use super::sample::Sample;
 use super::streamed::{LONGEST, Next, Streamed};
 use crate::error::{Error, Result};
 use crate::job::{Extent, Listed, Listing, Mark, Source};
@@ -73,6 +74,9 @@ struct Described {
     /// In the words of [`Boundary`], which are exact.
     records: String,
     inputs: Vec<Stored>,
+    /// Of the files among them, in their order.
+    #[serde(default)]
+    samples: Vec<Sample>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,21 +156,28 @@ impl Records {
         Ok(())
     }
 
-    fn stored(&self) -> Described {
+    fn stored(&self) -> Result<Described> {
         let store = |(input, path): (&Input, &PathBuf)| match input {
             Input::Regular(identity) => Stored::File(identity.clone()),
             Input::Stream(_) => Stored::Stream { path: path.clone() },
         };
         let inputs = self.inputs.iter().zip(&self.paths).map(store).collect();
-        Described { block: self.block, records: self.boundary.to_string(), inputs }
+        let samples = samples(&self.inputs)?;
+        Ok(Described { block: self.block, records: self.boundary.to_string(), inputs, samples })
     }
 
     /// Takes over what the record says of input `i`, if the one there now may pass for it.
-    fn adopt(&mut self, i: usize, stored: Stored, sentences: &mut Vec<String>) -> Result<()> {
+    fn adopt(
+        &mut self,
+        i: usize,
+        stored: Stored,
+        sample: Option<&Sample>,
+        sentences: &mut Vec<String>,
+    ) -> Result<()> {
         let problem = match (&self.inputs[i], stored) {
             (Input::Stream(_), Stored::Stream { .. }) => return Ok(()),
             (Input::Regular(now), Stored::File(then)) => {
-                adopt(now, &then, sentences)?;
+                adopt(now, &then, sample, sentences)?;
                 self.inputs[i] = Input::Regular(then);
                 return Ok(());
             }
@@ -275,7 +286,7 @@ impl Source for Records {
             self.wanted_block
                 .unwrap_or_else(|| default_block(&self.inputs, PARTS, LARGEST_BLOCK, self.limit_rate)),
         )?;
-        serde_json::to_value(self.stored()).map_err(|e| Error::broken("inputs", e))
+        serde_json::to_value(self.stored()?).map_err(|e| Error::broken("inputs", e))
     }
 
     fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
@@ -292,11 +303,11 @@ impl Source for Records {
                 "the state",
                 format_args!("is about records cut {}, not {now}", stored.records),
             )
-            .advise("use --fresh to start over"));
+            .advise("say --record-end, --record-start, -0 or --fixed as the job was begun, or use --fresh to start over"));
         }
         self.look()?;
         same_number(self.inputs.len(), stored.inputs.len())?;
-        let mut sentences = Vec::new();
+        let (mut sentences, mut samples) = (Vec::new(), stored.samples.iter());
         if let Some(wanted) = self.wanted_block.filter(|wanted| *wanted != stored.block) {
             let block = stored.block;
             sentences.push(format!(
@@ -304,7 +315,8 @@ impl Source for Records {
             ));
         }
         for (i, input) in stored.inputs.into_iter().enumerate() {
-            self.adopt(i, input, &mut sentences)?;
+            let sample = if matches!(input, Stored::File(_)) { samples.next() } else { None };
+            self.adopt(i, input, sample, &mut sentences)?;
         }
         self.lay_out(stored.block)?;
         self.go_to(frontier);

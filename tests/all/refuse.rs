@@ -53,6 +53,34 @@ fn an_input_that_shrank_between_runs() {
     refused(&world, GREP.arguments, 3, "big.txt");
 }
 
+/// Its inode is the same, and it is longer, as a log that was appended to.
+#[test]
+fn an_input_that_was_written_anew_and_longer() {
+    let world = stopped();
+    let size = world.read("big.txt").len();
+    world.write("big.txt", crate::data::text(77, size + 4));
+    refused(&world, GREP.arguments, 3, "big.txt: is longer");
+
+    let pipe = "pipe big.txt -o piped --block 64KiB --limit-rate 1MiB --checkpoint-every 20ms -- cat";
+    world.write("big.txt", crate::data::text(7, size));
+    let run = world.bivouac(pipe).start().until_checkpoint_at_least(1);
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    world.write("big.txt", crate::data::text(78, size + 1));
+    refused(&world, pipe, 3, "big.txt: is longer");
+}
+
+#[test]
+fn the_part_of_another_job_as_an_output() {
+    let world = stopped();
+    refused(&world, "count big.txt --output out.part", 2, "out.bivouac is its state");
+}
+
+#[test]
+fn the_same_input_by_another_name() {
+    let world = stopped();
+    refused(&world, &GREP.arguments.replace("big.txt", "./big.txt"), 3, "call it big.txt");
+}
+
 #[test]
 fn an_input_that_is_gone() {
     let world = stopped();
