@@ -3,8 +3,7 @@
 //! The well-known way is the crate `walkdir`. Its entries do not keep their directory open, so that
 //! whoever needs the size of a file asks by its whole path, and the kernel goes through all of that once
 //! more for every file: in a tree of 57,000 small ones, a twelfth of all that `digest` has to do, by the
-//! one thread on which the others wait. Here the directory at hand stays open while its files are asked for,
-//! and is opened again behind each directory below it.
+//! one thread on which the others wait. Here a directory stays open while what is in it is asked for.
 //!
 //! A file is asked for its size and times when its turn comes, and no earlier: what a file of the uppermost
 //! directory is, is not to be remembered through hours of work below.
@@ -16,9 +15,10 @@ use super::tree::Entry;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use std::collections::VecDeque;
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::iter::Peekable;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -77,10 +77,39 @@ struct Below {
 #[derive(Debug)]
 struct Level {
     path: PathBuf,
-    /// Of the one at hand only: a deep tree must not need many descriptors.
     open: Option<OwnedFd>,
-    /// The next one stands last.
-    left: Vec<(CString, FileType)>,
+    left: Names,
+}
+
+/// Of so many directories above each other, what is looked at stays open: a deep tree must not need many
+/// descriptors, and a usual one need not open a directory again behind each that is in it.
+const KEPT_OPEN: usize = 32;
+
+/// Names in a directory, one behind the other in one piece of memory.
+#[derive(Debug, Default)]
+struct Names {
+    bytes: Vec<u8>,
+    /// Where each of them is, its NUL included, and what it stands for. The next one stands last.
+    left: Vec<(Range<usize>, FileType)>,
+}
+
+impl Names {
+    fn add(&mut self, name: &CStr, kind: FileType) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name.to_bytes_with_nul());
+        self.left.push((start..self.bytes.len(), kind));
+    }
+
+    /// So that they come in the order of their bytes.
+    fn sort(&mut self) {
+        let Self { bytes, left } = self;
+        left.sort_unstable_by(|(a, _), (b, _)| bytes[b.clone()].cmp(&bytes[a.clone()]));
+    }
+
+    fn next(&mut self) -> Option<(&CStr, FileType)> {
+        let (place, kind) = self.left.pop()?;
+        Some((CStr::from_bytes_with_nul(&self.bytes[place]).ok()?, kind))
+    }
 }
 
 #[derive(Debug)]
@@ -98,10 +127,10 @@ impl Below {
 
     /// Goes into a directory. If it cannot be read, or not to its end, that is found first.
     fn enter(&mut self, path: PathBuf) {
-        if let Some(level) = self.levels.last_mut() {
+        if let Some(level) = self.levels.get_mut(KEPT_OPEN..).and_then(<[Level]>::last_mut) {
             level.open = None;
         }
-        let mut left = Vec::new();
+        let mut left = Names::default();
         match open(&path).and_then(|open| self.read(&path, &open, &mut left).map(|()| open)) {
             Ok(open) => self.levels.push(Level { path, open: Some(open), left }),
             Err(error) => {
@@ -111,13 +140,8 @@ impl Below {
         }
     }
 
-    /// The names in a directory that may be wanted, the last one first.
-    fn read(
-        &mut self,
-        path: &Path,
-        open: &OwnedFd,
-        left: &mut Vec<(CString, FileType)>,
-    ) -> rustix::io::Result<()> {
+    /// The names in a directory that may be wanted.
+    fn read(&mut self, path: &Path, open: &OwnedFd, left: &mut Names) -> rustix::io::Result<()> {
         let mut entries = RawDir::new(open, self.names.spare_capacity_mut());
         let end = loop {
             match entries.next() {
@@ -125,7 +149,7 @@ impl Below {
                     let name = entry.file_name();
                     let is_own = self.own.has(path, name, &self.root, &self.settled_root);
                     if may_be_wanted(name, entry.file_type()) && !is_own {
-                        left.push((name.to_owned(), entry.file_type()));
+                        left.add(name, entry.file_type());
                     }
                 }
                 // The directory was removed meanwhile: there is nothing more in it.
@@ -133,7 +157,7 @@ impl Below {
                 Some(Err(error)) => break Err(error),
             }
         };
-        left.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        left.sort();
         end
     }
 }
@@ -151,31 +175,35 @@ fn may_be_wanted(name: &CStr, kind: FileType) -> bool {
 }
 
 impl Level {
-    /// What the next name stands for, if it is wanted after all.
-    fn look_at(&mut self, name: &CStr, kind: FileType) -> Option<Found> {
-        let path = self.path.join(OsStr::from_bytes(name.to_bytes()));
+    /// What the next name stands for, if it is wanted after all. `None` when there is none.
+    fn next(&mut self) -> Option<Option<Found>> {
+        let Self { path: directory, open, left } = self;
+        let (name, kind) = left.next()?;
+        let path = directory.join(OsStr::from_bytes(name.to_bytes()));
         if kind == FileType::Directory {
-            return Some(Found::Directory(path));
+            return Some(Some(Found::Directory(path)));
         }
-        match self.facts_of(name) {
+        Some(match facts_of(directory, open, name) {
             Ok(facts) => {
                 let kind = FileType::from_raw_mode(facts.st_mode);
                 if kind == FileType::Directory {
-                    return Some(Found::Directory(path));
+                    Some(Found::Directory(path))
+                } else {
+                    (kind == FileType::RegularFile).then(|| file(Facts::from(&facts).at(path)))
                 }
-                (kind == FileType::RegularFile).then(|| file(Facts::from(&facts).at(path)))
             }
             Err(error) => Some(Found::Other(unreadable(path, error))),
-        }
+        })
     }
+}
 
-    fn facts_of(&mut self, name: &CStr) -> rustix::io::Result<Stat> {
-        let directory = match self.open.take() {
-            Some(directory) => directory,
-            None => open(&self.path)?,
-        };
-        fs::statat(self.open.insert(directory), name, AtFlags::SYMLINK_NOFOLLOW)
-    }
+/// Asks the directory, which is opened again if it is not open.
+fn facts_of(directory: &Path, open_as: &mut Option<OwnedFd>, name: &CStr) -> rustix::io::Result<Stat> {
+    let directory = match open_as.take() {
+        Some(directory) => directory,
+        None => open(directory)?,
+    };
+    fs::statat(open_as.insert(directory), name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 impl Iterator for Below {
@@ -185,16 +213,13 @@ impl Iterator for Below {
         loop {
             let found = match self.found.take() {
                 Some(found) => Some(found),
-                None => {
-                    let level = self.levels.last_mut()?;
-                    match level.left.pop() {
-                        Some((name, kind)) => level.look_at(&name, kind),
-                        None => {
-                            self.levels.pop();
-                            continue;
-                        }
+                None => match self.levels.last_mut()?.next() {
+                    Some(found) => found,
+                    None => {
+                        self.levels.pop();
+                        continue;
                     }
-                }
+                },
             };
             match found {
                 Some(Found::Other(entry)) => return Some(entry),
