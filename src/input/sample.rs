@@ -3,9 +3,10 @@
 //! A log that is appended to while a job stands still is the same input as before, and the job goes on to
 //! where the file ended then. But a file that was written anew, and longer, looks no different: the inode,
 //! a larger size, other times. To have read all of it once more would tell; it would also cost what the job
-//! costs. So when a job begins, some pieces of each file are read, the first and the last among them, and
-//! when the file has grown they are read again. That finds whoever writes a file anew, or moves what is in
-//! it. It does not find a change of some bytes between the pieces, by somebody who appends as well.
+//! costs. So when a job begins, some pieces of each file are read, the last one always and the first one
+//! unless there are very many files; and when a job is continued and the file has grown, they are read again.
+//! That finds whoever writes a file anew, or moves what is in it. It does not find a change of some bytes
+//! between the pieces, by somebody who appends as well; nor any change while the job runs.
 
 use super::file::InputFile;
 use super::identity::Identity;
