@@ -45,13 +45,14 @@ pub(crate) use turn::Turn;
 use crate::checkpoint::Phase;
 use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Committed, Job, Sink};
+use crate::job::{Committed, Job, LastLook, Listing, Sink};
 use crate::journal::{End, Line};
 use crate::keep::Keep;
 use crate::live::Live;
 use crate::pool::{Delivery, OUTBOX};
 use crate::reorder::{Fate, Held, Reorder};
 use crate::run::Printing;
+use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -77,6 +78,8 @@ pub(crate) enum Order {
 pub(crate) enum Word {
     /// How far it is.
     Frontier(Frontier),
+    /// A sentence about the inputs.
+    Input(String),
     /// A checkpoint is durable.
     Checkpoint { frontier: u64, facts: CheckpointFacts, asked: bool },
     /// Something failed; this is the last word.
@@ -115,6 +118,9 @@ pub(crate) struct Committer<J: Job> {
     pub(crate) turn: Turn,
     /// Of tasks that are not committed yet: how their last attempt ended.
     pub(crate) ends: BTreeMap<u64, End>,
+    /// At the inputs, when everything is done; and what ends it.
+    pub(crate) last_look: Option<LastLook>,
+    pub(crate) wake: Arc<Wake>,
     pub(crate) every: Duration,
     pub(crate) words: Sender<Word>,
     pub(crate) told: Frontier,
@@ -349,9 +355,21 @@ impl<J: Job> Committer<J> {
     fn close(&mut self, listed: Option<u64>) -> Result<Option<u8>> {
         self.keep.pass_finished();
         if listed == Some(self.keep.record().frontier) {
+            self.look_back()?;
             return self.finish().map(Some);
         }
         self.last_record().map(|()| None)
+    }
+
+    /// Nothing is published that was made of two different inputs. Whoever stops the run meanwhile finds it
+    /// as after any stop, and this is done by the next one.
+    fn look_back(&mut self) -> Result<()> {
+        let Some(last_look) = self.last_look.take() else { return Ok(()) };
+        let sentences = last_look(&Listing::real(&self.wake))?;
+        sentences.into_iter().for_each(|sentence| {
+            self.words.send(Word::Input(sentence)).ok();
+        });
+        Ok(())
     }
 
     /// The record of a job that is to be continued.

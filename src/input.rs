@@ -16,9 +16,11 @@
 mod boundary;
 mod buffer;
 mod chunks;
+mod contents;
 mod edges;
 mod file;
 mod given;
+mod growing;
 mod identity;
 mod items;
 mod pieces;

@@ -162,11 +162,24 @@ pub trait Source: Send + 'static {
         None
     }
 
+    /// What is to be looked at when the last task is done, before the output gets its name. Asked before
+    /// the first task is listed.
+    fn last_look(&self) -> Option<LastLook> {
+        None
+    }
+
     /// How much there is to do, where that is known before the end.
     fn extent(&self) -> Extent {
         Extent::default()
     }
 }
+
+/// A last look at the inputs, on the commit thread. Returns sentences that a person should read.
+///
+/// It should look at [`Listing::is_stopped`] now and then. Errors: one of
+/// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if it was, which leaves everything as after any
+/// stop; an input changed under the tasks: [`Kind::Refused`](crate::error::Kind::Refused).
+pub type LastLook = Box<dyn FnOnce(&Listing<'_>) -> Result<Vec<String>> + Send>;
 
 /// A task as its source lists it.
 #[derive(Clone, Debug)]

@@ -166,6 +166,7 @@ impl Threads<'_> {
             ..Frontier::default()
         };
         let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
+        let last_look = source.last_look();
         let lister = Lister {
             source,
             next: record.frontier,
@@ -187,6 +188,8 @@ impl Threads<'_> {
             printing: options.printing,
             turn: Turn::begins(of_next),
             ends: BTreeMap::new(),
+            last_look,
+            wake: Arc::clone(self.wake),
             every: options.checkpoint_every,
             words: word,
             told: frontier,

@@ -76,7 +76,8 @@ fn run_count(count: &args::verbs::Count, start: Start<'_>) -> Result<Exit> {
     let columns = Columns::chosen(count.lines, count.words, count.bytes);
     let job = jobs::count::Count::new(&count.files, columns);
     let source = Chunks::new(jobs::count::Count::inputs(&count.files), Cut::Anywhere)
-        .limit_rate(start.settings.limit_rate.value);
+        .limit_rate(start.settings.limit_rate.value)
+        .by_contents(count.inputs.verify_inputs);
     let resumable = source.is_resumable();
     start.run((job, source), resumable)
 }
@@ -98,7 +99,8 @@ fn run_grep(grep: &args::verbs::Grep, start: Start<'_>) -> Result<Exit> {
     };
     let job = jobs::grep::Grep::new(options, &grep.files)?;
     let source = Chunks::new(jobs::grep::Grep::inputs(&grep.files), Cut::Lines(b'\n'))
-        .limit_rate(start.settings.limit_rate.value);
+        .limit_rate(start.settings.limit_rate.value)
+        .by_contents(grep.inputs.verify_inputs);
     let resumable = source.is_resumable();
     start.run((job, source), resumable)
 }
@@ -111,7 +113,9 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
     let complaints = Complaints::default();
     let exit = match &digest.check {
         Some(list) => {
-            let source = Chunks::new(vec![list.clone()], Cut::Lines(b'\n')).block(Some(jobs::check::BLOCK));
+            let source = Chunks::new(vec![list.clone()], Cut::Lines(b'\n'))
+                .block(Some(jobs::check::BLOCK))
+                .by_contents(digest.inputs.verify_inputs);
             let resumable = source.is_resumable();
             let name = if list.as_os_str() == "-" {
                 "standard input".to_string()
@@ -124,6 +128,7 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
             let part = algorithm.part(start.settings.limit_rate.value);
             let source = Tree::new(digest.paths.clone(), part)
                 .together(jobs::digest::task_bytes(start.settings.limit_rate.value))
+                .by_contents(digest.inputs.verify_inputs)
                 .without(&place::own(&start.running));
             let resumable = source.is_resumable();
             start.run((jobs::digest::Digest::new(algorithm, complaints.clone()), source), resumable)
@@ -148,7 +153,8 @@ fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
     };
     let source = Records::new(pipe.files.clone(), boundary(pipe)?)
         .block(pipe.block)
-        .limit_rate(start.settings.limit_rate.value);
+        .limit_rate(start.settings.limit_rate.value)
+        .by_contents(pipe.inputs.verify_inputs);
     start.run((jobs::pipe::Pipe::new(command, terms), source), true)
 }
 

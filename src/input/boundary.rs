@@ -61,12 +61,17 @@ enum Kind {
 impl Boundary {
     /// Behind every newline.
     pub fn newline() -> Self {
-        Self::of(b"\n", b"")
+        Self::behind_each(b'\n')
+    }
+
+    /// Behind every byte of this kind.
+    pub(super) fn behind_each(delimiter: u8) -> Self {
+        Self::of(&[delimiter], b"")
     }
 
     /// Behind every NUL byte.
     pub fn nul() -> Self {
-        Self::of(b"\0", b"")
+        Self::behind_each(0)
     }
 
     /// Behind `end` and before `start`, of which one may be empty.

@@ -18,14 +18,20 @@
 //! Streams (`-`, pipes) are listed by the same source, as tasks that own their bytes; a job need
 //! not know the difference. One stream among the inputs makes the whole not resumable.
 
+use super::boundary::Boundary;
+use super::contents::Contents;
 use super::file::InputFile;
-use super::given::{Input, MIB, adopt, blocks_in, default_block, same_number, samples};
+use super::given::{
+    Input, Known, MIB, Regular, Said, adopt, blocks_in, by_place, contents_as_begun, default_block,
+    other_contents, reads_again, same_number, samples,
+};
+use super::growing::Growing;
 use super::identity::Identity;
 use super::pieces::Pieces;
 use super::sample::Sample;
 use super::stream::{Received, Stream};
 use crate::error::{Error, Result};
-use crate::job::{Extent, Listed, Listing, Source};
+use crate::job::{Extent, LastLook, Listed, Listing, Mark, Source};
 use memchr::memrchr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -107,12 +113,21 @@ pub struct Chunks {
     cut: Cut,
     block: Option<u64>,
     limit_rate: Option<u64>,
+    wants_contents: bool,
     inputs: Vec<Input>,
+    /// Of the files among them, in their order.
+    samples: Vec<Sample>,
+    /// Files that look otherwise than when the job began.
+    doubtful: Vec<PathBuf>,
+    growing: Growing,
+    contents: Option<Contents>,
     facts: Arc<Inputs>,
     /// `tasks_before[i]`: how many tasks the files before file *i* have. One more than files.
     tasks_before: Vec<u64>,
     at: Place,
     bytes_before: u64,
+    /// Tasks to be listed again before the first one that is handed out, for their contents.
+    again: u64,
 }
 
 /// Where listing is: the next block to be listed, and what is open for it.
@@ -133,6 +148,9 @@ struct Described {
     /// Of each of them.
     #[serde(default)]
     samples: Vec<Sample>,
+    /// Their contents are in the mark.
+    #[serde(default)]
+    contents: bool,
     /// Some inputs are streams: such a job cannot be continued.
     streams: bool,
 }
@@ -145,11 +163,17 @@ impl Chunks {
             cut,
             block: None,
             limit_rate: None,
+            wants_contents: false,
             inputs: Vec::new(),
+            samples: Vec::new(),
+            doubtful: Vec::new(),
+            growing: Growing::default(),
+            contents: None,
             facts: Arc::default(),
             tasks_before: Vec::new(),
             at: Place::default(),
             bytes_before: 0,
+            again: 0,
         }
     }
 
@@ -169,6 +193,15 @@ impl Chunks {
         self
     }
 
+    /// Compares what is in the files by digest, where otherwise sizes and times are compared: at the price
+    /// of reading everything once more when it is listed, and what is done when the job is continued. A
+    /// job keeps to what it was begun with.
+    #[must_use]
+    pub fn by_contents(mut self, yes: bool) -> Self {
+        self.wants_contents = yes;
+        self
+    }
+
     /// Whether a job on these inputs can be continued: whether all of them are regular files. May
     /// be asked before the run.
     pub fn is_resumable(&self) -> bool {
@@ -182,14 +215,14 @@ impl Chunks {
     }
 
     /// Fixes the cut. From here on, a task number means a place.
-    fn lay_out(&mut self, block: u64) {
+    fn lay_out(&mut self, block: u64, by_contents: bool) {
         self.block = Some(block);
         let mut facts = Inputs { count: self.inputs.len(), regular_bytes: 0, all_regular: true };
         self.tasks_before = vec![0];
         let mut tasks = 0;
         for input in &self.inputs {
             match input {
-                Input::Regular(identity) => {
+                Input::Regular(Regular { identity, .. }) => {
                     facts.regular_bytes += identity.size;
                     tasks += blocks_in(identity.size, block);
                 }
@@ -201,7 +234,12 @@ impl Chunks {
             self.tasks_before.push(tasks);
         }
         self.facts = Arc::new(facts);
-        self.at = Place::default();
+        (self.at, self.again) = (Place::default(), 0);
+        let boundary = match self.cut {
+            Cut::Anywhere => None,
+            Cut::Lines(delimiter) => Some(Arc::new(Boundary::behind_each(delimiter))),
+        };
+        self.contents = by_contents.then(|| Contents::new(boundary));
     }
 
     fn has_streams(&self) -> bool {
@@ -213,14 +251,23 @@ impl Chunks {
     }
 
     /// The next block of the regular file at hand; afterwards the place is behind it.
-    fn list_block(&mut self, identity_of: usize) -> Option<Listed<Chunk>> {
-        let Input::Regular(identity) = self.inputs.get(identity_of)? else { return None };
-        let (size, block) = (identity.size, self.block_size());
-        let file = self.at.file.get_or_insert_with(|| Arc::new(InputFile::new(identity.clone())));
+    /// `None` if the run is over.
+    fn list_block(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Chunk>>> {
+        let (index, block) = (self.at.input, self.block_size());
+        let Some(Input::Regular(regular)) = self.inputs.get(index) else { return Ok(None) };
+        let size = regular.identity.size;
         let start = self.at.block * block;
         let range = start..start.saturating_add(block).min(size);
+        let mark = match &mut self.contents {
+            None => None,
+            Some(contents) => match contents.take((index, regular), &range, listing)? {
+                None => return Ok(None),
+                mark => mark,
+            },
+        };
+        let file = self.at.file.get_or_insert_with(|| regular.open_for_tasks(index, &self.growing));
         let chunk = Chunk {
-            file_index: self.at.input,
+            file_index: index,
             first_in_file: start == 0,
             last_in_file: range.end == size,
             inputs: Arc::clone(&self.facts),
@@ -228,11 +275,11 @@ impl Chunks {
             cut: self.cut,
         };
         if chunk.last_in_file {
-            self.at = Place { input: self.at.input + 1, ..Place::default() };
+            self.at = Place { input: index + 1, ..Place::default() };
         } else {
             self.at.block += 1;
         }
-        Some(Listed { task: chunk, bytes: range.end - range.start, mark: None })
+        Ok(Some(Listed { task: chunk, bytes: range.end - range.start, mark }))
     }
 
     /// The next bytes of the stream at hand, up to the last delimiter that has come.
@@ -272,20 +319,14 @@ impl Chunks {
     }
 
     /// Takes over what the record says of file `i`, if the file there now may pass for it.
-    fn adopt(
-        &mut self,
-        i: usize,
-        stored: Identity,
-        sample: Option<&Sample>,
-        sentences: &mut Vec<String>,
-    ) -> Result<()> {
+    fn adopt(&mut self, i: usize, stored: Identity, known: Known<'_>, said: &mut Said) -> Result<()> {
         let Input::Regular(now) = &self.inputs[i] else { return Err(streams_refused(&self.paths[i])) };
-        adopt(now, &stored, sample, sentences)?;
-        self.inputs[i] = Input::Regular(stored);
+        self.inputs[i] = Input::Regular(adopt(now, stored, known, said)?);
         Ok(())
     }
 
-    /// Moves to task `frontier`: a binary search and a subtraction.
+    /// Moves to task `frontier`: a binary search and a subtraction. To compare contents, all before it is
+    /// to be listed again.
     fn go_to(&mut self, frontier: u64) {
         let input = self.tasks_before.partition_point(|&before| before <= frontier) - 1;
         let block = frontier - self.tasks_before[input];
@@ -293,6 +334,9 @@ impl Chunks {
         let bytes_in_files: u64 = self.inputs[..input.min(self.inputs.len())].iter().map(Input::size).sum();
         let size_here = self.inputs.get(input).map_or(0, Input::size);
         self.bytes_before = bytes_in_files + (block * self.block_size()).min(size_here);
+        if self.contents.is_some() {
+            (self.at, self.again) = (Place::default(), frontier);
+        }
     }
 }
 
@@ -303,11 +347,15 @@ impl Source for Chunks {
         self.look()?;
         let block =
             self.block.unwrap_or_else(|| default_block(&self.inputs, PARTS, LARGEST_BLOCK, self.limit_rate));
-        self.lay_out(block);
+        // What cannot be continued is not compared.
+        let contents = self.wants_contents && !self.has_streams();
+        self.lay_out(block, contents);
+        (self.samples, self.doubtful) = (samples(&self.inputs)?, Vec::new());
         let described = Described {
             block,
             files: self.inputs.iter().filter_map(Input::identity).cloned().collect(),
-            samples: samples(&self.inputs)?,
+            samples: self.samples.clone(),
+            contents,
             streams: self.has_streams(),
         };
         serde_json::to_value(described).map_err(|e| Error::broken("inputs", e))
@@ -326,21 +374,48 @@ impl Source for Chunks {
                 Error::refused("the block size in the record", "is 0").advise("use --fresh to start over")
             );
         }
-        let mut sentences = Vec::new();
+        let by_contents = contents_as_begun(self.wants_contents, stored.contents)?;
+        let mut said = Said::default();
         for (i, identity) in stored.files.into_iter().enumerate() {
-            self.adopt(i, identity, stored.samples.get(i), &mut sentences)?;
+            let known = if by_contents { Known::Contents } else { Known::Sample(stored.samples.get(i)) };
+            self.adopt(i, identity, known, &mut said)?;
         }
-        self.lay_out(stored.block);
+        if by_contents && frontier > 0 {
+            said.sentences.push(reads_again());
+        }
+        (self.samples, self.doubtful) = (stored.samples, said.doubtful);
+        self.lay_out(stored.block, by_contents);
         self.go_to(frontier);
-        Ok(sentences)
+        Ok(said.sentences)
+    }
+
+    /// Only contents have marks.
+    fn mark_before(&mut self, listing: &Listing<'_>) -> Result<Option<Mark>> {
+        let mut mark = None;
+        while self.again > 0 && !listing.is_stopped() {
+            let Some(listed) = self.list_block(listing)? else { break };
+            (mark, self.again) = (listed.mark, self.again - 1);
+        }
+        Ok(mark)
+    }
+
+    fn what_changed(&self) -> String {
+        other_contents(&self.paths, &self.doubtful)
     }
 
     fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Chunk>>> {
         match self.inputs.get(self.at.input) {
+            // Stopped before the frontier was reached: what comes next has another number.
+            _ if self.again > 0 => Ok(None),
             None => Ok(None),
-            Some(Input::Regular(_)) => Ok(self.list_block(self.at.input)),
+            Some(Input::Regular(_)) => self.list_block(listing),
             Some(Input::Stream(_)) => self.list_received(listing),
         }
+    }
+
+    fn last_look(&self) -> Option<LastLook> {
+        let digests = self.contents.as_ref().map(Contents::digests);
+        Some(self.growing.last_look(by_place(&self.inputs, &self.samples), digests))
     }
 
     fn extent(&self) -> Extent {

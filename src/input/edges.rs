@@ -145,6 +145,19 @@ impl RecordChunk {
     }
 }
 
+/// Up to where a file decides what a task on this block makes of it: the end of the block's last record,
+/// and what tells that it ends there.
+pub(super) fn reach<E: From<Error>>(
+    file: &InputFile,
+    boundary: &Boundary,
+    block: &Range<u64>,
+    between_reads: impl FnMut() -> std::result::Result<(), E>,
+) -> std::result::Result<u64, E> {
+    let windows = FIRST_WINDOW..LARGEST_WINDOW;
+    let end = Search { file, boundary, windows, between_reads }.edges(block)?.end.max(block.end);
+    Ok(end.saturating_add(boundary.ahead() as u64).min(file.identity().size))
+}
+
 /// A search for boundaries in a file.
 struct Search<'a, F> {
     file: &'a InputFile,

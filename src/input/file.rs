@@ -8,6 +8,7 @@
 //! behind it does, as far as the kernel's clock goes: whatever was written in between moved the
 //! change time of the very inode that was read.
 
+use super::growing::Growing;
 use super::identity::{Comparison, Facts, Identity};
 use crate::error::{Error, Result};
 use rustix::fs::fstat;
@@ -22,7 +23,21 @@ use std::sync::OnceLock;
 #[derive(Debug)]
 pub struct InputFile {
     identity: Identity,
+    /// What it is compared with: what it was when this run began, which is not when the job began.
+    seen: Facts,
+    growth: Growth,
     handle: OnceLock<File>,
+}
+
+/// What it means that the file is longer behind a read than it was.
+#[derive(Debug)]
+enum Growth {
+    /// Nothing.
+    Allowed,
+    /// It has changed.
+    Refused,
+    /// That it is looked at once more in the end: it is this one of the inputs.
+    Noted(usize, Growing),
 }
 
 impl InputFile {
@@ -43,7 +58,28 @@ impl InputFile {
 
     /// A file whose identity is known already.
     pub fn new(identity: Identity) -> Self {
-        Self { identity, handle: OnceLock::new() }
+        let seen = identity.facts();
+        Self::seen_as(identity, seen)
+    }
+
+    /// One that goes by its `identity`, of which the size above all; of which other facts are true by now.
+    pub(super) fn seen_as(identity: Identity, seen: Facts) -> Self {
+        Self { identity, seen, growth: Growth::Allowed, handle: OnceLock::new() }
+    }
+
+    /// One that has been opened.
+    pub(super) fn opened(identity: Identity, handle: Option<File>) -> Self {
+        Self { handle: handle.map(OnceLock::from).unwrap_or_default(), ..Self::new(identity) }
+    }
+
+    /// The same, and growth is a change like any other.
+    pub(super) fn at_rest(self) -> Self {
+        Self { growth: Growth::Refused, ..self }
+    }
+
+    /// The same, number `index` of the inputs, and growth is noted.
+    pub(super) fn noting(self, index: usize, growing: &Growing) -> Self {
+        Self { growth: Growth::Noted(index, growing.clone()), ..self }
     }
 
     /// What identified it when the job began.
@@ -83,22 +119,24 @@ impl InputFile {
     }
 
     /// To be called after a task has read its part: an error if the file is no longer the one
-    /// that was listed. Growth is no change, since only the listed size is read.
+    /// that was listed. Growth is no change as a rule, since only the listed size is read; whether what
+    /// was there is what it was is then asked at the end of the run (see [`Source::last_look`]).
+    ///
+    /// [`Source::last_look`]: crate::job::Source::last_look
     ///
     /// # Errors
     ///
     /// [`Kind::Refused`](crate::error::Kind::Refused), naming the file.
     pub fn check_unchanged(&self) -> Result<()> {
-        let stat = fstat(self.handle()?).map_err(|e| Error::io(self.path(), "stat", &e.into()))?;
-        let now = Facts::from(&stat);
-        // What is nearly always so: the path is not copied for it.
-        if now == self.identity.facts() {
-            return Ok(());
+        let handle = self.handle()?;
+        let stat = fstat(handle).map_err(|e| Error::io(self.path(), "stat", &e.into()))?;
+        match (self.seen.compare(Facts::from(&stat)), &self.growth) {
+            (Comparison::Same, _) | (Comparison::Grew, Growth::Allowed) => {}
+            (Comparison::Grew, Growth::Refused) => return Err(self.changed("it grew")),
+            (Comparison::Grew, Growth::Noted(index, growing)) => growing.saw(*index, &self.identity, handle),
+            (Comparison::Changed(how), _) => return Err(self.changed(&format!("it {how}"))),
         }
-        match self.identity.compare(&now.at(self.path())) {
-            Comparison::Same | Comparison::Grew => Ok(()),
-            Comparison::Changed(how) => Err(self.changed(&format!("it {how}"))),
-        }
+        Ok(())
     }
 
     fn changed(&self, how: &str) -> Error {

@@ -6,11 +6,14 @@
 //! pass for the one that was there then.
 
 use super::file::InputFile;
-use super::identity::{Comparison, Identity};
+use super::growing::Growing;
+use super::identity::{Comparison, Facts, Identity};
 use super::sample::Sample;
 use super::stream::Stream;
 use crate::error::{Error, Result};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub(super) const MIB: u64 = 1 << 20;
 /// Below this, the cost of a task (10 µs) would show.
@@ -19,8 +22,31 @@ const SMALLEST_BLOCK: u64 = 64 << 10;
 /// What one of the paths turned out to be.
 #[derive(Debug)]
 pub(super) enum Input {
-    Regular(Identity),
+    Regular(Regular),
     Stream(Stream),
+}
+
+/// A regular file: what it was when the job began, by which it is cut, and what it is now.
+#[derive(Clone, Debug)]
+pub(super) struct Regular {
+    pub(super) identity: Identity,
+    seen: Facts,
+}
+
+impl Regular {
+    fn new(identity: Identity) -> Self {
+        Self { seen: identity.facts(), identity }
+    }
+
+    /// To be read, as far as it went when the job began.
+    pub(super) fn open(&self) -> InputFile {
+        InputFile::seen_as(self.identity.clone(), self.seen)
+    }
+
+    /// The same for tasks, as number `index` of the inputs: should it grow under them, that is noted.
+    pub(super) fn open_for_tasks(&self, index: usize, growing: &Growing) -> Arc<InputFile> {
+        Arc::new(self.open().noting(index, growing))
+    }
 }
 
 impl Input {
@@ -29,12 +55,12 @@ impl Input {
         if Stream::is_stream(path) {
             return Stream::open(path).map(Input::Stream);
         }
-        InputFile::look_at(path).map(|file| Input::Regular(file.identity().clone()))
+        InputFile::look_at(path).map(|file| Input::Regular(Regular::new(file.identity().clone())))
     }
 
     pub(super) fn identity(&self) -> Option<&Identity> {
         match self {
-            Input::Regular(identity) => Some(identity),
+            Input::Regular(regular) => Some(&regular.identity),
             Input::Stream(_) => None,
         }
     }
@@ -76,46 +102,117 @@ pub(super) fn same_number(given: usize, stored: usize) -> Result<()> {
 
 /// Samples of all files among the inputs, in their order.
 pub(super) fn samples(inputs: &[Input]) -> Result<Vec<Sample>> {
-    let files: Vec<&Identity> = inputs.iter().filter_map(Input::identity).collect();
-    files.iter().map(|identity| Sample::of(identity, files.len())).collect()
+    let files: Vec<&Regular> = regular(inputs).map(|(_, file)| file).collect();
+    files.iter().map(|file| Sample::of(&file.open(), files.len())).collect()
 }
 
-/// Whether the file that is there `now` may pass for the one that the record knows. It then goes by
-/// the facts of that time.
-pub(super) fn adopt(
-    now: &Identity,
-    stored: &Identity,
-    sample: Option<&Sample>,
-    sentences: &mut Vec<String>,
-) -> Result<()> {
-    if now.path != stored.path {
-        let problem = Error::refused(now.path.display(), "is not the input that the state is about");
-        let then = stored.path.display();
-        return Err(match (now.device, now.inode) == (stored.device, stored.inode) {
-            // A name can be in the output, so it is not for us to say that they mean the same.
-            true => problem.advise(format_args!(
-                "it is the same file by another name: call it {then}, as the job was begun"
-            )),
-            false => problem.advise(format_args!("that one is {then}; use --fresh to start over")),
-        });
+/// The same by the place of each file among the inputs.
+pub(super) fn by_place(inputs: &[Input], samples: &[Sample]) -> BTreeMap<usize, Sample> {
+    regular(inputs).map(|(index, _)| index).zip(samples.iter().cloned()).collect()
+}
+
+fn regular(inputs: &[Input]) -> impl Iterator<Item = (usize, &Regular)> {
+    inputs.iter().enumerate().filter_map(|(index, input)| match input {
+        Input::Regular(regular) => Some((index, regular)),
+        Input::Stream(_) => None,
+    })
+}
+
+/// What the record has of a file besides its identity.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Known<'a> {
+    /// All of its contents, which are compared by who lists it.
+    Contents,
+    /// A sample; a record of an earlier version has none.
+    Sample(Option<&'a Sample>),
+}
+
+/// What is said of a file that one may go on with.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) sentences: Vec<String>,
+    /// Files that look otherwise, and may have what they had.
+    pub(super) doubtful: Vec<PathBuf>,
+}
+
+/// Whether the file that is there `now` may pass for the one that the record knows. It is then cut by
+/// what it was at that time.
+pub(super) fn adopt(now: &Regular, stored: Identity, known: Known<'_>, said: &mut Said) -> Result<Regular> {
+    let path = now.identity.path.as_path();
+    if path != stored.path {
+        return Err(another_path(&now.identity, &stored));
     }
-    match stored.compare(now) {
-        Comparison::Same => {}
-        Comparison::Grew if !sample.map_or(Ok(true), |sample| sample.is_still_in(stored))? => {
-            let how = "is longer than when the job began, and what was in it has changed";
-            return Err(Error::refused(now.path.display(), how)
-                .advise("the output would be of two different inputs; use --fresh to start over"));
+    let adopted = Regular { identity: stored, seen: now.seen };
+    let stored = adopted.identity.facts();
+    let two_inputs = |how: &str| {
+        Error::refused(path.display(), how)
+            .advise("the output would be of two different inputs; use --fresh to start over")
+    };
+    match (stored.compare(now.seen), known) {
+        (Comparison::Same, _) => return Ok(adopted),
+        (Comparison::Grew, Known::Sample(Some(sample))) if !sample.is_still_in(&adopted.open())? => {
+            return Err(two_inputs("is longer than when the job began, and what was in it has changed"));
         }
-        Comparison::Grew => sentences.push(format!(
+        (Comparison::Grew, _) => said.sentences.push(format!(
             "{}: grew from {} to {} bytes since the job began; it is processed to its old size",
-            now.path.display(),
+            path.display(),
             stored.size,
-            now.size
+            now.seen.size
         )),
-        Comparison::Changed(how) => {
-            return Err(Error::refused(now.path.display(), format_args!("{how} since the job began"))
-                .advise("the output would be of two different inputs; use --fresh to start over"));
+        (Comparison::Changed(how), Known::Contents) if now.seen.size >= stored.size => {
+            said.sentences
+                .push(format!("{}: {how} since the job began; what is in it is compared", path.display()));
         }
+        (Comparison::Changed(how), _) => return Err(two_inputs(&format!("{how} since the job began"))),
     }
-    Ok(())
+    said.doubtful.push(path.to_path_buf());
+    Ok(adopted)
+}
+
+fn another_path(now: &Identity, stored: &Identity) -> Error {
+    let problem = Error::refused(now.path.display(), "is not the input that the state is about");
+    let then = stored.path.display();
+    match (now.device, now.inode) == (stored.device, stored.inode) {
+        // A name can be in the output, so it is not for us to say that they mean the same.
+        true => problem.advise(format_args!(
+            "it is the same file by another name: call it {then}, as the job was begun"
+        )),
+        false => problem.advise(format_args!("that one is {then}; use --fresh to start over")),
+    }
+}
+
+/// Whether contents are compared in a job that is continued: as it was begun.
+///
+/// # Errors
+///
+/// They are to be, and the record knows nothing of them.
+pub(super) fn contents_as_begun(wanted: bool, stored: bool) -> Result<bool> {
+    if wanted && !stored {
+        return Err(Error::refused(
+            "the state",
+            "has no digests of the inputs: the job was begun without --verify-inputs",
+        )
+        .advise("leave the option out (then sizes and times are compared), or use --fresh to start over"));
+    }
+    Ok(stored)
+}
+
+/// What is said to a person who waits for it.
+pub(super) fn reads_again() -> String {
+    "what is done of the inputs is read again and compared by digest (--verify-inputs)".to_string()
+}
+
+/// For the message that contents are not what they were. If some files look otherwise, it is one of them.
+pub(super) fn other_contents<'a>(all: &'a [PathBuf], doubtful: &'a [PathBuf]) -> String {
+    let names = if doubtful.is_empty() { all } else { doubtful };
+    let text = |names: &[PathBuf]| {
+        names.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    };
+    match names {
+        [only] => format!("what is in {} is not what the last run read: it differs", only.display()),
+        [_, _, _, _, ..] => {
+            format!("what is in one of {} files is not what the last run read: it differs", names.len())
+        }
+        few => format!("what is in one of {} is not what the last run read: it differs", text(few)),
+    }
 }

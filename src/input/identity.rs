@@ -48,7 +48,7 @@ pub enum Comparison {
 pub(super) struct Facts {
     device: u64,
     inode: u64,
-    size: u64,
+    pub(super) size: u64,
     modified_ns: i128,
     changed_ns: i128,
 }
@@ -58,6 +58,27 @@ impl Facts {
     pub(super) fn at(self, path: impl Into<PathBuf>) -> Identity {
         let Self { device, inode, size, modified_ns, changed_ns } = self;
         Identity { path: path.into(), device, inode, size, modified_ns, changed_ns }
+    }
+
+    pub(super) fn compare(self, now: Facts) -> Comparison {
+        if (self.device, self.inode) != (now.device, now.inode) {
+            return Comparison::Changed("is another file now (it was replaced)".into());
+        }
+        if now.size > self.size {
+            return Comparison::Grew;
+        }
+        if now.size < self.size {
+            return Comparison::Changed(format!("shrank from {} to {} bytes", self.size, now.size));
+        }
+        if self.modified_ns != now.modified_ns {
+            return Comparison::Changed("was modified".into());
+        }
+        if self.changed_ns != now.changed_ns {
+            return Comparison::Changed(
+                "was written to, or its mode, owner or links were changed (its change time differs)".into(),
+            );
+        }
+        Comparison::Same
     }
 }
 
@@ -102,24 +123,7 @@ impl Identity {
 
     /// Compares what was stored with what is there `now`. The paths are not compared.
     pub fn compare(&self, now: &Identity) -> Comparison {
-        if (self.device, self.inode) != (now.device, now.inode) {
-            return Comparison::Changed("is another file now (it was replaced)".into());
-        }
-        if now.size > self.size {
-            return Comparison::Grew;
-        }
-        if now.size < self.size {
-            return Comparison::Changed(format!("shrank from {} to {} bytes", self.size, now.size));
-        }
-        if self.modified_ns != now.modified_ns {
-            return Comparison::Changed("was modified".into());
-        }
-        if self.changed_ns != now.changed_ns {
-            return Comparison::Changed(
-                "was written to, or its mode, owner or links were changed (its change time differs)".into(),
-            );
-        }
-        Comparison::Same
+        self.facts().compare(now.facts())
     }
 }
 

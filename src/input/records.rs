@@ -15,14 +15,19 @@
 //! [`streamed`](super::streamed).
 
 use super::boundary::Boundary;
+use super::contents::Contents;
 use super::edges::{Data, RecordChunk};
 use super::file::InputFile;
-use super::given::{Input, MIB, adopt, blocks_in, default_block, same_number, samples};
+use super::given::{
+    Input, Known, MIB, Regular, Said, adopt, blocks_in, by_place, contents_as_begun, default_block,
+    other_contents, reads_again, same_number, samples,
+};
+use super::growing::Growing;
 use super::identity::{Identity, path_text};
 use super::sample::Sample;
 use super::streamed::{LONGEST, Next, Streamed};
 use crate::error::{Error, Result};
-use crate::job::{Extent, Listed, Listing, Mark, Source};
+use crate::job::{Extent, LastLook, Listed, Listing, Mark, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -45,7 +50,16 @@ pub struct Records {
     /// What the user asked for.
     wanted_block: Option<u64>,
     limit_rate: Option<u64>,
+    wants_contents: bool,
     inputs: Vec<Input>,
+    /// Of the files among them, in their order.
+    samples: Vec<Sample>,
+    /// Files that look otherwise than when the job began.
+    doubtful: Vec<PathBuf>,
+    growing: Growing,
+    contents: Option<Contents>,
+    /// Over the blocks of files that were listed, if contents are compared.
+    files: Option<Mark>,
     /// What counts: by `wanted_block`, by default, or by the record.
     block: u64,
     at: Place,
@@ -77,6 +91,9 @@ struct Described {
     /// Of the files among them, in their order.
     #[serde(default)]
     samples: Vec<Sample>,
+    /// Their contents are in the mark.
+    #[serde(default)]
+    contents: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,7 +115,13 @@ impl Records {
             boundary: Arc::new(boundary),
             wanted_block: None,
             limit_rate: None,
+            wants_contents: false,
             inputs: Vec::new(),
+            samples: Vec::new(),
+            doubtful: Vec::new(),
+            growing: Growing::default(),
+            contents: None,
+            files: None,
             block: 1,
             at: Place::default(),
             bytes_before: 0,
@@ -124,6 +147,14 @@ impl Records {
         self
     }
 
+    /// Compares what is in the files by digest, as [`Chunks::by_contents`](super::Chunks::by_contents). Streams
+    /// always are compared so.
+    #[must_use]
+    pub fn by_contents(mut self, yes: bool) -> Self {
+        self.wants_contents = yes;
+        self
+    }
+
     /// Opens every input once. A stream that is open already stays so: its writer may have come and gone,
     /// and who opens a FIFO behind him waits for another one.
     fn look(&mut self) -> Result<()> {
@@ -137,7 +168,7 @@ impl Records {
     }
 
     /// Fixes the cut. From here on, a task number means a place.
-    fn lay_out(&mut self, block: u64) -> Result<()> {
+    fn lay_out(&mut self, block: u64, by_contents: bool) -> Result<()> {
         if let Some(stream) = self.inputs.iter().position(Input::is_stream) {
             let too_large = |what: &str, bytes: u64| {
                 let problem = format_args!("is a stream, and {what} of {bytes} bytes are not kept in memory");
@@ -152,33 +183,27 @@ impl Records {
             }
         }
         self.block = block;
-        (self.at, self.digest, self.again) = (Place::default(), None, 0);
+        (self.at, self.digest, self.files, self.again) = (Place::default(), None, None, 0);
+        self.contents = by_contents.then(|| Contents::new(Some(Arc::clone(&self.boundary))));
         Ok(())
     }
 
-    fn stored(&self) -> Result<Described> {
+    fn stored(&self) -> Described {
         let store = |(input, path): (&Input, &PathBuf)| match input {
-            Input::Regular(identity) => Stored::File(identity.clone()),
+            Input::Regular(regular) => Stored::File(regular.identity.clone()),
             Input::Stream(_) => Stored::Stream { path: path.clone() },
         };
         let inputs = self.inputs.iter().zip(&self.paths).map(store).collect();
-        let samples = samples(&self.inputs)?;
-        Ok(Described { block: self.block, records: self.boundary.to_string(), inputs, samples })
+        let (samples, contents) = (self.samples.clone(), self.contents.is_some());
+        Described { block: self.block, records: self.boundary.to_string(), inputs, samples, contents }
     }
 
     /// Takes over what the record says of input `i`, if the one there now may pass for it.
-    fn adopt(
-        &mut self,
-        i: usize,
-        stored: Stored,
-        sample: Option<&Sample>,
-        sentences: &mut Vec<String>,
-    ) -> Result<()> {
+    fn adopt(&mut self, i: usize, stored: Stored, known: Known<'_>, said: &mut Said) -> Result<()> {
         let problem = match (&self.inputs[i], stored) {
             (Input::Stream(_), Stored::Stream { .. }) => return Ok(()),
             (Input::Regular(now), Stored::File(then)) => {
-                adopt(now, &then, sample, sentences)?;
-                self.inputs[i] = Input::Regular(then);
+                self.inputs[i] = Input::Regular(adopt(now, then, known, said)?);
                 return Ok(());
             }
             (Input::Stream(_), Stored::File(_)) => "is a stream now, and was a file",
@@ -189,12 +214,19 @@ impl Records {
     }
 
     /// Moves to task `frontier`: by subtraction over files; but from the first stream on, tasks have to be
-    /// listed again.
+    /// listed again, and to compare contents all of them.
     fn go_to(&mut self, frontier: u64) {
+        self.pass_files(frontier);
+        if self.contents.is_some() {
+            (self.at, self.again) = (Place::default(), frontier);
+        }
+    }
+
+    fn pass_files(&mut self, frontier: u64) {
         (self.again, self.bytes_before) = (frontier, 0);
         for (i, input) in self.inputs.iter().enumerate() {
             self.at.input = i;
-            let Input::Regular(identity) = input else { return };
+            let Input::Regular(Regular { identity, .. }) = input else { return };
             let blocks = blocks_in(identity.size, self.block);
             if self.again < blocks {
                 self.at.block = std::mem::take(&mut self.again);
@@ -212,7 +244,7 @@ impl Records {
         loop {
             match self.inputs.get(self.at.input) {
                 None => return Ok(None),
-                Some(Input::Regular(_)) => return Ok(self.list_block()),
+                Some(Input::Regular(_)) => return self.list_block(listing),
                 Some(Input::Stream(_)) => match self.list_streamed(listing)? {
                     Some(Next::Chunk { start, held, from }) => {
                         return Ok(Some(self.list_received(start, held, from)));
@@ -225,21 +257,28 @@ impl Records {
     }
 
     /// The next block of the file at hand; afterwards the place is behind it.
-    fn list_block(&mut self) -> Option<Listed<RecordChunk>> {
-        let Input::Regular(identity) = self.inputs.get(self.at.input)? else { return None };
-        let size = identity.size;
-        let file = self.at.file.get_or_insert_with(|| Arc::new(InputFile::new(identity.clone())));
+    /// `None` if the run is over.
+    fn list_block(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<RecordChunk>>> {
+        let index = self.at.input;
+        let Some(Input::Regular(regular)) = self.inputs.get(index) else { return Ok(None) };
+        let size = regular.identity.size;
         let start = self.at.block * self.block;
-        let end = start.saturating_add(self.block).min(size);
+        let block = start..start.saturating_add(self.block).min(size);
+        if let Some(contents) = &mut self.contents {
+            let Some(mark) = contents.take((index, regular), &block, listing)? else { return Ok(None) };
+            self.files = Some(mark);
+        }
+        let file = self.at.file.get_or_insert_with(|| regular.open_for_tasks(index, &self.growing));
         let (file, boundary) = (Arc::clone(file), Arc::clone(&self.boundary));
-        let data = Data::File { file, block: start..end, boundary };
-        let task = RecordChunk { file_index: self.at.input, first_in_file: start == 0, data };
-        if end == size {
-            self.at = Place { input: self.at.input + 1, ..Place::default() };
+        if block.end == size {
+            self.at = Place { input: index + 1, ..Place::default() };
         } else {
             self.at.block += 1;
         }
-        Some(Listed { task, bytes: end - start, mark: self.mark() })
+        let bytes = block.end - block.start;
+        let data = Data::File { file, block, boundary };
+        let task = RecordChunk { file_index: index, first_in_file: start == 0, data };
+        Ok(Some(Listed { task, bytes, mark: self.mark() }))
     }
 
     fn list_streamed(&mut self, listing: &Listing<'_>) -> Result<Option<Next>> {
@@ -265,7 +304,13 @@ impl Records {
     }
 
     fn mark(&self) -> Option<Mark> {
-        self.digest.as_ref().map(|digest| Mark(*digest.finalize().as_bytes()))
+        let streams = self.digest.as_ref().map(|digest| Mark(*digest.finalize().as_bytes()));
+        match (self.files, streams) {
+            (Some(files), Some(streams)) => {
+                Some(Mark(*blake3::Hasher::new().update(&files.0).update(&streams.0).finalize().as_bytes()))
+            }
+            (files, streams) => files.or(streams),
+        }
     }
 }
 
@@ -282,11 +327,12 @@ impl Source for Records {
             .advise("the state is that of a finished job; give the stream again with --fresh"));
         }
         self.look()?;
-        self.lay_out(
-            self.wanted_block
-                .unwrap_or_else(|| default_block(&self.inputs, PARTS, LARGEST_BLOCK, self.limit_rate)),
-        )?;
-        serde_json::to_value(self.stored()?).map_err(|e| Error::broken("inputs", e))
+        let block = self
+            .wanted_block
+            .unwrap_or_else(|| default_block(&self.inputs, PARTS, LARGEST_BLOCK, self.limit_rate));
+        self.lay_out(block, self.wants_contents)?;
+        (self.samples, self.doubtful) = (samples(&self.inputs)?, Vec::new());
+        serde_json::to_value(self.stored()).map_err(|e| Error::broken("inputs", e))
     }
 
     fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
@@ -307,23 +353,30 @@ impl Source for Records {
         }
         self.look()?;
         same_number(self.inputs.len(), stored.inputs.len())?;
-        let (mut sentences, mut samples) = (Vec::new(), stored.samples.iter());
+        let by_contents = contents_as_begun(self.wants_contents, stored.contents)?;
+        let (mut said, mut samples) = (Said::default(), stored.samples.iter());
         if let Some(wanted) = self.wanted_block.filter(|wanted| *wanted != stored.block) {
             let block = stored.block;
-            sentences.push(format!(
+            said.sentences.push(format!(
                 "the job was begun with blocks of {block} bytes, and keeps them: not {wanted}"
             ));
         }
         for (i, input) in stored.inputs.into_iter().enumerate() {
             let sample = if matches!(input, Stored::File(_)) { samples.next() } else { None };
-            self.adopt(i, input, sample, &mut sentences)?;
+            let known = if by_contents { Known::Contents } else { Known::Sample(sample) };
+            self.adopt(i, input, known, &mut said)?;
         }
-        self.lay_out(stored.block)?;
+        if by_contents && frontier > 0 {
+            said.sentences.push(reads_again());
+        }
+        (self.samples, self.doubtful) = (stored.samples, said.doubtful);
+        self.lay_out(stored.block, by_contents)?;
         self.go_to(frontier);
-        Ok(sentences)
+        Ok(said.sentences)
     }
 
-    /// Reads again what is done of the streams, and looks at nothing in it but the digest.
+    /// Reads again what is done of the streams, and of the files if contents are compared, and looks at
+    /// nothing in it but the digest.
     fn mark_before(&mut self, listing: &Listing<'_>) -> Result<Option<Mark>> {
         while self.again > 0 && !listing.is_stopped() {
             match self.list(listing)? {
@@ -335,8 +388,11 @@ impl Source for Records {
         Ok(self.mark())
     }
 
-    /// Only streams have marks.
+    /// Only streams have marks, and files if their contents are compared.
     fn what_changed(&self) -> String {
+        if self.contents.is_some() {
+            return other_contents(&self.paths, &self.doubtful);
+        }
         let streams = || self.paths.iter().zip(&self.inputs).filter(|(_, input)| input.is_stream());
         let names: Vec<_> = streams()
             .map(|(path, _)| match path.as_os_str() == "-" {
@@ -359,6 +415,11 @@ impl Source for Records {
             return Ok(None);
         }
         self.list(listing)
+    }
+
+    fn last_look(&self) -> Option<LastLook> {
+        let digests = self.contents.as_ref().map(Contents::digests);
+        Some(self.growing.last_look(by_place(&self.inputs, &self.samples), digests))
     }
 
     fn extent(&self) -> Extent {

@@ -4,12 +4,12 @@
 //! where the file ended then. But a file that was written anew, and longer, looks no different: the inode,
 //! a larger size, other times. To have read all of it once more would tell; it would also cost what the job
 //! costs. So when a job begins, some pieces of each file are read, the last one always and the first one
-//! unless there are very many files; and when a job is continued and the file has grown, they are read again.
-//! That finds whoever writes a file anew, or moves what is in it. It does not find a change of some bytes
-//! between the pieces, by somebody who appends as well; nor any change while the job runs.
+//! unless there are very many files; and when a job is continued and the file has grown, or has grown under
+//! it, they are read again. That finds whoever writes a file anew, or moves what is in it. It does not find
+//! a change of some bytes between the pieces, by somebody who appends as well: who wants to know that asks
+//! for [`Contents`](super::contents::Contents).
 
 use super::file::InputFile;
-use super::identity::Identity;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
@@ -30,13 +30,13 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Of a file, as far as it goes by `identity`; one of `files`.
+    /// Of a file, as far as it goes by its identity; one of `files`.
     ///
     /// # Errors
     ///
     /// As [`InputFile::read_exact_at`]: also if the file is shorter by now.
-    pub(super) fn of(identity: &Identity, files: usize) -> Result<Self> {
-        Self::take(identity, (ALL / files.max(1) as u64).clamp(LEAST, MOST))
+    pub(super) fn of(file: &InputFile, files: usize) -> Result<Self> {
+        Self::take(file, (ALL / files.max(1) as u64).clamp(LEAST, MOST))
     }
 
     /// Whether the file still has what it had, as far as these pieces tell.
@@ -44,15 +44,15 @@ impl Sample {
     /// # Errors
     ///
     /// Those of [`of`](Self::of).
-    pub(super) fn is_still_in(&self, identity: &Identity) -> Result<bool> {
-        Ok(Self::take(identity, self.pieces.clamp(LEAST, MOST))? == *self)
+    pub(super) fn is_still_in(&self, file: &InputFile) -> Result<bool> {
+        Ok(Self::take(file, self.pieces.clamp(LEAST, MOST))? == *self)
     }
 
-    fn take(identity: &Identity, pieces: u64) -> Result<Self> {
-        let file = InputFile::new(identity.clone());
+    fn take(file: &InputFile, pieces: u64) -> Result<Self> {
+        let size = file.identity().size;
         let (mut hasher, mut buffer) = (blake3::Hasher::new(), [0; PIECE as usize]);
-        let length = identity.size.min(PIECE);
-        let last = identity.size - length;
+        let length = size.min(PIECE);
+        let last = size - length;
         for piece in 1..=pieces {
             // The last one always, the first one if there are two.
             let offset = last / pieces.max(2).saturating_sub(1) * (piece - 1);
@@ -73,8 +73,8 @@ mod tests {
     use std::os::unix::fs::FileExt;
     use std::path::Path;
 
-    fn identity(path: &Path) -> Identity {
-        InputFile::look_at(path).unwrap().identity().clone()
+    fn file(path: &Path) -> InputFile {
+        InputFile::look_at(path).unwrap()
     }
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
         for (size, files) in [(0, 1), (1, 1), (5000, 1), (5000, 1000), (3_000_000, 1), (3_000_000, 1000)] {
             let text = b"0123456789".repeat(size / 10 + 2);
             fs::write(&path, &text[..size]).unwrap();
-            let then = identity(&path);
+            let then = file(&path);
             let sample = Sample::of(&then, files).unwrap();
             OpenOptions::new().append(true).open(&path).unwrap().write_all(b"more").unwrap();
             assert!(sample.is_still_in(&then).unwrap(), "{size} of {files}");
@@ -98,7 +98,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
-        let then = identity(&path);
+        let then = file(&path);
         let sample = Sample::of(&then, 1).unwrap();
         let file = OpenOptions::new().write(true).open(&path).unwrap();
         for place in [0, (1 << 20) - 1] {

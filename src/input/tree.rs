@@ -13,11 +13,13 @@
 //! a huge file would leave all workers but one idle, so a huge one is cut into parts, if the job can
 //! put them together again.
 
+use super::contents::digest_of;
 use super::file::InputFile;
+use super::given::{contents_as_begun, reads_again};
 use super::identity::Identity;
 use super::stream::Stream;
 use super::walk::{Own, Walk};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::job::{Listed, Listing, Mark, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -73,6 +75,9 @@ pub struct Tree {
     part: Option<u64>,
     /// Bytes above which no further file goes into the same task.
     together: u64,
+    wants_contents: bool,
+    /// What is in the files is in the mark, and neither which they are nor their times.
+    by_contents: bool,
     walk: Walk,
     /// The parts of the file at hand that are not listed yet.
     parts: Option<(Arc<InputFile>, u64)>,
@@ -87,6 +92,8 @@ struct Described {
     roots: Vec<Root>,
     part: Option<u64>,
     together: u64,
+    #[serde(default)]
+    contents: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +113,8 @@ impl Tree {
             own,
             part,
             together: TOGETHER_BYTES,
+            wants_contents: false,
+            by_contents: false,
             walk,
             parts: None,
             listed: blake3::Hasher::new(),
@@ -117,6 +126,13 @@ impl Tree {
     #[must_use]
     pub fn together(mut self, bytes: u64) -> Self {
         self.together = bytes;
+        self
+    }
+
+    /// Compares what is in the files by digest, as [`Chunks::by_contents`](super::Chunks::by_contents).
+    #[must_use]
+    pub fn by_contents(mut self, yes: bool) -> Self {
+        self.wants_contents = yes;
         self
     }
 
@@ -137,20 +153,22 @@ impl Tree {
 
     fn begin_anew(&mut self) {
         let own = self.own.clone();
-        *self = Self::new(std::mem::take(&mut self.roots), self.part).together(self.together);
+        *self = Self::new(std::mem::take(&mut self.roots), self.part)
+            .together(self.together)
+            .by_contents(self.wants_contents);
         self.walk = Walk::over(&self.roots, &own);
         self.own = own;
     }
 
     fn described(&self) -> Described {
         let roots = self.roots.iter().map(|path| Root { path: path.clone() }).collect();
-        Described { roots, part: self.part, together: self.together }
+        Described { roots, part: self.part, together: self.together, contents: self.by_contents }
     }
 
     /// The next task, whether or not it is one to be handed out.
     fn list(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Portion>>> {
-        if let Some(part) = self.next_part() {
-            return Ok(Some(part));
+        if self.parts.is_some() {
+            return self.next_part(listing);
         }
         let (mut files, mut bytes) = (Vec::new(), 0);
         while files.len() < TOGETHER && bytes < self.together && !listing.is_stopped() {
@@ -162,31 +180,67 @@ impl Tree {
             }
             let Some(entry) = self.walk.next() else { break };
             let size = self.note(&entry);
-            if let (true, Entry::File(file)) = (is_large, &entry) {
-                self.parts = Some((Arc::new(InputFile::new(file.identity().clone())), 0));
-                return Ok(self.next_part());
+            match entry {
+                Entry::File(file) if is_large => {
+                    self.parts = Some((Arc::new(self.at_rest(file)), 0));
+                    return self.next_part(listing);
+                }
+                Entry::File(file) => {
+                    if !self.note_contents(&file, 0..size, listing)? {
+                        return Ok(None);
+                    }
+                    files.push(Entry::File(self.at_rest(file)));
+                }
+                Entry::Stream(_) | Entry::Unreadable { .. } => files.push(entry),
             }
-            files.push(entry);
             bytes += size;
         }
         let mark = Some(self.mark());
         Ok((!files.is_empty()).then_some(Listed { task: Portion::Files(files), bytes, mark }))
     }
 
-    fn next_part(&mut self) -> Option<Listed<Portion>> {
-        let (file, start) = self.parts.take()?;
+    /// `None` if the run is over.
+    fn next_part(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Portion>>> {
+        let (Some((file, start)), Some(part)) = (self.parts.take(), self.part) else { return Ok(None) };
         let size = file.identity().size;
-        let end = size.min(start.saturating_add(self.part?));
+        let end = size.min(start.saturating_add(part));
+        if !self.note_contents(&file, start..end, listing)? {
+            return Ok(None);
+        }
         if end < size {
             self.parts = Some((Arc::clone(&file), end));
         }
         let mark = Some(self.mark());
-        Some(Listed { task: Portion::Part { file, range: start..end }, bytes: end - start, mark })
+        Ok(Some(Listed { task: Portion::Part { file, range: start..end }, bytes: end - start, mark }))
+    }
+
+    /// Who compares contents wants them to stand still while they are read.
+    fn at_rest(&self, file: InputFile) -> InputFile {
+        if self.by_contents { file.at_rest() } else { file }
+    }
+
+    /// Takes what is in a part of a file into the mark, if that is asked for. `false` if the run is over.
+    fn note_contents(&mut self, file: &InputFile, range: Range<u64>, listing: &Listing<'_>) -> Result<bool> {
+        if !self.by_contents {
+            return Ok(true);
+        }
+        // With a descriptor of its own: the one of the task stays open for as long as that waits.
+        match digest_of(&InputFile::new(file.identity().clone()), range, listing) {
+            Ok(Some(digest)) => self.listed.update(digest.as_bytes()),
+            Ok(None) => return Ok(false),
+            // It may not be read. The task will say so.
+            Err(error) if error.kind() == Kind::Broken => self.listed.update(b"unreadable"),
+            Err(error) => return Err(error),
+        };
+        Ok(true)
     }
 
     /// Takes what was found into the mark; its size.
     fn note(&mut self, entry: &Entry) -> u64 {
         let (path, facts) = match entry {
+            Entry::File(file) if self.by_contents => {
+                (file.path(), [-3, -3, i128::from(file.identity().size), -3, -3])
+            }
             Entry::File(file) => {
                 let Identity { path, device, inode, size, modified_ns, changed_ns } = file.identity();
                 (
@@ -218,11 +272,11 @@ impl Source for Tree {
     fn describe(&mut self) -> Result<Value> {
         for root in &self.roots {
             if root != Path::new("-") {
-                std::fs::metadata(root)
-                    .map_err(|e| Error::io(root, "open", &e).with_kind(crate::error::Kind::Usage))?;
+                std::fs::metadata(root).map_err(|e| Error::io(root, "open", &e).with_kind(Kind::Usage))?;
             }
         }
         self.begin_anew();
+        self.by_contents = self.wants_contents && self.is_resumable();
         serde_json::to_value(self.described()).map_err(|e| Error::broken("inputs", e))
     }
 
@@ -236,11 +290,12 @@ impl Source for Tree {
                 .advise("name the same paths, or start anew with --fresh"));
         }
         (self.part, self.together) = (then.part, then.together);
+        self.by_contents = contents_as_begun(self.wants_contents, then.contents)?;
         self.again = frontier;
-        Ok(Vec::new())
+        Ok(if self.by_contents && frontier > 0 { vec![reads_again()] } else { Vec::new() })
     }
 
-    /// Lists again what is done: `stat` for each file, and nothing is read.
+    /// Lists again what is done: `stat` for each file, and nothing is read unless contents are compared.
     fn mark_before(&mut self, listing: &Listing<'_>) -> Result<Option<Mark>> {
         let mut mark = None;
         for _ in 0..std::mem::take(&mut self.again) {

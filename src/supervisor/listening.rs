@@ -58,6 +58,7 @@ impl<J: Job> Supervisor<'_, J> {
     pub(super) fn word(&mut self, word: Word) {
         match word {
             Word::Frontier(frontier) => self.frontier = frontier,
+            Word::Input(sentence) => self.observer.notice(&Notice::Input(sentence)),
             Word::Checkpoint { frontier, facts, asked } => {
                 self.checkpoint = Some((facts, Instant::now()));
                 self.durable = frontier;

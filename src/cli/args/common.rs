@@ -89,6 +89,15 @@ pub(crate) struct Resuming {
     pub(crate) checkpoint_every: Option<Duration>,
 }
 
+/// How the inputs of a job that reads files are known again.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Stop and continue")]
+pub(crate) struct Inputs {
+    /// Compare what is in the inputs by digest, instead of their sizes and times; everything is read twice
+    #[arg(long)]
+    pub(crate) verify_inputs: bool,
+}
+
 /// What signals mean, and how the process ends because of them.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Signals and configuration")]

@@ -1,6 +1,6 @@
 //! What is particular to each verb.
 
-use super::common::{Commanding, Limits, Policing, Resuming, Table, Talk};
+use super::common::{Commanding, Inputs, Limits, Policing, Resuming, Table, Talk};
 use super::help;
 use crate::cli::values;
 use bivouac::{Error, Result};
@@ -39,6 +39,8 @@ pub(crate) struct Count {
     pub(crate) limits: Limits,
     #[command(flatten)]
     pub(crate) resuming: Resuming,
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
     #[command(flatten)]
     pub(crate) policing: Policing,
     #[command(flatten)]
@@ -117,6 +119,8 @@ pub(crate) struct Grep {
     #[command(flatten)]
     pub(crate) resuming: Resuming,
     #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    #[command(flatten)]
     pub(crate) policing: Policing,
     #[command(flatten)]
     pub(crate) talk: Talk,
@@ -186,6 +190,8 @@ pub(crate) struct Digest {
     pub(crate) limits: Limits,
     #[command(flatten)]
     pub(crate) resuming: Resuming,
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
     #[command(flatten)]
     pub(crate) policing: Policing,
     #[command(flatten)]
@@ -257,6 +263,8 @@ pub(crate) struct Pipe {
     pub(crate) limits: Limits,
     #[command(flatten)]
     pub(crate) resuming: Resuming,
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
     #[command(flatten)]
     pub(crate) policing: Policing,
     #[command(flatten)]

@@ -1,0 +1,75 @@
+//! Files that grow while they are read, and the last look at them.
+//!
+//! A log that is appended to is the same input as before, up to where it ended when the job began. But
+//! whoever appends may change what was there as well, and to the kernel that is all one: a larger size and
+//! other times. While tasks are at work nobody can tell, since what has been read is gone. So it is only
+//! noted which files grew under a task, with the descriptor that was read (by now the name may belong to
+//! another file: logs are rotated), and at the end, before the output gets its name, those are looked at
+//! once more: all of what is in them if there is a digest of it, and some samples otherwise.
+//!
+//! A file that nobody saw growing needs no such look. Each task has compared it with what it was at the
+//! beginning, behind its own reading.
+
+use super::contents::{Digests, digest_of};
+use super::file::InputFile;
+use super::identity::Identity;
+use super::sample::Sample;
+use crate::error::{Error, Kind, Result};
+use crate::job::{LastLook, Listing};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The files that were seen growing, by their place among the inputs. All tasks share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Growing(Arc<Mutex<BTreeMap<usize, InputFile>>>);
+
+impl Growing {
+    /// A task has seen that the file is longer now. The first one counts.
+    pub(super) fn saw(&self, index: usize, identity: &Identity, handle: &File) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a descriptor left, the name has to do.
+        files.entry(index).or_insert_with(|| InputFile::opened(identity.clone(), handle.try_clone().ok()));
+    }
+
+    fn take(&self) -> BTreeMap<usize, InputFile> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is to be done when the last task is. `samples` are those of all inputs, by their place.
+    pub(super) fn last_look(&self, samples: BTreeMap<usize, Sample>, digests: Option<Digests>) -> LastLook {
+        let growing = self.clone();
+        Box::new(move |listing| {
+            let mut sentences = Vec::new();
+            for (index, file) in growing.take() {
+                let is_the_same = match &digests {
+                    Some(digests) => Some(has_still(&file, digests.of(index), listing)?),
+                    None => samples.get(&index).map(|sample| sample.is_still_in(&file)).transpose()?,
+                };
+                sentences.push(sentence(&file, is_the_same)?);
+            }
+            Ok(sentences)
+        })
+    }
+}
+
+fn has_still(file: &InputFile, then: Option<blake3::Hash>, listing: &Listing<'_>) -> Result<bool> {
+    match digest_of(file, 0..file.identity().size, listing)? {
+        None => {
+            Err(Error::new(Kind::Interrupted, file.path().display(), "was not read to its end once more"))
+        }
+        now => Ok(now == then),
+    }
+}
+
+fn sentence(file: &InputFile, is_the_same: Option<bool>) -> Result<String> {
+    let path = file.path().display();
+    if is_the_same == Some(false) {
+        return Err(Error::refused(path, "grew while it was read, and what was in it has changed")
+            .advise("the output would be of two different inputs; let the file rest and use --fresh"));
+    }
+    Ok(format!(
+        "{path}: grew while it was read; it was processed to the size that it had, {} bytes",
+        file.identity().size
+    ))
+}
