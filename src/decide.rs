@@ -182,13 +182,13 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
 /// All tasks are done, but whoever reads the output may not read on, and then the last of it is never
 /// handed over. Without a reader in the way this stops nothing: the job is finished in a moment.
 fn stop_closing(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
-    state.cause = state.cause.or(Some(Cause::Stop(stopped_by(by))));
+    state.cause = state.cause.or(Some(Cause::Stop(by.stopped_by())));
     actions.push(Action::Wake);
 }
 
 /// The checkpoint comes first, since a scheduler may kill early; then the grace begins to run.
 fn begin_stop(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
-    leave_working(state, Course::Stopping, Cause::Stop(stopped_by(by)), actions);
+    leave_working(state, Course::Stopping, Cause::Stop(by.stopped_by()), actions);
     actions.push(Action::Checkpoint { asked: false });
     if let (true, Asker::Signal(signal)) = (state.rules.forward_stops, by) {
         actions.push(Action::Forward(signal));
@@ -224,7 +224,7 @@ fn abort_or_die(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Ac
 fn abort(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     match state.course {
         Course::Working => {
-            leave_working(state, Course::Aborting, Cause::Stop(stopped_by(by)), actions);
+            leave_working(state, Course::Aborting, Cause::Stop(by.stopped_by()), actions);
             cancel(state, actions);
         }
         Course::Stopping => cancel(state, actions),
@@ -268,12 +268,14 @@ fn die(by: Asker, actions: &mut Vec<Action>) {
     }
 }
 
-fn stopped_by(by: Asker) -> StoppedBy {
-    match by {
-        Asker::Signal(signal) if is_deadly(signal) => StoppedBy::Signal(signal),
-        Asker::Signal(signal) => StoppedBy::Warning(signal),
-        Asker::Handle => StoppedBy::Handle,
-        Asker::Budget => StoppedBy::Budget,
+impl Asker {
+    pub(crate) fn stopped_by(self) -> StoppedBy {
+        match self {
+            Asker::Signal(signal) if is_deadly(signal) => StoppedBy::Signal(signal),
+            Asker::Signal(signal) => StoppedBy::Warning(signal),
+            Asker::Handle => StoppedBy::Handle,
+            Asker::Budget => StoppedBy::Budget,
+        }
     }
 }
 

@@ -169,6 +169,7 @@ mod tasks;
 // Around it: how a run begins and ends, and who works in it.
 mod run;
 mod prepare;
+mod foyer;
 mod threads;
 mod lister;
 mod pool;

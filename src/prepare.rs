@@ -6,15 +6,15 @@
 //! first task runs.
 
 use crate::checkpoint::{Phase, Reach, Record};
-use crate::ending::Summary;
+use crate::ending::{StoppedBy, Summary};
 use crate::error::{Error, Kind, Result};
+use crate::foyer::Foyer;
 use crate::job::{Committed, Job, Listing, Mark, Sink, Source};
 use crate::journal::Line;
 use crate::keep::{Keep, Place, make_parent};
 use crate::observer::Notice;
 use crate::run::{Options, StateAt};
 use crate::state_dir::StateDir;
-use crate::wake::Wake;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -25,6 +25,8 @@ use std::sync::Arc;
 pub(crate) enum Start<T> {
     /// Nothing: an earlier run finished this very job, and its output is there.
     AlreadyFinished { code: u8, summary: Summary },
+    /// Nothing: somebody ended it before that was known.
+    Stopped { by: StoppedBy, summary: Summary },
     /// Work.
     Go(Box<Prepared<T>>),
 }
@@ -58,6 +60,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     source: &mut S,
     sink: &mut dyn Sink,
     options: &Options,
+    foyer: &Foyer<'_>,
 ) -> Result<Start<J::Total>> {
     let Some(dir) = open_existing(options)? else {
         return begin(job, source, sink, options, None, Output::Unknown);
@@ -73,7 +76,12 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     match record.phase {
         Phase::Done { code } => {
             let again = match &same {
-                Ok(()) => look_again(source, sink, &record, options)?,
+                Ok(()) => {
+                    match foyer.during(|listing| look_again(source, sink, (&record, listing), options))? {
+                        Ok(again) => again?,
+                        Err(by) => return Ok(Start::Stopped { by, summary: summary_of(&record) }),
+                    }
+                }
                 Err(_) => Again::Another,
             };
             match again {
@@ -351,7 +359,7 @@ enum Again {
 fn look_again<S: Source>(
     source: &mut S,
     sink: &mut dyn Sink,
-    record: &Record,
+    (record, listing): (&Record, &Listing<'_>),
     options: &Options,
 ) -> Result<Again> {
     match source.restore(&record.inputs, record.frontier) {
@@ -359,16 +367,14 @@ fn look_again<S: Source>(
         Err(error) if error.kind() == Kind::Refused => return Ok(Again::Another),
         Err(error) => return Err(error),
     }
-    let wake = Wake::new()?;
-    let listing = Listing::rehearsal(&wake);
-    let mark = source.mark_before(&listing)?;
+    let mark = source.mark_before(listing)?;
     let may_grow = options.printing.is_some();
     let same_so_far = match (may_grow, record.reach) {
         (false, _) => mark == record.mark,
         (true, None) => record.frontier == 0,
         (true, Some(reach)) => mark.map_or([0; 8], Mark::trace) == reach.trace,
     };
-    let is_all = same_so_far && source.next(&listing)?.is_none();
+    let is_all = same_so_far && source.next(listing)?.is_none();
     Ok(match (same_so_far, is_all, may_grow) {
         // What was printed is gone, and nobody wants it twice.
         (true, true, true) => Again::Same,

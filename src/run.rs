@@ -6,6 +6,7 @@
 use crate::disk::{Disk, OsDisk};
 use crate::ending::{Ending, Summary};
 use crate::error::Error;
+use crate::foyer::Foyer;
 use crate::job::{Job, Sink, Source};
 use crate::observer::{Observer, Silent};
 use crate::policy::{Policy, Request};
@@ -394,7 +395,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         sink.interrupt_by(&wake);
         let started = Instant::now();
         let (tell, signals) = unbounded();
-        let listener = match Listener::start(&masked, started, options.core, tell) {
+        let listener = match Listener::start(&masked, started, options.core, tell.clone()) {
             Ok(listener) => listener,
             Err(error) => return failed(error),
         };
@@ -402,8 +403,12 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             Ok(reader) => reader,
             Err(error) => return failed(Error::broken("threads", format_args!("cannot start one: {error}"))),
         };
-        let ending = match prepare(&job, &mut source, &mut *sink, &options) {
+        let foyer = Foyer { masked: &masked, signals: signals.clone(), back: tell, core: options.core };
+        let prepared = prepare(&job, &mut source, &mut *sink, &options, &foyer);
+        drop(foyer);
+        let ending = match prepared {
             Ok(Start::AlreadyFinished { code, summary }) => Ending::Finished { code, summary, already: true },
+            Ok(Start::Stopped { by, summary }) => Ending::Stopped { by, summary },
             Ok(Start::Go(mut prepared)) => {
                 prepared.keep.set_continuing(options.continuing.clone());
                 let threads = Threads {

@@ -162,3 +162,91 @@ fn update(
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::boundary::naive::{RULES, Random};
+    use crate::input::given::Input;
+    use crate::wake::Wake;
+    use std::fs;
+    use std::path::Path;
+
+    fn marks(
+        path: &Path,
+        boundary: Option<Boundary>,
+        block: usize,
+        listing: &Listing<'_>,
+    ) -> Vec<Option<Mark>> {
+        let Input::Regular(regular) = Input::look_at(path).unwrap() else { panic!("it is a file") };
+        let (size, block) = (regular.identity.size, block as u64);
+        let mut contents = Contents::new(boundary.map(Arc::new));
+        let mut take = |start: u64| {
+            let block = start..(start + block).min(size);
+            contents.take((0, &regular), &block, listing).unwrap()
+        };
+        (0..size.div_ceil(block).max(1)).map(|k| take(k * block)).collect()
+    }
+
+    /// What a task makes of its block is in the mark: a text that has the same marks up to a block has the
+    /// same records up to there; and one that differs in any byte that counts has another mark.
+    #[test]
+    fn a_mark_stands_for_all_that_a_task_has_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let wake = Wake::new().unwrap();
+        let listing = Listing::real(&wake);
+        let mut random = Random(7);
+        let (mut same, mut other) = (0, 0);
+        for _ in 0..60 {
+            let mut text = random.text(200);
+            text.push(b'a');
+            let (rule, block) = (&RULES[random.below(RULES.len())], 1 + random.below(40));
+            fs::write(&path, &text).unwrap();
+            let before = marks(&path, Some(rule.boundary()), block, &listing);
+            for _ in 0..20 {
+                let mut changed = text.clone();
+                let from = random.below(text.len());
+                changed[from..].iter_mut().for_each(|byte| *byte = b"ab\n"[random.below(3)]);
+                fs::write(&path, &changed).unwrap();
+                let after = marks(&path, Some(rule.boundary()), block, &listing);
+                let first = text.iter().zip(&changed).position(|(a, b)| a != b).unwrap_or(text.len());
+                let (was, is) = (rule.chunks(&text, block), rule.chunks(&changed, block));
+                for k in 0..was.len() {
+                    let is_marked_the_same = before[k] == after[k];
+                    if is_marked_the_same {
+                        assert_eq!(was[k], is[k], "block {k} of {block}, {}", rule.boundary());
+                        same += 1;
+                    } else {
+                        other += 1;
+                    }
+                    let end = ((k + 1) * block).min(text.len());
+                    assert!(!is_marked_the_same || first >= end, "a change inside the block is told");
+                }
+            }
+        }
+        assert!(same > 1000 && other > 1000, "{same} and {other}");
+    }
+
+    #[test]
+    fn the_blocks_of_one_file_have_its_digest_in_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let text = b"one\ntwo\nthree\n".repeat(40_000);
+        fs::write(&path, &text).unwrap();
+        let Input::Regular(regular) = Input::look_at(&path).unwrap() else { panic!("it is a file") };
+        let wake = Wake::new().unwrap();
+        let mut contents = Contents::new(Some(Arc::new(Boundary::newline())));
+        let digests = contents.digests();
+        let size = text.len() as u64;
+        for start in (0..size).step_by(100_000) {
+            assert_eq!(digests.of(3), None);
+            let block = start..(start + 100_000).min(size);
+            contents.take((3, &regular), &block, &Listing::real(&wake)).unwrap().unwrap();
+        }
+        assert_eq!(digests.of(3), Some(blake3::hash(&text)));
+        wake.wake();
+        assert_eq!(contents.take((4, &regular), &(0..size), &Listing::real(&wake)).unwrap(), None);
+        assert_eq!(digests.of(4), None, "the run is over, and nobody knows the rest");
+    }
+}

@@ -15,7 +15,7 @@
 
 use super::contents::digest_of;
 use super::file::InputFile;
-use super::given::{contents_as_begun, reads_again};
+use super::given::{contents_as_begun, other_contents, reads_again};
 use super::identity::Identity;
 use super::stream::Stream;
 use super::walk::{Own, Walk};
@@ -306,6 +306,13 @@ impl Source for Tree {
             }
         }
         Ok(mark)
+    }
+
+    fn what_changed(&self) -> String {
+        match self.by_contents {
+            true => other_contents(&self.roots, &[]),
+            false => "the list of inputs is no longer what it was".to_string(),
+        }
     }
 
     fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Portion>>> {

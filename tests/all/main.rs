@@ -16,6 +16,7 @@
 //! | `ran` | what does `bivouac log` tell? |
 //! | `refuse` | what is refused, and does the refusal leave everything as it was? |
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
+//! | `contents` | what if inputs look the same and are not, or look otherwise and are the same? |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
@@ -36,6 +37,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic with a location is the report")]
 
 mod ask;
+mod contents;
 mod control;
 mod data;
 mod disk;

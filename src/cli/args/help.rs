@@ -50,6 +50,7 @@ Examples:
   bivouac count huge.log                       lines, words and bytes
   bivouac count -l *.csv -o lines.txt          lines of each file and in total
   bivouac count --limit-rate 50MiB/s huge.log  be kind to a shared disk
+  bivouac count --verify-inputs huge.log -o n  sizes and times are not enough: compare contents
 "
 );
 
