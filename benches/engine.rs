@@ -8,7 +8,7 @@
 //! warmer or busier harms both alike. The figures are medians over the rounds:
 //!
 //! ```text
-//! cargo bench --bench engine [-- ROUNDS]
+//! cargo bench --bench engine [-- ROUNDS] [1ms|100us|10us]
 //! ```
 
 use bivouac::error::Result;
@@ -150,7 +150,10 @@ fn main() {
     let mut out = std::io::stdout();
     let mut say = |line: String| writeln!(out, "{line}").expect("standard output takes the figures");
     say(format!("{workers} workers, {rounds} rounds, medians; a run takes about {RUN:?}"));
-    for (name, time) in [("1ms", 1000), ("100us", 100), ("10us", 10)] {
+    let all = [("1ms", 1000), ("100us", 100), ("10us", 10)];
+    let wanted = std::env::args().find(|word| all.iter().any(|(name, _)| name == word));
+    for (name, time) in all.into_iter().filter(|(name, _)| wanted.as_deref().is_none_or(|only| only == *name))
+    {
         let time = Duration::from_micros(time);
         let steps = steps_for(time);
         let tasks = u64::try_from(RUN.as_nanos() / time.as_nanos()).expect("a small number") * workers as u64;
