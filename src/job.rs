@@ -77,6 +77,12 @@ pub trait Job: Send + Sync + 'static {
     /// After the last task: appends what belongs at the end of the output.
     fn finish(&self, _total: &mut Self::Total, _out: &mut Vec<u8>) {}
 
+    /// Whether the result is about the time at which the job ran, and not about its inputs alone. Such a job
+    /// is never "already finished": asked for once more, it is done once more.
+    fn is_about_now(&self) -> bool {
+        false
+    }
+
     /// The exit code of a finished job, from its total. 0 unless the job says otherwise.
     fn verdict(&self, _total: &Self::Total) -> u8 {
         crate::ending::FINISHED
@@ -160,6 +166,12 @@ pub trait Source: Send + 'static {
     /// [`Line::Began`]: crate::journal::Line::Began
     fn note(&self, _task: &Self::Task) -> Option<String> {
         None
+    }
+
+    /// Whether there is more to read than when the job began. Asked after [`restore`](Source::restore), of a
+    /// job that is finished: it is then not finished with what is there, and begins anew.
+    fn has_more(&self) -> bool {
+        false
     }
 
     /// What is to be looked at when the last task is done, before the output gets its name. Asked before

@@ -5,10 +5,13 @@
 //! listed and passed over, and what a source says of its listing ([`Mark`]) is compared with the
 //! record.
 //!
-//! A list that may grow is looked through as far as anything of it was ever committed *before* the first
-//! task is sent: a name that was put in near the beginning has moved all others by one, and who notices
-//! that at the end has by then started the wrong ones. What is still to do among those that are looked
-//! through (the few that were in flight when the last run ended) is kept in memory for so long.
+//! All that is compared is compared *before* the first task is sent. Up to the frontier that is plain. Beyond
+//! it, who compares a finished task when its turn comes has by then run those before it, of a list that is
+//! another one: they are committed, the finished one behind them is too, its mark says that everything is
+//! as it was, and whoever then puts the inputs back has the wrong result and no error. And of a list that
+//! may grow, a name that was put in near the beginning has moved all others by one. What is still to do
+//! among those that are looked through (the few that were in flight when the last run ended) is kept in
+//! memory for so long.
 
 use crate::checkpoint::Reach;
 use crate::error::{Error, Result};
@@ -73,7 +76,7 @@ impl<S: Source> Lister<S> {
         if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
             return Err(self.changed("before the point where the last run stopped"));
         }
-        for task in self.look_through(mark, &rehearsal)? {
+        for task in self.look_through(mark)? {
             if to.send(FromSource::Task(task)).is_err() {
                 return Ok(None);
             }
@@ -109,21 +112,35 @@ impl<S: Source> Lister<S> {
         }
     }
 
-    /// Of a list that may grow, compares what was there with what is, and gives what is left to do of it.
-    fn look_through(
-        &mut self,
-        mark: Option<Mark>,
-        rehearsal: &Listing<'_>,
-    ) -> Result<Vec<Assignment<S::Task>>> {
-        let Some(reach) = self.reach else { return Ok(Vec::new()) };
-        let (mut left, mut mark) = (Vec::new(), mark);
-        while self.next <= reach.task {
-            let Some(listed) = self.source.next(rehearsal)? else { break };
-            mark = listed.mark;
+    /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.
+    fn look_through(&mut self, before: Option<Mark>) -> Result<Vec<Assignment<S::Task>>> {
+        let wake = Arc::clone(&self.wake);
+        // Only of a list that may grow it is asked for again, to name the difference.
+        let listing = if self.reach.is_some() { Listing::rehearsal(&wake) } else { Listing::real(&wake) };
+        let reach = self.reach.map(|reach| reach.task);
+        let Some(last) = reach.max(self.beyond.last_key_value().map(|(task, _)| *task)) else {
+            return Ok(Vec::new());
+        };
+        let (mut left, mut mark) = (Vec::new(), before);
+        while self.next <= last {
+            let Some(listed) = self.source.next(&listing)? else { break };
+            if Some(self.next) <= reach {
+                mark = listed.mark;
+            }
             left.extend(self.still_to_do(listed)?);
         }
-        let same = self.next > reach.task && mark.map_or([0; 8], Mark::trace) == reach.trace;
-        if same || rehearsal.is_stopped() { Ok(left) } else { Err(self.difference(reach, rehearsal)) }
+        if listing.is_stopped() {
+            return Ok(left);
+        }
+        if let Some(reach) = self.reach
+            && (self.next <= reach.task || mark.map_or([0; 8], Mark::trace) != reach.trace)
+        {
+            return Err(self.difference(reach, &listing));
+        }
+        if self.next <= last {
+            return Err(self.changed("where the last run had finished tasks"));
+        }
+        Ok(left)
     }
 
     /// Names the first task that is not what it was, as far as the journal knows what it was.
@@ -175,4 +192,103 @@ pub fn list<S: Source>(source: &mut S, take: &mut dyn FnMut(u64, S::Task) -> Res
         number += 1;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crossbeam_channel::{bounded, unbounded};
+
+    /// Words, each with a mark over all up to it.
+    struct Words(Vec<&'static str>, usize);
+
+    impl Words {
+        fn mark(&self, upto: usize) -> Mark {
+            Mark(*blake3::hash(self.0[..=upto].join(" ").as_bytes()).as_bytes())
+        }
+    }
+
+    impl Source for Words {
+        type Task = &'static str;
+
+        fn describe(&mut self) -> Result<Value> {
+            Ok(Value::Null)
+        }
+
+        fn restore(&mut self, _described: &Value, frontier: u64) -> Result<Vec<String>> {
+            self.1 = usize::try_from(frontier).unwrap();
+            Ok(Vec::new())
+        }
+
+        fn next(&mut self, _listing: &Listing<'_>) -> Result<Option<Listed<&'static str>>> {
+            let Some(task) = self.0.get(self.1) else { return Ok(None) };
+            self.1 += 1;
+            Ok(Some(Listed { task, bytes: 0, mark: Some(self.mark(self.1 - 1)) }))
+        }
+
+        fn mark_before(&mut self, _listing: &Listing<'_>) -> Result<Option<Mark>> {
+            Ok(self.1.checked_sub(1).map(|last| self.mark(last)))
+        }
+    }
+
+    const THEN: &str = "zero one two three four five";
+
+    /// Goes on at task 1, with 2 and 4 finished; what is sent, and whether it ends well.
+    fn go_on_with(now: &'static str) -> (Vec<&'static str>, std::result::Result<u64, Error>) {
+        let words = |text: &'static str| Words(text.split(' ').collect(), 1);
+        let then = words(THEN);
+        let (ended, _) = bounded(0);
+        let (send, sent) = unbounded();
+        let lister = Lister {
+            source: words(now),
+            next: 1,
+            mark: Some(then.mark(0)),
+            beyond: [2, 4].into_iter().map(|task| (task, Some(then.mark(task as usize)))).collect(),
+            finished: Tasks::default(),
+            reach: None,
+            inputs: Value::Null,
+            state: None,
+            wake: Arc::new(Wake::new().unwrap()),
+            ended,
+        };
+        lister.list(&send);
+        let mut tasks = Vec::new();
+        for message in sent.try_iter() {
+            match message {
+                FromSource::Task(assignment) => tasks.push(assignment.task),
+                FromSource::Ended(number) => return (tasks, Ok(number)),
+                FromSource::Failed(error) => return (tasks, Err(error)),
+            }
+        }
+        panic!("it ends with a word");
+    }
+
+    #[test]
+    fn what_an_earlier_run_finished_is_passed_over() {
+        assert_eq!(go_on_with(THEN), (vec!["one", "three", "five"], Ok(6)));
+        assert_eq!(
+            go_on_with("zero one two three four FIVE").0,
+            ["one", "three", "FIVE"],
+            "nobody did that one"
+        );
+    }
+
+    #[test]
+    fn another_list_is_refused_before_anything_of_it_is_sent() {
+        for now in
+            ["ZERO one two three four five", "zero ONE two three four five", "zero one two THREE four five"]
+        {
+            let (sent, ended) = go_on_with(now);
+            assert_eq!((sent.len(), ended.unwrap_err().kind()), (0, Kind::Refused), "{now}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_ends_before_what_is_finished_is_refused_too() {
+        for now in ["zero", "zero one", "zero one two three"] {
+            let (sent, ended) = go_on_with(now);
+            assert_eq!((sent.len(), ended.unwrap_err().kind()), (0, Kind::Refused), "{now}");
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) enum Start<T> {
 
 /// What is said before a finished output goes away, as long as one can still stop the run.
 const REPLACES: &str =
-    "the output of another job, which is finished, is here; it is replaced when this one is finished";
+    "the output of an earlier job, which is finished, is here; it is replaced when this one is finished";
 
 impl<T> Start<T> {
     /// The same, with something that a person should read.
@@ -76,6 +76,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     match record.phase {
         Phase::Done { code } => {
             let again = match &same {
+                Ok(()) if job.is_about_now() => Again::Another,
                 Ok(()) => {
                     match foyer.during(|listing| look_again(source, sink, (&record, listing), options))? {
                         Ok(again) => again?,
@@ -249,7 +250,9 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     }
     // An input that was there when the job began, and cannot be had now, is a change.
     let said = source.restore(&record.inputs, record.frontier).map_err(|error| match error.kind() {
-        Kind::Usage => error.with_kind(Kind::Refused),
+        Kind::Usage => error
+            .with_kind(Kind::Refused)
+            .advise("the job was begun with it; put it back as it was, or start anew with --fresh"),
         Kind::Refused
         | Kind::Broken
         | Kind::Busy
@@ -363,6 +366,7 @@ fn look_again<S: Source>(
     options: &Options,
 ) -> Result<Again> {
     match source.restore(&record.inputs, record.frontier) {
+        Ok(_) if source.has_more() => return Ok(Again::Another),
         Ok(_) => {}
         Err(error) if error.kind() == Kind::Refused => return Ok(Again::Another),
         Err(error) => return Err(error),

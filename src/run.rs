@@ -8,7 +8,7 @@ use crate::ending::{Ending, Summary};
 use crate::error::Error;
 use crate::foyer::Foyer;
 use crate::job::{Job, Sink, Source};
-use crate::observer::{Observer, Silent};
+use crate::observer::{Notice, Observer, Silent};
 use crate::policy::{Policy, Request};
 use crate::prepare::{Start, prepare};
 use crate::reload::{Reader, Reload};
@@ -34,6 +34,10 @@ pub enum StateAt {
     /// In this directory, made at the first checkpoint and removed when the job is finished.
     Passing(PathBuf),
 }
+
+/// What is said when a run is ended before it has begun.
+const NOT_LOOKED_AT: &str =
+    "the job was finished before; whether that is still the result of these inputs was not seen";
 
 /// How what tasks print is put together, for tasks that act elsewhere ([`Run::act_elsewhere`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -408,7 +412,10 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         drop(foyer);
         let ending = match prepared {
             Ok(Start::AlreadyFinished { code, summary }) => Ending::Finished { code, summary, already: true },
-            Ok(Start::Stopped { by, summary }) => Ending::Stopped { by, summary },
+            Ok(Start::Stopped { by, summary }) => {
+                observer.notice(&Notice::Input(NOT_LOOKED_AT.to_string()));
+                Ending::Stopped { by, summary }
+            }
             Ok(Start::Go(mut prepared)) => {
                 prepared.keep.set_continuing(options.continuing.clone());
                 let threads = Threads {

@@ -90,6 +90,25 @@ pub(crate) fn refuse_anothers_part(output: &Path) -> Result<()> {
     Err(Error::usage(output.display(), problem).advise("name another output"))
 }
 
+/// Refuses inputs that cannot be read again where a job that can be continued has an unfinished output: it
+/// would be taken for nobody's.
+pub(crate) fn refuse_streams_over_a_state(output: &Path, inputs: &[PathBuf]) -> Result<()> {
+    let mut part = output.as_os_str().to_os_string();
+    part.push(".part");
+    let state = beside(output);
+    if !state.join("checkpoint.json").is_file() || !Path::new(&part).is_file() {
+        return Ok(());
+    }
+    let stream = inputs.iter().find(|input| bivouac::input::Stream::is_stream(input));
+    let subject = stream.map_or("the input".to_string(), |input| input.display().to_string());
+    let how = format_args!(
+        "is a stream, and cannot be read twice; but {} has the state of a job that is to be continued",
+        state.display()
+    );
+    Err(Error::refused(subject, how)
+        .advise("give the inputs as the job was begun, or name another output, or discard it: bivouac clean"))
+}
+
 /// The beginning of a digest over all that makes a job what it is.
 ///
 /// Every part has its length in front, so that no two lists of parts give the same bytes. Paths are

@@ -170,7 +170,8 @@ fn standing(summary: &Summary, told: Told<'_>) -> String {
                 kept_in(told.state)
             ));
         }
-        None => text.push_str("; there is no checkpoint, since nothing was done"),
+        None if summary.frontier == 0 => text.push_str("; there is no checkpoint, since nothing was done"),
+        None => text.push_str("; nothing was done now, and the checkpoint of the last run stands"),
     }
     text
 }

@@ -113,9 +113,7 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
     let complaints = Complaints::default();
     let exit = match &digest.check {
         Some(list) => {
-            let source = Chunks::new(vec![list.clone()], Cut::Lines(b'\n'))
-                .block(Some(jobs::check::BLOCK))
-                .by_contents(digest.inputs.verify_inputs);
+            let source = Chunks::new(vec![list.clone()], Cut::Lines(b'\n')).block(Some(jobs::check::BLOCK));
             let resumable = source.is_resumable();
             let name = if list.as_os_str() == "-" {
                 "standard input".to_string()
@@ -199,6 +197,9 @@ impl Start<'_> {
             Some(out) => {
                 let sink = FileSink::new(&OsDisk, out)?.verify(self.running.resuming.verify);
                 place::refuse_anothers_part(sink.path())?;
+                if !resumable {
+                    place::refuse_streams_over_a_state(sink.path(), self.running.inputs)?;
+                }
                 for input in self.running.inputs {
                     if let Ok(facts) = std::fs::metadata(input) {
                         sink.refuse_if_input((facts.dev(), facts.ino()), input)?;

@@ -22,8 +22,8 @@ use super::boundary::Boundary;
 use super::contents::Contents;
 use super::file::InputFile;
 use super::given::{
-    Input, Known, MIB, Regular, Said, adopt, blocks_in, by_place, contents_as_begun, default_block,
-    other_contents, reads_again, same_number, samples,
+    Input, Known, MIB, Regular, Said, adopt, blocks_in, contents_as_begun, default_block, other_contents,
+    reads_again, same_number, samples, take_samples,
 };
 use super::growing::Growing;
 use super::identity::Identity;
@@ -115,10 +115,9 @@ pub struct Chunks {
     limit_rate: Option<u64>,
     wants_contents: bool,
     inputs: Vec<Input>,
-    /// Of the files among them, in their order.
-    samples: Vec<Sample>,
     /// Files that look otherwise than when the job began.
     doubtful: Vec<PathBuf>,
+    has_more: bool,
     growing: Growing,
     contents: Option<Contents>,
     facts: Arc<Inputs>,
@@ -165,8 +164,8 @@ impl Chunks {
             limit_rate: None,
             wants_contents: false,
             inputs: Vec::new(),
-            samples: Vec::new(),
             doubtful: Vec::new(),
+            has_more: false,
             growing: Growing::default(),
             contents: None,
             facts: Arc::default(),
@@ -265,7 +264,9 @@ impl Chunks {
                 mark => mark,
             },
         };
-        let file = self.at.file.get_or_insert_with(|| regular.open_for_tasks(index, &self.growing));
+        let compared = self.contents.is_some();
+        let open = || regular.open_for_tasks(index, &self.growing, compared);
+        let file = self.at.file.get_or_insert_with(open);
         let chunk = Chunk {
             file_index: index,
             first_in_file: start == 0,
@@ -350,11 +351,12 @@ impl Source for Chunks {
         // What cannot be continued is not compared.
         let contents = self.wants_contents && !self.has_streams();
         self.lay_out(block, contents);
-        (self.samples, self.doubtful) = (samples(&self.inputs)?, Vec::new());
+        take_samples(&mut self.inputs)?;
+        (self.doubtful, self.has_more) = (Vec::new(), false);
         let described = Described {
             block,
             files: self.inputs.iter().filter_map(Input::identity).cloned().collect(),
-            samples: self.samples.clone(),
+            samples: samples(&self.inputs),
             contents,
             streams: self.has_streams(),
         };
@@ -377,13 +379,13 @@ impl Source for Chunks {
         let by_contents = contents_as_begun(self.wants_contents, stored.contents)?;
         let mut said = Said::default();
         for (i, identity) in stored.files.into_iter().enumerate() {
-            let known = if by_contents { Known::Contents } else { Known::Sample(stored.samples.get(i)) };
+            let known = Known { sample: stored.samples.get(i), contents: by_contents };
             self.adopt(i, identity, known, &mut said)?;
         }
         if by_contents && frontier > 0 {
             said.sentences.push(reads_again());
         }
-        (self.samples, self.doubtful) = (stored.samples, said.doubtful);
+        (self.doubtful, self.has_more) = (said.doubtful, said.has_more);
         self.lay_out(stored.block, by_contents);
         self.go_to(frontier);
         Ok(said.sentences)
@@ -413,9 +415,13 @@ impl Source for Chunks {
         }
     }
 
+    fn has_more(&self) -> bool {
+        self.has_more
+    }
+
     fn last_look(&self) -> Option<LastLook> {
         let digests = self.contents.as_ref().map(Contents::digests);
-        Some(self.growing.last_look(by_place(&self.inputs, &self.samples), digests))
+        Some(self.growing.last_look(digests))
     }
 
     fn extent(&self) -> Extent {

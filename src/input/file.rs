@@ -10,6 +10,7 @@
 
 use super::growing::Growing;
 use super::identity::{Comparison, Facts, Identity};
+use super::sample::Sample;
 use crate::error::{Error, Result};
 use rustix::fs::fstat;
 use std::fs::{File, OpenOptions};
@@ -18,6 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A regular input file, with what identified it when the job began.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub struct InputFile {
     /// What it is compared with: what it was when this run began, which is not when the job began.
     seen: Facts,
     growth: Growth,
+    /// What is done of it is compared when the job goes on.
+    compared: bool,
+    /// It was longer behind a read.
+    grew: AtomicBool,
     handle: OnceLock<File>,
 }
 
@@ -36,8 +42,8 @@ enum Growth {
     Allowed,
     /// It has changed.
     Refused,
-    /// That it is looked at once more in the end: it is this one of the inputs.
-    Noted(usize, Growing),
+    /// That it is looked at once more in the end: it is this one of the inputs, and has this sample.
+    Noted(usize, Growing, Option<Sample>),
 }
 
 impl InputFile {
@@ -64,7 +70,8 @@ impl InputFile {
 
     /// One that goes by its `identity`, of which the size above all; of which other facts are true by now.
     pub(super) fn seen_as(identity: Identity, seen: Facts) -> Self {
-        Self { identity, seen, growth: Growth::Allowed, handle: OnceLock::new() }
+        let (growth, grew) = (Growth::Allowed, AtomicBool::new(false));
+        Self { identity, seen, growth, compared: false, grew, handle: OnceLock::new() }
     }
 
     /// One that has been opened.
@@ -77,9 +84,15 @@ impl InputFile {
         Self { growth: Growth::Refused, ..self }
     }
 
+    /// The same, of a job that compares contents: one that changes can be gone on with, if what was read of it
+    /// is what it was.
+    pub(super) fn compared(self, compared: bool) -> Self {
+        Self { compared, ..self }
+    }
+
     /// The same, number `index` of the inputs, and growth is noted.
-    pub(super) fn noting(self, index: usize, growing: &Growing) -> Self {
-        Self { growth: Growth::Noted(index, growing.clone()), ..self }
+    pub(super) fn noting(self, index: usize, growing: &Growing, sample: Option<Sample>) -> Self {
+        Self { growth: Growth::Noted(index, growing.clone(), sample), ..self }
     }
 
     /// What identified it when the job began.
@@ -130,18 +143,33 @@ impl InputFile {
     pub fn check_unchanged(&self) -> Result<()> {
         let handle = self.handle()?;
         let stat = fstat(handle).map_err(|e| Error::io(self.path(), "stat", &e.into()))?;
-        match (self.seen.compare(Facts::from(&stat)), &self.growth) {
-            (Comparison::Same, _) | (Comparison::Grew, Growth::Allowed) => {}
-            (Comparison::Grew, Growth::Refused) => return Err(self.changed("it grew")),
-            (Comparison::Grew, Growth::Noted(index, growing)) => growing.saw(*index, &self.identity, handle),
-            (Comparison::Changed(how), _) => return Err(self.changed(&format!("it {how}"))),
+        match self.seen.compare(Facts::from(&stat)) {
+            Comparison::Same => return Ok(()),
+            Comparison::Grew => self.grew.store(true, Ordering::Relaxed),
+            Comparison::Changed(how) => return Err(self.changed(&format!("it {how}"))),
         }
-        Ok(())
+        match &self.growth {
+            Growth::Allowed => Ok(()),
+            Growth::Refused => Err(self.changed("it grew")),
+            Growth::Noted(index, growing, sample) => {
+                growing.saw(*index, (&self.identity, handle), sample.as_ref());
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether [`check_unchanged`](Self::check_unchanged) has found it longer. Who has all of it in his hands
+    /// then can read it once more, and see whether it only grew.
+    pub fn was_seen_growing(&self) -> bool {
+        self.grew.load(Ordering::Relaxed)
     }
 
     fn changed(&self, how: &str) -> Error {
-        Error::refused(self.path().display(), format_args!("changed while it was read: {how}"))
-            .advise("let the file rest and start over with --fresh")
+        let advice = match self.compared {
+            true => "let the file rest; the same command then goes on, if what was read is as it was",
+            false => "let the file rest and start over with --fresh",
+        };
+        Error::refused(self.path().display(), format_args!("changed while it was read: {how}")).advise(advice)
     }
 
     fn handle(&self) -> Result<&File> {

@@ -11,7 +11,6 @@ use super::identity::{Comparison, Facts, Identity};
 use super::sample::Sample;
 use super::stream::Stream;
 use crate::error::{Error, Result};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,11 +30,12 @@ pub(super) enum Input {
 pub(super) struct Regular {
     pub(super) identity: Identity,
     seen: Facts,
+    sample: Option<Sample>,
 }
 
 impl Regular {
     fn new(identity: Identity) -> Self {
-        Self { seen: identity.facts(), identity }
+        Self { seen: identity.facts(), identity, sample: None }
     }
 
     /// To be read, as far as it went when the job began.
@@ -44,8 +44,8 @@ impl Regular {
     }
 
     /// The same for tasks, as number `index` of the inputs: should it grow under them, that is noted.
-    pub(super) fn open_for_tasks(&self, index: usize, growing: &Growing) -> Arc<InputFile> {
-        Arc::new(self.open().noting(index, growing))
+    pub(super) fn open_for_tasks(&self, index: usize, growing: &Growing, compared: bool) -> Arc<InputFile> {
+        Arc::new(self.open().noting(index, growing, self.sample.clone()).compared(compared))
     }
 }
 
@@ -100,31 +100,33 @@ pub(super) fn same_number(given: usize, stored: usize) -> Result<()> {
         .advise("use --fresh to start over"))
 }
 
-/// Samples of all files among the inputs, in their order.
-pub(super) fn samples(inputs: &[Input]) -> Result<Vec<Sample>> {
-    let files: Vec<&Regular> = regular(inputs).map(|(_, file)| file).collect();
-    files.iter().map(|file| Sample::of(&file.open(), files.len())).collect()
+/// Takes a sample of every file among the inputs.
+pub(super) fn take_samples(inputs: &mut [Input]) -> Result<()> {
+    let files = inputs.iter().filter(|input| !input.is_stream()).count();
+    for input in inputs {
+        if let Input::Regular(regular) = input {
+            regular.sample = Some(Sample::of(&regular.open(), files)?);
+        }
+    }
+    Ok(())
 }
 
-/// The same by the place of each file among the inputs.
-pub(super) fn by_place(inputs: &[Input], samples: &[Sample]) -> BTreeMap<usize, Sample> {
-    regular(inputs).map(|(index, _)| index).zip(samples.iter().cloned()).collect()
-}
-
-fn regular(inputs: &[Input]) -> impl Iterator<Item = (usize, &Regular)> {
-    inputs.iter().enumerate().filter_map(|(index, input)| match input {
-        Input::Regular(regular) => Some((index, regular)),
+/// Those samples, in the order of the files.
+pub(super) fn samples(inputs: &[Input]) -> Vec<Sample> {
+    let sample = |input: &Input| match input {
+        Input::Regular(regular) => regular.sample.clone(),
         Input::Stream(_) => None,
-    })
+    };
+    inputs.iter().filter_map(sample).collect()
 }
 
 /// What the record has of a file besides its identity.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Known<'a> {
-    /// All of its contents, which are compared by who lists it.
-    Contents,
-    /// A sample; a record of an earlier version has none.
-    Sample(Option<&'a Sample>),
+pub(super) struct Known<'a> {
+    /// A record of an earlier version has none.
+    pub(super) sample: Option<&'a Sample>,
+    /// What is done of its contents is compared by who lists it.
+    pub(super) contents: bool,
 }
 
 /// What is said of a file that one may go on with.
@@ -133,6 +135,8 @@ pub(super) struct Said {
     pub(super) sentences: Vec<String>,
     /// Files that look otherwise, and may have what they had.
     pub(super) doubtful: Vec<PathBuf>,
+    /// One of them is longer than it was.
+    pub(super) has_more: bool,
 }
 
 /// Whether the file that is there `now` may pass for the one that the record knows. It is then cut by
@@ -142,30 +146,31 @@ pub(super) fn adopt(now: &Regular, stored: Identity, known: Known<'_>, said: &mu
     if path != stored.path {
         return Err(another_path(&now.identity, &stored));
     }
-    let adopted = Regular { identity: stored, seen: now.seen };
+    let adopted = Regular { identity: stored, seen: now.seen, sample: known.sample.cloned() };
     let stored = adopted.identity.facts();
     let two_inputs = |how: &str| {
         Error::refused(path.display(), how)
             .advise("the output would be of two different inputs; use --fresh to start over")
     };
-    match (stored.compare(now.seen), known) {
-        (Comparison::Same, _) => return Ok(adopted),
-        (Comparison::Grew, Known::Sample(Some(sample))) if !sample.is_still_in(&adopted.open())? => {
-            return Err(two_inputs("is longer than when the job began, and what was in it has changed"));
+    let how = match stored.compare(now.seen) {
+        Comparison::Same => return Ok(adopted),
+        Comparison::Grew => format!("grew from {} to {} bytes", stored.size, now.seen.size),
+        // Of what is shorter, some that was to be read is not there.
+        Comparison::Changed(how) if !known.contents || now.seen.size < stored.size => {
+            return Err(two_inputs(&format!("{how} since the job began")));
         }
-        (Comparison::Grew, _) => said.sentences.push(format!(
-            "{}: grew from {} to {} bytes since the job began; it is processed to its old size",
-            path.display(),
-            stored.size,
-            now.seen.size
-        )),
-        (Comparison::Changed(how), Known::Contents) if now.seen.size >= stored.size => {
-            said.sentences
-                .push(format!("{}: {how} since the job began; what is in it is compared", path.display()));
-        }
-        (Comparison::Changed(how), _) => return Err(two_inputs(&format!("{how} since the job began"))),
+        Comparison::Changed(how) => how,
+    };
+    let is_longer = now.seen.size > stored.size;
+    if let (true, Some(sample)) = (is_longer, known.sample)
+        && !sample.is_still_in(&adopted.open())?
+    {
+        return Err(two_inputs("is longer than when the job began, and what was in it has changed"));
     }
+    let then = if is_longer { "it is processed to its old size" } else { "what is in it is compared" };
+    said.sentences.push(format!("{}: {how} since the job began; {then}", path.display()));
     said.doubtful.push(path.to_path_buf());
+    said.has_more |= is_longer;
     Ok(adopted)
 }
 

@@ -22,29 +22,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The files that were seen growing, by their place among the inputs. All tasks share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Growing(Arc<Mutex<BTreeMap<usize, InputFile>>>);
+pub(super) struct Growing(Arc<Mutex<BTreeMap<usize, Grown>>>);
+
+/// One of them, and what is known of its contents when nothing else is.
+type Grown = (InputFile, Option<Sample>);
 
 impl Growing {
     /// A task has seen that the file is longer now. The first one counts.
-    pub(super) fn saw(&self, index: usize, identity: &Identity, handle: &File) {
+    pub(super) fn saw(&self, index: usize, (identity, handle): (&Identity, &File), sample: Option<&Sample>) {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Without a descriptor left, the name has to do.
-        files.entry(index).or_insert_with(|| InputFile::opened(identity.clone(), handle.try_clone().ok()));
+        files.entry(index).or_insert_with(|| {
+            (InputFile::opened(identity.clone(), handle.try_clone().ok()), sample.cloned())
+        });
     }
 
-    fn take(&self) -> BTreeMap<usize, InputFile> {
+    fn take(&self) -> BTreeMap<usize, Grown> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is to be done when the last task is. `samples` are those of all inputs, by their place.
-    pub(super) fn last_look(&self, samples: BTreeMap<usize, Sample>, digests: Option<Digests>) -> LastLook {
+    /// What is to be done when the last task is.
+    pub(super) fn last_look(&self, digests: Option<Digests>) -> LastLook {
         let growing = self.clone();
         Box::new(move |listing| {
             let mut sentences = Vec::new();
-            for (index, file) in growing.take() {
+            for (index, (file, sample)) in growing.take() {
                 let is_the_same = match &digests {
                     Some(digests) => Some(has_still(&file, digests.of(index), listing)?),
-                    None => samples.get(&index).map(|sample| sample.is_still_in(&file)).transpose()?,
+                    None => sample.map(|sample| sample.is_still_in(&file)).transpose()?,
                 };
                 sentences.push(sentence(&file, is_the_same)?);
             }

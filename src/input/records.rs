@@ -19,8 +19,8 @@ use super::contents::Contents;
 use super::edges::{Data, RecordChunk};
 use super::file::InputFile;
 use super::given::{
-    Input, Known, MIB, Regular, Said, adopt, blocks_in, by_place, contents_as_begun, default_block,
-    other_contents, reads_again, same_number, samples,
+    Input, Known, MIB, Regular, Said, adopt, blocks_in, contents_as_begun, default_block, other_contents,
+    reads_again, same_number, samples, take_samples,
 };
 use super::growing::Growing;
 use super::identity::{Identity, path_text};
@@ -52,10 +52,9 @@ pub struct Records {
     limit_rate: Option<u64>,
     wants_contents: bool,
     inputs: Vec<Input>,
-    /// Of the files among them, in their order.
-    samples: Vec<Sample>,
     /// Files that look otherwise than when the job began.
     doubtful: Vec<PathBuf>,
+    has_more: bool,
     growing: Growing,
     contents: Option<Contents>,
     /// Over the blocks of files that were listed, if contents are compared.
@@ -117,8 +116,8 @@ impl Records {
             limit_rate: None,
             wants_contents: false,
             inputs: Vec::new(),
-            samples: Vec::new(),
             doubtful: Vec::new(),
+            has_more: false,
             growing: Growing::default(),
             contents: None,
             files: None,
@@ -194,7 +193,7 @@ impl Records {
             Input::Stream(_) => Stored::Stream { path: path.clone() },
         };
         let inputs = self.inputs.iter().zip(&self.paths).map(store).collect();
-        let (samples, contents) = (self.samples.clone(), self.contents.is_some());
+        let (samples, contents) = (samples(&self.inputs), self.contents.is_some());
         Described { block: self.block, records: self.boundary.to_string(), inputs, samples, contents }
     }
 
@@ -268,7 +267,9 @@ impl Records {
             let Some(mark) = contents.take((index, regular), &block, listing)? else { return Ok(None) };
             self.files = Some(mark);
         }
-        let file = self.at.file.get_or_insert_with(|| regular.open_for_tasks(index, &self.growing));
+        let compared = self.contents.is_some();
+        let open = || regular.open_for_tasks(index, &self.growing, compared);
+        let file = self.at.file.get_or_insert_with(open);
         let (file, boundary) = (Arc::clone(file), Arc::clone(&self.boundary));
         if block.end == size {
             self.at = Place { input: index + 1, ..Place::default() };
@@ -331,7 +332,8 @@ impl Source for Records {
             .wanted_block
             .unwrap_or_else(|| default_block(&self.inputs, PARTS, LARGEST_BLOCK, self.limit_rate));
         self.lay_out(block, self.wants_contents)?;
-        (self.samples, self.doubtful) = (samples(&self.inputs)?, Vec::new());
+        take_samples(&mut self.inputs)?;
+        (self.doubtful, self.has_more) = (Vec::new(), false);
         serde_json::to_value(self.stored()).map_err(|e| Error::broken("inputs", e))
     }
 
@@ -363,13 +365,13 @@ impl Source for Records {
         }
         for (i, input) in stored.inputs.into_iter().enumerate() {
             let sample = if matches!(input, Stored::File(_)) { samples.next() } else { None };
-            let known = if by_contents { Known::Contents } else { Known::Sample(sample) };
+            let known = Known { sample, contents: by_contents };
             self.adopt(i, input, known, &mut said)?;
         }
         if by_contents && frontier > 0 {
             said.sentences.push(reads_again());
         }
-        (self.samples, self.doubtful) = (stored.samples, said.doubtful);
+        (self.doubtful, self.has_more) = (said.doubtful, said.has_more);
         self.lay_out(stored.block, by_contents)?;
         self.go_to(frontier);
         Ok(said.sentences)
@@ -417,9 +419,13 @@ impl Source for Records {
         self.list(listing)
     }
 
+    fn has_more(&self) -> bool {
+        self.has_more
+    }
+
     fn last_look(&self) -> Option<LastLook> {
         let digests = self.contents.as_ref().map(Contents::digests);
-        Some(self.growing.last_look(by_place(&self.inputs, &self.samples), digests))
+        Some(self.growing.last_look(digests))
     }
 
     fn extent(&self) -> Extent {

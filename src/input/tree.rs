@@ -16,11 +16,13 @@
 use super::contents::digest_of;
 use super::file::InputFile;
 use super::given::{contents_as_begun, other_contents, reads_again};
+use super::growing::Growing;
 use super::identity::Identity;
+use super::sample::Sample;
 use super::stream::Stream;
 use super::walk::{Own, Walk};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Listed, Listing, Mark, Source};
+use crate::job::{LastLook, Listed, Listing, Mark, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::Range;
@@ -29,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Files that go into one task, at the most.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 128;
 
 /// Bytes above which no further file goes into the same task, unless somebody says otherwise.
 const TOGETHER_BYTES: u64 = 4 << 20;
@@ -81,6 +83,8 @@ pub struct Tree {
     walk: Walk,
     /// The parts of the file at hand that are not listed yet.
     parts: Option<(Arc<InputFile>, u64)>,
+    growing: Growing,
+    files: usize,
     listed: blake3::Hasher,
     /// Tasks to be listed again before the first one that is handed out.
     again: u64,
@@ -117,6 +121,8 @@ impl Tree {
             by_contents: false,
             walk,
             parts: None,
+            growing: Growing::default(),
+            files: 0,
             listed: blake3::Hasher::new(),
             again: 0,
         }
@@ -182,14 +188,15 @@ impl Tree {
             let size = self.note(&entry);
             match entry {
                 Entry::File(file) if is_large => {
-                    self.parts = Some((Arc::new(self.at_rest(file)), 0));
+                    let sample = Sample::of(&InputFile::new(file.identity().clone()), 1).ok();
+                    self.parts = Some((Arc::new(self.for_tasks(file, sample)), 0));
                     return self.next_part(listing);
                 }
                 Entry::File(file) => {
                     if !self.note_contents(&file, 0..size, listing)? {
                         return Ok(None);
                     }
-                    files.push(Entry::File(self.at_rest(file)));
+                    files.push(Entry::File(self.for_tasks(file, None)));
                 }
                 Entry::Stream(_) | Entry::Unreadable { .. } => files.push(entry),
             }
@@ -215,8 +222,13 @@ impl Tree {
     }
 
     /// Who compares contents wants them to stand still while they are read.
-    fn at_rest(&self, file: InputFile) -> InputFile {
-        if self.by_contents { file.at_rest() } else { file }
+    fn for_tasks(&mut self, file: InputFile, sample: Option<Sample>) -> InputFile {
+        self.files += 1;
+        if self.by_contents {
+            file.at_rest().compared(true)
+        } else {
+            file.noting(self.files, &self.growing, sample)
+        }
     }
 
     /// Takes what is in a part of a file into the mark, if that is asked for. `false` if the run is over.
@@ -308,10 +320,18 @@ impl Source for Tree {
         Ok(mark)
     }
 
+    fn last_look(&self) -> Option<LastLook> {
+        Some(self.growing.last_look(None))
+    }
+
     fn what_changed(&self) -> String {
         match self.by_contents {
             true => other_contents(&self.roots, &[]),
-            false => "the list of inputs is no longer what it was".to_string(),
+            false => {
+                let roots: Vec<String> = self.roots.iter().map(|root| root.display().to_string()).collect();
+                let how = "are not what they were (names, sizes or times): they differ";
+                format!("the files of {} {how}", roots.join(", "))
+            }
         }
     }
 

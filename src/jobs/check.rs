@@ -106,6 +106,11 @@ impl Job for Check {
         json!({ "algorithm": self.algorithm })
     }
 
+    /// The files may have changed since the last time, and that is what is asked for.
+    fn is_about_now(&self) -> bool {
+        true
+    }
+
     fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<Tally, TaskError> {
         let mut tally = Tally::default();
         let mut out = Vec::new();

@@ -12,7 +12,7 @@
 use crate::jobs::complaints::Complaints;
 use crate::jobs::names;
 use bivouac::ending::{FINISHED, FINISHED_WITH_FAILURES};
-use bivouac::error::Kind;
+use bivouac::error::{Error, Kind};
 use bivouac::input::{Entry, InputFile, PIECE, Pieces, Portion, Stream};
 use bivouac::{Context, Job, TaskError};
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
@@ -85,12 +85,26 @@ impl Hasher {
     }
 }
 
-/// The checksum of a whole file.
+/// The checksum of a whole file, as far as it went when it was listed.
+///
+/// Of one that became longer meanwhile it is computed once more: if it is the same, there was only more of
+/// it, as with a log. If not, it would be the checksum of nothing that was ever there.
 pub(crate) fn hash_file(
     file: &InputFile,
     algorithm: Algorithm,
     cx: &Context<'_>,
 ) -> Result<String, TaskError> {
+    let hash = hash_once(file, algorithm, cx)?;
+    if !file.was_seen_growing() || hash_once(file, algorithm, cx)? == hash {
+        return Ok(hash);
+    }
+    let how = "changed while it was read: it grew, and what was in it is something else now";
+    Err(Error::refused(file.path().display(), how)
+        .advise("let the file rest, and run the same command again")
+        .into())
+}
+
+fn hash_once(file: &InputFile, algorithm: Algorithm, cx: &Context<'_>) -> Result<String, TaskError> {
     let size = file.identity().size;
     let mut pieces = Pieces::of_file(file, 0..size);
     // Given all at once, BLAKE3 fills the processor's vectors better than piece by piece.

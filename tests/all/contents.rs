@@ -21,6 +21,9 @@ const VERBS: [&str; 4] = [
 /// Slow enough to be met half-way. The rate is no part of what identifies a job.
 const SLOW: &str = "--limit-rate 4MiB --checkpoint-every 20ms --jobs 2";
 
+/// Behind the first sample of the file, and before the second.
+const UNSAMPLED: u64 = 12_345;
+
 /// `arguments` with options, which go before a command.
 fn with(arguments: &str, options: &str) -> String {
     match arguments.split_once(" -- ") {
@@ -77,7 +80,7 @@ fn a_byte_that_changed_under_an_append_is_found_when_the_job_goes_on() {
     for verb in VERBS {
         let world = world();
         stopped(&world, verb, COMPARED);
-        spoil(&world, 5);
+        spoil(&world, UNSAMPLED);
         world.append("big.txt", "more\n");
         let state = world.contents("out.bivouac");
         world.bivouac(&with(verb, COMPARED)).run().expect_code(3).expect_says("what is in big.txt");
@@ -87,7 +90,7 @@ fn a_byte_that_changed_under_an_append_is_found_when_the_job_goes_on() {
         };
         assert!(records(&state) && records(&world.contents("out.bivouac")), "{verb}: the state stands");
         if !verb.starts_with("digest") {
-            spoil(&world, 5);
+            spoil(&world, UNSAMPLED);
             world.bivouac(&with(verb, COMPARED)).run().expect_code(0).expect_says("grew");
         }
     }
@@ -98,7 +101,7 @@ fn a_byte_that_changes_under_an_append_while_tasks_are_at_work_is_found_at_the_e
     for verb in VERBS {
         let world = world();
         let run = begun(&world, verb, COMPARED);
-        spoil(&world, 5);
+        spoil(&world, UNSAMPLED);
         world.append("big.txt", "more\n");
         run.wait().expect_code(3).expect_says("big.txt").expect_says("grew");
         assert!(!world.exists("out"), "{verb}");
@@ -118,10 +121,7 @@ fn what_is_appended_while_tasks_are_at_work_is_said_and_left_out() {
             run.wait().expect_code(3).expect_says("it grew");
             continue;
         }
-        let ended = run.wait().expect_code(0);
-        if !verb.starts_with("digest") {
-            ended.expect_says("big.txt: grew while it was read");
-        }
+        run.wait().expect_code(0).expect_says("big.txt: grew while it was read");
         assert!(world.read("out") == calm.read("out"), "{verb} {options}");
     }
 }
@@ -129,17 +129,21 @@ fn what_is_appended_while_tasks_are_at_work_is_said_and_left_out() {
 /// Without digests there are the samples: whoever writes all of a file anew is found out.
 #[test]
 fn a_file_that_is_written_anew_and_longer_while_tasks_are_at_work_is_a_refusal() {
-    for verb in VERBS.into_iter().filter(|verb| !verb.starts_with("digest")) {
+    for verb in VERBS.into_iter().chain(["digest --algorithm sha256 big.txt -o out"]) {
         let world = world();
         let mut text = world.read("big.txt");
-        let run = begun(&world, verb, "");
+        let run = match verb.contains("sha256") {
+            // One task, of which there is no checkpoint.
+            true => world.bivouac(&with(verb, SLOW)).start().until_at_work(),
+            false => begun(&world, verb, ""),
+        };
         text.rotate_right(1);
         text.push(b'\n');
         // In place, and first what is behind: the file is never shorter than it was.
         world.append("big.txt", "\n");
         let file = fs::File::options().write(true).open(world.path("big.txt")).unwrap();
         file.write_all_at(&text, 0).unwrap();
-        run.wait().expect_code(3).expect_says("what was in it has changed");
+        run.wait().expect_code(3).expect_says("grew").expect_says("big.txt");
         assert!(!world.exists("out"), "{verb}");
     }
 }
@@ -176,9 +180,64 @@ fn a_finished_job_knows_a_copy_of_its_input_and_not_another_text() {
         run().expect_code(0);
         copy_over(&world, "big.txt");
         run().expect_code(0).expect_says("already finished");
-        spoil(&world, 5);
+        spoil(&world, UNSAMPLED);
         run().expect_code(0).expect_says_not("already finished");
     }
+}
+
+#[test]
+fn a_finished_job_whose_input_has_grown_is_done_anew() {
+    for (verb, options) in VERBS.iter().flat_map(|verb| [(verb, ""), (verb, COMPARED)]) {
+        let world = world();
+        let run = || world.bivouac(&with(verb, options)).run();
+        run().expect_code(0);
+        world.append("big.txt", "added_1_later\n");
+        run().expect_code(0).expect_says_not("already finished");
+        let calm = World::new();
+        calm.write("big.txt", world.read("big.txt"));
+        calm.bivouac(&with(verb, options)).run().expect_code(0);
+        assert!(world.read("out") == calm.read("out"), "{verb} {options}");
+    }
+}
+
+/// Of what is longer and something else, the part up to the old size is nobody's input.
+#[test]
+fn a_longer_file_with_something_else_in_it_is_a_refusal_when_the_job_goes_on() {
+    for (verb, options) in VERBS.iter().flat_map(|verb| [(verb, ""), (verb, COMPARED)]) {
+        let world = world();
+        stopped(&world, verb, options);
+        let mut text = world.read("big.txt");
+        let half = text.len() / 2;
+        text.splice(half..half, *b"in the middle\n");
+        world.write("big.txt", text);
+        world.bivouac(&with(verb, options)).run().expect_code(3).expect_says("big.txt");
+    }
+}
+
+#[test]
+fn a_verification_that_is_asked_for_again_is_done_again() {
+    let world = World::new();
+    world.write("f", "one\n");
+    let list = world.shell("sha256sum f");
+    world.write("list", list);
+    let check = || world.bivouac("digest --algorithm sha256 --check list -o out").run();
+    check().expect_code(0);
+    world.write("f", "two\n");
+    check().expect_code(1);
+    assert!(String::from_utf8(world.read("out")).unwrap().contains("f: FAILED"));
+    world.bivouac("digest --check list --verify-inputs").run().expect_code(2).expect_says("--verify-inputs");
+}
+
+#[test]
+fn a_stream_in_place_of_a_file_does_not_make_its_output_nobodys() {
+    let world = world();
+    let verb = "count big.txt --output out";
+    stopped(&world, verb, "");
+    fs::rename(world.path("big.txt"), world.path("aside")).unwrap();
+    nix::unistd::mkfifo(&world.path("big.txt"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    world.bivouac(verb).run().expect_code(3).expect_says("big.txt: is a stream").expect_says("out.bivouac");
+    fs::rename(world.path("aside"), world.path("big.txt")).unwrap();
+    world.bivouac(verb).run().expect_code(3).expect_says("change time");
 }
 
 #[test]

@@ -175,7 +175,7 @@ pub(crate) struct Digest {
     pub(crate) algorithm: Algorithm,
 
     /// Read checksums from FILE, verify them, and name what differs
-    #[arg(long, value_name = "FILE", conflicts_with = "paths", help_heading = "What to compute")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "verify_inputs"], help_heading = "What to compute")]
     pub(crate) check: Option<PathBuf>,
 
     /// Write the result to OUT, which appears when it is complete
