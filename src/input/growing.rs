@@ -24,6 +24,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Growing(Arc<Mutex<BTreeMap<usize, Grown>>>);
 
+/// Descriptors that are kept for the last look, at the most: a thousand is all that many a process may have.
+const HELD: usize = 128;
+
+/// How many are named.
+const NAMED: usize = 10;
+
 /// One of them, and what is known of its contents when nothing else is.
 type Grown = (InputFile, Option<Sample>);
 
@@ -31,10 +37,10 @@ impl Growing {
     /// A task has seen that the file is longer now. The first one counts.
     pub(super) fn saw(&self, index: usize, (identity, handle): (&Identity, &File), sample: Option<&Sample>) {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without a descriptor left, the name has to do.
-        files.entry(index).or_insert_with(|| {
-            (InputFile::opened(identity.clone(), handle.try_clone().ok()), sample.cloned())
-        });
+        // Without a descriptor to spare, the name has to do.
+        let may_hold = sample.is_some() && files.len() < HELD;
+        let hold = || if may_hold { handle.try_clone().ok() } else { None };
+        files.entry(index).or_insert_with(|| (InputFile::opened(identity.clone(), hold()), sample.cloned()));
     }
 
     fn take(&self) -> BTreeMap<usize, Grown> {
@@ -53,6 +59,9 @@ impl Growing {
                 };
                 sentences.push(sentence(&file, is_the_same)?);
             }
+            let more = sentences.len().saturating_sub(NAMED);
+            sentences.truncate(NAMED);
+            sentences.extend((more > 0).then(|| format!("{more} more files grew while they were read")));
             Ok(sentences)
         })
     }
