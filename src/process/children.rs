@@ -222,12 +222,13 @@ impl Children {
         if family {
             tell(pid, Signal::SIGKILL);
         }
-        drop(table);
-        Ok((wait::reap(pid)?, told))
+        let how = wait::reap(pid)?;
+        table.interfered |= is_order(how);
+        Ok((how, told))
     }
 
     /// Whether all of them have ended by themselves. Otherwise a descendant that left the group of
-    /// one that was ended may still be at work, and nobody has told it to end.
+    /// one that was ended, by us or by a scheduler, may still be at work, and nobody has told it to end.
     pub(crate) fn all_ended_by_themselves(&self) -> bool {
         let table = lock(&self.table);
         table.running.is_empty() && table.births.is_empty() && !table.interfered
@@ -263,6 +264,12 @@ impl Children {
 /// Tells a group. It fails when all of the group have ended, and then there is nobody to tell.
 fn tell(group: Pid, signal: Signal) {
     killpg(group, signal).ok();
+}
+
+/// Whether it died of a signal by which somebody ends a process, and not of a fault of its own.
+fn is_order(how: How) -> bool {
+    let orders = [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+    matches!(how, How::Signal(number) if orders.iter().any(|order| *order as i32 == number))
 }
 
 fn end(table: &mut Table, signal: Signal) {

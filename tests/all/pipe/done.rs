@@ -79,6 +79,23 @@ fn commands_that_a_scheduler_ends_together_with_the_job_are_interrupted_and_not_
     }
 }
 
+/// A scheduler signals those that it sees, and what a command has started a moment later it does not see.
+#[test]
+fn what_a_command_that_a_scheduler_ends_has_started_does_not_outlive_the_job() {
+    let world = world();
+    let family = ["bash", "-c", "setsid sleep 1000 >/dev/null 2>&1 & cat; kill $!"];
+    let run = crawling(&world, "", &family);
+    let sleeps = || children_in(&world).into_iter().filter(|child| child.line.starts_with("sleep")).count();
+    until("a descendant", || sleeps() > 0);
+    let seen = children_in(&world).into_iter().filter(|child| !child.line.starts_with("sleep"));
+    for child in seen {
+        kill(Pid::from_raw(child.pid), SIGTERM).ok();
+    }
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    expect_nobody_left(&world);
+    resumes(&world, &family, "cat big.txt");
+}
+
 #[test]
 fn a_signal_to_the_whole_group_of_the_job_is_one_stop() {
     let world = world();
