@@ -16,6 +16,7 @@
 mod context;
 
 pub use context::Context;
+pub(crate) use context::Debt;
 
 use crate::clock::Throttle;
 use crate::error::{Error, Result};

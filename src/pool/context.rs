@@ -7,7 +7,21 @@ use crate::process::Children;
 use crossbeam_channel::SendTimeoutError;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// What somebody owes to the rate limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Debt {
+    rate: u64,
+    until: Instant,
+    left: Duration,
+}
+
+impl Debt {
+    pub(crate) fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
 
 /// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
 pub struct Context<'a> {
@@ -99,12 +113,35 @@ impl Context<'_> {
     ///
     /// As [`yield_point`](Context::yield_point).
     pub fn advance(&self, bytes: u64) -> std::result::Result<(), TaskError> {
+        self.count(bytes);
+        match self.take_from_the_rate(bytes) {
+            Some(debt) => self.sleep_off(debt),
+            None => self.yield_point(),
+        }
+    }
+
+    /// The part of [`advance`](Context::advance) that feeds progress.
+    pub(crate) fn count(&self, bytes: u64) {
         self.advanced.fetch_add(bytes, Ordering::Relaxed);
         self.shared.advanced.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes bytes from what the rate limit allows: how long to wait for them, if that is more than there is.
+    pub(crate) fn take_from_the_rate(&self, bytes: u64) -> Option<Debt> {
         let rate = self.shared.throttle.rate();
-        let Some(mut left) = self.shared.throttle.owed_after(bytes) else { return self.yield_point() };
-        // In slices: another limit frees those who wait by the old one.
-        while !left.is_zero() && self.shared.throttle.rate() == rate {
+        let left = self.shared.throttle.owed_after(bytes)?;
+        Some(Debt { rate, until: Instant::now() + left, left })
+    }
+
+    /// Whether one still has to wait. Another limit frees those who wait by the old one.
+    pub(crate) fn is_owed(&self, debt: &Debt) -> bool {
+        self.shared.throttle.rate() == debt.rate && Instant::now() < debt.until
+    }
+
+    /// Waits; time in which the job is paused comes on top of it.
+    pub(crate) fn sleep_off(&self, debt: Debt) -> std::result::Result<(), TaskError> {
+        let mut left = debt.left;
+        while !left.is_zero() && self.shared.throttle.rate() == debt.rate {
             let slice = left.min(LOOK_UP);
             self.sleep(slice)?;
             left -= slice;

@@ -22,7 +22,7 @@ use super::stat::Stat;
 use crate::clock::WorkClock;
 use crate::error::Error;
 use crate::job::TaskError;
-use crate::pool::Context;
+use crate::pool::{Context, Debt};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rustix::buffer::spare_capacity;
@@ -157,6 +157,9 @@ struct Running<'a> {
     stderr: Option<OwnedFd>,
     piece: Vec<u8>,
     pace: Pace,
+    /// Bytes that may be fed by the rate limit, and whether that has to be waited for.
+    credit: u64,
+    debt: Option<Debt>,
     /// It has ended for certain, and was not reaped.
     has_ended: bool,
     /// Why we ended it, if we did.
@@ -186,6 +189,12 @@ impl<'a> Running<'a> {
             stdout: child_stdout.as_ref().map_or(our_stdout.as_fd(), AsFd::as_fd),
             stderr: child_stderr.as_ref().map_or(our_stderr.as_fd(), AsFd::as_fd),
         };
+        // Before it starts, and before each further piece. Behind its feeding it would have had all of its
+        // input by then, would end, and a stop during the wait would throw away what is done.
+        let credit = stdin.left().min(PIECE as u64);
+        if let Some(debt) = cx.take_from_the_rate(credit) {
+            cx.sleep_off(debt)?;
+        }
         let began = SystemTime::now();
         let pid = loop {
             cx.yield_point()?;
@@ -209,6 +218,8 @@ impl<'a> Running<'a> {
             stderr,
             piece: Vec::with_capacity(LITTLE),
             pace: Pace::default(),
+            credit,
+            debt: None,
             has_ended: false,
             early: None,
             began,
@@ -255,16 +266,14 @@ impl<'a> Running<'a> {
             if self.is_silent() || self.pace.rest().is_some() {
                 self.watch_its_end()?;
             }
-            let ready = self.wait();
+            let may_feed = self.may_feed(cx);
+            let ready = self.wait(may_feed);
             if ready.nothing() && !self.has_ended {
                 self.watch_its_end()?;
                 self.look_whether_it_wants_the_terminal(cx);
             }
-            let fed = if ready.stdin { self.stdin.feed()? } else { 0 };
-            if fed > 0 {
-                // Who shall give up hears it at the gate, and lets the command end in its time.
-                cx.advance(fed).ok();
-            }
+            let fed = if ready.stdin && may_feed { self.stdin.feed()? } else { 0 };
+            self.pay(fed, cx);
             let taken = if ready.stdout { self.read_out(out)? } else { 0 };
             self.pace.learn(taken.max(fed as usize));
             if ready.stderr {
@@ -272,6 +281,26 @@ impl<'a> Running<'a> {
             }
             self.has_ended |= ready.ended;
         }
+    }
+
+    /// Whether the rate limit lets more be fed now.
+    fn may_feed(&mut self, cx: &Context<'_>) -> bool {
+        if self.credit == 0 && self.stdin.left() > 0 {
+            self.credit = self.stdin.left().min(PIECE as u64);
+            self.debt = cx.take_from_the_rate(self.credit);
+        }
+        self.debt = self.debt.filter(|debt| cx.is_owed(debt));
+        self.debt.is_none()
+    }
+
+    /// So much was fed. That can be more than there was credit for.
+    fn pay(&mut self, fed: u64, cx: &Context<'_>) {
+        let more = fed.saturating_sub(self.credit);
+        if more > 0 {
+            self.debt = cx.take_from_the_rate(more);
+        }
+        self.credit = self.credit.saturating_sub(fed);
+        cx.count(fed);
     }
 
     /// The last moments count too, unless there was a pause in them.
@@ -316,8 +345,9 @@ impl<'a> Running<'a> {
 
     /// What can be done now; nothing, when there was nothing for a moment. Behind a rest anything may be
     /// possible, and is tried.
-    fn wait(&self) -> Ready {
-        let stdin = self.stdin.end();
+    fn wait(&self, may_feed: bool) -> Ready {
+        let stdin = self.stdin.end().filter(|_| may_feed);
+        let glance = self.debt.map_or(GLANCE, |debt| debt.left().min(GLANCE));
         let ended = self.ended.as_ref().filter(|_| !self.has_ended);
         if let (Some(rest), Some(ended)) = (self.pace.rest(), ended) {
             let ended = wait_for(&mut [PollFd::new(ended, PollFlags::IN)], rest);
@@ -330,7 +360,7 @@ impl<'a> Running<'a> {
             .iter()
             .filter_map(|(fd, what)| fd.map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), *what)))
             .collect();
-        if !wait_for(&mut fds, GLANCE) {
+        if !wait_for(&mut fds, glance) {
             return Ready::default();
         }
         let mut answers = fds.iter().map(|fd| !fd.revents().is_empty());

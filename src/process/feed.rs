@@ -55,6 +55,14 @@ impl Input<'_> {
         }
     }
 
+    /// How much there is to give.
+    pub(super) fn left(&self) -> u64 {
+        match self {
+            Input::Open(feeding) => feeding.left(),
+            Input::Nothing | Input::Refused | Input::Given(_) => 0,
+        }
+    }
+
     /// Gives as much as goes into the pipe; how much that was. Closes it at the end, or when the command
     /// does not want any more (`head -1`).
     pub(super) fn feed(&mut self) -> Result<u64, TaskError> {
@@ -130,12 +138,16 @@ impl<'a> Feeding<'a> {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    fn left(&self) -> u64 {
         match &self.rest {
-            Feed::Nothing => true,
-            Feed::Bytes(rest) => rest.is_empty(),
-            Feed::File { range, .. } => range.is_empty(),
+            Feed::Nothing => 0,
+            Feed::Bytes(rest) => rest.len() as u64,
+            Feed::File { range, .. } => range.end.saturating_sub(range.start),
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.left() == 0
     }
 }
 

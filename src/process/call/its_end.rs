@@ -69,7 +69,7 @@ impl Running<'_> {
             if unwatched {
                 return; // Whoever reaps it waits for its end.
             }
-            let ready = self.wait();
+            let ready = self.wait(false);
             if ready.stdout {
                 self.read_out(&mut |_| Ok(())).ok();
             }
