@@ -354,6 +354,7 @@ impl<J: Job> Committer<J> {
 
     fn close(&mut self, listed: Option<u64>) -> Result<Option<u8>> {
         self.keep.pass_finished();
+        self.keep.record_mut().tasks = listed.or(self.keep.record().tasks);
         if listed == Some(self.keep.record().frontier) {
             self.look_back()?;
             return self.finish().map(Some);

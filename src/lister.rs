@@ -127,7 +127,11 @@ impl<S: Source> Lister<S> {
             if Some(self.next) <= reach {
                 mark = listed.mark;
             }
-            left.extend(self.still_to_do(listed)?);
+            match (self.still_to_do(listed), self.reach) {
+                (Ok(task), _) => left.extend(task),
+                (Err(_), Some(reach)) => return Err(self.difference(reach, &listing)),
+                (Err(error), None) => return Err(error),
+            }
         }
         if listing.is_stopped() {
             return Ok(left);

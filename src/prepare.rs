@@ -96,6 +96,12 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
                 Again::Another if same.is_ok() && options.printing.is_some() => {
                     go_on(source, sink, options, dir, reopened(record))
                 }
+                Again::Another if same.is_ok() && options.once => {
+                    let how = "is of this very job, which is finished; and its list, or its output, is not what it was";
+                    Err(Error::refused(dir.path().display(), how).advise(
+                        "to do all of it again, use --fresh; what is new in the list, give it another output",
+                    ))
+                }
                 Again::Another => {
                     let replaces = sink.is_published(&record.output.clone().unwrap_or_default())?;
                     let start = begin(job, source, sink, options, Some(dir), Output::Unknown)?;
@@ -174,7 +180,7 @@ fn forget_failed(record: &mut Record) {
 
 /// A finished job has more to do. What it printed has been taken by whoever it was for.
 fn reopened(record: Record) -> Record {
-    Record { phase: Phase::Working, output: None, ..record }
+    Record { phase: Phase::Working, output: None, tasks: None, ..record }
 }
 
 /// Whether an unfinished output that is found belongs to a job that we give up.

@@ -124,6 +124,7 @@ pub(crate) struct Options {
     pub(crate) print_failed: bool,
     pub(crate) printing: Option<Printing>,
     pub(crate) retry_failed: bool,
+    pub(crate) once: bool,
     pub(crate) halt: Option<Halt>,
     pub(crate) max_runtime: Option<Duration>,
     pub(crate) disk: Arc<dyn Disk>,
@@ -177,6 +178,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                 print_failed: false,
                 printing: None,
                 retry_failed: false,
+                once: false,
                 halt: None,
                 max_runtime: None,
                 disk: Arc::new(OsDisk),
@@ -339,6 +341,15 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     #[must_use]
     pub fn retry_failed(mut self, yes: bool) -> Self {
         self.options.retry_failed = yes;
+        self
+    }
+
+    /// A finished job is not begun anew by itself, should its inputs or its output be other ones now: that is
+    /// refused, unless [`fresh`](Run::fresh) asks for it. For tasks that act elsewhere, and of which the
+    /// output counts all the same.
+    #[must_use]
+    pub fn once(mut self, yes: bool) -> Self {
+        self.options.once = yes;
         self
     }
 

@@ -106,6 +106,8 @@ pub(crate) struct Commands {
     pub(crate) print_failed: bool,
     /// Those that failed in earlier runs run once more.
     pub(crate) retry_failed: bool,
+    /// None runs again because something looks otherwise.
+    pub(crate) once: bool,
     /// When failures end the job.
     pub(crate) halt: Option<Halt>,
 }
@@ -212,6 +214,7 @@ impl Verb {
                     }),
                     print_failed: true,
                     retry_failed: each.retry_failed,
+                    once: true,
                     halt: each.halt.and_then(|halt| halt.0),
                 },
             }),

@@ -39,6 +39,7 @@ where
         .print_failed(running.commands.print_failed)
         .act_elsewhere(running.commands.elsewhere)
         .retry_failed(running.commands.retry_failed)
+        .once(running.commands.once)
         .halt(running.commands.halt)
         .forward_stops(running.commands.stop_at_once)
         .watch_children(running.commands.any)

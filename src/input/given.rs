@@ -210,14 +210,17 @@ pub(super) fn reads_again() -> String {
 /// For the message that contents are not what they were. If some files look otherwise, it is one of them.
 pub(super) fn other_contents<'a>(all: &'a [PathBuf], doubtful: &'a [PathBuf]) -> String {
     let names = if doubtful.is_empty() { all } else { doubtful };
-    let text = |names: &[PathBuf]| {
-        names.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-    };
+    let text = |names: &[PathBuf]| names.iter().map(|path| named(path)).collect::<Vec<_>>().join(", ");
     match names {
-        [only] => format!("what is in {} is not what the last run read: it differs", only.display()),
+        [only] => format!("what is in {} is not what the last run read: it differs", named(only)),
         [_, _, _, _, ..] => {
             format!("what is in one of {} files is not what the last run read: it differs", names.len())
         }
         few => format!("what is in one of {} is not what the last run read: it differs", text(few)),
     }
+}
+
+/// For a person.
+pub(super) fn named(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_string() } else { path.display().to_string() }
 }

@@ -300,6 +300,10 @@ impl Source for Items {
         Ok(Some(Mark(self.mark)))
     }
 
+    fn what_changed(&self) -> String {
+        "the list of items is not that of the last run: it differs".to_string()
+    }
+
     fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Item>>> {
         // Stopped before the frontier was reached: what comes next would have another number.
         if !self.pass_over(listing)? || self.list(listing)? != Step::Item {

@@ -19,8 +19,8 @@ use super::contents::Contents;
 use super::edges::{Data, RecordChunk};
 use super::file::InputFile;
 use super::given::{
-    Input, Known, MIB, Regular, Said, adopt, blocks_in, contents_as_begun, default_block, other_contents,
-    reads_again, same_number, samples, take_samples,
+    Input, Known, MIB, Regular, Said, adopt, blocks_in, contents_as_begun, default_block, named,
+    other_contents, reads_again, same_number, samples, take_samples,
 };
 use super::growing::Growing;
 use super::identity::{Identity, path_text};
@@ -396,12 +396,7 @@ impl Source for Records {
             return other_contents(&self.paths, &self.doubtful);
         }
         let streams = || self.paths.iter().zip(&self.inputs).filter(|(_, input)| input.is_stream());
-        let names: Vec<_> = streams()
-            .map(|(path, _)| match path.as_os_str() == "-" {
-                true => "standard input".to_string(),
-                false => path.display().to_string(),
-            })
-            .collect();
+        let names: Vec<_> = streams().map(|(path, _)| named(path)).collect();
         match names.as_slice() {
             [only] => format!("{only} is not the stream of the last run, or is shorter: it differs"),
             _ => format!(

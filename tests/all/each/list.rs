@@ -52,6 +52,30 @@ fn any_other_change_is_refused_and_the_first_one_named() {
     }
 }
 
+#[test]
+fn with_an_output_file_a_finished_list_that_has_grown_is_refused_and_no_command_runs_again() {
+    let world = World::new();
+    list(&world, 0..5);
+    each(&world, "-o out -a items", &EFFECT).run().expect_code(0);
+    each(&world, "-o out -a items", &EFFECT).run().expect_code(0).expect_says("already finished");
+    world.append("items", "item 5\n");
+    each(&world, "-o out -a items", &EFFECT).run().expect_code(3).expect_says("--fresh");
+    expect_each_once(&world, 5);
+}
+
+#[test]
+fn a_list_that_has_grown_again_and_again_has_the_number_of_its_items() {
+    let world = World::new();
+    for items in 1..4 {
+        list(&world, 0..items);
+        each(&world, "-a items", &EFFECT).run().expect_code(0);
+    }
+    list(&world, 0..4);
+    let ended = each(&world, "-a items", &EFFECT).run().expect_code(0);
+    drop(ended.expect_says("resumed at task 3").expect_says_not("of 2").expect_says_not("of 3"));
+    expect_each_once(&world, 4);
+}
+
 /// Also of a job that was finished: what commands have done is not done again because of a slip.
 #[test]
 fn a_finished_list_that_has_changed_is_refused_too() {

@@ -79,6 +79,29 @@ fn commands_that_a_scheduler_ends_together_with_the_job_are_interrupted_and_not_
     }
 }
 
+/// The rate limit is waited for before a command gets its input: behind it, there would be nothing left to do
+/// but to be thrown away.
+#[test]
+fn a_command_that_has_ended_well_under_a_rate_limit_does_not_run_again() {
+    let world = world();
+    world.write("big.txt", data::text(4, 1 << 20));
+    let command = ["sh", "-c", "cat; echo $$ >> ends"];
+    let limit =
+        "big.txt -o out --block 64KiB --jobs 4 --grace 0s --checkpoint-every 20ms --limit-rate 300KiB";
+    let run = pipe(&world, limit, &command).start();
+    let ends = |world: &World| world.read("ends").iter().filter(|byte| **byte == b'\n').count();
+    until("some to end", || world.exists("ends") && ends(&world) >= 4);
+    let before = ends(&world);
+    // To write that line is the last that a command does.
+    run.let_pass(Duration::from_millis(100)).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    let record: serde_json::Value =
+        serde_json::from_slice(&world.read("out.bivouac/checkpoint.json")).unwrap();
+    let kept = record["frontier"].as_u64().unwrap() as usize + record["beyond"].as_array().unwrap().len();
+    assert!(kept >= before, "{kept} of {before} that had ended are kept: {record}");
+    pipe(&world, "big.txt -o out", &command).run().expect_code(0);
+    expect_bytes(&world, &world.read("big.txt"));
+}
+
 /// A scheduler signals those that it sees, and what a command has started a moment later it does not see.
 #[test]
 fn what_a_command_that_a_scheduler_ends_has_started_does_not_outlive_the_job() {
