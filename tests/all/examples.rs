@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 ///
 /// `cargo test` builds the examples, `cargo test --test all` does not; so that nobody tests
 /// yesterday's, its sources are looked at, which cargo lists in a `.d` file.
-fn example(name: &str) -> String {
+pub(crate) fn example(name: &str) -> String {
     let program = Path::new(BIVOUAC).with_file_name("examples").join(name);
     let built = |path: &Path| fs::metadata(path).and_then(|facts| facts.modified());
     let remedy = "run `cargo build --examples` (with `--release`, if these are release tests)";
@@ -27,7 +27,7 @@ fn example(name: &str) -> String {
 }
 
 /// The number behind `word` in the last line that has it.
-fn number_behind(word: &str, text: &str) -> u64 {
+pub(crate) fn number_behind(word: &str, text: &str) -> u64 {
     let line = text.lines().rev().find_map(|line| line.split_once(word));
     let (_, rest) = line.unwrap_or_else(|| panic!("no “{word}” in:\n{text}"));
     rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
@@ -152,7 +152,7 @@ fn files(world: &World) -> (Vec<String>, String) {
 }
 
 /// What the kernel has counted for this process: processor time, and bytes read and written.
-fn work_done(run: &Running<'_>) -> (String, Vec<String>) {
+pub(crate) fn work_done(run: &Running<'_>) -> (String, Vec<String>) {
     let of = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", run.pid())).unwrap();
     let stat = of("stat");
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();

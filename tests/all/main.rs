@@ -23,7 +23,8 @@
 //! | `jobcontrol` | `bg`, `kill %1`, a closed window, `nohup`, `setsid`, `timeout`, process 1 |
 //! | `table` | every signal × phase × kind of start, as one table |
 //! | `storm` | do thousands of signals at once do any harm? |
-//! | `examples` | do the four exercises do what they teach? |
+//! | `examples` | do the four exercises do what they teach, in Rust and in Python? |
+//! | `pattern` | does the whole idea in one file keep what it promises? |
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
 //! | `library` | does a run in a process of somebody else give back what it borrowed? |
@@ -52,6 +53,7 @@ mod library;
 mod listening;
 mod log;
 mod masks;
+mod pattern;
 mod pause;
 mod pipe;
 mod policy;

@@ -38,12 +38,12 @@ const NEVER_BLOCKED: [Signal; 12] = [
     Signal::SIGTTOU,
 ];
 
-fn bits(signals: &[Signal]) -> u64 {
+pub(crate) fn bits(signals: &[Signal]) -> u64 {
     signals.iter().map(|&signal| 1 << (signal as i32 - 1)).sum()
 }
 
 /// A field such as `SigBlk` of every thread of a process, with the thread's name.
-fn field_of_threads(pid: Pid, field: &str) -> Vec<(String, u64)> {
+pub(crate) fn field_of_threads(pid: Pid, field: &str) -> Vec<(String, u64)> {
     let value = |status: &str, name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.unwrap_or_else(|| panic!("no {name}")).trim().to_string()
