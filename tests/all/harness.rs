@@ -44,6 +44,15 @@ pub(crate) fn path_variable() -> String {
     format!("{}:/usr/local/bin:/usr/bin:/bin", home.display())
 }
 
+/// The interpreter itself, and not a script that looks for it, which needs more of its environment
+/// than tests have.
+pub(crate) fn python() -> String {
+    let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    let answer = asked.unwrap_or_else(|e| panic!("python3: {e}; install the package python3"));
+    assert!(answer.status.success(), "python3 does not work; install the package python3: {answer:?}");
+    String::from_utf8(answer.stdout).unwrap().trim().to_string()
+}
+
 /// A directory that one test has to itself.
 #[derive(Debug)]
 pub(crate) struct World {
