@@ -1,28 +1,27 @@
 //! The idea of this project in one file, without the library: what to write on a whiteboard.
 //!
-//! Try `mkdir run; seq 20 200 >in; cargo run --example pattern in run`. INT and TERM stop it, and a second
-//! one stops it at once; USR1 saves now. TSTP and CONT keep their default actions: the kernel freezes every
-//! thread and thaws it, and the shell sees that. The next run continues, to the same bytes in the end.
-//!
+//! Try `mkdir run; seq 20 200 >in; cargo run --example pattern in run`. INT and TERM stop it, a second one at
+//! once; USR1 saves now. All other signals keep their default actions: on TSTP the kernel freezes every
+//! thread, and the shell sees it; HUP kills, and the last checkpoint stands. The next run continues.
 //! Left out: a thread for the disk, so that no signal waits for a flush (`src/commit.rs`); work to do before
-//! a pause (`src/decide.rs`); leaving ignored signals ignored (`src/signals.rs`); children, which inherit
-//! the mask (`src/process.rs`); inputs that change or exceed memory (`src/input.rs`).
+//! a pause (`src/decide.rs`); signals that were ignored at the start (`src/signals.rs`); children, which
+//! inherit the mask (`src/process.rs`); inputs that change or exceed memory (`src/input.rs`).
 
 use crossbeam_channel::{Receiver, after, never, select, tick, unbounded};
 use nix::sys::signal::{SigSet, Signal, Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1};
 use signal_hook::{iterator::Signals, low_level};
 use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed};
-use std::time::{Duration, Instant};
-use std::{collections::BTreeMap, env, fs, fs::File, io, io::Write, panic, path::PathBuf, process, thread};
+use std::{collections::BTreeMap, fs::File, io::Write, path::PathBuf, time::Duration, time::Instant};
+use std::{env, fs, io, iter, panic, process, thread};
 
 const SAME_INTENTION: Duration = Duration::from_millis(150); // `timeout` may send its TERM twice
-const GRACE: Duration = Duration::from_secs(2); // for the lines at work: after a TERM comes a KILL
-const WINDOW: usize = 64; // lines that are started and not yet written: the bound of all memory here
+const GRACE: Duration = Duration::from_secs(2); // for the lines at work. Senders of TERM wait longer before they KILL
+const WINDOW: usize = 64; // lines that are started and not yet written: it bounds the results in memory
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
     let handled: SigSet = [SIGINT, SIGTERM, SIGUSR1].into_iter().collect();
-    handled.thread_block()?; // before there is any other thread: all of them inherit it, rayon's too
+    handled.thread_block()?; // before any other thread: all inherit it, and so none of them ever sees EINTR
     let heard = listen(handled)?;
     let [input, directory] = [1, 2].map(|n| PathBuf::from(env::args_os().nth(n).unwrap_or_default()));
     let lines: Vec<String> = fs::read_to_string(input)?.lines().map(String::from).collect();
@@ -36,29 +35,29 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Starts the one thread that has the signals open. It only sends; but a second stop it obeys itself.
+/// Starts the one thread that has the signals open. It only sends, except that it executes a second stop.
 fn listen(handled: SigSet) -> io::Result<Receiver<Signal>> {
     let mut signals = Signals::new(handled.iter().map(|signal| signal as i32))?;
-    let (tell, heard) = unbounded(); // `send` never waits, so a busy supervisor makes nobody deaf
+    let (tell, heard) = unbounded(); // `send` never waits, whatever the supervisor is doing
     thread::spawn(move || {
-        handled.thread_unblock().ok()?; // the handlers are there; what came before has waited for them
+        handled.thread_unblock().ok()?; // now the handlers exist; earlier signals were pending until here
         let mut first_stop = None;
         for signal in signals.forever().filter_map(|number| Signal::try_from(number).ok()) {
             if signal != SIGUSR1 && first_stop.get_or_insert_with(Instant::now).elapsed() >= SAME_INTENTION {
-                die_of(signal); // from here, for the supervisor may hang; the last checkpoint stands
+                die_of(signal); // from this thread: the supervisor may hang. The last checkpoint stands
             }
             tell.send(signal).ok()?;
         }
-        None::<()> // the channel closes, which the supervisor takes as an error
+        None::<()> // the channel closes, and the supervisor ends with an error
     });
     Ok(heard)
 }
 
-/// Owns all state, and waits in one place for all events: signals, results, moments.
+/// Owns all state, and waits in one place for all events: signals, results and timers.
 fn supervise(lines: Arc<Vec<String>>, store: &mut Store, heard: &Receiver<Signal>) -> Result<Option<Signal>> {
     let (pool, cancel) = (rayon::ThreadPoolBuilder::new().build()?, Arc::new(AtomicBool::new(false)));
-    let (tell, results) = unbounded(); // never more in it than `most`, so no worker ever waits to send
-    let most = 2 * pool.current_num_threads(); // given to rayon: it has no limit, and gives nothing back
+    let (tell, results) = unbounded(); // holds `most` results at most, and no worker ever waits to send
+    let most = 2 * pool.current_num_threads(); // tasks given to rayon: its queue cannot be emptied
     let (clock, mut grace) = (tick(Duration::from_secs(1)), never());
     let (mut next, mut at_work, mut early, mut stop) = (store.done, 0, BTreeMap::new(), None);
     loop {
@@ -75,29 +74,30 @@ fn supervise(lines: Arc<Vec<String>>, store: &mut Store, heard: &Receiver<Signal
         }
         select! {
             recv(heard) -> signal => {
-                let signal = signal?;
-                store.checkpoint()?; // what USR1 asks for; and a stop begins with it: SIGKILL may come early
-                if signal != SIGUSR1 && stop.is_none() {
-                    (stop, grace) = (Some(signal), after(GRACE));
+                // All that are there: a storm of USR1 is one request, and no stop waits behind it.
+                let asked = iter::once(signal?).chain(heard.try_iter()).find(|signal| *signal != SIGUSR1);
+                store.checkpoint()?; // for USR1; and a stop begins with it, since a KILL may come early
+                if stop.is_none() && asked.is_some() {
+                    (stop, grace) = (asked, after(GRACE));
                 }
             }
             recv(results) -> result => {
-                let (number, outcome) = result?; // a panic is one too, or we would wait for it for ever
+                let (number, outcome) = result?; // a panic is a result too, or the loop never ends
                 let text = outcome.map_err(|_| format!("line {} failed; mend it, run again", number + 1))?;
-                early.extend(text.map(|text| (number, text))); // None: given up, the next run does it
+                early.extend(text.map(|text| (number, text))); // `None` was given up: the next run does it
                 while let Some(text) = early.remove(&store.done) {
-                    store.output.write_all(text.as_bytes())?; // in the order of the lines, not of the results
+                    store.output.write_all(text.as_bytes())?; // in the order of the lines
                     store.done += 1;
                 }
                 at_work -= 1;
             }
-            recv(clock) -> _ => store.checkpoint()?, // for the SIGKILL that nobody can hear
+            recv(clock) -> _ => store.checkpoint()?, // no program can catch SIGKILL
             recv(grace) -> _ => cancel.store(true, Relaxed),
         }
     }
 }
 
-/// One line, in slices. No thread can be killed, for it would keep its locks; so it looks at a flag.
+/// One line, in slices. A thread must not be killed, since it would keep its locks: it checks a flag.
 fn work(number: usize, line: &str, cancel: &AtomicBool) -> Option<String> {
     let milliseconds: u64 = line.parse().expect("a line is a number of milliseconds");
     let slice = |hash: u64, _| {
@@ -117,34 +117,34 @@ struct Store {
 impl Store {
     fn open(directory: PathBuf) -> Result<Self> {
         let output = File::options().create(true).append(true).open(directory.join("output"))?;
-        output.try_lock()?; // a second run would write into the same file
+        output.try_lock()?; // a second run would write to the same file
         let record = directory.join("checkpoint");
         let record = if record.try_exists()? { fs::read_to_string(record)? } else { "0 0".into() };
         let (done, length) = record.split_once(' ').ok_or("the checkpoint is damaged")?;
         let (done, length) = (done.parse()?, length.parse()?);
         (output.metadata()?.len() >= length).then_some(()).ok_or("the output has lost bytes")?;
-        output.set_len(length)?; // what no checkpoint counts is made again
+        output.set_len(length)?; // the bytes after the checkpoint are made again
         Ok(Self { directory, output, done })
     }
 
-    /// Bytes first, then the record that counts them. No retry: a second flush may succeed without them.
+    /// First the bytes, then the record that counts them. Never retry: a second flush may lie.
     fn checkpoint(&self) -> io::Result<()> {
         self.output.sync_all()?;
         let new = self.directory.join("checkpoint.new");
         let mut file = File::create(&new)?;
         write!(file, "{} {}", self.done, self.output.metadata()?.len())?;
-        file.sync_all()?; // before the rename, or a power cut may leave the name with nothing in it
+        file.sync_all()?; // before the rename, or a power cut may leave the name of an empty file
         fs::rename(new, self.directory.join("checkpoint"))?; // the old record or the new one, never half
-        File::open(&self.directory)?.sync_all()?; // only now is the name on the disk too
-        writeln!(io::stderr(), "saved: {} lines", self.done).ok(); // that nobody reads it is no failure
+        File::open(&self.directory)?.sync_all()?; // only now the name is on the disk too
+        writeln!(io::stderr(), "saved: {} lines", self.done).ok(); // a closed stderr is no failure
         Ok(())
     }
 }
 
-/// Ends by the signal: after `exit(130)` a shell script would go on, after death by SIGINT it ends too.
+/// Dies of the signal: after `exit(130)` a shell script continues, after death by SIGINT it ends.
 fn die_of(signal: Signal) -> ! {
     if process::id() != 1 {
         low_level::emulate_default_handler(signal as i32).ok(); // default action, unblock, raise
     }
-    low_level::exit(128 + signal as i32) // process 1 of a container has no default action
+    low_level::exit(128 + signal as i32) // for process 1 of a container the kernel skips default actions
 }

@@ -166,6 +166,22 @@ fn usr1_saves_now_and_the_work_goes_on() {
     finish(&world, &lines(80));
 }
 
+/// Each of them asks for a checkpoint, with three flushes. A stop must not wait until all have had theirs.
+#[test]
+fn a_stop_does_not_wait_behind_a_storm_of_usr1() {
+    const SENT: usize = 3_000;
+    let world = world(&held(80, 79));
+    let mut run = until_saved(&world, 1);
+    for _ in 0..SENT {
+        run = run.signal(Signal::SIGUSR1);
+    }
+    let ended = run.signal(Signal::SIGTERM).wait().expect_killed_by(Signal::SIGTERM);
+    let saved = ended.stderr.matches("saved: ").count();
+    assert!(saved < SENT / 2, "{saved} checkpoints for {SENT} signals");
+    assert_eq!(checkpointed(&world), number_behind("saved: ", &ended.stderr));
+    finish(&world, &lines(80));
+}
+
 #[test]
 fn every_thread_of_the_pattern_but_one_has_its_signals_blocked() {
     let world = world(&held(80, 79));
