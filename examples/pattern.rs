@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fs::File, io::Write, path::PathBuf, time::Durat
 use std::{env, fs, io, iter, panic, process, thread};
 
 const SAME_INTENTION: Duration = Duration::from_millis(150); // `timeout` may send its TERM twice
-const GRACE: Duration = Duration::from_secs(2); // for the lines at work. Senders of TERM wait longer before they KILL
+const GRACE: Duration = Duration::from_secs(2); // for the lines at work; a KILL usually comes later
 const WINDOW: usize = 64; // lines that are started and not yet written: it bounds the results in memory
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
