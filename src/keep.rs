@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// How often the directory above a state is made anew when somebody else removes it meanwhile.
+const ROUNDS: usize = 10;
+
 /// See the [module](self).
 pub(crate) struct Keep {
     record: Record,
@@ -294,28 +297,43 @@ pub(crate) fn is_whole(dir: &mut StateDir, beyond: &Beyond) -> Result<bool> {
     }
 }
 
-/// Opens the state at `path` and takes its lock; makes it if it does not exist.
+/// Opens the state at `path` and takes its lock; makes it if it does not exist, and the directory above it:
+/// a state may live below one that all of them share (`.bivouac` here).
+///
+/// # Race condition
+///
+/// Who removes the last state removes the shared directory as well, which may be just when we want to make
+/// ours in it; then both are made again.
 pub(crate) fn make_state(disk: &dyn Disk, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<StateDir> {
-    make_parent(disk, path)?;
-    StateDir::create_while(disk, path, may_wait)
+    let is_missing = |path| disk.open_dir(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut failed = Error::broken(path.display(), "the directory of the state disappears again and again");
+    for _ in 0..ROUNDS {
+        if let Some(parent) = parent
+            && is_missing(parent)
+        {
+            make_parent(disk, parent)?;
+        }
+        match StateDir::open_with(disk, path, true, may_wait) {
+            Ok(Some(dir)) => return Ok(dir),
+            Ok(None) => {}
+            Err(error) if parent.is_some_and(is_missing) => failed = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failed)
 }
 
-/// A state may live below a directory that all of them share (`.bivouac` here), which the first of them
-/// makes.
-fn make_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
-    let Some((parent, (above, name))) = path.parent().and_then(|parent| Some((parent, split(parent)?)))
-    else {
-        return Ok(());
-    };
-    let is_missing = |path| disk.open_dir(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
-    // Where there is nothing above it either, who opens the state says so.
-    if !is_missing(parent) || is_missing(above) {
-        return Ok(());
-    }
+fn make_parent(disk: &dyn Disk, parent: &Path) -> Result<()> {
+    let Some((above, name)) = split(parent) else { return Ok(()) };
     let failed = |e: io::Error| {
         Error::io(parent, "make the directory", &e).advise("name a place for the state with --state DIR")
     };
-    let above = disk.open_dir(above).map_err(failed)?;
+    let above = match disk.open_dir(above) {
+        // Who opens the state says so.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(failed)?,
+    };
     match above.make_dir(name) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(failed(e)),

@@ -137,17 +137,12 @@ impl StateDir {
     ///
     /// The directory itself survives a power cut together with the first record in it.
     pub fn create(disk: &dyn Disk, path: &Path) -> Result<Self> {
-        Self::create_while(disk, path, &|| true)
-    }
-
-    /// The same, for somebody who has an eye on something else meanwhile: a lock that is held for a run
-    /// that was killed is waited for as long as `may_wait` says so.
-    pub(crate) fn create_while(disk: &dyn Disk, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<Self> {
-        Self::open_with(disk, path, true, may_wait)?
+        Self::open_with(disk, path, true, &|| true)?
             .ok_or_else(|| Error::broken(path.display(), "the state directory disappears again and again"))
     }
 
-    /// Opens it if it exists, or makes it.
+    /// Opens it if it exists, or makes it. A lock that is held for a run that was killed is waited for as long
+    /// as `may_wait` says so.
     pub(crate) fn open_with(
         disk: &dyn Disk,
         path: &Path,
@@ -340,6 +335,8 @@ fn open_own(
         None => match parent.make_dir(name) {
             Ok(()) => untouched = Untouched::Made,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // The directory above it is gone: another run has removed it as empty.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
                 return Err(Error::io(path, "make the state directory", &error)
                     .advise("name another place with --state DIR"));
