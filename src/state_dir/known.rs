@@ -13,6 +13,11 @@ use crate::journal::JOURNAL;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+const LOOKS: usize = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 /// Refuses a directory that is no state. Changes nothing.
 pub(super) fn check(dir: &dyn Dir, path: &Path) -> Result<()> {
@@ -38,7 +43,22 @@ pub(super) fn check_files(dir: &dyn Dir, path: &Path) -> Result<()> {
 }
 
 /// Whether the directory is a state or may become one.
+///
+/// # Race condition
+///
+/// No lock is held yet. Another run may make its first files between two of our looks; what it has made is
+/// there at the next one.
 pub(super) fn is_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
+    for _ in 1..LOOKS {
+        if looks_like_a_state(dir, path)? {
+            return Ok(true);
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    looks_like_a_state(dir, path)
+}
+
+fn looks_like_a_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
     let record = beginning(dir, path, RECORD, OPENING.len())?;
     let lock = beginning(dir, path, LOCK, lock::BEGINNING.len())?;
     if record.is_some_and(|bytes| bytes == OPENING) || lock.as_deref() == Some(lock::BEGINNING) {

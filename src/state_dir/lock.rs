@@ -141,9 +141,10 @@ impl Lock {
         self.replace_text(&serde_json::to_vec(&self.holder)?)
     }
 
+    /// At no instant is there another beginning than ours: by that others know that this is a state.
     fn replace_text(&self, text: &[u8]) -> io::Result<()> {
-        self.file.truncate(0)?;
-        self.file.write_at(text, 0)
+        self.file.write_at(text, 0)?;
+        self.file.truncate(text.len() as u64)
     }
 
     /// Replaces the command that continues the job. For messages only: what cannot be written down
