@@ -42,7 +42,8 @@ pub const FORMAT: u32 = 1;
 /// What stands in [`Record::program`].
 pub const PROGRAM: &str = concat!("bivouac ", env!("CARGO_PKG_VERSION"));
 
-const OPENING: &[u8] = b"{\n  \"format\": ";
+/// How every record begins.
+pub(crate) const OPENING: &[u8] = b"{\n  \"format\": ";
 const CHECKSUM: &str = "  \"checksum\": \"";
 const CLOSING: &str = "\"\n}\n";
 const HEX_DIGITS: usize = 64;

@@ -6,10 +6,12 @@
 //! open, so that nobody can swap a symlink in between two calls.
 
 mod os;
+mod plain;
 #[cfg(test)]
 pub(crate) mod sim;
 
 pub use os::OsDisk;
+pub(crate) use plain::{look_plain, open_plain, read_plain, read_up_to};
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -204,18 +206,6 @@ pub trait DiskFile: Send + Debug {
     /// so it can be handed to one that shall hold it a little longer.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
-    }
-}
-
-/// All of a file, from its first byte to wherever it ends.
-pub(crate) fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut piece = vec![0; 64 << 10];
-    loop {
-        match file.read_at(&mut piece, bytes.len() as u64)? {
-            0 => return Ok(bytes),
-            got => bytes.extend_from_slice(&piece[..got]),
-        }
     }
 }
 

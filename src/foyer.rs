@@ -1,20 +1,22 @@
 //! Who hears a signal before there is a supervisor.
 //!
 //! Mostly nobody has to: what comes while a run is prepared stays in the channel for a few milliseconds,
-//! and the supervisor takes it from there. But to see whether the result of a *finished* job still belongs
-//! to its inputs, a stream has to be read to its end (and so have files whose contents are compared), and
+//! and the supervisor takes it from there. But to see whether the inputs are still those of an earlier run, a
+//! stream has to be read up to where that run was (and so have files whose contents are compared), and
 //! whoever sends it may take his time. A person who presses Ctrl-C then must not be left with SIGKILL.
-//! Nothing has begun, so there is nothing to keep: the first request for an end ends it.
+//! Nothing has begun, so there is nothing to keep: the first request for an end ends it, and so does the
+//! end of the budget. A request to suspend is followed at once, since no command runs that would have to
+//! be held first. Everything else waits for the supervisor.
 
 use crate::decide::Asker;
 use crate::ending::StoppedBy;
 use crate::error::{Error, Result};
-use crate::job::Listing;
 use crate::policy::Request;
-use crate::signals::{Heard, Masked, die};
+use crate::signals::{Heard, Hearing, Masked, die, suspend};
 use crate::wake::Wake;
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// See the [module](self).
 pub(crate) struct Foyer<'a> {
@@ -24,51 +26,89 @@ pub(crate) struct Foyer<'a> {
     pub(crate) back: Sender<Heard>,
     /// Whether a death by signal may leave a core file.
     pub(crate) core: bool,
+    pub(crate) hearing: Hearing,
+    /// When the budget of the run is used up.
+    pub(crate) until: Option<Instant>,
+}
+
+/// What came to the foyer.
+#[derive(Debug, Default)]
+struct Came {
+    signals: Vec<Heard>,
+    budget_is_used: bool,
 }
 
 impl Foyer<'_> {
-    /// What `work` has found, or who ended it.
+    /// What `work` has found, or who ended it. `work` is to end when it is woken.
     ///
     /// # Errors
     ///
     /// There is no descriptor or thread left.
     pub(crate) fn during<R>(
         &self,
-        work: impl FnOnce(&Listing<'_>) -> R,
+        work: impl FnOnce(&Wake) -> R,
     ) -> Result<std::result::Result<R, StoppedBy>> {
         let wake = Arc::new(Wake::new()?);
         let (done, is_done) = bounded::<()>(0);
         let (tell, told) = bounded(1);
         let (signals, core, waking) = (self.signals.clone(), self.core, Arc::clone(&wake));
+        let (hearing, mut budget) = (self.hearing.clone(), self.until.map_or_else(never, at));
         self.masked
             .spawn("foyer", move || {
-                let mut heard = Vec::new();
+                let mut came = Came::default();
                 loop {
                     select! {
                         recv(signals) -> signal => match signal {
+                            Ok(signal) if signal.request == Request::Suspend => {
+                                for heard in suspend_unless_resumed(&signals, &hearing) {
+                                    end_for(&heard, core, &waking);
+                                    came.signals.push(heard);
+                                }
+                            }
                             Ok(signal) => {
                                 end_for(&signal, core, &waking);
-                                heard.push(signal);
+                                came.signals.push(signal);
                             }
                             Err(_) => break,
                         },
+                        recv(budget) -> _ => {
+                            came.budget_is_used = true;
+                            budget = never();
+                            waking.wake();
+                        }
                         recv(is_done) -> _ => break,
                     }
                 }
-                tell.send(heard).ok();
+                tell.send(came).ok();
             })
             .map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
-        let found = work(&Listing::rehearsal(&wake));
+        let found = work(&wake);
         drop(done);
-        let heard = told.recv().unwrap_or_default();
-        if let Some(end) = heard.iter().find(|heard| is_end(heard.request)) {
+        let came = told.recv().unwrap_or_default();
+        if let Some(end) = came.signals.iter().find(|heard| is_end(heard.request)) {
             return Ok(Err(Asker::Signal(end.signal).stopped_by()));
         }
-        heard.into_iter().for_each(|heard| {
+        if came.budget_is_used {
+            return Ok(Err(StoppedBy::Budget));
+        }
+        came.signals.into_iter().for_each(|heard| {
             self.back.send(heard).ok();
         });
         Ok(Ok(found))
     }
+}
+
+/// Suspends the process as the shell expects it. What came in the meantime is returned.
+fn suspend_unless_resumed(signals: &Receiver<Heard>, hearing: &Hearing) -> Vec<Heard> {
+    let mut came = Vec::new();
+    // Where the kernel refuses it, the comparison simply goes on.
+    suspend(|| {
+        let on_its_way = hearing.resume_is_on_its_way();
+        came.extend(signals.try_iter());
+        on_its_way || came.iter().any(|heard| heard.request == Request::Resume)
+    })
+    .ok();
+    came
 }
 
 fn end_for(heard: &Heard, core: bool, wake: &Wake) {

@@ -9,7 +9,7 @@
 //!
 //! And an input need not be what a task reads: it may be a list, of which each item is one ([`Items`]).
 //!
-//! Contents of files are compared by identity (device, inode, size, times), not by digest: a digest
+//! Contents of files are compared by identity (inode, size, times), not by digest: a digest
 //! would cost as much as most jobs do. Only of a file that has grown some samples are read again, since an
 //! identity cannot tell a log from a file that was written anew. Who wants to know it of every byte pays for
 //! it ([`Chunks::by_contents`]).

@@ -297,6 +297,16 @@ pub trait Sink: Send + 'static {
         Ok(())
     }
 
+    /// Asked before anything is written of a job that is continued: whether [`begin`](Sink::begin) could go
+    /// on behind `committed`. It has to find here whatever would make it refuse that, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`begin`](Sink::begin).
+    fn may_go_on(&mut self, _committed: &Committed) -> Result<()> {
+        Ok(())
+    }
+
     /// Opens the destination. With `committed`, goes on behind what an earlier run committed: the
     /// sink checks that it is still there and removes whatever came after it.
     ///

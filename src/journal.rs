@@ -21,11 +21,11 @@
 //! the end of a task is written when the task is committed, as a line of its own kind
 //! ([`Line::Settled`]); those behind what the record knows are counted in when the job is continued.
 
-use crate::disk::{Dir, DiskFile, Open};
+use crate::disk::{Dir, Disk, DiskFile, Open, OsDisk, open_plain};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -141,8 +141,9 @@ impl Journal {
     /// A crash may have left the journal of an earlier job here, of which a new record knows nothing; its
     /// first line tells.
     pub(crate) fn open(dir: &dyn Dir, path: &Path, (run, committed): (&str, u64)) -> Result<Self> {
+        let file = open_plain(dir, path, JOURNAL, Open::Create)?;
         let path = path.join(JOURNAL);
-        let file = dir.open(JOURNAL.as_ref(), Open::Create).map_err(|e| Error::io(&path, "open", &e))?;
+        let file = file.ok_or_else(|| Error::broken(path.display(), "its directory is gone"))?;
         let length = file.facts().map_err(|e| Error::io(&path, "look at", &e))?.bytes;
         let end = lines_behind(&*file, &path, (run, committed), &mut |_| {})?;
         if end.unwrap_or(0) < length {
@@ -164,11 +165,12 @@ impl Journal {
         (run, committed): (&str, u64),
         each: &mut dyn FnMut(Line),
     ) -> Result<()> {
+        let file = open_plain(dir, path, JOURNAL, Open::Read)?;
         let path = path.join(JOURNAL);
-        match dir.open(JOURNAL.as_ref(), Open::Read) {
-            Ok(file) => lines_behind(&*file, &path, (run, committed), each).map(|_| ()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && committed == 0 => Ok(()),
-            Err(error) => Err(Error::io(&path, "open", &error)),
+        match file {
+            Some(file) => lines_behind(&*file, &path, (run, committed), each).map(|_| ()),
+            None if committed == 0 => Ok(()),
+            None => Err(lost(&path, format_args!("is missing, and {committed} bytes of it count"))),
         }
     }
 
@@ -208,6 +210,11 @@ impl Journal {
     }
 }
 
+fn lost(path: &Path, how: fmt::Arguments<'_>) -> Error {
+    Error::refused(path.display(), how)
+        .advise("nothing was changed; bring the file back, or start anew with --fresh")
+}
+
 /// Hands the whole lines behind `committed` bytes to `each`; where the last one ends. `None`: this is not
 /// the journal of `run`, and the record does not say that there is one.
 fn lines_behind(
@@ -220,9 +227,11 @@ fn lines_behind(
     let length = file.facts().map_err(unreadable)?.bytes;
     let first = frame_at(file, 0).map_err(unreadable)?;
     let head = first.filter(|(line, _)| *line == Line::Of { run: run.to_string() }).map(|(_, end)| end);
-    if length < committed || (committed > 0 && head.is_none()) {
-        return Err(Error::refused(path.display(), format_args!("has {length} bytes of {committed}"))
-            .advise("it was damaged; start anew with --fresh"));
+    if length < committed {
+        return Err(lost(path, format_args!("has {length} bytes, and {committed} of it count")));
+    }
+    if committed > 0 && head.is_none() {
+        return Err(lost(path, format_args!("does not begin as the journal of this job")));
     }
     let Some(head) = head else { return Ok(None) };
     let mut end = head.max(committed);
@@ -271,8 +280,23 @@ fn fill(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool>
 /// same task begins once more.
 #[derive(Debug)]
 pub struct Entries {
-    lines: Option<BufReader<File>>,
+    lines: Option<BufReader<FromStart>>,
     open: BTreeMap<u64, Entry>,
+}
+
+/// Reads a file from its beginning.
+#[derive(Debug)]
+struct FromStart {
+    file: Box<dyn DiskFile>,
+    at: u64,
+}
+
+impl Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.file.read_at(buffer, self.at)?;
+        self.at += got as u64;
+        Ok(got)
+    }
 }
 
 impl Entries {
@@ -282,15 +306,13 @@ impl Entries {
     ///
     /// It cannot be opened.
     pub fn of(state: &Path) -> Result<Option<Self>> {
-        let path = state.join(JOURNAL);
-        match File::open(&path) {
-            Ok(file) => {
-                let lines = Some(BufReader::with_capacity(1 << 20, file));
-                Ok(Some(Self { lines, open: BTreeMap::new() }))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io(&path, "open", &error)),
-        }
+        let dir = match OsDisk.open_dir(state) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|e| Error::io(state, "open", &e))?,
+        };
+        let file = open_plain(&*dir, state, JOURNAL, Open::Read)?;
+        let lines = file.map(|file| BufReader::with_capacity(1 << 20, FromStart { file, at: 0 }));
+        Ok(lines.map(|lines| Self { lines: Some(lines), open: BTreeMap::new() }))
     }
 
     /// Ends at the first frame that is not whole: what is behind it is not there yet, or never was.
@@ -341,111 +363,4 @@ impl Iterator for Entries {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::disk::{Disk, OsDisk};
-
-    fn began(task: u64) -> Line {
-        Line::Began { task, attempt: 1, at_ms: 1_795_493_524_000, note: format!("item {task}") }
-    }
-
-    fn settled(task: u64) -> Line {
-        let end = End { task, attempt: 1, took_us: 1234, outcome: Outcome::Done(0) };
-        Line::Settled { end, trace: [7; 8] }
-    }
-
-    fn read(state: &Path) -> Vec<u64> {
-        Entries::of(state).unwrap().unwrap().map(|entry| entry.task).collect()
-    }
-
-    fn open(state: &Path, committed: u64) -> Result<(Journal, Vec<Line>)> {
-        let mut behind = Vec::new();
-        let dir = OsDisk.open_dir(state).unwrap();
-        Journal::behind(&*dir, state, ("run", committed), &mut |line| behind.push(line))?;
-        Ok((Journal::open(&*dir, state, ("run", committed))?, behind))
-    }
-
-    fn written(state: &Path, tasks: u64) -> u64 {
-        let (mut journal, _) = open(state, 0).unwrap();
-        for task in 0..tasks {
-            journal.append(&settled(task)).unwrap();
-        }
-        journal.make_durable().unwrap()
-    }
-
-    #[test]
-    fn what_was_appended_is_read_back_and_a_task_costs_less_than_64_bytes() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(Entries::of(dir.path()).unwrap().is_none());
-        let (mut journal, _) = open(dir.path(), 0).unwrap();
-        let tasks = 3_000_000..3_010_000;
-        for task in tasks.clone() {
-            journal.append(&began(task)).unwrap();
-            journal.append(&settled(task)).unwrap();
-        }
-        let bytes = journal.make_durable().unwrap();
-        assert!(bytes < 64 * 10_000, "{bytes}");
-        let entries: Vec<_> = Entries::of(dir.path()).unwrap().unwrap().collect();
-        assert_eq!(entries.iter().map(|entry| entry.task).collect::<Vec<_>>(), tasks.collect::<Vec<_>>());
-        assert!(entries.iter().all(|entry| entry.note == format!("item {}", entry.task)));
-        assert!(entries.iter().all(|entry| (entry.took_us, entry.outcome) == (1234, Outcome::Done(0))));
-    }
-
-    #[test]
-    fn what_began_and_did_not_end_is_told_last_or_when_it_begins_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = open(dir.path(), 0).unwrap();
-        for line in [began(1), began(2), began(3), settled(2), began(1), settled(1)] {
-            journal.append(&line).unwrap();
-        }
-        journal.make_durable().unwrap();
-        let told = Entries::of(dir.path()).unwrap().unwrap().map(|entry| (entry.task, entry.outcome));
-        let (done, open) = (Outcome::Done(0), Outcome::Open);
-        assert_eq!(told.collect::<Vec<_>>(), [(2, done), (1, open), (1, done), (3, open)]);
-    }
-
-    #[test]
-    fn wherever_the_end_is_torn_what_is_whole_is_kept_and_the_rest_is_cut_off() {
-        let dir = tempfile::tempdir().unwrap();
-        let head = written(dir.path(), 0) as usize;
-        let whole = written(dir.path(), 3);
-        let bytes = std::fs::read(dir.path().join(JOURNAL)).unwrap();
-        let one = (bytes.len() - head) / 3;
-        for length in head + one..bytes.len() {
-            std::fs::write(dir.path().join(JOURNAL), &bytes[..length]).unwrap();
-            let (mut journal, behind) = open(dir.path(), (head + one) as u64).unwrap();
-            journal.append(&settled(7)).unwrap();
-            journal.make_durable().unwrap();
-            let kept = ((length - head) / one) as u64;
-            let expected: Vec<u64> = (0..kept).chain([7]).collect();
-            assert_eq!(read(dir.path()), expected, "torn at {length} of {whole}");
-            assert_eq!(behind, (1..kept).map(settled).collect::<Vec<_>>(), "torn at {length}");
-        }
-    }
-
-    #[test]
-    fn the_journal_of_an_earlier_job_is_not_taken_for_ours() {
-        let dir = tempfile::tempdir().unwrap();
-        let bytes = written(dir.path(), 3);
-        let disk = OsDisk.open_dir(dir.path()).unwrap();
-        let other = |committed| Journal::open(&*disk, dir.path(), ("other", committed));
-        assert_eq!(other(bytes).unwrap_err().kind(), crate::error::Kind::Refused);
-        other(0).unwrap().make_durable().unwrap();
-        assert_eq!(read(dir.path()), [] as [u64; 0]);
-        assert_eq!(open(dir.path(), bytes).unwrap_err().kind(), crate::error::Kind::Refused);
-    }
-
-    #[test]
-    fn a_flipped_bit_ends_what_can_be_read_and_lost_bytes_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let whole = written(dir.path(), 3);
-        let path = dir.path().join(JOURNAL);
-        let mut bytes = std::fs::read(&path).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(read(dir.path()), [0]);
-        std::fs::write(&path, &bytes[..middle]).unwrap();
-        assert_eq!(open(dir.path(), whole).unwrap_err().kind(), crate::error::Kind::Refused);
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 
 use crate::checkpoint::{Beyond, Record};
 use crate::disk::{Disk, split};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::job::Mark;
 use crate::journal::{Journal, Line};
 use crate::live::Live;
@@ -15,6 +15,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How often the directory above a state is made anew when somebody else removes it meanwhile.
+const ROUNDS: usize = 10;
 
 /// See the [module](self).
 pub(crate) struct Keep {
@@ -111,7 +114,7 @@ impl Keep {
     /// Appends to the journal, if the job is kept anywhere. It is made with its first line.
     pub(crate) fn journal(&mut self, line: &Line) -> Result<()> {
         self.settle_down()?;
-        let Place::Here { dir, .. } = &self.place else { return Ok(()) };
+        let Place::Here { dir, .. } = &mut self.place else { return Ok(()) };
         let journal = match self.journal.take() {
             Some(journal) => journal,
             None => dir.open_journal((&self.record.run, self.record.journal_bytes))?,
@@ -124,10 +127,9 @@ impl Keep {
         self.journal.as_mut().map_or(Ok(()), Journal::write)
     }
 
-    /// Of a job that is continued: cuts off what is not whole, and refuses a journal that has lost
-    /// something, before anything else is touched.
-    pub(crate) fn check_journal(&mut self) -> Result<()> {
-        if let (Place::Here { dir, .. }, 1..) = (&self.place, self.record.journal_bytes) {
+    /// Of a job that is continued: cuts off what is not whole.
+    pub(crate) fn continue_journal(&mut self) -> Result<()> {
+        if let (Place::Here { dir, .. }, 1..) = (&mut self.place, self.record.journal_bytes) {
             self.journal = Some(dir.open_journal((&self.record.run, self.record.journal_bytes))?);
         }
         Ok(())
@@ -135,16 +137,19 @@ impl Keep {
 
     /// Of a job that begins: whatever an earlier job has left is not its own.
     pub(crate) fn forget_journal(&mut self) -> Result<()> {
-        match &self.place {
+        match &mut self.place {
             Place::Here { dir, .. } => dir.remove_journal(),
             Place::Nowhere | Place::Later { .. } => Ok(()),
         }
     }
 
     /// The first record of a job: where there is a directory, it must know of the job before anything
-    /// else is made.
+    /// else is made. Not in a passing one that is new: all that it is for up to the first checkpoint is
+    /// its lock.
     pub(crate) fn write_if_here(&mut self) -> Result<()> {
-        if matches!(self.place, Place::Here { .. }) {
+        if let Place::Here { dir, passing } = &self.place
+            && (!passing || dir.has_record())
+        {
             self.write()?;
         }
         Ok(())
@@ -154,7 +159,10 @@ impl Keep {
     /// own is written, and not before.
     pub(crate) fn sweep(&mut self) -> Result<()> {
         match &mut self.place {
-            Place::Here { dir, .. } => dir.sweep_spill(&self.record.beyond),
+            Place::Here { dir, .. } => {
+                dir.sweep_temporaries()?;
+                dir.sweep_spill(&self.record.beyond)
+            }
             Place::Nowhere | Place::Later { .. } => Ok(()),
         }
     }
@@ -195,8 +203,12 @@ impl Keep {
     /// Makes the directory, now that there is something to keep in it.
     fn settle_down(&mut self) -> Result<()> {
         if let Place::Later { disk, path } = &self.place {
-            make_parent(&**disk, path)?;
-            let dir = StateDir::create(&**disk, path)?;
+            let dir = make_state(&**disk, path, &|| false)?;
+            if dir.has_record() {
+                let how = "another run of this job, which began at the same time, has left its state here";
+                return Err(Error::new(Kind::Busy, path.display(), how)
+                    .advise("run the same command again: it continues that one"));
+            }
             self.place = Place::Here { dir, passing: true };
             self.note_continuing();
         }
@@ -213,6 +225,8 @@ impl Keep {
         if !matches!(self.place, Place::Here { passing: true, .. }) {
             return self.write_if_here();
         }
+        // What is removed while it is open leaves a name behind on a network file system.
+        self.journal = None;
         if let Place::Here { dir, .. } = std::mem::replace(&mut self.place, Place::Nowhere) {
             dir.remove()?;
         }
@@ -270,15 +284,56 @@ impl Keep {
     }
 }
 
-/// A passing state lives below a directory that all of them share (`.bivouac` here), which the first
-/// of them makes.
-pub(crate) fn make_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
-    let Some(parent) = path.parent() else { return Ok(()) };
+/// Whether what was kept of a finished task is what the record says. Changes nothing.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub(crate) fn is_whole(dir: &mut StateDir, beyond: &Beyond) -> Result<bool> {
+    match dir.read_spill(beyond) {
+        Ok(spilled) => Ok(serde_json::from_slice::<Header>(&spilled.partial).is_ok()),
+        Err(error) if error.kind() == Kind::Refused => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the state at `path` and takes its lock; makes it if it does not exist, and the directory above it:
+/// a state may live below one that all of them share (`.bivouac` here).
+///
+/// # Race condition
+///
+/// Who removes the last state removes the shared directory as well, which may be just when we want to make
+/// ours in it; then both are made again.
+pub(crate) fn make_state(disk: &dyn Disk, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<StateDir> {
+    let is_missing = |path| disk.open_dir(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut failed = Error::broken(path.display(), "the directory of the state disappears again and again");
+    for _ in 0..ROUNDS {
+        if let Some(parent) = parent
+            && is_missing(parent)
+        {
+            make_parent(disk, parent)?;
+        }
+        match StateDir::open_with(disk, path, true, may_wait) {
+            Ok(Some(dir)) => return Ok(dir),
+            Ok(None) => {}
+            Err(error) if parent.is_some_and(is_missing) => failed = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failed)
+}
+
+fn make_parent(disk: &dyn Disk, parent: &Path) -> Result<()> {
     let Some((above, name)) = split(parent) else { return Ok(()) };
     let failed = |e: io::Error| {
         Error::io(parent, "make the directory", &e).advise("name a place for the state with --state DIR")
     };
-    let above = disk.open_dir(above).map_err(failed)?;
+    let above = match disk.open_dir(above) {
+        // Who opens the state says so.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(failed)?,
+    };
     match above.make_dir(name) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(failed(e)),

@@ -5,15 +5,15 @@
 //! listed and passed over, and what a source says of its listing ([`Mark`]) is compared with the
 //! record.
 //!
-//! All that is compared is compared *before* the first task is sent. Up to the frontier that is plain. Beyond
-//! it, who compares a finished task when its turn comes has by then run those before it, of a list that is
+//! All that is compared is compared before the thread exists, and before anything is written ([`Comparison`]):
+//! a refusal changes nothing. Up to the frontier that is plain. Beyond it, who compares a finished task when its turn comes has by then run those before it, of a list that is
 //! another one: they are committed, the finished one behind them is too, its mark says that everything is
 //! as it was, and whoever then puts the inputs back has the wrong result and no error. And of a list that
 //! may grow, a name that was put in near the beginning has moved all others by one. What is still to do
 //! among those that are looked through (the few that were in flight when the last run ended) is kept in
 //! memory for so long.
 
-use crate::checkpoint::Reach;
+use crate::checkpoint::{Reach, Record};
 use crate::error::{Error, Result};
 use crate::job::{Listed, Listing, Mark, Source};
 use crate::journal::Entries;
@@ -35,21 +35,28 @@ pub(crate) enum FromSource<T> {
     Failed(Error),
 }
 
+/// Where a list begins, and what of it an earlier run has done.
+#[derive(Debug)]
+pub(crate) struct Outset<T> {
+    /// Number of the next task in the list.
+    next: u64,
+    /// Those before it that are still to do.
+    left: Vec<Assignment<T>>,
+    /// Of a list that may grow: tasks beyond that are committed.
+    finished: Tasks,
+}
+
+impl<T> Default for Outset<T> {
+    /// That of a new job.
+    fn default() -> Self {
+        Self { next: 0, left: Vec::new(), finished: Tasks::default() }
+    }
+}
+
 /// What the source thread owns.
-pub(crate) struct Lister<S> {
+pub(crate) struct Lister<S: Source> {
     pub(crate) source: S,
-    /// Number of the next task.
-    pub(crate) next: u64,
-    /// The mark of the one before it, by the record.
-    pub(crate) mark: Option<Mark>,
-    /// Tasks that an earlier run finished beyond the frontier; they are listed and skipped.
-    pub(crate) beyond: BTreeMap<u64, Option<Mark>>,
-    /// Of a list that may grow: tasks beyond that are committed, and how far it must be what it was.
-    pub(crate) finished: Tasks,
-    pub(crate) reach: Option<Reach>,
-    /// What the source said of itself when the job began, and where the journal is: to name a difference.
-    pub(crate) inputs: Value,
-    pub(crate) state: Option<PathBuf>,
+    pub(crate) outset: Outset<S::Task>,
     pub(crate) wake: Arc<Wake>,
     /// Dropped at the end: that tells the run that this thread is gone.
     pub(crate) ended: Sender<()>,
@@ -70,26 +77,67 @@ impl<S: Source> Lister<S> {
 
     /// The number of tasks in the job, or `None` when nobody wants to know any more.
     fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
-        let wake = Arc::clone(&self.wake);
-        let rehearsal = Listing::rehearsal(&wake);
-        let mark = self.source.mark_before(&rehearsal)?;
-        if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
-            return Err(self.changed("before the point where the last run stopped"));
-        }
-        for task in self.look_through(mark)? {
+        for task in std::mem::take(&mut self.outset.left) {
             if to.send(FromSource::Task(task)).is_err() {
                 return Ok(None);
             }
         }
+        let wake = Arc::clone(&self.wake);
         let listing = Listing::real(&wake);
-        while let Some(listed) = self.source.next(&listing)? {
-            if let Some(task) = self.still_to_do(listed)?
-                && to.send(FromSource::Task(task)).is_err()
+        while let Some(Listed { task, bytes, mark }) = self.source.next(&listing)? {
+            let number = self.outset.next;
+            self.outset.next += 1;
+            if !self.outset.finished.contains(number)
+                && to.send(FromSource::Task(Assignment { number, task, bytes, mark })).is_err()
             {
                 return Ok(None);
             }
         }
-        Ok((!listing.is_stopped()).then_some(self.next))
+        Ok((!listing.is_stopped()).then_some(self.outset.next))
+    }
+}
+
+/// Compares the list with what the record says of it, before anything is changed.
+pub(crate) struct Comparison<'a, S> {
+    pub(crate) source: &'a mut S,
+    /// Number of the next task.
+    next: u64,
+    /// The mark of the one before it, by the record.
+    mark: Option<Mark>,
+    /// Tasks that an earlier run finished beyond the frontier; they are listed and skipped.
+    beyond: BTreeMap<u64, Option<Mark>>,
+    /// Of a list that may grow: tasks beyond that are committed, and how far it must be what it was.
+    finished: Tasks,
+    reach: Option<Reach>,
+    /// What the source said of itself when the job began, and where the journal is: to name a difference.
+    inputs: Value,
+    state: Option<PathBuf>,
+}
+
+impl<'a, S: Source> Comparison<'a, S> {
+    /// `source` is where it was [restored](Source::restore); `state` is where the journal is.
+    pub(crate) fn new(source: &'a mut S, record: &Record, state: Option<PathBuf>) -> Self {
+        Self {
+            source,
+            next: record.frontier,
+            mark: record.mark,
+            beyond: record.beyond.iter().map(|beyond| (beyond.task, beyond.mark)).collect(),
+            finished: record.finished.clone(),
+            reach: record.reach,
+            inputs: record.inputs.clone(),
+            state,
+        }
+    }
+
+    /// Lists what is done of the job. If `wake` ends that, what is returned is not all of it.
+    pub(crate) fn compare(mut self, wake: &Wake) -> Result<Outset<S::Task>> {
+        let rehearsal = Listing::rehearsal(wake);
+        let mark = self.source.mark_before(&rehearsal)?;
+        if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
+            return Err(self.changed("before the point where the last run stopped"));
+        }
+        let left = self.look_through(mark, wake)?;
+        Ok(Outset { next: self.next, left, finished: self.finished })
     }
 
     fn changed(&self, place: &str) -> Error {
@@ -113,10 +161,9 @@ impl<S: Source> Lister<S> {
     }
 
     /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.
-    fn look_through(&mut self, before: Option<Mark>) -> Result<Vec<Assignment<S::Task>>> {
-        let wake = Arc::clone(&self.wake);
+    fn look_through(&mut self, before: Option<Mark>, wake: &Wake) -> Result<Vec<Assignment<S::Task>>> {
         // Only of a list that may grow it is asked for again, to name the difference.
-        let listing = if self.reach.is_some() { Listing::rehearsal(&wake) } else { Listing::real(&wake) };
+        let listing = if self.reach.is_some() { Listing::rehearsal(wake) } else { Listing::real(wake) };
         let reach = self.reach.map(|reach| reach.task);
         let Some(last) = reach.max(self.beyond.last_key_value().map(|(task, _)| *task)) else {
             return Ok(Vec::new());
@@ -242,10 +289,12 @@ mod tests {
     fn go_on_with(now: &'static str) -> (Vec<&'static str>, std::result::Result<u64, Error>) {
         let words = |text: &'static str| Words(text.split(' ').collect(), 1);
         let then = words(THEN);
+        let wake = Arc::new(Wake::new().unwrap());
         let (ended, _) = bounded(0);
         let (send, sent) = unbounded();
-        let lister = Lister {
-            source: words(now),
+        let mut source = words(now);
+        let comparison = Comparison {
+            source: &mut source,
             next: 1,
             mark: Some(then.mark(0)),
             beyond: [2, 4].into_iter().map(|task| (task, Some(then.mark(task as usize)))).collect(),
@@ -253,10 +302,12 @@ mod tests {
             reach: None,
             inputs: Value::Null,
             state: None,
-            wake: Arc::new(Wake::new().unwrap()),
-            ended,
         };
-        lister.list(&send);
+        let outset = match comparison.compare(&wake) {
+            Ok(outset) => outset,
+            Err(error) => return (Vec::new(), Err(error)),
+        };
+        Lister { source, outset, wake, ended }.list(&send);
         let mut tasks = Vec::new();
         for message in sent.try_iter() {
             match message {

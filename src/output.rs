@@ -30,12 +30,13 @@
 //! 3. **Between the rename and the record "done"**: there is no part file, and `OUT` has the
 //!    committed length and checksums. That is recognised as published.
 
+mod going_on;
 mod ledger;
 
 use crate::disk::{Dir, Disk, DiskFile, Facts, Open, split};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Committed, Sink};
-use ledger::{BLOCK, Extent, Ledger};
+use ledger::{Extent, Ledger};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,8 @@ pub struct FileSink {
     part_name: OsString,
     verify: bool,
     stage: Stage,
+    /// What [`may_go_on`](Sink::may_go_on) has found: a part that is open and locked, none, or the output.
+    looked_at: Option<Stage>,
     ledger: Ledger,
     gathered: Vec<u8>,
     /// The first failure; after it nothing more is tried.
@@ -100,6 +103,7 @@ impl FileSink {
             part_name,
             verify: false,
             stage: Stage::Closed,
+            looked_at: None,
             ledger: Ledger::default(),
             gathered: Vec::new(),
             broken: None,
@@ -200,50 +204,6 @@ impl FileSink {
             true => Ok(()),
             false => Err(Error::new(Kind::Busy, self.part_path.display(), "is being written by another run")),
         }
-    }
-
-    /// Goes on behind what an earlier run committed.
-    fn continue_part(&mut self, committed: &Committed) -> Result<Stage> {
-        self.ledger = Ledger::reopen(committed).ok_or_else(|| {
-            Error::refused(self.part_path.display(), "the checkpoint contradicts itself about this file")
-                .advise("nothing was changed; start the job over with --fresh")
-        })?;
-        if self.facts(&self.part_name, &self.part_path)?.is_none() {
-            return match committed.bytes {
-                0 => self.create_part().map(Stage::Writing),
-                _ if self.holds_committed()? => Ok(Stage::Published),
-                _ => Err(self.harmed("is missing")),
-            };
-        }
-        let part = self.open_part()?;
-        let length = part.facts().map_err(|e| Error::io(&self.part_path, "look at", &e))?.bytes;
-        if length < committed.bytes {
-            return Err(
-                self.harmed(&format!("has {length} bytes, of {} that were committed", committed.bytes))
-            );
-        }
-        // What can be read in a few milliseconds is read without being asked for.
-        let everything = self.verify || self.ledger.bytes() <= SOON_READ;
-        let extent = if everything { Extent::Everything } else { Extent::LastStretch };
-        if !self.ledger.agrees_with(&*part, extent).map_err(|e| Error::io(&self.part_path, "read", &e))? {
-            return Err(self.harmed("does not have the bytes that were committed"));
-        }
-        self.roll_back(&*part)?;
-        Ok(Stage::Writing(part))
-    }
-
-    /// Cuts off what came after the commit. The block in which the cut is may have been torn, so
-    /// it is written again; and the sync makes sure that what we have just read is what is on the
-    /// disk, since after a failed sync the two can differ.
-    fn roll_back(&self, part: &dyn DiskFile) -> Result<()> {
-        let failed = |step: &'static str| move |e: io::Error| Error::io(&self.part_path, step, &e);
-        let bytes = self.ledger.bytes();
-        if !self.ledger.tail().is_empty() {
-            part.write_at(self.ledger.tail(), bytes / BLOCK * BLOCK).map_err(failed("write"))?;
-        }
-        part.truncate(bytes).map_err(failed("truncate"))?;
-        part.sync_all().map_err(failed("sync"))?;
-        self.sync_dir()
     }
 
     fn harmed(&self, how: &str) -> Error {
@@ -360,6 +320,11 @@ impl Sink for FileSink {
             None => Ok(()),
             Some(_) => Err(self.unknown_part()),
         }
+    }
+
+    fn may_go_on(&mut self, committed: &Committed) -> Result<()> {
+        self.looked_at = Some(self.look_at_part(committed)?);
+        Ok(())
     }
 
     fn begin(&mut self, committed: Option<&Committed>) -> Result<()> {

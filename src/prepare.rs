@@ -1,9 +1,18 @@
 //! Before the first thread: is there a state, is it ours, and is everything still as it says?
 //!
-//! The order is the protocol. The lock comes before anything is read, since what is read without it
-//! may change. The record of a new job is written before its output is made, since an output that no
-//! record knows is refused by the next run. The output is cut back to what is committed before the
-//! first task runs.
+//! The order is the protocol.
+//!
+//! 1. The lock comes before anything is read, since what is read without it may change. A state that is to
+//!    be kept, or in which the watcher of commands needs a lock, is made for that if there is none: of two
+//!    runs that begin together one finds what the other has done, or that it is at work.
+//! 2. Then everything is looked at that can be refused: job, inputs, list, journal, what is kept of
+//!    finished tasks, output. **Up to here nothing is written.** Whoever is refused leaves the state and
+//!    the output byte for byte as they were.
+//! 3. Then the output is cut back to what is committed, and a record of our own is written. (Of a new
+//!    job the record comes first, since an output that no record knows is refused by the next run.)
+
+mod copies;
+mod fits;
 
 use crate::checkpoint::{Phase, Reach, Record};
 use crate::ending::{StoppedBy, Summary};
@@ -11,31 +20,35 @@ use crate::error::{Error, Kind, Result};
 use crate::foyer::Foyer;
 use crate::job::{Committed, Job, Listing, Mark, Sink, Source};
 use crate::journal::Line;
-use crate::keep::{Keep, Place, make_parent};
+use crate::keep::{Keep, Place, make_state};
+use crate::lister::{Comparison, Outset};
 use crate::observer::Notice;
 use crate::run::{Options, StateAt};
 use crate::state_dir::StateDir;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use copies::{drop_bad_copies, see_journal};
+use fits::is_same_job;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What there is to do.
-pub(crate) enum Start<T> {
+pub(crate) enum Start<J: Job> {
     /// Nothing: an earlier run finished this very job, and its output is there.
     AlreadyFinished { code: u8, summary: Summary },
     /// Nothing: somebody ended it before that was known.
-    Stopped { by: StoppedBy, summary: Summary },
+    Stopped { by: StoppedBy, summary: Summary, notice: Option<&'static str> },
     /// Work.
-    Go(Box<Prepared<T>>),
+    Go(Box<Prepared<J>>),
 }
 
 /// What is said before a finished output goes away, as long as one can still stop the run.
 const REPLACES: &str =
     "the output of an earlier job, which is finished, is here; it is replaced when this one is finished";
 
-impl<T> Start<T> {
+/// What is said when a run is ended before it has seen whether a finished job is still what it was.
+const NOT_LOOKED_AT: &str =
+    "the job was finished before; whether that is still the result of these inputs was not seen";
+
+impl<J: Job> Start<J> {
     /// The same, with something that a person should read.
     fn saying(mut self, sentence: &str) -> Self {
         if let Start::Go(prepared) = &mut self {
@@ -46,9 +59,11 @@ impl<T> Start<T> {
 }
 
 /// What the commit thread begins with.
-pub(crate) struct Prepared<T> {
+pub(crate) struct Prepared<J: Job> {
     pub(crate) keep: Keep,
-    pub(crate) total: T,
+    pub(crate) total: J::Total,
+    /// Where the list begins.
+    pub(crate) outset: Outset<J::Task>,
     /// A directory for scratch files.
     pub(crate) near: Option<PathBuf>,
     pub(crate) notices: Vec<Notice>,
@@ -61,8 +76,18 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     sink: &mut dyn Sink,
     options: &Options,
     foyer: &Foyer<'_>,
-) -> Result<Start<J::Total>> {
-    let Some(dir) = open_existing(options)? else {
+) -> Result<Start<J>> {
+    let opened = match open_state(options, &|| false) {
+        // A run that was killed may have left its lock to the watcher of its commands.
+        Err(error) if error.kind() == Kind::Busy => {
+            match foyer.during(|wake| open_state(options, &|| !wake.is_awake()))? {
+                Ok(opened) => opened?,
+                Err(by) => return Ok(Start::Stopped { by, summary: Summary::default(), notice: None }),
+            }
+        }
+        opened => opened?,
+    };
+    let Some(dir) = opened else {
         return begin(job, source, sink, options, None, Output::Unknown);
     };
     let Some(mut record) = read_unless_fresh(&dir, options)? else {
@@ -78,23 +103,29 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
             let again = match &same {
                 Ok(()) if job.is_about_now() => Again::Another,
                 Ok(()) => {
-                    match foyer.during(|listing| look_again(source, sink, (&record, listing), options))? {
+                    match foyer.during(|wake| {
+                        let listing = Listing::rehearsal(wake);
+                        look_again(source, sink, (&record, &listing), options)
+                    })? {
                         Ok(again) => again?,
-                        Err(by) => return Ok(Start::Stopped { by, summary: summary_of(&record) }),
+                        Err(by) => {
+                            let notice = Some(NOT_LOOKED_AT);
+                            return Ok(Start::Stopped { by, summary: summary_of(&record), notice });
+                        }
                     }
                 }
                 Err(_) => Again::Another,
             };
             match again {
                 Again::Same if has_failed_to_retry(&record, options) => {
-                    go_on(source, sink, options, dir, reopened(record))
+                    go_on((source, sink), options, foyer, dir, reopened(record))
                 }
                 Again::Same => Ok(Start::AlreadyFinished { code, summary: summary_of(&record) }),
-                Again::Longer => go_on(source, sink, options, dir, reopened(record)),
+                Again::Longer => go_on((source, sink), options, foyer, dir, reopened(record)),
                 // What was done cannot be undone, and so is not done again because a list has changed: it
                 // is gone on with, and whoever lists refuses it and names the difference.
                 Again::Another if same.is_ok() && options.printing.is_some() => {
-                    go_on(source, sink, options, dir, reopened(record))
+                    go_on((source, sink), options, foyer, dir, reopened(record))
                 }
                 Again::Another if same.is_ok() && options.once => {
                     let how = "is of this very job, which is finished; and its list, or its output, is not what it was";
@@ -122,7 +153,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
                 return begin(job, source, sink, options, Some(dir), Output::Ours);
             }
             is_same_job(job, &record, dir.path())?;
-            go_on(source, sink, options, dir, record)
+            go_on((source, sink), options, foyer, dir, record)
         }
     }
 }
@@ -132,7 +163,10 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
 fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
     let mut record = record.clone();
     // Of a job that acts elsewhere, also if this one does not.
-    count_in_journal(dir, &mut record)?;
+    match count_in_journal(dir, &mut record) {
+        Err(error) if error.kind() == Kind::Refused => return Ok(false),
+        counted => counted?,
+    }
     Ok(record.committed() == 0
         && record.beyond.is_empty()
         && record.output.as_ref().is_none_or(|output| output.bytes == 0))
@@ -190,11 +224,14 @@ enum Output {
     Unknown,
 }
 
-/// Opens the state, if there is one, and takes its lock.
-fn open_existing(options: &Options) -> Result<Option<StateDir>> {
+/// Opens the state and takes its lock. A passing state of a job without commands is made with its first
+/// checkpoint only: most such jobs end before.
+fn open_state(options: &Options, may_wait: &dyn Fn() -> bool) -> Result<Option<StateDir>> {
+    let disk = &*options.disk;
     match &options.state {
         StateAt::Nowhere => Ok(None),
-        StateAt::Directory(path) | StateAt::Passing(path) => StateDir::open(&*options.disk, path),
+        StateAt::Passing(path) if !options.watch_children => StateDir::open_with(disk, path, false, may_wait),
+        StateAt::Directory(path) | StateAt::Passing(path) => make_state(disk, path, may_wait).map(Some),
     }
 }
 
@@ -213,9 +250,11 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
     options: &Options,
     dir: Option<StateDir>,
     output: Output,
-) -> Result<Start<J::Total>> {
-    if output == Output::Unknown {
-        sink.may_begin()?;
+) -> Result<Start<J>> {
+    let nothing_yet = Committed::default();
+    match output {
+        Output::Unknown => sink.may_begin()?,
+        Output::Ours => sink.may_go_on(&nothing_yet)?,
     }
     let mut record = Record::new(job.name(), job.fingerprint(), source.describe()?);
     record.tasks = source.extent().tasks;
@@ -223,12 +262,7 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
         (StateAt::Nowhere, _) => (Place::Nowhere, None),
         (StateAt::Directory(path), Some(dir)) => (Place::Here { dir, passing: false }, Some(path)),
         (StateAt::Passing(path), Some(dir)) => (Place::Here { dir, passing: true }, Some(path)),
-        (StateAt::Directory(path), None) => {
-            make_parent(&*options.disk, path)?;
-            let dir = StateDir::create(&*options.disk, path)?;
-            (Place::Here { dir, passing: false }, Some(path))
-        }
-        (StateAt::Passing(path), None) => {
+        (StateAt::Directory(path) | StateAt::Passing(path), None) => {
             (Place::Later { disk: Arc::clone(&options.disk), path: path.clone() }, Some(path))
         }
     };
@@ -237,20 +271,20 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
     keep.write_if_here()?;
     keep.sweep()?;
     keep.forget_journal()?;
-    let nothing_yet = Committed::default();
     sink.begin((output == Output::Ours).then_some(&nothing_yet))?;
     let notices = near.iter().cloned().map(Notice::State).collect();
-    Ok(Start::Go(Box::new(Prepared { keep, total: J::Total::default(), near, notices })))
+    let (total, outset) = (J::Total::default(), Outset::default());
+    Ok(Start::Go(Box::new(Prepared { keep, total, outset, near, notices })))
 }
 
 /// A job where the last run left it.
-fn go_on<S: Source, T: DeserializeOwned + Default>(
-    source: &mut S,
-    sink: &mut dyn Sink,
+fn go_on<J: Job, S: Source<Task = J::Task>>(
+    (source, sink): (&mut S, &mut dyn Sink),
     options: &Options,
-    dir: StateDir,
+    foyer: &Foyer<'_>,
+    mut dir: StateDir,
     mut record: Record,
-) -> Result<Start<T>> {
+) -> Result<Start<J>> {
     if options.printing.is_some() && has_failed_to_retry(&record, options) {
         forget_failed(&mut record);
     }
@@ -272,87 +306,66 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     // *this* program, only by reading it.
     // In the very first record no task has been added to the total, and it is null.
     let total = match record.total.is_null() {
-        true => Ok(T::default()),
+        true => Ok(J::Total::default()),
         false => serde_json::from_value(record.total.clone()),
     };
     let total = total.map_err(|e| {
         Error::refused("checkpoint", format_args!("its total is not one of this job: {e}"))
             .advise("it was written by another version; start anew with --fresh")
     })?;
-    sink.begin(Some(record.output.as_ref().unwrap_or(&Committed::default())))?;
+    let (passing, near) = match &options.state {
+        StateAt::Directory(path) => (false, Some(path.clone())),
+        StateAt::Passing(path) => (true, Some(path.clone())),
+        StateAt::Nowhere => (true, None),
+    };
+    notices.extend(see_journal(&dir, &mut record, options)?.map(Notice::Input));
+    let compared = foyer.during(|wake| {
+        let again = drop_bad_copies(&mut dir, &mut record, wake)?;
+        Ok((again, Comparison::new(source, &record, near.clone()).compare(wake)?))
+    })?;
+    let (again, outset) = match compared {
+        Ok(compared) => compared?,
+        Err(by) => return Ok(Start::Stopped { by, summary: summary_of(&record), notice: None }),
+    };
+    notices.extend(again.map(Notice::Input));
+    let committed = record.output.clone().unwrap_or_default();
+    sink.may_go_on(&committed)?;
+    // Nothing can be refused any more.
+    sink.begin(Some(&committed))?;
     record.epoch += 1;
     notices.push(Notice::Resumed {
         frontier: record.committed(),
         beyond: record.beyond.len() as u64,
         tasks: record.tasks,
     });
-    let (passing, path) = match &options.state {
-        StateAt::Directory(path) => (false, Some(path)),
-        StateAt::Passing(path) => (true, Some(path)),
-        StateAt::Nowhere => (true, None),
-    };
-    let near = path.cloned();
     let mut keep = Keep::new(record, Place::Here { dir, passing });
-    keep.check_journal()?;
+    keep.continue_journal()?;
     keep.write()?;
     keep.sweep()?;
-    Ok(Start::Go(Box::new(Prepared { keep, total, near, notices })))
+    Ok(Start::Go(Box::new(Prepared { keep, total, outset, near, notices })))
 }
 
 /// The last run had everything, and was interrupted between saying so and giving the output its
 /// name. That is all there is left to do.
-fn complete<T>(sink: &mut dyn Sink, dir: StateDir, mut record: Record, code: u8) -> Result<Start<T>> {
+fn complete<J: Job>(sink: &mut dyn Sink, dir: StateDir, mut record: Record, code: u8) -> Result<Start<J>> {
     let committed = record.output.clone().unwrap_or_default();
     let summary = summary_of(&record);
+    let is_published = sink.is_published(&committed)?;
+    if !is_published {
+        sink.may_go_on(&committed)?;
+    }
     record.epoch += 1;
     let mut keep = Keep::new(record, Place::Here { dir, passing: false });
     // What was read may be a record whose own flush failed: seen now, gone after a power cut. So before
     // the output gets its name there is a record of ours that says the same.
     keep.write()?;
-    if !sink.is_published(&committed)? {
+    if !is_published {
         sink.begin(Some(&committed))?;
         sink.publish()?;
     }
     keep.record_mut().phase = Phase::Done { code };
     keep.write()?;
     Ok(Start::AlreadyFinished { code, summary })
-}
-
-fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
-    let difference = if record.job != job.name() {
-        format!("the state belongs to another job: it was made by `{}`, not by `{}`", record.job, job.name())
-    } else if record.fingerprint != job.fingerprint() {
-        let (was, is) = (job.describe(&record.fingerprint), job.describe(&job.fingerprint()));
-        let differences = match (was, is) {
-            (Some(was), Some(is)) => format!("it was made with {was}, not with {is}"),
-            (_, _) => {
-                let mut differences = Vec::new();
-                differ("", &record.fingerprint, &job.fingerprint(), &mut differences);
-                differences.join("; ")
-            }
-        };
-        format!("the state belongs to the same job with other options: {differences}")
-    } else {
-        return Ok(());
-    };
-    Err(Error::refused(state.display(), difference)
-        .advise("use another output or --state, or discard what was done with --fresh"))
-}
-
-/// Names every place in which two descriptions differ, with what was there and what is.
-fn differ(place: &str, was: &Value, is: &Value, differences: &mut Vec<String>) {
-    match (was, is) {
-        (Value::Object(was), Value::Object(is)) => {
-            let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
-            for name in names {
-                let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-                let of = |object: &Map<String, Value>| object.get(name).cloned().unwrap_or_default();
-                differ(&place, &of(was), &of(is), differences);
-            }
-        }
-        (was, is) if was == is => {}
-        (was, is) => differences.push(format!("{place} was {was} and is {is}")),
-    }
 }
 
 /// What a finished job looks like today.
@@ -397,6 +410,7 @@ fn look_again<S: Source>(
 fn summary_of(record: &Record) -> Summary {
     Summary {
         frontier: record.committed(),
+        beyond: record.beyond.len() as u64,
         tasks: record.tasks,
         output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
         failed: record.failed,

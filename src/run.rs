@@ -35,10 +35,6 @@ pub enum StateAt {
     Passing(PathBuf),
 }
 
-/// What is said when a run is ended before it has begun.
-const NOT_LOOKED_AT: &str =
-    "the job was finished before; whether that is still the result of these inputs was not seen";
-
 /// How what tasks print is put together, for tasks that act elsewhere ([`Run::act_elsewhere`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Printing {
@@ -418,13 +414,22 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             Ok(reader) => reader,
             Err(error) => return failed(Error::broken("threads", format_args!("cannot start one: {error}"))),
         };
-        let foyer = Foyer { masked: &masked, signals: signals.clone(), back: tell, core: options.core };
+        let foyer = Foyer {
+            masked: &masked,
+            signals: signals.clone(),
+            back: tell,
+            core: options.core,
+            hearing: listener.hearing(),
+            until: options.max_runtime.and_then(|budget| started.checked_add(budget)),
+        };
         let prepared = prepare(&job, &mut source, &mut *sink, &options, &foyer);
         drop(foyer);
         let ending = match prepared {
             Ok(Start::AlreadyFinished { code, summary }) => Ending::Finished { code, summary, already: true },
-            Ok(Start::Stopped { by, summary }) => {
-                observer.notice(&Notice::Input(NOT_LOOKED_AT.to_string()));
+            Ok(Start::Stopped { by, summary, notice }) => {
+                if let Some(notice) = notice {
+                    observer.notice(&Notice::Input(notice.to_string()));
+                }
                 Ending::Stopped { by, summary }
             }
             Ok(Start::Go(mut prepared)) => {

@@ -4,7 +4,7 @@
 //! OUT.bivouac/              mode 0700, ours alone
 //!   lock                    held with flock while a run works; who holds it, for messages
 //!   checkpoint.json         the record (see crate::checkpoint), replaced whole
-//!   checkpoint.json.new     the next one, while it is being written
+//!   checkpoint.json.new-ID  the next one, while it is being written
 //!   status.json              what a running job is doing (see crate::live), replaced, never synced
 //!   spill/<task>            results that finished beyond the frontier (see spill.rs)
 //! ```
@@ -18,10 +18,11 @@
 //!
 //! # How a record is replaced, and what a crash leaves
 //!
-//! `write_record` does: write `checkpoint.json.new` → fsync it → rename it to `checkpoint.json` →
+//! `write_record` does: write `checkpoint.json.new-ID` → fsync it → rename it to `checkpoint.json` →
 //! fsync the directory. If the process or the machine dies
 //!
-//! 1. **before the rename**, the old record stands; the temporary is deleted by the next run;
+//! 1. **before the rename**, the old record stands; the temporary is deleted by the next run, as soon
+//!    as that has written a record of its own;
 //! 2. **after the rename, before the directory is synced**, either the old or the new record
 //!    stands, whole in both cases, because the new content was durable before it got the name.
 //!    Both are true: what the new one names was durable before it was written;
@@ -30,8 +31,15 @@
 //! Case 2 also arises when the last fsync *fails*: the record may be visible now and gone after a
 //! power cut. So a later run never builds on a record that it merely read; before it removes or
 //! publishes anything, it writes a record of its own.
+//!
+//! # A refusal changes nothing
+//!
+//! Whoever opens a state may find that it is not for him. So until something is written of the job
+//! itself, a state that is dropped is as it was: the text of the lock is put back, and a directory that
+//! was made is removed.
 
 mod clean;
+mod known;
 mod lock;
 pub mod reach;
 mod showing;
@@ -43,24 +51,31 @@ pub use showing::read_live;
 pub use spill::{Pieces, SpillFile, Spilled};
 
 use crate::checkpoint::{Record, Unverified};
-use crate::disk::{Dir, Disk, Open, read_whole, split};
+use crate::disk::{Dir, Disk, Open, read_plain, split};
 use crate::error::{Error, Kind, Result};
-use lock::{Acquired, Lock};
+use lock::{Acquired, Lock, Unconfirmed};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const RECORD: &str = "checkpoint.json";
 const RECORD_NEW: &str = "checkpoint.json.new";
 const LOCK: &str = "lock";
+const LOCK_GONE: &str = "lock.gone";
 const SPILL: &str = "spill";
+
+/// No record is longer; what is, is none. (That of a job with a hundred thousand files named on its command
+/// line has some tens of megabytes.)
+const LARGEST_RECORD: u64 = 256 << 20;
 
 /// How often the directory is looked up anew when somebody else cleans it away while we open it.
 /// Each round needs another `clean` at just that moment.
 const ROUNDS: usize = 10;
 
-/// A state directory that is open and locked. Dropping it gives the lock back.
+/// A state directory that is open and locked. Dropping it gives the lock back, and if nothing was
+/// written leaves everything as it was.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
@@ -70,7 +85,33 @@ pub struct StateDir {
     spill: Option<Arc<dyn Dir>>,
     /// The first failure of something that was to be durable; after it nothing more is tried.
     broken: Option<Error>,
-    lock: Lock,
+    /// `None` when the state was removed.
+    lock: Option<Lock>,
+    /// Somebody else may work here by now.
+    is_lost: bool,
+    /// So that no two runs have a temporary file of the same name, whatever became of a lock.
+    id: String,
+    /// There is a record, so the directory itself is durable.
+    has_record: bool,
+    untouched: Option<Untouched>,
+}
+
+/// What is taken back if nothing comes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Untouched {
+    Found,
+    Made,
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        let (Some(untouched), Some(lock)) = (self.untouched, self.lock.take()) else { return };
+        lock.undo(&*self.dir);
+        if untouched == Untouched::Made {
+            // It is not empty if another run is here already.
+            self.parent.remove_dir(&self.name).ok();
+        }
+    }
 }
 
 impl StateDir {
@@ -79,9 +120,10 @@ impl StateDir {
     /// # Errors
     ///
     /// [`Kind::Busy`] when another run holds it; [`Kind::Refused`] when it is not a directory, is
-    /// owned by somebody else, or can be written by others.
+    /// owned by somebody else, can be written by others, or has something else in place of a file of
+    /// a state; [`Kind::Usage`] when it holds other things, and no state.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Self>> {
-        Self::open_with(disk, path, false)
+        Self::open_with(disk, path, false, &|| true)
     }
 
     /// Opens and locks the state directory, and makes it if it does not exist. The directory
@@ -93,57 +135,87 @@ impl StateDir {
     ///
     /// # Durability
     ///
-    /// When this returns, the directory itself survives a power cut.
+    /// The directory itself survives a power cut together with the first record in it.
     pub fn create(disk: &dyn Disk, path: &Path) -> Result<Self> {
-        Self::open_with(disk, path, true)?
+        Self::open_with(disk, path, true, &|| true)?
             .ok_or_else(|| Error::broken(path.display(), "the state directory disappears again and again"))
     }
 
-    fn open_with(disk: &dyn Disk, path: &Path, make: bool) -> Result<Option<Self>> {
+    /// Opens it if it exists, or makes it. A lock that is held for a run that was killed is waited for as long
+    /// as `may_wait` says so.
+    pub(crate) fn open_with(
+        disk: &dyn Disk,
+        path: &Path,
+        make: bool,
+        may_wait: &dyn Fn() -> bool,
+    ) -> Result<Option<Self>> {
         let (above, name) = split(path).ok_or_else(|| {
             Error::usage(path.display(), "cannot be a state directory: it has no name of its own")
         })?;
         let parent = match disk.open_dir(above) {
             Ok(parent) => parent,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !make => return Ok(None),
-            Err(error) => {
-                let error = Error::io(above, "open the directory of the state", &error);
-                return Err(error
-                    .with_kind(Kind::Usage)
-                    .advise("make it, or name another place with --state"));
-            }
+            Err(cause) => return Err(no_place(above, &cause)),
         };
         for _ in 0..ROUNDS {
-            let Some(dir) = open_own(&*parent, name, path, make)? else {
+            let Some((dir, untouched)) = open_own(&*parent, name, path, make)? else {
                 if make {
                     continue;
                 }
                 return Ok(None);
             };
-            if make {
-                parent.sync().map_err(|e| Error::io(above, "sync the directory", &e))?;
-            }
-            if let Acquired::Held(lock) = lock::acquire(&*dir, path)? {
-                let spill = None;
-                let state = Self {
-                    path: path.to_path_buf(),
-                    parent,
-                    name: name.to_os_string(),
-                    dir,
-                    spill,
-                    broken: None,
-                    lock,
-                };
-                state.remove_if_there(&*state.dir, RECORD_NEW.as_ref())?;
+            known::check(&*dir, path)?;
+            let acquired = lock::acquire(&*dir, path, may_wait).inspect_err(|_| {
+                if untouched == Untouched::Made {
+                    parent.remove_dir(name).ok();
+                }
+            });
+            let Acquired::Held(lock) = acquired? else { continue };
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let state = Self {
+                path: path.to_path_buf(),
+                parent: Arc::clone(&parent),
+                name: name.to_os_string(),
+                has_record: known::is_there(&*dir, RECORD),
+                dir,
+                spill: None,
+                broken: None,
+                lock: Some(lock),
+                is_lost: false,
+                id: format!("{:x}-{:x}", now.as_nanos(), std::process::id()),
+                untouched: Some(untouched),
+            };
+            if state.is_at_its_path() {
                 return Ok(Some(state));
             }
         }
         Ok(None)
     }
 
+    /// Somebody may have moved the directory away since we opened it, and another run made a new one.
+    fn is_at_its_path(&self) -> bool {
+        let named = self.parent.facts(&self.name).ok().flatten();
+        named.map(|facts| facts.id) == self.dir.own_facts().ok().map(|facts| facts.id)
+    }
+
     /// The open file of the lock, where the disk is a real one.
     pub(crate) fn lock_descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.lock.descriptor()
+        self.lock.as_ref().and_then(Lock::descriptor)
+    }
+
+    /// Whether there is a record in it.
+    pub(crate) fn has_record(&self) -> bool {
+        self.has_record
+    }
+
+    /// From here on there is no way back.
+    fn touch(&mut self) {
+        self.untouched = None;
+    }
+
+    /// The name of a temporary file of this run.
+    fn temporary(&self, name: &str) -> OsString {
+        format!("{name}-{}", self.id).into()
     }
 
     /// Where the state is.
@@ -173,21 +245,45 @@ impl StateDir {
     /// must be durable before the call.
     pub fn write_record(&mut self, record: &Record) -> Result<u64> {
         let bytes = record.encode()?;
+        if bytes.len() as u64 > LARGEST_RECORD {
+            let how = format_args!("the checkpoint would have {} bytes, more than can be read", bytes.len());
+            return Err(Error::broken(self.path.display(), how));
+        }
+        self.touch();
         self.durably(|state| {
-            let (new, to) = (OsStr::new(RECORD_NEW), OsStr::new(RECORD));
-            let path = state.path.join(RECORD_NEW);
+            state.confirm_lock()?;
+            let (new, to) = (state.temporary(RECORD_NEW), OsStr::new(RECORD));
+            let path = state.path.join(&new);
             let failed = |step: &'static str| move |e: io::Error| (step, e);
             let replace = || {
-                let file = state.dir.open(new, Open::Create).map_err(failed("create"))?;
+                if !state.has_record {
+                    state.parent.sync().map_err(failed("sync the directory above the state with"))?;
+                }
+                let file = state.dir.open(&new, Open::Create).map_err(failed("create"))?;
                 file.truncate(0).map_err(failed("truncate"))?;
                 file.write_at(&bytes, 0).map_err(failed("write"))?;
                 file.sync_all().map_err(failed("sync"))?;
-                state.dir.rename(new, to).map_err(failed("rename"))?;
+                drop(file);
+                state.dir.rename(&new, to).map_err(failed("rename"))?;
                 state.dir.sync().map_err(failed("sync the directory of"))
             };
-            replace().map_err(|(step, e)| Error::io(&path, step, &e))
+            replace().map_err(|(step, e)| Error::io(&path, step, &e))?;
+            state.has_record = true;
+            Ok(())
         })?;
         Ok(bytes.len() as u64)
+    }
+
+    /// Nothing is written any more when somebody else may work here.
+    fn confirm_lock(&mut self) -> Result<()> {
+        match self.lock.as_ref().map_or(Ok(()), Lock::confirm) {
+            Ok(()) => Ok(()),
+            Err(Unconfirmed::Broken(error)) => Err(error),
+            Err(Unconfirmed::Lost(error)) => {
+                self.is_lost = true;
+                Err(error)
+            }
+        }
     }
 
     /// Does something that shall be durable, unless something like it has failed before.
@@ -212,24 +308,43 @@ impl StateDir {
     }
 }
 
+/// Why there is no directory in which the state can be. A name that leads nowhere is a slip; what a disk
+/// or the system refuses is not.
+fn no_place(above: &Path, cause: &io::Error) -> Error {
+    let error = Error::io(above, "open the directory of the state", cause);
+    match matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+        true => error.with_kind(Kind::Usage).advise("make it, or name another place with --state"),
+        false => error,
+    }
+}
+
 /// Opens the state directory below `parent` and checks whose it is. `None`: it is not there, or
 /// went away between two calls.
-fn open_own(parent: &dyn Dir, name: &OsStr, path: &Path, make: bool) -> Result<Option<Arc<dyn Dir>>> {
+fn open_own(
+    parent: &dyn Dir,
+    name: &OsStr,
+    path: &Path,
+    make: bool,
+) -> Result<Option<(Arc<dyn Dir>, Untouched)>> {
     let there = parent.facts(name).map_err(|e| Error::io(path, "look at the state directory", &e))?;
+    let mut untouched = Untouched::Found;
     match there {
         Some(facts) if !facts.is_dir => return Err(Error::refused(path.display(), "is not a directory")),
         Some(_) => {}
         None if !make => return Ok(None),
         None => match parent.make_dir(name) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Ok(()) => untouched = Untouched::Made,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // The directory above it is gone: another run has removed it as empty.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
                 return Err(Error::io(path, "make the state directory", &error)
                     .advise("name another place with --state DIR"));
             }
-            Ok(()) | Err(_) => {}
         },
     }
     match parent.open_dir(name) {
-        Ok(dir) => check_owner(&*dir, path).map(|()| Some(dir)),
+        Ok(dir) => check_owner(&*dir, path).map(|()| Some((dir, untouched))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io(path, "open the state directory", &error)),
     }
@@ -254,14 +369,8 @@ fn check_owner(dir: &dyn Dir, path: &Path) -> Result<()> {
 }
 
 fn read_record(dir: &dyn Dir, path: &Path) -> Result<Option<Record>> {
-    let path = path.join(RECORD);
-    let file = match dir.open(RECORD.as_ref(), Open::Read) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(&path, "open", &error)),
-    };
-    let bytes = read_whole(&*file).map_err(|e| Error::io(&path, "read", &e))?;
-    Unverified::new(bytes).verify(&path).map(Some)
+    let Some(bytes) = read_plain(dir, path, RECORD, LARGEST_RECORD)? else { return Ok(None) };
+    Unverified::new(bytes).verify(&path.join(RECORD)).map(Some)
 }
 
 #[cfg(test)]

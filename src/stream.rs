@@ -189,17 +189,14 @@ impl Sink for StreamSink {
         self.way != Way::Plain && self.wake.is_some()
     }
 
-    /// There is nothing to go back to: the stream goes on from here.
-    ///
     /// # Errors
     ///
     /// [`Kind::Refused`] when it is a file that is shorter than what was committed: the shell has
     /// emptied it (`>` instead of `>>`), and going on would give the rest without its beginning.
-    fn begin(&mut self, committed: Option<&Committed>) -> Result<()> {
-        self.written = committed.map_or(0, |committed| committed.bytes);
+    fn may_go_on(&mut self, committed: &Committed) -> Result<()> {
         let facts = self.to.metadata().map_err(|e| failed(self.name, &e))?;
-        if facts.is_file() && facts.len() < self.written {
-            let (has, was) = (facts.len(), self.written);
+        if facts.is_file() && facts.len() < committed.bytes {
+            let (has, was) = (facts.len(), committed.bytes);
             return Err(Error::refused(
                 self.name,
                 format_args!("is a file of {has} bytes, but {was} are committed"),
@@ -207,6 +204,12 @@ impl Sink for StreamSink {
             .advise("append to the file of the last run with >>, or begin anew with --fresh"));
         }
         Ok(())
+    }
+
+    /// There is nothing to go back to: the stream goes on from here.
+    fn begin(&mut self, committed: Option<&Committed>) -> Result<()> {
+        self.written = committed.map_or(0, |committed| committed.bytes);
+        committed.map_or(Ok(()), |committed| self.may_go_on(committed))
     }
 
     fn write(&mut self, mut bytes: &[u8]) -> Result<()> {

@@ -47,7 +47,7 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        prepared: Prepared<J::Total>,
+        prepared: Prepared<J>,
         (signals, control): (Receiver<Heard>, Receiver<Request>),
         observer: &mut dyn Observer,
     ) -> Ending {
@@ -129,7 +129,7 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        prepared: Prepared<J::Total>,
+        prepared: Prepared<J>,
         ended: Sender<()>,
     ) -> Result<Engine<J>> {
         let options = self.options;
@@ -167,18 +167,8 @@ impl Threads<'_> {
         };
         let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
         let last_look = source.last_look();
-        let lister = Lister {
-            source,
-            next: record.frontier,
-            mark: record.mark,
-            beyond: record.beyond.iter().map(|beyond| (beyond.task, beyond.mark)).collect(),
-            finished: record.finished.clone(),
-            reach: record.reach,
-            inputs: record.inputs.clone(),
-            state: prepared.near.clone(),
-            wake: Arc::clone(self.wake),
-            ended: ended.clone(),
-        };
+        let lister =
+            Lister { source, outset: prepared.outset, wake: Arc::clone(self.wake), ended: ended.clone() };
         let committer = Committer {
             job: Arc::clone(&job),
             sink,

@@ -7,10 +7,11 @@ use crate::cli::args::verbs::Clean;
 use crate::cli::place::SHARED;
 use crate::cli::say;
 use crate::cli::states::states_in;
+use bivouac::disk::OsDisk;
 use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
+use bivouac::state_dir::{Cleaned, clean as clean_state};
 use bivouac::{Error, Result};
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +19,16 @@ use std::path::{Path, PathBuf};
 pub(crate) fn run(clean: &Clean) -> Result<u8> {
     let named = !clean.states.is_empty();
     let states = if named { clean.states.clone() } else { states_in(Path::new(""))? };
-    let outcome = sweep(&states, named, |path| remove(path, clean.force), say::line);
+    let outcome = sweep(&states, named, |path| clean_state(&OsDisk, path, clean.force), say::line);
     let mut list = Vec::new();
-    for path in &outcome.removed {
-        list.extend_from_slice(b"removed ");
-        list.extend_from_slice(crate::cli::human::visible(&path.display().to_string()).as_bytes());
-        list.push(b'\n');
+    for Removed { path, stays } in &outcome.removed {
+        let path = path.display().to_string();
+        let path = crate::cli::human::visible(&path);
+        let line = match stays {
+            false => format!("removed {path}\n"),
+            true => format!("removed the state in {path}; the directory stays\n"),
+        };
+        list.extend_from_slice(line.as_bytes());
     }
     say::result(&list)?;
     remove_if_empty(Path::new(SHARED));
@@ -33,27 +38,34 @@ pub(crate) fn run(clean: &Clean) -> Result<u8> {
 /// What came of it.
 #[derive(Debug, Default)]
 struct Outcome {
-    removed: Vec<PathBuf>,
+    removed: Vec<Removed>,
     /// The last thing that went wrong and has not been said yet.
     failure: Option<Error>,
 }
 
-/// Removes one state after the other. `remove` returns the names of what it left because it is not
-/// ours. Everything that goes wrong is said, except the last, which decides how the process ends.
+/// A state that is gone.
+#[derive(Debug, PartialEq, Eq)]
+struct Removed {
+    path: PathBuf,
+    /// Its directory is still there.
+    stays: bool,
+}
+
+/// Removes one state after the other. Everything that goes wrong is said, except the last, which decides how the process ends.
 fn sweep(
     states: &[PathBuf],
     named: bool,
-    remove: impl Fn(&Path) -> Result<Vec<OsString>>,
+    remove: impl Fn(&Path) -> Result<Cleaned>,
     say: impl Fn(&str),
 ) -> Outcome {
     let mut outcome = Outcome::default();
     for path in states {
         match remove(path) {
-            Ok(left) => {
+            Ok(Cleaned { stays, left, .. }) => {
                 for name in left {
                     say(&format!("{}: not ours, left", path.join(name).display()));
                 }
-                outcome.removed.push(path.clone());
+                outcome.removed.push(Removed { path: path.clone(), stays });
             }
             Err(error) if !named && matches!(error.kind(), Kind::Refused | Kind::Busy) => {
                 say(&format!("kept: {error}"))
@@ -68,11 +80,6 @@ fn sweep(
     outcome
 }
 
-/// Removes one state, and returns the names of what it left.
-fn remove(path: &Path, force: bool) -> Result<Vec<OsString>> {
-    bivouac::state_dir::clean(&bivouac::disk::OsDisk, path, force).map(|cleaned| cleaned.left)
-}
-
 /// The shared directory goes with the last state in it. If it is not empty, or not there, it stays
 /// as it is, and nobody needs to know.
 pub(crate) fn remove_if_empty(directory: &Path) {
@@ -85,14 +92,18 @@ mod tests {
     use std::cell::RefCell;
 
     /// States whose names say what removing them comes to.
-    fn by_name(path: &Path) -> Result<Vec<OsString>> {
+    fn by_name(path: &Path) -> Result<Cleaned> {
         match path.to_str().unwrap() {
             "unfinished" => Err(Error::refused("unfinished", "can be continued")),
             "busy" => Err(Error::new(Kind::Busy, "busy", "is in use")),
             "io" => Err(Error::broken("io", "cannot remove")),
-            "shared" => Ok(vec!["notes.txt".into()]),
-            _ => Ok(Vec::new()),
+            "shared" => Ok(Cleaned { record: None, stays: true, left: vec!["notes.txt".into()] }),
+            _ => Ok(Cleaned { record: None, stays: false, left: Vec::new() }),
         }
+    }
+
+    fn removed(path: &str, stays: bool) -> Removed {
+        Removed { path: path.into(), stays }
     }
 
     fn swept(states: &[&str], named: bool) -> (Outcome, Vec<String>) {
@@ -105,7 +116,7 @@ mod tests {
     #[test]
     fn unasked_for_states_that_are_kept_are_named_and_no_failure() {
         let (outcome, said) = swept(&["unfinished", "a", "busy", "shared", "b"], false);
-        assert_eq!(outcome.removed, [PathBuf::from("a"), "shared".into(), "b".into()]);
+        assert_eq!(outcome.removed, [removed("a", false), removed("shared", true), removed("b", false)]);
         assert_eq!(outcome.failure, None);
         assert_eq!(
             said,
@@ -120,7 +131,7 @@ mod tests {
     #[test]
     fn a_state_that_was_named_is_removed_or_that_is_a_failure() {
         let (outcome, said) = swept(&["unfinished", "a", "busy"], true);
-        assert_eq!(outcome.removed, [PathBuf::from("a")]);
+        assert_eq!(outcome.removed, [removed("a", false)]);
         assert_eq!(said, ["unfinished: can be continued"]);
         assert_eq!(outcome.failure.unwrap().kind(), Kind::Busy);
     }
@@ -128,7 +139,7 @@ mod tests {
     #[test]
     fn an_error_ends_nothing_but_decides_the_exit_code() {
         let (outcome, _) = swept(&["io", "a"], false);
-        assert_eq!(outcome.removed, [PathBuf::from("a")]);
+        assert_eq!(outcome.removed, [removed("a", false)]);
         assert_eq!(outcome.failure.unwrap().kind(), Kind::Broken);
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,6 +74,9 @@ impl Config {
             return Err(Error::usage(path.display(), "is too large for a configuration"));
         }
         let text = text_of(path).map_err(unreadable)?;
+        if text.len() as u64 > LARGEST {
+            return Err(Error::usage(path.display(), "is too large for a configuration"));
+        }
         if text.is_empty() && facts.file_type().is_fifo() {
             return Err(Error::usage(path.display(), "is a pipe, and nobody writes a configuration to it"));
         }
@@ -94,7 +98,7 @@ impl Config {
 fn text_of(path: &Path) -> std::io::Result<String> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     rustix::io::ioctl_fionbio(&file, false)?;
-    std::io::read_to_string(file)
+    std::io::read_to_string(file.take(LARGEST + 1))
 }
 
 /// A value as it would be written behind an option. Numbers need no quotes.

@@ -6,6 +6,7 @@
 //! by the record inside, which holds all of it in full. So sixteen digits are enough.
 
 use crate::cli::args::Running;
+use crate::cli::clean::remove_if_empty;
 use bivouac::{Error, Result, StateAt};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -73,6 +74,20 @@ pub(crate) fn beside(output: &Path) -> PathBuf {
     let mut path = output.as_os_str().to_os_string();
     path.push(BESIDE);
     PathBuf::from(path)
+}
+
+/// What is empty goes away when the run is over: the shared directory after a refusal, or with the last state
+/// in it. A passing state has been removed by then; but on a network file system its directory may have held
+/// the name of a lock that the watcher of commands still had open.
+pub(crate) fn tidy_up(state: &StateAt) {
+    if let StateAt::Passing(path) = state {
+        remove_if_empty(path);
+    }
+    if let StateAt::Passing(path) | StateAt::Directory(path) = state
+        && path.starts_with(SHARED)
+    {
+        remove_if_empty(Path::new(SHARED));
+    }
 }
 
 /// Refuses `OUT.part` as an output where the state of another job stands beside it: that is what the output

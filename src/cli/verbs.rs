@@ -22,7 +22,7 @@ use bivouac::output::FileSink;
 use bivouac::process::Command;
 use bivouac::signals::Masked;
 use bivouac::stream::StreamSink;
-use bivouac::{Ending, Error, Job, Result, Sink, Source, StateAt};
+use bivouac::{Ending, Error, Job, Result, Sink, Source};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -252,9 +252,7 @@ impl Start<'_> {
             self.masked,
             sink,
         );
-        if matches!(state, StateAt::Passing(_)) {
-            crate::cli::clean::remove_if_empty(Path::new(place::SHARED));
-        }
+        place::tidy_up(&state);
         let told = Told {
             argv: self.argv,
             state: &state,

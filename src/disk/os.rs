@@ -211,7 +211,7 @@ mod tests {
         file.truncate(8).unwrap();
         file.sync_all().unwrap();
         dir.sync().unwrap();
-        assert_eq!(super::super::read_whole(&*file).unwrap(), b"hello wo");
+        assert_eq!(super::super::read_up_to(&*file, Path::new("f"), 8).unwrap(), b"hello wo");
         assert_eq!(file.facts().unwrap(), dir.facts("f".as_ref()).unwrap().unwrap());
         assert_eq!(file.facts().unwrap().bytes, 8);
     }

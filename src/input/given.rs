@@ -177,7 +177,7 @@ pub(super) fn adopt(now: &Regular, stored: Identity, known: Known<'_>, said: &mu
 fn another_path(now: &Identity, stored: &Identity) -> Error {
     let problem = Error::refused(now.path.display(), "is not the input that the state is about");
     let then = stored.path.display();
-    match (now.device, now.inode) == (stored.device, stored.inode) {
+    match stored.compare(now) == Comparison::Same {
         // A name can be in the output, so it is not for us to say that they mean the same.
         true => problem.advise(format_args!(
             "it is the same file by another name: call it {then}, as the job was begun"

@@ -2,10 +2,13 @@
 //!
 //! The obvious way is to compare contents; but that means reading a terabyte in order to skip
 //! reading a terabyte. What `make` does, comparing the modification time, is fooled by `touch -r`
-//! and by a copy over the file within the same clock tick. So five facts are compared, of which
-//! the last cannot be set by any program: device, inode, size, modification time and change time,
-//! both in nanoseconds. The price is a refusal after a harmless `chmod`, which is the right side
-//! to err on.
+//! and by a copy over the file within the same clock tick. So four facts are compared, of which
+//! the last cannot be set by any program: inode, size, modification time and change time, both in
+//! nanoseconds. The price is a refusal after a harmless `chmod`, which is the right side to err on.
+//!
+//! The device is written down and not compared. The kernel numbers file systems without a device of
+//! their own (NFS, btrfs, overlays) as they are mounted, so the same file has another number on
+//! another host, or after a reboot. git leaves it out for the same reason.
 
 use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
@@ -19,7 +22,8 @@ pub struct Identity {
     /// The path as the user gave it, or as the walk found it.
     #[serde(with = "path_text")]
     pub path: PathBuf,
-    /// The device it is on.
+    /// The device it was on. Never compared; see the [module](self).
+    #[serde(default)]
     pub device: u64,
     /// Its number on that device.
     pub inode: u64,
@@ -34,7 +38,7 @@ pub struct Identity {
 /// What [`Identity::compare`] finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// All five facts agree.
+    /// All four facts agree.
     Same,
     /// The same file, and longer than before: what was there may well be as it was, as with a log
     /// that is appended to.
@@ -43,8 +47,8 @@ pub enum Comparison {
     Changed(String),
 }
 
-/// The five facts alone, whichever call they came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The facts alone, whichever call they came from.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
     device: u64,
     inode: u64,
@@ -61,7 +65,7 @@ impl Facts {
     }
 
     pub(super) fn compare(self, now: Facts) -> Comparison {
-        if (self.device, self.inode) != (now.device, now.inode) {
+        if self.inode != now.inode {
             return Comparison::Changed("is another file now (it was replaced)".into());
         }
         if now.size > self.size {
@@ -215,6 +219,20 @@ mod tests {
         let mut after = before.clone();
         after.changed_ns += 1;
         assert!(matches!(before.compare(&after), Comparison::Changed(_)));
+    }
+
+    #[test]
+    fn another_number_of_the_device_is_no_change_and_may_be_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, "abc").unwrap();
+        let mut stored = identity(&path);
+        stored.device += 1;
+        assert_eq!(stored.compare(&identity(&path)), Comparison::Same);
+        let mut text = serde_json::to_value(&stored).unwrap();
+        text.as_object_mut().unwrap().remove("device");
+        let without: Identity = serde_json::from_value(text).unwrap();
+        assert_eq!(without.compare(&identity(&path)), Comparison::Same);
     }
 
     #[test]

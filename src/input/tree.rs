@@ -80,6 +80,8 @@ pub struct Tree {
     wants_contents: bool,
     /// What is in the files is in the mark, and neither which they are nor their times.
     by_contents: bool,
+    /// The device is in the mark, of a job that an earlier version began.
+    by_device: bool,
     walk: Walk,
     /// The parts of the file at hand that are not listed yet.
     parts: Option<(Arc<InputFile>, u64)>,
@@ -98,6 +100,13 @@ struct Described {
     together: u64,
     #[serde(default)]
     contents: bool,
+    /// A record that does not say so is from before the device was left out.
+    #[serde(default = "yes")]
+    device: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +128,7 @@ impl Tree {
             together: TOGETHER_BYTES,
             wants_contents: false,
             by_contents: false,
+            by_device: false,
             walk,
             parts: None,
             growing: Growing::default(),
@@ -168,7 +178,13 @@ impl Tree {
 
     fn described(&self) -> Described {
         let roots = self.roots.iter().map(|path| Root { path: path.clone() }).collect();
-        Described { roots, part: self.part, together: self.together, contents: self.by_contents }
+        Described {
+            roots,
+            part: self.part,
+            together: self.together,
+            contents: self.by_contents,
+            device: self.by_device,
+        }
     }
 
     /// The next task, whether or not it is one to be handed out.
@@ -255,10 +271,8 @@ impl Tree {
             }
             Entry::File(file) => {
                 let Identity { path, device, inode, size, modified_ns, changed_ns } = file.identity();
-                (
-                    path.as_path(),
-                    [i128::from(*device), i128::from(*inode), i128::from(*size), *modified_ns, *changed_ns],
-                )
+                let device = if self.by_device { i128::from(*device) } else { -3 };
+                (path.as_path(), [device, i128::from(*inode), i128::from(*size), *modified_ns, *changed_ns])
             }
             // Neither size nor times: what cannot be looked at is nobody's to compare.
             Entry::Stream(stream) => (stream.path(), [-1; 5]),
@@ -303,6 +317,7 @@ impl Source for Tree {
         }
         (self.part, self.together) = (then.part, then.together);
         self.by_contents = contents_as_begun(self.wants_contents, then.contents)?;
+        self.by_device = then.device;
         self.again = frontier;
         Ok(if self.by_contents && frontier > 0 { vec![reads_again()] } else { Vec::new() })
     }
@@ -341,105 +356,4 @@ impl Source for Tree {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wake::Wake;
-    use std::fs;
-
-    fn all(tree: &mut Tree) -> Vec<(Vec<String>, Option<Mark>)> {
-        let wake = Wake::new().unwrap();
-        let listing = Listing::real(&wake);
-        let mut tasks = Vec::new();
-        while let Some(listed) = tree.next(&listing).unwrap() {
-            let names = match listed.task {
-                Portion::Files(files) => files
-                    .iter()
-                    .map(|entry| match entry {
-                        Entry::File(file) => file.path().display().to_string(),
-                        Entry::Stream(stream) => stream.path().display().to_string(),
-                        Entry::Unreadable { path, why } => format!("{}: {why}", path.display()),
-                    })
-                    .collect(),
-                Portion::Part { file, range } => vec![format!("{} {range:?}", file.path().display())],
-            };
-            tasks.push((names, listed.mark));
-        }
-        tasks
-    }
-
-    fn place() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("b")).unwrap();
-        for (name, bytes) in [("c", 10), ("a", 5), ("b/y", 3), ("b/x", 100), ("b.txt", 0)] {
-            fs::write(dir.path().join(name), vec![b'x'; bytes]).unwrap();
-        }
-        std::os::unix::fs::symlink("c", dir.path().join("link")).unwrap();
-        dir
-    }
-
-    #[test]
-    fn files_come_by_name_and_large_ones_in_parts() {
-        let dir = place();
-        let mut tree = Tree::new(vec![dir.path().to_path_buf()], Some(40));
-        tree.describe().unwrap();
-        let names: Vec<String> = all(&mut tree).into_iter().flat_map(|(names, _)| names).collect();
-        let at = |name: &str| dir.path().join(name).display().to_string();
-        let part = |range: &str| format!("{} {range}", at("b/x"));
-        assert_eq!(
-            names,
-            [at("a"), part("0..40"), part("40..80"), part("80..100"), at("b/y"), at("b.txt"), at("c")]
-        );
-    }
-
-    #[test]
-    fn a_file_is_looked_at_when_its_turn_comes() {
-        let dir = place();
-        let wake = Wake::new().unwrap();
-        let listing = Listing::real(&wake);
-        let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1);
-        let mut next = || tree.next(&listing).unwrap().map(|listed| listed.bytes);
-        assert_eq!((next(), next()), (Some(5), Some(100)), "`a`, and `x` in `b`");
-        fs::write(dir.path().join("b/y"), "longer than it was").unwrap();
-        fs::write(dir.path().join("c"), "and this one, too, behind a directory").unwrap();
-        assert_eq!(
-            (next(), next(), next()),
-            (Some(18), Some(37), None),
-            "`y` with the empty `b.txt` behind it, `c`"
-        );
-    }
-
-    #[test]
-    fn a_directory_that_is_removed_meanwhile_is_told_and_the_rest_is_listed() {
-        let dir = place();
-        let wake = Wake::new().unwrap();
-        let listing = Listing::real(&wake);
-        let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1);
-        tree.next(&listing).unwrap();
-        fs::remove_dir_all(dir.path().join("b")).unwrap();
-        let rest: Vec<String> = all(&mut tree).into_iter().flat_map(|(names, _)| names).collect();
-        let at = |name: &str| dir.path().join(name).display().to_string();
-        assert_eq!(rest, [format!("{}: No such file or directory", at("b")), at("b.txt"), at("c")]);
-    }
-
-    #[test]
-    fn what_is_done_is_listed_again_and_must_be_the_same() {
-        let dir = place();
-        let listing = Wake::new().unwrap();
-        let listing = Listing::real(&listing);
-        let tree = || Tree::new(vec![dir.path().to_path_buf()], Some(40));
-        let mut first = tree();
-        let described = first.describe().unwrap();
-        let tasks = all(&mut first);
-        for done in 1..=tasks.len() {
-            let mut second = tree();
-            second.restore(&described, done as u64).unwrap();
-            assert_eq!(second.mark_before(&listing).unwrap(), tasks[done - 1].1);
-            assert_eq!(all(&mut second), tasks[done..]);
-        }
-        fs::write(dir.path().join("a"), "other").unwrap();
-        let mut changed = tree();
-        changed.restore(&described, 1).unwrap();
-        assert_ne!(changed.mark_before(&listing).unwrap(), tasks[0].1);
-        assert!(Tree::new(vec!["elsewhere".into()], None).restore(&described, 1).is_err());
-    }
-}
+mod tests;

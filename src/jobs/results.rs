@@ -146,6 +146,10 @@ impl<S: Sink> Sink for Beside<S> {
         self.inner.may_begin()
     }
 
+    fn may_go_on(&mut self, committed: &Committed) -> Result<()> {
+        self.inner.may_go_on(committed)
+    }
+
     fn begin(&mut self, committed: Option<&Committed>) -> Result<()> {
         self.inner.begin(committed)
     }

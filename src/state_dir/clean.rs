@@ -1,13 +1,13 @@
 //! Looking at a state from outside, and taking it away.
 
-use super::showing::{STATUS, STATUS_NEW, live_in};
-use super::{LOCK, RECORD, RECORD_NEW, SPILL, StateDir, check_owner, lock, read_record};
+use super::showing::{STATUS, live_in};
+use super::{LOCK, LOCK_GONE, RECORD, SPILL, StateDir, check_owner, known, lock, read_record};
 use crate::checkpoint::{Phase, Record};
 use crate::disk::{Dir, Disk};
 use crate::error::{Error, Result};
 use crate::journal::{JOURNAL, Journal, Line};
 use crate::live::Live;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub struct Peek {
 pub struct Cleaned {
     /// The record that was removed.
     pub record: Option<Record>,
+    /// Whether the directory itself is still there, without a state.
+    pub stays: bool,
     /// Files in the directory that are not ours: they were left, and the directory with them.
     pub left: Vec<OsString>,
 }
@@ -53,7 +55,7 @@ pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Peek> {
     let dir = known_state(disk, path)?;
     let (locked, holder) = lock::look(&*dir, path)?;
     let record_bytes = dir.facts(RECORD.as_ref()).ok().flatten().map_or(0, |facts| facts.bytes);
-    Ok(Peek { record: read_record(&*dir, path)?, holder, locked, live: live_in(&*dir), record_bytes })
+    Ok(Peek { record: read_record(&*dir, path)?, holder, locked, live: live_in(&*dir, path)?, record_bytes })
 }
 
 /// Removes a state: the files that we know, and the directory if nothing else is in it. Without
@@ -83,7 +85,8 @@ pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
         )
         .advise("run the same command again to continue it, or clean with --force to give it up"));
     }
-    Ok(Cleaned { record, left: state.remove()? })
+    let left = state.remove()?;
+    Ok(Cleaned { record, stays: disk.open_dir(path).is_ok(), left })
 }
 
 /// The directory at `path`, if it looks like a state: `bivouac clean ~` must not begin to work on
@@ -93,12 +96,12 @@ pub(super) fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> 
         let nothing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
         if nothing { no_state(path) } else { Error::io(path, "open the state directory", &error) }
     })?;
-    let there =
-        |name: &str| dir.facts(OsStr::new(name)).map_err(|e| Error::io(&path.join(name), "look at", &e));
-    if there(LOCK)?.is_none() && there(RECORD)?.is_none() {
+    check_owner(&*dir, path)?;
+    known::check_files(&*dir, path)?;
+    let is_empty = ![LOCK, RECORD].iter().any(|name| known::is_there(&*dir, name));
+    if is_empty || !known::is_state(&*dir, path)? {
         return Err(no_state(path));
     }
-    check_owner(&*dir, path)?;
     Ok(dir)
 }
 
@@ -121,7 +124,9 @@ impl StateDir {
     ///
     /// When this returns, the old record does not come back after a power cut.
     fn discard(&mut self) -> Result<()> {
+        self.touch();
         self.durably(|state| {
+            state.confirm_lock()?;
             state.remove_if_there(&*state.dir, RECORD.as_ref())?;
             state.dir.sync().map_err(|e| Error::io(&state.path, "sync the directory", &e))
         })?;
@@ -129,7 +134,8 @@ impl StateDir {
     }
 
     /// Opens the journal of this run, of which so many bytes are known to be there.
-    pub(crate) fn open_journal(&self, known: (&str, u64)) -> Result<Journal> {
+    pub(crate) fn open_journal(&mut self, known: (&str, u64)) -> Result<Journal> {
+        self.touch();
         Journal::open(&*self.dir, &self.path, known)
     }
 
@@ -139,7 +145,8 @@ impl StateDir {
     }
 
     /// Removes the journal, if there is one.
-    pub(crate) fn remove_journal(&self) -> Result<()> {
+    pub(crate) fn remove_journal(&mut self) -> Result<()> {
+        self.touch();
         self.remove_if_there(&*self.dir, JOURNAL.as_ref())
     }
 
@@ -157,17 +164,35 @@ impl StateDir {
                 .remove_dir(SPILL.as_ref())
                 .map_err(|e| Error::io(&self.path.join(SPILL), "remove", &e))?;
         }
-        for name in [RECORD_NEW, STATUS, STATUS_NEW, JOURNAL] {
+        for name in [STATUS, JOURNAL] {
             self.remove_if_there(&*self.dir, name.as_ref())?;
         }
+        self.sweep_temporaries()?;
         let list = || self.dir.list().map_err(|e| Error::io(&self.path, "list", &e));
         let left: Vec<_> = list()?.into_iter().filter(|name| name != LOCK).collect();
         // From here on another run may take this directory for its own; then it is not empty, and
         // removing it fails, which is right.
-        self.remove_if_there(&*self.dir, LOCK.as_ref())?;
+        if let Some(lock) = self.lock.take() {
+            let meanwhile = self.temporary(LOCK_GONE);
+            lock.remove(&*self.dir, &meanwhile)
+                .map_err(|e| Error::io(&self.path.join(LOCK), "remove", &e))?;
+        }
         if left.is_empty() && self.parent.remove_dir(&self.name).is_err() {
             return list();
         }
         Ok(left)
+    }
+
+    /// Removes the temporary files that runs have left which were killed. Only after a record of our own.
+    ///
+    /// # Errors
+    ///
+    /// Something cannot be removed.
+    pub(crate) fn sweep_temporaries(&self) -> Result<()> {
+        let names = self.dir.list().map_err(|e| Error::io(&self.path, "list", &e))?;
+        names
+            .into_iter()
+            .filter(|name| known::is_temporary(name))
+            .try_for_each(|name| self.remove_if_there(&*self.dir, &name))
     }
 }

@@ -8,28 +8,53 @@
 //!
 //! # Race condition
 //!
-//! `bivouac clean` is the one place that deletes the lock file, while it holds the lock. Whoever
-//! opened the file just before would then lock a file without a name, while a third run makes a
-//! new one: two holders. So after locking we look whether the name still leads to the file that
-//! we have locked; if not, we start over.
+//! Who removes a state removes the lock file too, while it holds the lock. Whoever opened the file
+//! just before would then lock a file without a name, while a third run makes a new one: two
+//! holders. So after locking we look whether the name still leads to the file that we have locked;
+//! if not, we start over. For the same reason the file is first given another name, then closed,
+//! which gives the lock back, and removed last: a network file system keeps a removed file that is
+//! open under a name of its own, and then the directory cannot be removed.
+//!
+//! # When the lock is lost
+//!
+//! A server may give a lock away when it has not heard of us for some time (a network that was cut, a
+//! machine that was suspended). The kernel then answers writes through the descriptor that held the
+//! lock with EIO or ESTALE. That is asked before each record ([`Lock::confirm`]): another run may be
+//! at work by then, so nothing more is touched.
+//!
+//! # A refusal changes nothing
+//!
+//! The text in the file says who holds the lock, so it is written as soon as the lock is taken. A run
+//! that is refused then puts back what stood there ([`Lock::undo`]).
 
 use super::{LOCK, reach};
-use crate::disk::{Dir, DiskFile, Open, read_whole};
+use crate::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
 use crate::error::{Error, Kind, Result};
+use rustix::fs::fstatfs;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 /// `bivouac status` takes the lock for a moment to see whether it is free. A run that starts in
 /// this very moment should not be told that another one is at work; so it looks a few times.
 const TRIES: usize = 5;
-const TRIES_AFTER_A_DEATH: usize = 500;
+const TRIES_AFTER_A_DEATH: usize = 6000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
+/// How long the text of a lock may be. It has the command line that continues the job.
+const LONGEST_TEXT: u64 = 64 << 20;
+
+/// How every text that we write begins.
+pub(super) const BEGINNING: &[u8] = b"{\"pid\":";
+
+/// What `statfs(2)` says of NFS, SMB, CIFS and FUSE.
+const REMOTE: [u32; 4] = [0x6969, 0xFE53_4D42, 0xFF53_4D42, 0x6573_5546];
 
 /// Who holds a state: for messages, and for verbs that send it signals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +109,7 @@ impl Holder {
 
     /// What stands in a lock file. A reader may come in the middle of a write; then it is nobody.
     fn read(file: &dyn DiskFile) -> Option<Self> {
-        serde_json::from_slice(&read_whole(file).ok()?).ok()
+        serde_json::from_slice(&read_up_to(file, Path::new(LOCK), LONGEST_TEXT).ok()?).ok()
     }
 }
 
@@ -98,7 +123,11 @@ impl fmt::Display for Holder {
 #[derive(Debug)]
 pub(super) struct Lock {
     file: Box<dyn DiskFile>,
+    path: PathBuf,
     holder: Holder,
+    /// What stood in it before; `None` if we have made it.
+    before: Option<Vec<u8>>,
+    is_remote: bool,
 }
 
 impl Lock {
@@ -109,9 +138,13 @@ impl Lock {
 
     /// Writes down who holds it. A reader may come in the middle, and then reads nobody.
     fn write(&self) -> io::Result<()> {
-        let text = serde_json::to_vec(&self.holder)?;
-        self.file.truncate(0)?;
-        self.file.write_at(&text, 0)
+        self.replace_text(&serde_json::to_vec(&self.holder)?)
+    }
+
+    /// At no instant is there another beginning than ours: by that others know that this is a state.
+    fn replace_text(&self, text: &[u8]) -> io::Result<()> {
+        self.file.write_at(text, 0)?;
+        self.file.truncate(text.len() as u64)
     }
 
     /// Replaces the command that continues the job. For messages only: what cannot be written down
@@ -120,6 +153,65 @@ impl Lock {
         self.holder.continuing = Some(continuing);
         self.write().ok();
     }
+
+    /// Asks whether the lock is still ours, by a write through its descriptor. On a remote file system
+    /// the write reaches the server only with a flush.
+    ///
+    /// # Errors
+    ///
+    /// It is lost, or the disk is broken or full.
+    pub(super) fn confirm(&self) -> std::result::Result<(), Unconfirmed> {
+        let write = || {
+            self.file.write_at(BEGINNING, 0)?;
+            if self.is_remote { self.file.sync_data() } else { Ok(()) }
+        };
+        write().map_err(|cause: io::Error| match cause.raw_os_error() {
+            Some(libc::EIO | libc::ESTALE) => {
+                let how = "the lock was lost: another run may have taken over";
+                let error = Error::broken(self.path.display(), how);
+                Unconfirmed::Lost(error.advise(
+                    "nothing was touched after that; look with `bivouac status`, then run the same command again",
+                ))
+            }
+            Some(_) | None => Unconfirmed::Broken(Error::io(&self.path, "write", &cause)),
+        })
+    }
+
+    /// Puts back what stood in the file, or removes it, and gives the lock back. For a run that has
+    /// changed nothing else.
+    pub(super) fn undo(self, dir: &dyn Dir) {
+        if !self.is_named(dir).unwrap_or(false) {
+            return;
+        }
+        // Nothing depends on the text; and who waits for a file without a name looks it up anew.
+        match &self.before {
+            Some(text) => self.replace_text(text).ok(),
+            None => dir.remove(LOCK.as_ref()).ok(),
+        };
+    }
+
+    /// Whether the name leads to the file that we have locked, and not to the lock of another run.
+    fn is_named(&self, dir: &dyn Dir) -> io::Result<bool> {
+        let ours = self.file.facts()?;
+        Ok(dir.facts(LOCK.as_ref())?.is_some_and(|named| named.id == ours.id))
+    }
+
+    /// Removes the file, with `meanwhile` as its name on the way, and gives the lock back.
+    pub(super) fn remove(self, dir: &dyn Dir, meanwhile: &OsStr) -> io::Result<()> {
+        if !self.is_named(dir)? {
+            return Ok(());
+        }
+        dir.rename(LOCK.as_ref(), meanwhile)?;
+        drop(self);
+        dir.remove(meanwhile)
+    }
+}
+
+/// Why a lock is not known to be ours any more.
+#[derive(Debug)]
+pub(super) enum Unconfirmed {
+    Lost(Error),
+    Broken(Error),
 }
 
 /// How an attempt to take the lock ended, if not with an error.
@@ -129,38 +221,48 @@ pub(super) enum Acquired {
     Gone,
 }
 
-/// Takes the lock of the state directory `dir`, which is at `path`.
-pub(super) fn acquire(dir: &dyn Dir, path: &Path) -> Result<Acquired> {
+/// Takes the lock of the state directory `dir`, which is at `path`. `may_wait` is asked again and again while
+/// the lock is held for a run that was killed.
+pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<Acquired> {
     let failed = |step, e: io::Error| Error::io(&path.join(LOCK), step, &e);
-    let file = match dir.open(LOCK.as_ref(), Open::Create) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Acquired::Gone),
-        Err(error) => return Err(failed("open the lock", error)),
+    let there = open_plain(dir, path, LOCK, Open::Write)?;
+    let was_there = there.is_some();
+    let file = match there {
+        Some(file) => file,
+        None => match open_plain(dir, path, LOCK, Open::Create)? {
+            Some(file) => file,
+            None => return Ok(Acquired::Gone),
+        },
     };
-    if !try_a_few_times(&*file).map_err(|e| failed("lock", e))? {
+    if !try_a_few_times(&*file, may_wait).map_err(|e| failed("lock", e))? {
         return Err(busy(path, Holder::read(&*file)));
     }
-    let ours = file.facts().map_err(|e| failed("look at the lock", e))?;
-    let named = dir.facts(LOCK.as_ref()).map_err(|e| failed("look at the lock", e))?;
-    if named.is_none_or(|named| named.id != ours.id) {
+    let is_remote = file
+        .descriptor()
+        .and_then(|open| fstatfs(open).ok())
+        .is_some_and(|system| REMOTE.iter().any(|magic| i64::from(*magic) == system.f_type as i64));
+    let mut lock = Lock { file, path: path.join(LOCK), holder: Holder::ourselves(), before: None, is_remote };
+    if !lock.is_named(dir).map_err(|e| failed("look at the lock", e))? {
         return Ok(Acquired::Gone);
     }
+    let text = read_up_to(&*lock.file, &lock.path, LONGEST_TEXT)?;
     // This holder may be about to be refused, because it belongs to another job: then the command
     // that continues the job that is kept here is still the old one.
-    let continuing = Holder::read(&*file).and_then(|last| last.continuing);
-    let lock = Lock { file, holder: Holder { continuing, ..Holder::ourselves() } };
+    lock.holder.continuing = serde_json::from_slice(&text).ok().and_then(|last: Holder| last.continuing);
+    lock.before = (was_there || !text.is_empty()).then_some(text);
     lock.write().map_err(|e| failed("write", e))?;
     Ok(Acquired::Held(lock))
 }
 
 /// A run that was killed may have left its lock to the watcher, which ends the commands of that run
-/// and then gives it back; that is worth waiting for.
-fn try_a_few_times(file: &dyn DiskFile) -> io::Result<bool> {
+/// and then gives it back; that is worth waiting for. On a machine that has much to do it takes its time.
+fn try_a_few_times(file: &dyn DiskFile, may_wait: &dyn Fn() -> bool) -> io::Result<bool> {
     for tried in 0.. {
         if file.try_lock()? {
             return Ok(true);
         }
-        let most = if is_held_for_the_dead(file) { TRIES_AFTER_A_DEATH } else { TRIES };
+        let is_worth_it = tried < TRIES || may_wait() && is_held_for_the_dead(file);
+        let most = if is_worth_it { TRIES_AFTER_A_DEATH } else { TRIES };
         if tried >= most {
             break;
         }
@@ -182,12 +284,8 @@ pub(super) fn busy(path: &Path, holder: Option<Holder>) -> Error {
 /// Whether somebody holds the lock at this moment, and who it says it is. Takes the lock for an
 /// instant when it is free.
 pub(super) fn look(dir: &dyn Dir, path: &Path) -> Result<(bool, Option<Holder>)> {
-    let failed = |step, e: io::Error| Error::io(&path.join(LOCK), step, &e);
-    let file = match dir.open(LOCK.as_ref(), Open::Write) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((false, None)),
-        Err(error) => return Err(failed("open the lock", error)),
-    };
-    let free = file.try_lock().map_err(|e| failed("try the lock", e))?;
-    Ok((!free, Holder::read(&*file)))
+    let Some(file) = open_plain(dir, path, LOCK, Open::Write)? else { return Ok((false, None)) };
+    let free = file.try_lock().map_err(|e| Error::io(&path.join(LOCK), "try the lock", &e))?;
+    let text = read_up_to(&*file, &path.join(LOCK), LONGEST_TEXT)?;
+    Ok((!free, serde_json::from_slice(&text).ok()))
 }

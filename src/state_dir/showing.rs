@@ -7,7 +7,7 @@
 
 use super::clean::known_state;
 use super::{Continuing, StateDir};
-use crate::disk::{Dir, Disk, Open, read_whole};
+use crate::disk::{Dir, Disk, Open, read_plain};
 use crate::error::Result;
 use crate::live::Live;
 use std::io;
@@ -15,6 +15,9 @@ use std::path::Path;
 
 pub(super) const STATUS: &str = "status.json";
 pub(super) const STATUS_NEW: &str = "status.json.new";
+
+/// No status is longer: it has some hundred bytes for every task at work.
+const LARGEST: u64 = 16 << 20;
 
 impl StateDir {
     /// Replaces what is said of the running job.
@@ -28,25 +31,34 @@ impl StateDir {
     /// None.
     pub(crate) fn show(&self, live: &Live) -> io::Result<()> {
         let text = serde_json::to_vec(live)?;
-        let file = self.dir.open(STATUS_NEW.as_ref(), Open::Create)?;
+        if self.is_lost {
+            return Ok(());
+        }
+        let new = self.temporary(STATUS_NEW);
+        let file = self.dir.open(&new, Open::Create)?;
         file.truncate(0)?;
         file.write_at(&text, 0)?;
         drop(file);
-        self.dir.rename(STATUS_NEW.as_ref(), STATUS.as_ref())
+        self.dir.rename(&new, STATUS.as_ref())
     }
 
     /// Takes it away: the run ends, and in good order. What is left of it after the end of a process
     /// tells that the end was another one.
     pub(crate) fn hide(&self) {
-        for name in [STATUS, STATUS_NEW] {
+        if self.is_lost {
+            return;
+        }
+        for name in [STATUS.into(), self.temporary(STATUS_NEW)] {
             // It may never have been there; and who reads it asks for the lock too.
-            self.dir.remove(name.as_ref()).ok();
+            self.dir.remove(&name).ok();
         }
     }
 
     /// Notes the command that continues the job, for messages.
     pub(crate) fn set_continuing(&mut self, continuing: Continuing) {
-        self.lock.set_continuing(continuing);
+        if let Some(lock) = &mut self.lock {
+            lock.set_continuing(continuing);
+        }
     }
 }
 
@@ -61,11 +73,10 @@ impl StateDir {
 /// It may be of a process that has died since, or of the one before: compare
 /// [`Live::pid`] and [`Live::ticks`] with the [`Holder`](super::Holder).
 pub fn read_live(disk: &dyn Disk, path: &Path) -> Result<Option<Live>> {
-    Ok(live_in(&*known_state(disk, path)?))
+    live_in(&*known_state(disk, path)?, path)
 }
 
-/// What cannot be read is not there: it is damaged after a power cut, or of a newer format.
-pub(super) fn live_in(dir: &dyn Dir) -> Option<Live> {
-    let file = dir.open(STATUS.as_ref(), Open::Read).ok()?;
-    Live::read(&read_whole(&*file).ok()?)
+/// What is damaged is not there: it may be so after a power cut, or of a newer format.
+pub(super) fn live_in(dir: &dyn Dir, path: &Path) -> Result<Option<Live>> {
+    Ok(read_plain(dir, path, STATUS, LARGEST)?.and_then(|text| Live::read(&text)))
 }

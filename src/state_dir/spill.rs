@@ -113,6 +113,7 @@ impl StateDir {
     ///
     /// The file cannot be made or written.
     pub fn spill(&mut self, task: u64, partial: &[u8]) -> Result<SpillFile> {
+        self.touch();
         let dir = self.make_spill_dir()?;
         let name = OsString::from(task.to_string());
         let path = self.spill_path(&name);

@@ -39,7 +39,8 @@ fn a_state_is_made_privately_and_found_again() {
 #[test]
 fn a_second_run_is_told_who_the_first_is() {
     let (_temp, path) = place();
-    let first = StateDir::create(&OsDisk, &path).unwrap();
+    let mut first = StateDir::create(&OsDisk, &path).unwrap();
+    first.write_record(&sample()).unwrap();
     let error = StateDir::create(&OsDisk, &path).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
     assert!(error.to_string().contains(&format!("process {} on ", std::process::id())), "{error}");
@@ -88,11 +89,126 @@ fn a_directory_of_somebody_else_is_refused() {
 #[test]
 fn a_leftover_temporary_is_deleted_and_not_read() {
     let (_temp, path) = place();
-    drop(StateDir::create(&OsDisk, &path).unwrap());
-    fs::write(path.join(RECORD_NEW), "half a rec").unwrap();
-    let state = StateDir::open(&OsDisk, &path).unwrap().unwrap();
+    fs::create_dir(&path).unwrap();
+    let leftover = path.join(format!("{RECORD_NEW}-17-4f"));
+    fs::write(&leftover, "half a rec").unwrap();
+    let mut state = StateDir::open(&OsDisk, &path).unwrap().unwrap();
     assert_eq!(state.read_record().unwrap(), None);
-    assert!(!path.join(RECORD_NEW).exists());
+    assert!(leftover.exists(), "nothing is changed before there is a record");
+    state.write_record(&sample()).unwrap();
+    state.sweep_temporaries().unwrap();
+    assert!(!leftover.exists());
+    assert_eq!(state.read_record().unwrap(), Some(sample()));
+}
+
+/// Every name below `path` with the bytes of the file.
+fn all_bytes(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    let mut all: Vec<_> = entries
+        .map(|path| if path.is_dir() { (path, Vec::new()) } else { (path.clone(), fs::read(path).unwrap()) })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_state_that_is_only_looked_at_is_left_as_it_was() {
+    let (temp, path) = place();
+    drop(StateDir::create(&OsDisk, &path).unwrap());
+    assert_eq!(all_bytes(temp.path()), [], "what was made is gone");
+    let mut state = StateDir::create(&OsDisk, &path).unwrap();
+    state.write_record(&sample()).unwrap();
+    drop(state);
+    let text = b"{\"pid\":1, of another run}";
+    fs::write(path.join(LOCK), text).unwrap();
+    let before = all_bytes(&path);
+    let state = StateDir::open(&OsDisk, &path).unwrap().unwrap();
+    assert_ne!(fs::read(path.join(LOCK)).unwrap(), text, "while it is held, it says by whom");
+    drop(state);
+    assert_eq!(all_bytes(&path), before);
+    assert_eq!(kind(clean(&OsDisk, &path, false)), Kind::Refused);
+    assert_eq!(all_bytes(&path), before);
+    fs::remove_file(path.join(LOCK)).unwrap();
+    let before = all_bytes(&path);
+    drop(StateDir::open(&OsDisk, &path).unwrap().unwrap());
+    assert_eq!(all_bytes(&path), before, "no lock is left where there was none");
+}
+
+#[test]
+fn a_directory_that_is_no_state_is_left_alone() {
+    let (_temp, path) = place();
+    let foreign: [&[(&str, &str)]; 6] = [
+        &[("notes", "mine")],
+        &[("lock", "4711\n")],
+        &[("lock", ""), ("notes", "mine")],
+        &[("journal", "dear diary")],
+        &[("checkpoint.json", "{\"epoch\": 3}"), ("model.bin", "weights")],
+        &[("status.json", "{}")],
+    ];
+    for files in foreign {
+        fs::create_dir(&path).unwrap();
+        files.iter().for_each(|(name, text)| fs::write(path.join(name), text).unwrap());
+        let before = all_bytes(&path);
+        assert_eq!(kind(StateDir::create(&OsDisk, &path)), Kind::Usage, "{files:?}");
+        assert_eq!(kind(StateDir::open(&OsDisk, &path)), Kind::Usage, "{files:?}");
+        assert_eq!(kind(clean(&OsDisk, &path, true)), Kind::Usage, "{files:?}");
+        assert_eq!(kind(peek(&OsDisk, &path)), Kind::Usage, "{files:?}");
+        assert_eq!(all_bytes(&path), before);
+        fs::remove_dir_all(&path).unwrap();
+    }
+}
+
+#[test]
+fn what_stands_in_place_of_a_file_of_a_state_is_refused_by_its_name() {
+    let (_temp, path) = place();
+    for name in [LOCK, RECORD, "journal", "status.json", SPILL] {
+        for what in ["directory", "link", "fifo", "socket", "huge"] {
+            if (name, what) == (SPILL, "directory") || (what == "huge" && ["journal", SPILL].contains(&name))
+            {
+                continue;
+            }
+            let mut state = StateDir::create(&OsDisk, &path).unwrap();
+            state.write_record(&sample()).unwrap();
+            drop(state);
+            let place = path.join(name);
+            fs::remove_file(&place).ok();
+            match what {
+                "directory" => fs::create_dir(&place).unwrap(),
+                "link" => symlink("/dev/zero", &place).unwrap(),
+                "fifo" => nix::unistd::mkfifo(&place, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+                "socket" => drop(std::os::unix::net::UnixListener::bind(&place).unwrap()),
+                _ => fs::File::create(&place).unwrap().set_len(20 << 30).unwrap(),
+            }
+            let looked = [
+                StateDir::open(&OsDisk, &path).and_then(|state| state.unwrap().read_record()).map(drop),
+                clean(&OsDisk, &path, false).map(drop),
+                peek(&OsDisk, &path).map(drop),
+            ];
+            for (verb, looked) in ["run", "clean", "status"].iter().zip(looked) {
+                // Only the last reads what a running job says of itself.
+                if (name, what) == ("status.json", "huge") && *verb != "status" {
+                    continue;
+                }
+                let error = looked.unwrap_err();
+                assert_eq!(error.kind(), Kind::Refused, "{verb}: {name} is a {what}: {error}");
+                assert!(error.to_string().contains(name), "{verb}: {name} is a {what}: {error}");
+            }
+            fs::remove_dir_all(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_was_moved_away_and_made_again_is_not_the_state_that_was_locked() {
+    let (temp, path) = place();
+    let mut first = StateDir::create(&OsDisk, &path).unwrap();
+    first.write_record(&sample()).unwrap();
+    fs::rename(&path, temp.path().join("moved")).unwrap();
+    let second = StateDir::create(&OsDisk, &path).unwrap();
+    assert_eq!(second.read_record().unwrap(), None);
+    assert_eq!(kind(StateDir::create(&OsDisk, &path)), Kind::Busy);
+    drop(first);
+    assert!(temp.path().join("moved").join(RECORD).exists());
 }
 
 #[test]
@@ -219,7 +335,7 @@ fn a_lock_file_that_was_replaced_meanwhile_is_not_the_lock() {
     fs::remove_file(path.join(LOCK)).unwrap();
     // Somebody cleaned, somebody else began: the new file is the lock, the old one is nobody's.
     let dir = OsDisk.open_dir(&path).unwrap();
-    let second = lock::acquire(&*dir, &path).unwrap();
+    let second = lock::acquire(&*dir, &path, &|| false).unwrap();
     assert!(matches!(second, Acquired::Held(_)));
     drop(first);
     assert_eq!(kind(StateDir::create(&OsDisk, &path)), Kind::Busy);

@@ -15,6 +15,8 @@
 //! | `status` | is what `status` prints what its documentation says? |
 //! | `ran` | what does `bivouac log` tell? |
 //! | `refuse` | what is refused, and does the refusal leave everything as it was? |
+//! | `starts` | what if equal runs start in the same instant? |
+//! | `unchanged` | the same of everything that can be wrong with a state, as a table |
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
 //! | `contents` | what if inputs look the same and are not, or look otherwise and are the same? |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
@@ -62,6 +64,7 @@ mod refuse;
 mod reload;
 mod resume;
 mod running;
+mod starts;
 mod status;
 mod stop;
 mod storm;
@@ -70,4 +73,5 @@ mod table;
 mod terminal;
 mod tidy;
 mod tty;
+mod unchanged;
 mod verbs;

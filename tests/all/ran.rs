@@ -94,7 +94,7 @@ fn a_command_that_cannot_be_started_is_listed_as_that() {
 }
 
 #[test]
-fn a_job_without_commands_has_no_log_and_a_lost_one_is_refused() {
+fn a_job_without_commands_has_no_log_and_a_lost_one_is_begun_anew() {
     let world = World::new();
     world.write("in.txt", "a\n");
     world.bivouac("count in.txt -o out").run().expect_code(0);
@@ -107,5 +107,8 @@ fn a_job_without_commands_has_no_log_and_a_lost_one_is_refused() {
     let run = world.bivouac(&line).start();
     run.until_checkpoint_at_least(2).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
     std::fs::remove_file(world.path("out.bivouac/journal")).unwrap();
-    world.bivouac(&format!("{LINE} -- cat")).run().expect_code(3).expect_says("journal: has 0 bytes");
+    let ended = world.bivouac(&format!("{LINE} -- cat")).run().expect_code(0);
+    drop(ended.expect_says("journal: is missing or damaged; the log of earlier runs is lost"));
+    assert_eq!(world.read("out"), world.read("big.txt"));
+    assert!(!world.bivouac("log out.bivouac").run().expect_code(0).stdout.is_empty());
 }

@@ -1,0 +1,133 @@
+//! Regular files of a bounded size, and nothing else.
+//!
+//! A name in a directory that others can reach, or that a person has worked on, need not be what it was:
+//! a link to `/dev/zero`, a FIFO that nobody writes to, a file with a hole of twenty gigabytes. Whoever
+//! opens such a thing waits for ever or runs out of memory. So it is looked at before it is opened and
+//! again when it is open, and what is read whole is read up to a bound.
+
+use super::{Dir, DiskFile, Facts, Open};
+use crate::error::{Error, Result};
+use std::io;
+use std::path::Path;
+
+/// Opens the regular file `name` in `dir`, which is at `path`. `None`: it is not there, or with
+/// [`Open::Create`] the directory itself is gone.
+///
+/// # Errors
+///
+/// [`Kind::Refused`](crate::error::Kind::Refused) if it is anything else than a regular file.
+pub(crate) fn open_plain(
+    dir: &dyn Dir,
+    path: &Path,
+    name: &str,
+    how: Open,
+) -> Result<Option<Box<dyn DiskFile>>> {
+    look_plain(dir, path, name)?;
+    let path = path.join(name);
+    let failed = |e: io::Error| Error::io(&path, "open", &e);
+    match dir.open(name.as_ref(), how) {
+        Ok(file) => {
+            refuse_unless_plain(&file.facts().map_err(failed)?, &path)?;
+            Ok(Some(file))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// What the regular file `name` in `dir` is, which is at `path`; `None` if it is not there.
+///
+/// # Errors
+///
+/// [`Kind::Refused`](crate::error::Kind::Refused) if it is anything else than a regular file.
+pub(crate) fn look_plain(dir: &dyn Dir, path: &Path, name: &str) -> Result<Option<Facts>> {
+    let path = path.join(name);
+    let there = dir.facts(name.as_ref()).map_err(|e| Error::io(&path, "look at", &e))?;
+    there.as_ref().map_or(Ok(()), |facts| refuse_unless_plain(facts, &path))?;
+    Ok(there)
+}
+
+fn refuse_unless_plain(facts: &Facts, path: &Path) -> Result<()> {
+    let what = match facts {
+        Facts { is_file: true, .. } => return Ok(()),
+        Facts { is_dir: true, .. } => "is a directory, and not a file",
+        Facts { .. } => "is not a regular file but a link, a pipe, a socket or a device",
+    };
+    Err(Error::refused(path.display(), what).advise("nothing was changed; look at what it is"))
+}
+
+/// All of the file `name` in `dir`, which may have up to `most` bytes; `None` if it is not there.
+///
+/// # Errors
+///
+/// As [`open_plain`]; [`Kind::Refused`](crate::error::Kind::Refused) also if it is longer.
+pub(crate) fn read_plain(dir: &dyn Dir, path: &Path, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
+    let Some(file) = open_plain(dir, path, name, Open::Read)? else { return Ok(None) };
+    read_up_to(&*file, &path.join(name), most).map(Some)
+}
+
+/// All of a file that may have up to `most` bytes. It is named `path` in errors.
+///
+/// # Errors
+///
+/// [`Kind::Refused`](crate::error::Kind::Refused) if it is longer.
+pub(crate) fn read_up_to(file: &dyn DiskFile, path: &Path, most: u64) -> Result<Vec<u8>> {
+    let failed = |e: io::Error| Error::io(path, "read", &e);
+    let too_long = |bytes: u64| {
+        let problem = format_args!("has {bytes} bytes; a file of a state has {most} at the most");
+        Error::refused(path.display(), problem).advise("nothing was changed; look at what it is")
+    };
+    let length = file.facts().map_err(failed)?.bytes;
+    if length > most {
+        return Err(too_long(length));
+    }
+    let mut bytes = Vec::new();
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        match file.read_at(&mut piece, bytes.len() as u64).map_err(failed)? {
+            0 => return Ok(bytes),
+            got => bytes.extend_from_slice(&piece[..got]),
+        }
+        if bytes.len() as u64 > most {
+            return Err(too_long(bytes.len() as u64));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Disk, OsDisk};
+    use crate::error::Kind;
+    use nix::sys::stat::Mode;
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn only_a_regular_file_of_a_bounded_size_is_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        fs::write(at("good"), "12345").unwrap();
+        fs::create_dir(at("directory")).unwrap();
+        symlink("good", at("link")).unwrap();
+        symlink("/dev/zero", at("zero")).unwrap();
+        nix::unistd::mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        File::create(at("huge")).unwrap().set_len(20 << 30).unwrap();
+        let dir = OsDisk.open_dir(temp.path()).unwrap();
+        let read = |name: &str, most| read_plain(&*dir, temp.path(), name, most);
+        assert_eq!(read("good", 5).unwrap().unwrap(), b"12345");
+        assert_eq!(read("missing", 5).unwrap(), None);
+        assert_eq!(read("good", 4).unwrap_err().kind(), Kind::Refused);
+        for name in ["directory", "link", "zero", "fifo", "socket", "huge"] {
+            let error = read(name, 1 << 20).unwrap_err();
+            assert_eq!(error.kind(), Kind::Refused, "{name}");
+            assert!(error.to_string().contains(name), "{error}");
+            for how in [Open::Read, Open::Write, Open::Create] {
+                let opened = open_plain(&*dir, temp.path(), name, how);
+                assert_eq!(opened.is_err(), name != "huge", "{name}");
+            }
+        }
+    }
+}

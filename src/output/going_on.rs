@@ -1,0 +1,66 @@
+//! Going on behind what an earlier run has written: first a look that changes nothing, then the cut.
+
+use super::ledger::{BLOCK, Extent, Ledger};
+use super::{FileSink, SOON_READ, Stage};
+use crate::disk::DiskFile;
+use crate::error::{Error, Result};
+use crate::job::Committed;
+use std::io;
+
+impl FileSink {
+    /// What there is to go on behind what an earlier run committed. Changes nothing.
+    pub(super) fn look_at_part(&mut self, committed: &Committed) -> Result<Stage> {
+        self.ledger = Ledger::reopen(committed).ok_or_else(|| {
+            Error::refused(self.part_path.display(), "the checkpoint contradicts itself about this file")
+                .advise("nothing was changed; start the job over with --fresh")
+        })?;
+        if self.facts(&self.part_name, &self.part_path)?.is_none() {
+            return match committed.bytes {
+                0 => Ok(Stage::Closed),
+                _ if self.holds_committed()? => Ok(Stage::Published),
+                _ => Err(self.harmed("is missing")),
+            };
+        }
+        let part = self.open_part()?;
+        let length = part.facts().map_err(|e| Error::io(&self.part_path, "look at", &e))?.bytes;
+        if length < committed.bytes {
+            return Err(
+                self.harmed(&format!("has {length} bytes, of {} that were committed", committed.bytes))
+            );
+        }
+        // What can be read in a few milliseconds is read without being asked for.
+        let everything = self.verify || self.ledger.bytes() <= SOON_READ;
+        let extent = if everything { Extent::Everything } else { Extent::LastStretch };
+        if !self.ledger.agrees_with(&*part, extent).map_err(|e| Error::io(&self.part_path, "read", &e))? {
+            return Err(self.harmed("does not have the bytes that were committed"));
+        }
+        Ok(Stage::Writing(part))
+    }
+
+    /// Goes on behind what an earlier run committed.
+    pub(super) fn continue_part(&mut self, committed: &Committed) -> Result<Stage> {
+        let found = match self.looked_at.take() {
+            Some(found) => found,
+            None => self.look_at_part(committed)?,
+        };
+        match found {
+            Stage::Closed => self.create_part().map(Stage::Writing),
+            Stage::Writing(part) => self.roll_back(&*part).map(|()| Stage::Writing(part)),
+            Stage::Published => Ok(Stage::Published),
+        }
+    }
+
+    /// Cuts off what came after the commit. The block in which the cut is may have been torn, so
+    /// it is written again; and the sync makes sure that what we have just read is what is on the
+    /// disk, since after a failed sync the two can differ.
+    fn roll_back(&self, part: &dyn DiskFile) -> Result<()> {
+        let failed = |step: &'static str| move |e: io::Error| Error::io(&self.part_path, step, &e);
+        let bytes = self.ledger.bytes();
+        if !self.ledger.tail().is_empty() {
+            part.write_at(self.ledger.tail(), bytes / BLOCK * BLOCK).map_err(failed("write"))?;
+        }
+        part.truncate(bytes).map_err(failed("truncate"))?;
+        part.sync_all().map_err(failed("sync"))?;
+        self.sync_dir()
+    }
+}

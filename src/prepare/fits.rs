@@ -1,0 +1,45 @@
+//! Whether a record is of the job that is asked for; and if not, in what they differ.
+
+use crate::checkpoint::Record;
+use crate::error::{Error, Result};
+use crate::job::Job;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+pub(super) fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
+    let difference = if record.job != job.name() {
+        format!("the state belongs to another job: it was made by `{}`, not by `{}`", record.job, job.name())
+    } else if record.fingerprint != job.fingerprint() {
+        let (was, is) = (job.describe(&record.fingerprint), job.describe(&job.fingerprint()));
+        let differences = match (was, is) {
+            (Some(was), Some(is)) => format!("it was made with {was}, not with {is}"),
+            (_, _) => {
+                let mut differences = Vec::new();
+                differ("", &record.fingerprint, &job.fingerprint(), &mut differences);
+                differences.join("; ")
+            }
+        };
+        format!("the state belongs to the same job with other options: {differences}")
+    } else {
+        return Ok(());
+    };
+    Err(Error::refused(state.display(), difference)
+        .advise("use another output or --state, or discard what was done with --fresh"))
+}
+
+/// Names every place in which two descriptions differ, with what was there and what is.
+fn differ(place: &str, was: &Value, is: &Value, differences: &mut Vec<String>) {
+    match (was, is) {
+        (Value::Object(was), Value::Object(is)) => {
+            let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+            for name in names {
+                let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                let of = |object: &Map<String, Value>| object.get(name).cloned().unwrap_or_default();
+                differ(&place, &of(was), &of(is), differences);
+            }
+        }
+        (was, is) if was == is => {}
+        (was, is) => differences.push(format!("{place} was {was} and is {is}")),
+    }
+}

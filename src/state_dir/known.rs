@@ -1,0 +1,101 @@
+//! Which directory is a state, and which of the names in it are ours.
+//!
+//! `--state ~/project` is typed quickly, and `lock`, `journal` and `checkpoint.json` are names that others
+//! give too. So a directory is taken for a state only if something in it says so that we have written, or
+//! if there is nothing in it.
+
+use super::showing::{STATUS, STATUS_NEW};
+use super::{LOCK, LOCK_GONE, RECORD, RECORD_NEW, SPILL, lock};
+use crate::checkpoint::OPENING;
+use crate::disk::{Dir, Open, look_plain, open_plain};
+use crate::error::{Error, Result};
+use crate::journal::JOURNAL;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+const LOOKS: usize = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+
+/// Refuses a directory that is no state. Changes nothing.
+pub(super) fn check(dir: &dyn Dir, path: &Path) -> Result<()> {
+    check_files(dir, path)?;
+    match is_state(dir, path)? {
+        true => Ok(()),
+        false => Err(Error::usage(path.display(), "has other things in it, and is not the state of a job")
+            .advise("nothing was changed; name a directory that is empty or does not exist yet")),
+    }
+}
+
+/// Refuses a directory in which something else stands in place of a file of a state.
+pub(super) fn check_files(dir: &dyn Dir, path: &Path) -> Result<()> {
+    for name in [LOCK, RECORD, JOURNAL, STATUS] {
+        look_plain(dir, path, name)?;
+    }
+    let spill = dir.facts(SPILL.as_ref()).map_err(|e| Error::io(&path.join(SPILL), "look at", &e))?;
+    match spill.is_none_or(|facts| facts.is_dir) {
+        true => Ok(()),
+        false => Err(Error::refused(path.join(SPILL).display(), "is not a directory")
+            .advise("nothing was changed; look at what it is")),
+    }
+}
+
+/// Whether the directory is a state or may become one.
+///
+/// # Race condition
+///
+/// No lock is held yet. Another run may make its first files between two of our looks; what it has made is
+/// there at the next one.
+pub(super) fn is_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
+    for _ in 1..LOOKS {
+        if looks_like_a_state(dir, path)? {
+            return Ok(true);
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    looks_like_a_state(dir, path)
+}
+
+fn looks_like_a_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
+    let record = beginning(dir, path, RECORD, OPENING.len())?;
+    let lock = beginning(dir, path, LOCK, lock::BEGINNING.len())?;
+    if record.is_some_and(|bytes| bytes == OPENING) || lock.as_deref() == Some(lock::BEGINNING) {
+        return Ok(true);
+    }
+    // The text of the lock is not flushed: after a power cut it may be missing, or be zeros or garbage. That of
+    // another program is text.
+    let is_text = |byte: u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let lock_is_blank =
+        lock.is_some_and(|bytes| bytes.is_empty() || !bytes.iter().all(|byte| is_text(*byte)));
+    let is_ours = |name: &OsStr| {
+        is_temporary(name)
+            || (lock_is_blank && [LOCK, JOURNAL, STATUS, SPILL].iter().any(|ours| name == *ours))
+    };
+    match dir.list() {
+        Ok(names) => Ok(names.iter().all(|name| is_ours(name))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(Error::io(path, "list", &error)),
+    }
+}
+
+/// Whether there is such a name at all.
+pub(super) fn is_there(dir: &dyn Dir, name: &str) -> bool {
+    dir.facts(name.as_ref()).is_ok_and(|there| there.is_some())
+}
+
+/// Whether a name is one that only a run gives, for a moment.
+pub(super) fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    [RECORD_NEW, STATUS_NEW, LOCK_GONE].iter().any(|beginning| name.starts_with(beginning.as_bytes()))
+}
+
+/// The first bytes of a file, so many if it has them.
+fn beginning(dir: &dyn Dir, path: &Path, name: &str, bytes: usize) -> Result<Option<Vec<u8>>> {
+    let Some(file) = open_plain(dir, path, name, Open::Read)? else { return Ok(None) };
+    let mut beginning = vec![0; bytes];
+    let got = file.read_at(&mut beginning, 0).map_err(|e| Error::io(&path.join(name), "read", &e))?;
+    beginning.truncate(got);
+    Ok(Some(beginning))
+}
