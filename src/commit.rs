@@ -158,6 +158,9 @@ impl<J: Job> Committer<J> {
         // Receivers first: whoever reads the last word may rely on every delivery being refused.
         drop(inbox);
         self.keep.hide();
+        if !self.keep.is_kept() && !matches!(result, Ok(Some(Closed { finished: Some(_) }))) {
+            self.sink.abandon();
+        }
         let last_word = match result {
             Ok(Some(Closed { finished })) => Word::Closed { finished },
             Ok(None) => return, // The supervisor is gone; there is nobody to tell.

@@ -11,7 +11,7 @@ use crate::ending::StoppedBy;
 use crate::error::{Error, Result};
 use crate::job::Listing;
 use crate::policy::Request;
-use crate::signals::{Heard, Masked, die};
+use crate::signals::{Heard, Hearing, Masked, die};
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ pub(crate) struct Foyer<'a> {
     /// Where signals come, and where they are put back for the supervisor.
     pub(crate) signals: Receiver<Heard>,
     pub(crate) back: Sender<Heard>,
+    pub(crate) hearing: Hearing,
     /// Whether a death by signal may leave a core file.
     pub(crate) core: bool,
 }
@@ -36,7 +37,7 @@ impl Foyer<'_> {
         &self,
         work: impl FnOnce(&Listing<'_>) -> R,
     ) -> Result<std::result::Result<R, StoppedBy>> {
-        let wake = Arc::new(Wake::new()?);
+        let wake = Arc::new(Wake::new()?.hearing(self.hearing.clone()));
         let (done, is_done) = bounded::<()>(0);
         let (tell, told) = bounded(1);
         let (signals, core, waking) = (self.signals.clone(), self.core, Arc::clone(&wake));
@@ -55,13 +56,15 @@ impl Foyer<'_> {
                         recv(is_done) -> _ => break,
                     }
                 }
+                // What came while the work came to its end.
+                heard.extend(signals.try_iter());
                 tell.send(heard).ok();
             })
             .map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
         let found = work(&Listing::rehearsal(&wake));
         drop(done);
         let heard = told.recv().unwrap_or_default();
-        if let Some(end) = heard.iter().find(|heard| is_end(heard.request)) {
+        if let Some(end) = heard.iter().find(|heard| heard.request.is_end()) {
             return Ok(Err(Asker::Signal(end.signal).stopped_by()));
         }
         heard.into_iter().for_each(|heard| {
@@ -75,21 +78,7 @@ fn end_for(heard: &Heard, core: bool, wake: &Wake) {
     if heard.request == Request::Die {
         die(heard.signal, core);
     }
-    if is_end(heard.request) {
+    if heard.request.is_end() {
         wake.wake();
-    }
-}
-
-fn is_end(request: Request) -> bool {
-    match request {
-        Request::Stop | Request::Abort | Request::Die => true,
-        Request::Pause
-        | Request::Suspend
-        | Request::Resume
-        | Request::Checkpoint
-        | Request::Status
-        | Request::Reload
-        | Request::Redraw
-        | Request::Ignore => false,
     }
 }

@@ -384,6 +384,16 @@ impl Sink for FileSink {
         self.unless_broken(Self::give_name)
     }
 
+    /// If something fails here, the next run says that there is a file which no state knows.
+    fn abandon(&mut self) {
+        if let Stage::Writing(part) = &self.stage
+            && let (Ok(ours), Ok(Some(named))) = (part.facts(), self.dir.facts(&self.part_name))
+            && ours.id == named.id
+        {
+            self.dir.remove(&self.part_name).ok();
+        }
+    }
+
     fn is_published(&mut self, committed: &Committed) -> Result<bool> {
         match Ledger::reopen(committed) {
             None => Ok(false),

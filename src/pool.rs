@@ -25,6 +25,7 @@ use crate::job::{Job, Mark, TaskError};
 use crate::journal::Line;
 use crate::process::Children;
 use crate::signals::Masked;
+use crate::wake::Wake;
 use crossbeam_channel::{SendTimeoutError, Sender};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -143,6 +144,8 @@ pub(crate) struct Shared {
     pub(crate) sayings: Sender<Saying>,
     /// Tasks that have begun, have not ended, and do not wait at the gate.
     pub(crate) moving: AtomicI64,
+    /// Whether the end of a stream counts.
+    pub(crate) wake: Arc<Wake>,
 }
 
 /// A task that has begun.
@@ -159,6 +162,7 @@ impl Shared {
         (keep_going, print_failed): (bool, bool),
         children: Children,
         sayings: Sender<Saying>,
+        wake: Arc<Wake>,
     ) -> Self {
         Self {
             gate: Gate::default(),
@@ -171,6 +175,7 @@ impl Shared {
             children,
             sayings,
             moving: AtomicI64::new(0),
+            wake,
         }
     }
 

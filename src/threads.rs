@@ -103,7 +103,7 @@ impl Threads<'_> {
                     owed: None,
                     error: None,
                     finished: None,
-                    wake: &|| self.wake.wake(),
+                    wake: self.wake,
                     shown: Activity::Running,
                     showing: Showing::new(now, engine.frontier.committed),
                     in_order: options.printing != Some(Printing::AsTasksEnd),
@@ -213,6 +213,7 @@ impl Threads<'_> {
             (options.keep_going, options.print_failed),
             children,
             sayings,
+            Arc::clone(self.wake),
         ));
         let workers = options.jobs.max(options.max_jobs);
         let pool = Pool::start(
