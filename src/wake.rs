@@ -167,4 +167,22 @@ mod tests {
         assert!(wake.is_awake());
         assert_eq!(wake.wait_readable(reader.as_fd()).unwrap(), Waited::Ready, "ready wins");
     }
+
+    #[test]
+    fn an_end_counts_unless_a_stop_comes_while_it_is_held() {
+        let long = Duration::from_secs(1000);
+        assert!(Wake::new().unwrap().end_counts(Duration::ZERO).unwrap());
+        assert!(Wake::new().unwrap().end_counts(Duration::from_millis(30)).unwrap());
+        let ways: [fn(&Wake); 2] = [Wake::wake, Wake::stop_begins];
+        for stop in ways {
+            let wake = Wake::new().unwrap();
+            std::thread::scope(|scope| {
+                let holder = scope.spawn(|| wake.end_counts(long).unwrap());
+                stop(&wake);
+                assert!(!holder.join().unwrap());
+            });
+            assert!(wake.is_awake(), "whoever looks at memory knows that the run is over");
+            assert!(!wake.end_counts(Duration::ZERO).unwrap(), "and it stays so");
+        }
+    }
 }

@@ -1,0 +1,198 @@
+//! What is read of a pipe, a FIFO, a socket or a terminal: when its end is an end, what it may cost, and what
+//! an error of it is.
+//!
+//! Whoever ends a pipeline signals all of it at once, and its producer dies first. So each pipeline here is a
+//! process group of two: `cat`, which hands on what the test gives it, and the program. The signal is sent when
+//! the program has read all that there is. `scripts/torture-streams` does it at random moments.
+
+use crate::harness::{BIVOUAC, Input, World};
+use crate::running::DEADLINE;
+use crate::tty::{CTRL_C, Shell, Terminal};
+use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR2};
+use nix::sys::signal::{kill, killpg};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{PipeReader, PipeWriter, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// All of the stream.
+fn whole() -> String {
+    (1..=60).map(|n| format!("/data/user{n}/old\n")).collect()
+}
+
+/// What has come of it. Its last line is the path of something else.
+fn part() -> String {
+    let lines: Vec<_> = whole().split_inclusive('\n').take(50).map(str::to_string).collect();
+    lines.concat() + "/data/us"
+}
+
+/// A pipeline whose producer has more to write.
+struct Pipeline {
+    producer: Child,
+    program: Child,
+    /// The producer lives as long as this is open.
+    more: PipeWriter,
+    /// The same pipes that the two read, to see whether they have.
+    pipes: [PipeReader; 2],
+}
+
+impl Pipeline {
+    /// The program, with the stream as its standard input.
+    fn start(world: &World, words: &[&str]) -> Self {
+        let ((given, mut more), (stream, to)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+        more.write_all(part().as_bytes()).unwrap();
+        let mut cat = world.command("cat");
+        cat.stdin(given.try_clone().unwrap()).stdout(to).process_group(0);
+        let producer = cat.spawn().unwrap();
+        drop(cat);
+        let printed = File::options().create(true).append(true).open(world.path("printed")).unwrap();
+        let mut program = world.command(BIVOUAC);
+        program.args(words).stdin(stream.try_clone().unwrap()).stdout(printed);
+        program.stderr(File::create(world.path("said")).unwrap());
+        program.process_group(i32::try_from(producer.id()).unwrap());
+        let program = program.spawn().unwrap();
+        Self { producer, program, more, pipes: [given, stream] }
+    }
+
+    /// Until all that was given has gone through both.
+    fn until_read(mut self, world: &World) -> Self {
+        let end = Instant::now() + DEADLINE;
+        while self.pipes.iter().any(|pipe| rustix::io::ioctl_fionread(pipe).unwrap() > 0) {
+            assert!(self.program.try_wait().unwrap().is_none(), "it has ended: {}", said(world));
+            assert!(Instant::now() < end, "it does not read: {}", said(world));
+            thread::sleep(Duration::from_millis(5));
+        }
+        self
+    }
+
+    /// To both at once, as Ctrl-C and `kill -- -PGID` do it.
+    fn killed_by(mut self, signal: Signal) -> ExitStatus {
+        killpg(Pid::from_raw(i32::try_from(self.producer.id()).unwrap()), signal).unwrap();
+        self.producer.wait().unwrap();
+        drop(self.more);
+        self.program.wait().unwrap()
+    }
+}
+
+fn said(world: &World) -> String {
+    String::from_utf8_lossy(&world.read("said")).into_owned()
+}
+
+/// How the result is had.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// Every line is printed once, by both runs together.
+    Lines,
+    /// `out` is the same as the stream.
+    Out,
+    /// The second run prints it.
+    Printed(fn() -> String),
+}
+
+type Form = (&'static [&'static str], Wanted);
+
+const FORMS: [Form; 12] = [
+    (&["each", "-j1", "echo"], Wanted::Lines),
+    (&["each", "-k", "--shell", "echo {}"], Wanted::Lines),
+    (&["each", "-n", "7", "printf", "%s\\n"], Wanted::Lines),
+    (&["each", "-a", "/dev/stdin", "echo"], Wanted::Lines),
+    (&["each", "--results", "results", "echo"], Wanted::Lines),
+    (&["each", "-o", "out", "echo"], Wanted::Out),
+    (&["grep", "old", "-", "--output", "out"], Wanted::Out),
+    (&["pipe", "-", "-o", "out", "--", "cat"], Wanted::Out),
+    (&["pipe", "-", "-o", "out", "--block", "100", "--", "cat"], Wanted::Out),
+    (&["grep", "-c", "old", "-"], Wanted::Printed(|| "60\n".to_string())),
+    (&["count", "-l", "-"], Wanted::Printed(|| "60 -\n".to_string())),
+    (&["digest", "-"], Wanted::Printed(|| format!("{}  -\n", blake3::hash(whole().as_bytes())))),
+];
+
+fn nothing_is_made_of_a_part((words, wanted): Form, signal: Signal) {
+    let world = World::new();
+    let what = format!("{words:?}, {signal}");
+    let status = Pipeline::start(&world, words).until_read(&world).killed_by(signal);
+    match signal {
+        SIGUSR2 => assert_eq!(status.code(), Some(75), "{what}: {}", said(&world)),
+        deadly => assert_eq!(status.signal(), Some(deadly as i32), "{what}: {}", said(&world)),
+    }
+    assert!(!world.exists("out"), "{what}: a part is published");
+    let first = String::from_utf8(world.read("printed")).unwrap();
+    let again = world.bivouac("").words(words).stdin(Input::Piped(whole().into())).run().expect_code(0);
+    let second = String::from_utf8(again.stdout).unwrap();
+    match wanted {
+        Wanted::Lines => {
+            let both = first + &second;
+            let sorted = |text: &str| text.lines().map(str::to_string).collect::<BTreeSet<_>>();
+            assert_eq!(sorted(&both), sorted(&whole()), "{what}");
+            assert_eq!(both.len(), whole().len(), "{what}: each once");
+        }
+        Wanted::Out => assert_eq!(world.read("out"), whole().as_bytes(), "{what}"),
+        Wanted::Printed(wanted) => assert_eq!((first, second), (String::new(), wanted()), "{what}"),
+    }
+}
+
+#[test]
+fn a_stream_that_ends_together_with_us_has_not_ended() {
+    thread::scope(|scope| {
+        for forms in FORMS.chunks(3) {
+            scope.spawn(move || {
+                for form in forms {
+                    [SIGTERM, SIGINT].into_iter().for_each(|signal| nothing_is_made_of_a_part(*form, signal));
+                }
+            });
+        }
+        scope.spawn(|| {
+            [SIGHUP, SIGUSR2].into_iter().for_each(|signal| nothing_is_made_of_a_part(FORMS[0], signal))
+        });
+    });
+}
+
+/// The list of a job that is finished is read again before there is a supervisor.
+#[test]
+fn a_finished_job_makes_nothing_of_a_part_either() {
+    for (words, wanted) in [FORMS[0], FORMS[5], FORMS[7]] {
+        let world = World::new();
+        world.bivouac("").words(words).stdin(Input::Piped(whole().into())).run().expect_code(0);
+        let status = Pipeline::start(&world, words).until_read(&world).killed_by(SIGTERM);
+        assert_eq!(status.signal(), Some(SIGTERM as i32), "{words:?}: {}", said(&world));
+        let again = world.bivouac("").words(words).stdin(Input::Piped(whole().into())).run();
+        again.expect_code(0).expect_says("already finished").expect_stdout(b"");
+        assert!(world.read("printed").is_empty(), "{words:?}: something ran again");
+        if let Wanted::Out = wanted {
+            assert_eq!(world.read("out"), whole().as_bytes());
+        }
+    }
+}
+
+/// The producer is not of our group, and nothing but its death tells of it: nobody can know.
+#[test]
+fn a_producer_that_dies_alone_ends_the_stream() {
+    let world = World::new();
+    let mut pipeline = Pipeline::start(&world, &["each", "-k", "echo"]).until_read(&world);
+    kill(Pid::from_raw(i32::try_from(pipeline.producer.id()).unwrap()), SIGKILL).unwrap();
+    assert_eq!(pipeline.program.wait().unwrap().code(), Some(0));
+    pipeline.producer.wait().unwrap();
+    assert_eq!(String::from_utf8(world.read("printed")).unwrap(), part() + "\n");
+}
+
+#[test]
+fn ctrl_c_on_a_terminal_runs_no_command_for_an_item_that_it_has_cut() {
+    Shell::under_both(|shell| {
+        let world = World::new();
+        mkfifo(&world.path("more"), Mode::S_IRWXU).unwrap();
+        let terminal =
+            Terminal::with(&world, shell).types("cat more | bivouac each -k -o out --verbose echo");
+        let mut more = File::options().write(true).open(world.path("more")).unwrap();
+        more.write_all(part().as_bytes()).unwrap();
+        let terminal = terminal.until("checkpoint at 50").presses(CTRL_C).until("prompt> ").until_status(130);
+        drop((more, terminal));
+        assert!(!world.exists("out"));
+        let again = world.bivouac("each -k -o out echo").stdin(Input::Piped(whole().into()));
+        again.run().expect_code(0).expect_resumed_at_least(50);
+        assert_eq!(world.read("out"), whole().as_bytes());
+    });
+}
