@@ -169,6 +169,13 @@ pub trait Source: Send + 'static {
         None
     }
 
+    /// How many bytes of memory a listed task holds until it is done. Sources whose tasks own a part of the
+    /// input say so: then they are not asked for more than a few tasks for each slot and a few megabytes
+    /// beyond. Without an answer up to a thousand tasks are listed ahead.
+    fn holds(&self, _task: &Self::Task) -> u64 {
+        0
+    }
+
     /// Whether there is more to read than when the job began. Asked after [`restore`](Source::restore), of a
     /// job that is finished: it is then not finished with what is there, and begins anew.
     fn has_more(&self) -> bool {

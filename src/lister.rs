@@ -13,6 +13,7 @@
 //! among those that are looked through (the few that were in flight when the last run ended) is kept in
 //! memory for so long.
 
+use crate::ahead::Ahead;
 use crate::checkpoint::Reach;
 use crate::error::{Error, Result};
 use crate::job::{Listed, Listing, Mark, Source};
@@ -51,6 +52,7 @@ pub(crate) struct Lister<S> {
     pub(crate) inputs: Value,
     pub(crate) state: Option<PathBuf>,
     pub(crate) wake: Arc<Wake>,
+    pub(crate) ahead: Arc<Ahead>,
     /// Dropped at the end: that tells the run that this thread is gone.
     pub(crate) ended: Sender<()>,
 }
@@ -83,9 +85,9 @@ impl<S: Source> Lister<S> {
         }
         let listing = Listing::real(&wake);
         while let Some(listed) = self.source.next(&listing)? {
-            if let Some(task) = self.still_to_do(listed)?
-                && to.send(FromSource::Task(task)).is_err()
-            {
+            let Some(mut task) = self.still_to_do(listed)? else { continue };
+            task.room = self.ahead.room_for(self.source.holds(&task.task), &wake);
+            if to.send(FromSource::Task(task)).is_err() {
                 return Ok(None);
             }
         }
@@ -108,7 +110,7 @@ impl<S: Source> Lister<S> {
             }
             Some(_) => Ok(None),
             None if self.finished.contains(number) => Ok(None),
-            None => Ok(Some(Assignment { number, task, bytes, mark })),
+            None => Ok(Some(Assignment { number, task, bytes, mark, room: None })),
         }
     }
 
@@ -254,6 +256,7 @@ mod tests {
             inputs: Value::Null,
             state: None,
             wake: Arc::new(Wake::new().unwrap()),
+            ahead: Ahead::new(1),
             ended,
         };
         lister.list(&send);

@@ -1,5 +1,6 @@
 //! The threads of a run: started here, all of them, by whoever holds the proof that signals are blocked.
 
+use crate::ahead::Ahead;
 use crate::batching::Batching;
 use crate::clock::WorkClock;
 use crate::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
@@ -167,6 +168,7 @@ impl Threads<'_> {
         };
         let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
         let last_look = source.last_look();
+        let workers = options.jobs.max(options.max_jobs);
         let lister = Lister {
             source,
             next: record.frontier,
@@ -177,6 +179,7 @@ impl Threads<'_> {
             inputs: record.inputs.clone(),
             state: prepared.near.clone(),
             wake: Arc::clone(self.wake),
+            ahead: Ahead::new(workers),
             ended: ended.clone(),
         };
         let committer = Committer {
@@ -215,7 +218,6 @@ impl Threads<'_> {
             sayings,
             Arc::clone(self.wake),
         ));
-        let workers = options.jobs.max(options.max_jobs);
         let pool = Pool::start(
             self.masked,
             workers,

@@ -13,10 +13,10 @@ use nix::sys::signal::{kill, killpg};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ExitStatus};
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -195,4 +195,44 @@ fn ctrl_c_on_a_terminal_runs_no_command_for_an_item_that_it_has_cut() {
         again.run().expect_code(0).expect_resumed_at_least(50);
         assert_eq!(world.read("out"), whole().as_bytes());
     });
+}
+
+/// What may be in memory is bounded by bytes, whatever the blocks and however fast the producer is.
+#[test]
+fn a_stream_that_is_faster_than_its_commands_is_not_gathered_in_memory() {
+    for (words, megabytes) in [
+        (vec!["pipe", "-", "--", "sh", "-c", "cat hold"], 60),
+        (vec!["pipe", "-", "--block", "4MiB", "--", "sh", "-c", "cat hold"], 60),
+        (vec!["pipe", "-", "--block", "16MiB", "--", "sh", "-c", "cat hold"], 130),
+        (vec!["each", "-n", "100000", "-o", "out", "sh", "-c", "cat hold"], 100),
+    ] {
+        let world = World::new();
+        mkfifo(&world.path("hold"), Mode::S_IRWXU).unwrap();
+        let mut yes = world.command("yes");
+        let (stream, to) = std::io::pipe().unwrap();
+        let mut yes = yes.stdout(to).spawn().unwrap();
+        let mut program = world.command(BIVOUAC);
+        program
+            .arg(words[0])
+            .args(["-q", "--state", "state", "--jobs", "2", "--grace", "1ms"])
+            .args(&words[1..]);
+        let mut program = program.stdin(stream.try_clone().unwrap()).stderr(Stdio::null()).spawn().unwrap();
+        let (mut before, mut still, end) = (0, 0, Instant::now() + DEADLINE);
+        // It reads no more when nothing of its memory has changed for so many looks, and the pipe is full.
+        while still < 100 {
+            let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+            let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+            assert!(peak < megabytes << 10, "{words:?}: {peak} kB and growing");
+            let is_full = rustix::io::ioctl_fionread(&stream).unwrap() > 60_000;
+            still = if is_full && peak == before { still + 1 } else { 0 };
+            before = peak;
+            assert!(Instant::now() < end, "{words:?}: it reads on");
+            thread::sleep(Duration::from_millis(5));
+        }
+        kill(Pid::from_raw(i32::try_from(program.id()).unwrap()), SIGTERM).unwrap();
+        program.wait().unwrap();
+        yes.kill().unwrap();
+        yes.wait().unwrap();
+    }
 }
