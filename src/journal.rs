@@ -271,6 +271,7 @@ fn fill(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool>
 /// same task begins once more.
 #[derive(Debug)]
 pub struct Entries {
+    path: PathBuf,
     lines: Option<BufReader<File>>,
     open: BTreeMap<u64, Entry>,
 }
@@ -286,7 +287,7 @@ impl Entries {
         match File::open(&path) {
             Ok(file) => {
                 let lines = Some(BufReader::with_capacity(1 << 20, file));
-                Ok(Some(Self { lines, open: BTreeMap::new() }))
+                Ok(Some(Self { path, lines, open: BTreeMap::new() }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io(&path, "open", &error)),
@@ -294,17 +295,16 @@ impl Entries {
     }
 
     /// Ends at the first frame that is not whole: what is behind it is not there yet, or never was.
-    fn line(&mut self) -> Option<Line> {
-        let from = self.lines.as_mut()?;
+    fn line(&mut self) -> io::Result<Option<Line>> {
+        let Some(from) = &mut self.lines else { return Ok(None) };
         let mut head = [0; 8];
-        from.read_exact(&mut head).ok()?;
-        let (length, checksum) = head_of(head)?;
-        let mut payload = vec![0; length];
-        from.read_exact(&mut payload).ok()?;
-        if crc32fast::hash(&payload) != checksum {
-            return None;
+        if !is_there(from.read_exact(&mut head))? {
+            return Ok(None);
         }
-        postcard::from_bytes(&payload).ok()
+        let Some((length, checksum)) = head_of(head) else { return Ok(None) };
+        let mut payload = vec![0; length];
+        let whole = is_there(from.read_exact(&mut payload))? && crc32fast::hash(&payload) == checksum;
+        Ok(postcard::from_bytes(&payload).ok().filter(|_| whole))
     }
 
     /// What an attempt began with, now that it has ended.
@@ -316,24 +316,37 @@ impl Entries {
     }
 }
 
-impl Iterator for Entries {
-    type Item = Entry;
+/// Whether something could be read whole: a file that ends before is no error, anything else is.
+fn is_there(read: io::Result<()>) -> io::Result<bool> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| true),
+    }
+}
 
-    fn next(&mut self) -> Option<Entry> {
+/// After an error nothing more comes of the journal.
+impl Iterator for Entries {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Result<Entry>> {
         loop {
             match self.line() {
-                Some(Line::Of { .. }) => {}
-                Some(Line::Began { task, attempt, at_ms, note }) => {
+                Err(error) => {
+                    self.lines = None;
+                    return Some(Err(Error::io(&self.path, "read", &error)));
+                }
+                Ok(Some(Line::Of { .. })) => {}
+                Ok(Some(Line::Began { task, attempt, at_ms, note })) => {
                     let entry =
                         Entry { task, attempt, began_ms: at_ms, took_us: 0, outcome: Outcome::Open, note };
                     if let Some(lost) = self.open.insert(task, entry) {
-                        return Some(lost);
+                        return Some(Ok(lost));
                     }
                 }
-                Some(Line::Ended(end) | Line::Settled { end, .. }) => return Some(self.close(end)),
-                None => {
+                Ok(Some(Line::Ended(end) | Line::Settled { end, .. })) => return Some(Ok(self.close(end))),
+                Ok(None) => {
                     self.lines = None;
-                    return self.open.pop_first().map(|(_, entry)| entry);
+                    return self.open.pop_first().map(|(_, entry)| Ok(entry));
                 }
             }
         }
@@ -355,7 +368,7 @@ mod tests {
     }
 
     fn read(state: &Path) -> Vec<u64> {
-        Entries::of(state).unwrap().unwrap().map(|entry| entry.task).collect()
+        Entries::of(state).unwrap().unwrap().map(|entry| entry.unwrap().task).collect()
     }
 
     fn open(state: &Path, committed: u64) -> Result<(Journal, Vec<Line>)> {
@@ -385,10 +398,19 @@ mod tests {
         }
         let bytes = journal.make_durable().unwrap();
         assert!(bytes < 64 * 10_000, "{bytes}");
-        let entries: Vec<_> = Entries::of(dir.path()).unwrap().unwrap().collect();
+        let entries: Vec<_> = Entries::of(dir.path()).unwrap().unwrap().map(Result::unwrap).collect();
         assert_eq!(entries.iter().map(|entry| entry.task).collect::<Vec<_>>(), tasks.collect::<Vec<_>>());
         assert!(entries.iter().all(|entry| entry.note == format!("item {}", entry.task)));
         assert!(entries.iter().all(|entry| (entry.took_us, entry.outcome) == (1234, Outcome::Done(0))));
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_read_has_not_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(JOURNAL)).unwrap();
+        let mut entries = Entries::of(dir.path()).unwrap().unwrap();
+        assert_eq!(entries.next().unwrap().unwrap_err().kind(), crate::error::Kind::Broken);
+        assert!(entries.next().is_none(), "it is said once");
     }
 
     #[test]
@@ -399,7 +421,8 @@ mod tests {
             journal.append(&line).unwrap();
         }
         journal.make_durable().unwrap();
-        let told = Entries::of(dir.path()).unwrap().unwrap().map(|entry| (entry.task, entry.outcome));
+        let entries = Entries::of(dir.path()).unwrap().unwrap().map(Result::unwrap);
+        let told = entries.map(|entry| (entry.task, entry.outcome));
         let (done, open) = (Outcome::Done(0), Outcome::Open);
         assert_eq!(told.collect::<Vec<_>>(), [(2, done), (1, open), (1, done), (3, open)]);
     }

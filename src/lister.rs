@@ -162,7 +162,8 @@ impl<S: Source> Lister<S> {
         let Some(entries) = self.state.as_deref().map(Entries::of).transpose()?.flatten() else {
             return Ok(None);
         };
-        let were: BTreeMap<u64, String> = entries.map(|entry| (entry.task, entry.note)).collect();
+        let were = entries.map(|entry| entry.map(|entry| (entry.task, entry.note)));
+        let were: BTreeMap<u64, String> = were.collect::<Result<_>>()?;
         self.source.restore(&self.inputs, 0)?;
         for task in 0..=reach.task {
             let was = were.get(&task);
