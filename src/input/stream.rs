@@ -10,6 +10,7 @@ use super::file::open_nonblocking;
 use crate::error::{Error, Result};
 use crate::job::{Listing, TaskError};
 use crate::pool::Context;
+use crate::stream::is_closed;
 use crate::wake::Waited;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
@@ -28,6 +29,9 @@ const END_HELD: Duration = Duration::from_millis(160);
 /// How much longer if what came last may be cut, and would be an item of a command: half a second in all,
 /// as a failure of a command.
 pub(super) const CUT_HELD: Duration = Duration::from_millis(340);
+
+/// What standard input is called.
+const STDIN: [&str; 4] = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
 
 /// `SYSFS_MAGIC` of Linux, and what its files say of their size.
 const SYSFS_MAGIC: i64 = 0x6265_6572;
@@ -60,6 +64,10 @@ impl Stream {
     ///
     /// [`Kind::Usage`](crate::error::Kind::Usage): missing, a directory, not readable.
     pub fn open(path: &Path) -> Result<Self> {
+        if STDIN.iter().any(|name| path == Path::new(name)) && is_closed(&io::stdin()) {
+            return Err(Error::usage("standard input", "is closed, and was to be read")
+                .advise("leave out <&-; where there is nothing to read: </dev/null"));
+        }
         let file = if path == Path::new("-") {
             let copy = io::stdin().as_fd().try_clone_to_owned();
             File::from(copy.map_err(|e| {
@@ -85,7 +93,8 @@ impl Stream {
         }
         let Ok(facts) = path.metadata() else { return false };
         if facts.is_file() {
-            let is_not_empty = || File::open(path).and_then(|mut f| f.read(&mut [0])).is_ok_and(|n| n > 0);
+            // What cannot be read is not empty: whoever reads it gets the error.
+            let is_not_empty = || File::open(path).and_then(|mut f| f.read(&mut [0])).map_or(true, |n| n > 0);
             let is_made_up = || rustix::fs::statfs(path).is_ok_and(|system| system.f_type == SYSFS_MAGIC);
             (facts.len() == 0 && is_not_empty()) || (facts.len() == PAGE && is_made_up())
         } else {

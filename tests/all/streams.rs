@@ -236,3 +236,135 @@ fn a_stream_that_is_faster_than_its_commands_is_not_gathered_in_memory() {
         yes.wait().unwrap();
     }
 }
+
+/// What a shell makes of a line: its code, and what was printed and said.
+fn shell(world: &World, line: &str) -> (Option<i32>, String, String) {
+    let output = world.command("sh").args(["-c", line]).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_closed_standard_output_takes_nothing_and_nothing_is_counted() {
+    let world = World::new();
+    world.write("in", "1\n2\n3\n");
+    world.shell("sha256sum in >sums");
+    for line in [
+        "count in",
+        "grep 3 in",
+        "digest in",
+        "digest --algorithm sha256 --check sums",
+        "pipe in --state s -- tee -a ran",
+        "each --state s sh -c 'echo $0 | tee -a ran' ::: 1 2",
+        "each --state s --ungroup sh -c 'echo $0 | tee -a ran' ::: 1 2",
+        "each --state s --results results sh -c 'echo $0 | tee -a ran' ::: 1 2",
+        "each --dry-run echo ::: 1",
+        "signals",
+        "completions bash",
+        "--help",
+        "--version",
+    ] {
+        for closed in [">&-", ">&- <&-"] {
+            let (code, _, said) = shell(&world, &format!("bivouac {line} {closed}"));
+            assert_eq!(code, Some(4), "{line}: {said}");
+            assert!(said.contains("standard output: is closed"), "{line}: {said}");
+            assert_eq!(shell(&world, &format!("bivouac {line} {closed} 2>&-")).0, Some(4), "{line}");
+        }
+        assert!(!world.exists("ran") && !world.exists("s"), "{line}: something ran");
+    }
+    let (code, printed, _) = shell(&world, "bivouac each --state s echo ::: 1 2");
+    assert_eq!((code, printed.lines().count()), (Some(0), 2), "it is all still to do");
+}
+
+#[test]
+fn a_closed_standard_input_is_not_an_empty_one() {
+    let world = World::new();
+    for line in [
+        "count -",
+        "grep 3 -",
+        "grep 3 /dev/stdin",
+        "digest --check -",
+        "pipe - -- cat",
+        "each echo",
+        "each -a - echo",
+        "each -a /dev/fd/0 echo",
+    ] {
+        let (code, printed, said) = shell(&world, &format!("bivouac {line} <&-"));
+        assert_eq!((code, printed.as_str()), (Some(2), ""), "{line}: {said}");
+        assert!(said.contains("standard input: is closed"), "{line}: {said}");
+    }
+    let (code, printed, said) = shell(&world, "bivouac digest - <&-");
+    assert_eq!((code, printed.as_str()), (Some(1), ""), "{said}");
+}
+
+#[test]
+fn closed_streams_that_are_not_used_do_no_harm() {
+    let world = World::new();
+    world.write("in", "1\n2\n3\n");
+    for (n, closed) in
+        ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"].iter().enumerate()
+    {
+        for (line, wanted) in [
+            ("grep -v 2 in --output OUT", "1\n3\n"),
+            ("pipe in -o OUT -- cat", "1\n2\n3\n"),
+            ("each -o OUT echo ::: 1 2 3", "1\n2\n3\n"),
+        ] {
+            let out = format!("{}{n}", line.split(' ').next().unwrap());
+            let typed = format!("bivouac {} {closed}", line.replace("OUT", &out));
+            assert_eq!(shell(&world, &typed).0, Some(0), "{typed}");
+            assert_eq!(String::from_utf8(world.read(&out)).unwrap(), wanted, "{typed}");
+        }
+    }
+    // What is open for both directions was given so: by Python, or by a daemon.
+    for line in ["bivouac grep 2 in <>/dev/null 1<>/dev/null", "bivouac count - <>/dev/null"] {
+        assert_eq!(shell(&world, line).0, Some(0), "{line}");
+    }
+    assert_eq!(shell(&world, "bivouac grep 2 in <&- 2>&-"), (Some(0), "2\n".to_string(), String::new()));
+}
+
+/// A file that claims to be empty, and a read of which fails: the memory of a process, which begins with a
+/// page that nobody may have.
+#[test]
+fn a_file_that_cannot_be_read_is_not_an_empty_one() {
+    let world = World::new();
+    for line in [
+        "count /proc/self/mem",
+        "grep x /proc/self/mem --output out",
+        "pipe /proc/self/mem -- cat",
+        "each -a /proc/self/mem echo",
+    ] {
+        let (code, printed, said) = shell(&world, &format!("bivouac {line}"));
+        assert_eq!((code, printed.as_str()), (Some(4), ""), "{line}: {said}");
+        assert!(said.contains("/proc/self/mem: cannot read"), "{line}: {said}");
+        assert!(!world.exists("out"), "{line}");
+    }
+}
+
+/// A connection that the other side resets has not ended.
+#[test]
+fn an_error_of_a_stream_is_not_its_end() {
+    let world = World::new();
+    for words in [vec!["each", "echo"], vec!["pipe", "-", "-o", "out", "--", "cat"], vec!["count", "-"]] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (theirs, _) = listener.accept().unwrap();
+        let mut program = world.command(BIVOUAC);
+        program.args(&words).stdin(std::os::fd::OwnedFd::from(theirs.try_clone().unwrap()));
+        let program = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        (&ours).write_all(b"one\ntwo\nthr").unwrap();
+        // Who closes with something unread resets the connection.
+        (&theirs).write_all(b"x").unwrap();
+        while rustix::io::ioctl_fionread(&ours).unwrap() == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(ours);
+        let ended = program.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(4), "{words:?}: {said}");
+        assert!(said.contains("cannot read"), "{words:?}: {said}");
+        assert!(
+            !String::from_utf8(ended.stdout).unwrap().contains("thr") && !world.exists("out"),
+            "{words:?}"
+        );
+    }
+}
