@@ -384,7 +384,6 @@ impl Sink for FileSink {
         self.unless_broken(Self::give_name)
     }
 
-    /// If something fails here, the next run says that there is a file which no state knows.
     fn abandon(&mut self) {
         if let Stage::Writing(part) = &self.stage
             && let (Ok(ours), Ok(Some(named))) = (part.facts(), self.dir.facts(&self.part_name))
@@ -395,15 +394,11 @@ impl Sink for FileSink {
     }
 
     fn is_published(&mut self, committed: &Committed) -> Result<bool> {
-        match Ledger::reopen(committed) {
-            None => Ok(false),
-            Some(ledger) => {
-                self.ledger = ledger;
-                let there = self.holds_committed();
-                self.ledger = Ledger::default();
-                there
-            }
-        }
+        let Some(ledger) = Ledger::reopen(committed) else { return Ok(false) };
+        self.ledger = ledger;
+        let there = self.holds_committed();
+        self.ledger = Ledger::default();
+        there
     }
 }
 

@@ -418,13 +418,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             Ok(reader) => reader,
             Err(error) => return failed(Error::broken("threads", format_args!("cannot start one: {error}"))),
         };
-        let foyer = Foyer {
-            masked: &masked,
-            signals: signals.clone(),
-            back: tell,
-            hearing: listener.hearing(),
-            core: options.core,
-        };
+        let (back, hearing, core) = (tell, listener.hearing(), options.core);
+        let foyer = Foyer { masked: &masked, signals: signals.clone(), back, hearing, core };
         let prepared = prepare(&job, &mut source, &mut *sink, &options, &foyer);
         drop(foyer);
         let ending = match prepared {
