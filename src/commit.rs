@@ -157,7 +157,7 @@ impl<J: Job> Committer<J> {
             .unwrap_or_else(|_| Err(Error::broken("job", "panicked while its output was put in order")));
         // Receivers first: whoever reads the last word may rely on every delivery being refused.
         drop(inbox);
-        self.keep.hide();
+        self.leave(matches!(result, Ok(Some(Closed { finished: Some(_) }))));
         let last_word = match result {
             Ok(Some(Closed { finished })) => Word::Closed { finished },
             Ok(None) => return, // The supervisor is gone; there is nobody to tell.

@@ -48,7 +48,7 @@ impl Foyer<'_> {
         &self,
         work: impl FnOnce(&Wake) -> R,
     ) -> Result<std::result::Result<R, StoppedBy>> {
-        let wake = Arc::new(Wake::new()?);
+        let wake = Arc::new(Wake::new()?.hearing(self.hearing.clone()));
         let (done, is_done) = bounded::<()>(0);
         let (tell, told) = bounded(1);
         let (signals, core, waking) = (self.signals.clone(), self.core, Arc::clone(&wake));
@@ -79,13 +79,15 @@ impl Foyer<'_> {
                         recv(is_done) -> _ => break,
                     }
                 }
+                // What came while the work came to its end.
+                came.signals.extend(signals.try_iter());
                 tell.send(came).ok();
             })
             .map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
         let found = work(&wake);
         drop(done);
         let came = told.recv().unwrap_or_default();
-        if let Some(end) = came.signals.iter().find(|heard| is_end(heard.request)) {
+        if let Some(end) = came.signals.iter().find(|heard| heard.request.is_end()) {
             return Ok(Err(Asker::Signal(end.signal).stopped_by()));
         }
         if came.budget_is_used {
@@ -115,21 +117,7 @@ fn end_for(heard: &Heard, core: bool, wake: &Wake) {
     if heard.request == Request::Die {
         die(heard.signal, core);
     }
-    if is_end(heard.request) {
+    if heard.request.is_end() {
         wake.wake();
-    }
-}
-
-fn is_end(request: Request) -> bool {
-    match request {
-        Request::Stop | Request::Abort | Request::Die => true,
-        Request::Pause
-        | Request::Suspend
-        | Request::Resume
-        | Request::Checkpoint
-        | Request::Status
-        | Request::Reload
-        | Request::Redraw
-        | Request::Ignore => false,
     }
 }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a parallel job does, told in four functions.
 ///
@@ -168,6 +169,13 @@ pub trait Source: Send + 'static {
         None
     }
 
+    /// How many bytes of memory a listed task holds until it is done. Sources whose tasks own a part of the
+    /// input say so: then they are not asked for more than a few tasks for each slot and a few megabytes
+    /// beyond. Without an answer up to a thousand tasks are listed ahead.
+    fn holds(&self, _task: &Self::Task) -> u64 {
+        0
+    }
+
     /// Whether there is more to read than when the job began. Asked after [`restore`](Source::restore), of a
     /// job that is finished: it is then not finished with what is there, and begins anew.
     fn has_more(&self) -> bool {
@@ -264,6 +272,20 @@ impl<'a> Listing<'a> {
         self.wake.wait_readable(input)
     }
 
+    /// Holds the end of a stream for this time: whether it counts. It does not if a stop comes meanwhile,
+    /// or is on its way; then a source returns `Ok(None)`, without what it has of an unfinished task, and
+    /// [`is_stopped`](Listing::is_stopped) says that the run is over.
+    ///
+    /// Whoever ends a pipeline sends his signal to all of it, and the producer may be the first to die. For
+    /// a source that reads by [`Stream::fill`](crate::input::Stream::fill) all of this is done there.
+    ///
+    /// # Errors
+    ///
+    /// Those of `poll(2)`.
+    pub fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
+        self.wake.end_counts(held)
+    }
+
     /// Whether the run is over: a source that lists without blocking looks here now and then.
     pub fn is_stopped(&self) -> bool {
         self.wake.is_awake()
@@ -352,6 +374,10 @@ pub trait Sink: Send + 'static {
     ///
     /// The output stays where it is, and the next run tries again.
     fn publish(&mut self) -> Result<()>;
+
+    /// The run has ended without a result, and no record says what was begun: it can never be continued. What
+    /// of it stands in the way of the next run should go.
+    fn abandon(&mut self) {}
 
     /// Whether the published output with this description is there, unharmed. This is asked
     /// instead of `begin` when the record says that the job was finished.

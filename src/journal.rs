@@ -280,6 +280,7 @@ fn fill(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool>
 /// same task begins once more.
 #[derive(Debug)]
 pub struct Entries {
+    path: PathBuf,
     lines: Option<BufReader<FromStart>>,
     open: BTreeMap<u64, Entry>,
 }
@@ -312,21 +313,21 @@ impl Entries {
         };
         let file = open_plain(&*dir, state, JOURNAL, Open::Read)?;
         let lines = file.map(|file| BufReader::with_capacity(1 << 20, FromStart { file, at: 0 }));
-        Ok(lines.map(|lines| Self { lines: Some(lines), open: BTreeMap::new() }))
+        let path = state.join(JOURNAL);
+        Ok(lines.map(|lines| Self { path, lines: Some(lines), open: BTreeMap::new() }))
     }
 
     /// Ends at the first frame that is not whole: what is behind it is not there yet, or never was.
-    fn line(&mut self) -> Option<Line> {
-        let from = self.lines.as_mut()?;
+    fn line(&mut self) -> io::Result<Option<Line>> {
+        let Some(from) = &mut self.lines else { return Ok(None) };
         let mut head = [0; 8];
-        from.read_exact(&mut head).ok()?;
-        let (length, checksum) = head_of(head)?;
-        let mut payload = vec![0; length];
-        from.read_exact(&mut payload).ok()?;
-        if crc32fast::hash(&payload) != checksum {
-            return None;
+        if !is_there(from.read_exact(&mut head))? {
+            return Ok(None);
         }
-        postcard::from_bytes(&payload).ok()
+        let Some((length, checksum)) = head_of(head) else { return Ok(None) };
+        let mut payload = vec![0; length];
+        let whole = is_there(from.read_exact(&mut payload))? && crc32fast::hash(&payload) == checksum;
+        Ok(postcard::from_bytes(&payload).ok().filter(|_| whole))
     }
 
     /// What an attempt began with, now that it has ended.
@@ -338,24 +339,37 @@ impl Entries {
     }
 }
 
-impl Iterator for Entries {
-    type Item = Entry;
+/// Whether something could be read whole: a file that ends before is no error, anything else is.
+fn is_there(read: io::Result<()>) -> io::Result<bool> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| true),
+    }
+}
 
-    fn next(&mut self) -> Option<Entry> {
+/// After an error nothing more comes of the journal.
+impl Iterator for Entries {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Result<Entry>> {
         loop {
             match self.line() {
-                Some(Line::Of { .. }) => {}
-                Some(Line::Began { task, attempt, at_ms, note }) => {
+                Err(error) => {
+                    self.lines = None;
+                    return Some(Err(Error::io(&self.path, "read", &error)));
+                }
+                Ok(Some(Line::Of { .. })) => {}
+                Ok(Some(Line::Began { task, attempt, at_ms, note })) => {
                     let entry =
                         Entry { task, attempt, began_ms: at_ms, took_us: 0, outcome: Outcome::Open, note };
                     if let Some(lost) = self.open.insert(task, entry) {
-                        return Some(lost);
+                        return Some(Ok(lost));
                     }
                 }
-                Some(Line::Ended(end) | Line::Settled { end, .. }) => return Some(self.close(end)),
-                None => {
+                Ok(Some(Line::Ended(end) | Line::Settled { end, .. })) => return Some(Ok(self.close(end))),
+                Ok(None) => {
                     self.lines = None;
-                    return self.open.pop_first().map(|(_, entry)| entry);
+                    return self.open.pop_first().map(|(_, entry)| Ok(entry));
                 }
             }
         }

@@ -173,6 +173,7 @@ mod foyer;
 mod threads;
 mod lister;
 mod pool;
+mod ahead;
 mod batching;
 mod gate;
 mod clock;

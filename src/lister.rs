@@ -13,6 +13,7 @@
 //! among those that are looked through (the few that were in flight when the last run ended) is kept in
 //! memory for so long.
 
+use crate::ahead::Ahead;
 use crate::checkpoint::{Reach, Record};
 use crate::error::{Error, Result};
 use crate::job::{Listed, Listing, Mark, Source};
@@ -58,6 +59,7 @@ pub(crate) struct Lister<S: Source> {
     pub(crate) source: S,
     pub(crate) outset: Outset<S::Task>,
     pub(crate) wake: Arc<Wake>,
+    pub(crate) ahead: Arc<Ahead>,
     /// Dropped at the end: that tells the run that this thread is gone.
     pub(crate) ended: Sender<()>,
 }
@@ -87,9 +89,11 @@ impl<S: Source> Lister<S> {
         while let Some(Listed { task, bytes, mark }) = self.source.next(&listing)? {
             let number = self.outset.next;
             self.outset.next += 1;
-            if !self.outset.finished.contains(number)
-                && to.send(FromSource::Task(Assignment { number, task, bytes, mark })).is_err()
-            {
+            if self.outset.finished.contains(number) {
+                continue;
+            }
+            let room = self.ahead.room_for(self.source.holds(&task), &wake);
+            if to.send(FromSource::Task(Assignment { number, task, bytes, mark, room })).is_err() {
                 return Ok(None);
             }
         }
@@ -156,7 +160,7 @@ impl<'a, S: Source> Comparison<'a, S> {
             }
             Some(_) => Ok(None),
             None if self.finished.contains(number) => Ok(None),
-            None => Ok(Some(Assignment { number, task, bytes, mark })),
+            None => Ok(Some(Assignment { number, task, bytes, mark, room: None })),
         }
     }
 
@@ -207,7 +211,8 @@ impl<'a, S: Source> Comparison<'a, S> {
         let Some(entries) = self.state.as_deref().map(Entries::of).transpose()?.flatten() else {
             return Ok(None);
         };
-        let were: BTreeMap<u64, String> = entries.map(|entry| (entry.task, entry.note)).collect();
+        let were = entries.map(|entry| entry.map(|entry| (entry.task, entry.note)));
+        let were: BTreeMap<u64, String> = were.collect::<Result<_>>()?;
         self.source.restore(&self.inputs, 0)?;
         for task in 0..=reach.task {
             let was = were.get(&task);
@@ -307,7 +312,7 @@ mod tests {
             Ok(outset) => outset,
             Err(error) => return (Vec::new(), Err(error)),
         };
-        Lister { source, outset, wake, ended }.list(&send);
+        Lister { source, outset, wake, ahead: Ahead::new(1), ended }.list(&send);
         let mut tasks = Vec::new();
         for message in sent.try_iter() {
             match message {

@@ -349,16 +349,21 @@ impl Sink for FileSink {
         self.unless_broken(Self::give_name)
     }
 
-    fn is_published(&mut self, committed: &Committed) -> Result<bool> {
-        match Ledger::reopen(committed) {
-            None => Ok(false),
-            Some(ledger) => {
-                self.ledger = ledger;
-                let there = self.holds_committed();
-                self.ledger = Ledger::default();
-                there
-            }
+    fn abandon(&mut self) {
+        if let Stage::Writing(part) = &self.stage
+            && let (Ok(ours), Ok(Some(named))) = (part.facts(), self.dir.facts(&self.part_name))
+            && ours.id == named.id
+        {
+            self.dir.remove(&self.part_name).ok();
         }
+    }
+
+    fn is_published(&mut self, committed: &Committed) -> Result<bool> {
+        let Some(ledger) = Ledger::reopen(committed) else { return Ok(false) };
+        self.ledger = ledger;
+        let there = self.holds_committed();
+        self.ledger = Ledger::default();
+        there
     }
 }
 

@@ -58,6 +58,21 @@ impl Request {
         Request::Ignore,
     ];
 
+    /// Whether it asks for an end of the run.
+    pub fn is_end(self) -> bool {
+        match self {
+            Request::Stop | Request::Abort | Request::Die => true,
+            Request::Pause
+            | Request::Suspend
+            | Request::Resume
+            | Request::Checkpoint
+            | Request::Status
+            | Request::Reload
+            | Request::Redraw
+            | Request::Ignore => false,
+        }
+    }
+
     /// Its name, as a person writes it.
     pub fn name(self) -> &'static str {
         match self {

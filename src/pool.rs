@@ -18,6 +18,7 @@ mod context;
 pub use context::Context;
 pub(crate) use context::Debt;
 
+use crate::ahead::Room;
 use crate::clock::Throttle;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
@@ -25,6 +26,7 @@ use crate::job::{Job, Mark, TaskError};
 use crate::journal::Line;
 use crate::process::Children;
 use crate::signals::Masked;
+use crate::wake::Wake;
 use crossbeam_channel::{SendTimeoutError, Sender};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -40,6 +42,8 @@ pub(crate) struct Assignment<T> {
     pub(crate) task: T,
     pub(crate) bytes: u64,
     pub(crate) mark: Option<Mark>,
+    /// What it takes of the memory for tasks that hold a part of the input; given back when it is done.
+    pub(crate) room: Option<Room>,
 }
 
 /// What workers tell the commit thread. All of one task comes from one worker, in order.
@@ -143,6 +147,8 @@ pub(crate) struct Shared {
     pub(crate) sayings: Sender<Saying>,
     /// Tasks that have begun, have not ended, and do not wait at the gate.
     pub(crate) moving: AtomicI64,
+    /// Whether the end of a stream counts.
+    pub(crate) wake: Arc<Wake>,
 }
 
 /// A task that has begun.
@@ -159,6 +165,7 @@ impl Shared {
         (keep_going, print_failed): (bool, bool),
         children: Children,
         sayings: Sender<Saying>,
+        wake: Arc<Wake>,
     ) -> Self {
         Self {
             gate: Gate::default(),
@@ -171,6 +178,7 @@ impl Shared {
             children,
             sayings,
             moving: AtomicI64::new(0),
+            wake,
         }
     }
 
@@ -243,7 +251,7 @@ fn run_task<J: Job>(
     outbox: &Outbox<J::Partial>,
     reports: &Sender<Report>,
 ) -> Outcome {
-    let Assignment { number: task, task: work, bytes, mark } = assignment;
+    let Assignment { number: task, task: work, bytes, mark, room } = assignment;
     lock(&shared.running).insert(task, Running { since: began, note: String::new() });
     shared.moving.fetch_add(1, Ordering::Relaxed);
     let context = Context {
@@ -262,6 +270,7 @@ fn run_task<J: Job>(
     };
     let result = catch_unwind(AssertUnwindSafe(|| job.run(work, &context)))
         .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
+    drop(room);
     shared.moving.fetch_sub(1, Ordering::Relaxed);
     settle_progress(shared, context.advanced.into_inner(), result.is_ok().then_some(bytes));
     let (delivery, outcome) = match result {

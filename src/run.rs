@@ -399,17 +399,17 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             Ok(masked) => masked,
             Err(error) => return failed(error),
         };
-        let wake = match Wake::new() {
-            Ok(wake) => Arc::new(wake),
-            Err(error) => return failed(error),
-        };
-        sink.interrupt_by(&wake);
         let started = Instant::now();
         let (tell, signals) = unbounded();
         let listener = match Listener::start(&masked, started, options.core, tell.clone()) {
             Ok(listener) => listener,
             Err(error) => return failed(error),
         };
+        let wake = match Wake::new() {
+            Ok(wake) => Arc::new(wake.hearing(listener.hearing())),
+            Err(error) => return failed(error),
+        };
+        sink.interrupt_by(&wake);
         let reader = match reload.map(|reload| Reader::start(&masked, reload)).transpose() {
             Ok(reader) => reader,
             Err(error) => return failed(Error::broken("threads", format_args!("cannot start one: {error}"))),

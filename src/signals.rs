@@ -32,7 +32,7 @@
 //! a signal came *again, later*.
 
 mod actions;
-mod continued;
+mod on_its_way;
 
 pub(crate) use actions::{die, suspend};
 pub use actions::{die_by, is_ignored};
@@ -42,7 +42,7 @@ use crate::escalation::{Escalation, Rung};
 use crate::live::Row;
 use crate::policy::{Policy, Request, short_name};
 use crate::sys::Disposition;
-use continued::Continued;
+use on_its_way::OnItsWay;
 
 use crossbeam_channel as channel;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
@@ -214,8 +214,8 @@ pub(crate) struct Heard {
 pub(crate) struct Listener {
     close: Handle,
     ears: Hearing,
-    /// What the handler of SIGCONT does for [`Continued`].
-    note: Option<SigId>,
+    /// What the handlers do for [`OnItsWay`].
+    notes: Vec<SigId>,
     thread: Option<JoinHandle<()>>,
     found: Vec<(Signal, Disposition)>,
 }
@@ -228,7 +228,7 @@ pub(crate) struct Listener {
 pub(crate) struct Hearing {
     heard: Vec<Signal>,
     policy: Arc<Mutex<Policy>>,
-    continued: Arc<Continued>,
+    on_its_way: Arc<OnItsWay>,
 }
 
 impl Hearing {
@@ -240,7 +240,13 @@ impl Hearing {
 
     /// Whether a SIGCONT has come that is not in the channel yet. Afterwards what was being read is there.
     pub(crate) fn resume_is_on_its_way(&self) -> bool {
-        self.continued.is_on_its_way() && self.resume()
+        self.on_its_way.has_a_resume() && self.resume()
+    }
+
+    /// Whether an end of the run was asked for by a signal, also one that the supervisor has not heard of
+    /// yet; or may have been, and it is to be asked again in a moment.
+    pub(crate) fn end_may_be_on_its_way(&self) -> bool {
+        self.on_its_way.may_have_an_end(&self.heard)
     }
 
     /// Whether this signal reaches the supervisor: not if it was found ignored.
@@ -296,13 +302,9 @@ impl Listener {
             }
         }
         let heard: Vec<Signal> = found.iter().map(|(signal, _)| *signal).collect();
-        let continued = Arc::new(Continued::default());
+        let on_its_way = Arc::new(OnItsWay::default());
         // Before the iterator: what is in its table has been noted.
-        let note = heard
-            .contains(&Signal::SIGCONT)
-            .then(|| continued.note())
-            .transpose()
-            .map_err(|e| failed("install a handler", e))?;
+        let notes = on_its_way.note(&heard).map_err(|e| failed("install a handler", e))?;
         let numbers = heard.iter().map(|signal| *signal as i32);
         let signals = SignalsInfo::<WithOrigin>::new(numbers).map_err(|e| failed("install a handler", e))?;
         reinstall(&heard).map_err(|e| failed("install a handler", e))?;
@@ -311,12 +313,12 @@ impl Listener {
         }
         let close = signals.handle();
         let policy = Arc::new(Mutex::new(masked.policy.clone()));
-        let hearing = Hearing { heard, policy, continued };
+        let hearing = Hearing { heard, policy, on_its_way };
         let ears = Ears { hearing: hearing.clone(), began, core, events };
         let thread = masked
             .spawn("signals", move || ears.listen(signals))
             .map_err(|e| failed("start the signals thread", e))?;
-        Ok(Self { close, ears: hearing, note, thread: Some(thread), found })
+        Ok(Self { close, ears: hearing, notes, thread: Some(thread), found })
     }
 
     /// What is heard, and the policy by which it is understood.
@@ -348,7 +350,7 @@ impl Drop for Listener {
             // with anything that we could still mend.
             thread.join().ok();
         }
-        if let Some(note) = self.note {
+        for note in self.notes.drain(..) {
             signal_hook::low_level::unregister(note);
         }
         for (signal, disposition) in &self.found {
@@ -369,7 +371,7 @@ impl Ears {
     /// The body of the thread. It must not touch rayon nor start a thread: whatever it started
     /// would inherit its open mask.
     fn listen(self, mut signals: SignalsInfo<WithOrigin>) {
-        self.hearing.continued.is_read_here();
+        self.hearing.on_its_way.is_read_here();
         let open: SigSet = self.hearing.heard.iter().copied().collect();
         if open.thread_unblock().is_err() {
             return; // Then nothing is ever heard; the third chapter reports a run without ears.
@@ -377,10 +379,13 @@ impl Ears {
         let mut escalation = Escalation::default();
         while !signals.is_closed() {
             let noted = signals.wait();
-            let _reading = self.hearing.continued.read();
+            let _reading = self.hearing.on_its_way.read();
             let batch: Vec<Heard> = noted.filter_map(|origin| self.translate(&origin)).collect();
             for heard in fold(batch) {
                 last_rung(&mut escalation, &heard, self.core);
+                if heard.request.is_end() {
+                    self.hearing.on_its_way.sends_an_end();
+                }
                 if self.events.send(heard).is_err() {
                     return;
                 }

@@ -25,6 +25,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::job::{Committed, Sink};
+use crate::sys::was_closed;
 use crate::wake::{Waited, Wake};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -81,6 +82,7 @@ impl StreamSink {
     ///
     /// Standard output is closed.
     pub fn stdout() -> Result<Self> {
+        refuse_closed_stdout()?;
         let descriptor = io::stdout().as_fd().try_clone_to_owned();
         Self::new(descriptor.map_err(|e| failed("standard output", &e))?, "standard output")
     }
@@ -147,6 +149,26 @@ impl StreamSink {
             false => Err(Error::new(Kind::Interrupted, self.name, "nobody reads on")),
         }
     }
+}
+
+/// Whether this process was started with standard output closed. What would be printed goes nowhere then, and
+/// the runtime has put a `/dev/null` there that takes it, so that no write tells.
+///
+/// # Errors
+///
+/// [`Kind::Broken`], if so.
+pub fn refuse_closed_stdout() -> Result<()> {
+    match is_closed(&io::stdout()) {
+        false => Ok(()),
+        true => Err(Error::broken("standard output", "is closed, and this would be printed there")
+            .advise("leave out >&-; where nothing is to be seen: >/dev/null")),
+    }
+}
+
+/// Whether one of the standard streams was closed at the start, and nobody has opened it since.
+pub(crate) fn is_closed(stream: &(impl AsFd + AsRawFd)) -> bool {
+    let is_null = |facts: rustix::fs::Stat| facts.st_rdev == rustix::fs::makedev(1, 3);
+    was_closed(stream.as_raw_fd()) && rustix::fs::fstat(stream).is_ok_and(is_null)
 }
 
 /// A reader that is gone counts as room: the write will tell.

@@ -26,6 +26,7 @@ use crate::process::watcher::Watcher;
 use crate::reload::{Reader, Reloaded};
 use crate::run::Halt;
 use crate::signals::{Heard, Hearing, die, suspend};
+use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
 use showing::Showing;
@@ -101,7 +102,7 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) error: Option<Error>,
     pub(crate) finished: Option<u8>,
     /// Wakes a source that waits for input and a sink that waits for a reader.
-    pub(crate) wake: &'a dyn Fn(),
+    pub(crate) wake: &'a Wake,
     pub(crate) shown: Activity,
     pub(crate) showing: Showing,
     /// Whether tasks are committed in the order of their numbers.
@@ -334,7 +335,10 @@ impl<J: Job> Supervisor<'_, J> {
                 self.pool.shared.children.go_on();
             }
             Action::Hold => self.pool.shared.children.hold(),
-            Action::Drain => gate.drain(),
+            Action::Drain => {
+                gate.drain();
+                self.wake.stop_begins();
+            }
             Action::Cancel => {
                 gate.cancel();
                 self.pool.shared.children.end();
@@ -359,7 +363,7 @@ impl<J: Job> Supervisor<'_, J> {
             Action::Redraw => self.next_tick = Instant::now(),
             Action::Set(alarm, after) => self.alarms.push((alarm, Instant::now() + after)),
             Action::Unset(alarm) => self.alarms.retain(|(set, _)| *set != alarm),
-            Action::Wake => (self.wake)(),
+            Action::Wake => self.wake.wake(),
             Action::Close => self.close(),
             Action::Die(signal) => self.die(signal),
         }
@@ -377,7 +381,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.listed = Some(tasks);
         }
         if self.state.cause.is_some() {
-            (self.wake)();
+            self.wake.wake();
         }
         self.order(Order::Close { listed: self.listed });
     }

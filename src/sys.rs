@@ -1,4 +1,4 @@
-//! The only unsafe code of this crate: what a signal does, and the birth of a child.
+//! The only unsafe code of this crate: what a signal does, the birth of a child, and a look before `main`.
 //!
 //! **What a signal does.** nix has a wrapper for `sigaction(2)`, but it is unsafe too (a handler may do
 //! anything), and it cannot ask without setting. What is needed here is less and therefore safe: to
@@ -11,6 +11,14 @@
 //! signals that matter and on a stack that is used again. (glibc 2.38 leaves the resetting to the kernel,
 //! and most of the difference is gone there.) Never `fork`: with a gibibyte resident, copying the page
 //! tables lets 10 children a second begin, instead of thousands.
+//!
+//! **A look before `main`.** A program may be started with its standard input or output closed (`>&-`), and
+//! then must not count what it has printed as printed. But when `main` begins, nothing is closed any more:
+//! Rust opens `/dev/null` in that place, for reading and writing, lest a file get the number. The obvious
+//! sign, a `/dev/null` that is open for both, is also what Python's `DEVNULL` and every second daemon give
+//! to the programs they start, and to those it must mean what it says. So the descriptors are looked at
+//! before the runtime comes: by a function among those that the loader calls first. It calls `fcntl` three
+//! times, and remembers.
 #![allow(
     unsafe_code,
     reason = "no safe wrapper, or one that costs a third of the speed; see the module text"
@@ -28,7 +36,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
 
 /// What a signal does: by default, nothing, or a handler. To be kept and put back.
 #[derive(Clone, Copy)]
@@ -94,6 +102,30 @@ impl Disposition {
 pub(crate) fn handled_signals() -> Vec<c_int> {
     let handled = |signal: &c_int| Disposition::of_number(*signal).is_ok_and(|found| found.is_handled());
     (1..=libc::SIGRTMAX()).filter(handled).collect()
+}
+
+/// Which of the descriptors 0, 1 and 2 were closed before `main`, one bit each.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+// SAFETY: what stands in this section is called by the loader as a function without arguments, before
+// `main` and on the only thread that there is; that is what stands here.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look_at_descriptors;
+
+extern "C" fn look_at_descriptors() {
+    for descriptor in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        // SAFETY: it asks for a flag of a descriptor, which may be closed, and changes nothing. Nothing of
+        // Rust's runtime is used: that is not there yet.
+        if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } == -1 {
+            CLOSED.fetch_or(1 << descriptor, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether this descriptor, 0, 1 or 2, was closed when the program was started.
+pub(crate) fn was_closed(descriptor: RawFd) -> bool {
+    CLOSED.load(Ordering::Relaxed) & (1 << descriptor) != 0
 }
 
 /// What a child becomes.

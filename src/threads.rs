@@ -1,5 +1,6 @@
 //! The threads of a run: started here, all of them, by whoever holds the proof that signals are blocked.
 
+use crate::ahead::Ahead;
 use crate::batching::Batching;
 use crate::clock::WorkClock;
 use crate::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
@@ -103,7 +104,7 @@ impl Threads<'_> {
                     owed: None,
                     error: None,
                     finished: None,
-                    wake: &|| self.wake.wake(),
+                    wake: self.wake,
                     shown: Activity::Running,
                     showing: Showing::new(now, engine.frontier.committed),
                     in_order: options.printing != Some(Printing::AsTasksEnd),
@@ -167,8 +168,14 @@ impl Threads<'_> {
         };
         let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
         let last_look = source.last_look();
-        let lister =
-            Lister { source, outset: prepared.outset, wake: Arc::clone(self.wake), ended: ended.clone() };
+        let workers = options.jobs.max(options.max_jobs);
+        let lister = Lister {
+            source,
+            outset: prepared.outset,
+            wake: Arc::clone(self.wake),
+            ahead: Ahead::new(workers),
+            ended: ended.clone(),
+        };
         let committer = Committer {
             job: Arc::clone(&job),
             sink,
@@ -203,8 +210,8 @@ impl Threads<'_> {
             (options.keep_going, options.print_failed),
             children,
             sayings,
+            Arc::clone(self.wake),
         ));
-        let workers = options.jobs.max(options.max_jobs);
         let pool = Pool::start(
             self.masked,
             workers,

@@ -7,11 +7,13 @@
 //! each of 50,000 files costs a fiftieth of the time in which they are read.
 
 use crate::error::{Error, Result};
+use crate::signals::Hearing;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -19,7 +21,17 @@ pub struct Wake {
     descriptor: EventFd,
     /// The same for who does not wait.
     awake: AtomicBool,
+    /// A stop has begun; what is at work may go on to its end.
+    stopping: AtomicBool,
+    /// Who hears the signals of this run.
+    hearing: Option<Hearing>,
 }
+
+/// How often somebody who holds the end of a stream looks whether a stop has begun.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// And how often when a signal is on its way.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +54,51 @@ impl Wake {
             Error::broken("descriptors", format_args!("cannot open one: {}", errno.desc()))
                 .advise("raise the limit of open files (ulimit -n)")
         })?;
-        Ok(Self { descriptor, awake: AtomicBool::new(false) })
+        let [awake, stopping] = [false; 2].map(AtomicBool::new);
+        Ok(Self { descriptor, awake, stopping, hearing: None })
+    }
+
+    /// The same for a run that hears signals.
+    pub(crate) fn hearing(self, hearing: Hearing) -> Self {
+        Self { hearing: Some(hearing), ..self }
+    }
+
+    /// A stop has begun. Nobody who waits for input is woken, since what is at work may need it; but no
+    /// end of a stream counts any more.
+    pub(crate) fn stop_begins(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Holds the end of a stream for this time: whether it counts. It does not if a stop has begun, or
+    /// begins meanwhile, or a signal that asks for one is on its way: whoever sent it may have sent it to
+    /// the writer of the stream too, and the stream ends early because that one has died. From then on
+    /// this [is awake](Wake::is_awake) for those who look at memory.
+    ///
+    /// On a busy machine no time is long enough for a signal to become a stop, so the way that it takes is
+    /// looked at as well; and once a request for an end has been heard, the stop itself is waited for: it
+    /// must not be overtaken by the news that nothing is left to do.
+    ///
+    /// # Errors
+    ///
+    /// Those of `poll(2)`.
+    pub(crate) fn end_counts(&self, held: Duration) -> io::Result<bool> {
+        let until = Instant::now() + held;
+        loop {
+            if self.is_awake() || self.stopping.load(Ordering::Relaxed) {
+                self.awake.store(true, Ordering::Relaxed);
+                return Ok(false);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() && !self.hearing.as_ref().is_some_and(Hearing::end_may_be_on_its_way) {
+                return Ok(true);
+            }
+            let time = left.clamp(LOOK_AGAIN, LOOK);
+            let mut fds = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::from(time.as_millis() as u8)) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 
     /// Ends every wait, now and later.
@@ -110,5 +166,23 @@ mod tests {
         });
         assert!(wake.is_awake());
         assert_eq!(wake.wait_readable(reader.as_fd()).unwrap(), Waited::Ready, "ready wins");
+    }
+
+    #[test]
+    fn an_end_counts_unless_a_stop_comes_while_it_is_held() {
+        let long = Duration::from_secs(1000);
+        assert!(Wake::new().unwrap().end_counts(Duration::ZERO).unwrap());
+        assert!(Wake::new().unwrap().end_counts(Duration::from_millis(30)).unwrap());
+        let ways: [fn(&Wake); 2] = [Wake::wake, Wake::stop_begins];
+        for stop in ways {
+            let wake = Wake::new().unwrap();
+            std::thread::scope(|scope| {
+                let holder = scope.spawn(|| wake.end_counts(long).unwrap());
+                stop(&wake);
+                assert!(!holder.join().unwrap());
+            });
+            assert!(wake.is_awake(), "whoever looks at memory knows that the run is over");
+            assert!(!wake.end_counts(Duration::ZERO).unwrap(), "and it stays so");
+        }
     }
 }

@@ -36,7 +36,11 @@ pub(crate) fn run(log: &Log) -> Result<u8> {
         LogAs::Joblog => joblog::HEADER.to_string(),
         LogAs::Text | LogAs::Json => String::new(),
     };
-    for entry in entries.filter(|entry| !log.failed || has_failed(entry.outcome)) {
+    for entry in entries {
+        let entry = entry?;
+        if log.failed && !has_failed(entry.outcome) {
+            continue;
+        }
         match format {
             LogAs::Text => text.push_str(&format!("{}\n", line(&entry, &names))),
             LogAs::Json => text.push_str(&format!("{}\n", json_of(&entry))),

@@ -72,6 +72,7 @@ fn is_ready_within(out: &Stderr, milliseconds: u16) -> bool {
 /// [`Kind::OutputClosed`] when nobody reads any more, [`Kind::Broken`] for everything else (a full
 /// disk, say).
 pub(crate) fn result(bytes: &[u8]) -> Result<()> {
+    bivouac::stream::refuse_closed_stdout()?;
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|cause| unwritten(&cause))
 }
@@ -116,11 +117,12 @@ fn beside_the_line(write: &mut dyn FnMut()) {
 ///
 /// As [`result`], for help and version.
 pub(crate) fn clap(error: &clap::Error) -> Result<u8> {
-    let printed = error.print();
-    match error.use_stderr() {
-        true => Ok(USAGE),
-        false => printed.map(|()| FINISHED).map_err(|cause| unwritten(&cause)),
+    if error.use_stderr() {
+        error.print().ok(); // Nobody reads it; the code says the same.
+        return Ok(USAGE);
     }
+    bivouac::stream::refuse_closed_stdout()?;
+    error.print().map(|()| FINISHED).map_err(|cause| unwritten(&cause))
 }
 
 /// A message as it is written: with the prefix, without surprises, with a newline.

@@ -27,6 +27,15 @@ impl<J: Job> Committer<J> {
         self.keep.journal(&line)
     }
 
+    /// At the very end: nothing is shown any more, and of a run without a record nothing stays behind but its
+    /// result.
+    pub(super) fn leave(&mut self, is_finished: bool) {
+        self.keep.hide();
+        if !is_finished && !self.keep.is_kept() {
+            self.sink.abandon();
+        }
+    }
+
     /// It was the end of an attempt only.
     pub(super) fn journal_end(&mut self, task: u64) -> Result<()> {
         self.ends.remove(&task).map_or(Ok(()), |end| self.keep.journal(&Line::Ended(end)))

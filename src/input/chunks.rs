@@ -415,6 +415,13 @@ impl Source for Chunks {
         }
     }
 
+    fn holds(&self, chunk: &Chunk) -> u64 {
+        match &chunk.data {
+            Data::File { .. } => 0,
+            Data::Bytes(bytes) => bytes.capacity() as u64,
+        }
+    }
+
     fn has_more(&self) -> bool {
         self.has_more
     }

@@ -319,6 +319,11 @@ impl Source for Items {
         Some(task.note())
     }
 
+    fn holds(&self, task: &Item) -> u64 {
+        let words = task.words.iter().map(|word| word.len() + size_of::<Vec<u8>>());
+        words.sum::<usize>() as u64
+    }
+
     fn extent(&self) -> Extent {
         Extent { tasks: self.tasks, ..Extent::default() }
     }

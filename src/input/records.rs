@@ -414,6 +414,13 @@ impl Source for Records {
         self.list(listing)
     }
 
+    fn holds(&self, chunk: &RecordChunk) -> u64 {
+        match &chunk.data {
+            Data::File { .. } => 0,
+            Data::Stream { held, .. } => held.capacity() as u64,
+        }
+    }
+
     fn has_more(&self) -> bool {
         self.has_more
     }

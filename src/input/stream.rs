@@ -10,15 +10,28 @@ use super::file::open_nonblocking;
 use crate::error::{Error, Result};
 use crate::job::{Listing, TaskError};
 use crate::pool::Context;
+use crate::stream::is_closed;
 use crate::wake::Waited;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How long a worker waits for input before it looks at the gate again.
 const GLANCE_MS: u8 = 100;
+
+/// How long the end of a stream is held before it counts; as a doubtful 0 of a command.
+const END_HELD: Duration = Duration::from_millis(160);
+
+/// How much longer if what came last may be cut, and would be an item of a command: half a second in all,
+/// as a failure of a command.
+pub(super) const CUT_HELD: Duration = Duration::from_millis(340);
+
+/// What standard input is called.
+const STDIN: [&str; 4] = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
 
 /// `SYSFS_MAGIC` of Linux, and what its files say of their size.
 const SYSFS_MAGIC: i64 = 0x6265_6572;
@@ -29,6 +42,8 @@ const PAGE: u64 = 4096;
 pub struct Stream {
     path: PathBuf,
     file: File,
+    /// It ends when somebody does.
+    has_writer: bool,
 }
 
 /// What [`Stream::fill`] came back with.
@@ -49,6 +64,10 @@ impl Stream {
     ///
     /// [`Kind::Usage`](crate::error::Kind::Usage): missing, a directory, not readable.
     pub fn open(path: &Path) -> Result<Self> {
+        if STDIN.iter().any(|name| path == Path::new(name)) && is_closed(&io::stdin()) {
+            return Err(Error::usage("standard input", "is closed, and was to be read")
+                .advise("leave out <&-; where there is nothing to read: </dev/null"));
+        }
         let file = if path == Path::new("-") {
             let copy = io::stdin().as_fd().try_clone_to_owned();
             File::from(copy.map_err(|e| {
@@ -57,10 +76,12 @@ impl Stream {
         } else {
             open_nonblocking(path)?
         };
-        if file.metadata().is_ok_and(|facts| facts.is_dir()) {
+        let kind = file.metadata().map_err(|e| Error::io(path, "stat", &e))?.file_type();
+        if kind.is_dir() {
             return Err(Error::usage(path.display(), "is a directory"));
         }
-        Ok(Self { path: path.to_path_buf(), file })
+        let has_writer = kind.is_fifo() || kind.is_socket() || file.is_terminal();
+        Ok(Self { path: path.to_path_buf(), file, has_writer })
     }
 
     /// Whether `path` has no positions: `-`, or anything but a regular file. A regular file that
@@ -72,7 +93,8 @@ impl Stream {
         }
         let Ok(facts) = path.metadata() else { return false };
         if facts.is_file() {
-            let is_not_empty = || File::open(path).and_then(|mut f| f.read(&mut [0])).is_ok_and(|n| n > 0);
+            // What cannot be read is not empty: whoever reads it gets the error.
+            let is_not_empty = || File::open(path).and_then(|mut f| f.read(&mut [0])).map_or(true, |n| n > 0);
             let is_made_up = || rustix::fs::statfs(path).is_ok_and(|system| system.f_type == SYSFS_MAGIC);
             (facts.len() == 0 && is_not_empty()) || (facts.len() == PAGE && is_made_up())
         } else {
@@ -91,7 +113,7 @@ impl Stream {
     }
 
     /// For sources: appends to `buffer` until it holds `full` bytes, the writer makes a pause, or
-    /// the stream ends.
+    /// the stream ends, and no stop came with its end.
     ///
     /// # Errors
     ///
@@ -108,17 +130,23 @@ impl Stream {
                 Waited::Ready => {}
             }
             match append_once(&self.file, buffer, full - buffer.len()) {
-                Ok(0) => return Ok(Received::End),
-                Ok(_) => {}
+                Ok(1..) => {}
                 Err(e) if is_passing(&e) => {}
+                Ok(0) | Err(_) if !self.end_counts(END_HELD, listing)? => return Ok(Received::Stopped),
+                Ok(0) => return Ok(Received::End),
                 Err(e) => return Err(self.error("read", &e)),
             }
         }
         Ok(Received::Some)
     }
 
+    /// Whether the end of this stream, or an error of it, counts: no stop came with it.
+    pub(super) fn end_counts(&self, held: Duration, listing: &Listing<'_>) -> Result<bool> {
+        Ok(!self.has_writer || listing.end_counts(held).map_err(|e| self.error("wait for", &e))?)
+    }
+
     /// For tasks that own a whole stream: reads what there is, waiting at the gate in between.
-    /// `Ok(0)` is the end.
+    /// `Ok(0)` is the end, with which no stop came.
     ///
     /// # Errors
     ///
@@ -132,12 +160,21 @@ impl Stream {
                 Ok(_) => {}
                 Err(e) => return Err(self.error("wait for", &e.into()).into()),
             }
-            match self.file.read(buffer) {
-                Ok(n) => return Ok(n),
+            let read = self.file.read(buffer);
+            match read {
+                Ok(n @ 1..) => return Ok(n),
                 Err(e) if is_passing(&e) => {}
+                Ok(0) | Err(_) if self.has_writer && !self.end_counts_in(cx)? => {
+                    return Err(TaskError::Cancelled);
+                }
+                Ok(n) => return Ok(n),
                 Err(e) => return Err(self.error("read", &e).into()),
             }
         }
+    }
+
+    fn end_counts_in(&self, cx: &Context<'_>) -> Result<bool> {
+        cx.end_counts(END_HELD).map_err(|e| self.error("wait for", &e))
     }
 
     fn error(&self, step: &str, cause: &io::Error) -> Error {

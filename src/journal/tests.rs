@@ -12,7 +12,7 @@ fn settled(task: u64) -> Line {
 }
 
 fn read(state: &Path) -> Vec<u64> {
-    Entries::of(state).unwrap().unwrap().map(|entry| entry.task).collect()
+    Entries::of(state).unwrap().unwrap().map(|entry| entry.unwrap().task).collect()
 }
 
 fn open(state: &Path, committed: u64) -> Result<(Journal, Vec<Line>)> {
@@ -42,7 +42,7 @@ fn what_was_appended_is_read_back_and_a_task_costs_less_than_64_bytes() {
     }
     let bytes = journal.make_durable().unwrap();
     assert!(bytes < 64 * 10_000, "{bytes}");
-    let entries: Vec<_> = Entries::of(dir.path()).unwrap().unwrap().collect();
+    let entries: Vec<_> = Entries::of(dir.path()).unwrap().unwrap().map(Result::unwrap).collect();
     assert_eq!(entries.iter().map(|entry| entry.task).collect::<Vec<_>>(), tasks.collect::<Vec<_>>());
     assert!(entries.iter().all(|entry| entry.note == format!("item {}", entry.task)));
     assert!(entries.iter().all(|entry| (entry.took_us, entry.outcome) == (1234, Outcome::Done(0))));
@@ -56,7 +56,8 @@ fn what_began_and_did_not_end_is_told_last_or_when_it_begins_again() {
         journal.append(&line).unwrap();
     }
     journal.make_durable().unwrap();
-    let told = Entries::of(dir.path()).unwrap().unwrap().map(|entry| (entry.task, entry.outcome));
+    let entries = Entries::of(dir.path()).unwrap().unwrap().map(Result::unwrap);
+    let told = entries.map(|entry| (entry.task, entry.outcome));
     let (done, open) = (Outcome::Done(0), Outcome::Open);
     assert_eq!(told.collect::<Vec<_>>(), [(2, done), (1, open), (1, done), (3, open)]);
 }

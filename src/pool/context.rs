@@ -101,6 +101,12 @@ impl Context<'_> {
         self.shared.gate.closings()
     }
 
+    /// Holds the end of a stream for this time: whether it counts. See
+    /// [`Listing::end_counts`](crate::Listing::end_counts).
+    pub(crate) fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
+        self.shared.wake.end_counts(held)
+    }
+
     /// Whether the task shall give up: for loops that cannot return in the middle.
     pub fn is_cancelled(&self) -> bool {
         self.shared.gate.is_cancelled()

@@ -247,7 +247,7 @@ impl<'a> Running<'a> {
             self.look_at_the_clock(cx);
             if self.has_ended && self.stdout.is_none() {
                 // Everything that it has said is in the pipe by now, which holds no more than this.
-                if last_words < PIECE && self.read_err(err) {
+                if last_words < PIECE && self.read_err(err)? {
                     last_words += ERR_PIECE;
                     continue;
                 }
@@ -277,7 +277,7 @@ impl<'a> Running<'a> {
             let taken = if ready.stdout { self.read_out(out)? } else { 0 };
             self.pace.learn(taken.max(fed as usize));
             if ready.stderr {
-                self.read_err(err);
+                self.read_err(err)?;
             }
             self.has_ended |= ready.ended;
         }
@@ -378,7 +378,8 @@ impl<'a> Running<'a> {
         let taken = match rustix::io::read(stdout, spare_capacity(&mut self.piece)) {
             Ok(taken @ 1..) => taken,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(0),
-            Ok(_) | Err(_) => {
+            Err(errno) => return Err(unreadable("standard output", errno)),
+            Ok(_) => {
                 self.stdout = None;
                 return Ok(0);
             }
@@ -395,17 +396,23 @@ impl<'a> Running<'a> {
     /// Some of what is there now, and whether there was any. Not all of it: whoever complains without
     /// an end must not keep us from looking at the gate. A descendant in the background that keeps
     /// the descriptor is not waited for, once the command itself has ended.
-    fn read_err(&mut self, err: &mut dyn FnMut(&[u8])) -> bool {
-        let Some(stderr) = &self.stderr else { return false };
+    fn read_err(&mut self, err: &mut dyn FnMut(&[u8])) -> Result<bool, TaskError> {
+        let Some(stderr) = &self.stderr else { return Ok(false) };
         let mut buffer = [0; ERR_PIECE];
         match rustix::io::read(stderr, &mut buffer) {
             Ok(n @ 1..) => err(&buffer[..n]),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return false,
-            Ok(_) | Err(_) => self.stderr = None,
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(errno) => return Err(unreadable("standard error", errno)),
+            Ok(_) => self.stderr = None,
         }
-        self.stderr.is_some()
+        Ok(self.stderr.is_some())
     }
+}
+
+/// An error is not an end: what the command has printed may be more.
+fn unreadable(stream: &str, errno: Errno) -> TaskError {
+    Error::broken(format_args!("{stream} of a command"), format_args!("cannot be read: {errno}")).into()
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -19,6 +19,7 @@
 //! | `unchanged` | the same of everything that can be wrong with a state, as a table |
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
 //! | `contents` | what if inputs look the same and are not, or look otherwise and are the same? |
+//! | `streams` | when is the end of a pipe an end, what does a pipe cost, and what is an error of it? |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
@@ -68,6 +69,7 @@ mod starts;
 mod status;
 mod stop;
 mod storm;
+mod streams;
 mod stubborn;
 mod table;
 mod terminal;

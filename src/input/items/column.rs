@@ -139,6 +139,9 @@ fn advance_text(cut: &mut Cut, feed: &mut Feed, has_ended: &mut bool, listing: &
             return Ok(Step::Item);
         }
         if *has_ended {
+            if cut.pending() > 0 && !feed.ends_an_item(listing)? {
+                return Ok(Step::Stopped);
+            }
             return Ok(if cut.find_last() { Step::Item } else { Step::End });
         }
         if cut.pending() > LONGEST {

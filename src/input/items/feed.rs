@@ -11,7 +11,7 @@
 
 use crate::error::{Error, Result};
 use crate::input::file::open_nonblocking;
-use crate::input::stream::{Received, Stream};
+use crate::input::stream::{CUT_HELD, Received, Stream};
 use crate::job::Listing;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -80,6 +80,19 @@ impl Feed {
                 Err(e) => Err(Error::io(path, "read", &e)),
             },
             Self::Stream(kept) => kept.fill(held, listing),
+        }
+    }
+
+    /// Whether the end counts also for an item that has no end: a stop may have cut it, and then it is
+    /// another word, which a command must not get. That is held longer.
+    ///
+    /// # Errors
+    ///
+    /// Those of `poll(2)`.
+    pub(super) fn ends_an_item(&self, listing: &Listing<'_>) -> Result<bool> {
+        match self {
+            Self::File { .. } => Ok(true),
+            Self::Stream(kept) => kept.stream.end_counts(CUT_HELD, listing),
         }
     }
 

@@ -74,7 +74,7 @@ impl Running<'_> {
                 self.read_out(&mut |_| Ok(())).ok();
             }
             if ready.stderr {
-                self.read_err(&mut |_| ());
+                self.read_err(&mut |_| ()).ok();
             }
             self.has_ended |= ready.ended;
         }

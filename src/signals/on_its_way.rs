@@ -1,0 +1,132 @@
+//! Whether a signal is on its way from the kernel to the supervisor.
+//!
+//! Two decisions cannot be taken back by the signal that comes a moment later. A suspension spends a
+//! SIGCONT that is not in the channel yet. And the end of a stream ends the job, though the producer may
+//! have died of the very signal that is on its way to us: then it is no end of the data. Both ask here.
+//!
+//! A signal takes four steps: it is pending in the kernel; the handler runs; the signals thread reads what
+//! the handler has noted; it is in the channel. A thread that has the signal blocked sees the first in
+//! `/proc`, the second by the state of the signals thread, and the others in memory.
+
+use crate::pool::lock;
+use nix::sys::signal::Signal;
+use nix::unistd::gettid;
+use signal_hook::{SigId, flag};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct OnItsWay {
+    /// Set by the handlers, and taken back when the signals thread reads what they have noted.
+    noted: Arc<AtomicBool>,
+    /// The same for SIGCONT alone.
+    continued: Arc<AtomicBool>,
+    /// A request for an end of the run is in the channel, or was.
+    end: AtomicBool,
+    /// Held by the signals thread until what it has read is in the channel.
+    reading: Mutex<()>,
+    /// The number of that thread.
+    reader: AtomicI32,
+}
+
+/// How long a suspension waits for the signals thread to be idle.
+const TO_BE_IDLE: Duration = Duration::from_millis(20);
+
+impl OnItsWay {
+    /// Has the handlers note what comes. To be called before there is an iterator: what is in its table
+    /// has then been noted.
+    pub(super) fn note(&self, heard: &[Signal]) -> io::Result<Vec<SigId>> {
+        let any = heard.iter().map(|signal| (*signal, &self.noted));
+        let resume = heard.contains(&Signal::SIGCONT).then_some((Signal::SIGCONT, &self.continued));
+        any.chain(resume).map(|(signal, noted)| flag::register(signal as i32, Arc::clone(noted))).collect()
+    }
+
+    /// The calling thread is the one that reads.
+    pub(super) fn is_read_here(&self) {
+        self.reader.store(gettid().as_raw(), Ordering::SeqCst);
+    }
+
+    /// What was noted up to now is read, and will be in the channel when the guard is dropped.
+    pub(super) fn read(&self) -> MutexGuard<'_, ()> {
+        let reading = lock(&self.reading);
+        self.noted.store(false, Ordering::SeqCst);
+        self.continued.store(false, Ordering::SeqCst);
+        reading
+    }
+
+    /// A request for an end goes into the channel.
+    pub(super) fn sends_an_end(&self) {
+        self.end.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a SIGCONT has come that is not in the channel yet.
+    pub(super) fn has_a_resume(&self) -> bool {
+        let until = Instant::now() + TO_BE_IDLE;
+        while self.look().is_at_work && Instant::now() < until {
+            thread::yield_now();
+        }
+        let _nothing_is_read = lock(&self.reading);
+        self.continued.load(Ordering::SeqCst)
+    }
+
+    /// Whether an end of the run was asked for, or may have been by a signal of which nobody knows yet
+    /// what it means; then ask again in a moment. `false` says that no signal in `heard` was sent before
+    /// this call that ends the run.
+    pub(super) fn may_have_an_end(&self, heard: &[Signal]) -> bool {
+        let reader = self.look();
+        if reader.is_at_work || heard.iter().any(|signal| reader.has_pending(*signal)) {
+            return true;
+        }
+        let _nothing_is_read = lock(&self.reading);
+        self.noted.load(Ordering::SeqCst) || self.end.load(Ordering::SeqCst)
+    }
+
+    /// What the kernel says of the signals thread. Between the moment in which it gives that thread a
+    /// signal and the first line of the handler nothing else tells that there is one; and the thread does
+    /// not sleep then. Without `/proc` only what is in memory is known.
+    fn look(&self) -> Reader {
+        let path = format!("/proc/self/task/{}/status", self.reader.load(Ordering::SeqCst));
+        Reader::of(&fs::read_to_string(path).unwrap_or_default())
+    }
+}
+
+/// The signals thread, as the kernel sees it. Its state is read before what is pending, so a signal that
+/// is taken in between has been sent in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reader {
+    is_at_work: bool,
+    /// Signals pending for the whole process, number 1 in the lowest bit.
+    pending: u64,
+}
+
+impl Reader {
+    fn of(status: &str) -> Self {
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        Self {
+            is_at_work: field("State:").is_some_and(|state| !state.starts_with('S')),
+            pending: field("ShdPnd:").map_or(0, |mask| u64::from_str_radix(mask, 16).unwrap_or(0)),
+        }
+    }
+
+    fn has_pending(self, signal: Signal) -> bool {
+        self.pending & (1 << (signal as i32 - 1)) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_says_of_a_thread_is_understood() {
+        let idle = Reader::of("Name:\tsignals\nState:\tS (sleeping)\nShdPnd:\t0000000000000000\n");
+        assert_eq!(idle, Reader { is_at_work: false, pending: 0 });
+        let told = Reader::of("State:\tR (running)\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000004002\n");
+        assert!(told.is_at_work && told.has_pending(Signal::SIGINT) && told.has_pending(Signal::SIGTERM));
+        assert!(!told.has_pending(Signal::SIGHUP), "that one is another thread's");
+        assert_eq!(Reader::of(""), Reader { is_at_work: false, pending: 0 }, "there is no /proc");
+    }
+}
