@@ -408,9 +408,8 @@ fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, PathBuf, OsStri
             return Err(not_a_file(out));
         }
         let dir = disk.open_dir(above).map_err(|e| {
-            Error::io(above, "open the directory of the output", &e)
-                .with_kind(Kind::Usage)
-                .advise("make it first")
+            let error = Error::named(above, "open the directory of the output", &e);
+            if error.may_pass() { error } else { error.advise("make it first") }
         })?;
         match dir.facts(name).map_err(|e| Error::io(&path, "look at", &e))? {
             Some(facts) if !facts.is_file => match dir.read_link(name) {

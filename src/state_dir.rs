@@ -108,9 +108,12 @@ impl StateDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !make => return Ok(None),
             Err(error) => {
                 let error = Error::io(above, "open the directory of the state", &error);
-                return Err(error
-                    .with_kind(Kind::Usage)
-                    .advise("make it, or name another place with --state"));
+                return Err(match error.may_pass() {
+                    true => error,
+                    false => {
+                        error.with_kind(Kind::Usage).advise("make it, or name another place with --state")
+                    }
+                });
             }
         };
         for _ in 0..ROUNDS {

@@ -11,7 +11,6 @@
 
 use crate::cli::args::common::{LogFormat, LogLevel};
 use bivouac::ending::Exit;
-use bivouac::error::Kind;
 use bivouac::signals::Masked;
 use bivouac::{Ending, Error, Notice, Observer, Progress, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -56,10 +55,9 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`Kind::Usage`] when the file cannot be opened: nothing has been touched yet.
+    /// [`Kind::Usage`](bivouac::error::Kind::Usage) when the file cannot be opened: nothing has been touched yet.
     pub(crate) fn open(masked: &Masked, path: &Path, format: LogFormat, level: LogLevel) -> Result<Self> {
-        let file = open(path)
-            .map_err(|cause| Error::io(path, "open the log file", &cause).with_kind(Kind::Usage))?;
+        let file = open(path).map_err(|cause| Error::named(path, "open the log file", &cause))?;
         let (to, messages) = bounded(WAITING);
         let pipe = Pipe { to, lost: Arc::default() };
         let writer = Writer { path: path.to_path_buf(), file, lost: Arc::clone(&pipe.lost) };

@@ -127,18 +127,37 @@ fn hash_once(file: &InputFile, algorithm: Algorithm, cx: &Context<'_>) -> Result
 #[derive(Debug)]
 pub(crate) struct Digest {
     algorithm: Algorithm,
+    terms: Terms,
     complaints: Complaints,
+}
+
+/// What becomes of a file that has no checksum. It is left out as a rule, and the others are not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Also where the machine is in trouble, and not the file. Otherwise that ends the run, and the next one
+    /// goes on with this very file: a list in a file must not lack it for ever.
+    pub(crate) leaves_out: bool,
+    /// A file that changes between listing and reading is refused: that was asked for with --verify-inputs.
+    pub(crate) strict: bool,
+}
+
+/// Files without a checksum.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Unread {
+    complaints: Vec<String>,
+    /// One of them might be read the next time.
+    passing: bool,
 }
 
 /// What a task reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Partial {
     /// Whole files, whose lines were emitted.
-    Files { complaints: Vec<String> },
+    Files { unread: Unread },
     /// A part of a file: its chaining value; and, if it is the last, the line without the hash.
     Part { number: u64, value: [u8; 32], last: Option<Vec<u8>> },
     /// A part that could not be read, and whether it is the last of its file.
-    Unread { complaint: String, last: bool },
+    Unread { complaint: String, passing: bool, last: bool },
 }
 
 /// What is known after some tasks.
@@ -151,6 +170,20 @@ pub(crate) struct Total {
     spoiled: Option<String>,
     complaints: Vec<String>,
     failed: u64,
+    /// The next run might read what this one could not.
+    #[serde(default)]
+    passing: bool,
+}
+
+impl Unread {
+    fn add(&mut self, passing: bool, complaint: String) {
+        self.passing |= passing;
+        self.complaints.push(complaint);
+    }
+}
+
+fn may_pass(error: &TaskError) -> bool {
+    matches!(error, TaskError::Fatal(error) if error.may_pass())
 }
 
 impl Total {
@@ -163,43 +196,58 @@ impl Total {
 }
 
 impl Digest {
-    pub(crate) fn new(algorithm: Algorithm, complaints: Complaints) -> Self {
-        Self { algorithm, complaints }
+    pub(crate) fn new(algorithm: Algorithm, terms: Terms, complaints: Complaints) -> Self {
+        Self { algorithm, terms, complaints }
+    }
+
+    /// What is said of a file that cannot be read, or not as it was listed; an error where the run cannot go
+    /// on without it.
+    fn complain(&self, error: TaskError) -> Result<String, TaskError> {
+        let TaskError::Fatal(error) = error else { return Err(error) };
+        match error.kind() {
+            Kind::Broken if self.terms.leaves_out || !error.may_pass() => Ok(error.to_string()),
+            // In a tree that is in use files come and go; each of them is one line less.
+            Kind::Refused if !self.terms.strict => Ok(format!("{}; it is left out", error.sentence())),
+            Kind::Broken
+            | Kind::Refused
+            | Kind::Usage
+            | Kind::Busy
+            | Kind::OutputClosed
+            | Kind::CannotStart
+            | Kind::NoSuchCommand
+            | Kind::Interrupted => Err(TaskError::Fatal(error)),
+        }
     }
 
     fn files(&self, entries: Vec<Entry>, cx: &Context<'_>) -> Result<Partial, TaskError> {
-        let (mut lines, mut complaints) = (Vec::new(), Vec::new());
+        let (mut lines, mut unread) = (Vec::new(), Unread::default());
         for entry in entries {
             match entry {
-                Entry::Unreadable { path, why } => complaints.push(format!("{}: {why}", path.display())),
+                Entry::Unreadable { why, .. } => unread.add(why.may_pass(), why.to_string()),
                 Entry::Stream(stream) => {
                     let path = stream.path().to_path_buf();
                     write_line(&hash_stream(stream, self.algorithm.hasher(), cx)?, &path, &mut lines);
                 }
                 Entry::File(file) => match hash_file(&file, self.algorithm, cx) {
                     Ok(hash) => write_line(&hash, file.path(), &mut lines),
-                    // It may not be read: that is said, and the others are read all the same. A file
-                    // that changes under our hands is another matter.
-                    Err(TaskError::Fatal(error)) if error.kind() == Kind::Broken => {
-                        complaints.push(error.to_string());
+                    Err(error) => {
+                        let passing = may_pass(&error);
+                        unread.add(passing, self.complain(error)?);
                     }
-                    Err(error) => return Err(error),
                 },
             }
         }
         cx.emit(lines)?;
-        Ok(Partial::Files { complaints })
+        Ok(Partial::Files { unread })
     }
 
-    /// A part of a file; as with a whole one, that it may not be read is said, and no more.
+    /// A part of a file; as with a whole one, that it cannot be read is said, and no more.
     fn part(&self, file: &InputFile, range: Range<u64>, cx: &Context<'_>) -> Result<Partial, TaskError> {
         let last = range.end == file.identity().size;
-        match self.value_of(file, range, cx) {
-            Err(TaskError::Fatal(error)) if error.kind() == Kind::Broken => {
-                Ok(Partial::Unread { complaint: error.to_string(), last })
-            }
-            other => other,
-        }
+        self.value_of(file, range, cx).or_else(|error| {
+            let passing = may_pass(&error);
+            Ok(Partial::Unread { complaint: self.complain(error)?, passing, last })
+        })
     }
 
     /// The chaining value of one part, which is a subtree: its length is a power of two, or it is the
@@ -297,11 +345,13 @@ impl Job for Digest {
 
     fn fold(&self, total: &mut Total, partial: Partial, out: &mut Vec<u8>) {
         match partial {
-            Partial::Files { complaints } => {
+            Partial::Files { unread: Unread { complaints, passing } } => {
+                total.passing |= passing;
                 total.failed += complaints.len() as u64;
                 Complaints::keep_first(&mut total.complaints, complaints);
             }
-            Partial::Unread { complaint, last } => {
+            Partial::Unread { complaint, passing, last } => {
+                total.passing |= passing;
                 total.spoiled.get_or_insert(complaint);
                 if last {
                     total.give_the_file_up();
@@ -323,6 +373,10 @@ impl Job for Digest {
 
     fn finish(&self, total: &mut Total, _out: &mut Vec<u8>) {
         self.complaints.make(&total.complaints, total.failed);
+    }
+
+    fn is_final(&self, total: &Total) -> bool {
+        !total.passing
     }
 
     fn verdict(&self, total: &Total) -> u8 {
@@ -364,7 +418,8 @@ mod tests {
 
     #[test]
     fn a_file_of_which_a_part_cannot_be_read_has_no_line_and_the_next_one_has_its_own() {
-        let job = Digest::new(Algorithm::Blake3, Complaints::default());
+        let terms = Terms { leaves_out: true, strict: false };
+        let job = Digest::new(Algorithm::Blake3, terms, Complaints::default());
         let value = |bytes: &[u8], offset| {
             blake3::Hasher::new().set_input_offset(offset).update(bytes).finalize_non_root()
         };
@@ -372,7 +427,7 @@ mod tests {
         let first = || Partial::Part { number: 0, value: value(&one, 0), last: None };
         let end =
             |name: &[u8]| Partial::Part { number: 0, value: value(&two, 1024), last: Some(name.to_vec()) };
-        let unread = |last| Partial::Unread { complaint: format!("unread {last}"), last };
+        let unread = |last| Partial::Unread { complaint: format!("unread {last}"), passing: false, last };
         let bad = || end(b"  bad\n");
         for parts in [[unread(false), bad()], [first(), unread(true)], [unread(false), unread(true)]] {
             let (mut total, mut out) = (Total::default(), Vec::new());

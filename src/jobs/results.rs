@@ -45,8 +45,7 @@ impl Results {
     ///
     /// It cannot be made.
     pub(crate) fn new(dir: &Path) -> Result<Self> {
-        fs::create_dir_all(dir)
-            .map_err(|e| Error::io(dir, "make the directory", &e).with_kind(bivouac::error::Kind::Usage))?;
+        fs::create_dir_all(dir).map_err(|e| Error::named(dir, "make the directory", &e))?;
         Ok(Self { dir: dir.into() })
     }
 

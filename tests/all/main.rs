@@ -16,6 +16,7 @@
 //! | `ran` | what does `bivouac log` tell? |
 //! | `refuse` | what is refused, and does the refusal leave everything as it was? |
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
+//! | `unread` | one input of many cannot be read: are the others done, and is nothing missing for ever? |
 //! | `contents` | what if inputs look the same and are not, or look otherwise and are the same? |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
 //! | `masks` | do all threads but one have the signals blocked? |
@@ -68,4 +69,5 @@ mod table;
 mod terminal;
 mod tidy;
 mod tty;
+mod unread;
 mod verbs;

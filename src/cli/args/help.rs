@@ -44,7 +44,7 @@ Examples:
 ";
 
 pub(crate) const COUNT: &str = concat!(
-    exit_codes!("  0  finished\n"),
+    exit_codes!("  0  finished\n  1  finished, but a file could not be read and is left out\n"),
     "\
 Examples:
   bivouac count huge.log                       lines, words and bytes
@@ -56,7 +56,8 @@ Examples:
 
 pub(crate) const GREP: &str = concat!(
     exit_codes!("  0  finished, a line matched\n  1  finished, no line matched\n"),
-    "\
+    "  2 is also the code when files could not be read, and the others were searched, as grep has it.
+
 Examples:
   bivouac grep 'error [0-9]+' huge.log --output errors.txt
   bivouac grep -c -i -F 'out of memory' *.log        number of matching lines in each file
@@ -67,7 +68,9 @@ Examples:
 
 pub(crate) const DIGEST: &str = concat!(
     exit_codes!(
-        "  0  finished; with --check: all checksums are right\n  1  finished; with --check: something differs or is missing\n"
+        "  0  finished; with --check: all checksums are right
+  1  finished, but a file could not be read, or changed meanwhile, and is left out;
+     with --check: something differs or is missing\n"
     ),
     "\
 Examples:

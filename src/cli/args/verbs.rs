@@ -31,6 +31,10 @@ pub(crate) struct Count {
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Leave out files that cannot be read, and end with 1; needed with an output file only
+    #[arg(long, help_heading = "Output")]
+    pub(crate) keep_going: bool,
+
     /// Files to read; `-` is standard input, which cannot be continued
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -105,6 +109,10 @@ pub(crate) struct Grep {
     /// Write the result to OUT, which appears when it is complete
     #[arg(long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
+
+    /// Leave out files that cannot be read, and end with 2; needed with an output file only
+    #[arg(long, help_heading = "Output")]
+    pub(crate) keep_going: bool,
 
     /// What to find, and where; with -e all of these are files. `-` is standard input, which cannot be continued
     #[arg(required = true, value_name = "PATTERN FILE")]
@@ -182,6 +190,10 @@ pub(crate) struct Digest {
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Leave out files that cannot be read, and end with 1; needed with an output file only
+    #[arg(long, help_heading = "Output")]
+    pub(crate) keep_going: bool,
+
     /// Files and directories; `-` is standard input, which cannot be continued
     #[arg(required_unless_present = "check", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
@@ -228,7 +240,7 @@ pub(crate) struct Pipe {
     #[arg(long, help_heading = "The command")]
     pub(crate) shell: bool,
 
-    /// Leave out chunks whose command fails, and go on; otherwise the first one ends the job
+    /// Leave out chunks whose command fails, and files that cannot be read; otherwise the first one ends the job
     #[arg(long, help_heading = "The command")]
     pub(crate) keep_going: bool,
 
