@@ -121,6 +121,11 @@ impl Error {
         self
     }
 
+    /// Whether there is no file of this name.
+    pub fn is_missing(&self) -> bool {
+        self.errno == Some(libc::ENOENT)
+    }
+
     /// What happened to what, without the advice: for a list of such sentences.
     pub fn sentence(&self) -> String {
         format!("{}: {}", self.subject, self.problem)

@@ -2,7 +2,6 @@
 
 use crate::cli::args::common::StopChildren;
 use crate::cli::args::{self, Cli, Running, Verb};
-use crate::cli::human::visible;
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
@@ -119,28 +118,33 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
         args::verbs::Algorithm::Sha256 => Algorithm::Sha256,
     };
     let complaints = Complaints::default();
-    let exit = match &digest.check {
-        Some(list) => {
-            let source = Chunks::new(vec![list.clone()], Cut::Lines(b'\n')).block(Some(jobs::check::BLOCK));
+    let exit = match digest.check {
+        true => {
+            let lists = digest.paths.clone();
+            let source = Chunks::new(lists.clone(), Cut::Lines(b'\n')).block(Some(jobs::check::BLOCK));
             let resumable = source.is_resumable();
-            let name = if list.as_os_str() == "-" {
-                "standard input".to_string()
-            } else {
-                visible(&list.to_string_lossy()).into_owned()
+            let options = jobs::check::Options {
+                ignore_missing: digest.ignore_missing,
+                quiet: digest.talk.quiet,
+                status: digest.status,
+                strict: digest.strict,
+                warn: digest.warn,
             };
-            start.run((Check::new(algorithm, name, complaints.clone()), source), resumable)
+            start.run((Check::new(algorithm, lists, options, complaints.clone()), source), resumable)
         }
-        None => {
+        false => {
             let part = algorithm.part(start.settings.limit_rate.value);
             let leaves_out = start.running.output.is_none() || digest.keep_going;
-            let terms = jobs::digest::Terms { leaves_out, strict: digest.inputs.verify_inputs };
+            let given = digest.paths.iter().cloned().collect();
+            let terms = jobs::digest::Terms { leaves_out, strict: digest.inputs.verify_inputs, given };
             let source = Tree::new(digest.paths.clone(), part)
                 .together(jobs::digest::task_bytes(start.settings.limit_rate.value))
                 .by_contents(digest.inputs.verify_inputs)
                 .leaving_out(leaves_out)
                 .without(&place::own(&start.running));
             let resumable = source.is_resumable();
-            let job = jobs::digest::Digest::new(algorithm, terms, complaints.clone());
+            let style = jobs::digest::Style { tag: digest.tag, zero: digest.zero };
+            let job = jobs::digest::Digest::new(algorithm, style, terms, complaints.clone());
             start.run((job, source), resumable)
         }
     };

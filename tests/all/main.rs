@@ -18,6 +18,7 @@
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
 //! | `unread` | one input of many cannot be read: are the others done, and is nothing missing for ever? |
 //! | `contents` | what if inputs look the same and are not, or look otherwise and are the same? |
+//! | `checklists` | does `digest --check` say of a list what `sha256sum --check` says of it? |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
@@ -38,6 +39,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic with a location is the report")]
 
 mod ask;
+mod checklists;
 mod contents;
 mod control;
 mod data;

@@ -75,7 +75,8 @@ pub(crate) const DIGEST: &str = concat!(
     "\
 Examples:
   bivouac digest /usr/share -o share.b3
-  bivouac digest --check share.b3
+  bivouac digest --check share.b3              --quiet: only what differs; --status: only the code
+  bivouac digest --algorithm sha256 -c SHA256SUMS --ignore-missing
   bivouac digest --algorithm sha256 *.iso > SHA256SUMS
 "
 );
