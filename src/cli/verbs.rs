@@ -14,7 +14,7 @@ use crate::jobs::check::Check;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::count::Columns;
 use crate::jobs::digest::Algorithm;
-use bivouac::disk::OsDisk;
+use bivouac::disk::{OsDisk, refuse_anothers};
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Cut, Readable, Records, Tree};
 use bivouac::output::FileSink;
@@ -271,6 +271,11 @@ impl Start<'_> {
         let options = job.fingerprint();
         let identity = Identity { name: job.name(), options: &options, inputs: self.running.inputs };
         let state = place::state(&self.running, output, resumable, identity);
+        if let StateAt::Directory(path) | StateAt::Passing(path) = &state
+            && path.parent() == Some(Path::new(place::SHARED))
+        {
+            refuse_anothers(Path::new(place::SHARED))?;
+        }
         let state_was_wanted = output.is_some() || self.running.resuming.state.is_some();
         if !resumable && state_was_wanted && !self.running.talk.quiet {
             crate::cli::say::line(

@@ -19,6 +19,7 @@
 //! | `unread` | one input of many cannot be read: are the others done, and is nothing missing for ever? |
 //! | `contents` | what if inputs look the same and are not, or look otherwise and are the same? |
 //! | `checklists` | does `digest --check` say of a list what `sha256sum --check` says of it? |
+//! | `others` | what if somebody else has put a file or a link where ours is to be? |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
@@ -55,6 +56,7 @@ mod library;
 mod listening;
 mod log;
 mod masks;
+mod others;
 mod pause;
 mod pipe;
 mod policy;
