@@ -308,9 +308,10 @@ impl Start<'_> {
         };
         report(&ending, told);
         let exit = match (&ending, self.settings.stop_code.value, self.left_out) {
-            (Ending::Stopped { .. }, Some(code), _) | (Ending::Finished { .. }, _, Some(code)) => {
+            (Ending::Finished { .. }, _, Some(code)) if ending.summary().interrupted.is_none() => {
                 Exit::Code(code)
             }
+            (Ending::Stopped { .. }, Some(code), _) => Exit::Code(code),
             (Ending::Stopped { .. } | Ending::Finished { .. } | Ending::Failed { .. }, _, _) => ending.exit(),
         };
         if let Some(log) = &log {

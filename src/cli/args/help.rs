@@ -16,7 +16,8 @@ macro_rules! exit_codes {
   5  another run holds this state
   75 stopped, to be continued, by --max-runtime or a warning of a batch system (USR2, XCPU, PWR)
 After SIGINT, SIGTERM or SIGHUP the process ends by that signal, with a checkpoint; a shell calls
-that 130, 143 or 129. With --stop-code N both end with N.
+that 130, 143 or 129. With --stop-code N both end with N. A job that becomes complete within the grace
+ends with its code; after Ctrl-C at a terminal by SIGINT all the same, which ends a loop around it.
 
 "
         )
