@@ -41,6 +41,8 @@ pub(crate) use words::{Action, Alarm, Asker, Cause, Course, Event, Motion};
 use crate::ending::StoppedBy;
 use crate::escalation::{Escalation, Rung};
 use crate::policy::{Request, is_deadly};
+use crate::signals::Sender;
+use nix::sys::signal::Signal;
 use std::time::Duration;
 
 /// All that a decision depends on.
@@ -266,6 +268,13 @@ fn die(by: Asker, actions: &mut Vec<Action>) {
         Asker::Signal(signal) => actions.push(Action::Die(signal)),
         Asker::Handle | Asker::Budget => {}
     }
+}
+
+/// Whether the process dies of a signal although its job was complete in the end. Ctrl-C at a terminal is
+/// meant for the loop around the command too. A scheduler that sends a signal asks for this job alone, and
+/// wants to read that it is done.
+pub(crate) fn ends_what_is_around(request: Request, signal: Signal, sender: Sender) -> bool {
+    matches!(request, Request::Stop | Request::Abort) && signal == Signal::SIGINT && sender == Sender::Kernel
 }
 
 impl Asker {

@@ -5,11 +5,13 @@
 //! ([`Disk::open_dir`]); below it everything is a plain name relative to a directory that is held
 //! open, so that nobody can swap a symlink in between two calls.
 
+pub(crate) mod links;
 mod os;
 mod plain;
 #[cfg(test)]
 pub(crate) mod sim;
 
+pub use links::{refuse_anothers, refuse_trap_at};
 pub use os::OsDisk;
 pub(crate) use plain::{look_plain, open_plain, read_plain, read_up_to};
 

@@ -88,6 +88,8 @@ pub struct Summary {
     pub checkpoint: Option<CheckpointFacts>,
     /// Time spent working in this run: neither paused nor suspended.
     pub worked: Duration,
+    /// The key that ended the run at a terminal (Ctrl-C), also if the job was complete by then.
+    pub interrupted: Option<Signal>,
 }
 
 /// What is known of a checkpoint that is on disk.
@@ -114,6 +116,11 @@ impl Ending {
     /// How the process should end after this.
     pub fn exit(&self) -> Exit {
         match self {
+            // The job is done, but the person at the terminal means the shell's loop around it too, and a
+            // shell goes on with that unless its command dies of the signal.
+            Ending::Finished { summary: Summary { interrupted: Some(signal), .. }, .. } => {
+                Exit::Signal(*signal)
+            }
             Ending::Finished { code, .. } => Exit::Code(*code),
             Ending::Stopped { by: StoppedBy::Signal(signal), .. } => Exit::Signal(*signal),
             Ending::Stopped { by: StoppedBy::Warning(_) | StoppedBy::Budget | StoppedBy::Handle, .. } => {

@@ -43,13 +43,15 @@ pub struct Error {
     subject: String,
     problem: String,
     advice: Option<String>,
+    /// The error number of a system call.
+    errno: Option<i32>,
 }
 
 impl Error {
     /// An error of any kind. `subject` is a path, an option or a task; `problem` completes
     /// "`subject`: …".
     pub fn new(kind: Kind, subject: impl fmt::Display, problem: impl fmt::Display) -> Self {
-        Self { kind, subject: subject.to_string(), problem: problem.to_string(), advice: None }
+        Self { kind, subject: subject.to_string(), problem: problem.to_string(), advice: None, errno: None }
     }
 
     /// Wrong usage: nothing was touched.
@@ -72,11 +74,37 @@ impl Error {
     /// The advice for the errors that a user can mend (no space, no permission, too many open
     /// files) is filled in here, in one place.
     pub fn io(path: &Path, step: &str, cause: &io::Error) -> Self {
-        let error = Self::broken(path.display(), format_args!("cannot {step}: {}", plain(cause)));
+        let mut error = Self::broken(path.display(), format_args!("cannot {step}: {}", plain(cause)));
+        error.errno = cause.raw_os_error();
         match advice_for(cause) {
             Some(advice) => error.advise(advice),
             None => error,
         }
+    }
+
+    /// The same, of a path that the user has named, before anything is touched.
+    ///
+    /// If the path is to blame (it does not exist, it is a directory), another command line is what
+    /// helps: [`Kind::Usage`]. If the machine is (no memory, no descriptors, a device that fails), the
+    /// same command line may work in a minute: [`Kind::Broken`], so that a scheduler tries again.
+    pub fn named(path: &Path, step: &str, cause: &io::Error) -> Self {
+        let error = Self::io(path, step, cause);
+        if error.may_pass() { error } else { error.with_kind(Kind::Usage) }
+    }
+
+    /// The same where a path among many is looked at, in the words in which `wc`, `grep` and `sha256sum`
+    /// complain of it: `PATH: No such file or directory`.
+    pub fn looking(path: &Path, cause: &io::Error) -> Self {
+        Self { errno: cause.raw_os_error(), ..Self::broken(path.display(), plain(cause)) }
+    }
+
+    /// Whether a system call failed for a reason that may be gone the next time, without anybody
+    /// changing the file or its permissions.
+    ///
+    /// What lasts is a short list, so what is not in it (a network file system has errors of its own)
+    /// counts as passing: then the worst that happens is an attempt in vain.
+    pub fn may_pass(&self) -> bool {
+        self.errno.is_some_and(|errno| !LASTING.contains(&errno))
     }
 
     /// The same error with another kind.
@@ -93,11 +121,42 @@ impl Error {
         self
     }
 
+    /// Whether there is no file of this name.
+    pub fn is_missing(&self) -> bool {
+        self.errno == Some(libc::ENOENT)
+    }
+
+    /// What happened to what, without the advice: for a list of such sentences.
+    pub fn sentence(&self) -> String {
+        format!("{}: {}", self.subject, self.problem)
+    }
+
     /// What the error means for the run.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 }
+
+/// Errors that the path or the user is to blame for.
+const LASTING: [i32; 17] = [
+    libc::ENOENT,
+    libc::EACCES,
+    libc::EPERM,
+    libc::ENOTDIR,
+    libc::EISDIR,
+    libc::ELOOP,
+    libc::ENAMETOOLONG,
+    libc::EROFS,
+    libc::EEXIST,
+    libc::ENOTEMPTY,
+    libc::EINVAL,
+    libc::EBADF,
+    libc::ENXIO,
+    libc::ENODEV,
+    libc::ETXTBSY,
+    libc::EFBIG,
+    libc::EOPNOTSUPP,
+];
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,6 +189,7 @@ fn advice_for(cause: &io::Error) -> Option<&'static str> {
         libc::EFBIG => Some("the file-size limit is reached (ulimit -f), or the file system has one"),
         libc::EROFS => Some("the file system is read-only: choose another place"),
         libc::EIO => Some("the device reported an error: check it, then run the same command again"),
+        libc::ENOMEM => Some("there is too little memory: free some, or use fewer --jobs"),
         _ => None,
     }
 }
@@ -147,5 +207,22 @@ mod tests {
         assert!(text.contains("run the same command again"), "{text}");
         assert!(!text.contains("os error"), "{text}");
         assert_eq!(error.kind(), Kind::Broken);
+    }
+
+    #[test]
+    fn a_path_is_wrong_usage_and_a_machine_in_trouble_is_not() {
+        let kind = |errno| {
+            let error = Error::named(Path::new("f"), "open", &io::Error::from_raw_os_error(errno));
+            (error.kind(), error.may_pass())
+        };
+        for errno in [libc::ENOENT, libc::EACCES, libc::ENOTDIR, libc::EISDIR, libc::ELOOP, libc::EROFS] {
+            assert_eq!(kind(errno), (Kind::Usage, false), "{errno}");
+        }
+        let passing =
+            [libc::EIO, libc::ENOSPC, libc::EDQUOT, libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ESTALE];
+        for errno in passing {
+            assert_eq!(kind(errno), (Kind::Broken, true), "{errno}");
+        }
+        assert!(!Error::broken("f", "is bad").may_pass(), "no system call has failed");
     }
 }

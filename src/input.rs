@@ -24,6 +24,7 @@ mod given;
 mod growing;
 mod identity;
 mod items;
+mod left_out;
 mod pieces;
 mod records;
 #[cfg(test)]
@@ -35,11 +36,13 @@ mod tree;
 mod walk;
 
 pub use boundary::Boundary;
-pub use chunks::{Chunk, Chunks, Cut, Inputs};
+pub use chunks::{Chunk, Chunks, Cut};
 pub use edges::RecordChunk;
 pub use file::InputFile;
+pub use given::Inputs;
 pub use identity::{Comparison, Identity, path_text};
 pub use items::{Column, Given, Item, Items};
+pub use left_out::{LeftOut, Readable};
 pub use pieces::{PIECE, Pieces};
 pub use records::Records;
 pub use stream::{Received, Stream};

@@ -84,6 +84,13 @@ pub trait Job: Send + Sync + 'static {
         false
     }
 
+    /// Whether the result of a finished job stands. It does not if something is missing from it that the next
+    /// run might have: an input could not be read because of an error that may pass. Then the job is never
+    /// "already finished" either.
+    fn is_final(&self, _total: &Self::Total) -> bool {
+        true
+    }
+
     /// The exit code of a finished job, from its total. 0 unless the job says otherwise.
     fn verdict(&self, _total: &Self::Total) -> u8 {
         crate::ending::FINISHED

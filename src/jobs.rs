@@ -4,6 +4,7 @@
 pub(crate) mod argv;
 pub(crate) mod attempts;
 pub(crate) mod check;
+pub(crate) mod checklist;
 pub(crate) mod complaints;
 pub(crate) mod count;
 pub(crate) mod digest;

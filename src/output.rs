@@ -33,6 +33,7 @@
 mod going_on;
 mod ledger;
 
+use crate::disk::links::refuse_trap;
 use crate::disk::{Dir, Disk, DiskFile, Facts, Open, split};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Committed, Sink};
@@ -166,7 +167,8 @@ impl FileSink {
 
     /// Makes the part file. It shows as little to others as the file that it will replace.
     fn create_part(&self) -> Result<Box<dyn DiskFile>> {
-        let mode = self.facts(&self.name, &self.path)?.map_or(0o666, |facts| facts.mode & 0o777);
+        let replaced = self.facts(&self.name, &self.path)?;
+        let mode = replaced.as_ref().and_then(mode_to_take).unwrap_or(0o666);
         let part = match self.dir.open(&self.part_name, Open::CreateNew(mode)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(self.unknown_part()),
             opened => opened.map_err(|e| Error::io(&self.part_path, "create", &e))?,
@@ -179,10 +181,11 @@ impl FileSink {
     /// Opens an existing part file, which must be a plain file that has no second name.
     fn open_part(&self) -> Result<Box<dyn DiskFile>> {
         let strange = || {
-            Error::refused(self.part_path.display(), "is not a regular file with a single name")
+            Error::refused(self.part_path.display(), "is not a regular file of ours with a single name")
                 .advise("nothing was changed; look at what it is")
         };
-        let plain = |facts: &Facts| facts.is_file && facts.links == 1;
+        let ours = nix::unistd::geteuid().as_raw();
+        let plain = |facts: &Facts| facts.is_file && facts.links == 1 && facts.uid == ours;
         if !self.facts(&self.part_name, &self.part_path)?.is_some_and(|facts| plain(&facts)) {
             return Err(strange());
         }
@@ -289,8 +292,10 @@ impl FileSink {
             }
             match self.facts(&self.name, &self.path)? {
                 Some(replaced) if replaced.is_file => {
-                    part.set_mode(replaced.mode).map_err(failed("set the mode of"))?;
-                    part.sync_all().map_err(failed("sync"))?;
+                    if let Some(mode) = mode_to_take(&replaced) {
+                        part.set_mode(mode).map_err(failed("set the mode of"))?;
+                        part.sync_all().map_err(failed("sync"))?;
+                    }
                 }
                 Some(_) => return Err(not_a_file(&self.path).with_kind(Kind::Broken)),
                 None => {}
@@ -367,6 +372,14 @@ impl Sink for FileSink {
     }
 }
 
+/// The mode of a file that is replaced, for the one that takes its place: who may read and write it, if it is
+/// ours. What somebody else has put there says nothing about what we write; and no file becomes a program that
+/// runs as us because one of that kind was there.
+fn mode_to_take(replaced: &Facts) -> Option<u32> {
+    let is_ours = replaced.is_file && replaced.uid == nix::unistd::geteuid().as_raw();
+    is_ours.then_some(replaced.mode & 0o777)
+}
+
 /// Follows the symlinks of `out` to the directory and name that it stands for in the end.
 fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, PathBuf, OsString)> {
     let mut path = out.to_path_buf();
@@ -378,13 +391,15 @@ fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, PathBuf, OsStri
             return Err(not_a_file(out));
         }
         let dir = disk.open_dir(above).map_err(|e| {
-            Error::io(above, "open the directory of the output", &e)
-                .with_kind(Kind::Usage)
-                .advise("make it first")
+            let error = Error::named(above, "open the directory of the output", &e);
+            if error.may_pass() { error } else { error.advise("make it first") }
         })?;
         match dir.facts(name).map_err(|e| Error::io(&path, "look at", &e))? {
             Some(facts) if !facts.is_file => match dir.read_link(name) {
-                Ok(target) => path = above.join(target),
+                Ok(target) => {
+                    refuse_trap(&*dir, &facts, &path)?;
+                    path = above.join(target);
+                }
                 Err(_) => return Err(not_a_file(out)),
             },
             None | Some(_) => {

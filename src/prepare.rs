@@ -101,7 +101,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     match record.phase {
         Phase::Done { code } => {
             let again = match &same {
-                Ok(()) if job.is_about_now() => Again::Another,
+                Ok(()) if job.is_about_now() || !is_final(job, &record) => Again::Another,
                 Ok(()) => {
                     match foyer.during(|wake| {
                         let listing = Listing::rehearsal(wake);
@@ -193,6 +193,10 @@ fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
 /// by-product, and does not matter.
 fn can_continue(record: &Record, sink: &dyn Sink, options: &Options) -> bool {
     options.printing.is_some() || record.output.as_ref().is_none_or(|output| sink.can_continue(output))
+}
+
+fn is_final<J: Job>(job: &J, record: &Record) -> bool {
+    serde_json::from_value(record.total.clone()).map_or(true, |total| job.is_final(&total))
 }
 
 fn has_failed_to_retry(record: &Record, options: &Options) -> bool {

@@ -51,7 +51,7 @@ pub use showing::read_live;
 pub use spill::{Pieces, SpillFile, Spilled};
 
 use crate::checkpoint::{Record, Unverified};
-use crate::disk::{Dir, Disk, Open, read_plain, split};
+use crate::disk::{Dir, Disk, Open, read_plain, refuse_trap_at, split};
 use crate::error::{Error, Kind, Result};
 use lock::{Acquired, Lock, Unconfirmed};
 use std::ffi::{OsStr, OsString};
@@ -152,6 +152,7 @@ impl StateDir {
         let (above, name) = split(path).ok_or_else(|| {
             Error::usage(path.display(), "cannot be a state directory: it has no name of its own")
         })?;
+        refuse_trap_at(disk, above)?;
         let parent = match disk.open_dir(above) {
             Ok(parent) => parent,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !make => return Ok(None),

@@ -14,7 +14,7 @@ mod telling;
 use crate::batching::Batching;
 use crate::clock::WorkClock;
 use crate::commit::{Frontier, Order, Word};
-use crate::decide::{Action, Alarm, Asker, Course, Event, Motion, State, decide};
+use crate::decide::{Action, Alarm, Asker, Course, Event, Motion, State, decide, ends_what_is_around};
 use crate::ending::{CheckpointFacts, Ending};
 use crate::error::Error;
 use crate::job::{Extent, Job};
@@ -114,6 +114,8 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) durable: u64,
     /// Who ends the commands should we be killed, as far as is known.
     pub(crate) watcher: Option<&'a Watcher>,
+    /// By which key somebody at the terminal wanted an end.
+    pub(crate) interrupted: Option<Signal>,
 }
 
 impl<J: Job> Supervisor<'_, J> {
@@ -283,7 +285,14 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
+    fn note_interrupt(&mut self, heard: &Heard) {
+        if ends_what_is_around(heard.request, heard.signal, heard.sender) {
+            self.interrupted = Some(heard.signal);
+        }
+    }
+
     fn heard(&mut self, heard: Heard) {
+        self.note_interrupt(&heard);
         let Heard { signal, request, sender, at } = heard;
         self.observer.notice(&Notice::Signal { signal, request, sender });
         self.handle(Event::Asked { request, by: Asker::Signal(signal), at });

@@ -110,6 +110,7 @@ impl Threads<'_> {
                     in_order: options.printing != Some(Printing::AsTasksEnd),
                     halt: options.halt,
                     failures: 0,
+                    interrupted: None,
                     durable: engine.frontier.committed,
                     watcher: engine.watcher.as_ref(),
                 };

@@ -63,6 +63,11 @@ impl Cli {
         if let Verb::Each(each) = &mut cli.verb {
             each.sort();
         }
+        if let Verb::Digest(digest) = &mut cli.verb
+            && digest.paths.is_empty()
+        {
+            digest.paths.push(PathBuf::from("-"));
+        }
         if let Verb::Grep(grep) = &mut cli.verb {
             grep.sort().map_err(|missing| {
                 let mut command = Self::command();
@@ -161,18 +166,15 @@ impl Verb {
                 inputs: files,
                 commands: Commands::default(),
             }),
-            Verb::Digest(Digest { limits, resuming, policing, talk, output, paths, check, .. }) => {
-                let inputs = check.as_ref().map_or(paths.as_slice(), std::slice::from_ref);
-                Some(Running {
-                    limits,
-                    resuming,
-                    policing,
-                    talk,
-                    output: file(output),
-                    inputs,
-                    commands: Commands::default(),
-                })
-            }
+            Verb::Digest(Digest { limits, resuming, policing, talk, output, paths, .. }) => Some(Running {
+                limits,
+                resuming,
+                policing,
+                talk,
+                output: file(output),
+                inputs: paths,
+                commands: Commands::default(),
+            }),
             Verb::Pipe(Pipe {
                 limits,
                 resuming,

@@ -66,9 +66,7 @@ impl Config {
     /// [`Kind::Usage`](bivouac::error::Kind::Usage), with the file, the line, and what is wrong
     /// there.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let unreadable = |cause: std::io::Error| {
-            Error::io(path, "read the configuration", &cause).with_kind(bivouac::error::Kind::Usage)
-        };
+        let unreadable = |cause: std::io::Error| Error::named(path, "read the configuration", &cause);
         let facts = fs::metadata(path).map_err(unreadable)?;
         if facts.is_file() && facts.len() > LARGEST {
             return Err(Error::usage(path.display(), "is too large for a configuration"));

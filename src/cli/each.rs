@@ -52,7 +52,7 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
     start.failures = Some(Failures { first: failures });
     match (&job.results, start.running.output) {
         (Some(results), None) => {
-            let sink = Beside::new(StreamSink::stdout()?, results)?;
+            let sink = Beside::new(StreamSink::stdout()?, results);
             start.run_with((job, items), true, None, sink)
         }
         (Some(_), Some(_)) => Err(Error::usage("--results", "does not go together with --output")

@@ -10,8 +10,8 @@
 //! tells a story, and what must survive a power cut stands in the checkpoint.
 
 use crate::cli::args::common::{LogFormat, LogLevel};
+use bivouac::disk::{OsDisk, refuse_trap_at};
 use bivouac::ending::Exit;
-use bivouac::error::Kind;
 use bivouac::signals::Masked;
 use bivouac::{Ending, Error, Notice, Observer, Progress, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -56,10 +56,10 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`Kind::Usage`] when the file cannot be opened: nothing has been touched yet.
+    /// [`Kind::Usage`](bivouac::error::Kind::Usage) when the file cannot be opened: nothing has been touched yet.
     pub(crate) fn open(masked: &Masked, path: &Path, format: LogFormat, level: LogLevel) -> Result<Self> {
-        let file = open(path)
-            .map_err(|cause| Error::io(path, "open the log file", &cause).with_kind(Kind::Usage))?;
+        refuse_trap_at(&OsDisk, path)?;
+        let file = open(path).map_err(|cause| Error::named(path, "open the log file", &cause))?;
         let (to, messages) = bounded(WAITING);
         let pipe = Pipe { to, lost: Arc::default() };
         let writer = Writer { path: path.to_path_buf(), file, lost: Arc::clone(&pipe.lost) };
@@ -138,6 +138,7 @@ impl Log {
 /// A pipe with a name would make this wait until somebody reads it, while nobody hears a signal yet. So
 /// that is an error (`ENXIO`), and only writing may wait.
 fn open(path: &Path) -> io::Result<File> {
+    refuse_trap_at(&OsDisk, path).map_err(io::Error::other)?;
     let file = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     rustix::io::ioctl_fionbio(&file, false)?;
     Ok(file)

@@ -54,6 +54,13 @@ fn paragraph(ending: &Ending, told: Told<'_>) -> Option<String> {
         Ending::Stopped { by, summary } => Some(stopped(*by, summary, told)),
         Ending::Failed { error, summary } => failed(error, summary, told),
         Ending::Finished { already: true, summary, .. } if !told.quiet => Some(already(summary, told)),
+        Ending::Finished { summary: Summary { interrupted: Some(signal), failed: 0, .. }, .. }
+            if !told.quiet =>
+        {
+            Some(format!(
+                "finished within the grace, nothing is missing; {signal} ends what is around it too"
+            ))
+        }
         Ending::Finished { summary, .. } if summary.failed > 0 && told.failures.is_some() => {
             Some(format!("finished, but {}", failed_items(summary, told)))
         }

@@ -2,7 +2,6 @@
 
 use crate::cli::args::common::StopChildren;
 use crate::cli::args::{self, Cli, Running, Verb};
-use crate::cli::human::visible;
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
@@ -15,14 +14,14 @@ use crate::jobs::check::Check;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::count::Columns;
 use crate::jobs::digest::Algorithm;
-use bivouac::disk::OsDisk;
-use bivouac::ending::Exit;
-use bivouac::input::{Boundary, Chunks, Cut, Records, Tree};
+use bivouac::disk::{OsDisk, refuse_anothers};
+use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
+use bivouac::input::{Boundary, Chunks, Cut, Readable, Records, Tree};
 use bivouac::output::FileSink;
 use bivouac::process::Command;
 use bivouac::signals::Masked;
 use bivouac::stream::StreamSink;
-use bivouac::{Ending, Error, Job, Result, Sink, Source};
+use bivouac::{Ending, Error, Job, Result, Sink, Source, StateAt};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -36,6 +35,8 @@ pub(crate) struct Start<'a> {
     masked: Masked,
     /// For the last paragraph of a job whose tasks are items.
     pub(crate) failures: Option<Failures>,
+    /// The exit code of a finished job of which inputs were left out.
+    left_out: Option<u8>,
 }
 
 /// Runs the job of a verb, and says how the process should end.
@@ -69,20 +70,22 @@ fn begin<'a>(running: Running<'a>, argv: &'a [OsString], mut masked: Masked) -> 
     settings.agree()?;
     masked.adopt(settings.policy())?;
     masked.linger();
-    Ok(Start { running, settings, argv, masked, failures: None })
+    Ok(Start { running, settings, argv, masked, failures: None, left_out: None })
 }
 
-fn run_count(count: &args::verbs::Count, start: Start<'_>) -> Result<Exit> {
+fn run_count(count: &args::verbs::Count, mut start: Start<'_>) -> Result<Exit> {
     let columns = Columns::chosen(count.lines, count.words, count.bytes);
-    let job = jobs::count::Count::new(&count.files, columns);
-    let source = Chunks::new(jobs::count::Count::inputs(&count.files), Cut::Anywhere)
+    let Readable { files, left_out, .. } = start.readable(count.keep_going, FINISHED_WITH_FAILURES);
+    let source = Chunks::new(jobs::count::Count::inputs(&files), Cut::Anywhere)
+        .leaving_out(&left_out)
         .limit_rate(start.settings.limit_rate.value)
         .by_contents(count.inputs.verify_inputs);
+    let job = jobs::count::Count::new(&files, columns).leaving_out(left_out);
     let resumable = source.is_resumable();
     start.run((job, source), resumable)
 }
 
-fn run_grep(grep: &args::verbs::Grep, start: Start<'_>) -> Result<Exit> {
+fn run_grep(grep: &args::verbs::Grep, mut start: Start<'_>) -> Result<Exit> {
     let options = jobs::grep::Options {
         patterns: grep.patterns()?,
         fixed: grep.fixed_strings,
@@ -97,10 +100,14 @@ fn run_grep(grep: &args::verbs::Grep, start: Start<'_>) -> Result<Exit> {
             (false, false) => None,
         },
     };
-    let job = jobs::grep::Grep::new(options, &grep.files)?;
-    let source = Chunks::new(jobs::grep::Grep::inputs(&grep.files), Cut::Lines(b'\n'))
+    // A pattern that is none is told before files are.
+    jobs::grep::Grep::new(options.clone(), &[], Vec::new())?;
+    let Readable { files, left_out, .. } = start.readable(grep.keep_going, UNREAD_BY_GREP);
+    let source = Chunks::new(jobs::grep::Grep::inputs(&files), Cut::Lines(b'\n'))
+        .leaving_out(&left_out)
         .limit_rate(start.settings.limit_rate.value)
         .by_contents(grep.inputs.verify_inputs);
+    let job = jobs::grep::Grep::new(options, &files, left_out)?;
     let resumable = source.is_resumable();
     start.run((job, source), resumable)
 }
@@ -111,25 +118,34 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
         args::verbs::Algorithm::Sha256 => Algorithm::Sha256,
     };
     let complaints = Complaints::default();
-    let exit = match &digest.check {
-        Some(list) => {
-            let source = Chunks::new(vec![list.clone()], Cut::Lines(b'\n')).block(Some(jobs::check::BLOCK));
+    let exit = match digest.check {
+        true => {
+            let lists = digest.paths.clone();
+            let source = Chunks::new(lists.clone(), Cut::Lines(b'\n')).block(Some(jobs::check::BLOCK));
             let resumable = source.is_resumable();
-            let name = if list.as_os_str() == "-" {
-                "standard input".to_string()
-            } else {
-                visible(&list.to_string_lossy()).into_owned()
+            let options = jobs::check::Options {
+                ignore_missing: digest.ignore_missing,
+                quiet: digest.talk.quiet,
+                status: digest.status,
+                strict: digest.strict,
+                warn: digest.warn,
             };
-            start.run((Check::new(algorithm, name, complaints.clone()), source), resumable)
+            start.run((Check::new(algorithm, lists, options, complaints.clone()), source), resumable)
         }
-        None => {
+        false => {
             let part = algorithm.part(start.settings.limit_rate.value);
+            let leaves_out = start.running.output.is_none() || digest.keep_going;
+            let given = digest.paths.iter().cloned().collect();
+            let terms = jobs::digest::Terms { leaves_out, strict: digest.inputs.verify_inputs, given };
             let source = Tree::new(digest.paths.clone(), part)
                 .together(jobs::digest::task_bytes(start.settings.limit_rate.value))
                 .by_contents(digest.inputs.verify_inputs)
+                .leaving_out(leaves_out)
                 .without(&place::own(&start.running));
             let resumable = source.is_resumable();
-            start.run((jobs::digest::Digest::new(algorithm, complaints.clone()), source), resumable)
+            let style = jobs::digest::Style { tag: digest.tag, zero: digest.zero };
+            let job = jobs::digest::Digest::new(algorithm, style, terms, complaints.clone());
+            start.run((job, source), resumable)
         }
     };
     for complaint in complaints.take() {
@@ -138,7 +154,7 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
     exit
 }
 
-fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
+fn run_pipe(pipe: &args::verbs::Pipe, mut start: Start<'_>) -> Result<Exit> {
     let command = command(pipe)?;
     let terms = Terms {
         ok_codes: pipe.commanding.ok_codes.clone(),
@@ -149,7 +165,12 @@ fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
         jitter: false,
         passes_through: false,
     };
-    let source = Records::new(pipe.files.clone(), boundary(pipe)?)
+    let boundary = boundary(pipe)?;
+    let files = match pipe.keep_going {
+        true => start.readable(true, FINISHED_WITH_FAILURES).files,
+        false => pipe.files.clone(),
+    };
+    let source = Records::new(files, boundary)
         .block(pipe.block)
         .limit_rate(start.settings.limit_rate.value)
         .by_contents(pipe.inputs.verify_inputs);
@@ -186,7 +207,24 @@ fn command(pipe: &args::verbs::Pipe) -> Result<Command> {
     }
 }
 
+/// The exit code of `grep` where it could not read all of its files, whether or not a line matched.
+const UNREAD_BY_GREP: u8 = 2;
+
 impl Start<'_> {
+    /// The inputs that can be read. The others are complained of and left out, as `wc` and `grep` do it,
+    /// and the exit code says so. But a result in a file is whole, unless that was asked for.
+    fn readable(&mut self, keep_going: bool, code: u8) -> Readable {
+        if self.running.output.is_some() && !keep_going {
+            return Readable::all(self.running.inputs);
+        }
+        let these = Readable::among(self.running.inputs);
+        for why in &these.reasons {
+            crate::cli::say::line(&why.to_string());
+            self.left_out = Some(code);
+        }
+        these
+    }
+
     /// Runs one job to its end, with its output where the command line wants it.
     pub(crate) fn run<J, S>(self, (job, source): (J, S), resumable: bool) -> Result<Exit>
     where
@@ -233,6 +271,11 @@ impl Start<'_> {
         let options = job.fingerprint();
         let identity = Identity { name: job.name(), options: &options, inputs: self.running.inputs };
         let state = place::state(&self.running, output, resumable, identity);
+        if let StateAt::Directory(path) | StateAt::Passing(path) = &state
+            && path.parent() == Some(Path::new(place::SHARED))
+        {
+            refuse_anothers(Path::new(place::SHARED))?;
+        }
         let state_was_wanted = output.is_some() || self.running.resuming.state.is_some();
         if !resumable && state_was_wanted && !self.running.talk.quiet {
             crate::cli::say::line(
@@ -262,9 +305,12 @@ impl Start<'_> {
             goes_on_printing: goes_on_printing(&self.running, output, &ending),
         };
         report(&ending, told);
-        let exit = match (&ending, self.settings.stop_code.value) {
-            (Ending::Stopped { .. }, Some(code)) => Exit::Code(code),
-            (Ending::Stopped { .. } | Ending::Finished { .. } | Ending::Failed { .. }, _) => ending.exit(),
+        let exit = match (&ending, self.settings.stop_code.value, self.left_out) {
+            (Ending::Finished { .. }, _, Some(code)) if ending.summary().interrupted.is_none() => {
+                Exit::Code(code)
+            }
+            (Ending::Stopped { .. }, Some(code), _) => Exit::Code(code),
+            (Ending::Stopped { .. } | Ending::Finished { .. } | Ending::Failed { .. }, _, _) => ending.exit(),
         };
         if let Some(log) = &log {
             log.ends(&ending, exit);

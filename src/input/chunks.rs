@@ -22,11 +22,12 @@ use super::boundary::Boundary;
 use super::contents::Contents;
 use super::file::InputFile;
 use super::given::{
-    Input, Known, MIB, Regular, Said, adopt, blocks_in, contents_as_begun, default_block, other_contents,
-    reads_again, same_number, samples, take_samples,
+    Input, Inputs, Known, MIB, Regular, Said, adopt, blocks_in, contents_as_begun, default_block, of_several,
+    other_contents, reads_again, same_number, samples, streams_refused, take_samples,
 };
 use super::growing::Growing;
 use super::identity::Identity;
+use super::left_out::{LeftOut, same_left_out};
 use super::pieces::Pieces;
 use super::sample::Sample;
 use super::stream::{Received, Stream};
@@ -80,17 +81,6 @@ pub(super) enum Data {
     Bytes(Vec<u8>),
 }
 
-/// What is known of all inputs together before the first is read. The same in a resumed run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Inputs {
-    /// How many there are.
-    pub count: usize,
-    /// The sizes of those that are regular files.
-    pub regular_bytes: u64,
-    /// Whether all of them are regular files.
-    pub all_regular: bool,
-}
-
 impl Chunk {
     /// Reads the chunk in pieces of about [`PIECE`](super::PIECE) bytes; at line ends, if it was cut so.
     pub fn pieces(&self) -> Pieces<'_> {
@@ -114,6 +104,7 @@ pub struct Chunks {
     block: Option<u64>,
     limit_rate: Option<u64>,
     wants_contents: bool,
+    left_out: Vec<LeftOut>,
     inputs: Vec<Input>,
     /// Files that look otherwise than when the job began.
     doubtful: Vec<PathBuf>,
@@ -150,6 +141,9 @@ struct Described {
     /// Their contents are in the mark.
     #[serde(default)]
     contents: bool,
+    /// Paths that were given and could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOut>,
     /// Some inputs are streams: such a job cannot be continued.
     streams: bool,
 }
@@ -163,6 +157,7 @@ impl Chunks {
             block: None,
             limit_rate: None,
             wants_contents: false,
+            left_out: Vec::new(),
             inputs: Vec::new(),
             doubtful: Vec::new(),
             has_more: false,
@@ -201,6 +196,14 @@ impl Chunks {
         self
     }
 
+    /// Names paths that were given besides these and cannot be read. They are not listed, but they are among
+    /// the [`Inputs`], and a job that is continued must leave out the same ones.
+    #[must_use]
+    pub fn leaving_out(mut self, left_out: &[LeftOut]) -> Self {
+        self.left_out = left_out.to_vec();
+        self
+    }
+
     /// Whether a job on these inputs can be continued: whether all of them are regular files. May
     /// be asked before the run.
     pub fn is_resumable(&self) -> bool {
@@ -209,14 +212,19 @@ impl Chunks {
 
     /// Opens every input once. What cannot be read is found here, before anything is touched.
     fn look(&mut self) -> Result<()> {
-        self.inputs = self.paths.iter().map(|path| Input::look_at(path)).collect::<Result<_>>()?;
+        self.inputs = self
+            .paths
+            .iter()
+            .map(|path| Input::look_at(path))
+            .collect::<Result<_>>()
+            .map_err(|error| of_several(&self.paths, error))?;
         Ok(())
     }
 
     /// Fixes the cut. From here on, a task number means a place.
     fn lay_out(&mut self, block: u64, by_contents: bool) {
         self.block = Some(block);
-        let mut facts = Inputs { count: self.inputs.len(), regular_bytes: 0, all_regular: true };
+        let mut facts = Inputs::besides(self.inputs.len(), &self.left_out);
         self.tasks_before = vec![0];
         let mut tasks = 0;
         for input in &self.inputs {
@@ -358,6 +366,7 @@ impl Source for Chunks {
             files: self.inputs.iter().filter_map(Input::identity).cloned().collect(),
             samples: samples(&self.inputs),
             contents,
+            left_out: self.left_out.clone(),
             streams: self.has_streams(),
         };
         serde_json::to_value(described).map_err(|e| Error::broken("inputs", e))
@@ -366,10 +375,12 @@ impl Source for Chunks {
     fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
         let stored = Described::deserialize(described)
             .map_err(|e| Error::refused("inputs in the record", e).advise("use --fresh to start over"))?;
+        same_left_out(&self.left_out, &stored.left_out)?;
         self.look()?;
         if stored.streams || self.has_streams() {
             return Err(streams_refused(Path::new("the input")));
         }
+        self.left_out = stored.left_out;
         same_number(self.inputs.len(), stored.files.len())?;
         if stored.block == 0 {
             return Err(
@@ -441,9 +452,4 @@ impl Source for Chunks {
             bytes_before: self.bytes_before,
         }
     }
-}
-
-fn streams_refused(subject: &Path) -> Error {
-    Error::refused(subject.display(), "is a stream, and a stream cannot be read twice")
-        .advise("a job on a stream cannot be continued; use --fresh to start over")
 }

@@ -195,7 +195,7 @@ pub(super) fn open_nonblocking(path: &Path) -> Result<File> {
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
-        .map_err(|e| Error::io(path, "open", &e).with_kind(crate::error::Kind::Usage))?;
+        .map_err(|e| Error::named(path, "open", &e))?;
     let facts = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;
     if facts.is_dir() {
         return Err(Error::usage(path.display(), "is a directory").advise("name the files in it"));

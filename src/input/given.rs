@@ -8,15 +8,38 @@
 use super::file::InputFile;
 use super::growing::Growing;
 use super::identity::{Comparison, Facts, Identity};
+use super::left_out::{LeftOut, Readable};
 use super::sample::Sample;
 use super::stream::Stream;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) const MIB: u64 = 1 << 20;
 /// Below this, the cost of a task (10 µs) would show.
 const SMALLEST_BLOCK: u64 = 64 << 10;
+
+/// What is known of all inputs together before the first is read. The same in a resumed run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// How many there are.
+    pub count: usize,
+    /// The sizes of those that are regular files.
+    pub regular_bytes: u64,
+    /// Whether all of them are regular files.
+    pub all_regular: bool,
+}
+
+impl Inputs {
+    /// So many, and what is left out besides them; as `wc` takes it into account for the width of columns.
+    pub(super) fn besides(count: usize, left_out: &[LeftOut]) -> Self {
+        Self {
+            count: count + left_out.len(),
+            regular_bytes: left_out.iter().map(|left_out| left_out.bytes).sum(),
+            all_regular: !left_out.iter().any(|left_out| left_out.is_directory),
+        }
+    }
+}
 
 /// What one of the paths turned out to be.
 #[derive(Debug)]
@@ -89,6 +112,20 @@ pub(super) fn default_block(inputs: &[Input], parts: u64, most: u64, limit_rate:
 /// An empty file has a task too, or it would be missing from the result.
 pub(super) fn blocks_in(size: u64, block: u64) -> u64 {
     size.div_ceil(block).max(1)
+}
+
+/// An input that cannot be read is no reason to do nothing, if there are others; but a result in a file is
+/// whole, unless that was asked for.
+pub(super) fn of_several(paths: &[PathBuf], error: Error) -> Error {
+    match error.kind() == Kind::Usage && !Readable::among(paths).left_out.is_empty() {
+        true => error.advise("nothing was done; with --keep-going it is left out"),
+        false => error,
+    }
+}
+
+pub(super) fn streams_refused(subject: &Path) -> Error {
+    Error::refused(subject.display(), "is a stream, and a stream cannot be read twice")
+        .advise("a job on a stream cannot be continued; use --fresh to start over")
 }
 
 /// As many inputs as the record knows.

@@ -54,7 +54,7 @@ pub(super) struct Facts {
     inode: u64,
     pub(super) size: u64,
     modified_ns: i128,
-    changed_ns: i128,
+    pub(super) changed_ns: i128,
 }
 
 impl Facts {

@@ -19,7 +19,7 @@ use super::contents::Contents;
 use super::edges::{Data, RecordChunk};
 use super::file::InputFile;
 use super::given::{
-    Input, Known, MIB, Regular, Said, adopt, blocks_in, contents_as_begun, default_block, named,
+    Input, Known, MIB, Regular, Said, adopt, blocks_in, contents_as_begun, default_block, named, of_several,
     other_contents, reads_again, same_number, samples, take_samples,
 };
 use super::growing::Growing;
@@ -162,7 +162,8 @@ impl Records {
             Some(stream @ Input::Stream(_)) => Ok(stream),
             Some(Input::Regular(_)) | None => Input::look_at(path),
         };
-        self.inputs = self.paths.iter().map(look_at).collect::<Result<_>>()?;
+        let inputs = self.paths.iter().map(look_at).collect::<Result<_>>();
+        self.inputs = inputs.map_err(|error| of_several(&self.paths, error))?;
         Ok(())
     }
 

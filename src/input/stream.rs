@@ -70,9 +70,7 @@ impl Stream {
         }
         let file = if path == Path::new("-") {
             let copy = io::stdin().as_fd().try_clone_to_owned();
-            File::from(copy.map_err(|e| {
-                Error::io(path, "open standard input", &e).with_kind(crate::error::Kind::Usage)
-            })?)
+            File::from(copy.map_err(|e| Error::named(path, "open standard input", &e))?)
         } else {
             open_nonblocking(path)?
         };

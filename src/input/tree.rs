@@ -15,7 +15,7 @@
 
 use super::contents::digest_of;
 use super::file::InputFile;
-use super::given::{contents_as_begun, other_contents, reads_again};
+use super::given::{contents_as_begun, of_several, other_contents, reads_again};
 use super::growing::Growing;
 use super::identity::Identity;
 use super::sample::Sample;
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Files that go into one task, at the most.
@@ -62,8 +62,8 @@ pub enum Entry {
     Unreadable {
         /// Where.
         path: PathBuf,
-        /// Why, in the words of the system.
-        why: String,
+        /// Why; it names the path.
+        why: Error,
     },
 }
 
@@ -78,6 +78,8 @@ pub struct Tree {
     /// Bytes above which no further file goes into the same task.
     together: u64,
     wants_contents: bool,
+    /// What cannot be looked at is told by a task, whatever the reason.
+    leaves_out: bool,
     /// What is in the files is in the mark, and neither which they are nor their times.
     by_contents: bool,
     /// The device is in the mark, of a job that an earlier version began.
@@ -127,6 +129,7 @@ impl Tree {
             part,
             together: TOGETHER_BYTES,
             wants_contents: false,
+            leaves_out: false,
             by_contents: false,
             by_device: false,
             walk,
@@ -152,6 +155,15 @@ impl Tree {
         self
     }
 
+    /// Goes on where a path is missing that was given, and where the machine is in trouble (no descriptors,
+    /// a device that fails): as an [`Entry::Unreadable`], like a file that may not be read. Otherwise the
+    /// one is an error before anything is done, and the other ends the run: the next one finds what it missed.
+    #[must_use]
+    pub fn leaving_out(mut self, yes: bool) -> Self {
+        self.leaves_out = yes;
+        self
+    }
+
     /// Files and directories that are made by the job itself: its output, its state. They are not
     /// listed, wherever below the paths they stand; otherwise a job whose output lies in the tree would
     /// find another tree each time it is continued. (A path that was *given* is always listed.)
@@ -171,7 +183,8 @@ impl Tree {
         let own = self.own.clone();
         *self = Self::new(std::mem::take(&mut self.roots), self.part)
             .together(self.together)
-            .by_contents(self.wants_contents);
+            .by_contents(self.wants_contents)
+            .leaving_out(self.leaves_out);
         self.walk = Walk::over(&self.roots, &own);
         self.own = own;
     }
@@ -201,6 +214,11 @@ impl Tree {
                 break;
             }
             let Some(entry) = self.walk.next() else { break };
+            if let Entry::Unreadable { why, .. } = &entry
+                && !self.may_be_left_out(why)
+            {
+                return Err(why.clone());
+            }
             let size = self.note(&entry);
             match entry {
                 Entry::File(file) if is_large => {
@@ -257,10 +275,18 @@ impl Tree {
             Ok(Some(digest)) => self.listed.update(digest.as_bytes()),
             Ok(None) => return Ok(false),
             // It may not be read. The task will say so.
-            Err(error) if error.kind() == Kind::Broken => self.listed.update(b"unreadable"),
+            Err(error) if error.kind() == Kind::Broken && self.may_be_left_out(&error) => {
+                self.listed.update(b"unreadable")
+            }
             Err(error) => return Err(error),
         };
         Ok(true)
+    }
+
+    /// Whether a task may say of a file that it cannot be read. In a list of files this is no place for an
+    /// error that the next run may not see.
+    fn may_be_left_out(&self, why: &Error) -> bool {
+        self.leaves_out || !why.may_pass()
     }
 
     /// Takes what was found into the mark; its size.
@@ -296,10 +322,15 @@ impl Source for Tree {
     type Task = Portion;
 
     fn describe(&mut self) -> Result<Value> {
-        for root in &self.roots {
-            if root != Path::new("-") {
-                std::fs::metadata(root).map_err(|e| Error::io(root, "open", &e).with_kind(Kind::Usage))?;
-            }
+        let missing = |root: &PathBuf| match root.as_os_str() == "-" {
+            true => None,
+            false => std::fs::metadata(root).err().map(|e| Error::named(root, "open", &e)),
+        };
+        let missing: Vec<Error> = self.roots.iter().filter_map(missing).collect();
+        match missing.first() {
+            Some(first) if missing.len() == self.roots.len() => return Err(first.clone()),
+            Some(first) if !self.leaves_out => return Err(of_several(&self.roots, first.clone())),
+            Some(_) | None => {}
         }
         self.begin_anew();
         self.by_contents = self.wants_contents && self.is_resumable();
@@ -319,6 +350,7 @@ impl Source for Tree {
         self.by_contents = contents_as_begun(self.wants_contents, then.contents)?;
         self.by_device = then.device;
         self.again = frontier;
+        self.walk.watch_for_changes();
         Ok(if self.by_contents && frontier > 0 { vec![reads_again()] } else { Vec::new() })
     }
 
@@ -344,8 +376,13 @@ impl Source for Tree {
             true => other_contents(&self.roots, &[]),
             false => {
                 let roots: Vec<String> = self.roots.iter().map(|root| root.display().to_string()).collect();
-                let how = "are not what they were (names, sizes or times): they differ";
-                format!("the files of {} {how}", roots.join(", "))
+                let last =
+                    self.walk.changed_last().map(|path| format!("; {} was changed last", path.display()));
+                format!(
+                    "the files of {} are not what they were (names, sizes or times{}): they differ",
+                    roots.join(", "),
+                    last.unwrap_or_default()
+                )
             }
         }
     }

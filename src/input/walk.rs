@@ -12,6 +12,7 @@ use super::file::InputFile;
 use super::identity::{Facts, Identity};
 use super::stream::Stream;
 use super::tree::Entry;
+use crate::error::Error;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use std::collections::VecDeque;
@@ -22,7 +23,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Over all paths that were given.
 #[derive(Debug)]
@@ -30,11 +31,43 @@ pub(super) struct Walk {
     roots: VecDeque<PathBuf>,
     own: Own,
     below: Option<Peekable<Below>>,
+    latest: Latest,
+}
+
+/// What was changed last of all that was found: the best guess at what another list is due to. Noted only
+/// where a list is compared.
+#[derive(Clone, Debug, Default)]
+struct Latest(Option<Arc<Mutex<(i128, PathBuf)>>>);
+
+impl Latest {
+    fn meet(&self, facts: Facts, path: &Path) {
+        let Some(latest) = &self.0 else { return };
+        let mut latest = crate::pool::lock(latest);
+        if latest.0 < facts.changed_ns {
+            *latest = (facts.changed_ns, path.to_path_buf());
+        }
+    }
 }
 
 impl Walk {
     pub(super) fn over(roots: &[PathBuf], own: &Own) -> Self {
-        Self { roots: roots.iter().cloned().collect(), own: own.clone(), below: None }
+        Self {
+            roots: roots.iter().cloned().collect(),
+            own: own.clone(),
+            below: None,
+            latest: Latest::default(),
+        }
+    }
+
+    /// From here on it is noted which file was changed last, or which directory (a name in it came or went).
+    pub(super) fn watch_for_changes(&mut self) {
+        self.latest = Latest(Some(Arc::new(Mutex::new((i128::MIN, PathBuf::new())))));
+    }
+
+    /// Which one that was.
+    pub(super) fn changed_last(&self) -> Option<PathBuf> {
+        let latest = crate::pool::lock(self.latest.0.as_ref()?).1.clone();
+        (latest != Path::new("")).then_some(latest)
     }
 
     /// The size of the next entry, if it is a file.
@@ -47,14 +80,19 @@ impl Walk {
 
     fn peek(&mut self) -> Option<&Entry> {
         while self.below.as_mut().is_none_or(|below| below.peek().is_none()) {
-            self.below = Some(Below::new(self.roots.pop_front()?, self.own.clone()).peekable());
+            let (own, latest) = (self.own.clone(), self.latest.clone());
+            self.below = Some(Below::new(self.roots.pop_front()?, own, latest).peekable());
         }
         self.below.as_mut()?.peek()
     }
 
     pub(super) fn next(&mut self) -> Option<Entry> {
         self.peek()?;
-        self.below.as_mut()?.next()
+        let entry = self.below.as_mut()?.next()?;
+        if let Entry::File(file) = &entry {
+            self.latest.meet(file.identity().facts(), file.path());
+        }
+        Some(entry)
     }
 }
 
@@ -69,6 +107,7 @@ struct Below {
     own: Own,
     root: PathBuf,
     settled_root: PathBuf,
+    latest: Latest,
     /// Room for what the system says of a directory at a time.
     names: Vec<u8>,
 }
@@ -119,10 +158,11 @@ enum Found {
 }
 
 impl Below {
-    fn new(root: PathBuf, own: Own) -> Self {
+    fn new(root: PathBuf, own: Own, latest: Latest) -> Self {
         let settled_root = root.canonicalize().unwrap_or_else(|_| root.clone());
         let found = given(&root);
-        Self { found, levels: Vec::new(), own, root, settled_root, names: Vec::with_capacity(32 << 10) }
+        let names = Vec::with_capacity(32 << 10);
+        Self { found, levels: Vec::new(), own, root, settled_root, latest, names }
     }
 
     /// Goes into a directory. If it cannot be read, or not to its end, that is found first.
@@ -132,11 +172,24 @@ impl Below {
         }
         let mut left = Names::default();
         match open(&path).and_then(|open| self.read(&path, &open, &mut left).map(|()| open)) {
-            Ok(open) => self.levels.push(Level { path, open: Some(open), left }),
+            Ok(open) => {
+                self.note_change(&path, &open);
+                self.levels.push(Level { path, open: Some(open), left });
+            }
             Err(error) => {
                 self.found = Some(Found::Other(unreadable(path.clone(), error)));
                 self.levels.push(Level { path, open: None, left });
             }
+        }
+    }
+
+    /// In a directory in which the job makes something a name has come anyway.
+    fn note_change(&self, path: &Path, open: &OwnedFd) {
+        if self.latest.0.is_none() || self.own.is_in(path, &self.root, &self.settled_root) {
+            return;
+        }
+        if let Ok(facts) = fs::fstat(open) {
+            self.latest.meet(Facts::from(&facts), path);
         }
     }
 
@@ -235,7 +288,7 @@ fn given(path: &Path) -> Option<Found> {
     if Stream::is_stream(path) {
         return Some(Found::Other(match Stream::open(path) {
             Ok(stream) => Entry::Stream(stream),
-            Err(error) => Entry::Unreadable { path: path.to_path_buf(), why: error.to_string() },
+            Err(error) => Entry::Unreadable { path: path.to_path_buf(), why: error },
         }));
     }
     match std::fs::metadata(path) {
@@ -249,11 +302,8 @@ fn file(identity: Identity) -> Found {
     Found::Other(Entry::File(InputFile::new(identity)))
 }
 
-/// With the system's words without the number.
 fn unreadable(path: PathBuf, error: impl Into<io::Error>) -> Entry {
-    let text = error.into().to_string();
-    let why = text.split(" (os error").next().unwrap_or(&text).to_string();
-    Entry::Unreadable { path, why }
+    Entry::Unreadable { why: Error::looking(&path, &error.into()), path }
 }
 
 /// Paths of things that a job makes, with all symlinks on the way to them resolved.
@@ -274,6 +324,15 @@ impl Own {
             own.file_name() == Some(name)
                 && directory.strip_prefix(root).is_ok_and(|rest| settled_root.join(rest).join(name) == *own)
         })
+    }
+}
+
+impl Own {
+    /// Whether one of them is in this directory below `root`.
+    fn is_in(&self, directory: &Path, root: &Path, settled_root: &Path) -> bool {
+        let Ok(rest) = directory.strip_prefix(root) else { return false };
+        let settled = settled_root.join(rest);
+        self.0.iter().any(|own| own.parent() == Some(&settled))
     }
 }
 

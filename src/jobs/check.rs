@@ -1,27 +1,46 @@
-//! `digest --check`: verifies a list that `digest`, `b3sum` or `sha256sum` has made.
+//! `digest --check`: verifies lists that `digest`, `b3sum`, `sha256sum` or another tool has made.
+//!
+//! What is printed, and what the code is, is as `sha256sum --check` has it; with BLAKE3 as `b3sum` has it,
+//! for which a line that cannot be read is a file that was not verified. A file name is shown as a terminal
+//! may see it, since this is read by people; a list that is made keeps every byte of it.
 
+use crate::jobs::checklist::{Entry, Line, is_utf16, parse, without_mark};
 use crate::jobs::complaints::Complaints;
-use crate::jobs::digest::{Algorithm, hash_file};
+use crate::jobs::digest::{Algorithm, hash_file, hash_stream};
 use crate::jobs::names;
 use bivouac::ending::{FINISHED, FINISHED_WITH_FAILURES};
-use bivouac::input::{Chunk, InputFile};
-use bivouac::{Context, Job, TaskError};
+use bivouac::input::{Chunk, InputFile, Stream};
+use bivouac::{Context, Error, Job, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-
-/// Digits of either checksum.
-const DIGITS: usize = 64;
+use std::path::{Path, PathBuf};
 
 /// How many bytes of the list make one task: some fifty lines.
 pub(crate) const BLOCK: u64 = 4096;
 
-/// The job. Its source: the list, cut at lines.
+/// What was asked for, in the words of `sha256sum`.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Options {
+    /// A file that does not exist is passed over.
+    pub(crate) ignore_missing: bool,
+    /// Nothing is printed of a file that is as it was.
+    pub(crate) quiet: bool,
+    /// Nothing is printed at all.
+    pub(crate) status: bool,
+    /// A line that makes no sense is a failure.
+    pub(crate) strict: bool,
+    /// Each such line is named.
+    pub(crate) warn: bool,
+}
+
+/// The job. Its source: the lists, cut at lines.
 #[derive(Debug)]
 pub(crate) struct Check {
     algorithm: Algorithm,
-    list: String,
+    /// As they were given; `-` is standard input.
+    lists: Vec<PathBuf>,
+    options: Options,
     complaints: Complaints,
 }
 
@@ -32,70 +51,157 @@ pub(crate) struct Tally {
     differ: u64,
     unreadable: u64,
     malformed: u64,
+    /// Passed over with `--ignore-missing`.
+    missing: u64,
+    /// Malformed lines that name another checksum.
+    other: u64,
+    utf16: bool,
+}
+
+/// What a part of a list came to.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Partial {
+    list: usize,
+    last_in_list: bool,
+    tally: Tally,
+    lines: u64,
+    /// Numbers of malformed lines within the part, if they are wanted.
+    malformed: Vec<u64>,
+    /// Why files could not be read.
+    complaints: Vec<String>,
 }
 
 /// What is known after some tasks.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Total {
+    /// Of the list at hand.
     tally: Tally,
+    lines: u64,
+    /// What is to be said, as far as it is kept, and how many single lines there were to tell.
+    said: Vec<String>,
+    single: Vec<String>,
+    singles: u64,
+    failed: bool,
 }
 
-/// A line of the list.
-struct Entry<'l> {
-    hash: &'l [u8],
-    path: PathBuf,
+/// What became of a file.
+enum Verdict {
+    Ok,
+    Failed,
+    Unreadable(Error),
+    Missing,
 }
 
 impl Check {
-    /// `list`: the name of what is checked, for complaints.
-    pub(crate) fn new(algorithm: Algorithm, list: String, complaints: Complaints) -> Self {
-        Self { algorithm, list, complaints }
+    pub(crate) fn new(
+        algorithm: Algorithm,
+        lists: Vec<PathBuf>,
+        options: Options,
+        complaints: Complaints,
+    ) -> Self {
+        Self { algorithm, lists, options, complaints }
     }
 
-    fn verify(
-        &self,
-        entry: &Entry<'_>,
-        cx: &Context<'_>,
-        tally: &mut Tally,
-    ) -> Result<&'static str, TaskError> {
-        let found = InputFile::look_at(&entry.path).map_err(TaskError::Fatal);
-        match found.and_then(|file| hash_file(&file, self.algorithm, cx)) {
-            Ok(hash) if hash.as_bytes().eq_ignore_ascii_case(entry.hash) => {
-                tally.agree += 1;
-                Ok("OK")
+    fn list(&self, index: usize) -> String {
+        match self.lists.get(index).map(PathBuf::as_path) {
+            Some(path) if path != Path::new("-") => path.display().to_string(),
+            Some(_) | None => "standard input".to_string(),
+        }
+    }
+
+    fn verify(&self, entry: &Entry<'_>, cx: &Context<'_>) -> Result<Verdict, TaskError> {
+        let hash = match Stream::is_stream(&entry.path) {
+            true => Stream::open(&entry.path)
+                .map_err(TaskError::Fatal)
+                .and_then(|stream| hash_stream(stream, self.algorithm.hasher(), cx)),
+            false => InputFile::look_at(&entry.path)
+                .map_err(TaskError::Fatal)
+                .and_then(|file| hash_file(&file, self.algorithm, cx)),
+        };
+        match hash {
+            Ok(hash) if hash.as_bytes().eq_ignore_ascii_case(entry.hash) => Ok(Verdict::Ok),
+            Ok(_) => Ok(Verdict::Failed),
+            Err(TaskError::Fatal(error)) if self.options.ignore_missing && error.is_missing() => {
+                Ok(Verdict::Missing)
             }
-            Ok(_) => {
-                tally.differ += 1;
-                Ok("FAILED")
-            }
-            Err(TaskError::Fatal(_)) => {
-                tally.unreadable += 1;
-                Ok("FAILED open or read")
-            }
+            Err(TaskError::Fatal(error)) => Ok(Verdict::Unreadable(error)),
             Err(error) => Err(error),
         }
     }
-}
 
-/// `hash  name` or `hash *name`; with a backslash in front, the name is escaped.
-fn parse(line: &[u8]) -> Option<Entry<'_>> {
-    let (escaped, line) = match line.strip_prefix(b"\\") {
-        Some(rest) => (true, rest),
-        None => (false, line),
-    };
-    let (hash, rest) = line.split_at_checked(DIGITS)?;
-    let name = rest.strip_prefix(b"  ").or_else(|| rest.strip_prefix(b" *"))?;
-    if name.is_empty() || !hash.iter().all(u8::is_ascii_hexdigit) {
-        return None;
+    /// Verifies what a line says, and gives what is to be printed of it.
+    fn entry(
+        &self,
+        entry: &Entry<'_>,
+        cx: &Context<'_>,
+        partial: &mut Partial,
+    ) -> Result<&'static str, TaskError> {
+        let Options { quiet, status, .. } = self.options;
+        let tally = &mut partial.tally;
+        let (count, said) = match self.verify(entry, cx)? {
+            Verdict::Ok if quiet => (&mut tally.agree, ""),
+            Verdict::Ok => (&mut tally.agree, "OK"),
+            Verdict::Failed => (&mut tally.differ, "FAILED"),
+            Verdict::Missing => (&mut tally.missing, ""),
+            Verdict::Unreadable(error) => {
+                partial.complaints.push(error.sentence());
+                (&mut tally.unreadable, "FAILED open or read")
+            }
+        };
+        *count += 1;
+        Ok(if status { "" } else { said })
     }
-    let path =
-        if escaped { names::unescape(name)? } else { PathBuf::from(std::ffi::OsStr::from_bytes(name)) };
-    Some(Entry { hash, path })
+
+    /// Behind the last line of a list.
+    fn sum_up(&self, list: usize, total: &mut Total) {
+        let Options { ignore_missing, status, strict, .. } = self.options;
+        let tally = std::mem::take(&mut total.tally);
+        let Tally { agree, differ, unreadable, malformed, missing, other, utf16 } = tally;
+        total.lines = 0;
+        let name = self.list(list);
+        let mut say = |sentence: String| total.said.push(sentence);
+        let (is, other_is, other_option) = match self.algorithm {
+            Algorithm::Blake3 => ("BLAKE3", "SHA-256", "sha256"),
+            Algorithm::Sha256 => ("SHA-256", "BLAKE3", "blake3"),
+        };
+        let is_sound = agree + differ + unreadable + missing > 0;
+        if utf16 {
+            say(format!("{name}: is UTF-16; turn it into UTF-8 first: iconv -f UTF-16 -t UTF-8 LIST"));
+        } else if !is_sound {
+            say(format!("{name}: no properly formatted checksum lines found"));
+        }
+        if other > 0 {
+            say(format!("{name}: some of its checksums are {other_is} ones: --algorithm {other_option}"));
+        } else if differ > 0 && agree == 0 {
+            say(format!(
+                "{name}: none of its checksums is the {is} one; if another tool has made it: --algorithm {other_option}"
+            ));
+        }
+        if is_sound && !status {
+            let warnings = [
+                (malformed, "line is improperly formatted", "lines are improperly formatted"),
+                (unreadable, "listed file could not be read", "listed files could not be read"),
+                (differ, "computed checksum did NOT match", "computed checksums did NOT match"),
+            ];
+            for (count, one, several) in warnings {
+                match count {
+                    0 => {}
+                    1 => say(format!("WARNING: 1 {one}")),
+                    _ => say(format!("WARNING: {count} {several}")),
+                }
+            }
+            if ignore_missing && agree == 0 {
+                say(format!("{name}: no file was verified"));
+            }
+        }
+        let every_line_counts = strict || self.algorithm == Algorithm::Blake3;
+        total.failed |= agree == 0 || differ + unreadable > 0 || (every_line_counts && malformed > 0);
+    }
 }
 
 impl Job for Check {
     type Task = Chunk;
-    type Partial = Tally;
+    type Partial = Partial;
     type Total = Total;
 
     fn name(&self) -> &str {
@@ -103,7 +209,7 @@ impl Job for Check {
     }
 
     fn fingerprint(&self) -> Value {
-        json!({ "algorithm": self.algorithm })
+        json!({ "algorithm": self.algorithm, "options": self.options })
     }
 
     /// The files may have changed since the last time, and that is what is asked for.
@@ -111,8 +217,9 @@ impl Job for Check {
         true
     }
 
-    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<Tally, TaskError> {
-        let mut tally = Tally::default();
+    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<Partial, TaskError> {
+        let (index, last_in_list) = (chunk.file_index, chunk.last_in_file);
+        let mut partial = Partial { list: index, last_in_list, ..Partial::default() };
         let mut out = Vec::new();
         let mut list = Vec::new();
         // The whole block first: while files are read, the buffer for pieces belongs to them.
@@ -120,82 +227,74 @@ impl Job for Check {
         while let Some(piece) = pieces.next_piece()? {
             list.extend_from_slice(piece);
         }
-        for line in list.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
+        let mut text = list.as_slice();
+        if chunk.first_in_file {
+            partial.tally.utf16 = is_utf16(text);
+            text = without_mark(text);
+        }
+        let is_standard_input = self.lists.get(index).is_some_and(|list| list == Path::new("-"));
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
+            partial.lines += 1;
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let Some(entry) = parse(line) else {
-                tally.malformed += 1;
-                continue;
+            let entry = match parse(line, self.algorithm) {
+                // It cannot be the list and what is in it.
+                Line::Entry(entry) if !(is_standard_input && entry.path == Path::new("-")) => entry,
+                line => {
+                    partial.tally.malformed += 1;
+                    partial.tally.other += u64::from(matches!(line, Line::Other(_)));
+                    if self.options.warn {
+                        partial.malformed.push(partial.lines);
+                    }
+                    continue;
+                }
             };
-            let verdict = self.verify(&entry, cx, &mut tally)?;
-            let (name, escaped) = names::escape(entry.path.as_os_str().as_bytes());
-            if escaped {
-                out.push(b'\\');
+            let verdict = self.entry(&entry, cx, &mut partial)?;
+            if !verdict.is_empty() {
+                out.extend_from_slice(&names::for_terminal(entry.path.as_os_str().as_bytes()));
+                out.extend_from_slice(format!(": {verdict}\n").as_bytes());
             }
-            out.extend_from_slice(&name);
-            out.extend_from_slice(format!(": {verdict}\n").as_bytes());
         }
         cx.emit(out)?;
-        Ok(tally)
+        Ok(partial)
     }
 
-    fn fold(&self, total: &mut Total, partial: Tally, _out: &mut Vec<u8>) {
-        total.tally.agree += partial.agree;
-        total.tally.differ += partial.differ;
-        total.tally.unreadable += partial.unreadable;
-        total.tally.malformed += partial.malformed;
+    fn fold(&self, total: &mut Total, partial: Partial, _out: &mut Vec<u8>) {
+        let Partial { list, last_in_list, tally, lines, malformed, complaints } = partial;
+        let improper = match self.algorithm {
+            Algorithm::Blake3 => "improperly formatted BLAKE3 checksum line",
+            Algorithm::Sha256 => "improperly formatted SHA256 checksum line",
+        };
+        let malformed =
+            malformed.iter().map(|line| format!("{}: {}: {improper}", self.list(list), total.lines + line));
+        let single: Vec<String> = malformed.chain(complaints).collect();
+        total.singles += single.len() as u64;
+        Complaints::keep_first(&mut total.single, single);
+        total.lines += lines;
+        let sum = &mut total.tally;
+        sum.agree += tally.agree;
+        sum.differ += tally.differ;
+        sum.unreadable += tally.unreadable;
+        sum.malformed += tally.malformed;
+        sum.missing += tally.missing;
+        sum.other += tally.other;
+        sum.utf16 |= tally.utf16;
+        if last_in_list {
+            self.sum_up(list, total);
+        }
     }
 
     fn finish(&self, total: &mut Total, _out: &mut Vec<u8>) {
-        let Tally { agree, differ, unreadable, malformed } = total.tally;
-        if agree + differ + unreadable == 0 {
-            self.complaints.say(format!("{}: no properly formatted checksum lines found", self.list));
-        }
-        if differ > 0 && agree == 0 {
-            let (is, other) = match self.algorithm {
-                Algorithm::Blake3 => ("BLAKE3", "sha256"),
-                Algorithm::Sha256 => ("SHA-256", "blake3"),
-            };
-            self.complaints.say(format!(
-                "{}: none of its checksums is the {is} one; if another tool has made it: --algorithm {other}",
-                self.list
-            ));
-        }
-        let warnings = [
-            (malformed, "line is improperly formatted", "lines are improperly formatted"),
-            (unreadable, "listed file could not be read", "listed files could not be read"),
-            (differ, "computed checksum did NOT match", "computed checksums did NOT match"),
-        ];
-        for (count, one, several) in warnings {
-            match count {
-                0 => {}
-                1 => self.complaints.say(format!("WARNING: 1 {one}")),
-                _ => self.complaints.say(format!("WARNING: {count} {several}")),
-            }
+        self.complaints.make(&total.single, total.singles);
+        for sentence in &total.said {
+            self.complaints.say(sentence.clone());
         }
     }
 
     fn verdict(&self, total: &Total) -> u8 {
-        let Tally { agree, differ, unreadable, .. } = total.tally;
-        if agree > 0 && differ + unreadable == 0 { FINISHED } else { FINISHED_WITH_FAILURES }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_either_tool_are_understood_and_others_are_not() {
-        let hash = "0123456789abcdef".repeat(4);
-        let path = |line: &str| parse(line.as_bytes()).map(|entry| entry.path);
-        assert_eq!(path(&format!("{hash}  a b")), Some("a b".into()));
-        assert_eq!(path(&format!("{hash} *a")), Some("a".into()));
-        assert_eq!(path(&format!("\\{hash}  a\\nb\\\\")), Some("a\nb\\".into()));
-        for wrong in [format!("{hash} a"), format!("{}  a", &hash[1..]), format!("x{}  a", &hash[1..]), hash]
-        {
-            assert_eq!(path(&wrong), None, "{wrong}");
-        }
+        if total.failed { FINISHED_WITH_FAILURES } else { FINISHED }
     }
 }

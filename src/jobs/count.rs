@@ -16,7 +16,7 @@
 //! blocks are counted by table.
 
 use crate::jobs::names;
-use bivouac::input::{Chunk, Inputs};
+use bivouac::input::{Chunk, Inputs, LeftOut};
 use bivouac::{Context, Job, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ use std::path::PathBuf;
 pub(crate) struct Count {
     /// What to print behind the numbers; nothing for standard input that was not asked for.
     names: Vec<Option<PathBuf>>,
+    left_out: Vec<LeftOut>,
     columns: Columns,
 }
 
@@ -91,7 +92,20 @@ impl Count {
     /// Counts `files`; without any, standard input, whose line then has no name.
     pub(crate) fn new(files: &[PathBuf], columns: Columns) -> Self {
         let names = if files.is_empty() { vec![None] } else { files.iter().cloned().map(Some).collect() };
-        Self { names, columns }
+        Self { names, left_out: Vec::new(), columns }
+    }
+
+    /// Besides these files others were given, which cannot be read. `wc` has a line for a directory, and a
+    /// total wherever several paths were given.
+    pub(crate) fn leaving_out(self, left_out: Vec<LeftOut>) -> Self {
+        Self { left_out, ..self }
+    }
+
+    /// The lines of the directories that were given before this file, and behind the one before it.
+    fn print_directories(&self, file: usize, width: usize, out: &mut Vec<u8>) {
+        for directory in self.left_out.iter().filter(|left| left.is_directory && left.before == file) {
+            self.print(Counts::default(), Some(&names::as_wc_prints(&directory.path)), width, out);
+        }
     }
 
     /// What the source has to list for these files.
@@ -166,6 +180,7 @@ impl Job for Count {
     fn fold(&self, total: &mut Total, partial: Partial, out: &mut Vec<u8>) {
         if partial.first_in_file {
             total.here = Tally::default();
+            self.print_directories(partial.file, partial.width, out);
         }
         total.here.append(partial.tally);
         total.width = partial.width;
@@ -179,7 +194,8 @@ impl Job for Count {
     }
 
     fn finish(&self, total: &mut Total, out: &mut Vec<u8>) {
-        if total.files > 1 {
+        self.print_directories(self.names.len(), total.width, out);
+        if total.files + self.left_out.len() > 1 {
             self.print(total.all, Some(b"total"), total.width, out);
         }
     }

@@ -19,9 +19,11 @@ use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, me
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Which checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -127,18 +129,46 @@ fn hash_once(file: &InputFile, algorithm: Algorithm, cx: &Context<'_>) -> Result
 #[derive(Debug)]
 pub(crate) struct Digest {
     algorithm: Algorithm,
+    style: Style,
+    terms: Terms,
     complaints: Complaints,
+}
+
+/// What becomes of a file that has no checksum. It is left out as a rule, and the others are not.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    /// Also where the machine is in trouble, and not the file. Otherwise that ends the run, and the next one
+    /// goes on with this very file: a list in a file must not lack it for ever.
+    pub(crate) leaves_out: bool,
+    /// A file that changes between listing and reading is refused: that was asked for with --verify-inputs.
+    pub(crate) strict: bool,
+    /// Paths that were given. A list in a file must not lack one of those.
+    pub(crate) given: BTreeSet<PathBuf>,
+}
+
+impl Terms {
+    fn may_change(&self, path: &Path) -> bool {
+        !self.strict && (self.leaves_out || !self.given.contains(path))
+    }
+}
+
+/// Files without a checksum.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Unread {
+    complaints: Vec<String>,
+    /// One of them might be read the next time.
+    passing: bool,
 }
 
 /// What a task reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Partial {
     /// Whole files, whose lines were emitted.
-    Files { complaints: Vec<String> },
-    /// A part of a file: its chaining value; and, if it is the last, the line without the hash.
-    Part { number: u64, value: [u8; 32], last: Option<Vec<u8>> },
+    Files { unread: Unread },
+    /// A part of a file: its chaining value; and, if it is the last, the name of the file.
+    Subtree { number: u64, value: [u8; 32], last: Option<Vec<u8>> },
     /// A part that could not be read, and whether it is the last of its file.
-    Unread { complaint: String, last: bool },
+    Unread { complaint: String, passing: bool, last: bool },
 }
 
 /// What is known after some tasks.
@@ -151,6 +181,20 @@ pub(crate) struct Total {
     spoiled: Option<String>,
     complaints: Vec<String>,
     failed: u64,
+    /// The next run might read what this one could not.
+    #[serde(default)]
+    passing: bool,
+}
+
+impl Unread {
+    fn add(&mut self, passing: bool, complaint: String) {
+        self.passing |= passing;
+        self.complaints.push(complaint);
+    }
+}
+
+fn may_pass(error: &TaskError) -> bool {
+    matches!(error, TaskError::Fatal(error) if error.may_pass())
 }
 
 impl Total {
@@ -163,43 +207,64 @@ impl Total {
 }
 
 impl Digest {
-    pub(crate) fn new(algorithm: Algorithm, complaints: Complaints) -> Self {
-        Self { algorithm, complaints }
+    pub(crate) fn new(algorithm: Algorithm, style: Style, terms: Terms, complaints: Complaints) -> Self {
+        Self { algorithm, style, terms, complaints }
+    }
+
+    fn write_line(&self, hash: &str, path: &Path, out: &mut Vec<u8>) {
+        self.style.write_line(self.algorithm, hash, path, out);
+    }
+
+    /// What is said of a file that cannot be read, or not as it was listed; an error where the run cannot go
+    /// on without it.
+    fn complain(&self, path: &Path, error: TaskError) -> Result<String, TaskError> {
+        let TaskError::Fatal(error) = error else { return Err(error) };
+        match error.kind() {
+            Kind::Broken if self.terms.leaves_out || !error.may_pass() => Ok(error.to_string()),
+            // In a tree that is in use files come and go; each of them is one line less.
+            Kind::Refused if self.terms.may_change(path) => {
+                Ok(format!("{}; it is left out", error.sentence()))
+            }
+            Kind::Broken
+            | Kind::Refused
+            | Kind::Usage
+            | Kind::Busy
+            | Kind::OutputClosed
+            | Kind::CannotStart
+            | Kind::NoSuchCommand
+            | Kind::Interrupted => Err(TaskError::Fatal(error)),
+        }
     }
 
     fn files(&self, entries: Vec<Entry>, cx: &Context<'_>) -> Result<Partial, TaskError> {
-        let (mut lines, mut complaints) = (Vec::new(), Vec::new());
+        let (mut lines, mut unread) = (Vec::new(), Unread::default());
         for entry in entries {
             match entry {
-                Entry::Unreadable { path, why } => complaints.push(format!("{}: {why}", path.display())),
+                Entry::Unreadable { why, .. } => unread.add(why.may_pass(), why.to_string()),
                 Entry::Stream(stream) => {
                     let path = stream.path().to_path_buf();
-                    write_line(&hash_stream(stream, self.algorithm.hasher(), cx)?, &path, &mut lines);
+                    self.write_line(&hash_stream(stream, self.algorithm.hasher(), cx)?, &path, &mut lines);
                 }
                 Entry::File(file) => match hash_file(&file, self.algorithm, cx) {
-                    Ok(hash) => write_line(&hash, file.path(), &mut lines),
-                    // It may not be read: that is said, and the others are read all the same. A file
-                    // that changes under our hands is another matter.
-                    Err(TaskError::Fatal(error)) if error.kind() == Kind::Broken => {
-                        complaints.push(error.to_string());
+                    Ok(hash) => self.write_line(&hash, file.path(), &mut lines),
+                    Err(error) => {
+                        let passing = may_pass(&error);
+                        unread.add(passing, self.complain(file.path(), error)?);
                     }
-                    Err(error) => return Err(error),
                 },
             }
         }
         cx.emit(lines)?;
-        Ok(Partial::Files { complaints })
+        Ok(Partial::Files { unread })
     }
 
-    /// A part of a file; as with a whole one, that it may not be read is said, and no more.
+    /// A part of a file; as with a whole one, that it cannot be read is said, and no more.
     fn part(&self, file: &InputFile, range: Range<u64>, cx: &Context<'_>) -> Result<Partial, TaskError> {
         let last = range.end == file.identity().size;
-        match self.value_of(file, range, cx) {
-            Err(TaskError::Fatal(error)) if error.kind() == Kind::Broken => {
-                Ok(Partial::Unread { complaint: error.to_string(), last })
-            }
-            other => other,
-        }
+        self.value_of(file, range, cx).or_else(|error| {
+            let passing = may_pass(&error);
+            Ok(Partial::Unread { complaint: self.complain(file.path(), error)?, passing, last })
+        })
     }
 
     /// The chaining value of one part, which is a subtree: its length is a power of two, or it is the
@@ -218,16 +283,16 @@ impl Digest {
         // The number counts parts of the usual size; only the last one may be shorter, and for that
         // one nothing hangs on it.
         let number = if is_last { 0 } else { range.start / length };
-        let mut name = Vec::new();
-        if is_last {
-            write_line("", file.path(), &mut name);
-        }
-        let last = is_last.then_some(name);
-        Ok(Partial::Part { number, value, last })
+        let last = is_last.then(|| file.path().as_os_str().as_bytes().to_vec());
+        Ok(Partial::Subtree { number, value, last })
     }
 }
 
-fn hash_stream(mut stream: Stream, mut hasher: Hasher, cx: &Context<'_>) -> Result<String, TaskError> {
+pub(crate) fn hash_stream(
+    mut stream: Stream,
+    mut hasher: Hasher,
+    cx: &Context<'_>,
+) -> Result<String, TaskError> {
     let mut buffer = vec![0; PIECE];
     loop {
         match stream.read(&mut buffer, cx)? {
@@ -240,16 +305,31 @@ fn hash_stream(mut stream: Stream, mut hasher: Hasher, cx: &Context<'_>) -> Resu
     }
 }
 
-/// `hash  name`, with a backslash in front if the name had to be escaped.
-fn write_line(hash: &str, path: &Path, out: &mut Vec<u8>) {
-    let (name, escaped) = names::escape(path.as_os_str().as_bytes());
-    if escaped {
-        out.push(b'\\');
+/// How a line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Style {
+    /// `SHA256 (NAME) = HASH`.
+    pub(crate) tag: bool,
+    /// A line ends with a zero byte, and no name is escaped.
+    pub(crate) zero: bool,
+}
+
+impl Style {
+    /// `HASH  NAME`, with a backslash in front if the name had to be escaped.
+    fn write_line(self, algorithm: Algorithm, hash: &str, path: &Path, out: &mut Vec<u8>) {
+        let path = path.as_os_str().as_bytes();
+        let (name, escaped) = if self.zero { (path.into(), false) } else { names::escape(path) };
+        if escaped {
+            out.push(b'\\');
+        }
+        let parts: [&[u8]; 4] = match (self.tag, algorithm) {
+            (false, _) => [hash.as_bytes(), b"  ", &name, b""],
+            (true, Algorithm::Sha256) => [b"SHA256 (", &name, b") = ", hash.as_bytes()],
+            (true, Algorithm::Blake3) => [b"BLAKE3 (", &name, b") = ", hash.as_bytes()],
+        };
+        out.extend_from_slice(&parts.concat());
+        out.push(if self.zero { 0 } else { b'\n' });
     }
-    out.extend_from_slice(hash.as_bytes());
-    out.extend_from_slice(b"  ");
-    out.extend_from_slice(&name);
-    out.push(b'\n');
 }
 
 /// Puts the next part on the stack, and merges what is complete: after part number *n*, one merge for
@@ -285,7 +365,10 @@ impl Job for Digest {
     }
 
     fn fingerprint(&self) -> Value {
-        json!({ "algorithm": self.algorithm })
+        match self.style == Style::default() {
+            true => json!({ "algorithm": self.algorithm }),
+            false => json!({ "algorithm": self.algorithm, "style": self.style }),
+        }
     }
 
     fn run(&self, portion: Portion, cx: &Context<'_>) -> Result<Partial, TaskError> {
@@ -297,32 +380,34 @@ impl Job for Digest {
 
     fn fold(&self, total: &mut Total, partial: Partial, out: &mut Vec<u8>) {
         match partial {
-            Partial::Files { complaints } => {
+            Partial::Files { unread: Unread { complaints, passing } } => {
+                total.passing |= passing;
                 total.failed += complaints.len() as u64;
                 Complaints::keep_first(&mut total.complaints, complaints);
             }
-            Partial::Unread { complaint, last } => {
+            Partial::Unread { complaint, passing, last } => {
+                total.passing |= passing;
                 total.spoiled.get_or_insert(complaint);
                 if last {
                     total.give_the_file_up();
                 }
             }
-            Partial::Part { last: Some(_), .. } if total.spoiled.is_some() => total.give_the_file_up(),
-            Partial::Part { .. } if total.spoiled.is_some() => {}
-            Partial::Part { number, value, last: None } => push(&mut total.stack, number, value),
-            Partial::Part { value, last: Some(name), .. } => {
+            Partial::Subtree { last: Some(_), .. } if total.spoiled.is_some() => total.give_the_file_up(),
+            Partial::Subtree { .. } if total.spoiled.is_some() => {}
+            Partial::Subtree { number, value, last: None } => push(&mut total.stack, number, value),
+            Partial::Subtree { value, last: Some(name), .. } => {
                 let hash = root(&mut total.stack, value).to_hex();
-                // The line was written without its hash: that comes behind the backslash, if any.
-                let backslash = usize::from(name.first() == Some(&b'\\'));
-                out.extend_from_slice(&name[..backslash]);
-                out.extend_from_slice(hash.as_bytes());
-                out.extend_from_slice(&name[backslash..]);
+                self.write_line(&hash, Path::new(OsStr::from_bytes(&name)), out);
             }
         }
     }
 
     fn finish(&self, total: &mut Total, _out: &mut Vec<u8>) {
         self.complaints.make(&total.complaints, total.failed);
+    }
+
+    fn is_final(&self, total: &Total) -> bool {
+        !total.passing
     }
 
     fn verdict(&self, total: &Total) -> u8 {
@@ -364,19 +449,20 @@ mod tests {
 
     #[test]
     fn a_file_of_which_a_part_cannot_be_read_has_no_line_and_the_next_one_has_its_own() {
-        let job = Digest::new(Algorithm::Blake3, Complaints::default());
+        let terms = Terms { leaves_out: true, strict: false, given: BTreeSet::new() };
+        let job = Digest::new(Algorithm::Blake3, Style::default(), terms, Complaints::default());
         let value = |bytes: &[u8], offset| {
             blake3::Hasher::new().set_input_offset(offset).update(bytes).finalize_non_root()
         };
         let (one, two) = ([1; 1024], [2; 100]);
-        let first = || Partial::Part { number: 0, value: value(&one, 0), last: None };
+        let first = || Partial::Subtree { number: 0, value: value(&one, 0), last: None };
         let end =
-            |name: &[u8]| Partial::Part { number: 0, value: value(&two, 1024), last: Some(name.to_vec()) };
-        let unread = |last| Partial::Unread { complaint: format!("unread {last}"), last };
-        let bad = || end(b"  bad\n");
+            |name: &[u8]| Partial::Subtree { number: 0, value: value(&two, 1024), last: Some(name.to_vec()) };
+        let unread = |last| Partial::Unread { complaint: format!("unread {last}"), passing: false, last };
+        let bad = || end(b"bad");
         for parts in [[unread(false), bad()], [first(), unread(true)], [unread(false), unread(true)]] {
             let (mut total, mut out) = (Total::default(), Vec::new());
-            for partial in parts.into_iter().chain([first(), end(b"  good\n")]) {
+            for partial in parts.into_iter().chain([first(), end(b"good")]) {
                 job.fold(&mut total, partial, &mut out);
             }
             let whole = blake3::hash(&[&one[..], &two[..]].concat());
@@ -391,8 +477,11 @@ mod tests {
     #[test]
     fn a_name_that_needs_it_is_escaped_as_the_other_tools_do() {
         let mut line = Vec::new();
-        write_line("00", Path::new("a\\b\nc"), &mut line);
-        assert_eq!(line, b"\\00  a\\\\b\\nc\n");
+        let path = Path::new("a\\b\nc");
+        Style::default().write_line(Algorithm::Blake3, "00", path, &mut line);
+        Style { tag: true, zero: false }.write_line(Algorithm::Sha256, "00", path, &mut line);
+        Style { tag: true, zero: true }.write_line(Algorithm::Blake3, "00", path, &mut line);
+        assert_eq!(line, b"\\00  a\\\\b\\nc\n\\SHA256 (a\\\\b\\nc) = 00\nBLAKE3 (a\\b\nc) = 00\0");
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! adds what came before.
 
 use super::pattern::{Matcher, Searcher};
-use bivouac::input::Chunk;
+use bivouac::input::{Chunk, LeftOut};
 use bivouac::{Context, Job, Result, TaskError};
 use memchr::{memchr, memchr_iter, memrchr};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,7 @@ pub(crate) struct Grep {
     matcher: Matcher,
     /// What to print before a line, per file; nothing if names are not wanted.
     prefixes: Vec<Vec<u8>>,
+    left_out: Vec<LeftOut>,
 }
 
 /// What was asked for, in the words of grep.
@@ -73,17 +74,18 @@ pub(crate) struct Total {
 }
 
 impl Grep {
-    /// Searches `files`; without any, standard input.
+    /// Searches `files`; without any, standard input. Those that are left out were given too, and cannot be
+    /// read.
     ///
     /// # Errors
     ///
     /// A pattern is not valid; the error names it.
-    pub(crate) fn new(options: Options, files: &[PathBuf]) -> Result<Self> {
+    pub(crate) fn new(options: Options, files: &[PathBuf], left_out: Vec<LeftOut>) -> Result<Self> {
         let matcher = Matcher::new(&options.patterns, options.fixed, options.ignore_case)?;
-        let named = options.file_names.unwrap_or(files.len() > 1);
+        let named = options.file_names.unwrap_or(files.len() + left_out.len() > 1);
         let inputs = Self::inputs(files);
         let prefixes = inputs.iter().map(|path| if named { prefix(path) } else { Vec::new() }).collect();
-        Ok(Self { options, matcher, prefixes })
+        Ok(Self { options, matcher, prefixes, left_out })
     }
 
     /// What the source has to list for these files.
@@ -93,6 +95,18 @@ impl Grep {
 
     fn prefix(&self, file: usize) -> &[u8] {
         self.prefixes.get(file).map_or(&[], Vec::as_slice)
+    }
+
+    /// With `-c`, as `grep` has it: the lines of the directories that were given before this file, and behind
+    /// the one before it.
+    fn print_directories(&self, file: usize, out: &mut Vec<u8>) {
+        let here = |left: &&LeftOut| self.options.count && left.is_directory && left.before == file;
+        for directory in self.left_out.iter().filter(here) {
+            if self.prefixes.iter().any(|prefix| !prefix.is_empty()) {
+                out.extend_from_slice(&prefix(&directory.path));
+            }
+            out.extend_from_slice(b"0\n");
+        }
     }
 
     fn scan(&self, file: usize, first_in_file: bool) -> Scan<'_> {
@@ -165,6 +179,7 @@ impl Job for Grep {
     fn fold(&self, total: &mut Total, partial: Partial, out: &mut Vec<u8>) {
         if partial.first_in_file {
             (total.lines, total.selected) = (0, 0);
+            self.print_directories(partial.file, out);
         }
         total.lines += partial.lines;
         total.selected += partial.selected;
@@ -173,6 +188,10 @@ impl Job for Grep {
             out.extend_from_slice(self.prefix(partial.file));
             out.extend_from_slice(format!("{}\n", total.selected).as_bytes());
         }
+    }
+
+    fn finish(&self, _total: &mut Total, out: &mut Vec<u8>) {
+        self.print_directories(self.prefixes.len(), out);
     }
 
     fn verdict(&self, total: &Total) -> u8 {
@@ -339,7 +358,7 @@ mod tests {
 
     /// Runs the job over files cut behind random lines, in the order in which the engine does.
     fn job_output(options: &Options, files: &[PathBuf], random: &mut Random) -> (Vec<u8>, u8) {
-        let job = Grep::new(options.clone(), files).unwrap();
+        let job = Grep::new(options.clone(), files, Vec::new()).unwrap();
         let (mut total, mut out) = (Total::default(), Vec::new());
         for (file, path) in files.iter().enumerate() {
             let text = fs::read(path).unwrap();
@@ -470,7 +489,7 @@ mod tests {
     #[test]
     fn a_wrong_pattern_is_named() {
         let options = Options { patterns: vec!["fine".into(), "a(b".into()], ..Options::default() };
-        let error = Grep::new(options, &[]).unwrap_err();
+        let error = Grep::new(options, &[], Vec::new()).unwrap_err();
         assert_eq!(error.kind(), bivouac::error::Kind::Usage);
         assert!(error.to_string().contains("a(b"), "{error}");
     }

@@ -3,6 +3,7 @@
 //! A file name may hold any byte but `/` and NUL, so every tool that prints names line by line
 //! needs an escape for the newline; and each has chosen another.
 
+use crate::cli::human::is_invisible;
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -62,6 +63,39 @@ pub(crate) fn escape(path: &[u8]) -> (Cow<'_, [u8]>, bool) {
     (Cow::Owned(escaped), true)
 }
 
+/// A name in a line that a person reads, with a backslash before it if anything in it was escaped: what
+/// [`escape`] does, and whatever a terminal would obey besides.
+pub(crate) fn for_terminal(path: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\\' => shown.extend_from_slice(br"\\"),
+                '\n' => shown.extend_from_slice(br"\n"),
+                '\r' => shown.extend_from_slice(br"\r"),
+                _ if character.is_ascii_control() => {
+                    shown.extend_from_slice(format!("\\x{:02x}", character as u32).as_bytes());
+                }
+                _ if is_invisible(character) => {
+                    shown.extend_from_slice(format!("\\u{{{:x}}}", character as u32).as_bytes());
+                }
+                _ => shown.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        for &byte in chunk.invalid() {
+            match byte {
+                // Where text is not UTF-8, these are control characters too.
+                0x80..=0x9f => shown.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+                _ => shown.push(byte),
+            }
+        }
+    }
+    if shown != path {
+        shown.insert(0, b'\\');
+    }
+    shown
+}
+
 /// Takes [`escape`] back; `None` if there is anything else behind a backslash.
 pub(crate) fn unescape(name: &[u8]) -> Option<PathBuf> {
     let mut path = Vec::with_capacity(name.len());
@@ -101,6 +135,17 @@ mod tests {
             expected.push(b'\n');
             assert_eq!(gnu("wc", ["-l"], &[path]).stdout, expected);
         }
+    }
+
+    #[test]
+    fn no_name_that_a_person_reads_has_anything_that_a_terminal_obeys() {
+        let shown = |name: &[u8]| String::from_utf8(for_terminal(name)).unwrap();
+        assert_eq!(shown("größer (1) '木'".as_bytes()), "größer (1) '木'");
+        assert_eq!(shown(b"a\x1b[2J\x07\t\n"), r"\a\x1b[2J\x07\x09\n");
+        assert_eq!(shown(b"back\\slash\r"), r"\back\\slash\r");
+        assert_eq!(shown("\u{9b}2J\u{202e}".as_bytes()), r"\\u{9b}2J\u{202e}");
+        assert_eq!(shown(b"\x9b2J"), r"\\x9b2J");
+        assert_eq!(for_terminal(b"latin \xfc"), b"latin \xfc");
     }
 
     #[test]

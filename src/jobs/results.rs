@@ -11,10 +11,14 @@
 //! it. So what was interrupted, by SIGKILL too, leaves nothing that looks finished, and what is left of
 //! it goes when the item runs again.
 
+use bivouac::disk::{OsDisk, refuse_trap_at};
 use bivouac::journal::Outcome;
 use bivouac::{Committed, Error, Result, Sink, Wake};
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
+use rustix::io::{Errno, retry_on_intr};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,17 +27,21 @@ const STDERR: &str = "stderr";
 const CODE: &str = "code";
 const ITEM: &str = "item";
 
-/// The directory of all results.
+/// The directory of all results. It stays open, and everything below it goes by names in open directories:
+/// a link that somebody puts there is never followed.
 #[derive(Clone, Debug)]
 pub(crate) struct Results {
-    dir: Arc<Path>,
+    dir: Arc<File>,
+    path: Arc<Path>,
 }
 
 /// The files of one command.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    part: PathBuf,
-    name: PathBuf,
+    results: Results,
+    part: String,
+    name: String,
+    dir: OwnedFd,
     stdout: File,
     stderr: File,
 }
@@ -44,10 +52,11 @@ impl Results {
     /// # Errors
     ///
     /// It cannot be made.
-    pub(crate) fn new(dir: &Path) -> Result<Self> {
-        fs::create_dir_all(dir)
-            .map_err(|e| Error::io(dir, "make the directory", &e).with_kind(bivouac::error::Kind::Usage))?;
-        Ok(Self { dir: dir.into() })
+    pub(crate) fn new(path: &Path) -> Result<Self> {
+        refuse_trap_at(&OsDisk, path)?;
+        fs::create_dir_all(path).map_err(|e| Error::named(path, "make the directory", &e))?;
+        let dir = File::open(path).map_err(|e| Error::named(path, "open", &e))?;
+        Ok(Self { dir: Arc::new(dir), path: path.into() })
     }
 
     /// Opens the files for command `number`, from 1. What an earlier attempt has left goes.
@@ -56,27 +65,59 @@ impl Results {
     ///
     /// They cannot be made, or their place is taken by something that is not ours.
     pub(crate) fn begin(&self, number: u64, item: &[u8]) -> Result<Kept> {
-        let name = self.dir.join(number.to_string());
-        let part = self.dir.join(format!(".{number}.part"));
-        remove(&part).and_then(|()| remove(&name))?;
-        fs::create_dir(&part).map_err(|e| Error::io(&part, "make the directory", &e))?;
-        let create = |file: &str| {
-            let path = part.join(file);
-            File::create(&path).map_err(|e| Error::io(&path, "create", &e))
-        };
+        let (name, part) = (number.to_string(), format!(".{number}.part"));
+        self.remove(&part).and_then(|()| self.remove(&name))?;
+        let failed = |step: &str, e: Errno| Error::io(&self.path.join(&part), step, &e.into());
+        mkdirat(&self.dir, &part, Mode::from_raw_mode(0o777)).map_err(|e| failed("make the directory", e))?;
+        let dir = open_dir(&self.dir, &part).map_err(|e| failed("open", e))?;
+        let create = |file: &str| self.create(&dir, &part, file);
         let (stdout, stderr) = (create(STDOUT)?, create(STDERR)?);
-        create(ITEM)?.write_all(item).map_err(|e| Error::io(&part.join(ITEM), "write", &e))?;
-        Ok(Kept { part, name, stdout, stderr })
+        let written = create(ITEM)?.write_all(item);
+        written.map_err(|e| Error::io(&self.path.join(&part).join(ITEM), "write", &e))?;
+        Ok(Kept { results: self.clone(), part, name, dir, stdout, stderr })
     }
+
+    fn create(&self, dir: &OwnedFd, part: &str, file: &str) -> Result<File> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        retry_on_intr(|| openat(dir, file, flags, Mode::from_raw_mode(0o666)))
+            .map(File::from)
+            .map_err(|e| Error::io(&self.path.join(part).join(file), "create", &e.into()))
+    }
+
+    /// Removes our files and their directory, and nothing else.
+    fn remove(&self, name: &str) -> Result<()> {
+        let settle = |file: &str, removed: rustix::io::Result<()>| match removed {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(Error::io(&self.path.join(name).join(file), "remove", &e.into())
+                .advise("this place is for the results of a command")),
+        };
+        let dir = match open_dir(&self.dir, name) {
+            Ok(dir) => dir,
+            Err(e) => return settle("", Err(e)),
+        };
+        for file in [CODE, ITEM, STDERR, STDOUT] {
+            settle(file, unlinkat(&dir, file, AtFlags::empty()))?;
+        }
+        settle("", unlinkat(&self.dir, name, AtFlags::REMOVEDIR))
+    }
+}
+
+fn open_dir(above: &File, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    retry_on_intr(|| openat(above, name, flags, Mode::empty()))
 }
 
 impl Kept {
     pub(crate) fn out(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stdout.write_all(bytes).map_err(|e| Error::io(&self.part.join(STDOUT), "write", &e))
+        self.stdout.write_all(bytes).map_err(|e| Error::io(&self.place(STDOUT), "write", &e))
     }
 
     pub(crate) fn err(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stderr.write_all(bytes).map_err(|e| Error::io(&self.part.join(STDERR), "write", &e))
+        self.stderr.write_all(bytes).map_err(|e| Error::io(&self.place(STDERR), "write", &e))
+    }
+
+    fn place(&self, file: &str) -> PathBuf {
+        self.results.path.join(&self.part).join(file)
     }
 
     /// Everything is there; how the command ended, too.
@@ -89,27 +130,16 @@ impl Kept {
             },
             Outcome::TimedOut => "timeout\n".to_string(),
             Outcome::WantedTerminal => "wanted-terminal\n".to_string(),
-            Outcome::Interrupted | Outcome::Open | Outcome::NotStarted => return remove(&self.part),
+            Outcome::Interrupted | Outcome::Open | Outcome::NotStarted => {
+                return self.results.remove(&self.part);
+            }
         };
-        let code = self.part.join(CODE);
-        fs::write(&code, text).map_err(|e| Error::io(&code, "write", &e))?;
-        fs::rename(&self.part, &self.name).map_err(|e| Error::io(&self.name, "rename", &e))
+        let Self { results, part, name, dir, .. } = &self;
+        let written = results.create(dir, part, CODE)?.write_all(text.as_bytes());
+        written.map_err(|e| Error::io(&self.place(CODE), "write", &e))?;
+        renameat(&results.dir, part, &results.dir, name)
+            .map_err(|e| Error::io(&results.path.join(name), "rename", &e.into()))
     }
-}
-
-/// Removes our files and their directory, and nothing else.
-fn remove(dir: &Path) -> Result<()> {
-    let settle = |path: &Path, removed: io::Result<()>| match removed {
-        Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Err(Error::io(path, "remove", &e).advise("this place is for the results of a command"))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    };
-    for file in [CODE, ITEM, STDERR, STDOUT] {
-        let path = dir.join(file);
-        settle(&path, fs::remove_file(&path))?;
-    }
-    settle(dir, fs::remove_dir(dir))
 }
 
 /// Files of results beside another sink. A record that says that a command has ended must not be more
@@ -118,18 +148,12 @@ fn remove(dir: &Path) -> Result<()> {
 #[derive(Debug)]
 pub(crate) struct Beside<S> {
     inner: S,
-    dir: File,
-    path: PathBuf,
+    results: Results,
 }
 
 impl<S> Beside<S> {
-    /// # Errors
-    ///
-    /// The directory cannot be opened.
-    pub(crate) fn new(inner: S, results: &Results) -> Result<Self> {
-        let path = results.dir.to_path_buf();
-        let dir = File::open(&path).map_err(|e| Error::io(&path, "open", &e))?;
-        Ok(Self { inner, dir, path })
+    pub(crate) fn new(inner: S, results: &Results) -> Self {
+        Self { inner, results: results.clone() }
     }
 }
 
@@ -159,8 +183,8 @@ impl<S: Sink> Sink for Beside<S> {
     }
 
     fn make_durable(&mut self) -> Result<Committed> {
-        rustix::fs::syncfs(&self.dir)
-            .map_err(|e| Error::io(&self.path, "flush the file system", &e.into()))?;
+        rustix::fs::syncfs(&self.results.dir)
+            .map_err(|e| Error::io(&self.results.path, "flush the file system", &e.into()))?;
         self.inner.make_durable()
     }
 
@@ -224,5 +248,24 @@ mod tests {
         let error = results.begin(1, b"x\n").unwrap_err().to_string();
         assert!(error.contains("/1"), "{error}");
         assert_eq!(fs::read_to_string(dir.path().join("1/precious")).unwrap(), "p");
+    }
+
+    #[test]
+    fn nothing_is_removed_or_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("elsewhere")).unwrap();
+        for file in [STDOUT, STDERR, CODE, ITEM] {
+            fs::write(dir.path().join("elsewhere").join(file), "precious").unwrap();
+        }
+        let place = dir.path().join("r");
+        let results = Results::new(&place).unwrap();
+        for name in ["2", ".2.part"] {
+            std::os::unix::fs::symlink("../elsewhere", place.join(name)).unwrap();
+            let error = results.begin(2, b"x\n").unwrap_err().to_string();
+            assert!(error.contains(&format!("/{name}")), "{error}");
+            fs::remove_file(place.join(name)).unwrap();
+        }
+        assert_eq!(names(&dir.path().join("elsewhere")), [CODE, ITEM, STDERR, STDOUT]);
+        assert_eq!(fs::read_to_string(dir.path().join("elsewhere/stdout")).unwrap(), "precious");
     }
 }

@@ -89,6 +89,10 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     pub(super) fn ending(mut self) -> Ending {
+        // Also a key that was pressed in the last millisecond.
+        while let Ok(heard) = self.channels.signals.try_recv() {
+            self.note_interrupt(&heard);
+        }
         self.clock.tick(Instant::now());
         let summary = Summary {
             // After a failed write nothing counts but what was safe before.
@@ -99,6 +103,7 @@ impl<J: Job> Supervisor<'_, J> {
             failed: self.frontier.failed,
             checkpoint: self.checkpoint_facts(),
             worked: self.clock.worked(),
+            interrupted: self.interrupted,
         };
         match (self.finished, self.state.cause) {
             // A stop that came when nothing was left to do has stopped nothing.

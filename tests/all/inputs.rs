@@ -41,7 +41,7 @@ fn a_missing_file() {
     let world = World::new();
     world.write("here", "x\n");
     for verb in ["count", "grep x", "digest"] {
-        world.bivouac(&format!("{verb} here missing")).run().expect_code(2).expect_says("missing");
+        world.bivouac(&format!("{verb} missing")).run().expect_code(2).expect_says("missing");
     }
     assert!(!world.exists(".bivouac"), "a state was made for a job that cannot begin");
 }

@@ -18,8 +18,11 @@
 //! | `starts` | what if equal runs start in the same instant? |
 //! | `unchanged` | the same of everything that can be wrong with a state, as a table |
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
+//! | `unread` | one input of many cannot be read: are the others done, and is nothing missing for ever? |
 //! | `contents` | what if inputs look the same and are not, or look otherwise and are the same? |
 //! | `streams` | when is the end of a pipe an end, what does a pipe cost, and what is an error of it? |
+//! | `checklists` | does `digest --check` say of a list what `sha256sum --check` says of it? |
+//! | `others` | what if somebody else has put a file or a link where ours is to be? |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
@@ -41,6 +44,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic with a location is the report")]
 
 mod ask;
+mod checklists;
 mod contents;
 mod control;
 mod data;
@@ -56,6 +60,7 @@ mod library;
 mod listening;
 mod log;
 mod masks;
+mod others;
 mod pattern;
 mod pause;
 mod pipe;
@@ -76,4 +81,5 @@ mod terminal;
 mod tidy;
 mod tty;
 mod unchanged;
+mod unread;
 mod verbs;

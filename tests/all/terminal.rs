@@ -3,8 +3,12 @@
 //! The terminal itself, and why it is made as it is, stands in [`crate::tty`]; what a shell does with a
 //! job beyond the keys, in [`crate::jobcontrol`].
 
+use crate::harness::World;
 use crate::jobs::GREP;
+use crate::running::DEADLINE;
 use crate::tty::{CTRL_BACKSLASH, CTRL_C, CTRL_Z, Terminal};
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
 
 fn slow() -> String {
     format!("bivouac {} {} --verbose --progress never", GREP.arguments, crate::jobs::SLOW)
@@ -36,6 +40,48 @@ fn ctrl_c_ends_the_script_around_it() {
         .until("prompt> ")
         .until_status(130);
     assert!(!terminal.seen.contains("the next line ran"), "{}", terminal.seen);
+}
+
+/// A command that ends when `go` is there, and says by a file that it has begun.
+const PATIENT: &str = "bivouac each --verbose sh -c ': > begun; until test -e go; do sleep 0.02; done' ::: 1";
+
+fn until_begun(world: &World) {
+    let end = Instant::now() + DEADLINE;
+    while !world.exists("begun") {
+        assert!(Instant::now() < end, "the command does not begin");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn ctrl_c_ends_the_loop_around_a_job_that_becomes_complete() {
+    let world = World::new();
+    for around in ["for i in 1 2 3; do COMMAND; echo pas'sed' $i; done", "bash script"] {
+        world.write("script", format!("for i in 1 2 3; do {PATIENT}; echo passed $i; done\n"));
+        let terminal = Terminal::open(&world).types(&around.replace("COMMAND", PATIENT));
+        until_begun(&world);
+        let terminal = terminal.presses(CTRL_C).until("SIGINT (from the kernel").until("stopping: ");
+        world.write("go", "");
+        let terminal = terminal.until("finished within the grace").until("prompt> ").until_status(130);
+        assert!(!terminal.seen.contains("passed"), "{around}: {}", terminal.seen);
+        // The result stands.
+        drop(terminal.types(PATIENT).until("already finished").until("prompt> ").until_status(0));
+        world.shell("rm -r go begun .bivouac");
+    }
+}
+
+/// What a scheduler sends, or a script by `kill`, is for this job alone.
+#[test]
+fn a_signal_of_a_process_leaves_its_code_to_a_job_that_becomes_complete() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let world = World::new();
+        let command = ["sh", "-c", ": > begun; until test -e go; do sleep 0.02; done", ":::", "1"];
+        let run = world.bivouac("each").words(&command).start();
+        until_begun(&world);
+        let run = run.signal(signal).until("stopping: ");
+        world.write("go", "");
+        run.wait().expect_code(0).expect_says_not("within the grace");
+    }
 }
 
 #[test]

@@ -16,7 +16,8 @@ macro_rules! exit_codes {
   5  another run holds this state
   75 stopped, to be continued, by --max-runtime or a warning of a batch system (USR2, XCPU, PWR)
 After SIGINT, SIGTERM or SIGHUP the process ends by that signal, with a checkpoint; a shell calls
-that 130, 143 or 129. With --stop-code N both end with N.
+that 130, 143 or 129. With --stop-code N both end with N. A job that becomes complete within the grace
+ends with its code; after Ctrl-C at a terminal by SIGINT all the same, which ends a loop around it.
 
 "
         )
@@ -44,7 +45,7 @@ Examples:
 ";
 
 pub(crate) const COUNT: &str = concat!(
-    exit_codes!("  0  finished\n"),
+    exit_codes!("  0  finished\n  1  finished, but a file could not be read and is left out\n"),
     "\
 Examples:
   bivouac count huge.log                       lines, words and bytes
@@ -56,7 +57,8 @@ Examples:
 
 pub(crate) const GREP: &str = concat!(
     exit_codes!("  0  finished, a line matched\n  1  finished, no line matched\n"),
-    "\
+    "  2 is also the code when files could not be read, and the others were searched, as grep has it.
+
 Examples:
   bivouac grep 'error [0-9]+' huge.log --output errors.txt
   bivouac grep -c -i -F 'out of memory' *.log        number of matching lines in each file
@@ -67,12 +69,15 @@ Examples:
 
 pub(crate) const DIGEST: &str = concat!(
     exit_codes!(
-        "  0  finished; with --check: all checksums are right\n  1  finished; with --check: something differs or is missing\n"
+        "  0  finished; with --check: all checksums are right
+  1  finished, but a file could not be read, or changed meanwhile, and is left out;
+     with --check: something differs or is missing\n"
     ),
     "\
 Examples:
   bivouac digest /usr/share -o share.b3
-  bivouac digest --check share.b3
+  bivouac digest --check share.b3              --quiet: only what differs; --status: only the code
+  bivouac digest --algorithm sha256 -c SHA256SUMS --ignore-missing
   bivouac digest --algorithm sha256 *.iso > SHA256SUMS
 "
 );

@@ -31,6 +31,10 @@ pub(crate) struct Count {
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Leave out files that cannot be read, and end with 1; needed with an output file only
+    #[arg(long, help_heading = "Output")]
+    pub(crate) keep_going: bool,
+
     /// Files to read; `-` is standard input, which cannot be continued
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -106,6 +110,10 @@ pub(crate) struct Grep {
     #[arg(long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Leave out files that cannot be read, and end with 2; needed with an output file only
+    #[arg(long, help_heading = "Output")]
+    pub(crate) keep_going: bool,
+
     /// What to find, and where; with -e all of these are files. `-` is standard input, which cannot be continued
     #[arg(required = true, value_name = "PATTERN FILE")]
     words: Vec<OsString>,
@@ -174,15 +182,44 @@ pub(crate) struct Digest {
     #[arg(long, value_enum, default_value_t = Algorithm::Blake3, help_heading = "What to compute")]
     pub(crate) algorithm: Algorithm,
 
-    /// Read checksums from FILE, verify them, and name what differs
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "verify_inputs"], help_heading = "What to compute")]
-    pub(crate) check: Option<PathBuf>,
+    /// Read checksums from the files, or from standard input, verify them, and name what differs
+    #[arg(short = 'c', long, conflicts_with_all = ["verify_inputs", "keep_going", "tag", "zero"], help_heading = "What to compute")]
+    pub(crate) check: bool,
+
+    /// With --check: pass over files that do not exist
+    #[arg(long, requires = "check", help_heading = "What to compute")]
+    pub(crate) ignore_missing: bool,
+
+    /// With --check: print nothing; the exit code tells. (With --quiet only what is as it was is not named.)
+    #[arg(long, requires = "check", overrides_with = "warn", help_heading = "What to compute")]
+    pub(crate) status: bool,
+
+    /// With --check: end with 1 if a line is improperly formatted; with BLAKE3 that is so anyway
+    #[arg(long, requires = "check", help_heading = "What to compute")]
+    pub(crate) strict: bool,
+
+    /// With --check: name every line that is improperly formatted
+    #[arg(short, long, requires = "check", overrides_with = "status", help_heading = "What to compute")]
+    pub(crate) warn: bool,
+
+    /// Write lines of the BSD form: `SHA256 (NAME) = HASH`
+    #[arg(long, help_heading = "Output")]
+    pub(crate) tag: bool,
+
+    /// End each line with a zero byte, and escape no name
+    #[arg(short = 'z', long, help_heading = "Output")]
+    pub(crate) zero: bool,
 
     /// Write the result to OUT, which appears when it is complete
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Leave out files that cannot be read, and end with 1; needed with an output file only
+    #[arg(long, help_heading = "Output")]
+    pub(crate) keep_going: bool,
+
     /// Files and directories; `-` is standard input, which cannot be continued
+    /// With --check: lists of checksums
     #[arg(required_unless_present = "check", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
@@ -228,7 +265,7 @@ pub(crate) struct Pipe {
     #[arg(long, help_heading = "The command")]
     pub(crate) shell: bool,
 
-    /// Leave out chunks whose command fails, and go on; otherwise the first one ends the job
+    /// Leave out chunks whose command fails, and files that cannot be read; otherwise the first one ends the job
     #[arg(long, help_heading = "The command")]
     pub(crate) keep_going: bool,
 

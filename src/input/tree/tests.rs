@@ -15,7 +15,7 @@ fn all(tree: &mut Tree) -> Vec<(Vec<String>, Option<Mark>)> {
                 .map(|entry| match entry {
                     Entry::File(file) => file.path().display().to_string(),
                     Entry::Stream(stream) => stream.path().display().to_string(),
-                    Entry::Unreadable { path, why } => format!("{}: {why}", path.display()),
+                    Entry::Unreadable { why, .. } => why.to_string(),
                 })
                 .collect(),
             Portion::Part { file, range } => vec![format!("{} {range:?}", file.path().display())],

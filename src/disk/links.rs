@@ -1,0 +1,69 @@
+//! Symlinks that somebody else has put where we are about to write.
+//!
+//! In a directory that everybody may write to, `/tmp` above all, a name that we are going to use can be
+//! there already: as a link to a file that its owner may not touch, and we may. The kernel refuses to follow
+//! such a link (`fs.protected_symlinks`), unless it is told otherwise; but it does not see what a program
+//! resolves by itself, as the output does, in order to rename within one directory. So the same rule stands
+//! here: in a sticky directory that others may write to, a link is followed if it is ours or that of the
+//! owner of the directory.
+
+use super::{Dir, Disk, Facts, OsDisk, split};
+use crate::error::{Error, Result};
+use std::path::Path;
+
+/// Sticky, and open to everybody.
+const SHARED: u32 = 0o1002;
+
+/// Refuses a link in `dir`, of which `link` is known, if it is another user's trap.
+pub(crate) fn refuse_trap(dir: &dyn Dir, link: &Facts, path: &Path) -> Result<()> {
+    let above = dir.own_facts().map_err(|e| Error::io(path, "look at the directory of", &e))?;
+    let is_shared = above.mode & SHARED == SHARED;
+    match is_shared && link.uid != above.uid && !is_ours(link) {
+        true => Err(anothers(path, link)),
+        false => Ok(()),
+    }
+}
+
+/// The same for a path of which the last part may be a link; if there is nothing, there is no trap.
+///
+/// # Errors
+///
+/// [`Kind::Refused`](crate::error::Kind::Refused).
+pub fn refuse_trap_at(disk: &dyn Disk, path: &Path) -> Result<()> {
+    match found(disk, path) {
+        Some((dir, link)) => refuse_trap(&*dir, &link, path),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a link of somebody else in any directory: for a name that we have chosen, and that nobody has
+/// typed. A link of root is the administrator's.
+///
+/// # Errors
+///
+/// [`Kind::Refused`](crate::error::Kind::Refused).
+pub fn refuse_anothers(path: &Path) -> Result<()> {
+    match found(&OsDisk, path) {
+        Some((_, link)) if !is_ours(&link) && link.uid != 0 => Err(anothers(path, &link)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The link of this name and its directory, if it is one. What cannot be looked at is found by who opens it.
+fn found(disk: &dyn Disk, path: &Path) -> Option<(std::sync::Arc<dyn Dir>, Facts)> {
+    let (above, name) = split(path)?;
+    let dir = disk.open_dir(above).ok()?;
+    let facts = dir.facts(name).ok()??;
+    let is_link = !facts.is_file && !facts.is_dir && dir.read_link(name).is_ok();
+    is_link.then_some((dir, facts))
+}
+
+fn is_ours(link: &Facts) -> bool {
+    link.uid == nix::unistd::geteuid().as_raw()
+}
+
+fn anothers(path: &Path, link: &Facts) -> Error {
+    let problem = format_args!("is a symlink of another user (uid {})", link.uid);
+    Error::refused(path.display(), problem)
+        .advise("nothing was touched; name the place itself, or another one")
+}

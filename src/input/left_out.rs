@@ -1,0 +1,98 @@
+//! Paths that were given and cannot be read, where the others are to be read all the same.
+//!
+//! The obvious way is to leave them out of the list, and that is what is done; but a job that goes on
+//! tomorrow must find the same list. So what was left out stands in the record, and a file that can be read
+//! by then, or can no longer be, is a changed input like any other.
+
+use super::identity::path_text;
+use super::stream::Stream;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A path that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// As it was given.
+    #[serde(with = "path_text")]
+    pub path: PathBuf,
+    /// It is a directory. (`wc` counts nothing in it, and says so.)
+    pub is_directory: bool,
+    /// How many of the paths before it can be read.
+    pub before: usize,
+    /// Its size, if it is a regular file that may not be read.
+    pub(super) bytes: u64,
+}
+
+/// Paths, of which some may have been left out.
+#[derive(Clone, Debug, Default)]
+pub struct Readable {
+    /// What can be read, or may be: an error that the next attempt may not see leaves nothing out.
+    pub files: Vec<PathBuf>,
+    /// The others.
+    pub left_out: Vec<LeftOut>,
+    /// Why, one for each, in the words of `wc` and `grep`.
+    pub reasons: Vec<Error>,
+}
+
+impl Readable {
+    /// Looks at all of them. If none can be read, none is left out: then there is nothing to do, and who
+    /// opens them has the error.
+    pub fn among(paths: &[PathBuf]) -> Self {
+        let mut these = Self::default();
+        for path in paths {
+            match look_at(path) {
+                Err((left_out, why)) if !why.may_pass() => {
+                    these.left_out.push(LeftOut { before: these.files.len(), ..left_out });
+                    these.reasons.push(why);
+                }
+                Ok(()) | Err(_) => these.files.push(path.clone()),
+            }
+        }
+        if these.files.is_empty() { Self::all(paths) } else { these }
+    }
+
+    /// All of them, without a look.
+    pub fn all(paths: &[PathBuf]) -> Self {
+        Self { files: paths.to_vec(), ..Self::default() }
+    }
+}
+
+/// Opens what is not a stream: a FIFO that is opened and closed again would end its writer.
+fn look_at(path: &Path) -> std::result::Result<(), (LeftOut, Error)> {
+    if Stream::is_stream(path) {
+        return Ok(());
+    }
+    let left_out = |is_directory, bytes| LeftOut { path: path.to_path_buf(), is_directory, before: 0, bytes };
+    let why = |cause: &io::Error| Error::looking(path, cause);
+    match fs::metadata(path) {
+        Err(cause) => Err((left_out(false, 0), why(&cause))),
+        Ok(facts) if facts.is_dir() => {
+            Err((left_out(true, 0), why(&io::Error::from_raw_os_error(libc::EISDIR))))
+        }
+        Ok(facts) => File::open(path).map(drop).map_err(|cause| (left_out(false, facts.len()), why(&cause))),
+    }
+}
+
+/// Whether the same paths are left out as in the run before.
+///
+/// # Errors
+///
+/// [`Kind::Refused`](crate::error::Kind::Refused), naming the first that is another matter now.
+pub(super) fn same_left_out(now: &[LeftOut], stored: &[LeftOut]) -> Result<()> {
+    let missing_in = |others: &[LeftOut], these: &[LeftOut]| {
+        let path = |one: &LeftOut| (one.path.clone(), one.is_directory);
+        these.iter().find(|this| !others.iter().any(|other| path(other) == path(this))).cloned()
+    };
+    let refused = |one: LeftOut, how: &str| {
+        Err(Error::refused(one.path.display(), how)
+            .advise("put it back as it was, or start over with --fresh"))
+    };
+    match (missing_in(stored, now), missing_in(now, stored)) {
+        (Some(one), _) => refused(one, "cannot be read, and the job was begun with it"),
+        (None, Some(one)) => refused(one, "is here now, and was left out when the job began"),
+        (None, None) => Ok(()),
+    }
+}

@@ -1,0 +1,195 @@
+//! Inputs of which some cannot be read: the others are done, a result in a file is whole, and nothing is
+//! missing from it for ever.
+
+use crate::harness::World;
+use nix::sys::signal::Signal::SIGTERM;
+use std::fs;
+use std::process::Stdio;
+
+/// What a program of the system prints, and how it ends; what it complains of is not looked at.
+fn system(world: &World, line: &str) -> (Vec<u8>, i32) {
+    let output = world.command("bash").args(["-c", line]).stdin(Stdio::null()).output().unwrap();
+    (output.stdout, output.status.code().unwrap())
+}
+
+fn some() -> World {
+    let world = World::new();
+    world.write("a", "a x\n");
+    world.write("b", "2 x\n".repeat(3000));
+    fs::create_dir(world.path("d")).unwrap();
+    world
+}
+
+#[test]
+fn on_standard_output_the_others_are_done_as_wc_grep_and_sha256sum_do_it() {
+    let world = some();
+    for (verb, theirs, inputs) in [
+        ("count", "wc", "a missing b"),
+        ("count", "wc", "missing a"),
+        ("count", "wc", "a d b missing d"),
+        ("count -l", "wc -l", "d a"),
+        ("count -c", "wc -c", "b missing"),
+        ("grep x", "grep x", "a missing"),
+        ("grep x", "grep x", "d a b"),
+        ("grep -c x", "grep -c x", "a d b missing"),
+        ("grep nothing", "grep nothing", "a missing"),
+        ("grep -h x", "grep -h x", "missing a"),
+        ("digest --algorithm sha256", "sha256sum", "a missing b"),
+    ] {
+        let (wanted, code) = system(&world, &format!("{theirs} {inputs} 2>said"));
+        let is = world.bivouac(&format!("{verb} {inputs}")).run().expect_code(code).expect_stdout(&wanted);
+        for line in String::from_utf8(world.read("said")).unwrap().lines() {
+            let (_, complaint) = line.split_once(": ").unwrap();
+            assert!(is.stderr.contains(&format!("bivouac: {complaint}\n")), "{line}, and:\n{}", is.stderr);
+        }
+    }
+    // Nothing is left to be done.
+    world.bivouac("count missing d").run().expect_code(2).expect_says_not("--keep-going");
+}
+
+#[test]
+fn a_result_in_a_file_is_whole_unless_that_was_asked_for() {
+    let world = some();
+    for (verb, code) in
+        [("count --output out", 1), ("grep x --output out", 2), ("digest -o out", 1), ("pipe -o out", 1)]
+    {
+        let behind = if verb.starts_with("pipe") { "-- cat" } else { "" };
+        let line = |option: &str| format!("{verb} {option} a missing b {behind}");
+        world.bivouac(&line("")).run().expect_code(2).expect_says("missing").expect_says("--keep-going");
+        assert!(!world.exists("out") && !world.exists("out.part") && !world.exists("out.bivouac"), "{verb}");
+        for _ in 0..2 {
+            world.bivouac(&line("--keep-going")).run().expect_code(code);
+        }
+        let without = world.read("out");
+        // What is there now was not there when the job was done: it is another job.
+        world.write("missing", "and now it is x\n");
+        world.bivouac(&line("--keep-going")).run().expect_code(0);
+        assert!(world.read("out").len() > without.len(), "{verb}: what is new is missing");
+        fs::remove_file(world.path("missing")).unwrap();
+        world.shell("rm -r out out.bivouac");
+    }
+    // A pipe with several files is refused on standard output too: its chunks are one result.
+    world.bivouac("pipe a missing b -- cat").run().expect_code(2).expect_stdout(b"");
+}
+
+#[test]
+fn what_was_left_out_must_be_the_same_when_the_job_goes_on() {
+    let world = some();
+    world.text("big.txt");
+    for verb in ["count --output out", "grep line --output out", "pipe -o out"] {
+        let behind = if verb.starts_with("pipe") { "-- cat" } else { "" };
+        let line = format!("{verb} --keep-going big.txt missing a {behind}");
+        let slow = line.replace("big.txt", "--limit-rate 1MiB --checkpoint-every 20ms big.txt");
+        let run = world.bivouac(&slow).start().until_checkpoint_at_least(1);
+        run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+        world.write("missing", "x\n");
+        world.bivouac(&line).run().expect_code(3);
+        fs::remove_file(world.path("missing")).unwrap();
+        world.bivouac(&line).run().expect_code(if verb.starts_with("grep") { 2 } else { 1 });
+        world.shell("rm -r out out.bivouac");
+
+        let run = world.bivouac(&slow).start().until_checkpoint_at_least(1);
+        run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+        fs::remove_file(world.path("a")).unwrap();
+        world.bivouac(&line).run().expect_code(3);
+        world.write("a", "a x\n");
+        world.shell("rm -r out.part out.bivouac");
+    }
+}
+
+/// A file that goes away between its listing and its reading: it is held up there by the rate limit of the
+/// files before it, which is read only when the first checkpoint has been seen.
+fn digest_while(options: &str, change: impl FnOnce(&World)) -> (World, i32, String) {
+    let world = World::new();
+    for number in 10..60 {
+        world.write(&format!("t/{number}"), vec![number; 30_000]);
+    }
+    let line = format!("digest t -o out --limit-rate 1MiB --checkpoint-every 20ms -j1 {options}");
+    let run = world.bivouac(&line).start().until_checkpoint_at_least(1);
+    change(&world);
+    let ended = run.wait();
+    let (code, said) = (ended.code().unwrap(), ended.stderr.clone());
+    (world, code, said)
+}
+
+#[test]
+fn a_file_of_a_tree_that_goes_away_or_changes_is_left_out_and_named() {
+    for what in ["gone", "written", "shorter"] {
+        let (world, code, said) = digest_while("", |world| {
+            let path = world.path("t/59");
+            match what {
+                "gone" => fs::remove_file(path).unwrap(),
+                "written" => fs::write(path, vec![1; 30_000]).unwrap(),
+                _ => fs::write(path, "1").unwrap(),
+            }
+        });
+        let lines = String::from_utf8(world.read("out")).unwrap().lines().count();
+        // The last file may not have been listed when it was changed: then it is only listed as it is.
+        match (what, code) {
+            ("gone", 0) => assert_eq!(lines, 49),
+            (_, 0) => assert_eq!(lines, 50),
+            (_, 1) => assert!(lines == 49 && said.contains("t/59: "), "{what}: {said}"),
+            _ => panic!("{what}: {code}\n{said}"),
+        }
+        world.bivouac("digest t -o out").run().expect_code(0);
+        assert!(world.read("out") == world.bivouac("digest t").run().expect_code(0).stdout, "{what}");
+    }
+}
+
+#[test]
+fn a_tree_that_is_another_one_when_the_job_goes_on_is_refused_and_the_difference_named() {
+    for (change, named) in [("rm t/10", "t was changed last"), ("echo >> t/11", "t/11 was changed last")] {
+        let world = World::new();
+        for number in 10..60 {
+            world.write(&format!("t/{number}"), vec![number; 30_000]);
+        }
+        let slow = "digest t -o out --limit-rate 1MiB --checkpoint-every 20ms";
+        let run = world.bivouac(slow).start().until_checkpoint_at_least(1);
+        run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+        world.shell(change);
+        world.bivouac("digest t -o out").run().expect_code(3).expect_says(named);
+        assert!(!world.exists("out"));
+    }
+}
+
+/// With every limit of open files from too few to enough: an error of the machine is never one of the command
+/// line, and never a hole in a list.
+#[test]
+fn too_few_descriptors_are_no_wrong_usage_and_leave_no_hole() {
+    let world = World::new();
+    let mut path = "t".to_string();
+    for depth in 0..12 {
+        world.write(&format!("{path}/file"), depth.to_string());
+        path.push_str("/deeper");
+    }
+    let file = "t/deeper/deeper/file";
+    let jobs = [
+        "digest t -o out -j2",
+        &format!("count {file} -o out"),
+        &format!("grep x {file} {file} --output out"),
+    ];
+    for (job, finished) in jobs.iter().zip([0, 0, 1]) {
+        let whole = {
+            world.bivouac(job).run().expect_code(finished);
+            let whole = world.read("out");
+            world.shell("rm -r out out.bivouac");
+            whole
+        };
+        let mut broke = 0;
+        for limit in 5..48 {
+            let ended = world.bivouac(job).under(&format!("prlimit --nofile={limit}:{limit}")).run();
+            let code = ended.code().unwrap();
+            match code {
+                4 => broke += 1,
+                // So few that not even the program is loaded, or its threads are not.
+                127 => continue,
+                _ => assert_eq!(code, finished, "{job} with {limit}: {}", ended.stderr),
+            }
+            assert_eq!(world.exists("out"), code == finished, "{job} with {limit}");
+            world.bivouac(job).run().expect_code(finished);
+            assert!(world.read("out") == whole, "{job} with {limit}: something is missing");
+            world.shell("rm -r out out.bivouac");
+        }
+        assert!(broke > 0, "{job}: no limit was too low");
+    }
+}
