@@ -10,6 +10,7 @@ mod os;
 pub(crate) mod sim;
 
 pub use os::OsDisk;
+pub(crate) use os::nameless;
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

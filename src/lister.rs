@@ -13,7 +13,7 @@
 //! among those that are looked through (the few that were in flight when the last run ended) is kept in
 //! memory for so long.
 
-use crate::checkpoint::Reach;
+use crate::checkpoint::{Last, Reach};
 use crate::error::{Error, Result};
 use crate::job::{Listed, Listing, Mark, Source};
 use crate::journal::Entries;
@@ -43,7 +43,9 @@ pub(crate) struct Lister<S> {
     /// The mark of the one before it, by the record.
     pub(crate) mark: Option<Mark>,
     /// Tasks that an earlier run finished beyond the frontier; they are listed and skipped.
-    pub(crate) beyond: BTreeMap<u64, Option<Mark>>,
+    pub(crate) beyond: Tasks,
+    /// The furthest task that was among them, with its mark, which stands for all that was listed up to it.
+    pub(crate) last: Option<Last>,
     /// Of a list that may grow: tasks beyond that are committed, and how far it must be what it was.
     pub(crate) finished: Tasks,
     pub(crate) reach: Option<Reach>,
@@ -102,14 +104,11 @@ impl<S: Source> Lister<S> {
         let Listed { task, bytes, mark } = listed;
         let number = self.next;
         self.next += 1;
-        match self.beyond.remove(&number) {
-            Some(kept) if kept.is_some() && kept != mark => {
-                Err(self.changed("where the last run had finished tasks"))
-            }
-            Some(_) => Ok(None),
-            None if self.finished.contains(number) => Ok(None),
-            None => Ok(Some(Assignment { number, task, bytes, mark })),
+        if self.last.is_some_and(|last| last.task == number && last.mark.is_some() && last.mark != mark) {
+            return Err(self.changed("where the last run had finished tasks"));
         }
+        let is_done = self.beyond.contains(number) || self.finished.contains(number);
+        Ok((!is_done).then_some(Assignment { number, task, bytes, mark }))
     }
 
     /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.
@@ -118,7 +117,7 @@ impl<S: Source> Lister<S> {
         // Only of a list that may grow it is asked for again, to name the difference.
         let listing = if self.reach.is_some() { Listing::rehearsal(&wake) } else { Listing::real(&wake) };
         let reach = self.reach.map(|reach| reach.task);
-        let Some(last) = reach.max(self.beyond.last_key_value().map(|(task, _)| *task)) else {
+        let Some(last) = reach.max(self.last.map(|last| last.task)) else {
             return Ok(Vec::new());
         };
         let (mut left, mut mark) = (Vec::new(), before);
@@ -244,11 +243,14 @@ mod tests {
         let then = words(THEN);
         let (ended, _) = bounded(0);
         let (send, sent) = unbounded();
+        let mut beyond = Tasks::default();
+        assert!(beyond.insert(2) && beyond.insert(4));
         let lister = Lister {
             source: words(now),
             next: 1,
             mark: Some(then.mark(0)),
-            beyond: [2, 4].into_iter().map(|task| (task, Some(then.mark(task as usize)))).collect(),
+            beyond,
+            last: Some(Last { task: 4, mark: Some(then.mark(4)) }),
             finished: Tasks::default(),
             reach: None,
             inputs: Value::Null,

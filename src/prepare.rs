@@ -14,6 +14,7 @@ use crate::journal::Line;
 use crate::keep::{Keep, Place, make_parent};
 use crate::observer::Notice;
 use crate::run::{Options, StateAt};
+use crate::spill::look;
 use crate::state_dir::StateDir;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -134,7 +135,7 @@ fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
     // Of a job that acts elsewhere, also if this one does not.
     count_in_journal(dir, &mut record)?;
     Ok(record.committed() == 0
-        && record.beyond.is_empty()
+        && record.kept() == 0
         && record.output.as_ref().is_none_or(|output| output.bytes == 0))
 }
 
@@ -142,15 +143,19 @@ fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
 fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
     let (run, known) = (record.run.clone(), record.journal_bytes);
     dir.journal_behind((&run, known), &mut |line| {
-        let Line::Settled { end, trace } = line else { return };
-        if end.task < record.frontier || !record.finished.insert(end.task) {
+        let (task, done, trace) = match line {
+            Line::Settled { end, trace } => (end.task, end.outcome.is_done(), trace),
+            Line::Delivered { task, done, trace } => (task, done, trace),
+            Line::Of { .. } | Line::Began { .. } | Line::Ended(_) => return,
+        };
+        if task < record.frontier || !record.finished.insert(task) {
             return;
         }
-        if !end.outcome.is_done() && record.failing.insert(end.task) {
+        if !done && record.failing.insert(task) {
             record.failed += 1;
         }
-        if record.reach.is_none_or(|reach| reach.task <= end.task) {
-            record.reach = Some(Reach { task: end.task, trace });
+        if record.reach.is_none_or(|reach| reach.task <= task) {
+            record.reach = Some(Reach { task, trace });
         }
     })
 }
@@ -248,7 +253,7 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     source: &mut S,
     sink: &mut dyn Sink,
     options: &Options,
-    dir: StateDir,
+    mut dir: StateDir,
     mut record: Record,
 ) -> Result<Start<T>> {
     if options.printing.is_some() && has_failed_to_retry(&record, options) {
@@ -279,11 +284,17 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
         Error::refused("checkpoint", format_args!("its total is not one of this job: {e}"))
             .advise("it was written by another version; start anew with --fresh")
     })?;
+    let (spill, lost) = look(&mut dir, &mut record)?;
+    if lost > 0 {
+        notices.push(Notice::Input(format!(
+            "{lost} results that waited for their turn are harmed or missing; these tasks run again"
+        )));
+    }
     sink.begin(Some(record.output.as_ref().unwrap_or(&Committed::default())))?;
     record.epoch += 1;
     notices.push(Notice::Resumed {
         frontier: record.committed(),
-        beyond: record.beyond.len() as u64,
+        beyond: record.kept(),
         tasks: record.tasks,
     });
     let (passing, path) = match &options.state {
@@ -292,7 +303,7 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
         StateAt::Nowhere => (true, None),
     };
     let near = path.cloned();
-    let mut keep = Keep::new(record, Place::Here { dir, passing });
+    let mut keep = Keep::new(record, Place::Here { dir, passing }).with(spill);
     keep.check_journal()?;
     keep.write()?;
     keep.sweep()?;

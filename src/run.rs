@@ -127,6 +127,7 @@ pub(crate) struct Options {
     pub(crate) once: bool,
     pub(crate) halt: Option<Halt>,
     pub(crate) max_runtime: Option<Duration>,
+    pub(crate) spill_limit: Option<u64>,
     pub(crate) disk: Arc<dyn Disk>,
 }
 
@@ -181,6 +182,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                 once: false,
                 halt: None,
                 max_runtime: None,
+                spill_limit: None,
                 disk: Arc::new(OsDisk),
             },
             masked: None,
@@ -357,6 +359,16 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     #[must_use]
     pub fn max_runtime(mut self, budget: Option<Duration>) -> Self {
         self.options.max_runtime = budget;
+        self
+    }
+
+    /// How many bytes of disk may be taken by results of tasks that have ended before their turn. One slow
+    /// task makes the others wait only when there are more; those at work go on, so that it can be a little
+    /// more. `None`, the default: half of what is free at the start where the state is, or where the system
+    /// keeps temporary files.
+    #[must_use]
+    pub fn spill_limit(mut self, bytes: Option<u64>) -> Self {
+        self.options.spill_limit = bytes;
         self
     }
 

@@ -18,6 +18,7 @@
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
 //! | `contents` | what if inputs look the same and are not, or look otherwise and are the same? |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
+//! | `foreground` | what does a `pause` from another terminal do to a job in a shell? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
 //! | `jobcontrol` | `bg`, `kill %1`, a closed window, `nohup`, `setsid`, `timeout`, process 1 |
@@ -27,6 +28,7 @@
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
 //! | `library` | does a run in a process of somebody else give back what it borrowed? |
+//! | `ahead` | do the others go on behind a slow task, and what becomes of what they made? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
 //! | `each` | is a command per item run once, whatever happens? |
 //! | `verbs` | do the verbs agree with their GNU counterparts? |
@@ -36,6 +38,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic with a location is the report")]
 
+mod ahead;
 mod ask;
 mod contents;
 mod control;
@@ -44,6 +47,7 @@ mod disk;
 mod documents;
 mod each;
 mod examples;
+mod foreground;
 mod harness;
 mod inputs;
 mod jobcontrol;

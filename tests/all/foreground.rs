@@ -1,0 +1,58 @@
+//! `bivouac pause` from another terminal: the job stands still, and stays where it is.
+
+use crate::harness::World;
+use crate::jobs::GREP;
+use crate::pipe::until;
+use crate::tty::{CTRL_C, Terminal};
+use std::fs;
+
+/// The states of all processes that run in the environment of this test under this name.
+fn states_of(world: &World, name: &str) -> Vec<String> {
+    let pids = crate::pipe::pids_named(world, name);
+    let stat = |pid: i32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    let state = |stat: String| Some(stat.rsplit(") ").next()?.split(' ').next()?.to_string());
+    pids.into_iter().filter_map(stat).filter_map(state).collect()
+}
+
+#[test]
+fn a_paused_job_stays_in_the_foreground_of_its_shell() {
+    let world = GREP.world();
+    let line = format!("bivouac {} {} --verbose --progress always", GREP.arguments, crate::jobs::SLOW);
+    let terminal = Terminal::open(&world).types(&line).until("bivouac: checkpoint at ");
+    world.bivouac("pause").run().expect_code(0).expect_says("paused; ");
+    let terminal = terminal.until("bivouac: phase paused").until("paused");
+    let mark = terminal.mark();
+    world.bivouac("resume").run().expect_code(0);
+    let terminal = terminal.until("bivouac: phase running").until("bivouac: checkpoint at ");
+    assert!(!terminal.since(mark).contains("prompt> "), "the shell has the terminal: {}", terminal.seen);
+    assert!(!terminal.seen.contains("Stopped"), "{}", terminal.seen);
+    drop(terminal.presses(CTRL_C).until("SIGINT (from the kernel").until("prompt> ").until_status(130));
+    GREP.expect_interrupted_state(&world);
+}
+
+#[test]
+fn a_key_stops_a_job_that_somebody_else_has_paused() {
+    let world = GREP.world();
+    let line = format!("bivouac {} {} --verbose --progress never", GREP.arguments, crate::jobs::SLOW);
+    let terminal = Terminal::open(&world).types(&line).until("bivouac: checkpoint at ");
+    world.bivouac("pause").run().expect_code(0).expect_says("paused; ");
+    drop(terminal.until("phase paused").presses(CTRL_C).until("prompt> ").until_status(130));
+    world.bivouac(GREP.arguments).run().expect_code(0);
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn the_commands_of_a_paused_job_are_stopped_and_go_on() {
+    let world = World::new();
+    let text = "echo $$ > begun; until [ -e go ]; do sleep 0.01; done; echo done";
+    let run = world.bivouac("each --shell").words(&[text, ":::", "a"]).start();
+    until("the command to begin", || world.exists("begun"));
+    world.bivouac("pause").run().expect_code(0).expect_says("paused; ");
+    until("the command to stop", || {
+        let states = states_of(&world, "sh ");
+        !states.is_empty() && states.iter().all(|state| state == "T")
+    });
+    world.write("go", "");
+    world.bivouac("resume").run().expect_code(0);
+    run.wait().expect_code(0).expect_stdout(b"done\n");
+}
