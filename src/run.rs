@@ -3,6 +3,10 @@
 //! Here everything is put together in the order that the rest relies on: the mask before any
 //! thread, the lock before anything is read, the record before the output is touched.
 
+mod handle;
+
+pub use handle::Handle;
+
 use crate::disk::{Disk, OsDisk};
 use crate::ending::{Ending, Summary};
 use crate::error::Error;
@@ -55,55 +59,6 @@ pub struct Halt {
     pub failures: u64,
     /// Tasks in flight are cancelled; otherwise they are waited for.
     pub now: bool,
-}
-
-/// A way to ask a run for something from another thread. Cheap to clone; it outlives the run, and
-/// then asks nobody.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    requests: Sender<Request>,
-}
-
-impl Handle {
-    /// No task starts, those in flight finish within the grace, the run ends with a checkpoint.
-    pub fn stop(&self) {
-        self.ask(Request::Stop);
-    }
-
-    /// Tasks in flight are cancelled, the run ends with a checkpoint.
-    pub fn abort(&self) {
-        self.ask(Request::Abort);
-    }
-
-    /// Tasks are held at their next yield point.
-    pub fn pause(&self) {
-        self.ask(Request::Pause);
-    }
-
-    /// They go on.
-    pub fn resume(&self) {
-        self.ask(Request::Resume);
-    }
-
-    /// A checkpoint now; the run goes on. The [`Observer`] learns when it is durable.
-    pub fn checkpoint(&self) {
-        self.ask(Request::Checkpoint);
-    }
-
-    /// The [`Observer`] is told how far the run is.
-    pub fn status(&self) {
-        self.ask(Request::Status);
-    }
-
-    /// Settings are read again, if the run was given a [`Reload`].
-    pub fn reload(&self) {
-        self.ask(Request::Reload);
-    }
-
-    fn ask(&self, request: Request) {
-        // The run may be over: then what was asked for has happened, or cannot.
-        self.requests.send(request).ok();
-    }
 }
 
 /// What a run is asked to do, besides the job itself.

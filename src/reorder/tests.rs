@@ -1,3 +1,5 @@
+//! What is held, what goes to disk, and whether both come back as they were.
+
 use super::*;
 use crate::keep::Place;
 

@@ -1,3 +1,5 @@
+//! Segments: the order that comes out of them, what is left of them when they are harmed, and when they go.
+
 use super::*;
 use crate::checkpoint::Record;
 use crate::disk::OsDisk;

@@ -100,7 +100,8 @@ fn commands_that_print_much_go_on_behind_a_slow_one() {
 fn chunks_go_on_behind_a_slow_one() {
     for how in ["", "-o out"] {
         let world = World::new();
-        let text = [b"first\n".to_vec(), crate::data::text(5, 100 << 20)].concat();
+        let lines = (0..51).map(|n| format!("{n:099}\n").repeat(20_972));
+        let text = format!("first\n{}", lines.collect::<String>()).into_bytes();
         world.write("in", &text);
         let filter = "IFS= read -r l; [ \"$l\" != first ] || until [ -e go ]; do sleep 0.01; done; \
                       printf '%s\\n' \"$l\"; cat; echo 0 >> ran";
@@ -144,7 +145,8 @@ fn after_a_sigkill_none_of_those_that_a_checkpoint_has_kept_runs_again() {
         let line = each(&world, &format!("{how} --checkpoint-every 20ms"), 200, "");
         let run = line.start();
         until_overtaken(&world, 200);
-        let run = run.until_further_checkpoint().until_further_checkpoint();
+        // One that was asked for after all had ended.
+        world.bivouac("checkpoint s").run().expect_code(0);
         run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
         until_nobody_is_left(&world);
         assert_eq!(kept(&world), 199);

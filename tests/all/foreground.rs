@@ -6,12 +6,9 @@ use crate::pipe::until;
 use crate::tty::{CTRL_C, Terminal};
 use std::fs;
 
-/// The states of all processes that run in the environment of this test under this name.
-fn states_of(world: &World, name: &str) -> Vec<String> {
-    let pids = crate::pipe::pids_named(world, name);
-    let stat = |pid: i32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-    let state = |stat: String| Some(stat.rsplit(") ").next()?.split(' ').next()?.to_string());
-    pids.into_iter().filter_map(stat).filter_map(state).collect()
+/// What the kernel says of a process.
+fn state_of(pid: &str) -> Option<char> {
+    fs::read_to_string(format!("/proc/{pid}/stat")).ok()?.rsplit(") ").next()?.chars().next()
 }
 
 #[test]
@@ -46,12 +43,10 @@ fn the_commands_of_a_paused_job_are_stopped_and_go_on() {
     let world = World::new();
     let text = "echo $$ > begun; until [ -e go ]; do sleep 0.01; done; echo done";
     let run = world.bivouac("each --shell").words(&[text, ":::", "a"]).start();
-    until("the command to begin", || world.exists("begun"));
+    until("the command to begin", || world.exists("begun") && world.read("begun").ends_with(b"\n"));
+    let pid = String::from_utf8(world.read("begun")).unwrap().trim().to_string();
     world.bivouac("pause").run().expect_code(0).expect_says("paused; ");
-    until("the command to stop", || {
-        let states = states_of(&world, "sh ");
-        !states.is_empty() && states.iter().all(|state| state == "T")
-    });
+    until("the command to stop", || state_of(&pid) == Some('T'));
     world.write("go", "");
     world.bivouac("resume").run().expect_code(0);
     run.wait().expect_code(0).expect_stdout(b"done\n");

@@ -159,11 +159,6 @@ pub(crate) fn everybody_named(world: &World, program: &str) -> usize {
     children_in(world).iter().filter(|child| child.line.starts_with(program)).count()
 }
 
-/// Their process ids.
-pub(crate) fn pids_named(world: &World, program: &str) -> Vec<i32> {
-    children_in(world).iter().filter(|child| child.line.starts_with(program)).map(|child| child.pid).collect()
-}
-
 /// Sends each of them a signal.
 pub(crate) fn tell_everybody_named(world: &World, program: &str, signal: Signal) {
     for child in children_in(world).iter().filter(|child| child.line.starts_with(program)) {
