@@ -41,7 +41,7 @@ fn a_key_stops_a_job_that_somebody_else_has_paused() {
 #[test]
 fn the_commands_of_a_paused_job_are_stopped_and_go_on() {
     let world = World::new();
-    let text = "echo $$ > begun; until [ -e go ]; do sleep 0.01; done; echo done";
+    let text = "echo $$ > begun; until [ -e go ]; do sleep 0.01; done; echo {}";
     let run = world.bivouac("each --shell").words(&[text, ":::", "a"]).start();
     until("the command to begin", || world.exists("begun") && world.read("begun").ends_with(b"\n"));
     let pid = String::from_utf8(world.read("begun")).unwrap().trim().to_string();
@@ -49,5 +49,5 @@ fn the_commands_of_a_paused_job_are_stopped_and_go_on() {
     until("the command to stop", || state_of(&pid) == Some('T'));
     world.write("go", "");
     world.bivouac("resume").run().expect_code(0);
-    run.wait().expect_code(0).expect_stdout(b"done\n");
+    run.wait().expect_code(0).expect_stdout(b"a\n");
 }
