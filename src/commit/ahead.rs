@@ -108,7 +108,6 @@ struct Header {
 }
 
 /// The pieces as they were emitted, and how the task ended.
-#[expect(clippy::type_complexity, reason = "the pieces of a task, and how it ended")]
 fn unpack<P: DeserializeOwned>(beyond: &Beyond, spilled: Spilled) -> Option<(Vec<Vec<u8>>, Fate<P>)> {
     let header: Header = serde_json::from_slice(&spilled.partial).ok()?;
     let mut rest = spilled.output.as_slice();

@@ -230,10 +230,7 @@ fn a_command_that_saves_its_own_work_is_told_at_once() {
 fn a_command_that_is_told_at_once_and_dies_of_it_is_interrupted() {
     let world = world();
     let lasting = ["sh", "-c", ": >begun; until [ -e go ]; do sleep 0.02; done; exec tr a-z A-Z"];
-    held(&world, "--stop-children at-once --grace 60s", &lasting)
-        .signal(SIGTERM)
-        .wait()
-        .expect_stopped_by(SIGTERM);
+    held(&world, "--stop-children at-once", &lasting).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
     released(&world, &lasting, "tr a-z A-Z < big.txt");
 }
