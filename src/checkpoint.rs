@@ -77,8 +77,11 @@ pub struct Record {
     pub frontier: u64,
     /// The mark of the last task before the frontier ([`crate::Listed::mark`]).
     pub mark: Option<Mark>,
-    /// Finished tasks beyond the frontier, in order of their numbers.
+    /// Finished tasks beyond the frontier, each with a file of its own, as versions before 0.2 kept them.
     pub beyond: Vec<Beyond>,
+    /// Finished tasks beyond the frontier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Ahead>,
     /// Tasks beyond the frontier that are committed all the same, of a job whose tasks are committed as
     /// they end.
     #[serde(default, skip_serializing_if = "Tasks::is_empty")]
@@ -137,6 +140,41 @@ pub struct Beyond {
     pub crc32: u32,
 }
 
+/// Finished tasks beyond the frontier, whose results wait in segments ([`crate::state_dir`]) until it is
+/// their turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ahead {
+    /// The tasks.
+    pub tasks: Tasks,
+    /// The furthest task that was among them.
+    pub last: Last,
+    /// The number of the segment that is made next.
+    pub next: u64,
+    /// The segments, in order of their numbers.
+    pub segments: Vec<SegmentAt>,
+}
+
+/// The furthest task that finished ahead of the frontier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Last {
+    /// The number of the task.
+    pub task: u64,
+    /// Its mark ([`crate::Listed::mark`]), which stands for everything that was listed up to it.
+    pub mark: Option<Mark>,
+}
+
+/// A file with results. Every frame in it has a checksum of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentAt {
+    /// Its number, which is its name in the spill directory.
+    pub number: u64,
+    /// How much of it counts.
+    pub bytes: u64,
+}
+
 /// How far into the list of tasks anything was committed, and what had been listed by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -170,6 +208,7 @@ impl Record {
             frontier: 0,
             mark: None,
             beyond: Vec::new(),
+            ahead: None,
             finished: Tasks::default(),
             failing: Tasks::default(),
             reach: None,
@@ -185,6 +224,26 @@ impl Record {
     /// How many tasks are committed, on either side of a hole.
     pub fn committed(&self) -> u64 {
         self.frontier + self.finished.len()
+    }
+
+    /// How many tasks beyond the frontier are finished and kept.
+    pub fn kept(&self) -> u64 {
+        self.beyond.len() as u64 + self.ahead.as_ref().map_or(0, |ahead| ahead.tasks.len())
+    }
+
+    /// These tasks.
+    pub(crate) fn kept_tasks(&self) -> Tasks {
+        let mut tasks = self.ahead.as_ref().map(|ahead| ahead.tasks.clone()).unwrap_or_default();
+        self.beyond.iter().for_each(|beyond| {
+            tasks.insert(beyond.task);
+        });
+        tasks
+    }
+
+    /// The furthest task that was among them.
+    pub(crate) fn last_kept(&self) -> Option<Last> {
+        let old = self.beyond.iter().map(|beyond| Last { task: beyond.task, mark: beyond.mark });
+        old.chain(self.ahead.as_ref().map(|ahead| ahead.last)).max_by_key(|last| last.task)
     }
 
     /// The bytes of the file (see the [module](self)).
@@ -304,6 +363,7 @@ pub(crate) mod tests {
                 bytes: 4,
                 crc32: 99,
             }],
+            ahead: None,
             finished: Tasks::default(),
             failing: Tasks::default(),
             reach: None,

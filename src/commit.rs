@@ -37,9 +37,11 @@
 //! gone. The thread says so and drops its receivers, so every worker that wants to deliver learns at
 //! once that nobody takes it. The last record stands.
 
+mod ahead;
 mod settling;
 mod turn;
 
+use ahead::Next;
 pub(crate) use turn::Turn;
 
 use crate::checkpoint::Phase;
@@ -50,7 +52,7 @@ use crate::journal::{End, Line};
 use crate::keep::Keep;
 use crate::live::Live;
 use crate::pool::{Delivery, OUTBOX};
-use crate::reorder::{Fate, Held, Reorder};
+use crate::reorder::{Fate, Reorder};
 use crate::run::Printing;
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, never, select};
@@ -99,8 +101,8 @@ pub(crate) struct Frontier {
     pub(crate) beyond: u64,
     /// Bytes of output written.
     pub(crate) output_bytes: u64,
-    /// Bytes held because they are out of order.
-    pub(crate) backlog: u64,
+    /// Bytes on disk because they are out of order.
+    pub(crate) spilled: u64,
     /// Tasks that failed.
     pub(crate) failed: u64,
 }
@@ -114,6 +116,8 @@ pub(crate) struct Committer<J: Job> {
     pub(crate) reorder: Reorder<J::Partial>,
     /// For tasks that act elsewhere.
     pub(crate) printing: Option<Printing>,
+    /// None of the tasks should run twice.
+    pub(crate) once: bool,
     /// What is handed over of the task whose turn it is.
     pub(crate) turn: Turn,
     /// Of tasks that are not committed yet: how their last attempt ended.
@@ -133,6 +137,8 @@ pub(crate) struct Committer<J: Job> {
 /// Where the commit thread listens.
 pub(crate) struct Inbox<P> {
     pub(crate) deliveries: Receiver<Delivery<P>>,
+    /// One for each large piece among them; taken out when that is counted elsewhere.
+    pub(crate) large_ones: Receiver<()>,
     pub(crate) lines: Receiver<Line>,
     pub(crate) nudges: Receiver<()>,
     pub(crate) orders: Receiver<Order>,
@@ -157,6 +163,9 @@ impl<J: Job> Committer<J> {
             .unwrap_or_else(|_| Err(Error::broken("job", "panicked while its output was put in order")));
         // Receivers first: whoever reads the last word may rely on every delivery being refused.
         drop(inbox);
+        if result.is_err() {
+            self.keep.give_back();
+        }
         self.leave(matches!(result, Ok(Some(Closed { finished: Some(_) }))));
         let last_word = match result {
             Ok(Some(Closed { finished })) => Word::Closed { finished },
@@ -187,6 +196,7 @@ impl<J: Job> Committer<J> {
     /// first one this thread sleeps a moment, or until it is nudged because the box fills up, and
     /// then takes all that has come.
     fn work(&mut self, inbox: &Inbox<J::Partial>) -> Result<Option<Closed>> {
+        self.adopt()?;
         let nobody = never();
         let mut resting = false;
         loop {
@@ -205,7 +215,7 @@ impl<J: Job> Committer<J> {
                         self.checkpoint(asked)?;
                     }
                     Ok(Order::Every(time)) => self.every = time,
-                    Ok(Order::Show(live)) => self.keep.show(*live),
+                    Ok(Order::Show(live)) => self.keep.show(*live, self.reorder.waiting()),
                     Ok(Order::Close { listed }) => {
                         self.take_what_is_there(inbox)?;
                         return self.close(listed).map(|finished| Some(Closed { finished }));
@@ -231,11 +241,18 @@ impl<J: Job> Committer<J> {
     /// report: so at a close, what is there is all there is.
     fn take_what_is_there(&mut self, inbox: &Inbox<J::Partial>) -> Result<bool> {
         let before = self.told;
-        // Not more than the box holds: workers may fill it as fast as it is emptied, and the clock
-        // and the orders want to be looked at.
-        let there: Vec<_> = inbox.deliveries.try_iter().take(2 * OUTBOX).collect();
-        let any = !there.is_empty();
-        self.take_all(there, inbox)?;
+        let mut any = false;
+        // Not much more than the box holds: workers may fill it as fast as it is emptied, and the clock
+        // and the orders want to be looked at. And not all at once, since until they are taken nobody counts
+        // how much memory they are.
+        for _ in 0..8 {
+            let there: Vec<_> = inbox.deliveries.try_iter().take(OUTBOX / 4).collect();
+            if there.is_empty() {
+                break;
+            }
+            any = true;
+            self.take_all(there, inbox)?;
+        }
         self.advance()?;
         Ok(any || self.told != before)
     }
@@ -245,14 +262,23 @@ impl<J: Job> Committer<J> {
     fn take_all(&mut self, deliveries: Vec<Delivery<J::Partial>>, inbox: &Inbox<J::Partial>) -> Result<()> {
         let lines = inbox.lines.len();
         inbox.lines.try_iter().take(lines).try_for_each(|line| self.take_line(line))?;
-        deliveries.into_iter().try_for_each(|delivery| self.reorder.take(delivery))
+        deliveries.into_iter().try_for_each(|delivery| {
+            let is_large = delivery.is_large();
+            self.dirty |= delivery.is_last();
+            self.reorder.take(delivery, self.keep.spill());
+            if is_large {
+                inbox.large_ones.try_recv().unwrap_or_default();
+            }
+            if self.reorder.is_full() { self.make_room() } else { Ok(()) }
+        })
     }
 
     /// Commits every task whose turn it is.
     fn advance(&mut self) -> Result<()> {
-        while let Some((task, held, fate)) = self.next_ended()? {
-            self.commit_task(task, held, fate)?;
+        while let Some(next) = self.next_ended()? {
+            self.commit_task(next)?;
         }
+        self.reorder.pack_those_that_wait()?;
         // Whoever looks at a running job wants to see what it does, and not at the next checkpoint only. But
         // a task that acts elsewhere must not be called settled before what it printed is safe.
         if self.printing.is_none() || self.sink.is_immediate() {
@@ -262,30 +288,13 @@ impl<J: Job> Committer<J> {
         Ok(())
     }
 
-    /// The task at the frontier, if it has ended; or any that has ended, if the order does not matter.
-    #[expect(clippy::type_complexity, reason = "a task, what is held of it, and how it ended")]
-    fn next_ended(&mut self) -> Result<Option<(u64, Held<J::Partial>, Fate<J::Partial>)>> {
-        self.keep.pass_finished();
-        let frontier = self.keep.record().frontier;
-        if let Some((pieces, fate)) = self.keep.take_beyond::<J::Partial>(frontier)? {
-            for piece in pieces {
-                let piece = self.job.render(&self.total, piece);
-                self.turn.hand_over(&mut *self.sink, &piece)?;
-            }
-            return Ok(Some((frontier, Held::default(), fate)));
-        }
-        let task = match self.printing {
-            Some(Printing::AsTasksEnd) => self.reorder.any_ended(),
-            Some(Printing::InOrder) | None => Some(frontier),
-        };
-        Ok(task.and_then(|task| self.reorder.ended(task).map(|(held, fate)| (task, held, fate))))
-    }
-
     /// One task goes into the output. Everything that depends on "before" happens here, in order.
-    fn commit_task(&mut self, task: u64, held: Held<J::Partial>, fate: Fate<J::Partial>) -> Result<()> {
+    fn commit_task(&mut self, next: Next<J::Partial>) -> Result<()> {
+        let Next { task, held, fate, waited } = next;
         let Self { job, sink, total, reorder, keep, turn, .. } = self;
         let sink = &mut **sink;
-        reorder.drain(held, |piece| turn.hand_over(sink, &job.render(total, piece)))?;
+        reorder.drain(held, keep.spill(), |piece| turn.hand_over(sink, &job.render(total, piece)))?;
+        let done = matches!(fate, Fate::Done { .. });
         let mark = match fate {
             Fate::Done { partial, mark, bytes } => {
                 let mut after = Vec::new();
@@ -305,14 +314,19 @@ impl<J: Job> Committer<J> {
         };
         self.told.output_bytes += turn.end()?;
         self.dirty = true;
-        self.count_in(task, mark)
+        self.count_in(task, mark)?;
+        if !waited {
+            return Ok(());
+        }
+        self.keep.spill().done(task);
+        if self.printing.is_some() { self.journal_delivery(task, done, mark) } else { Ok(()) }
     }
 
     fn tell_frontier(&mut self) {
         let now = Frontier {
             tasks: self.keep.record().frontier,
             committed: self.keep.record().committed(),
-            backlog: self.reorder.backlog(),
+            spilled: self.keep.spilled_bytes(),
             failed: self.keep.record().failed,
             ..self.told
         };
@@ -334,6 +348,7 @@ impl<J: Job> Committer<J> {
         if self.dirty || asked || self.on_disk.is_none() {
             let began = Instant::now();
             let output = self.sink.make_durable()?;
+            self.keep_what_lasts()?;
             let record = self.keep.record_mut();
             record.output = Some(Committed { of_next: self.turn.ahead(), ..output });
             record.total = self.turn.total(&self.total)?;
@@ -381,7 +396,7 @@ impl<J: Job> Committer<J> {
         self.keep_what_is_beyond()?;
         self.dirty = true;
         self.checkpoint(false)?;
-        self.told.beyond = self.keep.record().beyond.len() as u64;
+        self.told.beyond = self.keep.record().kept();
         self.words.send(Word::Frontier(self.told)).ok();
         Ok(())
     }
@@ -395,25 +410,6 @@ impl<J: Job> Committer<J> {
             self.keep.abandon()?;
         }
         Ok(is_gone)
-    }
-
-    /// After an orderly stop no finished task runs again: what finished beyond the frontier goes to
-    /// the state directory, each task with what it reported and what it emitted.
-    fn keep_what_is_beyond(&mut self) -> Result<()> {
-        if !self.keep.is_kept() {
-            return Ok(());
-        }
-        while let Some(task) = self.reorder.any_ended() {
-            let Some((held, fate)) = self.reorder.ended(task) else { break };
-            self.journal_end(task)?;
-            let mut pieces = Vec::new();
-            self.reorder.drain(held, |piece| {
-                pieces.push(piece);
-                Ok(())
-            })?;
-            self.keep.put_beyond(task, &pieces, &fate)?;
-        }
-        Ok(())
     }
 
     /// The end of the job, in steps that a crash can interrupt anywhere: the next run sees from the

@@ -60,6 +60,16 @@ pub enum Line {
         /// The beginning of the task's [`Mark`](crate::job::Mark), or zeros if it has none.
         trace: [u8; 8],
     },
+    /// A task that had [ended](Line::Ended) before its turn is settled now: what it printed has been handed
+    /// over.
+    Delivered {
+        /// The task, from 0.
+        task: u64,
+        /// Whether it is done, and has not failed.
+        done: bool,
+        /// As that of [`Line::Settled`].
+        trace: [u8; 8],
+    },
 }
 
 /// The end of an attempt.
@@ -358,7 +368,7 @@ impl Iterator for Entries {
                     self.lines = None;
                     return Some(Err(Error::io(&self.path, "read", &error)));
                 }
-                Ok(Some(Line::Of { .. })) => {}
+                Ok(Some(Line::Of { .. } | Line::Delivered { .. })) => {}
                 Ok(Some(Line::Began { task, attempt, at_ms, note })) => {
                     let entry =
                         Entry { task, attempt, began_ms: at_ms, took_us: 0, outcome: Outcome::Open, note };

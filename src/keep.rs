@@ -2,15 +2,14 @@
 //! one that is there. So that the commit thread can follow one protocol for all of them.
 
 use crate::checkpoint::{Beyond, Record};
-use crate::disk::{Disk, split};
+use crate::disk::{Disk, DiskFile, nameless, split};
 use crate::error::{Error, Kind, Result};
-use crate::job::Mark;
 use crate::journal::{Journal, Line};
 use crate::live::Live;
-use crate::reorder::Fate;
+use crate::reorder::Shelf;
+use crate::spill::Spill;
+use crate::spill::frame::Entry;
 use crate::state_dir::{Continuing, Spilled, StateDir};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,9 +23,10 @@ pub(crate) struct Keep {
     record: Record,
     place: Place,
     journal: Option<Journal>,
-    /// Files of finished tasks that are in the output by now. Removed after the next record, which
-    /// no longer names them; not before.
-    spent: Vec<Beyond>,
+    /// Finished tasks that wait for their turn.
+    spill: Spill,
+    /// There are files that the next record no longer names. Removed after it; not before.
+    spent: bool,
     /// Still to be noted.
     continuing: Option<Continuing>,
 }
@@ -41,22 +41,41 @@ pub(crate) enum Place {
     Here { dir: StateDir, passing: bool },
 }
 
-/// What is kept of a finished task besides its pieces.
-#[derive(Serialize, Deserialize)]
-struct Header {
-    /// It failed and is left out.
-    failed: bool,
-    /// What it reported. A value and not an option, since what a task reports may itself be nothing.
-    partial: Value,
-    /// Bytes of input that it covers.
-    bytes: u64,
-    /// Lengths of the pieces.
-    pieces: Vec<usize>,
+impl Place {
+    /// Makes a segment for results that wait. Where no state is kept, it has no name, and the kernel removes
+    /// it with the process however that ends.
+    pub(crate) fn make_segment(&mut self, number: u64) -> Result<(Box<dyn DiskFile>, PathBuf)> {
+        match self {
+            Place::Here { dir, .. } => dir.make_segment(number),
+            Place::Nowhere | Place::Later { .. } => {
+                let path = std::env::temp_dir().join("(file without a name)");
+                Ok((nameless().map_err(|e| Error::io(&path, "create", &e))?, path))
+            }
+        }
+    }
+
+    /// Removes a segment that no record names.
+    pub(crate) fn remove_segment(&mut self, number: u64) -> Result<()> {
+        match self {
+            Place::Here { dir, .. } => dir.remove_segment(number),
+            Place::Nowhere | Place::Later { .. } => Ok(()),
+        }
+    }
 }
 
 impl Keep {
     pub(crate) fn new(record: Record, place: Place) -> Self {
-        Self { record, place, journal: None, spent: Vec::new(), continuing: None }
+        let spill = Spill::new(&record.run, 0);
+        Self { record, place, journal: None, spill, spent: false, continuing: None }
+    }
+
+    /// With what an earlier run has kept.
+    pub(crate) fn with(self, spill: Spill) -> Self {
+        Self { spill, ..self }
+    }
+
+    pub(crate) fn spill(&mut self) -> &mut Spill {
+        &mut self.spill
     }
 
     pub(crate) fn record(&self) -> &Record {
@@ -101,14 +120,31 @@ impl Keep {
         }
         self.record.seq += 1;
         self.record.saved_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if !self.record.beyond.is_empty() {
+        if self.spill.make_durable()? {
             dir.sync_spill()?;
         }
+        self.record.ahead = self.spill.ahead();
         let size = dir.write_record(&self.record)?;
-        for beyond in self.spent.drain(..) {
-            dir.remove_spill(&beyond)?;
-        }
+        self.spill.recorded(&mut self.place)?;
+        self.remove_spent()?;
         Ok(Some(size))
+    }
+
+    fn remove_spent(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.spent) {
+            return Ok(());
+        }
+        self.sweep()
+    }
+
+    /// How much of the disk is taken by what waits.
+    pub(crate) fn spilled_bytes(&self) -> u64 {
+        self.spill.bytes()
+    }
+
+    /// The run is broken: what no record counts need not take room on the disk.
+    pub(crate) fn give_back(&mut self) {
+        self.spill.give_back(&mut self.place);
     }
 
     /// Appends to the journal, if the job is kept anywhere. It is made with its first line.
@@ -161,21 +197,21 @@ impl Keep {
         match &mut self.place {
             Place::Here { dir, .. } => {
                 dir.sweep_temporaries()?;
-                dir.sweep_spill(&self.record.beyond)
+                dir.sweep_spill(&self.record.beyond, &self.spill.segments())
             }
             Place::Nowhere | Place::Later { .. } => Ok(()),
         }
     }
 
     /// Writes down what the run is doing, if there is a place for it. Only the commit thread knows the
-    /// id of the job and what is kept beyond the frontier.
+    /// id of the job and what is finished beyond the frontier: on disk, and so many tasks in memory.
     ///
     /// That it cannot be written is nobody's error: nothing depends on it, and if the disk is full the
     /// next checkpoint will say so.
-    pub(crate) fn show(&self, live: Live) {
+    pub(crate) fn show(&self, live: Live, waiting: u64) {
         if let Place::Here { dir, .. } = &self.place {
-            let (run, beyond) = (Some(self.record.run.clone()), self.record.beyond.len() as u64);
-            dir.show(&Live { run, beyond, ..live }).ok();
+            let run = Some(self.record.run.clone());
+            dir.show(&Live { run, beyond: waiting + self.spill.tasks().len(), ..live }).ok();
         }
     }
 
@@ -233,67 +269,34 @@ impl Keep {
         Ok(())
     }
 
-    /// Keeps a task that finished beyond the frontier.
-    pub(crate) fn put_beyond<P: Serialize>(
-        &mut self,
-        task: u64,
-        pieces: &[Vec<u8>],
-        fate: &Fate<P>,
-    ) -> Result<()> {
+    /// Where results are put that wait.
+    pub(crate) fn shelf(&mut self) -> Result<Shelf<'_>> {
         self.settle_down()?;
-        let Place::Here { dir, .. } = &mut self.place else { return Ok(()) };
-        let unwritable =
-            |e| Error::broken(format_args!("task {task}"), format_args!("cannot be written down: {e}"));
-        let (failed, partial, mark) = match fate {
-            Fate::Done { partial, mark, .. } => {
-                (false, serde_json::to_value(partial).map_err(unwritable)?, *mark)
-            }
-            Fate::Failed { mark } => (true, Value::Null, *mark),
-        };
-        let bytes = match fate {
-            Fate::Done { bytes, .. } => *bytes,
-            Fate::Failed { .. } => 0,
-        };
-        let header = Header { failed, partial, bytes, pieces: pieces.iter().map(Vec::len).collect() };
-        let mut file = dir.spill(task, &serde_json::to_vec(&header).map_err(unwritable)?)?;
-        for piece in pieces {
-            file.append(piece)?;
-        }
-        self.record.beyond.push(file.finish(mark)?);
-        Ok(())
+        Ok(Shelf { spill: &mut self.spill, place: &mut self.place })
     }
 
-    /// The task with this number, if an earlier run finished it and kept what it made.
-    #[expect(clippy::type_complexity, reason = "the pieces of a task, and how it ended")]
-    pub(crate) fn take_beyond<P: DeserializeOwned>(
-        &mut self,
-        task: u64,
-    ) -> Result<Option<(Vec<Vec<u8>>, Fate<P>)>> {
-        let Some(position) = self.record.beyond.iter().position(|beyond| beyond.task == task) else {
-            return Ok(None);
-        };
+    /// A finished task whose result is on disk, and whose turn it is; any, where the order does not matter.
+    pub(crate) fn take_ahead(&mut self, any: bool) -> Result<Option<(u64, Entry)>> {
+        let tasks = self.spill.tasks();
+        let frontier = self.record.frontier;
+        let task = if any { tasks.first() } else { Some(frontier).filter(|task| tasks.contains(*task)) };
+        let Some(task) = task else { return Ok(None) };
+        self.spill.take(task).map(|entry| entry.map(|entry| (task, entry)))
+    }
+
+    /// Takes a result that a version before 0.2 has kept. Its file goes after the next record.
+    pub(crate) fn take_beyond(&mut self) -> Result<Option<(Beyond, Spilled)>> {
         let Place::Here { dir, .. } = &mut self.place else { return Ok(None) };
-        let spilled = dir.read_spill(&self.record.beyond[position])?;
-        let beyond = self.record.beyond.remove(position);
-        let taken = unpack(spilled, beyond.mark)?.ok_or_else(|| {
-            Error::refused(format_args!("task {task}"), "what was kept of it is not of this program")
-                .advise("it was written by another version; start anew with --fresh")
+        let Some(beyond) = self.record.beyond.pop() else { return Ok(None) };
+        let spilled = dir.read_spill(&beyond)?.ok_or_else(|| {
+            Error::broken(
+                format_args!("task {}", beyond.task),
+                "what was kept of it has been harmed meanwhile",
+            )
+            .advise("run the same command again: this task is done again")
         })?;
-        self.spent.push(beyond);
-        Ok(Some(taken))
-    }
-}
-
-/// Whether what was kept of a finished task is what the record says. Changes nothing.
-///
-/// # Errors
-///
-/// It cannot be read.
-pub(crate) fn is_whole(dir: &mut StateDir, beyond: &Beyond) -> Result<bool> {
-    match dir.read_spill(beyond) {
-        Ok(spilled) => Ok(serde_json::from_slice::<Header>(&spilled.partial).is_ok()),
-        Err(error) if error.kind() == Kind::Refused => Ok(false),
-        Err(error) => Err(error),
+        self.spent = true;
+        Ok(Some((beyond, spilled)))
     }
 }
 
@@ -339,32 +342,4 @@ fn make_parent(disk: &dyn Disk, parent: &Path) -> Result<()> {
         Err(e) => Err(failed(e)),
         Ok(()) => above.sync().map_err(failed),
     }
-}
-
-/// The pieces of a kept task as they were emitted: a job may rely on where they begin.
-#[expect(clippy::type_complexity, reason = "the pieces of a task, and how it ended")]
-fn unpack<P: DeserializeOwned>(
-    mut spilled: Spilled,
-    mark: Option<Mark>,
-) -> Result<Option<(Vec<Vec<u8>>, Fate<P>)>> {
-    let Ok(header) = serde_json::from_slice::<Header>(&spilled.partial) else { return Ok(None) };
-    let mut output = Vec::new();
-    while let Some(piece) = spilled.output.next_piece()? {
-        output.extend(piece);
-    }
-    let mut rest = output.as_slice();
-    let mut pieces = Vec::with_capacity(header.pieces.len());
-    for bytes in header.pieces {
-        let Some((piece, behind)) = rest.split_at_checked(bytes) else { return Ok(None) };
-        pieces.push(piece.to_vec());
-        rest = behind;
-    }
-    let fate = match header.failed {
-        true => Fate::Failed { mark },
-        false => match serde_json::from_value(header.partial) {
-            Ok(partial) => Fate::Done { partial, mark, bytes: header.bytes },
-            Err(_) => return Ok(None),
-        },
-    };
-    Ok(rest.is_empty().then_some((pieces, fate)))
 }

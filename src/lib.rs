@@ -190,6 +190,7 @@ pub mod input;
 
 // Where things go.
 mod reorder;
+mod spill;
 mod keep;
 mod sink;
 pub mod output;

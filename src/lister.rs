@@ -14,7 +14,7 @@
 //! memory for so long.
 
 use crate::ahead::Ahead;
-use crate::checkpoint::{Reach, Record};
+use crate::checkpoint::{Last, Reach, Record};
 use crate::error::{Error, Result};
 use crate::job::{Listed, Listing, Mark, Source};
 use crate::journal::Entries;
@@ -109,7 +109,9 @@ pub(crate) struct Comparison<'a, S> {
     /// The mark of the one before it, by the record.
     mark: Option<Mark>,
     /// Tasks that an earlier run finished beyond the frontier; they are listed and skipped.
-    beyond: BTreeMap<u64, Option<Mark>>,
+    beyond: Tasks,
+    /// The furthest task that was among them, with its mark, which stands for all that was listed up to it.
+    last: Option<Last>,
     /// Of a list that may grow: tasks beyond that are committed, and how far it must be what it was.
     finished: Tasks,
     reach: Option<Reach>,
@@ -125,7 +127,8 @@ impl<'a, S: Source> Comparison<'a, S> {
             source,
             next: record.frontier,
             mark: record.mark,
-            beyond: record.beyond.iter().map(|beyond| (beyond.task, beyond.mark)).collect(),
+            beyond: record.kept_tasks(),
+            last: record.last_kept(),
             finished: record.finished.clone(),
             reach: record.reach,
             inputs: record.inputs.clone(),
@@ -154,14 +157,11 @@ impl<'a, S: Source> Comparison<'a, S> {
         let Listed { task, bytes, mark } = listed;
         let number = self.next;
         self.next += 1;
-        match self.beyond.remove(&number) {
-            Some(kept) if kept.is_some() && kept != mark => {
-                Err(self.changed("where the last run had finished tasks"))
-            }
-            Some(_) => Ok(None),
-            None if self.finished.contains(number) => Ok(None),
-            None => Ok(Some(Assignment { number, task, bytes, mark, room: None })),
+        if self.last.is_some_and(|last| last.task == number && last.mark.is_some() && last.mark != mark) {
+            return Err(self.changed("where the last run had finished tasks"));
         }
+        let is_done = self.beyond.contains(number) || self.finished.contains(number);
+        Ok((!is_done).then_some(Assignment { number, task, bytes, mark, room: None }))
     }
 
     /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.
@@ -169,7 +169,7 @@ impl<'a, S: Source> Comparison<'a, S> {
         // Only of a list that may grow it is asked for again, to name the difference.
         let listing = if self.reach.is_some() { Listing::rehearsal(wake) } else { Listing::real(wake) };
         let reach = self.reach.map(|reach| reach.task);
-        let Some(last) = reach.max(self.beyond.last_key_value().map(|(task, _)| *task)) else {
+        let Some(last) = reach.max(self.last.map(|last| last.task)) else {
             return Ok(Vec::new());
         };
         let (mut left, mut mark) = (Vec::new(), before);
@@ -297,12 +297,15 @@ mod tests {
         let wake = Arc::new(Wake::new().unwrap());
         let (ended, _) = bounded(0);
         let (send, sent) = unbounded();
+        let mut beyond = Tasks::default();
+        assert!(beyond.insert(2) && beyond.insert(4));
         let mut source = words(now);
         let comparison = Comparison {
             source: &mut source,
             next: 1,
             mark: Some(then.mark(0)),
-            beyond: [2, 4].into_iter().map(|task| (task, Some(then.mark(task as usize)))).collect(),
+            beyond,
+            last: Some(Last { task: 4, mark: Some(then.mark(4)) }),
             finished: Tasks::default(),
             reach: None,
             inputs: Value::Null,

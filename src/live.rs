@@ -38,7 +38,7 @@ pub struct Live {
     pub frontier: u64,
     /// Tasks in the whole job, where known.
     pub tasks: Option<u64>,
-    /// Finished tasks beyond the frontier that an earlier run kept and this one has not reached.
+    /// Finished tasks beyond the frontier, which wait for their turn.
     pub beyond: u64,
     /// Tasks at work or waiting in a worker's queue.
     pub in_flight: u64,

@@ -99,12 +99,16 @@ impl fmt::Display for Request {
 
 /// What each signal means unless somebody says otherwise.
 ///
+/// `bivouac pause` sends URG. TSTP would do too, but it stops the process itself as well, and a shell takes
+/// that for a Ctrl-Z: the job is in the background when it goes on, and no key reaches it any more. URG is
+/// ignored by the kernel where nobody listens, so it can do no harm.
+///
 /// The three rows of the second group are sent by batch systems ahead of the kill (LSF and SGE send
 /// USR2, a CPU limit XCPU once a second, a UPS PWR). A signal that has no row is never touched and
 /// never blocked. That matters most for SEGV, BUS, FPE, ILL, ABRT, TRAP and SYS (blocking them
 /// costs the stack-overflow message), PROF and VTALRM (profilers) and TTIN and TTOU (a blocked TTIN
 /// turns a terminal read in the background into an I/O error).
-pub const DEFAULTS: [(Signal, Request); 11] = [
+pub const DEFAULTS: [(Signal, Request); 12] = [
     (Signal::SIGINT, Request::Stop),
     (Signal::SIGTERM, Request::Stop),
     (Signal::SIGHUP, Request::Stop),
@@ -116,6 +120,7 @@ pub const DEFAULTS: [(Signal, Request); 11] = [
     (Signal::SIGQUIT, Request::Die),
     (Signal::SIGUSR1, Request::Checkpoint),
     (Signal::SIGTSTP, Request::Suspend),
+    (Signal::SIGURG, Request::Pause),
     (Signal::SIGCONT, Request::Resume),
     (Signal::SIGWINCH, Request::Redraw),
 ];
@@ -189,9 +194,9 @@ mod tests {
     #[test]
     fn a_row_can_be_replaced_and_added_and_is_never_doubled() {
         let policy =
-            Policy::default().with(Signal::SIGUSR1, Request::Stop).with(Signal::SIGURG, Request::Checkpoint);
+            Policy::default().with(Signal::SIGUSR1, Request::Stop).with(Signal::SIGIO, Request::Checkpoint);
         assert_eq!(policy.request(Signal::SIGUSR1), Request::Stop);
-        assert_eq!(policy.request(Signal::SIGURG), Request::Checkpoint);
+        assert_eq!(policy.request(Signal::SIGIO), Request::Checkpoint);
         assert_eq!(policy.request(Signal::SIGALRM), Request::Ignore);
         assert_eq!(policy.signals().count(), DEFAULTS.len() + 1);
     }

@@ -84,18 +84,45 @@ pub(crate) struct Outbox<P> {
     /// For the journal. Apart from the deliveries, which the box counts because some of them are large; a
     /// line is a few bytes, and three of them for every short command would fill the box with nothing.
     pub(crate) lines: Sender<Line>,
+    /// One for each large piece on its way, as many as there may be.
+    pub(crate) large: Sender<()>,
     /// The commit thread looks into its box now and then, since being woken for every task would
     /// cost a worker its core every time. This tells it that the box is filling up.
     pub(crate) nudge: Sender<()>,
 }
 
-/// How many deliveries fit into the box. Pieces are as large as a job makes them, so this is also a
-/// bound on memory: with pieces of a mebibyte, 64 MiB.
+/// How many deliveries fit into the box; and how many large pieces, which are memory.
 pub(crate) const OUTBOX: usize = 64;
+pub(crate) const LARGE_ONES: usize = 16;
+
+/// A piece of this size is a large one.
+const LARGE: usize = 128 << 10;
+
+impl<P> Delivery<P> {
+    /// Whether the task has ended, and counts.
+    pub(crate) fn is_last(&self) -> bool {
+        match self {
+            Delivery::Done { .. } | Delivery::Failed { .. } => true,
+            Delivery::Piece { .. } | Delivery::Interrupted { .. } => false,
+        }
+    }
+
+    pub(crate) fn is_large(&self) -> bool {
+        match self {
+            Delivery::Piece { bytes, .. } => bytes.len() >= LARGE,
+            Delivery::Done { .. } | Delivery::Failed { .. } | Delivery::Interrupted { .. } => false,
+        }
+    }
+}
 
 impl<P> Clone for Outbox<P> {
     fn clone(&self) -> Self {
-        Self { deliveries: self.deliveries.clone(), lines: self.lines.clone(), nudge: self.nudge.clone() }
+        Self {
+            deliveries: self.deliveries.clone(),
+            lines: self.lines.clone(),
+            large: self.large.clone(),
+            nudge: self.nudge.clone(),
+        }
     }
 }
 
@@ -103,12 +130,17 @@ impl<P> Outbox<P> {
     /// Hands something to the commit thread, waiting for room; `false` when nobody takes it, because
     /// the commit path is broken (it has told the supervisor why), or when the task shall give up.
     /// Without the second a pager that is not read on would hold a stop until the kill.
-    fn deliver(&self, shared: &Shared, mut delivery: Delivery<P>) -> bool {
+    fn deliver(&self, shared: &Shared, delivery: Delivery<P>) -> bool {
+        (!delivery.is_large() || self.send(shared, &self.large, ()))
+            && self.send(shared, &self.deliveries, delivery)
+    }
+
+    fn send<T>(&self, shared: &Shared, to: &Sender<T>, mut delivery: T) -> bool {
         loop {
-            if self.deliveries.len() >= OUTBOX / 2 {
+            if self.deliveries.len() >= OUTBOX / 2 || self.large.len() >= LARGE_ONES / 2 {
                 self.nudge.try_send(()).ok(); // One nudge is enough.
             }
-            match self.deliveries.send_timeout(delivery, LOOK_UP) {
+            match to.send_timeout(delivery, LOOK_UP) {
                 Ok(()) => return true,
                 Err(SendTimeoutError::Disconnected(_)) => return false,
                 Err(SendTimeoutError::Timeout(_)) if shared.gate.is_cancelled() => return false,

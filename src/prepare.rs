@@ -24,8 +24,9 @@ use crate::keep::{Keep, Place, make_state};
 use crate::lister::{Comparison, Outset};
 use crate::observer::Notice;
 use crate::run::{Options, StateAt};
+use crate::spill::look;
 use crate::state_dir::StateDir;
-use copies::{drop_bad_copies, see_journal};
+use copies::{done_again, see_journal};
 use fits::is_same_job;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -168,7 +169,7 @@ fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
         counted => counted?,
     }
     Ok(record.committed() == 0
-        && record.beyond.is_empty()
+        && record.kept() == 0
         && record.output.as_ref().is_none_or(|output| output.bytes == 0))
 }
 
@@ -176,15 +177,19 @@ fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
 fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
     let (run, known) = (record.run.clone(), record.journal_bytes);
     dir.journal_behind((&run, known), &mut |line| {
-        let Line::Settled { end, trace } = line else { return };
-        if end.task < record.frontier || !record.finished.insert(end.task) {
+        let (task, done, trace) = match line {
+            Line::Settled { end, trace } => (end.task, end.outcome.is_done(), trace),
+            Line::Delivered { task, done, trace } => (task, done, trace),
+            Line::Of { .. } | Line::Began { .. } | Line::Ended(_) => return,
+        };
+        if task < record.frontier || !record.finished.insert(task) {
             return;
         }
-        if !end.outcome.is_done() && record.failing.insert(end.task) {
+        if !done && record.failing.insert(task) {
             record.failed += 1;
         }
-        if record.reach.is_none_or(|reach| reach.task <= end.task) {
-            record.reach = Some(Reach { task: end.task, trace });
+        if record.reach.is_none_or(|reach| reach.task <= task) {
+            record.reach = Some(Reach { task, trace });
         }
     })
 }
@@ -324,14 +329,14 @@ fn go_on<J: Job, S: Source<Task = J::Task>>(
     };
     notices.extend(see_journal(&dir, &mut record, options)?.map(Notice::Input));
     let compared = foyer.during(|wake| {
-        let again = drop_bad_copies(&mut dir, &mut record, wake)?;
-        Ok((again, Comparison::new(source, &record, near.clone()).compare(wake)?))
+        let kept = look(&mut dir, &mut record, wake)?;
+        Ok((kept, Comparison::new(source, &record, near.clone()).compare(wake)?))
     })?;
-    let (again, outset) = match compared {
+    let ((spill, lost), outset) = match compared {
         Ok(compared) => compared?,
         Err(by) => return Ok(Start::Stopped { by, summary: summary_of(&record), notice: None }),
     };
-    notices.extend(again.map(Notice::Input));
+    notices.extend(done_again(lost).map(Notice::Input));
     let committed = record.output.clone().unwrap_or_default();
     sink.may_go_on(&committed)?;
     // Nothing can be refused any more.
@@ -339,10 +344,10 @@ fn go_on<J: Job, S: Source<Task = J::Task>>(
     record.epoch += 1;
     notices.push(Notice::Resumed {
         frontier: record.committed(),
-        beyond: record.beyond.len() as u64,
+        beyond: record.kept(),
         tasks: record.tasks,
     });
-    let mut keep = Keep::new(record, Place::Here { dir, passing });
+    let mut keep = Keep::new(record, Place::Here { dir, passing }).with(spill);
     keep.continue_journal()?;
     keep.write()?;
     keep.sweep()?;

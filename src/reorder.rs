@@ -2,32 +2,49 @@
 //!
 //! What a task emits is held until the task is done *and* every task before it is committed. Done,
 //! because an interrupted task takes its pieces back; before, because order is what makes the output
-//! the same bytes every time. Admission (no task starts further than a window beyond the frontier)
-//! bounds how many tasks are held. How much each produces is nobody's to bound, so beyond
-//! [`MEMORY`] pieces go to a scratch file.
+//! the same bytes every time. How many tasks must wait, and how much each produces, is nobody's to bound.
+//! So what waits is held in memory up to [`MEMORY`], and goes to disk beyond that ([`crate::spill`]).
 
 use crate::error::{Error, Result};
 use crate::job::Mark;
+use crate::keep::Place;
 use crate::pool::Delivery;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use crate::spill::Spill;
+use crate::spill::frame::{Entry, Extent, Part};
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::{BTreeMap, VecDeque};
 
-/// Pieces up to this many bytes are held in memory; further ones go to the scratch file.
-pub(crate) const MEMORY: u64 = 64 << 20;
+/// So many bytes are held in memory. Two workers that filter blocks of 16 MiB need this much for what they
+/// are at, and one that waits; more is for those that wait for long.
+pub(crate) const MEMORY: u64 = 40 << 20;
+
+/// What a task and a piece take besides their bytes, about.
+const OVERHEAD: u64 = 192;
+const PIECE_OVERHEAD: u64 = 48;
+
+/// A piece up to this size stands beside what is kept of its task, a larger one by itself.
+const SHORT: usize = 4 << 10;
+
+/// Of so many tasks that wait, what they report is left as it is: most wait for a moment only. Of the
+/// others it is put into bytes, since it is not known otherwise how large it is.
+const UNPACKED: usize = 32;
 
 /// Tasks beyond the frontier, with what they made.
 pub(crate) struct Reorder<P> {
     tasks: BTreeMap<u64, Held<P>>,
     in_memory: u64,
-    scratch: Scratch,
+    /// How many of the tasks have ended.
+    ended: u64,
+    /// Those that have ended and are not packed.
+    unpacked: VecDeque<u64>,
 }
 
 /// What is held of one task.
 pub(crate) struct Held<P> {
     pieces: Vec<Piece>,
-    fate: Option<Fate<P>>,
+    fate: Option<Waiting<P>>,
+    /// It had ended at the last checkpoint.
+    waits_long: bool,
 }
 
 /// How a task ended.
@@ -36,219 +53,291 @@ pub(crate) enum Fate<P> {
     Failed { mark: Option<Mark> },
 }
 
+enum Waiting<P> {
+    Fresh(Fate<P>),
+    Packed(Packed),
+}
+
+/// A fate as bytes.
+struct Packed {
+    failed: bool,
+    partial: Vec<u8>,
+    mark: Option<Mark>,
+    bytes: u64,
+}
+
 enum Piece {
     InMemory(Vec<u8>),
-    InScratch { at: u64, bytes: usize },
+    OnDisk(Extent),
+}
+
+/// Which of the tasks that wait are put on disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All that have ended.
+    Ended,
+    /// Of those the ones that had ended at the last checkpoint.
+    Lasting,
+}
+
+/// Where they are put.
+pub(crate) struct Shelf<'a> {
+    pub(crate) spill: &'a mut Spill,
+    pub(crate) place: &'a mut Place,
 }
 
 impl<P> Default for Held<P> {
     fn default() -> Self {
-        Self { pieces: Vec::new(), fate: None }
+        Self { pieces: Vec::new(), fate: None, waits_long: false }
     }
 }
 
-impl<P> Reorder<P> {
-    /// `near` is a directory for the scratch file; without one it goes to the system's.
-    pub(crate) fn new(near: Option<PathBuf>) -> Self {
-        Self { tasks: BTreeMap::new(), in_memory: 0, scratch: Scratch { near, file: None, end: 0, used: 0 } }
+impl<P: Serialize + DeserializeOwned> Reorder<P> {
+    pub(crate) fn new() -> Self {
+        Self { tasks: BTreeMap::new(), in_memory: 0, ended: 0, unpacked: VecDeque::new() }
     }
 
     /// Takes what a worker delivers.
-    pub(crate) fn take(&mut self, delivery: Delivery<P>) -> Result<()> {
+    pub(crate) fn take(&mut self, delivery: Delivery<P>, spill: &mut Spill) {
         match delivery {
-            Delivery::Piece { task, bytes } => self.hold(task, bytes)?,
+            Delivery::Piece { task, bytes } => self.hold(task, bytes),
             Delivery::Done { task, partial, mark, bytes } => {
                 self.settle(task, Fate::Done { partial, mark, bytes });
             }
             Delivery::Failed { task, mark, prints } => {
                 if !prints {
-                    self.forget(task);
+                    self.forget(task, spill);
                 }
                 self.settle(task, Fate::Failed { mark });
             }
-            Delivery::Interrupted { task } => self.forget(task),
+            Delivery::Interrupted { task } => self.forget(task, spill),
         }
-        Ok(())
+    }
+
+    /// Takes a task as an earlier run has kept it.
+    pub(crate) fn put_back(&mut self, task: u64, pieces: Vec<Vec<u8>>, fate: Fate<P>) {
+        pieces.into_iter().for_each(|piece| self.hold(task, piece));
+        self.settle(task, fate);
     }
 
     /// The task with this number, if it has ended.
-    pub(crate) fn ended(&mut self, task: u64) -> Option<(Held<P>, Fate<P>)> {
-        self.tasks.get(&task)?.fate.as_ref()?;
-        let mut held = self.tasks.remove(&task)?;
-        let fate = held.fate.take()?;
-        Some((held, fate))
+    pub(crate) fn ended(&mut self, task: u64) -> Result<Option<(Held<P>, Fate<P>)>> {
+        if self.tasks.get(&task).is_none_or(|held| held.fate.is_none()) {
+            return Ok(None);
+        }
+        let Some(mut held) = self.tasks.remove(&task) else { return Ok(None) };
+        self.ended -= 1;
+        self.in_memory -= OVERHEAD;
+        match held.fate.take() {
+            Some(Waiting::Fresh(fate)) => Ok(Some((held, fate))),
+            Some(Waiting::Packed(packed)) => {
+                self.in_memory -= packed.partial.len() as u64;
+                packed.unpack(task).map(|fate| Some((held, fate)))
+            }
+            None => Ok(None),
+        }
     }
 
-    /// The lowest task that has ended, wherever it stands: for keeping what is beyond the frontier.
+    /// What was kept on disk of a task, as if it had been here all the time.
+    pub(crate) fn revive(&mut self, task: u64, entry: Entry) -> Result<(Held<P>, Fate<P>)> {
+        let Entry { failed, partial, mark, bytes, parts } = entry;
+        let piece = |part| match part {
+            Part::Here(bytes) => self.keep_in_memory(bytes),
+            Part::There(extent) => Piece::OnDisk(extent),
+        };
+        let pieces = parts.into_iter().map(piece).collect();
+        let fate = Packed { failed, partial, mark: mark.map(Mark), bytes }.unpack(task)?;
+        Ok((Held { pieces, fate: None, waits_long: false }, fate))
+    }
+
+    /// The lowest task that has ended, wherever it stands.
     pub(crate) fn any_ended(&self) -> Option<u64> {
         self.tasks.iter().find(|(_, held)| held.fate.is_some()).map(|(task, _)| *task)
     }
 
+    /// How many tasks have ended and wait here.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.ended
+    }
+
     /// Hands the pieces of a task to `each`, in order, and lets go of them.
-    pub(crate) fn drain(&mut self, held: Held<P>, mut each: impl FnMut(Vec<u8>) -> Result<()>) -> Result<()> {
+    pub(crate) fn drain(
+        &mut self,
+        held: Held<P>,
+        spill: &mut Spill,
+        mut each: impl FnMut(Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let mut read = Vec::new();
         for piece in held.pieces {
-            let bytes = self.release(piece)?;
-            each(bytes)?;
+            match piece {
+                Piece::InMemory(bytes) => {
+                    self.in_memory -= size(&bytes);
+                    each(bytes)?;
+                }
+                Piece::OnDisk(extent) => {
+                    each(spill.read(extent)?)?;
+                    read.push(extent);
+                }
+            }
+        }
+        // Not before all of it is handed over: a run that ends meanwhile still keeps the task.
+        read.into_iter().for_each(|extent| spill.forget(extent));
+        Ok(())
+    }
+
+    /// Whether more is held in memory than there is room for.
+    pub(crate) fn is_full(&self) -> bool {
+        self.in_memory > MEMORY
+    }
+
+    /// Whether much is left after room was made.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.in_memory > MEMORY / 2
+    }
+
+    /// To be called when all that could be committed is: what is left waits for another task.
+    pub(crate) fn pack_those_that_wait(&mut self) -> Result<()> {
+        self.unpacked.retain(|task| self.tasks.contains_key(task));
+        while self.unpacked.len() > UNPACKED {
+            let Some(task) = self.unpacked.pop_front() else { break };
+            self.pack(task)?;
         }
         Ok(())
     }
 
-    /// Bytes held, in memory and in the scratch file.
-    pub(crate) fn backlog(&self) -> u64 {
-        self.in_memory + self.scratch.used
+    /// Puts tasks that have ended on disk; which ones these are.
+    pub(crate) fn put_on_disk(&mut self, which: Which, shelf: &mut Shelf<'_>) -> Result<Vec<u64>> {
+        let is_meant = |held: &Held<P>| held.fate.is_some() && (which == Which::Ended || held.waits_long);
+        let meant = self.tasks.iter().filter(|(_, held)| is_meant(held)).map(|(task, _)| *task);
+        let meant: Vec<u64> = meant.collect();
+        if !meant.is_empty() {
+            for task in &meant {
+                self.move_pieces(*task, SHORT, shelf)?;
+            }
+            let mut run = shelf.spill.begin(shelf.place)?;
+            for task in &meant {
+                let entry = self.entry_of(*task)?;
+                shelf.spill.put(&mut run, *task, &entry)?;
+            }
+            shelf.spill.end(run)?;
+        }
+        self.tasks.values_mut().for_each(|held| held.waits_long = held.fate.is_some());
+        Ok(meant)
     }
 
-    fn hold(&mut self, task: u64, bytes: Vec<u8>) -> Result<()> {
-        let piece = if self.in_memory + bytes.len() as u64 <= MEMORY {
-            self.in_memory += bytes.len() as u64;
-            Piece::InMemory(bytes)
-        } else {
-            Piece::InScratch { at: self.scratch.append(&bytes)?, bytes: bytes.len() }
-        };
-        self.tasks.entry(task).or_default().pieces.push(piece);
+    /// Puts what tasks that are still at work have made on disk.
+    pub(crate) fn put_pieces_on_disk(&mut self, shelf: &mut Shelf<'_>) -> Result<()> {
+        let at_work: Vec<u64> = self.tasks.keys().copied().collect();
+        at_work.into_iter().try_for_each(|task| self.move_pieces(task, 0, shelf))
+    }
+
+    fn move_pieces(&mut self, task: u64, short: usize, shelf: &mut Shelf<'_>) -> Result<()> {
+        let Some(held) = self.tasks.get_mut(&task) else { return Ok(()) };
+        for piece in &mut held.pieces {
+            if let Piece::InMemory(bytes) = piece
+                && bytes.len() > short
+            {
+                self.in_memory -= size(bytes);
+                *piece = Piece::OnDisk(shelf.spill.put_piece(shelf.place, task, bytes)?);
+            }
+        }
         Ok(())
+    }
+
+    fn entry_of(&mut self, task: u64) -> Result<Entry> {
+        self.pack(task)?;
+        let held = self.tasks.remove(&task).unwrap_or_default();
+        let Some(Waiting::Packed(packed)) = held.fate else {
+            return Err(Error::broken(format_args!("task {task}"), "was to be kept before it had ended"));
+        };
+        self.ended -= 1;
+        self.in_memory -= OVERHEAD + packed.partial.len() as u64;
+        let part = |piece| match piece {
+            Piece::InMemory(bytes) => {
+                self.in_memory -= size(&bytes);
+                Part::Here(bytes)
+            }
+            Piece::OnDisk(extent) => Part::There(extent),
+        };
+        let parts = held.pieces.into_iter().map(part).collect();
+        let Packed { failed, partial, mark, bytes } = packed;
+        Ok(Entry { failed, partial, mark: mark.map(|mark| mark.0), bytes, parts })
+    }
+
+    fn hold(&mut self, task: u64, bytes: Vec<u8>) {
+        let piece = self.keep_in_memory(bytes);
+        self.tasks.entry(task).or_default().pieces.push(piece);
+    }
+
+    fn keep_in_memory(&mut self, mut bytes: Vec<u8>) -> Piece {
+        // A command is read into a buffer of some size, and mostly prints less.
+        if bytes.capacity() > 2 * bytes.len() {
+            bytes.shrink_to_fit();
+        }
+        self.in_memory += size(&bytes);
+        Piece::InMemory(bytes)
     }
 
     fn settle(&mut self, task: u64, fate: Fate<P>) {
-        self.tasks.entry(task).or_default().fate = Some(fate);
+        self.tasks.entry(task).or_default().fate = Some(Waiting::Fresh(fate));
+        self.in_memory += OVERHEAD;
+        self.ended += 1;
+        self.unpacked.push_back(task);
     }
 
-    fn forget(&mut self, task: u64) {
+    fn pack(&mut self, task: u64) -> Result<()> {
+        let Some(held) = self.tasks.get_mut(&task) else { return Ok(()) };
+        match held.fate.take() {
+            Some(Waiting::Fresh(fate)) => {
+                let packed = Packed::of(task, &fate)?;
+                self.in_memory += packed.partial.len() as u64;
+                held.fate = Some(Waiting::Packed(packed));
+            }
+            other => held.fate = other,
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, task: u64, spill: &mut Spill) {
         let Some(held) = self.tasks.remove(&task) else { return };
         for piece in held.pieces {
             match piece {
-                Piece::InMemory(bytes) => self.in_memory -= bytes.len() as u64,
-                Piece::InScratch { bytes, .. } => self.scratch.give_up(bytes),
+                Piece::InMemory(bytes) => self.in_memory -= size(&bytes),
+                Piece::OnDisk(extent) => spill.forget(extent),
             }
-        }
-    }
-
-    fn release(&mut self, piece: Piece) -> Result<Vec<u8>> {
-        match piece {
-            Piece::InMemory(bytes) => {
-                self.in_memory -= bytes.len() as u64;
-                Ok(bytes)
-            }
-            Piece::InScratch { at, bytes } => self.scratch.read(at, bytes),
         }
     }
 }
 
-/// A file without a name, which the kernel removes with the process however that ends. Nothing in
-/// it outlives the run, so it is never synced and does not go through [`crate::disk`].
-struct Scratch {
-    near: Option<PathBuf>,
-    file: Option<File>,
-    end: u64,
-    used: u64,
+impl Packed {
+    fn of<P: Serialize>(task: u64, fate: &Fate<P>) -> Result<Self> {
+        Ok(match fate {
+            Fate::Failed { mark } => Self { failed: true, partial: Vec::new(), mark: *mark, bytes: 0 },
+            Fate::Done { partial, mark, bytes } => {
+                let partial = serde_json::to_vec(partial).map_err(|e| {
+                    Error::broken(format_args!("task {task}"), format_args!("cannot be written down: {e}"))
+                })?;
+                Self { failed: false, partial, mark: *mark, bytes: *bytes }
+            }
+        })
+    }
+
+    fn unpack<P: DeserializeOwned>(self, task: u64) -> Result<Fate<P>> {
+        let Self { failed, partial, mark, bytes } = self;
+        if failed {
+            return Ok(Fate::Failed { mark });
+        }
+        let partial = serde_json::from_slice(&partial).map_err(|_| {
+            Error::refused(format_args!("task {task}"), "what was kept of it is not of this program")
+                .advise("it was written by another version; start anew with --fresh")
+        })?;
+        Ok(Fate::Done { partial, mark, bytes })
+    }
 }
 
-impl Scratch {
-    fn append(&mut self, bytes: &[u8]) -> Result<u64> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => self.create()?,
-        };
-        let at = self.end;
-        file.write_all_at(bytes, at).map_err(|e| self.error("write", &e))?;
-        self.file = Some(file);
-        self.end += bytes.len() as u64;
-        self.used += bytes.len() as u64;
-        Ok(at)
-    }
-
-    fn read(&mut self, at: u64, bytes: usize) -> Result<Vec<u8>> {
-        let mut buffer = vec![0; bytes];
-        match &self.file {
-            Some(file) => file.read_exact_at(&mut buffer, at).map_err(|e| self.error("read", &e))?,
-            None => return Err(Error::broken("scratch file", "was read before it was written")),
-        }
-        self.give_up(bytes);
-        Ok(buffer)
-    }
-
-    /// Holes are not filled one by one; when the last byte is given up the file begins anew.
-    fn give_up(&mut self, bytes: usize) {
-        self.used -= bytes as u64;
-        if self.used == 0 {
-            self.file = None;
-            self.end = 0;
-        }
-    }
-
-    fn create(&self) -> Result<File> {
-        let made = match &self.near {
-            Some(near) if near.is_dir() => tempfile::tempfile_in(near),
-            _ => tempfile::tempfile(),
-        };
-        made.map_err(|e| self.error("create", &e))
-    }
-
-    fn error(&self, step: &str, cause: &std::io::Error) -> Error {
-        let near = self.near.clone().unwrap_or_else(std::env::temp_dir);
-        Error::io(Path::new(&near).join("(scratch file)").as_path(), step, cause)
-    }
+fn size(piece: &[u8]) -> u64 {
+    piece.len() as u64 + PIECE_OVERHEAD
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn done(task: u64) -> Delivery<u64> {
-        Delivery::Done { task, partial: task, mark: None, bytes: 0 }
-    }
-
-    fn piece(task: u64, bytes: Vec<u8>) -> Delivery<u64> {
-        Delivery::Piece { task, bytes }
-    }
-
-    fn drained(reorder: &mut Reorder<u64>, task: u64) -> Vec<u8> {
-        let (held, _) = reorder.ended(task).unwrap();
-        let mut all = Vec::new();
-        reorder
-            .drain(held, |bytes| {
-                all.extend(bytes);
-                Ok(())
-            })
-            .unwrap();
-        all
-    }
-
-    #[test]
-    fn pieces_of_tasks_that_run_at_the_same_time_come_out_task_by_task() {
-        let mut reorder = Reorder::new(None);
-        for delivery in [piece(1, b"c".to_vec()), piece(0, b"a".to_vec()), piece(1, b"d".to_vec()), done(1)] {
-            reorder.take(delivery).unwrap();
-        }
-        assert!(reorder.ended(0).is_none(), "task 0 is not done");
-        reorder.take(piece(0, b"b".to_vec())).unwrap();
-        reorder.take(done(0)).unwrap();
-        assert_eq!([drained(&mut reorder, 0), drained(&mut reorder, 1)].concat(), b"abcd");
-        assert_eq!(reorder.backlog(), 0);
-    }
-
-    #[test]
-    fn an_interrupted_task_takes_its_pieces_back() {
-        let mut reorder = Reorder::new(None);
-        reorder.take(piece(0, b"half".to_vec())).unwrap();
-        reorder.take(Delivery::Interrupted { task: 0 }).unwrap();
-        assert_eq!((reorder.backlog(), reorder.any_ended()), (0, None));
-    }
-
-    #[test]
-    fn beyond_the_bound_pieces_go_to_the_scratch_file_and_come_back_whole() {
-        let near = tempfile::tempdir().unwrap();
-        let mut reorder = Reorder::new(Some(near.path().to_path_buf()));
-        let block = |n: u8| vec![n; 16 << 20];
-        for n in 0..8 {
-            reorder.take(piece(1, block(n))).unwrap();
-        }
-        assert_eq!(reorder.in_memory, MEMORY);
-        assert_eq!(reorder.backlog(), 2 * MEMORY);
-        reorder.take(done(1)).unwrap();
-        let all = drained(&mut reorder, 1);
-        assert!((0..8).all(|n| all[usize::from(n) << 24..][..16 << 20] == block(n)));
-        assert_eq!(reorder.backlog(), 0);
-        assert_eq!(std::fs::read_dir(near.path()).unwrap().count(), 0, "the scratch file has no name");
-    }
-}
+mod tests;

@@ -3,6 +3,10 @@
 //! Here everything is put together in the order that the rest relies on: the mask before any
 //! thread, the lock before anything is read, the record before the output is touched.
 
+mod handle;
+
+pub use handle::Handle;
+
 use crate::disk::{Disk, OsDisk};
 use crate::ending::{Ending, Summary};
 use crate::error::Error;
@@ -53,55 +57,6 @@ pub struct Halt {
     pub now: bool,
 }
 
-/// A way to ask a run for something from another thread. Cheap to clone; it outlives the run, and
-/// then asks nobody.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    requests: Sender<Request>,
-}
-
-impl Handle {
-    /// No task starts, those in flight finish within the grace, the run ends with a checkpoint.
-    pub fn stop(&self) {
-        self.ask(Request::Stop);
-    }
-
-    /// Tasks in flight are cancelled, the run ends with a checkpoint.
-    pub fn abort(&self) {
-        self.ask(Request::Abort);
-    }
-
-    /// Tasks are held at their next yield point.
-    pub fn pause(&self) {
-        self.ask(Request::Pause);
-    }
-
-    /// They go on.
-    pub fn resume(&self) {
-        self.ask(Request::Resume);
-    }
-
-    /// A checkpoint now; the run goes on. The [`Observer`] learns when it is durable.
-    pub fn checkpoint(&self) {
-        self.ask(Request::Checkpoint);
-    }
-
-    /// The [`Observer`] is told how far the run is.
-    pub fn status(&self) {
-        self.ask(Request::Status);
-    }
-
-    /// Settings are read again, if the run was given a [`Reload`].
-    pub fn reload(&self) {
-        self.ask(Request::Reload);
-    }
-
-    fn ask(&self, request: Request) {
-        // The run may be over: then what was asked for has happened, or cannot.
-        self.requests.send(request).ok();
-    }
-}
-
 /// What a run is asked to do, besides the job itself.
 pub(crate) struct Options {
     pub(crate) state: StateAt,
@@ -123,6 +78,7 @@ pub(crate) struct Options {
     pub(crate) once: bool,
     pub(crate) halt: Option<Halt>,
     pub(crate) max_runtime: Option<Duration>,
+    pub(crate) spill_limit: Option<u64>,
     pub(crate) disk: Arc<dyn Disk>,
 }
 
@@ -177,6 +133,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                 once: false,
                 halt: None,
                 max_runtime: None,
+                spill_limit: None,
                 disk: Arc::new(OsDisk),
             },
             masked: None,
@@ -353,6 +310,16 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     #[must_use]
     pub fn max_runtime(mut self, budget: Option<Duration>) -> Self {
         self.options.max_runtime = budget;
+        self
+    }
+
+    /// How many bytes of disk may be taken by results of tasks that have ended before their turn. One slow
+    /// task makes the others wait only when there are more; those at work go on, so that it can be a little
+    /// more. `None`, the default: half of what is free at the start where the state is, or where the system
+    /// keeps temporary files.
+    #[must_use]
+    pub fn spill_limit(mut self, bytes: Option<u64>) -> Self {
+        self.options.spill_limit = bytes;
         self
     }
 

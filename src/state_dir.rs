@@ -6,7 +6,7 @@
 //!   checkpoint.json         the record (see crate::checkpoint), replaced whole
 //!   checkpoint.json.new-ID  the next one, while it is being written
 //!   status.json              what a running job is doing (see crate::live), replaced, never synced
-//!   spill/<task>            results that finished beyond the frontier (see spill.rs)
+//!   spill/segment.<n>       results of tasks that finished beyond the frontier (see crate::spill)
 //! ```
 //!
 //! # What is assumed of the disk
@@ -48,7 +48,7 @@ mod spill;
 pub use clean::{Cleaned, Peek, clean, peek};
 pub use lock::{Continuing, Holder};
 pub use showing::read_live;
-pub use spill::{Pieces, SpillFile, Spilled};
+pub(crate) use spill::Spilled;
 
 use crate::checkpoint::{Record, Unverified};
 use crate::disk::{Dir, Disk, Open, read_plain, refuse_trap_at, split};
@@ -375,4 +375,4 @@ fn read_record(dir: &dyn Dir, path: &Path) -> Result<Option<Record>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

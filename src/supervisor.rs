@@ -46,14 +46,6 @@ pub(crate) struct Channels<T> {
     pub(crate) reloaded: Receiver<Reloaded>,
 }
 
-/// How many tasks may start beyond the frontier. Large enough that a flush of a tenth of a second
-/// does not starve two workers with tasks of 200 µs; small enough that what is held stays small.
-pub(crate) const WINDOW: u64 = 1024;
-
-/// Bytes out of order above which no further task starts. The task at the frontier is in flight
-/// whenever something is out of order, so waiting for it is waiting for progress.
-const BACKLOG: u64 = crate::reorder::MEMORY;
-
 /// How long somebody who asked for a checkpoint waits for it before he is told at least where the job
 /// stands.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -92,8 +84,9 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) wanted_to_stand: Instant,
     /// Signals that were taken out of the channel before a suspension.
     pub(crate) early: VecDeque<Heard>,
-    /// One more than the highest task that was assigned: tasks are listed in order.
-    pub(crate) assigned_up_to: u64,
+    /// How much of the disk may be taken by results that wait for their turn, and whether it is.
+    pub(crate) spill_limit: u64,
+    pub(crate) waits_for_room: bool,
     /// How many tasks there are, once the source has said it.
     pub(crate) listed: Option<u64>,
     pub(crate) checkpoint: Option<(CheckpointFacts, Instant)>,
@@ -105,8 +98,6 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) wake: &'a Wake,
     pub(crate) shown: Activity,
     pub(crate) showing: Showing,
-    /// Whether tasks are committed in the order of their numbers.
-    pub(crate) in_order: bool,
     /// When failed tasks end the run, and how many of this run have failed.
     pub(crate) halt: Option<Halt>,
     pub(crate) failures: u64,
@@ -147,20 +138,18 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn may_assign(&self) -> bool {
-        self.state.may_start()
-            && self.state.in_flight < self.batching.limit()
-            && (!self.in_order || self.is_near_the_frontier())
+        self.state.may_start() && self.state.in_flight < self.batching.limit() && self.has_room()
     }
 
-    /// Nothing waits for its turn where tasks are committed as they end.
-    fn is_near_the_frontier(&self) -> bool {
-        self.assigned_up_to < self.frontier.tasks + WINDOW && self.frontier.backlog < BACKLOG
+    /// Whether what would have to wait for its turn may take more of the disk. The task that all others wait
+    /// for was assigned before them; so whenever there is none in flight, one must start, or none ever would.
+    fn has_room(&self) -> bool {
+        self.frontier.spilled < self.spill_limit || self.state.in_flight == 0
     }
 
     fn listed_by_source(&mut self, item: FromSource<J::Task>) {
         match item {
             FromSource::Task(assignment) => {
-                self.assigned_up_to = assignment.number + 1;
                 self.handle(Event::Assigned);
                 self.pool.assign(assignment);
             }
@@ -259,6 +248,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.next_tick = now + TICK;
             self.clock.tick(now);
             self.spend_budget();
+            self.say_if_there_is_no_room();
             self.pool.shared.children.see_to_strangers();
             self.look_after_the_watcher();
             let progress = self.progress();

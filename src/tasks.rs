@@ -41,6 +41,11 @@ impl Tasks {
         self.0.insert_range(from..to);
     }
 
+    /// Takes out all from `from` up to, and without, `to`.
+    pub fn remove_range(&mut self, from: u64, to: u64) {
+        self.0.remove_range(from..to);
+    }
+
     /// Takes one out; whether it was there.
     pub fn remove(&mut self, task: u64) -> bool {
         self.0.remove(task)

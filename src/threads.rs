@@ -11,19 +11,20 @@ use crate::job::{Extent, Job, Sink, Source};
 use crate::lister::{FromSource, Lister};
 use crate::observer::{Activity, Observer};
 use crate::policy::Request;
-use crate::pool::{OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
+use crate::pool::{LARGE_ONES, OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
 use crate::prepare::Prepared;
 use crate::process::watcher::Watcher;
 use crate::process::{Children, Inheritance, Register};
 use crate::reload::Reader;
 use crate::reorder::Reorder;
-use crate::run::{Options, Printing};
+use crate::run::Options;
 use crate::signals::{Heard, Hearing, Masked};
 use crate::supervisor::showing::Showing;
 use crate::supervisor::{Channels, Supervisor};
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,8 @@ impl Threads<'_> {
                     alarms: Vec::new(),
                     wanted_to_stand: now,
                     early: VecDeque::new(),
-                    assigned_up_to: 0,
+                    spill_limit: engine.spill_limit,
+                    waits_for_room: false,
                     listed: None,
                     checkpoint: None,
                     owed: None,
@@ -107,7 +109,6 @@ impl Threads<'_> {
                     wake: self.wake,
                     shown: Activity::Running,
                     showing: Showing::new(now, engine.frontier.committed),
-                    in_order: options.printing != Some(Printing::AsTasksEnd),
                     halt: options.halt,
                     failures: 0,
                     interrupted: None,
@@ -131,12 +132,15 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        prepared: Prepared<J>,
+        mut prepared: Prepared<J>,
         ended: Sender<()>,
     ) -> Result<Engine<J>> {
         let options = self.options;
         let extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
+        let spill_limit = options.spill_limit.unwrap_or_else(|| half_of_the_room(prepared.near.as_deref()));
+        prepared.keep.spill().limit(spill_limit);
         let (deliver, deliveries) = bounded(OUTBOX);
+        let (large, large_ones) = bounded(LARGE_ONES);
         let (line, lines) = unbounded();
         let (nudge, nudges) = bounded(1);
         let (orders, orders_in) = unbounded();
@@ -182,8 +186,9 @@ impl Threads<'_> {
             sink,
             keep: prepared.keep,
             total: prepared.total,
-            reorder: Reorder::new(prepared.near),
+            reorder: Reorder::new(),
             printing: options.printing,
+            once: options.once,
             turn: Turn::begins(of_next),
             ends: BTreeMap::new(),
             last_look,
@@ -199,7 +204,7 @@ impl Threads<'_> {
         let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
         self.masked
             .spawn("commit", move || {
-                committer.run(Inbox { deliveries, lines, nudges, orders: orders_in });
+                committer.run(Inbox { deliveries, large_ones, lines, nudges, orders: orders_in });
                 drop(ended);
             })
             .map_err(failed)?;
@@ -218,10 +223,22 @@ impl Threads<'_> {
             workers,
             job,
             shared,
-            Outbox { deliveries: deliver, lines: line, nudge },
+            Outbox { deliveries: deliver, lines: line, large, nudge },
             report,
         )?;
-        Ok(Engine { pool, workers, watcher, said, tasks, reports, words, orders, extent, frontier })
+        Ok(Engine {
+            pool,
+            workers,
+            watcher,
+            said,
+            tasks,
+            reports,
+            words,
+            orders,
+            extent,
+            frontier,
+            spill_limit,
+        })
     }
 }
 
@@ -237,11 +254,24 @@ struct Engine<J: Job> {
     orders: Sender<Order>,
     extent: Extent,
     frontier: Frontier,
+    spill_limit: u64,
 }
 
 /// How many tasks the source may be ahead: enough to hide a directory that is read from disk, few
 /// enough that listed tasks cost nothing.
-pub(crate) const READ_AHEAD: usize = 1024;
+const READ_AHEAD: usize = 1024;
+
+/// Half of what is free where results wait for their turn. The other half is for the output, which takes
+/// the same bytes once more as soon as it is their turn. A fixed number would be too little on one machine
+/// and too much on another.
+fn half_of_the_room(near: Option<&Path>) -> u64 {
+    let temp = std::env::temp_dir();
+    let near = near.unwrap_or(&temp);
+    let free = near.ancestors().find_map(|path| {
+        rustix::fs::statvfs(if path.as_os_str().is_empty() { Path::new(".") } else { path }).ok()
+    });
+    free.map_or(u64::MAX, |free| free.f_bavail.saturating_mul(free.f_frsize) / 2)
+}
 
 /// How long a run waits for its threads to notice that it is over. They have nothing left to do;
 /// one that is stuck in a system call is left behind rather than waited for.

@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) checkpoint_every: Option<Duration>,
     #[serde(deserialize_with = "interval")]
     pub(crate) max_runtime: Option<Duration>,
+    #[serde(deserialize_with = "spill_limit")]
+    pub(crate) spill_limit: Option<u64>,
     #[serde(deserialize_with = "stop_code")]
     pub(crate) stop_code: Option<u8>,
     pub(crate) log: Log,
@@ -141,6 +143,10 @@ fn interval<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Du
     word(from, values::interval)
 }
 
+fn spill_limit<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>, D::Error> {
+    word(from, values::block)
+}
+
 fn stop_code<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u8>, D::Error> {
     word(from, values::stop_code)
 }
@@ -212,6 +218,7 @@ mod tests {
             kill-after = 0.5
             checkpoint-every = "250ms"
             max-runtime = "2h"
+            spill-limit = "2GiB"
             stop-code = 85
             [log]
             file = "/var/log/b.log"
@@ -229,6 +236,7 @@ mod tests {
         assert_eq!(config.kill_after, Some(Duration::from_millis(500)));
         assert_eq!(config.checkpoint_every, Some(Duration::from_millis(250)));
         assert_eq!(config.max_runtime, Some(Duration::from_secs(7200)));
+        assert_eq!(config.spill_limit, Some(2 << 30));
         assert_eq!(config.log.file, Some(PathBuf::from("/var/log/b.log")));
         assert_eq!((config.log.format, config.log.level), (Some(LogFormat::Json), Some(LogLevel::Debug)));
         assert_eq!(config.signals[&Signal::SIGUSR2], Request::Checkpoint);

@@ -34,6 +34,7 @@ where
         .grace(settings.grace.value.0)
         .kill_after(settings.kill_after.value)
         .max_runtime(settings.max_runtime.value)
+        .spill_limit(settings.spill_limit.value)
         .core(running.policing.core)
         .keep_going(running.commands.keep_going)
         .print_failed(running.commands.print_failed)

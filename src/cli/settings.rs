@@ -43,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) kill_after: Set<Duration>,
     pub(crate) checkpoint_every: Set<Duration>,
     pub(crate) max_runtime: Set<Option<Duration>>,
+    pub(crate) spill_limit: Set<Option<u64>>,
     pub(crate) stop_code: Set<Option<u8>>,
     pub(crate) log_file: Set<Option<PathBuf>>,
     pub(crate) log_format: Set<LogFormat>,
@@ -82,6 +83,7 @@ impl Settings {
                 Duration::from_secs(1),
             ),
             max_runtime: Set::choose(limits.max_runtime.map(Some), file.max_runtime.map(Some), None),
+            spill_limit: Set::choose(limits.spill_limit.map(Some), file.spill_limit.map(Some), None),
             stop_code: Set::choose(policing.stop_code.map(Some), file.stop_code.map(Some), None),
             log_file: Set::choose(talk.log_file.clone().map(Some), file.log.file.clone().map(Some), None),
             log_format: Set::choose(talk.log_format, file.log.format, LogFormat::default()),
@@ -143,6 +145,9 @@ impl Settings {
         diff.live("checkpoint-every", &mut self.checkpoint_every, &old.checkpoint_every, |time| span(*time));
         let or_none = |time: &Option<Duration>| time.map_or("none".to_string(), span);
         diff.fixed("max-runtime", &mut self.max_runtime, &old.max_runtime, or_none);
+        diff.fixed("spill-limit", &mut self.spill_limit, &old.spill_limit, |limit| {
+            limit.map_or("half of what was free".to_string(), size)
+        });
         let code = |code: &Option<u8>| code.map_or("none".to_string(), |code| code.to_string());
         diff.fixed("stop-code", &mut self.stop_code, &old.stop_code, code);
         let path = |path: &Option<PathBuf>| {
@@ -313,7 +318,7 @@ mod tests {
     fn a_reload_says_what_changed_and_what_cannot_and_keeps_the_rest() {
         let line = "bivouac count f --jobs 2 --max-jobs 4 --grace 1s";
         let old = settings(line, |config| {
-            config.signals.insert(Signal::SIGURG, Request::Pause);
+            config.signals.insert(Signal::SIGSTKFLT, Request::Pause);
         });
         let mut new = settings(line, |config| {
             config.jobs = Some(3);
@@ -331,11 +336,11 @@ mod tests {
                 "stop-code cannot change during a run and stays none",
                 "IO had no meaning at the start, and gets none during a run",
                 "USR2 stop -> checkpoint",
-                "URG pause -> ignore",
+                "STKFLT pause -> ignore",
             ]
         );
         assert_eq!(new.stop_code.value, None);
-        assert_eq!(new.policy().request(Signal::SIGURG), Request::Ignore);
+        assert_eq!(new.policy().request(Signal::SIGSTKFLT), Request::Ignore);
         assert!(!new.policy().has(Signal::SIGIO));
         assert_eq!(new.clone().follow(&new), Vec::<String>::new());
     }

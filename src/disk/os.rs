@@ -31,6 +31,11 @@ struct OsDir(OwnedFd);
 #[derive(Debug)]
 struct OsFile(File);
 
+/// A file without a name, in the system's place for such files.
+pub(crate) fn nameless() -> io::Result<Box<dyn DiskFile>> {
+    Ok(Box::new(OsFile(tempfile::tempfile()?)))
+}
+
 /// None of our descriptors may reach a child; none may become a controlling terminal; and an
 /// `open` must not hang on a FIFO that somebody put in place of a file.
 const ALWAYS: OFlag = OFlag::O_CLOEXEC.union(OFlag::O_NOCTTY).union(OFlag::O_NONBLOCK);

@@ -3,10 +3,8 @@
 use crate::checkpoint::Record;
 use crate::error::{Kind, Result};
 use crate::journal::JOURNAL;
-use crate::keep::is_whole;
 use crate::run::Options;
 use crate::state_dir::StateDir;
-use crate::wake::Wake;
 
 /// Where the journal is no record it is only read by people: then one that is missing or damaged is begun
 /// anew. What is to be said of that.
@@ -24,29 +22,12 @@ pub(super) fn see_journal(dir: &StateDir, record: &mut Record, options: &Options
     }
 }
 
-/// What is kept of a task beyond the frontier is a copy of what can be done again. What is to be said of
-/// those that are.
-pub(super) fn drop_bad_copies(
-    dir: &mut StateDir,
-    record: &mut Record,
-    wake: &Wake,
-) -> Result<Option<String>> {
-    let mut bad = Vec::new();
-    for beyond in &record.beyond {
-        if wake.is_awake() {
-            return Ok(None);
-        }
-        if !is_whole(dir, beyond)? {
-            bad.push(beyond.task);
-        }
+/// What is kept of a task ahead of the frontier is a copy of what can be done again. What is to be said when
+/// the copies of so many tasks are `lost`.
+pub(super) fn done_again(lost: u64) -> Option<String> {
+    match lost {
+        0 => None,
+        1 => Some("the kept result of one task is missing or damaged; the task runs again".to_string()),
+        many => Some(format!("the kept results of {many} tasks are missing or damaged; these tasks run again")),
     }
-    record.beyond.retain(|beyond| !bad.contains(&beyond.task));
-    let again = match bad.as_slice() {
-        [] => return Ok(None),
-        [task] => format!("the kept result of task {} is missing or damaged; it is done again", task + 1),
-        tasks => {
-            format!("the kept results of {} tasks are missing or damaged; they are done again", tasks.len())
-        }
-    };
-    Ok(Some(again))
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::disk::sim::{Fault, SimDisk};
 use crate::error::Kind;
 use crate::output::FileSink;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const TASKS: u64 = 40;
 const OUT: &str = "w/out";
@@ -19,16 +20,32 @@ fn new_disk() -> SimDisk {
     disk
 }
 
-/// A run on `disk`; with `stop` one that is asked to stop as soon as a task runs.
-fn run_on(disk: &SimDisk, stop: bool) -> Ending {
+/// How a run goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Straight,
+    /// It is asked to stop as soon as a task runs.
+    Stopped,
+    /// The first task ends when the twentieth has: their results wait on disk, and in the record.
+    SlowFirst,
+}
+
+/// A run on `disk`.
+fn run_on(disk: &SimDisk, way: Way) -> Ending {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let sink = match FileSink::new(&*disk, OUT.as_ref()) {
         Ok(sink) => sink,
         Err(error) => return Ending::Failed { error, summary: Summary::default() },
     };
     let (tell, told) = unbounded::<()>();
-    let stage = stage(TASKS, move |n, _| {
+    let ended = AtomicU64::new(0);
+    let stage = stage(TASKS, move |n, cx| {
         tell.send(()).unwrap_or_default();
+        while way == Way::SlowFirst && n == 0 && ended.load(Ordering::Relaxed) < 20 {
+            cx.yield_point()?;
+            std::thread::yield_now();
+        }
+        ended.fetch_add(1, Ordering::Relaxed);
         Ok(n)
     });
     let run = stage
@@ -36,10 +53,11 @@ fn run_on(disk: &SimDisk, stop: bool) -> Ending {
         .sink(sink)
         .state(StateAt::Directory("w/out.bivouac".into()))
         .checkpoint_every(Duration::ZERO)
+        .once(way == Way::SlowFirst) // a checkpoint keeps all that wait
         .disk(disk);
     let handle = run.handle();
     let asker = std::thread::spawn(move || {
-        if stop && told.recv().is_ok() {
+        if way == Way::Stopped && told.recv().is_ok() {
             handle.stop();
         }
     });
@@ -50,7 +68,7 @@ fn run_on(disk: &SimDisk, stop: bool) -> Ending {
 
 /// Whatever was done to this disk: the next run finishes the job.
 fn expect_right(disk: &SimDisk, story: &str) {
-    let ending = run_on(disk, false);
+    let ending = run_on(disk, Way::Straight);
     assert!(matches!(ending, Ending::Finished { code: 0, .. }), "{story}: {ending:?}");
     assert_eq!(disk.read(OUT), Some(expected(TASKS).into_bytes()), "{story}");
 }
@@ -58,22 +76,22 @@ fn expect_right(disk: &SimDisk, story: &str) {
 #[test]
 fn whatever_the_disk_does_the_next_run_comes_to_the_same_bytes() {
     let mut broke = 0;
-    for at in 1..=60 {
+    for at in 1..=80 {
         for fault in [
             Fault::Fail { at, errno: libc::EIO, sticky: true },
             Fault::Fail { at, errno: libc::ENOSPC, sticky: false },
             Fault::Tear { at, first: true },
             Fault::Crash { at },
         ] {
-            for stop in [false, true] {
+            for way in [Way::Straight, Way::Stopped, Way::SlowFirst] {
                 let disk = new_disk();
                 disk.plan(fault);
-                let ending = run_on(&disk, stop);
+                let ending = run_on(&disk, way);
                 if let Ending::Failed { error, .. } = &ending {
                     broke += 1;
                     assert!(matches!(error.kind(), Kind::Broken | Kind::Usage), "{fault:?}: {error}");
                 }
-                let story = format!("{fault:?}, stop: {stop}, {ending:?}");
+                let story = format!("{fault:?}, {way:?}, {ending:?}");
                 expect_right(&disk.restart(), &format!("{story}, a new process"));
                 expect_right(&disk.reboot(at), &format!("{story}, a power cut"));
             }

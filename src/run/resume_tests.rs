@@ -2,8 +2,11 @@
 
 use super::tests::{Stage, expected, stage};
 use super::*;
+use crate::checkpoint::Record;
 use crate::ending::{Exit, REFUSED, RESUMABLE};
 use crate::output::FileSink;
+use crate::state_dir::StateDir;
+use crate::state_dir::tests::old_spill;
 use crossbeam_channel::bounded;
 use std::fs;
 use std::sync::Mutex;
@@ -33,13 +36,14 @@ impl Place {
     }
 }
 
-#[test]
-fn after_an_orderly_stop_no_finished_task_runs_again() {
-    let place = Place::new();
-    let runs: Arc<Mutex<Vec<u64>>> = Arc::default();
+/// Which tasks have run to their end.
+type Runs = Arc<Mutex<Vec<u64>>>;
+
+/// Stops a run in which task 10 is slow, and is overtaken by fifty others.
+fn stop_behind_a_slow_task(place: &Place) -> Runs {
+    let runs = Runs::default();
     let finished = Arc::clone(&runs);
     let (overtaken, overtakes) = bounded::<()>(1);
-    // Task 10 stands at the frontier until it is cancelled, and is overtaken by fifty others.
     let run = place.set(stage(200, move |n, cx| {
         if n == 10 {
             loop {
@@ -64,7 +68,12 @@ fn after_an_orderly_stop_no_finished_task_runs_again() {
     assert_eq!(stopped.summary().frontier, 10);
     assert!(stopped.summary().beyond >= 50, "{stopped:?}");
     assert!(!place.out().exists());
+    runs
+}
 
+/// Goes on to the end; what has run now.
+fn go_on(place: &Place) -> Vec<u64> {
+    let runs = Runs::default();
     let again = Arc::clone(&runs);
     let ending = place
         .set(stage(200, move |n, _| {
@@ -74,10 +83,64 @@ fn after_an_orderly_stop_no_finished_task_runs_again() {
         .run();
     assert_eq!(ending.exit(), Exit::Code(0), "{ending:?}");
     assert_eq!(fs::read_to_string(place.out()).unwrap(), expected(200));
+    assert_eq!(fs::read_dir(place.state().join("spill")).unwrap().count(), 0, "what was kept is gone");
+    runs.lock().unwrap().clone()
+}
+
+fn expect_each_once(runs: &Runs, again: Vec<u64>) {
     let mut all = runs.lock().unwrap().clone();
+    all.extend(again);
     all.sort_unstable();
     assert_eq!(all, (0..200).collect::<Vec<_>>(), "every task ran to its end exactly once");
-    assert_eq!(fs::read_dir(place.state().join("spill")).unwrap().count(), 0, "spill files are gone");
+}
+
+#[test]
+fn after_an_orderly_stop_no_finished_task_runs_again() {
+    let place = Place::new();
+    let runs = stop_behind_a_slow_task(&place);
+    expect_each_once(&runs, go_on(&place));
+}
+
+/// Opens the state, lets `change` do something to it and to the record, and writes that.
+fn change_state(place: &Place, change: impl FnOnce(&mut Record)) {
+    let mut dir = StateDir::open(&OsDisk, &place.state()).unwrap().unwrap();
+    let mut record = dir.read_record().unwrap().unwrap();
+    change(&mut record);
+    dir.write_record(&record).unwrap();
+}
+
+#[test]
+fn what_a_version_before_0_2_has_kept_is_not_done_again() {
+    let place = Place::new();
+    let runs = stop_behind_a_slow_task(&place);
+    change_state(&place, |record| {
+        let tasks = record.ahead.take().unwrap().tasks;
+        for n in (0..200).filter(|n| tasks.contains(*n)) {
+            let output = format!("{n}\n");
+            let header = format!(r#"{{"failed":false,"partial":{n},"bytes":1,"pieces":[{}]}}"#, output.len());
+            let old = old_spill(&place.state(), n, header.as_bytes(), output.as_bytes());
+            record.beyond.push(old);
+        }
+        assert!(record.beyond.len() >= 50);
+    });
+    expect_each_once(&runs, go_on(&place));
+}
+
+/// A copy of what can be done again is no reason to refuse a job.
+#[test]
+fn what_was_kept_and_is_harmed_is_done_again() {
+    let place = Place::new();
+    let runs = stop_behind_a_slow_task(&place);
+    let mut segment = fs::read(place.state().join("spill/segment.0")).unwrap();
+    let middle = segment.len() / 2;
+    segment[middle] ^= 1;
+    fs::write(place.state().join("spill/segment.0"), segment).unwrap();
+    let mut again = go_on(&place);
+    let before = runs.lock().unwrap().clone();
+    assert!(again.iter().any(|n| before.contains(n)), "something was harmed");
+    again.sort_unstable();
+    again.dedup();
+    assert_eq!(again[0], 10, "what comes before stands");
 }
 
 #[test]

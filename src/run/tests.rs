@@ -1,12 +1,11 @@
 //! The engine without a disk: order, back pressure, failures, requests.
 
 use super::*;
-use crate::ending::{BROKEN, Exit, FINISHED_WITH_FAILURES, RESUMABLE, StoppedBy};
+use crate::ending::{BROKEN, Exit, FINISHED_WITH_FAILURES, StoppedBy};
 use crate::error::{Error, Result};
 use crate::job::{Committed, Listed, Listing, TaskError};
 use crate::observer::Activity;
 use crate::pool::Context;
-use crate::threads::READ_AHEAD;
 use crossbeam_channel::bounded;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -50,7 +49,6 @@ impl Job for Numbers {
 pub(super) struct Upto {
     next: u64,
     bound: u64,
-    listed: Arc<AtomicU64>,
 }
 
 impl Source for Upto {
@@ -72,7 +70,6 @@ impl Source for Upto {
     fn next(&mut self, _listing: &Listing<'_>) -> Result<Option<Listed<u64>>> {
         let task = self.next;
         self.next += 1;
-        self.listed.fetch_max(task + 1, Ordering::Relaxed);
         Ok((task < self.bound).then_some(Listed { task, bytes: 1, mark: None }))
     }
 }
@@ -113,7 +110,6 @@ impl Collected {
 pub(super) struct Stage {
     pub(super) run: Run<Numbers, Upto>,
     output: Collected,
-    listed: Arc<AtomicU64>,
 }
 
 pub(super) fn stage(
@@ -121,10 +117,9 @@ pub(super) fn stage(
     body: impl Fn(u64, &Context<'_>) -> std::result::Result<u64, TaskError> + Send + Sync + 'static,
 ) -> Stage {
     let output = Collected::default();
-    let listed = Arc::new(AtomicU64::new(0));
-    let source = Upto { next: 0, bound: tasks, listed: Arc::clone(&listed) };
+    let source = Upto { next: 0, bound: tasks };
     let run = Run::new(Numbers(Box::new(body)), source).jobs(2).sink(output.clone());
-    Stage { run, output, listed }
+    Stage { run, output }
 }
 
 pub(super) fn expected(tasks: u64) -> String {
@@ -156,10 +151,9 @@ fn a_job_without_tasks_is_finished() {
 }
 
 #[test]
-fn a_slow_task_at_the_frontier_makes_the_others_wait_and_not_pile_up() {
+fn a_slow_task_at_the_frontier_keeps_nobody_waiting() {
     let (finish, wait) = bounded::<()>(1);
-    let others = Arc::new(AtomicU64::new(0));
-    let seen = Arc::clone(&others);
+    let others = AtomicU64::new(0);
     let stage = stage(20_000, move |n, _| {
         // Rayon inside the task: its waits steal other tasks, which is where a worker that waits
         // for its turn would wait for what lies beneath it on its own stack.
@@ -167,7 +161,7 @@ fn a_slow_task_at_the_frontier_makes_the_others_wait_and_not_pile_up() {
         assert_eq!(sum, 32);
         if n == 0 {
             wait.recv_timeout(Duration::from_secs(60)).unwrap();
-        } else if seen.fetch_add(1, Ordering::Relaxed) == 500 {
+        } else if others.fetch_add(1, Ordering::Relaxed) + 2 == 20_000 {
             finish.send(()).unwrap();
         }
         Ok(n)
@@ -177,46 +171,45 @@ fn a_slow_task_at_the_frontier_makes_the_others_wait_and_not_pile_up() {
     assert_eq!(stage.output.text(), expected(20_000));
 }
 
+/// Sends the warnings that it is told to a channel.
+struct Warned(Sender<String>);
+
+impl Observer for Warned {
+    fn notice(&mut self, notice: &Notice) {
+        if let Notice::Warning(error) = notice {
+            self.0.send(error.to_string()).unwrap_or_default();
+        }
+    }
+}
+
 #[test]
-fn while_the_frontier_stands_still_only_a_window_is_listed() {
-    let listed = Arc::new(AtomicU64::new(0));
+fn only_a_full_disk_share_makes_the_others_wait_and_that_is_said() {
+    let place = tempfile::tempdir().unwrap();
+    let (finish, wait) = bounded::<()>(1);
+    let (tell, told) = unbounded();
     let others = Arc::new(AtomicU64::new(0));
-    let (enough, window_is_full) = bounded::<()>(1);
-    let (at_work, counted) = (Arc::clone(&others), Arc::clone(&listed));
-    let Stage { mut run, output, listed: real } = stage(50_000, move |n, cx| {
-        if n > 0 {
-            if at_work.fetch_add(1, Ordering::SeqCst) + 2 == crate::supervisor::WINDOW {
-                enough.send(()).unwrap();
-            }
-            return Ok(n);
+    let ended = Arc::clone(&others);
+    let Stage { run, output } = stage(100_000, move |n, _| {
+        match n {
+            0 => wait.recv_timeout(Duration::from_secs(60)).unwrap(),
+            _ => drop(ended.fetch_add(1, Ordering::SeqCst)),
         }
-        window_is_full.recv_timeout(Duration::from_secs(60)).unwrap();
-        // Everything in the window is done. Were there no bound, the other worker would go on.
-        cx.advance(20_000)?; // with the rate limit below: two seconds, a yield point, no work
-        counted.store(at_work.load(Ordering::SeqCst), Ordering::SeqCst);
-        // The frontier must not move before the count below is final: this task ends by the abort only.
-        loop {
-            cx.advance(1_000)?;
-        }
+        Ok(n)
     });
-    run = run.limit_rate(Some(10_000));
-    let handle = run.handle();
-    let running = std::thread::spawn({
-        let listed = Arc::clone(&listed);
-        move || {
-            let deadline = Instant::now() + Duration::from_secs(60);
-            while listed.load(Ordering::SeqCst) == 0 && Instant::now() < deadline {
-                std::thread::yield_now();
-            }
-            handle.abort();
-        }
+    let run = run
+        .state(StateAt::Directory(place.path().join("s")))
+        .checkpoint_every(Duration::from_millis(1))
+        .spill_limit(Some(1))
+        .observer(Warned(tell));
+    let asker = std::thread::spawn(move || {
+        let warning = told.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(warning.contains("task 1 is slow") && warning.contains("--spill-limit"), "{warning}");
+        finish.send(()).unwrap();
     });
     let ending = run.run();
-    running.join().unwrap();
-    assert_eq!(ending.exit(), Exit::Code(RESUMABLE), "{ending:?}");
-    assert!(listed.load(Ordering::SeqCst) < crate::supervisor::WINDOW, "tasks beyond the window ran");
-    assert!(real.load(Ordering::SeqCst) <= crate::supervisor::WINDOW + READ_AHEAD as u64 + 8);
-    drop(output);
+    asker.join().unwrap();
+    assert_eq!(ending.exit(), Exit::Code(0), "{ending:?}");
+    assert_eq!(output.text(), expected(100_000));
 }
 
 #[test]
@@ -236,7 +229,7 @@ fn a_panic_is_the_failure_of_its_task() {
 #[test]
 fn an_interrupted_task_leaves_nothing_in_the_output() {
     let (began, begins) = bounded::<()>(100);
-    let Stage { run, output, .. } = stage(100, move |n, cx| {
+    let Stage { run, output } = stage(100, move |n, cx| {
         if n < 3 {
             return Ok(n);
         }
@@ -270,7 +263,7 @@ impl Observer for Teller {
 fn a_paused_job_stands_still_until_it_is_resumed() {
     let steps = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&steps);
-    let Stage { run, output, .. } = stage(4, move |n, cx| {
+    let Stage { run, output } = stage(4, move |n, cx| {
         while counted.fetch_add(1, Ordering::SeqCst) < 1_000_000 {
             cx.yield_point()?;
         }

@@ -130,7 +130,7 @@ impl StateDir {
             state.remove_if_there(&*state.dir, RECORD.as_ref())?;
             state.dir.sync().map_err(|e| Error::io(&state.path, "sync the directory", &e))
         })?;
-        self.sweep_spill(&[])
+        self.sweep_spill(&[], &[])
     }
 
     /// Opens the journal of this run, of which so many bytes are known to be there.

@@ -1,6 +1,7 @@
 //! The state directory on a real disk: who may have it, what it keeps, what is cleaned away.
 
 use super::*;
+use crate::checkpoint::Beyond;
 use crate::checkpoint::tests::sample;
 use crate::disk::OsDisk;
 use std::fs;
@@ -227,80 +228,63 @@ fn a_damaged_record_is_refused_and_left() {
     assert!(!path.exists());
 }
 
-fn spill(state: &mut StateDir, task: u64, partial: &[u8], output: &[&[u8]]) -> crate::checkpoint::Beyond {
-    let mut file = state.spill(task, partial).unwrap();
-    for piece in output {
-        file.append(piece).unwrap();
-    }
-    file.finish(None).unwrap()
-}
-
-fn all(mut pieces: Pieces) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while let Some(piece) = pieces.next_piece().unwrap() {
-        bytes.extend(piece);
-    }
-    bytes
+/// A result as versions before 0.2 kept it.
+pub(crate) fn old_spill(state: &Path, task: u64, partial: &[u8], output: &[u8]) -> Beyond {
+    let bytes = [&(partial.len() as u32).to_le_bytes()[..], partial, output].concat();
+    fs::create_dir_all(state.join("spill")).unwrap();
+    fs::write(state.join("spill").join(task.to_string()), &bytes).unwrap();
+    let crc32 = crc32fast::hash(&bytes);
+    Beyond { task, mark: None, file: task.to_string(), bytes: bytes.len() as u64, crc32 }
 }
 
 #[test]
-fn a_spilled_result_comes_back_whole() {
+fn a_result_that_an_older_version_kept_comes_back_whole_or_not_at_all() {
     let (_temp, path) = place();
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
     let large = vec![b'x'; 600_000];
-    let entry = spill(&mut state, 7, b"{\"n\":1}", &[b"one ", &large]);
-    let empty = spill(&mut state, 8, b"", &[]);
-    state.sync_spill().unwrap();
-    drop(state);
-    let mut state = StateDir::create(&OsDisk, &path).unwrap();
-    let back = state.read_spill(&entry).unwrap();
-    assert_eq!(back.partial, b"{\"n\":1}");
-    assert_eq!(all(back.output), [b"one ", &large[..]].concat());
-    let back = state.read_spill(&empty).unwrap();
-    assert!(back.partial.is_empty() && all(back.output).is_empty());
-    state.remove_spill(&entry).unwrap();
-    assert!(!path.join("spill/7").exists());
-    assert_eq!(kind(state.read_spill(&entry)), Kind::Refused);
-}
-
-#[test]
-fn a_harmed_spill_file_is_refused() {
-    let (_temp, path) = place();
-    let mut state = StateDir::create(&OsDisk, &path).unwrap();
-    let entry = spill(&mut state, 3, b"p", &[b"output"]);
+    let entry = old_spill(&path, 7, b"{\"n\":1}", &large);
+    let back = state.read_spill(&entry).unwrap().unwrap();
+    assert_eq!((back.partial, back.output), (b"{\"n\":1}".to_vec(), large));
+    let empty = old_spill(&path, 8, b"", b"");
+    assert!(state.read_spill(&empty).unwrap().is_some_and(|back| back.output.is_empty()));
+    let entry = old_spill(&path, 3, b"p", b"output");
     let good = fs::read(path.join("spill/3")).unwrap();
     for bit in 0..good.len() * 8 {
         let mut bad = good.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
         fs::write(path.join("spill/3"), bad).unwrap();
-        assert_eq!(kind(state.read_spill(&entry)), Kind::Refused, "bit {bit}");
+        assert!(state.read_spill(&entry).unwrap().is_none(), "bit {bit}");
     }
     fs::write(path.join("spill/3"), &good[1..]).unwrap();
-    assert_eq!(kind(state.read_spill(&entry)), Kind::Refused);
-    let elsewhere = crate::checkpoint::Beyond { file: "../checkpoint.json".into(), ..entry };
-    assert_eq!(kind(state.read_spill(&elsewhere)), Kind::Refused);
-    assert_eq!(kind(state.remove_spill(&elsewhere)), Kind::Refused);
+    assert!(state.read_spill(&entry).unwrap().is_none());
+    fs::remove_file(path.join("spill/3")).unwrap();
+    assert!(state.read_spill(&entry).unwrap().is_none());
+    let elsewhere = Beyond { file: "../checkpoint.json".into(), ..entry };
+    assert!(state.read_spill(&elsewhere).unwrap().is_none());
 }
 
 #[test]
-fn what_no_record_lists_is_swept_and_what_is_not_ours_stays() {
+fn what_no_record_names_is_swept_and_what_is_not_ours_stays() {
     let (_temp, path) = place();
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
-    let kept = spill(&mut state, 1, b"", &[b"a"]);
-    spill(&mut state, 2, b"", &[b"b"]);
+    let kept = old_spill(&path, 1, b"", b"a");
+    old_spill(&path, 2, b"", b"b");
+    (0..3).for_each(|number| drop(state.make_segment(number).unwrap()));
     fs::write(path.join("spill/notes"), "").unwrap();
-    state.sweep_spill(std::slice::from_ref(&kept)).unwrap();
+    fs::write(path.join("spill/segment.x"), "").unwrap();
+    state.sweep_spill(std::slice::from_ref(&kept), &[1]).unwrap();
     let mut names: Vec<_> =
         fs::read_dir(path.join("spill")).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["1", "notes"]);
+    assert_eq!(names, ["1", "notes", "segment.1", "segment.x"]);
+    assert!(state.open_segment(1).unwrap().is_some() && state.open_segment(2).unwrap().is_none());
 }
 
 #[test]
 fn cleaning_takes_what_is_ours_and_only_of_finished_jobs() {
     let (temp, path) = place();
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
-    spill(&mut state, 1, b"", &[b"a"]);
+    drop(state.make_segment(1).unwrap());
     state.write_record(&sample()).unwrap();
     drop(state);
     assert_eq!(kind(clean(&OsDisk, &path, false)), Kind::Refused);
@@ -322,7 +306,7 @@ fn cleaning_takes_what_is_ours_and_only_of_finished_jobs() {
 fn removing_a_state_leaves_nothing() {
     let (_temp, path) = place();
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
-    spill(&mut state, 1, b"", &[b"a"]);
+    drop(state.make_segment(1).unwrap());
     state.write_record(&sample()).unwrap();
     assert!(state.remove().unwrap().is_empty());
     assert!(!path.exists());

@@ -28,6 +28,19 @@ impl<J: Job> Supervisor<'_, J> {
         self.observer.notice(&Notice::Stopping { grace, in_flight, again });
     }
 
+    /// Said once each time: who finds the workers idle wants to know why, and for whom they wait.
+    pub(super) fn say_if_there_is_no_room(&mut self) {
+        let waits = !self.has_room();
+        if waits && !self.waits_for_room {
+            let (task, taken) = (self.frontier.tasks + 1, self.frontier.spilled >> 20);
+            let how = format_args!("task {task} is slow, and the results behind it take {taken} MiB of disk");
+            self.observer.notice(&Notice::Warning(Error::broken("waiting", how).advise(
+                "no further task starts until it is done; a larger --spill-limit lets more of them wait",
+            )));
+        }
+        self.waits_for_room = waits;
+    }
+
     /// Said once. Another one could be started, but whoever kills the first means it, and the run does not
     /// depend on it.
     pub(super) fn look_after_the_watcher(&mut self) {

@@ -49,10 +49,26 @@ fn finishes_right(world: &World) {
 // While it runs.
 
 #[test]
-fn pause_waits_until_the_job_is_suspended_and_resume_until_it_goes_on() {
+fn pause_waits_until_the_job_stands_still_and_resume_until_it_goes_on() {
     let world = GREP.world();
     let run = running(&world);
-    verb(&world, "pause").expect_code(0).expect_says("suspended");
+    verb(&world, "pause").expect_code(0).expect_says("paused; ").expect_says_not("suspended");
+    assert_ne!(kernel_state(run.pid()), 'T', "it would not be in the foreground any more");
+    assert_eq!(status(&world, "")["phase"], "paused");
+    verb(&world, "pause").expect_code(0).expect_says("paused already");
+    verb(&world, "resume").expect_code(0).expect_says("goes on");
+    assert_eq!(status(&world, "")["phase"], "running");
+    verb(&world, "resume").expect_code(0).expect_says("running already");
+    run.until("SIGURG (from pid").until_further_checkpoint().wait().expect_code(0);
+    GREP.expect_right_output(&world);
+}
+
+/// Where no signal means `pause`, a suspension must do, and that is said.
+#[test]
+fn a_job_that_cannot_be_paused_is_suspended() {
+    let world = GREP.world();
+    let run = started(&GREP.slow(&world).with("--on URG=status"));
+    verb(&world, "pause").expect_code(0).expect_says("no signal means `pause`").expect_says("suspended; ");
     assert_eq!(kernel_state(run.pid()), 'T', "pause returned before it had happened");
     let run = run.until_suspended_by(SIGTSTP);
     assert_eq!(status(&world, "")["phase"], "suspended");
@@ -198,9 +214,12 @@ fn a_job_that_was_started_in_the_background_of_a_script_is_stopped_by_sigterm() 
 fn a_request_that_was_mapped_away_or_is_ignored_is_refused_with_the_reason() {
     let world = GREP.world();
     let job = GREP.slow(&world).with("--on USR1=status --on TERM=ignore");
-    let run = started(&job.under("env --ignore-signal=TSTP"));
+    let run = started(&job.under("env --ignore-signal=TSTP,URG"));
     verb(&world, "checkpoint").expect_code(3).expect_says("SIGUSR1 means `status` to it");
-    verb(&world, "pause").expect_code(3).expect_says("SIGTSTP was ignored when it was started");
+    verb(&world, "pause")
+        .expect_code(3)
+        .expect_says("SIGTSTP was ignored when it was started")
+        .expect_says("SIGURG was ignored");
     // Nothing was sent: the next thing that it hears is the signal that it can be stopped by.
     verb(&world, "stop").expect_code(0);
     let ended = run.wait().expect_stopped_by(SIGINT);

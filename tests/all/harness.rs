@@ -35,7 +35,7 @@ use tempfile::TempDir;
 pub(crate) const BIVOUAC: &str = env!("CARGO_BIN_EXE_bivouac");
 
 /// Signals that must not arrive ignored (see the head of this file).
-const DEFAULTS: &str = "--default-signal=HUP,INT,QUIT,USR1,USR2,TERM,CONT,TSTP,PIPE,XCPU,PWR,WINCH,XFSZ";
+const DEFAULTS: &str = "--default-signal=HUP,INT,QUIT,USR1,USR2,TERM,CONT,TSTP,PIPE,XCPU,PWR,WINCH,URG,XFSZ";
 
 /// What the program finds as `PATH`: itself, so that it can be called by name in a shell, and the
 /// system's directories.

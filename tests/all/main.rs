@@ -24,6 +24,7 @@
 //! | `checklists` | does `digest --check` say of a list what `sha256sum --check` says of it? |
 //! | `others` | what if somebody else has put a file or a link where ours is to be? |
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
+//! | `foreground` | what does a `pause` from another terminal do to a job in a shell? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
 //! | `jobcontrol` | `bg`, `kill %1`, a closed window, `nohup`, `setsid`, `timeout`, process 1 |
@@ -34,6 +35,7 @@
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
 //! | `library` | does a run in a process of somebody else give back what it borrowed? |
+//! | `ahead` | do the others go on behind a slow task, and what becomes of what they made? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
 //! | `each` | is a command per item run once, whatever happens? |
 //! | `verbs` | do the verbs agree with their GNU counterparts? |
@@ -43,6 +45,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic with a location is the report")]
 
+mod ahead;
 mod ask;
 mod checklists;
 mod contents;
@@ -52,6 +55,7 @@ mod disk;
 mod documents;
 mod each;
 mod examples;
+mod foreground;
 mod harness;
 mod inputs;
 mod jobcontrol;

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use std::fs;
 
 /// Handled by the policy: every row of its table.
-const HANDLED: [Signal; 11] = [
+const HANDLED: [Signal; 12] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -18,6 +18,7 @@ const HANDLED: [Signal; 11] = [
     Signal::SIGXCPU,
     Signal::SIGPWR,
     Signal::SIGTSTP,
+    Signal::SIGURG,
     Signal::SIGCONT,
     Signal::SIGWINCH,
 ];

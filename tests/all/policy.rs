@@ -19,7 +19,8 @@ fn resumes_to_the_right_output(world: &World) {
 #[test]
 fn a_signal_that_means_nothing_by_default_can_ask_for_a_checkpoint() {
     let world = GREP.world();
-    for (row, signal) in [("URG=checkpoint", SIGURG), ("SIGIO=checkpoint", SIGIO), ("pwr=checkpoint", SIGPWR)]
+    for (row, signal) in
+        [("STKFLT=checkpoint", SIGSTKFLT), ("SIGIO=checkpoint", SIGIO), ("pwr=checkpoint", SIGPWR)]
     {
         with(&world, row)
             .signal(signal)
@@ -52,7 +53,7 @@ fn a_pause_without_a_suspension_can_be_had() {
 #[test]
 fn a_stop_by_a_signal_that_is_no_usual_one_ends_with_75() {
     let world = GREP.world();
-    with(&world, "URG=stop").signal(SIGURG).wait().expect_code(75);
+    with(&world, "IO=stop").signal(SIGIO).wait().expect_code(75);
     resumes_to_the_right_output(&world);
 }
 
@@ -191,6 +192,8 @@ fn the_table_in_force_is_printed_with_where_each_row_comes_from() {
     let lines = |text: &str, parts: &[&str]| {
         text.lines().any(|line| line.split_whitespace().take(parts.len()).eq(parts.iter().copied()))
     };
+    let text = table("");
+    assert!(lines(&text, &["URG", "pause", "default"]), "{text}");
     let text = table("--config c.toml --on URG=status");
     assert!(lines(&text, &["TERM", "stop", "default"]), "{text}");
     assert!(lines(&text, &["USR2", "pause", "c.toml"]), "{text}");

@@ -63,6 +63,11 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "DURATION", value_parser = values::interval)]
     pub(crate) max_runtime: Option<Duration>,
 
+    /// How much disk may be taken by what has ended before its turn; only then must tasks wait for a slow one
+    /// [default: half of what is free at the start]
+    #[arg(long, value_name = "SIZE", value_parser = values::block)]
+    pub(crate) spill_limit: Option<u64>,
+
     /// To how many tasks at the same time a reload may raise --jobs [default: the same as --jobs]
     #[arg(long, value_name = "N", value_parser = values::workers)]
     pub(crate) max_jobs: Option<usize>,

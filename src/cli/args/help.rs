@@ -157,6 +157,9 @@ Examples:
 pub(crate) const PAUSE: &str = concat!(
     control_codes!("  0  it is paused, or was already\n"),
     "\
+It sends SIGURG, so a job in the foreground of a shell stays there. If no signal means `pause` to the job
+(--on URG=…), it is suspended instead, and that is said.
+
 Examples:
   bivouac pause
   bivouac pause errors.txt.bivouac --timeout 1m
@@ -238,7 +241,7 @@ Exit codes:
 Examples:
   bivouac signals
   bivouac signals --on USR2=checkpoint --on HUP=ignore
-  bivouac grep error huge.log --output errors.txt --on URG=pause
+  bivouac grep error huge.log --output errors.txt --on USR2=pause
 ";
 
 pub(crate) const COMPLETIONS: &str = "\

@@ -91,8 +91,21 @@ pub(super) fn pause(view: &View, timeout: Grace) -> Result<u8> {
         | Phase::Crashed
         | Phase::Finished => {}
     }
-    job.send(job.signal_for(&before, &[Request::Pause, Request::Suspend])?)?;
-    match job.wait_until("paused", stands_still(before.seq()))? {
+    let (signal, since) = (job.signal_for(&before, &[Request::Pause, Request::Suspend])?, before.seq());
+    let waited = match job.signal_for(&before, &[Request::Pause]) {
+        Ok(_) => {
+            job.send(signal)?;
+            job.wait_until("paused", |now| {
+                now.suspended || now.activity_after(since) == Some(Activity::Paused)
+            })?
+        }
+        Err(_) => {
+            job.say("no signal means `pause` to it, so it is suspended");
+            job.send(signal)?;
+            job.wait_until("paused", stands_still(since))?
+        }
+    };
+    match waited {
         Waited::Ended => Err(job.refusal("it has ended meanwhile")),
         Waited::Came if job.process.is_suspended() => job.done("suspended; `bivouac resume` lets it go on"),
         Waited::Came => job.done("paused; `bivouac resume` lets it go on"),
@@ -337,8 +350,12 @@ impl<'a> Job<'a> {
         Error::refused(self.path.display(), why)
     }
 
-    fn done(&self, what: impl fmt::Display) -> Result<u8> {
+    fn say(&self, what: impl fmt::Display) {
         say::line(&format!("{}: {what}", self.path.display()));
+    }
+
+    fn done(&self, what: impl fmt::Display) -> Result<u8> {
+        self.say(what);
         Ok(FINISHED)
     }
 }

@@ -276,7 +276,7 @@ fn from_record(record: &Record, total: Option<u64>) -> (Tasks, Bytes) {
     let tasks = Tasks {
         done: record.committed(),
         total: record.tasks,
-        beyond: record.beyond.len() as u64,
+        beyond: record.kept(),
         in_flight: 0,
         failed: record.failed,
     };

@@ -4,10 +4,10 @@
 
 use super::{
     TR, abort, again, children_in, chunks, crawling, expect_bytes, expect_nobody_left, pipe, resumes,
-    resumes_tr, slow_with, until, world,
+    resumes_tr, until, world,
 };
 use crate::data;
-use crate::harness::World;
+use crate::harness::{Bivouac, World};
 use crate::running::Running;
 use nix::sys::signal::Signal::{self, SIGTERM};
 use nix::sys::signal::{kill, killpg};
@@ -18,38 +18,62 @@ use std::time::Duration;
 const POLITE: [&str; 3] =
     ["bash", "-c", "trap 'exit 0' TERM; while IFS= read -r line; do printf '%s\\n' \"$line\"; done"];
 
-/// Prints what it reads as it reads it, and does not end by SIGINT.
-const TEE: [&str; 4] = ["tee", "-i", "--output-error=exit", "/dev/null"];
+/// The same, held behind its first line.
+const POLITE_AND_HELD: [&str; 3] = [
+    "bash",
+    "-c",
+    "trap 'exit 0' TERM; IFS= read -r line; printf '%s\\n' \"$line\"; \
+     : >begun; until [ -e go ]; do sleep 0.02; done; cat",
+];
+
+/// A job of chunks that are larger than a pipe holds. Its commands say that they have begun by a file, and
+/// are at work until there is a file `go`, however slow or fast the machine is.
+fn held<'w>(world: &'w World, options: &str, command: &[&str]) -> Running<'w> {
+    let run = held_line(world, options, command).start();
+    until("a command to begin", || world.exists("begun"));
+    run
+}
+
+fn held_line<'w>(world: &'w World, options: &str, command: &[&str]) -> Bivouac<'w> {
+    pipe(world, &format!("big.txt -o out --checkpoint-every 20ms --jobs 2 --block 4MiB {options}"), command)
+}
+
+/// Goes on, and nobody is held any more.
+fn released(world: &World, command: &[&str], reference: &str) {
+    assert!(!world.exists("out"), "the output was published too early");
+    world.write("go", "");
+    held_line(world, "", command).run().expect_code(0);
+    expect_bytes(world, &world.shell(reference));
+    expect_nobody_left(world);
+}
 
 /// No state of the job says that the chunk is done, so it runs again.
 #[test]
 fn a_command_that_ends_well_because_it_was_told_to_has_not_done_its_chunk() {
     let world = world();
-    world.write("big.txt", data::text(4, 1 << 20));
-    abort(crawling(&world, "", &POLITE)).wait().expect_stopped_by(SIGTERM);
+    abort(held(&world, "", &POLITE_AND_HELD)).wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
-    let reference = "while IFS= read -r line; do printf '%s\\n' \"$line\"; done <big.txt";
-    resumes(&world, &POLITE, reference);
+    released(&world, &POLITE_AND_HELD, "cat big.txt");
 }
 
-#[test]
-fn a_filter_whose_input_an_abort_has_closed_has_not_done_its_chunk() {
-    for (command, reference) in [(&TR[..], "tr a-z A-Z <big.txt"), (&TEE[..], "cat big.txt")] {
-        let world = world();
-        abort(crawling(&world, "", command)).wait().expect_stopped_by(SIGTERM);
-        expect_nobody_left(&world);
-        resumes(&world, command, reference);
-    }
-}
-
-/// It ignores the SIGTERM too, and would end well when its input is closed.
+/// They hear nothing of the SIGTERM either. When they look for more input there is none, since the abort has
+/// closed it; and they end well, with what they have got.
 #[test]
 fn a_filter_that_hears_nothing_but_the_end_of_its_input_has_not_done_its_chunk() {
-    let world = world();
-    let deaf = ["bash", "-c", "trap '' TERM; exec cat"];
-    abort(crawling(&world, "", &deaf)).wait().expect_stopped_by(SIGTERM);
-    expect_nobody_left(&world);
-    resumes(&world, &deaf, "cat big.txt");
+    for (filter, reference) in [
+        ("tr a-z A-Z", "tr a-z A-Z <big.txt"),
+        ("tee -i --output-error=exit /dev/null", "cat big.txt"),
+        ("cat", "cat big.txt"),
+    ] {
+        let world = world();
+        let text = format!("trap '' TERM; : >begun; until [ -e go ]; do sleep 0.02; done; exec {filter}");
+        let command = ["sh", "-c", &text];
+        let run = abort(held(&world, "--kill-after 60s", &command));
+        world.write("go", "");
+        run.wait().expect_stopped_by(SIGTERM);
+        expect_nobody_left(&world);
+        released(&world, &command, reference);
+    }
 }
 
 /// Signals the commands, as a scheduler does that signals every process of a job.
@@ -94,10 +118,11 @@ fn a_command_that_has_ended_well_under_a_rate_limit_does_not_run_again() {
     let before = ends(&world);
     // To write that line is the last that a command does.
     run.let_pass(Duration::from_millis(100)).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
-    let record: serde_json::Value =
-        serde_json::from_slice(&world.read("out.bivouac/checkpoint.json")).unwrap();
-    let kept = record["frontier"].as_u64().unwrap() as usize + record["beyond"].as_array().unwrap().len();
-    assert!(kept >= before, "{kept} of {before} that had ended are kept: {record}");
+    let status = world.bivouac("status out.bivouac --json").run().expect_code(0);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let tasks = |name: &str| status["tasks"][name].as_u64().unwrap() as usize;
+    let kept = tasks("done") + tasks("beyond");
+    assert!(kept >= before, "{kept} of {before} that had ended are kept: {status}");
     pipe(&world, "big.txt -o out", &command).run().expect_code(0);
     expect_bytes(&world, &world.read("big.txt"));
 }
@@ -167,13 +192,12 @@ fn a_command_that_wants_only_the_beginning_of_its_input_is_done() {
 #[test]
 fn a_command_that_somebody_ends_has_failed() {
     let world = world();
-    // One that lives long enough to be met; `tr` alone is gone in a millisecond.
-    let lasting = ["bash", "-c", "tr a-z A-Z; exec sleep 0.3"];
-    let run = crawling(&world, "", &lasting);
+    let lasting = ["bash", "-c", ": >begun; tr a-z A-Z; until [ -e go ]; do sleep 0.02; done"];
+    let run = held(&world, "", &lasting);
     tell_commands(&world, SIGTERM);
     run.wait().expect_code(4).expect_says("ended by SIGTERM");
     expect_nobody_left(&world);
-    resumes(&world, &lasting, "tr a-z A-Z < big.txt");
+    released(&world, &lasting, "tr a-z A-Z < big.txt");
 }
 
 /// With `--stop-children at-once` a command may save its own work: it is told at once, and when it then
@@ -205,11 +229,10 @@ fn a_command_that_saves_its_own_work_is_told_at_once() {
 #[test]
 fn a_command_that_is_told_at_once_and_dies_of_it_is_interrupted() {
     let world = world();
-    let run = slow_with(&world, "--stop-children at-once", &TR).start().until_checkpoint_at_least(2);
-    until("commands at work", || !children_in(&world).is_empty());
-    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    let lasting = ["sh", "-c", ": >begun; until [ -e go ]; do sleep 0.02; done; exec tr a-z A-Z"];
+    held(&world, "--stop-children at-once", &lasting).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
-    resumes_tr(&world);
+    released(&world, &lasting, "tr a-z A-Z < big.txt");
 }
 
 /// A stop that comes when all of it is done already changes nothing.

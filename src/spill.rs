@@ -1,0 +1,435 @@
+//! Results that came before their turn, on disk.
+//!
+//! One task may take all night, and those after it must neither wait for it nor fill the memory. So what
+//! does not fit is appended to **segments**, files in the state directory. The obvious index, a place for
+//! each task, would be memory for each task again: a million short commands need 64 MB of it. Instead the
+//! results that wait are written in the order of their tasks, as many as there are at a time: a **run**. Of
+//! a run only the next task is known in memory, and the order of all is put together as in a merge sort.
+//!
+//! A checkpoint names the segments, and the set of tasks in them. So what has ended before its turn survives
+//! the end of the process as well, and an orderly stop has nothing to copy.
+//!
+//! # Durability
+//!
+//! [`Spill::make_durable`] first; then the names ([`StateDir::sync_spill`]); then the record that names the
+//! segments; only then [`Spill::recorded`], which removes those that it no longer names.
+//!
+//! [`StateDir::sync_spill`]: crate::state_dir::StateDir::sync_spill
+
+pub(crate) mod frame;
+mod look;
+
+pub(crate) use look::look;
+
+use crate::checkpoint::{Ahead, Last, SegmentAt};
+use crate::disk::DiskFile;
+use crate::error::{Error, Result};
+use crate::job::Mark;
+use crate::keep::Place;
+use crate::tasks::Tasks;
+use frame::{BLOCK, Entry, Extent, HEAD, Head, Kind, Part, seed};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A segment that is larger gets no more. It can be removed when all of it has been committed.
+const LARGEST: u64 = 256 << 20;
+
+/// How much is read and written at a time.
+const GATHERED: usize = 256 << 10;
+
+/// See the [module](self).
+pub(crate) struct Spill {
+    /// The id of the job, which is part of every checksum.
+    run: String,
+    segments: BTreeMap<u64, Segment>,
+    /// The number of the next one.
+    next: u64,
+    largest: u64,
+    /// The runs, by the next task of each.
+    runs: BTreeMap<u64, Cursor>,
+    /// Finished tasks that are here.
+    tasks: Tasks,
+    last: Option<Last>,
+    /// The task that is being committed, and where it was.
+    taken: Option<(u64, u64)>,
+    /// Whether a segment got its name since the directory was flushed.
+    new_names: bool,
+    window: Window,
+}
+
+struct Segment {
+    file: Box<dyn DiskFile>,
+    path: PathBuf,
+    seed: u32,
+    /// Where the last frame ends, and where the next one begins.
+    end: u64,
+    next: u64,
+    /// How much of it is durable.
+    durable: u64,
+    /// Whether it holds something of a finished task.
+    counts: bool,
+    /// Whether a record names it, and whether this run writes to it.
+    named: bool,
+    ours: bool,
+    /// Frames in it that are still wanted.
+    live: u64,
+}
+
+/// The rest of a run.
+#[derive(Clone, Copy)]
+struct Cursor {
+    segment: u64,
+    at: u64,
+    end: u64,
+}
+
+/// What was read last, since the next frame mostly lies behind it.
+#[derive(Default)]
+struct Window {
+    segment: u64,
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+/// A run while it is written.
+pub(crate) struct Run {
+    segment: u64,
+    /// Where it begins, and where what is gathered belongs.
+    begins: u64,
+    at: u64,
+    gathered: Vec<u8>,
+    first: Option<u64>,
+}
+
+impl Spill {
+    /// With nothing in it. `next` is the number of its first segment.
+    pub(crate) fn new(run: &str, next: u64) -> Self {
+        Self {
+            run: run.to_string(),
+            segments: BTreeMap::new(),
+            next,
+            largest: LARGEST,
+            runs: BTreeMap::new(),
+            tasks: Tasks::default(),
+            last: None,
+            taken: None,
+            new_names: false,
+            window: Window::default(),
+        }
+    }
+
+    /// With a limit on the disk, segments are a part of it only: room is made by whole ones.
+    pub(crate) fn limit(&mut self, bytes: u64) {
+        self.largest = (bytes / 8).clamp(1 << 20, LARGEST);
+    }
+
+    /// Finished tasks that are here.
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// The numbers of the segments that are here.
+    pub(crate) fn segments(&self) -> Vec<u64> {
+        self.segments.keys().copied().collect()
+    }
+
+    /// How much of the disk this takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.values().filter(|segment| segment.live > 0).map(|segment| segment.end).sum()
+    }
+
+    /// Writes a piece of a task that waits.
+    pub(crate) fn put_piece(&mut self, place: &mut Place, task: u64, piece: &[u8]) -> Result<Extent> {
+        let number = self.writable(place)?;
+        let segment = self.segment(number)?;
+        let at = segment.next;
+        let head = Head::of(Kind::Piece, task, piece);
+        let bytes = head.encode(segment.seed, at);
+        if piece.len() <= GATHERED {
+            segment.write(&[&bytes, piece].concat(), at)?;
+        } else {
+            segment.write(&bytes, at)?;
+            segment.write(piece, at + HEAD)?;
+        }
+        segment.live += 1;
+        segment.ends_at(at + HEAD + head.bytes);
+        Ok(Extent { segment: number, at, bytes: head.bytes })
+    }
+
+    /// Begins a run. Until it has ended, nothing else is written.
+    pub(crate) fn begin(&mut self, place: &mut Place) -> Result<Run> {
+        let segment = self.writable(place)?;
+        let at = self.segment(segment)?.next;
+        Ok(Run { segment, begins: at, at, gathered: Vec::new(), first: None })
+    }
+
+    /// Adds a finished task to a run; in the order of their numbers.
+    pub(crate) fn put(&mut self, run: &mut Run, task: u64, entry: &Entry) -> Result<()> {
+        for part in &entry.parts {
+            if let Part::There(extent) = part {
+                self.segment(extent.segment)?.counts = true;
+            }
+        }
+        let payload = postcard::to_allocvec(entry)
+            .map_err(|e| Error::broken(format_args!("task {task}"), format_args!("cannot be kept: {e}")))?;
+        let segment = self.segment(run.segment)?;
+        let head = Head::of(Kind::Entry, task, &payload);
+        run.gathered.extend_from_slice(&head.encode(segment.seed, run.at + run.gathered.len() as u64));
+        run.gathered.extend_from_slice(&payload);
+        (segment.counts, segment.live) = (true, segment.live + 1);
+        run.first.get_or_insert(task);
+        self.tasks.insert(task);
+        if self.last.is_none_or(|last| last.task < task) {
+            self.last = Some(Last { task, mark: entry.mark.map(Mark) });
+        }
+        if run.gathered.len() >= GATHERED { self.write_out(run) } else { Ok(()) }
+    }
+
+    fn write_out(&mut self, run: &mut Run) -> Result<()> {
+        let segment = self.segment(run.segment)?;
+        segment.write(&run.gathered, run.at)?;
+        run.at += run.gathered.len() as u64;
+        segment.ends_at(run.at);
+        run.gathered.clear();
+        Ok(())
+    }
+
+    /// Ends a run.
+    pub(crate) fn end(&mut self, mut run: Run) -> Result<()> {
+        self.write_out(&mut run)?;
+        if let Some(first) = run.first {
+            self.runs.insert(first, Cursor { segment: run.segment, at: run.begins, end: run.at });
+        }
+        Ok(())
+    }
+
+    /// What is kept of a task. It counts as kept until it is [`done`](Spill::done).
+    pub(crate) fn take(&mut self, task: u64) -> Result<Option<Entry>> {
+        let Some(cursor) = self.runs.remove(&task) else { return Ok(None) };
+        let head = self.head(cursor)?;
+        let payload = self.payload(cursor.segment, cursor.at, &head)?;
+        let entry = postcard::from_bytes(&payload).map_err(|_| self.harmed(cursor.segment))?;
+        self.taken = Some((task, cursor.segment));
+        self.go_on_behind(cursor, &head)?;
+        Ok(Some(entry))
+    }
+
+    /// Reads a piece.
+    pub(crate) fn read(&mut self, extent: Extent) -> Result<Vec<u8>> {
+        let cursor = Cursor { segment: extent.segment, at: extent.at, end: u64::MAX };
+        let head = self.head(cursor)?;
+        if head.bytes != extent.bytes {
+            return Err(self.harmed(extent.segment));
+        }
+        self.payload(extent.segment, extent.at, &head)
+    }
+
+    /// A piece is not wanted any more.
+    pub(crate) fn forget(&mut self, extent: Extent) {
+        self.release(extent.segment);
+    }
+
+    /// The task that was taken is committed.
+    pub(crate) fn done(&mut self, task: u64) {
+        if let Some((_, segment)) = self.taken.take_if(|taken| taken.0 == task) {
+            self.release(segment);
+        }
+        self.tasks.remove(task);
+        if self.tasks.is_empty() {
+            self.last = None;
+        }
+    }
+
+    /// The first step of a checkpoint: what finished tasks have here survives a power cut. Whether the
+    /// names have to be made durable as well.
+    pub(crate) fn make_durable(&mut self) -> Result<bool> {
+        for segment in self.segments.values_mut() {
+            if segment.is_to_be_named() && segment.durable < segment.end {
+                segment.file.sync_all().map_err(|e| Error::io(&segment.path, "sync", &e))?;
+                segment.durable = segment.end;
+                segment.next = segment.end.next_multiple_of(BLOCK);
+            }
+        }
+        Ok(std::mem::take(&mut self.new_names) && !self.tasks.is_empty())
+    }
+
+    /// What the record says of it. Only behind [`make_durable`](Spill::make_durable). From here on that record
+    /// may be there, also if writing it fails.
+    pub(crate) fn ahead(&mut self) -> Option<Ahead> {
+        self.segments.values_mut().for_each(|segment| segment.named |= segment.is_to_be_named());
+        let named = self.segments.iter().filter(|(_, segment)| segment.is_to_be_named());
+        let segments =
+            named.map(|(number, segment)| SegmentAt { number: *number, bytes: segment.durable }).collect();
+        self.last.map(|last| Ahead { tasks: self.tasks.clone(), last, next: self.next, segments })
+    }
+
+    /// A record that says so is durable: what it does not name can go.
+    pub(crate) fn recorded(&mut self, place: &mut Place) -> Result<()> {
+        let counts = !self.tasks.is_empty();
+        for segment in self.segments.values_mut() {
+            segment.named = counts && segment.is_to_be_named();
+        }
+        self.remove_unwanted(place, counts)
+    }
+
+    /// Removes segments of which nothing is wanted. The one that is written to stays, as there will be more,
+    /// unless nothing at all waits.
+    fn remove_unwanted(&mut self, place: &mut Place, more: bool) -> Result<()> {
+        let current = self.current().filter(|_| more);
+        let of = |(number, segment): (&u64, &Segment)| {
+            (segment.live == 0 && !segment.named && Some(*number) != current).then_some(*number)
+        };
+        let unwanted: Vec<u64> = self.segments.iter().filter_map(of).collect();
+        for number in unwanted {
+            self.segments.remove(&number);
+            place.remove_segment(number)?;
+        }
+        Ok(())
+    }
+
+    /// The run is broken: gives the disk back what no record counts. A full one may be the reason, and then
+    /// the next run needs the room for its first record.
+    pub(crate) fn give_back(&mut self, place: &mut Place) {
+        for (number, segment) in &self.segments {
+            match segment.named {
+                true => segment.file.truncate(segment.durable).unwrap_or_default(),
+                false => place.remove_segment(*number).unwrap_or_default(),
+            }
+        }
+    }
+
+    /// The segment that is written to.
+    fn current(&self) -> Option<u64> {
+        let (number, segment) = self.segments.last_key_value()?;
+        (segment.ours && segment.end < self.largest).then_some(*number)
+    }
+
+    fn writable(&mut self, place: &mut Place) -> Result<u64> {
+        if let Some(number) = self.current() {
+            return Ok(number);
+        }
+        // Those that no record names need not wait for the next one.
+        self.remove_unwanted(place, true)?;
+        let number = self.next;
+        let (file, path) = place.make_segment(number)?;
+        let seed = seed(&self.run, number);
+        let segment = Segment {
+            file,
+            path,
+            seed,
+            end: 0,
+            next: 0,
+            durable: 0,
+            counts: false,
+            named: false,
+            ours: true,
+            live: 0,
+        };
+        self.segments.insert(number, segment);
+        (self.next, self.new_names) = (number + 1, true);
+        Ok(number)
+    }
+
+    fn segment(&mut self, number: u64) -> Result<&mut Segment> {
+        let missing = || Error::broken("spill", format_args!("segment {number} is not there"));
+        self.segments.get_mut(&number).ok_or_else(missing)
+    }
+
+    fn release(&mut self, number: u64) {
+        if let Some(segment) = self.segments.get_mut(&number) {
+            segment.live = segment.live.saturating_sub(1);
+        }
+    }
+
+    /// The next task of this run that is wanted becomes the one by which it is known.
+    fn go_on_behind(&mut self, mut cursor: Cursor, head: &Head) -> Result<()> {
+        let mut head = *head;
+        loop {
+            cursor.at = head.end(cursor.at).unwrap_or(u64::MAX);
+            if cursor.at >= cursor.end {
+                return Ok(());
+            }
+            head = self.head(cursor)?;
+            if self.tasks.contains(head.task) && !self.runs.contains_key(&head.task) {
+                self.runs.insert(head.task, cursor);
+                return Ok(());
+            }
+        }
+    }
+
+    fn head(&mut self, cursor: Cursor) -> Result<Head> {
+        let bytes = self.bytes_at(cursor.segment, cursor.at, HEAD)?;
+        let seed = self.segment(cursor.segment)?.seed;
+        Head::decode(&bytes, seed, cursor.at).ok_or_else(|| self.harmed(cursor.segment))
+    }
+
+    fn payload(&mut self, segment: u64, at: u64, head: &Head) -> Result<Vec<u8>> {
+        let payload = self.bytes_at(segment, at + HEAD, head.bytes)?;
+        if crc32fast::hash(&payload) != head.crc {
+            return Err(self.harmed(segment));
+        }
+        Ok(payload)
+    }
+
+    fn bytes_at(&mut self, number: u64, at: u64, wanted: u64) -> Result<Vec<u8>> {
+        let end = self.segment(number)?.end;
+        if at.checked_add(wanted).is_none_or(|upto| upto > end) {
+            return Err(self.harmed(number));
+        }
+        let wanted = usize::try_from(wanted).map_err(|_| self.harmed(number))?;
+        if wanted > GATHERED {
+            return self.segment(number)?.read(at, wanted);
+        }
+        if !self.window.holds(number, at, wanted) {
+            let ahead = usize::try_from(end - at).unwrap_or(GATHERED).min(GATHERED);
+            self.window = Window { segment: number, at, bytes: self.segment(number)?.read(at, ahead)? };
+        }
+        let from = (at - self.window.at) as usize;
+        Ok(self.window.bytes[from..from + wanted].to_vec())
+    }
+
+    fn harmed(&self, number: u64) -> Error {
+        let path = self.segments.get(&number).map(|segment| segment.path.clone()).unwrap_or_default();
+        Error::broken(path.display(), "does not hold what was written to it")
+            .advise("run the same command again: what is harmed is done again")
+    }
+}
+
+impl Segment {
+    fn is_to_be_named(&self) -> bool {
+        self.counts && self.live > 0
+    }
+
+    fn ends_at(&mut self, end: u64) {
+        (self.end, self.next) = (end, end);
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
+        self.file.write_at(bytes, at).map_err(|e| Error::io(&self.path, "write", &e))
+    }
+
+    fn read(&self, at: u64, wanted: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; wanted];
+        let mut filled = 0;
+        while filled < wanted {
+            let got = self.file.read_at(&mut bytes[filled..], at + filled as u64);
+            match got.map_err(|e| Error::io(&self.path, "read", &e))? {
+                0 => {
+                    return Err(Error::broken(self.path.display(), "is shorter than what was written to it"));
+                }
+                got => filled += got,
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl Window {
+    fn holds(&self, segment: u64, at: u64, wanted: usize) -> bool {
+        self.segment == segment
+            && at.checked_sub(self.at).is_some_and(|from| from as usize + wanted <= self.bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! What an earlier run has kept: is all of it there, and unharmed?
+//!
+//! This is asked before anything is changed. What is harmed is a copy of what can be done again, and so it
+//! is no reason to refuse a job: the tasks are taken off the record, and run once more.
+
+use super::frame::{BLOCK, Entry, Extent, HEAD, Head, Kind, Part, seed};
+use super::{Cursor, GATHERED, Segment, Spill};
+use crate::checkpoint::{Ahead, Record};
+use crate::error::{Error, Result};
+use crate::state_dir::StateDir;
+use crate::wake::Wake;
+
+/// Opens what a record names, and takes off the record what is not there as it should be; how many tasks
+/// these are. Nothing on the disk is changed. If `wake` ends that, what is returned is not all of it.
+///
+/// # Errors
+///
+/// The disk cannot be read.
+pub(crate) fn look(dir: &mut StateDir, record: &mut Record, wake: &Wake) -> Result<(Spill, u64)> {
+    let mut lost = 0;
+    let mut whole = Vec::new();
+    for beyond in std::mem::take(&mut record.beyond) {
+        match dir.read_spill(&beyond)? {
+            Some(_) => whole.push(beyond),
+            None => lost += 1,
+        }
+    }
+    record.beyond = whole;
+    let Some(ahead) = &mut record.ahead else { return Ok((Spill::new(&record.run, 0), lost)) };
+    // What the journal says behind the record has been committed since.
+    ahead.tasks.remove_range(0, record.frontier);
+    ahead.tasks = ahead.tasks.without(&record.finished);
+    let spill = Look { dir, spill: Spill::new(&record.run, ahead.next), wanted: ahead, wake }.look()?;
+    lost += ahead.tasks.len() - spill.tasks.len();
+    ahead.tasks = spill.tasks.clone();
+    Ok((spill, lost))
+}
+
+struct Look<'a> {
+    dir: &'a mut StateDir,
+    spill: Spill,
+    wanted: &'a Ahead,
+    wake: &'a Wake,
+}
+
+impl Look<'_> {
+    fn look(mut self) -> Result<Spill> {
+        let run = self.spill.run.clone();
+        for named in &self.wanted.segments {
+            let Some((file, path)) = self.dir.open_segment(named.number)? else { continue };
+            let facts = file.facts().map_err(|e| Error::io(&path, "look at", &e))?;
+            if !facts.is_file {
+                continue;
+            }
+            // Of one that is shorter, what is there may still be whole.
+            let end = named.bytes.min(facts.bytes);
+            let segment = Segment {
+                file,
+                path,
+                seed: seed(&run, named.number),
+                end,
+                next: end,
+                durable: end,
+                counts: true,
+                named: true,
+                ours: false,
+                live: 0,
+            };
+            self.spill.segments.insert(named.number, segment);
+        }
+        for number in self.spill.segments.keys().copied().collect::<Vec<_>>() {
+            self.look_through(number)?;
+        }
+        self.spill.last = Some(self.wanted.last);
+        Ok(self.spill)
+    }
+
+    /// Goes from frame to frame. Where there is none, it goes on at the next place at which one may begin.
+    fn look_through(&mut self, number: u64) -> Result<()> {
+        let end = self.spill.segment(number)?.end;
+        // The run that the last frame is of: by which task it is known, its last task, where it ends.
+        let mut run: Option<(u64, u64, u64)> = None;
+        let mut at = 0;
+        while at + HEAD <= end && !self.wake.is_awake() {
+            let Some((head, behind)) = self.frame_at(number, at, end)? else {
+                at = (at + 1).next_multiple_of(BLOCK);
+                continue;
+            };
+            if head.kind == Kind::Entry && self.wanted.tasks.contains(head.task) {
+                match self.is_whole(number, at, &head)? {
+                    false => run = None,
+                    true => run = Some(self.add(run, (number, at, behind), head.task)),
+                }
+            }
+            at = behind;
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        run: Option<(u64, u64, u64)>,
+        (segment, at, end): (u64, u64, u64),
+        task: u64,
+    ) -> (u64, u64, u64) {
+        match run {
+            Some((first, last, upto)) if upto == at && last < task => {
+                self.spill.runs.insert(first, Cursor { end, ..self.spill.runs[&first] });
+                (first, task, end)
+            }
+            Some(_) | None => {
+                self.spill.runs.insert(task, Cursor { segment, at, end });
+                (task, task, end)
+            }
+        }
+    }
+
+    fn frame_at(&mut self, number: u64, at: u64, end: u64) -> Result<Option<(Head, u64)>> {
+        let bytes = self.spill.bytes_at(number, at, HEAD)?;
+        let head = Head::decode(&bytes, self.spill.segment(number)?.seed, at);
+        Ok(head.and_then(|head| Some((head, head.end(at).filter(|behind| *behind <= end)?))))
+    }
+
+    /// Whether the result of a task is there, all of it, and was not met before.
+    fn is_whole(&mut self, number: u64, at: u64, head: &Head) -> Result<bool> {
+        let mut payload = Vec::new();
+        if self.spill.tasks.contains(head.task)
+            || !self.is_payload(number, at, head, &mut |bytes| payload.extend_from_slice(bytes))?
+        {
+            return Ok(false);
+        }
+        let Ok(entry) = postcard::from_bytes::<Entry>(&payload) else { return Ok(false) };
+        let there = || {
+            entry.parts.iter().filter_map(|part| match part {
+                Part::Here(_) => None,
+                Part::There(extent) => Some(*extent),
+            })
+        };
+        for extent in there() {
+            if !self.is_piece(extent, head.task)? {
+                return Ok(false);
+            }
+        }
+        for segment in there().map(|extent| extent.segment).chain([number]) {
+            self.spill.segment(segment)?.live += 1;
+        }
+        self.spill.tasks.insert(head.task);
+        Ok(true)
+    }
+
+    fn is_piece(&mut self, extent: Extent, task: u64) -> Result<bool> {
+        let Some(end) = self.spill.segments.get(&extent.segment).map(|segment| segment.end) else {
+            return Ok(false);
+        };
+        if extent.at.checked_add(HEAD).is_none_or(|behind| behind > end) {
+            return Ok(false);
+        }
+        match self.frame_at(extent.segment, extent.at, end)? {
+            Some((head, _)) if head.task == task && head.bytes == extent.bytes => {
+                self.is_payload(extent.segment, extent.at, &head, &mut |_| {})
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    fn is_payload(&mut self, number: u64, at: u64, head: &Head, each: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let (mut from, mut left) = (at + HEAD, head.bytes);
+        let mut hasher = crc32fast::Hasher::new();
+        while left > 0 {
+            let wanted = left.min(GATHERED as u64);
+            let bytes = self.spill.bytes_at(number, from, wanted)?;
+            hasher.update(&bytes);
+            each(&bytes);
+            (from, left) = (from + wanted, left - wanted);
+        }
+        Ok(hasher.finalize() == head.crc)
+    }
+}
