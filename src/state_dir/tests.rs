@@ -324,3 +324,36 @@ fn a_lock_file_that_was_replaced_meanwhile_is_not_the_lock() {
     drop(first);
     assert_eq!(kind(StateDir::create(&OsDisk, &path)), Kind::Busy);
 }
+
+#[test]
+fn after_the_lock_is_lost_nothing_is_touched() {
+    use crate::disk::sim::{Fault, SimDisk};
+    for errno in [libc::EIO, libc::ESTALE] {
+        let disk = SimDisk::new();
+        disk.make_dirs("w");
+        let path = Path::new("w/out.bivouac");
+        let mut state = StateDir::create(&disk, path).unwrap();
+        state.write_record(&sample()).unwrap();
+        let before = disk.read(path.join(RECORD));
+        // The first operation of the next checkpoint is the question whether the lock is ours.
+        disk.plan(Fault::Fail { at: 1, errno, sticky: false });
+        let later = Record { seq: 18, ..sample() };
+        let error = state.write_record(&later).unwrap_err();
+        assert!(error.to_string().contains("the lock was lost: another run may have taken over"), "{error}");
+        assert_eq!(error.kind(), Kind::Broken);
+        let ops = disk.ops();
+        assert_eq!(state.write_record(&later).unwrap_err(), error);
+        assert_eq!(state.sync_spill().unwrap_err(), error);
+        state.hide();
+        assert_eq!(state.remove().unwrap_err(), error);
+        assert_eq!(disk.ops(), ops, "nothing more was done");
+        assert_eq!(disk.read(path.join(RECORD)), before);
+    }
+    // Any other failure is what it is.
+    let disk = SimDisk::new();
+    disk.make_dirs("w");
+    let mut state = StateDir::create(&disk, Path::new("w/out.bivouac")).unwrap();
+    disk.plan(Fault::Fail { at: 1, errno: libc::ENOSPC, sticky: false });
+    let error = state.write_record(&sample()).unwrap_err().to_string();
+    assert!(error.contains("No space left") && !error.contains("lost"), "{error}");
+}

@@ -15,6 +15,7 @@
 //! | `status` | is what `status` prints what its documentation says? |
 //! | `ran` | what does `bivouac log` tell? |
 //! | `refuse` | what is refused, and does the refusal leave everything as it was? |
+//! | `copies` | is what a state has lost, and can do without, done again? |
 //! | `starts` | what if equal runs start in the same instant? |
 //! | `unchanged` | the same of everything that can be wrong with a state, as a table |
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
@@ -50,6 +51,7 @@ mod ask;
 mod checklists;
 mod contents;
 mod control;
+mod copies;
 mod data;
 mod disk;
 mod documents;
