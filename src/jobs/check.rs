@@ -5,7 +5,7 @@ use crate::jobs::digest::{Algorithm, hash_file};
 use crate::jobs::names;
 use bivouac::ending::{FINISHED, FINISHED_WITH_FAILURES};
 use bivouac::input::{Chunk, InputFile};
-use bivouac::{Context, Job, TaskError};
+use bivouac::{Context, Error, Job, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::os::unix::ffi::OsStrExt;
@@ -118,6 +118,12 @@ impl Job for Check {
         // The whole block first: while files are read, the buffer for pieces belongs to them.
         let mut pieces = chunk.pieces();
         while let Some(piece) = pieces.next_piece()? {
+            if list.try_reserve(piece.len()).is_err() {
+                let how = format_args!("has a line of {} bytes, and there is no memory for it", piece.len());
+                return Err(Error::broken(&self.list, how)
+                    .advise("see whether it is a list of checksums")
+                    .into());
+            }
             list.extend_from_slice(piece);
         }
         for line in list.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
