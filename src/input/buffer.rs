@@ -8,14 +8,42 @@
 //! file instead would save the copy, and cost the process its life, by SIGBUS, when somebody shortens
 //! the file.)
 
+use super::given::named;
+use crate::error::Error;
 use std::cell::Cell;
+use std::fmt::Display;
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 
 /// The kernel's page, and more than any vector instruction wants.
 pub(super) const PAGE: usize = 4096;
 
 /// A buffer that grew beyond this (for one very long line) is not kept.
 const KEEP: usize = 4 << 20;
+
+/// Whether there is room for so much more in `bytes`, which a record of the input fills. Asked for first with
+/// some to spare, as vectors grow, and then without. What grows with the input must not end in an abort,
+/// which is what Rust makes of memory that is not there.
+pub(super) fn has_room(bytes: &mut Vec<u8>, more: usize) -> bool {
+    if bytes.capacity() - bytes.len() >= more {
+        return true;
+    }
+    let has_grown = bytes.try_reserve(more).is_ok() || bytes.try_reserve_exact(more).is_ok();
+    has_grown && is_some_left()
+}
+
+/// Whether enough is left to say that there is not enough, and to write a last record.
+fn is_some_left() -> bool {
+    const SPARE: usize = 8 << 20;
+    Vec::<u8>::new().try_reserve_exact(SPARE).is_ok()
+}
+
+/// There is none.
+pub(super) fn no_room(path: &Path, problem: impl Display) -> Error {
+    Error::broken(named(path), format_args!("{problem}, and there is no memory for that")).advise(
+        "raise the limit of this process (ulimit -v, --mem), or see whether its records end as they should",
+    )
+}
 
 thread_local! {
     static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -41,10 +69,26 @@ impl Buffer {
 
     /// Makes it at least `length` bytes long, and keeps what is in it.
     pub(super) fn grow(&mut self, length: usize) {
-        if self.len() >= length {
-            return;
+        if self.len() < length {
+            self.move_to(vec![0; length + PAGE]);
         }
-        let mut larger = vec![0; length + PAGE];
+    }
+
+    /// The same for a length that the input decides; `false` if there is no memory for it.
+    pub(super) fn try_grow(&mut self, length: usize) -> bool {
+        if self.len() >= length {
+            return true;
+        }
+        let mut larger = Vec::new();
+        if larger.try_reserve_exact(length + PAGE).is_err() || !is_some_left() {
+            return false;
+        }
+        larger.resize(length + PAGE, 0);
+        self.move_to(larger);
+        true
+    }
+
+    fn move_to(&mut self, mut larger: Vec<u8>) {
         let start = larger.as_ptr().align_offset(PAGE);
         larger[start..start + self.len()].copy_from_slice(self);
         (self.bytes, self.start) = (larger, start);

@@ -46,6 +46,11 @@ use std::path::{Path, PathBuf};
 /// delimiter.
 const LONGEST: usize = 128 << 20;
 
+/// More items at a time than these, or longer ones together, are gathered for nothing: the kernel gives a command
+/// six megabytes at the most, with an address for each word.
+const MOST: usize = 1 << 20;
+const LONGEST_TASK: usize = 64 << 20;
+
 /// The longest note on an item.
 const LONGEST_NOTE: usize = 4096;
 
@@ -245,6 +250,13 @@ impl Items {
                 Step::Item => {
                     self.combinations.append_to(&mut self.words);
                     self.gathered += 1;
+                    if self.gathered > MOST || (self.gathered > 1 && self.words.len() > LONGEST_TASK) {
+                        return Err(Error::refused(
+                            "items",
+                            "are more at a time (-n) than any command takes",
+                        )
+                        .advise("take fewer at a time; a command takes six megabytes, names and all"));
+                    }
                 }
                 Step::End if self.gathered > 0 => break,
                 step @ (Step::End | Step::Stopped) => return Ok(step),

@@ -8,10 +8,10 @@
 //! that look for a literal need a sixth more time than with a mebibyte, since the kernel looks up
 //! where the pages are at every call.
 
-use super::buffer::{Buffer, PAGE};
+use super::buffer::{Buffer, PAGE, no_room};
 use super::chunks::{Chunk, Cut, Data};
 use super::file::InputFile;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use memchr::{memchr, memrchr};
 use std::ops::Range;
 
@@ -212,7 +212,7 @@ impl<'a> LineReader<'a> {
     fn read(&mut self, limit: u64) -> Result<()> {
         let wanted = usize::try_from(limit - self.position).unwrap_or(usize::MAX);
         if wanted > EDGE || self.held.end + wanted > self.buffer.len() {
-            self.make_room();
+            self.make_room()?;
         }
         let room = self.buffer.len() - self.held.end;
         let length = if wanted > room { room - (self.in_page() + room) % PAGE } else { wanted };
@@ -225,14 +225,37 @@ impl<'a> LineReader<'a> {
 
     /// Behind what is held there is room for a piece, or for as much again if that is more: so that a
     /// record of any length is moved only a few times.
-    fn make_room(&mut self) {
+    fn make_room(&mut self) -> Result<()> {
         let held = self.held.len();
         let searched = self.searched.saturating_sub(self.held.start).min(held);
         let end = held.next_multiple_of(PAGE) + self.in_page();
-        self.buffer.grow(end + PIECE.max(held));
+        if !self.buffer.try_grow(end + PIECE.max(held)) && !self.buffer.try_grow(end + PIECE) {
+            return Err(self.too_long());
+        }
         self.buffer.copy_within(self.held.clone(), end - held);
         self.held = end - held..end;
         self.searched = self.held.start + searched;
+        Ok(())
+    }
+
+    /// The record at hand is longer than there is memory for; how long, is counted without keeping it.
+    fn too_long(&mut self) -> Error {
+        let start = self.position - self.held.len() as u64;
+        let size = self.file.identity().size;
+        while self.position < size {
+            let length = (size - self.position).min(PIECE as u64) as usize;
+            let Some(piece) = self.buffer.get_mut(..length) else { break };
+            if let Err(error) = self.file.read_exact_at(piece, self.position) {
+                return error;
+            }
+            if let Some(i) = memchr(self.delimiter, piece) {
+                self.position += i as u64;
+                break;
+            }
+            self.position += length as u64;
+        }
+        let length = self.position - start;
+        no_room(self.file.path(), format_args!("the line at byte {start} is {length} bytes long"))
     }
 
     /// Where in its page the next byte of the file stands.

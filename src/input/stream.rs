@@ -6,6 +6,7 @@
 //! the same FIFO and is faster. Standard input is not made non-blocking: the flag belongs to the
 //! open file description, which the shell shares with us, and would outlive this process.
 
+use super::buffer::{has_room, no_room};
 use super::file::open_nonblocking;
 use crate::error::{Error, Result};
 use crate::job::{Listing, TaskError};
@@ -44,6 +45,8 @@ pub struct Stream {
     file: File,
     /// It ends when somebody does.
     has_writer: bool,
+    /// So many bytes of it have been read by [`fill`](Stream::fill).
+    taken: u64,
 }
 
 /// What [`Stream::fill`] came back with.
@@ -79,7 +82,7 @@ impl Stream {
             return Err(Error::usage(path.display(), "is a directory"));
         }
         let has_writer = kind.is_fifo() || kind.is_socket() || file.is_terminal();
-        Ok(Self { path: path.to_path_buf(), file, has_writer })
+        Ok(Self { path: path.to_path_buf(), file, has_writer, taken: 0 })
     }
 
     /// Whether `path` has no positions: `-`, or anything but a regular file. A regular file that
@@ -127,8 +130,13 @@ impl Stream {
                 Waited::Stopped => return Ok(Received::Stopped),
                 Waited::Ready => {}
             }
+            if !has_room(buffer, READ.min(full - buffer.len())) {
+                let (held, from) = (buffer.len(), self.taken.saturating_sub(buffer.len() as u64));
+                let problem = format_args!("has from byte {from} on a record of more than {held} bytes");
+                return Err(no_room(&self.path, problem));
+            }
             match append_once(&self.file, buffer, full - buffer.len()) {
-                Ok(1..) => {}
+                Ok(read @ 1..) => self.taken += read as u64,
                 Err(e) if is_passing(&e) => {}
                 Ok(0) | Err(_) if !self.end_counts(END_HELD, listing)? => return Ok(Received::Stopped),
                 Ok(0) => return Ok(Received::End),
@@ -189,11 +197,14 @@ fn is_readable(fd: BorrowedFd<'_>) -> bool {
     matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
 }
 
-/// One `read(2)` that appends to a vector. A pipe holds 64 KiB unless somebody enlarged it; more
-/// room than this would only be zeroed in vain.
+/// So much is read at once: a pipe holds 64 KiB unless somebody enlarged it; more room than this would only be
+/// zeroed in vain.
+const READ: usize = 128 << 10;
+
+/// One `read(2)` that appends to a vector, which has room.
 fn append_once(mut file: &File, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<usize> {
     let start = buffer.len();
-    buffer.resize(start + wanted.min(128 << 10), 0);
+    buffer.resize(start + wanted.min(READ), 0);
     let result = file.read(&mut buffer[start..]);
     buffer.truncate(start + result.as_ref().copied().unwrap_or(0));
     result

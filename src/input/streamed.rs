@@ -12,6 +12,7 @@
 //! record that goes on for more than [`LONGEST`] bytes behind the end of its block is refused.
 
 use super::boundary::Boundary;
+use super::buffer::no_room;
 use super::stream::{Received, Stream};
 use crate::error::{Error, Result};
 use crate::job::Listing;
@@ -88,7 +89,7 @@ impl Streamed {
             // Where the record has to end at the latest that stands at the end of the block.
             let limit = self.held_at(self.nominal_end().saturating_add(self.longest));
             match self.find_end() {
-                Some(end) if end <= limit => return Ok(self.take(end)),
+                Some(end) if end <= limit => return self.take(end, stream),
                 None if self.held.len() < limit.saturating_add(self.boundary.ahead()) => {}
                 Some(_) | None => return Err(too_long(stream, self.longest)),
             }
@@ -106,7 +107,7 @@ impl Streamed {
         // What was read last may hold several chunks.
         let end = self.find_end().unwrap_or(self.held.len());
         let is_over = self.from == self.held.len() && self.has_begun;
-        Ok(if is_over { Next::End } else { self.take(end) })
+        if is_over { Ok(Next::End) } else { self.take(end, stream) }
     }
 
     /// The first multiple of the block size behind the beginning of the chunk: where it ends, but for
@@ -175,12 +176,15 @@ impl Streamed {
     }
 
     /// Takes the chunk off what is held.
-    fn take(&mut self, end: usize) -> Next {
+    fn take(&mut self, end: usize, stream: &Stream) -> Result<Next> {
         let keep = end - self.boundary.behind().saturating_sub(1).min(end);
         let mut rest = Vec::new();
+        let mut room = self.held.len() - end;
         if !self.ended {
-            let room = self.block.min(ROOM) as usize + self.boundary.ahead() + STEP;
-            rest.reserve_exact((end - keep) + room.max(self.held.len() - end));
+            room = room.max(self.block.min(ROOM) as usize + self.boundary.ahead() + STEP);
+        }
+        if rest.try_reserve_exact((end - keep) + room).is_err() {
+            return Err(no_room(stream.path(), format_args!("is read in chunks of {} bytes", self.block)));
         }
         rest.extend_from_slice(&self.held[keep..]);
         self.held.truncate(end);
@@ -189,7 +193,7 @@ impl Streamed {
         self.start += (end - self.from) as u64;
         (self.from, self.searched, self.step) = (end - keep, 0, STEP);
         self.has_begun = true;
-        chunk
+        Ok(chunk)
     }
 }
 

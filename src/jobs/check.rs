@@ -225,6 +225,12 @@ impl Job for Check {
         // The whole block first: while files are read, the buffer for pieces belongs to them.
         let mut pieces = chunk.pieces();
         while let Some(piece) = pieces.next_piece()? {
+            if list.try_reserve(piece.len()).is_err() {
+                let how = format_args!("has a line of {} bytes, and there is no memory for it", piece.len());
+                return Err(Error::broken(&self.list, how)
+                    .advise("see whether it is a list of checksums")
+                    .into());
+            }
             list.extend_from_slice(piece);
         }
         let mut text = list.as_slice();

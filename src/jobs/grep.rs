@@ -11,10 +11,11 @@
 
 use super::pattern::{Matcher, Searcher};
 use bivouac::input::{Chunk, LeftOut};
-use bivouac::{Context, Job, Result, TaskError};
+use bivouac::{Context, Error, Job, Result, TaskError};
 use memchr::{memchr, memchr_iter, memrchr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ const EMIT: usize = 256 << 10;
 pub(crate) struct Grep {
     options: Options,
     matcher: Matcher,
+    files: Vec<PathBuf>,
     /// What to print before a line, per file; nothing if names are not wanted.
     prefixes: Vec<Vec<u8>>,
     left_out: Vec<LeftOut>,
@@ -85,7 +87,7 @@ impl Grep {
         let named = options.file_names.unwrap_or(files.len() + left_out.len() > 1);
         let inputs = Self::inputs(files);
         let prefixes = inputs.iter().map(|path| if named { prefix(path) } else { Vec::new() }).collect();
-        Ok(Self { options, matcher, prefixes, left_out })
+        Ok(Self { options, matcher, files: inputs, prefixes, left_out })
     }
 
     /// What the source has to list for these files.
@@ -118,6 +120,7 @@ impl Grep {
             lines: 0,
             selected: 0,
             out: Vec::new(),
+            too_long: None,
         }
     }
 }
@@ -147,6 +150,18 @@ impl Job for Grep {
         while let Some(piece) = pieces.next_piece()? {
             cx.advance(piece.len() as u64)?;
             scan.piece(piece);
+            if let Some(bytes) = scan.too_long {
+                let name = self
+                    .files
+                    .get(chunk.file_index)
+                    .map_or(Cow::Borrowed("a file"), |path| path.to_string_lossy());
+                let how = format_args!(
+                    "has a line of {bytes} bytes that matches, and there is no memory to print it"
+                );
+                return Err(Error::broken(name, how)
+                    .advise("raise the limit of this process (ulimit -v)")
+                    .into());
+            }
             if scan.out.len() >= EMIT {
                 cx.emit(scan.take_out())?;
             }
@@ -245,6 +260,8 @@ struct Scan<'a> {
     lines: u64,
     selected: u64,
     out: Vec<u8>,
+    /// A line to be printed for which there is no memory.
+    too_long: Option<usize>,
 }
 
 impl Scan<'_> {
@@ -316,6 +333,12 @@ impl Scan<'_> {
     fn print(&mut self, part: Range<usize>, numbered: &mut Numbered<'_>) {
         let start = part.start;
         let text = &numbered.text[part];
+        // With room for what stands around it. Most lines fit into what there is.
+        let length = text.len() + self.prefix.len() + 32;
+        if self.out.try_reserve(length).is_err() && self.out.try_reserve_exact(length).is_err() {
+            self.too_long = Some(text.len());
+            return;
+        }
         if self.options.line_numbers {
             if self.out.is_empty() {
                 self.origin.write(&mut self.out);

@@ -369,3 +369,32 @@ fn an_error_of_a_stream_is_not_its_end() {
         );
     }
 }
+
+/// Rust aborts where memory is not there; what grows with the input asks before.
+#[test]
+fn a_line_that_is_larger_than_memory_is_an_error_that_names_it() {
+    let world = World::new();
+    let big = File::create(world.path("big")).unwrap();
+    big.set_len(700 << 20).unwrap();
+    drop(big);
+    world.append("big", "END\n");
+    for (line, wanted) in [
+        ("grep -c END big --output out", "big: the line at byte 0 is 734003203 bytes long"),
+        ("grep -c END - <big", "standard input: has from byte 0 on a record of more than"),
+        ("pipe - -o out -- wc -c", "standard input: has from byte 0 on a record of more than"),
+        ("grep END -", "standard input: has from byte 0 on a record of more than"),
+    ] {
+        let fed = if line.contains('<') { "" } else { "cat big |" };
+        let (code, printed, said) = shell(&world, &format!("ulimit -v 800000; {fed} bivouac {line}"));
+        assert_eq!((code, printed.as_str()), (Some(4), ""), "{line}: {said}");
+        assert!(said.contains(wanted), "{line}: {said}");
+        assert!(!world.exists("out"), "{line}");
+    }
+    for line in ["count -l big", "digest big", "pipe big -- wc -l"] {
+        assert_eq!(
+            shell(&world, &format!("ulimit -v 800000; bivouac {line}")).0,
+            Some(0),
+            "{line} keeps no line"
+        );
+    }
+}

@@ -60,6 +60,14 @@ impl Column {
         }
     }
 
+    /// The file or stream that it is read from.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Listed { .. } => None,
+            Self::Text { feed, .. } => Some(feed.path()),
+        }
+    }
+
     /// Goes to the next item.
     ///
     /// # Errors
@@ -121,13 +129,16 @@ impl Column {
             }
             Self::Text { delimiter, feed, .. } => {
                 let (mut ends, mut cut) = (0, Cut::new(delimiter.clone()));
-                feed.peruse(COUNTED, |bytes| {
-                    cut.room().extend_from_slice(bytes);
+                // One that is too long is refused when its turn comes.
+                let read = feed.peruse(COUNTED, |bytes| {
+                    if cut.pending() <= LONGEST {
+                        cut.room().extend_from_slice(bytes);
+                    }
                     while cut.find() {
                         ends += 1;
                     }
-                })
-                .then(|| ends + u64::from(cut.find_last()))
+                });
+                (read && cut.pending() <= LONGEST).then(|| ends + u64::from(cut.find_last()))
             }
         }
     }

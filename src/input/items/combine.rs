@@ -5,8 +5,10 @@
 //! memory. All others are gone through again and again, and are kept.
 
 use super::column::{Column, Step};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::input::buffer::{has_room, no_room};
 use crate::job::Listing;
+use std::path::Path;
 
 /// Appends a word in the form that everything here is kept and digested in: its length, 4 bytes,
 /// little-endian; its bytes. Words one behind the other can be told apart, and no other words give the
@@ -56,6 +58,17 @@ impl Group {
         }
     }
 
+    /// How much that appends.
+    fn length(&self) -> usize {
+        self.columns.iter().map(|column| size_of::<u32>() + column.item().len()).sum()
+    }
+
+    /// A list that is gone through again and again is kept, and this one cannot be.
+    fn no_room(&self, items: usize) -> Error {
+        let path = self.columns.iter().find_map(Column::path).unwrap_or(Path::new("items"));
+        no_room(path, format_args!("is combined with another list, and has more than {items} items"))
+    }
+
     fn rewind(&mut self) -> Result<()> {
         (self.ahead, self.has_ended) = (0, self.columns.is_empty());
         self.columns.iter_mut().try_for_each(Column::rewind)
@@ -85,6 +98,10 @@ impl Table {
         while !self.is_complete {
             match self.group.advance(listing)? {
                 Step::Item => {
+                    let more = self.group.length();
+                    if !has_room(&mut self.bytes, more) || self.ends.try_reserve(1).is_err() {
+                        return Err(self.group.no_room(self.ends.len()));
+                    }
                     self.group.append_to(&mut self.bytes);
                     self.ends.push(self.bytes.len());
                 }
