@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// See the [module](self).
+/// Ends a wait for input: a descriptor that becomes readable when the run is over.
 #[derive(Debug)]
 pub struct Wake {
     descriptor: EventFd,
