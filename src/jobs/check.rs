@@ -243,7 +243,7 @@ impl Job for Check {
             let entry = match parse(line, self.algorithm) {
                 // It cannot be the list and what is in it.
                 Line::Entry(entry) if !(is_standard_input && entry.path == Path::new("-")) => entry,
-                line => {
+                line @ (Line::Entry(_) | Line::Other(_) | Line::Malformed) => {
                     partial.tally.malformed += 1;
                     partial.tally.other += u64::from(matches!(line, Line::Other(_)));
                     if self.options.warn {
