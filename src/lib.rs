@@ -155,6 +155,10 @@
 //! [`checkpoint`] (the record). The [`architecture`] page names what holds everywhere, and what is
 //! deliberately absent; [`one_signal`] follows a single SIGTERM and says at each step what could go
 //! wrong. A program without a job hears signals through [`Listening`].
+//!
+//! [`decide`]: ../src/bivouac/decide.rs.html
+//! [`supervisor`]: ../src/bivouac/supervisor.rs.html
+//! [`commit`]: ../src/bivouac/commit.rs.html
 
 // The route.
 pub mod signals;
@@ -206,8 +210,12 @@ mod sys;
 // The first chapter alone, for programs without a job.
 mod listening;
 
+// Their links lead to files, which is right where the documents are read as files. Of two definitions of a link
+// the first one counts: here to the pages of the source. (`scripts/relink` makes that list.)
+#[doc = include_str!("links.md")]
 #[doc = include_str!("../ARCHITECTURE.md")]
 pub mod architecture {}
+#[doc = include_str!("links.md")]
 #[doc = include_str!("../docs/signal.md")]
 pub mod one_signal {}
 

@@ -15,7 +15,7 @@
 //! 1. `main` blocks all handled signals before any other thread exists. What proves it is a value,
 //!    [`Masked`], and threads are started only through it. A thread inherits the mask of the
 //!    thread that starts it, so all of them have these signals blocked.
-//! 2. One thread, [`Listener`], unblocks them, for itself alone. The kernel has exactly one place
+//! 2. One thread, `Listener`, unblocks them, for itself alone. The kernel has exactly one place
 //!    to deliver to.
 //! 3. That thread does nothing but translate and send. All decisions are made on another thread, in
 //!    ordinary code where every lock and every allocation is allowed.
@@ -25,10 +25,10 @@
 //! and the default action kills the process. With a handler installed, such a thread merely runs
 //! the handler, and the event arrives all the same. The price is order: signal-hook keeps one flag
 //! per signal and reads them upwards, so a SIGCONT (18) can come out before an earlier SIGTSTP (20).
-//! That is what [`fold`] is for.
+//! That is what `fold` is for.
 //!
 //! **Signals do not queue.** Of 100,000 SIGUSR1 sent as fast as possible about 8,000 were seen. So
-//! nothing here counts signals; the one thing that looks like counting, [`Escalation`], asks whether
+//! nothing here counts signals; the one thing that looks like counting, `Escalation`, asks whether
 //! a signal came *again, later*.
 
 mod actions;

@@ -11,7 +11,7 @@ use roaring::RoaringTreemap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// See the [module](self).
+/// A set of tasks: small, however many they are, as long as most of them stand in a row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tasks(RoaringTreemap);
 

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// See the [module](self).
+/// Ends a wait for input: a descriptor that becomes readable when the run is over.
 #[derive(Debug)]
 pub struct Wake {
     descriptor: EventFd,

@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 use memchr::memmem::Finder;
 use std::fmt;
 
-/// How records are told apart. See the [module](self) for the definition.
+/// How records are told apart.
 ///
 /// Its [`Display`](fmt::Display) form is exact: two boundaries are the same if and only if their
 /// texts are. It stands in the record of a job.

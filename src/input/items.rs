@@ -105,7 +105,7 @@ pub struct Column {
     pub linked: bool,
 }
 
-/// Lists items, in all combinations of their columns. See the [module](self).
+/// Lists items, in all combinations of their columns.
 #[derive(Debug)]
 pub struct Items {
     columns: Vec<Column>,

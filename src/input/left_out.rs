@@ -44,11 +44,11 @@ impl Readable {
         let mut these = Self::default();
         for path in paths {
             match look_at(path) {
-                Err((left_out, why)) if !why.may_pass() => {
+                Some((left_out, why)) if !why.may_pass() => {
                     these.left_out.push(LeftOut { before: these.files.len(), ..left_out });
                     these.reasons.push(why);
                 }
-                Ok(()) | Err(_) => these.files.push(path.clone()),
+                None | Some(_) => these.files.push(path.clone()),
             }
         }
         if these.files.is_empty() { Self::all(paths) } else { these }
@@ -60,19 +60,19 @@ impl Readable {
     }
 }
 
-/// Opens what is not a stream: a FIFO that is opened and closed again would end its writer.
-fn look_at(path: &Path) -> std::result::Result<(), (LeftOut, Error)> {
+/// Why a path cannot be read. Opens what is not a stream: a FIFO that is opened and closed again would end its writer.
+fn look_at(path: &Path) -> Option<(LeftOut, Error)> {
     if Stream::is_stream(path) {
-        return Ok(());
+        return None;
     }
     let left_out = |is_directory, bytes| LeftOut { path: path.to_path_buf(), is_directory, before: 0, bytes };
     let why = |cause: &io::Error| Error::looking(path, cause);
     match fs::metadata(path) {
-        Err(cause) => Err((left_out(false, 0), why(&cause))),
+        Err(cause) => Some((left_out(false, 0), why(&cause))),
         Ok(facts) if facts.is_dir() => {
-            Err((left_out(true, 0), why(&io::Error::from_raw_os_error(libc::EISDIR))))
+            Some((left_out(true, 0), why(&io::Error::from_raw_os_error(libc::EISDIR))))
         }
-        Ok(facts) => File::open(path).map(drop).map_err(|cause| (left_out(false, facts.len()), why(&cause))),
+        Ok(facts) => File::open(path).err().map(|cause| (left_out(false, facts.len()), why(&cause))),
     }
 }
 

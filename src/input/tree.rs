@@ -67,7 +67,7 @@ pub enum Entry {
     },
 }
 
-/// Lists the regular files below some paths. See the [module](self).
+/// Lists the regular files below some paths.
 #[derive(Debug)]
 pub struct Tree {
     roots: Vec<PathBuf>,

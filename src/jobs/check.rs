@@ -227,7 +227,7 @@ impl Job for Check {
         while let Some(piece) = pieces.next_piece()? {
             if list.try_reserve(piece.len()).is_err() {
                 let how = format_args!("has a line of {} bytes, and there is no memory for it", piece.len());
-                return Err(Error::broken(&self.list, how)
+                return Err(Error::broken(self.list(index), how)
                     .advise("see whether it is a list of checksums")
                     .into());
             }
@@ -249,7 +249,7 @@ impl Job for Check {
             let entry = match parse(line, self.algorithm) {
                 // It cannot be the list and what is in it.
                 Line::Entry(entry) if !(is_standard_input && entry.path == Path::new("-")) => entry,
-                line => {
+                line @ (Line::Entry(_) | Line::Other(_) | Line::Malformed) => {
                     partial.tally.malformed += 1;
                     partial.tally.other += u64::from(matches!(line, Line::Other(_)));
                     if self.options.warn {

@@ -10,7 +10,7 @@
 //! of a pipe whose writing end only bivouac has; the kernel closes that however bivouac ends. Then it
 //! kills every process that carries the name of this run in its environment, which descendants inherit
 //! also after `setsid`, and every one that is in the group of a command which ran then, whatever its
-//! environment ([`register`](super::register)). Until that is done it holds the lock of the state too, so that no new run can
+//! environment (`src/process/register.rs`). Until that is done it holds the lock of the state too, so that no new run can
 //! begin beside the orphans of the old one.
 //!
 //! It has work to do also after an orderly end, if some command had to be ended: a descendant that

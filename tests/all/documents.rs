@@ -58,6 +58,13 @@ fn a_wrong_link_is_noticed_and_mended_and_a_dead_one_only_noticed() {
         ("[`A`](../src/b.rs#L1)", "../src/b.rs is no file"),
         ("[a struct](../src/a.rs#L1)", "in backticks"),
         ("[text](nowhere.md)", "nowhere.md does not exist"),
+        ("[text](crate::a)", "a link only where rustdoc shows it"),
+        ("see [`gone`].\n\n[`gone`]: ../src/a.rs#L1", "`gone` is not defined in ../src/a.rs"),
+        ("see [`gone`].\n\n[`gone`]: ../src/b.rs", "../src/b.rs does not exist"),
+        ("see [`A`].", "[`A`] is no link: it needs a definition at the end"),
+        ("see [the struct][`A`].", "[`A`] is no link"),
+        ("none\n\n[`A`]: ../src/a.rs#L1", "the definition of `A` is not used"),
+        ("# One\n\n[text](text.md#two)", "has no heading #two"),
     ] {
         world.write("docs/text.md", dead);
         for arguments in [&["--check"][..], &[]] {
@@ -67,6 +74,38 @@ fn a_wrong_link_is_noticed_and_mended_and_a_dead_one_only_noticed() {
         }
         assert_eq!(world.read("docs/text.md"), dead.as_bytes());
     }
+}
+
+/// Where rustdoc shows a document, its labels lead to the pages of the source: a list says so, made of the
+/// same definitions.
+#[test]
+fn the_labels_of_pages_of_the_crate_are_defined_for_both_and_kept_right() {
+    let world = World::new();
+    world.write("src/a.rs", "struct A;\n\nimpl A {\n    fn go() {}\n}\n");
+    let text =
+        |line| format!("# It\n\nSee [`A::go`] and [`a`].\n\n[`A::go`]: src/a.rs#L{line}\n[`a`]: src/a.rs\n");
+    world.write("ARCHITECTURE.md", text(1));
+    let seen = relink(world.root(), &["--check"]);
+    let faults = String::from_utf8_lossy(&seen.stderr).into_owned();
+    assert!(faults.contains("`A::go` is on line 4 of src/a.rs, not on 1"), "{faults}");
+    assert!(faults.contains("src/links.md: is not made from"), "{faults}");
+
+    assert!(relink(world.root(), &[]).status.success());
+    assert_eq!(String::from_utf8_lossy(&world.read("ARCHITECTURE.md")), text(4));
+    let links = "[`A::go`]: ../../src/bivouac/a.rs.html#4\n[`a`]: ../../src/bivouac/a.rs.html\n";
+    assert_eq!(String::from_utf8_lossy(&world.read("src/links.md")), links);
+    assert!(relink(world.root(), &["--check"]).status.success());
+
+    let doc = ["--check", "--doc", &world.path("doc").display().to_string()].map(str::to_string);
+    let doc: Vec<&str> = doc.iter().map(String::as_str).collect();
+    assert!(!relink(world.root(), &doc).status.success(), "rustdoc has written no such page");
+    world.write("doc/bivouac/architecture/index.html", "");
+    world.write("doc/src/bivouac/a.rs.html", "");
+    assert!(relink(world.root(), &doc).status.success());
+
+    world.write("ARCHITECTURE.md", "[`A`](src/a.rs#L1)\n");
+    let seen = relink(world.root(), &["--check"]);
+    assert!(String::from_utf8_lossy(&seen.stderr).contains("give [`A`] a label"));
 }
 
 #[test]
