@@ -111,11 +111,13 @@ fn a_clock_that_ran_during_a_pause_kills_nobody() {
 #[test]
 fn a_pause_is_complete_also_when_commands_print_past_us() {
     let world = World::new();
-    let line = each(&world, "-u --shell", &["touch begun; sleep 3; echo {} >>effects", ":::", "a"]);
+    let text = "touch begun; until [ -e go ]; do sleep 0.02; done; echo {} >>effects";
+    let line = each(&world, "-u --shell", &[text, ":::", "a"]);
     let run = line.start().until("ready");
     crate::pipe::until("it to begin", || world.exists("begun"));
     world.bivouac("pause").run().expect_code(0);
-    world.bivouac("status").run().expect_code(0).expect_stdout_says("suspended");
+    world.bivouac("status").run().expect_code(0).expect_stdout_says("paused");
+    world.write("go", "");
     world.bivouac("resume").run().expect_code(0);
     run.wait().expect_code(0);
     expect_each_once(&world, 1);
