@@ -381,14 +381,9 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             Ok(reader) => reader,
             Err(error) => return failed(Error::broken("threads", format_args!("cannot start one: {error}"))),
         };
-        let foyer = Foyer {
-            masked: &masked,
-            signals: signals.clone(),
-            back: tell,
-            core: options.core,
-            hearing: listener.hearing(),
-            until: options.max_runtime.and_then(|budget| started.checked_add(budget)),
-        };
+        let until = options.max_runtime.and_then(|budget| started.checked_add(budget));
+        let (back, core, hearing) = (tell, options.core, listener.hearing());
+        let foyer = Foyer { masked: &masked, signals: signals.clone(), back, core, hearing, until };
         let prepared = prepare(&job, &mut source, &mut *sink, &options, &foyer);
         drop(foyer);
         let ending = match prepared {

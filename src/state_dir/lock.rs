@@ -215,6 +215,7 @@ pub(super) enum Unconfirmed {
 }
 
 /// How an attempt to take the lock ended, if not with an error.
+#[expect(clippy::large_enum_variant, reason = "there is one of these for a moment")]
 pub(super) enum Acquired {
     Held(Lock),
     /// The file or the directory was cleaned away meanwhile: look it up anew.
@@ -237,10 +238,7 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -
     if !try_a_few_times(&*file, may_wait).map_err(|e| failed("lock", e))? {
         return Err(busy(path, Holder::read(&*file)));
     }
-    let is_remote = file
-        .descriptor()
-        .and_then(|open| fstatfs(open).ok())
-        .is_some_and(|system| REMOTE.iter().any(|magic| i64::from(*magic) == system.f_type as i64));
+    let is_remote = is_remote(&*file);
     let mut lock = Lock { file, path: path.join(LOCK), holder: Holder::ourselves(), before: None, is_remote };
     if !lock.is_named(dir).map_err(|e| failed("look at the lock", e))? {
         return Ok(Acquired::Gone);
@@ -252,6 +250,13 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -
     lock.before = (was_there || !text.is_empty()).then_some(text);
     lock.write().map_err(|e| failed("write", e))?;
     Ok(Acquired::Held(lock))
+}
+
+/// Whether a write reaches whoever keeps the lock only with a flush.
+#[allow(clippy::unnecessary_cast, reason = "the field has another width elsewhere")]
+fn is_remote(file: &dyn DiskFile) -> bool {
+    let system = file.descriptor().and_then(|open| fstatfs(open).ok());
+    system.is_some_and(|system| REMOTE.contains(&(system.f_type as u32)))
 }
 
 /// A run that was killed may have left its lock to the watcher, which ends the commands of that run
