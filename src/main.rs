@@ -17,10 +17,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Not a verb for people: see `bivouac::process::watcher`.
-    if let (Some(verb), Some(run)) = (std::env::args_os().nth(1), std::env::args_os().nth(2))
+    if let (Some(verb), Some(mark)) = (std::env::args_os().nth(1), std::env::args_os().nth(2))
         && verb == watcher::VERB
     {
-        watcher::watch(&run.to_string_lossy());
+        watcher::watch(&mark.to_string_lossy());
         return ExitCode::SUCCESS;
     }
     let exit = match Masked::block(Policy::default()) {

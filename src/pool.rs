@@ -60,6 +60,8 @@ pub(crate) enum Delivery<P> {
 pub(crate) enum Report {
     /// A task waits at the closed gate.
     Parked,
+    /// Something is odd.
+    Warned(Error),
     /// A task has left its worker.
     Ended { task: u64, outcome: Outcome, took: Duration },
 }
@@ -143,6 +145,8 @@ pub(crate) struct Shared {
     pub(crate) sayings: Sender<Saying>,
     /// Tasks that have begun, have not ended, and do not wait at the gate.
     pub(crate) moving: AtomicI64,
+    /// It has been said that something holds the output of a command that has ended.
+    pub(crate) held_is_said: AtomicBool,
 }
 
 /// A task that has begun.
@@ -171,6 +175,7 @@ impl Shared {
             children,
             sayings,
             moving: AtomicI64::new(0),
+            held_is_said: AtomicBool::new(false),
         }
     }
 
@@ -254,9 +259,7 @@ fn run_task<J: Job>(
         forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
         // Nobody takes it any more only when the run is over, or its disk broken.
         journal: &|line| outbox.lines.send(line).unwrap_or_default(),
-        park: &|| {
-            reports.send(Report::Parked).ok();
-        },
+        report: &|report| reports.send(report).unwrap_or_default(),
         advanced: AtomicU64::new(0),
         parked: AtomicBool::new(false),
     };

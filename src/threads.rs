@@ -8,11 +8,11 @@ use crate::ending::{Ending, Summary};
 use crate::error::{Error, Result};
 use crate::job::{Extent, Job, Sink, Source};
 use crate::lister::{FromSource, Lister};
-use crate::observer::{Activity, Observer};
+use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
 use crate::pool::{OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
 use crate::prepare::Prepared;
-use crate::process::watcher::Watcher;
+use crate::process::watcher::{self, Watcher};
 use crate::process::{Children, Inheritance, Register};
 use crate::reload::Reader;
 use crate::reorder::Reorder;
@@ -117,7 +117,7 @@ impl Threads<'_> {
                 wait_for_threads(&all_ended);
                 // Should a command or a descendant of one be left, the watcher sees to it.
                 if let Some(watcher) = engine.watcher {
-                    watcher.dismiss(shared.children.all_ended_by_themselves());
+                    say_who_was_killed(&watcher.dismiss(shared.children.all_ended_by_themselves()), observer);
                 }
                 ending
             }
@@ -143,7 +143,7 @@ impl Threads<'_> {
         let (list, tasks) = bounded(READ_AHEAD);
         let job = Arc::new(job);
         let record = prepared.keep.record();
-        let run = record.run.clone();
+        let mark = watcher::mark_of(&record.run);
         let (watcher, register) = match options.watch_children {
             true => {
                 let register = Register::new().map_err(|errno| {
@@ -151,7 +151,7 @@ impl Threads<'_> {
                         .advise("raise the limit of open files (ulimit -n)")
                 })?;
                 let lock = prepared.keep.lock_descriptor();
-                (Some(Watcher::start(self.masked, &run, lock, &register)?), Some(register))
+                (Some(Watcher::start(self.masked, &mark, lock, &register)?), Some(register))
             }
             false => (None, None),
         };
@@ -207,7 +207,7 @@ impl Threads<'_> {
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
         let (sayings, said) = bounded(SAYINGS);
-        let children = Children::new(Inheritance::new(self.masked.found(), &run), register);
+        let children = Children::new(Inheritance::new(self.masked.found(), &mark), register);
         let shared = Arc::new(Shared::new(
             options.bytes_per_second,
             (options.keep_going, options.print_failed),
@@ -225,6 +225,18 @@ impl Threads<'_> {
         )?;
         Ok(Engine { pool, workers, watcher, said, tasks, reports, words, orders, extent, frontier })
     }
+}
+
+/// Processes that a command which was ended had left behind, by name.
+fn say_who_was_killed(killed: &[String], observer: &mut dyn Observer) {
+    let Some(first) = killed.first() else { return };
+    let more = match killed.len() {
+        1 => String::new(),
+        all => format!(" and {} more", all - 1),
+    };
+    let error = Error::broken(first, format_args!("was left by a command that had been ended{more}; killed"))
+        .advise("what a command that ends well leaves behind is let live");
+    observer.notice(&Notice::Warning(error));
 }
 
 /// What the supervisor needs of the threads that were started.

@@ -21,6 +21,7 @@ impl<J: Job> Supervisor<'_, J> {
         match report {
             // Only a wake-up: the clock looks whether anything still moves.
             Report::Parked => {}
+            Report::Warned(error) => self.observer.notice(&Notice::Warning(error)),
             Report::Ended { outcome: Outcome::Done | Outcome::Interrupted, .. } => {
                 self.handle(Event::TaskEnded)
             }
