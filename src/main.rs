@@ -11,7 +11,7 @@ mod jobs;
 
 use bivouac::Policy;
 use bivouac::ending::Exit;
-use bivouac::process::watcher;
+use bivouac::process::{raise_open_files, watcher};
 use bivouac::signals::{Masked, die_by};
 use std::process::ExitCode;
 
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         watcher::watch(&mark.to_string_lossy());
         return ExitCode::SUCCESS;
     }
+    raise_open_files();
     let exit = match Masked::block(Policy::default()) {
         Ok(masked) => cli::run(std::env::args_os(), masked),
         Err(error) => cli::fail(&error),

@@ -195,7 +195,7 @@ pub(crate) struct Pool<J: Job> {
 }
 
 impl<J: Job> Pool<J> {
-    /// Starts `workers` threads. Needs the proof that the handled signals are blocked here, since
+    /// Starts `workers` threads, or as many as the system gives; how many. Needs the proof that the handled signals are blocked here, since
     /// that is the mask they inherit.
     pub(crate) fn start(
         masked: &Masked,
@@ -204,18 +204,9 @@ impl<J: Job> Pool<J> {
         shared: Arc<Shared>,
         outbox: Outbox<J::Partial>,
         reports: Sender<Report>,
-    ) -> Result<Self> {
-        let rayon = rayon::ThreadPoolBuilder::new()
-            .num_threads(workers)
-            .spawn_handler(|thread| {
-                masked.spawn(&format!("worker {}", thread.index()), move || thread.run()).map(drop)
-            })
-            .build()
-            .map_err(|e| {
-                Error::broken("worker pool", format_args!("cannot start {workers} threads: {e}"))
-                    .advise("use fewer --jobs, or raise the limit of processes (ulimit -u)")
-            })?;
-        Ok(Self { rayon, job, shared, outbox, reports })
+    ) -> Result<(Self, usize)> {
+        let (rayon, workers) = build(masked, workers)?;
+        Ok((Self { rayon, job, shared, outbox, reports }, workers))
     }
 
     /// Hands one task to rayon. Every assignment is answered by exactly one [`Report::Ended`].
@@ -235,6 +226,34 @@ impl<J: Job> Pool<J> {
             // Nobody listens any more only when the run is over; then nobody needs to know.
             reports.send(Report::Ended { task, outcome, took: began.elapsed() }).ok();
         });
+    }
+}
+
+/// Threads for `workers`, or for fewer: half of those that the system gave, since each wants to start a
+/// command as well.
+fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usize)> {
+    loop {
+        let mut threads = Vec::new();
+        let built = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .spawn_handler(|thread| {
+                let name = format!("worker {}", thread.index());
+                threads.push(masked.spawn(&name, move || thread.run())?);
+                Ok(())
+            })
+            .build();
+        match built {
+            Ok(rayon) => return Ok((rayon, workers)),
+            Err(e) if threads.is_empty() => {
+                return Err(Error::broken("worker pool", format_args!("cannot start a thread: {e}"))
+                    .advise("raise the limit of processes (ulimit -u) or of memory"));
+            }
+            Err(_) => {
+                workers = threads.len().div_ceil(2);
+                // Those that were started end, and only then is there room again.
+                threads.into_iter().for_each(|thread| thread.join().unwrap_or_default());
+            }
+        }
     }
 }
 

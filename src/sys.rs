@@ -21,6 +21,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use rustix::process::Rlimit;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -111,6 +112,8 @@ pub(crate) struct Birth<'a> {
     pub(crate) mask: &'a SigSet,
     /// Signals that shall do what they do by default: all for which this process has a handler, at least.
     pub(crate) reset: &'a [c_int],
+    /// Its limit of open files, if that is not ours.
+    pub(crate) open_files: Option<Rlimit>,
 }
 
 /// Starts a child, in a process group of its own; and which of the programs it has become.
@@ -135,6 +138,10 @@ pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
         words: words.as_ptr(),
         environment: environment.as_ptr(),
         streams: birth.streams.map(|stream| stream.as_raw_fd()),
+        open_files: birth.open_files.map(|limit| libc::rlimit {
+            rlim_cur: limit.current.unwrap_or(libc::RLIM_INFINITY),
+            rlim_max: limit.maximum.unwrap_or(libc::RLIM_INFINITY),
+        }),
         tried: AtomicUsize::new(0),
         failed: AtomicI32::new(0),
     };
@@ -176,6 +183,7 @@ struct Child<'a> {
     words: *const *const c_char,
     environment: *const *const c_char,
     streams: [RawFd; 3],
+    open_files: Option<libc::rlimit>,
     /// Which of the programs it tries: in the end, the one that it is, unless it was killed before.
     tried: AtomicUsize,
     /// Why it could not become what it should; 0 as long as nothing went wrong.
@@ -233,6 +241,10 @@ impl Child<'_> {
                 act(*signal, libc::SIG_IGN); // Which forgets one that is pending.
             }
             act(*signal, libc::SIG_DFL);
+        }
+        if let Some(limit) = self.open_files {
+            // SAFETY: the kernel reads the limit, writes nothing, and 0 is this child.
+            checked(unsafe { libc::prlimit(0, libc::RLIMIT_NOFILE, &raw const limit, ptr::null_mut()) })?;
         }
         // It fails for arguments only that cannot occur here.
         self.birth.mask.thread_set_mask().ok();

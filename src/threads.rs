@@ -23,6 +23,7 @@ use crate::supervisor::{Channels, Supervisor};
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,7 @@ impl Threads<'_> {
         match self.start(job, source, sink, prepared, ended) {
             Err(error) => Ending::Failed { error, summary: Summary::default() },
             Ok(engine) => {
+                engine.warnings.into_iter().for_each(|error| observer.notice(&Notice::Warning(error)));
                 let rules = Rules {
                     grace: options.grace,
                     kill_after: options.kill_after,
@@ -144,17 +146,27 @@ impl Threads<'_> {
         let job = Arc::new(job);
         let record = prepared.keep.record();
         let mark = watcher::mark_of(&record.run);
-        let (watcher, register) = match options.watch_children {
-            true => {
-                let register = Register::new().map_err(|errno| {
-                    Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
-                        .advise("raise the limit of open files (ulimit -n)")
-                })?;
-                let lock = prepared.keep.lock_descriptor();
-                (Some(Watcher::start(self.masked, &mark, lock, &register)?), Some(register))
-            }
-            false => (None, None),
-        };
+        let mut warnings = Vec::new();
+        let (watcher, register) =
+            match options.watch_children {
+                true => {
+                    let register = Register::new().map_err(|errno| {
+                        Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
+                            .advise("raise the limit of open files (ulimit -n)")
+                    })?;
+                    let lock = prepared.keep.lock_descriptor();
+                    match Watcher::start(self.masked, &mark, lock, &register) {
+                        Err(error) if !Path::new("/proc/self/exe").exists() => {
+                            warnings.push(error.advise(
+                                "there is no /proc: should this process be killed, its commands go on",
+                            ));
+                            (None, None)
+                        }
+                        started => (Some(started?), Some(register)),
+                    }
+                }
+                false => (None, None),
+            };
         let frontier = Frontier {
             tasks: record.frontier,
             committed: record.committed(),
@@ -214,16 +226,19 @@ impl Threads<'_> {
             children,
             sayings,
         ));
-        let workers = options.jobs.max(options.max_jobs);
-        let pool = Pool::start(
-            self.masked,
-            workers,
-            job,
-            shared,
-            Outbox { deliveries: deliver, lines: line, nudge },
-            report,
-        )?;
-        Ok(Engine { pool, workers, watcher, said, tasks, reports, words, orders, extent, frontier })
+        let wanted = options.jobs.max(options.max_jobs);
+        let outbox = Outbox { deliveries: deliver, lines: line, nudge };
+        let (pool, workers) = Pool::start(self.masked, wanted, job, shared, outbox, report)?;
+        if workers < options.jobs {
+            let error = format!(
+                "no more than {workers} tasks run at the same time: the system gives no more threads"
+            );
+            warnings.push(
+                Error::broken("--jobs", error)
+                    .advise("raise the limit of processes (ulimit -u) or of memory"),
+            );
+        }
+        Ok(Engine { warnings, pool, workers, watcher, said, tasks, reports, words, orders, extent, frontier })
     }
 }
 
@@ -241,6 +256,7 @@ fn say_who_was_killed(killed: &[String], observer: &mut dyn Observer) {
 
 /// What the supervisor needs of the threads that were started.
 struct Engine<J: Job> {
+    warnings: Vec<Error>,
     pool: Pool<J>,
     workers: usize,
     watcher: Option<Watcher>,

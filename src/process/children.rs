@@ -7,6 +7,7 @@
 //! not reap) first takes the child out of this table, under the lock, and reaps it after that; and
 //! signals are sent under the same lock, to what is in the table.
 
+use super::limits::Room;
 use super::register::{Register, Tag};
 use super::spawn::{Inheritance, Streams};
 use super::stat::{self, Stat};
@@ -19,6 +20,7 @@ use nix::unistd::{Pid, getpid};
 use rustix::process::WaitIdOptions;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// See the [module](self).
@@ -27,6 +29,9 @@ pub(crate) struct Children {
     inheritance: Inheritance,
     table: Mutex<Table>,
     survey: Mutex<Survey>,
+    /// For commands, if there was too little of it.
+    pub(super) room: Mutex<Room>,
+    pub(super) is_short: AtomicBool,
 }
 
 /// Who was alive of which group, and when somebody last began to look.
@@ -92,7 +97,14 @@ pub(crate) const TO_STOP: Duration = Duration::from_millis(50);
 impl Children {
     pub(crate) fn new(inheritance: Inheritance, register: Option<Register>) -> Self {
         let table = Mutex::new(Table { register, ..Table::default() });
-        Self { inheritance, table, survey: Mutex::default() }
+        let (survey, room) = (Mutex::default(), Mutex::default());
+        Self { inheritance, table, survey, room, is_short: AtomicBool::new(false) }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        let table = lock(&self.table);
+        table.running.len() + table.births.len()
     }
 
     /// Starts a child and puts it into the table. `Ok(None)`: not now, since children are held or no

@@ -12,6 +12,7 @@
 //!   which this process has a handler. Signals that were found ignored stay ignored: `nohup bivouac …`
 //!   means the commands, too;
 //! - a process group of its own;
+//! - the limit of open files that bivouac itself was started with;
 //! - standard input, output and error as the caller gives them, and no other descriptor of ours (all
 //!   of ours are close-on-exec), while those that bivouac inherited pass: `make` hands its job server
 //!   down that way;
@@ -20,6 +21,7 @@
 //!   before it, so that either finds what is its own.
 
 use super::Command;
+use super::limits::open_files_of_commands;
 use super::register::Tag;
 use crate::error::{Error, Kind};
 use crate::sys::{Birth, handled_signals, start};
@@ -113,6 +115,7 @@ impl Inheritance {
             streams: [streams.stdin.map_or_else(nothing, Ok)?, streams.stdout, streams.stderr],
             mask: &self.mask,
             reset: &self.reset,
+            open_files: open_files_of_commands(),
         })?;
         if became > 0 {
             *self.found() = Some((words[0].clone(), programs.swap_remove(became)));

@@ -10,10 +10,12 @@ use crate::job::TaskError;
 use crate::pool::Context;
 use crate::process::children::{is_order, lives_in};
 use crate::process::feed::Input;
+use crate::process::limits::is_one_of_the_last;
 use crate::process::wait;
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, WaitIdOptions, pidfd_open};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether somebody of a group is alive whose leader is not.
@@ -44,7 +46,8 @@ impl Running<'_> {
     pub(super) fn watch_its_end(&mut self) {
         if self.ended.is_none() {
             let pid = rustix::process::Pid::from_raw(self.pid.as_raw()).ok_or(Errno::SRCH);
-            self.ended = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty())).ok();
+            let ended = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+            self.ended = ended.ok().filter(|ended| !is_one_of_the_last(ended.as_raw_fd()));
             self.is_unwatched = self.ended.is_none();
         }
     }
