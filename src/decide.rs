@@ -53,6 +53,8 @@ pub(crate) struct State {
     pub(crate) cause: Option<Cause>,
     /// Tasks handed to the pool that have not come back.
     pub(crate) in_flight: usize,
+    /// Tasks that came back and are not over.
+    pub(crate) put_off: usize,
     source_ended: bool,
     escalation: Escalation,
     pub(crate) rules: Rules,
@@ -93,6 +95,7 @@ impl State {
             commit_works: true,
             cause: None,
             in_flight: 0,
+            put_off: 0,
             source_ended: false,
             escalation: Escalation::default(),
             rules,
@@ -112,6 +115,11 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
         Event::Asked { request, by, at } => asked(&mut state, request, by, at, &mut actions),
         Event::Assigned => state.in_flight += 1,
         Event::TaskEnded => came_back(&mut state),
+        Event::PutOff => put_off(&mut state, &mut actions),
+        Event::TakenUp => {
+            state.put_off = state.put_off.saturating_sub(1);
+            state.in_flight += 1;
+        }
         Event::TaskBroke => {
             came_back(&mut state);
             broke(&mut state, &mut actions);
@@ -133,6 +141,19 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
 /// A task that was given up may still come back, when nobody counts on it any more.
 fn came_back(state: &mut State) {
     state.in_flight = state.in_flight.saturating_sub(1);
+}
+
+/// With a stop under way nobody waits for one. Where failures end the run it is not a stop that makes
+/// interruptions of them: then they are waited for, as tasks in flight are.
+fn put_off(state: &mut State, actions: &mut Vec<Action>) {
+    came_back(state);
+    state.put_off += 1;
+    match (state.course, state.cause) {
+        (Course::Working, _) | (Course::Stopping, Some(Cause::Broken)) => {}
+        (Course::Stopping | Course::Aborting | Course::Closing | Course::Ended, _) => {
+            actions.push(Action::Recall);
+        }
+    }
 }
 
 fn asked(state: &mut State, request: Request, by: Asker, at: Duration, actions: &mut Vec<Action>) {
@@ -199,9 +220,12 @@ fn begin_stop(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
 fn give_grace(state: &State, actions: &mut Vec<Action>) {
     if state.in_flight > 0 {
         actions.push(Action::SayStopping);
-        if let Some(grace) = state.rules.grace {
-            actions.push(Action::Set(Alarm::Grace, grace));
-        }
+    }
+    if state.put_off > 0 {
+        actions.push(Action::Recall);
+    }
+    if let (Some(grace), true) = (state.rules.grace, state.in_flight + state.put_off > 0) {
+        actions.push(Action::Set(Alarm::Grace, grace));
     }
 }
 
@@ -256,6 +280,9 @@ fn go_on(state: &mut State, actions: &mut Vec<Action>) {
 fn cancel(state: &mut State, actions: &mut Vec<Action>) {
     state.course = Course::Aborting;
     actions.push(Action::Cancel);
+    if state.put_off > 0 {
+        actions.push(Action::Recall);
+    }
     actions.push(Action::Unset(Alarm::Grace));
     actions.push(Action::Set(Alarm::Kill, state.rules.kill_after));
 }
@@ -396,7 +423,7 @@ fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
         }
         Alarm::GiveUp => {
             if state.course == Course::Aborting {
-                state.in_flight = 0;
+                (state.in_flight, state.put_off) = (0, 0);
             }
         }
         Alarm::StopHard => match state.motion {
@@ -422,7 +449,7 @@ fn close_when_nothing_is_in_flight(state: &mut State, actions: &mut Vec<Action>)
         Course::Stopping | Course::Aborting => true,
         Course::Closing | Course::Ended => false,
     };
-    if !over || state.in_flight > 0 {
+    if !over || state.in_flight + state.put_off > 0 {
         return;
     }
     actions.push(Action::Unset(Alarm::Grace));

@@ -24,8 +24,9 @@ use crate::gate::Gate;
 use crate::job::{Job, Mark, TaskError};
 use crate::journal::Line;
 use crate::process::Children;
+use crate::run::Halt;
 use crate::signals::Masked;
-use crossbeam_channel::{SendTimeoutError, Sender};
+use crossbeam_channel::{SendTimeoutError, Sender, unbounded};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,6 +41,27 @@ pub(crate) struct Assignment<T> {
     pub(crate) task: T,
     pub(crate) bytes: u64,
     pub(crate) mark: Option<Mark>,
+}
+
+/// A task that has left its worker without being over.
+#[derive(Debug)]
+pub(crate) struct Deferred {
+    pub(crate) number: u64,
+    pub(crate) bytes: u64,
+    mark: Option<Mark>,
+    /// What it has said of its progress.
+    advanced: u64,
+    pub(crate) time: Duration,
+    pub(crate) then: Then,
+}
+
+/// What comes when its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// What came of it is asked for.
+    Settle,
+    /// It is tried again.
+    Again,
 }
 
 /// What workers tell the commit thread. All of one task comes from one worker, in order.
@@ -62,8 +84,8 @@ pub(crate) enum Report {
     Parked,
     /// Something is odd.
     Warned(Error),
-    /// A task has left its worker.
-    Ended { task: u64, outcome: Outcome, took: Duration },
+    /// A task has left its worker, which it had for so long; or what came of it is known.
+    Ended { task: u64, outcome: Outcome, took: Option<Duration> },
 }
 
 /// How a task left its worker.
@@ -73,6 +95,7 @@ pub(crate) enum Outcome {
     Failed(String),
     Interrupted,
     Fatal(Error),
+    PutOff(Deferred),
 }
 
 /// The way from the workers to the commit thread.
@@ -140,6 +163,10 @@ pub(crate) struct Shared {
     pub(crate) print_failed: bool,
     /// The run ends because of failures, and nobody has asked for a stop: what ends badly now has failed.
     pub(crate) halting: AtomicBool,
+    /// So many failures end the run.
+    failures_allowed: u64,
+    /// Failures that are known, also those that do not count yet.
+    failures_known: AtomicU64,
     pub(crate) children: Children,
     /// What commands say on their standard error, on its way to whoever watches the run.
     pub(crate) sayings: Sender<Saying>,
@@ -161,6 +188,7 @@ impl Shared {
     pub(crate) fn new(
         bytes_per_second: Option<u64>,
         (keep_going, print_failed): (bool, bool),
+        halt: Option<Halt>,
         children: Children,
         sayings: Sender<Saying>,
     ) -> Self {
@@ -172,11 +200,23 @@ impl Shared {
             keep_going,
             print_failed,
             halting: AtomicBool::new(false),
+            failures_allowed: match halt {
+                _ if !keep_going => 1,
+                None => u64::MAX,
+                Some(halt) => halt.failures,
+            },
+            failures_known: AtomicU64::new(0),
             children,
             sayings,
             moving: AtomicI64::new(0),
             held_is_said: AtomicBool::new(false),
         }
+    }
+
+    /// Whether more have failed than the run can bear. It ends when they count, or a stop is under way that
+    /// makes interruptions of them; so no further task begins.
+    pub(crate) fn too_much_has_failed(&self) -> bool {
+        self.failures_known.load(Ordering::Relaxed) >= self.failures_allowed
     }
 
     /// How many tasks move. Nothing hangs on it but the word "paused", so relaxed loads suffice.
@@ -188,15 +228,30 @@ impl Shared {
 /// The workers of one run.
 pub(crate) struct Pool<J: Job> {
     rayon: rayon::ThreadPool,
-    job: Arc<J>,
+    desk: Desk<J>,
+    settling: Sender<Deferred>,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// What a task needs to run, on whatever thread.
+struct Desk<J: Job> {
+    job: Arc<J>,
+    shared: Arc<Shared>,
     outbox: Outbox<J::Partial>,
     reports: Sender<Report>,
 }
 
+impl<J: Job> Clone for Desk<J> {
+    fn clone(&self) -> Self {
+        let Self { job, shared, outbox, reports } = self;
+        let (job, shared) = (Arc::clone(job), Arc::clone(shared));
+        Self { job, shared, outbox: outbox.clone(), reports: reports.clone() }
+    }
+}
+
 impl<J: Job> Pool<J> {
-    /// Starts `workers` threads, or as many as the system gives; how many. Needs the proof that the handled signals are blocked here, since
-    /// that is the mask they inherit.
+    /// Starts `workers` threads, or as many as the system gives; how many. Needs the proof that the
+    /// handled signals are blocked here, since that is the mask they inherit.
     pub(crate) fn start(
         masked: &Masked,
         workers: usize,
@@ -205,26 +260,53 @@ impl<J: Job> Pool<J> {
         outbox: Outbox<J::Partial>,
         reports: Sender<Report>,
     ) -> Result<(Self, usize)> {
+        let desk = Desk { job, shared: Arc::clone(&shared), outbox, reports };
+        let (settling, settled) = unbounded();
+        let settler = desk.clone();
+        masked
+            .spawn("verdicts", move || settled.into_iter().for_each(|deferred| settler.settle(deferred)))
+            .map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
         let (rayon, workers) = build(masked, workers)?;
-        Ok((Self { rayon, job, shared, outbox, reports }, workers))
+        Ok((Self { rayon, desk, settling, shared }, workers))
     }
 
     /// Hands one task to rayon. Every assignment is answered by exactly one [`Report::Ended`].
     pub(crate) fn assign(&self, assignment: Assignment<J::Task>) {
-        let job = Arc::clone(&self.job);
-        let shared = Arc::clone(&self.shared);
-        let outbox = self.outbox.clone();
-        let reports = self.reports.clone();
+        let Assignment { number, task, bytes, mark } = assignment;
+        let job = Arc::clone(&self.desk.job);
+        self.hand_out((number, bytes, mark), move |cx| job.run(task, cx));
+    }
+
+    /// Hands out one that is to be tried again.
+    pub(crate) fn again(&self, deferred: Deferred) {
+        let Deferred { number, bytes, mark, .. } = deferred;
+        let job = Arc::clone(&self.desk.job);
+        self.hand_out((number, bytes, mark), move |cx| job.again(cx));
+    }
+
+    /// Has it asked what came of a task; nothing came of one that is still to be tried again.
+    pub(crate) fn settle(&self, deferred: Deferred) {
+        // It listens as long as there is a pool.
+        self.settling.send(deferred).ok();
+    }
+
+    fn hand_out(
+        &self,
+        (number, bytes, mark): (u64, u64, Option<Mark>),
+        work: impl FnOnce(&Context<'_>) -> std::result::Result<J::Partial, TaskError> + Send + 'static,
+    ) {
+        let desk = self.desk.clone();
         self.rayon.spawn(move || {
-            let task = assignment.number;
             let began = Instant::now();
-            let outcome = if shared.gate.may_begin() {
-                run_task(&*job, assignment, began, &shared, &outbox, &reports)
+            let outcome = if desk.shared.gate.may_begin() && !desk.shared.too_much_has_failed() {
+                let deferred =
+                    Deferred { number, bytes, mark, advanced: 0, time: Duration::ZERO, then: Then::Again };
+                desk.run_task(deferred, began, work)
             } else {
                 Outcome::Interrupted
             };
             // Nobody listens any more only when the run is over; then nobody needs to know.
-            reports.send(Report::Ended { task, outcome, took: began.elapsed() }).ok();
+            desk.reports.send(Report::Ended { task: number, outcome, took: Some(began.elapsed()) }).ok();
         });
     }
 }
@@ -257,52 +339,80 @@ fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usiz
     }
 }
 
-/// Runs one task and delivers what it made; the delivery is complete before the report is sent,
-/// so whoever has the report knows that the commit thread's channel has everything.
-fn run_task<J: Job>(
-    job: &J,
-    assignment: Assignment<J::Task>,
-    began: Instant,
-    shared: &Shared,
-    outbox: &Outbox<J::Partial>,
-    reports: &Sender<Report>,
-) -> Outcome {
-    let Assignment { number: task, task: work, bytes, mark } = assignment;
-    lock(&shared.running).insert(task, Running { since: began, note: String::new() });
-    shared.moving.fetch_add(1, Ordering::Relaxed);
-    let context = Context {
-        task,
-        shared,
-        emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
-        // What an interruption makes of the pieces is just that.
-        forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
-        // Nobody takes it any more only when the run is over, or its disk broken.
-        journal: &|line| outbox.lines.send(line).unwrap_or_default(),
-        report: &|report| reports.send(report).unwrap_or_default(),
-        advanced: AtomicU64::new(0),
-        parked: AtomicBool::new(false),
-    };
-    let result = catch_unwind(AssertUnwindSafe(|| job.run(work, &context)))
-        .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
-    shared.moving.fetch_sub(1, Ordering::Relaxed);
-    settle_progress(shared, context.advanced.into_inner(), result.is_ok().then_some(bytes));
-    let (delivery, outcome) = match result {
-        Ok(partial) => (Delivery::Done { task, partial, mark, bytes }, Outcome::Done),
-        Err(TaskError::Failed(why)) if shared.keep_going => {
-            (Delivery::Failed { task, mark, prints: shared.print_failed }, Outcome::Failed(why))
+impl<J: Job> Desk<J> {
+    fn settle(&self, deferred: Deferred) {
+        let (task, then) = (deferred.number, deferred.then);
+        let outcome = self.run_task(deferred, Instant::now(), |cx| match then {
+            Then::Settle => self.job.settle(cx),
+            Then::Again => Err(TaskError::Cancelled),
+        });
+        self.reports.send(Report::Ended { task, outcome, took: None }).ok();
+    }
+
+    /// Runs one task and delivers what it made; the delivery is complete before the report is sent,
+    /// so whoever has the report knows that the commit thread's channel has everything.
+    fn run_task(
+        &self,
+        deferred: Deferred,
+        began: Instant,
+        work: impl FnOnce(&Context<'_>) -> std::result::Result<J::Partial, TaskError>,
+    ) -> Outcome {
+        let Self { shared, outbox, reports, .. } = self;
+        let (shared, Deferred { number: task, bytes, mark, advanced, then, .. }) = (&**shared, deferred);
+        let is_known = then == Then::Settle;
+        lock(&shared.running).insert(task, Running { since: began, note: String::new() });
+        shared.moving.fetch_add(1, Ordering::Relaxed);
+        let context = Context {
+            task,
+            shared,
+            emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
+            // What an interruption makes of the pieces is just that.
+            forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
+            // Nobody takes it any more only when the run is over, or its disk broken.
+            journal: &|line| outbox.lines.send(line).unwrap_or_default(),
+            report: &|report| reports.send(report).unwrap_or_default(),
+            advanced: AtomicU64::new(advanced),
+            parked: AtomicBool::new(false),
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| work(&context)))
+            .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
+        shared.moving.fetch_sub(1, Ordering::Relaxed);
+        let advanced = context.advanced.into_inner();
+        let put_off = |advanced, time, then| {
+            lock(&shared.running).remove(&task);
+            Outcome::PutOff(Deferred { number: task, bytes, mark, advanced, time, then })
+        };
+        // Before the worker takes another task: it must not begin one after the last failure that is borne.
+        if let Err(TaskError::Failed(_) | TaskError::Held { failing: true, .. }) = &result
+            && !is_known
+        {
+            shared.failures_known.fetch_add(1, Ordering::Relaxed);
         }
-        Err(TaskError::Failed(why)) => {
-            let error = Error::broken(format_args!("task {task}"), why)
-                .advise("what was committed stands; mend the cause and run the same command again");
-            (Delivery::Interrupted { task }, Outcome::Fatal(error))
+        if let Err(TaskError::Held { time, .. }) = result {
+            return put_off(advanced, time, Then::Settle);
         }
-        Err(TaskError::Cancelled) => (Delivery::Interrupted { task }, Outcome::Interrupted),
-        Err(TaskError::Fatal(error)) => (Delivery::Interrupted { task }, Outcome::Fatal(error)),
-    };
-    let delivered = outbox.deliver(shared, delivery);
-    // Not before: a task that waits for whoever reads its output has not ended.
-    lock(&shared.running).remove(&task);
-    if delivered { outcome } else { Outcome::Interrupted }
+        settle_progress(shared, advanced, result.is_ok().then_some(bytes));
+        let (delivery, outcome) = match result {
+            Ok(partial) => (Delivery::Done { task, partial, mark, bytes }, Outcome::Done),
+            Err(TaskError::Failed(why)) if shared.keep_going => {
+                (Delivery::Failed { task, mark, prints: shared.print_failed }, Outcome::Failed(why))
+            }
+            Err(TaskError::Failed(why)) => {
+                let error = Error::broken(format_args!("task {task}"), why)
+                    .advise("what was committed stands; mend the cause and run the same command again");
+                (Delivery::Interrupted { task }, Outcome::Fatal(error))
+            }
+            Err(TaskError::Cancelled) => (Delivery::Interrupted { task }, Outcome::Interrupted),
+            Err(TaskError::Fatal(error)) => (Delivery::Interrupted { task }, Outcome::Fatal(error)),
+            Err(TaskError::Again(time) | TaskError::Held { time, .. }) => {
+                return put_off(0, time, Then::Again);
+            }
+        };
+        let delivered = outbox.deliver(shared, delivery);
+        // Not before: a task that waits for whoever reads its output has not ended.
+        lock(&shared.running).remove(&task);
+        if delivered { outcome } else { Outcome::Interrupted }
+    }
 }
 
 /// How often a worker that waits for the commit thread looks whether it should give up.

@@ -7,6 +7,7 @@
 //! others are busy with.
 
 mod changing;
+pub(crate) mod later;
 mod listening;
 pub(crate) mod showing;
 mod telling;
@@ -27,6 +28,7 @@ use crate::reload::{Reader, Reloaded};
 use crate::run::Halt;
 use crate::signals::{Heard, Hearing, die, suspend};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
+use later::Later;
 use nix::sys::signal::Signal;
 use showing::Showing;
 use std::collections::VecDeque;
@@ -91,6 +93,8 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) wanted_to_stand: Instant,
     /// Signals that were taken out of the channel before a suspension.
     pub(crate) early: VecDeque<Heard>,
+    /// Tasks that are not over though their worker is free.
+    pub(crate) later: Later,
     /// One more than the highest task that was assigned: tasks are listed in order.
     pub(crate) assigned_up_to: u64,
     /// How many tasks there are, once the source has said it.
@@ -146,6 +150,8 @@ impl<J: Job> Supervisor<'_, J> {
     fn may_assign(&self) -> bool {
         self.state.may_start()
             && self.state.in_flight < self.batching.limit()
+            && self.may_put_off()
+            && !self.pool.shared.too_much_has_failed()
             && (!self.in_order || self.is_near_the_frontier())
     }
 
@@ -233,7 +239,8 @@ impl<J: Job> Supervisor<'_, J> {
             Motion::Suspending => Instant::now() + LOOK,
             Motion::Running | Motion::Pausing | Motion::Paused | Motion::Suspended => self.next_tick,
         };
-        self.alarms.iter().map(|(_, at)| *at).fold(self.next_tick.min(next_look), Instant::min)
+        let due = self.next_due().map(|left| Instant::now() + left);
+        self.alarms.iter().map(|(_, at)| *at).chain(due).fold(self.next_tick.min(next_look), Instant::min)
     }
 
     /// Time is an event like any other: deadlines that have passed, and what follows from them.
@@ -246,6 +253,7 @@ impl<J: Job> Supervisor<'_, J> {
         if self.stands_still() {
             self.handle(Event::Stilled);
         }
+        self.take_up_what_is_due(now);
         // The commit thread may be waiting for a disk, or for whoever reads our output. Then there is
         // no checkpoint yet, but how far the job is can be said.
         if self.owed.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE) {
@@ -334,7 +342,14 @@ impl<J: Job> Supervisor<'_, J> {
                 self.pool.shared.children.go_on();
             }
             Action::Hold => self.pool.shared.children.hold(),
-            Action::Drain => gate.drain(),
+            Action::Drain => {
+                gate.drain();
+                self.give_up_retries();
+            }
+            Action::Recall => {
+                self.pool.shared.halting.store(false, Ordering::Relaxed);
+                self.recall();
+            }
             Action::Cancel => {
                 gate.cancel();
                 self.pool.shared.children.end();

@@ -18,6 +18,7 @@ use crate::reload::Reader;
 use crate::reorder::Reorder;
 use crate::run::{Options, Printing};
 use crate::signals::{Heard, Hearing, Masked};
+use crate::supervisor::later::Later;
 use crate::supervisor::showing::Showing;
 use crate::supervisor::{Channels, Supervisor};
 use crate::wake::Wake;
@@ -99,6 +100,7 @@ impl Threads<'_> {
                     alarms: Vec::new(),
                     wanted_to_stand: now,
                     early: VecDeque::new(),
+                    later: Later::default(),
                     assigned_up_to: 0,
                     listed: None,
                     checkpoint: None,
@@ -223,6 +225,7 @@ impl Threads<'_> {
         let shared = Arc::new(Shared::new(
             options.bytes_per_second,
             (options.keep_going, options.print_failed),
+            options.halt,
             children,
             sayings,
         ));

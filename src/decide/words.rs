@@ -62,6 +62,10 @@ pub(crate) enum Event {
     Assigned,
     /// A task came back from it: done, failed and left out, or interrupted.
     TaskEnded,
+    /// A task came back and is not over: it is known only later what came of it, or it is tried again.
+    PutOff,
+    /// Such a task was handed out again.
+    TakenUp,
     /// A task came back and nothing can go on.
     TaskBroke,
     /// So many tasks have failed that the run shall end; `now`: without those in flight.
@@ -109,10 +113,12 @@ pub(crate) enum Action {
     OpenGate,
     /// Children stop; tasks need not.
     Hold,
-    /// No task that has not begun shall begin.
+    /// No task that has not begun shall begin, and none shall be tried again.
     Drain,
     /// Tasks in flight shall give up, and their children end.
     Cancel,
+    /// Of tasks whose work is done it shall be said now what came of them, since a stop has come.
+    Recall,
     /// Children that go on although the job is paused are stopped for good.
     StopHard,
     /// Children that have not ended are killed.

@@ -34,8 +34,8 @@ pub(crate) struct Results {
 pub(crate) struct Kept {
     part: PathBuf,
     name: PathBuf,
-    stdout: File,
-    stderr: File,
+    /// Standard output and standard error, until they are closed.
+    files: Option<(File, File)>,
 }
 
 impl Results {
@@ -66,17 +66,24 @@ impl Results {
         };
         let (stdout, stderr) = (create(STDOUT)?, create(STDERR)?);
         create(ITEM)?.write_all(item).map_err(|e| Error::io(&part.join(ITEM), "write", &e))?;
-        Ok(Kept { part, name, stdout, stderr })
+        Ok(Kept { part, name, files: Some((stdout, stderr)) })
     }
 }
 
 impl Kept {
     pub(crate) fn out(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stdout.write_all(bytes).map_err(|e| Error::io(&self.part.join(STDOUT), "write", &e))
+        let Some((stdout, _)) = &mut self.files else { return Ok(()) };
+        stdout.write_all(bytes).map_err(|e| Error::io(&self.part.join(STDOUT), "write", &e))
     }
 
     pub(crate) fn err(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stderr.write_all(bytes).map_err(|e| Error::io(&self.part.join(STDERR), "write", &e))
+        let Some((_, stderr)) = &mut self.files else { return Ok(()) };
+        stderr.write_all(bytes).map_err(|e| Error::io(&self.part.join(STDERR), "write", &e))
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn close(&mut self) {
+        self.files = None;
     }
 
     /// Everything is there; how the command ended, too.

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 impl<J: Job> Supervisor<'_, J> {
     pub(super) fn report(&mut self, report: Report) {
-        if let Report::Ended { took, .. } = &report {
+        if let Report::Ended { took: Some(took), .. } = &report {
             self.batching.learn(*took);
         }
         match report {
@@ -27,9 +27,10 @@ impl<J: Job> Supervisor<'_, J> {
             }
             Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
                 self.observer.notice(&Notice::TaskFailed { task, why });
-                self.handle(Event::TaskEnded);
                 self.count_failure();
+                self.handle(Event::TaskEnded);
             }
+            Report::Ended { outcome: Outcome::PutOff(deferred), .. } => self.put_off(deferred),
             Report::Ended { outcome: Outcome::Fatal(error), .. } => {
                 self.keep_error(error);
                 self.handle(Event::TaskBroke);
