@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) in_flight: usize,
     /// Tasks that came back and are not over.
     pub(crate) put_off: usize,
+    /// Somebody wants it to end, or it cannot go on; and it is not only that enough has failed.
+    is_asked_to_stop: bool,
     source_ended: bool,
     escalation: Escalation,
     pub(crate) rules: Rules,
@@ -96,6 +98,7 @@ impl State {
             cause: None,
             in_flight: 0,
             put_off: 0,
+            is_asked_to_stop: false,
             source_ended: false,
             escalation: Escalation::default(),
             rules,
@@ -148,11 +151,10 @@ fn came_back(state: &mut State) {
 fn put_off(state: &mut State, actions: &mut Vec<Action>) {
     came_back(state);
     state.put_off += 1;
-    match (state.course, state.cause) {
-        (Course::Working, _) | (Course::Stopping, Some(Cause::Broken)) => {}
-        (Course::Stopping | Course::Aborting | Course::Closing | Course::Ended, _) => {
-            actions.push(Action::Recall);
-        }
+    match state.course {
+        Course::Stopping | Course::Aborting if state.is_asked_to_stop => actions.push(Action::Recall),
+        // In the end it had been given up.
+        Course::Working | Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
     }
 }
 
@@ -217,7 +219,8 @@ fn begin_stop(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     give_grace(state, actions);
 }
 
-fn give_grace(state: &State, actions: &mut Vec<Action>) {
+fn give_grace(state: &mut State, actions: &mut Vec<Action>) {
+    state.is_asked_to_stop = true;
     if state.in_flight > 0 {
         actions.push(Action::SayStopping);
     }
@@ -279,6 +282,7 @@ fn go_on(state: &mut State, actions: &mut Vec<Action>) {
 
 fn cancel(state: &mut State, actions: &mut Vec<Action>) {
     state.course = Course::Aborting;
+    state.is_asked_to_stop = true;
     actions.push(Action::Cancel);
     if state.put_off > 0 {
         actions.push(Action::Recall);
