@@ -36,11 +36,10 @@
 
 mod words;
 
-pub(crate) use words::{Action, Alarm, Asker, Cause, Course, Event, Motion};
+pub(crate) use words::{Action, Alarm, Asker, Cause, Course, Event, Motion, Rules};
 
-use crate::ending::StoppedBy;
 use crate::escalation::{Escalation, Rung};
-use crate::policy::{Request, is_deadly};
+use crate::policy::Request;
 use std::time::Duration;
 
 /// All that a decision depends on.
@@ -60,20 +59,6 @@ pub(crate) struct State {
     source_ended: bool,
     escalation: Escalation,
     pub(crate) rules: Rules,
-}
-
-/// What is fixed for the whole run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rules {
-    /// How long tasks in flight may go on after a stop; `None`: until they end.
-    pub(crate) grace: Option<Duration>,
-    /// How long cancelled tasks are waited for.
-    pub(crate) kill_after: Duration,
-    /// Whether children hear of a stop at once, for commands that save their own work.
-    pub(crate) forward_stops: bool,
-    /// Whether SIGCONT reaches us as a resume. Where it is ignored or mapped to something else, the
-    /// return from a suspension has to stand for it.
-    pub(crate) hears_resume: bool,
 }
 
 /// How long children have to stop by SIGTSTP before they are stopped by SIGSTOP.
@@ -296,17 +281,6 @@ fn die(by: Asker, actions: &mut Vec<Action>) {
     match by {
         Asker::Signal(signal) => actions.push(Action::Die(signal)),
         Asker::Handle | Asker::Budget => {}
-    }
-}
-
-impl Asker {
-    pub(crate) fn stopped_by(self) -> StoppedBy {
-        match self {
-            Asker::Signal(signal) if is_deadly(signal) => StoppedBy::Signal(signal),
-            Asker::Signal(signal) => StoppedBy::Warning(signal),
-            Asker::Handle => StoppedBy::Handle,
-            Asker::Budget => StoppedBy::Budget,
-        }
     }
 }
 

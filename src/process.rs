@@ -18,7 +18,8 @@
 //! | `process/spawn.rs` | what a child inherits, and what it must not |
 //! | `process/children.rs` | the table of those that run; who may signal a process id, and until when |
 //! | `process/call.rs` | feeding and reading a command without a deadlock, and how it ended |
-//! | `process/call/its_end.rs` | waiting for its end, and bringing it about |
+//! | `process/call/its_start.rs` | its pipes, and what is done when there is no room for it |
+//! | `process/call/its_end.rs` | waiting for its end and that of its group, and bringing it about |
 //! | `process/call/leak.rs` | output that does not end with its command |
 //! | `process/feed.rs` | the pipes to and from a command |
 //! | `process/limits.rs` | when the system has no room for another command |

@@ -3,7 +3,7 @@
 //! everywhere.
 
 use crate::ending::StoppedBy;
-use crate::policy::Request;
+use crate::policy::{Request, is_deadly};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
@@ -51,6 +51,31 @@ pub(crate) enum Asker {
     Signal(Signal),
     Handle,
     Budget,
+}
+
+impl Asker {
+    pub(crate) fn stopped_by(self) -> StoppedBy {
+        match self {
+            Asker::Signal(signal) if is_deadly(signal) => StoppedBy::Signal(signal),
+            Asker::Signal(signal) => StoppedBy::Warning(signal),
+            Asker::Handle => StoppedBy::Handle,
+            Asker::Budget => StoppedBy::Budget,
+        }
+    }
+}
+
+/// What is fixed for the whole run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// How long tasks in flight may go on after a stop; `None`: until they end.
+    pub(crate) grace: Option<Duration>,
+    /// How long cancelled tasks are waited for.
+    pub(crate) kill_after: Duration,
+    /// Whether children hear of a stop at once, for commands that save their own work.
+    pub(crate) forward_stops: bool,
+    /// Whether SIGCONT reaches us as a resume. Where it is ignored or mapped to something else, the
+    /// return from a suspension has to stand for it.
+    pub(crate) hears_resume: bool,
 }
 
 /// Something happened.

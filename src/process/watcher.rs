@@ -267,3 +267,14 @@ pub(super) fn line_of(pid: Pid) -> String {
     let words = String::from_utf8_lossy(words.strip_suffix(b"\0").unwrap_or(&words)).replace('\0', " ");
     words.chars().take(LONGEST_LINE).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The watcher of a run that was killed must not take the commands of the next one for its own.
+    #[test]
+    fn two_runs_of_one_job_have_two_marks() {
+        assert_ne!(mark_of("a job"), mark_of("a job"));
+    }
+}

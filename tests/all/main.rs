@@ -27,6 +27,7 @@
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
 //! | `library` | does a run in a process of somebody else give back what it borrowed? |
+//! | `commands` | how do commands end, and what becomes of what they have started? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
 //! | `each` | is a command per item run once, whatever happens? |
 //! | `verbs` | do the verbs agree with their GNU counterparts? |
@@ -37,6 +38,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic with a location is the report")]
 
 mod ask;
+mod commands;
 mod contents;
 mod control;
 mod data;
