@@ -81,6 +81,8 @@ struct Child {
     /// In the way that is not to be repeated: for many programs a second SIGTERM means "at once", without
     /// cleaning up.
     had_sigterm: bool,
+    /// Only others of its group are alive.
+    has_lost_its_leader: bool,
     /// What it is called in the register.
     tag: Option<Tag>,
 }
@@ -149,8 +151,22 @@ impl Children {
     pub(crate) fn hold(&self) {
         let mut table = lock(&self.table);
         (table.held, table.stopped_hard) = (true, false);
-        for pid in table.running.keys() {
-            tell(Pid::from_raw(*pid), Signal::SIGTSTP);
+        for (pid, child) in &table.running {
+            // The kernel keeps SIGTSTP from a group that nobody looks after.
+            let signal = if child.has_lost_its_leader { Signal::SIGSTOP } else { Signal::SIGTSTP };
+            tell(Pid::from_raw(*pid), signal);
+        }
+    }
+
+    /// The leader of a group has ended, and others of it have not.
+    pub(crate) fn has_lost_its_leader(&self, pid: Pid) {
+        let mut table = lock(&self.table);
+        let held = table.held;
+        if let Some(child) = table.running.get_mut(&pid.as_raw()) {
+            child.has_lost_its_leader = true;
+            if held {
+                tell(pid, Signal::SIGSTOP);
+            }
         }
     }
 

@@ -185,7 +185,8 @@ fn where_sigchld_was_ignored_commands_end_as_ever() {
         "-j2",
         &["sh", "-c", "echo $0; grep SigIgn /proc/self/status >ignored", ":::", "1", "2"],
     );
-    line.under("env --ignore-signal=CHLD").run().expect_code(0);
+    let line = line.under("env --ignore-signal=CHLD");
+    line.run().expect_code(0);
     line.run().expect_code(0).expect_says("already finished");
     let ignored = String::from_utf8(world.read("ignored")).unwrap();
     let ignored = u64::from_str_radix(ignored.rsplit('\t').next().unwrap().trim(), 16).unwrap();
@@ -239,7 +240,7 @@ fn after_the_failure_that_ends_the_job_no_command_starts() {
             let world = world();
             let text = "echo {}; case {} in 2|4) false;; esac";
             let items = [":::", "1", "2", "3", "4", "5", "6"];
-            let options = format!("-j1 --halt soon,fail={fail} --shell");
+            let options = format!("-j1 -k --halt soon,fail={fail} --shell");
             let ended = each(&world, &options, &[text]).words(&items).run();
             ended.expect_code(4).expect_stdout(wanted.as_bytes());
         }

@@ -145,7 +145,7 @@ impl Running<'_> {
             self.kill_at = Some(Instant::now() + self.kill_after);
         }
         self.watch_its_end();
-        let mut members = Vec::new();
+        let (mut members, mut leaderless) = (Vec::new(), false);
         loop {
             if self.leak.is_some() {
                 members.retain(|pid| lives_in(*pid, self.pid));
@@ -154,6 +154,9 @@ impl Running<'_> {
                 }
                 if members.is_empty() || self.is_killed {
                     return Ok(());
+                }
+                if !std::mem::replace(&mut leaderless, true) {
+                    cx.children().has_lost_its_leader(self.pid);
                 }
             }
             // A stop was passed on to it, to save its work: it has all of the grace.
