@@ -200,11 +200,7 @@ impl Shared {
             keep_going,
             print_failed,
             halting: AtomicBool::new(false),
-            failures_allowed: match halt {
-                _ if !keep_going => 1,
-                None => u64::MAX,
-                Some(halt) => halt.failures,
-            },
+            failures_allowed: if keep_going { halt.map_or(u64::MAX, |halt| halt.failures) } else { 1 },
             failures_known: AtomicU64::new(0),
             children,
             sayings,

@@ -107,7 +107,7 @@ pub(crate) enum Then {
     /// Nothing.
     Over(Result<(), TaskError>),
     /// Its verdict is held.
-    Hold(Suspect, Duration),
+    Hold(Box<Suspect>, Duration),
     /// This attempt comes, after some time.
     Retry(u32, Duration),
 }
@@ -144,7 +144,7 @@ pub(crate) struct Waiting<W>(Mutex<BTreeMap<u64, (W, Stage)>>);
 
 #[derive(Debug)]
 enum Stage {
-    Suspect(Suspect),
+    Suspect(Box<Suspect>),
     Retry(u32),
 }
 
@@ -173,7 +173,7 @@ impl<W> Waiting<W> {
     }
 
     /// The task whose verdict was held.
-    pub(crate) fn suspect(&self, cx: &Context<'_>) -> Result<(W, Suspect), TaskError> {
+    pub(crate) fn suspect(&self, cx: &Context<'_>) -> Result<(W, Box<Suspect>), TaskError> {
         match self.take(cx)? {
             (work, Stage::Suspect(suspect)) => Ok((work, suspect)),
             (_, Stage::Retry(_)) => Err(TaskError::Cancelled),
@@ -245,7 +245,7 @@ impl Terms {
         let (note, is_last) = (note.to_string(), attempt > self.retries);
         let suspect = Suspect { attempt, note, finished, verdict, is_last, rest };
         match held {
-            Some(time) if !(cx.is_stopping() || cx.is_cancelled()) => Then::Hold(suspect, time),
+            Some(time) if !(cx.is_stopping() || cx.is_cancelled()) => Then::Hold(Box::new(suspect), time),
             Some(_) | None => self.settle(cx, suspect),
         }
     }

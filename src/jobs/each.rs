@@ -66,7 +66,7 @@ impl Job for Each {
 
     fn settle(&self, cx: &Context<'_>) -> Result<(), TaskError> {
         let (item, suspect) = self.waiting.suspect(cx)?;
-        let then = self.terms.settle(cx, suspect);
+        let then = self.terms.settle(cx, *suspect);
         self.conclude(item, then, cx)
     }
 
@@ -121,7 +121,7 @@ impl Each {
             {
                 Then::Over(Err(TaskError::Failed(error.to_string())))
             }
-            then => then,
+            then @ (Then::Over(_) | Then::Hold(..) | Then::Retry(..)) => then,
         }
     }
 }

@@ -57,7 +57,7 @@ impl Job for Pipe {
     fn settle(&self, cx: &Context<'_>) -> Result<(), TaskError> {
         let (chunk, suspect) = self.waiting.suspect(cx)?;
         let place = suspect.note().to_string();
-        let then = self.terms.settle(cx, suspect);
+        let then = self.terms.settle(cx, *suspect);
         self.conclude(chunk, &place, then, cx)
     }
 

@@ -93,16 +93,16 @@ impl Children {
         }
         lock(&self.room).short = Some((others.max(1), Instant::now()));
         if !self.is_short.swap(true, Ordering::Relaxed) {
-            let limit = match errno {
-                Errno::EMFILE => "of open files (ulimit -Hn)",
-                Errno::ENFILE => "of open files of the system (fs.file-max)",
-                Errno::ENOMEM => "of memory",
-                _ => "of processes (ulimit -u, or that of the cgroup)",
-            };
+            let limits = [
+                (Errno::EMFILE, "open files (ulimit -Hn)"),
+                (Errno::ENFILE, "open files of the system (fs.file-max)"),
+                (Errno::EAGAIN, "processes (ulimit -u, or that of the cgroup)"),
+            ];
+            let limit = limits.iter().find(|(of, _)| *of == errno).map_or("memory", |(_, limit)| limit);
             let why = format!("no more than {others} commands run at the same time now: {}", errno.desc());
             cx.warn(
                 Error::broken("--jobs", why)
-                    .advise(format_args!("the job goes on; the limit {limit} is reached")),
+                    .advise(format_args!("the job goes on; the limit of {limit} is reached")),
             );
         }
         true
