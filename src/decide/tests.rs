@@ -6,6 +6,7 @@
 mod phases;
 
 use super::*;
+use crate::ending::StoppedBy;
 use crate::policy::{DEFAULTS, Policy};
 use nix::sys::signal::Signal;
 use phases::phases;
