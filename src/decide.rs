@@ -36,11 +36,10 @@
 
 mod words;
 
-pub(crate) use words::{Action, Alarm, Asker, Cause, Course, Event, Motion};
+pub(crate) use words::{Action, Alarm, Asker, Cause, Course, Event, Motion, Rules};
 
-use crate::ending::StoppedBy;
 use crate::escalation::{Escalation, Rung};
-use crate::policy::{Request, is_deadly};
+use crate::policy::Request;
 use crate::signals::Sender;
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -55,23 +54,13 @@ pub(crate) struct State {
     pub(crate) cause: Option<Cause>,
     /// Tasks handed to the pool that have not come back.
     pub(crate) in_flight: usize,
+    /// Tasks that came back and are not over.
+    pub(crate) put_off: usize,
+    /// Somebody wants it to end, or it cannot go on; and it is not only that enough has failed.
+    is_asked_to_stop: bool,
     source_ended: bool,
     escalation: Escalation,
     pub(crate) rules: Rules,
-}
-
-/// What is fixed for the whole run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rules {
-    /// How long tasks in flight may go on after a stop; `None`: until they end.
-    pub(crate) grace: Option<Duration>,
-    /// How long cancelled tasks are waited for.
-    pub(crate) kill_after: Duration,
-    /// Whether children hear of a stop at once, for commands that save their own work.
-    pub(crate) forward_stops: bool,
-    /// Whether SIGCONT reaches us as a resume. Where it is ignored or mapped to something else, the
-    /// return from a suspension has to stand for it.
-    pub(crate) hears_resume: bool,
 }
 
 /// How long children have to stop by SIGTSTP before they are stopped by SIGSTOP.
@@ -95,6 +84,8 @@ impl State {
             commit_works: true,
             cause: None,
             in_flight: 0,
+            put_off: 0,
+            is_asked_to_stop: false,
             source_ended: false,
             escalation: Escalation::default(),
             rules,
@@ -114,6 +105,11 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
         Event::Asked { request, by, at } => asked(&mut state, request, by, at, &mut actions),
         Event::Assigned => state.in_flight += 1,
         Event::TaskEnded => came_back(&mut state),
+        Event::PutOff => put_off(&mut state, &mut actions),
+        Event::TakenUp => {
+            state.put_off = state.put_off.saturating_sub(1);
+            state.in_flight += 1;
+        }
         Event::TaskBroke => {
             came_back(&mut state);
             broke(&mut state, &mut actions);
@@ -135,6 +131,18 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
 /// A task that was given up may still come back, when nobody counts on it any more.
 fn came_back(state: &mut State) {
     state.in_flight = state.in_flight.saturating_sub(1);
+}
+
+/// With a stop under way nobody waits for one. Where failures end the run it is not a stop that makes
+/// interruptions of them: then they are waited for, as tasks in flight are.
+fn put_off(state: &mut State, actions: &mut Vec<Action>) {
+    came_back(state);
+    state.put_off += 1;
+    match state.course {
+        Course::Stopping | Course::Aborting if state.is_asked_to_stop => actions.push(Action::Recall),
+        // In the end it had been given up.
+        Course::Working | Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
+    }
 }
 
 fn asked(state: &mut State, request: Request, by: Asker, at: Duration, actions: &mut Vec<Action>) {
@@ -198,12 +206,16 @@ fn begin_stop(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     give_grace(state, actions);
 }
 
-fn give_grace(state: &State, actions: &mut Vec<Action>) {
+fn give_grace(state: &mut State, actions: &mut Vec<Action>) {
+    state.is_asked_to_stop = true;
     if state.in_flight > 0 {
         actions.push(Action::SayStopping);
-        if let Some(grace) = state.rules.grace {
-            actions.push(Action::Set(Alarm::Grace, grace));
-        }
+    }
+    if state.put_off > 0 {
+        actions.push(Action::Recall);
+    }
+    if let (Some(grace), true) = (state.rules.grace, state.in_flight + state.put_off > 0) {
+        actions.push(Action::Set(Alarm::Grace, grace));
     }
 }
 
@@ -257,7 +269,11 @@ fn go_on(state: &mut State, actions: &mut Vec<Action>) {
 
 fn cancel(state: &mut State, actions: &mut Vec<Action>) {
     state.course = Course::Aborting;
+    state.is_asked_to_stop = true;
     actions.push(Action::Cancel);
+    if state.put_off > 0 {
+        actions.push(Action::Recall);
+    }
     actions.push(Action::Unset(Alarm::Grace));
     actions.push(Action::Set(Alarm::Kill, state.rules.kill_after));
 }
@@ -275,17 +291,6 @@ fn die(by: Asker, actions: &mut Vec<Action>) {
 /// wants to read that it is done.
 pub(crate) fn ends_what_is_around(request: Request, signal: Signal, sender: Sender) -> bool {
     matches!(request, Request::Stop | Request::Abort) && signal == Signal::SIGINT && sender == Sender::Kernel
-}
-
-impl Asker {
-    pub(crate) fn stopped_by(self) -> StoppedBy {
-        match self {
-            Asker::Signal(signal) if is_deadly(signal) => StoppedBy::Signal(signal),
-            Asker::Signal(signal) => StoppedBy::Warning(signal),
-            Asker::Handle => StoppedBy::Handle,
-            Asker::Budget => StoppedBy::Budget,
-        }
-    }
 }
 
 fn pause(state: &mut State, actions: &mut Vec<Action>) {
@@ -405,7 +410,7 @@ fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
         }
         Alarm::GiveUp => {
             if state.course == Course::Aborting {
-                state.in_flight = 0;
+                (state.in_flight, state.put_off) = (0, 0);
             }
         }
         Alarm::StopHard => match state.motion {
@@ -431,7 +436,7 @@ fn close_when_nothing_is_in_flight(state: &mut State, actions: &mut Vec<Action>)
         Course::Stopping | Course::Aborting => true,
         Course::Closing | Course::Ended => false,
     };
-    if !over || state.in_flight > 0 {
+    if !over || state.in_flight + state.put_off > 0 {
         return;
     }
     actions.push(Action::Unset(Alarm::Grace));

@@ -64,6 +64,26 @@ pub trait Job: Send + Sync + 'static {
     /// See [`TaskError`]. A panic is caught and counts as [`TaskError::Failed`].
     fn run(&self, task: Self::Task, cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError>;
 
+    /// What came of a task that [was held](TaskError::Held): asked when its time is over, or at once when a
+    /// stop begins ([`Context::is_stopping`]). Runs beside the workers, on a thread of its own, and should
+    /// take no time.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Job::run).
+    fn settle(&self, _cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError> {
+        Err(TaskError::Cancelled)
+    }
+
+    /// Another attempt at a task that [asked for one](TaskError::Again). Runs on a worker.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Job::run).
+    fn again(&self, _cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError> {
+        Err(TaskError::Cancelled)
+    }
+
     /// Gives a piece that a task emitted its final form. Called in task order, on the commit
     /// thread, with the total of all tasks *before* this one: here a relative line number becomes
     /// an absolute one. The default hands the piece through.
@@ -109,6 +129,18 @@ pub enum TaskError {
     /// The run cannot go on: an input changed ([`Kind::Refused`](crate::error::Kind::Refused)), a
     /// device failed ([`Kind::Broken`](crate::error::Kind::Broken)).
     Fatal(Error),
+    /// The work is done, and its worker is free; but what came of it counts only after this time, since a stop
+    /// that comes by then would mean that the task was interrupted. [`Job::settle`] says it then.
+    Held {
+        /// How long. Pauses come on top of it.
+        time: Duration,
+        /// It has failed, if no stop comes. That is known from now on: should it be one failure too many
+        /// ([`Run::halt`](crate::Run::halt)), no further task begins.
+        failing: bool,
+    },
+    /// The task wants to be tried again after this time, by [`Job::again`]; its worker is free meanwhile.
+    /// When a stop begins it is given up, and runs when the job is continued.
+    Again(Duration),
 }
 
 impl From<Error> for TaskError {

@@ -11,18 +11,19 @@ mod jobs;
 
 use bivouac::Policy;
 use bivouac::ending::Exit;
-use bivouac::process::watcher;
+use bivouac::process::{raise_open_files, watcher};
 use bivouac::signals::{Masked, die_by};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Not a verb for people: see `bivouac::process::watcher`.
-    if let (Some(verb), Some(run)) = (std::env::args_os().nth(1), std::env::args_os().nth(2))
+    if let (Some(verb), Some(mark)) = (std::env::args_os().nth(1), std::env::args_os().nth(2))
         && verb == watcher::VERB
     {
-        watcher::watch(&run.to_string_lossy());
+        watcher::watch(&mark.to_string_lossy());
         return ExitCode::SUCCESS;
     }
+    raise_open_files();
     let exit = match Masked::block(Policy::default()) {
         Ok(masked) => cli::run(std::env::args_os(), masked),
         Err(error) => cli::fail(&error),

@@ -25,9 +25,10 @@ use crate::gate::Gate;
 use crate::job::{Job, Mark, TaskError};
 use crate::journal::Line;
 use crate::process::Children;
+use crate::run::Halt;
 use crate::signals::Masked;
 use crate::wake::Wake;
-use crossbeam_channel::{SendTimeoutError, Sender};
+use crossbeam_channel::{SendTimeoutError, Sender, unbounded};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +45,29 @@ pub(crate) struct Assignment<T> {
     pub(crate) mark: Option<Mark>,
     /// What it takes of the memory for tasks that hold a part of the input; given back when it is done.
     pub(crate) room: Option<Room>,
+}
+
+/// A task that has left its worker without being over.
+#[derive(Debug)]
+pub(crate) struct Deferred {
+    pub(crate) number: u64,
+    pub(crate) bytes: u64,
+    mark: Option<Mark>,
+    /// What it has said of its progress.
+    advanced: u64,
+    pub(crate) time: Duration,
+    pub(crate) then: Then,
+    /// Of one that may run again, and so still holds its part of the input.
+    room: Option<Room>,
+}
+
+/// What comes when its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// What came of it is asked for.
+    Settle,
+    /// It is tried again.
+    Again,
 }
 
 /// What workers tell the commit thread. All of one task comes from one worker, in order.
@@ -64,8 +88,10 @@ pub(crate) enum Delivery<P> {
 pub(crate) enum Report {
     /// A task waits at the closed gate.
     Parked,
-    /// A task has left its worker.
-    Ended { task: u64, outcome: Outcome, took: Duration },
+    /// Something is odd.
+    Warned(Error),
+    /// A task has left its worker, which it had for so long; or what came of it is known.
+    Ended { task: u64, outcome: Outcome, took: Option<Duration> },
 }
 
 /// How a task left its worker.
@@ -75,6 +101,7 @@ pub(crate) enum Outcome {
     Failed(String),
     Interrupted,
     Fatal(Error),
+    PutOff(Deferred),
 }
 
 /// The way from the workers to the commit thread.
@@ -174,6 +201,10 @@ pub(crate) struct Shared {
     pub(crate) print_failed: bool,
     /// The run ends because of failures, and nobody has asked for a stop: what ends badly now has failed.
     pub(crate) halting: AtomicBool,
+    /// So many failures end the run.
+    failures_allowed: u64,
+    /// Failures that are known, also those that do not count yet.
+    failures_known: AtomicU64,
     pub(crate) children: Children,
     /// What commands say on their standard error, on its way to whoever watches the run.
     pub(crate) sayings: Sender<Saying>,
@@ -181,6 +212,8 @@ pub(crate) struct Shared {
     pub(crate) moving: AtomicI64,
     /// Whether the end of a stream counts.
     pub(crate) wake: Arc<Wake>,
+    /// It has been said that something holds the output of a command that has ended.
+    pub(crate) held_is_said: AtomicBool,
 }
 
 /// A task that has begun.
@@ -195,6 +228,7 @@ impl Shared {
     pub(crate) fn new(
         bytes_per_second: Option<u64>,
         (keep_going, print_failed): (bool, bool),
+        halt: Option<Halt>,
         children: Children,
         sayings: Sender<Saying>,
         wake: Arc<Wake>,
@@ -207,11 +241,20 @@ impl Shared {
             keep_going,
             print_failed,
             halting: AtomicBool::new(false),
+            failures_allowed: if keep_going { halt.map_or(u64::MAX, |halt| halt.failures) } else { 1 },
+            failures_known: AtomicU64::new(0),
             children,
             sayings,
             moving: AtomicI64::new(0),
             wake,
+            held_is_said: AtomicBool::new(false),
         }
+    }
+
+    /// Whether more have failed than the run can bear. It ends when they count, or a stop is under way that
+    /// makes interruptions of them; so no further task begins.
+    pub(crate) fn too_much_has_failed(&self) -> bool {
+        self.failures_known.load(Ordering::Relaxed) >= self.failures_allowed
     }
 
     /// How many tasks move. Nothing hangs on it but the word "paused", so relaxed loads suffice.
@@ -223,15 +266,30 @@ impl Shared {
 /// The workers of one run.
 pub(crate) struct Pool<J: Job> {
     rayon: rayon::ThreadPool,
-    job: Arc<J>,
+    desk: Desk<J>,
+    settling: Sender<Deferred>,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// What a task needs to run, on whatever thread.
+struct Desk<J: Job> {
+    job: Arc<J>,
+    shared: Arc<Shared>,
     outbox: Outbox<J::Partial>,
     reports: Sender<Report>,
 }
 
+impl<J: Job> Clone for Desk<J> {
+    fn clone(&self) -> Self {
+        let Self { job, shared, outbox, reports } = self;
+        let (job, shared) = (Arc::clone(job), Arc::clone(shared));
+        Self { job, shared, outbox: outbox.clone(), reports: reports.clone() }
+    }
+}
+
 impl<J: Job> Pool<J> {
-    /// Starts `workers` threads. Needs the proof that the handled signals are blocked here, since
-    /// that is the mask they inherit.
+    /// Starts `workers` threads, or as many as the system gives; how many. Needs the proof that the
+    /// handled signals are blocked here, since that is the mask they inherit.
     pub(crate) fn start(
         masked: &Masked,
         workers: usize,
@@ -239,89 +297,160 @@ impl<J: Job> Pool<J> {
         shared: Arc<Shared>,
         outbox: Outbox<J::Partial>,
         reports: Sender<Report>,
-    ) -> Result<Self> {
-        let rayon = rayon::ThreadPoolBuilder::new()
-            .num_threads(workers)
-            .spawn_handler(|thread| {
-                masked.spawn(&format!("worker {}", thread.index()), move || thread.run()).map(drop)
-            })
-            .build()
-            .map_err(|e| {
-                Error::broken("worker pool", format_args!("cannot start {workers} threads: {e}"))
-                    .advise("use fewer --jobs, or raise the limit of processes (ulimit -u)")
-            })?;
-        Ok(Self { rayon, job, shared, outbox, reports })
+    ) -> Result<(Self, usize)> {
+        let desk = Desk { job, shared: Arc::clone(&shared), outbox, reports };
+        let (settling, settled) = unbounded();
+        let settler = desk.clone();
+        masked
+            .spawn("verdicts", move || settled.into_iter().for_each(|deferred| settler.settle(deferred)))
+            .map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
+        let (rayon, workers) = build(masked, workers)?;
+        Ok((Self { rayon, desk, settling, shared }, workers))
     }
 
     /// Hands one task to rayon. Every assignment is answered by exactly one [`Report::Ended`].
     pub(crate) fn assign(&self, assignment: Assignment<J::Task>) {
-        let job = Arc::clone(&self.job);
-        let shared = Arc::clone(&self.shared);
-        let outbox = self.outbox.clone();
-        let reports = self.reports.clone();
+        let Assignment { number, task, bytes, mark, room } = assignment;
+        let job = Arc::clone(&self.desk.job);
+        self.hand_out((number, bytes, mark, room), move |cx| job.run(task, cx));
+    }
+
+    /// Hands out one that is to be tried again.
+    pub(crate) fn again(&self, deferred: Deferred) {
+        let Deferred { number, bytes, mark, room, .. } = deferred;
+        let job = Arc::clone(&self.desk.job);
+        self.hand_out((number, bytes, mark, room), move |cx| job.again(cx));
+    }
+
+    /// Has it asked what came of a task; nothing came of one that is still to be tried again.
+    pub(crate) fn settle(&self, deferred: Deferred) {
+        // It listens as long as there is a pool.
+        self.settling.send(deferred).ok();
+    }
+
+    fn hand_out(
+        &self,
+        (number, bytes, mark, room): (u64, u64, Option<Mark>, Option<Room>),
+        work: impl FnOnce(&Context<'_>) -> std::result::Result<J::Partial, TaskError> + Send + 'static,
+    ) {
+        let desk = self.desk.clone();
         self.rayon.spawn(move || {
-            let task = assignment.number;
             let began = Instant::now();
-            let outcome = if shared.gate.may_begin() {
-                run_task(&*job, assignment, began, &shared, &outbox, &reports)
+            let outcome = if desk.shared.gate.may_begin() && !desk.shared.too_much_has_failed() {
+                let (time, then) = (Duration::ZERO, Then::Again);
+                let deferred = Deferred { number, bytes, mark, advanced: 0, time, then, room };
+                desk.run_task(deferred, began, work)
             } else {
                 Outcome::Interrupted
             };
             // Nobody listens any more only when the run is over; then nobody needs to know.
-            reports.send(Report::Ended { task, outcome, took: began.elapsed() }).ok();
+            desk.reports.send(Report::Ended { task: number, outcome, took: Some(began.elapsed()) }).ok();
         });
     }
 }
 
-/// Runs one task and delivers what it made; the delivery is complete before the report is sent,
-/// so whoever has the report knows that the commit thread's channel has everything.
-fn run_task<J: Job>(
-    job: &J,
-    assignment: Assignment<J::Task>,
-    began: Instant,
-    shared: &Shared,
-    outbox: &Outbox<J::Partial>,
-    reports: &Sender<Report>,
-) -> Outcome {
-    let Assignment { number: task, task: work, bytes, mark, room } = assignment;
-    lock(&shared.running).insert(task, Running { since: began, note: String::new() });
-    shared.moving.fetch_add(1, Ordering::Relaxed);
-    let context = Context {
-        task,
-        shared,
-        emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
-        // What an interruption makes of the pieces is just that.
-        forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
-        // Nobody takes it any more only when the run is over, or its disk broken.
-        journal: &|line| outbox.lines.send(line).unwrap_or_default(),
-        park: &|| {
-            reports.send(Report::Parked).ok();
-        },
-        advanced: AtomicU64::new(0),
-        parked: AtomicBool::new(false),
-    };
-    let result = catch_unwind(AssertUnwindSafe(|| job.run(work, &context)))
-        .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
-    drop(room);
-    shared.moving.fetch_sub(1, Ordering::Relaxed);
-    settle_progress(shared, context.advanced.into_inner(), result.is_ok().then_some(bytes));
-    let (delivery, outcome) = match result {
-        Ok(partial) => (Delivery::Done { task, partial, mark, bytes }, Outcome::Done),
-        Err(TaskError::Failed(why)) if shared.keep_going => {
-            (Delivery::Failed { task, mark, prints: shared.print_failed }, Outcome::Failed(why))
+/// Threads for `workers`, or for fewer: half of those that the system gave, since each wants to start a
+/// command as well.
+fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usize)> {
+    loop {
+        let mut threads = Vec::new();
+        let built = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .spawn_handler(|thread| {
+                let name = format!("worker {}", thread.index());
+                threads.push(masked.spawn(&name, move || thread.run())?);
+                Ok(())
+            })
+            .build();
+        match built {
+            Ok(rayon) => return Ok((rayon, workers)),
+            Err(e) if threads.is_empty() => {
+                return Err(Error::broken("worker pool", format_args!("cannot start a thread: {e}"))
+                    .advise("raise the limit of processes (ulimit -u) or of memory"));
+            }
+            Err(_) => {
+                workers = threads.len().div_ceil(2);
+                // Those that were started end, and only then is there room again.
+                threads.into_iter().for_each(|thread| thread.join().unwrap_or_default());
+            }
         }
-        Err(TaskError::Failed(why)) => {
-            let error = Error::broken(format_args!("task {task}"), why)
-                .advise("what was committed stands; mend the cause and run the same command again");
-            (Delivery::Interrupted { task }, Outcome::Fatal(error))
+    }
+}
+
+impl<J: Job> Desk<J> {
+    fn settle(&self, deferred: Deferred) {
+        let (task, then) = (deferred.number, deferred.then);
+        let outcome = self.run_task(deferred, Instant::now(), |cx| match then {
+            Then::Settle => self.job.settle(cx),
+            Then::Again => Err(TaskError::Cancelled),
+        });
+        self.reports.send(Report::Ended { task, outcome, took: None }).ok();
+    }
+
+    /// Runs one task and delivers what it made; the delivery is complete before the report is sent,
+    /// so whoever has the report knows that the commit thread's channel has everything.
+    fn run_task(
+        &self,
+        deferred: Deferred,
+        began: Instant,
+        work: impl FnOnce(&Context<'_>) -> std::result::Result<J::Partial, TaskError>,
+    ) -> Outcome {
+        let Self { shared, outbox, reports, .. } = self;
+        let (shared, Deferred { number: task, bytes, mark, advanced, then, room, .. }) = (&**shared, deferred);
+        let is_known = then == Then::Settle;
+        lock(&shared.running).insert(task, Running { since: began, note: String::new() });
+        shared.moving.fetch_add(1, Ordering::Relaxed);
+        let context = Context {
+            task,
+            shared,
+            emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
+            // What an interruption makes of the pieces is just that.
+            forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
+            // Nobody takes it any more only when the run is over, or its disk broken.
+            journal: &|line| outbox.lines.send(line).unwrap_or_default(),
+            report: &|report| reports.send(report).unwrap_or_default(),
+            advanced: AtomicU64::new(advanced),
+            parked: AtomicBool::new(false),
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| work(&context)))
+            .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
+        shared.moving.fetch_sub(1, Ordering::Relaxed);
+        let advanced = context.advanced.into_inner();
+        let put_off = |advanced, time, then, room| {
+            lock(&shared.running).remove(&task);
+            Outcome::PutOff(Deferred { number: task, bytes, mark, advanced, time, then, room })
+        };
+        // Before the worker takes another task: it must not begin one after the last failure that is borne.
+        if let Err(TaskError::Failed(_) | TaskError::Held { failing: true, .. }) = &result
+            && !is_known
+        {
+            shared.failures_known.fetch_add(1, Ordering::Relaxed);
         }
-        Err(TaskError::Cancelled) => (Delivery::Interrupted { task }, Outcome::Interrupted),
-        Err(TaskError::Fatal(error)) => (Delivery::Interrupted { task }, Outcome::Fatal(error)),
-    };
-    let delivered = outbox.deliver(shared, delivery);
-    // Not before: a task that waits for whoever reads its output has not ended.
-    lock(&shared.running).remove(&task);
-    if delivered { outcome } else { Outcome::Interrupted }
+        if let Err(TaskError::Held { time, failing }) = result {
+            return put_off(advanced, time, Then::Settle, room.filter(|_| failing));
+        }
+        settle_progress(shared, advanced, result.is_ok().then_some(bytes));
+        let (delivery, outcome) = match result {
+            Ok(partial) => (Delivery::Done { task, partial, mark, bytes }, Outcome::Done),
+            Err(TaskError::Failed(why)) if shared.keep_going => {
+                (Delivery::Failed { task, mark, prints: shared.print_failed }, Outcome::Failed(why))
+            }
+            Err(TaskError::Failed(why)) => {
+                let error = Error::broken(format_args!("task {task}"), why)
+                    .advise("what was committed stands; mend the cause and run the same command again");
+                (Delivery::Interrupted { task }, Outcome::Fatal(error))
+            }
+            Err(TaskError::Cancelled) => (Delivery::Interrupted { task }, Outcome::Interrupted),
+            Err(TaskError::Fatal(error)) => (Delivery::Interrupted { task }, Outcome::Fatal(error)),
+            Err(TaskError::Again(time) | TaskError::Held { time, .. }) => {
+                return put_off(0, time, Then::Again, room);
+            }
+        };
+        let delivered = outbox.deliver(shared, delivery);
+        // Not before: a task that waits for whoever reads its output has not ended.
+        lock(&shared.running).remove(&task);
+        if delivered { outcome } else { Outcome::Interrupted }
+    }
 }
 
 /// How often a worker that waits for the commit thread looks whether it should give up.

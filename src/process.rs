@@ -18,17 +18,21 @@
 //! | `process/spawn.rs` | what a child inherits, and what it must not |
 //! | `process/children.rs` | the table of those that run; who may signal a process id, and until when |
 //! | `process/call.rs` | feeding and reading a command without a deadlock, and how it ended |
-//! | `process/call/its_end.rs` | waiting for its end, and bringing it about |
+//! | `process/call/its_start.rs` | its pipes, and what is done when there is no room for it |
+//! | `process/call/its_end.rs` | waiting for its end and that of its group, and bringing it about |
+//! | `process/call/leak.rs` | output that does not end with its command |
 //! | `process/feed.rs` | the pipes to and from a command |
+//! | `process/limits.rs` | when the system has no room for another command |
 //! | `process/pace.rs` | how long a command is left alone between two looks |
 //! | `process/wait.rs` | what the kernel says of a child, and reaping it |
 //! | `process/stat.rs` | what the kernel says of any process |
-//! | `process/register.rs` | which commands run, where the watcher finds it |
-//! | `process/watcher.rs` | no command outlives a bivouac that was killed |
+//! | `process/register.rs` | which commands run or were ended, where the watcher finds it |
+//! | `process/watcher.rs` | no command outlives a bivouac that was killed, and nobody one that was ended |
 
 mod call;
 mod children;
 mod feed;
+mod limits;
 mod pace;
 mod register;
 mod spawn;
@@ -39,6 +43,7 @@ pub mod watcher;
 pub use call::{Call, Finished, How};
 pub(crate) use children::{Children, TO_STOP};
 pub use feed::Feed;
+pub use limits::raise_open_files;
 pub(crate) use register::Register;
 pub(crate) use spawn::Inheritance;
 

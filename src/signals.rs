@@ -311,6 +311,9 @@ impl Listener {
         if !heard.is_empty() {
             found.extend(actions::ignore_failed_writes().map_err(|e| failed("ignore a signal", e))?);
         }
+        if masked.policy.signals().next().is_some() {
+            found.extend(actions::hear_of_children().map_err(|e| failed("hear of children", e))?);
+        }
         let close = signals.handle();
         let policy = Arc::new(Mutex::new(masked.policy.clone()));
         let hearing = Hearing { heard, policy, on_its_way };

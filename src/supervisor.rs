@@ -7,6 +7,7 @@
 //! others are busy with.
 
 mod changing;
+pub(crate) mod later;
 mod listening;
 pub(crate) mod showing;
 mod telling;
@@ -28,6 +29,7 @@ use crate::run::Halt;
 use crate::signals::{Heard, Hearing, die, suspend};
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
+use later::Later;
 use nix::sys::signal::Signal;
 use showing::Showing;
 use std::collections::VecDeque;
@@ -84,6 +86,8 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) wanted_to_stand: Instant,
     /// Signals that were taken out of the channel before a suspension.
     pub(crate) early: VecDeque<Heard>,
+    /// Tasks that are not over though their worker is free.
+    pub(crate) later: Later,
     /// How much of the disk may be taken by results that wait for their turn, and whether it is.
     pub(crate) spill_limit: u64,
     pub(crate) waits_for_room: bool,
@@ -138,7 +142,11 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn may_assign(&self) -> bool {
-        self.state.may_start() && self.state.in_flight < self.batching.limit() && self.has_room()
+        self.state.may_start()
+            && self.state.in_flight < self.batching.limit()
+            && self.may_put_off()
+            && !self.pool.shared.too_much_has_failed()
+            && self.has_room()
     }
 
     /// Whether what would have to wait for its turn may take more of the disk. The task that all others wait
@@ -225,7 +233,8 @@ impl<J: Job> Supervisor<'_, J> {
             Motion::Suspending => Instant::now() + LOOK,
             Motion::Running | Motion::Pausing | Motion::Paused | Motion::Suspended => self.next_tick,
         };
-        self.alarms.iter().map(|(_, at)| *at).fold(self.next_tick.min(next_look), Instant::min)
+        let due = self.next_due().map(|left| Instant::now() + left);
+        self.alarms.iter().map(|(_, at)| *at).chain(due).fold(self.next_tick.min(next_look), Instant::min)
     }
 
     /// Time is an event like any other: deadlines that have passed, and what follows from them.
@@ -238,6 +247,7 @@ impl<J: Job> Supervisor<'_, J> {
         if self.stands_still() {
             self.handle(Event::Stilled);
         }
+        self.take_up_what_is_due(now);
         // The commit thread may be waiting for a disk, or for whoever reads our output. Then there is
         // no checkpoint yet, but how far the job is can be said.
         if self.owed.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE) {
@@ -337,6 +347,11 @@ impl<J: Job> Supervisor<'_, J> {
             Action::Drain => {
                 gate.drain();
                 self.wake.stop_begins();
+                self.give_up_retries();
+            }
+            Action::Recall => {
+                self.pool.shared.halting.store(false, Ordering::Relaxed);
+                self.recall();
             }
             Action::Cancel => {
                 gate.cancel();

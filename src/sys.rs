@@ -29,6 +29,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use rustix::process::Rlimit;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -136,11 +137,15 @@ pub(crate) struct Birth<'a> {
     /// What it is called with, its name first.
     pub(crate) words: &'a [CString],
     pub(crate) environment: &'a [CString],
+    /// One more variable, of this child alone.
+    pub(crate) own: &'a CString,
     /// Its standard input, output and error. One of these three itself may be given only for its own place.
     pub(crate) streams: [BorrowedFd<'a>; 3],
     pub(crate) mask: &'a SigSet,
     /// Signals that shall do what they do by default: all for which this process has a handler, at least.
     pub(crate) reset: &'a [c_int],
+    /// Its limit of open files, if that is not ours.
+    pub(crate) open_files: Option<Rlimit>,
 }
 
 /// Starts a child, in a process group of its own; and which of the programs it has become.
@@ -158,12 +163,17 @@ pub(crate) struct Birth<'a> {
 /// [`Children`](crate::process::Children). (A SIGTSTP, as by Ctrl-Z, is for us, who will hold the child when
 /// it is born; it forgets that one.)
 pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
-    let (words, environment) = (pointers(birth.words), pointers(birth.environment));
+    let words = pointers(birth.words.iter());
+    let environment = pointers(birth.environment.iter().chain([birth.own]));
     let child = Child {
         birth,
         words: words.as_ptr(),
         environment: environment.as_ptr(),
         streams: birth.streams.map(|stream| stream.as_raw_fd()),
+        open_files: birth.open_files.map(|limit| libc::rlimit {
+            rlim_cur: limit.current.unwrap_or(libc::RLIM_INFINITY),
+            rlim_max: limit.maximum.unwrap_or(libc::RLIM_INFINITY),
+        }),
         tried: AtomicUsize::new(0),
         failed: AtomicI32::new(0),
     };
@@ -184,8 +194,8 @@ pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
 }
 
 /// What `execve(2)` wants: the addresses of the words, and a null behind them.
-fn pointers(words: &[CString]) -> Vec<*const c_char> {
-    words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect()
+fn pointers<'a>(words: impl Iterator<Item = &'a CString>) -> Vec<*const c_char> {
+    words.map(|word| word.as_ptr()).chain([ptr::null()]).collect()
 }
 
 /// A piece of a stack, aligned as every processor wants its stack to be.
@@ -205,6 +215,7 @@ struct Child<'a> {
     words: *const *const c_char,
     environment: *const *const c_char,
     streams: [RawFd; 3],
+    open_files: Option<libc::rlimit>,
     /// Which of the programs it tries: in the end, the one that it is, unless it was killed before.
     tried: AtomicUsize,
     /// Why it could not become what it should; 0 as long as nothing went wrong.
@@ -262,6 +273,10 @@ impl Child<'_> {
                 act(*signal, libc::SIG_IGN); // Which forgets one that is pending.
             }
             act(*signal, libc::SIG_DFL);
+        }
+        if let Some(limit) = self.open_files {
+            // SAFETY: the kernel reads the limit, writes nothing, and 0 is this child.
+            checked(unsafe { libc::prlimit(0, libc::RLIMIT_NOFILE, &raw const limit, ptr::null_mut()) })?;
         }
         // It fails for arguments only that cannot occur here.
         self.birth.mask.thread_set_mask().ok();

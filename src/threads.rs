@@ -9,16 +9,17 @@ use crate::ending::{Ending, Summary};
 use crate::error::{Error, Result};
 use crate::job::{Extent, Job, Sink, Source};
 use crate::lister::{FromSource, Lister};
-use crate::observer::{Activity, Observer};
+use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
 use crate::pool::{LARGE_ONES, OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
 use crate::prepare::Prepared;
-use crate::process::watcher::Watcher;
+use crate::process::watcher::{self, Watcher};
 use crate::process::{Children, Inheritance, Register};
 use crate::reload::Reader;
 use crate::reorder::Reorder;
 use crate::run::Options;
 use crate::signals::{Heard, Hearing, Masked};
+use crate::supervisor::later::Later;
 use crate::supervisor::showing::Showing;
 use crate::supervisor::{Channels, Supervisor};
 use crate::wake::Wake;
@@ -61,6 +62,7 @@ impl Threads<'_> {
         match self.start(job, source, sink, prepared, ended) {
             Err(error) => Ending::Failed { error, summary: Summary::default() },
             Ok(engine) => {
+                engine.warnings.into_iter().for_each(|error| observer.notice(&Notice::Warning(error)));
                 let rules = Rules {
                     grace: options.grace,
                     kill_after: options.kill_after,
@@ -99,6 +101,7 @@ impl Threads<'_> {
                     alarms: Vec::new(),
                     wanted_to_stand: now,
                     early: VecDeque::new(),
+                    later: Later::default(),
                     spill_limit: engine.spill_limit,
                     waits_for_room: false,
                     listed: None,
@@ -120,7 +123,7 @@ impl Threads<'_> {
                 wait_for_threads(&all_ended);
                 // Should a command or a descendant of one be left, the watcher sees to it.
                 if let Some(watcher) = engine.watcher {
-                    watcher.dismiss(shared.children.all_ended_by_themselves());
+                    say_who_was_killed(&watcher.dismiss(shared.children.all_ended_by_themselves()), observer);
                 }
                 ending
             }
@@ -149,18 +152,28 @@ impl Threads<'_> {
         let (list, tasks) = bounded(READ_AHEAD);
         let job = Arc::new(job);
         let record = prepared.keep.record();
-        let run = record.run.clone();
-        let (watcher, register) = match options.watch_children {
-            true => {
-                let register = Register::new().map_err(|errno| {
-                    Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
-                        .advise("raise the limit of open files (ulimit -n)")
-                })?;
-                let lock = prepared.keep.lock_descriptor();
-                (Some(Watcher::start(self.masked, &run, lock, &register)?), Some(register))
-            }
-            false => (None, None),
-        };
+        let mark = watcher::mark_of(&record.run);
+        let mut warnings = Vec::new();
+        let (watcher, register) =
+            match options.watch_children {
+                true => {
+                    let register = Register::new().map_err(|errno| {
+                        Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
+                            .advise("raise the limit of open files (ulimit -n)")
+                    })?;
+                    let lock = prepared.keep.lock_descriptor();
+                    match Watcher::start(self.masked, &mark, lock, &register) {
+                        Err(error) if !Path::new("/proc/self/exe").exists() => {
+                            warnings.push(error.advise(
+                                "there is no /proc: should this process be killed, its commands go on",
+                            ));
+                            (None, None)
+                        }
+                        started => (Some(started?), Some(register)),
+                    }
+                }
+                false => (None, None),
+            };
         let frontier = Frontier {
             tasks: record.frontier,
             committed: record.committed(),
@@ -210,25 +223,30 @@ impl Threads<'_> {
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
         let (sayings, said) = bounded(SAYINGS);
-        let children = Children::new(Inheritance::new(self.masked.found(), &run), register);
+        let children = Children::new(Inheritance::new(self.masked.found(), &mark), register);
         let shared = Arc::new(Shared::new(
             options.bytes_per_second,
             (options.keep_going, options.print_failed),
+            options.halt,
             children,
             sayings,
             Arc::clone(self.wake),
         ));
-        let pool = Pool::start(
-            self.masked,
-            workers,
-            job,
-            shared,
-            Outbox { deliveries: deliver, lines: line, large, nudge },
-            report,
-        )?;
+        let outbox = Outbox { deliveries: deliver, lines: line, large, nudge };
+        let (pool, started) = Pool::start(self.masked, workers, job, shared, outbox, report)?;
+        if started < options.jobs {
+            let error = format!(
+                "no more than {started} tasks run at the same time: the system gives no more threads"
+            );
+            warnings.push(
+                Error::broken("--jobs", error)
+                    .advise("raise the limit of processes (ulimit -u) or of memory"),
+            );
+        }
         Ok(Engine {
+            warnings,
             pool,
-            workers,
+            workers: started,
             watcher,
             said,
             tasks,
@@ -242,8 +260,21 @@ impl Threads<'_> {
     }
 }
 
+/// Processes that a command which was ended had left behind, by name.
+fn say_who_was_killed(killed: &[String], observer: &mut dyn Observer) {
+    let Some(first) = killed.first() else { return };
+    let more = match killed.len() {
+        1 => String::new(),
+        all => format!(" and {} more", all - 1),
+    };
+    let error = Error::broken(first, format_args!("was left by a command that had been ended{more}; killed"))
+        .advise("what a command that ends well leaves behind is let live");
+    observer.notice(&Notice::Warning(error));
+}
+
 /// What the supervisor needs of the threads that were started.
 struct Engine<J: Job> {
+    warnings: Vec<Error>,
     pool: Pool<J>,
     workers: usize,
     watcher: Option<Watcher>,

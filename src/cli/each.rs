@@ -5,7 +5,7 @@ use crate::cli::args::each::Each as Options;
 use crate::cli::report::Failures;
 use crate::cli::say;
 use crate::cli::verbs::Start;
-use crate::jobs::attempts::Terms;
+use crate::jobs::attempts::{Terms, Waiting};
 use crate::jobs::complaints::Complaints;
 use crate::jobs::each::Each;
 use crate::jobs::results::{Beside, Results};
@@ -48,6 +48,7 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
         to_file: start.running.output.is_some(),
         results: each.results.as_deref().map(Results::new).transpose()?,
         failures: failures.clone(),
+        waiting: Waiting::default(),
     };
     start.failures = Some(Failures { first: failures });
     match (&job.results, start.running.output) {

@@ -6,6 +6,7 @@
 mod phases;
 
 use super::*;
+use crate::ending::StoppedBy;
 use crate::policy::{DEFAULTS, Policy};
 use nix::sys::signal::Signal;
 use phases::phases;
@@ -63,6 +64,8 @@ impl World {
             }
             self.check();
         }
+        let waits = self.state.course == Course::Aborting && self.state.put_off > 0;
+        assert!(!waits, "an abort that waits for a verdict: {:?}", self.state);
     }
 
     fn perform(&mut self, action: Action, events: &mut VecDeque<Event>) {
@@ -82,6 +85,9 @@ impl World {
             Action::Die(signal) => self.died = Some(signal),
             Action::Checkpoint { .. } => {
                 assert!(self.state.commit_works, "a checkpoint on a broken commit path")
+            }
+            Action::Recall => {
+                (0..self.state.put_off).for_each(|_| events.push_front(Event::TakenUp));
             }
             Action::Hold
             | Action::StopHard
@@ -146,6 +152,9 @@ impl World {
         for _ in 0..10 {
             if self.state.course == Course::Stopping && self.alarms.is_empty() {
                 assert_eq!(self.state.cause, Some(Cause::Broken), "a stop without an end");
+                if self.state.put_off > 0 {
+                    self.event(Event::TakenUp);
+                }
                 self.event(Event::TaskEnded);
             }
             if let Some(alarm) = self.alarms.pop() {
@@ -165,6 +174,8 @@ fn ask(request: Request) -> Event {
 fn every_event() -> Vec<Event> {
     let mut events = vec![
         Event::TaskEnded,
+        Event::PutOff,
+        Event::TakenUp,
         Event::TaskBroke,
         Event::Halted { now: false },
         Event::Halted { now: true },
@@ -289,6 +300,49 @@ fn who_has_had_enough_of_failures_waits_until_somebody_is_in_a_hurry() {
 }
 
 /// A pager that is left open behind the last task of all.
+/// The work of a task is done, and only later it is known what came of it.
+#[test]
+fn what_is_put_off_keeps_the_job_from_its_end_and_a_stop_waits_for_it_no_longer() {
+    let with_one_put_off = || {
+        let mut world = World::new();
+        world.assign(2);
+        world.event(Event::PutOff);
+        world.event(Event::TaskEnded);
+        assert_eq!((world.state.in_flight, world.state.put_off), (0, 1));
+        world
+    };
+    let mut complete = with_one_put_off();
+    complete.event(Event::SourceEnded);
+    assert_eq!(complete.state.course, Course::Working);
+    complete.event(Event::TakenUp);
+    complete.event(Event::TaskEnded);
+    assert!(complete.close_ordered);
+
+    for request in [Request::Stop, Request::Abort] {
+        let mut world = with_one_put_off();
+        world.event(ask(request));
+        assert_eq!((world.state.in_flight, world.state.put_off), (1, 0), "{request:?}");
+        assert!(!world.close_ordered, "{request:?}");
+        world.event(Event::TaskEnded);
+        assert!(world.close_ordered, "{request:?}");
+    }
+}
+
+/// Where failures end the run, a verdict is waited for; until somebody asks for a stop as well.
+#[test]
+fn failures_that_end_a_run_make_no_interruption_of_what_is_put_off() {
+    let mut world = World::new();
+    world.assign(3);
+    world.event(Event::PutOff);
+    world.event(Event::Halted { now: false });
+    world.event(Event::PutOff);
+    assert_eq!(world.state.put_off, 2);
+    world.event(ask(Request::Stop));
+    assert_eq!((world.state.in_flight, world.state.put_off), (3, 0));
+    world.event(Event::PutOff);
+    assert_eq!((world.state.in_flight, world.state.put_off), (3, 0), "a stop is under way");
+}
+
 #[test]
 fn a_stop_reaches_a_run_that_only_waits_for_its_reader() {
     let mut world = World::new();

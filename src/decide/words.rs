@@ -3,7 +3,7 @@
 //! everywhere.
 
 use crate::ending::StoppedBy;
-use crate::policy::Request;
+use crate::policy::{Request, is_deadly};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
@@ -53,6 +53,31 @@ pub(crate) enum Asker {
     Budget,
 }
 
+impl Asker {
+    pub(crate) fn stopped_by(self) -> StoppedBy {
+        match self {
+            Asker::Signal(signal) if is_deadly(signal) => StoppedBy::Signal(signal),
+            Asker::Signal(signal) => StoppedBy::Warning(signal),
+            Asker::Handle => StoppedBy::Handle,
+            Asker::Budget => StoppedBy::Budget,
+        }
+    }
+}
+
+/// What is fixed for the whole run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// How long tasks in flight may go on after a stop; `None`: until they end.
+    pub(crate) grace: Option<Duration>,
+    /// How long cancelled tasks are waited for.
+    pub(crate) kill_after: Duration,
+    /// Whether children hear of a stop at once, for commands that save their own work.
+    pub(crate) forward_stops: bool,
+    /// Whether SIGCONT reaches us as a resume. Where it is ignored or mapped to something else, the
+    /// return from a suspension has to stand for it.
+    pub(crate) hears_resume: bool,
+}
+
 /// Something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -62,6 +87,10 @@ pub(crate) enum Event {
     Assigned,
     /// A task came back from it: done, failed and left out, or interrupted.
     TaskEnded,
+    /// A task came back and is not over: it is known only later what came of it, or it is tried again.
+    PutOff,
+    /// Such a task was handed out again.
+    TakenUp,
     /// A task came back and nothing can go on.
     TaskBroke,
     /// So many tasks have failed that the run shall end; `now`: without those in flight.
@@ -109,10 +138,12 @@ pub(crate) enum Action {
     OpenGate,
     /// Children stop; tasks need not.
     Hold,
-    /// No task that has not begun shall begin.
+    /// No task that has not begun shall begin, and none shall be tried again.
     Drain,
     /// Tasks in flight shall give up, and their children end.
     Cancel,
+    /// Of tasks whose work is done it shall be said now what came of them, since a stop has come.
+    Recall,
     /// Children that go on although the job is paused are stopped for good.
     StopHard,
     /// Children that have not ended are killed.

@@ -123,7 +123,9 @@ impl Contents {
         match reach(file, boundary, block, unless_stopped) {
             Ok(end) => Ok(Some(end)),
             Err(TaskError::Fatal(error)) => Err(error),
-            Err(TaskError::Cancelled | TaskError::Failed(_)) => Ok(None),
+            Err(
+                TaskError::Cancelled | TaskError::Failed(_) | TaskError::Held { .. } | TaskError::Again(_),
+            ) => Ok(None),
         }
     }
 }

@@ -5,19 +5,24 @@
 //! few milliseconds before bivouac has decided to stop; if those deaths were recorded as failures, the
 //! continued run would leave out exactly the tasks that were at work. So an ending that is not well is
 //! held for half a second, and if a stop has come by then, it was an interruption: neither done nor
-//! failed, and the task runs again.
+//! failed, and the task runs again. What is held is the verdict, and not the slot: the worker runs the next
+//! command ([`TaskError::Held`]), and what is needed to go on waits here ([`Waiting`]). So does a task that
+//! is to be tried again.
 //!
 //! The same scheduler may meet a command that makes a 0 of its signal (`trap "exit 0" TERM`). It looks
 //! like one that has done its work, but for two traces: input that it has left unread, which `head -1` leaves
 //! too; and a handler for SIGTERM, which `sort` has as well, to remove its files. Whoever has left one of
 //! them is held too, not as long, and counts as done if no stop comes.
 
+use crate::jobs::results::Kept;
 use bivouac::error::Kind;
 use bivouac::journal::{End, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
 use bivouac::{Context, TaskError};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long an ending that is not well is held before it counts.
@@ -26,9 +31,6 @@ const HELD: Duration = Duration::from_millis(500);
 /// How long an ending is held that is well but doubtful. That is the usual way of some filters, and they
 /// pay this for each chunk.
 const HELD_BRIEFLY: Duration = Duration::from_millis(160);
-
-/// How often somebody looks meanwhile.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// The first wait before a command is tried again; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -67,68 +69,147 @@ pub(crate) trait Reception {
     /// It said this on its standard error.
     fn err(&mut self, bytes: &[u8]);
 
-    /// The attempt has ended.
-    fn end(&mut self, _outcome: Outcome) -> Result<(), TaskError> {
-        Ok(())
-    }
+    /// The command has ended, and nothing more comes.
+    fn rest(&mut self) -> Result<Rest, TaskError>;
+}
 
+/// What is left when a command has ended.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    /// Files that get their names when it is known what came of it.
+    pub(crate) kept: Option<Kept>,
     /// What it said last, for the message of a failure.
-    fn last_words(&self) -> String;
+    pub(crate) last_words: String,
 }
 
 /// What came of one attempt.
+#[derive(Debug)]
 enum Verdict {
     Done,
     Interrupted,
     Failed(String),
 }
 
-impl Terms {
-    /// Runs `command` until it is done; `to` takes what it prints and says.
-    ///
-    /// # Errors
-    ///
-    /// [`TaskError::Failed`] after the last attempt, with how it ended and its last words; the others
-    /// as [`Context::call`] has them.
-    pub(crate) fn run<'f>(
-        &self,
-        cx: &Context<'_>,
-        command: &Command,
-        feed: &Feed<'f>,
-        note: &str,
-        to: &mut dyn Reception,
-    ) -> Result<(), TaskError> {
-        let mut wait = FIRST_WAIT;
-        for attempt in 1.. {
-            match self.attempt(cx, command, feed, (attempt, note), to)? {
-                Verdict::Done => return Ok(()),
-                Verdict::Interrupted => return Err(TaskError::Cancelled),
-                Verdict::Failed(why) if attempt <= self.retries => {
-                    cx.forget_output()?;
-                    let left = self.retries + 1 - attempt;
-                    let time = if self.jitter { some_of(wait) } else { wait };
-                    cx.say(format!("{note}: {why}; tried again in {:.1} s, {left} left", time.as_secs_f32()));
-                    cx.sleep(time)?;
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
-                Verdict::Failed(why) => {
-                    return Err(TaskError::Failed(format!("{why}{}", to.last_words())));
-                }
-            }
+/// A command that has ended, and what came of it if no stop comes.
+#[derive(Debug)]
+pub(crate) struct Suspect {
+    attempt: u32,
+    note: String,
+    finished: Finished,
+    verdict: Verdict,
+    /// It is not tried again.
+    is_last: bool,
+    rest: Rest,
+}
+
+/// What is to be done about a task behind an attempt.
+pub(crate) enum Then {
+    /// Nothing.
+    Over(Result<(), TaskError>),
+    /// Its verdict is held.
+    Hold(Box<Suspect>, Duration),
+    /// This attempt comes, after some time.
+    Retry(u32, Duration),
+}
+
+impl Suspect {
+    /// What the journal says of the task.
+    pub(crate) fn note(&self) -> &str {
+        &self.note
+    }
+}
+
+impl Then {
+    /// What the task works on is not needed any more.
+    pub(crate) fn is_last(&self) -> bool {
+        match self {
+            Then::Over(_) => true,
+            Then::Hold(suspect, _) => suspect.is_last || matches!(suspect.verdict, Verdict::Done),
+            Then::Retry(..) => false,
         }
-        Err(TaskError::Cancelled)
     }
 
-    /// Once, with its two lines in the journal.
-    fn attempt<'f>(
+    pub(crate) fn may_be_done(&self) -> bool {
+        match self {
+            Then::Over(result) => result.is_ok(),
+            Then::Hold(suspect, _) => matches!(suspect.verdict, Verdict::Done),
+            Then::Retry(..) => false,
+        }
+    }
+}
+
+/// Tasks that wait, by number, with what they work on.
+#[derive(Debug)]
+pub(crate) struct Waiting<W>(Mutex<BTreeMap<u64, (W, Stage)>>);
+
+#[derive(Debug)]
+enum Stage {
+    Suspect(Box<Suspect>),
+    Retry(u32),
+}
+
+impl<W> Default for Waiting<W> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<W> Waiting<W> {
+    /// Tells the engine what there is to be done about a task, and keeps what is needed for it.
+    pub(crate) fn keep(&self, cx: &Context<'_>, work: W, then: Then) -> Result<(), TaskError> {
+        let (stage, answer) = match then {
+            Then::Over(result) => return result,
+            Then::Hold(suspect, time) => {
+                let failing = match &suspect.verdict {
+                    Verdict::Failed(_) => suspect.is_last,
+                    Verdict::Done | Verdict::Interrupted => false,
+                };
+                (Stage::Suspect(suspect), TaskError::Held { time, failing })
+            }
+            Then::Retry(attempt, time) => (Stage::Retry(attempt), TaskError::Again(time)),
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(cx.task(), (work, stage));
+        Err(answer)
+    }
+
+    /// The task whose verdict was held.
+    pub(crate) fn suspect(&self, cx: &Context<'_>) -> Result<(W, Box<Suspect>), TaskError> {
+        match self.take(cx)? {
+            (work, Stage::Suspect(suspect)) => Ok((work, suspect)),
+            (_, Stage::Retry(_)) => Err(TaskError::Cancelled),
+        }
+    }
+
+    /// The task that is to be tried again, and which attempt it is.
+    pub(crate) fn retry(&self, cx: &Context<'_>) -> Result<(W, u32), TaskError> {
+        match self.take(cx)? {
+            (work, Stage::Retry(attempt)) => Ok((work, attempt)),
+            (_, Stage::Suspect(_)) => Err(TaskError::Cancelled),
+        }
+    }
+
+    fn take(&self, cx: &Context<'_>) -> Result<(W, Stage), TaskError> {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&cx.task());
+        taken.ok_or(TaskError::Cancelled)
+    }
+}
+
+impl Terms {
+    /// Runs `command` once, with its two lines in the journal; `to` takes what it prints and says.
+    ///
+    /// What came of it if that is known: [`TaskError::Failed`] after the last attempt, with how it ended and
+    /// its last words; the others as [`Context::call`] has them.
+    pub(crate) fn run<'f>(
         &self,
         cx: &Context<'_>,
         command: &Command,
         feed: &Feed<'f>,
         (attempt, note): (u32, &str),
         to: &mut dyn Reception,
-    ) -> Result<Verdict, TaskError> {
-        to.begin()?;
+    ) -> Then {
+        if let Err(error) = to.begin() {
+            return Then::Over(Err(error));
+        }
         cx.journal(Line::Began {
             task: cx.task(),
             attempt,
@@ -149,60 +230,92 @@ impl Terms {
         let called = cx.call(&call, &mut |piece| to.borrow_mut().out(piece), &mut |bytes| {
             to.borrow_mut().err(bytes);
         });
-        let to = to.into_inner();
-        let verdict = match &called {
-            Ok(finished) => self.judge(cx, finished),
-            Err(error) => Err(error.clone()),
+        let rest = to.into_inner().rest();
+        let (finished, rest) = match (called, rest) {
+            (Ok(finished), Ok(rest)) => (finished, rest),
+            (called, rest) => {
+                let outcome = called.as_ref().map_or_else(not_finished, |_| Outcome::Interrupted);
+                let took = called.as_ref().map_or(began.elapsed(), |finished| finished.took);
+                cx.journal(Line::Ended(End { task: cx.task(), attempt, took_us: micros(took), outcome }));
+                let kept = rest.and_then(|rest| Ok(rest.kept.map_or(Ok(()), |kept| kept.end(outcome))?));
+                return Then::Over(called.and(kept));
+            }
         };
-        let outcome = match &called {
-            Ok(finished) => outcome(finished, verdict.as_ref().ok()),
-            Err(error) if is_about_the_start(error) => Outcome::NotStarted,
-            Err(_) => Outcome::Interrupted,
-        };
-        let received = to.end(outcome);
-        cx.journal(Line::Ended(End {
-            task: cx.task(),
-            attempt,
-            took_us: micros(called.as_ref().map_or(began.elapsed(), |finished| finished.took)),
-            outcome,
-        }));
-        let verdict = verdict?;
-        received.map(|()| verdict)
+        let (verdict, held) = self.judge(&finished);
+        let (note, is_last) = (note.to_string(), attempt > self.retries);
+        let suspect = Suspect { attempt, note, finished, verdict, is_last, rest };
+        match held {
+            Some(time) if !(cx.is_stopping() || cx.is_cancelled()) => Then::Hold(Box::new(suspect), time),
+            Some(_) | None => self.settle(cx, suspect),
+        }
     }
 
-    fn judge(&self, cx: &Context<'_>, finished: &Finished) -> Result<Verdict, TaskError> {
+    /// What came of it, now that it is known whether a stop has come.
+    pub(crate) fn settle(&self, cx: &Context<'_>, suspect: Suspect) -> Then {
+        let Suspect { attempt, note, finished, mut verdict, is_last, mut rest } = suspect;
+        let was_held = self.judge(&finished).1.is_some();
+        if was_held && (cx.is_stopping() || cx.is_cancelled()) {
+            verdict = Verdict::Interrupted;
+            cx.was_ended(&finished);
+        }
+        let outcome = outcome(&finished, &verdict);
+        let kept = rest.kept.take().map_or(Ok(()), |kept| kept.end(outcome));
+        let took_us = micros(finished.took);
+        cx.journal(Line::Ended(End { task: cx.task(), attempt, took_us, outcome }));
+        if let Err(error) = kept {
+            return Then::Over(Err(error.into()));
+        }
+        Then::Over(match verdict {
+            Verdict::Done => Ok(()),
+            Verdict::Interrupted => Err(TaskError::Cancelled),
+            Verdict::Failed(why) if !is_last => match cx.forget_output() {
+                Ok(()) => return self.retry(cx, attempt, &note, &why),
+                Err(error) => Err(error),
+            },
+            Verdict::Failed(why) => Err(TaskError::Failed(format!("{why}{}", rest.last_words))),
+        })
+    }
+
+    fn retry(&self, cx: &Context<'_>, attempt: u32, note: &str, why: &str) -> Then {
+        let wait = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
+        let time = if self.jitter { some_of(wait) } else { wait };
+        let left = self.retries + 1 - attempt;
+        cx.say(format!("{note}: {why}; tried again in {:.1} s, {left} left", time.as_secs_f32()));
+        Then::Retry(attempt + 1, time)
+    }
+
+    /// What came of it if no stop comes, and for how long one would matter.
+    fn judge(&self, finished: &Finished) -> (Verdict, Option<Duration>) {
         let why = match finished.how {
-            How::Code(code) if self.ok_codes.contains(&code) => return self.judge_well_ended(cx, finished),
+            How::Code(code) if self.ok_codes.contains(&code) => return self.judge_well_ended(finished),
             How::Code(code) => format!("ended with code {code}"),
             How::Signal(number) => match nix::sys::signal::Signal::try_from(number) {
                 Ok(signal) => format!("ended by {signal}"),
                 Err(_) => format!("ended by signal {number}"),
             },
-            How::TimedOut => return Ok(Verdict::Failed("took longer than --timeout".to_string())),
+            How::TimedOut => return (Verdict::Failed("took longer than --timeout".to_string()), None),
             How::WantedTerminal => {
                 let why = "wanted to use the terminal, which a command in the background cannot";
-                return Ok(Verdict::Failed(why.to_string()));
+                return (Verdict::Failed(why.to_string()), None);
             }
         };
-        if finished.told_to_end || stop_comes_within(cx, HELD)? {
-            return Ok(Verdict::Interrupted);
+        match finished.told_to_end {
+            true => (Verdict::Interrupted, None),
+            false => (Verdict::Failed(why), Some(HELD)),
         }
-        Ok(Verdict::Failed(why))
     }
 
-    fn judge_well_ended(&self, cx: &Context<'_>, finished: &Finished) -> Result<Verdict, TaskError> {
-        let interrupted = match finished.told_to_end {
-            true => finished.left_input || !self.saves_its_work,
-            false if finished.left_input || finished.catches_sigterm => stop_comes_within(cx, HELD_BRIEFLY)?,
-            false => false,
-        };
-        Ok(if interrupted { Verdict::Interrupted } else { Verdict::Done })
+    fn judge_well_ended(&self, finished: &Finished) -> (Verdict, Option<Duration>) {
+        match finished.told_to_end {
+            true if finished.left_input || !self.saves_its_work => (Verdict::Interrupted, None),
+            false if finished.left_input || finished.catches_sigterm => (Verdict::Done, Some(HELD_BRIEFLY)),
+            true | false => (Verdict::Done, None),
+        }
     }
 }
 
 /// What the journal says of an attempt.
-fn outcome(finished: &Finished, verdict: Option<&Verdict>) -> Outcome {
-    let Some(verdict) = verdict else { return Outcome::Interrupted };
+fn outcome(finished: &Finished, verdict: &Verdict) -> Outcome {
     match (verdict, finished.how) {
         (Verdict::Interrupted, _) => Outcome::Interrupted,
         (Verdict::Done, How::Code(code)) => Outcome::Done(code),
@@ -213,13 +326,14 @@ fn outcome(finished: &Finished, verdict: Option<&Verdict>) -> Outcome {
     }
 }
 
-/// Whether a call came to nothing because there was nothing to run.
-fn is_about_the_start(error: &TaskError) -> bool {
-    match error {
-        TaskError::Cancelled => false,
+/// What it says of a call that came to nothing: maybe because there was nothing to run.
+fn not_finished(error: &TaskError) -> Outcome {
+    let is_about_the_start = match error {
+        TaskError::Cancelled | TaskError::Held { .. } | TaskError::Again(_) => false,
         TaskError::Failed(_) => true, // The call itself fails for one reason: too long to be started.
         TaskError::Fatal(error) => matches!(error.kind(), Kind::NoSuchCommand | Kind::CannotStart),
-    }
+    };
+    if is_about_the_start { Outcome::NotStarted } else { Outcome::Interrupted }
 }
 
 /// Between a half and all of it. How the hasher of a map is seeded is random enough to part a crowd.
@@ -234,15 +348,4 @@ fn millis(time: Duration) -> u64 {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Whether a stop has begun, or begins within the time that an ending is held.
-fn stop_comes_within(cx: &Context<'_>, held: Duration) -> Result<bool, TaskError> {
-    for _ in 0..held.as_millis() / LOOK.as_millis() {
-        if cx.is_stopping() {
-            return Ok(true);
-        }
-        cx.sleep(LOOK)?;
-    }
-    Ok(cx.is_stopping())
 }

@@ -5,14 +5,13 @@
 //! the journal says of each that it is settled. What a command prints is gathered until it has ended, so
 //! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
 
-use crate::jobs::attempts::{Reception, Terms};
+use crate::jobs::attempts::{Reception, Rest, Terms, Then, Waiting};
 use crate::jobs::complaints::Complaints;
 use crate::jobs::results::{Kept, Results, item_line};
 use crate::jobs::template::Template;
 use crate::jobs::words::Words;
 use bivouac::error::Kind;
 use bivouac::input::Item;
-use bivouac::journal::Outcome;
 use bivouac::process::Feed;
 use bivouac::{Context, Error, Job, TaskError};
 use serde_json::{Value, json};
@@ -34,6 +33,7 @@ pub(crate) struct Each {
     pub(crate) results: Option<Results>,
     /// The first failures, for the end.
     pub(crate) failures: Complaints,
+    pub(crate) waiting: Waiting<Item>,
 }
 
 impl Job for Each {
@@ -61,27 +61,49 @@ impl Job for Each {
     }
 
     fn run(&self, item: Item, cx: &Context<'_>) -> Result<(), TaskError> {
-        let number = cx.task() + 1;
-        let name = item.note();
-        let done = self.run_one(&item, number, &name, cx);
-        if let Err(TaskError::Failed(why)) = &done {
-            self.failures.keep(format!("item {number} ({name}): {why}"));
-        }
-        done
+        self.attempt(item, 1, cx)
+    }
+
+    fn settle(&self, cx: &Context<'_>) -> Result<(), TaskError> {
+        let (item, suspect) = self.waiting.suspect(cx)?;
+        let then = self.terms.settle(cx, *suspect);
+        self.conclude(item, then, cx)
+    }
+
+    fn again(&self, cx: &Context<'_>) -> Result<(), TaskError> {
+        let (item, attempt) = self.waiting.retry(cx)?;
+        self.attempt(item, attempt, cx)
     }
 
     fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
 }
 
 impl Each {
-    fn run_one(&self, item: &Item, number: u64, name: &str, cx: &Context<'_>) -> Result<(), TaskError> {
+    fn attempt(&self, item: Item, attempt: u32, cx: &Context<'_>) -> Result<(), TaskError> {
+        let then = self.run_one(&item, attempt, cx);
+        self.conclude(item, then, cx)
+    }
+
+    fn conclude(&self, item: Item, then: Then, cx: &Context<'_>) -> Result<(), TaskError> {
+        let name = match &then {
+            Then::Over(Err(TaskError::Failed(_))) => Some(item.note()),
+            Then::Over(_) | Then::Hold(..) | Then::Retry(..) => None,
+        };
+        let done = self.waiting.keep(cx, item, then);
+        if let (Err(TaskError::Failed(why)), Some(name)) = (&done, name) {
+            self.failures.keep(format!("item {} ({name}): {why}", cx.task() + 1));
+        }
+        done
+    }
+
+    fn run_one(&self, item: &Item, attempt: u32, cx: &Context<'_>) -> Then {
+        let (number, name) = (cx.task() + 1, item.note());
         // Workers are slots: each runs one command at a time.
         let slot = rayon::current_thread_index().map_or(1, |index| index + 1);
-        let command = self.template.fill(item.words(), number, slot).ok_or_else(|| {
-            TaskError::Failed(
-                "holds a zero byte, which no program can be given (use -0 for lists of find -print0)".into(),
-            )
-        })?;
+        let Some(command) = self.template.fill(item.words(), number, slot) else {
+            let why = "holds a zero byte, which no program can be given (use -0 for lists of find -print0)";
+            return Then::Over(Err(TaskError::Failed(why.into())));
+        };
         let mut printed = Printed {
             cx,
             tag: self.tag.then(|| format!("{name}\t")),
@@ -92,13 +114,15 @@ impl Each {
             kept: None,
             broken: None,
         };
-        self.terms.run(cx, &command, &Feed::Nothing, name, &mut printed).map_err(|error| match error {
+        match self.terms.run(cx, &command, &Feed::Nothing, (attempt, &name), &mut printed) {
             // With the program in the item, that it cannot be started is about this item only.
-            TaskError::Fatal(error) if self.template.is_program_an_item() && is_about_the_program(&error) => {
-                TaskError::Failed(error.to_string())
+            Then::Over(Err(TaskError::Fatal(error)))
+                if self.template.is_program_an_item() && is_about_the_program(&error) =>
+            {
+                Then::Over(Err(TaskError::Failed(error.to_string())))
             }
-            TaskError::Failed(_) | TaskError::Cancelled | TaskError::Fatal(_) => error,
-        })
+            then @ (Then::Over(_) | Then::Hold(..) | Then::Retry(..)) => then,
+        }
     }
 }
 
@@ -174,21 +198,17 @@ impl Reception for Printed<'_, '_> {
         }
     }
 
-    fn end(&mut self, outcome: Outcome) -> Result<(), TaskError> {
+    fn rest(&mut self) -> Result<Rest, TaskError> {
         let Self { words, said, tag, .. } = self;
         words.end(&mut |line| append(said, tag.as_deref(), line));
         self.hear();
         if let Some(error) = self.broken.take() {
             return Err(error.into());
         }
-        match self.kept.take() {
-            Some(kept) => Ok(kept.end(outcome)?),
-            None => Ok(()),
-        }
-    }
-
-    fn last_words(&self) -> String {
-        self.words.last()
+        let mut kept = self.kept.take();
+        // As many as are held must not be open.
+        kept.iter_mut().for_each(Kept::close);
+        Ok(Rest { kept, last_words: self.words.last() })
     }
 }
 

@@ -7,7 +7,7 @@
 //! cannot know; so the size of the chunks is part of the record, and a continued run cuts the same.
 
 use crate::jobs::argv;
-use crate::jobs::attempts::Terms;
+use crate::jobs::attempts::{Terms, Then, Waiting};
 use crate::jobs::words::Passing;
 use bivouac::input::RecordChunk;
 use bivouac::process::{Command, Feed};
@@ -19,11 +19,13 @@ use serde_json::{Value, json};
 pub(crate) struct Pipe {
     command: Command,
     terms: Terms,
+    /// Without what is not needed any more: it may be large.
+    waiting: Waiting<Option<RecordChunk>>,
 }
 
 impl Pipe {
     pub(crate) fn new(command: Command, terms: Terms) -> Self {
-        Self { command, terms }
+        Self { command, terms, waiting: Waiting::default() }
     }
 }
 
@@ -49,6 +51,26 @@ impl Job for Pipe {
     }
 
     fn run(&self, chunk: RecordChunk, cx: &Context<'_>) -> Result<(), TaskError> {
+        self.attempt(chunk, 1, cx)
+    }
+
+    fn settle(&self, cx: &Context<'_>) -> Result<(), TaskError> {
+        let (chunk, suspect) = self.waiting.suspect(cx)?;
+        let place = suspect.note().to_string();
+        let then = self.terms.settle(cx, *suspect);
+        self.conclude(chunk, &place, then, cx)
+    }
+
+    fn again(&self, cx: &Context<'_>) -> Result<(), TaskError> {
+        let (chunk, attempt) = self.waiting.retry(cx)?;
+        chunk.map_or(Err(TaskError::Cancelled), |chunk| self.attempt(chunk, attempt, cx))
+    }
+
+    fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
+}
+
+impl Pipe {
+    fn attempt(&self, chunk: RecordChunk, attempt: u32, cx: &Context<'_>) -> Result<(), TaskError> {
         let range = chunk.aligned_in(cx)?;
         if range.is_empty() {
             return Ok(()); // A record that begins in an earlier chunk goes through all of this one.
@@ -59,16 +81,34 @@ impl Job for Pipe {
             (None, None) => Feed::Nothing,
         };
         let place = format!("{}, bytes {} to {}", chunk.path().display(), range.start, range.end);
-        let mut to = Passing::new(cx);
-        self.terms.run(cx, &self.command, &feed, &place, &mut to).map_err(|error| match error {
+        let then = self.terms.run(cx, &self.command, &feed, (attempt, &place), &mut Passing::new(cx));
+        let chunk = match then.is_last() {
+            false => Some(chunk),
+            true => {
+                // What the command read is what was listed, or what it printed does not count.
+                if then.may_be_done() {
+                    chunk.verify_unchanged()?;
+                }
+                None
+            }
+        };
+        self.conclude(chunk, &place, then, cx)
+    }
+
+    fn conclude(
+        &self,
+        chunk: Option<RecordChunk>,
+        place: &str,
+        then: Then,
+        cx: &Context<'_>,
+    ) -> Result<(), TaskError> {
+        self.waiting.keep(cx, chunk, then).map_err(|error| match error {
             TaskError::Failed(why) => {
                 TaskError::Failed(format!("{place}: {}: {why}", argv::typed(&self.command)))
             }
-            TaskError::Cancelled | TaskError::Fatal(_) => error,
-        })?;
-        // What the command read is what was listed, or what it printed does not count.
-        Ok(chunk.verify_unchanged()?)
+            TaskError::Cancelled | TaskError::Fatal(_) | TaskError::Held { .. } | TaskError::Again(_) => {
+                error
+            }
+        })
     }
-
-    fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
 }

@@ -41,9 +41,8 @@ pub(crate) struct Kept {
     results: Results,
     part: String,
     name: String,
-    dir: OwnedFd,
-    stdout: File,
-    stderr: File,
+    /// Standard output and standard error, until they are closed.
+    files: Option<(File, File)>,
 }
 
 impl Results {
@@ -74,7 +73,7 @@ impl Results {
         let (stdout, stderr) = (create(STDOUT)?, create(STDERR)?);
         let written = create(ITEM)?.write_all(item);
         written.map_err(|e| Error::io(&self.path.join(&part).join(ITEM), "write", &e))?;
-        Ok(Kept { results: self.clone(), part, name, dir, stdout, stderr })
+        Ok(Kept { results: self.clone(), part, name, files: Some((stdout, stderr)) })
     }
 
     fn create(&self, dir: &OwnedFd, part: &str, file: &str) -> Result<File> {
@@ -109,11 +108,19 @@ fn open_dir(above: &File, name: &str) -> rustix::io::Result<OwnedFd> {
 
 impl Kept {
     pub(crate) fn out(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stdout.write_all(bytes).map_err(|e| Error::io(&self.place(STDOUT), "write", &e))
+        let Some((stdout, _)) = &mut self.files else { return Ok(()) };
+        stdout.write_all(bytes).map_err(|e| Error::io(&self.place(STDOUT), "write", &e))
     }
 
     pub(crate) fn err(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stderr.write_all(bytes).map_err(|e| Error::io(&self.place(STDERR), "write", &e))
+        let Some((_, stderr)) = &mut self.files else { return Ok(()) };
+        stderr.write_all(bytes).map_err(|e| Error::io(&self.place(STDERR), "write", &e))
+    }
+
+    /// Nothing more comes. How the command ended may count only later, and many such commands must not hold
+    /// descriptors until then.
+    pub(crate) fn close(&mut self) {
+        self.files = None;
     }
 
     fn place(&self, file: &str) -> PathBuf {
@@ -134,8 +141,9 @@ impl Kept {
                 return self.results.remove(&self.part);
             }
         };
-        let Self { results, part, name, dir, .. } = &self;
-        let written = results.create(dir, part, CODE)?.write_all(text.as_bytes());
+        let Self { results, part, name, .. } = &self;
+        let dir = open_dir(&results.dir, part).map_err(|e| Error::io(&self.place(""), "open", &e.into()))?;
+        let written = results.create(&dir, part, CODE)?.write_all(text.as_bytes());
         written.map_err(|e| Error::io(&self.place(CODE), "write", &e))?;
         renameat(&results.dir, part, &results.dir, name)
             .map_err(|e| Error::io(&results.path.join(name), "rename", &e.into()))

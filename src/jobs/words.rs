@@ -1,6 +1,6 @@
 //! The standard error of a command, line by line.
 
-use crate::jobs::attempts::Reception;
+use crate::jobs::attempts::{Reception, Rest};
 use bivouac::{Context, TaskError};
 use std::collections::VecDeque;
 
@@ -84,13 +84,9 @@ impl Reception for Passing<'_, '_> {
         self.words.take(bytes, &mut |line| say(cx, line));
     }
 
-    fn end(&mut self, _outcome: bivouac::journal::Outcome) -> Result<(), TaskError> {
+    fn rest(&mut self) -> Result<Rest, TaskError> {
         let cx = self.cx;
         self.words.end(&mut |line| say(cx, line));
-        Ok(())
-    }
-
-    fn last_words(&self) -> String {
-        self.words.last()
+        Ok(Rest { kept: None, last_words: self.words.last() })
     }
 }

@@ -1,6 +1,7 @@
 //! What a task sees of the world while it runs: the gate, the way out for its bytes, and nothing of signals.
 
-use super::{LOOK_UP, Saying, Shared, lock};
+use super::{LOOK_UP, Report, Saying, Shared, lock};
+use crate::error::Error;
 use crate::job::TaskError;
 use crate::journal::Line;
 use crate::process::Children;
@@ -26,11 +27,11 @@ impl Debt {
 /// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
 pub struct Context<'a> {
     pub(super) task: u64,
-    pub(super) shared: &'a Shared,
+    pub(crate) shared: &'a Shared,
     pub(super) emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
     pub(super) forget: &'a (dyn Fn() -> bool + Sync),
     pub(super) journal: &'a (dyn Fn(Line) + Sync),
-    pub(super) park: &'a (dyn Fn() + Sync),
+    pub(super) report: &'a (dyn Fn(Report) + Sync),
     pub(super) advanced: AtomicU64,
     pub(super) parked: AtomicBool,
 }
@@ -89,6 +90,11 @@ impl Context<'_> {
             }
             saying = back;
         }
+    }
+
+    /// Tells whoever watches the run what is odd.
+    pub(crate) fn warn(&self, error: Error) {
+        (self.report)(Report::Warned(error));
     }
 
     /// The commands of this run.
@@ -190,7 +196,7 @@ impl Context<'_> {
     fn announce_parking(&self) {
         if !self.parked.swap(true, Ordering::Relaxed) {
             self.shared.moving.fetch_sub(1, Ordering::Relaxed);
-            (self.park)();
+            (self.report)(Report::Parked);
         }
     }
 

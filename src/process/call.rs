@@ -15,24 +15,25 @@
 //! itself.
 
 use super::Command;
-use super::feed::{Feed, Feeding, Input, PIECE, enlarge, no_descriptor, output_pipe, pipe_from_us};
+use super::feed::{Feed, Input, PIECE, enlarge};
 use super::pace::{Pace, wait_for};
-use super::spawn::{Streams, cannot_start};
+use super::register::Tag;
 use super::stat::Stat;
 use crate::clock::WorkClock;
 use crate::error::Error;
 use crate::job::TaskError;
 use crate::pool::{Context, Debt};
-use nix::sys::signal::Signal;
+use leak::Leak;
 use nix::unistd::Pid;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 mod its_end;
+mod its_start;
+mod leak;
 
 /// How much of standard error is read at a time.
 const ERR_PIECE: usize = 16 << 10;
@@ -75,6 +76,8 @@ pub struct Finished {
     pub began: SystemTime,
     /// How long it took, pauses not counted.
     pub took: Duration,
+    /// Which command of the run it was.
+    tag: Option<Tag>,
 }
 
 /// How a command ended.
@@ -95,10 +98,12 @@ pub enum How {
 const GLANCE: Duration = Duration::from_millis(50);
 
 impl Context<'_> {
-    /// Runs a command until it has ended and everything it printed has been taken: `out` gets its
-    /// standard output in pieces, `err` its standard error as it comes.
+    /// Runs a command until it has ended: `out` gets its standard output in pieces, `err` its standard error
+    /// as it comes. Its end decides, also when something that it has started holds its output; what that
+    /// prints within the next 0.1 s still counts.
     ///
-    /// While the job is paused the command is stopped (SIGTSTP, then SIGSTOP) and this waits.
+    /// While the job is paused the command is stopped (SIGTSTP, then SIGSTOP) and this waits. When it was
+    /// ended, by us or by a signal that ends programs, all of its group have `kill_after` to end as well.
     ///
     /// # Errors
     ///
@@ -114,30 +119,46 @@ impl Context<'_> {
         err: &mut dyn FnMut(&[u8]),
     ) -> Result<Finished, TaskError> {
         let mut running = Running::start(self, call)?;
-        let result = running.attend(self, out, err);
+        let mut result = running.attend(self, out, err);
+        let was_ended = result.is_err() || running.was_ended(self);
+        if result.is_ok() && was_ended {
+            result = running.wait_for_its_group(self, out, err);
+        }
+        if result.is_ok() {
+            result = running.hand_over_the_rest(out);
+        }
         if result.is_err() {
             // Whatever the reason, the command does not outlive its task.
-            self.children().end_one(running.pid, Signal::SIGKILL);
+            running.wait_for_its_end(self);
         }
         running.stop_the_clock(self);
-        if !running.has_ended {
-            // Whatever is wrong with it, reaping will tell.
-            self.children().wait_for_the_end_of(running.pid).ok();
-        }
+        // Whatever is wrong with it, reaping will tell.
+        let how = running.how(self).ok();
         // As long as it is not reaped the kernel knows.
         let catches_sigterm = call.output_counts && Stat::of(running.pid).is_some_and(Stat::catches_sigterm);
-        let ended = self.children().reap(running.pid, result.is_err());
+        let ended = self.children().reap(running.pid, how, was_ended || result.is_err());
+        if !was_ended && result.is_ok() {
+            running.close_its_pipes(self);
+        }
         result?;
-        let (how, told) = ended.map_err(|errno| lost(call.command, errno))?;
-        let how = running.early.unwrap_or(how);
+        let (how, told_to_end, tag) = ended.map_err(|errno| lost(call.command, errno))?;
         Ok(Finished {
-            how,
-            told_to_end: told,
+            how: running.early.unwrap_or(how),
+            told_to_end,
             left_input: running.stdin.was_left(),
             catches_sigterm,
             began: running.began,
             took: running.clock.worked(),
+            tag,
         })
+    }
+
+    /// Says of a command that has ended, and seemed to have done so by itself, that a scheduler has ended it:
+    /// so what it has left behind is not meant to stay.
+    pub fn was_ended(&self, finished: &Finished) {
+        if let Some(tag) = finished.tag {
+            self.children().was_ended(tag);
+        }
     }
 }
 
@@ -160,8 +181,12 @@ struct Running<'a> {
     /// Bytes that may be fed by the rate limit, and whether that has to be waited for.
     credit: u64,
     debt: Option<Debt>,
-    /// It has ended for certain, and was not reaped.
-    has_ended: bool,
+    /// There is no descriptor for that.
+    is_unwatched: bool,
+    /// It has ended for certain, and was not reaped: what is to be read of it.
+    leak: Option<Leak>,
+    /// How it ended, if that is known.
+    status: Option<How>,
     /// Why we ended it, if we did.
     early: Option<How>,
     began: SystemTime,
@@ -170,67 +195,10 @@ struct Running<'a> {
     timeout: Option<Duration>,
     kill_after: Duration,
     kill_at: Option<Instant>,
+    is_killed: bool,
 }
 
-impl<'a> Running<'a> {
-    fn start(cx: &Context<'_>, call: &Call<'a>) -> Result<Self, TaskError> {
-        let (stdout, child_stdout) = output_pipe(call.passes_through)?;
-        let (stderr, child_stderr) = output_pipe(call.passes_through)?;
-        let (child_stdin, stdin) = match call.feed {
-            Feed::Nothing => (None, Input::Nothing),
-            Feed::Bytes(_) | Feed::File { .. } => {
-                let (theirs, ours) = pipe_from_us().map_err(no_descriptor)?;
-                (Some(theirs), Input::Open(Feeding::new(ours, call.feed.clone())))
-            }
-        };
-        let (our_stdout, our_stderr) = (io::stdout(), io::stderr());
-        let streams = Streams {
-            stdin: child_stdin.as_ref().map(AsFd::as_fd),
-            stdout: child_stdout.as_ref().map_or(our_stdout.as_fd(), AsFd::as_fd),
-            stderr: child_stderr.as_ref().map_or(our_stderr.as_fd(), AsFd::as_fd),
-        };
-        // Before it starts, and before each further piece. Behind its feeding it would have had all of its
-        // input by then, would end, and a stop during the wait would throw away what is done.
-        let credit = stdin.left().min(PIECE as u64);
-        if let Some(debt) = cx.take_from_the_rate(credit) {
-            cx.sleep_off(debt)?;
-        }
-        let began = SystemTime::now();
-        let pid = loop {
-            cx.yield_point()?;
-            match cx.children().spawn(call.command, streams) {
-                Ok(Some(pid)) => break pid,
-                // A pause came between the gate and here; the gate will tell.
-                Ok(None) => std::thread::yield_now(),
-                // About this task, and not about the command: another one has shorter words.
-                Err(nix::errno::Errno::E2BIG) => {
-                    let why = "its arguments are longer than the system allows (128 KiB for each)";
-                    return Err(TaskError::Failed(why.to_string()));
-                }
-                Err(errno) => return Err(TaskError::Fatal(cannot_start(call.command, errno))),
-            }
-        };
-        Ok(Self {
-            pid,
-            ended: None,
-            stdin,
-            stdout,
-            stderr,
-            piece: Vec::with_capacity(LITTLE),
-            pace: Pace::default(),
-            credit,
-            debt: None,
-            has_ended: false,
-            early: None,
-            began,
-            clock: WorkClock::start(Instant::now()),
-            pauses: cx.pauses(),
-            timeout: call.timeout,
-            kill_after: call.kill_after,
-            kill_at: None,
-        })
-    }
-
+impl Running<'_> {
     /// Until it has ended and said everything. An error means that nobody wants it any more.
     fn attend(
         &mut self,
@@ -238,38 +206,25 @@ impl<'a> Running<'a> {
         out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>,
         err: &mut dyn FnMut(&[u8]),
     ) -> Result<(), TaskError> {
-        let mut last_words = 0;
         loop {
-            if let Err(gave_up) = self.look_at_the_gate(cx) {
-                self.wait_for_its_end(cx);
-                return Err(gave_up);
-            }
+            self.look_at_the_gate(cx)?;
             self.look_at_the_clock(cx);
-            if self.has_ended && self.stdout.is_none() {
-                // Everything that it has said is in the pipe by now, which holds no more than this.
-                if last_words < PIECE && self.read_err(err)? {
-                    last_words += ERR_PIECE;
-                    continue;
-                }
-                return match self.piece.is_empty() {
-                    true => Ok(()),
-                    false => {
-                        self.piece.shrink_to_fit();
-                        out(std::mem::take(&mut self.piece))
-                    }
-                };
+            if self.is_heard_out() {
+                return Ok(());
             }
             if self.is_silent() && self.timeout.is_none() {
                 self.wait_for_nothing_else(cx);
                 continue;
             }
-            if self.is_silent() || self.pace.rest().is_some() {
-                self.watch_its_end()?;
+            // For most commands it is enough that their output ends with them; one that lasts may leave
+            // somebody behind who goes on printing.
+            if self.is_silent() || self.pace.rest().is_some() || self.clock.worked() >= GLANCE {
+                self.watch_its_end();
             }
             let may_feed = self.may_feed(cx);
-            let ready = self.wait(may_feed);
-            if ready.nothing() && !self.has_ended {
-                self.watch_its_end()?;
+            let ready = self.wait(may_feed, GLANCE);
+            if ready.nothing() && self.leak.is_none() {
+                self.watch_its_end();
                 self.look_whether_it_wants_the_terminal(cx);
             }
             let fed = if ready.stdin && may_feed { self.stdin.feed()? } else { 0 };
@@ -279,8 +234,21 @@ impl<'a> Running<'a> {
             if ready.stderr {
                 self.read_err(err)?;
             }
-            self.has_ended |= ready.ended;
+            if ready.ended {
+                self.has_ended();
+            }
         }
+    }
+
+    fn hand_over_the_rest(
+        &mut self,
+        out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>,
+    ) -> Result<(), TaskError> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        self.piece.shrink_to_fit();
+        out(std::mem::take(&mut self.piece))
     }
 
     /// Whether the rate limit lets more be fed now.
@@ -324,31 +292,18 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    fn look_at_the_clock(&mut self, cx: &Context<'_>) {
-        if self.early.is_none() && self.timeout.is_some_and(|limit| self.clock.worked() >= limit) {
-            self.early = Some(How::TimedOut);
-            self.kill_at = Some(Instant::now() + self.kill_after);
-            cx.children().end_one(self.pid, Signal::SIGTERM);
-        }
-        if self.kill_at.is_some_and(|at| at <= Instant::now()) {
-            self.kill_at = None;
-            cx.children().end_one(self.pid, Signal::SIGKILL);
-            // Its descendants went with it; but one that left the group may hold the pipe for ever.
-            self.stdout = None;
-        }
-    }
-
     /// Neither takes anything from us nor tells us anything more.
     fn is_silent(&self) -> bool {
-        self.stdin.end().is_none() && self.stdout.is_none() && self.stderr.is_none() && !self.has_ended
+        self.stdin.end().is_none() && self.stdout.is_none() && self.stderr.is_none() && self.leak.is_none()
     }
 
     /// What can be done now; nothing, when there was nothing for a moment. Behind a rest anything may be
     /// possible, and is tried.
-    fn wait(&self, may_feed: bool) -> Ready {
+    fn wait(&self, may_feed: bool, glance: Duration) -> Ready {
         let stdin = self.stdin.end().filter(|_| may_feed);
-        let glance = self.debt.map_or(GLANCE, |debt| debt.left().min(GLANCE));
-        let ended = self.ended.as_ref().filter(|_| !self.has_ended);
+        let until = [self.debt.map(|debt| debt.left()), self.leak.as_ref().map(Leak::left)];
+        let glance = until.into_iter().flatten().filter(|left| !left.is_zero()).fold(glance, Duration::min);
+        let ended = self.ended.as_ref().filter(|_| self.leak.is_none());
         if let (Some(rest), Some(ended)) = (self.pace.rest(), ended) {
             let ended = wait_for(&mut [PollFd::new(ended, PollFlags::IN)], rest);
             return Ready { stdin: true, stdout: true, stderr: true, ended };
@@ -361,7 +316,7 @@ impl<'a> Running<'a> {
             .filter_map(|(fd, what)| fd.map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), *what)))
             .collect();
         if !wait_for(&mut fds, glance) {
-            return Ready::default();
+            return Ready { ended: self.is_unwatched && self.looks_ended(), ..Ready::default() };
         }
         let mut answers = fds.iter().map(|fd| !fd.revents().is_empty());
         let [stdin, stdout, stderr, ended] =
@@ -384,6 +339,9 @@ impl<'a> Running<'a> {
                 return Ok(0);
             }
         };
+        if let Some(leak) = &mut self.leak {
+            leak.stdout = leak.stdout.saturating_sub(taken as u64);
+        }
         if self.piece.len() >= PIECE - PIECE / 16 {
             out(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))?;
         } else if self.piece.len() == self.piece.capacity() {
@@ -393,20 +351,23 @@ impl<'a> Running<'a> {
         Ok(taken)
     }
 
-    /// Some of what is there now, and whether there was any. Not all of it: whoever complains without
-    /// an end must not keep us from looking at the gate. A descendant in the background that keeps
-    /// the descriptor is not waited for, once the command itself has ended.
-    fn read_err(&mut self, err: &mut dyn FnMut(&[u8])) -> Result<bool, TaskError> {
-        let Some(stderr) = &self.stderr else { return Ok(false) };
+    /// Some of what is there now. Not all of it: whoever complains without an end must not keep us from
+    /// looking at the gate.
+    fn read_err(&mut self, err: &mut dyn FnMut(&[u8])) -> Result<(), TaskError> {
+        let Some(stderr) = &self.stderr else { return Ok(()) };
         let mut buffer = [0; ERR_PIECE];
         match rustix::io::read(stderr, &mut buffer) {
-            Ok(n @ 1..) => err(&buffer[..n]),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Ok(false),
+            Ok(n @ 1..) => {
+                err(&buffer[..n]);
+                if let Some(leak) = &mut self.leak {
+                    leak.stderr = leak.stderr.saturating_sub(n as u64);
+                }
+            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
             Err(errno) => return Err(unreadable("standard error", errno)),
             Ok(_) => self.stderr = None,
         }
-        Ok(self.stderr.is_some())
+        Ok(())
     }
 }
 

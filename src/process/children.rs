@@ -7,17 +7,20 @@
 //! not reap) first takes the child out of this table, under the lock, and reaps it after that; and
 //! signals are sent under the same lock, to what is in the table.
 
-use super::register::Register;
+use super::limits::Room;
+use super::register::{Register, Tag};
 use super::spawn::{Inheritance, Streams};
 use super::stat::{self, Stat};
 use super::{Command, How, wait};
 use crate::pool::lock;
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
 use rustix::process::WaitIdOptions;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// See the [module](self).
@@ -25,6 +28,17 @@ use std::time::{Duration, Instant};
 pub(crate) struct Children {
     inheritance: Inheritance,
     table: Mutex<Table>,
+    survey: Mutex<Survey>,
+    /// For commands, if there was too little of it.
+    pub(super) room: Mutex<Room>,
+    pub(super) is_short: AtomicBool,
+}
+
+/// Who was alive of which group, and when somebody last began to look.
+#[derive(Debug, Default)]
+struct Survey {
+    at: Option<Instant>,
+    groups: BTreeMap<i32, Vec<Pid>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,18 +61,16 @@ struct Table {
 }
 
 impl Table {
-    fn enter(&mut self, pid: Pid) {
-        let slot = self.register.as_mut().map(|register| register.enter(pid.as_raw()));
-        self.running.insert(pid.as_raw(), Child { told_to_end: false, slot });
-    }
-
-    /// Before it is reaped; whether it was told to end.
-    fn leave(&mut self, pid: Pid) -> bool {
-        let Some(child) = self.running.remove(&pid.as_raw()) else { return false };
-        if let (Some(register), Some(slot)) = (&mut self.register, child.slot) {
-            register.leave(slot);
+    /// Before it is reaped; whether it was told to end, and which one it was. `how` it ended, if that is
+    /// known.
+    fn leave(&mut self, pid: Pid, how: Option<How>) -> (bool, Option<Tag>) {
+        let Some(child) = self.running.remove(&pid.as_raw()) else { return (false, None) };
+        let was_ended = child.told_to_end || how.is_none_or(is_order);
+        self.interfered |= was_ended;
+        if let (Some(register), Some(tag)) = (&mut self.register, child.tag) {
+            if was_ended { register.retire(tag) } else { register.leave(tag) }
         }
-        child.told_to_end
+        (child.told_to_end, child.tag)
     }
 }
 
@@ -66,8 +78,13 @@ impl Table {
 struct Child {
     /// We have asked it to end.
     told_to_end: bool,
-    /// Where it stands in the register.
-    slot: Option<u64>,
+    /// In the way that is not to be repeated: for many programs a second SIGTERM means "at once", without
+    /// cleaning up.
+    had_sigterm: bool,
+    /// Only others of its group are alive.
+    has_lost_its_leader: bool,
+    /// What it is called in the register.
+    tag: Option<Tag>,
 }
 
 /// How long a spawn may be under way before somebody looks whether it hangs.
@@ -82,7 +99,14 @@ pub(crate) const TO_STOP: Duration = Duration::from_millis(50);
 impl Children {
     pub(crate) fn new(inheritance: Inheritance, register: Option<Register>) -> Self {
         let table = Mutex::new(Table { register, ..Table::default() });
-        Self { inheritance, table }
+        let (survey, room) = (Mutex::default(), Mutex::default());
+        Self { inheritance, table, survey, room, is_short: AtomicBool::new(false) }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        let table = lock(&self.table);
+        table.running.len() + table.births.len()
     }
 
     /// Starts a child and puts it into the table. `Ok(None)`: not now, since children are held or no
@@ -99,12 +123,19 @@ impl Children {
         let birth = table.next_birth;
         table.next_birth += 1;
         table.births.insert(birth, Instant::now());
+        let tag = table.register.as_mut().map(Register::prepare);
         drop(table);
-        let spawned = self.inheritance.spawn(command, streams);
+        let spawned = self.inheritance.spawn(command, streams, tag.unwrap_or_default());
         let mut table = lock(&self.table);
         table.births.remove(&birth);
+        if let (Some(register), Some(tag)) = (&mut table.register, tag) {
+            match spawned {
+                Ok(pid) => register.enter(tag, pid.as_raw()),
+                Err(_) => register.give_back(tag),
+            }
+        }
         if let Ok(pid) = spawned {
-            table.enter(pid);
+            table.running.insert(pid.as_raw(), Child { tag, ..Child::default() });
             // Somebody may have said it while the child was being born.
             if table.closed {
                 end(&mut table, Signal::SIGTERM);
@@ -120,8 +151,22 @@ impl Children {
     pub(crate) fn hold(&self) {
         let mut table = lock(&self.table);
         (table.held, table.stopped_hard) = (true, false);
-        for pid in table.running.keys() {
-            tell(Pid::from_raw(*pid), Signal::SIGTSTP);
+        for (pid, child) in &table.running {
+            // The kernel keeps SIGTSTP from a group that nobody looks after.
+            let signal = if child.has_lost_its_leader { Signal::SIGSTOP } else { Signal::SIGTSTP };
+            tell(Pid::from_raw(*pid), signal);
+        }
+    }
+
+    /// The leader of a group has ended, and others of it have not.
+    pub(crate) fn has_lost_its_leader(&self, pid: Pid) {
+        let mut table = lock(&self.table);
+        let held = table.held;
+        if let Some(child) = table.running.get_mut(&pid.as_raw()) {
+            child.has_lost_its_leader = true;
+            if held {
+                tell(pid, Signal::SIGSTOP);
+            }
         }
     }
 
@@ -194,37 +239,76 @@ impl Children {
     pub(crate) fn end_one(&self, pid: Pid, signal: Signal) {
         let mut table = lock(&self.table);
         if let Some(child) = table.running.get_mut(&pid.as_raw()) {
-            child.told_to_end = true;
-            table.interfered = true;
-            tell(pid, signal);
-            tell(pid, Signal::SIGCONT);
+            child.end(pid, signal);
         }
     }
 
-    /// Waits for the end of a child. Afterwards it is there to be [reaped](Children::reap).
-    ///
-    /// # Errors
-    ///
-    /// `ECHILD`: somebody else has reaped it.
-    pub(crate) fn wait_for_the_end_of(&self, pid: Pid) -> nix::Result<()> {
-        wait::look(pid, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).map(drop)
+    /// Whether we have told it to end.
+    pub(crate) fn was_told(&self, pid: Pid) -> bool {
+        lock(&self.table).running.get(&pid.as_raw()).is_some_and(|child| child.told_to_end)
     }
 
-    /// Takes a child that has ended out of the table, before its number is free again, and reaps it. Also
-    /// says whether we had told it to end. What is left of its group is killed when `family` says so.
+    /// Waits for the end of a child and says how that was. Afterwards it is there to be
+    /// [reaped](Children::reap).
     ///
     /// # Errors
     ///
     /// `ECHILD`: somebody else has reaped it.
-    pub(crate) fn reap(&self, pid: Pid, family: bool) -> nix::Result<(How, bool)> {
+    pub(crate) fn wait_for_the_end_of(&self, pid: Pid) -> nix::Result<How> {
+        wait::look(pid, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?
+            .and_then(wait::how)
+            .ok_or(Errno::ECHILD)
+    }
+
+    /// Takes a child that has ended, as is known, out of the table, before its number is free again, and
+    /// reaps it. Also says whether we had told it to end, and which one it was. What is left of its group is
+    /// killed when `family` says so.
+    ///
+    /// # Errors
+    ///
+    /// `ECHILD`: somebody else has reaped it.
+    pub(crate) fn reap(
+        &self,
+        pid: Pid,
+        how: Option<How>,
+        family: bool,
+    ) -> nix::Result<(How, bool, Option<Tag>)> {
         let mut table = lock(&self.table);
-        let told = table.leave(pid);
+        let (told, tag) = table.leave(pid, how);
         if family {
             tell(pid, Signal::SIGKILL);
         }
-        let how = wait::reap(pid)?;
-        table.interfered |= is_order(how);
-        Ok((how, told))
+        Ok((wait::reap(pid)?, told, tag))
+    }
+
+    /// One that has been reaped, and seemed to have ended by itself, was ended by a scheduler after all. So
+    /// what it has left is not meant to stay.
+    pub(crate) fn was_ended(&self, tag: Tag) {
+        let mut table = lock(&self.table);
+        table.interfered = true;
+        if let Some(register) = &mut table.register {
+            register.call_back(tag);
+        }
+    }
+
+    /// Who is alive of the group of a child that has ended and is not reaped. (So nobody else can have that
+    /// number; but `kill` with signal 0 finds a group also if nobody but the dead leader is in it.)
+    ///
+    /// That takes a look at all processes. When hundreds of commands are ended together, one look serves all
+    /// who have asked before it began.
+    pub(crate) fn living_members(&self, group: Pid) -> Vec<Pid> {
+        let asked = Instant::now();
+        let mut survey = lock(&self.survey);
+        if survey.at.is_none_or(|at| at < asked) {
+            survey.at = Some(Instant::now());
+            survey.groups.clear();
+            for pid in stat::all() {
+                if let Some(stat) = Stat::of(pid).filter(|stat| !stat.is_over()) {
+                    survey.groups.entry(stat.group).or_default().push(pid);
+                }
+            }
+        }
+        survey.groups.get(&group.as_raw()).cloned().unwrap_or_default()
     }
 
     /// Whether all of them have ended by themselves. Otherwise a descendant that left the group of
@@ -267,19 +351,32 @@ fn tell(group: Pid, signal: Signal) {
 }
 
 /// Whether it died of a signal by which somebody ends a process, and not of a fault of its own.
-fn is_order(how: How) -> bool {
+pub(super) fn is_order(how: How) -> bool {
     let orders = [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
     matches!(how, How::Signal(number) if orders.iter().any(|order| *order as i32 == number))
 }
 
 fn end(table: &mut Table, signal: Signal) {
     for (pid, child) in &mut table.running {
-        table.interfered = true;
-        child.told_to_end = true;
-        let group = Pid::from_raw(*pid);
-        tell(group, signal);
+        child.end(Pid::from_raw(*pid), signal);
+    }
+}
+
+impl Child {
+    /// `signal` for its group, and SIGCONT, since a stopped process hears of nothing else.
+    fn end(&mut self, group: Pid, signal: Signal) {
+        self.told_to_end = true;
+        let again = signal == Signal::SIGTERM && std::mem::replace(&mut self.had_sigterm, true);
+        if !again {
+            tell(group, signal);
+        }
         tell(group, Signal::SIGCONT);
     }
+}
+
+/// Whether it is alive and still in this group.
+pub(crate) fn lives_in(pid: Pid, group: Pid) -> bool {
+    Stat::of(pid).is_some_and(|stat| stat.group == group.as_raw() && !stat.is_over())
 }
 
 /// Continues whatever child of ours is stopped and in nobody's table: one that was stopped between
@@ -327,8 +424,10 @@ mod tests {
     }
 
     fn reap(children: &Children, pid: Pid, family: bool) -> nix::Result<(How, bool)> {
-        children.wait_for_the_end_of(pid)?;
-        children.reap(pid, family)
+        let how = children.wait_for_the_end_of(pid)?;
+        let (reaped, told, _) = children.reap(pid, Some(how), family)?;
+        assert_eq!(how, reaped);
+        Ok((reaped, told))
     }
 
     fn until(what: &str, mut reached: impl FnMut() -> bool) {

@@ -28,6 +28,17 @@ pub enum Feed<'a> {
     },
 }
 
+impl Feed<'_> {
+    /// How much there is to give.
+    pub(super) fn left(&self) -> u64 {
+        match self {
+            Feed::Nothing => 0,
+            Feed::Bytes(rest) => rest.len() as u64,
+            Feed::File { range, .. } => range.end.saturating_sub(range.start),
+        }
+    }
+}
+
 /// How far the standard input of a command is.
 ///
 /// Whether a command has *read* its input is not told by any end of ours: a pipe takes a mebibyte from us
@@ -139,11 +150,7 @@ impl<'a> Feeding<'a> {
     }
 
     fn left(&self) -> u64 {
-        match &self.rest {
-            Feed::Nothing => 0,
-            Feed::Bytes(rest) => rest.len() as u64,
-            Feed::File { range, .. } => range.end.saturating_sub(range.start),
-        }
+        self.rest.left()
     }
 
     fn is_empty(&self) -> bool {
@@ -187,15 +194,15 @@ fn patient(end: &OwnedFd) -> rustix::io::Result<()> {
 }
 
 /// A pipe through which a command tells us something: our end, and its own. None, if it passes us by.
-pub(super) fn output_pipe(passes_by: bool) -> Result<(Option<OwnedFd>, Option<OwnedFd>), TaskError> {
+pub(super) fn output_pipe(passes_by: bool) -> rustix::io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
     if passes_by {
         return Ok((None, None));
     }
-    let (ours, theirs) = pipe_towards_us().map_err(no_descriptor)?;
+    let (ours, theirs) = pipe_towards_us()?;
     Ok((Some(ours), Some(theirs)))
 }
 
-pub(super) fn no_descriptor(errno: Errno) -> TaskError {
-    let error = Error::broken("pipes", format_args!("cannot make one: {errno}"));
-    error.advise("raise the limit of open files (ulimit -n) or use fewer --jobs").into()
+pub(super) fn no_descriptor(errno: nix::errno::Errno) -> Error {
+    let error = Error::broken("pipes", format_args!("cannot make one: {}", errno.desc()));
+    error.advise("raise the limit of open files (ulimit -n) or use fewer --jobs")
 }

@@ -12,12 +12,17 @@
 //!   which this process has a handler. Signals that were found ignored stay ignored: `nohup bivouac …`
 //!   means the commands, too;
 //! - a process group of its own;
+//! - the limit of open files that bivouac itself was started with;
 //! - standard input, output and error as the caller gives them, and no other descriptor of ours (all
 //!   of ours are close-on-exec), while those that bivouac inherited pass: `make` hands its job server
 //!   down that way;
-//! - the environment, and in it the name of the run, by which the [watcher](super::watcher) knows it.
+//! - the environment, and in it the mark of this process and the number of the command, by which the
+//!   [watcher](super::watcher) knows it. In a bivouac inside another one the mark of the outer one stands
+//!   before it, so that either finds what is its own.
 
 use super::Command;
+use super::limits::open_files_of_commands;
+use super::register::Tag;
 use crate::error::{Error, Kind};
 use crate::sys::{Birth, handled_signals, start};
 use nix::errno::Errno;
@@ -41,6 +46,8 @@ pub(crate) struct Inheritance {
     /// Signals, by number, that do in a child what they do by default.
     reset: Vec<i32>,
     environment: Vec<CString>,
+    /// What stands before the number of a command in its environment.
+    mark: Vec<u8>,
     /// Where programs are looked for: each with a slash behind it.
     path: Vec<Vec<u8>>,
     /// The last name that was looked for, and where it was found, as a shell remembers it: nine places in
@@ -66,18 +73,19 @@ impl Inheritance {
     ///
     /// A program that uses this library and installs a handler of its own while the run is on: between the
     /// mask and the exec of a child, for some microseconds, that handler may run in the child.
-    pub(crate) fn new(mask: SigSet, run: &str) -> Self {
+    pub(crate) fn new(mask: SigSet, mark: &str) -> Self {
         let own = env::vars_os().filter(|(name, _)| name != RUN);
         let variable = |name: &[u8], value: &[u8]| CString::new([name, b"=", value].concat()).ok();
-        let mut environment: Vec<CString> =
+        let environment =
             own.filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes())).collect();
-        environment.extend(variable(RUN.as_bytes(), run.as_bytes()));
+        let outer = env::var_os(RUN).map(|outer| [outer.as_bytes(), b","].concat()).unwrap_or_default();
         let path = env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
         let directories = path.as_bytes().split(|byte| *byte == b':');
         Self {
             mask,
             reset: handled_signals().into_iter().chain(OURS.map(|signal| signal as i32)).collect(),
             environment,
+            mark: [RUN.as_bytes(), b"=", &outer, mark.as_bytes(), b"/"].concat(),
             path: directories.map(|directory| [directory_of(directory), b"/"].concat()).collect(),
             found: Mutex::new(None),
             nothing: File::open("/dev/null").map_err(reason_of),
@@ -94,7 +102,7 @@ impl Inheritance {
     ///
     /// [`start`]'s: a SIGSTOP for our group can stop the child before exec, and this thread with it.
     /// See [`Children`](super::Children).
-    pub(crate) fn spawn(&self, command: &Command, streams: Streams<'_>) -> nix::Result<Pid> {
+    pub(crate) fn spawn(&self, command: &Command, streams: Streams<'_>, tag: Tag) -> nix::Result<Pid> {
         let nothing = || self.nothing.as_ref().map(AsFd::as_fd).map_err(|errno| *errno);
         let words = command.words();
         let mut programs = self.candidates(&words[0]);
@@ -102,9 +110,12 @@ impl Inheritance {
             programs: &programs,
             words,
             environment: &self.environment,
+            // It has no NUL in it: neither has the environment that a part of it came from.
+            own: &CString::new([&self.mark, tag.to_string().as_bytes()].concat()).unwrap_or_default(),
             streams: [streams.stdin.map_or_else(nothing, Ok)?, streams.stdout, streams.stderr],
             mask: &self.mask,
             reset: &self.reset,
+            open_files: open_files_of_commands(),
         })?;
         if became > 0 {
             *self.found() = Some((words[0].clone(), programs.swap_remove(became)));
@@ -190,7 +201,7 @@ mod tests {
     fn start(inheritance: &Inheritance, name: &str) -> nix::Result<Pid> {
         let null = File::options().read(true).write(true).open("/dev/null").unwrap();
         let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd() };
-        inheritance.spawn(&Command::new([name]).unwrap(), streams)
+        inheritance.spawn(&Command::new([name]).unwrap(), streams, Tag::default())
     }
 
     fn code(inheritance: &Inheritance, name: &str) -> i32 {

@@ -26,6 +26,11 @@ pub(super) fn look(pid: Pid, what: WaitIdOptions) -> nix::Result<Option<WaitIdSt
     rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), what)).map_err(reason)
 }
 
+/// How a child has ended, if this says so.
+pub(super) fn how(status: WaitIdStatus) -> Option<How> {
+    status.exit_status().map(How::Code).or(status.terminating_signal().map(How::Signal))
+}
+
 /// Waits for the end of a child and reaps it; its number may be given to somebody else from here on.
 ///
 /// # Errors

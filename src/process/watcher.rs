@@ -8,20 +8,25 @@
 //!
 //! So there is a second process, which does nothing until the first is gone. It holds the reading end
 //! of a pipe whose writing end only bivouac has; the kernel closes that however bivouac ends. Then it
-//! kills every process that carries the name of this run in its environment, which descendants inherit
-//! also after `setsid`, and every one that is in the group of a command which ran then, whatever its
-//! environment (`src/process/register.rs`). Until that is done it holds the lock of the state too, so that no new run can
-//! begin beside the orphans of the old one.
+//! kills what belongs to commands that ran then or that had been ended: every process that carries the
+//! mark of bivouac and the number of such a command in its environment, which descendants inherit also
+//! after `setsid`, and every one in the group of a command that ran, whatever its environment
+//! (`src/process/register.rs`). What a command that ended well has left behind lives. Until that is
+//! done it holds the lock of the state too, so that no new run can begin beside the orphans of the old one.
 //!
-//! It has work to do also after an orderly end, if some command had to be ended: a descendant that
-//! called `setsid` is not in the group that was told.
+//! The obvious mark is the name of the run, which stands in the state. But the run that continues has the
+//! same name, and so has a copy of the state: the watcher of the one would kill the commands of the other.
+//! So a mark belongs to one process ([`mark_of`]).
 //!
-//! What it costs: one process per run, and two writes of four bytes to memory per command. What it cannot
+//! It has work to do also after an orderly end, if some command was ended: a descendant that
+//! called `setsid` is not in the group that was told. It then says whom it has killed.
+//!
+//! What it costs: one process per run, and two writes of eight bytes to memory per command. What it cannot
 //! do: find a descendant that cleared its environment and left the group of its command (`env -i setsid`),
 //! or whose command has ended; or one that belongs to another user. And if somebody kills the watcher as
 //! well, nobody is left. All signals but KILL and STOP are blocked in it.
 
-use super::register::{Register, groups_in};
+use super::register::{Entries, Register, Tag};
 use super::spawn::RUN;
 use super::stat::{self, Stat};
 use crate::error::{Error, Result};
@@ -33,15 +38,18 @@ use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
-use std::io::{self, Read};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// What the program is called with to be the watcher; behind it comes the name of the run. Its `main`
-/// hands both to [`watch`].
+/// What the program is called with to be the watcher; behind it comes the mark of this process. Its `main`
+/// hands that to [`watch`].
 pub const VERB: &str = "__watch";
 
 /// The descriptor under which the watcher holds the lock.
@@ -51,8 +59,18 @@ const LOCK: i32 = 3;
 const REGISTER: i32 = 4;
 
 /// How long the watcher is waited for at the end. It needs a millisecond when all is well, some twenty
-/// when it has to look through all processes.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// when it has to look through all processes, and on a busy machine many times that.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How much of a command line is told.
+const LONGEST_LINE: usize = 100;
+
+/// A mark for the commands of one run of one process: no other run has it, before or after, in this process
+/// or another, here or in another container.
+pub(crate) fn mark_of(run: &str) -> String {
+    // How the hasher of a map is seeded is random enough.
+    format!("{run}-{}-{:016x}", std::process::id(), RandomState::new().hash_one(run))
+}
 
 /// The watcher, seen from bivouac.
 #[derive(Debug)]
@@ -60,6 +78,8 @@ pub(crate) struct Watcher {
     pid: Pid,
     /// Closed by the kernel when we end, whatever the reason.
     life: OwnedFd,
+    /// Where it says whom it has killed.
+    report: OwnedFd,
 }
 
 impl Watcher {
@@ -70,7 +90,7 @@ impl Watcher {
     /// The system has no process or descriptor left.
     pub(crate) fn start(
         _: &Masked,
-        run: &str,
+        mark: &str,
         lock: Option<BorrowedFd<'_>>,
         register: &Register,
     ) -> Result<Self> {
@@ -81,16 +101,20 @@ impl Watcher {
             };
             Error::broken("watcher", format_args!("cannot be started: {}", errno.desc())).advise(advice)
         };
-        let (theirs, life) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-            .map_err(|errno| failed(Errno::from_raw(errno.raw_os_error())))?;
+        let pipe = || {
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+                .map_err(|errno| failed(Errno::from_raw(errno.raw_os_error())))
+        };
+        let (theirs, life) = pipe()?;
+        let (report, their_report) = pipe()?;
         let words =
-            [CString::from(c"bivouac"), CString::from(c"__watch"), CString::new(run).unwrap_or_default()];
+            [CString::from(c"bivouac"), CString::from(c"__watch"), CString::new(mark).unwrap_or_default()];
         let spawn = || -> nix::Result<Pid> {
             let mut actions = PosixSpawnFileActions::init()?;
             actions.add_dup2(theirs.as_raw_fd(), libc::STDIN_FILENO)?;
             // It must not keep a pipe open whose reader waits for the end.
-            actions.add_open(libc::STDOUT_FILENO, c"/dev/null", OFlag::O_WRONLY, Mode::empty())?;
-            actions.add_dup2(libc::STDOUT_FILENO, libc::STDERR_FILENO)?;
+            actions.add_dup2(their_report.as_raw_fd(), libc::STDOUT_FILENO)?;
+            actions.add_open(libc::STDERR_FILENO, c"/dev/null", OFlag::O_WRONLY, Mode::empty())?;
             if let Some(lock) = lock {
                 actions.add_dup2(lock.as_raw_fd(), LOCK)?;
             }
@@ -106,7 +130,7 @@ impl Watcher {
             posix_spawn(c"/proc/self/exe", &actions, &attributes, &words, &[] as &[CString])
         };
         let pid = spawn().map_err(failed)?;
-        Ok(Self { pid, life })
+        Ok(Self { pid, life, report })
     }
 
     /// Whether somebody has killed it: otherwise it ends after us. It stays to be reaped by
@@ -117,24 +141,47 @@ impl Watcher {
     }
 
     /// The run is over. `all_is_well`: nothing is left to watch. Otherwise the watcher does what it
-    /// is there for, and is waited for, so that nobody is left when this process ends.
-    pub(crate) fn dismiss(self, all_is_well: bool) {
+    /// is there for, and is waited for, so that nobody is left when this process ends. Whom it has killed, a
+    /// line for each.
+    pub(crate) fn dismiss(self, all_is_well: bool) -> Vec<String> {
         if all_is_well {
             rustix::io::write(&self.life, b"q").ok();
         }
         drop(self.life);
         let end = Instant::now() + FAREWELL;
+        let report = read_until(&self.report, end);
         while Instant::now() < end {
             match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_micros(200)),
-                Ok(_) | Err(_) => return,
+                Ok(_) | Err(_) => break,
             }
         }
+        report.lines().map(String::from).collect()
     }
 }
 
+/// What comes out of a pipe before it is closed, or the time is over.
+fn read_until(pipe: &OwnedFd, end: Instant) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        let mut piece = [0; 4096];
+        match poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(1) => match rustix::io::read(pipe, &mut piece) {
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(read @ 1..) => bytes.extend_from_slice(&piece[..read]),
+                Ok(0) | Err(_) => break,
+            },
+            Ok(_) | Err(_) => break,
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// The whole life of the watcher: to be called by a program that was started with [`VERB`].
-pub fn watch(run: &str) {
+pub fn watch(mark: &str) {
     // Nothing of what the first process had open is needed here, and a directory must not be kept busy.
     std::env::set_current_dir("/").ok();
     let mut word = [0];
@@ -145,29 +192,39 @@ pub fn watch(run: &str) {
             Ok(_) | Err(_) => break,
         }
     }
-    kill_all(run);
+    kill_all(mark);
 }
 
 /// Whom the watcher is after.
 struct Wanted {
-    mark: Vec<u8>,
-    /// Commands that ran in the end, each the leader of a group of its own.
-    groups: Vec<i32>,
+    /// What stands before the number of a command in its environment.
+    mark: String,
+    entries: Entries,
     /// Ours, and that of every command that has not left its group.
     session: i32,
 }
 
 /// Until two looks in a row find nobody: one that is killed may have been about to start another.
-fn kill_all(run: &str) {
+fn kill_all(mark: &str) {
     let wanted = Wanted {
-        mark: [RUN.as_bytes(), b"=", run.as_bytes()].concat(),
-        groups: groups_in(REGISTER),
+        mark: format!("{mark}/"),
+        entries: Entries::read(REGISTER),
         session: nix::unistd::getsid(None).map_or(0, Pid::as_raw),
     };
-    let mut quiet = 0;
+    let (mut quiet, mut told) = (0, BTreeSet::new());
     for _ in 0..1000 {
-        let found = stat::all().filter(|pid| wanted.is(*pid) && wanted.kill(*pid)).count();
-        quiet = if found == 0 { quiet + 1 } else { 0 };
+        let mut found = false;
+        for pid in stat::all().filter(|pid| wanted.is(*pid)) {
+            let line = line_of(pid);
+            if wanted.kill(pid) {
+                found = true;
+                if told.insert(pid) {
+                    // Nobody reads it if bivouac was killed.
+                    writeln!(io::stdout(), "pid {pid} ({line})").ok();
+                }
+            }
+        }
+        quiet = if found { 0 } else { quiet + 1 };
         if quiet == 2 {
             return;
         }
@@ -179,8 +236,20 @@ impl Wanted {
     /// Whether it is one of them. A number of a group may be given away again when the whole group is gone;
     /// then the new one is hardly in our session.
     fn is(&self, pid: Pid) -> bool {
-        let in_group = |stat: Stat| self.groups.contains(&stat.group) && stat.session == self.session;
-        carries(pid, &self.mark) || Stat::of(pid).is_some_and(|stat| !stat.is_over() && in_group(stat))
+        let in_group =
+            |stat: Stat| self.entries.groups().contains(&stat.group) && stat.session == self.session;
+        self.knows(pid) || Stat::of(pid).is_some_and(|stat| !stat.is_over() && in_group(stat))
+    }
+
+    /// Whether it has our mark in its environment, with the number of a command that is ours. The
+    /// environment of a process that has ended is empty, and that of somebody else cannot be read.
+    fn knows(&self, pid: Pid) -> bool {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let prefix = [RUN.as_bytes(), b"="].concat();
+        let value = environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(&*prefix));
+        let Some(marks) = value.and_then(|value| str::from_utf8(value).ok()) else { return false };
+        let tag = marks.split(',').find_map(|mark| mark.strip_prefix(&self.mark)).and_then(Tag::parse);
+        tag.is_some_and(|tag| self.entries.is_ours(tag))
     }
 
     /// The number may have been given away since we looked; the descriptor cannot, so we look once more
@@ -192,9 +261,20 @@ impl Wanted {
     }
 }
 
-/// Whether the process has the mark in its environment. That of a process that has ended is empty, and
-/// that of somebody else cannot be read.
-fn carries(pid: Pid, mark: &[u8]) -> bool {
-    let path = format!("/proc/{pid}/environ");
-    fs::read(path).is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == mark))
+/// What the process was called with, for a message.
+pub(super) fn line_of(pid: Pid) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = String::from_utf8_lossy(words.strip_suffix(b"\0").unwrap_or(&words)).replace('\0', " ");
+    words.chars().take(LONGEST_LINE).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The watcher of a run that was killed must not take the commands of the next one for its own.
+    #[test]
+    fn two_runs_of_one_job_have_two_marks() {
+        assert_ne!(mark_of("a job"), mark_of("a job"));
+    }
 }

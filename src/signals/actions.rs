@@ -96,6 +96,18 @@ fn take_default_action(signal: Signal) -> io::Result<()> {
 /// could not.
 const FAILED_WRITES: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
 
+/// Some programs (window managers, daemons) ignore SIGCHLD, and what they start ignores it too. Then the kernel
+/// reaps every child at once, and how it ended cannot be told. So it gets its default action, as in `xargs`;
+/// what it did before, to be put back.
+pub(super) fn hear_of_children() -> io::Result<Option<(Signal, Disposition)>> {
+    let found = Disposition::of(Signal::SIGCHLD)?;
+    if !found.is_ignored() {
+        return Ok(None);
+    }
+    Disposition::default_action().set(Signal::SIGCHLD)?;
+    Ok(Some((Signal::SIGCHLD, found)))
+}
+
 /// Ignores them; what they did before, to be put back.
 pub(super) fn ignore_failed_writes() -> io::Result<Vec<(Signal, Disposition)>> {
     FAILED_WRITES

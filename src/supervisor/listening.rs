@@ -15,20 +15,22 @@ use std::time::Instant;
 
 impl<J: Job> Supervisor<'_, J> {
     pub(super) fn report(&mut self, report: Report) {
-        if let Report::Ended { took, .. } = &report {
+        if let Report::Ended { took: Some(took), .. } = &report {
             self.batching.learn(*took);
         }
         match report {
             // Only a wake-up: the clock looks whether anything still moves.
             Report::Parked => {}
+            Report::Warned(error) => self.observer.notice(&Notice::Warning(error)),
             Report::Ended { outcome: Outcome::Done | Outcome::Interrupted, .. } => {
                 self.handle(Event::TaskEnded)
             }
             Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
                 self.observer.notice(&Notice::TaskFailed { task, why });
-                self.handle(Event::TaskEnded);
                 self.count_failure();
+                self.handle(Event::TaskEnded);
             }
+            Report::Ended { outcome: Outcome::PutOff(deferred), .. } => self.put_off(deferred),
             Report::Ended { outcome: Outcome::Fatal(error), .. } => {
                 self.keep_error(error);
                 self.handle(Event::TaskBroke);

@@ -37,6 +37,7 @@
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
 //! | `library` | does a run in a process of somebody else give back what it borrowed? |
 //! | `ahead` | do the others go on behind a slow task, and what becomes of what they made? |
+//! | `commands` | how do commands end, and what becomes of what they have started? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
 //! | `each` | is a command per item run once, whatever happens? |
 //! | `verbs` | do the verbs agree with their GNU counterparts? |
@@ -49,6 +50,7 @@
 mod ahead;
 mod ask;
 mod checklists;
+mod commands;
 mod contents;
 mod control;
 mod copies;

@@ -13,6 +13,22 @@ pub(super) fn phases() -> Vec<(&'static str, World)> {
     vec![
         ("running", build(&|_| ())),
         ("running, all listed", build(&|w| w.event(Event::SourceEnded))),
+        ("running, one put off", build(&|w| w.event(Event::PutOff))),
+        (
+            "running, all listed and put off",
+            build(&|w| {
+                w.event(Event::SourceEnded);
+                w.event(Event::PutOff);
+                w.event(Event::PutOff);
+            }),
+        ),
+        (
+            "halting soon, one put off",
+            build(&|w| {
+                w.event(Event::Halted { now: false });
+                w.event(Event::PutOff);
+            }),
+        ),
         ("pausing", build(&|w| w.event(ask(Request::Pause)))),
         (
             "paused",

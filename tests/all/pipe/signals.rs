@@ -130,7 +130,9 @@ fn after_kill_no_command_is_left_and_the_state_is_free_soon() {
 #[test]
 fn after_kill_no_deaf_command_and_no_descendant_is_left() {
     killed_and_again(&super::world(), &DEAF, "cat big.txt");
-    let families = "setsid sleep 1000 >/dev/null 2>&1 & (sleep 1000 >/dev/null 2>&1 &) ; cat; kill $!";
+    // One that ends well leaves nobody: that would be none of ours.
+    let families = "setsid sleep 1000 >/dev/null 2>&1 & (sleep 1000 >/dev/null 2>&1 & echo $! >orphan.$$)
+        cat; kill $! $(cat orphan.$$)";
     let world = super::world();
     let run = half_way(&world, &["bash", "-c", families]);
     until("a family", || children_in(&world).iter().any(|child| child.line.starts_with("sleep")));

@@ -1,0 +1,111 @@
+//! Tasks that have left their worker and are not over: it is known only later what came of them, or they are
+//! tried again. They take no slot meanwhile. Their time is counted on the clock of work, so that a pause comes
+//! on top of it.
+
+use super::Supervisor;
+use crate::decide::{Course, Event, Motion};
+use crate::job::Job;
+use crate::pool::{Deferred, Then};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How many there may be. Each keeps what its job needs to go on with it, a few hundred bytes mostly; what it
+/// has printed is with the commit thread.
+const MOST: usize = 2048;
+
+/// And how much of the input they may cover: it may be in memory, for another attempt.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Their times are rounded up to this, so that many are taken up at once.
+const GRAIN: Duration = Duration::from_millis(10);
+
+/// By when they are due.
+#[derive(Debug, Default)]
+pub(crate) struct Later {
+    tasks: BTreeMap<(Duration, u64), Deferred>,
+    bytes: u64,
+}
+
+impl Later {
+    fn insert(&mut self, due: Duration, deferred: Deferred) {
+        self.bytes += deferred.bytes;
+        self.tasks.insert((due, deferred.number), deferred);
+    }
+
+    /// Takes one that is wanted.
+    fn take_any(&mut self, is_wanted: impl Fn(&Deferred) -> bool) -> Option<Deferred> {
+        let key = self.tasks.iter().find(|(_, deferred)| is_wanted(deferred)).map(|(key, _)| *key)?;
+        self.tasks.remove(&key).inspect(|deferred| self.bytes -= deferred.bytes)
+    }
+
+    /// Takes the first if it is due.
+    fn take_due(&mut self, now: Duration) -> Option<Deferred> {
+        let first = self.tasks.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove()).inspect(|deferred| self.bytes -= deferred.bytes)
+    }
+}
+
+impl<J: Job> Supervisor<'_, J> {
+    /// Whether there may be more of them, and hence more tasks.
+    pub(super) fn may_put_off(&self) -> bool {
+        self.later.tasks.len() < MOST && self.later.bytes < MOST_BYTES
+    }
+
+    pub(super) fn put_off(&mut self, deferred: Deferred) {
+        self.clock.tick(Instant::now());
+        let due = (self.clock.worked() + deferred.time).as_nanos().div_ceil(GRAIN.as_nanos());
+        let due = GRAIN.saturating_mul(u32::try_from(due).unwrap_or(u32::MAX));
+        let is_retry = deferred.then == Then::Again;
+        self.later.insert(due, deferred);
+        self.handle(Event::PutOff);
+        if is_retry && self.state.course != Course::Working {
+            self.give_up_retries();
+        }
+    }
+
+    /// How long until the first of them is due.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        let (due, _) = self.later.tasks.keys().next()?;
+        self.may_take_up().then(|| due.saturating_sub(self.clock.worked()))
+    }
+
+    /// Not while the job is paused; and first of all a signal is to be understood that is there already.
+    fn may_take_up(&self) -> bool {
+        let moves = self.state.motion == Motion::Running || self.state.course != Course::Working;
+        moves && self.channels.signals.is_empty() && self.early.is_empty()
+    }
+
+    /// Takes up those that are due.
+    pub(super) fn take_up_what_is_due(&mut self, now: Instant) {
+        if self.later.tasks.is_empty() || !self.may_take_up() {
+            return;
+        }
+        self.clock.tick(now);
+        while let Some(deferred) = self.later.take_due(self.clock.worked()) {
+            self.take_up(deferred);
+        }
+    }
+
+    /// A stop has come: nobody waits for it any longer.
+    pub(super) fn recall(&mut self) {
+        while let Some(deferred) = self.later.take_due(Duration::MAX) {
+            self.take_up(deferred);
+        }
+    }
+
+    /// What has not begun shall not begin, and another attempt has not.
+    pub(super) fn give_up_retries(&mut self) {
+        while let Some(deferred) = self.later.take_any(|deferred| deferred.then == Then::Again) {
+            self.handle(Event::TakenUp);
+            self.pool.settle(deferred);
+        }
+    }
+
+    fn take_up(&mut self, deferred: Deferred) {
+        self.handle(Event::TakenUp);
+        match deferred.then {
+            Then::Settle => self.pool.settle(deferred),
+            Then::Again => self.pool.again(deferred),
+        }
+    }
+}
