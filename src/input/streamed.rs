@@ -294,6 +294,7 @@ mod tests {
     #[test]
     fn a_boundary_that_comes_byte_by_byte_is_found_as_well() {
         let mut random = Random(5);
+        let stream = Stream::open(Path::new("/dev/null")).unwrap();
         for _ in 0..40 {
             let text = random.text(200);
             for rule in &RULES {
@@ -303,7 +304,9 @@ mod tests {
                 for &byte in &text {
                     cut.held.push(byte);
                     while let Some(end) = cut.find_end() {
-                        let Next::Chunk { start, held, from } = cut.take(end) else { unreachable!() };
+                        let Next::Chunk { start, held, from } = cut.take(end, &stream).unwrap() else {
+                            unreachable!()
+                        };
                         found.push((start, held[from..].to_vec()));
                     }
                 }
