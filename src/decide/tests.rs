@@ -255,7 +255,7 @@ fn every_sequence_of_three_signals_in_every_phase() {
             }
         }
     }
-    assert_eq!(stories, 3 * 11 * 11 * 11 * phases().len());
+    assert_eq!(stories, 3 * 12 * 12 * 12 * phases().len());
 }
 
 #[test]
@@ -299,7 +299,6 @@ fn who_has_had_enough_of_failures_waits_until_somebody_is_in_a_hurry() {
     assert!(world.cancelled);
 }
 
-/// A pager that is left open behind the last task of all.
 /// The work of a task is done, and only later it is known what came of it.
 #[test]
 fn what_is_put_off_keeps_the_job_from_its_end_and_a_stop_waits_for_it_no_longer() {
@@ -343,6 +342,7 @@ fn failures_that_end_a_run_make_no_interruption_of_what_is_put_off() {
     assert_eq!((world.state.in_flight, world.state.put_off), (3, 0), "a stop is under way");
 }
 
+/// A pager that is left open behind the last task of all.
 #[test]
 fn a_stop_reaches_a_run_that_only_waits_for_its_reader() {
     let mut world = World::new();
