@@ -8,23 +8,25 @@
 //! All that is compared is compared *before* the first task is sent. Up to the frontier that is plain. Beyond
 //! it, who compares a finished task when its turn comes has by then run those before it, of a list that is
 //! another one: they are committed, the finished one behind them is too, its mark says that everything is
-//! as it was, and whoever then puts the inputs back has the wrong result and no error. And of a list that
-//! may grow, a name that was put in near the beginning has moved all others by one. What is still to do
+//! as it was, and whoever then puts the inputs back has the wrong result and no error. What is still to do
 //! among those that are looked through (the few that were in flight when the last run ended) is kept in
-//! memory for so long.
+//! memory for so long. A list that may change between runs is compared even earlier, before the run has
+//! changed anything (`src/known_list.rs`).
 
-use crate::checkpoint::Reach;
 use crate::error::{Error, Result};
 use crate::job::{Listed, Listing, Mark, Source};
-use crate::journal::Entries;
+use crate::journal::Line;
+use crate::known_list::Ahead;
 use crate::pool::Assignment;
-use crate::tasks::Tasks;
+use crate::threads::READ_AHEAD;
 use crate::wake::Wake;
 use crossbeam_channel::Sender;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
+
+/// A list of so many tasks or more is not gone through only to know how it ends.
+const LOOKED_AT: u64 = 1 << 20;
 
 /// What the source thread sends.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub(crate) enum FromSource<T> {
 }
 
 /// What the source thread owns.
-pub(crate) struct Lister<S> {
+pub(crate) struct Lister<S: Source> {
     pub(crate) source: S,
     /// Number of the next task.
     pub(crate) next: u64,
@@ -44,12 +46,11 @@ pub(crate) struct Lister<S> {
     pub(crate) mark: Option<Mark>,
     /// Tasks that an earlier run finished beyond the frontier; they are listed and skipped.
     pub(crate) beyond: BTreeMap<u64, Option<Mark>>,
-    /// Of a list that may grow: tasks beyond that are committed, and how far it must be what it was.
-    pub(crate) finished: Tasks,
-    pub(crate) reach: Option<Reach>,
-    /// What the source said of itself when the job began, and where the journal is: to name a difference.
+    /// Of a list that may change between runs: how far it was looked through, and where the journal is told
+    /// how it ends.
+    pub(crate) known: Option<(Ahead<S::Task>, Sender<Line>)>,
+    /// What the source said of itself when the job began.
     pub(crate) inputs: Value,
-    pub(crate) state: Option<PathBuf>,
     pub(crate) wake: Arc<Wake>,
     /// Dropped at the end: that tells the run that this thread is gone.
     pub(crate) ended: Sender<()>,
@@ -70,13 +71,16 @@ impl<S: Source> Lister<S> {
 
     /// The number of tasks in the job, or `None` when nobody wants to know any more.
     fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
+        if let Some((ahead, journal)) = self.known.take() {
+            return self.list_known(ahead, &journal, to);
+        }
         let wake = Arc::clone(&self.wake);
         let rehearsal = Listing::rehearsal(&wake);
         let mark = self.source.mark_before(&rehearsal)?;
         if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
             return Err(self.changed("before the point where the last run stopped"));
         }
-        for task in self.look_through(mark)? {
+        for task in self.look_through()? {
             if to.send(FromSource::Task(task)).is_err() {
                 return Ok(None);
             }
@@ -90,6 +94,60 @@ impl<S: Source> Lister<S> {
             }
         }
         Ok((!listing.is_stopped()).then_some(self.next))
+    }
+
+    /// The same, of a list that was looked through.
+    fn list_known(
+        &mut self,
+        mut ahead: Ahead<S::Task>,
+        journal: &Sender<Line>,
+        to: &Sender<FromSource<S::Task>>,
+    ) -> Result<Option<u64>> {
+        let wake = Arc::clone(&self.wake);
+        if ahead.next == 0 {
+            self.look_at_all(journal)?;
+        }
+        for task in std::mem::take(&mut ahead.left) {
+            if to.send(FromSource::Task(task)).is_err() {
+                return Ok(None);
+            }
+        }
+        let listing = Listing::real(&wake);
+        let mut last = None;
+        while let Some(listed) = self.source.next(&listing)? {
+            let task = ahead.take(listed);
+            last = task.mark;
+            if to.send(FromSource::Task(task)).is_err() {
+                return Ok(None);
+            }
+        }
+        if listing.is_stopped() {
+            return Ok(None);
+        }
+        if let Some(mark) = last {
+            journal.send(Line::Listed { tasks: ahead.next, trace: mark.trace() }).ok();
+        }
+        Ok(Some(ahead.next))
+    }
+
+    /// How a list ends that is too long to be listed to its end at once, and short enough to be gone through
+    /// before the first task.
+    fn look_at_all(&mut self, journal: &Sender<Line>) -> Result<()> {
+        let is_worth_it = |tasks: u64| (READ_AHEAD as u64..LOOKED_AT).contains(&tasks);
+        if !self.source.has_item_marks() || !self.source.extent().tasks.is_some_and(is_worth_it) {
+            return Ok(());
+        }
+        let wake = Arc::clone(&self.wake);
+        let rehearsal = Listing::rehearsal(&wake);
+        let (mut tasks, mut last) = (0, None);
+        while let Some(listed) = self.source.next(&rehearsal)? {
+            tasks += 1;
+            last = listed.mark;
+        }
+        if let (Some(mark), false) = (last, rehearsal.is_stopped()) {
+            journal.send(Line::Listed { tasks, trace: mark.trace() }).ok();
+        }
+        self.source.restore(&self.inputs, 0).map(drop)
     }
 
     fn changed(&self, place: &str) -> Error {
@@ -107,78 +165,24 @@ impl<S: Source> Lister<S> {
                 Err(self.changed("where the last run had finished tasks"))
             }
             Some(_) => Ok(None),
-            None if self.finished.contains(number) => Ok(None),
             None => Ok(Some(Assignment { number, task, bytes, mark })),
         }
     }
 
     /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.
-    fn look_through(&mut self, before: Option<Mark>) -> Result<Vec<Assignment<S::Task>>> {
+    fn look_through(&mut self) -> Result<Vec<Assignment<S::Task>>> {
         let wake = Arc::clone(&self.wake);
-        // Only of a list that may grow it is asked for again, to name the difference.
-        let listing = if self.reach.is_some() { Listing::rehearsal(&wake) } else { Listing::real(&wake) };
-        let reach = self.reach.map(|reach| reach.task);
-        let Some(last) = reach.max(self.beyond.last_key_value().map(|(task, _)| *task)) else {
-            return Ok(Vec::new());
-        };
-        let (mut left, mut mark) = (Vec::new(), before);
+        let listing = Listing::real(&wake);
+        let Some(last) = self.beyond.last_key_value().map(|(task, _)| *task) else { return Ok(Vec::new()) };
+        let mut left = Vec::new();
         while self.next <= last {
             let Some(listed) = self.source.next(&listing)? else { break };
-            if Some(self.next) <= reach {
-                mark = listed.mark;
-            }
-            match (self.still_to_do(listed), self.reach) {
-                (Ok(task), _) => left.extend(task),
-                (Err(_), Some(reach)) => return Err(self.difference(reach, &listing)),
-                (Err(error), None) => return Err(error),
-            }
+            left.extend(self.still_to_do(listed)?);
         }
-        if listing.is_stopped() {
-            return Ok(left);
-        }
-        if let Some(reach) = self.reach
-            && (self.next <= reach.task || mark.map_or([0; 8], Mark::trace) != reach.trace)
-        {
-            return Err(self.difference(reach, &listing));
-        }
-        if self.next <= last {
+        if self.next <= last && !listing.is_stopped() {
             return Err(self.changed("where the last run had finished tasks"));
         }
         Ok(left)
-    }
-
-    /// Names the first task that is not what it was, as far as the journal knows what it was.
-    fn difference(&mut self, reach: Reach, rehearsal: &Listing<'_>) -> Error {
-        let named = self.first_difference(reach, rehearsal).ok().flatten();
-        let how = named.unwrap_or_else(|| format!("one of the first {} is not what it was", reach.task + 1));
-        Error::refused("items", how).advise(
-            "nothing was started; put the list back as it was (what is new goes behind it), or name another --state, or start anew with --fresh",
-        )
-    }
-
-    fn first_difference(&mut self, reach: Reach, rehearsal: &Listing<'_>) -> Result<Option<String>> {
-        let Some(entries) = self.state.as_deref().map(Entries::of).transpose()?.flatten() else {
-            return Ok(None);
-        };
-        let were: BTreeMap<u64, String> = entries.map(|entry| (entry.task, entry.note)).collect();
-        self.source.restore(&self.inputs, 0)?;
-        for task in 0..=reach.task {
-            let was = were.get(&task);
-            match (self.source.next(rehearsal)?, was) {
-                (None, was) => {
-                    let was = was.map(|was| format!(", the next one was {was}")).unwrap_or_default();
-                    return Ok(Some(format!("the list ends after {task} of {}{was}", reach.task + 1)));
-                }
-                (Some(listed), Some(was)) => match self.source.note(&listed.task) {
-                    Some(is) if is != *was => {
-                        return Ok(Some(format!("item {} is {is}, and was {was}", task + 1)));
-                    }
-                    Some(_) | None => {}
-                },
-                (Some(_), None) => {}
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -249,10 +253,8 @@ mod tests {
             next: 1,
             mark: Some(then.mark(0)),
             beyond: [2, 4].into_iter().map(|task| (task, Some(then.mark(task as usize)))).collect(),
-            finished: Tasks::default(),
-            reach: None,
+            known: None,
             inputs: Value::Null,
-            state: None,
             wake: Arc::new(Wake::new().unwrap()),
             ended,
         };

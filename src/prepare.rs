@@ -9,9 +9,10 @@ use crate::checkpoint::{Phase, Reach, Record};
 use crate::ending::{StoppedBy, Summary};
 use crate::error::{Error, Kind, Result};
 use crate::foyer::Foyer;
-use crate::job::{Committed, Job, Listing, Mark, Sink, Source};
+use crate::job::{Committed, Job, Listing, Sink, Source};
 use crate::journal::Line;
 use crate::keep::{Keep, Place, make_parent};
+use crate::known_list::{Ahead, compare};
 use crate::observer::Notice;
 use crate::run::{Options, StateAt};
 use crate::state_dir::StateDir;
@@ -22,20 +23,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What there is to do.
-pub(crate) enum Start<T> {
+pub(crate) enum Start<T, K> {
     /// Nothing: an earlier run finished this very job, and its output is there.
     AlreadyFinished { code: u8, summary: Summary },
     /// Nothing: somebody ended it before that was known.
     Stopped { by: StoppedBy, summary: Summary },
     /// Work.
-    Go(Box<Prepared<T>>),
+    Go(Box<Prepared<T, K>>),
 }
 
 /// What is said before a finished output goes away, as long as one can still stop the run.
 const REPLACES: &str =
     "the output of an earlier job, which is finished, is here; it is replaced when this one is finished";
 
-impl<T> Start<T> {
+/// What is said before a finished job is forgotten.
+const ANOTHER_LIST: &str = "the job on record is finished, and this is another list: a new job begins";
+
+impl<T, K> Start<T, K> {
     /// The same, with something that a person should read.
     fn saying(mut self, sentence: &str) -> Self {
         if let Start::Go(prepared) = &mut self {
@@ -46,9 +50,11 @@ impl<T> Start<T> {
 }
 
 /// What the commit thread begins with.
-pub(crate) struct Prepared<T> {
+pub(crate) struct Prepared<T, K> {
     pub(crate) keep: Keep,
     pub(crate) total: T,
+    /// How far the list was looked through, of a job whose list may change.
+    pub(crate) list: Option<Ahead<K>>,
     /// A directory for scratch files.
     pub(crate) near: Option<PathBuf>,
     pub(crate) notices: Vec<Notice>,
@@ -61,7 +67,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     sink: &mut dyn Sink,
     options: &Options,
     foyer: &Foyer<'_>,
-) -> Result<Start<J::Total>> {
+) -> Result<Start<J::Total, J::Task>> {
     let Some(dir) = open_existing(options)? else {
         return begin(job, source, sink, options, None, Output::Unknown);
     };
@@ -73,29 +79,26 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
         count_in_journal(&dir, &mut record)?;
     }
     let same = is_same_job(job, &record, dir.path());
+    if options.printing.is_some() && same.is_ok() {
+        match record.phase {
+            Phase::Working | Phase::Done { .. } => {
+                return known(job, source, sink, options, (dir, record), foyer);
+            }
+            Phase::Finalizing { .. } => {}
+        }
+    }
     match record.phase {
         Phase::Done { code } => {
             let again = match &same {
                 Ok(()) if job.is_about_now() => Again::Another,
-                Ok(()) => {
-                    match foyer.during(|listing| look_again(source, sink, (&record, listing), options))? {
-                        Ok(again) => again?,
-                        Err(by) => return Ok(Start::Stopped { by, summary: summary_of(&record) }),
-                    }
-                }
+                Ok(()) => match foyer.during(|listing| look_again(source, sink, (&record, listing)))? {
+                    Ok(again) => again?,
+                    Err(by) => return Ok(Start::Stopped { by, summary: summary_of(&record) }),
+                },
                 Err(_) => Again::Another,
             };
             match again {
-                Again::Same if has_failed_to_retry(&record, options) => {
-                    go_on(source, sink, options, dir, reopened(record))
-                }
                 Again::Same => Ok(Start::AlreadyFinished { code, summary: summary_of(&record) }),
-                Again::Longer => go_on(source, sink, options, dir, reopened(record)),
-                // What was done cannot be undone, and so is not done again because a list has changed: it
-                // is gone on with, and whoever lists refuses it and names the difference.
-                Again::Another if same.is_ok() && options.printing.is_some() => {
-                    go_on(source, sink, options, dir, reopened(record))
-                }
                 Again::Another if same.is_ok() && options.once => {
                     let how = "is of this very job, which is finished; and its list, or its output, is not what it was";
                     Err(Error::refused(dir.path().display(), how).advise(
@@ -122,8 +125,59 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
                 return begin(job, source, sink, options, Some(dir), Output::Ours);
             }
             is_same_job(job, &record, dir.path())?;
-            go_on(source, sink, options, dir, record)
+            go_on(source, sink, options, dir, (record, None))
         }
+    }
+}
+
+/// A job that acts elsewhere, of which there is a record. What was done cannot be undone, so it is not done
+/// again because a list has changed: what is new is done, what is done may be gone, and everything else is
+/// refused, unless the job on record is finished; then another list is another job.
+fn known<J: Job, S: Source<Task = J::Task>>(
+    job: &J,
+    source: &mut S,
+    sink: &mut dyn Sink,
+    options: &Options,
+    (dir, mut record): (StateDir, Record),
+    foyer: &Foyer<'_>,
+) -> Result<Start<J::Total, J::Task>> {
+    let found = record.clone();
+    let finished = match record.phase {
+        Phase::Done { code } => Some(code),
+        Phase::Working | Phase::Finalizing { .. } => None,
+    };
+    if has_failed_to_retry(&record, options) {
+        forget_failed(&mut record);
+    }
+    let state = dir.path().to_path_buf();
+    let compared = foyer.during(|listing| {
+        let mut compared = compare(source, &mut record, &state, listing)?;
+        if let (Ok(ahead), true) = (&mut compared, finished.is_some()) {
+            ahead.look_for_more(source, listing)?;
+        }
+        Ok(compared)
+    })?;
+    let compared = match compared {
+        Ok(compared) => compared.map_err(as_a_change)?,
+        Err(by) => return Ok(Start::Stopped { by, summary: summary_of(&found) }),
+    };
+    match (compared, finished) {
+        (Ok(list), Some(code)) if list.is_linked() && list.left.is_empty() && !list.forgot_failed => {
+            Ok(Start::AlreadyFinished { code, summary: summary_of(&found) })
+        }
+        (Ok(list), Some(_)) if list.is_linked() => {
+            go_on(source, sink, options, dir, (reopened(record), Some(list)))
+        }
+        (Ok(_) | Err(_), Some(_)) => {
+            let sentence = format!("{}: {ANOTHER_LIST}", state.display());
+            let start = begin(job, source, sink, options, Some(dir), Output::Unknown)?;
+            Ok(start.saying(&sentence))
+        }
+        (Ok(list), None) => go_on(source, sink, options, dir, (record, Some(list))),
+        (Err(_), None) if is_untouched(&dir, &found)? => {
+            begin(job, source, sink, options, Some(dir), Output::Ours)
+        }
+        (Err(error), None) => Err(error),
     }
 }
 
@@ -142,7 +196,7 @@ fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
 fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
     let (run, known) = (record.run.clone(), record.journal_bytes);
     dir.journal_behind((&run, known), &mut |line| {
-        let Line::Settled { end, trace } = line else { return };
+        let Line::Settled { end, trace, .. } = line else { return };
         if end.task < record.frontier || !record.finished.insert(end.task) {
             return;
         }
@@ -213,7 +267,7 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
     options: &Options,
     dir: Option<StateDir>,
     output: Output,
-) -> Result<Start<J::Total>> {
+) -> Result<Start<J::Total, J::Task>> {
     if output == Output::Unknown {
         sink.may_begin()?;
     }
@@ -240,7 +294,8 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
     let nothing_yet = Committed::default();
     sink.begin((output == Output::Ours).then_some(&nothing_yet))?;
     let notices = near.iter().cloned().map(Notice::State).collect();
-    Ok(Start::Go(Box::new(Prepared { keep, total: J::Total::default(), near, notices })))
+    let list = options.printing.map(|_| Ahead::at(0));
+    Ok(Start::Go(Box::new(Prepared { keep, total: J::Total::default(), list, near, notices })))
 }
 
 /// A job where the last run left it.
@@ -249,24 +304,13 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     sink: &mut dyn Sink,
     options: &Options,
     dir: StateDir,
-    mut record: Record,
-) -> Result<Start<T>> {
-    if options.printing.is_some() && has_failed_to_retry(&record, options) {
-        forget_failed(&mut record);
-    }
-    // An input that was there when the job began, and cannot be had now, is a change.
-    let said = source.restore(&record.inputs, record.frontier).map_err(|error| match error.kind() {
-        Kind::Usage => error
-            .with_kind(Kind::Refused)
-            .advise("the job was begun with it; put it back as it was, or start anew with --fresh"),
-        Kind::Refused
-        | Kind::Broken
-        | Kind::Busy
-        | Kind::OutputClosed
-        | Kind::CannotStart
-        | Kind::NoSuchCommand
-        | Kind::Interrupted => error,
-    })?;
+    (mut record, list): (Record, Option<Ahead<S::Task>>),
+) -> Result<Start<T, S::Task>> {
+    let said = match &list {
+        // Compared, and just before the first task that is to be listed.
+        Some(list) => list.said.clone(),
+        None => source.restore(&record.inputs, record.frontier).map_err(as_a_change)?,
+    };
     let mut notices: Vec<Notice> = said.into_iter().map(Notice::Input).collect();
     // Whether the whole total is there is checked by the record's checksum; that it is the total of
     // *this* program, only by reading it.
@@ -280,6 +324,7 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
             .advise("it was written by another version; start anew with --fresh")
     })?;
     sink.begin(Some(record.output.as_ref().unwrap_or(&Committed::default())))?;
+    record.frontier = record.finished.take_run(record.frontier);
     record.epoch += 1;
     notices.push(Notice::Resumed {
         frontier: record.committed(),
@@ -296,12 +341,28 @@ fn go_on<S: Source, T: DeserializeOwned + Default>(
     keep.check_journal()?;
     keep.write()?;
     keep.sweep()?;
-    Ok(Start::Go(Box::new(Prepared { keep, total, near, notices })))
+    Ok(Start::Go(Box::new(Prepared { keep, total, list, near, notices })))
+}
+
+/// An input that was there when the job began, and cannot be had now, is a change.
+fn as_a_change(error: Error) -> Error {
+    match error.kind() {
+        Kind::Usage => error
+            .with_kind(Kind::Refused)
+            .advise("the job was begun with it; put it back as it was, or start anew with --fresh"),
+        Kind::Refused
+        | Kind::Broken
+        | Kind::Busy
+        | Kind::OutputClosed
+        | Kind::CannotStart
+        | Kind::NoSuchCommand
+        | Kind::Interrupted => error,
+    }
 }
 
 /// The last run had everything, and was interrupted between saying so and giving the output its
 /// name. That is all there is left to do.
-fn complete<T>(sink: &mut dyn Sink, dir: StateDir, mut record: Record, code: u8) -> Result<Start<T>> {
+fn complete<T, K>(sink: &mut dyn Sink, dir: StateDir, mut record: Record, code: u8) -> Result<Start<T, K>> {
     let committed = record.output.clone().unwrap_or_default();
     let summary = summary_of(&record);
     record.epoch += 1;
@@ -359,8 +420,6 @@ fn differ(place: &str, was: &Value, is: &Value, differences: &mut Vec<String>) {
 enum Again {
     /// The same inputs, and the output as it was made.
     Same,
-    /// The same inputs, and more behind them, of a job whose list may grow.
-    Longer,
     /// Something else.
     Another,
 }
@@ -369,7 +428,6 @@ fn look_again<S: Source>(
     source: &mut S,
     sink: &mut dyn Sink,
     (record, listing): (&Record, &Listing<'_>),
-    options: &Options,
 ) -> Result<Again> {
     match source.restore(&record.inputs, record.frontier) {
         Ok(_) if source.has_more() => return Ok(Again::Another),
@@ -377,20 +435,10 @@ fn look_again<S: Source>(
         Err(error) if error.kind() == Kind::Refused => return Ok(Again::Another),
         Err(error) => return Err(error),
     }
-    let mark = source.mark_before(listing)?;
-    let may_grow = options.printing.is_some();
-    let same_so_far = match (may_grow, record.reach) {
-        (false, _) => mark == record.mark,
-        (true, None) => record.frontier == 0,
-        (true, Some(reach)) => mark.map_or([0; 8], Mark::trace) == reach.trace,
-    };
-    let is_all = same_so_far && source.next(listing)?.is_none();
-    Ok(match (same_so_far, is_all, may_grow) {
-        // What was printed is gone, and nobody wants it twice.
-        (true, true, true) => Again::Same,
-        (true, false, true) => Again::Longer,
-        (true, true, false) if sink.is_published(&record.output.clone().unwrap_or_default())? => Again::Same,
-        (_, _, _) => Again::Another,
+    let is_all = source.mark_before(listing)? == record.mark && source.next(listing)?.is_none();
+    Ok(match is_all && sink.is_published(&record.output.clone().unwrap_or_default())? {
+        true => Again::Same,
+        false => Again::Another,
     })
 }
 

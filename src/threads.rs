@@ -47,7 +47,7 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        prepared: Prepared<J::Total>,
+        prepared: Prepared<J::Total, J::Task>,
         (signals, control): (Receiver<Heard>, Receiver<Request>),
         observer: &mut dyn Observer,
     ) -> Ending {
@@ -129,11 +129,15 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        prepared: Prepared<J::Total>,
+        mut prepared: Prepared<J::Total, J::Task>,
         ended: Sender<()>,
     ) -> Result<Engine<J>> {
         let options = self.options;
-        let extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
+        let mut extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
+        let known = prepared.list.take();
+        if let (Some(tasks), Some(ahead)) = (&mut extent.tasks, &known) {
+            *tasks += ahead.gone;
+        }
         let (deliver, deliveries) = bounded(OUTBOX);
         let (line, lines) = unbounded();
         let (nudge, nudges) = bounded(1);
@@ -172,10 +176,8 @@ impl Threads<'_> {
             next: record.frontier,
             mark: record.mark,
             beyond: record.beyond.iter().map(|beyond| (beyond.task, beyond.mark)).collect(),
-            finished: record.finished.clone(),
-            reach: record.reach,
+            known: known.map(|ahead| (ahead, line.clone())),
             inputs: record.inputs.clone(),
-            state: prepared.near.clone(),
             wake: Arc::clone(self.wake),
             ended: ended.clone(),
         };

@@ -8,9 +8,11 @@
 //! run is refused. What stands behind the frontier may be another list than last time: a longer one
 //! above all.
 //!
-//! The marks are a chain, each the digest of the one before and of the words of its task. The obvious
-//! digest of everything, asked after each task, takes seven times as long, since it works through what
-//! is left of a kibibyte each time; the chain compresses a single block. (Measured: 0.63 µs against 0.09.)
+//! The marks are a chain, each the digest of the one before and of a digest of the words of its task. The
+//! obvious digest of everything, asked after each task, takes four times as long, since it works through what
+//! is left of a kibibyte each time; a link of the chain is two single blocks. (Measured: 0.63 µs against 0.15.)
+//! And with the digests of single tasks in the journal, the chain of a list can be computed of which some
+//! tasks are gone: those that are done, whose files `gzip` has taken out of `*.log`.
 //!
 //! Several columns give all combinations, the last varying fastest, and columns that are linked go in
 //! step: the rules of GNU parallel, so that nobody has to learn others.
@@ -110,8 +112,8 @@ pub struct Items {
     /// How many tasks there are, if that is known.
     tasks: Option<u64>,
     /// The mark of the last task listed.
-    mark: [u8; 32],
-    /// That mark, and behind it the words of the task that is being put together.
+    mark: Mark,
+    /// The words of the task that is being put together.
     words: Vec<u8>,
     /// So many items are in `words`: a stop may come before there are enough.
     gathered: usize,
@@ -165,7 +167,7 @@ impl Items {
             per_task: NonZero::<usize>::MIN,
             combinations: Combinations::new([]),
             tasks: None,
-            mark: [0; 32],
+            mark: Mark([0; 32]),
             words: Vec::new(),
             gathered: 0,
             again: 0,
@@ -211,7 +213,7 @@ impl Items {
         let columns: Vec<_> = self.columns.iter().map(look_at).collect::<Result<_>>()?;
         self.combinations = Combinations::new(columns);
         self.combinations.rewind()?;
-        (self.mark, self.gathered, self.again) = ([0; 32], 0, 0);
+        (self.mark, self.gathered, self.again) = (Mark([0; 32]), 0, 0);
         self.tasks = self.combinations.count().map(|items| items.div_ceil(self.per_task.get() as u64));
         Ok(())
     }
@@ -238,7 +240,6 @@ impl Items {
         if self.gathered == 0 {
             self.words.clear();
             self.words.shrink_to(KEEP);
-            self.words.extend_from_slice(&self.mark);
         }
         while self.gathered < self.per_task.get() {
             match self.combinations.advance(listing)? {
@@ -251,7 +252,8 @@ impl Items {
             }
         }
         self.gathered = 0;
-        self.mark = *blake3::hash(&self.words).as_bytes();
+        let of_task = blake3::hash(&self.words);
+        self.mark = self.mark.then(of_task.as_bytes().first_chunk().copied().unwrap_or_default());
         Ok(Step::Item)
     }
 
@@ -297,7 +299,11 @@ impl Source for Items {
             return Ok(None);
         }
         self.pass_over(listing)?;
-        Ok(Some(Mark(self.mark)))
+        Ok(Some(self.mark))
+    }
+
+    fn has_item_marks(&self) -> bool {
+        true
     }
 
     fn what_changed(&self) -> String {
@@ -309,9 +315,9 @@ impl Source for Items {
         if !self.pass_over(listing)? || self.list(listing)? != Step::Item {
             return Ok(None);
         }
-        let words = combine::words(&self.words[self.mark.len()..]);
+        let words = combine::words(&self.words);
         // How long its name is says nothing of the work: progress counts tasks here.
-        Ok(Some(Listed { task: Item { words }, bytes: 0, mark: Some(Mark(self.mark)) }))
+        Ok(Some(Listed { task: Item { words }, bytes: 0, mark: Some(self.mark) }))
     }
 
     /// Bytes are not told: they are those of the list, and say nothing of the work.
