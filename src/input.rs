@@ -39,7 +39,7 @@ pub use chunks::{Chunk, Chunks, Cut, Inputs};
 pub use edges::RecordChunk;
 pub use file::InputFile;
 pub use identity::{Comparison, Identity, path_text};
-pub use items::{Column, Given, Item, Items};
+pub use items::{Column, Fit, Given, Item, Items};
 pub use pieces::{PIECE, Pieces};
 pub use records::Records;
 pub use stream::{Received, Stream};

@@ -104,6 +104,8 @@ pub(crate) struct Birth<'a> {
     /// What it is called with, its name first.
     pub(crate) words: &'a [CString],
     pub(crate) environment: &'a [CString],
+    /// And what it has beyond that.
+    pub(crate) variables: &'a [CString],
     /// Its standard input, output and error. One of these three itself may be given only for its own place.
     pub(crate) streams: [BorrowedFd<'a>; 3],
     pub(crate) mask: &'a SigSet,
@@ -126,7 +128,7 @@ pub(crate) struct Birth<'a> {
 /// [`Children`](crate::process::Children). (A SIGTSTP, as by Ctrl-Z, is for us, who will hold the child when
 /// it is born; it forgets that one.)
 pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
-    let (words, environment) = (pointers(birth.words), pointers(birth.environment));
+    let (words, environment) = (pointers(birth.words.iter()), pointers(birth.environment.iter().chain(birth.variables)));
     let child = Child {
         birth,
         words: words.as_ptr(),
@@ -152,8 +154,8 @@ pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
 }
 
 /// What `execve(2)` wants: the addresses of the words, and a null behind them.
-fn pointers(words: &[CString]) -> Vec<*const c_char> {
-    words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect()
+fn pointers<'a>(words: impl Iterator<Item = &'a CString>) -> Vec<*const c_char> {
+    words.map(|word| word.as_ptr()).chain([ptr::null()]).collect()
 }
 
 /// A piece of a stack, aligned as every processor wants its stack to be.

@@ -3,15 +3,16 @@
 use crate::cli::args::common::StopChildren;
 use crate::cli::args::each::Each as Options;
 use crate::cli::report::Failures;
-use crate::cli::say;
+use crate::cli::{say, shellwords};
 use crate::cli::verbs::Start;
 use crate::jobs::attempts::Terms;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::each::Each;
+use crate::jobs::lines::Lines;
 use crate::jobs::results::{Beside, Results};
 use crate::jobs::template::Template;
 use bivouac::ending::{Exit, FINISHED};
-use bivouac::input::Items;
+use bivouac::input::{Fit, Items};
 use bivouac::stream::StreamSink;
 use bivouac::{Error, Result};
 use std::io::{self, IsTerminal};
@@ -20,11 +21,24 @@ use std::num::NonZero;
 /// Runs the job, or prints what it would run.
 pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
     let columns = each.columns();
-    let per_command = NonZero::new(each.per_command).unwrap_or(NonZero::<usize>::MIN);
+    let per_command = NonZero::new(each.per_command()).unwrap_or(NonZero::<usize>::MIN);
     // With several items for one command these take the places of sources.
     let words = if per_command.get() > 1 { per_command.get() } else { columns.len() };
-    let template = Template::new(each.command.clone(), each.shell, words)?;
+    let [before, command, behind] = each.apart(start.argv);
+    let mut template =
+        Template::new(each.command.clone(), shellwords::asked_for(each.shell.as_ref())?, words)?;
+    if each.shell.is_none() {
+        shellwords::refuse(shellwords::Typed { before, command, behind, dashes: false })?;
+    }
+    if each.fit_in_context {
+        template = template.repeating()?;
+    }
     let mut items = Items::new(columns).delimiter(each.delimiter()).per_task(per_command);
+    if each.fits() {
+        let (taken, (times, more)) = template.length();
+        let [taken, times, more] = [taken, times, more].map(|number| number as u64);
+        items = items.fitting(Fit { bytes: each.max_chars, taken, times, each: more });
+    }
     if each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         say::line("items are read from the terminal, one a line; Ctrl-D ends them");
     }
@@ -32,6 +46,7 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
         return show(&template, &mut items).map(|()| Exit::Code(FINISHED));
     }
     let failures = Complaints::default();
+    let by_line = each.line_buffer || (each.ungroup && each.tag);
     let job = Each {
         template,
         terms: Terms {
@@ -41,10 +56,13 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
             kill_after: start.settings.kill_after.value,
             saves_its_work: each.output.is_none() || each.commanding.stop_children == StopChildren::AtOnce,
             jitter: true,
-            passes_through: each.ungroup,
+            passes_through: each.ungroup && !each.tag,
+            at_once: by_line,
         },
-        shape: (each.per_command, each.shape()),
+        shape: (per_command.get(), each.shape()),
         tag: each.tag,
+        by_line,
+        lines: (by_line && !each.keep_order).then(lines).transpose()?,
         to_file: start.running.output.is_some(),
         results: each.results.as_deref().map(Results::new).transpose()?,
         failures: failures.clone(),
@@ -59,6 +77,10 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
             .advise("DIR/NUMBER/stdout has what each command printed; put them together with cat")),
         (None, _) => start.run((job, items), true),
     }
+}
+
+fn lines() -> Result<Lines> {
+    Ok(Lines::new(StreamSink::stdout()?.around(say::beside_the_line_if_both_are_terminals())))
 }
 
 /// How much is gathered before it is printed.

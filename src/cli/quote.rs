@@ -7,13 +7,31 @@
 //! know. Octal and not `\x`, because an octal escape has at most three digits everywhere, while how
 //! many a `\x` takes depends on the shell.
 
-use crate::cli::human::is_invisible;
+use crate::cli::human::{self, is_invisible};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// The whole command, ready to paste.
 pub(crate) fn command(argv: &[OsString]) -> String {
     argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// The command for a message. A pattern like `*.log` may have become thousands of words, and nobody reads
+/// them; what is typed again is the pattern.
+pub(crate) fn shortened(argv: &[OsString]) -> String {
+    const LONGEST: usize = 1000;
+    const FIRST: usize = 3;
+    let words: Vec<String> = argv.iter().map(|word| argument(word)).collect();
+    let length: usize = words.iter().map(|word| word.len() + 1).sum();
+    let list = argv.iter().rposition(|word| [":::", ":::+", "::::", "::::+"].iter().any(|mark| word == mark));
+    // What is left away are items, where that can be seen, and otherwise what comes last.
+    let from = list.map_or(words.len().saturating_sub(words.len().min(40)), |at| at + 1) + FIRST;
+    if length <= LONGEST || words.len() <= from + 1 {
+        let shown = words.iter().map(|word| human::short(word).into_owned());
+        return if length <= LONGEST { words.join(" ") } else { shown.collect::<Vec<_>>().join(" ") };
+    }
+    let shown: Vec<_> = words[..from].iter().map(|word| human::short(word)).collect();
+    format!("{} … {} more", shown.join(" "), human::grouped((words.len() - from) as u64))
 }
 
 /// One argument.

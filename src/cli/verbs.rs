@@ -9,6 +9,7 @@ use crate::cli::place::{self, Identity};
 use crate::cli::report::{self, Failures, Told, report};
 use crate::cli::roles::refuse_two_roles;
 use crate::cli::settings::Settings;
+use crate::cli::shellwords;
 use crate::jobs;
 use crate::jobs::attempts::Terms;
 use crate::jobs::check::Check;
@@ -25,6 +26,7 @@ use bivouac::stream::StreamSink;
 use bivouac::{Ending, Error, Job, Result, Sink, Source, StateAt};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -32,7 +34,7 @@ use std::path::Path;
 pub(crate) struct Start<'a> {
     pub(crate) running: Running<'a>,
     pub(crate) settings: Settings,
-    argv: &'a [OsString],
+    pub(crate) argv: &'a [OsString],
     masked: Masked,
     /// For the last paragraph of a job whose tasks are items.
     pub(crate) failures: Option<Failures>,
@@ -139,7 +141,7 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
 }
 
 fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
-    let command = command(pipe)?;
+    let command = command(pipe, start.argv)?;
     let terms = Terms {
         ok_codes: pipe.commanding.ok_codes.clone(),
         retries: pipe.commanding.retries,
@@ -148,6 +150,7 @@ fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
         saves_its_work: pipe.commanding.stop_children == StopChildren::AtOnce,
         jitter: false,
         passes_through: false,
+        at_once: false,
     };
     let source = Records::new(pipe.files.clone(), boundary(pipe)?)
         .block(pipe.block)
@@ -169,19 +172,28 @@ fn boundary(pipe: &args::verbs::Pipe) -> Result<Boundary> {
     }
 }
 
-fn command(pipe: &args::verbs::Pipe) -> Result<Command> {
+fn command(pipe: &args::verbs::Pipe, argv: &[OsString]) -> Result<Command> {
     let impossible = || {
         Error::usage("COMMAND", "cannot be run: a word of it holds a zero byte")
             .advise("no program can be given such a word")
     };
-    match (pipe.shell, pipe.command.as_slice()) {
-        (false, [program, ..]) if program.is_empty() => {
+    let shell = shellwords::asked_for(pipe.shell.as_ref())?;
+    match (shell, pipe.command.as_slice()) {
+        (None, [program, ..]) if program.is_empty() => {
             Err(Error::usage("COMMAND", "has no name: its first word is empty")
                 .advise("a variable in the command line may be unset"))
         }
-        (false, words) => Command::new(words).ok_or_else(impossible),
-        (true, [text]) => Command::shell(text).ok_or_else(impossible),
-        (true, _) => Err(Error::usage("--shell", "wants COMMAND to be one text")
+        (None, words) => {
+            let (before, command) = argv.split_at(argv.len().saturating_sub(words.len()));
+            let before = before.strip_suffix(&["--".into()]).unwrap_or(before);
+            shellwords::refuse(shellwords::Typed { before, command, behind: &[], dashes: true })?;
+            Command::new(words).ok_or_else(impossible)
+        }
+        (Some(shell), [text]) => {
+            let words = shell.words(text.as_encoded_bytes().to_vec());
+            Command::new(words.into_iter().map(OsString::from_vec)).ok_or_else(impossible)
+        }
+        (Some(_), _) => Err(Error::usage("--shell", "wants COMMAND to be one text")
             .advise("quote it: --shell -- 'cut -d, -f3 | sort -u'")),
     }
 }

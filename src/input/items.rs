@@ -102,12 +102,36 @@ pub struct Column {
     pub linked: bool,
 }
 
+/// How many items fit into one task: those whose length together, in bytes, has an upper bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fit {
+    /// The bound.
+    pub bytes: u64,
+    /// How much of it is taken without any item.
+    pub taken: u64,
+    /// How often the length of an item counts.
+    pub times: u64,
+    /// And how much more each one adds.
+    pub each: u64,
+}
+
+impl Fit {
+    fn has_room_for(self, items: usize, bytes: usize) -> bool {
+        let items = (items as u64).saturating_mul(self.each);
+        let all = (bytes as u64).saturating_mul(self.times).saturating_add(items).saturating_add(self.taken);
+        all <= self.bytes
+    }
+}
+
 /// Lists items, in all combinations of their columns. See the [module](self).
 #[derive(Debug)]
 pub struct Items {
     columns: Vec<Column>,
     delimiter: Vec<u8>,
     per_task: NonZero<usize>,
+    fit: Option<Fit>,
+    /// The item at hand did not fit into the task before, and begins the next one.
+    is_held: bool,
     combinations: Combinations,
     /// How many tasks there are, if that is known.
     tasks: Option<u64>,
@@ -128,6 +152,8 @@ struct Described {
     /// As Rust would write it; `None` where no text is cut.
     delimiter: Option<String>,
     per_task: NonZero<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fit: Option<Fit>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +191,8 @@ impl Items {
             columns: columns.into_iter().map(settle).collect(),
             delimiter: b"\n".to_vec(),
             per_task: NonZero::<usize>::MIN,
+            fit: None,
+            is_held: false,
             combinations: Combinations::new([]),
             tasks: None,
             mark: Mark([0; 32]),
@@ -186,6 +214,13 @@ impl Items {
     #[must_use]
     pub fn per_task(mut self, items: NonZero<usize>) -> Self {
         self.per_task = items;
+        self
+    }
+
+    /// As many items make one task as fit, at least one, and no more than [`per_task`](Self::per_task) says.
+    #[must_use]
+    pub fn fitting(mut self, fit: Fit) -> Self {
+        self.fit = Some(fit);
         self
     }
 
@@ -213,8 +248,10 @@ impl Items {
         let columns: Vec<_> = self.columns.iter().map(look_at).collect::<Result<_>>()?;
         self.combinations = Combinations::new(columns);
         self.combinations.rewind()?;
-        (self.mark, self.gathered, self.again) = (Mark([0; 32]), 0, 0);
-        self.tasks = self.combinations.count().map(|items| items.div_ceil(self.per_task.get() as u64));
+        (self.mark, self.gathered, self.again, self.is_held) = (Mark([0; 32]), 0, 0, false);
+        let per_task = self.per_task.get() as u64;
+        let tasks = |items: u64| items.div_ceil(per_task);
+        self.tasks = self.combinations.count().filter(|_| self.fit.is_none()).map(tasks);
         Ok(())
     }
 
@@ -232,7 +269,7 @@ impl Items {
         let columns: Vec<Stored> = open.map(store).collect();
         let is_cut = columns.iter().any(|column| column.from != Origin::CommandLine);
         let delimiter = is_cut.then(|| self.delimiter.escape_ascii().to_string());
-        Described { columns, delimiter, per_task: self.per_task }
+        Described { columns, delimiter, per_task: self.per_task, fit: self.fit }
     }
 
     /// Goes to the next task: its words and its mark are at hand then.
@@ -242,10 +279,24 @@ impl Items {
             self.words.shrink_to(KEEP);
         }
         while self.gathered < self.per_task.get() {
-            match self.combinations.advance(listing)? {
+            let step = match std::mem::take(&mut self.is_held) {
+                true => Step::Item,
+                false => self.combinations.advance(listing)?,
+            };
+            match step {
                 Step::Item => {
+                    let before = self.words.len();
                     self.combinations.append_to(&mut self.words);
                     self.gathered += 1;
+                    // Words are kept with four bytes before each.
+                    let bytes = self.words.len() - 4 * self.gathered;
+                    let fits = |fit: Fit| fit.has_room_for(self.gathered, bytes);
+                    if self.gathered > 1 && !self.fit.is_none_or(fits) {
+                        self.words.truncate(before);
+                        self.gathered -= 1;
+                        self.is_held = true;
+                        break;
+                    }
                 }
                 Step::End if self.gathered > 0 => break,
                 step @ (Step::End | Step::Stopped) => return Ok(step),
@@ -351,6 +402,9 @@ impl Described {
             return Some(format!(
                 "are told apart by `{now}`; the state is about items told apart by `{before}`"
             ));
+        }
+        if self.fit != then.fit {
+            return Some("are as many as fit (-X, -m, -n 0, --max-chars), by another measure than then".to_string());
         }
         let (now, before) = (self.per_task, then.per_task);
         (now != before)

@@ -52,6 +52,8 @@ pub(crate) struct Terms {
     pub(crate) jitter: bool,
     /// Whether what commands print goes where ours goes, mixed as it comes.
     pub(crate) passes_through: bool,
+    /// Whether what they print is wanted as it comes.
+    pub(crate) at_once: bool,
 }
 
 /// What becomes of what a command prints and says.
@@ -142,6 +144,7 @@ impl Terms {
             timeout: self.timeout,
             kill_after: self.kill_after,
             passes_through: self.passes_through,
+            at_once: self.at_once,
             output_counts: !self.saves_its_work,
         };
         // Both directions have one receiver, and are never called at the same time.

@@ -6,7 +6,9 @@
 //! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
 
 use crate::jobs::attempts::{Reception, Terms};
+use crate::cli::human::{short, visible};
 use crate::jobs::complaints::Complaints;
+use crate::jobs::lines::{Lines, Partial};
 use crate::jobs::results::{Kept, Results, item_line};
 use crate::jobs::template::Template;
 use crate::jobs::words::Words;
@@ -29,6 +31,10 @@ pub(crate) struct Each {
     /// How many items go into one command, and where they come from.
     pub(crate) shape: (usize, Vec<&'static str>),
     pub(crate) tag: bool,
+    /// What commands print is handed over line by line, and what they say.
+    pub(crate) by_line: bool,
+    /// Where lines go that are not put in order.
+    pub(crate) lines: Option<Lines>,
     /// Whether what is printed is the result of the job, and hence what changes it part of what it is.
     pub(crate) to_file: bool,
     pub(crate) results: Option<Results>,
@@ -65,7 +71,7 @@ impl Job for Each {
         let name = item.note();
         let done = self.run_one(&item, number, &name, cx);
         if let Err(TaskError::Failed(why)) = &done {
-            self.failures.keep(format!("item {number} ({name}): {why}"));
+            self.failures.keep(format!("item {number} ({}): {why}", short(&name)));
         }
         done
     }
@@ -82,9 +88,15 @@ impl Each {
                 "holds a zero byte, which no program can be given (use -0 for lists of find -print0)".into(),
             )
         })?;
+        let command = command
+            .variable(format!("BIVOUAC_SEQ={number}"))
+            .variable(format!("BIVOUAC_SLOT={slot}"));
         let mut printed = Printed {
             cx,
             tag: self.tag.then(|| format!("{name}\t")),
+            by_line: self.by_line,
+            lines: self.lines.as_ref(),
+            partial: Partial::default(),
             at_line_start: true,
             words: Words::default(),
             said: String::new(),
@@ -111,6 +123,9 @@ struct Printed<'a, 'b> {
     cx: &'a Context<'b>,
     tag: Option<String>,
     at_line_start: bool,
+    by_line: bool,
+    lines: Option<&'a Lines>,
+    partial: Partial,
     words: Words,
     /// Lines that nobody has heard yet.
     said: String,
@@ -159,8 +174,12 @@ impl Reception for Printed<'_, '_> {
         if let Some(kept) = &mut self.kept {
             kept.out(&piece)?;
         }
-        let piece = self.tagged(piece);
-        self.cx.emit(piece)
+        let Some(lines) = self.lines else {
+            let piece = self.tagged(piece);
+            return self.cx.emit(piece);
+        };
+        let whole = self.partial.take(&piece);
+        Ok(lines.write(&self.tagged(whole))?)
     }
 
     fn err(&mut self, bytes: &[u8]) {
@@ -169,12 +188,16 @@ impl Reception for Printed<'_, '_> {
         }
         let Self { words, said, tag, .. } = self;
         words.take(bytes, &mut |line| append(said, tag.as_deref(), line));
-        if self.said.len() >= GATHERED {
+        if self.by_line || self.said.len() >= GATHERED {
             self.hear();
         }
     }
 
     fn end(&mut self, outcome: Outcome) -> Result<(), TaskError> {
+        if let Some(lines) = self.lines {
+            let rest = self.partial.end();
+            lines.write(&self.tagged(rest))?;
+        }
         let Self { words, said, tag, .. } = self;
         words.end(&mut |line| append(said, tag.as_deref(), line));
         self.hear();
@@ -193,7 +216,8 @@ impl Reception for Printed<'_, '_> {
 }
 
 fn append(said: &mut String, tag: Option<&str>, line: &str) {
-    said.push_str(tag.unwrap_or_default());
+    // The words are the command's, and so is what they do to a terminal; the tag is ours.
+    said.push_str(&tag.map(|tag| visible(tag.trim_end_matches('\t')).into_owned() + "\t").unwrap_or_default());
     said.push_str(line);
     said.push('\n');
 }

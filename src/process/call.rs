@@ -54,6 +54,8 @@ pub struct Call<'a> {
     pub kill_after: Duration,
     /// What it prints and says goes where ours goes, and not through us.
     pub passes_through: bool,
+    /// What it prints is handed over as it comes, and not in large pieces.
+    pub at_once: bool,
     /// Whether it matters that what it printed is complete.
     pub output_counts: bool,
 }
@@ -93,6 +95,23 @@ pub enum How {
 
 /// How long `poll` waits at the most, so that the gate and the clock are looked at.
 const GLANCE: Duration = Duration::from_millis(50);
+
+/// Which of the two limits it is: that of one word, or that of all words and the environment.
+fn too_long(command: &Command) -> String {
+    const LONGEST_WORD: usize = 128 << 10;
+    let lengths = || command.words().iter().map(|word| word.as_bytes_with_nul().len());
+    match lengths().max().filter(|longest| *longest > LONGEST_WORD) {
+        Some(longest) => format!(
+            "one of its arguments has {} bytes, and the system allows {LONGEST_WORD} (128 KiB) for one",
+            longest - 1
+        ),
+        None => format!(
+            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all; take fewer at a time (-n, or -m for as many as fit)",
+            lengths().count() - 1,
+            lengths().sum::<usize>()
+        ),
+    }
+}
 
 impl Context<'_> {
     /// Runs a command until it has ended and everything it printed has been taken: `out` gets its
@@ -156,6 +175,7 @@ struct Running<'a> {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     piece: Vec<u8>,
+    at_once: bool,
     pace: Pace,
     /// Bytes that may be fed by the rate limit, and whether that has to be waited for.
     credit: u64,
@@ -204,8 +224,7 @@ impl<'a> Running<'a> {
                 Ok(None) => std::thread::yield_now(),
                 // About this task, and not about the command: another one has shorter words.
                 Err(nix::errno::Errno::E2BIG) => {
-                    let why = "its arguments are longer than the system allows (128 KiB for each)";
-                    return Err(TaskError::Failed(why.to_string()));
+                    return Err(TaskError::Failed(too_long(call.command)));
                 }
                 Err(errno) => return Err(TaskError::Fatal(cannot_start(call.command, errno))),
             }
@@ -217,6 +236,7 @@ impl<'a> Running<'a> {
             stdout,
             stderr,
             piece: Vec::with_capacity(LITTLE),
+            at_once: call.at_once,
             pace: Pace::default(),
             credit,
             debt: None,
@@ -383,7 +403,9 @@ impl<'a> Running<'a> {
                 return Ok(0);
             }
         };
-        if self.piece.len() >= PIECE - PIECE / 16 {
+        if self.at_once {
+            out(std::mem::replace(&mut self.piece, Vec::with_capacity(LITTLE)))?;
+        } else if self.piece.len() >= PIECE - PIECE / 16 {
             out(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))?;
         } else if self.piece.len() == self.piece.capacity() {
             enlarge(stdout);

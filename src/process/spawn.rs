@@ -24,7 +24,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 use std::env;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -33,6 +33,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The variable in the environment of every child.
 pub(crate) const RUN: &str = "BIVOUAC_RUN";
+
+/// Those that a job may give to a command of it; none is handed on from the one before.
+const SEQ: &str = "BIVOUAC_SEQ";
+const SLOT: &str = "BIVOUAC_SLOT";
 
 /// What all children of a run are given.
 #[derive(Debug)]
@@ -67,7 +71,8 @@ impl Inheritance {
     /// A program that uses this library and installs a handler of its own while the run is on: between the
     /// mask and the exec of a child, for some microseconds, that handler may run in the child.
     pub(crate) fn new(mask: SigSet, run: &str) -> Self {
-        let own = env::vars_os().filter(|(name, _)| name != RUN);
+        let is_ours = |name: &OsStr| [RUN, SEQ, SLOT].iter().any(|ours| name == *ours);
+        let own = env::vars_os().filter(|(name, _)| !is_ours(name));
         let variable = |name: &[u8], value: &[u8]| CString::new([name, b"=", value].concat()).ok();
         let mut environment: Vec<CString> =
             own.filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes())).collect();
@@ -102,6 +107,7 @@ impl Inheritance {
             programs: &programs,
             words,
             environment: &self.environment,
+            variables: command.variables(),
             streams: [streams.stdin.map_or_else(nothing, Ok)?, streams.stdout, streams.stderr],
             mask: &self.mask,
             reset: &self.reset,
