@@ -11,6 +11,7 @@
 //! | [`verbs`] | from a verb to a job, its tasks and its output |
 //! | [`each`] | the same for `each`, which has the most options |
 //! | [`shellwords`] | what only a shell understands, in a command without one |
+//! | [`wholes`] | commands that look at their whole input, in `pipe` |
 //! | [`config`] | the configuration file |
 //! | [`settings`] | options over configuration over defaults, and what a reload can change |
 //! | [`table`] | what every signal means, and where that comes from |
@@ -51,6 +52,7 @@ mod states;
 mod table;
 mod values;
 mod verbs;
+mod wholes;
 
 use args::{Cli, Verb};
 use bivouac::ending::{Exit, FINISHED};

@@ -128,7 +128,8 @@ pub(crate) struct Birth<'a> {
 /// [`Children`](crate::process::Children). (A SIGTSTP, as by Ctrl-Z, is for us, who will hold the child when
 /// it is born; it forgets that one.)
 pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
-    let (words, environment) = (pointers(birth.words.iter()), pointers(birth.environment.iter().chain(birth.variables)));
+    let (words, environment) =
+        (pointers(birth.words.iter()), pointers(birth.environment.iter().chain(birth.variables)));
     let child = Child {
         birth,
         words: words.as_ptr(),

@@ -1,10 +1,11 @@
 //! From the options of `each` to a job: the template, the list, what is printed where.
 
+use crate::cli::args::Cli;
 use crate::cli::args::common::StopChildren;
 use crate::cli::args::each::Each as Options;
 use crate::cli::report::Failures;
-use crate::cli::{say, shellwords};
 use crate::cli::verbs::Start;
+use crate::cli::{quote, say, shellwords};
 use crate::jobs::attempts::Terms;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::each::Each;
@@ -15,8 +16,11 @@ use bivouac::ending::{Exit, FINISHED};
 use bivouac::input::{Fit, Items};
 use bivouac::stream::StreamSink;
 use bivouac::{Error, Result};
+use clap::CommandFactory;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::num::NonZero;
+use std::os::unix::ffi::OsStrExt;
 
 /// Runs the job, or prints what it would run.
 pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
@@ -29,6 +33,9 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
         Template::new(each.command.clone(), shellwords::asked_for(each.shell.as_ref())?, words)?;
     if each.shell.is_none() {
         shellwords::refuse(shellwords::Typed { before, command, behind, dashes: false })?;
+    }
+    if !each.talk.quiet {
+        say_options_among_items(behind);
     }
     if each.fit_in_context {
         template = template.repeating()?;
@@ -76,6 +83,24 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
         (Some(_), Some(_)) => Err(Error::usage("--results", "does not go together with --output")
             .advise("DIR/NUMBER/stdout has what each command printed; put them together with cat")),
         (None, _) => start.run((job, items), true),
+    }
+}
+
+/// Options stand before COMMAND; who puts one behind gets an item.
+fn say_options_among_items(behind: &[OsString]) {
+    let mut command = Cli::command();
+    command.build();
+    let Some(each) = command.find_subcommand("each") else { return };
+    let is_option = |word: &&OsString| {
+        let name = word.to_str().and_then(|word| word.strip_prefix("--"));
+        let name = name.map(|name| name.split('=').next().unwrap_or_default());
+        name.is_some_and(|name| each.get_arguments().any(|option| option.get_long() == Some(name)))
+    };
+    if let Some(word) = behind.iter().filter(|word| word.as_bytes().starts_with(b"--")).find(is_option) {
+        say::line(&format!(
+            "item {} looks like an option; options stand before COMMAND",
+            quote::argument(word)
+        ));
     }
 }
 

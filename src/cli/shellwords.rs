@@ -18,18 +18,30 @@ use std::path::Path;
 
 /// What every POSIX shell does itself.
 const BUILTINS: [&str; 29] = [
-    ".", ":", "alias", "bg", "cd", "command", "eval", "exec", "exit", "export", "fg", "getopts", "hash", "jobs",
-    "read", "readonly", "return", "set", "shift", "times", "trap", "type", "ulimit", "umask", "unalias", "unset",
-    "wait", "local", "history",
+    ".", ":", "alias", "bg", "cd", "command", "eval", "exec", "exit", "export", "fg", "getopts", "hash",
+    "jobs", "read", "readonly", "return", "set", "shift", "times", "trap", "type", "ulimit", "umask",
+    "unalias", "unset", "wait", "local", "history",
 ];
 
 /// Words with which a compound command begins.
-const KEYWORDS: [&str; 9] = ["!", "{", "(", "if", "for", "while", "until", "case", "((" ];
+const KEYWORDS: [&str; 9] = ["!", "{", "(", "if", "for", "while", "until", "case", "(("];
 
 /// What `bash` and its relatives do themselves.
 const OF_BASH: [&str; 14] = [
-    "[[", "source", "declare", "typeset", "let", "mapfile", "readarray", "pushd", "popd", "dirs", "shopt",
-    "function", "select", "builtin",
+    "[[",
+    "source",
+    "declare",
+    "typeset",
+    "let",
+    "mapfile",
+    "readarray",
+    "pushd",
+    "popd",
+    "dirs",
+    "shopt",
+    "function",
+    "select",
+    "builtin",
 ];
 
 /// Between two commands.
@@ -58,14 +70,16 @@ pub(crate) fn refuse(typed: Typed<'_>) -> Result<()> {
     let Some((first, rest)) = typed.command.split_first() else { return Ok(()) };
     let name = first.to_string_lossy();
     // Which program it is depends on the item: nothing is known of it.
-    if !name.contains('{') || name.contains(char::is_whitespace) {
-        if let Some(why) = about_the_first(first, &name, rest.is_empty()) {
-            return Err(why.refusal(&name, typed));
-        }
+    let is_known = !name.contains('{') || name.contains(char::is_whitespace);
+    if let Some(why) = is_known.then(|| about_the_first(first, &name, rest.is_empty())).flatten() {
+        return Err(why.refusal(&name, typed));
     }
     match about_the_others(&name, rest) {
-        Some(word) => Err(Error::usage("COMMAND", format_args!("an argument is `{word}`, which only a shell understands"))
-            .advise(format_args!("with a shell:\n  {}", line(typed, "--shell")))),
+        Some(word) => Err(Error::usage(
+            "COMMAND",
+            format_args!("an argument is `{word}`, which only a shell understands"),
+        )
+        .advise(format_args!("with a shell:\n  {}", line(typed, "--shell")))),
         None => Ok(()),
     }
 }
@@ -85,7 +99,9 @@ impl Why {
             Why::Blanks { .. } | Why::Builtin { of_bash: false } | Why::Assignment => "--shell",
         };
         let what = match self {
-            Why::Blanks { is_script: true } => "is a text for a shell, and there is no shell unless you ask for one",
+            Why::Blanks { is_script: true } => {
+                "is a text for a shell, and there is no shell unless you ask for one"
+            }
             Why::Blanks { is_script: false } => "is one word with blanks in it, and no program is called so",
             Why::Builtin { .. } => "is a part of the shell, and no program",
             Why::Function => "is a function of your shell, and no program",
@@ -93,9 +109,12 @@ impl Why {
         };
         let unquoted = match self {
             Why::Blanks { is_script: false } => "leave the quotes away, or, with a shell",
-            Why::Blanks { is_script: true } | Why::Builtin { .. } | Why::Function | Why::Assignment => "with a shell",
+            Why::Blanks { is_script: true } | Why::Builtin { .. } | Why::Function | Why::Assignment => {
+                "with a shell"
+            }
         };
-        Error::usage(crate::cli::human::short(name), what).advise(format_args!("{unquoted}:\n  {}", line(typed, shell)))
+        Error::usage(crate::cli::human::short(name), what)
+            .advise(format_args!("{unquoted}:\n  {}", line(typed, shell)))
     }
 }
 
@@ -105,12 +124,16 @@ fn about_the_first(first: &OsStr, name: &str, is_alone: bool) -> Option<Why> {
     }
     if name.contains(char::is_whitespace) && !name.trim().is_empty() {
         let begins = name.split_whitespace().next().unwrap_or_default();
-        let is_known = |word: &str| KEYWORDS.contains(&word) || OF_BASH.contains(&word) || BUILTINS.contains(&word);
+        let is_known =
+            |word: &str| KEYWORDS.contains(&word) || OF_BASH.contains(&word) || BUILTINS.contains(&word);
         if begins == "[[" || is_function(begins) {
             return Some(if begins == "[[" { Why::Builtin { of_bash: true } } else { Why::Function });
         }
         let is_script = name.contains(['|', '&', ';', '<', '>', '$', '`', '(', '\n']) || is_known(begins);
         return (is_script || is_alone || is_program(begins.as_ref())).then_some(Why::Blanks { is_script });
+    }
+    if is_alone && name.contains(['|', '<', '>', ';', '&']) {
+        return Some(Why::Blanks { is_script: true });
     }
     if is_function(name) {
         return Some(Why::Function);
@@ -142,7 +165,9 @@ fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
         let next = rest.get(at + 1);
         let is_one = match next {
             Some(next) if BETWEEN.contains(&word) => {
-                is_program(next) || BUILTINS.iter().any(|builtin| next == builtin) || is_function(&next.to_string_lossy())
+                is_program(next)
+                    || BUILTINS.iter().any(|builtin| next == builtin)
+                    || is_function(&next.to_string_lossy())
             }
             Some(_) => REDIRECTIONS.contains(&word),
             None => word == "2>&1",
@@ -158,8 +183,13 @@ fn line(Typed { before, command, behind, dashes }: Typed<'_>, shell: &str) -> St
         words => {
             let word = |word: &OsString| match word.to_str() {
                 Some(text) if BETWEEN.contains(&text) || REDIRECTIONS.contains(&text) => text.to_string(),
-                // A placeholder needs no quotes: it gets those that its place wants.
-                Some(text) if text.contains(['{', '[']) && !text.contains(|c: char| c.is_whitespace() || "'\"$`\\|&;<>(".contains(c)) => {
+                // Neither a placeholder nor an assignment takes quotes.
+                Some(text)
+                    if !text.is_empty()
+                        && text
+                            .chars()
+                            .all(|c| c.is_ascii_alphanumeric() || "_@%+=:,./{}[]#-".contains(c)) =>
+                {
                     text.to_string()
                 }
                 Some(_) | None => quote::argument(word),
@@ -174,7 +204,8 @@ fn line(Typed { before, command, behind, dashes }: Typed<'_>, shell: &str) -> St
     }
     words.push(text);
     words.extend(behind.iter().cloned());
-    quote::shortened(&words)
+    // As it would be typed: not all that may be quoted must be.
+    quote::shortened(&words).replacen("'--shell=bash'", "--shell=bash", 1)
 }
 
 /// An exported function of bash is a variable with this name.

@@ -62,7 +62,9 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 /// Bytes per second: a size, with or without `/s` behind it.
 pub(crate) fn rate(text: &str) -> Result<u64, String> {
     match size(text.strip_suffix("/s").unwrap_or(text))? {
-        0 => Err("must be at least one byte per second, as in `16MiB`; leave it away for no limit".to_string()),
+        0 => {
+            Err("must be at least one byte per second, as in `16MiB`; leave it away for no limit".to_string())
+        }
         bytes => Ok(bytes),
     }
 }
@@ -155,7 +157,9 @@ fn not_negative(text: &str) -> Result<(), String> {
         Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit() || first == '.') => {
             Err("must not be negative; it is, say, `90s`, `16MiB` or `10`".to_string())
         }
-        Some(_) => Err("looks like an option, and a value belongs here: `90s`, `16MiB` or `10`, say".to_string()),
+        Some(_) => {
+            Err("looks like an option, and a value belongs here: `90s`, `16MiB` or `10`, say".to_string())
+        }
         None => Ok(()),
     }
 }
@@ -193,7 +197,19 @@ pub(crate) fn stop_code(text: &str) -> Result<u8, String> {
 
 /// `SIGNAL=REQUEST`.
 pub(crate) fn mapping(text: &str) -> Result<(Signal, Request), String> {
-    bivouac::policy::mapping(text).map_err(|error| error.to_string())
+    bivouac::policy::mapping(text).map_err(|error| {
+        let number =
+            text.split_once('=').and_then(|(signal, request)| Some((signal.parse::<i32>().ok()?, request)));
+        match number.and_then(|(number, request)| Some((number, Signal::try_from(number).ok()?, request))) {
+            Some((number, signal, request)) => {
+                format!(
+                    "{number} is {signal} here, and its name is the same everywhere: write {}={request}",
+                    &signal.as_str()[3..]
+                )
+            }
+            None => error.to_string(),
+        }
+    })
 }
 
 #[cfg(test)]

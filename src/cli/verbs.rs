@@ -10,6 +10,7 @@ use crate::cli::report::{self, Failures, Told, report};
 use crate::cli::roles::refuse_two_roles;
 use crate::cli::settings::Settings;
 use crate::cli::shellwords;
+use crate::cli::wholes;
 use crate::jobs;
 use crate::jobs::attempts::Terms;
 use crate::jobs::check::Check;
@@ -67,11 +68,25 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
 
 /// Now that it is known what signals should mean, the mask is made right; no thread exists yet.
 fn begin<'a>(running: Running<'a>, argv: &'a [OsString], mut masked: Masked) -> Result<Start<'a>> {
+    crate::cli::advice::refuse_lone_units(argv)?;
+    say_what_counts(&running);
     let settings = Settings::gather(&running)?;
     settings.agree()?;
     masked.adopt(settings.policy())?;
     masked.linger();
     Ok(Start { running, settings, argv, masked, failures: None })
+}
+
+/// Of two meanings of one signal.
+fn say_what_counts(running: &Running<'_>) {
+    let mappings = &running.policing.table.mappings;
+    for (at, (signal, request)) in mappings.iter().enumerate() {
+        let earlier = mappings[..at].iter().any(|(other, meant)| other == signal && meant != request);
+        let is_last = !mappings[at + 1..].iter().any(|(other, _)| other == signal);
+        if earlier && is_last && !running.talk.quiet {
+            crate::cli::say::line(&format!("--on {signal} is given twice; the last one counts: {request}"));
+        }
+    }
 }
 
 fn run_count(count: &args::verbs::Count, start: Start<'_>) -> Result<Exit> {
@@ -99,12 +114,26 @@ fn run_grep(grep: &args::verbs::Grep, start: Start<'_>) -> Result<Exit> {
             (false, false) => None,
         },
     };
+    refuse_o_for_output(grep)?;
     let job = jobs::grep::Grep::new(options, &grep.files)?;
     let source = Chunks::new(jobs::grep::Grep::inputs(&grep.files), Cut::Lines(b'\n'))
         .limit_rate(start.settings.limit_rate.value)
         .by_contents(grep.inputs.verify_inputs);
     let resumable = source.is_resumable();
     start.run((job, source), resumable)
+}
+
+/// `-o out` is what all other verbs have for the output.
+fn refuse_o_for_output(grep: &args::verbs::Grep) -> Result<()> {
+    let mut missing = grep.files.iter().filter(|file| file.as_os_str() != "-" && !file.exists());
+    match missing.next_back() {
+        Some(file) if grep.only_matching && grep.output.is_none() => Err(Error::usage(
+            file.display(),
+            "cannot open: No such file or directory",
+        )
+        .advise(format_args!("-o is --only-matching here; the output is --output {}", file.display()))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
@@ -152,11 +181,26 @@ fn run_pipe(pipe: &args::verbs::Pipe, start: Start<'_>) -> Result<Exit> {
         passes_through: false,
         at_once: false,
     };
+    let warns = !pipe.talk.quiet && !is_one_chunk(pipe);
+    let warning = warns.then(|| wholes::warning(pipe.shell.is_some(), &pipe.command)).flatten();
+    if let Some(warning) = warning {
+        crate::cli::say::line(&warning);
+    }
     let source = Records::new(pipe.files.clone(), boundary(pipe)?)
         .block(pipe.block)
         .limit_rate(start.settings.limit_rate.value)
         .by_contents(pipe.inputs.verify_inputs);
     start.run((jobs::pipe::Pipe::new(command, terms), source), true)
+}
+
+/// Whether the command gets all of the input at once.
+fn is_one_chunk(pipe: &args::verbs::Pipe) -> bool {
+    // No chunk is smaller unless asked for.
+    let block = pipe.block.unwrap_or(1 << 20);
+    match pipe.files.as_slice() {
+        [file] => std::fs::metadata(file).is_ok_and(|facts| facts.is_file() && facts.len() <= block),
+        _ => false,
+    }
 }
 
 /// Where one record ends and the next begins.
@@ -273,6 +317,7 @@ impl Start<'_> {
             output,
             quiet: self.running.talk.quiet,
             failures: self.failures.as_ref(),
+            from_stdin: self.running.inputs.iter().any(|input| input.as_os_str() == "-"),
             goes_on_printing: goes_on_printing(&self.running, output, &ending),
         };
         report(&ending, told);

@@ -404,7 +404,9 @@ impl Described {
             ));
         }
         if self.fit != then.fit {
-            return Some("are as many as fit (-X, -m, -n 0, --max-chars), by another measure than then".to_string());
+            return Some(
+                "are as many as fit (-X, -m, -n 0, --max-chars), by another measure than then".to_string(),
+            );
         }
         let (now, before) = (self.per_task, then.per_task);
         (now != before)

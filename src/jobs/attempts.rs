@@ -12,6 +12,7 @@
 //! too; and a handler for SIGTERM, which `sort` has as well, to remove its files. Whoever has left one of
 //! them is held too, not as long, and counts as done if no stop comes.
 
+use crate::cli::human::{short, visible};
 use bivouac::error::Kind;
 use bivouac::journal::{End, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
@@ -109,6 +110,7 @@ impl Terms {
                     cx.forget_output()?;
                     let left = self.retries + 1 - attempt;
                     let time = if self.jitter { some_of(wait) } else { wait };
+                    let note = visible(&short(note)).into_owned();
                     cx.say(format!("{note}: {why}; tried again in {:.1} s, {left} left", time.as_secs_f32()));
                     cx.sleep(time)?;
                     wait = (wait * 2).min(LONGEST_WAIT);

@@ -5,8 +5,8 @@
 //! the journal says of each that it is settled. What a command prints is gathered until it has ended, so
 //! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
 
-use crate::jobs::attempts::{Reception, Terms};
 use crate::cli::human::{short, visible};
+use crate::jobs::attempts::{Reception, Terms};
 use crate::jobs::complaints::Complaints;
 use crate::jobs::lines::{Lines, Partial};
 use crate::jobs::results::{Kept, Results, item_line};
@@ -88,9 +88,8 @@ impl Each {
                 "holds a zero byte, which no program can be given (use -0 for lists of find -print0)".into(),
             )
         })?;
-        let command = command
-            .variable(format!("BIVOUAC_SEQ={number}"))
-            .variable(format!("BIVOUAC_SLOT={slot}"));
+        let command =
+            command.variable(format!("BIVOUAC_SEQ={number}")).variable(format!("BIVOUAC_SLOT={slot}"));
         let mut printed = Printed {
             cx,
             tag: self.tag.then(|| format!("{name}\t")),
@@ -217,7 +216,9 @@ impl Reception for Printed<'_, '_> {
 
 fn append(said: &mut String, tag: Option<&str>, line: &str) {
     // The words are the command's, and so is what they do to a terminal; the tag is ours.
-    said.push_str(&tag.map(|tag| visible(tag.trim_end_matches('\t')).into_owned() + "\t").unwrap_or_default());
+    said.push_str(
+        &tag.map(|tag| visible(tag.trim_end_matches('\t')).into_owned() + "\t").unwrap_or_default(),
+    );
     said.push_str(line);
     said.push('\n');
 }

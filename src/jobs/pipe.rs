@@ -33,13 +33,27 @@ impl Pipe {
 }
 
 impl Pipe {
+    /// What a person may not know of a program whose code is no failure.
+    fn advice(&self, why: &str) -> &'static str {
+        let program = self.command.program();
+        let name =
+            std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_grep = ["grep", "egrep", "fgrep", "zgrep", "rg"].contains(&name.as_str());
+        if is_grep && why.lines().next() == Some("ended with code 1") {
+            return "\n  it ends with 1 where nothing matches: --ok-codes 0,1";
+        }
+        ""
+    }
+
     /// The command of a chunk: {#} and {%} in its words are filled, and it has them as variables.
     fn command_of(&self, cx: &Context<'_>) -> Command {
         let number = cx.task() + 1;
         let slot = rayon::current_thread_index().map_or(1, |index| index + 1);
         let filled = self.is_numbered.then(|| {
             let words = self.command.argv();
-            Command::new(words.map(|word| numbered(word, number, slot).unwrap_or_else(|| word.to_os_string())))
+            Command::new(
+                words.map(|word| numbered(word, number, slot).unwrap_or_else(|| word.to_os_string())),
+            )
         });
         let command = filled.flatten().unwrap_or_else(|| self.command.clone());
         command.variable(format!("BIVOUAC_SEQ={number}")).variable(format!("BIVOUAC_SLOT={slot}"))
@@ -103,7 +117,8 @@ impl Job for Pipe {
         let mut to = Passing::new(cx);
         self.terms.run(cx, &command, &feed, &place, &mut to).map_err(|error| match error {
             TaskError::Failed(why) => {
-                TaskError::Failed(format!("{place}: {}: {why}", argv::typed(&self.command)))
+                let advice = self.advice(&why);
+                TaskError::Failed(format!("{place}: {}: {why}{advice}", argv::typed(&self.command)))
             }
             TaskError::Cancelled | TaskError::Fatal(_) => error,
         })?;

@@ -94,8 +94,10 @@ impl Template {
         match &self.program {
             Program::Words(_) => Ok(self),
             Program::Script(script) if script.has_items_alone() => Ok(self),
-            Program::Script(_) | Program::Lines => Err(Error::usage("-X", "cannot repeat a part of a text for a shell")
-                .advise("use -m, where the items stand together; or {} with blanks around it")),
+            Program::Script(_) | Program::Lines => {
+                Err(Error::usage("-X", "cannot repeat a part of a text for a shell")
+                    .advise("use -m, where the items stand together; or {} with blanks around it"))
+            }
         }
     }
 
@@ -109,7 +111,10 @@ impl Template {
                 let (mut fixed, mut times, mut bytes) = (0, 0, 0);
                 for word in words {
                     let gaps = word.iter().filter(|piece| matches!(piece, Piece::Gap(_))).count();
-                    let text: usize = word.iter().map(|piece| if let Piece::Text(text) = piece { text.len() } else { 0 }).sum();
+                    let text: usize = word
+                        .iter()
+                        .map(|piece| if let Piece::Text(text) = piece { text.len() } else { 0 })
+                        .sum();
                     match gaps {
                         0 => fixed += text + end,
                         _ => {
@@ -124,7 +129,11 @@ impl Template {
             // The item is a parameter, once for each way in which it is taken apart, and a name in the text.
             Program::Script(script) => {
                 let ways = script.parts.iter().filter(|part| matches!(part, Part::Hole { .. })).count();
-                let text: usize = script.parts.iter().map(|part| if let Part::Text(text) = part { text.len() } else { 0 }).sum();
+                let text: usize = script
+                    .parts
+                    .iter()
+                    .map(|part| if let Part::Text(text) = part { text.len() } else { 0 })
+                    .sum();
                 (text + 8 * end, (ways, ways * (end + 48)))
             }
             Program::Lines => (8 * end, (1, 1)),
@@ -199,9 +208,7 @@ impl Template {
 
     fn argv(&self, filling: &Filling<'_>) -> Vec<OsString> {
         let argv = match &self.program {
-            Program::Words(words) => {
-                words.iter().flat_map(|word| self.fill_word(word, filling)).collect()
-            }
+            Program::Words(words) => words.iter().flat_map(|word| self.fill_word(word, filling)).collect(),
             Program::Script(script) => {
                 let (text, parameters) = script.fill(filling);
                 let mut argv = self.through_shell(text);

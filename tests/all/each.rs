@@ -10,6 +10,7 @@
 //! | `effects` | after each kind of end, is everything done, and nothing twice that was recorded? |
 //! | `list` | may the list grow, and is every other change refused by name? |
 //! | `gone` | may what is done be gone from the list, and what is another list? |
+//! | `words` | what only a shell understands, many items at once, lines as they come |
 //! | `failing` | failures, retries, halts, missing commands, limits |
 //! | `kept` | `--results`, `-o`, the log |
 
@@ -19,6 +20,7 @@ mod gone;
 mod kept;
 mod list;
 mod typed;
+mod words;
 
 use crate::harness::{Bivouac, World};
 use std::collections::BTreeMap;

@@ -106,11 +106,16 @@ pub(super) fn refuse_unknown(text: &[u8], has_shell: bool) -> Result<()> {
             continue;
         }
         let advice = match inner {
-            b".." | b"..." => "{.} takes one extension away; for two, --shell with ${x%.*}: x={.}; echo \"${x%.*}\"",
+            b".." | b"..." => {
+                "{.} takes one extension away; for two, --shell with ${x%.*}: x={.}; echo \"${x%.*}\""
+            }
             b"+." | b"+.." | b"+..." => "with --shell: x={}; echo \"${x##*.}\"",
-            b"+/" | b"0#" | b"0%" => "count or pad it in --shell, as with printf %03d {#}",
+            b"+/" => "with --shell: x={}; printf %s \"$x\" | tr -dc / | wc -c",
+            b"0#" | b"0%" => "count or pad it in --shell, as with printf %03d {#}",
             b"/.." | b"/..." => "with --shell: x={/.}; echo \"${x%.*}\"",
-            b"##" | b"###" => "the number of items is not known while a list is read; {#} is the number of this one",
+            b"##" | b"###" => {
+                "the number of items is not known while a list is read; {#} is the number of this one"
+            }
             b"hgrp" | b"agrp" => "this runs on one machine",
             b"choose_k" | b"uniq" => "make the list before, and give it with -a or ::::",
             [b'=', .., b'='] => "no Perl is run; use --shell",
@@ -122,7 +127,9 @@ pub(super) fn refuse_unknown(text: &[u8], has_shell: bool) -> Result<()> {
             }
             [b'^', _, ..] | [b'%', _, ..] => "with --shell: x={}; echo \"${x%suffix}\"",
             [b'@', _, ..] | [b'/', b'/', b'/', ..] => "with --shell and sed",
-            [b'#', _, ..] if inner[1..].iter().all(|byte| !byte.is_ascii_whitespace()) => "with --shell: x={}; echo \"${x#prefix}\"",
+            [b'#', _, ..] if inner[1..].iter().all(|byte| !byte.is_ascii_whitespace()) => {
+                "with --shell: x={}; echo \"${x#prefix}\""
+            }
             [b',' | b'^', ..] if inner.len() <= 2 && !has_shell => "with --shell and tr",
             _ => continue,
         };

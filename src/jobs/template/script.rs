@@ -79,7 +79,9 @@ impl Script {
 
     /// Whether every item stands where it is words of its own.
     pub(super) fn has_items_alone(&self) -> bool {
-        let is_open = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii_whitespace() || b";|&()<>".contains(byte));
+        let is_open = |byte: Option<&u8>| {
+            byte.is_none_or(|byte| byte.is_ascii_whitespace() || b";|&()<>".contains(byte))
+        };
         let alone = |(at, part): (usize, &Part)| match part {
             Part::Text(_) => true,
             Part::Hole { placeholder: Placeholder::All(_), quoting, .. } => {
