@@ -54,6 +54,10 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
     }
     let failures = Complaints::default();
     let by_line = each.line_buffer || (each.ungroup && each.tag);
+    if by_line && each.keep_order {
+        return Err(Error::usage("--line-buffer", "does not go together with -k")
+            .advise("in the order of the items a command's lines wait for those of the commands before it: leave one away"));
+    }
     let job = Each {
         template,
         terms: Terms {
@@ -69,7 +73,7 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
         shape: (per_command.get(), each.shape()),
         tag: each.tag,
         by_line,
-        lines: (by_line && !each.keep_order).then(lines).transpose()?,
+        lines: by_line.then(lines).transpose()?,
         to_file: start.running.output.is_some(),
         results: each.results.as_deref().map(Results::new).transpose()?,
         failures: failures.clone(),

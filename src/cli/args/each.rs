@@ -78,8 +78,7 @@ pub(crate) struct Each {
     #[arg(short, long, conflicts_with_all = ["keep_order", "results", "output", "line_buffer"], help_heading = "Output")]
     pub(crate) ungroup: bool,
 
-    /// Print whole lines as they come, those of several commands mixed; with -k those of the first command that
-    /// has not ended
+    /// Print whole lines as they come, those of several commands mixed
     #[arg(long, visible_alias = "lb", conflicts_with_all = ["results", "output"], help_heading = "Output")]
     pub(crate) line_buffer: bool,
 
