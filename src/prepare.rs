@@ -146,7 +146,7 @@ fn known<J: Job, S: Source<Task = J::Task>>(
         Phase::Done { code } => Some(code),
         Phase::Working | Phase::Finalizing { .. } => None,
     };
-    if has_failed_to_retry(&record, options) {
+    if options.retry_failed && !record.failing.is_empty() {
         forget_failed(&mut record);
     }
     let state = dir.path().to_path_buf();
@@ -213,10 +213,6 @@ fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
 /// by-product, and does not matter.
 fn can_continue(record: &Record, sink: &dyn Sink, options: &Options) -> bool {
     options.printing.is_some() || record.output.as_ref().is_none_or(|output| sink.can_continue(output))
-}
-
-fn has_failed_to_retry(record: &Record, options: &Options) -> bool {
-    options.retry_failed && !record.failing.is_empty()
 }
 
 /// Tasks that failed are to do again: the frontier goes back to the first of them, and everything else
