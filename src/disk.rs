@@ -13,8 +13,8 @@ pub(crate) mod sim;
 
 pub use links::{refuse_anothers, refuse_trap_at};
 pub use os::OsDisk;
-pub(crate) use plain::{look_plain, open_plain, read_plain, read_up_to};
 pub(crate) use os::nameless;
+pub(crate) use plain::{look_plain, open_plain, read_plain, read_up_to};
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

@@ -396,7 +396,8 @@ impl<J: Job> Desk<J> {
         work: impl FnOnce(&Context<'_>) -> std::result::Result<J::Partial, TaskError>,
     ) -> Outcome {
         let Self { shared, outbox, reports, .. } = self;
-        let (shared, Deferred { number: task, bytes, mark, advanced, then, room, .. }) = (&**shared, deferred);
+        let (shared, Deferred { number: task, bytes, mark, advanced, then, room, .. }) =
+            (&**shared, deferred);
         let is_known = then == Then::Settle;
         lock(&shared.running).insert(task, Running { since: began, note: String::new() });
         shared.moving.fetch_add(1, Ordering::Relaxed);

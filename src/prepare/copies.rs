@@ -28,6 +28,8 @@ pub(super) fn done_again(lost: u64) -> Option<String> {
     match lost {
         0 => None,
         1 => Some("the kept result of one task is missing or damaged; the task runs again".to_string()),
-        many => Some(format!("the kept results of {many} tasks are missing or damaged; these tasks run again")),
+        many => {
+            Some(format!("the kept results of {many} tasks are missing or damaged; these tasks run again"))
+        }
     }
 }
