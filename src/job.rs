@@ -345,7 +345,8 @@ impl<'a> Listing<'a> {
     ///
     /// Those of `poll(2)`.
     pub fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
-        self.wake.end_counts(held)
+        // Where nobody hears signals nothing can come meanwhile: a list that is only printed.
+        self.wake.end_counts(if self.wake.hears() { held } else { Duration::ZERO })
     }
 
     /// Whether the run is over: a source that lists without blocking looks here now and then.
