@@ -295,7 +295,6 @@ mod tests {
     #[test]
     fn a_boundary_that_comes_byte_by_byte_is_found_as_well() {
         let mut random = Random(5);
-        let stream = Stream::open(Path::new("/dev/null")).unwrap();
         for _ in 0..40 {
             let text = random.text(200);
             for rule in &RULES {
