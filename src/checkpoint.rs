@@ -231,6 +231,12 @@ impl Record {
         self.beyond.len() as u64 + self.ahead.as_ref().map_or(0, |ahead| ahead.tasks.len())
     }
 
+    /// Whether this task is one of them.
+    pub(crate) fn keeps(&self, task: u64) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.tasks.contains(task))
+            || self.beyond.iter().any(|beyond| beyond.task == task)
+    }
+
     /// These tasks.
     pub(crate) fn kept_tasks(&self) -> Tasks {
         let mut tasks = self.ahead.as_ref().map(|ahead| ahead.tasks.clone()).unwrap_or_default();

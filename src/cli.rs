@@ -6,9 +6,12 @@
 //! | chapter | what it is about |
 //! |---|---|
 //! | [`args`] | the verbs and their options, as a person types them |
+//! | [`advice`] | names that people know from other programs, and what they are called here |
 //! | [`values`] | sizes, durations and numbers with units |
 //! | [`verbs`] | from a verb to a job, its tasks and its output |
 //! | [`each`] | the same for `each`, which has the most options |
+//! | [`shellwords`] | what only a shell understands, in a command without one |
+//! | [`wholes`] | commands that look at their whole input, in `pipe` |
 //! | [`config`] | the configuration file |
 //! | [`settings`] | options over configuration over defaults, and what a reload can change |
 //! | [`table`] | what every signal means, and where that comes from |
@@ -24,6 +27,7 @@
 //! | [`report`] | the paragraph at the end, with the command that continues |
 //! | [`say`] | the only way to standard error and standard output |
 
+mod advice;
 mod args;
 mod clean;
 mod completions;
@@ -43,10 +47,12 @@ mod report;
 mod roles;
 mod say;
 mod settings;
+mod shellwords;
 mod states;
 mod table;
 mod values;
 mod verbs;
+mod wholes;
 
 use args::{Cli, Verb};
 use bivouac::ending::{Exit, FINISHED};
@@ -59,11 +65,21 @@ use std::ffi::OsString;
 /// `masked` is the proof that the handled signals are blocked; a verb that runs a job hands it on,
 /// every other verb is over before anybody could want to stop it, and gives the mask back.
 pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> Exit {
-    let argv: Vec<OsString> = argv.into_iter().collect();
+    let mut argv: Vec<OsString> = argv.into_iter().collect();
+    // As a verb it is what people type who do not know which it is.
+    if argv.len() == 2 && argv[1] == "version" {
+        argv[1] = "--version".into();
+    }
     let cli = match Cli::read(&argv) {
         Ok(cli) => cli,
         // Help and version come this way too; clap knows which stream and which code they want.
-        Err(error) => return conclude(say::clap(&error)),
+        Err(error) => match advice::on(&error, &argv) {
+            Some(sentence) => {
+                say::line(&sentence);
+                return Exit::Code(bivouac::ending::USAGE);
+            }
+            None => return conclude(say::clap(&error)),
+        },
     };
     let done = match &cli.verb {
         Verb::Count(_) | Verb::Grep(_) | Verb::Digest(_) | Verb::Pipe(_) | Verb::Each(_) => {

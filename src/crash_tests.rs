@@ -101,7 +101,7 @@ fn run(disk: &SimDisk, stop: Option<u64>, told: &mut Told) -> Result<()> {
             model
         }
         Some(mut record) => {
-            let (spill, lost) = look(&mut state, &mut record, &Wake::new()?)?;
+            let (spill, lost) = look(&mut state, &mut record, &Wake::new()?, &mut |_, _| ())?;
             if lost > 0 {
                 return Err(Error::refused(STATE, "names results that are not there"));
             }

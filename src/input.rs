@@ -41,7 +41,7 @@ pub use edges::RecordChunk;
 pub use file::InputFile;
 pub use given::Inputs;
 pub use identity::{Comparison, Identity, path_text};
-pub use items::{Column, Given, Item, Items};
+pub use items::{Column, Fit, Given, Item, Items};
 pub use left_out::{LeftOut, Readable};
 pub use pieces::{PIECE, Pieces};
 pub use records::Records;

@@ -215,6 +215,12 @@ pub trait Source: Send + 'static {
         0
     }
 
+    /// Whether marks are made by [`Mark::then`]. Then tasks that are done may be gone from the list when the
+    /// job is continued ([`Run::act_elsewhere`](crate::Run::act_elsewhere)): the others keep their numbers.
+    fn has_item_marks(&self) -> bool {
+        false
+    }
+
     /// Whether there is more to read than when the job began. Asked after [`restore`](Source::restore), of a
     /// job that is finished: it is then not finished with what is there, and begins anew.
     fn has_more(&self) -> bool {
@@ -262,6 +268,23 @@ impl Mark {
     /// nobody has made one to look like the other.
     pub(crate) fn trace(self) -> [u8; 8] {
         self.0.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// The mark of the next task of a list whose tasks can leave it once they are done
+    /// ([`Source::has_item_marks`]): `of_task` is a digest of that task alone. It is the end of the mark, so
+    /// the mark of a longer list can be computed from that of a shorter one and from what has gone.
+    #[must_use]
+    pub fn then(self, of_task: [u8; 8]) -> Self {
+        let mut linked = self.0;
+        linked[24..].copy_from_slice(&of_task);
+        let mut mark = *blake3::hash(&linked).as_bytes();
+        mark[24..].copy_from_slice(&of_task);
+        Self(mark)
+    }
+
+    /// The digest of the task alone.
+    pub(crate) fn of_task(self) -> [u8; 8] {
+        self.0.last_chunk().copied().unwrap_or_default()
     }
 }
 
@@ -322,7 +345,8 @@ impl<'a> Listing<'a> {
     ///
     /// Those of `poll(2)`.
     pub fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
-        self.wake.end_counts(held)
+        // Where nobody hears signals nothing can come meanwhile: a list that is only printed.
+        self.wake.end_counts(if self.wake.hears() { held } else { Duration::ZERO })
     }
 
     /// Whether the run is over: a source that lists without blocking looks here now and then.

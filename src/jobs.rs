@@ -12,8 +12,10 @@ pub(crate) mod each;
 pub(crate) mod grep;
 mod names;
 mod pattern;
+pub(crate) mod lines;
 pub(crate) mod pipe;
 pub(crate) mod results;
+pub(crate) mod shell;
 pub(crate) mod template;
 #[cfg(test)]
 mod testing;

@@ -59,6 +59,15 @@ pub enum Line {
         end: End,
         /// The beginning of the task's [`Mark`](crate::job::Mark), or zeros if it has none.
         trace: [u8; 8],
+        /// The end of that mark: the task alone, for a source with marks of that kind.
+        of_task: [u8; 8],
+    },
+    /// The whole list is known, of a job whose list may change between runs.
+    Listed {
+        /// How many tasks it has.
+        tasks: u64,
+        /// The beginning of the last task's [`Mark`](crate::job::Mark).
+        trace: [u8; 8],
     },
     /// A task that had [ended](Line::Ended) before its turn is settled now: what it printed has been handed
     /// over.
@@ -69,6 +78,8 @@ pub enum Line {
         done: bool,
         /// As that of [`Line::Settled`].
         trace: [u8; 8],
+        /// As that of [`Line::Settled`].
+        of_task: [u8; 8],
     },
 }
 
@@ -327,6 +338,18 @@ impl Entries {
         Ok(lines.map(|lines| Self { path, lines: Some(lines), open: BTreeMap::new() }))
     }
 
+    /// The next line, whatever it says. After an error nothing more comes.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub(crate) fn next_line(&mut self) -> Result<Option<Line>> {
+        self.line().map_err(|error| {
+            self.lines = None;
+            Error::io(&self.path, "read", &error)
+        })
+    }
+
     /// Ends at the first frame that is not whole: what is behind it is not there yet, or never was.
     fn line(&mut self) -> io::Result<Option<Line>> {
         let Some(from) = &mut self.lines else { return Ok(None) };
@@ -363,12 +386,9 @@ impl Iterator for Entries {
 
     fn next(&mut self) -> Option<Result<Entry>> {
         loop {
-            match self.line() {
-                Err(error) => {
-                    self.lines = None;
-                    return Some(Err(Error::io(&self.path, "read", &error)));
-                }
-                Ok(Some(Line::Of { .. } | Line::Delivered { .. })) => {}
+            match self.next_line() {
+                Err(error) => return Some(Err(error)),
+                Ok(Some(Line::Of { .. } | Line::Delivered { .. } | Line::Listed { .. })) => {}
                 Ok(Some(Line::Began { task, attempt, at_ms, note })) => {
                     let entry =
                         Entry { task, attempt, began_ms: at_ms, took_us: 0, outcome: Outcome::Open, note };

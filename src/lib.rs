@@ -175,6 +175,7 @@ mod run;
 mod prepare;
 mod foyer;
 mod threads;
+mod known_list;
 mod lister;
 mod pool;
 mod ahead;

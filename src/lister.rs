@@ -11,21 +11,24 @@
 //! as it was, and whoever then puts the inputs back has the wrong result and no error. And of a list that
 //! may grow, a name that was put in near the beginning has moved all others by one. What is still to do
 //! among those that are looked through (the few that were in flight when the last run ended) is kept in
-//! memory for so long.
+//! memory for so long. A list that may change between runs is compared in its own way (`src/known_list.rs`).
 
 use crate::ahead::Ahead;
-use crate::checkpoint::{Last, Reach, Record};
+use crate::checkpoint::{Last, Record};
 use crate::error::{Error, Result};
 use crate::job::{Listed, Listing, Mark, Source};
-use crate::journal::Entries;
+use crate::journal::Line;
+use crate::known_list::Outset;
 use crate::pool::Assignment;
 use crate::tasks::Tasks;
+use crate::threads::READ_AHEAD;
 use crate::wake::Wake;
 use crossbeam_channel::Sender;
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
+
+/// A list of so many tasks or more is not gone through only to know how it ends.
+const LOOKED_AT: u64 = 1 << 20;
 
 /// What the source thread sends.
 #[derive(Debug)]
@@ -36,28 +39,14 @@ pub(crate) enum FromSource<T> {
     Failed(Error),
 }
 
-/// Where a list begins, and what of it an earlier run has done.
-#[derive(Debug)]
-pub(crate) struct Outset<T> {
-    /// Number of the next task in the list.
-    next: u64,
-    /// Those before it that are still to do.
-    left: Vec<Assignment<T>>,
-    /// Of a list that may grow: tasks beyond that are committed.
-    finished: Tasks,
-}
-
-impl<T> Default for Outset<T> {
-    /// That of a new job.
-    fn default() -> Self {
-        Self { next: 0, left: Vec::new(), finished: Tasks::default() }
-    }
-}
-
 /// What the source thread owns.
 pub(crate) struct Lister<S: Source> {
     pub(crate) source: S,
     pub(crate) outset: Outset<S::Task>,
+    /// Of a list that may change between runs: where the journal is told how it ends.
+    pub(crate) journal: Option<Sender<Line>>,
+    /// What the source said of itself when the job began.
+    pub(crate) inputs: Value,
     pub(crate) wake: Arc<Wake>,
     pub(crate) ahead: Arc<Ahead>,
     /// Dropped at the end: that tells the run that this thread is gone.
@@ -79,6 +68,9 @@ impl<S: Source> Lister<S> {
 
     /// The number of tasks in the job, or `None` when nobody wants to know any more.
     fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
+        if self.outset.next == 0 {
+            self.look_at_all()?;
+        }
         for task in std::mem::take(&mut self.outset.left) {
             if to.send(FromSource::Task(task)).is_err() {
                 return Ok(None);
@@ -86,24 +78,49 @@ impl<S: Source> Lister<S> {
         }
         let wake = Arc::clone(&self.wake);
         let listing = Listing::real(&wake);
-        while let Some(Listed { task, bytes, mark }) = self.source.next(&listing)? {
-            let number = self.outset.next;
-            self.outset.next += 1;
-            if self.outset.finished.contains(number) {
-                continue;
-            }
-            let room = self.ahead.room_for(self.source.holds(&task), &wake);
-            if to.send(FromSource::Task(Assignment { number, task, bytes, mark, room })).is_err() {
+        let mut last = None;
+        while let Some(listed) = self.source.next(&listing)? {
+            let mut task = self.outset.take(listed);
+            task.room = self.ahead.room_for(self.source.holds(&task.task), &wake);
+            last = task.mark;
+            if to.send(FromSource::Task(task)).is_err() {
                 return Ok(None);
             }
         }
-        Ok((!listing.is_stopped()).then_some(self.outset.next))
+        if listing.is_stopped() {
+            return Ok(None);
+        }
+        if let (Some(mark), Some(journal)) = (last, &self.journal) {
+            journal.send(Line::Listed { tasks: self.outset.next, trace: mark.trace() }).ok();
+        }
+        Ok(Some(self.outset.next))
+    }
+
+    /// How a list ends that is too long to be listed to its end at once, and short enough to be gone through
+    /// before the first task.
+    fn look_at_all(&mut self) -> Result<()> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        let is_worth_it = |tasks: u64| (READ_AHEAD as u64..LOOKED_AT).contains(&tasks);
+        if !self.source.has_item_marks() || !self.source.extent().tasks.is_some_and(is_worth_it) {
+            return Ok(());
+        }
+        let wake = Arc::clone(&self.wake);
+        let rehearsal = Listing::rehearsal(&wake);
+        let (mut tasks, mut last) = (0, None);
+        while let Some(listed) = self.source.next(&rehearsal)? {
+            tasks += 1;
+            last = listed.mark;
+        }
+        if let (Some(mark), false) = (last, rehearsal.is_stopped()) {
+            journal.send(Line::Listed { tasks, trace: mark.trace() }).ok();
+        }
+        self.source.restore(&self.inputs, 0).map(drop)
     }
 }
 
 /// Compares the list with what the record says of it, before anything is changed.
 pub(crate) struct Comparison<'a, S> {
-    pub(crate) source: &'a mut S,
+    source: &'a mut S,
     /// Number of the next task.
     next: u64,
     /// The mark of the one before it, by the record.
@@ -112,28 +129,13 @@ pub(crate) struct Comparison<'a, S> {
     beyond: Tasks,
     /// The furthest task that was among them, with its mark, which stands for all that was listed up to it.
     last: Option<Last>,
-    /// Of a list that may grow: tasks beyond that are committed, and how far it must be what it was.
-    finished: Tasks,
-    reach: Option<Reach>,
-    /// What the source said of itself when the job began, and where the journal is: to name a difference.
-    inputs: Value,
-    state: Option<PathBuf>,
 }
 
 impl<'a, S: Source> Comparison<'a, S> {
-    /// `source` is where it was [restored](Source::restore); `state` is where the journal is.
-    pub(crate) fn new(source: &'a mut S, record: &Record, state: Option<PathBuf>) -> Self {
-        Self {
-            source,
-            next: record.frontier,
-            mark: record.mark,
-            beyond: record.kept_tasks(),
-            last: record.last_kept(),
-            finished: record.finished.clone(),
-            reach: record.reach,
-            inputs: record.inputs.clone(),
-            state,
-        }
+    /// `source` is where it was [restored](Source::restore).
+    pub(crate) fn new(source: &'a mut S, record: &Record) -> Self {
+        let (beyond, last) = (record.kept_tasks(), record.last_kept());
+        Self { source, next: record.frontier, mark: record.mark, beyond, last }
     }
 
     /// Lists what is done of the job. If `wake` ends that, what is returned is not all of it.
@@ -143,8 +145,10 @@ impl<'a, S: Source> Comparison<'a, S> {
         if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
             return Err(self.changed("before the point where the last run stopped"));
         }
-        let left = self.look_through(mark, wake)?;
-        Ok(Outset { next: self.next, left, finished: self.finished })
+        let left = self.look_through(wake)?;
+        let mut outset = Outset::at(self.next);
+        outset.left = left;
+        Ok(outset)
     }
 
     fn changed(&self, place: &str) -> Error {
@@ -152,85 +156,26 @@ impl<'a, S: Source> Comparison<'a, S> {
             .advise("put the inputs back as they were, or start anew with --fresh")
     }
 
-    /// The next task in the list, unless an earlier run has finished it.
-    fn still_to_do(&mut self, listed: Listed<S::Task>) -> Result<Option<Assignment<S::Task>>> {
-        let Listed { task, bytes, mark } = listed;
-        let number = self.next;
-        self.next += 1;
-        if self.last.is_some_and(|last| last.task == number && last.mark.is_some() && last.mark != mark) {
-            return Err(self.changed("where the last run had finished tasks"));
-        }
-        let is_done = self.beyond.contains(number) || self.finished.contains(number);
-        Ok((!is_done).then_some(Assignment { number, task, bytes, mark, room: None }))
-    }
-
     /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.
-    fn look_through(&mut self, before: Option<Mark>, wake: &Wake) -> Result<Vec<Assignment<S::Task>>> {
-        // Only of a list that may grow it is asked for again, to name the difference.
-        let listing = if self.reach.is_some() { Listing::rehearsal(wake) } else { Listing::real(wake) };
-        let reach = self.reach.map(|reach| reach.task);
-        let Some(last) = reach.max(self.last.map(|last| last.task)) else {
-            return Ok(Vec::new());
-        };
-        let (mut left, mut mark) = (Vec::new(), before);
-        while self.next <= last {
-            let Some(listed) = self.source.next(&listing)? else { break };
-            if Some(self.next) <= reach {
-                mark = listed.mark;
+    fn look_through(&mut self, wake: &Wake) -> Result<Vec<Assignment<S::Task>>> {
+        let listing = Listing::real(wake);
+        let mut left = Vec::new();
+        let Some(last) = self.last else { return Ok(left) };
+        while self.next <= last.task {
+            let Some(Listed { task, bytes, mark }) = self.source.next(&listing)? else { break };
+            let number = self.next;
+            self.next += 1;
+            if number == last.task && last.mark.is_some() && last.mark != mark {
+                return Err(self.changed("where the last run had finished tasks"));
             }
-            match (self.still_to_do(listed), self.reach) {
-                (Ok(task), _) => left.extend(task),
-                (Err(_), Some(reach)) => return Err(self.difference(reach, &listing)),
-                (Err(error), None) => return Err(error),
+            if !self.beyond.contains(number) {
+                left.push(Assignment { number, task, bytes, mark, room: None });
             }
         }
-        if listing.is_stopped() {
-            return Ok(left);
-        }
-        if let Some(reach) = self.reach
-            && (self.next <= reach.task || mark.map_or([0; 8], Mark::trace) != reach.trace)
-        {
-            return Err(self.difference(reach, &listing));
-        }
-        if self.next <= last {
+        if self.next <= last.task && !listing.is_stopped() {
             return Err(self.changed("where the last run had finished tasks"));
         }
         Ok(left)
-    }
-
-    /// Names the first task that is not what it was, as far as the journal knows what it was.
-    fn difference(&mut self, reach: Reach, rehearsal: &Listing<'_>) -> Error {
-        let named = self.first_difference(reach, rehearsal).ok().flatten();
-        let how = named.unwrap_or_else(|| format!("one of the first {} is not what it was", reach.task + 1));
-        Error::refused("items", how).advise(
-            "nothing was started; put the list back as it was (what is new goes behind it), or name another --state, or start anew with --fresh",
-        )
-    }
-
-    fn first_difference(&mut self, reach: Reach, rehearsal: &Listing<'_>) -> Result<Option<String>> {
-        let Some(entries) = self.state.as_deref().map(Entries::of).transpose()?.flatten() else {
-            return Ok(None);
-        };
-        let were = entries.map(|entry| entry.map(|entry| (entry.task, entry.note)));
-        let were: BTreeMap<u64, String> = were.collect::<Result<_>>()?;
-        self.source.restore(&self.inputs, 0)?;
-        for task in 0..=reach.task {
-            let was = were.get(&task);
-            match (self.source.next(rehearsal)?, was) {
-                (None, was) => {
-                    let was = was.map(|was| format!(", the next one was {was}")).unwrap_or_default();
-                    return Ok(Some(format!("the list ends after {task} of {}{was}", reach.task + 1)));
-                }
-                (Some(listed), Some(was)) => match self.source.note(&listed.task) {
-                    Some(is) if is != *was => {
-                        return Ok(Some(format!("item {} is {is}, and was {was}", task + 1)));
-                    }
-                    Some(_) | None => {}
-                },
-                (Some(_), None) => {}
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -306,16 +251,13 @@ mod tests {
             mark: Some(then.mark(0)),
             beyond,
             last: Some(Last { task: 4, mark: Some(then.mark(4)) }),
-            finished: Tasks::default(),
-            reach: None,
-            inputs: Value::Null,
-            state: None,
         };
         let outset = match comparison.compare(&wake) {
             Ok(outset) => outset,
             Err(error) => return (Vec::new(), Err(error)),
         };
-        Lister { source, outset, wake, ahead: Ahead::new(1), ended }.list(&send);
+        let ahead = Ahead::new(1);
+        Lister { source, outset, journal: None, inputs: Value::Null, wake, ahead, ended }.list(&send);
         let mut tasks = Vec::new();
         for message in sent.try_iter() {
             match message {

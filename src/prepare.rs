@@ -13,18 +13,20 @@
 
 mod copies;
 mod fits;
+mod known;
 
 use crate::checkpoint::{Phase, Reach, Record};
 use crate::ending::{StoppedBy, Summary};
 use crate::error::{Error, Kind, Result};
 use crate::foyer::Foyer;
-use crate::job::{Committed, Job, Listing, Mark, Sink, Source};
+use crate::job::{Committed, Job, Listing, Sink, Source};
 use crate::journal::Line;
 use crate::keep::{Keep, Place, make_state};
-use crate::lister::{Comparison, Outset};
+use crate::known_list::Outset;
+use crate::lister::Comparison;
 use crate::observer::Notice;
 use crate::run::{Options, StateAt};
-use crate::spill::look;
+use crate::spill::{Spill, look};
 use crate::state_dir::StateDir;
 use copies::{done_again, see_journal};
 use fits::is_same_job;
@@ -99,6 +101,14 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
         count_in_journal(&dir, &mut record)?;
     }
     let same = is_same_job(job, &record, dir.path());
+    if options.printing.is_some() && same.is_ok() {
+        match record.phase {
+            Phase::Working | Phase::Done { .. } => {
+                return known::prepare((job, source, sink), options, foyer, dir, record);
+            }
+            Phase::Finalizing { .. } => {}
+        }
+    }
     match record.phase {
         Phase::Done { code } => {
             let again = match &same {
@@ -106,7 +116,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
                 Ok(()) => {
                     match foyer.during(|wake| {
                         let listing = Listing::rehearsal(wake);
-                        look_again(source, sink, (&record, &listing), options)
+                        look_again(source, sink, (&record, &listing))
                     })? {
                         Ok(again) => again?,
                         Err(by) => {
@@ -118,16 +128,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
                 Err(_) => Again::Another,
             };
             match again {
-                Again::Same if has_failed_to_retry(&record, options) => {
-                    go_on((source, sink), options, foyer, dir, reopened(record))
-                }
                 Again::Same => Ok(Start::AlreadyFinished { code, summary: summary_of(&record) }),
-                Again::Longer => go_on((source, sink), options, foyer, dir, reopened(record)),
-                // What was done cannot be undone, and so is not done again because a list has changed: it
-                // is gone on with, and whoever lists refuses it and names the difference.
-                Again::Another if same.is_ok() && options.printing.is_some() => {
-                    go_on((source, sink), options, foyer, dir, reopened(record))
-                }
                 Again::Another if same.is_ok() && options.once => {
                     let how = "is of this very job, which is finished; and its list, or its output, is not what it was";
                     Err(Error::refused(dir.path().display(), how).advise(
@@ -154,7 +155,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
                 return begin(job, source, sink, options, Some(dir), Output::Ours);
             }
             is_same_job(job, &record, dir.path())?;
-            go_on((source, sink), options, foyer, dir, record)
+            compare_and_go_on((source, sink), options, foyer, dir, record)
         }
     }
 }
@@ -178,9 +179,9 @@ fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
     let (run, known) = (record.run.clone(), record.journal_bytes);
     dir.journal_behind((&run, known), &mut |line| {
         let (task, done, trace) = match line {
-            Line::Settled { end, trace } => (end.task, end.outcome.is_done(), trace),
-            Line::Delivered { task, done, trace } => (task, done, trace),
-            Line::Of { .. } | Line::Began { .. } | Line::Ended(_) => return,
+            Line::Settled { end, trace, .. } => (end.task, end.outcome.is_done(), trace),
+            Line::Delivered { task, done, trace, .. } => (task, done, trace),
+            Line::Of { .. } | Line::Began { .. } | Line::Ended(_) | Line::Listed { .. } => return,
         };
         if task < record.frontier || !record.finished.insert(task) {
             return;
@@ -202,10 +203,6 @@ fn can_continue(record: &Record, sink: &dyn Sink, options: &Options) -> bool {
 
 fn is_final<J: Job>(job: &J, record: &Record) -> bool {
     serde_json::from_value(record.total.clone()).map_or(true, |total| job.is_final(&total))
-}
-
-fn has_failed_to_retry(record: &Record, options: &Options) -> bool {
-    options.retry_failed && !record.failing.is_empty()
 }
 
 /// Tasks that failed are to do again: the frontier goes back to the first of them, and everything else
@@ -282,35 +279,41 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
     keep.forget_journal()?;
     sink.begin((output == Output::Ours).then_some(&nothing_yet))?;
     let notices = near.iter().cloned().map(Notice::State).collect();
-    let (total, outset) = (J::Total::default(), Outset::default());
+    let (total, outset) = (J::Total::default(), Outset::at(0));
     Ok(Start::Go(Box::new(Prepared { keep, total, outset, near, notices })))
 }
 
-/// A job where the last run left it.
-fn go_on<J: Job, S: Source<Task = J::Task>>(
+/// A job where the last run left it, if its inputs and its list are still what they were.
+fn compare_and_go_on<J: Job, S: Source<Task = J::Task>>(
     (source, sink): (&mut S, &mut dyn Sink),
     options: &Options,
     foyer: &Foyer<'_>,
     mut dir: StateDir,
     mut record: Record,
 ) -> Result<Start<J>> {
-    if options.printing.is_some() && has_failed_to_retry(&record, options) {
-        forget_failed(&mut record);
-    }
-    // An input that was there when the job began, and cannot be had now, is a change.
-    let said = source.restore(&record.inputs, record.frontier).map_err(|error| match error.kind() {
-        Kind::Usage => error
-            .with_kind(Kind::Refused)
-            .advise("the job was begun with it; put it back as it was, or start anew with --fresh"),
-        Kind::Refused
-        | Kind::Broken
-        | Kind::Busy
-        | Kind::OutputClosed
-        | Kind::CannotStart
-        | Kind::NoSuchCommand
-        | Kind::Interrupted => error,
+    let mut said = source.restore(&record.inputs, record.frontier).map_err(as_a_change)?;
+    said.extend(see_journal(&dir, &mut record, options)?);
+    let compared = foyer.during(|wake| {
+        let (spill, lost) = look(&mut dir, &mut record, wake, &mut |_, _| ())?;
+        said.extend(done_again(lost));
+        Ok((spill, Comparison::new(source, &record).compare(wake)?))
     })?;
-    let mut notices: Vec<Notice> = said.into_iter().map(Notice::Input).collect();
+    let (spill, mut outset) = match compared {
+        Ok(compared) => compared?,
+        Err(by) => return Ok(Start::Stopped { by, summary: summary_of(&record), notice: None }),
+    };
+    outset.said = said;
+    go_on(sink, options, dir, record, (spill, outset))
+}
+
+/// A job where the last run left it. All that can still be refused is its total and its output.
+fn go_on<J: Job>(
+    sink: &mut dyn Sink,
+    options: &Options,
+    dir: StateDir,
+    mut record: Record,
+    (spill, mut outset): (Spill, Outset<J::Task>),
+) -> Result<Start<J>> {
     // Whether the whole total is there is checked by the record's checksum; that it is the total of
     // *this* program, only by reading it.
     // In the very first record no task has been added to the total, and it is null.
@@ -322,36 +325,44 @@ fn go_on<J: Job, S: Source<Task = J::Task>>(
         Error::refused("checkpoint", format_args!("its total is not one of this job: {e}"))
             .advise("it was written by another version; start anew with --fresh")
     })?;
-    let (passing, near) = match &options.state {
-        StateAt::Directory(path) => (false, Some(path.clone())),
-        StateAt::Passing(path) => (true, Some(path.clone())),
-        StateAt::Nowhere => (true, None),
-    };
-    notices.extend(see_journal(&dir, &mut record, options)?.map(Notice::Input));
-    let compared = foyer.during(|wake| {
-        let kept = look(&mut dir, &mut record, wake)?;
-        Ok((kept, Comparison::new(source, &record, near.clone()).compare(wake)?))
-    })?;
-    let ((spill, lost), outset) = match compared {
-        Ok(compared) => compared?,
-        Err(by) => return Ok(Start::Stopped { by, summary: summary_of(&record), notice: None }),
-    };
-    notices.extend(done_again(lost).map(Notice::Input));
     let committed = record.output.clone().unwrap_or_default();
     sink.may_go_on(&committed)?;
     // Nothing can be refused any more.
     sink.begin(Some(&committed))?;
+    record.frontier = record.finished.take_run(record.frontier);
     record.epoch += 1;
+    let mut notices: Vec<Notice> = std::mem::take(&mut outset.said).into_iter().map(Notice::Input).collect();
     notices.push(Notice::Resumed {
         frontier: record.committed(),
         beyond: record.kept(),
         tasks: record.tasks,
     });
+    let (passing, near) = match &options.state {
+        StateAt::Directory(path) => (false, Some(path.clone())),
+        StateAt::Passing(path) => (true, Some(path.clone())),
+        StateAt::Nowhere => (true, None),
+    };
     let mut keep = Keep::new(record, Place::Here { dir, passing }).with(spill);
     keep.continue_journal()?;
     keep.write()?;
     keep.sweep()?;
     Ok(Start::Go(Box::new(Prepared { keep, total, outset, near, notices })))
+}
+
+/// An input that was there when the job began, and cannot be had now, is a change.
+fn as_a_change(error: Error) -> Error {
+    match error.kind() {
+        Kind::Usage => error
+            .with_kind(Kind::Refused)
+            .advise("the job was begun with it; put it back as it was, or start anew with --fresh"),
+        Kind::Refused
+        | Kind::Broken
+        | Kind::Busy
+        | Kind::OutputClosed
+        | Kind::CannotStart
+        | Kind::NoSuchCommand
+        | Kind::Interrupted => error,
+    }
 }
 
 /// The last run had everything, and was interrupted between saying so and giving the output its
@@ -381,8 +392,6 @@ fn complete<J: Job>(sink: &mut dyn Sink, dir: StateDir, mut record: Record, code
 enum Again {
     /// The same inputs, and the output as it was made.
     Same,
-    /// The same inputs, and more behind them, of a job whose list may grow.
-    Longer,
     /// Something else.
     Another,
 }
@@ -391,7 +400,6 @@ fn look_again<S: Source>(
     source: &mut S,
     sink: &mut dyn Sink,
     (record, listing): (&Record, &Listing<'_>),
-    options: &Options,
 ) -> Result<Again> {
     match source.restore(&record.inputs, record.frontier) {
         Ok(_) if source.has_more() => return Ok(Again::Another),
@@ -399,20 +407,10 @@ fn look_again<S: Source>(
         Err(error) if error.kind() == Kind::Refused => return Ok(Again::Another),
         Err(error) => return Err(error),
     }
-    let mark = source.mark_before(listing)?;
-    let may_grow = options.printing.is_some();
-    let same_so_far = match (may_grow, record.reach) {
-        (false, _) => mark == record.mark,
-        (true, None) => record.frontier == 0,
-        (true, Some(reach)) => mark.map_or([0; 8], Mark::trace) == reach.trace,
-    };
-    let is_all = same_so_far && source.next(listing)?.is_none();
-    Ok(match (same_so_far, is_all, may_grow) {
-        // What was printed is gone, and nobody wants it twice.
-        (true, true, true) => Again::Same,
-        (true, false, true) => Again::Longer,
-        (true, true, false) if sink.is_published(&record.output.clone().unwrap_or_default())? => Again::Same,
-        (_, _, _) => Again::Another,
+    let is_all = source.mark_before(listing)? == record.mark && source.next(listing)?.is_none();
+    Ok(match is_all && sink.is_published(&record.output.clone().unwrap_or_default())? {
+        true => Again::Same,
+        false => Again::Another,
     })
 }
 

@@ -55,6 +55,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     words: Vec<CString>,
+    /// What its environment has beyond ours.
+    variables: Vec<CString>,
 }
 
 impl Command {
@@ -63,12 +65,24 @@ impl Command {
     pub fn new<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Option<Self> {
         let words: Option<Vec<CString>> =
             words.into_iter().map(|word| CString::new(word.as_ref().as_bytes()).ok()).collect();
-        words.filter(|words| !words.is_empty()).map(|words| Self { words })
+        words.filter(|words| !words.is_empty()).map(|words| Self { words, variables: Vec::new() })
     }
 
     /// One text through `sh -c`. Whoever puts anything into the text must quote it.
     pub fn shell(text: &OsStr) -> Option<Self> {
         Self::new([OsStr::new("/bin/sh"), OsStr::new("-c"), text])
+    }
+
+    /// A variable in its environment: `NAME=value`. One that holds a NUL is left out.
+    #[must_use]
+    pub fn variable(mut self, variable: impl Into<Vec<u8>>) -> Self {
+        self.variables.extend(CString::new(variable));
+        self
+    }
+
+    /// The variables that it has beyond ours.
+    pub(crate) fn variables(&self) -> &[CString] {
+        &self.variables
     }
 
     /// The name of the program.

@@ -139,6 +139,8 @@ pub(crate) struct Birth<'a> {
     pub(crate) environment: &'a [CString],
     /// One more variable, of this child alone.
     pub(crate) own: &'a CString,
+    /// And those of its command.
+    pub(crate) variables: &'a [CString],
     /// Its standard input, output and error. One of these three itself may be given only for its own place.
     pub(crate) streams: [BorrowedFd<'a>; 3],
     pub(crate) mask: &'a SigSet,
@@ -164,7 +166,7 @@ pub(crate) struct Birth<'a> {
 /// it is born; it forgets that one.)
 pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     let words = pointers(birth.words.iter());
-    let environment = pointers(birth.environment.iter().chain([birth.own]));
+    let environment = pointers(birth.environment.iter().chain([birth.own]).chain(birth.variables));
     let child = Child {
         birth,
         words: words.as_ptr(),

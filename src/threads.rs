@@ -139,7 +139,10 @@ impl Threads<'_> {
         ended: Sender<()>,
     ) -> Result<Engine<J>> {
         let options = self.options;
-        let extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
+        let mut extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
+        if let Some(tasks) = &mut extent.tasks {
+            *tasks += prepared.outset.gone;
+        }
         let spill_limit = options.spill_limit.unwrap_or_else(|| half_of_the_room(prepared.near.as_deref()));
         prepared.keep.spill().limit(spill_limit);
         let (deliver, deliveries) = bounded(OUTBOX);
@@ -190,6 +193,8 @@ impl Threads<'_> {
         let lister = Lister {
             source,
             outset: prepared.outset,
+            journal: options.printing.map(|_| line.clone()),
+            inputs: record.inputs.clone(),
             wake: Arc::clone(self.wake),
             ahead: Ahead::new(workers),
             ended: ended.clone(),
@@ -290,7 +295,7 @@ struct Engine<J: Job> {
 
 /// How many tasks the source may be ahead: enough to hide a directory that is read from disk, few
 /// enough that listed tasks cost nothing.
-const READ_AHEAD: usize = 1024;
+pub(crate) const READ_AHEAD: usize = 1024;
 
 /// Half of what is free where results wait for their turn. The other half is for the output, which takes
 /// the same bytes once more as soon as it is their turn. A fixed number would be too little on one machine

@@ -63,6 +63,11 @@ impl Wake {
         Self { hearing: Some(hearing), ..self }
     }
 
+    /// Whether this is of a run, to which signals may come.
+    pub(crate) fn hears(&self) -> bool {
+        self.hearing.is_some()
+    }
+
     /// A stop has begun. Nobody who waits for input is woken, since what is at work may need it; but no
     /// end of a stream counts any more.
     pub(crate) fn stop_begins(&self) {

@@ -1,30 +1,51 @@
 //! From the options of `each` to a job: the template, the list, what is printed where.
 
+use crate::cli::args::Cli;
 use crate::cli::args::common::StopChildren;
 use crate::cli::args::each::Each as Options;
 use crate::cli::report::Failures;
-use crate::cli::say;
 use crate::cli::verbs::Start;
+use crate::cli::{quote, say, shellwords};
 use crate::jobs::attempts::{Terms, Waiting};
 use crate::jobs::complaints::Complaints;
 use crate::jobs::each::Each;
+use crate::jobs::lines::Lines;
 use crate::jobs::results::{Beside, Results};
 use crate::jobs::template::Template;
 use bivouac::ending::{Exit, FINISHED};
-use bivouac::input::Items;
+use bivouac::input::{Fit, Items};
 use bivouac::stream::StreamSink;
 use bivouac::{Error, Result};
+use clap::CommandFactory;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::num::NonZero;
+use std::os::unix::ffi::OsStrExt;
 
 /// Runs the job, or prints what it would run.
 pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
     let columns = each.columns();
-    let per_command = NonZero::new(each.per_command).unwrap_or(NonZero::<usize>::MIN);
+    let per_command = NonZero::new(each.per_command()).unwrap_or(NonZero::<usize>::MIN);
     // With several items for one command these take the places of sources.
     let words = if per_command.get() > 1 { per_command.get() } else { columns.len() };
-    let template = Template::new(each.command.clone(), each.shell, words)?;
+    let [before, command, behind] = each.apart(start.argv);
+    let mut template =
+        Template::new(each.command.clone(), shellwords::asked_for(each.shell.as_ref())?, words)?;
+    if each.shell.is_none() {
+        shellwords::refuse(shellwords::Typed { before, command, behind, dashes: false })?;
+    }
+    if !each.talk.quiet {
+        say_options_among_items(behind);
+    }
+    if each.fit_in_context {
+        template = template.repeating()?;
+    }
     let mut items = Items::new(columns).delimiter(each.delimiter()).per_task(per_command);
+    if each.fits() {
+        let (taken, (times, more)) = template.length();
+        let [taken, times, more] = [taken, times, more].map(|number| number as u64);
+        items = items.fitting(Fit { bytes: each.max_chars, taken, times, each: more });
+    }
     if each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         say::line("items are read from the terminal, one a line; Ctrl-D ends them");
     }
@@ -32,6 +53,11 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
         return show(&template, &mut items).map(|()| Exit::Code(FINISHED));
     }
     let failures = Complaints::default();
+    let by_line = each.line_buffer || (each.ungroup && each.tag);
+    if by_line && each.keep_order {
+        return Err(Error::usage("--line-buffer", "does not go together with -k")
+            .advise("in the order of the items a command's lines wait for those of the commands before it: leave one away"));
+    }
     let job = Each {
         template,
         terms: Terms {
@@ -41,10 +67,13 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
             kill_after: start.settings.kill_after.value,
             saves_its_work: each.output.is_none() || each.commanding.stop_children == StopChildren::AtOnce,
             jitter: true,
-            passes_through: each.ungroup,
+            passes_through: each.ungroup && !each.tag,
+            at_once: by_line,
         },
-        shape: (each.per_command, each.shape()),
+        shape: (per_command.get(), each.shape()),
         tag: each.tag,
+        by_line,
+        lines: by_line.then(lines).transpose()?,
         to_file: start.running.output.is_some(),
         results: each.results.as_deref().map(Results::new).transpose()?,
         failures: failures.clone(),
@@ -60,6 +89,28 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
             .advise("DIR/NUMBER/stdout has what each command printed; put them together with cat")),
         (None, _) => start.run((job, items), true),
     }
+}
+
+/// Options stand before COMMAND; who puts one behind gets an item.
+fn say_options_among_items(behind: &[OsString]) {
+    let mut command = Cli::command();
+    command.build();
+    let Some(each) = command.find_subcommand("each") else { return };
+    let is_option = |word: &&OsString| {
+        let name = word.to_str().and_then(|word| word.strip_prefix("--"));
+        let name = name.map(|name| name.split('=').next().unwrap_or_default());
+        name.is_some_and(|name| each.get_arguments().any(|option| option.get_long() == Some(name)))
+    };
+    if let Some(word) = behind.iter().filter(|word| word.as_bytes().starts_with(b"--")).find(is_option) {
+        say::line(&format!(
+            "item {} looks like an option; options stand before COMMAND",
+            quote::argument(word)
+        ));
+    }
+}
+
+fn lines() -> Result<Lines> {
+    Ok(Lines::new(StreamSink::stdout()?.around(say::beside_the_line_if_both_are_terminals())))
 }
 
 /// How much is gathered before it is printed.

@@ -67,6 +67,30 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// What a person needs of a long text to know it again: its beginning and its length.
+pub(crate) fn short(text: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 160;
+    const SHOWN: usize = 100;
+    if text.len() <= LONGEST {
+        return Cow::Borrowed(text);
+    }
+    let end = (0..=SHOWN).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    Cow::Owned(format!("{}… ({} bytes)", &text[..end], grouped(text.len() as u64)))
+}
+
+/// `2,997`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Control characters (C0, DEL, C1), and the marks that reorder the text around them.
 pub(crate) fn is_invisible(character: char) -> bool {
     character.is_control()

@@ -7,13 +7,60 @@
 //! know. Octal and not `\x`, because an octal escape has at most three digits everywhere, while how
 //! many a `\x` takes depends on the shell.
 
-use crate::cli::human::is_invisible;
+use crate::cli::human::{self, is_invisible};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// The whole command, ready to paste.
 pub(crate) fn command(argv: &[OsString]) -> String {
     argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// The command for a message. A pattern like `*.log` may have become thousands of words, and nobody reads
+/// them; what is typed again is the pattern.
+pub(crate) fn shortened(argv: &[OsString]) -> String {
+    shorten(argv.iter().map(|word| argument(word)).collect())
+}
+
+/// The same for a command that was quoted by [`command`].
+pub(crate) fn shortened_text(command: &str) -> String {
+    let (mut words, mut word) = (Vec::new(), String::new());
+    let (mut quote, mut escaped) = (None, false);
+    for character in command.chars() {
+        let is_quote = quote.map_or(matches!(character, '\'' | '"'), |quote| quote == character);
+        match character {
+            ' ' if quote.is_none() && !escaped => {
+                words.push(std::mem::take(&mut word));
+                continue;
+            }
+            _ if is_quote && !escaped => quote = if quote.is_none() { Some(character) } else { None },
+            _ => {}
+        }
+        // In plain single quotes nothing is escaped; in those behind a dollar, and outside, it is.
+        let is_raw = quote == Some('\'') && !word.contains("$'");
+        escaped = character == '\\' && !escaped && !is_raw;
+        word.push(character);
+    }
+    words.push(word);
+    shorten(words)
+}
+
+fn shorten(words: Vec<String>) -> String {
+    const LONGEST: usize = 1000;
+    const FIRST: usize = 3;
+    if words.iter().map(|word| word.len() + 1).sum::<usize>() <= LONGEST {
+        return words.join(" ");
+    }
+    // What is left away are items, where that can be seen, and otherwise what comes last.
+    let is_mark = |word: &String| [":::", ":::+", "::::", "::::+"].contains(&word.as_str());
+    let list = words.iter().position(is_mark).unwrap_or(words.len().min(40) - 1);
+    let shown = words.len().min(list + 1 + FIRST);
+    let more = words.len() - shown;
+    let mut text = words[..shown].iter().map(|word| human::short(word)).collect::<Vec<_>>().join(" ");
+    if more > 0 {
+        text.push_str(&format!(" … {} more", human::grouped(more as u64)));
+    }
+    text
 }
 
 /// One argument.
@@ -56,6 +103,21 @@ mod tests {
             output.stdout.split(|&byte| byte == 0).map(|part| OsString::from_vec(part.to_vec())).collect();
         assert_eq!(parts.pop(), Some(OsString::new()));
         parts
+    }
+
+    #[test]
+    fn a_line_of_thousands_of_files_is_shortened_whether_it_is_words_or_a_text() {
+        let mut words: Vec<OsString> =
+            ["bivouac", "each", "echo", "it's a", ":::"].map(OsString::from).to_vec();
+        words.extend((0..3000).map(|n| OsString::from(format!("file '{n}"))));
+        let expected = "bivouac each echo \"it's a\" ::: \"file '0\" \"file '1\" \"file '2\" … 2,997 more";
+        assert_eq!(shortened(&words), expected);
+        assert_eq!(shortened_text(&command(&words)), expected);
+        words.truncate(9);
+        assert_eq!(shortened(&words), command(&words));
+        assert_eq!(shortened_text(&command(&words)), command(&words));
+        let long = [OsString::from("x"), OsString::from("y".repeat(5000))];
+        assert!(shortened(&long).len() < 200 && shortened(&long).contains("5,000 bytes"));
     }
 
     #[test]

@@ -137,9 +137,11 @@ fn json_of(entry: &Entry) -> serde_json::Value {
 fn csv(entry: &Entry) -> String {
     let (outcome, number) = words(entry.outcome);
     let number = number.unwrap_or_default();
-    let note = match entry.note.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", entry.note.replace('"', "\"\"")),
-        false => entry.note.clone(),
+    // A table is looked at too; what must be exact is read from --format json.
+    let note = entry.note.lines().map(visible).collect::<Vec<_>>().join("\\n");
+    let note = match note.contains([',', '"']) {
+        true => format!("\"{}\"", note.replace('"', "\"\"")),
+        false => note,
     };
     let seconds = entry.took_us as f64 / 1e6;
     format!("{},{},{},{seconds},{outcome},{number},{note}", entry.task, entry.attempt, began(entry))

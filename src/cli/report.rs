@@ -28,6 +28,8 @@ pub(crate) struct Told<'a> {
     pub(crate) quiet: bool,
     /// Of a job whose tasks are items.
     pub(crate) failures: Option<&'a Failures>,
+    /// Whether standard input is an input: then the command alone is not all that has to be given again.
+    pub(crate) from_stdin: bool,
     /// Whether the next run goes on behind what was printed.
     pub(crate) goes_on_printing: bool,
 }
@@ -53,6 +55,9 @@ fn paragraph(ending: &Ending, told: Told<'_>) -> Option<String> {
     match ending {
         Ending::Stopped { by, summary } => Some(stopped(*by, summary, told)),
         Ending::Failed { error, summary } => failed(error, summary, told),
+        Ending::Finished { summary, .. } if is_without_items(summary, told) => {
+            Some("no items were given, so nothing was run".to_string())
+        }
         Ending::Finished { already: true, summary, .. } if !told.quiet => Some(already(summary, told)),
         Ending::Finished { summary: Summary { interrupted: Some(signal), failed: 0, .. }, .. }
             if !told.quiet =>
@@ -69,6 +74,10 @@ fn paragraph(ending: &Ending, told: Told<'_>) -> Option<String> {
         }
         Ending::Finished { .. } => None,
     }
+}
+
+fn is_without_items(summary: &Summary, told: Told<'_>) -> bool {
+    told.failures.is_some() && summary.frontier == 0 && !told.quiet
 }
 
 /// How many items failed, the first of them, and what can be done about it.
@@ -97,7 +106,7 @@ fn stopped(by: StoppedBy, summary: &Summary, told: Told<'_>) -> String {
         StoppedBy::Budget => "stopped, the time is used up".to_string(),
         StoppedBy::Handle => "stopped on request".to_string(),
     };
-    let command = quote::command(&without_fresh(told.argv));
+    let command = quote::shortened(&without_fresh(told.argv));
     if *told.state == StateAt::Nowhere {
         return format!(
             "{by}; this input cannot be read again, so nothing was kept, and the job begins anew with\n  {command}"
@@ -113,7 +122,7 @@ fn stopped(by: StoppedBy, summary: &Summary, told: Told<'_>) -> String {
         None if summary.output_bytes > 0 => ", with >> if its output went to a file",
         None | Some(_) => "",
     };
-    format!("{by}; {}. To continue{}{append}:\n  {command}", standing(summary, told), here())
+    format!("{by}; {}. To continue{}{append}{}:\n  {command}", standing(summary, told), here(), again(told))
 }
 
 /// The error, and what it leaves.
@@ -130,8 +139,18 @@ fn failed(error: &Error, summary: &Summary, told: Told<'_>) -> Option<String> {
         // Nothing was changed, or nothing had been reached: the error says all there is.
         return Some(error.to_string());
     }
-    let command = quote::command(&without_fresh(told.argv));
-    Some(format!("{error}\n  {}; to continue{}:\n  {command}", standing(summary, told), here()))
+    let command = quote::shortened(&without_fresh(told.argv));
+    let (standing, here, again) = (standing(summary, told), here(), again(told));
+    Some(format!("{error}\n  {standing}; to continue{here}{again}:\n  {command}"))
+}
+
+/// What else has to be given again.
+fn again(told: Told<'_>) -> &'static str {
+    match (told.from_stdin, told.failures.is_some()) {
+        (true, true) => ", with the same list on standard input",
+        (true, false) => ", with the same standard input",
+        (false, _) => "",
+    }
 }
 
 fn already(summary: &Summary, told: Told<'_>) -> String {
@@ -268,6 +287,7 @@ mod tests {
                 quiet,
                 failures: None,
                 goes_on_printing: true,
+                from_stdin: false,
             },
         )
     }

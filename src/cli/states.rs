@@ -27,8 +27,16 @@ pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
     // A directory may have such a name and be something else.
     states.retain(|path| !peek(&OsDisk, path).is_err_and(|error| error.kind() == Kind::Usage));
     match states.as_slice() {
-        [] => Err(Error::usage("STATE", "there is no state here, neither *.bivouac nor below .bivouac")
-            .advise("name the state directory, or go to where the job was started")),
+        [] => {
+            let here = std::env::current_dir()
+                .map_or_else(|_| "this directory".to_string(), |here| here.display().to_string());
+            let none = format!(
+                "there is no state here: no job was started in {here}, or none that is not finished and gone"
+            );
+            Err(Error::usage("STATE", none).advise(
+                "go to where the job was started, or name its state (OUT.bivouac, or one below .bivouac)",
+            ))
+        }
         [only] => Ok(only.clone()),
         [first, ..] => {
             let list: Vec<_> =
@@ -44,6 +52,14 @@ pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
 /// act on a guess.
 fn check_named(path: &Path) -> Result<()> {
     let beside = place::beside(path);
+    if !path.exists() && !beside.is_dir() {
+        let name = path.to_string_lossy();
+        let error = Error::usage(path.display(), "there is no such state");
+        return Err(match name.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => error.advise("that looks like a process id; a job is named by its state directory, and without a name the only one here is meant"),
+            false => error.advise("name a state directory (OUT.bivouac, or one below .bivouac) or, where there is only one, none"),
+        });
+    }
     match peek(&OsDisk, path) {
         Err(error) if error.kind() == Kind::Usage && beside.is_dir() => {
             Err(error.advise(format_args!("the state of this output is `{}`", beside.display())))

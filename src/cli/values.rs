@@ -34,6 +34,7 @@ pub(crate) fn grace(text: &str) -> Result<Grace, String> {
 
 /// A time with a unit (`90s`, `2h`, `1m 30s`), or plain seconds (`0.5`).
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    not_negative(text)?;
     const EXAMPLE: &str = "expected a duration such as `90s`, `2h`, `1m30s`, or seconds such as `0.5`";
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let parsed = if plain {
@@ -61,13 +62,16 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 /// Bytes per second: a size, with or without `/s` behind it.
 pub(crate) fn rate(text: &str) -> Result<u64, String> {
     match size(text.strip_suffix("/s").unwrap_or(text))? {
-        0 => Err("must be at least one byte per second, as in `16MiB`".to_string()),
+        0 => {
+            Err("must be at least one byte per second, as in `16MiB`; leave it away for no limit".to_string())
+        }
         bytes => Ok(bytes),
     }
 }
 
 /// A number of bytes: `4096`, `4k` (4,000), `16MiB` (16 × 1,048,576).
 pub(crate) fn size(text: &str) -> Result<u64, String> {
+    not_negative(text)?;
     const EXAMPLE: &str = "expected a number of bytes such as `16MiB`, `16M`, `4k` or `65536`";
     let size: ByteSize = text.trim().parse().map_err(|_| EXAMPLE.to_string())?;
     // The crate saturates. A number that was cut off is not the number that was asked for.
@@ -142,11 +146,21 @@ pub(crate) fn workers(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A number that is not zero.
-pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..) => Ok(number),
-        Ok(0) | Err(_) => Err("expected a whole number from 1 on, such as `10`".to_string()),
+/// A number from 0 on.
+pub(crate) fn whole(text: &str) -> Result<usize, String> {
+    not_negative(text)?;
+    text.parse().map_err(|_| "expected a whole number, such as `10`".to_string())
+}
+
+fn not_negative(text: &str) -> Result<(), String> {
+    match text.strip_prefix('-') {
+        Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit() || first == '.') => {
+            Err("must not be negative; it is, say, `90s`, `16MiB` or `10`".to_string())
+        }
+        Some(_) => {
+            Err("looks like an option, and a value belongs here: `90s`, `16MiB` or `10`, say".to_string())
+        }
+        None => Ok(()),
     }
 }
 
@@ -183,7 +197,19 @@ pub(crate) fn stop_code(text: &str) -> Result<u8, String> {
 
 /// `SIGNAL=REQUEST`.
 pub(crate) fn mapping(text: &str) -> Result<(Signal, Request), String> {
-    bivouac::policy::mapping(text).map_err(|error| error.to_string())
+    bivouac::policy::mapping(text).map_err(|error| {
+        let number =
+            text.split_once('=').and_then(|(signal, request)| Some((signal.parse::<i32>().ok()?, request)));
+        match number.and_then(|(number, request)| Some((number, Signal::try_from(number).ok()?, request))) {
+            Some((number, signal, request)) => {
+                format!(
+                    "{number} is {signal} here, and its name is the same everywhere: write {}={request}",
+                    &signal.as_str()[3..]
+                )
+            }
+            None => error.to_string(),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use crate::cli::place::{self, Identity};
 use crate::cli::report::{self, Failures, Told, report};
 use crate::cli::roles::refuse_two_roles;
 use crate::cli::settings::Settings;
+use crate::cli::shellwords;
+use crate::cli::wholes;
 use crate::jobs;
 use crate::jobs::attempts::Terms;
 use crate::jobs::check::Check;
@@ -24,6 +26,7 @@ use bivouac::stream::StreamSink;
 use bivouac::{Ending, Error, Job, Result, Sink, Source, StateAt};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -31,7 +34,7 @@ use std::path::Path;
 pub(crate) struct Start<'a> {
     pub(crate) running: Running<'a>,
     pub(crate) settings: Settings,
-    argv: &'a [OsString],
+    pub(crate) argv: &'a [OsString],
     masked: Masked,
     /// For the last paragraph of a job whose tasks are items.
     pub(crate) failures: Option<Failures>,
@@ -66,11 +69,25 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Exit {
 
 /// Now that it is known what signals should mean, the mask is made right; no thread exists yet.
 fn begin<'a>(running: Running<'a>, argv: &'a [OsString], mut masked: Masked) -> Result<Start<'a>> {
+    crate::cli::advice::refuse_lone_units(argv)?;
+    say_what_counts(&running);
     let settings = Settings::gather(&running)?;
     settings.agree()?;
     masked.adopt(settings.policy())?;
     masked.linger();
     Ok(Start { running, settings, argv, masked, failures: None, left_out: None })
+}
+
+/// Of two meanings of one signal.
+fn say_what_counts(running: &Running<'_>) {
+    let mappings = &running.policing.table.mappings;
+    for (at, (signal, request)) in mappings.iter().enumerate() {
+        let earlier = mappings[..at].iter().any(|(other, meant)| other == signal && meant != request);
+        let is_last = !mappings[at + 1..].iter().any(|(other, _)| other == signal);
+        if earlier && is_last && !running.talk.quiet {
+            crate::cli::say::line(&format!("--on {signal} is given twice; the last one counts: {request}"));
+        }
+    }
 }
 
 fn run_count(count: &args::verbs::Count, mut start: Start<'_>) -> Result<Exit> {
@@ -102,6 +119,7 @@ fn run_grep(grep: &args::verbs::Grep, mut start: Start<'_>) -> Result<Exit> {
     };
     // A pattern that is none is told before files are.
     jobs::grep::Grep::new(options.clone(), &[], Vec::new())?;
+    refuse_o_for_output(grep)?;
     let Readable { files, left_out, .. } = start.readable(grep.keep_going, UNREAD_BY_GREP);
     let source = Chunks::new(jobs::grep::Grep::inputs(&files), Cut::Lines(b'\n'))
         .leaving_out(&left_out)
@@ -110,6 +128,19 @@ fn run_grep(grep: &args::verbs::Grep, mut start: Start<'_>) -> Result<Exit> {
     let job = jobs::grep::Grep::new(options, &files, left_out)?;
     let resumable = source.is_resumable();
     start.run((job, source), resumable)
+}
+
+/// `-o out` is what all other verbs have for the output.
+fn refuse_o_for_output(grep: &args::verbs::Grep) -> Result<()> {
+    let mut missing = grep.files.iter().filter(|file| file.as_os_str() != "-" && !file.exists());
+    match missing.next_back() {
+        Some(file) if grep.only_matching && grep.output.is_none() => Err(Error::usage(
+            file.display(),
+            "cannot open: No such file or directory",
+        )
+        .advise(format_args!("-o is --only-matching here; the output is --output {}", file.display()))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
@@ -155,7 +186,7 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
 }
 
 fn run_pipe(pipe: &args::verbs::Pipe, mut start: Start<'_>) -> Result<Exit> {
-    let command = command(pipe)?;
+    let command = command(pipe, start.argv)?;
     let terms = Terms {
         ok_codes: pipe.commanding.ok_codes.clone(),
         retries: pipe.commanding.retries,
@@ -164,7 +195,13 @@ fn run_pipe(pipe: &args::verbs::Pipe, mut start: Start<'_>) -> Result<Exit> {
         saves_its_work: pipe.commanding.stop_children == StopChildren::AtOnce,
         jitter: false,
         passes_through: false,
+        at_once: false,
     };
+    let warns = !pipe.talk.quiet && !is_one_chunk(pipe);
+    let warning = warns.then(|| wholes::warning(pipe.shell.is_some(), &pipe.command)).flatten();
+    if let Some(warning) = warning {
+        crate::cli::say::line(&warning);
+    }
     let boundary = boundary(pipe)?;
     let files = match pipe.keep_going {
         true => start.readable(true, FINISHED_WITH_FAILURES).files,
@@ -175,6 +212,16 @@ fn run_pipe(pipe: &args::verbs::Pipe, mut start: Start<'_>) -> Result<Exit> {
         .limit_rate(start.settings.limit_rate.value)
         .by_contents(pipe.inputs.verify_inputs);
     start.run((jobs::pipe::Pipe::new(command, terms), source), true)
+}
+
+/// Whether the command gets all of the input at once.
+fn is_one_chunk(pipe: &args::verbs::Pipe) -> bool {
+    // No chunk is smaller unless asked for.
+    let block = pipe.block.unwrap_or(1 << 20);
+    match pipe.files.as_slice() {
+        [file] => std::fs::metadata(file).is_ok_and(|facts| facts.is_file() && facts.len() <= block),
+        _ => false,
+    }
 }
 
 /// Where one record ends and the next begins.
@@ -190,19 +237,28 @@ fn boundary(pipe: &args::verbs::Pipe) -> Result<Boundary> {
     }
 }
 
-fn command(pipe: &args::verbs::Pipe) -> Result<Command> {
+fn command(pipe: &args::verbs::Pipe, argv: &[OsString]) -> Result<Command> {
     let impossible = || {
         Error::usage("COMMAND", "cannot be run: a word of it holds a zero byte")
             .advise("no program can be given such a word")
     };
-    match (pipe.shell, pipe.command.as_slice()) {
-        (false, [program, ..]) if program.is_empty() => {
+    let shell = shellwords::asked_for(pipe.shell.as_ref())?;
+    match (shell, pipe.command.as_slice()) {
+        (None, [program, ..]) if program.is_empty() => {
             Err(Error::usage("COMMAND", "has no name: its first word is empty")
                 .advise("a variable in the command line may be unset"))
         }
-        (false, words) => Command::new(words).ok_or_else(impossible),
-        (true, [text]) => Command::shell(text).ok_or_else(impossible),
-        (true, _) => Err(Error::usage("--shell", "wants COMMAND to be one text")
+        (None, words) => {
+            let (before, command) = argv.split_at(argv.len().saturating_sub(words.len()));
+            let before = before.strip_suffix(&["--".into()]).unwrap_or(before);
+            shellwords::refuse(shellwords::Typed { before, command, behind: &[], dashes: true })?;
+            Command::new(words).ok_or_else(impossible)
+        }
+        (Some(shell), [text]) => {
+            let words = shell.words(text.as_encoded_bytes().to_vec());
+            Command::new(words.into_iter().map(OsString::from_vec)).ok_or_else(impossible)
+        }
+        (Some(_), _) => Err(Error::usage("--shell", "wants COMMAND to be one text")
             .advise("quote it: --shell -- 'cut -d, -f3 | sort -u'")),
     }
 }
@@ -302,6 +358,7 @@ impl Start<'_> {
             output,
             quiet: self.running.talk.quiet,
             failures: self.failures.as_ref(),
+            from_stdin: self.running.inputs.iter().any(|input| input.as_os_str() == "-"),
             goes_on_printing: goes_on_printing(&self.running, output, &ending),
         };
         report(&ending, told);

@@ -93,7 +93,8 @@ impl<J: Job> Committer<J> {
     /// The line that says of a task which has waited that it waits no longer.
     pub(super) fn journal_delivery(&mut self, task: u64, done: bool, mark: Option<Mark>) -> Result<()> {
         let trace = mark.map_or([0; 8], Mark::trace);
-        self.keep.journal(&Line::Delivered { task, done, trace })
+        let of_task = mark.map_or([0; 8], Mark::of_task);
+        self.keep.journal(&Line::Delivered { task, done, trace, of_task })
     }
 }
 

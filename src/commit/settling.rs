@@ -58,7 +58,10 @@ impl<J: Job> Committer<J> {
             record.reach = Some(Reach { task, trace });
         }
         match self.ends.remove(&task) {
-            Some(end) => self.keep.journal(&Line::Settled { end, trace }),
+            Some(end) => {
+                let of_task = mark.map_or([0; 8], Mark::of_task);
+                self.keep.journal(&Line::Settled { end, trace, of_task })
+            }
             None => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 //! A little world answers the actions: it suspends, rings alarms, ends tasks and commits, so that
 //! each story can be told to its end.
 
+mod later;
 mod phases;
 
 use super::*;
@@ -255,7 +256,7 @@ fn every_sequence_of_three_signals_in_every_phase() {
             }
         }
     }
-    assert_eq!(stories, 3 * 12 * 12 * 12 * phases().len());
+    assert_eq!(stories, 3 * DEFAULTS.len().pow(3) * phases().len());
 }
 
 #[test]
@@ -297,49 +298,6 @@ fn who_has_had_enough_of_failures_waits_until_somebody_is_in_a_hurry() {
     world.assign(2);
     world.event(Event::Halted { now: true });
     assert!(world.cancelled);
-}
-
-/// The work of a task is done, and only later it is known what came of it.
-#[test]
-fn what_is_put_off_keeps_the_job_from_its_end_and_a_stop_waits_for_it_no_longer() {
-    let with_one_put_off = || {
-        let mut world = World::new();
-        world.assign(2);
-        world.event(Event::PutOff);
-        world.event(Event::TaskEnded);
-        assert_eq!((world.state.in_flight, world.state.put_off), (0, 1));
-        world
-    };
-    let mut complete = with_one_put_off();
-    complete.event(Event::SourceEnded);
-    assert_eq!(complete.state.course, Course::Working);
-    complete.event(Event::TakenUp);
-    complete.event(Event::TaskEnded);
-    assert!(complete.close_ordered);
-
-    for request in [Request::Stop, Request::Abort] {
-        let mut world = with_one_put_off();
-        world.event(ask(request));
-        assert_eq!((world.state.in_flight, world.state.put_off), (1, 0), "{request:?}");
-        assert!(!world.close_ordered, "{request:?}");
-        world.event(Event::TaskEnded);
-        assert!(world.close_ordered, "{request:?}");
-    }
-}
-
-/// Where failures end the run, a verdict is waited for; until somebody asks for a stop as well.
-#[test]
-fn failures_that_end_a_run_make_no_interruption_of_what_is_put_off() {
-    let mut world = World::new();
-    world.assign(3);
-    world.event(Event::PutOff);
-    world.event(Event::Halted { now: false });
-    world.event(Event::PutOff);
-    assert_eq!(world.state.put_off, 2);
-    world.event(ask(Request::Stop));
-    assert_eq!((world.state.in_flight, world.state.put_off), (3, 0));
-    world.event(Event::PutOff);
-    assert_eq!((world.state.in_flight, world.state.put_off), (3, 0), "a stop is under way");
 }
 
 /// A pager that is left open behind the last task of all.

@@ -14,6 +14,7 @@
 //! too; and a handler for SIGTERM, which `sort` has as well, to remove its files. Whoever has left one of
 //! them is held too, not as long, and counts as done if no stop comes.
 
+use crate::cli::human::{short, visible};
 use crate::jobs::results::Kept;
 use bivouac::error::Kind;
 use bivouac::journal::{End, Line, Outcome};
@@ -54,6 +55,8 @@ pub(crate) struct Terms {
     pub(crate) jitter: bool,
     /// Whether what commands print goes where ours goes, mixed as it comes.
     pub(crate) passes_through: bool,
+    /// Whether what they print is wanted as it comes.
+    pub(crate) at_once: bool,
 }
 
 /// What becomes of what a command prints and says.
@@ -223,6 +226,7 @@ impl Terms {
             timeout: self.timeout,
             kill_after: self.kill_after,
             passes_through: self.passes_through,
+            at_once: self.at_once,
             output_counts: !self.saves_its_work,
         };
         // Both directions have one receiver, and are never called at the same time.
@@ -280,6 +284,7 @@ impl Terms {
         let wait = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
         let time = if self.jitter { some_of(wait) } else { wait };
         let left = self.retries + 1 - attempt;
+        let note = visible(&short(note)).into_owned();
         cx.say(format!("{note}: {why}; tried again in {:.1} s, {left} left", time.as_secs_f32()));
         Then::Retry(attempt + 1, time)
     }

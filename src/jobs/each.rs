@@ -5,8 +5,10 @@
 //! the journal says of each that it is settled. What a command prints is gathered until it has ended, so
 //! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
 
+use crate::cli::human::{short, visible};
 use crate::jobs::attempts::{Reception, Rest, Terms, Then, Waiting};
 use crate::jobs::complaints::Complaints;
+use crate::jobs::lines::{Lines, Partial};
 use crate::jobs::results::{Kept, Results, item_line};
 use crate::jobs::template::Template;
 use crate::jobs::words::Words;
@@ -28,6 +30,10 @@ pub(crate) struct Each {
     /// How many items go into one command, and where they come from.
     pub(crate) shape: (usize, Vec<&'static str>),
     pub(crate) tag: bool,
+    /// What commands print is handed over line by line, and what they say.
+    pub(crate) by_line: bool,
+    /// Where lines go that are not put in order.
+    pub(crate) lines: Option<Lines>,
     /// Whether what is printed is the result of the job, and hence what changes it part of what it is.
     pub(crate) to_file: bool,
     pub(crate) results: Option<Results>,
@@ -91,7 +97,7 @@ impl Each {
         };
         let done = self.waiting.keep(cx, item, then);
         if let (Err(TaskError::Failed(why)), Some(name)) = (&done, name) {
-            self.failures.keep(format!("item {} ({name}): {why}", cx.task() + 1));
+            self.failures.keep(format!("item {} ({}): {why}", cx.task() + 1, short(&name)));
         }
         done
     }
@@ -104,9 +110,14 @@ impl Each {
             let why = "holds a zero byte, which no program can be given (use -0 for lists of find -print0)";
             return Then::Over(Err(TaskError::Failed(why.into())));
         };
+        let command =
+            command.variable(format!("BIVOUAC_SEQ={number}")).variable(format!("BIVOUAC_SLOT={slot}"));
         let mut printed = Printed {
             cx,
             tag: self.tag.then(|| format!("{name}\t")),
+            by_line: self.by_line,
+            lines: self.lines.as_ref(),
+            partial: Partial::default(),
             at_line_start: true,
             words: Words::default(),
             said: String::new(),
@@ -135,6 +146,9 @@ struct Printed<'a, 'b> {
     cx: &'a Context<'b>,
     tag: Option<String>,
     at_line_start: bool,
+    by_line: bool,
+    lines: Option<&'a Lines>,
+    partial: Partial,
     words: Words,
     /// Lines that nobody has heard yet.
     said: String,
@@ -183,8 +197,12 @@ impl Reception for Printed<'_, '_> {
         if let Some(kept) = &mut self.kept {
             kept.out(&piece)?;
         }
-        let piece = self.tagged(piece);
-        self.cx.emit(piece)
+        let Some(lines) = self.lines else {
+            let piece = self.tagged(piece);
+            return self.cx.emit(piece);
+        };
+        let whole = self.partial.take(&piece);
+        Ok(lines.write(&self.tagged(whole))?)
     }
 
     fn err(&mut self, bytes: &[u8]) {
@@ -193,12 +211,16 @@ impl Reception for Printed<'_, '_> {
         }
         let Self { words, said, tag, .. } = self;
         words.take(bytes, &mut |line| append(said, tag.as_deref(), line));
-        if self.said.len() >= GATHERED {
+        if self.by_line || self.said.len() >= GATHERED {
             self.hear();
         }
     }
 
     fn rest(&mut self) -> Result<Rest, TaskError> {
+        if let Some(lines) = self.lines {
+            let rest = self.partial.end();
+            lines.write(&self.tagged(rest))?;
+        }
         let Self { words, said, tag, .. } = self;
         words.end(&mut |line| append(said, tag.as_deref(), line));
         self.hear();
@@ -213,7 +235,10 @@ impl Reception for Printed<'_, '_> {
 }
 
 fn append(said: &mut String, tag: Option<&str>, line: &str) {
-    said.push_str(tag.unwrap_or_default());
+    // The words are the command's, and so is what they do to a terminal; the tag is ours.
+    said.push_str(
+        &tag.map(|tag| visible(tag.trim_end_matches('\t')).into_owned() + "\t").unwrap_or_default(),
+    );
     said.push_str(line);
     said.push('\n');
 }

@@ -13,11 +13,15 @@ use bivouac::input::RecordChunk;
 use bivouac::process::{Command, Feed};
 use bivouac::{Context, Job, TaskError};
 use serde_json::{Value, json};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The job. Its source: the inputs, cut between records.
 #[derive(Debug)]
 pub(crate) struct Pipe {
     command: Command,
+    /// Whether its words name the number or the slot of a chunk.
+    is_numbered: bool,
     terms: Terms,
     /// Without what is not needed any more: it may be large.
     waiting: Waiting<Option<RecordChunk>>,
@@ -25,8 +29,56 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     pub(crate) fn new(command: Command, terms: Terms) -> Self {
-        Self { command, terms, waiting: Waiting::default() }
+        let is_numbered = command.argv().any(|word| numbered(word, 1, 1).is_some());
+        Self { command, is_numbered, terms, waiting: Waiting::default() }
     }
+}
+
+impl Pipe {
+    /// What a person may not know of a program whose code is no failure.
+    fn advice(&self, why: &str) -> &'static str {
+        let program = self.command.program();
+        let name =
+            std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_grep = ["grep", "egrep", "fgrep", "zgrep", "rg"].contains(&name.as_str());
+        if is_grep && why.lines().next() == Some("ended with code 1") {
+            return "\n  it ends with 1 where nothing matches: --ok-codes 0,1";
+        }
+        ""
+    }
+
+    /// The command of a chunk: {#} and {%} in its words are filled, and it has them as variables.
+    fn command_of(&self, cx: &Context<'_>) -> Command {
+        let number = cx.task() + 1;
+        let slot = rayon::current_thread_index().map_or(1, |index| index + 1);
+        let filled = self.is_numbered.then(|| {
+            let words = self.command.argv();
+            Command::new(
+                words.map(|word| numbered(word, number, slot).unwrap_or_else(|| word.to_os_string())),
+            )
+        });
+        let command = filled.flatten().unwrap_or_else(|| self.command.clone());
+        command.variable(format!("BIVOUAC_SEQ={number}")).variable(format!("BIVOUAC_SLOT={slot}"))
+    }
+}
+
+/// A word with {#} or {%} in it, filled. `${#}` is of a shell.
+fn numbered(word: &OsStr, number: u64, slot: usize) -> Option<OsString> {
+    let (mut rest, mut filled, mut any) = (word.as_bytes(), Vec::new(), false);
+    while let Some(at) = memchr::memchr(b'{', rest) {
+        let (before, from) = rest.split_at(at);
+        let value = match from.get(..3) {
+            Some(b"{#}") if !before.ends_with(b"$") => Some(number.to_string()),
+            Some(b"{%}") if !before.ends_with(b"$") => Some(slot.to_string()),
+            Some(_) | None => None,
+        };
+        any |= value.is_some();
+        filled.extend_from_slice(before);
+        filled.extend_from_slice(value.as_ref().map_or(b"{", |value| value.as_bytes()));
+        rest = &from[value.map_or(1, |_| 3)..];
+    }
+    filled.extend_from_slice(rest);
+    any.then(|| OsString::from_vec(filled))
 }
 
 impl Job for Pipe {
@@ -39,6 +91,8 @@ impl Job for Pipe {
     }
 
     fn fingerprint(&self) -> Value {
+        // The number of a chunk is as fixed as the chunk; the slot is not, and who asks for it knows.
+        //
         // How often and how long a command may try changes no byte of what it prints in the end. Neither
         // do the codes that mean "done": with other ones the same command prints the same, and only
         // another of its endings is accepted. Who learns from the first chunk without a match that `grep`
@@ -81,7 +135,8 @@ impl Pipe {
             (None, None) => Feed::Nothing,
         };
         let place = format!("{}, bytes {} to {}", chunk.path().display(), range.start, range.end);
-        let then = self.terms.run(cx, &self.command, &feed, (attempt, &place), &mut Passing::new(cx));
+        let command = self.command_of(cx);
+        let then = self.terms.run(cx, &command, &feed, (attempt, &place), &mut Passing::new(cx));
         let chunk = match then.is_last() {
             false => Some(chunk),
             true => {
@@ -104,7 +159,8 @@ impl Pipe {
     ) -> Result<(), TaskError> {
         self.waiting.keep(cx, chunk, then).map_err(|error| match error {
             TaskError::Failed(why) => {
-                TaskError::Failed(format!("{place}: {}: {why}", argv::typed(&self.command)))
+                let advice = self.advice(&why);
+                TaskError::Failed(format!("{place}: {}: {why}{advice}", argv::typed(&self.command)))
             }
             TaskError::Cancelled | TaskError::Fatal(_) | TaskError::Held { .. } | TaskError::Again(_) => {
                 error

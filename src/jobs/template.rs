@@ -9,8 +9,8 @@
 //! prevented is the subject of `template/script.rs`. A backslash before a brace, outside of quotes, makes it
 //! an ordinary one.
 //!
-//! A shell without a template runs the items themselves, each a command line: `bivouac each --shell <
-//! commands.txt`.
+//! A shell without a template, or with `{}` as the whole of it, runs the items themselves, each a command line:
+//! `bivouac each --shell < commands.txt`. That is the one place where an item is a program.
 
 mod placeholder;
 mod scanner;
@@ -22,6 +22,7 @@ use self::placeholder::{Filling, Form, Placeholder};
 use self::script::{Part, Script};
 use crate::cli::{human, quote};
 use crate::jobs::argv;
+use crate::jobs::shell::Shell;
 use bivouac::process::Command;
 use bivouac::{Error, Result};
 use serde_json::{Value, json};
@@ -32,8 +33,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 #[derive(Debug)]
 pub(crate) struct Template {
     given: Vec<OsString>,
-    shell: bool,
+    shell: Option<Shell>,
     program: Program,
+    /// A word with a placeholder in it is repeated for each word of the item.
+    repeats: bool,
 }
 
 #[derive(Debug)]
@@ -59,22 +62,82 @@ impl Template {
     ///
     /// [`Kind::Usage`](bivouac::error::Kind::Usage): there is no command and no shell; a placeholder is
     /// for a word that no item has, or stands where a shell fills nothing in.
-    pub(crate) fn new(words: Vec<OsString>, shell: bool, columns: usize) -> Result<Self> {
-        let program = match (words.is_empty(), shell) {
-            (true, true) => Program::Lines,
-            (true, false) => {
+    pub(crate) fn new(words: Vec<OsString>, shell: Option<Shell>, columns: usize) -> Result<Self> {
+        let is_the_item = matches!(words.as_slice(), [word] if word == "{}");
+        let program = match (words.is_empty(), &shell) {
+            (true, Some(_)) => Program::Lines,
+            // As `parallel {}` has it. The one place where an item is a program.
+            (false, Some(_)) if is_the_item => Program::Lines,
+            (true, None) => {
                 return Err(Error::usage("the command", "is missing")
                     .advise("say what to run for each item; or --shell, if each item is a command line"));
             }
-            (false, true) => {
+            (false, Some(shell)) => {
                 let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
-                Program::Script(Script::new(&words.join(&b' '))?)
+                Program::Script(Script::new(&words.join(&b' '), !shell.is_sh())?)
             }
-            (false, false) => Program::Words(pieces(&words)),
+            (false, None) => Program::Words(pieces(&words)),
         };
-        let template = Self { given: words, shell, program };
+        words.iter().try_for_each(|word| placeholder::refuse_unknown(word.as_bytes(), shell.is_some()))?;
+        let template = Self { given: words, shell, program, repeats: false };
         template.placeholders().try_for_each(|placeholder| is_there(placeholder, columns))?;
         Ok(template)
+    }
+
+    /// A word with a placeholder in it, and more than that, is repeated for each word of the item.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](bivouac::error::Kind::Usage): in a text for a shell no word can be repeated.
+    pub(crate) fn repeating(mut self) -> Result<Self> {
+        self.repeats = true;
+        match &self.program {
+            Program::Words(_) => Ok(self),
+            Program::Script(script) if script.has_items_alone() => Ok(self),
+            Program::Script(_) | Program::Lines => {
+                Err(Error::usage("-X", "cannot repeat a part of a text for a shell")
+                    .advise("use -m, where the items stand together; or {} with blanks around it"))
+            }
+        }
+    }
+
+    /// What a command is at least as long as, in bytes and ends of words, and how much each item adds to that:
+    /// so many times its length, and so many bytes.
+    pub(crate) fn length(&self) -> (usize, (usize, usize)) {
+        // The end of a word, and the pointer to it.
+        let end = 1 + size_of::<usize>();
+        match &self.program {
+            Program::Words(words) => {
+                let (mut fixed, mut times, mut bytes) = (0, 0, 0);
+                for word in words {
+                    let gaps = word.iter().filter(|piece| matches!(piece, Piece::Gap(_))).count();
+                    let text: usize = word
+                        .iter()
+                        .map(|piece| if let Piece::Text(text) = piece { text.len() } else { 0 })
+                        .sum();
+                    match gaps {
+                        0 => fixed += text + end,
+                        _ => {
+                            fixed += text + end;
+                            times += gaps;
+                            bytes += if self.repeats || word.len() == 1 { text + end } else { gaps };
+                        }
+                    }
+                }
+                (fixed, (times, bytes))
+            }
+            // The item is a parameter, once for each way in which it is taken apart, and a name in the text.
+            Program::Script(script) => {
+                let ways = script.parts.iter().filter(|part| matches!(part, Part::Hole { .. })).count();
+                let text: usize = script
+                    .parts
+                    .iter()
+                    .map(|part| if let Part::Text(text) = part { text.len() } else { 0 })
+                    .sum();
+                (text + 8 * end, (ways, ways * (end + 48)))
+            }
+            Program::Lines => (8 * end, (1, 1)),
+        }
     }
 
     /// The command for an item: the `number`th (`{#}`, from 1), in the `slot`th place (`{%}`, from 1).
@@ -98,13 +161,25 @@ impl Template {
 
     /// What a continued run must have the same.
     pub(crate) fn identity(&self) -> Value {
-        json!({ "words": argv::to_record(&self.given), "shell": self.shell })
+        let mut identity = json!({ "words": argv::to_record(&self.given), "shell": self.shell.is_some() });
+        if let Some(shell) = self.shell.as_ref().filter(|shell| !shell.is_sh()) {
+            identity["shell"] = json!(shell.name().to_string_lossy());
+        }
+        if self.repeats {
+            identity["repeats"] = json!(true);
+        }
+        identity
     }
 
     /// From its identity, to be shown; `None` if it holds what is no text.
     pub(crate) fn from_identity(identity: &Value) -> Option<Self> {
         let words = identity["words"].as_array()?.iter().map(|word| word.as_str().map(OsString::from));
-        Self::new(words.collect::<Option<_>>()?, identity["shell"].as_bool()?, 1).ok()
+        let shell = match identity["shell"].as_str() {
+            Some(name) => Some(name),
+            None => identity["shell"].as_bool()?.then_some("sh"),
+        };
+        let shell = shell.map(|name| Shell::named(name.as_ref())).transpose().ok()?;
+        Self::new(words.collect::<Option<_>>()?, shell, 1).ok()
     }
 
     /// Whether which program runs depends on the item.
@@ -133,18 +208,32 @@ impl Template {
 
     fn argv(&self, filling: &Filling<'_>) -> Vec<OsString> {
         let argv = match &self.program {
-            Program::Words(words) => words.iter().flat_map(|word| fill_word(word, filling)).collect(),
+            Program::Words(words) => words.iter().flat_map(|word| self.fill_word(word, filling)).collect(),
             Program::Script(script) => {
                 let (text, parameters) = script.fill(filling);
-                let mut argv = through_shell(text);
+                let mut argv = self.through_shell(text);
                 // The name by which the shell calls itself in its messages.
                 argv.push(b"sh".to_vec());
                 argv.extend(parameters);
                 argv
             }
-            Program::Lines => through_shell(filling.words.join(&b' ')),
+            Program::Lines => self.through_shell(filling.words.join(&b' ')),
         };
         argv.into_iter().map(OsString::from_vec).collect()
+    }
+
+    fn through_shell(&self, text: Vec<u8>) -> Vec<Vec<u8>> {
+        self.shell.as_ref().map(|shell| shell.words(text)).unwrap_or_default()
+    }
+
+    /// A placeholder alone is as many words as it has; anything else is one, or one for each word of the item.
+    fn fill_word(&self, word: &[Piece], filling: &Filling<'_>) -> Vec<Vec<u8>> {
+        let has_items = word.iter().any(|piece| matches!(piece, Piece::Gap(Placeholder::All(_))));
+        if !self.repeats || word.len() == 1 || !has_items {
+            return vec_of(word, filling);
+        }
+        let one = |words| vec_of(word, &Filling { words, ..*filling });
+        filling.words.chunks(1).flat_map(one).collect()
     }
 }
 
@@ -168,8 +257,7 @@ fn cut(word: &OsStr) -> Vec<Piece> {
     pieces
 }
 
-/// A placeholder alone is as many words as it has; anything else is one.
-fn fill_word(word: &[Piece], filling: &Filling<'_>) -> Vec<Vec<u8>> {
+fn vec_of(word: &[Piece], filling: &Filling<'_>) -> Vec<Vec<u8>> {
     if let [Piece::Gap(placeholder)] = word {
         return placeholder.fill(filling);
     }
@@ -178,13 +266,6 @@ fn fill_word(word: &[Piece], filling: &Filling<'_>) -> Vec<Vec<u8>> {
         Piece::Gap(placeholder) => placeholder.fill(filling).join(&b' '),
     };
     vec![word.iter().map(fill).collect::<Vec<_>>().concat()]
-}
-
-fn through_shell(mut text: Vec<u8>) -> Vec<Vec<u8>> {
-    if matches!(text.first(), Some(b'-' | b'+')) {
-        text.insert(0, b' '); // Otherwise the shell takes it for one of its own options.
-    }
-    vec![b"/bin/sh".to_vec(), b"-c".to_vec(), text]
 }
 
 /// Whether an item has the word that a placeholder is for.

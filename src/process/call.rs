@@ -55,6 +55,8 @@ pub struct Call<'a> {
     pub kill_after: Duration,
     /// What it prints and says goes where ours goes, and not through us.
     pub passes_through: bool,
+    /// What it prints is handed over as it comes, and not in large pieces.
+    pub at_once: bool,
     /// Whether it matters that what it printed is complete.
     pub output_counts: bool,
 }
@@ -177,6 +179,7 @@ struct Running<'a> {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     piece: Vec<u8>,
+    at_once: bool,
     pace: Pace,
     /// Bytes that may be fed by the rate limit, and whether that has to be waited for.
     credit: u64,
@@ -342,7 +345,9 @@ impl Running<'_> {
         if let Some(leak) = &mut self.leak {
             leak.stdout = leak.stdout.saturating_sub(taken as u64);
         }
-        if self.piece.len() >= PIECE - PIECE / 16 {
+        if self.at_once {
+            out(std::mem::replace(&mut self.piece, Vec::with_capacity(LITTLE)))?;
+        } else if self.piece.len() >= PIECE - PIECE / 16 {
             out(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE)))?;
         } else if self.piece.len() == self.piece.capacity() {
             enlarge(stdout);

@@ -29,7 +29,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 use std::env;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -38,6 +38,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The variable in the environment of every child.
 pub(crate) const RUN: &str = "BIVOUAC_RUN";
+
+/// Those that a job may give to a command of it; none is handed on from the one before.
+const SEQ: &str = "BIVOUAC_SEQ";
+const SLOT: &str = "BIVOUAC_SLOT";
 
 /// What all children of a run are given.
 #[derive(Debug)]
@@ -74,7 +78,8 @@ impl Inheritance {
     /// A program that uses this library and installs a handler of its own while the run is on: between the
     /// mask and the exec of a child, for some microseconds, that handler may run in the child.
     pub(crate) fn new(mask: SigSet, mark: &str) -> Self {
-        let own = env::vars_os().filter(|(name, _)| name != RUN);
+        let is_ours = |name: &OsStr| [RUN, SEQ, SLOT].iter().any(|ours| name == *ours);
+        let own = env::vars_os().filter(|(name, _)| !is_ours(name));
         let variable = |name: &[u8], value: &[u8]| CString::new([name, b"=", value].concat()).ok();
         let environment =
             own.filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes())).collect();
@@ -112,6 +117,7 @@ impl Inheritance {
             environment: &self.environment,
             // It has no NUL in it: neither has the environment that a part of it came from.
             own: &CString::new([&self.mark, tag.to_string().as_bytes()].concat()).unwrap_or_default(),
+            variables: command.variables(),
             streams: [streams.stdin.map_or_else(nothing, Ok)?, streams.stdout, streams.stderr],
             mask: &self.mask,
             reset: &self.reset,

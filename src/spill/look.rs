@@ -7,21 +7,31 @@ use super::frame::{BLOCK, Entry, Extent, HEAD, Head, Kind, Part, seed};
 use super::{Cursor, GATHERED, Segment, Spill};
 use crate::checkpoint::{Ahead, Record};
 use crate::error::{Error, Result};
+use crate::job::Mark;
 use crate::state_dir::StateDir;
 use crate::wake::Wake;
 
 /// Opens what a record names, and takes off the record what is not there as it should be; how many tasks
-/// these are. Nothing on the disk is changed. If `wake` ends that, what is returned is not all of it.
+/// these are. Nothing on the disk is changed. Each that is there is told to
+/// `tell`, with its mark. If `wake` ends that, what is returned is not all of it.
 ///
 /// # Errors
 ///
 /// The disk cannot be read.
-pub(crate) fn look(dir: &mut StateDir, record: &mut Record, wake: &Wake) -> Result<(Spill, u64)> {
+pub(crate) fn look(
+    dir: &mut StateDir,
+    record: &mut Record,
+    wake: &Wake,
+    tell: &mut dyn FnMut(u64, Option<Mark>),
+) -> Result<(Spill, u64)> {
     let mut lost = 0;
     let mut whole = Vec::new();
     for beyond in std::mem::take(&mut record.beyond) {
         match dir.read_spill(&beyond)? {
-            Some(_) => whole.push(beyond),
+            Some(_) => {
+                tell(beyond.task, beyond.mark);
+                whole.push(beyond);
+            }
             None => lost += 1,
         }
     }
@@ -30,7 +40,7 @@ pub(crate) fn look(dir: &mut StateDir, record: &mut Record, wake: &Wake) -> Resu
     // What the journal says behind the record has been committed since.
     ahead.tasks.remove_range(0, record.frontier);
     ahead.tasks = ahead.tasks.without(&record.finished);
-    let spill = Look { dir, spill: Spill::new(&record.run, ahead.next), wanted: ahead, wake }.look()?;
+    let spill = Look { dir, spill: Spill::new(&record.run, ahead.next), wanted: ahead, wake, tell }.look()?;
     lost += ahead.tasks.len() - spill.tasks.len();
     ahead.tasks = spill.tasks.clone();
     Ok((spill, lost))
@@ -41,6 +51,7 @@ struct Look<'a> {
     spill: Spill,
     wanted: &'a Ahead,
     wake: &'a Wake,
+    tell: &'a mut dyn FnMut(u64, Option<Mark>),
 }
 
 impl Look<'_> {
@@ -145,6 +156,7 @@ impl Look<'_> {
             self.spill.segment(segment)?.live += 1;
         }
         self.spill.tasks.insert(head.task);
+        (self.tell)(head.task, entry.mark.map(Mark));
         Ok(true)
     }
 

@@ -9,14 +9,18 @@
 //! | `typed` | does a line that people type do what they expect: items, placeholders, what is printed? |
 //! | `effects` | after each kind of end, is everything done, and nothing twice that was recorded? |
 //! | `list` | may the list grow, and is every other change refused by name? |
+//! | `gone` | may what is done be gone from the list, and what is another list? |
+//! | `words` | what only a shell understands, many items at once, lines as they come |
 //! | `failing` | failures, retries, halts, missing commands, limits |
 //! | `kept` | `--results`, `-o`, the log |
 
 mod effects;
 mod failing;
+mod gone;
 mod kept;
 mod list;
 mod typed;
+mod words;
 
 use crate::harness::{Bivouac, World};
 use std::collections::BTreeMap;

@@ -381,7 +381,7 @@ fn a_line_that_is_larger_than_memory_is_an_error_that_names_it() {
     for (line, wanted) in [
         ("grep -c END big --output out", "big: the line at byte 0 is 734003203 bytes long"),
         ("grep -c END - <big", "standard input: has from byte 0 on a record of more than"),
-        ("pipe - -o out -- wc -c", "standard input: has from byte 0 on a record of more than"),
+        ("pipe - --fresh -o out -- wc -c", "standard input: has from byte 0 on a record of more than"),
         ("grep END -", "standard input: has from byte 0 on a record of more than"),
     ] {
         let fed = if line.contains('<') { "" } else { "cat big |" };

@@ -13,15 +13,15 @@ use std::time::Duration;
 #[command(next_help_heading = "The command")]
 pub(crate) struct Commanding {
     /// Exit codes that mean that all is well, as in `0,1` for grep
-    #[arg(long, value_name = "CODES", value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(i32).range(0..=255))]
+    #[arg(long, value_name = "CODES", value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(i32).range(0..=255), allow_hyphen_values = true)]
     pub(crate) ok_codes: Vec<i32>,
 
     /// How often a command that failed is tried again, after some 0.5 s, 1 s, 2 s and so on
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_hyphen_values = true)]
     pub(crate) retries: u32,
 
     /// How long a command may take; time in which the job is paused does not count
-    #[arg(long, value_name = "DURATION", value_parser = values::interval)]
+    #[arg(long, value_name = "DURATION", value_parser = values::interval, allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
 
     /// When commands hear of a stop: after --grace, or `at-once` if they save their own work
@@ -43,24 +43,24 @@ pub(crate) enum StopChildren {
 #[command(next_help_heading = "Speed and time")]
 pub(crate) struct Limits {
     /// How many tasks run at the same time [default: the cores that this process may use]
-    #[arg(short, long, value_name = "N", value_parser = values::workers)]
+    #[arg(short, long, value_name = "N", value_parser = values::workers, allow_hyphen_values = true)]
     pub(crate) jobs: Option<usize>,
 
     /// Bytes of input per second, all workers together: `16MiB`, `500k`
-    #[arg(long, value_name = "SIZE", value_parser = values::rate)]
+    #[arg(long, value_name = "SIZE", value_parser = values::rate, allow_hyphen_values = true)]
     pub(crate) limit_rate: Option<u64>,
 
     /// How long running tasks may go on after a stop: `90s`, `2h`, `inf` for until they are done
     /// [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = values::grace)]
+    #[arg(long, value_name = "DURATION", value_parser = values::grace, allow_hyphen_values = true)]
     pub(crate) grace: Option<Grace>,
 
     /// How long cancelled tasks are waited for [default: 2s]
-    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, allow_hyphen_values = true)]
     pub(crate) kill_after: Option<Duration>,
 
     /// Stop after this time, pauses included, to be continued: `55m` for a limit of an hour
-    #[arg(long, value_name = "DURATION", value_parser = values::interval)]
+    #[arg(long, value_name = "DURATION", value_parser = values::interval, allow_hyphen_values = true)]
     pub(crate) max_runtime: Option<Duration>,
 
     /// How much disk may be taken by what has ended before its turn; only then must tasks wait for a slow one
@@ -69,7 +69,7 @@ pub(crate) struct Limits {
     pub(crate) spill_limit: Option<u64>,
 
     /// To how many tasks at the same time a reload may raise --jobs [default: the same as --jobs]
-    #[arg(long, value_name = "N", value_parser = values::workers)]
+    #[arg(long, value_name = "N", value_parser = values::workers, allow_hyphen_values = true)]
     pub(crate) max_jobs: Option<usize>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Resuming {
     pub(crate) verify: bool,
 
     /// How often a checkpoint is written [default: 1s]
-    #[arg(long, value_name = "DURATION", value_parser = values::interval)]
+    #[arg(long, value_name = "DURATION", value_parser = values::interval, allow_hyphen_values = true)]
     pub(crate) checkpoint_every: Option<Duration>,
 }
 

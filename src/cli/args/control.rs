@@ -21,7 +21,7 @@ pub(crate) enum Control {
 /// and time left, age of the checkpoint, failures, which process holds it, and the command that
 /// continues it. docs/status.md describes the JSON object.
 #[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::STATUS)]
+#[command(after_long_help = help::STATUS, aliases = ["list", "ls", "ps"])]
 pub(crate) struct Status {
     /// State directory [default: the only one in the current directory]
     #[arg(value_name = "STATE")]
@@ -44,7 +44,7 @@ pub(crate) struct Pause {
     pub(crate) state: Option<PathBuf>,
 
     /// How long to wait: `90s`, `2h`, `inf`
-    #[arg(long, value_name = "DURATION", value_parser = values::grace, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = values::grace, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) timeout: Grace,
 }
 
@@ -52,14 +52,14 @@ pub(crate) struct Pause {
 ///
 /// Sends the signal that means `resume` to this job (SIGCONT).
 #[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::RESUME)]
+#[command(after_long_help = help::RESUME, alias = "continue")]
 pub(crate) struct Resume {
     /// State directory [default: the only one in the current directory]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
     /// How long to wait: `90s`, `2h`, `inf`
-    #[arg(long, value_name = "DURATION", value_parser = values::grace, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = values::grace, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) timeout: Grace,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Checkpoint {
     pub(crate) state: Option<PathBuf>,
 
     /// How long to wait: `90s`, `2h`, `inf`
-    #[arg(long, value_name = "DURATION", value_parser = values::grace, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = values::grace, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) timeout: Grace,
 }
 
@@ -84,13 +84,13 @@ pub(crate) struct Checkpoint {
 /// Sends a signal that means `stop` to this job, SIGTERM if it does; and SIGCONT too if the job is
 /// suspended. Then says what is committed, and the command that continues the job.
 #[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::STOP)]
+#[command(after_long_help = help::STOP, alias = "kill")]
 pub(crate) struct Stop {
     /// State directory [default: the only one in the current directory]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
     /// How long to wait: `90s`, `2h`, `inf`; the job has its own --grace
-    #[arg(long, value_name = "DURATION", value_parser = values::grace, default_value = "30s")]
+    #[arg(long, value_name = "DURATION", value_parser = values::grace, allow_hyphen_values = true, default_value = "30s")]
     pub(crate) timeout: Grace,
 }

@@ -33,21 +33,33 @@ pub(crate) struct Each {
     null: bool,
 
     /// Items end with DELIM; \n, \t, \0 and \xHH are understood [default: \n]
-    #[arg(short, long, value_name = "DELIM", value_parser = values::bytes, help_heading = "Items")]
+    #[arg(short, long, value_name = "DELIM", value_parser = values::bytes, allow_hyphen_values = true, help_heading = "Items")]
     delimiter: Option<values::Bytes>,
 
-    /// So many items for one command
-    #[arg(short = 'n', short_alias = 'N', long = "max-args", value_name = "N", value_parser = values::at_least_one, default_value = "1", help_heading = "Items")]
-    pub(crate) per_command: usize,
+    /// So many items for one command, the last of which may get fewer; 0: as many as fit [default: 1]
+    #[arg(short = 'n', short_alias = 'N', long = "max-args", value_name = "N", value_parser = values::whole, allow_hyphen_values = true, help_heading = "Items")]
+    max_args: Option<usize>,
 
-    /// COMMAND is one text, which is run through `sh -c`; items are quoted wherever they stand in it.
-    /// Without COMMAND each item is such a text
-    #[arg(long, help_heading = "The command")]
-    pub(crate) shell: bool,
+    /// As many items for one command as fit (--max-chars); a word with a placeholder in it is repeated for each
+    #[arg(short = 'X', long = "context-replace", conflicts_with = "fit", help_heading = "Items")]
+    pub(crate) fit_in_context: bool,
+
+    /// The same; in a word with a placeholder in it the items stand together, with blanks between them
+    #[arg(short = 'm', long = "multiple", alias = "xargs", help_heading = "Items")]
+    pub(crate) fit: bool,
+
+    /// How long the words of a command may be together with -X, -m and -n 0; not longer than the system allows
+    #[arg(short = 's', long, value_name = "SIZE", value_parser = values::block, allow_hyphen_values = true, default_value = "128KiB", help_heading = "Items")]
+    pub(crate) max_chars: u64,
+
+    /// COMMAND is one text, which is run through SHELL (sh, bash, a path; `auto`: $SHELL) [default: sh]; items
+    /// are quoted wherever they stand in it. Without COMMAND, or if that is {}, each item is such a text
+    #[arg(long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh", help_heading = "The command")]
+    pub(crate) shell: Option<OsString>,
 
     /// End when N items have failed in this run: `soon,fail=N` lets those at work finish,
     /// `now,fail=N` ends them
-    #[arg(long, value_name = "WHEN", value_parser = values::halt, help_heading = "The command")]
+    #[arg(long, value_name = "WHEN", value_parser = values::halt, allow_hyphen_values = true, help_heading = "The command")]
     pub(crate) halt: Option<Halt>,
 
     /// Items that failed in earlier runs run once more
@@ -62,9 +74,13 @@ pub(crate) struct Each {
     #[arg(short, long, help_heading = "Output")]
     pub(crate) keep_order: bool,
 
-    /// Pass through what commands print as it comes, mixed; a little faster
-    #[arg(short, long, conflicts_with_all = ["keep_order", "tag", "results", "output"], help_heading = "Output")]
+    /// Pass through what commands print as it comes, mixed; a little faster. With --tag as --line-buffer
+    #[arg(short, long, conflicts_with_all = ["keep_order", "results", "output", "line_buffer"], help_heading = "Output")]
     pub(crate) ungroup: bool,
+
+    /// Print whole lines as they come, those of several commands mixed
+    #[arg(long, visible_alias = "lb", conflicts_with_all = ["results", "output"], help_heading = "Output")]
+    pub(crate) line_buffer: bool,
 
     /// In front of every line the item and a tab
     #[arg(long, help_heading = "Output")]
@@ -82,6 +98,10 @@ pub(crate) struct Each {
     /// The command with its arguments, then the items
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     words: Vec<OsString>,
+
+    /// How many words that were
+    #[arg(skip)]
+    typed: usize,
 
     /// The words of the command; see [`Each::sort`]
     #[arg(skip)]
@@ -136,6 +156,7 @@ fn separator(word: &OsStr) -> Option<(Kind, bool)> {
 impl Each {
     /// Tells the command from the items.
     pub(crate) fn sort(&mut self) {
+        self.typed = self.words.len();
         let mut words = std::mem::take(&mut self.words).into_iter().peekable();
         while let Some(word) = words.next_if(|word| separator(word).is_none()) {
             self.command.push(word);
@@ -179,6 +200,27 @@ impl Each {
             (Kind::Files, true) => "::::+",
         };
         self.columns.iter().map(shape).collect()
+    }
+
+    /// How many items for one command at most; `None` for one that is not asked for.
+    pub(crate) fn per_command(&self) -> usize {
+        match (self.max_args, self.fits()) {
+            (None | Some(0), true) => usize::MAX,
+            (Some(items), _) => items,
+            (None, false) => 1,
+        }
+    }
+
+    /// Whether a command gets as many items as fit.
+    pub(crate) fn fits(&self) -> bool {
+        self.fit || self.fit_in_context || self.max_args == Some(0)
+    }
+
+    /// The command line apart: what stands before the command, the command, what comes behind it.
+    pub(crate) fn apart<'a>(&self, argv: &'a [OsString]) -> [&'a [OsString]; 3] {
+        let (before, words) = argv.split_at(argv.len().saturating_sub(self.typed));
+        let (command, behind) = words.split_at(self.command.len().min(words.len()));
+        [before, command, behind]
     }
 
     /// What ends an item.
@@ -247,7 +289,7 @@ mod tests {
     #[test]
     fn options_that_people_know_from_parallel() {
         let each = each("-j50% -k --tag -N2 --halt now,fail=1 --retries 3 --timeout 10 echo ::: a");
-        assert!(each.keep_order && each.tag && each.per_command == 2 && each.commanding.retries == 3);
+        assert!(each.keep_order && each.tag && each.per_command() == 2 && each.commanding.retries == 3);
         assert_eq!(each.halt, Some(Halt(Some(bivouac::Halt { failures: 1, now: true }))));
         assert_eq!(each.commanding.timeout, Some(Duration::from_secs(10)));
     }

@@ -114,13 +114,17 @@ Sources of items:
   :::: FILE...   the lines of FILE        ::::+ FILE...   likewise
 Several sources give all combinations, the last one varying fastest.
 
+In the environment of a command, BIVOUAC_SEQ is what {#} is, and BIVOUAC_SLOT what {%} is.
+
 Examples:
   bivouac each gzip -9 ::: *.log
   bivouac each -j 4 --timeout 10m --retries 3 ./convert {} {.}.png ::: *.tiff
   find . -name '*.wav' -print0 | bivouac each -0 -k --tag --shell 'sox {} -n stat 2>&1 | head -1'
   bivouac each -a hosts.txt --results out ping -c 1 {}
   bivouac each echo {1}-{2} ::: a b ::: 1 2
-  bivouac each --shell -a commands.txt        each line is a command
+  bivouac each --shell -a commands.txt        each line is a command; the same as --shell {}
+  bivouac each --shell=bash 'diff <(sort {}) {.}.ok' ::: *.txt
+  bivouac each -X -a files.txt cp -t /backup  as many files for one cp as fit
   bivouac log --failed                        what failed, and how
 "
 );

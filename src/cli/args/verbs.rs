@@ -257,29 +257,29 @@ pub(crate) struct Pipe {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// The command and its arguments; no shell is involved
+    /// The command and its arguments; no shell is involved. {#} is the number of the chunk, from 1, {%} the slot
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 
-    /// COMMAND is one text, which is run through `sh -c`
-    #[arg(long, help_heading = "The command")]
-    pub(crate) shell: bool,
+    /// COMMAND is one text, which is run through SHELL (sh, bash, a path; `auto`: $SHELL) [default: sh]
+    #[arg(long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh", help_heading = "The command")]
+    pub(crate) shell: Option<OsString>,
 
     /// Leave out chunks whose command fails, and files that cannot be read; otherwise the first one ends the job
     #[arg(long, help_heading = "The command")]
     pub(crate) keep_going: bool,
 
     /// How many bytes make a chunk [default: a sixteenth of the input, 1 to 16 MiB]
-    #[arg(long, value_name = "SIZE", value_parser = values::block, help_heading = "Where the input is cut")]
+    #[arg(long, value_name = "SIZE", value_parser = values::block, allow_hyphen_values = true, help_heading = "Where the input is cut")]
     pub(crate) block: Option<u64>,
 
     /// A record ends with these bytes; \n, \t, \0 and \xHH are understood [default: \n]
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes, help_heading = "Where the input is cut")]
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes, allow_hyphen_values = true, help_heading = "Where the input is cut")]
     pub(crate) record_end: Option<values::Bytes>,
 
     /// A record begins with these bytes at the start of a line, as in `>` for FASTA; with --record-end,
     /// behind those bytes
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes, help_heading = "Where the input is cut")]
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes, allow_hyphen_values = true, help_heading = "Where the input is cut")]
     pub(crate) record_start: Option<values::Bytes>,
 
     /// A record ends with a zero byte
@@ -287,7 +287,7 @@ pub(crate) struct Pipe {
     pub(crate) null: bool,
 
     /// Every record has this many bytes
-    #[arg(long, value_name = "SIZE", value_parser = values::block, conflicts_with_all = ["record_end", "record_start"], help_heading = "Where the input is cut")]
+    #[arg(long, value_name = "SIZE", value_parser = values::block, allow_hyphen_values = true, conflicts_with_all = ["record_end", "record_start"], help_heading = "Where the input is cut")]
     pub(crate) fixed: Option<u64>,
 
     /// Write the result to OUT, which appears when it is complete

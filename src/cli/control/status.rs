@@ -6,6 +6,7 @@
 use super::view::{At, Phase, View};
 use crate::cli::human::{clock, of, size, time, visible};
 use crate::cli::progress::estimate::percent;
+use crate::cli::quote;
 use bivouac::checkpoint::{self, Record};
 use bivouac::live::{Live, LiveTask, Row};
 use bivouac::{Error, Progress, Result};
@@ -40,6 +41,9 @@ pub(super) struct Status {
     continuing: Option<Continuing>,
     signals: Vec<Row>,
     at_work: Vec<LiveTask>,
+    /// Whether the command alone is not all that has to be given again.
+    #[serde(skip)]
+    from_stdin: bool,
 }
 
 /// How many of the tasks at work are told to a person.
@@ -133,6 +137,7 @@ impl Status {
             ),
             signals: live.map(|live| live.signals.clone()).unwrap_or_default(),
             at_work: live.map(|live| live.running.clone()).unwrap_or_default(),
+            from_stdin: record.is_some_and(|record| record.inputs.to_string().contains("\"standard_input\"")),
         }
     }
 
@@ -189,7 +194,9 @@ impl Status {
         };
         let place = continuing.directory.as_ref().map(|dir| format!(", in {dir}")).unwrap_or_default();
         let when = if self.running { "To continue it after a stop" } else { "To continue" };
-        format!("{when}{}:\n  {}\n", visible(&place), visible(&continuing.command))
+        let again = if self.from_stdin { ", with the same standard input" } else { "" };
+        let command = quote::shortened_text(&continuing.command);
+        format!("{when}{}{again}:\n  {}\n", visible(&place), visible(&command))
     }
 
     /// `3 of 64 committed, 2 in flight`.

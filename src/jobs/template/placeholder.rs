@@ -5,6 +5,7 @@
 //! placeholder; there it is the item, by accident. And `{2}` of a last task of `-n` that is short of words
 //! is an empty word; there it is nothing at all.
 
+use bivouac::{Error, Result};
 use std::ops::Range;
 
 /// A placeholder.
@@ -88,6 +89,57 @@ impl Placeholder {
             Self::Slot => vec![filling.slot.to_string().into_bytes()],
         }
     }
+}
+
+/// Placeholders of GNU parallel and of rush that are none here would be handed over as they are written, which
+/// nobody means.
+///
+/// # Errors
+///
+/// [`Kind::Usage`](bivouac::error::Kind::Usage), with what does the same.
+pub(super) fn refuse_unknown(text: &[u8], has_shell: bool) -> Result<()> {
+    for at in memchr::memchr_iter(b'{', text) {
+        let Some(end) = memchr::memchr(b'}', &text[at..]) else { break };
+        let inner = &text[at + 1..at + end];
+        // `${x..}` is of a shell, and a backslash says that the brace is meant.
+        if at.checked_sub(1).is_some_and(|before| matches!(text[before], b'$' | b'\\')) {
+            continue;
+        }
+        let advice = match inner {
+            b".." | b"..." => {
+                "{.} takes one extension away; for two, --shell with ${x%.*}: x={.}; echo \"${x%.*}\""
+            }
+            b"+." | b"+.." | b"+..." => "with --shell: x={}; echo \"${x##*.}\"",
+            b"+/" => "with --shell: x={}; printf %s \"$x\" | tr -dc / | wc -c",
+            b"0#" | b"0%" => "count or pad it in --shell, as with printf %03d {#}",
+            b"/.." | b"/..." => "with --shell: x={/.}; echo \"${x%.*}\"",
+            b"##" | b"###" => {
+                "the number of items is not known while a list is read; {#} is the number of this one"
+            }
+            b"hgrp" | b"agrp" => "this runs on one machine",
+            b"choose_k" | b"uniq" => "make the list before, and give it with -a or ::::",
+            [b'=', .., b'='] => "no Perl is run; use --shell",
+            // `printf {%s}`
+            [b'%', rest @ .., b'd' | b's' | b'i' | b'u' | b'x' | b'X' | b'o' | b'c' | b'f' | b'g' | b'e']
+                if rest.iter().all(|byte| byte.is_ascii_digit() || b"-.l".contains(byte)) =>
+            {
+                continue;
+            }
+            [b'^', _, ..] | [b'%', _, ..] => "with --shell: x={}; echo \"${x%suffix}\"",
+            [b'@', _, ..] | [b'/', b'/', b'/', ..] => "with --shell and sed",
+            [b'#', _, ..] if inner[1..].iter().all(|byte| !byte.is_ascii_whitespace()) => {
+                "with --shell: x={}; echo \"${x#prefix}\""
+            }
+            [b',' | b'^', ..] if inner.len() <= 2 && !has_shell => "with --shell and tr",
+            _ => continue,
+        };
+        return Err(Error::usage(
+            String::from_utf8_lossy(&text[at..=at + end]),
+            "is a placeholder of another program, and none here",
+        )
+        .advise(advice));
+    }
+    Ok(())
 }
 
 impl Form {

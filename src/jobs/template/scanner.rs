@@ -42,6 +42,10 @@ pub(super) struct Scanner<'a> {
     has_document: bool,
     /// This is the inner text of backticks.
     is_inner: bool,
+    /// The shell has `[[ ]]`, `(( ))` and `let`.
+    pub(super) of_bash: bool,
+    /// Up to here the shell evaluates what it reads.
+    evaluates_up_to: usize,
 }
 
 impl<'a> Scanner<'a> {
@@ -54,6 +58,8 @@ impl<'a> Scanner<'a> {
             awaits_document: false,
             has_document: false,
             is_inner: false,
+            of_bash: false,
+            evaluates_up_to: 0,
         }
     }
 
@@ -108,6 +114,9 @@ impl<'a> Scanner<'a> {
     }
 
     fn quoting(&self) -> Quoting {
+        if self.at < self.evaluates_up_to && self.frames.last() != Some(&Frame::Single) {
+            return Quoting::Arithmetic;
+        }
         let inner = self.frames.iter().rev().take_while(|frame| !matches!(frame, Frame::Paren { .. }));
         let evaluates = |frame: &Frame| match frame {
             Frame::Arithmetic { .. } | Frame::Bracket => true,
@@ -135,6 +144,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn plain(&mut self, byte: u8) -> Result<()> {
+        self.note_evaluation(byte);
         let frame = self.frames.last().copied();
         match byte {
             b'\'' => self.frames.push(Frame::Single),
@@ -264,7 +274,7 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         let mut scanner = Scanner::new(&inner);
-        scanner.is_inner = true;
+        (scanner.is_inner, scanner.of_bash) = (true, self.of_bash);
         scanner.scan()?;
         // A blank, lest it be `$((`; a newline, lest a comment swallow the bracket.
         self.push(b"$( ");
@@ -286,6 +296,27 @@ impl<'a> Scanner<'a> {
         self.has_document = true;
         self.copy(rest.len());
         Ok(())
+    }
+
+    /// What begins here may be evaluated by bash, up to its end: `((`, `let`, and `[[` with numbers in it.
+    fn note_evaluation(&mut self, byte: u8) {
+        if !self.of_bash || !matches!(byte, b'(' | b'l' | b'[') || !self.is_at_word() {
+            return;
+        }
+        let rest = &self.text[self.at..];
+        let up_to = |end: &[u8]| memchr::memmem::find(rest, end).map_or(rest.len(), |at| at + end.len());
+        let length = if rest.starts_with(b"((") {
+            up_to(b"))")
+        } else if rest.starts_with(b"let ") {
+            rest.iter().position(|byte| b";&|\n".contains(byte)).unwrap_or(rest.len())
+        } else if rest.starts_with(b"[[ ") {
+            let inner = &rest[..up_to(b"]]")];
+            let asks = [&b" -eq "[..], b" -ne ", b" -lt ", b" -le ", b" -gt ", b" -ge ", b" -v ", b" -R "];
+            if asks.iter().any(|asks| memchr::memmem::find(inner, asks).is_some()) { inner.len() } else { 0 }
+        } else {
+            0
+        };
+        self.evaluates_up_to = self.evaluates_up_to.max(self.at + length);
     }
 
     /// A pattern of `case` ends with a `)` that closes nothing.

@@ -22,10 +22,11 @@
 //! several words, or the name of its parameter be printed; executed it is nowhere.
 //!
 //! Arithmetic is different, because there bash *does* read the result again: `a[$(id)]` would run `id`. There
-//! an item that is not a number is replaced by the words `not a number`, which no shell can add up.
+//! an item that is not a number is replaced by the words `not a number`, which no shell can add up. With a shell
+//! like bash that goes for `(( ))`, for `let`, and for a `[[ ]]` that compares numbers or asks for a variable.
 //!
 //! Beyond this no template can protect: who hands the item to another reader (`eval`, `sh -c "{}"`, `ssh`,
-//! the text of an `awk` program, `[[ … -eq … ]]` and `let` of bash) has made it a program himself.
+//! the text of an `awk` program, `declare -i` of bash) has made it a program himself.
 
 use super::placeholder::{Filling, Placeholder};
 use crate::cli::quote;
@@ -64,13 +65,42 @@ impl Script {
     /// # Errors
     ///
     /// [`Kind::Usage`](bivouac::error::Kind::Usage): a placeholder stands where a shell fills nothing in.
-    pub(super) fn new(text: &[u8]) -> Result<Self> {
+    ///
+    /// `of_bash`: the shell has `[[ ]]`, `(( ))` and `let`, and evaluates what stands in them.
+    pub(super) fn new(text: &[u8], of_bash: bool) -> Result<Self> {
         let mut scanner = super::scanner::Scanner::new(text);
+        scanner.of_bash = of_bash;
         scanner.scan()?;
         if !scanner.parts.iter().any(|part| matches!(part, Part::Hole { .. })) {
             scanner.append_item()?;
         }
         Ok(Self { parts: scanner.parts })
+    }
+
+    /// Whether every item stands where it is words of its own.
+    pub(super) fn has_items_alone(&self) -> bool {
+        let is_open = |byte: Option<&u8>| {
+            byte.is_none_or(|byte| byte.is_ascii_whitespace() || b";|&()<>".contains(byte))
+        };
+        let alone = |(at, part): (usize, &Part)| match part {
+            Part::Text(_) => true,
+            Part::Hole { placeholder: Placeholder::All(_), quoting, .. } => {
+                let before = at.checked_sub(1).map(|before| &self.parts[before]);
+                let begins = match before {
+                    None => true,
+                    Some(Part::Text(text)) => is_open(text.last()),
+                    Some(Part::Hole { .. }) => false,
+                };
+                let ends = match self.parts.get(at + 1) {
+                    None => true,
+                    Some(Part::Text(text)) => is_open(text.first()),
+                    Some(Part::Hole { .. }) => false,
+                };
+                *quoting == Quoting::Plain && begins && ends
+            }
+            Part::Hole { .. } => true,
+        };
+        self.parts.iter().enumerate().all(alone)
     }
 
     /// The text and the parameters.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command as Process, Output};
 
 fn template(words: &[&str], shell: bool, columns: usize) -> Result<Template> {
+    let shell = shell.then(|| Shell::named("sh".as_ref()).unwrap());
     Template::new(words.iter().map(OsString::from).collect(), shell, columns)
 }
 
@@ -290,4 +291,52 @@ fn what_is_shown_can_be_read_and_pasted() {
         let template = template(words, shell, given.len()).unwrap();
         assert_eq!(template.show(&item(given), 7, 2), expected, "{words:?}");
     }
+}
+
+#[test]
+fn a_word_is_repeated_for_each_item_only_where_that_was_asked_for() {
+    let words = ["cp", "x{}", "{.}y", "{}", "-t", "{#}"];
+    let given = item(&["a.c", "b.d"]);
+    let together = template(&words, false, 9).unwrap();
+    assert_eq!(argv(&together, &given), ["cp", "xa.c b.d", "a by", "a.c", "b.d", "-t", "7"]);
+    let repeated = template(&words, false, 9).unwrap().repeating().unwrap();
+    assert_eq!(argv(&repeated, &given), ["cp", "xa.c", "xb.d", "ay", "by", "a.c", "b.d", "-t", "7"]);
+    assert!(template(&["echo x{}"], true, 9).unwrap().repeating().is_err());
+    assert!(template(&["echo {} | wc"], true, 9).unwrap().repeating().is_ok());
+}
+
+#[test]
+fn placeholders_of_other_programs_are_refused_and_braces_of_programs_are_not() {
+    for word in ["{..}", "{+/}", "{##}", "{%.gz}", "x{^.gz}", "{= s/a/b/ =}", "{@(.*)}", "{+.}"] {
+        assert_eq!(template(&["echo", word], false, 1).unwrap_err().kind(), Kind::Usage, "{word}");
+    }
+    for word in ["{print $1}", "{%s}", "{%03d}", "${x%.gz}", "{a,b}", "{0}", "{1..5}", "{\"a\":1}"] {
+        assert!(template(&["echo", word], false, 1).is_ok(), "{word}");
+    }
+}
+
+/// bash evaluates what stands there, also what a variable holds.
+#[test]
+fn no_item_is_evaluated_by_bash() {
+    let dir = tempfile::tempdir().unwrap();
+    let hacked = dir.path().join("hacked");
+    let nasty = format!("a[$(touch {})]", hacked.display());
+    for text in
+        ["(( {} > 1 ))", "[[ {} -gt 1 ]]", "[[ 1 -lt \"{}\" ]]", "let x={}", "[[ -v {} ]]", ": $(( {} ))"]
+    {
+        let words = vec![OsString::from(text)];
+        let template = Template::new(words, Some(Shell::named("bash".as_ref()).unwrap()), 1).unwrap();
+        for word in [nasty.as_str(), "2"] {
+            let argv = argv(&template, &item(&[word]));
+            Process::new(&argv[0]).args(&argv[1..]).output().unwrap();
+            assert!(!hacked.exists(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_template_that_is_the_item_is_a_command_line_with_a_shell_only() {
+    let given = item(&["echo a b"]);
+    assert_eq!(argv(&template(&["{}"], true, 1).unwrap(), &given), ["/bin/sh", "-c", "echo a b"]);
+    assert_eq!(argv(&template(&["{}"], false, 1).unwrap(), &given), ["echo a b"]);
 }

@@ -5,6 +5,7 @@ use crate::clock::WorkClock;
 use crate::error::Error;
 use crate::job::TaskError;
 use crate::pool::Context;
+use crate::process::Command;
 use crate::process::feed::{Feed, Feeding, Input, PIECE, no_descriptor, output_pipe, pipe_from_us};
 use crate::process::limits::{is_one_of_the_last, is_shortage};
 use crate::process::pace::Pace;
@@ -33,8 +34,7 @@ impl<'a> Running<'a> {
                     if is_shortage(errno) && cx.children().is_worth_waiting(errno, wanted, cx) => {}
                 // About this task, and not about the command: another one has shorter words.
                 Err((nix::errno::Errno::E2BIG, _)) => {
-                    let why = "its arguments are longer than the system allows (128 KiB for each)";
-                    return Err(TaskError::Failed(why.to_string()));
+                    return Err(TaskError::Failed(too_long(call.command)));
                 }
                 Err((_, error)) => return Err(TaskError::Fatal(error)),
             }
@@ -82,6 +82,7 @@ impl<'a> Running<'a> {
             stdout,
             stderr,
             piece: Vec::with_capacity(LITTLE),
+            at_once: call.at_once,
             pace: Pace::default(),
             credit,
             debt: None,
@@ -97,5 +98,22 @@ impl<'a> Running<'a> {
             kill_at: None,
             is_killed: false,
         }))
+    }
+}
+
+/// Which of the two limits it is: that of one word, or that of all words and the environment.
+fn too_long(command: &Command) -> String {
+    const LONGEST_WORD: usize = 128 << 10;
+    let lengths = || command.words().iter().map(|word| word.as_bytes_with_nul().len());
+    match lengths().max().filter(|longest| *longest > LONGEST_WORD) {
+        Some(longest) => format!(
+            "one of its arguments has {} bytes, and the system allows {LONGEST_WORD} (128 KiB) for one",
+            longest - 1
+        ),
+        None => format!(
+            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all; take fewer at a time (-n, or -m for as many as fit)",
+            lengths().count() - 1,
+            lengths().sum::<usize>()
+        ),
     }
 }

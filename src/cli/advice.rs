@@ -1,0 +1,294 @@
+//! Names that people know from other programs, and what they are called here.
+//!
+//! The obvious helper is the parser's: it offers what is spelled alike. For `--resume` that is `--results`,
+//! and for `list` it is `digest`; whoever follows such advice is worse off than before. What users of
+//! `parallel`, `xargs`, `grep`, `wc` and `sha256sum` type is known, so here it stands, with a sentence each. The
+//! parser guesses only where this table has nothing.
+
+use bivouac::{Error, Result};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::ffi::OsString;
+use std::path::Path;
+
+/// Options: the verbs for which the sentence is meant (none: all), the names, the sentence.
+const OPTIONS: &[(&[&str], &[&str], &str)] = &[
+    (
+        &[],
+        &["--resume", "--resume-failed"],
+        "a job goes on whenever the same line is typed again; items that failed: --retry-failed",
+    ),
+    (
+        &["each", "pipe"],
+        &["--joblog"],
+        "the log is always kept: `bivouac log --joblog` prints it in the columns of parallel",
+    ),
+    (&[], &["--will-cite", "--citation"], "there is no notice to be silenced; leave it away"),
+    (&[], &["--bar", "--eta"], "the progress line shows both: --progress always, or nothing on a terminal"),
+    (&["each"], &["-r", "--no-run-if-empty"], "without items nothing is run; leave it away"),
+    (&["each", "pipe"], &["-P", "--max-procs", "--max-jobs-per-host"], "that is -j N here"),
+    (&["each"], &["-I", "-i", "--replace"], "{} always stands for the item; leave it away"),
+    (&["each"], &["-L", "-l", "--max-lines"], "an item is a line: -n N takes N of them for one command"),
+    (&["each"], &["-t", "--verbose-commands"], "--dry-run prints the commands; --verbose says what happens"),
+    (&["each"], &["-p", "--interactive"], "nothing asks before each command; --dry-run prints them"),
+    (
+        &["each"],
+        &["-x", "--exit"],
+        "a command that is too long fails as an item; -X and -m take as many items as fit",
+    ),
+    (
+        &["each"],
+        &["-E", "--eof"],
+        "there is no word that ends the items; cut the list before, as with sed '/END/,$d'",
+    ),
+    (
+        &["each"],
+        &["-C", "--colsep"],
+        "an item is one word; use --shell and cut, or several sources (:::: a ::::+ b)",
+    ),
+    (
+        &["each"],
+        &["--shuf"],
+        "give the list shuffled (shuf LIST > L; -a L): it must be the same when the line is typed again",
+    ),
+    (
+        &["each"],
+        &["--pipe", "--pipepart", "--spreadstdin", "--recstart", "--recend"],
+        "that is a verb of its own: `bivouac pipe FILE… -- COMMAND`",
+    ),
+    (&["each"], &["--quote"], "every item and every word is one word already; leave it away"),
+    (&["each"], &["--ungroup-output"], "that is -u"),
+    (&["each"], &["--group"], "what a command prints is kept together unless -u or --line-buffer is given"),
+    (
+        &["each"],
+        &["--tagstring", "--tagstr"],
+        "--tag puts the item before each line; for other words let COMMAND do it",
+    ),
+    (&["each"], &["--arg-sep", "--arg-file-sep"], "the separators are ::: and ::::"),
+    (&["each"], &["--rpl", "--plus"], "the placeholders are in `bivouac each --help`"),
+    (&["each"], &["--header", "--link", "--xapply"], "columns in step: :::+ or ::::+"),
+    (
+        &["each"],
+        &["--env", "--record-env"],
+        "commands have the whole environment; leave it away. Exported functions: --shell=bash",
+    ),
+    (
+        &[],
+        &[
+            "-S",
+            "--sshlogin",
+            "--sshloginfile",
+            "--slf",
+            "--onall",
+            "--nonall",
+            "--transfer",
+            "--return",
+            "--trc",
+        ],
+        "this runs on one machine; several are what GNU parallel is for",
+    ),
+    (
+        &[],
+        &["--load", "--memfree", "--noswap", "--nice"],
+        "nothing here looks at the load of the machine; start bivouac itself with nice or ionice, and -j for less",
+    ),
+    (
+        &["each"],
+        &["--semaphore", "--sem", "--id", "--fg", "--wait"],
+        "there is no semaphore; flock(1) is one",
+    ),
+    (&["each"], &["--progress-bar"], "that is --progress always"),
+    (
+        &["each"],
+        &["--tmpdir", "--files", "--compress"],
+        "--results DIR keeps what each command prints in files",
+    ),
+    (&["each"], &["--delay"], "commands start as slots are free; -j N bounds them"),
+    (&["each"], &["--termseq"], "an abort sends SIGTERM, and SIGKILL after --kill-after"),
+    (&["each"], &["--jobs-file", "--profile", "-J"], "settings stand in a file for --config"),
+    (&["pipe"], &["--recstart"], "that is --record-start"),
+    (&["pipe"], &["--recend"], "that is --record-end"),
+    (
+        &["pipe"],
+        &["--pipe", "--pipepart", "--spreadstdin", "-a"],
+        "that is what this verb does: bivouac pipe FILE… -- COMMAND",
+    ),
+    (&["pipe"], &["-k", "--keep-order"], "the output is always in the order of the input; leave it away"),
+    (&["pipe"], &["-n", "-N", "--max-args"], "chunks are cut by size: --block SIZE"),
+    (
+        &["pipe"],
+        &["--tag", "-u", "--ungroup", "--line-buffer", "--lb"],
+        "the output is that of COMMAND < FILE, in order and whole",
+    ),
+    (
+        &["grep"],
+        &["-r", "-R", "--recursive"],
+        "name the files: find DIR -type f -print0 | xargs -0 bivouac grep PATTERN",
+    ),
+    (
+        &["grep"],
+        &["-E", "--extended-regexp", "-G", "--basic-regexp"],
+        "patterns are extended ones always; leave it away",
+    ),
+    (
+        &["grep"],
+        &["-P", "--perl-regexp"],
+        "there are no look-ahead and no back-references; \\d, \\w, \\b and lazy repetition work without -P",
+    ),
+    (
+        &["grep"],
+        &["-A", "-B", "-C", "--context"],
+        "lines around a match are not printed; -n prints where it is",
+    ),
+    (
+        &["grep"],
+        &["-l", "-L", "--files-with-matches"],
+        "-c prints the number for each file: … -c | grep -v ':0$'",
+    ),
+    (&["grep"], &["-w", "--word-regexp"], "write \\bPATTERN\\b"),
+    (&["grep"], &["-x", "--line-regexp"], "write ^PATTERN$"),
+    (&["grep"], &["-s", "--no-messages"], "messages go to standard error: 2>/dev/null"),
+    (&["grep"], &["-m", "--max-count"], "all matches are printed; end it with | head -N"),
+    (&["grep"], &["-f", "--file"], "give each pattern with -e"),
+    (&["count"], &["-m", "--chars"], "bytes are counted, not characters: -c"),
+    (&["count"], &["-L", "--max-line-length"], "the longest line is not looked for"),
+    (&["count"], &["--files0-from"], "name the files: xargs -0 bivouac count < LIST"),
+    (&["digest"], &["-b", "--binary", "-t", "--text"], "every file is read as it is; leave it away"),
+    (&["digest"], &["-a"], "that is --algorithm blake3 or sha256"),
+];
+
+/// Verbs.
+const VERBS: &[(&[&str], &str)] = &[
+    (&["start", "run", "exec"], "a job begins with its verb: count, grep, digest, pipe or each"),
+    (&["parallel", "xargs", "map", "foreach", "for", "rush"], "that is `bivouac each COMMAND ::: ITEM…`"),
+    (&["wc"], "that is `bivouac count FILE…`"),
+    (
+        &["sha256sum", "b3sum", "hash", "checksum", "verify", "check"],
+        "that is `bivouac digest PATH…`, and `bivouac digest --check LIST`",
+    ),
+    (&["filter", "split"], "that is `bivouac pipe FILE… -o OUT -- COMMAND`"),
+    (
+        &["restart", "retry", "again"],
+        "type the line of the job again: it goes on. `bivouac status` shows that line",
+    ),
+    (&["rm", "remove", "delete", "purge"], "that is `bivouac clean [STATE]`"),
+    (&["logs", "joblog", "history"], "that is `bivouac log [STATE]`"),
+    (&["suspend"], "that is `bivouac pause [STATE]`"),
+    (&["abort", "cancel", "quit"], "that is `bivouac stop [STATE]`; a second SIGTERM aborts"),
+    (&["save"], "that is `bivouac checkpoint [STATE]`"),
+    (
+        &["config", "configure"],
+        "settings stand in a file for --config; `bivouac signals` prints what signals mean",
+    ),
+];
+
+/// What to say in place of the parser, if there is anything better.
+pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
+    let word = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.as_str()),
+        _ => None,
+    };
+    let verb = argv.get(1).and_then(|verb| verb.to_str()).unwrap_or_default();
+    let kind = error.kind();
+    if kind == ErrorKind::InvalidSubcommand {
+        let typed = word(ContextKind::InvalidSubcommand)?;
+        let (_, sentence) = VERBS.iter().find(|(names, _)| names.contains(&typed))?;
+        return Some(format!("`{typed}` is no verb: {sentence}"));
+    }
+    if kind == ErrorKind::UnknownArgument {
+        let typed = word(ContextKind::InvalidArg)?;
+        let name = typed.split('=').next().unwrap_or(typed);
+        let is_meant = |verbs: &&[&str]| verbs.is_empty() || verbs.contains(&verb);
+        let found = OPTIONS.iter().find(|(verbs, names, _)| is_meant(verbs) && names.contains(&name));
+        return found.map(|(_, _, sentence)| format!("{name}: there is no such option here\n  {sentence}"));
+    }
+    let lacks_dashes =
+        kind == ErrorKind::MissingRequiredArgument && verb == "pipe" && !argv.iter().any(|word| word == "--");
+    lacks_dashes.then(|| {
+        "COMMAND: is missing\n  put `--` in front of it: bivouac pipe FILE… -o OUT -- COMMAND".to_string()
+    })
+}
+
+/// A number and its unit as two words, of which the second would be taken for a file.
+///
+/// # Errors
+///
+/// [`Kind::Usage`](bivouac::error::Kind::Usage).
+pub(crate) fn refuse_lone_units(argv: &[OsString]) -> Result<()> {
+    const UNITS: [&str; 23] = [
+        "B", "k", "K", "kB", "KB", "KiB", "M", "MB", "MiB", "G", "GB", "GiB", "ms", "s", "sec", "m", "min",
+        "h", "MB/s", "MiB/s", "seconds", "minutes", "hours",
+    ];
+    const OPTIONS: [&str; 9] = [
+        "--limit-rate",
+        "--grace",
+        "--kill-after",
+        "--max-runtime",
+        "--timeout",
+        "--checkpoint-every",
+        "--block",
+        "--fixed",
+        "--max-chars",
+    ];
+    for window in argv.windows(3) {
+        let [option, number, unit] = [0, 1, 2].map(|at| window[at].to_str().unwrap_or_default());
+        let is_number =
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if OPTIONS.contains(&option) && is_number && UNITS.contains(&unit) && !Path::new(unit).exists() {
+            return Err(Error::usage(option, "the number and its unit are one word")
+                .advise(format_args!("{option} {number}{unit}")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Cli;
+
+    fn said(line: &str) -> Option<String> {
+        let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        on(&Cli::read(&argv).unwrap_err(), &argv)
+    }
+
+    #[test]
+    fn names_that_people_know_are_answered_with_a_sentence() {
+        for (line, says) in [
+            ("bivouac each --resume echo", "typed again"),
+            ("bivouac each --joblog=f echo", "bivouac log --joblog"),
+            ("bivouac each -P4 echo", "-j N"),
+            ("bivouac each -r echo", "leave it away"),
+            ("bivouac grep -w a f", "\\bPATTERN\\b"),
+            ("bivouac grep -P a f", "without -P"),
+            ("bivouac start", "begins with its verb"),
+            ("bivouac pipe in cat", "put `--`"),
+        ] {
+            assert!(said(line).is_some_and(|said| said.contains(says)), "{line}: {:?}", said(line));
+        }
+        assert_eq!(said("bivouac each --frobnicate echo"), None);
+    }
+
+    /// What has come to be an option must leave the table.
+    #[test]
+    fn no_name_of_the_table_is_an_option() {
+        use clap::CommandFactory;
+        let mut command = Cli::command();
+        command.build();
+        for verb in command.get_subcommands() {
+            for (_, names, _) in OPTIONS.iter().filter(|(verbs, ..)| verbs.contains(&verb.get_name())) {
+                for name in *names {
+                    let is_it = |arg: &clap::Arg| {
+                        let mut long = arg.get_long_and_visible_aliases().unwrap_or_default().into_iter();
+                        let mut short = arg.get_short_and_visible_aliases().unwrap_or_default().into_iter();
+                        long.any(|long| *name == format!("--{long}"))
+                            || short.any(|short| *name == format!("-{short}"))
+                    };
+                    assert!(!verb.get_arguments().any(is_it), "{} {name}", verb.get_name());
+                }
+            }
+        }
+        for (names, _) in VERBS {
+            assert!(names.iter().all(|name| command.find_subcommand(name).is_none()), "{names:?}");
+        }
+    }
+}

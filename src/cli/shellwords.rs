@@ -1,0 +1,236 @@
+//! Words that only a shell understands, in a command that no shell reads.
+//!
+//! Who comes from `parallel`, or from the prompt, types `'sort {} | uniq -c'`, a function, `cd`. Without a shell
+//! each of these is a program that does not exist, or a filter that is given `|` as a file name: a thousand
+//! messages that say nothing of the cause. So such a command is refused before the first start, with the line
+//! that does what was meant.
+//!
+//! What is a legitimate word of a program is left alone: `cut -d '|'`, `expr {} '|' 0`, `find … -exec … ';'`.
+
+use crate::cli::quote;
+use crate::jobs::shell::Shell;
+use bivouac::{Error, Result};
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// What every POSIX shell does itself.
+const BUILTINS: [&str; 29] = [
+    ".", ":", "alias", "bg", "cd", "command", "eval", "exec", "exit", "export", "fg", "getopts", "hash",
+    "jobs", "read", "readonly", "return", "set", "shift", "times", "trap", "type", "ulimit", "umask",
+    "unalias", "unset", "wait", "local", "history",
+];
+
+/// Words with which a compound command begins.
+const KEYWORDS: [&str; 9] = ["!", "{", "(", "if", "for", "while", "until", "case", "(("];
+
+/// What `bash` and its relatives do themselves.
+const OF_BASH: [&str; 14] = [
+    "[[",
+    "source",
+    "declare",
+    "typeset",
+    "let",
+    "mapfile",
+    "readarray",
+    "pushd",
+    "popd",
+    "dirs",
+    "shopt",
+    "function",
+    "select",
+    "builtin",
+];
+
+/// Between two commands.
+const BETWEEN: [&str; 5] = ["|", "||", "&&", ";", "|&"];
+
+/// Before the name of a file.
+const REDIRECTIONS: [&str; 8] = [">", ">>", "<", "<<<", "2>", "2>>", "&>", "2>&1"];
+
+/// Programs of which such words are the business.
+const OPERATOR_PROGRAMS: [&str; 6] = ["expr", "test", "[", "find", "awk", "jq"];
+
+/// The command as it was typed: the words before it, itself, what comes behind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Typed<'a> {
+    pub(crate) before: &'a [OsString],
+    pub(crate) command: &'a [OsString],
+    pub(crate) behind: &'a [OsString],
+    /// Whether `--` stands before the command.
+    pub(crate) dashes: bool,
+}
+
+/// # Errors
+///
+/// [`Kind::Usage`](bivouac::error::Kind::Usage), with the line to type.
+pub(crate) fn refuse(typed: Typed<'_>) -> Result<()> {
+    let Some((first, rest)) = typed.command.split_first() else { return Ok(()) };
+    let name = first.to_string_lossy();
+    // Which program it is depends on the item: nothing is known of it.
+    let is_known = !name.contains('{') || name.contains(char::is_whitespace);
+    if let Some(why) = is_known.then(|| about_the_first(first, &name, rest.is_empty())).flatten() {
+        return Err(why.refusal(&name, typed));
+    }
+    match about_the_others(&name, rest) {
+        Some(word) => Err(Error::usage(
+            "COMMAND",
+            format_args!("an argument is `{word}`, which only a shell understands"),
+        )
+        .advise(format_args!("with a shell:\n  {}", line(typed, "--shell")))),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the first word.
+enum Why {
+    Blanks { is_script: bool },
+    Builtin { of_bash: bool },
+    Function,
+    Assignment,
+}
+
+impl Why {
+    fn refusal(&self, name: &str, typed: Typed<'_>) -> Error {
+        let shell = match self {
+            Why::Function | Why::Builtin { of_bash: true } => "--shell=bash",
+            Why::Blanks { .. } | Why::Builtin { of_bash: false } | Why::Assignment => "--shell",
+        };
+        let what = match self {
+            Why::Blanks { is_script: true } => {
+                "is a text for a shell, and there is no shell unless you ask for one"
+            }
+            Why::Blanks { is_script: false } => "is one word with blanks in it, and no program is called so",
+            Why::Builtin { .. } => "is a part of the shell, and no program",
+            Why::Function => "is a function of your shell, and no program",
+            Why::Assignment => "sets a variable, which only a shell understands",
+        };
+        let unquoted = match self {
+            Why::Blanks { is_script: false } => "leave the quotes away, or, with a shell",
+            Why::Blanks { is_script: true } | Why::Builtin { .. } | Why::Function | Why::Assignment => {
+                "with a shell"
+            }
+        };
+        Error::usage(crate::cli::human::short(name), what)
+            .advise(format_args!("{unquoted}:\n  {}", line(typed, shell)))
+    }
+}
+
+fn about_the_first(first: &OsStr, name: &str, is_alone: bool) -> Option<Why> {
+    if is_program(first) {
+        return None;
+    }
+    if name.contains(char::is_whitespace) && !name.trim().is_empty() {
+        let begins = name.split_whitespace().next().unwrap_or_default();
+        let is_known =
+            |word: &str| KEYWORDS.contains(&word) || OF_BASH.contains(&word) || BUILTINS.contains(&word);
+        if begins == "[[" || is_function(begins) {
+            return Some(if begins == "[[" { Why::Builtin { of_bash: true } } else { Why::Function });
+        }
+        let is_script = name.contains(['|', '&', ';', '<', '>', '$', '`', '(', '\n']) || is_known(begins);
+        return (is_script || is_alone || is_program(begins.as_ref())).then_some(Why::Blanks { is_script });
+    }
+    if is_alone && name.contains(['|', '<', '>', ';', '&']) {
+        return Some(Why::Blanks { is_script: true });
+    }
+    if is_function(name) {
+        return Some(Why::Function);
+    }
+    if OF_BASH.contains(&name) {
+        return Some(Why::Builtin { of_bash: true });
+    }
+    if BUILTINS.contains(&name) || KEYWORDS.contains(&name) {
+        return Some(Why::Builtin { of_bash: false });
+    }
+    let variable = name.split_once('=').map(|(variable, _)| variable)?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (!variable.is_empty() && variable.bytes().all(is_name) && !is_alone).then_some(Why::Assignment)
+}
+
+/// The first of the arguments that a shell would have taken.
+fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
+    let program = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
+    if OPERATOR_PROGRAMS.contains(&program.as_ref()) {
+        return None;
+    }
+    rest.iter().enumerate().find_map(|(at, word)| {
+        let word = word.to_str()?;
+        // `-d '|'`: the value of an option.
+        let is_value = at.checked_sub(1).is_some_and(|before| {
+            let before = rest[before].as_bytes();
+            before.starts_with(b"-") && before != b"-"
+        });
+        let next = rest.get(at + 1);
+        let is_one = match next {
+            Some(next) if BETWEEN.contains(&word) => {
+                is_program(next)
+                    || BUILTINS.iter().any(|builtin| next == builtin)
+                    || is_function(&next.to_string_lossy())
+            }
+            Some(_) => REDIRECTIONS.contains(&word),
+            None => word == "2>&1",
+        };
+        (is_one && !is_value).then(|| word.to_string())
+    })
+}
+
+/// The line with a shell. Operators stay as they are, other words are quoted where they must be.
+fn line(Typed { before, command, behind, dashes }: Typed<'_>, shell: &str) -> String {
+    let text = match command {
+        [text] => text.clone(),
+        words => {
+            let word = |word: &OsString| match word.to_str() {
+                Some(text) if BETWEEN.contains(&text) || REDIRECTIONS.contains(&text) => text.to_string(),
+                // Neither a placeholder nor an assignment takes quotes.
+                Some(text)
+                    if !text.is_empty()
+                        && text
+                            .chars()
+                            .all(|c| c.is_ascii_alphanumeric() || "_@%+=:,./{}[]#-".contains(c)) =>
+                {
+                    text.to_string()
+                }
+                Some(_) | None => quote::argument(word),
+            };
+            OsString::from(words.iter().map(word).collect::<Vec<_>>().join(" "))
+        }
+    };
+    let mut words: Vec<OsString> = before.to_vec();
+    words.push(shell.into());
+    if dashes {
+        words.push("--".into());
+    }
+    words.push(text);
+    words.extend(behind.iter().cloned());
+    // As it would be typed: not all that may be quoted must be.
+    quote::shortened(&words).replacen("'--shell=bash'", "--shell=bash", 1)
+}
+
+/// An exported function of bash is a variable with this name.
+fn is_function(name: &str) -> bool {
+    env::var_os(format!("BASH_FUNC_{name}%%")).is_some()
+}
+
+/// Whether a program of this name would be found.
+fn is_program(name: &OsStr) -> bool {
+    let is_executable = |path: &Path| {
+        path.metadata().is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+    };
+    if name.as_bytes().contains(&b'/') {
+        // What is there and cannot be run has a message of its own.
+        return Path::new(name).exists() || !name.to_string_lossy().contains(char::is_whitespace);
+    }
+    let path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    env::split_paths(&path).any(|directory| is_executable(&directory.join(name)))
+}
+
+/// The shell that was asked for.
+///
+/// # Errors
+///
+/// It reads another language.
+pub(crate) fn asked_for(shell: Option<&OsString>) -> Result<Option<Shell>> {
+    shell.map(|name| Shell::named(name)).transpose()
+}
