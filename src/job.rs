@@ -14,7 +14,13 @@
 //! So whatever needs to know "how many lines came before me" waits for the commit thread, where
 //! there is a before; everything else happens in the workers, where there is none.
 
-use crate::error::{Error, Result};
+mod committed;
+mod task_error;
+
+pub use committed::{Committed, Stretch};
+pub use task_error::{Presumed, TaskError};
+
+use crate::error::Result;
 use crate::pool::Context;
 use crate::wake::{Waited, Wake};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -114,38 +120,6 @@ pub trait Job: Send + Sync + 'static {
     /// The exit code of a finished job, from its total. 0 unless the job says otherwise.
     fn verdict(&self, _total: &Self::Total) -> u8 {
         crate::ending::FINISHED
-    }
-}
-
-/// Why a task did not end well.
-#[derive(Clone, Debug)]
-pub enum TaskError {
-    /// The task was asked to give up ([`Context::yield_point`] and friends return this). It is
-    /// neither done nor failed: it runs again when the job is continued.
-    Cancelled,
-    /// The task itself failed, and would fail again. With [`crate::Run::keep_going`] it is left
-    /// out and counted; otherwise the job ends with exit code 4 and the state stands.
-    Failed(String),
-    /// The run cannot go on: an input changed ([`Kind::Refused`](crate::error::Kind::Refused)), a
-    /// device failed ([`Kind::Broken`](crate::error::Kind::Broken)).
-    Fatal(Error),
-    /// The work is done, and its worker is free; but what came of it counts only after this time, since a stop
-    /// that comes by then would mean that the task was interrupted. [`Job::settle`] says it then.
-    Held {
-        /// How long. Pauses come on top of it.
-        time: Duration,
-        /// It has failed, if no stop comes. That is known from now on: should it be one failure too many
-        /// ([`Run::halt`](crate::Run::halt)), no further task begins.
-        failing: bool,
-    },
-    /// The task wants to be tried again after this time, by [`Job::again`]; its worker is free meanwhile.
-    /// When a stop begins it is given up, and runs when the job is continued.
-    Again(Duration),
-}
-
-impl From<Error> for TaskError {
-    fn from(error: Error) -> Self {
-        TaskError::Fatal(error)
     }
 }
 
@@ -449,35 +423,4 @@ pub trait Sink: Send + 'static {
     ///
     /// It cannot be read.
     fn is_published(&mut self, committed: &Committed) -> Result<bool>;
-}
-
-/// What a sink has made durable: part of the record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Committed {
-    /// Length of the output in bytes.
-    pub bytes: u64,
-    /// Checksums of its stretches, in order. Neighbours are merged when there are many.
-    pub stretches: Vec<Stretch>,
-    /// A copy of the last partial 4 KiB block of the output (base64). Appending rewrites the block
-    /// in which committed bytes stand, and a torn write could harm them.
-    pub tail: String,
-    /// How many of the bytes are of the task behind those that are committed: of an output that cannot be
-    /// cut off, whose reader took no more. The engine fills this in, and leaves so many bytes out when the
-    /// task has run again.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub of_next: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-/// The bytes of output between two checkpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
-    /// How many bytes.
-    pub bytes: u64,
-    /// Their CRC-32 (IEEE). Chosen because the CRCs of neighbours combine without reading.
-    pub crc32: u32,
 }

@@ -222,7 +222,9 @@ pub mod one_signal {}
 
 pub use ending::Ending;
 pub use error::{Error, Result};
-pub use job::{Committed, Extent, Job, LastLook, Listed, Listing, Mark, Sink, Source, Stretch, TaskError};
+pub use job::{
+    Committed, Extent, Job, LastLook, Listed, Listing, Mark, Presumed, Sink, Source, Stretch, TaskError,
+};
 pub use listening::{Caught, Listening};
 pub use lister::list;
 pub use observer::{Activity, Again, AtWork, Notice, Observer, Progress, Silent};

@@ -19,6 +19,7 @@
 //! not know the difference. One stream among the inputs makes the whole not resumable.
 
 use super::boundary::Boundary;
+use super::chunk::{Chunk, Data};
 use super::contents::Contents;
 use super::file::InputFile;
 use super::given::{
@@ -28,7 +29,6 @@ use super::given::{
 use super::growing::Growing;
 use super::identity::Identity;
 use super::left_out::{LeftOut, same_left_out};
-use super::pieces::Pieces;
 use super::sample::Sample;
 use super::stream::{Received, Stream};
 use crate::error::{Error, Result};
@@ -36,7 +36,6 @@ use crate::job::{Extent, LastLook, Listed, Listing, Mark, Source};
 use memchr::memrchr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,43 +56,6 @@ pub enum Cut {
     Anywhere,
     /// Behind this delimiter only.
     Lines(u8),
-}
-
-/// A block of an input: the task of a job that reads files.
-#[derive(Debug)]
-pub struct Chunk {
-    /// Which of the inputs, from 0, in the order given.
-    pub file_index: usize,
-    /// Whether this is the first chunk of its file. Every file has at least one chunk, even an
-    /// empty one.
-    pub first_in_file: bool,
-    /// Whether this is the last chunk of its file.
-    pub last_in_file: bool,
-    /// What is known of all inputs together.
-    pub inputs: Arc<Inputs>,
-    pub(super) data: Data,
-    pub(super) cut: Cut,
-}
-
-#[derive(Debug)]
-pub(super) enum Data {
-    File { file: Arc<InputFile>, range: Range<u64> },
-    Bytes(Vec<u8>),
-}
-
-impl Chunk {
-    /// Reads the chunk in pieces of about [`PIECE`](super::PIECE) bytes; at line ends, if it was cut so.
-    pub fn pieces(&self) -> Pieces<'_> {
-        Pieces::new(self)
-    }
-
-    /// The bytes that the chunk covers before its edges are aligned, if it is one of a regular file.
-    pub fn range(&self) -> Option<Range<u64>> {
-        match &self.data {
-            Data::File { range, .. } => Some(range.clone()),
-            Data::Bytes(_) => None,
-        }
-    }
 }
 
 /// Lists files and streams as [`Chunk`]s.
