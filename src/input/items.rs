@@ -128,7 +128,7 @@ impl Fit {
     }
 }
 
-/// Lists items, in all combinations of their columns. See the [module](self).
+/// Lists items, in all combinations of their columns.
 #[derive(Debug)]
 pub struct Items {
     columns: Vec<Column>,
