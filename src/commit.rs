@@ -33,9 +33,8 @@
 //! # When something fails
 //!
 //! The first failed write, flush or rename ends this thread. No flush is tried again: after a failed
-//! one the kernel marks the pages clean, and a second one reports success although the bytes are
-//! gone. The thread says so and drops its receivers, so every worker that wants to deliver learns at
-//! once that nobody takes it. The last record stands.
+//! one the kernel marks the pages clean, and a second one reports success although the bytes are gone. The
+//! thread says so and drops its receivers, so every worker that wants to deliver learns it. The last record stands.
 
 mod ahead;
 mod settling;
@@ -200,8 +199,8 @@ impl<J: Job> Committer<J> {
         let (nobody, silence) = (never(), never());
         let mut resting = false;
         loop {
-            let (deliveries, lines) =
-                if resting { (&nobody, &silence) } else { (&inbox.deliveries, &inbox.lines) };
+            let awake = (&inbox.deliveries, &inbox.lines);
+            let (deliveries, lines) = if resting { (&nobody, &silence) } else { awake };
             let patience = if resting { REST.min(self.until_due()) } else { self.until_due() };
             select! {
                 recv(deliveries) -> delivery => match delivery {
