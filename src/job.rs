@@ -1,12 +1,12 @@
 //! What one has to write to run a job of one's own: a [`Job`] says what a task does, a [`Source`]
-//! lists the tasks, a [`Sink`] makes the output last. The built-in verbs are written on exactly
+//! opens a [`Listing`] of the tasks, a [`Sink`] makes the output last. The built-in verbs are written on exactly
 //! these traits and nothing else.
 //!
 //! The division of labour is what makes the output a function of the input alone:
 //!
 //! | who | thread | may depend on |
 //! |---|---|---|
-//! | [`Source::next`] | source | the input; lists always in the same order |
+//! | [`Listing::next`] | source | the input; lists always in the same order |
 //! | [`Job::run`] | any worker, any order | its task and nothing else |
 //! | [`Job::render`], [`Job::fold`], [`Job::finish`] | commit | what came before, **in task order** |
 //! | [`Sink`] | commit | the bytes handed to it |
@@ -149,49 +149,103 @@ impl From<Error> for TaskError {
     }
 }
 
-/// Lists the tasks of a job: lazily, always in the same order.
+/// Where the tasks of a job come from. A source describes the inputs, and opens a [`Listing`] of them.
+///
+/// Describing and listing are two objects so that nothing can be left over: a run lists more than once (it
+/// looks whether a finished job is still what it was, and finds that its output is gone, so the job begins
+/// anew), and one object for both would have to be put back each time. That is easily forgotten, and the
+/// second time the job has no tasks, an empty output and exit code 0. Here there is nothing to put back:
+/// a listing is always new and only goes forward, and a source that opens one cannot change.
+///
+/// ```compile_fail,E0594
+/// # use bivouac::{Listed, ListContext, Listing, Result, Source};
+/// # use serde_json::Value;
+/// struct Upto {
+///     next: u64,
+///     bound: u64,
+/// }
+/// # struct Left(u64);
+/// # impl Listing for Left {
+/// #     type Task = u64;
+/// #     fn described(&self) -> Result<Value> { Ok(Value::Null) }
+/// #     fn next(&mut self, _: &ListContext<'_>) -> Result<Option<Listed<u64>>> { Ok(None) }
+/// # }
+///
+/// impl Source for Upto {
+///     # type Task = u64;
+///     # type Listing = Left;
+///     # fn resume(&self, _: &Value, _: u64) -> Result<Left> { Ok(Left(0)) }
+///     // ...
+///     fn begin(&self) -> Result<Left> {
+///         self.next += 1; // error: `self` is a `&` reference
+///         // ...
+///         # Ok(Left(0))
+///     }
+/// }
+/// ```
+///
+/// What can be read only once (a pipe) is shared by all listings of a source. A listing that only compares
+/// ([`ListContext::is_rehearsal`]) may keep what it reads for the others; if it does not, the source must
+/// refuse to open another one.
 pub trait Source: Send + 'static {
     /// One unit of work.
     type Task: Send + 'static;
+    /// What lists them.
+    type Listing: Listing<Task = Self::Task>;
 
-    /// What identifies the inputs and how they are cut into tasks (paths, sizes, times, block
-    /// size). It is stored in the record and handed to [`restore`](Source::restore) by the next
-    /// run. Called before the first task is listed; from here on `next` begins at task 0, also when
-    /// `restore` was called before (of a job that was finished, and begins anew).
+    /// Opens the inputs for a job that begins: a listing before task 0.
     ///
     /// # Errors
     ///
     /// An input is missing or unreadable: [`Kind::Usage`](crate::error::Kind::Usage) or
     /// [`Kind::Broken`](crate::error::Kind::Broken).
-    fn describe(&mut self) -> Result<Value>;
+    fn begin(&self) -> Result<Self::Listing>;
 
-    /// Called instead of `describe` when a job is continued: compares the inputs with what the
-    /// record says, adopts what must be the same (block size), and makes `next` go on at task
-    /// `frontier`. This should cost nothing per finished task where the input allows.
-    ///
-    /// Returns sentences that a person should read ("grew, processed to its old size").
+    /// Opens the inputs for a job that is continued: a listing before task `frontier`. The inputs are compared
+    /// with what the record says of them ([`Listing::described`]), and what must be the same (block size) is
+    /// adopted. This should cost nothing per finished task where the input allows.
     ///
     /// # Errors
     ///
     /// An input changed: [`Kind::Refused`](crate::error::Kind::Refused), naming it.
-    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>>;
+    fn resume(&self, described: &Value, frontier: u64) -> Result<Self::Listing>;
+}
+
+/// Lists the tasks of a job: lazily, always in the same order, from where its [`Source`] opened it.
+pub trait Listing: Send + 'static {
+    /// One unit of work.
+    type Task: Send + 'static;
+
+    /// What identifies the inputs and how they are cut into tasks (paths, sizes, times, block
+    /// size). It is stored in the record and handed to [`Source::resume`] by the next run.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written as JSON.
+    fn described(&self) -> Result<Value>;
 
     /// The next task, or `None` after the last. Runs on the source thread. An implementation that
-    /// can block must do so in [`Listing::wait_readable`], so that a stop never waits for input.
+    /// can block must do so in [`ListContext::wait_readable`], so that a stop never waits for input.
     ///
     /// # Errors
     ///
     /// Ends the job; what was committed stands.
-    fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Self::Task>>>;
+    fn next(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Self::Task>>>;
+
+    /// What a person should read about the inputs of a job that is continued ("grew, processed to its old
+    /// size").
+    fn sentences(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The mark of the task before the frontier, for sources that give marks: what was listed before
-    /// must be what the last run listed. Asked once, after [`restore`](Source::restore) and before
-    /// `next`, on the source thread, so it may take its time.
+    /// must be what the last run listed. Asked once, before `next`, of a listing that was opened by
+    /// [`Source::resume`]; it may take its time.
     ///
     /// # Errors
     ///
-    /// As [`next`](Source::next).
-    fn mark_before(&mut self, _listing: &Listing<'_>) -> Result<Option<Mark>> {
+    /// As [`next`](Listing::next).
+    fn mark_before(&mut self, _cx: &ListContext<'_>) -> Result<Option<Mark>> {
         Ok(None)
     }
 
@@ -221,8 +275,8 @@ pub trait Source: Send + 'static {
         false
     }
 
-    /// Whether there is more to read than when the job began. Asked after [`restore`](Source::restore), of a
-    /// job that is finished: it is then not finished with what is there, and begins anew.
+    /// Whether there is more to read than when the job began. Asked of a job that is
+    /// finished: it is then not finished with what is there, and begins anew.
     fn has_more(&self) -> bool {
         false
     }
@@ -241,10 +295,10 @@ pub trait Source: Send + 'static {
 
 /// A last look at the inputs, on the commit thread. Returns sentences that a person should read.
 ///
-/// It should look at [`Listing::is_stopped`] now and then. Errors: one of
+/// It should look at [`ListContext::is_stopped`] now and then. Errors: one of
 /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if it was, which leaves everything as after any
 /// stop; an input changed under the tasks: [`Kind::Refused`](crate::error::Kind::Refused).
-pub type LastLook = Box<dyn FnOnce(&Listing<'_>) -> Result<Vec<String>> + Send>;
+pub type LastLook = Box<dyn FnOnce(&ListContext<'_>) -> Result<Vec<String>> + Send>;
 
 /// A task as its source lists it.
 #[derive(Clone, Debug)]
@@ -271,7 +325,7 @@ impl Mark {
     }
 
     /// The mark of the next task of a list whose tasks can leave it once they are done
-    /// ([`Source::has_item_marks`]): `of_task` is a digest of that task alone. It is the end of the mark, so
+    /// ([`Listing::has_item_marks`]): `of_task` is a digest of that task alone. It is the end of the mark, so
     /// the mark of a longer list can be computed from that of a shorter one and from what has gone.
     #[must_use]
     pub fn then(self, of_task: [u8; 8]) -> Self {
@@ -299,14 +353,14 @@ pub struct Extent {
     pub bytes_before: u64,
 }
 
-/// What a source may use while it lists: above all, a way to wait that a stop can end.
+/// What a [`Listing`] may use while it lists: above all, a way to wait that a stop can end.
 #[derive(Debug)]
-pub struct Listing<'a> {
+pub struct ListContext<'a> {
     pub(crate) wake: &'a Wake,
     pub(crate) rehearsal: bool,
 }
 
-impl<'a> Listing<'a> {
+impl<'a> ListContext<'a> {
     /// What is listed becomes tasks.
     pub(crate) fn real(wake: &'a Wake) -> Self {
         Self { wake, rehearsal: false }
@@ -317,9 +371,9 @@ impl<'a> Listing<'a> {
         Self { wake, rehearsal: true }
     }
 
-    /// Whether what is listed now is only compared with the list of an earlier run: then the list may be
-    /// asked for once more from its beginning ([`Source::describe`], [`Source::restore`]), so a source
-    /// that reads a stream has to keep what it has read.
+    /// Whether what is listed now is only compared with the list of an earlier run: then another listing may
+    /// be asked for ([`Source::begin`], [`Source::resume`]), so a source that reads a stream has to keep what
+    /// it has read.
     pub fn is_rehearsal(&self) -> bool {
         self.rehearsal
     }
@@ -336,7 +390,7 @@ impl<'a> Listing<'a> {
 
     /// Holds the end of a stream for this time: whether it counts. It does not if a stop comes meanwhile,
     /// or is on its way; then a source returns `Ok(None)`, without what it has of an unfinished task, and
-    /// [`is_stopped`](Listing::is_stopped) says that the run is over.
+    /// [`is_stopped`](ListContext::is_stopped) says that the run is over.
     ///
     /// Whoever ends a pipeline sends his signal to all of it, and the producer may be the first to die. For
     /// a source that reads by [`Stream::fill`](crate::input::Stream::fill) all of this is done there.
