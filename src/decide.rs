@@ -226,9 +226,7 @@ fn abort_or_die(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Ac
         Asker::Handle | Asker::Budget => Rung::Merged,
     };
     match (state.course, rung) {
-        (Course::Aborting, Rung::Second) | (_, Rung::Third) => {
-            die(by, actions);
-        }
+        (Course::Aborting, Rung::Second) | (_, Rung::Third) => die(by, actions),
         (Course::Working | Course::Stopping | Course::Aborting | Course::Closing | Course::Ended, _) => {
             abort(state, by, actions);
         }

@@ -16,6 +16,7 @@
 
 mod boundary;
 mod buffer;
+mod chunk;
 mod chunks;
 mod contents;
 mod edges;
@@ -37,7 +38,8 @@ mod tree;
 mod walk;
 
 pub use boundary::Boundary;
-pub use chunks::{Chunk, Chunks, Cut};
+pub use chunk::Chunk;
+pub use chunks::{Chunks, Cut};
 pub use edges::RecordChunk;
 pub use file::InputFile;
 pub use given::Inputs;

@@ -232,7 +232,8 @@ pub mod one_signal {}
 pub use ending::Ending;
 pub use error::{Error, Result};
 pub use job::{
-    Committed, Extent, Job, LastLook, ListContext, Listed, Listing, Mark, Sink, Source, Stretch, TaskError,
+    Committed, Extent, Job, LastLook, ListContext, Listed, Listing, Mark, Presumed, Sink, Source, Stretch,
+    TaskError,
 };
 pub use listening::{Caught, Listening};
 pub use lister::list;

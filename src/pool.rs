@@ -14,21 +14,24 @@
 //! caught closer, around the task, and becomes that task's failure.
 
 mod context;
+mod outbox;
 
 pub use context::Context;
 pub(crate) use context::Debt;
+pub(crate) use outbox::{Delivery, LARGE_ONES, OUTBOX, Outbox};
+
+use outbox::LOOK_UP;
 
 use crate::ahead::Room;
 use crate::clock::Throttle;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
-use crate::job::{Job, Mark, TaskError};
-use crate::journal::Line;
+use crate::job::{Job, Mark, Presumed, TaskError};
 use crate::process::Children;
 use crate::run::Halt;
 use crate::signals::Masked;
 use crate::wake::Wake;
-use crossbeam_channel::{SendTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Sender, unbounded};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,19 +73,6 @@ pub(crate) enum Then {
     Again,
 }
 
-/// What workers tell the commit thread. All of one task comes from one worker, in order.
-#[derive(Debug)]
-pub(crate) enum Delivery<P> {
-    /// A piece of the output of a task that is still running.
-    Piece { task: u64, bytes: Vec<u8> },
-    /// The task is done; its pieces are complete. It covers so many `bytes` of input.
-    Done { task: u64, partial: P, mark: Option<Mark>, bytes: u64 },
-    /// The task failed for good; what it emitted stays or is forgotten.
-    Failed { task: u64, mark: Option<Mark>, prints: bool },
-    /// The task was interrupted: its pieces must be forgotten, it runs again.
-    Interrupted { task: u64 },
-}
-
 /// What workers tell the supervisor.
 #[derive(Debug)]
 pub(crate) enum Report {
@@ -102,79 +92,6 @@ pub(crate) enum Outcome {
     Interrupted,
     Fatal(Error),
     PutOff(Deferred),
-}
-
-/// The way from the workers to the commit thread.
-#[derive(Debug)]
-pub(crate) struct Outbox<P> {
-    pub(crate) deliveries: Sender<Delivery<P>>,
-    /// For the journal. Apart from the deliveries, which the box counts because some of them are large; a
-    /// line is a few bytes, and three of them for every short command would fill the box with nothing.
-    pub(crate) lines: Sender<Line>,
-    /// One for each large piece on its way, as many as there may be.
-    pub(crate) large: Sender<()>,
-    /// The commit thread looks into its box now and then, since being woken for every task would
-    /// cost a worker its core every time. This tells it that the box is filling up.
-    pub(crate) nudge: Sender<()>,
-}
-
-/// How many deliveries fit into the box; and how many large pieces, which are memory.
-pub(crate) const OUTBOX: usize = 64;
-pub(crate) const LARGE_ONES: usize = 16;
-
-/// A piece of this size is a large one.
-const LARGE: usize = 128 << 10;
-
-impl<P> Delivery<P> {
-    /// Whether the task has ended, and counts.
-    pub(crate) fn is_last(&self) -> bool {
-        match self {
-            Delivery::Done { .. } | Delivery::Failed { .. } => true,
-            Delivery::Piece { .. } | Delivery::Interrupted { .. } => false,
-        }
-    }
-
-    pub(crate) fn is_large(&self) -> bool {
-        match self {
-            Delivery::Piece { bytes, .. } => bytes.len() >= LARGE,
-            Delivery::Done { .. } | Delivery::Failed { .. } | Delivery::Interrupted { .. } => false,
-        }
-    }
-}
-
-impl<P> Clone for Outbox<P> {
-    fn clone(&self) -> Self {
-        Self {
-            deliveries: self.deliveries.clone(),
-            lines: self.lines.clone(),
-            large: self.large.clone(),
-            nudge: self.nudge.clone(),
-        }
-    }
-}
-
-impl<P> Outbox<P> {
-    /// Hands something to the commit thread, waiting for room; `false` when nobody takes it, because
-    /// the commit path is broken (it has told the supervisor why), or when the task shall give up.
-    /// Without the second a pager that is not read on would hold a stop until the kill.
-    fn deliver(&self, shared: &Shared, delivery: Delivery<P>) -> bool {
-        (!delivery.is_large() || self.send(shared, &self.large, ()))
-            && self.send(shared, &self.deliveries, delivery)
-    }
-
-    fn send<T>(&self, shared: &Shared, to: &Sender<T>, mut delivery: T) -> bool {
-        loop {
-            if self.deliveries.len() >= OUTBOX / 2 || self.large.len() >= LARGE_ONES / 2 {
-                self.nudge.try_send(()).ok(); // One nudge is enough.
-            }
-            match to.send_timeout(delivery, LOOK_UP) {
-                Ok(()) => return true,
-                Err(SendTimeoutError::Disconnected(_)) => return false,
-                Err(SendTimeoutError::Timeout(_)) if shared.gate.is_cancelled() => return false,
-                Err(SendTimeoutError::Timeout(back)) => delivery = back,
-            }
-        }
-    }
 }
 
 /// A line that a task said.
@@ -422,13 +339,13 @@ impl<J: Job> Desk<J> {
             Outcome::PutOff(Deferred { number: task, bytes, mark, advanced, time, then, room })
         };
         // Before the worker takes another task: it must not begin one after the last failure that is borne.
-        if let Err(TaskError::Failed(_) | TaskError::Held { failing: true, .. }) = &result
+        if let Err(TaskError::Failed(_) | TaskError::Held { presumed: Presumed::Failed, .. }) = &result
             && !is_known
         {
             shared.failures_known.fetch_add(1, Ordering::Relaxed);
         }
-        if let Err(TaskError::Held { time, failing }) = result {
-            return put_off(advanced, time, Then::Settle, room.filter(|_| failing));
+        if let Err(TaskError::Held { time, presumed }) = result {
+            return put_off(advanced, time, Then::Settle, room.filter(|_| presumed == Presumed::Again));
         }
         settle_progress(shared, advanced, result.is_ok().then_some(bytes));
         let (delivery, outcome) = match result {
@@ -453,9 +370,6 @@ impl<J: Job> Desk<J> {
         if delivered { outcome } else { Outcome::Interrupted }
     }
 }
-
-/// How often a worker that waits for the commit thread looks whether it should give up.
-const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// A task that said less than it covers (or nothing) counts whole once it is done; one that gave
 /// up counts nothing, since all of it is done again.

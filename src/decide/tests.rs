@@ -256,7 +256,7 @@ fn every_sequence_of_three_signals_in_every_phase() {
             }
         }
     }
-    assert_eq!(stories, 3 * 11 * 11 * 11 * phases().len());
+    assert_eq!(stories, 3 * DEFAULTS.len().pow(3) * phases().len());
 }
 
 #[test]

@@ -21,24 +21,21 @@
 mod listing;
 
 use self::listing::ChunkListing;
-use super::file::InputFile;
+use super::chunk::Chunk;
 use super::given::{
-    Input, Inputs, Known, MIB, Said, adopt, contents_as_begun, default_block, reads_again, same_number,
+    Input, Known, MIB, Said, adopt, contents_as_begun, default_block, reads_again, same_number,
     streams_refused, take_samples,
 };
 use super::identity::Identity;
 use super::left_out::{LeftOut, same_left_out};
 use super::once::Streams;
-use super::pieces::Pieces;
 use super::sample::Sample;
 use super::stream::Stream;
 use crate::error::{Error, Result};
 use crate::job::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Into how many blocks an input is cut that is neither small nor large.
 const PARTS: u64 = 64;
@@ -54,43 +51,6 @@ pub enum Cut {
     Anywhere,
     /// Behind this delimiter only.
     Lines(u8),
-}
-
-/// A block of an input: the task of a job that reads files.
-#[derive(Debug)]
-pub struct Chunk {
-    /// Which of the inputs, from 0, in the order given.
-    pub file_index: usize,
-    /// Whether this is the first chunk of its file. Every file has at least one chunk, even an
-    /// empty one.
-    pub first_in_file: bool,
-    /// Whether this is the last chunk of its file.
-    pub last_in_file: bool,
-    /// What is known of all inputs together.
-    pub inputs: Arc<Inputs>,
-    pub(super) data: Data,
-    pub(super) cut: Cut,
-}
-
-#[derive(Debug)]
-pub(super) enum Data {
-    File { file: Arc<InputFile>, range: Range<u64> },
-    Bytes(Vec<u8>),
-}
-
-impl Chunk {
-    /// Reads the chunk in pieces of about [`PIECE`](super::PIECE) bytes; at line ends, if it was cut so.
-    pub fn pieces(&self) -> Pieces<'_> {
-        Pieces::new(self)
-    }
-
-    /// The bytes that the chunk covers before its edges are aligned, if it is one of a regular file.
-    pub fn range(&self) -> Option<Range<u64>> {
-        match &self.data {
-            Data::File { range, .. } => Some(range.clone()),
-            Data::Bytes(_) => None,
-        }
-    }
 }
 
 /// Files and streams, to be listed as [`Chunk`]s.

@@ -9,7 +9,8 @@
 //! where the pages are at every call.
 
 use super::buffer::{Buffer, PAGE, no_room};
-use super::chunks::{Chunk, Cut, Data};
+use super::chunk::{Chunk, Data};
+use super::chunks::Cut;
 use super::file::InputFile;
 use crate::error::{Error, Result};
 use memchr::{memchr, memrchr};

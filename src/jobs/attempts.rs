@@ -19,7 +19,7 @@ use crate::jobs::results::Kept;
 use bivouac::error::Kind;
 use bivouac::journal::{End, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
-use bivouac::{Context, TaskError};
+use bivouac::{Context, Presumed, TaskError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -163,11 +163,12 @@ impl<W> Waiting<W> {
         let (stage, answer) = match then {
             Then::Over(result) => return result,
             Then::Hold(suspect, time) => {
-                let failing = match &suspect.verdict {
-                    Verdict::Failed(_) => suspect.is_last,
-                    Verdict::Done | Verdict::Interrupted => false,
+                let presumed = match &suspect.verdict {
+                    Verdict::Failed(_) if suspect.is_last => Presumed::Failed,
+                    Verdict::Failed(_) => Presumed::Again,
+                    Verdict::Done | Verdict::Interrupted => Presumed::Done,
                 };
-                (Stage::Suspect(suspect), TaskError::Held { time, failing })
+                (Stage::Suspect(suspect), TaskError::Held { time, presumed })
             }
             Then::Retry(attempt, time) => (Stage::Retry(attempt), TaskError::Again(time)),
         };

@@ -206,7 +206,7 @@ fn what_was_kept_and_is_damaged_is_said_and_done_again() {
     fs::remove_file(world.path("s/spill/segment.0")).unwrap();
     world.write("go", "");
     world.write("ran", "");
-    line.run().expect_code(0).expect_says("299 results that waited for their turn are harmed or missing");
+    line.run().expect_code(0).expect_says("the kept results of 299 tasks are missing or damaged");
     assert!(world.read("out") == numbers(300).into_bytes());
     assert_eq!(ran(&world).len(), 300);
 }

@@ -205,6 +205,8 @@ fn a_stream_that_is_faster_than_its_commands_is_not_gathered_in_memory() {
         (vec!["pipe", "-", "--", "sh", "-c", "cat hold"], 60),
         (vec!["pipe", "-", "--block", "4MiB", "--", "sh", "-c", "cat hold"], 60),
         (vec!["pipe", "-", "--block", "16MiB", "--", "sh", "-c", "cat hold"], 130),
+        // What is to be tried again is in memory until then, at work or not.
+        (vec!["pipe", "-", "--retries", "9", "--", "sh", "-c", "cat >/dev/null; exit 1"], 60),
         (vec!["each", "-n", "100000", "-o", "out", "sh", "-c", "cat hold"], 100),
     ] {
         let world = World::new();

@@ -1,8 +1,9 @@
 //! Listing [`Chunks`]: block by block of a file, by arithmetic, and what comes of a stream.
 
-use super::{Chunk, Chunks, Cut, Data, Described};
+use super::{Chunks, Cut, Described};
 use crate::error::{Error, Result};
 use crate::input::boundary::Boundary;
+use crate::input::chunk::{Chunk, Data};
 use crate::input::contents::Contents;
 use crate::input::file::InputFile;
 use crate::input::given::{Input, Inputs, Regular, Said, blocks_in, other_contents, samples};

@@ -1,0 +1,34 @@
+//! What the record says of the output: how much of it is durable, and how that is checked.
+
+use serde::{Deserialize, Serialize};
+
+/// What a sink has made durable: part of the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// Length of the output in bytes.
+    pub bytes: u64,
+    /// Checksums of its stretches, in order. Neighbours are merged when there are many.
+    pub stretches: Vec<Stretch>,
+    /// A copy of the last partial 4 KiB block of the output (base64). Appending rewrites the block
+    /// in which committed bytes stand, and a torn write could harm them.
+    pub tail: String,
+    /// How many of the bytes are of the task behind those that are committed: of an output that cannot be
+    /// cut off, whose reader took no more. The engine fills this in, and leaves so many bytes out when the
+    /// task has run again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub of_next: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The bytes of output between two checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// How many bytes.
+    pub bytes: u64,
+    /// Their CRC-32 (IEEE). Chosen because the CRCs of neighbours combine without reading.
+    pub crc32: u32,
+}

@@ -1,0 +1,97 @@
+//! The way from the workers to the commit thread: bounded in pieces and in memory, and never waited for by a
+//! task that shall give up.
+
+use super::Shared;
+use crate::job::Mark;
+use crate::journal::Line;
+use crossbeam_channel::{SendTimeoutError, Sender};
+use std::time::Duration;
+
+/// What workers tell the commit thread. All of one task comes from one worker, in order.
+#[derive(Debug)]
+pub(crate) enum Delivery<P> {
+    /// A piece of the output of a task that is still running.
+    Piece { task: u64, bytes: Vec<u8> },
+    /// The task is done; its pieces are complete. It covers so many `bytes` of input.
+    Done { task: u64, partial: P, mark: Option<Mark>, bytes: u64 },
+    /// The task failed for good; what it emitted stays or is forgotten.
+    Failed { task: u64, mark: Option<Mark>, prints: bool },
+    /// The task was interrupted: its pieces must be forgotten, it runs again.
+    Interrupted { task: u64 },
+}
+
+/// The way from the workers to the commit thread.
+#[derive(Debug)]
+pub(crate) struct Outbox<P> {
+    pub(crate) deliveries: Sender<Delivery<P>>,
+    /// For the journal. Apart from the deliveries, which the box counts because some of them are large; a
+    /// line is a few bytes, and three of them for every short command would fill the box with nothing.
+    pub(crate) lines: Sender<Line>,
+    /// One for each large piece on its way, as many as there may be.
+    pub(crate) large: Sender<()>,
+    /// The commit thread looks into its box now and then, since being woken for every task would
+    /// cost a worker its core every time. This tells it that the box is filling up.
+    pub(crate) nudge: Sender<()>,
+}
+
+/// How many deliveries fit into the box; and how many large pieces, which are memory.
+pub(crate) const OUTBOX: usize = 64;
+pub(crate) const LARGE_ONES: usize = 16;
+
+/// A piece of this size is a large one.
+const LARGE: usize = 128 << 10;
+
+impl<P> Delivery<P> {
+    /// Whether the task has ended, and counts.
+    pub(crate) fn is_last(&self) -> bool {
+        match self {
+            Delivery::Done { .. } | Delivery::Failed { .. } => true,
+            Delivery::Piece { .. } | Delivery::Interrupted { .. } => false,
+        }
+    }
+
+    pub(crate) fn is_large(&self) -> bool {
+        match self {
+            Delivery::Piece { bytes, .. } => bytes.len() >= LARGE,
+            Delivery::Done { .. } | Delivery::Failed { .. } | Delivery::Interrupted { .. } => false,
+        }
+    }
+}
+
+impl<P> Clone for Outbox<P> {
+    fn clone(&self) -> Self {
+        Self {
+            deliveries: self.deliveries.clone(),
+            lines: self.lines.clone(),
+            large: self.large.clone(),
+            nudge: self.nudge.clone(),
+        }
+    }
+}
+
+impl<P> Outbox<P> {
+    /// Hands something to the commit thread, waiting for room; `false` when nobody takes it, because
+    /// the commit path is broken (it has told the supervisor why), or when the task shall give up.
+    /// Without the second a pager that is not read on would hold a stop until the kill.
+    pub(super) fn deliver(&self, shared: &Shared, delivery: Delivery<P>) -> bool {
+        (!delivery.is_large() || self.send(shared, &self.large, ()))
+            && self.send(shared, &self.deliveries, delivery)
+    }
+
+    fn send<T>(&self, shared: &Shared, to: &Sender<T>, mut delivery: T) -> bool {
+        loop {
+            if self.deliveries.len() >= OUTBOX / 2 || self.large.len() >= LARGE_ONES / 2 {
+                self.nudge.try_send(()).ok(); // One nudge is enough.
+            }
+            match to.send_timeout(delivery, LOOK_UP) {
+                Ok(()) => return true,
+                Err(SendTimeoutError::Disconnected(_)) => return false,
+                Err(SendTimeoutError::Timeout(_)) if shared.gate.is_cancelled() => return false,
+                Err(SendTimeoutError::Timeout(back)) => delivery = back,
+            }
+        }
+    }
+}
+
+/// How often a worker that waits for the commit thread looks whether it should give up.
+pub(super) const LOOK_UP: Duration = Duration::from_millis(50);
