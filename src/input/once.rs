@@ -104,3 +104,86 @@ pub(super) fn read_already(path: &Path) -> Error {
     let problem = "is a stream; it was read already, and cannot be read twice";
     Error::refused(path.display(), problem).advise("give the stream again in another run")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Kind;
+    use crate::input::{Boundary, Chunks, Column, Cut, Given, Items, Records, Tree};
+    use crate::job::{ListContext, Listing, Source};
+    use crate::wake::Wake;
+    use std::path::PathBuf;
+
+    /// How many tasks are left.
+    fn count(mut listing: impl Listing, cx: &ListContext<'_>) -> u64 {
+        let mut tasks = 0;
+        while listing.next(cx).unwrap().is_some() {
+            tasks += 1;
+        }
+        tasks
+    }
+
+    /// That a job which is finished has none left says nothing of the job that begins anew.
+    fn lists_all_as_often_as_it_is_asked(source: &impl Source) {
+        let wake = Wake::new().unwrap();
+        let cx = ListContext::real(&wake);
+        let begun = source.begin().unwrap();
+        let described = begun.described().unwrap();
+        let tasks = count(begun, &cx);
+        assert!(tasks > 1);
+        for _ in 0..2 {
+            let mut finished = source.resume(&described, tasks).unwrap();
+            finished.mark_before(&cx).unwrap();
+            assert_eq!(count(finished, &cx), 0);
+            assert_eq!(count(source.begin().unwrap(), &cx), tasks);
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_again_is_listed_as_often_as_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        let paths = || vec![path.clone()];
+        let columns = vec![Column { given: Given::File(path.clone()), linked: false }];
+        lists_all_as_often_as_it_is_asked(&Chunks::new(paths(), Cut::Anywhere).block(Some(4)));
+        lists_all_as_often_as_it_is_asked(&Records::new(paths(), Boundary::newline()).block(Some(4)));
+        lists_all_as_often_as_it_is_asked(&Tree::new(paths(), Some(4)));
+        lists_all_as_often_as_it_is_asked(&Items::new(columns));
+    }
+
+    /// Listings of one source, opened before anything was read: the first that reads has the stream.
+    fn only_the_first_reads<S: Source>(source: &S) {
+        let wake = Wake::new().unwrap();
+        let cx = ListContext::real(&wake);
+        let (mut first, mut second) = (source.begin().unwrap(), source.begin().unwrap());
+        assert!(first.next(&cx).unwrap().is_some());
+        for refused in [second.next(&cx).map(drop), source.begin().map(drop)] {
+            assert_eq!(refused.unwrap_err().kind(), Kind::Refused);
+        }
+        assert_eq!(count(first, &cx), 1, "it is not disturbed by that");
+    }
+
+    #[test]
+    fn of_a_stream_no_listing_begins_in_the_middle() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fifo, file) = (dir.path().join("fifo"), dir.path().join("f"));
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::fs::write(&file, "two\n").unwrap();
+        let paths = || -> Vec<PathBuf> { vec![fifo.clone(), file.clone()] };
+        let while_one_writes = |work: &dyn Fn()| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| std::fs::write(&fifo, "one\n").unwrap());
+                work();
+            });
+        };
+        while_one_writes(&|| only_the_first_reads(&Records::new(paths(), Boundary::newline())));
+        let items = || {
+            let column = |given| Column { given, linked: false };
+            Items::new(vec![
+                column(Given::File(fifo.clone())),
+                column(Given::Listed(vec!["a".into(), "b".into()])),
+            ])
+        };
+        while_one_writes(&|| only_the_first_reads(&items()));
+    }
+}
