@@ -123,7 +123,7 @@ impl Chunks {
     }
 
     /// Names paths that were given besides these and cannot be read. They are not listed, but they are among
-    /// the [`Inputs`], and a job that is continued must leave out the same ones.
+    /// the [`Inputs`](super::Inputs), and a job that is continued must leave out the same ones.
     #[must_use]
     pub fn leaving_out(mut self, left_out: &[LeftOut]) -> Self {
         self.left_out = left_out.to_vec();

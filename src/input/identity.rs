@@ -22,7 +22,7 @@ pub struct Identity {
     /// The path as the user gave it, or as the walk found it.
     #[serde(with = "path_text")]
     pub path: PathBuf,
-    /// The device it was on. Never compared; see the [module](self).
+    /// The device it was on. Never compared: it differs from host to host.
     #[serde(default)]
     pub device: u64,
     /// Its number on that device.

@@ -121,7 +121,7 @@ impl Fit {
     }
 }
 
-/// Items, to be listed in all combinations of their columns. See the [module](self).
+/// Items, to be listed in all combinations of their columns.
 #[derive(Clone, Debug)]
 pub struct Items {
     columns: Arc<Vec<Column>>,

@@ -7,7 +7,7 @@
 //! mostly the same stream can be had again, at some cost: `zcat`, a query, a download. So a run that
 //! goes on reads again what is done already, forgets it, and goes on behind it; all it saves is the
 //! work, which is what took the time. Whether it *is* the same stream must be known before a byte of
-//! it is used, so a running digest over all chunks of streams, the [`Mark`], stands in the record
+//! it is used, so a running digest over all chunks of streams, the [`Mark`](crate::Mark), stands in the record
 //! beside the frontier. Another stream is refused; one that differs behind the frontier only is as
 //! good as the old one, since nothing that was made of the difference is kept.
 //!

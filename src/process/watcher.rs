@@ -16,7 +16,7 @@
 //!
 //! The obvious mark is the name of the run, which stands in the state. But the run that continues has the
 //! same name, and so has a copy of the state: the watcher of the one would kill the commands of the other.
-//! So a mark belongs to one process ([`mark_of`]).
+//! So a mark belongs to one process (`mark_of`).
 //!
 //! It has work to do also after an orderly end, if some command was ended: a descendant that
 //! called `setsid` is not in the group that was told. It then says whom it has killed.

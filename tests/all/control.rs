@@ -349,7 +349,7 @@ fn without_a_name_there_is_exactly_one_or_none_is_chosen() {
     for name in ["status", "pause", "resume", "checkpoint", "stop"] {
         verb(&world, name).expect_code(2).expect_says("there is no state here");
         verb(&world, &format!("{name} big.txt")).expect_code(2).expect_says("big.txt");
-        verb(&world, &format!("{name} nothing")).expect_code(2).expect_says("is not the state of a job");
+        verb(&world, &format!("{name} nothing")).expect_code(2).expect_says("there is no such state");
     }
     // A directory that is named like one is none, and who names the output is told what to name.
     world.write("notes.bivouac/text", "");
