@@ -12,11 +12,12 @@
 //! ```
 
 use bivouac::error::Result;
-use bivouac::{Context, Ending, Job, Listed, Listing, Run, Source, StateAt, TaskError};
+use bivouac::{Context, Ending, Job, ListContext, Listed, Listing, Run, Source, StateAt, TaskError};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::io::Write;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// How long one run takes, about: long enough for the checkpoints of every second to be in it.
@@ -88,28 +89,34 @@ fn low_byte(total: u64) -> u8 {
 /// Lists the numbers from 0 to `tasks`.
 #[derive(Debug)]
 struct Numbers {
-    next: u64,
     tasks: u64,
 }
 
+#[derive(Debug)]
+struct Left(Range<u64>);
+
 impl Source for Numbers {
     type Task = u64;
+    type Listing = Left;
 
-    fn describe(&mut self) -> Result<Value> {
-        Ok(json!({ "tasks": self.tasks }))
+    fn begin(&self) -> Result<Left> {
+        Ok(Left(0..self.tasks))
     }
 
-    fn restore(&mut self, _described: &Value, frontier: u64) -> Result<Vec<String>> {
-        self.next = frontier;
-        Ok(Vec::new())
+    fn resume(&self, _described: &Value, frontier: u64) -> Result<Left> {
+        Ok(Left(frontier..self.tasks))
+    }
+}
+
+impl Listing for Left {
+    type Task = u64;
+
+    fn described(&self) -> Result<Value> {
+        Ok(json!({ "tasks": self.0.end }))
     }
 
-    fn next(&mut self, _listing: &Listing<'_>) -> Result<Option<Listed<u64>>> {
-        if self.next == self.tasks {
-            return Ok(None);
-        }
-        self.next += 1;
-        Ok(Some(Listed { task: self.next - 1, bytes: 0, mark: None }))
+    fn next(&mut self, _cx: &ListContext<'_>) -> Result<Option<Listed<u64>>> {
+        Ok(self.0.next().map(|task| Listed { task, bytes: 0, mark: None }))
     }
 }
 
@@ -117,7 +124,7 @@ impl Source for Numbers {
 fn on_bivouac(tasks: u64, steps: u64, workers: usize, wanted: u64) -> Duration {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory for the state");
     let start = Instant::now();
-    let ending = Run::new(Spin { steps }, Numbers { next: 0, tasks })
+    let ending = Run::new(Spin { steps }, Numbers { tasks })
         .jobs(workers)
         .state(StateAt::Directory(dir.path().join("state")))
         .run();

@@ -13,10 +13,11 @@ use bivouac::disk::OsDisk;
 use bivouac::ending::Exit;
 use bivouac::output::FileSink;
 use bivouac::signals::{Masked, die_by};
-use bivouac::{Context, Ending, Extent, Job, Listed, Listing, Notice, Observer, Policy};
+use bivouac::{Context, Ending, Extent, Job, ListContext, Listed, Listing, Notice, Observer, Policy};
 use bivouac::{Result, Run, Source, StateAt, TaskError};
 use serde_json::{Value, json};
 use std::io::{Write, stderr, stdout};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -61,37 +62,45 @@ impl Job for Crunch {
     }
 }
 
-/// The numbers of the blocks, in order.
+/// So many blocks. Their numbers are the tasks.
 struct Blocks {
-    next: u64,
     count: u64,
 }
 
+/// Those that are left.
+struct Left(Range<u64>);
+
 impl Source for Blocks {
     type Task = u64;
+    type Listing = Left;
 
-    fn describe(&mut self) -> Result<Value> {
-        self.next = 0;
-        Ok(json!({ "blocks": self.count }))
+    fn begin(&self) -> Result<Left> {
+        Ok(Left(0..self.count))
     }
 
     /// Where the saved progress is picked up: what is before `frontier` is not even listed.
-    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
+    fn resume(&self, described: &Value, frontier: u64) -> Result<Left> {
         if described["blocks"] != self.count {
             return Err(bivouac::Error::refused("blocks", "were another number when this was begun"));
         }
-        self.next = frontier;
-        Ok(Vec::new())
+        Ok(Left(frontier..self.count))
+    }
+}
+
+impl Listing for Left {
+    type Task = u64;
+
+    /// Saved with the progress, for `resume` to compare.
+    fn described(&self) -> Result<Value> {
+        Ok(json!({ "blocks": self.0.end }))
     }
 
-    fn next(&mut self, _: &Listing<'_>) -> Result<Option<Listed<u64>>> {
-        let task = self.next;
-        self.next += 1;
-        Ok((task < self.count).then_some(Listed { task, bytes: 0, mark: None }))
+    fn next(&mut self, _: &ListContext<'_>) -> Result<Option<Listed<u64>>> {
+        Ok(self.0.next().map(|task| Listed { task, bytes: 0, mark: None }))
     }
 
     fn extent(&self) -> Extent {
-        Extent { tasks: Some(self.count), ..Extent::default() }
+        Extent { tasks: Some(self.0.end), ..Extent::default() }
     }
 }
 
@@ -112,7 +121,7 @@ impl Observer for Report {
 }
 
 fn process(masked: Masked, out: PathBuf, count: u64, fresh: bool) -> Result<Ending> {
-    Ok(Run::new(Crunch, Blocks { next: 0, count })
+    Ok(Run::new(Crunch, Blocks { count })
         .sink(FileSink::new(&OsDisk, &out)?)
         .state(StateAt::Directory(out.with_added_extension("bivouac")))
         .fresh(fresh)

@@ -13,8 +13,8 @@
 use bivouac::ending::Exit;
 use bivouac::signals::{Masked, die_by};
 use bivouac::stream::StreamSink;
-use bivouac::{Activity, Context, Ending, Error, Job, Listed, Listing, Notice, Observer, Policy};
-use bivouac::{Result, Run, Source, TaskError};
+use bivouac::{Activity, Context, Ending, Error, Job, ListContext, Listed, Listing, Notice, Observer};
+use bivouac::{Policy, Result, Run, Source, TaskError};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{Read, Write, stderr, stdout};
@@ -61,20 +61,32 @@ impl Job for CountLines {
 }
 
 /// The files, in the order in which they were named.
-struct Files(std::vec::IntoIter<PathBuf>);
+struct Files(Vec<PathBuf>);
+
+/// Those that are left.
+struct Left(std::vec::IntoIter<PathBuf>);
 
 impl Source for Files {
     type Task = PathBuf;
+    type Listing = Left;
 
-    fn describe(&mut self) -> Result<Value> {
+    fn begin(&self) -> Result<Left> {
+        Ok(Left(self.0.clone().into_iter()))
+    }
+
+    fn resume(&self, _: &Value, _: u64) -> Result<Left> {
+        Err(Error::refused("files", "no progress is saved here; `long_job` shows how"))
+    }
+}
+
+impl Listing for Left {
+    type Task = PathBuf;
+
+    fn described(&self) -> Result<Value> {
         Ok(Value::Null)
     }
 
-    fn restore(&mut self, _: &Value, _: u64) -> Result<Vec<String>> {
-        Err(Error::refused("files", "no progress is saved here; `long_job` shows how"))
-    }
-
-    fn next(&mut self, _: &Listing<'_>) -> Result<Option<Listed<PathBuf>>> {
+    fn next(&mut self, _: &ListContext<'_>) -> Result<Option<Listed<PathBuf>>> {
         Ok(self.0.next().map(|task| Listed { task, bytes: 0, mark: None }))
     }
 }
@@ -96,7 +108,7 @@ impl Observer for Report {
 }
 
 fn process(masked: Masked, files: Vec<PathBuf>) -> Result<Ending> {
-    Ok(Run::new(CountLines, Files(files.into_iter()))
+    Ok(Run::new(CountLines, Files(files))
         .sink(StreamSink::stdout()?)
         .jobs(2)
         // So slow that there is time to press Ctrl-Z.

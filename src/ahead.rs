@@ -3,7 +3,7 @@
 //! The obvious bound is a number of tasks that may be listed ahead. For blocks of a file that is right: such
 //! a task is a place in it, and a thousand of them weigh nothing. But a task of a stream *is* its bytes, and
 //! a thousand of those are a gigabyte, or three, as the block size has it. So what tasks hold is counted
-//! ([`Source::holds`](crate::Source::holds)), from when they are listed until they are done, at work or not.
+//! ([`Listing::holds`](crate::Listing::holds)), from when they are listed until they are done, at work or not.
 //! A few for each slot may be there however large they are, since with fewer a slot would stand still; small
 //! ones may be more, up to a number of bytes.
 

@@ -62,7 +62,7 @@ pub struct Record {
     pub job: String,
     /// The options that affect the output ([`crate::Job::fingerprint`]).
     pub fingerprint: Value,
-    /// What identifies the inputs ([`crate::Source::describe`]).
+    /// What identifies the inputs ([`crate::Listing::described`]).
     pub inputs: Value,
     /// How many bytes of the journal are durable ([`crate::journal`]).
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -46,7 +46,7 @@ pub(crate) use turn::Turn;
 use crate::checkpoint::Phase;
 use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Committed, Job, LastLook, Listing, Sink};
+use crate::job::{Committed, Job, LastLook, ListContext, Sink};
 use crate::journal::{End, Line};
 use crate::keep::Keep;
 use crate::live::Live;
@@ -385,7 +385,7 @@ impl<J: Job> Committer<J> {
     /// as after any stop, and this is done by the next one.
     fn look_back(&mut self) -> Result<()> {
         let Some(last_look) = self.last_look.take() else { return Ok(()) };
-        let sentences = last_look(&Listing::real(&self.wake))?;
+        let sentences = last_look(&ListContext::real(&self.wake))?;
         sentences.into_iter().for_each(|sentence| {
             self.words.send(Word::Input(sentence)).ok();
         });

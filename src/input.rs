@@ -26,6 +26,7 @@ mod growing;
 mod identity;
 mod items;
 mod left_out;
+mod once;
 mod pieces;
 mod records;
 #[cfg(test)]

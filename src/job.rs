@@ -1,12 +1,12 @@
 //! What one has to write to run a job of one's own: a [`Job`] says what a task does, a [`Source`]
-//! lists the tasks, a [`Sink`] makes the output last. The built-in verbs are written on exactly
+//! opens a [`Listing`] of the tasks, a [`Sink`] makes the output last. The built-in verbs are written on exactly
 //! these traits and nothing else.
 //!
 //! The division of labour is what makes the output a function of the input alone:
 //!
 //! | who | thread | may depend on |
 //! |---|---|---|
-//! | [`Source::next`] | source | the input; lists always in the same order |
+//! | [`Listing::next`] | source | the input; lists always in the same order |
 //! | [`Job::run`] | any worker, any order | its task and nothing else |
 //! | [`Job::render`], [`Job::fold`], [`Job::finish`] | commit | what came before, **in task order** |
 //! | [`Sink`] | commit | the bytes handed to it |
@@ -15,19 +15,19 @@
 //! there is a before; everything else happens in the workers, where there is none.
 
 mod committed;
+mod source;
 mod task_error;
 
 pub use committed::{Committed, Stretch};
+pub use source::{Extent, LastLook, ListContext, Listed, Listing, Mark, Source};
 pub use task_error::{Presumed, TaskError};
 
 use crate::error::Result;
 use crate::pool::Context;
-use crate::wake::{Waited, Wake};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use crate::wake::Wake;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a parallel job does, told in four functions.
 ///
@@ -120,212 +120,6 @@ pub trait Job: Send + Sync + 'static {
     /// The exit code of a finished job, from its total. 0 unless the job says otherwise.
     fn verdict(&self, _total: &Self::Total) -> u8 {
         crate::ending::FINISHED
-    }
-}
-
-/// Lists the tasks of a job: lazily, always in the same order.
-pub trait Source: Send + 'static {
-    /// One unit of work.
-    type Task: Send + 'static;
-
-    /// What identifies the inputs and how they are cut into tasks (paths, sizes, times, block
-    /// size). It is stored in the record and handed to [`restore`](Source::restore) by the next
-    /// run. Called before the first task is listed; from here on `next` begins at task 0, also when
-    /// `restore` was called before (of a job that was finished, and begins anew).
-    ///
-    /// # Errors
-    ///
-    /// An input is missing or unreadable: [`Kind::Usage`](crate::error::Kind::Usage) or
-    /// [`Kind::Broken`](crate::error::Kind::Broken).
-    fn describe(&mut self) -> Result<Value>;
-
-    /// Called instead of `describe` when a job is continued: compares the inputs with what the
-    /// record says, adopts what must be the same (block size), and makes `next` go on at task
-    /// `frontier`. This should cost nothing per finished task where the input allows.
-    ///
-    /// Returns sentences that a person should read ("grew, processed to its old size").
-    ///
-    /// # Errors
-    ///
-    /// An input changed: [`Kind::Refused`](crate::error::Kind::Refused), naming it.
-    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>>;
-
-    /// The next task, or `None` after the last. Runs on the source thread. An implementation that
-    /// can block must do so in [`Listing::wait_readable`], so that a stop never waits for input.
-    ///
-    /// # Errors
-    ///
-    /// Ends the job; what was committed stands.
-    fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Self::Task>>>;
-
-    /// The mark of the task before the frontier, for sources that give marks: what was listed before
-    /// must be what the last run listed. Asked once, after [`restore`](Source::restore) and before
-    /// `next`, on the source thread, so it may take its time.
-    ///
-    /// # Errors
-    ///
-    /// As [`next`](Source::next).
-    fn mark_before(&mut self, _listing: &Listing<'_>) -> Result<Option<Mark>> {
-        Ok(None)
-    }
-
-    /// What it is whose mark is another one than in the record, for the message.
-    fn what_changed(&self) -> String {
-        "the list of inputs is no longer what it was".to_string()
-    }
-
-    /// What the journal says of this task ([`Line::Began`]), for sources whose list may grow between
-    /// runs: by this the first task is named that is not what it was.
-    ///
-    /// [`Line::Began`]: crate::journal::Line::Began
-    fn note(&self, _task: &Self::Task) -> Option<String> {
-        None
-    }
-
-    /// How many bytes of memory a listed task holds until it is done. Sources whose tasks own a part of the
-    /// input say so: then they are not asked for more than a few tasks for each slot and a few megabytes
-    /// beyond. Without an answer up to a thousand tasks are listed ahead.
-    fn holds(&self, _task: &Self::Task) -> u64 {
-        0
-    }
-
-    /// Whether marks are made by [`Mark::then`]. Then tasks that are done may be gone from the list when the
-    /// job is continued ([`Run::act_elsewhere`](crate::Run::act_elsewhere)): the others keep their numbers.
-    fn has_item_marks(&self) -> bool {
-        false
-    }
-
-    /// Whether there is more to read than when the job began. Asked after [`restore`](Source::restore), of a
-    /// job that is finished: it is then not finished with what is there, and begins anew.
-    fn has_more(&self) -> bool {
-        false
-    }
-
-    /// What is to be looked at when the last task is done, before the output gets its name. Asked before
-    /// the first task is listed.
-    fn last_look(&self) -> Option<LastLook> {
-        None
-    }
-
-    /// How much there is to do, where that is known before the end.
-    fn extent(&self) -> Extent {
-        Extent::default()
-    }
-}
-
-/// A last look at the inputs, on the commit thread. Returns sentences that a person should read.
-///
-/// It should look at [`Listing::is_stopped`] now and then. Errors: one of
-/// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if it was, which leaves everything as after any
-/// stop; an input changed under the tasks: [`Kind::Refused`](crate::error::Kind::Refused).
-pub type LastLook = Box<dyn FnOnce(&Listing<'_>) -> Result<Vec<String>> + Send>;
-
-/// A task as its source lists it.
-#[derive(Clone, Debug)]
-pub struct Listed<T> {
-    /// The task.
-    pub task: T,
-    /// How many bytes of input it covers: for progress and rate.
-    pub bytes: u64,
-    /// For sources that cannot go to a task by position: a digest of everything listed up to and
-    /// including this task. The record keeps the mark of the last committed task; a resumed run
-    /// that lists something else at that place is refused.
-    pub mark: Option<Mark>,
-}
-
-/// A running digest over what a source has listed (see [`Listed::mark`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark(#[serde(with = "crate::checkpoint::hex32")] pub [u8; 32]);
-
-impl Mark {
-    /// Its first bytes, where there is no room for all of them: enough to tell two lists apart, of which
-    /// nobody has made one to look like the other.
-    pub(crate) fn trace(self) -> [u8; 8] {
-        self.0.first_chunk().copied().unwrap_or_default()
-    }
-
-    /// The mark of the next task of a list whose tasks can leave it once they are done
-    /// ([`Source::has_item_marks`]): `of_task` is a digest of that task alone. It is the end of the mark, so
-    /// the mark of a longer list can be computed from that of a shorter one and from what has gone.
-    #[must_use]
-    pub fn then(self, of_task: [u8; 8]) -> Self {
-        let mut linked = self.0;
-        linked[24..].copy_from_slice(&of_task);
-        let mut mark = *blake3::hash(&linked).as_bytes();
-        mark[24..].copy_from_slice(&of_task);
-        Self(mark)
-    }
-
-    /// The digest of the task alone.
-    pub(crate) fn of_task(self) -> [u8; 8] {
-        self.0.last_chunk().copied().unwrap_or_default()
-    }
-}
-
-/// The size of a job, as far as it is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
-    /// Number of tasks.
-    pub tasks: Option<u64>,
-    /// Bytes of input.
-    pub bytes: Option<u64>,
-    /// Bytes of input in the tasks before the one at which this run began.
-    pub bytes_before: u64,
-}
-
-/// What a source may use while it lists: above all, a way to wait that a stop can end.
-#[derive(Debug)]
-pub struct Listing<'a> {
-    pub(crate) wake: &'a Wake,
-    pub(crate) rehearsal: bool,
-}
-
-impl<'a> Listing<'a> {
-    /// What is listed becomes tasks.
-    pub(crate) fn real(wake: &'a Wake) -> Self {
-        Self { wake, rehearsal: false }
-    }
-
-    /// What is listed is compared.
-    pub(crate) fn rehearsal(wake: &'a Wake) -> Self {
-        Self { wake, rehearsal: true }
-    }
-
-    /// Whether what is listed now is only compared with the list of an earlier run: then the list may be
-    /// asked for once more from its beginning ([`Source::describe`], [`Source::restore`]), so a source
-    /// that reads a stream has to keep what it has read.
-    pub fn is_rehearsal(&self) -> bool {
-        self.rehearsal
-    }
-
-    /// Waits until `input` can be read or the run is over. On [`Waited::Stopped`] a source returns
-    /// `Ok(None)` without having listed anything more.
-    ///
-    /// # Errors
-    ///
-    /// Those of `poll(2)`.
-    pub fn wait_readable(&self, input: BorrowedFd<'_>) -> std::io::Result<Waited> {
-        self.wake.wait_readable(input)
-    }
-
-    /// Holds the end of a stream for this time: whether it counts. It does not if a stop comes meanwhile,
-    /// or is on its way; then a source returns `Ok(None)`, without what it has of an unfinished task, and
-    /// [`is_stopped`](Listing::is_stopped) says that the run is over.
-    ///
-    /// Whoever ends a pipeline sends his signal to all of it, and the producer may be the first to die. For
-    /// a source that reads by [`Stream::fill`](crate::input::Stream::fill) all of this is done there.
-    ///
-    /// # Errors
-    ///
-    /// Those of `poll(2)`.
-    pub fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
-        // Where nobody hears signals nothing can come meanwhile: a list that is only printed.
-        self.wake.end_counts(if self.wake.hears() { held } else { Duration::ZERO })
-    }
-
-    /// Whether the run is over: a source that lists without blocking looks here now and then.
-    pub fn is_stopped(&self) -> bool {
-        self.wake.is_awake()
     }
 }
 

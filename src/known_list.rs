@@ -19,7 +19,7 @@
 
 use crate::checkpoint::{Last, Reach, Record};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Listed, Listing, Mark, Source};
+use crate::job::{ListContext, Listed, Listing, Mark, Source};
 use crate::journal::{Entries, Entry, Line};
 use crate::pool::Assignment;
 use std::collections::{BTreeMap, HashSet};
@@ -29,13 +29,14 @@ use std::path::Path;
 const NAMED: usize = 3;
 
 /// A list that was looked through up to a task: what the source thread begins with.
-#[derive(Debug)]
-pub(crate) struct Outset<T> {
+pub(crate) struct Outset<L: Listing> {
+    /// What lists the tasks from `next` on.
+    pub(crate) listing: L,
     /// What is to do among the tasks that were looked through.
-    pub(crate) left: Vec<Assignment<T>>,
-    /// The number of the task that the source lists next.
+    pub(crate) left: Vec<Assignment<L::Task>>,
+    /// The number of the task that is listed next.
     pub(crate) next: u64,
-    /// Where tasks have gone, marks are not those of the source: they follow this one.
+    /// Where tasks have gone, marks are not those of the listing: they follow this one.
     pub(crate) chain: Option<Mark>,
     /// How many tasks have gone.
     pub(crate) gone: u64,
@@ -47,10 +48,11 @@ pub(crate) struct Outset<T> {
     pub(crate) said: Vec<String>,
 }
 
-impl<T> Outset<T> {
-    /// Before the `next`th task.
-    pub(crate) fn at(next: u64) -> Self {
+impl<L: Listing> Outset<L> {
+    /// Before the `next`th task, which is where `listing` was opened.
+    pub(crate) fn at(next: u64, listing: L) -> Self {
         Self {
+            listing,
             left: Vec::new(),
             next,
             chain: None,
@@ -62,7 +64,7 @@ impl<T> Outset<T> {
     }
 
     /// A task that has just been listed, with its number and its mark.
-    pub(crate) fn take(&mut self, listed: Listed<T>) -> Assignment<T> {
+    pub(crate) fn take(&mut self, listed: Listed<L::Task>) -> Assignment<L::Task> {
         let Listed { task, bytes, mut mark } = listed;
         if let (Some(chain), Some(own)) = (&mut self.chain, &mut mark) {
             *own = chain.then(own.of_task());
@@ -73,16 +75,15 @@ impl<T> Outset<T> {
         Assignment { number, task, bytes, mark, room: None }
     }
 
+    /// The next task that the listing has.
+    pub(crate) fn next_task(&mut self, cx: &ListContext<'_>) -> Result<Option<Assignment<L::Task>>> {
+        Ok(self.listing.next(cx)?.map(|listed| self.take(listed)))
+    }
+
     /// Lists one task more, if there is one. Of a finished job that is all there is to ask.
-    pub(crate) fn look_for_more<S: Source<Task = T>>(
-        &mut self,
-        source: &mut S,
-        listing: &Listing<'_>,
-    ) -> Result<()> {
-        if let Some(listed) = source.next(listing)? {
-            let task = self.take(listed);
-            self.left.push(task);
-        }
+    pub(crate) fn look_for_more(&mut self, cx: &ListContext<'_>) -> Result<()> {
+        let task = self.next_task(cx)?;
+        self.left.extend(task);
         Ok(())
     }
 
@@ -99,32 +100,36 @@ impl<T> Outset<T> {
 ///
 /// Reading failed.
 pub(crate) fn compare<S: Source>(
-    source: &mut S,
+    source: &S,
     record: &mut Record,
     (state, kept): (&Path, Vec<(u64, [u8; 8])>),
-    listing: &Listing<'_>,
-) -> Result<Result<Outset<S::Task>>> {
+    cx: &ListContext<'_>,
+) -> Result<Result<Outset<S::Listing>>> {
     let reach = reach_of(record);
-    match source.restore(&record.inputs, record.frontier) {
-        Ok(_) => {}
+    let listing = match source.resume(&record.inputs, record.frontier) {
+        Ok(listing) => listing,
         Err(error) if error.kind() == Kind::Refused => return Ok(Err(error)),
         Err(error) => return Err(error),
-    }
-    if let Some(outset) = as_it_was(source, (record, reach), listing)? {
+    };
+    let mut outset = Outset::at(record.frontier, listing);
+    let Some(reach) = reach else {
+        outset.listing.mark_before(cx)?;
+        return Ok(Ok(outset));
+    };
+    if is_as_it_was(&mut outset, (record, reach), cx)? || cx.is_stopped() {
         return Ok(Ok(outset));
     }
-    let Some(reach) = reach.filter(|_| !listing.is_stopped()) else { return Ok(Ok(Outset::at(0))) };
-    let missing = match source.has_item_marks() {
-        true => match without_what_is_done(source, record, (state, reach, kept), listing)? {
+    let missing = match outset.listing.has_item_marks() {
+        true => match without_what_is_done(source, record, (state, reach, kept), cx)? {
             Ok(outset) => return Ok(Ok(outset)),
             Err(missing) => missing,
         },
         false => None,
     };
-    let how = match at_work_and_gone(source, record, state, listing)? {
+    let how = match at_work_and_gone(source, record, state, cx)? {
         Some(gone) => gone,
         None => {
-            let first = first_difference(source, record, (state, reach), listing)?;
+            let first = first_difference(source, record, (state, reach), cx)?;
             let first =
                 first.unwrap_or_else(|| format!("one of the first {} is not what it was", reach.task + 1));
             [first].into_iter().chain(missing).collect::<Vec<_>>().join("; and ")
@@ -142,26 +147,22 @@ fn reach_of(record: &Record) -> Option<Reach> {
     record.reach.into_iter().chain(kept).max_by_key(|reach| reach.task)
 }
 
-/// The list up to there, if it is the same; also if somebody ended the comparison.
-fn as_it_was<S: Source>(
-    source: &mut S,
-    (record, reach): (&Record, Option<Reach>),
-    listing: &Listing<'_>,
-) -> Result<Option<Outset<S::Task>>> {
-    let mut outset = Outset::at(record.frontier);
-    let mut mark = source.mark_before(listing)?;
-    let Some(reach) = reach else { return Ok(Some(outset)) };
+/// Goes through the list up to there: whether it is the same.
+fn is_as_it_was<L: Listing>(
+    outset: &mut Outset<L>,
+    (record, reach): (&Record, Reach),
+    cx: &ListContext<'_>,
+) -> Result<bool> {
+    let mut mark = outset.listing.mark_before(cx)?;
     let kept = record.kept_tasks();
     while outset.next <= reach.task {
-        let Some(listed) = source.next(listing)? else { break };
-        mark = listed.mark;
-        let task = outset.take(listed);
+        let Some(task) = outset.next_task(cx)? else { break };
+        mark = task.mark;
         if !record.finished.contains(task.number) && !kept.contains(task.number) {
             outset.left.push(task);
         }
     }
-    let is_same = outset.next > reach.task && mark.map_or([0; 8], Mark::trace) == reach.trace;
-    Ok((is_same || listing.is_stopped()).then_some(outset))
+    Ok(outset.next > reach.task && mark.map_or([0; 8], Mark::trace) == reach.trace)
 }
 
 /// What the journal knows of a list.
@@ -193,30 +194,29 @@ impl Known {
 /// The old list, put together again of what is done and gone, and of what the list has. Otherwise what is
 /// missing, if it is known that this is the old list with something missing.
 fn without_what_is_done<S: Source>(
-    source: &mut S,
+    source: &S,
     record: &mut Record,
     (state, reach, kept): (&Path, Reach, Vec<(u64, [u8; 8])>),
-    listing: &Listing<'_>,
-) -> Result<std::result::Result<Outset<S::Task>, Option<String>>> {
+    cx: &ListContext<'_>,
+) -> Result<std::result::Result<Outset<S::Listing>, Option<String>>> {
     let known = Known::read(state, kept)?;
     let mut missing = None;
     // An item that is there is the one that is done, and if that does not fit, because the list has the
     // same item twice, one that is not.
     for all_are_gone in [false, true] {
-        source.restore(&record.inputs, 0)?;
-        let mut walk = Walk::new(source, listing);
+        let mut walk = Walk::new(source.resume(&record.inputs, 0)?, cx);
         if !walk.up_to(reach, &known, record, all_are_gone)? {
             continue;
         }
-        if listing.is_stopped() {
+        if cx.is_stopped() {
             return Ok(Ok(walk.outset));
         }
         match walk.rest_is_right(&known)? {
             Ok(()) => {
                 let Walk { mut outset, taken, failed, .. } = walk;
                 // What was looked at beyond it is listed again.
-                source.restore(&record.inputs, taken)?;
-                source.mark_before(listing)?;
+                outset.listing = source.resume(&record.inputs, taken)?;
+                outset.listing.mark_before(cx)?;
                 say_what_has_gone(&mut outset, record, &failed, state)?;
                 return Ok(Ok(outset));
             }
@@ -227,12 +227,11 @@ fn without_what_is_done<S: Source>(
 }
 
 /// Along the old list and the new one.
-struct Walk<'s, 'l, S: Source> {
-    source: &'s mut S,
-    listing: &'s Listing<'l>,
-    outset: Outset<S::Task>,
+struct Walk<'s, 'l, L: Listing> {
+    cx: &'s ListContext<'l>,
+    outset: Outset<L>,
     /// Listed, and no place found for it yet.
-    waiting: Option<Listed<S::Task>>,
+    waiting: Option<Listed<L::Task>>,
     /// How many tasks of the new list have their place.
     taken: u64,
     gone: HashSet<[u8; 8]>,
@@ -240,14 +239,14 @@ struct Walk<'s, 'l, S: Source> {
     failed: Vec<u64>,
 }
 
-impl<'s, 'l, S: Source> Walk<'s, 'l, S> {
-    fn new(source: &'s mut S, listing: &'s Listing<'l>) -> Self {
-        let outset = Outset { chain: Some(Mark([0; 32])), ..Outset::at(0) };
-        Self { source, listing, outset, waiting: None, taken: 0, gone: HashSet::new(), failed: Vec::new() }
+impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
+    fn new(listing: L, cx: &'s ListContext<'l>) -> Self {
+        let outset = Outset { chain: Some(Mark([0; 32])), ..Outset::at(0, listing) };
+        Self { cx, outset, waiting: None, taken: 0, gone: HashSet::new(), failed: Vec::new() }
     }
 
-    fn next(&mut self) -> Result<Option<Listed<S::Task>>> {
-        self.waiting.take().map_or_else(|| self.source.next(self.listing), |listed| Ok(Some(listed)))
+    fn next(&mut self) -> Result<Option<Listed<L::Task>>> {
+        self.waiting.take().map_or_else(|| self.outset.listing.next(self.cx), |listed| Ok(Some(listed)))
     }
 
     /// As far as anything was committed: whether that gives the mark on record.
@@ -269,7 +268,7 @@ impl<'s, 'l, S: Source> Walk<'s, 'l, S> {
                     }
                 }
                 _ => {
-                    let Some(listed) = self.waiting.take() else { return Ok(self.listing.is_stopped()) };
+                    let Some(listed) = self.waiting.take() else { return Ok(self.cx.is_stopped()) };
                     self.taken += 1;
                     self.outset.in_common += u64::from(digest.is_some());
                     let task = self.outset.take(listed);
@@ -318,8 +317,8 @@ fn is_done(record: &Record, number: u64) -> bool {
 }
 
 /// What has gone is said; and what had failed counts no more.
-fn say_what_has_gone<T>(
-    outset: &mut Outset<T>,
+fn say_what_has_gone<L: Listing>(
+    outset: &mut Outset<L>,
     record: &mut Record,
     failed: &[u64],
     state: &Path,
@@ -366,10 +365,10 @@ fn say_what_has_gone<T>(
 
 /// Names a task that was at work when the last run ended, and is not in the list.
 fn at_work_and_gone<S: Source>(
-    source: &mut S,
+    source: &S,
     record: &Record,
     state: &Path,
-    listing: &Listing<'_>,
+    cx: &ListContext<'_>,
 ) -> Result<Option<String>> {
     let mut at_work = BTreeMap::new();
     for entry in Entries::of(state)?.into_iter().flatten() {
@@ -378,9 +377,9 @@ fn at_work_and_gone<S: Source>(
             at_work.insert(entry.note, entry.task);
         }
     }
-    source.restore(&record.inputs, 0)?;
-    while let Some(listed) = source.next(listing)? {
-        if let Some(note) = source.note(&listed.task) {
+    let mut listing = source.resume(&record.inputs, 0)?;
+    while let Some(listed) = listing.next(cx)? {
+        if let Some(note) = listing.note(&listed.task) {
             at_work.remove(&note);
         }
     }
@@ -392,23 +391,23 @@ fn at_work_and_gone<S: Source>(
 
 /// Names the first task that is not what it was, as far as the journal knows what it was.
 fn first_difference<S: Source>(
-    source: &mut S,
+    source: &S,
     record: &Record,
     (state, reach): (&Path, Reach),
-    listing: &Listing<'_>,
+    cx: &ListContext<'_>,
 ) -> Result<Option<String>> {
     let Some(entries) = Entries::of(state)? else { return Ok(None) };
     let entry = |entry: Result<Entry>| entry.map(|entry| (entry.task, entry.note));
     let were: BTreeMap<u64, String> = entries.map(entry).collect::<Result<_>>()?;
-    source.restore(&record.inputs, 0)?;
+    let mut listing = source.resume(&record.inputs, 0)?;
     for task in 0..=reach.task {
         let was = were.get(&task);
-        match (source.next(listing)?, was) {
+        match (listing.next(cx)?, was) {
             (None, was) => {
                 let was = was.map(|was| format!(", the next one was {was}")).unwrap_or_default();
                 return Ok(Some(format!("the list ends after {task} of {}{was}", reach.task + 1)));
             }
-            (Some(listed), Some(was)) => match source.note(&listed.task) {
+            (Some(listed), Some(was)) => match listing.note(&listed.task) {
                 Some(is) if is != *was => {
                     return Ok(Some(format!("item {} is {is}, and was {was}", task + 1)));
                 }

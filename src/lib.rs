@@ -7,16 +7,17 @@
 //!
 //! # A job of one's own
 //!
-//! A [`Job`] says what a task does, a [`Source`] lists the tasks, a [`Sink`] makes the output last, and
-//! a [`Run`] puts them together. Here the tasks are numbers, and the output says of each how many steps
+//! A [`Job`] says what a task does, a [`Source`] opens a [`Listing`] of the tasks, a [`Sink`] makes the
+//! output last, and a [`Run`] puts them together. Here the tasks are numbers, and the output says of each how many steps
 //! the Collatz sequence takes from there to 1. The run is stopped in the middle, as a SIGTERM would do
 //! it, and continued by a second one.
 //!
 //! ```
 //! use bivouac::disk::OsDisk;
 //! use bivouac::output::FileSink;
-//! use bivouac::{Context, Ending, Job, Listed, Listing, Result, Run, Source, StateAt, TaskError};
+//! use bivouac::{Context, Ending, Job, ListContext, Listed, Listing, Result, Run, Source, StateAt, TaskError};
 //! use serde_json::{Value, json};
+//! use std::ops::Range;
 //!
 //! struct Collatz;
 //!
@@ -57,30 +58,38 @@
 //!
 //! /// The numbers up to a bound.
 //! struct Upto {
-//!     next: u64,
 //!     bound: u64,
 //! }
 //!
+//! /// Those that are left.
+//! struct Left(Range<u64>);
+//!
+//! // Opens a new listing each time it is asked: it cannot be one that has come to its end.
 //! impl Source for Upto {
 //!     type Task = u64;
+//!     type Listing = Left;
 //!
-//!     fn describe(&mut self) -> Result<Value> {
-//!         self.next = 0;
-//!         Ok(json!({ "bound": self.bound }))
+//!     fn begin(&self) -> Result<Left> {
+//!         Ok(Left(0..self.bound))
 //!     }
 //!
-//!     fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
+//!     fn resume(&self, described: &Value, frontier: u64) -> Result<Left> {
 //!         if described["bound"] != self.bound {
 //!             return Err(bivouac::Error::refused("numbers", "the bound is another one"));
 //!         }
-//!         self.next = frontier; // nothing to do for what is finished
-//!         Ok(Vec::new())
+//!         Ok(Left(frontier..self.bound)) // nothing to do for what is finished
+//!     }
+//! }
+//!
+//! impl Listing for Left {
+//!     type Task = u64;
+//!
+//!     fn described(&self) -> Result<Value> {
+//!         Ok(json!({ "bound": self.0.end })) // part of the record, for `resume`
 //!     }
 //!
-//!     fn next(&mut self, _: &Listing<'_>) -> Result<Option<Listed<u64>>> {
-//!         let task = self.next;
-//!         self.next += 1;
-//!         Ok((task < self.bound).then_some(Listed { task, bytes: 0, mark: None }))
+//!     fn next(&mut self, _: &ListContext<'_>) -> Result<Option<Listed<u64>>> {
+//!         Ok(self.0.next().map(|task| Listed { task, bytes: 0, mark: None }))
 //!     }
 //! }
 //!
@@ -89,7 +98,7 @@
 //! # let out = place.path().join("steps.txt");
 //! # let state = place.path().join("steps.txt.bivouac");
 //! let prepare = || -> Result<_> {
-//!     Ok(Run::new(Collatz, Upto { next: 0, bound: 20_000 })
+//!     Ok(Run::new(Collatz, Upto { bound: 20_000 })
 //!         .sink(FileSink::new(&OsDisk, &out)?)
 //!         .state(StateAt::Directory(state.clone())))
 //! };
@@ -223,7 +232,8 @@ pub mod one_signal {}
 pub use ending::Ending;
 pub use error::{Error, Result};
 pub use job::{
-    Committed, Extent, Job, LastLook, Listed, Listing, Mark, Presumed, Sink, Source, Stretch, TaskError,
+    Committed, Extent, Job, LastLook, ListContext, Listed, Listing, Mark, Presumed, Sink, Source, Stretch,
+    TaskError,
 };
 pub use listening::{Caught, Listening};
 pub use lister::list;

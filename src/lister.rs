@@ -16,7 +16,7 @@
 use crate::ahead::Ahead;
 use crate::checkpoint::{Last, Record};
 use crate::error::{Error, Result};
-use crate::job::{Listed, Listing, Mark, Source};
+use crate::job::{ListContext, Listed, Listing, Mark, Source};
 use crate::journal::Line;
 use crate::known_list::Outset;
 use crate::pool::Assignment;
@@ -41,11 +41,12 @@ pub(crate) enum FromSource<T> {
 
 /// What the source thread owns.
 pub(crate) struct Lister<S: Source> {
+    /// Of which the list may be gone through once more.
     pub(crate) source: S,
-    pub(crate) outset: Outset<S::Task>,
+    pub(crate) outset: Outset<S::Listing>,
     /// Of a list that may change between runs: where the journal is told how it ends.
     pub(crate) journal: Option<Sender<Line>>,
-    /// What the source said of itself when the job began.
+    /// What the record says of the inputs.
     pub(crate) inputs: Value,
     pub(crate) wake: Arc<Wake>,
     pub(crate) ahead: Arc<Ahead>,
@@ -77,17 +78,16 @@ impl<S: Source> Lister<S> {
             }
         }
         let wake = Arc::clone(&self.wake);
-        let listing = Listing::real(&wake);
+        let cx = ListContext::real(&wake);
         let mut last = None;
-        while let Some(listed) = self.source.next(&listing)? {
-            let mut task = self.outset.take(listed);
-            task.room = self.ahead.room_for(self.source.holds(&task.task), &wake);
+        while let Some(mut task) = self.outset.next_task(&cx)? {
+            task.room = self.ahead.room_for(self.outset.listing.holds(&task.task), &wake);
             last = task.mark;
             if to.send(FromSource::Task(task)).is_err() {
                 return Ok(None);
             }
         }
-        if listing.is_stopped() {
+        if cx.is_stopped() {
             return Ok(None);
         }
         if let (Some(mark), Some(journal)) = (last, &self.journal) {
@@ -101,26 +101,28 @@ impl<S: Source> Lister<S> {
     fn look_at_all(&mut self) -> Result<()> {
         let Some(journal) = &self.journal else { return Ok(()) };
         let is_worth_it = |tasks: u64| (READ_AHEAD as u64..LOOKED_AT).contains(&tasks);
-        if !self.source.has_item_marks() || !self.source.extent().tasks.is_some_and(is_worth_it) {
+        let listing = &self.outset.listing;
+        if !listing.has_item_marks() || !listing.extent().tasks.is_some_and(is_worth_it) {
             return Ok(());
         }
+        let mut listing = self.source.resume(&self.inputs, 0)?;
         let wake = Arc::clone(&self.wake);
-        let rehearsal = Listing::rehearsal(&wake);
+        let rehearsal = ListContext::rehearsal(&wake);
         let (mut tasks, mut last) = (0, None);
-        while let Some(listed) = self.source.next(&rehearsal)? {
+        while let Some(listed) = listing.next(&rehearsal)? {
             tasks += 1;
             last = listed.mark;
         }
         if let (Some(mark), false) = (last, rehearsal.is_stopped()) {
             journal.send(Line::Listed { tasks, trace: mark.trace() }).ok();
         }
-        self.source.restore(&self.inputs, 0).map(drop)
+        Ok(())
     }
 }
 
 /// Compares the list with what the record says of it, before anything is changed.
-pub(crate) struct Comparison<'a, S> {
-    source: &'a mut S,
+pub(crate) struct Comparison<L> {
+    listing: L,
     /// Number of the next task.
     next: u64,
     /// The mark of the one before it, by the record.
@@ -131,38 +133,38 @@ pub(crate) struct Comparison<'a, S> {
     last: Option<Last>,
 }
 
-impl<'a, S: Source> Comparison<'a, S> {
-    /// `source` is where it was [restored](Source::restore).
-    pub(crate) fn new(source: &'a mut S, record: &Record) -> Self {
+impl<L: Listing> Comparison<L> {
+    /// `listing` was opened at the frontier.
+    pub(crate) fn new(listing: L, record: &Record) -> Self {
         let (beyond, last) = (record.kept_tasks(), record.last_kept());
-        Self { source, next: record.frontier, mark: record.mark, beyond, last }
+        Self { listing, next: record.frontier, mark: record.mark, beyond, last }
     }
 
     /// Lists what is done of the job. If `wake` ends that, what is returned is not all of it.
-    pub(crate) fn compare(mut self, wake: &Wake) -> Result<Outset<S::Task>> {
-        let rehearsal = Listing::rehearsal(wake);
-        let mark = self.source.mark_before(&rehearsal)?;
+    pub(crate) fn compare(mut self, wake: &Wake) -> Result<Outset<L>> {
+        let rehearsal = ListContext::rehearsal(wake);
+        let mark = self.listing.mark_before(&rehearsal)?;
         if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
             return Err(self.changed("before the point where the last run stopped"));
         }
         let left = self.look_through(wake)?;
-        let mut outset = Outset::at(self.next);
+        let mut outset = Outset::at(self.next, self.listing);
         outset.left = left;
         Ok(outset)
     }
 
     fn changed(&self, place: &str) -> Error {
-        Error::refused("inputs", format_args!("{} {place}", self.source.what_changed()))
+        Error::refused("inputs", format_args!("{} {place}", self.listing.what_changed()))
             .advise("put the inputs back as they were, or start anew with --fresh")
     }
 
     /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.
-    fn look_through(&mut self, wake: &Wake) -> Result<Vec<Assignment<S::Task>>> {
-        let listing = Listing::real(wake);
+    fn look_through(&mut self, wake: &Wake) -> Result<Vec<Assignment<L::Task>>> {
+        let cx = ListContext::real(wake);
         let mut left = Vec::new();
         let Some(last) = self.last else { return Ok(left) };
         while self.next <= last.task {
-            let Some(Listed { task, bytes, mark }) = self.source.next(&listing)? else { break };
+            let Some(Listed { task, bytes, mark }) = self.listing.next(&cx)? else { break };
             let number = self.next;
             self.next += 1;
             if number == last.task && last.mark.is_some() && last.mark != mark {
@@ -172,7 +174,7 @@ impl<'a, S: Source> Comparison<'a, S> {
                 left.push(Assignment { number, task, bytes, mark, room: None });
             }
         }
-        if self.next <= last.task && !listing.is_stopped() {
+        if self.next <= last.task && !cx.is_stopped() {
             return Err(self.changed("where the last run had finished tasks"));
         }
         Ok(left)
@@ -184,11 +186,11 @@ impl<'a, S: Source> Comparison<'a, S> {
 /// # Errors
 ///
 /// Those of the source, and that of `take`.
-pub fn list<S: Source>(source: &mut S, take: &mut dyn FnMut(u64, S::Task) -> Result<()>) -> Result<()> {
+pub fn list<S: Source>(source: &S, take: &mut dyn FnMut(u64, S::Task) -> Result<()>) -> Result<()> {
     let wake = Wake::new()?;
-    source.describe()?;
+    let mut listing = source.begin()?;
     let mut number = 0;
-    while let Some(listed) = source.next(&Listing::real(&wake))? {
+    while let Some(listed) = listing.next(&ListContext::real(&wake))? {
         take(number, listed.task)?;
         number += 1;
     }
@@ -202,6 +204,7 @@ mod tests {
     use crossbeam_channel::{bounded, unbounded};
 
     /// Words, each with a mark over all up to it.
+    #[derive(Clone)]
     struct Words(Vec<&'static str>, usize);
 
     impl Words {
@@ -212,23 +215,31 @@ mod tests {
 
     impl Source for Words {
         type Task = &'static str;
+        type Listing = Self;
 
-        fn describe(&mut self) -> Result<Value> {
+        fn begin(&self) -> Result<Self> {
+            self.resume(&Value::Null, 0)
+        }
+
+        fn resume(&self, _described: &Value, frontier: u64) -> Result<Self> {
+            Ok(Self(self.0.clone(), usize::try_from(frontier).unwrap()))
+        }
+    }
+
+    impl Listing for Words {
+        type Task = &'static str;
+
+        fn described(&self) -> Result<Value> {
             Ok(Value::Null)
         }
 
-        fn restore(&mut self, _described: &Value, frontier: u64) -> Result<Vec<String>> {
-            self.1 = usize::try_from(frontier).unwrap();
-            Ok(Vec::new())
-        }
-
-        fn next(&mut self, _listing: &Listing<'_>) -> Result<Option<Listed<&'static str>>> {
+        fn next(&mut self, _listing: &ListContext<'_>) -> Result<Option<Listed<&'static str>>> {
             let Some(task) = self.0.get(self.1) else { return Ok(None) };
             self.1 += 1;
             Ok(Some(Listed { task, bytes: 0, mark: Some(self.mark(self.1 - 1)) }))
         }
 
-        fn mark_before(&mut self, _listing: &Listing<'_>) -> Result<Option<Mark>> {
+        fn mark_before(&mut self, _listing: &ListContext<'_>) -> Result<Option<Mark>> {
             Ok(self.1.checked_sub(1).map(|last| self.mark(last)))
         }
     }
@@ -237,16 +248,16 @@ mod tests {
 
     /// Goes on at task 1, with 2 and 4 finished; what is sent, and whether it ends well.
     fn go_on_with(now: &'static str) -> (Vec<&'static str>, std::result::Result<u64, Error>) {
-        let words = |text: &'static str| Words(text.split(' ').collect(), 1);
+        let words = |text: &'static str| Words(text.split(' ').collect(), 0);
         let then = words(THEN);
         let wake = Arc::new(Wake::new().unwrap());
         let (ended, _) = bounded(0);
         let (send, sent) = unbounded();
         let mut beyond = Tasks::default();
         assert!(beyond.insert(2) && beyond.insert(4));
-        let mut source = words(now);
+        let source = words(now);
         let comparison = Comparison {
-            source: &mut source,
+            listing: source.resume(&Value::Null, 1).unwrap(),
             next: 1,
             mark: Some(then.mark(0)),
             beyond,

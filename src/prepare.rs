@@ -19,7 +19,7 @@ use crate::checkpoint::{Phase, Reach, Record};
 use crate::ending::{StoppedBy, Summary};
 use crate::error::{Error, Kind, Result};
 use crate::foyer::Foyer;
-use crate::job::{Committed, Job, Listing, Sink, Source};
+use crate::job::{Committed, Job, ListContext, Listing, Sink, Source};
 use crate::journal::Line;
 use crate::keep::{Keep, Place, make_state};
 use crate::known_list::Outset;
@@ -34,13 +34,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What there is to do.
-pub(crate) enum Start<J: Job> {
+pub(crate) enum Start<J: Job, L: Listing<Task = J::Task>> {
     /// Nothing: an earlier run finished this very job, and its output is there.
     AlreadyFinished { code: u8, summary: Summary },
     /// Nothing: somebody ended it before that was known.
     Stopped { by: StoppedBy, summary: Summary, notice: Option<&'static str> },
     /// Work.
-    Go(Box<Prepared<J>>),
+    Go(Box<Prepared<J, L>>),
 }
 
 /// What is said before a finished output goes away, as long as one can still stop the run.
@@ -51,7 +51,7 @@ const REPLACES: &str =
 const NOT_LOOKED_AT: &str =
     "the job was finished before; whether that is still the result of these inputs was not seen";
 
-impl<J: Job> Start<J> {
+impl<J: Job, L: Listing<Task = J::Task>> Start<J, L> {
     /// The same, with something that a person should read.
     fn saying(mut self, sentence: &str) -> Self {
         if let Start::Go(prepared) = &mut self {
@@ -62,11 +62,11 @@ impl<J: Job> Start<J> {
 }
 
 /// What the commit thread begins with.
-pub(crate) struct Prepared<J: Job> {
+pub(crate) struct Prepared<J: Job, L: Listing<Task = J::Task>> {
     pub(crate) keep: Keep,
     pub(crate) total: J::Total,
-    /// Where the list begins.
-    pub(crate) outset: Outset<J::Task>,
+    /// The list, and where it begins.
+    pub(crate) outset: Outset<L>,
     /// A directory for scratch files.
     pub(crate) near: Option<PathBuf>,
     pub(crate) notices: Vec<Notice>,
@@ -75,11 +75,11 @@ pub(crate) struct Prepared<J: Job> {
 /// See the [module](self).
 pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     job: &J,
-    source: &mut S,
+    source: &S,
     sink: &mut dyn Sink,
     options: &Options,
     foyer: &Foyer<'_>,
-) -> Result<Start<J>> {
+) -> Result<Start<J, S::Listing>> {
     let opened = match open_state(options, &|| false) {
         // A run that was killed may have left its lock to the watcher of its commands.
         Err(error) if error.kind() == Kind::Busy => {
@@ -115,8 +115,8 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
                 Ok(()) if job.is_about_now() || !is_final(job, &record) => Again::Another,
                 Ok(()) => {
                     match foyer.during(|wake| {
-                        let listing = Listing::rehearsal(wake);
-                        look_again(source, sink, (&record, &listing))
+                        let cx = ListContext::rehearsal(wake);
+                        look_again(source, sink, (&record, &cx))
                     })? {
                         Ok(again) => again?,
                         Err(by) => {
@@ -149,14 +149,13 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
         Phase::Working if same.is_ok() && !can_continue(&record, sink, options) => {
             begin(job, source, sink, options, Some(dir), Output::Unknown)
         }
-        Phase::Working => {
-            let fits = same.and_then(|()| source.restore(&record.inputs, record.frontier).map(drop));
-            if fits.is_err_and(|error| error.kind() == Kind::Refused) && is_untouched(&dir, &record)? {
-                return begin(job, source, sink, options, Some(dir), Output::Ours);
+        Phase::Working => match same.and_then(|()| source.resume(&record.inputs, record.frontier)) {
+            Ok(listing) => compare_and_go_on((listing, sink), options, foyer, dir, record),
+            Err(error) if error.kind() == Kind::Refused && is_untouched(&dir, &record)? => {
+                begin(job, source, sink, options, Some(dir), Output::Ours)
             }
-            is_same_job(job, &record, dir.path())?;
-            compare_and_go_on((source, sink), options, foyer, dir, record)
-        }
+            Err(error) => Err(as_a_change(error)),
+        },
     }
 }
 
@@ -251,19 +250,20 @@ fn read_unless_fresh(dir: &StateDir, options: &Options) -> Result<Option<Record>
 /// output that no record knows.
 fn begin<J: Job, S: Source<Task = J::Task>>(
     job: &J,
-    source: &mut S,
+    source: &S,
     sink: &mut dyn Sink,
     options: &Options,
     dir: Option<StateDir>,
     output: Output,
-) -> Result<Start<J>> {
+) -> Result<Start<J, S::Listing>> {
     let nothing_yet = Committed::default();
     match output {
         Output::Unknown => sink.may_begin()?,
         Output::Ours => sink.may_go_on(&nothing_yet)?,
     }
-    let mut record = Record::new(job.name(), job.fingerprint(), source.describe()?);
-    record.tasks = source.extent().tasks;
+    let listing = source.begin()?;
+    let mut record = Record::new(job.name(), job.fingerprint(), listing.described()?);
+    record.tasks = listing.extent().tasks;
     let (place, near) = match (&options.state, dir) {
         (StateAt::Nowhere, _) => (Place::Nowhere, None),
         (StateAt::Directory(path), Some(dir)) => (Place::Here { dir, passing: false }, Some(path)),
@@ -279,24 +279,24 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
     keep.forget_journal()?;
     sink.begin((output == Output::Ours).then_some(&nothing_yet))?;
     let notices = near.iter().cloned().map(Notice::State).collect();
-    let (total, outset) = (J::Total::default(), Outset::at(0));
+    let (total, outset) = (J::Total::default(), Outset::at(0, listing));
     Ok(Start::Go(Box::new(Prepared { keep, total, outset, near, notices })))
 }
 
 /// A job where the last run left it, if its inputs and its list are still what they were.
-fn compare_and_go_on<J: Job, S: Source<Task = J::Task>>(
-    (source, sink): (&mut S, &mut dyn Sink),
+fn compare_and_go_on<J: Job, L: Listing<Task = J::Task>>(
+    (listing, sink): (L, &mut dyn Sink),
     options: &Options,
     foyer: &Foyer<'_>,
     mut dir: StateDir,
     mut record: Record,
-) -> Result<Start<J>> {
-    let mut said = source.restore(&record.inputs, record.frontier).map_err(as_a_change)?;
+) -> Result<Start<J, L>> {
+    let mut said = listing.sentences();
     said.extend(see_journal(&dir, &mut record, options)?);
     let compared = foyer.during(|wake| {
         let (spill, lost) = look(&mut dir, &mut record, wake, &mut |_, _| ())?;
         said.extend(done_again(lost));
-        Ok((spill, Comparison::new(source, &record).compare(wake)?))
+        Ok((spill, Comparison::new(listing, &record).compare(wake)?))
     })?;
     let (spill, mut outset) = match compared {
         Ok(compared) => compared?,
@@ -307,13 +307,13 @@ fn compare_and_go_on<J: Job, S: Source<Task = J::Task>>(
 }
 
 /// A job where the last run left it. All that can still be refused is its total and its output.
-fn go_on<J: Job>(
+fn go_on<J: Job, L: Listing<Task = J::Task>>(
     sink: &mut dyn Sink,
     options: &Options,
     dir: StateDir,
     mut record: Record,
-    (spill, mut outset): (Spill, Outset<J::Task>),
-) -> Result<Start<J>> {
+    (spill, mut outset): (Spill, Outset<L>),
+) -> Result<Start<J, L>> {
     // Whether the whole total is there is checked by the record's checksum; that it is the total of
     // *this* program, only by reading it.
     // In the very first record no task has been added to the total, and it is null.
@@ -367,7 +367,12 @@ fn as_a_change(error: Error) -> Error {
 
 /// The last run had everything, and was interrupted between saying so and giving the output its
 /// name. That is all there is left to do.
-fn complete<J: Job>(sink: &mut dyn Sink, dir: StateDir, mut record: Record, code: u8) -> Result<Start<J>> {
+fn complete<J: Job, L: Listing<Task = J::Task>>(
+    sink: &mut dyn Sink,
+    dir: StateDir,
+    mut record: Record,
+    code: u8,
+) -> Result<Start<J, L>> {
     let committed = record.output.clone().unwrap_or_default();
     let summary = summary_of(&record);
     let is_published = sink.is_published(&committed)?;
@@ -397,17 +402,17 @@ enum Again {
 }
 
 fn look_again<S: Source>(
-    source: &mut S,
+    source: &S,
     sink: &mut dyn Sink,
-    (record, listing): (&Record, &Listing<'_>),
+    (record, cx): (&Record, &ListContext<'_>),
 ) -> Result<Again> {
-    match source.restore(&record.inputs, record.frontier) {
-        Ok(_) if source.has_more() => return Ok(Again::Another),
-        Ok(_) => {}
+    let mut listing = match source.resume(&record.inputs, record.frontier) {
+        Ok(listing) if listing.has_more() => return Ok(Again::Another),
+        Ok(listing) => listing,
         Err(error) if error.kind() == Kind::Refused => return Ok(Again::Another),
         Err(error) => return Err(error),
-    }
-    let is_all = source.mark_before(listing)? == record.mark && source.next(listing)?.is_none();
+    };
+    let is_all = listing.mark_before(cx)? == record.mark && listing.next(cx)?.is_none();
     Ok(match is_all && sink.is_published(&record.output.clone().unwrap_or_default())? {
         true => Again::Same,
         false => Again::Another,

@@ -361,7 +361,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     /// on.
     pub fn run(self) -> Ending {
         let failed = |error| Ending::Failed { error, summary: Summary::default() };
-        let Self { job, mut source, mut sink, options, masked, mut observer, reload, requests } = self;
+        let Self { job, source, mut sink, options, masked, mut observer, reload, requests } = self;
         let masked = match masked.map_or_else(|| Masked::block(Policy::empty()), Ok) {
             Ok(masked) => masked,
             Err(error) => return failed(error),
@@ -384,7 +384,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         let until = options.max_runtime.and_then(|budget| started.checked_add(budget));
         let (back, core, hearing) = (tell, options.core, listener.hearing());
         let foyer = Foyer { masked: &masked, signals: signals.clone(), back, core, hearing, until };
-        let prepared = prepare(&job, &mut source, &mut *sink, &options, &foyer);
+        let prepared = prepare(&job, &source, &mut *sink, &options, &foyer);
         drop(foyer);
         let ending = match prepared {
             Ok(Start::AlreadyFinished { code, summary }) => Ending::Finished { code, summary, already: true },

@@ -7,7 +7,7 @@ use crate::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
 use crate::decide::{Rules, State};
 use crate::ending::{Ending, Summary};
 use crate::error::{Error, Result};
-use crate::job::{Extent, Job, Sink, Source};
+use crate::job::{Extent, Job, Listing, Sink, Source};
 use crate::lister::{FromSource, Lister};
 use crate::observer::{Activity, Notice, Observer};
 use crate::policy::Request;
@@ -50,7 +50,7 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        prepared: Prepared<J>,
+        prepared: Prepared<J, S::Listing>,
         (signals, control): (Receiver<Heard>, Receiver<Request>),
         observer: &mut dyn Observer,
     ) -> Ending {
@@ -135,11 +135,12 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        mut prepared: Prepared<J>,
+        mut prepared: Prepared<J, S::Listing>,
         ended: Sender<()>,
     ) -> Result<Engine<J>> {
         let options = self.options;
-        let mut extent = Extent { bytes_before: prepared.keep.record().input_bytes, ..source.extent() };
+        let mut extent =
+            Extent { bytes_before: prepared.keep.record().input_bytes, ..prepared.outset.listing.extent() };
         if let Some(tasks) = &mut extent.tasks {
             *tasks += prepared.outset.gone;
         }
@@ -188,7 +189,7 @@ impl Threads<'_> {
             ..Frontier::default()
         };
         let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
-        let last_look = source.last_look();
+        let last_look = prepared.outset.listing.last_look();
         let workers = options.jobs.max(options.max_jobs);
         let lister = Lister {
             source,

@@ -17,7 +17,7 @@ use super::edges::reach;
 use super::file::InputFile;
 use super::given::Regular;
 use crate::error::Result;
-use crate::job::{Listing, Mark, TaskError};
+use crate::job::{ListContext, Mark, TaskError};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,12 +83,12 @@ impl Contents {
         &mut self,
         (index, regular): (usize, &Regular),
         block: &Range<u64>,
-        listing: &Listing<'_>,
+        cx: &ListContext<'_>,
     ) -> Result<Option<Mark>> {
         let file = self.open.take().unwrap_or_else(|| regular.open());
-        let Some(end) = self.end_for_a_task(&file, block, listing)? else { return Ok(None) };
+        let Some(end) = self.end_for_a_task(&file, block, cx)? else { return Ok(None) };
         if self.position < end {
-            if !update(&mut self.file, &file, self.position..end, listing)? {
+            if !update(&mut self.file, &file, self.position..end, cx)? {
                 // It holds a part of what was asked for, and is of no use any more.
                 self.next_file();
                 return Ok(None);
@@ -116,10 +116,10 @@ impl Contents {
         &self,
         file: &InputFile,
         block: &Range<u64>,
-        listing: &Listing<'_>,
+        cx: &ListContext<'_>,
     ) -> Result<Option<u64>> {
         let Some(boundary) = &self.boundary else { return Ok(Some(block.end)) };
-        let unless_stopped = || if listing.is_stopped() { Err(TaskError::Cancelled) } else { Ok(()) };
+        let unless_stopped = || if cx.is_stopped() { Err(TaskError::Cancelled) } else { Ok(()) };
         match reach(file, boundary, block, unless_stopped) {
             Ok(end) => Ok(Some(end)),
             Err(TaskError::Fatal(error)) => Err(error),
@@ -138,10 +138,10 @@ impl Contents {
 pub(super) fn digest_of(
     file: &InputFile,
     range: Range<u64>,
-    listing: &Listing<'_>,
+    cx: &ListContext<'_>,
 ) -> Result<Option<blake3::Hash>> {
     let mut hasher = blake3::Hasher::new();
-    Ok(update(&mut hasher, file, range, listing)?.then(|| hasher.finalize()))
+    Ok(update(&mut hasher, file, range, cx)?.then(|| hasher.finalize()))
 }
 
 /// Whether all of it was taken in, and not left because the run is over.
@@ -149,11 +149,11 @@ fn update(
     hasher: &mut blake3::Hasher,
     file: &InputFile,
     mut range: Range<u64>,
-    listing: &Listing<'_>,
+    cx: &ListContext<'_>,
 ) -> Result<bool> {
     let mut buffer = vec![0; usize::try_from(range.end - range.start).unwrap_or(PIECE).min(PIECE)];
     while !range.is_empty() {
-        if listing.is_stopped() {
+        if cx.is_stopped() {
             return Ok(false);
         }
         let length = (range.end - range.start).min(PIECE as u64);
@@ -178,14 +178,14 @@ mod tests {
         path: &Path,
         boundary: Option<Boundary>,
         block: usize,
-        listing: &Listing<'_>,
+        cx: &ListContext<'_>,
     ) -> Vec<Option<Mark>> {
         let Input::Regular(regular) = Input::look_at(path).unwrap() else { panic!("it is a file") };
         let (size, block) = (regular.identity.size, block as u64);
         let mut contents = Contents::new(boundary.map(Arc::new));
         let mut take = |start: u64| {
             let block = start..(start + block).min(size);
-            contents.take((0, &regular), &block, listing).unwrap()
+            contents.take((0, &regular), &block, cx).unwrap()
         };
         (0..size.div_ceil(block).max(1)).map(|k| take(k * block)).collect()
     }
@@ -197,7 +197,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         let wake = Wake::new().unwrap();
-        let listing = Listing::real(&wake);
+        let cx = ListContext::real(&wake);
         let mut random = Random(7);
         let (mut same, mut other) = (0, 0);
         for _ in 0..60 {
@@ -205,13 +205,13 @@ mod tests {
             text.push(b'a');
             let (rule, block) = (&RULES[random.below(RULES.len())], 1 + random.below(40));
             fs::write(&path, &text).unwrap();
-            let before = marks(&path, Some(rule.boundary()), block, &listing);
+            let before = marks(&path, Some(rule.boundary()), block, &cx);
             for _ in 0..20 {
                 let mut changed = text.clone();
                 let from = random.below(text.len());
                 changed[from..].iter_mut().for_each(|byte| *byte = b"ab\n"[random.below(3)]);
                 fs::write(&path, &changed).unwrap();
-                let after = marks(&path, Some(rule.boundary()), block, &listing);
+                let after = marks(&path, Some(rule.boundary()), block, &cx);
                 let first = text.iter().zip(&changed).position(|(a, b)| a != b).unwrap_or(text.len());
                 let (was, is) = (rule.chunks(&text, block), rule.chunks(&changed, block));
                 for k in 0..was.len() {
@@ -244,11 +244,11 @@ mod tests {
         for start in (0..size).step_by(100_000) {
             assert_eq!(digests.of(3), None);
             let block = start..(start + 100_000).min(size);
-            contents.take((3, &regular), &block, &Listing::real(&wake)).unwrap().unwrap();
+            contents.take((3, &regular), &block, &ListContext::real(&wake)).unwrap().unwrap();
         }
         assert_eq!(digests.of(3), Some(blake3::hash(&text)));
         wake.wake();
-        assert_eq!(contents.take((4, &regular), &(0..size), &Listing::real(&wake)).unwrap(), None);
+        assert_eq!(contents.take((4, &regular), &(0..size), &ListContext::real(&wake)).unwrap(), None);
         assert_eq!(digests.of(4), None, "the run is over, and nobody knows the rest");
     }
 }

@@ -133,9 +133,9 @@ impl InputFile {
 
     /// To be called after a task has read its part: an error if the file is no longer the one
     /// that was listed. Growth is no change as a rule, since only the listed size is read; whether what
-    /// was there is what it was is then asked at the end of the run (see [`Source::last_look`]).
+    /// was there is what it was is then asked at the end of the run (see [`Listing::last_look`]).
     ///
-    /// [`Source::last_look`]: crate::job::Source::last_look
+    /// [`Listing::last_look`]: crate::job::Listing::last_look
     ///
     /// # Errors
     ///

@@ -9,6 +9,7 @@ use super::file::InputFile;
 use super::growing::Growing;
 use super::identity::{Comparison, Facts, Identity};
 use super::left_out::{LeftOut, Readable};
+use super::once::Share;
 use super::sample::Sample;
 use super::stream::Stream;
 use crate::error::{Error, Kind, Result};
@@ -45,7 +46,7 @@ impl Inputs {
 #[derive(Debug)]
 pub(super) enum Input {
     Regular(Regular),
-    Stream(Stream),
+    Stream(Share),
 }
 
 /// A regular file: what it was when the job began, by which it is cut, and what it is now.
@@ -76,7 +77,7 @@ impl Input {
     /// Opens `path` once. What cannot be read is found here.
     pub(super) fn look_at(path: &Path) -> Result<Self> {
         if Stream::is_stream(path) {
-            return Stream::open(path).map(Input::Stream);
+            return Stream::open(path).map(|stream| Input::Stream(Share::new(stream)));
         }
         InputFile::look_at(path).map(|file| Input::Regular(Regular::new(file.identity().clone())))
     }

@@ -15,7 +15,7 @@ use super::file::InputFile;
 use super::identity::Identity;
 use super::sample::Sample;
 use crate::error::{Error, Kind, Result};
-use crate::job::{LastLook, Listing};
+use crate::job::{LastLook, ListContext};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,11 +50,11 @@ impl Growing {
     /// What is to be done when the last task is.
     pub(super) fn last_look(&self, digests: Option<Digests>) -> LastLook {
         let growing = self.clone();
-        Box::new(move |listing| {
+        Box::new(move |cx| {
             let mut sentences = Vec::new();
             for (index, (file, sample)) in growing.take() {
                 let is_the_same = match &digests {
-                    Some(digests) => Some(has_still(&file, digests.of(index), listing)?),
+                    Some(digests) => Some(has_still(&file, digests.of(index), cx)?),
                     None => sample.map(|sample| sample.is_still_in(&file)).transpose()?,
                 };
                 sentences.push(sentence(&file, is_the_same)?);
@@ -67,8 +67,8 @@ impl Growing {
     }
 }
 
-fn has_still(file: &InputFile, then: Option<blake3::Hash>, listing: &Listing<'_>) -> Result<bool> {
-    match digest_of(file, 0..file.identity().size, listing)? {
+fn has_still(file: &InputFile, then: Option<blake3::Hash>, cx: &ListContext<'_>) -> Result<bool> {
+    match digest_of(file, 0..file.identity().size, cx)? {
         None => {
             Err(Error::new(Kind::Interrupted, file.path().display(), "was not read to its end once more"))
         }

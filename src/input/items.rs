@@ -4,7 +4,7 @@
 //! without looking for the ends of the lines before it. But a list is also short, compared with the
 //! work: ten million lines are read in the time that ten thousand commands take to start. So a run that
 //! goes on reads the list again from its beginning, and in return knows that it *is* the list. Each
-//! task carries a [`Mark`], a digest of all words up to its own; where the record says another one, the
+//! task carries a [`Mark`](crate::Mark), a digest of all words up to its own; where the record says another one, the
 //! run is refused. What stands behind the frontier may be another list than last time: a longer one
 //! above all.
 //!
@@ -23,44 +23,37 @@
 //! | `items/cut.rs` | where an item ends |
 //! | `items/column.rs` | one source of items, and how many they are |
 //! | `items/combine.rs` | several side by side |
+//! | `items/listing.rs` | tasks of them, and their marks |
 
 mod column;
 mod combine;
 mod cut;
 mod feed;
+mod listing;
 #[cfg(test)]
 mod tests;
 
-use self::column::Step;
-use self::combine::Combinations;
 use self::cut::Delimiter;
+use self::feed::Feed;
+use self::listing::ItemListing;
 use super::path_text;
 use crate::error::{Error, Result};
-use crate::job::{Extent, Listed, Listing, Mark, Source};
+use crate::job::Source;
+use crate::pool::lock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// The longest item. Commands take 128 KiB in a word; what is longer by far is a list without its
 /// delimiter.
 const LONGEST: usize = 128 << 20;
 
-/// More items at a time than these, or longer ones together, are gathered for nothing: the kernel gives a command
-/// six megabytes at the most, with an address for each word.
-const MOST: usize = 1 << 20;
-const LONGEST_TASK: usize = 64 << 20;
-
 /// The longest note on an item.
 const LONGEST_NOTE: usize = 4096;
-
-/// While tasks are passed over, one looks so often at whether the run is over.
-const GLANCE: u64 = 4096;
-
-/// What there was room for beyond this, in a task with a very long word, is given back.
-const KEEP: usize = 1 << 20;
 
 /// One task: a word of each column, or as many of the one column as a task has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,26 +121,15 @@ impl Fit {
     }
 }
 
-/// Lists items, in all combinations of their columns.
-#[derive(Debug)]
+/// Items, to be listed in all combinations of their columns.
+#[derive(Clone, Debug)]
 pub struct Items {
-    columns: Vec<Column>,
+    columns: Arc<Vec<Column>>,
     delimiter: Vec<u8>,
     per_task: NonZero<usize>,
     fit: Option<Fit>,
-    /// The item at hand did not fit into the task before, and begins the next one.
-    is_held: bool,
-    combinations: Combinations,
-    /// How many tasks there are, if that is known.
-    tasks: Option<u64>,
-    /// The mark of the last task listed.
-    mark: Mark,
-    /// The words of the task that is being put together.
-    words: Vec<u8>,
-    /// So many items are in `words`: a stop may come before there are enough.
-    gathered: usize,
-    /// Tasks to be listed again before the first one that is handed out.
-    again: u64,
+    /// What can be opened only once, by column: all listings share it.
+    open: Arc<Mutex<Vec<Option<Feed>>>>,
 }
 
 /// What the record says of a list. The items are in the mark.
@@ -193,17 +175,11 @@ impl Items {
             false => column,
         };
         Self {
-            columns: columns.into_iter().map(settle).collect(),
+            columns: Arc::new(columns.into_iter().map(settle).collect()),
             delimiter: b"\n".to_vec(),
             per_task: NonZero::<usize>::MIN,
             fit: None,
-            is_held: false,
-            combinations: Combinations::new([]),
-            tasks: None,
-            mark: Mark([0; 32]),
-            words: Vec::new(),
-            gathered: 0,
-            again: 0,
+            open: Arc::default(),
         }
     }
 
@@ -229,9 +205,8 @@ impl Items {
         self
     }
 
-    /// Opens every column, and begins before the first item. What cannot be opened a second time stays
-    /// open: a stream, and standard input where it stood.
-    fn look(&mut self) -> Result<()> {
+    /// Opens every column, before its first item.
+    fn open(&self) -> Result<ItemListing> {
         if self.columns.is_empty() {
             return Err(Error::usage("items", "there is nothing that they could come from"));
         }
@@ -244,24 +219,18 @@ impl Items {
         }
         let delimiter =
             Delimiter::new(&self.delimiter).ok_or_else(|| Error::usage("--delimiter", "is empty"))?;
-        let before = std::mem::replace(&mut self.combinations, Combinations::new([]));
-        let mut before = before.into_columns();
-        let look_at = |column: &Column| match before.next() {
-            Some(open) if open.is_stream() || column.given == Given::Stdin => Ok((open, column.linked)),
-            Some(_) | None => column::Column::open(&column.given, &delimiter).map(|new| (new, column.linked)),
+        let mut open = lock(&self.open);
+        open.resize_with(self.columns.len(), || None);
+        let open_column = |(column, open): (&Column, &mut Option<Feed>)| {
+            column::Column::open(&column.given, &delimiter, open).map(|new| (new, column.linked))
         };
-        let columns: Vec<_> = self.columns.iter().map(look_at).collect::<Result<_>>()?;
-        self.combinations = Combinations::new(columns);
-        self.combinations.rewind()?;
-        (self.mark, self.gathered, self.again, self.is_held) = (Mark([0; 32]), 0, 0, false);
-        let per_task = self.per_task.get() as u64;
-        let tasks = |items: u64| items.div_ceil(per_task);
-        self.tasks = self.combinations.count().filter(|_| self.fit.is_none()).map(tasks);
-        Ok(())
+        let columns: Vec<_> = self.columns.iter().zip(&mut *open).map(open_column).collect::<Result<_>>()?;
+        Ok(ItemListing::new(self, columns))
     }
 
-    fn described(&self) -> Described {
-        let open = self.columns.iter().zip(self.combinations.columns());
+    /// What the record says of the columns that were opened.
+    fn described<'a>(&self, open: impl Iterator<Item = &'a column::Column>) -> Described {
+        let open = self.columns.iter().zip(open);
         let store = |(column, open): (&Column, &column::Column)| Stored {
             from: match &column.given {
                 Given::Listed(_) => Origin::CommandLine,
@@ -276,125 +245,25 @@ impl Items {
         let delimiter = is_cut.then(|| self.delimiter.escape_ascii().to_string());
         Described { columns, delimiter, per_task: self.per_task, fit: self.fit }
     }
-
-    /// Goes to the next task: its words and its mark are at hand then.
-    fn list(&mut self, listing: &Listing<'_>) -> Result<Step> {
-        if self.gathered == 0 {
-            self.words.clear();
-            self.words.shrink_to(KEEP);
-        }
-        while self.gathered < self.per_task.get() {
-            let step = match std::mem::take(&mut self.is_held) {
-                true => Step::Item,
-                false => self.combinations.advance(listing)?,
-            };
-            match step {
-                Step::Item => {
-                    let before = self.words.len();
-                    self.combinations.append_to(&mut self.words);
-                    self.gathered += 1;
-                    // Words are kept with four bytes before each.
-                    let bytes = self.words.len() - 4 * self.gathered;
-                    let fits = |fit: Fit| fit.has_room_for(self.gathered, bytes);
-                    if self.gathered > 1 && !self.fit.is_none_or(fits) {
-                        self.words.truncate(before);
-                        self.gathered -= 1;
-                        self.is_held = true;
-                        break;
-                    }
-                    if self.gathered > MOST || (self.gathered > 1 && self.words.len() > LONGEST_TASK) {
-                        return Err(Error::refused(
-                            "items",
-                            "are more at a time (-n) than any command takes",
-                        )
-                        .advise("take fewer at a time; a command takes six megabytes, names and all"));
-                    }
-                }
-                Step::End if self.gathered > 0 => break,
-                step @ (Step::End | Step::Stopped) => return Ok(step),
-            }
-        }
-        self.gathered = 0;
-        let of_task = blake3::hash(&self.words);
-        self.mark = self.mark.then(of_task.as_bytes().first_chunk().copied().unwrap_or_default());
-        Ok(Step::Item)
-    }
-
-    /// Lists again what is done. `false` if that did not come to its end: the run is over, or the list.
-    fn pass_over(&mut self, listing: &Listing<'_>) -> Result<bool> {
-        while self.again > 0 {
-            if self.again.is_multiple_of(GLANCE) && listing.is_stopped() {
-                return Ok(false);
-            }
-            match self.list(listing)? {
-                Step::Item => self.again -= 1,
-                Step::End | Step::Stopped => return Ok(false),
-            }
-        }
-        Ok(true)
-    }
 }
 
 impl Source for Items {
     type Task = Item;
+    type Listing = ItemListing;
 
-    fn describe(&mut self) -> Result<Value> {
-        self.look()?;
-        serde_json::to_value(self.described()).map_err(|e| Error::broken("items", e))
+    fn begin(&self) -> Result<ItemListing> {
+        self.open()
     }
 
-    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
+    fn resume(&self, described: &Value, frontier: u64) -> Result<ItemListing> {
         let then = Described::deserialize(described)
             .map_err(|e| Error::refused("items in the record", e).advise("use --fresh to start over"))?;
-        self.look()?;
-        if let Some(problem) = self.described().difference(&then) {
+        let listing = self.open()?;
+        if let Some(problem) = listing.to_be_stored().difference(&then) {
             return Err(Error::refused("items", problem)
                 .advise("give the same list in the same way again, or use --fresh to start over"));
         }
-        self.again = frontier;
-        Ok(Vec::new())
-    }
-
-    /// Reads again what is done, and looks at nothing in it but the digest. A list that has become shorter
-    /// gives the mark of its end, which fits nothing.
-    fn mark_before(&mut self, listing: &Listing<'_>) -> Result<Option<Mark>> {
-        if self.again == 0 {
-            return Ok(None);
-        }
-        self.pass_over(listing)?;
-        Ok(Some(self.mark))
-    }
-
-    fn has_item_marks(&self) -> bool {
-        true
-    }
-
-    fn what_changed(&self) -> String {
-        "the list of items is not that of the last run: it differs".to_string()
-    }
-
-    fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Item>>> {
-        // Stopped before the frontier was reached: what comes next would have another number.
-        if !self.pass_over(listing)? || self.list(listing)? != Step::Item {
-            return Ok(None);
-        }
-        let words = combine::words(&self.words);
-        // How long its name is says nothing of the work: progress counts tasks here.
-        Ok(Some(Listed { task: Item { words }, bytes: 0, mark: Some(self.mark) }))
-    }
-
-    /// Bytes are not told: they are those of the list, and say nothing of the work.
-    fn note(&self, task: &Item) -> Option<String> {
-        Some(task.note())
-    }
-
-    fn holds(&self, task: &Item) -> u64 {
-        let words = task.words.iter().map(|word| word.len() + size_of::<Vec<u8>>());
-        words.sum::<usize>() as u64
-    }
-
-    fn extent(&self) -> Extent {
-        Extent { tasks: self.tasks, ..Extent::default() }
+        Ok(listing.at(frontier))
     }
 }
 

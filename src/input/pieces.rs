@@ -269,17 +269,17 @@ impl<'a> LineReader<'a> {
 mod tests {
     use super::*;
     use crate::input::Chunks;
-    use crate::job::{Listing, Source};
+    use crate::job::{ListContext, Listing, Source};
     use crate::wake::Wake;
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    /// Lists everything from `source` on and reads it; per task the file and its bytes.
-    fn read_all(source: &mut Chunks) -> Vec<(usize, Vec<u8>)> {
+    /// Lists everything that is left and reads it; per task the file and its bytes.
+    fn read_all(mut listing: impl Listing<Task = Chunk>) -> Vec<(usize, Vec<u8>)> {
         let quiet = Wake::new().unwrap();
-        let listing = Listing::real(&quiet);
+        let cx = ListContext::real(&quiet);
         let mut tasks = Vec::new();
-        while let Some(listed) = source.next(&listing).unwrap() {
+        while let Some(listed) = listing.next(&cx).unwrap() {
             let mut bytes = Vec::new();
             let mut pieces = listed.task.pieces();
             while let Some(piece) = pieces.next_piece().unwrap() {
@@ -323,9 +323,8 @@ mod tests {
         for text in texts() {
             fs::write(&path, &text).unwrap();
             for block in [1, 2, 3, 7, 64, 1000] {
-                let mut source = Chunks::new(vec![path.clone()], Cut::Lines(b'\n')).block(Some(block as u64));
-                source.describe().unwrap();
-                let tasks = read_all(&mut source);
+                let source = Chunks::new(vec![path.clone()], Cut::Lines(b'\n')).block(Some(block as u64));
+                let tasks = read_all(source.begin().unwrap());
                 assert_eq!(tasks.len(), text.len().div_ceil(block).max(1));
                 for (k, (_, bytes)) in tasks.iter().enumerate() {
                     let expected = align(&text, k * block)..align(&text, (k + 1) * block);
@@ -347,9 +346,8 @@ mod tests {
         text.extend_from_slice(b"no newline");
         fs::write(&path, &text).unwrap();
         for block in [PIECE / 2, PIECE, PIECE + 1, 4 * PIECE, 100 * PIECE] {
-            let mut source = Chunks::new(vec![path.clone()], Cut::Lines(b'\n')).block(Some(block as u64));
-            source.describe().unwrap();
-            for (k, (_, bytes)) in read_all(&mut source).into_iter().enumerate() {
+            let source = Chunks::new(vec![path.clone()], Cut::Lines(b'\n')).block(Some(block as u64));
+            for (k, (_, bytes)) in read_all(source.begin().unwrap()).into_iter().enumerate() {
                 let expected = align(&text, k * block)..align(&text, (k + 1) * block);
                 assert!(bytes == text[expected], "block {k} of {block} bytes");
             }
@@ -357,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_source_lists_what_the_first_one_had_left() {
+    fn a_resumed_source_lists_what_the_first_one_had_left() {
         let dir = tempfile::tempdir().unwrap();
         let paths: Vec<PathBuf> = texts()
             .iter()
@@ -369,14 +367,14 @@ mod tests {
             })
             .collect();
         let new = || Chunks::new(paths.clone(), Cut::Lines(b'\n'));
-        let mut first = new().block(Some(50));
-        let described = first.describe().unwrap();
-        let all = read_all(&mut first);
-        assert_eq!(first.extent().tasks, Some(all.len() as u64));
+        let first = new().block(Some(50)).begin().unwrap();
+        let (described, tasks) = (first.described().unwrap(), first.extent().tasks);
+        let all = read_all(first);
+        assert_eq!(tasks, Some(all.len() as u64));
         for frontier in 0..=all.len() {
-            let mut again = new(); // the block size is the stored one
-            assert!(again.restore(&described, frontier as u64).unwrap().is_empty());
-            assert_eq!(read_all(&mut again), all[frontier..], "from task {frontier}");
+            let again = new().resume(&described, frontier as u64).unwrap(); // the block size is the stored one
+            assert!(again.sentences().is_empty());
+            assert_eq!(read_all(again), all[frontier..], "from task {frontier}");
         }
     }
 
@@ -387,17 +385,17 @@ mod tests {
         let path = dir.path().join("f");
         fs::write(&path, "one\ntwo\n").unwrap();
         let new = || Chunks::new(vec![path.clone()], Cut::Lines(b'\n'));
-        let described = new().block(Some(4)).describe().unwrap();
+        let described = new().block(Some(4)).begin().unwrap().described().unwrap();
 
         fs::write(&path, "one\ntwo\nthree\n").unwrap();
-        let mut grown = new();
-        let sentences = grown.restore(&described, 1).unwrap();
+        let grown = new().resume(&described, 1).unwrap();
+        let sentences = grown.sentences();
         assert!(sentences[0].contains("grew from 8 to 14 bytes"), "{sentences:?}");
-        assert_eq!(read_all(&mut grown), [(0, b"two\n".to_vec())]);
+        assert_eq!(read_all(grown), [(0, b"two\n".to_vec())]);
 
         fs::write(&path, "one\nTWO\n").unwrap();
-        assert_eq!(new().restore(&described, 1).unwrap_err().kind(), Kind::Refused);
-        let twice = Chunks::new(vec![path.clone(), path.clone()], Cut::Lines(b'\n')).restore(&described, 1);
+        assert_eq!(new().resume(&described, 1).unwrap_err().kind(), Kind::Refused);
+        let twice = Chunks::new(vec![path.clone(), path.clone()], Cut::Lines(b'\n')).resume(&described, 1);
         assert_eq!(twice.unwrap_err().kind(), Kind::Refused);
     }
 
@@ -410,18 +408,20 @@ mod tests {
         let mut text: Vec<u8> = (0..400_000).flat_map(|n: u32| format!("line {n}\n").into_bytes()).collect();
         text.extend_from_slice(b"no newline");
         for cut in [Cut::Anywhere, Cut::Lines(b'\n')] {
-            let mut source = Chunks::new(vec![fifo.clone()], cut);
+            let source = Chunks::new(vec![fifo.clone()], cut);
             assert!(!source.is_resumable());
-            let described = source.describe().unwrap();
+            let listing = source.begin().unwrap();
+            let described = listing.described().unwrap();
             let tasks = std::thread::scope(|scope| {
                 scope.spawn(|| {
                     fs::OpenOptions::new().write(true).open(&fifo).unwrap().write_all(&text).unwrap()
                 });
-                read_all(&mut source)
+                read_all(listing)
             });
             assert!(tasks.len() > 1);
             assert!(tasks.into_iter().flat_map(|(_, bytes)| bytes).eq(text.iter().copied()));
-            assert!(Chunks::new(vec![fifo.clone()], cut).restore(&described, 0).is_err());
+            assert!(Chunks::new(vec![fifo.clone()], cut).resume(&described, 0).is_err());
+            assert!(source.begin().is_err(), "the second listing would be empty");
         }
         assert!(!Chunks::new(vec![PathBuf::from("-")], Cut::Anywhere).is_resumable());
         assert!(Chunks::new(vec![Path::new("Cargo.toml").into()], Cut::Anywhere).is_resumable());
@@ -432,10 +432,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let mut source = Chunks::new(vec![fifo], Cut::Anywhere);
-        source.describe().unwrap();
+        let mut listing = Chunks::new(vec![fifo], Cut::Anywhere).begin().unwrap();
         let wake = Wake::new().unwrap();
         wake.wake();
-        assert!(source.next(&Listing::real(&wake)).unwrap().is_none());
+        assert!(listing.next(&ListContext::real(&wake)).unwrap().is_none());
     }
 }

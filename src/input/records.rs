@@ -7,27 +7,27 @@
 //! mostly the same stream can be had again, at some cost: `zcat`, a query, a download. So a run that
 //! goes on reads again what is done already, forgets it, and goes on behind it; all it saves is the
 //! work, which is what took the time. Whether it *is* the same stream must be known before a byte of
-//! it is used, so a running digest over all chunks of streams, the [`Mark`], stands in the record
+//! it is used, so a running digest over all chunks of streams, the [`Mark`](crate::Mark), stands in the record
 //! beside the frontier. Another stream is refused; one that differs behind the frontier only is as
 //! good as the old one, since nothing that was made of the difference is kept.
 //!
 //! The cut of a stream must be the same in every run; how that is done is the subject of
 //! [`streamed`](super::streamed).
 
+mod listing;
+
+use self::listing::RecordListing;
 use super::boundary::Boundary;
-use super::contents::Contents;
-use super::edges::{Data, RecordChunk};
-use super::file::InputFile;
+use super::edges::RecordChunk;
 use super::given::{
-    Input, Known, MIB, Regular, Said, adopt, blocks_in, contents_as_begun, default_block, named, of_several,
-    other_contents, reads_again, same_number, samples, take_samples,
+    Input, Known, MIB, Said, adopt, contents_as_begun, default_block, reads_again, same_number, take_samples,
 };
-use super::growing::Growing;
 use super::identity::{Identity, path_text};
+use super::once::Streams;
 use super::sample::Sample;
-use super::streamed::{LONGEST, Next, Streamed};
+use super::streamed::LONGEST;
 use crate::error::{Error, Result};
-use crate::job::{Extent, LastLook, Listed, Listing, Mark, Source};
+use crate::job::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -39,11 +39,11 @@ use std::sync::Arc;
 const PARTS: u64 = 16;
 const LARGEST_BLOCK: u64 = 16 * MIB;
 
-/// Lists files and streams as [`RecordChunk`]s.
+/// Files and streams, to be listed as [`RecordChunk`]s.
 ///
 /// Blocks inside a record that is longer than a block are empty chunks if they are of a file, and
 /// are not listed if they are of a stream.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Records {
     paths: Vec<PathBuf>,
     boundary: Arc<Boundary>,
@@ -51,33 +51,7 @@ pub struct Records {
     wanted_block: Option<u64>,
     limit_rate: Option<u64>,
     wants_contents: bool,
-    inputs: Vec<Input>,
-    /// Files that look otherwise than when the job began.
-    doubtful: Vec<PathBuf>,
-    has_more: bool,
-    growing: Growing,
-    contents: Option<Contents>,
-    /// Over the blocks of files that were listed, if contents are compared.
-    files: Option<Mark>,
-    /// What counts: by `wanted_block`, by default, or by the record.
-    block: u64,
-    at: Place,
-    bytes_before: u64,
-    /// Tasks to be listed again before the first one that is handed out.
-    again: u64,
-    /// Over the chunks of streams that were listed; `None` before the first.
-    digest: Option<blake3::Hasher>,
-    /// Something was taken out of a stream, and is not in it any more.
-    has_consumed: bool,
-}
-
-/// Where listing is: the next block to be listed, and what is open for it.
-#[derive(Debug, Default)]
-struct Place {
-    input: usize,
-    block: u64,
-    file: Option<Arc<InputFile>>,
-    streamed: Option<Streamed>,
+    streams: Streams,
 }
 
 /// What is stored in the record.
@@ -115,18 +89,7 @@ impl Records {
             wanted_block: None,
             limit_rate: None,
             wants_contents: false,
-            inputs: Vec::new(),
-            doubtful: Vec::new(),
-            has_more: false,
-            growing: Growing::default(),
-            contents: None,
-            files: None,
-            block: 1,
-            at: Place::default(),
-            bytes_before: 0,
-            again: 0,
-            digest: None,
-            has_consumed: false,
+            streams: Streams::default(),
         }
     }
 
@@ -154,57 +117,35 @@ impl Records {
         self
     }
 
-    /// Opens every input once. A stream that is open already stays so: its writer may have come and gone,
-    /// and who opens a FIFO behind him waits for another one.
-    fn look(&mut self) -> Result<()> {
-        let mut open = std::mem::take(&mut self.inputs).into_iter();
-        let look_at = |path: &PathBuf| match open.next() {
-            Some(stream @ Input::Stream(_)) => Ok(stream),
-            Some(Input::Regular(_)) | None => Input::look_at(path),
+    /// Blocks and records of a stream are kept in memory.
+    fn has_room_for(&self, inputs: &[Input], block: u64) -> Result<()> {
+        let Some(stream) = inputs.iter().position(Input::is_stream) else { return Ok(()) };
+        let too_large = |what: &str, bytes: u64| {
+            let problem = format_args!("is a stream, and {what} of {bytes} bytes are not kept in memory");
+            Error::usage(self.paths[stream].display(), problem)
+                .advise(format_args!("make them {LONGEST} bytes at most, or read from a file"))
         };
-        let inputs = self.paths.iter().map(look_at).collect::<Result<_>>();
-        self.inputs = inputs.map_err(|error| of_several(&self.paths, error))?;
-        Ok(())
-    }
-
-    /// Fixes the cut. From here on, a task number means a place.
-    fn lay_out(&mut self, block: u64, by_contents: bool) -> Result<()> {
-        if let Some(stream) = self.inputs.iter().position(Input::is_stream) {
-            let too_large = |what: &str, bytes: u64| {
-                let problem = format_args!("is a stream, and {what} of {bytes} bytes are not kept in memory");
-                Error::usage(self.paths[stream].display(), problem)
-                    .advise(format_args!("make them {LONGEST} bytes at most, or read from a file"))
-            };
-            if block > LONGEST {
-                return Err(too_large("blocks", block));
-            }
-            if let Some(bytes) = self.boundary.fixed_size().filter(|&bytes| bytes > LONGEST) {
-                return Err(too_large("records", bytes));
-            }
+        if block > LONGEST {
+            return Err(too_large("blocks", block));
         }
-        self.block = block;
-        (self.at, self.digest, self.files, self.again) = (Place::default(), None, None, 0);
-        self.contents = by_contents.then(|| Contents::new(Some(Arc::clone(&self.boundary))));
-        Ok(())
+        match self.boundary.fixed_size().filter(|&bytes| bytes > LONGEST) {
+            Some(bytes) => Err(too_large("records", bytes)),
+            None => Ok(()),
+        }
     }
 
-    fn stored(&self) -> Described {
-        let store = |(input, path): (&Input, &PathBuf)| match input {
-            Input::Regular(regular) => Stored::File(regular.identity.clone()),
-            Input::Stream(_) => Stored::Stream { path: path.clone() },
-        };
-        let inputs = self.inputs.iter().zip(&self.paths).map(store).collect();
-        let (samples, contents) = (samples(&self.inputs), self.contents.is_some());
-        Described { block: self.block, records: self.boundary.to_string(), inputs, samples, contents }
-    }
-
-    /// Takes over what the record says of input `i`, if the one there now may pass for it.
-    fn adopt(&mut self, i: usize, stored: Stored, known: Known<'_>, said: &mut Said) -> Result<()> {
-        let problem = match (&self.inputs[i], stored) {
-            (Input::Stream(_), Stored::Stream { .. }) => return Ok(()),
+    /// The input `now`, with what the record says of it, if it may pass for that one.
+    fn adopt(
+        &self,
+        (i, now): (usize, Input),
+        stored: Stored,
+        known: Known<'_>,
+        said: &mut Said,
+    ) -> Result<Input> {
+        let problem = match (now, stored) {
+            (stream @ Input::Stream(_), Stored::Stream { .. }) => return Ok(stream),
             (Input::Regular(now), Stored::File(then)) => {
-                self.inputs[i] = Input::Regular(adopt(now, then, known, said)?);
-                return Ok(());
+                return adopt(&now, then, known, said).map(Input::Regular);
             }
             (Input::Stream(_), Stored::File(_)) => "is a stream now, and was a file",
             (Input::Regular(_), Stored::Stream { .. }) => "is a file now, and was a stream",
@@ -212,115 +153,14 @@ impl Records {
         Err(Error::refused(self.paths[i].display(), problem)
             .advise("give the same inputs again, or use --fresh to start over"))
     }
-
-    /// Moves to task `frontier`: by subtraction over files; but from the first stream on, tasks have to be
-    /// listed again, and to compare contents all of them.
-    fn go_to(&mut self, frontier: u64) {
-        self.pass_files(frontier);
-        if self.contents.is_some() {
-            (self.at, self.again) = (Place::default(), frontier);
-        }
-    }
-
-    fn pass_files(&mut self, frontier: u64) {
-        (self.again, self.bytes_before) = (frontier, 0);
-        for (i, input) in self.inputs.iter().enumerate() {
-            self.at.input = i;
-            let Input::Regular(Regular { identity, .. }) = input else { return };
-            let blocks = blocks_in(identity.size, self.block);
-            if self.again < blocks {
-                self.at.block = std::mem::take(&mut self.again);
-                self.bytes_before += self.at.block * self.block;
-                return;
-            }
-            self.again -= blocks;
-            self.bytes_before += identity.size;
-        }
-        self.at.input = self.inputs.len();
-    }
-
-    /// The next task, whether or not it is one to be handed out. `None` at the end or at a stop.
-    fn list(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<RecordChunk>>> {
-        loop {
-            match self.inputs.get(self.at.input) {
-                None => return Ok(None),
-                Some(Input::Regular(_)) => return self.list_block(listing),
-                Some(Input::Stream(_)) => match self.list_streamed(listing)? {
-                    Some(Next::Chunk { start, held, from }) => {
-                        return Ok(Some(self.list_received(start, held, from)));
-                    }
-                    Some(Next::End) => self.at = Place { input: self.at.input + 1, ..Place::default() },
-                    Some(Next::Stopped) | None => return Ok(None),
-                },
-            }
-        }
-    }
-
-    /// The next block of the file at hand; afterwards the place is behind it.
-    /// `None` if the run is over.
-    fn list_block(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<RecordChunk>>> {
-        let index = self.at.input;
-        let Some(Input::Regular(regular)) = self.inputs.get(index) else { return Ok(None) };
-        let size = regular.identity.size;
-        let start = self.at.block * self.block;
-        let block = start..start.saturating_add(self.block).min(size);
-        if let Some(contents) = &mut self.contents {
-            let Some(mark) = contents.take((index, regular), &block, listing)? else { return Ok(None) };
-            self.files = Some(mark);
-        }
-        let compared = self.contents.is_some();
-        let open = || regular.open_for_tasks(index, &self.growing, compared);
-        let file = self.at.file.get_or_insert_with(open);
-        let (file, boundary) = (Arc::clone(file), Arc::clone(&self.boundary));
-        if block.end == size {
-            self.at = Place { input: index + 1, ..Place::default() };
-        } else {
-            self.at.block += 1;
-        }
-        let bytes = block.end - block.start;
-        let data = Data::File { file, block, boundary };
-        let task = RecordChunk { file_index: index, first_in_file: start == 0, data };
-        Ok(Some(Listed { task, bytes, mark: self.mark() }))
-    }
-
-    fn list_streamed(&mut self, listing: &Listing<'_>) -> Result<Option<Next>> {
-        let Some(Input::Stream(stream)) = self.inputs.get_mut(self.at.input) else { return Ok(None) };
-        self.has_consumed = true;
-        let new = || Streamed::new(Arc::clone(&self.boundary), self.block);
-        self.at.streamed.get_or_insert_with(new).next(stream, listing).map(Some)
-    }
-
-    fn list_received(&mut self, start: u64, held: Vec<u8>, from: usize) -> Listed<RecordChunk> {
-        let bytes = &held[from..];
-        let length = bytes.len() as u64;
-        // With number and length, so that bytes cannot wander from one stream or chunk to the next.
-        self.digest
-            .get_or_insert_default()
-            .update(&(self.at.input as u64).to_le_bytes())
-            .update(&length.to_le_bytes())
-            .update(bytes);
-        let path = self.paths[self.at.input].clone();
-        let data = Data::Stream { path, start, held, from };
-        let task = RecordChunk { file_index: self.at.input, first_in_file: start == 0, data };
-        Listed { task, bytes: length, mark: self.mark() }
-    }
-
-    fn mark(&self) -> Option<Mark> {
-        let streams = self.digest.as_ref().map(|digest| Mark(*digest.finalize().as_bytes()));
-        match (self.files, streams) {
-            (Some(files), Some(streams)) => {
-                Some(Mark(*blake3::Hasher::new().update(&files.0).update(&streams.0).finalize().as_bytes()))
-            }
-            (files, streams) => files.or(streams),
-        }
-    }
 }
 
 impl Source for Records {
     type Task = RecordChunk;
+    type Listing = RecordListing;
 
-    fn describe(&mut self) -> Result<Value> {
-        if self.has_consumed {
+    fn begin(&self) -> Result<RecordListing> {
+        if self.streams.has_taken() {
             return Err(Error::refused(
                 "the input",
                 "is a stream; it was read to see whether its result is there, which it is not, \
@@ -328,17 +168,15 @@ impl Source for Records {
             )
             .advise("the state is that of a finished job; give the stream again with --fresh"));
         }
-        self.look()?;
-        let block = self
-            .wanted_block
-            .unwrap_or_else(|| default_block(&self.inputs, PARTS, LARGEST_BLOCK, self.limit_rate));
-        self.lay_out(block, self.wants_contents)?;
-        take_samples(&mut self.inputs)?;
-        (self.doubtful, self.has_more) = (Vec::new(), false);
-        serde_json::to_value(self.stored()).map_err(|e| Error::broken("inputs", e))
+        let mut inputs = self.streams.look_at_all(&self.paths)?;
+        let default = || default_block(&inputs, PARTS, LARGEST_BLOCK, self.limit_rate);
+        let block = self.wanted_block.unwrap_or_else(default);
+        self.has_room_for(&inputs, block)?;
+        take_samples(&mut inputs)?;
+        Ok(RecordListing::new(self, inputs, block, self.wants_contents))
     }
 
-    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
+    fn resume(&self, described: &Value, frontier: u64) -> Result<RecordListing> {
         let unusable = |problem: &dyn std::fmt::Display| {
             Error::refused("inputs in the record", problem).advise("use --fresh to start over")
         };
@@ -354,8 +192,8 @@ impl Source for Records {
             )
             .advise("say --record-end, --record-start, -0 or --fixed as the job was begun, or use --fresh to start over"));
         }
-        self.look()?;
-        same_number(self.inputs.len(), stored.inputs.len())?;
+        let now = self.streams.look_at_all(&self.paths)?;
+        same_number(now.len(), stored.inputs.len())?;
         let by_contents = contents_as_begun(self.wants_contents, stored.contents)?;
         let (mut said, mut samples) = (Said::default(), stored.samples.iter());
         if let Some(wanted) = self.wanted_block.filter(|wanted| *wanted != stored.block) {
@@ -364,83 +202,17 @@ impl Source for Records {
                 "the job was begun with blocks of {block} bytes, and keeps them: not {wanted}"
             ));
         }
-        for (i, input) in stored.inputs.into_iter().enumerate() {
-            let sample = if matches!(input, Stored::File(_)) { samples.next() } else { None };
+        let mut inputs = Vec::with_capacity(now.len());
+        for (now, then) in now.into_iter().enumerate().zip(stored.inputs) {
+            let sample = if matches!(then, Stored::File(_)) { samples.next() } else { None };
             let known = Known { sample, contents: by_contents };
-            self.adopt(i, input, known, &mut said)?;
+            inputs.push(self.adopt(now, then, known, &mut said)?);
         }
         if by_contents && frontier > 0 {
             said.sentences.push(reads_again());
         }
-        (self.doubtful, self.has_more) = (said.doubtful, said.has_more);
-        self.lay_out(stored.block, by_contents)?;
-        self.go_to(frontier);
-        Ok(said.sentences)
-    }
-
-    /// Reads again what is done of the streams, and of the files if contents are compared, and looks at
-    /// nothing in it but the digest.
-    fn mark_before(&mut self, listing: &Listing<'_>) -> Result<Option<Mark>> {
-        while self.again > 0 && !listing.is_stopped() {
-            match self.list(listing)? {
-                Some(_) => self.again -= 1,
-                // It has ended too early, which the digest tells; or the run is over.
-                None => break,
-            }
-        }
-        Ok(self.mark())
-    }
-
-    /// Only streams have marks, and files if their contents are compared.
-    fn what_changed(&self) -> String {
-        if self.contents.is_some() {
-            return other_contents(&self.paths, &self.doubtful);
-        }
-        let streams = || self.paths.iter().zip(&self.inputs).filter(|(_, input)| input.is_stream());
-        let names: Vec<_> = streams().map(|(path, _)| named(path)).collect();
-        match names.as_slice() {
-            [only] => format!("{only} is not the stream of the last run, or is shorter: it differs"),
-            _ => format!(
-                "one of {} is not the stream of the last run, or is shorter: it differs",
-                names.join(", ")
-            ),
-        }
-    }
-
-    fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<RecordChunk>>> {
-        // Stopped before the frontier was reached: what comes next has another number.
-        if self.again > 0 {
-            return Ok(None);
-        }
-        self.list(listing)
-    }
-
-    fn holds(&self, chunk: &RecordChunk) -> u64 {
-        match &chunk.data {
-            Data::File { .. } => 0,
-            Data::Stream { held, .. } => held.capacity() as u64,
-        }
-    }
-
-    fn has_more(&self) -> bool {
-        self.has_more
-    }
-
-    fn last_look(&self) -> Option<LastLook> {
-        let digests = self.contents.as_ref().map(Contents::digests);
-        Some(self.growing.last_look(digests))
-    }
-
-    fn extent(&self) -> Extent {
-        if self.inputs.iter().any(Input::is_stream) {
-            return Extent::default();
-        }
-        let sizes = || self.inputs.iter().map(Input::size);
-        Extent {
-            tasks: Some(sizes().map(|size| blocks_in(size, self.block)).sum()),
-            bytes: Some(sizes().sum()),
-            bytes_before: self.bytes_before,
-        }
+        self.has_room_for(&inputs, stored.block)?;
+        Ok(RecordListing::new(self, inputs, stored.block, by_contents).at(frontier, said))
     }
 }
 
@@ -449,6 +221,7 @@ mod tests {
     use super::*;
     use crate::error::Kind;
     use crate::input::boundary::naive::{RULES, Random, Rule};
+    use crate::job::{ListContext, Listed, Listing, Mark};
     use crate::wake::Wake;
     use std::fs::{self, OpenOptions};
     use std::io::Write;
@@ -488,7 +261,11 @@ mod tests {
 
         /// Does something while all pipes, which the source has opened, are written to. Opened for both
         /// directions, they keep no writer waiting, whether anybody reads or not.
-        fn flow<T>(&self, source: Records, work: impl FnOnce(Records, &Listing<'_>) -> T) -> T {
+        fn flow<T>(
+            &self,
+            listing: RecordListing,
+            work: impl FnOnce(RecordListing, &ListContext<'_>) -> T,
+        ) -> T {
             let wake = Wake::new().unwrap();
             std::thread::scope(|scope| {
                 for (path, text) in self.paths().into_iter().zip(&self.texts) {
@@ -499,9 +276,13 @@ mod tests {
                         });
                     }
                 }
-                work(source, &Listing::real(&wake))
+                work(listing, &ListContext::real(&wake))
             })
         }
+    }
+
+    fn described(source: &Records) -> Value {
+        source.begin().unwrap().described().unwrap()
     }
 
     fn is_pipe(path: &Path) -> bool {
@@ -525,9 +306,9 @@ mod tests {
         (task.file_index, task.first_in_file, bytes, mark)
     }
 
-    fn show_all(source: &mut Records, listing: &Listing<'_>) -> Vec<Shown> {
+    fn show_all(listing: &mut RecordListing, cx: &ListContext<'_>) -> Vec<Shown> {
         let mut all = Vec::new();
-        while let Some(listed) = source.next(listing).unwrap() {
+        while let Some(listed) = listing.next(cx).unwrap() {
             all.push(show(listed));
         }
         all
@@ -555,9 +336,10 @@ mod tests {
             let inputs = Inputs::new(sizes.iter().map(|&size| random.text(size)).collect());
             for rule in &RULES {
                 let block = 5 + random.below(60);
-                let mut source = inputs.records(rule.boundary()).block(Some(block as u64));
-                let described = source.describe().unwrap();
-                let all = inputs.flow(source, |mut source, listing| show_all(&mut source, listing));
+                let source = inputs.records(rule.boundary()).block(Some(block as u64));
+                let listing = source.begin().unwrap();
+                let described = listing.described().unwrap();
+                let all = inputs.flow(listing, |mut listing, cx| show_all(&mut listing, cx));
                 let found: Vec<_> = all.iter().map(|(i, _, bytes, _)| (*i, bytes.clone())).collect();
                 assert_eq!(found, expected(rule, &inputs.texts, block), "{} {block}", rule.boundary());
                 for (i, text) in inputs.texts.iter().enumerate() {
@@ -566,10 +348,10 @@ mod tests {
                 }
                 for frontier in 0..=all.len() {
                     // Another block size is asked for, and the stored one is taken.
-                    let mut again = inputs.records(rule.boundary()).block(Some(1000));
-                    again.restore(&described, frontier as u64).unwrap();
-                    let (mark, rest) = inputs.flow(again, |mut again, listing| {
-                        (again.mark_before(listing).unwrap(), show_all(&mut again, listing))
+                    let again = inputs.records(rule.boundary()).block(Some(1000));
+                    let again = again.resume(&described, frontier as u64).unwrap();
+                    let (mark, rest) = inputs.flow(again, |mut again, cx| {
+                        (again.mark_before(cx).unwrap(), show_all(&mut again, cx))
                     });
                     assert_eq!(mark, frontier.checked_sub(1).and_then(|before| all[before].3));
                     assert_eq!(rest, all[frontier..], "from task {frontier}");
@@ -584,11 +366,10 @@ mod tests {
         let text = b"one\ntwo\nthree\nfour\n".to_vec();
         let list = |texts: Vec<Vec<u8>>, frontier: u64| {
             let inputs = Inputs::new(texts);
-            let mut source = inputs.records(Boundary::newline()).block(Some(6));
-            let described = source.describe().unwrap();
-            let mut source = inputs.records(Boundary::newline());
-            source.restore(&described, frontier).unwrap();
-            inputs.flow(source, |mut source, listing| source.mark_before(listing).unwrap())
+            let begun = inputs.records(Boundary::newline()).block(Some(6)).begin().unwrap();
+            let described = begun.described().unwrap();
+            let listing = inputs.records(Boundary::newline()).resume(&described, frontier).unwrap();
+            inputs.flow(listing, |mut listing, cx| listing.mark_before(cx).unwrap())
         };
         let file = b"f".to_vec();
         let mark = |stream: &[u8], frontier| list(vec![file.clone(), stream.to_vec()], frontier);
@@ -613,9 +394,8 @@ mod tests {
         let marks = [(&b"qp"[..], &b""[..]), (b"", b"qp")].map(|(before, behind)| {
             let text = [b"pppppppppp", before, &number[..], behind, b"q"].concat();
             let inputs = Inputs::new(vec![b"f".to_vec(), text]);
-            let mut source = inputs.records(Boundary::between(b"p", b"q").unwrap()).block(Some(10));
-            source.describe().unwrap();
-            let all = inputs.flow(source, |mut source, listing| show_all(&mut source, listing));
+            let source = inputs.records(Boundary::between(b"p", b"q").unwrap()).block(Some(10));
+            let all = inputs.flow(source.begin().unwrap(), |mut listing, cx| show_all(&mut listing, cx));
             assert_eq!(all.len(), 3);
             all[2].3
         });
@@ -625,66 +405,74 @@ mod tests {
     #[test]
     fn what_the_record_says_otherwise_is_refused() {
         let inputs = Inputs::new(vec![b"one\ntwo\n".to_vec()]);
-        let described = inputs.records(Boundary::newline()).describe().unwrap();
-        let refusal = |source: &mut Records| {
-            let error = source.restore(&described, 0).unwrap_err();
+        let described = described(&inputs.records(Boundary::newline()));
+        let refusal = |source: &Records| {
+            let error = source.resume(&described, 0).unwrap_err();
             assert_eq!(error.kind(), Kind::Refused);
             error.to_string()
         };
-        let said = refusal(&mut inputs.records(Boundary::nul()));
+        let said = refusal(&inputs.records(Boundary::nul()));
         assert!(said.contains(r#"cut between "\n" and "", not between "\x00" and """#), "{said}");
         let file = inputs.paths()[0].clone();
-        let said = refusal(&mut Records::new(vec![file.clone(), file.clone()], Boundary::newline()));
+        let said = refusal(&Records::new(vec![file.clone(), file.clone()], Boundary::newline()));
         assert!(said.contains("2 were given, the state is about 1"), "{said}");
-        let said = refusal(&mut Records::new(vec!["-".into()], Boundary::newline()));
+        let said = refusal(&Records::new(vec!["-".into()], Boundary::newline()));
         assert!(said.contains("is a stream now"), "{said}");
         fs::write(&file, "one\nTWO\n").unwrap();
-        refusal(&mut inputs.records(Boundary::newline()));
-        let stream = Records::new(vec!["-".into()], Boundary::newline()).describe().unwrap();
-        let error = inputs.records(Boundary::newline()).restore(&stream, 0).unwrap_err();
+        refusal(&inputs.records(Boundary::newline()));
+        let stream = self::described(&Records::new(vec!["-".into()], Boundary::newline()));
+        let error = inputs.records(Boundary::newline()).resume(&stream, 0).unwrap_err();
         assert!(error.to_string().contains("is a file now"), "{error}");
     }
 
     #[test]
     fn a_file_that_grew_is_cut_as_it_was() {
         let inputs = Inputs::new(vec![b"one\ntwo".to_vec()]);
-        let described = inputs.records(Boundary::newline()).block(Some(2)).describe().unwrap();
+        let described = described(&inputs.records(Boundary::newline()).block(Some(2)));
         fs::write(&inputs.paths()[0], b"one\ntwo\nthree\n").unwrap();
-        let mut source = inputs.records(Boundary::newline());
-        let said = source.restore(&described, 2).unwrap();
+        let mut listing = inputs.records(Boundary::newline()).resume(&described, 2).unwrap();
+        let said = listing.sentences();
         assert!(said[0].contains("grew from 7 to 14 bytes"), "{said:?}");
         let wake = Wake::new().unwrap();
-        let rest = show_all(&mut source, &Listing::real(&wake));
+        let rest = show_all(&mut listing, &ListContext::real(&wake));
         assert_eq!(rest.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"two"[..], b""]);
-        let extent = source.extent();
+        let extent = listing.extent();
         assert_eq!((extent.tasks, extent.bytes, extent.bytes_before), (Some(4), Some(7), 4));
     }
 
     /// A finished job was looked at, and the stream is another one. What was read of it is gone, so the
     /// job cannot begin anew behind it.
     #[test]
-    fn a_stream_that_was_read_is_not_described_once_more() {
+    fn a_stream_that_was_read_is_not_opened_once_more() {
         let inputs = Inputs::new(vec![b"f".to_vec(), b"one\ntwo\n".to_vec()]);
-        let described = inputs.records(Boundary::newline()).describe().unwrap();
-        let mut source = inputs.records(Boundary::newline());
-        source.restore(&described, 1).unwrap();
-        source.describe().unwrap();
-        source.restore(&described, 2).unwrap();
-        inputs.flow(source, |mut source, listing| {
-            assert!(source.mark_before(listing).unwrap().is_some());
-            assert!(source.next(listing).unwrap().is_none());
-            assert_eq!(source.describe().unwrap_err().kind(), Kind::Refused);
+        let described = described(&inputs.records(Boundary::newline()));
+        let source = inputs.records(Boundary::newline());
+        source.resume(&described, 1).unwrap();
+        let mut begun = source.begin().unwrap();
+        let resumed = source.resume(&described, 2).unwrap();
+        inputs.flow(resumed, |mut listing, cx| {
+            assert!(listing.mark_before(cx).unwrap().is_some());
+            assert!(listing.next(cx).unwrap().is_none());
+            begun.next(cx).unwrap(); // the file
+            for refused in [
+                begun.next(cx).map(drop),
+                source.begin().map(drop),
+                source.resume(&described, 1).map(drop),
+                source.clone().begin().map(drop),
+            ] {
+                assert_eq!(refused.unwrap_err().kind(), Kind::Refused);
+            }
         });
     }
 
     #[test]
     fn a_writer_that_comes_and_goes_before_the_job_begins_anew_is_heard() {
         let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
-        let described = inputs.records(Boundary::newline()).describe().unwrap();
-        let mut source = inputs.records(Boundary::newline());
-        source.restore(&described, 0).unwrap();
+        let described = described(&inputs.records(Boundary::newline()));
+        let source = inputs.records(Boundary::newline());
+        source.resume(&described, 0).unwrap();
         fs::write(&inputs.paths()[1], "one\ntwo\n").unwrap();
-        source.describe().unwrap();
+        let mut listing = source.begin().unwrap();
         let wake = Wake::new().unwrap();
         let (heard, hears) = crossbeam_channel::bounded::<()>(0);
         let all = std::thread::scope(|scope| {
@@ -694,7 +482,7 @@ mod tests {
                     wake.wake();
                 }
             });
-            let all = show_all(&mut source, &Listing::real(&wake));
+            let all = show_all(&mut listing, &ListContext::real(&wake));
             drop(heard);
             all
         });
@@ -704,34 +492,35 @@ mod tests {
     #[test]
     fn a_stop_ends_the_wait_and_the_reading_of_what_is_done() {
         let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
-        let described = inputs.records(Boundary::newline()).block(Some(1)).describe().unwrap();
+        let described = described(&inputs.records(Boundary::newline()).block(Some(1)));
         let wake = Wake::new().unwrap();
         wake.wake();
-        let listing = Listing::real(&wake);
+        let cx = ListContext::real(&wake);
         // The pipe has something to read all the time; a wait alone would never tell of the stop.
         let both = OpenOptions::new().read(true).write(true).open(&inputs.paths()[1]).unwrap();
         (&both).write_all(b"one\ntwo\nthree\n").unwrap();
-        let mut source = inputs.records(Boundary::newline());
-        source.restore(&described, 1).unwrap();
-        assert!(source.next(&listing).unwrap().is_none(), "it waits for no input");
-        source.restore(&described, 2).unwrap();
-        assert_eq!(source.mark_before(&listing).unwrap(), None);
-        assert!(source.next(&listing).unwrap().is_none(), "its number would be wrong");
+        let resumed = |frontier| inputs.records(Boundary::newline()).resume(&described, frontier).unwrap();
+        assert!(resumed(1).next(&cx).unwrap().is_none(), "it waits for no input");
+        let mut listing = resumed(2);
+        assert_eq!(listing.mark_before(&cx).unwrap(), None);
+        assert!(listing.next(&cx).unwrap().is_none(), "its number would be wrong");
         // The same if it came when the listing had got to a file, for which nobody waits.
-        (source.at.input, source.again) = (0, 1);
-        assert!(source.next(&listing).unwrap().is_none(), "its number would be wrong");
+        let file = inputs.paths()[..1].to_vec();
+        let compared = Records::new(file, Boundary::newline()).by_contents(true);
+        let mut listing = compared.resume(&self::described(&compared), 1).unwrap();
+        assert!(listing.next(&cx).unwrap().is_none(), "its number would be wrong");
     }
 
     #[test]
     fn what_could_not_be_kept_in_memory_is_refused_before_anything_is_read() {
         let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
         let huge = 2 << 30;
-        let mut blocks = inputs.records(Boundary::newline()).block(Some(huge));
-        let mut records = inputs.records(Boundary::fixed(huge).unwrap());
-        for source in [&mut blocks, &mut records] {
-            assert_eq!(source.describe().unwrap_err().kind(), Kind::Usage);
+        let blocks = inputs.records(Boundary::newline()).block(Some(huge));
+        let records = inputs.records(Boundary::fixed(huge).unwrap());
+        for source in [blocks, records] {
+            assert_eq!(source.begin().unwrap_err().kind(), Kind::Usage);
         }
         let file = inputs.paths()[..1].to_vec();
-        Records::new(file, Boundary::fixed(huge).unwrap()).block(Some(huge)).describe().unwrap();
+        Records::new(file, Boundary::fixed(huge).unwrap()).block(Some(huge)).begin().unwrap();
     }
 }

@@ -9,7 +9,7 @@
 use super::buffer::{has_room, no_room};
 use super::file::open_nonblocking;
 use crate::error::{Error, Result};
-use crate::job::{Listing, TaskError};
+use crate::job::{ListContext, TaskError};
 use crate::pool::Context;
 use crate::stream::is_closed;
 use crate::wake::Waited;
@@ -119,14 +119,14 @@ impl Stream {
     /// # Errors
     ///
     /// Reading failed.
-    pub fn fill(&mut self, buffer: &mut Vec<u8>, full: usize, listing: &Listing<'_>) -> Result<Received> {
+    pub fn fill(&mut self, buffer: &mut Vec<u8>, full: usize, cx: &ListContext<'_>) -> Result<Received> {
         let before = buffer.len();
         while buffer.len() < full {
             // What is there is handed on before the writer is waited for again: he may be a person.
             if buffer.len() > before && !is_readable(self.file.as_fd()) {
                 break;
             }
-            match listing.wait_readable(self.file.as_fd()).map_err(|e| self.error("wait for", &e))? {
+            match cx.wait_readable(self.file.as_fd()).map_err(|e| self.error("wait for", &e))? {
                 Waited::Stopped => return Ok(Received::Stopped),
                 Waited::Ready => {}
             }
@@ -138,7 +138,7 @@ impl Stream {
             match append_once(&self.file, buffer, full - buffer.len()) {
                 Ok(read @ 1..) => self.taken += read as u64,
                 Err(e) if is_passing(&e) => {}
-                Ok(0) | Err(_) if !self.end_counts(END_HELD, listing)? => return Ok(Received::Stopped),
+                Ok(0) | Err(_) if !self.end_counts(END_HELD, cx)? => return Ok(Received::Stopped),
                 Ok(0) => return Ok(Received::End),
                 Err(e) => return Err(self.error("read", &e)),
             }
@@ -147,8 +147,8 @@ impl Stream {
     }
 
     /// Whether the end of this stream, or an error of it, counts: no stop came with it.
-    pub(super) fn end_counts(&self, held: Duration, listing: &Listing<'_>) -> Result<bool> {
-        Ok(!self.has_writer || listing.end_counts(held).map_err(|e| self.error("wait for", &e))?)
+    pub(super) fn end_counts(&self, held: Duration, cx: &ListContext<'_>) -> Result<bool> {
+        Ok(!self.has_writer || cx.end_counts(held).map_err(|e| self.error("wait for", &e))?)
     }
 
     /// For tasks that own a whole stream: reads what there is, waiting at the gate in between.

@@ -15,7 +15,7 @@ use super::boundary::Boundary;
 use super::buffer::no_room;
 use super::stream::{Received, Stream};
 use crate::error::{Error, Result};
-use crate::job::Listing;
+use crate::job::ListContext;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ impl Streamed {
     /// # Errors
     ///
     /// Reading failed, or a record is too long to be kept in memory.
-    pub(super) fn next(&mut self, stream: &mut Stream, listing: &Listing<'_>) -> Result<Next> {
+    pub(super) fn next(&mut self, stream: &mut Stream, cx: &ListContext<'_>) -> Result<Next> {
         while !self.ended {
             // Where the record has to end at the latest that stands at the end of the block.
             let limit = self.held_at(self.nominal_end().saturating_add(self.longest));
@@ -95,11 +95,11 @@ impl Streamed {
                 Some(_) | None => return Err(too_long(stream, self.longest)),
             }
             // A stream that is always ready would never let the wait tell of a stop.
-            if listing.is_stopped() {
+            if cx.is_stopped() {
                 return Ok(Next::Stopped);
             }
             let enough = self.enough();
-            match stream.fill(&mut self.held, enough, listing)? {
+            match stream.fill(&mut self.held, enough, cx)? {
                 Received::Stopped => return Ok(Next::Stopped),
                 Received::End => self.ended = true,
                 Received::Some => {}
@@ -218,7 +218,7 @@ mod tests {
     /// What a reader of the FIFO lists while `pieces` are written to it one by one.
     fn list(cut: &mut Streamed, fifo: &Path, pieces: &[&[u8]]) -> Result<Vec<(u64, Vec<u8>)>> {
         let wake = Wake::new().unwrap();
-        let listing = Listing::real(&wake);
+        let cx = ListContext::real(&wake);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut writer = std::fs::OpenOptions::new().write(true).open(fifo).unwrap();
@@ -234,7 +234,7 @@ mod tests {
             let mut stream = Stream::open(fifo).unwrap();
             let mut chunks = Vec::new();
             loop {
-                match cut.next(&mut stream, &listing)? {
+                match cut.next(&mut stream, &cx)? {
                     Next::Chunk { start, held, from } => chunks.push((start, held[from..].to_vec())),
                     Next::End => return Ok(chunks),
                     Next::Stopped => panic!("nobody stops it"),

@@ -22,7 +22,7 @@ use super::sample::Sample;
 use super::stream::Stream;
 use super::walk::{Own, Walk};
 use crate::error::{Error, Kind, Result};
-use crate::job::{LastLook, Listed, Listing, Mark, Source};
+use crate::job::{LastLook, ListContext, Listed, Listing, Mark, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::Range;
@@ -67,8 +67,8 @@ pub enum Entry {
     },
 }
 
-/// Lists the regular files below some paths.
-#[derive(Debug)]
+/// The regular files below some paths, to be listed as [`Portion`]s.
+#[derive(Clone, Debug)]
 pub struct Tree {
     roots: Vec<PathBuf>,
     /// What is not listed although it is there.
@@ -80,6 +80,13 @@ pub struct Tree {
     wants_contents: bool,
     /// What cannot be looked at is told by a task, whatever the reason.
     leaves_out: bool,
+}
+
+/// Lists the regular files below some paths.
+#[derive(Debug)]
+pub struct TreeListing {
+    /// With `part` and `together` as the job was begun.
+    tree: Tree,
     /// What is in the files is in the mark, and neither which they are nor their times.
     by_contents: bool,
     /// The device is in the mark, of a job that an earlier version began.
@@ -121,23 +128,13 @@ impl Tree {
     /// The files below `paths`; `-` is standard input. Files larger than `part` bytes are cut into
     /// parts of that size.
     pub fn new(paths: Vec<PathBuf>, part: Option<u64>) -> Self {
-        let own = Own::default();
-        let walk = Walk::over(&paths, &own);
         Self {
             roots: paths,
-            own,
+            own: Own::default(),
             part,
             together: TOGETHER_BYTES,
             wants_contents: false,
             leaves_out: false,
-            by_contents: false,
-            by_device: false,
-            walk,
-            parts: None,
-            growing: Growing::default(),
-            files: 0,
-            listed: blake3::Hasher::new(),
-            again: 0,
         }
     }
 
@@ -170,7 +167,6 @@ impl Tree {
     #[must_use]
     pub fn without(mut self, own: &[PathBuf]) -> Self {
         self.own = Own::new(own);
-        self.walk = Walk::over(&self.roots, &self.own);
         self
     }
 
@@ -179,37 +175,37 @@ impl Tree {
         !self.roots.iter().any(|root| Stream::is_stream(root))
     }
 
-    fn begin_anew(&mut self) {
-        let own = self.own.clone();
-        *self = Self::new(std::mem::take(&mut self.roots), self.part)
-            .together(self.together)
-            .by_contents(self.wants_contents)
-            .leaving_out(self.leaves_out);
-        self.walk = Walk::over(&self.roots, &own);
-        self.own = own;
+    fn roots(&self) -> Vec<Root> {
+        self.roots.iter().map(|path| Root { path: path.clone() }).collect()
     }
+}
 
-    fn described(&self) -> Described {
-        let roots = self.roots.iter().map(|path| Root { path: path.clone() }).collect();
-        Described {
-            roots,
-            part: self.part,
-            together: self.together,
-            contents: self.by_contents,
-            device: self.by_device,
+impl TreeListing {
+    /// Before the first file.
+    fn new(tree: Tree, by_contents: bool) -> Self {
+        Self {
+            by_contents,
+            by_device: false,
+            walk: Walk::over(&tree.roots, &tree.own),
+            parts: None,
+            growing: Growing::default(),
+            files: 0,
+            listed: blake3::Hasher::new(),
+            again: 0,
+            tree,
         }
     }
 
     /// The next task, whether or not it is one to be handed out.
-    fn list(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Portion>>> {
+    fn list(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Portion>>> {
         if self.parts.is_some() {
-            return self.next_part(listing);
+            return self.next_part(cx);
         }
         let (mut files, mut bytes) = (Vec::new(), 0);
-        while files.len() < TOGETHER && bytes < self.together && !listing.is_stopped() {
+        while files.len() < TOGETHER && bytes < self.tree.together && !cx.is_stopped() {
             // A large file ends what has been gathered before it, and is cut up in the next round.
             let is_large =
-                self.walk.peek_size().is_some_and(|size| self.part.is_some_and(|part| size > part));
+                self.walk.peek_size().is_some_and(|size| self.tree.part.is_some_and(|part| size > part));
             if is_large && !files.is_empty() {
                 break;
             }
@@ -224,10 +220,10 @@ impl Tree {
                 Entry::File(file) if is_large => {
                     let sample = Sample::of(&InputFile::new(file.identity().clone()), 1).ok();
                     self.parts = Some((Arc::new(self.for_tasks(file, sample)), 0));
-                    return self.next_part(listing);
+                    return self.next_part(cx);
                 }
                 Entry::File(file) => {
-                    if !self.note_contents(&file, 0..size, listing)? {
+                    if !self.note_contents(&file, 0..size, cx)? {
                         return Ok(None);
                     }
                     files.push(Entry::File(self.for_tasks(file, None)));
@@ -241,11 +237,11 @@ impl Tree {
     }
 
     /// `None` if the run is over.
-    fn next_part(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Portion>>> {
-        let (Some((file, start)), Some(part)) = (self.parts.take(), self.part) else { return Ok(None) };
+    fn next_part(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Portion>>> {
+        let (Some((file, start)), Some(part)) = (self.parts.take(), self.tree.part) else { return Ok(None) };
         let size = file.identity().size;
         let end = size.min(start.saturating_add(part));
-        if !self.note_contents(&file, start..end, listing)? {
+        if !self.note_contents(&file, start..end, cx)? {
             return Ok(None);
         }
         if end < size {
@@ -266,12 +262,12 @@ impl Tree {
     }
 
     /// Takes what is in a part of a file into the mark, if that is asked for. `false` if the run is over.
-    fn note_contents(&mut self, file: &InputFile, range: Range<u64>, listing: &Listing<'_>) -> Result<bool> {
+    fn note_contents(&mut self, file: &InputFile, range: Range<u64>, cx: &ListContext<'_>) -> Result<bool> {
         if !self.by_contents {
             return Ok(true);
         }
         // With a descriptor of its own: the one of the task stays open for as long as that waits.
-        match digest_of(&InputFile::new(file.identity().clone()), range, listing) {
+        match digest_of(&InputFile::new(file.identity().clone()), range, cx) {
             Ok(Some(digest)) => self.listed.update(digest.as_bytes()),
             Ok(None) => return Ok(false),
             // It may not be read. The task will say so.
@@ -286,7 +282,7 @@ impl Tree {
     /// Whether a task may say of a file that it cannot be read. In a list of files this is no place for an
     /// error that the next run may not see.
     fn may_be_left_out(&self, why: &Error) -> bool {
-        self.leaves_out || !why.may_pass()
+        self.tree.leaves_out || !why.may_pass()
     }
 
     /// Takes what was found into the mark; its size.
@@ -320,8 +316,9 @@ impl Tree {
 
 impl Source for Tree {
     type Task = Portion;
+    type Listing = TreeListing;
 
-    fn describe(&mut self) -> Result<Value> {
+    fn begin(&self) -> Result<TreeListing> {
         let missing = |root: &PathBuf| match root.as_os_str() == "-" {
             true => None,
             false => std::fs::metadata(root).err().map(|e| Error::named(root, "open", &e)),
@@ -332,33 +329,49 @@ impl Source for Tree {
             Some(first) if !self.leaves_out => return Err(of_several(&self.roots, first.clone())),
             Some(_) | None => {}
         }
-        self.begin_anew();
-        self.by_contents = self.wants_contents && self.is_resumable();
-        serde_json::to_value(self.described()).map_err(|e| Error::broken("inputs", e))
+        Ok(TreeListing::new(self.clone(), self.wants_contents && self.is_resumable()))
     }
 
-    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
+    fn resume(&self, described: &Value, frontier: u64) -> Result<TreeListing> {
         let then: Described = serde_json::from_value(described.clone()).map_err(|e| {
             Error::refused("checkpoint", format_args!("its inputs are not those of a tree: {e}"))
         })?;
-        self.begin_anew();
-        if then.roots != self.described().roots {
+        if then.roots != self.roots() {
             return Err(Error::refused("inputs", "are other paths than those of the last run")
                 .advise("name the same paths, or start anew with --fresh"));
         }
-        (self.part, self.together) = (then.part, then.together);
-        self.by_contents = contents_as_begun(self.wants_contents, then.contents)?;
-        self.by_device = then.device;
-        self.again = frontier;
-        self.walk.watch_for_changes();
-        Ok(if self.by_contents && frontier > 0 { vec![reads_again()] } else { Vec::new() })
+        let by_contents = contents_as_begun(self.wants_contents, then.contents)?;
+        let tree = Self { part: then.part, together: then.together, ..self.clone() };
+        let mut listing = TreeListing::new(tree, by_contents);
+        (listing.by_device, listing.again) = (then.device, frontier);
+        listing.walk.watch_for_changes();
+        Ok(listing)
+    }
+}
+
+impl Listing for TreeListing {
+    type Task = Portion;
+
+    fn described(&self) -> Result<Value> {
+        let described = Described {
+            roots: self.tree.roots(),
+            part: self.tree.part,
+            together: self.tree.together,
+            contents: self.by_contents,
+            device: self.by_device,
+        };
+        serde_json::to_value(described).map_err(|e| Error::broken("inputs", e))
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        if self.by_contents && self.again > 0 { vec![reads_again()] } else { Vec::new() }
     }
 
     /// Lists again what is done: `stat` for each file, and nothing is read unless contents are compared.
-    fn mark_before(&mut self, listing: &Listing<'_>) -> Result<Option<Mark>> {
+    fn mark_before(&mut self, cx: &ListContext<'_>) -> Result<Option<Mark>> {
         let mut mark = None;
         for _ in 0..std::mem::take(&mut self.again) {
-            match self.list(listing)? {
+            match self.list(cx)? {
                 Some(listed) => mark = listed.mark,
                 // Fewer than there were: a mark that fits nothing.
                 None => return Ok(Some(self.mark())),
@@ -373,9 +386,10 @@ impl Source for Tree {
 
     fn what_changed(&self) -> String {
         match self.by_contents {
-            true => other_contents(&self.roots, &[]),
+            true => other_contents(&self.tree.roots, &[]),
             false => {
-                let roots: Vec<String> = self.roots.iter().map(|root| root.display().to_string()).collect();
+                let roots: Vec<String> =
+                    self.tree.roots.iter().map(|root| root.display().to_string()).collect();
                 let last =
                     self.walk.changed_last().map(|path| format!("; {} was changed last", path.display()));
                 format!(
@@ -387,8 +401,8 @@ impl Source for Tree {
         }
     }
 
-    fn next(&mut self, listing: &Listing<'_>) -> Result<Option<Listed<Portion>>> {
-        self.list(listing)
+    fn next(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Portion>>> {
+        self.list(cx)
     }
 }
 

@@ -108,7 +108,7 @@ impl Context<'_> {
     }
 
     /// Holds the end of a stream for this time: whether it counts. See
-    /// [`Listing::end_counts`](crate::Listing::end_counts).
+    /// [`ListContext::end_counts`](crate::ListContext::end_counts).
     pub(crate) fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
         self.shared.wake.end_counts(held)
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::checkpoint::{Phase, Record};
 use crate::error::Result;
 use crate::foyer::Foyer;
-use crate::job::{Job, Listing, Mark, Sink, Source};
+use crate::job::{Job, ListContext, Mark, Sink, Source};
 use crate::known_list::compare;
 use crate::run::Options;
 use crate::spill::look;
@@ -21,12 +21,12 @@ const ANOTHER_LIST: &str = "the job on record is finished, and this is another l
 
 /// See the [module](self).
 pub(super) fn prepare<J: Job, S: Source<Task = J::Task>>(
-    (job, source, sink): (&J, &mut S, &mut dyn Sink),
+    (job, source, sink): (&J, &S, &mut dyn Sink),
     options: &Options,
     foyer: &Foyer<'_>,
     mut dir: StateDir,
     mut record: Record,
-) -> Result<Start<J>> {
+) -> Result<Start<J, S::Listing>> {
     let found = record.clone();
     let finished = match record.phase {
         Phase::Done { code } => Some(code),
@@ -41,12 +41,12 @@ pub(super) fn prepare<J: Job, S: Source<Task = J::Task>>(
         let (spill, lost) = look(&mut dir, &mut record, wake, &mut |task, mark| {
             kept.push((task, mark.map_or([0; 8], Mark::of_task)));
         })?;
-        let listing = Listing::rehearsal(wake);
-        let mut compared = compare(source, &mut record, (&state, kept), &listing)?;
+        let cx = ListContext::rehearsal(wake);
+        let mut compared = compare(source, &mut record, (&state, kept), &cx)?;
         if let Ok(outset) = &mut compared {
             outset.said.extend(done_again(lost));
             if finished.is_some() {
-                outset.look_for_more(source, &listing)?;
+                outset.look_for_more(&cx)?;
             }
         }
         Ok(compared.map(|outset| (spill, outset)))

@@ -3,12 +3,13 @@
 use super::*;
 use crate::ending::{BROKEN, Exit, FINISHED_WITH_FAILURES, StoppedBy};
 use crate::error::{Error, Result};
-use crate::job::{Committed, Listed, Listing, TaskError};
+use crate::job::{Committed, ListContext, Listed, Listing, TaskError};
 use crate::observer::Activity;
 use crate::pool::Context;
 use crossbeam_channel::bounded;
 use rayon::prelude::*;
 use serde_json::{Value, json};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,31 +47,35 @@ impl Job for Numbers {
 }
 
 /// The numbers from 0 up to a bound.
-pub(super) struct Upto {
-    next: u64,
-    bound: u64,
-}
+pub(super) struct Upto(u64);
+
+pub(super) struct Left(Range<u64>);
 
 impl Source for Upto {
     type Task = u64;
+    type Listing = Left;
 
-    fn describe(&mut self) -> Result<Value> {
-        self.next = 0;
-        Ok(json!({ "bound": self.bound }))
+    fn begin(&self) -> Result<Left> {
+        Ok(Left(0..self.0))
     }
 
-    fn restore(&mut self, described: &Value, frontier: u64) -> Result<Vec<String>> {
-        if described["bound"] != self.bound {
+    fn resume(&self, described: &Value, frontier: u64) -> Result<Left> {
+        if described["bound"] != self.0 {
             return Err(Error::refused("numbers", "another bound"));
         }
-        self.next = frontier;
-        Ok(Vec::new())
+        Ok(Left(frontier..self.0))
+    }
+}
+
+impl Listing for Left {
+    type Task = u64;
+
+    fn described(&self) -> Result<Value> {
+        Ok(json!({ "bound": self.0.end }))
     }
 
-    fn next(&mut self, _listing: &Listing<'_>) -> Result<Option<Listed<u64>>> {
-        let task = self.next;
-        self.next += 1;
-        Ok((task < self.bound).then_some(Listed { task, bytes: 1, mark: None }))
+    fn next(&mut self, _cx: &ListContext<'_>) -> Result<Option<Listed<u64>>> {
+        Ok(self.0.next().map(|task| Listed { task, bytes: 1, mark: None }))
     }
 }
 
@@ -117,8 +122,7 @@ pub(super) fn stage(
     body: impl Fn(u64, &Context<'_>) -> std::result::Result<u64, TaskError> + Send + Sync + 'static,
 ) -> Stage {
     let output = Collected::default();
-    let source = Upto { next: 0, bound: tasks };
-    let run = Run::new(Numbers(Box::new(body)), source).jobs(2).sink(output.clone());
+    let run = Run::new(Numbers(Box::new(body)), Upto(tasks)).jobs(2).sink(output.clone());
     Stage { run, output }
 }
 

@@ -4,12 +4,17 @@
 //! test binary, started once more to run just this test (see `stubborn`).
 
 use crate::harness::World;
+use bivouac::disk::OsDisk;
 use bivouac::ending::StoppedBy;
+use bivouac::output::FileSink;
 use bivouac::signals::Masked;
-use bivouac::{Context, Ending, Job, Listed, Listing, Policy, Result, Run, Source, TaskError};
+use bivouac::{
+    Context, Ending, Job, ListContext, Listed, Listing, Policy, Result, Run, Source, StateAt, TaskError,
+};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use std::ops::Range;
 
 const ROLE: &str = "BIVOUAC_TEST_ROLE";
 
@@ -39,27 +44,33 @@ impl Job for Signalling {
     fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
 }
 
-/// Numbers without an end, or a hundred of them.
-struct Numbers {
-    next: u64,
-    end: u64,
-}
+/// The numbers from 0 to this one.
+struct Numbers(u64);
+
+struct Left(Range<u64>);
 
 impl Source for Numbers {
     type Task = u64;
+    type Listing = Left;
 
-    fn describe(&mut self) -> Result<Value> {
+    fn begin(&self) -> Result<Left> {
+        Ok(Left(0..self.0))
+    }
+
+    fn resume(&self, _: &Value, frontier: u64) -> Result<Left> {
+        Ok(Left(frontier..self.0))
+    }
+}
+
+impl Listing for Left {
+    type Task = u64;
+
+    fn described(&self) -> Result<Value> {
         Ok(Value::Null)
     }
 
-    fn restore(&mut self, _: &Value, frontier: u64) -> Result<Vec<String>> {
-        self.next = frontier;
-        Ok(Vec::new())
-    }
-
-    fn next(&mut self, _: &Listing<'_>) -> Result<Option<Listed<u64>>> {
-        self.next += 1;
-        Ok((self.next <= self.end).then_some(Listed { task: self.next - 1, bytes: 1, mark: None }))
+    fn next(&mut self, _: &ListContext<'_>) -> Result<Option<Listed<u64>>> {
+        Ok(self.0.next().map(|task| Listed { task, bytes: 1, mark: None }))
     }
 }
 
@@ -75,7 +86,7 @@ fn signal_state() -> Vec<String> {
 
 fn run_with_signals(signal: Option<Signal>, end: u64) -> Ending {
     let masked = Masked::block(Policy::default()).unwrap();
-    Run::new(Signalling(signal), Numbers { next: 0, end }).signals(masked).jobs(2).run()
+    Run::new(Signalling(signal), Numbers(end)).signals(masked).jobs(2).run()
 }
 
 fn play(role: &str) -> bool {
@@ -140,7 +151,7 @@ fn without_being_asked_a_run_touches_no_signal() {
         }
     }
     let before = signal_state();
-    let ending = Run::new(Looking, Numbers { next: 0, end: 50 }).jobs(2).run();
+    let ending = Run::new(Looking, Numbers(50)).jobs(2).run();
     assert!(matches!(ending, Ending::Finished { code: 0, .. }), "a worker saw another state: {ending:?}");
     assert_eq!(signal_state(), before);
 }
@@ -157,4 +168,46 @@ fn what_was_blocked_before_stays_blocked_after() {
     let before = signal_state();
     assert!(matches!(run_with_signals(None, 10), Ending::Finished { .. }));
     assert_eq!(signal_state(), before);
+}
+
+/// Says the number of its task.
+struct Counting;
+
+impl Job for Counting {
+    type Task = u64;
+    type Partial = ();
+    type Total = ();
+
+    fn name(&self) -> &str {
+        "counting"
+    }
+
+    fn fingerprint(&self) -> Value {
+        Value::Null
+    }
+
+    fn run(&self, task: u64, cx: &Context<'_>) -> std::result::Result<(), TaskError> {
+        cx.emit(format!("{task}\n").into_bytes())
+    }
+
+    fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
+}
+
+/// To see whether a finished job is still what it was, its list is gone through to the end. That it begins anew
+/// is known only then, and must not mean that there is nothing left to do.
+#[test]
+fn a_finished_job_whose_output_was_deleted_is_done_again_from_its_first_task() {
+    let world = World::new();
+    let out = world.path("out");
+    let run = || {
+        let sink = FileSink::new(&OsDisk, &out).unwrap();
+        Run::new(Counting, Numbers(100)).sink(sink).state(StateAt::Directory(world.path("state"))).run()
+    };
+    let all: String = (0..100).map(|n| format!("{n}\n")).collect();
+    for _ in 0..2 {
+        assert!(matches!(run(), Ending::Finished { code: 0, already: false, .. }));
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), all);
+        assert!(matches!(run(), Ending::Finished { code: 0, already: true, .. }));
+        std::fs::remove_file(&out).unwrap();
+    }
 }

@@ -8,7 +8,8 @@ use crate::harness::World;
 use crate::running::Running;
 use bivouac::signals::Masked;
 use bivouac::{
-    Context, Job, Listed, Listing, Notice, Observer, Policy, Progress, Result, Run, Source, TaskError,
+    Context, Job, ListContext, Listed, Listing, Notice, Observer, Policy, Progress, Result, Run, Source,
+    TaskError,
 };
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -55,20 +56,32 @@ impl Job for Deaf {
 }
 
 /// One task.
-struct One(bool);
+struct One;
+
+/// Whether it is left to be listed.
+struct Left(bool);
 
 impl Source for One {
     type Task = ();
+    type Listing = Left;
 
-    fn describe(&mut self) -> Result<Value> {
+    fn begin(&self) -> Result<Left> {
+        Ok(Left(true))
+    }
+
+    fn resume(&self, _: &Value, frontier: u64) -> Result<Left> {
+        Ok(Left(frontier == 0))
+    }
+}
+
+impl Listing for Left {
+    type Task = ();
+
+    fn described(&self) -> Result<Value> {
         Ok(Value::Null)
     }
 
-    fn restore(&mut self, _: &Value, _: u64) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-
-    fn next(&mut self, _: &Listing<'_>) -> Result<Option<Listed<()>>> {
+    fn next(&mut self, _: &ListContext<'_>) -> Result<Option<Listed<()>>> {
         Ok(std::mem::take(&mut self.0).then_some(Listed { task: (), bytes: 0, mark: None }))
     }
 }
@@ -102,7 +115,7 @@ fn be_the_program(role: &str) {
         return; // An ordinary run of the tests: this one has nothing to say.
     }
     let masked = Masked::block(Policy::default()).unwrap();
-    let ending = Run::new(Deaf, One(true))
+    let ending = Run::new(Deaf, One)
         .signals(masked)
         .grace(None)
         .kill_after(Duration::from_secs(3600))

@@ -5,7 +5,7 @@ use super::feed::Feed;
 use super::{Given, LONGEST};
 use crate::error::{Error, Result};
 use crate::input::stream::Received;
-use crate::job::Listing;
+use crate::job::ListContext;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -28,22 +28,33 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) enum Column {
     Listed { items: Vec<OsString>, next: usize },
-    Text { cut: Cut, delimiter: Delimiter, feed: Feed, has_ended: bool },
+    Text { cut: Cut, feed: Feed, delimiter: Delimiter, has_ended: bool },
 }
 
 impl Column {
-    /// Opens what was given.
+    /// Opens what was given, before its first item. What cannot be opened a second time is kept in `open` for
+    /// the next listing: a stream, and standard input where it stood.
     ///
     /// # Errors
     ///
     /// [`Kind::Usage`](crate::error::Kind::Usage): missing, a directory, not readable.
-    pub(super) fn open(given: &Given, delimiter: &Delimiter) -> Result<Self> {
+    /// [`Kind::Refused`](crate::error::Kind::Refused): a stream whose items became tasks.
+    pub(super) fn open(given: &Given, delimiter: &Delimiter, open: &mut Option<Feed>) -> Result<Self> {
         let path = match given {
             Given::Listed(items) => return Ok(Self::Listed { items: items.clone(), next: 0 }),
             Given::File(path) => path,
             Given::Stdin => Path::new("-"),
         };
-        let feed = Feed::open(path)?;
+        let feed = match open {
+            Some(feed) => feed.once_more()?,
+            None => {
+                let feed = Feed::open(path)?;
+                if feed.is_stream() || *given == Given::Stdin {
+                    *open = Some(feed.once_more()?);
+                }
+                feed
+            }
+        };
         Ok(Self::Text {
             cut: Cut::new(delimiter.clone()),
             delimiter: delimiter.clone(),
@@ -73,14 +84,14 @@ impl Column {
     /// # Errors
     ///
     /// Reading failed, or an item is too long.
-    pub(super) fn advance(&mut self, listing: &Listing<'_>) -> Result<Step> {
+    pub(super) fn advance(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         match self {
             Self::Listed { items, next } => {
                 *next = items.len().min(*next).saturating_add(1);
                 Ok(if *next <= items.len() { Step::Item } else { Step::End })
             }
             Self::Text { cut, feed, has_ended, .. } => {
-                let step = advance_text(cut, feed, has_ended, listing)?;
+                let step = advance_text(cut, feed, has_ended, cx)?;
                 if cut.item().len() > LONGEST {
                     return Err(too_long(feed.path()));
                 }
@@ -97,22 +108,6 @@ impl Column {
             }
             Self::Text { cut, .. } => cut.item(),
         }
-    }
-
-    /// Goes back to before the first item.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused) for a stream whose items became tasks.
-    pub(super) fn rewind(&mut self) -> Result<()> {
-        match self {
-            Self::Listed { next, .. } => *next = 0,
-            Self::Text { cut, delimiter, feed, has_ended } => {
-                feed.rewind()?;
-                (*cut, *has_ended) = (Cut::new(delimiter.clone()), false);
-            }
-        }
-        Ok(())
     }
 
     /// How many items there are, where that is soon known.
@@ -144,13 +139,13 @@ impl Column {
     }
 }
 
-fn advance_text(cut: &mut Cut, feed: &mut Feed, has_ended: &mut bool, listing: &Listing<'_>) -> Result<Step> {
+fn advance_text(cut: &mut Cut, feed: &mut Feed, has_ended: &mut bool, cx: &ListContext<'_>) -> Result<Step> {
     loop {
         if cut.find() {
             return Ok(Step::Item);
         }
         if *has_ended {
-            if cut.pending() > 0 && !feed.ends_an_item(listing)? {
+            if cut.pending() > 0 && !feed.ends_an_item(cx)? {
                 return Ok(Step::Stopped);
             }
             return Ok(if cut.find_last() { Step::Item } else { Step::End });
@@ -158,7 +153,7 @@ fn advance_text(cut: &mut Cut, feed: &mut Feed, has_ended: &mut bool, listing: &
         if cut.pending() > LONGEST {
             return Err(too_long(feed.path()));
         }
-        match feed.fill(cut.room(), listing)? {
+        match feed.fill(cut.room(), cx)? {
             Received::Some => {}
             Received::End => *has_ended = true,
             Received::Stopped => return Ok(Step::Stopped),

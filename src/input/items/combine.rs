@@ -7,7 +7,7 @@
 use super::column::{Column, Step};
 use crate::error::{Error, Result};
 use crate::input::buffer::{has_room, no_room};
-use crate::job::Listing;
+use crate::job::ListContext;
 use std::path::Path;
 
 /// Appends a word in the form that everything here is kept and digested in: its length, 4 bytes,
@@ -40,9 +40,9 @@ struct Group {
 }
 
 impl Group {
-    fn advance(&mut self, listing: &Listing<'_>) -> Result<Step> {
+    fn advance(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         while !self.has_ended && self.ahead < self.columns.len() {
-            match self.columns[self.ahead].advance(listing)? {
+            match self.columns[self.ahead].advance(cx)? {
                 Step::Item => self.ahead += 1,
                 Step::End => self.has_ended = true,
                 Step::Stopped => return Ok(Step::Stopped),
@@ -69,11 +69,6 @@ impl Group {
         no_room(path, format_args!("is combined with another list, and has more than {items} items"))
     }
 
-    fn rewind(&mut self) -> Result<()> {
-        (self.ahead, self.has_ended) = (0, self.columns.is_empty());
-        self.columns.iter_mut().try_for_each(Column::rewind)
-    }
-
     fn count(&self) -> Option<u64> {
         self.columns.iter().map(Column::count).reduce(|a, b| Some(a?.min(b?))).flatten()
     }
@@ -94,9 +89,9 @@ struct Table {
 
 impl Table {
     /// Reads what is not read yet.
-    fn load(&mut self, listing: &Listing<'_>) -> Result<Step> {
+    fn load(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         while !self.is_complete {
-            match self.group.advance(listing)? {
+            match self.group.advance(cx)? {
                 Step::Item => {
                     let more = self.group.length();
                     if !has_room(&mut self.bytes, more) || self.ends.try_reserve(1).is_err() {
@@ -115,13 +110,6 @@ impl Table {
     fn append_to(&self, bytes: &mut Vec<u8>) {
         let start = self.row.checked_sub(1).map_or(0, |before| self.ends[before]);
         bytes.extend_from_slice(&self.bytes[start..self.ends[self.row]]);
-    }
-
-    fn rewind(&mut self) -> Result<()> {
-        self.bytes.clear();
-        self.ends.clear();
-        (self.is_complete, self.row) = (false, 0);
-        self.group.rewind()
     }
 }
 
@@ -156,19 +144,14 @@ impl Combinations {
         self.first.columns.iter().chain(self.others.iter().flat_map(|table| &table.group.columns))
     }
 
-    /// The columns themselves: to be looked at anew, and in part to be kept.
-    pub(super) fn into_columns(self) -> impl Iterator<Item = Column> {
-        self.first.columns.into_iter().chain(self.others.into_iter().flat_map(|table| table.group.columns))
-    }
-
     /// Goes to the next combination.
     ///
     /// # Errors
     ///
     /// Reading failed, or an item is too long.
-    pub(super) fn advance(&mut self, listing: &Listing<'_>) -> Result<Step> {
+    pub(super) fn advance(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         for table in &mut self.others {
-            match table.load(listing)? {
+            match table.load(cx)? {
                 Step::Item => {}
                 // With one of them empty there is no combination.
                 step @ (Step::End | Step::Stopped) => return Ok(step),
@@ -177,7 +160,7 @@ impl Combinations {
         if self.has_first && self.turn() {
             return Ok(Step::Item);
         }
-        let step = self.first.advance(listing)?;
+        let step = self.first.advance(cx)?;
         self.has_first = step == Step::Item;
         Ok(step)
     }
@@ -197,17 +180,6 @@ impl Combinations {
         for table in &self.others {
             table.append_to(bytes);
         }
-    }
-
-    /// Goes back to before the first combination.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused) for a stream whose items became tasks.
-    pub(super) fn rewind(&mut self) -> Result<()> {
-        self.has_first = false;
-        self.others.iter_mut().try_for_each(Table::rewind)?;
-        self.first.rewind()
     }
 
     /// How many there are, where that is soon known.

@@ -1,32 +1,35 @@
 //! Where the bytes of a list come from, and how they are had a second time.
 //!
 //! A run reads its list more than once: to see whether it is still the list of the last run, and to
-//! go through it. A file is simply read again from its beginning. A pipe cannot be; so what is read of
-//! it for a comparison ([`Listing::is_rehearsal`]) is kept, in a file without a name, and read from
-//! there the second time. As soon as its items become tasks nobody asks again, and nothing more
-//! is kept: a list may go on for days.
+//! go through it. For that a source opens one listing after the other. A file is simply read again from its
+//! beginning. A pipe cannot be; so what is read of it for a comparison ([`ListContext::is_rehearsal`]) is kept,
+//! in a file without a name, and all listings share it: each reads from its beginning what is kept, and only
+//! then from the pipe. As soon as its items become tasks nobody asks again, and nothing more is kept: a list
+//! may go on for days.
 //!
 //! Standard input that is a file (`bivouac each … < LIST`) counts as a file. It is read from where it
-//! stands, which need not be its beginning: whoever had it before may have taken a line.
+//! stood first, which need not be its beginning: whoever had it before may have taken a line.
 
 use crate::error::{Error, Result};
 use crate::input::file::open_nonblocking;
 use crate::input::stream::{CUT_HELD, Received, Stream};
-use crate::job::Listing;
+use crate::job::ListContext;
+use crate::pool::lock;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// How much is read at a time, and between two looks at whether the run is over.
 pub(super) const STEP: usize = 256 << 10;
 
-/// A source of bytes.
+/// A source of bytes, as one listing reads it.
 #[derive(Debug)]
 pub(super) enum Feed {
-    File { path: PathBuf, file: File, start: u64 },
-    Stream(Box<Kept>),
+    File { path: PathBuf, file: Arc<File>, start: u64, at: u64 },
+    Stream(Reader),
 }
 
 impl Feed {
@@ -38,16 +41,34 @@ impl Feed {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let is_stdin = path == Path::new("-");
         if !is_stdin && !Stream::is_stream(path) {
-            return Ok(Self::File { path: path.to_path_buf(), file: open_nonblocking(path)?, start: 0 });
+            return Ok(Self::file(path, open_nonblocking(path)?, 0));
         }
         let stream = Stream::open(path)?;
         if !is_stdin || stream.regular_size().is_none() {
-            return Ok(Self::Stream(Box::new(Kept::new(stream))));
+            return Ok(Self::Stream(Reader::new(stream)));
         }
         let same = io::stdin().as_fd().try_clone_to_owned().map(File::from);
         let placed = same.and_then(|mut file| file.stream_position().map(|start| (file, start)));
         let (file, start) = placed.map_err(|e| Error::io(path, "open standard input", &e))?;
-        Ok(Self::File { path: path.to_path_buf(), file, start })
+        Ok(Self::file(path, file, start))
+    }
+
+    fn file(path: &Path, file: File, start: u64) -> Self {
+        Self::File { path: path.to_path_buf(), file: Arc::new(file), start, at: start }
+    }
+
+    /// The same from its beginning, for another listing: of a stream, and of standard input where it stood.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused) if something was read of a stream that is not kept.
+    pub(super) fn once_more(&self) -> Result<Self> {
+        Ok(match self {
+            Self::File { path, file, start, .. } => {
+                Self::File { path: path.clone(), file: Arc::clone(file), start: *start, at: *start }
+            }
+            Self::Stream(reader) => Self::Stream(reader.once_more()?),
+        })
     }
 
     /// Whether this is a pipe, a terminal or the like.
@@ -59,7 +80,7 @@ impl Feed {
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::File { path, .. } => path,
-            Self::Stream(kept) => kept.stream.path(),
+            Self::Stream(reader) => &reader.path,
         }
     }
 
@@ -68,18 +89,22 @@ impl Feed {
     /// # Errors
     ///
     /// Reading failed, or keeping what was read.
-    pub(super) fn fill(&mut self, held: &mut Vec<u8>, listing: &Listing<'_>) -> Result<Received> {
+    pub(super) fn fill(&mut self, held: &mut Vec<u8>, cx: &ListContext<'_>) -> Result<Received> {
         // What is always ready would never let a wait tell of a stop.
-        if listing.is_stopped() {
+        if cx.is_stopped() {
             return Ok(Received::Stopped);
         }
         match self {
-            Self::File { path, file, .. } => match file.take(STEP as u64).read_to_end(held) {
-                Ok(0) => Ok(Received::End),
-                Ok(_) => Ok(Received::Some),
-                Err(e) => Err(Error::io(path, "read", &e)),
-            },
-            Self::Stream(kept) => kept.fill(held, listing),
+            Self::File { path, file, at, .. } => {
+                // Standard input has one place for all who read it.
+                let read = (&**file)
+                    .seek(SeekFrom::Start(*at))
+                    .and_then(|_| (&**file).take(STEP as u64).read_to_end(held));
+                let read = read.map_err(|e| Error::io(path, "read", &e))?;
+                *at += read as u64;
+                Ok(if read == 0 { Received::End } else { Received::Some })
+            }
+            Self::Stream(reader) => reader.fill(held, cx),
         }
     }
 
@@ -89,26 +114,11 @@ impl Feed {
     /// # Errors
     ///
     /// Those of `poll(2)`.
-    pub(super) fn ends_an_item(&self, listing: &Listing<'_>) -> Result<bool> {
+    pub(super) fn ends_an_item(&self, cx: &ListContext<'_>) -> Result<bool> {
         match self {
             Self::File { .. } => Ok(true),
-            Self::Stream(kept) => kept.stream.end_counts(CUT_HELD, listing),
+            Self::Stream(reader) => lock(&reader.kept).stream.end_counts(CUT_HELD, cx),
         }
-    }
-
-    /// Goes back to the beginning.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused) if something was read of a stream that is not kept.
-    pub(super) fn rewind(&mut self) -> Result<()> {
-        match self {
-            Self::File { path, file, start } => {
-                file.seek(SeekFrom::Start(*start)).map_err(|e| Error::io(path, "read again", &e))?;
-            }
-            Self::Stream(kept) => kept.rewind()?,
-        }
-        Ok(())
     }
 
     /// All that there is at present, portion by portion, without going anywhere; `false` if that is not
@@ -135,54 +145,87 @@ impl Feed {
     }
 }
 
+/// A stream, as one listing reads it.
+#[derive(Debug)]
+pub(super) struct Reader {
+    path: PathBuf,
+    kept: Arc<Mutex<Kept>>,
+    /// What comes next is at this place of what is kept, or comes from the stream.
+    at: u64,
+    /// It has read what is not kept.
+    is_the_last: bool,
+}
+
 /// A stream, and what was read of it to be read again.
 #[derive(Debug)]
-pub(super) struct Kept {
+struct Kept {
     stream: Stream,
-    /// The first `kept` bytes of the stream, as soon as there are any.
+    /// The first `bytes` bytes of the stream, as soon as there are any.
     file: Option<File>,
-    kept: u64,
-    /// What comes next is at this place of `file`, or comes from the stream.
-    at: u64,
+    bytes: u64,
     /// More was read of the stream than is kept.
     is_gone: bool,
     has_ended: bool,
 }
 
-impl Kept {
+impl Reader {
     fn new(stream: Stream) -> Self {
-        Self { stream, file: None, kept: 0, at: 0, is_gone: false, has_ended: false }
+        let path = stream.path().to_path_buf();
+        let kept = Kept { stream, file: None, bytes: 0, is_gone: false, has_ended: false };
+        Self { path, kept: Arc::new(Mutex::new(kept)), at: 0, is_the_last: false }
     }
 
-    fn fill(&mut self, held: &mut Vec<u8>, listing: &Listing<'_>) -> Result<Received> {
-        if self.at < self.kept {
-            return self.fill_again(held);
+    fn once_more(&self) -> Result<Self> {
+        match lock(&self.kept).is_gone {
+            true => Err(gone(&self.path)),
+            false => {
+                Ok(Self { path: self.path.clone(), kept: Arc::clone(&self.kept), at: 0, is_the_last: false })
+            }
         }
-        if self.has_ended {
+    }
+
+    fn fill(&mut self, held: &mut Vec<u8>, cx: &ListContext<'_>) -> Result<Received> {
+        let mut kept = lock(&self.kept);
+        if kept.is_gone && !self.is_the_last {
+            return Err(gone(&self.path));
+        }
+        if self.at < kept.bytes {
+            self.at += kept.fill_again(held, self.at)?;
+            return Ok(Received::Some);
+        }
+        if kept.has_ended {
             return Ok(Received::End);
         }
         let before = held.len();
-        let received = self.stream.fill(held, before + STEP, listing)?;
-        self.has_ended = received == Received::End;
+        let received = kept.stream.fill(held, before + STEP, cx)?;
+        kept.has_ended = received == Received::End;
         let new = &held[before..];
-        if listing.is_rehearsal() && !self.is_gone {
-            self.keep(new)?;
+        if cx.is_rehearsal() && !kept.is_gone {
+            kept.keep(new)?;
+            self.at = kept.bytes;
         } else if !new.is_empty() {
-            (self.file, self.kept, self.at, self.is_gone) = (None, 0, 0, true);
+            (kept.file, kept.bytes, kept.is_gone) = (None, 0, true);
+            (self.at, self.is_the_last) = (0, true);
         }
         Ok(received)
     }
+}
 
-    /// From what was kept.
-    fn fill_again(&mut self, held: &mut Vec<u8>) -> Result<Received> {
-        let Some(file) = &self.file else { return Ok(Received::End) };
+fn gone(path: &Path) -> Error {
+    let problem = "is a stream; its items became tasks already, and it cannot be read twice";
+    Error::refused(path.display(), problem).advise("give the stream again in another run")
+}
+
+impl Kept {
+    /// Appends what was kept from this place on, about a [`STEP`] of it; how much that was.
+    fn fill_again(&self, held: &mut Vec<u8>, at: u64) -> Result<u64> {
+        let Some(file) = &self.file else { return Ok(0) };
         let before = held.len();
-        let wanted = usize::try_from(self.kept - self.at).unwrap_or(usize::MAX).min(STEP);
+        let wanted = usize::try_from(self.bytes - at).unwrap_or(usize::MAX).min(STEP);
         held.resize(before + wanted, 0);
-        let read = file.read_exact_at(&mut held[before..], self.at);
+        let read = file.read_exact_at(&mut held[before..], at);
         read.map_err(|e| Error::io(self.stream.path(), "read again what was read of it", &e))?;
-        self.at += wanted as u64;
-        Ok(Received::Some)
+        Ok(wanted as u64)
     }
 
     fn keep(&mut self, new: &[u8]) -> Result<()> {
@@ -194,19 +237,8 @@ impl Kept {
             Some(file) => file,
             none => none.insert(tempfile::tempfile().map_err(failed)?),
         };
-        file.write_all_at(new, self.kept).map_err(failed)?;
-        self.kept += new.len() as u64;
-        self.at = self.kept;
-        Ok(())
-    }
-
-    fn rewind(&mut self) -> Result<()> {
-        if self.is_gone {
-            let problem = "is a stream; its items became tasks already, and it cannot be read twice";
-            return Err(Error::refused(self.stream.path().display(), problem)
-                .advise("give the stream again in another run"));
-        }
-        self.at = 0;
+        file.write_all_at(new, self.bytes).map_err(failed)?;
+        self.bytes += new.len() as u64;
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! Lists as they are given, against what they must list.
 
+use super::listing::ItemListing;
 use super::*;
 use crate::error::Kind;
+use crate::job::{ListContext, Listing, Mark};
 use crate::wake::Wake;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -29,20 +31,24 @@ fn fifo_in(dir: &tempfile::TempDir) -> PathBuf {
     fifo
 }
 
+fn described(items: &Items) -> Value {
+    items.begin().unwrap().described().unwrap()
+}
+
 /// What is listed from here on.
-fn rest(items: &mut Items, listing: &Listing<'_>) -> Vec<(Vec<Vec<u8>>, Mark)> {
+fn rest(items: &mut ItemListing, cx: &ListContext<'_>) -> Vec<(Vec<Vec<u8>>, Mark)> {
     let mut tasks = Vec::new();
-    while let Some(task) = items.next(listing).unwrap() {
+    while let Some(task) = items.next(cx).unwrap() {
         tasks.push((task.task.words, task.mark.unwrap()));
     }
-    assert!(items.next(listing).unwrap().is_none(), "an end is the end");
+    assert!(items.next(cx).unwrap().is_none(), "an end is the end");
     tasks
 }
 
-fn all(mut items: Items) -> Vec<(Vec<Vec<u8>>, Mark)> {
-    items.describe().unwrap();
+fn all(items: Items) -> Vec<(Vec<Vec<u8>>, Mark)> {
+    let mut items = items.begin().unwrap();
     let tasks = items.extent().tasks;
-    let all = rest(&mut items, &Listing::real(&Wake::new().unwrap()));
+    let all = rest(&mut items, &ListContext::real(&Wake::new().unwrap()));
     assert!(tasks.is_none_or(|tasks| tasks == all.len() as u64), "{tasks:?} of {}", all.len());
     all
 }
@@ -127,7 +133,7 @@ fn several_items_go_together_and_the_last_may_be_fewer() {
     assert_eq!(show(Items::new(column()).per_task(n(5))), "a b c d e");
     assert_eq!(show(Items::new(column()).per_task(n(usize::MAX))), "a b c d e");
     assert_eq!(show(Items::new(vec![listed(&[])]).per_task(n(3))), "");
-    let error = Items::new([column(), column()].concat()).per_task(n(2)).describe().unwrap_err();
+    let error = Items::new([column(), column()].concat()).per_task(n(2)).begin().unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);
     assert!(error.to_string().starts_with("-n: "), "{error}");
 }
@@ -145,8 +151,8 @@ fn what_makes_no_list_is_wrong_usage_and_is_named() {
         (Items::new(vec![listed(&["a"])]).delimiter(Vec::new()), "--delimiter".into()),
         (Items::new(Vec::new()), "items".into()),
     ];
-    for (mut items, name) in table {
-        let error = items.describe().unwrap_err();
+    for (items, name) in table {
+        let error = items.begin().unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
         assert!(error.to_string().starts_with(&format!("{name}: ")), "{error}");
     }
@@ -158,9 +164,8 @@ fn an_item_without_an_end_is_refused() {
     let path = dir.path().join("list");
     let text = fs::File::create(&path).unwrap();
     text.set_len(LONGEST as u64 + 1).unwrap();
-    let mut items = Items::new(vec![file(&path)]);
-    items.describe().unwrap();
-    let error = items.next(&Listing::real(&Wake::new().unwrap())).unwrap_err();
+    let mut items = Items::new(vec![file(&path)]).begin().unwrap();
+    let error = items.next(&ListContext::real(&Wake::new().unwrap())).unwrap_err();
     assert_eq!(error.kind(), Kind::Refused);
     assert!(error.to_string().contains("longer than 134217728 bytes"), "{error}");
 }
@@ -199,25 +204,25 @@ fn from_every_frontier_the_same_rest_is_listed() {
     for new in lists {
         let all = all(new());
         let wake = Wake::new().unwrap();
-        let mut items = new();
-        let described = items.describe().unwrap();
+        let items = new();
+        let described = described(&items);
         for frontier in 0..=all.len() {
             // The same source again and again, and a new one; with the mark asked for, and without.
-            for items in [&mut new(), &mut items] {
-                items.restore(&described, frontier as u64).unwrap();
-                let mark = items.mark_before(&Listing::rehearsal(&wake)).unwrap();
+            for items in [&new(), &items] {
+                let mut compared = items.resume(&described, frontier as u64).unwrap();
+                let mark = compared.mark_before(&ListContext::rehearsal(&wake)).unwrap();
                 assert_eq!(mark, frontier.checked_sub(1).map(|last| all[last].1));
-                assert_eq!(rest(items, &Listing::real(&wake)), all[frontier..]);
-                items.restore(&described, frontier as u64).unwrap();
-                assert_eq!(rest(items, &Listing::real(&wake)), all[frontier..]);
-                assert_eq!(items.extent().tasks, Some(all.len() as u64));
+                let mut other = items.resume(&described, frontier as u64).unwrap();
+                assert_eq!(rest(&mut other, &ListContext::real(&wake)), all[frontier..]);
+                assert_eq!(rest(&mut compared, &ListContext::real(&wake)), all[frontier..]);
+                assert_eq!(compared.extent().tasks, Some(all.len() as u64));
             }
         }
         // A list that has become shorter has the mark of its end.
-        items.restore(&described, all.len() as u64 + 3).unwrap();
-        let mark = items.mark_before(&Listing::rehearsal(&wake)).unwrap();
+        let mut items = items.resume(&described, all.len() as u64 + 3).unwrap();
+        let mark = items.mark_before(&ListContext::rehearsal(&wake)).unwrap();
         assert_eq!(mark, all.last().map(|last| last.1));
-        assert!(items.next(&Listing::real(&wake)).unwrap().is_none());
+        assert!(items.next(&ListContext::real(&wake)).unwrap().is_none());
     }
 }
 
@@ -228,11 +233,11 @@ fn another_shape_is_refused_and_other_items_are_left_to_the_mark() {
     fs::write(&path, "a\n").unwrap();
     fs::write(&odd, "a\n").unwrap();
     let new = || Items::new(vec![listed(&["a"]), file(&odd)]);
-    let described = new().describe().unwrap();
-    let text = serde_json::to_string(&described).unwrap();
-    let described: Value = serde_json::from_str(&text).unwrap();
-    new().restore(&described, 1).unwrap();
-    Items::new(vec![listed(&["a", "b"]), file(&odd)]).restore(&described, 1).unwrap();
+    let stored = described(&new());
+    let text = serde_json::to_string(&stored).unwrap();
+    let stored: Value = serde_json::from_str(&text).unwrap();
+    new().resume(&stored, 1).unwrap();
+    Items::new(vec![listed(&["a", "b"]), file(&odd)]).resume(&stored, 1).unwrap();
     let others = [
         (Items::new(vec![listed(&["a"])]), "1 sources"),
         (Items::new(vec![listed(&["a"]), file(&path)]), "list"),
@@ -240,16 +245,16 @@ fn another_shape_is_refused_and_other_items_are_left_to_the_mark() {
         (Items::new(vec![listed(&["a"]), Column { linked: true, ..file(&odd) }]), "linked"),
         (new().delimiter(b"\0".to_vec()), "`\\x00`"),
     ];
-    for (mut items, what) in others {
-        let error = items.restore(&described, 1).unwrap_err();
+    for (items, what) in others {
+        let error = items.resume(&stored, 1).unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
         assert!(error.to_string().contains(what) && error.to_string().contains("--fresh"), "{error}");
     }
-    let described = Items::new(vec![listed(&["a"])]).per_task(n(2)).describe().unwrap();
-    let mut items = Items::new(vec![listed(&["a"])]).delimiter(b"\0".to_vec());
-    assert!(items.restore(&described, 1).unwrap_err().to_string().contains("-n"));
-    items.per_task(n(2)).restore(&described, 1).unwrap();
-    assert_eq!(Items::new(vec![]).restore(&Value::Null, 1).unwrap_err().kind(), Kind::Refused);
+    let stored = described(&Items::new(vec![listed(&["a"])]).per_task(n(2)));
+    let items = Items::new(vec![listed(&["a"])]).delimiter(b"\0".to_vec());
+    assert!(items.resume(&stored, 1).unwrap_err().to_string().contains("-n"));
+    items.per_task(n(2)).resume(&stored, 1).unwrap();
+    assert_eq!(Items::new(vec![]).resume(&Value::Null, 1).unwrap_err().kind(), Kind::Refused);
 }
 
 #[test]
@@ -266,23 +271,26 @@ fn a_pipe_that_was_only_compared_is_had_again_from_its_beginning() {
                 scope
                     .spawn(|| OpenOptions::new().write(true).open(&fifo).unwrap().write_all(text.as_bytes()));
                 let is_alone = columns.len() == 1;
-                let mut items = Items::new(columns);
-                let described = items.describe().unwrap();
-                assert_eq!(items.extent().tasks, None);
-                items.restore(&described, rehearsed).unwrap();
-                let rehearsal = Listing::rehearsal(&wake);
-                let mark = items.mark_before(&rehearsal).unwrap();
-                let next = items.next(&rehearsal).unwrap();
+                let items = Items::new(columns);
+                let begun = items.begin().unwrap();
+                assert_eq!(begun.extent().tasks, None);
+                let resumed = || items.resume(&begun.described().unwrap(), rehearsed).unwrap();
+                let rehearsal = ListContext::rehearsal(&wake);
+                let mut compared = resumed();
+                let mark = compared.mark_before(&rehearsal).unwrap();
+                let next = compared.next(&rehearsal).unwrap();
                 assert_eq!(next.is_some(), rehearsed < 200_000);
-                items.restore(&described, rehearsed).unwrap();
-                assert_eq!(items.mark_before(&rehearsal).unwrap(), mark);
-                items.describe().unwrap();
-                let again = rest(&mut items, &Listing::real(&wake));
+                assert_eq!(resumed().mark_before(&rehearsal).unwrap(), mark);
+                let mut left = resumed();
+                let mut anew = items.begin().unwrap();
+                let again = rest(&mut anew, &ListContext::real(&wake));
                 assert!(again.iter().map(|(words, _)| words.last().unwrap()).eq(&lines), "{rehearsed}");
                 // As a column that is kept in memory it was read to its end the first time.
                 if is_alone && rehearsed < 150_000 {
-                    let error = items.describe().unwrap_err();
-                    assert_eq!(error.kind(), Kind::Refused);
+                    // Neither a new listing nor one that was opened before begins in the middle.
+                    for refused in [items.begin().map(drop), left.next(&rehearsal).map(drop)] {
+                        assert_eq!(refused.unwrap_err().kind(), Kind::Refused);
+                    }
                 }
             });
         }
@@ -295,30 +303,31 @@ fn a_stop_ends_the_wait_for_a_pipe_and_what_came_is_not_lost() {
     let fifo = fifo_in(&dir);
     let mut writer = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
     let columns = vec![listed(&["a", "b"]), Column { linked: true, ..file(&fifo) }];
-    let mut items = Items::new(columns);
-    items.describe().unwrap();
+    let mut items = Items::new(columns).begin().unwrap();
     let wake = Wake::new().unwrap();
     std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| items.next(&Listing::real(&wake)).unwrap());
+        let waiter = scope.spawn(|| items.next(&ListContext::real(&wake)).unwrap());
         wake.wake();
         assert!(waiter.join().unwrap().is_none());
     });
     writer.write_all(b"1\n2\n").unwrap();
-    assert!(items.next(&Listing::real(&wake)).unwrap().is_none(), "a pipe that is ready does not hide it");
+    assert!(
+        items.next(&ListContext::real(&wake)).unwrap().is_none(),
+        "a pipe that is ready does not hide it"
+    );
     let wake = Wake::new().unwrap();
-    let words: Vec<_> = rest(&mut items, &Listing::real(&wake)).into_iter().map(|task| task.0).collect();
+    let words: Vec<_> = rest(&mut items, &ListContext::real(&wake)).into_iter().map(|task| task.0).collect();
     assert_eq!(words, [[b"a", b"1"], [b"b", b"2"]], "nobody lost the first item of the first column");
 }
 
 #[test]
 fn a_stop_ends_the_passing_over_of_what_is_done() {
     let columns = || (0..6).map(|_| listed(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"])).collect();
-    let described = Items::new(columns()).describe().unwrap();
-    let mut items = Items::new(columns());
-    items.restore(&described, 900_000).unwrap();
+    let items = Items::new(columns());
+    let mut items = items.resume(&described(&items), 900_000).unwrap();
     let wake = Wake::new().unwrap();
     wake.wake();
-    items.mark_before(&Listing::rehearsal(&wake)).unwrap();
+    items.mark_before(&ListContext::rehearsal(&wake)).unwrap();
     assert!(items.again > 890_000);
-    assert!(items.next(&Listing::real(&wake)).unwrap().is_none(), "its number would be wrong");
+    assert!(items.next(&ListContext::real(&wake)).unwrap().is_none(), "its number would be wrong");
 }

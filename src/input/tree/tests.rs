@@ -4,11 +4,11 @@ use super::*;
 use crate::wake::Wake;
 use std::fs;
 
-fn all(tree: &mut Tree) -> Vec<(Vec<String>, Option<Mark>)> {
+fn all(tree: &mut TreeListing) -> Vec<(Vec<String>, Option<Mark>)> {
     let wake = Wake::new().unwrap();
-    let listing = Listing::real(&wake);
+    let cx = ListContext::real(&wake);
     let mut tasks = Vec::new();
-    while let Some(listed) = tree.next(&listing).unwrap() {
+    while let Some(listed) = tree.next(&cx).unwrap() {
         let names = match listed.task {
             Portion::Files(files) => files
                 .iter()
@@ -38,8 +38,7 @@ fn place() -> tempfile::TempDir {
 #[test]
 fn files_come_by_name_and_large_ones_in_parts() {
     let dir = place();
-    let mut tree = Tree::new(vec![dir.path().to_path_buf()], Some(40));
-    tree.describe().unwrap();
+    let mut tree = Tree::new(vec![dir.path().to_path_buf()], Some(40)).begin().unwrap();
     let names: Vec<String> = all(&mut tree).into_iter().flat_map(|(names, _)| names).collect();
     let at = |name: &str| dir.path().join(name).display().to_string();
     let part = |range: &str| format!("{} {range}", at("b/x"));
@@ -53,9 +52,9 @@ fn files_come_by_name_and_large_ones_in_parts() {
 fn a_file_is_looked_at_when_its_turn_comes() {
     let dir = place();
     let wake = Wake::new().unwrap();
-    let listing = Listing::real(&wake);
-    let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1);
-    let mut next = || tree.next(&listing).unwrap().map(|listed| listed.bytes);
+    let cx = ListContext::real(&wake);
+    let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1).begin().unwrap();
+    let mut next = || tree.next(&cx).unwrap().map(|listed| listed.bytes);
     assert_eq!((next(), next()), (Some(5), Some(100)), "`a`, and `x` in `b`");
     fs::write(dir.path().join("b/y"), "longer than it was").unwrap();
     fs::write(dir.path().join("c"), "and this one, too, behind a directory").unwrap();
@@ -70,9 +69,9 @@ fn a_file_is_looked_at_when_its_turn_comes() {
 fn a_directory_that_is_removed_meanwhile_is_told_and_the_rest_is_listed() {
     let dir = place();
     let wake = Wake::new().unwrap();
-    let listing = Listing::real(&wake);
-    let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1);
-    tree.next(&listing).unwrap();
+    let cx = ListContext::real(&wake);
+    let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1).begin().unwrap();
+    tree.next(&cx).unwrap();
     fs::remove_dir_all(dir.path().join("b")).unwrap();
     let rest: Vec<String> = all(&mut tree).into_iter().flat_map(|(names, _)| names).collect();
     let at = |name: &str| dir.path().join(name).display().to_string();
@@ -83,37 +82,33 @@ fn a_directory_that_is_removed_meanwhile_is_told_and_the_rest_is_listed() {
 fn a_record_from_before_the_device_was_left_out_is_still_compared_with_it() {
     let dir = place();
     let wake = Wake::new().unwrap();
-    let listing = Listing::real(&wake);
-    let mut earlier = Tree::new(vec![dir.path().to_path_buf()], None);
+    let cx = ListContext::real(&wake);
+    let tree = Tree::new(vec![dir.path().to_path_buf()], None);
+    let mut earlier = tree.begin().unwrap();
     earlier.by_device = true;
-    let mut described = serde_json::to_value(earlier.described()).unwrap();
+    let mut described = earlier.described().unwrap();
     described.as_object_mut().unwrap().remove("device");
     let mark = all(&mut earlier).pop().unwrap().1;
-    let mut now = Tree::new(vec![dir.path().to_path_buf()], None);
-    now.restore(&described, 1).unwrap();
-    assert_eq!(now.mark_before(&listing).unwrap(), mark);
-    now.describe().unwrap();
-    assert_ne!(all(&mut now).pop().unwrap().1, mark, "a job that begins leaves it out");
+    assert_eq!(tree.resume(&described, 1).unwrap().mark_before(&cx).unwrap(), mark);
+    assert_ne!(all(&mut tree.begin().unwrap()).pop().unwrap().1, mark, "a job that begins leaves it out");
 }
 
 #[test]
 fn what_is_done_is_listed_again_and_must_be_the_same() {
     let dir = place();
-    let listing = Wake::new().unwrap();
-    let listing = Listing::real(&listing);
+    let cx = Wake::new().unwrap();
+    let cx = ListContext::real(&cx);
     let tree = || Tree::new(vec![dir.path().to_path_buf()], Some(40));
-    let mut first = tree();
-    let described = first.describe().unwrap();
+    let mut first = tree().begin().unwrap();
+    let described = first.described().unwrap();
     let tasks = all(&mut first);
     for done in 1..=tasks.len() {
-        let mut second = tree();
-        second.restore(&described, done as u64).unwrap();
-        assert_eq!(second.mark_before(&listing).unwrap(), tasks[done - 1].1);
+        let mut second = tree().resume(&described, done as u64).unwrap();
+        assert_eq!(second.mark_before(&cx).unwrap(), tasks[done - 1].1);
         assert_eq!(all(&mut second), tasks[done..]);
     }
     fs::write(dir.path().join("a"), "other").unwrap();
-    let mut changed = tree();
-    changed.restore(&described, 1).unwrap();
-    assert_ne!(changed.mark_before(&listing).unwrap(), tasks[0].1);
-    assert!(Tree::new(vec!["elsewhere".into()], None).restore(&described, 1).is_err());
+    let mut changed = tree().resume(&described, 1).unwrap();
+    assert_ne!(changed.mark_before(&cx).unwrap(), tasks[0].1);
+    assert!(Tree::new(vec!["elsewhere".into()], None).resume(&described, 1).is_err());
 }

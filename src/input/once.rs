@@ -1,0 +1,189 @@
+//! Streams among the inputs, of which all listings of a source have a share.
+//!
+//! A file is opened anew for each listing. Standard input and a FIFO cannot be: who opens a FIFO again waits
+//! for another writer, and what has been read does not come again. So a stream is opened by the first listing
+//! and stays open for the others, as long as nobody has read from it. The first listing that reads is the only
+//! one: another one would begin in the middle, which is refused.
+
+use super::given::{Input, of_several};
+use super::stream::Stream;
+use crate::error::{Error, Result};
+use crate::pool::lock;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The streams that a source has opened, by their place among its inputs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Streams(Arc<Mutex<BTreeMap<usize, Arc<Mutex<Once>>>>>);
+
+/// A stream, and whether a listing has begun to read it.
+#[derive(Debug)]
+struct Once {
+    stream: Stream,
+    is_taken: bool,
+}
+
+/// What one listing has of a stream.
+#[derive(Debug)]
+pub(super) struct Share {
+    once: Arc<Mutex<Once>>,
+    /// This is the listing that reads it.
+    reads: bool,
+}
+
+/// The stream, for the listing that reads it.
+pub(super) struct Taken<'a>(MutexGuard<'a, Once>);
+
+impl Streams {
+    /// Opens every input, for one more listing. What cannot be read is found here, before anything is touched.
+    pub(super) fn look_at_all(&self, paths: &[PathBuf]) -> Result<Vec<Input>> {
+        let mut open = lock(&self.0);
+        let look_at = |(i, path): (usize, &PathBuf)| {
+            if let Some(once) = open.get(&i) {
+                return Share::of(once).map(Input::Stream);
+            }
+            let input = Input::look_at(path)?;
+            if let Input::Stream(share) = &input {
+                open.insert(i, Arc::clone(&share.once));
+            }
+            Ok(input)
+        };
+        let inputs = paths.iter().enumerate().map(look_at).collect::<Result<_>>();
+        inputs.map_err(|error| of_several(paths, error))
+    }
+
+    /// Whether a listing has begun to read one of them.
+    pub(super) fn has_taken(&self) -> bool {
+        lock(&self.0).values().any(|once| lock(once).is_taken)
+    }
+}
+
+impl Share {
+    /// A stream that has just been opened.
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { once: Arc::new(Mutex::new(Once { stream, is_taken: false })), reads: false }
+    }
+
+    fn of(once: &Arc<Mutex<Once>>) -> Result<Self> {
+        let is_open = lock(once);
+        match is_open.is_taken {
+            true => Err(read_already(is_open.stream.path())),
+            false => Ok(Self { once: Arc::clone(once), reads: false }),
+        }
+    }
+
+    /// The size, if this is a regular file after all.
+    pub(super) fn regular_size(&self) -> Option<u64> {
+        lock(&self.once).stream.regular_size()
+    }
+
+    /// To read from it.
+    ///
+    /// # Errors
+    ///
+    /// Another listing has read from it.
+    pub(super) fn take(&mut self) -> Result<Taken<'_>> {
+        let mut once = lock(&self.once);
+        if once.is_taken && !self.reads {
+            return Err(read_already(once.stream.path()));
+        }
+        (once.is_taken, self.reads) = (true, true);
+        Ok(Taken(once))
+    }
+}
+
+impl Taken<'_> {
+    pub(super) fn stream(&mut self) -> &mut Stream {
+        &mut self.0.stream
+    }
+}
+
+/// The message that a stream would have to be read a second time.
+pub(super) fn read_already(path: &Path) -> Error {
+    let problem = "is a stream; it was read already, and cannot be read twice";
+    Error::refused(path.display(), problem).advise("give the stream again in another run")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Kind;
+    use crate::input::{Boundary, Chunks, Column, Cut, Given, Items, Records, Tree};
+    use crate::job::{ListContext, Listing, Source};
+    use crate::wake::Wake;
+    use std::path::PathBuf;
+
+    /// How many tasks are left.
+    fn count(mut listing: impl Listing, cx: &ListContext<'_>) -> u64 {
+        let mut tasks = 0;
+        while listing.next(cx).unwrap().is_some() {
+            tasks += 1;
+        }
+        tasks
+    }
+
+    /// That a job which is finished has none left says nothing of the job that begins anew.
+    fn lists_all_as_often_as_it_is_asked(source: &impl Source) {
+        let wake = Wake::new().unwrap();
+        let cx = ListContext::real(&wake);
+        let begun = source.begin().unwrap();
+        let described = begun.described().unwrap();
+        let tasks = count(begun, &cx);
+        assert!(tasks > 1);
+        for _ in 0..2 {
+            let mut finished = source.resume(&described, tasks).unwrap();
+            finished.mark_before(&cx).unwrap();
+            assert_eq!(count(finished, &cx), 0);
+            assert_eq!(count(source.begin().unwrap(), &cx), tasks);
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_again_is_listed_as_often_as_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        let paths = || vec![path.clone()];
+        let columns = vec![Column { given: Given::File(path.clone()), linked: false }];
+        lists_all_as_often_as_it_is_asked(&Chunks::new(paths(), Cut::Anywhere).block(Some(4)));
+        lists_all_as_often_as_it_is_asked(&Records::new(paths(), Boundary::newline()).block(Some(4)));
+        lists_all_as_often_as_it_is_asked(&Tree::new(paths(), Some(4)));
+        lists_all_as_often_as_it_is_asked(&Items::new(columns));
+    }
+
+    /// Listings of one source, opened before anything was read: the first that reads has the stream.
+    fn only_the_first_reads<S: Source>(source: &S) {
+        let wake = Wake::new().unwrap();
+        let cx = ListContext::real(&wake);
+        let (mut first, mut second) = (source.begin().unwrap(), source.begin().unwrap());
+        assert!(first.next(&cx).unwrap().is_some());
+        for refused in [second.next(&cx).map(drop), source.begin().map(drop)] {
+            assert_eq!(refused.unwrap_err().kind(), Kind::Refused);
+        }
+        assert_eq!(count(first, &cx), 1, "it is not disturbed by that");
+    }
+
+    #[test]
+    fn of_a_stream_no_listing_begins_in_the_middle() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fifo, file) = (dir.path().join("fifo"), dir.path().join("f"));
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::fs::write(&file, "two\n").unwrap();
+        let paths = || -> Vec<PathBuf> { vec![fifo.clone(), file.clone()] };
+        let while_one_writes = |work: &dyn Fn()| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| std::fs::write(&fifo, "one\n").unwrap());
+                work();
+            });
+        };
+        while_one_writes(&|| only_the_first_reads(&Records::new(paths(), Boundary::newline())));
+        let items = || {
+            let column = |given| Column { given, linked: false };
+            Items::new(vec![
+                column(Given::File(fifo.clone())),
+                column(Given::Listed(vec!["a".into(), "b".into()])),
+            ])
+        };
+        while_one_writes(&|| only_the_first_reads(&items()));
+    }
+}
