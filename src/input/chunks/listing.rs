@@ -4,7 +4,6 @@ use super::{Chunks, Cut, Described};
 use crate::error::{Error, Result};
 use crate::input::boundary::Boundary;
 use crate::input::chunk::{Chunk, Data};
-use crate::input::chunk::{Chunk, Data};
 use crate::input::contents::Contents;
 use crate::input::file::InputFile;
 use crate::input::given::{Input, Inputs, Regular, Said, blocks_in, other_contents, samples};
