@@ -4,7 +4,9 @@
 use crate::harness::World;
 use nix::sys::signal::Signal::SIGTERM;
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 /// What a program of the system prints, and how it ends; what it complains of is not looked at.
 fn system(world: &World, line: &str) -> (Vec<u8>, i32) {
@@ -191,5 +193,43 @@ fn too_few_descriptors_are_no_wrong_usage_and_leave_no_hole() {
             world.shell("rm -r out out.bivouac");
         }
         assert!(broke > 0, "{job}: no limit was too low");
+    }
+}
+
+/// The end of a FIFO for who writes to it, as soon as the program has opened the other.
+fn writing_end(world: &World, name: &str) -> fs::File {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(world.path(name)) {
+            Ok(file) => return file,
+            Err(error) => assert!(Instant::now() < deadline, "{name} is not opened: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What takes the place of a file that is listed and not read yet is never waited for. A FIFO before it holds its
+/// reading up, and one behind it shows that it is listed.
+#[test]
+fn a_file_whose_place_something_else_has_taken_has_changed() {
+    for replace in ["mkfifo t/b", "mkdir t/b", "ln -s /dev/zero t/b", "ln -s b t/b"] {
+        for (line, code) in [
+            ("digest before t behind -j1", 1),
+            ("count before t/b behind", 3),
+            ("grep -c zzz before t/b behind", 3),
+            ("pipe -q before t/b behind --output out -- wc -c", 3),
+            ("digest before t/b behind -o out", 3),
+        ] {
+            let world = World::new();
+            world.write("t/b", "b\n");
+            world.shell("mkfifo before behind");
+            let run = world.bivouac(line).start();
+            let ends = (writing_end(&world, "before"), writing_end(&world, "behind"));
+            fs::remove_file(world.path("t/b")).unwrap();
+            world.shell(replace);
+            drop(ends);
+            run.wait().expect_code(code).expect_says("t/b: changed while it was read");
+            assert!(!world.exists("out"), "{line}");
+        }
     }
 }
