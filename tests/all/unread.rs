@@ -217,14 +217,14 @@ fn a_file_whose_place_something_else_has_taken_has_changed() {
             ("digest before t behind -j1", 1),
             ("count before t/b behind", 3),
             ("grep -c zzz before t/b behind", 3),
-            ("pipe -q before t/b behind --output out -- wc -c", 3),
+            ("pipe before t/b behind --output out -- wc -c", 3),
             ("digest before t/b behind -o out", 3),
         ] {
             let world = World::new();
             world.write("t/b", "b\n");
             world.shell("mkfifo before behind");
             let run = world.bivouac(line).start();
-            let ends = (writing_end(&world, "before"), writing_end(&world, "behind"));
+            let ends = ["before", "behind"].map(|name| writing_end(&world, name));
             fs::remove_file(world.path("t/b")).unwrap();
             world.shell(replace);
             drop(ends);
