@@ -93,7 +93,7 @@ fn say_what_counts(running: &Running<'_>) {
 fn run_count(count: &args::verbs::Count, mut start: Start<'_>) -> Result<Exit> {
     let columns = Columns::chosen(count.lines, count.words, count.bytes);
     let Readable { files, left_out, .. } = start.readable(count.keep_going, FINISHED_WITH_FAILURES);
-    let source = Chunks::new(jobs::count::Count::inputs(&files), Cut::Anywhere)
+    let source = Chunks::new(jobs::or_stdin(&files, &left_out), Cut::Anywhere)
         .leaving_out(&left_out)
         .limit_rate(start.settings.limit_rate.value)
         .by_contents(count.inputs.verify_inputs);
@@ -121,7 +121,7 @@ fn run_grep(grep: &args::verbs::Grep, mut start: Start<'_>) -> Result<Exit> {
     jobs::grep::Grep::new(options.clone(), &[], Vec::new())?;
     refuse_o_for_output(grep)?;
     let Readable { files, left_out, .. } = start.readable(grep.keep_going, UNREAD_BY_GREP);
-    let source = Chunks::new(jobs::grep::Grep::inputs(&files), Cut::Lines(b'\n'))
+    let source = Chunks::new(jobs::or_stdin(&files, &left_out), Cut::Lines(b'\n'))
         .leaving_out(&left_out)
         .limit_rate(start.settings.limit_rate.value)
         .by_contents(grep.inputs.verify_inputs);
@@ -143,7 +143,7 @@ fn refuse_o_for_output(grep: &args::verbs::Grep) -> Result<()> {
     }
 }
 
-fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
+fn run_digest(digest: &args::verbs::Digest, mut start: Start<'_>) -> Result<Exit> {
     let algorithm = match digest.algorithm {
         args::verbs::Algorithm::Blake3 => Algorithm::Blake3,
         args::verbs::Algorithm::Sha256 => Algorithm::Sha256,
@@ -151,8 +151,11 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
     let complaints = Complaints::default();
     let exit = match digest.check {
         true => {
-            let lists = digest.paths.clone();
-            let source = Chunks::new(lists.clone(), Cut::Lines(b'\n')).block(Some(jobs::check::BLOCK));
+            let Readable { files: lists, left_out, .. } =
+                start.readable(digest.keep_going, FINISHED_WITH_FAILURES);
+            let source = Chunks::new(lists.clone(), Cut::Lines(b'\n'))
+                .leaving_out(&left_out)
+                .block(Some(jobs::check::BLOCK));
             let resumable = source.is_resumable();
             let options = jobs::check::Options {
                 ignore_missing: digest.ignore_missing,
@@ -160,18 +163,23 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
                 status: digest.status,
                 strict: digest.strict,
                 warn: digest.warn,
+                keeps_going: digest.keep_going,
             };
             start.run((Check::new(algorithm, lists, options, complaints.clone()), source), resumable)
         }
         false => {
             let part = algorithm.part(start.settings.limit_rate.value);
-            let leaves_out = start.running.output.is_none() || digest.keep_going;
+            let (whole, keeps_going) = (start.running.output.is_some(), digest.keep_going);
+            // Of nothing at all there is no list.
+            let has_any = || digest.paths.iter().any(|path| path.as_os_str() == "-" || path.exists());
             let given = digest.paths.iter().cloned().collect();
-            let terms = jobs::digest::Terms { leaves_out, strict: digest.inputs.verify_inputs, given };
+            let terms =
+                jobs::digest::Terms { keeps_going, whole, strict: digest.inputs.verify_inputs, given };
             let source = Tree::new(digest.paths.clone(), part)
                 .together(jobs::digest::task_bytes(start.settings.limit_rate.value))
                 .by_contents(digest.inputs.verify_inputs)
-                .leaving_out(leaves_out)
+                .leaving_out(!whole || (keeps_going && has_any()))
+                .keeping_going(keeps_going)
                 .without(&place::own(&start.running));
             let resumable = source.is_resumable();
             let style = jobs::digest::Style { tag: digest.tag, zero: digest.zero };
@@ -274,6 +282,10 @@ impl Start<'_> {
             return Readable::all(self.running.inputs);
         }
         let these = Readable::among(self.running.inputs);
+        // Of nothing at all a file does not come.
+        if these.files.is_empty() && self.running.output.is_some() {
+            return Readable::all(self.running.inputs);
+        }
         for why in &these.reasons {
             crate::cli::say::line(&why.to_string());
             self.left_out = Some(code);

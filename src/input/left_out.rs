@@ -41,8 +41,7 @@ pub struct Readable {
 }
 
 impl Readable {
-    /// Looks at all of them. If none can be read, none is left out: then there is nothing to do, and who
-    /// opens them has the error.
+    /// Looks at all of them.
     pub fn among(paths: &[PathBuf]) -> Self {
         let mut these = Self::default();
         for path in paths {
@@ -54,7 +53,7 @@ impl Readable {
                 None | Some(_) => these.files.push(path.clone()),
             }
         }
-        if these.files.is_empty() { Self::all(paths) } else { these }
+        these
     }
 
     /// All of them, without a look.
