@@ -4,6 +4,7 @@ use crate::cli::args::Cli;
 use crate::cli::args::common::StopChildren;
 use crate::cli::args::each::Each as Options;
 use crate::cli::report::Failures;
+use crate::cli::roles::refuse_in_a_state;
 use crate::cli::verbs::Start;
 use crate::cli::{quote, say, shellwords};
 use crate::jobs::attempts::{Terms, Waiting};
@@ -57,6 +58,9 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
     if by_line && each.keep_order {
         return Err(Error::usage("--line-buffer", "does not go together with -k")
             .advise("in the order of the items a command's lines wait for those of the commands before it: leave one away"));
+    }
+    if let Some(results) = &each.results {
+        refuse_in_a_state(results)?;
     }
     let job = Each {
         template,

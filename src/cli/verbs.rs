@@ -5,8 +5,9 @@ use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
+use crate::cli::quote;
 use crate::cli::report::{self, Failures, Told, report};
-use crate::cli::roles::refuse_two_roles;
+use crate::cli::roles::{refuse_in_a_state, refuse_two_roles};
 use crate::cli::settings::Settings;
 use crate::cli::shellwords;
 use crate::cli::wholes;
@@ -119,8 +120,13 @@ fn run_grep(grep: &args::verbs::Grep, mut start: Start<'_>) -> Result<Exit> {
     };
     // A pattern that is none is told before files are.
     jobs::grep::Grep::new(options.clone(), &[], Vec::new())?;
-    refuse_o_for_output(grep)?;
     let Readable { files, left_out, .. } = start.readable(grep.keep_going, UNREAD_BY_GREP);
+    if let Some(file) = output_after_all(grep, start.argv) {
+        crate::cli::say::line(&format!(
+            "-o is --only-matching here; if {0} is to be the output: --output {0}",
+            quote::argument(file.as_os_str())
+        ));
+    }
     let source = Chunks::new(jobs::or_stdin(&files, &left_out), Cut::Lines(b'\n'))
         .leaving_out(&left_out)
         .limit_rate(start.settings.limit_rate.value)
@@ -130,17 +136,13 @@ fn run_grep(grep: &args::verbs::Grep, mut start: Start<'_>) -> Result<Exit> {
     start.run((job, source), resumable)
 }
 
-/// `-o out` is what all other verbs have for the output.
-fn refuse_o_for_output(grep: &args::verbs::Grep) -> Result<()> {
-    let mut missing = grep.files.iter().filter(|file| file.as_os_str() != "-" && !file.exists());
-    match missing.next_back() {
-        Some(file) if grep.only_matching && grep.output.is_none() => Err(Error::usage(
-            file.display(),
-            "cannot open: No such file or directory",
-        )
-        .advise(format_args!("-o is --only-matching here; the output is --output {}", file.display()))),
-        Some(_) | None => Ok(()),
-    }
+/// `-o out` is what all other verbs have for the output. So it is if the last two words of the line are `-o` and
+/// a file that is not there, and others were given to be read.
+fn output_after_all<'f>(grep: &'f args::verbs::Grep, argv: &[OsString]) -> Option<&'f Path> {
+    let [.., option, last] = argv else { return None };
+    let [_, .., file] = grep.files.as_slice() else { return None };
+    let meant = option == "-o" && file.as_os_str() == last && !file.exists() && grep.output.is_none();
+    meant.then_some(file.as_path())
 }
 
 fn run_digest(digest: &args::verbs::Digest, mut start: Start<'_>) -> Result<Exit> {
@@ -336,6 +338,9 @@ impl Start<'_> {
         S: Source<Task = J::Task>,
     {
         refuse_two_roles(&self.running, self.settings.log_file.value.as_deref())?;
+        for written in [self.running.output, self.settings.log_file.value.as_deref()].into_iter().flatten() {
+            refuse_in_a_state(written)?;
+        }
         let options = job.fingerprint();
         let identity = Identity { name: job.name(), options: &options, inputs: self.running.inputs };
         let state = place::state(&self.running, output, resumable, identity);
