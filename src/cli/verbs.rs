@@ -19,6 +19,7 @@ use crate::jobs::count::Columns;
 use crate::jobs::digest::Algorithm;
 use bivouac::disk::{OsDisk, refuse_anothers};
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
+use bivouac::error::Kind;
 use bivouac::input::{Boundary, Chunks, Cut, Readable, Records, Tree};
 use bivouac::output::FileSink;
 use bivouac::process::Command;
@@ -355,6 +356,7 @@ impl Start<'_> {
                 "a pipe cannot be read again, so this run cannot be continued: no state is kept",
             );
         }
+        let new_log = self.settings.log_file.value.clone().filter(|path| path.symlink_metadata().is_err());
         let log = self.open_log()?;
         if let Some(log) = &log {
             log.begins(self.argv);
@@ -388,6 +390,12 @@ impl Start<'_> {
         };
         if let Some(log) = &log {
             log.ends(&ending, exit);
+        }
+        // Nothing was done, and nothing is left of it.
+        if let (Ending::Failed { error, .. }, Some(new)) = (&ending, new_log)
+            && error.kind() == Kind::Usage
+        {
+            std::fs::remove_file(new).ok();
         }
         Ok(exit)
     }

@@ -107,12 +107,12 @@ impl Children {
             ];
             let limit = limits.iter().find(|(of, _)| *of == errno).map_or("memory", |(_, limit)| limit);
             let why = match others {
-                1 => format!("commands run one at a time now: {}", errno.desc()),
+                1 => format!("no two commands run at the same time now: {}", errno.desc()),
                 _ => format!("no more than {others} commands run at the same time now: {}", errno.desc()),
             };
             cx.warn(
                 Error::broken("--jobs", why)
-                    .advise(format_args!("the job goes on; the limit of {limit} is reached")),
+                    .advise(format_args!("the others wait for them; the limit of {limit} is reached")),
             );
         }
         true

@@ -41,3 +41,27 @@ fn only_an_o_in_front_of_the_last_word_may_have_meant_the_output() {
     let ended = world.bivouac("grep alpha a -o nofile").run().expect_code(2).expect_says(hint);
     assert_eq!(ended.stdout, b"a:alpha\n");
 }
+
+#[test]
+fn a_refusal_leaves_neither_a_log_nor_a_directory_of_results() {
+    let world = World::new();
+    world.write("in", "one\n");
+    world.bivouac("count in nofile --log-file log -o out").run().expect_code(2);
+    world.bivouac("each --results deep/results --log-file log -a nofile echo").run().expect_code(2);
+    world.bivouac("each --results deep/results -o out echo ::: 1").run().expect_code(2);
+    assert!(!world.exists("log") && !world.exists("deep"));
+    world.write("log", "before\n");
+    world.bivouac("count in nofile --log-file log -o out").run().expect_code(2);
+    assert!(world.read("log").starts_with(b"before\n"));
+    world.bivouac("count in --log-file new").run().expect_code(0);
+    assert!(world.exists("new"));
+}
+
+#[test]
+fn an_item_of_several_lines_is_named_on_one() {
+    let world = World::new();
+    world.write("items", b"a\nb\0c\n  d\0");
+    let said = ["item 1 (a\\nb): ended with code 1", "item 2 (c\\n  d): ended with code 1"];
+    let ended = world.bivouac("each -0 -a items false").run().expect_code(1);
+    ended.expect_says(said[0]).expect_says(said[1]);
+}
