@@ -126,6 +126,17 @@ impl Error {
         self.errno == Some(libc::ENOENT)
     }
 
+    /// Of a file that is missing from a whole: mending it helps, and so does doing without it. (What may pass
+    /// has its advice.)
+    #[must_use]
+    pub fn or_left_out(self) -> Self {
+        match self.may_pass() {
+            true => self,
+            false => self
+                .advise("make it readable and run the same command again; with --keep-going it is left out"),
+        }
+    }
+
     /// What happened to what, without the advice: for a list of such sentences.
     pub fn sentence(&self) -> String {
         format!("{}: {}", self.subject, self.problem)

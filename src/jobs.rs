@@ -1,6 +1,9 @@
 //! The built-in jobs. They live in the program and not in the library, so that the compiler proves
 //! what the library promises: whoever writes a job of his own can do all that these do.
 
+use bivouac::input::LeftOut;
+use std::path::PathBuf;
+
 pub(crate) mod argv;
 pub(crate) mod attempts;
 pub(crate) mod check;
@@ -20,3 +23,8 @@ pub(crate) mod template;
 #[cfg(test)]
 mod testing;
 pub(crate) mod words;
+
+/// What is to be read: if no file was given, standard input.
+pub(crate) fn or_stdin(files: &[PathBuf], left_out: &[LeftOut]) -> Vec<PathBuf> {
+    if files.is_empty() && left_out.is_empty() { vec![PathBuf::from("-")] } else { files.to_vec() }
+}

@@ -45,7 +45,7 @@ pub mod reach;
 mod showing;
 mod spill;
 
-pub use clean::{Cleaned, Peek, clean, peek};
+pub use clean::{Cleaned, Peek, clean, is_state, peek};
 pub use lock::{Continuing, Holder};
 pub use showing::read_live;
 pub(crate) use spill::Spilled;
@@ -56,6 +56,7 @@ use crate::error::{Error, Kind, Result};
 use lock::{Acquired, Lock, Unconfirmed};
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -347,18 +348,34 @@ fn open_own(
     match parent.open_dir(name) {
         Ok(dir) => check_owner(&*dir, path).map(|()| Some((dir, untouched))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(path, "open the state directory", &error)),
+        Err(error) => Err(not_opened(path, &error)),
     }
+}
+
+/// A state of somebody else may be closed to us, so that it cannot be asked whose it is.
+fn not_opened(path: &Path, cause: &io::Error) -> Error {
+    let owner = std::fs::metadata(path).map(|facts| facts.uid());
+    match owner {
+        Ok(owner) if cause.kind() == io::ErrorKind::PermissionDenied && owner != us() => {
+            anothers(path, owner)
+        }
+        Ok(_) | Err(_) => Error::io(path, "open the state directory", cause),
+    }
+}
+
+fn us() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+fn anothers(path: &Path, owner: u32) -> Error {
+    Error::refused(path.display(), format_args!("belongs to another user (uid {owner})"))
 }
 
 /// Whoever can write here can make us write, truncate and remove elsewhere.
 fn check_owner(dir: &dyn Dir, path: &Path) -> Result<()> {
     let facts = dir.own_facts().map_err(|e| Error::io(path, "look at the state directory", &e))?;
-    if facts.uid != nix::unistd::geteuid().as_raw() {
-        return Err(Error::refused(
-            path.display(),
-            format_args!("belongs to another user (uid {})", facts.uid),
-        ));
+    if facts.uid != us() {
+        return Err(anothers(path, facts.uid));
     }
     if facts.mode & 0o022 != 0 {
         let problem = format_args!("can be written by other users (mode {:04o})", facts.mode);

@@ -4,6 +4,7 @@ use crate::cli::args::Cli;
 use crate::cli::args::common::StopChildren;
 use crate::cli::args::each::Each as Options;
 use crate::cli::report::Failures;
+use crate::cli::roles::refuse_in_a_state;
 use crate::cli::verbs::Start;
 use crate::cli::{quote, say, shellwords};
 use crate::jobs::attempts::{Terms, Waiting};
@@ -12,7 +13,8 @@ use crate::jobs::each::Each;
 use crate::jobs::lines::Lines;
 use crate::jobs::results::{Beside, Results};
 use crate::jobs::template::Template;
-use bivouac::ending::{Exit, FINISHED};
+use bivouac::ending::{Exit, FINISHED, USAGE};
+use bivouac::error::Kind;
 use bivouac::input::{Fit, Items};
 use bivouac::stream::StreamSink;
 use bivouac::{Error, Result};
@@ -21,6 +23,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Runs the job, or prints what it would run.
 pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
@@ -58,6 +61,12 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
         return Err(Error::usage("--line-buffer", "does not go together with -k")
             .advise("in the order of the items a command's lines wait for those of the commands before it: leave one away"));
     }
+    let mut made = Vec::new();
+    if let Some(results) = &each.results {
+        refuse_in_a_state(results)?;
+        let is_new = |path: &&Path| !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
+        made.extend(results.ancestors().take_while(is_new));
+    }
     let job = Each {
         template,
         terms: Terms {
@@ -80,15 +89,24 @@ pub(crate) fn run(each: &Options, mut start: Start<'_>) -> Result<Exit> {
         waiting: Waiting::default(),
     };
     start.failures = Some(Failures { first: failures });
-    match (&job.results, start.running.output) {
+    let ran = match (&job.results, start.running.output) {
         (Some(results), None) => {
-            let sink = Beside::new(StreamSink::stdout()?, results);
-            start.run_with((job, items), true, None, sink)
+            let sink = StreamSink::stdout().map(|stdout| Beside::new(stdout, results));
+            sink.and_then(|sink| start.run_with((job, items), true, None, sink))
         }
         (Some(_), Some(_)) => Err(Error::usage("--results", "does not go together with --output")
             .advise("DIR/NUMBER/stdout has what each command printed; put them together with cat")),
         (None, _) => start.run((job, items), true),
+    };
+    let is_refused = match &ran {
+        Ok(exit) => *exit == Exit::Code(USAGE),
+        Err(error) => error.kind() == Kind::Usage,
+    };
+    // Nothing was done, and nothing is left of it: what is empty goes.
+    if is_refused {
+        made.into_iter().for_each(|directory| drop(std::fs::remove_dir(directory)));
     }
+    ran
 }
 
 /// Options stand before COMMAND; who puts one behind gets an item.

@@ -5,6 +5,8 @@
 //! hurry, and both would end with 0.
 
 use crate::cli::args::Running;
+use bivouac::disk::OsDisk;
+use bivouac::state_dir::is_state;
 use bivouac::{Error, Result};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -47,6 +49,26 @@ pub(crate) fn refuse_two_roles(running: &Running<'_>, log: Option<&Path>) -> Res
     match output {
         Some(output) => {
             refuse("--output", output, config.map(|path| ("the configuration", path)).into_iter())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses to write into the state of a job: what is there is what it goes on by, and nobody else's to replace.
+///
+/// # Errors
+///
+/// [`Kind::Usage`](bivouac::error::Kind::Usage), naming the state.
+pub(crate) fn refuse_in_a_state(path: &Path) -> Result<()> {
+    let here = |above: &Path| if above.as_os_str().is_empty() { ".".into() } else { above.to_path_buf() };
+    // What does not exist yet will be below what does.
+    let Some(place) = path.ancestors().find_map(|above| here(above).canonicalize().ok()) else {
+        return Ok(());
+    };
+    match place.ancestors().find(|above| is_state(&OsDisk, above)) {
+        Some(state) => {
+            let problem = format_args!("is in the state of a job, {}", state.display());
+            Err(Error::usage(path.display(), problem).advise("nothing was touched; name another place"))
         }
         None => Ok(()),
     }

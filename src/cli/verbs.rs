@@ -5,8 +5,9 @@ use crate::cli::args::{self, Cli, Running, Verb};
 use crate::cli::launch::launch;
 use crate::cli::log::Log;
 use crate::cli::place::{self, Identity};
+use crate::cli::quote;
 use crate::cli::report::{self, Failures, Told, report};
-use crate::cli::roles::refuse_two_roles;
+use crate::cli::roles::{refuse_in_a_state, refuse_two_roles};
 use crate::cli::settings::Settings;
 use crate::cli::shellwords;
 use crate::cli::wholes;
@@ -18,6 +19,7 @@ use crate::jobs::count::Columns;
 use crate::jobs::digest::Algorithm;
 use bivouac::disk::{OsDisk, refuse_anothers};
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
+use bivouac::error::Kind;
 use bivouac::input::{Boundary, Chunks, Cut, Readable, Records, Tree};
 use bivouac::output::FileSink;
 use bivouac::process::Command;
@@ -93,7 +95,7 @@ fn say_what_counts(running: &Running<'_>) {
 fn run_count(count: &args::verbs::Count, mut start: Start<'_>) -> Result<Exit> {
     let columns = Columns::chosen(count.lines, count.words, count.bytes);
     let Readable { files, left_out, .. } = start.readable(count.keep_going, FINISHED_WITH_FAILURES);
-    let source = Chunks::new(jobs::count::Count::inputs(&files), Cut::Anywhere)
+    let source = Chunks::new(jobs::or_stdin(&files, &left_out), Cut::Anywhere)
         .leaving_out(&left_out)
         .limit_rate(start.settings.limit_rate.value)
         .by_contents(count.inputs.verify_inputs);
@@ -119,9 +121,14 @@ fn run_grep(grep: &args::verbs::Grep, mut start: Start<'_>) -> Result<Exit> {
     };
     // A pattern that is none is told before files are.
     jobs::grep::Grep::new(options.clone(), &[], Vec::new())?;
-    refuse_o_for_output(grep)?;
     let Readable { files, left_out, .. } = start.readable(grep.keep_going, UNREAD_BY_GREP);
-    let source = Chunks::new(jobs::grep::Grep::inputs(&files), Cut::Lines(b'\n'))
+    if let Some(file) = output_after_all(grep, start.argv) {
+        crate::cli::say::line(&format!(
+            "-o is --only-matching here; if {0} is to be the output: --output {0}",
+            quote::argument(file.as_os_str())
+        ));
+    }
+    let source = Chunks::new(jobs::or_stdin(&files, &left_out), Cut::Lines(b'\n'))
         .leaving_out(&left_out)
         .limit_rate(start.settings.limit_rate.value)
         .by_contents(grep.inputs.verify_inputs);
@@ -130,20 +137,16 @@ fn run_grep(grep: &args::verbs::Grep, mut start: Start<'_>) -> Result<Exit> {
     start.run((job, source), resumable)
 }
 
-/// `-o out` is what all other verbs have for the output.
-fn refuse_o_for_output(grep: &args::verbs::Grep) -> Result<()> {
-    let mut missing = grep.files.iter().filter(|file| file.as_os_str() != "-" && !file.exists());
-    match missing.next_back() {
-        Some(file) if grep.only_matching && grep.output.is_none() => Err(Error::usage(
-            file.display(),
-            "cannot open: No such file or directory",
-        )
-        .advise(format_args!("-o is --only-matching here; the output is --output {}", file.display()))),
-        Some(_) | None => Ok(()),
-    }
+/// `-o out` is what all other verbs have for the output. So it is if the last two words of the line are `-o` and
+/// a file that is not there, and others were given to be read.
+fn output_after_all<'f>(grep: &'f args::verbs::Grep, argv: &[OsString]) -> Option<&'f Path> {
+    let [.., option, last] = argv else { return None };
+    let [_, .., file] = grep.files.as_slice() else { return None };
+    let meant = option == "-o" && file.as_os_str() == last && !file.exists() && grep.output.is_none();
+    meant.then_some(file.as_path())
 }
 
-fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
+fn run_digest(digest: &args::verbs::Digest, mut start: Start<'_>) -> Result<Exit> {
     let algorithm = match digest.algorithm {
         args::verbs::Algorithm::Blake3 => Algorithm::Blake3,
         args::verbs::Algorithm::Sha256 => Algorithm::Sha256,
@@ -151,8 +154,11 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
     let complaints = Complaints::default();
     let exit = match digest.check {
         true => {
-            let lists = digest.paths.clone();
-            let source = Chunks::new(lists.clone(), Cut::Lines(b'\n')).block(Some(jobs::check::BLOCK));
+            let Readable { files: lists, left_out, .. } =
+                start.readable(digest.keep_going, FINISHED_WITH_FAILURES);
+            let source = Chunks::new(lists.clone(), Cut::Lines(b'\n'))
+                .leaving_out(&left_out)
+                .block(Some(jobs::check::BLOCK));
             let resumable = source.is_resumable();
             let options = jobs::check::Options {
                 ignore_missing: digest.ignore_missing,
@@ -160,18 +166,23 @@ fn run_digest(digest: &args::verbs::Digest, start: Start<'_>) -> Result<Exit> {
                 status: digest.status,
                 strict: digest.strict,
                 warn: digest.warn,
+                keeps_going: digest.keep_going,
             };
             start.run((Check::new(algorithm, lists, options, complaints.clone()), source), resumable)
         }
         false => {
             let part = algorithm.part(start.settings.limit_rate.value);
-            let leaves_out = start.running.output.is_none() || digest.keep_going;
+            let (whole, keeps_going) = (start.running.output.is_some(), digest.keep_going);
+            // Of nothing at all there is no list.
+            let has_any = || digest.paths.iter().any(|path| path.as_os_str() == "-" || path.exists());
             let given = digest.paths.iter().cloned().collect();
-            let terms = jobs::digest::Terms { leaves_out, strict: digest.inputs.verify_inputs, given };
+            let terms =
+                jobs::digest::Terms { keeps_going, whole, strict: digest.inputs.verify_inputs, given };
             let source = Tree::new(digest.paths.clone(), part)
                 .together(jobs::digest::task_bytes(start.settings.limit_rate.value))
                 .by_contents(digest.inputs.verify_inputs)
-                .leaving_out(leaves_out)
+                .leaving_out(!whole || (keeps_going && has_any()))
+                .keeping_going(keeps_going)
                 .without(&place::own(&start.running));
             let resumable = source.is_resumable();
             let style = jobs::digest::Style { tag: digest.tag, zero: digest.zero };
@@ -274,6 +285,10 @@ impl Start<'_> {
             return Readable::all(self.running.inputs);
         }
         let these = Readable::among(self.running.inputs);
+        // Of nothing at all a file does not come.
+        if these.files.is_empty() && self.running.output.is_some() {
+            return Readable::all(self.running.inputs);
+        }
         for why in &these.reasons {
             crate::cli::say::line(&why.to_string());
             self.left_out = Some(code);
@@ -324,6 +339,9 @@ impl Start<'_> {
         S: Source<Task = J::Task>,
     {
         refuse_two_roles(&self.running, self.settings.log_file.value.as_deref())?;
+        for written in [self.running.output, self.settings.log_file.value.as_deref()].into_iter().flatten() {
+            refuse_in_a_state(written)?;
+        }
         let options = job.fingerprint();
         let identity = Identity { name: job.name(), options: &options, inputs: self.running.inputs };
         let state = place::state(&self.running, output, resumable, identity);
@@ -338,6 +356,7 @@ impl Start<'_> {
                 "a pipe cannot be read again, so this run cannot be continued: no state is kept",
             );
         }
+        let new_log = self.settings.log_file.value.clone().filter(|path| path.symlink_metadata().is_err());
         let log = self.open_log()?;
         if let Some(log) = &log {
             log.begins(self.argv);
@@ -371,6 +390,12 @@ impl Start<'_> {
         };
         if let Some(log) = &log {
             log.ends(&ending, exit);
+        }
+        // Nothing was done, and nothing is left of it.
+        if let (Ending::Failed { error, .. }, Some(new)) = (&ending, new_log)
+            && error.kind() == Kind::Usage
+        {
+            std::fs::remove_file(new).ok();
         }
         Ok(exit)
     }

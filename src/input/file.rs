@@ -12,7 +12,7 @@ use super::growing::Growing;
 use super::identity::{Comparison, Facts, Identity};
 use super::sample::Sample;
 use crate::error::{Error, Result};
-use rustix::fs::fstat;
+use rustix::fs::{FileType, fstat};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,6 +20,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What has happened to a file in whose place there is none.
+const REPLACED: &str = "it is no regular file now (it was replaced)";
 
 /// A regular input file, with what identified it when the job began.
 #[derive(Debug)]
@@ -114,20 +117,21 @@ impl InputFile {
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         self.handle()?.read_exact_at(buffer, offset).map_err(|e| {
             if e.kind() == io::ErrorKind::UnexpectedEof {
-                self.changed("it became shorter")
-            } else {
-                Error::io(self.path(), "read", &e)
+                return self.changed("it became shorter");
             }
+            // A FIFO or a directory that has taken its place has no bytes at a position.
+            self.check_unchanged().err().unwrap_or_else(|| Error::io(self.path(), "read", &e))
         })
     }
 
     /// The open file itself, for `splice(2)` and its like. It is opened by the first who asks. Read it
-    /// by position only: all tasks share it.
+    /// by position only: all tasks share it. It is the file that was listed, and not a FIFO in its place.
     ///
     /// # Errors
     ///
-    /// As [`read_exact_at`](Self::read_exact_at).
+    /// As [`read_exact_at`](Self::read_exact_at), and as [`check_unchanged`](Self::check_unchanged).
     pub fn descriptor(&self) -> Result<BorrowedFd<'_>> {
+        self.check_unchanged()?;
         self.handle().map(AsFd::as_fd)
     }
 
@@ -143,6 +147,10 @@ impl InputFile {
     pub fn check_unchanged(&self) -> Result<()> {
         let handle = self.handle()?;
         let stat = fstat(handle).map_err(|e| Error::io(self.path(), "stat", &e.into()))?;
+        // A directory may have been given the number of the file.
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(self.changed(REPLACED));
+        }
         match self.seen.compare(Facts::from(&stat)) {
             Comparison::Same => return Ok(()),
             Comparison::Grew => self.grew.store(true, Ordering::Relaxed),
@@ -176,12 +184,11 @@ impl InputFile {
         if let Some(file) = self.handle.get() {
             return Ok(file);
         }
-        let file = File::open(self.path()).map_err(|e| {
-            if e.kind() == io::ErrorKind::NotFound {
-                self.changed("it is gone")
-            } else {
-                Error::io(self.path(), "open", &e)
-            }
+        let file = open_without_waiting(self.path()).map_err(|e| match e.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => self.changed("it is gone"),
+            // A socket, a device without a driver, a symlink to itself: none of them was listed.
+            Some(libc::ENXIO | libc::ENODEV | libc::ELOOP) => self.changed(REPLACED),
+            Some(_) | None => Error::io(self.path(), "open", &e),
         })?;
         // Two workers may come here at once; the loser's descriptor is closed again.
         Ok(self.handle.get_or_init(|| file))
@@ -189,13 +196,14 @@ impl InputFile {
 }
 
 /// Opens an input. `O_NONBLOCK`, because a plain open of a FIFO waits for a writer, and nothing
-/// could end that wait; for regular files the flag means nothing.
+/// could end that wait; for regular files the flag means nothing. No terminal becomes ours by it.
+pub(super) fn open_without_waiting(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
+/// The same of a path that was given; a directory is refused.
 pub(super) fn open_nonblocking(path: &Path) -> Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-        .map_err(|e| Error::named(path, "open", &e))?;
+    let file = open_without_waiting(path).map_err(|e| Error::named(path, "open", &e))?;
     let facts = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;
     if facts.is_dir() {
         return Err(Error::usage(path.display(), "is a directory").advise("name the files in it"));
@@ -247,6 +255,34 @@ mod tests {
         let file = InputFile::look_at(&path).unwrap();
         fs::write(&path, "abcdef").unwrap();
         file.check_unchanged().unwrap();
+    }
+
+    #[test]
+    fn what_has_taken_the_place_of_a_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let fifo = |path: &Path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let socket = |path: &Path| drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+        let itself = |path: &Path| std::os::unix::fs::symlink("f", path).unwrap();
+        let device = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        let directory = |path: &Path| fs::create_dir(path).unwrap();
+        for replace in [&fifo as &dyn Fn(&Path), &socket, &itself, &device, &directory] {
+            fs::write(&path, "abc").unwrap();
+            let [read, checked, given] = [(); 3].map(|()| InputFile::look_at(&path).unwrap());
+            fs::remove_file(&path).unwrap();
+            replace(&path);
+            let mut buffer = [0; 3];
+            for ended in [
+                read.read_exact_at(&mut buffer, 0).and_then(|()| read.check_unchanged()),
+                checked.check_unchanged(),
+                given.descriptor().map(drop),
+            ] {
+                let error = ended.unwrap_err();
+                assert!(error.to_string().contains("changed while it was read"), "{error}");
+                assert_eq!(error.kind(), Kind::Refused);
+            }
+            fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
+        }
     }
 
     #[test]

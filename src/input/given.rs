@@ -33,7 +33,7 @@ pub struct Inputs {
 
 impl Inputs {
     /// So many, and what is left out besides them; as `wc` takes it into account for the width of columns.
-    pub(super) fn besides(count: usize, left_out: &[LeftOut]) -> Self {
+    pub fn besides(count: usize, left_out: &[LeftOut]) -> Self {
         Self {
             count: count + left_out.len(),
             regular_bytes: left_out.iter().map(|left_out| left_out.bytes).sum(),
@@ -115,11 +115,15 @@ pub(super) fn blocks_in(size: u64, block: u64) -> u64 {
     size.div_ceil(block).max(1)
 }
 
+/// What is advised where one of several inputs cannot be read.
+pub(super) const UNLESS: &str = "nothing was done; with --keep-going it is left out";
+
 /// An input that cannot be read is no reason to do nothing, if there are others; but a result in a file is
 /// whole, unless that was asked for.
 pub(super) fn of_several(paths: &[PathBuf], error: Error) -> Error {
-    match error.kind() == Kind::Usage && !Readable::among(paths).left_out.is_empty() {
-        true => error.advise("nothing was done; with --keep-going it is left out"),
+    let these = Readable::among(paths);
+    match error.kind() == Kind::Usage && !these.left_out.is_empty() && !these.files.is_empty() {
+        true => error.advise(UNLESS),
         false => error,
     }
 }

@@ -4,12 +4,15 @@
 //! tomorrow must find the same list. So what was left out stands in the record, and a file that can be read
 //! by then, or can no longer be, is a changed input like any other.
 
+use super::file::open_without_waiting;
 use super::identity::path_text;
 use super::stream::Stream;
 use crate::error::{Error, Result};
+use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// A path that was left out.
@@ -38,8 +41,7 @@ pub struct Readable {
 }
 
 impl Readable {
-    /// Looks at all of them. If none can be read, none is left out: then there is nothing to do, and who
-    /// opens them has the error.
+    /// Looks at all of them.
     pub fn among(paths: &[PathBuf]) -> Self {
         let mut these = Self::default();
         for path in paths {
@@ -51,7 +53,7 @@ impl Readable {
                 None | Some(_) => these.files.push(path.clone()),
             }
         }
-        if these.files.is_empty() { Self::all(paths) } else { these }
+        these
     }
 
     /// All of them, without a look.
@@ -60,20 +62,37 @@ impl Readable {
     }
 }
 
-/// Why a path cannot be read. Opens what is not a stream: a FIFO that is opened and closed again would end its writer.
+/// Why a path is no file that can be read.
 fn look_at(path: &Path) -> Option<(LeftOut, Error)> {
-    if Stream::is_stream(path) {
+    let facts = fs::metadata(path).ok();
+    let is_directory = path != Path::new("-") && facts.as_ref().is_some_and(fs::Metadata::is_dir);
+    let why = match is_directory {
+        true => io::Error::from_raw_os_error(libc::EISDIR),
+        false => why_unreadable(path)?,
+    };
+    let bytes = facts.filter(fs::Metadata::is_file).map_or(0, |facts| facts.len());
+    Some((LeftOut { path: path.to_path_buf(), is_directory, before: 0, bytes }, Error::looking(path, &why)))
+}
+
+/// Why a file or directory cannot be read. Opens what is not a stream: a FIFO that is opened and closed again
+/// would end its writer, so it is only asked whether one may.
+pub(super) fn why_unreadable(path: &Path) -> Option<io::Error> {
+    if path == Path::new("-") {
         return None;
     }
-    let left_out = |is_directory, bytes| LeftOut { path: path.to_path_buf(), is_directory, before: 0, bytes };
-    let why = |cause: &io::Error| Error::looking(path, cause);
-    match fs::metadata(path) {
-        Err(cause) => Some((left_out(false, 0), why(&cause))),
-        Ok(facts) if facts.is_dir() => {
-            Some((left_out(true, 0), why(&io::Error::from_raw_os_error(libc::EISDIR))))
+    let look = || {
+        let facts = fs::metadata(path)?;
+        let wanted = if facts.is_dir() { Access::READ_OK | Access::EXEC_OK } else { Access::READ_OK };
+        rustix::fs::access(path, wanted)?;
+        if facts.file_type().is_socket() {
+            return Err(io::Error::from_raw_os_error(libc::ENXIO));
         }
-        Ok(facts) => File::open(path).err().map(|cause| (left_out(false, facts.len()), why(&cause))),
-    }
+        if facts.is_file() && !Stream::is_stream(path) {
+            open_without_waiting(path)?;
+        }
+        Ok(())
+    };
+    look().err()
 }
 
 /// Whether the same paths are left out as in the run before.

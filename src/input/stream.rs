@@ -7,7 +7,7 @@
 //! open file description, which the shell shares with us, and would outlive this process.
 
 use super::buffer::{has_room, no_room};
-use super::file::open_nonblocking;
+use super::file::{open_nonblocking, open_without_waiting};
 use crate::error::{Error, Result};
 use crate::job::{ListContext, TaskError};
 use crate::pool::Context;
@@ -94,8 +94,12 @@ impl Stream {
         }
         let Ok(facts) = path.metadata() else { return false };
         if facts.is_file() {
-            // What cannot be read is not empty: whoever reads it gets the error.
-            let is_not_empty = || File::open(path).and_then(|mut f| f.read(&mut [0])).map_or(true, |n| n > 0);
+            // What cannot be read is not empty: whoever reads it gets the error. What may not be read is no
+            // stream, and whoever opens it gets the error.
+            let is_not_empty = || match open_without_waiting(path) {
+                Ok(mut file) => file.read(&mut [0]).map_or(true, |n| n > 0),
+                Err(error) => error.kind() != io::ErrorKind::PermissionDenied,
+            };
             let is_made_up = || rustix::fs::statfs(path).is_ok_and(|system| system.f_type == SYSFS_MAGIC);
             (facts.len() == 0 && is_not_empty()) || (facts.len() == PAGE && is_made_up())
         } else {

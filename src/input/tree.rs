@@ -15,9 +15,10 @@
 
 use super::contents::digest_of;
 use super::file::InputFile;
-use super::given::{contents_as_begun, of_several, other_contents, reads_again};
+use super::given::{UNLESS, contents_as_begun, other_contents, reads_again};
 use super::growing::Growing;
 use super::identity::Identity;
+use super::left_out::why_unreadable;
 use super::sample::Sample;
 use super::stream::Stream;
 use super::walk::{Own, Walk};
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Files that go into one task, at the most.
@@ -78,8 +79,10 @@ pub struct Tree {
     /// Bytes above which no further file goes into the same task.
     together: u64,
     wants_contents: bool,
-    /// What cannot be looked at is told by a task, whatever the reason.
+    /// What cannot be looked at is told by a task.
     leaves_out: bool,
+    /// So is what the machine is to blame for.
+    keeps_going: bool,
 }
 
 /// Lists the regular files below some paths.
@@ -135,6 +138,7 @@ impl Tree {
             together: TOGETHER_BYTES,
             wants_contents: false,
             leaves_out: false,
+            keeps_going: false,
         }
     }
 
@@ -152,12 +156,20 @@ impl Tree {
         self
     }
 
-    /// Goes on where a path is missing that was given, and where the machine is in trouble (no descriptors,
-    /// a device that fails): as an [`Entry::Unreadable`], like a file that may not be read. Otherwise the
-    /// one is an error before anything is done, and the other ends the run: the next one finds what it missed.
+    /// Hands out what cannot be read as an [`Entry::Unreadable`]. Otherwise a path that was given is an error
+    /// before anything is done, and what is found below one ends the run: the next one goes on there. What
+    /// has gone away meanwhile is always handed out.
     #[must_use]
     pub fn leaving_out(mut self, yes: bool) -> Self {
         self.leaves_out = yes;
+        self
+    }
+
+    /// The same also where the machine is in trouble (no descriptors, a device that fails), and the next run
+    /// may read what this one could not.
+    #[must_use]
+    pub fn keeping_going(mut self, yes: bool) -> Self {
+        self.keeps_going = yes;
         self
     }
 
@@ -210,10 +222,10 @@ impl TreeListing {
                 break;
             }
             let Some(entry) = self.walk.next() else { break };
-            if let Entry::Unreadable { why, .. } = &entry
-                && !self.may_be_left_out(why)
+            if let Entry::Unreadable { path, why } = &entry
+                && !self.may_be_left_out(path, why)
             {
-                return Err(why.clone());
+                return Err(why.clone().or_left_out());
             }
             let size = self.note(&entry);
             match entry {
@@ -271,7 +283,7 @@ impl TreeListing {
             Ok(Some(digest)) => self.listed.update(digest.as_bytes()),
             Ok(None) => return Ok(false),
             // It may not be read. The task will say so.
-            Err(error) if error.kind() == Kind::Broken && self.may_be_left_out(&error) => {
+            Err(error) if error.kind() == Kind::Broken && self.may_be_left_out(file.path(), &error) => {
                 self.listed.update(b"unreadable")
             }
             Err(error) => return Err(error),
@@ -279,10 +291,12 @@ impl TreeListing {
         Ok(true)
     }
 
-    /// Whether a task may say of a file that it cannot be read. In a list of files this is no place for an
+    /// Whether a task may say of a file that it cannot be read. In a list of files there is no place for an
     /// error that the next run may not see.
-    fn may_be_left_out(&self, why: &Error) -> bool {
-        self.tree.leaves_out || !why.may_pass()
+    fn may_be_left_out(&self, path: &Path, why: &Error) -> bool {
+        let tree = &self.tree;
+        let has_gone = || why.is_missing() && !tree.roots.iter().any(|root| root == path);
+        tree.keeps_going || (!why.may_pass() && (tree.leaves_out || has_gone()))
     }
 
     /// Takes what was found into the mark; its size.
@@ -319,15 +333,12 @@ impl Source for Tree {
     type Listing = TreeListing;
 
     fn begin(&self) -> Result<TreeListing> {
-        let missing = |root: &PathBuf| match root.as_os_str() == "-" {
-            true => None,
-            false => std::fs::metadata(root).err().map(|e| Error::named(root, "open", &e)),
-        };
-        let missing: Vec<Error> = self.roots.iter().filter_map(missing).collect();
-        match missing.first() {
-            Some(first) if missing.len() == self.roots.len() => return Err(first.clone()),
-            Some(first) if !self.leaves_out => return Err(of_several(&self.roots, first.clone())),
-            Some(_) | None => {}
+        let why = |root: &PathBuf| Some(Error::named(root, "open", &why_unreadable(root)?));
+        if !self.leaves_out
+            && let Some(error) = self.roots.iter().find_map(why)
+        {
+            let others = self.roots.iter().any(|root| why_unreadable(root).is_none());
+            return Err(if others { error.advise(UNLESS) } else { error });
         }
         Ok(TreeListing::new(self.clone(), self.wants_contents && self.is_resumable()))
     }

@@ -32,6 +32,9 @@ pub(crate) struct Options {
     pub(crate) strict: bool,
     /// Each such line is named.
     pub(crate) warn: bool,
+    /// A file that cannot be read because the machine is in trouble is one that cannot be read, and no more.
+    #[serde(skip)]
+    pub(crate) keeps_going: bool,
 }
 
 /// The job. Its source: the lists, cut at lines.
@@ -123,6 +126,10 @@ impl Check {
             Ok(_) => Ok(Verdict::Failed),
             Err(TaskError::Fatal(error)) if self.options.ignore_missing && error.is_missing() => {
                 Ok(Verdict::Missing)
+            }
+            // That says nothing of the file, and the next run may have an answer.
+            Err(TaskError::Fatal(error)) if error.may_pass() && !self.options.keeps_going => {
+                Err(TaskError::Fatal(error))
             }
             Err(TaskError::Fatal(error)) => Ok(Verdict::Unreadable(error)),
             Err(error) => Err(error),

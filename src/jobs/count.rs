@@ -98,7 +98,9 @@ impl Count {
     /// Besides these files others were given, which cannot be read. `wc` has a line for a directory, and a
     /// total wherever several paths were given.
     pub(crate) fn leaving_out(self, left_out: Vec<LeftOut>) -> Self {
-        Self { left_out, ..self }
+        // Files were given, so no file that can be read does not mean standard input.
+        let names = self.names.into_iter().filter(|name| left_out.is_empty() || name.is_some()).collect();
+        Self { left_out, names, ..self }
     }
 
     /// The lines of the directories that were given before this file, and behind the one before it.
@@ -106,11 +108,6 @@ impl Count {
         for directory in self.left_out.iter().filter(|left| left.is_directory && left.before == file) {
             self.print(Counts::default(), Some(&names::as_wc_prints(&directory.path)), width, out);
         }
-    }
-
-    /// What the source has to list for these files.
-    pub(crate) fn inputs(files: &[PathBuf]) -> Vec<PathBuf> {
-        if files.is_empty() { vec![PathBuf::from("-")] } else { files.to_vec() }
     }
 
     fn tally(&self, chunk: &Chunk, cx: &Context<'_>) -> Result<Tally, TaskError> {
@@ -194,6 +191,9 @@ impl Job for Count {
     }
 
     fn finish(&self, total: &mut Total, out: &mut Vec<u8>) {
+        if total.files == 0 {
+            total.width = self.width(Inputs::besides(0, &self.left_out));
+        }
         self.print_directories(self.names.len(), total.width, out);
         if total.files + self.left_out.len() > 1 {
             self.print(total.all, Some(b"total"), total.width, out);

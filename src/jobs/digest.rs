@@ -138,8 +138,10 @@ pub(crate) struct Digest {
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// Also where the machine is in trouble, and not the file. Otherwise that ends the run, and the next one
-    /// goes on with this very file: a list in a file must not lack it for ever.
-    pub(crate) leaves_out: bool,
+    /// goes on with this very file.
+    pub(crate) keeps_going: bool,
+    /// The list is in a file, and must not lack one for ever: the same holds where the file is to blame.
+    pub(crate) whole: bool,
     /// A file that changes between listing and reading is refused: that was asked for with --verify-inputs.
     pub(crate) strict: bool,
     /// Paths that were given. A list in a file must not lack one of those.
@@ -147,8 +149,12 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    fn may_lack(&self, error: &Error) -> bool {
+        self.keeps_going || (!self.whole && !error.may_pass())
+    }
+
     fn may_change(&self, path: &Path) -> bool {
-        !self.strict && (self.leaves_out || !self.given.contains(path))
+        !self.strict && (self.keeps_going || !self.whole || !self.given.contains(path))
     }
 }
 
@@ -220,13 +226,13 @@ impl Digest {
     fn complain(&self, path: &Path, error: TaskError) -> Result<String, TaskError> {
         let TaskError::Fatal(error) = error else { return Err(error) };
         match error.kind() {
-            Kind::Broken if self.terms.leaves_out || !error.may_pass() => Ok(error.to_string()),
+            Kind::Broken if self.terms.may_lack(&error) => Ok(error.to_string()),
+            Kind::Broken => Err(TaskError::Fatal(error.or_left_out())),
             // In a tree that is in use files come and go; each of them is one line less.
             Kind::Refused if self.terms.may_change(path) => {
                 Ok(format!("{}; it is left out", error.sentence()))
             }
-            Kind::Broken
-            | Kind::Refused
+            Kind::Refused
             | Kind::Usage
             | Kind::Busy
             | Kind::OutputClosed
@@ -449,7 +455,7 @@ mod tests {
 
     #[test]
     fn a_file_of_which_a_part_cannot_be_read_has_no_line_and_the_next_one_has_its_own() {
-        let terms = Terms { leaves_out: true, strict: false, given: BTreeSet::new() };
+        let terms = Terms { keeps_going: true, whole: false, strict: false, given: BTreeSet::new() };
         let job = Digest::new(Algorithm::Blake3, Style::default(), terms, Complaints::default());
         let value = |bytes: &[u8], offset| {
             blake3::Hasher::new().set_input_offset(offset).update(bytes).finalize_non_root()

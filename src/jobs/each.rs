@@ -104,7 +104,9 @@ impl Each {
     ) -> Result<(), TaskError> {
         let done = self.waiting.keep(cx, item, then);
         if let Err(TaskError::Failed(why)) = &done {
-            self.failures.keep(format!("item {} ({}): {why}", cx.task() + 1, short(name)));
+            // Each of these is a line of a list.
+            let name = short(name).replace('\n', "\\n");
+            self.failures.keep(format!("item {} ({name}): {why}", cx.task() + 1));
         }
         done
     }

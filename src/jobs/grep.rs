@@ -29,6 +29,7 @@ pub(crate) struct Grep {
     options: Options,
     matcher: Matcher,
     files: Vec<PathBuf>,
+    named: bool,
     /// What to print before a line, per file; nothing if names are not wanted.
     prefixes: Vec<Vec<u8>>,
     left_out: Vec<LeftOut>,
@@ -85,14 +86,9 @@ impl Grep {
     pub(crate) fn new(options: Options, files: &[PathBuf], left_out: Vec<LeftOut>) -> Result<Self> {
         let matcher = Matcher::new(&options.patterns, options.fixed, options.ignore_case)?;
         let named = options.file_names.unwrap_or(files.len() + left_out.len() > 1);
-        let inputs = Self::inputs(files);
+        let inputs = super::or_stdin(files, &left_out);
         let prefixes = inputs.iter().map(|path| if named { prefix(path) } else { Vec::new() }).collect();
-        Ok(Self { options, matcher, files: inputs, prefixes, left_out })
-    }
-
-    /// What the source has to list for these files.
-    pub(crate) fn inputs(files: &[PathBuf]) -> Vec<PathBuf> {
-        if files.is_empty() { vec![PathBuf::from("-")] } else { files.to_vec() }
+        Ok(Self { options, matcher, files: inputs, named, prefixes, left_out })
     }
 
     fn prefix(&self, file: usize) -> &[u8] {
@@ -104,7 +100,7 @@ impl Grep {
     fn print_directories(&self, file: usize, out: &mut Vec<u8>) {
         let here = |left: &&LeftOut| self.options.count && left.is_directory && left.before == file;
         for directory in self.left_out.iter().filter(here) {
-            if self.prefixes.iter().any(|prefix| !prefix.is_empty()) {
+            if self.named {
                 out.extend_from_slice(&prefix(&directory.path));
             }
             out.extend_from_slice(b"0\n");

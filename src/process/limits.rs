@@ -63,6 +63,8 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(super) struct Room {
     /// So many did when there was no room for another one, and when that was.
     short: Option<(usize, Instant)>,
+    /// That was said.
+    is_said: bool,
 }
 
 impl Room {
@@ -91,18 +93,26 @@ impl Children {
         if others == 0 && since.elapsed() >= PATIENCE {
             return false;
         }
-        lock(&self.room).short = Some((others.max(1), Instant::now()));
-        if !self.is_short.swap(true, Ordering::Relaxed) {
+        // Where none runs, that none can is said only when the wait has been in vain: it is the error.
+        let mut room = lock(&self.room);
+        room.short = Some((others.max(1), Instant::now()));
+        let is_news = others > 0 && !std::mem::replace(&mut room.is_said, true);
+        drop(room);
+        self.is_short.store(true, Ordering::Relaxed);
+        if is_news {
             let limits = [
                 (Errno::EMFILE, "open files (ulimit -Hn)"),
                 (Errno::ENFILE, "open files of the system (fs.file-max)"),
                 (Errno::EAGAIN, "processes (ulimit -u, or that of the cgroup)"),
             ];
             let limit = limits.iter().find(|(of, _)| *of == errno).map_or("memory", |(_, limit)| limit);
-            let why = format!("no more than {others} commands run at the same time now: {}", errno.desc());
+            let why = match others {
+                1 => format!("no two commands run at the same time now: {}", errno.desc()),
+                _ => format!("no more than {others} commands run at the same time now: {}", errno.desc()),
+            };
             cx.warn(
                 Error::broken("--jobs", why)
-                    .advise(format_args!("the job goes on; the limit of {limit} is reached")),
+                    .advise(format_args!("the others wait for them; the limit of {limit} is reached")),
             );
         }
         true

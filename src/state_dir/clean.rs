@@ -1,7 +1,7 @@
 //! Looking at a state from outside, and taking it away.
 
 use super::showing::{STATUS, live_in};
-use super::{LOCK, LOCK_GONE, RECORD, SPILL, StateDir, check_owner, known, lock, read_record};
+use super::{LOCK, LOCK_GONE, RECORD, SPILL, StateDir, check_owner, known, lock, not_opened, read_record};
 use crate::checkpoint::{Phase, Record};
 use crate::disk::{Dir, Disk};
 use crate::error::{Error, Result};
@@ -89,12 +89,20 @@ pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
     Ok(Cleaned { record, stays: disk.open_dir(path).is_ok(), left })
 }
 
+/// Whether the directory at `path` is the state of a job, so that nothing else should be written into it.
+pub fn is_state(disk: &dyn Disk, path: &Path) -> bool {
+    let Ok(dir) = disk.open_dir(path) else { return false };
+    // Most directories are none, and this tells it at once.
+    [LOCK, RECORD].iter().any(|name| known::is_there(&*dir, name))
+        && known::is_state(&*dir, path).unwrap_or(false)
+}
+
 /// The directory at `path`, if it looks like a state: `bivouac clean ~` must not begin to work on
 /// a home directory, not even by making a lock in it.
 pub(super) fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> {
     let dir = disk.open_dir(path).map_err(|error| {
         let nothing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-        if nothing { no_state(path) } else { Error::io(path, "open the state directory", &error) }
+        if nothing { no_state(path) } else { not_opened(path, &error) }
     })?;
     check_owner(&*dir, path)?;
     known::check_files(&*dir, path)?;

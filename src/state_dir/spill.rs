@@ -39,8 +39,12 @@ impl StateDir {
         let path = self.spill_path(&name);
         // A file of this name was left by a run that crashed before its record named it. A new file in its
         // place, not a truncated old one: nothing else can then have it open.
-        self.remove_if_there(&*dir, &name)?;
+        self.remove_spilled(&*dir, &name)?;
         let made = dir.open(&name, Open::CreateNew(0o600));
+        if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+            return Err(Error::refused(path.display(), "is a directory, and none of ours")
+                .advise("move it away, and run the same command again"));
+        }
         Ok((made.map_err(|e| Error::io(&path, "create", &e))?, path))
     }
 
@@ -54,7 +58,7 @@ impl StateDir {
     /// Removes a segment. Only after a record that does not name it.
     pub(crate) fn remove_segment(&mut self, number: u64) -> Result<()> {
         match self.find_spill_dir()? {
-            Some(dir) => self.remove_if_there(&*dir, &segment_name(number)),
+            Some(dir) => self.remove_spilled(&*dir, &segment_name(number)),
             None => Ok(()),
         }
     }
@@ -104,10 +108,21 @@ impl StateDir {
         };
         for name in dir.list().map_err(|e| Error::io(&self.path.join(SPILL), "list", &e))? {
             if is_ours(&name) && !named(&name) {
-                self.remove_if_there(&*dir, &name)?;
+                self.remove_spilled(&*dir, &name)?;
             }
         }
         Ok(())
+    }
+
+    /// A directory is none of ours, whatever its name, and stays.
+    fn remove_spilled(&self, dir: &dyn Dir, name: &OsStr) -> Result<()> {
+        let is_dir = dir.facts(name).is_ok_and(|there| there.is_some_and(|facts| facts.is_dir));
+        match if is_dir { Ok(()) } else { dir.remove(name) } {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io(&self.spill_path(name), "remove", &error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     fn spill_path(&self, name: &OsStr) -> PathBuf {

@@ -357,3 +357,20 @@ fn after_the_lock_is_lost_nothing_is_touched() {
     let error = state.write_record(&sample()).unwrap_err().to_string();
     assert!(error.contains("No space left") && !error.contains("lost"), "{error}");
 }
+
+#[test]
+fn a_directory_in_place_of_a_segment_is_passed_over_and_named_where_it_is_in_the_way() {
+    let (_temp, path) = place();
+    let mut state = StateDir::create(&OsDisk, &path).unwrap();
+    let segment = path.join(SPILL).join("segment.0");
+    fs::create_dir_all(&segment).unwrap();
+    assert!(state.open_segment(0).unwrap().is_none());
+    state.sweep_spill(&[], &[]).unwrap();
+    state.remove_segment(0).unwrap();
+    let error = state.make_segment(0).map(drop).unwrap_err();
+    assert_eq!(error.kind(), Kind::Refused);
+    assert!(error.to_string().starts_with(segment.to_str().unwrap()), "{error}");
+    state.make_segment(1).unwrap();
+    assert_eq!(state.remove().unwrap(), [SPILL]);
+    assert!(segment.is_dir());
+}

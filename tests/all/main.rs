@@ -16,6 +16,7 @@
 //! | `ran` | what does `bivouac log` tell? |
 //! | `refuse` | what is refused, and does the refusal leave everything as it was? |
 //! | `copies` | is what a state has lost, and can do without, done again? |
+//! | `slips` | what is said where an option or a place is not what was meant? |
 //! | `starts` | what if equal runs start in the same instant? |
 //! | `unchanged` | the same of everything that can be wrong with a state, as a table |
 //! | `inputs` | empty, missing, unreadable, growing, changing, piped |
@@ -78,6 +79,7 @@ mod refuse;
 mod reload;
 mod resume;
 mod running;
+mod slips;
 mod starts;
 mod status;
 mod stop;

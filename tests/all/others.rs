@@ -112,6 +112,30 @@ fn states_are_not_kept_behind_a_link_of_somebody_else() {
     assert_eq!(fs::read_dir(world.path("elsewhere")).unwrap().count(), 1);
 }
 
+#[test]
+fn a_state_of_somebody_else_is_his_even_where_we_cannot_look_into_it() {
+    if !is_root() {
+        return;
+    }
+    let world = world();
+    mode(&world, ".", 0o755);
+    world.bivouac("count in -o out").run().expect_code(0);
+    let us = "setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs";
+    for state in [0o700, 0o755] {
+        mode(&world, "out.bivouac", state);
+        for line in
+            ["status out.bivouac", "clean out.bivouac", "stop out.bivouac", "count in --state out.bivouac"]
+        {
+            let ended = world.bivouac(line).under(us).run();
+            // The way to this directory may be closed to others; then this test tells nothing.
+            match ended.stderr.contains("out.bivouac: ") {
+                true => drop(ended.expect_code(3).expect_says("belongs to another user (uid 0)")),
+                false => drop(writeln!(std::io::stderr(), "1 test told nothing: {}", ended.stderr)),
+            }
+        }
+    }
+}
+
 /// The same, with us as somebody who is not root.
 #[test]
 fn nobody_is_protected_from_somebody() {

@@ -1,10 +1,12 @@
 //! Inputs of which some cannot be read: the others are done, a result in a file is whole, and nothing is
 //! missing from it for ever.
 
-use crate::harness::World;
+use crate::harness::{Bivouac, World};
 use nix::sys::signal::Signal::SIGTERM;
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 /// What a program of the system prints, and how it ends; what it complains of is not looked at.
 fn system(world: &World, line: &str) -> (Vec<u8>, i32) {
@@ -16,6 +18,7 @@ fn some() -> World {
     let world = World::new();
     world.write("a", "a x\n");
     world.write("b", "2 x\n".repeat(3000));
+    world.shell("sha256sum a b >list");
     fs::create_dir(world.path("d")).unwrap();
     world
 }
@@ -35,6 +38,16 @@ fn on_standard_output_the_others_are_done_as_wc_grep_and_sha256sum_do_it() {
         ("grep nothing", "grep nothing", "a missing"),
         ("grep -h x", "grep -h x", "missing a"),
         ("digest --algorithm sha256", "sha256sum", "a missing b"),
+        ("digest --algorithm sha256 -c", "sha256sum -c", "list missing"),
+        // Nothing is left to be done, and all are named.
+        ("count", "wc", "missing"),
+        ("count", "wc", "missing d gone"),
+        ("count -l", "wc -l", "d"),
+        ("grep x", "grep x", "missing gone"),
+        ("grep -c x", "grep -c x", "d"),
+        ("grep -c x", "grep -c x", "d missing"),
+        ("digest --algorithm sha256", "sha256sum", "missing gone"),
+        ("digest --algorithm sha256 -c", "sha256sum -c", "missing gone"),
     ] {
         let (wanted, code) = system(&world, &format!("{theirs} {inputs} 2>said"));
         let is = world.bivouac(&format!("{verb} {inputs}")).run().expect_code(code).expect_stdout(&wanted);
@@ -43,8 +56,66 @@ fn on_standard_output_the_others_are_done_as_wc_grep_and_sha256sum_do_it() {
             assert!(is.stderr.contains(&format!("bivouac: {complaint}\n")), "{line}, and:\n{}", is.stderr);
         }
     }
-    // Nothing is left to be done.
-    world.bivouac("count missing d").run().expect_code(2).expect_says_not("--keep-going");
+    for line in ["count missing d -o out", "digest missing gone -o out --keep-going"] {
+        world.bivouac(line).run().expect_code(2).expect_says_not("--keep-going");
+        assert!(!world.exists("out"), "{line}");
+    }
+}
+
+/// As a user who is not root: root reads everything, unless it gives away the capability for that.
+fn may_not_read<'w>(world: &'w World, line: &str) -> Bivouac<'w> {
+    let run = world.bivouac(line);
+    match nix::unistd::geteuid().is_root() {
+        true => run.under("setpriv --bounding-set -dac_override,-dac_read_search"),
+        false => run,
+    }
+}
+
+#[test]
+fn what_may_not_be_read_is_as_what_is_missing_whatever_it_is() {
+    let world = some();
+    world.shell("echo >file; : >empty; mkfifo fifo; mkdir dir; chmod 0 file empty fifo dir");
+    for name in ["file", "empty", "fifo", "dir"] {
+        for (verb, behind, code) in [
+            ("count", "", 1),
+            ("grep x", "", 2),
+            ("digest", "", 1),
+            ("count --keep-going -o out", "", 1),
+            ("pipe --keep-going", "-- cat", 1),
+            ("digest --keep-going -o out", "", 1),
+        ] {
+            let ended = may_not_read(&world, &format!("{verb} {name} a {behind}")).run();
+            ended.expect_code(code).expect_says(&format!("{name}: "));
+        }
+        for (verb, behind) in [("count", ""), ("grep x", ""), ("digest", ""), ("pipe", "-- cat")] {
+            world.shell("rm -rf out out.bivouac");
+            let line = format!("{verb} a {name} --output out {behind}");
+            may_not_read(&world, &line).run().expect_code(2).expect_says("--keep-going");
+            assert!(!world.exists("out") && !world.exists("out.bivouac"), "{line}");
+        }
+    }
+    world.shell("chmod 700 dir");
+}
+
+#[test]
+fn a_list_in_a_file_lacks_nothing_that_is_found_in_a_tree_and_goes_on_there() {
+    for (make, mend) in
+        [("echo 2 >t/2", "chmod 600 t/2"), (": >t/2", "chmod 600 t/2"), ("mkdir t/2", "chmod 700 t/2")]
+    {
+        let world = World::new();
+        world.write("t/1", "1");
+        world.write("t/3", "3");
+        world.shell(&format!("{make}; chmod 0 t/2"));
+        let named = "with --keep-going it is left out";
+        may_not_read(&world, "digest t -o out").run().expect_code(4).expect_says("t/2: ").expect_says(named);
+        assert!(!world.exists("out"));
+        may_not_read(&world, "digest t").run().expect_code(1).expect_says("t/2: ");
+        may_not_read(&world, "digest t --keep-going -o without").run().expect_code(1);
+        assert_eq!(String::from_utf8(world.read("without")).unwrap().lines().count(), 2);
+        world.shell(mend);
+        may_not_read(&world, "digest t -o out").run().expect_code(0);
+        assert!(world.read("out") == world.bivouac("digest t").run().expect_code(0).stdout);
+    }
 }
 
 #[test]
@@ -163,6 +234,15 @@ fn too_few_descriptors_are_no_wrong_usage_and_leave_no_hole() {
         path.push_str("/deeper");
     }
     let file = "t/deeper/deeper/file";
+    world.shell("bivouac digest t >list");
+    let on_stdout = ["digest t -j2 --state out.bivouac", "digest -c list --state out.bivouac"];
+    for limit in 5..48 {
+        for line in on_stdout {
+            let ended = world.bivouac(line).under(&format!("prlimit --nofile={limit}:{limit}")).run();
+            assert!([0, 4, 127].contains(&ended.code().unwrap()), "{line} with {limit}: {}", ended.stderr);
+            world.shell("rm -rf out.bivouac");
+        }
+    }
     let jobs = [
         "digest t -o out -j2",
         &format!("count {file} -o out"),
@@ -191,5 +271,43 @@ fn too_few_descriptors_are_no_wrong_usage_and_leave_no_hole() {
             world.shell("rm -r out out.bivouac");
         }
         assert!(broke > 0, "{job}: no limit was too low");
+    }
+}
+
+/// The end of a FIFO for who writes to it, as soon as the program has opened the other.
+fn writing_end(world: &World, name: &str) -> fs::File {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(world.path(name)) {
+            Ok(file) => return file,
+            Err(error) => assert!(Instant::now() < deadline, "{name} is not opened: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What takes the place of a file that is listed and not read yet is never waited for. A FIFO before it holds its
+/// reading up, and one behind it shows that it is listed.
+#[test]
+fn a_file_whose_place_something_else_has_taken_has_changed() {
+    for replace in ["mkfifo t/b", "mkdir t/b", "ln -s /dev/zero t/b", "ln -s b t/b"] {
+        for (line, code) in [
+            ("digest before t behind -j1", 1),
+            ("count before t/b behind", 3),
+            ("grep -c zzz before t/b behind", 3),
+            ("pipe before t/b behind --output out -- wc -c", 3),
+            ("digest before t/b behind -o out", 3),
+        ] {
+            let world = World::new();
+            world.write("t/b", "b\n");
+            world.shell("mkfifo before behind");
+            let run = world.bivouac(line).start();
+            let ends = ["before", "behind"].map(|name| writing_end(&world, name));
+            fs::remove_file(world.path("t/b")).unwrap();
+            world.shell(replace);
+            drop(ends);
+            run.wait().expect_code(code).expect_says("t/b: changed while it was read");
+            assert!(!world.exists("out"), "{line}");
+        }
     }
 }

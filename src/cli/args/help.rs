@@ -73,7 +73,9 @@ pub(crate) const DIGEST: &str = concat!(
   1  finished, but a file could not be read, or changed meanwhile, and is left out;
      with --check: something differs or is missing\n"
     ),
-    "\
+    "  4 is also the code when a file found in a tree cannot be read and the result goes to a file, or when the
+  machine is in trouble (a device, too many open files): the same command goes on there; --keep-going leaves it out.
+
 Examples:
   bivouac digest /usr/share -o share.b3
   bivouac digest --check share.b3              --quiet: only what differs; --status: only the code

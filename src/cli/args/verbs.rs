@@ -183,7 +183,7 @@ pub(crate) struct Digest {
     pub(crate) algorithm: Algorithm,
 
     /// Read checksums from the files, or from standard input, verify them, and name what differs
-    #[arg(short = 'c', long, conflicts_with_all = ["verify_inputs", "keep_going", "tag", "zero"], help_heading = "What to compute")]
+    #[arg(short = 'c', long, conflicts_with_all = ["verify_inputs", "tag", "zero"], help_heading = "What to compute")]
     pub(crate) check: bool,
 
     /// With --check: pass over files that do not exist
@@ -214,7 +214,7 @@ pub(crate) struct Digest {
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Leave out files that cannot be read, and end with 1; needed with an output file only
+    /// Leave out files that cannot be read, and end with 1; needed with an output file, or if the machine is in trouble
     #[arg(long, help_heading = "Output")]
     pub(crate) keep_going: bool,
 
