@@ -33,9 +33,8 @@
 //! # When something fails
 //!
 //! The first failed write, flush or rename ends this thread. No flush is tried again: after a failed
-//! one the kernel marks the pages clean, and a second one reports success although the bytes are
-//! gone. The thread says so and drops its receivers, so every worker that wants to deliver learns at
-//! once that nobody takes it. The last record stands.
+//! one the kernel marks the pages clean, and a second one reports success although the bytes are gone. The
+//! thread says so and drops its receivers, so every worker that wants to deliver learns it. The last record stands.
 
 mod ahead;
 mod settling;
@@ -197,14 +196,20 @@ impl<J: Job> Committer<J> {
     /// then takes all that has come.
     fn work(&mut self, inbox: &Inbox<J::Partial>) -> Result<Option<Closed>> {
         self.adopt()?;
-        let nobody = never();
+        let (nobody, silence) = (never(), never());
         let mut resting = false;
         loop {
-            let deliveries = if resting { &nobody } else { &inbox.deliveries };
+            let awake = (&inbox.deliveries, &inbox.lines);
+            let (deliveries, lines) = if resting { (&nobody, &silence) } else { awake };
             let patience = if resting { REST.min(self.until_due()) } else { self.until_due() };
             select! {
                 recv(deliveries) -> delivery => match delivery {
                     Ok(delivery) => self.take_all(vec![delivery], inbox)?,
+                    Err(_) => return Ok(None),
+                },
+                // That a command has begun is on record before it ends, which may be in hours.
+                recv(lines) -> line => match line {
+                    Ok(line) => self.take_line(line)?,
                     Err(_) => return Ok(None),
                 },
                 recv(inbox.nudges) -> nudge => if nudge.is_err() { return Ok(None) },
@@ -241,7 +246,7 @@ impl<J: Job> Committer<J> {
     /// report: so at a close, what is there is all there is.
     fn take_what_is_there(&mut self, inbox: &Inbox<J::Partial>) -> Result<bool> {
         let before = self.told;
-        let mut any = false;
+        let mut any = self.take_lines(inbox)?;
         // Not much more than the box holds: workers may fill it as fast as it is emptied, and the clock
         // and the orders want to be looked at. And not all at once, since until they are taken nobody counts
         // how much memory they are.
@@ -260,8 +265,7 @@ impl<J: Job> Committer<J> {
     /// Deliveries first come out of their channel, then the lines out of theirs, and then the lines are
     /// taken first: so of every task that is done, the line that says how it ended is there.
     fn take_all(&mut self, deliveries: Vec<Delivery<J::Partial>>, inbox: &Inbox<J::Partial>) -> Result<()> {
-        let lines = inbox.lines.len();
-        inbox.lines.try_iter().take(lines).try_for_each(|line| self.take_line(line))?;
+        self.take_lines(inbox)?;
         deliveries.into_iter().try_for_each(|delivery| {
             let is_large = delivery.is_large();
             self.dirty |= delivery.is_last();

@@ -75,7 +75,12 @@ pub(crate) fn short(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let end = (0..=SHOWN).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    Cow::Owned(format!("{}… ({} bytes)", &text[..end], grouped(text.len() as u64)))
+    // Of a note that was cut already nobody knows the length.
+    let length = match text.ends_with('…') {
+        true => String::new(),
+        false => format!(" ({} bytes)", grouped(text.len() as u64)),
+    };
+    Cow::Owned(format!("{}…{length}", &text[..end]))
 }
 
 /// `2,997`.

@@ -87,8 +87,9 @@ fn failed_items(summary: &Summary, told: Told<'_>) -> String {
     for failure in first.iter().take(TOLD) {
         text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));
     }
-    if summary.failed > first.len().min(TOLD) as u64 {
-        text.push_str("\n  …");
+    let told_of = first.len().min(TOLD) as u64;
+    if told_of > 0 && summary.failed > told_of {
+        text.push_str(&format!("\n  … and {} more", summary.failed - told_of));
     }
     if let StateAt::Directory(state) | StateAt::Passing(state) = told.state {
         let state = quote::argument(state.as_os_str());

@@ -5,13 +5,20 @@
 //! nobody has been given: a SIGKILL in between would lose it. So the line waits for its task: it is written
 //! as the end of an attempt when another attempt follows, and as the end of the task when that is committed.
 
-use super::Committer;
+use super::{Committer, Inbox};
 use crate::checkpoint::Reach;
 use crate::error::Result;
 use crate::job::{Job, Mark};
 use crate::journal::{Line, Outcome};
 
 impl<J: Job> Committer<J> {
+    /// Takes the lines that are there; whether there were any.
+    pub(super) fn take_lines(&mut self, inbox: &Inbox<J::Partial>) -> Result<bool> {
+        let lines = inbox.lines.len();
+        inbox.lines.try_iter().take(lines).try_for_each(|line| self.take_line(line))?;
+        Ok(lines > 0)
+    }
+
     /// The end of an attempt is held back where it may be the end of its task: then it is written
     /// when that is committed. If another attempt follows, it was not.
     pub(super) fn take_line(&mut self, line: Line) -> Result<()> {

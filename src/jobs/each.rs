@@ -39,7 +39,7 @@ pub(crate) struct Each {
     pub(crate) results: Option<Results>,
     /// The first failures, for the end.
     pub(crate) failures: Complaints,
-    pub(crate) waiting: Waiting<Item>,
+    pub(crate) waiting: Waiting<Option<Item>>,
 }
 
 impl Job for Each {
@@ -72,13 +72,14 @@ impl Job for Each {
 
     fn settle(&self, cx: &Context<'_>) -> Result<(), TaskError> {
         let (item, suspect) = self.waiting.suspect(cx)?;
+        let name = suspect.note().to_string();
         let then = self.terms.settle(cx, *suspect);
-        self.conclude(item, then, cx)
+        self.conclude(item, &name, then, cx)
     }
 
     fn again(&self, cx: &Context<'_>) -> Result<(), TaskError> {
         let (item, attempt) = self.waiting.retry(cx)?;
-        self.attempt(item, attempt, cx)
+        item.map_or(Err(TaskError::Cancelled), |item| self.attempt(item, attempt, cx))
     }
 
     fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
@@ -87,17 +88,23 @@ impl Job for Each {
 impl Each {
     fn attempt(&self, item: Item, attempt: u32, cx: &Context<'_>) -> Result<(), TaskError> {
         let then = self.run_one(&item, attempt, cx);
-        self.conclude(item, then, cx)
+        let has_failed = matches!(then, Then::Over(Err(TaskError::Failed(_))));
+        let name = if has_failed { item.note() } else { String::new() };
+        // While a verdict is held nobody counts the words as memory, unless they are needed once more.
+        let item = (!then.is_last()).then_some(item);
+        self.conclude(item, &name, then, cx)
     }
 
-    fn conclude(&self, item: Item, then: Then, cx: &Context<'_>) -> Result<(), TaskError> {
-        let name = match &then {
-            Then::Over(Err(TaskError::Failed(_))) => Some(item.note()),
-            Then::Over(_) | Then::Hold(..) | Then::Retry(..) => None,
-        };
+    fn conclude(
+        &self,
+        item: Option<Item>,
+        name: &str,
+        then: Then,
+        cx: &Context<'_>,
+    ) -> Result<(), TaskError> {
         let done = self.waiting.keep(cx, item, then);
-        if let (Err(TaskError::Failed(why)), Some(name)) = (&done, name) {
-            self.failures.keep(format!("item {} ({}): {why}", cx.task() + 1, short(&name)));
+        if let Err(TaskError::Failed(why)) = &done {
+            self.failures.keep(format!("item {} ({}): {why}", cx.task() + 1, short(name)));
         }
         done
     }

@@ -10,11 +10,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How many there may be. Each keeps what its job needs to go on with it, a few hundred bytes mostly; what it
-/// has printed is with the commit thread.
+/// has printed is with the commit thread, and a part of the input that it holds has [`Room`](crate::ahead::Room).
 const MOST: usize = 2048;
-
-/// And how much of the input they may cover: it may be in memory, for another attempt.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// Their times are rounded up to this, so that many are taken up at once.
 const GRAIN: Duration = Duration::from_millis(10);
@@ -23,32 +20,29 @@ const GRAIN: Duration = Duration::from_millis(10);
 #[derive(Debug, Default)]
 pub(crate) struct Later {
     tasks: BTreeMap<(Duration, u64), Deferred>,
-    bytes: u64,
 }
 
 impl Later {
     fn insert(&mut self, due: Duration, deferred: Deferred) {
-        self.bytes += deferred.bytes;
         self.tasks.insert((due, deferred.number), deferred);
     }
 
     /// Takes one that is wanted.
     fn take_any(&mut self, is_wanted: impl Fn(&Deferred) -> bool) -> Option<Deferred> {
         let key = self.tasks.iter().find(|(_, deferred)| is_wanted(deferred)).map(|(key, _)| *key)?;
-        self.tasks.remove(&key).inspect(|deferred| self.bytes -= deferred.bytes)
+        self.tasks.remove(&key)
     }
 
     /// Takes the first if it is due.
     fn take_due(&mut self, now: Duration) -> Option<Deferred> {
-        let first = self.tasks.first_entry().filter(|first| first.key().0 <= now)?;
-        Some(first.remove()).inspect(|deferred| self.bytes -= deferred.bytes)
+        Some(self.tasks.first_entry().filter(|first| first.key().0 <= now)?.remove())
     }
 }
 
 impl<J: Job> Supervisor<'_, J> {
     /// Whether there may be more of them, and hence more tasks.
     pub(super) fn may_put_off(&self) -> bool {
-        self.later.tasks.len() < MOST && self.later.bytes < MOST_BYTES
+        self.later.tasks.len() < MOST
     }
 
     pub(super) fn put_off(&mut self, deferred: Deferred) {

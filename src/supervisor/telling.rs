@@ -30,7 +30,8 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// Said once each time: who finds the workers idle wants to know why, and for whom they wait.
     pub(super) fn say_if_there_is_no_room(&mut self) {
-        let waits = !self.has_room();
+        // One message may be the end of the list.
+        let waits = !self.has_room() && self.channels.source.len() > 1;
         if waits && !self.waits_for_room {
             let (task, taken) = (self.frontier.tasks + 1, self.frontier.spilled >> 20);
             let how = format_args!("task {task} is slow, and the results behind it take {taken} MiB of disk");

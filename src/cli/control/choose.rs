@@ -99,9 +99,9 @@ mod tests {
                 "no signal asks this job for `checkpoint`: SIGUSR1 means `status` to it",
             ),
             (
-                vec![("TSTP", Suspend, false)],
+                vec![("TSTP", Suspend, false), ("URG", Ignore, true)],
                 vec![Pause, Suspend],
-                "no signal asks this job for `pause` or `suspend`: SIGTSTP was ignored when it was started",
+                "no signal asks this job for `pause` or `suspend`: SIGTSTP was ignored when it was started, SIGURG means `ignore` to it",
             ),
             (
                 vec![],
