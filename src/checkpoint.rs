@@ -92,6 +92,9 @@ pub struct Record {
     /// The furthest task that was committed, of a job whose list may grow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<Reach>,
+    /// The last task of the whole list, as soon as that is known, of a job whose list may grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Reach>,
     /// The job's total over the tasks before the frontier ([`crate::Job::Total`]).
     pub total: Value,
     /// Tasks that failed and were left out.
@@ -175,7 +178,7 @@ pub struct SegmentAt {
     pub bytes: u64,
 }
 
-/// How far into the list of tasks anything was committed, and what had been listed by then.
+/// A place in the list of tasks, and what had been listed by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reach {
@@ -183,6 +186,13 @@ pub struct Reach {
     pub task: u64,
     /// The beginning of its mark ([`crate::Listed::mark`]); zeros, if its source gives none.
     pub trace: [u8; 8],
+}
+
+impl Reach {
+    /// The end of a list of so many tasks; one without any has none.
+    pub(crate) fn at_end(tasks: u64, trace: [u8; 8]) -> Option<Self> {
+        tasks.checked_sub(1).map(|task| Self { task, trace })
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -212,6 +222,7 @@ impl Record {
             finished: Tasks::default(),
             failing: Tasks::default(),
             reach: None,
+            whole: None,
             total: Value::Null,
             failed: 0,
             input_bytes: 0,
@@ -373,6 +384,7 @@ pub(crate) mod tests {
             finished: Tasks::default(),
             failing: Tasks::default(),
             reach: None,
+            whole: None,
             total: json!({"lines": 12, "mean": 0.1}),
             failed: 0,
             input_bytes: 12_582_912,

@@ -64,6 +64,7 @@ fn first_record() -> Record {
         finished: crate::Tasks::default(),
         failing: crate::Tasks::default(),
         reach: None,
+        whole: None,
         journal_bytes: 0,
         phase: Phase::Working,
         epoch: 0,

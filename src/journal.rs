@@ -50,6 +50,9 @@ pub enum Line {
         at_ms: u64,
         /// What a person should know of the task: a file and a range, an item. May be empty.
         note: String,
+        /// The end of the task's [`Mark`](crate::job::Mark): the task alone, for a source with marks of that
+        /// kind. [`Context::journal`](crate::Context::journal) puts it in.
+        of_task: [u8; 8],
     },
     /// It has ended.
     Ended(End),
@@ -389,7 +392,7 @@ impl Iterator for Entries {
             match self.next_line() {
                 Err(error) => return Some(Err(error)),
                 Ok(Some(Line::Of { .. } | Line::Delivered { .. } | Line::Listed { .. })) => {}
-                Ok(Some(Line::Began { task, attempt, at_ms, note })) => {
+                Ok(Some(Line::Began { task, attempt, at_ms, note, .. })) => {
                     let entry =
                         Entry { task, attempt, began_ms: at_ms, took_us: 0, outcome: Outcome::Open, note };
                     if let Some(lost) = self.open.insert(task, entry) {

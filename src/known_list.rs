@@ -2,7 +2,7 @@
 //! end, whose list may change between two runs.
 //!
 //! The usual case is the same list, or a longer one. Then the mark at the furthest task that was committed says
-//! that everything up to it is as it was, and nothing else is looked at.
+//! that everything up to it is as it was, and the mark at the end of the old list that all of it is there.
 //!
 //! The everyday case is a shorter one. `gzip` takes the files that are done out of `*.log`, so what is typed
 //! again is the old list *without what is done*. To start anew would be wrong for all other commands, and to
@@ -11,22 +11,78 @@
 //! is gone. If the chain over both gives the mark on record, then this *was* the list, to the last byte. Tasks
 //! keep the numbers of the list as it was, and what is new comes after them.
 //!
-//! Of what was not done nothing may be missing. How the whole list ended is in the journal as soon as it is
+//! Of what was not done nothing may be missing. How the whole list ended is on record as soon as it is
 //! known ([`Line::Listed`]); of a list that was never listed to its end, one task in common with the
-//! old list has to be enough.
+//! old list has to be enough. Only what was at work when the last run was killed may be gone as well: nobody
+//! knows whether it is done, its file may be gone for just that reason, and to refuse would be for good. It
+//! counts as failed.
 //!
-//! All of this happens before anything is written, so a refusal changes nothing.
+//! All of this happens before anything is written, so a refusal changes nothing. The one exception is a stream
+//! whose beginning is the same: its end may be hours away, so the source thread looks at it ([`Due`]).
+
+mod naming;
 
 use crate::checkpoint::{Last, Reach, Record};
 use crate::error::{Error, Kind, Result};
 use crate::job::{ListContext, Listed, Listing, Mark, Source};
-use crate::journal::{Entries, Entry, Line};
+use crate::journal::{End, Entries, Line, Outcome};
 use crate::pool::Assignment;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-/// So many tasks that have gone although they failed are named.
-const NAMED: usize = 3;
+const BEGINNING: Mark = Mark([0; 32]);
+
+/// How a list has to go on that is looked at by the source thread only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    /// So many tasks it has at the least.
+    pub(crate) tasks: u64,
+    /// The beginning of the mark of the last of them, where marks are a chain.
+    pub(crate) trace: Option<[u8; 8]>,
+}
+
+impl Due {
+    /// How the list on record ended, or how many tasks it had, if that is all that is known.
+    pub(crate) fn of(record: &Record) -> Option<Self> {
+        let whole = record.whole.map(|whole| Self { tasks: whole.task + 1, trace: Some(whole.trace) });
+        let counted = record.tasks.map(|tasks| Self { tasks, trace: None });
+        whole.into_iter().chain(counted).min_by_key(|due| (Reverse(due.tasks), due.trace.is_none()))
+    }
+
+    /// Of a list that was put together of this task and what was before it: whether that is how the old one
+    /// ended. Its last task may have been shorter because it ended there.
+    pub(crate) fn fits<L: Listing>(
+        self,
+        listing: &L,
+        before: Option<Mark>,
+        task: &L::Task,
+        mark: Mark,
+    ) -> bool {
+        let before = before.unwrap_or(BEGINNING);
+        self.trace.is_none_or(|trace| {
+            mark.trace() == trace
+                || listing.beginnings(task).into_iter().any(|part| before.then(part).trace() == trace)
+        })
+    }
+
+    /// For a list that ends after so many tasks.
+    pub(crate) fn missing(self, tasks: u64) -> Error {
+        let there = format!("the list ends after {tasks} of {}", self.tasks);
+        refused(&format!("{}: {there}", naming::are_missing(self.tasks - tasks)))
+            .advise("what ran is on record; put the list back as it was, or name another --state, or start anew with --fresh")
+    }
+
+    /// For a list that has other tasks.
+    pub(crate) fn differs(self) -> Error {
+        refused(&format!("one of the first {} is not what it was", self.tasks))
+            .advise("what ran is on record; put the list back as it was, or name another --state, or start anew with --fresh")
+    }
+}
+
+fn refused(how: &str) -> Error {
+    Error::refused("items", how)
+}
 
 /// A list that was looked through up to a task: what the source thread begins with.
 pub(crate) struct Outset<L: Listing> {
@@ -36,12 +92,12 @@ pub(crate) struct Outset<L: Listing> {
     pub(crate) left: Vec<Assignment<L::Task>>,
     /// The number of the task that is listed next.
     pub(crate) next: u64,
-    /// Where tasks have gone, marks are not those of the listing: they follow this one.
-    pub(crate) chain: Option<Mark>,
-    /// How many tasks have gone.
+    /// The mark of the task before it.
+    pub(crate) last: Option<Mark>,
+    /// What the list has to have besides, if that was not looked at.
+    pub(crate) due: Option<Due>,
+    /// How many tasks have gone. Then marks are not those of the listing: they follow the last one.
     pub(crate) gone: u64,
-    /// Whether one of them had failed, and hence counts no more.
-    pub(crate) forgot_failed: bool,
     /// How many tasks of the list are on record.
     in_common: u64,
     /// What a person should know.
@@ -51,28 +107,37 @@ pub(crate) struct Outset<L: Listing> {
 impl<L: Listing> Outset<L> {
     /// Before the `next`th task, which is where `listing` was opened.
     pub(crate) fn at(next: u64, listing: L) -> Self {
-        Self {
-            listing,
-            left: Vec::new(),
-            next,
-            chain: None,
-            gone: 0,
-            forgot_failed: false,
-            in_common: 0,
-            said: Vec::new(),
-        }
+        let (left, said) = (Vec::new(), Vec::new());
+        Self { listing, left, next, last: None, due: None, gone: 0, in_common: 0, said }
     }
 
     /// A task that has just been listed, with its number and its mark.
     pub(crate) fn take(&mut self, listed: Listed<L::Task>) -> Assignment<L::Task> {
         let Listed { task, bytes, mut mark } = listed;
-        if let (Some(chain), Some(own)) = (&mut self.chain, &mut mark) {
-            *own = chain.then(own.of_task());
-            *chain = *own;
+        if self.gone > 0 {
+            mark = mark.map(|own| self.then(own));
         }
+        self.last = mark;
         let number = self.next;
         self.next += 1;
         Assignment { number, task, bytes, mark, room: None }
+    }
+
+    /// The mark of a task that comes next.
+    pub(crate) fn then(&self, own: Mark) -> Mark {
+        self.last.unwrap_or(BEGINNING).then(own.of_task())
+    }
+
+    /// A task of the old list that the new one does not have.
+    fn pass(&mut self, digest: [u8; 8]) {
+        self.last = Some(self.last.unwrap_or(BEGINNING).then(digest));
+        self.next += 1;
+        self.gone += 1;
+    }
+
+    /// How many tasks were listed.
+    pub(crate) fn listed(&self) -> u64 {
+        self.next - self.gone
     }
 
     /// The next task that the listing has.
@@ -98,7 +163,7 @@ impl<L: Listing> Outset<L> {
 ///
 /// # Errors
 ///
-/// Reading failed.
+/// Reading failed; or the list has grown where it cannot, which is no other list.
 pub(crate) fn compare<S: Source>(
     source: &S,
     record: &mut Record,
@@ -111,33 +176,48 @@ pub(crate) fn compare<S: Source>(
         Err(error) if error.kind() == Kind::Refused => return Ok(Err(error)),
         Err(error) => return Err(error),
     };
+    let (has_item_marks, is_stream) = (listing.has_item_marks(), listing.is_stream());
     let mut outset = Outset::at(record.frontier, listing);
-    let Some(reach) = reach else {
-        outset.listing.mark_before(cx)?;
-        return Ok(Ok(outset));
-    };
-    if is_as_it_was(&mut outset, (record, reach), cx)? || cx.is_stopped() {
-        return Ok(Ok(outset));
-    }
-    let missing = match outset.listing.has_item_marks() {
-        true => match without_what_is_done(source, record, (state, reach, kept), cx)? {
-            Ok(outset) => return Ok(Ok(outset)),
-            Err(missing) => missing,
-        },
-        false => None,
-    };
-    let how = match at_work_and_gone(source, record, state, cx)? {
-        Some(gone) => gone,
-        None => {
-            let first = first_difference(source, record, (state, reach), cx)?;
-            let first =
-                first.unwrap_or_else(|| format!("one of the first {} is not what it was", reach.task + 1));
-            [first].into_iter().chain(missing).collect::<Vec<_>>().join("; and ")
+    let (mut missing, mut fewer) = (None, None);
+    if is_as_it_was(&mut outset, (record, reach), cx)? {
+        let Some(due) = Due::of(record).filter(|due| due.tasks > outset.next) else {
+            return all_are_there(record, outset);
+        };
+        if is_stream || !has_item_marks {
+            let trace = due.trace.filter(|_| has_item_marks);
+            outset.due = Some(Due { trace, ..due });
+            return all_are_there(record, outset);
         }
+        let mut walk = Walk::new(cx, outset);
+        match walk.rest_is_right(Some(due))? {
+            Ok(()) => return all_are_there(record, walk.end(source, &record.inputs)?),
+            Err(how) => missing = how,
+        }
+    }
+    if has_item_marks {
+        let known = Known::read(state, kept)?;
+        match without_what_is_done(source, record, (state, reach, &known), cx)? {
+            Ok(outset) => return Ok(Ok(outset)),
+            Err(how) => missing = missing.or(how),
+        }
+        fewer = naming::missing(source, record, &known, cx)?;
+    }
+    let first = match naming::at_work_and_gone(source, record, (state, has_item_marks), cx)? {
+        Some(gone) => Some(gone),
+        None if fewer.is_some() => None,
+        None => Some(naming::first_difference(source, record, (state, reach), cx)?),
     };
-    Ok(Err(Error::refused("items", how).advise(
+    let how: Vec<String> = first.into_iter().chain(fewer.or(missing)).collect();
+    Ok(Err(refused(&how.join("; and ")).advise(
         "nothing was started; put the list back as it was (what is done may be missing, what is new goes to its end), or name another --state, or start anew with --fresh",
     )))
+}
+
+/// What failed counts, also if it was gone meanwhile.
+#[expect(clippy::unnecessary_wraps, reason = "it is what the comparison gives")]
+fn all_are_there<L: Listing>(record: &mut Record, outset: Outset<L>) -> Result<Result<Outset<L>>> {
+    record.failed = record.failing.len();
+    Ok(Ok(outset))
 }
 
 /// How far the list must be what it was: up to the furthest task that is committed, or that waits for its turn.
@@ -147,47 +227,62 @@ fn reach_of(record: &Record) -> Option<Reach> {
     record.reach.into_iter().chain(kept).max_by_key(|reach| reach.task)
 }
 
-/// Goes through the list up to there: whether it is the same.
+/// Goes through the list up to there: whether it is the same, or somebody ended the comparison.
 fn is_as_it_was<L: Listing>(
     outset: &mut Outset<L>,
-    (record, reach): (&Record, Reach),
+    (record, reach): (&Record, Option<Reach>),
     cx: &ListContext<'_>,
 ) -> Result<bool> {
-    let mut mark = outset.listing.mark_before(cx)?;
+    outset.last = outset.listing.mark_before(cx)?;
+    let Some(reach) = reach else { return Ok(true) };
     let kept = record.kept_tasks();
     while outset.next <= reach.task {
         let Some(task) = outset.next_task(cx)? else { break };
-        mark = task.mark;
         if !record.finished.contains(task.number) && !kept.contains(task.number) {
             outset.left.push(task);
         }
     }
-    Ok(outset.next > reach.task && mark.map_or([0; 8], Mark::trace) == reach.trace)
+    let is_same = outset.next > reach.task && outset.last.map_or([0; 8], Mark::trace) == reach.trace;
+    Ok(is_same || cx.is_stopped())
 }
 
 /// What the journal knows of a list.
 struct Known {
     /// The tasks that are settled, in order, each with the digest of it alone.
     settled: Vec<(u64, [u8; 8])>,
-    /// How many tasks the list had, and how it ended.
-    whole: Option<(u64, [u8; 8])>,
+    /// Those that were at work when a run was killed.
+    open: BTreeMap<u64, [u8; 8]>,
 }
 
 impl Known {
     fn read(state: &Path, kept: Vec<(u64, [u8; 8])>) -> Result<Self> {
-        let mut known = Self { settled: kept, whole: None };
-        let Some(mut entries) = Entries::of(state)? else { return Ok(known) };
-        while let Some(line) = entries.next_line()? {
-            match line {
-                Line::Settled { end, of_task, .. } => known.settled.push((end.task, of_task)),
-                Line::Delivered { task, of_task, .. } => known.settled.push((task, of_task)),
-                Line::Listed { tasks, trace } => known.whole = Some((tasks, trace)),
-                Line::Of { .. } | Line::Began { .. } | Line::Ended(_) => {}
+        let mut known = Self { settled: kept, open: BTreeMap::new() };
+        if let Some(mut entries) = Entries::of(state)? {
+            while let Some(line) = entries.next_line()? {
+                known.take(&line);
             }
         }
         known.settled.sort_unstable();
         known.settled.dedup();
+        for (task, _) in &known.settled {
+            known.open.remove(task);
+        }
         Ok(known)
+    }
+
+    fn take(&mut self, line: &Line) {
+        match *line {
+            Line::Settled { end: End { task, .. }, of_task, .. } | Line::Delivered { task, of_task, .. } => {
+                self.settled.push((task, of_task));
+            }
+            Line::Began { task, of_task, .. } => {
+                self.open.insert(task, of_task);
+            }
+            Line::Ended(end) if end.outcome == Outcome::Interrupted => {
+                self.open.remove(&end.task);
+            }
+            Line::Of { .. } | Line::Ended(_) | Line::Listed { .. } => {}
+        }
     }
 }
 
@@ -196,28 +291,27 @@ impl Known {
 fn without_what_is_done<S: Source>(
     source: &S,
     record: &mut Record,
-    (state, reach, kept): (&Path, Reach, Vec<(u64, [u8; 8])>),
+    (state, reach, known): (&Path, Option<Reach>, &Known),
     cx: &ListContext<'_>,
 ) -> Result<std::result::Result<Outset<S::Listing>, Option<String>>> {
-    let known = Known::read(state, kept)?;
     let mut missing = None;
     // An item that is there is the one that is done, and if that does not fit, because the list has the
     // same item twice, one that is not.
     for all_are_gone in [false, true] {
-        let mut walk = Walk::new(source.resume(&record.inputs, 0)?, cx);
-        if !walk.up_to(reach, &known, record, all_are_gone)? {
+        let mut walk = Walk::new(cx, Outset::at(0, source.resume(&record.inputs, 0)?));
+        if !walk.up_to(reach, known, record, all_are_gone)? {
             continue;
         }
-        if cx.is_stopped() {
-            return Ok(Ok(walk.outset));
-        }
-        match walk.rest_is_right(&known)? {
+        let is_right = match cx.is_stopped() {
+            true => Ok(()),
+            false => walk.rest_is_right(Due::of(record))?,
+        };
+        match is_right {
             Ok(()) => {
-                let Walk { mut outset, taken, failed, .. } = walk;
-                // What was looked at beyond it is listed again.
-                outset.listing = source.resume(&record.inputs, taken)?;
-                outset.listing.mark_before(cx)?;
-                say_what_has_gone(&mut outset, record, &failed, state)?;
+                let (failed, open) = (std::mem::take(&mut walk.failed), std::mem::take(&mut walk.open));
+                let mut outset = walk.end(source, &record.inputs)?;
+                naming::say_what_has_gone(&mut outset, record, (&failed, &open), state)?;
+                keep_as_failed(record, &failed, &open);
                 return Ok(Ok(outset));
             }
             Err(how) => missing = missing.or(how),
@@ -226,50 +320,75 @@ fn without_what_is_done<S: Source>(
     Ok(Err(missing))
 }
 
+/// What failed stays on record as failed, also where it was to run once more. While it is gone it does not
+/// count; what was at work when a run was killed does.
+fn keep_as_failed(record: &mut Record, failed: &[u64], open: &[u64]) {
+    for number in failed.iter().chain(open).copied() {
+        record.failing.insert(number);
+        if !is_done(record, number) {
+            record.finished.insert(number);
+        }
+    }
+    record.failed = record.failing.len() - failed.len() as u64;
+}
+
 /// Along the old list and the new one.
 struct Walk<'s, 'l, L: Listing> {
     cx: &'s ListContext<'l>,
     outset: Outset<L>,
     /// Listed, and no place found for it yet.
     waiting: Option<Listed<L::Task>>,
-    /// How many tasks of the new list have their place.
-    taken: u64,
     gone: HashSet<[u8; 8]>,
     /// Those that had failed among what has gone.
     failed: Vec<u64>,
+    /// Those of which nobody knows.
+    open: Vec<u64>,
 }
 
 impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
-    fn new(listing: L, cx: &'s ListContext<'l>) -> Self {
-        let outset = Outset { chain: Some(Mark([0; 32])), ..Outset::at(0, listing) };
-        Self { cx, outset, waiting: None, taken: 0, gone: HashSet::new(), failed: Vec::new() }
+    fn new(cx: &'s ListContext<'l>, outset: Outset<L>) -> Self {
+        let (failed, open) = (Vec::new(), Vec::new());
+        Self { cx, outset, waiting: None, gone: HashSet::new(), failed, open }
     }
 
     fn next(&mut self) -> Result<Option<Listed<L::Task>>> {
         self.waiting.take().map_or_else(|| self.outset.listing.next(self.cx), |listed| Ok(Some(listed)))
     }
 
-    /// As far as anything was committed: whether that gives the mark on record.
-    fn up_to(&mut self, reach: Reach, known: &Known, record: &Record, all_are_gone: bool) -> Result<bool> {
+    /// As far as anything was committed, or at work: whether that gives the marks on record.
+    fn up_to(
+        &mut self,
+        reach: Option<Reach>,
+        known: &Known,
+        record: &Record,
+        all_are_gone: bool,
+    ) -> Result<bool> {
         let mut settled = known.settled.iter().copied().peekable();
-        while self.outset.next <= reach.task {
+        let last = reach.map(|reach| reach.task).max(known.open.keys().next_back().copied());
+        while last.is_some_and(|last| self.outset.next <= last) {
             let number = self.outset.next;
             let digest = settled.next_if(|(task, _)| *task == number).map(|(_, digest)| digest);
+            let open = known.open.get(&number).copied();
             self.waiting = self.next()?;
             let here = self.waiting.as_ref().and_then(|listed| listed.mark).map(Mark::of_task);
-            match digest {
-                Some(digest) if all_are_gone || here != Some(digest) => {
-                    self.outset.chain = self.outset.chain.map(|chain| chain.then(digest));
-                    self.outset.next += 1;
-                    self.outset.gone += 1;
-                    self.gone.insert(digest);
+            match (digest, open) {
+                (Some(digest), _) if all_are_gone || here != Some(digest) => {
+                    if record.whole.is_some_and(|whole| whole.task == number) {
+                        self.refuse_growth(digest)?;
+                    }
                     if record.failing.contains(number) || !is_done(record, number) {
                         self.failed.push(number);
                     }
+                    self.pass(digest);
                 }
-                _ => {
-                    let Some(listed) = self.waiting.take() else { return Ok(self.cx.is_stopped()) };
-                    self.taken += 1;
+                (None, Some(digest)) if here != Some(digest) => {
+                    self.open.push(number);
+                    self.pass(digest);
+                }
+                (_, _) => {
+                    let Some(listed) = self.waiting.take() else {
+                        return Ok(self.cx.is_stopped() || reach.is_none_or(|reach| number > reach.task));
+                    };
                     self.outset.in_common += u64::from(digest.is_some());
                     let task = self.outset.take(listed);
                     if !is_done(record, number) {
@@ -277,144 +396,76 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
                     }
                 }
             }
+            let trace = self.outset.last.map_or([0; 8], Mark::trace);
+            if [reach, record.whole].into_iter().flatten().any(|at| at.task == number && at.trace != trace) {
+                return Ok(self.cx.is_stopped());
+            }
         }
-        Ok(self.outset.chain.is_some_and(|chain| chain.trace() == reach.trace))
+        Ok(true)
+    }
+
+    fn pass(&mut self, digest: [u8; 8]) {
+        self.outset.pass(digest);
+        self.gone.insert(digest);
+    }
+
+    /// The last task of the old list was shorter than the others because the list ended there. What
+    /// would run now has it once more.
+    fn refuse_growth(&self, digest: [u8; 8]) -> Result<()> {
+        let Some(listed) = &self.waiting else { return Ok(()) };
+        if !self.outset.listing.beginnings(&listed.task).contains(&digest) {
+            return Ok(());
+        }
+        let how = "the list has grown where its last command had room (-n, -X): items that are done would run again";
+        Err(refused(how).advise(
+            "with -n or -X a list can only grow behind a full command; give what is new alone, with a --state of its own",
+        ))
     }
 
     /// Whether what was not done is what the list has next, and nothing of what has gone stands behind it:
     /// that would be another order.
-    fn rest_is_right(&mut self, known: &Known) -> Result<std::result::Result<(), Option<String>>> {
+    fn rest_is_right(&mut self, due: Option<Due>) -> Result<std::result::Result<(), Option<String>>> {
         let next = self.outset.next;
-        match known.whole.filter(|(tasks, _)| *tasks >= next) {
-            Some((tasks, trace)) => {
-                let mut chain = self.outset.chain.unwrap_or(Mark([0; 32]));
-                for _ in next..tasks {
-                    let Some(listed) = self.next()? else { break };
-                    chain = chain.then(listed.mark.map_or([0; 8], Mark::of_task));
+        match due.filter(|due| due.tasks > next) {
+            Some(due) => {
+                let mut chain = self.outset.last;
+                let mut fits = false;
+                for number in next..due.tasks {
+                    let Some(Listed { task, mark: Some(own), .. }) = self.next()? else { break };
+                    let mark = chain.unwrap_or(BEGINNING).then(own.of_task());
+                    fits = number + 1 == due.tasks && due.fits(&self.outset.listing, chain, &task, mark);
+                    chain = Some(mark);
                 }
-                if chain.trace() != trace {
+                if !fits && !self.cx.is_stopped() {
                     let how = format!(
                         "after item {next} there were {} more, which are not what follows now",
-                        tasks - next
+                        due.tasks - next
                     );
-                    return Ok(Err((self.outset.in_common > 0).then_some(how)));
+                    return Ok(Err((self.outset.is_linked()).then_some(how)));
                 }
             }
             None if self.outset.in_common > 0 || !self.outset.left.is_empty() => {}
             None => return Ok(Err(None)),
         }
-        while let Some(listed) = self.next()? {
+        while !self.gone.is_empty()
+            && let Some(listed) = self.next()?
+        {
             if listed.mark.is_some_and(|mark| self.gone.contains(&mark.of_task())) {
                 return Ok(Err(None));
             }
         }
         Ok(Ok(()))
     }
+
+    /// What was looked at beyond the outset is listed again.
+    fn end<S: Source<Listing = L>>(self, source: &S, inputs: &serde_json::Value) -> Result<Outset<L>> {
+        let mut outset = self.outset;
+        outset.listing = source.resume(inputs, outset.listed())?;
+        outset.listing.mark_before(self.cx)?;
+        Ok(outset)
+    }
 }
 
 fn is_done(record: &Record, number: u64) -> bool {
     number < record.frontier || record.finished.contains(number) || record.keeps(number)
-}
-
-/// What has gone is said; and what had failed counts no more.
-fn say_what_has_gone<L: Listing>(
-    outset: &mut Outset<L>,
-    record: &mut Record,
-    failed: &[u64],
-    state: &Path,
-) -> Result<()> {
-    let (items, are) = if outset.gone == 1 { ("item", "is") } else { ("items", "are") };
-    outset.said.push(format!(
-        "{} {items} of the list on record {are} gone from it and had ended; the others keep their numbers",
-        outset.gone
-    ));
-    if failed.is_empty() {
-        return Ok(());
-    }
-    outset.forgot_failed = true;
-    for number in failed {
-        if record.failing.remove(*number) {
-            record.failed = record.failed.saturating_sub(1);
-        }
-        // With those that were to run once more it was taken out of what is done.
-        if !is_done(record, *number) {
-            record.finished.insert(*number);
-        }
-    }
-    let mut were = BTreeMap::new();
-    for entry in Entries::of(state)?.into_iter().flatten() {
-        let entry = entry?;
-        if failed.binary_search(&entry.task).is_ok() {
-            were.insert(entry.task, entry.note);
-        }
-    }
-    for (task, note) in were.iter().take(NAMED) {
-        outset.said.push(format!(
-            "item {} ({note}) had failed, and is gone from the list: it counts no more",
-            task + 1
-        ));
-    }
-    if were.len() > NAMED {
-        outset.said.push(format!(
-            "so had {} more that are gone; `bivouac log --failed` names them",
-            were.len() - NAMED
-        ));
-    }
-    Ok(())
-}
-
-/// Names a task that was at work when the last run ended, and is not in the list.
-fn at_work_and_gone<S: Source>(
-    source: &S,
-    record: &Record,
-    state: &Path,
-    cx: &ListContext<'_>,
-) -> Result<Option<String>> {
-    let mut at_work = BTreeMap::new();
-    for entry in Entries::of(state)?.into_iter().flatten() {
-        let entry = entry?;
-        if !is_done(record, entry.task) {
-            at_work.insert(entry.note, entry.task);
-        }
-    }
-    let mut listing = source.resume(&record.inputs, 0)?;
-    while let Some(listed) = listing.next(cx)? {
-        if let Some(note) = listing.note(&listed.task) {
-            at_work.remove(&note);
-        }
-    }
-    let first = at_work.into_iter().min_by_key(|(_, task)| *task);
-    Ok(first.map(|(note, task)| {
-        format!("item {} ({note}) was at work when the last run ended, and is not in the list", task + 1)
-    }))
-}
-
-/// Names the first task that is not what it was, as far as the journal knows what it was.
-fn first_difference<S: Source>(
-    source: &S,
-    record: &Record,
-    (state, reach): (&Path, Reach),
-    cx: &ListContext<'_>,
-) -> Result<Option<String>> {
-    let Some(entries) = Entries::of(state)? else { return Ok(None) };
-    let entry = |entry: Result<Entry>| entry.map(|entry| (entry.task, entry.note));
-    let were: BTreeMap<u64, String> = entries.map(entry).collect::<Result<_>>()?;
-    let mut listing = source.resume(&record.inputs, 0)?;
-    for task in 0..=reach.task {
-        let was = were.get(&task);
-        match (listing.next(cx)?, was) {
-            (None, was) => {
-                let was = was.map(|was| format!(", the next one was {was}")).unwrap_or_default();
-                return Ok(Some(format!("the list ends after {task} of {}{was}", reach.task + 1)));
-            }
-            (Some(listed), Some(was)) => match listing.note(&listed.task) {
-                Some(is) if is != *was => {
-                    return Ok(Some(format!("item {} is {is}, and was {was}", task + 1)));
-                }
-                Some(_) | None => {}
-            },
-            (Some(_), None) => {}
-        }
-    }
-    Ok(None)
 }

@@ -18,7 +18,7 @@ use crate::checkpoint::{Last, Record};
 use crate::error::{Error, Result};
 use crate::job::{ListContext, Listed, Listing, Mark, Source};
 use crate::journal::Line;
-use crate::known_list::Outset;
+use crate::known_list::{Due, Outset};
 use crate::pool::Assignment;
 use crate::tasks::Tasks;
 use crate::threads::READ_AHEAD;
@@ -69,9 +69,7 @@ impl<S: Source> Lister<S> {
 
     /// The number of tasks in the job, or `None` when nobody wants to know any more.
     fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
-        if self.outset.next == 0 {
-            self.look_at_all()?;
-        }
+        self.look_at_all()?;
         for task in std::mem::take(&mut self.outset.left) {
             if to.send(FromSource::Task(task)).is_err() {
                 return Ok(None);
@@ -79,10 +77,11 @@ impl<S: Source> Lister<S> {
         }
         let wake = Arc::clone(&self.wake);
         let cx = ListContext::real(&wake);
-        let mut last = None;
-        while let Some(mut task) = self.outset.next_task(&cx)? {
+        while let Some(listed) = self.outset.listing.next(&cx)? {
+            let before = self.outset.last;
+            let mut task = self.outset.take(listed);
+            self.compare_end(before, &task)?;
             task.room = self.ahead.room_for(self.outset.listing.holds(&task.task), &wake);
-            last = task.mark;
             if to.send(FromSource::Task(task)).is_err() {
                 return Ok(None);
             }
@@ -90,10 +89,20 @@ impl<S: Source> Lister<S> {
         if cx.is_stopped() {
             return Ok(None);
         }
-        if let (Some(mark), Some(journal)) = (last, &self.journal) {
+        if let Some(due) = self.outset.due.filter(|due| self.outset.next < due.tasks) {
+            return Err(due.missing(self.outset.next));
+        }
+        if let (Some(mark), Some(journal)) = (self.outset.last, &self.journal) {
             journal.send(Line::Listed { tasks: self.outset.next, trace: mark.trace() }).ok();
         }
         Ok(Some(self.outset.next))
+    }
+
+    /// At the task with which the list on record ended.
+    fn compare_end(&self, before: Option<Mark>, task: &Assignment<S::Task>) -> Result<()> {
+        let due = self.outset.due.filter(|due| due.tasks == task.number + 1);
+        let (Some(due), Some(mark)) = (due, task.mark) else { return Ok(()) };
+        if due.fits(&self.outset.listing, before, &task.task, mark) { Ok(()) } else { Err(due.differs()) }
     }
 
     /// How a list ends that is too long to be listed to its end at once, and short enough to be gone through
@@ -105,13 +114,14 @@ impl<S: Source> Lister<S> {
         if !listing.has_item_marks() || !listing.extent().tasks.is_some_and(is_worth_it) {
             return Ok(());
         }
-        let mut listing = self.source.resume(&self.inputs, 0)?;
+        let mut listing = self.source.resume(&self.inputs, self.outset.listed())?;
         let wake = Arc::clone(&self.wake);
         let rehearsal = ListContext::rehearsal(&wake);
-        let (mut tasks, mut last) = (0, None);
+        listing.mark_before(&rehearsal)?;
+        let (mut tasks, mut last) = (self.outset.next, self.outset.last);
         while let Some(listed) = listing.next(&rehearsal)? {
             tasks += 1;
-            last = listed.mark;
+            last = listed.mark.map(|own| last.unwrap_or(Mark([0; 32])).then(own.of_task()));
         }
         if let (Some(mark), false) = (last, rehearsal.is_stopped()) {
             journal.send(Line::Listed { tasks, trace: mark.trace() }).ok();
@@ -131,13 +141,16 @@ pub(crate) struct Comparison<L> {
     beyond: Tasks,
     /// The furthest task that was among them, with its mark, which stands for all that was listed up to it.
     last: Option<Last>,
+    /// So many tasks a list of items has at the least.
+    due: Option<Due>,
 }
 
 impl<L: Listing> Comparison<L> {
     /// `listing` was opened at the frontier.
     pub(crate) fn new(listing: L, record: &Record) -> Self {
         let (beyond, last) = (record.kept_tasks(), record.last_kept());
-        Self { listing, next: record.frontier, mark: record.mark, beyond, last }
+        let due = record.tasks.filter(|_| listing.has_item_marks()).map(|tasks| Due { tasks, trace: None });
+        Self { listing, next: record.frontier, mark: record.mark, beyond, last, due }
     }
 
     /// Lists what is done of the job. If `wake` ends that, what is returned is not all of it.
@@ -147,9 +160,14 @@ impl<L: Listing> Comparison<L> {
         if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
             return Err(self.changed("before the point where the last run stopped"));
         }
+        if let (Some(due), Some(tasks)) = (self.due, self.listing.extent().tasks)
+            && tasks < due.tasks
+        {
+            return Err(due.missing(tasks));
+        }
         let left = self.look_through(wake)?;
         let mut outset = Outset::at(self.next, self.listing);
-        outset.left = left;
+        (outset.left, outset.due) = (left, self.due);
         Ok(outset)
     }
 
@@ -262,6 +280,7 @@ mod tests {
             mark: Some(then.mark(0)),
             beyond,
             last: Some(Last { task: 4, mark: Some(then.mark(4)) }),
+            due: None,
         };
         let outset = match comparison.compare(&wake) {
             Ok(outset) => outset,

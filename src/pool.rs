@@ -320,6 +320,7 @@ impl<J: Job> Desk<J> {
         shared.moving.fetch_add(1, Ordering::Relaxed);
         let context = Context {
             task,
+            of_task: mark.map_or([0; 8], Mark::of_task),
             shared,
             emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
             // What an interruption makes of the pieces is just that.

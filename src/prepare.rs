@@ -180,7 +180,11 @@ fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
         let (task, done, trace) = match line {
             Line::Settled { end, trace, .. } => (end.task, end.outcome.is_done(), trace),
             Line::Delivered { task, done, trace, .. } => (task, done, trace),
-            Line::Of { .. } | Line::Began { .. } | Line::Ended(_) | Line::Listed { .. } => return,
+            Line::Listed { tasks, trace } => {
+                record.whole = Reach::at_end(tasks, trace);
+                return;
+            }
+            Line::Of { .. } | Line::Began { .. } | Line::Ended(_) => return,
         };
         if task < record.frontier || !record.finished.insert(task) {
             return;

@@ -38,7 +38,7 @@ pub(crate) fn run(log: &Log) -> Result<u8> {
     };
     for entry in entries {
         let entry = entry?;
-        if log.failed && !has_failed(entry.outcome) {
+        if log.failed && !has_failed(entry.outcome) && !is_given_up(&entry, record.as_ref()) {
             continue;
         }
         match format {
@@ -65,6 +65,11 @@ fn has_failed(outcome: Outcome) -> bool {
         | Outcome::NotStarted => true,
         Outcome::Done(_) | Outcome::Interrupted | Outcome::Open => false,
     }
+}
+
+/// It was at work when a run was killed, and then gone from the list: it counts as failed.
+fn is_given_up(entry: &Entry, record: Option<&Record>) -> bool {
+    entry.outcome == Outcome::Open && record.is_some_and(|record| record.failing.contains(entry.task))
 }
 
 /// How the tasks of a job are called.

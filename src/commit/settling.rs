@@ -29,6 +29,9 @@ impl<J: Job> Committer<J> {
                 return Ok(());
             }
             (Line::Began { task, .. }, Some(_)) => self.journal_end(*task)?,
+            (Line::Listed { tasks, trace }, _) => {
+                self.keep.record_mut().whole = Reach::at_end(*tasks, *trace);
+            }
             (_, _) => {}
         }
         self.keep.journal(&line)

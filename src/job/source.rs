@@ -133,6 +133,19 @@ pub trait Listing: Send + 'static {
         false
     }
 
+    /// Whether listing may have to wait for somebody who writes: then nothing is listed only to see how the
+    /// list ends.
+    fn is_stream(&self) -> bool {
+        false
+    }
+
+    /// Of a task that is put together of several items: the digests of its beginnings, shortest first and
+    /// without the whole of it, as [`Mark::then`] takes them. The last task of a list may have been shorter
+    /// because the list ended there; by these it is found in a longer one.
+    fn beginnings(&self, _task: &Self::Task) -> Vec<[u8; 8]> {
+        Vec::new()
+    }
+
     /// Whether there is more to read than when the job began. Asked of a job that is
     /// finished: it is then not finished with what is there, and begins anew.
     fn has_more(&self) -> bool {

@@ -219,6 +219,7 @@ impl Terms {
             attempt,
             at_ms: millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
             note: note.to_string(),
+            of_task: [0; 8],
         });
         let began = Instant::now();
         let call = Call {

@@ -27,6 +27,8 @@ impl Debt {
 /// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
 pub struct Context<'a> {
     pub(super) task: u64,
+    /// The digest of it alone, of a list that may change between runs.
+    pub(super) of_task: [u8; 8],
     pub(crate) shared: &'a Shared,
     pub(super) emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
     pub(super) forget: &'a (dyn Fn() -> bool + Sync),
@@ -174,11 +176,12 @@ impl Context<'_> {
     /// Writes into the journal of the state ([`crate::journal`]) that an attempt of this task begins or
     /// has ended. It is durable with the next checkpoint. (That a task is settled is for the engine to
     /// say.)
-    pub fn journal(&self, line: Line) {
-        if let Line::Began { note, .. } = &line
-            && let Some(running) = lock(&self.shared.running).get_mut(&self.task)
-        {
-            running.note.clone_from(note);
+    pub fn journal(&self, mut line: Line) {
+        if let Line::Began { note, of_task, .. } = &mut line {
+            *of_task = self.of_task;
+            if let Some(running) = lock(&self.shared.running).get_mut(&self.task) {
+                running.note.clone_from(note);
+            }
         }
         (self.journal)(line);
     }

@@ -56,7 +56,9 @@ pub(super) fn prepare<J: Job, S: Source<Task = J::Task>>(
         Err(by) => return Ok(Start::Stopped { by, summary: summary_of(&found), notice: None }),
     };
     match (compared, finished) {
-        (Ok((_, list)), Some(code)) if list.is_linked() && list.left.is_empty() && !list.forgot_failed => {
+        (Ok((_, list)), Some(code))
+            if list.is_linked() && list.left.is_empty() && record.failed == found.failed =>
+        {
             Ok(Start::AlreadyFinished { code, summary: summary_of(&found) })
         }
         (Ok((spill, list)), Some(_)) if list.is_linked() => {

@@ -102,8 +102,7 @@ impl ItemListing {
             }
         }
         self.gathered = 0;
-        let of_task = blake3::hash(&self.words);
-        self.mark = self.mark.then(of_task.as_bytes().first_chunk().copied().unwrap_or_default());
+        self.mark = self.mark.then(digest(blake3::hash(&self.words)));
         Ok(Step::Item)
     }
 
@@ -143,6 +142,21 @@ impl Listing for ItemListing {
         true
     }
 
+    fn is_stream(&self) -> bool {
+        self.combinations.columns().any(Column::is_stream)
+    }
+
+    /// Words are digested with four bytes before each, as they are kept.
+    fn beginnings(&self, task: &Item) -> Vec<[u8; 8]> {
+        let mut hasher = blake3::Hasher::new();
+        let whole = task.words.len().saturating_sub(1);
+        let then = |word: &Vec<u8>| {
+            hasher.update(&u32::try_from(word.len()).unwrap_or(u32::MAX).to_le_bytes()).update(word);
+            digest(hasher.finalize())
+        };
+        task.words.iter().take(whole).map(then).collect()
+    }
+
     fn what_changed(&self) -> String {
         "the list of items is not that of the last run: it differs".to_string()
     }
@@ -170,4 +184,9 @@ impl Listing for ItemListing {
     fn extent(&self) -> Extent {
         Extent { tasks: self.tasks, ..Extent::default() }
     }
+}
+
+/// Of a task alone.
+fn digest(hash: blake3::Hash) -> [u8; 8] {
+    hash.as_bytes().first_chunk().copied().unwrap_or_default()
 }

@@ -1,0 +1,154 @@
+//! What is said of a list that has changed: what is gone from it, what is missing, what is another one.
+
+use super::{Due, Known, Outset, is_done};
+use crate::checkpoint::{Reach, Record};
+use crate::error::Result;
+use crate::job::{ListContext, Listing, Mark, Source};
+use crate::journal::{Entries, Entry, Outcome};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// So many tasks that have gone although they failed are named.
+const NAMED: usize = 3;
+
+pub(super) fn are_missing(items: u64) -> String {
+    match items {
+        1 => "1 item that was not done is missing".to_string(),
+        items => format!("{items} items that were not done are missing"),
+    }
+}
+
+/// What has gone is said: all of it by number, what failed and what nobody knows of by name.
+pub(super) fn say_what_has_gone<L: Listing>(
+    outset: &mut Outset<L>,
+    record: &Record,
+    (failed, open): (&[u64], &[u64]),
+    state: &Path,
+) -> Result<()> {
+    let ended = outset.gone - open.len() as u64;
+    let (items, are) = if ended == 1 { ("item", "is") } else { ("items", "are") };
+    if ended > 0 {
+        outset.said.push(format!(
+            "{ended} {items} of the list on record {are} gone from it and had ended; the others keep their numbers"
+        ));
+    }
+    let mut were = BTreeMap::new();
+    if !failed.is_empty() || !open.is_empty() {
+        for entry in Entries::of(state)?.into_iter().flatten() {
+            let entry = entry?;
+            if failed.binary_search(&entry.task).is_ok() || open.binary_search(&entry.task).is_ok() {
+                were.insert(entry.task, entry.note);
+            }
+        }
+    }
+    let name = |task: &u64| {
+        let note = were.get(task).map(|note| format!(" ({note})")).unwrap_or_default();
+        format!("item {}{note}", task + 1)
+    };
+    // Once: from then on it is on record as failed.
+    for task in open.iter().filter(|task| !is_done(record, **task)) {
+        outset.said.push(format!(
+            "{} was at work when the last run was killed, and is gone from the list: whether it was done is not known",
+            name(task)
+        ));
+    }
+    for task in failed.iter().take(NAMED) {
+        outset.said.push(format!(
+            "{} had failed, and is gone from the list: it does not count unless it comes back",
+            name(task)
+        ));
+    }
+    if failed.len() > NAMED {
+        outset.said.push(format!(
+            "so had {} more that are gone; `bivouac log --failed` names them",
+            failed.len() - NAMED
+        ));
+    }
+    Ok(())
+}
+
+/// How many of those are missing that were not done, of a list that is known to its end.
+pub(super) fn missing<S: Source>(
+    source: &S,
+    record: &Record,
+    known: &Known,
+    cx: &ListContext<'_>,
+) -> Result<Option<String>> {
+    let Some(Due { tasks, .. }) = Due::of(record) else { return Ok(None) };
+    let mut may_be_gone = HashMap::<[u8; 8], u64>::new();
+    let digests = known.settled.iter().map(|(_, digest)| digest).chain(known.open.values());
+    digests.for_each(|digest| *may_be_gone.entry(*digest).or_default() += 1);
+    let not_done = tasks.saturating_sub((known.settled.len() + known.open.len()) as u64);
+    let mut listing = source.resume(&record.inputs, 0)?;
+    let (mut there, mut all) = (0, 0);
+    while let Some(listed) = listing.next(cx)? {
+        let digest = listed.mark.map_or([0; 8], Mark::of_task);
+        all += 1;
+        match may_be_gone.get_mut(&digest) {
+            Some(left @ 1..) => *left -= 1,
+            Some(_) | None => there += 1,
+        }
+    }
+    let of = || format!(": the list ends after {all} of {tasks}");
+    Ok((there < not_done).then(|| are_missing(not_done - there) + &of()))
+}
+
+/// Names a task that was at work when the last run ended, and is not in the list.
+pub(super) fn at_work_and_gone<S: Source>(
+    source: &S,
+    record: &Record,
+    (state, has_item_marks): (&Path, bool),
+    cx: &ListContext<'_>,
+) -> Result<Option<String>> {
+    let mut last = BTreeMap::new();
+    for entry in Entries::of(state)?.into_iter().flatten() {
+        let entry = entry?;
+        if !is_done(record, entry.task) {
+            last.insert(entry.task, (entry.outcome, entry.note));
+        }
+    }
+    // What is open may be gone.
+    let may_be_gone = |outcome: Outcome| outcome == Outcome::Open && has_item_marks;
+    let at_work = last.into_iter().filter(|(_, (outcome, _))| !may_be_gone(*outcome));
+    let mut at_work: BTreeMap<_, _> = at_work.map(|(task, (_, note))| (note, task)).collect();
+    let mut listing = source.resume(&record.inputs, 0)?;
+    while let Some(listed) = listing.next(cx)? {
+        if let Some(note) = listing.note(&listed.task) {
+            at_work.remove(&note);
+        }
+    }
+    let first = at_work.into_iter().min_by_key(|(_, task)| *task);
+    Ok(first.map(|(note, task)| {
+        format!("item {} ({note}) was at work when the last run ended, and is not in the list", task + 1)
+    }))
+}
+
+/// Names the first task that is not what it was, as far as the journal knows what it was.
+pub(super) fn first_difference<S: Source>(
+    source: &S,
+    record: &Record,
+    (state, reach): (&Path, Option<Reach>),
+    cx: &ListContext<'_>,
+) -> Result<String> {
+    let entry = |entry: Result<Entry>| entry.map(|entry| (entry.task, entry.note));
+    let were: BTreeMap<u64, String> =
+        Entries::of(state)?.into_iter().flatten().map(entry).collect::<Result<_>>()?;
+    let end = reach.into_iter().chain(record.whole).map(|reach| reach.task).max();
+    let tasks = end.map_or(0, |task| task + 1);
+    let mut listing = source.resume(&record.inputs, 0)?;
+    for task in 0..tasks {
+        let was = were.get(&task);
+        match (listing.next(cx)?, was) {
+            (None, was) => {
+                let was = was.map(|was| format!(", the next one was {was}")).unwrap_or_default();
+                return Ok(format!("the list ends after {task} of {tasks}{was}"));
+            }
+            (Some(listed), Some(was)) => match listing.note(&listed.task) {
+                Some(is) if is != *was => return Ok(format!("item {} is {is}, and was {was}", task + 1)),
+                Some(_) | None => {}
+            },
+            (Some(_), None) => {}
+        }
+    }
+    Ok(format!("one of the first {tasks} is not what it was"))
+}
