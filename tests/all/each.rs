@@ -20,6 +20,7 @@ mod gone;
 mod kept;
 mod list;
 mod typed;
+mod whole;
 mod words;
 
 use crate::harness::{Bivouac, World};
