@@ -1,0 +1,55 @@
+//! How a list on record ended: what one that is continued has to have at the least.
+
+use super::naming::are_missing;
+use super::{BEGINNING, refused};
+use crate::checkpoint::Record;
+use crate::error::Error;
+use crate::job::{Mark, Source};
+use std::cmp::Reverse;
+
+/// How a list has to go on that is looked at by the source thread only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    /// So many tasks it has at the least.
+    pub(crate) tasks: u64,
+    /// The beginning of the mark of the last of them, where marks are a chain.
+    pub(crate) trace: Option<[u8; 8]>,
+}
+
+impl Due {
+    /// How the list on record ended, or how many tasks it had, if that is all that is known.
+    pub(crate) fn of(record: &Record) -> Option<Self> {
+        let whole = record.whole.map(|whole| Self { tasks: whole.task + 1, trace: Some(whole.trace) });
+        let counted = record.tasks.map(|tasks| Self { tasks, trace: None });
+        whole.into_iter().chain(counted).min_by_key(|due| (Reverse(due.tasks), due.trace.is_none()))
+    }
+
+    /// Of a list that was put together of this task and what was before it: whether that is how the old one
+    /// ended. Its last task may have been shorter because it ended there.
+    pub(crate) fn fits<S: Source>(
+        self,
+        source: &S,
+        before: Option<Mark>,
+        task: &S::Task,
+        mark: Mark,
+    ) -> bool {
+        let before = before.unwrap_or(BEGINNING);
+        self.trace.is_none_or(|trace| {
+            mark.trace() == trace
+                || source.beginnings(task).into_iter().any(|part| before.then(part).trace() == trace)
+        })
+    }
+
+    /// For a list that ends after so many tasks.
+    pub(crate) fn missing(self, tasks: u64) -> Error {
+        let there = format!("the list ends after {tasks} of {}", self.tasks);
+        refused(&format!("{}: {there}", are_missing(self.tasks - tasks)))
+            .advise("what ran is on record; put the list back as it was, or name another --state, or start anew with --fresh")
+    }
+
+    /// For a list that has other tasks.
+    pub(crate) fn differs(self) -> Error {
+        refused(&format!("one of the first {} is not what it was", self.tasks))
+            .advise("what ran is on record; put the list back as it was, or name another --state, or start anew with --fresh")
+    }
+}
