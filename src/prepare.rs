@@ -339,7 +339,7 @@ fn go_on<J: Job, L: Listing<Task = J::Task>>(
     notices.push(Notice::Resumed {
         frontier: record.committed(),
         beyond: record.kept(),
-        tasks: record.tasks,
+        tasks: record.tasks.filter(|tasks| *tasks >= record.committed()),
     });
     let (passing, near) = match &options.state {
         StateAt::Directory(path) => (false, Some(path.clone())),

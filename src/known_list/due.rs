@@ -1,6 +1,7 @@
-//! How a list has to go on that is not compared to its end before the run begins.
+//! How a list on record ended: what one that is continued has to have at the least.
 
-use super::{BEGINNING, naming, refused};
+use super::naming::are_missing;
+use super::{BEGINNING, refused};
 use crate::checkpoint::Record;
 use crate::error::Error;
 use crate::job::{Listing, Mark};
@@ -42,7 +43,7 @@ impl Due {
     /// For a list that ends after so many tasks.
     pub(crate) fn missing(self, tasks: u64) -> Error {
         let there = format!("the list ends after {tasks} of {}", self.tasks);
-        refused(&format!("{}: {there}", naming::are_missing(self.tasks - tasks)))
+        refused(&format!("{}: {there}", are_missing(self.tasks - tasks)))
             .advise("what ran is on record; put the list back as it was, or name another --state, or start anew with --fresh")
     }
 

@@ -46,10 +46,17 @@ pub(super) fn say_what_has_gone<L: Listing>(
         format!("item {}{note}", task + 1)
     };
     // Once: from then on it is on record as failed.
-    for task in open.iter().filter(|task| !is_done(record, **task)) {
+    let new: Vec<&u64> = open.iter().filter(|task| !is_done(record, **task)).collect();
+    for task in new.iter().take(NAMED) {
         outset.said.push(format!(
             "{} was at work when the last run was killed, and is gone from the list: whether it was done is not known",
             name(task)
+        ));
+    }
+    if new.len() > NAMED {
+        outset.said.push(format!(
+            "so were {} more that are gone; `bivouac log --failed` names them",
+            new.len() - NAMED
         ));
     }
     for task in failed.iter().take(NAMED) {
