@@ -49,6 +49,8 @@ struct Table {
     stopped_hard: bool,
     /// No child is to begin.
     closed: bool,
+    /// All of them have been told of a stop by this signal.
+    forwarded: Option<Signal>,
     /// Spawns that have not returned, by number, and when they began.
     births: BTreeMap<u64, Instant>,
     /// The number of the next one.
@@ -137,9 +139,11 @@ impl Children {
         if let Ok(pid) = spawned {
             table.running.insert(pid.as_raw(), Child { tag, ..Child::default() });
             // Somebody may have said it while the child was being born.
-            if table.closed {
-                end(&mut table, Signal::SIGTERM);
-            } else if table.held {
+            let said = if table.closed { Some(Signal::SIGTERM) } else { table.forwarded };
+            if let (Some(signal), Some(child)) = (said, table.running.get_mut(&pid.as_raw())) {
+                child.end(pid, signal);
+            }
+            if table.held && !table.closed {
                 tell(pid, if table.stopped_hard { Signal::SIGSTOP } else { Signal::SIGTSTP });
             }
         }
@@ -217,7 +221,7 @@ impl Children {
     /// Passes a stop on: `signal`, and SIGCONT, since a stopped process hears of nothing else.
     pub(crate) fn forward(&self, signal: Signal) {
         let mut table = lock(&self.table);
-        table.held = false;
+        (table.held, table.forwarded) = (false, Some(signal));
         end(&mut table, signal);
     }
 
