@@ -38,9 +38,9 @@ mod words;
 
 pub(crate) use words::{Action, Alarm, Asker, Cause, Course, Event, Motion, Rules};
 
-use crate::escalation::{Escalation, Rung};
-use crate::policy::Request;
 use crate::signals::Sender;
+use crate::signals::escalation::{Escalation, Rung};
+use crate::signals::policy::Request;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 

@@ -11,7 +11,7 @@
 use crate::decide::Asker;
 use crate::ending::StoppedBy;
 use crate::error::{Error, Result};
-use crate::policy::Request;
+use crate::signals::policy::Request;
 use crate::signals::{Heard, Hearing, Masked, die, suspend};
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};

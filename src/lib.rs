@@ -171,8 +171,6 @@
 
 // The route.
 pub mod signals;
-pub mod policy;
-mod escalation;
 mod decide;
 mod supervisor;
 mod commit;
@@ -217,9 +215,6 @@ pub mod disk;
 mod crash_tests;
 mod sys;
 
-// The first chapter alone, for programs without a job.
-mod listening;
-
 // Their links lead to files, which is right where the documents are read as files. Of two definitions of a link
 // the first one counts: here to the pages of the source. (`scripts/relink` makes that list.)
 #[doc = include_str!("links.md")]
@@ -235,12 +230,12 @@ pub use job::{
     Committed, Extent, Job, LastLook, ListContext, Listed, Listing, Mark, Presumed, Sink, Source, Stretch,
     TaskError,
 };
-pub use listening::{Caught, Listening};
 pub use lister::list;
 pub use observer::{Activity, Again, AtWork, Notice, Observer, Progress, Silent};
-pub use policy::{Policy, Request};
 pub use pool::Context;
 pub use run::{Halt, Handle, Printing, Run, StateAt};
+pub use signals::policy::{self, Policy, Request};
+pub use signals::standalone::{Caught, Listening};
 pub use sink::Discard;
 pub use tasks::Tasks;
 pub use wake::{Waited, Wake};

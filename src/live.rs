@@ -11,7 +11,7 @@
 //! of a field raises [`FORMAT`]; fields may be added without that.
 
 use crate::observer::Activity;
-use crate::policy::Request;
+use crate::signals::policy::Request;
 use serde::{Deserialize, Serialize};
 
 /// The format that this program writes, and the only one that it reads.

@@ -5,8 +5,8 @@
 
 use crate::ending::CheckpointFacts;
 use crate::error::Error;
-use crate::policy::Request;
 use crate::signals::Sender;
+use crate::signals::policy::Request;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -9,8 +9,8 @@
 //! What the numbers mean is known here; where they come from (a file, its format, what a person
 //! gave on the command line and what therefore stays) is known to whoever brings the [`Reload`].
 
-use crate::policy::Policy;
 use crate::signals::Masked;
+use crate::signals::policy::Policy;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::time::Duration;

@@ -31,16 +31,19 @@
 //! nothing here counts signals; the one thing that looks like counting, `Escalation`, asks whether
 //! a signal came *again, later*.
 
-mod actions;
+mod default_action;
+pub(crate) mod escalation;
 mod on_its_way;
+pub mod policy;
+pub(crate) mod standalone;
 
-pub(crate) use actions::{die, suspend};
-pub use actions::{die_by, is_ignored};
+pub(crate) use default_action::{die, suspend};
+pub use default_action::{die_by, is_ignored};
 
 use crate::error::{Error, Result};
-use crate::escalation::{Escalation, Rung};
 use crate::live::Row;
-use crate::policy::{Policy, Request, short_name};
+use crate::signals::escalation::{Escalation, Rung};
+use crate::signals::policy::{Policy, Request, short_name};
 use crate::sys::Disposition;
 use on_its_way::OnItsWay;
 
@@ -309,10 +312,10 @@ impl Listener {
         let signals = SignalsInfo::<WithOrigin>::new(numbers).map_err(|e| failed("install a handler", e))?;
         reinstall(&heard).map_err(|e| failed("install a handler", e))?;
         if !heard.is_empty() {
-            found.extend(actions::ignore_failed_writes().map_err(|e| failed("ignore a signal", e))?);
+            found.extend(default_action::ignore_failed_writes().map_err(|e| failed("ignore a signal", e))?);
         }
         if masked.policy.signals().next().is_some() {
-            found.extend(actions::hear_of_children().map_err(|e| failed("hear of children", e))?);
+            found.extend(default_action::hear_of_children().map_err(|e| failed("hear of children", e))?);
         }
         let close = signals.handle();
         let policy = Arc::new(Mutex::new(masked.policy.clone()));

@@ -8,7 +8,7 @@ mod phases;
 
 use super::*;
 use crate::ending::StoppedBy;
-use crate::policy::{DEFAULTS, Policy};
+use crate::signals::policy::{DEFAULTS, Policy};
 use nix::sys::signal::Signal;
 use phases::phases;
 use std::collections::VecDeque;

@@ -3,7 +3,7 @@
 //! everywhere.
 
 use crate::ending::StoppedBy;
-use crate::policy::{Request, is_deadly};
+use crate::signals::policy::{Request, is_deadly};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 

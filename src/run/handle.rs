@@ -1,7 +1,7 @@
 //! A run is asked for the same things by a program as by signals: through a channel of its own, to the same
 //! supervisor.
 
-use crate::policy::Request;
+use crate::signals::policy::Request;
 use crossbeam_channel::Sender;
 
 /// A way to ask a run for something from another thread. Cheap to clone; it outlives the run, and

@@ -1,6 +1,6 @@
 //! "Again", and "twice": when a repeated signal means more.
 
-use crate::policy::escalates;
+use crate::signals::policy::escalates;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
