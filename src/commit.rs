@@ -9,7 +9,7 @@
 //! 1. Write the output up to the frontier, at its place.
 //! 2. Flush it to the device ([`Sink::make_durable`]).
 //! 3. Replace the record: temporary name, flush, rename, flush the directory
-//!    ([`StateDir::write_record`](crate::state_dir::StateDir::write_record)).
+//!    ([`StateDir::write_record`](crate::durable::state_dir::StateDir::write_record)).
 //! 4. Only now say that the checkpoint exists.
 //!
 //! # Why in this order
@@ -43,13 +43,13 @@ mod turn;
 use ahead::Next;
 pub(crate) use turn::Turn;
 
-use crate::checkpoint::Phase;
+use crate::durable::journal::{End, Line};
+use crate::durable::record::Phase;
+use crate::durable::status_file::Live;
+use crate::durable::store::Keep;
 use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Committed, Job, LastLook, ListContext, Sink};
-use crate::journal::{End, Line};
-use crate::keep::Keep;
-use crate::live::Live;
 use crate::pool::{Delivery, OUTBOX};
 use crate::reorder::{Fate, Reorder};
 use crate::run::Printing;

@@ -7,16 +7,16 @@
 //! what is left, and must come to the same bytes. And since a test that cannot fail proves
 //! nothing, the same loop is run with one sync or the truncation left out, and must notice.
 
-use crate::checkpoint::{FORMAT, PROGRAM, Phase, Record};
-use crate::disk::sim::{Fault, Omit, SimDisk};
+use crate::durable::disk::sim::{Fault, Omit, SimDisk};
+use crate::durable::record::{FORMAT, PROGRAM, Phase, Record};
+use crate::durable::spill::look;
+use crate::durable::state_dir::{StateDir, peek};
+use crate::durable::store::{Keep, Place};
 use crate::error::{Error, Result};
 use crate::job::{Committed, Sink};
-use crate::keep::{Keep, Place};
 use crate::output::FileSink;
 use crate::pool::Delivery;
 use crate::reorder::{Reorder, Which};
-use crate::spill::look;
-use crate::state_dir::{StateDir, peek};
 use crate::wake::Wake;
 use serde_json::{Value, json};
 use std::path::Path;

@@ -25,10 +25,10 @@ mod naming;
 
 pub(crate) use due::Due;
 
-use crate::checkpoint::{Last, Reach, Record};
+use crate::durable::journal::{End, Entries, Line, Outcome};
+use crate::durable::record::{Last, Reach, Record};
 use crate::error::{Error, Kind, Result};
 use crate::job::{ListContext, Listed, Listing, Mark, Source};
-use crate::journal::{End, Entries, Line, Outcome};
 use crate::pool::Assignment;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;

@@ -174,8 +174,6 @@ pub mod signals;
 mod decide;
 mod supervisor;
 mod commit;
-pub mod checkpoint;
-mod tasks;
 
 // Around it: how a run begins and ends, and who works in it.
 mod run;
@@ -201,16 +199,11 @@ mod job;
 pub mod input;
 
 // Where things go.
+mod durable;
 mod reorder;
-mod spill;
-mod keep;
 mod sink;
 pub mod output;
 pub mod stream;
-pub mod journal;
-pub mod state_dir;
-pub mod live;
-pub mod disk;
 #[cfg(test)]
 mod crash_tests;
 mod sys;
@@ -224,6 +217,8 @@ pub mod architecture {}
 #[doc = include_str!("../docs/signal.md")]
 pub mod one_signal {}
 
+pub use durable::task_set::Tasks;
+pub use durable::{disk, journal, record, state_dir, status_file};
 pub use ending::Ending;
 pub use error::{Error, Result};
 pub use job::{
@@ -237,7 +232,6 @@ pub use run::{Halt, Handle, Printing, Run, StateAt};
 pub use signals::policy::{self, Policy, Request};
 pub use signals::standalone::{Caught, Listening};
 pub use sink::Discard;
-pub use tasks::Tasks;
 pub use wake::{Waited, Wake};
 
 // In the interface of this crate; so nobody needs to have `nix` in the same version.

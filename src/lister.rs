@@ -14,13 +14,13 @@
 //! memory for so long. A list that may change between runs is compared in its own way (`src/known_list.rs`).
 
 use crate::ahead::Ahead;
-use crate::checkpoint::{Last, Record};
+use crate::durable::journal::Line;
+use crate::durable::record::{Last, Record};
+use crate::durable::task_set::Tasks;
 use crate::error::{Error, Result};
 use crate::job::{ListContext, Listed, Listing, Mark, Source};
-use crate::journal::Line;
 use crate::known_list::{Due, Outset};
 use crate::pool::Assignment;
-use crate::tasks::Tasks;
 use crate::threads::READ_AHEAD;
 use crate::wake::Wake;
 use crossbeam_channel::Sender;

@@ -34,7 +34,7 @@ mod going_on;
 mod ledger;
 mod place;
 
-use crate::disk::{Dir, Disk, DiskFile, Facts, Open};
+use crate::durable::disk::{Dir, Disk, DiskFile, Facts, Open};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Committed, Sink};
 use ledger::{Extent, Ledger};

@@ -3,14 +3,14 @@
 //! What a task emits is held until the task is done *and* every task before it is committed. Done,
 //! because an interrupted task takes its pieces back; before, because order is what makes the output
 //! the same bytes every time. How many tasks must wait, and how much each produces, is nobody's to bound.
-//! So what waits is held in memory up to [`MEMORY`], and goes to disk beyond that ([`crate::spill`]).
+//! So what waits is held in memory up to [`MEMORY`], and goes to disk beyond that ([`crate::durable::spill`]).
 
+use crate::durable::spill::Spill;
+use crate::durable::spill::frame::{Entry, Extent, Part};
+use crate::durable::store::Place;
 use crate::error::{Error, Result};
 use crate::job::Mark;
-use crate::keep::Place;
 use crate::pool::Delivery;
-use crate::spill::Spill;
-use crate::spill::frame::{Entry, Extent, Part};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, VecDeque};
 

@@ -7,7 +7,8 @@ mod handle;
 
 pub use handle::Handle;
 
-use crate::disk::{Disk, OsDisk};
+use crate::durable::disk::{Disk, OsDisk};
+use crate::durable::state_dir::Continuing;
 use crate::ending::{Ending, Summary};
 use crate::error::Error;
 use crate::foyer::Foyer;
@@ -18,7 +19,6 @@ use crate::reload::{Reader, Reload};
 use crate::signals::policy::{Policy, Request};
 use crate::signals::{Listener, Masked};
 use crate::sink::Discard;
-use crate::state_dir::Continuing;
 use crate::threads::Threads;
 use crate::wake::Wake;
 use crossbeam_channel::{Receiver, Sender, unbounded};

@@ -40,8 +40,8 @@ pub(crate) mod standalone;
 pub(crate) use default_action::{die, suspend};
 pub use default_action::{die_by, is_ignored};
 
+use crate::durable::status_file::Row;
 use crate::error::{Error, Result};
-use crate::live::Row;
 use crate::signals::escalation::{Escalation, Rung};
 use crate::signals::policy::{Policy, Request, short_name};
 use crate::sys::Disposition;

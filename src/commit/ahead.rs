@@ -7,13 +7,13 @@
 //! elsewhere, or must not run twice, it keeps all.
 
 use super::Committer;
-use crate::checkpoint::Beyond;
+use crate::durable::journal::Line;
+use crate::durable::record::Beyond;
+use crate::durable::state_dir::Spilled;
 use crate::error::{Error, Result};
 use crate::job::{Job, Mark};
-use crate::journal::Line;
 use crate::reorder::{Fate, Held, Which};
 use crate::run::Printing;
-use crate::state_dir::Spilled;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! A whole job on a stream: broken, refused with another stream, continued with the same one.
 
 use super::{Boundary, RecordChunk, Records};
-use crate::disk::OsDisk;
+use crate::durable::disk::OsDisk;
 use crate::ending::{Exit, REFUSED};
 use crate::error::Result;
 use crate::job::{Job, TaskError};

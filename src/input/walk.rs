@@ -338,6 +338,6 @@ impl Own {
 
 /// `path` with the symlinks of its directory resolved; it need not exist itself.
 fn settled(path: &Path) -> Option<PathBuf> {
-    let (above, name) = crate::disk::split(path)?;
+    let (above, name) = crate::durable::disk::split(path)?;
     Some(above.canonicalize().ok()?.join(name))
 }

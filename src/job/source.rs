@@ -115,7 +115,7 @@ pub trait Listing: Send + 'static {
     /// What the journal says of this task ([`Line::Began`]), for sources whose list may grow between
     /// runs: by this the first task is named that is not what it was.
     ///
-    /// [`Line::Began`]: crate::journal::Line::Began
+    /// [`Line::Began`]: crate::durable::journal::Line::Began
     fn note(&self, _task: &Self::Task) -> Option<String> {
         None
     }
@@ -186,7 +186,7 @@ pub struct Listed<T> {
 
 /// A running digest over what a source has listed (see [`Listed::mark`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark(#[serde(with = "crate::checkpoint::hex32")] pub [u8; 32]);
+pub struct Mark(#[serde(with = "crate::durable::record::hex32")] pub [u8; 32]);
 
 impl Mark {
     /// Its first bytes, where there is no room for all of them: enough to tell two lists apart, of which

@@ -2,7 +2,7 @@
 
 use super::naming::are_missing;
 use super::{BEGINNING, refused};
-use crate::checkpoint::Record;
+use crate::durable::record::Record;
 use crate::error::Error;
 use crate::job::{Listing, Mark};
 use std::cmp::Reverse;

@@ -2,7 +2,7 @@
 
 use super::ledger::{BLOCK, Extent, Ledger};
 use super::{FileSink, SOON_READ, Stage};
-use crate::disk::DiskFile;
+use crate::durable::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::job::Committed;
 use std::io;

@@ -6,7 +6,7 @@
 //! of the job either: neighbours are merged, which CRCs allow without reading a byte, and the
 //! last stretch is never merged, so that it stays short.
 
-use crate::disk::DiskFile;
+use crate::durable::disk::DiskFile;
 use crate::job::{Committed, Stretch};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;

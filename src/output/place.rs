@@ -1,8 +1,8 @@
 //! Where an output goes: through the symlinks of its name to a directory, and what is taken over there from a
 //! file that it replaces.
 
-use crate::disk::links::refuse_trap;
-use crate::disk::{Dir, Disk, Facts, split};
+use crate::durable::disk::links::refuse_trap;
+use crate::durable::disk::{Dir, Disk, Facts, split};
 use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

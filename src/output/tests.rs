@@ -1,7 +1,7 @@
 //! The output file on a real disk: what is refused, what is rolled back, what is published.
 
 use super::*;
-use crate::disk::OsDisk;
+use crate::durable::disk::OsDisk;
 use crate::error::Kind;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,9 +1,9 @@
 //! What a task sees of the world while it runs: the gate, the way out for its bytes, and nothing of signals.
 
 use super::{LOOK_UP, Report, Saying, Shared, lock};
+use crate::durable::journal::Line;
 use crate::error::Error;
 use crate::job::TaskError;
-use crate::journal::Line;
 use crate::process::Children;
 use crossbeam_channel::SendTimeoutError;
 use std::fmt;
@@ -173,7 +173,7 @@ impl Context<'_> {
         if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 
-    /// Writes into the journal of the state ([`crate::journal`]) that an attempt of this task begins or
+    /// Writes into the journal of the state ([`crate::durable::journal`]) that an attempt of this task begins or
     /// has ended. It is durable with the next checkpoint. (That a task is settled is for the engine to
     /// say.)
     pub fn journal(&self, mut line: Line) {

@@ -2,8 +2,8 @@
 //! task that shall give up.
 
 use super::Shared;
+use crate::durable::journal::Line;
 use crate::job::Mark;
-use crate::journal::Line;
 use crossbeam_channel::{SendTimeoutError, Sender};
 use std::time::Duration;
 

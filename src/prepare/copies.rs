@@ -1,10 +1,10 @@
 //! What a job can do without, and has lost: it is noticed before anything is written, made again, and said.
 
-use crate::checkpoint::Record;
+use crate::durable::journal::JOURNAL;
+use crate::durable::record::Record;
+use crate::durable::state_dir::StateDir;
 use crate::error::{Kind, Result};
-use crate::journal::JOURNAL;
 use crate::run::Options;
-use crate::state_dir::StateDir;
 
 /// Where the journal is no record it is only read by people: then one that is missing or damaged is begun
 /// anew. What is to be said of that.

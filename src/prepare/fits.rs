@@ -1,6 +1,6 @@
 //! Whether a record is of the job that is asked for; and if not, in what they differ.
 
-use crate::checkpoint::Record;
+use crate::durable::record::Record;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use serde_json::{Map, Value};

@@ -7,14 +7,14 @@
 use super::{
     Output, Start, as_a_change, begin, done_again, forget_failed, go_on, is_untouched, reopened, summary_of,
 };
-use crate::checkpoint::{Phase, Record};
+use crate::durable::record::{Phase, Record};
+use crate::durable::spill::look;
+use crate::durable::state_dir::StateDir;
 use crate::error::Result;
 use crate::foyer::Foyer;
 use crate::job::{Job, ListContext, Mark, Sink, Source};
 use crate::known_list::compare;
 use crate::run::Options;
-use crate::spill::look;
-use crate::state_dir::StateDir;
 
 /// What is said before a finished job is forgotten.
 const ANOTHER_LIST: &str = "the job on record is finished, and this is another list: a new job begins";

@@ -1,7 +1,7 @@
 //! What is held, what goes to disk, and whether both come back as they were.
 
 use super::*;
-use crate::keep::Place;
+use crate::durable::store::Place;
 
 /// A reorder with its disk: files without names.
 struct Bench {

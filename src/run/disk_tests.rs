@@ -6,7 +6,7 @@
 
 use super::tests::{expected, stage};
 use super::*;
-use crate::disk::sim::{Fault, SimDisk};
+use crate::durable::disk::sim::{Fault, SimDisk};
 use crate::error::Kind;
 use crate::output::FileSink;
 use std::sync::atomic::{AtomicU64, Ordering};

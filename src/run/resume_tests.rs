@@ -2,11 +2,11 @@
 
 use super::tests::{Stage, expected, stage};
 use super::*;
-use crate::checkpoint::Record;
+use crate::durable::record::Record;
+use crate::durable::state_dir::StateDir;
+use crate::durable::state_dir::tests::old_spill;
 use crate::ending::{Exit, REFUSED, RESUMABLE};
 use crate::output::FileSink;
-use crate::state_dir::StateDir;
-use crate::state_dir::tests::old_spill;
 use crossbeam_channel::bounded;
 use std::fs;
 use std::sync::Mutex;

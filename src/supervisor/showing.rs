@@ -1,14 +1,14 @@
-//! What the supervisor has written down of itself for other processes (see [`crate::live`]).
+//! What the supervisor has written down of itself for other processes (see [`crate::durable::status_file`]).
 //!
 //! It takes the snapshot and hands it to the commit thread, which alone touches files: a disk that
 //! takes a second to answer must not make a signal wait.
 
 use super::Supervisor;
 use crate::commit::Order;
+use crate::durable::state_dir::reach;
+use crate::durable::status_file::{FORMAT, Live, LiveCheckpoint, LiveTask};
 use crate::job::Job;
-use crate::live::{FORMAT, Live, LiveCheckpoint, LiveTask};
 use crate::observer::{AtWork, Progress};
-use crate::state_dir::reach;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How often a snapshot is written though nothing has changed that somebody may wait for. At the

@@ -27,7 +27,7 @@ fn stopped(world: &World) -> (Bivouac<'_>, Vec<PathBuf>) {
     (command, segments)
 }
 
-/// Of which task each frame of a segment is, and where it begins and ends. See `src/spill/frame.rs`.
+/// Of which task each frame of a segment is, and where it begins and ends. See `src/durable/spill/frame.rs`.
 fn frames(segment: &Path) -> Vec<(u64, usize, usize)> {
     let bytes = fs::read(segment).unwrap();
     let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());

@@ -7,8 +7,8 @@
 //! for a request, the request is refused with the reason.
 
 use bivouac::Request;
-use bivouac::live::{Live, Row};
 use bivouac::policy::{DEFAULTS, short_name, signal_named};
+use bivouac::status_file::{Live, Row};
 use nix::sys::signal::Signal;
 
 /// What is preferred where several signals stop a job: what service managers send, then what a key

@@ -7,8 +7,8 @@ use super::view::{At, Phase, View};
 use crate::cli::human::{clock, of, size, time, visible};
 use crate::cli::progress::estimate::percent;
 use crate::cli::quote;
-use bivouac::checkpoint::{self, Record};
-use bivouac::live::{Live, LiveTask, Row};
+use bivouac::record::{self, Record};
+use bivouac::status_file::{Live, LiveTask, Row};
 use bivouac::{Error, Progress, Result};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -293,8 +293,8 @@ fn from_record(record: &Record, total: Option<u64>) -> (Tasks, Bytes) {
 
 fn exit_code(record: &Record) -> Option<u8> {
     match record.phase {
-        checkpoint::Phase::Done { code } => Some(code),
-        checkpoint::Phase::Working | checkpoint::Phase::Finalizing { .. } => None,
+        record::Phase::Done { code } => Some(code),
+        record::Phase::Working | record::Phase::Finalizing { .. } => None,
     }
 }
 

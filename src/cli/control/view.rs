@@ -6,11 +6,11 @@
 //! thing that it said. The record tells what is safe. And that a process is suspended only the
 //! kernel can tell: a suspended process says nothing.
 
-use bivouac::checkpoint;
 use bivouac::disk::OsDisk;
-use bivouac::live::Live;
+use bivouac::record;
 use bivouac::state_dir::reach::{Found, Process, find};
 use bivouac::state_dir::{Peek, peek};
+use bivouac::status_file::Live;
 use bivouac::{Activity, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -107,8 +107,8 @@ impl View {
                 self.peek.live.as_ref().map_or(Phase::Starting, |live| Phase::Active(live.phase))
             }
             At::Nobody => match self.peek.record.as_ref().map(|record| record.phase) {
-                Some(checkpoint::Phase::Done { .. }) => Phase::Finished,
-                Some(checkpoint::Phase::Working | checkpoint::Phase::Finalizing { .. }) | None => {
+                Some(record::Phase::Done { .. }) => Phase::Finished,
+                Some(record::Phase::Working | record::Phase::Finalizing { .. }) | None => {
                     if self.peek.live.is_some() { Phase::Crashed } else { Phase::Stopped }
                 }
             },

@@ -7,9 +7,9 @@
 
 use super::clean::known_state;
 use super::{Continuing, StateDir};
-use crate::disk::{Dir, Disk, Open, read_plain};
+use crate::durable::disk::{Dir, Disk, Open, read_plain};
+use crate::durable::status_file::Live;
 use crate::error::Result;
-use crate::live::Live;
 use std::io;
 use std::path::Path;
 

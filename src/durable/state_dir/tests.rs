@@ -1,9 +1,9 @@
 //! The state directory on a real disk: who may have it, what it keeps, what is cleaned away.
 
 use super::*;
-use crate::checkpoint::Beyond;
-use crate::checkpoint::tests::sample;
-use crate::disk::OsDisk;
+use crate::durable::disk::OsDisk;
+use crate::durable::record::Beyond;
+use crate::durable::record::tests::sample;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -289,7 +289,7 @@ fn cleaning_takes_what_is_ours_and_only_of_finished_jobs() {
     drop(state);
     assert_eq!(kind(clean(&OsDisk, &path, false)), Kind::Refused);
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
-    let done = Record { phase: crate::checkpoint::Phase::Done { code: 0 }, ..sample() };
+    let done = Record { phase: crate::durable::record::Phase::Done { code: 0 }, ..sample() };
     state.write_record(&done).unwrap();
     drop(state);
     fs::write(path.join("notes"), "mine").unwrap();
@@ -327,7 +327,7 @@ fn a_lock_file_that_was_replaced_meanwhile_is_not_the_lock() {
 
 #[test]
 fn after_the_lock_is_lost_nothing_is_touched() {
-    use crate::disk::sim::{Fault, SimDisk};
+    use crate::durable::disk::sim::{Fault, SimDisk};
     for errno in [libc::EIO, libc::ESTALE] {
         let disk = SimDisk::new();
         disk.make_dirs("w");

@@ -5,10 +5,10 @@
 
 use super::frame::{BLOCK, Entry, Extent, HEAD, Head, Kind, Part, seed};
 use super::{Cursor, GATHERED, Segment, Spill};
-use crate::checkpoint::{Ahead, Record};
+use crate::durable::record::{Ahead, Record};
+use crate::durable::state_dir::StateDir;
 use crate::error::{Error, Result};
 use crate::job::Mark;
-use crate::state_dir::StateDir;
 use crate::wake::Wake;
 
 /// Opens what a record names, and takes off the record what is not there as it should be; how many tasks

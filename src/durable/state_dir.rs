@@ -3,10 +3,10 @@
 //! ```text
 //! OUT.bivouac/              mode 0700, ours alone
 //!   lock                    held with flock while a run works; who holds it, for messages
-//!   checkpoint.json         the record (see crate::checkpoint), replaced whole
+//!   checkpoint.json         the record (see crate::durable::record), replaced whole
 //!   checkpoint.json.new-ID  the next one, while it is being written
-//!   status.json              what a running job is doing (see crate::live), replaced, never synced
-//!   spill/segment.<n>       results of tasks that finished beyond the frontier (see crate::spill)
+//!   status.json              what a running job is doing (see crate::durable::status_file), replaced, never synced
+//!   spill/segment.<n>       results of tasks that finished beyond the frontier (see crate::durable::spill)
 //! ```
 //!
 //! # What is assumed of the disk
@@ -50,8 +50,8 @@ pub use lock::{Continuing, Holder};
 pub use showing::read_live;
 pub(crate) use spill::Spilled;
 
-use crate::checkpoint::{Record, Unverified};
-use crate::disk::{Dir, Disk, Open, read_plain, refuse_trap_at, split};
+use crate::durable::disk::{Dir, Disk, Open, read_plain, refuse_trap_at, split};
+use crate::durable::record::{Record, Unverified};
 use crate::error::{Error, Kind, Result};
 use lock::{Acquired, Lock, Unconfirmed};
 use std::ffi::{OsStr, OsString};

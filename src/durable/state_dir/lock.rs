@@ -28,7 +28,7 @@
 //! that is refused then puts back what stood there ([`Lock::undo`]).
 
 use super::{LOCK, reach};
-use crate::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
+use crate::durable::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
 use crate::error::{Error, Kind, Result};
 use rustix::fs::fstatfs;
 use serde::{Deserialize, Serialize};

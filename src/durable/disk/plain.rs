@@ -97,7 +97,7 @@ pub(crate) fn read_up_to(file: &dyn DiskFile, path: &Path, most: u64) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::{Disk, OsDisk};
+    use crate::durable::disk::{Disk, OsDisk};
     use crate::error::Kind;
     use nix::sys::stat::Mode;
     use std::fs::{self, File};

@@ -1,15 +1,15 @@
 //! Where the record goes: nowhere, into a directory that is made when it is first needed, or into
 //! one that is there. So that the commit thread can follow one protocol for all of them.
 
-use crate::checkpoint::{Beyond, Record};
-use crate::disk::{Disk, DiskFile, nameless, split};
+use crate::durable::disk::{Disk, DiskFile, nameless, split};
+use crate::durable::journal::{Journal, Line};
+use crate::durable::record::{Beyond, Record};
+use crate::durable::spill::Spill;
+use crate::durable::spill::frame::Entry;
+use crate::durable::state_dir::{Continuing, Spilled, StateDir};
+use crate::durable::status_file::Live;
 use crate::error::{Error, Kind, Result};
-use crate::journal::{Journal, Line};
-use crate::live::Live;
 use crate::reorder::Shelf;
-use crate::spill::Spill;
-use crate::spill::frame::Entry;
-use crate::state_dir::{Continuing, Spilled, StateDir};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -6,10 +6,10 @@
 
 use super::showing::{STATUS, STATUS_NEW};
 use super::{LOCK, LOCK_GONE, RECORD, RECORD_NEW, SPILL, lock};
-use crate::checkpoint::OPENING;
-use crate::disk::{Dir, Open, look_plain, open_plain};
+use crate::durable::disk::{Dir, Open, look_plain, open_plain};
+use crate::durable::journal::JOURNAL;
+use crate::durable::record::OPENING;
 use crate::error::{Error, Result};
-use crate::journal::JOURNAL;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;

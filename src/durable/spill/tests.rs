@@ -1,9 +1,9 @@
 //! Segments: the order that comes out of them, what is left of them when they are harmed, and when they go.
 
 use super::*;
-use crate::checkpoint::Record;
-use crate::disk::OsDisk;
-use crate::state_dir::StateDir;
+use crate::durable::disk::OsDisk;
+use crate::durable::record::Record;
+use crate::durable::state_dir::StateDir;
 use crate::wake::Wake;
 use std::fs;
 use std::path::Path;

@@ -28,7 +28,7 @@ pub struct Live {
     pub pid: u32,
     /// When that process was started, in clock ticks since boot.
     pub ticks: Option<u64>,
-    /// The id of the job's whole life ([`crate::checkpoint::Record::run`]).
+    /// The id of the job's whole life ([`crate::durable::record::Record::run`]).
     pub run: Option<String>,
     /// When this was written: milliseconds since 1970.
     pub written_at_ms: u64,

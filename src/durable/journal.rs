@@ -21,7 +21,7 @@
 //! the end of a task is written when the task is committed, as a line of its own kind
 //! ([`Line::Settled`]); those behind what the record knows are counted in when the job is continued.
 
-use crate::disk::{Dir, Disk, DiskFile, Open, OsDisk, open_plain};
+use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, open_plain};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub(crate) const JOURNAL: &str = "journal";
 pub enum Line {
     /// The first one: whose journal this is.
     Of {
-        /// The id of the job's whole life ([`crate::checkpoint::Record::run`]).
+        /// The id of the job's whole life ([`crate::durable::record::Record::run`]).
         run: String,
     },
     /// An attempt of a task begins.

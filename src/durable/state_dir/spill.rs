@@ -1,5 +1,5 @@
 //! The directory of results that came before their turn: files with their names, and nothing of what is in
-//! them (see [`crate::spill`]).
+//! them (see [`crate::durable::spill`]).
 //!
 //! A segment is called `segment.<number>`. Before version 0.2 every finished task had a file of its own,
 //! `<task>`: `<length of the partial, 4 bytes, little-endian><partial><output>`, with its length and CRC-32
@@ -11,8 +11,8 @@
 //! it. And backwards: it may be removed only after a record that no longer names it is durable.
 
 use super::{SPILL, StateDir};
-use crate::checkpoint::Beyond;
-use crate::disk::{Dir, DiskFile, Open, read_up_to};
+use crate::durable::disk::{Dir, DiskFile, Open, read_up_to};
+use crate::durable::record::Beyond;
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::io;

@@ -28,9 +28,9 @@
 //! Bytes that have not been through this are an [`Unverified`], and there is no other way from
 //! bytes to a [`Record`].
 
+use crate::durable::task_set::Tasks;
 use crate::error::{Error, Result};
 use crate::job::{Committed, Mark};
-use crate::tasks::Tasks;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
@@ -64,7 +64,7 @@ pub struct Record {
     pub fingerprint: Value,
     /// What identifies the inputs ([`crate::Listing::described`]).
     pub inputs: Value,
-    /// How many bytes of the journal are durable ([`crate::journal`]).
+    /// How many bytes of the journal are durable ([`crate::durable::journal`]).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub journal_bytes: u64,
     /// How far the job has come towards its end.
@@ -143,7 +143,7 @@ pub struct Beyond {
     pub crc32: u32,
 }
 
-/// Finished tasks beyond the frontier, whose results wait in segments ([`crate::state_dir`]) until it is
+/// Finished tasks beyond the frontier, whose results wait in segments ([`crate::durable::state_dir`]) until it is
 /// their turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,19 +14,19 @@
 //! [`Spill::make_durable`] first; then the names ([`StateDir::sync_spill`]); then the record that names the
 //! segments; only then [`Spill::recorded`], which removes those that it no longer names.
 //!
-//! [`StateDir::sync_spill`]: crate::state_dir::StateDir::sync_spill
+//! [`StateDir::sync_spill`]: crate::durable::state_dir::StateDir::sync_spill
 
 pub(crate) mod frame;
 mod look;
 
 pub(crate) use look::look;
 
-use crate::checkpoint::{Ahead, Last, SegmentAt};
-use crate::disk::DiskFile;
+use crate::durable::disk::DiskFile;
+use crate::durable::record::{Ahead, Last, SegmentAt};
+use crate::durable::store::Place;
+use crate::durable::task_set::Tasks;
 use crate::error::{Error, Result};
 use crate::job::Mark;
-use crate::keep::Place;
-use crate::tasks::Tasks;
 use frame::{BLOCK, Entry, Extent, HEAD, Head, Kind, Part, seed};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! An open file on the simulated disk.
 
 use super::{Core, Omit, SimDisk, Verdict, errno};
-use crate::disk::{DiskFile, Facts};
+use crate::durable::disk::{DiskFile, Facts};
 use crate::pool::lock;
 use std::io;
 use std::sync::MutexGuard;
