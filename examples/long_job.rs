@@ -11,8 +11,8 @@
 
 use bivouac::disk::OsDisk;
 use bivouac::ending::Exit;
-use bivouac::output::FileSink;
 use bivouac::signals::{Masked, die_by};
+use bivouac::sink::FileSink;
 use bivouac::{Context, Ending, Extent, Job, ListContext, Listed, Listing, Notice, Observer, Policy};
 use bivouac::{Result, Run, Source, StateAt, TaskError};
 use serde_json::{Value, json};

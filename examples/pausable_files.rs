@@ -12,7 +12,7 @@
 
 use bivouac::ending::Exit;
 use bivouac::signals::{Masked, die_by};
-use bivouac::stream::StreamSink;
+use bivouac::sink::StreamSink;
 use bivouac::{Activity, Context, Ending, Error, Job, ListContext, Listed, Listing, Notice, Observer};
 use bivouac::{Policy, Result, Run, Source, TaskError};
 use serde_json::Value;

@@ -14,7 +14,7 @@
 //!
 //! ```
 //! use bivouac::disk::OsDisk;
-//! use bivouac::output::FileSink;
+//! use bivouac::sink::FileSink;
 //! use bivouac::{Context, Ending, Job, ListContext, Listed, Listing, Result, Run, Source, StateAt, TaskError};
 //! use serde_json::{Value, json};
 //! use std::ops::Range;
@@ -201,9 +201,7 @@ pub mod input;
 // Where things go.
 mod durable;
 mod reorder;
-mod sink;
-pub mod output;
-pub mod stream;
+pub mod sink;
 #[cfg(test)]
 mod crash_tests;
 mod sys;
@@ -231,7 +229,6 @@ pub use pool::Context;
 pub use run::{Halt, Handle, Printing, Run, StateAt};
 pub use signals::policy::{self, Policy, Request};
 pub use signals::standalone::{Caught, Listening};
-pub use sink::Discard;
 pub use wake::{Waited, Wake};
 
 // In the interface of this crate; so nobody needs to have `nix` in the same version.

@@ -1,34 +1,11 @@
-//! The simplest sink.
+//! Where output goes: into a file that appears whole, onto a stream, or nowhere.
+//!
+//! Each implements [`Sink`](crate::Sink), and that trait is all that the engine knows of them.
 
-use crate::error::Result;
-use crate::job::{Committed, Sink};
+mod discard;
+mod file;
+mod stream;
 
-/// Throws the output away: for jobs whose result is their total, or whose effect is elsewhere.
-#[derive(Debug, Default)]
-pub struct Discard;
-
-impl Sink for Discard {
-    fn begin(&mut self, _committed: Option<&Committed>) -> Result<()> {
-        Ok(())
-    }
-
-    fn write(&mut self, _bytes: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    fn make_durable(&mut self) -> Result<Committed> {
-        Ok(Committed::default())
-    }
-
-    fn is_immediate(&self) -> bool {
-        true
-    }
-
-    fn publish(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn is_published(&mut self, _committed: &Committed) -> Result<bool> {
-        Ok(true)
-    }
-}
+pub use discard::Discard;
+pub use file::FileSink;
+pub use stream::{Around, StreamSink, refuse_closed_stdout};

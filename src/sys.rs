@@ -35,7 +35,7 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
 
@@ -127,6 +127,12 @@ extern "C" fn look_at_descriptors() {
 /// Whether this descriptor, 0, 1 or 2, was closed when the program was started.
 pub(crate) fn was_closed(descriptor: RawFd) -> bool {
     CLOSED.load(Ordering::Relaxed) & (1 << descriptor) != 0
+}
+
+/// Whether one of the standard streams was closed at the start, and nobody has opened it since.
+pub(crate) fn is_closed(stream: &(impl AsFd + AsRawFd)) -> bool {
+    let is_null = |facts: rustix::fs::Stat| facts.st_rdev == rustix::fs::makedev(1, 3);
+    was_closed(stream.as_raw_fd()) && rustix::fs::fstat(stream).is_ok_and(is_null)
 }
 
 /// What a child becomes.

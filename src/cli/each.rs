@@ -16,7 +16,7 @@ use crate::jobs::template::Template;
 use bivouac::ending::{Exit, FINISHED, USAGE};
 use bivouac::error::Kind;
 use bivouac::input::{Fit, Items};
-use bivouac::stream::StreamSink;
+use bivouac::sink::StreamSink;
 use bivouac::{Error, Result};
 use clap::CommandFactory;
 use std::ffi::OsString;

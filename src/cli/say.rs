@@ -17,7 +17,7 @@
 use crate::cli::human::visible;
 use bivouac::ending::{FINISHED, USAGE};
 use bivouac::error::Kind;
-use bivouac::stream::Around;
+use bivouac::sink::Around;
 use bivouac::{Error, Result};
 use nix::poll::{PollFd, PollFlags, poll};
 use std::io::{self, IsTerminal, Stderr, Write};
@@ -72,7 +72,7 @@ fn is_ready_within(out: &Stderr, milliseconds: u16) -> bool {
 /// [`Kind::OutputClosed`] when nobody reads any more, [`Kind::Broken`] for everything else (a full
 /// disk, say).
 pub(crate) fn result(bytes: &[u8]) -> Result<()> {
-    bivouac::stream::refuse_closed_stdout()?;
+    bivouac::sink::refuse_closed_stdout()?;
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|cause| unwritten(&cause))
 }
@@ -121,7 +121,7 @@ pub(crate) fn clap(error: &clap::Error) -> Result<u8> {
         error.print().ok(); // Nobody reads it; the code says the same.
         return Ok(USAGE);
     }
-    bivouac::stream::refuse_closed_stdout()?;
+    bivouac::sink::refuse_closed_stdout()?;
     error.print().map(|()| FINISHED).map_err(|cause| unwritten(&cause))
 }
 

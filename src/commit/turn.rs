@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn what_was_handed_over_before_is_left_out_once() {
         let (reader, writer) = std::io::pipe().unwrap();
-        let mut sink = crate::stream::StreamSink::new(writer.into(), "a pipe").unwrap();
+        let mut sink = crate::sink::StreamSink::new(writer.into(), "a pipe").unwrap();
         let mut turn = Turn::begins(5);
         for piece in ["one", "two", "three"] {
             turn.hand_over(&mut sink, piece.as_bytes()).unwrap();

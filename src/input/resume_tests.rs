@@ -5,7 +5,7 @@ use crate::durable::disk::OsDisk;
 use crate::ending::{Exit, REFUSED};
 use crate::error::Result;
 use crate::job::{Job, TaskError};
-use crate::output::FileSink;
+use crate::sink::FileSink;
 use crate::{Context, Ending, Run, StateAt};
 use serde_json::Value;
 use std::fs;

@@ -11,7 +11,7 @@ use super::file::{open_nonblocking, open_without_waiting};
 use crate::error::{Error, Result};
 use crate::job::{ListContext, TaskError};
 use crate::pool::Context;
-use crate::stream::is_closed;
+use crate::sys::is_closed;
 use crate::wake::Waited;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;

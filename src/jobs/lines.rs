@@ -4,7 +4,7 @@
 //! seen at once take the direct way: whoever has a whole one writes it, one at a time. What was printed cannot be
 //! taken back by another attempt, and there is nothing of it to be continued.
 
-use bivouac::stream::StreamSink;
+use bivouac::sink::StreamSink;
 use bivouac::{Result, Sink};
 use std::sync::{Mutex, PoisonError};
 

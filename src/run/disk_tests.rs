@@ -8,7 +8,7 @@ use super::tests::{expected, stage};
 use super::*;
 use crate::durable::disk::sim::{Fault, SimDisk};
 use crate::error::Kind;
-use crate::output::FileSink;
+use crate::sink::FileSink;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const TASKS: u64 = 40;

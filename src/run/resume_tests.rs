@@ -6,7 +6,7 @@ use crate::durable::record::Record;
 use crate::durable::state_dir::StateDir;
 use crate::durable::state_dir::tests::old_spill;
 use crate::ending::{Exit, REFUSED, RESUMABLE};
-use crate::output::FileSink;
+use crate::sink::FileSink;
 use crossbeam_channel::bounded;
 use std::fs;
 use std::sync::Mutex;

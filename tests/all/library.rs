@@ -6,8 +6,8 @@
 use crate::harness::World;
 use bivouac::disk::OsDisk;
 use bivouac::ending::StoppedBy;
-use bivouac::output::FileSink;
 use bivouac::signals::Masked;
+use bivouac::sink::FileSink;
 use bivouac::{
     Context, Ending, Job, ListContext, Listed, Listing, Policy, Result, Run, Source, StateAt, TaskError,
 };

@@ -25,7 +25,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::job::{Committed, Sink};
-use crate::sys::was_closed;
+use crate::sys::is_closed;
 use crate::wake::{Waited, Wake};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -163,12 +163,6 @@ pub fn refuse_closed_stdout() -> Result<()> {
         true => Err(Error::broken("standard output", "is closed, and this would be printed there")
             .advise("leave out >&-; where nothing is to be seen: >/dev/null")),
     }
-}
-
-/// Whether one of the standard streams was closed at the start, and nobody has opened it since.
-pub(crate) fn is_closed(stream: &(impl AsFd + AsRawFd)) -> bool {
-    let is_null = |facts: rustix::fs::Stat| facts.st_rdev == rustix::fs::makedev(1, 3);
-    was_closed(stream.as_raw_fd()) && rustix::fs::fstat(stream).is_ok_and(is_null)
 }
 
 /// A reader that is gone counts as room: the write will tell.
