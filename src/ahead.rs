@@ -8,7 +8,7 @@
 //! ones may be more, up to a number of bytes.
 
 use crate::pool::lock;
-use crate::wake::Wake;
+use crate::task::stop_fd::Wake;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 

@@ -13,11 +13,11 @@ use crate::durable::spill::look;
 use crate::durable::state_dir::{StateDir, peek};
 use crate::durable::store::{Keep, Place};
 use crate::error::{Error, Result};
-use crate::job::{Committed, Sink};
-use crate::pool::Delivery;
 use crate::reorder::{Reorder, Which};
 use crate::sink::FileSink;
-use crate::wake::Wake;
+use crate::task::outbox::Delivery;
+use crate::task::stop_fd::Wake;
+use crate::task::{Committed, Sink};
 use serde_json::{Value, json};
 use std::path::Path;
 

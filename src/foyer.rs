@@ -13,7 +13,7 @@ use crate::ending::StoppedBy;
 use crate::error::{Error, Result};
 use crate::signals::policy::Request;
 use crate::signals::{Heard, Hearing, Masked, die, suspend};
-use crate::wake::Wake;
+use crate::task::stop_fd::Wake;
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 use std::sync::Arc;
 use std::time::Instant;

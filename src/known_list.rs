@@ -25,11 +25,11 @@ mod naming;
 
 pub(crate) use due::Due;
 
-use crate::durable::journal::{End, Entries, Line, Outcome};
+use crate::durable::journal::Entries;
 use crate::durable::record::{Last, Reach, Record};
 use crate::error::{Error, Kind, Result};
-use crate::job::{ListContext, Listed, Listing, Mark, Source};
 use crate::pool::Assignment;
+use crate::task::{End, Line, ListContext, Listed, Listing, Mark, Outcome, Source};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 

@@ -185,17 +185,13 @@ mod lister;
 mod pool;
 mod ahead;
 mod batching;
-mod gate;
-mod clock;
-mod wake;
 pub mod process;
 pub mod reload;
 pub mod ending;
-mod observer;
 pub mod error;
 
 // What a job is made of.
-mod job;
+mod task;
 pub mod input;
 
 // Where things go.
@@ -219,17 +215,16 @@ pub use durable::task_set::Tasks;
 pub use durable::{disk, journal, record, state_dir, status_file};
 pub use ending::Ending;
 pub use error::{Error, Result};
-pub use job::{
-    Committed, Extent, Job, LastLook, ListContext, Listed, Listing, Mark, Presumed, Sink, Source, Stretch,
-    TaskError,
-};
 pub use lister::list;
-pub use observer::{Activity, Again, AtWork, Notice, Observer, Progress, Silent};
-pub use pool::Context;
 pub use run::{Halt, Handle, Printing, Run, StateAt};
 pub use signals::policy::{self, Policy, Request};
 pub use signals::standalone::{Caught, Listening};
-pub use wake::{Waited, Wake};
+pub use task::observer::{Activity, Again, AtWork, Notice, Observer, Progress, Silent};
+pub use task::stop_fd::{Waited, Wake};
+pub use task::{
+    Committed, Context, Extent, Job, LastLook, ListContext, Listed, Listing, Mark, Presumed, Sink, Source,
+    Stretch, TaskError,
+};
 
 // In the interface of this crate; so nobody needs to have `nix` in the same version.
 pub use nix::sys::signal::Signal;

@@ -14,15 +14,14 @@
 //! memory for so long. A list that may change between runs is compared in its own way (`src/known_list.rs`).
 
 use crate::ahead::Ahead;
-use crate::durable::journal::Line;
 use crate::durable::record::{Last, Record};
 use crate::durable::task_set::Tasks;
 use crate::error::{Error, Result};
-use crate::job::{ListContext, Listed, Listing, Mark, Source};
 use crate::known_list::{Due, Outset};
 use crate::pool::Assignment;
+use crate::task::stop_fd::Wake;
+use crate::task::{Line, ListContext, Listed, Listing, Mark, Source};
 use crate::threads::READ_AHEAD;
-use crate::wake::Wake;
 use crossbeam_channel::Sender;
 use serde_json::Value;
 use std::sync::Arc;

@@ -13,29 +13,15 @@
 //! panic in a spawned closure aborts the process unless a handler is set; here the panic is
 //! caught closer, around the task, and becomes that task's failure.
 
-mod context;
-mod outbox;
-
-pub use context::Context;
-pub(crate) use context::Debt;
-pub(crate) use outbox::{Delivery, LARGE_ONES, OUTBOX, Outbox};
-
-use outbox::LOOK_UP;
-
 use crate::ahead::Room;
-use crate::clock::Throttle;
 use crate::error::{Error, Result};
-use crate::gate::Gate;
-use crate::job::{Job, Mark, Presumed, TaskError};
-use crate::process::Children;
-use crate::run::Halt;
 use crate::signals::Masked;
-use crate::wake::Wake;
+use crate::task::outbox::{Delivery, Outbox};
+use crate::task::{Context, Job, Mark, Presumed, Remark, Running, Shared, TaskError};
 use crossbeam_channel::{Sender, unbounded};
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -84,6 +70,15 @@ pub(crate) enum Report {
     Ended { task: u64, outcome: Outcome, took: Option<Duration> },
 }
 
+impl From<Remark> for Report {
+    fn from(remark: Remark) -> Self {
+        match remark {
+            Remark::Parked => Report::Parked,
+            Remark::Warned(error) => Report::Warned(error),
+        }
+    }
+}
+
 /// How a task left its worker.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -92,92 +87,6 @@ pub(crate) enum Outcome {
     Interrupted,
     Fatal(Error),
     PutOff(Deferred),
-}
-
-/// A line that a task said.
-#[derive(Debug)]
-pub(crate) struct Saying {
-    pub(crate) task: u64,
-    pub(crate) line: String,
-}
-
-/// How many lines may wait to be said.
-pub(crate) const SAYINGS: usize = 256;
-
-/// What all tasks of a run share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) gate: Gate,
-    pub(crate) throttle: Throttle,
-    /// Bytes of input that tasks have worked through, for progress only.
-    pub(crate) advanced: AtomicU64,
-    /// Tasks that have begun and not ended: what SIGQUIT prints and `status` shows.
-    pub(crate) running: Mutex<BTreeMap<u64, Running>>,
-    pub(crate) keep_going: bool,
-    /// What a failed task has emitted stays in the output.
-    pub(crate) print_failed: bool,
-    /// The run ends because of failures, and nobody has asked for a stop: what ends badly now has failed.
-    pub(crate) halting: AtomicBool,
-    /// So many failures end the run.
-    failures_allowed: u64,
-    /// Failures that are known, also those that do not count yet.
-    failures_known: AtomicU64,
-    pub(crate) children: Children,
-    /// What commands say on their standard error, on its way to whoever watches the run.
-    pub(crate) sayings: Sender<Saying>,
-    /// Tasks that have begun, have not ended, and do not wait at the gate.
-    pub(crate) moving: AtomicI64,
-    /// Whether the end of a stream counts.
-    pub(crate) wake: Arc<Wake>,
-    /// It has been said that something holds the output of a command that has ended.
-    pub(crate) held_is_said: AtomicBool,
-}
-
-/// A task that has begun.
-#[derive(Clone, Debug)]
-pub(crate) struct Running {
-    pub(crate) since: Instant,
-    /// What the journal says of it.
-    pub(crate) note: String,
-}
-
-impl Shared {
-    pub(crate) fn new(
-        bytes_per_second: Option<u64>,
-        (keep_going, print_failed): (bool, bool),
-        halt: Option<Halt>,
-        children: Children,
-        sayings: Sender<Saying>,
-        wake: Arc<Wake>,
-    ) -> Self {
-        Self {
-            gate: Gate::default(),
-            throttle: Throttle::new(bytes_per_second),
-            advanced: AtomicU64::new(0),
-            running: Mutex::new(BTreeMap::new()),
-            keep_going,
-            print_failed,
-            halting: AtomicBool::new(false),
-            failures_allowed: if keep_going { halt.map_or(u64::MAX, |halt| halt.failures) } else { 1 },
-            failures_known: AtomicU64::new(0),
-            children,
-            sayings,
-            moving: AtomicI64::new(0),
-            wake,
-            held_is_said: AtomicBool::new(false),
-        }
-    }
-
-    /// Whether more have failed than the run can bear. It ends when they count, or a stop is under way that
-    /// makes interruptions of them; so no further task begins.
-    pub(crate) fn too_much_has_failed(&self) -> bool {
-        self.failures_known.load(Ordering::Relaxed) >= self.failures_allowed
-    }
-
-    /// How many tasks move. Nothing hangs on it but the word "paused", so relaxed loads suffice.
-    pub(crate) fn moving(&self) -> i64 {
-        self.moving.load(Ordering::Relaxed)
-    }
 }
 
 /// The workers of one run.
@@ -327,7 +236,7 @@ impl<J: Job> Desk<J> {
             forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
             // Nobody takes it any more only when the run is over, or its disk broken.
             journal: &|line| outbox.lines.send(line).unwrap_or_default(),
-            report: &|report| reports.send(report).unwrap_or_default(),
+            remark: &|remark| reports.send(Report::from(remark)).unwrap_or_default(),
             advanced: AtomicU64::new(advanced),
             parked: AtomicBool::new(false),
         };
@@ -343,7 +252,7 @@ impl<J: Job> Desk<J> {
         if let Err(TaskError::Failed(_) | TaskError::Held { presumed: Presumed::Failed, .. }) = &result
             && !is_known
         {
-            shared.failures_known.fetch_add(1, Ordering::Relaxed);
+            shared.note_failure();
         }
         if let Err(TaskError::Held { time, presumed }) = result {
             return put_off(advanced, time, Then::Settle, room.filter(|_| presumed == Presumed::Again));

@@ -9,8 +9,8 @@ use crate::durable::spill::Spill;
 use crate::durable::spill::frame::{Entry, Extent, Part};
 use crate::durable::store::Place;
 use crate::error::{Error, Result};
-use crate::job::Mark;
-use crate::pool::Delivery;
+use crate::task::Mark;
+use crate::task::outbox::Delivery;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, VecDeque};
 

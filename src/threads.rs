@@ -2,15 +2,12 @@
 
 use crate::ahead::Ahead;
 use crate::batching::Batching;
-use crate::clock::WorkClock;
 use crate::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
 use crate::decide::{Rules, State};
 use crate::ending::{Ending, Summary};
 use crate::error::{Error, Result};
-use crate::job::{Extent, Job, Listing, Sink, Source};
 use crate::lister::{FromSource, Lister};
-use crate::observer::{Activity, Notice, Observer};
-use crate::pool::{LARGE_ONES, OUTBOX, Outbox, Pool, Report, SAYINGS, Saying, Shared};
+use crate::pool::{Pool, Report};
 use crate::prepare::Prepared;
 use crate::process::watcher::{self, Watcher};
 use crate::process::{Children, Inheritance, Register};
@@ -22,7 +19,11 @@ use crate::signals::{Heard, Hearing, Masked};
 use crate::supervisor::later::Later;
 use crate::supervisor::showing::Showing;
 use crate::supervisor::{Channels, Supervisor};
-use crate::wake::Wake;
+use crate::task::clock::WorkClock;
+use crate::task::observer::{Activity, Notice, Observer};
+use crate::task::outbox::{LARGE_ONES, OUTBOX, Outbox};
+use crate::task::stop_fd::Wake;
+use crate::task::{Extent, Job, Listing, SAYINGS, Saying, Shared, Sink, Source};
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -233,7 +234,7 @@ impl Threads<'_> {
         let shared = Arc::new(Shared::new(
             options.bytes_per_second,
             (options.keep_going, options.print_failed),
-            options.halt,
+            failures_that_end(options),
             children,
             sayings,
             Arc::clone(self.wake),
@@ -263,6 +264,14 @@ impl Threads<'_> {
             frontier,
             spill_limit,
         })
+    }
+}
+
+/// How many failed tasks end the run.
+fn failures_that_end(options: &Options) -> u64 {
+    match options.keep_going {
+        true => options.halt.map_or(u64::MAX, |halt| halt.failures),
+        false => 1,
     }
 }
 

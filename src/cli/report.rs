@@ -6,8 +6,7 @@
 
 use crate::cli::args::Cli;
 use crate::cli::human::{count, of, size, time};
-use crate::cli::quote;
-use crate::cli::say;
+use crate::cli::{quote, say};
 use crate::jobs::complaints::Complaints;
 use bivouac::ending::{StoppedBy, Summary};
 use bivouac::error::Kind;

@@ -7,13 +7,12 @@
 //! elsewhere, or must not run twice, it keeps all.
 
 use super::Committer;
-use crate::durable::journal::Line;
 use crate::durable::record::Beyond;
 use crate::durable::state_dir::Spilled;
 use crate::error::{Error, Result};
-use crate::job::{Job, Mark};
 use crate::reorder::{Fate, Held, Which};
 use crate::run::Printing;
+use crate::task::{Job, Line, Mark};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

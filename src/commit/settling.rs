@@ -6,10 +6,9 @@
 //! as the end of an attempt when another attempt follows, and as the end of the task when that is committed.
 
 use super::{Committer, Inbox};
-use crate::durable::journal::{Line, Outcome};
 use crate::durable::record::Reach;
 use crate::error::Result;
-use crate::job::{Job, Mark};
+use crate::task::{Job, Line, Mark, Outcome};
 
 impl<J: Job> Committer<J> {
     /// Takes the lines that are there; whether there were any.

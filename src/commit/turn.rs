@@ -10,7 +10,7 @@
 
 use super::{Committer, Inbox, OUTBOX, value_of};
 use crate::error::{Error, Result};
-use crate::job::{Job, Sink};
+use crate::task::{Job, Sink};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -23,7 +23,7 @@
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, open_plain};
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
+pub use crate::task::{End, Line, Outcome};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufReader, Read};
@@ -31,73 +31,6 @@ use std::path::{Path, PathBuf};
 
 /// Its name in the state directory.
 pub(crate) const JOURNAL: &str = "journal";
-
-/// What one frame says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Line {
-    /// The first one: whose journal this is.
-    Of {
-        /// The id of the job's whole life ([`crate::durable::record::Record::run`]).
-        run: String,
-    },
-    /// An attempt of a task begins.
-    Began {
-        /// The task, from 0.
-        task: u64,
-        /// Which attempt in this run it is, from 1.
-        attempt: u32,
-        /// When, in milliseconds since 1970.
-        at_ms: u64,
-        /// What a person should know of the task: a file and a range, an item. May be empty.
-        note: String,
-        /// The end of the task's [`Mark`](crate::job::Mark): the task alone, for a source with marks of that
-        /// kind. [`Context::journal`](crate::Context::journal) puts it in.
-        of_task: [u8; 8],
-    },
-    /// It has ended.
-    Ended(End),
-    /// It has ended, and with it the task: it is done, or has failed for good, and never runs again.
-    Settled {
-        /// How it ended.
-        end: End,
-        /// The beginning of the task's [`Mark`](crate::job::Mark), or zeros if it has none.
-        trace: [u8; 8],
-        /// The end of that mark: the task alone, for a source with marks of that kind.
-        of_task: [u8; 8],
-    },
-    /// The whole list is known, of a job whose list may change between runs.
-    Listed {
-        /// How many tasks it has.
-        tasks: u64,
-        /// The beginning of the last task's [`Mark`](crate::job::Mark).
-        trace: [u8; 8],
-    },
-    /// A task that had [ended](Line::Ended) before its turn is settled now: what it printed has been handed
-    /// over.
-    Delivered {
-        /// The task, from 0.
-        task: u64,
-        /// Whether it is done, and has not failed.
-        done: bool,
-        /// As that of [`Line::Settled`].
-        trace: [u8; 8],
-        /// As that of [`Line::Settled`].
-        of_task: [u8; 8],
-    },
-}
-
-/// The end of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct End {
-    /// The task, from 0.
-    pub task: u64,
-    /// Which attempt in this run it was, from 1.
-    pub attempt: u32,
-    /// How long it took in microseconds, pauses not counted.
-    pub took_us: u64,
-    /// How it ended.
-    pub outcome: Outcome,
-}
 
 /// One attempt of a task, from its beginning to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,34 +47,6 @@ pub struct Entry {
     pub outcome: Outcome,
     /// What a person should know of the task.
     pub note: String,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// It is done, with this exit code.
-    Done(i32),
-    /// It failed with this exit code.
-    Code(i32),
-    /// It failed by this signal.
-    Signal(i32),
-    /// It took longer than it might.
-    TimedOut,
-    /// It wanted to use the terminal, and was ended.
-    WantedTerminal,
-    /// It was ended together with the run, and counts for nothing: the task runs again.
-    Interrupted,
-    /// Nothing is known of its end: it is at work, or was when the run was killed.
-    Open,
-    /// There is no such command, or it cannot be started.
-    NotStarted,
-}
-
-impl Outcome {
-    /// Whether the task is done by it.
-    pub fn is_done(self) -> bool {
-        matches!(self, Outcome::Done(_))
-    }
 }
 
 /// No line is longer; a length that says so is none.

@@ -30,7 +30,7 @@
 
 use crate::durable::task_set::Tasks;
 use crate::error::{Error, Result};
-use crate::job::{Committed, Mark};
+use crate::task::{Committed, Mark};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
@@ -338,25 +338,11 @@ fn damaged(path: &Path, how: &str) -> Error {
         .advise("nothing was changed; start the job over with --fresh, or bring the file back from a backup")
 }
 
-/// 32 bytes as hexadecimal text.
-pub(crate) mod hex32 {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&blake3::Hash::from_bytes(*bytes).to_hex())
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
-        let text = String::deserialize(from)?;
-        blake3::Hash::from_hex(text).map(|hash| *hash.as_bytes()).map_err(D::Error::custom)
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::error::Kind;
-    use crate::job::Stretch;
+    use crate::task::Stretch;
     use serde_json::json;
 
     pub(crate) fn sample() -> Record {

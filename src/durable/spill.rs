@@ -26,7 +26,7 @@ use crate::durable::record::{Ahead, Last, SegmentAt};
 use crate::durable::store::Place;
 use crate::durable::task_set::Tasks;
 use crate::error::{Error, Result};
-use crate::job::Mark;
+use crate::task::Mark;
 use frame::{BLOCK, Entry, Extent, HEAD, Head, Kind, Part, seed};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

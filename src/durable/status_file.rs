@@ -10,8 +10,8 @@
 //! The shape is part of the interface, and described in `docs/status.md`. Whoever changes the meaning
 //! of a field raises [`FORMAT`]; fields may be added without that.
 
-use crate::observer::Activity;
 use crate::signals::policy::Request;
+use crate::task::observer::Activity;
 use serde::{Deserialize, Serialize};
 
 /// The format that this program writes, and the only one that it reads.

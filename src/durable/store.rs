@@ -2,7 +2,7 @@
 //! one that is there. So that the commit thread can follow one protocol for all of them.
 
 use crate::durable::disk::{Disk, DiskFile, nameless, split};
-use crate::durable::journal::{Journal, Line};
+use crate::durable::journal::Journal;
 use crate::durable::record::{Beyond, Record};
 use crate::durable::spill::Spill;
 use crate::durable::spill::frame::Entry;
@@ -10,6 +10,7 @@ use crate::durable::state_dir::{Continuing, Spilled, StateDir};
 use crate::durable::status_file::Live;
 use crate::error::{Error, Kind, Result};
 use crate::reorder::Shelf;
+use crate::task::Line;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -32,7 +32,7 @@ use super::once::Streams;
 use super::sample::Sample;
 use super::stream::Stream;
 use crate::error::{Error, Result};
-use crate::job::Source;
+use crate::task::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

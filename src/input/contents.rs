@@ -17,7 +17,7 @@ use super::edges::reach;
 use super::file::InputFile;
 use super::given::Regular;
 use crate::error::Result;
-use crate::job::{ListContext, Mark, TaskError};
+use crate::task::{ListContext, Mark, TaskError};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::input::boundary::naive::{RULES, Random};
     use crate::input::given::Input;
-    use crate::wake::Wake;
+    use crate::task::stop_fd::Wake;
     use std::fs;
     use std::path::Path;
 

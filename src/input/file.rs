@@ -139,7 +139,7 @@ impl InputFile {
     /// that was listed. Growth is no change as a rule, since only the listed size is read; whether what
     /// was there is what it was is then asked at the end of the run (see [`Listing::last_look`]).
     ///
-    /// [`Listing::last_look`]: crate::job::Listing::last_look
+    /// [`Listing::last_look`]: crate::task::Listing::last_look
     ///
     /// # Errors
     ///

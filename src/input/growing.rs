@@ -15,7 +15,7 @@ use super::file::InputFile;
 use super::identity::Identity;
 use super::sample::Sample;
 use crate::error::{Error, Kind, Result};
-use crate::job::{LastLook, ListContext};
+use crate::task::{LastLook, ListContext};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -109,8 +109,8 @@ pub(super) fn read_already(path: &Path) -> Error {
 mod tests {
     use crate::error::Kind;
     use crate::input::{Boundary, Chunks, Column, Cut, Given, Items, Records, Tree};
-    use crate::job::{ListContext, Listing, Source};
-    use crate::wake::Wake;
+    use crate::task::stop_fd::Wake;
+    use crate::task::{ListContext, Listing, Source};
     use std::path::PathBuf;
 
     /// How many tasks are left.

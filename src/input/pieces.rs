@@ -269,8 +269,8 @@ impl<'a> LineReader<'a> {
 mod tests {
     use super::*;
     use crate::input::Chunks;
-    use crate::job::{ListContext, Listing, Source};
-    use crate::wake::Wake;
+    use crate::task::stop_fd::Wake;
+    use crate::task::{ListContext, Listing, Source};
     use std::fs;
     use std::path::{Path, PathBuf};
 

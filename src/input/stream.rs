@@ -9,10 +9,9 @@
 use super::buffer::{has_room, no_room};
 use super::file::{open_nonblocking, open_without_waiting};
 use crate::error::{Error, Result};
-use crate::job::{ListContext, TaskError};
-use crate::pool::Context;
 use crate::sys::is_closed;
-use crate::wake::Waited;
+use crate::task::stop_fd::Waited;
+use crate::task::{Context, ListContext, TaskError};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};

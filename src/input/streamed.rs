@@ -15,7 +15,7 @@ use super::boundary::Boundary;
 use super::buffer::no_room;
 use super::stream::{Received, Stream};
 use crate::error::{Error, Result};
-use crate::job::ListContext;
+use crate::task::ListContext;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use crate::error::Kind;
     use crate::input::boundary::naive::{RULES, Random, Rule};
-    use crate::wake::Wake;
+    use crate::task::stop_fd::Wake;
     use std::io::Write;
     use std::path::Path;
 

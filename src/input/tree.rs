@@ -23,7 +23,7 @@ use super::sample::Sample;
 use super::stream::Stream;
 use super::walk::{Own, Walk};
 use crate::error::{Error, Kind, Result};
-use crate::job::{LastLook, ListContext, Listed, Listing, Mark, Source};
+use crate::task::{LastLook, ListContext, Listed, Listing, Mark, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::Range;

@@ -4,7 +4,7 @@ use super::naming::are_missing;
 use super::{BEGINNING, refused};
 use crate::durable::record::Record;
 use crate::error::Error;
-use crate::job::{Listing, Mark};
+use crate::task::{Listing, Mark};
 use std::cmp::Reverse;
 
 /// How a list has to go on that is looked at by the source thread only.

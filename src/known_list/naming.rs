@@ -1,10 +1,10 @@
 //! What is said of a list that has changed: what is gone from it, what is missing, what is another one.
 
 use super::{Due, Known, Outset, is_done};
-use crate::durable::journal::{Entries, Entry, Outcome};
+use crate::durable::journal::{Entries, Entry};
 use crate::durable::record::{Reach, Record};
 use crate::error::Result;
-use crate::job::{ListContext, Listing, Mark, Source};
+use crate::task::{ListContext, Listing, Mark, Outcome, Source};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use crate::durable::record::Record;
 use crate::error::{Error, Result};
-use crate::job::Job;
+use crate::task::Job;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -12,9 +12,9 @@ use crate::durable::spill::look;
 use crate::durable::state_dir::StateDir;
 use crate::error::Result;
 use crate::foyer::Foyer;
-use crate::job::{Job, ListContext, Mark, Sink, Source};
 use crate::known_list::compare;
 use crate::run::Options;
+use crate::task::{Job, ListContext, Mark, Sink, Source};
 
 /// What is said before a finished job is forgotten.
 const ANOTHER_LIST: &str = "the job on record is finished, and this is another list: a new job begins";

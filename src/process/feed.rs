@@ -1,7 +1,7 @@
 //! The pipes to and from a command, and how its input gets into one.
 
 use crate::error::Error;
-use crate::job::TaskError;
+use crate::task::TaskError;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};

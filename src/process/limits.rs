@@ -11,8 +11,8 @@
 
 use super::Children;
 use crate::error::Error;
-use crate::job::TaskError;
-use crate::pool::{Context, lock};
+use crate::pool::lock;
+use crate::task::{Context, TaskError};
 use nix::errno::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::OnceLock;

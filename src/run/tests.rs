@@ -3,9 +3,8 @@
 use super::*;
 use crate::ending::{BROKEN, Exit, FINISHED_WITH_FAILURES, StoppedBy};
 use crate::error::{Error, Result};
-use crate::job::{Committed, ListContext, Listed, Listing, TaskError};
-use crate::observer::Activity;
-use crate::pool::Context;
+use crate::task::observer::Activity;
+use crate::task::{Committed, Context, ListContext, Listed, Listing, TaskError};
 use crossbeam_channel::bounded;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -258,7 +257,7 @@ fn an_interrupted_task_leaves_nothing_in_the_output() {
 struct Teller(Sender<Activity>);
 
 impl Observer for Teller {
-    fn progress(&mut self, now: &crate::observer::Progress) {
+    fn progress(&mut self, now: &crate::task::observer::Progress) {
         self.0.send(now.phase).ok();
     }
 }

@@ -1,7 +1,7 @@
 //! The simplest sink.
 
 use crate::error::Result;
-use crate::job::{Committed, Sink};
+use crate::task::{Committed, Sink};
 
 /// Throws the output away: for jobs whose result is their total, or whose effect is elsewhere.
 #[derive(Debug, Default)]

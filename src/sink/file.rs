@@ -36,7 +36,7 @@ mod place;
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Facts, Open};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Committed, Sink};
+use crate::task::{Committed, Sink};
 use ledger::{Extent, Ledger};
 use place::{mode_to_take, not_a_file, resolve};
 use std::ffi::{OsStr, OsString};

@@ -24,9 +24,9 @@
 //! when it is run again, unless the caller knows better ([`StreamSink::continued`]).
 
 use crate::error::{Error, Kind, Result};
-use crate::job::{Committed, Sink};
 use crate::sys::is_closed;
-use crate::wake::{Waited, Wake};
+use crate::task::stop_fd::{Waited, Wake};
+use crate::task::{Committed, Sink};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};

@@ -3,9 +3,9 @@
 use super::Supervisor;
 use crate::commit::Order;
 use crate::error::Error;
-use crate::job::Job;
-use crate::observer::Notice;
 use crate::reload::{Reloaded, Settings};
+use crate::task::Job;
+use crate::task::observer::Notice;
 
 impl<J: Job> Supervisor<'_, J> {
     /// Has settings read again, by a thread that may wait for a file.

@@ -4,8 +4,8 @@
 
 use super::Supervisor;
 use crate::decide::{Course, Event, Motion};
-use crate::job::Job;
 use crate::pool::{Deferred, Then};
+use crate::task::Job;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

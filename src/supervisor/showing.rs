@@ -7,8 +7,8 @@ use super::Supervisor;
 use crate::commit::Order;
 use crate::durable::state_dir::reach;
 use crate::durable::status_file::{FORMAT, Live, LiveCheckpoint, LiveTask};
-use crate::job::Job;
-use crate::observer::{AtWork, Progress};
+use crate::task::Job;
+use crate::task::observer::{AtWork, Progress};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How often a snapshot is written though nothing has changed that somebody may wait for. At the

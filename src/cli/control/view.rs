@@ -7,11 +7,10 @@
 //! kernel can tell: a suspended process says nothing.
 
 use bivouac::disk::OsDisk;
-use bivouac::record;
 use bivouac::state_dir::reach::{Found, Process, find};
 use bivouac::state_dir::{Peek, peek};
 use bivouac::status_file::Live;
-use bivouac::{Activity, Result};
+use bivouac::{Activity, Result, record};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::thread;

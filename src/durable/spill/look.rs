@@ -8,8 +8,8 @@ use super::{Cursor, GATHERED, Segment, Spill};
 use crate::durable::record::{Ahead, Record};
 use crate::durable::state_dir::StateDir;
 use crate::error::{Error, Result};
-use crate::job::Mark;
-use crate::wake::Wake;
+use crate::task::Mark;
+use crate::task::stop_fd::Wake;
 
 /// Opens what a record names, and takes off the record what is not there as it should be; how many tasks
 /// these are. Nothing on the disk is changed. Each that is there is told to

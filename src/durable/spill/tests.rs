@@ -4,7 +4,7 @@ use super::*;
 use crate::durable::disk::OsDisk;
 use crate::durable::record::Record;
 use crate::durable::state_dir::StateDir;
-use crate::wake::Wake;
+use crate::task::stop_fd::Wake;
 use std::fs;
 use std::path::Path;
 

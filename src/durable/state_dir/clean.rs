@@ -3,10 +3,11 @@
 use super::showing::{STATUS, live_in};
 use super::{LOCK, LOCK_GONE, RECORD, SPILL, StateDir, check_owner, known, lock, not_opened, read_record};
 use crate::durable::disk::{Dir, Disk};
-use crate::durable::journal::{JOURNAL, Journal, Line};
+use crate::durable::journal::{JOURNAL, Journal};
 use crate::durable::record::{Phase, Record};
 use crate::durable::status_file::Live;
 use crate::error::{Error, Result};
+use crate::task::Line;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;

@@ -10,7 +10,7 @@ use crate::input::given::{Input, Inputs, Regular, Said, blocks_in, other_content
 use crate::input::growing::Growing;
 use crate::input::left_out::LeftOut;
 use crate::input::stream::Received;
-use crate::job::{Extent, LastLook, ListContext, Listed, Listing, Mark};
+use crate::task::{Extent, LastLook, ListContext, Listed, Listing, Mark};
 use memchr::memrchr;
 use serde_json::Value;
 use std::path::PathBuf;

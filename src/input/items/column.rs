@@ -5,7 +5,7 @@ use super::feed::Feed;
 use super::{Given, LONGEST};
 use crate::error::{Error, Result};
 use crate::input::stream::Received;
-use crate::job::ListContext;
+use crate::task::ListContext;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

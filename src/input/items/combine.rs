@@ -7,7 +7,7 @@
 use super::column::{Column, Step};
 use crate::error::{Error, Result};
 use crate::input::buffer::{has_room, no_room};
-use crate::job::ListContext;
+use crate::task::ListContext;
 use std::path::Path;
 
 /// Appends a word in the form that everything here is kept and digested in: its length, 4 bytes,

@@ -4,7 +4,7 @@ use super::column::{Column, Step};
 use super::combine::{Combinations, words};
 use super::{Described, Fit, Item, Items};
 use crate::error::{Error, Result};
-use crate::job::{Extent, ListContext, Listed, Listing, Mark};
+use crate::task::{Extent, ListContext, Listed, Listing, Mark};
 use serde_json::Value;
 
 /// More items at a time than these, or longer ones together, are gathered for nothing: the kernel gives a command

@@ -3,8 +3,8 @@
 use super::listing::ItemListing;
 use super::*;
 use crate::error::Kind;
-use crate::job::{ListContext, Listing, Mark};
-use crate::wake::Wake;
+use crate::task::stop_fd::Wake;
+use crate::task::{ListContext, Listing, Mark};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;

@@ -9,7 +9,7 @@ use crate::input::file::InputFile;
 use crate::input::given::{Input, Regular, Said, blocks_in, named, other_contents, samples};
 use crate::input::growing::Growing;
 use crate::input::streamed::{Next, Streamed};
-use crate::job::{Extent, LastLook, ListContext, Listed, Listing, Mark};
+use crate::task::{Extent, LastLook, ListContext, Listed, Listing, Mark};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What a tree lists, and whether it is the same one again.
 
 use super::*;
-use crate::wake::Wake;
+use crate::task::stop_fd::Wake;
 use std::fs;
 
 fn all(tree: &mut TreeListing) -> Vec<(Vec<String>, Option<Mark>)> {

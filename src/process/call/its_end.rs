@@ -6,12 +6,11 @@
 
 use super::leak::Leak;
 use super::{How, Running};
-use crate::job::TaskError;
-use crate::pool::Context;
 use crate::process::children::{is_order, lives_in};
 use crate::process::feed::Input;
 use crate::process::limits::is_one_of_the_last;
 use crate::process::wait;
+use crate::task::{Context, TaskError};
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, WaitIdOptions, pidfd_open};

@@ -1,15 +1,14 @@
 //! The start of a command: its pipes, and what to do when there is no room for it.
 
 use super::{Call, LITTLE, Running};
-use crate::clock::WorkClock;
 use crate::error::Error;
-use crate::job::TaskError;
-use crate::pool::Context;
 use crate::process::Command;
 use crate::process::feed::{Feed, Feeding, Input, PIECE, no_descriptor, output_pipe, pipe_from_us};
 use crate::process::limits::{is_one_of_the_last, is_shortage};
 use crate::process::pace::Pace;
 use crate::process::spawn::{Streams, cannot_start};
+use crate::task::clock::WorkClock;
+use crate::task::{Context, TaskError};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

@@ -5,8 +5,8 @@
 
 use super::Running;
 use crate::error::Error;
-use crate::pool::Context;
 use crate::process::{stat, watcher};
+use crate::task::Context;
 use nix::unistd::Pid;
 use std::fs;
 use std::os::fd::OwnedFd;

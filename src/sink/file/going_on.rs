@@ -4,7 +4,7 @@ use super::ledger::{BLOCK, Extent, Ledger};
 use super::{FileSink, SOON_READ, Stage};
 use crate::durable::disk::DiskFile;
 use crate::error::{Error, Result};
-use crate::job::Committed;
+use crate::task::Committed;
 use std::io;
 
 impl FileSink {

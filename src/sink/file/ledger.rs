@@ -7,7 +7,7 @@
 //! last stretch is never merged, so that it stays short.
 
 use crate::durable::disk::DiskFile;
-use crate::job::{Committed, Stretch};
+use crate::task::{Committed, Stretch};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crc32fast::Hasher;

@@ -17,7 +17,7 @@
 //! read lock 14.9). Relaxed suffices: the flags carry no data, a worker that sees one a little
 //! late parks a little later, and whoever sees one takes the mutex before acting on it.
 
-use crate::job::TaskError;
+use crate::task::TaskError;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,14 +1,23 @@
 //! What a task sees of the world while it runs: the gate, the way out for its bytes, and nothing of signals.
 
-use super::{LOOK_UP, Report, Saying, Shared, lock};
-use crate::durable::journal::Line;
 use crate::error::Error;
-use crate::job::TaskError;
+use crate::pool::lock;
 use crate::process::Children;
+use crate::task::outbox::LOOK_UP;
+use crate::task::{Line, Saying, Shared, TaskError};
 use crossbeam_channel::SendTimeoutError;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// What a running task tells the engine besides its results.
+#[derive(Debug)]
+pub(crate) enum Remark {
+    /// It waits at the closed gate.
+    Parked,
+    /// Something is odd, and the observer is told.
+    Warned(Error),
+}
 
 /// What somebody owes to the rate limit.
 #[derive(Clone, Copy, Debug)]
@@ -26,16 +35,16 @@ impl Debt {
 
 /// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
 pub struct Context<'a> {
-    pub(super) task: u64,
+    pub(crate) task: u64,
     /// The digest of it alone, of a list that may change between runs.
-    pub(super) of_task: [u8; 8],
+    pub(crate) of_task: [u8; 8],
     pub(crate) shared: &'a Shared,
-    pub(super) emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
-    pub(super) forget: &'a (dyn Fn() -> bool + Sync),
-    pub(super) journal: &'a (dyn Fn(Line) + Sync),
-    pub(super) report: &'a (dyn Fn(Report) + Sync),
-    pub(super) advanced: AtomicU64,
-    pub(super) parked: AtomicBool,
+    pub(crate) emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
+    pub(crate) forget: &'a (dyn Fn() -> bool + Sync),
+    pub(crate) journal: &'a (dyn Fn(Line) + Sync),
+    pub(crate) remark: &'a (dyn Fn(Remark) + Sync),
+    pub(crate) advanced: AtomicU64,
+    pub(crate) parked: AtomicBool,
 }
 
 impl fmt::Debug for Context<'_> {
@@ -96,7 +105,7 @@ impl Context<'_> {
 
     /// Tells whoever watches the run what is odd.
     pub(crate) fn warn(&self, error: Error) {
-        (self.report)(Report::Warned(error));
+        (self.remark)(Remark::Warned(error));
     }
 
     /// The commands of this run.
@@ -199,7 +208,7 @@ impl Context<'_> {
     fn announce_parking(&self) {
         if !self.parked.swap(true, Ordering::Relaxed) {
             self.shared.moving.fetch_sub(1, Ordering::Relaxed);
-            (self.report)(Report::Parked);
+            (self.remark)(Remark::Parked);
         }
     }
 

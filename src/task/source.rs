@@ -1,8 +1,8 @@
 //! Where the tasks of a job come from: a [`Source`] describes the inputs, a [`Listing`] goes through them.
 
 use crate::error::Result;
-use crate::wake::{Waited, Wake};
-use serde::{Deserialize, Serialize};
+use crate::task::Mark;
+use crate::task::stop_fd::{Waited, Wake};
 use serde_json::Value;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -115,7 +115,7 @@ pub trait Listing: Send + 'static {
     /// What the journal says of this task ([`Line::Began`]), for sources whose list may grow between
     /// runs: by this the first task is named that is not what it was.
     ///
-    /// [`Line::Began`]: crate::durable::journal::Line::Began
+    /// [`Line::Began`]: crate::task::Line::Began
     fn note(&self, _task: &Self::Task) -> Option<String> {
         None
     }
@@ -182,35 +182,6 @@ pub struct Listed<T> {
     /// including this task. The record keeps the mark of the last committed task; a resumed run
     /// that lists something else at that place is refused.
     pub mark: Option<Mark>,
-}
-
-/// A running digest over what a source has listed (see [`Listed::mark`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark(#[serde(with = "crate::durable::record::hex32")] pub [u8; 32]);
-
-impl Mark {
-    /// Its first bytes, where there is no room for all of them: enough to tell two lists apart, of which
-    /// nobody has made one to look like the other.
-    pub(crate) fn trace(self) -> [u8; 8] {
-        self.0.first_chunk().copied().unwrap_or_default()
-    }
-
-    /// The mark of the next task of a list whose tasks can leave it once they are done
-    /// ([`Listing::has_item_marks`]): `of_task` is a digest of that task alone. It is the end of the mark, so
-    /// the mark of a longer list can be computed from that of a shorter one and from what has gone.
-    #[must_use]
-    pub fn then(self, of_task: [u8; 8]) -> Self {
-        let mut linked = self.0;
-        linked[24..].copy_from_slice(&of_task);
-        let mut mark = *blake3::hash(&linked).as_bytes();
-        mark[24..].copy_from_slice(&of_task);
-        Self(mark)
-    }
-
-    /// The digest of the task alone.
-    pub(crate) fn of_task(self) -> [u8; 8] {
-        self.0.last_chunk().copied().unwrap_or_default()
-    }
 }
 
 /// The size of a job, as far as it is known.

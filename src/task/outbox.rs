@@ -1,9 +1,7 @@
 //! The way from the workers to the commit thread: bounded in pieces and in memory, and never waited for by a
 //! task that shall give up.
 
-use super::Shared;
-use crate::durable::journal::Line;
-use crate::job::Mark;
+use crate::task::{Line, Mark, Shared};
 use crossbeam_channel::{SendTimeoutError, Sender};
 use std::time::Duration;
 
@@ -73,7 +71,7 @@ impl<P> Outbox<P> {
     /// Hands something to the commit thread, waiting for room; `false` when nobody takes it, because
     /// the commit path is broken (it has told the supervisor why), or when the task shall give up.
     /// Without the second a pager that is not read on would hold a stop until the kill.
-    pub(super) fn deliver(&self, shared: &Shared, delivery: Delivery<P>) -> bool {
+    pub(crate) fn deliver(&self, shared: &Shared, delivery: Delivery<P>) -> bool {
         (!delivery.is_large() || self.send(shared, &self.large, ()))
             && self.send(shared, &self.deliveries, delivery)
     }
@@ -94,4 +92,4 @@ impl<P> Outbox<P> {
 }
 
 /// How often a worker that waits for the commit thread looks whether it should give up.
-pub(super) const LOOK_UP: Duration = Duration::from_millis(50);
+pub(crate) const LOOK_UP: Duration = Duration::from_millis(50);

@@ -1,0 +1,43 @@
+//! What the author of a job sees: a [`Job`] says what a task does, a [`Source`] opens a [`Listing`] of the
+//! tasks, a [`Sink`] makes the output last, and a [`Context`] is all that a running task sees of the world.
+//!
+//! The built-in verbs are written on exactly these and nothing else. The division of labour makes the output
+//! a function of the input alone:
+//!
+//! | part | thread | may depend on |
+//! |---|---|---|
+//! | [`Listing::next`] | source | the input; lists always in the same order |
+//! | [`Job::run`] | any worker, any order | its task and nothing else |
+//! | [`Job::render`], [`Job::fold`], [`Job::finish`] | commit | earlier tasks, **in task order** |
+//! | [`Sink`] | commit | the bytes handed to it |
+//!
+//! A question such as "how many lines came before this one" is answered on the commit thread, where there is
+//! a before. Everything else happens in the workers, where there is none.
+//!
+//! No part of a task sees a signal. A task sees the [`gate`], which is open, closed or cancelled.
+
+pub(crate) mod clock;
+mod committed;
+mod context;
+pub(crate) mod gate;
+mod job;
+mod line;
+mod mark;
+pub(crate) mod observer;
+pub(crate) mod outbox;
+mod shared;
+mod sink;
+mod source;
+pub(crate) mod stop_fd;
+mod task_error;
+
+pub use committed::{Committed, Stretch};
+pub use context::Context;
+pub(crate) use context::{Debt, Remark};
+pub use job::Job;
+pub use line::{End, Line, Outcome};
+pub use mark::Mark;
+pub(crate) use shared::{Running, SAYINGS, Saying, Shared};
+pub use sink::Sink;
+pub use source::{Extent, LastLook, ListContext, Listed, Listing, Source};
+pub use task_error::{Presumed, TaskError};

@@ -1,0 +1,99 @@
+//! The [`Job`]: what a task does, and how the results of tasks become one output.
+
+use crate::task::{Context, TaskError};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// What a parallel job does, told in four functions.
+///
+/// # What must hold
+///
+/// [`run`](Job::run) must be a function of its task: the same task gives the same pieces and the
+/// same [`Partial`](Job::Partial), on any thread, at any time. A task may run again after a crash
+/// or an interruption. `render`, `fold` and `finish` must be functions of their arguments.
+pub trait Job: Send + Sync + 'static {
+    /// One unit of work, as the source lists it.
+    type Task: Send + 'static;
+    /// What a task reports besides the bytes that it emits: counts, a checksum. Small.
+    type Partial: Serialize + DeserializeOwned + Send + 'static;
+    /// What accumulates over all tasks, in task order. It is part of every checkpoint, so it
+    /// should not grow with the number of tasks.
+    type Total: Serialize + DeserializeOwned + Default + Send + 'static;
+
+    /// A short name, as in `count`. Part of the fingerprint.
+    fn name(&self) -> &str;
+
+    /// The options that affect the output, in a canonical form. A resumed run must have the same;
+    /// options that change only speed or looks do not belong here.
+    fn fingerprint(&self) -> Value;
+
+    /// What [`fingerprint`](Job::fingerprint) gave, in words for a person who has to tell two of them
+    /// apart: those of a run that is refused, and of the run whose state stands in its way. Without words
+    /// of the job's own the places are named in which the two differ.
+    fn describe(&self, _fingerprint: &Value) -> Option<String> {
+        None
+    }
+
+    /// Does one task. Runs on a worker; may use rayon inside (it runs in the job's own pool).
+    ///
+    /// Long tasks should call [`Context::yield_point`] every few milliseconds: there they are
+    /// held while the job is paused, and learn of a cancellation. Bytes of output are handed over
+    /// with [`Context::emit`].
+    ///
+    /// # Errors
+    ///
+    /// See [`TaskError`]. A panic is caught and counts as [`TaskError::Failed`].
+    fn run(&self, task: Self::Task, cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError>;
+
+    /// What came of a task that [was held](TaskError::Held): asked when its time is over, or at once when a
+    /// stop begins ([`Context::is_stopping`]). Runs beside the workers, on a thread of its own, and should
+    /// take no time.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Job::run).
+    fn settle(&self, _cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError> {
+        Err(TaskError::Cancelled)
+    }
+
+    /// Another attempt at a task that [asked for one](TaskError::Again). Runs on a worker.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Job::run).
+    fn again(&self, _cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError> {
+        Err(TaskError::Cancelled)
+    }
+
+    /// Gives a piece that a task emitted its final form. Called in task order, on the commit
+    /// thread, with the total of all tasks *before* this one: here a relative line number becomes
+    /// an absolute one. The default hands the piece through.
+    fn render(&self, _before: &Self::Total, piece: Vec<u8>) -> Vec<u8> {
+        piece
+    }
+
+    /// Adds what a task reported to the total, in task order, after its pieces. Bytes appended to
+    /// `out` go to the output behind the task's own.
+    fn fold(&self, total: &mut Self::Total, partial: Self::Partial, out: &mut Vec<u8>);
+
+    /// After the last task: appends what belongs at the end of the output.
+    fn finish(&self, _total: &mut Self::Total, _out: &mut Vec<u8>) {}
+
+    /// Whether the result is about the time at which the job ran, and not about its inputs alone. Such a job
+    /// is never "already finished": asked for once more, it is done once more.
+    fn is_about_now(&self) -> bool {
+        false
+    }
+
+    /// Whether the result of a finished job stands. It does not if something is missing from it that the next
+    /// run might have: an input could not be read because of an error that may pass. Then the job is never
+    /// "already finished" either.
+    fn is_final(&self, _total: &Self::Total) -> bool {
+        true
+    }
+
+    /// The exit code of a finished job, from its total. 0 unless the job says otherwise.
+    fn verdict(&self, _total: &Self::Total) -> u8 {
+        crate::ending::FINISHED
+    }
+}

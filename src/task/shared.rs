@@ -1,0 +1,103 @@
+//! What all tasks of a run share: the gate, the clocks, and the ways out. The supervisor moves it, tasks look
+//! at it through their [`Context`](crate::Context).
+
+use crate::process::Children;
+use crate::task::clock::Throttle;
+use crate::task::gate::Gate;
+use crate::task::stop_fd::Wake;
+use crossbeam_channel::Sender;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// A line that a task said.
+#[derive(Debug)]
+pub(crate) struct Saying {
+    pub(crate) task: u64,
+    pub(crate) line: String,
+}
+
+/// How many lines may wait to be said.
+pub(crate) const SAYINGS: usize = 256;
+
+/// What all tasks of a run share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) gate: Gate,
+    pub(crate) throttle: Throttle,
+    /// Bytes of input that tasks have worked through, for progress only.
+    pub(crate) advanced: AtomicU64,
+    /// Tasks that have begun and not ended: what SIGQUIT prints and `status` shows.
+    pub(crate) running: Mutex<BTreeMap<u64, Running>>,
+    pub(crate) keep_going: bool,
+    /// What a failed task has emitted stays in the output.
+    pub(crate) print_failed: bool,
+    /// The run ends because of failures, and nobody has asked for a stop: what ends badly now has failed.
+    pub(crate) halting: AtomicBool,
+    /// So many failures end the run.
+    failures_allowed: u64,
+    /// Failures that are known, also those that do not count yet.
+    failures_known: AtomicU64,
+    pub(crate) children: Children,
+    /// What commands say on their standard error, on its way to whoever watches the run.
+    pub(crate) sayings: Sender<Saying>,
+    /// Tasks that have begun, have not ended, and do not wait at the gate.
+    pub(crate) moving: AtomicI64,
+    /// Whether the end of a stream counts.
+    pub(crate) wake: Arc<Wake>,
+    /// It has been said that something holds the output of a command that has ended.
+    pub(crate) held_is_said: AtomicBool,
+}
+
+/// A task that has begun.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    pub(crate) since: Instant,
+    /// What the journal says of it.
+    pub(crate) note: String,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        bytes_per_second: Option<u64>,
+        (keep_going, print_failed): (bool, bool),
+        failures_allowed: u64,
+        children: Children,
+        sayings: Sender<Saying>,
+        wake: Arc<Wake>,
+    ) -> Self {
+        Self {
+            gate: Gate::default(),
+            throttle: Throttle::new(bytes_per_second),
+            advanced: AtomicU64::new(0),
+            running: Mutex::new(BTreeMap::new()),
+            keep_going,
+            print_failed,
+            halting: AtomicBool::new(false),
+            failures_allowed,
+            failures_known: AtomicU64::new(0),
+            children,
+            sayings,
+            moving: AtomicI64::new(0),
+            wake,
+            held_is_said: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether more have failed than the run can bear. It ends when they count, or a stop is under way that
+    /// makes interruptions of them; so no further task begins.
+    pub(crate) fn too_much_has_failed(&self) -> bool {
+        self.failures_known.load(Ordering::Relaxed) >= self.failures_allowed
+    }
+
+    /// One more failure is known.
+    pub(crate) fn note_failure(&self) {
+        self.failures_known.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many tasks move. Nothing hangs on it but the word "paused", so relaxed loads suffice.
+    pub(crate) fn moving(&self) -> i64 {
+        self.moving.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,102 @@
+//! The [`Sink`]: where output goes, and what "it is there" means.
+
+use crate::error::Result;
+use crate::task::Committed;
+use crate::task::stop_fd::Wake;
+use std::sync::Arc;
+
+/// Takes the output of the job, in task order, and makes it last. Lives on the commit thread.
+///
+/// The protocol, in the order of calls: `begin` once; then any number of `write`s, and from time
+/// to time `make_durable`; at the very end `make_durable`, `publish`. After the first error no
+/// further call is made.
+pub trait Sink: Send + 'static {
+    /// Called first, for sinks that can be kept waiting by whoever reads them: once the run is over,
+    /// this wakes them. They then wait a little longer at the most, and return an error of
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted). That one is no failure:
+    /// [`make_durable`](Sink::make_durable) is called behind it, and says how much has been taken.
+    fn interrupt_by(&mut self, _wake: &Arc<Wake>) {}
+
+    /// Whether a [`write`](Sink::write) may end in that way.
+    fn may_give_up(&self) -> bool {
+        false
+    }
+
+    /// Asked before a new job is written down anywhere: whether something stands in the way that is
+    /// not ours to remove.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused).
+    fn may_begin(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Asked before anything is written of a job that is continued: whether [`begin`](Sink::begin) could go
+    /// on behind `committed`. It has to find here whatever would make it refuse that, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`begin`](Sink::begin).
+    fn may_go_on(&mut self, _committed: &Committed) -> Result<()> {
+        Ok(())
+    }
+
+    /// Opens the destination. With `committed`, goes on behind what an earlier run committed: the
+    /// sink checks that it is still there and removes whatever came after it.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](crate::error::Kind::Usage) for a destination that cannot be one,
+    /// [`Kind::Refused`](crate::error::Kind::Refused) when the committed output is damaged.
+    fn begin(&mut self, committed: Option<&Committed>) -> Result<()>;
+
+    /// Takes the next bytes of the output.
+    ///
+    /// # Errors
+    ///
+    /// The first error ends the run.
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// When this returns, everything written so far survives a power cut (as far as the
+    /// destination can promise that). What it returns goes into the record.
+    ///
+    /// # Errors
+    ///
+    /// A failed flush is never tried again: the kernel may report success the second time although
+    /// the bytes are lost.
+    fn make_durable(&mut self) -> Result<Committed>;
+
+    /// Whether what an earlier run has committed is where this one can go on behind it. Otherwise the job
+    /// begins anew.
+    fn can_continue(&self, _committed: &Committed) -> bool {
+        true
+    }
+
+    /// Whether what was written is out of our hands: it stays although this process is killed before the
+    /// next [`make_durable`](Sink::make_durable). Asked for tasks that act elsewhere
+    /// ([`Run::act_elsewhere`](crate::Run::act_elsewhere)): then each may be said to be settled at once,
+    /// otherwise with the next checkpoint only.
+    fn is_immediate(&self) -> bool {
+        false
+    }
+
+    /// Gives the complete output its final name. Called once, after the record says "finalizing".
+    ///
+    /// # Errors
+    ///
+    /// The output stays where it is, and the next run tries again.
+    fn publish(&mut self) -> Result<()>;
+
+    /// The run has ended without a result, and no record says what was begun: it can never be continued. What
+    /// of it stands in the way of the next run should go.
+    fn abandon(&mut self) {}
+
+    /// Whether the published output with this description is there, unharmed. This is asked
+    /// instead of `begin` when the record says that the job was finished.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    fn is_published(&mut self, committed: &Committed) -> Result<bool>;
+}
