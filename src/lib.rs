@@ -165,41 +165,23 @@
 //! deliberately absent; [`one_signal`] follows a single SIGTERM and says at each step what could go
 //! wrong. A program without a job hears signals through [`Listening`].
 //!
-//! [`decide`]: ../src/bivouac/decide.rs.html
-//! [`supervisor`]: ../src/bivouac/supervisor.rs.html
-//! [`commit`]: ../src/bivouac/commit.rs.html
+//! [`decide`]: ../src/bivouac/engine/decide.rs.html
+//! [`supervisor`]: ../src/bivouac/engine/supervisor.rs.html
+//! [`commit`]: ../src/bivouac/engine/commit.rs.html
 
-// The route.
-pub mod signals;
-mod decide;
-mod supervisor;
-mod commit;
+// The rooms, from the kernel to the disk. Imports go downwards only; a test says so.
+mod engine; // request → effect
+pub mod signals; // kernel → request
+mod task; // what the author of a job sees
+pub mod sink; // where output goes
+mod durable; // what survives
+pub mod process; // children
+pub mod input; // files, streams, trees and lists, cut into tasks
 
-// Around it: how a run begins and ends, and who works in it.
-mod run;
-mod prepare;
-mod foyer;
-mod threads;
-mod known_list;
-mod lister;
-mod pool;
-mod ahead;
-mod batching;
-pub mod process;
-pub mod reload;
+// What all of them stand on.
 pub mod ending;
 pub mod error;
-
-// What a job is made of.
-mod task;
-pub mod input;
-
-// Where things go.
-mod durable;
-mod reorder;
-pub mod sink;
-#[cfg(test)]
-mod crash_tests;
+mod sync;
 mod sys;
 
 // Their links lead to files, which is right where the documents are read as files. Of two definitions of a link
@@ -214,9 +196,11 @@ pub mod one_signal {}
 pub use durable::task_set::Tasks;
 pub use durable::{disk, journal, record, state_dir, status_file};
 pub use ending::Ending;
+pub use engine::options::{Halt, Printing, StateAt};
+pub use engine::reload;
+pub use engine::run::{Handle, Run};
+pub use engine::source_thread::list;
 pub use error::{Error, Result};
-pub use lister::list;
-pub use run::{Halt, Handle, Printing, Run, StateAt};
 pub use signals::policy::{self, Policy, Request};
 pub use signals::standalone::{Caught, Listening};
 pub use task::observer::{Activity, Again, AtWork, Notice, Observer, Progress, Silent};

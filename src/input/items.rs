@@ -38,7 +38,7 @@ use self::feed::Feed;
 use self::listing::ItemListing;
 use super::path_text;
 use crate::error::{Error, Result};
-use crate::pool::lock;
+use crate::sync::lock;
 use crate::task::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

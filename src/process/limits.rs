@@ -11,7 +11,7 @@
 
 use super::Children;
 use crate::error::Error;
-use crate::pool::lock;
+use crate::sync::lock;
 use crate::task::{Context, TaskError};
 use nix::errno::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

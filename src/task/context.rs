@@ -1,8 +1,8 @@
 //! What a task sees of the world while it runs: the gate, the way out for its bytes, and nothing of signals.
 
 use crate::error::Error;
-use crate::pool::lock;
 use crate::process::Children;
+use crate::sync::lock;
 use crate::task::outbox::LOOK_UP;
 use crate::task::{Line, Saying, Shared, TaskError};
 use crossbeam_channel::SendTimeoutError;

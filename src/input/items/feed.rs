@@ -13,7 +13,7 @@
 use crate::error::{Error, Result};
 use crate::input::file::open_nonblocking;
 use crate::input::stream::{CUT_HELD, Received, Stream};
-use crate::pool::lock;
+use crate::sync::lock;
 use crate::task::ListContext;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

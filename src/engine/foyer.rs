@@ -8,8 +8,8 @@
 //! end of the budget. A request to suspend is followed at once, since no command runs that would have to
 //! be held first. Everything else waits for the supervisor.
 
-use crate::decide::Asker;
 use crate::ending::StoppedBy;
+use crate::engine::decide::Asker;
 use crate::error::{Error, Result};
 use crate::signals::policy::Request;
 use crate::signals::{Heard, Hearing, Masked, die, suspend};

@@ -3,8 +3,8 @@
 use crate::durable::journal::JOURNAL;
 use crate::durable::record::Record;
 use crate::durable::state_dir::StateDir;
+use crate::engine::options::Options;
 use crate::error::{Kind, Result};
-use crate::run::Options;
 
 /// Where the journal is no record it is only read by people: then one that is missing or damaged is begun
 /// anew. What is to be said of that.

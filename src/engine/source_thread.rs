@@ -11,17 +11,17 @@
 //! as it was, and whoever then puts the inputs back has the wrong result and no error. And of a list that
 //! may grow, a name that was put in near the beginning has moved all others by one. What is still to do
 //! among those that are looked through (the few that were in flight when the last run ended) is kept in
-//! memory for so long. A list that may change between runs is compared in its own way (`src/known_list.rs`).
+//! memory for so long. A list that may change between runs is compared in its own way (`src/engine/known_list.rs`).
 
-use crate::ahead::Ahead;
 use crate::durable::record::{Last, Record};
 use crate::durable::task_set::Tasks;
+use crate::engine::ahead::Ahead;
+use crate::engine::known_list::{Due, Outset};
+use crate::engine::pool::Assignment;
+use crate::engine::threads::READ_AHEAD;
 use crate::error::{Error, Result};
-use crate::known_list::{Due, Outset};
-use crate::pool::Assignment;
 use crate::task::stop_fd::Wake;
 use crate::task::{Line, ListContext, Listed, Listing, Mark, Source};
-use crate::threads::READ_AHEAD;
 use crossbeam_channel::Sender;
 use serde_json::Value;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! What the other threads tell the supervisor, as events: workers, the commit thread, the source.
 
 use super::Supervisor;
-use crate::commit::Word;
-use crate::decide::Event;
+use crate::engine::commit::Word;
+use crate::engine::decide::Event;
+use crate::engine::options::Halt;
+use crate::engine::pool::{Outcome, Report};
+use crate::engine::source_thread::FromSource;
 use crate::error::Error;
-use crate::lister::FromSource;
-use crate::pool::{Outcome, Report};
-use crate::run::Halt;
 use crate::task::observer::Notice;
 use crate::task::{Job, Saying};
 use crossbeam_channel::never;

@@ -27,8 +27,8 @@ pub(crate) use due::Due;
 
 use crate::durable::journal::Entries;
 use crate::durable::record::{Last, Reach, Record};
+use crate::engine::pool::Assignment;
 use crate::error::{Error, Kind, Result};
-use crate::pool::Assignment;
 use crate::task::{End, Line, ListContext, Listed, Listing, Mark, Outcome, Source};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;

@@ -12,18 +12,21 @@ mod listening;
 pub(crate) mod showing;
 mod telling;
 
-use crate::batching::Batching;
-use crate::commit::{Frontier, Order, Word};
-use crate::decide::{Action, Alarm, Asker, Course, Event, Motion, State, decide, ends_what_is_around};
 use crate::ending::{CheckpointFacts, Ending};
+use crate::engine::batching::Batching;
+use crate::engine::commit::{Frontier, Order, Word};
+use crate::engine::decide::{
+    Action, Alarm, Asker, Course, Event, Motion, State, decide, ends_what_is_around,
+};
+use crate::engine::options::Halt;
+use crate::engine::pool::{Pool, Report};
+use crate::engine::reload::{Reader, Reloaded};
+use crate::engine::source_thread::FromSource;
 use crate::error::Error;
-use crate::lister::FromSource;
-use crate::pool::{Pool, Report, lock};
 use crate::process::watcher::Watcher;
-use crate::reload::{Reader, Reloaded};
-use crate::run::Halt;
 use crate::signals::policy::Request;
 use crate::signals::{Heard, Hearing, die, suspend};
+use crate::sync::lock;
 use crate::task::clock::WorkClock;
 use crate::task::observer::{Activity, Notice, Observer};
 use crate::task::stop_fd::Wake;

@@ -1,24 +1,24 @@
 //! The threads of a run: started here, all of them, by whoever holds the proof that signals are blocked.
 
-use crate::ahead::Ahead;
-use crate::batching::Batching;
-use crate::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
-use crate::decide::{Rules, State};
 use crate::ending::{Ending, Summary};
+use crate::engine::ahead::Ahead;
+use crate::engine::batching::Batching;
+use crate::engine::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
+use crate::engine::decide::{Rules, State};
+use crate::engine::options::Options;
+use crate::engine::pool::{Pool, Report};
+use crate::engine::prepare::Prepared;
+use crate::engine::reload::Reader;
+use crate::engine::reorder::Reorder;
+use crate::engine::source_thread::{FromSource, Lister};
+use crate::engine::supervisor::later::Later;
+use crate::engine::supervisor::showing::Showing;
+use crate::engine::supervisor::{Channels, Supervisor};
 use crate::error::{Error, Result};
-use crate::lister::{FromSource, Lister};
-use crate::pool::{Pool, Report};
-use crate::prepare::Prepared;
 use crate::process::watcher::{self, Watcher};
 use crate::process::{Children, Inheritance, Register};
-use crate::reload::Reader;
-use crate::reorder::Reorder;
-use crate::run::Options;
 use crate::signals::policy::Request;
 use crate::signals::{Heard, Hearing, Masked};
-use crate::supervisor::later::Later;
-use crate::supervisor::showing::Showing;
-use crate::supervisor::{Channels, Supervisor};
 use crate::task::clock::WorkClock;
 use crate::task::observer::{Activity, Notice, Observer};
 use crate::task::outbox::{LARGE_ONES, OUTBOX, Outbox};

@@ -42,7 +42,7 @@ impl Handle {
         self.ask(Request::Status);
     }
 
-    /// Settings are read again, if the run was given a [`Reload`](crate::reload::Reload).
+    /// Settings are read again, if the run was given a [`Reload`](crate::engine::reload::Reload).
     pub fn reload(&self) {
         self.ask(Request::Reload);
     }

@@ -1,9 +1,9 @@
 //! Settings that change while the run is under way.
 
 use super::Supervisor;
-use crate::commit::Order;
+use crate::engine::commit::Order;
+use crate::engine::reload::{Reloaded, Settings};
 use crate::error::Error;
-use crate::reload::{Reloaded, Settings};
 use crate::task::Job;
 use crate::task::observer::Notice;
 

@@ -10,10 +10,10 @@ use super::{
 use crate::durable::record::{Phase, Record};
 use crate::durable::spill::look;
 use crate::durable::state_dir::StateDir;
+use crate::engine::foyer::Foyer;
+use crate::engine::known_list::compare;
+use crate::engine::options::Options;
 use crate::error::Result;
-use crate::foyer::Foyer;
-use crate::known_list::compare;
-use crate::run::Options;
 use crate::task::{Job, ListContext, Mark, Sink, Source};
 
 /// What is said before a finished job is forgotten.

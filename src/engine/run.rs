@@ -10,77 +10,22 @@ pub use handle::Handle;
 use crate::durable::disk::{Disk, OsDisk};
 use crate::durable::state_dir::Continuing;
 use crate::ending::{Ending, Summary};
+use crate::engine::foyer::Foyer;
+use crate::engine::options::{Halt, Options, Printing, StateAt};
+use crate::engine::prepare::{Start, prepare};
+use crate::engine::reload::{Reader, Reload};
+use crate::engine::threads::Threads;
 use crate::error::Error;
-use crate::foyer::Foyer;
-use crate::prepare::{Start, prepare};
-use crate::reload::{Reader, Reload};
 use crate::signals::policy::{Policy, Request};
 use crate::signals::{Listener, Masked};
 use crate::sink::Discard;
 use crate::task::observer::{Notice, Observer, Silent};
 use crate::task::stop_fd::Wake;
 use crate::task::{Job, Sink, Source};
-use crate::threads::Threads;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Where the state of a run is kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum StateAt {
-    /// Nowhere: the job cannot be continued.
-    #[default]
-    Nowhere,
-    /// In this directory, made at the start, kept until it is cleaned.
-    Directory(PathBuf),
-    /// In this directory, made at the first checkpoint and removed when the job is finished.
-    Passing(PathBuf),
-}
-
-/// How what tasks print is put together, for tasks that act elsewhere ([`Run::act_elsewhere`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Printing {
-    /// In the order of the tasks. A task that ended before its turn waits for it.
-    InOrder,
-    /// Task by task, as they end.
-    AsTasksEnd,
-}
-
-/// When failures end a run that otherwise keeps going ([`Run::halt`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Halt {
-    /// After so many failed tasks in this run.
-    pub failures: u64,
-    /// Tasks in flight are cancelled; otherwise they are waited for.
-    pub now: bool,
-}
-
-/// What a run is asked to do, besides the job itself.
-pub(crate) struct Options {
-    pub(crate) state: StateAt,
-    pub(crate) fresh: bool,
-    pub(crate) continuing: Option<Continuing>,
-    pub(crate) jobs: usize,
-    pub(crate) max_jobs: usize,
-    pub(crate) core: bool,
-    pub(crate) forward_stops: bool,
-    pub(crate) watch_children: bool,
-    pub(crate) grace: Option<Duration>,
-    pub(crate) kill_after: Duration,
-    pub(crate) checkpoint_every: Duration,
-    pub(crate) bytes_per_second: Option<u64>,
-    pub(crate) keep_going: bool,
-    pub(crate) print_failed: bool,
-    pub(crate) printing: Option<Printing>,
-    pub(crate) retry_failed: bool,
-    pub(crate) once: bool,
-    pub(crate) halt: Option<Halt>,
-    pub(crate) max_runtime: Option<Duration>,
-    pub(crate) spill_limit: Option<u64>,
-    pub(crate) disk: Arc<dyn Disk>,
-}
 
 /// A run to be: a job, its tasks, and how they are to be run.
 ///
@@ -181,7 +126,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     /// How many tasks may be made to run at the same time during the run ([`Settings`]); the pool has
     /// so many threads. Default, and least: as many as [`jobs`](Run::jobs).
     ///
-    /// [`Settings`]: crate::reload::Settings
+    /// [`Settings`]: crate::engine::reload::Settings
     #[must_use]
     pub fn max_jobs(mut self, jobs: usize) -> Self {
         self.options.max_jobs = jobs;

@@ -1,10 +1,10 @@
 //! What the supervisor tells: how far the run is, while it runs and at its end.
 
 use super::Supervisor;
-use crate::decide::{Cause, Course, Motion};
 use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
+use crate::engine::decide::{Cause, Course, Motion};
 use crate::error::{Error, Kind};
-use crate::pool::lock;
+use crate::sync::lock;
 use crate::task::observer::{Activity, Again, AtWork, Notice, Progress};
 use crate::task::{Job, Running};
 use nix::sys::signal::Signal;

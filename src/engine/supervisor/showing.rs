@@ -4,9 +4,9 @@
 //! takes a second to answer must not make a signal wait.
 
 use super::Supervisor;
-use crate::commit::Order;
 use crate::durable::state_dir::reach;
 use crate::durable::status_file::{FORMAT, Live, LiveCheckpoint, LiveTask};
+use crate::engine::commit::Order;
 use crate::task::Job;
 use crate::task::observer::{AtWork, Progress};
 use std::time::{Duration, Instant, SystemTime};

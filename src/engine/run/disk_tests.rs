@@ -1,6 +1,6 @@
 //! The whole engine, threads and all, on a disk that fails, tears and forgets.
 //!
-//! The exhaustive proof of the protocol is in [`crate::crash_tests`], on a model without threads. Here
+//! The exhaustive proof of the protocol is in [`crate::engine::crash_tests`], on a model without threads. Here
 //! the engine itself is put on that disk: the operations come in whatever order the threads make them,
 //! and whatever goes wrong, the next run must come to the same bytes.
 

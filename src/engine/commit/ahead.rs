@@ -9,9 +9,9 @@
 use super::Committer;
 use crate::durable::record::Beyond;
 use crate::durable::state_dir::Spilled;
+use crate::engine::options::Printing;
+use crate::engine::reorder::{Fate, Held, Which};
 use crate::error::{Error, Result};
-use crate::reorder::{Fate, Held, Which};
-use crate::run::Printing;
 use crate::task::{Job, Line, Mark};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -13,16 +13,17 @@
 //! panic in a spawned closure aborts the process unless a handler is set; here the panic is
 //! caught closer, around the task, and becomes that task's failure.
 
-use crate::ahead::Room;
+use crate::engine::ahead::Room;
 use crate::error::{Error, Result};
 use crate::signals::Masked;
+use crate::sync::lock;
 use crate::task::outbox::{Delivery, Outbox};
 use crate::task::{Context, Job, Mark, Presumed, Remark, Running, Shared, TaskError};
 use crossbeam_channel::{Sender, unbounded};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A task on its way to a worker.
@@ -298,9 +299,4 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no message)")
-}
-
-/// A panicking task is caught outside these locks, so a poisoned one has lost nothing.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

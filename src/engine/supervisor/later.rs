@@ -3,14 +3,14 @@
 //! on top of it.
 
 use super::Supervisor;
-use crate::decide::{Course, Event, Motion};
-use crate::pool::{Deferred, Then};
+use crate::engine::decide::{Course, Event, Motion};
+use crate::engine::pool::{Deferred, Then};
 use crate::task::Job;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How many there may be. Each keeps what its job needs to go on with it, a few hundred bytes mostly; what it
-/// has printed is with the commit thread, and a part of the input that it holds has [`Room`](crate::ahead::Room).
+/// has printed is with the commit thread, and a part of the input that it holds has [`Room`](crate::engine::ahead::Room).
 const MOST: usize = 2048;
 
 /// Their times are rounded up to this, so that many are taken up at once.

@@ -1,0 +1,62 @@
+//! What a run is asked to do, besides the job itself.
+
+use crate::durable::disk::Disk;
+use crate::durable::state_dir::Continuing;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the state of a run is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StateAt {
+    /// Nowhere: the job cannot be continued.
+    #[default]
+    Nowhere,
+    /// In this directory, made at the start, kept until it is cleaned.
+    Directory(PathBuf),
+    /// In this directory, made at the first checkpoint and removed when the job is finished.
+    Passing(PathBuf),
+}
+
+/// How what tasks print is put together, for tasks that act elsewhere ([`Run::act_elsewhere`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Printing {
+    /// In the order of the tasks. A task that ended before its turn waits for it.
+    InOrder,
+    /// Task by task, as they end.
+    AsTasksEnd,
+}
+
+/// When failures end a run that otherwise keeps going ([`Run::halt`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// After so many failed tasks in this run.
+    pub failures: u64,
+    /// Tasks in flight are cancelled; otherwise they are waited for.
+    pub now: bool,
+}
+
+/// What a run is asked to do, besides the job itself.
+pub(crate) struct Options {
+    pub(crate) state: StateAt,
+    pub(crate) fresh: bool,
+    pub(crate) continuing: Option<Continuing>,
+    pub(crate) jobs: usize,
+    pub(crate) max_jobs: usize,
+    pub(crate) core: bool,
+    pub(crate) forward_stops: bool,
+    pub(crate) watch_children: bool,
+    pub(crate) grace: Option<Duration>,
+    pub(crate) kill_after: Duration,
+    pub(crate) checkpoint_every: Duration,
+    pub(crate) bytes_per_second: Option<u64>,
+    pub(crate) keep_going: bool,
+    pub(crate) print_failed: bool,
+    pub(crate) printing: Option<Printing>,
+    pub(crate) retry_failed: bool,
+    pub(crate) once: bool,
+    pub(crate) halt: Option<Halt>,
+    pub(crate) max_runtime: Option<Duration>,
+    pub(crate) spill_limit: Option<u64>,
+    pub(crate) disk: Arc<dyn Disk>,
+}
