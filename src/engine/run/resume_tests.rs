@@ -9,6 +9,7 @@ use crate::ending::{Exit, REFUSED, RESUMABLE};
 use crate::sink::FileSink;
 use crossbeam_channel::bounded;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
