@@ -7,7 +7,7 @@
 //! A few for each slot may be there however large they are, since with fewer a slot would stand still; small
 //! ones may be more, up to a number of bytes.
 
-use crate::pool::lock;
+use crate::sync::lock;
 use crate::wake::Wake;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;

@@ -7,7 +7,7 @@
 //! milliseconds apart at the latest: what is longer than [`LONGEST_TICK`] did not happen in this
 //! process.
 
-use crate::pool::lock;
+use crate::sync::lock;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -18,6 +18,7 @@
 //! late parks a little later, and whoever sees one takes the mutex before acting on it.
 
 use crate::job::TaskError;
+use crate::sync::lock;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -135,7 +136,7 @@ impl Gate {
 
     /// The mutex guards no data, so a panic of another holder has harmed nothing.
     fn guard(&self) -> MutexGuard<'_, ()> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lock)
     }
 }
 

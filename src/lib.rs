@@ -215,6 +215,7 @@ pub mod live;
 pub mod disk;
 #[cfg(test)]
 mod crash_tests;
+mod sync;
 mod sys;
 
 // The first chapter alone, for programs without a job.

@@ -30,13 +30,14 @@ use crate::job::{Job, Mark, Presumed, TaskError};
 use crate::process::Children;
 use crate::run::Halt;
 use crate::signals::Masked;
+use crate::sync::lock;
 use crate::wake::Wake;
 use crossbeam_channel::{Sender, unbounded};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A task on its way to a worker.
@@ -389,9 +390,4 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no message)")
-}
-
-/// A panicking task is caught outside these locks, so a poisoned one has lost nothing.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -18,7 +18,7 @@ mod file;
 mod node;
 
 use super::{Dir, Disk, DiskFile, Facts, Open};
-use crate::pool::lock;
+use crate::sync::lock;
 use file::SimFile;
 use node::{Change, Coin, DirNode, FileNode, Node};
 use std::collections::BTreeMap;

@@ -39,7 +39,7 @@ use self::listing::ItemListing;
 use super::path_text;
 use crate::error::{Error, Result};
 use crate::job::Source;
-use crate::pool::lock;
+use crate::sync::lock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ffi::OsString;

@@ -8,7 +8,7 @@
 use super::given::{Input, of_several};
 use super::stream::Stream;
 use crate::error::{Error, Result};
-use crate::pool::lock;
+use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};

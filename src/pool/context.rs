@@ -1,10 +1,11 @@
 //! What a task sees of the world while it runs: the gate, the way out for its bytes, and nothing of signals.
 
-use super::{LOOK_UP, Report, Saying, Shared, lock};
+use super::{LOOK_UP, Report, Saying, Shared};
 use crate::error::Error;
 use crate::job::TaskError;
 use crate::journal::Line;
 use crate::process::Children;
+use crate::sync::lock;
 use crossbeam_channel::SendTimeoutError;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -12,7 +12,7 @@ use super::register::{Register, Tag};
 use super::spawn::{Inheritance, Streams};
 use super::stat::{self, Stat};
 use super::{Command, How, wait};
-use crate::pool::lock;
+use crate::sync::lock;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};

@@ -12,7 +12,8 @@
 use super::Children;
 use crate::error::Error;
 use crate::job::TaskError;
-use crate::pool::{Context, lock};
+use crate::pool::Context;
+use crate::sync::lock;
 use nix::errno::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::OnceLock;

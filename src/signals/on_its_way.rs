@@ -8,7 +8,7 @@
 //! the handler has noted; it is in the channel. A thread that has the signal blocked sees the first in
 //! `/proc`, the second by the state of the signals thread, and the others in memory.
 
-use crate::pool::lock;
+use crate::sync::lock;
 use nix::sys::signal::Signal;
 use nix::unistd::gettid;
 use signal_hook::{SigId, flag};

@@ -2,7 +2,7 @@
 
 use super::{Core, Omit, SimDisk, Verdict, errno};
 use crate::disk::{DiskFile, Facts};
-use crate::pool::lock;
+use crate::sync::lock;
 use std::io;
 use std::sync::MutexGuard;
 

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::input::file::open_nonblocking;
 use crate::input::stream::{CUT_HELD, Received, Stream};
 use crate::job::ListContext;
-use crate::pool::lock;
+use crate::sync::lock;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
