@@ -44,6 +44,7 @@ use crate::durable::status_file::Row;
 use crate::error::{Error, Result};
 use crate::signals::escalation::{Escalation, Rung};
 use crate::signals::policy::{Policy, Request, short_name};
+use crate::sync::lock;
 use crate::sys::Disposition;
 use on_its_way::OnItsWay;
 
@@ -237,8 +238,7 @@ pub(crate) struct Hearing {
 impl Hearing {
     /// Whether a SIGCONT reaches the supervisor as a resume: it may be ignored or mean something else.
     pub(crate) fn resume(&self) -> bool {
-        self.hears(Signal::SIGCONT)
-            && crate::sync::lock(&self.policy).request(Signal::SIGCONT) == Request::Resume
+        self.hears(Signal::SIGCONT) && lock(&self.policy).request(Signal::SIGCONT) == Request::Resume
     }
 
     /// Whether a SIGCONT has come that is not in the channel yet. Afterwards what was being read is there.
@@ -259,7 +259,7 @@ impl Hearing {
 
     /// The policy in force, row by row.
     pub(crate) fn rows(&self) -> Vec<Row> {
-        let policy = crate::sync::lock(&self.policy);
+        let policy = lock(&self.policy);
         let row = |signal| Row {
             signal: short_name(signal).to_string(),
             request: policy.request(signal),
@@ -273,7 +273,7 @@ impl Hearing {
     /// Rows for signals that are not in the set have no effect: such a signal is open in every
     /// thread, and does what it did when the run began.
     pub(crate) fn adopt(&self, policy: Policy) {
-        *crate::sync::lock(&self.policy) = policy;
+        *lock(&self.policy) = policy;
     }
 }
 
@@ -335,7 +335,7 @@ impl Listener {
 
 /// Makes sure that signal-hook's handler is in place, in a second run as in the first.
 fn reinstall(signals: &[Signal]) -> io::Result<()> {
-    let mut installed = crate::sync::lock(&INSTALLED);
+    let mut installed = lock(&INSTALLED);
     for signal in signals {
         match installed.get(&(*signal as i32)) {
             Some(handler) => handler.set(*signal)?,
@@ -401,7 +401,7 @@ impl Ears {
 
     fn translate(&self, origin: &Origin) -> Option<Heard> {
         let signal = Signal::try_from(origin.signal).ok()?;
-        let request = crate::sync::lock(&self.hearing.policy).request(signal);
+        let request = lock(&self.hearing.policy).request(signal);
         Some(Heard { signal, request, sender: sender_of(origin), at: self.began.elapsed() })
     }
 }

@@ -17,10 +17,11 @@ use super::edges::reach;
 use super::file::InputFile;
 use super::given::Regular;
 use crate::error::Result;
+use crate::sync::lock;
 use crate::task::{ListContext, Mark, TaskError};
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Bytes between two looks whether the run is over.
 const PIECE: usize = 1 << 18;
@@ -31,11 +32,11 @@ pub(super) struct Digests(Arc<Mutex<BTreeMap<usize, blake3::Hash>>>);
 
 impl Digests {
     pub(super) fn of(&self, index: usize) -> Option<blake3::Hash> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&index).copied()
+        lock(&self.0).get(&index).copied()
     }
 
     fn put(&self, index: usize, digest: blake3::Hash) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(index, digest);
+        lock(&self.0).insert(index, digest);
     }
 }
 

@@ -15,10 +15,11 @@ use super::file::InputFile;
 use super::identity::Identity;
 use super::sample::Sample;
 use crate::error::{Error, Kind, Result};
+use crate::sync::lock;
 use crate::task::{LastLook, ListContext};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The files that were seen growing, by their place among the inputs. All tasks share it.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +37,7 @@ type Grown = (InputFile, Option<Sample>);
 impl Growing {
     /// A task has seen that the file is longer now. The first one counts.
     pub(super) fn saw(&self, index: usize, (identity, handle): (&Identity, &File), sample: Option<&Sample>) {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = lock(&self.0);
         // Without a descriptor to spare, the name has to do.
         let may_hold = sample.is_some() && files.len() < HELD;
         let hold = || if may_hold { handle.try_clone().ok() } else { None };
@@ -44,7 +45,7 @@ impl Growing {
     }
 
     fn take(&self) -> BTreeMap<usize, Grown> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.0))
     }
 
     /// What is to be done when the last task is.

@@ -13,6 +13,7 @@ use super::identity::{Facts, Identity};
 use super::stream::Stream;
 use super::tree::Entry;
 use crate::error::Error;
+use crate::sync::lock;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use std::collections::VecDeque;
@@ -42,7 +43,7 @@ struct Latest(Option<Arc<Mutex<(i128, PathBuf)>>>);
 impl Latest {
     fn meet(&self, facts: Facts, path: &Path) {
         let Some(latest) = &self.0 else { return };
-        let mut latest = crate::sync::lock(latest);
+        let mut latest = lock(latest);
         if latest.0 < facts.changed_ns {
             *latest = (facts.changed_ns, path.to_path_buf());
         }
@@ -66,7 +67,7 @@ impl Walk {
 
     /// Which one that was.
     pub(super) fn changed_last(&self) -> Option<PathBuf> {
-        let latest = crate::sync::lock(self.latest.0.as_ref()?).1.clone();
+        let latest = lock(self.latest.0.as_ref()?).1.clone();
         (latest != Path::new("")).then_some(latest)
     }
 

@@ -24,6 +24,7 @@ use super::Command;
 use super::limits::open_files_of_commands;
 use super::register::Tag;
 use crate::error::{Error, Kind};
+use crate::sync::lock;
 use crate::sys::{Birth, handled_signals, start};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
@@ -34,7 +35,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// The variable in the environment of every child.
 pub(crate) const RUN: &str = "BIVOUAC_RUN";
@@ -143,7 +144,7 @@ impl Inheritance {
     }
 
     fn found(&self) -> MutexGuard<'_, Option<(CString, CString)>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.found)
     }
 }
 

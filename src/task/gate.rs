@@ -17,6 +17,7 @@
 //! read lock 14.9). Relaxed suffices: the flags carry no data, a worker that sees one a little
 //! late parks a little later, and whoever sees one takes the mutex before acting on it.
 
+use crate::sync::lock;
 use crate::task::TaskError;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -135,7 +136,7 @@ impl Gate {
 
     /// The mutex guards no data, so a panic of another holder has harmed nothing.
     fn guard(&self) -> MutexGuard<'_, ()> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lock)
     }
 }
 
