@@ -17,11 +17,13 @@ mod names;
 mod pattern;
 pub(crate) mod lines;
 pub(crate) mod pipe;
+pub(crate) mod quote;
 pub(crate) mod results;
 pub(crate) mod shell;
 pub(crate) mod template;
 #[cfg(test)]
 mod testing;
+pub(crate) mod text;
 pub(crate) mod words;
 
 /// What is to be read: if no file was given, standard input.

@@ -1,10 +1,8 @@
-//! The command-line tool: block signals, parse, run, end.
+//! The command-line tool: mask, parse, run, end.
 //!
-//! The order of these four is the whole content of this file. Signals come first, before the
-//! arguments are even looked at: whatever starts a thread later hands on the mask of the thread
-//! that starts it, so there is exactly one moment at which the mask can be made right for all of
-//! them, and that is now. The end comes last and in one place, because a process that was asked to
-//! stop by a signal ends *by that signal*, and nothing may run behind that.
+//! The mask comes first, before the arguments: a thread inherits the mask of the thread that starts it, so
+//! this is the one moment at which it can be made right for all of them. The end comes last and in one
+//! place: a process that a signal has stopped dies *of that signal*, and nothing may run after that.
 
 mod cli;
 mod jobs;
@@ -16,19 +14,16 @@ use bivouac::signals::{Masked, die_by};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Not a verb for people: see `bivouac::process::watcher`.
-    if let (Some(verb), Some(mark)) = (std::env::args_os().nth(1), std::env::args_os().nth(2))
-        && verb == watcher::VERB
+    let mut words = std::env::args_os().skip(1);
+    if let (Some(watcher::VERB), Some(mark)) =
+        (words.next().as_deref().and_then(|verb| verb.to_str()), words.next())
     {
         watcher::watch(&mark.to_string_lossy());
         return ExitCode::SUCCESS;
     }
     raise_open_files();
-    let exit = match Masked::block(Policy::default()) {
-        Ok(masked) => cli::run(std::env::args_os(), masked),
-        Err(error) => cli::fail(&error),
-    };
-    match exit {
+    let done = Masked::block(Policy::default()).map(|masked| cli::run(std::env::args_os(), masked));
+    match done.unwrap_or_else(|error| cli::fail(&error)) {
         Exit::Code(code) => ExitCode::from(code),
         Exit::Signal(signal) => die_by(signal),
     }

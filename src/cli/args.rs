@@ -1,8 +1,9 @@
-//! The command line as a person types it: the verbs here, their options in the files below.
+//! The command line as you type it: the verbs here, their options in the files below.
 //!
-//! [`common`] holds what every verb that runs a job understands, in three groups that a verb takes
-//! with one line each; a new option for all of them is a new field there. [`verbs`] holds what is
-//! particular to one verb, [`control`] the verbs that look at a job from outside. [`help`] holds the pages' longer texts: exit codes and examples.
+//! [`common`] holds what every verb that runs a job understands, as one group that a verb takes with one
+//! line; a new option for all of them is a new field there. [`verbs`] and [`each`] hold the options of one
+//! verb each, [`control`] the verbs that act on a job from another process, and [`help`] the longer texts
+//! of the pages: exit codes and examples.
 
 pub(crate) mod common;
 pub(crate) mod control;
@@ -13,12 +14,14 @@ pub(crate) mod verbs;
 use bivouac::{Halt, Printing};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use common::{Limits, Policing, Resuming, StopChildren, Talk};
+use common::{JobArgs, StopChildren};
 use control::Control;
-use each::Each;
+use each::EachArgs;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use verbs::{Clean, Completions, Count, Digest, Grep, Log, Man, Pipe, Signals};
+use verbs::{
+    CleanArgs, CompletionsArgs, CountArgs, DigestArgs, GrepArgs, LogArgs, ManArgs, PipeArgs, SignalsArgs,
+};
 
 /// Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
 ///
@@ -37,19 +40,28 @@ pub(crate) struct Cli {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Verb {
-    Count(Count),
-    Grep(Grep),
-    Digest(Digest),
-    Pipe(Pipe),
-    Each(Box<Each>),
+    #[command(flatten)]
+    Job(JobVerb),
     #[command(flatten)]
     Control(Control),
-    Log(Log),
-    Clean(Clean),
-    Signals(Signals),
-    Completions(Completions),
-    Man(Man),
+    Log(LogArgs),
+    Clean(CleanArgs),
+    Signals(SignalsArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+/// A verb that runs a job.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
+pub(crate) enum JobVerb {
+    Count(CountArgs),
+    Grep(GrepArgs),
+    Digest(DigestArgs),
+    Pipe(PipeArgs),
+    Each(EachArgs),
 }
 
 impl Cli {
@@ -60,15 +72,15 @@ impl Cli {
     /// Wrong usage, and also what is no error: a request for help or for the version.
     pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
         let mut cli = Self::try_parse_from(argv)?;
-        if let Verb::Each(each) = &mut cli.verb {
+        if let Verb::Job(JobVerb::Each(each)) = &mut cli.verb {
             each.sort();
         }
-        if let Verb::Digest(digest) = &mut cli.verb
+        if let Verb::Job(JobVerb::Digest(digest)) = &mut cli.verb
             && digest.paths.is_empty()
         {
             digest.paths.push(PathBuf::from("-"));
         }
-        if let Verb::Grep(grep) = &mut cli.verb {
+        if let Verb::Job(JobVerb::Grep(grep)) = &mut cli.verb {
             grep.sort().map_err(|missing| {
                 let mut command = Self::command();
                 command.build();
@@ -83,13 +95,10 @@ impl Cli {
     }
 }
 
-/// The parts of the command line that matter to a run, whichever verb it is of.
+/// The parts of the command line that matter to a run, independent of its verb.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Running<'a> {
-    pub(crate) limits: &'a Limits,
-    pub(crate) resuming: &'a Resuming,
-    pub(crate) policing: &'a Policing,
-    pub(crate) talk: &'a Talk,
+pub(crate) struct RunArgs<'a> {
+    pub(crate) job: &'a JobArgs,
     /// The output file; `None` is standard output.
     pub(crate) output: Option<&'a Path>,
     pub(crate) inputs: &'a [PathBuf],
@@ -103,7 +112,7 @@ pub(crate) struct Commands {
     pub(crate) any: bool,
     /// Failed tasks are left out.
     pub(crate) keep_going: bool,
-    /// They hear of a stop at once.
+    /// They receive a stop at once.
     pub(crate) stop_at_once: bool,
     /// What they do is their effect, and what they print a by-product.
     pub(crate) elsewhere: Option<Printing>,
@@ -117,132 +126,56 @@ pub(crate) struct Commands {
     pub(crate) halt: Option<Halt>,
 }
 
-/// The same, to be kept: by a thread that reads settings again while the job runs.
-#[derive(Clone, Debug)]
-pub(crate) struct Owned {
-    limits: Limits,
-    resuming: Resuming,
-    pub(crate) policing: Policing,
-    talk: Talk,
-}
-
-impl Running<'_> {
-    pub(crate) fn owned(&self) -> Owned {
-        Owned {
-            limits: self.limits.clone(),
-            resuming: self.resuming.clone(),
-            policing: self.policing.clone(),
-            talk: self.talk.clone(),
-        }
-    }
-}
-
-impl Owned {
-    pub(crate) fn borrow(&self) -> Running<'_> {
-        let Self { limits, resuming, policing, talk } = self;
-        Running { limits, resuming, policing, talk, output: None, inputs: &[], commands: Commands::default() }
-    }
-}
-
-impl Verb {
-    /// What there is to run, if this verb runs a job.
-    pub(crate) fn running(&self) -> Option<Running<'_>> {
-        match self {
-            Verb::Count(Count { limits, resuming, policing, talk, output, files, .. }) => Some(Running {
-                limits,
-                resuming,
-                policing,
-                talk,
-                output: file(output),
-                inputs: files,
-                commands: Commands::default(),
-            }),
-            Verb::Grep(Grep { limits, resuming, policing, talk, output, files, .. }) => Some(Running {
-                limits,
-                resuming,
-                policing,
-                talk,
-                output: file(output),
-                inputs: files,
-                commands: Commands::default(),
-            }),
-            Verb::Digest(Digest { limits, resuming, policing, talk, output, paths, .. }) => Some(Running {
-                limits,
-                resuming,
-                policing,
-                talk,
-                output: file(output),
-                inputs: paths,
-                commands: Commands::default(),
-            }),
-            Verb::Pipe(Pipe {
-                limits,
-                resuming,
-                policing,
-                talk,
-                output,
-                files,
-                keep_going,
-                commanding,
-                ..
-            }) => Some(Running {
-                limits,
-                resuming,
-                policing,
-                talk,
-                output: file(output),
-                inputs: files,
-                commands: Commands {
-                    any: true,
-                    keep_going: *keep_going,
-                    stop_at_once: commanding.stop_children == StopChildren::AtOnce,
-                    ..Commands::default()
-                },
-            }),
-            Verb::Each(each) => Some(Running {
-                limits: &each.limits,
-                resuming: &each.resuming,
-                policing: &each.policing,
-                talk: &each.talk,
-                output: file(&each.output),
-                inputs: &each.files,
-                commands: Commands {
-                    any: true,
-                    keep_going: true,
-                    stop_at_once: each.commanding.stop_children == StopChildren::AtOnce,
-                    elsewhere: file(&each.output).is_none().then_some(match each.keep_order {
-                        true => Printing::InOrder,
-                        false => Printing::AsTasksEnd,
-                    }),
-                    print_failed: true,
-                    retry_failed: each.retry_failed,
-                    once: true,
-                    halt: each.halt.and_then(|halt| halt.0),
-                },
-            }),
-            Verb::Control(_)
-            | Verb::Log(_)
-            | Verb::Clean(_)
-            | Verb::Signals(_)
-            | Verb::Completions(_)
-            | Verb::Man(_) => None,
-        }
+impl JobVerb {
+    /// What there is to run.
+    pub(crate) fn run_args(&self) -> RunArgs<'_> {
+        let (job, output, inputs, commands) = match self {
+            JobVerb::Count(count) => (&count.job, &count.output, &count.files, Commands::default()),
+            JobVerb::Grep(grep) => (&grep.job, &grep.output, &grep.files, Commands::default()),
+            JobVerb::Digest(digest) => (&digest.job, &digest.output, &digest.paths, Commands::default()),
+            JobVerb::Pipe(pipe) => (&pipe.job, &pipe.output, &pipe.files, pipe.commands()),
+            JobVerb::Each(each) => (&each.job, &each.output, &each.files, each.commands()),
+        };
+        RunArgs { job, output: file(output), inputs, commands }
     }
 
     /// To change how a job is continued without changing what it is.
-    pub(crate) fn resuming_mut(&mut self) -> Option<&mut Resuming> {
+    pub(crate) fn job_args_mut(&mut self) -> &mut JobArgs {
         match self {
-            Verb::Count(count) => Some(&mut count.resuming),
-            Verb::Grep(grep) => Some(&mut grep.resuming),
-            Verb::Digest(digest) => Some(&mut digest.resuming),
-            Verb::Pipe(pipe) => Some(&mut pipe.resuming),
-            Verb::Each(each) => Some(&mut each.resuming),
-            Verb::Control(_)
-            | Verb::Log(_)
-            | Verb::Clean(_)
-            | Verb::Signals(_)
-            | Verb::Completions(_)
-            | Verb::Man(_) => None,
+            JobVerb::Count(count) => &mut count.job,
+            JobVerb::Grep(grep) => &mut grep.job,
+            JobVerb::Digest(digest) => &mut digest.job,
+            JobVerb::Pipe(pipe) => &mut pipe.job,
+            JobVerb::Each(each) => &mut each.job,
+        }
+    }
+}
+
+impl PipeArgs {
+    fn commands(&self) -> Commands {
+        Commands {
+            any: true,
+            keep_going: self.keep_going,
+            stop_at_once: self.commands.stop_children == StopChildren::AtOnce,
+            ..Commands::default()
+        }
+    }
+}
+
+impl EachArgs {
+    fn commands(&self) -> Commands {
+        Commands {
+            any: true,
+            keep_going: true,
+            stop_at_once: self.commands.stop_children == StopChildren::AtOnce,
+            elsewhere: file(&self.output).is_none().then_some(match self.keep_order {
+                true => Printing::InOrder,
+                false => Printing::AsTasksEnd,
+            }),
+            print_failed: true,
+            retry_failed: self.retry_failed,
+            once: true,
+            halt: self.halt.and_then(|halt| halt.0),
         }
     }
 }
@@ -261,8 +194,8 @@ mod tests {
         Cli::read(&argv)
     }
 
-    fn grep(line: &str) -> Grep {
-        let Verb::Grep(grep) = parse(&format!("bivouac grep {line}")).unwrap().verb else {
+    fn grep(line: &str) -> GrepArgs {
+        let Verb::Job(JobVerb::Grep(grep)) = parse(&format!("bivouac grep {line}")).unwrap().verb else {
             panic!("{line}: not grep")
         };
         grep
@@ -323,14 +256,15 @@ mod tests {
         for line in ["count f", "grep p f", "digest f"] {
             let cli =
                 parse(&format!("bivouac {line} -j 3 --grace inf --limit-rate 16MiB/s --state s -q")).unwrap();
-            let running = cli.verb.running().unwrap();
-            assert_eq!(running.limits.jobs, Some(3));
-            assert_eq!(running.limits.grace, Some(crate::cli::values::Grace(None)));
-            assert_eq!(running.limits.limit_rate, Some(16 << 20));
-            assert_eq!(running.resuming.state.as_deref(), Some(Path::new("s")));
-            assert!(running.talk.quiet);
-            assert_eq!(running.inputs, [PathBuf::from("f")]);
-            assert_eq!(running.output, None);
+            let Verb::Job(verb) = cli.verb else { panic!("{line}: no job") };
+            let run = verb.run_args();
+            assert_eq!(run.job.limits.jobs, Some(3));
+            assert_eq!(run.job.limits.grace, Some(crate::cli::parse::Grace(None)));
+            assert_eq!(run.job.limits.limit_rate, Some(16 << 20));
+            assert_eq!(run.job.resume.state.as_deref(), Some(Path::new("s")));
+            assert!(run.job.messages.quiet);
+            assert_eq!(run.inputs, [PathBuf::from("f")]);
+            assert_eq!(run.output, None);
         }
     }
 
@@ -392,9 +326,10 @@ mod tests {
 
     #[test]
     fn a_minus_as_output_is_standard_output() {
-        let cli = parse("bivouac count -o - f").unwrap();
-        assert_eq!(cli.verb.running().unwrap().output, None);
-        let cli = parse("bivouac digest -o out f").unwrap();
-        assert_eq!(cli.verb.running().unwrap().output, Some(Path::new("out")));
+        for (line, output) in [("count -o - f", None), ("digest -o out f", Some(Path::new("out")))] {
+            let cli = parse(&format!("bivouac {line}")).unwrap();
+            let Verb::Job(verb) = cli.verb else { panic!("{line}: no job") };
+            assert_eq!(verb.run_args().output, output);
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! known is an error, since it is mostly a known one that was misspelt.
 
 use crate::cli::args::common::{LogFormat, LogLevel};
-use crate::cli::values::{self, Grace};
+use crate::cli::parse::{self, Grace};
 use bivouac::{Error, Request, Result, policy};
 use nix::sys::signal::Signal;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
@@ -124,31 +124,31 @@ fn word<'de, D: Deserializer<'de>, T>(
 }
 
 fn jobs<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<usize>, D::Error> {
-    word(from, values::workers)
+    word(from, parse::workers)
 }
 
 fn rate<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>, D::Error> {
-    word(from, values::rate)
+    word(from, parse::rate)
 }
 
 fn grace<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Grace>, D::Error> {
-    word(from, values::grace)
+    word(from, parse::grace)
 }
 
 fn duration<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Duration>, D::Error> {
-    word(from, values::duration)
+    word(from, parse::duration)
 }
 
 fn interval<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Duration>, D::Error> {
-    word(from, values::interval)
+    word(from, parse::interval)
 }
 
 fn spill_limit<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>, D::Error> {
-    word(from, values::block)
+    word(from, parse::block)
 }
 
 fn stop_code<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u8>, D::Error> {
-    word(from, values::stop_code)
+    word(from, parse::stop_code)
 }
 
 /// The table `[signals]`. Row by row, and each half of a row with a type of its own, so that what is wrong

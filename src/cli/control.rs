@@ -19,8 +19,8 @@ mod status;
 mod view;
 
 use crate::cli::args::control::Control;
-use crate::cli::say;
-use crate::cli::states::the_one;
+use crate::cli::discover::the_one;
+use crate::cli::terminal;
 use bivouac::Result;
 use bivouac::ending::FINISHED;
 use view::View;
@@ -37,9 +37,9 @@ pub(crate) fn run(control: &Control) -> Result<u8> {
     let view = View::look(&the_one(state.as_deref())?)?;
     match control {
         Control::Status(verb) => {
-            let status = status::Status::of(&view);
+            let status = status::StatusReport::of(&view);
             let text = if verb.json { status.json()? } else { status.text(&view) };
-            say::result(text.as_bytes()).map(|()| FINISHED)
+            terminal::result(text.as_bytes()).map(|()| FINISHED)
         }
         Control::Pause(verb) => act::pause(&view, verb.timeout),
         Control::Resume(verb) => act::resume(&view, verb.timeout),

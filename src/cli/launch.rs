@@ -1,32 +1,208 @@
-//! From options to a [`bivouac::Run`]: every option of [`crate::cli::args::common`] is handed over
-//! here, and nowhere else, so that a new one is one new line.
+//! From options to a run: what all verbs that run a job have in common.
+//!
+//! A verb makes its job, its tasks and, if it is no common one, its sink; the rest is here: what signals
+//! mean, where the state and the output go, the log, every option of [`crate::cli::args::common`], and
+//! what is said at the end.
 
-use crate::cli::args::Running;
-use crate::cli::log::{Log, Logged};
+use crate::cli::advice::refuse_lone_units;
+use crate::cli::args::RunArgs;
+use crate::cli::conflicts::{refuse_in_a_state, refuse_two_roles};
+use crate::cli::logfile::{LogFile, Logged};
 use crate::cli::progress::Watch;
-use crate::cli::settings::{Reloader, Settings};
+use crate::cli::report::{self, ReportContext, report};
+use crate::cli::settings::Settings;
+use crate::cli::settings::reload::Reloader;
+use crate::cli::state_path::{self, JobId};
+use crate::cli::terminal;
+use crate::jobs::complaints::Complaints;
+use bivouac::disk::{OsDisk, refuse_anothers};
+use bivouac::ending::Exit;
+use bivouac::error::Kind;
+use bivouac::input::Readable;
 use bivouac::signals::Masked;
-use bivouac::state_dir::Continuing;
-use bivouac::{Ending, Job, Run, Sink, Source, StateAt};
+use bivouac::sink::FileSink;
+use bivouac::sink::StreamSink;
+use bivouac::{Ending, Job, Result, Run, Sink, Source, StateAt};
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-/// Runs a job as the command line asks for.
-pub(crate) fn launch<J, S>(
-    (job, source): (J, S),
-    running: &Running<'_>,
-    settings: &Settings,
-    log: Option<Log>,
-    (state, continuing): (StateAt, Continuing),
+/// A job that is about to run.
+pub(crate) struct Launch<'a> {
+    pub(crate) args: RunArgs<'a>,
+    pub(crate) settings: Settings,
+    pub(crate) argv: &'a [OsString],
     masked: Masked,
-    sink: impl Sink,
-) -> Ending
+    /// Of a job whose tasks are items: the first failures, for the last paragraph.
+    pub(crate) failures: Option<Complaints>,
+    /// The exit code of a finished job of which inputs were left out.
+    left_out: Option<u8>,
+}
+
+impl<'a> Launch<'a> {
+    /// Gathers the settings. With them it is known what signals mean, and the mask is made right; no thread
+    /// exists yet.
+    pub(crate) fn new(args: RunArgs<'a>, argv: &'a [OsString], mut masked: Masked) -> Result<Self> {
+        refuse_lone_units(argv)?;
+        say_what_counts(&args);
+        let settings = Settings::gather(args.job)?;
+        settings.agree()?;
+        masked.adopt(settings.policy())?;
+        masked.linger();
+        Ok(Self { args, settings, argv, masked, failures: None, left_out: None })
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.args.job.messages.quiet
+    }
+
+    /// The inputs that can be read. The others are complained of and left out, as `wc` and `grep` do it,
+    /// and the exit code says so. But a result in a file is whole, unless that was asked for.
+    pub(crate) fn readable(&mut self, keep_going: bool, code: u8) -> Readable {
+        if self.args.output.is_some() && !keep_going {
+            return Readable::all(self.args.inputs);
+        }
+        let these = Readable::among(self.args.inputs);
+        // Of nothing at all a file does not come.
+        if these.files.is_empty() && self.args.output.is_some() {
+            return Readable::all(self.args.inputs);
+        }
+        for why in &these.reasons {
+            terminal::message(&why.to_string());
+            self.left_out = Some(code);
+        }
+        these
+    }
+
+    /// Runs one job to its end, with its output where the command line wants it.
+    pub(crate) fn run<J, S>(self, (job, source): (J, S), resumable: bool) -> Result<Exit>
+    where
+        J: Job,
+        S: Source<Task = J::Task>,
+    {
+        let resume = &self.args.job.resume;
+        match self.args.output {
+            Some(out) => {
+                let sink = FileSink::new(&OsDisk, out)?.verify(resume.verify);
+                state_path::refuse_anothers_part(sink.path())?;
+                if !resumable {
+                    state_path::refuse_streams_over_a_state(sink.path(), self.args.inputs)?;
+                }
+                for input in self.args.inputs {
+                    if let Ok(facts) = std::fs::metadata(input) {
+                        sink.refuse_if_input((facts.dev(), facts.ino()), input)?;
+                    }
+                }
+                let path = sink.path().to_path_buf();
+                self.run_with((job, source), resumable, Some(&path), sink)
+            }
+            None => {
+                let sink = StreamSink::stdout()?
+                    .continued(resume.state.is_some())
+                    .around(terminal::beside_the_line_if_both_are_terminals());
+                self.run_with((job, source), resumable, None, sink)
+            }
+        }
+    }
+
+    /// The same with a sink that the verb has made.
+    pub(crate) fn run_with<J, S>(
+        self,
+        (job, source): (J, S),
+        resumable: bool,
+        output: Option<&Path>,
+        sink: impl Sink,
+    ) -> Result<Exit>
+    where
+        J: Job,
+        S: Source<Task = J::Task>,
+    {
+        let log_path = self.settings.log_file.value.as_deref();
+        refuse_two_roles(&self.args, log_path)?;
+        for written in [self.args.output, log_path].into_iter().flatten() {
+            refuse_in_a_state(written)?;
+        }
+        let state = self.state(&job, output, resumable)?;
+        let new_log = self.settings.log_file.value.clone().filter(|path| path.symlink_metadata().is_err());
+        let log = self.open_log()?;
+        if let Some(log) = &log {
+            log.begins(self.argv);
+        }
+        let Self { args, settings, argv, masked, failures, left_out } = self;
+        let watch = Watch::on_stderr(&args.job.messages, args.commands.print_failed);
+        let ending = configured(Run::new(job, source), &args, &settings)
+            .state(state.clone())
+            .continuing(report::continuing(argv))
+            .signals(masked)
+            .reload(Reloader::new(args.job, settings.clone(), log.clone()))
+            .sink(sink)
+            .observer(Logged::new(watch, log.clone()))
+            .run();
+        state_path::tidy_up(&state);
+        let context = ReportContext {
+            argv,
+            state: &state,
+            output,
+            quiet: args.job.messages.quiet,
+            failures: failures.as_ref(),
+            from_stdin: args.inputs.iter().any(|input| input.as_os_str() == "-"),
+            goes_on_printing: goes_on_printing(&args, output, &ending),
+        };
+        report(&ending, context);
+        let exit = exit(&ending, settings.stop_code.value, left_out);
+        if let Some(log) = &log {
+            log.ends(&ending, exit);
+        }
+        remove_if_refused(&ending, new_log);
+        Ok(exit)
+    }
+
+    /// Where the state of this job is kept.
+    fn state(&self, job: &impl Job, output: Option<&Path>, resumable: bool) -> Result<StateAt> {
+        let options = job.fingerprint();
+        let id = JobId { name: job.name(), options: &options, inputs: self.args.inputs };
+        let state = state_path::state(&self.args, output, resumable, id);
+        if let StateAt::Directory(path) | StateAt::Passing(path) = &state
+            && path.parent() == Some(Path::new(state_path::SHARED))
+        {
+            refuse_anothers(Path::new(state_path::SHARED))?;
+        }
+        let was_wanted = output.is_some() || self.args.job.resume.state.is_some();
+        if !resumable && was_wanted && !self.is_quiet() {
+            terminal::message(
+                "a pipe cannot be read again, so this run cannot be continued: no state is kept",
+            );
+        }
+        Ok(state)
+    }
+
+    fn open_log(&self) -> Result<Option<LogFile>> {
+        let Some(path) = &self.settings.log_file.value else { return Ok(None) };
+        let (format, level) = (self.settings.log_format.value, self.settings.log_level.value);
+        LogFile::open(&self.masked, path, format, level).map(Some)
+    }
+}
+
+/// Of two meanings of one signal.
+fn say_what_counts(args: &RunArgs<'_>) {
+    let mappings = &args.job.signals.table.mappings;
+    for (at, (signal, request)) in mappings.iter().enumerate() {
+        let earlier = mappings[..at].iter().any(|(other, meant)| other == signal && meant != request);
+        let is_last = !mappings[at + 1..].iter().any(|(other, _)| other == signal);
+        if earlier && is_last && !args.job.messages.quiet {
+            terminal::message(&format!("--on {signal} is given twice; the last one counts: {request}"));
+        }
+    }
+}
+
+/// Hands over every option, so that a new one is one new line here.
+fn configured<J, S>(run: Run<J, S>, args: &RunArgs<'_>, settings: &Settings) -> Run<J, S>
 where
     J: Job,
     S: Source<Task = J::Task>,
 {
-    Run::new(job, source)
-        .state(state)
-        .continuing(continuing)
-        .fresh(running.resuming.fresh)
+    run.fresh(args.job.resume.fresh)
         .jobs(settings.jobs.value)
         .max_jobs(settings.max_jobs.value)
         .limit_rate(settings.limit_rate.value)
@@ -35,18 +211,46 @@ where
         .kill_after(settings.kill_after.value)
         .max_runtime(settings.max_runtime.value)
         .spill_limit(settings.spill_limit.value)
-        .core(running.policing.core)
-        .keep_going(running.commands.keep_going)
-        .print_failed(running.commands.print_failed)
-        .act_elsewhere(running.commands.elsewhere)
-        .retry_failed(running.commands.retry_failed)
-        .once(running.commands.once)
-        .halt(running.commands.halt)
-        .forward_stops(running.commands.stop_at_once)
-        .watch_children(running.commands.any)
-        .signals(masked)
-        .reload(Reloader::new(running, settings.clone(), log.clone()))
-        .sink(sink)
-        .observer(Logged::new(Watch::on_stderr(running.talk, running.commands.print_failed), log))
-        .run()
+        .core(args.job.signals.core)
+        .keep_going(args.commands.keep_going)
+        .print_failed(args.commands.print_failed)
+        .act_elsewhere(args.commands.elsewhere)
+        .retry_failed(args.commands.retry_failed)
+        .once(args.commands.once)
+        .halt(args.commands.halt)
+        .forward_stops(args.commands.stop_at_once)
+        .watch_children(args.commands.any)
+}
+
+/// How the process ends.
+fn exit(ending: &Ending, stop_code: Option<u8>, left_out: Option<u8>) -> Exit {
+    match (ending, stop_code, left_out) {
+        (Ending::Finished { .. }, _, Some(code)) if ending.summary().interrupted.is_none() => {
+            Exit::Code(code)
+        }
+        (Ending::Stopped { .. }, Some(code), _) => Exit::Code(code),
+        (Ending::Stopped { .. } | Ending::Finished { .. } | Ending::Failed { .. }, _, _) => ending.exit(),
+    }
+}
+
+/// After wrong usage nothing was done, and no new log is left of it.
+fn remove_if_refused(ending: &Ending, new_log: Option<PathBuf>) {
+    if let (Ending::Failed { error, .. }, Some(path)) = (ending, new_log)
+        && error.kind() == Kind::Usage
+    {
+        std::fs::remove_file(path).ok();
+    }
+}
+
+/// Whether the next run goes on after what was printed so far.
+fn goes_on_printing(args: &RunArgs<'_>, output: Option<&Path>, ending: &Ending) -> bool {
+    let is_file = || {
+        let stdout = std::io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
+        stdout.and_then(|file| file.metadata()).is_ok_and(|facts| facts.is_file())
+    };
+    output.is_some()
+        || args.job.resume.state.is_some()
+        || args.commands.elsewhere.is_some()
+        || ending.summary().output_bytes == 0
+        || is_file()
 }

@@ -4,7 +4,7 @@
 //! wording is part of the interface, and the test at the end of this file is its list. The words
 //! that a script looks for stand at the beginning, what varies behind them.
 
-use crate::cli::human::{count, of, size, time};
+use crate::cli::format::{count, of, size, time};
 use bivouac::{Again, AtWork, Notice, Progress};
 use std::time::Duration;
 

@@ -8,10 +8,10 @@
 
 pub(crate) mod estimate;
 
-use crate::cli::args::common::{Talk, When};
-use crate::cli::human::{clock, count, of, size};
+use crate::cli::args::common::{MessageArgs, When};
+use crate::cli::format::{clock, count, of, size};
 use crate::cli::notices::{self, Level};
-use crate::cli::say::{Outlet, Writer};
+use crate::cli::terminal::{Outlet, Writer};
 use bivouac::{Activity, Notice, Observer, Progress};
 use estimate::{Estimate, Speed, Unit, amount, percent, unit};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
@@ -36,7 +36,7 @@ pub(crate) enum Show {
 
 impl Show {
     /// What `--progress` and `-q` come to, on a terminal that can move its cursor or elsewhere.
-    fn choose(talk: &Talk, terminal: bool) -> Self {
+    fn choose(talk: &MessageArgs, terminal: bool) -> Self {
         match talk.progress {
             _ if talk.quiet => Show::Nothing,
             When::Never => Show::Nothing,
@@ -76,7 +76,7 @@ impl Watch<Stderr> {
     /// Watches on standard error.
     ///
     /// `plain`: what commands say is passed on as it is.
-    pub(crate) fn on_stderr(talk: &Talk, plain: bool) -> Self {
+    pub(crate) fn on_stderr(talk: &MessageArgs, plain: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let mut watch = Self::new(talk, io::stderr(), io::stderr().is_terminal() && !dumb, real_screen);
         watch.plain = plain;
@@ -96,7 +96,7 @@ fn real_screen() -> Screen {
 }
 
 impl<W: Writer + 'static> Watch<W> {
-    fn new(talk: &Talk, writer: W, terminal: bool, screen: fn() -> Screen) -> Self {
+    fn new(talk: &MessageArgs, writer: W, terminal: bool, screen: fn() -> Screen) -> Self {
         let level = match (talk.quiet, talk.verbose) {
             (true, _) => Level::Wrong,
             (false, true) => Level::Detail,

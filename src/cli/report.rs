@@ -4,10 +4,11 @@
 //! did not ask to be left alone with half a job. It ends with the command that continues, on a line
 //! of its own, to be pasted as it is.
 
-use crate::cli::args::Cli;
-use crate::cli::human::{count, of, size, time};
-use crate::cli::{quote, say};
+use crate::cli::args::{Cli, Verb};
+use crate::cli::format::{count, of, size, time};
+use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
+use crate::jobs::quote;
 use bivouac::ending::{StoppedBy, Summary};
 use bivouac::error::Kind;
 use bivouac::state_dir::Continuing;
@@ -17,7 +18,7 @@ use std::path::Path;
 
 /// What a report is about, besides the ending.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told<'a> {
+pub(crate) struct ReportContext<'a> {
     /// The command line as it was given.
     pub(crate) argv: &'a [OsString],
     /// Where the state is.
@@ -25,48 +26,41 @@ pub(crate) struct Told<'a> {
     /// The output file.
     pub(crate) output: Option<&'a Path>,
     pub(crate) quiet: bool,
-    /// Of a job whose tasks are items.
-    pub(crate) failures: Option<&'a Failures>,
+    /// Of a job whose tasks are items: the first that failed in this run.
+    pub(crate) failures: Option<&'a Complaints>,
     /// Whether standard input is an input: then the command alone is not all that has to be given again.
     pub(crate) from_stdin: bool,
     /// Whether the next run goes on behind what was printed.
     pub(crate) goes_on_printing: bool,
 }
 
-/// What is known of items that failed.
-#[derive(Clone, Debug)]
-pub(crate) struct Failures {
-    /// The first of this run.
-    pub(crate) first: Complaints,
-}
-
 /// How many failures are told one by one.
 const TOLD: usize = 5;
 
 /// Says how a run ended, if there is something to say.
-pub(crate) fn report(ending: &Ending, told: Told<'_>) {
-    if let Some(paragraph) = paragraph(ending, told) {
-        say::line(&paragraph);
+pub(crate) fn report(ending: &Ending, context: ReportContext<'_>) {
+    if let Some(paragraph) = paragraph(ending, context) {
+        terminal::message(&paragraph);
     }
 }
 
-fn paragraph(ending: &Ending, told: Told<'_>) -> Option<String> {
+fn paragraph(ending: &Ending, context: ReportContext<'_>) -> Option<String> {
     match ending {
-        Ending::Stopped { by, summary } => Some(stopped(*by, summary, told)),
-        Ending::Failed { error, summary } => failed(error, summary, told),
-        Ending::Finished { summary, .. } if is_without_items(summary, told) => {
+        Ending::Stopped { by, summary } => Some(stopped(*by, summary, context)),
+        Ending::Failed { error, summary } => failed(error, summary, context),
+        Ending::Finished { summary, .. } if is_without_items(summary, context) => {
             Some("no items were given, so nothing was run".to_string())
         }
-        Ending::Finished { already: true, summary, .. } if !told.quiet => Some(already(summary, told)),
+        Ending::Finished { already: true, summary, .. } if !context.quiet => Some(already(summary, context)),
         Ending::Finished { summary: Summary { interrupted: Some(signal), failed: 0, .. }, .. }
-            if !told.quiet =>
+            if !context.quiet =>
         {
             Some(format!(
                 "finished within the grace, nothing is missing; {signal} ends what is around it too"
             ))
         }
-        Ending::Finished { summary, .. } if summary.failed > 0 && told.failures.is_some() => {
-            Some(format!("finished, but {}", failed_items(summary, told)))
+        Ending::Finished { summary, .. } if summary.failed > 0 && context.failures.is_some() => {
+            Some(format!("finished, but {}", failed_items(summary, context)))
         }
         Ending::Finished { summary, .. } if summary.failed > 0 => {
             Some(format!("finished, but {}", left_out(summary.failed)))
@@ -75,14 +69,14 @@ fn paragraph(ending: &Ending, told: Told<'_>) -> Option<String> {
     }
 }
 
-fn is_without_items(summary: &Summary, told: Told<'_>) -> bool {
-    told.failures.is_some() && summary.frontier == 0 && !told.quiet
+fn is_without_items(summary: &Summary, context: ReportContext<'_>) -> bool {
+    context.failures.is_some() && summary.frontier == 0 && !context.quiet
 }
 
 /// How many items failed, the first of them, and what can be done about it.
-fn failed_items(summary: &Summary, told: Told<'_>) -> String {
+fn failed_items(summary: &Summary, context: ReportContext<'_>) -> String {
     let mut text = format!("{} failed", count(summary.failed, "item"));
-    let first = told.failures.map(|failures| failures.first.take()).unwrap_or_default();
+    let first = context.failures.map(Complaints::take).unwrap_or_default();
     for failure in first.iter().take(TOLD) {
         text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));
     }
@@ -90,78 +84,83 @@ fn failed_items(summary: &Summary, told: Told<'_>) -> String {
     if told_of > 0 && summary.failed > told_of {
         text.push_str(&format!("\n  … and {} more", summary.failed - told_of));
     }
-    if let StateAt::Directory(state) | StateAt::Passing(state) = told.state {
+    if let StateAt::Directory(state) | StateAt::Passing(state) = context.state {
         let state = quote::argument(state.as_os_str());
         text.push_str(&format!("\n  `bivouac log --failed {state}` lists them"));
-        if told.output.is_none() {
+        if context.output.is_none() {
             text.push_str("; the same command with --retry-failed runs them once more");
         }
     }
     text
 }
 
-fn stopped(by: StoppedBy, summary: &Summary, told: Told<'_>) -> String {
+fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> String {
     let by = match by {
         StoppedBy::Signal(signal) | StoppedBy::Warning(signal) => format!("stopped by {signal}"),
         StoppedBy::Budget => "stopped, the time is used up".to_string(),
         StoppedBy::Handle => "stopped on request".to_string(),
     };
-    let command = quote::shortened(&without_fresh(told.argv));
-    if *told.state == StateAt::Nowhere {
+    let command = quote::shortened(&without_fresh(context.argv));
+    if *context.state == StateAt::Nowhere {
         return format!(
             "{by}; this input cannot be read again, so nothing was kept, and the job begins anew with\n  {command}"
         );
     }
-    if !told.goes_on_printing {
+    if !context.goes_on_printing {
         let done = of(summary.frontier, summary.tasks);
         return format!(
             "{by} after {done} tasks; what they printed cannot be taken back, so nothing was kept, and the job begins anew with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
         );
     }
-    let append = match told.output {
+    let append = match context.output {
         None if summary.output_bytes > 0 => ", with >> if its output went to a file",
         None | Some(_) => "",
     };
-    format!("{by}; {}. To continue{}{append}{}:\n  {command}", standing(summary, told), here(), again(told))
+    format!(
+        "{by}; {}. To continue{}{append}{}:\n  {command}",
+        standing(summary, context),
+        here(),
+        again(context)
+    )
 }
 
 /// The error, and what it leaves.
-fn failed(error: &Error, summary: &Summary, told: Told<'_>) -> Option<String> {
+fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Option<String> {
     // Whoever closed our standard output knows that.
     if error.kind() == Kind::OutputClosed {
         return None;
     }
     let stands = error.kind() == Kind::Broken
         && summary.checkpoint.is_some()
-        && *told.state != StateAt::Nowhere
-        && told.goes_on_printing;
+        && *context.state != StateAt::Nowhere
+        && context.goes_on_printing;
     if !stands {
         // Nothing was changed, or nothing had been reached: the error says all there is.
         return Some(error.to_string());
     }
-    let command = quote::shortened(&without_fresh(told.argv));
-    let (standing, here, again) = (standing(summary, told), here(), again(told));
+    let command = quote::shortened(&without_fresh(context.argv));
+    let (standing, here, again) = (standing(summary, context), here(), again(context));
     Some(format!("{error}\n  {standing}; to continue{here}{again}:\n  {command}"))
 }
 
 /// What else has to be given again.
-fn again(told: Told<'_>) -> &'static str {
-    match (told.from_stdin, told.failures.is_some()) {
+fn again(context: ReportContext<'_>) -> &'static str {
+    match (context.from_stdin, context.failures.is_some()) {
         (true, true) => ", with the same list on standard input",
         (true, false) => ", with the same standard input",
         (false, _) => "",
     }
 }
 
-fn already(summary: &Summary, told: Told<'_>) -> String {
-    let place = told.output.map(|path| format!(" in {}", path.display())).unwrap_or_default();
-    let tasks = count(summary.frontier, if told.failures.is_some() { "item" } else { "task" });
+fn already(summary: &Summary, context: ReportContext<'_>) -> String {
+    let place = context.output.map(|path| format!(" in {}", path.display())).unwrap_or_default();
+    let tasks = count(summary.frontier, if context.failures.is_some() { "item" } else { "task" });
     let text = format!(
         "already finished by an earlier run: {tasks}, {} of output{place}; --fresh does it again",
         size(summary.output_bytes)
     );
-    match (told.failures, summary.failed) {
-        (Some(_), 1..) => format!("{text}\n  {}", failed_items(summary, told)),
+    match (context.failures, summary.failed) {
+        (Some(_), 1..) => format!("{text}\n  {}", failed_items(summary, context)),
         (None, failed @ 1..) => format!("{text}\n  {}", left_out(failed)),
         (_, 0) => text,
     }
@@ -173,7 +172,7 @@ fn left_out(failed: u64) -> String {
 }
 
 /// What is committed, and how old and how large the checkpoint is that says so.
-fn standing(summary: &Summary, told: Told<'_>) -> String {
+fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
     let have = if summary.tasks.unwrap_or(summary.frontier) == 1 { "task is" } else { "tasks are" };
     let mut text = format!(
         "{} {have} committed, {} of output",
@@ -193,7 +192,7 @@ fn standing(summary: &Summary, told: Told<'_>) -> String {
             text.push_str(&format!(
                 "; the checkpoint is {age} old and {} large{}",
                 size(facts.size),
-                kept_in(told.state)
+                kept_in(context.state)
             ));
         }
         None if summary.frontier == 0 => text.push_str("; there is no checkpoint, since nothing was done"),
@@ -234,9 +233,14 @@ fn here() -> String {
 /// only the parser knows. So it is asked: the right one is that without which the command line
 /// means the same, except for this.
 fn without_fresh(argv: &[OsString]) -> Vec<OsString> {
-    let without_option = |cli: &mut Cli| match cli.verb.resuming_mut() {
-        Some(resuming) => std::mem::replace(&mut resuming.fresh, false),
-        None => false,
+    let without_option = |cli: &mut Cli| match &mut cli.verb {
+        Verb::Job(verb) => std::mem::replace(&mut verb.job_args_mut().resume.fresh, false),
+        Verb::Control(_)
+        | Verb::Log(_)
+        | Verb::Clean(_)
+        | Verb::Signals(_)
+        | Verb::Completions(_)
+        | Verb::Man(_) => false,
     };
     let Ok(mut meant) = Cli::read(argv) else { return argv.to_vec() };
     if !without_option(&mut meant) {
@@ -280,7 +284,7 @@ mod tests {
         let argv = argv(line);
         paragraph(
             ending,
-            Told {
+            ReportContext {
                 argv: &argv,
                 state,
                 output: Some(Path::new("out")),

@@ -7,8 +7,7 @@
 //!
 //! What is a legitimate word of a program is left alone: `cut -d '|'`, `expr {} '|' 0`, `find … -exec … ';'`.
 
-use crate::cli::quote;
-use crate::jobs::shell::Shell;
+use crate::jobs::quote;
 use bivouac::{Error, Result};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -113,7 +112,7 @@ impl Why {
                 "with a shell"
             }
         };
-        Error::usage(crate::cli::human::short(name), what)
+        Error::usage(crate::jobs::text::short(name), what)
             .advise(format_args!("{unquoted}:\n  {}", line(typed, shell)))
     }
 }
@@ -224,13 +223,4 @@ fn is_program(name: &OsStr) -> bool {
     }
     let path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     env::split_paths(&path).any(|directory| is_executable(&directory.join(name)))
-}
-
-/// The shell that was asked for.
-///
-/// # Errors
-///
-/// It reads another language.
-pub(crate) fn asked_for(shell: Option<&OsString>) -> Result<Option<Shell>> {
-    shell.map(|name| Shell::named(name)).transpose()
 }

@@ -4,7 +4,7 @@
 //! and `tr a 'b c'` are the same command, and the one goes on where the other has stopped. So it is a list,
 //! as the system takes it.
 
-use crate::cli::quote;
+use crate::jobs::quote;
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

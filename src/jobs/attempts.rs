@@ -14,8 +14,8 @@
 //! too; and a handler for SIGTERM, which `sort` has as well, to remove its files. Whoever has left one of
 //! them is held too, not as long, and counts as done if no stop comes.
 
-use crate::cli::human::{short, visible};
 use crate::jobs::results::Kept;
+use crate::jobs::text::{short, visible};
 use bivouac::error::Kind;
 use bivouac::journal::{End, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};

@@ -5,12 +5,12 @@
 //! the journal says of each that it is settled. What a command prints is gathered until it has ended, so
 //! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
 
-use crate::cli::human::{short, visible};
 use crate::jobs::attempts::{Reception, Rest, Terms, Then, Waiting};
 use crate::jobs::complaints::Complaints;
 use crate::jobs::lines::{Lines, Partial};
 use crate::jobs::results::{Kept, Results, item_line};
 use crate::jobs::template::Template;
+use crate::jobs::text::{short, visible};
 use crate::jobs::words::Words;
 use bivouac::error::Kind;
 use bivouac::input::Item;

@@ -3,7 +3,7 @@
 //! A file name may hold any byte but `/` and NUL, so every tool that prints names line by line
 //! needs an escape for the newline; and each has chosen another.
 
-use crate::cli::human::is_invisible;
+use crate::jobs::text::is_invisible;
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

@@ -20,9 +20,10 @@ mod tests;
 
 use self::placeholder::{Filling, Form, Placeholder};
 use self::script::{Part, Script};
-use crate::cli::{human, quote};
 use crate::jobs::argv;
+use crate::jobs::quote;
 use crate::jobs::shell::Shell;
+use crate::jobs::text::is_invisible;
 use bivouac::process::Command;
 use bivouac::{Error, Result};
 use serde_json::{Value, json};
@@ -152,9 +153,9 @@ impl Template {
         let readable = match &self.program {
             Program::Words(_) => None,
             Program::Script(script) => script.show(&filling),
-            Program::Lines => String::from_utf8(words.join(&b' '))
-                .ok()
-                .filter(|line| !line.chars().any(human::is_invisible)),
+            Program::Lines => {
+                String::from_utf8(words.join(&b' ')).ok().filter(|line| !line.chars().any(is_invisible))
+            }
         };
         readable.unwrap_or_else(|| quote::command(&self.argv(&filling)))
     }

@@ -1,6 +1,6 @@
 //! Options that every job understands, in the groups in which `--help` shows them.
 
-use crate::cli::values::{self, Grace};
+use crate::cli::parse::{self, Grace};
 use bivouac::Request;
 use clap::{Args, ValueEnum};
 use nix::sys::signal::Signal;
@@ -8,10 +8,23 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Everything that every job understands.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub(crate) struct JobArgs {
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) resume: ResumeArgs,
+    #[command(flatten)]
+    pub(crate) signals: SignalArgs,
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
+}
+
 /// What is demanded of commands, and what they are granted.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "The command")]
-pub(crate) struct Commanding {
+pub(crate) struct CommandArgs {
     /// Exit codes that mean that all is well, as in `0,1` for grep
     #[arg(long, value_name = "CODES", value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(i32).range(0..=255), allow_hyphen_values = true)]
     pub(crate) ok_codes: Vec<i32>,
@@ -21,7 +34,7 @@ pub(crate) struct Commanding {
     pub(crate) retries: u32,
 
     /// How long a command may take; time in which the job is paused does not count
-    #[arg(long, value_name = "DURATION", value_parser = values::interval, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = parse::interval, allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
 
     /// When commands hear of a stop: after --grace, or `at-once` if they save their own work
@@ -41,42 +54,42 @@ pub(crate) enum StopChildren {
 /// How much of the machine a job may use, and how long it may take to end.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Speed and time")]
-pub(crate) struct Limits {
+pub(crate) struct LimitArgs {
     /// How many tasks run at the same time [default: the cores that this process may use]
-    #[arg(short, long, value_name = "N", value_parser = values::workers, allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "N", value_parser = parse::workers, allow_hyphen_values = true)]
     pub(crate) jobs: Option<usize>,
 
     /// Bytes of input per second, all workers together: `16MiB`, `500k`
-    #[arg(long, value_name = "SIZE", value_parser = values::rate, allow_hyphen_values = true)]
+    #[arg(long, value_name = "SIZE", value_parser = parse::rate, allow_hyphen_values = true)]
     pub(crate) limit_rate: Option<u64>,
 
     /// How long running tasks may go on after a stop: `90s`, `2h`, `inf` for until they are done
     /// [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = values::grace, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true)]
     pub(crate) grace: Option<Grace>,
 
     /// How long cancelled tasks are waited for [default: 2s]
-    #[arg(long, value_name = "DURATION", value_parser = values::duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, allow_hyphen_values = true)]
     pub(crate) kill_after: Option<Duration>,
 
     /// Stop after this time, pauses included, to be continued: `55m` for a limit of an hour
-    #[arg(long, value_name = "DURATION", value_parser = values::interval, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = parse::interval, allow_hyphen_values = true)]
     pub(crate) max_runtime: Option<Duration>,
 
     /// How much disk may be taken by what has ended before its turn; only then must tasks wait for a slow one
     /// [default: half of what is free at the start]
-    #[arg(long, value_name = "SIZE", value_parser = values::block)]
+    #[arg(long, value_name = "SIZE", value_parser = parse::block)]
     pub(crate) spill_limit: Option<u64>,
 
     /// To how many tasks at the same time a reload may raise --jobs [default: the same as --jobs]
-    #[arg(long, value_name = "N", value_parser = values::workers, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = parse::workers, allow_hyphen_values = true)]
     pub(crate) max_jobs: Option<usize>,
 }
 
 /// Where a job keeps what it needs to be continued.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Stop and continue")]
-pub(crate) struct Resuming {
+pub(crate) struct ResumeArgs {
     /// Keep the state in DIR [default: OUT.bivouac beside the output, else below .bivouac here]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
@@ -90,14 +103,14 @@ pub(crate) struct Resuming {
     pub(crate) verify: bool,
 
     /// How often a checkpoint is written [default: 1s]
-    #[arg(long, value_name = "DURATION", value_parser = values::interval, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = parse::interval, allow_hyphen_values = true)]
     pub(crate) checkpoint_every: Option<Duration>,
 }
 
 /// How the inputs of a job that reads files are known again.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Stop and continue")]
-pub(crate) struct Inputs {
+pub(crate) struct InputArgs {
     /// Compare what is in the inputs by digest, instead of their sizes and times; everything is read twice
     #[arg(long)]
     pub(crate) verify_inputs: bool,
@@ -106,12 +119,12 @@ pub(crate) struct Inputs {
 /// What signals mean, and how the process ends because of them.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Signals and configuration")]
-pub(crate) struct Policing {
+pub(crate) struct SignalArgs {
     #[command(flatten)]
-    pub(crate) table: Table,
+    pub(crate) table: TableArgs,
 
     /// End with code N when stopped, instead of 75 or by the signal: 85 for HTCondor, 99 for SGE
-    #[arg(long, value_name = "N", value_parser = values::stop_code)]
+    #[arg(long, value_name = "N", value_parser = parse::stop_code)]
     pub(crate) stop_code: Option<u8>,
 
     /// Let SIGQUIT leave a core file
@@ -121,9 +134,9 @@ pub(crate) struct Policing {
 
 /// Where the table of signals comes from.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
-pub(crate) struct Table {
+pub(crate) struct TableArgs {
     /// Let SIGNAL ask for REQUEST, as in `USR2=checkpoint`; may be given several times. See `bivouac signals`
-    #[arg(long = "on", value_name = "SIGNAL=REQUEST", value_parser = values::mapping)]
+    #[arg(long = "on", value_name = "SIGNAL=REQUEST", value_parser = parse::mapping)]
     pub(crate) mappings: Vec<(Signal, Request)>,
 
     /// Read settings from FILE (TOML); SIGHUP reads it again when there is no terminal
@@ -134,7 +147,7 @@ pub(crate) struct Table {
 /// What is said while a job runs, all of it on standard error.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Messages")]
-pub(crate) struct Talk {
+pub(crate) struct MessageArgs {
     /// Show a progress line; `auto`: when standard error is a terminal
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub(crate) progress: When,

@@ -1,18 +1,18 @@
 //! The verbs that look at a job or control it, from another process.
 
 use super::help;
-use crate::cli::values::{self, Grace};
+use crate::cli::parse::{self, Grace};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// To a job that was started before.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub(crate) enum Control {
-    Status(Status),
-    Pause(Pause),
-    Resume(Resume),
-    Checkpoint(Checkpoint),
-    Stop(Stop),
+    Status(StatusArgs),
+    Pause(PauseArgs),
+    Resume(ResumeArgs),
+    Checkpoint(CheckpointArgs),
+    Stop(StopArgs),
 }
 
 /// Say how far a job is, whether or not it is running.
@@ -22,7 +22,7 @@ pub(crate) enum Control {
 /// continues it. docs/status.md describes the JSON object.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::STATUS, aliases = ["list", "ls", "ps"])]
-pub(crate) struct Status {
+pub(crate) struct StatusArgs {
     /// State directory [default: the only one in the current directory]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
@@ -38,13 +38,13 @@ pub(crate) struct Status {
 /// as Ctrl-Z does). Time that passes until it is resumed does not count as work.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::PAUSE)]
-pub(crate) struct Pause {
+pub(crate) struct PauseArgs {
     /// State directory [default: the only one in the current directory]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
     /// How long to wait: `90s`, `2h`, `inf`
-    #[arg(long, value_name = "DURATION", value_parser = values::grace, allow_hyphen_values = true, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) timeout: Grace,
 }
 
@@ -53,13 +53,13 @@ pub(crate) struct Pause {
 /// Sends the signal that means `resume` to this job (SIGCONT).
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::RESUME, alias = "continue")]
-pub(crate) struct Resume {
+pub(crate) struct ResumeArgs {
     /// State directory [default: the only one in the current directory]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
     /// How long to wait: `90s`, `2h`, `inf`
-    #[arg(long, value_name = "DURATION", value_parser = values::grace, allow_hyphen_values = true, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) timeout: Grace,
 }
 
@@ -69,13 +69,13 @@ pub(crate) struct Resume {
 /// continued for the moment that it takes, and suspended again.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::CHECKPOINT)]
-pub(crate) struct Checkpoint {
+pub(crate) struct CheckpointArgs {
     /// State directory [default: the only one in the current directory]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
     /// How long to wait: `90s`, `2h`, `inf`
-    #[arg(long, value_name = "DURATION", value_parser = values::grace, allow_hyphen_values = true, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) timeout: Grace,
 }
 
@@ -85,12 +85,12 @@ pub(crate) struct Checkpoint {
 /// suspended. Then says what is committed, and the command that continues the job.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::STOP, alias = "kill")]
-pub(crate) struct Stop {
+pub(crate) struct StopArgs {
     /// State directory [default: the only one in the current directory]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
     /// How long to wait: `90s`, `2h`, `inf`; the job has its own --grace
-    #[arg(long, value_name = "DURATION", value_parser = values::grace, allow_hyphen_values = true, default_value = "30s")]
+    #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "30s")]
     pub(crate) timeout: Grace,
 }

@@ -4,9 +4,9 @@
 //! first word of the command on is meant for the command, also what looks like an option of ours. So
 //! clap takes those words as they are, and they are sorted here.
 
-use super::common::{Commanding, Limits, Policing, Resuming, Talk};
+use super::common::{CommandArgs, JobArgs};
 use super::help;
-use crate::cli::values::{self, Halt};
+use crate::cli::parse::{self, Halt};
 use bivouac::input::{Column, Given};
 use clap::Args;
 use std::ffi::{OsStr, OsString};
@@ -23,7 +23,7 @@ use std::path::PathBuf;
     after_long_help = help::EACH,
     override_usage = "bivouac each [OPTIONS] COMMAND... [::: ITEM...]\n       bivouac each [OPTIONS] -a FILE COMMAND...\n       ... | bivouac each [OPTIONS] COMMAND..."
 )]
-pub(crate) struct Each {
+pub(crate) struct EachArgs {
     /// Items are the lines of FILE; may be given several times, for all combinations
     #[arg(short = 'a', long = "arg-file", value_name = "FILE", help_heading = "Items")]
     arg_files: Vec<PathBuf>,
@@ -33,11 +33,11 @@ pub(crate) struct Each {
     null: bool,
 
     /// Items end with DELIM; \n, \t, \0 and \xHH are understood [default: \n]
-    #[arg(short, long, value_name = "DELIM", value_parser = values::bytes, allow_hyphen_values = true, help_heading = "Items")]
-    delimiter: Option<values::Bytes>,
+    #[arg(short, long, value_name = "DELIM", value_parser = parse::bytes, allow_hyphen_values = true, help_heading = "Items")]
+    delimiter: Option<parse::Bytes>,
 
     /// So many items for one command, the last of which may get fewer; 0: as many as fit [default: 1]
-    #[arg(short = 'n', short_alias = 'N', long = "max-args", value_name = "N", value_parser = values::whole, allow_hyphen_values = true, help_heading = "Items")]
+    #[arg(short = 'n', short_alias = 'N', long = "max-args", value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, help_heading = "Items")]
     max_args: Option<usize>,
 
     /// As many items for one command as fit (--max-chars); a word with a placeholder in it is repeated for each
@@ -49,7 +49,7 @@ pub(crate) struct Each {
     pub(crate) fit: bool,
 
     /// How long the words of a command may be together with -X, -m and -n 0; not longer than the system allows
-    #[arg(short = 's', long, value_name = "SIZE", value_parser = values::block, allow_hyphen_values = true, default_value = "128KiB", help_heading = "Items")]
+    #[arg(short = 's', long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, default_value = "128KiB", help_heading = "Items")]
     pub(crate) max_chars: u64,
 
     /// COMMAND is one text, which is run through SHELL (sh, bash, a path; `auto`: $SHELL) [default: sh]; items
@@ -59,7 +59,7 @@ pub(crate) struct Each {
 
     /// End when N items have failed in this run: `soon,fail=N` lets those at work finish,
     /// `now,fail=N` ends them
-    #[arg(long, value_name = "WHEN", value_parser = values::halt, allow_hyphen_values = true, help_heading = "The command")]
+    #[arg(long, value_name = "WHEN", value_parser = parse::halt, allow_hyphen_values = true, help_heading = "The command")]
     pub(crate) halt: Option<Halt>,
 
     /// Items that failed in earlier runs run once more
@@ -103,57 +103,51 @@ pub(crate) struct Each {
     #[arg(skip)]
     typed: usize,
 
-    /// The words of the command; see [`Each::sort`]
+    /// The words of the command; see [`EachArgs::sort`]
     #[arg(skip)]
     pub(crate) command: Vec<OsString>,
 
     /// Where items come from
     #[arg(skip)]
-    columns: Vec<Source>,
+    columns: Vec<ItemSource>,
 
     /// The files among them
     #[arg(skip)]
     pub(crate) files: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) commanding: Commanding,
+    pub(crate) commands: CommandArgs,
     #[command(flatten)]
-    pub(crate) limits: Limits,
-    #[command(flatten)]
-    pub(crate) resuming: Resuming,
-    #[command(flatten)]
-    pub(crate) policing: Policing,
-    #[command(flatten)]
-    pub(crate) talk: Talk,
+    pub(crate) job: JobArgs,
 }
 
 /// One of several sources of items.
 #[derive(Clone, Debug, PartialEq)]
-struct Source {
+struct ItemSource {
     /// Words, or the names of files.
     words: Vec<OsString>,
-    kind: Kind,
+    kind: SourceKind,
     linked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum SourceKind {
     Items,
     Files,
 }
 
 /// What `:::` and its relatives mean.
-fn separator(word: &OsStr) -> Option<(Kind, bool)> {
+fn separator(word: &OsStr) -> Option<(SourceKind, bool)> {
     match word.as_encoded_bytes() {
-        b":::" => Some((Kind::Items, false)),
-        b":::+" => Some((Kind::Items, true)),
-        b"::::" => Some((Kind::Files, false)),
-        b"::::+" => Some((Kind::Files, true)),
+        b":::" => Some((SourceKind::Items, false)),
+        b":::+" => Some((SourceKind::Items, true)),
+        b"::::" => Some((SourceKind::Files, false)),
+        b"::::+" => Some((SourceKind::Files, true)),
         _ => None,
     }
 }
 
-impl Each {
+impl EachArgs {
     /// Tells the command from the items.
     pub(crate) fn sort(&mut self) {
         self.typed = self.words.len();
@@ -161,21 +155,23 @@ impl Each {
         while let Some(word) = words.next_if(|word| separator(word).is_none()) {
             self.command.push(word);
         }
-        let files = self.arg_files.iter().map(|file| Source {
+        let files = self.arg_files.iter().map(|file| ItemSource {
             words: vec![file.into()],
-            kind: Kind::Files,
+            kind: SourceKind::Files,
             linked: false,
         });
         self.columns = files.collect();
         for word in words {
             match (separator(&word), self.columns.last_mut()) {
-                (Some((kind, linked)), _) => self.columns.push(Source { words: Vec::new(), kind, linked }),
+                (Some((kind, linked)), _) => {
+                    self.columns.push(ItemSource { words: Vec::new(), kind, linked })
+                }
                 (None, Some(column)) => column.words.push(word),
                 (None, None) => {}
             }
         }
-        self.columns = self.columns.drain(..).flat_map(Source::each_file).collect();
-        let files = self.columns.iter().filter(|column| column.kind == Kind::Files);
+        self.columns = self.columns.drain(..).flat_map(ItemSource::each_file).collect();
+        let files = self.columns.iter().filter(|column| column.kind == SourceKind::Files);
         self.files = files.flat_map(|column| &column.words).map(PathBuf::from).collect();
         if self.columns.is_empty() {
             self.files.push(PathBuf::from("-"));
@@ -184,7 +180,7 @@ impl Each {
 
     /// Where items come from: standard input, unless something else was said.
     pub(crate) fn columns(&self) -> Vec<Column> {
-        let mut columns: Vec<Column> = self.columns.iter().map(Source::column).collect();
+        let mut columns: Vec<Column> = self.columns.iter().map(ItemSource::column).collect();
         if columns.is_empty() {
             columns.push(Column { given: Given::Stdin, linked: false });
         }
@@ -193,11 +189,11 @@ impl Each {
 
     /// What a list is made of, without the items: part of what makes one job another.
     pub(crate) fn shape(&self) -> Vec<&'static str> {
-        let shape = |column: &Source| match (column.kind, column.linked) {
-            (Kind::Items, false) => ":::",
-            (Kind::Items, true) => ":::+",
-            (Kind::Files, false) => "::::",
-            (Kind::Files, true) => "::::+",
+        let shape = |column: &ItemSource| match (column.kind, column.linked) {
+            (SourceKind::Items, false) => ":::",
+            (SourceKind::Items, true) => ":::+",
+            (SourceKind::Files, false) => "::::",
+            (SourceKind::Files, true) => "::::+",
         };
         self.columns.iter().map(shape).collect()
     }
@@ -233,13 +229,14 @@ impl Each {
     }
 }
 
-impl Source {
+impl ItemSource {
     /// `:::: a b` is as good as `:::: a :::: b`.
-    fn each_file(self) -> Vec<Source> {
+    fn each_file(self) -> Vec<ItemSource> {
         match self.kind {
-            Kind::Items => vec![self],
-            Kind::Files => {
-                let one = |word| Source { words: vec![word], kind: Kind::Files, linked: self.linked };
+            SourceKind::Items => vec![self],
+            SourceKind::Files => {
+                let one =
+                    |word| ItemSource { words: vec![word], kind: SourceKind::Files, linked: self.linked };
                 self.words.into_iter().map(one).collect()
             }
         }
@@ -247,8 +244,8 @@ impl Source {
 
     fn column(&self) -> Column {
         let given = match (self.kind, self.words.first()) {
-            (Kind::Files, Some(file)) => Given::File(PathBuf::from(file)),
-            (Kind::Items | Kind::Files, _) => Given::Listed(self.words.clone()),
+            (SourceKind::Files, Some(file)) => Given::File(PathBuf::from(file)),
+            (SourceKind::Items | SourceKind::Files, _) => Given::Listed(self.words.clone()),
         };
         Column { given, linked: self.linked }
     }
@@ -257,14 +254,16 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::args::{Cli, Verb};
+    use crate::cli::args::{Cli, JobVerb, Verb};
     use std::time::Duration;
 
-    fn each(line: &str) -> Each {
+    fn each(line: &str) -> EachArgs {
         let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let argv = ["bivouac", "each"].into_iter().map(OsString::from).chain(argv);
-        let Verb::Each(each) = Cli::read(&argv.collect::<Vec<_>>()).unwrap().verb else { panic!("{line}") };
-        *each
+        let Verb::Job(JobVerb::Each(each)) = Cli::read(&argv.collect::<Vec<_>>()).unwrap().verb else {
+            panic!("{line}")
+        };
+        each
     }
 
     #[test]
@@ -289,8 +288,8 @@ mod tests {
     #[test]
     fn options_that_people_know_from_parallel() {
         let each = each("-j50% -k --tag -N2 --halt now,fail=1 --retries 3 --timeout 10 echo ::: a");
-        assert!(each.keep_order && each.tag && each.per_command() == 2 && each.commanding.retries == 3);
+        assert!(each.keep_order && each.tag && each.per_command() == 2 && each.commands.retries == 3);
         assert_eq!(each.halt, Some(Halt(Some(bivouac::Halt { failures: 1, now: true }))));
-        assert_eq!(each.commanding.timeout, Some(Duration::from_secs(10)));
+        assert_eq!(each.commands.timeout, Some(Duration::from_secs(10)));
     }
 }

@@ -1,8 +1,8 @@
 //! What is particular to each verb.
 
-use super::common::{Commanding, Inputs, Limits, Policing, Resuming, Table, Talk};
+use super::common::{CommandArgs, InputArgs, JobArgs, TableArgs};
 use super::help;
-use crate::cli::values;
+use crate::cli::parse;
 use bivouac::{Error, Result};
 use clap::{ArgAction, Args, ValueEnum};
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// Without -l, -w or -c all three are printed, always in this order.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::COUNT)]
-pub(crate) struct Count {
+pub(crate) struct CountArgs {
     /// Print the number of lines
     #[arg(short, long, help_heading = "What to count")]
     pub(crate) lines: bool,
@@ -40,15 +40,9 @@ pub(crate) struct Count {
     pub(crate) files: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) limits: Limits,
+    pub(crate) job: JobArgs,
     #[command(flatten)]
-    pub(crate) resuming: Resuming,
-    #[command(flatten)]
-    pub(crate) inputs: Inputs,
-    #[command(flatten)]
-    pub(crate) policing: Policing,
-    #[command(flatten)]
-    pub(crate) talk: Talk,
+    pub(crate) inputs: InputArgs,
 }
 
 /// Print the lines that match a pattern, in input order.
@@ -63,7 +57,7 @@ pub(crate) struct Count {
     disable_help_flag = true,
     override_usage = "bivouac grep [OPTIONS] PATTERN FILE...\n       bivouac grep [OPTIONS] -e PATTERN... FILE..."
 )]
-pub(crate) struct Grep {
+pub(crate) struct GrepArgs {
     /// A pattern; may be given several times, a line then matches if one of them does
     #[arg(
         short = 'e',
@@ -118,27 +112,21 @@ pub(crate) struct Grep {
     #[arg(required = true, value_name = "PATTERN FILE")]
     words: Vec<OsString>,
 
-    /// The files among the words; see [`Grep::sort`]
+    /// The files among the words; see [`GrepArgs::sort`]
     #[arg(skip)]
     pub(crate) files: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) limits: Limits,
+    pub(crate) job: JobArgs,
     #[command(flatten)]
-    pub(crate) resuming: Resuming,
-    #[command(flatten)]
-    pub(crate) inputs: Inputs,
-    #[command(flatten)]
-    pub(crate) policing: Policing,
-    #[command(flatten)]
-    pub(crate) talk: Talk,
+    pub(crate) inputs: InputArgs,
 
     /// Print help
     #[arg(long, action = ArgAction::Help, help_heading = "Options")]
     help: Option<bool>,
 }
 
-impl Grep {
+impl GrepArgs {
     /// Tells patterns from files. As for `grep`, the first word is the pattern unless there was an
     /// -e, and that is known only when all words have been seen, so clap cannot do it.
     ///
@@ -177,7 +165,7 @@ impl Grep {
 /// each file is one task.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::DIGEST)]
-pub(crate) struct Digest {
+pub(crate) struct DigestArgs {
     /// Which checksum
     #[arg(long, value_enum, default_value_t = Algorithm::Blake3, help_heading = "What to compute")]
     pub(crate) algorithm: Algorithm,
@@ -224,15 +212,9 @@ pub(crate) struct Digest {
     pub(crate) paths: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) limits: Limits,
+    pub(crate) job: JobArgs,
     #[command(flatten)]
-    pub(crate) resuming: Resuming,
-    #[command(flatten)]
-    pub(crate) inputs: Inputs,
-    #[command(flatten)]
-    pub(crate) policing: Policing,
-    #[command(flatten)]
-    pub(crate) talk: Talk,
+    pub(crate) inputs: InputArgs,
 }
 
 /// A checksum.
@@ -252,7 +234,7 @@ pub(crate) enum Algorithm {
 /// command counts as done only when it ended well and nobody had told it to end.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::PIPE, override_usage = "bivouac pipe [OPTIONS] FILE... -- COMMAND [ARG]...")]
-pub(crate) struct Pipe {
+pub(crate) struct PipeArgs {
     /// Files to read; `-` is standard input, which can be continued when it is given again
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -270,24 +252,24 @@ pub(crate) struct Pipe {
     pub(crate) keep_going: bool,
 
     /// How many bytes make a chunk [default: a sixteenth of the input, 1 to 16 MiB]
-    #[arg(long, value_name = "SIZE", value_parser = values::block, allow_hyphen_values = true, help_heading = "Where the input is cut")]
+    #[arg(long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, help_heading = "Where the input is cut")]
     pub(crate) block: Option<u64>,
 
     /// A record ends with these bytes; \n, \t, \0 and \xHH are understood [default: \n]
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes, allow_hyphen_values = true, help_heading = "Where the input is cut")]
-    pub(crate) record_end: Option<values::Bytes>,
+    #[arg(long, value_name = "BYTES", value_parser = parse::bytes, allow_hyphen_values = true, help_heading = "Where the input is cut")]
+    pub(crate) record_end: Option<parse::Bytes>,
 
     /// A record begins with these bytes at the start of a line, as in `>` for FASTA; with --record-end,
     /// behind those bytes
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes, allow_hyphen_values = true, help_heading = "Where the input is cut")]
-    pub(crate) record_start: Option<values::Bytes>,
+    #[arg(long, value_name = "BYTES", value_parser = parse::bytes, allow_hyphen_values = true, help_heading = "Where the input is cut")]
+    pub(crate) record_start: Option<parse::Bytes>,
 
     /// A record ends with a zero byte
     #[arg(short = '0', long, conflicts_with_all = ["record_end", "record_start", "fixed"], help_heading = "Where the input is cut")]
     pub(crate) null: bool,
 
     /// Every record has this many bytes
-    #[arg(long, value_name = "SIZE", value_parser = values::block, allow_hyphen_values = true, conflicts_with_all = ["record_end", "record_start"], help_heading = "Where the input is cut")]
+    #[arg(long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, conflicts_with_all = ["record_end", "record_start"], help_heading = "Where the input is cut")]
     pub(crate) fixed: Option<u64>,
 
     /// Write the result to OUT, which appears when it is complete
@@ -295,17 +277,11 @@ pub(crate) struct Pipe {
     pub(crate) output: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) commanding: Commanding,
+    pub(crate) commands: CommandArgs,
     #[command(flatten)]
-    pub(crate) limits: Limits,
+    pub(crate) job: JobArgs,
     #[command(flatten)]
-    pub(crate) resuming: Resuming,
-    #[command(flatten)]
-    pub(crate) inputs: Inputs,
-    #[command(flatten)]
-    pub(crate) policing: Policing,
-    #[command(flatten)]
-    pub(crate) talk: Talk,
+    pub(crate) inputs: InputArgs,
 }
 
 /// Print what ran, when, and how it ended.
@@ -316,7 +292,7 @@ pub(crate) struct Pipe {
 /// its job is finished (one without an output file) takes its log along.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::LOG)]
-pub(crate) struct Log {
+pub(crate) struct LogArgs {
     /// State directory [default: the only one in the current directory]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
@@ -354,7 +330,7 @@ pub(crate) enum LogAs {
 /// and named, and so is one that is in use.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::CLEAN)]
-pub(crate) struct Clean {
+pub(crate) struct CleanArgs {
     /// State directories [default: those of the current directory]
     #[arg(value_name = "STATE")]
     pub(crate) states: Vec<PathBuf>,
@@ -371,9 +347,9 @@ pub(crate) struct Clean {
 /// the background of a script) stays ignored.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::SIGNALS)]
-pub(crate) struct Signals {
+pub(crate) struct SignalsArgs {
     #[command(flatten)]
-    pub(crate) table: Table,
+    pub(crate) table: TableArgs,
 }
 
 /// Print a script that completes verbs and options in a shell.
@@ -381,7 +357,7 @@ pub(crate) struct Signals {
 /// The script goes to standard output, to be put where the shell looks for completions.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::COMPLETIONS)]
-pub(crate) struct Completions {
+pub(crate) struct CompletionsArgs {
     /// Which shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
@@ -392,7 +368,7 @@ pub(crate) struct Completions {
 /// The directory is made if it does not exist; pages that are there are replaced.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::MAN)]
-pub(crate) struct Man {
+pub(crate) struct ManArgs {
     /// Where the pages go
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,

@@ -16,10 +16,10 @@
 //! tasks in flight. No result is wrong by that, and what was cancelled is done again.
 
 use super::choose::signal_for;
-use super::status::Status;
-use super::view::{At, Phase, View, is_of};
-use crate::cli::say;
-use crate::cli::values::Grace;
+use super::status::StatusReport;
+use super::view::{HeldBy, JobPhase, View, is_of};
+use crate::cli::parse::Grace;
+use crate::cli::terminal;
 use bivouac::disk::OsDisk;
 use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A job that runs and can be reached.
-struct Job<'a> {
+struct RunningJob<'a> {
     path: &'a Path,
     process: &'a Process,
     holder: &'a Holder,
@@ -47,7 +47,7 @@ struct Job<'a> {
 }
 
 /// What can be seen of a job at one moment.
-struct Now {
+struct Seen {
     suspended: bool,
     live: Option<Live>,
 }
@@ -60,7 +60,7 @@ enum Waited {
     Ended,
 }
 
-impl Now {
+impl Seen {
     fn seq(&self) -> u64 {
         self.live.as_ref().map_or(0, |live| live.seq)
     }
@@ -77,19 +77,19 @@ impl Now {
 
 /// `bivouac pause`.
 pub(super) fn pause(view: &View, timeout: Grace) -> Result<u8> {
-    let job = Job::reach(view, timeout, Request::Pause)?;
+    let job = RunningJob::reach(view, timeout, Request::Pause)?;
     let before = job.once_it_has_spoken()?;
     match phase(&before) {
-        Phase::Suspended => return job.done("is suspended already"),
-        Phase::Active(Activity::Paused) => return job.done("is paused already"),
-        Phase::Active(ending @ (Activity::Stopping | Activity::Aborting | Activity::Finishing)) => {
+        JobPhase::Suspended => return job.done("is suspended already"),
+        JobPhase::Active(Activity::Paused) => return job.done("is paused already"),
+        JobPhase::Active(ending @ (Activity::Stopping | Activity::Aborting | Activity::Finishing)) => {
             return Err(job.refusal(format_args!("it is {ending}, and cannot be paused any more")));
         }
-        Phase::Active(Activity::Running | Activity::Pausing)
-        | Phase::Starting
-        | Phase::Stopped
-        | Phase::Crashed
-        | Phase::Finished => {}
+        JobPhase::Active(Activity::Running | Activity::Pausing)
+        | JobPhase::Starting
+        | JobPhase::Stopped
+        | JobPhase::Crashed
+        | JobPhase::Finished => {}
     }
     let (signal, since) = (job.signal_for(&before, &[Request::Pause, Request::Suspend])?, before.seq());
     let waited = match job.signal_for(&before, &[Request::Pause]) {
@@ -114,27 +114,27 @@ pub(super) fn pause(view: &View, timeout: Grace) -> Result<u8> {
 
 /// `bivouac resume`.
 pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
-    let job = Job::reach(view, timeout, Request::Resume)?;
+    let job = RunningJob::reach(view, timeout, Request::Resume)?;
     let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_spoken()? };
     match phase(&before) {
         // The kernel continues a process at SIGCONT, whatever the signal means to it besides. It may have
         // been paused before it was suspended, and then that ends too.
-        Phase::Suspended => {
+        JobPhase::Suspended => {
             job.send(Signal::SIGCONT)?;
             if let Ok(signal) = job.signal_for(&before, &[Request::Resume]) {
                 job.send(signal)?;
             }
         }
-        Phase::Active(Activity::Paused | Activity::Pausing) => {
+        JobPhase::Active(Activity::Paused | Activity::Pausing) => {
             job.send(job.signal_for(&before, &[Request::Resume])?)?;
         }
-        Phase::Active(Activity::Running) => return job.done("is running already"),
-        Phase::Active(ending @ (Activity::Stopping | Activity::Aborting | Activity::Finishing)) => {
+        JobPhase::Active(Activity::Running) => return job.done("is running already"),
+        JobPhase::Active(ending @ (Activity::Stopping | Activity::Aborting | Activity::Finishing)) => {
             return job.done(format_args!("is not paused, it is {ending}"));
         }
-        Phase::Starting | Phase::Stopped | Phase::Crashed | Phase::Finished => {}
+        JobPhase::Starting | JobPhase::Stopped | JobPhase::Crashed | JobPhase::Finished => {}
     }
-    let running = |now: &Now| {
+    let running = |now: &Seen| {
         // A suspension that was under way when the SIGCONT came has come after it.
         if now.suspended {
             job.process.signal(Signal::SIGCONT).ok();
@@ -149,15 +149,18 @@ pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
 
 /// `bivouac checkpoint`.
 pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
-    let job = Job::reach(view, timeout, Request::Checkpoint)?;
+    let job = RunningJob::reach(view, timeout, Request::Checkpoint)?;
     let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_spoken()? };
     let signal = job.signal_for(&before, &[Request::Checkpoint])?;
     job.send(signal)?;
     if before.suspended {
-        say::line(&format!("{}: suspended; it is continued for this checkpoint", view.path.display()));
+        terminal::message(&format!(
+            "{}: suspended; it is continued for this checkpoint",
+            view.path.display()
+        ));
         job.send(Signal::SIGCONT)?;
     }
-    let durable = |now: &Now| now.asked() > before.asked();
+    let durable = |now: &Seen| now.asked() > before.asked();
     let waited = job.wait_until("a checkpoint", durable)?;
     if waited == Waited::Ended {
         // Every orderly end writes a checkpoint, and it is a later one. Any other end does not.
@@ -168,7 +171,7 @@ pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
     }
     match View::look(&view.path) {
         Ok(after) => {
-            let status = Status::of(&after);
+            let status = StatusReport::of(&after);
             job.done(format_args!("checkpoint: tasks {}, {}", status.tasks_line(), status.checkpoint_line()))
         }
         // The job may have finished since, and taken its state away.
@@ -178,11 +181,11 @@ pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
 
 /// `bivouac stop`.
 pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
-    if let At::Nobody = view.at {
+    if let HeldBy::Nobody = view.at {
         say_how_it_stands(view, "is not running");
         return Ok(FINISHED);
     }
-    let job = Job::reach(view, timeout, Request::Stop)?;
+    let job = RunningJob::reach(view, timeout, Request::Stop)?;
     let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_spoken()? };
     // A suspended job may have been asked to stop before, which it has not heard of yet; the same
     // signal twice is then one, since it is pending once.
@@ -193,7 +196,7 @@ pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
         }
     }
     // Somebody may suspend it while it stops, and then it would not.
-    let ended = |now: &Now| {
+    let ended = |now: &Seen| {
         if now.suspended {
             job.process.signal(Signal::SIGCONT).ok();
         }
@@ -211,25 +214,29 @@ pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
 
 /// What stands, and how to go on.
 fn say_how_it_stands(view: &View, what: &str) {
-    let status = Status::of(view);
+    let status = StatusReport::of(view);
     let path = view.path.display();
     let text = match view.phase() {
-        Phase::Finished => format!("{path}: {what}, the job is finished"),
-        Phase::Starting | Phase::Active(_) | Phase::Suspended | Phase::Stopped | Phase::Crashed => {
+        JobPhase::Finished => format!("{path}: {what}, the job is finished"),
+        JobPhase::Starting
+        | JobPhase::Active(_)
+        | JobPhase::Suspended
+        | JobPhase::Stopped
+        | JobPhase::Crashed => {
             let standing =
                 format!("tasks {}; the checkpoint is {}", status.tasks_line(), status.checkpoint_line());
             format!("{path}: {what}; {standing}. {}", status.continuing_lines())
         }
     };
-    say::line(text.trim_end());
+    terminal::message(text.trim_end());
 }
 
 /// What a job is doing that is at work.
-fn phase(now: &Now) -> Phase {
+fn phase(now: &Seen) -> JobPhase {
     match &now.live {
-        _ if now.suspended => Phase::Suspended,
-        Some(live) => Phase::Active(live.phase),
-        None => Phase::Starting,
+        _ if now.suspended => JobPhase::Suspended,
+        Some(live) => JobPhase::Active(live.phase),
+        None => JobPhase::Starting,
     }
 }
 
@@ -238,7 +245,7 @@ fn phase(now: &Now) -> Phase {
 /// It says "paused" in both cases, and in the second one before the kernel stops it; a `resume` in
 /// between would be lost. So if that one word is all there is, it must be said a second time: who can
 /// repeat it, is not about to be stopped.
-fn stands_still(since: u64) -> impl Fn(&Now) -> bool {
+fn stands_still(since: u64) -> impl Fn(&Seen) -> bool {
     let first = Cell::new(None);
     move |now| {
         if now.suspended {
@@ -256,44 +263,44 @@ fn stands_still(since: u64) -> impl Fn(&Now) -> bool {
     }
 }
 
-fn goes_on(now: &Now, since: u64) -> bool {
+fn goes_on(now: &Seen, since: u64) -> bool {
     let paused = [Activity::Paused, Activity::Pausing];
     !now.suspended && now.activity_after(since).is_some_and(|activity| !paused.contains(&activity))
 }
 
-impl<'a> Job<'a> {
+impl<'a> RunningJob<'a> {
     /// The job, if it runs and can be signalled from here.
     fn reach(view: &'a View, timeout: Grace, request: Request) -> Result<Self> {
         let (process, holder) = match (&view.at, &view.peek.holder) {
-            (At::Here(process), Some(holder)) => (process, holder),
-            (At::Elsewhere(place), _) => {
+            (HeldBy::Here(process), Some(holder)) => (process, holder),
+            (HeldBy::Elsewhere(place), _) => {
                 let problem = format_args!("the job runs {place}; no signal reaches it from here");
                 let advice = format_args!("do `bivouac {request}` there");
                 return Err(Error::refused(view.path.display(), problem).advise(advice));
             }
-            (At::Nobody | At::Here(_), _) => return Err(not_running(view, request)),
+            (HeldBy::Nobody | HeldBy::Here(_), _) => return Err(not_running(view, request)),
         };
         let timeout = timeout.0;
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         Ok(Self { path: &view.path, process, holder, deadline, timeout: timeout.unwrap_or_default() })
     }
 
-    fn look(&self) -> Result<Now> {
+    fn look(&self) -> Result<Seen> {
         let suspended = self.process.is_suspended();
         let live = read_live(&OsDisk, self.path).ok().flatten();
-        Ok(Now { suspended, live: live.filter(|live| is_of(live, self.holder)) })
+        Ok(Seen { suspended, live: live.filter(|live| is_of(live, self.holder)) })
     }
 
     /// As [`look`](Self::look), when the job has said something: it may have begun a moment ago.
-    fn once_it_has_spoken(&self) -> Result<Now> {
-        let spoken = |now: &Now| now.live.is_some() || now.suspended;
+    fn once_it_has_spoken(&self) -> Result<Seen> {
+        let spoken = |now: &Seen| now.live.is_some() || now.suspended;
         match self.wait_until("started", spoken)? {
             Waited::Came => self.look(),
             Waited::Ended => Err(self.refusal("it has ended meanwhile")),
         }
     }
 
-    fn signal_for(&self, now: &Now, wanted: &[Request]) -> Result<Signal> {
+    fn signal_for(&self, now: &Seen, wanted: &[Request]) -> Result<Signal> {
         let Some(live) = &now.live else {
             return Err(self.refusal("it has not said yet what signals mean to it; try again"));
         };
@@ -306,7 +313,7 @@ impl<'a> Job<'a> {
     }
 
     /// Looks at the job until `there` says so or it has ended.
-    fn wait_until(&self, what: &str, there: impl Fn(&Now) -> bool) -> Result<Waited> {
+    fn wait_until(&self, what: &str, there: impl Fn(&Seen) -> bool) -> Result<Waited> {
         loop {
             let now = self.look()?;
             if there(&now) {
@@ -318,7 +325,7 @@ impl<'a> Job<'a> {
                 return Ok(Waited::Ended);
             }
             if left.is_some_and(|left| left.is_zero()) {
-                let time = crate::cli::human::time(self.timeout);
+                let time = crate::cli::format::time(self.timeout);
                 let problem = format_args!("not {what} after {time}; it is {}", phase(&now));
                 return Err(Error::broken(self.path.display(), problem)
                     .advise("what was asked for may still come; --timeout waits longer"));
@@ -330,19 +337,19 @@ impl<'a> Job<'a> {
     ///
     /// Not before it goes on: a SIGTSTP that comes together with the SIGCONT is understood as "go on"
     /// ([`bivouac::signals`]). And if no signal means `suspend` to it, somebody had used SIGSTOP.
-    fn suspend_again(&self, before: &Now) -> Result<()> {
+    fn suspend_again(&self, before: &Seen) -> Result<()> {
         if self.wait_until("running", |now| goes_on(now, before.seq()))? == Waited::Ended {
             return Ok(());
         }
         self.send(self.signal_for(before, &[Request::Suspend]).unwrap_or(Signal::SIGSTOP))?;
-        let ending = |now: &Now| {
+        let ending = |now: &Seen| {
             now.live.as_ref().is_some_and(|live| {
                 matches!(live.phase, Activity::Stopping | Activity::Aborting | Activity::Finishing)
             })
         };
         let still = stands_still(before.seq());
         self.wait_until("suspended again", |now| still(now) || ending(now))?;
-        say::line(&format!("{}: suspended again", self.path.display()));
+        terminal::message(&format!("{}: suspended again", self.path.display()));
         Ok(())
     }
 
@@ -351,7 +358,7 @@ impl<'a> Job<'a> {
     }
 
     fn say(&self, what: impl fmt::Display) {
-        say::line(&format!("{}: {what}", self.path.display()));
+        terminal::message(&format!("{}: {what}", self.path.display()));
     }
 
     fn done(&self, what: impl fmt::Display) -> Result<u8> {
@@ -364,10 +371,14 @@ fn not_running(view: &View, request: Request) -> Error {
     let error =
         |why: &str| Error::refused(view.path.display(), format_args!("{why}, there is nothing to {request}"));
     match view.phase() {
-        Phase::Finished => error("the job is finished"),
-        Phase::Starting | Phase::Active(_) | Phase::Suspended | Phase::Stopped | Phase::Crashed => {
+        JobPhase::Finished => error("the job is finished"),
+        JobPhase::Starting
+        | JobPhase::Active(_)
+        | JobPhase::Suspended
+        | JobPhase::Stopped
+        | JobPhase::Crashed => {
             let error = error("the job is not running");
-            match Status::of(view).continuing_lines().trim_end() {
+            match StatusReport::of(view).continuing_lines().trim_end() {
                 "" => error,
                 lines => error.advise(lines.replace('\n', "\n  ").replace("\n    ", "\n  ")),
             }

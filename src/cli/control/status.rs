@@ -1,12 +1,13 @@
 //! `bivouac status`: how far a job is, for people and for programs.
 //!
-//! Both forms are made of one [`Status`], so that they cannot say different things. Its fields are
+//! Both forms are made of one [`StatusReport`], so that they cannot say different things. Its fields are
 //! the documented shape (`docs/status.md`); whoever changes the meaning of one raises [`FORMAT`].
 
-use super::view::{At, Phase, View};
-use crate::cli::human::{clock, of, size, time, visible};
+use super::view::{HeldBy, JobPhase, View};
+use crate::cli::format::{clock, of, size, time};
 use crate::cli::progress::estimate::percent;
-use crate::cli::quote;
+use crate::jobs::quote;
+use crate::jobs::text::visible;
 use bivouac::record::{self, Record};
 use bivouac::status_file::{Live, LiveTask, Row};
 use bivouac::{Error, Progress, Result};
@@ -18,7 +19,7 @@ const FORMAT: u32 = 1;
 
 /// See the [module](self).
 #[derive(Debug, Serialize)]
-pub(super) struct Status {
+pub(super) struct StatusReport {
     format: u32,
     state: String,
     phase: String,
@@ -26,19 +27,19 @@ pub(super) struct Status {
     job: Option<String>,
     run: Option<String>,
     exit_code: Option<u8>,
-    tasks: Tasks,
-    bytes: Bytes,
+    tasks: TasksJson,
+    bytes: BytesJson,
     percent: Option<u64>,
     worked_seconds: Option<f64>,
     bytes_per_second: Option<f64>,
     tasks_per_second: Option<f64>,
     eta_seconds: Option<f64>,
-    checkpoint: Option<Checkpoint>,
+    checkpoint: Option<CheckpointJson>,
     checkpoints_asked: Option<u64>,
     workers: Option<u64>,
-    holder: Option<Holder>,
+    holder: Option<HolderJson>,
     #[serde(rename = "continue")]
-    continuing: Option<Continuing>,
+    continuing: Option<ContinueJson>,
     signals: Vec<Row>,
     at_work: Vec<LiveTask>,
     /// Whether the command alone is not all that has to be given again.
@@ -50,7 +51,7 @@ pub(super) struct Status {
 const TOLD: usize = 16;
 
 #[derive(Debug, Serialize)]
-struct Tasks {
+struct TasksJson {
     done: u64,
     total: Option<u64>,
     beyond: u64,
@@ -59,7 +60,7 @@ struct Tasks {
 }
 
 #[derive(Debug, Serialize)]
-struct Bytes {
+struct BytesJson {
     done: u64,
     before: Option<u64>,
     total: Option<u64>,
@@ -67,7 +68,7 @@ struct Bytes {
 }
 
 #[derive(Debug, Serialize)]
-struct Checkpoint {
+struct CheckpointJson {
     tasks: u64,
     size: u64,
     age_seconds: f64,
@@ -75,19 +76,19 @@ struct Checkpoint {
 }
 
 #[derive(Debug, Serialize)]
-struct Holder {
+struct HolderJson {
     pid: u32,
     host: String,
     since: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct Continuing {
+struct ContinueJson {
     command: String,
     directory: Option<String>,
 }
 
-impl Status {
+impl StatusReport {
     pub(super) fn of(view: &View) -> Self {
         let running = view.is_running();
         let record = view.peek.record.as_ref();
@@ -127,13 +128,13 @@ impl Status {
             checkpoint: record.map(|record| checkpoint_of(record, live, view.peek.record_bytes)),
             checkpoints_asked: live.map(|live| live.checkpoints_asked),
             workers: live.map(|live| live.workers),
-            holder: view.peek.holder.as_ref().filter(|_| running).map(|holder| Holder {
+            holder: view.peek.holder.as_ref().filter(|_| running).map(|holder| HolderJson {
                 pid: holder.pid,
                 host: holder.host.clone(),
                 since: holder.started,
             }),
             continuing: view.peek.holder.as_ref().and_then(|holder| holder.continuing.clone()).map(
-                |continuing| Continuing { command: continuing.command, directory: continuing.directory },
+                |continuing| ContinueJson { command: continuing.command, directory: continuing.directory },
             ),
             signals: live.map(|live| live.signals.clone()).unwrap_or_default(),
             at_work: live.map(|live| live.running.clone()).unwrap_or_default(),
@@ -151,9 +152,11 @@ impl Status {
     /// For people: one fact a line.
     pub(super) fn text(&self, view: &View) -> String {
         let meaning = match view.phase() {
-            Phase::Stopped => " (not running, to be continued)",
-            Phase::Crashed => " (not running, its last run was killed or lost its machine; to be continued)",
-            Phase::Finished | Phase::Starting | Phase::Active(_) | Phase::Suspended => "",
+            JobPhase::Stopped => " (not running, to be continued)",
+            JobPhase::Crashed => {
+                " (not running, its last run was killed or lost its machine; to be continued)"
+            }
+            JobPhase::Finished | JobPhase::Starting | JobPhase::Active(_) | JobPhase::Suspended => "",
         };
         let mut text = format!("{}: {}{meaning}\n", visible(&self.state), self.phase);
         let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<11} {}\n", visible(value)));
@@ -176,7 +179,7 @@ impl Status {
         if self.at_work.len() > TOLD {
             line("", &format!("and {} more", self.at_work.len() - TOLD));
         }
-        if let (At::Elsewhere(place), None) = (&view.at, &self.holder) {
+        if let (HeldBy::Elsewhere(place), None) = (&view.at, &self.holder) {
             line("runs", place);
         }
         if let Some(holder) = &self.holder {
@@ -262,15 +265,15 @@ impl Status {
     }
 }
 
-fn from_live(live: &Live) -> (Tasks, Bytes) {
-    let tasks = Tasks {
+fn from_live(live: &Live) -> (TasksJson, BytesJson) {
+    let tasks = TasksJson {
         done: live.frontier,
         total: live.tasks,
         beyond: live.beyond,
         in_flight: live.in_flight,
         failed: live.failed,
     };
-    let bytes = Bytes {
+    let bytes = BytesJson {
         done: live.bytes,
         before: Some(live.bytes_before),
         total: live.bytes_total,
@@ -279,8 +282,8 @@ fn from_live(live: &Live) -> (Tasks, Bytes) {
     (tasks, bytes)
 }
 
-fn from_record(record: &Record, total: Option<u64>) -> (Tasks, Bytes) {
-    let tasks = Tasks {
+fn from_record(record: &Record, total: Option<u64>) -> (TasksJson, BytesJson) {
+    let tasks = TasksJson {
         done: record.committed(),
         total: record.tasks,
         beyond: record.kept(),
@@ -288,7 +291,7 @@ fn from_record(record: &Record, total: Option<u64>) -> (Tasks, Bytes) {
         failed: record.failed,
     };
     let output = record.output.as_ref().map_or(0, |output| output.bytes);
-    (tasks, Bytes { done: record.input_bytes, before: None, total, output })
+    (tasks, BytesJson { done: record.input_bytes, before: None, total, output })
 }
 
 fn exit_code(record: &Record) -> Option<u8> {
@@ -300,12 +303,12 @@ fn exit_code(record: &Record) -> Option<u8> {
 
 /// The record on disk is the checkpoint. What the job says is more exact than the seconds in the record,
 /// but may be of an earlier one: then the seconds tell more.
-fn checkpoint_of(record: &Record, live: Option<&Live>, size: u64) -> Checkpoint {
+fn checkpoint_of(record: &Record, live: Option<&Live>, size: u64) -> CheckpointJson {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let said = live.and_then(|live| live.checkpoint);
     let saved_at = Duration::from_secs(record.saved_at);
     let at = said.map_or(saved_at, |said| saved_at.max(Duration::from_millis(said.at_ms)));
-    Checkpoint {
+    CheckpointJson {
         tasks: record.committed(),
         size,
         age_seconds: now.saturating_sub(at).as_secs_f64(),

@@ -7,10 +7,11 @@
 //! kernel can tell: a suspended process says nothing.
 
 use bivouac::disk::OsDisk;
+use bivouac::record;
 use bivouac::state_dir::reach::{Found, Process, find};
 use bivouac::state_dir::{Peek, peek};
 use bivouac::status_file::Live;
-use bivouac::{Activity, Result, record};
+use bivouac::{Activity, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -28,12 +29,12 @@ const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
 pub(super) struct View {
     pub(super) path: PathBuf,
     pub(super) peek: Peek,
-    pub(super) at: At,
+    pub(super) at: HeldBy,
 }
 
 /// Who holds the state.
 #[derive(Debug)]
-pub(super) enum At {
+pub(super) enum HeldBy {
     /// Nobody.
     Nobody,
     /// A process that can be signalled.
@@ -44,7 +45,7 @@ pub(super) enum At {
 
 /// What a job is doing, or has come to, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum JobPhase {
     /// A run holds the state and has not said yet what it does.
     Starting,
     /// As it says itself.
@@ -65,50 +66,50 @@ impl View {
         let mut peek = peek(&OsDisk, path)?;
         for _ in 0..ROUNDS {
             let found = match (&peek.holder, peek.locked) {
-                (_, false) => return Ok(Self::new(path, peek, At::Nobody)),
+                (_, false) => return Ok(Self::new(path, peek, HeldBy::Nobody)),
                 (Some(holder), true) => find(holder)?,
                 (None, true) => Found::Ended,
             };
             match found {
-                Found::Process(process) => return Ok(Self::new(path, peek, At::Here(process))),
-                Found::Elsewhere(place) => return Ok(Self::new(path, peek, At::Elsewhere(place))),
+                Found::Process(process) => return Ok(Self::new(path, peek, HeldBy::Here(process))),
+                Found::Elsewhere(place) => return Ok(Self::new(path, peek, HeldBy::Elsewhere(place))),
                 Found::Ended => thread::sleep(BETWEEN_ROUNDS),
             }
             peek = bivouac::state_dir::peek(&OsDisk, path)?;
         }
         let at = match peek.holder {
-            Some(_) => At::Nobody,
-            None => At::Elsewhere("as a process that its lock does not name".to_string()),
+            Some(_) => HeldBy::Nobody,
+            None => HeldBy::Elsewhere("as a process that its lock does not name".to_string()),
         };
         Ok(Self::new(path, peek, at))
     }
 
     /// What is said must be said by whoever holds the state. Of a state that nobody holds it is the
     /// last word of a process that could not take it back.
-    fn new(path: &Path, mut peek: Peek, at: At) -> Self {
+    fn new(path: &Path, mut peek: Peek, at: HeldBy) -> Self {
         let holder = peek.holder.as_ref();
-        let nobody = matches!(at, At::Nobody);
+        let nobody = matches!(at, HeldBy::Nobody);
         peek.live = peek.live.filter(|live| nobody || holder.is_some_and(|holder| is_of(live, holder)));
         Self { path: path.to_path_buf(), peek, at }
     }
 
     pub(super) fn is_running(&self) -> bool {
         match self.at {
-            At::Nobody => false,
-            At::Here(_) | At::Elsewhere(_) => true,
+            HeldBy::Nobody => false,
+            HeldBy::Here(_) | HeldBy::Elsewhere(_) => true,
         }
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> JobPhase {
         match &self.at {
-            At::Here(process) if process.is_suspended() => Phase::Suspended,
-            At::Here(_) | At::Elsewhere(_) => {
-                self.peek.live.as_ref().map_or(Phase::Starting, |live| Phase::Active(live.phase))
+            HeldBy::Here(process) if process.is_suspended() => JobPhase::Suspended,
+            HeldBy::Here(_) | HeldBy::Elsewhere(_) => {
+                self.peek.live.as_ref().map_or(JobPhase::Starting, |live| JobPhase::Active(live.phase))
             }
-            At::Nobody => match self.peek.record.as_ref().map(|record| record.phase) {
-                Some(record::Phase::Done { .. }) => Phase::Finished,
+            HeldBy::Nobody => match self.peek.record.as_ref().map(|record| record.phase) {
+                Some(record::Phase::Done { .. }) => JobPhase::Finished,
                 Some(record::Phase::Working | record::Phase::Finalizing { .. }) | None => {
-                    if self.peek.live.is_some() { Phase::Crashed } else { Phase::Stopped }
+                    if self.peek.live.is_some() { JobPhase::Crashed } else { JobPhase::Stopped }
                 }
             },
         }
@@ -120,15 +121,15 @@ pub(super) fn is_of(live: &Live, holder: &bivouac::state_dir::Holder) -> bool {
     live.pid == holder.pid && live.ticks == holder.ticks
 }
 
-impl fmt::Display for Phase {
+impl fmt::Display for JobPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Phase::Starting => f.write_str("starting"),
-            Phase::Active(activity) => activity.fmt(f),
-            Phase::Suspended => f.write_str("suspended"),
-            Phase::Stopped => f.write_str("stopped"),
-            Phase::Crashed => f.write_str("crashed"),
-            Phase::Finished => f.write_str("finished"),
+            JobPhase::Starting => f.write_str("starting"),
+            JobPhase::Active(activity) => activity.fmt(f),
+            JobPhase::Suspended => f.write_str("suspended"),
+            JobPhase::Stopped => f.write_str("stopped"),
+            JobPhase::Crashed => f.write_str("crashed"),
+            JobPhase::Finished => f.write_str("finished"),
         }
     }
 }

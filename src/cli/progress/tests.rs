@@ -1,18 +1,18 @@
 //! The line and the messages, on a terminal that is made of memory.
 
 use super::*;
-use crate::cli::say::tests::Tty;
+use crate::cli::terminal::tests::Tty;
 use bivouac::Error;
 
-fn talk(progress: When) -> Talk {
-    Talk { progress, quiet: false, verbose: false, log_file: None, log_format: None, log_level: None }
+fn talk(progress: When) -> MessageArgs {
+    MessageArgs { progress, quiet: false, verbose: false, log_file: None, log_format: None, log_level: None }
 }
 
 fn wide() -> Screen {
     Screen { columns: 200, ours: true }
 }
 
-fn watch(talk: &Talk, terminal: bool, screen: fn() -> Screen) -> (Watch<Tty>, Tty) {
+fn watch(talk: &MessageArgs, terminal: bool, screen: fn() -> Screen) -> (Watch<Tty>, Tty) {
     let tty = Tty::default();
     (Watch::new(talk, tty.clone(), terminal, screen), tty)
 }
@@ -144,7 +144,7 @@ fn without_a_terminal_there_are_only_plain_lines() {
 #[test]
 fn quiet_and_verbose_choose_what_is_said() {
     let said = |quiet, verbose| {
-        let (mut watch, tty) = watch(&Talk { quiet, verbose, ..talk(When::Always) }, false, wide);
+        let (mut watch, tty) = watch(&MessageArgs { quiet, verbose, ..talk(When::Always) }, false, wide);
         watch.notice(&Notice::Ready { workers: 2 });
         watch.notice(&Notice::Resumed { frontier: 3, beyond: 0, tasks: Some(64) });
         watch.notice(&Notice::TaskFailed { task: 7, why: "no".to_string() });

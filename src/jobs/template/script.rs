@@ -29,7 +29,7 @@
 //! the text of an `awk` program, `declare -i` of bash) has made it a program himself.
 
 use super::placeholder::{Filling, Placeholder};
-use crate::cli::quote;
+use crate::jobs::quote;
 use bivouac::Result;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -134,7 +134,7 @@ impl Script {
                 }
             }
         }
-        Some(text).filter(|text| !text.chars().any(crate::cli::human::is_invisible))
+        Some(text).filter(|text| !text.chars().any(crate::jobs::text::is_invisible))
     }
 }
 

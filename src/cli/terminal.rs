@@ -14,7 +14,7 @@
 //! A message that cannot be written is lost, and that is no reason to do anything else differently:
 //! the exit code does not depend on who listens. A *result* that cannot be written is an error.
 
-use crate::cli::human::visible;
+use crate::jobs::text::visible;
 use bivouac::ending::{FINISHED, USAGE};
 use bivouac::error::Kind;
 use bivouac::sink::Around;
@@ -37,8 +37,8 @@ const KEPT: usize = 64 * 1024;
 const ATONCE: usize = 4096;
 
 /// Writes one message to standard error; nobody waits for it, but for a few seconds.
-pub(crate) fn line(message: &str) {
-    raw(&worded(message));
+pub(crate) fn message(text: &str) {
+    raw(&worded(text));
 }
 
 /// Writes text to standard error as it is: for what is made to be pasted.

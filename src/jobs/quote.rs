@@ -7,7 +7,7 @@
 //! know. Octal and not `\x`, because an octal escape has at most three digits everywhere, while how
 //! many a `\x` takes depends on the shell.
 
-use crate::cli::human::{self, is_invisible};
+use crate::jobs::text::{grouped, is_invisible, short};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
@@ -56,9 +56,9 @@ fn shorten(words: Vec<String>) -> String {
     let list = words.iter().position(is_mark).unwrap_or(words.len().min(40) - 1);
     let shown = words.len().min(list + 1 + FIRST);
     let more = words.len() - shown;
-    let mut text = words[..shown].iter().map(|word| human::short(word)).collect::<Vec<_>>().join(" ");
+    let mut text = words[..shown].iter().map(|word| short(word)).collect::<Vec<_>>().join(" ");
     if more > 0 {
-        text.push_str(&format!(" … {} more", human::grouped(more as u64)));
+        text.push_str(&format!(" … {} more", grouped(more as u64)));
     }
     text
 }

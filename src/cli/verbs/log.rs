@@ -2,11 +2,12 @@
 
 mod joblog;
 
-use crate::cli::args::verbs::{Log, LogAs};
-use crate::cli::human::{time, visible};
-use crate::cli::say;
-use crate::cli::states::the_one;
+use crate::cli::args::verbs::{LogArgs, LogAs};
+use crate::cli::discover::the_one;
+use crate::cli::format::time;
+use crate::cli::terminal;
 use crate::jobs::template::Template;
+use crate::jobs::text::visible;
 use bivouac::Result;
 use bivouac::disk::OsDisk;
 use bivouac::ending::FINISHED;
@@ -21,12 +22,12 @@ use std::time::{Duration, UNIX_EPOCH};
 const GATHERED: usize = 64 << 10;
 
 /// Prints the journal of a state, entry by entry: it may have millions.
-pub(crate) fn run(log: &Log) -> Result<u8> {
+pub(crate) fn run(log: &LogArgs) -> Result<u8> {
     let state = the_one(log.state.as_deref())?;
     // Before the journal is looked for: a directory without one may be no state at all.
     let record = peek(&OsDisk, &state)?.record;
     let Some(entries) = Entries::of(&state)? else {
-        say::line(&format!("{}: this job runs no commands, or none has begun", state.display()));
+        terminal::message(&format!("{}: this job runs no commands, or none has begun", state.display()));
         return Ok(FINISHED);
     };
     let names = Names::of(record.as_ref());
@@ -48,11 +49,11 @@ pub(crate) fn run(log: &Log) -> Result<u8> {
             LogAs::Joblog => text.push_str(&joblog::row(&entry, &names)),
         }
         if text.len() >= GATHERED {
-            say::result(text.as_bytes())?;
+            terminal::result(text.as_bytes())?;
             text.clear();
         }
     }
-    say::result(text.as_bytes()).map(|()| FINISHED)
+    terminal::result(text.as_bytes()).map(|()| FINISHED)
 }
 
 /// What was interrupted runs again, and what is open may be at work: neither has failed.

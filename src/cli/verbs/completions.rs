@@ -1,7 +1,7 @@
 //! `bivouac completions`: what a shell needs to complete our verbs and options.
 
 use crate::cli::args::Cli;
-use crate::cli::say;
+use crate::cli::terminal;
 use bivouac::Result;
 use bivouac::ending::FINISHED;
 use clap::CommandFactory;
@@ -10,7 +10,7 @@ use clap_complete::Shell;
 /// Prints the script for `shell`. It is made in memory first: clap's generator panics when a write
 /// fails, and `bivouac completions bash | head` is no reason to.
 pub(crate) fn run(shell: Shell) -> Result<u8> {
-    say::result(&script(shell))?;
+    terminal::result(&script(shell))?;
     Ok(FINISHED)
 }
 

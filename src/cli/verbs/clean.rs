@@ -3,41 +3,41 @@
 //! Without a name it takes every state that is here, and then to keep one is no failure: it says
 //! which, and why, and goes on. With a name it does what was asked for or fails.
 
-use crate::cli::args::verbs::Clean;
-use crate::cli::place::SHARED;
-use crate::cli::say;
-use crate::cli::states::states_in;
+use crate::cli::args::verbs::CleanArgs;
+use crate::cli::discover::states_in;
+use crate::cli::state_path::{SHARED, remove_if_empty};
+use crate::cli::terminal;
+use crate::jobs::text::visible;
 use bivouac::disk::OsDisk;
 use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
 use bivouac::state_dir::{Cleaned, clean as clean_state};
 use bivouac::{Error, Result};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Removes what is asked for, lists it on standard output, and says what is kept.
-pub(crate) fn run(clean: &Clean) -> Result<u8> {
+pub(crate) fn run(clean: &CleanArgs) -> Result<u8> {
     let named = !clean.states.is_empty();
     let states = if named { clean.states.clone() } else { states_in(Path::new(""))? };
-    let outcome = sweep(&states, named, |path| clean_state(&OsDisk, path, clean.force), say::line);
+    let swept = sweep(&states, named, |path| clean_state(&OsDisk, path, clean.force), terminal::message);
     let mut list = Vec::new();
-    for Removed { path, stays } in &outcome.removed {
+    for Removed { path, stays } in &swept.removed {
         let path = path.display().to_string();
-        let path = crate::cli::human::visible(&path);
+        let path = visible(&path);
         let line = match stays {
             false => format!("removed {path}\n"),
             true => format!("removed the state in {path}; the directory stays\n"),
         };
         list.extend_from_slice(line.as_bytes());
     }
-    say::result(&list)?;
+    terminal::result(&list)?;
     remove_if_empty(Path::new(SHARED));
-    outcome.failure.map_or(Ok(FINISHED), Err)
+    swept.failure.map_or(Ok(FINISHED), Err)
 }
 
 /// What came of it.
 #[derive(Debug, Default)]
-struct Outcome {
+struct Swept {
     removed: Vec<Removed>,
     /// The last thing that went wrong and has not been said yet.
     failure: Option<Error>,
@@ -57,33 +57,27 @@ fn sweep(
     named: bool,
     remove: impl Fn(&Path) -> Result<Cleaned>,
     say: impl Fn(&str),
-) -> Outcome {
-    let mut outcome = Outcome::default();
+) -> Swept {
+    let mut swept = Swept::default();
     for path in states {
         match remove(path) {
             Ok(Cleaned { stays, left, .. }) => {
                 for name in left {
                     say(&format!("{}: not ours, left", path.join(name).display()));
                 }
-                outcome.removed.push(Removed { path: path.clone(), stays });
+                swept.removed.push(Removed { path: path.clone(), stays });
             }
             Err(error) if !named && matches!(error.kind(), Kind::Refused | Kind::Busy) => {
                 say(&format!("kept: {error}"))
             }
             Err(error) => {
-                if let Some(earlier) = outcome.failure.replace(error) {
+                if let Some(earlier) = swept.failure.replace(error) {
                     say(&earlier.to_string());
                 }
             }
         }
     }
-    outcome
-}
-
-/// The shared directory goes with the last state in it. If it is not empty, or not there, it stays
-/// as it is, and nobody needs to know.
-pub(crate) fn remove_if_empty(directory: &Path) {
-    fs::remove_dir(directory).ok();
+    swept
 }
 
 #[cfg(test)]
@@ -106,18 +100,18 @@ mod tests {
         Removed { path: path.into(), stays }
     }
 
-    fn swept(states: &[&str], named: bool) -> (Outcome, Vec<String>) {
+    fn swept(states: &[&str], named: bool) -> (Swept, Vec<String>) {
         let said = RefCell::new(Vec::new());
         let states: Vec<_> = states.iter().map(PathBuf::from).collect();
-        let outcome = sweep(&states, named, by_name, |line| said.borrow_mut().push(line.to_string()));
-        (outcome, said.into_inner())
+        let swept = sweep(&states, named, by_name, |line| said.borrow_mut().push(line.to_string()));
+        (swept, said.into_inner())
     }
 
     #[test]
     fn unasked_for_states_that_are_kept_are_named_and_no_failure() {
-        let (outcome, said) = swept(&["unfinished", "a", "busy", "shared", "b"], false);
-        assert_eq!(outcome.removed, [removed("a", false), removed("shared", true), removed("b", false)]);
-        assert_eq!(outcome.failure, None);
+        let (swept, said) = swept(&["unfinished", "a", "busy", "shared", "b"], false);
+        assert_eq!(swept.removed, [removed("a", false), removed("shared", true), removed("b", false)]);
+        assert_eq!(swept.failure, None);
         assert_eq!(
             said,
             [
@@ -130,16 +124,16 @@ mod tests {
 
     #[test]
     fn a_state_that_was_named_is_removed_or_that_is_a_failure() {
-        let (outcome, said) = swept(&["unfinished", "a", "busy"], true);
-        assert_eq!(outcome.removed, [removed("a", false)]);
+        let (swept, said) = swept(&["unfinished", "a", "busy"], true);
+        assert_eq!(swept.removed, [removed("a", false)]);
         assert_eq!(said, ["unfinished: can be continued"]);
-        assert_eq!(outcome.failure.unwrap().kind(), Kind::Busy);
+        assert_eq!(swept.failure.unwrap().kind(), Kind::Busy);
     }
 
     #[test]
     fn an_error_ends_nothing_but_decides_the_exit_code() {
-        let (outcome, _) = swept(&["io", "a"], false);
-        assert_eq!(outcome.removed, [removed("a", false)]);
-        assert_eq!(outcome.failure.unwrap().kind(), Kind::Broken);
+        let (swept, _) = swept(&["io", "a"], false);
+        assert_eq!(swept.removed, [removed("a", false)]);
+        assert_eq!(swept.failure.unwrap().kind(), Kind::Broken);
     }
 }

@@ -5,11 +5,11 @@
 //! of another one; whether the state really fits (options, inputs, their sizes and times) is decided
 //! by the record inside, which holds all of it in full. So sixteen digits are enough.
 
-use crate::cli::args::Running;
-use crate::cli::clean::remove_if_empty;
+use crate::cli::args::RunArgs;
 use bivouac::{Error, Result, StateAt};
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ const DIGITS: usize = 16;
 
 /// What makes one job another: its name, its options, its inputs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Identity<'a> {
+pub(crate) struct JobId<'a> {
     pub(crate) name: &'a str,
     pub(crate) options: &'a Value,
     pub(crate) inputs: &'a [PathBuf],
@@ -35,21 +35,16 @@ pub(crate) struct Identity<'a> {
 /// `output` is the output file with its symlinks resolved: the part file is beside *that* one, and
 /// a state that lies somewhere else would be lost when the link is moved. `resumable` says whether
 /// the inputs can be read again; with a pipe among them there is nothing to keep.
-pub(crate) fn state(
-    running: &Running<'_>,
-    output: Option<&Path>,
-    resumable: bool,
-    job: Identity<'_>,
-) -> StateAt {
+pub(crate) fn state(args: &RunArgs<'_>, output: Option<&Path>, resumable: bool, job: JobId<'_>) -> StateAt {
     if !resumable {
         return StateAt::Nowhere;
     }
-    match (&running.resuming.state, output) {
+    match (&args.job.resume.state, output) {
         (Some(state), _) => StateAt::Directory(state.clone()),
         (None, Some(output)) => StateAt::Directory(beside(output)),
         // What commands have done is not undone when the last of them has ended, and typing the line once
         // more must not do it again.
-        (None, None) if running.commands.elsewhere.is_some() => {
+        (None, None) if args.commands.elsewhere.is_some() => {
             StateAt::Directory(Path::new(SHARED).join(short_name(job)))
         }
         (None, None) => StateAt::Passing(Path::new(SHARED).join(short_name(job))),
@@ -57,15 +52,15 @@ pub(crate) fn state(
 }
 
 /// Everything that the run makes where its inputs may be: the output, what it grows in, the state.
-pub(crate) fn own(running: &Running<'_>) -> Vec<PathBuf> {
-    let mut own: Vec<PathBuf> = running.resuming.state.iter().cloned().collect();
+pub(crate) fn own(args: &RunArgs<'_>) -> Vec<PathBuf> {
+    let mut own: Vec<PathBuf> = args.job.resume.state.iter().cloned().collect();
     own.push(PathBuf::from(SHARED));
-    if let Some(output) = running.output {
+    if let Some(output) = args.output {
         let mut part = output.as_os_str().to_os_string();
         part.push(".part");
         own.extend([output.to_path_buf(), PathBuf::from(part), beside(output)]);
     }
-    own.extend(running.talk.log_file.iter().cloned());
+    own.extend(args.job.messages.log_file.iter().cloned());
     own
 }
 
@@ -88,6 +83,12 @@ pub(crate) fn tidy_up(state: &StateAt) {
     {
         remove_if_empty(Path::new(SHARED));
     }
+}
+
+/// The shared directory goes with the last state in it. If it is not empty, or not there, it stays as it is,
+/// and that needs no message.
+pub(crate) fn remove_if_empty(directory: &Path) {
+    fs::remove_dir(directory).ok();
 }
 
 /// Refuses `OUT.part` as an output where the state of another job stands beside it: that is what the output
@@ -129,7 +130,7 @@ pub(crate) fn refuse_streams_over_a_state(output: &Path, inputs: &[PathBuf]) -> 
 /// Every part has its length in front, so that no two lists of parts give the same bytes. Paths are
 /// made absolute, without looking at the disk: `./f` and `f` are the same file, and whether `f` is
 /// there is not asked here.
-fn short_name(job: Identity<'_>) -> String {
+fn short_name(job: JobId<'_>) -> String {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -150,13 +151,13 @@ fn short_name(job: Identity<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::args::Cli;
+    use crate::cli::args::{Cli, Verb};
     use serde_json::json;
     use std::ffi::OsString;
 
     fn name(name: &str, options: Value, inputs: &[&str]) -> String {
         let inputs: Vec<_> = inputs.iter().map(PathBuf::from).collect();
-        short_name(Identity { name, options: &options, inputs: &inputs })
+        short_name(JobId { name, options: &options, inputs: &inputs })
     }
 
     #[test]
@@ -181,8 +182,9 @@ mod tests {
         let at = |line: &str, output: Option<&str>, resumable| {
             let argv: Vec<_> = line.split(' ').map(OsString::from).collect();
             let cli = Cli::read(&argv).unwrap();
-            let job = Identity { name: "count", options: &Value::Null, inputs: &[] };
-            state(&cli.verb.running().unwrap(), output.map(Path::new), resumable, job)
+            let Verb::Job(verb) = cli.verb else { panic!("{line}: no job") };
+            let job = JobId { name: "count", options: &Value::Null, inputs: &[] };
+            state(&verb.run_args(), output.map(Path::new), resumable, job)
         };
         assert_eq!(at("bivouac count f --state s -o out", Some("out"), true), StateAt::Directory("s".into()));
         assert_eq!(

@@ -1,7 +1,7 @@
 //! The states of a directory, for verbs that are not told which one is meant.
 
-use crate::cli::human::visible;
-use crate::cli::place::{self, BESIDE, SHARED};
+use crate::cli::state_path::{BESIDE, SHARED, beside};
+use crate::jobs::text::visible;
 use bivouac::disk::OsDisk;
 use bivouac::error::Kind;
 use bivouac::state_dir::peek;
@@ -51,7 +51,7 @@ pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
 /// Who names the output probably means the state beside it; but a verb that stops something does not
 /// act on a guess.
 fn check_named(path: &Path) -> Result<()> {
-    let beside = place::beside(path);
+    let beside = beside(path);
     if !path.exists() && !beside.is_dir() {
         let name = path.to_string_lossy();
         let error = Error::usage(path.display(), "there is no such state");

@@ -1,46 +1,6 @@
-//! Numbers and names as people read them.
+//! Text as a terminal can show it, and a person know it again.
 
-use bytesize::ByteSize;
 use std::borrow::Cow;
-use std::time::Duration;
-
-/// `1.2 KiB`.
-pub(crate) fn size(bytes: u64) -> String {
-    ByteSize(bytes).display().iec().to_string()
-}
-
-/// `3 tasks`, `1 task`. For nouns that form their plural with an s.
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
-}
-
-/// `0.8 ms`, `12.5 s`, `2h 5m 10s`: to a tenth where that is much, to a second where it is not.
-pub(crate) fn time(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    if time < Duration::from_secs(1) {
-        format!("{:.1} ms", seconds * 1e3)
-    } else if time < Duration::from_secs(60) {
-        format!("{seconds:.1} s")
-    } else {
-        humantime::format_duration(Duration::from_secs(time.as_secs())).to_string()
-    }
-}
-
-/// `0:07`, `12:34`, `3:00:00`: a clock that counts down.
-pub(crate) fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
-}
-
-/// `3 of 64`, or `3` when nobody knows how many there are.
-pub(crate) fn of(done: u64, total: Option<u64>) -> String {
-    match total {
-        Some(total) => format!("{done} of {total}"),
-        None => done.to_string(),
-    }
-}
 
 /// The same text with everything shown that a terminal would obey: a file name can hold an escape
 /// sequence that clears the screen, a line that looks like one of ours, or a mark that turns the
@@ -105,23 +65,6 @@ pub(crate) fn is_invisible(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_as_exact_as_they_are_useful() {
-        assert_eq!(time(Duration::from_micros(800)), "0.8 ms");
-        assert_eq!(time(Duration::from_millis(12_540)), "12.5 s");
-        assert_eq!(time(Duration::from_millis(7_510_700)), "2h 5m 10s");
-        assert_eq!(clock(Duration::from_secs(7)), "0:07");
-        assert_eq!(clock(Duration::from_secs(3 * 3600)), "3:00:00");
-        assert_eq!(clock(Duration::from_secs(754)), "12:34");
-    }
-
-    #[test]
-    fn sizes_are_binary() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(1229), "1.2 KiB");
-        assert_eq!(size(3 << 30), "3.0 GiB");
-    }
 
     #[test]
     fn what_a_terminal_would_obey_is_shown() {

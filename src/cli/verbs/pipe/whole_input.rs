@@ -5,7 +5,7 @@
 //! knows stand here, and get a warning; what they do is not refused, since one result per chunk may be what is
 //! wanted (`uniq`, before another `uniq`).
 
-use crate::cli::quote;
+use crate::jobs::quote;
 use std::ffi::OsString;
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 //! the configuration destroys it. Nobody wants either; both are a slip in a line that was typed in a
 //! hurry, and both would end with 0.
 
-use crate::cli::args::Running;
+use crate::cli::args::RunArgs;
 use bivouac::disk::OsDisk;
 use bivouac::state_dir::is_state;
 use bivouac::{Error, Result};
@@ -14,19 +14,19 @@ use std::path::{Path, PathBuf};
 
 /// Which file it is, whatever it is called.
 #[derive(PartialEq)]
-enum Identity {
+enum FileId {
     Is(u64, u64),
     /// It does not exist yet.
     WillBe(PathBuf),
 }
 
-fn identity(path: &Path) -> Identity {
+fn file_id(path: &Path) -> FileId {
     match fs::metadata(path) {
-        Ok(facts) => Identity::Is(facts.dev(), facts.ino()),
+        Ok(facts) => FileId::Is(facts.dev(), facts.ino()),
         Err(_) => {
             let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let above = above.canonicalize().unwrap_or_else(|_| above.to_path_buf());
-            Identity::WillBe(above.join(path.file_name().unwrap_or_default()))
+            FileId::WillBe(above.join(path.file_name().unwrap_or_default()))
         }
     }
 }
@@ -37,10 +37,10 @@ fn identity(path: &Path) -> Identity {
 ///
 /// [`Kind::Usage`](bivouac::error::Kind::Usage), naming the option and both roles. (That an output is no
 /// input is the business of its sink.)
-pub(crate) fn refuse_two_roles(running: &Running<'_>, log: Option<&Path>) -> Result<()> {
-    let config = running.policing.table.config.as_deref();
-    let output = running.output;
-    let inputs = running.inputs.iter().map(|input| ("an input", input.as_path()));
+pub(crate) fn refuse_two_roles(args: &RunArgs<'_>, log: Option<&Path>) -> Result<()> {
+    let config = args.job.signals.table.config.as_deref();
+    let output = args.output;
+    let inputs = args.inputs.iter().map(|input| ("an input", input.as_path()));
     let others = || inputs.clone().chain(config.map(|path| ("the configuration", path)));
     if let Some(log) = log {
         let others = others().chain(output.map(|path| ("the output", path)));
@@ -75,13 +75,13 @@ pub(crate) fn refuse_in_a_state(path: &Path) -> Result<()> {
 }
 
 fn refuse<'a>(option: &str, path: &Path, others: impl Iterator<Item = (&'a str, &'a Path)>) -> Result<()> {
-    let id = identity(path);
+    let id = file_id(path);
     // A device takes whatever is written to it, and has no content to be harmed.
     if fs::metadata(path).is_ok_and(|facts| !facts.is_file()) {
         return Ok(());
     }
     for (role, other) in others {
-        if identity(other) == id {
+        if file_id(other) == id {
             let problem = format_args!("{option} is the same file as {role}, {}", other.display());
             return Err(
                 Error::usage(path.display(), problem).advise("nothing was touched; name another file")

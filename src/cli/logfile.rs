@@ -45,13 +45,13 @@ enum Message {
 
 /// A log that is open. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Log {
+pub(crate) struct LogFile {
     path: PathBuf,
     pipe: Pipe,
     level: reload::Handle<LevelFilter, Registry>,
 }
 
-impl Log {
+impl LogFile {
     /// Opens the file, starts the thread that writes it, and makes this the log of the process.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Log {
 
     /// The first line of a run.
     pub(crate) fn begins(&self, argv: &[std::ffi::OsString]) {
-        let command = crate::cli::quote::command(argv);
+        let command = crate::jobs::quote::command(argv);
         info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), command, "started");
     }
 
@@ -129,8 +129,10 @@ impl Log {
         self.flush();
         let lost = self.pipe.lost.load(Ordering::Relaxed);
         if lost > 0 {
-            let (path, lines) = (self.path.display(), crate::cli::human::count(lost, "line"));
-            crate::cli::say::line(&format!("warning: {path}: {lines} of the log could not be written"));
+            let (path, lines) = (self.path.display(), crate::cli::format::count(lost, "line"));
+            crate::cli::terminal::message(&format!(
+                "warning: {path}: {lines} of the log could not be written"
+            ));
         }
     }
 }
@@ -217,7 +219,7 @@ impl Writer {
 /// Tells the log what the run tells; and whoever else watches, too.
 pub(crate) struct Logged<O> {
     inner: O,
-    log: Option<Log>,
+    log: Option<LogFile>,
     last_progress: Instant,
 }
 
@@ -228,7 +230,7 @@ impl<O> std::fmt::Debug for Logged<O> {
 }
 
 impl<O: Observer> Logged<O> {
-    pub(crate) fn new(inner: O, log: Option<Log>) -> Self {
+    pub(crate) fn new(inner: O, log: Option<LogFile>) -> Self {
         Self { inner, log, last_progress: Instant::now() }
     }
 }

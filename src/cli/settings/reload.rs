@@ -1,0 +1,237 @@
+//! A reload: which settings can change during a run, and what is said about it.
+
+use super::signals::{Origin, SignalRow, has_terminal};
+use super::{Set, Settings};
+use crate::cli::args::common::JobArgs;
+use crate::cli::config::Config;
+use crate::cli::format::size;
+use crate::cli::logfile::LogFile;
+use bivouac::policy::short_name;
+use bivouac::reload::{self as engine, Reload, Reloaded};
+use bivouac::{Request, Result};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The part that the engine knows of.
+fn for_engine(settings: &Settings) -> engine::Settings {
+    engine::Settings {
+        jobs: settings.jobs.value,
+        limit_rate: settings.limit_rate.value,
+        checkpoint_every: settings.checkpoint_every.value,
+        grace: settings.grace.value.0,
+        kill_after: settings.kill_after.value,
+        policy: settings.policy(),
+    }
+}
+
+impl Settings {
+    /// Makes `self` of `old`, as far as that can be done during a run, and says what changed and what
+    /// cannot. What cannot keeps the old value.
+    fn follow(&mut self, old: &Settings) -> Vec<String> {
+        let mut diff = Diff::default();
+        if self.max_jobs.origin == Origin::Default {
+            self.max_jobs = old.max_jobs.clone();
+        }
+        diff.fixed("max-jobs", &mut self.max_jobs, &old.max_jobs, |jobs| jobs.to_string());
+        let most = old.max_jobs.value.max(old.jobs.value);
+        if self.jobs.value > most {
+            diff.said.push(format!("jobs can be at most max-jobs, {most}, during a run"));
+            self.jobs.value = most;
+        }
+        diff.live("jobs", &mut self.jobs, &old.jobs, |jobs| jobs.to_string());
+        diff.live("limit-rate", &mut self.limit_rate, &old.limit_rate, |rate| {
+            rate.map_or("none".to_string(), |rate| format!("{}/s", size(rate)))
+        });
+        diff.live("grace", &mut self.grace, &old.grace, |grace| grace.0.map_or("inf".to_string(), span));
+        diff.live("kill-after", &mut self.kill_after, &old.kill_after, |time| span(*time));
+        diff.live("checkpoint-every", &mut self.checkpoint_every, &old.checkpoint_every, |time| span(*time));
+        let or_none = |time: &Option<Duration>| time.map_or("none".to_string(), span);
+        diff.fixed("max-runtime", &mut self.max_runtime, &old.max_runtime, or_none);
+        diff.fixed("spill-limit", &mut self.spill_limit, &old.spill_limit, |limit| {
+            limit.map_or("half of what was free".to_string(), size)
+        });
+        let code = |code: &Option<u8>| code.map_or("none".to_string(), |code| code.to_string());
+        diff.fixed("stop-code", &mut self.stop_code, &old.stop_code, code);
+        let path = |path: &Option<PathBuf>| {
+            path.as_ref().map_or("none".to_string(), |path| path.display().to_string())
+        };
+        diff.fixed("log file", &mut self.log_file, &old.log_file, path);
+        diff.fixed("log format", &mut self.log_format, &old.log_format, word);
+        diff.live("log level", &mut self.log_level, &old.log_level, word);
+        diff.rows(&mut self.rows, &old.rows);
+        diff.said
+    }
+}
+
+fn span(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
+fn word(value: &impl fmt::Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}
+
+/// What is to be said of two settings.
+#[derive(Default)]
+struct Diff {
+    said: Vec<String>,
+}
+
+impl Diff {
+    fn live<T: Clone + PartialEq>(
+        &mut self,
+        name: &str,
+        new: &mut Set<T>,
+        old: &Set<T>,
+        show: impl Fn(&T) -> String,
+    ) {
+        if new.value != old.value {
+            self.said.push(format!("{name} {} -> {}", show(&old.value), show(&new.value)));
+        } else if new.origin == Origin::Option && new.in_file != old.in_file {
+            self.said.push(format!("{name} was given as an option and stays {}", show(&old.value)));
+        }
+    }
+
+    fn fixed<T: Clone + PartialEq>(
+        &mut self,
+        name: &str,
+        new: &mut Set<T>,
+        old: &Set<T>,
+        show: impl Fn(&T) -> String,
+    ) {
+        if new.value != old.value {
+            self.said.push(format!("{name} cannot change during a run and stays {}", show(&old.value)));
+            *new = old.clone();
+        }
+    }
+
+    /// A signal can get another meaning, but no thread can be made to block one that it has not
+    /// blocked from the start.
+    fn rows(&mut self, new: &mut Vec<SignalRow>, old: &[SignalRow]) {
+        new.retain(|row| {
+            let known = old.iter().any(|old| old.signal == row.signal);
+            if !known {
+                let name = short_name(row.signal);
+                self.said.push(format!("{name} had no meaning at the start, and gets none during a run"));
+            }
+            known
+        });
+        for old in old {
+            let name = short_name(old.signal);
+            match new.iter().find(|row| row.signal == old.signal) {
+                Some(row) if row.request != old.request => {
+                    self.said.push(format!("{name} {} -> {}", old.request, row.request));
+                }
+                Some(_) => {}
+                None => {
+                    // It stays blocked, so without a row it would be heard and mean nothing; say so.
+                    if old.request != Request::Ignore {
+                        self.said.push(format!("{name} {} -> ignore", old.request));
+                    }
+                    new.push(SignalRow { request: Request::Ignore, ..*old });
+                }
+            }
+        }
+    }
+}
+
+/// Reads the configuration again when the run asks for it.
+pub(crate) struct Reloader {
+    /// The command line: it stays in force over the configuration.
+    job: JobArgs,
+    terminal: bool,
+    current: Settings,
+    log: Option<LogFile>,
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader").field("current", &self.current).finish_non_exhaustive()
+    }
+}
+
+impl Reloader {
+    /// What a run starts with is what the first reload is compared with.
+    pub(crate) fn new(job: &JobArgs, current: Settings, log: Option<LogFile>) -> Self {
+        Self { job: job.clone(), terminal: has_terminal(), current, log }
+    }
+
+    fn read(&self) -> Result<Settings> {
+        let config = self.job.signals.table.config.as_deref().map(Config::read).transpose()?;
+        Ok(Settings::merge(&self.job, config.as_ref(), self.terminal))
+    }
+}
+
+impl Reload for Reloader {
+    fn reload(&mut self) -> Reloaded {
+        let mut said = Vec::new();
+        let settings = match self.read() {
+            Ok(mut new) => {
+                said = new.follow(&self.current);
+                self.current = new;
+                Some(for_engine(&self.current))
+            }
+            Err(error) => {
+                said.push(error.to_string());
+                None
+            }
+        };
+        if let Some(log) = &self.log {
+            log.level(self.current.log_level.value);
+            if let Err(error) = log.reopen() {
+                said.push(format!("{error}; the log goes on in the old file"));
+            }
+        }
+        Reloaded { settings, said }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::settings;
+    use super::*;
+    use nix::sys::signal::Signal;
+
+    #[test]
+    fn a_reload_says_what_changed_and_what_cannot_and_keeps_the_rest() {
+        let line = "bivouac count f --jobs 2 --max-jobs 4 --grace 1s";
+        let old = settings(line, |config| {
+            config.signals.insert(Signal::SIGSTKFLT, Request::Pause);
+        });
+        let mut new = settings(line, |config| {
+            config.jobs = Some(3);
+            config.limit_rate = Some(1 << 20);
+            config.stop_code = Some(85);
+            config.signals.insert(Signal::SIGUSR2, Request::Checkpoint);
+            config.signals.insert(Signal::SIGIO, Request::Checkpoint);
+        });
+        let said = new.follow(&old);
+        assert_eq!(
+            said,
+            [
+                "jobs was given as an option and stays 2",
+                "limit-rate none -> 1.0 MiB/s",
+                "stop-code cannot change during a run and stays none",
+                "IO had no meaning at the start, and gets none during a run",
+                "USR2 stop -> checkpoint",
+                "STKFLT pause -> ignore",
+            ]
+        );
+        assert_eq!(new.stop_code.value, None);
+        assert_eq!(new.policy().request(Signal::SIGSTKFLT), Request::Ignore);
+        assert!(!new.policy().has(Signal::SIGIO));
+        assert_eq!(new.clone().follow(&new), Vec::<String>::new());
+    }
+
+    #[test]
+    fn jobs_can_grow_to_max_jobs_and_no_further() {
+        let line = "bivouac count f --max-jobs 4";
+        let old = settings(line, |config| config.jobs = Some(1));
+        let mut new = settings(line, |config| config.jobs = Some(9));
+        assert_eq!(new.follow(&old), ["jobs can be at most max-jobs, 4, during a run", "jobs 1 -> 4"]);
+        assert_eq!(for_engine(&new).jobs, 4);
+        let mut new = settings(line, |config| config.jobs = Some(3));
+        assert_eq!(new.follow(&old), ["jobs 1 -> 3"]);
+    }
+}

@@ -1,0 +1,104 @@
+//! The table from signal to request, with the origin of each row.
+
+use crate::cli::args::common::TableArgs;
+use crate::cli::config::Config;
+use bivouac::policy::DEFAULTS;
+use bivouac::{Policy, Request};
+use nix::sys::signal::Signal;
+use std::fs::File;
+
+/// Where something comes from. What stands further down wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// There is a configuration to read again, and no terminal that could be closed.
+    Service,
+    /// The configuration file.
+    File,
+    /// The command line.
+    Option,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SignalRow {
+    pub(crate) signal: Signal,
+    pub(crate) request: Request,
+    pub(crate) origin: Origin,
+}
+
+/// The table in force: defaults, configuration, command line.
+///
+/// SIGHUP has two meanings, and which one is meant can be seen: to a program at a terminal it says
+/// that the terminal is gone, to a service without one that its configuration has changed.
+pub(crate) fn signal_rows(given: &TableArgs, config: Option<&Config>, terminal: bool) -> Vec<SignalRow> {
+    let row = |origin| move |(signal, request)| SignalRow { signal, request, origin };
+    let mut rows: Vec<SignalRow> = DEFAULTS.into_iter().map(row(Origin::Default)).collect();
+    let service = (config.is_some() && !terminal).then_some((Signal::SIGHUP, Request::Reload));
+    let in_file = config.map(|config| config.signals.clone()).unwrap_or_default();
+    let said = (service.into_iter().map(row(Origin::Service)))
+        .chain(in_file.into_iter().map(row(Origin::File)))
+        .chain(given.mappings.iter().copied().map(row(Origin::Option)));
+    for new in said {
+        match rows.iter_mut().find(|row| row.signal == new.signal) {
+            Some(row) => *row = new,
+            None => rows.push(new),
+        }
+    }
+    rows
+}
+
+/// The same table without the question where it comes from.
+pub(crate) fn policy(rows: &[SignalRow]) -> Policy {
+    rows.iter().fold(Policy::empty(), |policy, row| policy.with(row.signal, row.request))
+}
+
+/// Whether there is a terminal whose end would be told by SIGHUP. `/dev/tty` is the controlling
+/// terminal of whoever opens it, wherever the standard streams go.
+pub(crate) fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(mappings: &[&str]) -> TableArgs {
+        TableArgs {
+            mappings: mappings.iter().map(|text| bivouac::policy::mapping(text).unwrap()).collect(),
+            config: None,
+        }
+    }
+
+    fn row(rows: &[SignalRow], signal: Signal) -> (Request, Origin) {
+        let row = rows.iter().find(|row| row.signal == signal).unwrap();
+        (row.request, row.origin)
+    }
+
+    #[test]
+    fn the_command_line_beats_the_file_and_the_file_the_defaults() {
+        let mut config = Config::default();
+        config.signals.insert(Signal::SIGUSR1, Request::Status);
+        config.signals.insert(Signal::SIGUSR2, Request::Pause);
+        let rows = signal_rows(&given(&["USR2=checkpoint", "URG=resume", "URG=pause"]), Some(&config), true);
+        assert_eq!(row(&rows, Signal::SIGUSR1), (Request::Status, Origin::File));
+        assert_eq!(row(&rows, Signal::SIGUSR2), (Request::Checkpoint, Origin::Option));
+        assert_eq!(row(&rows, Signal::SIGURG), (Request::Pause, Origin::Option), "the last one counts");
+        assert_eq!(row(&rows, Signal::SIGTERM), (Request::Stop, Origin::Default));
+        assert_eq!(policy(&rows).request(Signal::SIGURG), Request::Pause);
+    }
+
+    #[test]
+    fn a_hangup_means_reload_only_to_a_service() {
+        let hup = |config: Option<&Config>, terminal| {
+            row(&signal_rows(&TableArgs::default(), config, terminal), Signal::SIGHUP)
+        };
+        let config = Config::default();
+        assert_eq!(hup(None, false), (Request::Stop, Origin::Default));
+        assert_eq!(hup(Some(&config), true), (Request::Stop, Origin::Default));
+        assert_eq!(hup(Some(&config), false), (Request::Reload, Origin::Service));
+        let rows = signal_rows(&given(&["HUP=stop"]), Some(&config), false);
+        assert_eq!(row(&rows, Signal::SIGHUP), (Request::Stop, Origin::Option));
+    }
+}

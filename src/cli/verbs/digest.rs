@@ -1,0 +1,76 @@
+//! `bivouac digest`: a tree in parts, into checksums; or lists of checksums, to be verified.
+
+use crate::cli::args::verbs::{self, DigestArgs};
+use crate::cli::launch::Launch;
+use crate::cli::{state_path, terminal};
+use crate::jobs::check::{self, Check};
+use crate::jobs::complaints::Complaints;
+use crate::jobs::digest::{self, Algorithm, Digest, Style, Terms};
+use bivouac::Result;
+use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
+use bivouac::input::{Chunks, Cut, Readable, Tree};
+
+/// Runs the job, and says in the end what could not be read.
+pub(crate) fn run(digest: &DigestArgs, launch: Launch<'_>) -> Result<Exit> {
+    let algorithm = match digest.algorithm {
+        verbs::Algorithm::Blake3 => Algorithm::Blake3,
+        verbs::Algorithm::Sha256 => Algorithm::Sha256,
+    };
+    let complaints = Complaints::default();
+    let exit = match digest.check {
+        true => verify(digest, algorithm, complaints.clone(), launch),
+        false => compute(digest, algorithm, complaints.clone(), launch),
+    };
+    for complaint in complaints.take() {
+        terminal::message(&complaint);
+    }
+    exit
+}
+
+fn verify(
+    args: &DigestArgs,
+    algorithm: Algorithm,
+    complaints: Complaints,
+    mut launch: Launch<'_>,
+) -> Result<Exit> {
+    let Readable { files: lists, left_out, .. } = launch.readable(args.keep_going, FINISHED_WITH_FAILURES);
+    let source =
+        Chunks::new(lists.clone(), Cut::Lines(b'\n')).leaving_out(&left_out).block(Some(check::BLOCK));
+    let resumable = source.is_resumable();
+    let options = check::Options {
+        ignore_missing: args.ignore_missing,
+        quiet: launch.is_quiet(),
+        status: args.status,
+        strict: args.strict,
+        warn: args.warn,
+        keeps_going: args.keep_going,
+    };
+    launch.run((Check::new(algorithm, lists, options, complaints), source), resumable)
+}
+
+fn compute(
+    args: &DigestArgs,
+    algorithm: Algorithm,
+    complaints: Complaints,
+    launch: Launch<'_>,
+) -> Result<Exit> {
+    let rate = launch.settings.limit_rate.value;
+    let (whole, keeps_going) = (launch.args.output.is_some(), args.keep_going);
+    // With no path at all there is nothing to make a list of.
+    let has_any = || args.paths.iter().any(|path| path.as_os_str() == "-" || path.exists());
+    let terms = Terms {
+        keeps_going,
+        whole,
+        strict: args.inputs.verify_inputs,
+        given: args.paths.iter().cloned().collect(),
+    };
+    let source = Tree::new(args.paths.clone(), algorithm.part(rate))
+        .together(digest::task_bytes(rate))
+        .by_contents(args.inputs.verify_inputs)
+        .leaving_out(!whole || (keeps_going && has_any()))
+        .keeping_going(keeps_going)
+        .without(&state_path::own(&launch.args));
+    let resumable = source.is_resumable();
+    let style = Style { tag: args.tag, zero: args.zero };
+    launch.run((Digest::new(algorithm, style, terms, complaints), source), resumable)
+}

@@ -1,0 +1,166 @@
+//! `bivouac each`: a list of items, a command for each, and where what they print goes.
+
+use crate::cli::args::Cli;
+use crate::cli::args::common::StopChildren;
+use crate::cli::args::each::EachArgs;
+use crate::cli::conflicts::refuse_in_a_state;
+use crate::cli::launch::Launch;
+use crate::cli::{shellwords, terminal};
+use crate::jobs::attempts::{Terms, Waiting};
+use crate::jobs::complaints::Complaints;
+use crate::jobs::each::Each;
+use crate::jobs::lines::Lines;
+use crate::jobs::quote;
+use crate::jobs::results::{Beside, Results};
+use crate::jobs::shell::Shell;
+use crate::jobs::template::Template;
+use bivouac::ending::{Exit, FINISHED, USAGE};
+use bivouac::error::Kind;
+use bivouac::input::{Fit, Items};
+use bivouac::sink::StreamSink;
+use bivouac::{Error, Result};
+use clap::CommandFactory;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::num::NonZero;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Runs the job, or prints what it would run.
+pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
+    let template = template(each, launch.argv)?;
+    let mut items = items(each, &template);
+    if each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
+        terminal::message("items are read from the terminal, one a line; Ctrl-D ends them");
+    }
+    if each.dry_run {
+        return show(&template, &mut items).map(|()| Exit::Code(FINISHED));
+    }
+    let mut new_directories = Vec::new();
+    if let Some(results) = &each.results {
+        refuse_in_a_state(results)?;
+        let is_new = |path: &&Path| !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
+        new_directories.extend(results.ancestors().take_while(is_new));
+    }
+    let failures = Complaints::default();
+    let job = job(each, template, failures.clone(), &launch)?;
+    launch.failures = Some(failures);
+    let ran = match (&job.results, launch.args.output) {
+        (Some(results), None) => {
+            let sink = StreamSink::stdout().map(|stdout| Beside::new(stdout, results));
+            sink.and_then(|sink| launch.run_with((job, items), true, None, sink))
+        }
+        (Some(_), Some(_)) => Err(Error::usage("--results", "does not go together with --output")
+            .advise("DIR/NUMBER/stdout has what each command printed; put them together with cat")),
+        (None, _) => launch.run((job, items), true),
+    };
+    let is_refused = match &ran {
+        Ok(exit) => *exit == Exit::Code(USAGE),
+        Err(error) => error.kind() == Kind::Usage,
+    };
+    // Nothing was done, and nothing is left of it: what is empty goes.
+    if is_refused {
+        new_directories.into_iter().for_each(|directory| drop(std::fs::remove_dir(directory)));
+    }
+    ran
+}
+
+/// How many items one command gets at most.
+fn per_command(each: &EachArgs) -> NonZero<usize> {
+    NonZero::new(each.per_command()).unwrap_or(NonZero::<usize>::MIN)
+}
+
+/// The command, refused if only a shell could understand it.
+fn template(each: &EachArgs, argv: &[OsString]) -> Result<Template> {
+    // With several items for one command these take the places of sources.
+    let items = per_command(each).get();
+    let words = if items > 1 { items } else { each.columns().len() };
+    let [before, command, behind] = each.apart(argv);
+    let shell = each.shell.as_deref().map(Shell::named).transpose()?;
+    let template = Template::new(each.command.clone(), shell, words)?;
+    if each.shell.is_none() {
+        shellwords::refuse(shellwords::Typed { before, command, behind, dashes: false })?;
+    }
+    if !each.job.messages.quiet {
+        say_options_among_items(behind);
+    }
+    if each.fit_in_context { template.repeating() } else { Ok(template) }
+}
+
+fn items(each: &EachArgs, template: &Template) -> Items {
+    let items = Items::new(each.columns()).delimiter(each.delimiter()).per_task(per_command(each));
+    if !each.fits() {
+        return items;
+    }
+    let (taken, (times, more)) = template.length();
+    let [taken, times, more] = [taken, times, more].map(|number| number as u64);
+    items.fitting(Fit { bytes: each.max_chars, taken, times, each: more })
+}
+
+fn job(each: &EachArgs, template: Template, failures: Complaints, launch: &Launch<'_>) -> Result<Each> {
+    let by_line = each.line_buffer || (each.ungroup && each.tag);
+    if by_line && each.keep_order {
+        return Err(Error::usage("--line-buffer", "does not go together with -k")
+            .advise("in the order of the items a command's lines wait for those of the commands before it: leave one away"));
+    }
+    Ok(Each {
+        template,
+        terms: Terms {
+            ok_codes: each.commands.ok_codes.clone(),
+            retries: each.commands.retries,
+            timeout: each.commands.timeout,
+            kill_after: launch.settings.kill_after.value,
+            saves_its_work: each.output.is_none() || each.commands.stop_children == StopChildren::AtOnce,
+            jitter: true,
+            passes_through: each.ungroup && !each.tag,
+            at_once: by_line,
+        },
+        shape: (per_command(each).get(), each.shape()),
+        tag: each.tag,
+        by_line,
+        lines: by_line.then(lines).transpose()?,
+        to_file: launch.args.output.is_some(),
+        results: each.results.as_deref().map(Results::new).transpose()?,
+        failures,
+        waiting: Waiting::default(),
+    })
+}
+
+/// Options stand before COMMAND; who puts one behind gets an item.
+fn say_options_among_items(behind: &[OsString]) {
+    let mut command = Cli::command();
+    command.build();
+    let Some(each) = command.find_subcommand("each") else { return };
+    let is_option = |word: &&OsString| {
+        let name = word.to_str().and_then(|word| word.strip_prefix("--"));
+        let name = name.map(|name| name.split('=').next().unwrap_or_default());
+        name.is_some_and(|name| each.get_arguments().any(|option| option.get_long() == Some(name)))
+    };
+    if let Some(word) = behind.iter().filter(|word| word.as_bytes().starts_with(b"--")).find(is_option) {
+        terminal::message(&format!(
+            "item {} looks like an option; options stand before COMMAND",
+            quote::argument(word)
+        ));
+    }
+}
+
+fn lines() -> Result<Lines> {
+    Ok(Lines::new(StreamSink::stdout()?.around(terminal::beside_the_line_if_both_are_terminals())))
+}
+
+/// How much is gathered before it is printed.
+const GATHERED: usize = 64 << 10;
+
+/// The commands as a person would paste them.
+fn show(template: &Template, items: &mut Items) -> Result<()> {
+    let mut text = String::new();
+    bivouac::list(items, &mut |number, item| {
+        text.push_str(&template.show(item.words(), number + 1, 1));
+        text.push('\n');
+        if text.len() < GATHERED {
+            return Ok(());
+        }
+        terminal::result(std::mem::take(&mut text).as_bytes())
+    })?;
+    terminal::result(text.as_bytes())
+}

@@ -1,0 +1,96 @@
+//! `bivouac pipe`: files in chunks of whole records, through a command, into what it prints.
+
+mod whole_input;
+
+use crate::cli::args::common::StopChildren;
+use crate::cli::args::verbs::PipeArgs;
+use crate::cli::launch::Launch;
+use crate::cli::{shellwords, terminal};
+use crate::jobs::attempts::Terms;
+use crate::jobs::pipe::Pipe;
+use crate::jobs::shell::Shell;
+use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
+use bivouac::input::{Boundary, Records};
+use bivouac::process::Command;
+use bivouac::{Error, Result};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+/// Runs the job.
+pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
+    let command = command(pipe, launch.argv)?;
+    let terms = Terms {
+        ok_codes: pipe.commands.ok_codes.clone(),
+        retries: pipe.commands.retries,
+        timeout: pipe.commands.timeout,
+        kill_after: launch.settings.kill_after.value,
+        saves_its_work: pipe.commands.stop_children == StopChildren::AtOnce,
+        jitter: false,
+        passes_through: false,
+        at_once: false,
+    };
+    let warns = !launch.is_quiet() && !is_one_chunk(pipe);
+    let warning = warns.then(|| whole_input::warning(pipe.shell.is_some(), &pipe.command)).flatten();
+    if let Some(warning) = warning {
+        terminal::message(&warning);
+    }
+    let boundary = boundary(pipe)?;
+    let files = match pipe.keep_going {
+        true => launch.readable(true, FINISHED_WITH_FAILURES).files,
+        false => pipe.files.clone(),
+    };
+    let source = Records::new(files, boundary)
+        .block(pipe.block)
+        .limit_rate(launch.settings.limit_rate.value)
+        .by_contents(pipe.inputs.verify_inputs);
+    launch.run((Pipe::new(command, terms), source), true)
+}
+
+/// Whether the command gets all of the input at once.
+fn is_one_chunk(pipe: &PipeArgs) -> bool {
+    // No chunk is smaller unless asked for.
+    let block = pipe.block.unwrap_or(1 << 20);
+    match pipe.files.as_slice() {
+        [file] => std::fs::metadata(file).is_ok_and(|facts| facts.is_file() && facts.len() <= block),
+        _ => false,
+    }
+}
+
+/// Where one record ends and the next begins.
+fn boundary(pipe: &PipeArgs) -> Result<Boundary> {
+    match (pipe.fixed, pipe.null, &pipe.record_end, &pipe.record_start) {
+        (Some(bytes), _, _, _) => Boundary::fixed(bytes),
+        (None, true, _, _) => Ok(Boundary::nul()),
+        (None, false, None, None) => Ok(Boundary::newline()),
+        (None, false, Some(end), None) => Boundary::between(&end.0, b""),
+        (None, false, Some(end), Some(start)) => Boundary::between(&end.0, &start.0),
+        // `>` or `From ` inside a line begins nothing.
+        (None, false, None, Some(start)) => Boundary::between(b"\n", &start.0),
+    }
+}
+
+fn command(pipe: &PipeArgs, argv: &[OsString]) -> Result<Command> {
+    let impossible = || {
+        Error::usage("COMMAND", "cannot be run: a word of it holds a zero byte")
+            .advise("no program can be given such a word")
+    };
+    let shell = pipe.shell.as_deref().map(Shell::named).transpose()?;
+    match (shell, pipe.command.as_slice()) {
+        (None, [program, ..]) if program.is_empty() => {
+            Err(Error::usage("COMMAND", "has no name: its first word is empty")
+                .advise("a variable in the command line may be unset"))
+        }
+        (None, words) => {
+            let (before, command) = argv.split_at(argv.len().saturating_sub(words.len()));
+            let before = before.strip_suffix(&["--".into()]).unwrap_or(before);
+            shellwords::refuse(shellwords::Typed { before, command, behind: &[], dashes: true })?;
+            Command::new(words).ok_or_else(impossible)
+        }
+        (Some(shell), [text]) => {
+            let words = shell.words(text.as_encoded_bytes().to_vec());
+            Command::new(words.into_iter().map(OsString::from_vec)).ok_or_else(impossible)
+        }
+        (Some(_), _) => Err(Error::usage("--shell", "wants COMMAND to be one text")
+            .advise("quote it: --shell -- 'cut -d, -f3 | sort -u'")),
+    }
+}
