@@ -10,7 +10,7 @@
 //! The shape is part of the interface, and described in `docs/status.md`. Whoever changes the meaning
 //! of a field raises [`FORMAT`]; fields may be added without that.
 
-use crate::signals::policy::Request;
+pub use crate::signals::policy::Row;
 use crate::task::observer::Activity;
 use serde::{Deserialize, Serialize};
 
@@ -96,18 +96,6 @@ pub struct LiveCheckpoint {
     pub took_seconds: f64,
 }
 
-/// What a signal means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    /// Its name without `SIG`.
-    pub signal: String,
-    /// What it asks for.
-    pub request: Request,
-    /// Whether the process hears it. One that was ignored when the process was started
-    /// (`nohup`, `sh -c '… &'`) stays ignored.
-    pub heard: bool,
-}
-
 impl Live {
     /// From the bytes of the file; `None` when they are damaged, which nobody prevents (they are not
     /// made durable), or of another format.
@@ -119,6 +107,7 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signals::policy::Request;
 
     fn sample() -> Live {
         Live {

@@ -121,6 +121,7 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
         Event::CommitBroke => commit_broke(&mut state, &mut actions),
         Event::Closed => state.course = Course::Ended,
         Event::Stilled => stilled(&mut state, &mut actions),
+        Event::PutOffSuspension => put_off_suspension(&mut state),
         Event::Returned => returned(&mut state, &mut actions),
         Event::Rang(alarm) => rang(&mut state, alarm, &mut actions),
     }
@@ -327,6 +328,13 @@ fn stilled(state: &mut State, actions: &mut Vec<Action>) {
             actions.push(Action::Unset(Alarm::Born));
             actions.push(Action::Suspend);
         }
+    }
+}
+
+/// It is not known whether a SIGCONT has come already. The next look tells.
+fn put_off_suspension(state: &mut State) {
+    if state.motion == Motion::Suspended {
+        state.motion = Motion::Suspending;
     }
 }
 

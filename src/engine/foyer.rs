@@ -12,7 +12,7 @@ use crate::ending::StoppedBy;
 use crate::engine::decide::Asker;
 use crate::error::{Error, Result};
 use crate::signals::policy::Request;
-use crate::signals::{Heard, Hearing, Masked, die, suspend};
+use crate::signals::{Masked, Received, Resume, Subscription, die, suspend};
 use crate::task::stop_fd::Wake;
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use std::time::Instant;
 pub(crate) struct Foyer<'a> {
     pub(crate) masked: &'a Masked,
     /// Where signals come, and where they are put back for the supervisor.
-    pub(crate) signals: Receiver<Heard>,
-    pub(crate) back: Sender<Heard>,
+    pub(crate) signals: Receiver<Received>,
+    pub(crate) back: Sender<Received>,
     /// Whether a death by signal may leave a core file.
     pub(crate) core: bool,
-    pub(crate) hearing: Hearing,
+    pub(crate) subscription: Subscription,
     /// When the budget of the run is used up.
     pub(crate) until: Option<Instant>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Foyer<'a> {
 /// What came to the foyer.
 #[derive(Debug, Default)]
 struct Came {
-    signals: Vec<Heard>,
+    signals: Vec<Received>,
     budget_is_used: bool,
 }
 
@@ -48,11 +48,11 @@ impl Foyer<'_> {
         &self,
         work: impl FnOnce(&Wake) -> R,
     ) -> Result<std::result::Result<R, StoppedBy>> {
-        let wake = Arc::new(Wake::new()?.hearing(self.hearing.clone()));
+        let wake = Arc::new(Wake::new()?.subscription(self.subscription.clone()));
         let (done, is_done) = bounded::<()>(0);
         let (tell, told) = bounded(1);
         let (signals, core, waking) = (self.signals.clone(), self.core, Arc::clone(&wake));
-        let (hearing, mut budget) = (self.hearing.clone(), self.until.map_or_else(never, at));
+        let (subscription, mut budget) = (self.subscription.clone(), self.until.map_or_else(never, at));
         self.masked
             .spawn("foyer", move || {
                 let mut came = Came::default();
@@ -60,7 +60,7 @@ impl Foyer<'_> {
                     select! {
                         recv(signals) -> signal => match signal {
                             Ok(signal) if signal.request == Request::Suspend => {
-                                for heard in suspend_unless_resumed(&signals, &hearing) {
+                                for heard in suspend_unless_resumed(&signals, &subscription) {
                                     end_for(&heard, core, &waking);
                                     came.signals.push(heard);
                                 }
@@ -101,19 +101,19 @@ impl Foyer<'_> {
 }
 
 /// Suspends the process as the shell expects it. What came in the meantime is returned.
-fn suspend_unless_resumed(signals: &Receiver<Heard>, hearing: &Hearing) -> Vec<Heard> {
+fn suspend_unless_resumed(signals: &Receiver<Received>, subscription: &Subscription) -> Vec<Received> {
     let mut came = Vec::new();
     // Where the kernel refuses it, the comparison simply goes on.
     suspend(|| {
-        let on_its_way = hearing.resume_is_on_its_way();
+        let on_its_way = subscription.resume_on_its_way();
         came.extend(signals.try_iter());
-        on_its_way || came.iter().any(|heard| heard.request == Request::Resume)
+        on_its_way == Resume::Came || came.iter().any(|heard| heard.request == Request::Resume)
     })
     .ok();
     came
 }
 
-fn end_for(heard: &Heard, core: bool, wake: &Wake) {
+fn end_for(heard: &Received, core: bool, wake: &Wake) {
     if heard.request == Request::Die {
         die(heard.signal, core);
     }

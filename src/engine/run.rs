@@ -17,7 +17,7 @@ use crate::engine::reload::{Reader, Reload};
 use crate::engine::threads::Threads;
 use crate::error::Error;
 use crate::signals::policy::{Policy, Request};
-use crate::signals::{Listener, Masked};
+use crate::signals::{Masked, SignalThread};
 use crate::sink::Discard;
 use crate::task::observer::{Notice, Observer, Silent};
 use crate::task::stop_fd::Wake;
@@ -313,12 +313,12 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         };
         let started = Instant::now();
         let (tell, signals) = unbounded();
-        let listener = match Listener::start(&masked, started, options.core, tell.clone()) {
+        let listener = match SignalThread::start(&masked, started, options.core, tell.clone()) {
             Ok(listener) => listener,
             Err(error) => return failed(error),
         };
         let wake = match Wake::new() {
-            Ok(wake) => Arc::new(wake.hearing(listener.hearing())),
+            Ok(wake) => Arc::new(wake.subscription(listener.subscription())),
             Err(error) => return failed(error),
         };
         sink.interrupt_by(&wake);
@@ -327,8 +327,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             Err(error) => return failed(Error::broken("threads", format_args!("cannot start one: {error}"))),
         };
         let until = options.max_runtime.and_then(|budget| started.checked_add(budget));
-        let (back, core, hearing) = (tell, options.core, listener.hearing());
-        let foyer = Foyer { masked: &masked, signals: signals.clone(), back, core, hearing, until };
+        let (back, core, subscription) = (tell, options.core, listener.subscription());
+        let foyer = Foyer { masked: &masked, signals: signals.clone(), back, core, subscription, until };
         let prepared = prepare(&job, &source, &mut *sink, &options, &foyer);
         drop(foyer);
         let ending = match prepared {
@@ -346,7 +346,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                     options: &options,
                     wake: &wake,
                     began: started,
-                    hearing: listener.hearing(),
+                    subscription: listener.subscription(),
                     reader,
                 };
                 threads.run(job, source, sink, *prepared, (signals, requests.1), &mut *observer)

@@ -25,7 +25,7 @@ use crate::engine::source_thread::FromSource;
 use crate::error::Error;
 use crate::process::watcher::Watcher;
 use crate::signals::policy::Request;
-use crate::signals::{Heard, Hearing, die, suspend};
+use crate::signals::{Received, Resume, Subscription, die, suspend};
 use crate::sync::lock;
 use crate::task::clock::WorkClock;
 use crate::task::observer::{Activity, Notice, Observer};
@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 
 /// The channels on which the supervisor waits and speaks.
 pub(crate) struct Channels<T> {
-    pub(crate) signals: Receiver<Heard>,
+    pub(crate) signals: Receiver<Received>,
     pub(crate) control: Receiver<Request>,
     pub(crate) source: Receiver<FromSource<T>>,
     pub(crate) reports: Receiver<Report>,
@@ -66,6 +66,10 @@ const LOOK: Duration = Duration::from_micros(500);
 /// more (see [`suspend`]), and the job would stand still for ever.
 const SECOND_THOUGHT: Duration = Duration::from_millis(2);
 
+/// A suspension is put off no longer than this while other signals pour in. From then on a SIGCONT can be lost
+/// that comes in the microseconds in which the signal thread reads another signal.
+const NO_LONGER: Duration = Duration::from_millis(20);
+
 /// See the [module](self).
 pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) state: State,
@@ -73,7 +77,7 @@ pub(crate) struct Supervisor<'a, J: Job> {
     pub(crate) pool: Pool<J>,
     pub(crate) workers: usize,
     pub(crate) batching: Batching,
-    pub(crate) hearing: Hearing,
+    pub(crate) subscription: Subscription,
     pub(crate) reader: Option<Reader>,
     /// Whether a death by signal may leave a core file.
     pub(crate) core: bool,
@@ -88,7 +92,7 @@ pub(crate) struct Supervisor<'a, J: Job> {
     /// When somebody wanted the process to be suspended.
     pub(crate) wanted_to_stand: Instant,
     /// Signals that were taken out of the channel before a suspension.
-    pub(crate) early: VecDeque<Heard>,
+    pub(crate) early: VecDeque<Received>,
     /// Tasks that are not over though their worker is free.
     pub(crate) later: Later,
     /// How much of the disk may be taken by results that wait for their turn, and whether it is.
@@ -180,7 +184,7 @@ impl<J: Job> Supervisor<'_, J> {
     /// is the other half of admission, and what makes the source thread wait in its turn.
     fn wait_for_an_event(&mut self) {
         if let Some(heard) = self.early.pop_front() {
-            return self.heard(heard);
+            return self.received(heard);
         }
         let (no_tasks, no_reports, no_sayings) = (never(), never(), never());
         let said = if self.observer.is_behind() { &no_sayings } else { &self.channels.said };
@@ -194,8 +198,9 @@ impl<J: Job> Supervisor<'_, J> {
             Some(_) | None => &self.channels.reports,
         };
         select! {
-            recv(self.channels.signals) -> heard => if let Ok(heard) = heard { self.heard(heard) } else {
-                self.channels.signals = never();
+            recv(self.channels.signals) -> received => match received {
+                Ok(received) => self.received(received),
+                Err(_) => self.is_deaf(),
             },
             recv(self.channels.control) -> request => if let Ok(request) = request {
                 self.ask(request, Asker::Handle);
@@ -288,17 +293,25 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    fn note_interrupt(&mut self, heard: &Heard) {
+    fn note_interrupt(&mut self, heard: &Received) {
         if ends_what_is_around(heard.request, heard.signal, heard.sender) {
             self.interrupted = Some(heard.signal);
         }
     }
 
-    fn heard(&mut self, heard: Heard) {
-        self.note_interrupt(&heard);
-        let Heard { signal, request, sender, at } = heard;
+    fn received(&mut self, received: Received) {
+        self.note_interrupt(&received);
+        let Received { signal, request, sender, at } = received;
         self.observer.notice(&Notice::Signal { signal, request, sender });
         self.handle(Event::Asked { request, by: Asker::Signal(signal), at });
+    }
+
+    /// The signal thread has ended before the run, and no signal arrives any more.
+    fn is_deaf(&mut self) {
+        self.channels.signals = never();
+        let error = Error::broken("signals", "the thread that receives them has ended")
+            .advise("the job goes on; no signal but SIGKILL can stop it now");
+        self.observer.notice(&Notice::Warning(error));
     }
 
     fn ask(&mut self, request: Request, by: Asker) {
@@ -403,25 +416,35 @@ impl<J: Job> Supervisor<'_, J> {
         self.order(Order::Close { listed: self.listed });
     }
 
-    /// Before the process is really stopped, one more look at the channel, and another one when the kernel
-    /// knows that we shall stop: a SIGCONT that came before that would be spent before the stop that it
-    /// should end. See [`suspend`].
+    /// Before the process is stopped, the supervisor looks for a SIGCONT once more, and again when the SIGTSTP
+    /// is pending: a SIGCONT that came before that would be spent before the stop that it must end. See
+    /// [`suspend`]. While the signal thread is at work the answer is not known, and the suspension is put off
+    /// until the next look.
     fn suspend_process(&mut self) {
-        if !self.is_resumed_already() {
+        let mut resume = self.look_for_a_resume();
+        if resume == Resume::None {
             self.observer.leave_terminal();
-            if let Err(cause) = suspend(|| self.is_resumed_already()) {
+            let stopped = suspend(|| {
+                resume = self.look_for_a_resume();
+                resume != Resume::None
+            });
+            if let Err(cause) = stopped {
                 let error = Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
                 self.observer.notice(&Notice::Warning(error));
             }
             self.clock.skip_to(Instant::now());
         }
-        self.handle(Event::Returned);
+        self.handle(if resume == Resume::Unknown { Event::PutOffSuspension } else { Event::Returned });
     }
 
-    fn is_resumed_already(&mut self) -> bool {
-        let on_its_way = self.hearing.resume_is_on_its_way();
+    fn look_for_a_resume(&mut self) -> Resume {
+        let on_its_way = self.subscription.resume_on_its_way();
         self.early.extend(self.channels.signals.try_iter());
-        on_its_way || self.early.iter().any(|heard| heard.request == Request::Resume)
+        match on_its_way {
+            _ if self.early.iter().any(|received| received.request == Request::Resume) => Resume::Came,
+            Resume::Unknown if self.wanted_to_stand.elapsed() >= NO_LONGER => Resume::None,
+            Resume::None | Resume::Came | Resume::Unknown => on_its_way,
+        }
     }
 
     /// The way out for somebody who does not want to wait. The last checkpoint stands; what was done

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::process::watcher::{self, Watcher};
 use crate::process::{Children, Inheritance, Register};
 use crate::signals::policy::Request;
-use crate::signals::{Heard, Hearing, Masked};
+use crate::signals::{Masked, Received, Subscription};
 use crate::task::clock::WorkClock;
 use crate::task::observer::{Activity, Notice, Observer};
 use crate::task::outbox::{LARGE_ONES, OUTBOX, Outbox};
@@ -38,7 +38,7 @@ pub(crate) struct Threads<'a> {
     pub(crate) wake: &'a Arc<Wake>,
     pub(crate) began: Instant,
     /// Which signals reach the supervisor.
-    pub(crate) hearing: Hearing,
+    pub(crate) subscription: Subscription,
     /// Who reads settings again.
     pub(crate) reader: Option<Reader>,
 }
@@ -52,7 +52,7 @@ impl Threads<'_> {
         source: S,
         sink: Box<dyn Sink>,
         prepared: Prepared<J, S::Listing>,
-        (signals, control): (Receiver<Heard>, Receiver<Request>),
+        (signals, control): (Receiver<Received>, Receiver<Request>),
         observer: &mut dyn Observer,
     ) -> Ending {
         for notice in &prepared.notices {
@@ -68,7 +68,7 @@ impl Threads<'_> {
                     grace: options.grace,
                     kill_after: options.kill_after,
                     forward_stops: options.forward_stops,
-                    hears_resume: self.hearing.resume(),
+                    hears_resume: self.subscription.has_resume(),
                 };
                 let mut batching = Batching::new(engine.workers);
                 batching.allow(options.jobs);
@@ -89,7 +89,7 @@ impl Threads<'_> {
                     pool: engine.pool,
                     workers: options.jobs.min(engine.workers),
                     batching,
-                    hearing: self.hearing,
+                    subscription: self.subscription,
                     reader: self.reader.take(),
                     core: options.core,
                     observer,

@@ -4,9 +4,9 @@
 //! SIGCONT that is not in the channel yet. And the end of a stream ends the job, though the producer may
 //! have died of the very signal that is on its way to us: then it is no end of the data. Both ask here.
 //!
-//! A signal takes four steps: it is pending in the kernel; the handler runs; the signals thread reads what
+//! A signal takes four steps: it is pending in the kernel; the handler runs; the signal thread reads what
 //! the handler has noted; it is in the channel. A thread that has the signal blocked sees the first in
-//! `/proc`, the second by the state of the signals thread, and the others in memory.
+//! `/proc`, the second by the state of the signal thread, and the others in memory.
 
 use crate::sync::lock;
 use nix::sys::signal::Signal;
@@ -14,26 +14,31 @@ use nix::unistd::gettid;
 use signal_hook::{SigId, flag};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{fs, io};
 
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct OnItsWay {
-    /// Set by the handlers, and taken back when the signals thread reads what they have noted.
+    /// Set by the handlers, and taken back when the signal thread reads what they have noted.
     noted: Arc<AtomicBool>,
     /// The same for SIGCONT alone.
     continued: Arc<AtomicBool>,
     /// A request for an end of the run is in the channel, or was.
     end: AtomicBool,
-    /// Held by the signals thread until what it has read is in the channel.
+    /// Held by the signal thread until what it has read is in the channel.
     reading: Mutex<()>,
     /// The number of that thread.
     reader: AtomicI32,
 }
 
-/// How long a suspension waits for the signals thread to be idle.
-const TO_BE_IDLE: Duration = Duration::from_millis(20);
+/// Whether a SIGCONT has come that the supervisor has not seen yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resume {
+    None,
+    Came,
+    /// The signal thread is at work, and may be about to note one.
+    Unknown,
+}
 
 impl OnItsWay {
     /// Has the handlers note what comes. To be called before there is an iterator: what is in its table
@@ -63,13 +68,12 @@ impl OnItsWay {
     }
 
     /// Whether a SIGCONT has come that is not in the channel yet.
-    pub(super) fn has_a_resume(&self) -> bool {
-        let until = Instant::now() + TO_BE_IDLE;
-        while self.look().is_at_work && Instant::now() < until {
-            thread::yield_now();
+    pub(super) fn resume(&self) -> Resume {
+        if self.look().is_at_work {
+            return Resume::Unknown;
         }
         let _nothing_is_read = lock(&self.reading);
-        self.continued.load(Ordering::SeqCst)
+        if self.continued.load(Ordering::SeqCst) { Resume::Came } else { Resume::None }
     }
 
     /// Whether an end of the run was asked for, or may have been by a signal of which nobody knows yet
@@ -84,7 +88,7 @@ impl OnItsWay {
         self.noted.load(Ordering::SeqCst) || self.end.load(Ordering::SeqCst)
     }
 
-    /// What the kernel says of the signals thread. Between the moment in which it gives that thread a
+    /// What the kernel says of the signal thread. Between the moment in which it gives that thread a
     /// signal and the first line of the handler nothing else tells that there is one; and the thread does
     /// not sleep then. Without `/proc` only what is in memory is known.
     fn look(&self) -> Reader {
@@ -93,7 +97,7 @@ impl OnItsWay {
     }
 }
 
-/// The signals thread, as the kernel sees it. Its state is read before what is pending, so a signal that
+/// The signal thread, as the kernel sees it. Its state is read before what is pending, so a signal that
 /// is taken in between has been sent in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reader {

@@ -187,6 +187,18 @@ pub fn escalates(signal: Signal) -> bool {
     matches!(signal, Signal::SIGINT | Signal::SIGTERM)
 }
 
+/// What a signal means in a running job, for display.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Its name without `SIG`.
+    pub signal: String,
+    /// What it asks for.
+    pub request: Request,
+    /// Whether the process hears it. One that was ignored when the process was started
+    /// (`nohup`, `sh -c '… &'`) stays ignored.
+    pub heard: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@
 //! time are the same wait.
 
 use crate::error::{Error, Result};
-use crate::signals::{Heard, Listener, Masked, Sender};
+use crate::signals::{Masked, Received, Sender, SignalThread};
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use nix::sys::signal::Signal;
 use std::fmt;
@@ -44,9 +44,9 @@ use std::time::Instant;
 /// # }
 /// ```
 pub struct Listening {
-    heard: Receiver<Heard>,
+    heard: Receiver<Received>,
     // In this order they are given back: the handlers first, then the mask.
-    _listener: Listener,
+    _listener: SignalThread,
     masked: Masked,
 }
 
@@ -69,7 +69,7 @@ impl Listening {
     /// [`Kind::Broken`](crate::error::Kind::Broken), should the kernel refuse a handler or a thread.
     pub fn start(masked: Masked) -> Result<Self> {
         let (tell, heard) = unbounded();
-        let listener = Listener::start(&masked, Instant::now(), false, tell)?;
+        let listener = SignalThread::start(&masked, Instant::now(), false, tell)?;
         Ok(Self { heard, _listener: listener, masked })
     }
 
@@ -102,7 +102,7 @@ impl fmt::Debug for Listening {
     }
 }
 
-fn caught(heard: Heard) -> Caught {
+fn caught(heard: Received) -> Caught {
     Caught { signal: heard.signal, sender: heard.sender }
 }
 

@@ -7,7 +7,7 @@
 //! each of 50,000 files costs a fiftieth of the time in which they are read.
 
 use crate::error::{Error, Result};
-use crate::signals::Hearing;
+use crate::signals::Subscription;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
@@ -24,7 +24,7 @@ pub struct Wake {
     /// A stop has begun; what is at work may go on to its end.
     stopping: AtomicBool,
     /// Who hears the signals of this run.
-    hearing: Option<Hearing>,
+    subscription: Option<Subscription>,
 }
 
 /// How often somebody who holds the end of a stream looks whether a stop has begun.
@@ -55,17 +55,17 @@ impl Wake {
                 .advise("raise the limit of open files (ulimit -n)")
         })?;
         let [awake, stopping] = [false; 2].map(AtomicBool::new);
-        Ok(Self { descriptor, awake, stopping, hearing: None })
+        Ok(Self { descriptor, awake, stopping, subscription: None })
     }
 
     /// The same for a run that hears signals.
-    pub(crate) fn hearing(self, hearing: Hearing) -> Self {
-        Self { hearing: Some(hearing), ..self }
+    pub(crate) fn subscription(self, subscription: Subscription) -> Self {
+        Self { subscription: Some(subscription), ..self }
     }
 
     /// Whether this is of a run, to which signals may come.
     pub(crate) fn hears(&self) -> bool {
-        self.hearing.is_some()
+        self.subscription.is_some()
     }
 
     /// A stop has begun. Nobody who waits for input is woken, since what is at work may need it; but no
@@ -94,7 +94,8 @@ impl Wake {
                 return Ok(false);
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() && !self.hearing.as_ref().is_some_and(Hearing::end_may_be_on_its_way) {
+            if left.is_zero() && !self.subscription.as_ref().is_some_and(Subscription::end_may_be_on_its_way)
+            {
                 return Ok(true);
             }
             let time = left.clamp(LOOK_AGAIN, LOOK);

@@ -3,6 +3,7 @@
 //! A little world answers the actions: it suspends, rings alarms, ends tasks and commits, so that
 //! each story can be told to its end.
 
+mod golden;
 mod later;
 mod phases;
 
@@ -184,6 +185,7 @@ fn every_event() -> Vec<Event> {
         Event::SourceBroke,
         Event::CommitBroke,
         Event::Stilled,
+        Event::PutOffSuspension,
         Event::Returned,
         Event::Rang(Alarm::Grace),
         Event::Rang(Alarm::StopHard),

@@ -105,6 +105,8 @@ pub(crate) enum Event {
     Closed,
     /// While pausing: no task is moving any more. While suspending: no child is.
     Stilled,
+    /// The process is not stopped yet: a SIGCONT may have come, and that is not known.
+    PutOffSuspension,
     /// The suspension is over, or was refused: `raise` has returned.
     Returned,
     /// A deadline is reached.
@@ -160,7 +162,7 @@ pub(crate) enum Action {
     SayStopping,
     /// Say that the kernel refused to suspend us.
     SayRefused,
-    /// Stop the process; then report [`Event::Returned`].
+    /// Stop the process; then report [`Event::Returned`], or [`Event::PutOffSuspension`].
     Suspend,
     /// Read the configuration again.
     Reload,

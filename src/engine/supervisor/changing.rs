@@ -34,10 +34,10 @@ impl<J: Job> Supervisor<'_, J> {
         self.batching.allow(jobs);
         self.pool.shared.throttle.limit(limit_rate);
         self.order(Order::Every(checkpoint_every));
-        self.hearing.adopt(policy);
+        self.subscription.adopt(policy);
         let rules = &mut self.state.rules;
         rules.grace = grace;
         rules.kill_after = kill_after;
-        rules.hears_resume = self.hearing.resume();
+        rules.hears_resume = self.subscription.has_resume();
     }
 }

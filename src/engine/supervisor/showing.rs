@@ -93,7 +93,7 @@ impl<J: Job> Supervisor<'_, J> {
             }),
             checkpoints_asked: self.showing.asked,
             workers: self.batching.jobs() as u64,
-            signals: self.hearing.rows(),
+            signals: self.subscription.rows(),
             running: self.longest_at_work(),
         }
     }

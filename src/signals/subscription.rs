@@ -1,0 +1,89 @@
+//! Which signals reach the supervisor, and what they mean at present.
+
+use crate::signals::on_its_way::{OnItsWay, Resume};
+use crate::signals::policy::{Policy, Request, Row, short_name};
+use crate::sync::lock;
+use nix::sys::signal::Signal;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The signals that a run receives, and their meaning.
+///
+/// The set is fixed for the run: a mask belongs to a thread, and no thread can change that of another one. What
+/// a signal in the set *means* may change; the signal thread looks it up each time.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscription {
+    signals: Vec<Signal>,
+    policy: Arc<Mutex<Policy>>,
+    on_its_way: Arc<OnItsWay>,
+}
+
+impl Subscription {
+    pub(super) fn new(signals: Vec<Signal>, policy: Policy, on_its_way: Arc<OnItsWay>) -> Self {
+        Self { signals, policy: Arc::new(Mutex::new(policy)), on_its_way }
+    }
+
+    /// The signals in the set: those of the policy that the process did not inherit as ignored.
+    pub(crate) fn signals(&self) -> &[Signal] {
+        &self.signals
+    }
+
+    /// Whether this signal reaches the supervisor.
+    pub(crate) fn has(&self, signal: Signal) -> bool {
+        self.signals.contains(&signal)
+    }
+
+    /// What this signal asks for at present.
+    pub(super) fn request(&self, signal: Signal) -> Request {
+        lock(&self.policy).request(signal)
+    }
+
+    /// Whether a SIGCONT reaches the supervisor as a resume. It may be ignored, or mean something else.
+    pub(crate) fn has_resume(&self) -> bool {
+        self.has(Signal::SIGCONT) && self.request(Signal::SIGCONT) == Request::Resume
+    }
+
+    /// Whether a SIGCONT has come that is not in the channel yet. If none has, all that was being read is there.
+    pub(crate) fn resume_on_its_way(&self) -> Resume {
+        if self.has_resume() { self.on_its_way.resume() } else { Resume::None }
+    }
+
+    /// Whether a signal has asked for an end of the run, also one that is not in the channel yet. `true` may
+    /// mean that this is not known; ask again in a moment.
+    pub(crate) fn end_may_be_on_its_way(&self) -> bool {
+        self.on_its_way.may_have_an_end(&self.signals)
+    }
+
+    /// The policy in force, row by row.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let policy = lock(&self.policy);
+        let row = |signal| Row {
+            signal: short_name(signal).to_string(),
+            request: policy.request(signal),
+            heard: self.has(signal),
+        };
+        policy.signals().map(row).collect()
+    }
+
+    /// Another policy from now on.
+    ///
+    /// Rows for signals that are not in the set have no effect: such a signal is open in every thread, and does
+    /// what it did when the run began.
+    pub(crate) fn adopt(&self, policy: Policy) {
+        *lock(&self.policy) = policy;
+    }
+
+    /// The calling thread is the signal thread.
+    pub(super) fn is_read_here(&self) {
+        self.on_its_way.is_read_here();
+    }
+
+    /// All that was noted up to now is read, and is in the channel when the guard is dropped.
+    pub(super) fn read(&self) -> MutexGuard<'_, ()> {
+        self.on_its_way.read()
+    }
+
+    /// A request for an end goes into the channel.
+    pub(super) fn sends_an_end(&self) {
+        self.on_its_way.sends_an_end();
+    }
+}
