@@ -34,9 +34,14 @@
 //! given up. A run reaches `Ended` only through `Closing`, that is, after a last checkpoint, unless
 //! the commit path itself is broken.
 
+mod failure;
+mod motion;
 mod words;
 
 pub(crate) use words::{Action, Alarm, Asker, Cause, Course, Event, Motion, Rules};
+
+use failure::{broke, commit_broke, halt_soon};
+use motion::{go_on, pause, put_off_suspension, resume, returned, stilled, suspend};
 
 use crate::signals::Sender;
 use crate::signals::escalation::{Escalation, Rung};
@@ -63,18 +68,8 @@ pub(crate) struct State {
     pub(crate) rules: Rules,
 }
 
-/// How long children have to stop by SIGTSTP before they are stopped by SIGSTOP.
-const TO_STOP: Duration = crate::process::TO_STOP;
-
-/// How long a suspension waits for a child that hangs between its birth and its exec.
-const TO_BE_BORN: Duration = Duration::from_secs(2);
-
 /// How long a task whose child was killed may take to notice.
 const TO_COME_BACK: Duration = Duration::from_millis(300);
-
-/// A suspension that the kernel granted ends with a SIGCONT, which reaches the supervisor within
-/// milliseconds (300 times of 300). If none has come by now, there was no suspension.
-const REFUSED_AFTER: Duration = Duration::from_millis(200);
 
 impl State {
     pub(crate) fn new(rules: Rules) -> Self {
@@ -258,14 +253,6 @@ fn leave_working(state: &mut State, course: Course, cause: Cause, actions: &mut 
     }
 }
 
-fn go_on(state: &mut State, actions: &mut Vec<Action>) {
-    state.motion = Motion::Running;
-    for alarm in [Alarm::StopHard, Alarm::Born, Alarm::Refused] {
-        actions.push(Action::Unset(alarm));
-    }
-    actions.push(Action::OpenGate);
-}
-
 fn cancel(state: &mut State, actions: &mut Vec<Action>) {
     state.course = Course::Aborting;
     state.is_asked_to_stop = true;
@@ -290,114 +277,6 @@ fn die(by: Asker, actions: &mut Vec<Action>) {
 /// wants to read that it is done.
 pub(crate) fn ends_what_is_around(request: Request, signal: Signal, sender: Sender) -> bool {
     matches!(request, Request::Stop | Request::Abort) && signal == Signal::SIGINT && sender == Sender::Kernel
-}
-
-fn pause(state: &mut State, actions: &mut Vec<Action>) {
-    if state.course == Course::Working && state.motion == Motion::Running {
-        state.motion = Motion::Pausing;
-        actions.push(Action::CloseGate);
-        actions.push(Action::Set(Alarm::StopHard, TO_STOP));
-        actions.push(Action::Checkpoint { asked: false });
-    }
-}
-
-/// Waits neither for tasks to reach the gate nor for a checkpoint: the kernel freezes every thread
-/// where it is, and the last checkpoint is a second old. But children are groups of their own, and once
-/// we are stopped nobody is there to stop them. So first they are told to, which takes milliseconds if
-/// there are any; a SIGCONT of that time ends it.
-fn suspend(state: &mut State, actions: &mut Vec<Action>) {
-    match (state.course, state.motion) {
-        (_, Motion::Suspending | Motion::Suspended) | (Course::Ended, _) => return,
-        (Course::Working, Motion::Running) => actions.push(Action::CloseGate),
-        // They are held already, and have as much time again.
-        (Course::Working, Motion::Pausing | Motion::Paused) => actions.push(Action::Unset(Alarm::StopHard)),
-        (Course::Stopping | Course::Aborting | Course::Closing, _) => actions.push(Action::Hold),
-    }
-    state.motion = Motion::Suspending;
-    actions.push(Action::Set(Alarm::StopHard, TO_STOP));
-    actions.push(Action::Set(Alarm::Born, TO_BE_BORN));
-}
-
-fn stilled(state: &mut State, actions: &mut Vec<Action>) {
-    match state.motion {
-        Motion::Running | Motion::Paused | Motion::Suspended => {}
-        Motion::Pausing => state.motion = Motion::Paused,
-        Motion::Suspending => {
-            state.motion = Motion::Suspended;
-            actions.push(Action::Unset(Alarm::StopHard));
-            actions.push(Action::Unset(Alarm::Born));
-            actions.push(Action::Suspend);
-        }
-    }
-}
-
-/// It is not known whether a SIGCONT has come already. The next look tells.
-fn put_off_suspension(state: &mut State) {
-    if state.motion == Motion::Suspended {
-        state.motion = Motion::Suspending;
-    }
-}
-
-/// `raise` has returned. The SIGCONT that did it is on its way as an event, and that is what
-/// resumes; unless it cannot reach us.
-fn returned(state: &mut State, actions: &mut Vec<Action>) {
-    match (state.motion, state.course) {
-        (Motion::Running | Motion::Pausing | Motion::Paused | Motion::Suspending, _) => {}
-        (Motion::Suspended, Course::Working) if state.rules.hears_resume => {
-            state.motion = Motion::Paused;
-            actions.push(Action::Set(Alarm::Refused, REFUSED_AFTER));
-        }
-        (Motion::Suspended, Course::Working) => resume(state, actions),
-        // For children, which were stopped along with us.
-        (Motion::Suspended, Course::Stopping | Course::Aborting | Course::Closing | Course::Ended) => {
-            go_on(state, actions);
-        }
-    }
-}
-
-/// A hint that may come at any time. It never cancels a stop: Slurm, systemd and `timeout` send
-/// SIGCONT along with SIGTERM.
-fn resume(state: &mut State, actions: &mut Vec<Action>) {
-    match state.motion {
-        Motion::Running => {}
-        Motion::Pausing | Motion::Paused | Motion::Suspending | Motion::Suspended => go_on(state, actions),
-    }
-    actions.push(Action::Redraw);
-}
-
-/// A task or the source cannot go on, but what is done can still be committed.
-fn broke(state: &mut State, actions: &mut Vec<Action>) {
-    match state.course {
-        Course::Working => {
-            leave_working(state, Course::Aborting, Cause::Broken, actions);
-            cancel(state, actions);
-        }
-        // It ends already. The next run will meet the same trouble and say so.
-        Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
-    }
-}
-
-/// Tasks in flight are waited for however long they take, unless somebody asks for a stop as well.
-fn halt_soon(state: &mut State, actions: &mut Vec<Action>) {
-    if state.course == Course::Working {
-        leave_working(state, Course::Stopping, Cause::Broken, actions);
-    }
-}
-
-/// Nothing can be made to last any more. This overrides every other reason to end: who sent a
-/// SIGTERM must not read "stopped, checkpoint written" when it was not.
-fn commit_broke(state: &mut State, actions: &mut Vec<Action>) {
-    state.commit_works = false;
-    match state.course {
-        Course::Working => {
-            leave_working(state, Course::Aborting, Cause::Broken, actions);
-            cancel(state, actions);
-        }
-        Course::Stopping => cancel(state, actions),
-        Course::Aborting => {}
-        Course::Closing | Course::Ended => state.course = Course::Ended,
-    }
-    state.cause = Some(Cause::Broken);
 }
 
 fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {

@@ -7,37 +7,35 @@
 //! others are busy with.
 
 mod changing;
-pub(crate) mod later;
+mod clock;
+mod later;
 mod listening;
-pub(crate) mod showing;
+mod parts;
+mod showing;
+mod suspension;
 mod telling;
 
-use crate::ending::{CheckpointFacts, Ending};
-use crate::engine::batching::Batching;
-use crate::engine::commit::{Frontier, Order, Word};
+pub(crate) use parts::Setup;
+
+use crate::ending::Ending;
+use crate::engine::commit::{Order, Word};
 use crate::engine::decide::{
-    Action, Alarm, Asker, Course, Event, Motion, State, decide, ends_what_is_around,
+    Action, Asker, Course, Event, Motion, Rules, State, decide, ends_what_is_around,
 };
-use crate::engine::options::Halt;
-use crate::engine::pool::{Pool, Report};
+use crate::engine::pool::Report;
 use crate::engine::reload::{Reader, Reloaded};
 use crate::engine::source_thread::FromSource;
 use crate::error::Error;
-use crate::process::watcher::Watcher;
 use crate::signals::policy::Request;
-use crate::signals::{Received, Resume, Subscription, die, suspend};
+use crate::signals::{Received, die};
 use crate::sync::lock;
-use crate::task::clock::WorkClock;
-use crate::task::observer::{Activity, Notice, Observer};
-use crate::task::stop_fd::Wake;
-use crate::task::{Extent, Job, Saying};
+use crate::task::observer::Notice;
+use crate::task::{Job, Saying};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
-use later::Later;
 use nix::sys::signal::Signal;
-use showing::Showing;
-use std::collections::VecDeque;
+use parts::{Clocks, End, JobFacts, Reception, View, Workers};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The channels on which the supervisor waits and speaks.
 pub(crate) struct Channels<T> {
@@ -49,81 +47,49 @@ pub(crate) struct Channels<T> {
     pub(crate) orders: Sender<Order>,
     pub(crate) said: Receiver<Saying>,
     pub(crate) reloaded: Receiver<Reloaded>,
+    /// The thread that reads settings again.
+    pub(crate) reader: Option<Reader>,
 }
-
-/// How long somebody who asked for a checkpoint waits for it before he is told at least where the job
-/// stands.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How often the progress line and the clocks move.
-const TICK: Duration = Duration::from_millis(100);
-
-/// How often it is looked whether children have stopped, while a suspension waits for them.
-const LOOK: Duration = Duration::from_micros(500);
-
-/// How long a suspension waits for a SIGCONT that comes right behind it: `kill -TSTP` and `kill -CONT` in
-/// one line of a script. Such a pair would meet in the instant in which nothing can tell their order any
-/// more (see [`suspend`]), and the job would stand still for ever.
-const SECOND_THOUGHT: Duration = Duration::from_millis(2);
-
-/// A suspension is put off no longer than this while other signals pour in. From then on a SIGCONT can be lost
-/// that comes in the microseconds in which the signal thread reads another signal.
-const NO_LONGER: Duration = Duration::from_millis(20);
 
 /// See the [module](self).
 pub(crate) struct Supervisor<'a, J: Job> {
-    pub(crate) state: State,
-    pub(crate) channels: Channels<J::Task>,
-    pub(crate) pool: Pool<J>,
-    pub(crate) workers: usize,
-    pub(crate) batching: Batching,
-    pub(crate) subscription: Subscription,
-    pub(crate) reader: Option<Reader>,
-    /// Whether a death by signal may leave a core file.
-    pub(crate) core: bool,
-    pub(crate) observer: &'a mut dyn Observer,
-    pub(crate) began: Instant,
-    pub(crate) clock: WorkClock,
-    pub(crate) budget: Option<Duration>,
-    pub(crate) extent: Extent,
-    pub(crate) frontier: Frontier,
-    pub(crate) next_tick: Instant,
-    pub(crate) alarms: Vec<(Alarm, Instant)>,
-    /// When somebody wanted the process to be suspended.
-    pub(crate) wanted_to_stand: Instant,
-    /// Signals that were taken out of the channel before a suspension.
-    pub(crate) early: VecDeque<Received>,
-    /// Tasks that are not over though their worker is free.
-    pub(crate) later: Later,
-    /// How much of the disk may be taken by results that wait for their turn, and whether it is.
-    pub(crate) spill_limit: u64,
-    pub(crate) waits_for_room: bool,
-    /// How many tasks there are, once the source has said it.
-    pub(crate) listed: Option<u64>,
-    pub(crate) checkpoint: Option<(CheckpointFacts, Instant)>,
-    /// When somebody asked for a checkpoint and a line of status, and has not had them yet.
-    pub(crate) owed: Option<Instant>,
-    pub(crate) error: Option<Error>,
-    pub(crate) finished: Option<u8>,
-    /// Wakes a source that waits for input and a sink that waits for a reader.
-    pub(crate) wake: &'a Wake,
-    pub(crate) shown: Activity,
-    pub(crate) showing: Showing,
-    /// When failed tasks end the run, and how many of this run have failed.
-    pub(crate) halt: Option<Halt>,
-    pub(crate) failures: u64,
-    /// Tasks that the last durable record counts.
-    pub(crate) durable: u64,
-    /// Who ends the commands should we be killed, as far as is known.
-    pub(crate) watcher: Option<&'a Watcher>,
-    /// By which key somebody at the terminal wanted an end.
-    pub(crate) interrupted: Option<Signal>,
+    state: State,
+    channels: Channels<J::Task>,
+    workers: Workers<'a, J>,
+    reception: Reception,
+    clocks: Clocks,
+    job: JobFacts,
+    view: View<'a>,
+    end: End,
+}
+
+impl<'a, J: Job> Supervisor<'a, J> {
+    pub(crate) fn new(setup: Setup<'a, J>) -> Self {
+        let now = Instant::now();
+        let Setup { options, pool, workers, frontier, .. } = setup;
+        let rules = Rules {
+            grace: options.grace,
+            kill_after: options.kill_after,
+            forward_stops: options.forward_stops,
+            hears_resume: setup.subscription.has_resume(),
+        };
+        Self {
+            state: State::new(rules),
+            channels: setup.channels,
+            workers: Workers::new(pool, workers, options, setup.watcher),
+            reception: Reception::new(setup.subscription, options.core),
+            clocks: Clocks::new(setup.began, now, options.max_runtime),
+            job: JobFacts::new(setup.extent, frontier, setup.spill_limit),
+            view: View::new(setup.observer, now, frontier.committed),
+            end: End::default(),
+        }
+    }
 }
 
 impl<J: Job> Supervisor<'_, J> {
     /// Until the run has ended.
     pub(crate) fn run(mut self) -> Ending {
-        self.observer.notice(&Notice::Ready { workers: self.workers });
+        self.view.observer.notice(&Notice::Ready { workers: self.workers.at_start });
         while self.state.course != Course::Ended {
             self.assign_what_may_start();
             self.wait_for_an_event();
@@ -132,7 +98,7 @@ impl<J: Job> Supervisor<'_, J> {
         while let Ok(saying) = self.channels.said.try_recv() {
             self.said(saying);
         }
-        self.observer.leave_terminal();
+        self.view.observer.leave_terminal();
         self.ending()
     }
 
@@ -150,27 +116,27 @@ impl<J: Job> Supervisor<'_, J> {
 
     fn may_assign(&self) -> bool {
         self.state.may_start()
-            && self.state.in_flight < self.batching.limit()
+            && self.state.in_flight < self.workers.batching.limit()
             && self.may_put_off()
-            && !self.pool.shared.too_much_has_failed()
+            && !self.workers.pool.shared.too_much_has_failed()
             && self.has_room()
     }
 
     /// Whether what would have to wait for its turn may take more of the disk. The task that all others wait
     /// for was assigned before them; so whenever there is none in flight, one must start, or none ever would.
     fn has_room(&self) -> bool {
-        self.frontier.spilled < self.spill_limit || self.state.in_flight == 0
+        self.job.frontier.spilled < self.job.spill_limit || self.state.in_flight == 0
     }
 
     fn listed_by_source(&mut self, item: FromSource<J::Task>) {
         match item {
             FromSource::Task(assignment) => {
                 self.handle(Event::Assigned);
-                self.pool.assign(assignment);
+                self.workers.pool.assign(assignment);
             }
             FromSource::Ended(tasks) => {
-                self.listed = Some(tasks);
-                self.extent.tasks = Some(tasks);
+                self.job.listed = Some(tasks);
+                self.job.extent.tasks = Some(tasks);
                 self.handle(Event::SourceEnded);
             }
             FromSource::Failed(error) => {
@@ -183,14 +149,14 @@ impl<J: Job> Supervisor<'_, J> {
     /// One `select` over everything that can happen. Tasks are taken only while they may start; that
     /// is the other half of admission, and what makes the source thread wait in its turn.
     fn wait_for_an_event(&mut self) {
-        if let Some(heard) = self.early.pop_front() {
+        if let Some(heard) = self.reception.early.pop_front() {
             return self.received(heard);
         }
         let (no_tasks, no_reports, no_sayings) = (never(), never(), never());
-        let said = if self.observer.is_behind() { &no_sayings } else { &self.channels.said };
+        let said = if self.view.observer.is_behind() { &no_sayings } else { &self.channels.said };
         let tasks = if self.may_assign() { &self.channels.source } else { &no_tasks };
         let mut patience = self.next_deadline().saturating_duration_since(Instant::now());
-        let reports = match self.batching.undisturbed(self.state.in_flight) {
+        let reports = match self.workers.batching.undisturbed(self.state.in_flight) {
             Some(time) if self.state.may_start() => {
                 patience = patience.min(time);
                 &no_reports
@@ -236,73 +202,16 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    fn next_deadline(&self) -> Instant {
-        let next_look = match self.state.motion {
-            Motion::Suspending => Instant::now() + LOOK,
-            Motion::Running | Motion::Pausing | Motion::Paused | Motion::Suspended => self.next_tick,
-        };
-        let due = self.next_due().map(|left| Instant::now() + left);
-        self.alarms.iter().map(|(_, at)| *at).chain(due).fold(self.next_tick.min(next_look), Instant::min)
-    }
-
-    /// Time is an event like any other: deadlines that have passed, and what follows from them.
-    fn look_at_the_clock(&mut self) {
-        let now = Instant::now();
-        while let Some(position) = self.alarms.iter().position(|(_, at)| *at <= now) {
-            let (alarm, _) = self.alarms.swap_remove(position);
-            self.handle(Event::Rang(alarm));
-        }
-        if self.stands_still() {
-            self.handle(Event::Stilled);
-        }
-        self.take_up_what_is_due(now);
-        // The commit thread may be waiting for a disk, or for whoever reads our output. Then there is
-        // no checkpoint yet, but how far the job is can be said.
-        if self.owed.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE) {
-            self.owed = None;
-            self.say_status();
-        }
-        if now >= self.next_tick {
-            self.next_tick = now + TICK;
-            self.clock.tick(now);
-            self.spend_budget();
-            self.say_if_there_is_no_room();
-            self.pool.shared.children.see_to_strangers();
-            self.look_after_the_watcher();
-            let progress = self.progress();
-            self.observer.progress(&progress);
-        }
-        self.show_when_due(now);
-    }
-
-    /// What a pause and a suspension wait for. Nobody tells when a child has stopped, so it is looked at.
-    fn stands_still(&self) -> bool {
-        match self.state.motion {
-            Motion::Pausing => self.pool.shared.moving() == 0,
-            Motion::Suspending => {
-                self.wanted_to_stand.elapsed() >= SECOND_THOUGHT && self.pool.shared.children.stand_still()
-            }
-            Motion::Running | Motion::Paused | Motion::Suspended => false,
-        }
-    }
-
-    fn spend_budget(&mut self) {
-        if self.budget.is_some_and(|budget| self.began.elapsed() >= budget) {
-            self.budget = None;
-            self.ask(Request::Stop, Asker::Budget);
-        }
-    }
-
     fn note_interrupt(&mut self, heard: &Received) {
         if ends_what_is_around(heard.request, heard.signal, heard.sender) {
-            self.interrupted = Some(heard.signal);
+            self.reception.interrupted = Some(heard.signal);
         }
     }
 
     fn received(&mut self, received: Received) {
         self.note_interrupt(&received);
         let Received { signal, request, sender, at } = received;
-        self.observer.notice(&Notice::Signal { signal, request, sender });
+        self.view.observer.notice(&Notice::Signal { signal, request, sender });
         self.handle(Event::Asked { request, by: Asker::Signal(signal), at });
     }
 
@@ -311,20 +220,20 @@ impl<J: Job> Supervisor<'_, J> {
         self.channels.signals = never();
         let error = Error::broken("signals", "the thread that receives them has ended")
             .advise("the job goes on; no signal but SIGKILL can stop it now");
-        self.observer.notice(&Notice::Warning(error));
+        self.view.observer.notice(&Notice::Warning(error));
     }
 
     fn ask(&mut self, request: Request, by: Asker) {
         let who = if by == Asker::Budget { "the time budget" } else { "the program" };
-        self.observer.notice(&Notice::Asked { request, by: who });
-        self.handle(Event::Asked { request, by, at: self.began.elapsed() });
+        self.view.observer.notice(&Notice::Asked { request, by: who });
+        self.handle(Event::Asked { request, by, at: self.clocks.began.elapsed() });
     }
 
     fn handle(&mut self, event: Event) {
         if let (Event::Asked { request: Request::Suspend, .. }, false) =
             (event, self.state.motion == Motion::Suspending)
         {
-            self.wanted_to_stand = Instant::now();
+            self.clocks.wanted_to_stand = Instant::now();
         }
         let (state, actions) = decide(self.state, event);
         self.state = state;
@@ -337,63 +246,65 @@ impl<J: Job> Supervisor<'_, J> {
     /// Every change of phase is told, also one that lasts no longer than the next event.
     fn show_phase(&mut self) {
         let activity = self.activity();
-        if activity != self.shown {
-            self.shown = activity;
-            self.observer.notice(&Notice::Phase(activity));
-            self.next_tick = Instant::now();
+        if activity != self.view.shown {
+            self.view.shown = activity;
+            self.view.observer.notice(&Notice::Phase(activity));
+            self.clocks.next_tick = Instant::now();
             self.show();
         }
     }
 
     fn perform(&mut self, action: Action) {
-        let gate = &self.pool.shared.gate;
+        let gate = &self.workers.pool.shared.gate;
         match action {
             Action::CloseGate => {
                 gate.close();
-                self.pool.shared.children.hold();
-                self.clock.pause(Instant::now());
+                self.workers.pool.shared.children.hold();
+                self.clocks.work.pause(Instant::now());
             }
             Action::OpenGate => {
-                let stood = self.clock.resume(Instant::now());
-                lock(&self.pool.shared.running).values_mut().for_each(|task| task.since += stood);
+                let stood = self.clocks.work.resume(Instant::now());
+                lock(&self.workers.pool.shared.running).values_mut().for_each(|task| task.since += stood);
                 gate.open();
-                self.pool.shared.children.go_on();
+                self.workers.pool.shared.children.go_on();
             }
-            Action::Hold => self.pool.shared.children.hold(),
+            Action::Hold => self.workers.pool.shared.children.hold(),
             Action::Drain => {
                 gate.drain();
-                self.wake.stop_begins();
+                self.workers.pool.shared.wake.stop_begins();
                 self.give_up_retries();
             }
             Action::Recall => {
-                self.pool.shared.halting.store(false, Ordering::Relaxed);
+                self.workers.pool.shared.halting.store(false, Ordering::Relaxed);
                 self.recall();
             }
             Action::Cancel => {
                 gate.cancel();
-                self.pool.shared.children.end();
+                self.workers.pool.shared.children.end();
             }
-            Action::StopHard => self.pool.shared.children.stop_hard(),
-            Action::Kill => self.pool.shared.children.kill(),
-            Action::Forward(signal) => self.pool.shared.children.forward(signal),
+            Action::StopHard => self.workers.pool.shared.children.stop_hard(),
+            Action::Kill => self.workers.pool.shared.children.kill(),
+            Action::Forward(signal) => self.workers.pool.shared.children.forward(signal),
             Action::Checkpoint { asked } => {
                 if asked {
-                    self.owed.get_or_insert_with(Instant::now);
+                    self.view.owed.get_or_insert_with(Instant::now);
                 }
                 self.order(Order::Checkpoint { asked });
             }
             Action::Status => self.say_status(),
             Action::SayStopping => {
-                self.pool.shared.halting.store(false, Ordering::Relaxed);
+                self.workers.pool.shared.halting.store(false, Ordering::Relaxed);
                 self.say_stopping();
             }
-            Action::SayRefused => self.observer.notice(&Notice::NotSuspended { pid: std::process::id() }),
+            Action::SayRefused => {
+                self.view.observer.notice(&Notice::NotSuspended { pid: std::process::id() })
+            }
             Action::Suspend => self.suspend_process(),
             Action::Reload => self.reload(),
-            Action::Redraw => self.next_tick = Instant::now(),
-            Action::Set(alarm, after) => self.alarms.push((alarm, Instant::now() + after)),
-            Action::Unset(alarm) => self.alarms.retain(|(set, _)| *set != alarm),
-            Action::Wake => self.wake.wake(),
+            Action::Redraw => self.clocks.next_tick = Instant::now(),
+            Action::Set(alarm, after) => self.clocks.alarms.push((alarm, Instant::now() + after)),
+            Action::Unset(alarm) => self.clocks.alarms.retain(|(set, _)| *set != alarm),
+            Action::Wake => self.workers.pool.shared.wake.wake(),
             Action::Close => self.close(),
             Action::Die(signal) => self.die(signal),
         }
@@ -408,53 +319,22 @@ impl<J: Job> Supervisor<'_, J> {
         // All tasks may be listed although nobody took the last word of the source: while a run
         // stops, nothing is taken from it.
         if let Ok(FromSource::Ended(tasks)) = self.channels.source.try_recv() {
-            self.listed = Some(tasks);
+            self.job.listed = Some(tasks);
         }
         if self.state.cause.is_some() {
-            self.wake.wake();
+            self.workers.pool.shared.wake.wake();
         }
-        self.order(Order::Close { listed: self.listed });
-    }
-
-    /// Before the process is stopped, the supervisor looks for a SIGCONT once more, and again when the SIGTSTP
-    /// is pending: a SIGCONT that came before that would be spent before the stop that it must end. See
-    /// [`suspend`]. While the signal thread is at work the answer is not known, and the suspension is put off
-    /// until the next look.
-    fn suspend_process(&mut self) {
-        let mut resume = self.look_for_a_resume();
-        if resume == Resume::None {
-            self.observer.leave_terminal();
-            let stopped = suspend(|| {
-                resume = self.look_for_a_resume();
-                resume != Resume::None
-            });
-            if let Err(cause) = stopped {
-                let error = Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
-                self.observer.notice(&Notice::Warning(error));
-            }
-            self.clock.skip_to(Instant::now());
-        }
-        self.handle(if resume == Resume::Unknown { Event::PutOffSuspension } else { Event::Returned });
-    }
-
-    fn look_for_a_resume(&mut self) -> Resume {
-        let on_its_way = self.subscription.resume_on_its_way();
-        self.early.extend(self.channels.signals.try_iter());
-        match on_its_way {
-            _ if self.early.iter().any(|received| received.request == Request::Resume) => Resume::Came,
-            Resume::Unknown if self.wanted_to_stand.elapsed() >= NO_LONGER => Resume::None,
-            Resume::None | Resume::Came | Resume::Unknown => on_its_way,
-        }
+        self.order(Order::Close { listed: self.job.listed });
     }
 
     /// The way out for somebody who does not want to wait. The last checkpoint stands; what was done
     /// since is done again.
     fn die(&mut self, signal: Signal) {
-        self.pool.shared.children.kill();
+        self.workers.pool.shared.children.kill();
         let now = Instant::now();
         let running = self.at_work(now);
-        self.observer.notice(&Notice::Running(running));
-        self.observer.leave_terminal();
-        die(signal, self.core);
+        self.view.observer.notice(&Notice::Running(running));
+        self.view.observer.leave_terminal();
+        die(signal, self.reception.core);
     }
 }

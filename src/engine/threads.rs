@@ -2,30 +2,26 @@
 
 use crate::ending::{Ending, Summary};
 use crate::engine::ahead::Ahead;
-use crate::engine::batching::Batching;
 use crate::engine::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
-use crate::engine::decide::{Rules, State};
 use crate::engine::options::Options;
 use crate::engine::pool::{Pool, Report};
 use crate::engine::prepare::Prepared;
 use crate::engine::reload::Reader;
 use crate::engine::reorder::Reorder;
 use crate::engine::source_thread::{FromSource, Lister};
-use crate::engine::supervisor::later::Later;
-use crate::engine::supervisor::showing::Showing;
-use crate::engine::supervisor::{Channels, Supervisor};
+
+use crate::engine::supervisor::{Channels, Setup, Supervisor};
 use crate::error::{Error, Result};
 use crate::process::watcher::{self, Watcher};
 use crate::process::{Children, Inheritance, Register};
 use crate::signals::policy::Request;
 use crate::signals::{Masked, Received, Subscription};
-use crate::task::clock::WorkClock;
-use crate::task::observer::{Activity, Notice, Observer};
+use crate::task::observer::{Notice, Observer};
 use crate::task::outbox::{LARGE_ONES, OUTBOX, Outbox};
 use crate::task::stop_fd::Wake;
 use crate::task::{Extent, Job, Listing, SAYINGS, Saying, Shared, Sink, Source};
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,61 +60,31 @@ impl Threads<'_> {
             Err(error) => Ending::Failed { error, summary: Summary::default() },
             Ok(engine) => {
                 engine.warnings.into_iter().for_each(|error| observer.notice(&Notice::Warning(error)));
-                let rules = Rules {
-                    grace: options.grace,
-                    kill_after: options.kill_after,
-                    forward_stops: options.forward_stops,
-                    hears_resume: self.subscription.has_resume(),
-                };
-                let mut batching = Batching::new(engine.workers);
-                batching.allow(options.jobs);
                 let shared = Arc::clone(&engine.pool.shared);
-                let now = Instant::now();
-                let supervisor = Supervisor {
-                    state: State::new(rules),
-                    channels: Channels {
-                        signals,
-                        control,
-                        source: engine.tasks,
-                        reports: engine.reports,
-                        words: engine.words,
-                        orders: engine.orders,
-                        said: engine.said,
-                        reloaded: self.reader.as_ref().map_or_else(never, |reader| reader.answers.clone()),
-                    },
-                    pool: engine.pool,
-                    workers: options.jobs.min(engine.workers),
-                    batching,
-                    subscription: self.subscription,
+                let channels = Channels {
+                    signals,
+                    control,
+                    source: engine.tasks,
+                    reports: engine.reports,
+                    words: engine.words,
+                    orders: engine.orders,
+                    said: engine.said,
+                    reloaded: self.reader.as_ref().map_or_else(never, |reader| reader.answers.clone()),
                     reader: self.reader.take(),
-                    core: options.core,
+                };
+                let supervisor = Supervisor::new(Setup {
+                    options,
+                    channels,
+                    pool: engine.pool,
+                    workers: engine.workers,
+                    watcher: engine.watcher.as_ref(),
+                    subscription: self.subscription,
                     observer,
                     began: self.began,
-                    clock: WorkClock::start(now),
-                    budget: options.max_runtime,
                     extent: engine.extent,
                     frontier: engine.frontier,
-                    next_tick: now,
-                    alarms: Vec::new(),
-                    wanted_to_stand: now,
-                    early: VecDeque::new(),
-                    later: Later::default(),
                     spill_limit: engine.spill_limit,
-                    waits_for_room: false,
-                    listed: None,
-                    checkpoint: None,
-                    owed: None,
-                    error: None,
-                    finished: None,
-                    wake: self.wake,
-                    shown: Activity::Running,
-                    showing: Showing::new(now, engine.frontier.committed),
-                    halt: options.halt,
-                    failures: 0,
-                    interrupted: None,
-                    durable: engine.frontier.committed,
-                    watcher: engine.watcher.as_ref(),
-                };
+                });
                 let ending = supervisor.run();
                 self.wake.wake();
                 wait_for_threads(&all_ended);

@@ -10,11 +10,11 @@ use crate::task::observer::Notice;
 impl<J: Job> Supervisor<'_, J> {
     /// Has settings read again, by a thread that may wait for a file.
     pub(super) fn reload(&mut self) {
-        match &self.reader {
+        match &self.channels.reader {
             Some(reader) => reader.ask(),
             None => {
                 let error = Error::usage("reload", "there is no configuration to read again");
-                self.observer.notice(&Notice::Warning(error));
+                self.view.observer.notice(&Notice::Warning(error));
             }
         }
     }
@@ -25,19 +25,19 @@ impl<J: Job> Supervisor<'_, J> {
         if let Some(settings) = reloaded.settings {
             self.adopt(settings);
         }
-        self.observer.notice(&Notice::Reloaded { adopted, said: reloaded.said });
+        self.view.observer.notice(&Notice::Reloaded { adopted, said: reloaded.said });
     }
 
     /// Every one of these can be applied twice without harm, so nobody asks which of them changed.
     fn adopt(&mut self, settings: Settings) {
         let Settings { jobs, limit_rate, checkpoint_every, grace, kill_after, policy } = settings;
-        self.batching.allow(jobs);
-        self.pool.shared.throttle.limit(limit_rate);
+        self.workers.batching.allow(jobs);
+        self.workers.pool.shared.throttle.limit(limit_rate);
         self.order(Order::Every(checkpoint_every));
-        self.subscription.adopt(policy);
+        self.reception.subscription.adopt(policy);
         let rules = &mut self.state.rules;
         rules.grace = grace;
         rules.kill_after = kill_after;
-        rules.hears_resume = self.subscription.has_resume();
+        rules.hears_resume = self.reception.subscription.has_resume();
     }
 }

@@ -42,15 +42,15 @@ impl Later {
 impl<J: Job> Supervisor<'_, J> {
     /// Whether there may be more of them, and hence more tasks.
     pub(super) fn may_put_off(&self) -> bool {
-        self.later.tasks.len() < MOST
+        self.workers.later.tasks.len() < MOST
     }
 
     pub(super) fn put_off(&mut self, deferred: Deferred) {
-        self.clock.tick(Instant::now());
-        let due = (self.clock.worked() + deferred.time).as_nanos().div_ceil(GRAIN.as_nanos());
+        self.clocks.work.tick(Instant::now());
+        let due = (self.clocks.work.worked() + deferred.time).as_nanos().div_ceil(GRAIN.as_nanos());
         let due = GRAIN.saturating_mul(u32::try_from(due).unwrap_or(u32::MAX));
         let is_retry = deferred.then == Then::Again;
-        self.later.insert(due, deferred);
+        self.workers.later.insert(due, deferred);
         self.handle(Event::PutOff);
         if is_retry && self.state.course != Course::Working {
             self.give_up_retries();
@@ -59,47 +59,47 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// How long until the first of them is due.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        let (due, _) = self.later.tasks.keys().next()?;
-        self.may_take_up().then(|| due.saturating_sub(self.clock.worked()))
+        let (due, _) = self.workers.later.tasks.keys().next()?;
+        self.may_take_up().then(|| due.saturating_sub(self.clocks.work.worked()))
     }
 
     /// Not while the job is paused; and first of all a signal is to be understood that is there already.
     fn may_take_up(&self) -> bool {
         let moves = self.state.motion == Motion::Running || self.state.course != Course::Working;
-        moves && self.channels.signals.is_empty() && self.early.is_empty()
+        moves && self.channels.signals.is_empty() && self.reception.early.is_empty()
     }
 
     /// Takes up those that are due.
     pub(super) fn take_up_what_is_due(&mut self, now: Instant) {
-        if self.later.tasks.is_empty() || !self.may_take_up() {
+        if self.workers.later.tasks.is_empty() || !self.may_take_up() {
             return;
         }
-        self.clock.tick(now);
-        while let Some(deferred) = self.later.take_due(self.clock.worked()) {
+        self.clocks.work.tick(now);
+        while let Some(deferred) = self.workers.later.take_due(self.clocks.work.worked()) {
             self.take_up(deferred);
         }
     }
 
     /// A stop has come: nobody waits for it any longer.
     pub(super) fn recall(&mut self) {
-        while let Some(deferred) = self.later.take_due(Duration::MAX) {
+        while let Some(deferred) = self.workers.later.take_due(Duration::MAX) {
             self.take_up(deferred);
         }
     }
 
     /// What has not begun shall not begin, and another attempt has not.
     pub(super) fn give_up_retries(&mut self) {
-        while let Some(deferred) = self.later.take_any(|deferred| deferred.then == Then::Again) {
+        while let Some(deferred) = self.workers.later.take_any(|deferred| deferred.then == Then::Again) {
             self.handle(Event::TakenUp);
-            self.pool.settle(deferred);
+            self.workers.pool.settle(deferred);
         }
     }
 
     fn take_up(&mut self, deferred: Deferred) {
         self.handle(Event::TakenUp);
         match deferred.then {
-            Then::Settle => self.pool.settle(deferred),
-            Then::Again => self.pool.again(deferred),
+            Then::Settle => self.workers.pool.settle(deferred),
+            Then::Again => self.workers.pool.again(deferred),
         }
     }
 }

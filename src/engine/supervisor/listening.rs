@@ -16,17 +16,17 @@ use std::time::Instant;
 impl<J: Job> Supervisor<'_, J> {
     pub(super) fn report(&mut self, report: Report) {
         if let Report::Ended { took: Some(took), .. } = &report {
-            self.batching.learn(*took);
+            self.workers.batching.learn(*took);
         }
         match report {
             // Only a wake-up: the clock looks whether anything still moves.
             Report::Parked => {}
-            Report::Warned(error) => self.observer.notice(&Notice::Warning(error)),
+            Report::Warned(error) => self.view.observer.notice(&Notice::Warning(error)),
             Report::Ended { outcome: Outcome::Done | Outcome::Interrupted, .. } => {
                 self.handle(Event::TaskEnded)
             }
             Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
-                self.observer.notice(&Notice::TaskFailed { task, why });
+                self.view.observer.notice(&Notice::TaskFailed { task, why });
                 self.count_failure();
                 self.handle(Event::TaskEnded);
             }
@@ -40,50 +40,55 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// One failure more, which may be one too many.
     fn count_failure(&mut self) {
-        self.failures += 1;
-        if let Some(Halt { now, .. }) = self.halt.filter(|halt| halt.failures == self.failures) {
-            let failed = if self.failures == 1 { "task has" } else { "tasks have" };
+        self.workers.failures += 1;
+        if let Some(Halt { now, .. }) =
+            self.workers.halt.filter(|halt| halt.failures == self.workers.failures)
+        {
+            let failed = if self.workers.failures == 1 { "task has" } else { "tasks have" };
             self.keep_error(
-                Error::broken("--halt", format_args!("{} {failed} failed in this run", self.failures))
-                    .advise("the same command goes on behind them; with --retry-failed they run once more"),
+                Error::broken(
+                    "--halt",
+                    format_args!("{} {failed} failed in this run", self.workers.failures),
+                )
+                .advise("the same command goes on behind them; with --retry-failed they run once more"),
             );
-            self.pool.shared.halting.store(!now, Ordering::Relaxed);
+            self.workers.pool.shared.halting.store(!now, Ordering::Relaxed);
             self.handle(Event::Halted { now });
         }
     }
 
     pub(super) fn said(&mut self, saying: Saying) {
         let Saying { task, line } = saying;
-        self.observer.notice(&Notice::Said { task, line });
+        self.view.observer.notice(&Notice::Said { task, line });
     }
 
     pub(super) fn word(&mut self, word: Word) {
         match word {
-            Word::Frontier(frontier) => self.frontier = frontier,
-            Word::Input(sentence) => self.observer.notice(&Notice::Input(sentence)),
+            Word::Frontier(frontier) => self.job.frontier = frontier,
+            Word::Input(sentence) => self.view.observer.notice(&Notice::Input(sentence)),
             Word::Checkpoint { frontier, facts, asked } => {
-                self.checkpoint = Some((facts, Instant::now()));
-                self.durable = frontier;
-                self.observer.notice(&Notice::Checkpoint {
+                self.job.checkpoint = Some((facts, Instant::now()));
+                self.job.durable = frontier;
+                self.view.observer.notice(&Notice::Checkpoint {
                     frontier,
-                    tasks: self.extent.tasks,
+                    tasks: self.job.extent.tasks,
                     facts,
                     asked,
                 });
                 if asked {
-                    self.owed = None;
+                    self.view.owed = None;
                     self.say_status();
                     self.show_checkpoint();
                 }
             }
             Word::Broke(error) => {
                 // What the disk says explains the rest: tasks that were cancelled because of it.
-                self.error = Some(error);
+                self.end.error = Some(error);
                 self.channels.words = never();
                 self.handle(Event::CommitBroke);
             }
             Word::Closed { finished } => {
-                self.finished = finished;
+                self.end.finished = finished;
                 self.channels.words = never();
                 self.handle(Event::Closed);
             }
@@ -96,7 +101,7 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// The thread sends its end before it goes, unless it panicked (in a source of somebody's own).
     pub(super) fn source_vanished(&mut self) {
-        if self.listed.is_none() {
+        if self.job.listed.is_none() {
             self.listed_by_source(FromSource::Failed(Error::broken(
                 "source",
                 "panicked while it listed tasks",
@@ -107,6 +112,6 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// The first error is the cause, what comes after it mostly its consequence.
     pub(super) fn keep_error(&mut self, error: Error) {
-        self.error.get_or_insert(error);
+        self.end.error.get_or_insert(error);
     }
 }

@@ -39,20 +39,20 @@ impl Showing {
 
 impl<J: Job> Supervisor<'_, J> {
     pub(super) fn show_when_due(&mut self, now: Instant) {
-        if now >= self.showing.next {
+        if now >= self.view.showing.next {
             self.show();
         }
     }
 
     /// A checkpoint that somebody asked for is durable, and they may be waiting to read of it.
     pub(super) fn show_checkpoint(&mut self) {
-        self.showing.asked += 1;
+        self.view.showing.asked += 1;
         self.show();
     }
 
     pub(super) fn show(&mut self) {
-        self.showing.seq += 1;
-        self.showing.next = Instant::now() + self.began.elapsed().clamp(AT_FIRST, EVERY);
+        self.view.showing.seq += 1;
+        self.view.showing.next = Instant::now() + self.clocks.began.elapsed().clamp(AT_FIRST, EVERY);
         let live = self.live(&self.progress());
         self.order(Order::Show(Box::new(live)));
     }
@@ -62,14 +62,14 @@ impl<J: Job> Supervisor<'_, J> {
         let worked = now.worked.as_secs_f64();
         let rate = |done: u64| (now.worked >= ENOUGH).then(|| done as f64 / worked);
         let bytes_per_second = rate(now.bytes.saturating_sub(now.bytes_before));
-        let tasks_per_second = rate(now.frontier.saturating_sub(self.showing.tasks_before));
+        let tasks_per_second = rate(now.frontier.saturating_sub(self.view.showing.tasks_before));
         let by_bytes = time_left(now.bytes, now.bytes_total, bytes_per_second);
         let by_tasks = || time_left(now.frontier, now.tasks, tasks_per_second);
         Live {
             format: FORMAT,
-            seq: self.showing.seq,
+            seq: self.view.showing.seq,
             pid: std::process::id(),
-            ticks: self.showing.ticks,
+            ticks: self.view.showing.ticks,
             run: None,
             written_at_ms,
             phase: now.phase,
@@ -91,9 +91,9 @@ impl<J: Job> Supervisor<'_, J> {
                 at_ms: written_at_ms.saturating_sub(facts.age.as_millis() as u64),
                 took_seconds: facts.took.as_secs_f64(),
             }),
-            checkpoints_asked: self.showing.asked,
-            workers: self.batching.jobs() as u64,
-            signals: self.subscription.rows(),
+            checkpoints_asked: self.view.showing.asked,
+            workers: self.workers.batching.jobs() as u64,
+            signals: self.reception.subscription.rows(),
             running: self.longest_at_work(),
         }
     }

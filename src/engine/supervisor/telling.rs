@@ -14,7 +14,7 @@ use std::time::Instant;
 impl<J: Job> Supervisor<'_, J> {
     pub(super) fn say_status(&mut self) {
         let progress = self.progress();
-        self.observer.notice(&Notice::Status(Box::new(progress)));
+        self.view.observer.notice(&Notice::Status(Box::new(progress)));
     }
 
     pub(super) fn say_stopping(&mut self) {
@@ -25,31 +25,31 @@ impl<J: Job> Supervisor<'_, J> {
         };
         let in_flight = self.begun();
         let grace = self.state.rules.grace;
-        self.observer.notice(&Notice::Stopping { grace, in_flight, again });
+        self.view.observer.notice(&Notice::Stopping { grace, in_flight, again });
     }
 
     /// Said once each time: who finds the workers idle wants to know why, and for whom they wait.
     pub(super) fn say_if_there_is_no_room(&mut self) {
         // One message may be the end of the list.
         let waits = !self.has_room() && self.channels.source.len() > 1;
-        if waits && !self.waits_for_room {
-            let (task, taken) = (self.frontier.tasks + 1, self.frontier.spilled >> 20);
+        if waits && !self.view.waits_for_room {
+            let (task, taken) = (self.job.frontier.tasks + 1, self.job.frontier.spilled >> 20);
             let how = format_args!("task {task} is slow, and the results behind it take {taken} MiB of disk");
-            self.observer.notice(&Notice::Warning(Error::broken("waiting", how).advise(
+            self.view.observer.notice(&Notice::Warning(Error::broken("waiting", how).advise(
                 "no further task starts until it is done; a larger --spill-limit lets more of them wait",
             )));
         }
-        self.waits_for_room = waits;
+        self.view.waits_for_room = waits;
     }
 
     /// Said once. Another one could be started, but whoever kills the first means it, and the run does not
     /// depend on it.
     pub(super) fn look_after_the_watcher(&mut self) {
-        if self.watcher.take_if(|watcher| watcher.has_ended()).is_some() {
+        if self.workers.watcher.take_if(|watcher| watcher.has_ended()).is_some() {
             let error = Error::broken("watcher", "was killed").advise(
                 "the job goes on; but should it be killed too, nobody would end the commands that it has started",
             );
-            self.observer.notice(&Notice::Warning(error));
+            self.view.observer.notice(&Notice::Warning(error));
         }
     }
 
@@ -67,15 +67,15 @@ impl<J: Job> Supervisor<'_, J> {
     pub(super) fn progress(&self) -> Progress {
         Progress {
             phase: self.activity(),
-            frontier: self.frontier.committed,
-            tasks: self.extent.tasks,
+            frontier: self.job.frontier.committed,
+            tasks: self.job.extent.tasks,
             in_flight: self.begun(),
-            failed: self.frontier.failed,
-            bytes: self.extent.bytes_before + self.pool.shared.advanced.load(Ordering::Relaxed),
-            bytes_before: self.extent.bytes_before,
-            bytes_total: self.extent.bytes,
-            output_bytes: self.frontier.output_bytes,
-            worked: self.clock.worked(),
+            failed: self.job.frontier.failed,
+            bytes: self.job.extent.bytes_before + self.workers.pool.shared.advanced.load(Ordering::Relaxed),
+            bytes_before: self.job.extent.bytes_before,
+            bytes_total: self.job.extent.bytes,
+            output_bytes: self.job.frontier.output_bytes,
+            worked: self.clocks.work.worked(),
             checkpoint: self.checkpoint_facts(),
         }
     }
@@ -83,13 +83,13 @@ impl<J: Job> Supervisor<'_, J> {
     /// How many tasks have begun and not ended. More may be handed out, so that no worker waits for us;
     /// for a person those have not left.
     fn begun(&self) -> usize {
-        lock(&self.pool.shared.running).len()
+        lock(&self.workers.pool.shared.running).len()
     }
 
     /// Tasks that have begun and not ended, and for how long, pauses not counted.
     pub(super) fn at_work(&self, now: Instant) -> Vec<AtWork> {
-        let now = self.clock.stands_at(now);
-        let running = lock(&self.pool.shared.running);
+        let now = self.clocks.work.stands_at(now);
+        let running = lock(&self.workers.pool.shared.running);
         let one = |(task, running): (&u64, &Running)| AtWork {
             task: *task,
             since: now.saturating_duration_since(running.since),
@@ -99,7 +99,9 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn checkpoint_facts(&self) -> Option<CheckpointFacts> {
-        self.checkpoint.map(|(facts, since)| CheckpointFacts { age: facts.age + since.elapsed(), ..facts })
+        self.job
+            .checkpoint
+            .map(|(facts, since)| CheckpointFacts { age: facts.age + since.elapsed(), ..facts })
     }
 
     pub(super) fn ending(mut self) -> Ending {
@@ -107,28 +109,28 @@ impl<J: Job> Supervisor<'_, J> {
         while let Ok(heard) = self.channels.signals.try_recv() {
             self.note_interrupt(&heard);
         }
-        self.clock.tick(Instant::now());
+        self.clocks.work.tick(Instant::now());
         let summary = Summary {
             // After a failed write nothing counts but what was safe before.
-            frontier: if self.state.commit_works { self.frontier.committed } else { self.durable },
-            beyond: self.frontier.beyond,
-            tasks: self.extent.tasks,
-            output_bytes: self.frontier.output_bytes,
-            failed: self.frontier.failed,
+            frontier: if self.state.commit_works { self.job.frontier.committed } else { self.job.durable },
+            beyond: self.job.frontier.beyond,
+            tasks: self.job.extent.tasks,
+            output_bytes: self.job.frontier.output_bytes,
+            failed: self.job.frontier.failed,
             checkpoint: self.checkpoint_facts(),
-            worked: self.clock.worked(),
-            interrupted: self.interrupted,
+            worked: self.clocks.work.worked(),
+            interrupted: self.reception.interrupted,
         };
-        match (self.finished, self.state.cause) {
+        match (self.end.finished, self.state.cause) {
             // A stop that came when nothing was left to do has stopped nothing.
             (Some(code), _) => Ending::Finished { code, summary, already: false },
-            (None, Some(Cause::Stop(by))) => match self.error {
+            (None, Some(Cause::Stop(by))) => match self.end.error {
                 // Whoever reads our output has gone: a pager that was left, `head`.
                 Some(error) if error.kind() == Kind::OutputClosed => Ending::Failed { error, summary },
                 Some(_) | None => Ending::Stopped { by, summary },
             },
             (None, Some(Cause::Broken) | None) => {
-                let error = self.error.unwrap_or_else(|| Error::broken("run", "ended without a reason"));
+                let error = self.end.error.unwrap_or_else(|| Error::broken("run", "ended without a reason"));
                 Ending::Failed { error, summary }
             }
         }

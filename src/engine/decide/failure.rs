@@ -1,0 +1,38 @@
+//! Endings that no person asked for: a task or the source cannot go on, too much has failed, or the disk has.
+
+use super::{Action, Cause, Course, State, cancel, leave_working};
+
+/// A task or the source cannot go on, but what is done can still be committed.
+pub(super) fn broke(state: &mut State, actions: &mut Vec<Action>) {
+    match state.course {
+        Course::Working => {
+            leave_working(state, Course::Aborting, Cause::Broken, actions);
+            cancel(state, actions);
+        }
+        // It ends already. The next run will meet the same trouble and say so.
+        Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
+    }
+}
+
+/// Tasks in flight are waited for however long they take, unless somebody asks for a stop as well.
+pub(super) fn halt_soon(state: &mut State, actions: &mut Vec<Action>) {
+    if state.course == Course::Working {
+        leave_working(state, Course::Stopping, Cause::Broken, actions);
+    }
+}
+
+/// Nothing can be made to last any more. This overrides every other reason to end: who sent a
+/// SIGTERM must not read "stopped, checkpoint written" when it was not.
+pub(super) fn commit_broke(state: &mut State, actions: &mut Vec<Action>) {
+    state.commit_works = false;
+    match state.course {
+        Course::Working => {
+            leave_working(state, Course::Aborting, Cause::Broken, actions);
+            cancel(state, actions);
+        }
+        Course::Stopping => cancel(state, actions),
+        Course::Aborting => {}
+        Course::Closing | Course::Ended => state.course = Course::Ended,
+    }
+    state.cause = Some(Cause::Broken);
+}

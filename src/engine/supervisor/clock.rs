@@ -1,0 +1,68 @@
+//! Time is an event like any other: deadlines that have passed, and what follows from them.
+
+use super::Supervisor;
+use super::suspension::LOOK;
+use crate::engine::decide::{Asker, Event, Motion};
+use crate::signals::policy::Request;
+use crate::task::Job;
+use std::time::{Duration, Instant};
+
+/// How long somebody who asked for a checkpoint waits for it before he is told at least where the job
+/// stands.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often the progress line and the clocks move.
+const TICK: Duration = Duration::from_millis(100);
+
+impl<J: Job> Supervisor<'_, J> {
+    pub(super) fn next_deadline(&self) -> Instant {
+        let next_look = match self.state.motion {
+            Motion::Suspending => Instant::now() + LOOK,
+            Motion::Running | Motion::Pausing | Motion::Paused | Motion::Suspended => self.clocks.next_tick,
+        };
+        let due = self.next_due().map(|left| Instant::now() + left);
+        self.clocks
+            .alarms
+            .iter()
+            .map(|(_, at)| *at)
+            .chain(due)
+            .fold(self.clocks.next_tick.min(next_look), Instant::min)
+    }
+
+    /// Time is an event like any other: deadlines that have passed, and what follows from them.
+    pub(super) fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        while let Some(position) = self.clocks.alarms.iter().position(|(_, at)| *at <= now) {
+            let (alarm, _) = self.clocks.alarms.swap_remove(position);
+            self.handle(Event::Rang(alarm));
+        }
+        if self.stands_still() {
+            self.handle(Event::Stilled);
+        }
+        self.take_up_what_is_due(now);
+        // The commit thread may be waiting for a disk, or for whoever reads our output. Then there is
+        // no checkpoint yet, but how far the job is can be said.
+        if self.view.owed.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE) {
+            self.view.owed = None;
+            self.say_status();
+        }
+        if now >= self.clocks.next_tick {
+            self.clocks.next_tick = now + TICK;
+            self.clocks.work.tick(now);
+            self.spend_budget();
+            self.say_if_there_is_no_room();
+            self.workers.pool.shared.children.see_to_strangers();
+            self.look_after_the_watcher();
+            let progress = self.progress();
+            self.view.observer.progress(&progress);
+        }
+        self.show_when_due(now);
+    }
+
+    fn spend_budget(&mut self) {
+        if self.clocks.budget.is_some_and(|budget| self.clocks.began.elapsed() >= budget) {
+            self.clocks.budget = None;
+            self.ask(Request::Stop, Asker::Budget);
+        }
+    }
+}

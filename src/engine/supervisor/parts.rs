@@ -1,0 +1,144 @@
+//! What the supervisor owns, by subject.
+
+use super::Channels;
+use super::later::Later;
+use super::showing::Showing;
+use crate::ending::CheckpointFacts;
+use crate::engine::batching::Batching;
+use crate::engine::commit::Frontier;
+use crate::engine::decide::Alarm;
+use crate::engine::options::{Halt, Options};
+use crate::engine::pool::Pool;
+use crate::error::Error;
+use crate::process::watcher::Watcher;
+use crate::signals::{Received, Subscription};
+use crate::task::clock::WorkClock;
+use crate::task::observer::{Activity, Observer};
+use crate::task::{Extent, Job};
+use nix::sys::signal::Signal;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// What a supervisor is built from.
+pub(crate) struct Setup<'a, J: Job> {
+    pub(crate) options: &'a Options,
+    pub(crate) channels: Channels<J::Task>,
+    pub(crate) pool: Pool<J>,
+    /// How many threads the pool has.
+    pub(crate) workers: usize,
+    pub(crate) watcher: Option<&'a Watcher>,
+    pub(crate) subscription: Subscription,
+    pub(crate) observer: &'a mut dyn Observer,
+    pub(crate) began: Instant,
+    pub(crate) extent: Extent,
+    pub(crate) frontier: Frontier,
+    pub(crate) spill_limit: u64,
+}
+
+/// The workers, and the tasks that they have been given.
+pub(super) struct Workers<'a, J: Job> {
+    pub(super) pool: Pool<J>,
+    pub(super) at_start: usize,
+    pub(super) batching: Batching,
+    /// Tasks that are not over though their worker is free.
+    pub(super) later: Later,
+    /// When failed tasks end the run, and how many of this run have failed.
+    pub(super) halt: Option<Halt>,
+    pub(super) failures: u64,
+    /// The process that ends the commands if this one is killed, as far as is known.
+    pub(super) watcher: Option<&'a Watcher>,
+}
+
+impl<'a, J: Job> Workers<'a, J> {
+    pub(super) fn new(
+        pool: Pool<J>,
+        threads: usize,
+        options: &Options,
+        watcher: Option<&'a Watcher>,
+    ) -> Self {
+        let mut batching = Batching::new(threads);
+        batching.allow(options.jobs);
+        let at_start = options.jobs.min(threads);
+        Self { pool, at_start, batching, later: Later::default(), halt: options.halt, failures: 0, watcher }
+    }
+}
+
+/// Where signals come in, and what is remembered of them.
+pub(super) struct Reception {
+    pub(super) subscription: Subscription,
+    /// Signals that were taken out of the channel before a suspension.
+    pub(super) early: VecDeque<Received>,
+    /// Whether a death by signal may leave a core file.
+    pub(super) core: bool,
+    /// The key by which a person at the terminal wanted an end.
+    pub(super) interrupted: Option<Signal>,
+}
+
+impl Reception {
+    pub(super) fn new(subscription: Subscription, core: bool) -> Self {
+        Self { subscription, early: VecDeque::new(), core, interrupted: None }
+    }
+}
+
+/// Moments and deadlines.
+pub(super) struct Clocks {
+    pub(super) began: Instant,
+    pub(super) work: WorkClock,
+    pub(super) budget: Option<Duration>,
+    pub(super) next_tick: Instant,
+    pub(super) alarms: Vec<(Alarm, Instant)>,
+    /// When the last request for a suspension came.
+    pub(super) wanted_to_stand: Instant,
+}
+
+impl Clocks {
+    pub(super) fn new(began: Instant, now: Instant, budget: Option<Duration>) -> Self {
+        let (work, alarms) = (WorkClock::start(now), Vec::new());
+        Self { began, work, budget, next_tick: now, alarms, wanted_to_stand: now }
+    }
+}
+
+/// How far the job is.
+pub(super) struct JobFacts {
+    pub(super) extent: Extent,
+    pub(super) frontier: Frontier,
+    /// Tasks that the last durable record counts.
+    pub(super) durable: u64,
+    /// How many tasks there are, once the source has said it.
+    pub(super) listed: Option<u64>,
+    pub(super) checkpoint: Option<(CheckpointFacts, Instant)>,
+    /// How much of the disk may be taken by results ahead of the frontier.
+    pub(super) spill_limit: u64,
+}
+
+impl JobFacts {
+    pub(super) fn new(extent: Extent, frontier: Frontier, spill_limit: u64) -> Self {
+        let durable = frontier.committed;
+        Self { extent, frontier, durable, listed: None, checkpoint: None, spill_limit }
+    }
+}
+
+/// What is told to a person or to another process.
+pub(super) struct View<'a> {
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) shown: Activity,
+    pub(super) showing: Showing,
+    /// When a checkpoint and a line of status were asked for that have not been given yet.
+    pub(super) owed: Option<Instant>,
+    /// It has been said that results ahead of the frontier take too much of the disk.
+    pub(super) waits_for_room: bool,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(observer: &'a mut dyn Observer, now: Instant, committed: u64) -> Self {
+        let (shown, showing) = (Activity::Running, Showing::new(now, committed));
+        Self { observer, shown, showing, owed: None, waits_for_room: false }
+    }
+}
+
+/// How the run ends, once that is known.
+#[derive(Default)]
+pub(super) struct End {
+    pub(super) error: Option<Error>,
+    pub(super) finished: Option<u8>,
+}

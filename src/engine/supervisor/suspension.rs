@@ -1,0 +1,83 @@
+//! Suspension: the process stops as Ctrl-Z stops it, and a SIGCONT that came early is not lost.
+//!
+//! The obvious way is to raise SIGTSTP with its default action. Then `kill -TSTP` and `kill -CONT` in one line of
+//! a script stop the job for ever: the SIGCONT comes before the stop that it must end, and no second one
+//! follows. The kernel discards a pending SIGTSTP when a SIGCONT comes, so all that is needed is to make ours
+//! pending, and to let it through only if no SIGCONT came before that. Three looks make sure:
+//!
+//! 1. Children must stand still first, and [`SECOND_THOUGHT`] must have passed. A SIGCONT in that time is an
+//!    ordinary event.
+//! 2. Before the raise the supervisor asks for a SIGCONT that is not in the channel yet.
+//! 3. It asks again while the SIGTSTP is pending and blocked ([`suspend`]).
+//!
+//! While the signal thread is at work the answer is not known. The supervisor does not wait for it; it puts the
+//! suspension off until the next look, [`LOOK`] later. **The race that is left** is in [`suspend`], within one
+//! system call, and [`NO_LONGER`] says where it is wider.
+
+use super::Supervisor;
+use crate::engine::decide::{Event, Motion};
+use crate::error::Error;
+use crate::signals::policy::Request;
+use crate::signals::{Resume, suspend};
+use crate::task::Job;
+use crate::task::observer::Notice;
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether children have stopped, while a suspension waits for them.
+pub(super) const LOOK: Duration = Duration::from_micros(500);
+
+/// How long a suspension waits for a SIGCONT that comes right behind it: `kill -TSTP` and `kill -CONT` in
+/// one line of a script. Such a pair would meet in the instant in which nothing can tell their order any
+/// more (see [`suspend`]), and the job would stand still for ever.
+const SECOND_THOUGHT: Duration = Duration::from_millis(2);
+
+/// A suspension is put off no longer than this while other signals pour in. From then on a SIGCONT can be lost
+/// that comes in the microseconds in which the signal thread reads another signal.
+const NO_LONGER: Duration = Duration::from_millis(20);
+
+impl<J: Job> Supervisor<'_, J> {
+    /// What a pause and a suspension wait for. Nobody tells when a child has stopped, so it is looked at.
+    pub(super) fn stands_still(&self) -> bool {
+        match self.state.motion {
+            Motion::Pausing => self.workers.pool.shared.moving() == 0,
+            Motion::Suspending => {
+                self.clocks.wanted_to_stand.elapsed() >= SECOND_THOUGHT
+                    && self.workers.pool.shared.children.stand_still()
+            }
+            Motion::Running | Motion::Paused | Motion::Suspended => false,
+        }
+    }
+
+    /// Before the process is stopped, the supervisor looks for a SIGCONT once more, and again when the SIGTSTP
+    /// is pending: a SIGCONT that came before that would be spent before the stop that it must end. See
+    /// [`suspend`]. While the signal thread is at work the answer is not known, and the suspension is put off
+    /// until the next look.
+    pub(super) fn suspend_process(&mut self) {
+        let mut resume = self.look_for_a_resume();
+        if resume == Resume::None {
+            self.view.observer.leave_terminal();
+            let stopped = suspend(|| {
+                resume = self.look_for_a_resume();
+                resume != Resume::None
+            });
+            if let Err(cause) = stopped {
+                let error = Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
+                self.view.observer.notice(&Notice::Warning(error));
+            }
+            self.clocks.work.skip_to(Instant::now());
+        }
+        self.handle(if resume == Resume::Unknown { Event::PutOffSuspension } else { Event::Returned });
+    }
+
+    fn look_for_a_resume(&mut self) -> Resume {
+        let on_its_way = self.reception.subscription.resume_on_its_way();
+        self.reception.early.extend(self.channels.signals.try_iter());
+        match on_its_way {
+            _ if self.reception.early.iter().any(|received| received.request == Request::Resume) => {
+                Resume::Came
+            }
+            Resume::Unknown if self.clocks.wanted_to_stand.elapsed() >= NO_LONGER => Resume::None,
+            Resume::None | Resume::Came | Resume::Unknown => on_its_way,
+        }
+    }
+}
