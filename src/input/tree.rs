@@ -187,6 +187,12 @@ impl Tree {
         !self.roots.iter().any(|root| Stream::is_stream(root))
     }
 
+    /// Why one of the roots cannot be read, where that is no reason to leave it out.
+    fn unreadable_root(&self) -> Option<Error> {
+        let why = |root: &PathBuf| Some(Error::named(root, "open", &why_unreadable(root)?));
+        self.roots.iter().find_map(why).filter(|_| !self.leaves_out)
+    }
+
     fn roots(&self) -> Vec<Root> {
         self.roots.iter().map(|path| Root { path: path.clone() }).collect()
     }
@@ -333,10 +339,7 @@ impl Source for Tree {
     type Listing = TreeListing;
 
     fn begin(&self) -> Result<TreeListing> {
-        let why = |root: &PathBuf| Some(Error::named(root, "open", &why_unreadable(root)?));
-        if !self.leaves_out
-            && let Some(error) = self.roots.iter().find_map(why)
-        {
+        if let Some(error) = self.unreadable_root() {
             let others = self.roots.iter().any(|root| why_unreadable(root).is_none());
             return Err(if others { error.advise(UNLESS) } else { error });
         }
@@ -350,6 +353,9 @@ impl Source for Tree {
         if then.roots != self.roots() {
             return Err(Error::refused("inputs", "are other paths than those of the last run")
                 .advise("name the same paths, or start anew with --fresh"));
+        }
+        if let Some(error) = self.unreadable_root() {
+            return Err(error);
         }
         let by_contents = contents_as_begun(self.wants_contents, then.contents)?;
         let tree = Self { part: then.part, together: then.together, ..self.clone() };

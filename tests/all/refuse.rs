@@ -2,6 +2,7 @@
 
 use crate::harness::World;
 use crate::jobs::{GREP, SLOW};
+use crate::unchanged::expect_refusal;
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -17,9 +18,7 @@ fn stopped() -> World {
 
 /// Runs `arguments` and expects this code, a message that contains `reason`, and no change.
 fn refused(world: &World, arguments: &str, code: i32, reason: &str) {
-    let before = world.contents(".");
-    world.bivouac(arguments).run().expect_code(code).expect_says(reason).expect_says_not("resumed at");
-    assert!(before == world.contents("."), "the refusal changed something: {arguments}");
+    expect_refusal(world, &world.bivouac(arguments), code, reason, arguments);
 }
 
 #[test]

@@ -16,10 +16,34 @@ use crate::durable::record::Beyond;
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const SEGMENT: &str = "segment.";
+
+/// Refuses a directory where a segment would be made. The run would come upon it later, when it has changed the
+/// state already.
+pub(super) fn refuse_directories(dir: &dyn Dir, path: &Path) -> Result<()> {
+    let path = path.join(SPILL);
+    let failed = |e: io::Error| Error::io(&path, "list", &e);
+    let spill = match dir.open_dir(SPILL.as_ref()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(failed)?,
+    };
+    for name in spill.list().map_err(failed)? {
+        if name.as_encoded_bytes().starts_with(SEGMENT.as_bytes())
+            && spill.facts(&name).map_err(failed)?.is_some_and(|facts| facts.is_dir)
+        {
+            return Err(is_a_directory(&path.join(name)));
+        }
+    }
+    Ok(())
+}
+
+fn is_a_directory(path: &Path) -> Error {
+    Error::refused(path.display(), "is a directory, and none of ours")
+        .advise("move it away, and run the same command again")
+}
 
 /// The result of a finished task that has a file of its own, verified.
 #[derive(Debug)]
@@ -42,8 +66,7 @@ impl StateDir {
         self.remove_spilled(&*dir, &name)?;
         let made = dir.open(&name, Open::CreateNew(0o600));
         if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-            return Err(Error::refused(path.display(), "is a directory, and none of ours")
-                .advise("move it away, and run the same command again"));
+            return Err(is_a_directory(&path));
         }
         Ok((made.map_err(|e| Error::io(&path, "create", &e))?, path))
     }
