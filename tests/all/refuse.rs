@@ -178,14 +178,14 @@ fn wrong_usage() {
 #[test]
 fn a_second_run_on_the_same_state() {
     let world = GREP.world();
-    let first = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    let first = GREP.braked(&world).start().until_checkpoint_at_least(1);
     let second = GREP.command(&world).run().expect_code(5);
     assert!(
         second.stderr.contains(&first.pid().to_string()),
         "it does not name the first: {}",
         second.stderr
     );
-    first.wait().expect_code(0);
+    first.let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }
 
@@ -221,10 +221,10 @@ fn an_open_file_of_ours_is_no_name_for_an_output() {
 #[test]
 fn a_file_that_was_put_in_the_place_of_the_output_is_not_published() {
     let world = GREP.world();
-    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    let run = GREP.braked(&world).start().until_checkpoint_at_least(1);
     std::fs::rename(world.path("out.part"), world.path("moved")).unwrap();
     world.write("out.part", "fake\n");
-    run.wait().expect_code(3).expect_says("is no longer the file that was written here");
+    run.let_go().wait().expect_code(3).expect_says("is no longer the file that was written here");
     assert!(!world.exists("out"));
     assert_eq!(world.read("out.part"), b"fake\n");
 }

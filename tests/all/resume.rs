@@ -11,8 +11,7 @@ fn any_number_of_interruptions_give_the_same_bytes() {
         let world = case.world();
         let mut committed = 0;
         for signal in [SIGKILL, SIGTERM, SIGKILL, SIGINT] {
-            // Slower than usual, so that four interruptions find something left to interrupt.
-            let run = case.slow(&world).with("--limit-rate 512KiB").start();
+            let run = case.slow(&world).start();
             let run = run.until_checkpoint_at_least(committed + 1).signal(signal).wait();
             committed = run.last_checkpoint();
             run.expect_killed_by(signal);
@@ -58,7 +57,7 @@ fn what_was_printed_into_a_pipe_comes_again_from_its_beginning() {
         let wanted = world.shell(reference);
         let (verb, rest) = arguments.split_once(' ').unwrap();
         for signal in [SIGTERM, SIGKILL] {
-            let slow = "--limit-rate 1MiB --checkpoint-every 20ms --jobs 2";
+            let slow = "--limit-rate 192KiB --checkpoint-every 20ms --jobs 2";
             let run = world.bivouac(&format!("{verb} {slow} {rest}")).start().until_further_checkpoint();
             let ended = run.signal(signal).wait().expect_killed_by(signal);
             if signal == SIGTERM {
@@ -80,7 +79,7 @@ fn into_a_pipe_that_is_read_every_byte_comes_once_however_often_it_is_stopped() 
         let job = |options: &str| world.bivouac(&format!("{verb} --state state {options} {rest}"));
         let mut all = Vec::new();
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGTERM] {
-            let run = job("--limit-rate 1MiB --checkpoint-every 20ms --jobs 2").start();
+            let run = job("--limit-rate 192KiB --checkpoint-every 20ms --jobs 2").start();
             let ended = run.until_further_checkpoint().signal(signal).wait().expect_stopped_by(signal);
             all.extend(ended.stdout);
         }

@@ -1,6 +1,8 @@
 //! Commands that fail, are missing, take too long, or want what a command in the background cannot have.
 
-use super::{TR, again, children_in, crawling, expect_bytes, expect_nobody_left, pipe, until, world};
+use super::{
+    HELD_TR, TR, again, children_in, expect_bytes, expect_nobody_left, half_way, open_all, pipe, until, world,
+};
 use crate::data;
 use crate::harness::World;
 use crate::tty::Terminal;
@@ -185,11 +187,12 @@ fn one_that_reads_the_terminal_is_ended_and_that_is_said() {
 #[test]
 fn an_input_that_changes_meanwhile_is_refused() {
     let world = world();
-    let run = crawling(&world, "", &TR);
+    let run = half_way(&world, &HELD_TR);
     let text = world.read("big.txt").to_ascii_uppercase();
     world.write("big.txt", text);
+    open_all(&world);
     run.wait().expect_code(3).expect_says("big.txt");
     expect_nobody_left(&world);
     assert!(!world.exists("out"));
-    again(&world, &TR).run().expect_code(3);
+    again(&world, &HELD_TR).run().expect_code(3);
 }
