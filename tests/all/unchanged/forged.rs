@@ -3,8 +3,8 @@
 use super::{expect_refusal, expect_refusals, stopped, stopped_grep};
 use crate::harness::World;
 use crate::jobs::GREP;
-use bivouac::checkpoint::Record;
 use bivouac::disk::OsDisk;
+use bivouac::record::Record;
 use bivouac::state_dir::StateDir;
 use nix::sys::signal::Signal::SIGTERM;
 use serde_json::json;
