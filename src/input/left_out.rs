@@ -4,8 +4,8 @@
 //! tomorrow must find the same list. So what was left out stands in the record, and a file that can be read
 //! by then, or can no longer be, is a changed input like any other.
 
-use super::file::open_without_waiting;
-use super::identity::path_text;
+use super::open::open_without_waiting;
+use super::path_text;
 use super::stream::Stream;
 use crate::error::{Error, Result};
 use rustix::fs::Access;

@@ -13,15 +13,13 @@
 //! a huge file would leave all workers but one idle, so a huge one is cut into parts, if the job can
 //! put them together again.
 
-use super::contents::digest_of;
 use super::file::InputFile;
-use super::given::{UNLESS, contents_as_begun, other_contents, reads_again};
-use super::growing::Growing;
-use super::identity::Identity;
 use super::left_out::why_unreadable;
-use super::sample::Sample;
+use super::resolved::{UNLESS, contents_as_begun, other_contents, reads_again};
 use super::stream::Stream;
 use super::walk::{Own, Walk};
+use super::witness::grown::GrownFiles;
+use super::witness::identity::Identity;
 use crate::error::{Error, Kind, Result};
 use crate::task::{LastLook, ListContext, Listed, Listing, Mark, Source};
 use serde::{Deserialize, Serialize};
@@ -97,7 +95,7 @@ pub struct TreeListing {
     walk: Walk,
     /// The parts of the file at hand that are not listed yet.
     parts: Option<(Arc<InputFile>, u64)>,
-    growing: Growing,
+    grown: GrownFiles,
     files: usize,
     listed: blake3::Hasher,
     /// Tasks to be listed again before the first one that is handed out.
@@ -206,7 +204,7 @@ impl TreeListing {
             by_device: false,
             walk: Walk::over(&tree.roots, &tree.own),
             parts: None,
-            growing: Growing::default(),
+            grown: GrownFiles::default(),
             files: 0,
             listed: blake3::Hasher::new(),
             again: 0,
@@ -236,15 +234,16 @@ impl TreeListing {
             let size = self.note(&entry);
             match entry {
                 Entry::File(file) if is_large => {
-                    let sample = Sample::of(&InputFile::new(file.identity().clone()), 1).ok();
-                    self.parts = Some((Arc::new(self.for_tasks(file, sample)), 0));
+                    // No task can read all of it once more if it grows.
+                    let file = file.witness().clone().sampled(1).map_or(file, InputFile::of);
+                    self.parts = Some((Arc::new(self.for_tasks(file)), 0));
                     return self.next_part(cx);
                 }
                 Entry::File(file) => {
                     if !self.note_contents(&file, 0..size, cx)? {
                         return Ok(None);
                     }
-                    files.push(Entry::File(self.for_tasks(file, None)));
+                    files.push(Entry::File(self.for_tasks(file)));
                 }
                 Entry::Stream(_) | Entry::Unreadable { .. } => files.push(entry),
             }
@@ -269,14 +268,10 @@ impl TreeListing {
         Ok(Some(Listed { task: Portion::Part { file, range: start..end }, bytes: end - start, mark }))
     }
 
-    /// Who compares contents wants them to stand still while they are read.
-    fn for_tasks(&mut self, file: InputFile, sample: Option<Sample>) -> InputFile {
+    /// Contents that are compared must stand still while they are read.
+    fn for_tasks(&mut self, file: InputFile) -> InputFile {
         self.files += 1;
-        if self.by_contents {
-            file.at_rest().compared(true)
-        } else {
-            file.noting(self.files, &self.growing, sample)
-        }
+        if self.by_contents { file.at_rest() } else { file.noting(self.files, &self.grown) }
     }
 
     /// Takes what is in a part of a file into the mark, if that is asked for. `false` if the run is over.
@@ -285,7 +280,8 @@ impl TreeListing {
             return Ok(true);
         }
         // With a descriptor of its own: the one of the task stays open for as long as that waits.
-        match digest_of(&InputFile::new(file.identity().clone()), range, cx) {
+        let witness = file.witness();
+        match witness.open().and_then(|own| witness.digest(&own, range, cx)) {
             Ok(Some(digest)) => self.listed.update(digest.as_bytes()),
             Ok(None) => return Ok(false),
             // It may not be read. The task will say so.
@@ -398,7 +394,7 @@ impl Listing for TreeListing {
     }
 
     fn last_look(&self) -> Option<LastLook> {
-        Some(self.growing.last_look(None))
+        Some(self.grown.last_look(None))
     }
 
     fn what_changed(&self) -> String {

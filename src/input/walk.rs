@@ -9,9 +9,9 @@
 //! directory is, is not to be remembered through hours of work below.
 
 use super::file::InputFile;
-use super::identity::{Facts, Identity};
 use super::stream::Stream;
 use super::tree::Entry;
+use super::witness::identity::{FileStat, Identity};
 use crate::error::Error;
 use crate::sync::lock;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, Stat};
@@ -41,7 +41,7 @@ pub(super) struct Walk {
 struct Latest(Option<Arc<Mutex<(i128, PathBuf)>>>);
 
 impl Latest {
-    fn meet(&self, facts: Facts, path: &Path) {
+    fn meet(&self, facts: FileStat, path: &Path) {
         let Some(latest) = &self.0 else { return };
         let mut latest = lock(latest);
         if latest.0 < facts.changed_ns {
@@ -91,7 +91,7 @@ impl Walk {
         self.peek()?;
         let entry = self.below.as_mut()?.next()?;
         if let Entry::File(file) = &entry {
-            self.latest.meet(file.identity().facts(), file.path());
+            self.latest.meet(file.identity().stat(), file.path());
         }
         Some(entry)
     }
@@ -190,7 +190,7 @@ impl Below {
             return;
         }
         if let Ok(facts) = fs::fstat(open) {
-            self.latest.meet(Facts::from(&facts), path);
+            self.latest.meet(FileStat::from(&facts), path);
         }
     }
 
@@ -243,7 +243,7 @@ impl Level {
                 if kind == FileType::Directory {
                     Some(Found::Directory(path))
                 } else {
-                    (kind == FileType::RegularFile).then(|| file(Facts::from(&facts).at(path)))
+                    (kind == FileType::RegularFile).then(|| file(FileStat::from(&facts).at(path)))
                 }
             }
             Err(error) => Some(Found::Other(unreadable(path, error))),

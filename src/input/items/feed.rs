@@ -11,7 +11,7 @@
 //! stood first, which need not be its beginning: whoever had it before may have taken a line.
 
 use crate::error::{Error, Result};
-use crate::input::file::open_nonblocking;
+use crate::input::open::open_nonblocking;
 use crate::input::stream::{CUT_HELD, Received, Stream};
 use crate::sync::lock;
 use crate::task::ListContext;
