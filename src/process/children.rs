@@ -456,6 +456,18 @@ mod tests {
         assert!(told);
     }
 
+    /// A stop is passed on between the moment in which a worker begins to start a command and the one in
+    /// which the command is in the table. Only the second moment matters for the command, so here the stop
+    /// comes before both.
+    #[test]
+    fn one_that_is_born_while_a_stop_is_passed_on_hears_of_it() {
+        let children = children();
+        children.forward(Signal::SIGINT);
+        let pid = start(&children, &["sleep", "20"]);
+        assert_eq!(reap(&children, pid, false), Ok((How::Signal(libc::SIGINT), true)));
+        assert!(!children.all_ended_by_themselves());
+    }
+
     #[test]
     fn one_that_ignores_sigtstp_is_stopped_all_the_same() {
         let children = children();

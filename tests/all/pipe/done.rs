@@ -235,7 +235,9 @@ fn a_command_that_saves_its_own_work_is_told_at_once() {
 fn a_command_that_is_told_at_once_and_dies_of_it_is_interrupted() {
     let world = world();
     let lasting = ["sh", "-c", ": >begun; until [ -e go ]; do sleep 0.02; done; exec tr a-z A-Z"];
-    held_whole(&world, "--stop-children at-once", &lasting).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    // It ends by the signal that is passed on to it, and not at the end of the grace.
+    let options = "--stop-children at-once --grace 60s";
+    held_whole(&world, options, &lasting).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
     released(&world, &lasting, "tr a-z A-Z < big.txt");
 }
