@@ -262,7 +262,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.clock.tick(now);
             self.spend_budget();
             self.say_if_there_is_no_room();
-            self.pool.shared.children.see_to_strangers();
+            self.pool.children().see_to_strangers();
             self.look_after_the_watcher();
             let progress = self.progress();
             self.observer.progress(&progress);
@@ -275,7 +275,7 @@ impl<J: Job> Supervisor<'_, J> {
         match self.state.motion {
             Motion::Pausing => self.pool.shared.moving() == 0,
             Motion::Suspending => {
-                self.wanted_to_stand.elapsed() >= SECOND_THOUGHT && self.pool.shared.children.stand_still()
+                self.wanted_to_stand.elapsed() >= SECOND_THOUGHT && self.pool.children().stand_still()
             }
             Motion::Running | Motion::Paused | Motion::Suspended => false,
         }
@@ -337,16 +337,16 @@ impl<J: Job> Supervisor<'_, J> {
         match action {
             Action::CloseGate => {
                 gate.close();
-                self.pool.shared.children.hold();
+                self.pool.children().hold();
                 self.clock.pause(Instant::now());
             }
             Action::OpenGate => {
                 let stood = self.clock.resume(Instant::now());
                 lock(&self.pool.shared.running).values_mut().for_each(|task| task.since += stood);
                 gate.open();
-                self.pool.shared.children.go_on();
+                self.pool.children().go_on();
             }
-            Action::Hold => self.pool.shared.children.hold(),
+            Action::Hold => self.pool.children().hold(),
             Action::Drain => {
                 gate.drain();
                 self.wake.stop_begins();
@@ -358,11 +358,11 @@ impl<J: Job> Supervisor<'_, J> {
             }
             Action::Cancel => {
                 gate.cancel();
-                self.pool.shared.children.end();
+                self.pool.children().end();
             }
-            Action::StopHard => self.pool.shared.children.stop_hard(),
-            Action::Kill => self.pool.shared.children.kill(),
-            Action::Forward(signal) => self.pool.shared.children.forward(signal),
+            Action::StopHard => self.pool.children().stop_hard(),
+            Action::Kill => self.pool.children().kill(),
+            Action::Forward(signal) => self.pool.children().forward(signal),
             Action::Checkpoint { asked } => {
                 if asked {
                     self.owed.get_or_insert_with(Instant::now);
@@ -427,7 +427,7 @@ impl<J: Job> Supervisor<'_, J> {
     /// The way out for somebody who does not want to wait. The last checkpoint stands; what was done
     /// since is done again.
     fn die(&mut self, signal: Signal) {
-        self.pool.shared.children.kill();
+        self.pool.children().kill();
         let now = Instant::now();
         let running = self.at_work(now);
         self.observer.notice(&Notice::Running(running));

@@ -16,7 +16,7 @@ use crate::engine::supervisor::showing::Showing;
 use crate::engine::supervisor::{Channels, Supervisor};
 use crate::error::{Error, Result};
 use crate::process::watcher::{self, Watcher};
-use crate::process::{Children, Inheritance, Register};
+use crate::process::{Children, Inheritance, ProcessGroups};
 use crate::signals::policy::Request;
 use crate::signals::{Heard, Hearing, Masked};
 use crate::task::clock::WorkClock;
@@ -72,7 +72,7 @@ impl Threads<'_> {
                 };
                 let mut batching = Batching::new(engine.workers);
                 batching.allow(options.jobs);
-                let shared = Arc::clone(&engine.pool.shared);
+                let children = Arc::clone(engine.pool.children());
                 let now = Instant::now();
                 let supervisor = Supervisor {
                     state: State::new(rules),
@@ -124,7 +124,7 @@ impl Threads<'_> {
                 wait_for_threads(&all_ended);
                 // Should a command or a descendant of one be left, the watcher sees to it.
                 if let Some(watcher) = engine.watcher {
-                    say_who_was_killed(&watcher.dismiss(shared.children.all_ended_by_themselves()), observer);
+                    say_who_was_killed(&watcher.dismiss(children.all_ended_by_themselves()), observer);
                 }
                 ending
             }
@@ -159,22 +159,22 @@ impl Threads<'_> {
         let record = prepared.keep.record();
         let mark = watcher::mark_of(&record.run);
         let mut warnings = Vec::new();
-        let (watcher, register) =
+        let (watcher, groups) =
             match options.watch_children {
                 true => {
-                    let register = Register::new().map_err(|errno| {
+                    let groups = ProcessGroups::new().map_err(|errno| {
                         Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
                             .advise("raise the limit of open files (ulimit -n)")
                     })?;
                     let lock = prepared.keep.lock_descriptor();
-                    match Watcher::start(self.masked, &mark, lock, &register) {
+                    match Watcher::start(self.masked, &mark, lock, &groups) {
                         Err(error) if !Path::new("/proc/self/exe").exists() => {
                             warnings.push(error.advise(
                                 "there is no /proc: should this process be killed, its commands go on",
                             ));
                             (None, None)
                         }
-                        started => (Some(started?), Some(register)),
+                        started => (Some(started?), Some(groups)),
                     }
                 }
                 false => (None, None),
@@ -230,17 +230,16 @@ impl Threads<'_> {
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
         let (sayings, said) = bounded(SAYINGS);
-        let children = Children::new(Inheritance::new(self.masked.found(), &mark), register);
+        let children = Arc::new(Children::new(Inheritance::new(self.masked.found(), &mark), groups));
         let shared = Arc::new(Shared::new(
             options.bytes_per_second,
             (options.keep_going, options.print_failed),
             failures_that_end(options),
-            children,
             sayings,
             Arc::clone(self.wake),
         ));
         let outbox = Outbox { deliveries: deliver, lines: line, large, nudge };
-        let (pool, started) = Pool::start(self.masked, workers, job, shared, outbox, report)?;
+        let (pool, started) = Pool::start(self.masked, workers, (job, shared, children), outbox, report)?;
         if started < options.jobs {
             let error = format!(
                 "no more than {started} tasks run at the same time: the system gives no more threads"

@@ -20,12 +20,11 @@
 //!   [watcher](super::watcher) knows it. In a bivouac inside another one the mark of the outer one stands
 //!   before it, so that either finds what is its own.
 
-use super::Command;
 use super::limits::open_files_of_commands;
-use super::register::Tag;
 use crate::error::{Error, Kind};
 use crate::sync::lock;
 use crate::sys::{Birth, handled_signals, start};
+use crate::task::command::{Command, Tag};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
@@ -188,6 +187,23 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
         };
         Error::new(Kind::CannotStart, name.display(), format_args!("cannot be started: {}", errno.desc()))
             .advise(advice)
+    }
+}
+
+/// Which of the two limits it is: that of one word, or that of all words and the environment.
+pub(super) fn too_long(command: &Command) -> String {
+    const LONGEST_WORD: usize = 128 << 10;
+    let lengths = || command.words().iter().map(|word| word.as_bytes_with_nul().len());
+    match lengths().max().filter(|longest| *longest > LONGEST_WORD) {
+        Some(longest) => format!(
+            "one of its arguments has {} bytes, and the system allows {LONGEST_WORD} (128 KiB) for one",
+            longest - 1
+        ),
+        None => format!(
+            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all; take fewer at a time (-n, or -m for as many as fit)",
+            lengths().count() - 1,
+            lengths().sum::<usize>()
+        ),
     }
 }
 
