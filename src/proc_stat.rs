@@ -43,6 +43,10 @@ impl Signals {
         Self(bits)
     }
 
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub(crate) const fn without(self, others: Self) -> Self {
         Self(self.0 & !others.0)
     }

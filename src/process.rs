@@ -19,6 +19,7 @@
 //! | `process/children.rs` | which commands run; which process id may be signalled, and until when? |
 //! | `process/spawn.rs` | which things does a child inherit, and which must it not? |
 //! | `process/pipes.rs` | the pipes to and from a command |
+//! | `process/traces.rs` | can a stop be the reason for a failure? |
 //! | `process/leak.rs` | output that does not end with its command |
 //! | `process/polling.rs` | how long is a command left alone between two looks? |
 //! | `process/limits.rs` | when does the system have no room for another command? |
@@ -36,6 +37,7 @@ mod process_groups;
 mod run;
 mod running;
 mod spawn;
+mod traces;
 mod wait;
 pub mod watcher;
 

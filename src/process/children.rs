@@ -11,7 +11,7 @@ use super::limits::Room;
 use super::process_groups::ProcessGroups;
 use super::spawn::{Inheritance, Streams};
 use super::wait;
-use crate::proc_stat::{self, Stat};
+use crate::proc_stat::{self, Signals, Stat};
 use crate::sync::lock;
 use crate::task::command::{Command, How, Tag};
 use nix::errno::Errno;
@@ -110,6 +110,11 @@ impl Children {
     /// Whether no other pipe was held by a process after the end of its command; to be asked once for each.
     pub(super) fn is_first_held_pipe(&self) -> bool {
         !self.held_is_said.swap(true, Ordering::Relaxed)
+    }
+
+    /// The signals that commands are given as ignored.
+    pub(super) fn given_as_ignored(&self) -> Signals {
+        self.inheritance.ignored
     }
 
     /// How many there are.

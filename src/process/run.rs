@@ -15,9 +15,10 @@ use super::limits::is_shortage;
 use super::pipes::{PIECE, Pipes, no_descriptor};
 use super::running::{GLANCE, Running};
 use super::spawn::{cannot_start, too_long};
+use super::traces::may_come_from_a_signal;
 use crate::error::Error;
 use crate::proc_stat::Stat;
-use crate::task::command::{Call, Command, Err, Finished, Out};
+use crate::task::command::{Call, Command, Err, Finished, How, Out};
 use crate::task::{Commands, Context, TaskError};
 use nix::errno::Errno;
 use std::time::{Instant, SystemTime};
@@ -46,20 +47,26 @@ impl Commands for Children {
         running.stop_the_clock(cx);
         // Whatever is wrong with it, reaping will tell.
         let how = running.how().ok();
-        // The kernel knows until it is reaped.
-        let catches_sigterm =
-            call.output_counts && Stat::of(running.pid).is_some_and(|stat| stat.caught.has(libc::SIGTERM));
+        // The kernel tells until it is reaped. Without a question it is not asked: this costs a file.
+        let is_asked = call.output_counts || how != Some(How::Code(0));
+        let stat = is_asked.then(|| Stat::of(running.pid)).flatten();
         let ended = self.reap(running.pid, how, was_ended || result.is_err());
         if !was_ended && result.is_ok() {
             running.close_its_pipes(cx);
         }
         result?;
         let (how, told_to_end, tag) = ended.map_err(|errno| lost(call.command, errno))?;
+        let left_input = running.stdin.was_left();
         Ok(Finished {
             how: running.early.unwrap_or(how),
             told_to_end,
-            left_input: running.stdin.was_left(),
-            catches_sigterm,
+            left_input,
+            catches_sigterm: call.output_counts && stat.is_some_and(|stat| stat.caught.has(libc::SIGTERM)),
+            // A command whose output passes through may have lost its reader.
+            may_be_of_a_stop: left_input
+                || call.passes_through
+                || may_come_from_a_signal(how, stat, self.given_as_ignored())
+                || cx.may_be_stopping(),
             began: running.began,
             took: running.clock.worked(),
             tag,

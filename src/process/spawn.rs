@@ -22,6 +22,7 @@
 
 use super::limits::open_files_of_commands;
 use crate::error::{Error, Kind};
+use crate::proc_stat::{Signals, Stat};
 use crate::sync::lock;
 use crate::sys::{Birth, handled_signals, start};
 use crate::task::command::{Command, Tag};
@@ -49,6 +50,8 @@ pub(crate) struct Inheritance {
     mask: SigSet,
     /// Signals, by number, that do in a child what they do by default.
     reset: Vec<i32>,
+    /// Signals that a child ignores from its start: those that this process was given as ignored.
+    pub(super) ignored: Signals,
     environment: Vec<CString>,
     /// What stands before the number of a command in its environment.
     mark: Vec<u8>,
@@ -86,9 +89,12 @@ impl Inheritance {
         let outer = env::var_os(RUN).map(|outer| [outer.as_bytes(), b","].concat()).unwrap_or_default();
         let path = env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
         let directories = path.as_bytes().split(|byte| *byte == b':');
+        let reset: Vec<i32> = handled_signals().into_iter().chain(OURS.map(|signal| signal as i32)).collect();
+        let ignored = Stat::of(Pid::this()).map_or_else(Signals::default, |stat| stat.ignored);
         Self {
             mask,
-            reset: handled_signals().into_iter().chain(OURS.map(|signal| signal as i32)).collect(),
+            ignored: ignored.without(Signals::of(&OURS.map(|signal| signal as i32))),
+            reset,
             environment,
             mark: [RUN.as_bytes(), b"=", &outer, mark.as_bytes(), b"/"].concat(),
             path: directories.map(|directory| [directory_of(directory), b"/"].concat()).collect(),

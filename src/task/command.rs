@@ -134,6 +134,9 @@ pub struct Finished {
     /// Whether it had a handler for SIGTERM, and may have made a 0 of one. Looked at only if its output
     /// counts.
     pub catches_sigterm: bool,
+    /// Whether a stop that is not known yet may be the reason that it ended so, if it has failed: a scheduler may
+    /// have sent its signal to the command first. Then the failure counts only if no stop comes.
+    pub may_be_of_a_stop: bool,
     /// When it began.
     pub began: SystemTime,
     /// How long it took, pauses not counted.

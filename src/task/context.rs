@@ -169,6 +169,11 @@ impl Context<'_> {
         self.shared.wake.end_counts(held)
     }
 
+    /// Whether a stop has begun, or may be on its way from the kernel: a signal whose meaning is not known yet.
+    pub(crate) fn may_be_stopping(&self) -> bool {
+        self.shared.gate.is_draining() || self.is_cancelled() || self.shared.wake.may_be_stopping()
+    }
+
     /// Whether the task shall give up: for loops that cannot return in the middle.
     pub fn is_cancelled(&self) -> bool {
         self.shared.gate.is_cancelled()
