@@ -7,6 +7,7 @@
 use crate::cli::advice::refuse_lone_units;
 use crate::cli::args::RunArgs;
 use crate::cli::conflicts::{refuse_in_a_state, refuse_two_roles};
+use crate::cli::format::TaskWord;
 use crate::cli::logfile::{LogFile, Logged};
 use crate::cli::progress::Watch;
 use crate::cli::report::{self, ReportContext, report};
@@ -130,14 +131,15 @@ impl<'a> Launch<'a> {
             log.begins(self.argv);
         }
         let Self { args, settings, argv, masked, failures, left_out } = self;
-        let watch = Watch::on_stderr(&args.job.messages, args.commands.print_failed);
+        let word = TaskWord::of_job(job.name());
+        let watch = Watch::on_stderr(&args.job.messages, word, args.commands.print_failed);
         let ending = configured(Run::new(job, source), &args, &settings)
             .state(state.clone())
             .continuing(report::continuing(argv))
             .signals(masked)
             .reload(Reloader::new(args.job, settings.clone(), log.clone()))
             .sink(sink)
-            .observer(Logged::new(watch, log.clone()))
+            .observer(Logged::new(watch, word, log.clone()))
             .run();
         state_path::tidy_up(&state);
         let context = ReportContext {
@@ -145,6 +147,7 @@ impl<'a> Launch<'a> {
             state: &state,
             output,
             quiet: args.job.messages.quiet,
+            word,
             failures: failures.as_ref(),
             from_stdin: args.inputs.iter().any(|input| input.as_os_str() == "-"),
             goes_on_printing: goes_on_printing(&args, output, &ending),

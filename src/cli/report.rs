@@ -5,7 +5,7 @@
 //! of its own, to be pasted as it is.
 
 use crate::cli::args::{Cli, Verb};
-use crate::cli::format::{count, of, size, time};
+use crate::cli::format::{TaskWord, size, time};
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::quote;
@@ -26,6 +26,7 @@ pub(crate) struct ReportContext<'a> {
     /// The output file.
     pub(crate) output: Option<&'a Path>,
     pub(crate) quiet: bool,
+    pub(crate) word: TaskWord,
     /// Of a job whose tasks are items: the first that failed in this run.
     pub(crate) failures: Option<&'a Complaints>,
     /// Whether standard input is an input: then the command alone is not all that has to be given again.
@@ -75,7 +76,7 @@ fn is_without_items(summary: &Summary, context: ReportContext<'_>) -> bool {
 
 /// How many items failed, the first of them, and what can be done about it.
 fn failed_items(summary: &Summary, context: ReportContext<'_>) -> String {
-    let mut text = format!("{} failed", count(summary.failed, "item"));
+    let mut text = format!("{} failed", context.word.count(summary.failed));
     let first = context.failures.map(Complaints::take).unwrap_or_default();
     for failure in first.iter().take(TOLD) {
         text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));
@@ -107,9 +108,9 @@ fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> Stri
         );
     }
     if !context.goes_on_printing {
-        let done = of(summary.frontier, summary.tasks);
+        let done = context.word.of(summary.frontier, summary.tasks);
         return format!(
-            "{by} after {done} tasks; what they printed cannot be taken back, so nothing was kept, and the job begins anew with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
+            "{by} after {done}; what they printed cannot be taken back, so nothing was kept, and the job begins anew with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
         );
     }
     let append = match context.output {
@@ -154,7 +155,7 @@ fn again(context: ReportContext<'_>) -> &'static str {
 
 fn already(summary: &Summary, context: ReportContext<'_>) -> String {
     let place = context.output.map(|path| format!(" in {}", path.display())).unwrap_or_default();
-    let tasks = count(summary.frontier, if context.failures.is_some() { "item" } else { "task" });
+    let tasks = context.word.count(summary.frontier);
     let text = format!(
         "already finished by an earlier run: {tasks}, {} of output{place}; --fresh does it again",
         size(summary.output_bytes)
@@ -168,15 +169,15 @@ fn already(summary: &Summary, context: ReportContext<'_>) -> String {
 
 fn left_out(failed: u64) -> String {
     let are = if failed == 1 { "is" } else { "are" };
-    format!("{} failed and {are} left out of the output", count(failed, "task"))
+    format!("{} failed and {are} left out of the output", TaskWord::Task.count(failed))
 }
 
 /// What is committed, and how old and how large the checkpoint is that says so.
 fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
-    let have = if summary.tasks.unwrap_or(summary.frontier) == 1 { "task is" } else { "tasks are" };
+    let are = if summary.tasks.unwrap_or(summary.frontier) == 1 { "is" } else { "are" };
     let mut text = format!(
-        "{} {have} committed, {} of output",
-        of(summary.frontier, summary.tasks),
+        "{} {are} committed, {} of output",
+        context.word.of(summary.frontier, summary.tasks),
         size(summary.output_bytes)
     );
     if summary.beyond > 0 {
@@ -289,6 +290,7 @@ mod tests {
                 state,
                 output: Some(Path::new("out")),
                 quiet,
+                word: TaskWord::Task,
                 failures: None,
                 goes_on_printing: true,
                 from_stdin: false,

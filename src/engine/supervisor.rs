@@ -9,6 +9,7 @@
 mod changing;
 pub(crate) mod later;
 mod listening;
+mod estimate;
 pub(crate) mod showing;
 mod telling;
 

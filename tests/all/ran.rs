@@ -64,7 +64,7 @@ fn failures_can_be_singled_out_and_retries_are_counted() {
     let failed = log(&world, "--failed");
     assert_eq!(failed.lines().count(), 1, "{failed}");
     assert!(failed.contains("  failed 7  "), "{failed}");
-    assert!(log(&world, "").lines().last().unwrap().contains("task 0, attempt 2  done 0  "));
+    assert!(log(&world, "").lines().last().unwrap().contains("task 1, attempt 2  done 0  "));
     // Begun anew, the old entries are gone.
     world.bivouac("pipe in.txt -o out --fresh -- cat").run().expect_code(0);
     assert_eq!(log(&world, "").lines().count(), 1);

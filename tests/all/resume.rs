@@ -103,7 +103,7 @@ fn into_a_pipe_that_is_not_read_on_every_byte_comes_once_too() {
             let ended = run.until_pipe_is_full().signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
             all.extend(ended.expect_says("the checkpoint is").stdout);
         }
-        all.extend(job("").run().expect_code(0).expect_says("resumed at task").stdout);
+        all.extend(job("").run().expect_code(0).expect_says("resumed after").stdout);
         let wanted = world.shell(reference);
         assert!(all == wanted, "{arguments}: {}", first_difference(&all, &wanted));
     }
@@ -120,7 +120,7 @@ fn without_an_output_file_the_state_is_found_again_and_removed_at_the_end() {
     );
     let wanted = world.shell("wc big.txt");
     let ended = world.bivouac("count big.txt").run().expect_code(0).expect_stdout(&wanted);
-    assert!(ended.stderr.contains("resumed at task"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("resumed after"), "{}", ended.stderr);
     let left = if world.exists(".bivouac") { world.contents(".bivouac") } else { Vec::new() };
     assert!(left.is_empty(), "{left:?}");
 }
@@ -150,7 +150,7 @@ fn fresh_forgets_what_was_done() {
     let world = GREP.world();
     let run = world.bivouac("grep EXPORT big.txt --output out").with(SLOW).start();
     run.until_checkpoint_at_least(1).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
-    GREP.command(&world).with("--fresh").run().expect_code(0).expect_says_not("resumed at task");
+    GREP.command(&world).with("--fresh").run().expect_code(0).expect_says_not("resumed after");
     GREP.expect_right_output(&world);
 }
 

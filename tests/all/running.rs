@@ -341,9 +341,9 @@ fn checkpoint_in(line: &str) -> Option<u64> {
     rest.split(' ').next()?.parse().ok()
 }
 
-/// The 3 of `bivouac: resumed at task 3 of 64`.
+/// The 3 of `bivouac: resumed after 3 of 64 tasks`.
 fn resumption_in(stderr: &str) -> Option<u64> {
-    let rest = stderr.lines().find_map(|line| line.strip_prefix("bivouac: resumed at task "))?;
+    let rest = stderr.lines().find_map(|line| line.strip_prefix("bivouac: resumed after "))?;
     rest.split([' ', ',']).next()?.parse().ok()
 }
 

@@ -91,7 +91,7 @@ pub(crate) fn expect_refusal(world: &World, command: &Bivouac<'_>, code: i32, re
     let before = picture(world);
     let ended = command.run();
     let said = ended.stderr.clone();
-    drop(ended.expect_code(code).expect_says(reason).expect_says_not("resumed at"));
+    drop(ended.expect_code(code).expect_says(reason).expect_says_not("resumed after"));
     let after = picture(world);
     let names = |all: &[Seen]| all.iter().map(|one| one.path.clone()).collect::<Vec<_>>();
     assert_eq!(names(&before), names(&after), "{story}: {said}");

@@ -127,7 +127,7 @@ fn several_items_at_once_grow_behind_a_full_command_only() {
     let world = World::new();
     let run = |items: &str| each(&world, "-n 2", &EFFECT).with(&format!("::: {items}")).run();
     run("1 2 3 4").expect_code(0);
-    run("1 2 3 4 5").expect_code(0).expect_says("resumed at task 2");
+    run("1 2 3 4 5").expect_code(0).expect_says("resumed after 2 ");
 }
 
 #[test]

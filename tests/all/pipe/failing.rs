@@ -117,7 +117,7 @@ fn a_code_that_turns_out_to_be_none_of_a_failure_can_be_accepted_later() {
     let grep = ["grep", "line 4321$"];
     again(&world, &grep).run().expect_code(4).expect_says("ended with code 1");
     let ended = pipe(&world, "big.txt -o out --ok-codes 0,1", &grep).run().expect_code(0);
-    drop(ended.expect_says("resumed at task"));
+    drop(ended.expect_says("resumed after"));
     expect_bytes(&world, &world.shell("grep 'line 4321$' big.txt"));
 }
 
@@ -129,7 +129,7 @@ fn what_a_command_complains_of_is_said_however_quiet_we_are() {
     let job = "pipe in -q -o out -- sh -c";
     let run =
         world.command(crate::harness::BIVOUAC).args(job.split(' ')).arg("echo a pity >&2; cat").output();
-    assert_eq!(String::from_utf8(run.unwrap().stderr).unwrap(), "bivouac: task 0: a pity\n");
+    assert_eq!(String::from_utf8(run.unwrap().stderr).unwrap(), "bivouac: task 1: a pity\n");
     assert_eq!(world.read("out"), b"one\n");
 }
 

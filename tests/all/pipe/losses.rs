@@ -115,7 +115,7 @@ fn one_end_after_another() {
     abort(half_way(&world, &HELD_TR)).wait().expect_stopped_by(SIGTERM);
     for (chunk, signal) in [(6, SIGTERM), (8, SIGKILL)] {
         let run = met_after(&world, chunk, "--grace 0s", &HELD_TR).signal(signal);
-        run.wait().expect_killed_by(signal).expect_says("resumed at");
+        run.wait().expect_killed_by(signal).expect_says("resumed after");
         until_free(&world);
     }
     resumes_tr(&world);
