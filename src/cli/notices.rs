@@ -60,7 +60,9 @@ pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
         Notice::Asked { request, by } => format!("{by} asks: {request}"),
         Notice::Phase(activity) => format!("phase {activity}"),
         Notice::Stopping { in_flight: 0, .. } => "stopping".to_string(),
-        Notice::Stopping { grace, in_flight, again } => stopping(*grace, word.count(*in_flight as u64), *again),
+        Notice::Stopping { grace, in_flight, again } => {
+            stopping(*grace, word.count(*in_flight as u64), *again)
+        }
         Notice::Checkpoint { frontier, tasks, facts, asked: _ } => {
             format!(
                 "checkpoint at {}, {}, {}",

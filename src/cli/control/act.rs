@@ -223,8 +223,7 @@ fn say_how_it_stands(view: &View, what: &str) {
         | JobPhase::Suspended
         | JobPhase::Stopped
         | JobPhase::Crashed => {
-            let standing =
-                format!("{}; the checkpoint is {}", status.tasks_line(), status.checkpoint_line());
+            let standing = format!("{}; the checkpoint is {}", status.tasks_line(), status.checkpoint_line());
             format!("{path}: {what}; {standing}. {}", status.continuing_lines())
         }
     };

@@ -48,7 +48,10 @@ fn the_line_says_phase_share_amount_rate_time_and_tasks() {
         "running  50 %  512.0 MiB of 1.0 GiB  16.0 MiB/s  0:32 left  2 tasks in flight"
     );
     let paused = Progress { phase: Activity::Paused, failed: 3, in_flight: 1, ..half_done() };
-    assert_eq!(line(&paused, TaskWord::Task), "paused  50 %  512.0 MiB of 1.0 GiB  1 task in flight  3 failed");
+    assert_eq!(
+        line(&paused, TaskWord::Task),
+        "paused  50 %  512.0 MiB of 1.0 GiB  1 task in flight  3 failed"
+    );
     let tasks = Progress { frontier: 3, tasks: Some(64), ..Progress::default() };
     assert_eq!(line(&tasks, TaskWord::Task), "running  4 %  3 of 64 tasks  0 tasks in flight");
 }
