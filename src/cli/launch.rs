@@ -23,7 +23,7 @@ use bivouac::input::Readable;
 use bivouac::signals::Masked;
 use bivouac::sink::FileSink;
 use bivouac::sink::StreamSink;
-use bivouac::{Ending, Job, Result, Run, Sink, Source, StateAt};
+use bivouac::{Ending, Job, Location, Result, Run, Sink, Source};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -162,11 +162,11 @@ impl<'a> Launch<'a> {
     }
 
     /// Where the state of this job is kept.
-    fn state(&self, job: &impl Job, output: Option<&Path>, resumable: bool) -> Result<StateAt> {
+    fn state(&self, job: &impl Job, output: Option<&Path>, resumable: bool) -> Result<Location> {
         let options = job.fingerprint();
         let id = JobId { name: job.name(), options: &options, inputs: self.args.inputs };
         let state = state_path::state(&self.args, output, resumable, id);
-        if let StateAt::Directory(path) | StateAt::Passing(path) = &state
+        if let Location::Directory(path) | Location::Passing(path) = &state
             && path.parent() == Some(Path::new(state_path::SHARED))
         {
             refuse_anothers(Path::new(state_path::SHARED))?;

@@ -12,7 +12,7 @@ use crate::jobs::quote;
 use bivouac::ending::{StoppedBy, Summary};
 use bivouac::error::Kind;
 use bivouac::state_dir::Continuing;
-use bivouac::{Ending, Error, StateAt};
+use bivouac::{Ending, Error, Location};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(crate) struct ReportContext<'a> {
     /// The command line as it was given.
     pub(crate) argv: &'a [OsString],
     /// Where the state is.
-    pub(crate) state: &'a StateAt,
+    pub(crate) state: &'a Location,
     /// The output file.
     pub(crate) output: Option<&'a Path>,
     pub(crate) quiet: bool,
@@ -85,7 +85,7 @@ fn failed_items(summary: &Summary, context: ReportContext<'_>) -> String {
     if told_of > 0 && summary.failed > told_of {
         text.push_str(&format!("\n  … and {} more", summary.failed - told_of));
     }
-    if let StateAt::Directory(state) | StateAt::Passing(state) = context.state {
+    if let Location::Directory(state) | Location::Passing(state) = context.state {
         let state = quote::argument(state.as_os_str());
         text.push_str(&format!("\n  `bivouac log --failed {state}` lists them"));
         if context.output.is_none() {
@@ -102,7 +102,7 @@ fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> Stri
         StoppedBy::Handle => "stopped on request".to_string(),
     };
     let command = quote::shortened(&without_fresh(context.argv));
-    if *context.state == StateAt::Nowhere {
+    if *context.state == Location::Nowhere {
         return format!(
             "{by}; this input cannot be read again, so nothing was kept, and the job begins anew with\n  {command}"
         );
@@ -133,7 +133,7 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Optio
     }
     let stands = error.kind() == Kind::Broken
         && summary.checkpoint.is_some()
-        && *context.state != StateAt::Nowhere
+        && *context.state != Location::Nowhere
         && context.goes_on_printing;
     if !stands {
         // Nothing was changed, or nothing had been reached: the error says all there is.
@@ -202,10 +202,10 @@ fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
     text
 }
 
-fn kept_in(state: &StateAt) -> String {
+fn kept_in(state: &Location) -> String {
     match state {
-        StateAt::Nowhere => String::new(),
-        StateAt::Directory(path) | StateAt::Passing(path) => format!(", in {}", path.display()),
+        Location::Nowhere => String::new(),
+        Location::Directory(path) | Location::Passing(path) => format!(", in {}", path.display()),
     }
 }
 
@@ -281,7 +281,7 @@ mod tests {
         }
     }
 
-    fn say_of(ending: &Ending, line: &str, state: &StateAt, quiet: bool) -> Option<String> {
+    fn say_of(ending: &Ending, line: &str, state: &Location, quiet: bool) -> Option<String> {
         let argv = argv(line);
         paragraph(
             ending,
@@ -298,8 +298,8 @@ mod tests {
         )
     }
 
-    fn kept() -> StateAt {
-        StateAt::Directory(PathBuf::from("out.bivouac"))
+    fn kept() -> Location {
+        Location::Directory(PathBuf::from("out.bivouac"))
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn a_pipe_cannot_be_continued_and_that_is_said() {
         let ending = Ending::Stopped { by: StoppedBy::Signal(Signal::SIGINT), summary: summary() };
-        let text = say_of(&ending, "bivouac count -", &StateAt::Nowhere, false).unwrap();
+        let text = say_of(&ending, "bivouac count -", &Location::Nowhere, false).unwrap();
         assert!(text.contains("begins anew with\n  bivouac count -"), "{text}");
     }
 

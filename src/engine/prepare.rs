@@ -18,18 +18,18 @@ mod known;
 use crate::durable::record::{Phase, Reach, Record};
 use crate::durable::spill::{Spill, look};
 use crate::durable::state_dir::StateDir;
-use crate::durable::store::{Keep, Place, make_state};
+use crate::durable::store::{CheckpointStore, Location, create_state};
 use crate::ending::{StoppedBy, Summary};
 use crate::engine::foyer::Foyer;
 use crate::engine::known_list::Outset;
-use crate::engine::options::{Options, StateAt};
+use crate::engine::options::Options;
 use crate::engine::source_thread::Comparison;
 use crate::error::{Error, Kind, Result};
 use crate::task::observer::Notice;
 use crate::task::{Committed, Job, Line, ListContext, Listing, Sink, Source};
 use copies::{done_again, see_journal};
 use fits::is_same_job;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What there is to do.
@@ -62,7 +62,7 @@ impl<J: Job, L: Listing<Task = J::Task>> Start<J, L> {
 
 /// What the commit thread begins with.
 pub(crate) struct Prepared<J: Job, L: Listing<Task = J::Task>> {
-    pub(crate) keep: Keep,
+    pub(crate) keep: CheckpointStore,
     pub(crate) total: J::Total,
     /// The list, and where it begins.
     pub(crate) outset: Outset<L>,
@@ -143,7 +143,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
         }
         Phase::Finalizing { code } => {
             same?;
-            complete(sink, dir, record, code)
+            complete(sink, options, dir, record, code)
         }
         Phase::Working if same.is_ok() && !can_continue(&record, sink, options) => {
             begin(job, source, sink, options, Some(dir), Output::Unknown)
@@ -236,10 +236,12 @@ enum Output {
 /// checkpoint only: most such jobs end before.
 fn open_state(options: &Options, may_wait: &dyn Fn() -> bool) -> Result<Option<StateDir>> {
     let disk = &*options.disk;
-    match &options.state {
-        StateAt::Nowhere => Ok(None),
-        StateAt::Passing(path) if !options.watch_children => StateDir::open_with(disk, path, false, may_wait),
-        StateAt::Directory(path) | StateAt::Passing(path) => make_state(disk, path, may_wait).map(Some),
+    match &options.location {
+        Location::Nowhere => Ok(None),
+        Location::Passing(path) if !options.watch_children => {
+            StateDir::open_with(disk, path, false, may_wait)
+        }
+        Location::Directory(path) | Location::Passing(path) => create_state(disk, path, may_wait).map(Some),
     }
 }
 
@@ -267,17 +269,9 @@ fn begin<J: Job, S: Source<Task = J::Task>>(
     let listing = source.begin()?;
     let mut record = Record::new(job.name(), job.fingerprint(), listing.described()?);
     record.tasks = listing.extent().tasks;
-    let (place, near) = match (&options.state, dir) {
-        (StateAt::Nowhere, _) => (Place::Nowhere, None),
-        (StateAt::Directory(path), Some(dir)) => (Place::Here { dir, passing: false }, Some(path)),
-        (StateAt::Passing(path), Some(dir)) => (Place::Here { dir, passing: true }, Some(path)),
-        (StateAt::Directory(path) | StateAt::Passing(path), None) => {
-            (Place::Later { disk: Arc::clone(&options.disk), path: path.clone() }, Some(path))
-        }
-    };
-    let near = near.cloned();
-    let mut keep = Keep::new(record, place);
-    keep.write_if_here()?;
+    let near = options.location.path().map(Path::to_path_buf);
+    let mut keep = CheckpointStore::new(record, options.location.clone(), Arc::clone(&options.disk), dir);
+    keep.write_first()?;
     keep.sweep()?;
     keep.forget_journal()?;
     sink.begin((output == Output::Ours).then_some(&nothing_yet))?;
@@ -340,12 +334,9 @@ fn go_on<J: Job, L: Listing<Task = J::Task>>(
         beyond: record.kept(),
         tasks: record.tasks.filter(|tasks| *tasks >= record.committed()),
     });
-    let (passing, near) = match &options.state {
-        StateAt::Directory(path) => (false, Some(path.clone())),
-        StateAt::Passing(path) => (true, Some(path.clone())),
-        StateAt::Nowhere => (true, None),
-    };
-    let mut keep = Keep::new(record, Place::Here { dir, passing }).with(spill);
+    let near = options.location.path().map(Path::to_path_buf);
+    let (location, disk) = (options.location.clone(), Arc::clone(&options.disk));
+    let mut keep = CheckpointStore::new(record, location, disk, Some(dir)).with(spill);
     keep.continue_journal()?;
     keep.write()?;
     keep.sweep()?;
@@ -372,6 +363,7 @@ fn as_a_change(error: Error) -> Error {
 /// name. That is all there is left to do.
 fn complete<J: Job, L: Listing<Task = J::Task>>(
     sink: &mut dyn Sink,
+    options: &Options,
     dir: StateDir,
     mut record: Record,
     code: u8,
@@ -383,7 +375,8 @@ fn complete<J: Job, L: Listing<Task = J::Task>>(
         sink.may_go_on(&committed)?;
     }
     record.epoch += 1;
-    let mut keep = Keep::new(record, Place::Here { dir, passing: false });
+    let (location, disk) = (options.location.clone(), Arc::clone(&options.disk));
+    let mut keep = CheckpointStore::new(record, location, disk, Some(dir));
     // What was read may be a record whose own flush failed: seen now, gone after a power cut. So before
     // the output gets its name there is a record of ours that says the same.
     keep.write()?;

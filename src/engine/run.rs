@@ -9,9 +9,10 @@ pub use handle::Handle;
 
 use crate::durable::disk::{Disk, OsDisk};
 use crate::durable::state_dir::Continuing;
+use crate::durable::store::Location;
 use crate::ending::{Ending, Summary};
 use crate::engine::foyer::Foyer;
-use crate::engine::options::{Halt, Options, Printing, StateAt};
+use crate::engine::options::{Halt, Options, Printing};
 use crate::engine::prepare::{Start, prepare};
 use crate::engine::reload::{Reader, Reload};
 use crate::engine::threads::Threads;
@@ -45,7 +46,7 @@ impl<J: Job, S: Source<Task = J::Task>> fmt::Debug for Run<J, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
             .field("job", &self.job.name())
-            .field("state", &self.options.state)
+            .field("state", &self.options.location)
             .finish_non_exhaustive()
     }
 }
@@ -59,7 +60,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             source,
             sink: Box::new(Discard),
             options: Options {
-                state: StateAt::Nowhere,
+                location: Location::Nowhere,
                 fresh: false,
                 continuing: None,
                 jobs: std::thread::available_parallelism().map_or(1, usize::from),
@@ -97,8 +98,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
 
     /// Where the state is kept; without this call nowhere.
     #[must_use]
-    pub fn state(mut self, at: StateAt) -> Self {
-        self.options.state = at;
+    pub fn state(mut self, at: Location) -> Self {
+        self.options.location = at;
         self
     }
 

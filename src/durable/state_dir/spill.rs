@@ -11,7 +11,7 @@
 //! it. And backwards: it may be removed only after a record that no longer names it is durable.
 
 use super::{SPILL, StateDir};
-use crate::durable::disk::{Dir, DiskFile, Open, read_up_to};
+use crate::durable::disk::{Dir, DiskFile, Open, nameless, read_up_to};
 use crate::durable::record::Beyond;
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
@@ -54,6 +54,23 @@ pub(crate) struct Spilled {
     pub(crate) output: Vec<u8>,
 }
 
+/// Makes a segment. Where there is no directory, the file has no name, and the kernel removes it with the
+/// process, however that ends.
+pub(crate) fn make_segment(dir: &mut Option<StateDir>, number: u64) -> Result<(Box<dyn DiskFile>, PathBuf)> {
+    match dir {
+        Some(dir) => dir.make_segment(number),
+        None => {
+            let path = std::env::temp_dir().join("(file without a name)");
+            Ok((nameless().map_err(|e| Error::io(&path, "create", &e))?, path))
+        }
+    }
+}
+
+/// Removes a segment that no record names.
+pub(crate) fn remove_segment(dir: &mut Option<StateDir>, number: u64) -> Result<()> {
+    dir.as_mut().map_or(Ok(()), |dir| dir.remove_segment(number))
+}
+
 impl StateDir {
     /// Makes a segment, and the directory if it is the first.
     pub(crate) fn make_segment(&mut self, number: u64) -> Result<(Box<dyn DiskFile>, PathBuf)> {
@@ -90,7 +107,7 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// As for [`write_record`](StateDir::write_record).
+    /// As for [`before_record`](StateDir::before_record).
     pub(crate) fn sync_spill(&mut self) -> Result<()> {
         self.durably(|state| {
             let Some(spill) = &state.spill else { return Ok(()) };
