@@ -143,6 +143,20 @@ impl Masked {
     pub fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name(name.to_string()).spawn(body)
     }
+
+    /// Starts a thread that ends before its scope does.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Masked::spawn).
+    pub(crate) fn spawn_scoped<'scope>(
+        &self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        name: &str,
+        body: impl FnOnce() + Send + 'scope,
+    ) -> io::Result<thread::ScopedJoinHandle<'scope, ()>> {
+        thread::Builder::new().name(name.to_string()).spawn_scoped(scope, body)
+    }
 }
 
 impl Drop for Masked {

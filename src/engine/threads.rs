@@ -7,7 +7,7 @@ use crate::engine::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
 use crate::engine::decide::{Rules, State};
 use crate::engine::options::Options;
 use crate::engine::pool::{Pool, Report};
-use crate::engine::prepare::Prepared;
+use crate::engine::prepare::StartingPoint;
 use crate::engine::reload::Reader;
 use crate::engine::reorder::Reorder;
 use crate::engine::source_thread::{FromSource, Lister};
@@ -51,16 +51,16 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        prepared: Prepared<J, S::Listing>,
+        from: StartingPoint<J, S::Listing>,
         (signals, control): (Receiver<Heard>, Receiver<Request>),
         observer: &mut dyn Observer,
     ) -> Ending {
-        for notice in &prepared.notices {
+        for notice in &from.notices {
             observer.notice(notice);
         }
         let options = self.options;
         let (ended, all_ended) = bounded::<()>(0);
-        match self.start(job, source, sink, prepared, ended) {
+        match self.start(job, source, sink, from, ended) {
             Err(error) => Ending::Failed { error, summary: Summary::default() },
             Ok(engine) => {
                 engine.warnings.into_iter().for_each(|error| observer.notice(&Notice::Warning(error)));
@@ -136,17 +136,17 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        mut prepared: Prepared<J, S::Listing>,
+        mut from: StartingPoint<J, S::Listing>,
         ended: Sender<()>,
     ) -> Result<Engine<J>> {
         let options = self.options;
         let mut extent =
-            Extent { bytes_before: prepared.keep.record().input_bytes, ..prepared.outset.listing.extent() };
+            Extent { bytes_before: from.store.record().input_bytes, ..from.outset.listing.extent() };
         if let Some(tasks) = &mut extent.tasks {
-            *tasks += prepared.outset.gone;
+            *tasks += from.outset.gone;
         }
-        let spill_limit = options.spill_limit.unwrap_or_else(|| half_of_the_room(prepared.near.as_deref()));
-        prepared.keep.spill().limit(spill_limit);
+        let spill_limit = options.spill_limit.unwrap_or_else(|| half_of_the_room(from.near.as_deref()));
+        from.store.spill().limit(spill_limit);
         let (deliver, deliveries) = bounded(OUTBOX);
         let (large, large_ones) = bounded(LARGE_ONES);
         let (line, lines) = unbounded();
@@ -156,7 +156,7 @@ impl Threads<'_> {
         let (report, reports) = unbounded();
         let (list, tasks) = bounded(READ_AHEAD);
         let job = Arc::new(job);
-        let record = prepared.keep.record();
+        let record = from.store.record();
         let mark = watcher::mark_of(&record.run);
         let mut warnings = Vec::new();
         let (watcher, groups) =
@@ -166,7 +166,7 @@ impl Threads<'_> {
                         Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
                             .advise("raise the limit of open files (ulimit -n)")
                     })?;
-                    let lock = prepared.keep.lock_descriptor();
+                    let lock = from.store.lock_descriptor();
                     match Watcher::start(self.masked, &mark, lock, &groups) {
                         Err(error) if !Path::new("/proc/self/exe").exists() => {
                             warnings.push(error.advise(
@@ -190,11 +190,11 @@ impl Threads<'_> {
             ..Frontier::default()
         };
         let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
-        let last_look = prepared.outset.listing.last_look();
+        let last_look = from.outset.listing.last_look();
         let workers = options.jobs.max(options.max_jobs);
         let lister = Lister {
             source,
-            outset: prepared.outset,
+            outset: from.outset,
             journal: options.printing.map(|_| line.clone()),
             inputs: record.inputs.clone(),
             wake: Arc::clone(self.wake),
@@ -204,8 +204,8 @@ impl Threads<'_> {
         let committer = Committer {
             job: Arc::clone(&job),
             sink,
-            keep: prepared.keep,
-            total: prepared.total,
+            keep: from.store,
+            total: from.total,
             reorder: Reorder::new(),
             printing: options.printing,
             once: options.once,
