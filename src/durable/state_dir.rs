@@ -6,7 +6,7 @@
 //!   checkpoint.json         the record (see crate::durable::record), replaced whole
 //!   checkpoint.json.new-ID  the next one, while it is being written
 //!   status.json              what a running job is doing (see crate::durable::status_file), replaced, never synced
-//!   spill/segment.<n>       results of tasks that finished beyond the frontier (see crate::durable::spill)
+//!   spill/segment.<n>       results of tasks completed ahead of the frontier (see crate::durable::spill)
 //! ```
 //!
 //! How one record replaces another is told where it is done: in [`crate::durable::store`].

@@ -226,7 +226,7 @@ impl CheckpointStore {
     pub(crate) fn sweep(&mut self) -> Result<()> {
         let Some(dir) = &mut self.dir else { return Ok(()) };
         dir.sweep_temporaries()?;
-        dir.sweep_spill(&self.record.beyond, &self.spill.segments())
+        dir.sweep_spill(&self.record.spilled_files, &self.spill.segments())
     }
 
     /// The run broke: gives the disk back the bytes that no record counts.

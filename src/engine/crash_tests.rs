@@ -72,7 +72,7 @@ fn first_record() -> Record {
         seq: 0,
         frontier: 0,
         mark: None,
-        beyond: Vec::new(),
+        spilled_files: Vec::new(),
         ahead: None,
         total: json!(0),
         failed: 0,

@@ -228,7 +228,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         let Some(PastRun { was, .. }) = &self.past else { return Summary::default() };
         Summary {
             frontier: was.committed(),
-            beyond: was.beyond.len() as u64,
+            beyond: was.kept(),
             tasks: was.tasks,
             output_bytes: was.output.as_ref().map_or(0, |output| output.bytes),
             failed: was.failed,

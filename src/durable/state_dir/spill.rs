@@ -12,7 +12,7 @@
 
 use super::{SPILL, StateDir};
 use crate::durable::disk::{Dir, DiskFile, Open, nameless, read_up_to};
-use crate::durable::record::Beyond;
+use crate::durable::record::SpilledFile;
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -117,7 +117,7 @@ impl StateDir {
     }
 
     /// Reads the file of a task, if it is there and is what the record says.
-    pub(crate) fn read_spill(&mut self, entry: &Beyond) -> Result<Option<Spilled>> {
+    pub(crate) fn read_spill(&mut self, entry: &SpilledFile) -> Result<Option<Spilled>> {
         // The name in a record is never trusted to lead anywhere: there is one that it can be.
         let name = OsString::from(entry.task.to_string());
         if OsStr::new(&entry.file) != name {
@@ -140,7 +140,7 @@ impl StateDir {
     }
 
     /// Removes what no record names: what crashed runs have left.
-    pub(crate) fn sweep_spill(&mut self, files: &[Beyond], segments: &[u64]) -> Result<()> {
+    pub(crate) fn sweep_spill(&mut self, files: &[SpilledFile], segments: &[u64]) -> Result<()> {
         let Some(dir) = self.find_spill_dir()? else { return Ok(()) };
         let named = |name: &OsStr| {
             files.iter().any(|entry| OsStr::new(&entry.file) == name)

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::durable::disk::OsDisk;
-use crate::durable::record::Beyond;
+use crate::durable::record::SpilledFile;
 use crate::durable::record::tests::sample;
 use crate::durable::store::{CheckpointStore, Location};
 use std::fs;
@@ -244,12 +244,12 @@ fn a_damaged_record_is_refused_and_left() {
 }
 
 /// A result as versions before 0.2 kept it.
-pub(crate) fn old_spill(state: &Path, task: u64, partial: &[u8], output: &[u8]) -> Beyond {
+pub(crate) fn old_spill(state: &Path, task: u64, partial: &[u8], output: &[u8]) -> SpilledFile {
     let bytes = [&(partial.len() as u32).to_le_bytes()[..], partial, output].concat();
     fs::create_dir_all(state.join("spill")).unwrap();
     fs::write(state.join("spill").join(task.to_string()), &bytes).unwrap();
     let crc32 = crc32fast::hash(&bytes);
-    Beyond { task, mark: None, file: task.to_string(), bytes: bytes.len() as u64, crc32 }
+    SpilledFile { task, mark: None, file: task.to_string(), bytes: bytes.len() as u64, crc32 }
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_result_that_an_older_version_kept_comes_back_whole_or_not_at_all() {
     assert!(state.read_spill(&entry).unwrap().is_none());
     fs::remove_file(path.join("spill/3")).unwrap();
     assert!(state.read_spill(&entry).unwrap().is_none());
-    let elsewhere = Beyond { file: "../checkpoint.json".into(), ..entry };
+    let elsewhere = SpilledFile { file: "../checkpoint.json".into(), ..entry };
     assert!(state.read_spill(&elsewhere).unwrap().is_none());
 }
 

@@ -1,7 +1,7 @@
 //! Results of tasks that have completed ahead of the frontier: where they wait on disk for their turn.
 
 use super::CheckpointStore;
-use crate::durable::record::Beyond;
+use crate::durable::record::SpilledFile;
 use crate::durable::spill::frame::Entry;
 use crate::durable::spill::{Shelf, Spill};
 use crate::durable::state_dir::Spilled;
@@ -33,17 +33,14 @@ impl CheckpointStore {
     }
 
     /// Takes a result that a version before 0.2 has kept. Its file goes after the next record.
-    pub(crate) fn take_beyond(&mut self) -> Result<Option<(Beyond, Spilled)>> {
+    pub(crate) fn take_spilled_file(&mut self) -> Result<Option<(SpilledFile, Spilled)>> {
         let Some(dir) = &mut self.dir else { return Ok(None) };
-        let Some(beyond) = self.record.beyond.pop() else { return Ok(None) };
-        let spilled = dir.read_spill(&beyond)?.ok_or_else(|| {
-            Error::broken(
-                format_args!("task {}", beyond.task),
-                "what was kept of it has been harmed meanwhile",
-            )
-            .advise("run the same command again: this task is done again")
+        let Some(file) = self.record.spilled_files.pop() else { return Ok(None) };
+        let spilled = dir.read_spill(&file)?.ok_or_else(|| {
+            Error::broken(format_args!("task {}", file.task), "what was kept of it has been harmed meanwhile")
+                .advise("run the same command again: this task is done again")
         })?;
         self.spent = true;
-        Ok(Some((beyond, spilled)))
+        Ok(Some((file, spilled)))
     }
 }

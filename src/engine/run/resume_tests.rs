@@ -120,9 +120,9 @@ fn what_a_version_before_0_2_has_kept_is_not_done_again() {
             let output = format!("{n}\n");
             let header = format!(r#"{{"failed":false,"partial":{n},"bytes":1,"pieces":[{}]}}"#, output.len());
             let old = old_spill(&place.state(), n, header.as_bytes(), output.as_bytes());
-            record.beyond.push(old);
+            record.spilled_files.push(old);
         }
-        assert!(record.beyond.len() >= 50);
+        assert!(record.spilled_files.len() >= 50);
     });
     expect_each_once(&runs, go_on(&place));
 }
