@@ -10,10 +10,11 @@ use nix::sys::signal::Signal::SIGTERM;
 use serde_json::json;
 
 fn forge(world: &World, change: impl FnOnce(&mut Record)) {
-    let mut state = StateDir::open(&OsDisk, &world.path("out.bivouac")).unwrap().unwrap();
+    let state = StateDir::open(&OsDisk, &world.path("out.bivouac")).unwrap().unwrap();
     let mut record = state.read_record().unwrap().unwrap();
     change(&mut record);
-    state.write_record(&record).unwrap();
+    world.write("out.bivouac/checkpoint.json", record.encode().unwrap());
+    drop(state);
 }
 
 #[test]
