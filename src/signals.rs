@@ -35,6 +35,7 @@ mod default_action;
 pub(crate) mod escalation;
 mod on_its_way;
 pub mod policy;
+mod scoped;
 pub(crate) mod standalone;
 
 pub(crate) use default_action::{die, suspend};
@@ -142,20 +143,6 @@ impl Masked {
     /// The system's, when there can be no more threads.
     pub fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name(name.to_string()).spawn(body)
-    }
-
-    /// Starts a thread that ends before its scope does.
-    ///
-    /// # Errors
-    ///
-    /// As [`spawn`](Masked::spawn).
-    pub(crate) fn spawn_scoped<'scope>(
-        &self,
-        scope: &'scope thread::Scope<'scope, '_>,
-        name: &str,
-        body: impl FnOnce() + Send + 'scope,
-    ) -> io::Result<thread::ScopedJoinHandle<'scope, ()>> {
-        thread::Builder::new().name(name.to_string()).spawn_scoped(scope, body)
     }
 }
 
