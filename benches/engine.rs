@@ -12,7 +12,7 @@
 //! ```
 
 use bivouac::error::Result;
-use bivouac::{Context, Ending, Job, ListContext, Listed, Listing, Run, Source, StateAt, TaskError};
+use bivouac::{Context, Ending, Job, ListContext, Listed, Listing, Location, Run, Source, TaskError};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::hint::black_box;
@@ -126,7 +126,7 @@ fn on_bivouac(tasks: u64, steps: u64, workers: usize, wanted: u64) -> Duration {
     let start = Instant::now();
     let ending = Run::new(Spin { steps }, Numbers { tasks })
         .jobs(workers)
-        .state(StateAt::Directory(dir.path().join("state")))
+        .state(Location::Directory(dir.path().join("state")))
         .run();
     let time = start.elapsed();
     match ending {

@@ -14,7 +14,7 @@ use bivouac::ending::Exit;
 use bivouac::signals::{Masked, die_by};
 use bivouac::sink::FileSink;
 use bivouac::{Context, Ending, Extent, Job, ListContext, Listed, Listing, Notice, Observer, Policy};
-use bivouac::{Result, Run, Source, StateAt, TaskError};
+use bivouac::{Location, Result, Run, Source, TaskError};
 use serde_json::{Value, json};
 use std::io::{Write, stderr, stdout};
 use std::ops::Range;
@@ -123,7 +123,7 @@ impl Observer for Report {
 fn process(masked: Masked, out: PathBuf, count: u64, fresh: bool) -> Result<Ending> {
     Ok(Run::new(Crunch, Blocks { count })
         .sink(FileSink::new(&OsDisk, &out)?)
-        .state(StateAt::Directory(out.with_added_extension("bivouac")))
+        .state(Location::Directory(out.with_added_extension("bivouac")))
         .fresh(fresh)
         .checkpoint_every(Duration::from_millis(500))
         .jobs(2)

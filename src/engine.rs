@@ -10,9 +10,9 @@ mod commit;
 #[cfg(test)]
 mod crash_tests;
 mod decide;
-mod foyer;
 mod known_list;
 pub(crate) mod options;
+mod plan;
 mod pool;
 mod prepare;
 pub mod reload;

@@ -1,52 +1,58 @@
-//! Inputs: what the built-in jobs read, and what a job of one's own may read the same way.
+//! Inputs: the files, streams, trees and lists that jobs read, cut into tasks.
 //!
-//! An input is more than bytes. A job that is to be continued tomorrow must be able to say
-//! tomorrow whether the bytes are still the same ([`Identity`]), must be able to go to any place
-//! in them without reading what lies before ([`Chunks`]), and must list them in an order that is
-//! not an accident of the directory ([`Tree`]). What cannot do this, a pipe above all, can be read
-//! once and only once ([`Stream`]); a job on it works, but cannot be continued, unless the same stream
-//! is given again and recognised by what was read of it ([`Records`]).
+//! An input is more than bytes. A job that is to go on tomorrow must be able to say tomorrow whether the bytes
+//! are still the same ([`Identity`]), must reach any place in them without reading the bytes before it
+//! ([`Chunks`]), and must list files in an order that is not an accident of the directory ([`Tree`]). A pipe can
+//! do none of this: it is read once and only once ([`Stream`]). A job on it works, but it can be continued only
+//! if the same stream is given again and recognised by its bytes ([`Records`]). And an input need not be what a
+//! task reads: it may be a list, each item of which is a task ([`Items`]).
 //!
-//! And an input need not be what a task reads: it may be a list, of which each item is one ([`Items`]).
+//! How a file is known again is the subject of `witness.rs`: by `stat(2)` as a rule, because a digest would cost
+//! as much as most jobs do; by some samples if it has grown; and by digest for users who ask for it
+//! ([`Chunks::by_contents`]).
 //!
-//! Contents of files are compared by identity (inode, size, times), not by digest: a digest
-//! would cost as much as most jobs do. Only of a file that has grown some samples are read again, since an
-//! identity cannot tell a log from a file that was written anew. Who wants to know it of every byte pays for
-//! it ([`Chunks::by_contents`]).
+//! A file imports only files that stand before it here:
+//!
+//! 1. `open`, `path_text`, `buffer`: opening, naming, memory
+//! 2. `stream`, `left_out`, `once`: inputs that can be read once, or not at all
+//! 3. `witness/identity`, `witness/sample`, `witness`, `witness/grown`, `file`: a file, and whether it is the same
+//! 4. `resolved`: what each of the given paths turned out to be
+//! 5. `boundary`, `edges`, `pieces`, `streamed`: where records end; then `witness/contents`, which reads as far
+//! 6. the sources: `chunks` and `records` by position, `tree` over `walk`, `items` over its own files
 
 mod boundary;
 mod buffer;
 mod chunk;
 mod chunks;
-mod contents;
 mod edges;
 mod file;
-mod given;
-mod growing;
-mod identity;
 mod items;
 mod left_out;
 mod once;
+mod open;
+pub mod path_text;
 mod pieces;
 mod records;
+mod resolved;
 #[cfg(test)]
 mod resume_tests;
-mod sample;
 mod stream;
 mod streamed;
 mod tree;
 mod walk;
+mod witness;
 
 pub use boundary::Boundary;
 pub use chunk::Chunk;
 pub use chunks::{Chunks, Cut};
 pub use edges::RecordChunk;
 pub use file::InputFile;
-pub use given::Inputs;
-pub use identity::{Comparison, Identity, path_text};
 pub use items::{Column, Fit, Given, Item, Items};
 pub use left_out::{LeftOut, Readable};
 pub use pieces::{PIECE, Pieces};
 pub use records::Records;
+pub use resolved::Inputs;
 pub use stream::{Received, Stream};
-pub use tree::{Entry, Portion, Tree};
+pub use tree::{Portion, Tree};
+pub use walk::Entry;
+pub use witness::identity::{Comparison, Identity};

@@ -15,7 +15,7 @@
 //! ```
 //! use bivouac::disk::OsDisk;
 //! use bivouac::sink::FileSink;
-//! use bivouac::{Context, Ending, Job, ListContext, Listed, Listing, Result, Run, Source, StateAt, TaskError};
+//! use bivouac::{Context, Ending, Job, ListContext, Listed, Listing, Result, Run, Source, Location, TaskError};
 //! use serde_json::{Value, json};
 //! use std::ops::Range;
 //!
@@ -100,7 +100,7 @@
 //! let prepare = || -> Result<_> {
 //!     Ok(Run::new(Collatz, Upto { bound: 20_000 })
 //!         .sink(FileSink::new(&OsDisk, &out)?)
-//!         .state(StateAt::Directory(state.clone())))
+//!         .state(Location::Directory(state.clone())))
 //! };
 //!
 //! let first = prepare()?;
@@ -182,6 +182,7 @@ pub mod input; // files, streams, trees and lists, cut into tasks
 pub mod ending;
 pub mod error;
 mod sync;
+mod proc_stat;
 mod sys;
 
 // Their links lead to files, which is right where the documents are read as files. Of two definitions of a link
@@ -193,10 +194,11 @@ pub mod architecture {}
 #[doc = include_str!("../docs/signal.md")]
 pub mod one_signal {}
 
+pub use durable::store::Location;
 pub use durable::task_set::Tasks;
 pub use durable::{disk, journal, record, state_dir, status_file};
 pub use ending::Ending;
-pub use engine::options::{Halt, Printing, StateAt};
+pub use engine::options::{Halt, Printing};
 pub use engine::reload;
 pub use engine::run::{Handle, Run};
 pub use engine::source_thread::list;

@@ -17,6 +17,7 @@
 //! No part of a task sees a signal. A task sees the [`gate`], which is open, closed or cancelled.
 
 pub(crate) mod clock;
+pub(crate) mod command;
 mod committed;
 mod context;
 pub(crate) mod gate;
@@ -33,7 +34,7 @@ mod task_error;
 
 pub use committed::{Committed, Stretch};
 pub use context::Context;
-pub(crate) use context::{Debt, Remark};
+pub(crate) use context::{Commands, Debt, Remark};
 pub use job::Job;
 pub use line::{End, Line, Outcome};
 pub use mark::Mark;

@@ -25,12 +25,12 @@ use verbs::{
 
 /// Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
 ///
-/// Run the same command again, and it goes on where it was; when it is done, the output is byte for
-/// byte what an uninterrupted run gives. Ctrl-C or SIGTERM stops a job with a checkpoint, Ctrl-Z
-/// pauses it, SIGUSR1 writes a checkpoint and says how far it is.
+/// Run the same command again, and the job continues where it was. Its output has the same bytes as
+/// that of an uninterrupted run. Ctrl-C or SIGTERM stops a job with a checkpoint, Ctrl-Z pauses it,
+/// and SIGUSR1 writes a checkpoint and reports how far the job is.
 #[derive(Clone, Debug, PartialEq, Parser)]
 #[command(name = "bivouac", version, arg_required_else_help = true)]
-// An option that is given again replaces what was said before, as in a command taken from the history.
+// An option that is given twice has its last value, as in a command taken from the history.
 #[command(args_override_self = true)]
 #[command(after_long_help = help::MAIN)]
 pub(crate) struct Cli {

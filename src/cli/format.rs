@@ -33,17 +33,64 @@ pub(crate) fn clock(time: Duration) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
-/// `3 of 64`, or `3` when nobody knows how many there are.
-pub(crate) fn of(done: u64, total: Option<u64>) -> String {
-    match total {
-        Some(total) => format!("{done} of {total}"),
-        None => done.to_string(),
+/// What a person calls the tasks of a job. Both are counted from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TaskWord {
+    #[default]
+    Task,
+    /// For `each`.
+    Item,
+}
+
+impl TaskWord {
+    pub(crate) fn of_job(name: &str) -> Self {
+        if name == "each" { Self::Item } else { Self::Task }
     }
+
+    pub(crate) fn singular(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Item => "item",
+        }
+    }
+
+    /// `task 4` for the task with the number 3.
+    pub(crate) fn name(self, task: u64) -> String {
+        format!("{} {}", self.singular(), task + 1)
+    }
+
+    /// `3 tasks`.
+    pub(crate) fn count(self, number: u64) -> String {
+        count(number, self.singular())
+    }
+
+    /// `3 of 64 tasks`.
+    pub(crate) fn of(self, done: u64, total: Option<u64>) -> String {
+        match total {
+            Some(total) => format!("{done} of {}", self.count(total)),
+            None => self.count(done),
+        }
+    }
+}
+
+/// The share that is done, in percent, rounded down: 100 means all.
+pub(crate) fn percent((done, total): (u64, Option<u64>)) -> Option<u64> {
+    let total = total.filter(|total| *total > 0)?;
+    u64::try_from(u128::from(done.min(total)) * 100 / u128::from(total)).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hundred_percent_means_all_and_an_empty_job_has_no_share() {
+        assert_eq!(percent((910, Some(1000))), Some(91));
+        assert_eq!(percent((999, Some(1000))), Some(99));
+        assert_eq!(percent((2000, Some(1000))), Some(100));
+        assert_eq!((percent((0, Some(0))), percent((3, None))), (None, None));
+        assert_eq!(percent((u64::MAX, Some(u64::MAX))), Some(100));
+    }
 
     #[test]
     fn times_are_as_exact_as_they_are_useful() {

@@ -7,6 +7,7 @@
 use crate::cli::advice::refuse_lone_units;
 use crate::cli::args::RunArgs;
 use crate::cli::conflicts::{refuse_in_a_state, refuse_two_roles};
+use crate::cli::format::TaskWord;
 use crate::cli::logfile::{LogFile, Logged};
 use crate::cli::progress::Watch;
 use crate::cli::report::{self, ReportContext, report};
@@ -22,7 +23,7 @@ use bivouac::input::Readable;
 use bivouac::signals::Masked;
 use bivouac::sink::FileSink;
 use bivouac::sink::StreamSink;
-use bivouac::{Ending, Job, Result, Run, Sink, Source, StateAt};
+use bivouac::{Ending, Job, Location, Result, Run, Sink, Source};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -130,14 +131,15 @@ impl<'a> Launch<'a> {
             log.begins(self.argv);
         }
         let Self { args, settings, argv, masked, failures, left_out } = self;
-        let watch = Watch::on_stderr(&args.job.messages, args.commands.print_failed);
+        let word = TaskWord::of_job(job.name());
+        let watch = Watch::on_stderr(&args.job.messages, word, args.commands.print_failed);
         let ending = configured(Run::new(job, source), &args, &settings)
             .state(state.clone())
             .continuing(report::continuing(argv))
             .signals(masked)
             .reload(Reloader::new(args.job, settings.clone(), log.clone()))
             .sink(sink)
-            .observer(Logged::new(watch, log.clone()))
+            .observer(Logged::new(watch, word, log.clone()))
             .run();
         state_path::tidy_up(&state);
         let context = ReportContext {
@@ -145,6 +147,7 @@ impl<'a> Launch<'a> {
             state: &state,
             output,
             quiet: args.job.messages.quiet,
+            word,
             failures: failures.as_ref(),
             from_stdin: args.inputs.iter().any(|input| input.as_os_str() == "-"),
             goes_on_printing: goes_on_printing(&args, output, &ending),
@@ -159,11 +162,11 @@ impl<'a> Launch<'a> {
     }
 
     /// Where the state of this job is kept.
-    fn state(&self, job: &impl Job, output: Option<&Path>, resumable: bool) -> Result<StateAt> {
+    fn state(&self, job: &impl Job, output: Option<&Path>, resumable: bool) -> Result<Location> {
         let options = job.fingerprint();
         let id = JobId { name: job.name(), options: &options, inputs: self.args.inputs };
         let state = state_path::state(&self.args, output, resumable, id);
-        if let StateAt::Directory(path) | StateAt::Passing(path) = &state
+        if let Location::Directory(path) | Location::Passing(path) = &state
             && path.parent() == Some(Path::new(state_path::SHARED))
         {
             refuse_anothers(Path::new(state_path::SHARED))?;

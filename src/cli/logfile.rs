@@ -1,15 +1,20 @@
 //! The log: every signal, request, phase change and checkpoint, as text or as JSON.
 //!
-//! `tracing` makes the lines; what is ours is the way to the file. The obvious way, a file behind a
-//! mutex, would have the supervisor wait for the disk in the middle of a signal. So lines go to a
-//! thread through a bounded channel, and when that is full they are counted instead of waited for;
-//! the count stands in the log as soon as there is room.
+//! `tracing` makes the lines; the way to the file is ours. The obvious way, a file behind a mutex, makes the
+//! supervisor wait for the disk in the middle of a signal. So lines go to a thread through a bounded channel.
+//! When the channel is full, a line is counted and dropped, and the log says how many are missing.
 //!
-//! The file is opened for appending and reopened by name on a reload, as `logrotate` expects: it
-//! renames the file, sends SIGHUP, and compresses the old one. There is no flush to the device: a log
-//! tells a story, and what must survive a power cut stands in the checkpoint.
+//! The non-blocking writer of `tracing-appender` has the same shape and lacks three things. Its lines are
+//! flushed only when the writer ends, and a process that suspends itself or dies of SIGQUIT must flush before
+//! that and may go on. It ignores an error of the disk; here the line counts as lost, and the end of the run
+//! reports it. And it cannot open its file again, which is the next paragraph.
+//!
+//! The file is opened for appending, and opened again by name on a reload, as `logrotate` expects: that
+//! renames the file, sends SIGHUP, and compresses the old one. Nothing is flushed to the device: what must
+//! survive a power cut is in the checkpoint.
 
 use crate::cli::args::common::{LogFormat, LogLevel};
+use crate::cli::format::{TaskWord, count};
 use bivouac::disk::{OsDisk, refuse_trap_at};
 use bivouac::ending::Exit;
 use bivouac::signals::Masked;
@@ -37,9 +42,9 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// What the thread is told.
 enum Message {
     Line(Vec<u8>),
-    /// Open the file anew, by its name; say how that went.
+    /// Open the file again, by its name; answer how that went.
     Reopen(Sender<io::Result<()>>),
-    /// Say when everything before this is written.
+    /// Answer when everything before this is written.
     Flush(Sender<()>),
 }
 
@@ -79,13 +84,13 @@ impl LogFile {
         Ok(Self { path: path.to_path_buf(), pipe, level: handle })
     }
 
-    /// What is written from now on.
+    /// Sets what is written from now on.
     pub(crate) fn level(&self, level: LogLevel) {
         // It fails when the subscriber is gone, and ours lives as long as the process.
         self.level.reload(filter_of(level)).ok();
     }
 
-    /// Opens the file anew, by its name. Waits for the thread, so not to be called by the supervisor.
+    /// Opens the file again, by its name. It waits for the thread, so the supervisor must not call it.
     ///
     /// # Errors
     ///
@@ -94,7 +99,7 @@ impl LogFile {
         let (answer, answered) = bounded(1);
         self.pipe.to.send(Message::Reopen(answer)).ok();
         let done = answered.recv().unwrap_or_else(|_| Err(io::Error::other("the log thread has ended")));
-        done.map_err(|cause| Error::io(&self.path, "open the log file anew", &cause))
+        done.map_err(|cause| Error::io(&self.path, "open the log file again", &cause))
     }
 
     /// Waits until everything is written, but not for ever: a disk that hangs must not hold the end.
@@ -129,7 +134,7 @@ impl LogFile {
         self.flush();
         let lost = self.pipe.lost.load(Ordering::Relaxed);
         if lost > 0 {
-            let (path, lines) = (self.path.display(), crate::cli::format::count(lost, "line"));
+            let (path, lines) = (self.path.display(), count(lost, "line"));
             crate::cli::terminal::message(&format!(
                 "warning: {path}: {lines} of the log could not be written"
             ));
@@ -137,8 +142,8 @@ impl LogFile {
     }
 }
 
-/// A pipe with a name would make this wait until somebody reads it, while nobody hears a signal yet. So
-/// that is an error (`ENXIO`), and only writing may wait.
+/// Opening a named pipe that has no reader would wait, while no signal is received yet. So that is an error
+/// (`ENXIO`), and only writing may wait.
 fn open(path: &Path) -> io::Result<File> {
     refuse_trap_at(&OsDisk, path).map_err(io::Error::other)?;
     let file = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NONBLOCK).open(path)?;
@@ -155,11 +160,11 @@ fn filter_of(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// What `tracing` writes to: one line a write.
+/// What `tracing` writes to: one line for each write.
 #[derive(Clone)]
 struct Pipe {
     to: Sender<Message>,
-    /// Lines for which there was no room.
+    /// Lines that could not be written.
     lost: Arc<AtomicU64>,
 }
 
@@ -184,7 +189,7 @@ impl Write for &Pipe {
     }
 }
 
-/// The thread's own things.
+/// The thread's side.
 struct Writer {
     path: PathBuf,
     file: File,
@@ -192,7 +197,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Until nobody can send any more. A line that cannot be written is lost, and counted.
+    /// Until the last sender is gone. A line that cannot be written is lost, and counted.
     fn write_all(mut self, messages: &Receiver<Message>) {
         for message in messages {
             match message {
@@ -216,9 +221,10 @@ impl Writer {
     }
 }
 
-/// Tells the log what the run tells; and whoever else watches, too.
+/// Writes to the log what the run reports, and passes it on to another observer.
 pub(crate) struct Logged<O> {
     inner: O,
+    word: TaskWord,
     log: Option<LogFile>,
     last_progress: Instant,
 }
@@ -230,8 +236,8 @@ impl<O> std::fmt::Debug for Logged<O> {
 }
 
 impl<O: Observer> Logged<O> {
-    pub(crate) fn new(inner: O, log: Option<LogFile>) -> Self {
-        Self { inner, log, last_progress: Instant::now() }
+    pub(crate) fn new(inner: O, word: TaskWord, log: Option<LogFile>) -> Self {
+        Self { inner, word, log, last_progress: Instant::now() }
     }
 }
 
@@ -247,7 +253,7 @@ impl<O: Observer> Observer for Logged<O> {
 
     fn notice(&mut self, notice: &Notice) {
         if self.log.is_some() {
-            record(notice);
+            record(notice, self.word);
         }
         self.inner.notice(notice);
     }
@@ -265,7 +271,7 @@ impl<O: Observer> Observer for Logged<O> {
 }
 
 /// One event, with the numbers as fields.
-fn record(notice: &Notice) {
+fn record(notice: &Notice, word: TaskWord) {
     match notice {
         Notice::Ready { workers } => info!(workers, "ready"),
         Notice::Resumed { frontier, beyond, tasks } => info!(frontier, beyond, tasks, "resumed"),
@@ -285,7 +291,7 @@ fn record(notice: &Notice) {
             let took_ms = facts.took.as_micros() as f64 / 1e3;
             info!(committed = frontier, tasks, bytes = facts.size, took_ms, asked, "checkpoint");
         }
-        Notice::Status(progress) => info!(status = crate::cli::notices::status(progress), "status"),
+        Notice::Status(progress) => info!(status = crate::cli::notices::status(progress, word), "status"),
         Notice::NotSuspended { pid } => info!(pid, "not suspended: paused"),
         Notice::TaskFailed { task, why } => warn!(task, why, "task failed"),
         Notice::Said { task, line } => info!(task, line, "said"),

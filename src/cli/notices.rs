@@ -4,7 +4,7 @@
 //! wording is part of the interface, and the test at the end of this file is its list. The words
 //! that a script looks for stand at the beginning, what varies behind them.
 
-use crate::cli::format::{count, of, size, time};
+use crate::cli::format::{TaskWord, count, size, time};
 use bivouac::{Again, AtWork, Notice, Progress};
 use std::time::Duration;
 
@@ -45,38 +45,41 @@ pub(crate) fn level(notice: &Notice) -> Level {
 }
 
 /// What it says, without a prefix and without a full stop.
-pub(crate) fn sentence(notice: &Notice) -> String {
+pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
     match notice {
         Notice::Ready { workers } => format!("ready, {}", count(*workers as u64, "worker")),
         Notice::Resumed { frontier, beyond, tasks } => {
-            let at = format!("resumed at task {}", of(*frontier, *tasks));
+            let after = format!("resumed after {}", word.of(*frontier, *tasks));
             match beyond {
-                0 => at,
-                beyond => format!("{at}, {} beyond it finished before", count(*beyond, "task")),
+                0 => after,
+                beyond => format!("{after}, {beyond} more completed ahead of them"),
             }
         }
         Notice::Input(what) => what.clone(),
         Notice::Signal { signal, request, sender } => format!("{signal} ({sender}): {request}"),
         Notice::Asked { request, by } => format!("{by} asks: {request}"),
         Notice::Phase(activity) => format!("phase {activity}"),
-        Notice::Stopping { grace, in_flight, again } => stopping(*grace, *in_flight, *again),
+        Notice::Stopping { in_flight: 0, .. } => "stopping".to_string(),
+        Notice::Stopping { grace, in_flight, again } => {
+            stopping(*grace, word.count(*in_flight as u64), *again)
+        }
         Notice::Checkpoint { frontier, tasks, facts, asked: _ } => {
             format!(
-                "checkpoint at {} tasks, {}, {}",
-                of(*frontier, *tasks),
+                "checkpoint at {}, {}, {}",
+                word.of(*frontier, *tasks),
                 size(facts.size),
                 time(facts.took)
             )
         }
-        Notice::Status(progress) => status(progress),
+        Notice::Status(progress) => status(progress, word),
         Notice::NotSuspended { pid } => {
             format!(
                 "not suspended, since no shell would continue this process; the job is paused, `kill -CONT {pid}` continues it"
             )
         }
-        Notice::TaskFailed { task, why } => format!("task {task} failed and is left out: {why}"),
-        Notice::Said { task, line } => format!("task {task}: {line}"),
-        Notice::Running(tasks) => running(tasks),
+        Notice::TaskFailed { task, why } => format!("{} failed and is left out: {why}", word.name(*task)),
+        Notice::Said { task, line } => format!("{}: {line}", word.name(*task)),
+        Notice::Running(tasks) => running(tasks, word),
         Notice::State(path) => format!("state in {}", path.display()),
         Notice::Reloaded { adopted: false, said } => {
             format!("warning: not reloaded, the old settings stay: {}", said.join("; "))
@@ -89,11 +92,8 @@ pub(crate) fn sentence(notice: &Notice) -> String {
     }
 }
 
-fn stopping(grace: impl Into<Option<Duration>>, in_flight: usize, again: Again) -> String {
-    if in_flight == 0 {
-        return "stopping".to_string();
-    }
-    let limit = match grace.into() {
+fn stopping(grace: Option<Duration>, in_flight: String, again: Again) -> String {
+    let limit = match grace {
         Some(grace) => format!("up to {} to finish", time(grace)),
         None => "time until they are done".to_string(),
     };
@@ -102,15 +102,15 @@ fn stopping(grace: impl Into<Option<Duration>>, in_flight: usize, again: Again) 
         Again::Signal => ", the same signal again cancels",
         Again::Nothing => "",
     };
-    let have = if in_flight == 1 { "task in flight has" } else { "tasks in flight have" };
-    format!("stopping: {in_flight} {have} {limit}{again}")
+    let have = if in_flight.starts_with("1 ") { "has" } else { "have" };
+    format!("stopping: {in_flight} in flight {have} {limit}{again}")
 }
 
 /// One line that says where a job stands.
-pub(crate) fn status(now: &Progress) -> String {
+pub(crate) fn status(now: &Progress, word: TaskWord) -> String {
     let mut parts = vec![
         format!("status: {}", now.phase),
-        format!("{} tasks committed", of(now.frontier, now.tasks)),
+        format!("{} committed", word.of(now.frontier, now.tasks)),
         format!("{} in flight", now.in_flight),
     ];
     if now.failed > 0 {
@@ -129,18 +129,17 @@ pub(crate) fn status(now: &Progress) -> String {
     parts.join(", ")
 }
 
-fn running(tasks: &[AtWork]) -> String {
-    let list: Vec<_> = tasks
-        .iter()
-        .map(|AtWork { task, since, note }| match note.as_str() {
-            "" => format!("{task} for {}", time(*since)),
-            note => format!("{task} ({note}) for {}", time(*since)),
-        })
-        .collect();
-    if list.is_empty() {
-        "no task is running".to_string()
-    } else {
-        format!("running tasks: {}", list.join(", "))
+fn running(tasks: &[AtWork], word: TaskWord) -> String {
+    let one = |AtWork { task, since, note }: &AtWork| {
+        let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+        format!("{}{note} for {}", task + 1, time(*since))
+    };
+    match tasks {
+        [] => format!("no {} is running", word.singular()),
+        tasks => {
+            let list: Vec<_> = tasks.iter().map(one).collect();
+            format!("running {}s: {}", word.singular(), list.join(", "))
+        }
     }
 }
 
@@ -166,10 +165,10 @@ mod tests {
         for (notice, expected) in [
             (Notice::Ready { workers: 2 }, "ready, 2 workers"),
             (Notice::Ready { workers: 1 }, "ready, 1 worker"),
-            (Notice::Resumed { frontier: 3, beyond: 0, tasks: Some(64) }, "resumed at task 3 of 64"),
+            (Notice::Resumed { frontier: 3, beyond: 0, tasks: Some(64) }, "resumed after 3 of 64 tasks"),
             (
                 Notice::Resumed { frontier: 3, beyond: 2, tasks: None },
-                "resumed at task 3, 2 tasks beyond it finished before",
+                "resumed after 3 tasks, 2 more completed ahead of them",
             ),
             (
                 Notice::Input("f: grew, processed to its old size".into()),
@@ -198,33 +197,48 @@ mod tests {
             ),
             (
                 Notice::TaskFailed { task: 7, why: "panicked: no".into() },
-                "task 7 failed and is left out: panicked: no",
+                "task 8 failed and is left out: panicked: no",
             ),
             (Notice::Running(vec![]), "no task is running"),
-            (Notice::Running(vec![at_work(""), at_work("x")]), "running tasks: 7 for 1.2 s, 7 (x) for 1.2 s"),
+            (Notice::Running(vec![at_work(""), at_work("x")]), "running tasks: 8 for 1.2 s, 8 (x) for 1.2 s"),
             (Notice::State(PathBuf::from("out.bivouac")), "state in out.bivouac"),
             (Notice::Warning(Error::broken("x", "is odd")), "warning: x: is odd"),
         ] {
-            assert_eq!(sentence(&notice), expected);
+            assert_eq!(sentence(&notice, TaskWord::Task), expected);
         }
     }
 
     #[test]
     fn a_stop_says_how_long_it_may_take_and_how_to_hurry_it() {
-        let five = Duration::from_secs(5);
+        let stopping = |grace: Option<u64>, in_flight, again, word| {
+            sentence(&Notice::Stopping { grace: grace.map(Duration::from_secs), in_flight, again }, word)
+        };
         assert_eq!(
-            stopping(five, 2, Again::Key),
+            stopping(Some(5), 2, Again::Key, TaskWord::Task),
             "stopping: 2 tasks in flight have up to 5.0 s to finish, Ctrl-C again cancels"
         );
         assert_eq!(
-            stopping(five, 1, Again::Signal),
-            "stopping: 1 task in flight has up to 5.0 s to finish, the same signal again cancels"
+            stopping(Some(5), 1, Again::Signal, TaskWord::Item),
+            "stopping: 1 item in flight has up to 5.0 s to finish, the same signal again cancels"
         );
         assert_eq!(
-            stopping(None, 2, Again::Nothing),
+            stopping(None, 2, Again::Nothing, TaskWord::Task),
             "stopping: 2 tasks in flight have time until they are done"
         );
-        assert_eq!(stopping(five, 0, Again::Key), "stopping");
+        assert_eq!(stopping(Some(5), 0, Again::Key, TaskWord::Task), "stopping");
+    }
+
+    #[test]
+    fn the_tasks_of_each_are_items_and_both_count_from_1() {
+        for (notice, expected) in [
+            (Notice::Resumed { frontier: 1, beyond: 0, tasks: Some(5) }, "resumed after 1 of 5 items"),
+            (Notice::Said { task: 0, line: "x".into() }, "item 1: x"),
+            (Notice::Running(vec![at_work("x")]), "running items: 8 (x) for 1.2 s"),
+            (Notice::Running(vec![]), "no item is running"),
+        ] {
+            assert_eq!(sentence(&notice, TaskWord::of_job("each")), expected);
+        }
+        assert_eq!(TaskWord::of_job("grep").name(0), "task 1");
     }
 
     #[test]
@@ -241,11 +255,11 @@ mod tests {
             ..Progress::default()
         };
         assert_eq!(
-            status(&progress),
+            status(&progress, TaskWord::Task),
             "status: running, 3 of 64 tasks committed, 2 in flight, 3.0 MiB of 64.0 MiB of input, 100 B of output, \
              worked 3.0 s, checkpoint of 1.2 KiB, 500.0 ms old"
         );
-        assert!(status(&Progress::default()).ends_with("no checkpoint yet"));
+        assert!(status(&Progress::default(), TaskWord::Task).ends_with("no checkpoint yet"));
     }
 
     #[test]

@@ -5,14 +5,14 @@
 //! of its own, to be pasted as it is.
 
 use crate::cli::args::{Cli, Verb};
-use crate::cli::format::{count, of, size, time};
+use crate::cli::format::{TaskWord, size, time};
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::quote;
 use bivouac::ending::{StoppedBy, Summary};
 use bivouac::error::Kind;
 use bivouac::state_dir::Continuing;
-use bivouac::{Ending, Error, StateAt};
+use bivouac::{Ending, Error, Location};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -22,10 +22,11 @@ pub(crate) struct ReportContext<'a> {
     /// The command line as it was given.
     pub(crate) argv: &'a [OsString],
     /// Where the state is.
-    pub(crate) state: &'a StateAt,
+    pub(crate) state: &'a Location,
     /// The output file.
     pub(crate) output: Option<&'a Path>,
     pub(crate) quiet: bool,
+    pub(crate) word: TaskWord,
     /// Of a job whose tasks are items: the first that failed in this run.
     pub(crate) failures: Option<&'a Complaints>,
     /// Whether standard input is an input: then the command alone is not all that has to be given again.
@@ -75,7 +76,7 @@ fn is_without_items(summary: &Summary, context: ReportContext<'_>) -> bool {
 
 /// How many items failed, the first of them, and what can be done about it.
 fn failed_items(summary: &Summary, context: ReportContext<'_>) -> String {
-    let mut text = format!("{} failed", count(summary.failed, "item"));
+    let mut text = format!("{} failed", context.word.count(summary.failed));
     let first = context.failures.map(Complaints::take).unwrap_or_default();
     for failure in first.iter().take(TOLD) {
         text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));
@@ -84,7 +85,7 @@ fn failed_items(summary: &Summary, context: ReportContext<'_>) -> String {
     if told_of > 0 && summary.failed > told_of {
         text.push_str(&format!("\n  … and {} more", summary.failed - told_of));
     }
-    if let StateAt::Directory(state) | StateAt::Passing(state) = context.state {
+    if let Location::Directory(state) | Location::Passing(state) = context.state {
         let state = quote::argument(state.as_os_str());
         text.push_str(&format!("\n  `bivouac log --failed {state}` lists them"));
         if context.output.is_none() {
@@ -101,15 +102,15 @@ fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> Stri
         StoppedBy::Handle => "stopped on request".to_string(),
     };
     let command = quote::shortened(&without_fresh(context.argv));
-    if *context.state == StateAt::Nowhere {
+    if *context.state == Location::Nowhere {
         return format!(
             "{by}; this input cannot be read again, so nothing was kept, and the job begins anew with\n  {command}"
         );
     }
     if !context.goes_on_printing {
-        let done = of(summary.frontier, summary.tasks);
+        let done = context.word.of(summary.frontier, summary.tasks);
         return format!(
-            "{by} after {done} tasks; what they printed cannot be taken back, so nothing was kept, and the job begins anew with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
+            "{by} after {done}; what they printed cannot be taken back, so nothing was kept, and the job begins anew with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
         );
     }
     let append = match context.output {
@@ -132,7 +133,7 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Optio
     }
     let stands = error.kind() == Kind::Broken
         && summary.checkpoint.is_some()
-        && *context.state != StateAt::Nowhere
+        && *context.state != Location::Nowhere
         && context.goes_on_printing;
     if !stands {
         // Nothing was changed, or nothing had been reached: the error says all there is.
@@ -154,7 +155,7 @@ fn again(context: ReportContext<'_>) -> &'static str {
 
 fn already(summary: &Summary, context: ReportContext<'_>) -> String {
     let place = context.output.map(|path| format!(" in {}", path.display())).unwrap_or_default();
-    let tasks = count(summary.frontier, if context.failures.is_some() { "item" } else { "task" });
+    let tasks = context.word.count(summary.frontier);
     let text = format!(
         "already finished by an earlier run: {tasks}, {} of output{place}; --fresh does it again",
         size(summary.output_bytes)
@@ -168,15 +169,15 @@ fn already(summary: &Summary, context: ReportContext<'_>) -> String {
 
 fn left_out(failed: u64) -> String {
     let are = if failed == 1 { "is" } else { "are" };
-    format!("{} failed and {are} left out of the output", count(failed, "task"))
+    format!("{} failed and {are} left out of the output", TaskWord::Task.count(failed))
 }
 
 /// What is committed, and how old and how large the checkpoint is that says so.
 fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
-    let have = if summary.tasks.unwrap_or(summary.frontier) == 1 { "task is" } else { "tasks are" };
+    let are = if summary.tasks.unwrap_or(summary.frontier) == 1 { "is" } else { "are" };
     let mut text = format!(
-        "{} {have} committed, {} of output",
-        of(summary.frontier, summary.tasks),
+        "{} {are} committed, {} of output",
+        context.word.of(summary.frontier, summary.tasks),
         size(summary.output_bytes)
     );
     if summary.beyond > 0 {
@@ -201,10 +202,10 @@ fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
     text
 }
 
-fn kept_in(state: &StateAt) -> String {
+fn kept_in(state: &Location) -> String {
     match state {
-        StateAt::Nowhere => String::new(),
-        StateAt::Directory(path) | StateAt::Passing(path) => format!(", in {}", path.display()),
+        Location::Nowhere => String::new(),
+        Location::Directory(path) | Location::Passing(path) => format!(", in {}", path.display()),
     }
 }
 
@@ -280,7 +281,7 @@ mod tests {
         }
     }
 
-    fn say_of(ending: &Ending, line: &str, state: &StateAt, quiet: bool) -> Option<String> {
+    fn say_of(ending: &Ending, line: &str, state: &Location, quiet: bool) -> Option<String> {
         let argv = argv(line);
         paragraph(
             ending,
@@ -289,6 +290,7 @@ mod tests {
                 state,
                 output: Some(Path::new("out")),
                 quiet,
+                word: TaskWord::Task,
                 failures: None,
                 goes_on_printing: true,
                 from_stdin: false,
@@ -296,8 +298,8 @@ mod tests {
         )
     }
 
-    fn kept() -> StateAt {
-        StateAt::Directory(PathBuf::from("out.bivouac"))
+    fn kept() -> Location {
+        Location::Directory(PathBuf::from("out.bivouac"))
     }
 
     #[test]
@@ -318,7 +320,7 @@ mod tests {
     #[test]
     fn a_pipe_cannot_be_continued_and_that_is_said() {
         let ending = Ending::Stopped { by: StoppedBy::Signal(Signal::SIGINT), summary: summary() };
-        let text = say_of(&ending, "bivouac count -", &StateAt::Nowhere, false).unwrap();
+        let text = say_of(&ending, "bivouac count -", &Location::Nowhere, false).unwrap();
         assert!(text.contains("begins anew with\n  bivouac count -"), "{text}");
     }
 

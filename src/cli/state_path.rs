@@ -6,7 +6,7 @@
 //! by the record inside, which holds all of it in full. So sixteen digits are enough.
 
 use crate::cli::args::RunArgs;
-use bivouac::{Error, Result, StateAt};
+use bivouac::{Error, Location, Result};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
@@ -35,19 +35,19 @@ pub(crate) struct JobId<'a> {
 /// `output` is the output file with its symlinks resolved: the part file is beside *that* one, and
 /// a state that lies somewhere else would be lost when the link is moved. `resumable` says whether
 /// the inputs can be read again; with a pipe among them there is nothing to keep.
-pub(crate) fn state(args: &RunArgs<'_>, output: Option<&Path>, resumable: bool, job: JobId<'_>) -> StateAt {
+pub(crate) fn state(args: &RunArgs<'_>, output: Option<&Path>, resumable: bool, job: JobId<'_>) -> Location {
     if !resumable {
-        return StateAt::Nowhere;
+        return Location::Nowhere;
     }
     match (&args.job.resume.state, output) {
-        (Some(state), _) => StateAt::Directory(state.clone()),
-        (None, Some(output)) => StateAt::Directory(beside(output)),
+        (Some(state), _) => Location::Directory(state.clone()),
+        (None, Some(output)) => Location::Directory(beside(output)),
         // What commands have done is not undone when the last of them has ended, and typing the line once
         // more must not do it again.
         (None, None) if args.commands.elsewhere.is_some() => {
-            StateAt::Directory(Path::new(SHARED).join(short_name(job)))
+            Location::Directory(Path::new(SHARED).join(short_name(job)))
         }
-        (None, None) => StateAt::Passing(Path::new(SHARED).join(short_name(job))),
+        (None, None) => Location::Passing(Path::new(SHARED).join(short_name(job))),
     }
 }
 
@@ -74,11 +74,11 @@ pub(crate) fn beside(output: &Path) -> PathBuf {
 /// What is empty goes away when the run is over: the shared directory after a refusal, or with the last state
 /// in it. A passing state has been removed by then; but on a network file system its directory may have held
 /// the name of a lock that the watcher of commands still had open.
-pub(crate) fn tidy_up(state: &StateAt) {
-    if let StateAt::Passing(path) = state {
+pub(crate) fn tidy_up(state: &Location) {
+    if let Location::Passing(path) = state {
         remove_if_empty(path);
     }
-    if let StateAt::Passing(path) | StateAt::Directory(path) = state
+    if let Location::Passing(path) | Location::Directory(path) = state
         && path.starts_with(SHARED)
     {
         remove_if_empty(Path::new(SHARED));
@@ -186,13 +186,16 @@ mod tests {
             let job = JobId { name: "count", options: &Value::Null, inputs: &[] };
             state(&verb.run_args(), output.map(Path::new), resumable, job)
         };
-        assert_eq!(at("bivouac count f --state s -o out", Some("out"), true), StateAt::Directory("s".into()));
+        assert_eq!(
+            at("bivouac count f --state s -o out", Some("out"), true),
+            Location::Directory("s".into())
+        );
         assert_eq!(
             at("bivouac count f -o d/out", Some("d/out"), true),
-            StateAt::Directory("d/out.bivouac".into())
+            Location::Directory("d/out.bivouac".into())
         );
-        let StateAt::Passing(path) = at("bivouac count f", None, true) else { panic!("not passing") };
+        let Location::Passing(path) = at("bivouac count f", None, true) else { panic!("not passing") };
         assert!(path.starts_with(SHARED), "{path:?}");
-        assert_eq!(at("bivouac count - --state s", None, false), StateAt::Nowhere);
+        assert_eq!(at("bivouac count - --state s", None, false), Location::Nowhere);
     }
 }

@@ -1,18 +1,23 @@
 //! The only way to standard error and standard output.
 //!
-//! `eprintln!` and `println!` panic when the other end has gone, and `bivouac … 2>&1 | head` is
-//! something people type. Worse, they *wait*: a terminal that somebody holds with Ctrl-S, or a pipe
-//! whose reader sleeps, would hold the supervisor in the middle of a message, and then no signal is
-//! answered any more. So there are two ways out of here:
+//! `eprintln!` and `println!` panic when the other end is closed, and `bivouac … 2>&1 | head` is a usual line.
+//! Worse, they *wait*: a terminal held with Ctrl-S, or a pipe whose reader sleeps, would hold the supervisor
+//! in the middle of a message, and then no signal is answered. So there are two ways out of here:
 //!
-//! - While a job runs, messages go through an [`Outlet`], which asks `poll(2)` first and keeps what
-//!   cannot be written now. It keeps a bounded amount, and says how much it had to drop.
-//! - Before and after, [`line`] and [`result`] simply write: the first waits some seconds for its reader,
-//!   the second as long as it takes. The handled signals have their default action then, so waiting can be
-//!   ended as usual.
+//! - While a job runs, messages and the progress line go through an [`Outlet`]. It asks `poll(2)` first and
+//!   keeps a message that cannot be written now; it keeps a bounded amount, and reports how much it dropped.
+//! - Before and after, [`message`] and [`result`] simply write: the first waits some seconds for its reader,
+//!   the second as long as it takes. The handled signals have their default action then, so Ctrl-C ends the
+//!   wait.
 //!
-//! A message that cannot be written is lost, and that is no reason to do anything else differently:
-//! the exit code does not depend on who listens. A *result* that cannot be written is an error.
+//! A lost message changes nothing else: the exit code does not depend on the reader. A *result* that cannot
+//! be written is an error.
+//!
+//! The line is one row without a newline, drawn in place. indicatif is the obvious library for it, with a bar
+//! and a template, and it cannot be used: its target writes without asking, so a held terminal would hold the
+//! supervisor; it takes the whole width, and the `^C` that the terminal echoes then wraps, after which no
+//! escape sequence finds the row again; and its estimate counts pauses as work. Each of these is open to a
+//! terminal of one's own below the bar, which is longer than [`Outlet::draw`] and [`Outlet::clear`].
 
 use crate::jobs::text::visible;
 use bivouac::ending::{FINISHED, USAGE};
@@ -28,15 +33,13 @@ use std::sync::{PoisonError, RwLock};
 /// In front of every line that is not part of another one.
 const PREFIX: &str = "bivouac: ";
 
-/// How much is kept for a reader who is slow: some hundred lines. A reader who is further behind
-/// than that does not read.
+/// How much is kept for a slow reader: some hundred lines. A reader further behind than that does not read.
 const KEPT: usize = 64 * 1024;
 
-/// `PIPE_BUF` of Linux: a pipe that `poll` calls writable takes this much without waiting, and
-/// takes it in one piece.
+/// `PIPE_BUF` of Linux: a pipe that `poll` calls writable takes this much in one piece without waiting.
 const ATONCE: usize = 4096;
 
-/// Writes one message to standard error; nobody waits for it, but for a few seconds.
+/// Writes one message to standard error. Waits at most [`PATIENCE`] for its reader.
 pub(crate) fn message(text: &str) {
     raw(&worded(text));
 }
@@ -51,11 +54,11 @@ pub(crate) fn raw(text: &str) {
     }
 }
 
-/// How long a message waits for its reader when no job runs. A parent that has sent a signal and waits for
-/// our end, and meanwhile does not read, would wait for ever.
+/// How many milliseconds a message waits for its reader when no job runs. Not for ever: a parent that waits
+/// for our end may not read meanwhile.
 const PATIENCE: u16 = 5000;
 
-/// Whether somebody has been waited for in vain. Then nobody is, a second time.
+/// Whether a wait was in vain. There is no second one.
 static UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// Whether a write of up to [`ATONCE`] bytes returns at once, now or within so many milliseconds.
@@ -69,8 +72,8 @@ fn is_ready_within(out: &Stderr, milliseconds: u16) -> bool {
 ///
 /// # Errors
 ///
-/// [`Kind::OutputClosed`] when nobody reads any more, [`Kind::Broken`] for everything else (a full
-/// disk, say).
+/// [`Kind::OutputClosed`] when the other end is closed, [`Kind::Broken`] for everything else (a full disk,
+/// say).
 pub(crate) fn result(bytes: &[u8]) -> Result<()> {
     bivouac::sink::refuse_closed_stdout()?;
     let mut out = io::stdout().lock();
@@ -85,7 +88,7 @@ fn unwritten(cause: &io::Error) -> Error {
     }
 }
 
-/// Without the number in brackets that the standard library puts behind it.
+/// Without the number in brackets that the standard library appends.
 fn plain(cause: &io::Error) -> String {
     let text = cause.to_string();
     text.split(" (os error").next().unwrap_or_default().to_string()
@@ -94,11 +97,14 @@ fn plain(cause: &io::Error) -> String {
 /// Held for writing while a result goes to the terminal.
 static TERMINAL: RwLock<()> = RwLock::new(());
 
-/// Whether a line of progress stands there.
+/// Whether the progress line stands on the terminal of standard error.
 static LINE: AtomicBool = AtomicBool::new(false);
 
-/// How results are written when they and the progress line go to terminals, which is one terminal mostly:
-/// the line is taken away first, and nobody draws it meanwhile. `None` where they do not meet.
+/// Removes the line and puts the cursor where it began.
+const CLEAR: &str = "\r\x1b[2K";
+
+/// How results are written when they and the progress line go to terminals, mostly the same one: the line is
+/// removed first, and not drawn meanwhile. `None` where they do not meet.
 pub(crate) fn beside_the_line_if_both_are_terminals() -> Option<Around> {
     (io::stdout().is_terminal() && io::stderr().is_terminal()).then_some(beside_the_line)
 }
@@ -106,7 +112,7 @@ pub(crate) fn beside_the_line_if_both_are_terminals() -> Option<Around> {
 fn beside_the_line(write: &mut dyn FnMut()) {
     let _alone = TERMINAL.write().unwrap_or_else(PoisonError::into_inner);
     if LINE.swap(false, Ordering::Relaxed) {
-        raw("\r\x1b[2K");
+        raw(CLEAR);
     }
     write();
 }
@@ -131,7 +137,7 @@ fn worded(message: &str) -> String {
 }
 
 /// What an [`Outlet`] writes to; standard error, except in tests.
-pub(crate) trait Writer: Send {
+pub(crate) trait Console {
     /// Whether a write of up to [`ATONCE`] bytes returns at once.
     fn is_ready(&self) -> bool;
 
@@ -144,7 +150,7 @@ pub(crate) trait Writer: Send {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
-impl Writer for Stderr {
+impl Console for Stderr {
     fn is_ready(&self) -> bool {
         is_ready_within(self, 0)
     }
@@ -161,41 +167,46 @@ impl Writer for Stderr {
     }
 }
 
-/// Writes messages without ever waiting for whoever reads them.
+/// Writes messages and draws the line without ever waiting for the reader.
 ///
-/// Once a terminal is held by Ctrl-S, `poll` no longer calls it writable; the same goes for a pipe
-/// that is full. Between the question and the write the answer can change, since others write there
-/// too; that window is as small as it gets without making the descriptor non-blocking, which would
-/// change it for the shell as well: they share the open file.
+/// `poll` calls neither a terminal held by Ctrl-S writable nor a full pipe.
+///
+/// # Race condition
+///
+/// Between the question and the write the answer can change, since others write there too. Only a
+/// non-blocking descriptor closes this window; and that would be non-blocking for the shell as well, which
+/// shares the open file.
 #[derive(Debug)]
-pub(crate) struct Outlet<W> {
-    writer: W,
+pub(crate) struct Outlet<C: Console> {
+    console: C,
     pending: Vec<u8>,
     dropped: u64,
-    /// The last thing that was written is a line that is drawn anew.
-    drawn: bool,
+    /// Whether the line stands there.
+    line: &'static AtomicBool,
 }
 
-impl<W: Writer> Outlet<W> {
-    pub(crate) fn new(writer: W) -> Self {
-        Self { writer, pending: Vec::new(), dropped: 0, drawn: false }
+impl Outlet<Stderr> {
+    pub(crate) fn stderr() -> Self {
+        Self { console: io::stderr(), pending: Vec::new(), dropped: 0, line: &LINE }
     }
+}
 
-    /// Says one message, now or as soon as it can be written.
-    pub(crate) fn line(&mut self, message: &str) {
-        self.settle();
+impl<C: Console> Outlet<C> {
+    /// Writes one message, now or as soon as it can be written.
+    pub(crate) fn message(&mut self, text: &str) {
+        self.clear();
         if self.pending.len() < KEPT {
-            self.pending.extend_from_slice(worded(message).as_bytes());
+            self.pending.extend_from_slice(worded(text).as_bytes());
         } else {
             self.dropped += 1;
         }
         self.settle();
     }
 
-    /// Passes on what a command said, as it is. Not dropped: who calls this asks first whether we are
-    /// [behind](Outlet::is_behind), and does not call.
+    /// Passes on what a command said, as it is. It is never dropped: the caller asks first whether the reader is
+    /// [behind](Outlet::is_behind).
     pub(crate) fn raw(&mut self, text: &str) {
-        self.settle();
+        self.clear();
         self.pending.extend_from_slice(text.as_bytes());
         if !text.ends_with('\n') {
             self.pending.push(b'\n');
@@ -203,44 +214,40 @@ impl<W: Writer> Outlet<W> {
         self.settle();
     }
 
-    /// Whether the reader is so far behind that he should not be given more.
+    /// Whether the reader is so far behind that it must not be given more.
     pub(crate) fn is_behind(&self) -> bool {
         self.pending.len() >= KEPT
     }
 
-    /// Moves the cursor or clears the line: what comes later relies on it, so it is not dropped.
-    pub(crate) fn control(&mut self, sequence: &str) {
-        self.drawn = false;
-        self.pending.extend_from_slice(sequence.as_bytes());
+    /// Draws the line, in place of the last one: now, or not at all.
+    pub(crate) fn draw(&mut self, row: &str) {
+        self.settle();
+        let Ok(_shared) = TERMINAL.try_read() else { return };
+        if self.is_settled() && self.console.is_ready() {
+            let begin = if self.line.swap(true, Ordering::Relaxed) { "\r" } else { "" };
+            self.pending = format!("{begin}{row}\x1b[K").into_bytes();
+            self.write_some();
+        }
+    }
+
+    /// Removes the line, now or as soon as that can be written: what comes later relies on it.
+    pub(crate) fn clear(&mut self) {
+        if self.line.swap(false, Ordering::Relaxed) {
+            self.pending.extend_from_slice(CLEAR.as_bytes());
+        }
         self.settle();
     }
 
-    /// Draws something that the next drawing replaces: now, or not at all.
-    pub(crate) fn draw(&mut self, frame: &str) {
-        self.settle();
-        if self.pending.is_empty() {
-            self.pending.extend_from_slice(frame.as_bytes());
-            self.drawn = true;
-            self.settle();
-        }
+    /// Leaves the line where it is: it belongs to the history of the terminal now.
+    pub(crate) fn forget_line(&mut self) {
+        self.line.store(false, Ordering::Relaxed);
     }
 
     /// Writes what can be written without waiting.
     pub(crate) fn settle(&mut self) {
         // A result is being written, perhaps to a terminal that is held: then later.
         let Ok(_shared) = TERMINAL.try_read() else { return };
-        while !self.is_settled() && self.writer.is_ready() {
-            self.write_some();
-        }
-        LINE.store(self.drawn, Ordering::Relaxed);
-    }
-
-    /// Writes everything, as long as somebody reads.
-    pub(crate) fn finish(&mut self) {
-        while !self.is_settled() {
-            if !self.writer.waits_for_its_reader() {
-                return self.give_up();
-            }
+        while !self.is_settled() && self.console.is_ready() {
             self.write_some();
         }
     }
@@ -256,7 +263,7 @@ impl<W: Writer> Outlet<W> {
                 worded(&format!("{lost} messages were dropped here, nobody read them")).into_bytes();
         }
         let piece = &self.pending[..self.pending.len().min(ATONCE)];
-        match self.writer.write(piece) {
+        match self.console.write(piece) {
             Ok(0) => self.give_up(),
             Ok(written) => drop(self.pending.drain(..written)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -264,10 +271,23 @@ impl<W: Writer> Outlet<W> {
         }
     }
 
-    /// The reader has gone, or the device is broken; what comes later is tried again.
+    /// The reader has gone, or the device is broken. A later message is tried again.
     fn give_up(&mut self) {
         self.pending.clear();
         self.dropped = 0;
+    }
+}
+
+impl<C: Console> Drop for Outlet<C> {
+    /// The run is over, and there is time: everything is written, as long as the other end reads.
+    fn drop(&mut self) {
+        self.clear();
+        while !self.is_settled() {
+            if !self.console.waits_for_its_reader() {
+                return;
+            }
+            self.write_some();
+        }
     }
 }
 
@@ -292,6 +312,12 @@ pub(crate) mod tests {
             self.0.lock().unwrap().held = held;
         }
 
+        /// An outlet to it, with a line of its own: tests run side by side.
+        pub(crate) fn outlet(&self) -> Outlet<Tty> {
+            let line = Box::leak(Box::new(AtomicBool::new(false)));
+            Outlet { console: self.clone(), pending: Vec::new(), dropped: 0, line }
+        }
+
         fn go(&self) {
             self.0.lock().unwrap().gone = true;
         }
@@ -301,7 +327,7 @@ pub(crate) mod tests {
         }
     }
 
-    impl Writer for Tty {
+    impl Console for Tty {
         fn is_ready(&self) -> bool {
             !self.0.lock().unwrap().held
         }
@@ -320,35 +346,37 @@ pub(crate) mod tests {
     #[test]
     fn a_message_has_the_prefix_and_no_control_characters() {
         let tty = Tty::default();
-        Outlet::new(tty.clone()).line("cannot read a\x1b[2Jb\nbivouac: lies");
+        tty.outlet().message("cannot read a\x1b[2Jb\nbivouac: lies");
         assert_eq!(tty.seen(), "bivouac: cannot read a\\x1b[2Jb\\nbivouac: lies\n");
     }
 
     #[test]
     fn a_held_terminal_holds_nobody_up_and_gets_its_messages_later() {
         let tty = Tty::default();
-        let mut outlet = Outlet::new(tty.clone());
+        let mut outlet = tty.outlet();
+        outlet.draw("41 %");
         tty.hold(true);
-        outlet.line("first");
+        outlet.message("first");
         outlet.draw("42 %");
-        outlet.control("\r");
-        assert_eq!(tty.seen(), "");
+        assert_eq!(tty.seen(), "41 %\x1b[K");
         tty.hold(false);
-        outlet.line("second");
-        assert_eq!(tty.seen(), "bivouac: first\n\rbivouac: second\n");
+        outlet.message("second");
+        outlet.draw("43 %");
+        outlet.draw("44 %");
+        assert_eq!(tty.seen(), "41 %\x1b[K\r\x1b[2Kbivouac: first\nbivouac: second\n43 %\x1b[K\r44 %\x1b[K");
     }
 
     #[test]
     fn what_is_kept_is_bounded_and_the_gap_is_named() {
         let tty = Tty::default();
-        let mut outlet = Outlet::new(tty.clone());
+        let mut outlet = tty.outlet();
         tty.hold(true);
         for number in 0..10_000 {
-            outlet.line(&format!("message {number}"));
+            outlet.message(&format!("message {number}"));
         }
         assert!(outlet.pending.len() < KEPT + 100);
         tty.hold(false);
-        outlet.finish();
+        drop(outlet);
         let seen = tty.seen();
         let kept = seen.lines().count() - 1;
         assert!(seen.ends_with(&format!(
@@ -360,10 +388,9 @@ pub(crate) mod tests {
     #[test]
     fn a_reader_who_has_gone_ends_nothing() {
         let tty = Tty::default();
-        let mut outlet = Outlet::new(tty.clone());
+        let mut outlet = tty.outlet();
         tty.go();
-        outlet.line("to nobody");
-        outlet.finish();
+        outlet.message("to nobody");
         assert!(outlet.is_settled());
         assert_eq!(tty.seen(), "");
     }

@@ -77,12 +77,13 @@ pub struct Record {
     pub frontier: u64,
     /// The mark of the last task before the frontier ([`crate::Listed::mark`]).
     pub mark: Option<Mark>,
-    /// Finished tasks beyond the frontier, each with a file of its own, as versions before 0.2 kept them.
-    pub beyond: Vec<Beyond>,
-    /// Finished tasks beyond the frontier.
+    /// Tasks completed ahead of the frontier, each with a file of its own, as versions before 0.2 kept them.
+    #[serde(rename = "beyond")]
+    pub spilled_files: Vec<SpilledFile>,
+    /// Tasks completed ahead of the frontier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<Ahead>,
-    /// Tasks beyond the frontier that are committed all the same, of a job whose tasks are committed as
+    /// Tasks committed ahead of the frontier, of a job whose tasks are committed as
     /// they end.
     #[serde(default, skip_serializing_if = "Tasks::is_empty")]
     pub finished: Tasks,
@@ -127,10 +128,10 @@ pub enum Phase {
     },
 }
 
-/// A finished task beyond the frontier, whose output is kept in a spill file.
+/// A task completed ahead of the frontier, whose output is in a file of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Beyond {
+pub struct SpilledFile {
     /// The number of the task.
     pub task: u64,
     /// Its mark ([`crate::Listed::mark`]).
@@ -143,7 +144,7 @@ pub struct Beyond {
     pub crc32: u32,
 }
 
-/// Finished tasks beyond the frontier, whose results wait in segments ([`crate::durable::state_dir`]) until it is
+/// Tasks completed ahead of the frontier, whose results wait in segments ([`crate::durable::state_dir`]) until it is
 /// their turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -217,7 +218,7 @@ impl Record {
             seq: 0,
             frontier: 0,
             mark: None,
-            beyond: Vec::new(),
+            spilled_files: Vec::new(),
             ahead: None,
             finished: Tasks::default(),
             failing: Tasks::default(),
@@ -237,29 +238,29 @@ impl Record {
         self.frontier + self.finished.len()
     }
 
-    /// How many tasks beyond the frontier are finished and kept.
+    /// How many tasks completed ahead of the frontier are kept.
     pub fn kept(&self) -> u64 {
-        self.beyond.len() as u64 + self.ahead.as_ref().map_or(0, |ahead| ahead.tasks.len())
+        self.spilled_files.len() as u64 + self.ahead.as_ref().map_or(0, |ahead| ahead.tasks.len())
     }
 
     /// Whether this task is one of them.
     pub(crate) fn keeps(&self, task: u64) -> bool {
         self.ahead.as_ref().is_some_and(|ahead| ahead.tasks.contains(task))
-            || self.beyond.iter().any(|beyond| beyond.task == task)
+            || self.spilled_files.iter().any(|file| file.task == task)
     }
 
     /// These tasks.
     pub(crate) fn kept_tasks(&self) -> Tasks {
         let mut tasks = self.ahead.as_ref().map(|ahead| ahead.tasks.clone()).unwrap_or_default();
-        self.beyond.iter().for_each(|beyond| {
-            tasks.insert(beyond.task);
+        self.spilled_files.iter().for_each(|file| {
+            tasks.insert(file.task);
         });
         tasks
     }
 
     /// The furthest task that was among them.
     pub(crate) fn last_kept(&self) -> Option<Last> {
-        let old = self.beyond.iter().map(|beyond| Last { task: beyond.task, mark: beyond.mark });
+        let old = self.spilled_files.iter().map(|file| Last { task: file.task, mark: file.mark });
         old.chain(self.ahead.as_ref().map(|ahead| ahead.last)).max_by_key(|last| last.task)
     }
 
@@ -359,7 +360,7 @@ pub(crate) mod tests {
             seq: 17,
             frontier: 3,
             mark: None,
-            beyond: vec![Beyond {
+            spilled_files: vec![SpilledFile {
                 task: 5,
                 mark: Some(Mark([7; 32])),
                 file: "5".into(),

@@ -23,7 +23,7 @@ pub(crate) use look::look;
 
 use crate::durable::disk::DiskFile;
 use crate::durable::record::{Ahead, Last, SegmentAt};
-use crate::durable::store::Place;
+use crate::durable::state_dir::{StateDir, make_segment, remove_segment};
 use crate::durable::task_set::Tasks;
 use crate::error::{Error, Result};
 use crate::task::Mark;
@@ -36,6 +36,12 @@ const LARGEST: u64 = 256 << 20;
 
 /// How much is read and written at a time.
 const GATHERED: usize = 256 << 10;
+
+/// Where results that wait are put.
+pub(crate) struct Shelf<'a> {
+    pub(crate) spill: &'a mut Spill,
+    pub(crate) dir: &'a mut Option<StateDir>,
+}
 
 /// See the [module](self).
 pub(crate) struct Spill {
@@ -139,8 +145,13 @@ impl Spill {
     }
 
     /// Writes a piece of a task that waits.
-    pub(crate) fn put_piece(&mut self, place: &mut Place, task: u64, piece: &[u8]) -> Result<Extent> {
-        let number = self.writable(place)?;
+    pub(crate) fn put_piece(
+        &mut self,
+        dir: &mut Option<StateDir>,
+        task: u64,
+        piece: &[u8],
+    ) -> Result<Extent> {
+        let number = self.writable(dir)?;
         let segment = self.segment(number)?;
         let at = segment.next;
         let head = Head::of(Kind::Piece, task, piece);
@@ -157,8 +168,8 @@ impl Spill {
     }
 
     /// Begins a run. Until it has ended, nothing else is written.
-    pub(crate) fn begin(&mut self, place: &mut Place) -> Result<Run> {
-        let segment = self.writable(place)?;
+    pub(crate) fn begin(&mut self, dir: &mut Option<StateDir>) -> Result<Run> {
+        let segment = self.writable(dir)?;
         let at = self.segment(segment)?.next;
         Ok(Run { segment, begins: at, at, gathered: Vec::new(), first: None })
     }
@@ -264,17 +275,17 @@ impl Spill {
     }
 
     /// A record that says so is durable: what it does not name can go.
-    pub(crate) fn recorded(&mut self, place: &mut Place) -> Result<()> {
+    pub(crate) fn recorded(&mut self, dir: &mut Option<StateDir>) -> Result<()> {
         let counts = !self.tasks.is_empty();
         for segment in self.segments.values_mut() {
             segment.named = counts && segment.is_to_be_named();
         }
-        self.remove_unwanted(place, counts)
+        self.remove_unwanted(dir, counts)
     }
 
     /// Removes segments of which nothing is wanted. The one that is written to stays, as there will be more,
     /// unless nothing at all waits.
-    fn remove_unwanted(&mut self, place: &mut Place, more: bool) -> Result<()> {
+    fn remove_unwanted(&mut self, dir: &mut Option<StateDir>, more: bool) -> Result<()> {
         let current = self.current().filter(|_| more);
         let of = |(number, segment): (&u64, &Segment)| {
             (segment.live == 0 && !segment.named && Some(*number) != current).then_some(*number)
@@ -282,18 +293,18 @@ impl Spill {
         let unwanted: Vec<u64> = self.segments.iter().filter_map(of).collect();
         for number in unwanted {
             self.segments.remove(&number);
-            place.remove_segment(number)?;
+            remove_segment(dir, number)?;
         }
         Ok(())
     }
 
     /// The run is broken: gives the disk back what no record counts. A full one may be the reason, and then
     /// the next run needs the room for its first record.
-    pub(crate) fn give_back(&mut self, place: &mut Place) {
+    pub(crate) fn give_back(&mut self, dir: &mut Option<StateDir>) {
         for (number, segment) in &self.segments {
             match segment.named {
                 true => segment.file.truncate(segment.durable).unwrap_or_default(),
-                false => place.remove_segment(*number).unwrap_or_default(),
+                false => remove_segment(dir, *number).unwrap_or_default(),
             }
         }
     }
@@ -304,14 +315,14 @@ impl Spill {
         (segment.ours && segment.end < self.largest).then_some(*number)
     }
 
-    fn writable(&mut self, place: &mut Place) -> Result<u64> {
+    fn writable(&mut self, dir: &mut Option<StateDir>) -> Result<u64> {
         if let Some(number) = self.current() {
             return Ok(number);
         }
         // Those that no record names need not wait for the next one.
-        self.remove_unwanted(place, true)?;
+        self.remove_unwanted(dir, true)?;
         let number = self.next;
-        let (file, path) = place.make_segment(number)?;
+        let (file, path) = make_segment(dir, number)?;
         let seed = seed(&self.run, number);
         let segment = Segment {
             file,

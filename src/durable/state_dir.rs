@@ -6,37 +6,15 @@
 //!   checkpoint.json         the record (see crate::durable::record), replaced whole
 //!   checkpoint.json.new-ID  the next one, while it is being written
 //!   status.json              what a running job is doing (see crate::durable::status_file), replaced, never synced
-//!   spill/segment.<n>       results of tasks that finished beyond the frontier (see crate::durable::spill)
+//!   spill/segment.<n>       results of tasks completed ahead of the frontier (see crate::durable::spill)
 //! ```
 //!
-//! # What is assumed of the disk
-//!
-//! 1. When `fsync` of a file returns, its content is durable; its *name* need not be.
-//! 2. When `fsync` of a directory returns, the names in it are.
-//! 3. A rename happens wholly or not at all.
-//! 4. Without a sync, anything may be lost, in any order and in part.
-//!
-//! # How a record is replaced, and what a crash leaves
-//!
-//! `write_record` does: write `checkpoint.json.new-ID` → fsync it → rename it to `checkpoint.json` →
-//! fsync the directory. If the process or the machine dies
-//!
-//! 1. **before the rename**, the old record stands; the temporary is deleted by the next run, as soon
-//!    as that has written a record of its own;
-//! 2. **after the rename, before the directory is synced**, either the old or the new record
-//!    stands, whole in both cases, because the new content was durable before it got the name.
-//!    Both are true: what the new one names was durable before it was written;
-//! 3. **after the directory is synced**, the new record stands. Only now is it said to exist.
-//!
-//! Case 2 also arises when the last fsync *fails*: the record may be visible now and gone after a
-//! power cut. So a later run never builds on a record that it merely read; before it removes or
-//! publishes anything, it writes a record of its own.
+//! How one record replaces another is told where it is done: in [`crate::durable::store`].
 //!
 //! # A refusal changes nothing
 //!
-//! Whoever opens a state may find that it is not for him. So until something is written of the job
-//! itself, a state that is dropped is as it was: the text of the lock is put back, and a directory that
-//! was made is removed.
+//! A run may open a state and then be refused. So until the run writes something of the job itself, dropping
+//! the state leaves it as it was: the text of the lock is put back, and a directory that was made is removed.
 
 mod clean;
 mod known;
@@ -48,9 +26,9 @@ mod spill;
 pub use clean::{Cleaned, Peek, clean, is_state, peek};
 pub use lock::{Continuing, Holder};
 pub use showing::read_live;
-pub(crate) use spill::Spilled;
+pub(crate) use spill::{Spilled, make_segment, remove_segment};
 
-use crate::durable::disk::{Dir, Disk, Open, read_plain, refuse_trap_at, split};
+use crate::durable::disk::{Dir, Disk, read_plain, refuse_trap_at, split};
 use crate::durable::record::{Record, Unverified};
 use crate::error::{Error, Kind, Result};
 use lock::{Acquired, Lock, Unconfirmed};
@@ -61,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const RECORD: &str = "checkpoint.json";
+pub(crate) const RECORD: &str = "checkpoint.json";
 const RECORD_NEW: &str = "checkpoint.json.new";
 const LOCK: &str = "lock";
 const LOCK_GONE: &str = "lock.gone";
@@ -69,7 +47,7 @@ const SPILL: &str = "spill";
 
 /// No record is longer; what is, is none. (That of a job with a hundred thousand files named on its command
 /// line has some tens of megabytes.)
-const LARGEST_RECORD: u64 = 256 << 20;
+pub(crate) const LARGEST_RECORD: u64 = 256 << 20;
 
 /// How often the directory is looked up anew when somebody else cleans it away while we open it.
 /// Each round needs another `clean` at just that moment.
@@ -234,49 +212,32 @@ impl StateDir {
         read_record(&*self.dir, &self.path)
     }
 
-    /// Replaces the record. Returns its size in bytes.
+    /// What the next record is written to: the open directory, and a temporary name in it. From here on the
+    /// state is not put back as it was.
     ///
     /// # Errors
     ///
-    /// The first failure is also the answer to every later call: a sync that failed must not be
-    /// tried again, and nothing may be committed after it.
-    ///
-    /// # Durability
-    ///
-    /// When this returns, the record survives a power cut. What it names (output, spill files)
-    /// must be durable before the call.
-    pub fn write_record(&mut self, record: &Record) -> Result<u64> {
-        let bytes = record.encode()?;
-        if bytes.len() as u64 > LARGEST_RECORD {
-            let how = format_args!("the checkpoint would have {} bytes, more than can be read", bytes.len());
-            return Err(Error::broken(self.path.display(), how));
-        }
+    /// The lock is lost, or the directory cannot be made durable. The first failure is also the answer to
+    /// every later call.
+    pub(crate) fn before_record(&mut self) -> Result<(Arc<dyn Dir>, OsString)> {
         self.touch();
         self.durably(|state| {
             state.confirm_lock()?;
-            let (new, to) = (state.temporary(RECORD_NEW), OsStr::new(RECORD));
-            let path = state.path.join(&new);
-            let failed = |step: &'static str| move |e: io::Error| (step, e);
-            let replace = || {
-                if !state.has_record {
-                    state.parent.sync().map_err(failed("sync the directory above the state with"))?;
-                }
-                let file = state.dir.open(&new, Open::Create).map_err(failed("create"))?;
-                file.truncate(0).map_err(failed("truncate"))?;
-                file.write_at(&bytes, 0).map_err(failed("write"))?;
-                file.sync_all().map_err(failed("sync"))?;
-                drop(file);
-                state.dir.rename(&new, to).map_err(failed("rename"))?;
-                state.dir.sync().map_err(failed("sync the directory of"))
-            };
-            replace().map_err(|(step, e)| Error::io(&path, step, &e))?;
-            state.has_record = true;
-            Ok(())
-        })?;
-        Ok(bytes.len() as u64)
+            let new = state.temporary(RECORD_NEW);
+            if !state.has_record {
+                let step = "sync the directory above the state with";
+                state.parent.sync().map_err(|e| Error::io(&state.path.join(&new), step, &e))?;
+            }
+            Ok((Arc::clone(&state.dir), new))
+        })
     }
 
-    /// Nothing is written any more when somebody else may work here.
+    /// The record is durable, and with it the directory.
+    pub(crate) fn after_record(&mut self) {
+        self.has_record = true;
+    }
+
+    /// Nothing is written any more when another run may work here.
     fn confirm_lock(&mut self) -> Result<()> {
         match self.lock.as_ref().map_or(Ok(()), Lock::confirm) {
             Ok(()) => Ok(()),

@@ -11,8 +11,9 @@
 //! of a field raises [`FORMAT`]; fields may be added without that.
 
 pub use crate::signals::policy::Row;
-use crate::task::observer::Activity;
+use crate::task::observer::{Activity, Progress};
 use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The format that this program writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
@@ -54,9 +55,9 @@ pub struct Live {
     pub output_bytes: u64,
     /// Time that this run has spent working, neither paused nor suspended.
     pub worked_seconds: f64,
-    /// Bytes of input per second of work, in this run.
+    /// Bytes of input per second of work, over the last 15 s of work.
     pub bytes_per_second: Option<f64>,
-    /// Tasks per second of work, in this run.
+    /// Tasks per second of work, over the last 15 s of work.
     pub tasks_per_second: Option<f64>,
     /// Work that is left at this rate.
     pub eta_seconds: Option<f64>,
@@ -97,6 +98,43 @@ pub struct LiveCheckpoint {
 }
 
 impl Live {
+    /// What the supervisor says of a run, at one moment. The rest is empty: what it knows of itself as a
+    /// process.
+    pub fn of(now: &Progress, at: SystemTime) -> Self {
+        let written_at_ms = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        Self {
+            format: FORMAT,
+            seq: 0,
+            pid: 0,
+            ticks: None,
+            run: None,
+            written_at_ms,
+            phase: now.phase,
+            frontier: now.frontier,
+            tasks: now.tasks,
+            beyond: 0,
+            in_flight: now.in_flight as u64,
+            failed: now.failed,
+            bytes: now.bytes,
+            bytes_before: now.bytes_before,
+            bytes_total: now.bytes_total,
+            output_bytes: now.output_bytes,
+            worked_seconds: now.worked.as_secs_f64(),
+            bytes_per_second: now.bytes_per_second,
+            tasks_per_second: now.tasks_per_second,
+            eta_seconds: now.left.map(|left| left.as_secs_f64()),
+            checkpoint: now.checkpoint.map(|facts| LiveCheckpoint {
+                size: facts.size,
+                at_ms: written_at_ms.saturating_sub(facts.age.as_millis() as u64),
+                took_seconds: facts.took.as_secs_f64(),
+            }),
+            checkpoints_asked: 0,
+            workers: 0,
+            signals: Vec::new(),
+            running: Vec::new(),
+        }
+    }
+
     /// From the bytes of the file; `None` when they are damaged, which nobody prevents (they are not
     /// made durable), or of another format.
     pub fn read(bytes: &[u8]) -> Option<Self> {

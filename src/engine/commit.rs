@@ -9,7 +9,7 @@
 //! 1. Write the output up to the frontier, at its place.
 //! 2. Flush it to the device ([`Sink::make_durable`]).
 //! 3. Replace the record: temporary name, flush, rename, flush the directory
-//!    ([`StateDir::write_record`](crate::durable::state_dir::StateDir::write_record)).
+//!    ([`CheckpointStore::commit`]).
 //! 4. Only now say that the checkpoint exists.
 //!
 //! # Why in this order
@@ -45,7 +45,7 @@ pub(crate) use turn::Turn;
 
 use crate::durable::record::Phase;
 use crate::durable::status_file::Live;
-use crate::durable::store::Keep;
+use crate::durable::store::CheckpointStore;
 use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::engine::options::Printing;
 use crate::engine::reorder::{Fate, Reorder};
@@ -109,7 +109,7 @@ pub(crate) struct Frontier {
 pub(crate) struct Committer<J: Job> {
     pub(crate) job: Arc<J>,
     pub(crate) sink: Box<dyn Sink>,
-    pub(crate) keep: Keep,
+    pub(crate) keep: CheckpointStore,
     pub(crate) total: J::Total,
     pub(crate) reorder: Reorder<J::Partial>,
     /// For tasks that act elsewhere.
@@ -350,12 +350,9 @@ impl<J: Job> Committer<J> {
         // Who asks means now, also when nothing has been done since the last one.
         if self.dirty || asked || self.on_disk.is_none() {
             let began = Instant::now();
-            let output = self.sink.make_durable()?;
             self.keep_what_lasts()?;
-            let record = self.keep.record_mut();
-            record.output = Some(Committed { of_next: self.turn.ahead(), ..output });
-            record.total = self.turn.total(&self.total)?;
-            let size = self.keep.write()?;
+            self.keep.record_mut().total = self.turn.total(&self.total)?;
+            let size = self.keep.commit(&mut *self.sink, self.turn.ahead())?;
             self.last = Instant::now();
             self.dirty = false;
             self.on_disk =

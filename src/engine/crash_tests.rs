@@ -11,7 +11,7 @@ use crate::durable::disk::sim::{Fault, Omit, SimDisk};
 use crate::durable::record::{FORMAT, PROGRAM, Phase, Record};
 use crate::durable::spill::look;
 use crate::durable::state_dir::{StateDir, peek};
-use crate::durable::store::{Keep, Place};
+use crate::durable::store::{CheckpointStore, Location};
 use crate::engine::reorder::{Reorder, Which};
 use crate::error::{Error, Result};
 use crate::sink::FileSink;
@@ -20,6 +20,7 @@ use crate::task::stop_fd::Wake;
 use crate::task::{Committed, Sink};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 
 const OUT: &str = "w/out";
 const STATE: &str = "w/out.bivouac";
@@ -49,7 +50,7 @@ struct Told {
 
 struct Model<'a> {
     sink: FileSink,
-    keep: Keep,
+    keep: CheckpointStore,
     told: &'a mut Told,
 }
 
@@ -71,7 +72,7 @@ fn first_record() -> Record {
         seq: 0,
         frontier: 0,
         mark: None,
-        beyond: Vec::new(),
+        spilled_files: Vec::new(),
         ahead: None,
         total: json!(0),
         failed: 0,
@@ -96,7 +97,7 @@ fn run(disk: &SimDisk, stop: Option<u64>, told: &mut Told) -> Result<()> {
     let mut model = match found {
         None => {
             sink.may_begin()?;
-            let mut model = Model { sink, keep: keep(state, first_record()), told };
+            let mut model = Model { sink, keep: keep(disk, state, first_record()), told };
             model.save(Phase::Working)?;
             model.sink.begin(None)?;
             model
@@ -108,7 +109,7 @@ fn run(disk: &SimDisk, stop: Option<u64>, told: &mut Told) -> Result<()> {
             }
             sink.begin(record.output.as_ref())?;
             let phase = record.phase;
-            let mut model = Model { sink, keep: keep(state, record).with(spill), told };
+            let mut model = Model { sink, keep: keep(disk, state, record).with(spill), told };
             model.keep.record_mut().epoch += 1;
             model.save(phase)?;
             model.keep.sweep()?;
@@ -122,8 +123,8 @@ fn run(disk: &SimDisk, stop: Option<u64>, told: &mut Told) -> Result<()> {
     ended
 }
 
-fn keep(dir: StateDir, record: Record) -> Keep {
-    Keep::new(record, Place::Here { dir, passing: false })
+fn keep(disk: &SimDisk, dir: StateDir, record: Record) -> CheckpointStore {
+    CheckpointStore::new(record, Location::Directory(STATE.into()), Arc::new(disk.clone()), Some(dir))
 }
 
 impl Model<'_> {
@@ -181,8 +182,10 @@ impl Model<'_> {
     }
 
     fn checkpoint(&mut self, phase: Phase) -> Result<()> {
-        self.keep.record_mut().output = Some(self.sink.make_durable()?);
-        self.save(phase)
+        self.keep.record_mut().phase = phase;
+        self.keep.commit(&mut self.sink, 0)?;
+        self.told.seq = self.keep.record().seq;
+        Ok(())
     }
 
     fn save(&mut self, phase: Phase) -> Result<()> {

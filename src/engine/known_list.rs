@@ -1,24 +1,25 @@
-//! The list of a job that is continued, against what is on record: of a job whose tasks are committed as they
-//! end, whose list may change between two runs.
+//! Compares the list of a job that goes on with the list on record, of a job whose tasks are committed as
+//! they end and whose list may change between two runs.
 //!
-//! The usual case is the same list, or a longer one. Then the mark at the furthest task that was committed says
-//! that everything up to it is as it was, and the mark at the end of the old list that all of it is there.
+//! Usually the list is the same or a longer one. Then two marks on record are enough: the one at the furthest
+//! committed task says that everything up to there is as it was, and the one at the end of the old list says that
+//! all of it is there.
 //!
-//! The everyday case is a shorter one. `gzip` takes the files that are done out of `*.log`, so what is typed
-//! again is the old list *without what is done*. To start anew would be wrong for all other commands, and to
-//! refuse would make the everyday line useless. So where the marks differ, the old list is put together again:
-//! the journal has a digest of each task that is done, and wherever the new list does not have that task, it
-//! is gone. If the chain over both gives the mark on record, then this *was* the list, to the last byte. Tasks
-//! keep the numbers of the list as it was, and what is new comes after them.
+//! Often the list is a shorter one. `gzip` takes the files that it has done out of `*.log`, so the same command
+//! line gives the old list *without what is done*. Beginning again would be wrong for all other commands, and a
+//! refusal would make the everyday line useless. So where the marks differ, the old list is put together again.
+//! The journal has a digest of each completed task; if the new list does not have that task at its place, the
+//! task is gone. If the chain over both gives the mark on record, then this *was* the list, to the last byte.
+//! Tasks keep the numbers of the old list, and new ones come after them.
 //!
-//! Of what was not done nothing may be missing. How the whole list ended is on record as soon as it is
-//! known ([`Line::Listed`]); of a list that was never listed to its end, one task in common with the
-//! old list has to be enough. Only what was at work when the last run was killed may be gone as well: nobody
-//! knows whether it is done, its file may be gone for just that reason, and to refuse would be for good. It
-//! counts as failed.
+//! No task may be missing that is not complete. The record says how the whole list ended as soon as that is
+//! known ([`Line::Listed`]). Of a list that was never listed to its end, one task in common with the old list
+//! must be enough. One exception: a task that was at work when the last run was killed may be gone as well. It may
+//! have completed, and its file may be gone for just that reason; a refusal would be for good. It counts as
+//! failed.
 //!
-//! All of this happens before anything is written, so a refusal changes nothing. The one exception is a stream
-//! whose beginning is the same: its end may be hours away, so the source thread looks at it ([`Due`]).
+//! All of this happens before anything is written, so a refusal changes nothing. One exception: of a stream whose
+//! beginning is the same, the end may be hours away, so the source thread compares it ([`Due`]).
 
 mod due;
 mod naming;
@@ -39,17 +40,17 @@ fn refused(how: &str) -> Error {
     Error::refused("items", how)
 }
 
-/// A list that was looked through up to a task: what the source thread begins with.
+/// A list that was compared up to a task: what the source thread begins with.
 pub(crate) struct Outset<L: Listing> {
     /// What lists the tasks from `next` on.
     pub(crate) listing: L,
-    /// What is to do among the tasks that were looked through.
+    /// Tasks that are not complete among those that were compared.
     pub(crate) left: Vec<Assignment<L::Task>>,
     /// The number of the task that is listed next.
     pub(crate) next: u64,
     /// The mark of the task before it.
     pub(crate) last: Option<Mark>,
-    /// What the list has to have besides, if that was not looked at.
+    /// What the list must have besides, if that was not compared.
     pub(crate) due: Option<Due>,
     /// How many tasks have gone. Then marks are not those of the listing: they follow the last one.
     pub(crate) gone: u64,
@@ -100,21 +101,21 @@ impl<L: Listing> Outset<L> {
         Ok(self.listing.next(cx)?.map(|listed| self.take(listed)))
     }
 
-    /// Lists one task more, if there is one. Of a finished job that is all there is to ask.
+    /// Lists one task more, if there is one. For a finished job that is enough.
     pub(crate) fn look_for_more(&mut self, cx: &ListContext<'_>) -> Result<()> {
         let task = self.next_task(cx)?;
         self.left.extend(task);
         Ok(())
     }
 
-    /// Whether anything links this list to the one on record, if it had to be put together again.
+    /// Whether this list has a task in common with the one on record, if it had to be put together again.
     pub(crate) fn is_linked(&self) -> bool {
         self.gone == 0 || self.in_common > 0
     }
 }
 
 /// Compares the list with the one on record. `kept` are tasks whose results wait for their turn, each with the
-/// digest of it alone. The inner error says how the list differs; nothing was written.
+/// digest of it alone. The inner error says how the list differs. Nothing is written.
 ///
 /// # Errors
 ///
@@ -168,21 +169,21 @@ pub(crate) fn compare<S: Source>(
     )))
 }
 
-/// What failed counts, also if it was gone meanwhile.
+/// Failed tasks count, also if they were gone from the list meanwhile.
 #[expect(clippy::unnecessary_wraps, reason = "it is what the comparison gives")]
 fn all_are_there<L: Listing>(record: &mut Record, outset: Outset<L>) -> Result<Result<Outset<L>>> {
     record.failed = record.failing.len();
     Ok(Ok(outset))
 }
 
-/// How far the list must be what it was: up to the furthest task that is committed, or that waits for its turn.
+/// How far the list must be what it was: up to the furthest task that is committed or waits for its turn.
 fn reach_of(record: &Record) -> Option<Reach> {
     let of = |last: Last| last.mark.map(|mark| Reach { task: last.task, trace: mark.trace() });
     let kept = record.last_kept().and_then(of);
     record.reach.into_iter().chain(kept).max_by_key(|reach| reach.task)
 }
 
-/// Goes through the list up to there: whether it is the same, or somebody ended the comparison.
+/// Goes through the list up to there. Whether it is the same, or the comparison was stopped.
 fn is_as_it_was<L: Listing>(
     outset: &mut Outset<L>,
     (record, reach): (&Record, Option<Reach>),
@@ -201,9 +202,9 @@ fn is_as_it_was<L: Listing>(
     Ok(is_same || cx.is_stopped())
 }
 
-/// What the journal knows of a list.
+/// What the journal says of a list.
 struct Known {
-    /// The tasks that are settled, in order, each with the digest of it alone.
+    /// The completed tasks, in order, each with the digest of it alone.
     settled: Vec<(u64, [u8; 8])>,
     /// Those that were at work when a run was killed.
     open: BTreeMap<u64, [u8; 8]>,
@@ -241,8 +242,8 @@ impl Known {
     }
 }
 
-/// The old list, put together again of what is done and gone, and of what the list has. Otherwise what is
-/// missing, if it is known that this is the old list with something missing.
+/// The old list, put together again of completed tasks that are gone and of the tasks that the list has.
+/// Otherwise what is missing, if this is known to be the old list with something missing.
 fn without_what_is_done<S: Source>(
     source: &S,
     record: &mut Record,
@@ -250,8 +251,8 @@ fn without_what_is_done<S: Source>(
     cx: &ListContext<'_>,
 ) -> Result<std::result::Result<Outset<S::Listing>, Option<String>>> {
     let mut missing = None;
-    // An item that is there is the one that is done, and if that does not fit, because the list has the
-    // same item twice, one that is not.
+    // An item that is there is the completed one. If that does not fit, because the list has the same item
+    // twice, it is the one that is not complete.
     for all_are_gone in [false, true] {
         let mut walk = Walk::new(cx, Outset::at(0, source.resume(&record.inputs, 0)?));
         if !walk.up_to(reach, known, record, all_are_gone)? {
@@ -275,8 +276,8 @@ fn without_what_is_done<S: Source>(
     Ok(Err(missing))
 }
 
-/// What failed stays on record as failed, also where it was to run once more. While it is gone it does not
-/// count; what was at work when a run was killed does.
+/// A failed task stays on record as failed, also if it was to run once more. While it is gone it does not
+/// count; a task that was at work when a run was killed does.
 fn keep_as_failed(record: &mut Record, failed: &[u64], open: &[u64]) {
     for number in failed.iter().chain(open).copied() {
         record.failing.insert(number);
@@ -291,12 +292,12 @@ fn keep_as_failed(record: &mut Record, failed: &[u64], open: &[u64]) {
 struct Walk<'s, 'l, L: Listing> {
     cx: &'s ListContext<'l>,
     outset: Outset<L>,
-    /// Listed, and no place found for it yet.
+    /// Listed, and not yet given a number.
     waiting: Option<Listed<L::Task>>,
     gone: HashSet<[u8; 8]>,
-    /// Those that had failed among what has gone.
+    /// Failed tasks among those that are gone.
     failed: Vec<u64>,
-    /// Those of which nobody knows.
+    /// Tasks among those that are gone of which it is not known whether they completed.
     open: Vec<u64>,
 }
 
@@ -310,7 +311,7 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
         self.waiting.take().map_or_else(|| self.outset.listing.next(self.cx), |listed| Ok(Some(listed)))
     }
 
-    /// As far as anything was committed, or at work: whether that gives the marks on record.
+    /// Walks as far as any task was committed or at work. Whether that gives the marks on record.
     fn up_to(
         &mut self,
         reach: Option<Reach>,
@@ -364,8 +365,8 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
         self.gone.insert(digest);
     }
 
-    /// The last task of the old list was shorter than the others because the list ended there. What
-    /// would run now has it once more.
+    /// The last task of the old list was shorter than the others because the list ended there. The task that
+    /// would run now contains its items once more.
     fn refuse_growth(&self, digest: [u8; 8]) -> Result<()> {
         let Some(listed) = &self.waiting else { return Ok(()) };
         if !self.outset.listing.beginnings(&listed.task).contains(&digest) {
@@ -373,12 +374,12 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
         }
         let how = "the list has grown where its last command had room (-n, -X): items that are done would run again";
         Err(refused(how).advise(
-            "with -n or -X a list can only grow behind a full command; give what is new alone, with a --state of its own",
+            "with -n or -X a list can only grow after a full command; give the new items alone, with a --state of its own",
         ))
     }
 
-    /// Whether what was not done is what the list has next, and nothing of what has gone stands behind it:
-    /// that would be another order.
+    /// Whether the tasks that are not complete are what the list has next, and none of those that are gone comes
+    /// after them: that would be another order.
     fn rest_is_right(&mut self, due: Option<Due>) -> Result<std::result::Result<(), Option<String>>> {
         let next = self.outset.next;
         match due.filter(|due| due.tasks > next) {
@@ -412,7 +413,7 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
         Ok(Ok(()))
     }
 
-    /// What was looked at beyond the outset is listed again.
+    /// Tasks that were compared after the outset are listed again.
     fn end<S: Source<Listing = L>>(self, source: &S, inputs: &serde_json::Value) -> Result<Outset<L>> {
         let mut outset = self.outset;
         outset.listing = source.resume(inputs, outset.listed())?;

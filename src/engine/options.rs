@@ -2,21 +2,9 @@
 
 use crate::durable::disk::Disk;
 use crate::durable::state_dir::Continuing;
-use std::path::PathBuf;
+use crate::durable::store::Location;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Where the state of a run is kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum StateAt {
-    /// Nowhere: the job cannot be continued.
-    #[default]
-    Nowhere,
-    /// In this directory, made at the start, kept until it is cleaned.
-    Directory(PathBuf),
-    /// In this directory, made at the first checkpoint and removed when the job is finished.
-    Passing(PathBuf),
-}
 
 /// How what tasks print is put together, for tasks that act elsewhere ([`Run::act_elsewhere`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +26,7 @@ pub struct Halt {
 
 /// What a run is asked to do, besides the job itself.
 pub(crate) struct Options {
-    pub(crate) state: StateAt,
+    pub(crate) location: Location,
     pub(crate) fresh: bool,
     pub(crate) continuing: Option<Continuing>,
     pub(crate) jobs: usize,

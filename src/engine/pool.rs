@@ -15,6 +15,7 @@
 
 use crate::engine::ahead::Room;
 use crate::error::{Error, Result};
+use crate::process::Children;
 use crate::signals::Masked;
 use crate::sync::lock;
 use crate::task::outbox::{Delivery, Outbox};
@@ -102,15 +103,16 @@ pub(crate) struct Pool<J: Job> {
 struct Desk<J: Job> {
     job: Arc<J>,
     shared: Arc<Shared>,
+    children: Arc<Children>,
     outbox: Outbox<J::Partial>,
     reports: Sender<Report>,
 }
 
 impl<J: Job> Clone for Desk<J> {
     fn clone(&self) -> Self {
-        let Self { job, shared, outbox, reports } = self;
-        let (job, shared) = (Arc::clone(job), Arc::clone(shared));
-        Self { job, shared, outbox: outbox.clone(), reports: reports.clone() }
+        let Self { job, shared, children, outbox, reports } = self;
+        let (job, shared, children) = (Arc::clone(job), Arc::clone(shared), Arc::clone(children));
+        Self { job, shared, children, outbox: outbox.clone(), reports: reports.clone() }
     }
 }
 
@@ -120,12 +122,11 @@ impl<J: Job> Pool<J> {
     pub(crate) fn start(
         masked: &Masked,
         workers: usize,
-        job: Arc<J>,
-        shared: Arc<Shared>,
+        (job, shared, children): (Arc<J>, Arc<Shared>, Arc<Children>),
         outbox: Outbox<J::Partial>,
         reports: Sender<Report>,
     ) -> Result<(Self, usize)> {
-        let desk = Desk { job, shared: Arc::clone(&shared), outbox, reports };
+        let desk = Desk { job, shared: Arc::clone(&shared), children, outbox, reports };
         let (settling, settled) = unbounded();
         let settler = desk.clone();
         masked
@@ -133,6 +134,11 @@ impl<J: Job> Pool<J> {
             .map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
         let (rayon, workers) = build(masked, workers)?;
         Ok((Self { rayon, desk, settling, shared }, workers))
+    }
+
+    /// The commands of its tasks.
+    pub(crate) fn children(&self) -> &Arc<Children> {
+        &self.desk.children
     }
 
     /// Hands one task to rayon. Every assignment is answered by exactly one [`Report::Ended`].
@@ -222,7 +228,7 @@ impl<J: Job> Desk<J> {
         began: Instant,
         work: impl FnOnce(&Context<'_>) -> std::result::Result<J::Partial, TaskError>,
     ) -> Outcome {
-        let Self { shared, outbox, reports, .. } = self;
+        let Self { shared, children, outbox, reports, .. } = self;
         let (shared, Deferred { number: task, bytes, mark, advanced, then, room, .. }) =
             (&**shared, deferred);
         let is_known = then == Then::Settle;
@@ -232,6 +238,7 @@ impl<J: Job> Desk<J> {
             task,
             of_task: mark.map_or([0; 8], Mark::of_task),
             shared,
+            commands: &**children,
             emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
             // What an interruption makes of the pieces is just that.
             forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),

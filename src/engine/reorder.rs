@@ -5,9 +5,8 @@
 //! the same bytes every time. How many tasks must wait, and how much each produces, is nobody's to bound.
 //! So what waits is held in memory up to [`MEMORY`], and goes to disk beyond that ([`crate::durable::spill`]).
 
-use crate::durable::spill::Spill;
 use crate::durable::spill::frame::{Entry, Extent, Part};
-use crate::durable::store::Place;
+use crate::durable::spill::{Shelf, Spill};
 use crate::error::{Error, Result};
 use crate::task::Mark;
 use crate::task::outbox::Delivery;
@@ -78,12 +77,6 @@ pub(crate) enum Which {
     Ended,
     /// Of those the ones that had ended at the last checkpoint.
     Lasting,
-}
-
-/// Where they are put.
-pub(crate) struct Shelf<'a> {
-    pub(crate) spill: &'a mut Spill,
-    pub(crate) place: &'a mut Place,
 }
 
 impl<P> Default for Held<P> {
@@ -214,7 +207,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
             for task in &meant {
                 self.move_pieces(*task, SHORT, shelf)?;
             }
-            let mut run = shelf.spill.begin(shelf.place)?;
+            let mut run = shelf.spill.begin(shelf.dir)?;
             for task in &meant {
                 let entry = self.entry_of(*task)?;
                 shelf.spill.put(&mut run, *task, &entry)?;
@@ -238,7 +231,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
                 && bytes.len() > short
             {
                 self.in_memory -= size(bytes);
-                *piece = Piece::OnDisk(shelf.spill.put_piece(shelf.place, task, bytes)?);
+                *piece = Piece::OnDisk(shelf.spill.put_piece(shelf.dir, task, bytes)?);
             }
         }
         Ok(())

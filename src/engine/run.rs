@@ -9,10 +9,10 @@ pub use handle::Handle;
 
 use crate::durable::disk::{Disk, OsDisk};
 use crate::durable::state_dir::Continuing;
+use crate::durable::store::Location;
 use crate::ending::{Ending, Summary};
-use crate::engine::foyer::Foyer;
-use crate::engine::options::{Halt, Options, Printing, StateAt};
-use crate::engine::prepare::{Start, prepare};
+use crate::engine::options::{Halt, Options, Printing};
+use crate::engine::prepare::{Prepared, Requests, prepare};
 use crate::engine::reload::{Reader, Reload};
 use crate::engine::threads::Threads;
 use crate::error::Error;
@@ -45,7 +45,7 @@ impl<J: Job, S: Source<Task = J::Task>> fmt::Debug for Run<J, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
             .field("job", &self.job.name())
-            .field("state", &self.options.state)
+            .field("state", &self.options.location)
             .finish_non_exhaustive()
     }
 }
@@ -59,7 +59,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             source,
             sink: Box::new(Discard),
             options: Options {
-                state: StateAt::Nowhere,
+                location: Location::Nowhere,
                 fresh: false,
                 continuing: None,
                 jobs: std::thread::available_parallelism().map_or(1, usize::from),
@@ -97,8 +97,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
 
     /// Where the state is kept; without this call nowhere.
     #[must_use]
-    pub fn state(mut self, at: StateAt) -> Self {
-        self.options.state = at;
+    pub fn state(mut self, at: Location) -> Self {
+        self.options.location = at;
         self
     }
 
@@ -306,7 +306,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     /// on.
     pub fn run(self) -> Ending {
         let failed = |error| Ending::Failed { error, summary: Summary::default() };
-        let Self { job, source, mut sink, options, masked, mut observer, reload, requests } = self;
+        let Self { job, mut source, mut sink, options, masked, mut observer, reload, requests } = self;
         let masked = match masked.map_or_else(|| Masked::block(Policy::empty()), Ok) {
             Ok(masked) => masked,
             Err(error) => return failed(error),
@@ -328,19 +328,19 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         };
         let until = options.max_runtime.and_then(|budget| started.checked_add(budget));
         let (back, core, subscription) = (tell, options.core, listener.subscription());
-        let foyer = Foyer { masked: &masked, signals: signals.clone(), back, core, subscription, until };
-        let prepared = prepare(&job, &source, &mut *sink, &options, &foyer);
-        drop(foyer);
+        let heard = Requests { masked: &masked, signals: signals.clone(), back, core, subscription, until };
+        let prepared = prepare(&job, &mut source, &mut *sink, &options, &heard);
+        drop(heard);
         let ending = match prepared {
-            Ok(Start::AlreadyFinished { code, summary }) => Ending::Finished { code, summary, already: true },
-            Ok(Start::Stopped { by, summary, notice }) => {
+            Ok(Prepared::AlreadyDone { code, summary }) => Ending::Finished { code, summary, already: true },
+            Ok(Prepared::Stopped { by, summary, notice }) => {
                 if let Some(notice) = notice {
                     observer.notice(&Notice::Input(notice.to_string()));
                 }
                 Ending::Stopped { by, summary }
             }
-            Ok(Start::Go(mut prepared)) => {
-                prepared.keep.set_continuing(options.continuing.clone());
+            Ok(Prepared::Ready(mut start)) => {
+                start.store.set_continuing(options.continuing.clone());
                 let threads = Threads {
                     masked: &masked,
                     options: &options,
@@ -349,7 +349,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                     subscription: listener.subscription(),
                     reader,
                 };
-                threads.run(job, source, sink, *prepared, (signals, requests.1), &mut *observer)
+                threads.run(job, source, sink, *start, (signals, requests.1), &mut *observer)
             }
             Err(error) => failed(error),
         };

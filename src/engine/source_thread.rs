@@ -1,7 +1,7 @@
 //! The source thread: lists tasks ahead of the workers, as far as the channel to the supervisor has room.
 //!
 //! It is a thread of its own because listing can wait, for a directory on a slow disk or for standard
-//! input, and the supervisor must not. Tasks that an earlier run has finished beyond the frontier are
+//! input, and the supervisor must not. Tasks that an earlier run completed ahead of the frontier are
 //! listed and passed over, and what a source says of its listing ([`Mark`]) is compared with the
 //! record.
 //!
@@ -136,8 +136,8 @@ pub(crate) struct Comparison<L> {
     next: u64,
     /// The mark of the one before it, by the record.
     mark: Option<Mark>,
-    /// Tasks that an earlier run finished beyond the frontier; they are listed and skipped.
-    beyond: Tasks,
+    /// Tasks that an earlier run completed ahead of the frontier; they are listed and skipped.
+    kept: Tasks,
     /// The furthest task that was among them, with its mark, which stands for all that was listed up to it.
     last: Option<Last>,
     /// So many tasks a list of items has at the least.
@@ -147,9 +147,9 @@ pub(crate) struct Comparison<L> {
 impl<L: Listing> Comparison<L> {
     /// `listing` was opened at the frontier.
     pub(crate) fn new(listing: L, record: &Record) -> Self {
-        let (beyond, last) = (record.kept_tasks(), record.last_kept());
+        let (kept, last) = (record.kept_tasks(), record.last_kept());
         let due = record.tasks.filter(|_| listing.has_item_marks()).map(|tasks| Due { tasks, trace: None });
-        Self { listing, next: record.frontier, mark: record.mark, beyond, last, due }
+        Self { listing, next: record.frontier, mark: record.mark, kept, last, due }
     }
 
     /// Lists what is done of the job. If `wake` ends that, what is returned is not all of it.
@@ -187,7 +187,7 @@ impl<L: Listing> Comparison<L> {
             if number == last.task && last.mark.is_some() && last.mark != mark {
                 return Err(self.changed("where the last run had finished tasks"));
             }
-            if !self.beyond.contains(number) {
+            if !self.kept.contains(number) {
                 left.push(Assignment { number, task, bytes, mark, room: None });
             }
         }
@@ -270,14 +270,14 @@ mod tests {
         let wake = Arc::new(Wake::new().unwrap());
         let (ended, _) = bounded(0);
         let (send, sent) = unbounded();
-        let mut beyond = Tasks::default();
-        assert!(beyond.insert(2) && beyond.insert(4));
+        let mut kept = Tasks::default();
+        assert!(kept.insert(2) && kept.insert(4));
         let source = words(now);
         let comparison = Comparison {
             listing: source.resume(&Value::Null, 1).unwrap(),
             next: 1,
             mark: Some(then.mark(0)),
-            beyond,
+            kept,
             last: Some(Last { task: 4, mark: Some(then.mark(4)) }),
             due: None,
         };

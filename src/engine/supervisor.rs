@@ -10,6 +10,7 @@ mod changing;
 mod clock;
 mod later;
 mod listening;
+mod estimate;
 mod parts;
 mod showing;
 mod suspension;
@@ -259,16 +260,16 @@ impl<J: Job> Supervisor<'_, J> {
         match action {
             Action::CloseGate => {
                 gate.close();
-                self.workers.pool.shared.children.hold();
+                self.workers.pool.children().hold();
                 self.clocks.work.pause(Instant::now());
             }
             Action::OpenGate => {
                 let stood = self.clocks.work.resume(Instant::now());
                 lock(&self.workers.pool.shared.running).values_mut().for_each(|task| task.since += stood);
                 gate.open();
-                self.workers.pool.shared.children.go_on();
+                self.workers.pool.children().go_on();
             }
-            Action::Hold => self.workers.pool.shared.children.hold(),
+            Action::Hold => self.workers.pool.children().hold(),
             Action::Drain => {
                 gate.drain();
                 self.workers.pool.shared.wake.stop_begins();
@@ -280,11 +281,11 @@ impl<J: Job> Supervisor<'_, J> {
             }
             Action::Cancel => {
                 gate.cancel();
-                self.workers.pool.shared.children.end();
+                self.workers.pool.children().end();
             }
-            Action::StopHard => self.workers.pool.shared.children.stop_hard(),
-            Action::Kill => self.workers.pool.shared.children.kill(),
-            Action::Forward(signal) => self.workers.pool.shared.children.forward(signal),
+            Action::StopHard => self.workers.pool.children().stop_hard(),
+            Action::Kill => self.workers.pool.children().kill(),
+            Action::Forward(signal) => self.workers.pool.children().forward(signal),
             Action::Checkpoint { asked } => {
                 if asked {
                     self.view.owed.get_or_insert_with(Instant::now);
@@ -330,7 +331,7 @@ impl<J: Job> Supervisor<'_, J> {
     /// The way out for somebody who does not want to wait. The last checkpoint stands; what was done
     /// since is done again.
     fn die(&mut self, signal: Signal) {
-        self.workers.pool.shared.children.kill();
+        self.workers.pool.children().kill();
         let now = Instant::now();
         let running = self.at_work(now);
         self.view.observer.notice(&Notice::Running(running));

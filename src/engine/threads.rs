@@ -5,7 +5,7 @@ use crate::engine::ahead::Ahead;
 use crate::engine::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
 use crate::engine::options::Options;
 use crate::engine::pool::{Pool, Report};
-use crate::engine::prepare::Prepared;
+use crate::engine::prepare::StartingPoint;
 use crate::engine::reload::Reader;
 use crate::engine::reorder::Reorder;
 use crate::engine::source_thread::{FromSource, Lister};
@@ -13,7 +13,7 @@ use crate::engine::source_thread::{FromSource, Lister};
 use crate::engine::supervisor::{Channels, Setup, Supervisor};
 use crate::error::{Error, Result};
 use crate::process::watcher::{self, Watcher};
-use crate::process::{Children, Inheritance, Register};
+use crate::process::{Children, Inheritance, ProcessGroups};
 use crate::signals::policy::Request;
 use crate::signals::{Masked, Received, Subscription};
 use crate::task::observer::{Notice, Observer};
@@ -47,20 +47,20 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        prepared: Prepared<J, S::Listing>,
+        from: StartingPoint<J, S::Listing>,
         (signals, control): (Receiver<Received>, Receiver<Request>),
         observer: &mut dyn Observer,
     ) -> Ending {
-        for notice in &prepared.notices {
+        for notice in &from.notices {
             observer.notice(notice);
         }
         let options = self.options;
         let (ended, all_ended) = bounded::<()>(0);
-        match self.start(job, source, sink, prepared, ended) {
+        match self.start(job, source, sink, from, ended) {
             Err(error) => Ending::Failed { error, summary: Summary::default() },
             Ok(engine) => {
                 engine.warnings.into_iter().for_each(|error| observer.notice(&Notice::Warning(error)));
-                let shared = Arc::clone(&engine.pool.shared);
+                let children = Arc::clone(engine.pool.children());
                 let channels = Channels {
                     signals,
                     control,
@@ -90,7 +90,7 @@ impl Threads<'_> {
                 wait_for_threads(&all_ended);
                 // Should a command or a descendant of one be left, the watcher sees to it.
                 if let Some(watcher) = engine.watcher {
-                    say_who_was_killed(&watcher.dismiss(shared.children.all_ended_by_themselves()), observer);
+                    say_who_was_killed(&watcher.dismiss(children.all_ended_by_themselves()), observer);
                 }
                 ending
             }
@@ -102,17 +102,17 @@ impl Threads<'_> {
         job: J,
         source: S,
         sink: Box<dyn Sink>,
-        mut prepared: Prepared<J, S::Listing>,
+        mut from: StartingPoint<J, S::Listing>,
         ended: Sender<()>,
     ) -> Result<Engine<J>> {
         let options = self.options;
         let mut extent =
-            Extent { bytes_before: prepared.keep.record().input_bytes, ..prepared.outset.listing.extent() };
+            Extent { bytes_before: from.store.record().input_bytes, ..from.outset.listing.extent() };
         if let Some(tasks) = &mut extent.tasks {
-            *tasks += prepared.outset.gone;
+            *tasks += from.outset.gone;
         }
-        let spill_limit = options.spill_limit.unwrap_or_else(|| half_of_the_room(prepared.near.as_deref()));
-        prepared.keep.spill().limit(spill_limit);
+        let spill_limit = options.spill_limit.unwrap_or_else(|| half_of_the_room(from.near.as_deref()));
+        from.store.spill().limit(spill_limit);
         let (deliver, deliveries) = bounded(OUTBOX);
         let (large, large_ones) = bounded(LARGE_ONES);
         let (line, lines) = unbounded();
@@ -122,25 +122,25 @@ impl Threads<'_> {
         let (report, reports) = unbounded();
         let (list, tasks) = bounded(READ_AHEAD);
         let job = Arc::new(job);
-        let record = prepared.keep.record();
+        let record = from.store.record();
         let mark = watcher::mark_of(&record.run);
         let mut warnings = Vec::new();
-        let (watcher, register) =
+        let (watcher, groups) =
             match options.watch_children {
                 true => {
-                    let register = Register::new().map_err(|errno| {
+                    let groups = ProcessGroups::new().map_err(|errno| {
                         Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
                             .advise("raise the limit of open files (ulimit -n)")
                     })?;
-                    let lock = prepared.keep.lock_descriptor();
-                    match Watcher::start(self.masked, &mark, lock, &register) {
+                    let lock = from.store.lock_descriptor();
+                    match Watcher::start(self.masked, &mark, lock, &groups) {
                         Err(error) if !Path::new("/proc/self/exe").exists() => {
                             warnings.push(error.advise(
                                 "there is no /proc: should this process be killed, its commands go on",
                             ));
                             (None, None)
                         }
-                        started => (Some(started?), Some(register)),
+                        started => (Some(started?), Some(groups)),
                     }
                 }
                 false => (None, None),
@@ -156,11 +156,11 @@ impl Threads<'_> {
             ..Frontier::default()
         };
         let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
-        let last_look = prepared.outset.listing.last_look();
+        let last_look = from.outset.listing.last_look();
         let workers = options.jobs.max(options.max_jobs);
         let lister = Lister {
             source,
-            outset: prepared.outset,
+            outset: from.outset,
             journal: options.printing.map(|_| line.clone()),
             inputs: record.inputs.clone(),
             wake: Arc::clone(self.wake),
@@ -170,8 +170,8 @@ impl Threads<'_> {
         let committer = Committer {
             job: Arc::clone(&job),
             sink,
-            keep: prepared.keep,
-            total: prepared.total,
+            keep: from.store,
+            total: from.total,
             reorder: Reorder::new(),
             printing: options.printing,
             once: options.once,
@@ -196,17 +196,16 @@ impl Threads<'_> {
             .map_err(failed)?;
         self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
         let (sayings, said) = bounded(SAYINGS);
-        let children = Children::new(Inheritance::new(self.masked.found(), &mark), register);
+        let children = Arc::new(Children::new(Inheritance::new(self.masked.found(), &mark), groups));
         let shared = Arc::new(Shared::new(
             options.bytes_per_second,
             (options.keep_going, options.print_failed),
             failures_that_end(options),
-            children,
             sayings,
             Arc::clone(self.wake),
         ));
         let outbox = Outbox { deliveries: deliver, lines: line, large, nudge };
-        let (pool, started) = Pool::start(self.masked, workers, job, shared, outbox, report)?;
+        let (pool, started) = Pool::start(self.masked, workers, (job, shared, children), outbox, report)?;
         if started < options.jobs {
             let error = format!(
                 "no more than {started} tasks run at the same time: the system gives no more threads"

@@ -8,7 +8,7 @@
 //! file instead would save the copy, and cost the process its life, by SIGBUS, when somebody shortens
 //! the file.)
 
-use super::given::named;
+use super::path_text::named;
 use crate::error::Error;
 use std::cell::Cell;
 use std::fmt::Display;

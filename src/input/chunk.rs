@@ -3,8 +3,8 @@
 
 use super::chunks::Cut;
 use super::file::InputFile;
-use super::given::Inputs;
 use super::pieces::Pieces;
+use super::resolved::Inputs;
 use std::ops::Range;
 use std::sync::Arc;
 

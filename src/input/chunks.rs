@@ -22,15 +22,16 @@ mod listing;
 
 use self::listing::ChunkListing;
 use super::chunk::Chunk;
-use super::given::{
-    Input, Known, MIB, Said, adopt, contents_as_begun, default_block, reads_again, same_number,
-    streams_refused, take_samples,
-};
-use super::identity::Identity;
 use super::left_out::{LeftOut, same_left_out};
 use super::once::Streams;
-use super::sample::Sample;
+use super::resolved::{
+    Input, MIB, contents_as_begun, default_block, look_at_all, reads_again, same_number, streams_refused,
+    take_samples,
+};
 use super::stream::Stream;
+use super::witness::Remarks;
+use super::witness::identity::Identity;
+use super::witness::sample::Sample;
 use crate::error::{Error, Result};
 use crate::task::Source;
 use serde::{Deserialize, Serialize};
@@ -142,12 +143,12 @@ impl Source for Chunks {
     type Listing = ChunkListing;
 
     fn begin(&self) -> Result<ChunkListing> {
-        let mut inputs = self.streams.look_at_all(&self.paths)?;
+        let inputs = look_at_all(&self.paths, &self.streams)?;
         let default = || default_block(&inputs, PARTS, LARGEST_BLOCK, self.limit_rate);
         let block = self.block.unwrap_or_else(default);
         // What cannot be continued is not compared.
         let by_contents = self.wants_contents && !inputs.iter().any(Input::is_stream);
-        take_samples(&mut inputs)?;
+        let inputs = take_samples(inputs, by_contents)?;
         Ok(ChunkListing::new(self, inputs, block, by_contents))
     }
 
@@ -155,7 +156,7 @@ impl Source for Chunks {
         let stored = Described::deserialize(described)
             .map_err(|e| Error::refused("inputs in the record", e).advise("use --fresh to start over"))?;
         same_left_out(&self.left_out, &stored.left_out)?;
-        let mut inputs = self.streams.look_at_all(&self.paths)?;
+        let inputs = look_at_all(&self.paths, &self.streams)?;
         if stored.streams || inputs.iter().any(Input::is_stream) {
             return Err(streams_refused(Path::new("the input")));
         }
@@ -166,16 +167,19 @@ impl Source for Chunks {
             );
         }
         let by_contents = contents_as_begun(self.wants_contents, stored.contents)?;
-        let mut said = Said::default();
-        for (i, identity) in stored.files.into_iter().enumerate() {
-            let known = Known { sample: stored.samples.get(i), contents: by_contents };
-            let Input::Regular(now) = &inputs[i] else { return Err(streams_refused(&self.paths[i])) };
-            inputs[i] = Input::Regular(adopt(now, identity, known, &mut said)?);
-        }
+        let (mut remarks, mut samples) = (Remarks::default(), stored.samples.into_iter());
+        let resume = |((now, then), path): ((Input, Identity), &PathBuf)| match now {
+            Input::Regular(now) => {
+                now.resumed(then, samples.next(), by_contents, &mut remarks).map(Input::Regular)
+            }
+            Input::Stream(_) => Err(streams_refused(path)),
+        };
+        let inputs = inputs.into_iter().zip(stored.files).zip(&self.paths).map(resume);
+        let inputs = inputs.collect::<Result<_>>()?;
         if by_contents && frontier > 0 {
-            said.sentences.push(reads_again());
+            remarks.sentences.push(reads_again());
         }
         let as_stored = Self { left_out: stored.left_out, ..self.clone() };
-        Ok(ChunkListing::new(&as_stored, inputs, stored.block, by_contents).at(frontier, said))
+        Ok(ChunkListing::new(&as_stored, inputs, stored.block, by_contents).at(frontier, remarks))
     }
 }

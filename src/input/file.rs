@@ -1,52 +1,40 @@
-//! A regular file as a job reads it: opened late, read by position, compared at the end.
+//! A regular file as a job reads it: opened late, read by position, compared after each task.
 //!
-//! **Why late.** A job over ten thousand files must not hold ten thousand descriptors. The source
-//! keeps the [`Identity`] of each; the first worker that reads a file opens it, all its tasks share
-//! the descriptor, and the last one closes it.
-//!
-//! **Why compared at the end.** A comparison before the read proves nothing about the read. One
-//! behind it does, as far as the kernel's clock goes: whatever was written in between moved the
-//! change time of the very inode that was read.
+//! A job over ten thousand files must not hold ten thousand descriptors. The source keeps a [`Witness`] of each;
+//! the first worker that reads a file opens it, all its tasks share the descriptor, and the last task closes it.
 
-use super::growing::Growing;
-use super::identity::{Comparison, Facts, Identity};
-use super::sample::Sample;
+use super::open::open_nonblocking;
+use super::witness::Witness;
+use super::witness::grown::GrownFiles;
+use super::witness::identity::Identity;
 use crate::error::{Error, Result};
-use rustix::fs::{FileType, fstat};
-use std::fs::{File, OpenOptions};
-use std::io;
+use crate::task::ListContext;
+use std::fs::File;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What has happened to a file in whose place there is none.
-const REPLACED: &str = "it is no regular file now (it was replaced)";
-
 /// A regular input file, with what identified it when the job began.
 #[derive(Debug)]
 pub struct InputFile {
-    identity: Identity,
-    /// What it is compared with: what it was when this run began, which is not when the job began.
-    seen: Facts,
+    witness: Witness,
     growth: Growth,
-    /// What is done of it is compared when the job goes on.
-    compared: bool,
-    /// It was longer behind a read.
+    /// It was longer after a read.
     grew: AtomicBool,
     handle: OnceLock<File>,
 }
 
-/// What it means that the file is longer behind a read than it was.
+/// What it means that the file is longer after a read than before.
 #[derive(Debug)]
 enum Growth {
     /// Nothing.
     Allowed,
     /// It has changed.
     Refused,
-    /// That it is looked at once more in the end: it is this one of the inputs, and has this sample.
-    Noted(usize, Growing, Option<Sample>),
+    /// It is looked at once more at the end, as this one of the inputs.
+    Noted(usize, GrownFiles),
 }
 
 impl InputFile {
@@ -54,78 +42,78 @@ impl InputFile {
     ///
     /// # Errors
     ///
-    /// Missing, a directory, or not a regular file: [`Kind::Usage`](crate::error::Kind::Usage);
-    /// so is one that may not be read, because nothing has been touched yet.
+    /// Missing, a directory, not a regular file, or not readable: [`Kind::Usage`](crate::error::Kind::Usage),
+    /// because nothing has been touched yet.
     pub fn look_at(path: &Path) -> Result<Self> {
         let file = open_nonblocking(path)?;
-        let facts = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;
-        if !facts.is_file() {
+        let stat = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;
+        if !stat.is_file() {
             return Err(Error::usage(path.display(), "is not a regular file"));
         }
-        Ok(Self::new(Identity::of(path, &facts)))
+        Ok(Self::new(Identity::of(path, &stat)))
     }
 
     /// A file whose identity is known already.
     pub fn new(identity: Identity) -> Self {
-        let seen = identity.facts();
-        Self::seen_as(identity, seen)
+        Self::of(Witness::new(identity))
     }
 
-    /// One that goes by its `identity`, of which the size above all; of which other facts are true by now.
-    pub(super) fn seen_as(identity: Identity, seen: Facts) -> Self {
-        let (growth, grew) = (Growth::Allowed, AtomicBool::new(false));
-        Self { identity, seen, growth, compared: false, grew, handle: OnceLock::new() }
+    /// The file of this witness, which is read as far as it went when the job began.
+    pub(super) fn of(witness: Witness) -> Self {
+        Self { witness, growth: Growth::Allowed, grew: AtomicBool::new(false), handle: OnceLock::new() }
     }
 
-    /// One that has been opened.
-    pub(super) fn opened(identity: Identity, handle: Option<File>) -> Self {
-        Self { handle: handle.map(OnceLock::from).unwrap_or_default(), ..Self::new(identity) }
-    }
-
-    /// The same, and growth is a change like any other.
+    /// The same in a job that compares contents by digest and needs them to stand still: growth is a change like
+    /// any other.
     pub(super) fn at_rest(self) -> Self {
-        Self { growth: Growth::Refused, ..self }
+        Self { witness: self.witness.by_contents(true), growth: Growth::Refused, ..self }
     }
 
-    /// The same, of a job that compares contents: one that changes can be gone on with, if what was read of it
-    /// is what it was.
-    pub(super) fn compared(self, compared: bool) -> Self {
-        Self { compared, ..self }
-    }
-
-    /// The same, number `index` of the inputs, and growth is noted.
-    pub(super) fn noting(self, index: usize, growing: &Growing, sample: Option<Sample>) -> Self {
-        Self { growth: Growth::Noted(index, growing.clone(), sample), ..self }
+    /// The same as number `index` of the inputs: growth is noted.
+    pub(super) fn noting(self, index: usize, grown: &GrownFiles) -> Self {
+        Self { growth: Growth::Noted(index, grown.clone()), ..self }
     }
 
     /// What identified it when the job began.
     pub fn identity(&self) -> &Identity {
-        &self.identity
+        &self.witness.identity
     }
 
     /// The path as the user gave it.
     pub fn path(&self) -> &Path {
-        &self.identity.path
+        self.witness.path()
+    }
+
+    pub(super) fn witness(&self) -> &Witness {
+        &self.witness
     }
 
     /// Fills `buffer` from `offset` on, with one system call where the kernel allows.
     ///
     /// # Errors
     ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused) if the file ends before the buffer is full:
-    /// somebody shortened it. [`Kind::Broken`](crate::error::Kind::Broken) if reading fails.
+    /// [`Kind::Refused`](crate::error::Kind::Refused) if the file ends before the buffer is full: it was
+    /// shortened. [`Kind::Broken`](crate::error::Kind::Broken) if reading fails.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.handle()?.read_exact_at(buffer, offset).map_err(|e| {
-            if e.kind() == io::ErrorKind::UnexpectedEof {
-                return self.changed("it became shorter");
-            }
-            // A FIFO or a directory that has taken its place has no bytes at a position.
-            self.check_unchanged().err().unwrap_or_else(|| Error::io(self.path(), "read", &e))
-        })
+        self.witness.read_exact_at(self.handle()?, buffer, offset)
     }
 
-    /// The open file itself, for `splice(2)` and its like. It is opened by the first who asks. Read it
-    /// by position only: all tasks share it. It is the file that was listed, and not a FIFO in its place.
+    /// Takes a part of it into a digest. `false` if the run is over and the part was not read to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_exact_at`](Self::read_exact_at).
+    pub(super) fn hash(
+        &self,
+        range: Range<u64>,
+        to: &mut blake3::Hasher,
+        cx: &ListContext<'_>,
+    ) -> Result<bool> {
+        self.witness.hash(self.handle()?, range, to, cx)
+    }
+
+    /// The open file itself, for `splice(2)` and its like; the first call opens it. Read it by position only:
+    /// all tasks share it. It is the file that was listed, and not a FIFO in its place.
     ///
     /// # Errors
     ///
@@ -135,9 +123,10 @@ impl InputFile {
         self.handle().map(AsFd::as_fd)
     }
 
-    /// To be called after a task has read its part: an error if the file is no longer the one
-    /// that was listed. Growth is no change as a rule, since only the listed size is read; whether what
-    /// was there is what it was is then asked at the end of the run (see [`Listing::last_look`]).
+    /// Must be called after a task has read its part: an error if the file is no longer the one that was listed.
+    /// A comparison before the read would prove nothing about the read. As a rule growth is no change, since
+    /// only the listed size is read; whether the old part is what it was is then asked at the end of the run
+    /// (see [`Listing::last_look`]).
     ///
     /// [`Listing::last_look`]: crate::task::Listing::last_look
     ///
@@ -146,76 +135,41 @@ impl InputFile {
     /// [`Kind::Refused`](crate::error::Kind::Refused), naming the file.
     pub fn check_unchanged(&self) -> Result<()> {
         let handle = self.handle()?;
-        let stat = fstat(handle).map_err(|e| Error::io(self.path(), "stat", &e.into()))?;
-        // A directory may have been given the number of the file.
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(self.changed(REPLACED));
+        if !self.witness.after_reading(handle)? {
+            return Ok(());
         }
-        match self.seen.compare(Facts::from(&stat)) {
-            Comparison::Same => return Ok(()),
-            Comparison::Grew => self.grew.store(true, Ordering::Relaxed),
-            Comparison::Changed(how) => return Err(self.changed(&format!("it {how}"))),
-        }
+        self.grew.store(true, Ordering::Relaxed);
         match &self.growth {
             Growth::Allowed => Ok(()),
-            Growth::Refused => Err(self.changed("it grew")),
-            Growth::Noted(index, growing, sample) => {
-                growing.saw(*index, (&self.identity, handle), sample.as_ref());
+            Growth::Refused => Err(self.witness.changed("it grew")),
+            Growth::Noted(index, grown) => {
+                grown.note(*index, &self.witness, handle);
                 Ok(())
             }
         }
     }
 
-    /// Whether [`check_unchanged`](Self::check_unchanged) has found it longer. Who has all of it in his hands
-    /// then can read it once more, and see whether it only grew.
+    /// Whether [`check_unchanged`](Self::check_unchanged) has found it longer. A task that holds all of it can
+    /// then read it once more, and see whether it only grew.
     pub fn was_seen_growing(&self) -> bool {
         self.grew.load(Ordering::Relaxed)
-    }
-
-    fn changed(&self, how: &str) -> Error {
-        let advice = match self.compared {
-            true => "let the file rest; the same command then goes on, if what was read is as it was",
-            false => "let the file rest and start over with --fresh",
-        };
-        Error::refused(self.path().display(), format_args!("changed while it was read: {how}")).advise(advice)
     }
 
     fn handle(&self) -> Result<&File> {
         if let Some(file) = self.handle.get() {
             return Ok(file);
         }
-        let file = open_without_waiting(self.path()).map_err(|e| match e.raw_os_error() {
-            Some(libc::ENOENT | libc::ENOTDIR) => self.changed("it is gone"),
-            // A socket, a device without a driver, a symlink to itself: none of them was listed.
-            Some(libc::ENXIO | libc::ENODEV | libc::ELOOP) => self.changed(REPLACED),
-            Some(_) | None => Error::io(self.path(), "open", &e),
-        })?;
-        // Two workers may come here at once; the loser's descriptor is closed again.
+        let file = self.witness.open()?;
+        // Two workers may come here at once; the second descriptor is closed again.
         Ok(self.handle.get_or_init(|| file))
     }
-}
-
-/// Opens an input. `O_NONBLOCK`, because a plain open of a FIFO waits for a writer, and nothing
-/// could end that wait; for regular files the flag means nothing. No terminal becomes ours by it.
-pub(super) fn open_without_waiting(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
-}
-
-/// The same of a path that was given; a directory is refused.
-pub(super) fn open_nonblocking(path: &Path) -> Result<File> {
-    let file = open_without_waiting(path).map_err(|e| Error::named(path, "open", &e))?;
-    let facts = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;
-    if facts.is_dir() {
-        return Err(Error::usage(path.display(), "is a directory").advise("name the files in it"));
-    }
-    Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Kind;
-    use std::fs;
+    use std::fs::{self, OpenOptions};
 
     #[test]
     fn what_cannot_be_read_is_wrong_usage_and_is_named() {

@@ -1,11 +1,11 @@
-//! Paths that were given and cannot be read, where the others are to be read all the same.
+//! Paths that were given and cannot be read, in a job that reads the others all the same.
 //!
-//! The obvious way is to leave them out of the list, and that is what is done; but a job that goes on
-//! tomorrow must find the same list. So what was left out stands in the record, and a file that can be read
-//! by then, or can no longer be, is a changed input like any other.
+//! The obvious way is to leave them out of the list, and so does this module; but a job that goes on tomorrow
+//! must find the same list. So the record names the paths that were left out, and one that can be read by then,
+//! or a listed one that no longer can, is a changed input like any other.
 
-use super::file::open_without_waiting;
-use super::identity::path_text;
+use super::open::open_without_waiting;
+use super::path_text;
 use super::stream::Stream;
 use crate::error::{Error, Result};
 use rustix::fs::Access;
@@ -32,7 +32,7 @@ pub struct LeftOut {
 /// Paths, of which some may have been left out.
 #[derive(Clone, Debug, Default)]
 pub struct Readable {
-    /// What can be read, or may be: an error that the next attempt may not see leaves nothing out.
+    /// Those that can be read, or may be: an error that the next attempt may not see leaves no path out.
     pub files: Vec<PathBuf>,
     /// The others.
     pub left_out: Vec<LeftOut>,
@@ -41,7 +41,7 @@ pub struct Readable {
 }
 
 impl Readable {
-    /// Looks at all of them.
+    /// Looks at all of the paths.
     pub fn among(paths: &[PathBuf]) -> Self {
         let mut these = Self::default();
         for path in paths {
@@ -56,13 +56,13 @@ impl Readable {
         these
     }
 
-    /// All of them, without a look.
+    /// Takes all of the paths, without a look.
     pub fn all(paths: &[PathBuf]) -> Self {
         Self { files: paths.to_vec(), ..Self::default() }
     }
 }
 
-/// Why a path is no file that can be read.
+/// The reason why a path is no file that can be read.
 fn look_at(path: &Path) -> Option<(LeftOut, Error)> {
     let facts = fs::metadata(path).ok();
     let is_directory = path != Path::new("-") && facts.as_ref().is_some_and(fs::Metadata::is_dir);
@@ -74,8 +74,8 @@ fn look_at(path: &Path) -> Option<(LeftOut, Error)> {
     Some((LeftOut { path: path.to_path_buf(), is_directory, before: 0, bytes }, Error::looking(path, &why)))
 }
 
-/// Why a file or directory cannot be read. Opens what is not a stream: a FIFO that is opened and closed again
-/// would end its writer, so it is only asked whether one may.
+/// The reason why a file or directory cannot be read. It is opened if it is not a stream: a FIFO that is opened
+/// and closed again would end its writer, so only `access(2)` is asked about it.
 pub(super) fn why_unreadable(path: &Path) -> Option<io::Error> {
     if path == Path::new("-") {
         return None;
@@ -99,7 +99,7 @@ pub(super) fn why_unreadable(path: &Path) -> Option<io::Error> {
 ///
 /// # Errors
 ///
-/// [`Kind::Refused`](crate::error::Kind::Refused), naming the first that is another matter now.
+/// [`Kind::Refused`](crate::error::Kind::Refused), naming the first path that differs.
 pub(super) fn same_left_out(now: &[LeftOut], stored: &[LeftOut]) -> Result<()> {
     let missing_in = |others: &[LeftOut], these: &[LeftOut]| {
         let path = |one: &LeftOut| (one.path.clone(), one.is_directory);

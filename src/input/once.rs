@@ -1,16 +1,15 @@
-//! Streams among the inputs, of which all listings of a source have a share.
+//! Streams among the inputs, which all listings of a source share.
 //!
-//! A file is opened anew for each listing. Standard input and a FIFO cannot be: who opens a FIFO again waits
-//! for another writer, and what has been read does not come again. So a stream is opened by the first listing
-//! and stays open for the others, as long as nobody has read from it. The first listing that reads is the only
-//! one: another one would begin in the middle, which is refused.
+//! Each listing opens a file for itself. It cannot do that with standard input or a FIFO: to open a FIFO again
+//! is to wait for another writer, and bytes that were read do not come again. So the first listing opens a
+//! stream, which stays open for the others as long as none of them has read from it. The first listing that
+//! reads is the only one: any other would begin in the middle, which is refused.
 
-use super::given::{Input, of_several};
 use super::stream::Stream;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The streams that a source has opened, by their place among its inputs.
@@ -24,7 +23,7 @@ struct Once {
     is_taken: bool,
 }
 
-/// What one listing has of a stream.
+/// A stream as one listing has it.
 #[derive(Debug)]
 pub(super) struct Share {
     once: Arc<Mutex<Once>>,
@@ -36,21 +35,24 @@ pub(super) struct Share {
 pub(super) struct Taken<'a>(MutexGuard<'a, Once>);
 
 impl Streams {
-    /// Opens every input, for one more listing. What cannot be read is found here, before anything is touched.
-    pub(super) fn look_at_all(&self, paths: &[PathBuf]) -> Result<Vec<Input>> {
-        let mut open = lock(&self.0);
-        let look_at = |(i, path): (usize, &PathBuf)| {
-            if let Some(once) = open.get(&i) {
-                return Share::of(once).map(Input::Stream);
-            }
-            let input = Input::look_at(path)?;
-            if let Input::Stream(share) = &input {
-                open.insert(i, Arc::clone(&share.once));
-            }
-            Ok(input)
-        };
-        let inputs = paths.iter().enumerate().map(look_at).collect::<Result<_>>();
-        inputs.map_err(|error| of_several(paths, error))
+    /// The stream in place `index` for one more listing, if it was opened before.
+    ///
+    /// # Errors
+    ///
+    /// A listing has read from it.
+    pub(super) fn share(&self, index: usize) -> Result<Option<Share>> {
+        let open = lock(&self.0);
+        let Some(once) = open.get(&index) else { return Ok(None) };
+        let is_open = lock(once);
+        match is_open.is_taken {
+            true => Err(read_already(is_open.stream.path())),
+            false => Ok(Some(Share { once: Arc::clone(once), reads: false })),
+        }
+    }
+
+    /// Keeps a stream open that was opened just now.
+    pub(super) fn keep(&self, index: usize, share: &Share) {
+        lock(&self.0).insert(index, Arc::clone(&share.once));
     }
 
     /// Whether a listing has begun to read one of them.
@@ -65,20 +67,12 @@ impl Share {
         Self { once: Arc::new(Mutex::new(Once { stream, is_taken: false })), reads: false }
     }
 
-    fn of(once: &Arc<Mutex<Once>>) -> Result<Self> {
-        let is_open = lock(once);
-        match is_open.is_taken {
-            true => Err(read_already(is_open.stream.path())),
-            false => Ok(Self { once: Arc::clone(once), reads: false }),
-        }
-    }
-
     /// The size, if this is a regular file after all.
     pub(super) fn regular_size(&self) -> Option<u64> {
         lock(&self.once).stream.regular_size()
     }
 
-    /// To read from it.
+    /// Takes the stream to read from it.
     ///
     /// # Errors
     ///

@@ -19,18 +19,20 @@ mod listing;
 use self::listing::RecordListing;
 use super::boundary::Boundary;
 use super::edges::RecordChunk;
-use super::given::{
-    Input, Known, MIB, Said, adopt, contents_as_begun, default_block, reads_again, same_number, take_samples,
-};
-use super::identity::{Identity, path_text};
 use super::once::Streams;
-use super::sample::Sample;
+use super::path_text;
+use super::resolved::{
+    Input, MIB, contents_as_begun, default_block, look_at_all, reads_again, same_number, take_samples,
+};
 use super::streamed::LONGEST;
+use super::witness::identity::Identity;
+use super::witness::sample::Sample;
+use super::witness::{Remarks, Witness};
 use crate::error::{Error, Result};
 use crate::task::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Fewer and larger blocks than where the program itself looks at the bytes, since every chunk starts a
@@ -134,23 +136,20 @@ impl Records {
         }
     }
 
-    /// The input `now`, with what the record says of it, if it may pass for that one.
-    fn adopt(
-        &self,
-        (i, now): (usize, Input),
+    /// The input `now`, if the record may be about it.
+    fn resumed(
+        path: &Path,
+        now: Input,
         stored: Stored,
-        known: Known<'_>,
-        said: &mut Said,
+        resume: impl FnOnce(Witness, Identity) -> Result<Witness>,
     ) -> Result<Input> {
         let problem = match (now, stored) {
             (stream @ Input::Stream(_), Stored::Stream { .. }) => return Ok(stream),
-            (Input::Regular(now), Stored::File(then)) => {
-                return adopt(&now, then, known, said).map(Input::Regular);
-            }
+            (Input::Regular(now), Stored::File(then)) => return resume(now, then).map(Input::Regular),
             (Input::Stream(_), Stored::File(_)) => "is a stream now, and was a file",
             (Input::Regular(_), Stored::Stream { .. }) => "is a file now, and was a stream",
         };
-        Err(Error::refused(self.paths[i].display(), problem)
+        Err(Error::refused(path.display(), problem)
             .advise("give the same inputs again, or use --fresh to start over"))
     }
 }
@@ -168,11 +167,11 @@ impl Source for Records {
             )
             .advise("the state is that of a finished job; give the stream again with --fresh"));
         }
-        let mut inputs = self.streams.look_at_all(&self.paths)?;
+        let inputs = look_at_all(&self.paths, &self.streams)?;
         let default = || default_block(&inputs, PARTS, LARGEST_BLOCK, self.limit_rate);
         let block = self.wanted_block.unwrap_or_else(default);
         self.has_room_for(&inputs, block)?;
-        take_samples(&mut inputs)?;
+        let inputs = take_samples(inputs, self.wants_contents)?;
         Ok(RecordListing::new(self, inputs, block, self.wants_contents))
     }
 
@@ -192,27 +191,26 @@ impl Source for Records {
             )
             .advise("say --record-end, --record-start, -0 or --fixed as the job was begun, or use --fresh to start over"));
         }
-        let now = self.streams.look_at_all(&self.paths)?;
+        let now = look_at_all(&self.paths, &self.streams)?;
         same_number(now.len(), stored.inputs.len())?;
         let by_contents = contents_as_begun(self.wants_contents, stored.contents)?;
-        let (mut said, mut samples) = (Said::default(), stored.samples.iter());
+        let (mut remarks, mut samples) = (Remarks::default(), stored.samples.into_iter());
         if let Some(wanted) = self.wanted_block.filter(|wanted| *wanted != stored.block) {
             let block = stored.block;
-            said.sentences.push(format!(
+            remarks.sentences.push(format!(
                 "the job was begun with blocks of {block} bytes, and keeps them: not {wanted}"
             ));
         }
         let mut inputs = Vec::with_capacity(now.len());
-        for (now, then) in now.into_iter().enumerate().zip(stored.inputs) {
-            let sample = if matches!(then, Stored::File(_)) { samples.next() } else { None };
-            let known = Known { sample, contents: by_contents };
-            inputs.push(self.adopt(now, then, known, &mut said)?);
+        for ((now, then), path) in now.into_iter().zip(stored.inputs).zip(&self.paths) {
+            let resume = |now: Witness, then| now.resumed(then, samples.next(), by_contents, &mut remarks);
+            inputs.push(Self::resumed(path, now, then, resume)?);
         }
         if by_contents && frontier > 0 {
-            said.sentences.push(reads_again());
+            remarks.sentences.push(reads_again());
         }
         self.has_room_for(&inputs, stored.block)?;
-        Ok(RecordListing::new(self, inputs, stored.block, by_contents).at(frontier, said))
+        Ok(RecordListing::new(self, inputs, stored.block, by_contents).at(frontier, remarks))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::ending::{Exit, REFUSED};
 use crate::error::Result;
 use crate::sink::FileSink;
 use crate::task::{Job, TaskError};
-use crate::{Context, Ending, Run, StateAt};
+use crate::{Context, Ending, Location, Run};
 use serde_json::Value;
 use std::fs;
 use std::io::{PipeReader, Write};
@@ -67,7 +67,7 @@ fn run(dir: &Path, text: &str, breaks_at: Option<u64>, block: u64) -> Result<(En
     let first = Arc::new(AtomicU64::new(u64::MAX));
     let job = Capitals { breaks_at, first: Arc::clone(&first) };
     let sink = FileSink::new(&OsDisk, &dir.join("out"))?;
-    let state = StateAt::Directory(dir.join("out.bivouac"));
+    let state = Location::Directory(dir.join("out.bivouac"));
     let ending = Run::new(job, source).jobs(2).sink(sink).state(state).run();
     Ok((ending, first.load(Ordering::SeqCst)))
 }

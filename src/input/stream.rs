@@ -7,7 +7,7 @@
 //! open file description, which the shell shares with us, and would outlive this process.
 
 use super::buffer::{has_room, no_room};
-use super::file::{open_nonblocking, open_without_waiting};
+use super::open::{open_nonblocking, open_without_waiting};
 use crate::error::{Error, Result};
 use crate::sys::is_closed;
 use crate::task::stop_fd::Waited;

@@ -1,27 +1,24 @@
 //! Every regular file below some paths, as tasks.
 //!
-//! A tree has no positions: nobody knows what the ten-thousandth file is without listing the ones
-//! before it. So a tree cannot do what [`Chunks`](super::Chunks) does, and resuming has to list again
-//! what is done already (names, sizes and times only; nothing is read). In return that finds out
-//! whether it is still the same tree: a running digest over all that was listed, the
-//! [`Mark`], stands in the record, and a run that lists something else before the frontier is refused.
+//! A tree has no positions: the ten-thousandth file is found only by listing those before it. So a tree cannot
+//! do what [`Chunks`](super::Chunks) does, and a job that is continued lists again the files that are done
+//! (names, sizes and times only; nothing is read). In return it learns whether this is still the same tree: a
+//! running digest over all that was listed, the [`Mark`], stands in the record, and a run that lists another
+//! file before the frontier is refused.
 //!
-//! The order is that of the paths given, below them by name, byte by byte, directory by directory. It
-//! does not depend on the locale or on the order in which a file system keeps its names.
+//! The order is that of the paths given, and below them by name, byte by byte, directory by directory. It does
+//! not depend on the locale or on the order in which a file system keeps its names.
 //!
-//! A task for every small file would cost more than the file, so small ones go together; and one for
-//! a huge file would leave all workers but one idle, so a huge one is cut into parts, if the job can
-//! put them together again.
+//! A task for every small file would cost more than the file, so small ones go together. One task for a huge
+//! file would leave all workers but one idle, so it is cut into parts, if the job can put them together again.
 
-use super::contents::digest_of;
 use super::file::InputFile;
-use super::given::{UNLESS, contents_as_begun, other_contents, reads_again};
-use super::growing::Growing;
-use super::identity::Identity;
 use super::left_out::why_unreadable;
-use super::sample::Sample;
+use super::resolved::{UNLESS, contents_as_begun, other_contents, reads_again};
 use super::stream::Stream;
-use super::walk::{Own, Walk};
+use super::walk::{Entry, Own, Walk};
+use super::witness::grown::GrownFiles;
+use super::witness::identity::Identity;
 use crate::error::{Error, Kind, Result};
 use crate::task::{LastLook, ListContext, Listed, Listing, Mark, Source};
 use serde::{Deserialize, Serialize};
@@ -34,7 +31,7 @@ use std::sync::Arc;
 /// Files that go into one task, at the most.
 const TOGETHER: usize = 128;
 
-/// Bytes above which no further file goes into the same task, unless somebody says otherwise.
+/// Bytes above which no further file goes into the same task, by default.
 const TOGETHER_BYTES: u64 = 4 << 20;
 
 /// What one task covers.
@@ -52,36 +49,20 @@ pub enum Portion {
     },
 }
 
-/// Something that was found.
-#[derive(Debug)]
-pub enum Entry {
-    /// A regular file.
-    File(InputFile),
-    /// A pipe, a terminal: something that can be read once. Only ever a path that was given.
-    Stream(Stream),
-    /// A file or directory at which one may not even look.
-    Unreadable {
-        /// Where.
-        path: PathBuf,
-        /// Why; it names the path.
-        why: Error,
-    },
-}
-
 /// The regular files below some paths, to be listed as [`Portion`]s.
 #[derive(Clone, Debug)]
 pub struct Tree {
     roots: Vec<PathBuf>,
-    /// What is not listed although it is there.
+    /// The files of the job itself, which are not listed.
     own: Own,
     /// Size of the parts of large files; `None`: they are not cut.
     part: Option<u64>,
     /// Bytes above which no further file goes into the same task.
     together: u64,
     wants_contents: bool,
-    /// What cannot be looked at is told by a task.
+    /// A task reports the paths that cannot be read.
     leaves_out: bool,
-    /// So is what the machine is to blame for.
+    /// It does so even if the machine is the cause.
     keeps_going: bool,
 }
 
@@ -90,14 +71,14 @@ pub struct Tree {
 pub struct TreeListing {
     /// With `part` and `together` as the job was begun.
     tree: Tree,
-    /// What is in the files is in the mark, and neither which they are nor their times.
+    /// The mark is over the contents of the files, and not over their inodes and times.
     by_contents: bool,
-    /// The device is in the mark, of a job that an earlier version began.
+    /// The mark is over the device too, in a job that an earlier version began.
     by_device: bool,
     walk: Walk,
     /// The parts of the file at hand that are not listed yet.
     parts: Option<(Arc<InputFile>, u64)>,
-    growing: Growing,
+    grown: GrownFiles,
     files: usize,
     listed: blake3::Hasher,
     /// Tasks to be listed again before the first one that is handed out.
@@ -149,42 +130,48 @@ impl Tree {
         self
     }
 
-    /// Compares what is in the files by digest, as [`Chunks::by_contents`](super::Chunks::by_contents).
+    /// Compares the contents of the files by digest, as [`Chunks::by_contents`](super::Chunks::by_contents).
     #[must_use]
     pub fn by_contents(mut self, yes: bool) -> Self {
         self.wants_contents = yes;
         self
     }
 
-    /// Hands out what cannot be read as an [`Entry::Unreadable`]. Otherwise a path that was given is an error
-    /// before anything is done, and what is found below one ends the run: the next one goes on there. What
-    /// has gone away meanwhile is always handed out.
+    /// Hands out a path that cannot be read as an [`Entry::Unreadable`]. Otherwise such a path is an error before
+    /// anything is done if it was given, and ends the run if it was found below one: the next run goes on there.
+    /// A file that has gone away meanwhile is always handed out.
     #[must_use]
     pub fn leaving_out(mut self, yes: bool) -> Self {
         self.leaves_out = yes;
         self
     }
 
-    /// The same also where the machine is in trouble (no descriptors, a device that fails), and the next run
-    /// may read what this one could not.
+    /// The same even if the machine is in trouble (no descriptors, a device that fails), and the next run may
+    /// read what this one could not.
     #[must_use]
     pub fn keeping_going(mut self, yes: bool) -> Self {
         self.keeps_going = yes;
         self
     }
 
-    /// Files and directories that are made by the job itself: its output, its state. They are not
-    /// listed, wherever below the paths they stand; otherwise a job whose output lies in the tree would
-    /// find another tree each time it is continued. (A path that was *given* is always listed.)
+    /// Names files and directories that the job itself makes: its output, its state. They are not listed,
+    /// wherever below the paths they stand; otherwise a job whose output lies in the tree would find another
+    /// tree each time it is continued. (A path that was *given* is always listed.)
     #[must_use]
     pub fn without(mut self, own: &[PathBuf]) -> Self {
         self.own = Own::new(own);
         self
     }
 
-    /// Whether everything can be read again: nothing that was given is a pipe.
+    /// Whether everything can be read again: no path that was given is a pipe.
     pub fn is_resumable(&self) -> bool {
         !self.roots.iter().any(|root| Stream::is_stream(root))
+    }
+
+    /// Why one of the roots cannot be read, where that is no reason to leave it out.
+    fn unreadable_root(&self) -> Option<Error> {
+        let why = |root: &PathBuf| Some(Error::named(root, "open", &why_unreadable(root)?));
+        self.roots.iter().find_map(why).filter(|_| !self.leaves_out)
     }
 
     fn roots(&self) -> Vec<Root> {
@@ -200,7 +187,7 @@ impl TreeListing {
             by_device: false,
             walk: Walk::over(&tree.roots, &tree.own),
             parts: None,
-            growing: Growing::default(),
+            grown: GrownFiles::default(),
             files: 0,
             listed: blake3::Hasher::new(),
             again: 0,
@@ -230,15 +217,16 @@ impl TreeListing {
             let size = self.note(&entry);
             match entry {
                 Entry::File(file) if is_large => {
-                    let sample = Sample::of(&InputFile::new(file.identity().clone()), 1).ok();
-                    self.parts = Some((Arc::new(self.for_tasks(file, sample)), 0));
+                    // No task can read all of it once more if it grows.
+                    let file = file.witness().clone().sampled(1).map_or(file, InputFile::of);
+                    self.parts = Some((Arc::new(self.for_tasks(file)), 0));
                     return self.next_part(cx);
                 }
                 Entry::File(file) => {
                     if !self.note_contents(&file, 0..size, cx)? {
                         return Ok(None);
                     }
-                    files.push(Entry::File(self.for_tasks(file, None)));
+                    files.push(Entry::File(self.for_tasks(file)));
                 }
                 Entry::Stream(_) | Entry::Unreadable { .. } => files.push(entry),
             }
@@ -263,26 +251,23 @@ impl TreeListing {
         Ok(Some(Listed { task: Portion::Part { file, range: start..end }, bytes: end - start, mark }))
     }
 
-    /// Who compares contents wants them to stand still while they are read.
-    fn for_tasks(&mut self, file: InputFile, sample: Option<Sample>) -> InputFile {
+    /// Contents that are compared must stand still while they are read.
+    fn for_tasks(&mut self, file: InputFile) -> InputFile {
         self.files += 1;
-        if self.by_contents {
-            file.at_rest().compared(true)
-        } else {
-            file.noting(self.files, &self.growing, sample)
-        }
+        if self.by_contents { file.at_rest() } else { file.noting(self.files, &self.grown) }
     }
 
-    /// Takes what is in a part of a file into the mark, if that is asked for. `false` if the run is over.
+    /// Takes the contents of a part of a file into the mark, if contents are compared. `false` if the run is over.
     fn note_contents(&mut self, file: &InputFile, range: Range<u64>, cx: &ListContext<'_>) -> Result<bool> {
         if !self.by_contents {
             return Ok(true);
         }
-        // With a descriptor of its own: the one of the task stays open for as long as that waits.
-        match digest_of(&InputFile::new(file.identity().clone()), range, cx) {
+        // With a descriptor of its own: that of the task would stay open as long as the task waits.
+        let witness = file.witness();
+        match witness.open().and_then(|own| witness.digest(&own, range, cx)) {
             Ok(Some(digest)) => self.listed.update(digest.as_bytes()),
             Ok(None) => return Ok(false),
-            // It may not be read. The task will say so.
+            // The file may not be read. The task reports that.
             Err(error) if error.kind() == Kind::Broken && self.may_be_left_out(file.path(), &error) => {
                 self.listed.update(b"unreadable")
             }
@@ -291,15 +276,15 @@ impl TreeListing {
         Ok(true)
     }
 
-    /// Whether a task may say of a file that it cannot be read. In a list of files there is no place for an
-    /// error that the next run may not see.
+    /// Whether a task may report that a file cannot be read. An error that the next run may not see has no place
+    /// in a list of files.
     fn may_be_left_out(&self, path: &Path, why: &Error) -> bool {
         let tree = &self.tree;
         let has_gone = || why.is_missing() && !tree.roots.iter().any(|root| root == path);
         tree.keeps_going || (!why.may_pass() && (tree.leaves_out || has_gone()))
     }
 
-    /// Takes what was found into the mark; its size.
+    /// Takes an entry into the mark; returns its size.
     fn note(&mut self, entry: &Entry) -> u64 {
         let (path, facts) = match entry {
             Entry::File(file) if self.by_contents => {
@@ -310,7 +295,7 @@ impl TreeListing {
                 let device = if self.by_device { i128::from(*device) } else { -3 };
                 (path.as_path(), [device, i128::from(*inode), i128::from(*size), *modified_ns, *changed_ns])
             }
-            // Neither size nor times: what cannot be looked at is nobody's to compare.
+            // Neither size nor times: a stream has none, and the others cannot be read.
             Entry::Stream(stream) => (stream.path(), [-1; 5]),
             Entry::Unreadable { path, .. } => (path.as_path(), [-2; 5]),
         };
@@ -333,10 +318,7 @@ impl Source for Tree {
     type Listing = TreeListing;
 
     fn begin(&self) -> Result<TreeListing> {
-        let why = |root: &PathBuf| Some(Error::named(root, "open", &why_unreadable(root)?));
-        if !self.leaves_out
-            && let Some(error) = self.roots.iter().find_map(why)
-        {
+        if let Some(error) = self.unreadable_root() {
             let others = self.roots.iter().any(|root| why_unreadable(root).is_none());
             return Err(if others { error.advise(UNLESS) } else { error });
         }
@@ -350,6 +332,9 @@ impl Source for Tree {
         if then.roots != self.roots() {
             return Err(Error::refused("inputs", "are other paths than those of the last run")
                 .advise("name the same paths, or start anew with --fresh"));
+        }
+        if let Some(error) = self.unreadable_root() {
+            return Err(error);
         }
         let by_contents = contents_as_begun(self.wants_contents, then.contents)?;
         let tree = Self { part: then.part, together: then.together, ..self.clone() };
@@ -378,13 +363,13 @@ impl Listing for TreeListing {
         if self.by_contents && self.again > 0 { vec![reads_again()] } else { Vec::new() }
     }
 
-    /// Lists again what is done: `stat` for each file, and nothing is read unless contents are compared.
+    /// Lists again the files that are done: one `stat` for each, and nothing is read unless contents are compared.
     fn mark_before(&mut self, cx: &ListContext<'_>) -> Result<Option<Mark>> {
         let mut mark = None;
         for _ in 0..std::mem::take(&mut self.again) {
             match self.list(cx)? {
                 Some(listed) => mark = listed.mark,
-                // Fewer than there were: a mark that fits nothing.
+                // There are fewer tasks than before: the mark equals no other.
                 None => return Ok(Some(self.mark())),
             }
         }
@@ -392,7 +377,7 @@ impl Listing for TreeListing {
     }
 
     fn last_look(&self) -> Option<LastLook> {
-        Some(self.growing.last_look(None))
+        Some(self.grown.last_look(None))
     }
 
     fn what_changed(&self) -> String {

@@ -1,17 +1,19 @@
 //! From path to path, and below each of them directory by directory, by name.
 //!
-//! The well-known way is the crate `walkdir`. Its entries do not keep their directory open, so that
-//! whoever needs the size of a file asks by its whole path, and the kernel goes through all of that once
-//! more for every file: in a tree of 57,000 small ones, a twelfth of all that `digest` has to do, by the
-//! one thread on which the others wait. Here a directory stays open while what is in it is asked for.
+//! The well-known way is the crate `walkdir`, or `ignore`. Their entries do not keep their directory open, so a
+//! caller that needs the size of a file asks by its whole path, and the kernel resolves all of that path once
+//! more for every file. Measured on the 78,579 files of the Linux source in the page cache, names sorted, one
+//! `stat` for each file: 0.22 s here, 0.31 s with `walkdir`, 0.30 s with `ignore`. All of `digest` needs about
+//! one second of processor time there, and its workers wait for this one thread; the row of small files in
+//! `scripts/bench` meets its goal by two percent. So here a directory stays open while its names are read and
+//! its files are asked for their size.
 //!
-//! A file is asked for its size and times when its turn comes, and no earlier: what a file of the uppermost
-//! directory is, is not to be remembered through hours of work below.
+//! A file is asked for its size and times when its turn comes, and no earlier: hours of work may lie between the
+//! name of a file in the uppermost directory and its turn.
 
 use super::file::InputFile;
-use super::identity::{Facts, Identity};
 use super::stream::Stream;
-use super::tree::Entry;
+use super::witness::identity::{FileStat, Identity};
 use crate::error::Error;
 use crate::sync::lock;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, Stat};
@@ -26,6 +28,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+/// Something that was found.
+#[derive(Debug)]
+pub enum Entry {
+    /// A regular file.
+    File(InputFile),
+    /// A pipe, a terminal: something that can be read once. Only ever a path that was given.
+    Stream(Stream),
+    /// A file or directory at which one may not even look.
+    Unreadable {
+        /// Where.
+        path: PathBuf,
+        /// Why; it names the path.
+        why: Error,
+    },
+}
+
 /// Over all paths that were given.
 #[derive(Debug)]
 pub(super) struct Walk {
@@ -35,13 +53,13 @@ pub(super) struct Walk {
     latest: Latest,
 }
 
-/// What was changed last of all that was found: the best guess at what another list is due to. Noted only
-/// where a list is compared.
+/// The path that was changed last of all that were found: the best guess at the reason if the list differs.
+/// Noted only where a list is compared.
 #[derive(Clone, Debug, Default)]
 struct Latest(Option<Arc<Mutex<(i128, PathBuf)>>>);
 
 impl Latest {
-    fn meet(&self, facts: Facts, path: &Path) {
+    fn meet(&self, facts: FileStat, path: &Path) {
         let Some(latest) = &self.0 else { return };
         let mut latest = lock(latest);
         if latest.0 < facts.changed_ns {
@@ -60,7 +78,7 @@ impl Walk {
         }
     }
 
-    /// From here on it is noted which file was changed last, or which directory (a name in it came or went).
+    /// Notes from here on which file was changed last, or which directory (a name in it came or went).
     pub(super) fn watch_for_changes(&mut self) {
         self.latest = Latest(Some(Arc::new(Mutex::new((i128::MIN, PathBuf::new())))));
     }
@@ -91,17 +109,16 @@ impl Walk {
         self.peek()?;
         let entry = self.below.as_mut()?.next()?;
         if let Entry::File(file) = &entry {
-            self.latest.meet(file.identity().facts(), file.path());
+            self.latest.meet(file.identity().stat(), file.path());
         }
         Some(entry)
     }
 }
 
-/// What is below one path that was given.
+/// The entries below one path that was given.
 #[derive(Debug)]
 struct Below {
-    /// What is found in other ways than by reading a directory: the path that was given itself, and a
-    /// directory that could not be read.
+    /// An entry that no directory names: the path that was given itself, or a directory that could not be read.
     found: Option<Found>,
     /// The directory at hand, and those above it.
     levels: Vec<Level>,
@@ -109,11 +126,11 @@ struct Below {
     root: PathBuf,
     settled_root: PathBuf,
     latest: Latest,
-    /// Room for what the system says of a directory at a time.
+    /// Room for the names that one system call returns.
     names: Vec<u8>,
 }
 
-/// A directory, as far as it is not done.
+/// A directory, and its names that are left.
 #[derive(Debug)]
 struct Level {
     path: PathBuf,
@@ -121,15 +138,15 @@ struct Level {
     left: Names,
 }
 
-/// Of so many directories above each other, what is looked at stays open: a deep tree must not need many
-/// descriptors, and a usual one need not open a directory again behind each that is in it.
+/// The number of directories above each other that stay open: a deep tree must not need many descriptors, and
+/// in a usual one no directory must be opened again after each that is in it.
 const KEPT_OPEN: usize = 32;
 
-/// Names in a directory, one behind the other in one piece of memory.
+/// Names in a directory, one after the other in one piece of memory.
 #[derive(Debug, Default)]
 struct Names {
     bytes: Vec<u8>,
-    /// Where each of them is, its NUL included, and what it stands for. The next one stands last.
+    /// Where each of them is, its NUL included, and its type. The next one stands last.
     left: Vec<(Range<usize>, FileType)>,
 }
 
@@ -140,7 +157,7 @@ impl Names {
         self.left.push((start..self.bytes.len(), kind));
     }
 
-    /// So that they come in the order of their bytes.
+    /// Puts them into the order of their bytes.
     fn sort(&mut self) {
         let Self { bytes, left } = self;
         left.sort_unstable_by(|(a, _), (b, _)| bytes[b.clone()].cmp(&bytes[a.clone()]));
@@ -166,7 +183,7 @@ impl Below {
         Self { found, levels: Vec::new(), own, root, settled_root, latest, names }
     }
 
-    /// Goes into a directory. If it cannot be read, or not to its end, that is found first.
+    /// Goes into a directory. If it cannot be read, or not to its end, the next entry says so.
     fn enter(&mut self, path: PathBuf) {
         if let Some(level) = self.levels.get_mut(KEPT_OPEN..).and_then(<[Level]>::last_mut) {
             level.open = None;
@@ -184,13 +201,13 @@ impl Below {
         }
     }
 
-    /// In a directory in which the job makes something a name has come anyway.
+    /// In a directory in which the job makes something, a name has come anyway.
     fn note_change(&self, path: &Path, open: &OwnedFd) {
         if self.latest.0.is_none() || self.own.is_in(path, &self.root, &self.settled_root) {
             return;
         }
         if let Ok(facts) = fs::fstat(open) {
-            self.latest.meet(Facts::from(&facts), path);
+            self.latest.meet(FileStat::from(&facts), path);
         }
     }
 
@@ -206,7 +223,7 @@ impl Below {
                         left.add(name, entry.file_type());
                     }
                 }
-                // The directory was removed meanwhile: there is nothing more in it.
+                // The directory was removed meanwhile: there are no more names in it.
                 None | Some(Err(Errno::NOENT)) => break Ok(()),
                 Some(Err(error)) => break Err(error),
             }
@@ -222,14 +239,14 @@ fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Regular files and directories are wanted, and nothing else: no symlink, no pipe, no device. Some file
-/// systems do not say what a name stands for until they are asked for the rest as well.
+/// systems leave the type of a name unknown until `stat` is asked.
 fn may_be_wanted(name: &CStr, kind: FileType) -> bool {
     let kinds = [FileType::RegularFile, FileType::Directory, FileType::Unknown];
     kinds.contains(&kind) && !matches!(name.to_bytes(), b"." | b"..")
 }
 
 impl Level {
-    /// What the next name stands for, if it is wanted after all. `None` when there is none.
+    /// The next name, if it is wanted after all. `None` when there is no name left.
     fn next(&mut self) -> Option<Option<Found>> {
         let Self { path: directory, open, left } = self;
         let (name, kind) = left.next()?;
@@ -243,7 +260,7 @@ impl Level {
                 if kind == FileType::Directory {
                     Some(Found::Directory(path))
                 } else {
-                    (kind == FileType::RegularFile).then(|| file(Facts::from(&facts).at(path)))
+                    (kind == FileType::RegularFile).then(|| file(FileStat::from(&facts).at(path)))
                 }
             }
             Err(error) => Some(Found::Other(unreadable(path, error))),
@@ -251,7 +268,7 @@ impl Level {
     }
 }
 
-/// Asks the directory, which is opened again if it is not open.
+/// Asks the directory for the `stat` of a name, and opens it again if it is not open.
 fn facts_of(directory: &Path, open_as: &mut Option<OwnedFd>, name: &CStr) -> rustix::io::Result<Stat> {
     let directory = match open_as.take() {
         Some(directory) => directory,
@@ -317,18 +334,16 @@ impl Own {
         Self(Arc::new(paths.iter().filter_map(|path| settled(path)).collect()))
     }
 
-    /// Whether what has this name in this directory below `root` is one of them.
+    /// Whether the file of this name in this directory below `root` is one of them.
     fn has(&self, directory: &Path, name: &CStr, root: &Path, settled_root: &Path) -> bool {
         let name = OsStr::from_bytes(name.to_bytes());
-        // Most names are nobody's; only for the others the path is put together.
+        // The path is put together only for the few names that match.
         self.0.iter().any(|own| {
             own.file_name() == Some(name)
                 && directory.strip_prefix(root).is_ok_and(|rest| settled_root.join(rest).join(name) == *own)
         })
     }
-}
 
-impl Own {
     /// Whether one of them is in this directory below `root`.
     fn is_in(&self, directory: &Path, root: &Path, settled_root: &Path) -> bool {
         let Ok(rest) = directory.strip_prefix(root) else { return false };
@@ -339,6 +354,6 @@ impl Own {
 
 /// `path` with the symlinks of its directory resolved; it need not exist itself.
 fn settled(path: &Path) -> Option<PathBuf> {
-    let (above, name) = crate::durable::disk::split(path)?;
-    Some(above.canonicalize().ok()?.join(name))
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    Some(above.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?))
 }

@@ -1,18 +1,31 @@
 //! Running a command until it has done its task: what counts as done, what is tried again, and what
 //! was only interrupted.
 //!
-//! A scheduler that ends a job sends its signal to every process at once. The commands die of it a
-//! few milliseconds before bivouac has decided to stop; if those deaths were recorded as failures, the
-//! continued run would leave out exactly the tasks that were at work. So an ending that is not well is
-//! held for half a second, and if a stop has come by then, it was an interruption: neither done nor
-//! failed, and the task runs again. What is held is the verdict, and not the slot: the worker runs the next
-//! command ([`TaskError::Held`]), and what is needed to go on waits here ([`Waiting`]). So does a task that
-//! is to be tried again.
+//! **A failure counts only after half a second.** A scheduler that ends a job sends its signal to every process at
+//! once. The commands die of it a few milliseconds before bivouac has decided to stop; if those deaths were
+//! recorded as failures, the continued run would leave out exactly the tasks that were at work. So the verdict is
+//! held, and if a stop has come by then, it was an interruption: neither done nor failed, and the task runs
+//! again. Only the verdict is held, and not the slot: the worker runs the next command ([`TaskError::Held`]),
+//! and the rest waits here ([`Waiting`]). So does a task that is to be tried again.
 //!
-//! The same scheduler may meet a command that makes a 0 of its signal (`trap "exit 0" TERM`). It looks
-//! like one that has done its work, but for two traces: input that it has left unread, which `head -1` leaves
-//! too; and a handler for SIGTERM, which `sort` has as well, to remove its files. Whoever has left one of
-//! them is held too, not as long, and counts as done if no stop comes.
+//! **A failure that cannot come from a stop counts at once**, or the last `false` of a list would cost half a
+//! second. A stop makes a command end with a code in these ways only, and each can be ruled out
+//! ([`Finished::may_be_of_a_stop`]):
+//!
+//! - The command hears the signal itself, and makes a code of it: the kernel tells, until the process is reaped,
+//!   whether it could; and so it does for a death by a signal. (`src/process/traces.rs` has the details, and the
+//!   cases that are left.)
+//! - A child of the command hears the signal, and the command reports that: the kernel tells whether it has waited
+//!   for a child.
+//! - The command loses its input or the reader of its output. We are both, but for output that passes through;
+//!   and a command that has left input unread is held.
+//! - The signal has reached bivouac too, and is not known yet: then it is on its way
+//!   (`src/signals/on_its_way.rs`).
+//!
+//! **A 0 can be doubtful.** The same scheduler may meet a command that makes a 0 of its signal
+//! (`trap "exit 0" TERM`). It looks like a command that has done its work, but for two traces: unread input, which
+//! `head -1` leaves too; and a handler for SIGTERM, which `sort` has as well, to remove its files. A command
+//! with one of these traces is held too, for a shorter time, and counts as done if no stop comes.
 
 use crate::jobs::results::Kept;
 use crate::jobs::text::{short, visible};
@@ -26,11 +39,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long an ending that is not well is held before it counts.
+/// How long a failure that may come from a stop is held before it counts.
 const HELD: Duration = Duration::from_millis(500);
 
-/// How long an ending is held that is well but doubtful. That is the usual way of some filters, and they
-/// pay this for each chunk.
+/// How long a doubtful 0 is held. Some filters always end so, and pay this for each chunk.
 const HELD_BRIEFLY: Duration = Duration::from_millis(160);
 
 /// The first wait before a command is tried again; each further one is twice as long.
@@ -308,7 +320,7 @@ impl Terms {
         };
         match finished.told_to_end {
             true => (Verdict::Interrupted, None),
-            false => (Verdict::Failed(why), Some(HELD)),
+            false => (Verdict::Failed(why), finished.may_be_of_a_stop.then_some(HELD)),
         }
     }
 

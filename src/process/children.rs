@@ -8,11 +8,12 @@
 //! signals are sent under the same lock, to what is in the table.
 
 use super::limits::Room;
-use super::register::{Register, Tag};
+use super::process_groups::ProcessGroups;
 use super::spawn::{Inheritance, Streams};
-use super::stat::{self, Stat};
-use super::{Command, How, wait};
+use super::wait;
+use crate::proc_stat::{self, Signals, Stat};
 use crate::sync::lock;
+use crate::task::command::{Command, How, Tag};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -20,7 +21,7 @@ use nix::unistd::{Pid, getpid};
 use rustix::process::WaitIdOptions;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// See the [module](self).
@@ -30,8 +31,9 @@ pub(crate) struct Children {
     table: Mutex<Table>,
     survey: Mutex<Survey>,
     /// For commands, if there was too little of it.
-    pub(super) room: Mutex<Room>,
-    pub(super) is_short: AtomicBool,
+    pub(super) room: Room,
+    /// It has been said that a process holds the output of a command that has ended.
+    held_is_said: AtomicBool,
 }
 
 /// Who was alive of which group, and when somebody last began to look.
@@ -59,7 +61,7 @@ struct Table {
     /// Some child was told to end.
     interfered: bool,
     /// For the watcher, if there is one.
-    register: Option<Register>,
+    groups: Option<ProcessGroups>,
 }
 
 impl Table {
@@ -69,8 +71,8 @@ impl Table {
         let Some(child) = self.running.remove(&pid.as_raw()) else { return (false, None) };
         let was_ended = child.told_to_end || how.is_none_or(is_order);
         self.interfered |= was_ended;
-        if let (Some(register), Some(tag)) = (&mut self.register, child.tag) {
-            if was_ended { register.retire(tag) } else { register.leave(tag) }
+        if let (Some(groups), Some(tag)) = (&mut self.groups, child.tag) {
+            if was_ended { groups.retire(tag) } else { groups.leave(tag) }
         }
         (child.told_to_end, child.tag)
     }
@@ -85,7 +87,7 @@ struct Child {
     had_sigterm: bool,
     /// Only others of its group are alive.
     has_lost_its_leader: bool,
-    /// What it is called in the register.
+    /// Its number for the watcher.
     tag: Option<Tag>,
 }
 
@@ -99,10 +101,20 @@ const LONG_SPAWN: Duration = Duration::from_millis(200);
 pub(crate) const TO_STOP: Duration = Duration::from_millis(50);
 
 impl Children {
-    pub(crate) fn new(inheritance: Inheritance, register: Option<Register>) -> Self {
-        let table = Mutex::new(Table { register, ..Table::default() });
-        let (survey, room) = (Mutex::default(), Mutex::default());
-        Self { inheritance, table, survey, room, is_short: AtomicBool::new(false) }
+    pub(crate) fn new(inheritance: Inheritance, groups: Option<ProcessGroups>) -> Self {
+        let table = Mutex::new(Table { groups, ..Table::default() });
+        let (survey, room) = (Mutex::default(), Room::default());
+        Self { inheritance, table, survey, room, held_is_said: AtomicBool::new(false) }
+    }
+
+    /// Whether no other pipe was held by a process after the end of its command; to be asked once for each.
+    pub(super) fn is_first_held_pipe(&self) -> bool {
+        !self.held_is_said.swap(true, Ordering::Relaxed)
+    }
+
+    /// The signals that commands are given as ignored.
+    pub(super) fn given_as_ignored(&self) -> Signals {
+        self.inheritance.ignored
     }
 
     /// How many there are.
@@ -125,15 +137,15 @@ impl Children {
         let birth = table.next_birth;
         table.next_birth += 1;
         table.births.insert(birth, Instant::now());
-        let tag = table.register.as_mut().map(Register::prepare);
+        let tag = table.groups.as_mut().map(ProcessGroups::prepare);
         drop(table);
         let spawned = self.inheritance.spawn(command, streams, tag.unwrap_or_default());
         let mut table = lock(&self.table);
         table.births.remove(&birth);
-        if let (Some(register), Some(tag)) = (&mut table.register, tag) {
+        if let (Some(groups), Some(tag)) = (&mut table.groups, tag) {
             match spawned {
-                Ok(pid) => register.enter(tag, pid.as_raw()),
-                Err(_) => register.give_back(tag),
+                Ok(pid) => groups.enter(tag, pid.as_raw()),
+                Err(_) => groups.give_back(tag),
             }
         }
         if let Ok(pid) = spawned {
@@ -287,11 +299,11 @@ impl Children {
 
     /// One that has been reaped, and seemed to have ended by itself, was ended by a scheduler after all. So
     /// what it has left is not meant to stay.
-    pub(crate) fn was_ended(&self, tag: Tag) {
+    pub(super) fn call_back(&self, tag: Tag) {
         let mut table = lock(&self.table);
         table.interfered = true;
-        if let Some(register) = &mut table.register {
-            register.call_back(tag);
+        if let Some(groups) = &mut table.groups {
+            groups.call_back(tag);
         }
     }
 
@@ -306,7 +318,7 @@ impl Children {
         if survey.at.is_none_or(|at| at < asked) {
             survey.at = Some(Instant::now());
             survey.groups.clear();
-            for pid in stat::all() {
+            for pid in proc_stat::all() {
                 if let Some(stat) = Stat::of(pid).filter(|stat| !stat.is_over()) {
                     survey.groups.entry(stat.group).or_default().push(pid);
                 }
@@ -403,7 +415,7 @@ fn is_stopped_or_gone(pid: Pid) -> bool {
 /// without checkpoint-restore; so all processes are asked who their parent is.
 fn children_of_ours() -> Vec<Pid> {
     let us = getpid().as_raw();
-    stat::all().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == us)).collect()
+    proc_stat::all().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == us)).collect()
 }
 
 fn state_of(pid: Pid) -> Option<char> {
@@ -454,6 +466,18 @@ mod tests {
         let (status, told) = reap(&children, pid, false).unwrap();
         assert!(matches!(status, How::Signal(libc::SIGTERM)), "{status:?}");
         assert!(told);
+    }
+
+    /// A stop is passed on between the moment in which a worker begins to start a command and the one in
+    /// which the command is in the table. Only the second moment matters for the command, so here the stop
+    /// comes before both.
+    #[test]
+    fn one_that_is_born_while_a_stop_is_passed_on_hears_of_it() {
+        let children = children();
+        children.forward(Signal::SIGINT);
+        let pid = start(&children, &["sleep", "20"]);
+        assert_eq!(reap(&children, pid, false), Ok((How::Signal(libc::SIGINT), true)));
+        assert!(!children.all_ended_by_themselves());
     }
 
     #[test]

@@ -4,19 +4,18 @@
 //! Five hundred commands at a time need more. A program that does not use `select` is meant to raise the
 //! limit for itself ([`raise_open_files`]), and commands get it as it was.
 //!
-//! When a limit is reached all the same, the obvious thing is to give up: every command would fail. But
-//! those that run end some time, and then there is room. So a task that cannot start its command waits
-//! until fewer run, and the job goes on with fewer slots; that is said once. Since it may be somebody
-//! else's use that went up, one more is tried each second.
+//! When a limit is reached all the same, the obvious reaction is to give up: every command would fail. But the
+//! commands that run will end, and then there is room. So a task that cannot start its command waits until
+//! fewer run, and the job goes on with fewer slots; it says so once. Another program may have caused the
+//! shortage, so one more command is tried each second.
 
-use super::Children;
 use crate::error::Error;
 use crate::sync::lock;
 use crate::task::{Context, TaskError};
 use nix::errno::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The limit of open files before it was raised.
@@ -33,7 +32,7 @@ pub fn raise_open_files() {
     }
 }
 
-/// What a command gets, if that is not what we have.
+/// The limit for commands, if it is not ours.
 pub(super) fn open_files_of_commands() -> Option<Rlimit> {
     FOUND.get().copied()
 }
@@ -52,34 +51,39 @@ pub(super) fn is_shortage(errno: Errno) -> bool {
     matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::EAGAIN | Errno::ENOMEM)
 }
 
-/// How long somebody waits for room who is alone.
+/// How long a command that is alone waits for room.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often it is looked.
+/// How often a waiting task looks for room.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How many commands may run.
+/// Room for commands, once there was too little of it.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// So many did when there was no room for another one, and when that was.
-    short: Option<(usize, Instant)>,
-    /// That was said.
+    /// There was too little. Nearly always false, and read without the lock.
+    is_short: AtomicBool,
+    shortage: Mutex<Shortage>,
+}
+
+#[derive(Debug, Default)]
+struct Shortage {
+    /// The number of commands that ran when there was no room for another one, and the time of that.
+    last: Option<(usize, Instant)>,
     is_said: bool,
 }
 
-impl Room {
-    fn is_there(&self, running: usize) -> bool {
-        self.short.is_none_or(|(most, since)| running < most + since.elapsed().as_secs() as usize)
+impl Shortage {
+    fn has_room_beside(&self, running: usize) -> bool {
+        self.last.is_none_or(|(most, since)| running < most + since.elapsed().as_secs() as usize)
     }
 }
 
-impl Children {
-    /// Waits until there should be room for a command.
-    pub(super) fn wait_for_room(&self, cx: &Context<'_>) -> Result<(), TaskError> {
+impl Room {
+    /// Waits until there should be room for a command beside those that run.
+    pub(super) fn wait(&self, running: impl Fn() -> usize, cx: &Context<'_>) -> Result<(), TaskError> {
         cx.yield_point()?;
-        // Nearly always, and without a lock.
         while self.is_short.load(Ordering::Relaxed) {
-            if lock(&self.room).is_there(self.count()) {
+            if lock(&self.shortage).has_room_beside(running()) {
                 return Ok(());
             }
             cx.sleep(LOOK)?;
@@ -87,34 +91,41 @@ impl Children {
         Ok(())
     }
 
-    /// There was none, `since` when for this command; whether to try again.
-    pub(super) fn is_worth_waiting(&self, errno: Errno, since: Instant, cx: &Context<'_>) -> bool {
-        let others = self.count();
+    /// A command could not be started beside `others`; it has been tried `since`. Whether to try again.
+    pub(super) fn is_worth_waiting(
+        &self,
+        errno: Errno,
+        since: Instant,
+        others: usize,
+        cx: &Context<'_>,
+    ) -> bool {
         if others == 0 && since.elapsed() >= PATIENCE {
             return false;
         }
-        // Where none runs, that none can is said only when the wait has been in vain: it is the error.
-        let mut room = lock(&self.room);
-        room.short = Some((others.max(1), Instant::now()));
-        let is_news = others > 0 && !std::mem::replace(&mut room.is_said, true);
-        drop(room);
+        let mut shortage = lock(&self.shortage);
+        shortage.last = Some((others.max(1), Instant::now()));
+        // If no command runs at all, and the wait is in vain, the error says it.
+        let is_news = others > 0 && !std::mem::replace(&mut shortage.is_said, true);
+        drop(shortage);
         self.is_short.store(true, Ordering::Relaxed);
         if is_news {
-            let limits = [
-                (Errno::EMFILE, "open files (ulimit -Hn)"),
-                (Errno::ENFILE, "open files of the system (fs.file-max)"),
-                (Errno::EAGAIN, "processes (ulimit -u, or that of the cgroup)"),
-            ];
-            let limit = limits.iter().find(|(of, _)| *of == errno).map_or("memory", |(_, limit)| limit);
-            let why = match others {
-                1 => format!("no two commands run at the same time now: {}", errno.desc()),
-                _ => format!("no more than {others} commands run at the same time now: {}", errno.desc()),
-            };
-            cx.warn(
-                Error::broken("--jobs", why)
-                    .advise(format_args!("the others wait for them; the limit of {limit} is reached")),
-            );
+            cx.warn(says(errno, others));
         }
         true
     }
+}
+
+fn says(errno: Errno, others: usize) -> Error {
+    let limits = [
+        (Errno::EMFILE, "open files (ulimit -Hn)"),
+        (Errno::ENFILE, "open files of the system (fs.file-max)"),
+        (Errno::EAGAIN, "processes (ulimit -u, or that of the cgroup)"),
+    ];
+    let limit = limits.iter().find(|(of, _)| *of == errno).map_or("memory", |(_, limit)| limit);
+    let why = match others {
+        1 => format!("no two commands run at the same time now: {}", errno.desc()),
+        _ => format!("no more than {others} commands run at the same time now: {}", errno.desc()),
+    };
+    Error::broken("--jobs", why)
+        .advise(format_args!("the others wait for them; the limit of {limit} is reached"))
 }

@@ -20,12 +20,12 @@
 //!   [watcher](super::watcher) knows it. In a bivouac inside another one the mark of the outer one stands
 //!   before it, so that either finds what is its own.
 
-use super::Command;
 use super::limits::open_files_of_commands;
-use super::register::Tag;
 use crate::error::{Error, Kind};
+use crate::proc_stat::{Signals, Stat};
 use crate::sync::lock;
 use crate::sys::{Birth, handled_signals, start};
+use crate::task::command::{Command, Tag};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
@@ -50,6 +50,8 @@ pub(crate) struct Inheritance {
     mask: SigSet,
     /// Signals, by number, that do in a child what they do by default.
     reset: Vec<i32>,
+    /// Signals that a child ignores from its start: those that this process was given as ignored.
+    pub(super) ignored: Signals,
     environment: Vec<CString>,
     /// What stands before the number of a command in its environment.
     mark: Vec<u8>,
@@ -87,9 +89,12 @@ impl Inheritance {
         let outer = env::var_os(RUN).map(|outer| [outer.as_bytes(), b","].concat()).unwrap_or_default();
         let path = env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
         let directories = path.as_bytes().split(|byte| *byte == b':');
+        let reset: Vec<i32> = handled_signals().into_iter().chain(OURS.map(|signal| signal as i32)).collect();
+        let ignored = Stat::of(Pid::this()).map_or_else(Signals::default, |stat| stat.ignored);
         Self {
             mask,
-            reset: handled_signals().into_iter().chain(OURS.map(|signal| signal as i32)).collect(),
+            ignored: ignored.without(Signals::of(&OURS.map(|signal| signal as i32))),
+            reset,
             environment,
             mark: [RUN.as_bytes(), b"=", &outer, mark.as_bytes(), b"/"].concat(),
             path: directories.map(|directory| [directory_of(directory), b"/"].concat()).collect(),
@@ -188,6 +193,23 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
         };
         Error::new(Kind::CannotStart, name.display(), format_args!("cannot be started: {}", errno.desc()))
             .advise(advice)
+    }
+}
+
+/// Which of the two limits it is: that of one word, or that of all words and the environment.
+pub(super) fn too_long(command: &Command) -> String {
+    const LONGEST_WORD: usize = 128 << 10;
+    let lengths = || command.words().iter().map(|word| word.as_bytes_with_nul().len());
+    match lengths().max().filter(|longest| *longest > LONGEST_WORD) {
+        Some(longest) => format!(
+            "one of its arguments has {} bytes, and the system allows {LONGEST_WORD} (128 KiB) for one",
+            longest - 1
+        ),
+        None => format!(
+            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all; take fewer at a time (-n, or -m for as many as fit)",
+            lengths().count() - 1,
+            lengths().sum::<usize>()
+        ),
     }
 }
 

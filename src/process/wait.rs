@@ -3,7 +3,7 @@
 //! nix would say it with names, and has none for real-time signals: of a command that died of one it
 //! reports that the call was wrong, although the child is reaped. So here signals are numbers.
 
-use super::How;
+use crate::task::command::How;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, WaitOptions};

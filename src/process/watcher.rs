@@ -11,7 +11,7 @@
 //! kills what belongs to commands that ran then or that had been ended: every process that carries the
 //! mark of bivouac and the number of such a command in its environment, which descendants inherit also
 //! after `setsid`, and every one in the group of a command that ran, whatever its environment
-//! (`src/process/register.rs`). What a command that ended well has left behind lives. Until that is
+//! (`src/process/process_groups.rs`). What a command that ended well has left behind lives. Until that is
 //! done it holds the lock of the state too, so that no new run can begin beside the orphans of the old one.
 //!
 //! The obvious mark is the name of the run, which stands in the state. But the run that continues has the
@@ -26,11 +26,12 @@
 //! or whose command has ended; or one that belongs to another user. And if somebody kills the watcher as
 //! well, nobody is left. All signals but KILL and STOP are blocked in it.
 
-use super::register::{Entries, Register, Tag};
+use super::process_groups::{Entries, ProcessGroups};
 use super::spawn::RUN;
-use super::stat::{self, Stat};
 use crate::error::{Error, Result};
+use crate::proc_stat::{self, Stat, command_line_of};
 use crate::signals::Masked;
+use crate::task::command::Tag;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
@@ -55,15 +56,12 @@ pub const VERB: &str = "__watch";
 /// The descriptor under which the watcher holds the lock.
 const LOCK: i32 = 3;
 
-/// The descriptor under which it finds which commands run.
-const REGISTER: i32 = 4;
+/// The descriptor under which it finds the process groups of the commands.
+const GROUPS: i32 = 4;
 
 /// How long the watcher is waited for at the end. It needs a millisecond when all is well, some twenty
 /// when it has to look through all processes, and on a busy machine many times that.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// How much of a command line is told.
-const LONGEST_LINE: usize = 100;
 
 /// A mark for the commands of one run of one process: no other run has it, before or after, in this process
 /// or another, here or in another container.
@@ -92,7 +90,7 @@ impl Watcher {
         _: &Masked,
         mark: &str,
         lock: Option<BorrowedFd<'_>>,
-        register: &Register,
+        groups: &ProcessGroups,
     ) -> Result<Self> {
         let failed = |errno: Errno| {
             let advice = match matches!(errno, Errno::EMFILE | Errno::ENFILE) {
@@ -118,7 +116,7 @@ impl Watcher {
             if let Some(lock) = lock {
                 actions.add_dup2(lock.as_raw_fd(), LOCK)?;
             }
-            actions.add_dup2(register.descriptor().as_raw_fd(), REGISTER)?;
+            actions.add_dup2(groups.descriptor().as_raw_fd(), GROUPS)?;
             let mut attributes = PosixSpawnAttr::init()?;
             attributes.set_flags(
                 PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK,
@@ -208,14 +206,14 @@ struct Wanted {
 fn kill_all(mark: &str) {
     let wanted = Wanted {
         mark: format!("{mark}/"),
-        entries: Entries::read(REGISTER),
+        entries: Entries::read(GROUPS),
         session: nix::unistd::getsid(None).map_or(0, Pid::as_raw),
     };
     let (mut quiet, mut told) = (0, BTreeSet::new());
     for _ in 0..1000 {
         let mut found = false;
-        for pid in stat::all().filter(|pid| wanted.is(*pid)) {
-            let line = line_of(pid);
+        for pid in proc_stat::all().filter(|pid| wanted.is(*pid)) {
+            let line = command_line_of(pid);
             if wanted.kill(pid) {
                 found = true;
                 if told.insert(pid) {
@@ -259,13 +257,6 @@ impl Wanted {
         let Ok(process) = pidfd_open(number, PidfdFlags::empty()) else { return false };
         self.is(pid) && pidfd_send_signal(&process, Signal::KILL).is_ok()
     }
-}
-
-/// What the process was called with, for a message.
-pub(super) fn line_of(pid: Pid) -> String {
-    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words = String::from_utf8_lossy(words.strip_suffix(b"\0").unwrap_or(&words)).replace('\0', " ");
-    words.chars().take(LONGEST_LINE).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]

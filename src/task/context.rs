@@ -1,8 +1,8 @@
 //! What a task sees of the world while it runs: the gate, the way out for its bytes, and nothing of signals.
 
 use crate::error::Error;
-use crate::process::Children;
 use crate::sync::lock;
+use crate::task::command::{Call, Err, Finished, Out};
 use crate::task::outbox::LOOK_UP;
 use crate::task::{Line, Saying, Shared, TaskError};
 use crossbeam_channel::SendTimeoutError;
@@ -17,6 +17,26 @@ pub(crate) enum Remark {
     Parked,
     /// Something is odd, and the observer is told.
     Warned(Error),
+}
+
+/// Runs the commands of tasks.
+///
+/// The obvious context knows the table of the children. But the code that runs a command looks at the gate, the
+/// clocks and the rate limit of its task all the time, so each would import the other. So a context knows
+/// only what a command is and this interface; `process`, which is built on contexts, implements it, and the
+/// engine gives the one to the other.
+pub(crate) trait Commands: fmt::Debug + Send + Sync {
+    /// See [`Context::call`].
+    fn run(
+        &self,
+        cx: &Context<'_>,
+        call: &Call<'_>,
+        out: &mut Out<'_>,
+        err: &mut Err<'_>,
+    ) -> std::result::Result<Finished, TaskError>;
+
+    /// See [`Context::was_ended`].
+    fn was_ended(&self, finished: &Finished);
 }
 
 /// What somebody owes to the rate limit.
@@ -39,6 +59,7 @@ pub struct Context<'a> {
     /// The digest of it alone, of a list that may change between runs.
     pub(crate) of_task: [u8; 8],
     pub(crate) shared: &'a Shared,
+    pub(crate) commands: &'a dyn Commands,
     pub(crate) emit: &'a (dyn Fn(Vec<u8>) -> bool + Sync),
     pub(crate) forget: &'a (dyn Fn() -> bool + Sync),
     pub(crate) journal: &'a (dyn Fn(Line) + Sync),
@@ -108,9 +129,33 @@ impl Context<'_> {
         (self.remark)(Remark::Warned(error));
     }
 
-    /// The commands of this run.
-    pub(crate) fn children(&self) -> &Children {
-        &self.shared.children
+    /// Runs a command until it has ended: `out` gets its standard output in pieces, `err` its standard error
+    /// as it comes. Its end decides, also when a process that it has started holds its output; the output of
+    /// the next 0.1 s still counts.
+    ///
+    /// While the job is paused the command is stopped (SIGTSTP, then SIGSTOP) and this waits. When it was
+    /// ended, by us or by a signal that ends programs, all of its group have `kill_after` to end as well.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`] when the task must give up: the command has been ended, with all of
+    /// its group. [`TaskError::Fatal`] when it cannot be started
+    /// ([`Kind::NoSuchCommand`](crate::error::Kind::NoSuchCommand),
+    /// [`Kind::CannotStart`](crate::error::Kind::CannotStart)), or the system has no descriptor or process
+    /// left. The errors of `out`.
+    pub fn call(
+        &self,
+        call: &Call<'_>,
+        out: &mut dyn FnMut(Vec<u8>) -> std::result::Result<(), TaskError>,
+        err: &mut dyn FnMut(&[u8]),
+    ) -> std::result::Result<Finished, TaskError> {
+        self.commands.run(self, call, out, err)
+    }
+
+    /// Says of a command that seemed to have ended by itself that a scheduler has ended it. So the processes
+    /// that it has left behind are not meant to stay.
+    pub fn was_ended(&self, finished: &Finished) {
+        self.commands.was_ended(finished);
     }
 
     /// How often the job was paused so far.
@@ -122,6 +167,11 @@ impl Context<'_> {
     /// [`ListContext::end_counts`](crate::ListContext::end_counts).
     pub(crate) fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
         self.shared.wake.end_counts(held)
+    }
+
+    /// Whether a stop has begun, or may be on its way from the kernel: a signal whose meaning is not known yet.
+    pub(crate) fn may_be_stopping(&self) -> bool {
+        self.shared.gate.is_draining() || self.is_cancelled() || self.shared.wake.may_be_stopping()
     }
 
     /// Whether the task shall give up: for loops that cannot return in the middle.

@@ -60,8 +60,24 @@ pub struct Progress {
     pub output_bytes: u64,
     /// Time spent working: neither paused nor suspended.
     pub worked: Duration,
+    /// Bytes of input per second of work, lately.
+    pub bytes_per_second: Option<f64>,
+    /// Tasks per second of work, lately.
+    pub tasks_per_second: Option<f64>,
+    /// Work that is left at this rate: by bytes where their number is known, otherwise by tasks.
+    pub left: Option<Duration>,
     /// The last checkpoint of this run.
     pub checkpoint: Option<CheckpointFacts>,
+}
+
+impl Progress {
+    /// What is done, and of how much: bytes where the whole is known, otherwise tasks.
+    pub fn share(&self) -> (u64, Option<u64>) {
+        match self.bytes_total {
+            Some(_) => (self.bytes, self.bytes_total),
+            None => (self.frontier, self.tasks),
+        }
+    }
 }
 
 /// What a run is doing, in one word.

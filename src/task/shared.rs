@@ -1,7 +1,6 @@
 //! What all tasks of a run share: the gate, the clocks, and the ways out. The supervisor moves it, tasks look
 //! at it through their [`Context`](crate::Context).
 
-use crate::process::Children;
 use crate::task::clock::Throttle;
 use crate::task::gate::Gate;
 use crate::task::stop_fd::Wake;
@@ -39,15 +38,12 @@ pub(crate) struct Shared {
     failures_allowed: u64,
     /// Failures that are known, also those that do not count yet.
     failures_known: AtomicU64,
-    pub(crate) children: Children,
     /// What commands say on their standard error, on its way to whoever watches the run.
     pub(crate) sayings: Sender<Saying>,
     /// Tasks that have begun, have not ended, and do not wait at the gate.
     pub(crate) moving: AtomicI64,
     /// Whether the end of a stream counts.
     pub(crate) wake: Arc<Wake>,
-    /// It has been said that something holds the output of a command that has ended.
-    pub(crate) held_is_said: AtomicBool,
 }
 
 /// A task that has begun.
@@ -63,7 +59,6 @@ impl Shared {
         bytes_per_second: Option<u64>,
         (keep_going, print_failed): (bool, bool),
         failures_allowed: u64,
-        children: Children,
         sayings: Sender<Saying>,
         wake: Arc<Wake>,
     ) -> Self {
@@ -77,11 +72,9 @@ impl Shared {
             halting: AtomicBool::new(false),
             failures_allowed,
             failures_known: AtomicU64::new(0),
-            children,
             sayings,
             moving: AtomicI64::new(0),
             wake,
-            held_is_said: AtomicBool::new(false),
         }
     }
 

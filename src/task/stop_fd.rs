@@ -107,6 +107,14 @@ impl Wake {
         }
     }
 
+    /// Whether a stop has begun, or a signal that may ask for one is on its way. `false` says that no such
+    /// signal was sent before this call.
+    pub(crate) fn may_be_stopping(&self) -> bool {
+        self.is_awake()
+            || self.stopping.load(Ordering::Relaxed)
+            || self.subscription.as_ref().is_some_and(Subscription::end_may_be_on_its_way)
+    }
+
     /// Ends every wait, now and later.
     pub(crate) fn wake(&self) {
         self.awake.store(true, Ordering::Relaxed);

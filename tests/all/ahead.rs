@@ -2,7 +2,7 @@
 //! after a stop, a SIGKILL, on a damaged or on a full disk?
 
 use crate::harness::{Bivouac, World};
-use crate::pipe::{expect_nobody_left, until, until_nobody_is_left};
+use crate::pipe::{expect_nobody_left, until, until_grown_to, until_nobody_is_left};
 use crate::running::Running;
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use nix::unistd::Pid;
@@ -42,14 +42,7 @@ fn each<'w>(world: &'w World, options: &str, items: u64, more: &str) -> Bivouac<
 
 /// All but the first have ended, and the job knows it: that a command has written its last is not enough.
 fn until_overtaken(world: &World, items: u64) {
-    loop {
-        let so_far = ran(world).len() as u64;
-        if so_far + 1 == items {
-            break;
-        }
-        // However slow the machine is, there is always one more.
-        until("one more to end behind the first", || ran(world).len() as u64 > so_far);
-    }
+    until_grown_to("the others to end behind the first", items - 1, || ran(world).len() as u64);
     until_waiting(world, items - 1);
 }
 

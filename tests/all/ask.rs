@@ -1,6 +1,6 @@
 //! SIGUSR1: a checkpoint now, one line of status, and the job goes on.
 
-use crate::jobs::{GREP, SLOW};
+use crate::jobs::GREP;
 use nix::sys::signal::Signal::{SIGKILL, SIGUSR1};
 
 #[test]
@@ -8,14 +8,15 @@ fn sigusr1_takes_a_checkpoint_answers_and_goes_on() {
     let world = GREP.world();
     // So seldom that no checkpoint but the one asked for can come.
     let ended = GREP
-        .command(&world)
-        .with("--limit-rate 4MiB --checkpoint-every 1h --jobs 2")
+        .braked(&world)
+        .with("--checkpoint-every 1h")
         .start()
         .until("ready")
         .signal(SIGUSR1)
         .until("SIGUSR1 (from pid")
         .until("checkpoint at")
         .until("running")
+        .let_go()
         .wait()
         .expect_code(0);
     // The answer is for who did not ask for --verbose, too.
@@ -30,8 +31,11 @@ fn sigusr1_takes_a_checkpoint_answers_and_goes_on() {
 #[test]
 fn the_checkpoint_that_was_asked_for_is_durable_when_it_is_said() {
     let world = GREP.world();
-    let run =
-        GREP.command(&world).with("--limit-rate 4MiB --checkpoint-every 1h --jobs 2").start().until("ready");
+    let run = GREP
+        .command(&world)
+        .with("--limit-rate 192KiB --checkpoint-every 1h --jobs 2")
+        .start()
+        .until("ready");
     let mut run = run.signal(SIGUSR1).until_checkpoint_at_least(0);
     while run.last_checkpoint() == 0 {
         run = run.signal(SIGUSR1).until_checkpoint_at_least(0);
@@ -45,10 +49,10 @@ fn the_checkpoint_that_was_asked_for_is_durable_when_it_is_said() {
 #[test]
 fn a_storm_of_sigusr1_does_no_harm() {
     let world = GREP.world();
-    let mut run = GREP.command(&world).with(SLOW).start().until("ready");
+    let mut run = GREP.braked(&world).start().until("ready");
     for _ in 0..200 {
         run = run.signal(SIGUSR1);
     }
-    run.wait().expect_code(0);
+    run.let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }

@@ -1,7 +1,7 @@
 //! Inputs that look the same and are not, and inputs that look otherwise and are the same: `--verify-inputs`.
 
 use crate::harness::World;
-use crate::jobs::CASES;
+use crate::jobs::{CASES, braked};
 use crate::running::Running;
 use nix::sys::signal::Signal::SIGTERM;
 use std::fs;
@@ -17,9 +17,6 @@ const VERBS: [&str; 4] = [
     "digest big.txt -o out",
     "pipe big.txt -o out --block 64k -- cat",
 ];
-
-/// Slow enough to be met half-way. The rate is no part of what identifies a job.
-const SLOW: &str = "--limit-rate 4MiB --checkpoint-every 20ms --jobs 2";
 
 /// Behind the first sample of the file, and before the second.
 const UNSAMPLED: u64 = 12_345;
@@ -39,7 +36,7 @@ fn world() -> World {
 }
 
 fn begun<'w>(world: &'w World, verb: &str, options: &str) -> Running<'w> {
-    world.bivouac(&with(&with(verb, options), SLOW)).start().until_checkpoint_at_least(2)
+    braked(world, &with(verb, options)).start().until_checkpoint_at_least(2)
 }
 
 fn stopped(world: &World, verb: &str, options: &str) {
@@ -103,7 +100,7 @@ fn a_byte_that_changes_under_an_append_while_tasks_are_at_work_is_found_at_the_e
         let run = begun(&world, verb, COMPARED);
         spoil(&world, UNSAMPLED);
         world.append("big.txt", "more\n");
-        run.wait().expect_code(3).expect_says("big.txt").expect_says("grew");
+        run.let_go().wait().expect_code(3).expect_says("big.txt").expect_says("grew");
         assert!(!world.exists("out"), "{verb}");
     }
 }
@@ -118,10 +115,10 @@ fn what_is_appended_while_tasks_are_at_work_is_said_and_left_out() {
         world.append("big.txt", "added_1_later\n");
         if verb.starts_with("digest") && !options.is_empty() {
             // The digest of a file that moves is the digest of nothing.
-            run.wait().expect_code(3).expect_says("it grew");
+            run.let_go().wait().expect_code(3).expect_says("it grew");
             continue;
         }
-        run.wait().expect_code(0).expect_says("big.txt: grew while it was read");
+        run.let_go().wait().expect_code(0).expect_says("big.txt: grew while it was read");
         assert!(world.read("out") == calm.read("out"), "{verb} {options}");
     }
 }
@@ -134,7 +131,7 @@ fn a_file_that_is_written_anew_and_longer_while_tasks_are_at_work_is_a_refusal()
         let mut text = world.read("big.txt");
         let run = match verb.contains("sha256") {
             // One task, of which there is no checkpoint.
-            true => world.bivouac(&with(verb, SLOW)).start().until_at_work(),
+            true => braked(&world, verb).start().until_at_work(),
             false => begun(&world, verb, ""),
         };
         text.rotate_right(1);
@@ -143,7 +140,7 @@ fn a_file_that_is_written_anew_and_longer_while_tasks_are_at_work_is_a_refusal()
         world.append("big.txt", "\n");
         let file = fs::File::options().write(true).open(world.path("big.txt")).unwrap();
         file.write_all_at(&text, 0).unwrap();
-        run.wait().expect_code(3).expect_says("grew").expect_says("big.txt");
+        run.let_go().wait().expect_code(3).expect_says("grew").expect_says("big.txt");
         assert!(!world.exists("out"), "{verb}");
     }
 }

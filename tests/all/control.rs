@@ -1,7 +1,7 @@
 //! The control verbs: real jobs, real signals, and a second process that asks for things.
 
 use crate::harness::{Bivouac, World};
-use crate::jobs::{GREP, SLOW};
+use crate::jobs::{GREP, SLOW, braked};
 use crate::running::{DEADLINE, Ended, Running};
 use nix::sys::signal::Signal::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGURG};
 use nix::unistd::Pid;
@@ -30,7 +30,7 @@ fn started<'w>(job: &Bivouac<'w>) -> Running<'w> {
 }
 
 fn running(world: &World) -> Running<'_> {
-    let run = started(&GREP.slow(world));
+    let run = started(&GREP.braked(world));
     // It says what it does about once a second; from the first time on, everything can be known.
     let end = Instant::now() + DEADLINE;
     while !world.exists("out.bivouac/status.json") {
@@ -59,7 +59,7 @@ fn pause_waits_until_the_job_stands_still_and_resume_until_it_goes_on() {
     verb(&world, "resume").expect_code(0).expect_says("goes on");
     assert_eq!(status(&world, "")["phase"], "running");
     verb(&world, "resume").expect_code(0).expect_says("running already");
-    run.until("SIGURG (from pid").until_further_checkpoint().wait().expect_code(0);
+    run.until("SIGURG (from pid").until_further_checkpoint().let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }
 
@@ -67,7 +67,7 @@ fn pause_waits_until_the_job_stands_still_and_resume_until_it_goes_on() {
 #[test]
 fn a_job_that_cannot_be_paused_is_suspended() {
     let world = GREP.world();
-    let run = started(&GREP.slow(&world).with("--on URG=status"));
+    let run = started(&GREP.braked(&world).with("--on URG=status"));
     verb(&world, "pause").expect_code(0).expect_says("no signal means `pause`").expect_says("suspended; ");
     assert_eq!(kernel_state(run.pid()), 'T', "pause returned before it had happened");
     let run = run.until_suspended_by(SIGTSTP);
@@ -77,14 +77,14 @@ fn a_job_that_cannot_be_paused_is_suspended() {
     assert_ne!(kernel_state(run.pid()), 'T');
     assert_eq!(status(&world, "")["phase"], "running");
     verb(&world, "resume").expect_code(0).expect_says("running already");
-    run.until_continued().until_further_checkpoint().wait().expect_code(0);
+    run.until_continued().until_further_checkpoint().let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }
 
 #[test]
 fn a_signal_that_means_pause_is_preferred_to_one_that_suspends() {
     let world = GREP.world();
-    let run = started(&GREP.slow(&world).with("--on URG=pause --on IO=resume --on CONT=status"));
+    let run = started(&GREP.braked(&world).with("--on URG=pause --on IO=resume --on CONT=status"));
     verb(&world, "pause").expect_code(0).expect_says("paused");
     assert_ne!(kernel_state(run.pid()), 'T');
     assert_eq!(status(&world, "")["phase"], "paused");
@@ -94,7 +94,7 @@ fn a_signal_that_means_pause_is_preferred_to_one_that_suspends() {
     let run = run.signal(SIGSTOP).until_suspended_by(SIGSTOP);
     verb(&world, "resume").expect_code(0).expect_says("goes on");
     let run = run.until("SIGURG").until("SIGIO").until("phase running");
-    run.wait().expect_code(0);
+    run.let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }
 
@@ -103,12 +103,12 @@ fn a_job_that_no_shell_would_continue_is_paused_and_resumed_all_the_same() {
     let world = GREP.world();
     // `setsid` makes it the leader of a session: its group has no parent in the session, so the
     // kernel does not suspend it.
-    let run = started(&GREP.slow(&world).under("setsid"));
+    let run = started(&GREP.braked(&world).under("setsid"));
     verb(&world, "pause").expect_code(0).expect_says("paused; ");
     assert_ne!(kernel_state(run.pid()), 'T');
     assert_eq!(status(&world, "")["phase"], "paused");
     verb(&world, "resume").expect_code(0);
-    run.wait().expect_code(0);
+    run.let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }
 
@@ -116,7 +116,7 @@ fn a_job_that_no_shell_would_continue_is_paused_and_resumed_all_the_same() {
 fn checkpoint_waits_until_a_later_one_is_durable() {
     let world = GREP.world();
     // One that takes no checkpoint unless it is asked.
-    let run = GREP.command(&world).with("--limit-rate 1MiB --checkpoint-every 1h --jobs 2").start();
+    let run = GREP.command(&world).with("--limit-rate 192KiB --checkpoint-every 1h --jobs 2").start();
     let run = run.until("ready");
     for asked in 1..=3 {
         let before = record(&world)["frontier"].as_u64().unwrap();
@@ -244,9 +244,12 @@ fn what_does_not_come_in_time_is_code_4_and_a_verb_that_waits_can_be_interrupted
 #[test]
 fn two_hundred_looks_do_not_make_a_job_stumble() {
     let world = GREP.world();
-    let run = running(&world);
+    let mut run = running(&world);
     let mut phases = Vec::new();
-    for _ in 0..200 {
+    for look in 0..200 {
+        if look == 100 {
+            run = run.let_go();
+        }
         let now = status(&world, "out.bivouac");
         phases.push(now["phase"].as_str().unwrap().to_string());
         if now["running"] == false {
@@ -336,10 +339,10 @@ fn a_state_without_an_output_file_is_found_and_controlled_too() {
     assert_eq!(status(&world, "")["job"], "count");
     verb(&world, "stop").expect_code(0).expect_says("has ended");
     run.wait().expect_stopped_by(SIGTERM);
-    let run = started(&job);
+    let run = started(&braked(&world, "count big.txt"));
     verb(&world, "pause").expect_code(0);
     verb(&world, "resume").expect_code(0);
-    run.wait().expect_code(0);
+    run.let_go().wait().expect_code(0);
     verb(&world, "status").expect_code(2).expect_says("there is no state here");
 }
 
@@ -362,7 +365,7 @@ fn without_a_name_there_is_exactly_one_or_none_is_chosen() {
     verb(&world, "stop out").expect_code(2).expect_says("the state of this output is `out.bivouac`");
     assert_eq!(status(&world, "out.bivouac")["phase"], "running");
     assert_eq!(status(&world, "other.bivouac")["phase"], "finished");
-    run.wait().expect_code(0).expect_says_not("SIGTERM").expect_says_not("SIGTSTP");
+    run.let_go().wait().expect_code(0).expect_says_not("SIGTERM").expect_says_not("SIGTSTP");
     GREP.expect_right_output(&world);
 }
 
@@ -490,6 +493,6 @@ fn resume_also_continues_what_was_suspended_from_outside() {
     let run = running(&world).signal(SIGSTOP).until_suspended_by(SIGSTOP);
     assert_eq!(status(&world, "")["phase"], "suspended");
     verb(&world, "resume").expect_code(0).expect_says("goes on");
-    run.until_continued().until(&format!("{SIGCONT} (")).wait().expect_code(0);
+    run.until_continued().until(&format!("{SIGCONT} (")).let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }

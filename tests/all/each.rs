@@ -11,12 +11,14 @@
 //! | `list` | may the list grow, and is every other change refused by name? |
 //! | `gone` | may what is done be gone from the list, and what is another list? |
 //! | `words` | what only a shell understands, many items at once, lines as they come |
+//! | `held` | which failures count at once, and which wait for a stop that may come? |
 //! | `failing` | failures, retries, halts, missing commands, limits |
 //! | `kept` | `--results`, `-o`, the log |
 
 mod effects;
 mod failing;
 mod gone;
+mod held;
 mod kept;
 mod list;
 mod typed;

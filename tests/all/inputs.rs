@@ -113,22 +113,22 @@ fn a_file_that_grew_between_runs_is_processed_to_its_old_size() {
 #[test]
 fn a_file_that_is_changed_while_it_is_read_is_a_refusal() {
     let world = GREP.world();
-    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    let run = GREP.braked(&world).start().until_checkpoint_at_least(1);
     let mut text = world.read("big.txt");
     let last = text.len() - 20;
     text[last] ^= 1;
     let file = fs::File::options().write(true).open(world.path("big.txt")).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &text[last..], u64::try_from(last).unwrap()).unwrap();
-    run.wait().expect_code(3).expect_says("big.txt");
+    run.let_go().wait().expect_code(3).expect_says("big.txt");
     assert!(!world.exists("out"));
 }
 
 #[test]
 fn a_file_that_shrinks_while_it_is_read_is_a_refusal() {
     let world = GREP.world();
-    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    let run = GREP.braked(&world).start().until_checkpoint_at_least(1);
     fs::File::options().write(true).open(world.path("big.txt")).unwrap().set_len(100).unwrap();
-    run.wait().expect_code(3).expect_says("big.txt");
+    run.let_go().wait().expect_code(3).expect_says("big.txt");
     assert!(!world.exists("out"));
 }
 

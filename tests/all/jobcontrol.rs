@@ -7,7 +7,7 @@
 //! ([`crate::tty`]), and after each the same command again must give the right bytes.
 
 use crate::harness::{Bivouac, World};
-use crate::jobs::{GREP, SLOW};
+use crate::jobs::{BRAKED, GREP, SLOW, brake, let_go};
 use crate::running::{DEADLINE, Running};
 use crate::tty::{CTRL_C, CTRL_Z, Lifeline, Shell, Terminal};
 use nix::sys::signal::Signal::{self, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1};
@@ -21,7 +21,11 @@ use std::time::{Duration, Instant};
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 fn line(options: &str) -> String {
-    format!("bivouac {} {SLOW} {options} {}", GREP.arguments, Lifeline::REDIRECTION)
+    line_at(SLOW, options)
+}
+
+fn line_at(pace: &str, options: &str) -> String {
+    format!("bivouac {} {pace} {options} {}", GREP.arguments, Lifeline::REDIRECTION)
 }
 
 /// A job in the foreground, with a checkpoint behind it. It says on the screen what happens, and draws no line.
@@ -48,10 +52,15 @@ fn resumes(world: &World) {
 fn ctrl_z_and_fg_and_once_more() {
     Shell::under_both(|shell| {
         let world = GREP.world();
-        let (mut terminal, _life) = at_work(&world, shell);
+        brake(&world);
+        let _life = Lifeline::new(&world);
+        let mut terminal = Terminal::with(&world, shell)
+            .types(&line_at(BRAKED, "--verbose --progress never"))
+            .until("bivouac: checkpoint at ");
         for _ in 0..2 {
             terminal = suspended(terminal).types("fg").until("phase running").until("checkpoint at ");
         }
+        let_go(&world);
         drop(terminal.until("prompt> ").until_status(0));
         GREP.expect_right_output(&world);
     });
@@ -182,14 +191,16 @@ fn closing_the_terminal_stops_a_suspended_job() {
 /// Started in the background by `before`, the job outlives its terminal and finishes.
 fn outlives_its_terminal(shell: Shell, before: &str) {
     let world = GREP.world();
+    brake(&world);
     let life = Lifeline::new(&world);
     Terminal::with(&world, shell)
-        .types(&format!("{before} {} 2>said &", line("--verbose")))
+        .types(&format!("{before} {} 2>said &", line_at(BRAKED, "--verbose")))
         .until("prompt> ")
         .types("until grep -q 'checkpoint at' said; do :; done; echo at'_'work")
         .until("at_work")
         .close();
     assert!(!life.is_gone(), "it ended with its terminal:\n{}", said(&world));
+    let_go(&world);
     life.until_gone();
     assert!(said(&world).contains("phase finishing"), "{}", said(&world));
     // Nothing is left to be resumed.
@@ -341,26 +352,30 @@ fn as_process_one_a_stop_ends_with_128_and_the_number() {
 #[test]
 fn as_process_one_a_suspension_is_a_pause() {
     let world = GREP.world();
-    let Some(run) = as_process_one(&GREP.slow(&world)) else { return };
+    let Some(run) = as_process_one(&GREP.braked(&world)) else { return };
     let run = run.until_checkpoint_at_least(1);
     let one = only_child(run.pid());
     kill(one, SIGTSTP).unwrap();
     let run =
         run.until("phase paused").until("not suspended").without_checkpoint_for(Duration::from_millis(300));
     kill(one, SIGCONT).unwrap();
-    run.until("phase running").until_further_checkpoint().wait().expect_code(0);
+    let run = run.until("phase running").until_further_checkpoint();
+    world.write("brake.toml", "");
+    kill(one, Signal::SIGPWR).unwrap();
+    run.wait().expect_code(0);
     GREP.expect_right_output(&world);
 }
 
 #[test]
 fn in_an_orphaned_group_a_suspension_is_a_pause_and_the_way_out_is_named() {
     let world = GREP.world();
-    let run = GREP.slow(&world).under("setsid").start().until_checkpoint_at_least(1).signal(SIGTSTP);
+    let run = GREP.braked(&world).under("setsid").start().until_checkpoint_at_least(1).signal(SIGTSTP);
     let way_out = format!("kill -CONT {}", run.pid());
     run.until(&way_out)
         .signal(SIGCONT)
         .until("phase running")
         .until_further_checkpoint()
+        .let_go()
         .wait()
         .expect_code(0);
     GREP.expect_right_output(&world);

@@ -3,10 +3,18 @@
 
 use crate::harness::{Bivouac, World};
 use crate::running::first_difference;
+use nix::sys::signal::{SIGPWR, kill};
+use nix::unistd::Pid;
 
-/// Slows a run down, so that it can be met half-way. The limit is no part of what identifies a
-/// job, so the continued run may go without it.
-pub(crate) const SLOW: &str = "--limit-rate 2MiB --checkpoint-every 20ms --jobs 2";
+/// Holds a job of our own so that it can be met half-way. Its tasks start no command that could wait for a file, so
+/// the brake is a rate, at which the first tasks end at once and all of them together would take longer than any
+/// [`DEADLINE`](crate::running::DEADLINE): no test waits for that. The limit is no part of what identifies a job,
+/// so the continued run may go without it.
+pub(crate) const SLOW: &str = "--limit-rate 192KiB --checkpoint-every 20ms --jobs 2";
+
+/// The same limit in a file, for a run that is to go on to its end: [`Running::let_go`](crate::running::Running::let_go).
+const BRAKE: &str = "limit-rate = '192KiB'\n";
+pub(crate) const BRAKED: &str = "--config brake.toml --on PWR=reload --checkpoint-every 20ms --jobs 2";
 
 /// A job with an output file.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +63,29 @@ pub(crate) const CASES: [Case; 5] = [
     },
 ];
 
+/// What [`BRAKED`] needs.
+pub(crate) fn brake(world: &World) {
+    world.write("brake.toml", BRAKE);
+}
+
+/// Lets a job go that a shell has started.
+pub(crate) fn let_go(world: &World) {
+    world.write("brake.toml", "");
+    let lock: serde_json::Value = serde_json::from_slice(&world.read("out.bivouac/lock")).unwrap();
+    let pid = i32::try_from(lock["pid"].as_u64().unwrap()).unwrap();
+    kill(Pid::from_raw(pid), SIGPWR).unwrap();
+}
+
+/// This command, until the test lets it go.
+pub(crate) fn braked<'w>(world: &'w World, line: &str) -> Bivouac<'w> {
+    brake(world);
+    // Options stand before a command.
+    match line.split_once(" -- ") {
+        Some((before, command)) => world.bivouac(&format!("{before} {BRAKED} -- {command}")),
+        None => world.bivouac(line).with(BRAKED),
+    }
+}
+
 impl Case {
     /// A directory with the inputs.
     pub(crate) fn world(&self) -> World {
@@ -72,6 +103,11 @@ impl Case {
     /// The command, slow enough to be met half-way.
     pub(crate) fn slow<'w>(&self, world: &'w World) -> Bivouac<'w> {
         self.command(world).with(SLOW)
+    }
+
+    /// The same, until the test lets it go.
+    pub(crate) fn braked<'w>(&self, world: &'w World) -> Bivouac<'w> {
+        braked(world, self.arguments)
     }
 
     /// Checks the published output against the GNU counterpart, and against a run that nobody

@@ -9,7 +9,7 @@ use bivouac::ending::StoppedBy;
 use bivouac::signals::Masked;
 use bivouac::sink::FileSink;
 use bivouac::{
-    Context, Ending, Job, ListContext, Listed, Listing, Policy, Result, Run, Source, StateAt, TaskError,
+    Context, Ending, Job, ListContext, Listed, Listing, Location, Policy, Result, Run, Source, TaskError,
 };
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
@@ -201,7 +201,7 @@ fn a_finished_job_whose_output_was_deleted_is_done_again_from_its_first_task() {
     let out = world.path("out");
     let run = || {
         let sink = FileSink::new(&OsDisk, &out).unwrap();
-        Run::new(Counting, Numbers(100)).sink(sink).state(StateAt::Directory(world.path("state"))).run()
+        Run::new(Counting, Numbers(100)).sink(sink).state(Location::Directory(world.path("state"))).run()
     };
     let all: String = (0..100).map(|n| format!("{n}\n")).collect();
     for _ in 0..2 {

@@ -75,7 +75,7 @@ fn every_thread_but_one_has_every_handled_signal_blocked() {
                 case.name
             );
         }
-        run.wait().expect_code(0);
+        run.signal(Signal::SIGTERM).wait().expect_stopped_by(Signal::SIGTERM);
     }
 }
 
@@ -87,16 +87,16 @@ fn every_handled_signal_is_caught() {
     for (name, caught) in field_of_threads(run.pid(), "SigCgt") {
         assert_eq!(caught & bits(&HANDLED), bits(&HANDLED), "{name} does not catch all");
     }
-    run.wait().expect_code(0);
+    run.signal(Signal::SIGTERM).wait().expect_stopped_by(Signal::SIGTERM);
 }
 
 #[test]
 fn a_signal_found_ignored_stays_ignored() {
     let world = CASES[0].world();
-    let run = CASES[0].command(&world).with(SLOW).under("env --ignore-signal=INT").start().until("ready");
+    let run = CASES[0].braked(&world).under("env --ignore-signal=INT").start().until("ready");
     for (name, ignored) in field_of_threads(run.pid(), "SigIgn") {
         assert_ne!(ignored & bits(&[Signal::SIGINT]), 0, "{name}");
     }
-    run.signal(Signal::SIGINT).wait().expect_code(0);
+    run.signal(Signal::SIGINT).let_go().wait().expect_code(0);
     CASES[0].expect_right_output(&world);
 }

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGTERM, SIGTSTP, SIGUSR2};
 #[test]
 fn sigtstp_suspends_as_the_shell_expects_and_sigcont_goes_on() {
     let world = GREP.world();
-    GREP.slow(&world)
+    GREP.braked(&world)
         .start()
         .until_checkpoint_at_least(1)
         .signal(SIGTSTP)
@@ -16,6 +16,7 @@ fn sigtstp_suspends_as_the_shell_expects_and_sigcont_goes_on() {
         .until_continued()
         .until("phase running")
         .until_further_checkpoint()
+        .let_go()
         .wait()
         .expect_code(0);
     GREP.expect_right_output(&world);
@@ -24,12 +25,12 @@ fn sigtstp_suspends_as_the_shell_expects_and_sigcont_goes_on() {
 #[test]
 fn a_job_can_be_suspended_again_and_again() {
     let world = GREP.world();
-    let mut run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    let mut run = GREP.braked(&world).start().until_checkpoint_at_least(1);
     for _ in 0..3 {
         run = run.signal(SIGTSTP).until_suspended_by(SIGTSTP).signal(SIGCONT).until_continued();
         run = run.until("phase running");
     }
-    run.wait().expect_code(0);
+    run.let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }
 
@@ -62,9 +63,14 @@ fn a_suspended_job_that_is_killed_is_continued_by_the_next_run() {
 #[test]
 fn sigcont_out_of_the_blue_changes_nothing() {
     let world = GREP.world();
-    let run =
-        GREP.slow(&world).start().until("ready").signal(SIGCONT).until_checkpoint_at_least(1).signal(SIGCONT);
-    run.wait().expect_code(0);
+    let run = GREP
+        .braked(&world)
+        .start()
+        .until("ready")
+        .signal(SIGCONT)
+        .until_checkpoint_at_least(1)
+        .signal(SIGCONT);
+    run.let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }
 

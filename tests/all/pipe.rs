@@ -36,35 +36,61 @@ use std::time::{Duration, Instant};
 /// its input, so that each lost byte shows.
 const TR: [&str; 3] = ["tr", "a-z", "A-Z"];
 
-/// Slow enough to be met half-way, in any chunk. The rate is no part of what identifies a job.
-const SLOW: &str = "--limit-rate 2MiB --checkpoint-every 20ms --jobs 2 --block 256KiB";
+/// What the command of a chunk does first: it waits until the number in the file `open` is not below that of its
+/// chunk. So a test lets as many chunks pass as it wants, however fast or slow the machine is; the next two, which
+/// are at work at the same time, wait.
+macro_rules! held {
+    ($text:literal) => {
+        concat!("until [ $BIVOUAC_SEQ -le \"$(cat open)\" ]; do sleep 0.02; done; ", $text)
+    };
+}
+pub(crate) use held;
+
+/// The same filter, held.
+const HELD_TR: [&str; 3] = ["sh", "-c", held!("exec tr a-z A-Z")];
+
+/// How many chunks a job has done when it is met half-way.
+const HALF_WAY: u32 = 4;
+
+/// Lets chunks pass, up to this number.
+fn open_to(world: &World, chunk: u32) {
+    // A command may read it at any time, and must not find it empty.
+    world.write("open.new", chunk.to_string());
+    fs::rename(world.path("open.new"), world.path("open")).unwrap();
+}
+
+fn open_all(world: &World) {
+    open_to(world, 1_000_000);
+}
 
 /// `bivouac pipe OPTIONS -- COMMAND`.
 fn pipe<'w>(world: &'w World, options: &str, command: &[&str]) -> Bivouac<'w> {
     world.bivouac(&format!("pipe {options} --")).words(command)
 }
 
-/// The job of the interruption tests, met half-way.
-fn slow<'w>(world: &'w World, command: &[&str]) -> Bivouac<'w> {
-    slow_with(world, "", command)
+/// The job of the interruption tests. Its command is one that is held.
+fn job<'w>(world: &'w World, options: &str, command: &[&str]) -> Bivouac<'w> {
+    let line = format!("big.txt -o out --checkpoint-every 20ms --jobs 2 --block 256KiB {options}");
+    pipe(world, &line, command)
 }
 
-/// The same with more options.
-fn slow_with<'w>(world: &'w World, options: &str, command: &[&str]) -> Bivouac<'w> {
-    pipe(world, &format!("big.txt -o out {SLOW} {options}"), command)
-}
-
-/// The same job, so slow that a chunk takes longer than the 150 ms after which a second signal counts.
-fn crawling<'w>(world: &'w World, options: &str, command: &[&str]) -> Running<'w> {
-    let rate = "--limit-rate 400KiB --checkpoint-every 20ms --jobs 2 --block 256KiB";
-    let run = pipe(world, &format!("big.txt -o out {rate} {options}"), command).start();
-    let run = run.until_checkpoint_at_least(1);
-    until("commands at work", || !children_in(world).is_empty());
+/// Started, with the chunks up to this one committed and the two after it at work, where they wait.
+fn met_after<'w>(world: &'w World, chunk: u32, options: &str, command: &[&str]) -> Running<'w> {
+    open_to(world, chunk);
+    let run = job(world, options, command).start().until_checkpoint_at_least(chunk.into());
+    until("two commands that wait", || {
+        children_in(world).iter().filter(|child| child.line.contains("$(cat open)")).count() >= 2
+    });
     run
 }
 
-/// The same job at full speed.
+fn half_way<'w>(world: &'w World, command: &[&str]) -> Running<'w> {
+    met_after(world, HALF_WAY, "", command)
+}
+
+/// The same job, and no command waits any more.
 fn again<'w>(world: &'w World, command: &[&str]) -> Bivouac<'w> {
+    open_all(world);
     pipe(world, "big.txt -o out --block 256KiB", command)
 }
 
@@ -110,7 +136,7 @@ fn resumes(world: &World, command: &[&str], reference: &str) {
 
 /// The same with `tr`.
 fn resumes_tr(world: &World) {
-    resumes(world, &TR, "tr a-z A-Z <big.txt");
+    resumes(world, &HELD_TR, "tr a-z A-Z <big.txt");
 }
 
 /// Where a file of lines is cut into blocks of this size.
@@ -173,6 +199,15 @@ pub(crate) fn until(what: &str, mut reached: impl FnMut() -> bool) {
     while !reached() {
         assert!(Instant::now() < end, "waited in vain for: {what}");
         thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// Waits for a number that grows, as long as it does: on a busy machine there is always one more.
+pub(crate) fn until_grown_to(what: &str, wanted: u64, mut reached: impl FnMut() -> u64) {
+    let mut so_far = reached();
+    while so_far < wanted {
+        until(&format!("{what}: one more than {so_far} of {wanted}"), || reached() > so_far);
+        so_far = reached();
     }
 }
 

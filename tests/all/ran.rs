@@ -4,7 +4,22 @@ use crate::harness::World;
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use serde_json::Value;
 
-const LINE: &str = "pipe big.txt -o out --block 1MiB";
+const LINE: &str = "pipe big.txt -o out --block 1MiB --jobs 2 --grace 0s --checkpoint-every 20ms";
+
+/// From the third chunk on it waits until there is a file `go`.
+const HELD: [&str; 3] =
+    ["sh", "-c", "[ $BIVOUAC_SEQ -lt 3 ] || until [ -e go ]; do sleep 0.02; done; exec cat"];
+
+fn held<'w>(world: &'w World, options: &str) -> crate::harness::Bivouac<'w> {
+    world.bivouac(&format!("{LINE} {options} --")).words(&HELD)
+}
+
+/// Stopped with two chunks done, and free to go on.
+fn stopped_after_two(world: &World, options: &str) {
+    let run = held(world, options).start().until_checkpoint_at_least(2);
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    world.write("go", "");
+}
 
 fn log(world: &World, options: &str) -> String {
     let ended = world.bivouac(&format!("log {options}")).run().expect_code(0);
@@ -15,11 +30,10 @@ fn log(world: &World, options: &str) -> String {
 fn every_attempt_of_every_run_is_there_once() {
     let world = World::new();
     world.text("big.txt");
-    let run = world.bivouac(&format!("{LINE} --limit-rate 2MiB --checkpoint-every 20ms -- cat")).start();
-    run.until_checkpoint_at_least(2).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    stopped_after_two(&world, "");
     let before = log(&world, "--format json").lines().count();
     assert!(before >= 2);
-    world.bivouac(&format!("{LINE} -- cat")).run().expect_code(0);
+    held(&world, "").run().expect_code(0);
     assert_eq!(world.read("out"), world.read("big.txt"));
 
     let text = log(&world, "--format json");
@@ -50,7 +64,7 @@ fn failures_can_be_singled_out_and_retries_are_counted() {
     let failed = log(&world, "--failed");
     assert_eq!(failed.lines().count(), 1, "{failed}");
     assert!(failed.contains("  failed 7  "), "{failed}");
-    assert!(log(&world, "").lines().last().unwrap().contains("task 0, attempt 2  done 0  "));
+    assert!(log(&world, "").lines().last().unwrap().contains("task 1, attempt 2  done 0  "));
     // Begun anew, the old entries are gone.
     world.bivouac("pipe in.txt -o out --fresh -- cat").run().expect_code(0);
     assert_eq!(log(&world, "").lines().count(), 1);
@@ -103,11 +117,9 @@ fn a_job_without_commands_has_no_log_and_a_lost_one_is_begun_anew() {
 
     world.text("big.txt");
     std::fs::remove_dir_all(world.path("out.bivouac")).unwrap();
-    let line = format!("{LINE} --fresh --limit-rate 2MiB --checkpoint-every 20ms -- cat");
-    let run = world.bivouac(&line).start();
-    run.until_checkpoint_at_least(2).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    stopped_after_two(&world, "--fresh");
     std::fs::remove_file(world.path("out.bivouac/journal")).unwrap();
-    let ended = world.bivouac(&format!("{LINE} -- cat")).run().expect_code(0);
+    let ended = held(&world, "").run().expect_code(0);
     drop(ended.expect_says("journal: is missing or damaged; the log of earlier runs is lost"));
     assert_eq!(world.read("out"), world.read("big.txt"));
     assert!(!world.bivouac("log out.bivouac").run().expect_code(0).stdout.is_empty());

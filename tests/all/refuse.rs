@@ -2,6 +2,7 @@
 
 use crate::harness::World;
 use crate::jobs::{GREP, SLOW};
+use crate::unchanged::expect_refusal;
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -17,9 +18,7 @@ fn stopped() -> World {
 
 /// Runs `arguments` and expects this code, a message that contains `reason`, and no change.
 fn refused(world: &World, arguments: &str, code: i32, reason: &str) {
-    let before = world.contents(".");
-    world.bivouac(arguments).run().expect_code(code).expect_says(reason).expect_says_not("resumed at");
-    assert!(before == world.contents("."), "the refusal changed something: {arguments}");
+    expect_refusal(world, &world.bivouac(arguments), code, reason, arguments);
 }
 
 #[test]
@@ -179,14 +178,14 @@ fn wrong_usage() {
 #[test]
 fn a_second_run_on_the_same_state() {
     let world = GREP.world();
-    let first = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    let first = GREP.braked(&world).start().until_checkpoint_at_least(1);
     let second = GREP.command(&world).run().expect_code(5);
     assert!(
         second.stderr.contains(&first.pid().to_string()),
         "it does not name the first: {}",
         second.stderr
     );
-    first.wait().expect_code(0);
+    first.let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }
 
@@ -222,10 +221,10 @@ fn an_open_file_of_ours_is_no_name_for_an_output() {
 #[test]
 fn a_file_that_was_put_in_the_place_of_the_output_is_not_published() {
     let world = GREP.world();
-    let run = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    let run = GREP.braked(&world).start().until_checkpoint_at_least(1);
     std::fs::rename(world.path("out.part"), world.path("moved")).unwrap();
     world.write("out.part", "fake\n");
-    run.wait().expect_code(3).expect_says("is no longer the file that was written here");
+    run.let_go().wait().expect_code(3).expect_says("is no longer the file that was written here");
     assert!(!world.exists("out"));
     assert_eq!(world.read("out.part"), b"fake\n");
 }

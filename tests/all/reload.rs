@@ -100,7 +100,7 @@ fn what_was_given_as_an_option_stays() {
         GREP.slow(&world).with("--config c.toml --on USR2=checkpoint").under("setsid").start().until("ready");
     change(&world, "'2MiB'", "'4MiB'");
     run.signal(SIGHUP)
-        .until("reloaded: limit-rate was given as an option and stays 2.0 MiB/s")
+        .until("reloaded: limit-rate was given as an option and stays 192.0 KiB/s")
         .signal(SIGTERM)
         .wait()
         .expect_stopped_by(SIGTERM);

@@ -11,8 +11,7 @@ fn any_number_of_interruptions_give_the_same_bytes() {
         let world = case.world();
         let mut committed = 0;
         for signal in [SIGKILL, SIGTERM, SIGKILL, SIGINT] {
-            // Slower than usual, so that four interruptions find something left to interrupt.
-            let run = case.slow(&world).with("--limit-rate 512KiB").start();
+            let run = case.slow(&world).start();
             let run = run.until_checkpoint_at_least(committed + 1).signal(signal).wait();
             committed = run.last_checkpoint();
             run.expect_killed_by(signal);
@@ -58,7 +57,7 @@ fn what_was_printed_into_a_pipe_comes_again_from_its_beginning() {
         let wanted = world.shell(reference);
         let (verb, rest) = arguments.split_once(' ').unwrap();
         for signal in [SIGTERM, SIGKILL] {
-            let slow = "--limit-rate 1MiB --checkpoint-every 20ms --jobs 2";
+            let slow = "--limit-rate 192KiB --checkpoint-every 20ms --jobs 2";
             let run = world.bivouac(&format!("{verb} {slow} {rest}")).start().until_further_checkpoint();
             let ended = run.signal(signal).wait().expect_killed_by(signal);
             if signal == SIGTERM {
@@ -80,7 +79,7 @@ fn into_a_pipe_that_is_read_every_byte_comes_once_however_often_it_is_stopped() 
         let job = |options: &str| world.bivouac(&format!("{verb} --state state {options} {rest}"));
         let mut all = Vec::new();
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGTERM] {
-            let run = job("--limit-rate 1MiB --checkpoint-every 20ms --jobs 2").start();
+            let run = job("--limit-rate 192KiB --checkpoint-every 20ms --jobs 2").start();
             let ended = run.until_further_checkpoint().signal(signal).wait().expect_stopped_by(signal);
             all.extend(ended.stdout);
         }
@@ -104,7 +103,7 @@ fn into_a_pipe_that_is_not_read_on_every_byte_comes_once_too() {
             let ended = run.until_pipe_is_full().signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
             all.extend(ended.expect_says("the checkpoint is").stdout);
         }
-        all.extend(job("").run().expect_code(0).expect_says("resumed at task").stdout);
+        all.extend(job("").run().expect_code(0).expect_says("resumed after").stdout);
         let wanted = world.shell(reference);
         assert!(all == wanted, "{arguments}: {}", first_difference(&all, &wanted));
     }
@@ -121,7 +120,7 @@ fn without_an_output_file_the_state_is_found_again_and_removed_at_the_end() {
     );
     let wanted = world.shell("wc big.txt");
     let ended = world.bivouac("count big.txt").run().expect_code(0).expect_stdout(&wanted);
-    assert!(ended.stderr.contains("resumed at task"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("resumed after"), "{}", ended.stderr);
     let left = if world.exists(".bivouac") { world.contents(".bivouac") } else { Vec::new() };
     assert!(left.is_empty(), "{left:?}");
 }
@@ -151,7 +150,7 @@ fn fresh_forgets_what_was_done() {
     let world = GREP.world();
     let run = world.bivouac("grep EXPORT big.txt --output out").with(SLOW).start();
     run.until_checkpoint_at_least(1).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
-    GREP.command(&world).with("--fresh").run().expect_code(0).expect_says_not("resumed at task");
+    GREP.command(&world).with("--fresh").run().expect_code(0).expect_says_not("resumed after");
     GREP.expect_right_output(&world);
 }
 

@@ -177,6 +177,12 @@ impl<'w> Running<'w> {
         self.process.signal(signal)
     }
 
+    /// Takes the brake away from a run that was started with [`Case::braked`](crate::jobs::Case::braked).
+    pub(crate) fn let_go(self) -> Self {
+        self.how.world.write("brake.toml", "");
+        self.signal(Signal::SIGPWR).until("reloaded: limit-rate 192.0 KiB/s -> none")
+    }
+
     /// Lets time pass, listening. For the one thing that is defined by time: how far apart two
     /// equal signals must be to count as two.
     pub(crate) fn let_pass(mut self, time: Duration) -> Self {
@@ -233,13 +239,23 @@ impl<'w> Running<'w> {
         self
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the end of the process. As long as there are further checkpoints, it does not hang.
     pub(crate) fn wait(mut self) -> Ended<'w> {
+        let mut patience = Instant::now() + DEADLINE;
         let end = loop {
-            let state = self.next_state();
-            if matches!(state, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
-                break state;
+            let before = self.checkpoint;
+            match self.states.recv_timeout(Duration::from_millis(100)) {
+                Ok(state @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..))) => break state,
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => panic!("nobody watches it\n{}", self.report()),
             }
+            while let Ok(line) = self.lines.try_recv() {
+                self.note(&line);
+            }
+            if self.checkpoint != before {
+                patience = Instant::now() + DEADLINE;
+            }
+            assert!(Instant::now() < patience, "it does not end\n{}", self.report());
         };
         // What the pipe has taken is there for whoever reads later.
         let mut late = Vec::new();
@@ -325,9 +341,9 @@ fn checkpoint_in(line: &str) -> Option<u64> {
     rest.split(' ').next()?.parse().ok()
 }
 
-/// The 3 of `bivouac: resumed at task 3 of 64`.
+/// The 3 of `bivouac: resumed after 3 of 64 tasks`.
 fn resumption_in(stderr: &str) -> Option<u64> {
-    let rest = stderr.lines().find_map(|line| line.strip_prefix("bivouac: resumed at task "))?;
+    let rest = stderr.lines().find_map(|line| line.strip_prefix("bivouac: resumed after "))?;
     rest.split([' ', ',']).next()?.parse().ok()
 }
 

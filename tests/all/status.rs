@@ -47,7 +47,7 @@ fn shape_of(value: &Value) -> BTreeSet<String> {
 
 /// Slow enough to be looked at for some seconds.
 fn slow(world: &World) -> Bivouac<'_> {
-    GREP.command(world).with("--limit-rate 512KiB --checkpoint-every 20ms --jobs 2")
+    GREP.slow(world)
 }
 
 fn look(world: &World) -> Value {

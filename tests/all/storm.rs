@@ -15,11 +15,7 @@ const EACH: usize = 2500;
 #[test]
 fn five_thousand_signals_from_two_senders_do_no_harm() {
     let world = GREP.world();
-    let run = GREP
-        .command(&world)
-        .with("--limit-rate 1MiB --checkpoint-every 20ms --jobs 2")
-        .start()
-        .until_checkpoint_at_least(1);
+    let run = GREP.braked(&world).start().until_checkpoint_at_least(1);
     let pid = run.pid();
     let sent: usize = thread::scope(|scope| {
         let senders = [1, 2].map(|seed| {
@@ -47,6 +43,6 @@ fn five_thousand_signals_from_two_senders_do_no_harm() {
     });
     assert_eq!(sent, 2 * EACH, "the job ended before the storm");
     // One more, since the last TSTP of one sender may have come behind the last CONT of the other.
-    run.signal(SIGCONT).wait().expect_code(0);
+    run.signal(SIGCONT).let_go().wait().expect_code(0);
     GREP.expect_right_output(&world);
 }

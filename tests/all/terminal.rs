@@ -4,7 +4,7 @@
 //! job beyond the keys, in [`crate::jobcontrol`].
 
 use crate::harness::World;
-use crate::jobs::GREP;
+use crate::jobs::{GREP, let_go};
 use crate::running::DEADLINE;
 use crate::tty::{CTRL_BACKSLASH, CTRL_C, CTRL_Z, Terminal};
 use nix::sys::signal::Signal;
@@ -87,8 +87,9 @@ fn a_signal_of_a_process_leaves_its_code_to_a_job_that_becomes_complete() {
 #[test]
 fn ctrl_z_suspends_and_fg_goes_on() {
     let world = GREP.world();
-    Terminal::open(&world)
-        .types(&slow())
+    let line = format!("{} --verbose --progress never", GREP.braked(&world).line());
+    let terminal = Terminal::open(&world)
+        .types(&line)
         .until("bivouac: checkpoint at ")
         .presses(CTRL_Z)
         .until("Stopped")
@@ -101,9 +102,9 @@ fn ctrl_z_suspends_and_fg_goes_on() {
         .until("Stopped")
         .until("prompt> ")
         .types("fg")
-        .until("bivouac: phase running")
-        .until("prompt> ")
-        .until_status(0);
+        .until("bivouac: phase running");
+    let_go(&world);
+    drop(terminal.until("prompt> ").until_status(0));
     GREP.expect_right_output(&world);
 }
 

@@ -150,7 +150,7 @@ fn what_was_left_out_must_be_the_same_when_the_job_goes_on() {
     for verb in ["count --output out", "grep line --output out", "pipe -o out"] {
         let behind = if verb.starts_with("pipe") { "-- cat" } else { "" };
         let line = format!("{verb} --keep-going big.txt missing a {behind}");
-        let slow = line.replace("big.txt", "--limit-rate 1MiB --checkpoint-every 20ms big.txt");
+        let slow = line.replace("big.txt", "--limit-rate 192KiB --checkpoint-every 20ms big.txt");
         let run = world.bivouac(&slow).start().until_checkpoint_at_least(1);
         run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
         world.write("missing", "x\n");
@@ -175,10 +175,10 @@ fn digest_while(options: &str, change: impl FnOnce(&World)) -> (World, i32, Stri
     for number in 10..60 {
         world.write(&format!("t/{number}"), vec![number; 30_000]);
     }
-    let line = format!("digest t -o out --limit-rate 1MiB --checkpoint-every 20ms -j1 {options}");
-    let run = world.bivouac(&line).start().until_checkpoint_at_least(1);
+    let line = format!("digest t -o out -j1 {options}");
+    let run = crate::jobs::braked(&world, &line).start().until_checkpoint_at_least(1);
     change(&world);
-    let ended = run.wait();
+    let ended = run.let_go().wait();
     let (code, said) = (ended.code().unwrap(), ended.stderr.clone());
     (world, code, said)
 }
@@ -214,7 +214,7 @@ fn a_tree_that_is_another_one_when_the_job_goes_on_is_refused_and_the_difference
         for number in 10..60 {
             world.write(&format!("t/{number}"), vec![number; 30_000]);
         }
-        let slow = "digest t -o out --limit-rate 1MiB --checkpoint-every 20ms";
+        let slow = "digest t -o out --limit-rate 64KiB --checkpoint-every 20ms";
         let run = world.bivouac(slow).start().until_checkpoint_at_least(1);
         run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
         world.shell(change);

@@ -1,4 +1,4 @@
-//! Options that every job understands, in the groups in which `--help` shows them.
+//! Options that every job understands, in the groups of `--help`.
 
 use crate::cli::parse::{self, Grace};
 use bivouac::Request;
@@ -21,33 +21,33 @@ pub(crate) struct JobArgs {
     pub(crate) messages: MessageArgs,
 }
 
-/// What is demanded of commands, and what they are granted.
+/// What commands must do, and what they may.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "The command")]
 pub(crate) struct CommandArgs {
-    /// Exit codes that mean that all is well, as in `0,1` for grep
+    /// Exit codes that count as success: `0,1` for grep
     #[arg(long, value_name = "CODES", value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(i32).range(0..=255), allow_hyphen_values = true)]
     pub(crate) ok_codes: Vec<i32>,
 
-    /// How often a command that failed is tried again, after some 0.5 s, 1 s, 2 s and so on
+    /// Run a failed command again up to N times, after about 0.5 s, 1 s, 2 s and so on
     #[arg(long, value_name = "N", default_value_t = 0, allow_hyphen_values = true)]
     pub(crate) retries: u32,
 
-    /// How long a command may take; time in which the job is paused does not count
+    /// End a command after DURATION, as failed; pauses of the job do not count
     #[arg(long, value_name = "DURATION", value_parser = parse::interval, allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
 
-    /// When commands hear of a stop: after --grace, or `at-once` if they save their own work
+    /// When a stop reaches the commands; `at-once` is for commands that save their own work
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = StopChildren::AfterGrace)]
     pub(crate) stop_children: StopChildren,
 }
 
-/// When commands hear of a stop.
+/// When a stop reaches the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StopChildren {
-    /// They are left alone until the grace is over
+    /// When --grace is over; until then they may finish
     AfterGrace,
-    /// They get the signal that stops the job; one that then ends well has done its chunk
+    /// At once, with the signal that stops the job; a command that then succeeds has done its task
     AtOnce,
 }
 
@@ -55,33 +55,33 @@ pub(crate) enum StopChildren {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Speed and time")]
 pub(crate) struct LimitArgs {
-    /// How many tasks run at the same time [default: the cores that this process may use]
+    /// Run up to N tasks at the same time: `4`, `50%`, `+1`, `-1` [default: the cores that this process may use]
     #[arg(short, long, value_name = "N", value_parser = parse::workers, allow_hyphen_values = true)]
     pub(crate) jobs: Option<usize>,
 
-    /// Bytes of input per second, all workers together: `16MiB`, `500k`
+    /// Read at most SIZE bytes of input per second, all tasks together: `16MiB`, `500k`
     #[arg(long, value_name = "SIZE", value_parser = parse::rate, allow_hyphen_values = true)]
     pub(crate) limit_rate: Option<u64>,
 
-    /// How long running tasks may go on after a stop: `90s`, `2h`, `inf` for until they are done
+    /// Let running tasks go on for DURATION after a stop: `90s`, `2h`, or `inf` until they are done
     /// [default: 5s]
     #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true)]
     pub(crate) grace: Option<Grace>,
 
-    /// How long cancelled tasks are waited for [default: 2s]
+    /// Wait at most DURATION for cancelled tasks to end [default: 2s]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, allow_hyphen_values = true)]
     pub(crate) kill_after: Option<Duration>,
 
-    /// Stop after this time, pauses included, to be continued: `55m` for a limit of an hour
+    /// Stop after DURATION, pauses included, with a checkpoint: `55m` for a limit of an hour
     #[arg(long, value_name = "DURATION", value_parser = parse::interval, allow_hyphen_values = true)]
     pub(crate) max_runtime: Option<Duration>,
 
-    /// How much disk may be taken by what has ended before its turn; only then must tasks wait for a slow one
-    /// [default: half of what is free at the start]
+    /// Use at most SIZE of disk for results that wait for a slower task before them; when it is full, no task
+    /// starts until that one is done [default: half of what is free at the start]
     #[arg(long, value_name = "SIZE", value_parser = parse::block)]
     pub(crate) spill_limit: Option<u64>,
 
-    /// To how many tasks at the same time a reload may raise --jobs [default: the same as --jobs]
+    /// Let a reload raise --jobs up to N [default: the same as --jobs]
     #[arg(long, value_name = "N", value_parser = parse::workers, allow_hyphen_values = true)]
     pub(crate) max_jobs: Option<usize>,
 }
@@ -90,28 +90,28 @@ pub(crate) struct LimitArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Stop and continue")]
 pub(crate) struct ResumeArgs {
-    /// Keep the state in DIR [default: OUT.bivouac beside the output, else below .bivouac here]
+    /// Keep the state in DIR [default: OUT.bivouac beside the output, otherwise a directory in .bivouac here]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 
-    /// Discard what an earlier run has left, and start anew
+    /// Discard what an earlier run has left, and start from the beginning
     #[arg(long)]
     pub(crate) fresh: bool,
 
-    /// Before continuing, verify all of the output so far and not only its last part
+    /// Before continuing, verify the whole output so far, not only its last part
     #[arg(long)]
     pub(crate) verify: bool,
 
-    /// How often a checkpoint is written [default: 1s]
+    /// Write a checkpoint every DURATION [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = parse::interval, allow_hyphen_values = true)]
     pub(crate) checkpoint_every: Option<Duration>,
 }
 
-/// How the inputs of a job that reads files are known again.
+/// How a job that reads files detects a changed input.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Stop and continue")]
 pub(crate) struct InputArgs {
-    /// Compare what is in the inputs by digest, instead of their sizes and times; everything is read twice
+    /// Detect changed inputs by a digest of their contents, not by size and time; everything is read twice
     #[arg(long)]
     pub(crate) verify_inputs: bool,
 }
@@ -123,7 +123,7 @@ pub(crate) struct SignalArgs {
     #[command(flatten)]
     pub(crate) table: TableArgs,
 
-    /// End with code N when stopped, instead of 75 or by the signal: 85 for HTCondor, 99 for SGE
+    /// Exit with code N after a stop, instead of 75 or dying of the signal: 85 for HTCondor, 99 for SGE
     #[arg(long, value_name = "N", value_parser = parse::stop_code)]
     pub(crate) stop_code: Option<u8>,
 
@@ -135,28 +135,28 @@ pub(crate) struct SignalArgs {
 /// Where the table of signals comes from.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct TableArgs {
-    /// Let SIGNAL ask for REQUEST, as in `USR2=checkpoint`; may be given several times. See `bivouac signals`
+    /// Let SIGNAL mean REQUEST, as in `USR2=checkpoint`; repeatable. `bivouac signals` prints the table
     #[arg(long = "on", value_name = "SIGNAL=REQUEST", value_parser = parse::mapping)]
     pub(crate) mappings: Vec<(Signal, Request)>,
 
-    /// Read settings from FILE (TOML); SIGHUP reads it again when there is no terminal
+    /// Read settings from FILE (TOML); without a terminal, SIGHUP reads it again
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 
-/// What is said while a job runs, all of it on standard error.
+/// What a job reports while it runs, all of it on standard error.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Messages")]
 pub(crate) struct MessageArgs {
-    /// Show a progress line; `auto`: when standard error is a terminal
+    /// When to show a progress line
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub(crate) progress: When,
 
-    /// Say nothing but errors, warnings, what commands complain of and, after a stop, how to continue
+    /// Print only errors, warnings, the standard error of commands and, after a stop, how to continue
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
-    /// Say everything that happens, one line each
+    /// Report every event, one line each
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
 
@@ -164,47 +164,47 @@ pub(crate) struct MessageArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 
-    /// How the log is written [default: text]
+    /// Write the log in this format [default: text]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(crate) log_format: Option<LogFormat>,
 
-    /// What is written to the log [default: info]
+    /// Write events of this level and worse to the log [default: info]
     #[arg(long, value_name = "LEVEL", value_enum)]
     pub(crate) log_level: Option<LogLevel>,
 }
 
-/// How the log is written.
+/// A format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LogFormat {
-    /// A line for a person
+    /// A line for people
     #[default]
     Text,
     /// A JSON object on each line
     Json,
 }
 
-/// What is written to the log: this and what is worse.
+/// How bad an event of the log is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LogLevel {
-    /// What ended the job
+    /// The error that ended the job
     Error,
-    /// What went wrong
+    /// Warnings and failed tasks
     Warn,
-    /// What happened
+    /// Signals, requests, phases and checkpoints
     #[default]
     Info,
-    /// How far the job is, every second
+    /// The progress, every second
     Debug,
 }
 
 /// When something is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
-    /// On a terminal
+    /// When standard error is a terminal
     Auto,
-    /// Also without one: a plain line every few seconds of work
+    /// Also without a terminal: then a plain line every 5 s of work
     Always,
     /// Not at all
     Never,

@@ -5,7 +5,7 @@ use crate::cli::parse::{self, Grace};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// To a job that was started before.
+/// What another process can do to a job.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub(crate) enum Control {
     Status(StatusArgs),
@@ -15,11 +15,11 @@ pub(crate) enum Control {
     Stop(StopArgs),
 }
 
-/// Say how far a job is, whether or not it is running.
+/// Show how far a job is, whether or not it is running.
 ///
-/// Looks at the state of a job without disturbing it: what it is doing, tasks and bytes done, rate
-/// and time left, age of the checkpoint, failures, which process holds it, and the command that
-/// continues it. docs/status.md describes the JSON object.
+/// It reads the state and does not disturb the job. It shows what the job is doing, tasks and bytes
+/// done, rate and time left, the age of the checkpoint, failures, the process that runs the job, and
+/// the command that continues it. docs/status.md describes the JSON object.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::STATUS, aliases = ["list", "ls", "ps"])]
 pub(crate) struct StatusArgs {
@@ -34,8 +34,8 @@ pub(crate) struct StatusArgs {
 
 /// Pause a running job, and wait until it is paused.
 ///
-/// Sends the signal that means `pause` to this job, otherwise the one that means `suspend` (SIGTSTP,
-/// as Ctrl-Z does). Time that passes until it is resumed does not count as work.
+/// It sends the signal that means `pause` to this job (SIGURG). If there is none, it sends the one that
+/// means `suspend` (SIGTSTP, as Ctrl-Z does). The time of a pause does not count as work.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::PAUSE)]
 pub(crate) struct PauseArgs {
@@ -43,14 +43,14 @@ pub(crate) struct PauseArgs {
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
-    /// How long to wait: `90s`, `2h`, `inf`
+    /// Wait at most DURATION: `90s`, `2h`, `inf`
     #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) timeout: Grace,
 }
 
-/// Let a paused or suspended job go on, and wait until it does.
+/// Continue a paused or suspended job, and wait until it runs.
 ///
-/// Sends the signal that means `resume` to this job (SIGCONT).
+/// It sends the signal that means `resume` to this job (SIGCONT).
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::RESUME, alias = "continue")]
 pub(crate) struct ResumeArgs {
@@ -58,15 +58,15 @@ pub(crate) struct ResumeArgs {
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
-    /// How long to wait: `90s`, `2h`, `inf`
+    /// Wait at most DURATION: `90s`, `2h`, `inf`
     #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) timeout: Grace,
 }
 
-/// Have a running job write a checkpoint now, and wait until it is durable.
+/// Make a running job write a checkpoint now, and wait until it is durable.
 ///
-/// Sends the signal that means `checkpoint` to this job (SIGUSR1); it goes on. A suspended job is
-/// continued for the moment that it takes, and suspended again.
+/// It sends the signal that means `checkpoint` to this job (SIGUSR1), and the job goes on. A suspended
+/// job is continued for the checkpoint, and then suspended again.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::CHECKPOINT)]
 pub(crate) struct CheckpointArgs {
@@ -74,15 +74,15 @@ pub(crate) struct CheckpointArgs {
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
-    /// How long to wait: `90s`, `2h`, `inf`
+    /// Wait at most DURATION: `90s`, `2h`, `inf`
     #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) timeout: Grace,
 }
 
 /// Stop a running job with a checkpoint, and wait until it has ended.
 ///
-/// Sends a signal that means `stop` to this job, SIGTERM if it does; and SIGCONT too if the job is
-/// suspended. Then says what is committed, and the command that continues the job.
+/// It sends a signal that means `stop` to this job: SIGTERM if it does. A suspended job gets SIGCONT
+/// too. Then it prints what is committed, and the command that continues the job.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::STOP, alias = "kill")]
 pub(crate) struct StopArgs {
@@ -90,7 +90,7 @@ pub(crate) struct StopArgs {
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
-    /// How long to wait: `90s`, `2h`, `inf`; the job has its own --grace
+    /// Wait at most DURATION: `90s`, `2h`, `inf`; the job has its own --grace
     #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "30s")]
     pub(crate) timeout: Grace,
 }

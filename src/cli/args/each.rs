@@ -1,8 +1,8 @@
 //! The options of `each`, and the words behind them: a command, and where its items come from.
 //!
-//! Who comes from GNU `parallel` types `each [OPTIONS] COMMAND… ::: ITEM…`, and everything from the
-//! first word of the command on is meant for the command, also what looks like an option of ours. So
-//! clap takes those words as they are, and they are sorted here.
+//! Users of GNU `parallel` type `each [OPTIONS] COMMAND… ::: ITEM…`. Everything from the first word of the
+//! command on belongs to the command, even a word that looks like one of our options. So clap takes those
+//! words as they are, and they are sorted here.
 
 use super::common::{CommandArgs, JobArgs};
 use super::help;
@@ -14,17 +14,17 @@ use std::path::PathBuf;
 
 /// Run a command for each item of a list, several at a time.
 ///
-/// Items stand behind `:::`, or come from files (-a) or standard input, one a line. `{}` in COMMAND is
-/// the item; without it the item is put behind COMMAND. A job that was stopped, killed or unplugged goes
-/// on when the same line is typed again: what has ended is never started again, what was at work runs
-/// once more, and what was added to the list comes last. There is no shell unless --shell asks for one.
+/// Items follow `:::`, or come from files (-a) or standard input, one on each line. `{}` in COMMAND stands
+/// for the item; without it the item is appended to COMMAND. After a stop, a kill or a power cut, run the
+/// same line again: ended commands are not started again, interrupted ones run once more, and new items of
+/// the list come last. No shell is used unless --shell asks for one.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(
     after_long_help = help::EACH,
     override_usage = "bivouac each [OPTIONS] COMMAND... [::: ITEM...]\n       bivouac each [OPTIONS] -a FILE COMMAND...\n       ... | bivouac each [OPTIONS] COMMAND..."
 )]
 pub(crate) struct EachArgs {
-    /// Items are the lines of FILE; may be given several times, for all combinations
+    /// Take items from the lines of FILE; repeatable, for all combinations
     #[arg(short = 'a', long = "arg-file", value_name = "FILE", help_heading = "Items")]
     arg_files: Vec<PathBuf>,
 
@@ -32,57 +32,57 @@ pub(crate) struct EachArgs {
     #[arg(short = '0', long, conflicts_with = "delimiter", help_heading = "Items")]
     null: bool,
 
-    /// Items end with DELIM; \n, \t, \0 and \xHH are understood [default: \n]
+    /// Items end with DELIM; \n, \t, \0 and \xHH are escapes [default: \n]
     #[arg(short, long, value_name = "DELIM", value_parser = parse::bytes, allow_hyphen_values = true, help_heading = "Items")]
     delimiter: Option<parse::Bytes>,
 
-    /// So many items for one command, the last of which may get fewer; 0: as many as fit [default: 1]
+    /// Pass N items to each command, fewer to the last one; 0: as many as fit [default: 1]
     #[arg(short = 'n', short_alias = 'N', long = "max-args", value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, help_heading = "Items")]
     max_args: Option<usize>,
 
-    /// As many items for one command as fit (--max-chars); a word with a placeholder in it is repeated for each
+    /// Pass as many items to each command as fit (--max-chars); repeat a word with a placeholder for each item
     #[arg(short = 'X', long = "context-replace", conflicts_with = "fit", help_heading = "Items")]
     pub(crate) fit_in_context: bool,
 
-    /// The same; in a word with a placeholder in it the items stand together, with blanks between them
+    /// The same, but put all items into the word with the placeholder, with blanks between them
     #[arg(short = 'm', long = "multiple", alias = "xargs", help_heading = "Items")]
     pub(crate) fit: bool,
 
-    /// How long the words of a command may be together with -X, -m and -n 0; not longer than the system allows
+    /// With -X, -m and -n 0: limit a command to SIZE bytes, and always to what the system allows
     #[arg(short = 's', long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, default_value = "128KiB", help_heading = "Items")]
     pub(crate) max_chars: u64,
 
-    /// COMMAND is one text, which is run through SHELL (sh, bash, a path; `auto`: $SHELL) [default: sh]; items
-    /// are quoted wherever they stand in it. Without COMMAND, or if that is {}, each item is such a text
+    /// Run COMMAND, then one text, with SHELL: sh, bash, a path, or `auto` for $SHELL [default: sh]. Items in
+    /// it are quoted. Without COMMAND, or if COMMAND is {}, each item is such a text
     #[arg(long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh", help_heading = "The command")]
     pub(crate) shell: Option<OsString>,
 
-    /// End when N items have failed in this run: `soon,fail=N` lets those at work finish,
-    /// `now,fail=N` ends them
+    /// Stop after N failed items in this run: `soon,fail=N` lets running commands finish, `now,fail=N` ends
+    /// them
     #[arg(long, value_name = "WHEN", value_parser = parse::halt, allow_hyphen_values = true, help_heading = "The command")]
     pub(crate) halt: Option<Halt>,
 
-    /// Items that failed in earlier runs run once more
+    /// Run items once more that failed in earlier runs
     #[arg(long, conflicts_with = "output", help_heading = "The command")]
     pub(crate) retry_failed: bool,
 
-    /// Print the commands, and run none of them
+    /// Print the commands and run none
     #[arg(long, help_heading = "The command")]
     pub(crate) dry_run: bool,
 
-    /// Print what commands print in the order of the items, not in that in which they end
+    /// Print results in the order of the items, not in the order in which commands end
     #[arg(short, long, help_heading = "Output")]
     pub(crate) keep_order: bool,
 
-    /// Pass through what commands print as it comes, mixed; a little faster. With --tag as --line-buffer
+    /// Pass output through as it comes, mixed; a little faster. With --tag the same as --line-buffer
     #[arg(short, long, conflicts_with_all = ["keep_order", "results", "output", "line_buffer"], help_heading = "Output")]
     pub(crate) ungroup: bool,
 
-    /// Print whole lines as they come, those of several commands mixed
+    /// Print each line when it is complete; lines of several commands mix
     #[arg(long, visible_alias = "lb", conflicts_with_all = ["results", "output"], help_heading = "Output")]
     pub(crate) line_buffer: bool,
 
-    /// In front of every line the item and a tab
+    /// Prefix each output line with its item and a tab
     #[arg(long, help_heading = "Output")]
     pub(crate) tag: bool,
 
@@ -90,8 +90,8 @@ pub(crate) struct EachArgs {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) results: Option<PathBuf>,
 
-    /// Write what commands print to OUT, in the order of the items, exactly once; it appears when all
-    /// is done
+    /// Write the output of all commands to OUT, exactly once and in the order of the items; OUT appears when
+    /// the job is complete
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
@@ -99,7 +99,7 @@ pub(crate) struct EachArgs {
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     words: Vec<OsString>,
 
-    /// How many words that were
+    /// How many words were typed
     #[arg(skip)]
     typed: usize,
 
@@ -198,7 +198,7 @@ impl EachArgs {
         self.columns.iter().map(shape).collect()
     }
 
-    /// How many items for one command at most; `None` for one that is not asked for.
+    /// How many items one command gets at most.
     pub(crate) fn per_command(&self) -> usize {
         match (self.max_args, self.fits()) {
             (None | Some(0), true) => usize::MAX,
@@ -212,7 +212,7 @@ impl EachArgs {
         self.fit || self.fit_in_context || self.max_args == Some(0)
     }
 
-    /// The command line apart: what stands before the command, the command, what comes behind it.
+    /// The command line in three parts: before the command, the command, after it.
     pub(crate) fn apart<'a>(&self, argv: &'a [OsString]) -> [&'a [OsString]; 3] {
         let (before, words) = argv.split_at(argv.len().saturating_sub(self.typed));
         let (command, behind) = words.split_at(self.command.len().min(words.len()));

@@ -1,7 +1,7 @@
-//! What stands behind the options in `--help`, and in the manual: exit codes and examples.
+//! What follows the options in `--help` and in the manual: exit codes and examples.
 //!
 //! A line that begins at the margin and ends with a colon is a heading; the manual relies on it.
-//! The tests parse every line that begins with `  bivouac `, so an example cannot grow old.
+//! The tests parse every line that begins with `  bivouac `, so an example cannot become wrong.
 
 /// The part of the exit codes that all jobs share.
 macro_rules! exit_codes {
@@ -10,14 +10,16 @@ macro_rules! exit_codes {
             "Exit codes:\n",
             $finished,
             "  2  wrong usage; nothing was touched
-  3  refused, nothing was changed: the state belongs to another job, an input changed, the
+  3  refused, nothing was changed: the state belongs to another job, an input changed, or the
      checkpoint is damaged
-  4  broke during the run (disk full, I/O error); the state stands, run it again after mending
+  4  an error during the run (disk full, I/O error); the state is kept: remove the cause and run
+     the same command again
   5  another run holds this state
-  75 stopped, to be continued, by --max-runtime or a warning of a batch system (USR2, XCPU, PWR)
-After SIGINT, SIGTERM or SIGHUP the process ends by that signal, with a checkpoint; a shell calls
-that 130, 143 or 129. With --stop-code N both end with N. A job that becomes complete within the grace
-ends with its code; after Ctrl-C at a terminal by SIGINT all the same, which ends a loop around it.
+  75 stopped with a checkpoint, by --max-runtime or a warning of a batch system (USR2, XCPU, PWR)
+After SIGINT, SIGTERM or SIGHUP the process writes a checkpoint and dies of that signal; a shell shows
+that as 130, 143 or 129. With --stop-code N the code of every stop is N. A job that becomes complete
+within the grace exits with its own code, with one exception: after Ctrl-C at a terminal it still dies
+of SIGINT, so that a loop around it ends.
 
 "
         )
@@ -28,20 +30,20 @@ pub(crate) const MAIN: &str = "\
 Signals:
   INT, TERM, HUP    stop with a checkpoint; INT or TERM again: cancel what runs; again: die at once
   TSTP, CONT        pause and go on (Ctrl-Z, fg)
-  USR1              write a checkpoint now, say how far the job is, go on
-  QUIT              die at once; the last checkpoint stands
+  USR1              write a checkpoint now, report how far the job is, go on
+  QUIT              die at once; the last checkpoint stays
   USR2, XCPU, PWR   stop with a checkpoint and exit code 75
-`--on SIGNAL=REQUEST` changes a row, `bivouac signals` prints the table.
+`--on SIGNAL=REQUEST` changes a row; `bivouac signals` prints the table.
 
 Examples:
   bivouac grep 'error [0-9]+' huge.log --output errors
-                               Ctrl-C, and the same line again: it goes on where it was
+                               Ctrl-C, and the same line again: it continues
   bivouac digest ~/photos -o photos.b3
   bivouac count *.txt
   bivouac pipe huge.json -o names -- jq -c .name
   bivouac each gzip ::: *.log
-  bivouac status               how far it is, from another terminal; also pause, resume, checkpoint, stop
-  bivouac grep --help          all options of one verb
+  bivouac status               from another terminal; also pause, resume, checkpoint, stop
+  bivouac grep --help          all options of a verb
 ";
 
 pub(crate) const COUNT: &str = concat!(
@@ -50,14 +52,14 @@ pub(crate) const COUNT: &str = concat!(
 Examples:
   bivouac count huge.log                       lines, words and bytes
   bivouac count -l *.csv -o lines.txt          lines of each file and in total
-  bivouac count --limit-rate 50MiB/s huge.log  be kind to a shared disk
-  bivouac count --verify-inputs huge.log -o n  sizes and times are not enough: compare contents
+  bivouac count --limit-rate 50MiB/s huge.log  spare a shared disk
+  bivouac count --verify-inputs huge.log -o n  detect a changed input by its contents
 "
 );
 
 pub(crate) const GREP: &str = concat!(
     exit_codes!("  0  finished, a line matched\n  1  finished, no line matched\n"),
-    "  2 is also the code when files could not be read, and the others were searched, as grep has it.
+    "  2 is also the code, as with grep, when some files could not be read and the others were searched.
 
 Examples:
   bivouac grep 'error [0-9]+' huge.log --output errors.txt
@@ -70,24 +72,27 @@ Examples:
 pub(crate) const DIGEST: &str = concat!(
     exit_codes!(
         "  0  finished; with --check: all checksums are right
-  1  finished, but a file could not be read, or changed meanwhile, and is left out;
-     with --check: something differs or is missing\n"
+  1  finished, but a file could not be read or changed meanwhile, and is left out;
+     with --check: a file differs or is missing\n"
     ),
-    "  4 is also the code when a file found in a tree cannot be read and the result goes to a file, or when the
-  machine is in trouble (a device, too many open files): the same command goes on there; --keep-going leaves it out.
+    "  4 is also the code when the machine fails (a device, too many open files), or when a file found in a tree
+  cannot be read and the result goes to a file. Run the same command again to continue at that file;
+  --keep-going leaves it out.
 
 Examples:
   bivouac digest /usr/share -o share.b3
-  bivouac digest --check share.b3              --quiet: only what differs; --status: only the code
+  bivouac digest --check share.b3              --quiet: only differences; --status: only the code
   bivouac digest --algorithm sha256 -c SHA256SUMS --ignore-missing
   bivouac digest --algorithm sha256 *.iso > SHA256SUMS
 "
 );
 
 pub(crate) const PIPE: &str = concat!(
-    exit_codes!("  0  finished\n  1  finished, but chunks failed and are left out (--keep-going)\n"),
-    "  4 is also the code when a chunk fails for good: mend the cause and run the same command again.
-  126, 127  the command cannot be started; there is no such command
+    exit_codes!(
+        "  0  finished\n  1  finished, but tasks failed and their chunks are left out (--keep-going)\n"
+    ),
+    "  4 is also the code when the command of a task fails: remove the cause and run the same command again.
+  126, 127  the command cannot be started, does not exist
 
 Examples:
   bivouac pipe huge.json -o small.json -- jq -c .name
@@ -102,21 +107,21 @@ Examples:
 pub(crate) const EACH: &str = concat!(
     exit_codes!("  0  finished\n  1  finished, but items failed\n"),
     "  4 is also the code when --halt ends the job.
-  126, 127  the command cannot be started; there is no such command
+  126, 127  the command cannot be started, does not exist
 
-In COMMAND, of the item:
-  {}       the item                       {#}   the number of the command, from 1
-  {.}      without its extension          {%}   the slot in which it runs, from 1 to --jobs
-  {/}      without its directory          {1} {2}    of the first, of the second source of items;
-  {//}     its directory                             likewise {1.} {1/} {1//} {1/.}
+Placeholders in COMMAND:
+  {}       the item                       {#}       the number of the command, from 1
+  {.}      without its extension          {%}       the slot in which it runs, from 1 to --jobs
+  {/}      without its directory          {1} {2}   from the first, second source of items;
+  {//}     its directory                            also {1.} {1/} {1//} {1/.}
   {/.}     without both
 
 Sources of items:
-  ::: ITEM...    these                    :::+ ITEM...    in step with the source before
-  :::: FILE...   the lines of FILE        ::::+ FILE...   likewise
-Several sources give all combinations, the last one varying fastest.
+  ::: ITEM...    these words              :::+ ITEM...    these, in step with the source before
+  :::: FILE...   the lines of FILE        ::::+ FILE...   these, in step with the source before
+Several sources give all combinations; the last source varies fastest.
 
-In the environment of a command, BIVOUAC_SEQ is what {#} is, and BIVOUAC_SLOT what {%} is.
+The environment of a command has {#} as BIVOUAC_SEQ and {%} as BIVOUAC_SLOT.
 
 Examples:
   bivouac each gzip -9 ::: *.log
@@ -124,9 +129,9 @@ Examples:
   find . -name '*.wav' -print0 | bivouac each -0 -k --tag --shell 'sox {} -n stat 2>&1 | head -1'
   bivouac each -a hosts.txt --results out ping -c 1 {}
   bivouac each echo {1}-{2} ::: a b ::: 1 2
-  bivouac each --shell -a commands.txt        each line is a command; the same as --shell {}
+  bivouac each --shell -a commands.txt        each line is a command
   bivouac each --shell=bash 'diff <(sort {}) {.}.ok' ::: *.txt
-  bivouac each -X -a files.txt cp -t /backup  as many files for one cp as fit
+  bivouac each -X -a files.txt cp -t /backup  as many files for each cp as fit
   bivouac log --failed                        what failed, and how
 "
 );
@@ -138,9 +143,9 @@ macro_rules! control_codes {
             "Exit codes:\n",
             $done,
             "  2  wrong usage, no STATE here, or several
-  3  refused: the job is not running, it cannot be reached from here (another host or container),
-     or no signal asks it for this
-  4  it did not come in time, or something broke
+  3  refused: the job is not running, cannot be reached from here (another host or container), or
+     has no signal for this request
+  4  an error, or the wait was longer than --timeout
 
 "
         )
@@ -149,7 +154,7 @@ macro_rules! control_codes {
 
 pub(crate) const STATUS: &str = "\
 Exit codes:
-  0  said
+  0  done
   2  wrong usage, no STATE here, or several
   3  the checkpoint is damaged, or the state belongs to another user
   4  the state could not be read
@@ -161,10 +166,10 @@ Examples:
 ";
 
 pub(crate) const PAUSE: &str = concat!(
-    control_codes!("  0  it is paused, or was already\n"),
+    control_codes!("  0  the job is paused\n"),
     "\
-It sends SIGURG, so a job in the foreground of a shell stays there. If no signal means `pause` to the job
-(--on URG=…), it is suspended instead, and that is said.
+SIGURG leaves a job in the foreground of its shell. If no signal means `pause` to the job (--on URG=…), the
+verb suspends it instead, and says so.
 
 Examples:
   bivouac pause
@@ -173,7 +178,7 @@ Examples:
 );
 
 pub(crate) const RESUME: &str = concat!(
-    control_codes!("  0  it goes on, or did already\n"),
+    control_codes!("  0  the job runs\n"),
     "\
 Examples:
   bivouac resume
@@ -182,7 +187,7 @@ Examples:
 );
 
 pub(crate) const CHECKPOINT: &str = concat!(
-    control_codes!("  0  a checkpoint is durable that was written after this was asked for\n"),
+    control_codes!("  0  a checkpoint written after this request is durable\n"),
     "\
 Examples:
   bivouac checkpoint
@@ -191,7 +196,7 @@ Examples:
 );
 
 pub(crate) const STOP: &str = concat!(
-    control_codes!("  0  it has ended, or was not running\n"),
+    control_codes!("  0  the job has ended, or was not running\n"),
     "\
 Examples:
   bivouac stop
@@ -201,7 +206,7 @@ Examples:
 
 pub(crate) const LOG: &str = "\
 Exit codes:
-  0  said, or there is nothing to say
+  0  done; a job without commands has an empty log
   2  wrong usage, no STATE here, or several
   4  the log could not be read
 
@@ -215,9 +220,9 @@ pub(crate) const CLEAN: &str = "\
 Exit codes:
   0  done, or there was nothing to do
   2  wrong usage, or STATE is no state directory
-  3  a STATE that was named is kept: its job can still be continued
+  3  a named STATE is kept: its job can be continued
   4  a state could not be removed
-  5  a STATE that was named is in use
+  5  a named STATE is in use
 
 Examples:
   bivouac clean
@@ -227,22 +232,22 @@ Examples:
 
 pub(crate) const SIGNALS: &str = "\
 Requests:
-  stop        start no task, let those in flight finish within --grace, commit, end;
+  stop        start no task, let running tasks finish within --grace, commit, end;
               INT or TERM again: abort, and again: die
-  abort       cancel the tasks in flight, commit what is done, end
-  die         end at once; the last checkpoint stands
+  abort       cancel the running tasks, commit what is done, end
+  die         end at once; the last checkpoint stays
   pause       hold the tasks where they are, until a resume
   suspend     pause, and stop the process as Ctrl-Z does
   resume      go on; never cancels a stop
-  checkpoint  write a checkpoint now, say how far the job is, go on
-  status      say how far the job is
-  reload      read the configuration again, reopen the log
-  redraw      draw the progress line anew
-  ignore      nothing
+  checkpoint  write a checkpoint now, report how far the job is, go on
+  status      report how far the job is
+  reload      read the configuration again, open the log again
+  redraw      draw the progress line again
+  ignore      do nothing
 
 Exit codes:
   0  done
-  2  wrong usage: a name that is not known, a signal that must not be mapped, a broken file
+  2  wrong usage: an unknown name, a signal that cannot be mapped, a broken configuration
 
 Examples:
   bivouac signals

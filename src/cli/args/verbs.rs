@@ -1,4 +1,4 @@
-//! What is particular to each verb.
+//! The options of each verb that is not in a file of its own.
 
 use super::common::{CommandArgs, InputArgs, JobArgs, TableArgs};
 use super::help;
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 /// Count lines, words and bytes, as `wc` prints them.
 ///
-/// Gives the numbers of GNU `wc` in the C locale, per file and, with several files, in total.
-/// Without -l, -w or -c all three are printed, always in this order.
+/// The numbers are those of GNU `wc` in the C locale, for each file and, with several files, in total.
+/// Without -l, -w and -c it prints all three. Their order is always lines, words, bytes.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::COUNT)]
 pub(crate) struct CountArgs {
@@ -31,11 +31,11 @@ pub(crate) struct CountArgs {
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Leave out files that cannot be read, and end with 1; needed with an output file only
+    /// Leave out files that cannot be read, and exit with 1; without --output this is the default
     #[arg(long, help_heading = "Output")]
     pub(crate) keep_going: bool,
 
-    /// Files to read; `-` is standard input, which cannot be continued
+    /// Files to read; `-` is standard input, and then a stopped job cannot be continued
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -47,10 +47,10 @@ pub(crate) struct CountArgs {
 
 /// Print the lines that match a pattern, in input order.
 ///
-/// The pattern is a regular expression as Rust's `regex` crate knows it (like `grep -E`, with \d and
-/// \b, without backreferences), over bytes. The short options mean what they mean to `grep`, all but
-/// -q, which here keeps quiet about the run and not about the lines; the output file therefore has no
-/// short one.
+/// The pattern is a regular expression of Rust's `regex` crate, over bytes: like `grep -E`, with \d and
+/// \b, without backreferences. Short options mean what they mean to `grep`, with one exception: -q
+/// silences messages about the run and still prints the lines. Since -o is --only-matching, --output has
+/// no short form.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(
     after_long_help = help::GREP,
@@ -58,7 +58,7 @@ pub(crate) struct CountArgs {
     override_usage = "bivouac grep [OPTIONS] PATTERN FILE...\n       bivouac grep [OPTIONS] -e PATTERN... FILE..."
 )]
 pub(crate) struct GrepArgs {
-    /// A pattern; may be given several times, a line then matches if one of them does
+    /// A pattern; repeatable: a line matches if one of them does
     #[arg(
         short = 'e',
         long = "regexp",
@@ -72,7 +72,7 @@ pub(crate) struct GrepArgs {
     #[arg(short = 'F', long, help_heading = "What to find")]
     pub(crate) fixed_strings: bool,
 
-    /// Upper and lower case are the same
+    /// Ignore the difference between upper and lower case
     #[arg(short, long, help_heading = "What to find")]
     pub(crate) ignore_case: bool,
 
@@ -84,15 +84,15 @@ pub(crate) struct GrepArgs {
     #[arg(short, long, help_heading = "Output")]
     pub(crate) count: bool,
 
-    /// Print only the parts that match, each on a line of its own
+    /// Print only the matching parts, each on its own line
     #[arg(short = 'o', long, help_heading = "Output")]
     pub(crate) only_matching: bool,
 
-    /// Print the number of each line in front of it
+    /// Print the line number before each line
     #[arg(short = 'n', long, help_heading = "Output")]
     pub(crate) line_number: bool,
 
-    /// Print the file name in front of each line, as is done with several files
+    /// Print the file name before each line; the default with several files
     #[arg(short = 'H', long, overrides_with = "no_filename", help_heading = "Output")]
     pub(crate) with_filename: bool,
 
@@ -104,11 +104,11 @@ pub(crate) struct GrepArgs {
     #[arg(long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Leave out files that cannot be read, and end with 2; needed with an output file only
+    /// Leave out files that cannot be read, and exit with 2; without --output this is the default
     #[arg(long, help_heading = "Output")]
     pub(crate) keep_going: bool,
 
-    /// What to find, and where; with -e all of these are files. `-` is standard input, which cannot be continued
+    /// The pattern, then the files; with -e only files. `-` is standard input, and then a stopped job cannot be continued
     #[arg(required = true, value_name = "PATTERN FILE")]
     words: Vec<OsString>,
 
@@ -127,8 +127,8 @@ pub(crate) struct GrepArgs {
 }
 
 impl GrepArgs {
-    /// Tells patterns from files. As for `grep`, the first word is the pattern unless there was an
-    /// -e, and that is known only when all words have been seen, so clap cannot do it.
+    /// Tells patterns from files. As with `grep`, the first word is the pattern unless there is an -e. That is
+    /// known only when all words have been seen, so clap cannot do it.
     ///
     /// # Errors
     ///
@@ -160,41 +160,41 @@ impl GrepArgs {
 
 /// Print a checksum of every regular file below the paths, or verify such a list.
 ///
-/// Files are listed in a stable order, and lines look as `b3sum` and `sha256sum` print them. With
-/// BLAKE3 one huge file is hashed by all workers and can be continued in the middle; with SHA-256
-/// each file is one task.
+/// Files come in a stable order, in the format of `b3sum` and `sha256sum`. With BLAKE3 all cores hash
+/// one huge file together, and a stopped job continues in the middle of it. With SHA-256 each file is one
+/// task.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::DIGEST)]
 pub(crate) struct DigestArgs {
-    /// Which checksum
+    /// The checksum
     #[arg(long, value_enum, default_value_t = Algorithm::Blake3, help_heading = "What to compute")]
     pub(crate) algorithm: Algorithm,
 
-    /// Read checksums from the files, or from standard input, verify them, and name what differs
+    /// Read lists of checksums from the files or standard input, verify them, and name what differs
     #[arg(short = 'c', long, conflicts_with_all = ["verify_inputs", "tag", "zero"], help_heading = "What to compute")]
     pub(crate) check: bool,
 
-    /// With --check: pass over files that do not exist
+    /// With --check: skip files that do not exist
     #[arg(long, requires = "check", help_heading = "What to compute")]
     pub(crate) ignore_missing: bool,
 
-    /// With --check: print nothing; the exit code tells. (With --quiet only what is as it was is not named.)
+    /// With --check: print nothing, only set the exit code (--quiet still names what differs)
     #[arg(long, requires = "check", overrides_with = "warn", help_heading = "What to compute")]
     pub(crate) status: bool,
 
-    /// With --check: end with 1 if a line is improperly formatted; with BLAKE3 that is so anyway
+    /// With --check: exit with 1 if a line is malformed; with BLAKE3 this is the default
     #[arg(long, requires = "check", help_heading = "What to compute")]
     pub(crate) strict: bool,
 
-    /// With --check: name every line that is improperly formatted
+    /// With --check: name every malformed line
     #[arg(short, long, requires = "check", overrides_with = "status", help_heading = "What to compute")]
     pub(crate) warn: bool,
 
-    /// Write lines of the BSD form: `SHA256 (NAME) = HASH`
+    /// Write lines in BSD style: `SHA256 (NAME) = HASH`
     #[arg(long, help_heading = "Output")]
     pub(crate) tag: bool,
 
-    /// End each line with a zero byte, and escape no name
+    /// End each line with a zero byte, and do not escape names
     #[arg(short = 'z', long, help_heading = "Output")]
     pub(crate) zero: bool,
 
@@ -202,11 +202,11 @@ pub(crate) struct DigestArgs {
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Leave out files that cannot be read, and end with 1; needed with an output file, or if the machine is in trouble
+    /// Leave out files that cannot be read, and exit with 1; without --output this is the default, unless the machine fails
     #[arg(long, help_heading = "Output")]
     pub(crate) keep_going: bool,
 
-    /// Files and directories; `-` is standard input, which cannot be continued
+    /// Files and directories; `-` is standard input, and then a stopped job cannot be continued.
     /// With --check: lists of checksums
     #[arg(required_unless_present = "check", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
@@ -226,49 +226,49 @@ pub(crate) enum Algorithm {
     Sha256,
 }
 
-/// Put each chunk of the input through a command, and what it prints in input order.
+/// Run each chunk of the input through a command, and put the results in input order.
 ///
-/// The input is cut between records, lines unless said otherwise, and several copies of COMMAND run
-/// at once, each with one chunk as its standard input. That gives the bytes of `COMMAND < FILE` for
-/// every command that treats each record by itself. A job that was stopped goes on where it was, and a
-/// command counts as done only when it ended well and nobody had told it to end.
+/// The input is cut between records, by default lines, and several copies of COMMAND run at once, each
+/// with one chunk as its standard input. The output has the bytes of `COMMAND < FILE` for every command
+/// that treats each record by itself. A stopped job continues where it was. A command counts as done only
+/// if it succeeded and was not told to end.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::PIPE, override_usage = "bivouac pipe [OPTIONS] FILE... -- COMMAND [ARG]...")]
 pub(crate) struct PipeArgs {
-    /// Files to read; `-` is standard input, which can be continued when it is given again
+    /// Files to read; `-` is standard input: to continue such a job, give it the same input again
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// The command and its arguments; no shell is involved. {#} is the number of the chunk, from 1, {%} the slot
+    /// The command and its arguments, without a shell. {#} is the number of the task, from 1; {%} is its slot
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 
-    /// COMMAND is one text, which is run through SHELL (sh, bash, a path; `auto`: $SHELL) [default: sh]
+    /// Run COMMAND, then one text, with SHELL: sh, bash, a path, or `auto` for $SHELL [default: sh]
     #[arg(long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh", help_heading = "The command")]
     pub(crate) shell: Option<OsString>,
 
-    /// Leave out chunks whose command fails, and files that cannot be read; otherwise the first one ends the job
+    /// Leave out chunks whose command fails and files that cannot be read; otherwise the first one ends the job
     #[arg(long, help_heading = "The command")]
     pub(crate) keep_going: bool,
 
-    /// How many bytes make a chunk [default: a sixteenth of the input, 1 to 16 MiB]
+    /// Cut chunks of about SIZE bytes [default: a sixteenth of the input, 1 to 16 MiB]
     #[arg(long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, help_heading = "Where the input is cut")]
     pub(crate) block: Option<u64>,
 
-    /// A record ends with these bytes; \n, \t, \0 and \xHH are understood [default: \n]
+    /// Records end with BYTES; \n, \t, \0 and \xHH are escapes [default: \n]
     #[arg(long, value_name = "BYTES", value_parser = parse::bytes, allow_hyphen_values = true, help_heading = "Where the input is cut")]
     pub(crate) record_end: Option<parse::Bytes>,
 
-    /// A record begins with these bytes at the start of a line, as in `>` for FASTA; with --record-end,
-    /// behind those bytes
+    /// Records begin with BYTES at the start of a line, as `>` in FASTA; with --record-end, after the end of
+    /// a record
     #[arg(long, value_name = "BYTES", value_parser = parse::bytes, allow_hyphen_values = true, help_heading = "Where the input is cut")]
     pub(crate) record_start: Option<parse::Bytes>,
 
-    /// A record ends with a zero byte
+    /// Records end with a zero byte
     #[arg(short = '0', long, conflicts_with_all = ["record_end", "record_start", "fixed"], help_heading = "Where the input is cut")]
     pub(crate) null: bool,
 
-    /// Every record has this many bytes
+    /// Every record has SIZE bytes
     #[arg(long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, conflicts_with_all = ["record_end", "record_start"], help_heading = "Where the input is cut")]
     pub(crate) fixed: Option<u64>,
 
@@ -284,12 +284,11 @@ pub(crate) struct PipeArgs {
     pub(crate) inputs: InputArgs,
 }
 
-/// Print what ran, when, and how it ended.
+/// Print which commands ran, when, and how they ended.
 ///
-/// One line for each attempt of each command that a `pipe` or `each` job has run, those of earlier runs
-/// included, in the order in which they ended; what has begun and not ended is `open`. Works while the job
-/// is running, too. A state that is removed when
-/// its job is finished (one without an output file) takes its log along.
+/// It prints a line for each attempt of each command of a `pipe` or `each` job, earlier runs included, in
+/// the order in which the attempts ended. An attempt that has not ended is `open`. This works while the
+/// job is running, too. A finished `pipe` without --output removes its state, and this log with it.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::LOG)]
 pub(crate) struct LogArgs {
@@ -297,37 +296,37 @@ pub(crate) struct LogArgs {
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
-    /// How it is printed
+    /// Print it in this format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogAs::Text)]
     pub(crate) format: LogAs,
 
-    /// The columns of GNU parallel's --joblog; the same as `--format joblog`
+    /// Print the columns of GNU parallel's --joblog; the same as `--format joblog`
     #[arg(long, conflicts_with = "format")]
     pub(crate) joblog: bool,
 
-    /// Only what failed
+    /// Print only what failed
     #[arg(long)]
     pub(crate) failed: bool,
 }
 
-/// How a log is printed.
+/// A format of this log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogAs {
-    /// For people
+    /// A line for people
     Text,
-    /// A JSON object on each line
+    /// A JSON object on each line; tasks are counted from 0
     Json,
-    /// A table with a header, as RFC 4180 has it
+    /// A table with a header, as in RFC 4180; tasks are counted from 0
     Csv,
-    /// A table with tabs, as GNU parallel's --joblog has it
+    /// A table with tabs, as GNU parallel's --joblog
     Joblog,
 }
 
 /// Remove the state of finished jobs.
 ///
-/// Without STATE: of every finished job whose state is here, below .bivouac or in a directory named
-/// like an output with .bivouac behind it. The state of a job that can still be continued is kept
-/// and named, and so is one that is in use.
+/// Without STATE it removes the state of every finished job in the current directory: each one in
+/// .bivouac, and each OUT.bivouac. It keeps and names the state of a job that can be continued, and one
+/// that is in use.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::CLEAN)]
 pub(crate) struct CleanArgs {
@@ -335,16 +334,16 @@ pub(crate) struct CleanArgs {
     #[arg(value_name = "STATE")]
     pub(crate) states: Vec<PathBuf>,
 
-    /// Also remove the state of a job that is not finished: it then starts anew
+    /// Also remove the state of an unfinished job, which then starts from the beginning
     #[arg(long, requires = "states")]
     pub(crate) force: bool,
 }
 
-/// Print what every signal means to a job that is started with these options.
+/// Print what every signal means to a job started with these options.
 ///
-/// One row for each signal, with the request and with where the row comes from: the defaults, the
-/// configuration file, or --on. A signal that is ignored when bivouac is started (by `nohup`, or in
-/// the background of a script) stays ignored.
+/// One row for each signal, with its request and the origin of the row: the defaults, the configuration
+/// file, or --on. A signal that is ignored when bivouac starts (`nohup`, or `&` in a script) stays
+/// ignored.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::SIGNALS)]
 pub(crate) struct SignalsArgs {
@@ -354,22 +353,22 @@ pub(crate) struct SignalsArgs {
 
 /// Print a script that completes verbs and options in a shell.
 ///
-/// The script goes to standard output, to be put where the shell looks for completions.
+/// Write the script to the place where your shell looks for completions.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::COMPLETIONS)]
 pub(crate) struct CompletionsArgs {
-    /// Which shell
+    /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }
 
 /// Write the manual, one page for each verb.
 ///
-/// The directory is made if it does not exist; pages that are there are replaced.
+/// The directory is created if needed. Existing pages are replaced.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::MAN)]
 pub(crate) struct ManArgs {
-    /// Where the pages go
+    /// The directory for the pages
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
 }

@@ -172,7 +172,7 @@ pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
     match View::look(&view.path) {
         Ok(after) => {
             let status = StatusReport::of(&after);
-            job.done(format_args!("checkpoint: tasks {}, {}", status.tasks_line(), status.checkpoint_line()))
+            job.done(format_args!("checkpoint: {}, {}", status.tasks_line(), status.checkpoint_line()))
         }
         // The job may have finished since, and taken its state away.
         Err(_) => job.done("checkpoint written"),
@@ -223,8 +223,7 @@ fn say_how_it_stands(view: &View, what: &str) {
         | JobPhase::Suspended
         | JobPhase::Stopped
         | JobPhase::Crashed => {
-            let standing =
-                format!("tasks {}; the checkpoint is {}", status.tasks_line(), status.checkpoint_line());
+            let standing = format!("{}; the checkpoint is {}", status.tasks_line(), status.checkpoint_line());
             format!("{path}: {what}; {standing}. {}", status.continuing_lines())
         }
     };

@@ -4,13 +4,12 @@
 //! the documented shape (`docs/status.md`); whoever changes the meaning of one raises [`FORMAT`].
 
 use super::view::{HeldBy, JobPhase, View};
-use crate::cli::format::{clock, of, size, time};
-use crate::cli::progress::estimate::percent;
+use crate::cli::format::{TaskWord, clock, percent, size, time};
 use crate::jobs::quote;
 use crate::jobs::text::visible;
 use bivouac::record::{self, Record};
 use bivouac::status_file::{Live, LiveTask, Row};
-use bivouac::{Error, Progress, Result};
+use bivouac::{Error, Result};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -100,15 +99,6 @@ impl StatusReport {
             (None, Some(record)) => from_record(record, last_word.and_then(|live| live.bytes_total)),
             (None, None) => from_record(&Record::new("", ().into(), ().into()), None),
         };
-        let progress = Progress {
-            frontier: tasks.done,
-            tasks: tasks.total,
-            bytes: bytes.done,
-            // Without a total the share of the bytes is unknown, that of the tasks is not.
-            bytes_total: bytes.total,
-            ..Progress::default()
-        };
-        let by_tasks = Progress { bytes: 0, bytes_total: None, ..progress.clone() };
         let phase = view.phase();
         Self {
             format: FORMAT,
@@ -118,7 +108,10 @@ impl StatusReport {
             job: record.map(|record| record.job.clone()),
             run: record.map(|record| record.run.clone()),
             exit_code: record.filter(|_| !running).and_then(exit_code),
-            percent: percent(if bytes.total.is_some() { &progress } else { &by_tasks }),
+            percent: percent(match bytes.total {
+                Some(_) => (bytes.done, bytes.total),
+                None => (tasks.done, tasks.total),
+            }),
             tasks,
             bytes,
             worked_seconds: live.map(|live| live.worked_seconds),
@@ -163,7 +156,7 @@ impl StatusReport {
         if let Some(job) = &self.job {
             line("job", job);
         }
-        line("tasks", &self.tasks_line());
+        line("progress", &self.tasks_line());
         line(
             if self.bytes.done == 0 && self.bytes.total.is_none() { "done" } else { "input" },
             &self.input_line(),
@@ -202,10 +195,14 @@ impl StatusReport {
         format!("{when}{}{again}:\n  {}\n", visible(&place), visible(&command))
     }
 
-    /// `3 of 64 committed, 2 in flight`.
+    fn word(&self) -> TaskWord {
+        self.job.as_deref().map_or(TaskWord::Task, TaskWord::of_job)
+    }
+
+    /// `3 of 64 tasks committed, 2 in flight`.
     pub(super) fn tasks_line(&self) -> String {
         let tasks = &self.tasks;
-        let mut line = format!("{} committed", of(tasks.done, tasks.total));
+        let mut line = format!("{} committed", self.word().of(tasks.done, tasks.total));
         for (number, what) in [
             (tasks.in_flight, "in flight"),
             (tasks.beyond, "more finished and kept"),
@@ -220,10 +217,7 @@ impl StatusReport {
 
     /// `item 3 for 1.2 s: its name`.
     fn at_work_line(&self, one: &LiveTask) -> String {
-        let name = match self.job.as_deref() {
-            Some("each") => format!("item {}", one.task + 1),
-            Some(_) | None => format!("task {}", one.task),
-        };
+        let name = self.word().name(one.task);
         let gap = if one.note.is_empty() { "" } else { ": " };
         format!("{name} for {}{gap}{}", time(seconds(one.seconds)), one.note)
     }
@@ -248,7 +242,7 @@ impl StatusReport {
             line.push_str(&format!(", {}/s", size(rate as u64)));
         }
         if let Some(rate) = self.tasks_per_second {
-            line.push_str(&format!(", {rate:.1} tasks/s"));
+            line.push_str(&format!(", {rate:.1} {}s/s", self.word().singular()));
         }
         if let Some(left) = self.eta_seconds {
             line.push_str(&format!(", {} left", clock(seconds(left))));

@@ -4,17 +4,17 @@ use super::*;
 use crate::cli::terminal::tests::Tty;
 use bivouac::Error;
 
-fn talk(progress: When) -> MessageArgs {
+fn args(progress: When) -> MessageArgs {
     MessageArgs { progress, quiet: false, verbose: false, log_file: None, log_format: None, log_level: None }
 }
 
-fn wide() -> Screen {
-    Screen { columns: 200, ours: true }
+fn wide() -> Window {
+    Window { columns: 200, ours: true }
 }
 
-fn watch(talk: &MessageArgs, terminal: bool, screen: fn() -> Screen) -> (Watch<Tty>, Tty) {
+fn watch(args: &MessageArgs, terminal: bool, window: fn() -> Window) -> (Watch<Tty>, Tty) {
     let tty = Tty::default();
-    (Watch::new(talk, tty.clone(), terminal, screen), tty)
+    (Watch::new(args, tty.outlet(), terminal, window), tty)
 }
 
 fn half_done() -> Progress {
@@ -24,6 +24,8 @@ fn half_done() -> Progress {
         bytes_total: Some(1 << 30),
         in_flight: 2,
         worked: Duration::from_secs(16),
+        bytes_per_second: Some((16 << 20) as f64),
+        left: Some(Duration::from_secs(32)),
         ..Progress::default()
     }
 }
@@ -34,27 +36,29 @@ fn rows(written: &str) -> Vec<String> {
         .split('\n')
         .map(|row| {
             let row = row.rsplit("\x1b[2K").next().unwrap_or_default();
-            row.rsplit('\r').next().unwrap_or_default().trim_end().to_string()
+            row.rsplit('\r').next().unwrap_or_default().trim_end_matches("\x1b[K").trim_end().to_string()
         })
         .collect()
 }
 
 #[test]
 fn the_line_says_phase_share_amount_rate_time_and_tasks() {
-    let speed = Estimate::default().see(&half_done());
     assert_eq!(
-        line(&half_done(), speed),
+        line(&half_done(), TaskWord::Task),
         "running  50 %  512.0 MiB of 1.0 GiB  16.0 MiB/s  0:32 left  2 tasks in flight"
     );
     let paused = Progress { phase: Activity::Paused, failed: 3, in_flight: 1, ..half_done() };
-    assert_eq!(line(&paused, speed), "paused  50 %  512.0 MiB of 1.0 GiB  1 task in flight  3 failed");
+    assert_eq!(
+        line(&paused, TaskWord::Task),
+        "paused  50 %  512.0 MiB of 1.0 GiB  1 task in flight  3 failed"
+    );
     let tasks = Progress { frontier: 3, tasks: Some(64), ..Progress::default() };
-    assert_eq!(line(&tasks, Speed::default()), "running  4 %  3 of 64 tasks  0 tasks in flight");
+    assert_eq!(line(&tasks, TaskWord::Task), "running  4 %  3 of 64 tasks  0 tasks in flight");
 }
 
 #[test]
 fn the_line_is_drawn_in_place_and_gone_in_the_end() {
-    let (mut watch, tty) = watch(&talk(When::Auto), true, wide);
+    let (mut watch, tty) = watch(&args(When::Auto), true, wide);
     watch.progress(&half_done());
     watch.progress(&half_done());
     assert!(rows(&tty.seen())[0].starts_with("running  50 %"), "{:?}", tty.seen());
@@ -66,7 +70,7 @@ fn the_line_is_drawn_in_place_and_gone_in_the_end() {
 
 #[test]
 fn messages_stand_above_the_line() {
-    let (mut watch, tty) = watch(&talk(When::Auto), true, wide);
+    let (mut watch, tty) = watch(&args(When::Auto), true, wide);
     watch.progress(&half_done());
     watch.notice(&Notice::Input("f: grew".to_string()));
     watch.progress(&half_done());
@@ -78,7 +82,7 @@ fn messages_stand_above_the_line() {
 
 #[test]
 fn leaving_the_terminal_clears_it_and_coming_back_draws_again() {
-    let (mut watch, tty) = watch(&talk(When::Auto), true, wide);
+    let (mut watch, tty) = watch(&args(When::Auto), true, wide);
     watch.progress(&half_done());
     watch.leave_terminal();
     assert_eq!(rows(&tty.seen()), [""]);
@@ -88,17 +92,17 @@ fn leaving_the_terminal_clears_it_and_coming_back_draws_again() {
 
 #[test]
 fn a_line_never_wraps() {
-    let (mut watch, tty) = watch(&talk(When::Auto), true, || Screen { columns: 20, ours: true });
+    let (mut watch, tty) = watch(&args(When::Auto), true, || Window { columns: 20, ours: true });
     watch.progress(&half_done());
     for frame in tty.seen().split(['\r', '\n']) {
-        assert!(frame.chars().count() < 20, "{frame:?}");
+        assert!(frame.replace("\x1b[K", "").chars().count() < 20, "{frame:?}");
     }
     assert!(tty.seen().contains("running  50 %"), "{:?}", tty.seen());
 }
 
 #[test]
 fn in_the_background_nothing_is_drawn_and_messages_are_still_said() {
-    let (mut watch, tty) = watch(&talk(When::Always), true, || Screen { columns: 80, ours: false });
+    let (mut watch, tty) = watch(&args(When::Always), true, || Window { columns: 80, ours: false });
     watch.progress(&half_done());
     assert_eq!(tty.seen(), "");
     watch.notice(&Notice::Input("f: grew".to_string()));
@@ -107,7 +111,7 @@ fn in_the_background_nothing_is_drawn_and_messages_are_still_said() {
 
 #[test]
 fn a_held_terminal_holds_nobody_up() {
-    let (mut watch, tty) = watch(&talk(When::Auto), true, wide);
+    let (mut watch, tty) = watch(&args(When::Auto), true, wide);
     watch.progress(&half_done());
     tty.hold(true);
     // The terminal in these tests panics when it is written to while it is held.
@@ -125,13 +129,13 @@ fn a_held_terminal_holds_nobody_up() {
 
 #[test]
 fn without_a_terminal_there_are_only_plain_lines() {
-    let (mut silent, tty) = watch(&talk(When::Auto), false, wide);
+    let (mut silent, tty) = watch(&args(When::Auto), false, wide);
     silent.progress(&half_done());
     silent.notice(&Notice::Warning(Error::broken("x", "odd")));
     drop(silent);
     assert_eq!(tty.seen(), "bivouac: warning: x: odd\n");
 
-    let (mut plain, tty) = watch(&talk(When::Always), false, wide);
+    let (mut plain, tty) = watch(&args(When::Always), false, wide);
     for tenths in 0..=110 {
         plain.progress(&Progress { worked: Duration::from_millis(tenths * 100), ..half_done() });
     }
@@ -144,7 +148,7 @@ fn without_a_terminal_there_are_only_plain_lines() {
 #[test]
 fn quiet_and_verbose_choose_what_is_said() {
     let said = |quiet, verbose| {
-        let (mut watch, tty) = watch(&MessageArgs { quiet, verbose, ..talk(When::Always) }, false, wide);
+        let (mut watch, tty) = watch(&MessageArgs { quiet, verbose, ..args(When::Always) }, false, wide);
         watch.notice(&Notice::Ready { workers: 2 });
         watch.notice(&Notice::Resumed { frontier: 3, beyond: 0, tasks: Some(64) });
         watch.notice(&Notice::TaskFailed { task: 7, why: "no".to_string() });
@@ -153,4 +157,12 @@ fn quiet_and_verbose_choose_what_is_said() {
         tty.seen().lines().count()
     };
     assert_eq!((said(true, false), said(false, false), said(false, true)), (1, 3, 4));
+}
+
+#[test]
+fn the_line_and_the_status_file_give_the_same_rate_and_time() {
+    let now = half_done();
+    let live = bivouac::status_file::Live::of(&now, std::time::SystemTime::now());
+    assert_eq!((live.eta_seconds, live.bytes_per_second), (Some(32.0), now.bytes_per_second));
+    assert!(line(&now, TaskWord::Task).contains("16.0 MiB/s  0:32 left"), "{}", line(&now, TaskWord::Task));
 }

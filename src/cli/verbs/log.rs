@@ -4,7 +4,7 @@ mod joblog;
 
 use crate::cli::args::verbs::{LogArgs, LogAs};
 use crate::cli::discover::the_one;
-use crate::cli::format::time;
+use crate::cli::format::{TaskWord, time};
 use crate::cli::terminal;
 use crate::jobs::template::Template;
 use crate::jobs::text::visible;
@@ -30,7 +30,7 @@ pub(crate) fn run(log: &LogArgs) -> Result<u8> {
         terminal::message(&format!("{}: this job runs no commands, or none has begun", state.display()));
         return Ok(FINISHED);
     };
-    let names = Names::of(record.as_ref());
+    let names = TaskNames::of(record.as_ref());
     let format = if log.joblog { LogAs::Joblog } else { log.format };
     let mut text = match format {
         LogAs::Csv => "task,attempt,began,seconds,outcome,code,note\r\n".to_string(),
@@ -75,24 +75,19 @@ fn is_given_up(entry: &Entry, record: Option<&Record>) -> bool {
 
 /// How the tasks of a job are called.
 #[derive(Debug, Default)]
-struct Names {
-    /// Items are numbered from 1, as `{#}` is.
-    are_items: bool,
+struct TaskNames {
+    word: TaskWord,
     /// The command, where a task is one item.
     template: Option<Template>,
 }
 
-impl Names {
+impl TaskNames {
     fn of(record: Option<&Record>) -> Self {
         let Some(record) = record.filter(|record| record.job == "each") else { return Self::default() };
         let one_item = record.fingerprint["per_command"] == 1
             && record.fingerprint["sources"].as_array().is_none_or(|sources| sources.len() < 2);
         let template = one_item.then(|| Template::from_identity(&record.fingerprint["command"])).flatten();
-        Self { are_items: true, template }
-    }
-
-    fn name(&self, task: u64) -> String {
-        if self.are_items { format!("item {}", task + 1) } else { format!("task {task}") }
+        Self { word: TaskWord::Item, template }
     }
 
     /// The command as a person would type it, as far as it is known.
@@ -104,7 +99,7 @@ impl Names {
     }
 }
 
-fn line(entry: &Entry, names: &Names) -> String {
+fn line(entry: &Entry, names: &TaskNames) -> String {
     let took = time(Duration::from_micros(entry.took_us));
     let again = if entry.attempt > 1 { format!(", attempt {}", entry.attempt) } else { String::new() };
     let (outcome, number) = words(entry.outcome);
@@ -112,7 +107,7 @@ fn line(entry: &Entry, names: &Names) -> String {
     let note = visible(&entry.note);
     let gap = if note.is_empty() { "" } else { "  " };
     let took = if entry.outcome == Outcome::Open { String::new() } else { format!("  {took}") };
-    format!("{}  {}{again}  {outcome}{number}{took}{gap}{note}", began(entry), names.name(entry.task))
+    format!("{}  {}{again}  {outcome}{number}{took}{gap}{note}", began(entry), names.word.name(entry.task))
 }
 
 fn json_of(entry: &Entry) -> serde_json::Value {
@@ -197,14 +192,14 @@ mod tests {
     fn an_entry_is_a_line_an_object_or_a_row() {
         let failed = entry(Outcome::Code(7));
         assert_eq!(
-            line(&failed, &Names::default()),
-            "2026-11-24T04:12:04.250Z  task 3, attempt 2  failed 7  1.5 s  a \"b\", bytes 0 to 9"
+            line(&failed, &TaskNames::default()),
+            "2026-11-24T04:12:04.250Z  task 4, attempt 2  failed 7  1.5 s  a \"b\", bytes 0 to 9"
         );
         assert_eq!(csv(&failed), "3,2,2026-11-24T04:12:04.250Z,1.5,failed,7,\"a \"\"b\"\", bytes 0 to 9\"");
         assert_eq!(json_of(&failed)["outcome"], "failed");
         assert_eq!(json_of(&failed)["code"], 7);
         assert_eq!(json_of(&entry(Outcome::Signal(11)))["signal"], "SIGSEGV");
-        let items = Names { are_items: true, template: None };
+        let items = TaskNames { word: TaskWord::Item, template: None };
         assert!(line(&entry(Outcome::Interrupted), &items).contains("item 4, attempt 2  interrupted  1.5 s"));
         assert!(!has_failed(Outcome::Open) && has_failed(Outcome::TimedOut));
     }

@@ -26,16 +26,16 @@ pub(crate) fn look(
 ) -> Result<(Spill, u64)> {
     let mut lost = 0;
     let mut whole = Vec::new();
-    for beyond in std::mem::take(&mut record.beyond) {
-        match dir.read_spill(&beyond)? {
+    for file in std::mem::take(&mut record.spilled_files) {
+        match dir.read_spill(&file)? {
             Some(_) => {
-                tell(beyond.task, beyond.mark);
-                whole.push(beyond);
+                tell(file.task, file.mark);
+                whole.push(file);
             }
             None => lost += 1,
         }
     }
-    record.beyond = whole;
+    record.spilled_files = whole;
     let Some(ahead) = &mut record.ahead else { return Ok((Spill::new(&record.run, 0), lost)) };
     // What the journal says behind the record has been committed since.
     ahead.tasks.remove_range(0, record.frontier);

@@ -18,10 +18,10 @@ fn entry(task: u64, parts: Vec<Part>) -> Entry {
     }
 }
 
-fn put(spill: &mut Spill, place: &mut Place, tasks: &[u64]) {
+fn put(spill: &mut Spill, dir: &mut Option<StateDir>, tasks: &[u64]) {
     let pieces: Vec<Extent> =
-        tasks.iter().map(|task| spill.put_piece(place, *task, &[*task as u8; 5000]).unwrap()).collect();
-    let mut run = spill.begin(place).unwrap();
+        tasks.iter().map(|task| spill.put_piece(dir, *task, &[*task as u8; 5000]).unwrap()).collect();
+    let mut run = spill.begin(dir).unwrap();
     for (task, extent) in tasks.iter().zip(pieces) {
         let parts = vec![Part::There(extent), Part::Here(b"end".to_vec())];
         spill.put(&mut run, *task, &entry(*task, parts)).unwrap();
@@ -39,8 +39,8 @@ fn take(spill: &mut Spill, task: u64) {
     spill.done(task);
 }
 
-fn here(dir: &Path) -> Place {
-    Place::Here { dir: StateDir::create(&OsDisk, &dir.join("s")).unwrap(), passing: false }
+fn here(dir: &Path) -> Option<StateDir> {
+    Some(StateDir::create(&OsDisk, &dir.join("s")).unwrap())
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -53,7 +53,7 @@ fn names(dir: &Path) -> Vec<String> {
 
 #[test]
 fn runs_that_overlap_come_out_in_the_order_of_the_tasks() {
-    let (mut spill, mut place) = (Spill::new("run", 0), Place::Nowhere);
+    let (mut spill, mut place) = (Spill::new("run", 0), None);
     put(&mut spill, &mut place, &[2, 5, 9]);
     put(&mut spill, &mut place, &[1, 3, 4, 10]);
     put(&mut spill, &mut place, &[6, 7, 8]);
@@ -66,7 +66,7 @@ fn runs_that_overlap_come_out_in_the_order_of_the_tasks() {
 /// A million tasks that wait are a few numbers in memory.
 #[test]
 fn of_a_run_only_the_next_task_is_in_memory() {
-    let (mut spill, mut place) = (Spill::new("run", 0), Place::Nowhere);
+    let (mut spill, mut place) = (Spill::new("run", 0), None);
     let mut run = spill.begin(&mut place).unwrap();
     for task in 1..100_000 {
         spill.put(&mut run, task, &entry(task, Vec::new())).unwrap();
@@ -116,7 +116,7 @@ fn kept(dir: &Path) -> Record {
 }
 
 fn looked(dir: &Path, record: &Record) -> (Spill, Vec<u64>) {
-    let Place::Here { dir: mut state, .. } = here(dir) else { panic!("it is there") };
+    let mut state = here(dir).unwrap();
     let mut record = record.clone();
     let (mut spill, lost) = look(&mut state, &mut record, &Wake::new().unwrap(), &mut |_, _| ()).unwrap();
     let tasks = [3, 4, 5, 7].into_iter().filter(|task| spill.tasks().contains(*task)).collect::<Vec<_>>();
@@ -173,7 +173,7 @@ fn what_is_committed_is_neither_kept_nor_lost() {
     let mut record = kept(dir.path());
     record.frontier = 4;
     record.finished.insert(5);
-    let Place::Here { dir: mut state, .. } = here(dir.path()) else { panic!("it is there") };
+    let mut state = here(dir.path()).unwrap();
     let (mut spill, lost) = look(&mut state, &mut record, &Wake::new().unwrap(), &mut |_, _| ()).unwrap();
     assert_eq!((lost, spill.tasks().len()), (0, 2));
     take(&mut spill, 4);

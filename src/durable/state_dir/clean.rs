@@ -127,7 +127,7 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// As for [`write_record`](StateDir::write_record).
+    /// As for [`before_record`](StateDir::before_record).
     ///
     /// # Durability
     ///

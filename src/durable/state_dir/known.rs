@@ -5,6 +5,7 @@
 //! if there is nothing in it.
 
 use super::showing::{STATUS, STATUS_NEW};
+use super::spill::refuse_directories;
 use super::{LOCK, LOCK_GONE, RECORD, RECORD_NEW, SPILL, lock};
 use crate::durable::disk::{Dir, Open, look_plain, open_plain};
 use crate::durable::journal::JOURNAL;
@@ -23,7 +24,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 pub(super) fn check(dir: &dyn Dir, path: &Path) -> Result<()> {
     check_files(dir, path)?;
     match is_state(dir, path)? {
-        true => Ok(()),
+        true => refuse_directories(dir, path),
         false => Err(Error::usage(path.display(), "has other things in it, and is not the state of a job")
             .advise("nothing was changed; name a directory that is empty or does not exist yet")),
     }

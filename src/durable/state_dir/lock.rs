@@ -24,13 +24,15 @@
 //!
 //! # A refusal changes nothing
 //!
-//! The text in the file says who holds the lock, so it is written as soon as the lock is taken. A run
-//! that is refused then puts back what stood there ([`Lock::undo`]).
+//! The text in the file says which run holds the lock. It could be written after the decision to go on; but
+//! that decision may take minutes (a stream is read again), and `bivouac stop` must find the run in that time.
+//! So it is written as soon as the lock is taken, and a run that is refused puts back the old text and the old
+//! time of its last change ([`Lock::undo`]).
 
 use super::{LOCK, reach};
 use crate::durable::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
 use crate::error::{Error, Kind, Result};
-use rustix::fs::fstatfs;
+use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, fstat, fstatfs, futimens};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::fmt;
@@ -119,6 +121,26 @@ impl fmt::Display for Holder {
     }
 }
 
+/// A lock file as an earlier run left it.
+#[derive(Debug)]
+struct Before {
+    text: Vec<u8>,
+    /// When it was last changed. A disk of a test has no times.
+    changed: Option<Timestamps>,
+}
+
+impl Before {
+    fn of(file: &dyn DiskFile, text: Vec<u8>) -> Self {
+        let facts = file.descriptor().and_then(|open| fstat(open).ok());
+        #[allow(clippy::cast_possible_wrap, clippy::unnecessary_cast, reason = "the fields differ elsewhere")]
+        let changed = facts.map(|facts| Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ },
+            last_modification: Timespec { tv_sec: facts.st_mtime as _, tv_nsec: facts.st_mtime_nsec as _ },
+        });
+        Self { text, changed }
+    }
+}
+
 /// A lock that is held. Dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -126,7 +148,7 @@ pub(super) struct Lock {
     path: PathBuf,
     holder: Holder,
     /// What stood in it before; `None` if we have made it.
-    before: Option<Vec<u8>>,
+    before: Option<Before>,
     is_remote: bool,
 }
 
@@ -185,9 +207,16 @@ impl Lock {
         }
         // Nothing depends on the text; and who waits for a file without a name looks it up anew.
         match &self.before {
-            Some(text) => self.replace_text(text).ok(),
-            None => dir.remove(LOCK.as_ref()).ok(),
-        };
+            Some(before) => {
+                self.replace_text(&before.text).ok();
+                if let (Some(open), Some(changed)) = (self.file.descriptor(), &before.changed) {
+                    futimens(open, changed).ok();
+                }
+            }
+            None => {
+                dir.remove(LOCK.as_ref()).ok();
+            }
+        }
     }
 
     /// Whether the name leads to the file that we have locked, and not to the lock of another run.
@@ -247,7 +276,7 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -
     // This holder may be about to be refused, because it belongs to another job: then the command
     // that continues the job that is kept here is still the old one.
     lock.holder.continuing = serde_json::from_slice(&text).ok().and_then(|last: Holder| last.continuing);
-    lock.before = (was_there || !text.is_empty()).then_some(text);
+    lock.before = (was_there || !text.is_empty()).then(|| Before::of(&*lock.file, text));
     lock.write().map_err(|e| failed("write", e))?;
     Ok(Acquired::Held(lock))
 }

@@ -25,6 +25,7 @@
 
 use super::Holder;
 use crate::error::{Error, Result};
+use crate::proc_stat::Stat;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
@@ -94,7 +95,7 @@ pub fn find(holder: &Holder) -> Result<Found> {
     };
     let process = Process { pid: holder.pid, ticks, descriptor };
     // In this order: a start time that was read before the descriptor existed proves nothing.
-    let same = Seen::of(holder.pid).is_some_and(|seen| seen.ticks == ticks);
+    let same = seen(holder.pid).is_some_and(|seen| seen.ticks == ticks);
     Ok(if same && !process.has_ended()? { Found::Process(process) } else { Found::Ended })
 }
 
@@ -164,38 +165,18 @@ impl Process {
     /// Whether it is suspended at this moment (by Ctrl-Z, SIGTSTP or SIGSTOP): the kernel lets none of
     /// its threads run. A process that has ended is not.
     pub fn is_suspended(&self) -> bool {
-        Seen::of(self.pid).is_some_and(|seen| seen.ticks == self.ticks && seen.state == b'T')
-    }
-}
-
-/// What the kernel says of a process number at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    /// One letter, as `ps` shows it.
-    pub(super) state: u8,
-    /// When the process was started, in clock ticks since boot.
-    pub(super) ticks: u64,
-}
-
-impl Seen {
-    pub(super) fn of(pid: u32) -> Option<Self> {
-        Self::read(&fs::read(format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    /// The second field is the name of the program in parentheses, and a program may be named
-    /// `x) R 1 (`. No other field has a parenthesis, so one counts from the last one on.
-    fn read(stat: &[u8]) -> Option<Self> {
-        let end = stat.iter().rposition(|byte| *byte == b')')?;
-        let mut fields = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
-        let state = *fields.next()?.as_bytes().first()?;
-        // The state is field 3, the start time field 22.
-        Some(Self { state, ticks: fields.nth(22 - 4)?.parse().ok()? })
+        seen(self.pid).is_some_and(|seen| seen.ticks == self.ticks && seen.state == 'T')
     }
 }
 
 /// When this process was started, in clock ticks since boot.
 pub(crate) fn our_ticks() -> Option<u64> {
-    Seen::of(std::process::id()).map(|seen| seen.ticks)
+    seen(std::process::id()).map(|seen| seen.ticks)
+}
+
+/// What the kernel says of a process number at this moment.
+fn seen(pid: u32) -> Option<Stat> {
+    Stat::of(nix::unistd::Pid::from_raw(pid.cast_signed()))
 }
 
 /// A name for the set of processes among which our numbers mean something.
@@ -209,22 +190,11 @@ mod tests {
     use std::process::{Child, Command};
 
     fn holder_of(pid: u32) -> Holder {
-        Holder { pid, ticks: Seen::of(pid).map(|seen| seen.ticks), ..Holder::ourselves() }
+        Holder { pid, ticks: seen(pid).map(|seen| seen.ticks), ..Holder::ourselves() }
     }
 
     fn sleeper() -> Child {
         Command::new("sleep").arg("60").spawn().unwrap()
-    }
-
-    #[test]
-    fn a_name_with_parentheses_and_blanks_does_not_mislead() {
-        let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
-        for name in ["cat", "x) R 1 (", "a b", ")", "\u{fc}"] {
-            let stat = format!("17 ({name}) {rest}");
-            assert_eq!(Seen::read(stat.as_bytes()), Some(Seen { state: b'S', ticks: 4711 }), "{name}");
-        }
-        assert_eq!(Seen::read(b"17 (\xff) S 1"), None);
-        assert!(Seen::of(std::process::id()).unwrap().ticks > 0);
     }
 
     #[test]

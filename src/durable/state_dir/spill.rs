@@ -11,15 +11,39 @@
 //! it. And backwards: it may be removed only after a record that no longer names it is durable.
 
 use super::{SPILL, StateDir};
-use crate::durable::disk::{Dir, DiskFile, Open, read_up_to};
-use crate::durable::record::Beyond;
+use crate::durable::disk::{Dir, DiskFile, Open, nameless, read_up_to};
+use crate::durable::record::SpilledFile;
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const SEGMENT: &str = "segment.";
+
+/// Refuses a directory where a segment would be made. The run would come upon it later, when it has changed the
+/// state already.
+pub(super) fn refuse_directories(dir: &dyn Dir, path: &Path) -> Result<()> {
+    let path = path.join(SPILL);
+    let failed = |e: io::Error| Error::io(&path, "list", &e);
+    let spill = match dir.open_dir(SPILL.as_ref()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(failed)?,
+    };
+    for name in spill.list().map_err(failed)? {
+        if name.as_encoded_bytes().starts_with(SEGMENT.as_bytes())
+            && spill.facts(&name).map_err(failed)?.is_some_and(|facts| facts.is_dir)
+        {
+            return Err(is_a_directory(&path.join(name)));
+        }
+    }
+    Ok(())
+}
+
+fn is_a_directory(path: &Path) -> Error {
+    Error::refused(path.display(), "is a directory, and none of ours")
+        .advise("move it away, and run the same command again")
+}
 
 /// The result of a finished task that has a file of its own, verified.
 #[derive(Debug)]
@@ -28,6 +52,23 @@ pub(crate) struct Spilled {
     pub(crate) partial: Vec<u8>,
     /// Its output.
     pub(crate) output: Vec<u8>,
+}
+
+/// Makes a segment. Where there is no directory, the file has no name, and the kernel removes it with the
+/// process, however that ends.
+pub(crate) fn make_segment(dir: &mut Option<StateDir>, number: u64) -> Result<(Box<dyn DiskFile>, PathBuf)> {
+    match dir {
+        Some(dir) => dir.make_segment(number),
+        None => {
+            let path = std::env::temp_dir().join("(file without a name)");
+            Ok((nameless().map_err(|e| Error::io(&path, "create", &e))?, path))
+        }
+    }
+}
+
+/// Removes a segment that no record names.
+pub(crate) fn remove_segment(dir: &mut Option<StateDir>, number: u64) -> Result<()> {
+    dir.as_mut().map_or(Ok(()), |dir| dir.remove_segment(number))
 }
 
 impl StateDir {
@@ -42,8 +83,7 @@ impl StateDir {
         self.remove_spilled(&*dir, &name)?;
         let made = dir.open(&name, Open::CreateNew(0o600));
         if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-            return Err(Error::refused(path.display(), "is a directory, and none of ours")
-                .advise("move it away, and run the same command again"));
+            return Err(is_a_directory(&path));
         }
         Ok((made.map_err(|e| Error::io(&path, "create", &e))?, path))
     }
@@ -67,7 +107,7 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// As for [`write_record`](StateDir::write_record).
+    /// As for [`before_record`](StateDir::before_record).
     pub(crate) fn sync_spill(&mut self) -> Result<()> {
         self.durably(|state| {
             let Some(spill) = &state.spill else { return Ok(()) };
@@ -77,7 +117,7 @@ impl StateDir {
     }
 
     /// Reads the file of a task, if it is there and is what the record says.
-    pub(crate) fn read_spill(&mut self, entry: &Beyond) -> Result<Option<Spilled>> {
+    pub(crate) fn read_spill(&mut self, entry: &SpilledFile) -> Result<Option<Spilled>> {
         // The name in a record is never trusted to lead anywhere: there is one that it can be.
         let name = OsString::from(entry.task.to_string());
         if OsStr::new(&entry.file) != name {
@@ -100,7 +140,7 @@ impl StateDir {
     }
 
     /// Removes what no record names: what crashed runs have left.
-    pub(crate) fn sweep_spill(&mut self, files: &[Beyond], segments: &[u64]) -> Result<()> {
+    pub(crate) fn sweep_spill(&mut self, files: &[SpilledFile], segments: &[u64]) -> Result<()> {
         let Some(dir) = self.find_spill_dir()? else { return Ok(()) };
         let named = |name: &OsStr| {
             files.iter().any(|entry| OsStr::new(&entry.file) == name)

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::durable::disk::OsDisk;
-use crate::durable::record::Beyond;
+use crate::durable::record::SpilledFile;
 use crate::durable::record::tests::sample;
+use crate::durable::store::{CheckpointStore, Location};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -22,6 +23,21 @@ fn place() -> (tempfile::TempDir, PathBuf) {
     (temp, path)
 }
 
+/// The state with this record in it. What a record says of its own writing is left as in the sample.
+fn recorded(state: StateDir, record: Record) -> StateDir {
+    let location = Location::Directory(state.path().to_path_buf());
+    let mut store = CheckpointStore::new(record, location, Arc::new(OsDisk), Some(state));
+    let size = store.write().unwrap().unwrap();
+    let state = store.into_dir().unwrap();
+    assert_eq!(fs::metadata(state.path().join(RECORD)).unwrap().len(), size);
+    state
+}
+
+/// A record but for its number and its time.
+fn undated(record: Option<Record>) -> Option<Record> {
+    record.map(|record| Record { seq: sample().seq, saved_at: sample().saved_at, ..record })
+}
+
 #[test]
 fn a_state_is_made_privately_and_found_again() {
     let (_temp, path) = place();
@@ -29,19 +45,18 @@ fn a_state_is_made_privately_and_found_again() {
     assert!(!path.exists(), "looking does not make it");
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
     assert_eq!(state.read_record().unwrap(), None);
-    let size = state.write_record(&sample()).unwrap();
-    assert_eq!(fs::metadata(path.join(RECORD)).unwrap().len(), size);
+    state = recorded(state, sample());
     assert_eq!((mode(&path), mode(&path.join(LOCK)), mode(&path.join(RECORD))), (0o700, 0o600, 0o600));
     drop(state);
     let state = StateDir::open(&OsDisk, &path).unwrap().unwrap();
-    assert_eq!(state.read_record().unwrap(), Some(sample()));
+    assert_eq!(undated(state.read_record().unwrap()), Some(sample()));
 }
 
 #[test]
 fn a_second_run_is_told_who_the_first_is() {
     let (_temp, path) = place();
     let mut first = StateDir::create(&OsDisk, &path).unwrap();
-    first.write_record(&sample()).unwrap();
+    first = recorded(first, sample());
     let error = StateDir::create(&OsDisk, &path).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
     assert!(error.to_string().contains(&format!("process {} on ", std::process::id())), "{error}");
@@ -96,10 +111,10 @@ fn a_leftover_temporary_is_deleted_and_not_read() {
     let mut state = StateDir::open(&OsDisk, &path).unwrap().unwrap();
     assert_eq!(state.read_record().unwrap(), None);
     assert!(leftover.exists(), "nothing is changed before there is a record");
-    state.write_record(&sample()).unwrap();
+    state = recorded(state, sample());
     state.sweep_temporaries().unwrap();
     assert!(!leftover.exists());
-    assert_eq!(state.read_record().unwrap(), Some(sample()));
+    assert_eq!(undated(state.read_record().unwrap()), Some(sample()));
 }
 
 /// Every name below `path` with the bytes of the file.
@@ -118,7 +133,7 @@ fn a_state_that_is_only_looked_at_is_left_as_it_was() {
     drop(StateDir::create(&OsDisk, &path).unwrap());
     assert_eq!(all_bytes(temp.path()), [], "what was made is gone");
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
-    state.write_record(&sample()).unwrap();
+    state = recorded(state, sample());
     drop(state);
     let text = b"{\"pid\":1, of another run}";
     fs::write(path.join(LOCK), text).unwrap();
@@ -169,7 +184,7 @@ fn what_stands_in_place_of_a_file_of_a_state_is_refused_by_its_name() {
                 continue;
             }
             let mut state = StateDir::create(&OsDisk, &path).unwrap();
-            state.write_record(&sample()).unwrap();
+            state = recorded(state, sample());
             drop(state);
             let place = path.join(name);
             fs::remove_file(&place).ok();
@@ -203,7 +218,7 @@ fn what_stands_in_place_of_a_file_of_a_state_is_refused_by_its_name() {
 fn a_directory_that_was_moved_away_and_made_again_is_not_the_state_that_was_locked() {
     let (temp, path) = place();
     let mut first = StateDir::create(&OsDisk, &path).unwrap();
-    first.write_record(&sample()).unwrap();
+    first = recorded(first, sample());
     fs::rename(&path, temp.path().join("moved")).unwrap();
     let second = StateDir::create(&OsDisk, &path).unwrap();
     assert_eq!(second.read_record().unwrap(), None);
@@ -216,7 +231,7 @@ fn a_directory_that_was_moved_away_and_made_again_is_not_the_state_that_was_lock
 fn a_damaged_record_is_refused_and_left() {
     let (_temp, path) = place();
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
-    state.write_record(&sample()).unwrap();
+    state = recorded(state, sample());
     let mut bytes = fs::read(path.join(RECORD)).unwrap();
     bytes[200] ^= 1;
     fs::write(path.join(RECORD), &bytes).unwrap();
@@ -229,12 +244,12 @@ fn a_damaged_record_is_refused_and_left() {
 }
 
 /// A result as versions before 0.2 kept it.
-pub(crate) fn old_spill(state: &Path, task: u64, partial: &[u8], output: &[u8]) -> Beyond {
+pub(crate) fn old_spill(state: &Path, task: u64, partial: &[u8], output: &[u8]) -> SpilledFile {
     let bytes = [&(partial.len() as u32).to_le_bytes()[..], partial, output].concat();
     fs::create_dir_all(state.join("spill")).unwrap();
     fs::write(state.join("spill").join(task.to_string()), &bytes).unwrap();
     let crc32 = crc32fast::hash(&bytes);
-    Beyond { task, mark: None, file: task.to_string(), bytes: bytes.len() as u64, crc32 }
+    SpilledFile { task, mark: None, file: task.to_string(), bytes: bytes.len() as u64, crc32 }
 }
 
 #[test]
@@ -259,7 +274,7 @@ fn a_result_that_an_older_version_kept_comes_back_whole_or_not_at_all() {
     assert!(state.read_spill(&entry).unwrap().is_none());
     fs::remove_file(path.join("spill/3")).unwrap();
     assert!(state.read_spill(&entry).unwrap().is_none());
-    let elsewhere = Beyond { file: "../checkpoint.json".into(), ..entry };
+    let elsewhere = SpilledFile { file: "../checkpoint.json".into(), ..entry };
     assert!(state.read_spill(&elsewhere).unwrap().is_none());
 }
 
@@ -285,16 +300,16 @@ fn cleaning_takes_what_is_ours_and_only_of_finished_jobs() {
     let (temp, path) = place();
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
     drop(state.make_segment(1).unwrap());
-    state.write_record(&sample()).unwrap();
+    state = recorded(state, sample());
     drop(state);
     assert_eq!(kind(clean(&OsDisk, &path, false)), Kind::Refused);
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
     let done = Record { phase: crate::durable::record::Phase::Done { code: 0 }, ..sample() };
-    state.write_record(&done).unwrap();
+    state = recorded(state, done.clone());
     drop(state);
     fs::write(path.join("notes"), "mine").unwrap();
     let cleaned = clean(&OsDisk, &path, false).unwrap();
-    assert_eq!(cleaned.record, Some(done));
+    assert_eq!(undated(cleaned.record), Some(done));
     assert_eq!(cleaned.left, ["notes"]);
     let names: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["notes"]);
@@ -307,7 +322,7 @@ fn removing_a_state_leaves_nothing() {
     let (_temp, path) = place();
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
     drop(state.make_segment(1).unwrap());
-    state.write_record(&sample()).unwrap();
+    state = recorded(state, sample());
     assert!(state.remove().unwrap().is_empty());
     assert!(!path.exists());
 }
@@ -323,39 +338,6 @@ fn a_lock_file_that_was_replaced_meanwhile_is_not_the_lock() {
     assert!(matches!(second, Acquired::Held(_)));
     drop(first);
     assert_eq!(kind(StateDir::create(&OsDisk, &path)), Kind::Busy);
-}
-
-#[test]
-fn after_the_lock_is_lost_nothing_is_touched() {
-    use crate::durable::disk::sim::{Fault, SimDisk};
-    for errno in [libc::EIO, libc::ESTALE] {
-        let disk = SimDisk::new();
-        disk.make_dirs("w");
-        let path = Path::new("w/out.bivouac");
-        let mut state = StateDir::create(&disk, path).unwrap();
-        state.write_record(&sample()).unwrap();
-        let before = disk.read(path.join(RECORD));
-        // The first operation of the next checkpoint is the question whether the lock is ours.
-        disk.plan(Fault::Fail { at: 1, errno, sticky: false });
-        let later = Record { seq: 18, ..sample() };
-        let error = state.write_record(&later).unwrap_err();
-        assert!(error.to_string().contains("the lock was lost: another run may have taken over"), "{error}");
-        assert_eq!(error.kind(), Kind::Broken);
-        let ops = disk.ops();
-        assert_eq!(state.write_record(&later).unwrap_err(), error);
-        assert_eq!(state.sync_spill().unwrap_err(), error);
-        state.hide();
-        assert_eq!(state.remove().unwrap_err(), error);
-        assert_eq!(disk.ops(), ops, "nothing more was done");
-        assert_eq!(disk.read(path.join(RECORD)), before);
-    }
-    // Any other failure is what it is.
-    let disk = SimDisk::new();
-    disk.make_dirs("w");
-    let mut state = StateDir::create(&disk, Path::new("w/out.bivouac")).unwrap();
-    disk.plan(Fault::Fail { at: 1, errno: libc::ENOSPC, sticky: false });
-    let error = state.write_record(&sample()).unwrap_err().to_string();
-    assert!(error.contains("No space left") && !error.contains("lost"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //! elsewhere, or must not run twice, it keeps all.
 
 use super::Committer;
-use crate::durable::record::Beyond;
+use crate::durable::record::SpilledFile;
 use crate::durable::state_dir::Spilled;
 use crate::engine::options::Printing;
 use crate::engine::reorder::{Fate, Held, Which};
@@ -77,13 +77,13 @@ impl<J: Job> Committer<J> {
 
     /// What a version before 0.2 has kept is put where this one keeps it.
     pub(super) fn adopt(&mut self) -> Result<()> {
-        while let Some((beyond, spilled)) = self.keep.take_beyond()? {
-            let (pieces, fate) = unpack(&beyond, spilled).ok_or_else(|| {
+        while let Some((file, spilled)) = self.keep.take_spilled_file()? {
+            let (pieces, fate) = unpack(&file, spilled).ok_or_else(|| {
                 let how = "what was kept of it is not of this program";
-                Error::refused(format_args!("task {}", beyond.task), how)
+                Error::refused(format_args!("task {}", file.task), how)
                     .advise("it was written by another version; start anew with --fresh")
             })?;
-            self.reorder.put_back(beyond.task, pieces, fate);
+            self.reorder.put_back(file.task, pieces, fate);
             self.put_on_disk(Which::Ended)?;
         }
         Ok(())
@@ -108,7 +108,7 @@ struct Header {
 }
 
 /// The pieces as they were emitted, and how the task ended.
-fn unpack<P: DeserializeOwned>(beyond: &Beyond, spilled: Spilled) -> Option<(Vec<Vec<u8>>, Fate<P>)> {
+fn unpack<P: DeserializeOwned>(file: &SpilledFile, spilled: Spilled) -> Option<(Vec<Vec<u8>>, Fate<P>)> {
     let header: Header = serde_json::from_slice(&spilled.partial).ok()?;
     let mut rest = spilled.output.as_slice();
     let mut pieces = Vec::with_capacity(header.pieces.len());
@@ -117,7 +117,7 @@ fn unpack<P: DeserializeOwned>(beyond: &Beyond, spilled: Spilled) -> Option<(Vec
         pieces.push(piece.to_vec());
         rest = behind;
     }
-    let mark = beyond.mark;
+    let mark = file.mark;
     let fate = match header.failed {
         true => Fate::Failed { mark },
         false => {

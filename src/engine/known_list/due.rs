@@ -1,4 +1,4 @@
-//! How a list on record ended: what one that is continued has to have at the least.
+//! How a list on record ended: what the list of a job that goes on must have at the least.
 
 use super::naming::are_missing;
 use super::{BEGINNING, refused};
@@ -7,10 +7,10 @@ use crate::error::Error;
 use crate::task::{Listing, Mark};
 use std::cmp::Reverse;
 
-/// How a list has to go on that is looked at by the source thread only.
+/// What the source thread still has to compare of a list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
-    /// So many tasks it has at the least.
+    /// It has at least this many tasks.
     pub(crate) tasks: u64,
     /// The beginning of the mark of the last of them, where marks are a chain.
     pub(crate) trace: Option<[u8; 8]>,

@@ -8,7 +8,7 @@ use crate::task::{ListContext, Listing, Mark, Outcome, Source};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// So many tasks that have gone although they failed are named.
+/// How many of them are named.
 const NAMED: usize = 3;
 
 pub(super) fn are_missing(items: u64) -> String {
@@ -18,7 +18,8 @@ pub(super) fn are_missing(items: u64) -> String {
     }
 }
 
-/// What has gone is said: all of it by number, what failed and what nobody knows of by name.
+/// Says which tasks are gone: how many, and by name those that failed or of which it is not known whether they
+/// completed.
 pub(super) fn say_what_has_gone<L: Listing>(
     outset: &mut Outset<L>,
     record: &Record,

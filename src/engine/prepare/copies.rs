@@ -1,4 +1,5 @@
-//! What a job can do without, and has lost: it is noticed before anything is written, made again, and said.
+//! What an earlier run kept and a job can do without. If it is lost, that is found before anything is written,
+//! said, and made again.
 
 use crate::durable::journal::JOURNAL;
 use crate::durable::record::Record;
@@ -6,8 +7,8 @@ use crate::durable::state_dir::StateDir;
 use crate::engine::options::Options;
 use crate::error::{Kind, Result};
 
-/// Where the journal is no record it is only read by people: then one that is missing or damaged is begun
-/// anew. What is to be said of that.
+/// Where the journal is no record, only people read it. If it is missing or damaged, the run begins another one;
+/// the sentence that says so is returned.
 pub(super) fn see_journal(dir: &StateDir, record: &mut Record, options: &Options) -> Result<Option<String>> {
     if options.printing.is_some() || record.journal_bytes == 0 {
         return Ok(None);
@@ -22,8 +23,8 @@ pub(super) fn see_journal(dir: &StateDir, record: &mut Record, options: &Options
     }
 }
 
-/// What is kept of a task ahead of the frontier is a copy of what can be done again. What is to be said when
-/// the copies of so many tasks are `lost`.
+/// The kept result of a task ahead of the frontier is a copy: the task can run again. Returns the sentence that says
+/// so of `lost` tasks.
 pub(super) fn done_again(lost: u64) -> Option<String> {
     match lost {
         0 => None,

@@ -28,7 +28,7 @@ pub(super) fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Res
         .advise("use another output or --state, or discard what was done with --fresh"))
 }
 
-/// Names every place in which two descriptions differ, with what was there and what is.
+/// Names every place in which two descriptions differ, with both values.
 fn differ(place: &str, was: &Value, is: &Value, differences: &mut Vec<String>) {
     match (was, is) {
         (Value::Object(was), Value::Object(is)) => {

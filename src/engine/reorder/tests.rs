@@ -1,18 +1,18 @@
 //! What is held, what goes to disk, and whether both come back as they were.
 
 use super::*;
-use crate::durable::store::Place;
+use crate::durable::state_dir::StateDir;
 
 /// A reorder with its disk: files without names.
 struct Bench {
     reorder: Reorder<u64>,
     spill: Spill,
-    place: Place,
+    place: Option<StateDir>,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { reorder: Reorder::new(), spill: Spill::new("run", 0), place: Place::Nowhere }
+        Self { reorder: Reorder::new(), spill: Spill::new("run", 0), place: None }
     }
 
     fn take(&mut self, delivery: Delivery<u64>) {
@@ -20,12 +20,12 @@ impl Bench {
     }
 
     fn put_on_disk(&mut self, which: Which) -> Vec<u64> {
-        let mut shelf = Shelf { spill: &mut self.spill, place: &mut self.place };
+        let mut shelf = Shelf { spill: &mut self.spill, dir: &mut self.place };
         self.reorder.put_on_disk(which, &mut shelf).unwrap()
     }
 
     fn put_pieces_on_disk(&mut self) {
-        let mut shelf = Shelf { spill: &mut self.spill, place: &mut self.place };
+        let mut shelf = Shelf { spill: &mut self.spill, dir: &mut self.place };
         self.reorder.put_pieces_on_disk(&mut shelf).unwrap();
     }
 

@@ -51,7 +51,7 @@ fn run_on(disk: &SimDisk, way: Way) -> Ending {
     let run = stage
         .run
         .sink(sink)
-        .state(StateAt::Directory("w/out.bivouac".into()))
+        .state(Location::Directory("w/out.bivouac".into()))
         .checkpoint_every(Duration::ZERO)
         .once(way == Way::SlowFirst) // a checkpoint keeps all that wait
         .disk(disk);

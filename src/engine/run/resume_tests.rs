@@ -33,7 +33,7 @@ impl Place {
     /// The stage with an output file and a state directory.
     fn set(&self, stage: Stage) -> Run<super::tests::Numbers, super::tests::Upto> {
         let sink = FileSink::new(&OsDisk, &self.out()).unwrap();
-        stage.run.sink(sink).state(StateAt::Directory(self.state()))
+        stage.run.sink(sink).state(Location::Directory(self.state()))
     }
 }
 
@@ -104,10 +104,10 @@ fn after_an_orderly_stop_no_finished_task_runs_again() {
 
 /// Opens the state, lets `change` do something to it and to the record, and writes that.
 fn change_state(place: &Place, change: impl FnOnce(&mut Record)) {
-    let mut dir = StateDir::open(&OsDisk, &place.state()).unwrap().unwrap();
+    let dir = StateDir::open(&OsDisk, &place.state()).unwrap().unwrap();
     let mut record = dir.read_record().unwrap().unwrap();
     change(&mut record);
-    dir.write_record(&record).unwrap();
+    fs::write(place.state().join("checkpoint.json"), record.encode().unwrap()).unwrap();
 }
 
 #[test]
@@ -120,9 +120,9 @@ fn what_a_version_before_0_2_has_kept_is_not_done_again() {
             let output = format!("{n}\n");
             let header = format!(r#"{{"failed":false,"partial":{n},"bytes":1,"pieces":[{}]}}"#, output.len());
             let old = old_spill(&place.state(), n, header.as_bytes(), output.as_bytes());
-            record.beyond.push(old);
+            record.spilled_files.push(old);
         }
-        assert!(record.beyond.len() >= 50);
+        assert!(record.spilled_files.len() >= 50);
     });
     expect_each_once(&runs, go_on(&place));
 }
@@ -201,7 +201,7 @@ fn a_job_is_continued_where_it_broke() {
 #[test]
 fn a_passing_state_is_there_only_while_the_job_is_unfinished() {
     let place = Place::new();
-    let passing = |stage: Stage| stage.run.state(StateAt::Passing(place.state()));
+    let passing = |stage: Stage| stage.run.state(Location::Passing(place.state()));
     assert_eq!(passing(stage(10, |n, _| Ok(n))).run().exit(), Exit::Code(0));
     assert!(!place.state().exists(), "nothing was kept of a job that ended at once");
     let broken = passing(stage(10, |n, _| if n == 5 { panic!("five") } else { Ok(n) })).run();

@@ -200,7 +200,7 @@ fn only_a_full_disk_share_makes_the_others_wait_and_that_is_said() {
         Ok(n)
     });
     let run = run
-        .state(StateAt::Directory(place.path().join("s")))
+        .state(Location::Directory(place.path().join("s")))
         .checkpoint_every(Duration::from_millis(1))
         .spill_limit(Some(1))
         .observer(Warned(tell));

@@ -51,7 +51,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.clocks.work.tick(now);
             self.spend_budget();
             self.say_if_there_is_no_room();
-            self.workers.pool.shared.children.see_to_strangers();
+            self.workers.pool.children().see_to_strangers();
             self.look_after_the_watcher();
             let progress = self.progress();
             self.view.observer.progress(&progress);

@@ -42,7 +42,7 @@ impl<J: Job> Supervisor<'_, J> {
             Motion::Pausing => self.workers.pool.shared.moving() == 0,
             Motion::Suspending => {
                 self.clocks.wanted_to_stand.elapsed() >= SECOND_THOUGHT
-                    && self.workers.pool.shared.children.stand_still()
+                    && self.workers.pool.children().stand_still()
             }
             Motion::Running | Motion::Paused | Motion::Suspended => false,
         }

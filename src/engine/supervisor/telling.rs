@@ -64,8 +64,8 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    pub(super) fn progress(&self) -> Progress {
-        Progress {
+    pub(super) fn progress(&mut self) -> Progress {
+        let now = Progress {
             phase: self.activity(),
             frontier: self.job.frontier.committed,
             tasks: self.job.extent.tasks,
@@ -77,7 +77,9 @@ impl<J: Job> Supervisor<'_, J> {
             output_bytes: self.job.frontier.output_bytes,
             worked: self.clocks.work.worked(),
             checkpoint: self.checkpoint_facts(),
-        }
+            ..Progress::default()
+        };
+        self.view.showing.estimate.see(now)
     }
 
     /// How many tasks have begun and not ended. More may be handed out, so that no worker waits for us;

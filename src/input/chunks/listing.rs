@@ -4,12 +4,13 @@ use super::{Chunks, Cut, Described};
 use crate::error::{Error, Result};
 use crate::input::boundary::Boundary;
 use crate::input::chunk::{Chunk, Data};
-use crate::input::contents::Contents;
 use crate::input::file::InputFile;
-use crate::input::given::{Input, Inputs, Regular, Said, blocks_in, other_contents, samples};
-use crate::input::growing::Growing;
 use crate::input::left_out::LeftOut;
+use crate::input::resolved::{Input, Inputs, blocks_in, open_for_tasks, other_contents, samples};
 use crate::input::stream::Received;
+use crate::input::witness::Remarks;
+use crate::input::witness::contents::Contents;
+use crate::input::witness::grown::GrownFiles;
 use crate::task::{Extent, LastLook, ListContext, Listed, Listing, Mark};
 use memchr::memrchr;
 use serde_json::Value;
@@ -27,8 +28,8 @@ pub struct ChunkListing {
     block: u64,
     left_out: Vec<LeftOut>,
     inputs: Vec<Input>,
-    said: Said,
-    growing: Growing,
+    remarks: Remarks,
+    grown: GrownFiles,
     contents: Option<Contents>,
     facts: Arc<Inputs>,
     /// `tasks_before[i]`: how many tasks the files before file *i* have. One more than files.
@@ -57,9 +58,9 @@ impl ChunkListing {
         let mut tasks = 0;
         for input in &inputs {
             match input {
-                Input::Regular(Regular { identity, .. }) => {
-                    facts.regular_bytes += identity.size;
-                    tasks += blocks_in(identity.size, block);
+                Input::Regular(witness) => {
+                    facts.regular_bytes += witness.identity.size;
+                    tasks += blocks_in(witness.identity.size, block);
                 }
                 Input::Stream(stream) => match stream.regular_size() {
                     Some(size) => facts.regular_bytes += size,
@@ -78,8 +79,8 @@ impl ChunkListing {
             block,
             left_out: source.left_out.clone(),
             inputs,
-            said: Said::default(),
-            growing: Growing::default(),
+            remarks: Remarks::default(),
+            grown: GrownFiles::default(),
             contents: by_contents.then(|| Contents::new(boundary)),
             facts: Arc::new(facts),
             tasks_before,
@@ -91,8 +92,8 @@ impl ChunkListing {
 
     /// The same before task `frontier`: a binary search and a subtraction. To compare contents, all before
     /// it is to be listed again.
-    pub(super) fn at(mut self, frontier: u64, said: Said) -> Self {
-        self.said = said;
+    pub(super) fn at(mut self, frontier: u64, remarks: Remarks) -> Self {
+        self.remarks = remarks;
         let input = self.tasks_before.partition_point(|&before| before <= frontier) - 1;
         let block = frontier - self.tasks_before[input];
         self.at = Place { input, block, ..Place::default() };
@@ -113,19 +114,18 @@ impl ChunkListing {
     /// `None` if the run is over.
     fn list_block(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Chunk>>> {
         let (index, block) = (self.at.input, self.block);
-        let Some(Input::Regular(regular)) = self.inputs.get(index) else { return Ok(None) };
-        let size = regular.identity.size;
+        let Some(Input::Regular(witness)) = self.inputs.get(index) else { return Ok(None) };
+        let size = witness.identity.size;
         let start = self.at.block * block;
         let range = start..start.saturating_add(block).min(size);
         let mark = match &mut self.contents {
             None => None,
-            Some(contents) => match contents.take((index, regular), &range, cx)? {
+            Some(contents) => match contents.take((index, witness), &range, cx)? {
                 None => return Ok(None),
                 mark => mark,
             },
         };
-        let compared = self.contents.is_some();
-        let open = || regular.open_for_tasks(index, &self.growing, compared);
+        let open = || open_for_tasks(index, witness, &self.grown);
         let file = self.at.file.get_or_insert_with(open);
         let chunk = Chunk {
             file_index: index,
@@ -198,7 +198,7 @@ impl Listing for ChunkListing {
     }
 
     fn sentences(&self) -> Vec<String> {
-        self.said.sentences.clone()
+        self.remarks.sentences.clone()
     }
 
     /// Only contents have marks.
@@ -212,7 +212,7 @@ impl Listing for ChunkListing {
     }
 
     fn what_changed(&self) -> String {
-        other_contents(&self.paths, &self.said.doubtful)
+        other_contents(&self.paths, &self.remarks.doubtful)
     }
 
     fn next(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Chunk>>> {
@@ -233,12 +233,12 @@ impl Listing for ChunkListing {
     }
 
     fn has_more(&self) -> bool {
-        self.said.has_more
+        self.remarks.has_more
     }
 
     fn last_look(&self) -> Option<LastLook> {
         let digests = self.contents.as_ref().map(Contents::digests);
-        Some(self.growing.last_look(digests))
+        Some(self.grown.last_look(digests))
     }
 
     fn extent(&self) -> Extent {

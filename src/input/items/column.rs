@@ -1,38 +1,58 @@
 //! One source of items: words of the command line, or a text that is cut.
 
-use super::cut::{Cut, Delimiter};
+use super::cut::{Cut, Delimiter, LONGEST};
 use super::feed::Feed;
-use super::{Given, LONGEST};
 use crate::error::{Error, Result};
 use crate::input::stream::Received;
 use crate::task::ListContext;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// A text larger than this is not gone through only to say how many items there are.
+/// A text larger than this is not read only to say how many items there are.
 const COUNTED: u64 = 1 << 30;
 
-/// What came of going to the next item.
+/// Where items come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// The command line, or a program that uses this library: these are the items.
+    Listed(Vec<OsString>),
+    /// A file or a pipe, which the delimiter cuts into items; `-` is standard input.
+    File(PathBuf),
+    /// Standard input, which the delimiter cuts into items.
+    Stdin,
+}
+
+/// One source of items beside others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Where its items come from.
+    pub given: Given,
+    /// Whether it goes in step with the column before it. The shortest of those that are linked ends
+    /// them all. For the first column this means nothing.
+    pub linked: bool,
+}
+
+/// The result of going to the next item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// It is at hand.
     Item,
     /// There is none.
     End,
-    /// The run is over. Asked again, it goes on where it was.
+    /// The run is over. The next call goes on where this one was.
     Stopped,
 }
 
-/// See the [module](self).
+/// A column that is open.
 #[derive(Debug)]
-pub(super) enum Column {
+pub(super) enum OpenColumn {
     Listed { items: Vec<OsString>, next: usize },
     Text { cut: Cut, feed: Feed, delimiter: Delimiter, has_ended: bool },
 }
 
-impl Column {
-    /// Opens what was given, before its first item. What cannot be opened a second time is kept in `open` for
+impl OpenColumn {
+    /// Opens a column before its first item. A feed that cannot be opened a second time is kept in `open` for
     /// the next listing: a stream, and standard input where it stood.
     ///
     /// # Errors
@@ -63,7 +83,7 @@ impl Column {
         })
     }
 
-    /// Whether this cannot be had a second time.
+    /// Whether this cannot be read a second time.
     pub(super) fn is_stream(&self) -> bool {
         match self {
             Self::Listed { .. } => false,
@@ -110,7 +130,7 @@ impl Column {
         }
     }
 
-    /// How many items there are, where that is soon known.
+    /// How many items there are, if that takes little time to find out.
     pub(super) fn count(&self) -> Option<u64> {
         match self {
             Self::Listed { items, .. } => Some(items.len() as u64),
@@ -124,7 +144,7 @@ impl Column {
             }
             Self::Text { delimiter, feed, .. } => {
                 let (mut ends, mut cut) = (0, Cut::new(delimiter.clone()));
-                // One that is too long is refused when its turn comes.
+                // An item that is too long is refused when its turn comes.
                 let read = feed.peruse(COUNTED, |bytes| {
                     if cut.pending() <= LONGEST {
                         cut.room().extend_from_slice(bytes);

@@ -1,18 +1,17 @@
 //! Several columns side by side: in step where they are linked, otherwise in all combinations.
 //!
-//! The last column varies fastest, as the last digit of a counter does. So the first group of linked
-//! columns is gone through once, and is read as the counter needs it: ten million lines cost no
-//! memory. All others are gone through again and again, and are kept.
+//! The last column varies fastest, as the last digit of a counter does. So the counter passes once through the
+//! first group of linked columns, and reads it as it goes: ten million lines cost no memory. It passes through
+//! all other groups again and again, so these are kept.
 
-use super::column::{Column, Step};
+use super::column::{OpenColumn, Step};
 use crate::error::{Error, Result};
 use crate::input::buffer::{has_room, no_room};
 use crate::task::ListContext;
 use std::path::Path;
 
-/// Appends a word in the form that everything here is kept and digested in: its length, 4 bytes,
-/// little-endian; its bytes. Words one behind the other can be told apart, and no other words give the
-/// same bytes.
+/// Appends a word in the form in which words are kept and digested: its length in 4 bytes, little-endian; then
+/// its bytes. So no other sequence of words gives the same bytes.
 fn append(to: &mut Vec<u8>, word: &[u8]) {
     // No word is longer than `LONGEST`, or than what a command line can hold.
     to.extend_from_slice(&u32::try_from(word.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -30,11 +29,11 @@ pub(super) fn words(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
-/// Columns that are gone through in step. The shortest ends them all.
+/// Columns that go in step. The shortest ends them all.
 #[derive(Debug)]
 struct Group {
-    columns: Vec<Column>,
-    /// So many have gone to the next item: a stop may come between two of them.
+    columns: Vec<OpenColumn>,
+    /// How many have gone to the next item: a stop may come between two of them.
     ahead: usize,
     has_ended: bool,
 }
@@ -58,27 +57,27 @@ impl Group {
         }
     }
 
-    /// How much that appends.
+    /// How many bytes that appends.
     fn length(&self) -> usize {
         self.columns.iter().map(|column| size_of::<u32>() + column.item().len()).sum()
     }
 
-    /// A list that is gone through again and again is kept, and this one cannot be.
+    /// The error that this group has to be kept, and that there is no memory for it.
     fn no_room(&self, items: usize) -> Error {
-        let path = self.columns.iter().find_map(Column::path).unwrap_or(Path::new("items"));
+        let path = self.columns.iter().find_map(OpenColumn::path).unwrap_or(Path::new("items"));
         no_room(path, format_args!("is combined with another list, and has more than {items} items"))
     }
 
     fn count(&self) -> Option<u64> {
-        self.columns.iter().map(Column::count).reduce(|a, b| Some(a?.min(b?))).flatten()
+        self.columns.iter().map(OpenColumn::count).reduce(|a, b| Some(a?.min(b?))).flatten()
     }
 }
 
-/// A group that is gone through many times.
+/// A group through which the counter passes many times.
 #[derive(Debug)]
 struct Table {
     group: Group,
-    /// The words of all rows, one behind the other.
+    /// The words of all rows, one after the other.
     bytes: Vec<u8>,
     /// Where each row ends.
     ends: Vec<usize>,
@@ -88,7 +87,7 @@ struct Table {
 }
 
 impl Table {
-    /// Reads what is not read yet.
+    /// Reads the rows that are not read yet.
     fn load(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         while !self.is_complete {
             match self.group.advance(cx)? {
@@ -124,7 +123,7 @@ pub(super) struct Combinations {
 
 impl Combinations {
     /// Of columns, each with whether it is linked to the one before it.
-    pub(super) fn new(columns: impl IntoIterator<Item = (Column, bool)>) -> Self {
+    pub(super) fn new(columns: impl IntoIterator<Item = (OpenColumn, bool)>) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for (column, is_linked) in columns {
             match groups.last_mut() {
@@ -140,7 +139,7 @@ impl Combinations {
     }
 
     /// The columns, in the order in which they were given.
-    pub(super) fn columns(&self) -> impl Iterator<Item = &Column> {
+    pub(super) fn columns(&self) -> impl Iterator<Item = &OpenColumn> {
         self.first.columns.iter().chain(self.others.iter().flat_map(|table| &table.group.columns))
     }
 
@@ -153,7 +152,7 @@ impl Combinations {
         for table in &mut self.others {
             match table.load(cx)? {
                 Step::Item => {}
-                // With one of them empty there is no combination.
+                // If one of them is empty, there is no combination.
                 step @ (Step::End | Step::Stopped) => return Ok(step),
             }
         }
@@ -165,7 +164,7 @@ impl Combinations {
         Ok(step)
     }
 
-    /// Turns the counter, but for its first digit; `false` when that has to be turned too.
+    /// Turns all digits of the counter but the first; `false` when that has to be turned too.
     fn turn(&mut self) -> bool {
         self.has_first = self.others.iter_mut().rev().any(|table| {
             table.row = (table.row + 1) % table.ends.len();
@@ -182,7 +181,7 @@ impl Combinations {
         }
     }
 
-    /// How many there are, where that is soon known.
+    /// How many there are, if that takes little time to find out.
     pub(super) fn count(&self) -> Option<u64> {
         let others = self.others.iter().map(|table| table.group.count());
         others.fold(self.first.count(), |all, more| all?.checked_mul(more?))

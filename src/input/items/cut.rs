@@ -1,19 +1,22 @@
 //! Bytes cut into items, whatever the portions in which they come.
 //!
-//! The cut knows nothing of files and pipes: somebody appends to its buffer, and it finds the next
-//! item in there or says that it needs more. So the one thing that is easily wrong, a delimiter of
-//! several bytes of which the first have come and the last have not, can be tested byte by byte.
+//! The cut knows nothing of files and pipes: its caller appends to its buffer, and it finds the next item there
+//! or says that it needs more. One thing is easily wrong, a delimiter of several bytes of which only the first
+//! have come; in this form it can be tested byte by byte.
 //!
-//! What ends an item is the first delimiter behind its beginning; `aa` in `aaa` ends an empty one and
-//! leaves an `a`. A delimiter at the very end adds no empty item, and a last item without one counts.
+//! The first delimiter after its beginning ends an item: `aa` in `aaa` ends an empty one and leaves an `a`. A
+//! delimiter at the very end adds no empty item, and a last item without one counts.
 
 use memchr::memmem::Finder;
 use std::ops::Range;
 
+/// The longest item. Commands take 128 KiB in a word; an item longer by far is a list without its delimiter.
+pub(super) const LONGEST: usize = 128 << 20;
+
 /// A buffer that grew beyond this (for one very long item) is given back.
 const KEEP: usize = 4 << 20;
 
-/// What stands between two items.
+/// The bytes between two items.
 #[derive(Clone, Debug)]
 pub(super) enum Delimiter {
     /// A newline, nearly always.
@@ -22,7 +25,7 @@ pub(super) enum Delimiter {
 }
 
 impl Delimiter {
-    /// `None` for no byte at all, which ends nothing.
+    /// `None` for no byte at all, which ends no item.
     pub(super) fn new(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [] => None,
@@ -46,7 +49,7 @@ impl Delimiter {
     }
 }
 
-/// The state of the cut: what has come and was not listed, and the item at hand.
+/// The state of the cut: the bytes that have come and were not listed, and the item at hand.
 #[derive(Debug)]
 pub(super) struct Cut {
     delimiter: Delimiter,
@@ -59,7 +62,7 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// The cut of something from its beginning on.
+    /// The cut of a text from its beginning on.
     pub(super) fn new(delimiter: Delimiter) -> Self {
         Self { delimiter, held: Vec::new(), next: 0, searched: 0, item: 0..0 }
     }
@@ -81,7 +84,7 @@ impl Cut {
         }
     }
 
-    /// When nothing more comes: goes to the item that has no delimiter behind it, if there is one.
+    /// At the end of the text: goes to the item that has no delimiter after it, if there is one.
     pub(super) fn find_last(&mut self) -> bool {
         self.item = self.next..self.held.len();
         (self.next, self.searched) = (self.held.len(), self.held.len());
@@ -93,12 +96,12 @@ impl Cut {
         &self.held[self.item.clone()]
     }
 
-    /// How much has come of the item whose end has not.
+    /// How many bytes have come of the item whose end has not.
     pub(super) fn pending(&self) -> usize {
         self.held.len() - self.next
     }
 
-    /// Where the next bytes are to be appended. What was listed is forgotten.
+    /// The buffer to which the next bytes are appended. The items that were listed are forgotten.
     pub(super) fn room(&mut self) -> &mut Vec<u8> {
         self.held.drain(..self.next);
         self.searched -= self.next;

@@ -1,17 +1,17 @@
-//! Where the bytes of a list come from, and how they are had a second time.
+//! Where the bytes of a list come from, and how they are read a second time.
 //!
-//! A run reads its list more than once: to see whether it is still the list of the last run, and to
-//! go through it. For that a source opens one listing after the other. A file is simply read again from its
-//! beginning. A pipe cannot be; so what is read of it for a comparison ([`ListContext::is_rehearsal`]) is kept,
-//! in a file without a name, and all listings share it: each reads from its beginning what is kept, and only
-//! then from the pipe. As soon as its items become tasks nobody asks again, and nothing more is kept: a list
-//! may go on for days.
+//! A run reads its list more than once: to see whether it is still the list of the last run, and to make tasks of
+//! it. For that a source opens one listing after the other. A file is simply read again from its beginning. A
+//! pipe cannot be; so the bytes that are read of it for a comparison ([`ListContext::is_rehearsal`]) are kept in
+//! a file without a name, which all listings share: each reads the kept bytes from their beginning, and only
+//! then from the pipe. As soon as its items become tasks, no listing asks again, and nothing more is kept: a
+//! list may go on for days.
 //!
-//! Standard input that is a file (`bivouac each … < LIST`) counts as a file. It is read from where it
-//! stood first, which need not be its beginning: whoever had it before may have taken a line.
+//! Standard input that is a file (`bivouac each … < LIST`) counts as a file. It is read from where it stood
+//! first, which need not be its beginning: a process that had it before may have taken a line.
 
 use crate::error::{Error, Result};
-use crate::input::file::open_nonblocking;
+use crate::input::open::open_nonblocking;
 use crate::input::stream::{CUT_HELD, Received, Stream};
 use crate::sync::lock;
 use crate::task::ListContext;
@@ -33,7 +33,7 @@ pub(super) enum Feed {
 }
 
 impl Feed {
-    /// Opens a file, a pipe, or standard input, whatever they turn out to be.
+    /// Opens a file, a pipe, or standard input, which may be either.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused) if something was read of a stream that is not kept.
+    /// [`Kind::Refused`](crate::error::Kind::Refused) if bytes were read of a stream that are not kept.
     pub(super) fn once_more(&self) -> Result<Self> {
         Ok(match self {
             Self::File { path, file, start, .. } => {
@@ -84,19 +84,19 @@ impl Feed {
         }
     }
 
-    /// Appends what comes next, about a [`STEP`] of it.
+    /// Appends the next bytes, about a [`STEP`] of them.
     ///
     /// # Errors
     ///
-    /// Reading failed, or keeping what was read.
+    /// Reading failed, or keeping the bytes.
     pub(super) fn fill(&mut self, held: &mut Vec<u8>, cx: &ListContext<'_>) -> Result<Received> {
-        // What is always ready would never let a wait tell of a stop.
+        // A stream that is always ready would never let a wait tell of a stop.
         if cx.is_stopped() {
             return Ok(Received::Stopped);
         }
         match self {
             Self::File { path, file, at, .. } => {
-                // Standard input has one place for all who read it.
+                // Standard input has one place for all processes that read it.
                 let read = (&**file)
                     .seek(SeekFrom::Start(*at))
                     .and_then(|_| (&**file).take(STEP as u64).read_to_end(held));
@@ -108,8 +108,8 @@ impl Feed {
         }
     }
 
-    /// Whether the end counts also for an item that has no end: a stop may have cut it, and then it is
-    /// another word, which a command must not get. That is held longer.
+    /// Whether the end of the stream also ends an item that has no delimiter. A stop of the writer may have cut
+    /// it, and then it is another word, which a command must not get. So this end is held longer.
     ///
     /// # Errors
     ///
@@ -121,8 +121,8 @@ impl Feed {
         }
     }
 
-    /// All that there is at present, portion by portion, without going anywhere; `false` if that is not
-    /// to be had, or would take long.
+    /// Reads all bytes that are there at present, portion by portion, without moving on; `false` if that is not
+    /// possible, or would take long.
     pub(super) fn peruse(&self, longest: u64, mut to: impl FnMut(&[u8])) -> bool {
         let Self::File { file, start, .. } = self else { return false };
         let is_short = |size: u64| size.saturating_sub(*start) <= longest;
@@ -150,13 +150,13 @@ impl Feed {
 pub(super) struct Reader {
     path: PathBuf,
     kept: Arc<Mutex<Kept>>,
-    /// What comes next is at this place of what is kept, or comes from the stream.
+    /// The next byte is at this place of the kept ones, or comes from the stream.
     at: u64,
-    /// It has read what is not kept.
+    /// It has read bytes that are not kept.
     is_the_last: bool,
 }
 
-/// A stream, and what was read of it to be read again.
+/// A stream, and the bytes of it that are kept to be read again.
 #[derive(Debug)]
 struct Kept {
     stream: Stream,
@@ -217,7 +217,7 @@ fn gone(path: &Path) -> Error {
 }
 
 impl Kept {
-    /// Appends what was kept from this place on, about a [`STEP`] of it; how much that was.
+    /// Appends kept bytes from this place on, about a [`STEP`] of them; how many that were.
     fn fill_again(&self, held: &mut Vec<u8>, at: u64) -> Result<u64> {
         let Some(file) = &self.file else { return Ok(0) };
         let before = held.len();

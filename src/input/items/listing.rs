@@ -1,27 +1,54 @@
 //! Listing [`Items`]: tasks of one or several items, each with its mark.
 
-use super::column::{Column, Step};
+use super::column::{OpenColumn, Step};
 use super::combine::{Combinations, words};
-use super::{Described, Fit, Item, Items};
+use super::described::{Described, Fit};
 use crate::error::{Error, Result};
 use crate::task::{Extent, ListContext, Listed, Listing, Mark};
 use serde_json::Value;
 
-/// More items at a time than these, or longer ones together, are gathered for nothing: the kernel gives a command
-/// six megabytes at the most, with an address for each word.
+/// No command takes more items at a time than these, or longer ones together: the kernel gives it six megabytes
+/// at the most, with an address for each word.
 const MOST: usize = 1 << 20;
 const LONGEST_TASK: usize = 64 << 20;
 
-/// While tasks are passed over, one looks so often at whether the run is over.
+/// While tasks are passed over, there is a look whether the run is over after this many of them.
 const GLANCE: u64 = 4096;
 
-/// What there was room for beyond this, in a task with a very long word, is given back.
+/// Memory beyond this, which a very long word has needed, is given back.
 const KEEP: usize = 1 << 20;
+
+/// The longest note on an item.
+const LONGEST_NOTE: usize = 4096;
+
+/// One task: a word of each column, or as many of the one column as a task has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    words: Vec<Vec<u8>>,
+}
+
+impl Item {
+    /// The words: any bytes, in the order of the columns.
+    pub fn words(&self) -> &[Vec<u8>] {
+        &self.words
+    }
+
+    /// The words in a row, for people and for the journal: as text, and very long ones only in part.
+    pub fn note(&self) -> String {
+        let mut note = String::from_utf8_lossy(&self.words.join(&b' ')).into_owned();
+        if note.len() > LONGEST_NOTE {
+            let end = (0..=LONGEST_NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
+            note.truncate(end);
+            note.push('…');
+        }
+        note
+    }
+}
 
 /// Lists items, in all combinations of their columns.
 #[derive(Debug)]
 pub struct ItemListing {
-    items: Items,
+    described: Described,
     /// The item at hand did not fit into the task before, and begins the next one.
     is_held: bool,
     combinations: Combinations,
@@ -31,37 +58,29 @@ pub struct ItemListing {
     mark: Mark,
     /// The words of the task that is being put together.
     words: Vec<u8>,
-    /// So many items are in `words`: a stop may come before there are enough.
+    /// How many items are in `words`: a stop may come before there are enough.
     gathered: usize,
     /// Tasks to be listed again before the first one that is handed out.
     pub(super) again: u64,
 }
 
 impl ItemListing {
-    /// Of columns that were just opened, each with whether it is linked to the one before it.
-    pub(super) fn new(items: &Items, columns: Vec<(Column, bool)>) -> Self {
+    /// Before task `frontier`, of columns that were just opened, each with whether it is linked to the one
+    /// before it.
+    pub(super) fn new(described: Described, columns: Vec<(OpenColumn, bool)>, frontier: u64) -> Self {
         let combinations = Combinations::new(columns);
-        let per_task = items.per_task.get() as u64;
+        let per_task = described.per_task.get() as u64;
         let tasks = |items: u64| items.div_ceil(per_task);
         Self {
-            items: items.clone(),
             is_held: false,
-            tasks: combinations.count().filter(|_| items.fit.is_none()).map(tasks),
+            tasks: combinations.count().filter(|_| described.fit.is_none()).map(tasks),
+            described,
             combinations,
             mark: Mark([0; 32]),
             words: Vec::new(),
             gathered: 0,
-            again: 0,
+            again: frontier,
         }
-    }
-
-    /// The same before task `frontier`.
-    pub(super) fn at(self, frontier: u64) -> Self {
-        Self { again: frontier, ..self }
-    }
-
-    pub(super) fn to_be_stored(&self) -> Described {
-        self.items.described(self.combinations.columns())
     }
 
     /// Goes to the next task: its words and its mark are at hand then.
@@ -70,7 +89,7 @@ impl ItemListing {
             self.words.clear();
             self.words.shrink_to(KEEP);
         }
-        while self.gathered < self.items.per_task.get() {
+        while self.gathered < self.described.per_task.get() {
             let step = match std::mem::take(&mut self.is_held) {
                 true => Step::Item,
                 false => self.combinations.advance(cx)?,
@@ -83,7 +102,7 @@ impl ItemListing {
                     // Words are kept with four bytes before each.
                     let bytes = self.words.len() - 4 * self.gathered;
                     let fits = |fit: Fit| fit.has_room_for(self.gathered, bytes);
-                    if self.gathered > 1 && !self.items.fit.is_none_or(fits) {
+                    if self.gathered > 1 && !self.described.fit.is_none_or(fits) {
                         self.words.truncate(before);
                         self.gathered -= 1;
                         self.is_held = true;
@@ -106,7 +125,8 @@ impl ItemListing {
         Ok(Step::Item)
     }
 
-    /// Lists again what is done. `false` if that did not come to its end: the run is over, or the list.
+    /// Lists again the tasks that are done. `false` if that did not come to its end: the run is over, or the
+    /// list.
     fn pass_over(&mut self, cx: &ListContext<'_>) -> Result<bool> {
         while self.again > 0 {
             if self.again.is_multiple_of(GLANCE) && cx.is_stopped() {
@@ -125,11 +145,11 @@ impl Listing for ItemListing {
     type Task = Item;
 
     fn described(&self) -> Result<Value> {
-        serde_json::to_value(self.to_be_stored()).map_err(|e| Error::broken("items", e))
+        serde_json::to_value(&self.described).map_err(|e| Error::broken("items", e))
     }
 
-    /// Reads again what is done, and looks at nothing in it but the digest. A list that has become shorter
-    /// gives the mark of its end, which fits nothing.
+    /// Reads again the items that are done, and compares nothing but their digest. A list that has become
+    /// shorter gives the mark of its end, which equals no other.
     fn mark_before(&mut self, cx: &ListContext<'_>) -> Result<Option<Mark>> {
         if self.again == 0 {
             return Ok(None);
@@ -143,7 +163,7 @@ impl Listing for ItemListing {
     }
 
     fn is_stream(&self) -> bool {
-        self.combinations.columns().any(Column::is_stream)
+        self.combinations.columns().any(OpenColumn::is_stream)
     }
 
     /// Words are digested with four bytes before each, as they are kept.
@@ -162,16 +182,15 @@ impl Listing for ItemListing {
     }
 
     fn next(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Item>>> {
-        // Stopped before the frontier was reached: what comes next would have another number.
+        // Stopped before the frontier was reached: the next task would have another number.
         if !self.pass_over(cx)? || self.list(cx)? != Step::Item {
             return Ok(None);
         }
         let words = words(&self.words);
-        // How long its name is says nothing of the work: progress counts tasks here.
+        // The length of a word says nothing of the work: progress counts tasks here.
         Ok(Some(Listed { task: Item { words }, bytes: 0, mark: Some(self.mark) }))
     }
 
-    /// Bytes are not told: they are those of the list, and say nothing of the work.
     fn note(&self, task: &Item) -> Option<String> {
         Some(task.note())
     }

@@ -1,13 +1,16 @@
 //! Lists as they are given, against what they must list.
 
+use super::cut::LONGEST;
 use super::listing::ItemListing;
 use super::*;
 use crate::error::Kind;
 use crate::task::stop_fd::Wake;
 use crate::task::{ListContext, Listing, Mark};
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 fn listed(items: &[&str]) -> Column {
     Column { given: Given::Listed(items.iter().map(OsString::from).collect()), linked: false }
@@ -39,7 +42,7 @@ fn described(items: &Items) -> Value {
 fn rest(items: &mut ItemListing, cx: &ListContext<'_>) -> Vec<(Vec<Vec<u8>>, Mark)> {
     let mut tasks = Vec::new();
     while let Some(task) = items.next(cx).unwrap() {
-        tasks.push((task.task.words, task.mark.unwrap()));
+        tasks.push((task.task.words().to_vec(), task.mark.unwrap()));
     }
     assert!(items.next(cx).unwrap().is_none(), "an end is the end");
     tasks
@@ -317,7 +320,7 @@ fn a_stop_ends_the_wait_for_a_pipe_and_what_came_is_not_lost() {
     );
     let wake = Wake::new().unwrap();
     let words: Vec<_> = rest(&mut items, &ListContext::real(&wake)).into_iter().map(|task| task.0).collect();
-    assert_eq!(words, [[b"a", b"1"], [b"b", b"2"]], "nobody lost the first item of the first column");
+    assert_eq!(words, [[b"a", b"1"], [b"b", b"2"]], "the first item of the first column is not lost");
 }
 
 #[test]

@@ -3,12 +3,14 @@
 use super::{Described, Records, Stored};
 use crate::error::{Error, Result};
 use crate::input::boundary::Boundary;
-use crate::input::contents::Contents;
 use crate::input::edges::{Data, RecordChunk};
 use crate::input::file::InputFile;
-use crate::input::given::{Input, Regular, Said, blocks_in, named, other_contents, samples};
-use crate::input::growing::Growing;
+use crate::input::path_text::named;
+use crate::input::resolved::{Input, blocks_in, open_for_tasks, other_contents, samples};
 use crate::input::streamed::{Next, Streamed};
+use crate::input::witness::Remarks;
+use crate::input::witness::contents::Contents;
+use crate::input::witness::grown::GrownFiles;
 use crate::task::{Extent, LastLook, ListContext, Listed, Listing, Mark};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -20,8 +22,8 @@ pub struct RecordListing {
     paths: Vec<PathBuf>,
     boundary: Arc<Boundary>,
     inputs: Vec<Input>,
-    said: Said,
-    growing: Growing,
+    remarks: Remarks,
+    grown: GrownFiles,
     contents: Option<Contents>,
     /// Over the blocks of files that were listed, if contents are compared.
     files: Option<Mark>,
@@ -52,8 +54,8 @@ impl RecordListing {
             paths: source.paths.clone(),
             boundary: Arc::clone(boundary),
             inputs,
-            said: Said::default(),
-            growing: Growing::default(),
+            remarks: Remarks::default(),
+            grown: GrownFiles::default(),
             contents: by_contents.then(|| Contents::new(Some(Arc::clone(boundary)))),
             files: None,
             block,
@@ -66,8 +68,8 @@ impl RecordListing {
 
     /// The same before task `frontier`: by subtraction over files; but from the first stream on, tasks have
     /// to be listed again, and to compare contents all of them.
-    pub(super) fn at(mut self, frontier: u64, said: Said) -> Self {
-        self.said = said;
+    pub(super) fn at(mut self, frontier: u64, remarks: Remarks) -> Self {
+        self.remarks = remarks;
         self.pass_files(frontier);
         if self.contents.is_some() {
             (self.at, self.again) = (Place::default(), frontier);
@@ -79,15 +81,15 @@ impl RecordListing {
         (self.again, self.bytes_before) = (frontier, 0);
         for (i, input) in self.inputs.iter().enumerate() {
             self.at.input = i;
-            let Input::Regular(Regular { identity, .. }) = input else { return };
-            let blocks = blocks_in(identity.size, self.block);
+            let Input::Regular(witness) = input else { return };
+            let blocks = blocks_in(witness.identity.size, self.block);
             if self.again < blocks {
                 self.at.block = std::mem::take(&mut self.again);
                 self.bytes_before += self.at.block * self.block;
                 return;
             }
             self.again -= blocks;
-            self.bytes_before += identity.size;
+            self.bytes_before += witness.identity.size;
         }
         self.at.input = self.inputs.len();
     }
@@ -113,16 +115,15 @@ impl RecordListing {
     /// `None` if the run is over.
     fn list_block(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<RecordChunk>>> {
         let index = self.at.input;
-        let Some(Input::Regular(regular)) = self.inputs.get(index) else { return Ok(None) };
-        let size = regular.identity.size;
+        let Some(Input::Regular(witness)) = self.inputs.get(index) else { return Ok(None) };
+        let size = witness.identity.size;
         let start = self.at.block * self.block;
         let block = start..start.saturating_add(self.block).min(size);
         if let Some(contents) = &mut self.contents {
-            let Some(mark) = contents.take((index, regular), &block, cx)? else { return Ok(None) };
+            let Some(mark) = contents.take((index, witness), &block, cx)? else { return Ok(None) };
             self.files = Some(mark);
         }
-        let compared = self.contents.is_some();
-        let open = || regular.open_for_tasks(index, &self.growing, compared);
+        let open = || open_for_tasks(index, witness, &self.grown);
         let file = self.at.file.get_or_insert_with(open);
         let (file, boundary) = (Arc::clone(file), Arc::clone(&self.boundary));
         if block.end == size {
@@ -174,7 +175,7 @@ impl Listing for RecordListing {
 
     fn described(&self) -> Result<Value> {
         let store = |(input, path): (&Input, &PathBuf)| match input {
-            Input::Regular(regular) => Stored::File(regular.identity.clone()),
+            Input::Regular(witness) => Stored::File(witness.identity.clone()),
             Input::Stream(_) => Stored::Stream { path: path.clone() },
         };
         let inputs = self.inputs.iter().zip(&self.paths).map(store).collect();
@@ -185,7 +186,7 @@ impl Listing for RecordListing {
     }
 
     fn sentences(&self) -> Vec<String> {
-        self.said.sentences.clone()
+        self.remarks.sentences.clone()
     }
 
     /// Reads again what is done of the streams, and of the files if contents are compared, and looks at
@@ -204,7 +205,7 @@ impl Listing for RecordListing {
     /// Only streams have marks, and files if their contents are compared.
     fn what_changed(&self) -> String {
         if self.contents.is_some() {
-            return other_contents(&self.paths, &self.said.doubtful);
+            return other_contents(&self.paths, &self.remarks.doubtful);
         }
         let streams = || self.paths.iter().zip(&self.inputs).filter(|(_, input)| input.is_stream());
         let names: Vec<_> = streams().map(|(path, _)| named(path)).collect();
@@ -233,12 +234,12 @@ impl Listing for RecordListing {
     }
 
     fn has_more(&self) -> bool {
-        self.said.has_more
+        self.remarks.has_more
     }
 
     fn last_look(&self) -> Option<LastLook> {
         let digests = self.contents.as_ref().map(Contents::digests);
-        Some(self.growing.last_look(digests))
+        Some(self.grown.last_look(digests))
     }
 
     fn extent(&self) -> Extent {

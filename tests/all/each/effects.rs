@@ -134,7 +134,7 @@ fn a_slow_one_holds_up_no_other() {
     list(&world, 0..1500);
     let command = "if [ {#} = 1 ]; then until [ -e go ]; do sleep 0.05; done; fi; echo {} >>effects";
     let run = each(&world, "-j 2 -a items --shell", &[command]).start().until("ready");
-    crate::pipe::until("all others to be done", || effects(&world).len() == 1499);
+    crate::pipe::until_grown_to("all others to be done", 1499, || effects(&world).len() as u64);
     world.write("go", "");
     run.wait().expect_code(0);
     expect_each_once(&world, 1500);

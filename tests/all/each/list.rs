@@ -72,7 +72,7 @@ fn a_list_that_has_grown_again_and_again_has_the_number_of_its_items() {
     }
     list(&world, 0..4);
     let ended = each(&world, "-a items", &EFFECT).run().expect_code(0);
-    drop(ended.expect_says("resumed at task 3").expect_says_not("of 2").expect_says_not("of 3"));
+    drop(ended.expect_says("resumed after 3 ").expect_says_not("of 2").expect_says_not("of 3"));
     expect_each_once(&world, 4);
 }
 

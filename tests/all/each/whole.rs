@@ -6,7 +6,7 @@ use crate::pipe::until;
 use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
 
 /// A command of which the item in the file `waits` waits for as long as that says so.
-const WAITS: &str = "echo $$ >pid; while test {1} = \"$(cat waits)\"; do sleep 0.02; done; test -e bad-{1} && exit 1; echo {} >>effects";
+const WAITS: &str = "echo $$ >pid; echo {1} >at; while test {1} = \"$(cat waits)\"; do sleep 0.02; done; test -e bad-{1} && exit 1; echo {} >>effects";
 
 /// Until the last command is gone.
 const GONE: &str = "while kill -0 $(cat pid) 2>/dev/null; do sleep 0.02; done";
@@ -19,10 +19,17 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Until this item waits: the number in `pid` is that of its command.
+fn until_at(world: &World, item: &str) {
+    until("the item to be at work", || world.exists("at") && text(&world.read("at")).trim_end() == item);
+}
+
 /// Two of the tasks are done, and the third is at work.
 fn ended_at_the_third(world: &World, bivouac: &Bivouac<'_>, third: &str, by: Signal) {
     world.write("waits", third);
-    let running = bivouac.start().until_checkpoint_at_least(2).signal(by).wait();
+    let running = bivouac.start().until_checkpoint_at_least(2);
+    until_at(world, third);
+    let running = running.signal(by).wait();
     if by == SIGTERM {
         running.expect_stopped_by(SIGTERM);
     }
@@ -120,7 +127,7 @@ fn several_items_at_once_grow_behind_a_full_command_only() {
     let world = World::new();
     let run = |items: &str| each(&world, "-n 2", &EFFECT).with(&format!("::: {items}")).run();
     run("1 2 3 4").expect_code(0);
-    run("1 2 3 4 5").expect_code(0).expect_says("resumed at task 2");
+    run("1 2 3 4 5").expect_code(0).expect_says("resumed after 2 ");
 }
 
 #[test]
@@ -141,6 +148,7 @@ fn what_was_at_work_at_a_kill_may_be_gone_and_counts_as_failed() {
     let running = run("a b c d").start().until_checkpoint_at_least(2);
     let log = |options: &str| world.bivouac(&format!("log {options}")).run().stdout;
     // Until the journal has that it has begun.
+    until_at(&world, "c");
     until("item 3 is open", || text(&log("")).contains("item 3  open"));
     running.signal(SIGKILL).wait();
     world.shell(GONE);

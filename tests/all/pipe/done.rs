@@ -3,8 +3,8 @@
 //! again.
 
 use super::{
-    TR, abort, again, children_in, chunks, crawling, expect_bytes, expect_nobody_left, pipe, resumes,
-    resumes_tr, until, world,
+    HALF_WAY, HELD_TR, TR, abort, children_in, chunks, expect_bytes, expect_nobody_left, half_way, met_after,
+    open_all, pipe, resumes_tr, until, world,
 };
 use crate::data;
 use crate::harness::{Bivouac, World};
@@ -14,12 +14,8 @@ use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
 use std::time::Duration;
 
-/// Ends with 0 when it is told to end, and has printed half of its chunk by then.
-const POLITE: [&str; 3] =
-    ["bash", "-c", "trap 'exit 0' TERM; while IFS= read -r line; do printf '%s\\n' \"$line\"; done"];
-
-/// The same, held behind its first line.
-const POLITE_AND_HELD: [&str; 3] = [
+/// Ends with 0 when it is told to end, and has printed a line of its chunk by then, behind which it is held.
+const POLITE: [&str; 3] = [
     "bash",
     "-c",
     "trap 'exit 0' TERM; IFS= read -r line; printf '%s\\n' \"$line\"; \
@@ -28,7 +24,7 @@ const POLITE_AND_HELD: [&str; 3] = [
 
 /// A job of chunks that are larger than a pipe holds. Its commands say that they have begun by a file, and
 /// are at work until there is a file `go`, however slow or fast the machine is.
-fn held<'w>(world: &'w World, options: &str, command: &[&str]) -> Running<'w> {
+fn held_whole<'w>(world: &'w World, options: &str, command: &[&str]) -> Running<'w> {
     let run = held_line(world, options, command).start();
     until("a command to begin", || world.exists("begun"));
     run
@@ -51,9 +47,9 @@ fn released(world: &World, command: &[&str], reference: &str) {
 #[test]
 fn a_command_that_ends_well_because_it_was_told_to_has_not_done_its_chunk() {
     let world = world();
-    abort(held(&world, "", &POLITE_AND_HELD)).wait().expect_stopped_by(SIGTERM);
+    abort(held_whole(&world, "", &POLITE)).wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
-    released(&world, &POLITE_AND_HELD, "cat big.txt");
+    released(&world, &POLITE, "cat big.txt");
 }
 
 /// They hear nothing of the SIGTERM either. When they look for more input there is none, since the abort has
@@ -68,7 +64,7 @@ fn a_filter_that_hears_nothing_but_the_end_of_its_input_has_not_done_its_chunk()
         let world = world();
         let text = format!("trap '' TERM; : >begun; until [ -e go ]; do sleep 0.02; done; exec {filter}");
         let command = ["sh", "-c", &text];
-        let run = abort(held(&world, "--kill-after 60s", &command));
+        let run = abort(held_whole(&world, "--kill-after 60s", &command));
         world.write("go", "");
         run.wait().expect_stopped_by(SIGTERM);
         expect_nobody_left(&world);
@@ -86,8 +82,10 @@ fn tell_commands(world: &World, signal: Signal) {
 
 fn told_by_a_scheduler(run: Running<'_>, world: &World, apart: Duration) {
     tell_commands(world, SIGTERM);
-    let run = run.let_pass(apart);
-    let ended = run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    let run = run.let_pass(apart).signal(SIGTERM).until("phase stopping");
+    // Those that came in the place of the others.
+    open_all(world);
+    let ended = run.wait().expect_stopped_by(SIGTERM);
     drop(ended.expect_says_not("ended by SIGTERM").expect_says_not("failed"));
     expect_nobody_left(world);
     resumes_tr(world);
@@ -98,7 +96,7 @@ fn commands_that_a_scheduler_ends_together_with_the_job_are_interrupted_and_not_
     for apart in [0, 100, 300].map(Duration::from_millis) {
         for options in ["", "--keep-going"] {
             let world = world();
-            told_by_a_scheduler(crawling(&world, options, &TR), &world, apart);
+            told_by_a_scheduler(met_after(&world, HALF_WAY, options, &HELD_TR), &world, apart);
         }
     }
 }
@@ -131,25 +129,34 @@ fn a_command_that_has_ended_well_under_a_rate_limit_does_not_run_again() {
 #[test]
 fn what_a_command_that_a_scheduler_ends_has_started_does_not_outlive_the_job() {
     let world = world();
-    let family = ["bash", "-c", "setsid sleep 1000 >/dev/null 2>&1 & cat; kill $!"];
-    let run = crawling(&world, "", &family);
-    let sleeps = || children_in(&world).into_iter().filter(|child| child.line.starts_with("sleep")).count();
-    until("a descendant", || sleeps() > 0);
-    let seen = children_in(&world).into_iter().filter(|child| !child.line.starts_with("sleep"));
-    for child in seen {
+    let family = [
+        "bash",
+        "-c",
+        "setsid sleep 1000 >/dev/null 2>&1 & until [ -e go ]; do sleep 0.02; done; cat; kill $!",
+    ];
+    let run = held_line(&world, "", &family).start();
+    let is_descendant = |line: &str| line.starts_with("sleep 1000");
+    until("two descendants", || {
+        children_in(&world).iter().filter(|child| is_descendant(&child.line)).count() == 2
+    });
+    for child in children_in(&world).iter().filter(|child| !is_descendant(&child.line)) {
         kill(Pid::from_raw(child.pid), SIGTERM).ok();
     }
-    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    let run = run.signal(SIGTERM).until("phase stopping");
+    world.write("go", "");
+    run.wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
-    resumes(&world, &family, "cat big.txt");
+    released(&world, &family, "cat big.txt");
 }
 
 #[test]
 fn a_signal_to_the_whole_group_of_the_job_is_one_stop() {
     let world = world();
-    let run = crawling(&world, "", &TR);
+    let run = half_way(&world, &HELD_TR);
     tell_commands(&world, SIGTERM);
     killpg(run.pid(), SIGTERM).unwrap();
+    let run = run.until("phase stopping");
+    open_all(&world);
     run.wait().expect_stopped_by(SIGTERM);
     resumes_tr(&world);
 }
@@ -160,8 +167,7 @@ fn a_signal_to_the_whole_group_of_the_job_is_one_stop() {
 fn commands_that_make_a_0_of_the_signal_of_a_scheduler_are_interrupted() {
     for job_first in [true, false] {
         let world = world();
-        world.write("big.txt", data::text(4, 1 << 20));
-        let run = crawling(&world, "", &POLITE);
+        let run = held_whole(&world, "", &POLITE);
         if job_first {
             killpg(run.pid(), SIGTERM).unwrap();
         }
@@ -171,8 +177,7 @@ fn commands_that_make_a_0_of_the_signal_of_a_scheduler_are_interrupted() {
         }
         run.wait().expect_stopped_by(SIGTERM);
         expect_nobody_left(&world);
-        let reference = "while IFS= read -r line; do printf '%s\\n' \"$line\"; done <big.txt";
-        resumes(&world, &POLITE, reference);
+        released(&world, &POLITE, "cat big.txt");
     }
 }
 
@@ -193,7 +198,7 @@ fn a_command_that_wants_only_the_beginning_of_its_input_is_done() {
 fn a_command_that_somebody_ends_has_failed() {
     let world = world();
     let lasting = ["bash", "-c", ": >begun; tr a-z A-Z; until [ -e go ]; do sleep 0.02; done"];
-    let run = held(&world, "", &lasting);
+    let run = held_whole(&world, "", &lasting);
     tell_commands(&world, SIGTERM);
     run.wait().expect_code(4).expect_says("ended by SIGTERM");
     expect_nobody_left(&world);
@@ -230,7 +235,9 @@ fn a_command_that_saves_its_own_work_is_told_at_once() {
 fn a_command_that_is_told_at_once_and_dies_of_it_is_interrupted() {
     let world = world();
     let lasting = ["sh", "-c", ": >begun; until [ -e go ]; do sleep 0.02; done; exec tr a-z A-Z"];
-    held(&world, "--stop-children at-once", &lasting).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    // It ends by the signal that is passed on to it, and not at the end of the grace.
+    let options = "--stop-children at-once --grace 60s";
+    held_whole(&world, options, &lasting).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
     released(&world, &lasting, "tr a-z A-Z < big.txt");
 }
@@ -239,9 +246,10 @@ fn a_command_that_is_told_at_once_and_dies_of_it_is_interrupted() {
 #[test]
 fn a_run_that_was_complete_does_nothing_again() {
     let world = world();
-    again(&world, &TR).run().expect_code(0);
+    let again = |world| pipe(world, "big.txt -o out --block 256KiB", &TR);
+    again(&world).run().expect_code(0);
     let before = world.contents(".");
-    again(&world, &TR).run().expect_code(0).expect_says("already finished");
+    again(&world).run().expect_code(0).expect_says("already finished");
     expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
     assert_eq!(before.len(), world.contents(".").len());
     // A command that is not there any more is not looked for.

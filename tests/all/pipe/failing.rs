@@ -1,6 +1,8 @@
 //! Commands that fail, are missing, take too long, or want what a command in the background cannot have.
 
-use super::{TR, again, children_in, crawling, expect_bytes, expect_nobody_left, pipe, until, world};
+use super::{
+    HELD_TR, TR, again, children_in, expect_bytes, expect_nobody_left, half_way, open_all, pipe, until, world,
+};
 use crate::data;
 use crate::harness::World;
 use crate::tty::Terminal;
@@ -115,7 +117,7 @@ fn a_code_that_turns_out_to_be_none_of_a_failure_can_be_accepted_later() {
     let grep = ["grep", "line 4321$"];
     again(&world, &grep).run().expect_code(4).expect_says("ended with code 1");
     let ended = pipe(&world, "big.txt -o out --ok-codes 0,1", &grep).run().expect_code(0);
-    drop(ended.expect_says("resumed at task"));
+    drop(ended.expect_says("resumed after"));
     expect_bytes(&world, &world.shell("grep 'line 4321$' big.txt"));
 }
 
@@ -127,7 +129,7 @@ fn what_a_command_complains_of_is_said_however_quiet_we_are() {
     let job = "pipe in -q -o out -- sh -c";
     let run =
         world.command(crate::harness::BIVOUAC).args(job.split(' ')).arg("echo a pity >&2; cat").output();
-    assert_eq!(String::from_utf8(run.unwrap().stderr).unwrap(), "bivouac: task 0: a pity\n");
+    assert_eq!(String::from_utf8(run.unwrap().stderr).unwrap(), "bivouac: task 1: a pity\n");
     assert_eq!(world.read("out"), b"one\n");
 }
 
@@ -185,11 +187,12 @@ fn one_that_reads_the_terminal_is_ended_and_that_is_said() {
 #[test]
 fn an_input_that_changes_meanwhile_is_refused() {
     let world = world();
-    let run = crawling(&world, "", &TR);
+    let run = half_way(&world, &HELD_TR);
     let text = world.read("big.txt").to_ascii_uppercase();
     world.write("big.txt", text);
+    open_all(&world);
     run.wait().expect_code(3).expect_says("big.txt");
     expect_nobody_left(&world);
     assert!(!world.exists("out"));
-    again(&world, &TR).run().expect_code(3);
+    again(&world, &HELD_TR).run().expect_code(3);
 }

@@ -3,23 +3,22 @@
 //! at the second run gives another file; output of a job that was cut off stays in the result.
 
 use super::{
-    TR, abort, again, again_when_free, chunks, crawling, expect_bytes, expect_nobody_left, pipe, resumes_tr,
-    slow, until, until_nobody_is_left, world,
+    HALF_WAY, HELD_TR, abort, again, again_when_free, chunks, expect_bytes, expect_nobody_left, half_way,
+    held, met_after, open_all, open_to, pipe, resumes_tr, until, until_nobody_is_left, world,
 };
 use crate::data;
 use crate::harness::World;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use std::fs::File;
-use std::time::Duration;
 
 #[test]
 fn the_same_options_after_a_stop() {
     let world = world();
-    let run = slow(&world, &TR).start().until_checkpoint_at_least(3);
-    let ended = run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
-    let done = ended.last_checkpoint();
-    let ended = again(&world, &TR).run().expect_code(0).expect_resumed_at_least(done);
+    let run = half_way(&world, &HELD_TR).signal(SIGTERM).until("phase stopping");
+    open_all(&world);
+    let done = run.wait().expect_stopped_by(SIGTERM).last_checkpoint();
+    let ended = again(&world, &HELD_TR).run().expect_code(0).expect_resumed_at_least(done);
     drop(ended);
     expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
 }
@@ -28,10 +27,14 @@ fn the_same_options_after_a_stop() {
 #[test]
 fn another_command_whose_words_look_the_same_in_a_row() {
     let world = world();
-    crawling(&world, "", &["tr", "a b", "c"]).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
-    let ended = again(&world, &["tr", "a", "b c"]).run().expect_code(3);
-    drop(ended.expect_says("`tr 'a b' c`").expect_says("`tr a 'b c'`"));
-    again(&world, &["tr", "a b", "c"]).run().expect_code(0);
+    let [one, other] =
+        [["a b", "c"], ["a", "b c"]].map(|[from, to]| ["sh", "-c", held!("exec tr \"$0\" \"$1\""), from, to]);
+    let run = half_way(&world, &one).signal(SIGTERM).until("phase stopping");
+    open_all(&world);
+    run.wait().expect_stopped_by(SIGTERM);
+    let ended = again(&world, &other).run().expect_code(3);
+    drop(ended.expect_says(" 'a b' c`").expect_says(" a 'b c'`"));
+    again(&world, &one).run().expect_code(0);
     expect_bytes(&world, &world.shell("tr 'a b' c <big.txt"));
 }
 
@@ -39,7 +42,7 @@ fn another_command_whose_words_look_the_same_in_a_row() {
 #[test]
 fn another_block_and_another_number_of_jobs_when_it_goes_on() {
     let world = world();
-    let marking = ["sh", "-c", "cat; echo; echo ---"];
+    let marking = ["sh", "-c", held!("cat; echo; echo ---")];
     let blocks = chunks(data::large_text(), 256 << 10);
     let wanted: Vec<u8> = blocks
         .iter()
@@ -47,7 +50,9 @@ fn another_block_and_another_number_of_jobs_when_it_goes_on() {
         .flat_map(|block| block.iter().chain(b"\n---\n").copied())
         .collect();
     for options in ["--block 1MiB --jobs 5", "--jobs 1", "--block 10k --jobs 3", ""] {
-        crawling(&world, "--fresh", &marking).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+        let run = met_after(&world, HALF_WAY, "--fresh", &marking).signal(SIGTERM).until("phase stopping");
+        open_all(&world);
+        run.wait().expect_stopped_by(SIGTERM);
         let ended = pipe(&world, &format!("big.txt -o out {options}"), &marking).run().expect_code(0);
         // Another cut is not what was asked for, and that is said.
         assert_eq!(ended.stderr.contains("begun with blocks of 262144"), options.contains("--block"));
@@ -56,34 +61,34 @@ fn another_block_and_another_number_of_jobs_when_it_goes_on() {
     }
 }
 
-/// Output that comes slowly and is large, so that each kill meets chunks whose output is half there,
-/// in the file and in what waits for its turn.
+/// Much output. Each kill meets one chunk of which half is there, and one whose output has just begun to be written.
 #[test]
-fn much_output_per_chunk_and_a_kill_every_second() {
+fn much_output_per_chunk_and_a_kill_in_the_middle_of_it() {
     let world = World::new();
     world.write("in", "1\n2\n3\n4\n5\n6\n");
-    let script = "import sys, time\nn = int(sys.stdin.readline())\n\
-                  for i in range(64):\n sys.stdout.write(('%d %07d ' % (n, i)) * 12000 + '\\n')\n sys.stdout.flush()\n \
-                  time.sleep(0.01)";
+    let script = "import os, sys, time\nn = int(sys.stdin.readline())\ndef half(a):\n for i in range(a, a + 32):\n  \
+                  sys.stdout.write(('%d %07d ' % (n, i)) * 12000 + '\\n')\n sys.stdout.flush()\nhalf(0)\n\
+                  open('half.%d' % n, 'w')\nwhile int(open('open').read()) < n: time.sleep(.01)\nhalf(32)";
     let job =
         pipe(&world, "in -o out --block 1 --jobs 2 --checkpoint-every 50ms", &["python3", "-c", script]);
-    let mut kills = 0;
-    let ended = loop {
-        let run = job.start().let_pass(Duration::from_millis(1100));
-        if !run.try_signal(SIGKILL) {
-            let ended = run.wait();
-            match ended.code() {
-                Some(5) => continue, // Somebody is still seeing to what the last kill left.
-                _ => break ended,
-            }
-        }
-        kills += 1;
-        drop(run.wait());
-        assert!(kills < 60, "it does not get on");
-    };
-    ended.expect_code(0);
-    assert!(kills >= 2, "it was over before it was killed");
     let line = |n: u32, i: u32| format!("{n} {i:07} ").repeat(12_000) + "\n";
+    let whole = (0..64).map(|i| line(1, i).len() as u64).sum::<u64>();
+    for first in 1..=5 {
+        for n in 1..=6 {
+            std::fs::remove_file(world.path(&format!("half.{n}"))).ok();
+        }
+        // The one before the two is done in this run.
+        open_to(&world, first - 1);
+        let run = job.start();
+        until("two halves", || [first, first + 1].iter().all(|n| world.exists(&format!("half.{n}"))));
+        open_to(&world, first);
+        let part = || std::fs::metadata(world.path("out.part")).map_or(0, |facts| facts.len());
+        until("output in the file", || part() > u64::from(first - 1) * whole);
+        run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+        until_nobody_is_left(&world);
+    }
+    open_all(&world);
+    job.run().expect_code(0);
     let wanted: String = (1..=6).flat_map(|n| (0..64).map(move |i| line(n, i))).collect();
     expect_bytes(&world, wanted.as_bytes());
     until_nobody_is_left(&world);
@@ -93,13 +98,13 @@ fn much_output_per_chunk_and_a_kill_every_second() {
 fn kill_after_kill_loses_nothing_that_was_committed() {
     let world = world();
     let mut committed = 0;
-    for _ in 0..4 {
-        let run = slow(&world, &TR).start().until_checkpoint_at_least(committed + 2);
+    for round in 1..=4 {
+        let run = met_after(&world, 2 * round, "", &HELD_TR);
         committed = run.last_checkpoint();
         run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
         until_free(&world);
     }
-    again_when_free(&world, &TR).expect_code(0).expect_resumed_at_least(committed);
+    again_when_free(&world, &HELD_TR).expect_code(0).expect_resumed_at_least(committed);
     expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
 }
 
@@ -107,16 +112,13 @@ fn kill_after_kill_loses_nothing_that_was_committed() {
 #[test]
 fn one_end_after_another() {
     let world = world();
-    abort(crawling(&world, "", &TR)).wait().expect_stopped_by(SIGTERM);
-    crawling_again(&world, SIGTERM);
-    crawling_again(&world, SIGKILL);
+    abort(half_way(&world, &HELD_TR)).wait().expect_stopped_by(SIGTERM);
+    for (chunk, signal) in [(6, SIGTERM), (8, SIGKILL)] {
+        let run = met_after(&world, chunk, "--grace 0s", &HELD_TR).signal(signal);
+        run.wait().expect_killed_by(signal).expect_says("resumed after");
+        until_free(&world);
+    }
     resumes_tr(&world);
-}
-
-fn crawling_again(world: &World, signal: nix::sys::signal::Signal) {
-    let run = slow(world, &TR).start().until("resumed at").until_further_checkpoint();
-    run.signal(signal).wait().expect_killed_by(signal);
-    until_free(world);
 }
 
 /// Until the state can be taken by the next run.

@@ -146,13 +146,16 @@ fn what_is_committed(record: &[u8]) -> serde_json::Value {
 fn a_stream_that_is_given_again_goes_on_and_another_is_refused() {
     let world = World::new();
     let bytes = data::large_text().to_vec();
-    let job = pipe(&world, &format!("- -o out {}", super::SLOW), &super::TR);
+    let options = "- -o out --checkpoint-every 20ms --jobs 2 --block 256KiB --grace 0s";
+    let job = pipe(&world, options, &super::HELD_TR);
+    super::open_to(&world, 4);
     let run = job.clone().stdin(Input::Piped(bytes.clone())).start().until_checkpoint_at_least(4);
     run.signal(nix::sys::signal::SIGTERM).wait().expect_stopped_by(nix::sys::signal::SIGTERM);
+    super::open_all(&world);
     let before = world.contents(".");
     let mut other = bytes.clone();
     other[1000] ^= 1;
-    let fast = pipe(&world, "- -o out --block 256KiB", &super::TR);
+    let fast = pipe(&world, "- -o out --block 256KiB", &super::HELD_TR);
     let ended = fast.clone().stdin(Input::Piped(other)).run().expect_code(3);
     drop(ended.expect_says("standard input is not the stream of the last run, or is shorter"));
     let after = world.contents(".");

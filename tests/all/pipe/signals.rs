@@ -1,8 +1,9 @@
 //! After each signal: the right bytes in the end, nobody left, and the state free.
 
 use super::{
-    Somebody, TR, abort, again, again_when_free, children_in, crawling, everybody, expect_bytes,
-    expect_nobody_left, pipe, resumes, resumes_tr, slow, slow_with, until, until_nobody_is_left,
+    HALF_WAY, HELD_TR, Somebody, abort, again, again_when_free, children_in, everybody, expect_bytes,
+    expect_nobody_left, half_way, held, job, met_after, open_all, open_to, pipe, resumes, resumes_tr, until,
+    until_nobody_is_left,
 };
 use crate::harness::World;
 use crate::running::{BEYOND_DEBOUNCE, Running};
@@ -14,19 +15,14 @@ use nix::unistd::Pid;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// Half-way, with two commands at work.
-fn half_way<'w>(world: &'w World, command: &[&str]) -> Running<'w> {
-    let run = slow(world, command).start().until_checkpoint_at_least(2);
-    until("commands at work", || !children_in(world).is_empty());
-    run
-}
-
 #[test]
 fn each_stop_lets_the_chunks_at_work_finish() {
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         let world = super::world();
-        let run = half_way(&world, &TR);
-        run.signal(signal).until("phase stopping").wait().expect_stopped_by(signal);
+        let run = half_way(&world, &HELD_TR).signal(signal).until("phase stopping");
+        open_all(&world);
+        let ended = run.wait().expect_stopped_by(signal);
+        assert_eq!(ended.last_checkpoint(), u64::from(HALF_WAY) + 2);
         expect_nobody_left(&world);
         resumes_tr(&world);
     }
@@ -36,29 +32,25 @@ fn each_stop_lets_the_chunks_at_work_finish() {
 fn a_warning_of_a_batch_system_and_the_end_of_the_time_end_with_75() {
     for signal in [SIGUSR2, SIGXCPU] {
         let world = super::world();
-        half_way(&world, &TR).signal(signal).wait().expect_code(75);
+        let run = half_way(&world, &HELD_TR).signal(signal).until("phase stopping");
+        open_all(&world);
+        run.wait().expect_code(75);
         expect_nobody_left(&world);
         resumes_tr(&world);
     }
     let world = super::world();
-    let mut runs = 1;
-    loop {
-        let ended = slow_with(&world, "--max-runtime 1500ms", &TR).run();
+    for chunk in [2, 4, 6] {
+        open_to(&world, chunk);
+        job(&world, "--max-runtime 500ms --grace 0s", &HELD_TR).run().expect_code(75);
         expect_nobody_left(&world);
-        if ended.code() == Some(0) {
-            break;
-        }
-        ended.expect_code(75);
-        runs += 1;
     }
-    assert!(runs > 1, "it was over before its time");
-    expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
+    resumes_tr(&world);
 }
 
 #[test]
 fn an_abort_ends_the_commands_and_what_they_did_does_not_count() {
     let world = super::world();
-    abort(crawling(&world, "", &TR)).wait().expect_stopped_by(SIGTERM);
+    abort(half_way(&world, &HELD_TR)).wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
     resumes_tr(&world);
 }
@@ -66,7 +58,7 @@ fn an_abort_ends_the_commands_and_what_they_did_does_not_count() {
 #[test]
 fn quit_and_the_third_signal_leave_nobody() {
     let world = super::world();
-    half_way(&world, &TR).signal(SIGQUIT).wait().expect_killed_by(SIGQUIT);
+    half_way(&world, &HELD_TR).signal(SIGQUIT).wait().expect_killed_by(SIGQUIT);
     until_nobody_is_left(&world);
     resumes_tr(&world);
     // A command that takes no notice holds up the abort, and then the third signal comes.
@@ -83,7 +75,7 @@ fn quit_and_the_third_signal_leave_nobody() {
 }
 
 /// Does not end of SIGTERM, nor at once of a closed input.
-const DEAF: [&str; 3] = ["bash", "-c", "trap '' TERM INT HUP; cat; sleep 0.3"];
+const DEAF: [&str; 3] = ["bash", "-c", concat!("trap '' TERM INT HUP; ", held!("cat; sleep 0.3"))];
 
 #[test]
 fn a_command_that_ignores_the_end_is_killed() {
@@ -124,18 +116,20 @@ fn killed_and_again(world: &World, command: &[&str], reference: &str) {
 
 #[test]
 fn after_kill_no_command_is_left_and_the_state_is_free_soon() {
-    killed_and_again(&super::world(), &TR, "tr a-z A-Z <big.txt");
+    killed_and_again(&super::world(), &HELD_TR, "tr a-z A-Z <big.txt");
 }
 
 #[test]
 fn after_kill_no_deaf_command_and_no_descendant_is_left() {
     killed_and_again(&super::world(), &DEAF, "cat big.txt");
     // One that ends well leaves nobody: that would be none of ours.
-    let families = "setsid sleep 1000 >/dev/null 2>&1 & (sleep 1000 >/dev/null 2>&1 & echo $! >orphan.$$)
-        cat; kill $! $(cat orphan.$$)";
+    let families = concat!(
+        "setsid sleep 1000 >/dev/null 2>&1 & (sleep 1000 >/dev/null 2>&1 & echo $! >orphan.$$); ",
+        held!("cat; kill $! $(cat orphan.$$)")
+    );
     let world = super::world();
     let run = half_way(&world, &["bash", "-c", families]);
-    until("a family", || children_in(&world).iter().any(|child| child.line.starts_with("sleep")));
+    until("two families", || super::everybody_named(&world, "sleep 1000") >= 4);
     run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
     until_nobody_is_left(&world);
 }
@@ -156,9 +150,11 @@ fn watcher_of(run: &Running<'_>) -> Option<Pid> {
 #[test]
 fn a_watcher_that_is_killed_is_missed_once_and_the_job_goes_on() {
     let world = super::world();
-    let run = half_way(&world, &TR);
+    let run = half_way(&world, &HELD_TR);
     kill(watcher_of(&run).unwrap(), SIGKILL).unwrap();
-    let ended = run.until("watcher: was killed").wait().expect_code(0);
+    let run = run.until("watcher: was killed");
+    open_all(&world);
+    let ended = run.wait().expect_code(0);
     assert_eq!(ended.stderr.matches("watcher: was killed").count(), 1, "{}", ended.stderr);
     expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
 }
@@ -191,9 +187,12 @@ fn after_kill_no_command_without_our_mark_is_left() {
 #[test]
 fn an_abort_ends_whole_families() {
     let world = super::world();
-    let family = "sleep 1000 >/dev/null 2>&1 & a=$!; setsid sleep 1000 >/dev/null 2>&1 & cat; kill $a $!";
-    let run = crawling(&world, "", &["bash", "-c", family]);
-    until("a family", || children_in(&world).iter().any(|child| child.line.starts_with("sleep")));
+    let family = concat!(
+        "sleep 1000 >/dev/null 2>&1 & a=$!; setsid sleep 1000 >/dev/null 2>&1 & ",
+        held!("cat; kill $a $!")
+    );
+    let run = half_way(&world, &["bash", "-c", family]);
+    until("two families", || super::everybody_named(&world, "sleep 1000") >= 4);
     abort(run).wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
     resumes(&world, &["bash", "-c", family], "cat big.txt");
@@ -213,18 +212,21 @@ fn until_all_stand_still(world: &World) {
 
 #[test]
 fn a_suspension_stops_the_commands_first_and_the_bytes_are_right() {
-    for command in [&TR[..], &["bash", "-c", "trap '' TSTP; cat; sleep 0.01"]] {
+    for command in [&HELD_TR[..], &["bash", "-c", concat!("trap '' TSTP; ", held!("cat; sleep 0.01"))]] {
         let world = super::world();
         let mut run = half_way(&world, command);
-        for _ in 0..3 {
+        for round in 1..=3 {
             run = run.signal(SIGTSTP).until_suspended_by(SIGTSTP);
             // All of them were told before, so there is nothing to wait for, but for a moment of the
             // kernel's.
             until_all_stand_still(&world);
-            run = run.signal(SIGCONT).until_continued().until("phase running").until_further_checkpoint();
+            run = run.signal(SIGCONT).until_continued().until("phase running");
+            open_to(&world, HALF_WAY + 2 * round);
+            run = run.until_checkpoint_at_least((HALF_WAY + 2 * round).into());
         }
+        open_all(&world);
         run.wait().expect_code(0);
-        let reference = if command == TR { "tr a-z A-Z <big.txt" } else { "cat big.txt" };
+        let reference = if command == HELD_TR { "tr a-z A-Z <big.txt" } else { "cat big.txt" };
         expect_bytes(&world, &world.shell(reference));
         expect_nobody_left(&world);
     }
@@ -233,11 +235,12 @@ fn a_suspension_stops_the_commands_first_and_the_bytes_are_right() {
 #[test]
 fn a_suspended_job_can_be_stopped_aborted_and_killed() {
     let world = super::world();
-    let run = half_way(&world, &TR).signal(SIGTSTP).until_suspended_by(SIGTSTP);
-    run.signal(SIGTERM).signal(SIGCONT).wait().expect_stopped_by(SIGTERM);
+    let run = half_way(&world, &HELD_TR).signal(SIGTSTP).until_suspended_by(SIGTSTP);
+    let run = run.signal(SIGTERM).signal(SIGCONT).until("phase stopping");
+    open_all(&world);
+    run.wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
-    let run =
-        slow(&world, &TR).start().until_further_checkpoint().signal(SIGTSTP).until_suspended_by(SIGTSTP);
+    let run = met_after(&world, HALF_WAY + 4, "", &HELD_TR).signal(SIGTSTP).until_suspended_by(SIGTSTP);
     run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
     until_nobody_is_left(&world);
     resumes_tr(&world);
@@ -246,7 +249,8 @@ fn a_suspended_job_can_be_stopped_aborted_and_killed() {
 #[test]
 fn a_status_in_between_changes_nothing() {
     let world = super::world();
-    let run = half_way(&world, &TR).signal(SIGUSR1).until("status:").until_further_checkpoint();
+    let run = half_way(&world, &HELD_TR).signal(SIGUSR1).until("status:");
+    open_all(&world);
     run.wait().expect_code(0);
     expect_bytes(&world, &world.shell("tr a-z A-Z <big.txt"));
     expect_nobody_left(&world);

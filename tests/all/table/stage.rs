@@ -15,15 +15,15 @@ use std::fs;
 use std::sync::OnceLock;
 
 const JOB: &str = "grep [a-z]+_[0-9]+_[a-z]+ text --output out";
-/// Four seconds of work, of which the first is met.
-const SLOW: &str = "--limit-rate 512KiB --checkpoint-every 20ms --jobs 2 --grace inf";
+/// Sixteen seconds of work, of which the first is met.
+const SLOW: &str = "--limit-rate 256KiB --checkpoint-every 20ms --jobs 2 --grace inf";
 /// Hours.
 const FOR_EVER: &str = "--limit-rate 1KiB --checkpoint-every 20ms --jobs 2 --grace inf";
 
 fn world() -> World {
     static TEXT: OnceLock<Vec<u8>> = OnceLock::new();
     let world = World::new();
-    world.write("text", TEXT.get_or_init(|| crate::data::text(5, 2 << 20)));
+    world.write("text", TEXT.get_or_init(|| crate::data::text(5, 4 << 20)));
     world
 }
 
@@ -202,7 +202,7 @@ impl<'w> Actor<'w> {
             actor = actor.hears("status:");
             // In flight alone is not enough: a task that was handed out and not begun is given back
             // at a stop. One that has read waits for its turn under the rate limit.
-            if !actor.run.said().lines().last().unwrap_or_default().contains(" 0 B of 2.0 MiB of input") {
+            if !actor.run.said().lines().last().unwrap_or_default().contains(" 0 B of 4.0 MiB of input") {
                 return actor;
             }
         }

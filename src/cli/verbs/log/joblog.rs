@@ -3,7 +3,7 @@
 //! What is not known here stands as parallel writes it for local jobs: the host is `:`, and nothing was
 //! transferred. The runtime is without pauses. Attempts that have no end are left out, as there.
 
-use super::Names;
+use super::TaskNames;
 use bivouac::journal::{Entry, Outcome};
 
 /// The first line.
@@ -13,7 +13,7 @@ pub(super) const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive
 const TERM: i32 = 15;
 
 /// One attempt.
-pub(super) fn row(entry: &Entry, names: &Names) -> String {
+pub(super) fn row(entry: &Entry, names: &TaskNames) -> String {
     let (exitval, signal) = match entry.outcome {
         Outcome::Done(code) | Outcome::Code(code) => (code, 0),
         Outcome::Signal(number) => (0, number),

@@ -1,57 +1,34 @@
 //! The pipes to and from a command, and how its input gets into one.
 
+use super::limits::is_one_of_the_last;
+use super::spawn::Streams;
 use crate::error::Error;
 use crate::task::TaskError;
+use crate::task::command::Feed;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// How much is read, and handed on, at a time. Also the size of the pipes, as far as the system gives
-/// it: with its default of 64 KiB every second system call is a change of context.
+/// The number of bytes that are read, and handed on, at a time. Also the size of the pipes, as far as the
+/// system allows it: with its default of 64 KiB every second system call is a change of context.
 pub(super) const PIECE: usize = 1 << 20;
-
-/// The standard input of a command.
-#[derive(Clone, Debug)]
-pub enum Feed<'a> {
-    /// `/dev/null`.
-    Nothing,
-    /// These bytes.
-    Bytes(&'a [u8]),
-    /// This part of a file.
-    File {
-        /// The file, open for reading.
-        file: BorrowedFd<'a>,
-        /// From where to where.
-        range: Range<u64>,
-    },
-}
-
-impl Feed<'_> {
-    /// How much there is to give.
-    pub(super) fn left(&self) -> u64 {
-        match self {
-            Feed::Nothing => 0,
-            Feed::Bytes(rest) => rest.len() as u64,
-            Feed::File { range, .. } => range.end.saturating_sub(range.start),
-        }
-    }
-}
 
 /// How far the standard input of a command is.
 ///
-/// Whether a command has *read* its input is not told by any end of ours: a pipe takes a mebibyte from us
-/// also when nobody reads. The kernel knows how much is in it, and says so as long as somebody has an end
-/// of it open; the writing one has to be closed, or the command never sees the end. So when all is given,
-/// a reading end is opened, from which nobody reads. (Not earlier: with a reader of our own we would not
-/// hear that the command has closed the other.)
+/// Our writing end does not tell whether the command has *read* its input: a pipe takes a mebibyte from us
+/// also without a reader. The kernel knows how much is in the pipe, and says so as long as an end of it is
+/// open; but the writing end must be closed, or the command never sees the end. So when all is given, this
+/// side opens a reading end and reads nothing from it. (Not earlier: with a reader of our own the kernel would
+/// not report that the command has closed the other.)
 pub(super) enum Input<'a> {
     /// There is none.
     Nothing,
     /// There is more to give.
     Open(Feeding<'a>),
-    /// It took no more, or has lost its end to an abort.
+    /// The command took no more, or an abort has closed the pipe.
     Refused,
     /// All is given; `None` if no end could be opened.
     Given(Option<OwnedFd>),
@@ -66,7 +43,7 @@ impl Input<'_> {
         }
     }
 
-    /// How much there is to give.
+    /// The number of bytes that are left to give.
     pub(super) fn left(&self) -> u64 {
         match self {
             Input::Open(feeding) => feeding.left(),
@@ -74,8 +51,8 @@ impl Input<'_> {
         }
     }
 
-    /// Gives as much as goes into the pipe; how much that was. Closes it at the end, or when the command
-    /// does not want any more (`head -1`).
+    /// Gives as much as goes into the pipe, and returns how much that was. Closes the pipe at the end, or
+    /// when the command does not want any more (`head -1`).
     pub(super) fn feed(&mut self) -> Result<u64, TaskError> {
         let Input::Open(feeding) = self else { return Ok(0) };
         let (fed, then) = feeding.some()?;
@@ -110,7 +87,7 @@ pub(super) struct Feeding<'a> {
     by_copy: bool,
 }
 
-/// What comes after some of it was given.
+/// The next step after some of it was given.
 enum Then {
     More,
     Refused,
@@ -122,7 +99,7 @@ impl<'a> Feeding<'a> {
         Self { to, rest: feed, by_copy: false }
     }
 
-    /// Feeds some; how much, and what comes then.
+    /// Feeds some; returns how much, and the next step.
     fn some(&mut self) -> Result<(u64, Then), TaskError> {
         if self.is_empty() {
             return Ok((0, Then::AllGiven));
@@ -168,40 +145,82 @@ fn copy(file: BorrowedFd<'_>, range: &mut Range<u64>, to: &OwnedFd) -> rustix::i
     Ok(written)
 }
 
-/// Our end first; it never waits.
+/// The pipes of a command: our ends, and its own.
+pub(super) struct Pipes<'a> {
+    pub(super) stdin: Input<'a>,
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
+    pub(super) theirs: Theirs,
+}
+
+/// The ends for the command: to be closed here when it has begun, or its output never ends.
+pub(super) struct Theirs {
+    stdin: Option<OwnedFd>,
+    /// Of standard output and standard error; `None`, if they go where ours go.
+    outputs: Option<(OwnedFd, OwnedFd)>,
+    ours: (io::Stdout, io::Stderr),
+}
+
+impl<'a> Pipes<'a> {
+    /// # Errors
+    ///
+    /// The system has no descriptor left, or hardly one.
+    pub(super) fn open(feed: &Feed<'a>, passes_through: bool) -> rustix::io::Result<Self> {
+        let (stdout, stderr, outputs) = if passes_through {
+            (None, None, None)
+        } else {
+            let ((stdout, their_stdout), (stderr, their_stderr)) = (pipe_towards_us()?, pipe_towards_us()?);
+            (Some(stdout), Some(stderr), Some((their_stdout, their_stderr)))
+        };
+        let (stdin, their_stdin) = match feed {
+            Feed::Nothing => (Input::Nothing, None),
+            Feed::Bytes(_) | Feed::File { .. } => {
+                let (theirs, ours) = pipe_from_us()?;
+                (Input::Open(Feeding::new(ours, feed.clone())), Some(theirs))
+            }
+        };
+        let latest = [their_stdin.as_ref(), outputs.as_ref().map(|(_, stderr)| stderr)];
+        if latest.into_iter().flatten().any(|end| is_one_of_the_last(end.as_raw_fd())) {
+            return Err(Errno::MFILE);
+        }
+        let theirs = Theirs { stdin: their_stdin, outputs, ours: (io::stdout(), io::stderr()) };
+        Ok(Self { stdin, stdout, stderr, theirs })
+    }
+}
+
+impl Theirs {
+    pub(super) fn streams(&self) -> Streams<'_> {
+        let (stdout, stderr) = match &self.outputs {
+            Some((stdout, stderr)) => (stdout.as_fd(), stderr.as_fd()),
+            None => (self.ours.0.as_fd(), self.ours.1.as_fd()),
+        };
+        Streams { stdin: self.stdin.as_ref().map(AsFd::as_fd), stdout, stderr }
+    }
+}
+
+/// A reading end for us, which never waits, and a writing end.
 fn pipe_towards_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    patient(&read)?;
+    rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK)?;
     Ok((read, write))
 }
 
-/// Our end last; it never waits.
-pub(super) fn pipe_from_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+/// A reading end, and a writing end for us, which never waits.
+fn pipe_from_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     enlarge(&write);
-    patient(&write)?;
+    rustix::fs::fcntl_setfl(&write, OFlags::NONBLOCK)?;
     Ok((read, write))
 }
 
-/// There is a limit for all pipes of a user together; then it stays as it is. What a command prints gets
-/// this only when it prints much: for one that says three words it would cost more than the words.
+/// Makes the pipe as large as a piece. There is a limit for all pipes of a user together; at the limit the pipe
+/// stays as it is. The output of a command gets this only when it is large: for a command that prints three
+/// words it would cost more than the words.
 pub(super) fn enlarge(end: &OwnedFd) {
     rustix::pipe::fcntl_setpipe_size(end, PIECE).ok();
 }
 
-fn patient(end: &OwnedFd) -> rustix::io::Result<()> {
-    rustix::fs::fcntl_setfl(end, rustix::fs::OFlags::NONBLOCK)
-}
-
-/// A pipe through which a command tells us something: our end, and its own. None, if it passes us by.
-pub(super) fn output_pipe(passes_by: bool) -> rustix::io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
-    if passes_by {
-        return Ok((None, None));
-    }
-    let (ours, theirs) = pipe_towards_us()?;
-    Ok((Some(ours), Some(theirs)))
-}
-
+/// The message for a system that has no descriptor left.
 pub(super) fn no_descriptor(errno: nix::errno::Errno) -> Error {
     let error = Error::broken("pipes", format_args!("cannot make one: {}", errno.desc()));
     error.advise("raise the limit of open files (ulimit -n) or use fewer --jobs")

@@ -1,48 +1,30 @@
-//! Contents of files, compared by digest: for who does not want to rely on sizes and times.
+//! The third strength of a witness: a digest of all that was read.
 //!
-//! The obvious way is a digest of each file before the job begins. But then all input is read once before
-//! the first task starts, and a stop finds nothing done. So the source reads each block when it lists it,
-//! a moment before a worker reads it too (which mostly finds it in memory then), and a running digest over
-//! all of it stands in the record beside the frontier, as the [`Mark`] of a stream does. A run that goes on
-//! reads again what is done, and what is not done it need not know: nothing that was made of it is kept.
+//! The obvious way is a digest of each file before the job begins. But then all input is read once before the
+//! first task starts, and a stop finds nothing done. So the source reads each block when it lists it, a moment
+//! before a worker reads it too (which mostly finds it in memory then). A running digest over all of it stands
+//! in the record beside the frontier, as the [`Mark`] of a stream does. A run that goes on reads again what is
+//! done. The rest need not be compared: no result of it has been kept.
 //!
 //! A digest over the blocks up to the frontier would not do. A task reads on to the end of its last record,
-//! that is, into the next block; were that other text the next time, a record would be cut in two or come
+//! that is, into the next block; if other text stood there the next time, a record would be cut in two or come
 //! twice. So the digest goes as far as the task does.
 //!
 //! The price: all input is read twice, by one thread the first time, and a gigabyte takes that half a second.
 
-use super::boundary::Boundary;
-use super::edges::reach;
-use super::file::InputFile;
-use super::given::Regular;
+use super::Witness;
+use super::grown::Digests;
 use crate::error::Result;
-use crate::sync::lock;
+use crate::input::boundary::Boundary;
+use crate::input::edges::reach;
+use crate::input::file::InputFile;
 use crate::task::{ListContext, Mark, TaskError};
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
-
-/// Bytes between two looks whether the run is over.
-const PIECE: usize = 1 << 18;
-
-/// The digests of whole files, by their place among the inputs.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Digests(Arc<Mutex<BTreeMap<usize, blake3::Hash>>>);
-
-impl Digests {
-    pub(super) fn of(&self, index: usize) -> Option<blake3::Hash> {
-        lock(&self.0).get(&index).copied()
-    }
-
-    fn put(&self, index: usize, digest: blake3::Hash) {
-        lock(&self.0).insert(index, digest);
-    }
-}
+use std::sync::Arc;
 
 /// A running digest over files, in the order in which they are listed.
 #[derive(Debug)]
-pub(super) struct Contents {
+pub(in crate::input) struct Contents {
     /// Where the records end of which a task reads the last one to its end. `None`: it stops where its
     /// block does.
     boundary: Option<Arc<Boundary>>,
@@ -57,20 +39,13 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    pub(super) fn new(boundary: Option<Arc<Boundary>>) -> Self {
-        let hasher = blake3::Hasher::new;
-        Self {
-            boundary,
-            before: hasher(),
-            open: None,
-            file: hasher(),
-            position: 0,
-            digests: Digests::default(),
-        }
+    pub(in crate::input) fn new(boundary: Option<Arc<Boundary>>) -> Self {
+        let (before, file) = (blake3::Hasher::new(), blake3::Hasher::new());
+        Self { boundary, before, open: None, file, position: 0, digests: Digests::default() }
     }
 
     /// Those of the files that have been read whole.
-    pub(super) fn digests(&self) -> Digests {
+    pub(in crate::input) fn digests(&self) -> Digests {
         self.digests.clone()
     }
 
@@ -80,17 +55,17 @@ impl Contents {
     /// # Errors
     ///
     /// Those of [`InputFile::read_exact_at`].
-    pub(super) fn take(
+    pub(in crate::input) fn take(
         &mut self,
-        (index, regular): (usize, &Regular),
+        (index, witness): (usize, &Witness),
         block: &Range<u64>,
         cx: &ListContext<'_>,
     ) -> Result<Option<Mark>> {
-        let file = self.open.take().unwrap_or_else(|| regular.open());
+        let file = self.open.take().unwrap_or_else(|| InputFile::of(witness.clone()));
         let Some(end) = self.end_for_a_task(&file, block, cx)? else { return Ok(None) };
         if self.position < end {
-            if !update(&mut self.file, &file, self.position..end, cx)? {
-                // It holds a part of what was asked for, and is of no use any more.
+            if !file.hash(self.position..end, &mut self.file, cx)? {
+                // The digest has taken in an unknown part: begin again with the file.
                 self.next_file();
                 return Ok(None);
             }
@@ -131,49 +106,17 @@ impl Contents {
     }
 }
 
-/// The digest of a part of a file; `None` if the run is over.
-///
-/// # Errors
-///
-/// Those of [`InputFile::read_exact_at`].
-pub(super) fn digest_of(
-    file: &InputFile,
-    range: Range<u64>,
-    cx: &ListContext<'_>,
-) -> Result<Option<blake3::Hash>> {
-    let mut hasher = blake3::Hasher::new();
-    Ok(update(&mut hasher, file, range, cx)?.then(|| hasher.finalize()))
-}
-
-/// Whether all of it was taken in, and not left because the run is over.
-fn update(
-    hasher: &mut blake3::Hasher,
-    file: &InputFile,
-    mut range: Range<u64>,
-    cx: &ListContext<'_>,
-) -> Result<bool> {
-    let mut buffer = vec![0; usize::try_from(range.end - range.start).unwrap_or(PIECE).min(PIECE)];
-    while !range.is_empty() {
-        if cx.is_stopped() {
-            return Ok(false);
-        }
-        let length = (range.end - range.start).min(PIECE as u64);
-        let piece = &mut buffer[..length as usize];
-        file.read_exact_at(piece, range.start)?;
-        hasher.update(piece);
-        range.start += length;
-    }
-    Ok(true)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::input::boundary::naive::{RULES, Random};
-    use crate::input::given::Input;
     use crate::task::stop_fd::Wake;
     use std::fs;
     use std::path::Path;
+
+    fn witness(path: &Path) -> Witness {
+        InputFile::look_at(path).unwrap().witness().clone()
+    }
 
     fn marks(
         path: &Path,
@@ -181,12 +124,12 @@ mod tests {
         block: usize,
         cx: &ListContext<'_>,
     ) -> Vec<Option<Mark>> {
-        let Input::Regular(regular) = Input::look_at(path).unwrap() else { panic!("it is a file") };
-        let (size, block) = (regular.identity.size, block as u64);
+        let witness = witness(path);
+        let (size, block) = (witness.identity.size, block as u64);
         let mut contents = Contents::new(boundary.map(Arc::new));
         let mut take = |start: u64| {
             let block = start..(start + block).min(size);
-            contents.take((0, &regular), &block, cx).unwrap()
+            contents.take((0, &witness), &block, cx).unwrap()
         };
         (0..size.div_ceil(block).max(1)).map(|k| take(k * block)).collect()
     }
@@ -237,7 +180,7 @@ mod tests {
         let path = dir.path().join("f");
         let text = b"one\ntwo\nthree\n".repeat(40_000);
         fs::write(&path, &text).unwrap();
-        let Input::Regular(regular) = Input::look_at(&path).unwrap() else { panic!("it is a file") };
+        let witness = witness(&path);
         let wake = Wake::new().unwrap();
         let mut contents = Contents::new(Some(Arc::new(Boundary::newline())));
         let digests = contents.digests();
@@ -245,11 +188,11 @@ mod tests {
         for start in (0..size).step_by(100_000) {
             assert_eq!(digests.of(3), None);
             let block = start..(start + 100_000).min(size);
-            contents.take((3, &regular), &block, &ListContext::real(&wake)).unwrap().unwrap();
+            contents.take((3, &witness), &block, &ListContext::real(&wake)).unwrap().unwrap();
         }
         assert_eq!(digests.of(3), Some(blake3::hash(&text)));
         wake.wake();
-        assert_eq!(contents.take((4, &regular), &(0..size), &ListContext::real(&wake)).unwrap(), None);
+        assert_eq!(contents.take((4, &witness), &(0..size), &ListContext::real(&wake)).unwrap(), None);
         assert_eq!(digests.of(4), None, "the run is over, and nobody knows the rest");
     }
 }

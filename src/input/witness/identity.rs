@@ -1,15 +1,15 @@
-//! Whether a file is still the file that it was.
+//! The first strength of a witness: what `stat(2)` says.
 //!
-//! The obvious way is to compare contents; but that means reading a terabyte in order to skip
-//! reading a terabyte. What `make` does, comparing the modification time, is fooled by `touch -r`
-//! and by a copy over the file within the same clock tick. So four facts are compared, of which
-//! the last cannot be set by any program: inode, size, modification time and change time, both in
-//! nanoseconds. The price is a refusal after a harmless `chmod`, which is the right side to err on.
+//! `make` compares the modification time; but `touch -r` sets that to anything, and a copy over the file within
+//! one clock tick leaves it as it was. So four facts are compared: inode, size, modification time and change
+//! time, both in nanoseconds. No program can set the change time. The price is a refusal after a harmless
+//! `chmod`, which is the right side to err on.
 //!
-//! The device is written down and not compared. The kernel numbers file systems without a device of
-//! their own (NFS, btrfs, overlays) as they are mounted, so the same file has another number on
-//! another host, or after a reboot. git leaves it out for the same reason.
+//! The device is stored and not compared. The kernel numbers file systems without a device of their own (NFS,
+//! btrfs, overlays) as they are mounted, so the same file has another number on another host, or after a
+//! reboot. git leaves it out for the same reason.
 
+use crate::input::path_text;
 use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 use std::fs::Metadata;
@@ -40,33 +40,32 @@ pub struct Identity {
 pub enum Comparison {
     /// All four facts agree.
     Same,
-    /// The same file, and longer than before: what was there may well be as it was, as with a log
-    /// that is appended to.
+    /// The same file, and longer than before: its old part may well be as it was, as in a log.
     Grew,
     /// Another file, or other contents; the text completes "FILE: …".
     Changed(String),
 }
 
-/// The facts alone, whichever call they came from.
+/// An [`Identity`] without its path: it is copied, and taken after every read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Facts {
+pub(in crate::input) struct FileStat {
     device: u64,
     inode: u64,
-    pub(super) size: u64,
+    pub(in crate::input) size: u64,
     modified_ns: i128,
-    pub(super) changed_ns: i128,
+    pub(in crate::input) changed_ns: i128,
 }
 
-impl Facts {
-    /// With the path at which they were found.
-    pub(super) fn at(self, path: impl Into<PathBuf>) -> Identity {
+impl FileStat {
+    pub(in crate::input) fn at(self, path: impl Into<PathBuf>) -> Identity {
         let Self { device, inode, size, modified_ns, changed_ns } = self;
         Identity { path: path.into(), device, inode, size, modified_ns, changed_ns }
     }
 
-    pub(super) fn compare(self, now: Facts) -> Comparison {
+    pub(super) fn compare(self, now: Self) -> Comparison {
+        let changed = |how: &str| Comparison::Changed(how.to_string());
         if self.inode != now.inode {
-            return Comparison::Changed("is another file now (it was replaced)".into());
+            return changed("is another file now (it was replaced)");
         }
         if now.size > self.size {
             return Comparison::Grew;
@@ -75,37 +74,37 @@ impl Facts {
             return Comparison::Changed(format!("shrank from {} to {} bytes", self.size, now.size));
         }
         if self.modified_ns != now.modified_ns {
-            return Comparison::Changed("was modified".into());
+            return changed("was modified");
         }
         if self.changed_ns != now.changed_ns {
-            return Comparison::Changed(
-                "was written to, or its mode, owner or links were changed (its change time differs)".into(),
+            return changed(
+                "was written to, or its mode, owner or links were changed (its change time differs)",
             );
         }
         Comparison::Same
     }
 }
 
-impl From<&Metadata> for Facts {
-    fn from(facts: &Metadata) -> Self {
+impl From<&Metadata> for FileStat {
+    fn from(stat: &Metadata) -> Self {
         Self {
-            device: facts.dev(),
-            inode: facts.ino(),
-            size: facts.size(),
-            modified_ns: nanoseconds(facts.mtime().into(), facts.mtime_nsec().into()),
-            changed_ns: nanoseconds(facts.ctime().into(), facts.ctime_nsec().into()),
+            device: stat.dev(),
+            inode: stat.ino(),
+            size: stat.size(),
+            modified_ns: nanoseconds(stat.mtime().into(), stat.mtime_nsec().into()),
+            changed_ns: nanoseconds(stat.ctime().into(), stat.ctime_nsec().into()),
         }
     }
 }
 
-impl From<&Stat> for Facts {
-    fn from(facts: &Stat) -> Self {
+impl From<&Stat> for FileStat {
+    fn from(stat: &Stat) -> Self {
         Self {
-            device: facts.st_dev,
-            inode: facts.st_ino,
-            size: facts.st_size.cast_unsigned(),
-            modified_ns: nanoseconds(facts.st_mtime.into(), facts.st_mtime_nsec.into()),
-            changed_ns: nanoseconds(facts.st_ctime.into(), facts.st_ctime_nsec.into()),
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: stat.st_size.cast_unsigned(),
+            modified_ns: nanoseconds(stat.st_mtime.into(), stat.st_mtime_nsec.into()),
+            changed_ns: nanoseconds(stat.st_ctime.into(), stat.st_ctime_nsec.into()),
         }
     }
 }
@@ -116,63 +115,18 @@ fn nanoseconds(seconds: i128, nanoseconds: i128) -> i128 {
 
 impl Identity {
     /// Takes the facts from `stat(2)` or `fstat(2)`.
-    pub fn of(path: &Path, facts: &Metadata) -> Self {
-        Facts::from(facts).at(path)
+    pub fn of(path: &Path, stat: &Metadata) -> Self {
+        FileStat::from(stat).at(path)
     }
 
-    pub(super) fn facts(&self) -> Facts {
+    pub(in crate::input) fn stat(&self) -> FileStat {
         let &Self { device, inode, size, modified_ns, changed_ns, path: _ } = self;
-        Facts { device, inode, size, modified_ns, changed_ns }
+        FileStat { device, inode, size, modified_ns, changed_ns }
     }
 
-    /// Compares what was stored with what is there `now`. The paths are not compared.
+    /// Compares the stored facts with those of `now`. The paths are not compared.
     pub fn compare(&self, now: &Identity) -> Comparison {
-        self.facts().compare(now.facts())
-    }
-}
-
-/// Stores a path in JSON without loss: text where it is text, otherwise its bytes in base64. A
-/// path on Unix is any bytes but NUL, and "�" cannot be opened. For
-/// `#[serde(with = "path_text")]`.
-pub mod path_text {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-    use std::ffi::OsString;
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    use std::path::{Path, PathBuf};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Text {
-        Plain(String),
-        Bytes { base64: String },
-    }
-
-    /// Writes a path.
-    ///
-    /// # Errors
-    ///
-    /// Those of the serializer.
-    pub fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-        match path.to_str() {
-            Some(text) => Text::Plain(text.to_string()),
-            None => Text::Bytes { base64: STANDARD.encode(path.as_os_str().as_bytes()) },
-        }
-        .serialize(to)
-    }
-
-    /// Reads a path.
-    ///
-    /// # Errors
-    ///
-    /// It is neither a text nor base64.
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
-        Ok(match Text::deserialize(from)? {
-            Text::Plain(text) => PathBuf::from(text),
-            Text::Bytes { base64 } => {
-                PathBuf::from(OsString::from_vec(STANDARD.decode(base64).map_err(D::Error::custom)?))
-            }
-        })
+        self.stat().compare(now.stat())
     }
 }
 

@@ -1,0 +1,54 @@
+//! The directory of a state, made where there is none yet.
+
+use crate::durable::disk::{Disk, split};
+use crate::durable::state_dir::StateDir;
+use crate::error::{Error, Result};
+use std::io;
+use std::path::Path;
+
+/// How often the directory above a state is made again after another run has removed it.
+const ROUNDS: usize = 10;
+
+/// Opens the state at `path` and takes its lock. Makes the state if it does not exist, and the directory
+/// above it, in which several states may live (`.bivouac` here).
+///
+/// # Race condition
+///
+/// A run that removes the last state removes the shared directory as well. It may do so just when this one
+/// makes its state there; then both are made again.
+pub(crate) fn create_state(disk: &dyn Disk, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<StateDir> {
+    let is_missing = |path| disk.open_dir(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut failed = Error::broken(path.display(), "the directory of the state disappears again and again");
+    for _ in 0..ROUNDS {
+        if let Some(parent) = parent
+            && is_missing(parent)
+        {
+            make_parent(disk, parent)?;
+        }
+        match StateDir::open_with(disk, path, true, may_wait) {
+            Ok(Some(dir)) => return Ok(dir),
+            Ok(None) => {}
+            Err(error) if parent.is_some_and(is_missing) => failed = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failed)
+}
+
+fn make_parent(disk: &dyn Disk, parent: &Path) -> Result<()> {
+    let Some((above, name)) = split(parent) else { return Ok(()) };
+    let failed = |e: io::Error| {
+        Error::io(parent, "make the directory", &e).advise("name a place for the state with --state DIR")
+    };
+    let above = match disk.open_dir(above) {
+        // Opening the state reports this one.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(failed)?,
+    };
+    match above.make_dir(name) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(failed(e)),
+        Ok(()) => above.sync().map_err(failed),
+    }
+}

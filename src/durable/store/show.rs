@@ -1,0 +1,40 @@
+//! What the store tells other processes of the run: its status, and the command that continues the job.
+
+use super::CheckpointStore;
+use crate::durable::state_dir::Continuing;
+use crate::durable::status_file::Live;
+
+impl CheckpointStore {
+    /// Writes the status of the run, if there is a directory for it. Only the commit thread knows the id of
+    /// the job and which tasks have completed ahead of the frontier: on disk, and `waiting` of them in memory.
+    ///
+    /// A failure is no error of the run: nothing depends on the status, and if the disk is full, the next
+    /// checkpoint says so.
+    pub(crate) fn show(&self, live: Live, waiting: u64) {
+        if let Some(dir) = &self.dir {
+            let run = Some(self.record.run.clone());
+            dir.show(&Live { run, beyond: waiting + self.spill.tasks().len(), ..live }).ok();
+        }
+    }
+
+    /// Removes the status: the run ends.
+    pub(crate) fn hide(&self) {
+        if let Some(dir) = &self.dir {
+            dir.hide();
+        }
+    }
+
+    /// Notes the command that continues the job, for messages; as soon as there is a directory for it.
+    pub(crate) fn set_continuing(&mut self, continuing: Option<Continuing>) {
+        self.continuing = continuing;
+        self.note_continuing();
+    }
+
+    pub(super) fn note_continuing(&mut self) {
+        if let Some(dir) = &mut self.dir
+            && let Some(continuing) = self.continuing.take()
+        {
+            dir.set_continuing(continuing);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What happens when a job is run again. The twin of [`decide`](crate::engine::decide): that one says what a
+//! signal means, this one what is done with a state that an earlier run has left.
+//!
+//! The obvious way is to read the state, and to do whatever its next line calls for. Then the answer to "what
+//! happens if the list has changed and the output is gone?" is scattered over the functions that read, and a
+//! refusal may come after the first write. So [`plan`] is a pure function: from what was found and what is asked
+//! to one of six plans. It reads no file and has no clock, and a new kind of finding does not compile until it
+//! has an answer everywhere. Only when a plan is there does anything get written
+//! ([`prepare`](crate::engine::prepare)).
+//!
+//! Some findings take time: a stream must be read up to where the last run was. They are
+//! [`Unknown`](Inputs::Unknown) at first. Where the plan depends on one of them, it is [`Plan::Recheck`], and
+//! `plan` is asked again with what was found.
+//!
+//! Every combination is tested, and all of them are printed as a table in `docs/again.md`.
+
+use crate::durable::record::Phase;
+
+/// What stands where the state is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// No state is kept, or there is none yet.
+    NoState,
+    /// Another run holds the lock of the state.
+    InUse,
+    /// The directory belongs to another user, or is not the state of a job.
+    NotOurs,
+    /// A state without a record: its run ended before it wrote one.
+    NoRecord,
+    /// The record is damaged or of a newer format, or the journal that completes it is damaged.
+    Damaged,
+    /// A record.
+    Record(Past),
+}
+
+/// What a record says, and what is left of what it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Past {
+    pub(crate) phase: Phase,
+    pub(crate) job: JobOnRecord,
+    pub(crate) done: Done,
+    pub(crate) result: ResultOnRecord,
+    pub(crate) inputs: Inputs,
+    pub(crate) output: Output,
+    pub(crate) total: Total,
+}
+
+/// Whether the record is of the job that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobOnRecord {
+    This,
+    /// Another job, or the same job with other options.
+    Another,
+}
+
+/// Whether the total on record can be gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Total {
+    Readable,
+    /// Another version of the program wrote it, with another kind of total.
+    OtherVersion,
+}
+
+/// Whether any task of the job on record is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    Nothing,
+    Something,
+}
+
+/// Whether the result of a finished job is still its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResultOnRecord {
+    Stands,
+    /// It is about the time at which the job ran, or it lacks an input that may be readable now.
+    Passes,
+}
+
+/// The inputs today, compared with the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inputs {
+    /// They have not been compared yet.
+    Unknown,
+    /// They are what they were, and a finished job has no task left.
+    Same,
+    /// They are what they were, and a finished job has more tasks: new ones, or failed ones to try again.
+    More,
+    Changed,
+    /// One of them cannot be opened.
+    Missing,
+    /// The list has grown where its last command had room: items that are complete would run again.
+    GrownWithin,
+}
+
+/// The output today, compared with the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// It has not been looked at yet.
+    Unknown,
+    /// What the record counts is there.
+    Whole,
+    /// It is missing, or its bytes are other ones.
+    Harmed,
+    /// It was printed to a pipe or a terminal, and is gone with its reader.
+    Printed,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Give up whatever an earlier run has left.
+    pub(crate) fresh: bool,
+    pub(crate) tasks: TaskKind,
+}
+
+/// What it means to run a task again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskKind {
+    /// Nothing: a task is a function of its input.
+    Pure,
+    /// It may do harm; what counts besides is the output.
+    SideEffects,
+    /// It may do harm, and the output is a by-product. The list of tasks may change between two runs.
+    SideEffectsOnly,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a plan that is not carried out was made in vain"]
+pub(crate) enum Plan {
+    /// Compare inputs and output with the record, then ask again. Nothing is written meanwhile.
+    Recheck,
+    /// Begin the job at its first task.
+    Begin(Over),
+    /// Go on where the last run was.
+    Resume,
+    /// Give the complete output its name. The last run was interrupted just before that, or just after it.
+    Complete { code: u8 },
+    /// Say that the job is finished, and do nothing.
+    AlreadyDone { code: u8 },
+    /// Change nothing, and say why.
+    Refuse(Why),
+}
+
+/// What a job that begins takes the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Nothing,
+    /// What `fresh` gives up.
+    Discarded,
+    /// A job of which no task is complete.
+    Untouched,
+    /// A job whose output was printed and is gone.
+    Printed,
+    /// A finished job. Its output stays until the new one is complete.
+    Finished,
+    /// A finished job with another list of tasks.
+    FinishedList,
+}
+
+impl Over {
+    /// Whether an unfinished output belongs to the job that is given up. An output that no record knows may be
+    /// the only copy of another job's work.
+    pub(crate) fn owns_unfinished_output(self) -> bool {
+        match self {
+            Over::Discarded | Over::Untouched => true,
+            Over::Nothing | Over::Printed | Over::Finished | Over::FinishedList => false,
+        }
+    }
+}
+
+/// Why a run is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    InUse,
+    NotOurs,
+    Damaged,
+    AnotherJob,
+    OtherVersion,
+    InputsChanged,
+    InputsMissing,
+    GrownWithin,
+    OutputHarmed,
+    /// The job is finished, its inputs or its output are other ones now, and its tasks must not run again
+    /// without being asked for.
+    FinishedOtherwise,
+}
+
+/// What to do with `found` when `asked` is asked for.
+pub(crate) fn plan(found: Found, asked: Asked) -> Plan {
+    match found {
+        Found::NoState => Plan::Begin(Over::Nothing),
+        Found::InUse => Plan::Refuse(Why::InUse),
+        Found::NotOurs => Plan::Refuse(Why::NotOurs),
+        Found::NoRecord | Found::Damaged | Found::Record(_) if asked.fresh => Plan::Begin(Over::Discarded),
+        Found::NoRecord => Plan::Begin(Over::Nothing),
+        Found::Damaged => Plan::Refuse(Why::Damaged),
+        Found::Record(past) => match past.phase {
+            Phase::Working => unfinished(past),
+            Phase::Finalizing { code } => interrupted_at_its_end(past, code),
+            Phase::Done { code } => finished(past, asked.tasks, code),
+        },
+    }
+}
+
+/// There are tasks left.
+fn unfinished(past: Past) -> Plan {
+    match (past.job, past.output) {
+        (JobOnRecord::Another, _) => unless_untouched(past, Why::AnotherJob),
+        // The reader of the beginning is gone, so the rest alone is of no use.
+        (JobOnRecord::This, Output::Printed) => Plan::Begin(Over::Printed),
+        (JobOnRecord::This, Output::Unknown | Output::Whole | Output::Harmed) => match past.inputs {
+            Inputs::Unknown => Plan::Recheck,
+            Inputs::Same | Inputs::More => resume(past),
+            Inputs::Changed => unless_untouched(past, Why::InputsChanged),
+            Inputs::Missing => Plan::Refuse(Why::InputsMissing),
+            Inputs::GrownWithin => Plan::Refuse(Why::GrownWithin),
+        },
+    }
+}
+
+/// A refusal protects what is complete. If nothing is, a command line may be mended without asking.
+fn unless_untouched(past: Past, why: Why) -> Plan {
+    match past.done {
+        Done::Nothing => Plan::Begin(Over::Untouched),
+        Done::Something => Plan::Refuse(why),
+    }
+}
+
+fn resume(past: Past) -> Plan {
+    match (past.total, past.output) {
+        (Total::OtherVersion, _) => Plan::Refuse(Why::OtherVersion),
+        (Total::Readable, Output::Unknown) => Plan::Recheck,
+        (Total::Readable, Output::Whole | Output::Printed) => Plan::Resume,
+        (Total::Readable, Output::Harmed) => Plan::Refuse(Why::OutputHarmed),
+    }
+}
+
+/// All tasks are complete; whether the output has its name is not on record.
+fn interrupted_at_its_end(past: Past, code: u8) -> Plan {
+    match (past.job, past.output) {
+        (JobOnRecord::Another, _) => Plan::Refuse(Why::AnotherJob),
+        (JobOnRecord::This, Output::Unknown) => Plan::Recheck,
+        (JobOnRecord::This, Output::Whole | Output::Printed) => Plan::Complete { code },
+        (JobOnRecord::This, Output::Harmed) => Plan::Refuse(Why::OutputHarmed),
+    }
+}
+
+fn finished(past: Past, tasks: TaskKind, code: u8) -> Plan {
+    if past.job == JobOnRecord::Another {
+        return Plan::Begin(Over::Finished);
+    }
+    match tasks {
+        TaskKind::SideEffectsOnly => match past.inputs {
+            Inputs::Unknown => Plan::Recheck,
+            Inputs::Same => Plan::AlreadyDone { code },
+            Inputs::More => resume(past),
+            Inputs::Changed => Plan::Begin(Over::FinishedList),
+            Inputs::Missing => Plan::Refuse(Why::InputsMissing),
+            Inputs::GrownWithin => Plan::Refuse(Why::GrownWithin),
+        },
+        TaskKind::Pure | TaskKind::SideEffects => match (past.result, past.inputs, past.output) {
+            (ResultOnRecord::Passes, _, _) => again(tasks),
+            (ResultOnRecord::Stands, Inputs::Unknown, _) => Plan::Recheck,
+            (ResultOnRecord::Stands, Inputs::Same, Output::Unknown) => Plan::Recheck,
+            (ResultOnRecord::Stands, Inputs::Same, Output::Whole) => Plan::AlreadyDone { code },
+            (ResultOnRecord::Stands, Inputs::Same, Output::Harmed | Output::Printed) => again(tasks),
+            (ResultOnRecord::Stands, Inputs::More | Inputs::Changed, _) => again(tasks),
+            (ResultOnRecord::Stands, Inputs::Missing, _) => Plan::Refuse(Why::InputsMissing),
+            (ResultOnRecord::Stands, Inputs::GrownWithin, _) => Plan::Refuse(Why::GrownWithin),
+        },
+    }
+}
+
+/// All of a finished job once more, if its tasks may run twice.
+fn again(tasks: TaskKind) -> Plan {
+    match tasks {
+        TaskKind::Pure => Plan::Begin(Over::Finished),
+        TaskKind::SideEffects | TaskKind::SideEffectsOnly => Plan::Refuse(Why::FinishedOtherwise),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! What is found slowly: whether the inputs and the output are still what the record says. Nothing is
+//! written meanwhile.
+
+use super::copies::{done_again, see_journal};
+use super::{Case, PastRun, not_planned};
+use crate::durable::record::{Phase, Record};
+use crate::durable::spill::look;
+use crate::engine::known_list::compare;
+use crate::engine::plan::{Found, Inputs, Output, TaskKind, Why};
+use crate::engine::source_thread::Comparison;
+use crate::error::{Error, Kind, Result};
+use crate::task::stop_fd::Wake;
+use crate::task::{Job, ListContext, Listing, Mark, Source};
+
+impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
+    /// Finds out what the plan depends on. If `stop` is woken, what is found counts for nothing.
+    pub(super) fn recheck(&mut self, stop: &Wake) -> Result<()> {
+        let (Found::Record(mut found), Some(mut past)) = (self.found, self.past.take()) else {
+            return Err(not_planned());
+        };
+        let compared = self.compare(&mut past, stop).and_then(|inputs| {
+            found.inputs = inputs;
+            found.output = self.look_at_output(&mut past, inputs)?;
+            Ok(())
+        });
+        (self.found, self.past) = (Found::Record(found), Some(past));
+        compared
+    }
+
+    fn compare(&mut self, past: &mut PastRun<J, S::Listing>, stop: &Wake) -> Result<Inputs> {
+        match (past.was.phase, self.asked.tasks) {
+            // Its tasks are complete; all that is missing is the name of the output.
+            (Phase::Finalizing { .. }, _) => Ok(Inputs::Unknown),
+            (Phase::Working | Phase::Done { .. }, TaskKind::SideEffectsOnly) => self.compare_list(past, stop),
+            (Phase::Working, TaskKind::Pure | TaskKind::SideEffects) => self.compare_unfinished(past, stop),
+            (Phase::Done { .. }, TaskKind::Pure | TaskKind::SideEffects) => self.compare_finished(past, stop),
+        }
+    }
+
+    /// The inputs of a job that goes on: they must be what they were as far as tasks are complete.
+    fn compare_unfinished(&mut self, past: &mut PastRun<J, S::Listing>, stop: &Wake) -> Result<Inputs> {
+        let listing = match self.source.resume(&past.record.inputs, past.record.frontier) {
+            Ok(listing) => listing,
+            Err(error) => return self.differ(error),
+        };
+        let Some(dir) = &mut self.dir else { return Err(not_planned()) };
+        let mut said = listing.sentences();
+        said.extend(see_journal(dir, &mut past.record, self.options)?);
+        let (spill, lost) = look(dir, &mut past.record, stop, &mut |_, _| ())?;
+        said.extend(done_again(lost));
+        match Comparison::new(listing, &past.record).compare(stop) {
+            Ok(mut outset) => {
+                outset.said = said;
+                past.checked = Some((spill, outset));
+                Ok(Inputs::Same)
+            }
+            Err(error) if error.kind() == Kind::Refused => self.differ(error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The inputs of a finished job: all of them must be what they were.
+    fn compare_finished(&mut self, past: &PastRun<J, S::Listing>, stop: &Wake) -> Result<Inputs> {
+        let mut listing = match self.source.resume(&past.was.inputs, past.was.frontier) {
+            Ok(listing) => listing,
+            Err(error) => return self.differ(error),
+        };
+        if listing.has_more() {
+            return Ok(Inputs::More);
+        }
+        let cx = ListContext::rehearsal(stop);
+        if listing.mark_before(&cx)? != past.was.mark {
+            return Ok(Inputs::Changed);
+        }
+        Ok(if listing.next(&cx)?.is_none() { Inputs::Same } else { Inputs::More })
+    }
+
+    /// The list of a job with side effects only. What was done cannot be undone, so it is not done again because
+    /// a list has changed: new tasks run, completed ones may be gone, and every other change is refused. If
+    /// the job on record is finished, another list is another job.
+    fn compare_list(&mut self, past: &mut PastRun<J, S::Listing>, stop: &Wake) -> Result<Inputs> {
+        let Some(dir) = &mut self.dir else { return Err(not_planned()) };
+        let is_finished = matches!(past.was.phase, Phase::Done { .. });
+        if self.options.retry_failed {
+            forget_failed(&mut past.record);
+        }
+        let mut kept = Vec::new();
+        let (spill, lost) = look(dir, &mut past.record, stop, &mut |task, mark| {
+            kept.push((task, mark.map_or([0; 8], Mark::of_task)));
+        })?;
+        let cx = ListContext::rehearsal(stop);
+        let state = dir.path().to_path_buf();
+        let compared = compare(self.source, &mut past.record, (&state, kept), &cx).and_then(|mut list| {
+            if let (Ok(outset), true) = (&mut list, is_finished) {
+                outset.look_for_more(&cx)?;
+            }
+            Ok(list)
+        });
+        let mut outset = match compared {
+            Ok(Ok(outset)) => outset,
+            Ok(Err(error)) => return self.differ(error),
+            Err(error) if error.kind() == Kind::Refused => {
+                self.refusals.push((Why::GrownWithin, error));
+                return Ok(Inputs::GrownWithin);
+            }
+            Err(error) => return self.differ(error),
+        };
+        let is_linked = outset.is_linked();
+        let nothing_is_left = outset.left.is_empty() && past.record.failed == past.was.failed;
+        outset.said.extend(done_again(lost));
+        past.checked = Some((spill, outset));
+        Ok(match (is_finished, is_linked, nothing_is_left) {
+            (false, _, _) | (true, true, true) => Inputs::Same,
+            (true, false, _) => Inputs::Changed,
+            (true, true, false) => {
+                // What it printed has been taken by its reader.
+                past.record =
+                    Record { phase: Phase::Working, output: None, tasks: None, ..past.record.clone() };
+                Inputs::More
+            }
+        })
+    }
+
+    /// The inputs are not what they were: `error` says how.
+    fn differ(&mut self, error: Error) -> Result<Inputs> {
+        match error.kind() {
+            Kind::Refused => {
+                self.refusals.push((Why::InputsChanged, error));
+                Ok(Inputs::Changed)
+            }
+            Kind::Usage => {
+                let begun = error
+                    .clone()
+                    .with_kind(Kind::Refused)
+                    .advise("the job was begun with it; put it back as it was, or start anew with --fresh");
+                let error = if self.is_finished_with_output() { error } else { begun };
+                self.refusals.push((Why::InputsMissing, error));
+                Ok(Inputs::Missing)
+            }
+            Kind::Broken
+            | Kind::Busy
+            | Kind::OutputClosed
+            | Kind::CannotStart
+            | Kind::NoSuchCommand
+            | Kind::Interrupted => Err(error),
+        }
+    }
+
+    /// Such a job would begin again, and an input that is missing is then an error of its command line.
+    fn is_finished_with_output(&self) -> bool {
+        match self.found {
+            Found::Record(past) => {
+                matches!(past.phase, Phase::Done { .. }) && self.asked.tasks != TaskKind::SideEffectsOnly
+            }
+            Found::NoState | Found::InUse | Found::NotOurs | Found::NoRecord | Found::Damaged => false,
+        }
+    }
+
+    /// Whether the output is what the record says, where that matters.
+    fn look_at_output(&mut self, past: &mut PastRun<J, S::Listing>, inputs: Inputs) -> Result<Output> {
+        let committed = past.record.output.clone().unwrap_or_default();
+        let acts_only = self.asked.tasks == TaskKind::SideEffectsOnly;
+        match (past.record.phase, inputs) {
+            (Phase::Done { .. }, Inputs::Same) if acts_only => Ok(Output::Unknown),
+            (Phase::Done { .. }, Inputs::Same) | (Phase::Finalizing { .. }, _)
+                if self.sink.is_published(&committed)? =>
+            {
+                past.is_published = true;
+                Ok(Output::Whole)
+            }
+            (Phase::Done { .. }, Inputs::Same) => Ok(Output::Harmed),
+            (Phase::Finalizing { .. }, _) | (Phase::Working, Inputs::Same | Inputs::More) => {
+                match self.sink.may_go_on(&committed) {
+                    Ok(()) => Ok(Output::Whole),
+                    Err(error) if error.kind() == Kind::Refused => {
+                        self.refusals.push((Why::OutputHarmed, error));
+                        Ok(Output::Harmed)
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            (Phase::Done { .. } | Phase::Working, _) => Ok(Output::Unknown),
+        }
+    }
+}
+
+/// Tasks that failed are to run again: the frontier goes back to the first of them, and every other task that
+/// was before it is complete ahead of it.
+fn forget_failed(record: &mut Record) {
+    let failing = std::mem::take(&mut record.failing);
+    let Some(first) = failing.first() else { return };
+    record.failed = 0;
+    if first < record.frontier {
+        record.finished.insert_range(first, record.frontier);
+        record.frontier = first;
+    }
+    record.finished = record.finished.without(&failing);
+}

@@ -1,0 +1,175 @@
+//! What is found quickly: whose state it is, and what its record says.
+
+use super::fits::is_same_job;
+use super::recheck::Requests;
+use super::{Case, PastRun};
+use crate::durable::record::{Phase, Reach, Record};
+use crate::durable::state_dir::StateDir;
+use crate::durable::store::{Location, create_state};
+use crate::ending::StoppedBy;
+use crate::engine::options::Options;
+use crate::engine::plan::{
+    Done, Found, Inputs, JobOnRecord, Output, Past, ResultOnRecord, TaskKind, Total, Why,
+};
+use crate::error::{Error, Kind, Result};
+use crate::task::{Job, Line, Source};
+
+impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
+    /// Opens the state and takes its lock, or says what ended the wait for it.
+    pub(super) fn open(&mut self, requests: &Requests<'_>) -> Result<std::result::Result<(), StoppedBy>> {
+        let options = self.options;
+        let opened = match open_state(options, &|| false) {
+            // The watcher of a run that was killed holds the lock until the commands of that run have ended.
+            Err(error) if error.kind() == Kind::Busy => {
+                match requests.during(|stop| open_state(options, &|| !stop.is_awake()))? {
+                    Ok(opened) => opened,
+                    Err(by) => return Ok(Err(by)),
+                }
+            }
+            opened => opened,
+        };
+        match opened {
+            Ok(dir) => {
+                self.found = if dir.is_some() { Found::NoRecord } else { Found::NoState };
+                self.dir = dir;
+            }
+            Err(error) if error.kind() == Kind::Busy => {
+                self.refusals.push((Why::InUse, error));
+                self.found = Found::InUse;
+            }
+            Err(error) if matches!(error.kind(), Kind::Refused | Kind::Usage) => {
+                self.refusals.push((Why::NotOurs, error));
+                self.found = Found::NotOurs;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(Ok(()))
+    }
+
+    /// Reads the record. With `fresh` the plan is the same whatever it says, so a damaged one is no obstacle.
+    pub(super) fn read(&mut self) -> Result<()> {
+        let Some(dir) = self.dir.as_ref().filter(|_| !self.asked.fresh) else { return Ok(()) };
+        let acts_only = self.asked.tasks == TaskKind::SideEffectsOnly;
+        let read = dir.read_record().and_then(|mut record| {
+            if let (Some(record), true) = (&mut record, acts_only) {
+                count_in_journal(dir, record)?;
+            }
+            Ok(record)
+        });
+        self.found = match read {
+            Ok(None) => Found::NoRecord,
+            Ok(Some(record)) => Found::Record(self.remember(record)?),
+            Err(error) if error.kind() == Kind::Refused => {
+                self.refusals.push((Why::Damaged, error));
+                Found::Damaged
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+
+    fn remember(&mut self, record: Record) -> Result<Past> {
+        let Some(dir) = &self.dir else { return Err(super::not_planned()) };
+        let job = match is_same_job(self.job, &record, dir.path()) {
+            Ok(()) => JobOnRecord::This,
+            Err(error) => {
+                self.refusals.push((Why::AnotherJob, error));
+                JobOnRecord::Another
+            }
+        };
+        let (total, kind) = match total_of::<J>(&record) {
+            Ok(total) => (Some(total), Total::Readable),
+            Err(error) => {
+                self.refusals.push((Why::OtherVersion, error));
+                (None, Total::OtherVersion)
+            }
+        };
+        let is_printed = self.asked.tasks != TaskKind::SideEffectsOnly
+            && record.phase == Phase::Working
+            && record.output.as_ref().is_some_and(|output| !self.sink.can_continue(output));
+        let past = Past {
+            phase: record.phase,
+            job,
+            done: if is_untouched(dir, &record)? { Done::Nothing } else { Done::Something },
+            result: match self.job.is_about_now() || !is_final(self.job, &record) {
+                true => ResultOnRecord::Passes,
+                false => ResultOnRecord::Stands,
+            },
+            inputs: Inputs::Unknown,
+            total: kind,
+            output: if is_printed { Output::Printed } else { Output::Unknown },
+        };
+        self.past = Some(PastRun { was: record.clone(), record, total, checked: None, is_published: false });
+        Ok(past)
+    }
+}
+
+/// Opens the state and takes its lock. A passing state of a job without commands is made with its first
+/// checkpoint only: most such jobs end before.
+fn open_state(options: &Options, may_wait: &dyn Fn() -> bool) -> Result<Option<StateDir>> {
+    let disk = &*options.disk;
+    match &options.location {
+        Location::Nowhere => Ok(None),
+        Location::Passing(path) if !options.watch_children => {
+            StateDir::open_with(disk, path, false, may_wait)
+        }
+        Location::Directory(path) | Location::Passing(path) => create_state(disk, path, may_wait).map(Some),
+    }
+}
+
+/// Counts in what completed after the last record was written, of a job whose journal is a record too.
+fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
+    let (run, known) = (record.run.clone(), record.journal_bytes);
+    dir.journal_behind((&run, known), &mut |line| {
+        let (task, done, trace) = match line {
+            Line::Settled { end, trace, .. } => (end.task, end.outcome.is_done(), trace),
+            Line::Delivered { task, done, trace, .. } => (task, done, trace),
+            Line::Listed { tasks, trace } => {
+                record.whole = Reach::at_end(tasks, trace);
+                return;
+            }
+            Line::Of { .. } | Line::Began { .. } | Line::Ended(_) => return,
+        };
+        if task < record.frontier || !record.finished.insert(task) {
+            return;
+        }
+        if !done && record.failing.insert(task) {
+            record.failed += 1;
+        }
+        if record.reach.is_none_or(|reach| reach.task <= task) {
+            record.reach = Some(Reach { task, trace });
+        }
+    })
+}
+
+/// Whether no task at all is complete of a job that has begun: its command could not be started, say.
+fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
+    if record.committed() > 0
+        || record.kept() > 0
+        || record.output.as_ref().is_some_and(|output| output.bytes > 0)
+    {
+        return Ok(false);
+    }
+    // The journal counts if the job on record has side effects, also if this one has none.
+    let mut record = record.clone();
+    match count_in_journal(dir, &mut record) {
+        Err(error) if error.kind() == Kind::Refused => Ok(false),
+        counted => counted.map(|()| record.committed() == 0),
+    }
+}
+
+/// The total on record. That all of it is there is checked by the checksum of the record; that it is the total
+/// of *this* program, only by reading it. In the very first record it is null.
+fn total_of<J: Job>(record: &Record) -> Result<J::Total> {
+    if record.total.is_null() {
+        return Ok(J::Total::default());
+    }
+    serde_json::from_value(record.total.clone()).map_err(|e| {
+        Error::refused("checkpoint", format_args!("its total is not one of this job: {e}"))
+            .advise("it was written by another version; start anew with --fresh")
+    })
+}
+
+fn is_final<J: Job>(job: &J, record: &Record) -> bool {
+    serde_json::from_value(record.total.clone()).map_or(true, |total| job.is_final(&total))
+}

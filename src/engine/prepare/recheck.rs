@@ -1,0 +1,117 @@
+//! Hears signals while inputs and output are compared with the record, before there is a supervisor.
+//!
+//! Most of what comes before the run begins can wait: it stays in the channel for some milliseconds, and the
+//! supervisor takes it from there. A comparison may take longer. A stream must be read up to where the last
+//! run was, its sender may take its time, and a person who presses Ctrl-C must not be left with SIGKILL. So the
+//! comparison works on a thread of its own, and this one waits for it and for signals.
+//!
+//! Nothing has begun, so there is nothing to save: the first request for an end ends the comparison, and so
+//! does the end of the time budget. A request to suspend is followed at once, since no command runs that would
+//! have to be held first. Everything else is left to the supervisor.
+
+use crate::ending::StoppedBy;
+use crate::engine::decide::Asker;
+use crate::error::{Error, Result};
+use crate::signals::policy::Request;
+use crate::signals::{Masked, Received, Resume, Subscription, die, suspend};
+use crate::task::stop_fd::Wake;
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
+use std::thread;
+use std::time::Instant;
+
+/// Where requests come from before there is a supervisor.
+pub(crate) struct Requests<'a> {
+    pub(crate) masked: &'a Masked,
+    /// Where signals come in, and where they are put back for the supervisor.
+    pub(crate) signals: Receiver<Received>,
+    pub(crate) back: Sender<Received>,
+    /// Whether a death by signal may leave a core file.
+    pub(crate) core: bool,
+    pub(crate) subscription: Subscription,
+    /// When the time budget of the run is used up.
+    pub(crate) until: Option<Instant>,
+}
+
+/// What came during the work.
+#[derive(Default)]
+struct Came {
+    signals: Vec<Received>,
+    budget_is_used: bool,
+}
+
+impl Requests<'_> {
+    /// The result of `work`, or what ended it. `work` must end soon after it is woken.
+    ///
+    /// # Errors
+    ///
+    /// There is no descriptor or thread left.
+    pub(crate) fn during<R: Send>(
+        &self,
+        work: impl FnOnce(&Wake) -> R + Send,
+    ) -> Result<std::result::Result<R, StoppedBy>> {
+        let stop = &Wake::new()?.subscription(self.subscription.clone());
+        let (tell, done) = bounded(1);
+        let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
+        let (found, came) = thread::scope(|scope| {
+            let work = move || drop(tell.send(work(stop)));
+            self.masked.spawn_scoped(scope, "recheck", work).map_err(failed)?;
+            Ok(self.hear_until(&done, stop))
+        })?;
+        if let Some(end) = came.signals.iter().find(|heard| heard.request.is_end()) {
+            return Ok(Err(Asker::Signal(end.signal).stopped_by()));
+        }
+        if came.budget_is_used {
+            return Ok(Err(StoppedBy::Budget));
+        }
+        came.signals.into_iter().for_each(|heard| drop(self.back.send(heard)));
+        found.map(Ok).ok_or_else(|| Error::broken("job", "panicked while its inputs were compared"))
+    }
+
+    fn hear_until<R>(&self, done: &Receiver<R>, stop: &Wake) -> (Option<R>, Came) {
+        let mut came = Came::default();
+        let mut budget = self.until.map_or_else(never, at);
+        loop {
+            select! {
+                recv(done) -> found => {
+                    came.signals.extend(self.signals.try_iter());
+                    return (found.ok(), came);
+                }
+                recv(self.signals) -> heard => for heard in heard.into_iter().flat_map(|heard| self.take(heard)) {
+                    self.end_for(&heard, stop);
+                    came.signals.push(heard);
+                },
+                recv(budget) -> _ => {
+                    (came.budget_is_used, budget) = (true, never());
+                    stop.wake();
+                }
+            }
+        }
+    }
+
+    /// This signal; if it asks for a suspension, those that came during it instead.
+    fn take(&self, heard: Received) -> Vec<Received> {
+        if heard.request == Request::Suspend { self.suspend_unless_resumed() } else { vec![heard] }
+    }
+
+    fn end_for(&self, heard: &Received, stop: &Wake) {
+        if heard.request == Request::Die {
+            die(heard.signal, self.core);
+        }
+        if heard.request.is_end() {
+            stop.wake();
+        }
+    }
+
+    /// Suspends the process as the shell expects it. Returns the signals that came meanwhile.
+    fn suspend_unless_resumed(&self) -> Vec<Received> {
+        let mut came = Vec::new();
+        // If the kernel refuses the suspension, the comparison goes on.
+        suspend(|| {
+            let on_its_way = self.subscription.resume_on_its_way() == Resume::Came;
+            came.extend(self.signals.try_iter());
+            on_its_way || came.iter().any(|heard| heard.request == Request::Resume)
+        })
+        .ok();
+        came
+    }
+}

@@ -1,0 +1,144 @@
+//! What the record says of a list: where its items come from, and how they are put together. The items
+//! themselves are in the mark.
+
+use super::column::{Column, Given, OpenColumn};
+use crate::input::path_text;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+/// How many items fit into one task: those whose length together, in bytes, has an upper bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fit {
+    /// The bound.
+    pub bytes: u64,
+    /// The bytes that are taken without any item.
+    pub taken: u64,
+    /// How many times the length of an item counts.
+    pub times: u64,
+    /// The bytes that each item adds besides.
+    pub each: u64,
+}
+
+impl Fit {
+    pub(super) fn has_room_for(self, items: usize, bytes: usize) -> bool {
+        let items = (items as u64).saturating_mul(self.each);
+        let all = (bytes as u64).saturating_mul(self.times).saturating_add(items).saturating_add(self.taken);
+        all <= self.bytes
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Described {
+    columns: Vec<Stored>,
+    /// As Rust would write it; `None` where no text is cut.
+    delimiter: Option<String>,
+    pub(super) per_task: NonZero<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) fit: Option<Fit>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    from: Origin,
+    linked: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "from")]
+enum Origin {
+    CommandLine,
+    StandardInput,
+    File {
+        #[serde(with = "path_text")]
+        path: PathBuf,
+    },
+    /// The path is for a person: `/dev/fd/63` is another one next time, and the mark knows better.
+    Stream {
+        #[serde(with = "path_text")]
+        path: PathBuf,
+    },
+}
+
+impl Described {
+    /// These columns, and what each of them was opened as.
+    pub(super) fn new<'a>(
+        columns: impl IntoIterator<Item = (&'a Column, &'a OpenColumn)>,
+        delimiter: &[u8],
+        per_task: NonZero<usize>,
+        fit: Option<Fit>,
+    ) -> Self {
+        let store = |(column, open): (&Column, &OpenColumn)| Stored {
+            from: match &column.given {
+                Given::Listed(_) => Origin::CommandLine,
+                Given::Stdin => Origin::StandardInput,
+                Given::File(path) if open.is_stream() => Origin::Stream { path: path.clone() },
+                Given::File(path) => Origin::File { path: path.clone() },
+            },
+            linked: column.linked,
+        };
+        let columns: Vec<Stored> = columns.into_iter().map(store).collect();
+        let is_cut = columns.iter().any(|column| column.from != Origin::CommandLine);
+        let delimiter = is_cut.then(|| delimiter.escape_ascii().to_string());
+        Self { columns, delimiter, per_task, fit }
+    }
+
+    /// The difference to the list of the record, for a person.
+    pub(super) fn difference(&self, then: &Self) -> Option<String> {
+        let (now, before) = (self.columns.len(), then.columns.len());
+        if now != before {
+            return Some(format!("come from {now} sources; the state is about items from {before}"));
+        }
+        for (column, before) in self.columns.iter().zip(&then.columns) {
+            if column.from != before.from {
+                return Some(format!("come from {}; the state is about {}", column.from, before.from));
+            }
+            if column.linked != before.linked {
+                let how = if before.linked { "were" } else { "were not" };
+                return Some(format!("from {} {how} linked to those before them (:::+)", column.from));
+            }
+        }
+        if self.delimiter != then.delimiter {
+            let [now, before] = [self, then].map(|d| d.delimiter.as_deref().unwrap_or_default());
+            return Some(format!(
+                "are told apart by `{now}`; the state is about items told apart by `{before}`"
+            ));
+        }
+        if self.fit != then.fit {
+            return Some(
+                "are as many as fit (-X, -m, -n 0, --max-chars), by another measure than then".to_string(),
+            );
+        }
+        let (now, before) = (self.per_task, then.per_task);
+        (now != before)
+            .then(|| format!("are taken {now} at a time (-n); the state is about {before} at a time"))
+    }
+}
+
+/// Whether a list can be the one of the record.
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::CommandLine, Self::CommandLine)
+            | (Self::StandardInput, Self::StandardInput)
+            | (Self::Stream { .. }, Self::Stream { .. }) => true,
+            (Self::File { path }, Self::File { path: other }) => path == other,
+            (Self::CommandLine | Self::StandardInput | Self::File { .. } | Self::Stream { .. }, _) => false,
+        }
+    }
+}
+
+impl Eq for Origin {}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine => f.write_str("the command line"),
+            Self::StandardInput => f.write_str("standard input"),
+            Self::File { path } => write!(f, "the file {}", path.display()),
+            Self::Stream { path } => write!(f, "the stream {}", path.display()),
+        }
+    }
+}

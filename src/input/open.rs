@@ -1,0 +1,29 @@
+//! Opening an input without waiting for it.
+//!
+//! A plain open of a FIFO waits for a writer, and nothing could end that wait. With `O_NONBLOCK` it returns at
+//! once; for a regular file the flag means nothing. `O_NOCTTY`: a terminal among the inputs does not become ours.
+
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Opens an input, whatever it is.
+pub(super) fn open_without_waiting(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
+/// Opens an input that was given; a directory is refused.
+///
+/// # Errors
+///
+/// [`Kind::Usage`](crate::error::Kind::Usage): missing, a directory, not readable.
+pub(super) fn open_nonblocking(path: &Path) -> Result<File> {
+    let file = open_without_waiting(path).map_err(|e| Error::named(path, "open", &e))?;
+    let stat = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;
+    if stat.is_dir() {
+        return Err(Error::usage(path.display(), "is a directory").advise("name the files in it"));
+    }
+    Ok(file)
+}

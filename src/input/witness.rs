@@ -1,0 +1,264 @@
+//! One way to know a file again.
+//!
+//! The output of a job belongs to one input. A job reads for hours, is stopped and goes on tomorrow, and in all
+//! that time other programs may write to its files. Each regular file therefore has a [`Witness`]. The obvious
+//! one is a digest of the contents; but that means reading a terabyte in order to skip reading a terabyte. The
+//! obvious cheap one, size and times, cannot tell a log that grew from a file that was written anew. So there
+//! are three strengths, and the weakest that can decide is asked:
+//!
+//! | strength | where | what it compares | what it misses |
+//! |---|---|---|---|
+//! | stat | `witness/identity.rs` | inode, size, two times | a write through `mmap` to a page that is already dirty |
+//! | stat and samples | `witness/sample.rs` | up to 32 pieces of the old part of a file that grew | a change between the pieces, by a writer who also appends |
+//! | digest | `witness/contents.rs` | every byte that a task has read | nothing; but everything is read twice |
+//!
+//! A comparison proves something about the reads before it, and nothing about those after it. So there are
+//! three moments:
+//!
+//! | moment | what is compared |
+//! |---|---|
+//! | before: a job is continued ([`Witness::resumed`]) | each file: the stat, and the samples if it grew. With digests the source reads again what is done, and other times are only reported |
+//! | after reading: a task is done with a file ([`Witness::after_reading`]) | the stat of the descriptor that was read: a write in between moved the change time of that inode |
+//! | at the end: before the output gets its name (`witness/grown.rs`) | each file that grew under a task: its digest if there is one, otherwise its samples |
+
+pub(super) mod contents;
+pub(super) mod grown;
+pub(super) mod identity;
+pub(super) mod sample;
+
+use self::identity::{Comparison, FileStat, Identity};
+use self::sample::Sample;
+use super::open::open_without_waiting;
+use crate::error::{Error, Result};
+use crate::task::ListContext;
+use rustix::fs::{FileType, fstat};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What has happened to a file in whose place there is none.
+const REPLACED: &str = "it is no regular file now (it was replaced)";
+
+/// Bytes between two looks whether the run is over.
+const PIECE: usize = 1 << 18;
+
+/// A regular file: what it was when the job began, and what it is now.
+#[derive(Clone, Debug)]
+pub(super) struct Witness {
+    /// When the job began. The file is cut, and read, as far as it went then.
+    pub(super) identity: Identity,
+    /// When this run began, which may be later.
+    found: FileStat,
+    sample: Option<Arc<Sample>>,
+    by_contents: bool,
+}
+
+/// What a person is told of the files of a job that is continued.
+#[derive(Debug, Default)]
+pub(super) struct Remarks {
+    pub(super) sentences: Vec<String>,
+    /// Files that look otherwise, and may have what they had.
+    pub(super) doubtful: Vec<PathBuf>,
+    /// One of them is longer than it was.
+    pub(super) has_more: bool,
+}
+
+impl Witness {
+    /// Of a file that was just looked at.
+    pub(super) fn new(identity: Identity) -> Self {
+        Self { found: identity.stat(), identity, sample: None, by_contents: false }
+    }
+
+    /// The same in a job that compares contents by digest: if the file changes, the job can still be continued.
+    pub(super) fn by_contents(self, by_contents: bool) -> Self {
+        Self { by_contents, ..self }
+    }
+
+    /// The same with samples of the file, which is one of `files`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open) and [`read_exact_at`](Self::read_exact_at).
+    pub(super) fn sampled(self, files: usize) -> Result<Self> {
+        let file = self.open()?;
+        let sample = Sample::of(&file, self.identity.size, files).map_err(|e| self.unread(&file, &e))?;
+        Ok(Self { sample: Some(Arc::new(sample)), ..self })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.identity.path
+    }
+
+    pub(super) fn sample(&self) -> Option<&Sample> {
+        self.sample.as_deref()
+    }
+
+    /// Opens the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused) if it is gone or something else has taken its place.
+    pub(super) fn open(&self) -> Result<File> {
+        open_without_waiting(self.path()).map_err(|e| match e.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => self.changed("it is gone"),
+            // A socket, a device without a driver, a symlink to itself: none of them was listed.
+            Some(libc::ENXIO | libc::ENODEV | libc::ELOOP) => self.changed(REPLACED),
+            Some(_) | None => Error::io(self.path(), "open", &e),
+        })
+    }
+
+    /// Fills `buffer` from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused) if the file ends before the buffer is full: it was
+    /// shortened. [`Kind::Broken`](crate::error::Kind::Broken) if reading fails.
+    pub(super) fn read_exact_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> Result<()> {
+        file.read_exact_at(buffer, offset).map_err(|e| self.unread(file, &e))
+    }
+
+    fn unread(&self, file: &File, error: &io::Error) -> Error {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return self.changed("it became shorter");
+        }
+        // A FIFO or a directory that has taken its place has no bytes at a position.
+        self.after_reading(file).err().unwrap_or_else(|| Error::io(self.path(), "read", error))
+    }
+
+    /// The second moment: whether the file that was read has grown.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused): it is another file, or any other change happened to it.
+    pub(super) fn after_reading(&self, file: &File) -> Result<bool> {
+        let stat = fstat(file).map_err(|e| Error::io(self.path(), "stat", &e.into()))?;
+        // A directory may have been given the number of the file.
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(self.changed(REPLACED));
+        }
+        match self.found.compare(FileStat::from(&stat)) {
+            Comparison::Same => Ok(false),
+            Comparison::Grew => Ok(true),
+            Comparison::Changed(how) => Err(self.changed(&format!("it {how}"))),
+        }
+    }
+
+    /// The refusal of a file that changed under the job.
+    pub(super) fn changed(&self, how: &str) -> Error {
+        let advice = match self.by_contents {
+            true => "let the file rest; the same command then goes on, if what was read is as it was",
+            false => "let the file rest and start over with --fresh",
+        };
+        Error::refused(self.path().display(), format_args!("changed while it was read: {how}")).advise(advice)
+    }
+
+    /// The first moment: the file of the record that is to be continued with this one, which was just looked at.
+    /// What the record has of it is its identity and, unless an earlier version wrote it, a sample.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`](crate::error::Kind::Refused): this is not the file that the record is about.
+    pub(super) fn resumed(
+        self,
+        stored: Identity,
+        sample: Option<Sample>,
+        by_contents: bool,
+        remarks: &mut Remarks,
+    ) -> Result<Self> {
+        if self.path() != stored.path {
+            return Err(another_path(&self.identity, &stored));
+        }
+        let found = self.found;
+        let then = Self { identity: stored, found, sample: sample.map(Arc::new), by_contents };
+        let size = then.identity.size;
+        let (is_longer, is_shorter) = (found.size > size, found.size < size);
+        let two_inputs = |how: &str| {
+            Error::refused(then.path().display(), how)
+                .advise("the output would be of two different inputs; use --fresh to start over")
+        };
+        let how = match then.identity.stat().compare(found) {
+            Comparison::Same => return Ok(then),
+            Comparison::Grew => format!("grew from {size} to {} bytes", found.size),
+            // Bytes that have not been read yet are missing from a file that is shorter.
+            Comparison::Changed(how) if is_shorter || !by_contents => {
+                return Err(two_inputs(&format!("{how} since the job began")));
+            }
+            Comparison::Changed(how) => how,
+        };
+        if is_longer && then.sample_agrees(&then.open()?)? == Some(false) {
+            return Err(two_inputs("is longer than when the job began, and what was in it has changed"));
+        }
+        let then_what =
+            if is_longer { "it is processed to its old size" } else { "what is in it is compared" };
+        remarks.sentences.push(format!("{}: {how} since the job began; {then_what}", then.path().display()));
+        remarks.doubtful.push(then.path().to_path_buf());
+        remarks.has_more |= is_longer;
+        Ok(then)
+    }
+
+    /// Whether the samples are what they were; `None` if there are none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_exact_at`](Self::read_exact_at).
+    pub(super) fn sample_agrees(&self, file: &File) -> Result<Option<bool>> {
+        let agrees = self.sample.as_ref().map(|sample| sample.is_still_in(file, self.identity.size));
+        agrees.transpose().map_err(|e| self.unread(file, &e))
+    }
+
+    /// Takes a part of the file into a digest. `false` if the run is over and the part was not read to its end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_exact_at`](Self::read_exact_at).
+    pub(super) fn hash(
+        &self,
+        file: &File,
+        mut range: Range<u64>,
+        hasher: &mut blake3::Hasher,
+        cx: &ListContext<'_>,
+    ) -> Result<bool> {
+        let mut buffer = vec![0; usize::try_from(range.end - range.start).unwrap_or(PIECE).min(PIECE)];
+        while !range.is_empty() {
+            if cx.is_stopped() {
+                return Ok(false);
+            }
+            let length = (range.end - range.start).min(PIECE as u64);
+            let piece = &mut buffer[..length as usize];
+            self.read_exact_at(file, piece, range.start)?;
+            hasher.update(piece);
+            range.start += length;
+        }
+        Ok(true)
+    }
+
+    /// The digest of a part of the file; `None` if the run is over.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_exact_at`](Self::read_exact_at).
+    pub(super) fn digest(
+        &self,
+        file: &File,
+        range: Range<u64>,
+        cx: &ListContext<'_>,
+    ) -> Result<Option<blake3::Hash>> {
+        let mut hasher = blake3::Hasher::new();
+        Ok(self.hash(file, range, &mut hasher, cx)?.then(|| hasher.finalize()))
+    }
+}
+
+fn another_path(now: &Identity, stored: &Identity) -> Error {
+    let problem = Error::refused(now.path.display(), "is not the input that the state is about");
+    let then = stored.path.display();
+    match stored.compare(now) == Comparison::Same {
+        // The output may contain the name, so the job cannot take one for the other.
+        true => problem.advise(format_args!(
+            "it is the same file by another name: call it {then}, as the job was begun"
+        )),
+        false => problem.advise(format_args!("that one is {then}; use --fresh to start over")),
+    }
+}

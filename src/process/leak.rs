@@ -1,0 +1,52 @@
+//! Output that has not ended although its command has: a process in the background holds the pipe.
+//!
+//! The end of a command decides, as in a shell. The bytes that are in its pipes at that moment count, and so
+//! do those that come within a moment: a `tee` that reads from it may be a little late. Then this side closes
+//! the pipes.
+
+use crate::proc_stat;
+use nix::unistd::Pid;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long the output counts after the end of the command.
+const LEAK: Duration = Duration::from_millis(100);
+
+/// The output of a command that has ended, as far as it still counts.
+pub(super) struct Leak {
+    until: Instant,
+    /// The bytes that were in the pipes at its end and are still unread.
+    pub(super) stdout: u64,
+    pub(super) stderr: u64,
+}
+
+impl Leak {
+    pub(super) fn begin(stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>) -> Self {
+        let held = |pipe: Option<&OwnedFd>| {
+            pipe.and_then(|pipe| rustix::io::ioctl_fionread(pipe).ok()).unwrap_or_default()
+        };
+        Self { until: Instant::now() + LEAK, stdout: held(stdout), stderr: held(stderr) }
+    }
+
+    pub(super) fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// A process other than this one that has the pipe open, for a message.
+pub(super) fn holder_of(pipe: &OwnedFd) -> String {
+    let Ok(stat) = rustix::fs::fstat(pipe) else { return "a process".to_string() };
+    let name = format!("pipe:[{}]", stat.st_ino);
+    let holds = |pid: &Pid| {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        descriptors
+            .map(|entry| entry.path())
+            .any(|fd| fs::read_link(fd).is_ok_and(|to| to == Path::new(&name)))
+    };
+    match proc_stat::all().filter(|pid| *pid != Pid::this()).find(holds) {
+        Some(pid) => format!("pid {pid} ({})", proc_stat::command_line_of(pid)),
+        None => "a process".to_string(),
+    }
+}

@@ -1,0 +1,182 @@
+//! A command as a job describes it, and how it ended. The room of the processes runs it.
+
+use crate::task::TaskError;
+use std::ffi::{CString, OsStr, OsString};
+use std::fmt;
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::{Duration, SystemTime};
+
+/// A program and its arguments: no shell, so nothing in them is ever interpreted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    words: Vec<CString>,
+    /// Its environment beyond ours.
+    variables: Vec<CString>,
+}
+
+impl Command {
+    /// The program, looked up in `PATH` unless its name has a slash, and its arguments. `None` without a
+    /// program, or when a word holds a NUL, because no program can receive that.
+    pub fn new<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Option<Self> {
+        let words: Option<Vec<CString>> =
+            words.into_iter().map(|word| CString::new(word.as_ref().as_bytes()).ok()).collect();
+        words.filter(|words| !words.is_empty()).map(|words| Self { words, variables: Vec::new() })
+    }
+
+    /// One text through `sh -c`. The caller quotes everything that it puts into the text.
+    pub fn shell(text: &OsStr) -> Option<Self> {
+        Self::new([OsStr::new("/bin/sh"), OsStr::new("-c"), text])
+    }
+
+    /// Adds a variable to its environment: `NAME=value`. One that holds a NUL is left out.
+    #[must_use]
+    pub fn variable(mut self, variable: impl Into<Vec<u8>>) -> Self {
+        self.variables.extend(CString::new(variable));
+        self
+    }
+
+    /// The variables that it has beyond ours.
+    pub(crate) fn variables(&self) -> &[CString] {
+        &self.variables
+    }
+
+    /// The name of the program.
+    pub fn program(&self) -> OsString {
+        OsString::from_vec(self.words[0].as_bytes().to_vec())
+    }
+
+    /// The program and its arguments.
+    pub fn argv(&self) -> impl Iterator<Item = &OsStr> {
+        self.words.iter().map(|word| OsStr::from_bytes(word.as_bytes()))
+    }
+
+    /// The words.
+    pub(crate) fn words(&self) -> &[CString] {
+        &self.words
+    }
+}
+
+impl fmt::Display for Command {
+    /// For messages: words in a row, control characters as escapes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, word) in self.words.iter().enumerate() {
+            let gap = if n > 0 { " " } else { "" };
+            write!(f, "{gap}{}", word.as_bytes().escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+/// A command with all that it is run with.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The command.
+    pub command: &'a Command,
+    /// Its standard input.
+    pub feed: Feed<'a>,
+    /// After this time, pauses not counted, it is told to end.
+    pub timeout: Option<Duration>,
+    /// This long after it was told to end it is killed.
+    pub kill_after: Duration,
+    /// Its output and its messages go where ours go, and not through us.
+    pub passes_through: bool,
+    /// Its output is handed over as it comes, and not in large pieces.
+    pub at_once: bool,
+    /// Whether it matters that its output is complete.
+    pub output_counts: bool,
+}
+
+/// The standard input of a command.
+#[derive(Clone, Debug)]
+pub enum Feed<'a> {
+    /// `/dev/null`.
+    Nothing,
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// This part of a file.
+    File {
+        /// The file, open for reading.
+        file: BorrowedFd<'a>,
+        /// From where to where.
+        range: Range<u64>,
+    },
+}
+
+impl Feed<'_> {
+    /// The number of bytes that are left to give.
+    pub(crate) fn left(&self) -> u64 {
+        match self {
+            Feed::Nothing => 0,
+            Feed::Bytes(rest) => rest.len() as u64,
+            Feed::File { range, .. } => range.end.saturating_sub(range.start),
+        }
+    }
+}
+
+/// Takes the standard output of a command, piece by piece.
+pub(crate) type Out<'a> = dyn FnMut(Vec<u8>) -> Result<(), TaskError> + 'a;
+
+/// Takes the standard error of a command, as it comes.
+pub(crate) type Err<'a> = dyn FnMut(&[u8]) + 'a;
+
+/// A command that has ended by itself, or by its timeout.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub how: How,
+    /// Whether we had sent it a signal that ends programs. Then a 0 means nothing.
+    pub told_to_end: bool,
+    /// Whether it left some of its input unread, as far as that can be told: it closed its input (`head -1`),
+    /// or another process told it to end, and it made a 0 of that.
+    pub left_input: bool,
+    /// Whether it had a handler for SIGTERM, and may have made a 0 of one. Looked at only if its output
+    /// counts.
+    pub catches_sigterm: bool,
+    /// Whether a stop that is not known yet may be the reason that it ended so, if it has failed: a scheduler may
+    /// have sent its signal to the command first. Then the failure counts only if no stop comes.
+    pub may_be_of_a_stop: bool,
+    /// When it began.
+    pub began: SystemTime,
+    /// How long it took, pauses not counted.
+    pub took: Duration,
+    /// Its number in the run.
+    pub(crate) tag: Option<Tag>,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// With this code.
+    Code(i32),
+    /// By this signal, as a number.
+    Signal(i32),
+    /// It was told to end, because its time was over.
+    TimedOut,
+    /// It was killed because it used the terminal (SIGTTIN, SIGTTOU). The kernel stops a process in the
+    /// background that does so, and nothing would continue it.
+    WantedTerminal,
+}
+
+/// Identifies a command within a run: the slot that it had, and its turn in that slot. See
+/// `src/process/process_groups.rs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tag {
+    pub(crate) slot: u32,
+    pub(crate) turn: u32,
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.turn)
+    }
+}
+
+impl Tag {
+    /// The tag in this text, if it is one.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (slot, turn) = text.split_once('.')?;
+        Some(Self { slot: slot.parse().ok()?, turn: turn.parse().ok()? })
+    }
+}
