@@ -125,8 +125,10 @@ impl Reader<'_> {
     fn read(&mut self) -> Result<()> {
         self.make_room()?;
         let wanted = usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
-        let (room, most) = (self.buffer.len() - self.held.end, PIECE.max(self.held.len()));
-        let length = if wanted > room { most - (self.in_page() + most) % PAGE } else { wanted };
+        let room = self.buffer.len() - self.held.end;
+        let most = PIECE.max(self.held.len()).min(room);
+        let is_last = wanted <= room.min(most + PAGE);
+        let length = if is_last { wanted } else { most - (self.in_page() + most) % PAGE };
         let space = self.held.end..self.held.end + length;
         self.file.read_exact_at(&mut self.buffer[space], self.rest.start)?;
         self.held.end += length;

@@ -113,6 +113,7 @@ fn goes_on_with_the_same_stream(line: &str, reference: &str) {
     let stopped = run.signal(SIGTERM).wait();
     let last = stopped.last_checkpoint();
     stopped.expect_stopped_by(SIGTERM).expect_says("with the same standard input");
+    world.bivouac("status").run().expect_code(0).expect_stdout_says("with the same standard input");
     assert!(!world.exists("out"), "{line}: it is published");
     let mut other = bytes.clone();
     other[1000] ^= 1;
