@@ -3,8 +3,8 @@
 //! An input is more than bytes. A job that is to go on tomorrow must be able to say tomorrow whether the bytes
 //! are still the same ([`Identity`]), must reach any place in them without reading the bytes before it
 //! ([`Chunks`]), and must list files in an order that is not an accident of the directory ([`Tree`]). A pipe can
-//! do none of this: it is read once and only once ([`Stream`]). A job on it works, but it can be continued only
-//! if the same stream is given again and recognised by its bytes ([`Records`]). And an input need not be what a
+//! do none of this: it is read once and only once ([`Stream`]). A job on it can be continued if the same stream is
+//! given again: [`Chunks`] knows it by a digest of the finished part. And an input need not be what a
 //! task reads: it may be a list, each item of which is a task ([`Items`]).
 //!
 //! How a file is known again is the subject of `witness.rs`: by `stat(2)` as a rule, because a digest would cost
@@ -32,7 +32,6 @@ mod once;
 mod open;
 pub mod path_text;
 mod pieces;
-mod records;
 mod resolved;
 #[cfg(test)]
 mod resume_tests;
@@ -44,13 +43,11 @@ mod witness;
 
 pub use boundary::Boundary;
 pub use chunk::Chunk;
-pub use chunks::{Chunks, Cut};
-pub use edges::RecordChunk;
+pub use chunks::Chunks;
 pub use file::InputFile;
 pub use items::{Column, Fit, Given, Item, Items};
 pub use left_out::{LeftOut, Readable};
 pub use pieces::{PIECE, Pieces};
-pub use records::Records;
 pub use resolved::Inputs;
 pub use stream::{Received, Stream};
 pub use tree::{Portion, Tree};

@@ -76,6 +76,12 @@ impl<'a> Launch<'a> {
         these
     }
 
+    /// Whether a person or a program may wait for each line of output, which then must come as soon as its input
+    /// has come. What goes into a pipe or to a terminal is gone, so such a job begins again in any case.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.args.output.is_none() && self.args.job.resume.state.is_none() && !stdout_is_file()
+    }
+
     /// Runs one job to its end, with its output where the command line wants it.
     pub(crate) fn run<J, S>(self, (job, source): (J, S), resumable: bool) -> Result<Exit>
     where
@@ -245,15 +251,16 @@ fn remove_if_refused(ending: &Ending, new_log: Option<PathBuf>) {
     }
 }
 
+fn stdout_is_file() -> bool {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
+    stdout.and_then(|file| file.metadata()).is_ok_and(|facts| facts.is_file())
+}
+
 /// Whether the next run goes on after what was printed so far.
 fn goes_on_printing(args: &RunArgs<'_>, output: Option<&Path>, ending: &Ending) -> bool {
-    let is_file = || {
-        let stdout = std::io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
-        stdout.and_then(|file| file.metadata()).is_ok_and(|facts| facts.is_file())
-    };
     output.is_some()
         || args.job.resume.state.is_some()
         || args.commands.elsewhere.is_some()
         || ending.summary().output_bytes == 0
-        || is_file()
+        || stdout_is_file()
 }

@@ -1,9 +1,9 @@
 //! Where one record ends and the next begins, as an exact definition.
 //!
-//! The obvious definition is a procedure: read on until a delimiter has come. What it finds depends on
-//! where it began: with `aa` as the delimiter, `aaa` is cut behind its second byte by who begins at
-//! the first, and behind its third by who begins at the second. Workers that begin in the middle of a
-//! file would then disagree about a common edge, and a byte would be lost or come twice.
+//! The obvious definition is a procedure: read on until a delimiter has come. Its result depends on the place
+//! where it began: with `aa` as the delimiter, a reader that begins at the first byte of `aaa` cuts after the
+//! second byte, and a reader that begins at the second byte cuts after the third. Workers that begin in the
+//! middle of a file would then disagree about a common edge, and a byte would be lost or come twice.
 //!
 //! So a boundary is a property of a place and of the bytes around it, and of nothing else. With *data*
 //! for all the bytes of one input, a place *p* > 0 is a boundary
@@ -15,26 +15,26 @@
 //!
 //! Either END or START may be empty. END alone is a terminator (a newline; a NUL; `//\n`); START
 //! alone is a mark that begins a record **wherever its bytes stand**, also in the middle of a line.
-//! Who means "a line that begins with `>`" (FASTA) says END `\n` and START `>`; the newline then
-//! belongs to the record before. For a mailbox it is END `\n` and START `From `. GNU parallel's
-//! `--recstart '\n>'` comes to the same records, but gives each newline to the record behind it.
+//! "A line that begins with `>`" (FASTA) is END `\n` and START `>`; the newline then belongs to the record
+//! before. A mailbox is END `\n` and START `From `. GNU parallel's `--recstart '\n>'` comes to the same
+//! records, but gives each newline to the record after it. FIXED 1 lets a job cut anywhere.
 //!
 //! The beginning and the end of an input are edges of records by themselves, and records never reach from
 //! one input into the next.
 //!
 //! # Matches that overlap
 //!
-//! With that, three newlines in a row are two boundaries of END `\n\n`, one byte apart. Whoever reads the
-//! input from its beginning sees one: he takes two newlines as the end of a record, and the third is the
-//! first byte of the next. So what is said above is a *match*, and a boundary is a match that shares no
-//! byte of its END with the END of the boundary before, and none of its START with the START of that one.
-//! (A START that stands at the very beginning belongs to the first record.)
+//! By this rule, three newlines in a row are two boundaries of END `\n\n`, one byte apart. A reader that comes
+//! from the beginning of the input sees one: two newlines end a record, and the third is the first byte of the
+//! next. So the rule above defines a *match*, and a boundary is a match that shares no byte of its END with the
+//! END of the boundary before, and none of its START with the START of that one. (A START that stands at the
+//! very beginning belongs to the first record.)
 //!
-//! Few boundaries can overlap with themselves; for those that can, what lies before a match does matter,
-//! but not far: see [`edges`](super::edges) for how little has to be looked at.
+//! Few boundaries can overlap with themselves. For those that can, the bytes before a match do matter, but not
+//! far: see [`edges`](super::edges) for how little of them a search has to read.
 
 use crate::error::{Error, Result};
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 use std::fmt;
 
 /// How records are told apart.
@@ -48,7 +48,7 @@ pub struct Boundary {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// Finds END and START, one behind the other; END has this length.
+    /// Finds END and START, one after the other; END has this length.
     Between {
         both: Box<Finder<'static>>,
         end: usize,
@@ -59,22 +59,22 @@ enum Kind {
 }
 
 impl Boundary {
-    /// Behind every newline.
+    /// After every newline.
     pub fn newline() -> Self {
-        Self::behind_each(b'\n')
+        Self::of(b"\n", b"")
     }
 
-    /// Behind every byte of this kind.
-    pub(super) fn behind_each(delimiter: u8) -> Self {
-        Self::of(&[delimiter], b"")
-    }
-
-    /// Behind every NUL byte.
+    /// After every NUL byte.
     pub fn nul() -> Self {
-        Self::behind_each(0)
+        Self::of(b"\0", b"")
     }
 
-    /// Behind `end` and before `start`, of which one may be empty.
+    /// Between any two bytes, for jobs that know no records.
+    pub fn anywhere() -> Self {
+        Self { kind: Kind::Fixed(1) }
+    }
+
+    /// After `end` and before `start`, of which one may be empty.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Boundary {
     }
 
     /// How many bytes before a place decide whether it is a boundary.
-    pub(super) fn behind(&self) -> usize {
+    pub(super) fn back(&self) -> usize {
         match self.kind {
             Kind::Between { end, .. } => end,
             Kind::Fixed(_) => 0,
@@ -153,11 +153,26 @@ impl Boundary {
         }
     }
 
-    /// The first match for which all the bytes that decide are in `window`, as an index into it.
-    /// Of records of a fixed size, none: bytes do not tell.
+    /// The first match for which all the bytes that decide are in `window`, as an index into it. Records of a
+    /// fixed size have none: their bytes do not tell.
     pub(super) fn find_in(&self, window: &[u8]) -> Option<usize> {
         match &self.kind {
             Kind::Between { both, end, .. } => both.find(window).map(|i| i + end),
+            Kind::Fixed(_) => None,
+        }
+    }
+
+    /// Whether every match is a boundary, so that the bytes around a place decide alone.
+    pub(super) fn is_every_match(&self) -> bool {
+        matches!(self.kind, Kind::Between { apart: None, .. })
+    }
+
+    /// The last match in `window` that leaves something before it, likewise.
+    pub(super) fn find_last_in(&self, window: &[u8]) -> Option<usize> {
+        match &self.kind {
+            Kind::Between { both, end, .. } => {
+                memmem::rfind(window, both.needle()).map(|i| i + end).filter(|&i| i > 0)
+            }
             Kind::Fixed(_) => None,
         }
     }
@@ -227,7 +242,7 @@ pub(super) mod naive {
             }
         }
 
-        fn is_match(&self, data: &[u8], p: usize) -> bool {
+        pub(in crate::input) fn is_match(&self, data: &[u8], p: usize) -> bool {
             match *self {
                 Rule::Between(end, start) => data[..p].ends_with(end) && data[p..].starts_with(start),
                 Rule::Fixed(n) => (p as u64).is_multiple_of(n),
@@ -333,7 +348,9 @@ mod tests {
         let fasta = Boundary::between(b"\n", b">").unwrap();
         assert_eq!(fasta.find_in(b">one\nAC>GT\n>two\n"), Some(11));
         assert_eq!(Boundary::between(b"", b">").unwrap().find_in(b"AC>GT"), Some(2));
-        assert_eq!((fasta.behind(), fasta.ahead()), (1, 1));
+        assert_eq!((fasta.back(), fasta.ahead()), (1, 1));
+        assert_eq!(fasta.find_last_in(b">one\nAC>GT\n>two\n>three"), Some(16));
+        assert_eq!(Boundary::between(b"", b">").unwrap().find_last_in(b">AC"), None, "nothing before it");
         assert_eq!(Boundary::fixed(10).unwrap().by_arithmetic(11), Some(20));
         assert_eq!(Boundary::fixed(10).unwrap().by_arithmetic(u64::MAX), Some(u64::MAX));
     }

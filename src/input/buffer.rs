@@ -5,7 +5,7 @@
 //! filled four times slower than any other (measured on a Zen 4: 102 ms for 256 MiB instead of 26): the
 //! copying instruction takes source and destination for overlapping. So bytes go to the same place in
 //! their page as they have in the file, which is simple where a buffer begins with one. (Mapping the
-//! file instead would save the copy, and cost the process its life, by SIGBUS, when somebody shortens
+//! file instead would save the copy, but SIGBUS would kill the process when another one shortens
 //! the file.)
 
 use super::path_text::named;
@@ -49,7 +49,7 @@ thread_local! {
     static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A thread's buffer, taken for a task and put back behind it. With rayon inside a task, another task
+/// A thread's buffer, taken for a task and put back after it. With rayon inside a task, another task
 /// may begin on the same thread in between; it finds nothing to take and makes a new one.
 #[derive(Debug)]
 pub(super) struct Buffer {

@@ -1,46 +1,156 @@
 //! A block of an input as a task has it: where it is in a file, or the bytes themselves if they came from a
 //! stream.
 
-use super::chunks::Cut;
+use super::boundary::Boundary;
+use super::edges::edges;
 use super::file::InputFile;
 use super::pieces::Pieces;
 use super::resolved::Inputs;
+use crate::error::{Error, Result};
+use crate::task::{Context, TaskError};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A block of an input: the task of a job that reads files.
+/// A block of an input, cut between records: the task of a job that reads [`Chunks`](super::Chunks).
 #[derive(Debug)]
 pub struct Chunk {
     /// Which of the inputs, from 0, in the order given.
     pub file_index: usize,
-    /// Whether this is the first chunk of its file. Every file has at least one chunk, even an
-    /// empty one.
+    /// Whether this is the first chunk of its input. Every input has at least one chunk, even an empty one.
+    /// (The last chunk is not marked: the end of a stream is known only after that chunk was listed. A job
+    /// closes one input when the next begins, and in [`Job::finish`](crate::Job::finish).)
     pub first_in_file: bool,
-    /// Whether this is the last chunk of its file.
-    pub last_in_file: bool,
     /// What is known of all inputs together.
     pub inputs: Arc<Inputs>,
+    pub(super) boundary: Arc<Boundary>,
     pub(super) data: Data,
-    pub(super) cut: Cut,
 }
 
 #[derive(Debug)]
 pub(super) enum Data {
-    File { file: Arc<InputFile>, range: Range<u64> },
-    Bytes(Vec<u8>),
+    File {
+        file: Arc<InputFile>,
+        /// The block, before its edges are aligned.
+        block: Range<u64>,
+    },
+    Stream {
+        path: PathBuf,
+        /// Where in the stream the chunk begins.
+        start: u64,
+        /// The chunk begins at `from`; the bytes before it belong to the chunk before.
+        held: Vec<u8>,
+        from: usize,
+    },
 }
 
 impl Chunk {
-    /// Reads the chunk in pieces of about [`PIECE`](super::PIECE) bytes; at line ends, if it was cut so.
-    pub fn pieces(&self) -> Pieces<'_> {
-        Pieces::new(self)
+    /// The path of the input, as the user gave it.
+    pub fn path(&self) -> &Path {
+        match &self.data {
+            Data::File { file, .. } => file.path(),
+            Data::Stream { path, .. } => path,
+        }
     }
 
-    /// The bytes that the chunk covers before its edges are aligned, if it is one of a regular file.
-    pub fn range(&self) -> Option<Range<u64>> {
+    /// The file, if the chunk is one of a regular file. A job that does not use [`pieces`](Self::pieces) reads
+    /// from [`InputFile::descriptor`], within [`aligned`](Self::aligned), and then asks
+    /// [`verify_unchanged`](Self::verify_unchanged).
+    pub fn file(&self) -> Option<&InputFile> {
         match &self.data {
-            Data::File { range, .. } => Some(range.clone()),
-            Data::Bytes(_) => None,
+            Data::File { file, .. } => Some(file),
+            Data::Stream { .. } => None,
         }
+    }
+
+    /// The bytes, if the chunk is one of a stream: then they are in memory.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.data {
+            Data::File { .. } => None,
+            Data::Stream { held, from, .. } => Some(&held[*from..]),
+        }
+    }
+
+    /// Which bytes of the input the chunk covers, exactly. It is empty if a record of an earlier chunk goes
+    /// through the whole block; where an empty range is, means nothing. Of a file only the surroundings of the
+    /// two edges are read; if a record goes on after the block, up to its end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`InputFile::read_exact_at`].
+    pub fn aligned(&self) -> Result<Range<u64>> {
+        self.find_edges(|| Ok(()))
+    }
+
+    /// The same for a worker: a record of a terabyte keeps it from neither a pause nor a stop.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`], and [`TaskError::Fatal`] with an error of [`aligned`](Self::aligned).
+    pub fn aligned_in(&self, cx: &Context<'_>) -> std::result::Result<Range<u64>, TaskError> {
+        self.find_edges(|| cx.yield_point())
+    }
+
+    /// Reads the whole chunk in pieces of about [`PIECE`](super::PIECE) bytes, which end between records (see
+    /// [`Pieces`]). The last one comes only if the input is unchanged.
+    ///
+    /// # Errors
+    ///
+    /// As [`aligned`](Self::aligned).
+    pub fn pieces(&self) -> Result<Pieces<'_>> {
+        Ok(match &self.data {
+            Data::File { file, .. } => Pieces::of_file(file, self.aligned()?),
+            Data::Stream { held, from, .. } => Pieces::of_bytes(&held[*from..]),
+        }
+        .cut_at(&self.boundary))
+    }
+
+    /// To be asked after the chunk has been read, and before its results count.
+    ///
+    /// # Errors
+    ///
+    /// The file is no longer the one that was listed
+    /// ([`Kind::Refused`](crate::error::Kind::Refused)). Of a stream, never.
+    pub fn verify_unchanged(&self) -> Result<()> {
+        self.file().map_or(Ok(()), InputFile::check_unchanged)
+    }
+
+    fn find_edges<E: From<Error>>(
+        &self,
+        between_reads: impl FnMut() -> std::result::Result<(), E>,
+    ) -> std::result::Result<Range<u64>, E> {
+        match &self.data {
+            Data::File { file, block } => edges(file, &self.boundary, block, between_reads),
+            Data::Stream { start, held, from, .. } => Ok(*start..*start + (held.len() - from) as u64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use std::fs;
+
+    #[test]
+    fn a_file_that_changed_is_refused_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        let file = Arc::new(InputFile::look_at(&path).unwrap());
+        let chunk = Chunk {
+            file_index: 0,
+            first_in_file: true,
+            inputs: Arc::default(),
+            boundary: Arc::new(Boundary::newline()),
+            data: Data::File { file, block: 0..5 },
+        };
+        assert_eq!(chunk.aligned().unwrap(), 0..8);
+        chunk.verify_unchanged().unwrap();
+        fs::write(&path, "ONE\ntwo\nthree\n").unwrap();
+        assert_eq!(chunk.verify_unchanged().unwrap_err().kind(), Kind::Refused);
+        let mut pieces = chunk.pieces().unwrap();
+        assert_eq!(pieces.next_piece().unwrap(), Some(&b"ONE\ntwo\n"[..]));
+        assert_eq!(pieces.next_piece().unwrap_err().kind(), Kind::Refused, "and the last piece is none");
     }
 }

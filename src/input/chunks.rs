@@ -1,13 +1,14 @@
-//! Files cut into blocks, so that several workers can read one file, and a resumed run can go to
-//! any place in it.
+//! Files and streams cut into blocks of whole records, so that several workers can read one file, and a run that
+//! goes on can go to any place in it.
 //!
 //! The obvious way to cut a text at line ends is to read it and look for them. Then the source
-//! reads everything, one thread feeds all the others, and a resumed run reads a terabyte in order
-//! to find where it was. Here the cut is arithmetic: task *n* is block *k* of file *i*, by prefix
-//! sums over the sizes, and the source reads nothing. With [`Cut::Lines`], block *k* of size *B* covers
+//! reads everything, one thread feeds all the others, and a run that goes on reads a terabyte to
+//! find its place. Here the cut is arithmetic: a task is block *k* of file *i*, by the sizes of the files, and the
+//! source reads nothing. With a [`Boundary`] between records, of which a newline is one kind and "anywhere"
+//! another, block *k* of size *B* covers
 //!
 //! ```text
-//! [ align(k·B), align((k+1)·B) )    align(p) = the place behind the first delimiter at or after p−1
+//! [ align(k·B), align((k+1)·B) )    align(p) = the first boundary at or after p
 //!                                   align(0) = 0,  align(p) = size where there is none
 //! ```
 //!
@@ -15,28 +16,39 @@
 //! neighbours compute their common edge by the same rule, so every byte belongs to exactly one of
 //! them. A record longer than a block stays whole: the blocks inside it are empty.
 //!
-//! Streams (`-`, pipes) are listed by the same source, as tasks that own their bytes; a job need
-//! not know the difference. One stream among the inputs makes the whole not resumable.
+//! # Streams
+//!
+//! A stream has no positions, and the obvious way is to say so: a job on it cannot be continued. But
+//! mostly the same stream can be had again, at some cost: `zcat`, a query, a download. So a run that
+//! goes on reads the finished part again, drops it, and does the rest; it saves the
+//! work, which is what took the time. It must know whether this *is* the same stream before it uses
+//! a byte of it, so a running digest over all chunks of streams, the [`Mark`](crate::Mark), stands in the record
+//! beside the frontier. Another stream is refused. A stream that differs only after the frontier is as
+//! good as the old one, since no result of the difference is kept.
+//!
+//! The cut of a stream must be the same in every run; how that is done is the subject of
+//! [`streamed`](super::streamed).
 
 mod listing;
 
-use self::listing::ChunkListing;
-use super::chunk::Chunk;
+use self::listing::{ChunkListing, Cutting, Described, Stored};
+use super::boundary::Boundary;
 use super::left_out::{LeftOut, same_left_out};
 use super::once::Streams;
 use super::resolved::{
-    Input, MIB, contents_as_begun, default_block, look_at_all, reads_again, same_number, streams_refused,
-    take_samples,
+    Input, Inputs, MIB, contents_as_begun, default_block, look_at_all, reads_again, same_number,
+    streams_refused, take_samples,
 };
 use super::stream::Stream;
-use super::witness::Remarks;
+use super::streamed::LONGEST;
 use super::witness::identity::Identity;
-use super::witness::sample::Sample;
+use super::witness::{Remarks, Witness};
 use crate::error::{Error, Result};
 use crate::task::Source;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Into how many blocks an input is cut that is neither small nor large.
 const PARTS: u64 = 64;
@@ -45,68 +57,57 @@ const PARTS: u64 = 64;
 /// 9 ms for this much.
 const LARGEST_BLOCK: u64 = 4 * MIB;
 
-/// Where a file may be cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// Between any two bytes.
-    Anywhere,
-    /// Behind this delimiter only.
-    Lines(u8),
-}
-
-/// Files and streams, to be listed as [`Chunk`]s.
+/// Files and streams, to be listed as [`Chunk`](super::Chunk)s.
+///
+/// Blocks inside a record that is longer than a block are empty chunks if they are of a file, and
+/// are not listed if they are of a stream.
 #[derive(Clone, Debug)]
 pub struct Chunks {
     paths: Vec<PathBuf>,
-    cut: Cut,
-    block: Option<u64>,
+    boundary: Arc<Boundary>,
+    wanted_block: Option<u64>,
+    /// Number and largest size of the blocks by default.
+    parts: (u64, u64),
     limit_rate: Option<u64>,
     wants_contents: bool,
+    is_watched: bool,
     left_out: Vec<LeftOut>,
     streams: Streams,
 }
 
-/// What is stored in the record.
-#[derive(Serialize, Deserialize)]
-struct Described {
-    block: u64,
-    files: Vec<Identity>,
-    /// Of each of them.
-    #[serde(default)]
-    samples: Vec<Sample>,
-    /// Their contents are in the mark.
-    #[serde(default)]
-    contents: bool,
-    /// Paths that were given and could not be read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    left_out: Vec<LeftOut>,
-    /// Some inputs are streams: such a job cannot be continued.
-    streams: bool,
-}
-
 impl Chunks {
     /// The given inputs, in this order; `-` is standard input.
-    pub fn new(paths: Vec<PathBuf>, cut: Cut) -> Self {
+    pub fn new(paths: Vec<PathBuf>, boundary: Boundary) -> Self {
         Self {
             paths,
-            cut,
-            block: None,
+            boundary: Arc::new(boundary),
+            wanted_block: None,
+            parts: (PARTS, LARGEST_BLOCK),
             limit_rate: None,
             wants_contents: false,
+            is_watched: false,
             left_out: Vec::new(),
             streams: Streams::default(),
         }
     }
 
-    /// Sets the block size in bytes. The default is a sixty-fourth of all input, between 1 and
-    /// 4 MiB: enough tasks for an even end, each long enough not to feel its overhead.
+    /// Sets the block size in bytes. The default is a sixty-fourth of all regular files, between 1 and
+    /// 4 MiB: enough tasks for an even end, each long enough not to feel its overhead. A job that is continued
+    /// keeps the block size that it had.
     #[must_use]
     pub fn block(mut self, bytes: Option<u64>) -> Self {
-        self.block = bytes.map(|b| b.max(1));
+        self.wanted_block = bytes.map(|b| b.max(1));
         self
     }
 
-    /// Says that the run has a rate limit, in bytes per second: blocks are then made small enough
+    /// Changes the default block: one of `parts` of all regular files, of 1 MiB to `largest` bytes.
+    #[must_use]
+    pub fn in_parts(mut self, parts: u64, largest: u64) -> Self {
+        self.parts = (parts.max(1), largest.max(MIB));
+        self
+    }
+
+    /// Says that the run has a rate limit, in bytes per second: default blocks are then made small enough
     /// to last a quarter of a second at most, or the job would go on in leaps.
     #[must_use]
     pub fn limit_rate(mut self, bytes_per_second: Option<u64>) -> Self {
@@ -115,8 +116,8 @@ impl Chunks {
     }
 
     /// Compares what is in the files by digest, where otherwise sizes and times are compared: at the price
-    /// of reading everything once more when it is listed, and what is done when the job is continued. A
-    /// job keeps to what it was begun with.
+    /// of reading everything once more when it is listed, and the finished part again when the job is continued. A
+    /// job keeps to what it was begun with. Streams are always compared so.
     #[must_use]
     pub fn by_contents(mut self, yes: bool) -> Self {
         self.wants_contents = yes;
@@ -124,62 +125,547 @@ impl Chunks {
     }
 
     /// Names paths that were given besides these and cannot be read. They are not listed, but they are among
-    /// the [`Inputs`](super::Inputs), and a job that is continued must leave out the same ones.
+    /// the [`Inputs`], and a job that is continued must leave out the same ones.
     #[must_use]
     pub fn leaving_out(mut self, left_out: &[LeftOut]) -> Self {
         self.left_out = left_out.to_vec();
         self
     }
 
-    /// Whether a job on these inputs can be continued: whether all of them are regular files. May
-    /// be asked before the run.
+    /// Lists the records of a stream that have come whenever its writer makes a pause, for output that a person
+    /// or a program waits for. The cut then depends on the writer, so such a job cannot be continued.
+    #[must_use]
+    pub fn watched(mut self, yes: bool) -> Self {
+        self.is_watched = yes;
+        self
+    }
+
+    /// Whether a job on these inputs can be continued. May be asked before the run.
     pub fn is_resumable(&self) -> bool {
-        !self.paths.iter().any(|path| Stream::is_stream(path))
+        !self.is_watched || !self.paths.iter().any(|path| Stream::is_stream(path))
+    }
+
+    /// Blocks and records of a stream are kept in memory.
+    fn has_room_for(&self, inputs: &[Input], block: u64) -> Result<()> {
+        let Some(stream) = inputs.iter().position(Input::is_stream) else { return Ok(()) };
+        let too_large = |what: &str, bytes: u64| {
+            let problem = format_args!("is a stream, and {what} of {bytes} bytes are not kept in memory");
+            Error::usage(self.paths[stream].display(), problem)
+                .advise(format_args!("make them {LONGEST} bytes at most, or read from a file"))
+        };
+        if block > LONGEST {
+            return Err(too_large("blocks", block));
+        }
+        match self.boundary.fixed_size().filter(|&bytes| bytes > LONGEST) {
+            Some(bytes) => Err(too_large("records", bytes)),
+            None => Ok(()),
+        }
+    }
+
+    fn cutting(&self, block: u64, by_contents: bool, left_out: Vec<LeftOut>) -> Cutting {
+        let (paths, boundary) = (self.paths.clone(), Arc::clone(&self.boundary));
+        Cutting { paths, boundary, block, by_contents, left_out, is_watched: self.is_watched }
+    }
+
+    /// The input `now`, if the record may be about it.
+    fn resumed(
+        path: &Path,
+        now: Input,
+        stored: Stored,
+        resume: impl FnOnce(Witness, Identity) -> Result<Witness>,
+    ) -> Result<Input> {
+        let problem = match (now, stored) {
+            (stream @ Input::Stream(_), Stored::Stream { .. }) => return Ok(stream),
+            (Input::Regular(now), Stored::File(then)) => return resume(now, then).map(Input::Regular),
+            (Input::Stream(_), Stored::File(_)) => "is a stream now, and was a file",
+            (Input::Regular(_), Stored::Stream { .. }) => "is a file now, and was a stream",
+        };
+        Err(Error::refused(path.display(), problem)
+            .advise("give the same inputs again, or use --fresh to start over"))
+    }
+
+    /// Whether records are told apart as the record says. (Versions before 0.2 do not say it of jobs that know
+    /// one cut only.)
+    fn same_boundary(&self, stored: Option<&str>) -> Result<()> {
+        let now = self.boundary.to_string();
+        let Some(then) = stored.filter(|&then| then != now) else { return Ok(()) };
+        Err(Error::refused("the state", format_args!("is about records cut {then}, not {now}")).advise(
+            "say --record-end, --record-start, -0 or --fixed as the job was begun, or use --fresh to start over",
+        ))
     }
 }
 
 impl Source for Chunks {
-    type Task = Chunk;
+    type Task = super::Chunk;
     type Listing = ChunkListing;
 
     fn begin(&self) -> Result<ChunkListing> {
+        if self.streams.has_taken() {
+            return Err(Error::refused(
+                "the input",
+                "is a stream; it was read to see whether its result is there, which it is not, \
+                 and cannot be read twice",
+            )
+            .advise("the state is that of a finished job; give the stream again with --fresh"));
+        }
         let inputs = look_at_all(&self.paths, &self.streams)?;
-        let default = || default_block(&inputs, PARTS, LARGEST_BLOCK, self.limit_rate);
-        let block = self.block.unwrap_or_else(default);
-        // What cannot be continued is not compared.
-        let by_contents = self.wants_contents && !inputs.iter().any(Input::is_stream);
-        let inputs = take_samples(inputs, by_contents)?;
-        Ok(ChunkListing::new(self, inputs, block, by_contents))
+        let default = || default_block(&inputs, self.parts.0, self.parts.1, self.limit_rate);
+        let block = self.wanted_block.unwrap_or_else(default);
+        self.has_room_for(&inputs, block)?;
+        let inputs = take_samples(inputs, self.wants_contents)?;
+        let cutting = self.cutting(block, self.wants_contents, self.left_out.clone());
+        let all = all_together(&inputs, &self.left_out);
+        Ok(ChunkListing::new(cutting, inputs, all))
     }
 
     fn resume(&self, described: &Value, frontier: u64) -> Result<ChunkListing> {
-        let stored = Described::deserialize(described)
-            .map_err(|e| Error::refused("inputs in the record", e).advise("use --fresh to start over"))?;
-        same_left_out(&self.left_out, &stored.left_out)?;
-        let inputs = look_at_all(&self.paths, &self.streams)?;
-        if stored.streams || inputs.iter().any(Input::is_stream) {
-            return Err(streams_refused(Path::new("the input")));
-        }
-        same_number(inputs.len(), stored.files.len())?;
+        let unusable = |problem: &dyn std::fmt::Display| {
+            Error::refused("inputs in the record", problem).advise("use --fresh to start over")
+        };
+        let stored = Described::deserialize(described).map_err(|e| unusable(&e))?;
         if stored.block == 0 {
-            return Err(
-                Error::refused("the block size in the record", "is 0").advise("use --fresh to start over")
-            );
+            return Err(unusable(&"their blocks have 0 bytes"));
         }
+        self.same_boundary(stored.records.as_deref())?;
+        same_left_out(&self.left_out, &stored.left_out)?;
+        let now = look_at_all(&self.paths, &self.streams)?;
+        let block = stored.block;
+        let then: Vec<Stored> =
+            stored.inputs.into_iter().chain(stored.files.into_iter().map(Stored::File)).collect();
+        same_number(now.len(), then.len())?;
         let by_contents = contents_as_begun(self.wants_contents, stored.contents)?;
         let (mut remarks, mut samples) = (Remarks::default(), stored.samples.into_iter());
-        let resume = |((now, then), path): ((Input, Identity), &PathBuf)| match now {
-            Input::Regular(now) => {
-                now.resumed(then, samples.next(), by_contents, &mut remarks).map(Input::Regular)
-            }
-            Input::Stream(_) => Err(streams_refused(path)),
-        };
-        let inputs = inputs.into_iter().zip(stored.files).zip(&self.paths).map(resume);
-        let inputs = inputs.collect::<Result<_>>()?;
+        if let Some(wanted) = self.wanted_block.filter(|wanted| *wanted != block) {
+            remarks.sentences.push(format!(
+                "the job was begun with blocks of {block} bytes, and keeps them: not {wanted}"
+            ));
+        }
+        let mut inputs = Vec::with_capacity(now.len());
+        for ((now, then), path) in now.into_iter().zip(then).zip(&self.paths) {
+            let resume = |now: Witness, then| now.resumed(then, samples.next(), by_contents, &mut remarks);
+            inputs.push(Self::resumed(path, now, then, resume)?);
+        }
         if by_contents && frontier > 0 {
             remarks.sentences.push(reads_again());
         }
-        let as_stored = Self { left_out: stored.left_out, ..self.clone() };
-        Ok(ChunkListing::new(&as_stored, inputs, stored.block, by_contents).at(frontier, remarks))
+        self.has_room_for(&inputs, block)?;
+        if self.is_watched && inputs.iter().any(Input::is_stream) {
+            return Err(streams_refused(Path::new("the input")));
+        }
+        let all = stored.all.unwrap_or_else(|| all_together(&inputs, &stored.left_out));
+        let cutting = self.cutting(block, by_contents, stored.left_out);
+        Ok(ChunkListing::new(cutting, inputs, all).at(frontier, remarks))
+    }
+}
+
+fn all_together(inputs: &[Input], left_out: &[LeftOut]) -> Inputs {
+    let mut all = Inputs::besides(inputs.len(), left_out);
+    for input in inputs {
+        match input {
+            Input::Regular(witness) => all.regular_bytes += witness.identity.size,
+            Input::Stream(stream) => match stream.regular_size() {
+                Some(size) => all.regular_bytes += size,
+                None => all.all_regular = false,
+            },
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::input::boundary::naive::{RULES, Random, Rule};
+    use crate::input::{Chunk, PIECE};
+    use crate::task::stop_fd::Wake;
+    use crate::task::{ListContext, Listed, Listing, Mark};
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::path::Path;
+
+    /// What a task shows: input, whether it is the first of it, the bytes, the mark.
+    type Shown = (usize, bool, Vec<u8>, Option<Mark>);
+
+    /// Four inputs, of which two are pipes: `a` file, `b` pipe, `c` file, `d` pipe.
+    struct Inputs {
+        dir: tempfile::TempDir,
+        texts: Vec<Vec<u8>>,
+    }
+
+    impl Inputs {
+        fn new(texts: Vec<Vec<u8>>) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            for (name, text) in ["a", "b", "c", "d"].iter().zip(&texts) {
+                let path = dir.path().join(name);
+                if is_pipe(&path) {
+                    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+                } else {
+                    fs::write(path, text).unwrap();
+                }
+            }
+            Self { dir, texts }
+        }
+
+        fn paths(&self) -> Vec<PathBuf> {
+            let names = ["a", "b", "c", "d"].iter().take(self.texts.len());
+            names.map(|name| self.dir.path().join(name)).collect()
+        }
+
+        fn chunks(&self, boundary: Boundary) -> Chunks {
+            Chunks::new(self.paths(), boundary)
+        }
+
+        /// Does something while all pipes, which the source has opened, are written to. Opened for both
+        /// directions, they keep no writer waiting, whether a process reads or not.
+        fn flow<T>(
+            &self,
+            listing: ChunkListing,
+            work: impl FnOnce(ChunkListing, &ListContext<'_>) -> T,
+        ) -> T {
+            let wake = Wake::new().unwrap();
+            std::thread::scope(|scope| {
+                for (path, text) in self.paths().into_iter().zip(&self.texts) {
+                    if is_pipe(&path) {
+                        scope.spawn(move || {
+                            let both = OpenOptions::new().read(true).write(true).open(path);
+                            both.unwrap().write_all(text).unwrap();
+                        });
+                    }
+                }
+                work(listing, &ListContext::real(&wake))
+            })
+        }
+    }
+
+    fn described(source: &Chunks) -> Value {
+        source.begin().unwrap().described().unwrap()
+    }
+
+    fn is_pipe(path: &Path) -> bool {
+        path.ends_with("b") || path.ends_with("d")
+    }
+
+    fn show(listed: Listed<Chunk>) -> Shown {
+        let Listed { task, bytes: covered, mark } = listed;
+        let mut bytes = Vec::new();
+        let mut pieces = task.pieces().unwrap();
+        while let Some(piece) = pieces.next_piece().unwrap() {
+            assert!(!piece.is_empty());
+            bytes.extend_from_slice(piece);
+        }
+        let range = task.aligned().unwrap();
+        assert_eq!(range.end - range.start, bytes.len() as u64);
+        assert_eq!(task.bytes().is_some(), task.file().is_none());
+        if task.bytes().is_some() {
+            assert_eq!(covered, bytes.len() as u64);
+        }
+        task.verify_unchanged().unwrap();
+        (task.file_index, task.first_in_file, bytes, mark)
+    }
+
+    fn show_all(listing: &mut ChunkListing, cx: &ListContext<'_>) -> Vec<Shown> {
+        let mut all = Vec::new();
+        while let Some(listed) = listing.next(cx).unwrap() {
+            all.push(show(listed));
+        }
+        all
+    }
+
+    /// Files and streams, in one order, against the definition.
+    fn expected(rule: &Rule, texts: &[Vec<u8>], block: usize) -> Vec<(usize, Vec<u8>)> {
+        let mut all = Vec::new();
+        for (i, text) in texts.iter().enumerate() {
+            let is_stream = i % 2 == 1;
+            for (k, chunk) in rule.chunks(text, block).into_iter().enumerate() {
+                if !is_stream || !chunk.is_empty() || k == 0 {
+                    all.push((i, chunk.to_vec()));
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn files_and_streams_are_listed_in_order_and_from_every_task_on_the_same() {
+        let mut random = Random(17);
+        for round in 0..3 {
+            let sizes = [120, 150, if round == 0 { 1 } else { 60 }, 90];
+            let inputs = Inputs::new(sizes.iter().map(|&size| random.text(size)).collect());
+            for rule in &RULES {
+                let block = 5 + random.below(60);
+                let source = inputs.chunks(rule.boundary()).block(Some(block as u64));
+                let listing = source.begin().unwrap();
+                let described = listing.described().unwrap();
+                let all = inputs.flow(listing, |mut listing, cx| show_all(&mut listing, cx));
+                let found: Vec<_> = all.iter().map(|(i, _, bytes, _)| (*i, bytes.clone())).collect();
+                assert_eq!(found, expected(rule, &inputs.texts, block), "{} {block}", rule.boundary());
+                for (i, text) in inputs.texts.iter().enumerate() {
+                    assert_eq!(all.iter().filter(|task| task.0 == i && task.1).count(), 1, "one is first");
+                    assert!(all.iter().filter(|task| task.0 == i).flat_map(|task| &task.2).eq(text));
+                }
+                for frontier in 0..=all.len() {
+                    // Another block size is asked for, and the stored one is taken.
+                    let again = inputs.chunks(rule.boundary()).block(Some(1000));
+                    let again = again.resume(&described, frontier as u64).unwrap();
+                    let (mark, rest) = inputs.flow(again, |mut again, cx| {
+                        (again.mark_before(cx).unwrap(), show_all(&mut again, cx))
+                    });
+                    assert_eq!(mark, frontier.checked_sub(1).and_then(|before| all[before].3));
+                    assert_eq!(rest, all[frontier..], "from task {frontier}");
+                }
+            }
+        }
+    }
+
+    /// One byte less, more, or another, before the frontier: never the mark of the record.
+    #[test]
+    fn another_stream_has_another_mark() {
+        let text = b"one\ntwo\nthree\nfour\n".to_vec();
+        let list = |texts: Vec<Vec<u8>>, frontier: u64| {
+            let inputs = Inputs::new(texts);
+            let begun = inputs.chunks(Boundary::newline()).block(Some(6)).begin().unwrap();
+            let described = begun.described().unwrap();
+            let listing = inputs.chunks(Boundary::newline()).resume(&described, frontier).unwrap();
+            inputs.flow(listing, |mut listing, cx| listing.mark_before(cx).unwrap())
+        };
+        let file = b"f".to_vec();
+        let mark = |stream: &[u8], frontier| list(vec![file.clone(), stream.to_vec()], frontier);
+        assert_eq!(mark(&text, 0), None);
+        assert_eq!(mark(&text, 1), None, "files are known by their identity");
+        let known = mark(&text, 3);
+        assert_eq!(mark(b"one\ntwo\nthree\nFOUR\nfive\n", 3), known, "nothing has been made of that yet");
+        for other in
+            [&b"one\ntwo\nThree\nfour\n"[..], b"one\ntwo\n", b"one\ntwo\nthree!\n", b"", b"one\n\ntwo\n"]
+        {
+            assert_ne!(mark(other, 3), known, "{}", other.escape_ascii());
+        }
+        let two = |b: &[u8], d: &[u8]| list(vec![file.clone(), b.to_vec(), file.clone(), d.to_vec()], 4);
+        assert_ne!(two(b"x\ny\n", b"z\n"), two(b"x\n", b"y\nz\n"), "the same bytes in other streams");
+    }
+
+    /// The digest goes over numbers and bytes, and these bytes look like the number: with END `p` and
+    /// START `q` the two streams are cut at different places into two chunks each.
+    #[test]
+    fn no_bytes_pass_for_the_edge_of_a_chunk() {
+        let number = 1u64.to_le_bytes();
+        let marks = [(&b"qp"[..], &b""[..]), (b"", b"qp")].map(|(before, after)| {
+            let text = [b"pppppppppp", before, &number[..], after, b"q"].concat();
+            let inputs = Inputs::new(vec![b"f".to_vec(), text]);
+            let source = inputs.chunks(Boundary::between(b"p", b"q").unwrap()).block(Some(10));
+            let all = inputs.flow(source.begin().unwrap(), |mut listing, cx| show_all(&mut listing, cx));
+            assert_eq!(all.len(), 3);
+            all[2].3
+        });
+        assert_ne!(marks[0], marks[1]);
+    }
+
+    #[test]
+    fn what_the_record_says_otherwise_is_refused() {
+        let inputs = Inputs::new(vec![b"one\ntwo\n".to_vec()]);
+        let described = described(&inputs.chunks(Boundary::newline()));
+        let refusal = |source: &Chunks| {
+            let error = source.resume(&described, 0).unwrap_err();
+            assert_eq!(error.kind(), Kind::Refused);
+            error.to_string()
+        };
+        let said = refusal(&inputs.chunks(Boundary::nul()));
+        assert!(said.contains(r#"cut between "\n" and "", not between "\x00" and """#), "{said}");
+        let file = inputs.paths()[0].clone();
+        let said = refusal(&Chunks::new(vec![file.clone(), file.clone()], Boundary::newline()));
+        assert!(said.contains("2 were given, the state is about 1"), "{said}");
+        let said = refusal(&Chunks::new(vec!["-".into()], Boundary::newline()));
+        assert!(said.contains("is a stream now"), "{said}");
+        fs::write(&file, "one\nTWO\n").unwrap();
+        refusal(&inputs.chunks(Boundary::newline()));
+        let stream = self::described(&Chunks::new(vec!["-".into()], Boundary::newline()));
+        let error = inputs.chunks(Boundary::newline()).resume(&stream, 0).unwrap_err();
+        assert!(error.to_string().contains("is a file now"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_grew_is_cut_as_it_was() {
+        let inputs = Inputs::new(vec![b"one\ntwo".to_vec()]);
+        let described = described(&inputs.chunks(Boundary::newline()).block(Some(2)));
+        fs::write(&inputs.paths()[0], b"one\ntwo\nthree\n").unwrap();
+        let mut listing = inputs.chunks(Boundary::newline()).resume(&described, 2).unwrap();
+        let said = listing.sentences();
+        assert!(said[0].contains("grew from 7 to 14 bytes"), "{said:?}");
+        let wake = Wake::new().unwrap();
+        let rest = show_all(&mut listing, &ListContext::real(&wake));
+        assert_eq!(rest.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"two"[..], b""]);
+        let extent = listing.extent();
+        assert_eq!((extent.tasks, extent.bytes, extent.bytes_before), (Some(4), Some(7), 4));
+    }
+
+    /// A finished job was looked at, and the stream is another one. What was read of it is gone, so the
+    /// job cannot begin again after it.
+    #[test]
+    fn a_stream_that_was_read_is_not_opened_once_more() {
+        let inputs = Inputs::new(vec![b"f".to_vec(), b"one\ntwo\n".to_vec()]);
+        let described = described(&inputs.chunks(Boundary::newline()));
+        let source = inputs.chunks(Boundary::newline());
+        source.resume(&described, 1).unwrap();
+        let mut begun = source.begin().unwrap();
+        let resumed = source.resume(&described, 2).unwrap();
+        inputs.flow(resumed, |mut listing, cx| {
+            assert!(listing.mark_before(cx).unwrap().is_some());
+            assert!(listing.next(cx).unwrap().is_none());
+            begun.next(cx).unwrap(); // the file
+            for refused in [
+                begun.next(cx).map(drop),
+                source.begin().map(drop),
+                source.resume(&described, 1).map(drop),
+                source.clone().begin().map(drop),
+            ] {
+                assert_eq!(refused.unwrap_err().kind(), Kind::Refused);
+            }
+        });
+    }
+
+    #[test]
+    fn a_writer_that_comes_and_goes_before_the_job_begins_anew_is_heard() {
+        let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
+        let described = described(&inputs.chunks(Boundary::newline()));
+        let source = inputs.chunks(Boundary::newline());
+        source.resume(&described, 0).unwrap();
+        fs::write(&inputs.paths()[1], "one\ntwo\n").unwrap();
+        let mut listing = source.begin().unwrap();
+        let wake = Wake::new().unwrap();
+        let (heard, hears) = crossbeam_channel::bounded::<()>(0);
+        let all = std::thread::scope(|scope| {
+            // If the end of the stream is not noticed, the wait is ended here, without its chunk.
+            scope.spawn(|| {
+                if hears.recv_timeout(std::time::Duration::from_secs(20)).is_err_and(|e| e.is_timeout()) {
+                    wake.wake();
+                }
+            });
+            let all = show_all(&mut listing, &ListContext::real(&wake));
+            drop(heard);
+            all
+        });
+        assert_eq!(all.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"f"[..], b"one\ntwo\n"]);
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait_and_the_reading_of_what_is_done() {
+        let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
+        let described = described(&inputs.chunks(Boundary::newline()).block(Some(1)));
+        let wake = Wake::new().unwrap();
+        wake.wake();
+        let cx = ListContext::real(&wake);
+        // The pipe has something to read all the time; a wait alone would never tell of the stop.
+        let both = OpenOptions::new().read(true).write(true).open(&inputs.paths()[1]).unwrap();
+        (&both).write_all(b"one\ntwo\nthree\n").unwrap();
+        let resumed = |frontier| inputs.chunks(Boundary::newline()).resume(&described, frontier).unwrap();
+        assert!(resumed(1).next(&cx).unwrap().is_none(), "it waits for no input");
+        let mut listing = resumed(2);
+        assert_eq!(listing.mark_before(&cx).unwrap(), None);
+        assert!(listing.next(&cx).unwrap().is_none(), "its number would be wrong");
+        // The same if it came when the listing had got to a file, which needs no wait.
+        let file = inputs.paths()[..1].to_vec();
+        let compared = Chunks::new(file, Boundary::newline()).by_contents(true);
+        let mut listing = compared.resume(&self::described(&compared), 1).unwrap();
+        assert!(listing.next(&cx).unwrap().is_none(), "its number would be wrong");
+    }
+
+    #[test]
+    fn what_could_not_be_kept_in_memory_is_refused_before_anything_is_read() {
+        let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
+        let huge = 2 << 30;
+        let blocks = inputs.chunks(Boundary::newline()).block(Some(huge));
+        let records = inputs.chunks(Boundary::fixed(huge).unwrap());
+        for source in [blocks, records] {
+            assert_eq!(source.begin().unwrap_err().kind(), Kind::Usage);
+        }
+        let file = inputs.paths()[..1].to_vec();
+        Chunks::new(file, Boundary::fixed(huge).unwrap()).block(Some(huge)).begin().unwrap();
+    }
+
+    /// Pieces of a file and of memory: a text in which records are longer than a piece, end where a piece does,
+    /// and are empty.
+    #[test]
+    fn pieces_end_between_records_of_any_length() {
+        let mut text = Vec::new();
+        for length in [PIECE - 1, PIECE, 3 * PIECE + 5, 10, PIECE - 2, 0, 2 * PIECE] {
+            text.extend(std::iter::repeat_n(b'z', length));
+            text.extend(b"\n>");
+        }
+        text.extend(b"no newline");
+        let inputs = Inputs::new(vec![text.clone(), text.clone()]);
+        for rule in [Rule::Between(b"\n", b""), Rule::Between(b"\n", b">"), Rule::Between(b"", b">")] {
+            let is_edge = |p: usize| p == 0 || p == text.len() || rule.is_match(&text, p);
+            for block in [PIECE / 2, PIECE, PIECE + 1, 4 * PIECE, 100 * PIECE] {
+                let source = inputs.chunks(rule.boundary()).block(Some(block as u64));
+                let mut read = Vec::new();
+                inputs.flow(source.begin().unwrap(), |mut listing, cx| {
+                    while let Some(Listed { task, .. }) = listing.next(cx).unwrap() {
+                        let aligned = task.aligned().unwrap();
+                        let mut pieces = task.pieces().unwrap();
+                        while let Some(piece) = pieces.next_piece().unwrap() {
+                            read.extend_from_slice(piece);
+                            assert!(is_edge((read.len() - 1) % text.len() + 1), "{}", rule.boundary());
+                        }
+                        let is_empty = aligned.is_empty();
+                        assert!(
+                            is_empty || (read.len() as u64 - aligned.end).is_multiple_of(text.len() as u64)
+                        );
+                    }
+                });
+                assert!(read == [&text[..], &text[..]].concat(), "blocks of {block}");
+            }
+        }
+    }
+
+    /// What the versions before 0.2 have in the record of a job that knows one cut only.
+    #[test]
+    fn a_record_of_an_earlier_version_is_understood() {
+        let inputs = Inputs::new(vec![b"one\ntwo\nthree\n".to_vec()]);
+        let source = inputs.chunks(Boundary::newline()).block(Some(5));
+        let mut described = described(&source);
+        let (now, file) = (described.clone(), described["inputs"][0]["file"].clone());
+        let stored = described.as_object_mut().unwrap();
+        stored.retain(|key, _| !["records", "inputs"].contains(&key.as_str()));
+        stored.insert("files".to_string(), serde_json::json!([file]));
+        stored.insert("streams".to_string(), serde_json::json!(false));
+        let mut listing = inputs.chunks(Boundary::newline()).resume(&described, 1).unwrap();
+        assert_eq!(listing.described().unwrap(), now);
+        let rest = show_all(&mut listing, &ListContext::real(&Wake::new().unwrap()));
+        assert_eq!(rest.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"three\n"[..], b""]);
+    }
+
+    /// A job on a pipe is continued with a file on standard input, say: the width of a column must not change.
+    #[test]
+    fn what_is_known_of_all_inputs_is_the_same_in_a_run_that_goes_on() {
+        let inputs = Inputs::new(vec![b"f".to_vec(), b"stream".to_vec()]);
+        let mut described = described(&inputs.chunks(Boundary::anywhere()));
+        described["all"]["regular_bytes"] = 123.into();
+        let listing = inputs.chunks(Boundary::anywhere()).resume(&described, 0).unwrap();
+        let listed = inputs.flow(listing, |mut listing, cx| listing.next(cx).unwrap().unwrap());
+        assert_eq!(listed.task.inputs.regular_bytes, 123);
+    }
+
+    #[test]
+    fn a_watched_stream_is_listed_as_it_comes_and_cannot_be_continued() {
+        let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
+        let source = inputs.chunks(Boundary::newline()).watched(true);
+        assert!(!source.is_resumable() && inputs.chunks(Boundary::newline()).is_resumable());
+        assert!(Chunks::new(inputs.paths()[..1].to_vec(), Boundary::newline()).watched(true).is_resumable());
+        let mut listing = source.begin().unwrap();
+        let wake = Wake::new().unwrap();
+        let cx = ListContext::real(&wake);
+        let mut next = || listing.next(&cx).unwrap().map(|listed| show(listed).2);
+        assert_eq!(next().as_deref(), Some(&b"f"[..]));
+        let mut pipe = OpenOptions::new().read(true).write(true).open(&inputs.paths()[1]).unwrap();
+        for (written, listed) in [("one\ntwo\nth", "one\ntwo\n"), ("ree\n", "three\n"), ("\n\nx", "\n\n")] {
+            pipe.write_all(written.as_bytes()).unwrap();
+            assert_eq!(next().as_deref(), Some(listed.as_bytes()));
+        }
+        drop(OpenOptions::new().write(true).open(&inputs.paths()[1]).unwrap());
+        drop(pipe);
+        assert_eq!((next().as_deref(), next()), (Some(&b"x"[..]), None));
+        let described = described(&inputs.chunks(Boundary::newline()));
+        let refused = inputs.chunks(Boundary::newline()).watched(true).resume(&described, 0).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Refused);
     }
 }

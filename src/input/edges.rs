@@ -1,159 +1,54 @@
-//! A chunk of records, and where it begins and ends.
+//! Where in a file the records of a block begin and end.
 //!
-//! The obvious way to find the records of a block is to read it, and [`Pieces`] does so for jobs that
-//! look at every byte. A job that only hands its chunk on, to the standard input of a command, need
-//! not see it at all: the kernel moves the bytes from the file into the pipe. So here only the
-//! edges are looked for, in small windows around the two places where the block would end, and
-//! what lies between them is never read.
+//! The obvious way to find them is to read the block. A job that only hands its chunk on, to the standard input
+//! of a command, need not see it at all: the kernel moves the bytes from the file into the pipe. So a search
+//! reads small windows around the two places where the block would end, and nothing between them.
 //!
-//! The rule is that of [`Chunks`](super::Chunks), with any [`Boundary`] in place of a delimiter: block
-//! *k* of size *B* covers
+//! The rule is that of [`Chunks`](super::Chunks).
 //!
-//! ```text
-//! [ align(k·B), align((k+1)·B) )    align(p) = the first boundary at or after p
-//!                                   align(0) = 0,  align(p) = size where there is none
-//! ```
-
-mod overlaps;
+//! # Matches that overlap
+//!
+//! Which of several overlapping matches are boundaries is decided from the left of the input, and a search begins
+//! in its middle. The obvious way is to begin at the left each time. But only a match shortly before can rule a
+//! match out. After a stretch without one, the next match is a boundary, whatever lies further to the left.
+//! So the search goes back to such a place, mostly a few bytes, and decides from there. (In a file that is
+//! nothing but newlines, with two of them as the end of a record, there is no such place, and each block
+//! costs a reading of everything before it.)
 
 use super::boundary::Boundary;
 use super::buffer::Buffer;
 use super::file::InputFile;
-use super::pieces::Pieces;
-use crate::error::{Error, Result};
-use crate::task::{Context, TaskError};
+use crate::error::Error;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-/// A window holds many records of a usual length, and one page of the file.
-const FIRST_WINDOW: usize = 4 << 10;
-/// A long record is searched in windows that still fit the cache.
-const LARGEST_WINDOW: usize = 64 << 10;
+/// Sizes of the first window and of the largest. The first holds many records of a usual length, and one page of
+/// the file. A long record is searched in windows that still fit the cache.
+const WINDOWS: Range<usize> = 4 << 10..64 << 10;
 
-/// A block of an input, cut between records: the task of a job that hands records on.
-#[derive(Debug)]
-pub struct RecordChunk {
-    /// Which of the inputs, from 0, in the order given.
-    pub file_index: usize,
-    /// Whether this is the first chunk of its input. Every input has at least one chunk, even an
-    /// empty one.
-    pub first_in_file: bool,
-    pub(super) data: Data,
-}
-
-#[derive(Debug)]
-pub(super) enum Data {
-    File {
-        file: Arc<InputFile>,
-        /// The block, before its edges are aligned.
-        block: Range<u64>,
-        boundary: Arc<Boundary>,
-    },
-    Stream {
-        path: PathBuf,
-        /// Where in the stream the chunk begins.
-        start: u64,
-        /// The chunk begins at `from`; what stands before it belongs to its neighbour.
-        held: Vec<u8>,
-        from: usize,
-    },
-}
-
-impl RecordChunk {
-    /// The path of the input, as the user gave it.
-    pub fn path(&self) -> &Path {
-        match &self.data {
-            Data::File { file, .. } => file.path(),
-            Data::Stream { path, .. } => path,
-        }
-    }
-
-    /// The file, if the chunk is one of a regular file. Its bytes are then to be read from
-    /// [`InputFile::descriptor`], within [`aligned`](Self::aligned), and
-    /// [`verify_unchanged`](Self::verify_unchanged) is to be asked behind it.
-    pub fn file(&self) -> Option<&InputFile> {
-        match &self.data {
-            Data::File { file, .. } => Some(file),
-            Data::Stream { .. } => None,
-        }
-    }
-
-    /// The bytes, if the chunk is one of a stream: then they are in memory.
-    pub fn bytes(&self) -> Option<&[u8]> {
-        match &self.data {
-            Data::File { .. } => None,
-            Data::Stream { held, from, .. } => Some(&held[*from..]),
-        }
-    }
-
-    /// Which bytes of the input the chunk covers, exactly; empty where a record of an earlier chunk
-    /// goes through the whole block (where it is then, means nothing). Of a file only the surroundings of the two edges are read; if a
-    /// record goes on behind the block, up to its end.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`InputFile::read_exact_at`].
-    pub fn aligned(&self) -> Result<Range<u64>> {
-        self.find_edges(|| Ok(()))
-    }
-
-    /// The same for a worker: a record of a terabyte keeps it from neither a pause nor a stop.
-    ///
-    /// # Errors
-    ///
-    /// [`TaskError::Cancelled`], and [`TaskError::Fatal`] with an error of [`aligned`](Self::aligned).
-    pub fn aligned_in(&self, cx: &Context<'_>) -> std::result::Result<Range<u64>, TaskError> {
-        self.find_edges(|| cx.yield_point())
-    }
-
-    /// The whole chunk in pieces, for who wants to read it after all. The last one comes only if the
-    /// input is unchanged.
-    ///
-    /// # Errors
-    ///
-    /// As [`aligned`](Self::aligned).
-    pub fn pieces(&self) -> Result<Pieces<'_>> {
-        Ok(match &self.data {
-            Data::File { file, .. } => Pieces::of_file(file, self.aligned()?),
-            Data::Stream { held, from, .. } => Pieces::of_bytes(&held[*from..]),
-        })
-    }
-
-    /// To be asked when the chunk has been read, and before what came of it counts.
-    ///
-    /// # Errors
-    ///
-    /// The file is no longer the one that was listed
-    /// ([`Kind::Refused`](crate::error::Kind::Refused)). Of a stream, never.
-    pub fn verify_unchanged(&self) -> Result<()> {
-        self.file().map_or(Ok(()), InputFile::check_unchanged)
-    }
-
-    fn find_edges<E: From<Error>>(
-        &self,
-        between_reads: impl FnMut() -> std::result::Result<(), E>,
-    ) -> std::result::Result<Range<u64>, E> {
-        match &self.data {
-            Data::File { file, block, boundary } => {
-                let windows = FIRST_WINDOW..LARGEST_WINDOW;
-                Search { file, boundary, windows, between_reads }.edges(block)
-            }
-            Data::Stream { start, held, from, .. } => Ok(*start..*start + (held.len() - from) as u64),
-        }
-    }
+/// The bytes of the records of a block of `file`: empty if none begins in it. Calls `between_reads`, whose error
+/// ends the search.
+///
+/// # Errors
+///
+/// Those of `between_reads` and of [`InputFile::read_exact_at`].
+pub(super) fn edges<E: From<Error>>(
+    file: &InputFile,
+    boundary: &Boundary,
+    block: &Range<u64>,
+    between_reads: impl FnMut() -> Result<(), E>,
+) -> Result<Range<u64>, E> {
+    Search { file, boundary, windows: WINDOWS, between_reads }.edges(block)
 }
 
 /// Up to where a file decides what a task on this block makes of it: the end of the block's last record,
-/// and what tells that it ends there.
+/// and the bytes by which the end is known.
 pub(super) fn reach<E: From<Error>>(
     file: &InputFile,
     boundary: &Boundary,
     block: &Range<u64>,
-    between_reads: impl FnMut() -> std::result::Result<(), E>,
-) -> std::result::Result<u64, E> {
-    let windows = FIRST_WINDOW..LARGEST_WINDOW;
-    let end = Search { file, boundary, windows, between_reads }.edges(block)?.end.max(block.end);
+    between_reads: impl FnMut() -> Result<(), E>,
+) -> Result<u64, E> {
+    let end = edges(file, boundary, block, between_reads)?.end.max(block.end);
     Ok(end.saturating_add(boundary.ahead() as u64).min(file.identity().size))
 }
 
@@ -161,16 +56,33 @@ pub(super) fn reach<E: From<Error>>(
 struct Search<'a, F> {
     file: &'a InputFile,
     boundary: &'a Boundary,
-    /// Sizes of the first window and of the largest.
     windows: Range<usize>,
     /// Called between two reads.
     between_reads: F,
 }
 
-impl<E: From<Error>, F: FnMut() -> std::result::Result<(), E>> Search<'_, F> {
+/// All the bytes that decide about some places.
+struct Window<'a> {
+    boundary: &'a Boundary,
+    bytes: Buffer,
+    length: usize,
+    /// Where the bytes begin.
+    at: u64,
+}
+
+impl Window<'_> {
+    /// The first match at or after `place`.
+    fn first(&self, place: u64) -> Option<u64> {
+        let skipped = place.saturating_sub(self.boundary.back() as u64).saturating_sub(self.at) as usize;
+        let found = self.boundary.find_in(self.bytes.get(skipped..self.length)?)?;
+        Some(self.at + (skipped + found) as u64)
+    }
+}
+
+impl<'a, E: From<Error>, F: FnMut() -> Result<(), E>> Search<'a, F> {
     /// Looks for the first record no further than the block: if none begins inside it, it is empty,
     /// and one long record costs each of its blocks one reading only.
-    fn edges(&mut self, block: &Range<u64>) -> std::result::Result<Range<u64>, E> {
+    fn edges(&mut self, block: &Range<u64>) -> Result<Range<u64>, E> {
         let start = match block.start {
             0 => Some(0),
             start => self.first_at_or_after(start, block.end)?,
@@ -185,43 +97,81 @@ impl<E: From<Error>, F: FnMut() -> std::result::Result<(), E>> Search<'_, F> {
     }
 
     /// The first boundary in `from..until`, with 0 < `from` < `until` ≤ size.
-    fn first_at_or_after(&mut self, from: u64, until: u64) -> std::result::Result<Option<u64>, E> {
+    fn first_at_or_after(&mut self, from: u64, until: u64) -> Result<Option<u64>, E> {
         if let Some(place) = self.boundary.by_arithmetic(from) {
             return Ok((place < until).then_some(place));
         }
-        if let Some(apart) = self.boundary.apart() {
-            return self.first_from_the_left(apart as u64, from, until);
-        }
-        let (behind, ahead) = (self.boundary.behind(), self.boundary.ahead());
-        // All the bytes that decide about these places, and no other.
-        let mut position = from.saturating_sub(behind as u64);
-        let last = self.file.identity().size.min((until - 1).saturating_add(ahead as u64));
-        let mut window = self.windows.start;
-        let mut buffer = Buffer::take(behind + ahead + window);
-        let mut held = 0;
-        while position < last {
-            let length = (last - position).min(window as u64) as usize;
-            buffer.grow(held + length);
-            self.file.read_exact_at(&mut buffer[held..held + length], position)?;
-            if let Some(i) = self.boundary.find_in(&buffer[..held + length]) {
-                return Ok(Some(position - held as u64 + i as u64));
+        let apart = self.boundary.apart().map(|apart| apart as u64);
+        let mut next = apart.map_or(Ok(from), |apart| self.where_to_begin(apart, from))?;
+        let mut length = self.windows.start;
+        while next < until {
+            let end = until.min(next + length as u64);
+            let window = self.window(next..end)?;
+            while let Some(place) = window.first(next) {
+                if place >= from {
+                    return Ok(Some(place));
+                }
+                next = place + apart.unwrap_or(1);
             }
-            // One byte less than a match may have begun here.
-            let keep = (behind + ahead - 1).min(held + length);
-            buffer.copy_within(held + length - keep..held + length, 0);
-            (held, position) = (keep, position + length as u64);
-            window = self.windows.end.min(2 * window);
+            next = next.max(end);
+            length = self.windows.end.min(2 * length);
             (self.between_reads)()?;
         }
         Ok(None)
+    }
+
+    /// A place not after `from` before which no match is so near that it could rule one out from there on.
+    fn where_to_begin(&mut self, apart: u64, from: u64) -> Result<u64, E> {
+        // Between `clear` and `from` everything has been looked at, and the matches are near each other.
+        let (mut clear, mut end) = (from, from);
+        let mut length = self.windows.start;
+        while end > 1 {
+            let start = end.saturating_sub(length as u64).max(1);
+            let window = self.window(start..end)?;
+            let mut matches = Vec::new();
+            let mut next = start;
+            while let Some(place) = window.first(next) {
+                matches.push(place);
+                next = place + 1;
+            }
+            for place in matches.into_iter().rev() {
+                if clear - place >= apart {
+                    return Ok(clear);
+                }
+                clear = place;
+            }
+            if clear - start >= apart {
+                return Ok(clear);
+            }
+            end = start;
+            length = self.windows.end.min(2 * length);
+            (self.between_reads)()?;
+        }
+        // A mark at the very beginning is the first record's own.
+        let ahead = self.boundary.ahead() as u64;
+        let first = self.read(0..ahead.min(self.file.identity().size))?;
+        Ok(if self.boundary.begins(first.bytes.get(..first.length).unwrap_or_default()) { apart } else { 1 })
+    }
+
+    fn window(&self, places: Range<u64>) -> Result<Window<'a>, E> {
+        let at = places.start.saturating_sub(self.boundary.back() as u64);
+        let last = (places.end - 1).saturating_add(self.boundary.ahead() as u64);
+        self.read(at..last.min(self.file.identity().size))
+    }
+
+    fn read(&self, range: Range<u64>) -> Result<Window<'a>, E> {
+        let length = (range.end - range.start) as usize;
+        let mut bytes = Buffer::take(length);
+        self.file.read_exact_at(&mut bytes[..length], range.start)?;
+        Ok(Window { boundary: self.boundary, bytes, length, at: range.start })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
     use crate::input::boundary::naive::{RULES, Random};
+    use crate::task::TaskError;
     use std::fs;
 
     fn edges(file: &InputFile, boundary: &Boundary, block: Range<u64>, windows: Range<usize>) -> Range<u64> {
@@ -273,7 +223,7 @@ mod tests {
         let mut search = Search {
             file: &file,
             boundary: &boundary,
-            windows: FIRST_WINDOW..LARGEST_WINDOW,
+            windows: WINDOWS,
             between_reads: || {
                 reads += 1;
                 Ok::<(), Error>(())
@@ -300,23 +250,5 @@ mod tests {
         let give_up = || Err(TaskError::Cancelled);
         let mut search = Search { file: &file, boundary: &boundary, windows: 64..64, between_reads: give_up };
         assert!(matches!(search.edges(&(0..1000)), Err(TaskError::Cancelled)));
-    }
-
-    #[test]
-    fn a_file_that_changed_is_refused_afterwards() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, "one\ntwo\nthree\n").unwrap();
-        let file = Arc::new(InputFile::look_at(&path).unwrap());
-        let boundary = Arc::new(Boundary::newline());
-        let data = Data::File { file, block: 0..5, boundary };
-        let chunk = RecordChunk { file_index: 0, first_in_file: true, data };
-        assert_eq!(chunk.aligned().unwrap(), 0..8);
-        chunk.verify_unchanged().unwrap();
-        fs::write(&path, "ONE\ntwo\nthree\n").unwrap();
-        assert_eq!(chunk.verify_unchanged().unwrap_err().kind(), Kind::Refused);
-        let mut pieces = chunk.pieces().unwrap();
-        assert_eq!(pieces.next_piece().unwrap(), Some(&b"ONE\ntwo\n"[..]));
-        assert_eq!(pieces.next_piece().unwrap_err().kind(), Kind::Refused, "and the last piece is none");
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn read_already(path: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use crate::error::Kind;
-    use crate::input::{Boundary, Chunks, Column, Cut, Given, Items, Records, Tree};
+    use crate::input::{Boundary, Chunks, Column, Given, Items, Tree};
     use crate::task::stop_fd::Wake;
     use crate::task::{ListContext, Listing, Source};
     use std::path::PathBuf;
@@ -139,8 +139,9 @@ mod tests {
         std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
         let paths = || vec![path.clone()];
         let columns = vec![Column { given: Given::File(path.clone()), linked: false }];
-        lists_all_as_often_as_it_is_asked(&Chunks::new(paths(), Cut::Anywhere).block(Some(4)));
-        lists_all_as_often_as_it_is_asked(&Records::new(paths(), Boundary::newline()).block(Some(4)));
+        for boundary in [Boundary::anywhere(), Boundary::newline()] {
+            lists_all_as_often_as_it_is_asked(&Chunks::new(paths(), boundary).block(Some(4)));
+        }
         lists_all_as_often_as_it_is_asked(&Tree::new(paths(), Some(4)));
         lists_all_as_often_as_it_is_asked(&Items::new(columns));
     }
@@ -170,7 +171,7 @@ mod tests {
                 work();
             });
         };
-        while_one_writes(&|| only_the_first_reads(&Records::new(paths(), Boundary::newline())));
+        while_one_writes(&|| only_the_first_reads(&Chunks::new(paths(), Boundary::newline())));
         let items = || {
             let column = |given| Column { given, linked: false };
             Items::new(vec![

@@ -14,6 +14,7 @@ use super::witness::grown::GrownFiles;
 use super::witness::identity::Identity;
 use super::witness::sample::Sample;
 use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(super) const MIB: u64 = 1 << 20;
 const SMALLEST_BLOCK: u64 = 64 << 10;
 
 /// What is known of all inputs together before the first is read. The same in a resumed run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
     /// How many there are.
     pub count: usize,

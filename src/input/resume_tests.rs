@@ -1,6 +1,6 @@
 //! A whole job on a stream: broken, refused with another stream, continued with the same one.
 
-use super::{Boundary, RecordChunk, Records};
+use super::{Boundary, Chunk, Chunks};
 use crate::durable::disk::OsDisk;
 use crate::ending::{Exit, REFUSED};
 use crate::error::Result;
@@ -22,7 +22,7 @@ struct Capitals {
 }
 
 impl Job for Capitals {
-    type Task = RecordChunk;
+    type Task = Chunk;
     type Partial = ();
     type Total = ();
 
@@ -34,7 +34,7 @@ impl Job for Capitals {
         Value::Null
     }
 
-    fn run(&self, chunk: RecordChunk, cx: &Context<'_>) -> std::result::Result<(), TaskError> {
+    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> std::result::Result<(), TaskError> {
         if self.breaks_at == Some(cx.task()) {
             return Err(TaskError::Failed("breaks".into()));
         }
@@ -63,7 +63,7 @@ fn pipe_with(text: &str) -> (PipeReader, PathBuf) {
 fn run(dir: &Path, text: &str, breaks_at: Option<u64>, block: u64) -> Result<(Ending, u64)> {
     let (_pipe, path) = pipe_with(text);
     let file = dir.join("file");
-    let source = Records::new(vec![file.clone(), path, file], Boundary::newline()).block(Some(block));
+    let source = Chunks::new(vec![file.clone(), path, file], Boundary::newline()).block(Some(block));
     let first = Arc::new(AtomicU64::new(u64::MAX));
     let job = Capitals { breaks_at, first: Arc::clone(&first) };
     let sink = FileSink::new(&OsDisk, &dir.join("out"))?;

@@ -4,12 +4,12 @@
 //! must. But then the cut depends on how fast the writer was and on how much a pipe holds, and a
 //! run that is continued finds other tasks than the one before. So a stream is cut by the rule for
 //! files, at the first boundary at or after each multiple of the block size (see
-//! [`edges`](super::edges)), and a chunk is listed when its end has come and no sooner. Of a file all
+//! [`Chunks`](super::Chunks)), and a chunk is listed when its end has come and no sooner. Of a file all
 //! blocks are listed, also those inside a long record, which are empty; of a stream those are passed
-//! over.
+//! over. Only a job that cannot be continued anyway, since its output is watched, has the obvious cut.
 //!
 //! **Memory.** A chunk of a stream is held until its task is done, and a record cannot be cut. A
-//! record that goes on for more than [`LONGEST`] bytes behind the end of its block is refused.
+//! record that goes on for more than [`LONGEST`] bytes after the end of its block is refused.
 
 use super::boundary::Boundary;
 use super::buffer::no_room;
@@ -22,8 +22,8 @@ use std::sync::Arc;
 /// The most that is kept in memory of a single record, and the largest block of a stream.
 pub(super) const LONGEST: u64 = 1 << 30;
 
-/// So far is read beyond the end of a block at first: what is read too much is copied to the next
-/// chunk. Further reads are each twice as long.
+/// The first read goes this far beyond the end of a block: the surplus is copied to the next chunk. Further reads are
+/// each twice as long.
 const STEP: usize = 4 << 10;
 /// Between two looks at whether the run is over, no more than this is read.
 const LONGEST_STEP: usize = 1 << 20;
@@ -50,6 +50,8 @@ pub(super) struct Streamed {
     has_begun: bool,
     /// The stream has ended, and the rest of it is in `held`.
     ended: bool,
+    /// Records are listed when the writer makes a pause.
+    is_watched: bool,
 }
 
 /// What [`Streamed::next`] came back with.
@@ -77,7 +79,13 @@ impl Streamed {
             step: STEP,
             has_begun: false,
             ended: false,
+            is_watched: false,
         }
+    }
+
+    /// The same, also cut wherever the writer makes a pause.
+    pub(super) fn watched(self, is_watched: bool) -> Self {
+        Self { is_watched, ..self }
     }
 
     /// The next chunk, never an empty one except as the only one of an empty stream.
@@ -87,7 +95,7 @@ impl Streamed {
     /// Reading failed, or a record is too long to be kept in memory.
     pub(super) fn next(&mut self, stream: &mut Stream, cx: &ListContext<'_>) -> Result<Next> {
         while !self.ended {
-            // Where the record has to end at the latest that stands at the end of the block.
+            // The record at the end of the block must end here at the latest.
             let limit = self.held_at(self.nominal_end().saturating_add(self.longest));
             match self.find_end() {
                 Some(end) if end <= limit => return self.take(end, stream.path()),
@@ -98,10 +106,15 @@ impl Streamed {
             if cx.is_stopped() {
                 return Ok(Next::Stopped);
             }
-            let enough = self.enough();
+            let (before, enough) = (self.held.len(), self.enough());
             match stream.fill(&mut self.held, enough, cx)? {
                 Received::Stopped => return Ok(Next::Stopped),
                 Received::End => self.ended = true,
+                Received::Some if self.is_watched && self.held.len() < enough => {
+                    if let Some(end) = self.find_last(before) {
+                        return self.take(end, stream.path());
+                    }
+                }
                 Received::Some => {}
             }
         }
@@ -111,7 +124,7 @@ impl Streamed {
         if is_over { Ok(Next::End) } else { self.take(end, stream.path()) }
     }
 
-    /// The first multiple of the block size behind the beginning of the chunk: where it ends, but for
+    /// The first multiple of the block size after the beginning of the chunk: where it ends, but for
     /// the record that stands there.
     fn nominal_end(&self) -> u64 {
         (self.start / self.block + 1).saturating_mul(self.block)
@@ -127,7 +140,7 @@ impl Streamed {
         if let Some(place) = self.boundary.by_arithmetic(self.nominal_end()) {
             return Some(self.held_at(place)).filter(|&end| end <= self.held.len());
         }
-        let (behind, ahead) = (self.boundary.behind(), self.boundary.ahead());
+        let (back, ahead) = (self.boundary.back(), self.boundary.ahead());
         let first = self.held_at(self.nominal_end());
         if first.saturating_add(ahead) > self.held.len() {
             return None;
@@ -135,11 +148,11 @@ impl Streamed {
         if let Some(apart) = self.boundary.apart() {
             return self.find_end_from_the_left(apart, first);
         }
-        let window = first.saturating_sub(behind).max(self.searched);
+        let window = first.saturating_sub(back).max(self.searched);
         if let Some(i) = self.boundary.find_in(&self.held[window..]) {
             return Some(window + i);
         }
-        self.searched = self.held.len().saturating_sub(behind + ahead - 1).max(window);
+        self.searched = self.held.len().saturating_sub(back + ahead - 1).max(window);
         self.step = LONGEST_STEP.min(2 * self.step);
         None
     }
@@ -147,17 +160,16 @@ impl Streamed {
     /// The same where matches may overlap: every chunk begins at a boundary, and from there one after the
     /// other is found.
     fn find_end_from_the_left(&mut self, apart: usize, first: usize) -> Option<usize> {
-        let (behind, ahead) = (self.boundary.behind(), self.boundary.ahead());
+        let (back, ahead) = (self.boundary.back(), self.boundary.ahead());
         let mut next = match self.searched {
             // The beginning of the stream is no boundary, unless it is a mark.
             0 if self.start == 0 && !self.boundary.begins(&self.held) => 1,
             0 => self.from + apart,
             searched => searched,
         };
-        while let Some(i) =
-            self.held.get(next.saturating_sub(behind)..).and_then(|w| self.boundary.find_in(w))
+        while let Some(i) = self.held.get(next.saturating_sub(back)..).and_then(|w| self.boundary.find_in(w))
         {
-            let place = next.saturating_sub(behind) + i;
+            let place = next.saturating_sub(back) + i;
             if place >= first {
                 return Some(place);
             }
@@ -166,6 +178,14 @@ impl Streamed {
         self.searched = next.max((self.held.len() + 1).saturating_sub(ahead.max(1)));
         self.step = LONGEST_STEP.min(2 * self.step);
         None
+    }
+
+    /// The last boundary in `held` of which a byte has come after the first `before` ones.
+    fn find_last(&self, before: usize) -> Option<usize> {
+        let decides = self.boundary.back() + self.boundary.ahead();
+        let window = (before + 1).saturating_sub(decides).max(self.from);
+        let found = self.boundary.find_last_in(self.held.get(window..)?).map(|i| window + i);
+        found.filter(|_| self.boundary.is_every_match())
     }
 
     /// How much `held` should hold before the next search; always more than it does.
@@ -178,7 +198,7 @@ impl Streamed {
 
     /// Takes the chunk off what is held.
     fn take(&mut self, end: usize, path: &Path) -> Result<Next> {
-        let keep = end - self.boundary.behind().saturating_sub(1).min(end);
+        let keep = end - self.boundary.back().saturating_sub(1).min(end);
         let mut rest = Vec::new();
         let mut room = self.held.len() - end;
         if !self.ended {
@@ -223,7 +243,7 @@ mod tests {
             scope.spawn(|| {
                 let mut writer = std::fs::OpenOptions::new().write(true).open(fifo).unwrap();
                 for piece in pieces {
-                    // Who refuses the stream closes it.
+                    // A reader that refuses the stream closes it.
                     if writer.write_all(piece).is_err() {
                         break;
                     }
@@ -237,7 +257,7 @@ mod tests {
                 match cut.next(&mut stream, &cx)? {
                     Next::Chunk { start, held, from } => chunks.push((start, held[from..].to_vec())),
                     Next::End => return Ok(chunks),
-                    Next::Stopped => panic!("nobody stops it"),
+                    Next::Stopped => panic!("it is not stopped"),
                 }
             }
         })
@@ -277,9 +297,9 @@ mod tests {
                 let mut pieces = Vec::new();
                 let mut rest = &text[..];
                 while !rest.is_empty() {
-                    let (piece, behind) = rest.split_at(1 + random.below(rest.len().min(40)));
+                    let (piece, later) = rest.split_at(1 + random.below(rest.len().min(40)));
                     pieces.push(piece);
-                    rest = behind;
+                    rest = later;
                 }
                 for pieces in [&pieces[..], &[&text[..]]] {
                     let mut cut = Streamed::new(Arc::new(rule.boundary()), block as u64);

@@ -65,7 +65,6 @@ pub(crate) struct Tally {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Partial {
     list: usize,
-    last_in_list: bool,
     tally: Tally,
     lines: u64,
     /// Numbers of malformed lines within the part, if they are wanted.
@@ -77,7 +76,10 @@ pub(crate) struct Partial {
 /// What is known after some tasks.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Total {
-    /// Of the list at hand.
+    /// The list at hand: it is summed up when the next one begins.
+    #[serde(default)]
+    open: Option<usize>,
+    /// Of that one.
     tally: Tally,
     lines: u64,
     /// What is to be said, as far as it is kept, and how many single lines there were to tell.
@@ -159,8 +161,9 @@ impl Check {
         Ok(if status { "" } else { said })
     }
 
-    /// Behind the last line of a list.
-    fn sum_up(&self, list: usize, total: &mut Total) {
+    /// After the last line of the list at hand, if there is one.
+    fn sum_up(&self, total: &mut Total) {
+        let Some(list) = total.open.take() else { return };
         let Options { ignore_missing, status, strict, .. } = self.options;
         let tally = std::mem::take(&mut total.tally);
         let Tally { agree, differ, unreadable, malformed, missing, other, utf16 } = tally;
@@ -225,12 +228,12 @@ impl Job for Check {
     }
 
     fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<Partial, TaskError> {
-        let (index, last_in_list) = (chunk.file_index, chunk.last_in_file);
-        let mut partial = Partial { list: index, last_in_list, ..Partial::default() };
+        let index = chunk.file_index;
+        let mut partial = Partial { list: index, ..Partial::default() };
         let mut out = Vec::new();
         let mut list = Vec::new();
         // The whole block first: while files are read, the buffer for pieces belongs to them.
-        let mut pieces = chunk.pieces();
+        let mut pieces = chunk.pieces()?;
         while let Some(piece) = pieces.next_piece()? {
             if list.try_reserve(piece.len()).is_err() {
                 let how = format_args!("has a line of {} bytes, and there is no memory for it", piece.len());
@@ -276,7 +279,11 @@ impl Job for Check {
     }
 
     fn fold(&self, total: &mut Total, partial: Partial, _out: &mut Vec<u8>) {
-        let Partial { list, last_in_list, tally, lines, malformed, complaints } = partial;
+        let Partial { list, tally, lines, malformed, complaints } = partial;
+        if total.open.is_some_and(|open| open != list) {
+            self.sum_up(total);
+        }
+        total.open = Some(list);
         let improper = match self.algorithm {
             Algorithm::Blake3 => "improperly formatted BLAKE3 checksum line",
             Algorithm::Sha256 => "improperly formatted SHA256 checksum line",
@@ -295,12 +302,10 @@ impl Job for Check {
         sum.missing += tally.missing;
         sum.other += tally.other;
         sum.utf16 |= tally.utf16;
-        if last_in_list {
-            self.sum_up(list, total);
-        }
     }
 
     fn finish(&self, total: &mut Total, _out: &mut Vec<u8>) {
+        self.sum_up(total);
         self.complaints.make(&total.single, total.singles);
         for sentence in &total.said {
             self.complaints.say(sentence.clone());

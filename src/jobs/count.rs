@@ -23,10 +23,10 @@ use serde_json::{Value, json};
 use std::ops::AddAssign;
 use std::path::PathBuf;
 
-/// The job. Its source: [`Chunks`](bivouac::input::Chunks), cut anywhere.
+/// The job. Its source: [`Chunks`](bivouac::input::Chunks), which may be cut anywhere.
 #[derive(Debug)]
 pub(crate) struct Count {
-    /// What to print behind the numbers; nothing for standard input that was not asked for.
+    /// What to print after the numbers; nothing for standard input that was not asked for.
     names: Vec<Option<PathBuf>>,
     left_out: Vec<LeftOut>,
     columns: Columns,
@@ -53,7 +53,6 @@ impl Columns {
 pub(crate) struct Partial {
     file: usize,
     first_in_file: bool,
-    last_in_file: bool,
     width: usize,
     tally: Tally,
 }
@@ -61,6 +60,10 @@ pub(crate) struct Partial {
 /// What has been counted so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Total {
+    /// The file at hand: its line is printed when the next one begins. `None` also if a version before 0.2,
+    /// which printed it after the last chunk, has done so.
+    #[serde(default)]
+    open: Option<usize>,
     here: Tally,
     all: Counts,
     files: usize,
@@ -103,7 +106,7 @@ impl Count {
         Self { left_out, names, ..self }
     }
 
-    /// The lines of the directories that were given before this file, and behind the one before it.
+    /// The lines of the directories that were given before this file, and after the one before it.
     fn print_directories(&self, file: usize, width: usize, out: &mut Vec<u8>) {
         for directory in self.left_out.iter().filter(|left| left.is_directory && left.before == file) {
             self.print(Counts::default(), Some(&names::as_wc_prints(&directory.path)), width, out);
@@ -113,11 +116,12 @@ impl Count {
     fn tally(&self, chunk: &Chunk, cx: &Context<'_>) -> Result<Tally, TaskError> {
         let mut tally = Tally::default();
         // The size is known without reading; `wc -c` does not read either.
-        if let (false, false, Some(range)) = (self.columns.lines, self.columns.words, chunk.range()) {
+        if let (false, false, Some(_)) = (self.columns.lines, self.columns.words, chunk.file()) {
+            let range = chunk.aligned()?;
             tally.counts.bytes = range.end - range.start;
             return Ok(tally);
         }
-        let mut pieces = chunk.pieces();
+        let mut pieces = chunk.pieces()?;
         while let Some(piece) = pieces.next_piece()? {
             cx.advance(piece.len() as u64)?;
             tally.append(if self.columns.words { count(piece) } else { count_lines(piece) });
@@ -135,6 +139,16 @@ impl Count {
         }
         let digits = inputs.regular_bytes.checked_ilog10().unwrap_or(0) as usize + 1;
         if inputs.all_regular { digits } else { digits.max(7) }
+    }
+
+    /// Prints the line of the file at hand, if there is one.
+    fn close(&self, total: &mut Total, out: &mut Vec<u8>) {
+        let Some(file) = total.open.take() else { return };
+        let counts = std::mem::take(&mut total.here).counts;
+        total.all += counts;
+        total.files += 1;
+        let name = self.names.get(file).and_then(Option::as_ref).map(|path| names::as_wc_prints(path));
+        self.print(counts, name.as_deref(), total.width, out);
     }
 
     fn print(&self, counts: Counts, name: Option<&[u8]>, width: usize, out: &mut Vec<u8>) {
@@ -168,7 +182,6 @@ impl Job for Count {
         Ok(Partial {
             file: chunk.file_index,
             first_in_file: chunk.first_in_file,
-            last_in_file: chunk.last_in_file,
             width: self.width(*chunk.inputs),
             tally: self.tally(&chunk, cx)?,
         })
@@ -176,21 +189,16 @@ impl Job for Count {
 
     fn fold(&self, total: &mut Total, partial: Partial, out: &mut Vec<u8>) {
         if partial.first_in_file {
+            self.close(total, out);
             total.here = Tally::default();
             self.print_directories(partial.file, partial.width, out);
         }
         total.here.append(partial.tally);
-        total.width = partial.width;
-        if partial.last_in_file {
-            total.all += total.here.counts;
-            total.files += 1;
-            let name =
-                self.names.get(partial.file).and_then(Option::as_ref).map(|path| names::as_wc_prints(path));
-            self.print(total.here.counts, name.as_deref(), partial.width, out);
-        }
+        (total.open, total.width) = (Some(partial.file), partial.width);
     }
 
     fn finish(&self, total: &mut Total, out: &mut Vec<u8>) {
+        self.close(total, out);
         if total.files == 0 {
             total.width = self.width(Inputs::besides(0, &self.left_out));
         }
@@ -210,7 +218,7 @@ impl AddAssign for Counts {
 }
 
 impl Tally {
-    /// Puts the stretch that follows behind this one.
+    /// Adds the stretch that follows this one.
     fn append(&mut self, next: Tally) {
         self.counts += next.counts;
         self.edges = match (self.edges, next.edges) {
@@ -311,8 +319,7 @@ mod tests {
             let mut first_in_file = true;
             loop {
                 let (now, later) = rest.split_at(random.below(rest.len() + 1));
-                let partial =
-                    Partial { file, first_in_file, last_in_file: later.is_empty(), width, tally: count(now) };
+                let partial = Partial { file, first_in_file, width, tally: count(now) };
                 job.fold(&mut total, partial, &mut out);
                 (rest, first_in_file) = (later, false);
                 if rest.is_empty() {

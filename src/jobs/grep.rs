@@ -2,7 +2,7 @@
 //!
 //! The obvious way is to split into lines and to try the pattern on each. That costs a call per
 //! line, and most lines do not match. Here the engine searches a whole piece at once; only where it
-//! finds something is the line around it looked up, and the search goes on behind that line. For
+//! finds something is the line around it looked up, and the search goes on after that line. For
 //! this no match may cross a line end, which [`pattern`](super::pattern) sees to.
 //!
 //! **Line numbers.** A worker does not know how many lines lie before its chunk. With `-n` it
@@ -61,7 +61,6 @@ pub(crate) struct Options {
 pub(crate) struct Partial {
     file: usize,
     first_in_file: bool,
-    last_in_file: bool,
     lines: u64,
     selected: u64,
 }
@@ -69,6 +68,10 @@ pub(crate) struct Partial {
 /// What is known at a place in the input.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Total {
+    /// The file at hand: with `-c` its line is printed when the next one begins. `None` also if a version before
+    /// 0.2, which printed it after the last chunk, has done so.
+    #[serde(default)]
+    open: Option<usize>,
     /// Lines of the file at hand so far; counted with `-n` only.
     lines: u64,
     /// Selected lines of the file at hand so far.
@@ -95,7 +98,15 @@ impl Grep {
         self.prefixes.get(file).map_or(&[], Vec::as_slice)
     }
 
-    /// With `-c`, as `grep` has it: the lines of the directories that were given before this file, and behind
+    /// With `-c`, prints the line of the file at hand, if there is one.
+    fn close(&self, total: &mut Total, out: &mut Vec<u8>) {
+        if let Some(file) = total.open.take().filter(|_| self.options.count) {
+            out.extend_from_slice(self.prefix(file));
+            out.extend_from_slice(format!("{}\n", total.selected).as_bytes());
+        }
+    }
+
+    /// With `-c`, as `grep` has it: the lines of the directories that were given before this file, and after
     /// the one before it.
     fn print_directories(&self, file: usize, out: &mut Vec<u8>) {
         let here = |left: &&LeftOut| self.options.count && left.is_directory && left.before == file;
@@ -142,7 +153,7 @@ impl Job for Grep {
 
     fn run(&self, chunk: Chunk, cx: &Context<'_>) -> std::result::Result<Partial, TaskError> {
         let mut scan = self.scan(chunk.file_index, chunk.first_in_file);
-        let mut pieces = chunk.pieces();
+        let mut pieces = chunk.pieces()?;
         while let Some(piece) = pieces.next_piece()? {
             cx.advance(piece.len() as u64)?;
             scan.piece(piece);
@@ -166,8 +177,8 @@ impl Job for Grep {
             cx.emit(scan.take_out())?;
         }
         let Scan { lines, selected, .. } = scan;
-        let Chunk { file_index: file, first_in_file, last_in_file, .. } = chunk;
-        Ok(Partial { file, first_in_file, last_in_file, lines, selected })
+        let Chunk { file_index: file, first_in_file, .. } = chunk;
+        Ok(Partial { file, first_in_file, lines, selected })
     }
 
     fn render(&self, before: &Total, piece: Vec<u8>) -> Vec<u8> {
@@ -189,19 +200,18 @@ impl Job for Grep {
 
     fn fold(&self, total: &mut Total, partial: Partial, out: &mut Vec<u8>) {
         if partial.first_in_file {
+            self.close(total, out);
             (total.lines, total.selected) = (0, 0);
             self.print_directories(partial.file, out);
         }
         total.lines += partial.lines;
         total.selected += partial.selected;
         total.any |= partial.selected > 0;
-        if self.options.count && partial.last_in_file {
-            out.extend_from_slice(self.prefix(partial.file));
-            out.extend_from_slice(format!("{}\n", total.selected).as_bytes());
-        }
+        total.open = Some(partial.file);
     }
 
-    fn finish(&self, _total: &mut Total, out: &mut Vec<u8>) {
+    fn finish(&self, total: &mut Total, out: &mut Vec<u8>) {
+        self.close(total, out);
         self.print_directories(self.prefixes.len(), out);
     }
 
@@ -263,7 +273,7 @@ struct Scan<'a> {
 impl Scan<'_> {
     /// Searches the next whole lines. The last line of a file may lack its newline.
     fn piece(&mut self, piece: &[u8]) {
-        // Without the last newline there is no empty line behind it that a pattern could match.
+        // Without the last newline there is no empty line after it that a pattern could match.
         let text = piece.strip_suffix(b"\n").unwrap_or(piece);
         let mut numbered = Numbered { text, at: 0, line: self.lines + 1 };
         let mut at = 0;
@@ -317,12 +327,11 @@ impl Scan<'_> {
         let mut next = Some(first);
         while let Some(found) = next {
             let found = found.start..self.searcher.longest(numbered.text, found, line.end);
-            let behind = if found.is_empty() { found.end + 1 } else { found.end };
+            let after = if found.is_empty() { found.end + 1 } else { found.end };
             if !found.is_empty() {
                 self.print(found, numbered);
             }
-            next =
-                if behind <= line.end { self.searcher.find(numbered.text, behind..line.end) } else { None };
+            next = if after <= line.end { self.searcher.find(numbered.text, after..line.end) } else { None };
         }
     }
 
@@ -375,7 +384,7 @@ mod tests {
     use crate::jobs::testing::{Random, gnu};
     use std::fs;
 
-    /// Runs the job over files cut behind random lines, in the order in which the engine does.
+    /// Runs the job over files cut after random lines, in the order in which the engine does.
     fn job_output(options: &Options, files: &[PathBuf], random: &mut Random) -> (Vec<u8>, u8) {
         let job = Grep::new(options.clone(), files, Vec::new()).unwrap();
         let (mut total, mut out) = (Total::default(), Vec::new());
@@ -396,8 +405,7 @@ mod tests {
                     out.extend(job.render(&total, scan.take_out()));
                 }
                 let Scan { lines: counted, selected, .. } = scan;
-                let last_in_file = later.is_empty();
-                let partial = Partial { file, first_in_file, last_in_file, lines: counted, selected };
+                let partial = Partial { file, first_in_file, lines: counted, selected };
                 job.fold(&mut total, partial, &mut out);
                 first_in_file = false;
                 if later.is_empty() {
@@ -406,6 +414,7 @@ mod tests {
                 lines = later;
             }
         }
+        job.finish(&mut total, &mut out);
         (out, job.verdict(&total))
     }
 

@@ -9,12 +9,17 @@
 use crate::jobs::argv;
 use crate::jobs::attempts::{Terms, Then, Waiting};
 use crate::jobs::words::Passing;
-use bivouac::input::RecordChunk;
+use bivouac::input::Chunk;
 use bivouac::process::{Command, Feed};
 use bivouac::{Context, Job, TaskError};
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// Number and largest size of the chunks by default. They are fewer and larger than where the program itself looks
+/// at the bytes, since every chunk starts a command: 256 MiB through `jq` take 7.1 s in 64 blocks and 5.9 s in 16,
+/// and with blocks of a mebibyte the starts of `grep` were two thirds of the time.
+pub(crate) const PARTS: (u64, u64) = (16, 16 << 20);
 
 /// The job. Its source: the inputs, cut between records.
 #[derive(Debug)]
@@ -24,7 +29,7 @@ pub(crate) struct Pipe {
     is_numbered: bool,
     terms: Terms,
     /// Without what is not needed any more: it may be large.
-    waiting: Waiting<Option<RecordChunk>>,
+    waiting: Waiting<Option<Chunk>>,
 }
 
 impl Pipe {
@@ -82,7 +87,7 @@ fn numbered(word: &OsStr, number: u64, slot: usize) -> Option<OsString> {
 }
 
 impl Job for Pipe {
-    type Task = RecordChunk;
+    type Task = Chunk;
     type Partial = ();
     type Total = ();
 
@@ -91,12 +96,12 @@ impl Job for Pipe {
     }
 
     fn fingerprint(&self) -> Value {
-        // The number of a chunk is as fixed as the chunk; the slot is not, and who asks for it knows.
+        // The number of a chunk is as fixed as the chunk; the slot is not, as its documentation says.
         //
         // How often and how long a command may try changes no byte of what it prints in the end. Neither
         // do the codes that mean "done": with other ones the same command prints the same, and only
-        // another of its endings is accepted. Who learns from the first chunk without a match that `grep`
-        // ends with 1 there adds `--ok-codes 0,1`, and goes on.
+        // another of its endings is accepted. A user who learns from the first chunk without a match that
+        // `grep` ends with 1 there adds `--ok-codes 0,1`, and goes on.
         json!({ "command": argv::to_record(self.command.argv()) })
     }
 
@@ -104,7 +109,7 @@ impl Job for Pipe {
         Some(format!("the command `{}`", argv::shown(&fingerprint["command"])))
     }
 
-    fn run(&self, chunk: RecordChunk, cx: &Context<'_>) -> Result<(), TaskError> {
+    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<(), TaskError> {
         self.attempt(chunk, 1, cx)
     }
 
@@ -124,7 +129,7 @@ impl Job for Pipe {
 }
 
 impl Pipe {
-    fn attempt(&self, chunk: RecordChunk, attempt: u32, cx: &Context<'_>) -> Result<(), TaskError> {
+    fn attempt(&self, chunk: Chunk, attempt: u32, cx: &Context<'_>) -> Result<(), TaskError> {
         let range = chunk.aligned_in(cx)?;
         if range.is_empty() {
             return Ok(()); // A record that begins in an earlier chunk goes through all of this one.
@@ -152,7 +157,7 @@ impl Pipe {
 
     fn conclude(
         &self,
-        chunk: Option<RecordChunk>,
+        chunk: Option<Chunk>,
         place: &str,
         then: Then,
         cx: &Context<'_>,

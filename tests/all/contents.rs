@@ -232,7 +232,7 @@ fn a_stream_in_place_of_a_file_does_not_make_its_output_nobodys() {
     stopped(&world, verb, "");
     fs::rename(world.path("big.txt"), world.path("aside")).unwrap();
     nix::unistd::mkfifo(&world.path("big.txt"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    world.bivouac(verb).run().expect_code(3).expect_says("big.txt: is a stream").expect_says("out.bivouac");
+    world.bivouac(verb).run().expect_code(3).expect_says("big.txt: is a stream now, and was a file");
     fs::rename(world.path("aside"), world.path("big.txt")).unwrap();
     world.bivouac(verb).run().expect_code(3).expect_says("change time");
 }

@@ -2,9 +2,13 @@
 
 use crate::harness::{Input, World};
 use crate::jobs::{GREP, SLOW};
+use crate::running::{DEADLINE, first_difference};
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 #[test]
 fn an_empty_file() {
@@ -91,11 +95,75 @@ fn standard_input_and_pipes() {
 }
 
 #[test]
-fn a_pipe_with_a_state_is_said_not_to_be_resumable() {
+fn a_tree_with_a_pipe_in_it_is_said_not_to_be_resumable() {
     let world = World::new();
-    let run =
-        world.bivouac("grep spin_lock - --output out").stdin(Input::Piped(crate::data::text(5, 300_000)));
+    let run = world.bivouac("digest - -o out").stdin(Input::Piped(crate::data::text(5, 300_000)));
     run.run().expect_code(0).expect_says("cannot be continued");
+}
+
+/// Stopped in the stream, refused with another one, continued with the same one.
+fn goes_on_with_the_same_stream(line: &str, reference: &str) {
+    let world = World::new();
+    let bytes = crate::data::large_text().to_vec();
+    world.write("in", &bytes);
+    world.write("one", crate::data::text(1, 150_000));
+    let wanted = world.shell(reference);
+    let job = |bytes: &[u8]| world.bivouac(line).stdin(Input::Piped(bytes.to_vec()));
+    let run = job(&bytes).with(crate::jobs::SLOW).start().until_checkpoint_at_least(4);
+    let stopped = run.signal(SIGTERM).wait();
+    let last = stopped.last_checkpoint();
+    stopped.expect_stopped_by(SIGTERM).expect_says("with the same standard input");
+    world.bivouac("status").run().expect_code(0).expect_stdout_says("with the same standard input");
+    assert!(!world.exists("out"), "{line}: it is published");
+    let mut other = bytes.clone();
+    other[1000] ^= 1;
+    for other in [&other[..], &bytes[..100_000]] {
+        job(other).run().expect_code(3).expect_says("is not the stream of the last run").expect_stdout(b"");
+    }
+    let ended = job(&bytes).run().expect_code(0).expect_resumed_at_least(last);
+    let is = if world.exists("out") { world.read("out") } else { ended.stdout };
+    assert!(is == wanted, "{line}: {}", first_difference(&is, &wanted));
+    assert!(!world.exists(".bivouac"), "{line}: its state is left");
+}
+
+#[test]
+fn count_and_grep_go_on_with_a_stream_that_is_given_again() {
+    let lines = [
+        ("grep -n spin_lock - --output out", "grep -a -n spin_lock in"),
+        ("grep -c spin_lock one - one --output out", "cat in | grep -a -c spin_lock one - one"),
+        ("grep -v -c spin_lock -", "grep -a -v -c spin_lock in"),
+        ("count one - -o out", "cat in | wc one -"),
+        ("count -", "cat in | wc -"),
+    ];
+    std::thread::scope(|scope| {
+        for (line, reference) in lines {
+            scope.spawn(move || goes_on_with_the_same_stream(line, reference));
+        }
+    });
+}
+
+/// In a pipeline that never ends nothing waits for a block to be full.
+#[test]
+fn what_grep_prints_into_a_pipe_comes_as_soon_as_its_line() {
+    let world = World::new();
+    let mut program = world.command(crate::harness::BIVOUAC);
+    program.args(["grep", "2", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut program = program.spawn().unwrap();
+    let (mut lines, mut printed) = (program.stdin.take().unwrap(), program.stdout.take().unwrap());
+    for line in ["1\n", "2\n", "12\n"] {
+        lines.write_all(line.as_bytes()).unwrap();
+        let end = Instant::now() + DEADLINE;
+        let wanted = if line == "1\n" { 0 } else { line.len() as u64 };
+        while rustix::io::ioctl_fionread(&printed).unwrap() < wanted {
+            assert!(Instant::now() < end, "{line:?} is not printed");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut bytes = vec![0; wanted as usize];
+        printed.read_exact(&mut bytes).unwrap();
+        assert!(wanted == 0 || bytes == line.as_bytes());
+    }
+    drop(lines);
+    assert!(program.wait().unwrap().success());
 }
 
 #[test]

@@ -383,7 +383,7 @@ fn a_line_that_is_larger_than_memory_is_an_error_that_names_it() {
     drop(big);
     world.append("big", "END\n");
     for (line, wanted) in [
-        ("grep -c END big --output out", "big: the line at byte 0 is 734003203 bytes long"),
+        ("grep -c END big --output out", "big: the record at byte 0 has up to 734003204 bytes"),
         ("grep -c END - <big", "standard input: has from byte 0 on a record of more than"),
         ("pipe - --fresh -o out -- wc -c", "standard input: has from byte 0 on a record of more than"),
         ("grep END -", "standard input: has from byte 0 on a record of more than"),

@@ -66,6 +66,7 @@ Examples:
   bivouac grep -c -i -F 'out of memory' *.log        number of matching lines in each file
   bivouac grep -n -e '^BEGIN' -e '^END' huge.log     several patterns, with line numbers
   bivouac grep -o '[a-z]+@[a-z.]+' mail.mbox | sort -u
+  zcat huge.gz | bivouac grep error - --output errors.txt    to continue, give the same stream again
 "
 );
 

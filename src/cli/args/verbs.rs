@@ -35,7 +35,7 @@ pub(crate) struct CountArgs {
     #[arg(long, help_heading = "Output")]
     pub(crate) keep_going: bool,
 
-    /// Files to read; `-` is standard input, and then a stopped job cannot be continued
+    /// Files to read; `-` is standard input: to continue a stopped job, give it again
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -108,7 +108,7 @@ pub(crate) struct GrepArgs {
     #[arg(long, help_heading = "Output")]
     pub(crate) keep_going: bool,
 
-    /// The pattern, then the files; with -e only files. `-` is standard input, and then a stopped job cannot be continued
+    /// The pattern, then the files; with -e only files. `-` is standard input: to continue a stopped job, give it again
     #[arg(required = true, value_name = "PATTERN FILE")]
     words: Vec<OsString>,
 

@@ -131,7 +131,12 @@ impl StatusReport {
             ),
             signals: live.map(|live| live.signals.clone()).unwrap_or_default(),
             at_work: live.map(|live| live.running.clone()).unwrap_or_default(),
-            from_stdin: record.is_some_and(|record| record.inputs.to_string().contains("\"standard_input\"")),
+            from_stdin: record.is_some_and(|record| {
+                let inputs = record.inputs.to_string();
+                [r#""standard_input""#, r#"{"stream":{"path":"-"}}"#]
+                    .iter()
+                    .any(|input| inputs.contains(input))
+            }),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::jobs::complaints::Complaints;
 use crate::jobs::digest::{self, Algorithm, Digest, Style, Terms};
 use bivouac::Result;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
-use bivouac::input::{Chunks, Cut, Readable, Tree};
+use bivouac::input::{Boundary, Chunks, Readable, Tree};
 
 /// Runs the job, and says in the end what could not be read.
 pub(crate) fn run(digest: &DigestArgs, launch: Launch<'_>) -> Result<Exit> {
@@ -34,8 +34,10 @@ fn verify(
     mut launch: Launch<'_>,
 ) -> Result<Exit> {
     let Readable { files: lists, left_out, .. } = launch.readable(args.keep_going, FINISHED_WITH_FAILURES);
-    let source =
-        Chunks::new(lists.clone(), Cut::Lines(b'\n')).leaving_out(&left_out).block(Some(check::BLOCK));
+    let source = Chunks::new(lists.clone(), Boundary::newline())
+        .leaving_out(&left_out)
+        .watched(launch.is_watched())
+        .block(Some(check::BLOCK));
     let resumable = source.is_resumable();
     let options = check::Options {
         ignore_missing: args.ignore_missing,

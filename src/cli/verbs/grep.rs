@@ -7,7 +7,7 @@ use crate::jobs::grep::{Grep, Options};
 use crate::jobs::{self, quote};
 use bivouac::Result;
 use bivouac::ending::Exit;
-use bivouac::input::{Chunks, Cut, Readable};
+use bivouac::input::{Boundary, Chunks, Readable};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -39,8 +39,9 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
             quote::argument(file.as_os_str())
         ));
     }
-    let source = Chunks::new(jobs::or_stdin(&files, &left_out), Cut::Lines(b'\n'))
+    let source = Chunks::new(jobs::or_stdin(&files, &left_out), Boundary::newline())
         .leaving_out(&left_out)
+        .watched(!grep.count && launch.is_watched())
         .limit_rate(launch.settings.limit_rate.value)
         .by_contents(grep.inputs.verify_inputs);
     let job = Grep::new(options, &files, left_out)?;

@@ -7,10 +7,10 @@ use crate::cli::args::verbs::PipeArgs;
 use crate::cli::launch::Launch;
 use crate::cli::{shellwords, terminal};
 use crate::jobs::attempts::Terms;
-use crate::jobs::pipe::Pipe;
+use crate::jobs::pipe::{PARTS, Pipe};
 use crate::jobs::shell::Shell;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
-use bivouac::input::{Boundary, Records};
+use bivouac::input::{Boundary, Chunks};
 use bivouac::process::Command;
 use bivouac::{Error, Result};
 use std::ffi::OsString;
@@ -39,8 +39,9 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         true => launch.readable(true, FINISHED_WITH_FAILURES).files,
         false => pipe.files.clone(),
     };
-    let source = Records::new(files, boundary)
+    let source = Chunks::new(files, boundary)
         .block(pipe.block)
+        .in_parts(PARTS.0, PARTS.1)
         .limit_rate(launch.settings.limit_rate.value)
         .by_contents(pipe.inputs.verify_inputs);
     launch.run((Pipe::new(command, terms), source), true)

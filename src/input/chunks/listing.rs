@@ -1,42 +1,90 @@
-//! Listing [`Chunks`]: block by block of a file, by arithmetic, and what comes of a stream.
+//! Listing [`Chunks`](super::Chunks): blocks of files, chunks of streams, and the finished part of a job that is
+//! continued.
 
-use super::{Chunks, Cut, Described};
 use crate::error::{Error, Result};
 use crate::input::boundary::Boundary;
 use crate::input::chunk::{Chunk, Data};
 use crate::input::file::InputFile;
 use crate::input::left_out::LeftOut;
+use crate::input::path_text::{self, named};
 use crate::input::resolved::{Input, Inputs, blocks_in, open_for_tasks, other_contents, samples};
-use crate::input::stream::Received;
+use crate::input::streamed::{Next, Streamed};
 use crate::input::witness::Remarks;
 use crate::input::witness::contents::Contents;
 use crate::input::witness::grown::GrownFiles;
+use crate::input::witness::identity::Identity;
+use crate::input::witness::sample::Sample;
 use crate::task::{Extent, LastLook, ListContext, Listed, Listing, Mark};
-use memchr::memrchr;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Streams are cut smaller than files: their tasks hold the bytes in memory.
-const STREAM_BLOCK: usize = 1 << 20;
+/// What is stored in the record.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Described {
+    pub(super) block: u64,
+    /// In the words of [`Boundary`], which are exact.
+    #[serde(default)]
+    pub(super) records: Option<String>,
+    #[serde(default)]
+    pub(super) inputs: Vec<Stored>,
+    /// Where versions before 0.2 have the inputs of jobs that could be continued on files only.
+    #[serde(default, skip_serializing)]
+    pub(super) files: Vec<Identity>,
+    /// Of the files among the inputs, in their order.
+    #[serde(default)]
+    pub(super) samples: Vec<Sample>,
+    /// Their contents are in the mark.
+    #[serde(default)]
+    pub(super) contents: bool,
+    /// Paths that were given and could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) left_out: Vec<LeftOut>,
+    /// What the sizes of the files do not tell if there are streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) all: Option<Inputs>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Stored {
+    File(Identity),
+    /// The path is for a person: `/dev/fd/63` is another one next time, and the digest knows better.
+    Stream {
+        #[serde(with = "path_text")]
+        path: PathBuf,
+    },
+}
+
+/// How the inputs are cut.
+#[derive(Debug)]
+pub(super) struct Cutting {
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) boundary: Arc<Boundary>,
+    /// What counts: as it was asked for, by default, or by the record.
+    pub(super) block: u64,
+    pub(super) by_contents: bool,
+    pub(super) left_out: Vec<LeftOut>,
+    pub(super) is_watched: bool,
+}
 
 /// Lists files and streams as [`Chunk`]s.
 #[derive(Debug)]
 pub struct ChunkListing {
-    paths: Vec<PathBuf>,
-    cut: Cut,
-    block: u64,
-    left_out: Vec<LeftOut>,
+    cutting: Cutting,
     inputs: Vec<Input>,
+    all: Arc<Inputs>,
     remarks: Remarks,
     grown: GrownFiles,
     contents: Option<Contents>,
-    facts: Arc<Inputs>,
-    /// `tasks_before[i]`: how many tasks the files before file *i* have. One more than files.
-    tasks_before: Vec<u64>,
+    /// Over the blocks of files that were listed, if contents are compared.
+    files: Option<Mark>,
+    /// Over the chunks of streams that were listed; `None` before the first.
+    digest: Option<blake3::Hasher>,
     at: Place,
     bytes_before: u64,
-    /// Tasks to be listed again before the first one that is handed out, for their contents.
+    /// Tasks to be listed again before the first one that is handed out.
     again: u64,
 }
 
@@ -46,139 +94,137 @@ struct Place {
     input: usize,
     block: u64,
     file: Option<Arc<InputFile>>,
-    /// Of a stream: the beginning of a record whose end has not come yet.
-    carry: Vec<u8>,
+    streamed: Option<Streamed>,
 }
 
 impl ChunkListing {
     /// Fixes the cut. From here on, a task number means a place.
-    pub(super) fn new(source: &Chunks, inputs: Vec<Input>, block: u64, by_contents: bool) -> Self {
-        let mut facts = Inputs::besides(inputs.len(), &source.left_out);
-        let mut tasks_before = vec![0];
-        let mut tasks = 0;
-        for input in &inputs {
-            match input {
-                Input::Regular(witness) => {
-                    facts.regular_bytes += witness.identity.size;
-                    tasks += blocks_in(witness.identity.size, block);
-                }
-                Input::Stream(stream) => match stream.regular_size() {
-                    Some(size) => facts.regular_bytes += size,
-                    None => facts.all_regular = false,
-                },
-            }
-            tasks_before.push(tasks);
-        }
-        let boundary = match source.cut {
-            Cut::Anywhere => None,
-            Cut::Lines(delimiter) => Some(Arc::new(Boundary::behind_each(delimiter))),
-        };
+    pub(super) fn new(cutting: Cutting, inputs: Vec<Input>, all: Inputs) -> Self {
+        let contents = cutting.by_contents.then(|| Contents::new(Some(Arc::clone(&cutting.boundary))));
         Self {
-            paths: source.paths.clone(),
-            cut: source.cut,
-            block,
-            left_out: source.left_out.clone(),
+            cutting,
             inputs,
+            all: Arc::new(all),
             remarks: Remarks::default(),
             grown: GrownFiles::default(),
-            contents: by_contents.then(|| Contents::new(boundary)),
-            facts: Arc::new(facts),
-            tasks_before,
+            contents,
+            files: None,
+            digest: None,
             at: Place::default(),
             bytes_before: 0,
             again: 0,
         }
     }
 
-    /// The same before task `frontier`: a binary search and a subtraction. To compare contents, all before
-    /// it is to be listed again.
+    /// The same before task `frontier`: by subtraction over files; but from the first stream on, tasks have
+    /// to be listed again, and to compare contents all of them.
     pub(super) fn at(mut self, frontier: u64, remarks: Remarks) -> Self {
         self.remarks = remarks;
-        let input = self.tasks_before.partition_point(|&before| before <= frontier) - 1;
-        let block = frontier - self.tasks_before[input];
-        self.at = Place { input, block, ..Place::default() };
-        let bytes_in_files: u64 = self.inputs[..input.min(self.inputs.len())].iter().map(Input::size).sum();
-        let size_here = self.inputs.get(input).map_or(0, Input::size);
-        self.bytes_before = bytes_in_files + (block * self.block).min(size_here);
+        self.pass_files(frontier);
         if self.contents.is_some() {
             (self.at, self.again) = (Place::default(), frontier);
         }
         self
     }
 
-    fn has_streams(&self) -> bool {
-        self.inputs.iter().any(Input::is_stream)
+    fn pass_files(&mut self, frontier: u64) {
+        let block = self.cutting.block;
+        (self.again, self.bytes_before) = (frontier, 0);
+        for (i, input) in self.inputs.iter().enumerate() {
+            self.at.input = i;
+            let Input::Regular(witness) = input else { return };
+            let (size, blocks) = (witness.identity.size, blocks_in(witness.identity.size, block));
+            if self.again < blocks {
+                self.at.block = std::mem::take(&mut self.again);
+                self.bytes_before += self.at.block * block;
+                return;
+            }
+            self.again -= blocks;
+            self.bytes_before += size;
+        }
+        self.at.input = self.inputs.len();
     }
 
-    /// The next block of the regular file at hand; afterwards the place is behind it.
+    /// The next task, whether or not it is one to be handed out. `None` at the end or at a stop.
+    fn list(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Chunk>>> {
+        loop {
+            match self.inputs.get(self.at.input) {
+                None => return Ok(None),
+                Some(Input::Regular(_)) => return self.list_block(cx),
+                Some(Input::Stream(_)) => match self.list_streamed(cx)? {
+                    Some(Next::Chunk { start, held, from }) => {
+                        return Ok(Some(self.list_received(start, held, from)));
+                    }
+                    Some(Next::End) => self.at = Place { input: self.at.input + 1, ..Place::default() },
+                    Some(Next::Stopped) | None => return Ok(None),
+                },
+            }
+        }
+    }
+
+    /// The next block of the file at hand; afterwards the place is after it.
     /// `None` if the run is over.
     fn list_block(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Chunk>>> {
-        let (index, block) = (self.at.input, self.block);
+        let index = self.at.input;
         let Some(Input::Regular(witness)) = self.inputs.get(index) else { return Ok(None) };
         let size = witness.identity.size;
-        let start = self.at.block * block;
-        let range = start..start.saturating_add(block).min(size);
-        let mark = match &mut self.contents {
-            None => None,
-            Some(contents) => match contents.take((index, witness), &range, cx)? {
-                None => return Ok(None),
-                mark => mark,
-            },
-        };
+        let start = self.at.block * self.cutting.block;
+        let block = start..start.saturating_add(self.cutting.block).min(size);
+        if let Some(contents) = &mut self.contents {
+            let Some(mark) = contents.take((index, witness), &block, cx)? else { return Ok(None) };
+            self.files = Some(mark);
+        }
         let open = || open_for_tasks(index, witness, &self.grown);
-        let file = self.at.file.get_or_insert_with(open);
-        let chunk = Chunk {
-            file_index: index,
-            first_in_file: start == 0,
-            last_in_file: range.end == size,
-            inputs: Arc::clone(&self.facts),
-            data: Data::File { file: Arc::clone(file), range: range.clone() },
-            cut: self.cut,
-        };
-        if chunk.last_in_file {
+        let file = Arc::clone(self.at.file.get_or_insert_with(open));
+        if block.end == size {
             self.at = Place { input: index + 1, ..Place::default() };
         } else {
             self.at.block += 1;
         }
-        Ok(Some(Listed { task: chunk, bytes: range.end - range.start, mark }))
+        let bytes = block.end - block.start;
+        let task = self.chunk(index, start == 0, Data::File { file, block });
+        Ok(Some(Listed { task, bytes, mark: self.mark() }))
     }
 
-    /// The next bytes of the stream at hand, up to the last delimiter that has come.
-    fn list_received(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Chunk>>> {
+    fn list_streamed(&mut self, cx: &ListContext<'_>) -> Result<Option<Next>> {
         let Some(Input::Stream(share)) = self.inputs.get_mut(self.at.input) else { return Ok(None) };
-        let mut taken = share.take()?;
-        let carry = &mut self.at.carry;
-        let (bytes, ended) = loop {
-            let searched = carry.len();
-            match taken.stream().fill(carry, searched + STREAM_BLOCK, cx)? {
-                Received::Stopped => return Ok(None),
-                Received::End => break (std::mem::take(carry), true),
-                Received::Some => {}
-            }
-            let end = match self.cut {
-                Cut::Anywhere => Some(carry.len()),
-                Cut::Lines(delimiter) => memrchr(delimiter, &carry[searched..]).map(|i| searched + i + 1),
-            };
-            if let Some(end) = end {
-                let rest = carry.split_off(end);
-                break (std::mem::replace(carry, rest), false);
-            }
-        };
-        drop(taken);
+        let Cutting { boundary, block, is_watched, .. } = &self.cutting;
+        let new = || Streamed::new(Arc::clone(boundary), *block).watched(*is_watched);
+        let streamed = self.at.streamed.get_or_insert_with(new);
+        streamed.next(share.take()?.stream(), cx).map(Some)
+    }
+
+    fn list_received(&mut self, start: u64, held: Vec<u8>, from: usize) -> Listed<Chunk> {
+        let index = self.at.input;
+        let bytes = &held[from..];
         let length = bytes.len() as u64;
-        let chunk = Chunk {
-            file_index: self.at.input,
-            first_in_file: self.at.block == 0,
-            last_in_file: ended,
-            inputs: Arc::clone(&self.facts),
-            data: Data::Bytes(bytes),
-            cut: self.cut,
-        };
-        self.at.block += 1;
-        if ended {
-            self.at = Place { input: self.at.input + 1, ..Place::default() };
+        if !self.cutting.is_watched {
+            // With number and length, so that bytes cannot wander from one stream or chunk to the next.
+            let digest = self.digest.get_or_insert_default();
+            digest.update(&(index as u64).to_le_bytes()).update(&length.to_le_bytes()).update(bytes);
         }
-        Ok(Some(Listed { task: chunk, bytes: length, mark: None }))
+        let path = self.cutting.paths[index].clone();
+        let task = self.chunk(index, start == 0, Data::Stream { path, start, held, from });
+        Listed { task, bytes: length, mark: self.mark() }
+    }
+
+    fn chunk(&self, file_index: usize, first_in_file: bool, data: Data) -> Chunk {
+        let (inputs, boundary) = (Arc::clone(&self.all), Arc::clone(&self.cutting.boundary));
+        Chunk { file_index, first_in_file, inputs, boundary, data }
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        let streams = self.digest.as_ref().map(|digest| Mark(*digest.finalize().as_bytes()));
+        match (self.files, streams) {
+            (Some(files), Some(streams)) => {
+                Some(Mark(*blake3::Hasher::new().update(&files.0).update(&streams.0).finalize().as_bytes()))
+            }
+            (files, streams) => files.or(streams),
+        }
+    }
+
+    fn has_streams(&self) -> bool {
+        self.inputs.iter().any(Input::is_stream)
     }
 }
 
@@ -186,13 +232,20 @@ impl Listing for ChunkListing {
     type Task = Chunk;
 
     fn described(&self) -> Result<Value> {
+        let store = |(input, path): (&Input, &PathBuf)| match input {
+            Input::Regular(witness) => Stored::File(witness.identity.clone()),
+            Input::Stream(_) => Stored::Stream { path: path.clone() },
+        };
+        let Cutting { paths, boundary, block, by_contents, left_out, .. } = &self.cutting;
         let described = Described {
-            block: self.block,
-            files: self.inputs.iter().filter_map(Input::identity).cloned().collect(),
+            block: *block,
+            records: Some(boundary.to_string()),
+            inputs: self.inputs.iter().zip(paths).map(store).collect(),
+            files: Vec::new(),
             samples: samples(&self.inputs),
-            contents: self.contents.is_some(),
-            left_out: self.left_out.clone(),
-            streams: self.has_streams(),
+            contents: *by_contents,
+            left_out: left_out.clone(),
+            all: self.has_streams().then_some(*self.all),
         };
         serde_json::to_value(described).map_err(|e| Error::broken("inputs", e))
     }
@@ -201,34 +254,48 @@ impl Listing for ChunkListing {
         self.remarks.sentences.clone()
     }
 
-    /// Only contents have marks.
+    /// Reads the finished part of the streams again, and of the files if contents are compared; only the digest
+    /// of it is used.
     fn mark_before(&mut self, cx: &ListContext<'_>) -> Result<Option<Mark>> {
-        let mut mark = None;
         while self.again > 0 && !cx.is_stopped() {
-            let Some(listed) = self.list_block(cx)? else { break };
-            (mark, self.again) = (listed.mark, self.again - 1);
+            match self.list(cx)? {
+                Some(_) => self.again -= 1,
+                // It has ended too early, which the digest tells; or the run is over.
+                None => break,
+            }
         }
-        Ok(mark)
+        Ok(self.mark())
     }
 
+    /// Only streams have marks, and files if their contents are compared.
     fn what_changed(&self) -> String {
-        other_contents(&self.paths, &self.remarks.doubtful)
+        let paths = &self.cutting.paths;
+        if self.contents.is_some() {
+            return other_contents(paths, &self.remarks.doubtful);
+        }
+        let streams = || paths.iter().zip(&self.inputs).filter(|(_, input)| input.is_stream());
+        let names: Vec<_> = streams().map(|(path, _)| named(path)).collect();
+        match names.as_slice() {
+            [only] => format!("{only} is not the stream of the last run, or is shorter: it differs"),
+            _ => format!(
+                "one of {} is not the stream of the last run, or is shorter: it differs",
+                names.join(", ")
+            ),
+        }
     }
 
     fn next(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Chunk>>> {
-        match self.inputs.get(self.at.input) {
-            // Stopped before the frontier was reached: what comes next has another number.
-            _ if self.again > 0 => Ok(None),
-            None => Ok(None),
-            Some(Input::Regular(_)) => self.list_block(cx),
-            Some(Input::Stream(_)) => self.list_received(cx),
+        // Stopped before the frontier was reached: what comes next has another number.
+        if self.again > 0 {
+            return Ok(None);
         }
+        self.list(cx)
     }
 
     fn holds(&self, chunk: &Chunk) -> u64 {
         match &chunk.data {
             Data::File { .. } => 0,
-            Data::Bytes(bytes) => bytes.capacity() as u64,
+            Data::Stream { held, .. } => held.capacity() as u64,
         }
     }
 
@@ -245,9 +312,10 @@ impl Listing for ChunkListing {
         if self.has_streams() {
             return Extent::default();
         }
+        let sizes = || self.inputs.iter().map(Input::size);
         Extent {
-            tasks: self.tasks_before.last().copied(),
-            bytes: Some(self.facts.regular_bytes),
+            tasks: Some(sizes().map(|size| blocks_in(size, self.cutting.block)).sum()),
+            bytes: Some(sizes().sum()),
             bytes_before: self.bytes_before,
         }
     }
