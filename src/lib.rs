@@ -182,7 +182,6 @@ pub mod input; // files, streams, trees and lists, cut into tasks
 pub mod ending;
 pub mod error;
 mod sync;
-mod proc_stat;
 mod sys;
 
 // Their links lead to files, which is right where the documents are read as files. Of two definitions of a link

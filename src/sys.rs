@@ -24,6 +24,8 @@
     reason = "no safe wrapper, or one that costs a third of the speed; see the module text"
 )]
 
+pub(crate) mod proc_stat;
+
 use libc::{c_char, c_int, c_void};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};

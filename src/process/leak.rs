@@ -4,7 +4,7 @@
 //! do those that come within a moment: a `tee` that reads from it may be a little late. Then this side closes
 //! the pipes.
 
-use crate::proc_stat;
+use crate::sys::proc_stat;
 use nix::unistd::Pid;
 use std::fs;
 use std::os::fd::OwnedFd;

@@ -17,7 +17,7 @@ use super::running::{GLANCE, Running};
 use super::spawn::{cannot_start, too_long};
 use super::traces::may_come_from_a_signal;
 use crate::error::Error;
-use crate::proc_stat::Stat;
+use crate::sys::proc_stat::Stat;
 use crate::task::command::{Call, Command, Err, Finished, How, Out};
 use crate::task::{Commands, Context, TaskError};
 use nix::errno::Errno;

@@ -22,8 +22,8 @@
 
 use super::limits::open_files_of_commands;
 use crate::error::{Error, Kind};
-use crate::proc_stat::{Signals, Stat};
 use crate::sync::lock;
+use crate::sys::proc_stat::{Signals, Stat};
 use crate::sys::{Birth, handled_signals, start};
 use crate::task::command::{Command, Tag};
 use nix::errno::Errno;

@@ -21,7 +21,7 @@
 //! a program that learns by the end of a pipe or socket that its peer has died, and ends before its own
 //! signal comes.
 
-use crate::proc_stat::{Signals, Stat};
+use crate::sys::proc_stat::{Signals, Stat};
 use crate::task::command::How;
 
 /// Signals by which the kernel reports a fault of the program itself.

@@ -29,8 +29,8 @@
 use super::process_groups::{Entries, ProcessGroups};
 use super::spawn::RUN;
 use crate::error::{Error, Result};
-use crate::proc_stat::{self, Stat, command_line_of};
 use crate::signals::Masked;
+use crate::sys::proc_stat::{self, Stat, command_line_of};
 use crate::task::command::Tag;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;

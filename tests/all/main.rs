@@ -93,3 +93,4 @@ mod tty;
 mod unchanged;
 mod unread;
 mod verbs;
+mod walls;

@@ -5,15 +5,12 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A chapter is a file that one reads in ten minutes.
-const LONGEST: usize = 450;
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Files below `dir` with this ending, as (path relative to the root, text).
-fn files(dir: &str, ending: &str) -> Vec<(String, String)> {
+pub(crate) fn files(dir: &str, ending: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut open = vec![root().join(dir)];
     while let Some(next) = open.pop() {
@@ -55,7 +52,7 @@ fn scripts() -> Vec<(String, String)> {
 }
 
 /// Fails with one line per fault and what to do about all of them.
-fn expect_none(faults: &[String], remedy: &str) {
+pub(crate) fn expect_none(faults: &[String], remedy: &str) {
     let mut list = String::new();
     for fault in faults {
         writeln!(list, "  {fault}").unwrap();
@@ -74,16 +71,14 @@ fn every_file_opens_by_saying_what_it_is_about() {
 }
 
 #[test]
-fn no_file_is_longer_than_a_chapter() {
-    let mut faults = Vec::new();
-    for (name, text) in files("src", "rs") {
-        // Unit tests stand at the end, and are read when one needs them.
-        let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
-        if lines > LONGEST {
-            faults.push(format!("{name}: {lines} lines before its tests"));
-        }
-    }
-    expect_none(&faults, "Split it where a reader would make a pause; a chapter has 100 to 400 lines.");
+fn the_route_is_short_and_reaches_the_disk() {
+    let route = ["signals/thread", "engine/decide", "engine/supervisor", "engine/commit", "durable/store"];
+    let texts = route.map(|name| fs::read_to_string(root().join(format!("src/{name}.rs"))).unwrap());
+    let lengths = texts.each_ref().map(|text| text.lines().take_while(|l| *l != "#[cfg(test)]").count());
+    assert!(lengths.iter().sum::<usize>() < 1500, "a reader has an hour for the route: {lengths:?}");
+    assert!(lengths.iter().all(|lines| *lines <= 350), "a chapter takes fifteen minutes: {lengths:?}");
+    let last = texts.last().unwrap();
+    assert!(["sync", "rename"].iter().all(|step| last.contains(step)), "the last chapter writes to the disk");
 }
 
 #[test]

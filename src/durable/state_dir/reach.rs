@@ -25,7 +25,7 @@
 
 use super::Holder;
 use crate::error::{Error, Result};
-use crate::proc_stat::Stat;
+use crate::sys::proc_stat::Stat;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
