@@ -90,7 +90,7 @@ impl Disposition {
     /// Makes `signal` do this from now on, in the whole process.
     pub(crate) fn set(&self, signal: Signal) -> io::Result<()> {
         // SAFETY: the action is the default one, or to ignore, or was filled in by the kernel in `of`, so
-        // a handler in it was installed before by somebody who vouched for it. The old action is
+        // a handler in it was installed before, by code that vouched for it. The old action is
         // not asked for.
         match unsafe { libc::sigaction(signal as libc::c_int, &self.0, ptr::null_mut()) } {
             0 => Ok(()),
@@ -245,7 +245,7 @@ fn clone(child: &Child<'_>, stack: &mut [Aligned]) -> nix::Result<Pid> {
     let top = stack.as_mut_ptr_range().end.cast::<c_void>();
     let argument = ptr::from_ref(child).cast_mut().cast::<c_void>();
     // SAFETY: with CLONE_VFORK this thread stands still until the child has left this memory, by exec or
-    // by its end. So nobody but the child uses the stack meanwhile, which is exclusively borrowed and grows
+    // by its end. So only the child uses the stack meanwhile, which is exclusively borrowed and grows
     // down from `top`, and `child` outlives all use. The other threads go on; the child takes no lock and
     // allocates nothing (it makes system calls, and no others), so it never waits for them. `live` is what
     // `clone` calls, with `argument`, and does not unwind.
@@ -274,7 +274,7 @@ impl Child<'_> {
         checked(unsafe { libc::setpgid(0, 0) })?;
         for (given, wanted) in self.streams.into_iter().zip(0..) {
             // SAFETY: both touch no memory. That `dup2` replaces what was open under this number is what it
-            // is for, and this is a copy of the table of descriptors, which nobody else has.
+            // is for, and this is a copy of the table of descriptors that only the child has.
             checked(unsafe {
                 match given == wanted {
                     true => libc::fcntl(wanted, libc::F_SETFD, 0), // Not to be closed by exec.
