@@ -46,6 +46,10 @@ use std::time::{Duration, SystemTime};
 /// `bivouac status` takes the lock for a moment to see whether it is free. A run that starts in
 /// this very moment should not be told that another one is at work; so it looks a few times.
 const TRIES: usize = 5;
+
+/// One minute. The watcher of a killed run gives its commands two seconds, but it must first find them among all
+/// processes, and on a machine with fifty processes that want to run five seconds were not enough for all of that.
+/// The wait ends with the lock, or with a signal; so a longer limit costs only those that meet a watcher that hangs.
 const TRIES_AFTER_A_DEATH: usize = 6000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 

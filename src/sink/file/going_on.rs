@@ -18,7 +18,7 @@ impl FileSink {
             return match committed.bytes {
                 0 => Ok(Stage::Closed),
                 _ if self.holds_committed()? => Ok(Stage::Published),
-                _ => Err(self.harmed("is missing")),
+                _ => Err(self.harmed("is missing, and the job goes on in it")),
             };
         }
         let part = self.open_part()?;
