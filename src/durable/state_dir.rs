@@ -30,7 +30,7 @@ pub(crate) use spill::{Spilled, make_segment, remove_segment};
 
 use crate::durable::disk::{Dir, Disk, read_plain, refuse_trap_at, split};
 use crate::durable::record::{Record, Unverified};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use lock::{Acquired, Lock, Unconfirmed};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -276,7 +276,7 @@ impl StateDir {
 fn no_place(above: &Path, cause: &io::Error) -> Error {
     let error = Error::io(above, "open the directory of the state", cause);
     match matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-        true => error.with_kind(Kind::Usage).advise("make it, or name another place with --state"),
+        true => error.with_kind(Kind::Usage).advise("make it").or(Advice::NameAnotherState),
         false => error,
     }
 }
@@ -301,8 +301,9 @@ fn open_own(
             // The directory above it is gone: another run has removed it as empty.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                return Err(Error::io(path, "make the state directory", &error)
-                    .advise("name another place with --state DIR"));
+                return Err(
+                    Error::io(path, "make the state directory", &error).advise(Advice::NameAnotherState)
+                );
             }
         },
     }

@@ -29,7 +29,7 @@ use crate::ending::{StoppedBy, Summary};
 use crate::engine::known_list::Outset;
 use crate::engine::options::Options;
 use crate::engine::plan::{Asked, Found, Over, Plan, TaskKind, Why, plan};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::observer::Notice;
 use crate::task::{Committed, Job, Listing, Sink, Source};
 use std::path::{Path, PathBuf};
@@ -242,9 +242,9 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             let state = self.dir.as_ref().map_or(Path::new(""), StateDir::path);
             let how =
                 "is of this very job, which is finished; and its list, or its output, is not what it was";
-            return Error::refused(state.display(), how).advise(
-                "to do all of it again, use --fresh; what is new in the list, give it another output",
-            );
+            return Error::refused(state.display(), how)
+                .advise("give what is new in the list another output")
+                .or(Advice::StartAfresh);
         }
         let met = self.refusals.iter().position(|(of, _)| *of == why);
         met.map_or_else(not_planned, |met| self.refusals.swap_remove(met).1)

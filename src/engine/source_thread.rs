@@ -19,7 +19,7 @@ use crate::engine::ahead::Ahead;
 use crate::engine::known_list::{Due, Outset};
 use crate::engine::pool::Assignment;
 use crate::engine::threads::READ_AHEAD;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::stop_fd::Wake;
 use crate::task::{Line, ListContext, Listed, Listing, Mark, Source};
 use crossbeam_channel::Sender;
@@ -172,7 +172,8 @@ impl<L: Listing> Comparison<L> {
 
     fn changed(&self, place: &str) -> Error {
         Error::refused("inputs", format_args!("{} {place}", self.listing.what_changed()))
-            .advise("put the inputs back as they were, or start anew with --fresh")
+            .advise("put the inputs back as they were")
+            .or(Advice::StartAfresh)
     }
 
     /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.

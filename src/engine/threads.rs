@@ -211,7 +211,7 @@ impl Threads<'_> {
                 "no more than {started} tasks run at the same time: the system gives no more threads"
             );
             warnings.push(
-                Error::broken("--jobs", error)
+                Error::broken("threads", error)
                     .advise("raise the limit of processes (ulimit -u) or of memory"),
             );
         }

@@ -28,18 +28,18 @@ pub enum Advice {
     FewerTasks,
     /// Give more disk to results that wait for their turn ([`Run::spill_limit`](crate::Run::spill_limit)).
     LargerSpillLimit,
-    /// Write to a file in place of a stream ([`FileSink`](crate::output::FileSink)).
+    /// Write to a file in place of a stream ([`FileSink`](crate::sink::FileSink)).
     WriteToFile,
-    /// Write to standard output in place of a file ([`StreamSink`](crate::stream::StreamSink)).
+    /// Write to standard output in place of a file ([`StreamSink`](crate::sink::StreamSink)).
     WriteToStandardOutput,
     /// Compare the inputs by size and times, not by digest (`by_contents` of a source).
     CompareByTimes,
     /// Cut records as the job that is being resumed was begun ([`Boundary`](crate::input::Boundary)).
     SameBoundary,
     /// Look at what separates the items of a list
-    /// ([`Items::delimiter`](crate::input::items::Items::delimiter)).
+    /// ([`Items::delimiter`](crate::input::Items::delimiter)).
     SeeDelimiter,
-    /// Give each task a single item ([`Items::per_task`](crate::input::items::Items::per_task)).
+    /// Give each task a single item ([`Items::per_task`](crate::input::Items::per_task)).
     OneItemPerTask,
     /// Remove the state of an unfinished job ([`clean`](crate::state_dir::clean)).
     CleanByForce,

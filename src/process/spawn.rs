@@ -22,7 +22,7 @@
 
 use super::limits::open_files_of_commands;
 use super::posix_spawn;
-use crate::error::{Error, Kind};
+use crate::error::{Advice, Error, Kind};
 use crate::proc_stat::{Signals, Stat};
 use crate::sync::lock;
 use crate::sys::{self, Birth, Start, handled_signals};
@@ -185,7 +185,8 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
             .advise("check its name and PATH; a script also needs the interpreter in its first line")
     } else if matches!(errno, Errno::EAGAIN | Errno::ENOMEM) {
         Error::broken(name.display(), format_args!("cannot be started: {}", errno.desc()))
-            .advise("raise the limit of processes (ulimit -u) or use fewer --jobs")
+            .advise("raise the limit of processes (ulimit -u)")
+            .or(Advice::FewerTasks)
     } else if name.as_bytes().contains(&b'/') && std::path::Path::new(&name).is_dir() {
         Error::new(Kind::CannotStart, name.display(), "cannot be started: it is a directory")
             .advise("name the program in it")
@@ -209,7 +210,7 @@ pub(super) fn too_long(command: &Command) -> String {
             longest - 1
         ),
         None => format!(
-            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all; take fewer at a time (-n, or -m for as many as fit)",
+            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all; take fewer at a time",
             lengths().count() - 1,
             lengths().sum::<usize>()
         ),

@@ -6,7 +6,7 @@ use crate::durable::disk::{Dir, Disk};
 use crate::durable::journal::{JOURNAL, Journal};
 use crate::durable::record::{Phase, Record};
 use crate::durable::status_file::Live;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::Line;
 use std::ffi::OsString;
 use std::io;
@@ -84,7 +84,8 @@ pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
             path.display(),
             format_args!("is the state of a job that is not finished ({frontier} tasks are committed)"),
         )
-        .advise("run the same command again to continue it, or clean with --force to give it up"));
+        .advise(Advice::RunAgain)
+        .or(Advice::CleanByForce));
     }
     let left = state.remove()?;
     Ok(Cleaned { record, stays: disk.open_dir(path).is_ok(), left })

@@ -1,6 +1,6 @@
 //! Which directory is a state, and which of the names in it are ours.
 //!
-//! `--state ~/project` is typed quickly, and `lock`, `journal` and `checkpoint.json` are names that others
+//! `~/project` is named quickly, and `lock`, `journal` and `checkpoint.json` are names that others
 //! give too. So a directory is taken for a state only if something in it says so that we have written, or
 //! if there is nothing in it.
 

@@ -31,7 +31,7 @@
 
 use super::{LOCK, reach};
 use crate::durable::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, fstat, fstatfs, futimens};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -195,9 +195,7 @@ impl Lock {
             Some(libc::EIO | libc::ESTALE) => {
                 let how = "the lock was lost: another run may have taken over";
                 let error = Error::broken(self.path.display(), how);
-                Unconfirmed::Lost(error.advise(
-                    "nothing was touched after that; look with `bivouac status`, then run the same command again",
-                ))
+                Unconfirmed::Lost(error.advise("nothing was touched after that").then(Advice::RunAgain))
             }
             Some(_) | None => Unconfirmed::Broken(Error::io(&self.path, "write", &cause)),
         })
@@ -316,7 +314,8 @@ fn is_held_for_the_dead(file: &dyn DiskFile) -> bool {
 pub(super) fn busy(path: &Path, holder: Option<Holder>) -> Error {
     let who = holder.map_or("another process".to_string(), |holder| holder.to_string());
     Error::new(Kind::Busy, path.display(), format_args!("is in use by {who}"))
-        .advise("wait for it, stop it, or choose another --state")
+        .advise("wait for it, stop it")
+        .or(Advice::NameAnotherState)
 }
 
 /// Whether somebody holds the lock at this moment, and who it says it is. Takes the lock for an

@@ -55,10 +55,7 @@ pub(super) fn say_what_has_gone<L: Listing>(
         ));
     }
     if new.len() > NAMED {
-        outset.said.push(format!(
-            "so were {} more that are gone; `bivouac log --failed` names them",
-            new.len() - NAMED
-        ));
+        outset.said.push(format!("so were {} more that are gone; the journal names them", new.len() - NAMED));
     }
     for task in failed.iter().take(NAMED) {
         outset.said.push(format!(
@@ -67,10 +64,9 @@ pub(super) fn say_what_has_gone<L: Listing>(
         ));
     }
     if failed.len() > NAMED {
-        outset.said.push(format!(
-            "so had {} more that are gone; `bivouac log --failed` names them",
-            failed.len() - NAMED
-        ));
+        outset
+            .said
+            .push(format!("so had {} more that are gone; the journal names them", failed.len() - NAMED));
     }
     Ok(())
 }

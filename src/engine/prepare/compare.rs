@@ -8,7 +8,7 @@ use crate::durable::spill::look;
 use crate::engine::known_list::compare;
 use crate::engine::plan::{Found, Inputs, Output, TaskKind, Why};
 use crate::engine::source_thread::Comparison;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::task::stop_fd::Wake;
 use crate::task::{Job, ListContext, Listing, Mark, Source};
 
@@ -132,7 +132,8 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
                 let begun = error
                     .clone()
                     .with_kind(Kind::Refused)
-                    .advise("the job was begun with it; put it back as it was, or start anew with --fresh");
+                    .advise("the job was begun with it; put it back as it was")
+                    .or(Advice::StartAfresh);
                 let error = if self.is_finished_with_output() { error } else { begun };
                 self.refusals.push((Why::InputsMissing, error));
                 Ok(Inputs::Missing)

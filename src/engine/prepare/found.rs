@@ -11,7 +11,7 @@ use crate::engine::options::Options;
 use crate::engine::plan::{
     Done, Found, Inputs, JobOnRecord, Output, Past, ResultOnRecord, TaskKind, Total, Why,
 };
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::task::{Job, Line, Source};
 
 impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
@@ -166,7 +166,8 @@ fn total_of<J: Job>(record: &Record) -> Result<J::Total> {
     }
     serde_json::from_value(record.total.clone()).map_err(|e| {
         Error::refused("checkpoint", format_args!("its total is not one of this job: {e}"))
-            .advise("it was written by another version; start anew with --fresh")
+            .advise("it was written by another version")
+            .then(Advice::StartAfresh)
     })
 }
 
