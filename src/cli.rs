@@ -43,6 +43,7 @@ mod report;
 mod terminal;
 mod format;
 
+use crate::jobs::wording::worded;
 use args::Cli;
 use bivouac::Error;
 use bivouac::ending::{Exit, USAGE};
@@ -77,7 +78,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
 pub(crate) fn fail(error: &Error) -> Exit {
     // Who closed our standard output knows that, and a message would only clutter their screen.
     if error.kind() != Kind::OutputClosed {
-        terminal::message(&error.to_string());
+        terminal::message(&worded(error));
     }
     error.exit()
 }

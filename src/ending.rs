@@ -65,7 +65,7 @@ pub enum StoppedBy {
     /// A signal that a batch system sends ahead of the kill (USR2, XCPU, PWR): ends with
     /// [`RESUMABLE`].
     Warning(Signal),
-    /// The budget of `--max-runtime` is used up: ends with [`RESUMABLE`].
+    /// The budget of [`Run::max_runtime`](crate::Run::max_runtime) is used up: ends with [`RESUMABLE`].
     Budget,
     /// The program that runs the job, through its [`crate::Handle`]: ends with [`RESUMABLE`].
     Handle,

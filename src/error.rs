@@ -1,12 +1,16 @@
 //! What can go wrong, said so that a person can act on it.
 //!
 //! An error here is not a chain of causes to be decoded but one sentence in three parts: **what**
-//! it happened to (a path, an option, a task), **which step** failed and why, and **what to do**.
-//! The [`Kind`] alone decides the exit code, so that no caller has to guess one.
+//! it happened to (a path, a setting, a task), **which step** failed and why, and **what to do**.
+//! The [`Kind`] alone decides the exit code, so that no caller has to guess one. What to do is
+//! [`Advice`], which a caller can put into words of its own.
 //!
 //! One struct instead of one enum per module: nobody downstream matches on "could not rename" as
 //! against "could not truncate"; they match on the kind, and print the sentence.
 
+mod advice;
+
+pub use advice::Advice;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -42,16 +46,23 @@ pub struct Error {
     kind: Kind,
     subject: String,
     problem: String,
-    advice: Option<String>,
+    /// What to do, each with what joins it to the one before.
+    advice: Vec<(&'static str, Advice)>,
     /// The error number of a system call.
     errno: Option<i32>,
 }
 
 impl Error {
-    /// An error of any kind. `subject` is a path, an option or a task; `problem` completes
+    /// An error of any kind. `subject` is a path, a setting or a task; `problem` completes
     /// "`subject`: …".
     pub fn new(kind: Kind, subject: impl fmt::Display, problem: impl fmt::Display) -> Self {
-        Self { kind, subject: subject.to_string(), problem: problem.to_string(), advice: None, errno: None }
+        Self {
+            kind,
+            subject: subject.to_string(),
+            problem: problem.to_string(),
+            advice: Vec::new(),
+            errno: None,
+        }
     }
 
     /// Wrong usage: nothing was touched.
@@ -76,17 +87,14 @@ impl Error {
     pub fn io(path: &Path, step: &str, cause: &io::Error) -> Self {
         let mut error = Self::broken(path.display(), format_args!("cannot {step}: {}", plain(cause)));
         error.errno = cause.raw_os_error();
-        match advice_for(cause) {
-            Some(advice) => error.advise(advice),
-            None => error,
-        }
+        advice_for(error, cause)
     }
 
     /// The same, of a path that the user has named, before anything is touched.
     ///
-    /// If the path is to blame (it does not exist, it is a directory), another command line is what
-    /// helps: [`Kind::Usage`]. If the machine is (no memory, no descriptors, a device that fails), the
-    /// same command line may work in a minute: [`Kind::Broken`], so that a scheduler tries again.
+    /// If the path is to blame (it does not exist, it is a directory), only another path helps:
+    /// [`Kind::Usage`]. If the machine is (no memory, no descriptors, a device that fails), the same
+    /// job may work in a minute: [`Kind::Broken`], so that a scheduler tries again.
     pub fn named(path: &Path, step: &str, cause: &io::Error) -> Self {
         let error = Self::io(path, step, cause);
         if error.may_pass() { error } else { error.with_kind(Kind::Usage) }
@@ -114,11 +122,35 @@ impl Error {
         self
     }
 
-    /// The same error with a sentence that says what to do.
+    /// The same error with this advice in place of what it had.
     #[must_use]
-    pub fn advise(mut self, advice: impl fmt::Display) -> Self {
-        self.advice = Some(advice.to_string());
+    pub fn advise(mut self, advice: impl Into<Advice>) -> Self {
+        self.advice.clear();
+        self.then(advice)
+    }
+
+    /// The same error, with one advice more to follow.
+    #[must_use]
+    pub fn then(mut self, advice: impl Into<Advice>) -> Self {
+        self.advice.push(("; ", advice.into()));
         self
+    }
+
+    /// The same error, with another way out.
+    #[must_use]
+    pub fn or(mut self, advice: impl Into<Advice>) -> Self {
+        self.advice.push((", or ", advice.into()));
+        self
+    }
+
+    /// The whole message, with the advice in the words of the caller.
+    pub fn worded<'a, T: fmt::Display>(&'a self, words: impl Fn(&'a Advice) -> T) -> String {
+        let mut message = self.sentence();
+        for (at, (joint, advice)) in self.advice.iter().enumerate() {
+            let joint = if at == 0 { "\n  " } else { joint };
+            message.push_str(&format!("{joint}{}", words(advice)));
+        }
+        message
     }
 
     /// Whether there is no file of this name.
@@ -132,8 +164,7 @@ impl Error {
     pub fn or_left_out(self) -> Self {
         match self.may_pass() {
             true => self,
-            false => self
-                .advise("make it readable and run the same command again; with --keep-going it is left out"),
+            false => self.advise("make it readable").then(Advice::RunAgain).or(Advice::LeaveOut),
         }
     }
 
@@ -171,11 +202,7 @@ const LASTING: [i32; 17] = [
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.problem)?;
-        match &self.advice {
-            Some(advice) => write!(f, "\n  {advice}"),
-            None => Ok(()),
-        }
+        f.write_str(&self.worded(|advice| advice))
     }
 }
 
@@ -190,18 +217,23 @@ fn plain(cause: &io::Error) -> String {
     }
 }
 
-fn advice_for(cause: &io::Error) -> Option<&'static str> {
-    match cause.raw_os_error()? {
-        libc::ENOSPC | libc::EDQUOT => {
-            Some("free some space and run the same command again: it continues from the checkpoint")
+/// The same error with what helps against this cause.
+fn advice_for(error: Error, cause: &io::Error) -> Error {
+    match cause.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => error.advise("free some space").then(Advice::RunAgain),
+        Some(libc::EACCES | libc::EPERM) => {
+            error.advise("check the permissions, or run as a user who may do this")
         }
-        libc::EACCES | libc::EPERM => Some("check the permissions, or run as a user who may do this"),
-        libc::EMFILE | libc::ENFILE => Some("raise the limit of open files (ulimit -n) or use fewer --jobs"),
-        libc::EFBIG => Some("the file-size limit is reached (ulimit -f), or the file system has one"),
-        libc::EROFS => Some("the file system is read-only: choose another place"),
-        libc::EIO => Some("the device reported an error: check it, then run the same command again"),
-        libc::ENOMEM => Some("there is too little memory: free some, or use fewer --jobs"),
-        _ => None,
+        Some(libc::EMFILE | libc::ENFILE) => {
+            error.advise("raise the limit of open files (ulimit -n)").or(Advice::FewerTasks)
+        }
+        Some(libc::EFBIG) => {
+            error.advise("the file-size limit is reached (ulimit -f), or the file system has one")
+        }
+        Some(libc::EROFS) => error.advise("the file system is read-only: choose another place"),
+        Some(libc::EIO) => error.advise("the device reported an error: check it").then(Advice::RunAgain),
+        Some(libc::ENOMEM) => error.advise("free some memory").or(Advice::FewerTasks),
+        _ => error,
     }
 }
 
@@ -215,9 +247,22 @@ mod tests {
         let error = Error::io(Path::new("/data/out.part"), "write", &full);
         let text = error.to_string();
         assert!(text.starts_with("/data/out.part: cannot write: No space left on device\n"), "{text}");
-        assert!(text.contains("run the same command again"), "{text}");
+        assert!(text.ends_with("\n  free some space; run the same job again: it continues"), "{text}");
         assert!(!text.contains("os error"), "{text}");
         assert_eq!(error.kind(), Kind::Broken);
+    }
+
+    #[test]
+    fn a_caller_words_the_advice_and_new_advice_replaces_the_old() {
+        let error =
+            Error::refused("f", "changed").advise("look").then(Advice::RunAgain).or(Advice::StartAfresh);
+        assert_eq!(
+            error.to_string(),
+            "f: changed\n  look; run the same job again: it continues, or start over with `Run::fresh(true)`"
+        );
+        let names = |advice| format!("{advice:?}");
+        assert_eq!(error.worded(names), "f: changed\n  Text(\"look\"); RunAgain, or StartAfresh");
+        assert_eq!(error.advise("mend it").to_string(), "f: changed\n  mend it");
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(crate) mod template;
 #[cfg(test)]
 mod testing;
 pub(crate) mod text;
+pub(crate) mod wording;
 pub(crate) mod words;
 
 /// What is to be read: if no file was given, standard input.

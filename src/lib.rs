@@ -161,13 +161,14 @@
 //! **The route.** Follow one signal from the kernel to the disk; it is the answer to "how would you use
 //! signals in a multithreaded application?". Five files, each a chapter: [`signals`] (kernel → event) →
 //! [`decide`] (event → actions) → [`supervisor`] (perform) → [`commit`] (order, durability) →
-//! [`checkpoint`] (the record). The [`architecture`] page names what holds everywhere, and what is
+//! [`store`] (flush, write, fsync, rename, fsync). The [`architecture`] page names what holds everywhere, and what is
 //! deliberately absent; [`one_signal`] follows a single SIGTERM and says at each step what could go
 //! wrong. A program without a job hears signals through [`Listening`].
 //!
 //! [`decide`]: ../src/bivouac/engine/decide.rs.html
 //! [`supervisor`]: ../src/bivouac/engine/supervisor.rs.html
 //! [`commit`]: ../src/bivouac/engine/commit.rs.html
+//! [`store`]: ../src/bivouac/durable/store.rs.html
 
 // The rooms, from the kernel to the disk. Imports go downwards only; a test says so.
 mod engine; // request → effect

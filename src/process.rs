@@ -17,7 +17,7 @@
 //! | `process/running.rs` | one step of that at a time: the pipes, the clock, the rate limit |
 //! | `process/exit.rs` | how is the end of a command and of its group awaited, and brought about? |
 //! | `process/children.rs` | which commands run; which process id may be signalled, and until when? |
-//! | `process/spawn.rs` | which things does a child inherit, and which must it not? |
+//! | `process/spawn.rs`, `process/posix_spawn.rs` | which things does a child inherit, and which must it not? |
 //! | `process/pipes.rs` | the pipes to and from a command |
 //! | `process/traces.rs` | can a stop be the reason for a failure? |
 //! | `process/leak.rs` | output that does not end with its command |
@@ -33,6 +33,7 @@ mod leak;
 mod limits;
 mod pipes;
 mod polling;
+mod posix_spawn;
 mod process_groups;
 mod run;
 mod running;

@@ -16,7 +16,6 @@ mod handlers;
 mod mask;
 mod on_its_way;
 pub mod policy;
-mod scoped;
 pub(crate) mod standalone;
 mod subscription;
 mod thread;

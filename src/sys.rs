@@ -5,12 +5,12 @@
 //! remember what a signal does, to put that back, and to choose the default action. No function of ours
 //! ever becomes a handler; signal-hook's does, and it is written for that.
 //!
-//! **The birth of a child.** `posix_spawn` has a safe wrapper, and would do. But it makes 120 system calls
-//! before exec, to ask of every signal what it does and to reset it, and maps and unmaps a stack; of a
-//! command that does nothing that is a third of all the time. [`start`] does what it does inside, for the
-//! signals that matter and on a stack that is used again. (glibc 2.38 leaves the resetting to the kernel,
-//! and most of the difference is gone there.) Never `fork`: with a gibibyte resident, copying the page
-//! tables lets 10 children a second begin, instead of thousands.
+//! **The birth of a child.** `posix_spawn` has a safe wrapper, and is what every other architecture gets
+//! (`src/process/posix_spawn.rs`). But it makes 120 system calls before exec, to ask of every signal what it does
+//! and to reset it, and maps and unmaps a stack; of a command that does nothing that is a third of all the time.
+//! [`start`] does what it does inside, for the signals that matter and on a stack that is used again. (glibc 2.38
+//! leaves the resetting to the kernel, and most of the difference is gone there.) Never `fork`: with a gibibyte
+//! resident, copying the page tables lets 10 children a second begin, instead of thousands.
 //!
 //! **A look before `main`.** A program may be started with its standard input or output closed (`>&-`), and
 //! then must not count what it has printed as printed. But when `main` begins, nothing is closed any more:
@@ -92,7 +92,7 @@ impl Disposition {
     /// Makes `signal` do this from now on, in the whole process.
     pub(crate) fn set(&self, signal: Signal) -> io::Result<()> {
         // SAFETY: the action is the default one, or to ignore, or was filled in by the kernel in `of`, so
-        // a handler in it was installed before by somebody who vouched for it. The old action is
+        // a handler in it was installed before, by code that vouched for it. The old action is
         // not asked for.
         match unsafe { libc::sigaction(signal as libc::c_int, &self.0, ptr::null_mut()) } {
             0 => Ok(()),
@@ -137,12 +137,20 @@ pub(crate) fn is_closed(stream: &(impl AsFd + AsRawFd)) -> bool {
     was_closed(stream.as_raw_fd()) && rustix::fs::fstat(stream).is_ok_and(is_null)
 }
 
-/// What a child becomes.
+/// Whether [`start`] is for this machine: the architectures on which it is compiled and tested for every change.
+/// A build with `RUSTFLAGS='--cfg bivouac_posix_spawn'` goes the other way on them too, for tests and to measure.
+pub(crate) const BY_CLONE: bool =
+    cfg!(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(bivouac_posix_spawn)));
+
+/// Starts a child of this kind, and tells which of the programs it has become.
+pub(crate) type Start = fn(Birth<'_>) -> nix::Result<(Pid, usize)>;
+
+/// A child, before it is one.
 #[derive(Clone, Copy)]
 pub(crate) struct Birth<'a> {
     /// Paths to try, in this order.
     pub(crate) programs: &'a [CString],
-    /// What it is called with, its name first.
+    /// Its arguments, its name first.
     pub(crate) words: &'a [CString],
     pub(crate) environment: &'a [CString],
     /// One more variable, of this child alone.
@@ -152,13 +160,13 @@ pub(crate) struct Birth<'a> {
     /// Its standard input, output and error. One of these three itself may be given only for its own place.
     pub(crate) streams: [BorrowedFd<'a>; 3],
     pub(crate) mask: &'a SigSet,
-    /// Signals that shall do what they do by default: all for which this process has a handler, at least.
+    /// Signals that get their default action: all for which this process has a handler, at least.
     pub(crate) reset: &'a [c_int],
     /// Its limit of open files, if that is not ours.
     pub(crate) open_files: Option<Rlimit>,
 }
 
-/// Starts a child, in a process group of its own; and which of the programs it has become.
+/// Starts a child in a process group of its own, and tells which of the programs it has become.
 ///
 /// # Errors
 ///
@@ -168,10 +176,9 @@ pub(crate) struct Birth<'a> {
 /// # Race condition
 ///
 /// It returns when the child has called exec, or has failed to; this thread waits for that in the kernel
-/// and hears no signal. A SIGSTOP for the group that we are in can stop the child before it has its own;
-/// then this does not return until somebody continues the child. See
-/// [`Children`](crate::process::Children). (A SIGTSTP, as by Ctrl-Z, is for us, who will hold the child when
-/// it is born; it forgets that one.)
+/// and hears no signal. A SIGSTOP for our process group can stop the child before it has its own; then this does
+/// not return until the child is continued. See [`Children`](crate::process::Children). (A SIGTSTP, as by Ctrl-Z,
+/// is for us: we will hold the child after its birth. It forgets that one.)
 pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     let words = pointers(birth.words.iter());
     let environment = pointers(birth.environment.iter().chain([birth.own]).chain(birth.variables));
@@ -203,7 +210,7 @@ pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     born
 }
 
-/// What `execve(2)` wants: the addresses of the words, and a null behind them.
+/// The arrays of `execve(2)`: the addresses of the words, and a null after them.
 fn pointers<'a>(words: impl Iterator<Item = &'a CString>) -> Vec<*const c_char> {
     words.map(|word| word.as_ptr()).chain([ptr::null()]).collect()
 }
@@ -214,33 +221,33 @@ fn pointers<'a>(words: impl Iterator<Item = &'a CString>) -> Vec<*const c_char> 
 struct Aligned(#[allow(dead_code, reason = "only its address is used")] [u8; 1024]);
 
 thread_local! {
-    /// On which children of this thread stand until exec, one after the other. 64 KiB: what runs there are
-    /// a few functions that wrap a system call each.
+    /// The stack of the children of this thread until exec, one after the other. 64 KiB: only a few functions
+    /// run there, and each wraps a system call.
     static STACK: RefCell<Vec<Aligned>> = RefCell::new(vec![Aligned([0; 1024]); 64]);
 }
 
-/// All that the child needs, in memory that it shares with us.
+/// The needs of the child, in memory that it shares with us.
 struct Child<'a> {
     birth: Birth<'a>,
     words: *const *const c_char,
     environment: *const *const c_char,
     streams: [RawFd; 3],
     open_files: Option<libc::rlimit>,
-    /// Which of the programs it tries: in the end, the one that it is, unless it was killed before.
+    /// The program that it tries: in the end, the one that it is, unless it was killed before.
     tried: AtomicUsize,
-    /// Why it could not become what it should; 0 as long as nothing went wrong.
+    /// The reason why it could not become one of them; 0 as long as nothing went wrong.
     failed: AtomicI32,
 }
 
 /// Until exec the child shares our memory: no page table is copied, and a handler of ours that ran in it
-/// would take it for us. So all signals are blocked when this is called, and the child opens them when
-/// nothing is left that would be handled.
+/// would take it for us. So all signals are blocked when this is called, and the child opens them when it
+/// has no handler any more.
 fn clone(child: &Child<'_>, stack: &mut [Aligned]) -> nix::Result<Pid> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let top = stack.as_mut_ptr_range().end.cast::<c_void>();
     let argument = ptr::from_ref(child).cast_mut().cast::<c_void>();
     // SAFETY: with CLONE_VFORK this thread stands still until the child has left this memory, by exec or
-    // by its end. So nobody but the child uses the stack meanwhile, which is exclusively borrowed and grows
+    // by its end. So only the child uses the stack meanwhile, which is exclusively borrowed and grows
     // down from `top`, and `child` outlives all use. The other threads go on; the child takes no lock and
     // allocates nothing (it makes system calls, and no others), so it never waits for them. `live` is what
     // `clone` calls, with `argument`, and does not unwind.
@@ -248,8 +255,7 @@ fn clone(child: &Child<'_>, stack: &mut [Aligned]) -> nix::Result<Pid> {
     Errno::result(pid).map(Pid::from_raw)
 }
 
-/// The life of a child up to its exec. What it returns is its exit code, which nobody sees: the reason is
-/// in `failed`.
+/// The life of a child up to its exec. It returns its exit code, which is not used: the reason is in `failed`.
 extern "C" fn live(child: *mut c_void) -> c_int {
     // SAFETY: the argument of `clone` above, a `Child` that is borrowed for as long as this runs.
     let child = unsafe { &*child.cast::<Child<'_>>() };
@@ -270,7 +276,7 @@ impl Child<'_> {
         checked(unsafe { libc::setpgid(0, 0) })?;
         for (given, wanted) in self.streams.into_iter().zip(0..) {
             // SAFETY: both touch no memory. That `dup2` replaces what was open under this number is what it
-            // is for, and this is a copy of the table of descriptors, which nobody else has.
+            // is for, and this is a copy of the table of descriptors that only the child has.
             checked(unsafe {
                 match given == wanted {
                     true => libc::fcntl(wanted, libc::F_SETFD, 0), // Not to be closed by exec.
@@ -303,26 +309,37 @@ impl Child<'_> {
             unsafe { libc::execve(program.as_ptr(), self.words, self.environment) };
             match Errno::last_raw() {
                 only if self.birth.programs.len() == 1 => return Err(only),
-                // Another directory may have one that we may run.
-                libc::EACCES => reason = libc::EACCES,
-                libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG => {}
-                // Directories of other machines that do not answer.
-                libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT => {}
-                other => return Err(other),
+                other => reason = reason_to_go_on(reason, other)?,
             }
         }
         Err(reason)
     }
 }
 
-/// Lets a signal be ignored, or do what it does by default, without the C library: some of them take a
-/// lock for it, and a child that died with that lock would leave it locked in our memory.
+/// The reason that stands, after one of several programs could not be run for reason `found`.
+///
+/// # Errors
+///
+/// `found`, if it is not about the place of that program: then the search is over.
+pub(crate) fn reason_to_go_on(stands: c_int, found: c_int) -> std::result::Result<c_int, c_int> {
+    match found {
+        // Another directory may have one that we may run.
+        libc::EACCES => Ok(libc::EACCES),
+        libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG => Ok(stands),
+        // Directories of other machines that do not answer.
+        libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT => Ok(stands),
+        other => Err(other),
+    }
+}
+
+/// Lets a signal be ignored, or have its default action, without the C library: some C libraries take a lock for
+/// it, and a child that died with that lock would leave it locked in our memory.
 fn act(signal: c_int, handler: libc::sighandler_t) {
-    // The kernel's structure begins with the handler nearly everywhere and is no larger than this; what
-    // follows are flags and a mask, empty ones. MIPS has the flags first, and wider sets.
-    const SET_BYTES: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 16 } else { 8 };
+    // On the architectures for which this is, the kernel's structure begins with the handler; empty flags and an
+    // empty mask follow, and it is no larger than this.
+    const SET_BYTES: usize = 8;
     let mut action: [libc::sighandler_t; 16] = [0; 16];
-    action[if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 1 } else { 0 }] = handler;
+    action[0] = handler;
     let (action, old) = (action.as_ptr(), ptr::null_mut::<c_void>());
     // SAFETY: the kernel reads the action, which is as large as it can be, and writes nothing.
     unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action, old, SET_BYTES) };

@@ -16,6 +16,7 @@ use crate::cli::settings::reload::Reloader;
 use crate::cli::state_path::{self, JobId};
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
+use crate::jobs::wording::worded;
 use bivouac::disk::{OsDisk, refuse_anothers};
 use bivouac::ending::Exit;
 use bivouac::error::Kind;
@@ -70,7 +71,7 @@ impl<'a> Launch<'a> {
             return Readable::all(self.args.inputs);
         }
         for why in &these.reasons {
-            terminal::message(&why.to_string());
+            terminal::message(&worded(why));
             self.left_out = Some(code);
         }
         these

@@ -15,6 +15,7 @@
 
 use crate::cli::args::common::{LogFormat, LogLevel};
 use crate::cli::format::{TaskWord, count};
+use crate::jobs::wording::worded;
 use bivouac::disk::{OsDisk, refuse_trap_at};
 use bivouac::ending::Exit;
 use bivouac::signals::Masked;
@@ -128,7 +129,7 @@ impl LogFile {
             Ending::Finished { .. } => info!(committed, output_bytes, exit, "finished"),
             Ending::Stopped { by, .. } => info!(committed, output_bytes, exit, by = ?by, "stopped"),
             Ending::Failed { error, .. } => {
-                error!(committed, output_bytes, exit, error = %error, "failed");
+                error!(committed, output_bytes, exit, error = %worded(error), "failed");
             }
         }
         self.flush();
@@ -301,6 +302,6 @@ fn record(notice: &Notice, word: TaskWord) {
         Notice::State(path) => info!(state = %path.display(), "state"),
         Notice::Reloaded { adopted: true, said } => info!(changes = said.join("; "), "reloaded"),
         Notice::Reloaded { adopted: false, said } => warn!(error = said.join("; "), "not reloaded"),
-        Notice::Warning(error) => warn!(error = %error, "warning"),
+        Notice::Warning(error) => warn!(error = %worded(error), "warning"),
     }
 }

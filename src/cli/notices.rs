@@ -5,6 +5,7 @@
 //! that a script looks for stand at the beginning, what varies behind them.
 
 use crate::cli::format::{TaskWord, count, size, time};
+use crate::jobs::wording::worded;
 use bivouac::{Again, AtWork, Notice, Progress};
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
             "reloaded: nothing changed".to_string()
         }
         Notice::Reloaded { adopted: true, said } => format!("reloaded: {}", said.join("; ")),
-        Notice::Warning(error) => format!("warning: {error}"),
+        Notice::Warning(error) => format!("warning: {}", worded(error)),
     }
 }
 

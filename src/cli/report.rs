@@ -9,6 +9,7 @@ use crate::cli::format::{TaskWord, size, time};
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::quote;
+use crate::jobs::wording::worded;
 use bivouac::ending::{StoppedBy, Summary};
 use bivouac::error::Kind;
 use bivouac::state_dir::Continuing;
@@ -137,10 +138,11 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Optio
         && context.goes_on_printing;
     if !stands {
         // Nothing was changed, or nothing had been reached: the error says all there is.
-        return Some(error.to_string());
+        return Some(worded(error));
     }
     let command = quote::shortened(&without_fresh(context.argv));
     let (standing, here, again) = (standing(summary, context), here(), again(context));
+    let error = worded(error);
     Some(format!("{error}\n  {standing}; to continue{here}{again}:\n  {command}"))
 }
 

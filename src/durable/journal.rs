@@ -22,7 +22,7 @@
 //! ([`Line::Settled`]); those behind what the record knows are counted in when the job is continued.
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, open_plain};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 pub use crate::task::{End, Line, Outcome};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -141,7 +141,8 @@ impl Journal {
 
 fn lost(path: &Path, how: fmt::Arguments<'_>) -> Error {
     Error::refused(path.display(), how)
-        .advise("nothing was changed; bring the file back, or start anew with --fresh")
+        .advise("nothing was changed; bring the file back")
+        .or(Advice::StartAfresh)
 }
 
 /// Hands the whole lines behind `committed` bytes to `each`; where the last one ends. `None`: this is not

@@ -29,7 +29,7 @@
 //! bytes to a [`Record`].
 
 use crate::durable::task_set::Tasks;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::{Committed, Mark};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -318,7 +318,8 @@ impl Unverified {
                 path.display(),
                 format_args!("is a checkpoint of format {newer}; this program knows format {FORMAT} only"),
             )
-            .advise("continue with the newer version of bivouac that wrote it, or start over with --fresh")),
+            .advise("continue with the newer version of bivouac that wrote it")
+            .or(Advice::StartAfresh)),
             Some(_) | None => Err(damaged(path, "it does not begin as one")),
         }
     }
@@ -336,7 +337,8 @@ impl Unverified {
 
 fn damaged(path: &Path, how: &str) -> Error {
     Error::refused(path.display(), format_args!("the checkpoint is damaged: {how}"))
-        .advise("nothing was changed; start the job over with --fresh, or bring the file back from a backup")
+        .advise("nothing was changed; bring the file back from a backup")
+        .or(Advice::StartAfresh)
 }
 
 #[cfg(test)]
@@ -491,7 +493,7 @@ pub(crate) mod tests {
     #[test]
     fn a_damaged_record_is_named_and_the_way_out_too() {
         let text = parse(b"").unwrap_err().to_string();
-        assert!(text.contains("s/checkpoint.json") && text.contains("--fresh"), "{text}");
+        assert!(text.contains("s/checkpoint.json") && text.contains("start over"), "{text}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::durable::disk::DiskFile;
 use crate::durable::record::{Ahead, Last, SegmentAt};
 use crate::durable::state_dir::{StateDir, make_segment, remove_segment};
 use crate::durable::task_set::Tasks;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::Mark;
 use frame::{BLOCK, Entry, Extent, HEAD, Head, Kind, Part, seed};
 use std::collections::BTreeMap;
@@ -402,7 +402,8 @@ impl Spill {
     fn harmed(&self, number: u64) -> Error {
         let path = self.segments.get(&number).map(|segment| segment.path.clone()).unwrap_or_default();
         Error::broken(path.display(), "does not hold what was written to it")
-            .advise("run the same command again: what is harmed is done again")
+            .advise("what is harmed is to be done again")
+            .then(Advice::RunAgain)
     }
 }
 

@@ -17,6 +17,7 @@
 //! the state leaves it as it was: the text of the lock is put back, and a directory that was made is removed.
 
 mod clean;
+mod holder;
 mod known;
 mod lock;
 pub mod reach;
@@ -24,13 +25,13 @@ mod showing;
 mod spill;
 
 pub use clean::{Cleaned, Peek, clean, is_state, peek};
-pub use lock::{Continuing, Holder};
+pub use holder::{Continuing, Holder};
 pub use showing::read_live;
 pub(crate) use spill::{Spilled, make_segment, remove_segment};
 
 use crate::durable::disk::{Dir, Disk, read_plain, refuse_trap_at, split};
 use crate::durable::record::{Record, Unverified};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use lock::{Acquired, Lock, Unconfirmed};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -39,6 +40,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+const STATUS: &str = "status.json";
+const STATUS_NEW: &str = "status.json.new";
 pub(crate) const RECORD: &str = "checkpoint.json";
 const RECORD_NEW: &str = "checkpoint.json.new";
 const LOCK: &str = "lock";
@@ -276,7 +279,7 @@ impl StateDir {
 fn no_place(above: &Path, cause: &io::Error) -> Error {
     let error = Error::io(above, "open the directory of the state", cause);
     match matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-        true => error.with_kind(Kind::Usage).advise("make it, or name another place with --state"),
+        true => error.with_kind(Kind::Usage).advise("make it").or(Advice::NameAnotherState),
         false => error,
     }
 }
@@ -301,8 +304,9 @@ fn open_own(
             // The directory above it is gone: another run has removed it as empty.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                return Err(Error::io(path, "make the state directory", &error)
-                    .advise("name another place with --state DIR"));
+                return Err(
+                    Error::io(path, "make the state directory", &error).advise(Advice::NameAnotherState)
+                );
             }
         },
     }

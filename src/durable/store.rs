@@ -47,7 +47,7 @@ use crate::durable::journal::Journal;
 use crate::durable::record::Record;
 use crate::durable::spill::Spill;
 use crate::durable::state_dir::{Continuing, LARGEST_RECORD, RECORD, StateDir};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::task::{Committed, Sink};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -240,8 +240,7 @@ impl CheckpointStore {
             let dir = create_state(&*self.disk, path, &|| false)?;
             if dir.has_record() {
                 let how = "another run of this job, which began at the same time, has left its state here";
-                return Err(Error::new(Kind::Busy, path.display(), how)
-                    .advise("run the same command again: it continues that one"));
+                return Err(Error::new(Kind::Busy, path.display(), how).advise(Advice::RunAgain));
             }
             self.dir = Some(dir);
             self.note_continuing();

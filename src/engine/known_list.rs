@@ -29,7 +29,7 @@ pub(crate) use due::Due;
 use crate::durable::journal::Entries;
 use crate::durable::record::{Last, Reach, Record};
 use crate::engine::pool::Assignment;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::task::{End, Line, ListContext, Listed, Listing, Mark, Outcome, Source};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -164,9 +164,10 @@ pub(crate) fn compare<S: Source>(
         None => Some(naming::first_difference(source, record, (state, reach), cx)?),
     };
     let how: Vec<String> = first.into_iter().chain(fewer.or(missing)).collect();
-    Ok(Err(refused(&how.join("; and ")).advise(
-        "nothing was started; put the list back as it was (what is done may be missing, what is new goes to its end), or name another --state, or start anew with --fresh",
-    )))
+    Ok(Err(refused(&how.join("; and "))
+        .advise("nothing was started; put the list back as it was (what is done may be missing, what is new goes to its end)")
+        .or(Advice::NameAnotherState)
+        .or(Advice::StartAfresh)))
 }
 
 /// Failed tasks count, also if they were gone from the list meanwhile.
@@ -372,10 +373,10 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
         if !self.outset.listing.beginnings(&listed.task).contains(&digest) {
             return Ok(());
         }
-        let how = "the list has grown where its last command had room (-n, -X): items that are done would run again";
-        Err(refused(how).advise(
-            "with -n or -X a list can only grow after a full command; give the new items alone, with a --state of its own",
-        ))
+        let how = "the list has grown where its last task had room for more items: those that are done would run again";
+        Err(refused(how)
+            .advise("a list can only grow after a task that is full; give the new items alone")
+            .then(Advice::NameAnotherState))
     }
 
     /// Whether the tasks that are not complete are what the list has next, and none of those that are gone comes

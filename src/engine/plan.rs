@@ -18,7 +18,7 @@ use crate::durable::record::Phase;
 
 /// What stands where the state is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum Finding {
     /// No state is kept, or there is none yet.
     NoState,
     /// Another run holds the lock of the state.
@@ -38,11 +38,11 @@ pub(crate) enum Found {
 pub(crate) struct Past {
     pub(crate) phase: Phase,
     pub(crate) job: JobOnRecord,
-    pub(crate) done: Done,
+    pub(crate) completed: Completed,
     pub(crate) result: ResultOnRecord,
     pub(crate) inputs: Inputs,
     pub(crate) output: Output,
-    pub(crate) total: Total,
+    pub(crate) total: TotalOnRecord,
 }
 
 /// Whether the record is of the job that is asked for.
@@ -55,7 +55,7 @@ pub(crate) enum JobOnRecord {
 
 /// Whether the total on record can be gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Total {
+pub(crate) enum TotalOnRecord {
     Readable,
     /// Another version of the program wrote it, with another kind of total.
     OtherVersion,
@@ -63,7 +63,7 @@ pub(crate) enum Total {
 
 /// Whether any task of the job on record is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
+pub(crate) enum Completed {
     Nothing,
     Something,
 }
@@ -187,15 +187,17 @@ pub(crate) enum Why {
 }
 
 /// What to do with `found` when `asked` is asked for.
-pub(crate) fn plan(found: Found, asked: Asked) -> Plan {
+pub(crate) fn plan(found: Finding, asked: Asked) -> Plan {
     match found {
-        Found::NoState => Plan::Begin(Over::Nothing),
-        Found::InUse => Plan::Refuse(Why::InUse),
-        Found::NotOurs => Plan::Refuse(Why::NotOurs),
-        Found::NoRecord | Found::Damaged | Found::Record(_) if asked.fresh => Plan::Begin(Over::Discarded),
-        Found::NoRecord => Plan::Begin(Over::Nothing),
-        Found::Damaged => Plan::Refuse(Why::Damaged),
-        Found::Record(past) => match past.phase {
+        Finding::NoState => Plan::Begin(Over::Nothing),
+        Finding::InUse => Plan::Refuse(Why::InUse),
+        Finding::NotOurs => Plan::Refuse(Why::NotOurs),
+        Finding::NoRecord | Finding::Damaged | Finding::Record(_) if asked.fresh => {
+            Plan::Begin(Over::Discarded)
+        }
+        Finding::NoRecord => Plan::Begin(Over::Nothing),
+        Finding::Damaged => Plan::Refuse(Why::Damaged),
+        Finding::Record(past) => match past.phase {
             Phase::Working => unfinished(past),
             Phase::Finalizing { code } => interrupted_at_its_end(past, code),
             Phase::Done { code } => finished(past, asked.tasks, code),
@@ -221,18 +223,18 @@ fn unfinished(past: Past) -> Plan {
 
 /// A refusal protects what is complete. If nothing is, a command line may be mended without asking.
 fn unless_untouched(past: Past, why: Why) -> Plan {
-    match past.done {
-        Done::Nothing => Plan::Begin(Over::Untouched),
-        Done::Something => Plan::Refuse(why),
+    match past.completed {
+        Completed::Nothing => Plan::Begin(Over::Untouched),
+        Completed::Something => Plan::Refuse(why),
     }
 }
 
 fn resume(past: Past) -> Plan {
     match (past.total, past.output) {
-        (Total::OtherVersion, _) => Plan::Refuse(Why::OtherVersion),
-        (Total::Readable, Output::Unknown) => Plan::Recheck,
-        (Total::Readable, Output::Whole | Output::Printed) => Plan::Resume,
-        (Total::Readable, Output::Harmed) => Plan::Refuse(Why::OutputHarmed),
+        (TotalOnRecord::OtherVersion, _) => Plan::Refuse(Why::OtherVersion),
+        (TotalOnRecord::Readable, Output::Unknown) => Plan::Recheck,
+        (TotalOnRecord::Readable, Output::Whole | Output::Printed) => Plan::Resume,
+        (TotalOnRecord::Readable, Output::Harmed) => Plan::Refuse(Why::OutputHarmed),
     }
 }
 

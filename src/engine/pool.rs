@@ -14,7 +14,7 @@
 //! caught closer, around the task, and becomes that task's failure.
 
 use crate::engine::ahead::Room;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::process::Children;
 use crate::signals::Masked;
 use crate::sync::lock;
@@ -273,7 +273,8 @@ impl<J: Job> Desk<J> {
             }
             Err(TaskError::Failed(why)) => {
                 let error = Error::broken(format_args!("task {task}"), why)
-                    .advise("what was committed stands; mend the cause and run the same command again");
+                    .advise("what was committed stands; mend the cause")
+                    .then(Advice::RunAgain);
                 (Delivery::Interrupted { task }, Outcome::Fatal(error))
             }
             Err(TaskError::Cancelled) => (Delivery::Interrupted { task }, Outcome::Interrupted),

@@ -19,7 +19,7 @@ mod fits;
 mod found;
 mod recheck;
 
-pub(crate) use recheck::Requests;
+pub(crate) use recheck::Interruptible;
 
 use crate::durable::record::{Phase, Record};
 use crate::durable::spill::Spill;
@@ -28,8 +28,8 @@ use crate::durable::store::CheckpointStore;
 use crate::ending::{StoppedBy, Summary};
 use crate::engine::known_list::Outset;
 use crate::engine::options::Options;
-use crate::engine::plan::{Asked, Found, Over, Plan, TaskKind, Why, plan};
-use crate::error::{Error, Result};
+use crate::engine::plan::{Asked, Finding, Over, Plan, TaskKind, Why, plan};
+use crate::error::{Advice, Error, Result};
 use crate::task::observer::Notice;
 use crate::task::{Committed, Job, Listing, Sink, Source};
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ struct Case<'a, J: Job, S: Source<Task = J::Task>> {
     sink: &'a mut dyn Sink,
     options: &'a Options,
     asked: Asked,
-    found: Found,
+    found: Finding,
     /// The state, once it is locked.
     dir: Option<StateDir>,
     /// The earlier run, if there is a record.
@@ -102,18 +102,18 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     source: &mut S,
     sink: &mut dyn Sink,
     options: &Options,
-    requests: &Requests<'_>,
+    interruptible: &Interruptible<'_>,
 ) -> Result<Prepared<J, S::Listing>> {
     let asked = Asked { fresh: options.fresh, tasks: kind_of_tasks(options) };
-    let (found, dir, past, refusals) = (Found::NoState, None, None, Vec::new());
+    let (found, dir, past, refusals) = (Finding::NoState, None, None, Vec::new());
     let mut case = Case { job, source, sink, options, asked, found, dir, past, refusals };
-    if let Err(by) = case.open(requests)? {
+    if let Err(by) = case.open(interruptible)? {
         return Ok(case.stopped(by));
     }
     case.read()?;
     loop {
         match plan(case.found, asked) {
-            Plan::Recheck => match requests.during(|stop| case.recheck(stop))? {
+            Plan::Recheck => match interruptible.run(|stop| case.recheck(stop))? {
                 Ok(rechecked) => rechecked?,
                 Err(by) => return Ok(case.stopped(by)),
             },
@@ -242,9 +242,9 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             let state = self.dir.as_ref().map_or(Path::new(""), StateDir::path);
             let how =
                 "is of this very job, which is finished; and its list, or its output, is not what it was";
-            return Error::refused(state.display(), how).advise(
-                "to do all of it again, use --fresh; what is new in the list, give it another output",
-            );
+            return Error::refused(state.display(), how)
+                .advise("give what is new in the list another output")
+                .or(Advice::StartAfresh);
         }
         let met = self.refusals.iter().position(|(of, _)| *of == why);
         met.map_or_else(not_planned, |met| self.refusals.swap_remove(met).1)

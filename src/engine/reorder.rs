@@ -7,7 +7,7 @@
 
 use crate::durable::spill::frame::{Entry, Extent, Part};
 use crate::durable::spill::{Shelf, Spill};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::Mark;
 use crate::task::outbox::Delivery;
 use serde::{Serialize, de::DeserializeOwned};
@@ -322,7 +322,8 @@ impl Packed {
         }
         let partial = serde_json::from_slice(&partial).map_err(|_| {
             Error::refused(format_args!("task {task}"), "what was kept of it is not of this program")
-                .advise("it was written by another version; start anew with --fresh")
+                .advise("it was written by another version")
+                .then(Advice::StartAfresh)
         })?;
         Ok(Fate::Done { partial, mark, bytes })
     }

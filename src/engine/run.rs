@@ -12,7 +12,7 @@ use crate::durable::state_dir::Continuing;
 use crate::durable::store::Location;
 use crate::ending::{Ending, Summary};
 use crate::engine::options::{Halt, Options, Printing};
-use crate::engine::prepare::{Prepared, Requests, prepare};
+use crate::engine::prepare::{Interruptible, Prepared, prepare};
 use crate::engine::reload::{Reader, Reload};
 use crate::engine::threads::Threads;
 use crate::error::Error;
@@ -328,9 +328,10 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         };
         let until = options.max_runtime.and_then(|budget| started.checked_add(budget));
         let (back, core, subscription) = (tell, options.core, listener.subscription());
-        let heard = Requests { masked: &masked, signals: signals.clone(), back, core, subscription, until };
-        let prepared = prepare(&job, &mut source, &mut *sink, &options, &heard);
-        drop(heard);
+        let interruptible =
+            Interruptible { masked: &masked, signals: signals.clone(), back, core, subscription, until };
+        let prepared = prepare(&job, &mut source, &mut *sink, &options, &interruptible);
+        drop(interruptible);
         let ending = match prepared {
             Ok(Prepared::AlreadyDone { code, summary }) => Ending::Finished { code, summary, already: true },
             Ok(Prepared::Stopped { by, summary, notice }) => {

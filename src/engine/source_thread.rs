@@ -18,13 +18,16 @@ use crate::durable::task_set::Tasks;
 use crate::engine::ahead::Ahead;
 use crate::engine::known_list::{Due, Outset};
 use crate::engine::pool::Assignment;
-use crate::engine::threads::READ_AHEAD;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::stop_fd::Wake;
 use crate::task::{Line, ListContext, Listed, Listing, Mark, Source};
 use crossbeam_channel::Sender;
 use serde_json::Value;
 use std::sync::Arc;
+
+/// How many tasks the source may be ahead: enough to hide a directory that is read from disk, few
+/// enough that listed tasks cost nothing.
+pub(crate) const READ_AHEAD: usize = 1024;
 
 /// A list of so many tasks or more is not gone through only to know how it ends.
 const LOOKED_AT: u64 = 1 << 20;
@@ -172,7 +175,8 @@ impl<L: Listing> Comparison<L> {
 
     fn changed(&self, place: &str) -> Error {
         Error::refused("inputs", format_args!("{} {place}", self.listing.what_changed()))
-            .advise("put the inputs back as they were, or start anew with --fresh")
+            .advise("put the inputs back as they were")
+            .or(Advice::StartAfresh)
     }
 
     /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.

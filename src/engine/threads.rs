@@ -8,7 +8,7 @@ use crate::engine::pool::{Pool, Report};
 use crate::engine::prepare::StartingPoint;
 use crate::engine::reload::Reader;
 use crate::engine::reorder::Reorder;
-use crate::engine::source_thread::{FromSource, Lister};
+use crate::engine::source_thread::{FromSource, Lister, READ_AHEAD};
 
 use crate::engine::supervisor::{Channels, Setup, Supervisor};
 use crate::error::{Error, Result};
@@ -211,7 +211,7 @@ impl Threads<'_> {
                 "no more than {started} tasks run at the same time: the system gives no more threads"
             );
             warnings.push(
-                Error::broken("--jobs", error)
+                Error::broken("threads", error)
                     .advise("raise the limit of processes (ulimit -u) or of memory"),
             );
         }
@@ -267,10 +267,6 @@ struct Engine<J: Job> {
     frontier: Frontier,
     spill_limit: u64,
 }
-
-/// How many tasks the source may be ahead: enough to hide a directory that is read from disk, few
-/// enough that listed tasks cost nothing.
-pub(crate) const READ_AHEAD: usize = 1024;
 
 /// Half of what is free where results wait for their turn. The other half is for the output, which takes
 /// the same bytes once more as soon as it is their turn. A fixed number would be too little on one machine

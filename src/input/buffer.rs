@@ -40,9 +40,8 @@ fn is_some_left() -> bool {
 
 /// There is none.
 pub(super) fn no_room(path: &Path, problem: impl Display) -> Error {
-    Error::broken(named(path), format_args!("{problem}, and there is no memory for that")).advise(
-        "raise the limit of this process (ulimit -v, --mem), or see whether its records end as they should",
-    )
+    Error::broken(named(path), format_args!("{problem}, and there is no memory for that"))
+        .advise("raise the limit of this process (ulimit -v), or see whether its records end as they should")
 }
 
 thread_local! {

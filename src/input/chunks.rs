@@ -43,7 +43,7 @@ use super::stream::Stream;
 use super::streamed::LONGEST;
 use super::witness::identity::Identity;
 use super::witness::{Remarks, Witness};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::Source;
 use serde::Deserialize;
 use serde_json::Value;
@@ -181,7 +181,8 @@ impl Chunks {
             (Input::Regular(_), Stored::Stream { .. }) => "is a file now, and was a stream",
         };
         Err(Error::refused(path.display(), problem)
-            .advise("give the same inputs again, or use --fresh to start over"))
+            .advise("give the same inputs again")
+            .or(Advice::StartAfresh))
     }
 
     /// Whether records are told apart as the record says. (Versions before 0.2 do not say it of jobs that know
@@ -189,9 +190,9 @@ impl Chunks {
     fn same_boundary(&self, stored: Option<&str>) -> Result<()> {
         let now = self.boundary.to_string();
         let Some(then) = stored.filter(|&then| then != now) else { return Ok(()) };
-        Err(Error::refused("the state", format_args!("is about records cut {then}, not {now}")).advise(
-            "say --record-end, --record-start, -0 or --fixed as the job was begun, or use --fresh to start over",
-        ))
+        Err(Error::refused("the state", format_args!("is about records cut {then}, not {now}"))
+            .advise(Advice::SameBoundary)
+            .or(Advice::StartAfresh))
     }
 }
 
@@ -206,7 +207,8 @@ impl Source for Chunks {
                 "is a stream; it was read to see whether its result is there, which it is not, \
                  and cannot be read twice",
             )
-            .advise("the state is that of a finished job; give the stream again with --fresh"));
+            .advise("the state is that of a finished job; give the stream again")
+            .then(Advice::StartAfresh));
         }
         let inputs = look_at_all(&self.paths, &self.streams)?;
         let default = || default_block(&inputs, self.parts.0, self.parts.1, self.limit_rate);
@@ -220,7 +222,7 @@ impl Source for Chunks {
 
     fn resume(&self, described: &Value, frontier: u64) -> Result<ChunkListing> {
         let unusable = |problem: &dyn std::fmt::Display| {
-            Error::refused("inputs in the record", problem).advise("use --fresh to start over")
+            Error::refused("inputs in the record", problem).advise(Advice::StartAfresh)
         };
         let stored = Described::deserialize(described).map_err(|e| unusable(&e))?;
         if stored.block == 0 {

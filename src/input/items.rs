@@ -42,7 +42,7 @@ pub use self::described::Fit;
 use self::feed::Feed;
 pub use self::listing::Item;
 use self::listing::ItemListing;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::sync::lock;
 use crate::task::Source;
 use serde::Deserialize;
@@ -106,14 +106,15 @@ impl Items {
             return Err(Error::usage("items", "there is nothing that they could come from"));
         }
         if self.per_task.get() > 1 && self.columns.len() > 1 {
-            return Err(Error::usage("-n", "several items at once are taken of a single source only")
-                .advise("leave out -n, or give all items in one source"));
+            return Err(Error::usage("items", "are taken several at once of a single source only")
+                .advise("give all items in one source")
+                .or(Advice::OneItemPerTask));
         }
         if self.columns.iter().filter(|column| column.given == Given::Stdin).count() > 1 {
             return Err(Error::usage("standard input", "is given twice, and can be read once"));
         }
         let delimiter =
-            Delimiter::new(&self.delimiter).ok_or_else(|| Error::usage("--delimiter", "is empty"))?;
+            Delimiter::new(&self.delimiter).ok_or_else(|| Error::usage("the delimiter", "is empty"))?;
         let mut open = lock(&self.open);
         open.resize_with(self.columns.len(), || None);
         let open_column = |(column, open): (&Column, &mut Option<Feed>)| {
@@ -137,11 +138,12 @@ impl Source for Items {
 
     fn resume(&self, described: &Value, frontier: u64) -> Result<ItemListing> {
         let then = Described::deserialize(described)
-            .map_err(|e| Error::refused("items in the record", e).advise("use --fresh to start over"))?;
+            .map_err(|e| Error::refused("items in the record", e).advise(Advice::StartAfresh))?;
         let (now, columns) = self.open()?;
         if let Some(problem) = now.difference(&then) {
             return Err(Error::refused("items", problem)
-                .advise("give the same list in the same way again, or use --fresh to start over"));
+                .advise("give the same list in the same way again")
+                .or(Advice::StartAfresh));
         }
         Ok(ItemListing::new(now, columns, frontier))
     }

@@ -7,7 +7,7 @@
 use super::open::open_without_waiting;
 use super::path_text;
 use super::stream::Stream;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -106,8 +106,7 @@ pub(super) fn same_left_out(now: &[LeftOut], stored: &[LeftOut]) -> Result<()> {
         these.iter().find(|this| !others.iter().any(|other| path(other) == path(this))).cloned()
     };
     let refused = |one: LeftOut, how: &str| {
-        Err(Error::refused(one.path.display(), how)
-            .advise("put it back as it was, or start over with --fresh"))
+        Err(Error::refused(one.path.display(), how).advise("put it back as it was").or(Advice::StartAfresh))
     };
     match (missing_in(stored, now), missing_in(now, stored)) {
         (Some(one), _) => refused(one, "cannot be read, and the job was begun with it"),

@@ -13,7 +13,7 @@ use super::witness::Witness;
 use super::witness::grown::GrownFiles;
 use super::witness::identity::Identity;
 use super::witness::sample::Sample;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -142,21 +142,24 @@ pub(super) fn blocks_in(size: u64, block: u64) -> u64 {
 }
 
 /// The advice where one of several inputs cannot be read.
-pub(super) const UNLESS: &str = "nothing was done; with --keep-going it is left out";
+pub(super) fn unless_left_out(error: Error) -> Error {
+    error.advise("nothing was done").then(Advice::LeaveOut)
+}
 
 /// One input that cannot be read is no reason to do nothing, if there are others; but a result in a file is
 /// whole, unless the user has asked for a part of it.
 fn of_several(paths: &[PathBuf], error: Error) -> Error {
     let these = Readable::among(paths);
     match error.kind() == Kind::Usage && !these.left_out.is_empty() && !these.files.is_empty() {
-        true => error.advise(UNLESS),
+        true => unless_left_out(error),
         false => error,
     }
 }
 
 pub(super) fn streams_refused(subject: &Path) -> Error {
     Error::refused(subject.display(), "is a stream, and a stream cannot be read twice")
-        .advise("a job on a stream cannot be continued; use --fresh to start over")
+        .advise("a job on a stream cannot be continued")
+        .then(Advice::StartAfresh)
 }
 
 /// Whether there are as many inputs as the record knows.
@@ -169,7 +172,7 @@ pub(super) fn same_number(given: usize, stored: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::refused("the inputs", format_args!("{given} were given, the state is about {stored}"))
-        .advise("use --fresh to start over"))
+        .advise(Advice::StartAfresh))
 }
 
 /// Whether contents are compared in a job that is continued: as it was begun.
@@ -181,16 +184,17 @@ pub(super) fn contents_as_begun(wanted: bool, stored: bool) -> Result<bool> {
     if wanted && !stored {
         return Err(Error::refused(
             "the state",
-            "has no digests of the inputs: the job was begun without --verify-inputs",
+            "has no digests of the inputs: the job was begun without them",
         )
-        .advise("leave the option out (then sizes and times are compared), or use --fresh to start over"));
+        .advise(Advice::CompareByTimes)
+        .or(Advice::StartAfresh));
     }
     Ok(stored)
 }
 
 /// Told to a person who waits for it.
 pub(super) fn reads_again() -> String {
-    "what is done of the inputs is read again and compared by digest (--verify-inputs)".to_string()
+    "what is done of the inputs is read again and compared by digest".to_string()
 }
 
 /// The message that contents are not what they were. If some files look otherwise, it is one of them.

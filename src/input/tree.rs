@@ -14,12 +14,12 @@
 
 use super::file::InputFile;
 use super::left_out::why_unreadable;
-use super::resolved::{UNLESS, contents_as_begun, other_contents, reads_again};
+use super::resolved::{contents_as_begun, other_contents, reads_again, unless_left_out};
 use super::stream::Stream;
 use super::walk::{Entry, Own, Walk};
 use super::witness::grown::GrownFiles;
 use super::witness::identity::Identity;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::task::{LastLook, ListContext, Listed, Listing, Mark, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -320,7 +320,7 @@ impl Source for Tree {
     fn begin(&self) -> Result<TreeListing> {
         if let Some(error) = self.unreadable_root() {
             let others = self.roots.iter().any(|root| why_unreadable(root).is_none());
-            return Err(if others { error.advise(UNLESS) } else { error });
+            return Err(if others { unless_left_out(error) } else { error });
         }
         Ok(TreeListing::new(self.clone(), self.wants_contents && self.is_resumable()))
     }
@@ -331,7 +331,8 @@ impl Source for Tree {
         })?;
         if then.roots != self.roots() {
             return Err(Error::refused("inputs", "are other paths than those of the last run")
-                .advise("name the same paths, or start anew with --fresh"));
+                .advise("name the same paths")
+                .or(Advice::StartAfresh));
         }
         if let Some(error) = self.unreadable_root() {
             return Err(error);

@@ -29,7 +29,7 @@ pub(super) mod sample;
 use self::identity::{Comparison, FileStat, Identity};
 use self::sample::Sample;
 use super::open::open_without_waiting;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::ListContext;
 use rustix::fs::{FileType, fstat};
 use std::fs::File;
@@ -148,11 +148,9 @@ impl Witness {
 
     /// The refusal of a file that changed under the job.
     pub(super) fn changed(&self, how: &str) -> Error {
-        let advice = match self.by_contents {
-            true => "let the file rest; the same command then goes on, if what was read is as it was",
-            false => "let the file rest and start over with --fresh",
-        };
-        Error::refused(self.path().display(), format_args!("changed while it was read: {how}")).advise(advice)
+        Error::refused(self.path().display(), format_args!("changed while it was read: {how}"))
+            .advise("let the file rest")
+            .then(if self.by_contents { Advice::RunAgain } else { Advice::StartAfresh })
     }
 
     /// The first moment: the file of the record that is to be continued with this one, which was just looked at.
@@ -177,7 +175,8 @@ impl Witness {
         let (is_longer, is_shorter) = (found.size > size, found.size < size);
         let two_inputs = |how: &str| {
             Error::refused(then.path().display(), how)
-                .advise("the output would be of two different inputs; use --fresh to start over")
+                .advise("the output would be of two different inputs")
+                .then(Advice::StartAfresh)
         };
         let how = match then.identity.stat().compare(found) {
             Comparison::Same => return Ok(then),
@@ -259,6 +258,6 @@ fn another_path(now: &Identity, stored: &Identity) -> Error {
         true => problem.advise(format_args!(
             "it is the same file by another name: call it {then}, as the job was begun"
         )),
-        false => problem.advise(format_args!("that one is {then}; use --fresh to start over")),
+        false => problem.advise(format_args!("that one is {then}")).then(Advice::StartAfresh),
     }
 }

@@ -117,7 +117,7 @@ pub(crate) struct Suspect {
     rest: Rest,
 }
 
-/// What is to be done about a task behind an attempt.
+/// The next step for a task after an attempt.
 pub(crate) enum Then {
     /// Nothing.
     Over(Result<(), TaskError>),

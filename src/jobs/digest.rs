@@ -11,6 +11,7 @@
 
 use crate::jobs::complaints::Complaints;
 use crate::jobs::names;
+use crate::jobs::wording::worded;
 use bivouac::ending::{FINISHED, FINISHED_WITH_FAILURES};
 use bivouac::error::{Error, Kind};
 use bivouac::input::{Entry, InputFile, PIECE, Pieces, Portion, Stream};
@@ -226,7 +227,7 @@ impl Digest {
     fn complain(&self, path: &Path, error: TaskError) -> Result<String, TaskError> {
         let TaskError::Fatal(error) = error else { return Err(error) };
         match error.kind() {
-            Kind::Broken if self.terms.may_lack(&error) => Ok(error.to_string()),
+            Kind::Broken if self.terms.may_lack(&error) => Ok(worded(&error)),
             Kind::Broken => Err(TaskError::Fatal(error.or_left_out())),
             // In a tree that is in use files come and go; each of them is one line less.
             Kind::Refused if self.terms.may_change(path) => {
@@ -246,7 +247,7 @@ impl Digest {
         let (mut lines, mut unread) = (Vec::new(), Unread::default());
         for entry in entries {
             match entry {
-                Entry::Unreadable { why, .. } => unread.add(why.may_pass(), why.to_string()),
+                Entry::Unreadable { why, .. } => unread.add(why.may_pass(), worded(&why)),
                 Entry::Stream(stream) => {
                     let path = stream.path().to_path_buf();
                     self.write_line(&hash_stream(stream, self.algorithm.hasher(), cx)?, &path, &mut lines);

@@ -11,6 +11,7 @@ use crate::jobs::lines::{Lines, Partial};
 use crate::jobs::results::{Kept, Results, item_line};
 use crate::jobs::template::Template;
 use crate::jobs::text::{short, visible};
+use crate::jobs::wording::worded;
 use crate::jobs::words::Words;
 use bivouac::error::Kind;
 use bivouac::input::Item;
@@ -139,7 +140,7 @@ impl Each {
             Then::Over(Err(TaskError::Fatal(error)))
                 if self.template.is_program_an_item() && is_about_the_program(&error) =>
             {
-                Then::Over(Err(TaskError::Failed(error.to_string())))
+                Then::Over(Err(TaskError::Failed(worded(&error))))
             }
             then @ (Then::Over(_) | Then::Hold(..) | Then::Retry(..)) => then,
         }

@@ -1,11 +1,11 @@
-//! The table of children that run. Whoever signals a child does it here.
+//! The table of children that run. Every signal to a child is sent here.
 //!
-//! A process id is a number that the kernel gives away again. Between "it runs" and `kill` the child
-//! may have ended, been reaped by its worker, and its number may belong to a stranger. What prevents
-//! that: as long as a child is not *reaped*, its number stays its own, even when it has ended, and so
+//! The kernel gives a process id to another process after its first one has ended. Between "it runs" and `kill`
+//! the child may have ended, its worker may have reaped it, and its number may belong to a stranger. One rule
+//! prevents that: as long as a child is not *reaped*, its number stays its own, even when it has ended, and so
 //! does the number of its group. So the worker that sees the end (`waitid` with `WNOWAIT`, which does
 //! not reap) first takes the child out of this table, under the lock, and reaps it after that; and
-//! signals are sent under the same lock, to what is in the table.
+//! signals are sent under the same lock, to children in the table.
 
 use super::limits::Room;
 use super::process_groups::ProcessGroups;
@@ -36,7 +36,7 @@ pub(crate) struct Children {
     held_is_said: AtomicBool,
 }
 
-/// Who was alive of which group, and when somebody last began to look.
+/// The living members of each group, and the time at which the last look at them began.
 #[derive(Debug, Default)]
 struct Survey {
     at: Option<Instant>,
@@ -45,28 +45,28 @@ struct Survey {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// No child is to move.
+    /// All children are stopped.
     held: bool,
-    /// And all of them have been told so in the way that nobody can ignore.
+    /// By SIGSTOP, which no process can ignore.
     stopped_hard: bool,
-    /// No child is to begin.
+    /// No further child may start.
     closed: bool,
-    /// All of them have been told of a stop by this signal.
+    /// All children have received this signal of a stop.
     forwarded: Option<Signal>,
-    /// Spawns that have not returned, by number, and when they began.
+    /// Spawns that have not returned, by number, with the time of their beginning.
     births: BTreeMap<u64, Instant>,
     /// The number of the next one.
     next_birth: u64,
     running: BTreeMap<i32, Child>,
-    /// Some child was told to end.
+    /// At least one child was ended.
     interfered: bool,
     /// For the watcher, if there is one.
     groups: Option<ProcessGroups>,
 }
 
 impl Table {
-    /// Before it is reaped; whether it was told to end, and which one it was. `how` it ended, if that is
-    /// known.
+    /// Takes a child out before it is reaped. Tells whether we had told it to end, and its tag. `how` it ended, if
+    /// that is known.
     fn leave(&mut self, pid: Pid, how: Option<How>) -> (bool, Option<Tag>) {
         let Some(child) = self.running.remove(&pid.as_raw()) else { return (false, None) };
         let was_ended = child.told_to_end || how.is_none_or(is_order);
@@ -82,19 +82,18 @@ impl Table {
 struct Child {
     /// We have asked it to end.
     told_to_end: bool,
-    /// In the way that is not to be repeated: for many programs a second SIGTERM means "at once", without
-    /// cleaning up.
+    /// By SIGTERM, which is not repeated: to many programs a second SIGTERM means "at once", without cleaning up.
     had_sigterm: bool,
-    /// Only others of its group are alive.
+    /// It has ended, and other members of its group live.
     has_lost_its_leader: bool,
     /// Its number for the watcher.
     tag: Option<Tag>,
 }
 
-/// How long a spawn may be under way before somebody looks whether it hangs.
+/// A spawn that takes longer than this may hang, if there was a suspension.
 const USUAL_SPAWN: Duration = Duration::from_millis(10);
 
-/// How long it may be under way before that is done without any reason to suspect a stop.
+/// A spawn that takes longer than this may hang, whatever the reason.
 const LONG_SPAWN: Duration = Duration::from_millis(200);
 
 /// How long a suspension waits for children to stop by themselves.
@@ -117,14 +116,14 @@ impl Children {
         self.inheritance.ignored
     }
 
-    /// How many there are.
+    /// The number of children, also of those that are just being started.
     pub(super) fn count(&self) -> usize {
         let table = lock(&self.table);
         table.running.len() + table.births.len()
     }
 
-    /// Starts a child and puts it into the table. `Ok(None)`: not now, since children are held or no
-    /// more shall begin; the caller passes the gate and comes again.
+    /// Starts a child and puts it into the table. `Ok(None)`: not now, since children are held or none may start
+    /// any more; the caller passes the gate and tries again.
     ///
     /// # Errors
     ///
@@ -150,7 +149,7 @@ impl Children {
         }
         if let Ok(pid) = spawned {
             table.running.insert(pid.as_raw(), Child { tag, ..Child::default() });
-            // Somebody may have said it while the child was being born.
+            // The supervisor may have said it during the spawn.
             let said = if table.closed { Some(Signal::SIGTERM) } else { table.forwarded };
             if let (Some(signal), Some(child)) = (said, table.running.get_mut(&pid.as_raw())) {
                 child.end(pid, signal);
@@ -162,19 +161,19 @@ impl Children {
         spawned.map(Some)
     }
 
-    /// Pause: SIGTSTP to every group. Most programs stop by that; those that do not are stopped by
-    /// [`stop_hard`](Children::stop_hard) a moment later.
+    /// Pause: SIGTSTP to every group. Most programs stop by that; [`stop_hard`](Children::stop_hard) stops the
+    /// others a moment later.
     pub(crate) fn hold(&self) {
         let mut table = lock(&self.table);
         (table.held, table.stopped_hard) = (true, false);
         for (pid, child) in &table.running {
-            // The kernel keeps SIGTSTP from a group that nobody looks after.
+            // The kernel drops SIGTSTP for a group without a parent in the session.
             let signal = if child.has_lost_its_leader { Signal::SIGSTOP } else { Signal::SIGTSTP };
             tell(Pid::from_raw(*pid), signal);
         }
     }
 
-    /// The leader of a group has ended, and others of it have not.
+    /// The leader of a group has ended, and other members have not.
     pub(crate) fn has_lost_its_leader(&self, pid: Pid) {
         let mut table = lock(&self.table);
         let held = table.held;
@@ -186,7 +185,7 @@ impl Children {
         }
     }
 
-    /// SIGSTOP to every group, which nobody can ignore.
+    /// SIGSTOP to every group, which no process can ignore.
     pub(crate) fn stop_hard(&self) {
         let mut table = lock(&self.table);
         if table.held {
@@ -197,17 +196,18 @@ impl Children {
         }
     }
 
-    /// Whether everything stands still that is to: what a suspension of the whole process waits for, since
-    /// afterwards nobody is there to see to it.
+    /// Whether all children stand still that must. A suspension of the whole process waits for that, since no
+    /// thread of ours can see to it afterwards.
     ///
-    /// First the spawns. A Ctrl-Z is sent by the kernel to the foreground group, and a child that has
-    /// not come to its own group yet is stopped by it, before exec, with its parent thread waiting for
-    /// it in the kernel. Continuing the job later would not wake that child, since it is in its own
-    /// group by then. So it is continued here, and held as soon as it is born. (Without this both workers of
-    /// a loop hung within a third of a second.)
+    /// # Race condition
     ///
-    /// Of a child that got a SIGSTOP nothing more is wanted: it stops when it has left the kernel, and
-    /// that may take as long as its disk.
+    /// The kernel sends a Ctrl-Z to the foreground group. It stops a child that is still in that group, before its
+    /// exec, and the thread that has started the child waits for it in the kernel. Continuing the job later would
+    /// not wake the child, since it is in its own group by then. So it is continued here, and held as soon as its
+    /// spawn returns. (Without this both workers of a loop hung within a third of a second.)
+    ///
+    /// A child that got a SIGSTOP needs nothing more: it stops when it leaves the kernel, and that may take as
+    /// long as its disk.
     pub(crate) fn stand_still(&self) -> bool {
         let table = lock(&self.table);
         if let Some(began) = table.births.values().next() {
@@ -221,7 +221,7 @@ impl Children {
             || table.running.keys().all(|pid| is_stopped_or_gone(Pid::from_raw(*pid)))
     }
 
-    /// Resume: SIGCONT to every group, and spawns may begin.
+    /// Resume: SIGCONT to every group, and children may start again.
     pub(crate) fn go_on(&self) {
         let mut table = lock(&self.table);
         table.held = false;
@@ -230,28 +230,28 @@ impl Children {
         }
     }
 
-    /// Passes a stop on: `signal`, and SIGCONT, since a stopped process hears of nothing else.
+    /// Passes a stop on: `signal`, and SIGCONT, since a stopped process acts on no other signal.
     pub(crate) fn forward(&self, signal: Signal) {
         let mut table = lock(&self.table);
         (table.held, table.forwarded) = (false, Some(signal));
         end(&mut table, signal);
     }
 
-    /// Abort: all of them shall end, and none shall begin.
+    /// Abort: tells all of them to end, and none may start.
     pub(crate) fn end(&self) {
         let mut table = lock(&self.table);
         (table.held, table.closed) = (false, true);
         end(&mut table, Signal::SIGTERM);
     }
 
-    /// Those that have not ended are killed.
+    /// Kills those that have not ended.
     pub(crate) fn kill(&self) {
         let mut table = lock(&self.table);
         table.closed = true;
         end(&mut table, Signal::SIGKILL);
     }
 
-    /// One child shall end: its time is over.
+    /// Tells one child to end: its time is over.
     pub(crate) fn end_one(&self, pid: Pid, signal: Signal) {
         let mut table = lock(&self.table);
         if let Some(child) = table.running.get_mut(&pid.as_raw()) {
@@ -264,25 +264,24 @@ impl Children {
         lock(&self.table).running.get(&pid.as_raw()).is_some_and(|child| child.told_to_end)
     }
 
-    /// Waits for the end of a child and says how that was. Afterwards it is there to be
-    /// [reaped](Children::reap).
+    /// Waits for the end of a child and tells how it ended. It can be [reaped](Children::reap) then.
     ///
     /// # Errors
     ///
-    /// `ECHILD`: somebody else has reaped it.
+    /// `ECHILD`: another part of the program has reaped it.
     pub(crate) fn wait_for_the_end_of(&self, pid: Pid) -> nix::Result<How> {
         wait::look(pid, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?
             .and_then(wait::how)
             .ok_or(Errno::ECHILD)
     }
 
-    /// Takes a child that has ended, as is known, out of the table, before its number is free again, and
-    /// reaps it. Also says whether we had told it to end, and which one it was. What is left of its group is
-    /// killed when `family` says so.
+    /// Takes a child that is known to have ended out of the table, before its number is free again, and
+    /// reaps it. Also tells whether we had told it to end, and its tag. With `family` the rest of its group is
+    /// killed.
     ///
     /// # Errors
     ///
-    /// `ECHILD`: somebody else has reaped it.
+    /// `ECHILD`: another part of the program has reaped it.
     pub(crate) fn reap(
         &self,
         pid: Pid,
@@ -297,8 +296,8 @@ impl Children {
         Ok((wait::reap(pid)?, told, tag))
     }
 
-    /// One that has been reaped, and seemed to have ended by itself, was ended by a scheduler after all. So
-    /// what it has left is not meant to stay.
+    /// A child that has been reaped, and seemed to have ended by itself, was ended by a scheduler after all. So
+    /// the processes that it has left are not meant to stay.
     pub(super) fn call_back(&self, tag: Tag) {
         let mut table = lock(&self.table);
         table.interfered = true;
@@ -307,11 +306,11 @@ impl Children {
         }
     }
 
-    /// Who is alive of the group of a child that has ended and is not reaped. (So nobody else can have that
-    /// number; but `kill` with signal 0 finds a group also if nobody but the dead leader is in it.)
+    /// The living members of the group of a child that has ended and is not reaped. (So no other group can have
+    /// that number. `kill` with signal 0 does not tell: it finds a group also if only its dead leader is left.)
     ///
     /// That takes a look at all processes. When hundreds of commands are ended together, one look serves all
-    /// who have asked before it began.
+    /// workers that have asked before it began.
     pub(crate) fn living_members(&self, group: Pid) -> Vec<Pid> {
         let asked = Instant::now();
         let mut survey = lock(&self.survey);
@@ -327,28 +326,29 @@ impl Children {
         survey.groups.get(&group.as_raw()).cloned().unwrap_or_default()
     }
 
-    /// Whether all of them have ended by themselves. Otherwise a descendant that left the group of
-    /// one that was ended, by us or by a scheduler, may still be at work, and nobody has told it to end.
+    /// Whether all of them have ended by themselves. Otherwise a child was ended, by us or by a scheduler, and a
+    /// descendant that has left its group may still be at work without having been told.
     pub(crate) fn all_ended_by_themselves(&self) -> bool {
         let table = lock(&self.table);
         table.running.is_empty() && table.births.is_empty() && !table.interfered
     }
 
-    /// Sees to processes of ours that are in nobody's table. Cheap when there is nothing to do; called
-    /// several times a second.
+    /// Sees to processes of ours that are in no table. Cheap when there is nothing to do; called several times a
+    /// second.
     ///
-    /// A spawn that hangs without a suspension: `kill -STOP` to the whole group stops the half-born
-    /// child too, nobody hears of it, and the SIGCONT behind it does not reach the child any more.
+    /// As process 1 of a namespace we inherit every process whose parent has died, and only we can reap it.
     ///
-    /// As process 1 of a namespace we inherit every process whose parent has died, and nobody else
-    /// can reap it.
+    /// # Race condition
+    ///
+    /// A spawn can hang without a suspension: `kill -STOP` to the whole group also stops a child before its exec,
+    /// no signal tells us, and the SIGCONT after it does not reach the child any more.
     pub(crate) fn see_to_strangers(&self) {
         let table = lock(&self.table);
         if let Some(began) = table.births.values().next() {
             if began.elapsed() >= LONG_SPAWN {
                 rescue(&table);
             }
-            return; // One that has just been born is not in the table yet, and is not to be reaped.
+            return; // A child whose spawn has not returned is not in the table, and must not be reaped.
         }
         if getpid().as_raw() != 1 {
             return;
@@ -361,12 +361,12 @@ impl Children {
     }
 }
 
-/// Tells a group. It fails when all of the group have ended, and then there is nobody to tell.
+/// Signals a group. It fails when all of the group have ended, and then no process needs it.
 fn tell(group: Pid, signal: Signal) {
     killpg(group, signal).ok();
 }
 
-/// Whether it died of a signal by which somebody ends a process, and not of a fault of its own.
+/// Whether it died of a signal that people and schedulers send to end a process, and not of a fault of its own.
 pub(super) fn is_order(how: How) -> bool {
     let orders = [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
     matches!(how, How::Signal(number) if orders.iter().any(|order| *order as i32 == number))
@@ -379,7 +379,7 @@ fn end(table: &mut Table, signal: Signal) {
 }
 
 impl Child {
-    /// `signal` for its group, and SIGCONT, since a stopped process hears of nothing else.
+    /// `signal` for its group, and SIGCONT, since a stopped process acts on no other signal.
     fn end(&mut self, group: Pid, signal: Signal) {
         self.told_to_end = true;
         let again = signal == Signal::SIGTERM && std::mem::replace(&mut self.had_sigterm, true);
@@ -395,8 +395,8 @@ pub(crate) fn lives_in(pid: Pid, group: Pid) -> bool {
     Stat::of(pid).is_some_and(|stat| stat.group == group.as_raw() && !stat.is_over())
 }
 
-/// Continues whatever child of ours is stopped and in nobody's table: one that was stopped between
-/// its birth and its exec. It is registered as soon as its spawn returns, and held like the others.
+/// Continues every child of ours that is stopped and not in the table: it was stopped before its exec. It comes
+/// into the table as soon as its spawn returns, and is held like the others.
 fn rescue(table: &Table) {
     for pid in children_of_ours() {
         if !table.running.contains_key(&pid.as_raw()) && state_of(pid) == Some('T') {
@@ -411,8 +411,8 @@ fn is_stopped_or_gone(pid: Pid) -> bool {
 
 /// Every process whose parent we are.
 ///
-/// `/proc/self/task/*/children` would say it directly, but is missing from kernels that are built
-/// without checkpoint-restore; so all processes are asked who their parent is.
+/// `/proc/self/task/*/children` would tell it directly, but is missing from kernels that are built
+/// without checkpoint-restore; so this looks at the parents of all processes.
 fn children_of_ours() -> Vec<Pid> {
     let us = getpid().as_raw();
     proc_stat::all().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == us)).collect()

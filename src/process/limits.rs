@@ -126,6 +126,6 @@ fn says(errno: Errno, others: usize) -> Error {
         1 => format!("no two commands run at the same time now: {}", errno.desc()),
         _ => format!("no more than {others} commands run at the same time now: {}", errno.desc()),
     };
-    Error::broken("--jobs", why)
+    Error::broken("slots", why)
         .advise(format_args!("the others wait for them; the limit of {limit} is reached"))
 }

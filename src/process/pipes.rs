@@ -2,7 +2,7 @@
 
 use super::limits::is_one_of_the_last;
 use super::spawn::Streams;
-use crate::error::Error;
+use crate::error::{Advice, Error};
 use crate::task::TaskError;
 use crate::task::command::Feed;
 use rustix::fs::{Mode, OFlags};
@@ -223,5 +223,5 @@ pub(super) fn enlarge(end: &OwnedFd) {
 /// The message for a system that has no descriptor left.
 pub(super) fn no_descriptor(errno: nix::errno::Errno) -> Error {
     let error = Error::broken("pipes", format_args!("cannot make one: {}", errno.desc()));
-    error.advise("raise the limit of open files (ulimit -n) or use fewer --jobs")
+    error.advise("raise the limit of open files (ulimit -n)").or(Advice::FewerTasks)
 }

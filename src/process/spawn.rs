@@ -5,7 +5,7 @@
 //! stopped at all. (dash clears its mask at start, so a test through `sh` proves nothing.) The obvious
 //! remedy, `pre_exec`, makes the standard library fork, and a fork copies the page tables: 10 spawns a
 //! second with 1 GiB resident, against 1,000. So the child is born in our memory, as `posix_spawn` does
-//! it ([`sys::start`](crate::sys::start)), and is told what it shall have:
+//! it ([`sys::start`], or [`posix_spawn`](super::posix_spawn) itself), and gets:
 //!
 //! - the mask that bivouac itself was started with;
 //! - the default action of SIGPIPE and SIGXFSZ, which bivouac ignores for itself, and of all signals for
@@ -17,14 +17,15 @@
 //!   of ours are close-on-exec), while those that bivouac inherited pass: `make` hands its job server
 //!   down that way;
 //! - the environment, and in it the mark of this process and the number of the command, by which the
-//!   [watcher](super::watcher) knows it. In a bivouac inside another one the mark of the outer one stands
-//!   before it, so that either finds what is its own.
+//!   [watcher](super::watcher) knows it. In a bivouac inside another one the mark of the outer one comes
+//!   first, so that each finds its own commands.
 
 use super::limits::open_files_of_commands;
-use crate::error::{Error, Kind};
+use super::posix_spawn;
+use crate::error::{Advice, Error, Kind};
 use crate::sync::lock;
 use crate::sys::proc_stat::{Signals, Stat};
-use crate::sys::{Birth, handled_signals, start};
+use crate::sys::{self, Birth, Start, handled_signals};
 use crate::task::command::{Command, Tag};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
@@ -40,27 +41,28 @@ use std::sync::{Mutex, MutexGuard};
 /// The variable in the environment of every child.
 pub(crate) const RUN: &str = "BIVOUAC_RUN";
 
-/// Those that a job may give to a command of it; none is handed on from the one before.
+/// The variables that a job may give to its commands; they are not inherited from an outer bivouac.
 const SEQ: &str = "BIVOUAC_SEQ";
 const SLOT: &str = "BIVOUAC_SLOT";
 
-/// What all children of a run are given.
+/// The things that all children of a run inherit.
 #[derive(Debug)]
 pub(crate) struct Inheritance {
+    start: Start,
     mask: SigSet,
     /// Signals, by number, that do in a child what they do by default.
     reset: Vec<i32>,
     /// Signals that a child ignores from its start: those that this process was given as ignored.
     pub(super) ignored: Signals,
     environment: Vec<CString>,
-    /// What stands before the number of a command in its environment.
+    /// The beginning of the variable that marks a command; its number follows.
     mark: Vec<u8>,
-    /// Where programs are looked for: each with a slash behind it.
+    /// The directories of PATH, each with a slash at its end.
     path: Vec<Vec<u8>>,
-    /// The last name that was looked for, and where it was found, as a shell remembers it: nine places in
-    /// which a program is not are a twentieth of what it costs to start it.
+    /// The last name that was looked for, and the place of the program, as a shell remembers it: a search in nine
+    /// directories in vain is a twentieth of the cost of a start.
     found: Mutex<Option<(CString, CString)>>,
-    /// `/dev/null`, opened once and not by every child; or why it could not be.
+    /// `/dev/null`, opened once and not by every child; or the reason why it cannot be opened.
     nothing: nix::Result<File>,
 }
 
@@ -92,6 +94,7 @@ impl Inheritance {
         let reset: Vec<i32> = handled_signals().into_iter().chain(OURS.map(|signal| signal as i32)).collect();
         let ignored = Stat::of(Pid::this()).map_or_else(Signals::default, |stat| stat.ignored);
         Self {
+            start: if sys::BY_CLONE { sys::start } else { posix_spawn::start },
             mask,
             ignored: ignored.without(Signals::of(&OURS.map(|signal| signal as i32))),
             reset,
@@ -111,13 +114,13 @@ impl Inheritance {
     ///
     /// # Race condition
     ///
-    /// [`start`]'s: a SIGSTOP for our group can stop the child before exec, and this thread with it.
+    /// That of [`sys::start`]: a SIGSTOP for our group can stop the child before exec, and this thread with it.
     /// See [`Children`](super::Children).
     pub(crate) fn spawn(&self, command: &Command, streams: Streams<'_>, tag: Tag) -> nix::Result<Pid> {
         let nothing = || self.nothing.as_ref().map(AsFd::as_fd).map_err(|errno| *errno);
         let words = command.words();
         let mut programs = self.candidates(&words[0]);
-        let (pid, became) = start(Birth {
+        let (pid, became) = (self.start)(Birth {
             programs: &programs,
             words,
             environment: &self.environment,
@@ -135,7 +138,7 @@ impl Inheritance {
         Ok(pid)
     }
 
-    /// What a name may mean, what it has last meant in front.
+    /// The paths that a name may mean, the last one that was right first.
     fn candidates(&self, name: &CString) -> Vec<CString> {
         if name.as_bytes().contains(&b'/') {
             return vec![name.clone()];
@@ -153,15 +156,15 @@ impl Inheritance {
     }
 }
 
-/// Where programs are without a PATH, as the C library has it.
+/// The directories of programs without a PATH, as in the C library.
 const USUAL_PATH: &str = "/bin:/usr/bin";
 
-/// Nothing between two colons means here.
+/// An empty entry means the current directory.
 fn directory_of(entry: &[u8]) -> &[u8] {
     if entry.is_empty() { b"." } else { entry }
 }
 
-/// Signals that this process ignores, and a child shall not.
+/// Signals that this process ignores, and a child does not.
 const OURS: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
 
 fn reason_of(cause: io::Error) -> Errno {
@@ -182,7 +185,8 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
             .advise("check its name and PATH; a script also needs the interpreter in its first line")
     } else if matches!(errno, Errno::EAGAIN | Errno::ENOMEM) {
         Error::broken(name.display(), format_args!("cannot be started: {}", errno.desc()))
-            .advise("raise the limit of processes (ulimit -u) or use fewer --jobs")
+            .advise("raise the limit of processes (ulimit -u)")
+            .or(Advice::FewerTasks)
     } else if name.as_bytes().contains(&b'/') && std::path::Path::new(&name).is_dir() {
         Error::new(Kind::CannotStart, name.display(), "cannot be started: it is a directory")
             .advise("name the program in it")
@@ -206,7 +210,7 @@ pub(super) fn too_long(command: &Command) -> String {
             longest - 1
         ),
         None => format!(
-            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all; take fewer at a time (-n, or -m for as many as fit)",
+            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all; take fewer at a time",
             lengths().count() - 1,
             lengths().sum::<usize>()
         ),
@@ -220,6 +224,9 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
+
+    /// Both are tested on every machine, whichever is in use.
+    const STARTS: [Start; 2] = [sys::start, posix_spawn::start];
 
     fn program(path: &Path, text: &str, mode: u32) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -241,6 +248,10 @@ mod tests {
 
     #[test]
     fn a_name_is_looked_for_in_one_place_after_the_other() {
+        STARTS.into_iter().for_each(look_for_names);
+    }
+
+    fn look_for_names(start_by: Start) {
         let dir = tempfile::tempdir().unwrap();
         let place = |name: &str| dir.path().join(name);
         program(&place("one/locked"), "#!/bin/sh\nexit 1\n", 0o600);
@@ -252,6 +263,7 @@ mod tests {
         program(&place("one/shut"), "#!/bin/sh\n", 0o600);
         program(&place("two/shut"), "exit 0\n", 0o700);
         let mut inheritance = Inheritance::new(SigSet::empty(), "test");
+        inheritance.start = start_by;
         let path = ["missing", "one/both", "one", "two"].map(|name| place(name).into_os_string());
         inheritance.path = path.map(|path| [path.as_bytes(), b"/"].concat()).to_vec();
 
@@ -273,6 +285,38 @@ mod tests {
         assert_eq!(code(&inheritance, "both"), 4, "where it was");
         fs::remove_file(place("two/both")).unwrap();
         assert_eq!(code(&inheritance, "both"), 6, "it is no longer there, and is looked for");
+    }
+
+    /// Not through a shell, which would clear its mask.
+    #[test]
+    fn both_ways_to_start_a_child_give_it_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGUSR1);
+        let outputs = STARTS.map(|start_by| {
+            let mut inheritance = Inheritance::new(mask, "test");
+            inheritance.start = start_by;
+            let path = dir.path().join("output");
+            let output = File::create(&path).unwrap();
+            let streams = Streams { stdin: None, stdout: output.as_fd(), stderr: output.as_fd() };
+            let files = ["-", "/proc/self/environ", "/proc/self/status", "/proc/self/limits"];
+            let command = Command::new(["cat"].into_iter().chain(files)).unwrap();
+            let pid = inheritance.spawn(&command, streams, Tag::default()).unwrap();
+            waitpid(pid, None).unwrap();
+            let output = fs::read(path).unwrap();
+            let output = String::from_utf8_lossy(&output).replace('\0', "\n");
+            let field = |name: &str| output.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            assert_eq!(field("NSpgid:"), Some(&*pid.to_string()), "it leads a group: {output}");
+            // Above 31 are two signals of the C library, which `posix_spawn` has the child ignore.
+            let signals = |name| u64::from_str_radix(field(name).unwrap(), 16).unwrap() & 0x7fff_ffff;
+            let signals = ["SigBlk:", "SigIgn:", "SigCgt:"].map(signals);
+            (signals, field("BIVOUAC_RUN=").map(String::from), field("Max open files").map(String::from))
+        });
+        assert_eq!(outputs[0], outputs[1]);
+        let ([blocked, ignored, caught], mark, _) = &outputs[0];
+        assert_eq!((*blocked, *caught), (1 << (libc::SIGUSR1 - 1), 0));
+        assert_eq!(ignored & (1 << (libc::SIGPIPE - 1)), 0, "this process ignores SIGPIPE");
+        assert!(mark.as_ref().is_some_and(|mark| mark.ends_with("test/0.0")), "{mark:?}");
     }
 
     #[test]

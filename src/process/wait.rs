@@ -1,7 +1,7 @@
 //! Waiting for a child, and what the kernel says of it.
 //!
-//! nix would say it with names, and has none for real-time signals: of a command that died of one it
-//! reports that the call was wrong, although the child is reaped. So here signals are numbers.
+//! nix has names for signals, but none for real-time signals: when a command died of one, nix reports that the
+//! call was wrong, although the child is reaped. So here signals are numbers.
 
 use crate::task::command::How;
 use nix::errno::Errno;
@@ -16,11 +16,12 @@ fn reason(errno: rustix::io::Errno) -> Errno {
     Errno::from_raw(errno.raw_os_error())
 }
 
-/// What has become of a child, of what is asked for; `None`: nothing yet, where nobody wants to wait.
+/// A change in the state of a child, of the kinds that `what` names. `None` if `what` says not to wait, and there
+/// is none.
 ///
 /// # Errors
 ///
-/// `ECHILD`: somebody else has reaped it.
+/// `ECHILD`: another part of the program has reaped it.
 pub(super) fn look(pid: Pid, what: WaitIdOptions) -> nix::Result<Option<WaitIdStatus>> {
     let pid = number(pid)?;
     rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), what)).map_err(reason)
@@ -31,7 +32,7 @@ pub(super) fn how(status: WaitIdStatus) -> Option<How> {
     status.exit_status().map(How::Code).or(status.terminating_signal().map(How::Signal))
 }
 
-/// Waits for the end of a child and reaps it; its number may be given to somebody else from here on.
+/// Waits for the end of a child and reaps it. From here on its number may belong to another process.
 ///
 /// # Errors
 ///

@@ -1,30 +1,31 @@
 //! No command outlives a bivouac that was killed.
 //!
-//! SIGKILL gives no time for anything, and then the commands go on: they write, they hold memory, and
-//! the run that continues starts the same tasks beside them. What there is against it falls short:
-//! `PR_SET_PDEATHSIG` follows the *thread* that started the child, so it kills commands whenever a
-//! worker ends, and it does not reach grandchildren; a new pid namespace needs rights and changes what
-//! commands see; a cgroup of one's own is the batch system's to give.
+//! SIGKILL gives bivouac no time, and its commands go on: they write, they hold memory, and the run that continues
+//! starts the same tasks beside them. The obvious remedies fall short. `PR_SET_PDEATHSIG` follows the *thread*
+//! that started the child, so it kills commands whenever a worker ends, and it does not reach grandchildren. A new
+//! pid namespace needs rights and shows commands other process ids. A cgroup of our own must come from the batch
+//! system.
 //!
 //! So there is a second process, which does nothing until the first is gone. It holds the reading end
-//! of a pipe whose writing end only bivouac has; the kernel closes that however bivouac ends. Then it
-//! kills what belongs to commands that ran then or that had been ended: every process that carries the
-//! mark of bivouac and the number of such a command in its environment, which descendants inherit also
-//! after `setsid`, and every one in the group of a command that ran, whatever its environment
-//! (`src/process/process_groups.rs`). What a command that ended well has left behind lives. Until that is
-//! done it holds the lock of the state too, so that no new run can begin beside the orphans of the old one.
+//! of a pipe, and only bivouac has the writing end; the kernel closes that however bivouac ends. Then the watcher
+//! kills the processes of commands that ran at that moment or that had been ended. It finds them by an
+//! environment variable with the mark of bivouac and the number of the command, which descendants inherit also
+//! after `setsid`, and by the process group of a command that ran, whatever the environment
+//! (`src/process/process_groups.rs`). The processes that a command has left behind after ending well live. Until
+//! all that is done the watcher holds the lock of the state too, so no new run can start beside the orphans of the
+//! old one.
 //!
-//! The obvious mark is the name of the run, which stands in the state. But the run that continues has the
-//! same name, and so has a copy of the state: the watcher of the one would kill the commands of the other.
-//! So a mark belongs to one process (`mark_of`).
+//! The obvious mark is the name of the run in the state. But the run that continues has the same name, and so has
+//! a copy of the state: the watcher of the one would kill the commands of the other. So a mark belongs to one
+//! process (`mark_of`).
 //!
-//! It has work to do also after an orderly end, if some command was ended: a descendant that
-//! called `setsid` is not in the group that was told. It then says whom it has killed.
+//! The watcher has work to do also after an orderly end, if a command was ended: a descendant that called `setsid`
+//! is not in the group that was told. It then reports the processes that it has killed.
 //!
-//! What it costs: one process per run, and two writes of eight bytes to memory per command. What it cannot
-//! do: find a descendant that cleared its environment and left the group of its command (`env -i setsid`),
-//! or whose command has ended; or one that belongs to another user. And if somebody kills the watcher as
-//! well, nobody is left. All signals but KILL and STOP are blocked in it.
+//! The cost is one process per run, and two writes of eight bytes to memory per command. A process survives that
+//! has left both, the environment variable and the group (`env -i setsid`), or only the variable if its command
+//! has ended; so does one of another user. All signals but KILL and STOP are blocked in the watcher. A KILL for
+//! it as well leaves the commands alone.
 
 use super::process_groups::{Entries, ProcessGroups};
 use super::spawn::RUN;
@@ -49,8 +50,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// What the program is called with to be the watcher; behind it comes the mark of this process. Its `main`
-/// hands that to [`watch`].
+/// The first argument of the program that makes it the watcher; the mark of this process is the second. Its
+/// `main` passes that on to [`watch`].
 pub const VERB: &str = "__watch";
 
 /// The descriptor under which the watcher holds the lock.
@@ -59,14 +60,14 @@ const LOCK: i32 = 3;
 /// The descriptor under which it finds the process groups of the commands.
 const GROUPS: i32 = 4;
 
-/// How long the watcher is waited for at the end. It needs a millisecond when all is well, some twenty
-/// when it has to look through all processes, and on a busy machine many times that.
+/// How long the end of the run waits for the watcher. It needs a millisecond when all is well, some twenty
+/// to look through all processes, and on a busy machine many times that.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// A mark for the commands of one run of one process: no other run has it, before or after, in this process
-/// or another, here or in another container.
+/// A mark for the commands of one run of one process. No other run has it, in this process or another, here or in
+/// another container.
 pub(crate) fn mark_of(run: &str) -> String {
-    // How the hasher of a map is seeded is random enough.
+    // The seed of the hasher of a map is random enough.
     format!("{run}-{}-{:016x}", std::process::id(), RandomState::new().hash_one(run))
 }
 
@@ -76,7 +77,7 @@ pub(crate) struct Watcher {
     pid: Pid,
     /// Closed by the kernel when we end, whatever the reason.
     life: OwnedFd,
-    /// Where it says whom it has killed.
+    /// The watcher reports here the processes that it has killed.
     report: OwnedFd,
 }
 
@@ -110,7 +111,7 @@ impl Watcher {
         let spawn = || -> nix::Result<Pid> {
             let mut actions = PosixSpawnFileActions::init()?;
             actions.add_dup2(theirs.as_raw_fd(), libc::STDIN_FILENO)?;
-            // It must not keep a pipe open whose reader waits for the end.
+            // Our own standard output may be a pipe, and its reader waits for the last writer.
             actions.add_dup2(their_report.as_raw_fd(), libc::STDOUT_FILENO)?;
             actions.add_open(libc::STDERR_FILENO, c"/dev/null", OFlag::O_WRONLY, Mode::empty())?;
             if let Some(lock) = lock {
@@ -131,16 +132,14 @@ impl Watcher {
         Ok(Self { pid, life, report })
     }
 
-    /// Whether somebody has killed it: otherwise it ends after us. It stays to be reaped by
-    /// [`dismiss`](Watcher::dismiss).
+    /// Whether it was killed: otherwise it ends after us. [`dismiss`](Watcher::dismiss) reaps it.
     pub(crate) fn has_ended(&self) -> bool {
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         !matches!(waitid(Id::Pid(self.pid), look), Ok(WaitStatus::StillAlive) | Err(Errno::EINTR))
     }
 
-    /// The run is over. `all_is_well`: nothing is left to watch. Otherwise the watcher does what it
-    /// is there for, and is waited for, so that nobody is left when this process ends. Whom it has killed, a
-    /// line for each.
+    /// The run is over. `all_is_well`: nothing is left to watch. Otherwise this waits until the watcher has done
+    /// its work, so that no process is left when this one ends. Returns a line for each process that it has killed.
     pub(crate) fn dismiss(self, all_is_well: bool) -> Vec<String> {
         if all_is_well {
             rustix::io::write(&self.life, b"q").ok();
@@ -158,7 +157,7 @@ impl Watcher {
     }
 }
 
-/// What comes out of a pipe before it is closed, or the time is over.
+/// Reads a pipe until it is closed, or the time is over.
 fn read_until(pipe: &OwnedFd, end: Instant) -> String {
     let mut bytes = Vec::new();
     loop {
@@ -180,7 +179,7 @@ fn read_until(pipe: &OwnedFd, end: Instant) -> String {
 
 /// The whole life of the watcher: to be called by a program that was started with [`VERB`].
 pub fn watch(mark: &str) {
-    // Nothing of what the first process had open is needed here, and a directory must not be kept busy.
+    // The watcher must not keep a directory busy.
     std::env::set_current_dir("/").ok();
     let mut word = [0];
     loop {
@@ -193,16 +192,16 @@ pub fn watch(mark: &str) {
     kill_all(mark);
 }
 
-/// Whom the watcher is after.
+/// The processes that the watcher is after.
 struct Wanted {
-    /// What stands before the number of a command in its environment.
+    /// The beginning of the mark of a command; its number follows.
     mark: String,
     entries: Entries,
-    /// Ours, and that of every command that has not left its group.
+    /// Our session, which is that of every command that has not left its group.
     session: i32,
 }
 
-/// Until two looks in a row find nobody: one that is killed may have been about to start another.
+/// Kills until two looks in a row find no process: one that is killed may have been about to start another.
 fn kill_all(mark: &str) {
     let wanted = Wanted {
         mark: format!("{mark}/"),
@@ -217,7 +216,7 @@ fn kill_all(mark: &str) {
             if wanted.kill(pid) {
                 found = true;
                 if told.insert(pid) {
-                    // Nobody reads it if bivouac was killed.
+                    // Without a reader, if bivouac was killed.
                     writeln!(io::stdout(), "pid {pid} ({line})").ok();
                 }
             }
@@ -231,16 +230,16 @@ fn kill_all(mark: &str) {
 }
 
 impl Wanted {
-    /// Whether it is one of them. A number of a group may be given away again when the whole group is gone;
-    /// then the new one is hardly in our session.
+    /// Whether it is one of them. The number of a group may belong to another one after the whole group is gone,
+    /// but that one is hardly in our session.
     fn is(&self, pid: Pid) -> bool {
         let in_group =
             |stat: Stat| self.entries.groups().contains(&stat.group) && stat.session == self.session;
         self.knows(pid) || Stat::of(pid).is_some_and(|stat| !stat.is_over() && in_group(stat))
     }
 
-    /// Whether it has our mark in its environment, with the number of a command that is ours. The
-    /// environment of a process that has ended is empty, and that of somebody else cannot be read.
+    /// Whether it has our mark in its environment, with the number of a command that is ours. The environment of a
+    /// process that has ended is empty, and that of another user cannot be read.
     fn knows(&self, pid: Pid) -> bool {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         let prefix = [RUN.as_bytes(), b"="].concat();
@@ -250,8 +249,8 @@ impl Wanted {
         tag.is_some_and(|tag| self.entries.is_ours(tag))
     }
 
-    /// The number may have been given away since we looked; the descriptor cannot, so we look once more
-    /// when we have it.
+    /// The number may belong to another process since the last look. The descriptor cannot, so there is one more
+    /// look after it is open.
     fn kill(&self, pid: Pid) -> bool {
         let Some(number) = rustix::process::Pid::from_raw(pid.as_raw()) else { return false };
         let Ok(process) = pidfd_open(number, PidfdFlags::empty()) else { return false };

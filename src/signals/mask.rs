@@ -9,7 +9,7 @@ use crate::signals::policy::Policy;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use std::io;
 use std::marker::PhantomData;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 
 /// Proof that the handled signals are blocked in this thread.
 ///
@@ -91,6 +91,20 @@ impl Masked {
     /// The system's, when there can be no more threads.
     pub fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name(name.to_string()).spawn(body)
+    }
+
+    /// Starts a thread that ends before `scope` does, and may borrow from it.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Masked::spawn).
+    pub(crate) fn spawn_scoped<'scope>(
+        &self,
+        scope: &'scope Scope<'scope, '_>,
+        name: &str,
+        body: impl FnOnce() + Send + 'scope,
+    ) -> io::Result<ScopedJoinHandle<'scope, ()>> {
+        thread::Builder::new().name(name.to_string()).spawn_scoped(scope, body)
     }
 }
 

@@ -35,7 +35,7 @@ mod ledger;
 mod place;
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Facts, Open};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::task::{Committed, Sink};
 use ledger::{Extent, Ledger};
 use place::{mode_to_take, not_a_file, resolve};
@@ -209,7 +209,8 @@ impl FileSink {
 
     fn harmed(&self, how: &str) -> Error {
         Error::refused(self.part_path.display(), how)
-            .advise("nothing was changed; bring the file back, or start the job over with --fresh")
+            .advise("nothing was changed; bring the file back")
+            .or(Advice::StartAfresh)
     }
 
     /// Whether `OUT` itself is what the books describe, to the last byte.

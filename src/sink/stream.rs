@@ -23,7 +23,7 @@
 //! mostly it is not so. Once something was printed to a pipe or a terminal, the job therefore begins anew
 //! when it is run again, unless the caller knows better ([`StreamSink::continued`]).
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::sys::is_closed;
 use crate::task::stop_fd::{Waited, Wake};
 use crate::task::{Committed, Sink};
@@ -191,7 +191,7 @@ fn failed(name: &str, cause: &io::Error) -> Error {
     let full = matches!(cause.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT));
     let error = Error::io(name.as_ref(), "write", cause);
     match full {
-        true => error.advise("make room; with --output OUT in place of > the job could be continued then"),
+        true => error.advise("make room").or(Advice::WriteToFile),
         false => error,
     }
 }
@@ -217,7 +217,8 @@ impl Sink for StreamSink {
                 self.name,
                 format_args!("is a file of {has} bytes, but {was} are committed"),
             )
-            .advise("append to the file of the last run with >>, or begin anew with --fresh"));
+            .advise("append to the file of the last run (>>)")
+            .or(Advice::StartAfresh));
         }
         Ok(())
     }

@@ -164,7 +164,7 @@ fn a_job_that_was_begun_without_digests_has_none_to_compare() {
     for verb in VERBS {
         let world = world();
         stopped(&world, verb, "");
-        world.bivouac(&with(verb, COMPARED)).run().expect_code(3).expect_says("without --verify-inputs");
+        world.bivouac(&with(verb, COMPARED)).run().expect_code(3).expect_says("--verify-inputs");
         world.bivouac(&with(verb, "")).run().expect_code(0);
     }
 }

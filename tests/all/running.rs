@@ -268,6 +268,7 @@ impl<'w> Running<'w> {
         }
         let stdout = self.stdout.recv_timeout(DEADLINE).unwrap_or(late);
         let stderr = std::mem::take(&mut self.transcript);
+        assert!(!stderr.contains("`Run::"), "advice for a programmer, not in options:\n{stderr}");
         Ended { how: self.how.clone(), end, stdout, stderr, checkpoint: self.checkpoint }
     }
 

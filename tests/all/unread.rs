@@ -106,7 +106,7 @@ fn a_list_in_a_file_lacks_nothing_that_is_found_in_a_tree_and_goes_on_there() {
         world.write("t/1", "1");
         world.write("t/3", "3");
         world.shell(&format!("{make}; chmod 0 t/2"));
-        let named = "with --keep-going it is left out";
+        let named = "leave it out with --keep-going";
         may_not_read(&world, "digest t -o out").run().expect_code(4).expect_says("t/2: ").expect_says(named);
         assert!(!world.exists("out"));
         may_not_read(&world, "digest t").run().expect_code(1).expect_says("t/2: ");

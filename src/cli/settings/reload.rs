@@ -6,6 +6,7 @@ use crate::cli::args::common::JobArgs;
 use crate::cli::config::Config;
 use crate::cli::format::size;
 use crate::cli::logfile::LogFile;
+use crate::jobs::wording::worded;
 use bivouac::policy::short_name;
 use bivouac::reload::{self as engine, Reload, Reloaded};
 use bivouac::{Request, Result};
@@ -173,14 +174,14 @@ impl Reload for Reloader {
                 Some(for_engine(&self.current))
             }
             Err(error) => {
-                said.push(error.to_string());
+                said.push(worded(&error));
                 None
             }
         };
         if let Some(log) = &self.log {
             log.level(self.current.log_level.value);
             if let Err(error) = log.reopen() {
-                said.push(format!("{error}; the log goes on in the old file"));
+                said.push(format!("{}; the log goes on in the old file", worded(&error)));
             }
         }
         Reloaded { settings, said }

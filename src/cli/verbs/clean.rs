@@ -8,6 +8,7 @@ use crate::cli::discover::states_in;
 use crate::cli::state_path::{SHARED, remove_if_empty};
 use crate::cli::terminal;
 use crate::jobs::text::visible;
+use crate::jobs::wording::worded;
 use bivouac::disk::OsDisk;
 use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
@@ -68,11 +69,11 @@ fn sweep(
                 swept.removed.push(Removed { path: path.clone(), stays });
             }
             Err(error) if !named && matches!(error.kind(), Kind::Refused | Kind::Busy) => {
-                say(&format!("kept: {error}"))
+                say(&format!("kept: {}", worded(&error)))
             }
             Err(error) => {
                 if let Some(earlier) = swept.failure.replace(error) {
-                    say(&earlier.to_string());
+                    say(&worded(&earlier));
                 }
             }
         }

@@ -30,6 +30,8 @@ fn written(state: &Path, tasks: u64) -> u64 {
     journal.make_durable().unwrap()
 }
 
+/// Sixteen of the bytes are the marks of the task alone, eight in each line: by the one, a run knows an item that was
+/// at work at a kill, and by the other an item that is done, after it is gone from the list.
 #[test]
 fn what_was_appended_is_read_back_and_a_task_costs_less_than_80_bytes() {
     let dir = tempfile::tempdir().unwrap();

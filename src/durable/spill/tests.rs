@@ -158,7 +158,8 @@ fn what_is_harmed_is_not_there_and_the_rest_is() {
         fs::remove_file(&path).unwrap();
         assert!(looked(dir.path(), &record).1.len() < 4, "without {name}");
         fs::create_dir(&path).unwrap();
-        assert!(looked(dir.path(), &record).1.len() < 4, "a directory in place of {name}");
+        let refused = StateDir::create(&OsDisk, &dir.path().join("s"));
+        assert!(refused.is_err(), "a directory in place of {name} is refused before anything begins");
         fs::remove_dir(&path).unwrap();
         fs::write(&path, good).unwrap();
     }

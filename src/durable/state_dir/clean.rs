@@ -1,17 +1,16 @@
 //! Looking at a state from outside, and taking it away.
 
-use super::showing::{STATUS, live_in};
-use super::{LOCK, LOCK_GONE, RECORD, SPILL, StateDir, check_owner, known, lock, not_opened, read_record};
-use crate::durable::disk::{Dir, Disk};
+use super::known::{known_state, no_state};
+use super::showing::live_in;
+use super::{LOCK, LOCK_GONE, RECORD, SPILL, STATUS, StateDir, known, lock, read_record};
+use crate::durable::disk::Disk;
 use crate::durable::journal::{JOURNAL, Journal};
 use crate::durable::record::{Phase, Record};
 use crate::durable::status_file::Live;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::Line;
 use std::ffi::OsString;
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 /// What can be seen of a state without holding its lock.
 #[derive(Clone, Debug)]
@@ -19,7 +18,7 @@ pub struct Peek {
     /// The last checkpoint.
     pub record: Option<Record>,
     /// Who holds the state, or held it last.
-    pub holder: Option<lock::Holder>,
+    pub holder: Option<super::Holder>,
     /// Whether a run holds the state at this moment.
     pub locked: bool,
     /// What the run said last of what it does. Of a run that does not hold the state any more it is
@@ -84,7 +83,8 @@ pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
             path.display(),
             format_args!("is the state of a job that is not finished ({frontier} tasks are committed)"),
         )
-        .advise("run the same command again to continue it, or clean with --force to give it up"));
+        .advise(Advice::RunAgain)
+        .or(Advice::CleanByForce));
     }
     let left = state.remove()?;
     Ok(Cleaned { record, stays: disk.open_dir(path).is_ok(), left })
@@ -96,26 +96,6 @@ pub fn is_state(disk: &dyn Disk, path: &Path) -> bool {
     // Most directories are none, and this tells it at once.
     [LOCK, RECORD].iter().any(|name| known::is_there(&*dir, name))
         && known::is_state(&*dir, path).unwrap_or(false)
-}
-
-/// The directory at `path`, if it looks like a state: `bivouac clean ~` must not begin to work on
-/// a home directory, not even by making a lock in it.
-pub(super) fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> {
-    let dir = disk.open_dir(path).map_err(|error| {
-        let nothing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-        if nothing { no_state(path) } else { not_opened(path, &error) }
-    })?;
-    check_owner(&*dir, path)?;
-    known::check_files(&*dir, path)?;
-    let is_empty = ![LOCK, RECORD].iter().any(|name| known::is_there(&*dir, name));
-    if is_empty || !known::is_state(&*dir, path)? {
-        return Err(no_state(path));
-    }
-    Ok(dir)
-}
-
-fn no_state(path: &Path) -> Error {
-    Error::usage(path.display(), "is not the state of a job")
 }
 
 impl StateDir {

@@ -1,19 +1,19 @@
 //! Which directory is a state, and which of the names in it are ours.
 //!
-//! `--state ~/project` is typed quickly, and `lock`, `journal` and `checkpoint.json` are names that others
+//! `~/project` is named quickly, and `lock`, `journal` and `checkpoint.json` are names that others
 //! give too. So a directory is taken for a state only if something in it says so that we have written, or
 //! if there is nothing in it.
 
-use super::showing::{STATUS, STATUS_NEW};
 use super::spill::refuse_directories;
-use super::{LOCK, LOCK_GONE, RECORD, RECORD_NEW, SPILL, lock};
-use crate::durable::disk::{Dir, Open, look_plain, open_plain};
+use super::{LOCK, LOCK_GONE, RECORD, RECORD_NEW, SPILL, STATUS, STATUS_NEW, check_owner, lock, not_opened};
+use crate::durable::disk::{Dir, Disk, Open, look_plain, open_plain};
 use crate::durable::journal::JOURNAL;
 use crate::durable::record::OPENING;
 use crate::error::{Error, Result};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -99,4 +99,24 @@ fn beginning(dir: &dyn Dir, path: &Path, name: &str, bytes: usize) -> Result<Opt
     let got = file.read_at(&mut beginning, 0).map_err(|e| Error::io(&path.join(name), "read", &e))?;
     beginning.truncate(got);
     Ok(Some(beginning))
+}
+
+/// The directory at `path`, if it looks like a state: `bivouac clean ~` must not begin to work on
+/// a home directory, not even by making a lock in it.
+pub(super) fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> {
+    let dir = disk.open_dir(path).map_err(|error| {
+        let nothing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        if nothing { no_state(path) } else { not_opened(path, &error) }
+    })?;
+    check_owner(&*dir, path)?;
+    check_files(&*dir, path)?;
+    let is_empty = ![LOCK, RECORD].iter().any(|name| is_there(&*dir, name));
+    if is_empty || !is_state(&*dir, path)? {
+        return Err(no_state(path));
+    }
+    Ok(dir)
+}
+
+pub(super) fn no_state(path: &Path) -> Error {
+    Error::usage(path.display(), "is not the state of a job")
 }

@@ -29,13 +29,11 @@
 //! So it is written as soon as the lock is taken, and a run that is refused puts back the old text and the old
 //! time of its last change ([`Lock::undo`]).
 
-use super::{LOCK, reach};
+use super::{Continuing, Holder, LOCK, reach};
 use crate::durable::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, fstat, fstatfs, futimens};
-use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -46,6 +44,10 @@ use std::time::{Duration, SystemTime};
 /// `bivouac status` takes the lock for a moment to see whether it is free. A run that starts in
 /// this very moment should not be told that another one is at work; so it looks a few times.
 const TRIES: usize = 5;
+
+/// One minute. The watcher of a killed run gives its commands two seconds, but it must first find them among all
+/// processes, and on a machine with fifty processes that want to run five seconds were not enough for all of that.
+/// The wait ends with the lock, or with a signal; so a longer limit costs only those that meet a watcher that hangs.
 const TRIES_AFTER_A_DEATH: usize = 6000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
@@ -57,40 +59,6 @@ pub(super) const BEGINNING: &[u8] = b"{\"pid\":";
 
 /// What `statfs(2)` says of NFS, SMB, CIFS and FUSE.
 const REMOTE: [u32; 4] = [0x6969, 0xFE53_4D42, 0xFF53_4D42, 0x6573_5546];
-
-/// Who holds a state: for messages, and for verbs that send it signals.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// Its process id.
-    pub pid: u32,
-    /// The host on which it runs.
-    pub host: String,
-    /// The boot id of that host: a process id means something only within one.
-    pub boot_id: String,
-    /// When it took the lock, in seconds since 1970.
-    pub started: u64,
-    /// When the process was started, in clock ticks since boot: together with the process id this
-    /// names one process and no other. `None` in a lock that an older version wrote.
-    #[serde(default)]
-    pub ticks: Option<u64>,
-    /// The pid namespace in which the process id means something.
-    #[serde(default)]
-    pub pid_namespace: Option<String>,
-    /// The command that continues the job. It is not the holder's own business but that of the
-    /// state, so it is handed down from holder to holder until a run says another one.
-    #[serde(default)]
-    pub continuing: Option<Continuing>,
-}
-
-/// The command that continues a job, ready to paste.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Continuing {
-    /// The command line, quoted for a shell.
-    pub command: String,
-    /// The directory in which it has to be run, quoted for a shell; its relative paths mean something
-    /// only there.
-    pub directory: Option<String>,
-}
 
 impl Holder {
     /// This process.
@@ -112,12 +80,6 @@ impl Holder {
     /// What stands in a lock file. A reader may come in the middle of a write; then it is nobody.
     fn read(file: &dyn DiskFile) -> Option<Self> {
         serde_json::from_slice(&read_up_to(file, Path::new(LOCK), LONGEST_TEXT).ok()?).ok()
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} on {}", self.pid, self.host)
     }
 }
 
@@ -191,9 +153,7 @@ impl Lock {
             Some(libc::EIO | libc::ESTALE) => {
                 let how = "the lock was lost: another run may have taken over";
                 let error = Error::broken(self.path.display(), how);
-                Unconfirmed::Lost(error.advise(
-                    "nothing was touched after that; look with `bivouac status`, then run the same command again",
-                ))
+                Unconfirmed::Lost(error.advise("nothing was touched after that").then(Advice::RunAgain))
             }
             Some(_) | None => Unconfirmed::Broken(Error::io(&self.path, "write", &cause)),
         })
@@ -312,7 +272,8 @@ fn is_held_for_the_dead(file: &dyn DiskFile) -> bool {
 pub(super) fn busy(path: &Path, holder: Option<Holder>) -> Error {
     let who = holder.map_or("another process".to_string(), |holder| holder.to_string());
     Error::new(Kind::Busy, path.display(), format_args!("is in use by {who}"))
-        .advise("wait for it, stop it, or choose another --state")
+        .advise("wait for it, stop it")
+        .or(Advice::NameAnotherState)
 }
 
 /// Whether somebody holds the lock at this moment, and who it says it is. Takes the lock for an

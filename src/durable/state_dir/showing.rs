@@ -5,16 +5,13 @@
 //! durable that is worth nothing a second later. After a power cut it may be empty or old; so
 //! nothing is ever decided by it that concerns the output, and a failure to write it ends no run.
 
-use super::clean::known_state;
-use super::{Continuing, StateDir};
+use super::known::known_state;
+use super::{Continuing, STATUS, STATUS_NEW, StateDir};
 use crate::durable::disk::{Dir, Disk, Open, read_plain};
 use crate::durable::status_file::Live;
 use crate::error::Result;
 use std::io;
 use std::path::Path;
-
-pub(super) const STATUS: &str = "status.json";
-pub(super) const STATUS_NEW: &str = "status.json.new";
 
 /// No status is longer: it has some hundred bytes for every task at work.
 const LARGEST: u64 = 16 << 20;

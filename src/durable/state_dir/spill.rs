@@ -13,7 +13,7 @@
 use super::{SPILL, StateDir};
 use crate::durable::disk::{Dir, DiskFile, Open, nameless, read_up_to};
 use crate::durable::record::SpilledFile;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,8 @@ pub(super) fn refuse_directories(dir: &dyn Dir, path: &Path) -> Result<()> {
 
 fn is_a_directory(path: &Path) -> Error {
     Error::refused(path.display(), "is a directory, and none of ours")
-        .advise("move it away, and run the same command again")
+        .advise("move it away")
+        .then(Advice::RunAgain)
 }
 
 /// The result of a finished task that has a file of its own, verified.

@@ -5,7 +5,7 @@ use crate::durable::record::SpilledFile;
 use crate::durable::spill::frame::Entry;
 use crate::durable::spill::{Shelf, Spill};
 use crate::durable::state_dir::Spilled;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 
 impl CheckpointStore {
     pub(crate) fn spill(&mut self) -> &mut Spill {
@@ -38,7 +38,8 @@ impl CheckpointStore {
         let Some(file) = self.record.spilled_files.pop() else { return Ok(None) };
         let spilled = dir.read_spill(&file)?.ok_or_else(|| {
             Error::broken(format_args!("task {}", file.task), "what was kept of it has been harmed meanwhile")
-                .advise("run the same command again: this task is done again")
+                .advise("this task is to be done again")
+                .then(Advice::RunAgain)
         })?;
         self.spent = true;
         Ok(Some((file, spilled)))

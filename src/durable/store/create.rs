@@ -2,7 +2,7 @@
 
 use crate::durable::disk::{Disk, split};
 use crate::durable::state_dir::StateDir;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use std::io;
 use std::path::Path;
 
@@ -38,9 +38,7 @@ pub(crate) fn create_state(disk: &dyn Disk, path: &Path, may_wait: &dyn Fn() -> 
 
 fn make_parent(disk: &dyn Disk, parent: &Path) -> Result<()> {
     let Some((above, name)) = split(parent) else { return Ok(()) };
-    let failed = |e: io::Error| {
-        Error::io(parent, "make the directory", &e).advise("name a place for the state with --state DIR")
-    };
+    let failed = |e: io::Error| Error::io(parent, "make the directory", &e).advise(Advice::NameAnotherState);
     let above = match disk.open_dir(above) {
         // Opening the state reports this one.
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -11,7 +11,7 @@ use crate::durable::record::SpilledFile;
 use crate::durable::state_dir::Spilled;
 use crate::engine::options::Printing;
 use crate::engine::reorder::{Fate, Held, Which};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::{Job, Line, Mark};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -81,7 +81,8 @@ impl<J: Job> Committer<J> {
             let (pieces, fate) = unpack(&file, spilled).ok_or_else(|| {
                 let how = "what was kept of it is not of this program";
                 Error::refused(format_args!("task {}", file.task), how)
-                    .advise("it was written by another version; start anew with --fresh")
+                    .advise("it was written by another version")
+                    .then(Advice::StartAfresh)
             })?;
             self.reorder.put_back(file.task, pieces, fate);
             self.put_on_disk(Which::Ended)?;

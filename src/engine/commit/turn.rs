@@ -9,7 +9,7 @@
 //! run does that one again, and leaves out as much of what it makes.
 
 use super::{Committer, Inbox, OUTBOX, value_of};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::{Job, Sink};
 use serde::Serialize;
 use serde_json::Value;
@@ -57,7 +57,8 @@ impl Turn {
                     made + missing
                 ),
             )
-            .advise("what it prints must be a function of its input; start anew with --fresh")),
+            .advise("what it prints must be a function of its input")
+            .then(Advice::StartAfresh)),
         }
     }
 

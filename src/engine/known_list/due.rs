@@ -1,9 +1,8 @@
 //! How a list on record ended: what the list of a job that goes on must have at the least.
 
-use super::naming::are_missing;
 use super::{BEGINNING, refused};
 use crate::durable::record::Record;
-use crate::error::Error;
+use crate::error::{Advice, Error};
 use crate::task::{Listing, Mark};
 use std::cmp::Reverse;
 
@@ -44,12 +43,23 @@ impl Due {
     pub(crate) fn missing(self, tasks: u64) -> Error {
         let there = format!("the list ends after {tasks} of {}", self.tasks);
         refused(&format!("{}: {there}", are_missing(self.tasks - tasks)))
-            .advise("what ran is on record; put the list back as it was, or name another --state, or start anew with --fresh")
+            .advise("what ran is on record; put the list back as it was")
+            .or(Advice::NameAnotherState)
+            .or(Advice::StartAfresh)
     }
 
     /// For a list that has other tasks.
     pub(crate) fn differs(self) -> Error {
         refused(&format!("one of the first {} is not what it was", self.tasks))
-            .advise("what ran is on record; put the list back as it was, or name another --state, or start anew with --fresh")
+            .advise("what ran is on record; put the list back as it was")
+            .or(Advice::NameAnotherState)
+            .or(Advice::StartAfresh)
+    }
+}
+
+pub(super) fn are_missing(items: u64) -> String {
+    match items {
+        1 => "1 item that was not done is missing".to_string(),
+        items => format!("{items} items that were not done are missing"),
     }
 }

@@ -1,5 +1,6 @@
 //! What is said of a list that has changed: what is gone from it, what is missing, what is another one.
 
+use super::due::are_missing;
 use super::{Due, Known, Outset, is_done};
 use crate::durable::journal::{Entries, Entry};
 use crate::durable::record::{Reach, Record};
@@ -10,13 +11,6 @@ use std::path::Path;
 
 /// How many of them are named.
 const NAMED: usize = 3;
-
-pub(super) fn are_missing(items: u64) -> String {
-    match items {
-        1 => "1 item that was not done is missing".to_string(),
-        items => format!("{items} items that were not done are missing"),
-    }
-}
 
 /// Says which tasks are gone: how many, and by name those that failed or of which it is not known whether they
 /// completed.
@@ -55,10 +49,7 @@ pub(super) fn say_what_has_gone<L: Listing>(
         ));
     }
     if new.len() > NAMED {
-        outset.said.push(format!(
-            "so were {} more that are gone; `bivouac log --failed` names them",
-            new.len() - NAMED
-        ));
+        outset.said.push(format!("so were {} more that are gone; the journal names them", new.len() - NAMED));
     }
     for task in failed.iter().take(NAMED) {
         outset.said.push(format!(
@@ -67,10 +58,9 @@ pub(super) fn say_what_has_gone<L: Listing>(
         ));
     }
     if failed.len() > NAMED {
-        outset.said.push(format!(
-            "so had {} more that are gone; `bivouac log --failed` names them",
-            failed.len() - NAMED
-        ));
+        outset
+            .said
+            .push(format!("so had {} more that are gone; the journal names them", failed.len() - NAMED));
     }
     Ok(())
 }

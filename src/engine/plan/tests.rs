@@ -8,8 +8,8 @@ use std::collections::HashSet;
 const CODE: u8 = 7;
 const PHASES: [Phase; 3] = [Phase::Working, Phase::Finalizing { code: CODE }, Phase::Done { code: CODE }];
 const JOBS: [JobOnRecord; 2] = [JobOnRecord::This, JobOnRecord::Another];
-const TOTALS: [Total; 2] = [Total::Readable, Total::OtherVersion];
-const DONE: [Done; 2] = [Done::Nothing, Done::Something];
+const TOTALS: [TotalOnRecord; 2] = [TotalOnRecord::Readable, TotalOnRecord::OtherVersion];
+const COMPLETED: [Completed; 2] = [Completed::Nothing, Completed::Something];
 const RESULTS: [ResultOnRecord; 2] = [ResultOnRecord::Stands, ResultOnRecord::Passes];
 const INPUTS: [Inputs; 6] =
     [Inputs::Unknown, Inputs::Same, Inputs::More, Inputs::Changed, Inputs::Missing, Inputs::GrownWithin];
@@ -20,18 +20,28 @@ const TASKS: [TaskKind; 3] = [TaskKind::Pure, TaskKind::SideEffects, TaskKind::S
 fn pasts() -> Vec<Past> {
     let mut all = Vec::new();
     for (phase, job) in PHASES.into_iter().flat_map(|phase| JOBS.map(|job| (phase, job))) {
-        for (done, result) in DONE.into_iter().flat_map(|done| RESULTS.map(|result| (done, result))) {
+        for (completed, result) in
+            COMPLETED.into_iter().flat_map(|completed| RESULTS.map(|result| (completed, result)))
+        {
             for (inputs, total) in INPUTS.into_iter().flat_map(|inputs| TOTALS.map(|total| (inputs, total))) {
-                all.extend(OUTPUTS.map(|output| Past { phase, job, done, result, inputs, output, total }));
+                all.extend(OUTPUTS.map(|output| Past {
+                    phase,
+                    job,
+                    completed,
+                    result,
+                    inputs,
+                    output,
+                    total,
+                }));
             }
         }
     }
     all
 }
 
-fn findings() -> Vec<Found> {
-    let others = [Found::NoState, Found::InUse, Found::NotOurs, Found::NoRecord, Found::Damaged];
-    others.into_iter().chain(pasts().into_iter().map(Found::Record)).collect()
+fn findings() -> Vec<Finding> {
+    let others = [Finding::NoState, Finding::InUse, Finding::NotOurs, Finding::NoRecord, Finding::Damaged];
+    others.into_iter().chain(pasts().into_iter().map(Finding::Record)).collect()
 }
 
 fn all_asked() -> Vec<Asked> {
@@ -39,7 +49,7 @@ fn all_asked() -> Vec<Asked> {
 }
 
 /// Calls `check` with every combination and its plan.
-fn for_all(mut check: impl FnMut(Found, Asked, Plan)) {
+fn for_all(mut check: impl FnMut(Finding, Asked, Plan)) {
     for found in findings() {
         all_asked().into_iter().for_each(|asked| check(found, asked, plan(found, asked)));
     }
@@ -48,13 +58,13 @@ fn for_all(mut check: impl FnMut(Found, Asked, Plan)) {
 /// The same where a record is taken into account.
 fn for_all_records(mut check: impl FnMut(Past, Asked, Plan)) {
     for_all(|found, asked, plan| match found {
-        Found::Record(past) if !asked.fresh => check(past, asked, plan),
-        Found::Record(_)
-        | Found::NoState
-        | Found::InUse
-        | Found::NotOurs
-        | Found::NoRecord
-        | Found::Damaged => {}
+        Finding::Record(past) if !asked.fresh => check(past, asked, plan),
+        Finding::Record(_)
+        | Finding::NoState
+        | Finding::InUse
+        | Finding::NotOurs
+        | Finding::NoRecord
+        | Finding::Damaged => {}
     });
 }
 
@@ -63,11 +73,11 @@ fn fresh_is_refused_only_where_the_state_belongs_to_somebody_else() {
     for_all(|found, asked, plan| {
         if asked.fresh {
             let expected = match found {
-                Found::InUse => Plan::Refuse(Why::InUse),
-                Found::NotOurs => Plan::Refuse(Why::NotOurs),
-                Found::NoState => Plan::Begin(Over::Nothing),
+                Finding::InUse => Plan::Refuse(Why::InUse),
+                Finding::NotOurs => Plan::Refuse(Why::NotOurs),
+                Finding::NoState => Plan::Begin(Over::Nothing),
                 // The same whatever the record says: it need not be read.
-                Found::NoRecord | Found::Damaged | Found::Record(_) => Plan::Begin(Over::Discarded),
+                Finding::NoRecord | Finding::Damaged | Finding::Record(_) => Plan::Begin(Over::Discarded),
             };
             assert_eq!(plan, expected, "{found:?}");
         }
@@ -82,7 +92,7 @@ fn no_completed_task_of_an_unfinished_job_is_given_up_without_fresh() {
             match past.phase {
                 Phase::Working => {
                     let is_gone = past.output == Output::Printed;
-                    assert!(past.done == Done::Nothing || is_gone, "{story}");
+                    assert!(past.completed == Completed::Nothing || is_gone, "{story}");
                 }
                 Phase::Finalizing { .. } => panic!("{story}"),
                 // Its output stays until the new one is complete.
@@ -130,7 +140,7 @@ fn a_job_goes_on_only_from_what_is_known_to_be_there() {
     for_all_records(|past, asked, plan| {
         if plan == Plan::Resume {
             let story = format!("{past:?}, {asked:?}");
-            assert_eq!((past.job, past.total), (JobOnRecord::This, Total::Readable), "{story}");
+            assert_eq!((past.job, past.total), (JobOnRecord::This, TotalOnRecord::Readable), "{story}");
             assert!(matches!(past.inputs, Inputs::Same | Inputs::More), "{story}");
             assert!(matches!(past.output, Output::Whole | Output::Printed), "{story}");
             let has_more = (past.inputs, asked.tasks) == (Inputs::More, TaskKind::SideEffectsOnly);
@@ -154,7 +164,8 @@ fn a_recheck_is_asked_for_where_it_decides_and_never_twice() {
         all
     };
     for_all_records(|past, asked, now| {
-        let later: Vec<Plan> = known(past).into_iter().map(|past| plan(Found::Record(past), asked)).collect();
+        let later: Vec<Plan> =
+            known(past).into_iter().map(|past| plan(Finding::Record(past), asked)).collect();
         assert!(!later.contains(&Plan::Recheck), "nothing is left to find out: {past:?}, {asked:?}");
         let is_decided = later.iter().all(|plan| *plan == later[0]);
         let story = format!("{past:?}, {asked:?}");
@@ -169,13 +180,13 @@ fn a_recheck_is_asked_for_where_it_decides_and_never_twice() {
 fn a_refusal_names_what_was_found() {
     for_all(|found, asked, plan| {
         let Plan::Refuse(why) = plan else { return };
-        let is = |what: fn(Past) -> bool| matches!(found, Found::Record(past) if what(past));
+        let is = |what: fn(Past) -> bool| matches!(found, Finding::Record(past) if what(past));
         let is_true = match why {
-            Why::InUse => found == Found::InUse,
-            Why::NotOurs => found == Found::NotOurs,
-            Why::Damaged => found == Found::Damaged,
+            Why::InUse => found == Finding::InUse,
+            Why::NotOurs => found == Finding::NotOurs,
+            Why::Damaged => found == Finding::Damaged,
             Why::AnotherJob => is(|past| past.job == JobOnRecord::Another),
-            Why::OtherVersion => is(|past| past.total == Total::OtherVersion),
+            Why::OtherVersion => is(|past| past.total == TotalOnRecord::OtherVersion),
             Why::InputsChanged => is(|past| past.inputs == Inputs::Changed),
             Why::InputsMissing => is(|past| past.inputs == Inputs::Missing),
             Why::GrownWithin => is(|past| past.inputs == Inputs::GrownWithin),

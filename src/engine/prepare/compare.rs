@@ -6,16 +6,16 @@ use super::{Case, PastRun, not_planned};
 use crate::durable::record::{Phase, Record};
 use crate::durable::spill::look;
 use crate::engine::known_list::compare;
-use crate::engine::plan::{Found, Inputs, Output, TaskKind, Why};
+use crate::engine::plan::{Finding, Inputs, Output, TaskKind, Why};
 use crate::engine::source_thread::Comparison;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::task::stop_fd::Wake;
 use crate::task::{Job, ListContext, Listing, Mark, Source};
 
 impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     /// Finds out what the plan depends on. If `stop` is woken, what is found counts for nothing.
     pub(super) fn recheck(&mut self, stop: &Wake) -> Result<()> {
-        let (Found::Record(mut found), Some(mut past)) = (self.found, self.past.take()) else {
+        let (Finding::Record(mut found), Some(mut past)) = (self.found, self.past.take()) else {
             return Err(not_planned());
         };
         let compared = self.compare(&mut past, stop).and_then(|inputs| {
@@ -23,7 +23,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             found.output = self.look_at_output(&mut past, inputs)?;
             Ok(())
         });
-        (self.found, self.past) = (Found::Record(found), Some(past));
+        (self.found, self.past) = (Finding::Record(found), Some(past));
         compared
     }
 
@@ -132,7 +132,8 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
                 let begun = error
                     .clone()
                     .with_kind(Kind::Refused)
-                    .advise("the job was begun with it; put it back as it was, or start anew with --fresh");
+                    .advise("the job was begun with it; put it back as it was")
+                    .or(Advice::StartAfresh);
                 let error = if self.is_finished_with_output() { error } else { begun };
                 self.refusals.push((Why::InputsMissing, error));
                 Ok(Inputs::Missing)
@@ -149,10 +150,12 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     /// Such a job would begin again, and an input that is missing is then an error of its command line.
     fn is_finished_with_output(&self) -> bool {
         match self.found {
-            Found::Record(past) => {
+            Finding::Record(past) => {
                 matches!(past.phase, Phase::Done { .. }) && self.asked.tasks != TaskKind::SideEffectsOnly
             }
-            Found::NoState | Found::InUse | Found::NotOurs | Found::NoRecord | Found::Damaged => false,
+            Finding::NoState | Finding::InUse | Finding::NotOurs | Finding::NoRecord | Finding::Damaged => {
+                false
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Whether a record is of the job that is asked for; and if not, in what they differ.
 
 use crate::durable::record::Record;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::Job;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -25,7 +25,9 @@ pub(super) fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Res
         return Ok(());
     };
     Err(Error::refused(state.display(), difference)
-        .advise("use another output or --state, or discard what was done with --fresh"))
+        .advise("use another output")
+        .or(Advice::NameAnotherState)
+        .or(Advice::StartAfresh))
 }
 
 /// Names every place in which two descriptions differ, with both values.

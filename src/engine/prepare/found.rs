@@ -1,7 +1,7 @@
 //! What is found quickly: whose state it is, and what its record says.
 
 use super::fits::is_same_job;
-use super::recheck::Requests;
+use super::recheck::Interruptible;
 use super::{Case, PastRun};
 use crate::durable::record::{Phase, Reach, Record};
 use crate::durable::state_dir::StateDir;
@@ -9,19 +9,22 @@ use crate::durable::store::{Location, create_state};
 use crate::ending::StoppedBy;
 use crate::engine::options::Options;
 use crate::engine::plan::{
-    Done, Found, Inputs, JobOnRecord, Output, Past, ResultOnRecord, TaskKind, Total, Why,
+    Completed, Finding, Inputs, JobOnRecord, Output, Past, ResultOnRecord, TaskKind, TotalOnRecord, Why,
 };
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::task::{Job, Line, Source};
 
 impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     /// Opens the state and takes its lock, or says what ended the wait for it.
-    pub(super) fn open(&mut self, requests: &Requests<'_>) -> Result<std::result::Result<(), StoppedBy>> {
+    pub(super) fn open(
+        &mut self,
+        interruptible: &Interruptible<'_>,
+    ) -> Result<std::result::Result<(), StoppedBy>> {
         let options = self.options;
         let opened = match open_state(options, &|| false) {
             // The watcher of a run that was killed holds the lock until the commands of that run have ended.
             Err(error) if error.kind() == Kind::Busy => {
-                match requests.during(|stop| open_state(options, &|| !stop.is_awake()))? {
+                match interruptible.run(|stop| open_state(options, &|| !stop.is_awake()))? {
                     Ok(opened) => opened,
                     Err(by) => return Ok(Err(by)),
                 }
@@ -30,16 +33,16 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         };
         match opened {
             Ok(dir) => {
-                self.found = if dir.is_some() { Found::NoRecord } else { Found::NoState };
+                self.found = if dir.is_some() { Finding::NoRecord } else { Finding::NoState };
                 self.dir = dir;
             }
             Err(error) if error.kind() == Kind::Busy => {
                 self.refusals.push((Why::InUse, error));
-                self.found = Found::InUse;
+                self.found = Finding::InUse;
             }
             Err(error) if matches!(error.kind(), Kind::Refused | Kind::Usage) => {
                 self.refusals.push((Why::NotOurs, error));
-                self.found = Found::NotOurs;
+                self.found = Finding::NotOurs;
             }
             Err(error) => return Err(error),
         }
@@ -57,11 +60,11 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             Ok(record)
         });
         self.found = match read {
-            Ok(None) => Found::NoRecord,
-            Ok(Some(record)) => Found::Record(self.remember(record)?),
+            Ok(None) => Finding::NoRecord,
+            Ok(Some(record)) => Finding::Record(self.remember(record)?),
             Err(error) if error.kind() == Kind::Refused => {
                 self.refusals.push((Why::Damaged, error));
-                Found::Damaged
+                Finding::Damaged
             }
             Err(error) => return Err(error),
         };
@@ -78,10 +81,10 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             }
         };
         let (total, kind) = match total_of::<J>(&record) {
-            Ok(total) => (Some(total), Total::Readable),
+            Ok(total) => (Some(total), TotalOnRecord::Readable),
             Err(error) => {
                 self.refusals.push((Why::OtherVersion, error));
-                (None, Total::OtherVersion)
+                (None, TotalOnRecord::OtherVersion)
             }
         };
         let is_printed = self.asked.tasks != TaskKind::SideEffectsOnly
@@ -90,7 +93,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         let past = Past {
             phase: record.phase,
             job,
-            done: if is_untouched(dir, &record)? { Done::Nothing } else { Done::Something },
+            completed: if is_untouched(dir, &record)? { Completed::Nothing } else { Completed::Something },
             result: match self.job.is_about_now() || !is_final(self.job, &record) {
                 true => ResultOnRecord::Passes,
                 false => ResultOnRecord::Stands,
@@ -166,7 +169,8 @@ fn total_of<J: Job>(record: &Record) -> Result<J::Total> {
     }
     serde_json::from_value(record.total.clone()).map_err(|e| {
         Error::refused("checkpoint", format_args!("its total is not one of this job: {e}"))
-            .advise("it was written by another version; start anew with --fresh")
+            .advise("it was written by another version")
+            .then(Advice::StartAfresh)
     })
 }
 

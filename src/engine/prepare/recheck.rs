@@ -19,8 +19,8 @@ use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 use std::thread;
 use std::time::Instant;
 
-/// Where requests come from before there is a supervisor.
-pub(crate) struct Requests<'a> {
+/// Runs work that signals and the time budget can end, before there is a supervisor.
+pub(crate) struct Interruptible<'a> {
     pub(crate) masked: &'a Masked,
     /// Where signals come in, and where they are put back for the supervisor.
     pub(crate) signals: Receiver<Received>,
@@ -39,13 +39,13 @@ struct Came {
     budget_is_used: bool,
 }
 
-impl Requests<'_> {
+impl Interruptible<'_> {
     /// The result of `work`, or what ended it. `work` must end soon after it is woken.
     ///
     /// # Errors
     ///
     /// There is no descriptor or thread left.
-    pub(crate) fn during<R: Send>(
+    pub(crate) fn run<R: Send>(
         &self,
         work: impl FnOnce(&Wake) -> R + Send,
     ) -> Result<std::result::Result<R, StoppedBy>> {

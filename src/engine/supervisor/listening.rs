@@ -6,7 +6,7 @@ use crate::engine::decide::Event;
 use crate::engine::options::Halt;
 use crate::engine::pool::{Outcome, Report};
 use crate::engine::source_thread::FromSource;
-use crate::error::Error;
+use crate::error::{Advice, Error};
 use crate::task::observer::Notice;
 use crate::task::{Job, Saying};
 use crossbeam_channel::never;
@@ -47,10 +47,11 @@ impl<J: Job> Supervisor<'_, J> {
             let failed = if self.workers.failures == 1 { "task has" } else { "tasks have" };
             self.keep_error(
                 Error::broken(
-                    "--halt",
+                    "the limit of failures",
                     format_args!("{} {failed} failed in this run", self.workers.failures),
                 )
-                .advise("the same command goes on behind them; with --retry-failed they run once more"),
+                .advise(Advice::RunAgain)
+                .or(Advice::RetryFailed),
             );
             self.workers.pool.shared.halting.store(!now, Ordering::Relaxed);
             self.handle(Event::Halted { now });

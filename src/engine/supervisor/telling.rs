@@ -3,7 +3,7 @@
 use super::Supervisor;
 use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
 use crate::engine::decide::{Cause, Course, Motion};
-use crate::error::{Error, Kind};
+use crate::error::{Advice, Error, Kind};
 use crate::sync::lock;
 use crate::task::observer::{Activity, Again, AtWork, Notice, Progress};
 use crate::task::{Job, Running};
@@ -35,9 +35,11 @@ impl<J: Job> Supervisor<'_, J> {
         if waits && !self.view.waits_for_room {
             let (task, taken) = (self.job.frontier.tasks + 1, self.job.frontier.spilled >> 20);
             let how = format_args!("task {task} is slow, and the results behind it take {taken} MiB of disk");
-            self.view.observer.notice(&Notice::Warning(Error::broken("waiting", how).advise(
-                "no further task starts until it is done; a larger --spill-limit lets more of them wait",
-            )));
+            self.view.observer.notice(&Notice::Warning(
+                Error::broken("waiting", how)
+                    .advise("no further task starts until it is done")
+                    .or(Advice::LargerSpillLimit),
+            ));
         }
         self.view.waits_for_room = waits;
     }

@@ -2,7 +2,7 @@
 
 use super::cut::{Cut, Delimiter, LONGEST};
 use super::feed::Feed;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::input::stream::Received;
 use crate::task::ListContext;
 use std::ffi::OsString;
@@ -183,5 +183,5 @@ fn advance_text(cut: &mut Cut, feed: &mut Feed, has_ended: &mut bool, cx: &ListC
 
 fn too_long(path: &Path) -> Error {
     Error::refused(path.display(), format_args!("has an item longer than {LONGEST} bytes"))
-        .advise("see whether its items are told apart as they should (-0, --delimiter)")
+        .advise(Advice::SeeDelimiter)
 }

@@ -107,13 +107,10 @@ impl Described {
             ));
         }
         if self.fit != then.fit {
-            return Some(
-                "are as many as fit (-X, -m, -n 0, --max-chars), by another measure than then".to_string(),
-            );
+            return Some("are as many as fit, by another measure than then".to_string());
         }
         let (now, before) = (self.per_task, then.per_task);
-        (now != before)
-            .then(|| format!("are taken {now} at a time (-n); the state is about {before} at a time"))
+        (now != before).then(|| format!("are taken {now} at a time; the state is about {before} at a time"))
     }
 }
 

@@ -109,11 +109,8 @@ impl ItemListing {
                         break;
                     }
                     if self.gathered > MOST || (self.gathered > 1 && self.words.len() > LONGEST_TASK) {
-                        return Err(Error::refused(
-                            "items",
-                            "are more at a time (-n) than any command takes",
-                        )
-                        .advise("take fewer at a time; a command takes six megabytes, names and all"));
+                        return Err(Error::refused("items", "are more at a time than any command takes")
+                            .advise("take fewer at a time; a command takes six megabytes, names and all"));
                     }
                 }
                 Step::End if self.gathered > 0 => break,

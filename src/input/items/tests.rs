@@ -138,7 +138,7 @@ fn several_items_go_together_and_the_last_may_be_fewer() {
     assert_eq!(show(Items::new(vec![listed(&[])]).per_task(n(3))), "");
     let error = Items::new([column(), column()].concat()).per_task(n(2)).begin().unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);
-    assert!(error.to_string().starts_with("-n: "), "{error}");
+    assert!(error.to_string().starts_with("items: "), "{error}");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn what_makes_no_list_is_wrong_usage_and_is_named() {
         (Items::new(vec![file(&missing)]), path(&missing)),
         (Items::new(vec![listed(&["a"]), file(dir.path())]), path(dir.path())),
         (Items::new(vec![stdin(), file(Path::new("-"))]), "standard input".into()),
-        (Items::new(vec![listed(&["a"])]).delimiter(Vec::new()), "--delimiter".into()),
+        (Items::new(vec![listed(&["a"])]).delimiter(Vec::new()), "the delimiter".into()),
         (Items::new(Vec::new()), "items".into()),
     ];
     for (items, name) in table {
@@ -251,11 +251,11 @@ fn another_shape_is_refused_and_other_items_are_left_to_the_mark() {
     for (items, what) in others {
         let error = items.resume(&stored, 1).unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
-        assert!(error.to_string().contains(what) && error.to_string().contains("--fresh"), "{error}");
+        assert!(error.to_string().contains(what) && error.to_string().contains("start over"), "{error}");
     }
     let stored = described(&Items::new(vec![listed(&["a"])]).per_task(n(2)));
     let items = Items::new(vec![listed(&["a"])]).delimiter(b"\0".to_vec());
-    assert!(items.resume(&stored, 1).unwrap_err().to_string().contains("-n"));
+    assert!(items.resume(&stored, 1).unwrap_err().to_string().contains("at a time"));
     items.per_task(n(2)).resume(&stored, 1).unwrap();
     assert_eq!(Items::new(vec![]).resume(&Value::Null, 1).unwrap_err().kind(), Kind::Refused);
 }

@@ -10,7 +10,7 @@
 //! A file that did not grow under a task needs no such look: each task has compared it after reading.
 
 use super::Witness;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::sync::lock;
 use crate::task::{LastLook, ListContext};
 use std::collections::BTreeMap;
@@ -79,7 +79,8 @@ impl Grown {
         let (path, size) = (self.witness.path().display(), self.witness.identity.size);
         if self.agrees(digest, cx)? == Some(false) {
             return Err(Error::refused(path, "grew while it was read, and what was in it has changed")
-                .advise("the output would be of two different inputs; let the file rest and use --fresh"));
+                .advise("the output would be of two different inputs; let the file rest")
+                .then(Advice::StartAfresh));
         }
         Ok(format!("{path}: grew while it was read; it was processed to the size that it had, {size} bytes"))
     }

@@ -193,6 +193,27 @@ fn directory(word: &[u8]) -> &[u8] {
     }
 }
 
+/// How a shell reads the place of a placeholder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quoting {
+    Plain,
+    Double,
+    Single,
+    Arithmetic,
+}
+
+/// A stretch of a script.
+#[derive(Debug)]
+pub(super) enum Part {
+    Text(Vec<u8>),
+    Hole {
+        placeholder: Placeholder,
+        quoting: Quoting,
+        /// Whether the item, quoted, could stand here itself: for a person.
+        is_simple: bool,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

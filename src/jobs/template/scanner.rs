@@ -4,8 +4,7 @@
 //! takes the meaning from the next byte. Beyond that, only what can put a quote or a bracket out of its
 //! pair is worth knowing: comments (`# don't`), and the lone `)` behind a pattern of `case`.
 
-use super::placeholder::{Form, Placeholder};
-use super::script::{Part, Quoting};
+use super::placeholder::{Form, Part, Placeholder, Quoting};
 use bivouac::{Error, Result};
 
 /// Something that was opened and is not closed.

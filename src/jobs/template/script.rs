@@ -28,32 +28,11 @@
 //! Beyond this no template can protect: who hands the item to another reader (`eval`, `sh -c "{}"`, `ssh`,
 //! the text of an `awk` program, `declare -i` of bash) has made it a program himself.
 
-use super::placeholder::{Filling, Placeholder};
+use super::placeholder::{Filling, Part, Quoting};
 use crate::jobs::quote;
 use bivouac::Result;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-
-/// How a shell reads the place of a placeholder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Quoting {
-    Plain,
-    Double,
-    Single,
-    Arithmetic,
-}
-
-/// A stretch of a script.
-#[derive(Debug)]
-pub(super) enum Part {
-    Text(Vec<u8>),
-    Hole {
-        placeholder: Placeholder,
-        quoting: Quoting,
-        /// Whether the item, quoted, could stand here itself: for a person.
-        is_simple: bool,
-    },
-}
 
 /// A text for `sh -c`. See the [module](self).
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use super::ledger::{BLOCK, Extent, Ledger};
 use super::{FileSink, SOON_READ, Stage};
 use crate::durable::disk::DiskFile;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::task::Committed;
 use std::io;
 
@@ -12,13 +12,14 @@ impl FileSink {
     pub(super) fn look_at_part(&mut self, committed: &Committed) -> Result<Stage> {
         self.ledger = Ledger::reopen(committed).ok_or_else(|| {
             Error::refused(self.part_path.display(), "the checkpoint contradicts itself about this file")
-                .advise("nothing was changed; start the job over with --fresh")
+                .advise("nothing was changed")
+                .then(Advice::StartAfresh)
         })?;
         if self.facts(&self.part_name, &self.part_path)?.is_none() {
             return match committed.bytes {
                 0 => Ok(Stage::Closed),
                 _ if self.holds_committed()? => Ok(Stage::Published),
-                _ => Err(self.harmed("is missing")),
+                _ => Err(self.harmed("is missing, and the job goes on in it")),
             };
         }
         let part = self.open_part()?;

@@ -3,7 +3,7 @@
 
 use crate::durable::disk::links::refuse_trap;
 use crate::durable::disk::{Dir, Disk, Facts, split};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,5 +52,5 @@ pub(super) fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, Path
 
 pub(super) fn not_a_file(path: &Path) -> Error {
     Error::usage(path.display(), "cannot be the output: it is not a regular file")
-        .advise("leave --output away to write to standard output")
+        .advise(Advice::WriteToStandardOutput)
 }

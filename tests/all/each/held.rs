@@ -61,8 +61,9 @@ fn a_command_that_makes_a_failure_of_the_signal_is_interrupted() {
                   open('number', 'w').write(str(os.getpid()))\nos.rename('number', 'begun')\n\
                   while not os.path.exists('go'): signal.sigtimedwait([], 0.02)";
     let shell = "trap 'exit 1' TERM; echo $$ >number; mv number begun; until [ -e go ]; do sleep 0.02; done";
-    for command in [&["python3", "-c", python][..], &["sh", "-c", shell]] {
+    for command in [&["python3", "told.py"][..], &["sh", "-c", shell]] {
         let world = World::new();
+        world.write("told.py", python);
         let line = || each(&world, "-j1", command).words(&[":::", "a"]);
         let run = line().start();
         until("the command to begin", || world.exists("begun"));

@@ -12,7 +12,7 @@ use crate::running::Running;
 use nix::sys::signal::Signal::{self, SIGTERM};
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Ends with 0 when it is told to end, and has printed a line of its chunk by then, behind which it is held.
 const POLITE: [&str; 3] = [
@@ -80,23 +80,38 @@ fn tell_commands(world: &World, signal: Signal) {
     }
 }
 
-fn told_by_a_scheduler(run: Running<'_>, world: &World, apart: Duration) {
-    tell_commands(world, SIGTERM);
-    let run = run.let_pass(apart).signal(SIGTERM).until("phase stopping");
+/// How long the program waits for a stop before a failure counts, and a little less.
+const HELD_FOR: Duration = Duration::from_millis(450);
+
+/// Whether the commands and then the job heard of it in time. On a busy machine they may not, and then a failure
+/// is what it is.
+fn told_by_a_scheduler(options: &str, apart: Duration) -> bool {
+    let world = world();
+    let run = met_after(&world, HALF_WAY, options, &HELD_TR);
+    let begun = Instant::now();
+    tell_commands(&world, SIGTERM);
+    let run = run.let_pass(apart);
+    let told = run.try_signal(SIGTERM);
+    if begun.elapsed() > HELD_FOR {
+        return false;
+    }
+    assert!(told, "the job ended: {}", run.wait().stderr);
+    let run = run.until("phase stopping");
     // Those that came in the place of the others.
-    open_all(world);
+    open_all(&world);
     let ended = run.wait().expect_stopped_by(SIGTERM);
     drop(ended.expect_says_not("ended by SIGTERM").expect_says_not("failed"));
-    expect_nobody_left(world);
-    resumes_tr(world);
+    expect_nobody_left(&world);
+    resumes_tr(&world);
+    true
 }
 
 #[test]
 fn commands_that_a_scheduler_ends_together_with_the_job_are_interrupted_and_not_failed() {
     for apart in [0, 100, 300].map(Duration::from_millis) {
         for options in ["", "--keep-going"] {
-            let world = world();
-            told_by_a_scheduler(met_after(&world, HALF_WAY, options, &HELD_TR), &world, apart);
+            let in_time = (0..20).any(|_| told_by_a_scheduler(options, apart));
+            assert!(in_time, "the machine never gets to it within {HELD_FOR:?}");
         }
     }
 }

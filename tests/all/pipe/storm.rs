@@ -14,13 +14,13 @@ use nix::sys::signal::{Signal, killpg};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// Thousands of commands that take a millisecond; but the last thousands wait until there is a file `go`. So the
+/// Thousands of commands that take a millisecond; but the last hundred wait until there is a file `go`. So the
 /// storm does not outlast the job, however slow the machine makes the storm.
 const TINY: [&str; 3] =
     ["sh", "-c", "[ $BIVOUAC_SEQ -lt 3000 ] || until [ -e go ]; do sleep 0.05; done; exec cat"];
 
 fn tiny(world: &World) -> crate::harness::Bivouac<'_> {
-    world.write("in", data::text(6, 6 << 20));
+    world.write("in", data::text(6, 3 << 20));
     pipe(world, "in -o out --block 1k --jobs 4 --checkpoint-every 20ms", &TINY)
 }
 

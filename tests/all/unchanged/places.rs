@@ -111,6 +111,19 @@ fn a_directory_among_the_results_that_wait() {
     GREP.command(&world).run().expect_code(0);
 }
 
+/// What is committed is in the output with which the job was begun.
+#[test]
+fn another_output_for_the_same_state() {
+    let world = GREP.world();
+    let line = |out: &str| format!("grep [a-z] big.txt --state kept --output {out}");
+    super::stopped(&world, &line("one"));
+    expect_refusals(&world, &[(&line("two"), 3, "two.part: is missing, and the job goes on in it")]);
+    typed(&world, &line("one")).run().expect_code(0);
+    // A state of a job that is finished refuses nothing.
+    typed(&world, &line("two")).run().expect_code(0);
+    assert!(world.read("one") == world.read("two"));
+}
+
 #[test]
 fn a_state_that_others_own_or_can_write_to() {
     let world = stopped_grep();

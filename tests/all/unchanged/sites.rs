@@ -38,7 +38,7 @@ const REASONS: [(&str, &str); 34] = [
     ("is not the input that the state is about", "inputs"),
     ("has no digests of the inputs", "inputs"),
     ("has an item longer than", "midst"),
-    ("are more at a time (-n) than any command takes", "midst"),
+    ("are more at a time than any command takes", "midst"),
     ("became shorter while it was read", "midst"),
 ];
 

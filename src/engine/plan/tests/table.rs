@@ -29,10 +29,11 @@ all of its answers; a test prints it and compares it with this file
   a pipe or a terminal, whose reader is gone.
 - **Total**: whether what the tasks have reported so far can be read. Another version of the program may have
   written it.
-- **Complete**: whether any task of the job is.
+- **Completed**: whether any task of the job is complete.
 
-A plan is made before anything is written, so a refusal changes nothing. One thing can still stand in the way of a
-job that begins: an unfinished output (`OUT.part`) that no state knows. It is refused as well, and left alone.
+A plan is made before anything is written, so a refusal changes nothing. A job that begins can still be refused, and
+changes nothing then either: if an input cannot be opened, or if there is an unfinished output (`OUT.part`) that no
+state knows or that is not a plain file.
 
 | plan | what is done |
 |---|---|
@@ -46,7 +47,7 @@ job that begins: an unfinished output (`OUT.part`) that no state knows. It is re
 ";
 
 const COLUMNS: [&str; 10] =
-    ["State", "`--fresh`", "Phase", "Job", "Tasks", "Result", "Inputs", "Total", "Output", "Complete"];
+    ["State", "`--fresh`", "Phase", "Job", "Tasks", "Result", "Inputs", "Total", "Output", "Completed"];
 
 /// The values of each column.
 fn values() -> [Vec<&'static str>; 10] {
@@ -90,8 +91,8 @@ fn values() -> [Vec<&'static str>; 10] {
             .to_vec(),
         TOTALS
             .map(|total| match total {
-                Total::Readable => "readable",
-                Total::OtherVersion => "other version",
+                TotalOnRecord::Readable => "readable",
+                TotalOnRecord::OtherVersion => "other version",
             })
             .to_vec(),
         OUTPUTS
@@ -102,11 +103,12 @@ fn values() -> [Vec<&'static str>; 10] {
                 Output::Printed => "printed",
             })
             .to_vec(),
-        DONE.map(|done| match done {
-            Done::Nothing => "nothing",
-            Done::Something => "something",
-        })
-        .to_vec(),
+        COMPLETED
+            .map(|completed| match completed {
+                Completed::Nothing => "nothing",
+                Completed::Something => "something",
+            })
+            .to_vec(),
     ]
 }
 
@@ -116,14 +118,20 @@ fn plan_at(chosen: &[usize; 10]) -> Plan {
     let past = Past {
         phase: PHASES[phase],
         job: JOBS[job],
-        done: DONE[done],
+        completed: COMPLETED[done],
         result: RESULTS[result],
         inputs: INPUTS[inputs],
         output: OUTPUTS[output],
         total: TOTALS[total],
     };
-    let found =
-        [Found::NoState, Found::InUse, Found::NotOurs, Found::NoRecord, Found::Damaged, Found::Record(past)];
+    let found = [
+        Finding::NoState,
+        Finding::InUse,
+        Finding::NotOurs,
+        Finding::NoRecord,
+        Finding::Damaged,
+        Finding::Record(past),
+    ];
     plan(found[state], Asked { fresh: fresh == 1, tasks: TASKS[tasks] })
 }
 

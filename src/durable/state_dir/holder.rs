@@ -1,0 +1,44 @@
+//! The process that holds a state, as its lock file names it.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The process that holds a state: for messages, and for verbs that send it signals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// The host on which it runs.
+    pub host: String,
+    /// The boot id of that host: a process id means something only within one.
+    pub boot_id: String,
+    /// When it took the lock, in seconds since 1970.
+    pub started: u64,
+    /// When the process was started, in clock ticks since boot: together with the process id this
+    /// names one process and no other. `None` in a lock that an older version wrote.
+    #[serde(default)]
+    pub ticks: Option<u64>,
+    /// The pid namespace in which the process id means something.
+    #[serde(default)]
+    pub pid_namespace: Option<String>,
+    /// The command that continues the job. It is not the holder's own business but that of the
+    /// state, so it is handed down from holder to holder until a run says another one.
+    #[serde(default)]
+    pub continuing: Option<Continuing>,
+}
+
+/// The command that continues a job, ready to paste.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continuing {
+    /// The command line, quoted for a shell.
+    pub command: String,
+    /// The directory in which it has to be run, quoted for a shell; its relative paths mean something
+    /// only there.
+    pub directory: Option<String>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} on {}", self.pid, self.host)
+    }
+}

@@ -1,0 +1,86 @@
+//! What to do about an error, as data.
+//!
+//! A sentence with the name of an option helps the users of the tool that has this option, and misleads all others
+//! who read it: a program on this library has a method, and perhaps a button for it. So where a remedy is a
+//! setting of a run, the error says which one, and not how it is spelled. [`Display`](fmt::Display) speaks to
+//! programmers, of methods; a tool words every variant in its own options
+//! ([`Error::worded`](super::Error::worded)), or offers a button.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A way out of an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// What no setting does: a fact to know, or something to do outside of the program.
+    Text(Cow<'static, str>),
+    /// Run the same job again: it continues from the last checkpoint.
+    RunAgain,
+    /// Discard what was done, and begin again ([`Run::fresh`](crate::Run::fresh)).
+    StartAfresh,
+    /// Keep the state elsewhere ([`Run::state`](crate::Run::state)).
+    NameAnotherState,
+    /// Let the tasks that failed run once more ([`Run::retry_failed`](crate::Run::retry_failed)).
+    RetryFailed,
+    /// Do without what cannot be read ([`Run::keep_going`](crate::Run::keep_going)).
+    LeaveOut,
+    /// Run fewer tasks at the same time ([`Run::jobs`](crate::Run::jobs)).
+    FewerTasks,
+    /// Give more disk to results that wait for their turn ([`Run::spill_limit`](crate::Run::spill_limit)).
+    LargerSpillLimit,
+    /// Write to a file in place of a stream ([`FileSink`](crate::sink::FileSink)).
+    WriteToFile,
+    /// Write to standard output in place of a file ([`StreamSink`](crate::sink::StreamSink)).
+    WriteToStandardOutput,
+    /// Compare the inputs by size and times, not by digest (`by_contents` of a source).
+    CompareByTimes,
+    /// Cut records as the job that is being resumed was begun ([`Boundary`](crate::input::Boundary)).
+    SameBoundary,
+    /// Look at what separates the items of a list
+    /// ([`Items::delimiter`](crate::input::Items::delimiter)).
+    SeeDelimiter,
+    /// Give each task a single item ([`Items::per_task`](crate::input::Items::per_task)).
+    OneItemPerTask,
+    /// Remove the state of an unfinished job ([`clean`](crate::state_dir::clean)).
+    CleanByForce,
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text(text) => text,
+            Self::RunAgain => "run the same job again: it continues",
+            Self::StartAfresh => "start over with `Run::fresh(true)`",
+            Self::NameAnotherState => "name another place with `Run::state`",
+            Self::RetryFailed => "let failed tasks run once more with `Run::retry_failed(true)`",
+            Self::LeaveOut => "let it be left out with `Run::keep_going(true)`",
+            Self::FewerTasks => "run fewer tasks at the same time with `Run::jobs`",
+            Self::LargerSpillLimit => "let more of them wait with a larger `Run::spill_limit`",
+            Self::WriteToFile => "write to a `FileSink`, whose job can be continued",
+            Self::WriteToStandardOutput => "write to standard output with a `StreamSink`",
+            Self::CompareByTimes => "compare sizes and times with `by_contents(false)`",
+            Self::SameBoundary => "give the `Boundary` with which the job was begun",
+            Self::SeeDelimiter => "see whether `Items::delimiter` is what separates its items",
+            Self::OneItemPerTask => "leave `Items::per_task` at 1",
+            Self::CleanByForce => "give it up with `clean`, by force",
+        })
+    }
+}
+
+impl From<&'static str> for Advice {
+    fn from(text: &'static str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Advice {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<fmt::Arguments<'_>> for Advice {
+    fn from(text: fmt::Arguments<'_>) -> Self {
+        text.to_string().into()
+    }
+}

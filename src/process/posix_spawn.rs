@@ -1,0 +1,64 @@
+//! The start of a child by `posix_spawn`: the same as [`sys::start`](crate::sys::start), for machines on which that is
+//! not tested ([`BY_CLONE`](crate::sys::BY_CLONE)), and slower.
+//!
+//! # Race condition
+//!
+//! As there, a SIGSTOP for our process group can stop the child before it has its own. And here the child may
+//! run for a moment with our limit of open files: `posix_spawn` has no attribute for that, so the limit is set
+//! from outside, after exec.
+
+use crate::sys::{Birth, reason_to_go_on};
+use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::Pid;
+use rustix::process::{Resource, prlimit};
+use std::os::fd::AsRawFd;
+
+/// Starts a child in a process group of its own, and tells which of the programs it has become.
+///
+/// # Errors
+///
+/// The system's reason why there can be no child, or why none of the programs can be run; `ENOENT` when
+/// there is none.
+pub(super) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
+    let mut actions = PosixSpawnFileActions::init()?;
+    for (stream, wanted) in birth.streams.iter().zip(0..) {
+        actions.add_dup2(stream.as_raw_fd(), wanted)?;
+    }
+    let attributes = attributes(&birth)?;
+    let environment: Vec<_> =
+        birth.environment.iter().chain([birth.own]).chain(birth.variables).map(|entry| &**entry).collect();
+    let mut reason = Errno::ENOENT as i32;
+    for (number, program) in birth.programs.iter().enumerate() {
+        match posix_spawn(&**program, &actions, &attributes, birth.words, &environment) {
+            Ok(pid) => {
+                let child = rustix::process::Pid::from_raw(pid.as_raw());
+                if let (Some(limit), Some(_)) = (birth.open_files, child) {
+                    // It fails when the child has ended.
+                    prlimit(child, Resource::Nofile, limit).ok();
+                }
+                return Ok((pid, number));
+            }
+            Err(only) if birth.programs.len() == 1 => return Err(only),
+            Err(errno) => reason = reason_to_go_on(reason, errno as i32).map_err(Errno::from_raw)?,
+        }
+    }
+    Err(Errno::from_raw(reason))
+}
+
+/// Its group, its mask, and the signals that get their default action. (Handlers do not survive exec, and
+/// `posix_spawn` sees to it that none runs before; so only signals with a name matter, which may be ignored.)
+fn attributes(birth: &Birth<'_>) -> nix::Result<PosixSpawnAttr> {
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(
+        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
+            | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
+            | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
+    )?;
+    attributes.set_pgroup(Pid::from_raw(0))?;
+    attributes.set_sigmask(birth.mask)?;
+    let named = birth.reset.iter().filter_map(|number| Signal::try_from(*number).ok());
+    attributes.set_sigdefault(&named.collect::<SigSet>())?;
+    Ok(attributes)
+}
