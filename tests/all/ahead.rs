@@ -91,7 +91,8 @@ fn commands_that_print_much_go_on_behind_a_slow_one() {
         expect_little_memory(&run);
         let kept: u64 =
             fs::read_dir(world.path("s/spill")).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
-        assert!(kept > 70_000_000, "{kept} bytes wait on disk");
+        // Of the ninety megabytes forty are in memory at most.
+        assert!(kept > 48_000_000, "{kept} bytes wait on disk");
         world.write("go", "");
         let ended = run.wait().expect_code(0);
         let wanted: Vec<u8> =
