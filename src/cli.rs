@@ -76,7 +76,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
 
 /// Reports an error, and returns how the process must end because of it.
 pub(crate) fn fail(error: &Error) -> Exit {
-    // Who closed our standard output knows that, and a message would only clutter their screen.
+    // The reader has closed our standard output on purpose, and a message would only clutter the screen.
     if error.kind() != Kind::OutputClosed {
         terminal::message(&worded(error));
     }

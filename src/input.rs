@@ -17,8 +17,8 @@
 //! 2. `stream`, `left_out`, `once`: inputs that can be read once, or not at all
 //! 3. `witness/identity`, `witness/sample`, `witness`, `witness/grown`, `file`: a file, and whether it is the same
 //! 4. `resolved`: what each of the given paths turned out to be
-//! 5. `boundary`, `edges`, `pieces`, `streamed`: where records end; then `witness/contents`, which reads as far
-//! 6. the sources: `chunks` and `records` by position, `tree` over `walk`, `items` over its own files
+//! 5. `boundary`, `pieces`, `edges`, `chunk`, `streamed`: where records end; then `witness/contents`, which reads as far
+//! 6. the sources: `chunks` by position, `tree` over `walk`, `items` over its own files
 
 mod boundary;
 mod buffer;

@@ -233,9 +233,9 @@ mod tests {
         for line in
             pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix("  bivouac "))
         {
-            // An explanation stands behind several blanks.
+            // An explanation follows after several blanks.
             let line = line.split("   ").next().unwrap();
-            // What the shell does itself begins behind the first such word outside of quotes.
+            // What the shell does itself begins after the first such word outside of quotes.
             let shell = [" | ", " > ", " < ", " & ", " && "];
             let ends = shell.iter().flat_map(|word| line.match_indices(word)).map(|(at, _)| at);
             let end = ends.filter(|at| shlex::split(&line[..*at]).is_some()).min();

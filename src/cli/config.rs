@@ -1,11 +1,11 @@
 //! The configuration file: what may stand in it, and what is wrong with it.
 //!
-//! It is TOML, and read only when `--config` names it. The obvious thing would be to look in
-//! `~/.config` too. But a job must mean the same on every machine and for whoever continues it, and a
-//! file that nobody mentioned is a bad answer to "why does SIGTERM do nothing here?".
+//! It is TOML, and read only when `--config` names it. The obvious thing is to look in `~/.config` too. But a
+//! job must mean the same on every machine and for every user, and a file that the command line does not name
+//! is a bad answer to "why does SIGTERM do nothing here?".
 //!
-//! Names and values are those of the options, and the same functions read both. A name that is not
-//! known is an error, since it is mostly a known one that was misspelt.
+//! Names and values are those of the options, and the same functions read both. An unknown name is an error,
+//! since it is mostly a known one with a typing mistake.
 
 use crate::cli::args::common::{LogFormat, LogLevel};
 use crate::cli::parse::{self, Grace};
@@ -21,7 +21,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a configuration file says. Whatever it does not say is `None`.
+/// The content of a configuration file. A setting that it does not have is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct Config {
@@ -43,7 +43,7 @@ pub(crate) struct Config {
     pub(crate) spill_limit: Option<u64>,
     #[serde(deserialize_with = "stop_code")]
     pub(crate) stop_code: Option<u8>,
-    pub(crate) log: Log,
+    pub(crate) log: LogSection,
     #[serde(deserialize_with = "signals")]
     pub(crate) signals: BTreeMap<Signal, Request>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Config {
 /// The part about the log.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub(crate) struct Log {
+pub(crate) struct LogSection {
     pub(crate) file: Option<PathBuf>,
     pub(crate) format: Option<LogFormat>,
     pub(crate) level: Option<LogLevel>,
@@ -78,7 +78,10 @@ impl Config {
             return Err(Error::usage(path.display(), "is too large for a configuration"));
         }
         if text.is_empty() && facts.file_type().is_fifo() {
-            return Err(Error::usage(path.display(), "is a pipe, and nobody writes a configuration to it"));
+            return Err(Error::usage(
+                path.display(),
+                "is a pipe without a writer, so there is no configuration in it",
+            ));
         }
         Self::parse(&text, path)
     }
@@ -93,66 +96,66 @@ impl Config {
     }
 }
 
-/// A pipe with a name that nobody writes to would make an open wait, while nobody hears a signal yet; so it
-/// does not wait, and finds nothing in it.
+/// Opening a named pipe without a writer would wait, while no signal is received yet. So this does not wait, and
+/// reads nothing.
 fn text_of(path: &Path) -> std::io::Result<String> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     rustix::io::ioctl_fionbio(&file, false)?;
     std::io::read_to_string(file.take(LARGEST + 1))
 }
 
-/// A value as it would be written behind an option. Numbers need no quotes.
+/// A value as it would follow an option. Numbers need no quotes.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Word {
+enum Scalar {
     Text(String),
     Whole(i64),
     Broken(f64),
 }
 
 /// Reads a value with the function that reads the option of the same name.
-fn word<'de, D: Deserializer<'de>, T>(
+fn scalar<'de, D: Deserializer<'de>, T>(
     from: D,
     parse: impl Fn(&str) -> std::result::Result<T, String>,
 ) -> std::result::Result<Option<T>, D::Error> {
-    let text = match Word::deserialize(from).map_err(|_| D::Error::custom("expected a text or a number"))? {
-        Word::Text(text) => text,
-        Word::Whole(number) => number.to_string(),
-        Word::Broken(number) => number.to_string(),
+    let text = match Scalar::deserialize(from).map_err(|_| D::Error::custom("expected a text or a number"))? {
+        Scalar::Text(text) => text,
+        Scalar::Whole(number) => number.to_string(),
+        Scalar::Broken(number) => number.to_string(),
     };
     parse(&text).map(Some).map_err(|why| D::Error::custom(format_args!("'{text}': {why}")))
 }
 
 fn jobs<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<usize>, D::Error> {
-    word(from, parse::workers)
+    scalar(from, parse::workers)
 }
 
 fn rate<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>, D::Error> {
-    word(from, parse::rate)
+    scalar(from, parse::rate)
 }
 
 fn grace<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Grace>, D::Error> {
-    word(from, parse::grace)
+    scalar(from, parse::grace)
 }
 
 fn duration<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Duration>, D::Error> {
-    word(from, parse::duration)
+    scalar(from, parse::duration)
 }
 
 fn interval<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Duration>, D::Error> {
-    word(from, parse::interval)
+    scalar(from, parse::interval)
 }
 
 fn spill_limit<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>, D::Error> {
-    word(from, parse::block)
+    scalar(from, parse::block)
 }
 
 fn stop_code<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u8>, D::Error> {
-    word(from, parse::stop_code)
+    scalar(from, parse::stop_code)
 }
 
-/// The table `[signals]`. Row by row, and each half of a row with a type of its own, so that what is wrong
-/// is wrong in a line and not in the table.
+/// The table `[signals]`. It is read row by row, and each half of a row has its own type, so that an error names
+/// a line and not the table.
 fn signals<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<BTreeMap<Signal, Request>, D::Error> {
     from.deserialize_map(Rows)
 }

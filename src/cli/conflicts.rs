@@ -1,8 +1,7 @@
 //! One file must not have two roles.
 //!
-//! A log that is written into the input changes what is being read, and a result that is written over
-//! the configuration destroys it. Nobody wants either; both are a slip in a line that was typed in a
-//! hurry, and both would end with 0.
+//! A log that is written into the input changes what the job reads, and a result that is written over the
+//! configuration destroys it. Both are slips in a line typed in a hurry, and both would exit with 0.
 
 use crate::cli::args::RunArgs;
 use bivouac::disk::OsDisk;
@@ -12,7 +11,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Which file it is, whatever it is called.
+/// A file, independent of its name.
 #[derive(PartialEq)]
 enum FileId {
     Is(u64, u64),
@@ -31,12 +30,12 @@ fn file_id(path: &Path) -> FileId {
     }
 }
 
-/// Refuses what is written to be something that is read, or that is written otherwise.
+/// Refuses to write to a file that the job also reads, or writes in another role.
 ///
 /// # Errors
 ///
-/// [`Kind::Usage`](bivouac::error::Kind::Usage), naming the option and both roles. (That an output is no
-/// input is the business of its sink.)
+/// [`Kind::Usage`](bivouac::error::Kind::Usage), naming the option and both roles. (The sink itself
+/// refuses an output that is an input.)
 pub(crate) fn refuse_two_roles(args: &RunArgs<'_>, log: Option<&Path>) -> Result<()> {
     let config = args.job.signals.table.config.as_deref();
     let output = args.output;
@@ -54,21 +53,21 @@ pub(crate) fn refuse_two_roles(args: &RunArgs<'_>, log: Option<&Path>) -> Result
     }
 }
 
-/// Refuses to write into the state of a job: what is there is what it goes on by, and nobody else's to replace.
+/// Refuses to write into the state of a job: the job needs its files to continue.
 ///
 /// # Errors
 ///
 /// [`Kind::Usage`](bivouac::error::Kind::Usage), naming the state.
 pub(crate) fn refuse_in_a_state(path: &Path) -> Result<()> {
     let here = |above: &Path| if above.as_os_str().is_empty() { ".".into() } else { above.to_path_buf() };
-    // What does not exist yet will be below what does.
+    // A path that does not exist yet will be below one that does.
     let Some(place) = path.ancestors().find_map(|above| here(above).canonicalize().ok()) else {
         return Ok(());
     };
     match place.ancestors().find(|above| is_state(&OsDisk, above)) {
         Some(state) => {
             let problem = format_args!("is in the state of a job, {}", state.display());
-            Err(Error::usage(path.display(), problem).advise("nothing was touched; name another place"))
+            Err(Error::usage(path.display(), problem).advise("nothing was touched; choose another place"))
         }
         None => Ok(()),
     }

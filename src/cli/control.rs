@@ -7,11 +7,10 @@
 //! | [`choose`] | which signal asks a given job for something |
 //! | [`act`] | asking for it, and waiting until it is there |
 //!
-//! There is no socket and no protocol. A job already has a way to be asked for things, its signals;
-//! and a way to say what it does, a file in its state directory. So whatever a verb can do, `kill` and
-//! `cat` can do too, and a job needs no thread, no port and no permission to be controlled. What a verb
-//! adds is care: the signal reaches the job or nobody, it is the one that means the request to *this*
-//! job, and the verb ends when the effect is there.
+//! There is no socket and no protocol. Signals already carry requests to a job, and a file in its state
+//! directory says what it does. So `kill` and `cat` can do all that a verb can do, and a job needs no thread,
+//! no port and no permission to be controlled. A verb adds care: its signal reaches this job or no process, it
+//! is the one that means the request to *this* job, and the verb returns when the effect has come.
 
 mod act;
 mod choose;

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// The state that is meant: the one that was named, or the only one that is here.
 ///
-/// With several there is no guess, not even that the one that runs must be meant: it may have begun
-/// a moment ago, and a verb that stops something must not choose.
+/// With several there is no guess, not even for the one that runs: it may have begun a moment ago, and a verb
+/// that stops something must not choose.
 ///
 /// # Errors
 ///
@@ -31,10 +31,10 @@ pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
             let here = std::env::current_dir()
                 .map_or_else(|_| "this directory".to_string(), |here| here.display().to_string());
             let none = format!(
-                "there is no state here: no job was started in {here}, or none that is not finished and gone"
+                "there is no state here: no job was started in {here}, or its state was removed when it finished"
             );
             Err(Error::usage("STATE", none).advise(
-                "go to where the job was started, or name its state (OUT.bivouac, or one below .bivouac)",
+                "go to the directory of the job, or name its state (OUT.bivouac, or a directory in .bivouac)",
             ))
         }
         [only] => Ok(only.clone()),
@@ -48,16 +48,16 @@ pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
     }
 }
 
-/// Who names the output probably means the state beside it; but a verb that stops something does not
-/// act on a guess.
+/// The name of an output probably means the state beside it; but a verb that stops something must not act on a
+/// guess.
 fn check_named(path: &Path) -> Result<()> {
     let beside = beside(path);
     if !path.exists() && !beside.is_dir() {
         let name = path.to_string_lossy();
         let error = Error::usage(path.display(), "there is no such state");
         return Err(match name.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => error.advise("that looks like a process id; a job is named by its state directory, and without a name the only one here is meant"),
-            false => error.advise("name a state directory (OUT.bivouac, or one below .bivouac) or, where there is only one, none"),
+            true => error.advise("that looks like a process id; name a job by its state directory, or leave the name out if there is only one"),
+            false => error.advise("name a state directory (OUT.bivouac, or a directory in .bivouac), or leave the name out if there is only one"),
         });
     }
     match peek(&OsDisk, path) {
@@ -73,7 +73,7 @@ pub(crate) fn states_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut states = subdirectories(&directory.join(SHARED))?;
     let suffix = BESIDE.as_bytes();
     states.extend(subdirectories(directory)?.into_iter().filter(|path| {
-        // `.bivouac` itself is a suffix without a name in front of it.
+        // `.bivouac` itself is a suffix without a name.
         path.file_name().is_some_and(|name| name.as_bytes().ends_with(suffix) && name.len() > suffix.len())
     }));
     states.sort();

@@ -41,7 +41,7 @@ const WAITING: usize = 4096;
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What the thread is told.
-enum Message {
+enum Order {
     Line(Vec<u8>),
     /// Open the file again, by its name; answer how that went.
     Reopen(Sender<io::Result<()>>),
@@ -53,7 +53,7 @@ enum Message {
 #[derive(Clone)]
 pub(crate) struct LogFile {
     path: PathBuf,
-    pipe: Pipe,
+    sender: LineSender,
     level: reload::Handle<LevelFilter, Registry>,
 }
 
@@ -67,13 +67,13 @@ impl LogFile {
         refuse_trap_at(&OsDisk, path)?;
         let file = open(path).map_err(|cause| Error::named(path, "open the log file", &cause))?;
         let (to, messages) = bounded(WAITING);
-        let pipe = Pipe { to, lost: Arc::default() };
-        let writer = Writer { path: path.to_path_buf(), file, lost: Arc::clone(&pipe.lost) };
+        let sender = LineSender { to, lost: Arc::default() };
+        let writer = LogThread { path: path.to_path_buf(), file, lost: Arc::clone(&sender.lost) };
         masked
             .spawn("log", move || writer.write_all(&messages))
             .map_err(|cause| Error::broken("threads", format_args!("cannot start one: {cause}")))?;
         let (filter, handle) = reload::Layer::new(filter_of(level));
-        let lines = tracing_subscriber::fmt::layer().with_writer(pipe.clone()).with_target(false);
+        let lines = tracing_subscriber::fmt::layer().with_writer(sender.clone()).with_target(false);
         let registry = tracing_subscriber::registry().with(filter);
         let set = match format {
             LogFormat::Text => tracing::subscriber::set_global_default(registry.with(lines.with_ansi(false))),
@@ -82,7 +82,7 @@ impl LogFile {
             }
         };
         set.map_err(|cause| Error::broken("log", cause))?;
-        Ok(Self { path: path.to_path_buf(), pipe, level: handle })
+        Ok(Self { path: path.to_path_buf(), sender, level: handle })
     }
 
     /// Sets what is written from now on.
@@ -98,7 +98,7 @@ impl LogFile {
     /// The name cannot be opened; the log goes on in the old file.
     pub(crate) fn reopen(&self) -> Result<()> {
         let (answer, answered) = bounded(1);
-        self.pipe.to.send(Message::Reopen(answer)).ok();
+        self.sender.to.send(Order::Reopen(answer)).ok();
         let done = answered.recv().unwrap_or_else(|_| Err(io::Error::other("the log thread has ended")));
         done.map_err(|cause| Error::io(&self.path, "open the log file again", &cause))
     }
@@ -106,7 +106,7 @@ impl LogFile {
     /// Waits until everything is written, but not for ever: a disk that hangs must not hold the end.
     pub(crate) fn flush(&self) {
         let (answer, answered) = bounded(1);
-        if self.pipe.to.send_timeout(Message::Flush(answer), FAREWELL).is_ok() {
+        if self.sender.to.send_timeout(Order::Flush(answer), FAREWELL).is_ok() {
             answered.recv_timeout(FAREWELL).ok();
         }
     }
@@ -133,7 +133,7 @@ impl LogFile {
             }
         }
         self.flush();
-        let lost = self.pipe.lost.load(Ordering::Relaxed);
+        let lost = self.sender.lost.load(Ordering::Relaxed);
         if lost > 0 {
             let (path, lines) = (self.path.display(), count(lost, "line"));
             crate::cli::terminal::message(&format!(
@@ -163,23 +163,23 @@ fn filter_of(level: LogLevel) -> LevelFilter {
 
 /// What `tracing` writes to: one line for each write.
 #[derive(Clone)]
-struct Pipe {
-    to: Sender<Message>,
+struct LineSender {
+    to: Sender<Order>,
     /// Lines that could not be written.
     lost: Arc<AtomicU64>,
 }
 
-impl<'a> MakeWriter<'a> for Pipe {
-    type Writer = &'a Pipe;
+impl<'a> MakeWriter<'a> for LineSender {
+    type Writer = &'a LineSender;
 
     fn make_writer(&'a self) -> Self::Writer {
         self
     }
 }
 
-impl Write for &Pipe {
+impl Write for &LineSender {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.to.try_send(Message::Line(line.to_vec())).is_err() {
+        if self.to.try_send(Order::Line(line.to_vec())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -191,22 +191,22 @@ impl Write for &Pipe {
 }
 
 /// The thread's side.
-struct Writer {
+struct LogThread {
     path: PathBuf,
     file: File,
     lost: Arc<AtomicU64>,
 }
 
-impl Writer {
+impl LogThread {
     /// Until the last sender is gone. A line that cannot be written is lost, and counted.
-    fn write_all(mut self, messages: &Receiver<Message>) {
+    fn write_all(mut self, messages: &Receiver<Order>) {
         for message in messages {
             match message {
-                Message::Line(line) => self.line(&line),
-                Message::Reopen(answer) => {
+                Order::Line(line) => self.line(&line),
+                Order::Reopen(answer) => {
                     answer.send(open(&self.path).map(|file| self.file = file)).ok();
                 }
-                Message::Flush(answer) => {
+                Order::Flush(answer) => {
                     answer.send(()).ok();
                 }
             }

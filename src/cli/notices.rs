@@ -1,34 +1,33 @@
 //! The wording of everything that is said while a job runs.
 //!
-//! With `--verbose` each notice is a line of its own, and scripts wait for these lines; so the
-//! wording is part of the interface, and the test at the end of this file is its list. The words
-//! that a script looks for stand at the beginning, what varies behind them.
+//! With `--verbose` each notice is one line, and scripts wait for these lines. So the wording is part of
+//! the interface, and the test at the end of this file is its list. A sentence begins with the words that
+//! a script looks for; what varies follows.
 
 use crate::cli::format::{TaskWord, count, size, time};
 use crate::jobs::wording::worded;
 use bivouac::{Again, AtWork, Notice, Progress};
 use std::time::Duration;
 
-/// Who gets to see a notice.
+/// How much a user must have asked for to see a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// Everybody: something is wrong, or a command says something. Whoever asked us for quiet has not asked
-    /// it; it has an option of its own for that, or not.
+    /// Always shown: something is wrong, or a command says something, which `--quiet` does not silence.
     Wrong,
-    /// Who did not ask for quiet: it answers a request, or a person may want to act on it.
+    /// Not with `--quiet`: it answers a request, or you may want to act on it.
     Usual,
-    /// Who asked for everything.
+    /// Only with `--verbose`.
     Detail,
 }
 
-/// Who gets to see this one.
+/// The level of a notice.
 pub(crate) fn level(notice: &Notice) -> Level {
     match notice {
         Notice::Warning(_)
         | Notice::TaskFailed { .. }
         | Notice::Said { .. }
         | Notice::Reloaded { adopted: false, .. } => Level::Wrong,
-        // Who asked for one gets a line of status, and how old and how large it is stands in that.
+        // A request for one is answered by a line of status, which has its age and size.
         Notice::Checkpoint { .. }
         | Notice::Ready { .. }
         | Notice::Signal { .. }
@@ -45,7 +44,7 @@ pub(crate) fn level(notice: &Notice) -> Level {
     }
 }
 
-/// What it says, without a prefix and without a full stop.
+/// The sentence, without a prefix and without a full stop.
 pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
     match notice {
         Notice::Ready { workers } => format!("ready, {}", count(*workers as u64, "worker")),
@@ -107,7 +106,7 @@ fn stopping(grace: Option<Duration>, in_flight: String, again: Again) -> String 
     format!("stopping: {in_flight} in flight {have} {limit}{again}")
 }
 
-/// One line that says where a job stands.
+/// One line on how far a job is.
 pub(crate) fn status(now: &Progress, word: TaskWord) -> String {
     let mut parts = vec![
         format!("status: {}", now.phase),

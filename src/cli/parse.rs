@@ -1,12 +1,10 @@
 //! Sizes, durations and counts as people write them.
 //!
-//! The parsing is done by crates; what is ours is the sentence when it fails. "invalid float
-//! literal" tells nobody what to type instead, so every error here ends with an example. clap puts
-//! the value and the name of the option in front.
+//! Crates do the parsing; the sentence when it fails is ours. "invalid float literal" does not say what to type
+//! instead, so every error here ends with an example. clap puts the value and the name of the option before it.
 //!
-//! And there is an upper bound on everything. `Instant + Duration` panics when it leaves the range
-//! of the clock, and a person who writes `--grace 999999999999h` should hear of it now and not at
-//! the first signal.
+//! And everything has an upper bound. `Instant + Duration` panics when it leaves the range of the clock, and
+//! `--grace 999999999999h` must be refused now, not at the first signal.
 
 use bivouac::Request;
 use bytesize::ByteSize;
@@ -45,7 +43,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match parsed {
         None => Err(EXAMPLE.to_string()),
         Some(time) if time > LONGEST => {
-            Err("longer than a hundred years; a duration is, say, `90s` or `2h`".to_string())
+            Err("longer than a hundred years; an example is `90s` or `2h`".to_string())
         }
         Some(time) => Ok(time),
     }
@@ -54,16 +52,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// A duration that is not zero.
 pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("must be more than nothing, as in `1s` or `100ms`".to_string()),
+        Duration::ZERO => Err("must be more than zero, as in `1s` or `100ms`".to_string()),
         time => Ok(time),
     }
 }
 
-/// Bytes per second: a size, with or without `/s` behind it.
+/// Bytes per second: a size, with or without `/s`.
 pub(crate) fn rate(text: &str) -> Result<u64, String> {
     match size(text.strip_suffix("/s").unwrap_or(text))? {
         0 => {
-            Err("must be at least one byte per second, as in `16MiB`; leave it away for no limit".to_string())
+            Err("must be at least one byte per second, as in `16MiB`; leave it out for no limit".to_string())
         }
         bytes => Ok(bytes),
     }
@@ -99,21 +97,21 @@ pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
     const EXAMPLE: &str = r"expected bytes such as `\n`, `\0`, `>` or `\x1e`";
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
-    while let [first, behind @ ..] = rest {
-        (rest, _) = match (first, behind) {
-            (b'\\', [b'n', behind @ ..]) => (behind, bytes.push(b'\n')),
-            (b'\\', [b't', behind @ ..]) => (behind, bytes.push(b'\t')),
-            (b'\\', [b'r', behind @ ..]) => (behind, bytes.push(b'\r')),
-            (b'\\', [b'0', behind @ ..]) => (behind, bytes.push(0)),
-            (b'\\', [b'\\', behind @ ..]) => (behind, bytes.push(b'\\')),
-            (b'\\', [b'x', high, low, behind @ ..]) => {
+    while let [first, tail @ ..] = rest {
+        (rest, _) = match (first, tail) {
+            (b'\\', [b'n', tail @ ..]) => (tail, bytes.push(b'\n')),
+            (b'\\', [b't', tail @ ..]) => (tail, bytes.push(b'\t')),
+            (b'\\', [b'r', tail @ ..]) => (tail, bytes.push(b'\r')),
+            (b'\\', [b'0', tail @ ..]) => (tail, bytes.push(0)),
+            (b'\\', [b'\\', tail @ ..]) => (tail, bytes.push(b'\\')),
+            (b'\\', [b'x', high, low, tail @ ..]) => {
                 let digits = [*high, *low];
                 let digits = std::str::from_utf8(&digits).map_err(|_| EXAMPLE.to_string())?;
                 let byte = u8::from_str_radix(digits, 16).map_err(|_| EXAMPLE.to_string())?;
-                (behind, bytes.push(byte))
+                (tail, bytes.push(byte))
             }
             (b'\\', _) => return Err(EXAMPLE.to_string()),
-            (byte, behind) => (behind, bytes.push(*byte)),
+            (byte, tail) => (tail, bytes.push(*byte)),
         };
     }
     match bytes.is_empty() {
@@ -124,8 +122,8 @@ pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
 
 /// A number of workers: `4`, or by the cores that this process may use: `50%`, `+1`, `-1`.
 pub(crate) fn workers(text: &str) -> Result<usize, String> {
-    // Starting a pool takes longer than linearly in its threads: 2 s for this many, minutes for ten
-    // times as many, and in that time nobody answers a signal.
+    // The start of a pool takes longer than linearly in its threads: 2 s for this many, minutes for ten times
+    // as many; and meanwhile no signal is answered.
     let most = 1024;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let number = |digits: &str| digits.parse::<usize>().ok();
@@ -155,10 +153,10 @@ pub(crate) fn whole(text: &str) -> Result<usize, String> {
 fn not_negative(text: &str) -> Result<(), String> {
     match text.strip_prefix('-') {
         Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit() || first == '.') => {
-            Err("must not be negative; it is, say, `90s`, `16MiB` or `10`".to_string())
+            Err("must not be negative; an example is `90s`, `16MiB` or `10`".to_string())
         }
         Some(_) => {
-            Err("looks like an option, and a value belongs here: `90s`, `16MiB` or `10`, say".to_string())
+            Err("looks like an option where a value is expected, such as `90s`, `16MiB` or `10`".to_string())
         }
         None => Ok(()),
     }
@@ -166,12 +164,12 @@ fn not_negative(text: &str) -> Result<(), String> {
 
 /// When failures end a job; `None` is `never`. A type of its own, as [`Grace`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Halt(pub(crate) Option<bivouac::Halt>);
+pub(crate) struct HaltWhen(pub(crate) Option<bivouac::Halt>);
 
 /// `never`, `soon,fail=1`, `now,fail=3`.
-pub(crate) fn halt(text: &str) -> Result<Halt, String> {
+pub(crate) fn halt(text: &str) -> Result<HaltWhen, String> {
     if text == "never" {
-        return Ok(Halt(None));
+        return Ok(HaltWhen(None));
     }
     let halt = text.split_once(",fail=").and_then(|(when, failures)| {
         let now = match when {
@@ -181,7 +179,7 @@ pub(crate) fn halt(text: &str) -> Result<Halt, String> {
         };
         Some(bivouac::Halt { failures: failures.parse().ok().filter(|failures| *failures > 0)?, now })
     });
-    halt.map(|halt| Halt(Some(halt)))
+    halt.map(|halt| HaltWhen(Some(halt)))
         .ok_or_else(|| "expected `soon,fail=N`, `now,fail=N` or `never`, such as `now,fail=1`".to_string())
 }
 
@@ -203,7 +201,7 @@ pub(crate) fn mapping(text: &str) -> Result<(Signal, Request), String> {
         match number.and_then(|(number, request)| Some((number, Signal::try_from(number).ok()?, request))) {
             Some((number, signal, request)) => {
                 format!(
-                    "{number} is {signal} here, and its name is the same everywhere: write {}={request}",
+                    "{number} is {signal} on this system only; use its name: {}={request}",
                     &signal.as_str()[3..]
                 )
             }
@@ -309,9 +307,9 @@ mod tests {
 
     #[test]
     fn a_halt_is_soon_or_now() {
-        assert_eq!(halt("never"), Ok(Halt(None)));
-        assert_eq!(halt("soon,fail=3"), Ok(Halt(Some(bivouac::Halt { failures: 3, now: false }))));
-        assert_eq!(halt("now,fail=1"), Ok(Halt(Some(bivouac::Halt { failures: 1, now: true }))));
+        assert_eq!(halt("never"), Ok(HaltWhen(None)));
+        assert_eq!(halt("soon,fail=3"), Ok(HaltWhen(Some(bivouac::Halt { failures: 3, now: false }))));
+        assert_eq!(halt("now,fail=1"), Ok(HaltWhen(Some(bivouac::Halt { failures: 1, now: true }))));
         for text in ["", "now", "later,fail=1", "now,fail=0", "now,fail=x", "now,success=1"] {
             assert!(halt(text).expect_err(text).contains("`now,fail=1`"), "{text}");
         }

@@ -1,8 +1,7 @@
-//! The last thing that is said: what stands, and how to go on.
+//! The last paragraph: what is committed, and how to continue.
 //!
-//! After a stop that is one paragraph, and it is said with `--quiet` too: whoever asked for quiet
-//! did not ask to be left alone with half a job. It ends with the command that continues, on a line
-//! of its own, to be pasted as it is.
+//! After a stop it is printed with `--quiet` too: without it half a job would be left and no way to
+//! continue. It ends with the command that continues, on its own line, ready to paste.
 
 use crate::cli::args::{Cli, Verb};
 use crate::cli::format::{TaskWord, size, time};
@@ -30,16 +29,16 @@ pub(crate) struct ReportContext<'a> {
     pub(crate) word: TaskWord,
     /// Of a job whose tasks are items: the first that failed in this run.
     pub(crate) failures: Option<&'a Complaints>,
-    /// Whether standard input is an input: then the command alone is not all that has to be given again.
+    /// Whether standard input is an input: then it must be given again, too.
     pub(crate) from_stdin: bool,
-    /// Whether the next run goes on behind what was printed.
+    /// Whether the next run goes on after what was printed.
     pub(crate) goes_on_printing: bool,
 }
 
-/// How many failures are told one by one.
-const TOLD: usize = 5;
+/// How many failures are listed.
+const LISTED: usize = 5;
 
-/// Says how a run ended, if there is something to say.
+/// Prints how a run ended, unless it just finished.
 pub(crate) fn report(ending: &Ending, context: ReportContext<'_>) {
     if let Some(paragraph) = paragraph(ending, context) {
         terminal::message(&paragraph);
@@ -58,7 +57,7 @@ fn paragraph(ending: &Ending, context: ReportContext<'_>) -> Option<String> {
             if !context.quiet =>
         {
             Some(format!(
-                "finished within the grace, nothing is missing; {signal} ends what is around it too"
+                "finished within the grace, nothing is missing; this process still dies of {signal}, to end a loop around it"
             ))
         }
         Ending::Finished { summary, .. } if summary.failed > 0 && context.failures.is_some() => {
@@ -79,12 +78,12 @@ fn is_without_items(summary: &Summary, context: ReportContext<'_>) -> bool {
 fn failed_items(summary: &Summary, context: ReportContext<'_>) -> String {
     let mut text = format!("{} failed", context.word.count(summary.failed));
     let first = context.failures.map(Complaints::take).unwrap_or_default();
-    for failure in first.iter().take(TOLD) {
+    for failure in first.iter().take(LISTED) {
         text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));
     }
-    let told_of = first.len().min(TOLD) as u64;
-    if told_of > 0 && summary.failed > told_of {
-        text.push_str(&format!("\n  … and {} more", summary.failed - told_of));
+    let listed = first.len().min(LISTED) as u64;
+    if listed > 0 && summary.failed > listed {
+        text.push_str(&format!("\n  … and {} more", summary.failed - listed));
     }
     if let Location::Directory(state) | Location::Passing(state) = context.state {
         let state = quote::argument(state.as_os_str());
@@ -99,19 +98,19 @@ fn failed_items(summary: &Summary, context: ReportContext<'_>) -> String {
 fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> String {
     let by = match by {
         StoppedBy::Signal(signal) | StoppedBy::Warning(signal) => format!("stopped by {signal}"),
-        StoppedBy::Budget => "stopped, the time is used up".to_string(),
+        StoppedBy::Budget => "stopped by --max-runtime".to_string(),
         StoppedBy::Handle => "stopped on request".to_string(),
     };
     let command = quote::shortened(&without_fresh(context.argv));
     if *context.state == Location::Nowhere {
         return format!(
-            "{by}; this input cannot be read again, so nothing was kept, and the job begins anew with\n  {command}"
+            "{by}; this input cannot be read again, so nothing was kept, and the job starts from the beginning with\n  {command}"
         );
     }
     if !context.goes_on_printing {
         let done = context.word.of(summary.frontier, summary.tasks);
         return format!(
-            "{by} after {done}; what they printed cannot be taken back, so nothing was kept, and the job begins anew with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
+            "{by} after {done}; what they printed cannot be taken back, so nothing was kept, and the job starts from the beginning with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
         );
     }
     let append = match context.output {
@@ -126,9 +125,9 @@ fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> Stri
     )
 }
 
-/// The error, and what it leaves.
+/// The error, and what is committed.
 fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Option<String> {
-    // Whoever closed our standard output knows that.
+    // The reader has closed our standard output on purpose.
     if error.kind() == Kind::OutputClosed {
         return None;
     }
@@ -137,7 +136,7 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Optio
         && *context.state != Location::Nowhere
         && context.goes_on_printing;
     if !stands {
-        // Nothing was changed, or nothing had been reached: the error says all there is.
+        // Nothing was changed, or nothing was committed: the error is all there is to say.
         return Some(worded(error));
     }
     let command = quote::shortened(&without_fresh(context.argv));
@@ -146,7 +145,7 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Optio
     Some(format!("{error}\n  {standing}; to continue{here}{again}:\n  {command}"))
 }
 
-/// What else has to be given again.
+/// What else must be given again.
 fn again(context: ReportContext<'_>) -> &'static str {
     match (context.from_stdin, context.failures.is_some()) {
         (true, true) => ", with the same list on standard input",
@@ -184,7 +183,7 @@ fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
     );
     if summary.beyond > 0 {
         let are = if summary.beyond == 1 { "is" } else { "are" };
-        text.push_str(&format!(", {} more {are} finished and kept", summary.beyond));
+        text.push_str(&format!(", {} more {are} completed ahead of them", summary.beyond));
     }
     if summary.failed > 0 {
         text.push_str(&format!(", {} failed", summary.failed));
@@ -199,7 +198,7 @@ fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
             ));
         }
         None if summary.frontier == 0 => text.push_str("; there is no checkpoint, since nothing was done"),
-        None => text.push_str("; nothing was done now, and the checkpoint of the last run stands"),
+        None => text.push_str("; nothing was done now, and the checkpoint of the last run stays"),
     }
     text
 }
@@ -211,7 +210,7 @@ fn kept_in(state: &Location) -> String {
     }
 }
 
-/// The command that continues, for the state, where other processes look for it.
+/// The command that continues, for the state, where other processes read it.
 pub(crate) fn continuing(argv: &[OsString]) -> Continuing {
     let directory = std::env::current_dir().ok();
     Continuing {
@@ -220,8 +219,8 @@ pub(crate) fn continuing(argv: &[OsString]) -> Continuing {
     }
 }
 
-/// Where the command has to be run: its relative paths mean something only there, and the message
-/// may be read in a log long after.
+/// Where to run the command: its relative paths are relative to this directory, and the message may be read in a
+/// log much later.
 fn here() -> String {
     match std::env::current_dir() {
         Ok(directory) => format!(", in {}", quote::argument(directory.as_os_str())),
@@ -229,12 +228,10 @@ fn here() -> String {
     }
 }
 
-/// The command that continues: the same, but without `--fresh`, which would throw away what there
-/// is.
+/// The command that continues: the same without `--fresh`, which would discard the state.
 ///
-/// Which of the words `--fresh` is the option, and not the value of another or a file behind `--`,
-/// only the parser knows. So it is asked: the right one is that without which the command line
-/// means the same, except for this.
+/// Only the parser knows which word `--fresh` is the option, and not the value of another option or a file
+/// after `--`. So it is asked: without the right one the command line means the same, except for this.
 fn without_fresh(argv: &[OsString]) -> Vec<OsString> {
     let without_option = |cli: &mut Cli| match &mut cli.verb {
         Verb::Job(verb) => std::mem::replace(&mut verb.job_args_mut().resume.fresh, false),
@@ -310,7 +307,7 @@ mod tests {
         let line = "bivouac grep 'a b' f --output out --fresh";
         let text = say_of(&ending, line, &kept(), true).unwrap();
         let (said, command) = text.rsplit_once('\n').unwrap();
-        let stands = "stopped by SIGTERM; 3 of 64 tasks are committed, 1.2 KiB of output, 2 more are finished and kept; ";
+        let stands = "stopped by SIGTERM; 3 of 64 tasks are committed, 1.2 KiB of output, 2 more are completed ahead of them; ";
         assert!(said.starts_with(stands), "{said}");
         assert!(
             said.contains("the checkpoint is 12.0 ms old and 700 B large, in out.bivouac. To continue, in /"),
@@ -323,7 +320,7 @@ mod tests {
     fn a_pipe_cannot_be_continued_and_that_is_said() {
         let ending = Ending::Stopped { by: StoppedBy::Signal(Signal::SIGINT), summary: summary() };
         let text = say_of(&ending, "bivouac count -", &Location::Nowhere, false).unwrap();
-        assert!(text.contains("begins anew with\n  bivouac count -"), "{text}");
+        assert!(text.contains("starts from the beginning with\n  bivouac count -"), "{text}");
     }
 
     #[test]

@@ -19,13 +19,13 @@ use std::time::Duration;
 
 /// A value, its origin, and what the configuration says of it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Set<T> {
+pub(crate) struct Setting<T> {
     pub(crate) value: T,
     in_file: Option<T>,
     origin: Origin,
 }
 
-impl<T: Clone> Set<T> {
+impl<T: Clone> Setting<T> {
     fn choose(option: Option<T>, in_file: Option<T>, default: T) -> Self {
         match (option, &in_file) {
             (Some(value), _) => Self { value, in_file, origin: Origin::Option },
@@ -38,23 +38,23 @@ impl<T: Clone> Set<T> {
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
-    pub(crate) jobs: Set<usize>,
-    pub(crate) max_jobs: Set<usize>,
-    pub(crate) limit_rate: Set<Option<u64>>,
-    pub(crate) grace: Set<Grace>,
-    pub(crate) kill_after: Set<Duration>,
-    pub(crate) checkpoint_every: Set<Duration>,
-    pub(crate) max_runtime: Set<Option<Duration>>,
-    pub(crate) spill_limit: Set<Option<u64>>,
-    pub(crate) stop_code: Set<Option<u8>>,
-    pub(crate) log_file: Set<Option<PathBuf>>,
-    pub(crate) log_format: Set<LogFormat>,
-    pub(crate) log_level: Set<LogLevel>,
+    pub(crate) jobs: Setting<usize>,
+    pub(crate) max_jobs: Setting<usize>,
+    pub(crate) limit_rate: Setting<Option<u64>>,
+    pub(crate) grace: Setting<Grace>,
+    pub(crate) kill_after: Setting<Duration>,
+    pub(crate) checkpoint_every: Setting<Duration>,
+    pub(crate) max_runtime: Setting<Option<Duration>>,
+    pub(crate) spill_limit: Setting<Option<u64>>,
+    pub(crate) stop_code: Setting<Option<u8>>,
+    pub(crate) log_file: Setting<Option<PathBuf>>,
+    pub(crate) log_format: Setting<LogFormat>,
+    pub(crate) log_level: Setting<LogLevel>,
     pub(crate) rows: Vec<SignalRow>,
 }
 
 impl Settings {
-    /// Puts together what is said where.
+    /// Merges options, configuration and defaults.
     ///
     /// # Errors
     ///
@@ -68,28 +68,32 @@ impl Settings {
         let nothing = Config::default();
         let file = config.unwrap_or(&nothing);
         let JobArgs { limits, resume, signals, messages } = job;
-        let mut jobs = Set::choose(limits.jobs, file.jobs, cores());
-        let max_jobs = Set::choose(limits.max_jobs, file.max_jobs, jobs.value);
+        let mut jobs = Setting::choose(limits.jobs, file.jobs, cores());
+        let max_jobs = Setting::choose(limits.max_jobs, file.max_jobs, jobs.value);
         if jobs.origin == Origin::Default {
             jobs.value = jobs.value.min(max_jobs.value);
         }
         Self {
             max_jobs,
             jobs,
-            limit_rate: Set::choose(limits.limit_rate.map(Some), file.limit_rate.map(Some), None),
-            grace: Set::choose(limits.grace, file.grace, Grace(Some(Duration::from_secs(5)))),
-            kill_after: Set::choose(limits.kill_after, file.kill_after, Duration::from_secs(2)),
-            checkpoint_every: Set::choose(
+            limit_rate: Setting::choose(limits.limit_rate.map(Some), file.limit_rate.map(Some), None),
+            grace: Setting::choose(limits.grace, file.grace, Grace(Some(Duration::from_secs(5)))),
+            kill_after: Setting::choose(limits.kill_after, file.kill_after, Duration::from_secs(2)),
+            checkpoint_every: Setting::choose(
                 resume.checkpoint_every,
                 file.checkpoint_every,
                 Duration::from_secs(1),
             ),
-            max_runtime: Set::choose(limits.max_runtime.map(Some), file.max_runtime.map(Some), None),
-            spill_limit: Set::choose(limits.spill_limit.map(Some), file.spill_limit.map(Some), None),
-            stop_code: Set::choose(signals.stop_code.map(Some), file.stop_code.map(Some), None),
-            log_file: Set::choose(messages.log_file.clone().map(Some), file.log.file.clone().map(Some), None),
-            log_format: Set::choose(messages.log_format, file.log.format, LogFormat::default()),
-            log_level: Set::choose(messages.log_level, file.log.level, LogLevel::default()),
+            max_runtime: Setting::choose(limits.max_runtime.map(Some), file.max_runtime.map(Some), None),
+            spill_limit: Setting::choose(limits.spill_limit.map(Some), file.spill_limit.map(Some), None),
+            stop_code: Setting::choose(signals.stop_code.map(Some), file.stop_code.map(Some), None),
+            log_file: Setting::choose(
+                messages.log_file.clone().map(Some),
+                file.log.file.clone().map(Some),
+                None,
+            ),
+            log_format: Setting::choose(messages.log_format, file.log.format, LogFormat::default()),
+            log_level: Setting::choose(messages.log_level, file.log.level, LogLevel::default()),
             rows: signal_rows(&signals.table, config, terminal),
         }
     }
@@ -153,6 +157,6 @@ mod tests {
         let error = agree("bivouac count f -j 4 --max-jobs 3").unwrap_err();
         assert!(error.to_string().contains("--max-jobs: is 3, and --jobs is 4"), "{error}");
         let few = settings("bivouac count f --max-jobs 1", |_| ());
-        assert_eq!((few.jobs.value, few.agree()), (1, Ok(())), "who says nothing of jobs gets no more");
+        assert_eq!((few.jobs.value, few.agree()), (1, Ok(())), "without --jobs there are no more");
     }
 }

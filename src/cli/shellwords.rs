@@ -1,11 +1,10 @@
 //! Words that only a shell understands, in a command that no shell reads.
 //!
-//! Who comes from `parallel`, or from the prompt, types `'sort {} | uniq -c'`, a function, `cd`. Without a shell
-//! each of these is a program that does not exist, or a filter that is given `|` as a file name: a thousand
-//! messages that say nothing of the cause. So such a command is refused before the first start, with the line
-//! that does what was meant.
+//! Users of `parallel`, and of the prompt, type `'sort {} | uniq -c'`, a function, `cd`. Without a shell each of
+//! these is a program that does not exist, or a filter with a file named `|`: a thousand messages that do not
+//! name the cause. So such a command is refused before the first start, with the line that does what was meant.
 //!
-//! What is a legitimate word of a program is left alone: `cut -d '|'`, `expr {} '|' 0`, `find … -exec … ';'`.
+//! A legitimate word of a program passes: `cut -d '|'`, `expr {} '|' 0`, `find … -exec … ';'`.
 
 use crate::jobs::quote;
 use bivouac::{Error, Result};
@@ -15,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// What every POSIX shell does itself.
+/// Builtins of every POSIX shell.
 const BUILTINS: [&str; 29] = [
     ".", ":", "alias", "bg", "cd", "command", "eval", "exec", "exit", "export", "fg", "getopts", "hash",
     "jobs", "read", "readonly", "return", "set", "shift", "times", "trap", "type", "ulimit", "umask",
@@ -25,7 +24,7 @@ const BUILTINS: [&str; 29] = [
 /// Words with which a compound command begins.
 const KEYWORDS: [&str; 9] = ["!", "{", "(", "if", "for", "while", "until", "case", "(("];
 
-/// What `bash` and its relatives do themselves.
+/// Builtins and keywords of `bash` and its relatives.
 const OF_BASH: [&str; 14] = [
     "[[",
     "source",
@@ -49,15 +48,15 @@ const BETWEEN: [&str; 5] = ["|", "||", "&&", ";", "|&"];
 /// Before the name of a file.
 const REDIRECTIONS: [&str; 8] = [">", ">>", "<", "<<<", "2>", "2>>", "&>", "2>&1"];
 
-/// Programs of which such words are the business.
+/// Programs that take such words as arguments.
 const OPERATOR_PROGRAMS: [&str; 6] = ["expr", "test", "[", "find", "awk", "jq"];
 
-/// The command as it was typed: the words before it, itself, what comes behind.
+/// The command as it was typed: the words before it, the command, the words after it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Typed<'a> {
     pub(crate) before: &'a [OsString],
     pub(crate) command: &'a [OsString],
-    pub(crate) behind: &'a [OsString],
+    pub(crate) after: &'a [OsString],
     /// Whether `--` stands before the command.
     pub(crate) dashes: bool,
 }
@@ -68,7 +67,7 @@ pub(crate) struct Typed<'a> {
 pub(crate) fn refuse(typed: Typed<'_>) -> Result<()> {
     let Some((first, rest)) = typed.command.split_first() else { return Ok(()) };
     let name = first.to_string_lossy();
-    // Which program it is depends on the item: nothing is known of it.
+    // The item decides which program this is.
     let is_known = !name.contains('{') || name.contains(char::is_whitespace);
     if let Some(why) = is_known.then(|| about_the_first(first, &name, rest.is_empty())).flatten() {
         return Err(why.refusal(&name, typed));
@@ -78,7 +77,7 @@ pub(crate) fn refuse(typed: Typed<'_>) -> Result<()> {
             "COMMAND",
             format_args!("an argument is `{word}`, which only a shell understands"),
         )
-        .advise(format_args!("with a shell:\n  {}", line(typed, "--shell")))),
+        .advise(format_args!("use a shell:\n  {}", line(typed, "--shell")))),
         None => Ok(()),
     }
 }
@@ -99,17 +98,17 @@ impl Why {
         };
         let what = match self {
             Why::Blanks { is_script: true } => {
-                "is a text for a shell, and there is no shell unless you ask for one"
+                "is a text for a shell, and no shell is used unless you ask for one"
             }
-            Why::Blanks { is_script: false } => "is one word with blanks in it, and no program is called so",
-            Why::Builtin { .. } => "is a part of the shell, and no program",
-            Why::Function => "is a function of your shell, and no program",
+            Why::Blanks { is_script: false } => "is one word with blanks, and no program has this name",
+            Why::Builtin { .. } => "is a builtin of the shell, not a program",
+            Why::Function => "is a function of your shell, not a program",
             Why::Assignment => "sets a variable, which only a shell understands",
         };
         let unquoted = match self {
-            Why::Blanks { is_script: false } => "leave the quotes away, or, with a shell",
+            Why::Blanks { is_script: false } => "remove the quotes, or use a shell",
             Why::Blanks { is_script: true } | Why::Builtin { .. } | Why::Function | Why::Assignment => {
-                "with a shell"
+                "use a shell"
             }
         };
         Error::usage(crate::jobs::text::short(name), what)
@@ -148,7 +147,7 @@ fn about_the_first(first: &OsStr, name: &str, is_alone: bool) -> Option<Why> {
     (!variable.is_empty() && variable.bytes().all(is_name) && !is_alone).then_some(Why::Assignment)
 }
 
-/// The first of the arguments that a shell would have taken.
+/// The first argument that a shell would interpret.
 fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
     let program = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
     if OPERATOR_PROGRAMS.contains(&program.as_ref()) {
@@ -176,7 +175,7 @@ fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
 }
 
 /// The line with a shell. Operators stay as they are, other words are quoted where they must be.
-fn line(Typed { before, command, behind, dashes }: Typed<'_>, shell: &str) -> String {
+fn line(Typed { before, command, after, dashes }: Typed<'_>, shell: &str) -> String {
     let text = match command {
         [text] => text.clone(),
         words => {
@@ -202,7 +201,7 @@ fn line(Typed { before, command, behind, dashes }: Typed<'_>, shell: &str) -> St
         words.push("--".into());
     }
     words.push(text);
-    words.extend(behind.iter().cloned());
+    words.extend(after.iter().cloned());
     // As it would be typed: not all that may be quoted must be.
     quote::shortened(&words).replacen("'--shell=bash'", "--shell=bash", 1)
 }
@@ -218,7 +217,7 @@ fn is_program(name: &OsStr) -> bool {
         path.metadata().is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
     };
     if name.as_bytes().contains(&b'/') {
-        // What is there and cannot be run has a message of its own.
+        // A file that exists and cannot be run has its own message.
         return Path::new(name).exists() || !name.to_string_lossy().contains(char::is_whitespace);
     }
     let path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());

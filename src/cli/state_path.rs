@@ -1,9 +1,8 @@
 //! Where a state lives, and the short name of a job that has no output file to live beside.
 //!
-//! `--state DIR`, or `OUT.bivouac` beside the output, or `.bivouac/<fingerprint>` here. The
-//! fingerprint in the path is only there to find the state of the *same command* again and not that
-//! of another one; whether the state really fits (options, inputs, their sizes and times) is decided
-//! by the record inside, which holds all of it in full. So sixteen digits are enough.
+//! `--state DIR`, or `OUT.bivouac` beside the output, or `.bivouac/<fingerprint>` here. The fingerprint in the
+//! path only finds the state of the *same command* again. The record inside holds options and inputs, their
+//! sizes and times in full, and decides whether the state really fits. So sixteen digits are enough.
 
 use crate::cli::args::RunArgs;
 use bivouac::{Error, Location, Result};
@@ -16,13 +15,13 @@ use std::path::{Path, PathBuf};
 /// Directories of states that belong to no output file.
 pub(crate) const SHARED: &str = ".bivouac";
 
-/// What is put behind the name of an output file.
+/// What is appended to the name of an output file.
 pub(crate) const BESIDE: &str = ".bivouac";
 
 /// Digits of a job's short name.
 const DIGITS: usize = 16;
 
-/// What makes one job another: its name, its options, its inputs.
+/// What tells one job from another: its name, its options, its inputs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JobId<'a> {
     pub(crate) name: &'a str,
@@ -42,8 +41,7 @@ pub(crate) fn state(args: &RunArgs<'_>, output: Option<&Path>, resumable: bool, 
     match (&args.job.resume.state, output) {
         (Some(state), _) => Location::Directory(state.clone()),
         (None, Some(output)) => Location::Directory(beside(output)),
-        // What commands have done is not undone when the last of them has ended, and typing the line once
-        // more must not do it again.
+        // The effects of commands remain when the job is finished, and the same line must not repeat them.
         (None, None) if args.commands.elsewhere.is_some() => {
             Location::Directory(Path::new(SHARED).join(short_name(job)))
         }
@@ -51,7 +49,7 @@ pub(crate) fn state(args: &RunArgs<'_>, output: Option<&Path>, resumable: bool, 
     }
 }
 
-/// Everything that the run makes where its inputs may be: the output, what it grows in, the state.
+/// Everything that the run writes where its inputs may be: the output, its part file, the state.
 pub(crate) fn own(args: &RunArgs<'_>) -> Vec<PathBuf> {
     let mut own: Vec<PathBuf> = args.job.resume.state.iter().cloned().collect();
     own.push(PathBuf::from(SHARED));
@@ -71,9 +69,9 @@ pub(crate) fn beside(output: &Path) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// What is empty goes away when the run is over: the shared directory after a refusal, or with the last state
-/// in it. A passing state has been removed by then; but on a network file system its directory may have held
-/// the name of a lock that the watcher of commands still had open.
+/// Removes empty directories when the run is over: the shared one after a refusal, or with the last state in
+/// it. A passing state has been removed by then; but on a network file system its directory may have kept the
+/// name of a lock that the watcher of commands still had open.
 pub(crate) fn tidy_up(state: &Location) {
     if let Location::Passing(path) = state {
         remove_if_empty(path);
@@ -91,8 +89,7 @@ pub(crate) fn remove_if_empty(directory: &Path) {
     fs::remove_dir(directory).ok();
 }
 
-/// Refuses `OUT.part` as an output where the state of another job stands beside it: that is what the output
-/// of that job grows in.
+/// Refuses `OUT.part` as an output if the state of another job is beside it: that job writes its output there.
 pub(crate) fn refuse_anothers_part(output: &Path) -> Result<()> {
     let bytes = output.as_os_str().as_encoded_bytes();
     let Some(anothers) = bytes.strip_suffix(b".part").map(|stem| Path::new(OsStr::from_bytes(stem))) else {
@@ -102,12 +99,12 @@ pub(crate) fn refuse_anothers_part(output: &Path) -> Result<()> {
     if !state.is_dir() {
         return Ok(());
     }
-    let problem = format_args!("is where the output of another job grows: {} is its state", state.display());
+    let problem = format_args!("is the unfinished output of another job: {} is its state", state.display());
     Err(Error::usage(output.display(), problem).advise("name another output"))
 }
 
-/// Refuses inputs that cannot be read again where a job that can be continued has an unfinished output: it
-/// would be taken for nobody's.
+/// Refuses inputs that cannot be read again if a job that can be continued has an unfinished output here: this
+/// run would take that for its own and overwrite it.
 pub(crate) fn refuse_streams_over_a_state(output: &Path, inputs: &[PathBuf]) -> Result<()> {
     let mut part = output.as_os_str().to_os_string();
     part.push(".part");
@@ -118,11 +115,11 @@ pub(crate) fn refuse_streams_over_a_state(output: &Path, inputs: &[PathBuf]) -> 
     let stream = inputs.iter().find(|input| bivouac::input::Stream::is_stream(input));
     let subject = stream.map_or("the input".to_string(), |input| input.display().to_string());
     let how = format_args!(
-        "is a stream, and cannot be read twice; but {} has the state of a job that is to be continued",
+        "is a stream, and cannot be read twice; but {} is the state of a job that can be continued",
         state.display()
     );
     Err(Error::refused(subject, how)
-        .advise("give the inputs as the job was begun, or name another output, or discard it: bivouac clean"))
+        .advise("give the inputs of that job, or name another output, or discard it: bivouac clean"))
 }
 
 /// The beginning of a digest over all that makes a job what it is.

@@ -17,7 +17,7 @@
 //! and a template, and it cannot be used: its target writes without asking, so a held terminal would hold the
 //! supervisor; it takes the whole width, and the `^C` that the terminal echoes then wraps, after which no
 //! escape sequence finds the row again; and its estimate counts pauses as work. Each of these is open to a
-//! terminal of one's own below the bar, which is longer than [`Outlet::draw`] and [`Outlet::clear`].
+//! replacement of the terminal below the bar, which is longer than [`Outlet::draw`] and [`Outlet::clear`].
 
 use crate::jobs::text::visible;
 use bivouac::ending::{FINISHED, USAGE};
@@ -124,7 +124,7 @@ fn beside_the_line(write: &mut dyn FnMut()) {
 /// As [`result`], for help and version.
 pub(crate) fn clap(error: &clap::Error) -> Result<u8> {
     if error.use_stderr() {
-        error.print().ok(); // Nobody reads it; the code says the same.
+        error.print().ok(); // Without a reader the exit code says the same.
         return Ok(USAGE);
     }
     bivouac::sink::refuse_closed_stdout()?;
@@ -260,7 +260,7 @@ impl<C: Console> Outlet<C> {
         if self.pending.is_empty() {
             let lost = std::mem::take(&mut self.dropped);
             self.pending =
-                worded(&format!("{lost} messages were dropped here, nobody read them")).into_bytes();
+                worded(&format!("{lost} messages were dropped here, since no reader took them")).into_bytes();
         }
         let piece = &self.pending[..self.pending.len().min(ATONCE)];
         match self.console.write(piece) {
@@ -380,7 +380,7 @@ pub(crate) mod tests {
         let seen = tty.seen();
         let kept = seen.lines().count() - 1;
         assert!(seen.ends_with(&format!(
-            "bivouac: {} messages were dropped here, nobody read them\n",
+            "bivouac: {} messages were dropped here, since no reader took them\n",
             10_000 - kept
         )));
     }

@@ -80,7 +80,7 @@ pub struct Live {
 pub struct LiveTask {
     /// Its number.
     pub task: u64,
-    /// How long ago it began, pauses included.
+    /// How long ago it began, without pauses.
     pub seconds: f64,
     /// What the journal says of it; may be empty.
     pub note: String,

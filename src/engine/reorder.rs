@@ -241,7 +241,10 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         self.pack(task)?;
         let held = self.tasks.remove(&task).unwrap_or_default();
         let Some(Waiting::Packed(packed)) = held.fate else {
-            return Err(Error::broken(format_args!("task {task}"), "was to be kept before it had ended"));
+            return Err(Error::broken(
+                format_args!("task {}", task + 1),
+                "was to be kept before it had ended",
+            ));
         };
         self.ended -= 1;
         self.in_memory -= OVERHEAD + packed.partial.len() as u64;
@@ -308,7 +311,10 @@ impl Packed {
             Fate::Failed { mark } => Self { failed: true, partial: Vec::new(), mark: *mark, bytes: 0 },
             Fate::Done { partial, mark, bytes } => {
                 let partial = serde_json::to_vec(partial).map_err(|e| {
-                    Error::broken(format_args!("task {task}"), format_args!("cannot be written down: {e}"))
+                    Error::broken(
+                        format_args!("task {}", task + 1),
+                        format_args!("cannot be written down: {e}"),
+                    )
                 })?;
                 Self { failed: false, partial, mark: *mark, bytes: *bytes }
             }
@@ -321,7 +327,7 @@ impl Packed {
             return Ok(Fate::Failed { mark });
         }
         let partial = serde_json::from_slice(&partial).map_err(|_| {
-            Error::refused(format_args!("task {task}"), "what was kept of it is not of this program")
+            Error::refused(format_args!("task {}", task + 1), "what was kept of it is not of this program")
                 .advise("it was written by another version")
                 .then(Advice::StartAfresh)
         })?;

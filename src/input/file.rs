@@ -99,10 +99,6 @@ impl InputFile {
     }
 
     /// Takes a part of it into a digest. `false` if the run is over and the part was not read to its end.
-    ///
-    /// # Errors
-    ///
-    /// As [`read_exact_at`](Self::read_exact_at).
     pub(super) fn hash(
         &self,
         range: Range<u64>,

@@ -95,11 +95,7 @@ pub(super) fn why_unreadable(path: &Path) -> Option<io::Error> {
     look().err()
 }
 
-/// Whether the same paths are left out as in the run before.
-///
-/// # Errors
-///
-/// [`Kind::Refused`](crate::error::Kind::Refused), naming the first path that differs.
+/// Refuses, naming the first of them, other paths than those that were left out in the run before.
 pub(super) fn same_left_out(now: &[LeftOut], stored: &[LeftOut]) -> Result<()> {
     let missing_in = |others: &[LeftOut], these: &[LeftOut]| {
         let path = |one: &LeftOut| (one.path.clone(), one.is_directory);

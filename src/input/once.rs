@@ -35,11 +35,7 @@ pub(super) struct Share {
 pub(super) struct Taken<'a>(MutexGuard<'a, Once>);
 
 impl Streams {
-    /// The stream in place `index` for one more listing, if it was opened before.
-    ///
-    /// # Errors
-    ///
-    /// A listing has read from it.
+    /// The stream in place `index` for one more listing, if it was opened before. Refused if one has read from it.
     pub(super) fn share(&self, index: usize) -> Result<Option<Share>> {
         let open = lock(&self.0);
         let Some(once) = open.get(&index) else { return Ok(None) };
@@ -72,11 +68,7 @@ impl Share {
         lock(&self.once).stream.regular_size()
     }
 
-    /// Takes the stream to read from it.
-    ///
-    /// # Errors
-    ///
-    /// Another listing has read from it.
+    /// Takes the stream to read from it. Refused if another listing has.
     pub(super) fn take(&mut self) -> Result<Taken<'_>> {
         let mut once = lock(&self.once);
         if once.is_taken && !self.reads {

@@ -14,11 +14,7 @@ pub(super) fn open_without_waiting(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
-/// Opens an input that was given; a directory is refused.
-///
-/// # Errors
-///
-/// [`Kind::Usage`](crate::error::Kind::Usage): missing, a directory, not readable.
+/// Opens an input that was given: wrong usage if it is missing, a directory, or not readable.
 pub(super) fn open_nonblocking(path: &Path) -> Result<File> {
     let file = open_without_waiting(path).map_err(|e| Error::named(path, "open", &e))?;
     let stat = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;

@@ -77,10 +77,6 @@ impl Input {
 }
 
 /// Opens every input, for one more listing. A path that cannot be read is found here, before anything is touched.
-///
-/// # Errors
-///
-/// One of them cannot be read, or is a stream that another listing reads.
 pub(super) fn look_at_all(paths: &[PathBuf], streams: &Streams) -> Result<Vec<Input>> {
     let look_at = |(i, path): (usize, &PathBuf)| {
         if let Some(share) = streams.share(i)? {
@@ -97,10 +93,6 @@ pub(super) fn look_at_all(paths: &[PathBuf], streams: &Streams) -> Result<Vec<In
 }
 
 /// Takes samples of every file among the inputs, for a job that begins.
-///
-/// # Errors
-///
-/// One of them cannot be read.
 pub(super) fn take_samples(inputs: Vec<Input>, by_contents: bool) -> Result<Vec<Input>> {
     let files = inputs.iter().filter(|input| !input.is_stream()).count();
     let take = |input| match input {
@@ -113,7 +105,7 @@ pub(super) fn take_samples(inputs: Vec<Input>, by_contents: bool) -> Result<Vec<
 /// Those samples, in the order of the files.
 pub(super) fn samples(inputs: &[Input]) -> Vec<Sample> {
     let sample = |input: &Input| match input {
-        Input::Regular(witness) => witness.sample().cloned(),
+        Input::Regular(witness) => witness.sample.as_deref().cloned(),
         Input::Stream(_) => None,
     };
     inputs.iter().filter_map(sample).collect()
@@ -162,11 +154,7 @@ pub(super) fn streams_refused(subject: &Path) -> Error {
         .then(Advice::StartAfresh)
 }
 
-/// Whether there are as many inputs as the record knows.
-///
-/// # Errors
-///
-/// There are not.
+/// Refuses another number of inputs than the record has.
 pub(super) fn same_number(given: usize, stored: usize) -> Result<()> {
     if given == stored {
         return Ok(());
@@ -175,11 +163,7 @@ pub(super) fn same_number(given: usize, stored: usize) -> Result<()> {
         .advise(Advice::StartAfresh))
 }
 
-/// Whether contents are compared in a job that is continued: as it was begun.
-///
-/// # Errors
-///
-/// The user wants it, and the record has no digest of them.
+/// Whether contents are compared in a job that is continued: as it was begun. The user may not want it only now.
 pub(super) fn contents_as_begun(wanted: bool, stored: bool) -> Result<bool> {
     if wanted && !stored {
         return Err(Error::refused(

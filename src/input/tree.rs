@@ -263,10 +263,10 @@ impl TreeListing {
             return Ok(true);
         }
         // With a descriptor of its own: that of the task would stay open as long as the task waits.
-        let witness = file.witness();
-        match witness.open().and_then(|own| witness.digest(&own, range, cx)) {
-            Ok(Some(digest)) => self.listed.update(digest.as_bytes()),
-            Ok(None) => return Ok(false),
+        let (witness, mut digest) = (file.witness(), blake3::Hasher::new());
+        match witness.open().and_then(|own| witness.hash(&own, range, &mut digest, cx)) {
+            Ok(true) => self.listed.update(digest.finalize().as_bytes()),
+            Ok(false) => return Ok(false),
             // The file may not be read. The task reports that.
             Err(error) if error.kind() == Kind::Broken && self.may_be_left_out(file.path(), &error) => {
                 self.listed.update(b"unreadable")

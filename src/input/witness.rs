@@ -52,7 +52,7 @@ pub(super) struct Witness {
     pub(super) identity: Identity,
     /// When this run began, which may be later.
     found: FileStat,
-    sample: Option<Arc<Sample>>,
+    pub(super) sample: Option<Arc<Sample>>,
     by_contents: bool,
 }
 
@@ -78,10 +78,6 @@ impl Witness {
     }
 
     /// The same with samples of the file, which is one of `files`.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`open`](Self::open) and [`read_exact_at`](Self::read_exact_at).
     pub(super) fn sampled(self, files: usize) -> Result<Self> {
         let file = self.open()?;
         let sample = Sample::of(&file, self.identity.size, files).map_err(|e| self.unread(&file, &e))?;
@@ -92,15 +88,7 @@ impl Witness {
         &self.identity.path
     }
 
-    pub(super) fn sample(&self) -> Option<&Sample> {
-        self.sample.as_deref()
-    }
-
-    /// Opens the file.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused) if it is gone or something else has taken its place.
+    /// Opens the file. It is refused if it is gone, or if something else has taken its place.
     pub(super) fn open(&self) -> Result<File> {
         open_without_waiting(self.path()).map_err(|e| match e.raw_os_error() {
             Some(libc::ENOENT | libc::ENOTDIR) => self.changed("it is gone"),
@@ -110,12 +98,7 @@ impl Witness {
         })
     }
 
-    /// Fills `buffer` from `offset` on.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused) if the file ends before the buffer is full: it was
-    /// shortened. [`Kind::Broken`](crate::error::Kind::Broken) if reading fails.
+    /// Fills `buffer` from `offset` on. The file is refused if it ends before the buffer is full: it was shortened.
     pub(super) fn read_exact_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> Result<()> {
         file.read_exact_at(buffer, offset).map_err(|e| self.unread(file, &e))
     }
@@ -128,11 +111,7 @@ impl Witness {
         self.after_reading(file).err().unwrap_or_else(|| Error::io(self.path(), "read", error))
     }
 
-    /// The second moment: whether the file that was read has grown.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused): it is another file, or any other change happened to it.
+    /// The second moment: whether the file that was read has grown. Any other change is refused.
     pub(super) fn after_reading(&self, file: &File) -> Result<bool> {
         let stat = fstat(file).map_err(|e| Error::io(self.path(), "stat", &e.into()))?;
         // A directory may have been given the number of the file.
@@ -153,12 +132,8 @@ impl Witness {
             .then(if self.by_contents { Advice::RunAgain } else { Advice::StartAfresh })
     }
 
-    /// The first moment: the file of the record that is to be continued with this one, which was just looked at.
-    /// What the record has of it is its identity and, unless an earlier version wrote it, a sample.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused): this is not the file that the record is about.
+    /// The first moment: the file of the record, if the job can go on with this one, which was just looked at. The
+    /// record has its identity and, unless an earlier version wrote it, a sample.
     pub(super) fn resumed(
         self,
         stored: Identity,
@@ -199,20 +174,12 @@ impl Witness {
     }
 
     /// Whether the samples are what they were; `None` if there are none.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`read_exact_at`](Self::read_exact_at).
     pub(super) fn sample_agrees(&self, file: &File) -> Result<Option<bool>> {
         let agrees = self.sample.as_ref().map(|sample| sample.is_still_in(file, self.identity.size));
         agrees.transpose().map_err(|e| self.unread(file, &e))
     }
 
     /// Takes a part of the file into a digest. `false` if the run is over and the part was not read to its end.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`read_exact_at`](Self::read_exact_at).
     pub(super) fn hash(
         &self,
         file: &File,
@@ -232,21 +199,6 @@ impl Witness {
             range.start += length;
         }
         Ok(true)
-    }
-
-    /// The digest of a part of the file; `None` if the run is over.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`read_exact_at`](Self::read_exact_at).
-    pub(super) fn digest(
-        &self,
-        file: &File,
-        range: Range<u64>,
-        cx: &ListContext<'_>,
-    ) -> Result<Option<blake3::Hash>> {
-        let mut hasher = blake3::Hasher::new();
-        Ok(self.hash(file, range, &mut hasher, cx)?.then(|| hasher.finalize()))
     }
 }
 

@@ -128,7 +128,7 @@ pub enum Again {
 pub struct AtWork {
     /// Its number.
     pub task: u64,
-    /// How long ago it began, pauses included.
+    /// How long ago it began, without pauses.
     pub since: Duration,
     /// What the journal says of it; may be empty.
     pub note: String,

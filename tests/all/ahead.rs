@@ -91,7 +91,8 @@ fn commands_that_print_much_go_on_behind_a_slow_one() {
         expect_little_memory(&run);
         let kept: u64 =
             fs::read_dir(world.path("s/spill")).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
-        assert!(kept > 70_000_000, "{kept} bytes wait on disk");
+        // Of the ninety megabytes forty are in memory at most.
+        assert!(kept > 48_000_000, "{kept} bytes wait on disk");
         world.write("go", "");
         let ended = run.wait().expect_code(0);
         let wanted: Vec<u8> =
@@ -128,7 +129,10 @@ fn after_an_orderly_stop_none_of_those_behind_the_slow_one_runs_again() {
         let line = each(&world, &format!("{how} --grace 0s"), 300, "");
         let run = line.start();
         until_overtaken(&world, 300);
-        run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM).expect_says("299 more are finished and kept");
+        run.signal(SIGTERM)
+            .wait()
+            .expect_stopped_by(SIGTERM)
+            .expect_says("299 more are completed ahead of them");
         expect_nobody_left(&world);
         let record = world.read("s/checkpoint.json").len();
         assert!(record < 4096, "the record has {record} bytes");

@@ -147,7 +147,7 @@ fn the_time_budget_stops_a_job_to_be_continued() {
     let world = GREP.world();
     let ended =
         GREP.slow(&world).with("--max-runtime 400ms").start().until("the time budget asks: stop").wait();
-    ended.expect_code(75).expect_says("stopped, the time is used up");
+    ended.expect_code(75).expect_says("stopped by --max-runtime");
     resumes_to_the_right_output(&world);
 }
 

@@ -61,7 +61,7 @@ fn what_was_printed_into_a_pipe_comes_again_from_its_beginning() {
             let run = world.bivouac(&format!("{verb} {slow} {rest}")).start().until_further_checkpoint();
             let ended = run.signal(signal).wait().expect_killed_by(signal);
             if signal == SIGTERM {
-                ended.expect_says("begins anew").expect_says("--output OUT");
+                ended.expect_says("starts from the beginning").expect_says("--output OUT");
                 assert!(!world.exists(".bivouac"), "{arguments}");
             }
             crate::pipe::until_nobody_is_left(&world);

@@ -183,7 +183,7 @@ fn people_read_the_same_in_a_few_lines() {
     run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
     let ended = world.bivouac("status").run().expect_code(0);
     let text = String::from_utf8(ended.stdout).unwrap();
-    assert!(text.starts_with("out.bivouac: stopped (not running, to be continued)\n"), "{text}");
+    assert!(text.starts_with("out.bivouac: stopped (not running, can be continued)\n"), "{text}");
     assert!(text.contains("\nTo continue, in /"), "{text}");
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct JobArgs {
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
-    pub(crate) resume: ResumeArgs,
+    pub(crate) resume: StateArgs,
     #[command(flatten)]
     pub(crate) signals: SignalArgs,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub(crate) struct CommandArgs {
     #[arg(long, value_name = "N", default_value_t = 0, allow_hyphen_values = true)]
     pub(crate) retries: u32,
 
-    /// End a command after DURATION, as failed; pauses of the job do not count
+    /// End a command that runs longer than DURATION, as failed; pauses of the job do not count
     #[arg(long, value_name = "DURATION", value_parser = parse::interval, allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
 
@@ -89,7 +89,7 @@ pub(crate) struct LimitArgs {
 /// Where a job keeps what it needs to be continued.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Stop and continue")]
-pub(crate) struct ResumeArgs {
+pub(crate) struct StateArgs {
     /// Keep the state in DIR [default: OUT.bivouac beside the output, otherwise a directory in .bivouac here]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! The options of `each`, and the words behind them: a command, and where its items come from.
+//! The options of `each`, and the words after them: a command, and where its items come from.
 //!
 //! Users of GNU `parallel` type `each [OPTIONS] COMMAND… ::: ITEM…`. Everything from the first word of the
 //! command on belongs to the command, even a word that looks like one of our options. So clap takes those
@@ -6,7 +6,7 @@
 
 use super::common::{CommandArgs, JobArgs};
 use super::help;
-use crate::cli::parse::{self, Halt};
+use crate::cli::parse::{self, HaltWhen};
 use bivouac::input::{Column, Given};
 use clap::Args;
 use std::ffi::{OsStr, OsString};
@@ -24,7 +24,7 @@ use std::path::PathBuf;
     override_usage = "bivouac each [OPTIONS] COMMAND... [::: ITEM...]\n       bivouac each [OPTIONS] -a FILE COMMAND...\n       ... | bivouac each [OPTIONS] COMMAND..."
 )]
 pub(crate) struct EachArgs {
-    /// Take items from the lines of FILE; repeatable, for all combinations
+    /// Take items from the lines of FILE; several files give all combinations
     #[arg(short = 'a', long = "arg-file", value_name = "FILE", help_heading = "Items")]
     arg_files: Vec<PathBuf>,
 
@@ -48,19 +48,19 @@ pub(crate) struct EachArgs {
     #[arg(short = 'm', long = "multiple", alias = "xargs", help_heading = "Items")]
     pub(crate) fit: bool,
 
-    /// With -X, -m and -n 0: limit a command to SIZE bytes, and always to what the system allows
+    /// Limit a command to SIZE bytes with -X, -m and -n 0, and always to what the system allows
     #[arg(short = 's', long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, default_value = "128KiB", help_heading = "Items")]
     pub(crate) max_chars: u64,
 
-    /// Run COMMAND, then one text, with SHELL: sh, bash, a path, or `auto` for $SHELL [default: sh]. Items in
-    /// it are quoted. Without COMMAND, or if COMMAND is {}, each item is such a text
+    /// Run COMMAND, given as one text, with SHELL: sh, bash, a path, or `auto` for $SHELL [default: sh]. Items
+    /// in it are quoted. Without COMMAND, or if COMMAND is {}, each item is such a text
     #[arg(long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh", help_heading = "The command")]
     pub(crate) shell: Option<OsString>,
 
     /// Stop after N failed items in this run: `soon,fail=N` lets running commands finish, `now,fail=N` ends
     /// them
     #[arg(long, value_name = "WHEN", value_parser = parse::halt, allow_hyphen_values = true, help_heading = "The command")]
-    pub(crate) halt: Option<Halt>,
+    pub(crate) halt: Option<HaltWhen>,
 
     /// Run items once more that failed in earlier runs
     #[arg(long, conflicts_with = "output", help_heading = "The command")]
@@ -215,8 +215,8 @@ impl EachArgs {
     /// The command line in three parts: before the command, the command, after it.
     pub(crate) fn apart<'a>(&self, argv: &'a [OsString]) -> [&'a [OsString]; 3] {
         let (before, words) = argv.split_at(argv.len().saturating_sub(self.typed));
-        let (command, behind) = words.split_at(self.command.len().min(words.len()));
-        [before, command, behind]
+        let (command, after) = words.split_at(self.command.len().min(words.len()));
+        [before, command, after]
     }
 
     /// What ends an item.
@@ -289,7 +289,7 @@ mod tests {
     fn options_that_people_know_from_parallel() {
         let each = each("-j50% -k --tag -N2 --halt now,fail=1 --retries 3 --timeout 10 echo ::: a");
         assert!(each.keep_order && each.tag && each.per_command() == 2 && each.commands.retries == 3);
-        assert_eq!(each.halt, Some(Halt(Some(bivouac::Halt { failures: 1, now: true }))));
+        assert_eq!(each.halt, Some(HaltWhen(Some(bivouac::Halt { failures: 1, now: true }))));
         assert_eq!(each.commands.timeout, Some(Duration::from_secs(10)));
     }
 }

@@ -16,10 +16,10 @@ macro_rules! exit_codes {
      the same command again
   5  another run holds this state
   75 stopped with a checkpoint, by --max-runtime or a warning of a batch system (USR2, XCPU, PWR)
-After SIGINT, SIGTERM or SIGHUP the process writes a checkpoint and dies of that signal; a shell shows
-that as 130, 143 or 129. With --stop-code N the code of every stop is N. A job that becomes complete
-within the grace exits with its own code, with one exception: after Ctrl-C at a terminal it still dies
-of SIGINT, so that a loop around it ends.
+After SIGINT, SIGTERM or SIGHUP the process writes a checkpoint and dies of that signal; a shell
+shows that as 130, 143 or 129. With --stop-code N the code of every stop is N. A job that becomes
+complete within the grace exits with its own code, with one exception: after Ctrl-C at a terminal it
+still dies of SIGINT, so that a loop around it ends.
 
 "
         )
@@ -59,7 +59,7 @@ Examples:
 
 pub(crate) const GREP: &str = concat!(
     exit_codes!("  0  finished, a line matched\n  1  finished, no line matched\n"),
-    "  2 is also the code, as with grep, when some files could not be read and the others were searched.
+    "  2 is also the code, as with grep, when some files could not be read; the others were searched.
 
 Examples:
   bivouac grep 'error [0-9]+' huge.log --output errors.txt
@@ -76,9 +76,9 @@ pub(crate) const DIGEST: &str = concat!(
   1  finished, but a file could not be read or changed meanwhile, and is left out;
      with --check: a file differs or is missing\n"
     ),
-    "  4 is also the code when the machine fails (a device, too many open files), or when a file found in a tree
-  cannot be read and the result goes to a file. Run the same command again to continue at that file;
-  --keep-going leaves it out.
+    "  4 is also the code when the machine fails (a device, too many open files), or when a file found
+  in a tree cannot be read and the result goes to a file. Run the same command again to continue
+  at that file; --keep-going leaves it out.
 
 Examples:
   bivouac digest /usr/share -o share.b3
@@ -92,7 +92,7 @@ pub(crate) const PIPE: &str = concat!(
     exit_codes!(
         "  0  finished\n  1  finished, but tasks failed and their chunks are left out (--keep-going)\n"
     ),
-    "  4 is also the code when the command of a task fails: remove the cause and run the same command again.
+    "  4 is also the code when the command of a task fails: remove the cause and run the same line again.
   126, 127  the command cannot be started, does not exist
 
 Examples:
@@ -169,8 +169,8 @@ Examples:
 pub(crate) const PAUSE: &str = concat!(
     control_codes!("  0  the job is paused\n"),
     "\
-SIGURG leaves a job in the foreground of its shell. If no signal means `pause` to the job (--on URG=…), the
-verb suspends it instead, and says so.
+SIGURG leaves a job in the foreground of its shell. If no signal means `pause` to the job (--on URG=…),
+the verb suspends it instead, and says so.
 
 Examples:
   bivouac pause

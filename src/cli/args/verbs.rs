@@ -243,7 +243,7 @@ pub(crate) struct PipeArgs {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 
-    /// Run COMMAND, then one text, with SHELL: sh, bash, a path, or `auto` for $SHELL [default: sh]
+    /// Run COMMAND, given as one text, with SHELL: sh, bash, a path, or `auto` for $SHELL [default: sh]
     #[arg(long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh", help_heading = "The command")]
     pub(crate) shell: Option<OsString>,
 

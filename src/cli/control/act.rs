@@ -1,19 +1,18 @@
-//! `pause`, `resume`, `checkpoint` and `stop`: ask a job for something, and wait until it is there.
+//! `pause`, `resume`, `checkpoint` and `stop`: ask a job for something, and wait until it has happened.
 //!
-//! A script that says `kill -USR1 $pid; cp out.bivouac/checkpoint.json …` copies the *old* checkpoint,
-//! since a signal is a request and not its fulfilment. These verbs end when what was asked for is
-//! there, and fail when it is not there in time.
+//! A script with `kill -USR1 $pid; cp out.bivouac/checkpoint.json …` copies the *old* checkpoint, since a
+//! signal is a request and not its effect. These verbs return when the effect has come, and fail when it does
+//! not come in time.
 //!
-//! What is there is read from what the job says of itself. Every snapshot has a number, and only one
-//! with a higher number than the last before the signal counts: "running" in a snapshot that was
-//! taken before a SIGCONT says nothing about its effect. That a process is suspended, or has ended,
-//! is asked of the kernel.
+//! The effect is read from the status file of the job. Every snapshot has a number, and only one with a higher
+//! number than the last before the signal counts: "running" in a snapshot from before a SIGCONT says nothing
+//! about its effect. The kernel tells whether the process is suspended or has ended.
 //!
 //! # Race condition
 //!
-//! Between the look and the signal the job may begin to stop, by a Ctrl-C of somebody else. A SIGTERM
-//! then counts as a second request: within two seconds it merges with the first, later it cancels the
-//! tasks in flight. No result is wrong by that, and what was cancelled is done again.
+//! Between the look and the signal the job may begin to stop, by a Ctrl-C at its terminal. A SIGTERM then
+//! counts as a second request: within two seconds it merges with the first, later it cancels the tasks in
+//! flight. No result becomes wrong, and cancelled tasks run again.
 
 use super::choose::signal_for;
 use super::status::StatusReport;
@@ -33,8 +32,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How often the job is looked at. What is looked at is a small file and a line in `/proc`; the end
-/// of the process is not waited for in this rhythm but wakes us.
+/// How often the verb looks at the job: at a small file and a line in `/proc`. The end of the process wakes it at
+/// once.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A job that runs and can be reached.
@@ -78,7 +77,7 @@ impl Seen {
 /// `bivouac pause`.
 pub(super) fn pause(view: &View, timeout: Grace) -> Result<u8> {
     let job = RunningJob::reach(view, timeout, Request::Pause)?;
-    let before = job.once_it_has_spoken()?;
+    let before = job.once_it_has_a_status()?;
     match phase(&before) {
         JobPhase::Suspended => return job.done("is suspended already"),
         JobPhase::Active(Activity::Paused) => return job.done("is paused already"),
@@ -100,22 +99,22 @@ pub(super) fn pause(view: &View, timeout: Grace) -> Result<u8> {
             })?
         }
         Err(_) => {
-            job.say("no signal means `pause` to it, so it is suspended");
+            job.say("no signal means `pause` to this job, so it is suspended");
             job.send(signal)?;
             job.wait_until("paused", stands_still(since))?
         }
     };
     match waited {
         Waited::Ended => Err(job.refusal("it has ended meanwhile")),
-        Waited::Came if job.process.is_suspended() => job.done("suspended; `bivouac resume` lets it go on"),
-        Waited::Came => job.done("paused; `bivouac resume` lets it go on"),
+        Waited::Came if job.process.is_suspended() => job.done("suspended; `bivouac resume` continues it"),
+        Waited::Came => job.done("paused; `bivouac resume` continues it"),
     }
 }
 
 /// `bivouac resume`.
 pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
     let job = RunningJob::reach(view, timeout, Request::Resume)?;
-    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_spoken()? };
+    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_a_status()? };
     match phase(&before) {
         // The kernel continues a process at SIGCONT, whatever the signal means to it besides. It may have
         // been paused before it was suspended, and then that ends too.
@@ -150,7 +149,7 @@ pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
 /// `bivouac checkpoint`.
 pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
     let job = RunningJob::reach(view, timeout, Request::Checkpoint)?;
-    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_spoken()? };
+    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_a_status()? };
     let signal = job.signal_for(&before, &[Request::Checkpoint])?;
     job.send(signal)?;
     if before.suspended {
@@ -164,7 +163,7 @@ pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
     let waited = job.wait_until("a checkpoint", durable)?;
     if waited == Waited::Ended {
         // Every orderly end writes a checkpoint, and it is a later one. Any other end does not.
-        return Err(job.refusal("it has ended meanwhile; `bivouac status` says what stands"));
+        return Err(job.refusal("it has ended meanwhile; `bivouac status` shows what is committed"));
     }
     if before.suspended {
         job.suspend_again(&before)?;
@@ -181,12 +180,12 @@ pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
 
 /// `bivouac stop`.
 pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
-    if let HeldBy::Nobody = view.at {
+    if let HeldBy::Free = view.at {
         say_how_it_stands(view, "is not running");
         return Ok(FINISHED);
     }
     let job = RunningJob::reach(view, timeout, Request::Stop)?;
-    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_spoken()? };
+    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_a_status()? };
     // A suspended job may have been asked to stop before, which it has not heard of yet; the same
     // signal twice is then one, since it is pending once.
     match before.live.as_ref().map(|live| live.phase) {
@@ -195,7 +194,7 @@ pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
             job.send(job.signal_for(&before, &[Request::Stop])?)?;
         }
     }
-    // Somebody may suspend it while it stops, and then it would not.
+    // A suspension meanwhile would hold the stop.
     let ended = |now: &Seen| {
         if now.suspended {
             job.process.signal(Signal::SIGCONT).ok();
@@ -212,7 +211,7 @@ pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
     Ok(FINISHED)
 }
 
-/// What stands, and how to go on.
+/// What is committed, and how to continue.
 fn say_how_it_stands(view: &View, what: &str) {
     let status = StatusReport::of(view);
     let path = view.path.display();
@@ -230,7 +229,7 @@ fn say_how_it_stands(view: &View, what: &str) {
     terminal::message(text.trim_end());
 }
 
-/// What a job is doing that is at work.
+/// What a running job is doing.
 fn phase(now: &Seen) -> JobPhase {
     match &now.live {
         _ if now.suspended => JobPhase::Suspended,
@@ -241,9 +240,9 @@ fn phase(now: &Seen) -> JobPhase {
 
 /// Whether a job that was asked to pause or to suspend itself has come to rest.
 ///
-/// It says "paused" in both cases, and in the second one before the kernel stops it; a `resume` in
-/// between would be lost. So if that one word is all there is, it must be said a second time: who can
-/// repeat it, is not about to be stopped.
+/// The status file says "paused" in both cases, and in the second one before the kernel stops the process; a
+/// `resume` in between would be lost. So "paused" alone must come twice: a process that writes it again is not
+/// about to be stopped.
 fn stands_still(since: u64) -> impl Fn(&Seen) -> bool {
     let first = Cell::new(None);
     move |now| {
@@ -274,10 +273,10 @@ impl<'a> RunningJob<'a> {
             (HeldBy::Here(process), Some(holder)) => (process, holder),
             (HeldBy::Elsewhere(place), _) => {
                 let problem = format_args!("the job runs {place}; no signal reaches it from here");
-                let advice = format_args!("do `bivouac {request}` there");
+                let advice = format_args!("run `bivouac {request}` there");
                 return Err(Error::refused(view.path.display(), problem).advise(advice));
             }
-            (HeldBy::Nobody | HeldBy::Here(_), _) => return Err(not_running(view, request)),
+            (HeldBy::Free | HeldBy::Here(_), _) => return Err(not_running(view, request)),
         };
         let timeout = timeout.0;
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
@@ -290,8 +289,8 @@ impl<'a> RunningJob<'a> {
         Ok(Seen { suspended, live: live.filter(|live| is_of(live, self.holder)) })
     }
 
-    /// As [`look`](Self::look), when the job has said something: it may have begun a moment ago.
-    fn once_it_has_spoken(&self) -> Result<Seen> {
+    /// As [`look`](Self::look), once there is a status file: the job may have begun a moment ago.
+    fn once_it_has_a_status(&self) -> Result<Seen> {
         let spoken = |now: &Seen| now.live.is_some() || now.suspended;
         match self.wait_until("started", spoken)? {
             Waited::Came => self.look(),
@@ -301,12 +300,12 @@ impl<'a> RunningJob<'a> {
 
     fn signal_for(&self, now: &Seen, wanted: &[Request]) -> Result<Signal> {
         let Some(live) = &now.live else {
-            return Err(self.refusal("it has not said yet what signals mean to it; try again"));
+            return Err(self.refusal("its meaning of signals is not known yet; try again"));
         };
         signal_for(live, wanted).map_err(|why| self.refusal(why))
     }
 
-    /// A process that has ended meanwhile is noticed by who waits next.
+    /// The next wait notices a process that has ended meanwhile.
     fn send(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal).map(drop)
     }
@@ -327,7 +326,7 @@ impl<'a> RunningJob<'a> {
                 let time = crate::cli::format::time(self.timeout);
                 let problem = format_args!("not {what} after {time}; it is {}", phase(&now));
                 return Err(Error::broken(self.path.display(), problem)
-                    .advise("what was asked for may still come; --timeout waits longer"));
+                    .advise("the request stands and may still succeed; a longer --timeout waits for it"));
             }
         }
     }
@@ -335,7 +334,7 @@ impl<'a> RunningJob<'a> {
     /// Suspends a job that was suspended before it was asked for a checkpoint.
     ///
     /// Not before it goes on: a SIGTSTP that comes together with the SIGCONT is understood as "go on"
-    /// ([`bivouac::signals`]). And if no signal means `suspend` to it, somebody had used SIGSTOP.
+    /// ([`bivouac::signals`]). If no signal means `suspend` to it, the suspension came from SIGSTOP.
     fn suspend_again(&self, before: &Seen) -> Result<()> {
         if self.wait_until("running", |now| goes_on(now, before.seq()))? == Waited::Ended {
             return Ok(());

@@ -1,21 +1,20 @@
 //! Which signal asks a given job for something.
 //!
-//! Not "SIGTERM stops it": the table from signal to request belongs to the job, and somebody may
-//! have changed it with `--on`, or started the job in a way that leaves signals ignored. Sending
-//! SIGTERM to a job for which it means a checkpoint would do something, just not what was asked for.
-//! So the choice is made from the table that the job says it works by, and where that has no signal
-//! for a request, the request is refused with the reason.
+//! "SIGTERM stops it" is not enough: the table from signal to request belongs to the job, `--on` may have
+//! changed it, and a job may have been started with signals ignored. A SIGTERM to a job for which it means a
+//! checkpoint does something, but not what was asked for. So the choice is made from the table in the status
+//! file of the job. If that has no signal for a request, the verb refuses with the reason.
 
 use bivouac::Request;
 use bivouac::policy::{DEFAULTS, short_name, signal_named};
 use bivouac::status_file::{Live, Row};
 use nix::sys::signal::Signal;
 
-/// What is preferred where several signals stop a job: what service managers send, then what a key
-/// press sends. Any other (USR2, HUP) also ends the job as it should, only with another exit code.
+/// Where several signals stop a job, the one of service managers comes first, then the one of Ctrl-C. Any other
+/// (USR2, HUP) stops the job too, but with another exit code.
 const PREFERRED: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 
-/// The signal by which this job can be asked for the first of `wanted` for which there is one.
+/// The signal for the first of the `wanted` requests for which this job has one.
 ///
 /// # Errors
 ///

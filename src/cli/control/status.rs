@@ -1,7 +1,7 @@
 //! `bivouac status`: how far a job is, for people and for programs.
 //!
-//! Both forms are made of one [`StatusReport`], so that they cannot say different things. Its fields are
-//! the documented shape (`docs/status.md`); whoever changes the meaning of one raises [`FORMAT`].
+//! Both forms are made of one [`StatusReport`], so they cannot differ. Its fields are the documented shape
+//! (`docs/status.md`); a change of the meaning of a field raises [`FORMAT`].
 
 use super::view::{HeldBy, JobPhase, View};
 use crate::cli::format::{TaskWord, clock, percent, size, time};
@@ -41,13 +41,13 @@ pub(super) struct StatusReport {
     continuing: Option<ContinueJson>,
     signals: Vec<Row>,
     at_work: Vec<LiveTask>,
-    /// Whether the command alone is not all that has to be given again.
+    /// Whether standard input must be given again, too.
     #[serde(skip)]
     from_stdin: bool,
 }
 
-/// How many of the tasks at work are told to a person.
-const TOLD: usize = 16;
+/// How many of the running tasks people see.
+const SHOWN: usize = 16;
 
 #[derive(Debug, Serialize)]
 struct TasksJson {
@@ -91,7 +91,7 @@ impl StatusReport {
     pub(super) fn of(view: &View) -> Self {
         let running = view.is_running();
         let record = view.peek.record.as_ref();
-        // What a process said that was killed is not what stands: that is the record.
+        // After a kill the status file is out of date, and the record counts.
         let live = view.peek.live.as_ref().filter(|_| running);
         let last_word = view.peek.live.as_ref();
         let (tasks, bytes) = match (live, record) {
@@ -150,9 +150,9 @@ impl StatusReport {
     /// For people: one fact a line.
     pub(super) fn text(&self, view: &View) -> String {
         let meaning = match view.phase() {
-            JobPhase::Stopped => " (not running, to be continued)",
+            JobPhase::Stopped => " (not running, can be continued)",
             JobPhase::Crashed => {
-                " (not running, its last run was killed or lost its machine; to be continued)"
+                " (not running, its last run was killed or lost its machine; can be continued)"
             }
             JobPhase::Finished | JobPhase::Starting | JobPhase::Active(_) | JobPhase::Suspended => "",
         };
@@ -171,11 +171,11 @@ impl StatusReport {
             line("speed", &speed);
         }
         line("checkpoint", &self.checkpoint_line());
-        for one in self.at_work.iter().take(TOLD) {
+        for one in self.at_work.iter().take(SHOWN) {
             line("at work", &self.at_work_line(one));
         }
-        if self.at_work.len() > TOLD {
-            line("", &format!("and {} more", self.at_work.len() - TOLD));
+        if self.at_work.len() > SHOWN {
+            line("", &format!("and {} more", self.at_work.len() - SHOWN));
         }
         if let (HeldBy::Elsewhere(place), None) = (&view.at, &self.holder) {
             line("runs", place);
@@ -210,7 +210,7 @@ impl StatusReport {
         let mut line = format!("{} committed", self.word().of(tasks.done, tasks.total));
         for (number, what) in [
             (tasks.in_flight, "in flight"),
-            (tasks.beyond, "more finished and kept"),
+            (tasks.beyond, "more completed ahead of them"),
             (tasks.failed, "failed"),
         ] {
             if number > 0 {
@@ -300,8 +300,8 @@ fn exit_code(record: &Record) -> Option<u8> {
     }
 }
 
-/// The record on disk is the checkpoint. What the job says is more exact than the seconds in the record,
-/// but may be of an earlier one: then the seconds tell more.
+/// The record on disk is the checkpoint. The status file has its time more exactly than in seconds, but may have
+/// that of an earlier one: then the seconds in the record count.
 fn checkpoint_of(record: &Record, live: Option<&Live>, size: u64) -> CheckpointJson {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let said = live.and_then(|live| live.checkpoint);
@@ -315,7 +315,7 @@ fn checkpoint_of(record: &Record, live: Option<&Live>, size: u64) -> CheckpointJ
     }
 }
 
-/// What another process wrote may be any number.
+/// Another process wrote this, so it may be any number.
 fn seconds(number: f64) -> Duration {
     Duration::try_from_secs_f64(number).unwrap_or(Duration::ZERO)
 }

@@ -1,10 +1,9 @@
-//! What can be known of a job from outside: its lock, its record, what it says of itself, and what
-//! the kernel says of its process.
+//! What can be known of a job from outside: its lock, its record, its status file, and what the kernel says
+//! of its process.
 //!
-//! None of the four is enough. The lock tells whether a run holds the state, but not what it does.
-//! What the job says of itself may be a second old, and of a process that was killed it is the last
-//! thing that it said. The record tells what is safe. And that a process is suspended only the
-//! kernel can tell: a suspended process says nothing.
+//! None of the four is enough. The lock tells whether a run holds the state, but not what the run does. The
+//! status file may be a second old, and after a kill it is the last one that the process wrote. The record
+//! tells what is safe. And only the kernel can tell that a process is suspended: it cannot write that itself.
 
 use bivouac::disk::OsDisk;
 use bivouac::record;
@@ -17,10 +16,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// Somebody else who looks at a state that nobody holds takes its lock for an instant, and a run
-/// that has just taken it has not written its name yet. So a holder who cannot be found is looked
-/// for a few times. If the lock then still names a process that has ended, it is held by what that
-/// process left behind, to end its commands; no job runs there.
+/// Another process that looks at a free state takes its lock for an instant, and a run that has just taken the
+/// lock has not written its name yet. So a holder that cannot be found is looked for a few times. If the lock
+/// then still names a process that has ended, the watcher of that process holds it, to end its commands; no
+/// job runs there.
 const ROUNDS: usize = 20;
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
 
@@ -32,29 +31,29 @@ pub(super) struct View {
     pub(super) at: HeldBy,
 }
 
-/// Who holds the state.
+/// The holder of a state.
 #[derive(Debug)]
 pub(super) enum HeldBy {
-    /// Nobody.
-    Nobody,
+    /// The state is free.
+    Free,
     /// A process that can be signalled.
     Here(Process),
-    /// Somebody who cannot be reached from here; the text completes "the job runs …".
+    /// A process that cannot be reached from here; the text completes "the job runs …".
     Elsewhere(String),
 }
 
-/// What a job is doing, or has come to, in one word.
+/// What a job is doing, or how it ended, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JobPhase {
-    /// A run holds the state and has not said yet what it does.
+    /// A run holds the state and has no status file yet.
     Starting,
-    /// As it says itself.
+    /// From its status file.
     Active(Activity),
     /// The kernel lets none of its threads run.
     Suspended,
     /// Not running, to be continued.
     Stopped,
-    /// As `Stopped`, and its last run came to no orderly end.
+    /// As `Stopped`, and its last run did not end in order.
     Crashed,
     /// Done.
     Finished,
@@ -66,7 +65,7 @@ impl View {
         let mut peek = peek(&OsDisk, path)?;
         for _ in 0..ROUNDS {
             let found = match (&peek.holder, peek.locked) {
-                (_, false) => return Ok(Self::new(path, peek, HeldBy::Nobody)),
+                (_, false) => return Ok(Self::new(path, peek, HeldBy::Free)),
                 (Some(holder), true) => find(holder)?,
                 (None, true) => Found::Ended,
             };
@@ -78,24 +77,24 @@ impl View {
             peek = bivouac::state_dir::peek(&OsDisk, path)?;
         }
         let at = match peek.holder {
-            Some(_) => HeldBy::Nobody,
+            Some(_) => HeldBy::Free,
             None => HeldBy::Elsewhere("as a process that its lock does not name".to_string()),
         };
         Ok(Self::new(path, peek, at))
     }
 
-    /// What is said must be said by whoever holds the state. Of a state that nobody holds it is the
-    /// last word of a process that could not take it back.
+    /// A status file counts only if the holder of the state wrote it. With a free state it is the last one of a
+    /// process that had no time to remove it.
     fn new(path: &Path, mut peek: Peek, at: HeldBy) -> Self {
         let holder = peek.holder.as_ref();
-        let nobody = matches!(at, HeldBy::Nobody);
-        peek.live = peek.live.filter(|live| nobody || holder.is_some_and(|holder| is_of(live, holder)));
+        let is_free = matches!(at, HeldBy::Free);
+        peek.live = peek.live.filter(|live| is_free || holder.is_some_and(|holder| is_of(live, holder)));
         Self { path: path.to_path_buf(), peek, at }
     }
 
     pub(super) fn is_running(&self) -> bool {
         match self.at {
-            HeldBy::Nobody => false,
+            HeldBy::Free => false,
             HeldBy::Here(_) | HeldBy::Elsewhere(_) => true,
         }
     }
@@ -106,7 +105,7 @@ impl View {
             HeldBy::Here(_) | HeldBy::Elsewhere(_) => {
                 self.peek.live.as_ref().map_or(JobPhase::Starting, |live| JobPhase::Active(live.phase))
             }
-            HeldBy::Nobody => match self.peek.record.as_ref().map(|record| record.phase) {
+            HeldBy::Free => match self.peek.record.as_ref().map(|record| record.phase) {
                 Some(record::Phase::Done { .. }) => JobPhase::Finished,
                 Some(record::Phase::Working | record::Phase::Finalizing { .. }) | None => {
                     if self.peek.live.is_some() { JobPhase::Crashed } else { JobPhase::Stopped }
@@ -116,7 +115,7 @@ impl View {
     }
 }
 
-/// Whether this was said by that holder.
+/// Whether that holder wrote this.
 pub(super) fn is_of(live: &Live, holder: &bivouac::state_dir::Holder) -> bool {
     live.pid == holder.pid && live.ticks == holder.ticks
 }

@@ -1,7 +1,7 @@
 //! A reload: which settings can change during a run, and what is said about it.
 
 use super::signals::{Origin, SignalRow, has_terminal};
-use super::{Set, Settings};
+use super::{Setting, Settings};
 use crate::cli::args::common::JobArgs;
 use crate::cli::config::Config;
 use crate::cli::format::size;
@@ -27,8 +27,8 @@ fn for_engine(settings: &Settings) -> engine::Settings {
 }
 
 impl Settings {
-    /// Makes `self` of `old`, as far as that can be done during a run, and says what changed and what
-    /// cannot. What cannot keeps the old value.
+    /// Goes over from `old` to `self` as far as a run can, and returns what changed and what cannot. A setting that
+    /// cannot change keeps its old value.
     fn follow(&mut self, old: &Settings) -> Vec<String> {
         let mut diff = Diff::default();
         if self.max_jobs.origin == Origin::Default {
@@ -73,7 +73,7 @@ fn word(value: &impl fmt::Debug) -> String {
     format!("{value:?}").to_lowercase()
 }
 
-/// What is to be said of two settings.
+/// What two settings differ in, in sentences.
 #[derive(Default)]
 struct Diff {
     said: Vec<String>,
@@ -83,8 +83,8 @@ impl Diff {
     fn live<T: Clone + PartialEq>(
         &mut self,
         name: &str,
-        new: &mut Set<T>,
-        old: &Set<T>,
+        new: &mut Setting<T>,
+        old: &Setting<T>,
         show: impl Fn(&T) -> String,
     ) {
         if new.value != old.value {
@@ -97,8 +97,8 @@ impl Diff {
     fn fixed<T: Clone + PartialEq>(
         &mut self,
         name: &str,
-        new: &mut Set<T>,
-        old: &Set<T>,
+        new: &mut Setting<T>,
+        old: &Setting<T>,
         show: impl Fn(&T) -> String,
     ) {
         if new.value != old.value {

@@ -7,10 +7,10 @@ use bivouac::{Policy, Request};
 use nix::sys::signal::Signal;
 use std::fs::File;
 
-/// Where something comes from. What stands further down wins.
+/// Where a value comes from. A later one of these wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
-    /// Nobody said anything.
+    /// Neither an option nor the configuration.
     Default,
     /// There is a configuration to read again, and no terminal that could be closed.
     Service,
@@ -30,8 +30,8 @@ pub(crate) struct SignalRow {
 
 /// The table in force: defaults, configuration, command line.
 ///
-/// SIGHUP has two meanings, and which one is meant can be seen: to a program at a terminal it says
-/// that the terminal is gone, to a service without one that its configuration has changed.
+/// SIGHUP has two meanings: for a program at a terminal the terminal is gone, for a service without one the
+/// configuration has changed. The terminal and the configuration tell which one is meant.
 pub(crate) fn signal_rows(given: &TableArgs, config: Option<&Config>, terminal: bool) -> Vec<SignalRow> {
     let row = |origin| move |(signal, request)| SignalRow { signal, request, origin };
     let mut rows: Vec<SignalRow> = DEFAULTS.into_iter().map(row(Origin::Default)).collect();
@@ -49,13 +49,13 @@ pub(crate) fn signal_rows(given: &TableArgs, config: Option<&Config>, terminal: 
     rows
 }
 
-/// The same table without the question where it comes from.
+/// The same table without the origins.
 pub(crate) fn policy(rows: &[SignalRow]) -> Policy {
     rows.iter().fold(Policy::empty(), |policy, row| policy.with(row.signal, row.request))
 }
 
-/// Whether there is a terminal whose end would be told by SIGHUP. `/dev/tty` is the controlling
-/// terminal of whoever opens it, wherever the standard streams go.
+/// Whether there is a terminal whose end the kernel would report by SIGHUP. `/dev/tty` is the controlling
+/// terminal of the process that opens it, independent of its standard streams.
 pub(crate) fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
 }

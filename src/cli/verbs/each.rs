@@ -31,7 +31,7 @@ pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let template = template(each, launch.argv)?;
     let mut items = items(each, &template);
     if each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
-        terminal::message("items are read from the terminal, one a line; Ctrl-D ends them");
+        terminal::message("reading items from the terminal, one on each line; Ctrl-D ends them");
     }
     if each.dry_run {
         return show(&template, &mut items).map(|()| Exit::Code(FINISHED));
@@ -75,14 +75,14 @@ fn template(each: &EachArgs, argv: &[OsString]) -> Result<Template> {
     // With several items for one command these take the places of sources.
     let items = per_command(each).get();
     let words = if items > 1 { items } else { each.columns().len() };
-    let [before, command, behind] = each.apart(argv);
+    let [before, command, after] = each.apart(argv);
     let shell = each.shell.as_deref().map(Shell::named).transpose()?;
     let template = Template::new(each.command.clone(), shell, words)?;
     if each.shell.is_none() {
-        shellwords::refuse(shellwords::Typed { before, command, behind, dashes: false })?;
+        shellwords::refuse(shellwords::Typed { before, command, after, dashes: false })?;
     }
     if !each.job.messages.quiet {
-        say_options_among_items(behind);
+        say_options_among_items(after);
     }
     if each.fit_in_context { template.repeating() } else { Ok(template) }
 }
@@ -101,7 +101,7 @@ fn job(each: &EachArgs, template: Template, failures: Complaints, launch: &Launc
     let by_line = each.line_buffer || (each.ungroup && each.tag);
     if by_line && each.keep_order {
         return Err(Error::usage("--line-buffer", "does not go together with -k")
-            .advise("in the order of the items a command's lines wait for those of the commands before it: leave one away"));
+            .advise("in the order of the items, a command's lines must wait for those of the commands before it: leave one out"));
     }
     Ok(Each {
         template,
@@ -126,8 +126,8 @@ fn job(each: &EachArgs, template: Template, failures: Complaints, launch: &Launc
     })
 }
 
-/// Options stand before COMMAND; who puts one behind gets an item.
-fn say_options_among_items(behind: &[OsString]) {
+/// Options come before COMMAND; an option after it is an item.
+fn say_options_among_items(after: &[OsString]) {
     let mut command = Cli::command();
     command.build();
     let Some(each) = command.find_subcommand("each") else { return };
@@ -136,9 +136,9 @@ fn say_options_among_items(behind: &[OsString]) {
         let name = name.map(|name| name.split('=').next().unwrap_or_default());
         name.is_some_and(|name| each.get_arguments().any(|option| option.get_long() == Some(name)))
     };
-    if let Some(word) = behind.iter().filter(|word| word.as_bytes().starts_with(b"--")).find(is_option) {
+    if let Some(word) = after.iter().filter(|word| word.as_bytes().starts_with(b"--")).find(is_option) {
         terminal::message(&format!(
-            "item {} looks like an option; options stand before COMMAND",
+            "item {} looks like an option; options come before COMMAND",
             quote::argument(word)
         ));
     }
@@ -148,8 +148,8 @@ fn lines() -> Result<Lines> {
     Ok(Lines::new(StreamSink::stdout()?.around(terminal::beside_the_line_if_both_are_terminals())))
 }
 
-/// How much is gathered before it is printed.
-const GATHERED: usize = 64 << 10;
+/// How much text is collected before it is printed.
+const COLLECTED: usize = 64 << 10;
 
 /// The commands as a person would paste them.
 fn show(template: &Template, items: &mut Items) -> Result<()> {
@@ -157,7 +157,7 @@ fn show(template: &Template, items: &mut Items) -> Result<()> {
     bivouac::list(items, &mut |number, item| {
         text.push_str(&template.show(item.words(), number + 1, 1));
         text.push('\n');
-        if text.len() < GATHERED {
+        if text.len() < COLLECTED {
             return Ok(());
         }
         terminal::result(std::mem::take(&mut text).as_bytes())

@@ -18,16 +18,16 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// How much is gathered before it is printed.
-const GATHERED: usize = 64 << 10;
+/// How much text is collected before it is printed.
+const COLLECTED: usize = 64 << 10;
 
 /// Prints the journal of a state, entry by entry: it may have millions.
 pub(crate) fn run(log: &LogArgs) -> Result<u8> {
     let state = the_one(log.state.as_deref())?;
-    // Before the journal is looked for: a directory without one may be no state at all.
+    // This comes before the journal: a directory without one may be no state at all.
     let record = peek(&OsDisk, &state)?.record;
     let Some(entries) = Entries::of(&state)? else {
-        terminal::message(&format!("{}: this job runs no commands, or none has begun", state.display()));
+        terminal::message(&format!("{}: this job runs no commands, or none has started", state.display()));
         return Ok(FINISHED);
     };
     let names = TaskNames::of(record.as_ref());
@@ -46,9 +46,9 @@ pub(crate) fn run(log: &LogArgs) -> Result<u8> {
             LogAs::Text => text.push_str(&format!("{}\n", line(&entry, &names))),
             LogAs::Json => text.push_str(&format!("{}\n", json_of(&entry))),
             LogAs::Csv => text.push_str(&format!("{}\r\n", csv(&entry))),
-            LogAs::Joblog => text.push_str(&joblog::row(&entry, &names)),
+            LogAs::Joblog => text.push_str(&joblog::row(&entry, &names.command(&entry))),
         }
-        if text.len() >= GATHERED {
+        if text.len() >= COLLECTED {
             terminal::result(text.as_bytes())?;
             text.clear();
         }
@@ -56,7 +56,7 @@ pub(crate) fn run(log: &LogArgs) -> Result<u8> {
     terminal::result(text.as_bytes()).map(|()| FINISHED)
 }
 
-/// What was interrupted runs again, and what is open may be at work: neither has failed.
+/// An interrupted attempt runs again, and an open one may be running: neither has failed.
 fn has_failed(outcome: Outcome) -> bool {
     match outcome {
         Outcome::Code(_)
@@ -68,7 +68,7 @@ fn has_failed(outcome: Outcome) -> bool {
     }
 }
 
-/// It was at work when a run was killed, and then gone from the list: it counts as failed.
+/// An item that was running when the run was killed and has left the list since: it counts as failed.
 fn is_given_up(entry: &Entry, record: Option<&Record>) -> bool {
     entry.outcome == Outcome::Open && record.is_some_and(|record| record.failing.contains(entry.task))
 }
@@ -112,7 +112,7 @@ fn line(entry: &Entry, names: &TaskNames) -> String {
 
 fn json_of(entry: &Entry) -> serde_json::Value {
     let (outcome, number) = words(entry.outcome);
-    // A number is a number, and a name a name; who reads this need not look which it is.
+    // A code is a number and a signal a name, so a reader need not look which of the two it has.
     let (code, signal) = match entry.outcome {
         Outcome::Done(code) | Outcome::Code(code) => (Some(code), None),
         Outcome::Signal(_) => (None, number),
@@ -138,7 +138,7 @@ fn json_of(entry: &Entry) -> serde_json::Value {
 fn csv(entry: &Entry) -> String {
     let (outcome, number) = words(entry.outcome);
     let number = number.unwrap_or_default();
-    // A table is looked at too; what must be exact is read from --format json.
+    // People look at a table, too; --format json has the exact text.
     let note = entry.note.lines().map(visible).collect::<Vec<_>>().join("\\n");
     let note = match note.contains([',', '"']) {
         true => format!("\"{}\"", note.replace('"', "\"\"")),
@@ -148,7 +148,7 @@ fn csv(entry: &Entry) -> String {
     format!("{},{},{},{seconds},{outcome},{number},{note}", entry.task, entry.attempt, began(entry))
 }
 
-/// In one word, and with the number or name that belongs to it.
+/// The outcome in one word, with its number or name.
 fn words(outcome: Outcome) -> (&'static str, Option<String>) {
     match outcome {
         Outcome::Done(code) => ("done", Some(code.to_string())),
@@ -170,7 +170,7 @@ fn began(entry: &Entry) -> String {
     humantime::format_rfc3339_millis(at).to_string()
 }
 
-/// The last moment of the year 9999, behind which there is no such date.
+/// The last moment of the year 9999; RFC 3339 has no later date.
 const LAST_DAY: u64 = 253_402_300_799_000;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `bivouac man`: the manual, from the same definitions as `--help`.
 //!
-//! clap_mangen writes everything but the end: it would put our exit codes and examples into one
-//! section named EXTRA, filled like prose. They are tables and commands, so the sections behind the
-//! options are written here, line by line as they are.
+//! clap_mangen writes everything but the end: it would put the exit codes and examples into one section
+//! named EXTRA, filled like prose. They are tables and commands, so this file writes the sections after the
+//! options, line by line as they are.
 
 use crate::cli::args::Cli;
 use bivouac::{Error, Result};
@@ -24,7 +24,7 @@ pub(crate) fn run(directory: &Path) -> Result<()> {
 
 /// File name and content of every page.
 fn pages() -> impl Iterator<Item = (String, io::Result<Vec<u8>>)> {
-    // `help` is for somebody at a terminal, and needs no page.
+    // `help` is for the terminal, and needs no page.
     let mut main = Cli::command().disable_help_subcommand(true);
     // Verbs learn their full names (`bivouac-grep`) and usage lines only by this.
     main.build();
@@ -71,8 +71,8 @@ fn sections(text: &str) -> String {
     roff
 }
 
-/// A line that roff prints as it is: backslashes, quotes and hyphens that shall be pasted, and no
-/// request at its beginning.
+/// A line that roff prints as it is: backslashes, quotes and hyphens can be pasted, and a dot at its
+/// beginning is no request.
 fn escape(line: &str) -> String {
     let line = line
         .replace('\\', "\\e")

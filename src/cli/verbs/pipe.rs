@@ -49,7 +49,7 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
 
 /// Whether the command gets all of the input at once.
 fn is_one_chunk(pipe: &PipeArgs) -> bool {
-    // No chunk is smaller unless asked for.
+    // Without --block no chunk is smaller.
     let block = pipe.block.unwrap_or(1 << 20);
     match pipe.files.as_slice() {
         [file] => std::fs::metadata(file).is_ok_and(|facts| facts.is_file() && facts.len() <= block),
@@ -72,8 +72,8 @@ fn boundary(pipe: &PipeArgs) -> Result<Boundary> {
 
 fn command(pipe: &PipeArgs, argv: &[OsString]) -> Result<Command> {
     let impossible = || {
-        Error::usage("COMMAND", "cannot be run: a word of it holds a zero byte")
-            .advise("no program can be given such a word")
+        Error::usage("COMMAND", "cannot be run: one of its words contains a zero byte")
+            .advise("no program can get such a word")
     };
     let shell = pipe.shell.as_deref().map(Shell::named).transpose()?;
     match (shell, pipe.command.as_slice()) {
@@ -84,14 +84,14 @@ fn command(pipe: &PipeArgs, argv: &[OsString]) -> Result<Command> {
         (None, words) => {
             let (before, command) = argv.split_at(argv.len().saturating_sub(words.len()));
             let before = before.strip_suffix(&["--".into()]).unwrap_or(before);
-            shellwords::refuse(shellwords::Typed { before, command, behind: &[], dashes: true })?;
+            shellwords::refuse(shellwords::Typed { before, command, after: &[], dashes: true })?;
             Command::new(words).ok_or_else(impossible)
         }
         (Some(shell), [text]) => {
             let words = shell.words(text.as_encoded_bytes().to_vec());
             Command::new(words.into_iter().map(OsString::from_vec)).ok_or_else(impossible)
         }
-        (Some(_), _) => Err(Error::usage("--shell", "wants COMMAND to be one text")
+        (Some(_), _) => Err(Error::usage("--shell", "takes COMMAND as one text")
             .advise("quote it: --shell -- 'cut -d, -f3 | sort -u'")),
     }
 }

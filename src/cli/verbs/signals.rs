@@ -49,7 +49,7 @@ fn note(row: SignalRow) -> &'static str {
         Request::Checkpoint => "and a line of status",
         Request::Suspend => "as the shell expects of Ctrl-Z",
         Request::Resume => "never cancels a stop",
-        Request::Reload => "and the log file is opened anew",
+        Request::Reload => "and the log file is opened again",
         Request::Abort | Request::Pause | Request::Status | Request::Redraw | Request::Ignore => "",
     }
 }

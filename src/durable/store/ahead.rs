@@ -37,9 +37,12 @@ impl CheckpointStore {
         let Some(dir) = &mut self.dir else { return Ok(None) };
         let Some(file) = self.record.spilled_files.pop() else { return Ok(None) };
         let spilled = dir.read_spill(&file)?.ok_or_else(|| {
-            Error::broken(format_args!("task {}", file.task), "what was kept of it has been harmed meanwhile")
-                .advise("this task is to be done again")
-                .then(Advice::RunAgain)
+            Error::broken(
+                format_args!("task {}", file.task + 1),
+                "what was kept of it has been harmed meanwhile",
+            )
+            .advise("this task is to be done again")
+            .then(Advice::RunAgain)
         })?;
         self.spent = true;
         Ok(Some((file, spilled)))

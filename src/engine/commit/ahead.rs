@@ -80,7 +80,7 @@ impl<J: Job> Committer<J> {
         while let Some((file, spilled)) = self.keep.take_spilled_file()? {
             let (pieces, fate) = unpack(&file, spilled).ok_or_else(|| {
                 let how = "what was kept of it is not of this program";
-                Error::refused(format_args!("task {}", file.task), how)
+                Error::refused(format_args!("task {}", file.task + 1), how)
                     .advise("it was written by another version")
                     .then(Advice::StartAfresh)
             })?;

@@ -100,7 +100,7 @@ struct Place {
 impl ChunkListing {
     /// Fixes the cut. From here on, a task number means a place.
     pub(super) fn new(cutting: Cutting, inputs: Vec<Input>, all: Inputs) -> Self {
-        let contents = cutting.by_contents.then(|| Contents::new(Some(Arc::clone(&cutting.boundary))));
+        let contents = cutting.by_contents.then(|| Contents::new(Arc::clone(&cutting.boundary)));
         Self {
             cutting,
             inputs,

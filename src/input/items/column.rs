@@ -54,11 +54,6 @@ pub(super) enum OpenColumn {
 impl OpenColumn {
     /// Opens a column before its first item. A feed that cannot be opened a second time is kept in `open` for
     /// the next listing: a stream, and standard input where it stood.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](crate::error::Kind::Usage): missing, a directory, not readable.
-    /// [`Kind::Refused`](crate::error::Kind::Refused): a stream whose items became tasks.
     pub(super) fn open(given: &Given, delimiter: &Delimiter, open: &mut Option<Feed>) -> Result<Self> {
         let path = match given {
             Given::Listed(items) => return Ok(Self::Listed { items: items.clone(), next: 0 }),
@@ -100,10 +95,6 @@ impl OpenColumn {
     }
 
     /// Goes to the next item.
-    ///
-    /// # Errors
-    ///
-    /// Reading failed, or an item is too long.
     pub(super) fn advance(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         match self {
             Self::Listed { items, next } => {

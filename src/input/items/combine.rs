@@ -144,10 +144,6 @@ impl Combinations {
     }
 
     /// Goes to the next combination.
-    ///
-    /// # Errors
-    ///
-    /// Reading failed, or an item is too long.
     pub(super) fn advance(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         for table in &mut self.others {
             match table.load(cx)? {

@@ -34,10 +34,6 @@ pub(super) enum Feed {
 
 impl Feed {
     /// Opens a file, a pipe, or standard input, which may be either.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](crate::error::Kind::Usage): missing, a directory, not readable.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let is_stdin = path == Path::new("-");
         if !is_stdin && !Stream::is_stream(path) {
@@ -57,11 +53,8 @@ impl Feed {
         Self::File { path: path.to_path_buf(), file: Arc::new(file), start, at: start }
     }
 
-    /// The same from its beginning, for another listing: of a stream, and of standard input where it stood.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused) if bytes were read of a stream that are not kept.
+    /// The same from its beginning, for another listing; of standard input, from where it stood. Refused if bytes
+    /// of a stream were read and not kept.
     pub(super) fn once_more(&self) -> Result<Self> {
         Ok(match self {
             Self::File { path, file, start, .. } => {
@@ -85,10 +78,6 @@ impl Feed {
     }
 
     /// Appends the next bytes, about a [`STEP`] of them.
-    ///
-    /// # Errors
-    ///
-    /// Reading failed, or keeping the bytes.
     pub(super) fn fill(&mut self, held: &mut Vec<u8>, cx: &ListContext<'_>) -> Result<Received> {
         // A stream that is always ready would never let a wait tell of a stop.
         if cx.is_stopped() {
@@ -110,10 +99,6 @@ impl Feed {
 
     /// Whether the end of the stream also ends an item that has no delimiter. A stop of the writer may have cut
     /// it, and then it is another word, which a command must not get. So this end is held longer.
-    ///
-    /// # Errors
-    ///
-    /// Those of `poll(2)`.
     pub(super) fn ends_an_item(&self, cx: &ListContext<'_>) -> Result<bool> {
         match self {
             Self::File { .. } => Ok(true),

@@ -25,9 +25,8 @@ use std::sync::Arc;
 /// A running digest over files, in the order in which they are listed.
 #[derive(Debug)]
 pub(in crate::input) struct Contents {
-    /// Where the records end of which a task reads the last one to its end. `None`: it stops where its
-    /// block does.
-    boundary: Option<Arc<Boundary>>,
+    /// Where records end: a task reads its last one to the end.
+    boundary: Arc<Boundary>,
     /// Over the digests of the files before this one.
     before: blake3::Hasher,
     /// The one at hand, with a descriptor of its own: tasks that are listed and wait hold none.
@@ -39,7 +38,7 @@ pub(in crate::input) struct Contents {
 }
 
 impl Contents {
-    pub(in crate::input) fn new(boundary: Option<Arc<Boundary>>) -> Self {
+    pub(in crate::input) fn new(boundary: Arc<Boundary>) -> Self {
         let (before, file) = (blake3::Hasher::new(), blake3::Hasher::new());
         Self { boundary, before, open: None, file, position: 0, digests: Digests::default() }
     }
@@ -49,12 +48,8 @@ impl Contents {
         self.digests.clone()
     }
 
-    /// Takes in all that a task on this block of file number `index` reads, and has the mark of it. `None`
-    /// if the run is over; then nothing is lost by asking again.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`InputFile::read_exact_at`].
+    /// Takes in all that a task on this block of file number `index` reads, and returns its mark. `None` if the
+    /// run is over; a second call then does the same again.
     pub(in crate::input) fn take(
         &mut self,
         (index, witness): (usize, &Witness),
@@ -94,9 +89,8 @@ impl Contents {
         block: &Range<u64>,
         cx: &ListContext<'_>,
     ) -> Result<Option<u64>> {
-        let Some(boundary) = &self.boundary else { return Ok(Some(block.end)) };
         let unless_stopped = || if cx.is_stopped() { Err(TaskError::Cancelled) } else { Ok(()) };
-        match reach(file, boundary, block, unless_stopped) {
+        match reach(file, &self.boundary, block, unless_stopped) {
             Ok(end) => Ok(Some(end)),
             Err(TaskError::Fatal(error)) => Err(error),
             Err(
@@ -118,15 +112,10 @@ mod tests {
         InputFile::look_at(path).unwrap().witness().clone()
     }
 
-    fn marks(
-        path: &Path,
-        boundary: Option<Boundary>,
-        block: usize,
-        cx: &ListContext<'_>,
-    ) -> Vec<Option<Mark>> {
+    fn marks(path: &Path, boundary: Boundary, block: usize, cx: &ListContext<'_>) -> Vec<Option<Mark>> {
         let witness = witness(path);
         let (size, block) = (witness.identity.size, block as u64);
-        let mut contents = Contents::new(boundary.map(Arc::new));
+        let mut contents = Contents::new(Arc::new(boundary));
         let mut take = |start: u64| {
             let block = start..(start + block).min(size);
             contents.take((0, &witness), &block, cx).unwrap()
@@ -149,13 +138,13 @@ mod tests {
             text.push(b'a');
             let (rule, block) = (&RULES[random.below(RULES.len())], 1 + random.below(40));
             fs::write(&path, &text).unwrap();
-            let before = marks(&path, Some(rule.boundary()), block, &cx);
+            let before = marks(&path, rule.boundary(), block, &cx);
             for _ in 0..20 {
                 let mut changed = text.clone();
                 let from = random.below(text.len());
                 changed[from..].iter_mut().for_each(|byte| *byte = b"ab\n"[random.below(3)]);
                 fs::write(&path, &changed).unwrap();
-                let after = marks(&path, Some(rule.boundary()), block, &cx);
+                let after = marks(&path, rule.boundary(), block, &cx);
                 let first = text.iter().zip(&changed).position(|(a, b)| a != b).unwrap_or(text.len());
                 let (was, is) = (rule.chunks(&text, block), rule.chunks(&changed, block));
                 for k in 0..was.len() {
@@ -182,7 +171,7 @@ mod tests {
         fs::write(&path, &text).unwrap();
         let witness = witness(&path);
         let wake = Wake::new().unwrap();
-        let mut contents = Contents::new(Some(Arc::new(Boundary::newline())));
+        let mut contents = Contents::new(Arc::new(Boundary::newline()));
         let digests = contents.digests();
         let size = text.len() as u64;
         for start in (0..size).step_by(100_000) {

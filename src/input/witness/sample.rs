@@ -34,19 +34,11 @@ pub(in crate::input) struct Sample {
 
 impl Sample {
     /// Of the first `size` bytes of one of `files` files.
-    ///
-    /// # Errors
-    ///
-    /// Those of `pread(2)`; [`io::ErrorKind::UnexpectedEof`] if the file is shorter by now.
     pub(super) fn of(file: &File, size: u64, files: usize) -> io::Result<Self> {
         Self::take(file, size, (ALL / files.max(1) as u64).clamp(LEAST, MOST))
     }
 
     /// Whether the first `size` bytes are what they were, as far as these pieces tell.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`of`](Self::of).
     pub(super) fn is_still_in(&self, file: &File, size: u64) -> io::Result<bool> {
         Ok(Self::take(file, size, self.pieces.clamp(LEAST, MOST))? == *self)
     }

@@ -9,9 +9,9 @@ fn what_only_a_shell_understands_is_refused_before_anything_starts_with_the_line
     for (words, line) in [
         (&["touch {} | x", ":::", "a"][..], "bivouac each --shell 'touch {} | x' ::: a"),
         (&["touch {}; x", ":::", "a"], "--shell 'touch {}; x' ::: a"),
-        (&["touch a b", ":::", "a"], "leave the quotes away"),
+        (&["touch a b", ":::", "a"], "remove the quotes"),
         (&["cd /tmp && touch {}", ":::", "a"], "--shell"),
-        (&["cd", ":::", "a"], "part of the shell"),
+        (&["cd", ":::", "a"], "builtin of the shell"),
         (&["[[ {} == a ]] && touch a", ":::", "a"], "--shell=bash"),
         (&["X=1", "touch", "a", ":::", "a"], "sets a variable"),
         (&["touch", "{}", "|", "wc", ":::", "a"], "--shell 'touch {} | wc' ::: a"),
@@ -98,7 +98,7 @@ fn whole_lines_come_out_while_their_command_still_runs() {
         assert_eq!(printed, expected, "{options}");
     }
     let world = World::new();
-    each(&world, "-k --lb", &["echo", ":::", "a"]).run().expect_code(2).expect_says("leave one away");
+    each(&world, "-k --lb", &["echo", ":::", "a"]).run().expect_code(2).expect_says("leave one out");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn pipe_says_what_is_wrong_with_a_command_before_it_runs_it() {
     world.write("in", "b\na\n".repeat(1000));
     let pipe =
         |options: &str, words: &[&str]| world.bivouac(&format!("pipe in {options} --")).words(words).run();
-    drop(pipe("", &["tr a b"]).expect_code(2).expect_says("leave the quotes away"));
+    drop(pipe("", &["tr a b"]).expect_code(2).expect_says("remove the quotes"));
     drop(pipe("", &["tr", "a", "b", "|", "sort"]).expect_code(2).expect_says("--shell -- 'tr a b | sort'"));
     drop(pipe("--block 100", &["sort"]).expect_code(0).expect_says("one result per chunk"));
     drop(pipe("", &["sort"]).expect_code(0).expect_says_not("one result per chunk"));

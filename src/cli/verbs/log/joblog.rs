@@ -3,7 +3,6 @@
 //! What is not known here stands as parallel writes it for local jobs: the host is `:`, and nothing was
 //! transferred. The runtime is without pauses. Attempts that have no end are left out, as there.
 
-use super::TaskNames;
 use bivouac::journal::{Entry, Outcome};
 
 /// The first line.
@@ -13,7 +12,7 @@ pub(super) const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive
 const TERM: i32 = 15;
 
 /// One attempt.
-pub(super) fn row(entry: &Entry, names: &TaskNames) -> String {
+pub(super) fn row(entry: &Entry, command: &str) -> String {
     let (exitval, signal) = match entry.outcome {
         Outcome::Done(code) | Outcome::Code(code) => (code, 0),
         Outcome::Signal(number) => (0, number),
@@ -24,6 +23,6 @@ pub(super) fn row(entry: &Entry, names: &TaskNames) -> String {
     let began = entry.began_ms as f64 / 1e3;
     let took = entry.took_us as f64 / 1e6;
     // A line of the table is a line.
-    let command = names.command(entry).replace('\n', "\\n");
+    let command = command.replace('\n', "\\n");
     format!("{}\t:\t{began:.3}\t{took:10.3}\t0\t0\t{exitval}\t{signal}\t{command}\n", entry.task + 1)
 }

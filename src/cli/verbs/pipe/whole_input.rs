@@ -1,15 +1,15 @@
 //! Commands that look at their whole input, where they are given chunks of it.
 //!
-//! `pipe` is right for a filter that treats each record by itself. `sort` does not, and nobody can tell that from
-//! outside: it reads, prints, ends with 0, and the output is one sorted stretch for each chunk. Those that everybody
-//! knows stand here, and get a warning; what they do is not refused, since one result per chunk may be what is
+//! `pipe` is right for a filter that treats each record by itself. `sort` does not, and that cannot be seen from
+//! outside: it reads, prints, exits with 0, and the output is one sorted stretch for each chunk. The well-known
+//! ones are listed here, and get a warning. They are not refused, since one result for each chunk may be
 //! wanted (`uniq`, before another `uniq`).
 
 use crate::jobs::quote;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// What these do with a chunk, they should do with everything.
+/// Programs whose result depends on the whole input.
 const WHOLES: [&str; 24] = [
     "sort",
     "uniq",
@@ -51,8 +51,8 @@ pub(crate) fn warning(has_shell: bool, command: &[OsString]) -> Option<String> {
     let found = commands.iter().find(|words| looks_at_all(words))?;
     let shown: Vec<OsString> = found.iter().map(OsString::from).collect();
     Some(format!(
-        "warning: `{}` looks at its whole input, and it is run for each chunk by itself: the output is one result per chunk\n  \
-         run it on the whole output instead (… | {}), or make one chunk of the input with a --block as large; -q leaves this out",
+        "warning: `{}` depends on its whole input, and it runs on each chunk by itself: the output is one result per chunk\n  \
+         run it on the whole output instead (… | {}), or make the input one chunk with a large --block; -q hides this",
         quote::shortened(&shown),
         found.first().map_or("", String::as_str),
     ))
