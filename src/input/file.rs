@@ -26,7 +26,7 @@ pub struct InputFile {
     handle: OnceLock<File>,
 }
 
-/// What it means that the file is longer after a read than before.
+/// The meaning of a file that is longer after a read than before.
 #[derive(Debug)]
 enum Growth {
     /// Nothing.
@@ -74,7 +74,7 @@ impl InputFile {
         Self { growth: Growth::Noted(index, grown.clone()), ..self }
     }
 
-    /// What identified it when the job began.
+    /// The identity that it had when the job began.
     pub fn identity(&self) -> &Identity {
         &self.witness.identity
     }

@@ -79,7 +79,7 @@ impl Items {
         }
     }
 
-    /// What stands between two items of a text. It may be several bytes.
+    /// Sets the delimiter between two items of a text. It may be several bytes.
     #[must_use]
     pub fn delimiter(mut self, bytes: Vec<u8>) -> Self {
         self.delimiter = bytes;

@@ -108,7 +108,7 @@ mod tests {
         tasks
     }
 
-    /// That a job which is finished has none left says nothing of the job that begins anew.
+    /// A finished job has no tasks left; the job that begins again has all of them.
     fn lists_all_as_often_as_it_is_asked(source: &impl Source) {
         let wake = Wake::new().unwrap();
         let cx = ListContext::real(&wake);

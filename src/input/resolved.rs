@@ -22,7 +22,7 @@ pub(super) const MIB: u64 = 1 << 20;
 /// Below this, the cost of a task (10 µs) would show.
 const SMALLEST_BLOCK: u64 = 64 << 10;
 
-/// What is known of all inputs together before the first is read. The same in a resumed run.
+/// The inputs all together, as known before the first is read. The same in a resumed run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
     /// How many there are.
@@ -45,7 +45,7 @@ impl Inputs {
     }
 }
 
-/// What one of the paths turned out to be.
+/// One of the paths, as it was found.
 #[derive(Debug)]
 pub(super) enum Input {
     Regular(Witness),

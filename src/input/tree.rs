@@ -34,7 +34,7 @@ const TOGETHER: usize = 128;
 /// Bytes above which no further file goes into the same task, by default.
 const TOGETHER_BYTES: u64 = 4 << 20;
 
-/// What one task covers.
+/// The part of a tree that one task covers.
 #[derive(Debug)]
 pub enum Portion {
     /// Some whole files.
@@ -85,7 +85,7 @@ pub struct TreeListing {
     again: u64,
 }
 
-/// What the record says of a tree. Sizes and times are in the mark.
+/// The tree in the record. Sizes and times are in the mark.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Described {
     roots: Vec<Root>,

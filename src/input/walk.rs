@@ -35,7 +35,7 @@ pub enum Entry {
     File(InputFile),
     /// A pipe, a terminal: something that can be read once. Only ever a path that was given.
     Stream(Stream),
-    /// A file or directory at which one may not even look.
+    /// A file or directory that cannot be read.
     Unreadable {
         /// Where.
         path: PathBuf,

@@ -3,7 +3,7 @@
 //! The output of a job belongs to one input. A job reads for hours, is stopped and goes on tomorrow, and in all
 //! that time other programs may write to its files. Each regular file therefore has a [`Witness`]. The obvious
 //! one is a digest of the contents; but that means reading a terabyte in order to skip reading a terabyte. The
-//! obvious cheap one, size and times, cannot tell a log that grew from a file that was written anew. So there
+//! obvious cheap one, size and times, cannot tell a log that grew from a file that was rewritten. So there
 //! are three strengths, and the weakest that can decide is asked:
 //!
 //! | strength | where | what it compares | what it misses |
@@ -39,7 +39,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What has happened to a file in whose place there is none.
+/// The change of a file that has made room for something else.
 const REPLACED: &str = "it is no regular file now (it was replaced)";
 
 /// Bytes between two looks whether the run is over.
@@ -56,7 +56,7 @@ pub(super) struct Witness {
     by_contents: bool,
 }
 
-/// What a person is told of the files of a job that is continued.
+/// The report to a person about the files of a job that is continued.
 #[derive(Debug, Default)]
 pub(super) struct Remarks {
     pub(super) sentences: Vec<String>,

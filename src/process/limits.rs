@@ -11,6 +11,7 @@
 
 use crate::error::Error;
 use crate::sync::lock;
+use crate::sys::BY_CLONE;
 use crate::task::{Context, TaskError};
 use nix::errno::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -22,10 +23,13 @@ use std::time::{Duration, Instant};
 static FOUND: OnceLock<Rlimit> = OnceLock::new();
 
 /// Raises the soft limit of open files to the hard one, for this process and not for commands. To be called
-/// by a program, first of all; the library does not do it by itself.
+/// by a program, first of all; the library does not do it by itself. It does nothing where commands could not get
+/// the limit as it was (`src/process/posix_spawn.rs`).
 pub fn raise_open_files() {
     let found = getrlimit(Resource::Nofile);
-    if found.current != found.maximum
+    // Only then can commands have it as it was.
+    if BY_CLONE
+        && found.current != found.maximum
         && setrlimit(Resource::Nofile, Rlimit { current: found.maximum, ..found }).is_ok()
     {
         FOUND.get_or_init(|| found);

@@ -1,21 +1,23 @@
 //! The start of a child by `posix_spawn`: the same as [`sys::start`](crate::sys::start), for machines on which that is
 //! not tested ([`BY_CLONE`](crate::sys::BY_CLONE)), and slower.
 //!
+//! `posix_spawn` has no attribute for the limit of open files, and from outside that can be set only when the
+//! program runs already and may have looked. So on these machines this process does not raise its own limit
+//! ([`raise_open_files`](super::raise_open_files)): there are fewer slots where it is low.
+//!
 //! # Race condition
 //!
-//! As there, a SIGSTOP for our process group can stop the child before it has its own. And here the child may
-//! run for a moment with our limit of open files: `posix_spawn` has no attribute for that, so the limit is set
-//! from outside, after exec.
+//! As there, a SIGSTOP for our process group can stop the child before it has its own.
 
 use crate::sys::{Birth, reason_to_go_on};
 use nix::errno::Errno;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
-use rustix::process::{Resource, prlimit};
 use std::os::fd::AsRawFd;
 
-/// Starts a child in a process group of its own, and tells which of the programs it has become.
+/// Starts a child in a process group of its own, and tells which of the programs it has become. It gets our limit
+/// of open files.
 ///
 /// # Errors
 ///
@@ -32,14 +34,7 @@ pub(super) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     let mut reason = Errno::ENOENT as i32;
     for (number, program) in birth.programs.iter().enumerate() {
         match posix_spawn(&**program, &actions, &attributes, birth.words, &environment) {
-            Ok(pid) => {
-                let child = rustix::process::Pid::from_raw(pid.as_raw());
-                if let (Some(limit), Some(_)) = (birth.open_files, child) {
-                    // It fails when the child has ended.
-                    prlimit(child, Resource::Nofile, limit).ok();
-                }
-                return Ok((pid, number));
-            }
+            Ok(pid) => return Ok((pid, number)),
             Err(only) if birth.programs.len() == 1 => return Err(only),
             Err(errno) => reason = reason_to_go_on(reason, errno as i32).map_err(Errno::from_raw)?,
         }

@@ -1,4 +1,4 @@
-//! What the record says of a list: where its items come from, and how they are put together. The items
+//! A list in the record: where its items come from, and how they are put together. The items
 //! themselves are in the mark.
 
 use super::column::{Column, Given, OpenColumn};

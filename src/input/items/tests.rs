@@ -38,7 +38,7 @@ fn described(items: &Items) -> Value {
     items.begin().unwrap().described().unwrap()
 }
 
-/// What is listed from here on.
+/// The tasks that are listed from here on.
 fn rest(items: &mut ItemListing, cx: &ListContext<'_>) -> Vec<(Vec<Vec<u8>>, Mark)> {
     let mut tasks = Vec::new();
     while let Some(task) = items.next(cx).unwrap() {
@@ -285,8 +285,8 @@ fn a_pipe_that_was_only_compared_is_had_again_from_its_beginning() {
                 assert_eq!(next.is_some(), rehearsed < 200_000);
                 assert_eq!(resumed().mark_before(&rehearsal).unwrap(), mark);
                 let mut left = resumed();
-                let mut anew = items.begin().unwrap();
-                let again = rest(&mut anew, &ListContext::real(&wake));
+                let mut begun_again = items.begin().unwrap();
+                let again = rest(&mut begun_again, &ListContext::real(&wake));
                 assert!(again.iter().map(|(words, _)| words.last().unwrap()).eq(&lines), "{rehearsed}");
                 // As a column that is kept in memory it was read to its end the first time.
                 if is_alone && rehearsed < 150_000 {

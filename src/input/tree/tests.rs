@@ -1,4 +1,4 @@
-//! What a tree lists, and whether it is the same one again.
+//! The files that a tree lists, and whether it is the same tree again.
 
 use super::*;
 use crate::task::stop_fd::Wake;
@@ -57,11 +57,11 @@ fn a_file_is_looked_at_when_its_turn_comes() {
     let mut next = || tree.next(&cx).unwrap().map(|listed| listed.bytes);
     assert_eq!((next(), next()), (Some(5), Some(100)), "`a`, and `x` in `b`");
     fs::write(dir.path().join("b/y"), "longer than it was").unwrap();
-    fs::write(dir.path().join("c"), "and this one, too, behind a directory").unwrap();
+    fs::write(dir.path().join("c"), "and this one, too, after a directory").unwrap();
     assert_eq!(
         (next(), next(), next()),
-        (Some(18), Some(37), None),
-        "`y` with the empty `b.txt` behind it, `c`"
+        (Some(18), Some(36), None),
+        "`y` with the empty `b.txt` after it, `c`"
     );
 }
 

@@ -123,7 +123,7 @@ mod tests {
         (0..size.div_ceil(block).max(1)).map(|k| take(k * block)).collect()
     }
 
-    /// What a task makes of its block is in the mark: a text that has the same marks up to a block has the
+    /// The mark stands for the result of a task: a text that has the same marks up to a block has the
     /// same records up to there; and one that differs in any byte that counts has another mark.
     #[test]
     fn a_mark_stands_for_all_that_a_task_has_seen() {
@@ -182,6 +182,6 @@ mod tests {
         assert_eq!(digests.of(3), Some(blake3::hash(&text)));
         wake.wake();
         assert_eq!(contents.take((4, &witness), &(0..size), &ListContext::real(&wake)).unwrap(), None);
-        assert_eq!(digests.of(4), None, "the run is over, and nobody knows the rest");
+        assert_eq!(digests.of(4), None, "the run is over, and the rest was not read");
     }
 }

@@ -57,7 +57,7 @@ impl GrownFiles {
         files.entry(index).or_insert_with(|| Grown { witness: witness.clone(), read: read() });
     }
 
-    /// What must be done after the last task.
+    /// The look that must follow the last task.
     pub(in crate::input) fn last_look(&self, digests: Option<Digests>) -> LastLook {
         let files = Arc::clone(&self.0);
         Box::new(move |cx| {

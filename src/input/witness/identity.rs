@@ -16,7 +16,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What identifies the contents of a file without reading them.
+/// The facts that identify the contents of a file without reading them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The path as the user gave it, or as the walk found it.
@@ -35,7 +35,7 @@ pub struct Identity {
     pub changed_ns: i128,
 }
 
-/// What [`Identity::compare`] finds.
+/// The result of [`Identity::compare`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// All four facts agree.

@@ -1,13 +1,13 @@
 //! The second strength of a witness: a digest of some pieces of the file.
 //!
 //! A log that is appended to while a job stands still is the same input as before, and the job goes on to where
-//! the file ended then. But a file that was written anew, and longer, looks no different to `stat(2)`: the same
+//! the file ended then. But a file that was rewritten, and longer, looks no different to `stat(2)`: the same
 //! inode, a larger size, other times. The obvious way to tell them apart is to read the old part again, which
 //! costs what the job costs. Instead a job that begins reads some pieces of each file: always the last one, and
 //! the first one too unless there are very many files. A job that is continued reads them again when the file
 //! has grown.
 //!
-//! That finds a file that was written anew, and one in which bytes were moved. It does not find a writer who
+//! That finds a file that was rewritten, and one in which bytes were moved. It does not find a writer who
 //! appends and also changes some bytes between the pieces: that takes the digest of the
 //! [contents](super::contents).
 
