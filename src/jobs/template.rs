@@ -18,8 +18,8 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-use self::placeholder::{Filling, Form, Placeholder};
-use self::script::{Part, Script};
+use self::placeholder::{Filling, Form, Part, Placeholder};
+use self::script::Script;
 use crate::jobs::argv;
 use crate::jobs::quote;
 use crate::jobs::shell::Shell;

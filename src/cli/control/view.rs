@@ -6,11 +6,10 @@
 //! tells what is safe. And only the kernel can tell that a process is suspended: it cannot write that itself.
 
 use bivouac::disk::OsDisk;
-use bivouac::record;
 use bivouac::state_dir::reach::{Found, Process, find};
 use bivouac::state_dir::{Peek, peek};
 use bivouac::status_file::Live;
-use bivouac::{Activity, Result};
+use bivouac::{Activity, Result, record};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::thread;

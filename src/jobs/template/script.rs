@@ -28,7 +28,7 @@
 //! Beyond this no template can protect: who hands the item to another reader (`eval`, `sh -c "{}"`, `ssh`,
 //! the text of an `awk` program, `declare -i` of bash) has made it a program himself.
 
-use super::placeholder::{Filling, Part, Quoting};
+use super::placeholder::{Filling, Part, Placeholder, Quoting};
 use crate::jobs::quote;
 use bivouac::Result;
 use std::ffi::{OsStr, OsString};
