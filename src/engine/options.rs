@@ -3,17 +3,9 @@
 use crate::durable::disk::Disk;
 use crate::durable::state_dir::Continuing;
 use crate::durable::store::Location;
+use crate::engine::effects::Effects;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How what tasks print is put together, for tasks that act elsewhere ([`Run::act_elsewhere`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Printing {
-    /// In the order of the tasks. A task that ended before its turn waits for it.
-    InOrder,
-    /// Task by task, as they end.
-    AsTasksEnd,
-}
 
 /// When failures end a run that otherwise keeps going ([`Run::halt`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +32,7 @@ pub(crate) struct Options {
     pub(crate) bytes_per_second: Option<u64>,
     pub(crate) keep_going: bool,
     pub(crate) print_failed: bool,
-    pub(crate) printing: Option<Printing>,
-    pub(crate) retry_failed: bool,
-    pub(crate) once: bool,
+    pub(crate) effects: Effects,
     pub(crate) halt: Option<Halt>,
     pub(crate) max_runtime: Option<Duration>,
     pub(crate) spill_limit: Option<u64>,
