@@ -1,6 +1,6 @@
 //! What a run is asked to do, besides the job itself.
 
-use crate::durable::disk::Disk;
+use crate::durable::disk::{Disk, OsDisk};
 use crate::durable::state_dir::Continuing;
 use crate::durable::store::Location;
 use crate::engine::effects::Effects;
@@ -37,4 +37,30 @@ pub(crate) struct Options {
     pub(crate) max_runtime: Option<Duration>,
     pub(crate) spill_limit: Option<u64>,
     pub(crate) disk: Arc<dyn Disk>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            location: Location::Nowhere,
+            fresh: false,
+            continuing: None,
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            max_jobs: 1,
+            core: false,
+            forward_stops: false,
+            watch_children: false,
+            grace: Some(Duration::from_secs(5)),
+            kill_after: Duration::from_secs(2),
+            checkpoint_every: Duration::from_secs(1),
+            bytes_per_second: None,
+            keep_going: false,
+            print_failed: false,
+            effects: Effects::Pure,
+            halt: None,
+            max_runtime: None,
+            spill_limit: None,
+            disk: Arc::new(OsDisk),
+        }
+    }
 }

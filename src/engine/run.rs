@@ -7,7 +7,7 @@ mod handle;
 
 pub use handle::Handle;
 
-use crate::durable::disk::{Disk, OsDisk};
+use crate::durable::disk::Disk;
 use crate::durable::state_dir::Continuing;
 use crate::durable::store::Location;
 use crate::ending::{Ending, Summary};
@@ -59,27 +59,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             job,
             source,
             sink: Box::new(Discard),
-            options: Options {
-                location: Location::Nowhere,
-                fresh: false,
-                continuing: None,
-                jobs: std::thread::available_parallelism().map_or(1, usize::from),
-                max_jobs: 1,
-                core: false,
-                forward_stops: false,
-                watch_children: false,
-                grace: Some(Duration::from_secs(5)),
-                kill_after: Duration::from_secs(2),
-                checkpoint_every: Duration::from_secs(1),
-                bytes_per_second: None,
-                keep_going: false,
-                print_failed: false,
-                effects: Effects::Pure,
-                halt: None,
-                max_runtime: None,
-                spill_limit: None,
-                disk: Arc::new(OsDisk),
-            },
+            options: Options::default(),
             masked: None,
             observer: Box::new(Silent),
             reload: None,

@@ -66,7 +66,7 @@ impl<J: Job> Committer<J> {
     }
 
     /// Moves what a version before 0.2 stored to where this version stores it. Comes before the first step.
-    pub(super) fn adopt(&mut self) -> Result<()> {
+    pub(crate) fn adopt(&mut self) -> Result<()> {
         while let Some((entry, stored)) = self.store.take_spilled_file()? {
             let (pieces, fate) = unpack(&entry, stored).ok_or_else(|| {
                 let how = "what was kept of it is not of this program";
