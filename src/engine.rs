@@ -10,6 +10,7 @@ mod commit;
 #[cfg(test)]
 mod crash_tests;
 mod decide;
+pub(crate) mod effects;
 mod known_list;
 pub(crate) mod options;
 mod plan;

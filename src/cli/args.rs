@@ -11,7 +11,7 @@ pub(crate) mod each;
 pub(crate) mod help;
 pub(crate) mod verbs;
 
-use bivouac::{Halt, Printing};
+use bivouac::{Effects, Halt, TaskOutput};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use common::{JobArgs, StopChildren};
@@ -114,14 +114,10 @@ pub(crate) struct Commands {
     pub(crate) keep_going: bool,
     /// They receive a stop at once.
     pub(crate) stop_at_once: bool,
-    /// What they do is their effect, and what they print a by-product.
-    pub(crate) elsewhere: Option<Printing>,
+    /// What they do besides printing.
+    pub(crate) effects: Effects,
     /// What a failed one has printed stays.
     pub(crate) print_failed: bool,
-    /// Those that failed in earlier runs run once more.
-    pub(crate) retry_failed: bool,
-    /// None runs again because something looks otherwise.
-    pub(crate) once: bool,
     /// When failures end the job.
     pub(crate) halt: Option<Halt>,
 }
@@ -168,13 +164,15 @@ impl EachArgs {
             any: true,
             keep_going: true,
             stop_at_once: self.commands.stop_children == StopChildren::AtOnce,
-            elsewhere: file(&self.output).is_none().then_some(match self.keep_order {
-                true => Printing::InOrder,
-                false => Printing::AsTasksEnd,
-            }),
+            effects: Effects::SideEffects {
+                output: match (file(&self.output), self.keep_order) {
+                    (Some(_), _) => TaskOutput::Result,
+                    (None, true) => TaskOutput::PrintedInOrder,
+                    (None, false) => TaskOutput::PrintedAsCompleted,
+                },
+                retry_failed: self.retry_failed,
+            },
             print_failed: true,
-            retry_failed: self.retry_failed,
-            once: true,
             halt: self.halt.and_then(|halt| halt.0),
         }
     }

@@ -22,8 +22,9 @@ use bivouac::ending::Exit;
 use bivouac::error::Kind;
 use bivouac::input::Readable;
 use bivouac::signals::Masked;
-use bivouac::sink::{FileSink, StreamSink};
-use bivouac::{Ending, Job, Location, Result, Run, Sink, Source};
+use bivouac::sink::FileSink;
+use bivouac::sink::StreamSink;
+use bivouac::{Effects, Ending, Job, Location, Result, Run, Sink, Source};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -223,9 +224,7 @@ where
         .core(args.job.signals.core)
         .keep_going(args.commands.keep_going)
         .print_failed(args.commands.print_failed)
-        .act_elsewhere(args.commands.elsewhere)
-        .retry_failed(args.commands.retry_failed)
-        .once(args.commands.once)
+        .effects(args.commands.effects)
         .halt(args.commands.halt)
         .forward_stops(args.commands.stop_at_once)
         .watch_children(args.commands.any)
@@ -260,7 +259,7 @@ fn stdout_is_file() -> bool {
 fn goes_on_printing(args: &RunArgs<'_>, output: Option<&Path>, ending: &Ending) -> bool {
     output.is_some()
         || args.job.resume.state.is_some()
-        || args.commands.elsewhere.is_some()
+        || args.commands.effects != Effects::Pure
         || ending.summary().output_bytes == 0
         || stdout_is_file()
 }

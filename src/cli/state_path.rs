@@ -5,7 +5,7 @@
 //! sizes and times in full, and decides whether the state really fits. So sixteen digits are enough.
 
 use crate::cli::args::RunArgs;
-use bivouac::{Error, Location, Result};
+use bivouac::{Effects, Error, Location, Result};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
@@ -42,7 +42,7 @@ pub(crate) fn state(args: &RunArgs<'_>, output: Option<&Path>, resumable: bool, 
         (Some(state), _) => Location::Directory(state.clone()),
         (None, Some(output)) => Location::Directory(beside(output)),
         // The effects of commands remain when the job is finished, and the same line must not repeat them.
-        (None, None) if args.commands.elsewhere.is_some() => {
+        (None, None) if args.commands.effects != Effects::Pure => {
             Location::Directory(Path::new(SHARED).join(short_name(job)))
         }
         (None, None) => Location::Passing(Path::new(SHARED).join(short_name(job))),

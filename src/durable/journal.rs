@@ -81,6 +81,9 @@ impl Journal {
         let is_durable = length == committed;
         let mut journal = Self { path, file, end: end.unwrap_or(0), gathered: Vec::new(), is_durable };
         if end.is_none() {
+            // Its name must be durable before a record says that there is a journal. The directory is flushed
+            // again after the record. But in between, a power cut may keep the name of the record and lose this one.
+            dir.sync().map_err(|e| Error::io(&journal.path, "sync the directory of", &e))?;
             journal.append(&Line::Of { run: run.to_string() })?;
         }
         Ok(journal)

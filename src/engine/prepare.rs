@@ -26,6 +26,7 @@ use crate::durable::spill::Spill;
 use crate::durable::state_dir::StateDir;
 use crate::durable::store::CheckpointStore;
 use crate::ending::{StoppedBy, Summary};
+use crate::engine::effects::{Effects, TaskOutput};
 use crate::engine::known_list::Outset;
 use crate::engine::options::Options;
 use crate::engine::plan::{Asked, Finding, Over, Plan, TaskKind, Why, plan};
@@ -129,10 +130,12 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
 }
 
 fn kind_of_tasks(options: &Options) -> TaskKind {
-    match (options.printing.is_some(), options.once) {
-        (true, _) => TaskKind::SideEffectsOnly,
-        (false, true) => TaskKind::SideEffects,
-        (false, false) => TaskKind::Pure,
+    match options.effects {
+        Effects::Pure => TaskKind::Pure,
+        Effects::SideEffects { output: TaskOutput::Result, .. } => TaskKind::SideEffects,
+        Effects::SideEffects {
+            output: TaskOutput::PrintedInOrder | TaskOutput::PrintedAsCompleted, ..
+        } => TaskKind::SideEffectsOnly,
     }
 }
 

@@ -7,11 +7,12 @@ mod handle;
 
 pub use handle::Handle;
 
-use crate::durable::disk::{Disk, OsDisk};
+use crate::durable::disk::Disk;
 use crate::durable::state_dir::Continuing;
 use crate::durable::store::Location;
 use crate::ending::{Ending, Summary};
-use crate::engine::options::{Halt, Options, Printing};
+use crate::engine::effects::Effects;
+use crate::engine::options::{Halt, Options};
 use crate::engine::prepare::{Interruptible, Prepared, prepare};
 use crate::engine::reload::{Reader, Reload};
 use crate::engine::threads::Threads;
@@ -58,29 +59,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             job,
             source,
             sink: Box::new(Discard),
-            options: Options {
-                location: Location::Nowhere,
-                fresh: false,
-                continuing: None,
-                jobs: std::thread::available_parallelism().map_or(1, usize::from),
-                max_jobs: 1,
-                core: false,
-                forward_stops: false,
-                watch_children: false,
-                grace: Some(Duration::from_secs(5)),
-                kill_after: Duration::from_secs(2),
-                checkpoint_every: Duration::from_secs(1),
-                bytes_per_second: None,
-                keep_going: false,
-                print_failed: false,
-                printing: None,
-                retry_failed: false,
-                once: false,
-                halt: None,
-                max_runtime: None,
-                spill_limit: None,
-                disk: Arc::new(OsDisk),
-            },
+            options: Options::default(),
             masked: None,
             observer: Box::new(Silent),
             reload: None,
@@ -219,35 +198,10 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// The effect of a task is not its output, but elsewhere: a command that sends a mail. What follows:
-    ///
-    /// - A task that is settled never runs again, also when the process is killed a moment later: the end
-    ///   of each is in the journal, if the job writes one ([`Context::journal`](crate::Context::journal)),
-    ///   and is counted in by the next run. What it printed has been handed over by then.
-    /// - With [`Printing::AsTasksEnd`] a task that takes long keeps nobody waiting.
-    /// - The list of tasks may grow between runs, also when the job was finished. Any other change of what
-    ///   was listed is refused, if the source gives marks ([`Listed::mark`](crate::Listed::mark)).
-    /// - What tasks report ([`Job::Partial`]) should not matter: of a task that only the journal knows it
-    ///   is not folded, and the order is that in which tasks end.
+    /// What tasks do besides producing output. Default: nothing.
     #[must_use]
-    pub fn act_elsewhere(mut self, printing: Option<Printing>) -> Self {
-        self.options.printing = printing;
-        self
-    }
-
-    /// With [`act_elsewhere`](Run::act_elsewhere): tasks that failed in earlier runs run once more.
-    #[must_use]
-    pub fn retry_failed(mut self, yes: bool) -> Self {
-        self.options.retry_failed = yes;
-        self
-    }
-
-    /// A finished job is not begun anew by itself, should its inputs or its output be other ones now: that is
-    /// refused, unless [`fresh`](Run::fresh) asks for it. For tasks that act elsewhere, and of which the
-    /// output counts all the same.
-    #[must_use]
-    pub fn once(mut self, yes: bool) -> Self {
-        self.options.once = yes;
+    pub fn effects(mut self, effects: Effects) -> Self {
+        self.options.effects = effects;
         self
     }
 

@@ -19,7 +19,7 @@ mod telling;
 pub(crate) use parts::Setup;
 
 use crate::ending::Ending;
-use crate::engine::commit::{Order, Word};
+use crate::engine::commit::{CommitCommand, CommitEvent};
 use crate::engine::decide::{
     Action, Asker, Course, Event, Motion, Rules, State, decide, ends_what_is_around,
 };
@@ -44,8 +44,8 @@ pub(crate) struct Channels<T> {
     pub(crate) control: Receiver<Request>,
     pub(crate) source: Receiver<FromSource<T>>,
     pub(crate) reports: Receiver<Report>,
-    pub(crate) words: Receiver<Word>,
-    pub(crate) orders: Sender<Order>,
+    pub(crate) commit_events: Receiver<CommitEvent>,
+    pub(crate) commit_commands: Sender<CommitCommand>,
     pub(crate) said: Receiver<Saying>,
     pub(crate) reloaded: Receiver<Reloaded>,
     /// The thread that reads settings again.
@@ -126,7 +126,7 @@ impl<J: Job> Supervisor<'_, J> {
     /// Whether what would have to wait for its turn may take more of the disk. The task that all others wait
     /// for was assigned before them; so whenever there is none in flight, one must start, or none ever would.
     fn has_room(&self) -> bool {
-        self.job.frontier.spilled < self.job.spill_limit || self.state.in_flight == 0
+        self.job.frontier.ahead_bytes < self.job.spill_limit || self.state.in_flight == 0
     }
 
     fn listed_by_source(&mut self, item: FromSource<J::Task>) {
@@ -181,8 +181,8 @@ impl<J: Job> Supervisor<'_, J> {
             recv(reports) -> report => if let Ok(report) = report {
                 self.report(report);
             },
-            recv(self.channels.words) -> word => match word {
-                Ok(word) => self.word(word),
+            recv(self.channels.commit_events) -> event => match event {
+                Ok(event) => self.commit_event(event),
                 Err(_) => self.commit_thread_vanished(),
             },
             recv(said) -> saying => if let Ok(saying) = saying {
@@ -290,7 +290,7 @@ impl<J: Job> Supervisor<'_, J> {
                 if asked {
                     self.view.owed.get_or_insert_with(Instant::now);
                 }
-                self.order(Order::Checkpoint { asked });
+                self.command(CommitCommand::Checkpoint { asked });
             }
             Action::Status => self.say_status(),
             Action::SayStopping => {
@@ -312,8 +312,8 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     /// A closed channel means that the commit thread has ended; its last word is in the other one.
-    fn order(&self, order: Order) {
-        self.channels.orders.send(order).ok();
+    fn command(&self, command: CommitCommand) {
+        self.channels.commit_commands.send(command).ok();
     }
 
     fn close(&mut self) {
@@ -325,7 +325,7 @@ impl<J: Job> Supervisor<'_, J> {
         if self.state.cause.is_some() {
             self.workers.pool.shared.wake.wake();
         }
-        self.order(Order::Close { listed: self.job.listed });
+        self.command(CommitCommand::Close { listed: self.job.listed });
     }
 
     /// The way out for somebody who does not want to wait. The last checkpoint stands; what was done

@@ -2,12 +2,11 @@
 
 use crate::ending::{Ending, Summary};
 use crate::engine::ahead::Ahead;
-use crate::engine::commit::{Committer, Frontier, Inbox, Order, Turn, Word};
+use crate::engine::commit::{CommitCommand, CommitEvent, CommitThread, Committer, Frontier, Inbox, LastLook};
 use crate::engine::options::Options;
 use crate::engine::pool::{Pool, Report};
 use crate::engine::prepare::StartingPoint;
 use crate::engine::reload::Reader;
-use crate::engine::reorder::Reorder;
 use crate::engine::source_thread::{FromSource, Lister, READ_AHEAD};
 
 use crate::engine::supervisor::{Channels, Setup, Supervisor};
@@ -19,9 +18,8 @@ use crate::signals::{Masked, Received, Subscription};
 use crate::task::observer::{Notice, Observer};
 use crate::task::outbox::{LARGE_ONES, OUTBOX, Outbox};
 use crate::task::stop_fd::Wake;
-use crate::task::{Extent, Job, Listing, SAYINGS, Saying, Shared, Sink, Source};
+use crate::task::{Extent, Job, ListContext, Listing, SAYINGS, Saying, Shared, Sink, Source};
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,8 +64,8 @@ impl Threads<'_> {
                     control,
                     source: engine.tasks,
                     reports: engine.reports,
-                    words: engine.words,
-                    orders: engine.orders,
+                    commit_events: engine.commit_events,
+                    commit_commands: engine.commit_commands,
                     said: engine.said,
                     reloaded: self.reader.as_ref().map_or_else(never, |reader| reader.answers.clone()),
                     reader: self.reader.take(),
@@ -117,8 +115,8 @@ impl Threads<'_> {
         let (large, large_ones) = bounded(LARGE_ONES);
         let (line, lines) = unbounded();
         let (nudge, nudges) = bounded(1);
-        let (orders, orders_in) = unbounded();
-        let (word, words) = unbounded();
+        let (commit_commands, commands) = unbounded();
+        let (commit_event, commit_events) = unbounded();
         let (report, reports) = unbounded();
         let (list, tasks) = bounded(READ_AHEAD);
         let job = Arc::new(job);
@@ -145,52 +143,34 @@ impl Threads<'_> {
                 }
                 false => (None, None),
             };
-        let frontier = Frontier {
-            tasks: record.frontier,
-            committed: record.committed(),
-            output_bytes: record
-                .output
-                .as_ref()
-                .map_or(0, |output| output.bytes.saturating_sub(output.of_next)),
-            failed: record.failed,
-            ..Frontier::default()
-        };
-        let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
         let last_look = from.outset.listing.last_look();
         let workers = options.jobs.max(options.max_jobs);
         let lister = Lister {
             source,
             outset: from.outset,
-            journal: options.printing.map(|_| line.clone()),
+            journal: options.effects.are_journaled().then(|| line.clone()),
             inputs: record.inputs.clone(),
             wake: Arc::clone(self.wake),
             ahead: Ahead::new(workers),
             ended: ended.clone(),
         };
-        let committer = Committer {
-            job: Arc::clone(&job),
+        let mut committer = Committer::new(
+            Arc::clone(&job),
             sink,
-            keep: from.store,
-            total: from.total,
-            reorder: Reorder::new(),
-            printing: options.printing,
-            once: options.once,
-            turn: Turn::begins(of_next),
-            ends: BTreeMap::new(),
-            last_look,
-            wake: Arc::clone(self.wake),
-            every: options.checkpoint_every,
-            words: word,
-            told: frontier,
-            told_at: Instant::now(),
-            last: Instant::now(),
-            dirty: false,
-            on_disk: None,
-        };
+            (from.store, from.total),
+            options.effects,
+            Box::new(move |event| commit_event.send(event).unwrap_or_default()),
+        );
+        committer.every = options.checkpoint_every;
+        let wake = Arc::clone(self.wake);
+        committer.last_look =
+            last_look.map(|look| -> LastLook { Box::new(move || look(&ListContext::real(&wake))) });
+        let frontier = committer.frontier();
+        let inbox = Inbox { deliveries, large_ones, lines, nudges, commands };
         let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
         self.masked
             .spawn("commit", move || {
-                committer.run(Inbox { deliveries, large_ones, lines, nudges, orders: orders_in });
+                CommitThread { committer, inbox }.run();
                 drop(ended);
             })
             .map_err(failed)?;
@@ -223,8 +203,8 @@ impl Threads<'_> {
             said,
             tasks,
             reports,
-            words,
-            orders,
+            commit_events,
+            commit_commands,
             extent,
             frontier,
             spill_limit,
@@ -261,8 +241,8 @@ struct Engine<J: Job> {
     said: Receiver<Saying>,
     tasks: Receiver<FromSource<J::Task>>,
     reports: Receiver<Report>,
-    words: Receiver<Word>,
-    orders: Sender<Order>,
+    commit_events: Receiver<CommitEvent>,
+    commit_commands: Sender<CommitCommand>,
     extent: Extent,
     frontier: Frontier,
     spill_limit: u64,

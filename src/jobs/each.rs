@@ -1,7 +1,7 @@
 //! `bivouac each`: one command per item.
 //!
 //! What a command does is done when it has ended, wherever its effect is: no checkpoint can take a mail
-//! back. So here a task is committed when it ends, not when its turn comes ([`bivouac::Printing`]), and
+//! back. So here a task is committed when it ends, not when its turn comes ([`bivouac::Effects`]), and
 //! the journal says of each that it is settled. What a command prints is gathered until it has ended, so
 //! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
 

@@ -74,9 +74,9 @@ pub trait Sink: Send + 'static {
     }
 
     /// Whether what was written is out of our hands: it stays although this process is killed before the
-    /// next [`make_durable`](Sink::make_durable). Asked for tasks that act elsewhere
-    /// ([`Run::act_elsewhere`](crate::Run::act_elsewhere)): then each may be said to be settled at once,
-    /// otherwise with the next checkpoint only.
+    /// next [`make_durable`](Sink::make_durable). Asked for tasks whose
+    /// output is a by-product of side effects ([`Effects`](crate::Effects)): with such a sink the journal may
+    /// say at once that a task is complete, otherwise with the next checkpoint only.
     fn is_immediate(&self) -> bool {
         false
     }

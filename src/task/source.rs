@@ -128,7 +128,7 @@ pub trait Listing: Send + 'static {
     }
 
     /// Whether marks are made by [`Mark::then`]. Then tasks that are done may be gone from the list when the
-    /// job is continued ([`Run::act_elsewhere`](crate::Run::act_elsewhere)): the others keep their numbers.
+    /// job is continued ([`TaskOutput::PrintedInOrder`](crate::TaskOutput::PrintedInOrder)): the others keep their numbers.
     fn has_item_marks(&self) -> bool {
         false
     }

@@ -81,7 +81,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     fn compare_list(&mut self, past: &mut PastRun<J, S::Listing>, stop: &Wake) -> Result<Inputs> {
         let Some(dir) = &mut self.dir else { return Err(not_planned()) };
         let is_finished = matches!(past.was.phase, Phase::Done { .. });
-        if self.options.retry_failed {
+        if self.options.effects.retry_failed() {
             forget_failed(&mut past.record);
         }
         let mut kept = Vec::new();

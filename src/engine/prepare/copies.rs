@@ -10,7 +10,7 @@ use crate::error::{Kind, Result};
 /// Where the journal is no record, only people read it. If it is missing or damaged, the run begins another one;
 /// the sentence that says so is returned.
 pub(super) fn see_journal(dir: &StateDir, record: &mut Record, options: &Options) -> Result<Option<String>> {
-    if options.printing.is_some() || record.journal_bytes == 0 {
+    if options.effects.are_journaled() || record.journal_bytes == 0 {
         return Ok(None);
     }
     match dir.journal_behind((&record.run, record.journal_bytes), &mut |_| {}) {

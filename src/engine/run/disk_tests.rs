@@ -7,6 +7,7 @@
 use super::tests::{expected, stage};
 use super::*;
 use crate::durable::disk::sim::{Fault, SimDisk};
+use crate::engine::effects::TaskOutput;
 use crate::error::Kind;
 use crate::sink::FileSink;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,7 +54,11 @@ fn run_on(disk: &SimDisk, way: Way) -> Ending {
         .sink(sink)
         .state(Location::Directory("w/out.bivouac".into()))
         .checkpoint_every(Duration::ZERO)
-        .once(way == Way::SlowFirst) // a checkpoint keeps all that wait
+        .effects(match way {
+            Way::Straight | Way::Stopped => Effects::Pure,
+            // A checkpoint stores all that wait.
+            Way::SlowFirst => Effects::SideEffects { output: TaskOutput::Result, retry_failed: false },
+        })
         .disk(disk);
     let handle = run.handle();
     let asker = std::thread::spawn(move || {

@@ -2,6 +2,7 @@
 
 use super::tests::{Stage, expected, stage};
 use super::*;
+use crate::durable::disk::OsDisk;
 use crate::durable::record::Record;
 use crate::durable::state_dir::StateDir;
 use crate::durable::state_dir::tests::old_spill;

@@ -1,7 +1,7 @@
 //! Settings that change while the run is under way.
 
 use super::Supervisor;
-use crate::engine::commit::Order;
+use crate::engine::commit::CommitCommand;
 use crate::engine::reload::{Reloaded, Settings};
 use crate::error::Error;
 use crate::task::Job;
@@ -33,7 +33,7 @@ impl<J: Job> Supervisor<'_, J> {
         let Settings { jobs, limit_rate, checkpoint_every, grace, kill_after, policy } = settings;
         self.workers.batching.allow(jobs);
         self.workers.pool.shared.throttle.limit(limit_rate);
-        self.order(Order::Every(checkpoint_every));
+        self.command(CommitCommand::CheckpointEvery(checkpoint_every));
         self.reception.subscription.adopt(policy);
         let rules = &mut self.state.rules;
         rules.grace = grace;

@@ -1,7 +1,7 @@
 //! What the other threads tell the supervisor, as events: workers, the commit thread, the source.
 
 use super::Supervisor;
-use crate::engine::commit::Word;
+use crate::engine::commit::{Closed, CommitEvent};
 use crate::engine::decide::Event;
 use crate::engine::options::Halt;
 use crate::engine::pool::{Outcome, Report};
@@ -63,11 +63,11 @@ impl<J: Job> Supervisor<'_, J> {
         self.view.observer.notice(&Notice::Said { task, line });
     }
 
-    pub(super) fn word(&mut self, word: Word) {
-        match word {
-            Word::Frontier(frontier) => self.job.frontier = frontier,
-            Word::Input(sentence) => self.view.observer.notice(&Notice::Input(sentence)),
-            Word::Checkpoint { frontier, facts, asked } => {
+    pub(super) fn commit_event(&mut self, event: CommitEvent) {
+        match event {
+            CommitEvent::Frontier(frontier) => self.job.frontier = frontier,
+            CommitEvent::Input(sentence) => self.view.observer.notice(&Notice::Input(sentence)),
+            CommitEvent::Checkpoint { frontier, facts, asked } => {
                 self.job.checkpoint = Some((facts, Instant::now()));
                 self.job.durable = frontier;
                 self.view.observer.notice(&Notice::Checkpoint {
@@ -82,22 +82,22 @@ impl<J: Job> Supervisor<'_, J> {
                     self.show_checkpoint();
                 }
             }
-            Word::Broke(error) => {
+            CommitEvent::Broke(error) => {
                 // What the disk says explains the rest: tasks that were cancelled because of it.
                 self.end.error = Some(error);
-                self.channels.words = never();
+                self.channels.commit_events = never();
                 self.handle(Event::CommitBroke);
             }
-            Word::Closed { finished } => {
+            CommitEvent::Closed(Closed { finished }) => {
                 self.end.finished = finished;
-                self.channels.words = never();
+                self.channels.commit_events = never();
                 self.handle(Event::Closed);
             }
         }
     }
 
     pub(super) fn commit_thread_vanished(&mut self) {
-        self.word(Word::Broke(Error::broken("commit thread", "ended without a word")));
+        self.commit_event(CommitEvent::Broke(Error::broken("commit thread", "ended without a word")));
     }
 
     /// The thread sends its end before it goes, unless it panicked (in a source of somebody's own).

@@ -7,7 +7,7 @@ use super::Supervisor;
 use super::estimate::Estimate;
 use crate::durable::state_dir::reach;
 use crate::durable::status_file::{Live, LiveTask};
-use crate::engine::commit::Order;
+use crate::engine::commit::CommitCommand;
 use crate::task::Job;
 use crate::task::observer::{AtWork, Progress};
 use std::time::{Duration, Instant, SystemTime};
@@ -52,7 +52,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.view.showing.next = Instant::now() + self.clocks.began.elapsed().clamp(AT_FIRST, EVERY);
         let progress = self.progress();
         let live = self.live(&progress);
-        self.order(Order::Show(Box::new(live)));
+        self.command(CommitCommand::ShowStatus(Box::new(live)));
     }
 
     fn live(&self, now: &Progress) -> Live {

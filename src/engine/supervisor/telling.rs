@@ -33,7 +33,7 @@ impl<J: Job> Supervisor<'_, J> {
         // One message may be the end of the list.
         let waits = !self.has_room() && self.channels.source.len() > 1;
         if waits && !self.view.waits_for_room {
-            let (task, taken) = (self.job.frontier.tasks + 1, self.job.frontier.spilled >> 20);
+            let (task, taken) = (self.job.frontier.tasks + 1, self.job.frontier.ahead_bytes >> 20);
             let how = format_args!("task {task} is slow, and the results behind it take {taken} MiB of disk");
             self.view.observer.notice(&Notice::Warning(
                 Error::broken("waiting", how)
@@ -117,7 +117,7 @@ impl<J: Job> Supervisor<'_, J> {
         let summary = Summary {
             // After a failed write nothing counts but what was safe before.
             frontier: if self.state.commit_works { self.job.frontier.committed } else { self.job.durable },
-            beyond: self.job.frontier.beyond,
+            beyond: self.job.frontier.ahead,
             tasks: self.job.extent.tasks,
             output_bytes: self.job.frontier.output_bytes,
             failed: self.job.frontier.failed,

@@ -65,7 +65,7 @@ fn of_the_jobs_that_start_commands() {
         &[
             ("pipe big.txt -o out", 2, "COMMAND: is missing"),
             ("pipe big.txt -o out -- ''", 2, "COMMAND: has no name"),
-            ("pipe big.txt -o out --shell -- a b", 2, "--shell: wants COMMAND to be one text"),
+            ("pipe big.txt -o out --shell -- a b", 2, "--shell: takes COMMAND as one text"),
             ("pipe big.txt -o out --shell=fish -- a", 2, "fish does not read the language of sh"),
             ("pipe big.txt -o out -- cat '|' wc", 2, "which only a shell understands"),
             ("pipe big.txt -o out --record-end '' -- cat", 2, "--record-end"),

@@ -1,0 +1,174 @@
+//! How tasks are counted once they are complete, and what the journal says of them.
+//!
+//! Most tasks are **functions of their input**. Such a task is complete when its output is in order, and the
+//! next record counts it ([`InTaskOrder`]). A crash before that record does no harm: the task runs again, and
+//! gives the same bytes.
+//!
+//! Of a task with **side effects** the output may be a by-product. Then a task that has ended waits neither for
+//! the order nor for the record, since a crash in that second would repeat what its command did
+//! ([`TaskByTask`]). The journal is a record there. The obvious thing is to write down the end of an attempt
+//! as soon as the worker reports it. But the journal must not say that a task is complete before its output
+//! has been handed over: a SIGKILL in between would lose the output. So the line waits. It is written as the
+//! end of an attempt if another attempt follows, and as the end of the task after the committer has handed
+//! over its output.
+//!
+//! [`of`] chooses one of the two for a run, and no other file asks which.
+
+use crate::durable::record::Reach;
+use crate::durable::store::CheckpointStore;
+use crate::engine::effects::{Effects, TaskOutput};
+use crate::engine::reorder::Which;
+use crate::error::Result;
+use crate::task::{End, Line, Mark, Outcome, Sink};
+use std::collections::BTreeMap;
+
+/// A task whose output has been handed over, and that the frontier or the set of finished tasks includes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Complete {
+    pub(super) task: u64,
+    /// It has not failed.
+    pub(super) is_done: bool,
+    pub(super) mark: Option<Mark>,
+    /// It was stored ahead of the frontier: the journal says already how its last attempt ended.
+    pub(super) was_stored: bool,
+}
+
+/// See the [module](self).
+pub(super) trait Completion: Send {
+    /// Takes a line from a worker or from the source.
+    fn take_line(&mut self, line: Line, store: &mut CheckpointStore) -> Result<()>;
+
+    /// A task is now on disk, ahead of the frontier.
+    fn stored(&mut self, task: u64, store: &mut CheckpointStore) -> Result<()>;
+
+    /// A task is complete: writes down what the record and the journal say of it.
+    fn complete(&mut self, task: Complete, store: &mut CheckpointStore) -> Result<()>;
+
+    /// Hands to the system what may be read in the journal by now. It survives a SIGKILL from here on.
+    fn write_journal(&self, sink: &dyn Sink, store: &mut CheckpointStore) -> Result<()>;
+
+    /// Whether the committer takes tasks as they end.
+    fn is_in_any_order(&self) -> bool;
+
+    /// Which tasks ahead of the frontier a checkpoint stores.
+    fn stored_at_checkpoints(&self) -> Which;
+
+    /// Whether the output is the result. Otherwise a person reads it as it comes, and an interrupted job
+    /// does not depend on it.
+    fn output_is_result(&self) -> bool;
+}
+
+/// The completion for tasks with these effects.
+pub(super) fn of(effects: Effects) -> Box<dyn Completion> {
+    let task_by_task = |any_order| Box::new(TaskByTask { any_order, ends: BTreeMap::new() });
+    match effects {
+        Effects::Pure => Box::new(InTaskOrder { stored: Which::Lasting }),
+        Effects::SideEffects { output, .. } => match output {
+            TaskOutput::Result => Box::new(InTaskOrder { stored: Which::Ended }),
+            TaskOutput::PrintedInOrder => task_by_task(false),
+            TaskOutput::PrintedAsCompleted => task_by_task(true),
+        },
+    }
+}
+
+/// The record alone counts; the journal is for people.
+struct InTaskOrder {
+    stored: Which,
+}
+
+impl Completion for InTaskOrder {
+    fn take_line(&mut self, line: Line, store: &mut CheckpointStore) -> Result<()> {
+        store.journal(&line)
+    }
+
+    fn stored(&mut self, _task: u64, _store: &mut CheckpointStore) -> Result<()> {
+        Ok(())
+    }
+
+    fn complete(&mut self, task: Complete, store: &mut CheckpointStore) -> Result<()> {
+        let record = store.record_mut();
+        record.mark = task.mark.or(record.mark);
+        Ok(())
+    }
+
+    fn write_journal(&self, _sink: &dyn Sink, store: &mut CheckpointStore) -> Result<()> {
+        store.write_journal()
+    }
+
+    fn is_in_any_order(&self) -> bool {
+        false
+    }
+
+    fn stored_at_checkpoints(&self) -> Which {
+        self.stored
+    }
+
+    fn output_is_result(&self) -> bool {
+        true
+    }
+}
+
+/// The journal counts as well.
+struct TaskByTask {
+    any_order: bool,
+    /// How the last attempts of tasks ended that are not complete yet.
+    ends: BTreeMap<u64, End>,
+}
+
+impl Completion for TaskByTask {
+    fn take_line(&mut self, line: Line, store: &mut CheckpointStore) -> Result<()> {
+        match line {
+            Line::Ended(end) if end.outcome != Outcome::Interrupted => {
+                self.ends.insert(end.task, end);
+                return Ok(());
+            }
+            // The attempt before was not the last one.
+            Line::Began { task, .. } => self.stored(task, store)?,
+            Line::Listed { tasks, trace } => store.record_mut().whole = Reach::at_end(tasks, trace),
+            Line::Of { .. } | Line::Ended(_) | Line::Settled { .. } | Line::Delivered { .. } => {}
+        }
+        store.journal(&line)
+    }
+
+    /// The line about the end of its attempt cannot wait for a later run.
+    fn stored(&mut self, task: u64, store: &mut CheckpointStore) -> Result<()> {
+        self.ends.remove(&task).map_or(Ok(()), |end| store.journal(&Line::Ended(end)))
+    }
+
+    fn complete(&mut self, complete: Complete, store: &mut CheckpointStore) -> Result<()> {
+        let Complete { task, is_done, mark, was_stored } = complete;
+        let trace = mark.map_or([0; 8], Mark::trace);
+        let of_task = mark.map_or([0; 8], Mark::of_task);
+        let record = store.record_mut();
+        if !is_done {
+            record.failing.insert(task);
+        }
+        if record.reach.is_none_or(|reach| reach.task <= task) {
+            record.reach = Some(Reach { task, trace });
+        }
+        if was_stored {
+            return store.journal(&Line::Delivered { task, done: is_done, trace, of_task });
+        }
+        match self.ends.remove(&task) {
+            Some(end) => store.journal(&Line::Settled { end, trace, of_task }),
+            None => Ok(()),
+        }
+    }
+
+    /// Not before the output is safe that belongs to it.
+    fn write_journal(&self, sink: &dyn Sink, store: &mut CheckpointStore) -> Result<()> {
+        if sink.is_immediate() { store.write_journal() } else { Ok(()) }
+    }
+
+    fn is_in_any_order(&self) -> bool {
+        self.any_order
+    }
+
+    fn stored_at_checkpoints(&self) -> Which {
+        Which::Ended
+    }
+
+    fn output_is_result(&self) -> bool {
+        false
+    }
+}

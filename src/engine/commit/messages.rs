@@ -1,0 +1,100 @@
+//! The messages between the supervisor and the committer.
+
+use super::Committer;
+use crate::durable::record::Record;
+use crate::durable::status_file::Live;
+use crate::ending::CheckpointFacts;
+use crate::error::Error;
+use crate::task::Job;
+use std::time::{Duration, Instant};
+
+/// What the supervisor asks of the committer.
+#[derive(Debug)]
+pub(crate) enum CommitCommand {
+    /// A checkpoint this often from now on.
+    CheckpointEvery(Duration),
+    /// Write down what the run is doing, for other processes.
+    ShowStatus(Box<Live>),
+    /// A checkpoint now. `asked`: a person or a program waits for the report.
+    Checkpoint { asked: bool },
+    /// The last checkpoint. `listed` is the number of tasks in the job, if the source has come to its end:
+    /// the job is complete when all of them are committed.
+    Close { listed: Option<u64> },
+}
+
+/// What the committer reports to the supervisor.
+#[derive(Debug)]
+pub(crate) enum CommitEvent {
+    /// How far it is.
+    Frontier(Frontier),
+    /// A sentence about the inputs.
+    Input(String),
+    /// A checkpoint is durable.
+    Checkpoint { frontier: u64, facts: CheckpointFacts, asked: bool },
+    /// Something failed. No event follows.
+    Broke(Error),
+    /// It has ended in an orderly way. No event follows.
+    Closed(Closed),
+}
+
+/// How the committer was closed: `finished` with this exit code, or stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) finished: Option<u8>,
+}
+
+/// How far the committer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Frontier {
+    /// Tasks committed without a hole.
+    pub(crate) tasks: u64,
+    /// Tasks committed, on either side of a hole.
+    pub(crate) committed: u64,
+    /// Tasks that completed ahead of the frontier, stored for the next run. Known at the end only.
+    pub(crate) ahead: u64,
+    /// Bytes of output written.
+    pub(crate) output_bytes: u64,
+    /// Bytes on disk of tasks ahead of the frontier.
+    pub(crate) ahead_bytes: u64,
+    /// Tasks that failed.
+    pub(crate) failed: u64,
+}
+
+impl Frontier {
+    /// What a record says of it.
+    pub(super) fn of(record: &Record) -> Self {
+        let output = record.output.as_ref();
+        Self {
+            tasks: record.frontier,
+            committed: record.committed(),
+            ahead: 0,
+            output_bytes: output.map_or(0, |output| output.bytes.saturating_sub(output.of_next)),
+            ahead_bytes: 0,
+            failed: record.failed,
+        }
+    }
+}
+
+/// How often the committer reports a frontier that no component waits for.
+const REPORT_EVERY: Duration = Duration::from_millis(50);
+
+impl<J: Job> Committer<J> {
+    pub(super) fn report_frontier(&mut self) {
+        let Frontier { ahead, output_bytes, .. } = self.reported;
+        let ahead_bytes = self.store.spilled_bytes();
+        let now = Frontier { ahead, output_bytes, ahead_bytes, ..Frontier::of(self.store.record()) };
+        if now == self.reported {
+            return;
+        }
+        self.reported = now;
+        // A report wakes the supervisor. Where tasks complete in any order, it waits for none of them.
+        if !self.completion.is_in_any_order() || self.reported_at.elapsed() >= REPORT_EVERY {
+            self.reported_at = Instant::now();
+            self.report(CommitEvent::Frontier(now));
+        }
+    }
+
+    pub(super) fn report(&mut self, event: CommitEvent) {
+        (self.on_event)(event);
+    }
+}

@@ -1,0 +1,132 @@
+//! The task at the frontier while its output is handed over, and what happens if the reader takes only a part
+//! of it.
+//!
+//! The obvious place to end a run is between two tasks. But a reader has its own pace, and a stop has a
+//! deadline: the end may come in the middle of a task, and bytes that a pipe has taken cannot be taken back.
+//! The next run would hand them over again, and the reader would have them twice. A file has its length for
+//! that. Here the record says how much of the next task has been handed over
+//! ([`Committed::of_next`](crate::Committed::of_next)). A task is a function of its input, so the next run
+//! does it again and leaves out as many bytes.
+
+use super::{Closed, Committer};
+use crate::error::{Advice, Error, Result};
+use crate::task::{Committed, Job, Sink};
+use serde::Serialize;
+use serde_json::Value;
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct PartialDelivery {
+    /// Bytes of this task that an earlier run has handed over.
+    before: u64,
+    /// Bytes that the task has produced so far.
+    produced: u64,
+    /// The total before the task was added to it.
+    total_before: Option<Value>,
+}
+
+impl PartialDelivery {
+    /// Of a task of which an earlier run has handed over so many bytes.
+    pub(super) fn after(before: u64) -> Self {
+        Self { before, ..Self::default() }
+    }
+
+    /// Hands over what the task has produced, without the bytes that the reader has already.
+    pub(super) fn hand_over(&mut self, sink: &mut dyn Sink, bytes: &[u8]) -> Result<()> {
+        let known = usize::try_from(self.before).unwrap_or(usize::MAX).min(bytes.len());
+        self.before -= known as u64;
+        self.produced += bytes.len() as u64;
+        sink.write(&bytes[known..])
+    }
+
+    /// Comes before the total changes. It costs nothing with a sink that never gives up.
+    pub(super) fn keep_total<T: Serialize>(&mut self, sink: &dyn Sink, total: &T) -> Result<()> {
+        self.total_before = if sink.may_give_up() { Some(value_of(total)?) } else { None };
+        Ok(())
+    }
+
+    /// All of the task is handed over; how many bytes it has produced.
+    pub(super) fn end(&mut self) -> Result<u64> {
+        let Self { before, produced, .. } = std::mem::take(self);
+        match before {
+            0 => Ok(produced),
+            missing => Err(Error::broken(
+                "output",
+                format_args!(
+                    "of a task {} bytes were handed over when the last run ended, and now it made {produced}",
+                    produced + missing
+                ),
+            )
+            .advise("what it prints must be a function of its input")
+            .then(Advice::StartAfresh)),
+        }
+    }
+
+    /// Between two tasks: bytes of the next one that an earlier run has handed over.
+    pub(super) fn delivered_before(&self) -> u64 {
+        self.before
+    }
+
+    /// The total that belongs to the frontier.
+    pub(super) fn total<T: Serialize>(&self, total: &T) -> Result<Value> {
+        self.total_before.clone().map_or_else(|| value_of(total), Ok)
+    }
+}
+
+impl<J: Job> Committer<J> {
+    /// The sink has given up: the reader takes nothing more, and the run is over. The last record says exactly
+    /// what the reader has taken.
+    ///
+    /// If the output is a by-product of side effects, the task prints again from its beginning.
+    pub(super) fn give_up(&mut self) -> Result<Closed> {
+        let taken = self.sink.make_durable()?.bytes;
+        if self.completion.output_is_result() {
+            self.partial.before = taken.saturating_sub(self.reported.output_bytes);
+        }
+        self.reported.output_bytes = taken;
+        self.report_frontier();
+        self.stop()
+    }
+
+    /// Removes a state of which the output is lost: a reader that keeps nothing has it. Whether it is so.
+    pub(super) fn abandon_if_output_is_lost(&mut self) -> Result<bool> {
+        let output = Committed { bytes: self.reported.output_bytes, ..Committed::default() };
+        let is_lost = self.completion.output_is_result() && !self.sink.can_continue(&output);
+        if is_lost {
+            self.store.abandon()?;
+        }
+        Ok(is_lost)
+    }
+}
+
+pub(super) fn value_of<T: Serialize>(total: &T) -> Result<Value> {
+    serde_json::to_value(total)
+        .map_err(|e| Error::broken("job", format_args!("its total cannot be written down: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::Discard;
+
+    #[test]
+    fn bytes_that_the_reader_has_are_left_out_once() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut sink = crate::sink::StreamSink::new(writer.into(), "a pipe").unwrap();
+        let mut delivery = PartialDelivery::after(5);
+        for piece in ["one", "two", "three"] {
+            delivery.hand_over(&mut sink, piece.as_bytes()).unwrap();
+        }
+        assert_eq!(delivery.end().unwrap(), 11);
+        delivery.hand_over(&mut sink, b"next").unwrap();
+        drop(sink);
+        assert_eq!(std::io::read_to_string(reader).unwrap(), "othreenext");
+    }
+
+    #[test]
+    fn a_task_that_produces_less_than_was_handed_over_is_an_error() {
+        let mut delivery = PartialDelivery::after(5);
+        delivery.hand_over(&mut Discard, b"four").unwrap();
+        assert!(delivery.end().unwrap_err().to_string().contains("5 bytes were handed over"));
+    }
+}

@@ -1,0 +1,161 @@
+//! The thread around the committer: it receives, calls [`Committer::step`], and makes no decision of its own
+//! but when to sleep.
+
+use super::{Closed, CommitCommand, CommitEvent, Committer, Step};
+use crate::error::{Error, Kind, Result};
+use crate::task::outbox::{Delivery, OUTBOX};
+use crate::task::{Job, Line};
+use crossbeam_channel::{Receiver, never, select};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// Where the thread receives.
+pub(crate) struct Inbox<P> {
+    pub(crate) deliveries: Receiver<Delivery<P>>,
+    /// One for each large piece among the deliveries. The thread takes it out when the committer counts the
+    /// piece.
+    pub(crate) large_ones: Receiver<()>,
+    pub(crate) lines: Receiver<Line>,
+    pub(crate) nudges: Receiver<()>,
+    pub(crate) commands: Receiver<CommitCommand>,
+}
+
+/// How long deliveries wait at most while they keep coming.
+const REST: Duration = Duration::from_millis(10);
+
+/// See the [module](self).
+pub(crate) struct CommitThread<J: Job> {
+    pub(crate) committer: Committer<J>,
+    pub(crate) inbox: Inbox<J::Partial>,
+}
+
+impl<J: Job> CommitThread<J> {
+    /// The body of the thread.
+    pub(crate) fn run(self) {
+        let Self { mut committer, inbox } = self;
+        let result = catch_unwind(AssertUnwindSafe(|| inbox.serve(&mut committer)))
+            .unwrap_or_else(|_| Err(Error::broken("job", "panicked while its output was put in order")));
+        // Receivers first: when the supervisor has the last event, every delivery is refused.
+        drop(inbox);
+        committer.end(result);
+    }
+}
+
+impl<P> Inbox<P> {
+    /// Until the committer is closed; `None` if the supervisor went away without closing it.
+    fn serve<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<Option<Closed>> {
+        match self.receive(committer) {
+            // A reader that takes nothing more after the end of the run has broken nothing.
+            Err(error) if error.kind() == Kind::Interrupted => {
+                self.hand_over(self.deliveries.try_iter().take(2 * OUTBOX).collect(), committer)?;
+                committer.give_up().map(Some)
+            }
+            ended => ended,
+        }
+    }
+
+    /// The obvious loop wakes for every delivery, and takes a core away from a worker each time. So after the
+    /// first delivery this thread rests a moment, or until the workers nudge it because the box fills up, and
+    /// then takes all that has come.
+    fn receive<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<Option<Closed>> {
+        committer.adopt()?;
+        let (no_deliveries, no_lines) = (never(), never());
+        let mut is_resting = false;
+        loop {
+            let before = committer.frontier();
+            let awake = (&self.deliveries, &self.lines);
+            let (deliveries, lines) = if is_resting { (&no_deliveries, &no_lines) } else { awake };
+            let due_in = committer.due_in();
+            select! {
+                recv(deliveries) -> delivery => match delivery {
+                    Ok(delivery) => self.hand_over(vec![delivery], committer)?,
+                    Err(_) => return Ok(None),
+                },
+                // The journal says that a command has begun before the command ends, perhaps hours later.
+                recv(lines) -> line => match line {
+                    Ok(line) => drop(committer.step(Step::Line(line))?),
+                    Err(_) => return Ok(None),
+                },
+                recv(self.nudges) -> nudge => if nudge.is_err() { return Ok(None) },
+                recv(self.commands) -> command => match command {
+                    Ok(command) => {
+                        self.hand_over_waiting(committer)?;
+                        if let Some(closed) = committer.step(Step::Command(command))? {
+                            return Ok(Some(closed));
+                        }
+                    }
+                    Err(_) => return Ok(None),
+                },
+                default(if is_resting { REST.min(due_in) } else { due_in }) => {}
+            }
+            let any = self.hand_over_waiting(committer)?;
+            committer.step(Step::Commit)?;
+            is_resting = any || committer.frontier() != before;
+        }
+    }
+
+    /// Hands over all that has arrived; whether there was anything.
+    ///
+    /// A worker delivers before it reports, and the supervisor sends [`CommitCommand::Close`] after the last
+    /// report. So when that command is here, all deliveries are.
+    fn hand_over_waiting<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<bool> {
+        let mut any = !self.lines.is_empty();
+        self.hand_over(Vec::new(), committer)?;
+        // Not much more than the box holds: workers may fill it as fast as this empties it, and then neither
+        // the clock nor a command would get a turn. Not all at once: no component counts their memory until
+        // the committer has them.
+        for _ in 0..8 {
+            let waiting: Vec<_> = self.deliveries.try_iter().take(OUTBOX / 4).collect();
+            if waiting.is_empty() {
+                break;
+            }
+            any = true;
+            self.hand_over(waiting, committer)?;
+        }
+        Ok(any)
+    }
+
+    /// The deliveries are out of their channel before the lines come out of theirs, and the committer takes
+    /// the lines first. So the committer has the line about the end of every task that is done.
+    fn hand_over<J: Job<Partial = P>>(
+        &self,
+        deliveries: Vec<Delivery<P>>,
+        committer: &mut Committer<J>,
+    ) -> Result<()> {
+        for line in self.lines.try_iter().take(self.lines.len()) {
+            committer.step(Step::Line(line))?;
+        }
+        for delivery in deliveries {
+            if delivery.is_large() {
+                self.large_ones.try_recv().unwrap_or_default();
+            }
+            committer.step(Step::Delivery(delivery))?;
+        }
+        Ok(())
+    }
+}
+
+impl<J: Job> Committer<J> {
+    /// Reports how it ended; the caller takes nothing more from workers by now. `None`: the supervisor has
+    /// gone, and there is nothing to report.
+    pub(crate) fn end(mut self, result: Result<Option<Closed>>) {
+        if result.is_err() {
+            self.store.give_back();
+        }
+        self.store.hide();
+        let is_finished = matches!(result, Ok(Some(Closed { finished: Some(_) })));
+        if !is_finished && !self.store.is_kept() {
+            self.sink.abandon();
+        }
+        match result {
+            Ok(Some(closed)) => self.report(CommitEvent::Closed(closed)),
+            Ok(None) => {}
+            Err(error) => {
+                if error.kind() == Kind::OutputClosed {
+                    self.abandon_if_output_is_lost().ok(); // The error counts.
+                }
+                self.report(CommitEvent::Broke(error));
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Whether a task does anything besides producing output.
+//!
+//! The obvious form is a flag for each consequence, and then every function asks for its own. Here a run has one
+//! value, and each consequence is a question to it. The committer asks none: it chooses a completion once
+//! (`engine/commit/completion.rs`).
+
+/// What tasks do besides producing output ([`Run::effects`](crate::Run::effects)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effects {
+    /// Nothing. A task is a function of its input, and running it again does no harm.
+    #[default]
+    Pure,
+    /// A task changes something outside: a command that sends a mail. Running it again may do harm. What
+    /// follows:
+    ///
+    /// - Every checkpoint stores all tasks that completed ahead of the frontier.
+    /// - The engine does not begin a finished job again if its inputs or its output have changed. It refuses
+    ///   that, unless [`fresh`](crate::Run::fresh) asks for it.
+    SideEffects {
+        /// What the output of the tasks is for.
+        output: TaskOutput,
+        /// Whether tasks that failed in earlier runs run again. It has no effect with [`TaskOutput::Result`].
+        retry_failed: bool,
+    },
+}
+
+/// What the output of tasks with side effects is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskOutput {
+    /// It is a result, like the output of pure tasks: in the order of the tasks, every byte exactly once.
+    Result,
+    /// It is a by-product, printed in the order of the tasks. What follows, here and for
+    /// [`PrintedAsCompleted`](TaskOutput::PrintedAsCompleted):
+    ///
+    /// - A task that is complete never runs again, also if the process is killed a moment later. The journal
+    ///   holds the end of each task, if the job writes one
+    ///   ([`Context::journal`](crate::Context::journal)), and the next run counts it. By then the engine has
+    ///   handed over what the task printed.
+    /// - The list of tasks may grow between runs, also after the job has finished. The engine refuses any
+    ///   other change of the tasks that it knows, if the source gives marks
+    ///   ([`Listed::mark`](crate::Listed::mark)).
+    /// - What tasks report ([`Job::Partial`](crate::Job::Partial)) should not matter: the engine does not fold a task that only the
+    ///   journal knows, and the order is that in which tasks end.
+    PrintedInOrder,
+    /// It is a by-product, printed task by task as they end. A long task makes no other task wait.
+    PrintedAsCompleted,
+}
+
+impl Effects {
+    /// Whether the journal is a record of complete tasks besides the checkpoint, and the list of tasks may
+    /// grow.
+    pub(crate) fn are_journaled(self) -> bool {
+        match self {
+            Effects::Pure | Effects::SideEffects { output: TaskOutput::Result, .. } => false,
+            Effects::SideEffects {
+                output: TaskOutput::PrintedInOrder | TaskOutput::PrintedAsCompleted,
+                ..
+            } => true,
+        }
+    }
+
+    /// Whether tasks that failed in earlier runs run again.
+    pub(crate) fn retry_failed(self) -> bool {
+        match self {
+            Effects::Pure => false,
+            Effects::SideEffects { retry_failed, .. } => retry_failed,
+        }
+    }
+}
