@@ -12,7 +12,7 @@
 //! sends it through a channel, and this one prints, between two waits, where every lock is allowed.
 
 use bivouac::signals::{Masked, die_by};
-use bivouac::{Listening, Policy, Request, Signal};
+use bivouac::{Policy, Request, Signal, Signals};
 use std::error::Error;
 use std::io::{Write, stdout};
 
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with(Signal::SIGINT, Request::Stop)
         .with(Signal::SIGTERM, Request::Stop);
     // From here on no signal is lost; one that comes before `start` waits for it.
-    let signals = Listening::start(Masked::block(policy)?)?;
+    let signals = Signals::start(Masked::block(policy)?)?;
     writeln!(stdout(), "pid {}: waiting for SIGUSR1", std::process::id())?;
     loop {
         let caught = signals.wait()?;

@@ -10,7 +10,7 @@
 //! wait for "a signal, or the next full second, whichever is first".
 
 use bivouac::signals::{Masked, die_by};
-use bivouac::{Listening, Policy, Request, Signal};
+use bivouac::{Policy, Request, Signal, Signals};
 use std::error::Error;
 use std::io::{Write, stdout};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 fn main() -> Result<(), Box<dyn Error>> {
     // First of all, before there is any other thread: from here on Ctrl-C does not kill us, it waits.
     let masked = Masked::block(Policy::empty().with(Signal::SIGINT, Request::Stop))?;
-    let signals = Listening::start(masked)?;
+    let signals = Signals::start(masked)?;
 
     let began = Instant::now();
     writeln!(stdout(), "pid {}: counting seconds, Ctrl-C ends it", std::process::id())?;

@@ -163,7 +163,7 @@
 //! [`decide`] (event → actions) → [`supervisor`] (perform) → [`commit`] (order, durability) →
 //! [`store`] (flush, write, fsync, rename, fsync). The [`architecture`] page names what holds everywhere, and what is
 //! deliberately absent; [`one_signal`] follows a single SIGTERM and says at each step what could go
-//! wrong. A program without a job hears signals through [`Listening`].
+//! wrong. A program without a job hears signals through [`Signals`].
 //!
 //! [`decide`]: ../src/bivouac/engine/decide.rs.html
 //! [`supervisor`]: ../src/bivouac/engine/supervisor.rs.html
@@ -205,9 +205,9 @@ pub use engine::run::{Handle, Run};
 pub use engine::source_thread::list;
 pub use error::{Error, Result};
 pub use signals::policy::{self, Policy, Request};
-pub use signals::standalone::{Caught, Listening};
+pub use signals::standalone::{Caught, Signals};
 pub use task::observer::{Activity, Again, AtWork, Notice, Observer, Progress, Silent};
-pub use task::stop_fd::{Waited, Wake};
+pub use task::stop_fd::{StopFd, Waited};
 pub use task::{
     Committed, Context, Extent, Job, LastLook, ListContext, Listed, Listing, Mark, Presumed, Sink, Source,
     Stretch, TaskError,

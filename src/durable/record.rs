@@ -64,7 +64,7 @@ pub struct Record {
     pub fingerprint: Value,
     /// What identifies the inputs ([`crate::Listing::described`]).
     pub inputs: Value,
-    /// How many bytes of the journal are durable ([`crate::durable::journal`]).
+    /// How many bytes of the journal are durable ([`journal`](crate::journal)).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub journal_bytes: u64,
     /// How far the job has come towards its end.
@@ -144,7 +144,7 @@ pub struct SpilledFile {
     pub crc32: u32,
 }
 
-/// Tasks completed ahead of the frontier, whose results wait in segments ([`crate::durable::state_dir`]) until it is
+/// Tasks completed ahead of the frontier, whose results wait in segments ([`state_dir`](crate::state_dir)) until it is
 /// their turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

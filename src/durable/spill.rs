@@ -14,7 +14,7 @@
 //! [`Spill::make_durable`] first; then the names ([`StateDir::sync_spill`]); then the record that names the
 //! segments; only then [`Spill::recorded`], which removes those that it no longer names.
 //!
-//! [`StateDir::sync_spill`]: crate::durable::state_dir::StateDir::sync_spill
+//! [`StateDir::sync_spill`]: crate::state_dir::StateDir::sync_spill
 
 pub(crate) mod frame;
 mod look;

@@ -3,13 +3,13 @@
 //! ```text
 //! OUT.bivouac/              mode 0700, ours alone
 //!   lock                    held with flock while a run works; who holds it, for messages
-//!   checkpoint.json         the record (see crate::durable::record), replaced whole
+//!   checkpoint.json         the record (see durable::record), replaced whole
 //!   checkpoint.json.new-ID  the next one, while it is being written
-//!   status.json              what a running job is doing (see crate::durable::status_file), replaced, never synced
-//!   spill/segment.<n>       results of tasks completed ahead of the frontier (see crate::durable::spill)
+//!   status.json              what a running job is doing (see durable::status_file), replaced, never synced
+//!   spill/segment.<n>       results of tasks completed ahead of the frontier (see durable::spill)
 //! ```
 //!
-//! How one record replaces another is told where it is done: in [`crate::durable::store`].
+//! How one record replaces another is told where it is done: in `durable/store.rs`.
 //!
 //! # A refusal changes nothing
 //!

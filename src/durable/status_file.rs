@@ -20,7 +20,7 @@ pub const FORMAT: u32 = 1;
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Live {
+pub struct StatusFile {
     /// [`FORMAT`].
     pub format: u32,
     /// One higher each time that this process writes.
@@ -29,7 +29,7 @@ pub struct Live {
     pub pid: u32,
     /// When that process was started, in clock ticks since boot.
     pub ticks: Option<u64>,
-    /// The id of the job's whole life ([`crate::durable::record::Record::run`]).
+    /// The id of the job's whole life ([`Record::run`](crate::record::Record::run)).
     pub run: Option<String>,
     /// When this was written: milliseconds since 1970.
     pub written_at_ms: u64,
@@ -62,7 +62,7 @@ pub struct Live {
     /// Work that is left at this rate.
     pub eta_seconds: Option<f64>,
     /// The last checkpoint of this run.
-    pub checkpoint: Option<LiveCheckpoint>,
+    pub checkpoint: Option<StatusCheckpoint>,
     /// Checkpoints that were asked for and that this process has made durable: whoever asks for one
     /// waits until this has grown.
     pub checkpoints_asked: u64,
@@ -72,12 +72,12 @@ pub struct Live {
     pub signals: Vec<Row>,
     /// Tasks that run, the longest first; of many the first ones.
     #[serde(default)]
-    pub running: Vec<LiveTask>,
+    pub running: Vec<StatusTask>,
 }
 
 /// A task that runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LiveTask {
+pub struct StatusTask {
     /// Its number.
     pub task: u64,
     /// How long ago it began, without pauses.
@@ -88,7 +88,7 @@ pub struct LiveTask {
 
 /// A checkpoint that is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LiveCheckpoint {
+pub struct StatusCheckpoint {
     /// Size of the record in bytes.
     pub size: u64,
     /// When it became durable: milliseconds since 1970.
@@ -97,7 +97,7 @@ pub struct LiveCheckpoint {
     pub took_seconds: f64,
 }
 
-impl Live {
+impl StatusFile {
     /// What the supervisor says of a run, at one moment. The rest is empty: what it knows of itself as a
     /// process.
     pub fn of(now: &Progress, at: SystemTime) -> Self {
@@ -123,7 +123,7 @@ impl Live {
             bytes_per_second: now.bytes_per_second,
             tasks_per_second: now.tasks_per_second,
             eta_seconds: now.left.map(|left| left.as_secs_f64()),
-            checkpoint: now.checkpoint.map(|facts| LiveCheckpoint {
+            checkpoint: now.checkpoint.map(|facts| StatusCheckpoint {
                 size: facts.size,
                 at_ms: written_at_ms.saturating_sub(facts.age.as_millis() as u64),
                 took_seconds: facts.took.as_secs_f64(),
@@ -147,8 +147,8 @@ mod tests {
     use super::*;
     use crate::signals::policy::Request;
 
-    fn sample() -> Live {
-        Live {
+    fn sample() -> StatusFile {
+        StatusFile {
             format: FORMAT,
             seq: 7,
             pid: 4711,
@@ -169,10 +169,10 @@ mod tests {
             bytes_per_second: Some(4.0),
             tasks_per_second: None,
             eta_seconds: Some(5.0),
-            checkpoint: Some(LiveCheckpoint { size: 700, at_ms: 1_796_000_000_000, took_seconds: 0.001 }),
+            checkpoint: Some(StatusCheckpoint { size: 700, at_ms: 1_796_000_000_000, took_seconds: 0.001 }),
             checkpoints_asked: 1,
             workers: 2,
-            running: vec![LiveTask { task: 3, seconds: 1.5, note: "a".into() }],
+            running: vec![StatusTask { task: 3, seconds: 1.5, note: "a".into() }],
             signals: vec![Row { signal: "TERM".into(), request: Request::Stop, heard: true }],
         }
     }
@@ -183,7 +183,7 @@ mod tests {
         assert!(text.starts_with(r#"{"format":1,"seq":7,"#), "{text}");
         assert!(text.contains(r#""phase":"paused""#), "{text}");
         assert!(text.contains(r#"{"signal":"TERM","request":"stop","heard":true}"#), "{text}");
-        assert_eq!(Live::read(text.as_bytes()), Some(sample()));
+        assert_eq!(StatusFile::read(text.as_bytes()), Some(sample()));
     }
 
     #[test]
@@ -206,11 +206,11 @@ mod tests {
     #[test]
     fn what_is_damaged_or_of_another_format_is_not_there() {
         let text = serde_json::to_string(&sample()).unwrap();
-        assert_eq!(Live::read(b""), None);
-        assert_eq!(Live::read(&text.as_bytes()[..text.len() / 2]), None);
-        assert_eq!(Live::read(text.replace("\"format\":1", "\"format\":2").as_bytes()), None);
+        assert_eq!(StatusFile::read(b""), None);
+        assert_eq!(StatusFile::read(&text.as_bytes()[..text.len() / 2]), None);
+        assert_eq!(StatusFile::read(text.replace("\"format\":1", "\"format\":2").as_bytes()), None);
         // A newer program may say more.
         let more = text.replace("\"seq\":7", "\"seq\":7,\"mood\":\"good\"");
-        assert_eq!(Live::read(more.as_bytes()), Some(sample()));
+        assert_eq!(StatusFile::read(more.as_bytes()), Some(sample()));
     }
 }

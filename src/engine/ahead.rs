@@ -8,7 +8,7 @@
 //! ones may be more, up to a number of bytes.
 
 use crate::sync::lock;
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Ahead {
 
     /// Room for a task that holds so many bytes, as soon as there is any. `None` if it holds none, or if
     /// the run is over.
-    pub(crate) fn room_for(self: &Arc<Self>, bytes: u64, wake: &Wake) -> Option<Room> {
+    pub(crate) fn room_for(self: &Arc<Self>, bytes: u64, wake: &StopFd) -> Option<Room> {
         if bytes == 0 {
             return None;
         }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn large_tasks_are_counted_by_slots_and_small_ones_by_bytes() {
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         wake.wake(); // So that what would wait comes back.
         let fit = |bytes: u64| {
             let ahead = Ahead::new(3);
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn room_that_is_given_back_is_had_by_who_waits_for_it() {
-        let (ahead, wake) = (Ahead::new(1), Wake::new().unwrap());
+        let (ahead, wake) = (Ahead::new(1), StopFd::new().unwrap());
         let mut rooms: Vec<_> = (0..2).map(|_| ahead.room_for(HELD, &wake)).collect();
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| ahead.room_for(HELD, &wake).is_some());

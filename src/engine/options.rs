@@ -7,7 +7,7 @@ use crate::engine::effects::Effects;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// When failures end a run that otherwise keeps going ([`Run::halt`]).
+/// When failures end a run that otherwise keeps going ([`Run::halt`](crate::Run::halt)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Halt {
     /// After so many failed tasks in this run.

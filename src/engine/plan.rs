@@ -6,7 +6,7 @@
 //! refusal may come after the first write. So [`plan`] is a pure function: from what was found and what is asked
 //! to one of six plans. It reads no file and has no clock, and a new kind of finding does not compile until it
 //! has an answer everywhere. Only when a plan is there does anything get written
-//! ([`prepare`](crate::engine::prepare)).
+//! (`prepare`).
 //!
 //! Some findings take time: a stream must be read up to where the last run was. They are
 //! [`Unknown`](Inputs::Unknown) at first. Where the plan depends on one of them, it is [`Plan::Recheck`], and

@@ -21,7 +21,7 @@ use crate::signals::policy::{Policy, Request};
 use crate::signals::{Masked, SignalThread};
 use crate::sink::Discard;
 use crate::task::observer::{Notice, Observer, Silent};
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 use crate::task::{Job, Sink, Source};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::fmt;
@@ -271,7 +271,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             Ok(listener) => listener,
             Err(error) => return failed(error),
         };
-        let wake = match Wake::new() {
+        let wake = match StopFd::new() {
             Ok(wake) => Arc::new(wake.subscription(listener.subscription())),
             Err(error) => return failed(error),
         };

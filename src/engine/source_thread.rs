@@ -19,7 +19,7 @@ use crate::engine::ahead::Ahead;
 use crate::engine::known_list::{Due, Outset};
 use crate::engine::pool::Assignment;
 use crate::error::{Advice, Error, Result};
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 use crate::task::{Line, ListContext, Listed, Listing, Mark, Source};
 use crossbeam_channel::Sender;
 use serde_json::Value;
@@ -42,7 +42,7 @@ pub(crate) enum FromSource<T> {
 }
 
 /// What the source thread owns.
-pub(crate) struct Lister<S: Source> {
+pub(crate) struct SourceThread<S: Source> {
     /// Of which the list may be gone through once more.
     pub(crate) source: S,
     pub(crate) outset: Outset<S::Listing>,
@@ -50,13 +50,13 @@ pub(crate) struct Lister<S: Source> {
     pub(crate) journal: Option<Sender<Line>>,
     /// What the record says of the inputs.
     pub(crate) inputs: Value,
-    pub(crate) wake: Arc<Wake>,
+    pub(crate) wake: Arc<StopFd>,
     pub(crate) ahead: Arc<Ahead>,
     /// Dropped at the end: that tells the run that this thread is gone.
     pub(crate) ended: Sender<()>,
 }
 
-impl<S: Source> Lister<S> {
+impl<S: Source> SourceThread<S> {
     /// The body of the thread.
     pub(crate) fn list(mut self, to: &Sender<FromSource<S::Task>>) {
         let last = match self.list_all(to) {
@@ -156,7 +156,7 @@ impl<L: Listing> Comparison<L> {
     }
 
     /// Lists what is done of the job. If `wake` ends that, what is returned is not all of it.
-    pub(crate) fn compare(mut self, wake: &Wake) -> Result<Outset<L>> {
+    pub(crate) fn compare(mut self, wake: &StopFd) -> Result<Outset<L>> {
         let rehearsal = ListContext::rehearsal(wake);
         let mark = self.listing.mark_before(&rehearsal)?;
         if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
@@ -180,7 +180,7 @@ impl<L: Listing> Comparison<L> {
     }
 
     /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.
-    fn look_through(&mut self, wake: &Wake) -> Result<Vec<Assignment<L::Task>>> {
+    fn look_through(&mut self, wake: &StopFd) -> Result<Vec<Assignment<L::Task>>> {
         let cx = ListContext::real(wake);
         let mut left = Vec::new();
         let Some(last) = self.last else { return Ok(left) };
@@ -208,7 +208,7 @@ impl<L: Listing> Comparison<L> {
 ///
 /// Those of the source, and that of `take`.
 pub fn list<S: Source>(source: &S, take: &mut dyn FnMut(u64, S::Task) -> Result<()>) -> Result<()> {
-    let wake = Wake::new()?;
+    let wake = StopFd::new()?;
     let mut listing = source.begin()?;
     let mut number = 0;
     while let Some(listed) = listing.next(&ListContext::real(&wake))? {
@@ -271,7 +271,7 @@ mod tests {
     fn go_on_with(now: &'static str) -> (Vec<&'static str>, std::result::Result<u64, Error>) {
         let words = |text: &'static str| Words(text.split(' ').collect(), 0);
         let then = words(THEN);
-        let wake = Arc::new(Wake::new().unwrap());
+        let wake = Arc::new(StopFd::new().unwrap());
         let (ended, _) = bounded(0);
         let (send, sent) = unbounded();
         let mut kept = Tasks::default();
@@ -290,7 +290,7 @@ mod tests {
             Err(error) => return (Vec::new(), Err(error)),
         };
         let ahead = Ahead::new(1);
-        Lister { source, outset, journal: None, inputs: Value::Null, wake, ahead, ended }.list(&send);
+        SourceThread { source, outset, journal: None, inputs: Value::Null, wake, ahead, ended }.list(&send);
         let mut tasks = Vec::new();
         for message in sent.try_iter() {
             match message {

@@ -7,7 +7,7 @@ use crate::engine::options::Options;
 use crate::engine::pool::{Pool, Report};
 use crate::engine::prepare::StartingPoint;
 use crate::engine::reload::Reader;
-use crate::engine::source_thread::{FromSource, Lister, READ_AHEAD};
+use crate::engine::source_thread::{FromSource, READ_AHEAD, SourceThread};
 
 use crate::engine::supervisor::{Channels, Setup, Supervisor};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::signals::policy::Request;
 use crate::signals::{Masked, Received, Subscription};
 use crate::task::observer::{Notice, Observer};
 use crate::task::outbox::{LARGE_ONES, OUTBOX, Outbox};
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 use crate::task::{Extent, Job, ListContext, Listing, SAYINGS, Saying, Shared, Sink, Source};
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(crate) struct Threads<'a> {
     pub(crate) masked: &'a Masked,
     pub(crate) options: &'a Options,
     /// Ends waits for input and for readers of the output.
-    pub(crate) wake: &'a Arc<Wake>,
+    pub(crate) wake: &'a Arc<StopFd>,
     pub(crate) began: Instant,
     /// Which signals reach the supervisor.
     pub(crate) subscription: Subscription,
@@ -145,7 +145,7 @@ impl Threads<'_> {
             };
         let last_look = from.outset.listing.last_look();
         let workers = options.jobs.max(options.max_jobs);
-        let lister = Lister {
+        let lister = SourceThread {
             source,
             outset: from.outset,
             journal: options.effects.are_journaled().then(|| line.clone()),

@@ -20,7 +20,7 @@ pub enum Advice {
     StartAfresh,
     /// Keep the state elsewhere ([`Run::state`](crate::Run::state)).
     NameAnotherState,
-    /// Let the tasks that failed run once more ([`Run::retry_failed`](crate::Run::retry_failed)).
+    /// Let the tasks that failed run once more (in [`Effects`](crate::Effects)).
     RetryFailed,
     /// Do without what cannot be read ([`Run::keep_going`](crate::Run::keep_going)).
     LeaveOut,
@@ -52,7 +52,7 @@ impl fmt::Display for Advice {
             Self::RunAgain => "run the same job again: it continues",
             Self::StartAfresh => "start over with `Run::fresh(true)`",
             Self::NameAnotherState => "name another place with `Run::state`",
-            Self::RetryFailed => "let failed tasks run once more with `Run::retry_failed(true)`",
+            Self::RetryFailed => "let failed tasks run once more with `Effects::SideEffects`",
             Self::LeaveOut => "let it be left out with `Run::keep_going(true)`",
             Self::FewerTasks => "run fewer tasks at the same time with `Run::jobs`",
             Self::LargerSpillLimit => "let more of them wait with a larger `Run::spill_limit`",

@@ -280,7 +280,7 @@ mod tests {
     use crate::error::Kind;
     use crate::input::boundary::naive::{RULES, Random, Rule};
     use crate::input::{Chunk, PIECE};
-    use crate::task::stop_fd::Wake;
+    use crate::task::stop_fd::StopFd;
     use crate::task::{ListContext, Listed, Listing, Mark};
     use std::fs::{self, OpenOptions};
     use std::io::Write;
@@ -325,7 +325,7 @@ mod tests {
             listing: ChunkListing,
             work: impl FnOnce(ChunkListing, &ListContext<'_>) -> T,
         ) -> T {
-            let wake = Wake::new().unwrap();
+            let wake = StopFd::new().unwrap();
             std::thread::scope(|scope| {
                 for (path, text) in self.paths().into_iter().zip(&self.texts) {
                     if is_pipe(&path) {
@@ -493,7 +493,7 @@ mod tests {
         let mut listing = inputs.chunks(Boundary::newline()).resume(&described, 2).unwrap();
         let said = listing.sentences();
         assert!(said[0].contains("grew from 7 to 14 bytes"), "{said:?}");
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         let rest = show_all(&mut listing, &ListContext::real(&wake));
         assert_eq!(rest.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"two"[..], b""]);
         let extent = listing.extent();
@@ -533,7 +533,7 @@ mod tests {
         source.resume(&described, 0).unwrap();
         fs::write(&inputs.paths()[1], "one\ntwo\n").unwrap();
         let mut listing = source.begin().unwrap();
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         let (heard, hears) = crossbeam_channel::bounded::<()>(0);
         let all = std::thread::scope(|scope| {
             // If the end of the stream is not noticed, the wait is ended here, without its chunk.
@@ -553,7 +553,7 @@ mod tests {
     fn a_stop_ends_the_wait_and_the_reading_of_what_is_done() {
         let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
         let described = described(&inputs.chunks(Boundary::newline()).block(Some(1)));
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         wake.wake();
         let cx = ListContext::real(&wake);
         // The pipe has something to read all the time; a wait alone would never tell of the stop.
@@ -632,7 +632,7 @@ mod tests {
         stored.insert("streams".to_string(), serde_json::json!(false));
         let mut listing = inputs.chunks(Boundary::newline()).resume(&described, 1).unwrap();
         assert_eq!(listing.described().unwrap(), now);
-        let rest = show_all(&mut listing, &ListContext::real(&Wake::new().unwrap()));
+        let rest = show_all(&mut listing, &ListContext::real(&StopFd::new().unwrap()));
         assert_eq!(rest.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"three\n"[..], b""]);
     }
 
@@ -654,7 +654,7 @@ mod tests {
         assert!(!source.is_resumable() && inputs.chunks(Boundary::newline()).is_resumable());
         assert!(Chunks::new(inputs.paths()[..1].to_vec(), Boundary::newline()).watched(true).is_resumable());
         let mut listing = source.begin().unwrap();
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         let cx = ListContext::real(&wake);
         let mut next = || listing.next(&cx).unwrap().map(|listed| show(listed).2);
         assert_eq!(next().as_deref(), Some(&b"f"[..]));

@@ -95,7 +95,7 @@ pub(super) fn read_already(path: &Path) -> Error {
 mod tests {
     use crate::error::Kind;
     use crate::input::{Boundary, Chunks, Column, Given, Items, Tree};
-    use crate::task::stop_fd::Wake;
+    use crate::task::stop_fd::StopFd;
     use crate::task::{ListContext, Listing, Source};
     use std::path::PathBuf;
 
@@ -110,7 +110,7 @@ mod tests {
 
     /// A finished job has no tasks left; the job that begins again has all of them.
     fn lists_all_as_often_as_it_is_asked(source: &impl Source) {
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         let cx = ListContext::real(&wake);
         let begun = source.begin().unwrap();
         let described = begun.described().unwrap();
@@ -140,7 +140,7 @@ mod tests {
 
     /// Listings of one source, opened before anything was read: the first that reads has the stream.
     fn only_the_first_reads<S: Source>(source: &S) {
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         let cx = ListContext::real(&wake);
         let (mut first, mut second) = (source.begin().unwrap(), source.begin().unwrap());
         assert!(first.next(&cx).unwrap().is_some());

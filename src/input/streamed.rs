@@ -231,13 +231,13 @@ mod tests {
     use super::*;
     use crate::error::Kind;
     use crate::input::boundary::naive::{RULES, Random, Rule};
-    use crate::task::stop_fd::Wake;
+    use crate::task::stop_fd::StopFd;
     use std::io::Write;
     use std::path::Path;
 
     /// What a reader of the FIFO lists while `pieces` are written to it one by one.
     fn list(cut: &mut Streamed, fifo: &Path, pieces: &[&[u8]]) -> Result<Vec<(u64, Vec<u8>)>> {
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         let cx = ListContext::real(&wake);
         std::thread::scope(|scope| {
             scope.spawn(|| {

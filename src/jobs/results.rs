@@ -13,7 +13,7 @@
 
 use bivouac::disk::{OsDisk, refuse_trap_at};
 use bivouac::journal::Outcome;
-use bivouac::{Committed, Error, Result, Sink, Wake};
+use bivouac::{Committed, Error, Result, Sink, StopFd};
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use std::fs::{self, File};
@@ -166,7 +166,7 @@ impl<S> Beside<S> {
 }
 
 impl<S: Sink> Sink for Beside<S> {
-    fn interrupt_by(&mut self, wake: &Arc<Wake>) {
+    fn interrupt_by(&mut self, wake: &Arc<StopFd>) {
         self.inner.interrupt_by(wake);
     }
 

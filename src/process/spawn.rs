@@ -5,7 +5,7 @@
 //! stopped at all. (dash clears its mask at start, so a test through `sh` proves nothing.) The obvious
 //! remedy, `pre_exec`, makes the standard library fork, and a fork copies the page tables: 10 spawns a
 //! second with 1 GiB resident, against 1,000. So the child is born in our memory, as `posix_spawn` does
-//! it ([`sys::start`], or [`posix_spawn`](super::posix_spawn) itself), and gets:
+//! it ([`sys::start`], or [`posix_spawn`] itself), and gets:
 //!
 //! - the mask that bivouac itself was started with;
 //! - the default action of SIGPIPE and SIGXFSZ, which bivouac ignores for itself, and of all signals for

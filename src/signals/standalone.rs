@@ -28,12 +28,12 @@ use std::time::Instant;
 /// # Examples
 ///
 /// ```
-/// use bivouac::{Listening, Policy, Request, Signal, signals::Masked};
+/// use bivouac::{Signals, Policy, Request, Signal, signals::Masked};
 /// use std::time::{Duration, Instant};
 ///
 /// # fn main() -> bivouac::Result<()> {
 /// let masked = Masked::block(Policy::empty().with(Signal::SIGUSR1, Request::Status))?;
-/// let signals = Listening::start(masked)?;
+/// let signals = Signals::start(masked)?;
 ///
 /// let soon = Instant::now() + Duration::from_millis(10);
 /// assert!(signals.wait_until(soon)?.is_none(), "nobody has sent anything");
@@ -43,7 +43,7 @@ use std::time::Instant;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Listening {
+pub struct Signals {
     heard: Receiver<Received>,
     // In this order they are given back: the handlers first, then the mask.
     _listener: SignalThread,
@@ -59,7 +59,7 @@ pub struct Caught {
     pub sender: Sender,
 }
 
-impl Listening {
+impl Signals {
     /// Installs the handlers and starts the one thread that has these signals open.
     ///
     /// A signal that was ignored when the program started (`nohup`) stays ignored and is not heard.
@@ -86,7 +86,7 @@ impl Listening {
     ///
     /// # Errors
     ///
-    /// As [`wait`](Listening::wait).
+    /// As [`wait`](Signals::wait).
     pub fn wait_until(&self, moment: Instant) -> Result<Option<Caught>> {
         match self.heard.recv_deadline(moment) {
             Ok(heard) => Ok(Some(caught(heard))),
@@ -96,9 +96,9 @@ impl Listening {
     }
 }
 
-impl fmt::Debug for Listening {
+impl fmt::Debug for Signals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listening").field("masked", &self.masked).finish_non_exhaustive()
+        f.debug_struct("Signals").field("masked", &self.masked).finish_non_exhaustive()
     }
 }
 

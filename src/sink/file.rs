@@ -48,7 +48,7 @@ use std::sync::Arc;
 /// larger one, and a task of `grep` may emit a hundred bytes.
 const GATHERED: usize = 1 << 20;
 
-/// A [`Sink`] that writes a file. See the [module](self) for the order of calls.
+/// A [`Sink`] that writes a file. The header of its file says in which order things are called.
 #[derive(Debug)]
 pub struct FileSink {
     dir: Arc<dyn Dir>,

@@ -25,7 +25,7 @@
 
 use crate::error::{Advice, Error, Kind, Result};
 use crate::sys::is_closed;
-use crate::task::stop_fd::{Waited, Wake};
+use crate::task::stop_fd::{StopFd, Waited};
 use crate::task::{Committed, Sink};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -51,7 +51,7 @@ pub struct StreamSink {
     to: File,
     name: &'static str,
     way: Way,
-    wake: Option<Arc<Wake>>,
+    wake: Option<Arc<StopFd>>,
     /// Until when it is waited, once it is known that the run is over.
     until: Option<Instant>,
     written: u64,
@@ -197,7 +197,7 @@ fn failed(name: &str, cause: &io::Error) -> Error {
 }
 
 impl Sink for StreamSink {
-    fn interrupt_by(&mut self, wake: &Arc<Wake>) {
+    fn interrupt_by(&mut self, wake: &Arc<StopFd>) {
         self.wake = Some(Arc::clone(wake));
     }
 
@@ -289,7 +289,7 @@ mod tests {
     fn a_reader_that_does_not_read_on_cannot_hold_a_stop() {
         let (reader, writer) = io::pipe().unwrap();
         let mut sink = StreamSink::new(OwnedFd::from(writer), "a pipe").unwrap();
-        let wake = Arc::new(Wake::new().unwrap());
+        let wake = Arc::new(StopFd::new().unwrap());
         sink.interrupt_by(&wake);
         wake.wake();
         let error = sink.write(&vec![b'x'; 1 << 20]).unwrap_err();
@@ -306,7 +306,7 @@ mod tests {
         let expected = sent.clone();
         let writing = std::thread::spawn(move || {
             let mut sink = StreamSink::new(OwnedFd::from(writer), "a pipe").unwrap();
-            sink.interrupt_by(&Arc::new(Wake::new().unwrap()));
+            sink.interrupt_by(&Arc::new(StopFd::new().unwrap()));
             for piece in sent.chunks(7001) {
                 sink.write(piece).unwrap();
             }

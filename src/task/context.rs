@@ -232,7 +232,7 @@ impl Context<'_> {
         if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 
-    /// Writes into the journal of the state ([`crate::durable::journal`]) that an attempt of this task begins or
+    /// Writes into the journal of the state ([`crate::journal`]) that an attempt of this task begins or
     /// has ended. It is durable with the next checkpoint. (That a task is settled is for the engine to
     /// say.)
     pub fn journal(&self, mut line: Line) {

@@ -1,6 +1,6 @@
 //! What the journal says of a task: when an attempt began, and how it ended.
 //!
-//! The journal itself, its frames and its durability are [`durable::journal`](crate::durable::journal).
+//! The journal itself, its frames and its durability are [`journal`](crate::journal).
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Line {
     /// The first one: whose journal this is.
     Of {
-        /// The id of the job's whole life ([`crate::durable::record::Record::run`]).
+        /// The id of the job's whole life ([`Record::run`](crate::record::Record::run)).
         run: String,
     },
     /// An attempt of a task begins.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A running digest over what a source has listed (see [`Listed::mark`]).
+/// A running digest over what a source has listed (see [`Listed::mark`](crate::Listed::mark)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark(#[serde(with = "hex32")] pub [u8; 32]);
 
@@ -14,7 +14,7 @@ impl Mark {
     }
 
     /// The mark of the next task of a list whose tasks can leave it once they are done
-    /// ([`Listing::has_item_marks`]): `of_task` is a digest of that task alone. It is the end of the mark, so
+    /// ([`Listing::has_item_marks`](crate::Listing::has_item_marks)): `of_task` is a digest of that task alone. It is the end of the mark, so
     /// the mark of a longer list can be computed from that of a shorter one and from what has gone.
     #[must_use]
     pub fn then(self, of_task: [u8; 8]) -> Self {

@@ -3,7 +3,7 @@
 
 use crate::task::clock::Throttle;
 use crate::task::gate::Gate;
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     /// Tasks that have begun, have not ended, and do not wait at the gate.
     pub(crate) moving: AtomicI64,
     /// Whether the end of a stream counts.
-    pub(crate) wake: Arc<Wake>,
+    pub(crate) wake: Arc<StopFd>,
 }
 
 /// A task that has begun.
@@ -60,7 +60,7 @@ impl Shared {
         (keep_going, print_failed): (bool, bool),
         failures_allowed: u64,
         sayings: Sender<Saying>,
-        wake: Arc<Wake>,
+        wake: Arc<StopFd>,
     ) -> Self {
         Self {
             gate: Gate::default(),

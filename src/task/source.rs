@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::task::Mark;
-use crate::task::stop_fd::{Waited, Wake};
+use crate::task::stop_fd::{StopFd, Waited};
 use serde_json::Value;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -198,18 +198,18 @@ pub struct Extent {
 /// What a [`Listing`] may use while it lists: above all, a way to wait that a stop can end.
 #[derive(Debug)]
 pub struct ListContext<'a> {
-    pub(crate) wake: &'a Wake,
+    pub(crate) wake: &'a StopFd,
     pub(crate) rehearsal: bool,
 }
 
 impl<'a> ListContext<'a> {
     /// What is listed becomes tasks.
-    pub(crate) fn real(wake: &'a Wake) -> Self {
+    pub(crate) fn real(wake: &'a StopFd) -> Self {
         Self { wake, rehearsal: false }
     }
 
     /// What is listed is compared.
-    pub(crate) fn rehearsal(wake: &'a Wake) -> Self {
+    pub(crate) fn rehearsal(wake: &'a StopFd) -> Self {
         Self { wake, rehearsal: true }
     }
 
@@ -235,7 +235,7 @@ impl<'a> ListContext<'a> {
     /// [`is_stopped`](ListContext::is_stopped) says that the run is over.
     ///
     /// Whoever ends a pipeline sends his signal to all of it, and the producer may be the first to die. For
-    /// a source that reads by [`Stream::fill`](crate::input::Stream::fill) all of this is done there.
+    /// a source that reads by `Stream::fill` all of this is done there.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Ends a wait for input: a descriptor that becomes readable when the run is over.
 #[derive(Debug)]
-pub struct Wake {
+pub struct StopFd {
     descriptor: EventFd,
     /// The same for who does not wait.
     awake: AtomicBool,
@@ -42,7 +42,7 @@ pub enum Waited {
     Stopped,
 }
 
-impl Wake {
+impl StopFd {
     /// One that has not been woken.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl Wake {
     /// Holds the end of a stream for this time: whether it counts. It does not if a stop has begun, or
     /// begins meanwhile, or a signal that asks for one is on its way: whoever sent it may have sent it to
     /// the writer of the stream too, and the stream ends early because that one has died. From then on
-    /// this [is awake](Wake::is_awake) for those who look at memory.
+    /// this [is awake](StopFd::is_awake) for those who look at memory.
     ///
     /// On a busy machine no time is long enough for a signal to become a stop, so the way that it takes is
     /// looked at as well; and once a request for an end has been heard, the stop itself is waited for: it
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_wait_ends_when_there_is_something_or_when_it_is_woken() {
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"x").unwrap();
         assert_eq!(wake.wait_readable(reader.as_fd()).unwrap(), Waited::Ready);
@@ -185,11 +185,11 @@ mod tests {
     #[test]
     fn an_end_counts_unless_a_stop_comes_while_it_is_held() {
         let long = Duration::from_secs(1000);
-        assert!(Wake::new().unwrap().end_counts(Duration::ZERO).unwrap());
-        assert!(Wake::new().unwrap().end_counts(Duration::from_millis(30)).unwrap());
-        let ways: [fn(&Wake); 2] = [Wake::wake, Wake::stop_begins];
+        assert!(StopFd::new().unwrap().end_counts(Duration::ZERO).unwrap());
+        assert!(StopFd::new().unwrap().end_counts(Duration::from_millis(30)).unwrap());
+        let ways: [fn(&StopFd); 2] = [StopFd::wake, StopFd::stop_begins];
         for stop in ways {
-            let wake = Wake::new().unwrap();
+            let wake = StopFd::new().unwrap();
             std::thread::scope(|scope| {
                 let holder = scope.spawn(|| wake.end_counts(long).unwrap());
                 stop(&wake);

@@ -4,7 +4,7 @@
 use crate::harness::World;
 use crate::running::{BEYOND_DEBOUNCE, Running};
 use bivouac::signals::{Masked, Sender};
-use bivouac::{Listening, Policy, Request, Signal};
+use bivouac::{Policy, Request, Signal, Signals};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::io::Write;
@@ -19,9 +19,9 @@ fn played<'w>(world: &'w World, role: &str) -> Option<Running<'w>> {
     (!asked).then(start)
 }
 
-fn listening() -> Listening {
+fn listening() -> Signals {
     let policy = Policy::empty().with(Signal::SIGINT, Request::Stop).with(Signal::SIGUSR1, Request::Status);
-    Listening::start(Masked::block(policy).unwrap()).unwrap()
+    Signals::start(Masked::block(policy).unwrap()).unwrap()
 }
 
 /// Which signals have a handler, are ignored, and are blocked in this thread, as the kernel says.

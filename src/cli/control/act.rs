@@ -24,7 +24,7 @@ use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
 use bivouac::state_dir::reach::Process;
 use bivouac::state_dir::{Holder, read_live};
-use bivouac::status_file::Live;
+use bivouac::status_file::StatusFile;
 use bivouac::{Activity, Error, Request, Result};
 use nix::sys::signal::Signal;
 use std::cell::Cell;
@@ -48,7 +48,7 @@ struct RunningJob<'a> {
 /// What can be seen of a job at one moment.
 struct Seen {
     suspended: bool,
-    live: Option<Live>,
+    live: Option<StatusFile>,
 }
 
 /// How waiting ended, if not by a timeout.

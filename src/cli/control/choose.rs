@@ -7,7 +7,7 @@
 
 use bivouac::Request;
 use bivouac::policy::{DEFAULTS, short_name, signal_named};
-use bivouac::status_file::{Live, Row};
+use bivouac::status_file::{Row, StatusFile};
 use nix::sys::signal::Signal;
 
 /// Where several signals stop a job, the one of service managers comes first, then the one of Ctrl-C. Any other
@@ -19,7 +19,7 @@ const PREFERRED: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 /// # Errors
 ///
 /// Why there is none, as a sentence without its end.
-pub(super) fn signal_for(live: &Live, wanted: &[Request]) -> Result<Signal, String> {
+pub(super) fn signal_for(live: &StatusFile, wanted: &[Request]) -> Result<Signal, String> {
     for request in wanted {
         let rows = live.signals.iter().filter(|row| row.request == *request && row.heard);
         let mut signals: Vec<Signal> = rows.filter_map(|row| signal_named(&row.signal).ok()).collect();
@@ -33,7 +33,7 @@ pub(super) fn signal_for(live: &Live, wanted: &[Request]) -> Result<Signal, Stri
     Err(why_not(live, wanted))
 }
 
-fn why_not(live: &Live, wanted: &[Request]) -> String {
+fn why_not(live: &StatusFile, wanted: &[Request]) -> String {
     let names: Vec<_> = wanted.iter().map(|request| format!("`{request}`")).collect();
     let mut reasons: Vec<String> = Vec::new();
     for row in live.signals.iter().filter(|row| wanted.contains(&row.request)) {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
     use Request::{Checkpoint, Ignore, Pause, Status, Stop, Suspend};
 
-    fn job(rows: &[(&str, Request, bool)]) -> Live {
+    fn job(rows: &[(&str, Request, bool)]) -> StatusFile {
         let rows: Vec<_> = rows
             .iter()
             .map(|(signal, request, heard)| {

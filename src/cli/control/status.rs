@@ -8,7 +8,7 @@ use crate::cli::format::{TaskWord, clock, percent, size, time};
 use crate::jobs::quote;
 use crate::jobs::text::visible;
 use bivouac::record::{self, Record};
-use bivouac::status_file::{Live, LiveTask, Row};
+use bivouac::status_file::{Row, StatusFile, StatusTask};
 use bivouac::{Error, Result};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -40,7 +40,7 @@ pub(super) struct StatusReport {
     #[serde(rename = "continue")]
     continuing: Option<ContinueJson>,
     signals: Vec<Row>,
-    at_work: Vec<LiveTask>,
+    at_work: Vec<StatusTask>,
     /// Whether standard input must be given again, too.
     #[serde(skip)]
     from_stdin: bool,
@@ -221,7 +221,7 @@ impl StatusReport {
     }
 
     /// `item 3 for 1.2 s: its name`.
-    fn at_work_line(&self, one: &LiveTask) -> String {
+    fn at_work_line(&self, one: &StatusTask) -> String {
         let name = self.word().name(one.task);
         let gap = if one.note.is_empty() { "" } else { ": " };
         format!("{name} for {}{gap}{}", time(seconds(one.seconds)), one.note)
@@ -264,7 +264,7 @@ impl StatusReport {
     }
 }
 
-fn from_live(live: &Live) -> (TasksJson, BytesJson) {
+fn from_live(live: &StatusFile) -> (TasksJson, BytesJson) {
     let tasks = TasksJson {
         done: live.frontier,
         total: live.tasks,
@@ -302,7 +302,7 @@ fn exit_code(record: &Record) -> Option<u8> {
 
 /// The record on disk is the checkpoint. The status file has its time more exactly than in seconds, but may have
 /// that of an earlier one: then the seconds in the record count.
-fn checkpoint_of(record: &Record, live: Option<&Live>, size: u64) -> CheckpointJson {
+fn checkpoint_of(record: &Record, live: Option<&StatusFile>, size: u64) -> CheckpointJson {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let said = live.and_then(|live| live.checkpoint);
     let saved_at = Duration::from_secs(record.saved_at);

@@ -8,7 +8,7 @@
 use bivouac::disk::OsDisk;
 use bivouac::state_dir::reach::{Found, Process, find};
 use bivouac::state_dir::{Peek, peek};
-use bivouac::status_file::Live;
+use bivouac::status_file::StatusFile;
 use bivouac::{Activity, Result, record};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,7 @@ impl View {
 }
 
 /// Whether that holder wrote this.
-pub(super) fn is_of(live: &Live, holder: &bivouac::state_dir::Holder) -> bool {
+pub(super) fn is_of(live: &StatusFile, holder: &bivouac::state_dir::Holder) -> bool {
     live.pid == holder.pid && live.ticks == holder.ticks
 }
 

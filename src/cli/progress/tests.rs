@@ -162,7 +162,7 @@ fn quiet_and_verbose_choose_what_is_said() {
 #[test]
 fn the_line_and_the_status_file_give_the_same_rate_and_time() {
     let now = half_done();
-    let live = bivouac::status_file::Live::of(&now, std::time::SystemTime::now());
+    let live = bivouac::status_file::StatusFile::of(&now, std::time::SystemTime::now());
     assert_eq!((live.eta_seconds, live.bytes_per_second), (Some(32.0), now.bytes_per_second));
     assert!(line(&now, TaskWord::Task).contains("16.0 MiB/s  0:32 left"), "{}", line(&now, TaskWord::Task));
 }

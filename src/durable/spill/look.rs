@@ -9,7 +9,7 @@ use crate::durable::record::{Ahead, Record};
 use crate::durable::state_dir::StateDir;
 use crate::error::{Error, Result};
 use crate::task::Mark;
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 
 /// Opens what a record names, and takes off the record what is not there as it should be; how many tasks
 /// these are. Nothing on the disk is changed. Each that is there is told to
@@ -21,7 +21,7 @@ use crate::task::stop_fd::Wake;
 pub(crate) fn look(
     dir: &mut StateDir,
     record: &mut Record,
-    wake: &Wake,
+    wake: &StopFd,
     tell: &mut dyn FnMut(u64, Option<Mark>),
 ) -> Result<(Spill, u64)> {
     let mut lost = 0;
@@ -50,7 +50,7 @@ struct Look<'a> {
     dir: &'a mut StateDir,
     spill: Spill,
     wanted: &'a Ahead,
-    wake: &'a Wake,
+    wake: &'a StopFd,
     tell: &'a mut dyn FnMut(u64, Option<Mark>),
 }
 

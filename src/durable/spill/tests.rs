@@ -4,7 +4,7 @@ use super::*;
 use crate::durable::disk::OsDisk;
 use crate::durable::record::Record;
 use crate::durable::state_dir::StateDir;
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 use std::fs;
 use std::path::Path;
 
@@ -118,7 +118,7 @@ fn kept(dir: &Path) -> Record {
 fn looked(dir: &Path, record: &Record) -> (Spill, Vec<u64>) {
     let mut state = here(dir).unwrap();
     let mut record = record.clone();
-    let (mut spill, lost) = look(&mut state, &mut record, &Wake::new().unwrap(), &mut |_, _| ()).unwrap();
+    let (mut spill, lost) = look(&mut state, &mut record, &StopFd::new().unwrap(), &mut |_, _| ()).unwrap();
     let tasks = [3, 4, 5, 7].into_iter().filter(|task| spill.tasks().contains(*task)).collect::<Vec<_>>();
     assert_eq!(tasks.len() as u64 + lost, 4);
     assert_eq!(&record.ahead.unwrap().tasks, spill.tasks());
@@ -175,7 +175,7 @@ fn what_is_committed_is_neither_kept_nor_lost() {
     record.frontier = 4;
     record.finished.insert(5);
     let mut state = here(dir.path()).unwrap();
-    let (mut spill, lost) = look(&mut state, &mut record, &Wake::new().unwrap(), &mut |_, _| ()).unwrap();
+    let (mut spill, lost) = look(&mut state, &mut record, &StopFd::new().unwrap(), &mut |_, _| ()).unwrap();
     assert_eq!((lost, spill.tasks().len()), (0, 2));
     take(&mut spill, 4);
     take(&mut spill, 7);

@@ -6,7 +6,7 @@ use super::{LOCK, LOCK_GONE, RECORD, SPILL, STATUS, StateDir, known, lock, read_
 use crate::durable::disk::Disk;
 use crate::durable::journal::{JOURNAL, Journal};
 use crate::durable::record::{Phase, Record};
-use crate::durable::status_file::Live;
+use crate::durable::status_file::StatusFile;
 use crate::error::{Advice, Error, Result};
 use crate::task::Line;
 use std::ffi::OsString;
@@ -23,7 +23,7 @@ pub struct Peek {
     pub locked: bool,
     /// What the run said last of what it does. Of a run that does not hold the state any more it is
     /// there only if that run came to no orderly end.
-    pub live: Option<Live>,
+    pub live: Option<StatusFile>,
     /// Size of the record in bytes.
     pub record_bytes: u64,
 }

@@ -8,7 +8,7 @@
 use super::known::known_state;
 use super::{Continuing, STATUS, STATUS_NEW, StateDir};
 use crate::durable::disk::{Dir, Disk, Open, read_plain};
-use crate::durable::status_file::Live;
+use crate::durable::status_file::StatusFile;
 use crate::error::Result;
 use std::io;
 use std::path::Path;
@@ -26,7 +26,7 @@ impl StateDir {
     /// # Durability
     ///
     /// None.
-    pub(crate) fn show(&self, live: &Live) -> io::Result<()> {
+    pub(crate) fn show(&self, live: &StatusFile) -> io::Result<()> {
         let text = serde_json::to_vec(live)?;
         if self.is_lost {
             return Ok(());
@@ -68,12 +68,12 @@ impl StateDir {
 /// # Race condition
 ///
 /// It may be of a process that has died since, or of the one before: compare
-/// [`Live::pid`] and [`Live::ticks`] with the [`Holder`](super::Holder).
-pub fn read_live(disk: &dyn Disk, path: &Path) -> Result<Option<Live>> {
+/// [`StatusFile::pid`] and [`StatusFile::ticks`] with the [`Holder`](super::Holder).
+pub fn read_live(disk: &dyn Disk, path: &Path) -> Result<Option<StatusFile>> {
     live_in(&*known_state(disk, path)?, path)
 }
 
 /// What is damaged is not there: it may be so after a power cut, or of a newer format.
-pub(super) fn live_in(dir: &dyn Dir, path: &Path) -> Result<Option<Live>> {
-    Ok(read_plain(dir, path, STATUS, LARGEST)?.and_then(|text| Live::read(&text)))
+pub(super) fn live_in(dir: &dyn Dir, path: &Path) -> Result<Option<StatusFile>> {
+    Ok(read_plain(dir, path, STATUS, LARGEST)?.and_then(|text| StatusFile::read(&text)))
 }

@@ -1,5 +1,5 @@
 //! The directory of results that came before their turn: files with their names, and nothing of what is in
-//! them (see [`crate::durable::spill`]).
+//! them (see durable::spill).
 //!
 //! A segment is called `segment.<number>`. Before version 0.2 every finished task had a file of its own,
 //! `<task>`: `<length of the partial, 4 bytes, little-endian><partial><output>`, with its length and CRC-32

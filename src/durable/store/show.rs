@@ -2,7 +2,7 @@
 
 use super::CheckpointStore;
 use crate::durable::state_dir::Continuing;
-use crate::durable::status_file::Live;
+use crate::durable::status_file::StatusFile;
 
 impl CheckpointStore {
     /// Writes the status of the run, if there is a directory for it. Only the commit thread knows the id of
@@ -10,10 +10,10 @@ impl CheckpointStore {
     ///
     /// A failure is no error of the run: nothing depends on the status, and if the disk is full, the next
     /// checkpoint says so.
-    pub(crate) fn show(&self, live: Live, waiting: u64) {
+    pub(crate) fn show(&self, live: StatusFile, waiting: u64) {
         if let Some(dir) = &self.dir {
             let run = Some(self.record.run.clone());
-            dir.show(&Live { run, beyond: waiting + self.spill.tasks().len(), ..live }).ok();
+            dir.show(&StatusFile { run, beyond: waiting + self.spill.tasks().len(), ..live }).ok();
         }
     }
 

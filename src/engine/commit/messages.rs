@@ -2,7 +2,7 @@
 
 use super::Committer;
 use crate::durable::record::Record;
-use crate::durable::status_file::Live;
+use crate::durable::status_file::StatusFile;
 use crate::ending::CheckpointFacts;
 use crate::error::Error;
 use crate::task::Job;
@@ -14,7 +14,7 @@ pub(crate) enum CommitCommand {
     /// A checkpoint this often from now on.
     CheckpointEvery(Duration),
     /// Write down what the run is doing, for other processes.
-    ShowStatus(Box<Live>),
+    ShowStatus(Box<StatusFile>),
     /// A checkpoint now. `asked`: a person or a program waits for the report.
     Checkpoint { asked: bool },
     /// The last checkpoint. `listed` is the number of tasks in the job, if the source has come to its end:

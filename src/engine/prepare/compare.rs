@@ -9,12 +9,12 @@ use crate::engine::known_list::compare;
 use crate::engine::plan::{Finding, Inputs, Output, TaskKind, Why};
 use crate::engine::source_thread::Comparison;
 use crate::error::{Advice, Error, Kind, Result};
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 use crate::task::{Job, ListContext, Listing, Mark, Source};
 
 impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     /// Finds out what the plan depends on. If `stop` is woken, what is found counts for nothing.
-    pub(super) fn recheck(&mut self, stop: &Wake) -> Result<()> {
+    pub(super) fn recheck(&mut self, stop: &StopFd) -> Result<()> {
         let (Finding::Record(mut found), Some(mut past)) = (self.found, self.past.take()) else {
             return Err(not_planned());
         };
@@ -27,7 +27,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         compared
     }
 
-    fn compare(&mut self, past: &mut PastRun<J, S::Listing>, stop: &Wake) -> Result<Inputs> {
+    fn compare(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
         match (past.was.phase, self.asked.tasks) {
             // Its tasks are complete; all that is missing is the name of the output.
             (Phase::Finalizing { .. }, _) => Ok(Inputs::Unknown),
@@ -38,7 +38,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     }
 
     /// The inputs of a job that goes on: they must be what they were as far as tasks are complete.
-    fn compare_unfinished(&mut self, past: &mut PastRun<J, S::Listing>, stop: &Wake) -> Result<Inputs> {
+    fn compare_unfinished(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
         let listing = match self.source.resume(&past.record.inputs, past.record.frontier) {
             Ok(listing) => listing,
             Err(error) => return self.differ(error),
@@ -60,7 +60,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     }
 
     /// The inputs of a finished job: all of them must be what they were.
-    fn compare_finished(&mut self, past: &PastRun<J, S::Listing>, stop: &Wake) -> Result<Inputs> {
+    fn compare_finished(&mut self, past: &PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
         let mut listing = match self.source.resume(&past.was.inputs, past.was.frontier) {
             Ok(listing) => listing,
             Err(error) => return self.differ(error),
@@ -78,7 +78,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     /// The list of a job with side effects only. What was done cannot be undone, so it is not done again because
     /// a list has changed: new tasks run, completed ones may be gone, and every other change is refused. If
     /// the job on record is finished, another list is another job.
-    fn compare_list(&mut self, past: &mut PastRun<J, S::Listing>, stop: &Wake) -> Result<Inputs> {
+    fn compare_list(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
         let Some(dir) = &mut self.dir else { return Err(not_planned()) };
         let is_finished = matches!(past.was.phase, Phase::Done { .. });
         if self.options.effects.retry_failed() {

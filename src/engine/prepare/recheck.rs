@@ -14,7 +14,7 @@ use crate::engine::decide::Asker;
 use crate::error::{Error, Result};
 use crate::signals::policy::Request;
 use crate::signals::{Masked, Received, Resume, Subscription, die, suspend};
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 use std::thread;
 use std::time::Instant;
@@ -47,9 +47,9 @@ impl Interruptible<'_> {
     /// There is no descriptor or thread left.
     pub(crate) fn run<R: Send>(
         &self,
-        work: impl FnOnce(&Wake) -> R + Send,
+        work: impl FnOnce(&StopFd) -> R + Send,
     ) -> Result<std::result::Result<R, StoppedBy>> {
-        let stop = &Wake::new()?.subscription(self.subscription.clone());
+        let stop = &StopFd::new()?.subscription(self.subscription.clone());
         let (tell, done) = bounded(1);
         let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
         let (found, came) = thread::scope(|scope| {
@@ -67,7 +67,7 @@ impl Interruptible<'_> {
         found.map(Ok).ok_or_else(|| Error::broken("job", "panicked while its inputs were compared"))
     }
 
-    fn hear_until<R>(&self, done: &Receiver<R>, stop: &Wake) -> (Option<R>, Came) {
+    fn hear_until<R>(&self, done: &Receiver<R>, stop: &StopFd) -> (Option<R>, Came) {
         let mut came = Came::default();
         let mut budget = self.until.map_or_else(never, at);
         loop {
@@ -93,7 +93,7 @@ impl Interruptible<'_> {
         if heard.request == Request::Suspend { self.suspend_unless_resumed() } else { vec![heard] }
     }
 
-    fn end_for(&self, heard: &Received, stop: &Wake) {
+    fn end_for(&self, heard: &Received, stop: &StopFd) {
         if heard.request == Request::Die {
             die(heard.signal, self.core);
         }

@@ -6,7 +6,7 @@
 use super::Supervisor;
 use super::estimate::Estimate;
 use crate::durable::state_dir::reach;
-use crate::durable::status_file::{Live, LiveTask};
+use crate::durable::status_file::{StatusFile, StatusTask};
 use crate::engine::commit::CommitCommand;
 use crate::task::Job;
 use crate::task::observer::{AtWork, Progress};
@@ -55,8 +55,8 @@ impl<J: Job> Supervisor<'_, J> {
         self.command(CommitCommand::ShowStatus(Box::new(live)));
     }
 
-    fn live(&self, now: &Progress) -> Live {
-        Live {
+    fn live(&self, now: &Progress) -> StatusFile {
+        StatusFile {
             seq: self.view.showing.seq,
             pid: std::process::id(),
             ticks: self.view.showing.ticks,
@@ -64,7 +64,7 @@ impl<J: Job> Supervisor<'_, J> {
             workers: self.workers.batching.jobs() as u64,
             signals: self.reception.subscription.rows(),
             running: self.longest_at_work(),
-            ..Live::of(now, SystemTime::now())
+            ..StatusFile::of(now, SystemTime::now())
         }
     }
 }
@@ -73,11 +73,11 @@ impl<J: Job> Supervisor<'_, J> {
 const SHOWN: usize = 64;
 
 impl<J: Job> Supervisor<'_, J> {
-    fn longest_at_work(&self) -> Vec<LiveTask> {
+    fn longest_at_work(&self) -> Vec<StatusTask> {
         let mut running = self.at_work(Instant::now());
         running.sort_by_key(|one| std::cmp::Reverse(one.since));
         running.truncate(SHOWN);
-        let show = |AtWork { task, since, note }| LiveTask { task, seconds: since.as_secs_f64(), note };
+        let show = |AtWork { task, since, note }| StatusTask { task, seconds: since.as_secs_f64(), note };
         running.into_iter().map(show).collect()
     }
 }

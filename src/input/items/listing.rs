@@ -1,4 +1,4 @@
-//! Listing [`Items`]: tasks of one or several items, each with its mark.
+//! Listing `Items`: tasks of one or several items, each with its mark.
 
 use super::column::{OpenColumn, Step};
 use super::combine::{Combinations, words};

@@ -4,7 +4,7 @@ use super::cut::LONGEST;
 use super::listing::ItemListing;
 use super::*;
 use crate::error::Kind;
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 use crate::task::{ListContext, Listing, Mark};
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -51,7 +51,7 @@ fn rest(items: &mut ItemListing, cx: &ListContext<'_>) -> Vec<(Vec<Vec<u8>>, Mar
 fn all(items: Items) -> Vec<(Vec<Vec<u8>>, Mark)> {
     let mut items = items.begin().unwrap();
     let tasks = items.extent().tasks;
-    let all = rest(&mut items, &ListContext::real(&Wake::new().unwrap()));
+    let all = rest(&mut items, &ListContext::real(&StopFd::new().unwrap()));
     assert!(tasks.is_none_or(|tasks| tasks == all.len() as u64), "{tasks:?} of {}", all.len());
     all
 }
@@ -168,7 +168,7 @@ fn an_item_without_an_end_is_refused() {
     let text = fs::File::create(&path).unwrap();
     text.set_len(LONGEST as u64 + 1).unwrap();
     let mut items = Items::new(vec![file(&path)]).begin().unwrap();
-    let error = items.next(&ListContext::real(&Wake::new().unwrap())).unwrap_err();
+    let error = items.next(&ListContext::real(&StopFd::new().unwrap())).unwrap_err();
     assert_eq!(error.kind(), Kind::Refused);
     assert!(error.to_string().contains("longer than 134217728 bytes"), "{error}");
 }
@@ -206,7 +206,7 @@ fn from_every_frontier_the_same_rest_is_listed() {
     ];
     for new in lists {
         let all = all(new());
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         let items = new();
         let described = described(&items);
         for frontier in 0..=all.len() {
@@ -266,7 +266,7 @@ fn a_pipe_that_was_only_compared_is_had_again_from_its_beginning() {
     let fifo = fifo_in(&dir);
     let text: String = (0..200_000).map(|n| format!("line {n}\n")).collect();
     let lines: Vec<Vec<u8>> = text.lines().map(|line| line.into()).collect();
-    let wake = Wake::new().unwrap();
+    let wake = StopFd::new().unwrap();
     for rehearsed in [0, 1, 150_000, 200_000] {
         // In memory too, as a column that is gone through many times.
         for columns in [vec![file(&fifo)], vec![listed(&["a"]), file(&fifo)]] {
@@ -307,7 +307,7 @@ fn a_stop_ends_the_wait_for_a_pipe_and_what_came_is_not_lost() {
     let mut writer = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
     let columns = vec![listed(&["a", "b"]), Column { linked: true, ..file(&fifo) }];
     let mut items = Items::new(columns).begin().unwrap();
-    let wake = Wake::new().unwrap();
+    let wake = StopFd::new().unwrap();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| items.next(&ListContext::real(&wake)).unwrap());
         wake.wake();
@@ -318,7 +318,7 @@ fn a_stop_ends_the_wait_for_a_pipe_and_what_came_is_not_lost() {
         items.next(&ListContext::real(&wake)).unwrap().is_none(),
         "a pipe that is ready does not hide it"
     );
-    let wake = Wake::new().unwrap();
+    let wake = StopFd::new().unwrap();
     let words: Vec<_> = rest(&mut items, &ListContext::real(&wake)).into_iter().map(|task| task.0).collect();
     assert_eq!(words, [[b"a", b"1"], [b"b", b"2"]], "the first item of the first column is not lost");
 }
@@ -328,7 +328,7 @@ fn a_stop_ends_the_passing_over_of_what_is_done() {
     let columns = || (0..6).map(|_| listed(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"])).collect();
     let items = Items::new(columns());
     let mut items = items.resume(&described(&items), 900_000).unwrap();
-    let wake = Wake::new().unwrap();
+    let wake = StopFd::new().unwrap();
     wake.wake();
     items.mark_before(&ListContext::rehearsal(&wake)).unwrap();
     assert!(items.again > 890_000);

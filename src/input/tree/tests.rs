@@ -1,11 +1,11 @@
 //! The files that a tree lists, and whether it is the same tree again.
 
 use super::*;
-use crate::task::stop_fd::Wake;
+use crate::task::stop_fd::StopFd;
 use std::fs;
 
 fn all(tree: &mut TreeListing) -> Vec<(Vec<String>, Option<Mark>)> {
-    let wake = Wake::new().unwrap();
+    let wake = StopFd::new().unwrap();
     let cx = ListContext::real(&wake);
     let mut tasks = Vec::new();
     while let Some(listed) = tree.next(&cx).unwrap() {
@@ -51,7 +51,7 @@ fn files_come_by_name_and_large_ones_in_parts() {
 #[test]
 fn a_file_is_looked_at_when_its_turn_comes() {
     let dir = place();
-    let wake = Wake::new().unwrap();
+    let wake = StopFd::new().unwrap();
     let cx = ListContext::real(&wake);
     let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1).begin().unwrap();
     let mut next = || tree.next(&cx).unwrap().map(|listed| listed.bytes);
@@ -68,7 +68,7 @@ fn a_file_is_looked_at_when_its_turn_comes() {
 #[test]
 fn a_directory_that_is_removed_meanwhile_is_told_and_the_rest_is_listed() {
     let dir = place();
-    let wake = Wake::new().unwrap();
+    let wake = StopFd::new().unwrap();
     let cx = ListContext::real(&wake);
     let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1).begin().unwrap();
     tree.next(&cx).unwrap();
@@ -81,7 +81,7 @@ fn a_directory_that_is_removed_meanwhile_is_told_and_the_rest_is_listed() {
 #[test]
 fn a_record_from_before_the_device_was_left_out_is_still_compared_with_it() {
     let dir = place();
-    let wake = Wake::new().unwrap();
+    let wake = StopFd::new().unwrap();
     let cx = ListContext::real(&wake);
     let tree = Tree::new(vec![dir.path().to_path_buf()], None);
     let mut earlier = tree.begin().unwrap();
@@ -96,7 +96,7 @@ fn a_record_from_before_the_device_was_left_out_is_still_compared_with_it() {
 #[test]
 fn what_is_done_is_listed_again_and_must_be_the_same() {
     let dir = place();
-    let cx = Wake::new().unwrap();
+    let cx = StopFd::new().unwrap();
     let cx = ListContext::real(&cx);
     let tree = || Tree::new(vec![dir.path().to_path_buf()], Some(40));
     let mut first = tree().begin().unwrap();

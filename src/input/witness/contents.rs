@@ -104,7 +104,7 @@ impl Contents {
 mod tests {
     use super::*;
     use crate::input::boundary::naive::{RULES, Random};
-    use crate::task::stop_fd::Wake;
+    use crate::task::stop_fd::StopFd;
     use std::fs;
     use std::path::Path;
 
@@ -129,7 +129,7 @@ mod tests {
     fn a_mark_stands_for_all_that_a_task_has_seen() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         let cx = ListContext::real(&wake);
         let mut random = Random(7);
         let (mut same, mut other) = (0, 0);
@@ -170,7 +170,7 @@ mod tests {
         let text = b"one\ntwo\nthree\n".repeat(40_000);
         fs::write(&path, &text).unwrap();
         let witness = witness(&path);
-        let wake = Wake::new().unwrap();
+        let wake = StopFd::new().unwrap();
         let mut contents = Contents::new(Arc::new(Boundary::newline()));
         let digests = contents.digests();
         let size = text.len() as u64;
