@@ -37,7 +37,7 @@ fn of_what_is_in_it() {
     let changes: [(&str, Change); 5] = [
         ("its total is not one of this job", |record| record.total = json!("much")),
         ("inputs in the record", |record| record.inputs = json!([1, 2])),
-        ("the block size in the record: is 0", |record| record.inputs["block"] = json!(0)),
+        ("their blocks have 0 bytes", |record| record.inputs["block"] = json!(0)),
         ("contradicts itself about this file", |record| {
             record.output.as_mut().unwrap().bytes += 1;
         }),
