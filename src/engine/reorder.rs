@@ -1,9 +1,9 @@
 //! Puts the output of tasks that finish in any order into the order of their numbers.
 //!
-//! What a task emits is held until the task is done *and* every task before it is committed. Done,
-//! because an interrupted task takes its pieces back; before, because order is what makes the output
-//! the same bytes every time. How many tasks must wait, and how much each produces, is nobody's to bound.
-//! So what waits is held in memory up to [`MEMORY`], and goes to disk beyond that ([`crate::durable::spill`]).
+//! The obvious way is to write the pieces of a task as they come. But an interrupted task takes its pieces back,
+//! and only the order makes the output the same bytes every time. So the pieces are held until their task is
+//! done *and* every task before it is committed. Neither the number of these tasks nor their size has a bound.
+//! So they are held in memory up to [`MEMORY`], and on disk if there is more ([`crate::durable::spill`]).
 
 use crate::durable::spill::frame::{Entry, Extent, Part};
 use crate::durable::spill::{Shelf, Spill};
@@ -13,28 +13,28 @@ use crate::task::outbox::Delivery;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, VecDeque};
 
-/// So many bytes are held in memory. Two workers that filter blocks of 16 MiB need this much for what they
-/// are at, and one that waits; more is for those that wait for long.
+/// So many bytes are held in memory: enough for two workers that filter blocks of 16 MiB, and for one result that
+/// waits.
 pub(crate) const MEMORY: u64 = 40 << 20;
 
-/// What a task and a piece take besides their bytes, about.
+/// What a task and a piece take besides their bytes, roughly.
 const OVERHEAD: u64 = 192;
 const PIECE_OVERHEAD: u64 = 48;
 
-/// A piece up to this size stands beside what is kept of its task, a larger one by itself.
+/// A piece up to this size is stored together with its task, a larger one by itself.
 const SHORT: usize = 4 << 10;
 
-/// Of so many tasks that wait, what they report is left as it is: most wait for a moment only. Of the
-/// others it is put into bytes, since it is not known otherwise how large it is.
+/// So many tasks that wait keep what they report as it is: most wait for a moment only. The others have it
+/// encoded, because only then is its size known.
 const UNPACKED: usize = 32;
 
-/// Tasks beyond the frontier, with what they made.
+/// Tasks ahead of the frontier, with what they produced.
 pub(crate) struct Reorder<P> {
     tasks: BTreeMap<u64, Held<P>>,
     in_memory: u64,
     /// How many of the tasks have ended.
     ended: u64,
-    /// Those that have ended and are not packed.
+    /// Tasks that have ended and are not packed.
     unpacked: VecDeque<u64>,
 }
 
@@ -57,7 +57,7 @@ enum Waiting<P> {
     Packed(Packed),
 }
 
-/// A fate as bytes.
+/// The same, encoded.
 struct Packed {
     failed: bool,
     partial: Vec<u8>,
@@ -70,12 +70,12 @@ enum Piece {
     OnDisk(Extent),
 }
 
-/// Which of the tasks that wait are put on disk.
+/// Which of the tasks that wait are stored on disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
     /// All that have ended.
     Ended,
-    /// Of those the ones that had ended at the last checkpoint.
+    /// Those of them that had ended at the last checkpoint.
     Lasting,
 }
 
@@ -95,22 +95,22 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         match delivery {
             Delivery::Piece { task, bytes } => self.hold(task, bytes),
             Delivery::Done { task, partial, mark, bytes } => {
-                self.settle(task, Fate::Done { partial, mark, bytes });
+                self.end(task, Fate::Done { partial, mark, bytes });
             }
             Delivery::Failed { task, mark, prints } => {
                 if !prints {
                     self.forget(task, spill);
                 }
-                self.settle(task, Fate::Failed { mark });
+                self.end(task, Fate::Failed { mark });
             }
             Delivery::Interrupted { task } => self.forget(task, spill),
         }
     }
 
-    /// Takes a task as an earlier run has kept it.
+    /// Takes a task as an earlier run stored it.
     pub(crate) fn put_back(&mut self, task: u64, pieces: Vec<Vec<u8>>, fate: Fate<P>) {
         pieces.into_iter().for_each(|piece| self.hold(task, piece));
-        self.settle(task, fate);
+        self.end(task, fate);
     }
 
     /// The task with this number, if it has ended.
@@ -131,7 +131,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         }
     }
 
-    /// What was kept on disk of a task, as if it had been here all the time.
+    /// Takes a task back from disk.
     pub(crate) fn revive(&mut self, task: u64, entry: Entry) -> Result<(Held<P>, Fate<P>)> {
         let Entry { failed, partial, mark, bytes, parts } = entry;
         let piece = |part| match part {
@@ -143,7 +143,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         Ok((Held { pieces, fate: None, waits_long: false }, fate))
     }
 
-    /// The lowest task that has ended, wherever it stands.
+    /// The lowest task that has ended.
     pub(crate) fn any_ended(&self) -> Option<u64> {
         self.tasks.iter().find(|(_, held)| held.fate.is_some()).map(|(task, _)| *task)
     }
@@ -153,7 +153,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         self.ended
     }
 
-    /// Hands the pieces of a task to `each`, in order, and lets go of them.
+    /// Hands the pieces of a task to `each`, in order, and releases them.
     pub(crate) fn drain(
         &mut self,
         held: Held<P>,
@@ -173,22 +173,23 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
                 }
             }
         }
-        // Not before all of it is handed over: a run that ends meanwhile still keeps the task.
+        // After the last piece, so that a run that ends meanwhile still has the task.
         read.into_iter().for_each(|extent| spill.forget(extent));
         Ok(())
     }
 
-    /// Whether more is held in memory than there is room for.
+    /// Whether the memory is full.
     pub(crate) fn is_full(&self) -> bool {
         self.in_memory > MEMORY
     }
 
-    /// Whether much is left after room was made.
+    /// Whether the memory is still half full after the committer has stored tasks.
     pub(crate) fn is_half_full(&self) -> bool {
         self.in_memory > MEMORY / 2
     }
 
-    /// To be called when all that could be committed is: what is left waits for another task.
+    /// Packs tasks, after the committer has committed all that it can: the tasks that are left wait for another
+    /// one.
     pub(crate) fn pack_those_that_wait(&mut self) -> Result<()> {
         self.unpacked.retain(|task| self.tasks.contains_key(task));
         while self.unpacked.len() > UNPACKED {
@@ -198,7 +199,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         Ok(())
     }
 
-    /// Puts tasks that have ended on disk; which ones these are.
+    /// Stores tasks that have ended on disk, and returns their numbers.
     pub(crate) fn put_on_disk(&mut self, which: Which, shelf: &mut Shelf<'_>) -> Result<Vec<u64>> {
         let is_meant = |held: &Held<P>| held.fate.is_some() && (which == Which::Ended || held.waits_long);
         let meant = self.tasks.iter().filter(|(_, held)| is_meant(held)).map(|(task, _)| *task);
@@ -218,7 +219,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         Ok(meant)
     }
 
-    /// Puts what tasks that are still at work have made on disk.
+    /// Stores on disk what tasks at work have produced so far.
     pub(crate) fn put_pieces_on_disk(&mut self, shelf: &mut Shelf<'_>) -> Result<()> {
         let at_work: Vec<u64> = self.tasks.keys().copied().collect();
         at_work.into_iter().try_for_each(|task| self.move_pieces(task, 0, shelf))
@@ -243,7 +244,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         let Some(Waiting::Packed(packed)) = held.fate else {
             return Err(Error::broken(
                 format_args!("task {}", task + 1),
-                "was to be kept before it had ended",
+                "was to be stored before it had ended",
             ));
         };
         self.ended -= 1;
@@ -266,7 +267,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
     }
 
     fn keep_in_memory(&mut self, mut bytes: Vec<u8>) -> Piece {
-        // A command is read into a buffer of some size, and mostly prints less.
+        // A worker reads a command into a buffer of fixed size, and most commands print less.
         if bytes.capacity() > 2 * bytes.len() {
             bytes.shrink_to_fit();
         }
@@ -274,7 +275,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         Piece::InMemory(bytes)
     }
 
-    fn settle(&mut self, task: u64, fate: Fate<P>) {
+    fn end(&mut self, task: u64, fate: Fate<P>) {
         self.tasks.entry(task).or_default().fate = Some(Waiting::Fresh(fate));
         self.in_memory += OVERHEAD;
         self.ended += 1;
