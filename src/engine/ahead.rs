@@ -48,7 +48,7 @@ impl Ahead {
         }
         let mut held = lock(&self.held);
         while held.tasks >= self.granted && held.bytes.saturating_add(bytes) > HELD {
-            if wake.is_awake() {
+            if wake.is_set() {
                 return None;
             }
             held = self.freed.wait_timeout(held, LOOK).unwrap_or_else(PoisonError::into_inner).0;
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn large_tasks_are_counted_by_slots_and_small_ones_by_bytes() {
         let wake = StopFd::new().unwrap();
-        wake.wake(); // So that what would wait comes back.
+        wake.set(); // So that what would wait comes back.
         let fit = |bytes: u64| {
             let ahead = Ahead::new(3);
             std::iter::from_fn(|| ahead.room_for(bytes, &wake)).take(100_000).collect::<Vec<_>>().len()

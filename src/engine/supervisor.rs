@@ -272,7 +272,7 @@ impl<J: Job> Supervisor<'_, J> {
             Action::Hold => self.workers.pool.children().hold(),
             Action::Drain => {
                 gate.drain();
-                self.workers.pool.shared.wake.stop_begins();
+                self.workers.pool.shared.stop.stop_begins();
                 self.give_up_retries();
             }
             Action::Recall => {
@@ -305,7 +305,7 @@ impl<J: Job> Supervisor<'_, J> {
             Action::Redraw => self.clocks.next_tick = Instant::now(),
             Action::Set(alarm, after) => self.clocks.alarms.push((alarm, Instant::now() + after)),
             Action::Unset(alarm) => self.clocks.alarms.retain(|(set, _)| *set != alarm),
-            Action::Wake => self.workers.pool.shared.wake.wake(),
+            Action::Wake => self.workers.pool.shared.stop.set(),
             Action::Close => self.close(),
             Action::Die(signal) => self.die(signal),
         }
@@ -323,7 +323,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.job.listed = Some(tasks);
         }
         if self.state.cause.is_some() {
-            self.workers.pool.shared.wake.wake();
+            self.workers.pool.shared.stop.set();
         }
         self.command(CommitCommand::Close { listed: self.job.listed });
     }

@@ -84,7 +84,7 @@ impl Threads<'_> {
                     spill_limit: engine.spill_limit,
                 });
                 let ending = supervisor.run();
-                self.wake.wake();
+                self.wake.set();
                 wait_for_threads(&all_ended);
                 // Should a command or a descendant of one be left, the watcher sees to it.
                 if let Some(watcher) = engine.watcher {

@@ -539,7 +539,7 @@ mod tests {
             // If the end of the stream is not noticed, the wait is ended here, without its chunk.
             scope.spawn(|| {
                 if hears.recv_timeout(std::time::Duration::from_secs(20)).is_err_and(|e| e.is_timeout()) {
-                    wake.wake();
+                    wake.set();
                 }
             });
             let all = show_all(&mut listing, &ListContext::real(&wake));
@@ -554,7 +554,7 @@ mod tests {
         let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
         let described = described(&inputs.chunks(Boundary::newline()).block(Some(1)));
         let wake = StopFd::new().unwrap();
-        wake.wake();
+        wake.set();
         let cx = ListContext::real(&wake);
         // The pipe has something to read all the time; a wait alone would never tell of the stop.
         let both = OpenOptions::new().read(true).write(true).open(&inputs.paths()[1]).unwrap();

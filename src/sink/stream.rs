@@ -51,7 +51,7 @@ pub struct StreamSink {
     to: File,
     name: &'static str,
     way: Way,
-    wake: Option<Arc<StopFd>>,
+    stop: Option<Arc<StopFd>>,
     /// Until when it is waited, once it is known that the run is over.
     until: Option<Instant>,
     written: u64,
@@ -102,7 +102,7 @@ impl StreamSink {
                 Ok(_) | Err(_) => (given, Way::Careful),
             },
         };
-        Ok(Self { to, name, way, wake: None, until: None, written: 0, continued: false, around: None })
+        Ok(Self { to, name, way, stop: None, until: None, written: 0, continued: false, around: None })
     }
 
     /// Whether the next run goes on behind what was printed to a pipe or a terminal; without this call only
@@ -133,9 +133,9 @@ impl StreamSink {
 
     /// Waits until there is room, if somebody could keep us waiting.
     fn wait_for_room(&mut self) -> Result<()> {
-        let Some(wake) = self.wake.as_ref().filter(|_| self.way != Way::Plain) else { return Ok(()) };
+        let Some(stop) = self.stop.as_ref().filter(|_| self.way != Way::Plain) else { return Ok(()) };
         let room = match self.until {
-            None => wake.wait_writable(self.to.as_fd()).map_err(|e| failed(self.name, &e))? == Waited::Ready,
+            None => stop.wait_writable(self.to.as_fd()).map_err(|e| failed(self.name, &e))? == Waited::Ready,
             Some(_) => false,
         };
         if room {
@@ -197,12 +197,12 @@ fn failed(name: &str, cause: &io::Error) -> Error {
 }
 
 impl Sink for StreamSink {
-    fn interrupt_by(&mut self, wake: &Arc<StopFd>) {
-        self.wake = Some(Arc::clone(wake));
+    fn interrupt_by(&mut self, stop: &Arc<StopFd>) {
+        self.stop = Some(Arc::clone(stop));
     }
 
     fn may_give_up(&self) -> bool {
-        self.way != Way::Plain && self.wake.is_some()
+        self.way != Way::Plain && self.stop.is_some()
     }
 
     /// # Errors
@@ -289,9 +289,9 @@ mod tests {
     fn a_reader_that_does_not_read_on_cannot_hold_a_stop() {
         let (reader, writer) = io::pipe().unwrap();
         let mut sink = StreamSink::new(OwnedFd::from(writer), "a pipe").unwrap();
-        let wake = Arc::new(StopFd::new().unwrap());
-        sink.interrupt_by(&wake);
-        wake.wake();
+        let stop = Arc::new(StopFd::new().unwrap());
+        sink.interrupt_by(&stop);
+        stop.set();
         let error = sink.write(&vec![b'x'; 1 << 20]).unwrap_err();
         assert_eq!(error.kind(), Kind::Interrupted);
         assert!(sink.written > 0, "what fits is written all the same");

@@ -166,12 +166,12 @@ impl Context<'_> {
     /// Holds the end of a stream for this time: whether it counts. See
     /// [`ListContext::end_counts`](crate::ListContext::end_counts).
     pub(crate) fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
-        self.shared.wake.end_counts(held)
+        self.shared.stop.end_counts(held)
     }
 
     /// Whether a stop has begun, or may be on its way from the kernel: a signal whose meaning is not known yet.
     pub(crate) fn may_be_stopping(&self) -> bool {
-        self.shared.gate.is_draining() || self.is_cancelled() || self.shared.wake.may_be_stopping()
+        self.shared.gate.is_draining() || self.is_cancelled() || self.shared.stop.may_be_stopping()
     }
 
     /// Whether the task shall give up: for loops that cannot return in the middle.

@@ -42,8 +42,8 @@ pub(crate) struct Shared {
     pub(crate) sayings: Sender<Saying>,
     /// Tasks that have begun, have not ended, and do not wait at the gate.
     pub(crate) moving: AtomicI64,
-    /// Whether the end of a stream counts.
-    pub(crate) wake: Arc<StopFd>,
+    /// Ends waits when the run is over, and says whether the end of a stream counts.
+    pub(crate) stop: Arc<StopFd>,
 }
 
 /// A task that has begun.
@@ -60,7 +60,7 @@ impl Shared {
         (keep_going, print_failed): (bool, bool),
         failures_allowed: u64,
         sayings: Sender<Saying>,
-        wake: Arc<StopFd>,
+        stop: Arc<StopFd>,
     ) -> Self {
         Self {
             gate: Gate::default(),
@@ -74,7 +74,7 @@ impl Shared {
             failures_known: AtomicU64::new(0),
             sayings,
             moving: AtomicI64::new(0),
-            wake,
+            stop,
         }
     }
 

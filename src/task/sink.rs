@@ -15,7 +15,7 @@ pub trait Sink: Send + 'static {
     /// this wakes them. They then wait a little longer at the most, and return an error of
     /// [`Kind::Interrupted`](crate::error::Kind::Interrupted). That one is no failure:
     /// [`make_durable`](Sink::make_durable) is called behind it, and says how much has been taken.
-    fn interrupt_by(&mut self, _wake: &Arc<StopFd>) {}
+    fn interrupt_by(&mut self, _stop: &Arc<StopFd>) {}
 
     /// Whether a [`write`](Sink::write) may end in that way.
     fn may_give_up(&self) -> bool {

@@ -198,19 +198,19 @@ pub struct Extent {
 /// What a [`Listing`] may use while it lists: above all, a way to wait that a stop can end.
 #[derive(Debug)]
 pub struct ListContext<'a> {
-    pub(crate) wake: &'a StopFd,
+    pub(crate) stop: &'a StopFd,
     pub(crate) rehearsal: bool,
 }
 
 impl<'a> ListContext<'a> {
     /// What is listed becomes tasks.
-    pub(crate) fn real(wake: &'a StopFd) -> Self {
-        Self { wake, rehearsal: false }
+    pub(crate) fn real(stop: &'a StopFd) -> Self {
+        Self { stop, rehearsal: false }
     }
 
     /// What is listed is compared.
-    pub(crate) fn rehearsal(wake: &'a StopFd) -> Self {
-        Self { wake, rehearsal: true }
+    pub(crate) fn rehearsal(stop: &'a StopFd) -> Self {
+        Self { stop, rehearsal: true }
     }
 
     /// Whether what is listed now is only compared with the list of an earlier run: then another listing may
@@ -227,7 +227,7 @@ impl<'a> ListContext<'a> {
     ///
     /// Those of `poll(2)`.
     pub fn wait_readable(&self, input: BorrowedFd<'_>) -> std::io::Result<Waited> {
-        self.wake.wait_readable(input)
+        self.stop.wait_readable(input)
     }
 
     /// Holds the end of a stream for this time: whether it counts. It does not if a stop comes meanwhile,
@@ -242,11 +242,11 @@ impl<'a> ListContext<'a> {
     /// Those of `poll(2)`.
     pub fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
         // Where nobody hears signals nothing can come meanwhile: a list that is only printed.
-        self.wake.end_counts(if self.wake.hears() { held } else { Duration::ZERO })
+        self.stop.end_counts(if self.stop.has_signals() { held } else { Duration::ZERO })
     }
 
     /// Whether the run is over: a source that lists without blocking looks here now and then.
     pub fn is_stopped(&self) -> bool {
-        self.wake.is_awake()
+        self.stop.is_set()
     }
 }

@@ -92,7 +92,7 @@ impl Look<'_> {
         // The run that the last frame is of: by which task it is known, its last task, where it ends.
         let mut run: Option<(u64, u64, u64)> = None;
         let mut at = 0;
-        while at + HEAD <= end && !self.wake.is_awake() {
+        while at + HEAD <= end && !self.wake.is_set() {
             let Some((head, behind)) = self.frame_at(number, at, end)? else {
                 at = (at + 1).next_multiple_of(BLOCK);
                 continue;

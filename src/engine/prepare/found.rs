@@ -24,7 +24,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         let opened = match open_state(options, &|| false) {
             // The watcher of a run that was killed holds the lock until the commands of that run have ended.
             Err(error) if error.kind() == Kind::Busy => {
-                match interruptible.run(|stop| open_state(options, &|| !stop.is_awake()))? {
+                match interruptible.run(|stop| open_state(options, &|| !stop.is_set()))? {
                     Ok(opened) => opened,
                     Err(by) => return Ok(Err(by)),
                 }

@@ -82,7 +82,7 @@ impl Interruptible<'_> {
                 },
                 recv(budget) -> _ => {
                     (came.budget_is_used, budget) = (true, never());
-                    stop.wake();
+                    stop.set();
                 }
             }
         }
@@ -98,7 +98,7 @@ impl Interruptible<'_> {
             die(heard.signal, self.core);
         }
         if heard.request.is_end() {
-            stop.wake();
+            stop.set();
         }
     }
 

@@ -310,7 +310,7 @@ fn a_stop_ends_the_wait_for_a_pipe_and_what_came_is_not_lost() {
     let wake = StopFd::new().unwrap();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| items.next(&ListContext::real(&wake)).unwrap());
-        wake.wake();
+        wake.set();
         assert!(waiter.join().unwrap().is_none());
     });
     writer.write_all(b"1\n2\n").unwrap();
@@ -329,7 +329,7 @@ fn a_stop_ends_the_passing_over_of_what_is_done() {
     let items = Items::new(columns());
     let mut items = items.resume(&described(&items), 900_000).unwrap();
     let wake = StopFd::new().unwrap();
-    wake.wake();
+    wake.set();
     items.mark_before(&ListContext::rehearsal(&wake)).unwrap();
     assert!(items.again > 890_000);
     assert!(items.next(&ListContext::real(&wake)).unwrap().is_none(), "its number would be wrong");

@@ -180,7 +180,7 @@ mod tests {
             contents.take((3, &witness), &block, &ListContext::real(&wake)).unwrap().unwrap();
         }
         assert_eq!(digests.of(3), Some(blake3::hash(&text)));
-        wake.wake();
+        wake.set();
         assert_eq!(contents.take((4, &witness), &(0..size), &ListContext::real(&wake)).unwrap(), None);
         assert_eq!(digests.of(4), None, "the run is over, and the rest was not read");
     }
