@@ -118,7 +118,7 @@ fn several_items_at_once_grow_behind_a_full_command_only() {
         run("1 2 3").expect_code(0);
         let before = world.read("effects");
         for longer in ["1 2 3 4", "1 2 3 4 5"] {
-            run(longer).expect_code(3).expect_says("a full command");
+            run(longer).expect_code(3).expect_says("after a task that is full");
         }
         assert_eq!(world.read("effects"), before, "{options}");
         run("1 2 3").expect_code(0).expect_says("already finished");

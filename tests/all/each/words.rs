@@ -79,7 +79,7 @@ fn the_two_limits_of_the_system_are_told_apart_and_no_item_floods_the_message() 
     drop(
         ended
             .expect_says("its 1000000 arguments have")
-            .expect_says("-m")
+            .expect_says("take fewer at a time")
             .expect_says_not(&"12345678 ".repeat(30)),
     );
 }
