@@ -185,7 +185,7 @@ fn stop_reaches_a_job_in_any_phase() {
 #[test]
 fn a_job_that_stops_is_not_asked_again_for_that_would_cancel_its_tasks() {
     let world = GREP.world();
-    let slow = "--limit-rate 1KiB --checkpoint-every 20ms --jobs 2 --grace inf";
+    let slow = "--limit-rate 64KiB --checkpoint-every 20ms --jobs 2 --grace inf";
     let run = GREP.command(&world).with(slow).start().until_at_work().signal(SIGINT).until("phase stopping");
     verb(&world, "stop --timeout 300ms").expect_code(4).expect_says("not stopped").expect_says("stopping");
     verb(&world, "pause").expect_code(3).expect_says("stopping");
@@ -230,8 +230,7 @@ fn a_request_that_was_mapped_away_or_is_ignored_is_refused_with_the_reason() {
 #[test]
 fn what_does_not_come_in_time_is_code_4_and_a_verb_that_waits_can_be_interrupted() {
     let world = GREP.world();
-    // The tasks in flight take a minute: no load makes the stop complete before the second verb waits.
-    let slow = "--limit-rate 1KiB --checkpoint-every 20ms --jobs 2 --grace inf";
+    let slow = "--limit-rate 64KiB --checkpoint-every 20ms --jobs 2 --grace inf";
     let run = GREP.command(&world).with(slow).start().until_at_work();
     let said = verb(&world, "stop --timeout 300ms").expect_code(4);
     said.expect_says("not stopped after 300.0 ms").expect_says("--timeout");
