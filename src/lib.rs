@@ -137,34 +137,18 @@
 //!
 //! # How it works, in reading order
 //!
-//! ```text
-//!             kernel
-//!               │ SIGTERM …                 every thread but this one has all handled signals blocked
-//!       ┌───────▼────────┐
-//!       │ signals thread │  signal-hook's iterator; it only sends
-//!       └───────┬────────┘
-//!               │ what was heard            arrows are crossbeam channels
-//!       ┌───────▼────────┐   tasks   ┌───────────────┐
-//!       │  supervisor    │◄──────────┤ source thread │  lists ahead, bounded
-//!       │ select → decide│           └───────────────┘
-//!       │    → perform   ├── tasks ─►┌───────────────┐
-//!       │                │           │ rayon workers │  they know the gate, and no signal
-//!       │                │◄─ done ───┤               │
-//!       │                │           └──────┬────────┘
-//!       │                │                  │ pieces of output
-//!       │                │           ┌──────▼────────┐
-//!       │                │◄─ safe ───┤ commit thread │  order, write, flush, record
-//!       └────────────────┘           └──────┬────────┘
-//!                                           ▼ output and state directory
-//! ```
+#![doc = "```text"]
+#![doc = include_str!("../docs/threads.txt")]
+#![doc = "```"]
 //!
-//! **The route.** Follow one signal from the kernel to the disk; it is the answer to "how would you use
-//! signals in a multithreaded application?". Five files, each a chapter: [`signals`] (kernel → event) →
-//! [`decide`] (event → actions) → [`supervisor`] (perform) → [`commit`] (order, durability) →
-//! [`store`] (flush, write, fsync, rename, fsync). The [`architecture`] page names what holds everywhere, and what is
-//! deliberately absent; [`one_signal`] follows a single SIGTERM and says at each step what could go
-//! wrong. A program without a job hears signals through [`Signals`].
+//! **The route.** Follow one signal from the kernel to the disk; that answers "how would you use signals in a
+//! multithreaded application?". Five files, each a chapter: [`thread`] (kernel → request) → [`decide`] (request →
+//! actions) → [`supervisor`] (perform) → [`commit`] (order) → [`store`] (flush, write, fsync, rename, fsync). The
+//! [`architecture`] page names the rooms, the invariants, and what is deliberately absent. [`one_signal`] follows
+//! a single SIGTERM and says at each step what could go wrong. A program without a job receives signals through
+//! [`Signals`].
 //!
+//! [`thread`]: ../src/bivouac/signals/thread.rs.html
 //! [`decide`]: ../src/bivouac/engine/decide.rs.html
 //! [`supervisor`]: ../src/bivouac/engine/supervisor.rs.html
 //! [`commit`]: ../src/bivouac/engine/commit.rs.html
