@@ -101,21 +101,35 @@ impl StopFd {
             {
                 return Ok(true);
             }
-            let time = left.clamp(LOOK_AGAIN, LOOK);
-            let mut fds = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut fds, PollTimeout::from(time.as_millis() as u8)) {
-                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+            self.wait_for(left.clamp(LOOK_AGAIN, LOOK))?;
+        }
+    }
+
+    /// Waits for the end of the run, and no longer than `time`.
+    fn wait_for(&self, time: Duration) -> io::Result<()> {
+        let mut fds = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::from(time.as_millis() as u8)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
         }
     }
 
     /// Whether a stop has begun, or a signal that may ask for one is on its way. `false` means that no such
-    /// signal was sent before this call.
+    /// signal was sent before this call. While the signal thread is at work this is not known yet; then the
+    /// caller waits for it, for [`LOOK`] at most.
     pub(crate) fn may_be_stopping(&self) -> bool {
-        self.is_set()
-            || self.stopping.load(Ordering::Relaxed)
-            || self.subscription.as_ref().is_some_and(Subscription::end_may_be_on_its_way)
+        let until = Instant::now() + LOOK;
+        loop {
+            if self.is_set() || self.stopping.load(Ordering::Relaxed) {
+                return true;
+            }
+            if !self.subscription.as_ref().is_some_and(Subscription::end_may_be_on_its_way) {
+                return false;
+            }
+            if Instant::now() >= until || self.wait_for(LOOK_AGAIN).is_err() {
+                return true;
+            }
+        }
     }
 
     /// Ends every wait, now and later.
