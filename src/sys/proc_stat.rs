@@ -1,8 +1,8 @@
 //! The one reader of `/proc/PID/stat`, the line in which the kernel describes a process.
 //!
 //! The second field is the name of the program in parentheses, and a program may be named `x) R 1 (`. No other
-//! field has a parenthesis, so the fields are counted from the last one on. The numbers of the fields are those
-//! of proc_pid_stat(5). A process that has ended keeps its line until it is reaped.
+//! field has a parenthesis, so this counts the fields after the last parenthesis. The fields have the numbers of
+//! proc_pid_stat(5). A process that has ended keeps its line until it is reaped.
 
 use memchr::memrchr;
 use nix::unistd::Pid;
@@ -17,12 +17,12 @@ pub(crate) struct Stat {
     pub(crate) parent: i32,
     pub(crate) group: i32,
     pub(crate) session: i32,
-    /// Page faults: its own, and those of its children for which it has waited.
+    /// Its own page faults, and those of the children that it has reaped.
     pub(crate) faults: u64,
     pub(crate) faults_of_children: u64,
     /// Its start, in clock ticks since boot.
     pub(crate) ticks: u64,
-    /// The signals that it blocks, ignores, and has a handler for.
+    /// The signals that it blocks, those that it ignores, and those that it has a handler for.
     pub(crate) blocked: Signals,
     pub(crate) ignored: Signals,
     pub(crate) caught: Signals,
@@ -33,7 +33,7 @@ pub(crate) struct Stat {
 pub(crate) struct Signals(u32);
 
 impl Signals {
-    /// Those with these numbers.
+    /// The signals with these numbers.
     pub(crate) const fn of(numbers: &[i32]) -> Self {
         let (mut bits, mut n) = (0, 0);
         while n < numbers.len() {
@@ -59,7 +59,7 @@ impl Signals {
 impl Stat {
     /// `None` if there is no such process.
     pub(crate) fn of(pid: Pid) -> Option<Self> {
-        // The line has some fifty numbers: one call reads it.
+        // The line has about fifty numbers, so one call reads it.
         let mut line = [0; 2048];
         let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
         Self::read(&line[..length])
@@ -68,7 +68,7 @@ impl Stat {
     fn read(line: &[u8]) -> Option<Self> {
         let rest = str::from_utf8(line.get(memrchr(b')', line)? + 1..)?).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // The first of these is field 3.
+        // The first element is field 3.
         let field = |number: usize| fields.get(number - 3).copied();
         let id = |number| field(number)?.parse().ok();
         let count = |number| field(number)?.parse::<u64>().ok();
@@ -87,7 +87,7 @@ impl Stat {
         })
     }
 
-    /// Whether it has ended, and only its number is left.
+    /// Whether it has ended and waits to be reaped.
     pub(crate) fn is_over(self) -> bool {
         matches!(self.state, 'Z' | 'X')
     }
@@ -99,7 +99,7 @@ pub(crate) fn all() -> impl Iterator<Item = Pid> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid::from_raw))
 }
 
-/// The beginning of its command line, for a message.
+/// The beginning of the command line of a process, for a message.
 pub(crate) fn command_line_of(pid: Pid) -> String {
     const LONGEST: usize = 100;
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
