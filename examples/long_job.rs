@@ -147,7 +147,7 @@ fn main() -> std::io::Result<ExitCode> {
                 Ending::Finished { already: true, .. } => writeln!(stdout(), "was finished before")?,
                 Ending::Finished { .. } => writeln!(stdout(), "finished")?,
                 Ending::Stopped { summary, .. } => {
-                    let done = summary.frontier + summary.beyond;
+                    let done = summary.frontier + summary.ahead;
                     writeln!(stdout(), "stopped, {done} blocks are safe; the same command goes on")?;
                 }
                 Ending::Failed { error, .. } => writeln!(stderr(), "long_job: {error}")?,

@@ -76,8 +76,8 @@ pub enum StoppedBy {
 pub struct Summary {
     /// Tasks committed, by this run and those before it.
     pub frontier: u64,
-    /// Finished tasks beyond the frontier, kept for the next run.
-    pub beyond: u64,
+    /// Finished tasks ahead of the frontier, kept for the next run.
+    pub ahead: u64,
     /// Tasks in the whole job, where the source knows.
     pub tasks: Option<u64>,
     /// Bytes of output committed.

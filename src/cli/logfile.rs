@@ -275,7 +275,7 @@ impl<O: Observer> Observer for Logged<O> {
 fn record(notice: &Notice, word: TaskWord) {
     match notice {
         Notice::Ready { workers } => info!(workers, "ready"),
-        Notice::Resumed { frontier, beyond, tasks } => info!(frontier, beyond, tasks, "resumed"),
+        Notice::Resumed { frontier, ahead, tasks } => info!(frontier, beyond = ahead, tasks, "resumed"),
         Notice::Input(what) => info!(what, "input"),
         Notice::Signal { signal, request, sender } => {
             let sent = bivouac::signals::Sender::process(*sender);

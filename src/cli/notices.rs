@@ -48,11 +48,11 @@ pub(crate) fn level(notice: &Notice) -> Level {
 pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
     match notice {
         Notice::Ready { workers } => format!("ready, {}", count(*workers as u64, "worker")),
-        Notice::Resumed { frontier, beyond, tasks } => {
+        Notice::Resumed { frontier, ahead, tasks } => {
             let after = format!("resumed after {}", word.of(*frontier, *tasks));
-            match beyond {
+            match ahead {
                 0 => after,
-                beyond => format!("{after}, {beyond} more completed ahead of them"),
+                ahead => format!("{after}, {ahead} more completed ahead of them"),
             }
         }
         Notice::Input(what) => what.clone(),
@@ -165,9 +165,9 @@ mod tests {
         for (notice, expected) in [
             (Notice::Ready { workers: 2 }, "ready, 2 workers"),
             (Notice::Ready { workers: 1 }, "ready, 1 worker"),
-            (Notice::Resumed { frontier: 3, beyond: 0, tasks: Some(64) }, "resumed after 3 of 64 tasks"),
+            (Notice::Resumed { frontier: 3, ahead: 0, tasks: Some(64) }, "resumed after 3 of 64 tasks"),
             (
-                Notice::Resumed { frontier: 3, beyond: 2, tasks: None },
+                Notice::Resumed { frontier: 3, ahead: 2, tasks: None },
                 "resumed after 3 tasks, 2 more completed ahead of them",
             ),
             (
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn the_tasks_of_each_are_items_and_both_count_from_1() {
         for (notice, expected) in [
-            (Notice::Resumed { frontier: 1, beyond: 0, tasks: Some(5) }, "resumed after 1 of 5 items"),
+            (Notice::Resumed { frontier: 1, ahead: 0, tasks: Some(5) }, "resumed after 1 of 5 items"),
             (Notice::Said { task: 0, line: "x".into() }, "item 1: x"),
             (Notice::Running(vec![at_work("x")]), "running items: 8 (x) for 1.2 s"),
             (Notice::Running(vec![]), "no item is running"),

@@ -181,9 +181,9 @@ fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
         context.word.of(summary.frontier, summary.tasks),
         size(summary.output_bytes)
     );
-    if summary.beyond > 0 {
-        let are = if summary.beyond == 1 { "is" } else { "are" };
-        text.push_str(&format!(", {} more {are} completed ahead of them", summary.beyond));
+    if summary.ahead > 0 {
+        let are = if summary.ahead == 1 { "is" } else { "are" };
+        text.push_str(&format!(", {} more {are} completed ahead of them", summary.ahead));
     }
     if summary.failed > 0 {
         text.push_str(&format!(", {} failed", summary.failed));
@@ -268,7 +268,7 @@ mod tests {
     fn summary() -> Summary {
         Summary {
             frontier: 3,
-            beyond: 2,
+            ahead: 2,
             tasks: Some(64),
             output_bytes: 1229,
             checkpoint: Some(CheckpointFacts {

@@ -39,8 +39,9 @@ pub struct StatusFile {
     pub frontier: u64,
     /// Tasks in the whole job, where known.
     pub tasks: Option<u64>,
-    /// Finished tasks beyond the frontier, which wait for their turn.
-    pub beyond: u64,
+    /// Finished tasks ahead of the frontier, which wait for their turn.
+    #[serde(rename = "beyond")]
+    pub ahead: u64,
     /// Tasks at work or waiting in a worker's queue.
     pub in_flight: u64,
     /// Tasks that failed and are left out.
@@ -112,7 +113,7 @@ impl StatusFile {
             phase: now.phase,
             frontier: now.frontier,
             tasks: now.tasks,
-            beyond: 0,
+            ahead: 0,
             in_flight: now.in_flight as u64,
             failed: now.failed,
             bytes: now.bytes,
@@ -158,7 +159,7 @@ mod tests {
             phase: Activity::Paused,
             frontier: 3,
             tasks: Some(8),
-            beyond: 0,
+            ahead: 0,
             in_flight: 2,
             failed: 0,
             bytes: 12,

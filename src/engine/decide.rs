@@ -40,8 +40,8 @@ mod words;
 
 pub(crate) use words::{Action, Alarm, Asker, Cause, Course, Event, Motion, Rules};
 
-use failure::{broke, commit_broke, halt_soon};
-use motion::{go_on, pause, put_off_suspension, resume, returned, stilled, suspend};
+use failure::{broke, commit_broke, end_after_tasks_in_flight};
+use motion::{go_on, nothing_moves, pause, resume, suspend, suspend_returned, suspension_postponed};
 
 use crate::signals::Sender;
 use crate::signals::escalation::{Escalation, Rung};
@@ -60,7 +60,7 @@ pub(crate) struct State {
     /// Tasks handed to the pool that have not come back.
     pub(crate) in_flight: usize,
     /// Tasks that came back and are not over.
-    pub(crate) put_off: usize,
+    pub(crate) deferred: usize,
     /// Somebody wants it to end, or it cannot go on; and it is not only that enough has failed.
     is_asked_to_stop: bool,
     source_ended: bool,
@@ -79,7 +79,7 @@ impl State {
             commit_works: true,
             cause: None,
             in_flight: 0,
-            put_off: 0,
+            deferred: 0,
             is_asked_to_stop: false,
             source_ended: false,
             escalation: Escalation::default(),
@@ -100,9 +100,9 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
         Event::Asked { request, by, at } => asked(&mut state, request, by, at, &mut actions),
         Event::Assigned => state.in_flight += 1,
         Event::TaskEnded => came_back(&mut state),
-        Event::PutOff => put_off(&mut state, &mut actions),
-        Event::TakenUp => {
-            state.put_off = state.put_off.saturating_sub(1);
+        Event::Deferred => deferred(&mut state, &mut actions),
+        Event::Reassigned => {
+            state.deferred = state.deferred.saturating_sub(1);
             state.in_flight += 1;
         }
         Event::TaskBroke => {
@@ -110,14 +110,14 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
             broke(&mut state, &mut actions);
         }
         Event::Halted { now: true } => broke(&mut state, &mut actions),
-        Event::Halted { now: false } => halt_soon(&mut state, &mut actions),
+        Event::Halted { now: false } => end_after_tasks_in_flight(&mut state, &mut actions),
         Event::SourceEnded => state.source_ended = true,
         Event::SourceBroke => broke(&mut state, &mut actions),
         Event::CommitBroke => commit_broke(&mut state, &mut actions),
         Event::Closed => state.course = Course::Ended,
-        Event::Stilled => stilled(&mut state, &mut actions),
-        Event::PutOffSuspension => put_off_suspension(&mut state),
-        Event::Returned => returned(&mut state, &mut actions),
+        Event::NothingMoves => nothing_moves(&mut state, &mut actions),
+        Event::SuspensionPostponed => suspension_postponed(&mut state),
+        Event::SuspendReturned => suspend_returned(&mut state, &mut actions),
         Event::Rang(alarm) => rang(&mut state, alarm, &mut actions),
     }
     close_when_nothing_is_in_flight(&mut state, &mut actions);
@@ -131,11 +131,13 @@ fn came_back(state: &mut State) {
 
 /// With a stop under way nobody waits for one. Where failures end the run it is not a stop that makes
 /// interruptions of them: then they are waited for, as tasks in flight are.
-fn put_off(state: &mut State, actions: &mut Vec<Action>) {
+fn deferred(state: &mut State, actions: &mut Vec<Action>) {
     came_back(state);
-    state.put_off += 1;
+    state.deferred += 1;
     match state.course {
-        Course::Stopping | Course::Aborting if state.is_asked_to_stop => actions.push(Action::Recall),
+        Course::Stopping | Course::Aborting if state.is_asked_to_stop => {
+            actions.push(Action::ConcludeDeferred)
+        }
         // In the end it had been given up.
         Course::Working | Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
     }
@@ -189,7 +191,7 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
 /// handed over. Without a reader in the way this stops nothing: the job is finished in a moment.
 fn stop_closing(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     state.cause = state.cause.or(Some(Cause::Stop(by.stopped_by())));
-    actions.push(Action::Wake);
+    actions.push(Action::InterruptOutput);
 }
 
 /// The checkpoint comes first, since a scheduler may kill early; then the grace begins to run.
@@ -207,10 +209,10 @@ fn give_grace(state: &mut State, actions: &mut Vec<Action>) {
     if state.in_flight > 0 {
         actions.push(Action::SayStopping);
     }
-    if state.put_off > 0 {
-        actions.push(Action::Recall);
+    if state.deferred > 0 {
+        actions.push(Action::ConcludeDeferred);
     }
-    if let (Some(grace), true) = (state.rules.grace, state.in_flight + state.put_off > 0) {
+    if let (Some(grace), true) = (state.rules.grace, state.in_flight + state.deferred > 0) {
         actions.push(Action::Set(Alarm::Grace, grace));
     }
 }
@@ -257,8 +259,8 @@ fn cancel(state: &mut State, actions: &mut Vec<Action>) {
     state.course = Course::Aborting;
     state.is_asked_to_stop = true;
     actions.push(Action::Cancel);
-    if state.put_off > 0 {
-        actions.push(Action::Recall);
+    if state.deferred > 0 {
+        actions.push(Action::ConcludeDeferred);
     }
     actions.push(Action::Unset(Alarm::Grace));
     actions.push(Action::Set(Alarm::Kill, state.rules.kill_after));
@@ -275,7 +277,7 @@ fn die(by: Asker, actions: &mut Vec<Action>) {
 /// Whether the process dies of a signal although its job was complete in the end. Ctrl-C at a terminal is
 /// meant for the loop around the command too. A scheduler that sends a signal asks for this job alone, and
 /// wants to read that it is done.
-pub(crate) fn ends_what_is_around(request: Request, signal: Signal, sender: Sender) -> bool {
+pub(crate) fn interrupts_caller_too(request: Request, signal: Signal, sender: Sender) -> bool {
     matches!(request, Request::Stop | Request::Abort) && signal == Signal::SIGINT && sender == Sender::Kernel
 }
 
@@ -295,7 +297,7 @@ fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
         }
         Alarm::GiveUp => {
             if state.course == Course::Aborting {
-                (state.in_flight, state.put_off) = (0, 0);
+                (state.in_flight, state.deferred) = (0, 0);
             }
         }
         Alarm::StopHard => match state.motion {
@@ -304,7 +306,7 @@ fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
         },
         Alarm::Born => {
             if state.motion == Motion::Suspending {
-                stilled(state, actions);
+                nothing_moves(state, actions);
             }
         }
         Alarm::Refused => {
@@ -321,7 +323,7 @@ fn close_when_nothing_is_in_flight(state: &mut State, actions: &mut Vec<Action>)
         Course::Stopping | Course::Aborting => true,
         Course::Closing | Course::Ended => false,
     };
-    if !over || state.in_flight + state.put_off > 0 {
+    if !over || state.in_flight + state.deferred > 0 {
         return;
     }
     actions.push(Action::Unset(Alarm::Grace));

@@ -56,9 +56,9 @@ pub(crate) struct Deferred {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// What came of it is asked for.
-    Settle,
+    Conclude,
     /// It is tried again.
-    Again,
+    Retry,
 }
 
 /// What workers tell the supervisor.
@@ -88,14 +88,14 @@ pub(crate) enum Outcome {
     Failed(String),
     Interrupted,
     Fatal(Error),
-    PutOff(Deferred),
+    Deferred(Deferred),
 }
 
 /// The workers of one run.
 pub(crate) struct Pool<J: Job> {
     rayon: rayon::ThreadPool,
     desk: Desk<J>,
-    settling: Sender<Deferred>,
+    conclude: Sender<Deferred>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -127,13 +127,15 @@ impl<J: Job> Pool<J> {
         reports: Sender<Report>,
     ) -> Result<(Self, usize)> {
         let desk = Desk { job, shared: Arc::clone(&shared), children, outbox, reports };
-        let (settling, settled) = unbounded();
-        let settler = desk.clone();
+        let (conclude, to_conclude) = unbounded();
+        let concluder = desk.clone();
         masked
-            .spawn("verdicts", move || settled.into_iter().for_each(|deferred| settler.settle(deferred)))
+            .spawn("verdicts", move || {
+                to_conclude.into_iter().for_each(|deferred| concluder.conclude(deferred))
+            })
             .map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
         let (rayon, workers) = build(masked, workers)?;
-        Ok((Self { rayon, desk, settling, shared }, workers))
+        Ok((Self { rayon, desk, conclude, shared }, workers))
     }
 
     /// The commands of its tasks.
@@ -149,16 +151,16 @@ impl<J: Job> Pool<J> {
     }
 
     /// Hands out one that is to be tried again.
-    pub(crate) fn again(&self, deferred: Deferred) {
+    pub(crate) fn retry(&self, deferred: Deferred) {
         let Deferred { number, bytes, mark, room, .. } = deferred;
         let job = Arc::clone(&self.desk.job);
         self.hand_out((number, bytes, mark, room), move |cx| job.again(cx));
     }
 
     /// Has it asked what came of a task; nothing came of one that is still to be tried again.
-    pub(crate) fn settle(&self, deferred: Deferred) {
+    pub(crate) fn conclude(&self, deferred: Deferred) {
         // It listens as long as there is a pool.
-        self.settling.send(deferred).ok();
+        self.conclude.send(deferred).ok();
     }
 
     fn hand_out(
@@ -170,7 +172,7 @@ impl<J: Job> Pool<J> {
         self.rayon.spawn(move || {
             let began = Instant::now();
             let outcome = if desk.shared.gate.may_begin() && !desk.shared.too_much_has_failed() {
-                let (time, then) = (Duration::ZERO, Then::Again);
+                let (time, then) = (Duration::ZERO, Then::Retry);
                 let deferred = Deferred { number, bytes, mark, advanced: 0, time, then, room };
                 desk.run_task(deferred, began, work)
             } else {
@@ -211,11 +213,11 @@ fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usiz
 }
 
 impl<J: Job> Desk<J> {
-    fn settle(&self, deferred: Deferred) {
+    fn conclude(&self, deferred: Deferred) {
         let (task, then) = (deferred.number, deferred.then);
         let outcome = self.run_task(deferred, Instant::now(), |cx| match then {
-            Then::Settle => self.job.settle(cx),
-            Then::Again => Err(TaskError::Cancelled),
+            Then::Conclude => self.job.settle(cx),
+            Then::Retry => Err(TaskError::Cancelled),
         });
         self.reports.send(Report::Ended { task, outcome, took: None }).ok();
     }
@@ -231,7 +233,7 @@ impl<J: Job> Desk<J> {
         let Self { shared, children, outbox, reports, .. } = self;
         let (shared, Deferred { number: task, bytes, mark, advanced, then, room, .. }) =
             (&**shared, deferred);
-        let is_known = then == Then::Settle;
+        let is_known = then == Then::Conclude;
         lock(&shared.running).insert(task, Running { since: began, note: String::new() });
         shared.moving.fetch_add(1, Ordering::Relaxed);
         let context = Context {
@@ -254,7 +256,7 @@ impl<J: Job> Desk<J> {
         let advanced = context.advanced.into_inner();
         let put_off = |advanced, time, then, room| {
             lock(&shared.running).remove(&task);
-            Outcome::PutOff(Deferred { number: task, bytes, mark, advanced, time, then, room })
+            Outcome::Deferred(Deferred { number: task, bytes, mark, advanced, time, then, room })
         };
         // Before the worker takes another task: it must not begin one after the last failure that is borne.
         if let Err(TaskError::Failed(_) | TaskError::Held { presumed: Presumed::Failed, .. }) = &result
@@ -263,9 +265,9 @@ impl<J: Job> Desk<J> {
             shared.note_failure();
         }
         if let Err(TaskError::Held { time, presumed }) = result {
-            return put_off(advanced, time, Then::Settle, room.filter(|_| presumed == Presumed::Again));
+            return put_off(advanced, time, Then::Conclude, room.filter(|_| presumed == Presumed::Again));
         }
-        settle_progress(shared, advanced, result.is_ok().then_some(bytes));
+        correct_progress(shared, advanced, result.is_ok().then_some(bytes));
         let (delivery, outcome) = match result {
             Ok(partial) => (Delivery::Done { task, partial, mark, bytes }, Outcome::Done),
             Err(TaskError::Failed(why)) if shared.keep_going => {
@@ -280,7 +282,7 @@ impl<J: Job> Desk<J> {
             Err(TaskError::Cancelled) => (Delivery::Interrupted { task }, Outcome::Interrupted),
             Err(TaskError::Fatal(error)) => (Delivery::Interrupted { task }, Outcome::Fatal(error)),
             Err(TaskError::Again(time) | TaskError::Held { time, .. }) => {
-                return put_off(0, time, Then::Again, room);
+                return put_off(0, time, Then::Retry, room);
             }
         };
         let delivered = outbox.deliver(shared, delivery);
@@ -292,7 +294,7 @@ impl<J: Job> Desk<J> {
 
 /// A task that said less than it covers (or nothing) counts whole once it is done; one that gave
 /// up counts nothing, since all of it is done again.
-fn settle_progress(shared: &Shared, said: u64, covers: Option<u64>) {
+fn correct_progress(shared: &Shared, said: u64, covers: Option<u64>) {
     let due = covers.unwrap_or(0);
     if due >= said {
         shared.advanced.fetch_add(due - said, Ordering::Relaxed);

@@ -188,7 +188,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             std::mem::take(&mut outset.said).into_iter().map(Notice::Input).collect();
         notices.push(Notice::Resumed {
             frontier: record.committed(),
-            beyond: record.kept(),
+            ahead: record.kept(),
             tasks: record.tasks.filter(|tasks| *tasks >= record.committed()),
         });
         let near = options.location.path().map(Path::to_path_buf);
@@ -231,7 +231,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         let Some(PastRun { was, .. }) = &self.past else { return Summary::default() };
         Summary {
             frontier: was.committed(),
-            beyond: was.kept(),
+            ahead: was.kept(),
             tasks: was.tasks,
             output_bytes: was.output.as_ref().map_or(0, |output| output.bytes),
             failed: was.failed,

@@ -6,22 +6,22 @@
 //! it joins no thread without a deadline. That is what lets it answer a signal at once, whatever the
 //! others are busy with.
 
-mod changing;
+mod reload;
 mod clock;
-mod later;
-mod listening;
+mod deferred;
+mod messages;
 mod estimate;
 mod parts;
-mod showing;
+mod status;
 mod suspension;
-mod telling;
+mod progress;
 
 pub(crate) use parts::Setup;
 
 use crate::ending::Ending;
 use crate::engine::commit::{CommitCommand, CommitEvent};
 use crate::engine::decide::{
-    Action, Asker, Course, Event, Motion, Rules, State, decide, ends_what_is_around,
+    Action, Asker, Course, Event, Motion, Rules, State, decide, interrupts_caller_too,
 };
 use crate::engine::pool::Report;
 use crate::engine::reload::{Reader, Reloaded};
@@ -118,7 +118,7 @@ impl<J: Job> Supervisor<'_, J> {
     fn may_assign(&self) -> bool {
         self.state.may_start()
             && self.state.in_flight < self.workers.batching.limit()
-            && self.may_put_off()
+            && self.may_defer()
             && !self.workers.pool.shared.too_much_has_failed()
             && self.has_room()
     }
@@ -167,7 +167,7 @@ impl<J: Job> Supervisor<'_, J> {
         select! {
             recv(self.channels.signals) -> received => match received {
                 Ok(received) => self.received(received),
-                Err(_) => self.is_deaf(),
+                Err(_) => self.signal_thread_ended(),
             },
             recv(self.channels.control) -> request => if let Ok(request) = request {
                 self.ask(request, Asker::Handle);
@@ -194,17 +194,17 @@ impl<J: Job> Supervisor<'_, J> {
             },
             default(patience) => {}
         }
-        self.reports_that_are_there();
+        self.take_waiting_reports();
     }
 
-    fn reports_that_are_there(&mut self) {
+    fn take_waiting_reports(&mut self) {
         while let Ok(report) = self.channels.reports.try_recv() {
             self.report(report);
         }
     }
 
     fn note_interrupt(&mut self, heard: &Received) {
-        if ends_what_is_around(heard.request, heard.signal, heard.sender) {
+        if interrupts_caller_too(heard.request, heard.signal, heard.sender) {
             self.reception.interrupted = Some(heard.signal);
         }
     }
@@ -217,7 +217,7 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     /// The signal thread has ended before the run, and no signal arrives any more.
-    fn is_deaf(&mut self) {
+    fn signal_thread_ended(&mut self) {
         self.channels.signals = never();
         let error = Error::broken("signals", "the thread that receives them has ended")
             .advise("the job goes on; no signal but SIGKILL can stop it now");
@@ -234,24 +234,24 @@ impl<J: Job> Supervisor<'_, J> {
         if let (Event::Asked { request: Request::Suspend, .. }, false) =
             (event, self.state.motion == Motion::Suspending)
         {
-            self.clocks.wanted_to_stand = Instant::now();
+            self.clocks.suspension_asked = Instant::now();
         }
         let (state, actions) = decide(self.state, event);
         self.state = state;
-        self.show_phase();
+        self.report_phase();
         for action in actions {
             self.perform(action);
         }
     }
 
     /// Every change of phase is told, also one that lasts no longer than the next event.
-    fn show_phase(&mut self) {
+    fn report_phase(&mut self) {
         let activity = self.activity();
         if activity != self.view.shown {
             self.view.shown = activity;
             self.view.observer.notice(&Notice::Phase(activity));
             self.clocks.next_tick = Instant::now();
-            self.show();
+            self.write_status();
         }
     }
 
@@ -269,15 +269,15 @@ impl<J: Job> Supervisor<'_, J> {
                 gate.open();
                 self.workers.pool.children().go_on();
             }
-            Action::Hold => self.workers.pool.children().hold(),
+            Action::HoldChildren => self.workers.pool.children().hold(),
             Action::Drain => {
                 gate.drain();
                 self.workers.pool.shared.stop.stop_begins();
                 self.give_up_retries();
             }
-            Action::Recall => {
+            Action::ConcludeDeferred => {
                 self.workers.pool.shared.halting.store(false, Ordering::Relaxed);
-                self.recall();
+                self.conclude_deferred();
             }
             Action::Cancel => {
                 gate.cancel();
@@ -305,7 +305,7 @@ impl<J: Job> Supervisor<'_, J> {
             Action::Redraw => self.clocks.next_tick = Instant::now(),
             Action::Set(alarm, after) => self.clocks.alarms.push((alarm, Instant::now() + after)),
             Action::Unset(alarm) => self.clocks.alarms.retain(|(set, _)| *set != alarm),
-            Action::Wake => self.workers.pool.shared.stop.set(),
+            Action::InterruptOutput => self.workers.pool.shared.stop.set(),
             Action::Close => self.close(),
             Action::Die(signal) => self.die(signal),
         }

@@ -146,8 +146,8 @@ pub enum Notice {
     Resumed {
         /// The first task that is not committed.
         frontier: u64,
-        /// Finished tasks beyond it.
-        beyond: u64,
+        /// Tasks completed ahead of the frontier.
+        ahead: u64,
         /// Tasks in the whole job, where known.
         tasks: Option<u64>,
     },

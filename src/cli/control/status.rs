@@ -53,7 +53,8 @@ const SHOWN: usize = 16;
 struct TasksJson {
     done: u64,
     total: Option<u64>,
-    beyond: u64,
+    #[serde(rename = "beyond")]
+    ahead: u64,
     in_flight: u64,
     failed: u64,
 }
@@ -210,7 +211,7 @@ impl StatusReport {
         let mut line = format!("{} committed", self.word().of(tasks.done, tasks.total));
         for (number, what) in [
             (tasks.in_flight, "in flight"),
-            (tasks.beyond, "more completed ahead of them"),
+            (tasks.ahead, "more completed ahead of them"),
             (tasks.failed, "failed"),
         ] {
             if number > 0 {
@@ -268,7 +269,7 @@ fn from_live(live: &StatusFile) -> (TasksJson, BytesJson) {
     let tasks = TasksJson {
         done: live.frontier,
         total: live.tasks,
-        beyond: live.beyond,
+        ahead: live.ahead,
         in_flight: live.in_flight,
         failed: live.failed,
     };
@@ -285,7 +286,7 @@ fn from_record(record: &Record, total: Option<u64>) -> (TasksJson, BytesJson) {
     let tasks = TasksJson {
         done: record.committed(),
         total: record.tasks,
-        beyond: record.kept(),
+        ahead: record.kept(),
         in_flight: 0,
         failed: record.failed,
     };

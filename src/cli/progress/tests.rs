@@ -150,7 +150,7 @@ fn quiet_and_verbose_choose_what_is_said() {
     let said = |quiet, verbose| {
         let (mut watch, tty) = watch(&MessageArgs { quiet, verbose, ..args(When::Always) }, false, wide);
         watch.notice(&Notice::Ready { workers: 2 });
-        watch.notice(&Notice::Resumed { frontier: 3, beyond: 0, tasks: Some(64) });
+        watch.notice(&Notice::Resumed { frontier: 3, ahead: 0, tasks: Some(64) });
         watch.notice(&Notice::TaskFailed { task: 7, why: "no".to_string() });
         watch.progress(&half_done());
         drop(watch);

@@ -13,7 +13,7 @@ impl CheckpointStore {
     pub(crate) fn show(&self, live: StatusFile, waiting: u64) {
         if let Some(dir) = &self.dir {
             let run = Some(self.record.run.clone());
-            dir.show(&StatusFile { run, beyond: waiting + self.spill.tasks().len(), ..live }).ok();
+            dir.show(&StatusFile { run, ahead: waiting + self.spill.tasks().len(), ..live }).ok();
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) fn broke(state: &mut State, actions: &mut Vec<Action>) {
 }
 
 /// Tasks in flight are waited for however long they take, unless somebody asks for a stop as well.
-pub(super) fn halt_soon(state: &mut State, actions: &mut Vec<Action>) {
+pub(super) fn end_after_tasks_in_flight(state: &mut State, actions: &mut Vec<Action>) {
     if state.course == Course::Working {
         leave_working(state, Course::Stopping, Cause::Broken, actions);
     }

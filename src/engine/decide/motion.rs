@@ -32,14 +32,14 @@ pub(super) fn suspend(state: &mut State, actions: &mut Vec<Action>) {
         (Course::Working, Motion::Running) => actions.push(Action::CloseGate),
         // They are held already, and have as much time again.
         (Course::Working, Motion::Pausing | Motion::Paused) => actions.push(Action::Unset(Alarm::StopHard)),
-        (Course::Stopping | Course::Aborting | Course::Closing, _) => actions.push(Action::Hold),
+        (Course::Stopping | Course::Aborting | Course::Closing, _) => actions.push(Action::HoldChildren),
     }
     state.motion = Motion::Suspending;
     actions.push(Action::Set(Alarm::StopHard, TO_STOP));
     actions.push(Action::Set(Alarm::Born, TO_BE_BORN));
 }
 
-pub(super) fn stilled(state: &mut State, actions: &mut Vec<Action>) {
+pub(super) fn nothing_moves(state: &mut State, actions: &mut Vec<Action>) {
     match state.motion {
         Motion::Running | Motion::Paused | Motion::Suspended => {}
         Motion::Pausing => state.motion = Motion::Paused,
@@ -53,7 +53,7 @@ pub(super) fn stilled(state: &mut State, actions: &mut Vec<Action>) {
 }
 
 /// It is not known whether a SIGCONT has come already. The next look tells.
-pub(super) fn put_off_suspension(state: &mut State) {
+pub(super) fn suspension_postponed(state: &mut State) {
     if state.motion == Motion::Suspended {
         state.motion = Motion::Suspending;
     }
@@ -61,7 +61,7 @@ pub(super) fn put_off_suspension(state: &mut State) {
 
 /// `raise` has returned. The SIGCONT that did it is on its way as an event, and that is what
 /// resumes; unless it cannot reach us.
-pub(super) fn returned(state: &mut State, actions: &mut Vec<Action>) {
+pub(super) fn suspend_returned(state: &mut State, actions: &mut Vec<Action>) {
     match (state.motion, state.course) {
         (Motion::Running | Motion::Pausing | Motion::Paused | Motion::Suspending, _) => {}
         (Motion::Suspended, Course::Working) if state.rules.hears_resume => {

@@ -4,7 +4,7 @@
 //! each story can be told to its end.
 
 mod golden;
-mod later;
+mod deferred;
 mod phases;
 
 use super::*;
@@ -62,11 +62,11 @@ impl World {
                 self.perform(action, &mut events);
             }
             if self.state.motion == Motion::Suspending && !self.children_go_on {
-                events.push_front(Event::Stilled);
+                events.push_front(Event::NothingMoves);
             }
             self.check();
         }
-        let waits = self.state.course == Course::Aborting && self.state.put_off > 0;
+        let waits = self.state.course == Course::Aborting && self.state.deferred > 0;
         assert!(!waits, "an abort that waits for a verdict: {:?}", self.state);
     }
 
@@ -76,7 +76,7 @@ impl World {
             Action::OpenGate => self.gate_open = true,
             Action::Drain => self.draining = true,
             Action::Cancel => self.cancelled = true,
-            Action::Suspend => events.push_front(Event::Returned),
+            Action::Suspend => events.push_front(Event::SuspendReturned),
             Action::Set(alarm, _) => self.alarms.push(alarm),
             Action::Unset(alarm) => self.alarms.retain(|set| *set != alarm),
             Action::Close => {
@@ -88,13 +88,13 @@ impl World {
             Action::Checkpoint { .. } => {
                 assert!(self.state.commit_works, "a checkpoint on a broken commit path")
             }
-            Action::Recall => {
-                (0..self.state.put_off).for_each(|_| events.push_front(Event::TakenUp));
+            Action::ConcludeDeferred => {
+                (0..self.state.deferred).for_each(|_| events.push_front(Event::Reassigned));
             }
-            Action::Hold
+            Action::HoldChildren
             | Action::StopHard
             | Action::Kill
-            | Action::Wake
+            | Action::InterruptOutput
             | Action::Forward(_)
             | Action::Status
             | Action::SayStopping
@@ -154,8 +154,8 @@ impl World {
         for _ in 0..10 {
             if self.state.course == Course::Stopping && self.alarms.is_empty() {
                 assert_eq!(self.state.cause, Some(Cause::Broken), "a stop without an end");
-                if self.state.put_off > 0 {
-                    self.event(Event::TakenUp);
+                if self.state.deferred > 0 {
+                    self.event(Event::Reassigned);
                 }
                 self.event(Event::TaskEnded);
             }
@@ -176,17 +176,17 @@ fn ask(request: Request) -> Event {
 fn every_event() -> Vec<Event> {
     let mut events = vec![
         Event::TaskEnded,
-        Event::PutOff,
-        Event::TakenUp,
+        Event::Deferred,
+        Event::Reassigned,
         Event::TaskBroke,
         Event::Halted { now: false },
         Event::Halted { now: true },
         Event::SourceEnded,
         Event::SourceBroke,
         Event::CommitBroke,
-        Event::Stilled,
-        Event::PutOffSuspension,
-        Event::Returned,
+        Event::NothingMoves,
+        Event::SuspensionPostponed,
+        Event::SuspendReturned,
         Event::Rang(Alarm::Grace),
         Event::Rang(Alarm::StopHard),
         Event::Rang(Alarm::Born),
@@ -311,7 +311,7 @@ fn a_stop_reaches_a_run_that_only_waits_for_its_reader() {
     world.event(Event::TaskEnded);
     assert_eq!(world.state.course, Course::Closing);
     world.signal(Signal::SIGTERM);
-    assert_eq!(world.done.last(), Some(&Action::Wake));
+    assert_eq!(world.done.last(), Some(&Action::InterruptOutput));
     assert_eq!(world.state.cause, Some(Cause::Stop(StoppedBy::Signal(Signal::SIGTERM))));
 }
 
@@ -374,7 +374,7 @@ fn a_suspension_waits_until_children_stand_still_but_not_for_ever() {
     let mut world = suspending();
     world.event(Event::Rang(Alarm::StopHard));
     assert_eq!(world.done.last(), Some(&Action::StopHard));
-    world.event(Event::Stilled);
+    world.event(Event::NothingMoves);
     assert!(world.done.contains(&Action::Suspend) && world.alarms == [Alarm::Refused]);
 
     let mut world = suspending();

@@ -88,9 +88,9 @@ pub(crate) enum Event {
     /// A task came back from it: done, failed and left out, or interrupted.
     TaskEnded,
     /// A task came back and is not over: it is known only later what came of it, or it is tried again.
-    PutOff,
+    Deferred,
     /// Such a task was handed out again.
-    TakenUp,
+    Reassigned,
     /// A task came back and nothing can go on.
     TaskBroke,
     /// So many tasks have failed that the run shall end; `now`: without those in flight.
@@ -104,11 +104,11 @@ pub(crate) enum Event {
     /// The commit thread has done its last work and ended.
     Closed,
     /// While pausing: no task is moving any more. While suspending: no child is.
-    Stilled,
+    NothingMoves,
     /// The process is not stopped yet: a SIGCONT may have come, and that is not known.
-    PutOffSuspension,
+    SuspensionPostponed,
     /// The suspension is over, or was refused: `raise` has returned.
-    Returned,
+    SuspendReturned,
     /// A deadline is reached.
     Rang(Alarm),
 }
@@ -139,13 +139,13 @@ pub(crate) enum Action {
     /// Tasks and children go on.
     OpenGate,
     /// Children stop; tasks need not.
-    Hold,
+    HoldChildren,
     /// No task that has not begun shall begin, and none shall be tried again.
     Drain,
     /// Tasks in flight shall give up, and their children end.
     Cancel,
     /// Of tasks whose work is done it shall be said now what came of them, since a stop has come.
-    Recall,
+    ConcludeDeferred,
     /// Children that go on although the job is paused are stopped for good.
     StopHard,
     /// Children that have not ended are killed.
@@ -162,7 +162,7 @@ pub(crate) enum Action {
     SayStopping,
     /// Say that the kernel refused to suspend us.
     SayRefused,
-    /// Stop the process; then report [`Event::Returned`], or [`Event::PutOffSuspension`].
+    /// Stop the process; then report [`Event::SuspendReturned`], or [`Event::SuspensionPostponed`].
     Suspend,
     /// Read the configuration again.
     Reload,
@@ -172,7 +172,7 @@ pub(crate) enum Action {
     /// The last commit; then the commit thread ends.
     Close,
     /// Whoever reads the output is not waited for any longer.
-    Wake,
+    InterruptOutput,
     /// End the process here.
     Die(Signal),
 }

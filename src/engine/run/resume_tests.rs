@@ -68,7 +68,7 @@ fn stop_behind_a_slow_task(place: &Place) -> Runs {
     asker.join().unwrap();
     assert_eq!(stopped.exit(), Exit::Code(RESUMABLE), "{stopped:?}");
     assert_eq!(stopped.summary().frontier, 10);
-    assert!(stopped.summary().beyond >= 50, "{stopped:?}");
+    assert!(stopped.summary().ahead >= 50, "{stopped:?}");
     assert!(!place.out().exists());
     runs
 }

@@ -133,7 +133,7 @@ pub(super) fn expected(tasks: u64) -> String {
 
 #[test]
 fn output_comes_in_task_order_whatever_the_order_of_the_work() {
-    // Later tasks of each ten are quicker, so they overtake.
+    // Deferrals tasks of each ten are quicker, so they overtake.
     let stage = stage(500, |n, _| {
         (0..(10 - n % 10) * 2000).for_each(|i| {
             std::hint::black_box(i);

@@ -36,10 +36,10 @@ impl<J: Job> Supervisor<'_, J> {
             let (alarm, _) = self.clocks.alarms.swap_remove(position);
             self.handle(Event::Rang(alarm));
         }
-        if self.stands_still() {
-            self.handle(Event::Stilled);
+        if self.nothing_moves() {
+            self.handle(Event::NothingMoves);
         }
-        self.take_up_what_is_due(now);
+        self.take_up_due_tasks(now);
         // The commit thread may be waiting for a disk, or for whoever reads our output. Then there is
         // no checkpoint yet, but how far the job is can be said.
         if self.view.owed.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE) {
@@ -50,13 +50,13 @@ impl<J: Job> Supervisor<'_, J> {
             self.clocks.next_tick = now + TICK;
             self.clocks.work.tick(now);
             self.spend_budget();
-            self.say_if_there_is_no_room();
+            self.warn_if_no_room();
             self.workers.pool.children().see_to_strangers();
-            self.look_after_the_watcher();
+            self.warn_if_watcher_ended();
             let progress = self.progress();
             self.view.observer.progress(&progress);
         }
-        self.show_when_due(now);
+        self.write_status_when_due(now);
     }
 
     fn spend_budget(&mut self) {

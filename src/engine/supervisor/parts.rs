@@ -1,8 +1,8 @@
 //! What the supervisor owns, by subject.
 
 use super::Channels;
-use super::later::Later;
-use super::showing::Showing;
+use super::deferred::Deferrals;
+use super::status::Snapshots;
 use crate::ending::CheckpointFacts;
 use crate::engine::batching::Batching;
 use crate::engine::commit::Frontier;
@@ -41,7 +41,7 @@ pub(super) struct Workers<'a, J: Job> {
     pub(super) at_start: usize,
     pub(super) batching: Batching,
     /// Tasks that are not over though their worker is free.
-    pub(super) later: Later,
+    pub(super) deferrals: Deferrals,
     /// When failed tasks end the run, and how many of this run have failed.
     pub(super) halt: Option<Halt>,
     pub(super) failures: u64,
@@ -59,7 +59,15 @@ impl<'a, J: Job> Workers<'a, J> {
         let mut batching = Batching::new(threads);
         batching.allow(options.jobs);
         let at_start = options.jobs.min(threads);
-        Self { pool, at_start, batching, later: Later::default(), halt: options.halt, failures: 0, watcher }
+        Self {
+            pool,
+            at_start,
+            batching,
+            deferrals: Deferrals::default(),
+            halt: options.halt,
+            failures: 0,
+            watcher,
+        }
     }
 }
 
@@ -88,13 +96,13 @@ pub(super) struct Clocks {
     pub(super) next_tick: Instant,
     pub(super) alarms: Vec<(Alarm, Instant)>,
     /// When the last request for a suspension came.
-    pub(super) wanted_to_stand: Instant,
+    pub(super) suspension_asked: Instant,
 }
 
 impl Clocks {
     pub(super) fn new(began: Instant, now: Instant, budget: Option<Duration>) -> Self {
         let (work, alarms) = (WorkClock::start(now), Vec::new());
-        Self { began, work, budget, next_tick: now, alarms, wanted_to_stand: now }
+        Self { began, work, budget, next_tick: now, alarms, suspension_asked: now }
     }
 }
 
@@ -122,7 +130,7 @@ impl JobFacts {
 pub(super) struct View<'a> {
     pub(super) observer: &'a mut dyn Observer,
     pub(super) shown: Activity,
-    pub(super) showing: Showing,
+    pub(super) snapshots: Snapshots,
     /// When a checkpoint and a line of status were asked for that have not been given yet.
     pub(super) owed: Option<Instant>,
     /// It has been said that results ahead of the frontier take too much of the disk.
@@ -131,8 +139,8 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn new(observer: &'a mut dyn Observer, now: Instant, committed: u64) -> Self {
-        let (shown, showing) = (Activity::Running, Showing::new(now, committed));
-        Self { observer, shown, showing, owed: None, waits_for_room: false }
+        let (shown, snapshots) = (Activity::Running, Snapshots::new(now, committed));
+        Self { observer, shown, snapshots, owed: None, waits_for_room: false }
     }
 }
 

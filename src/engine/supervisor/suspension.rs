@@ -37,11 +37,11 @@ const NO_LONGER: Duration = Duration::from_millis(20);
 
 impl<J: Job> Supervisor<'_, J> {
     /// What a pause and a suspension wait for. Nobody tells when a child has stopped, so it is looked at.
-    pub(super) fn stands_still(&self) -> bool {
+    pub(super) fn nothing_moves(&self) -> bool {
         match self.state.motion {
             Motion::Pausing => self.workers.pool.shared.moving() == 0,
             Motion::Suspending => {
-                self.clocks.wanted_to_stand.elapsed() >= SECOND_THOUGHT
+                self.clocks.suspension_asked.elapsed() >= SECOND_THOUGHT
                     && self.workers.pool.children().stand_still()
             }
             Motion::Running | Motion::Paused | Motion::Suspended => false,
@@ -66,7 +66,11 @@ impl<J: Job> Supervisor<'_, J> {
             }
             self.clocks.work.skip_to(Instant::now());
         }
-        self.handle(if resume == Resume::Unknown { Event::PutOffSuspension } else { Event::Returned });
+        self.handle(if resume == Resume::Unknown {
+            Event::SuspensionPostponed
+        } else {
+            Event::SuspendReturned
+        });
     }
 
     fn look_for_a_resume(&mut self) -> Resume {
@@ -76,7 +80,7 @@ impl<J: Job> Supervisor<'_, J> {
             _ if self.reception.early.iter().any(|received| received.request == Request::Resume) => {
                 Resume::Came
             }
-            Resume::Unknown if self.clocks.wanted_to_stand.elapsed() >= NO_LONGER => Resume::None,
+            Resume::Unknown if self.clocks.suspension_asked.elapsed() >= NO_LONGER => Resume::None,
             Resume::None | Resume::Came | Resume::Unknown => on_its_way,
         }
     }

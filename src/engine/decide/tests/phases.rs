@@ -13,20 +13,20 @@ pub(super) fn phases() -> Vec<(&'static str, World)> {
     vec![
         ("running", build(&|_| ())),
         ("running, all listed", build(&|w| w.event(Event::SourceEnded))),
-        ("running, one put off", build(&|w| w.event(Event::PutOff))),
+        ("running, one deferred", build(&|w| w.event(Event::Deferred))),
         (
-            "running, all listed and put off",
+            "running, all listed and deferred",
             build(&|w| {
                 w.event(Event::SourceEnded);
-                w.event(Event::PutOff);
-                w.event(Event::PutOff);
+                w.event(Event::Deferred);
+                w.event(Event::Deferred);
             }),
         ),
         (
-            "halting soon, one put off",
+            "ending after failures, one deferred",
             build(&|w| {
                 w.event(Event::Halted { now: false });
-                w.event(Event::PutOff);
+                w.event(Event::Deferred);
             }),
         ),
         ("pausing", build(&|w| w.event(ask(Request::Pause)))),
@@ -34,7 +34,7 @@ pub(super) fn phases() -> Vec<(&'static str, World)> {
             "paused",
             build(&|w| {
                 w.event(ask(Request::Pause));
-                w.event(Event::Stilled);
+                w.event(Event::NothingMoves);
             }),
         ),
         (
@@ -62,7 +62,7 @@ pub(super) fn phases() -> Vec<(&'static str, World)> {
                 w.signal(Signal::SIGTSTP);
             }),
         ),
-        ("halting soon", build(&|w| w.event(Event::Halted { now: false }))),
+        ("ending after failures", build(&|w| w.event(Event::Halted { now: false }))),
         ("halting now", build(&|w| w.event(Event::Halted { now: true }))),
         ("aborting", build(&|w| w.event(ask(Request::Abort)))),
         ("aborting, since a task broke", build(&|w| w.event(Event::TaskBroke))),

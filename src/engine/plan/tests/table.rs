@@ -6,15 +6,15 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// Set to anything, it writes the document anew.
-const WRITE: &str = "WRITE_TABLES";
+/// Set to anything, it writes the document again.
+const WRITE: &str = "BIVOUAC_BLESS";
 
 const HEAD: &str = "\
 # What happens when the same command is run again
 
 The function `plan` in `src/engine/plan.rs` decides it, from what it finds and what is asked. This table is
 all of its answers; a test prints it and compares it with this file
-(`WRITE_TABLES=1 cargo test --lib plan::` writes the file anew). An empty cell means: whatever it is.
+(`BIVOUAC_BLESS=1 cargo test --lib plan::` writes the file again). An empty cell means: whatever it is.
 
 - **State**: what stands where the state is kept. With `--fresh` a record is not read.
 - **Phase** and **Job**: how far the job on record has come, and whether it is the one that is asked for. Another
@@ -220,6 +220,6 @@ fn the_document_is_what_the_plan_says() {
     let there = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         there == text,
-        "docs/again.md is out of date: `{WRITE}=1 cargo test --lib plan::` writes it anew"
+        "docs/again.md is out of date: `{WRITE}=1 cargo test --lib plan::` writes it again"
     );
 }

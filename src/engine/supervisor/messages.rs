@@ -30,7 +30,7 @@ impl<J: Job> Supervisor<'_, J> {
                 self.count_failure();
                 self.handle(Event::TaskEnded);
             }
-            Report::Ended { outcome: Outcome::PutOff(deferred), .. } => self.put_off(deferred),
+            Report::Ended { outcome: Outcome::Deferred(deferred), .. } => self.defer(deferred),
             Report::Ended { outcome: Outcome::Fatal(error), .. } => {
                 self.keep_error(error);
                 self.handle(Event::TaskBroke);
@@ -79,7 +79,7 @@ impl<J: Job> Supervisor<'_, J> {
                 if asked {
                     self.view.owed = None;
                     self.say_status();
-                    self.show_checkpoint();
+                    self.count_checkpoint_asked();
                 }
             }
             CommitEvent::Broke(error) => {

@@ -5,25 +5,25 @@ use super::*;
 /// The work of a task is done, and only later it is known what came of it.
 #[test]
 fn what_is_put_off_keeps_the_job_from_its_end_and_a_stop_waits_for_it_no_longer() {
-    let with_one_put_off = || {
+    let with_one_deferred = || {
         let mut world = World::new();
         world.assign(2);
-        world.event(Event::PutOff);
+        world.event(Event::Deferred);
         world.event(Event::TaskEnded);
-        assert_eq!((world.state.in_flight, world.state.put_off), (0, 1));
+        assert_eq!((world.state.in_flight, world.state.deferred), (0, 1));
         world
     };
-    let mut complete = with_one_put_off();
+    let mut complete = with_one_deferred();
     complete.event(Event::SourceEnded);
     assert_eq!(complete.state.course, Course::Working);
-    complete.event(Event::TakenUp);
+    complete.event(Event::Reassigned);
     complete.event(Event::TaskEnded);
     assert!(complete.close_ordered);
 
     for request in [Request::Stop, Request::Abort] {
-        let mut world = with_one_put_off();
+        let mut world = with_one_deferred();
         world.event(ask(request));
-        assert_eq!((world.state.in_flight, world.state.put_off), (1, 0), "{request:?}");
+        assert_eq!((world.state.in_flight, world.state.deferred), (1, 0), "{request:?}");
         assert!(!world.close_ordered, "{request:?}");
         world.event(Event::TaskEnded);
         assert!(world.close_ordered, "{request:?}");
@@ -35,12 +35,12 @@ fn what_is_put_off_keeps_the_job_from_its_end_and_a_stop_waits_for_it_no_longer(
 fn failures_that_end_a_run_make_no_interruption_of_what_is_put_off() {
     let mut world = World::new();
     world.assign(3);
-    world.event(Event::PutOff);
+    world.event(Event::Deferred);
     world.event(Event::Halted { now: false });
-    world.event(Event::PutOff);
-    assert_eq!(world.state.put_off, 2);
+    world.event(Event::Deferred);
+    assert_eq!(world.state.deferred, 2);
     world.event(ask(Request::Stop));
-    assert_eq!((world.state.in_flight, world.state.put_off), (3, 0));
-    world.event(Event::PutOff);
-    assert_eq!((world.state.in_flight, world.state.put_off), (3, 0), "a stop is under way");
+    assert_eq!((world.state.in_flight, world.state.deferred), (3, 0));
+    world.event(Event::Deferred);
+    assert_eq!((world.state.in_flight, world.state.deferred), (3, 0), "a stop is under way");
 }

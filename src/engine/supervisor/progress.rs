@@ -29,7 +29,7 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     /// Said once each time: who finds the workers idle wants to know why, and for whom they wait.
-    pub(super) fn say_if_there_is_no_room(&mut self) {
+    pub(super) fn warn_if_no_room(&mut self) {
         // One message may be the end of the list.
         let waits = !self.has_room() && self.channels.source.len() > 1;
         if waits && !self.view.waits_for_room {
@@ -46,7 +46,7 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// Said once. Another one could be started, but whoever kills the first means it, and the run does not
     /// depend on it.
-    pub(super) fn look_after_the_watcher(&mut self) {
+    pub(super) fn warn_if_watcher_ended(&mut self) {
         if self.workers.watcher.take_if(|watcher| watcher.has_ended()).is_some() {
             let error = Error::broken("watcher", "was killed").advise(
                 "the job goes on; but should it be killed too, nobody would end the commands that it has started",
@@ -81,7 +81,7 @@ impl<J: Job> Supervisor<'_, J> {
             checkpoint: self.checkpoint_facts(),
             ..Progress::default()
         };
-        self.view.showing.estimate.see(now)
+        self.view.snapshots.estimate.see(now)
     }
 
     /// How many tasks have begun and not ended. More may be handed out, so that no worker waits for us;
@@ -117,7 +117,7 @@ impl<J: Job> Supervisor<'_, J> {
         let summary = Summary {
             // After a failed write nothing counts but what was safe before.
             frontier: if self.state.commit_works { self.job.frontier.committed } else { self.job.durable },
-            beyond: self.job.frontier.ahead,
+            ahead: self.job.frontier.ahead,
             tasks: self.job.extent.tasks,
             output_bytes: self.job.frontier.output_bytes,
             failed: self.job.frontier.failed,

@@ -18,11 +18,11 @@ const GRAIN: Duration = Duration::from_millis(10);
 
 /// By when they are due.
 #[derive(Debug, Default)]
-pub(crate) struct Later {
+pub(crate) struct Deferrals {
     tasks: BTreeMap<(Duration, u64), Deferred>,
 }
 
-impl Later {
+impl Deferrals {
     fn insert(&mut self, due: Duration, deferred: Deferred) {
         self.tasks.insert((due, deferred.number), deferred);
     }
@@ -41,17 +41,17 @@ impl Later {
 
 impl<J: Job> Supervisor<'_, J> {
     /// Whether there may be more of them, and hence more tasks.
-    pub(super) fn may_put_off(&self) -> bool {
-        self.workers.later.tasks.len() < MOST
+    pub(super) fn may_defer(&self) -> bool {
+        self.workers.deferrals.tasks.len() < MOST
     }
 
-    pub(super) fn put_off(&mut self, deferred: Deferred) {
+    pub(super) fn defer(&mut self, deferred: Deferred) {
         self.clocks.work.tick(Instant::now());
         let due = (self.clocks.work.worked() + deferred.time).as_nanos().div_ceil(GRAIN.as_nanos());
         let due = GRAIN.saturating_mul(u32::try_from(due).unwrap_or(u32::MAX));
-        let is_retry = deferred.then == Then::Again;
-        self.workers.later.insert(due, deferred);
-        self.handle(Event::PutOff);
+        let is_retry = deferred.then == Then::Retry;
+        self.workers.deferrals.insert(due, deferred);
+        self.handle(Event::Deferred);
         if is_retry && self.state.course != Course::Working {
             self.give_up_retries();
         }
@@ -59,7 +59,7 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// How long until the first of them is due.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        let (due, _) = self.workers.later.tasks.keys().next()?;
+        let (due, _) = self.workers.deferrals.tasks.keys().next()?;
         self.may_take_up().then(|| due.saturating_sub(self.clocks.work.worked()))
     }
 
@@ -70,36 +70,36 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     /// Takes up those that are due.
-    pub(super) fn take_up_what_is_due(&mut self, now: Instant) {
-        if self.workers.later.tasks.is_empty() || !self.may_take_up() {
+    pub(super) fn take_up_due_tasks(&mut self, now: Instant) {
+        if self.workers.deferrals.tasks.is_empty() || !self.may_take_up() {
             return;
         }
         self.clocks.work.tick(now);
-        while let Some(deferred) = self.workers.later.take_due(self.clocks.work.worked()) {
+        while let Some(deferred) = self.workers.deferrals.take_due(self.clocks.work.worked()) {
             self.take_up(deferred);
         }
     }
 
     /// A stop has come: nobody waits for it any longer.
-    pub(super) fn recall(&mut self) {
-        while let Some(deferred) = self.workers.later.take_due(Duration::MAX) {
+    pub(super) fn conclude_deferred(&mut self) {
+        while let Some(deferred) = self.workers.deferrals.take_due(Duration::MAX) {
             self.take_up(deferred);
         }
     }
 
     /// What has not begun shall not begin, and another attempt has not.
     pub(super) fn give_up_retries(&mut self) {
-        while let Some(deferred) = self.workers.later.take_any(|deferred| deferred.then == Then::Again) {
-            self.handle(Event::TakenUp);
-            self.workers.pool.settle(deferred);
+        while let Some(deferred) = self.workers.deferrals.take_any(|deferred| deferred.then == Then::Retry) {
+            self.handle(Event::Reassigned);
+            self.workers.pool.conclude(deferred);
         }
     }
 
     fn take_up(&mut self, deferred: Deferred) {
-        self.handle(Event::TakenUp);
+        self.handle(Event::Reassigned);
         match deferred.then {
-            Then::Settle => self.workers.pool.settle(deferred),
-            Then::Again => self.workers.pool.again(deferred),
+            Then::Conclude => self.workers.pool.conclude(deferred),
+            Then::Retry => self.workers.pool.retry(deferred),
         }
     }
 }

@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const AT_FIRST: Duration = Duration::from_millis(100);
 
 /// What is remembered between two snapshots.
-pub(crate) struct Showing {
+pub(crate) struct Snapshots {
     seq: u64,
     next: Instant,
     /// Checkpoints that were asked for and that are durable.
@@ -28,28 +28,28 @@ pub(crate) struct Showing {
     pub(super) estimate: Estimate,
 }
 
-impl Showing {
+impl Snapshots {
     pub(crate) fn new(now: Instant, tasks_before: u64) -> Self {
         Self { seq: 0, next: now, asked: 0, ticks: reach::our_ticks(), estimate: Estimate::new(tasks_before) }
     }
 }
 
 impl<J: Job> Supervisor<'_, J> {
-    pub(super) fn show_when_due(&mut self, now: Instant) {
-        if now >= self.view.showing.next {
-            self.show();
+    pub(super) fn write_status_when_due(&mut self, now: Instant) {
+        if now >= self.view.snapshots.next {
+            self.write_status();
         }
     }
 
     /// A checkpoint that somebody asked for is durable, and they may be waiting to read of it.
-    pub(super) fn show_checkpoint(&mut self) {
-        self.view.showing.asked += 1;
-        self.show();
+    pub(super) fn count_checkpoint_asked(&mut self) {
+        self.view.snapshots.asked += 1;
+        self.write_status();
     }
 
-    pub(super) fn show(&mut self) {
-        self.view.showing.seq += 1;
-        self.view.showing.next = Instant::now() + self.clocks.began.elapsed().clamp(AT_FIRST, EVERY);
+    pub(super) fn write_status(&mut self) {
+        self.view.snapshots.seq += 1;
+        self.view.snapshots.next = Instant::now() + self.clocks.began.elapsed().clamp(AT_FIRST, EVERY);
         let progress = self.progress();
         let live = self.live(&progress);
         self.command(CommitCommand::ShowStatus(Box::new(live)));
@@ -57,10 +57,10 @@ impl<J: Job> Supervisor<'_, J> {
 
     fn live(&self, now: &Progress) -> StatusFile {
         StatusFile {
-            seq: self.view.showing.seq,
+            seq: self.view.snapshots.seq,
             pid: std::process::id(),
-            ticks: self.view.showing.ticks,
-            checkpoints_asked: self.view.showing.asked,
+            ticks: self.view.snapshots.ticks,
+            checkpoints_asked: self.view.snapshots.asked,
             workers: self.workers.batching.jobs() as u64,
             signals: self.reception.subscription.rows(),
             running: self.longest_at_work(),
