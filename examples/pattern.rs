@@ -4,7 +4,7 @@
 //! once; USR1 saves now. All other signals keep their default actions: on TSTP the kernel freezes every
 //! thread, and the shell sees it; HUP kills, and the last checkpoint stands. The next run continues.
 //! Left out: a thread for the disk, so that no signal waits for a flush (`src/engine/commit.rs`); work before
-//! a pause (`src/engine/decide.rs`); signals ignored at the start (`src/signals/handlers.rs`); children, which inherit
+//! a pause (`src/engine/decide.rs`); signals ignored at the start (`src/signals.rs`); children, which inherit
 //! the mask (`src/process.rs`); inputs that change or exceed memory (`src/input.rs`).
 
 use crossbeam_channel::{Receiver, after, never, select, tick, unbounded};
