@@ -1,11 +1,11 @@
-//! Exercise: a long data processing (simulated) that saves its progress, and goes on where it was.
+//! Exercise: a long job (simulated) that saves its progress, and continues where it was.
 //!
 //! ```console
 //! $ cargo run --example long_job -- result.txt
 //! ```
 //!
-//! Stop it with Ctrl-C, `kill -TERM PID` or even `kill -KILL PID`, and start it again: it says where
-//! it goes on, and `result.txt` becomes the same, byte for byte, as without the interruption. The
+//! Stop it with Ctrl-C, `kill -TERM PID` or even `kill -KILL PID`, and start it again: it prints where
+//! it continues, and `result.txt` becomes the same, byte for byte, as without the interruption. The
 //! obvious program saves its progress in a signal handler; then a SIGKILL or a power cut takes
 //! everything. Here progress is saved every half second, and a signal only makes it happen now.
 
@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// What is done with one block of data.
+/// The work on one block of data.
 struct Crunch;
 
 impl Job for Crunch {
@@ -62,7 +62,7 @@ impl Job for Crunch {
     }
 }
 
-/// So many blocks. Their numbers are the tasks.
+/// A number of blocks. Their numbers are the tasks.
 struct Blocks {
     count: u64,
 }
@@ -78,7 +78,7 @@ impl Source for Blocks {
         Ok(Left(0..self.count))
     }
 
-    /// Where the saved progress is picked up: what is before `frontier` is not even listed.
+    /// Picks up the saved progress: blocks before `frontier` are not even listed.
     fn resume(&self, described: &Value, frontier: u64) -> Result<Left> {
         if described["blocks"] != self.count {
             return Err(bivouac::Error::refused("blocks", "were another number when this was begun"));
@@ -116,7 +116,7 @@ impl Observer for Report {
         } else {
             Ok(())
         };
-        said.ok(); // If nobody reads what we say, the work goes on all the same.
+        said.ok(); // Without a reader of these lines the work goes on all the same.
     }
 }
 

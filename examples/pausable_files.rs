@@ -5,10 +5,10 @@
 //! ```
 //!
 //! Press Ctrl-Z and type `fg`, or `kill -TSTP PID` and `kill -CONT PID` from another terminal. The
-//! obvious program catches SIGTSTP and sets "paused"; then the shell does not get its prompt back,
-//! for it waits until the program is really *stopped*. So the program must take the default action
+//! obvious program catches SIGTSTP and sets "paused"; then the shell does not show its prompt again,
+//! because it waits until the program is really *stopped*. So the program must take the default action
 //! of SIGTSTP after all, when everything is ready for it. `Run` does that: see `suspend` in
-//! `src/signals.rs`.
+//! `src/signals/default_action.rs`.
 
 use bivouac::ending::Exit;
 use bivouac::signals::{Masked, die_by};
@@ -103,7 +103,7 @@ impl Observer for Report {
         } else {
             Ok(())
         };
-        said.ok(); // If nobody reads what we say, the work goes on all the same.
+        said.ok(); // Without a reader of these lines the work goes on all the same.
     }
 }
 

@@ -12,28 +12,28 @@ const WRITE: &str = "BIVOUAC_BLESS";
 const HEAD: &str = "\
 # What happens when the same command is run again
 
-The function `plan` in `src/engine/plan.rs` decides it, from what it finds and what is asked. This table is
+The function `plan` in `src/engine/plan.rs` decides it, from the state on disk and the request. This table lists
 all of its answers; a test prints it and compares it with this file
-(`BIVOUAC_BLESS=1 cargo test --lib plan::` writes the file again). An empty cell means: whatever it is.
+(`BIVOUAC_BLESS=1 cargo test --lib plan::` writes the file again). An empty cell means: any value.
 
-- **State**: what stands where the state is kept. With `--fresh` a record is not read.
-- **Phase** and **Job**: how far the job on record has come, and whether it is the one that is asked for. Another
+- **State**: the content of the place where the state is kept. With `--fresh` a record is not read.
+- **Phase** and **Job**: how far the job on record has come, and whether it is the requested one. Another
   pattern, or another option that changes the output, makes another job.
 - **Tasks**: *pure* tasks are functions of their input (`count`, `grep`, `digest`, `pipe`). `each` runs commands
   with *side effects*; with `--output` their output counts, without it *only* the effects do.
-- **Result**: whether the result of a finished job still stands. It *passes* if it is about the time at which the
-  job ran, or if an input that could not be read may be readable now.
+- **Result**: whether the result of a finished job still stands. It *passes* if it depends on the time at which the
+  job ran, or if an input that was unreadable may be readable now.
 - **Inputs** and **Output**: compared with the record. This may take time, so it is done only where the plan
   depends on it. *More*: a finished job has new tasks, or failed ones to try again. *Grown within*: the list has
   grown where its last command had room, so that completed items would run again. *Printed*: the output went to
   a pipe or a terminal, whose reader is gone.
-- **Total**: whether what the tasks have reported so far can be read. Another version of the program may have
+- **Total**: whether the total of the tasks so far can be read. Another version of the program may have
   written it.
 - **Completed**: whether any task of the job is complete.
 
-A plan is made before anything is written, so a refusal changes nothing. A job that begins can still be refused, and
-changes nothing then either: if an input cannot be opened, or if there is an unfinished output (`OUT.part`) that no
-state knows or that is not a plain file.
+A plan is made before anything is written, so a refusal changes nothing. A job that begins can still be refused;
+that changes nothing either: if an input cannot be opened, or if there is an unfinished output (`OUT.part`) that belongs to no
+state or is not a plain file.
 
 | plan | what is done |
 |---|---|
