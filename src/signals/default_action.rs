@@ -1,7 +1,7 @@
-//! What signals do to this process when nobody hears them: stop it, end it, nothing.
+//! Default actions: how this process suspends itself, and how it dies of a signal.
 //!
-//! Three places need that. A suspension uses the default action of SIGTSTP, a death that of the signal
-//! one dies of, and two signals do nothing at all while a run is on.
+//! A suspension uses the default action of SIGTSTP. A process that ends by a signal uses the default action of
+//! that signal. And a run ignores two signals whose default action would end the process at a failed write.
 
 use crate::sys::Disposition;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
@@ -12,22 +12,21 @@ pub fn is_ignored(signal: Signal) -> bool {
     Disposition::of(signal).is_ok_and(|disposition| disposition.is_ignored())
 }
 
-/// Stops this process for real, as Ctrl-Z does, and returns when it goes on; or at once, if `is_over` says
-/// that it was continued already.
+/// Stops this process as Ctrl-Z does, and returns when the process is continued. If `is_over` returns true, the
+/// process has been continued already, and this returns at once.
 ///
-/// By the *default action of SIGTSTP*, not by SIGSTOP: the shell must see SIGTSTP (bash says
-/// "Stopped", and not "Stopped (signal)"), and in an orphaned process group, where nobody could
-/// continue us, the kernel refuses SIGTSTP and lets us go on, while a SIGSTOP would be for ever. The
+/// It uses the *default action of SIGTSTP*, not SIGSTOP, for two reasons. The shell must see SIGTSTP (bash prints
+/// "Stopped" then, and "Stopped (signal)" otherwise). And in an orphaned process group no shell could continue
+/// us: there the kernel discards a SIGTSTP, and the process goes on, while a SIGSTOP would last for ever. The
 /// kernel freezes every thread where it is; no worker has to be ready.
 ///
 /// # Race condition
 ///
-/// A SIGCONT that arrives just before the stop has nothing to continue, and nobody sends another one: the
-/// process would stand still for ever. The kernel helps as soon as our SIGTSTP is pending, for then a
-/// SIGCONT takes it back. So it is made pending first, while it is blocked, and let through only when
-/// nothing is found of an earlier SIGCONT. Sending a SIGTSTP also makes the kernel forget a SIGCONT that
-/// nobody has taken; therefore this thread takes them itself meanwhile. What is left is an instant within a
-/// system call.
+/// A SIGCONT that arrives just before the stop has nothing to continue, and no other SIGCONT follows: the process
+/// would stand still for ever. The kernel helps as soon as our SIGTSTP is pending, since a SIGCONT then discards
+/// it. So this function first makes a SIGTSTP pending while it is blocked, and unblocks it only if no earlier
+/// SIGCONT is found. Sending a SIGTSTP also makes the kernel discard a pending SIGCONT, so this thread has SIGCONT
+/// unblocked meanwhile and takes it itself. The race that is left is an instant within a system call.
 pub(crate) fn suspend(is_over: impl FnOnce() -> bool) -> io::Result<()> {
     let found = Disposition::of(Signal::SIGTSTP)?;
     Disposition::default_action().set(Signal::SIGTSTP)?;
@@ -46,7 +45,7 @@ fn stop_unless(is_over: impl FnOnce() -> bool) -> io::Result<()> {
     go_on.thread_unblock()?;
     raise(Signal::SIGTSTP)?;
     if is_over() {
-        // Which makes the kernel forget it.
+        // The kernel discards a pending signal that becomes ignored.
         Disposition::ignored().set(Signal::SIGTSTP)?;
     }
     stop.thread_unblock()?;
@@ -56,20 +55,21 @@ fn stop_unless(is_over: impl FnOnce() -> bool) -> io::Result<()> {
 
 /// Ends this process by `signal`, so that the parent's wait status says so.
 ///
-/// The recipe: default action, unblock, raise. Forget the unblock, or be process 1 of a container
-/// (for which the kernel skips default actions), and `raise` returns as if nothing had happened,
-/// and the program goes on to report success. Hence the line behind it.
+/// The recipe has three steps: default action, unblock, raise. If the unblock is forgotten, `raise` returns as if
+/// nothing had happened, and the program goes on to report success. `raise` also returns in process 1 of a
+/// container, for which the kernel skips default actions. So this function exits with 128 + the signal's number
+/// if `raise` returns.
 ///
-/// No core file is made: SIGQUIT is used here as a way out, and a core of a process that works on a
+/// The kernel writes no core file: SIGQUIT serves as a way out here, and the core of a process that works on a
 /// large file is large.
 ///
-/// A signal whose default action is not to end the process (somebody has mapped SIGTSTP to an end)
-/// cannot be died of; then only the code says it.
+/// Some signals do not end a process by default, such as SIGTSTP, which a user may have mapped to `stop`. For
+/// these the exit code alone names the signal.
 pub fn die_by(signal: Signal) -> ! {
     die(signal, false)
 }
 
-/// As [`die_by`], with a core file if `core` says so and the system makes one.
+/// As [`die_by`]. If `core` is true, the kernel may write a core file.
 pub(crate) fn die(signal: Signal, core: bool) -> ! {
     if !core {
         nix::sys::prctl::set_dumpable(false).ok();
@@ -91,15 +91,16 @@ fn take_default_action(signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// What a failed write would otherwise be answered with. A run learns of the failure from the write
-/// itself, says what is full or closed, and ends with its last checkpoint; dying of these signals, it
-/// could not.
+/// The signals that the kernel sends when a write fails. By default they end the process. A run ignores them and
+/// learns of the failure from the write itself: then it can say which file is full or closed, and end with its
+/// last checkpoint.
 const FAILED_WRITES: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
 
-/// Some programs (window managers, daemons) ignore SIGCHLD, and what they start ignores it too. Then the kernel
-/// reaps every child at once, and how it ended cannot be told. So it gets its default action, as in `xargs`;
-/// what it did before, to be put back.
-pub(super) fn hear_of_children() -> io::Result<Option<(Signal, Disposition)>> {
+/// Gives SIGCHLD its default action if it is ignored, and returns the former disposition, to be put back.
+///
+/// Some window managers and daemons ignore SIGCHLD, and the programs that they start inherit that. Then the kernel
+/// reaps every child at once, and its exit status is lost. `xargs` resets SIGCHLD too.
+pub(super) fn notice_children() -> io::Result<Option<(Signal, Disposition)>> {
     let found = Disposition::of(Signal::SIGCHLD)?;
     if !found.is_ignored() {
         return Ok(None);
@@ -108,7 +109,7 @@ pub(super) fn hear_of_children() -> io::Result<Option<(Signal, Disposition)>> {
     Ok(Some((Signal::SIGCHLD, found)))
 }
 
-/// Ignores them; what they did before, to be put back.
+/// Ignores the signals of failed writes, and returns their former dispositions, to be put back.
 pub(super) fn ignore_failed_writes() -> io::Result<Vec<(Signal, Disposition)>> {
     FAILED_WRITES
         .into_iter()

@@ -1,15 +1,15 @@
-//! "Again", and "twice": when a repeated signal means more.
+//! When a repeated signal means more: a second SIGTERM aborts, a third one kills.
 
 use crate::signals::policy::escalates;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
-/// How often somebody has asked for the end.
+/// How far the requests for an end have climbed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rung {
     /// The first time: stop.
     First,
-    /// The same intention, told twice.
+    /// The same request, delivered twice.
     Merged,
     /// Again: abort.
     Second,
@@ -17,15 +17,14 @@ pub(crate) enum Rung {
     Third,
 }
 
-/// Tells "again" from "twice".
+/// Distinguishes a signal that a person sends again from one request that is delivered twice.
 ///
-/// One expiry of `timeout` delivers TERM twice in one of twenty runs (once to the child, once to
-/// its group); npm-like parents send INT and TERM for one Ctrl-C. So the same signal counts again
-/// only [`Escalation::REPEAT`] after it last counted, and a different one only when the first is
-/// [`Escalation::MERGE`] old.
+/// One expiry of `timeout` delivers TERM twice in one of twenty runs: once to the child, once to its group. Parents
+/// like npm send INT and TERM for one Ctrl-C. So the same signal counts again only [`Escalation::REPEAT`] after
+/// it last counted, and a different one only [`Escalation::MERGE`] after the first.
 ///
-/// The signals thread and the supervisor each keep one of these, fed with the same events. The
-/// supervisor's decides; the other is the way out when the supervisor does not.
+/// The signal thread and the supervisor each have one of these, and feed it with the same events. The supervisor's
+/// decides. The other one is the way out if the supervisor is stuck.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Escalation {
     rung: u8,
@@ -36,12 +35,12 @@ pub(crate) struct Escalation {
 }
 
 impl Escalation {
-    /// Below this a repeat is the same intention.
+    /// A repetition within this time is the same request.
     pub(crate) const REPEAT: Duration = Duration::from_millis(150);
-    /// Below this a different stop signal is the same intention.
+    /// A different stop signal within this time is the same request.
     pub(crate) const MERGE: Duration = Duration::from_secs(2);
 
-    /// A signal that asks for a stop came in at `at`.
+    /// A signal that asks for a stop arrived at time `at`.
     pub(crate) fn climb(&mut self, signal: Signal, at: Duration) -> Rung {
         let first_of_all = self.rung == 0;
         if first_of_all {
@@ -68,7 +67,7 @@ impl Escalation {
         }
     }
 
-    /// A signal that asks us to die came in; `true` when it came before.
+    /// A signal that asks us to die arrived at time `at`; `true` if one has counted before.
     pub(crate) fn climb_to_die(&mut self, at: Duration) -> bool {
         match self.last_die {
             Some(before) => at.saturating_sub(before) >= Self::REPEAT,

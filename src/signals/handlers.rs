@@ -1,7 +1,7 @@
-//! Handlers: what a run installs in the process, and restores at its end.
+//! The signal handlers that a run installs in the process, and removes at its end.
 
 use crate::signals::Subscription;
-use crate::signals::default_action::{hear_of_children, ignore_failed_writes};
+use crate::signals::default_action::{ignore_failed_writes, notice_children};
 use crate::signals::on_its_way::OnItsWay;
 use crate::signals::policy::Policy;
 use crate::sync::lock;
@@ -14,21 +14,21 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-/// Dropping it restores the dispositions that were found.
+/// The installed handlers. Dropping them restores the former dispositions.
 pub(super) struct Handlers {
     /// The signals that the process did not inherit as ignored.
     signals: Vec<Signal>,
     on_its_way: Arc<OnItsWay>,
-    /// What the handlers do for [`OnItsWay`].
+    /// The actions of the handlers for [`OnItsWay`].
     notes: Vec<SigId>,
     found: Vec<(Signal, Disposition)>,
 }
 
 /// The handlers that signal-hook has installed, by signal number.
 ///
-/// Its registry calls `sigaction` once for each signal in the life of the process. If a run only restored the
-/// disposition that it found, a second run would register, receive nothing, and die at the first SIGTERM. So
-/// the installed handler is kept here, and installed again.
+/// signal-hook calls `sigaction` only once for each signal in the life of the process. If a run only restored the
+/// former disposition at its end, a second run would register, receive nothing, and die of the first SIGTERM. So
+/// this keeps the installed handler, and the second run installs it again.
 static INSTALLED: Mutex<BTreeMap<i32, Disposition>> = Mutex::new(BTreeMap::new());
 
 impl Handlers {
@@ -46,7 +46,7 @@ impl Handlers {
         }
         let signals: Vec<Signal> = found.iter().map(|(signal, _)| *signal).collect();
         let on_its_way = Arc::new(OnItsWay::default());
-        // Before the iterator: a signal in its table has then been noted.
+        // Before the iterator: then every signal that the iterator returns has been noted.
         let notes = on_its_way.note(&signals).map_err(at("install a handler"))?;
         let numbers = signals.iter().map(|signal| *signal as i32);
         let iterator = SignalsInfo::<WithOrigin>::new(numbers).map_err(at("install a handler"))?;
@@ -55,7 +55,7 @@ impl Handlers {
             found.extend(ignore_failed_writes().map_err(at("ignore a signal"))?);
         }
         if policy.signals().next().is_some() {
-            found.extend(hear_of_children().map_err(at("wait for children"))?);
+            found.extend(notice_children().map_err(at("wait for children"))?);
         }
         Ok((Self { signals, on_its_way, notes, found }, iterator))
     }
@@ -65,7 +65,7 @@ impl Handlers {
     }
 }
 
-/// Makes sure that signal-hook's handler is installed, in a second run as in the first.
+/// Installs signal-hook's handler again, in every run but the first.
 fn reinstall(signals: &[Signal]) -> io::Result<()> {
     let mut installed = lock(&INSTALLED);
     for signal in signals {

@@ -1,8 +1,8 @@
-//! The mask: every handled signal is blocked in every thread but one, and a value proves it.
+//! The mask: every thread but one has the handled signals blocked, and a value proves it.
 //!
-//! The obvious way is to block signals in each thread that a program starts. One thread is forgotten, or
-//! belongs to a library, and the kernel picks just that one. Here the thread that runs `main` blocks them
-//! before any other thread exists, and a thread inherits the mask of the thread that starts it.
+//! The obvious way is to block signals in each thread that a program starts. Then one thread is forgotten, or
+//! belongs to a library, and the kernel picks just that one. Here `main` blocks the signals before any other
+//! thread exists, and each thread inherits the mask of the thread that starts it.
 
 use crate::error::{Error, Result};
 use crate::signals::policy::Policy;
@@ -13,15 +13,15 @@ use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 
 /// Proof that the handled signals are blocked in this thread.
 ///
-/// Whoever holds it may start threads, and they inherit the mask; nothing else in this crate starts
-/// one. It cannot be sent to another thread, since it says something about this one. Dropping it
-/// restores the mask that was found.
+/// Code that holds this value may start threads, and they inherit the mask. Nothing else in this crate starts
+/// threads. The value cannot be sent to another thread, since it is a statement about this one. Dropping it
+/// restores the former mask.
 ///
 /// # Race condition
 ///
-/// Threads that were started before this value was made have the signals open. They do no harm (a
-/// handler that runs there notes the signal just as well), but a system call of theirs may return
-/// early with `EINTR`. So make it first of all, in `main`.
+/// Threads that were started earlier have the signals unblocked. No signal is lost, since a handler that runs there
+/// notes it just as well, but a system call of such a thread may return early with `EINTR`. So call
+/// [`block`](Masked::block) first of all in `main`.
 #[derive(Debug)]
 pub struct Masked {
     policy: Policy,
@@ -33,30 +33,29 @@ pub struct Masked {
 impl Masked {
     /// Blocks every signal that has a row in `policy`, in the calling thread.
     ///
-    /// Only those: a signal that is blocked and that nobody handles is not ignored, it stays
-    /// pending for ever.
+    /// It leaves all others alone: a signal that is blocked and has no handler is not ignored, it stays pending for
+    /// ever.
     ///
     /// # Errors
     ///
     /// [`Kind::Usage`](crate::error::Kind::Usage) when the policy has a row for a signal that must
-    /// not be touched; [`Kind::Broken`](crate::error::Kind::Broken), should the kernel refuse, for
-    /// which it has no reason.
+    /// not be touched; [`Kind::Broken`](crate::error::Kind::Broken) if the kernel refuses, for which it has no
+    /// reason.
     pub fn block(policy: Policy) -> Result<Self> {
         policy.check()?;
         let found = block(&policy)?;
         Ok(Self { policy, found, lingers: false, of_this_thread: PhantomData })
     }
 
-    /// Another policy: signals that are new in it are blocked too, those that it no longer has are
-    /// given back.
+    /// Replaces the policy: blocks the signals that are new in it, and unblocks those that it no longer has.
     ///
-    /// A program learns from its arguments what signals should mean, and must not be killed while
-    /// it reads them. So it blocks the default ones first, and comes here when it knows more; still
-    /// before there is any other thread.
+    /// A program learns from its arguments what signals mean, and must not be killed while it reads them. So it
+    /// blocks the default ones first, and calls this after it has read its arguments, still before there is any
+    /// other thread.
     ///
     /// # Errors
     ///
-    /// As [`block`](Masked::block); then the old policy stands.
+    /// As [`block`](Masked::block); the old policy stays in force.
     pub fn adopt(&mut self, policy: Policy) -> Result<()> {
         policy.check()?;
         block(&policy)?;
@@ -67,9 +66,9 @@ impl Masked {
         Ok(())
     }
 
-    /// For a program that ends when its run has ended: signals that mean no end stay blocked when this value
-    /// is dropped. By default most of them kill, and a SIGUSR1 that comes in the last millisecond would make
-    /// a death of an end that was none.
+    /// Leaves signals that do not ask for an end blocked when this value is dropped. For a program that ends right
+    /// after its run: most of these signals kill by default, and a SIGUSR1 in the last millisecond would turn a
+    /// success into a death by signal.
     pub fn linger(&mut self) {
         self.lingers = true;
     }
@@ -79,16 +78,16 @@ impl Masked {
         &self.policy
     }
 
-    /// The mask as it was before: what a child process should be given.
+    /// The former mask. Child processes get this one.
     pub fn found(&self) -> SigSet {
         self.found
     }
 
-    /// Starts a thread, which is born with the handled signals blocked.
+    /// Starts a thread, which has the handled signals blocked from its first instruction.
     ///
     /// # Errors
     ///
-    /// The system's, when there can be no more threads.
+    /// The system can start no more threads.
     pub fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name(name.to_string()).spawn(body)
     }
@@ -114,16 +113,16 @@ impl Drop for Masked {
         if self.lingers {
             mask.extend(self.policy.signals().filter(|signal| !ENDS_AND_HOLDS.contains(signal)));
         }
-        // Fails only for arguments that cannot occur here, and a destructor has nobody to tell.
+        // It fails only for arguments that cannot occur here, and a destructor cannot report it.
         mask.thread_set_mask().ok();
     }
 }
 
-/// What a person sends to a program that does not end, or is to stand still.
+/// The signals that a person sends to end or to hold a program.
 const ENDS_AND_HOLDS: [Signal; 6] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGCONT];
 
-/// Blocks what `policy` names; the mask as it was.
+/// Blocks the signals of `policy`, and returns the former mask.
 fn block(policy: &Policy) -> Result<SigSet> {
     let set: SigSet = policy.signals().collect();
     set.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(mask_failed)
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lingers_is_not_killed_by_what_means_no_end() {
+    fn a_program_that_lingers_is_not_killed_by_a_signal_that_asks_for_no_end() {
         let before = SigSet::thread_get_mask().unwrap();
         let mut masked = Masked::block(Policy::default()).unwrap();
         masked.linger();

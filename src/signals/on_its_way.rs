@@ -1,12 +1,12 @@
 //! Whether a signal is on its way from the kernel to the supervisor.
 //!
-//! Two decisions cannot be taken back by the signal that comes a moment later. A suspension spends a
-//! SIGCONT that is not in the channel yet. And the end of a stream ends the job, though the producer may
-//! have died of the very signal that is on its way to us: then it is no end of the data. Both ask here.
+//! A signal that comes a moment later cannot undo two decisions. A suspension loses a SIGCONT that is not in the
+//! channel yet. And the end of a stream ends the job, but the producer may have died of the very signal that is
+//! on its way to us: then the data has not ended. Both decisions ask here first.
 //!
-//! A signal takes four steps: it is pending in the kernel; the handler runs; the signal thread reads what
-//! the handler has noted; it is in the channel. A thread that has the signal blocked sees the first in
-//! `/proc`, the second by the state of the signal thread, and the others in memory.
+//! A signal takes four steps: it is pending in the kernel; the handler runs; the signal thread reads the handler's
+//! note; the signal is in the channel. A thread that has the signal blocked sees the first step in `/proc`, the
+//! second by the state of the signal thread, and the others in memory.
 
 use crate::sync::lock;
 use nix::sys::signal::Signal;
@@ -19,15 +19,15 @@ use std::{fs, io};
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct OnItsWay {
-    /// Set by the handlers, and taken back when the signal thread reads what they have noted.
+    /// Set by the handlers, and cleared when the signal thread reads their notes.
     noted: Arc<AtomicBool>,
     /// The same for SIGCONT alone.
     continued: Arc<AtomicBool>,
-    /// A request for an end of the run is in the channel, or was.
+    /// A request for an end of the run is in the channel, or has been.
     end: AtomicBool,
-    /// Held by the signal thread until what it has read is in the channel.
+    /// The signal thread holds it until the signals that it has read are in the channel.
     reading: Mutex<()>,
-    /// The number of that thread.
+    /// The signal thread's id.
     reader: AtomicI32,
 }
 
@@ -36,25 +36,25 @@ pub(super) struct OnItsWay {
 pub(crate) enum Resume {
     None,
     Came,
-    /// The signal thread is at work, and may be about to note one.
+    /// The signal thread is not asleep, and may be about to note one.
     Unknown,
 }
 
 impl OnItsWay {
-    /// Has the handlers note what comes. To be called before there is an iterator: what is in its table
-    /// has then been noted.
-    pub(super) fn note(&self, heard: &[Signal]) -> io::Result<Vec<SigId>> {
-        let any = heard.iter().map(|signal| (*signal, &self.noted));
-        let resume = heard.contains(&Signal::SIGCONT).then_some((Signal::SIGCONT, &self.continued));
+    /// Makes the handlers note these signals. It must be called before there is an iterator: then every signal
+    /// that the iterator returns has been noted.
+    pub(super) fn note(&self, signals: &[Signal]) -> io::Result<Vec<SigId>> {
+        let any = signals.iter().map(|signal| (*signal, &self.noted));
+        let resume = signals.contains(&Signal::SIGCONT).then_some((Signal::SIGCONT, &self.continued));
         any.chain(resume).map(|(signal, noted)| flag::register(signal as i32, Arc::clone(noted))).collect()
     }
 
-    /// The calling thread is the one that reads.
+    /// The calling thread is the signal thread.
     pub(super) fn is_read_here(&self) {
         self.reader.store(gettid().as_raw(), Ordering::SeqCst);
     }
 
-    /// What was noted up to now is read, and will be in the channel when the guard is dropped.
+    /// The signal thread reads the notes. Before it drops the guard it must have sent everything that it read.
     pub(super) fn read(&self) -> MutexGuard<'_, ()> {
         let reading = lock(&self.reading);
         self.noted.store(false, Ordering::SeqCst);
@@ -62,7 +62,7 @@ impl OnItsWay {
         reading
     }
 
-    /// A request for an end goes into the channel.
+    /// The signal thread sends a request for an end.
     pub(super) fn sends_an_end(&self) {
         self.end.store(true, Ordering::SeqCst);
     }
@@ -76,33 +76,32 @@ impl OnItsWay {
         if self.continued.load(Ordering::SeqCst) { Resume::Came } else { Resume::None }
     }
 
-    /// Whether an end of the run was asked for, or may have been by a signal of which nobody knows yet
-    /// what it means; then ask again in a moment. `false` says that no signal in `heard` was sent before
-    /// this call that ends the run.
-    pub(super) fn may_have_an_end(&self, heard: &[Signal]) -> bool {
+    /// Whether an end of the run was asked for, or a signal is on its way whose meaning is not known yet; then ask
+    /// again in a moment. `false` means that no signal of `signals` that ends the run was sent before this call.
+    pub(super) fn may_have_an_end(&self, signals: &[Signal]) -> bool {
         let reader = self.look();
-        if reader.is_at_work || heard.iter().any(|signal| reader.has_pending(*signal)) {
+        if reader.is_at_work || signals.iter().any(|signal| reader.has_pending(*signal)) {
             return true;
         }
         let _nothing_is_read = lock(&self.reading);
         self.noted.load(Ordering::SeqCst) || self.end.load(Ordering::SeqCst)
     }
 
-    /// What the kernel says of the signal thread. Between the moment in which it gives that thread a
-    /// signal and the first line of the handler nothing else tells that there is one; and the thread does
-    /// not sleep then. Without `/proc` only what is in memory is known.
+    /// Asks the kernel for the state of the signal thread. Between the delivery of a signal and the first line of
+    /// the handler, this state alone shows that there is a signal: the thread does not sleep then. Without `/proc`
+    /// only the steps in memory can be seen.
     fn look(&self) -> Reader {
         let path = format!("/proc/self/task/{}/status", self.reader.load(Ordering::SeqCst));
         Reader::of(&fs::read_to_string(path).unwrap_or_default())
     }
 }
 
-/// The signal thread, as the kernel sees it. Its state is read before what is pending, so a signal that
-/// is taken in between has been sent in between.
+/// The signal thread, as the kernel sees it. The kernel reads its state before the pending signals. So a signal that
+/// is delivered in between has also been sent in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reader {
     is_at_work: bool,
-    /// Signals pending for the whole process, number 1 in the lowest bit.
+    /// Signals that are pending for the whole process, number 1 in the lowest bit.
     pending: u64,
 }
 

@@ -1,10 +1,9 @@
-//! Which signal means what. A table, not code paths.
+//! Which signal means what: a table, not code paths.
 //!
-//! The obvious program has a function per signal. Then "what does SIGHUP do while paused?" is
-//! answered by reading all of them. Here a signal is translated once, into a [`Request`], and from
-//! then on nobody asks which signal it was, with two exceptions that are facts about the signal
-//! itself and stand at the end of this file: how a process that it stopped should end, and whether
-//! sending it again means more.
+//! The obvious program has a function per signal. Then you must read all of them to answer "what does SIGHUP do
+//! while paused?". Here the signal thread translates each signal once, into a [`Request`], and later code asks
+//! which signal it was in two cases only. Both are facts about the signal itself and stand at the end of this
+//! file: how a process that it stopped must end, and whether sending it again means more.
 
 mod names;
 
@@ -14,36 +13,36 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a signal, a handle or a budget can ask of a run.
+/// A request to a run, by a signal, a handle or the time budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// Start no task, let those in flight finish within the grace, commit, end.
+    /// Start no further task, let those in flight finish within the grace period, commit, end.
     Stop,
-    /// Cancel the tasks in flight, commit what is done, end.
+    /// Cancel the tasks in flight, commit the completed ones, end.
     Abort,
-    /// End now, without a new checkpoint; the last one stands.
+    /// End now, without a new checkpoint; the last one stays valid.
     Die,
-    /// Close the gate: tasks are held where they are ready to be held.
+    /// Close the gate: each task waits at its next yield point.
     Pause,
     /// Pause, then stop the process as the shell expects of Ctrl-Z.
     Suspend,
     /// Open the gate.
     Resume,
-    /// Write a checkpoint now, say so, go on.
+    /// Write a checkpoint now, report it, go on.
     Checkpoint,
-    /// Say how far the run is.
+    /// Report how far the run is.
     Status,
     /// Read the configuration again, and reopen the log file.
     Reload,
-    /// Draw the progress line anew: the terminal has another size.
+    /// Redraw the progress line: the terminal has another size.
     Redraw,
     /// Nothing.
     Ignore,
 }
 
 impl Request {
-    /// Every request, for tests and for lists of what may be asked.
+    /// Every request, for tests and for messages.
     pub const ALL: [Request; 11] = [
         Request::Stop,
         Request::Abort,
@@ -73,7 +72,7 @@ impl Request {
         }
     }
 
-    /// Its name, as a person writes it.
+    /// Its name in configuration files and messages.
     pub fn name(self) -> &'static str {
         match self {
             Request::Stop => "stop",
@@ -97,17 +96,18 @@ impl fmt::Display for Request {
     }
 }
 
-/// What each signal means unless somebody says otherwise.
+/// The default meaning of each signal.
 ///
-/// `bivouac pause` sends URG. TSTP would do too, but it stops the process itself as well, and a shell takes
-/// that for a Ctrl-Z: the job is in the background when it goes on, and no key reaches it any more. URG is
-/// ignored by the kernel where nobody listens, so it can do no harm.
+/// `bivouac pause` sends URG. TSTP would pause the job too, but it also stops the process, and a shell takes that
+/// for a Ctrl-Z: after a `continue` the job is in the background, and no key reaches it. The kernel ignores URG in
+/// a process without a handler, so it can do no harm.
 ///
-/// The three rows of the second group are sent by batch systems ahead of the kill (LSF and SGE send
-/// USR2, a CPU limit XCPU once a second, a UPS PWR). A signal that has no row is never touched and
-/// never blocked. That matters most for SEGV, BUS, FPE, ILL, ABRT, TRAP and SYS (blocking them
-/// costs the stack-overflow message), PROF and VTALRM (profilers) and TTIN and TTOU (a blocked TTIN
-/// turns a terminal read in the background into an I/O error).
+/// Batch systems send the three signals of the second group before they kill: LSF and SGE send USR2, a CPU limit
+/// sends XCPU once a second, a UPS sends PWR.
+///
+/// A signal without a row is never touched and never blocked. That matters most for SEGV, BUS, FPE, ILL, ABRT, TRAP
+/// and SYS (blocking them costs the stack-overflow message), for PROF and VTALRM (profilers), and for TTIN and TTOU
+/// (a blocked TTIN turns a terminal read in the background into an I/O error).
 pub const DEFAULTS: [(Signal, Request); 12] = [
     (Signal::SIGINT, Request::Stop),
     (Signal::SIGTERM, Request::Stop),
@@ -143,8 +143,8 @@ impl Policy {
         Self { rows: Vec::new() }
     }
 
-    /// The same table with this row added or replaced. A row for a signal that must not be touched
-    /// ([`untouchable`]) is refused when the signals are blocked.
+    /// The same table with this row added or replaced. [`Masked::block`](crate::signals::Masked::block) refuses a
+    /// row for a signal that must not be touched ([`untouchable`]).
     #[must_use]
     pub fn with(mut self, signal: Signal, request: Request) -> Self {
         match self.rows.iter_mut().find(|row| row.0 == signal) {
@@ -170,32 +170,32 @@ impl Policy {
     }
 }
 
-/// Whether a process that was stopped by `signal` should die of it.
+/// Whether a process that `signal` stopped must die of it.
 ///
-/// INT, TERM and HUP are how people and init systems end a process, and they look whether it died
-/// of just that (after `exit 130` bash runs the next line of the script; after death by SIGINT it
-/// stops). The others are warnings of a batch system, which looks at the exit code.
+/// People and init systems end a process by INT, TERM or HUP, and look whether it died of just that: after `exit
+/// 130` bash runs the next line of the script, after a death by SIGINT it stops. The other signals are warnings
+/// of a batch system, which looks at the exit code.
 pub fn is_deadly(signal: Signal) -> bool {
     matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP)
 }
 
 /// Whether the same signal sent again asks for more.
 ///
-/// Only INT and TERM, which a person repeats when nothing seems to happen. HUP comes along with
-/// TERM from systemd, and XCPU comes every second of CPU time until the kill.
+/// Only INT and TERM do: a person repeats them when nothing seems to happen. systemd sends HUP together with TERM,
+/// and the kernel sends XCPU every second of CPU time until it kills.
 pub fn escalates(signal: Signal) -> bool {
     matches!(signal, Signal::SIGINT | Signal::SIGTERM)
 }
 
-/// What a signal means in a running job, for display.
+/// One row of the policy of a running job, for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// Its name without `SIG`.
     pub signal: String,
     /// What it asks for.
     pub request: Request,
-    /// Whether the process hears it. One that was ignored when the process was started
-    /// (`nohup`, `sh -c '… &'`) stays ignored.
+    /// Whether the run receives it. A signal that was ignored when the process was started (`nohup`, `sh -c '… &'`)
+    /// stays ignored.
     pub heard: bool,
 }
 

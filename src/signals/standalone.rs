@@ -1,9 +1,8 @@
-//! Signals for a program that has no job: the first chapter of the route, and nothing behind it.
+//! Signals for a program that has no job: the first chapter of the route alone.
 //!
-//! The obvious way to wait for a signal is to sleep in a loop and look at a flag that a handler
-//! sets. Such a program answers late, or wakes up for nothing a hundred times a second. Here a
-//! signal is something that comes out of a channel, so waiting for it and waiting for a moment in
-//! time are the same wait.
+//! The obvious way to wait for a signal is to sleep in a loop and look at a flag that a handler sets. Such a program
+//! answers late, or wakes up for nothing a hundred times a second. Here a signal comes out of a channel, so one
+//! wait is for both: the next signal and a moment in time.
 
 use crate::error::{Error, Result};
 use crate::signals::{Masked, Received, Sender, SignalThread};
@@ -12,18 +11,18 @@ use nix::sys::signal::Signal;
 use std::fmt;
 use std::time::Instant;
 
-/// Hears signals, one by one, on the thread that asks.
+/// Receives signals, one by one, on the thread that asks.
 ///
-/// The policy with which `masked` was made says which signals these are. What its rows say about
-/// the meaning is used for one thing only: signals that mean [`Stop`](crate::Request::Stop) end the
-/// process when they come a third time, even if nobody asks here any more.
+/// The policy of the [`Masked`] value says which signals these are. The meaning of its rows matters in one case
+/// only: a signal that means [`Stop`](crate::Request::Stop) ends the process when it comes for the third time,
+/// even if the program no longer asks for signals.
 ///
-/// Dropping it gives everything back: mask, dispositions, thread.
+/// Dropping it restores the mask and the dispositions, and ends the thread.
 ///
 /// # Race condition
 ///
-/// Signals of the same kind that arrive faster than they are taken in are one signal. So what comes
-/// out of here says *that* something was asked for, not how often.
+/// Signals of the same number that arrive faster than they are received become one signal. So this says *that* a
+/// signal was sent, not how often.
 ///
 /// # Examples
 ///
@@ -36,7 +35,7 @@ use std::time::Instant;
 /// let signals = Signals::start(masked)?;
 ///
 /// let soon = Instant::now() + Duration::from_millis(10);
-/// assert!(signals.wait_until(soon)?.is_none(), "nobody has sent anything");
+/// assert!(signals.wait_until(soon)?.is_none(), "no signal was sent");
 ///
 /// nix::sys::signal::kill(nix::unistd::Pid::this(), Signal::SIGUSR1).unwrap();
 /// assert_eq!(signals.wait()?.signal, Signal::SIGUSR1);
@@ -44,52 +43,52 @@ use std::time::Instant;
 /// # }
 /// ```
 pub struct Signals {
-    heard: Receiver<Received>,
-    // In this order they are given back: the handlers first, then the mask.
-    _listener: SignalThread,
+    received: Receiver<Received>,
+    // Dropped in this order: the handlers first, then the mask.
+    _thread: SignalThread,
     masked: Masked,
 }
 
-/// A signal that came in.
+/// A signal that was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caught {
-    /// Which.
+    /// Which signal.
     pub signal: Signal,
-    /// Who sent it, as far as the kernel tells. A key press comes from the kernel.
+    /// The sender, if the kernel knows it. A key press comes from the kernel.
     pub sender: Sender,
 }
 
 impl Signals {
-    /// Installs the handlers and starts the one thread that has these signals open.
+    /// Installs the handlers, and starts the one thread that has these signals unblocked.
     ///
-    /// A signal that was ignored when the program started (`nohup`) stays ignored and is not heard.
+    /// A signal that was ignored when the program started (`nohup`) stays ignored and is not received.
     ///
     /// # Errors
     ///
-    /// [`Kind::Broken`](crate::error::Kind::Broken), should the kernel refuse a handler or a thread.
+    /// [`Kind::Broken`](crate::error::Kind::Broken): the kernel refuses a handler or a thread.
     pub fn start(masked: Masked) -> Result<Self> {
-        let (tell, heard) = unbounded();
-        let listener = SignalThread::start(&masked, Instant::now(), false, tell)?;
-        Ok(Self { heard, _listener: listener, masked })
+        let (events, received) = unbounded();
+        let thread = SignalThread::start(&masked, Instant::now(), false, events)?;
+        Ok(Self { received, _thread: thread, masked })
     }
 
-    /// The next signal, however long that takes.
+    /// Waits for the next signal.
     ///
     /// # Errors
     ///
-    /// [`Kind::Broken`](crate::error::Kind::Broken) when nothing can be heard any more.
+    /// [`Kind::Broken`](crate::error::Kind::Broken): the signal thread has ended.
     pub fn wait(&self) -> Result<Caught> {
-        self.heard.recv().map(caught).map_err(|_| deaf())
+        self.received.recv().map(caught).map_err(|_| deaf())
     }
 
-    /// The next signal, or `None` when `moment` has come before it.
+    /// Waits for the next signal, at most until `moment`; `None` if no signal came.
     ///
     /// # Errors
     ///
     /// As [`wait`](Signals::wait).
     pub fn wait_until(&self, moment: Instant) -> Result<Option<Caught>> {
-        match self.heard.recv_deadline(moment) {
-            Ok(heard) => Ok(Some(caught(heard))),
+        match self.received.recv_deadline(moment) {
+            Ok(received) => Ok(Some(caught(received))),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(deaf()),
         }
@@ -102,10 +101,10 @@ impl fmt::Debug for Signals {
     }
 }
 
-fn caught(heard: Received) -> Caught {
-    Caught { signal: heard.signal, sender: heard.sender }
+fn caught(received: Received) -> Caught {
+    Caught { signal: received.signal, sender: received.sender }
 }
 
 fn deaf() -> Error {
-    Error::broken("signals", "the thread that hears them has ended")
+    Error::broken("signals", "the thread that receives them has ended")
 }

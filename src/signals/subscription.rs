@@ -1,4 +1,4 @@
-//! Which signals reach the supervisor, and what they mean at present.
+//! Which signals reach the supervisor, and their present meaning.
 
 use crate::signals::on_its_way::{OnItsWay, Resume};
 use crate::signals::policy::{Policy, Request, Row, short_name};
@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The signals that a run receives, and their meaning.
 ///
-/// The set is fixed for the run: a mask belongs to a thread, and no thread can change that of another one. What
-/// a signal in the set *means* may change; the signal thread looks it up each time.
+/// The set is fixed for the run: each thread has its own mask, and no thread can change the mask of another one. The
+/// *meaning* of a signal in the set may change; the signal thread looks it up each time.
 #[derive(Clone, Debug)]
 pub(crate) struct Subscription {
     signals: Vec<Signal>,
@@ -32,7 +32,7 @@ impl Subscription {
         self.signals.contains(&signal)
     }
 
-    /// What this signal asks for at present.
+    /// The present meaning of this signal.
     pub(super) fn request(&self, signal: Signal) -> Request {
         lock(&self.policy).request(signal)
     }
@@ -42,13 +42,14 @@ impl Subscription {
         self.has(Signal::SIGCONT) && self.request(Signal::SIGCONT) == Request::Resume
     }
 
-    /// Whether a SIGCONT has come that is not in the channel yet. If none has, all that was being read is there.
+    /// Whether a SIGCONT has arrived that is not in the channel yet. On [`Resume::None`] every signal that the
+    /// signal thread has read is in the channel.
     pub(crate) fn resume_on_its_way(&self) -> Resume {
         if self.has_resume() { self.on_its_way.resume() } else { Resume::None }
     }
 
-    /// Whether a signal has asked for an end of the run, also one that is not in the channel yet. `true` may
-    /// mean that this is not known; ask again in a moment.
+    /// Whether a signal has asked for an end of the run, even one that is not in the channel yet. `true` may also
+    /// mean that this is not known yet; ask again in a moment.
     pub(crate) fn end_may_be_on_its_way(&self) -> bool {
         self.on_its_way.may_have_an_end(&self.signals)
     }
@@ -64,10 +65,10 @@ impl Subscription {
         policy.signals().map(row).collect()
     }
 
-    /// Another policy from now on.
+    /// Replaces the policy.
     ///
-    /// Rows for signals that are not in the set have no effect: such a signal is open in every thread, and does
-    /// what it did when the run began.
+    /// A row for a signal that is not in the set has no effect: such a signal is unblocked in every thread, and has
+    /// the disposition that it had when the run began.
     pub(crate) fn adopt(&self, policy: Policy) {
         *lock(&self.policy) = policy;
     }
@@ -77,12 +78,12 @@ impl Subscription {
         self.on_its_way.is_read_here();
     }
 
-    /// All that was noted up to now is read, and is in the channel when the guard is dropped.
+    /// See [`OnItsWay::read`].
     pub(super) fn read(&self) -> MutexGuard<'_, ()> {
         self.on_its_way.read()
     }
 
-    /// A request for an end goes into the channel.
+    /// The signal thread sends a request for an end.
     pub(super) fn sends_an_end(&self) {
         self.on_its_way.sends_an_end();
     }

@@ -1,27 +1,26 @@
-//! From the kernel to a request. First chapter of the route.
+//! From the kernel to a request: the first chapter of the route.
 //!
 //! **The question.** The kernel delivers a signal for a process to *any one* of its threads that has not
-//! blocked it, in the middle of whatever that thread does. In a program with forty threads this means a handler
-//! that runs on an unknown stack, may take no lock and allocate nothing, and interrupts a system call of a
-//! thread that never asked for it.
+//! blocked it, at any point of its code. In a program with forty threads the handler runs on an unknown stack, may
+//! take no lock and allocate nothing, and interrupts a system call of a thread that has nothing to do with it.
 //!
-//! **The answer.** Leave the kernel no choice:
+//! **The answer.** The program leaves the kernel no choice:
 //!
-//! 1. `main` blocks all handled signals before any other thread exists. A value proves it, [`Masked`], and
-//!    threads are started only through it. Each thread inherits the mask.
-//! 2. One thread, the [`SignalThread`], unblocks them, for itself alone. The kernel has exactly one place to
-//!    deliver to.
-//! 3. That thread translates and sends, and does nothing else. All decisions are made on another thread, in
+//! 1. `main` blocks all handled signals before any other thread exists. A value proves it, [`Masked`], and only that
+//!    value can start threads. Each thread inherits the mask.
+//! 2. One thread, the [`SignalThread`], unblocks them for itself alone. The kernel has exactly one place to deliver
+//!    to.
+//! 3. That thread translates and sends, and does nothing else. The supervisor decides, on another thread, in
 //!    ordinary code, where every lock and every allocation is allowed.
 //!
 //! **Why a handler at all, and not `sigwait` or `signalfd`?** Both need the signal blocked in every thread of
-//! the process. One foreign thread that has it open is enough, and the default action kills the process. With a
-//! handler installed, such a thread only runs the handler, and the signal arrives here all the same. The
-//! price is order: signal-hook keeps one flag for each signal and reads them upwards, so a SIGCONT (18) can come
-//! out before an earlier SIGTSTP (20). [`fold`] is for that.
+//! the process. A single foreign thread that has it unblocked is enough, and the default action kills the process.
+//! With a handler installed, such a thread only runs the handler, and the signal still arrives here. The price is
+//! order: signal-hook keeps one flag for each signal and reads the flags upwards, so a SIGCONT (18) can come out
+//! before an earlier SIGTSTP (20). [`fold`] handles that.
 //!
-//! **Signals do not queue.** Of 100,000 SIGUSR1 sent as fast as possible about 8,000 arrived. So no code here
-//! counts signals. [`Escalation`] looks like counting, and asks only whether a signal came *again, later*.
+//! **Signals do not queue.** Of 100,000 SIGUSR1 sent as fast as possible about 8,000 arrived. So no code here counts
+//! signals. [`Escalation`] looks like counting, but it only asks whether a signal came *again, later*.
 
 use crate::error::{Error, Result};
 use crate::signals::escalation::{Escalation, Rung};
@@ -49,22 +48,22 @@ pub(crate) struct Received {
     pub(crate) at: Duration,
 }
 
-/// Who sent a signal, as far as the kernel tells.
+/// The sender of a signal, as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
-    /// The kernel itself: a key of the terminal, a limit that is reached.
+    /// The kernel itself: for a key of the terminal, or a limit that is reached.
     Kernel,
     /// A process, by `kill` or the like.
     Process {
-        /// Its process id at that time, in our pid namespace; 0 when it is outside.
+        /// Its process id at that time, in our pid namespace; 0 if it is outside.
         pid: i32,
-        /// Its real user.
+        /// Its real user id.
         uid: u32,
     },
 }
 
 impl Sender {
-    /// The process id and the user, if it was a process.
+    /// The process id and the user id, if a process sent it.
     pub fn process(self) -> Option<(i32, u32)> {
         match self {
             Sender::Kernel => None,
@@ -93,8 +92,8 @@ pub(crate) struct SignalThread {
 }
 
 impl SignalThread {
-    /// Installs the handlers and starts the thread. After its return every handled signal ends in `events`;
-    /// a signal that came since [`Masked::block`] was pending, and is delivered first.
+    /// Installs the handlers and starts the thread. From its return on every handled signal goes to `events`. A
+    /// signal that came since [`Masked::block`] was pending, and the kernel delivers it first.
     ///
     /// A signal that this process inherited as ignored (`nohup`, `sh -c 'x &'`) stays ignored.
     pub(crate) fn start(
@@ -114,7 +113,7 @@ impl SignalThread {
         Ok(Self { close, subscription, thread: Some(thread), _handlers: handlers })
     }
 
-    /// Which signals this thread receives, and what they mean at present.
+    /// The signals that this thread receives, and their present meaning.
     pub(crate) fn subscription(&self) -> Subscription {
         self.subscription.clone()
     }
@@ -124,14 +123,14 @@ impl Drop for SignalThread {
     fn drop(&mut self) {
         self.close.close();
         if let Some(thread) = self.thread.take() {
-            // The thread waits for nothing but the handle that was just closed. A panic in it leaves nothing
-            // that a destructor could mend.
+            // The thread waits only for the iterator that was just closed. A destructor cannot repair the damage
+            // of a panic in it.
             thread.join().ok();
         }
     }
 }
 
-/// What the thread owns.
+/// The data that the thread owns.
 struct Body {
     subscription: Subscription,
     began: Instant,
@@ -140,13 +139,13 @@ struct Body {
 }
 
 impl Body {
-    /// The body of the thread. It must neither touch rayon nor start a thread: that one would inherit its
-    /// open mask.
+    /// The body of the thread. It must neither use rayon nor start a thread: a new thread would inherit its
+    /// unblocked signals.
     fn receive(self, mut signals: SignalsInfo<WithOrigin>) {
         self.subscription.is_read_here();
-        let open: SigSet = self.subscription.signals().iter().copied().collect();
-        if open.thread_unblock().is_err() {
-            return; // The channel closes, and the supervisor reports that the run is deaf.
+        let unblocked: SigSet = self.subscription.signals().iter().copied().collect();
+        if unblocked.thread_unblock().is_err() {
+            return; // The channel closes, and the supervisor reports that the run receives no signals.
         }
         let mut escalation = Escalation::default();
         while !signals.is_closed() {
@@ -172,8 +171,8 @@ impl Body {
     }
 }
 
-/// The one exception to "only sends": the third INT or TERM, and the second QUIT, end the process here and now.
-/// They are for the case that the supervisor is stuck, and a rule that needs the supervisor cannot help then.
+/// The one exception to "only sends": the third INT or TERM, and the second QUIT, end the process at once. They are for
+/// a supervisor that is stuck, so the rule must not need the supervisor.
 fn last_rung(escalation: &mut Escalation, received: &Received, core: bool) {
     let last = match received.request {
         Request::Stop | Request::Abort => escalation.climb(received.signal, received.at) == Rung::Third,
@@ -192,11 +191,11 @@ fn last_rung(escalation: &mut Escalation, received: &Received, core: bool) {
     }
 }
 
-/// Makes one story of the signals that were pending at the same time.
+/// Resolves the contradictions in a batch of signals that were pending at the same time.
 ///
-/// The order inside a batch is signal-hook's, and not the sender's. Where a batch both suspends and resumes, the
-/// resume wins: a job that goes on by mistake can be suspended again, and a job that stands still by mistake
-/// stands until a person notices.
+/// The order inside a batch is signal-hook's, not the sender's. If a batch both suspends and resumes, the resume wins:
+/// a job that goes on by mistake can be suspended again, but a job that stands still by mistake stands still until
+/// a person notices.
 pub(crate) fn fold(mut batch: Vec<Received>) -> Vec<Received> {
     if batch.iter().any(|received| received.request == Request::Resume) {
         batch.retain(|received| !matches!(received.request, Request::Suspend | Request::Pause));

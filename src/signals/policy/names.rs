@@ -1,7 +1,7 @@
-//! Names of signals and requests as people write them, and the signals that nobody may map.
+//! Names of signals and requests in options and configuration files, and the signals that cannot be mapped.
 //!
-//! Numbers are not accepted: SIGUSR1 is 10 on most Linux machines, 30 on others, and a script that
-//! says 10 is wrong there without a word.
+//! Numbers are not accepted: SIGUSR1 is 10 on most Linux machines and 30 on others, where a script that says 10
+//! would silently mean another signal.
 
 use super::{Policy, Request};
 use crate::error::{Error, Result};
@@ -12,8 +12,8 @@ use std::str::FromStr;
 ///
 /// # Errors
 ///
-/// [`Kind::Usage`](crate::error::Kind::Usage): there is no signal of this name, or it is one that
-/// must not be mapped ([`untouchable`]). The message lists those that may be, with their names.
+/// [`Kind::Usage`](crate::error::Kind::Usage): there is no signal of this name, or it must not be mapped
+/// ([`untouchable`]). The message lists the signals that may be mapped.
 pub fn signal_named(name: &str) -> Result<Signal> {
     let upper = name.trim().to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -32,12 +32,12 @@ pub fn signal_named(name: &str) -> Result<Signal> {
     }
 }
 
-/// Reads one `SIGNAL=REQUEST`.
+/// Parses `SIGNAL=REQUEST`.
 ///
 /// # Errors
 ///
-/// [`Kind::Usage`](crate::error::Kind::Usage), with the list of signals or of requests, whichever
-/// was not understood.
+/// [`Kind::Usage`](crate::error::Kind::Usage): one side is not known. The message lists the signals, or the
+/// requests.
 pub fn mapping(text: &str) -> Result<(Signal, Request)> {
     let Some((signal, request)) = text.split_once('=') else {
         return Err(Error::usage(format_args!("'{text}'"), "is not SIGNAL=REQUEST").advise(format_args!(
@@ -49,7 +49,7 @@ pub fn mapping(text: &str) -> Result<(Signal, Request)> {
     Ok((signal_named(signal)?, request.parse()?))
 }
 
-/// Signals that nobody may map, and why. They are never touched and never blocked.
+/// Signals that cannot be mapped, and why. A run never touches and never blocks them.
 const UNTOUCHABLE: [(&[Signal], &str); 6] = [
     (&[Signal::SIGKILL, Signal::SIGSTOP], "the kernel lets no process handle it"),
     (
@@ -76,7 +76,7 @@ const UNTOUCHABLE: [(&[Signal], &str); 6] = [
     (&[Signal::SIGCHLD], "it tells of child processes and of nothing else"),
 ];
 
-/// Why nobody may map this signal, if so.
+/// The reason why this signal cannot be mapped; `None` if it can.
 pub fn untouchable(signal: Signal) -> Option<&'static str> {
     UNTOUCHABLE.into_iter().find_map(|(signals, why)| signals.contains(&signal).then_some(why))
 }
@@ -115,7 +115,7 @@ impl FromStr for Request {
 }
 
 impl Policy {
-    /// Refuses a table with a row that must not be there.
+    /// Refuses a table with a row for a signal that cannot be mapped.
     ///
     /// # Errors
     ///
