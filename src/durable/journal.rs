@@ -91,7 +91,7 @@ impl Journal {
 
     /// Hands the lines to `each` that the record does not know: those behind the `committed` bytes.
     /// Changes nothing.
-    pub(crate) fn behind(
+    pub(crate) fn after(
         dir: &dyn Dir,
         path: &Path,
         (run, committed): (&str, u64),

@@ -1,20 +1,21 @@
-//! The state directory: where a checkpoint lives, and who may touch it.
+//! The state directory: its files, and which process may change them.
 //!
 //! ```text
-//! OUT.bivouac/              mode 0700, ours alone
-//!   lock                    held with flock while a run works; who holds it, for messages
+//! OUT.bivouac/              mode 0700, owned by the user of the job
+//!   lock                    held with flock while a run works; names the holder, for messages
 //!   checkpoint.json         the record (see durable::record), replaced whole
 //!   checkpoint.json.new-ID  the next one, while it is being written
 //!   status.json              what a running job is doing (see durable::status_file), replaced, never synced
 //!   spill/segment.<n>       results of tasks completed ahead of the frontier (see durable::spill)
 //! ```
 //!
-//! How one record replaces another is told where it is done: in `durable/store.rs`.
+//! `durable/store.rs` replaces one record by the next.
 //!
 //! # A refusal changes nothing
 //!
-//! A run may open a state and then be refused. So until the run writes something of the job itself, dropping
-//! the state leaves it as it was: the text of the lock is put back, and a directory that was made is removed.
+//! A run may open a state and then be refused. So until the run writes something of its job, dropping the
+//! [`StateDir`] restores the directory: the lock file gets its old text back, and a directory that this run
+//! created is removed.
 
 mod clean;
 mod holder;
@@ -48,16 +49,16 @@ const LOCK: &str = "lock";
 const LOCK_GONE: &str = "lock.gone";
 const SPILL: &str = "spill";
 
-/// No record is longer; what is, is none. (That of a job with a hundred thousand files named on its command
-/// line has some tens of megabytes.)
+/// A longer file is not a record. (A job with a hundred thousand files on its command line has a record of
+/// some tens of megabytes.)
 pub(crate) const LARGEST_RECORD: u64 = 256 << 20;
 
-/// How often the directory is looked up anew when somebody else cleans it away while we open it.
+/// How often the directory is looked up again when another process removes it while this one opens it.
 /// Each round needs another `clean` at just that moment.
 const ROUNDS: usize = 10;
 
-/// A state directory that is open and locked. Dropping it gives the lock back, and if nothing was
-/// written leaves everything as it was.
+/// A state directory that is open and locked. Dropping it releases the lock, and if nothing was written,
+/// restores the directory.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
@@ -65,20 +66,18 @@ pub struct StateDir {
     name: OsString,
     dir: Arc<dyn Dir>,
     spill: Option<Arc<dyn Dir>>,
-    /// The first failure of something that was to be durable; after it nothing more is tried.
-    broken: Option<Error>,
     /// `None` when the state was removed.
     lock: Option<Lock>,
-    /// Somebody else may work here by now.
-    is_lost: bool,
-    /// So that no two runs have a temporary file of the same name, whatever became of a lock.
+    /// Set when the lock was lost. Another run may then be working here, so nothing more is changed.
+    lost: Option<Error>,
+    /// Part of the names of temporary files: no two runs have the same, even if a lock is lost.
     id: String,
-    /// There is a record, so the directory itself is durable.
+    /// There is a record, so the name of the directory itself is durable.
     has_record: bool,
     untouched: Option<Untouched>,
 }
 
-/// What is taken back if nothing comes of it.
+/// What must be undone if the run writes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Untouched {
     Found,
@@ -90,7 +89,7 @@ impl Drop for StateDir {
         let (Some(untouched), Some(lock)) = (self.untouched, self.lock.take()) else { return };
         lock.undo(&*self.dir);
         if untouched == Untouched::Made {
-            // It is not empty if another run is here already.
+            // This fails if another run has already put files there.
             self.parent.remove_dir(&self.name).ok();
         }
     }
@@ -101,30 +100,29 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// [`Kind::Busy`] when another run holds it; [`Kind::Refused`] when it is not a directory, is
-    /// owned by somebody else, can be written by others, or has something else in place of a file of
-    /// a state; [`Kind::Usage`] when it holds other things, and no state.
+    /// [`Kind::Busy`] when another run holds it. [`Kind::Refused`] when it is not a directory, belongs to
+    /// another user, can be written by others, or contains something else where a file of a state should be.
+    /// [`Kind::Usage`] when it contains other files, and no state.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Self>> {
         Self::open_with(disk, path, false, &|| true)
     }
 
-    /// Opens and locks the state directory, and makes it if it does not exist. The directory
-    /// above it must exist.
+    /// Opens and locks the state directory, and creates it if it does not exist. Its parent must exist.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open); [`Kind::Usage`] when there is no directory above it.
+    /// As [`open`](Self::open); [`Kind::Usage`] when it has no parent.
     ///
     /// # Durability
     ///
-    /// The directory itself survives a power cut together with the first record in it.
+    /// The directory survives a power cut as soon as there is a record in it.
     pub fn create(disk: &dyn Disk, path: &Path) -> Result<Self> {
         Self::open_with(disk, path, true, &|| true)?
             .ok_or_else(|| Error::broken(path.display(), "the state directory disappears again and again"))
     }
 
-    /// Opens it if it exists, or makes it. A lock that is held for a run that was killed is waited for as long
-    /// as `may_wait` says so.
+    /// Opens it, and with `make` creates it if it does not exist. If the lock is still held for a run that was
+    /// killed, this call waits for it as long as `may_wait` returns true.
     pub(crate) fn open_with(
         disk: &dyn Disk,
         path: &Path,
@@ -162,9 +160,8 @@ impl StateDir {
                 has_record: known::is_there(&*dir, RECORD),
                 dir,
                 spill: None,
-                broken: None,
                 lock: Some(lock),
-                is_lost: false,
+                lost: None,
                 id: format!("{:x}-{:x}", now.as_nanos(), std::process::id()),
                 untouched: Some(untouched),
             };
@@ -175,13 +172,14 @@ impl StateDir {
         Ok(None)
     }
 
-    /// Somebody may have moved the directory away since we opened it, and another run made a new one.
+    /// Whether the path still leads to this directory. Since it was opened, a user may have moved it away and
+    /// another run may have created a new one.
     fn is_at_its_path(&self) -> bool {
         let named = self.parent.facts(&self.name).ok().flatten();
         named.map(|facts| facts.id) == self.dir.own_facts().ok().map(|facts| facts.id)
     }
 
-    /// The open file of the lock, where the disk is a real one.
+    /// The open lock file, if the disk is a real one.
     pub(crate) fn lock_descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.lock.as_ref().and_then(Lock::descriptor)
     }
@@ -191,7 +189,7 @@ impl StateDir {
         self.has_record
     }
 
-    /// From here on there is no way back.
+    /// Something is about to be written: from here on, dropping the state does not restore it.
     fn touch(&mut self) {
         self.untouched = None;
     }
@@ -215,57 +213,46 @@ impl StateDir {
         read_record(&*self.dir, &self.path)
     }
 
-    /// What the next record is written to: the open directory, and a temporary name in it. From here on the
-    /// state is not put back as it was.
+    /// Prepares the next record: returns the open directory and the temporary name to write it under.
     ///
     /// # Errors
     ///
-    /// The lock is lost, or the directory cannot be made durable. The first failure is also the answer to
-    /// every later call.
+    /// The lock is lost, or the directory cannot be made durable.
     pub(crate) fn before_record(&mut self) -> Result<(Arc<dyn Dir>, OsString)> {
         self.touch();
-        self.durably(|state| {
-            state.confirm_lock()?;
-            let new = state.temporary(RECORD_NEW);
-            if !state.has_record {
-                let step = "sync the directory above the state with";
-                state.parent.sync().map_err(|e| Error::io(&state.path.join(&new), step, &e))?;
-            }
-            Ok((Arc::clone(&state.dir), new))
-        })
+        self.confirm_lock()?;
+        let new = self.temporary(RECORD_NEW);
+        if !self.has_record {
+            let step = "sync the parent directory of the state with";
+            self.parent.sync().map_err(|e| Error::io(&self.path.join(&new), step, &e))?;
+        }
+        Ok((Arc::clone(&self.dir), new))
     }
 
-    /// The record is durable, and with it the directory.
+    /// The record is durable, and so is the name of the directory.
     pub(crate) fn after_record(&mut self) {
         self.has_record = true;
     }
 
-    /// Nothing is written any more when another run may work here.
+    /// Fails if the lock was lost, since another run may then be working here.
     fn confirm_lock(&mut self) -> Result<()> {
+        if let Some(error) = &self.lost {
+            return Err(error.clone());
+        }
         match self.lock.as_ref().map_or(Ok(()), Lock::confirm) {
             Ok(()) => Ok(()),
             Err(Unconfirmed::Broken(error)) => Err(error),
-            Err(Unconfirmed::Lost(error)) => {
-                self.is_lost = true;
-                Err(error)
-            }
+            Err(Unconfirmed::Lost(error)) => Err(self.lost.insert(error).clone()),
         }
     }
 
-    /// Does something that shall be durable, unless something like it has failed before.
-    fn durably<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        if let Some(error) = &self.broken {
-            return Err(error.clone());
-        }
-        let done = step(self);
-        if let Err(error) = &done {
-            self.broken = Some(error.clone());
-        }
-        done
+    fn sync_dir(&self) -> Result<()> {
+        self.dir.sync().map_err(|e| Error::io(&self.path, "sync the directory", &e))
     }
 
-    fn remove_if_there(&self, dir: &dyn Dir, name: &OsStr) -> Result<()> {
-        match dir.remove(name) {
+    /// Removes the file `name` below the state, from the open directory `dir`. It may be missing.
+    fn remove_if_there(&self, dir: &dyn Dir, name: &Path) -> Result<()> {
+        match dir.remove(name.file_name().unwrap_or_default()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io(&self.path.join(name), "remove", &error))
             }
@@ -274,8 +261,8 @@ impl StateDir {
     }
 }
 
-/// Why there is no directory in which the state can be. A name that leads nowhere is a slip; what a disk
-/// or the system refuses is not.
+/// The parent directory cannot be opened. If it does not exist, the path is a typing error; if the disk or
+/// the kernel refuses it, it is not.
 fn no_place(above: &Path, cause: &io::Error) -> Error {
     let error = Error::io(above, "open the directory of the state", cause);
     match matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
@@ -284,8 +271,8 @@ fn no_place(above: &Path, cause: &io::Error) -> Error {
     }
 }
 
-/// Opens the state directory below `parent` and checks whose it is. `None`: it is not there, or
-/// went away between two calls.
+/// Opens the state directory below `parent` and checks its owner. `None`: it does not exist, or it was
+/// removed between two calls.
 fn open_own(
     parent: &dyn Dir,
     name: &OsStr,
@@ -301,7 +288,7 @@ fn open_own(
         None => match parent.make_dir(name) {
             Ok(()) => untouched = Untouched::Made,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            // The directory above it is gone: another run has removed it as empty.
+            // The parent is gone: another run found it empty and removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
                 return Err(
@@ -317,12 +304,12 @@ fn open_own(
     }
 }
 
-/// A state of somebody else may be closed to us, so that it cannot be asked whose it is.
+/// A directory of another user may be unreadable; then only its path tells who owns it.
 fn not_opened(path: &Path, cause: &io::Error) -> Error {
     let owner = std::fs::metadata(path).map(|facts| facts.uid());
     match owner {
         Ok(owner) if cause.kind() == io::ErrorKind::PermissionDenied && owner != us() => {
-            anothers(path, owner)
+            of_another_user(path, owner)
         }
         Ok(_) | Err(_) => Error::io(path, "open the state directory", cause),
     }
@@ -332,20 +319,20 @@ fn us() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
-fn anothers(path: &Path, owner: u32) -> Error {
+fn of_another_user(path: &Path, owner: u32) -> Error {
     Error::refused(path.display(), format_args!("belongs to another user (uid {owner})"))
 }
 
-/// Whoever can write here can make us write, truncate and remove elsewhere.
+/// A user who can write to the directory can make this process write, truncate and remove other files.
 fn check_owner(dir: &dyn Dir, path: &Path) -> Result<()> {
     let facts = dir.own_facts().map_err(|e| Error::io(path, "look at the state directory", &e))?;
     if facts.uid != us() {
-        return Err(anothers(path, facts.uid));
+        return Err(of_another_user(path, facts.uid));
     }
     if facts.mode & 0o022 != 0 {
         let problem = format_args!("can be written by other users (mode {:04o})", facts.mode);
         return Err(
-            Error::refused(path.display(), problem).advise("chmod go-w it if you trust what is in it")
+            Error::refused(path.display(), problem).advise("run chmod go-w on it if you trust its contents")
         );
     }
     Ok(())

@@ -1,14 +1,12 @@
-//! What a running job says of itself, for whoever looks at its state: `status.json`.
+//! `status.json`: what a running job is doing, for other processes.
 //!
-//! A checkpoint says what is *safe*; it is made about once a second at the most, and says nothing of
-//! what is going on. The obvious way to learn that is to ask the process: a socket, a protocol, a
-//! thread that serves it, and nothing to be had from a process that is suspended. Instead the job
-//! writes a small file about once a second, and at once when something changes that somebody may be
-//! waiting for: its phase, or a checkpoint that was asked for. A reader needs no more than `cat`, and
-//! can never hold the job up.
+//! A checkpoint says what is *safe*, and nothing about what is going on. The obvious way to learn that is to
+//! ask the process: a socket, a protocol, a thread that serves it, and no answer from a suspended process.
+//! Instead the job writes a small file about once a second, and at once when its phase changes or a requested
+//! checkpoint exists. A reader needs only `cat`, and never delays the job.
 //!
-//! The shape is part of the interface, and described in `docs/status.md`. Whoever changes the meaning
-//! of a field raises [`FORMAT`]; fields may be added without that.
+//! The fields are part of the interface, and `docs/status.md` describes them. A change to the meaning of a
+//! field must raise [`FORMAT`]; a new field need not.
 
 pub use crate::signals::policy::Row;
 use crate::task::observer::{Activity, Progress};
@@ -23,7 +21,7 @@ pub const FORMAT: u32 = 1;
 pub struct StatusFile {
     /// [`FORMAT`].
     pub format: u32,
-    /// One higher each time that this process writes.
+    /// Grows by one each time that this process writes.
     pub seq: u64,
     /// The process that runs the job.
     pub pid: u32,
@@ -39,10 +37,10 @@ pub struct StatusFile {
     pub frontier: u64,
     /// Tasks in the whole job, where known.
     pub tasks: Option<u64>,
-    /// Finished tasks ahead of the frontier, which wait for their turn.
+    /// Tasks that completed ahead of the frontier.
     #[serde(rename = "beyond")]
     pub ahead: u64,
-    /// Tasks at work or waiting in a worker's queue.
+    /// Tasks that run or wait in the queue of a worker.
     pub in_flight: u64,
     /// Tasks that failed and are left out.
     pub failed: u64,
@@ -64,14 +62,14 @@ pub struct StatusFile {
     pub eta_seconds: Option<f64>,
     /// The last checkpoint of this run.
     pub checkpoint: Option<StatusCheckpoint>,
-    /// Checkpoints that were asked for and that this process has made durable: whoever asks for one
-    /// waits until this has grown.
+    /// Requested checkpoints that this process has made durable: a process that requests one waits until this
+    /// number has grown.
     pub checkpoints_asked: u64,
     /// How many tasks may run at the same time.
     pub workers: u64,
-    /// What signals mean to this process at present.
+    /// What this process does on each signal at present.
     pub signals: Vec<Row>,
-    /// Tasks that run, the longest first; of many the first ones.
+    /// Running tasks, the longest first; if there are many, the first of them.
     #[serde(default)]
     pub running: Vec<StatusTask>,
 }
@@ -81,9 +79,9 @@ pub struct StatusFile {
 pub struct StatusTask {
     /// Its number.
     pub task: u64,
-    /// How long ago it began, without pauses.
+    /// How long it has run, without pauses.
     pub seconds: f64,
-    /// What the journal says of it; may be empty.
+    /// Its note in the journal; may be empty.
     pub note: String,
 }
 
@@ -99,8 +97,7 @@ pub struct StatusCheckpoint {
 }
 
 impl StatusFile {
-    /// What the supervisor says of a run, at one moment. The rest is empty: what it knows of itself as a
-    /// process.
+    /// The progress of a run at one moment. The fields about the process stay empty.
     pub fn of(now: &Progress, at: SystemTime) -> Self {
         let written_at_ms = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         Self {
@@ -136,8 +133,7 @@ impl StatusFile {
         }
     }
 
-    /// From the bytes of the file; `None` when they are damaged, which nobody prevents (they are not
-    /// made durable), or of another format.
+    /// Parses the bytes of the file; `None` if they are damaged, as after a power cut, or of another format.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok().filter(|live: &Self| live.format == FORMAT)
     }

@@ -54,20 +54,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Where the state of a run is kept.
+/// Where a run keeps its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Location {
     /// Nowhere: the job cannot be continued.
     #[default]
     Nowhere,
-    /// In this directory, made at the start, kept until it is cleaned.
+    /// In this directory, made at the start and kept until `clean` removes it.
     Directory(PathBuf),
-    /// In this directory, made at the first checkpoint and removed when the job is finished.
+    /// In this directory, made at the first checkpoint and removed when the job has finished.
     Passing(PathBuf),
 }
 
 impl Location {
-    /// The directory, if there is to be one.
+    /// The directory, unless the state is kept nowhere.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Location::Nowhere => None,
@@ -86,17 +86,16 @@ pub(crate) struct CheckpointStore {
     journal: Option<Journal>,
     /// Results of tasks that have completed ahead of the frontier.
     spill: Spill,
-    /// Files that only the record on disk names. They are removed after the next record, and not before it.
-    spent: bool,
-    /// The command that continues the job, until it has been noted in the directory.
+    /// The record on disk names files that the next one will not name. Remove them after the next one.
+    sweeps_after_record: bool,
+    /// The command that continues the job, until the directory exists and holds it.
     continuing: Option<Continuing>,
     /// The first failure. After it nothing more is tried.
     broken: Option<Error>,
 }
 
 impl CheckpointStore {
-    /// The store of a run that goes on from `record`. `dir` is the directory of the location, if there is one
-    /// by now.
+    /// The store of a run that continues from `record`. `dir` is the directory of the location, if it exists.
     pub(crate) fn new(
         record: Record,
         location: Location,
@@ -105,16 +104,26 @@ impl CheckpointStore {
     ) -> Self {
         let spill = Spill::new(&record.run, 0);
         let (journal, continuing) = (None, None);
-        Self { record, location, disk, dir, journal, spill, spent: false, continuing, broken: None }
+        Self {
+            record,
+            location,
+            disk,
+            dir,
+            journal,
+            spill,
+            sweeps_after_record: false,
+            continuing,
+            broken: None,
+        }
     }
 
-    /// The same, with the results that an earlier run has kept.
+    /// The same store, with results of an earlier run that wait on disk.
     pub(crate) fn with(self, spill: Spill) -> Self {
         Self { spill, ..self }
     }
 
-    /// Makes a checkpoint durable: the output of `sink`, then the record that counts it. `of_next` is how much
-    /// of the next task the sink has taken already. Returns the size of the record, if one is kept.
+    /// Makes a checkpoint durable: the output of `sink`, then the record that names it. `of_next` is the number
+    /// of bytes that the sink has already taken of the next task. Returns the size of the record, if one is kept.
     ///
     /// # Durability
     ///
@@ -130,7 +139,7 @@ impl CheckpointStore {
 
     /// The five steps (see the [module](self)).
     fn replace_record(&mut self, output: Option<(&mut dyn Sink, u64)>) -> Result<Option<u64>> {
-        // 1. Flush what the record will name: a record must never name bytes that are not there.
+        // 1. Flush everything that the record will name: a record must never name bytes that are not durable.
         if let Some((sink, of_next)) = output {
             self.record.output = Some(Committed { of_next, ..sink.make_durable()? });
         }
@@ -144,22 +153,23 @@ impl CheckpointStore {
         }
         self.record.ahead = self.spill.ahead();
         let bytes = next_text(&mut self.record, dir.path())?;
+        // This call fails if the lock was lost, since another run may then be writing here.
         let (files, temporary) = dir.before_record()?;
         let path = dir.path().join(&temporary);
         let failed = |step: &'static str| {
             let path = path.clone();
             move |e: io::Error| Error::io(&path, step, &e)
         };
-        // 2. Write it under a temporary name: the old record stands until the new one is whole.
+        // 2. Write the record under a temporary name: the old one stands until the new one is whole.
         let file = files.open(&temporary, Open::Create).map_err(failed("create"))?;
         file.truncate(0).map_err(failed("truncate"))?;
         file.write_at(&bytes, 0).map_err(failed("write"))?;
-        // 3. Its content is durable before it gets the name.
+        // 3. Make its content durable before it gets its name.
         file.sync_all().map_err(failed("sync"))?;
         drop(file);
-        // 4. In one instant the new record stands in place of the old one.
+        // 4. Replace the old record by the new one, in one instant.
         files.rename(&temporary, RECORD.as_ref()).map_err(failed("rename"))?;
-        // 5. The name is durable. Only now does the checkpoint exist.
+        // 5. Make the name durable. Only now does the checkpoint exist.
         files.sync().map_err(failed("sync the directory of"))?;
         dir.after_record();
         self.remove_what_no_record_names()?;
@@ -168,10 +178,10 @@ impl CheckpointStore {
 
     fn remove_what_no_record_names(&mut self) -> Result<()> {
         self.spill.recorded(&mut self.dir)?;
-        if std::mem::take(&mut self.spent) { self.sweep() } else { Ok(()) }
+        if std::mem::take(&mut self.sweeps_after_record) { self.sweep() } else { Ok(()) }
     }
 
-    /// Does a step of the protocol, unless one has failed before.
+    /// Runs `step`, unless an earlier step failed: then returns the error of that one.
     fn unless_broken<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
@@ -189,7 +199,7 @@ impl CheckpointStore {
         &mut self.record
     }
 
-    /// The open lock of the state, if there is one by now.
+    /// The open lock file of the state, if the state exists.
     pub(crate) fn lock_descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.dir.as_ref().and_then(StateDir::lock_descriptor)
     }
@@ -202,7 +212,7 @@ impl CheckpointStore {
         matches!(self.location, Location::Passing(_))
     }
 
-    /// Whether a finished job leaves its state behind, so that the same command finds it.
+    /// Whether the state stays when the job has finished, so that the same command finds it.
     pub(crate) fn outlives_the_job(&self) -> bool {
         matches!(self.location, Location::Directory(_)) && self.dir.is_some()
     }
@@ -212,8 +222,8 @@ impl CheckpointStore {
         self.record.frontier = self.record.finished.take_run(self.record.frontier);
     }
 
-    /// Writes the first record of a job. It must exist before anything else of the job is made. A passing
-    /// directory that is new has none: up to the first checkpoint it is there for its lock only.
+    /// Writes the first record of a job. It must exist before anything else of the job is made. A new passing
+    /// directory gets none: until the first checkpoint it only holds the lock.
     pub(crate) fn write_first(&mut self) -> Result<()> {
         match &self.dir {
             Some(dir) if !self.is_passing() || dir.has_record() => self.write().map(drop),
@@ -221,20 +231,20 @@ impl CheckpointStore {
         }
     }
 
-    /// Removes what earlier runs left and no record names. To be called after this run has written a record
-    /// of its own, and not before.
+    /// Removes files of earlier runs that no record names. Call it only after this run has written a record
+    /// of its own.
     pub(crate) fn sweep(&mut self) -> Result<()> {
         let Some(dir) = &mut self.dir else { return Ok(()) };
         dir.sweep_temporaries()?;
         dir.sweep_spill(&self.record.spilled_files, &self.spill.segments())
     }
 
-    /// The run broke: gives the disk back the bytes that no record counts.
+    /// The run failed: frees the space on disk that no record names.
     pub(crate) fn give_back(&mut self) {
         self.spill.give_back(&mut self.dir);
     }
 
-    /// Makes the directory of a passing state, now that there is something to keep in it.
+    /// Makes the directory of the state if it does not exist: the first file is about to be written into it.
     fn open_directory(&mut self) -> Result<()> {
         if let (None, Location::Directory(path) | Location::Passing(path)) = (&self.dir, &self.location) {
             let dir = create_state(&*self.disk, path, &|| false)?;
@@ -248,17 +258,17 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// The job cannot be continued: a passing state goes away.
+    /// The job cannot be continued: removes a passing state.
     pub(crate) fn abandon(&mut self) -> Result<()> {
         if self.is_passing() && self.dir.is_some() { self.finish() } else { Ok(()) }
     }
 
-    /// The job is finished: the record says so for good, or a passing state goes away.
+    /// The job has finished: writes that into the record, or removes a passing state.
     pub(crate) fn finish(&mut self) -> Result<()> {
         if !self.is_passing() {
             return self.write_first();
         }
-        // A file that is removed while it is open leaves a name on a network file system.
+        // A network file system keeps a removed file under another name while it is open.
         self.journal = None;
         self.location = Location::Nowhere;
         self.unless_broken(|store| store.dir.take().map_or(Ok(()), |dir| dir.remove().map(drop)))

@@ -18,7 +18,7 @@ fn read(state: &Path) -> Vec<u64> {
 fn open(state: &Path, committed: u64) -> Result<(Journal, Vec<Line>)> {
     let mut behind = Vec::new();
     let dir = OsDisk.open_dir(state).unwrap();
-    Journal::behind(&*dir, state, ("run", committed), &mut |line| behind.push(line))?;
+    Journal::after(&*dir, state, ("run", committed), &mut |line| behind.push(line))?;
     Ok((Journal::open(&*dir, state, ("run", committed))?, behind))
 }
 

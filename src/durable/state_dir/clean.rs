@@ -1,4 +1,4 @@
-//! Looking at a state from outside, and taking it away.
+//! Reads a state without its lock, and removes a state.
 
 use super::known::{known_state, no_state};
 use super::showing::live_in;
@@ -17,12 +17,12 @@ use std::path::Path;
 pub struct Peek {
     /// The last checkpoint.
     pub record: Option<Record>,
-    /// Who holds the state, or held it last.
+    /// The process that holds the state, or held it last.
     pub holder: Option<super::Holder>,
     /// Whether a run holds the state at this moment.
     pub locked: bool,
-    /// What the run said last of what it does. Of a run that does not hold the state any more it is
-    /// there only if that run came to no orderly end.
+    /// The last status of the run. If no run holds the state any more, there is one only if the last run did
+    /// not end in order.
     pub live: Option<StatusFile>,
     /// Size of the record in bytes.
     pub record_bytes: u64,
@@ -35,12 +35,11 @@ pub struct Cleaned {
     pub record: Option<Record>,
     /// Whether the directory itself is still there, without a state.
     pub stays: bool,
-    /// Files in the directory that are not ours: they were left, and the directory with them.
+    /// Files in the directory that do not belong to a state. They stay, and so does the directory.
     pub left: Vec<OsString>,
 }
 
-/// Looks at a state, whether or not a run holds it. The record is never seen half-written,
-/// because a rename replaces it whole.
+/// Reads a state, whether or not a run holds it. The record is always whole, because a rename replaces it.
 ///
 /// # Errors
 ///
@@ -49,8 +48,8 @@ pub struct Cleaned {
 ///
 /// # Race condition
 ///
-/// A free lock is held for an instant in order to learn that it is free; a run that starts at
-/// this instant tries again.
+/// To learn that the lock is free, this call takes it for an instant. A run that starts at this instant tries
+/// again.
 pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Peek> {
     let dir = known_state(disk, path)?;
     let (locked, holder) = lock::look(&*dir, path)?;
@@ -58,11 +57,10 @@ pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Peek> {
     Ok(Peek { record: read_record(&*dir, path)?, holder, locked, live: live_in(&*dir, path)?, record_bytes })
 }
 
-/// Removes a state: the files that we know, and the directory if nothing else is in it. Without
-/// `force`, only that of a finished job.
+/// Removes a state: its known files, and the directory if it is then empty. Without `force`, the job must
+/// have finished.
 ///
-/// The unfinished output of the job is not touched: what a record says about other places is
-/// never a reason to delete something there.
+/// The unfinished output of the job stays: a record is never a reason to delete a file elsewhere.
 ///
 /// # Errors
 ///
@@ -90,47 +88,24 @@ pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
     Ok(Cleaned { record, stays: disk.open_dir(path).is_ok(), left })
 }
 
-/// Whether the directory at `path` is the state of a job, so that nothing else should be written into it.
+/// Whether the directory at `path` is the state of a job; then nothing else should be written into it.
 pub fn is_state(disk: &dyn Disk, path: &Path) -> bool {
     let Ok(dir) = disk.open_dir(path) else { return false };
-    // Most directories are none, and this tells it at once.
+    // Most directories are not a state, and this tells it at once.
     [LOCK, RECORD].iter().any(|name| known::is_there(&*dir, name))
         && known::is_state(&*dir, path).unwrap_or(false)
 }
 
 impl StateDir {
-    /// Forgets everything that earlier runs left, and keeps the lock.
-    ///
-    /// The record goes first, and durably. A crash after that leaves spill files that no record
-    /// lists, which the next run sweeps; the other way round would leave a record that lists
-    /// files which are gone.
-    ///
-    /// # Errors
-    ///
-    /// As for [`before_record`](StateDir::before_record).
-    ///
-    /// # Durability
-    ///
-    /// When this returns, the old record does not come back after a power cut.
-    fn discard(&mut self) -> Result<()> {
-        self.touch();
-        self.durably(|state| {
-            state.confirm_lock()?;
-            state.remove_if_there(&*state.dir, RECORD.as_ref())?;
-            state.dir.sync().map_err(|e| Error::io(&state.path, "sync the directory", &e))
-        })?;
-        self.sweep_spill(&[], &[])
-    }
-
-    /// Opens the journal of this run, of which so many bytes are known to be there.
+    /// Opens the journal of the run `known.0`, in which the record counts `known.1` bytes.
     pub(crate) fn open_journal(&mut self, known: (&str, u64)) -> Result<Journal> {
         self.touch();
         Journal::open(&*self.dir, &self.path, known)
     }
 
-    /// The lines of that journal behind what is known ([`Journal::behind`]).
-    pub(crate) fn journal_behind(&self, known: (&str, u64), each: &mut dyn FnMut(Line)) -> Result<()> {
-        Journal::behind(&*self.dir, &self.path, known, each)
+    /// Hands the lines after those bytes to `each` ([`Journal::after`]).
+    pub(crate) fn journal_after(&self, known: (&str, u64), each: &mut dyn FnMut(Line)) -> Result<()> {
+        Journal::after(&*self.dir, &self.path, known, each)
     }
 
     /// Removes the journal, if there is one.
@@ -139,14 +114,20 @@ impl StateDir {
         self.remove_if_there(&*self.dir, JOURNAL.as_ref())
     }
 
-    /// Removes the state: our files, the lock last, and the directory if it is then empty.
-    /// Returns the names of what is left in it.
+    /// Removes the state: its files, the lock last, and the directory if it is then empty. Returns the names
+    /// that are left in it.
     ///
     /// # Errors
     ///
-    /// Something cannot be removed.
+    /// The lock is lost, or something cannot be removed.
     pub fn remove(mut self) -> Result<Vec<OsString>> {
-        self.discard()?;
+        self.touch();
+        self.confirm_lock()?;
+        // First the record, durably. A crash after that leaves files that no record names, and the next run
+        // sweeps them. In the other order it would leave a record that names missing files.
+        self.remove_if_there(&*self.dir, RECORD.as_ref())?;
+        self.sync_dir()?;
+        self.sweep_spill(&[], &[])?;
         let spill = self.find_spill_dir()?;
         if spill.is_some_and(|dir| dir.list().is_ok_and(|names| names.is_empty())) {
             self.dir
@@ -159,8 +140,8 @@ impl StateDir {
         self.sweep_temporaries()?;
         let list = || self.dir.list().map_err(|e| Error::io(&self.path, "list", &e));
         let left: Vec<_> = list()?.into_iter().filter(|name| name != LOCK).collect();
-        // From here on another run may take this directory for its own; then it is not empty, and
-        // removing it fails, which is right.
+        // From here on another run may use this directory. Then it is not empty, and removing it fails, as it
+        // should.
         if let Some(lock) = self.lock.take() {
             let meanwhile = self.temporary(LOCK_GONE);
             lock.remove(&*self.dir, &meanwhile)
@@ -172,7 +153,7 @@ impl StateDir {
         Ok(left)
     }
 
-    /// Removes the temporary files that runs have left which were killed. Only after a record of our own.
+    /// Removes the temporary files of runs that were killed. Call it only after this run has written a record.
     ///
     /// # Errors
     ///
@@ -182,6 +163,6 @@ impl StateDir {
         names
             .into_iter()
             .filter(|name| known::is_temporary(name))
-            .try_for_each(|name| self.remove_if_there(&*self.dir, &name))
+            .try_for_each(|name| self.remove_if_there(&*self.dir, name.as_ref()))
     }
 }

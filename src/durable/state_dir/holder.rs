@@ -10,7 +10,7 @@ pub struct Holder {
     pub pid: u32,
     /// The host on which it runs.
     pub host: String,
-    /// The boot id of that host: a process id means something only within one.
+    /// The boot id of that host: a process id is valid only within one boot.
     pub boot_id: String,
     /// When it took the lock, in seconds since 1970.
     pub started: u64,
@@ -18,11 +18,11 @@ pub struct Holder {
     /// names one process and no other. `None` in a lock that an older version wrote.
     #[serde(default)]
     pub ticks: Option<u64>,
-    /// The pid namespace in which the process id means something.
+    /// The pid namespace in which the process id is valid.
     #[serde(default)]
     pub pid_namespace: Option<String>,
-    /// The command that continues the job. It is not the holder's own business but that of the
-    /// state, so it is handed down from holder to holder until a run says another one.
+    /// The command that continues the job. It belongs to the state and not to one process, so each holder
+    /// copies it from the one before until a run sets another.
     #[serde(default)]
     pub continuing: Option<Continuing>,
 }
@@ -32,8 +32,7 @@ pub struct Holder {
 pub struct Continuing {
     /// The command line, quoted for a shell.
     pub command: String,
-    /// The directory in which it has to be run, quoted for a shell; its relative paths mean something
-    /// only there.
+    /// The directory in which it must be run, quoted for a shell: relative paths in it start there.
     pub directory: Option<String>,
 }
 

@@ -1,8 +1,8 @@
-//! Which directory is a state, and which of the names in it are ours.
+//! Tells which directory is a state, and which names in it belong to one.
 //!
-//! `~/project` is named quickly, and `lock`, `journal` and `checkpoint.json` are names that others
-//! give too. So a directory is taken for a state only if something in it says so that we have written, or
-//! if there is nothing in it.
+//! A user may give `~/project` as the state by mistake, and other programs also write files called `lock`,
+//! `journal` or `checkpoint.json`. So a directory counts as a state only if a file in it has the content that a
+//! run writes, or if it is empty.
 
 use super::spill::refuse_directories;
 use super::{LOCK, LOCK_GONE, RECORD, RECORD_NEW, SPILL, STATUS, STATUS_NEW, check_owner, lock, not_opened};
@@ -20,17 +20,17 @@ use std::time::Duration;
 const LOOKS: usize = 4;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
-/// Refuses a directory that is no state. Changes nothing.
+/// Refuses a directory that is not a state. Changes nothing.
 pub(super) fn check(dir: &dyn Dir, path: &Path) -> Result<()> {
     check_files(dir, path)?;
     match is_state(dir, path)? {
         true => refuse_directories(dir, path),
-        false => Err(Error::usage(path.display(), "has other things in it, and is not the state of a job")
+        false => Err(Error::usage(path.display(), "contains other files, and is not the state of a job")
             .advise("nothing was changed; name a directory that is empty or does not exist yet")),
     }
 }
 
-/// Refuses a directory in which something else stands in place of a file of a state.
+/// Refuses a directory in which a name of a state belongs to something else than its file.
 pub(super) fn check_files(dir: &dyn Dir, path: &Path) -> Result<()> {
     for name in [LOCK, RECORD, JOURNAL, STATUS] {
         look_plain(dir, path, name)?;
@@ -47,8 +47,7 @@ pub(super) fn check_files(dir: &dyn Dir, path: &Path) -> Result<()> {
 ///
 /// # Race condition
 ///
-/// No lock is held yet. Another run may make its first files between two of our looks; what it has made is
-/// there at the next one.
+/// No lock is held yet. Another run may create its first files during one look, so this looks several times.
 pub(super) fn is_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
     for _ in 1..LOOKS {
         if looks_like_a_state(dir, path)? {
@@ -65,8 +64,8 @@ fn looks_like_a_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
     if record.is_some_and(|bytes| bytes == OPENING) || lock.as_deref() == Some(lock::BEGINNING) {
         return Ok(true);
     }
-    // The text of the lock is not flushed: after a power cut it may be missing, or be zeros or garbage. That of
-    // another program is text.
+    // The text of the lock is not flushed: after a power cut it may be missing, zeros or garbage. The lock of
+    // another program contains text.
     let is_text = |byte: u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     let lock_is_blank =
         lock.is_some_and(|bytes| bytes.is_empty() || !bytes.iter().all(|byte| is_text(*byte)));
@@ -81,18 +80,18 @@ fn looks_like_a_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
     }
 }
 
-/// Whether there is such a name at all.
+/// Whether the name exists.
 pub(super) fn is_there(dir: &dyn Dir, name: &str) -> bool {
     dir.facts(name.as_ref()).is_ok_and(|there| there.is_some())
 }
 
-/// Whether a name is one that only a run gives, for a moment.
+/// Whether this is the name of a temporary file of a run.
 pub(super) fn is_temporary(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     [RECORD_NEW, STATUS_NEW, LOCK_GONE].iter().any(|beginning| name.starts_with(beginning.as_bytes()))
 }
 
-/// The first bytes of a file, so many if it has them.
+/// The first `bytes` bytes of a file, or fewer if it is shorter.
 fn beginning(dir: &dyn Dir, path: &Path, name: &str, bytes: usize) -> Result<Option<Vec<u8>>> {
     let Some(file) = open_plain(dir, path, name, Open::Read)? else { return Ok(None) };
     let mut beginning = vec![0; bytes];
@@ -101,8 +100,8 @@ fn beginning(dir: &dyn Dir, path: &Path, name: &str, bytes: usize) -> Result<Opt
     Ok(Some(beginning))
 }
 
-/// The directory at `path`, if it looks like a state: `bivouac clean ~` must not begin to work on
-/// a home directory, not even by making a lock in it.
+/// The directory at `path`, if it looks like a state: `bivouac clean ~` must not even create a lock in a home
+/// directory.
 pub(super) fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> {
     let dir = disk.open_dir(path).map_err(|error| {
         let nothing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);

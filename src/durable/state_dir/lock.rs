@@ -1,33 +1,32 @@
 //! The lock: one run per state.
 //!
-//! The obvious lock is a file with a process id in it. Such a lock outlives a SIGKILL, and then
-//! somebody must judge whether that process id is still the same process, perhaps in another
-//! container or on another host. `flock` needs no judgement: the kernel gives it back when the
-//! last descriptor is closed, however the process ended. The process id is written into the file
-//! all the same, but only so that a message can name it.
+//! The obvious lock is a file with a process id in it. Such a file outlives a SIGKILL. Then the next run must
+//! guess whether the id still names the same process, perhaps in another container or on another host. `flock`
+//! needs no guess: the kernel releases it when the last descriptor is closed, however the process ended. The
+//! file still contains the process id, but only for messages.
 //!
 //! # Race condition
 //!
-//! Who removes a state removes the lock file too, while it holds the lock. Whoever opened the file
-//! just before would then lock a file without a name, while a third run makes a new one: two
-//! holders. So after locking we look whether the name still leads to the file that we have locked;
-//! if not, we start over. For the same reason the file is first given another name, then closed,
-//! which gives the lock back, and removed last: a network file system keeps a removed file that is
-//! open under a name of its own, and then the directory cannot be removed.
+//! A run that removes a state also removes the lock file, while it holds the lock. A second run may have
+//! opened the file just before. It would then lock a file without a name, while a third run creates a new one:
+//! two holders. So a run that has taken the lock checks whether the name still leads to the locked file, and
+//! starts over if not.
+//!
+//! The removal renames the file, closes it, which releases the lock, and removes it last. A network file
+//! system keeps a removed file under another name while it is open, and then the directory could not be removed.
 //!
 //! # When the lock is lost
 //!
-//! A server may give a lock away when it has not heard of us for some time (a network that was cut, a
-//! machine that was suspended). The kernel then answers writes through the descriptor that held the
-//! lock with EIO or ESTALE. That is asked before each record ([`Lock::confirm`]): another run may be
-//! at work by then, so nothing more is touched.
+//! A file server may give the lock to another client after a cut network or a suspended machine. The kernel
+//! then answers writes through the descriptor that held the lock with EIO or ESTALE. So each record begins with
+//! such a write ([`Lock::confirm`]). If it fails, another run may be at work, and this run changes nothing more.
 //!
 //! # A refusal changes nothing
 //!
-//! The text in the file says which run holds the lock. It could be written after the decision to go on; but
-//! that decision may take minutes (a stream is read again), and `bivouac stop` must find the run in that time.
-//! So it is written as soon as the lock is taken, and a run that is refused puts back the old text and the old
-//! time of its last change ([`Lock::undo`]).
+//! The text in the file names the run that holds the lock. It could be written after the decision to continue.
+//! But that decision may take minutes (a stream is read again), and `bivouac stop` must find the run in that
+//! time. So the run writes it as soon as it has the lock. A run that is refused restores the old text and the
+//! old modification time ([`Lock::undo`]).
 
 use super::{Continuing, Holder, LOCK, reach};
 use crate::durable::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
@@ -41,29 +40,29 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-/// `bivouac status` takes the lock for a moment to see whether it is free. A run that starts in
-/// this very moment should not be told that another one is at work; so it looks a few times.
+/// `bivouac status` takes the lock for a moment to see whether it is free. A run that starts at this moment
+/// must not report that another run is at work, so it tries a few times.
 const TRIES: usize = 5;
 
 /// One minute. The watcher of a killed run gives its commands two seconds, but it must first find them among all
-/// processes, and on a machine with fifty processes that want to run five seconds were not enough for all of that.
-/// The wait ends with the lock, or with a signal; so a longer limit costs only those that meet a watcher that hangs.
+/// processes. On a machine with fifty runnable processes five seconds were not enough for that. The wait ends
+/// with the lock or with a signal, so a longer limit matters only if the watcher hangs.
 const TRIES_AFTER_A_DEATH: usize = 6000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
-/// How long the text of a lock may be. It has the command line that continues the job.
+/// The limit of the text of a lock. It contains the command line that continues the job.
 const LONGEST_TEXT: u64 = 64 << 20;
 
-/// How every text that we write begins.
+/// The beginning of every text that a run writes.
 pub(super) const BEGINNING: &[u8] = b"{\"pid\":";
 
-/// What `statfs(2)` says of NFS, SMB, CIFS and FUSE.
+/// The types that `statfs(2)` reports for NFS, SMB, CIFS and FUSE.
 const REMOTE: [u32; 4] = [0x6969, 0xFE53_4D42, 0xFF53_4D42, 0x6573_5546];
 
 impl Holder {
     /// This process.
     pub(super) fn ourselves() -> Self {
-        // These are not files of ours but questions to the kernel, so they pass by the disk.
+        // These files are answers of the kernel, so they are not read through `Disk`.
         let ask = |path| fs::read_to_string(path).map(|text| text.trim().to_string()).unwrap_or_default();
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
@@ -77,7 +76,7 @@ impl Holder {
         }
     }
 
-    /// What stands in a lock file. A reader may come in the middle of a write; then it is nobody.
+    /// The holder that a lock file names; `None` also in the middle of a write.
     fn read(file: &dyn DiskFile) -> Option<Self> {
         serde_json::from_slice(&read_up_to(file, Path::new(LOCK), LONGEST_TEXT).ok()?).ok()
     }
@@ -87,7 +86,7 @@ impl Holder {
 #[derive(Debug)]
 struct Before {
     text: Vec<u8>,
-    /// When it was last changed. A disk of a test has no times.
+    /// When it was last changed. The simulated disk has no times.
     changed: Option<Timestamps>,
 }
 
@@ -103,13 +102,13 @@ impl Before {
     }
 }
 
-/// A lock that is held. Dropping it gives it back.
+/// A lock that is held. Dropping it releases it.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: Box<dyn DiskFile>,
     path: PathBuf,
     holder: Holder,
-    /// What stood in it before; `None` if we have made it.
+    /// Its content before; `None` if this run created the file.
     before: Option<Before>,
     is_remote: bool,
 }
@@ -120,25 +119,24 @@ impl Lock {
         self.file.descriptor()
     }
 
-    /// Writes down who holds it. A reader may come in the middle, and then reads nobody.
+    /// Writes the holder into the file.
     fn write(&self) -> io::Result<()> {
         self.replace_text(&serde_json::to_vec(&self.holder)?)
     }
 
-    /// At no instant is there another beginning than ours: by that others know that this is a state.
+    /// The file has [`BEGINNING`] at every instant: other runs recognize a state by it.
     fn replace_text(&self, text: &[u8]) -> io::Result<()> {
         self.file.write_at(text, 0)?;
         self.file.truncate(text.len() as u64)
     }
 
-    /// Replaces the command that continues the job. For messages only: what cannot be written down
-    /// is not said later, and nothing depends on it.
+    /// Replaces the command that continues the job. It is for messages only, so a failure is ignored.
     pub(super) fn set_continuing(&mut self, continuing: Continuing) {
         self.holder.continuing = Some(continuing);
         self.write().ok();
     }
 
-    /// Asks whether the lock is still ours, by a write through its descriptor. On a remote file system
+    /// Checks that this run still holds the lock, by a write through its descriptor. On a remote file system
     /// the write reaches the server only with a flush.
     ///
     /// # Errors
@@ -159,13 +157,13 @@ impl Lock {
         })
     }
 
-    /// Puts back what stood in the file, or removes it, and gives the lock back. For a run that has
+    /// Restores the old text of the file, or removes the file, and releases the lock. For a run that has
     /// changed nothing else.
     pub(super) fn undo(self, dir: &dyn Dir) {
         if !self.is_named(dir).unwrap_or(false) {
             return;
         }
-        // Nothing depends on the text; and who waits for a file without a name looks it up anew.
+        // Nothing depends on the text. A run that waits for a removed file looks the name up again.
         match &self.before {
             Some(before) => {
                 self.replace_text(&before.text).ok();
@@ -179,13 +177,13 @@ impl Lock {
         }
     }
 
-    /// Whether the name leads to the file that we have locked, and not to the lock of another run.
+    /// Whether the name still leads to the locked file, and not to the lock of another run.
     fn is_named(&self, dir: &dyn Dir) -> io::Result<bool> {
         let ours = self.file.facts()?;
         Ok(dir.facts(LOCK.as_ref())?.is_some_and(|named| named.id == ours.id))
     }
 
-    /// Removes the file, with `meanwhile` as its name on the way, and gives the lock back.
+    /// Renames the file to `meanwhile`, releases the lock, and removes the file.
     pub(super) fn remove(self, dir: &dyn Dir, meanwhile: &OsStr) -> io::Result<()> {
         if !self.is_named(dir)? {
             return Ok(());
@@ -196,7 +194,7 @@ impl Lock {
     }
 }
 
-/// Why a lock is not known to be ours any more.
+/// Why it is uncertain that this run still holds the lock.
 #[derive(Debug)]
 pub(super) enum Unconfirmed {
     Lost(Error),
@@ -207,12 +205,12 @@ pub(super) enum Unconfirmed {
 #[expect(clippy::large_enum_variant, reason = "there is one of these for a moment")]
 pub(super) enum Acquired {
     Held(Lock),
-    /// The file or the directory was cleaned away meanwhile: look it up anew.
+    /// The file or the directory was removed meanwhile: look it up again.
     Gone,
 }
 
-/// Takes the lock of the state directory `dir`, which is at `path`. `may_wait` is asked again and again while
-/// the lock is held for a run that was killed.
+/// Takes the lock of the state directory `dir`, which is at `path`. If the lock is held for a run that was
+/// killed, waits as long as `may_wait` returns true.
 pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<Acquired> {
     let failed = |step, e: io::Error| Error::io(&path.join(LOCK), step, &e);
     let there = open_plain(dir, path, LOCK, Open::Write)?;
@@ -233,30 +231,30 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -
         return Ok(Acquired::Gone);
     }
     let text = read_up_to(&*lock.file, &lock.path, LONGEST_TEXT)?;
-    // This holder may be about to be refused, because it belongs to another job: then the command
-    // that continues the job that is kept here is still the old one.
+    // This run may be refused because its job is another one. Then the old command is still the one that
+    // continues the job in this state.
     lock.holder.continuing = serde_json::from_slice(&text).ok().and_then(|last: Holder| last.continuing);
     lock.before = (was_there || !text.is_empty()).then(|| Before::of(&*lock.file, text));
     lock.write().map_err(|e| failed("write", e))?;
     Ok(Acquired::Held(lock))
 }
 
-/// Whether a write reaches whoever keeps the lock only with a flush.
+/// Whether a write reaches the server of the lock only with a flush.
 #[allow(clippy::unnecessary_cast, reason = "the field has another width elsewhere")]
 fn is_remote(file: &dyn DiskFile) -> bool {
     let system = file.descriptor().and_then(|open| fstatfs(open).ok());
     system.is_some_and(|system| REMOTE.contains(&(system.f_type as u32)))
 }
 
-/// A run that was killed may have left its lock to the watcher, which ends the commands of that run
-/// and then gives it back; that is worth waiting for. On a machine that has much to do it takes its time.
+/// The lock of a run that was killed may still be held by its watcher, which ends the commands of that run and
+/// then releases it. That is worth a longer wait: on a busy machine it takes some time.
 fn try_a_few_times(file: &dyn DiskFile, may_wait: &dyn Fn() -> bool) -> io::Result<bool> {
     for tried in 0.. {
         if file.try_lock()? {
             return Ok(true);
         }
-        let is_worth_it = tried < TRIES || may_wait() && is_held_for_the_dead(file);
-        let most = if is_worth_it { TRIES_AFTER_A_DEATH } else { TRIES };
+        let may_come_soon = tried < TRIES || may_wait() && is_held_for_the_dead(file);
+        let most = if may_come_soon { TRIES_AFTER_A_DEATH } else { TRIES };
         if tried >= most {
             break;
         }
@@ -276,8 +274,8 @@ pub(super) fn busy(path: &Path, holder: Option<Holder>) -> Error {
         .or(Advice::NameAnotherState)
 }
 
-/// Whether somebody holds the lock at this moment, and who it says it is. Takes the lock for an
-/// instant when it is free.
+/// Whether a process holds the lock at this moment, and the holder that the file names. Takes a free lock for
+/// an instant.
 pub(super) fn look(dir: &dyn Dir, path: &Path) -> Result<(bool, Option<Holder>)> {
     let Some(file) = open_plain(dir, path, LOCK, Open::Write)? else { return Ok((false, None)) };
     let free = file.try_lock().map_err(|e| Error::io(&path.join(LOCK), "try the lock", &e))?;

@@ -1,27 +1,26 @@
 //! From a name in a lock file to a process that can be signalled.
 //!
-//! The obvious way reads the process id and calls `kill`. Between the two the process may end, and
-//! the kernel may give its number to a stranger; on a busy machine numbers come round within
-//! minutes, and the signal is one that ends whoever gets it. A lock file is also left behind by
-//! processes that were killed, it may lie on a file system that several hosts share, or be looked at
-//! from another container, where the same number is another process.
+//! The obvious way reads the process id and calls `kill`. Between the two the process may end, and the kernel
+//! may give its id to another process; on a busy machine ids come round within minutes, and the signal would
+//! end the wrong process. Besides, a process that was killed leaves its lock file behind. And the file may lie
+//! on a file system that several hosts share, or be read from another container, where the same id means
+//! another process.
 //!
-//! So the number alone is never believed. The holder wrote down, besides it, which boot of which
-//! host it was, in which pid namespace, and when the process was started, in clock ticks since that
-//! boot. Host, boot and namespace are compared first. Then the process is opened as a *pidfd*, a
-//! descriptor that stands for this one process until it is closed, whatever happens to the number.
+//! So the id alone proves nothing. The lock file also contains the host, its boot id, the pid namespace, and
+//! the start time of the process in clock ticks since that boot. This file compares host, boot and namespace
+//! first. Then it opens the process as a *pidfd*, a descriptor that stands for one process until it is closed.
 //!
 //! # Race condition
 //!
-//! 1. The process ends **before** the descriptor is opened, and the number is used again: then the
-//!    descriptor is that of the stranger. That is why the start time is read **after** the opening,
-//!    from `/proc`. While the process of the descriptor lives, its number belongs to it; so if the
-//!    number now has the holder's start time, and the descriptor says afterwards that its process
-//!    has not ended, the descriptor is the holder's.
-//! 2. The process ends **after** that: sending through the descriptor fails with `ESRCH`. It reaches
-//!    the holder or nobody.
-//! 3. Two processes with the same number and the same start tick, a hundredth of a second: the
-//!    numbers would have to come round within it.
+//! 1. The process ends **before** the descriptor is opened, and the kernel uses its id again. Then the
+//!    descriptor belongs to another process. So the start time is read from `/proc` **after** the descriptor
+//!    is open. As long as the process of the descriptor lives, the id belongs to it. If the id then has the
+//!    start time of the holder, and the descriptor reports after that that its process has not ended, the
+//!    descriptor belongs to the holder.
+//! 2. The process ends **after** that: a signal through the descriptor fails with `ESRCH`. It reaches the
+//!    holder or no process.
+//! 3. Two processes have the same id and the same start tick, a hundredth of a second: the ids would have to
+//!    come round within it.
 
 use super::Holder;
 use crate::error::{Error, Result};
@@ -40,9 +39,9 @@ use std::time::{Duration, Instant};
 pub enum Found {
     /// It lives, and can be signalled.
     Process(Process),
-    /// It has ended; its number may belong to a stranger by now.
+    /// It has ended; its id may belong to another process by now.
     Ended,
-    /// It may live, but from here nobody can tell, nor reach it. The text says where it is, as in
+    /// It may live, but cannot be checked or signalled from here. The text says where it is, as in
     /// "the job runs …".
     Elsewhere(String),
 }
@@ -64,7 +63,7 @@ pub struct Process {
 ///
 /// # Race condition
 ///
-/// See the [module](self): what is returned is never a stranger.
+/// See the [module](self): the returned process is never another one.
 pub fn find(holder: &Holder) -> Result<Found> {
     let here = Holder::ourselves();
     if holder.boot_id != here.boot_id {
@@ -94,7 +93,7 @@ pub fn find(holder: &Holder) -> Result<Found> {
         Err(cause) => return Err(failed(cause)),
     };
     let process = Process { pid: holder.pid, ticks, descriptor };
-    // In this order: a start time that was read before the descriptor existed proves nothing.
+    // In this order: a start time that was read before the descriptor was open proves nothing.
     let same = seen(holder.pid).is_some_and(|seen| seen.ticks == ticks);
     Ok(if same && !process.has_ended()? { Found::Process(process) } else { Found::Ended })
 }
@@ -109,7 +108,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused) when we may not.
+    /// [`Kind::Refused`](crate::error::Kind::Refused) when the kernel does not permit it.
     pub fn signal(&self, signal: Signal) -> Result<bool> {
         let subject = || format!("process {}", self.pid);
         let Some(raw) = rustix::process::Signal::from_named_raw(signal as i32) else {
@@ -120,7 +119,9 @@ impl Process {
             Err(Errno::SRCH) => Ok(false),
             Err(Errno::PERM) => Err(Error::refused(
                 subject(),
-                format_args!("we may not send it {signal}: it belongs to another user or is confined"),
+                format_args!(
+                    "the kernel does not permit {signal}: the process belongs to another user or is confined"
+                ),
             )
             .advise("do this as the user who started the job")),
             Err(cause) => Err(Error::broken(subject(), format_args!("cannot send it {signal}: {cause}"))),
@@ -136,8 +137,8 @@ impl Process {
         self.wait(Duration::ZERO)
     }
 
-    /// Waits for its end, for that long at the most. Whether it has ended; a process whose parent has
-    /// not asked for it yet has.
+    /// Waits for its end, for `time` at most, and returns whether it has ended. A process that its parent has
+    /// not reaped yet has ended.
     ///
     /// # Errors
     ///
@@ -146,7 +147,7 @@ impl Process {
         let end = Instant::now() + time;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            // Rounded up, or the last millisecond is spent asking again and again.
+            // Rounded up: otherwise the loop would spin during the last millisecond.
             let patience = PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
             let mut asked = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
             match poll(&mut asked, patience) {
@@ -162,8 +163,7 @@ impl Process {
         }
     }
 
-    /// Whether it is suspended at this moment (by Ctrl-Z, SIGTSTP or SIGSTOP): the kernel lets none of
-    /// its threads run. A process that has ended is not.
+    /// Whether it is suspended at this moment (by Ctrl-Z, SIGTSTP or SIGSTOP). A process that has ended is not.
     pub fn is_suspended(&self) -> bool {
         seen(self.pid).is_some_and(|seen| seen.ticks == self.ticks && seen.state == 'T')
     }
@@ -174,12 +174,12 @@ pub(crate) fn our_ticks() -> Option<u64> {
     seen(std::process::id()).map(|seen| seen.ticks)
 }
 
-/// What the kernel says of a process number at this moment.
+/// What the kernel reports about a process id at this moment.
 fn seen(pid: u32) -> Option<Stat> {
     Stat::of(nix::unistd::Pid::from_raw(pid.cast_signed()))
 }
 
-/// A name for the set of processes among which our numbers mean something.
+/// The name of the pid namespace of this process.
 pub(super) fn our_pid_namespace() -> Option<String> {
     fs::read_link("/proc/self/ns/pid").ok().map(|link| link.display().to_string())
 }
@@ -211,7 +211,7 @@ mod tests {
         assert!(process.signal(Signal::SIGKILL).unwrap());
         assert!(process.wait(Duration::from_secs(30)).unwrap());
         child.wait().unwrap();
-        assert!(!process.signal(Signal::SIGTERM).unwrap(), "nobody is there any more");
+        assert!(!process.signal(Signal::SIGTERM).unwrap(), "the process is gone");
         assert!(!process.is_suspended());
     }
 
@@ -226,7 +226,7 @@ mod tests {
         let Found::Process(process) = find(&holder).unwrap() else { panic!("not found") };
         child.kill().unwrap();
         assert!(process.wait(Duration::from_secs(30)).unwrap());
-        // It has ended, though nobody has asked how, and the number is still its own.
+        // It has ended but is not reaped, so the id is still its own.
         assert!(matches!(find(&holder).unwrap(), Found::Ended));
         child.wait().unwrap();
         assert!(matches!(find(&holder).unwrap(), Found::Ended));

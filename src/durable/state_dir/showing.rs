@@ -1,9 +1,8 @@
-//! `status.json`: what a running job is doing, for whoever looks at its state.
+//! Writes and reads `status.json` (see `durable/status_file.rs`).
 //!
-//! It is replaced by rename, so that a reader sees a whole one. It is not synced, and that is the
-//! difference to the record: it costs a flush to the device about once a second to make something
-//! durable that is worth nothing a second later. After a power cut it may be empty or old; so
-//! nothing is ever decided by it that concerns the output, and a failure to write it ends no run.
+//! A rename replaces the file, so that a reader sees a whole one. Unlike the record it is never synced: that
+//! would cost a flush a second for a text that is worthless a second later. After a power cut it may be empty
+//! or old. So it decides nothing about the output, and a failure to write it ends no run.
 
 use super::known::known_state;
 use super::{Continuing, STATUS, STATUS_NEW, StateDir};
@@ -13,11 +12,11 @@ use crate::error::Result;
 use std::io;
 use std::path::Path;
 
-/// No status is longer: it has some hundred bytes for every task at work.
+/// The limit of its size: it has some hundred bytes for every running task.
 const LARGEST: u64 = 16 << 20;
 
 impl StateDir {
-    /// Replaces what is said of the running job.
+    /// Replaces the status of the running job.
     ///
     /// # Errors
     ///
@@ -28,7 +27,7 @@ impl StateDir {
     /// None.
     pub(crate) fn show(&self, live: &StatusFile) -> io::Result<()> {
         let text = serde_json::to_vec(live)?;
-        if self.is_lost {
+        if self.lost.is_some() {
             return Ok(());
         }
         let new = self.temporary(STATUS_NEW);
@@ -39,19 +38,19 @@ impl StateDir {
         self.dir.rename(&new, STATUS.as_ref())
     }
 
-    /// Takes it away: the run ends, and in good order. What is left of it after the end of a process
-    /// tells that the end was another one.
+    /// Removes the status: the run ends in order. A status that outlives its process says that the process
+    /// was killed.
     pub(crate) fn hide(&self) {
-        if self.is_lost {
+        if self.lost.is_some() {
             return;
         }
         for name in [STATUS.into(), self.temporary(STATUS_NEW)] {
-            // It may never have been there; and who reads it asks for the lock too.
+            // The file may not exist. If it stays, a reader still learns from the lock that the run has ended.
             self.dir.remove(&name).ok();
         }
     }
 
-    /// Notes the command that continues the job, for messages.
+    /// Stores the command that continues the job, for messages.
     pub(crate) fn set_continuing(&mut self, continuing: Continuing) {
         if let Some(lock) = &mut self.lock {
             lock.set_continuing(continuing);
@@ -59,7 +58,7 @@ impl StateDir {
     }
 }
 
-/// What the job whose state is at `path` says of itself, if it says anything. Takes no lock.
+/// The status of the job whose state is at `path`, if there is one. Takes no lock.
 ///
 /// # Errors
 ///
@@ -67,13 +66,13 @@ impl StateDir {
 ///
 /// # Race condition
 ///
-/// It may be of a process that has died since, or of the one before: compare
+/// It may come from a process that has died since, or from the one before: compare
 /// [`StatusFile::pid`] and [`StatusFile::ticks`] with the [`Holder`](super::Holder).
 pub fn read_live(disk: &dyn Disk, path: &Path) -> Result<Option<StatusFile>> {
     live_in(&*known_state(disk, path)?, path)
 }
 
-/// What is damaged is not there: it may be so after a power cut, or of a newer format.
+/// A damaged status counts as missing: a power cut can damage it, and a newer version may have written it.
 pub(super) fn live_in(dir: &dyn Dir, path: &Path) -> Result<Option<StatusFile>> {
     Ok(read_plain(dir, path, STATUS, LARGEST)?.and_then(|text| StatusFile::read(&text)))
 }

@@ -1,14 +1,13 @@
-//! The directory of results that came before their turn: files with their names, and nothing of what is in
-//! them (see durable::spill).
+//! The directory `spill`: the names of the segments. `durable/spill.rs` reads and writes their content.
 //!
 //! A segment is called `segment.<number>`. Before version 0.2 every finished task had a file of its own,
 //! `<task>`: `<length of the partial, 4 bytes, little-endian><partial><output>`, with its length and CRC-32
-//! in the record. These are still read.
+//! in the record. Such files are still read.
 //!
 //! # Durability
 //!
-//! A segment must be flushed, and then its name ([`StateDir::sync_spill`]), before the record that names
-//! it. And backwards: it may be removed only after a record that no longer names it is durable.
+//! First flush a segment, then its name ([`StateDir::sync_spill`]), then write the record that names it.
+//! Remove a segment only after a record that no longer names it is durable.
 
 use super::{SPILL, StateDir};
 use crate::durable::disk::{Dir, DiskFile, Open, nameless, read_up_to};
@@ -21,8 +20,8 @@ use std::sync::Arc;
 
 const SEGMENT: &str = "segment.";
 
-/// Refuses a directory where a segment would be made. The run would come upon it later, when it has changed the
-/// state already.
+/// Refuses a directory with the name of a segment. Without this check the run would fail later, after it has
+/// changed the state.
 pub(super) fn refuse_directories(dir: &dyn Dir, path: &Path) -> Result<()> {
     let path = path.join(SPILL);
     let failed = |e: io::Error| Error::io(&path, "list", &e);
@@ -41,7 +40,7 @@ pub(super) fn refuse_directories(dir: &dyn Dir, path: &Path) -> Result<()> {
 }
 
 fn is_a_directory(path: &Path) -> Error {
-    Error::refused(path.display(), "is a directory, and none of ours")
+    Error::refused(path.display(), "is a directory that does not belong to a state")
         .advise("move it away")
         .then(Advice::RunAgain)
 }
@@ -55,8 +54,8 @@ pub(crate) struct Spilled {
     pub(crate) output: Vec<u8>,
 }
 
-/// Makes a segment. Where there is no directory, the file has no name, and the kernel removes it with the
-/// process, however that ends.
+/// Creates a segment. Without a state directory the file has no name, and the kernel removes it when the
+/// process ends, however that happens.
 pub(crate) fn make_segment(dir: &mut Option<StateDir>, number: u64) -> Result<(Box<dyn DiskFile>, PathBuf)> {
     match dir {
         Some(dir) => dir.make_segment(number),
@@ -73,14 +72,14 @@ pub(crate) fn remove_segment(dir: &mut Option<StateDir>, number: u64) -> Result<
 }
 
 impl StateDir {
-    /// Makes a segment, and the directory if it is the first.
+    /// Creates a segment, and the directory if this is the first one.
     pub(crate) fn make_segment(&mut self, number: u64) -> Result<(Box<dyn DiskFile>, PathBuf)> {
         self.touch();
         let dir = self.make_spill_dir()?;
         let name = segment_name(number);
         let path = self.spill_path(&name);
-        // A file of this name was left by a run that crashed before its record named it. A new file in its
-        // place, not a truncated old one: nothing else can then have it open.
+        // A run that crashed before its record named the file may have left one. It is replaced and not
+        // truncated, so that no other process can have it open.
         self.remove_spilled(&*dir, &name)?;
         let made = dir.open(&name, Open::CreateNew(0o600));
         if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
@@ -89,14 +88,14 @@ impl StateDir {
         Ok((made.map_err(|e| Error::io(&path, "create", &e))?, path))
     }
 
-    /// Opens a segment for reading, if it is there.
+    /// Opens a segment for reading, if it exists.
     pub(crate) fn open_segment(&mut self, number: u64) -> Result<Option<(Box<dyn DiskFile>, PathBuf)>> {
         let name = segment_name(number);
         let path = self.spill_path(&name);
         Ok(self.open_spilled(&name)?.map(|file| (file, path)))
     }
 
-    /// Removes a segment. Only after a record that does not name it.
+    /// Removes a segment. Call it only after a record that does not name it.
     pub(crate) fn remove_segment(&mut self, number: u64) -> Result<()> {
         match self.find_spill_dir()? {
             Some(dir) => self.remove_spilled(&*dir, &segment_name(number)),
@@ -108,18 +107,16 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// As for [`before_record`](StateDir::before_record).
-    pub(crate) fn sync_spill(&mut self) -> Result<()> {
-        self.durably(|state| {
-            let Some(spill) = &state.spill else { return Ok(()) };
-            spill.sync().map_err(|e| Error::io(&state.path.join(SPILL), "sync the directory", &e))?;
-            state.dir.sync().map_err(|e| Error::io(&state.path, "sync the directory", &e))
-        })
+    /// Those of `fsync(2)`.
+    pub(crate) fn sync_spill(&self) -> Result<()> {
+        let Some(spill) = &self.spill else { return Ok(()) };
+        spill.sync().map_err(|e| Error::io(&self.path.join(SPILL), "sync the directory", &e))?;
+        self.sync_dir()
     }
 
-    /// Reads the file of a task, if it is there and is what the record says.
+    /// Reads the file of a task, if it exists and is what the record says.
     pub(crate) fn read_spill(&mut self, entry: &SpilledFile) -> Result<Option<Spilled>> {
-        // The name in a record is never trusted to lead anywhere: there is one that it can be.
+        // A name from a record is not trusted as a path: only one name is right.
         let name = OsString::from(entry.task.to_string());
         if OsStr::new(&entry.file) != name {
             return Ok(None);
@@ -140,7 +137,7 @@ impl StateDir {
         }))
     }
 
-    /// Removes what no record names: what crashed runs have left.
+    /// Removes files of crashed runs, which no record names.
     pub(crate) fn sweep_spill(&mut self, files: &[SpilledFile], segments: &[u64]) -> Result<()> {
         let Some(dir) = self.find_spill_dir()? else { return Ok(()) };
         let named = |name: &OsStr| {
@@ -155,15 +152,10 @@ impl StateDir {
         Ok(())
     }
 
-    /// A directory is none of ours, whatever its name, and stays.
+    /// A directory does not belong to a state, whatever its name, and stays.
     fn remove_spilled(&self, dir: &dyn Dir, name: &OsStr) -> Result<()> {
         let is_dir = dir.facts(name).is_ok_and(|there| there.is_some_and(|facts| facts.is_dir));
-        match if is_dir { Ok(()) } else { dir.remove(name) } {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io(&self.spill_path(name), "remove", &error))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        if is_dir { Ok(()) } else { self.remove_if_there(dir, &Path::new(SPILL).join(name)) }
     }
 
     fn spill_path(&self, name: &OsStr) -> PathBuf {
@@ -173,7 +165,7 @@ impl StateDir {
     fn open_spilled(&mut self, name: &OsStr) -> Result<Option<Box<dyn DiskFile>>> {
         let Some(dir) = self.find_spill_dir()? else { return Ok(None) };
         let failed = |e: io::Error| Error::io(&self.spill_path(name), "open", &e);
-        // Anything else in its place is not ours, and to open a pipe would wait for ever.
+        // Anything else does not belong to a state, and opening a FIFO could wait for ever.
         match dir.facts(name).map_err(failed)? {
             Some(facts) if facts.is_file => dir.open(name, Open::Read).map(Some).map_err(failed),
             Some(_) | None => Ok(None),
@@ -207,7 +199,7 @@ fn segment_name(number: u64) -> OsString {
     format!("{SEGMENT}{number}").into()
 }
 
-/// Whether a name in the spill directory is one that we give, or gave.
+/// Whether a run of this or an earlier version gives such a name in the spill directory.
 fn is_ours(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.strip_prefix(SEGMENT).unwrap_or(name).parse::<u64>().is_ok())
 }

@@ -1,4 +1,4 @@
-//! Results of tasks that have completed ahead of the frontier: where they wait on disk for their turn.
+//! Results of tasks that have completed ahead of the frontier, while they wait on disk.
 
 use super::CheckpointStore;
 use crate::durable::record::SpilledFile;
@@ -12,18 +12,18 @@ impl CheckpointStore {
         &mut self.spill
     }
 
-    /// How much of the disk such results take.
+    /// How many bytes of disk these results take.
     pub(crate) fn spilled_bytes(&self) -> u64 {
         self.spill.bytes()
     }
 
-    /// Where the results of further tasks are put.
+    /// Where results of more tasks are written.
     pub(crate) fn shelf(&mut self) -> Result<Shelf<'_>> {
         self.open_directory()?;
         Ok(Shelf { spill: &mut self.spill, dir: &mut self.dir })
     }
 
-    /// The task at the frontier, if its result is on disk; with `any`, the first task whose result is there.
+    /// Takes the result of the task at the frontier, if it is on disk. With `any`, takes the first result on disk.
     pub(crate) fn take_ahead(&mut self, any: bool) -> Result<Option<(u64, Entry)>> {
         let tasks = self.spill.tasks();
         let frontier = self.record.frontier;
@@ -32,19 +32,19 @@ impl CheckpointStore {
         self.spill.take(task).map(|entry| entry.map(|entry| (task, entry)))
     }
 
-    /// Takes a result that a version before 0.2 has kept. Its file goes after the next record.
+    /// Takes a result that a version before 0.2 has written. Its file is removed after the next record.
     pub(crate) fn take_spilled_file(&mut self) -> Result<Option<(SpilledFile, Spilled)>> {
         let Some(dir) = &mut self.dir else { return Ok(None) };
         let Some(file) = self.record.spilled_files.pop() else { return Ok(None) };
         let spilled = dir.read_spill(&file)?.ok_or_else(|| {
             Error::broken(
                 format_args!("task {}", file.task + 1),
-                "what was kept of it has been harmed meanwhile",
+                "its result on disk was damaged while this run was working",
             )
-            .advise("this task is to be done again")
+            .advise("this task must be done again")
             .then(Advice::RunAgain)
         })?;
-        self.spent = true;
+        self.sweeps_after_record = true;
         Ok(Some((file, spilled)))
     }
 }

@@ -1,4 +1,4 @@
-//! The directory of a state, made where there is none yet.
+//! Creates the directory of a state if it does not exist.
 
 use crate::durable::disk::{Disk, split};
 use crate::durable::state_dir::StateDir;
@@ -6,16 +6,16 @@ use crate::error::{Advice, Error, Result};
 use std::io;
 use std::path::Path;
 
-/// How often the directory above a state is made again after another run has removed it.
+/// How often the parent directory of a state is created again after another run has removed it.
 const ROUNDS: usize = 10;
 
-/// Opens the state at `path` and takes its lock. Makes the state if it does not exist, and the directory
-/// above it, in which several states may live (`.bivouac` here).
+/// Opens the state at `path` and takes its lock. Creates the state if it does not exist, and its parent
+/// directory, which several states may share (`.bivouac`).
 ///
 /// # Race condition
 ///
-/// A run that removes the last state removes the shared directory as well. It may do so just when this one
-/// makes its state there; then both are made again.
+/// A run that removes the last state also removes the shared parent. If that happens while this run creates
+/// its state there, this run creates both again.
 pub(crate) fn create_state(disk: &dyn Disk, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<StateDir> {
     let is_missing = |path| disk.open_dir(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -40,7 +40,7 @@ fn make_parent(disk: &dyn Disk, parent: &Path) -> Result<()> {
     let Some((above, name)) = split(parent) else { return Ok(()) };
     let failed = |e: io::Error| Error::io(parent, "make the directory", &e).advise(Advice::NameAnotherState);
     let above = match disk.open_dir(above) {
-        // Opening the state reports this one.
+        // The caller opens the state next, and that reports this error.
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened.map_err(failed)?,
     };

@@ -1,15 +1,16 @@
-//! What the store tells other processes of the run: its status, and the command that continues the job.
+//! What the store tells other processes about the run: its status, and the command that continues the job.
 
 use super::CheckpointStore;
 use crate::durable::state_dir::Continuing;
 use crate::durable::status_file::StatusFile;
 
 impl CheckpointStore {
-    /// Writes the status of the run, if there is a directory for it. Only the commit thread knows the id of
-    /// the job and which tasks have completed ahead of the frontier: on disk, and `waiting` of them in memory.
+    /// Writes the status of the run, if the directory exists. The commit thread adds two facts that only it
+    /// knows: the id of the job, and how many tasks have completed ahead of the frontier. Of these, `waiting`
+    /// are in memory and the others on disk.
     ///
-    /// A failure is no error of the run: nothing depends on the status, and if the disk is full, the next
-    /// checkpoint says so.
+    /// A failure is ignored: nothing depends on the status, and if the disk is full, the next checkpoint
+    /// reports it.
     pub(crate) fn show(&self, live: StatusFile, waiting: u64) {
         if let Some(dir) = &self.dir {
             let run = Some(self.record.run.clone());
@@ -24,7 +25,7 @@ impl CheckpointStore {
         }
     }
 
-    /// Notes the command that continues the job, for messages; as soon as there is a directory for it.
+    /// Stores the command that continues the job, for messages, as soon as the directory exists.
     pub(crate) fn set_continuing(&mut self, continuing: Option<Continuing>) {
         self.continuing = continuing;
         self.note_continuing();

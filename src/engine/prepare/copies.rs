@@ -13,7 +13,7 @@ pub(super) fn see_journal(dir: &StateDir, record: &mut Record, options: &Options
     if options.effects.are_journaled() || record.journal_bytes == 0 {
         return Ok(None);
     }
-    match dir.journal_behind((&record.run, record.journal_bytes), &mut |_| {}) {
+    match dir.journal_after((&record.run, record.journal_bytes), &mut |_| {}) {
         Err(error) if error.kind() == Kind::Refused => {
             record.journal_bytes = 0;
             let path = dir.path().join(JOURNAL);

@@ -123,7 +123,7 @@ fn open_state(options: &Options, may_wait: &dyn Fn() -> bool) -> Result<Option<S
 /// Counts in what completed after the last record was written, of a job whose journal is a record too.
 fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
     let (run, known) = (record.run.clone(), record.journal_bytes);
-    dir.journal_behind((&run, known), &mut |line| {
+    dir.journal_after((&run, known), &mut |line| {
         let (task, done, trace) = match line {
             Line::Settled { end, trace, .. } => (end.task, end.outcome.is_done(), trace),
             Line::Delivered { task, done, trace, .. } => (task, done, trace),

@@ -19,7 +19,7 @@ fn a_directory_that_is_no_state_and_a_place_where_none_can_be() {
         for line in ["each --state theirs true ::: a", "count big.txt --state theirs"] {
             for options in ["", " --fresh"] {
                 let line = line.replacen("--state", &format!("{} --state", options.trim()), 1);
-                expect_refusal(&world, &world.bivouac(&line), 2, "theirs: has other things in it", &line);
+                expect_refusal(&world, &world.bivouac(&line), 2, "theirs: contains other files", &line);
             }
         }
         expect_refusal(&world, &world.bivouac("clean theirs"), 2, "is not the state", "clean");
@@ -103,8 +103,8 @@ fn a_directory_among_the_results_that_wait() {
     expect_refusals(
         &world,
         &[
-            (GREP.arguments, 3, "spill/segment.3: is a directory, and none of ours"),
-            (&fresh, 3, "spill/segment.3: is a directory, and none of ours"),
+            (GREP.arguments, 3, "spill/segment.3: is a directory that does not belong to a state"),
+            (&fresh, 3, "spill/segment.3: is a directory that does not belong to a state"),
         ],
     );
     fs::remove_dir(world.path("out.bivouac/spill/segment.3")).unwrap();
