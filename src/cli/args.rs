@@ -118,6 +118,8 @@ pub(crate) struct Commands {
     pub(crate) effects: Effects,
     /// What a failed one has printed stays.
     pub(crate) print_failed: bool,
+    /// They write to standard output themselves.
+    pub(crate) ungrouped: bool,
     /// When failures end the job.
     pub(crate) halt: Option<Halt>,
 }
@@ -173,6 +175,7 @@ impl EachArgs {
                 retry_failed: self.retry_failed,
             },
             print_failed: true,
+            ungrouped: self.ungroup && !self.tag,
             halt: self.halt.and_then(|halt| halt.0),
         }
     }

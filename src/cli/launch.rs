@@ -139,7 +139,7 @@ impl<'a> Launch<'a> {
         }
         let Self { args, settings, argv, masked, failures, left_out } = self;
         let word = TaskWord::of_job(job.name());
-        let watch = Watch::on_stderr(&args.job.messages, word, args.commands.print_failed);
+        let watch = Watch::on_stderr(&args.job.messages, word, args.commands);
         let ending = configured(Run::new(job, source), &args, &settings)
             .state(state.clone())
             .continuing(report::continuing(argv))

@@ -130,7 +130,7 @@ pub(crate) fn status(now: &Progress, word: TaskWord) -> String {
 }
 
 fn running(tasks: &[AtWork], word: TaskWord) -> String {
-    let one = |AtWork { task, since, note }: &AtWork| {
+    let one = |AtWork { task, slot: _, since, note }: &AtWork| {
         let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
         format!("{}{note} for {}", task + 1, time(*since))
     };
@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn at_work(note: &str) -> AtWork {
-        AtWork { task: 7, since: Duration::from_millis(1200), note: note.to_string() }
+        AtWork { task: 7, slot: Some(1), since: Duration::from_millis(1200), note: note.to_string() }
     }
 
     #[test]

@@ -5,11 +5,15 @@
 //! asked: it changes its size, and after `bg` it is the shell's, and a line drawn ten times a second would
 //! run through what is typed there.
 
-use crate::cli::args::common::{MessageArgs, When};
-use crate::cli::format::{TaskWord, clock, percent, size};
+mod row;
+
+use crate::cli::args::Commands;
+use crate::cli::args::common::{MessageArgs, ShowProgress, When};
+use crate::cli::format::TaskWord;
 use crate::cli::notices::{self, Level};
 use crate::cli::terminal::{Console, Outlet};
-use bivouac::{Activity, Notice, Observer, Progress};
+use bivouac::{Notice, Observer, Progress};
+use row::Look;
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IsTerminal, Stderr};
@@ -23,6 +27,8 @@ const PLAIN_EVERY: Duration = Duration::from_secs(5);
 enum Show {
     /// A line that is drawn in place.
     Line,
+    /// The line, and a row for each slot.
+    Slots,
     /// A plain line now and then.
     Plain,
     /// Nothing.
@@ -34,10 +40,11 @@ impl Show {
     fn choose(args: &MessageArgs, terminal: bool) -> Self {
         match args.progress {
             _ if args.quiet => Show::Nothing,
-            When::Never => Show::Nothing,
-            When::Auto | When::Always if terminal => Show::Line,
-            When::Auto => Show::Nothing,
-            When::Always => Show::Plain,
+            ShowProgress::Never => Show::Nothing,
+            ShowProgress::Full if terminal => Show::Slots,
+            ShowProgress::Auto | ShowProgress::Always if terminal => Show::Line,
+            ShowProgress::Auto => Show::Nothing,
+            ShowProgress::Always | ShowProgress::Full => Show::Plain,
         }
     }
 }
@@ -50,6 +57,11 @@ pub(crate) struct Watch<C: Console> {
     /// How much had been worked at the last plain line.
     shown_at: Duration,
     window: fn() -> Window,
+    look: Look,
+    /// How many columns the bar had.
+    bar: usize,
+    /// How many tasks can run at the same time.
+    workers: usize,
     word: TaskWord,
     /// Passes on what commands say as it is, and leaves it to the report that one of them failed.
     passes_through: bool,
@@ -59,27 +71,52 @@ pub(crate) struct Watch<C: Console> {
 #[derive(Clone, Copy, Debug)]
 struct Window {
     columns: u16,
+    rows: u16,
     /// Whether this process is in the foreground.
     ours: bool,
 }
 
 impl Watch<Stderr> {
     /// Watches on standard error.
-    pub(crate) fn on_stderr(args: &MessageArgs, word: TaskWord, passes_through: bool) -> Self {
+    pub(crate) fn on_stderr(args: &MessageArgs, word: TaskWord, commands: Commands) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let terminal = io::stderr().is_terminal() && !dumb;
-        Self { word, passes_through, ..Self::new(args, Outlet::stderr(), terminal, window_of_stderr) }
+        let look = Look { colour: has_colour(args.color, terminal), unicode: is_utf8() };
+        let mut watch = Self::new(args, Outlet::stderr(), terminal, window_of_stderr);
+        // Commands that write to the same terminal themselves know of no line there.
+        if args.progress == ShowProgress::Auto && commands.ungrouped && io::stdout().is_terminal() {
+            watch.show = Show::Nothing;
+        }
+        Self { word, look, passes_through: commands.print_failed, ..watch }
     }
 }
 
+fn has_colour(when: When, terminal: bool) -> bool {
+    match when {
+        When::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        When::Always => true,
+        When::Never => false,
+    }
+}
+
+/// By the variables, in their order, that say how text is encoded.
+fn is_utf8() -> bool {
+    let mut said = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
+    said.find(|value| !value.is_empty()).is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
 fn window_of_stderr() -> Window {
-    let columns = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0);
+    let size = terminal_size::terminal_size_of(io::stderr());
+    let (columns, rows) = size.map_or((80, 24), |(width, height)| (width.0, height.0));
     let ours = match nix::unistd::tcgetpgrp(io::stderr()) {
         Ok(foreground) => foreground == nix::unistd::getpgrp(),
         // A terminal that controls no session (`setsid bivouac 2>/dev/tty1`) has no foreground.
         Err(_) => true,
     };
-    Window { columns, ours }
+    Window { columns, rows, ours }
 }
 
 /// Columns that stay free. In them the terminal echoes `^C` or `^Z`; if that wrapped, the line could not be
@@ -99,29 +136,43 @@ impl<C: Console> Watch<C> {
             outlet: RefCell::new(outlet),
             shown_at: Duration::ZERO,
             window,
+            look: Look::default(),
+            bar: 0,
+            workers: 0,
             word: TaskWord::Task,
             passes_through: false,
         }
     }
 
-    fn draw(&mut self, now: &Progress) {
-        let Window { columns, ours } = (self.window)();
+    fn draw(&mut self, now: &Progress, with_slots: bool) {
+        let Window { columns, rows, ours } = (self.window)();
         if !ours {
             return self.outlet.get_mut().forget_line();
         }
-        let width = columns.saturating_sub(ECHO).max(1);
-        let row: String = line(now, self.word).chars().take(width.into()).collect();
-        self.outlet.get_mut().draw(&row);
+        let width = usize::from(columns.saturating_sub(ECHO).max(1));
+        let mut drawn = vec![row::row(now, self.word, width, self.look, &mut self.bar)];
+        if with_slots {
+            // One row stays free: the cursor must not scroll the window when a message ends.
+            let room = usize::from(rows.saturating_sub(2));
+            drawn.extend(row::slots(now, self.word, self.workers, (width, room), self.look));
+        }
+        let mut bytes = 0;
+        drawn.retain(|row| {
+            bytes += row.len() + "\x1b[K\r\n".len();
+            bytes <= Outlet::<C>::LONGEST_LINE
+        });
+        self.outlet.get_mut().draw(&drawn);
     }
 }
 
 impl<C: Console> Observer for Watch<C> {
     fn progress(&mut self, now: &Progress) {
         match self.show {
-            Show::Line => self.draw(now),
+            Show::Line => self.draw(now, false),
+            Show::Slots => self.draw(now, true),
             Show::Plain if now.worked >= self.shown_at + PLAIN_EVERY => {
                 self.shown_at = now.worked;
-                self.outlet.get_mut().message(&line(now, self.word));
+                self.outlet.get_mut().message(&row::plain(now, self.word));
             }
             Show::Plain | Show::Nothing => {}
         }
@@ -129,6 +180,9 @@ impl<C: Console> Observer for Watch<C> {
     }
 
     fn notice(&mut self, notice: &Notice) {
+        if let Notice::Ready { workers } = notice {
+            self.workers = *workers;
+        }
         let outlet = self.outlet.get_mut();
         if let (true, Notice::Said { line, .. }) = (self.passes_through, notice) {
             return outlet.raw(line);
@@ -155,37 +209,6 @@ impl<C: Console> fmt::Debug for Watch<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch").field("show", &self.show).field("level", &self.level).finish_non_exhaustive()
     }
-}
-
-/// `running  42 %  512.0 MiB of 1.2 GiB  310.2 MiB/s  0:02 left  2 tasks in flight`.
-fn line(now: &Progress, word: TaskWord) -> String {
-    let by_bytes = now.bytes_total.is_some() || now.bytes > 0;
-    let mut parts = vec![now.phase.to_string()];
-    parts.extend(percent(now.share()).map(|percent| format!("{percent} %")));
-    parts.push(match (by_bytes, now.bytes_total) {
-        (true, Some(total)) => format!("{} of {}", size(now.bytes), size(total)),
-        (true, None) => size(now.bytes),
-        (false, _) => word.of(now.frontier, now.tasks),
-    });
-    // What does not move has no rate and no end.
-    let moves = match now.phase {
-        Activity::Running | Activity::Stopping | Activity::Finishing => true,
-        Activity::Pausing | Activity::Paused | Activity::Aborting => false,
-    };
-    if moves {
-        parts.extend(match by_bytes {
-            true => now.bytes_per_second.map(|rate| format!("{}/s", size(rate as u64))),
-            false => now.tasks_per_second.map(|rate| format!("{rate:.1} {}s/s", word.singular())),
-        });
-    }
-    if now.phase == Activity::Running {
-        parts.extend(now.left.map(|left| format!("{} left", clock(left))));
-    }
-    parts.push(format!("{} in flight", word.count(now.in_flight as u64)));
-    if now.failed > 0 {
-        parts.push(format!("{} failed", now.failed));
-    }
-    parts.join("  ")
 }
 
 #[cfg(test)]

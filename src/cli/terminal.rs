@@ -13,11 +13,12 @@
 //! A lost message changes nothing else: the exit code does not depend on the reader. A *result* that cannot
 //! be written is an error.
 //!
-//! The line is one row without a newline, drawn in place. indicatif is the obvious library for it, with a bar
-//! and a template, and it cannot be used: its target writes without asking, so a held terminal would hold the
-//! supervisor; it takes the whole width, and the `^C` that the terminal echoes then wraps, after which no
-//! escape sequence finds the row again; and its estimate counts pauses as work. Each of these is open to a
-//! replacement of the terminal below the bar, which is longer than [`Outlet::draw`] and [`Outlet::clear`].
+//! The progress line, with a bar and perhaps a row for each slot, is drawn in place. indicatif is the obvious
+//! library for it, and it could do this. Its own target writes without asking; so below it there would have to be
+//! a `TermLike`, with nine methods, that writes into an [`Outlet`]. Its template cuts off a row that is too long,
+//! where this one drops fields; so the template would have to be chosen for each width. Its rate counts pauses as
+//! work; so each number would have to come from here. What remains for indicatif is the bar itself: twelve lines
+//! ([`super::progress`]), against five packages more. An earlier version had it, and was longer.
 
 use crate::jobs::text::visible;
 use bivouac::ending::{FINISHED, USAGE};
@@ -28,7 +29,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use std::io::{self, IsTerminal, Stderr, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 
 /// In front of every line that is not part of another one.
 const PREFIX: &str = "bivouac: ";
@@ -41,7 +42,8 @@ const ATONCE: usize = 4096;
 
 /// Writes one message to standard error. Waits at most [`PATIENCE`] for its reader.
 pub(crate) fn message(text: &str) {
-    raw(&worded(text));
+    let mid_line = SCREEN.try_lock().is_ok_and(|mut screen| std::mem::take(&mut screen.mid_line));
+    raw(&((if mid_line { "\n" } else { "" }).to_string() + &worded(text)));
 }
 
 /// Writes text to standard error as it is: for what is made to be pasted.
@@ -94,27 +96,75 @@ fn plain(cause: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or_default().to_string()
 }
 
-/// Held for writing while a result goes to the terminal.
-static TERMINAL: RwLock<()> = RwLock::new(());
+/// What stands at the cursor of the terminal. A result is written while this is locked.
+#[derive(Debug, Default)]
+pub(crate) struct Screen {
+    /// The progress line as it was drawn last.
+    frame: String,
+    /// How many rows of it stand there; none if it was removed.
+    rows: usize,
+    /// A result ended in the middle of a line. What is drawn there could only be removed together with it.
+    mid_line: bool,
+}
 
-/// Whether the progress line stands on the terminal of standard error.
-static LINE: AtomicBool = AtomicBool::new(false);
+impl Screen {
+    pub(crate) const fn new() -> Self {
+        Self { frame: String::new(), rows: 0, mid_line: false }
+    }
 
-/// Removes the line and puts the cursor where it began.
-const CLEAR: &str = "\r\x1b[2K";
+    /// Puts the cursor where the line began.
+    fn to_its_begin(&self) -> String {
+        match self.rows {
+            0 => String::new(),
+            1 => "\r".to_string(),
+            rows => format!("\r\x1b[{}A", rows - 1),
+        }
+    }
+
+    /// Removes the line, and puts the cursor where it began.
+    fn erasure(&mut self) -> String {
+        let erase = match self.rows {
+            0 => "",
+            1 => "\x1b[2K",
+            _ => "\x1b[J",
+        };
+        let text = self.to_its_begin() + erase;
+        self.rows = 0;
+        text
+    }
+
+    /// The line in place of the last one.
+    fn replacement(&mut self, rows: &[String]) -> String {
+        let begin = self.to_its_begin();
+        let end = if rows.len().max(self.rows) > 1 { "\x1b[J" } else { "\x1b[K" };
+        self.frame = rows.join("\x1b[K\r\n") + end;
+        self.rows = rows.len();
+        begin + &self.frame
+    }
+}
+
+static SCREEN: Mutex<Screen> = Mutex::new(Screen::new());
 
 /// How results are written when they and the progress line go to terminals, mostly the same one: the line is
-/// removed first, and not drawn meanwhile. `None` where they do not meet.
+/// removed for them. `None` where they do not meet.
 pub(crate) fn beside_the_line_if_both_are_terminals() -> Option<Around> {
     (io::stdout().is_terminal() && io::stderr().is_terminal()).then_some(beside_the_line)
 }
 
-fn beside_the_line(write: &mut dyn FnMut()) {
-    let _alone = TERMINAL.write().unwrap_or_else(PoisonError::into_inner);
-    if LINE.swap(false, Ordering::Relaxed) {
-        raw(CLEAR);
+fn beside_the_line(write: &mut dyn FnMut() -> Option<u8>) {
+    let mut screen = SCREEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let rows = screen.rows;
+    if rows > 0 {
+        raw(&screen.erasure());
     }
-    write();
+    if let Some(last) = write() {
+        screen.mid_line = last != b'\n';
+    }
+    // At once, or it would hardly ever be seen beside results that come all the time.
+    if rows > 0 && !screen.mid_line {
+        raw(&screen.frame);
+        screen.rows = rows;
+    }
 }
 
 /// Says what clap has to say: help and version to standard output, wrong usage to standard error.
@@ -181,20 +231,24 @@ pub(crate) struct Outlet<C: Console> {
     console: C,
     pending: Vec<u8>,
     dropped: u64,
-    /// Whether the line stands there.
-    line: &'static AtomicBool,
+    /// The line must be removed, and not come back by itself.
+    leaving: bool,
+    screen: &'static Mutex<Screen>,
 }
 
 impl Outlet<Stderr> {
     pub(crate) fn stderr() -> Self {
-        Self { console: io::stderr(), pending: Vec::new(), dropped: 0, line: &LINE }
+        Self::to(io::stderr(), &SCREEN)
     }
 }
 
 impl<C: Console> Outlet<C> {
+    fn to(console: C, screen: &'static Mutex<Screen>) -> Self {
+        Self { console, pending: Vec::new(), dropped: 0, leaving: false, screen }
+    }
+
     /// Writes one message, now or as soon as it can be written.
     pub(crate) fn message(&mut self, text: &str) {
-        self.clear();
         if self.pending.len() < KEPT {
             self.pending.extend_from_slice(worded(text).as_bytes());
         } else {
@@ -206,7 +260,6 @@ impl<C: Console> Outlet<C> {
     /// Passes on what a command said, as it is. It is never dropped: the caller asks first whether the reader is
     /// [behind](Outlet::is_behind).
     pub(crate) fn raw(&mut self, text: &str) {
-        self.clear();
         self.pending.extend_from_slice(text.as_bytes());
         if !text.ends_with('\n') {
             self.pending.push(b'\n');
@@ -219,36 +272,62 @@ impl<C: Console> Outlet<C> {
         self.pending.len() >= KEPT
     }
 
+    /// How many bytes a line may have, which is drawn in one piece or not at all.
+    pub(crate) const LONGEST_LINE: usize = ATONCE - 64;
+
     /// Draws the line, in place of the last one: now, or not at all.
-    pub(crate) fn draw(&mut self, row: &str) {
+    pub(crate) fn draw(&mut self, rows: &[String]) {
         self.settle();
-        let Ok(_shared) = TERMINAL.try_read() else { return };
-        if self.is_settled() && self.console.is_ready() {
-            let begin = if self.line.swap(true, Ordering::Relaxed) { "\r" } else { "" };
-            self.pending = format!("{begin}{row}\x1b[K").into_bytes();
-            self.write_some();
+        let Ok(mut screen) = self.screen.try_lock() else { return };
+        if self.is_settled() && !self.leaving && !screen.mid_line && self.console.is_ready() {
+            let frame = screen.replacement(rows);
+            drop(screen);
+            self.write_line(&frame);
+        }
+    }
+
+    /// The rest of a line that was not taken whole is of no use: the next one comes soon.
+    fn write_line(&mut self, frame: &str) {
+        if self.console.write(frame.as_bytes()).is_err() {
+            self.give_up();
         }
     }
 
     /// Removes the line, now or as soon as that can be written: what comes later relies on it.
     pub(crate) fn clear(&mut self) {
-        if self.line.swap(false, Ordering::Relaxed) {
-            self.pending.extend_from_slice(CLEAR.as_bytes());
-        }
+        self.leaving = true;
         self.settle();
     }
 
     /// Leaves the line where it is: it belongs to the history of the terminal now.
     pub(crate) fn forget_line(&mut self) {
-        self.line.store(false, Ordering::Relaxed);
+        if let Ok(mut screen) = self.screen.try_lock() {
+            screen.rows = 0;
+        }
     }
 
-    /// Writes what can be written without waiting.
+    /// Writes what can be written without waiting. The line is removed for that, and drawn again below it.
     pub(crate) fn settle(&mut self) {
         // A result is being written, perhaps to a terminal that is held: then later.
-        let Ok(_shared) = TERMINAL.try_read() else { return };
+        let Ok(mut screen) = self.screen.try_lock() else { return };
+        if (self.is_settled() && !self.leaving) || !self.console.is_ready() {
+            return;
+        }
+        let rows = screen.rows;
+        let mut before = screen.erasure();
+        if !self.is_settled() && std::mem::take(&mut screen.mid_line) {
+            before.push('\n');
+        }
+        self.pending.splice(..0, before.into_bytes());
         while !self.is_settled() && self.console.is_ready() {
             self.write_some();
+        }
+        let stays_away = std::mem::take(&mut self.leaving) || rows == 0;
+        if !stays_away && self.is_settled() && self.console.is_ready() {
+            screen.rows = rows;
+            let frame = screen.frame.clone();
+            drop(screen);
+            self.write_line(&frame);
         }
     }
 
@@ -282,6 +361,9 @@ impl<C: Console> Drop for Outlet<C> {
     /// The run is over, and there is time: everything is written, as long as the other end reads.
     fn drop(&mut self) {
         self.clear();
+        if let (true, Ok(mut screen)) = (self.leaving, self.screen.try_lock()) {
+            self.pending.splice(..0, screen.erasure().into_bytes());
+        }
         while !self.is_settled() {
             if !self.console.waits_for_its_reader() {
                 return;
@@ -294,7 +376,7 @@ impl<C: Console> Drop for Outlet<C> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     /// A terminal that can be held as by Ctrl-S, and that can go away.
     #[derive(Clone, Debug, Default)]
@@ -314,8 +396,7 @@ pub(crate) mod tests {
 
         /// An outlet to it, with a line of its own: tests run side by side.
         pub(crate) fn outlet(&self) -> Outlet<Tty> {
-            let line = Box::leak(Box::new(AtomicBool::new(false)));
-            Outlet { console: self.clone(), pending: Vec::new(), dropped: 0, line }
+            Outlet::to(self.clone(), Box::leak(Box::default()))
         }
 
         fn go(&self) {
@@ -350,20 +431,63 @@ pub(crate) mod tests {
         assert_eq!(tty.seen(), "bivouac: cannot read a\\x1b[2Jb\\nbivouac: lies\n");
     }
 
+    fn draw(outlet: &mut Outlet<Tty>, row: &str) {
+        outlet.draw(&[row.to_string()]);
+    }
+
     #[test]
     fn a_held_terminal_holds_nobody_up_and_gets_its_messages_later() {
         let tty = Tty::default();
         let mut outlet = tty.outlet();
-        outlet.draw("41 %");
+        draw(&mut outlet, "41 %");
         tty.hold(true);
         outlet.message("first");
-        outlet.draw("42 %");
+        draw(&mut outlet, "42 %");
         assert_eq!(tty.seen(), "41 %\x1b[K");
         tty.hold(false);
         outlet.message("second");
-        outlet.draw("43 %");
-        outlet.draw("44 %");
-        assert_eq!(tty.seen(), "41 %\x1b[K\r\x1b[2Kbivouac: first\nbivouac: second\n43 %\x1b[K\r44 %\x1b[K");
+        draw(&mut outlet, "43 %");
+        draw(&mut outlet, "44 %");
+        let above = "\r\x1b[2Kbivouac: first\nbivouac: second\n41 %\x1b[K";
+        assert_eq!(tty.seen(), format!("41 %\x1b[K{above}\r43 %\x1b[K\r44 %\x1b[K"));
+    }
+
+    #[test]
+    fn what_was_not_drawn_is_not_erased_and_what_is_erased_was_seen() {
+        let tty = Tty::default();
+        let mut outlet = tty.outlet();
+        outlet.message("first");
+        outlet.clear();
+        assert_eq!(tty.seen(), "bivouac: first\n");
+        draw(&mut outlet, "41 %");
+        outlet.clear();
+        outlet.clear();
+        assert_eq!(tty.seen(), "bivouac: first\n41 %\x1b[K\r\x1b[2K");
+    }
+
+    #[test]
+    fn several_rows_are_replaced_and_erased_as_one() {
+        let tty = Tty::default();
+        let mut outlet = tty.outlet();
+        let rows = |rows: &[&str]| rows.iter().map(ToString::to_string).collect::<Vec<_>>();
+        outlet.draw(&rows(&["a", "b", "c"]));
+        outlet.draw(&rows(&["d"]));
+        outlet.draw(&rows(&["e", "f"]));
+        outlet.clear();
+        let drawn = "a\x1b[K\r\nb\x1b[K\r\nc\x1b[J";
+        assert_eq!(tty.seen(), format!("{drawn}\r\x1b[2Ad\x1b[J\re\x1b[K\r\nf\x1b[J\r\x1b[1A\x1b[J"));
+    }
+
+    #[test]
+    fn a_result_without_a_newline_stays() {
+        let tty = Tty::default();
+        let mut outlet = tty.outlet();
+        outlet.screen.lock().unwrap().mid_line = true;
+        draw(&mut outlet, "41 %");
+        assert_eq!(tty.seen(), "");
+        outlet.message("first");
+        draw(&mut outlet, "42 %");
+        assert_eq!(tty.seen(), "\nbivouac: first\n42 %\x1b[K");
     }
 
     #[test]

@@ -77,8 +77,11 @@ pub struct StatusFile {
 /// A task that runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusTask {
-    /// Its number.
+    /// Its number, from 0.
     pub task: u64,
+    /// The worker that it has, from 1; `None` while only its verdict is held.
+    #[serde(default)]
+    pub slot: Option<usize>,
     /// How long it has run, without pauses.
     pub seconds: f64,
     /// Its note in the journal; may be empty.
@@ -169,7 +172,7 @@ mod tests {
             checkpoint: Some(StatusCheckpoint { size: 700, at_ms: 1_796_000_000_000, took_seconds: 0.001 }),
             checkpoints_asked: 1,
             workers: 2,
-            running: vec![StatusTask { task: 3, seconds: 1.5, note: "a".into() }],
+            running: vec![StatusTask { task: 3, slot: Some(1), seconds: 1.5, note: "a".into() }],
             signals: vec![Row { signal: "TERM".into(), request: Request::Stop, heard: true }],
         }
     }

@@ -234,7 +234,8 @@ impl<J: Job> Desk<J> {
         let (shared, Deferred { number: task, bytes, mark, advanced, then, room, .. }) =
             (&**shared, deferred);
         let is_known = then == Then::Conclude;
-        lock(&shared.running).insert(task, Running { since: began, note: String::new() });
+        let slot = rayon::current_thread_index().map(|index| index + 1);
+        lock(&shared.running).insert(task, Running { since: began, slot, note: String::new() });
         shared.moving.fetch_add(1, Ordering::Relaxed);
         let context = Context {
             task,

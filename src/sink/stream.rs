@@ -61,8 +61,9 @@ pub struct StreamSink {
     around: Option<Around>,
 }
 
-/// Does what is necessary before and after a write, and the write itself in between, once.
-pub type Around = fn(&mut dyn FnMut());
+/// Does what is necessary before and after a write, and the write itself in between, once. The write returns its
+/// last byte, if it wrote any.
+pub type Around = fn(&mut dyn FnMut() -> Option<u8>);
 
 /// How much may be written at once without being kept waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +128,11 @@ impl StreamSink {
     fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(around) = self.around else { return self.to.write(bytes) };
         let mut written = Err(io::ErrorKind::Interrupted.into());
-        around(&mut || written = self.to.write(bytes));
+        around(&mut || {
+            written = self.to.write(bytes);
+            let length = written.as_ref().ok()?;
+            bytes.get(length.checked_sub(1)?).copied()
+        });
         written
     }
 

@@ -68,6 +68,8 @@ pub struct Progress {
     pub left: Option<Duration>,
     /// The last checkpoint of this run.
     pub checkpoint: Option<CheckpointFacts>,
+    /// The tasks that run at this moment, in the order of their numbers.
+    pub at_work: Vec<AtWork>,
 }
 
 impl Progress {
@@ -128,6 +130,8 @@ pub enum Again {
 pub struct AtWork {
     /// Its number.
     pub task: u64,
+    /// The worker that it has, from 1. `None` while only its verdict is held, and no worker.
+    pub slot: Option<usize>,
     /// How long ago it began, without pauses.
     pub since: Duration,
     /// What the journal says of it; may be empty.

@@ -50,6 +50,8 @@ pub(crate) struct Shared {
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
     pub(crate) since: Instant,
+    /// The worker that it has, from 1.
+    pub(crate) slot: Option<usize>,
     /// What the journal says of it.
     pub(crate) note: String,
 }

@@ -71,7 +71,7 @@ fn ctrl_z_and_bg_goes_on_without_drawing_and_fg_draws_again() {
     Shell::under_both(|shell| {
         let world = GREP.world();
         let life = Lifeline::new(&world);
-        let drawn = "in flight";
+        let drawn = "elapsed";
         let terminal = Terminal::with(&world, shell)
             .types(&line("--verbose --progress always --limit-rate 1MiB"))
             .until(drawn);
@@ -104,7 +104,7 @@ fn expect_clean(terminal: &Terminal) {
         let row = shown[..at].rsplit('\n').next().unwrap();
         // What stands before the last return or erasure of the row is not to be seen any more.
         let visible = row.rsplit(['\r']).next().unwrap().rsplit("\u{1b}[2K").next().unwrap();
-        assert!(!visible.contains("in flight"), "half a line before the prompt: {}", row.escape_debug());
+        assert!(!visible.contains("elapsed"), "half a line before the prompt: {}", row.escape_debug());
     }
 }
 
@@ -113,10 +113,10 @@ fn ctrl_z_leaves_the_terminal_clean() {
     Shell::under_both(|shell| {
         let world = GREP.world();
         let _life = Lifeline::new(&world);
-        let terminal = Terminal::with(&world, shell).types(&line("--progress always")).until("in flight");
+        let terminal = Terminal::with(&world, shell).types(&line("--progress always")).until("elapsed");
         let terminal = suspended(terminal);
         expect_clean(&terminal);
-        let terminal = terminal.types("fg").until("in flight").presses(CTRL_C).until("prompt> ");
+        let terminal = terminal.types("fg").until("elapsed").presses(CTRL_C).until("prompt> ");
         expect_clean(&terminal.until_status(130));
         resumes(&world);
     });

@@ -28,6 +28,7 @@
 //! | `disk` | what if the disk is full, or nobody reads standard output? |
 //! | `foreground` | what does a `pause` from another terminal do to a job in a shell? |
 //! | `masks` | do all threads but one have the signals blocked? |
+//! | `progress` | what does the terminal show while a job runs, in a wide window and a narrow one? |
 //! | `terminal` | Ctrl-C, Ctrl-Z and `fg` under a real shell on a real terminal |
 //! | `jobcontrol` | `bg`, `kill %1`, a closed window, `nohup`, `setsid`, `timeout`, process 1 |
 //! | `table` | every signal × phase × kind of start, as one table |
@@ -74,6 +75,7 @@ mod pattern;
 mod pause;
 mod pipe;
 mod policy;
+mod progress;
 mod ran;
 mod refuse;
 mod reload;

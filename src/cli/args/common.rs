@@ -148,9 +148,13 @@ pub(crate) struct TableArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Messages")]
 pub(crate) struct MessageArgs {
-    /// When to show a progress line
+    /// When to show a progress line, and whether with a row for each slot
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ShowProgress::Auto)]
+    pub(crate) progress: ShowProgress,
+
+    /// When to colour the progress line; `auto`: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
-    pub(crate) progress: When,
+    pub(crate) color: When,
 
     /// Print only errors, warnings, the standard error of commands and, after a stop, how to continue
     #[arg(short, long)]
@@ -199,13 +203,26 @@ pub(crate) enum LogLevel {
     Debug,
 }
 
-/// When something is shown.
+/// When progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum When {
+pub(crate) enum ShowProgress {
     /// When standard error is a terminal
     Auto,
     /// Also without a terminal: then a plain line every 5 s of work
     Always,
+    /// As `always`, and on a terminal a row for each slot: what runs in it, and for how long
+    Full,
     /// Not at all
+    Never,
+}
+
+/// When something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// When standard error is a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
     Never,
 }

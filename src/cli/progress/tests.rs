@@ -2,14 +2,23 @@
 
 use super::*;
 use crate::cli::terminal::tests::Tty;
+use bivouac::Activity;
 use bivouac::Error;
 
-fn args(progress: When) -> MessageArgs {
-    MessageArgs { progress, quiet: false, verbose: false, log_file: None, log_format: None, log_level: None }
+fn args(progress: ShowProgress) -> MessageArgs {
+    MessageArgs {
+        progress,
+        color: When::Never,
+        quiet: false,
+        verbose: false,
+        log_file: None,
+        log_format: None,
+        log_level: None,
+    }
 }
 
 fn wide() -> Window {
-    Window { columns: 200, ours: true }
+    Window { columns: 200, rows: 24, ours: true }
 }
 
 fn watch(args: &MessageArgs, terminal: bool, window: fn() -> Window) -> (Watch<Tty>, Tty) {
@@ -42,23 +51,106 @@ fn rows(written: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_line_says_phase_share_amount_rate_time_and_tasks() {
+fn a_plain_line_says_phase_share_amount_rate_times_and_tasks() {
     assert_eq!(
-        line(&half_done(), TaskWord::Task),
-        "running  50 %  512.0 MiB of 1.0 GiB  16.0 MiB/s  0:32 left  2 tasks in flight"
+        row::plain(&half_done(), TaskWord::Task),
+        "running  50 %  512.0 MiB of 1.0 GiB  16.0 MiB/s  0:16 elapsed  0:32 left  2 in flight"
     );
     let paused = Progress { phase: Activity::Paused, failed: 3, in_flight: 1, ..half_done() };
     assert_eq!(
-        line(&paused, TaskWord::Task),
-        "paused  50 %  512.0 MiB of 1.0 GiB  1 task in flight  3 failed"
+        row::plain(&paused, TaskWord::Task),
+        "paused  50 %  512.0 MiB of 1.0 GiB  0:16 elapsed  1 in flight  3 failed"
     );
     let tasks = Progress { frontier: 3, tasks: Some(64), ..Progress::default() };
-    assert_eq!(line(&tasks, TaskWord::Task), "running  4 %  3 of 64 tasks  0 tasks in flight");
+    assert_eq!(row::plain(&tasks, TaskWord::Task), "running  4 %  3 of 64 tasks  0:00 elapsed  0 in flight");
+}
+
+/// The row in a window of so many columns, four of which stay free.
+fn row_in(now: &Progress, columns: u16, look: Look) -> String {
+    row::row(now, TaskWord::Task, usize::from(columns - ECHO), look, &mut 0)
+}
+
+const UNICODE: Look = Look { colour: false, unicode: true };
+
+#[test]
+fn fields_leave_a_window_that_becomes_narrower_one_by_one() {
+    let failed = Progress { failed: 3, ..half_done() };
+    for (columns, expected) in [
+        (
+            132,
+            "running  50 %  ━━━━━━━━━━━━━━━━━━━━────────────────────  512.0 MiB of 1.0 GiB  16.0 MiB/s  0:16 elapsed  0:32 left  2 in flight",
+        ),
+        (
+            120,
+            "running  50 %  ━━━━━━━━━━━━━━╸──────────────  512.0 MiB of 1.0 GiB  16.0 MiB/s  0:16 elapsed  0:32 left  2 in flight",
+        ),
+        (80, "50 %  ━━━━━╸─────  512.0 MiB of 1.0 GiB  16.0 MiB/s  0:16 elapsed  0:32 left"),
+        (40, "50 %  ━━━━━━━━━╸─────────  0:32 left"),
+        (20, "50 %  ━━━━━─────"),
+        (10, "50 %"),
+        (7, ""),
+    ] {
+        assert_eq!(row_in(&half_done(), columns, UNICODE), expected, "{columns}");
+    }
+    assert_eq!(row_in(&failed, 40, UNICODE), "50 %  ━━━━╸────  0:32 left  3 failed");
+    assert_eq!(row_in(&failed, 31, UNICODE), "50 %  ━━━━━╸─────  3 failed");
+    let paused = Progress { phase: Activity::Paused, ..half_done() };
+    assert_eq!(row_in(&paused, 20, UNICODE), "paused  50 %");
+    for columns in 8..200 {
+        let row = row_in(&failed, columns, UNICODE);
+        assert!(row.chars().count() <= usize::from(columns - ECHO), "{columns}: {row}");
+        assert!(row.contains("50 %"), "{columns}: {row}");
+    }
+}
+
+#[test]
+fn the_bar_has_a_colour_where_the_terminal_has_it_and_ascii_where_it_has_no_more() {
+    assert_eq!(row_in(&half_done(), 20, Look::default()), "50 %  [====>   ]");
+    let coloured = row_in(&half_done(), 20, Look { colour: true, unicode: true });
+    assert_eq!(coloured, "\x1b[1m50 %\x1b[0m  \x1b[36m━━━━━\x1b[0m\x1b[2m━━━━━\x1b[0m");
+    let done = Progress { bytes: 1 << 30, ..half_done() };
+    assert_eq!(row_in(&done, 20, Look::default()), "100 %  [=======]");
+}
+
+#[test]
+fn an_amount_that_becomes_longer_does_not_move_the_bar_to_and_fro() {
+    let mut bar = 0;
+    let mut at = |bytes| {
+        let now = Progress { bytes, ..half_done() };
+        row::row(&now, TaskWord::Task, 90, UNICODE, &mut bar);
+        bar
+    };
+    let first = at(512 << 20);
+    assert_eq!((at(9 << 20), at(512 << 20), at(99 << 20)), (first, first, first));
+}
+
+#[test]
+fn with_slots_each_has_a_row_with_what_runs_in_it() {
+    let at_work = |task, slot, seconds, note: &str| bivouac::AtWork {
+        task,
+        slot,
+        since: Duration::from_secs(seconds),
+        note: note.to_string(),
+    };
+    let now = Progress {
+        at_work: vec![
+            at_work(8, Some(1), 3, "a\x1b[2Jb"),
+            at_work(9, Some(3), 65, "a long name of a picture.tiff"),
+            at_work(7, None, 1, "held"),
+        ],
+        ..half_done()
+    };
+    let slots = |rows| row::slots(&now, TaskWord::Item, 4, (36, rows), UNICODE);
+    let expected =
+        [" 1  item 9    0:03  a\\x1b[2Jb", " 2  idle", " 3  item 10   1:05  a long name of …", " 4  idle"];
+    assert_eq!(slots(22), expected);
+    assert_eq!(slots(3), [expected[0], expected[1], "   and 2 more slots, 1 busy"]);
+    assert_eq!(slots(0), Vec::<String>::new());
 }
 
 #[test]
 fn the_line_is_drawn_in_place_and_gone_in_the_end() {
-    let (mut watch, tty) = watch(&args(When::Auto), true, wide);
+    let (mut watch, tty) = watch(&args(ShowProgress::Auto), true, wide);
     watch.progress(&half_done());
     watch.progress(&half_done());
     assert!(rows(&tty.seen())[0].starts_with("running  50 %"), "{:?}", tty.seen());
@@ -70,7 +162,7 @@ fn the_line_is_drawn_in_place_and_gone_in_the_end() {
 
 #[test]
 fn messages_stand_above_the_line() {
-    let (mut watch, tty) = watch(&args(When::Auto), true, wide);
+    let (mut watch, tty) = watch(&args(ShowProgress::Auto), true, wide);
     watch.progress(&half_done());
     watch.notice(&Notice::Input("f: grew".to_string()));
     watch.progress(&half_done());
@@ -82,7 +174,7 @@ fn messages_stand_above_the_line() {
 
 #[test]
 fn leaving_the_terminal_clears_it_and_coming_back_draws_again() {
-    let (mut watch, tty) = watch(&args(When::Auto), true, wide);
+    let (mut watch, tty) = watch(&args(ShowProgress::Auto), true, wide);
     watch.progress(&half_done());
     watch.leave_terminal();
     assert_eq!(rows(&tty.seen()), [""]);
@@ -92,17 +184,19 @@ fn leaving_the_terminal_clears_it_and_coming_back_draws_again() {
 
 #[test]
 fn a_line_never_wraps() {
-    let (mut watch, tty) = watch(&args(When::Auto), true, || Window { columns: 20, ours: true });
+    let (mut watch, tty) =
+        watch(&args(ShowProgress::Auto), true, || Window { columns: 20, rows: 24, ours: true });
     watch.progress(&half_done());
     for frame in tty.seen().split(['\r', '\n']) {
         assert!(frame.replace("\x1b[K", "").chars().count() < 20, "{frame:?}");
     }
-    assert!(tty.seen().contains("running  50 %"), "{:?}", tty.seen());
+    assert!(tty.seen().contains("50 %  [====>   ]"), "{:?}", tty.seen());
 }
 
 #[test]
 fn in_the_background_nothing_is_drawn_and_messages_are_still_said() {
-    let (mut watch, tty) = watch(&args(When::Always), true, || Window { columns: 80, ours: false });
+    let (mut watch, tty) =
+        watch(&args(ShowProgress::Always), true, || Window { columns: 80, rows: 24, ours: false });
     watch.progress(&half_done());
     assert_eq!(tty.seen(), "");
     watch.notice(&Notice::Input("f: grew".to_string()));
@@ -111,7 +205,7 @@ fn in_the_background_nothing_is_drawn_and_messages_are_still_said() {
 
 #[test]
 fn a_held_terminal_holds_nobody_up() {
-    let (mut watch, tty) = watch(&args(When::Auto), true, wide);
+    let (mut watch, tty) = watch(&args(ShowProgress::Auto), true, wide);
     watch.progress(&half_done());
     tty.hold(true);
     // The terminal in these tests panics when it is written to while it is held.
@@ -129,13 +223,13 @@ fn a_held_terminal_holds_nobody_up() {
 
 #[test]
 fn without_a_terminal_there_are_only_plain_lines() {
-    let (mut silent, tty) = watch(&args(When::Auto), false, wide);
+    let (mut silent, tty) = watch(&args(ShowProgress::Auto), false, wide);
     silent.progress(&half_done());
     silent.notice(&Notice::Warning(Error::broken("x", "odd")));
     drop(silent);
     assert_eq!(tty.seen(), "bivouac: warning: x: odd\n");
 
-    let (mut plain, tty) = watch(&args(When::Always), false, wide);
+    let (mut plain, tty) = watch(&args(ShowProgress::Always), false, wide);
     for tenths in 0..=110 {
         plain.progress(&Progress { worked: Duration::from_millis(tenths * 100), ..half_done() });
     }
@@ -148,7 +242,8 @@ fn without_a_terminal_there_are_only_plain_lines() {
 #[test]
 fn quiet_and_verbose_choose_what_is_said() {
     let said = |quiet, verbose| {
-        let (mut watch, tty) = watch(&MessageArgs { quiet, verbose, ..args(When::Always) }, false, wide);
+        let (mut watch, tty) =
+            watch(&MessageArgs { quiet, verbose, ..args(ShowProgress::Always) }, false, wide);
         watch.notice(&Notice::Ready { workers: 2 });
         watch.notice(&Notice::Resumed { frontier: 3, ahead: 0, tasks: Some(64) });
         watch.notice(&Notice::TaskFailed { task: 7, why: "no".to_string() });
@@ -164,5 +259,6 @@ fn the_line_and_the_status_file_give_the_same_rate_and_time() {
     let now = half_done();
     let live = bivouac::status_file::StatusFile::of(&now, std::time::SystemTime::now());
     assert_eq!((live.eta_seconds, live.bytes_per_second), (Some(32.0), now.bytes_per_second));
-    assert!(line(&now, TaskWord::Task).contains("16.0 MiB/s  0:32 left"), "{}", line(&now, TaskWord::Task));
+    let line = row::plain(&now, TaskWord::Task);
+    assert!(line.contains("  16.0 MiB/s  ") && line.contains("  0:32 left"), "{line}");
 }

@@ -79,6 +79,7 @@ impl<J: Job> Supervisor<'_, J> {
             output_bytes: self.job.frontier.output_bytes,
             worked: self.clocks.work.worked(),
             checkpoint: self.checkpoint_facts(),
+            at_work: self.at_work(Instant::now()),
             ..Progress::default()
         };
         self.view.snapshots.estimate.see(now)
@@ -96,6 +97,7 @@ impl<J: Job> Supervisor<'_, J> {
         let running = lock(&self.workers.pool.shared.running);
         let one = |(task, running): (&u64, &Running)| AtWork {
             task: *task,
+            slot: running.slot,
             since: now.saturating_duration_since(running.since),
             note: running.note.clone(),
         };

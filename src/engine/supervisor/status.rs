@@ -77,7 +77,12 @@ impl<J: Job> Supervisor<'_, J> {
         let mut running = self.at_work(Instant::now());
         running.sort_by_key(|one| std::cmp::Reverse(one.since));
         running.truncate(SHOWN);
-        let show = |AtWork { task, since, note }| StatusTask { task, seconds: since.as_secs_f64(), note };
+        let show = |AtWork { task, slot, since, note }| StatusTask {
+            task,
+            slot,
+            seconds: since.as_secs_f64(),
+            note,
+        };
         running.into_iter().map(show).collect()
     }
 }
