@@ -45,7 +45,7 @@ pub use boundary::Boundary;
 pub use chunk::Chunk;
 pub use chunks::Chunks;
 pub use file::InputFile;
-pub use items::{Column, Fit, Given, Item, Items};
+pub use items::{Column, Fit, Given, Item, Items, Reading};
 pub use left_out::{LeftOut, Readable};
 pub use pieces::{PIECE, Pieces};
 pub use resolved::Inputs;

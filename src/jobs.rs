@@ -8,6 +8,7 @@ pub(crate) mod argv;
 pub(crate) mod attempts;
 pub(crate) mod check;
 pub(crate) mod checklist;
+pub(crate) mod columns;
 pub(crate) mod complaints;
 pub(crate) mod count;
 pub(crate) mod digest;

@@ -2,13 +2,14 @@
 //!
 //! [`common`] holds what every verb that runs a job understands, as one group that a verb takes with one
 //! line; a new option for all of them is a new field there. [`verbs`] and [`each`] hold the options of one
-//! verb each, [`control`] the verbs that act on a job from another process, and [`help`] the longer texts
+//! verb each, [`items`] those of `each` about its items, [`control`] the verbs that act on a job from another process, and [`help`] the longer texts
 //! of the pages: exit codes and examples.
 
 pub(crate) mod common;
 pub(crate) mod control;
 pub(crate) mod each;
 pub(crate) mod help;
+pub(crate) mod items;
 pub(crate) mod verbs;
 
 use bivouac::{Effects, Halt, TaskOutput};

@@ -59,6 +59,12 @@ impl<'a> Launch<'a> {
         self.args.job.messages.quiet
     }
 
+    /// Calls `body`, which may wait for input before anything of this run exists. A signal that ends or stops
+    /// programs ends or stops this one.
+    pub(crate) fn wait_before<T>(&self, body: impl FnOnce() -> T) -> T {
+        self.masked.open_during(body)
+    }
+
     /// The inputs that can be read. The others are complained of and left out, as `wc` and `grep` do it,
     /// and the exit code says so. But a result in a file is whole, unless that was asked for.
     pub(crate) fn readable(&mut self, keep_going: bool, code: u8) -> Readable {

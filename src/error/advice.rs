@@ -39,8 +39,6 @@ pub enum Advice {
     /// Look at what separates the items of a list
     /// ([`Items::delimiter`](crate::input::Items::delimiter)).
     SeeDelimiter,
-    /// Give each task a single item ([`Items::per_task`](crate::input::Items::per_task)).
-    OneItemPerTask,
     /// Remove the state of an unfinished job ([`clean`](crate::state_dir::clean)).
     CleanByForce,
 }
@@ -61,7 +59,6 @@ impl fmt::Display for Advice {
             Self::CompareByTimes => "compare sizes and times with `by_contents(false)`",
             Self::SameBoundary => "give the `Boundary` with which the job was begun",
             Self::SeeDelimiter => "see whether `Items::delimiter` is what separates its items",
-            Self::OneItemPerTask => "leave `Items::per_task` at 1",
             Self::CleanByForce => "give it up with `clean`, by force",
         })
     }

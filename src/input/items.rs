@@ -21,6 +21,7 @@
 //! | `items/feed.rs` | where the bytes come from, and how a pipe is read twice |
 //! | `items/cut.rs` | where an item ends |
 //! | `items/column.rs` | one source of items, and how many they are |
+//! | `items/reading.rs` | what of it is no item |
 //! | `items/combine.rs` | several side by side |
 //! | `items/described.rs` | what the record says of a list |
 //! | `items/listing.rs` | tasks of them, and their marks |
@@ -31,10 +32,12 @@ mod cut;
 mod described;
 mod feed;
 mod listing;
+mod reading;
 #[cfg(test)]
 mod tests;
 
 use self::column::OpenColumn;
+use self::column::Step;
 pub use self::column::{Column, Given};
 use self::cut::Delimiter;
 use self::described::Described;
@@ -42,9 +45,12 @@ pub use self::described::Fit;
 use self::feed::Feed;
 pub use self::listing::Item;
 use self::listing::ItemListing;
+use self::reading::ReadColumn;
+pub use self::reading::Reading;
 use crate::error::{Advice, Error, Result};
 use crate::sync::lock;
-use crate::task::Source;
+use crate::task::stop_fd::StopFd;
+use crate::task::{ListContext, Listing, Source};
 use serde::Deserialize;
 use serde_json::Value;
 use std::num::NonZero;
@@ -58,6 +64,7 @@ pub struct Items {
     delimiter: Vec<u8>,
     per_task: NonZero<usize>,
     fit: Option<Fit>,
+    reading: Reading,
     /// By column, the feeds that can be opened only once: all listings share them.
     open: Arc<Mutex<Vec<Option<Feed>>>>,
 }
@@ -75,6 +82,7 @@ impl Items {
             delimiter: b"\n".to_vec(),
             per_task: NonZero::<usize>::MIN,
             fit: None,
+            reading: Reading::default(),
             open: Arc::default(),
         }
     }
@@ -86,7 +94,7 @@ impl Items {
         self
     }
 
-    /// Makes one task of this many consecutive items; the last task may have fewer. Only for a single column.
+    /// Makes one task of this many consecutive items, or combinations of them; the last task may have fewer.
     #[must_use]
     pub fn per_task(mut self, items: NonZero<usize>) -> Self {
         self.per_task = items;
@@ -100,29 +108,70 @@ impl Items {
         self
     }
 
+    /// Says what of the sources is read as an item, and how.
+    #[must_use]
+    pub fn reading(mut self, reading: Reading) -> Self {
+        self.reading = reading;
+        self
+    }
+
+    /// The headers of all sources that have any item, if they have [one](Reading::header). Waits for them, and
+    /// nothing ends the wait. What is read of a stream is not lost to the listings that follow.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::begin`].
+    pub fn headers(&self) -> Result<Vec<Vec<u8>>> {
+        let all = Self { reading: Reading { header: false, ..self.reading.clone() }, ..self.clone() };
+        let stop = StopFd::new()?;
+        let cx = ListContext::rehearsal(&stop);
+        let mut headers = Vec::new();
+        for (mut column, _) in all.open()?.1 {
+            if self.reading.header && column.advance(&cx)? == Step::Item {
+                headers.push(column.item().to_vec());
+            }
+        }
+        Ok(headers)
+    }
+
+    /// How many tasks there are, which takes as long as reading all of them. Waits as [`headers`](Self::headers)
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::begin`].
+    pub fn count(&self) -> Result<u64> {
+        let stop = StopFd::new()?;
+        let cx = ListContext::rehearsal(&stop);
+        let (mut listing, mut tasks) = (self.begin()?, 0);
+        while listing.next(&cx)?.is_some() {
+            tasks += 1;
+        }
+        Ok(tasks)
+    }
+
     /// Opens every column, before its first item.
-    fn open(&self) -> Result<(Described, Vec<(OpenColumn, bool)>)> {
+    fn open(&self) -> Result<(Described, Vec<(ReadColumn, bool)>)> {
         if self.columns.is_empty() {
             return Err(Error::usage("items", "there is nothing that they could come from"));
-        }
-        if self.per_task.get() > 1 && self.columns.len() > 1 {
-            return Err(Error::usage("items", "are taken several at once of a single source only")
-                .advise("give all items in one source")
-                .or(Advice::OneItemPerTask));
         }
         if self.columns.iter().filter(|column| column.given == Given::Stdin).count() > 1 {
             return Err(Error::usage("standard input", "is given twice, and can be read once"));
         }
-        let delimiter =
-            Delimiter::new(&self.delimiter).ok_or_else(|| Error::usage("the delimiter", "is empty"))?;
+        let delimiter = match self.reading.csv {
+            Some(separator) => Some(Delimiter::Record(separator)),
+            None => Delimiter::new(&self.delimiter),
+        };
+        let delimiter = delimiter.ok_or_else(|| Error::usage("the delimiter", "is empty"))?;
         let mut open = lock(&self.open);
         open.resize_with(self.columns.len(), || None);
         let open_column = |(column, open): (&Column, &mut Option<Feed>)| {
-            OpenColumn::open(&column.given, &delimiter, open).map(|new| (new, column.linked))
+            let new = OpenColumn::open(&column.given, &delimiter, open)?;
+            Ok((ReadColumn::new(new, &self.reading), column.linked))
         };
         let columns: Vec<_> = self.columns.iter().zip(&mut *open).map(open_column).collect::<Result<_>>()?;
         let opened = self.columns.iter().zip(columns.iter().map(|(open, _)| open));
-        let described = Described::new(opened, &self.delimiter, self.per_task, self.fit);
+        let described = Described::new(opened, &self.delimiter, (self.per_task, self.fit), &self.reading);
         Ok((described, columns))
     }
 }

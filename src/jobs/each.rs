@@ -6,6 +6,7 @@
 //! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
 
 use crate::jobs::attempts::{Reception, Rest, Terms, Then, Waiting};
+use crate::jobs::columns::Columns;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::lines::{Lines, Partial};
 use crate::jobs::results::{Kept, Results, item_line};
@@ -27,6 +28,8 @@ const GATHERED: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Each {
     pub(crate) template: Template,
+    /// How an item becomes the words of its command.
+    pub(crate) columns: Columns,
     pub(crate) terms: Terms,
     /// How many items go into one command, and where they come from.
     pub(crate) shape: (usize, Vec<&'static str>),
@@ -61,6 +64,10 @@ impl Job for Each {
             "per_command": per_command,
             "sources": sources,
         });
+        // A record of a job without these has none of them.
+        if let Some(columns) = self.columns.identity() {
+            identity["columns"] = columns;
+        }
         if self.to_file {
             identity["tag"] = json!(self.tag);
         }
@@ -116,7 +123,8 @@ impl Each {
         let (number, name) = (cx.task() + 1, item.note());
         // Workers are slots: each runs one command at a time.
         let slot = rayon::current_thread_index().map_or(1, |index| index + 1);
-        let Some(command) = self.template.fill(item.words(), number, slot) else {
+        let words = self.columns.words(item.words());
+        let Some(command) = self.template.fill(&words, number, slot) else {
             let why = "holds a zero byte, which no program can be given (use -0 for lists of find -print0)";
             return Then::Over(Err(TaskError::Failed(why.into())));
         };
@@ -124,7 +132,7 @@ impl Each {
             command.variable(format!("BIVOUAC_SEQ={number}")).variable(format!("BIVOUAC_SLOT={slot}"));
         let mut printed = Printed {
             cx,
-            tag: self.tag.then(|| format!("{name}\t")),
+            tag: self.tag.then(|| format!("{}\t", String::from_utf8_lossy(&words.join(&b' ')))),
             by_line: self.by_line,
             lines: self.lines.as_ref(),
             partial: Partial::default(),

@@ -15,6 +15,7 @@ use bivouac::{Error, Result};
 use regex_automata::hybrid::dfa::{Cache as LongestCache, DFA};
 use regex_automata::meta::{self, Cache, Regex};
 use regex_automata::nfa::thompson;
+use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::Repetition;
 use regex_syntax::hir::{
@@ -105,6 +106,17 @@ impl Drop for Searcher<'_> {
         let mut scratch = self.matcher.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         scratch.extend(self.scratch.take());
     }
+}
+
+/// A regular expression over bytes that has nothing to do with lines: one that cuts an item into columns.
+pub(crate) fn regex(pattern: &str) -> std::result::Result<Regex, String> {
+    let syntax = syntax::Config::new().utf8(false).unicode(!pattern.is_ascii());
+    let config = meta::Config::new().utf8_empty(false);
+    let built = Regex::builder().configure(config).syntax(syntax).build(pattern);
+    built.map_err(|error| match error.syntax_error() {
+        Some(syntax_error) => in_a_word(syntax_error),
+        None => error.to_string(),
+    })
 }
 
 fn parse(pattern: &str, fixed: bool, ignore_case: bool) -> Result<Hir> {

@@ -13,11 +13,13 @@
 //! `bivouac each --shell < commands.txt`. That is the one place where an item is a program.
 
 mod placeholder;
+mod plus;
 mod scanner;
 mod script;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::placeholder::Syntax;
 use self::placeholder::{Filling, Form, Part, Placeholder};
 use self::script::Script;
 use crate::jobs::argv;
@@ -35,9 +37,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 pub(crate) struct Template {
     given: Vec<OsString>,
     shell: Option<Shell>,
+    syntax: Syntax,
     program: Program,
     /// A word with a placeholder in it is repeated for each word of the item.
     repeats: bool,
+    /// How many commands there are, if a placeholder asks.
+    total: u64,
 }
 
 #[derive(Debug)]
@@ -57,14 +62,14 @@ enum Piece {
 }
 
 impl Template {
-    /// A template of these words, for items of `columns` words each.
+    /// A template of these words.
     ///
     /// # Errors
     ///
     /// [`Kind::Usage`](bivouac::error::Kind::Usage): there is no command and no shell; a placeholder is
     /// for a word that no item has, or stands where a shell fills nothing in.
-    pub(crate) fn new(words: Vec<OsString>, shell: Option<Shell>, columns: usize) -> Result<Self> {
-        let is_the_item = matches!(words.as_slice(), [word] if word == "{}");
+    pub(crate) fn new(words: Vec<OsString>, shell: Option<Shell>, syntax: Syntax) -> Result<Self> {
+        let is_the_item = matches!(words.as_slice(), [word] if word.as_bytes() == syntax.item());
         let program = match (words.is_empty(), &shell) {
             (true, Some(_)) => Program::Lines,
             // As `parallel {}` has it. The one place where an item is a program.
@@ -75,14 +80,34 @@ impl Template {
             }
             (false, Some(shell)) => {
                 let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
-                Program::Script(Script::new(&words.join(&b' '), !shell.is_sh())?)
+                Program::Script(Script::new(&words.join(&b' '), &syntax, !shell.is_sh())?)
             }
-            (false, None) => Program::Words(pieces(&words)),
+            (false, None) => Program::Words(pieces(&words, &syntax)),
         };
-        words.iter().try_for_each(|word| placeholder::refuse_unknown(word.as_bytes(), shell.is_some()))?;
-        let template = Self { given: words, shell, program, repeats: false };
-        template.placeholders().try_for_each(|placeholder| is_there(placeholder, columns))?;
+        let has_shell = shell.is_some();
+        words.iter().try_for_each(|word| placeholder::refuse_unknown(word.as_bytes(), &syntax, has_shell))?;
+        let template = Self { given: words, shell, syntax, program, repeats: false, total: 0 };
+        template.placeholders().try_for_each(|placeholder| placeholder.check(template.syntax.columns))?;
         Ok(template)
+    }
+
+    /// Whether a placeholder asks how many commands there are.
+    pub(crate) fn asks_for_total(&self) -> bool {
+        self.placeholders().any(Placeholder::asks_for_total)
+    }
+
+    /// Says how many commands there are.
+    pub(crate) fn set_total(&mut self, total: u64) {
+        self.total = total;
+    }
+
+    /// Whether an item stands in a word with more than that, which is another one if it is repeated.
+    pub(crate) fn has_items_within_words(&self) -> bool {
+        match &self.program {
+            Program::Words(words) => words.iter().any(|word| word.len() > 1 && has_items(word)),
+            Program::Script(script) => !script.has_items_alone(),
+            Program::Lines => false,
+        }
     }
 
     /// A word with a placeholder in it, and more than that, is repeated for each word of the item.
@@ -96,8 +121,10 @@ impl Template {
             Program::Words(_) => Ok(self),
             Program::Script(script) if script.has_items_alone() => Ok(self),
             Program::Script(_) | Program::Lines => {
-                Err(Error::usage("-X", "cannot repeat a part of a text for a shell")
-                    .advise("use -m, where the items stand together; or {} with blanks around it"))
+                let problem = "with -X, -N and -L it is repeated for each item, and a part of a text for a shell \
+                               cannot be";
+                Err(Error::usage("{}", problem)
+                    .advise("use -m or -n, where the items stand together; or {} with blanks around it"))
             }
         }
     }
@@ -144,12 +171,12 @@ impl Template {
     /// The command for an item: the `number`th (`{#}`, from 1), in the `slot`th place (`{%}`, from 1).
     /// `None` if a word would hold a NUL, which no program can be given.
     pub(crate) fn fill(&self, words: &[Vec<u8>], number: u64, slot: usize) -> Option<Command> {
-        Command::new(self.argv(&Filling { words, number, slot }))
+        Command::new(self.argv(&Filling { words, number, slot, total: self.total }))
     }
 
     /// The same for a person: what to paste into a shell.
     pub(crate) fn show(&self, words: &[Vec<u8>], number: u64, slot: usize) -> String {
-        let filling = Filling { words, number, slot };
+        let filling = Filling { words, number, slot, total: self.total };
         let readable = match &self.program {
             Program::Words(_) => None,
             Program::Script(script) => script.show(&filling),
@@ -169,18 +196,44 @@ impl Template {
         if self.repeats {
             identity["repeats"] = json!(true);
         }
+        // A record of a job without these has none of them.
+        let Syntax { item, plus, names, columns: _, takes_none } = &self.syntax;
+        if let Some(item) = item {
+            identity["item"] = json!(item.escape_ascii().to_string());
+        }
+        if *plus {
+            identity["plus"] = json!(true);
+        }
+        if !names.is_empty() {
+            identity["names"] = argv::to_record(names.iter().map(|name| OsStr::from_bytes(name)));
+        }
+        if *takes_none {
+            identity["takes_none"] = json!(true);
+        }
         identity
     }
 
     /// From its identity, to be shown; `None` if it holds what is no text.
     pub(crate) fn from_identity(identity: &Value) -> Option<Self> {
-        let words = identity["words"].as_array()?.iter().map(|word| word.as_str().map(OsString::from));
+        let words_of = |name: &str| -> Option<Vec<OsString>> {
+            identity[name].as_array()?.iter().map(|word| word.as_str().map(OsString::from)).collect()
+        };
         let shell = match identity["shell"].as_str() {
             Some(name) => Some(name),
             None => identity["shell"].as_bool()?.then_some("sh"),
         };
         let shell = shell.map(|name| Shell::named(name.as_ref())).transpose().ok()?;
-        Self::new(words.collect::<Option<_>>()?, shell, 1).ok()
+        let names = if identity["names"].is_null() { Vec::new() } else { words_of("names")? };
+        let syntax = Syntax {
+            // What is escaped stands for something that is not shown as it was typed.
+            item: identity["item"].as_str().map(|item| item.as_bytes().to_vec()),
+            plus: identity["plus"] == true,
+            names: names.into_iter().map(OsString::into_vec).collect(),
+            columns: None,
+            takes_none: identity["takes_none"] == true,
+        };
+        // How many there are is in no record.
+        Self::new(words_of("words")?, shell, syntax).ok().filter(|template| !template.asks_for_total())
     }
 
     /// Whether which program runs depends on the item.
@@ -193,14 +246,14 @@ impl Template {
         }
     }
 
-    fn placeholders(&self) -> Box<dyn Iterator<Item = Placeholder> + '_> {
+    fn placeholders(&self) -> Box<dyn Iterator<Item = &Placeholder> + '_> {
         match &self.program {
             Program::Words(words) => Box::new(words.iter().flatten().filter_map(|piece| match piece {
-                Piece::Gap(placeholder) => Some(*placeholder),
+                Piece::Gap(placeholder) => Some(placeholder),
                 Piece::Text(_) => None,
             })),
             Program::Script(script) => Box::new(script.parts.iter().filter_map(|part| match part {
-                Part::Hole { placeholder, .. } => Some(*placeholder),
+                Part::Hole { placeholder, .. } => Some(placeholder),
                 Part::Text(_) => None,
             })),
             Program::Lines => Box::new(std::iter::empty()),
@@ -229,8 +282,7 @@ impl Template {
 
     /// A placeholder alone is as many words as it has; anything else is one, or one for each word of the item.
     fn fill_word(&self, word: &[Piece], filling: &Filling<'_>) -> Vec<Vec<u8>> {
-        let has_items = word.iter().any(|piece| matches!(piece, Piece::Gap(Placeholder::All(_))));
-        if !self.repeats || word.len() == 1 || !has_items {
+        if !self.repeats || word.len() == 1 || !has_items(word) {
             return vec_of(word, filling);
         }
         let one = |words| vec_of(word, &Filling { words, ..*filling });
@@ -239,17 +291,21 @@ impl Template {
 }
 
 /// The words of a template without a shell, the item appended if nothing in them stands for it.
-fn pieces(words: &[OsString]) -> Vec<Vec<Piece>> {
-    let mut words: Vec<Vec<Piece>> = words.iter().map(|word| cut(word)).collect();
-    if !words.iter().flatten().any(|piece| matches!(piece, Piece::Gap(_))) {
+fn pieces(words: &[OsString], syntax: &Syntax) -> Vec<Vec<Piece>> {
+    let mut words: Vec<Vec<Piece>> = words.iter().map(|word| cut(word.as_bytes(), syntax)).collect();
+    if !syntax.takes_none && !words.iter().flatten().any(|piece| matches!(piece, Piece::Gap(_))) {
         words.push(vec![Piece::Gap(Placeholder::All(Form::Whole))]);
     }
     words
 }
 
-fn cut(word: &OsStr) -> Vec<Piece> {
-    let (mut rest, mut pieces) = (word.as_bytes(), Vec::new());
-    while let Some((placeholder, range)) = Placeholder::find_in(rest) {
+fn has_items(word: &[Piece]) -> bool {
+    word.iter().any(|piece| matches!(piece, Piece::Gap(Placeholder::All(_))))
+}
+
+fn cut(word: &[u8], syntax: &Syntax) -> Vec<Piece> {
+    let (mut rest, mut pieces) = (word, Vec::new());
+    while let Some((placeholder, range)) = syntax.find_in(rest) {
         pieces.extend([Piece::Text(rest[..range.start].to_vec()), Piece::Gap(placeholder)]);
         rest = &rest[range.end..];
     }
@@ -267,16 +323,4 @@ fn vec_of(word: &[Piece], filling: &Filling<'_>) -> Vec<Vec<u8>> {
         Piece::Gap(placeholder) => placeholder.fill(filling).join(&b' '),
     };
     vec![word.iter().map(fill).collect::<Vec<_>>().concat()]
-}
-
-/// Whether an item has the word that a placeholder is for.
-fn is_there(placeholder: Placeholder, columns: usize) -> Result<()> {
-    match placeholder {
-        Placeholder::One(which, _) if which.unsigned_abs() > columns as u64 => {
-            let words = if columns == 1 { "word" } else { "words" };
-            Err(Error::usage(format_args!("{{{which}}}"), format_args!("an item has {columns} {words} only"))
-                .advise("give as many sources of items as there are placeholders, or take several with -n"))
-        }
-        Placeholder::One(..) | Placeholder::All(_) | Placeholder::Number | Placeholder::Slot => Ok(()),
-    }
 }

@@ -26,7 +26,6 @@ fn words(advice: &Advice) -> &str {
         Advice::CompareByTimes => "leave --verify-inputs away, so that sizes and times are compared",
         Advice::SameBoundary => "give --record-end, --record-start, -0 or --fixed as when the job was begun",
         Advice::SeeDelimiter => "see whether its items are told apart as they should (-0, --delimiter)",
-        Advice::OneItemPerTask => "leave -n away",
         Advice::CleanByForce => "give it up with --force",
     }
 }

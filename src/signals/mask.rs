@@ -73,6 +73,18 @@ impl Masked {
         self.lingers = true;
     }
 
+    /// Calls `body` with the signals that end or hold a program open, as they were found: for a wait before there
+    /// is anything to commit, and any other thread. Such a signal then ends the process at once.
+    pub fn open_during<T>(&self, body: impl FnOnce() -> T) -> T {
+        let was_open = |signal: &Signal| !self.found.contains(*signal);
+        let open: SigSet = ENDS_AND_HOLDS.into_iter().filter(was_open).collect();
+        // Both fail only for arguments that cannot occur here.
+        open.thread_unblock().ok();
+        let done = body();
+        block(&self.policy).ok();
+        done
+    }
+
     /// The table that says which signals are handled, and how.
     pub fn policy(&self) -> &Policy {
         &self.policy

@@ -14,6 +14,7 @@
 //! | `held` | which failures count at once, and which wait for a stop that may come? |
 //! | `failing` | failures, retries, halts, missing commands, limits |
 //! | `kept` | `--results`, `-o`, the log |
+//! | `parallel` | are the bytes those of GNU parallel? columns, names, more placeholders |
 
 mod effects;
 mod failing;
@@ -21,6 +22,7 @@ mod gone;
 mod held;
 mod kept;
 mod list;
+mod parallel;
 mod typed;
 mod whole;
 mod words;

@@ -6,6 +6,7 @@
 
 use super::common::{CommandArgs, JobArgs};
 use super::help;
+use super::items::ItemArgs;
 use crate::cli::parse::{self, HaltWhen};
 use bivouac::input::{Column, Given};
 use clap::Args;
@@ -36,8 +37,8 @@ pub(crate) struct EachArgs {
     #[arg(short, long, value_name = "DELIM", value_parser = parse::bytes, allow_hyphen_values = true, help_heading = "Items")]
     delimiter: Option<parse::Bytes>,
 
-    /// Pass N items to each command, fewer to the last one; 0: as many as fit [default: 1]
-    #[arg(short = 'n', short_alias = 'N', long = "max-args", value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, help_heading = "Items")]
+    /// Pass N items to each command, fewer to the last one; 0: one that COMMAND does not get [default: 1]
+    #[arg(short = 'n', long = "max-args", value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, help_heading = "Items")]
     max_args: Option<usize>,
 
     /// Pass as many items to each command as fit (--max-chars); repeat a word with a placeholder for each item
@@ -48,9 +49,12 @@ pub(crate) struct EachArgs {
     #[arg(short = 'm', long = "multiple", alias = "xargs", help_heading = "Items")]
     pub(crate) fit: bool,
 
-    /// Limit a command to SIZE bytes with -X, -m and -n 0, and always to what the system allows
+    /// Limit a command to SIZE bytes with -X and -m, and always to what the system allows
     #[arg(short = 's', long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, default_value = "128KiB", help_heading = "Items")]
     pub(crate) max_chars: u64,
+
+    #[command(flatten)]
+    pub(crate) items: ItemArgs,
 
     /// Run COMMAND, given as one text, with SHELL: sh, bash, a path, or `auto` for $SHELL [default: sh]. Items
     /// in it are quoted. Without COMMAND, or if COMMAND is {}, each item is such a text
@@ -198,18 +202,23 @@ impl EachArgs {
         self.columns.iter().map(shape).collect()
     }
 
-    /// How many items one command gets at most.
+    /// How many items one command takes at most.
     pub(crate) fn per_command(&self) -> usize {
-        match (self.max_args, self.fits()) {
+        match (self.items.per_command().or(self.max_args), self.fits()) {
             (None | Some(0), true) => usize::MAX,
-            (Some(items), _) => items,
+            (Some(items), _) => items.max(1),
             (None, false) => 1,
         }
     }
 
     /// Whether a command gets as many items as fit.
     pub(crate) fn fits(&self) -> bool {
-        self.fit || self.fit_in_context || self.max_args == Some(0)
+        self.fit || self.fit_in_context
+    }
+
+    /// Whether a command gets none of the item that it runs for.
+    pub(crate) fn takes_none(&self) -> bool {
+        !self.fits() && self.items.per_command().or(self.max_args) == Some(0)
     }
 
     /// The command line in three parts: before the command, the command, after it.

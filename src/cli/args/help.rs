@@ -115,12 +115,19 @@ Placeholders in COMMAND:
   {.}      without its extension          {%}       the slot in which it runs, from 1 to --jobs
   {/}      without its directory          {1} {2}   from the first, second source of items;
   {//}     its directory                            also {1.} {1/} {1//} {1/.}
-  {/.}     without both
+  {/.}     without both                   {size}    with --header: the column of that name
+  {..} {...} without two, three extensions  {+.} {+/} only the extension, only the directory
+  {##}     how many commands there are    {0#}      {#} with zeros before it
+With --plus, where RE is a regular expression (all of these also as in {2%RE}):
+  {%RE} {%%RE}    without the shortest, longest match at the end; {#RE} {##RE} at the beginning
+  {/RE/NEW}       NEW for the first match; {//RE/NEW} for each
+  {^RE} {^^RE}    the match, every match in upper case; {,RE} {,,RE} in lower case
+  {:N} {:N:M}     from byte N on, M bytes of it; {:-WORD} WORD for an empty one
 
 Sources of items:
   ::: ITEM...    these words              :::+ ITEM...    these, in step with the source before
   :::: FILE...   the lines of FILE        ::::+ FILE...   these, in step with the source before
-Several sources give all combinations; the last source varies fastest.
+Several sources give all combinations; the last source varies fastest. --link takes them in step.
 
 The environment of a command has {#} as BIVOUAC_SEQ and {%} as BIVOUAC_SLOT.
 
@@ -130,6 +137,7 @@ Examples:
   find . -name '*.wav' -print0 | bivouac each -0 -k --tag --shell 'sox {} -n stat 2>&1 | head -1'
   bivouac each -a hosts.txt --results out ping -c 1 {}
   bivouac each echo {1}-{2} ::: a b ::: 1 2
+  bivouac each --csv --header : -a hosts.csv ping -c {count} {host}
   bivouac each --shell -a commands.txt        each line is a command
   bivouac each --shell=bash 'diff <(sort {}) {.}.ok' ::: *.txt
   bivouac each -X -a files.txt cp -t /backup  as many files for each cp as fit

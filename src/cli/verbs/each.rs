@@ -7,6 +7,7 @@ use crate::cli::conflicts::refuse_in_a_state;
 use crate::cli::launch::Launch;
 use crate::cli::{shellwords, terminal};
 use crate::jobs::attempts::{Terms, Waiting};
+use crate::jobs::columns::Columns;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::each::Each;
 use crate::jobs::lines::Lines;
@@ -28,13 +29,22 @@ use std::path::Path;
 
 /// Runs the job, or prints what it would run.
 pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
-    let template = template(each, launch.argv)?;
-    let mut items = items(each, &template);
+    let columns = each.items.columns()?;
+    let source = Items::new(each.columns()).delimiter(each.delimiter()).reading(each.items.reading()?);
+    let source = source.per_task(per_command(each));
     if each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         terminal::message("reading items from the terminal, one on each line; Ctrl-D ends them");
     }
+    let headers = launch.wait_before(|| source.headers())?;
+    let names = columns.words(&headers).into_owned();
+    let mut template = template(each, names, launch.argv)?;
+    let mut items = fitted(source, each, &template);
+    if template.asks_for_total() {
+        template.set_total(launch.wait_before(|| items.count())?);
+    }
     if each.dry_run {
-        return show(&template, &mut items).map(|()| Exit::Code(FINISHED));
+        let shown = launch.wait_before(|| show(&template, &columns, &mut items));
+        return shown.map(|()| Exit::Code(FINISHED));
     }
     let mut new_directories = Vec::new();
     if let Some(results) = &each.results {
@@ -43,7 +53,7 @@ pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
         new_directories.extend(results.ancestors().take_while(is_new));
     }
     let failures = Complaints::default();
-    let job = job(each, template, failures.clone(), &launch)?;
+    let job = job(each, (template, columns), failures.clone(), &launch)?;
     launch.failures = Some(failures);
     let ran = match (&job.results, launch.args.output) {
         (Some(results), None) => {
@@ -71,24 +81,24 @@ fn per_command(each: &EachArgs) -> NonZero<usize> {
 }
 
 /// The command, refused if only a shell could understand it.
-fn template(each: &EachArgs, argv: &[OsString]) -> Result<Template> {
-    // With several items for one command these take the places of sources.
-    let items = per_command(each).get();
-    let words = if items > 1 { items } else { each.columns().len() };
+fn template(each: &EachArgs, names: Vec<Vec<u8>>, argv: &[OsString]) -> Result<Template> {
+    let words = per_command(each).get().saturating_mul(each.columns().len());
     let [before, command, after] = each.apart(argv);
     let shell = each.shell.as_deref().map(Shell::named).transpose()?;
-    let template = Template::new(each.command.clone(), shell, words)?;
+    let syntax = each.items.syntax(names, words, each.takes_none())?;
+    let template = Template::new(each.command.clone(), shell, syntax)?;
     if each.shell.is_none() {
         shellwords::refuse(shellwords::Typed { before, command, after, dashes: false })?;
     }
     if !each.job.messages.quiet {
         say_options_among_items(after);
     }
-    if each.fit_in_context { template.repeating() } else { Ok(template) }
+    let repeats = each.fit_in_context || (each.items.repeats() && template.has_items_within_words());
+    if repeats { template.repeating() } else { Ok(template) }
 }
 
-fn items(each: &EachArgs, template: &Template) -> Items {
-    let items = Items::new(each.columns()).delimiter(each.delimiter()).per_task(per_command(each));
+/// The items, as many at a time as fit if that is wanted.
+fn fitted(items: Items, each: &EachArgs, template: &Template) -> Items {
     if !each.fits() {
         return items;
     }
@@ -97,7 +107,12 @@ fn items(each: &EachArgs, template: &Template) -> Items {
     items.fitting(Fit { bytes: each.max_chars, taken, times, each: more })
 }
 
-fn job(each: &EachArgs, template: Template, failures: Complaints, launch: &Launch<'_>) -> Result<Each> {
+fn job(
+    each: &EachArgs,
+    (template, columns): (Template, Columns),
+    failures: Complaints,
+    launch: &Launch<'_>,
+) -> Result<Each> {
     let by_line = each.line_buffer || (each.ungroup && each.tag);
     if by_line && each.keep_order {
         return Err(Error::usage("--line-buffer", "does not go together with -k")
@@ -105,6 +120,7 @@ fn job(each: &EachArgs, template: Template, failures: Complaints, launch: &Launc
     }
     Ok(Each {
         template,
+        columns,
         terms: Terms {
             ok_codes: each.commands.ok_codes.clone(),
             retries: each.commands.retries,
@@ -152,10 +168,10 @@ fn lines() -> Result<Lines> {
 const COLLECTED: usize = 64 << 10;
 
 /// The commands as a person would paste them.
-fn show(template: &Template, items: &mut Items) -> Result<()> {
+fn show(template: &Template, columns: &Columns, items: &mut Items) -> Result<()> {
     let mut text = String::new();
     bivouac::list(items, &mut |number, item| {
-        text.push_str(&template.show(item.words(), number + 1, 1));
+        text.push_str(&template.show(&columns.words(item.words()), number + 1, 1));
         text.push('\n');
         if text.len() < COLLECTED {
             return Ok(());

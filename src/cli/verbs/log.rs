@@ -6,6 +6,7 @@ use crate::cli::args::verbs::{LogArgs, LogAs};
 use crate::cli::discover::the_one;
 use crate::cli::format::{TaskWord, time};
 use crate::cli::terminal;
+use crate::jobs::columns::Columns;
 use crate::jobs::template::Template;
 use crate::jobs::text::visible;
 use bivouac::Result;
@@ -78,7 +79,7 @@ fn is_given_up(entry: &Entry, record: Option<&Record>) -> bool {
 struct TaskNames {
     word: TaskWord,
     /// The command, where a task is one item.
-    template: Option<Template>,
+    template: Option<(Template, Columns)>,
 }
 
 impl TaskNames {
@@ -87,13 +88,16 @@ impl TaskNames {
         let one_item = record.fingerprint["per_command"] == 1
             && record.fingerprint["sources"].as_array().is_none_or(|sources| sources.len() < 2);
         let template = one_item.then(|| Template::from_identity(&record.fingerprint["command"])).flatten();
+        let template = template.zip(Columns::from_identity(&record.fingerprint["columns"]));
         Self { word: TaskWord::Item, template }
     }
 
     /// The command as a person would type it, as far as it is known.
     fn command(&self, entry: &Entry) -> String {
         match &self.template {
-            Some(template) => template.show(&[entry.note.clone().into_bytes()], entry.task + 1, 1),
+            Some((template, columns)) => {
+                template.show(&columns.words(&[entry.note.clone().into_bytes()]), entry.task + 1, 1)
+            }
             None => entry.note.clone(),
         }
     }

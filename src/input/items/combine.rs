@@ -2,9 +2,11 @@
 //!
 //! The last column varies fastest, as the last digit of a counter does. So the counter passes once through the
 //! first group of linked columns, and reads it as it goes: ten million lines cost no memory. It passes through
-//! all other groups again and again, so these are kept.
+//! all other groups again and again, so these are kept. So is a column that may have to begin again because another
+//! one in step with it is longer; the longest is kept only until it is the only one that has not ended.
 
-use super::column::{OpenColumn, Step};
+use super::column::Step;
+use super::reading::ReadColumn;
 use crate::error::{Error, Result};
 use crate::input::buffer::{has_room, no_room};
 use crate::task::ListContext;
@@ -29,16 +31,90 @@ pub(super) fn words(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
-/// Columns that go in step. The shortest ends them all.
+/// Items that are kept, one after the other.
+#[derive(Debug, Default)]
+struct Rows {
+    bytes: Vec<u8>,
+    /// Where each row ends.
+    ends: Vec<usize>,
+}
+
+impl Rows {
+    /// Whether there is memory for a row of this length. If so, what is appended to `bytes` up to
+    /// [`end`](Self::end) is that row.
+    fn has_room(&mut self, length: usize) -> bool {
+        has_room(&mut self.bytes, length) && self.ends.try_reserve(1).is_ok()
+    }
+
+    fn end(&mut self) {
+        self.ends.push(self.bytes.len());
+    }
+
+    fn row(&self, row: usize) -> &[u8] {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[row]]
+    }
+}
+
+/// A column in step with others.
+#[derive(Debug)]
+struct Member {
+    column: ReadColumn,
+    /// Its items, while it may have to begin again.
+    kept: Option<Rows>,
+    /// It has ended, and has begun again at this item.
+    again: Option<usize>,
+}
+
+impl Member {
+    fn advance(&mut self, cx: &ListContext<'_>) -> Result<Step> {
+        let step = if self.again.is_some() { Step::End } else { self.column.advance(cx)? };
+        match (step, &mut self.kept) {
+            (Step::Item, Some(kept)) => {
+                let item = self.column.item();
+                if !kept.has_room(item.len()) {
+                    return Err(no_room(path_of(&self.column), "is in step with another list, and long"));
+                }
+                kept.bytes.extend_from_slice(item);
+                kept.end();
+                Ok(Step::Item)
+            }
+            (Step::End, Some(kept)) if !kept.ends.is_empty() => {
+                self.again = Some(self.again.map_or(0, |item| (item + 1) % kept.ends.len()));
+                Ok(Step::Item)
+            }
+            (step @ (Step::Item | Step::End | Step::Stopped), _) => Ok(step),
+        }
+    }
+
+    fn item(&self) -> &[u8] {
+        match (&self.kept, self.again) {
+            (Some(kept), Some(item)) => kept.row(item),
+            (_, _) => self.column.item(),
+        }
+    }
+}
+
+/// Columns that go in step. The shortest ends them all, or the longest.
 #[derive(Debug)]
 struct Group {
-    columns: Vec<OpenColumn>,
+    columns: Vec<Member>,
     /// How many have gone to the next item: a stop may come between two of them.
     ahead: usize,
+    /// A column that is shorter than another begins again.
+    repeats: bool,
     has_ended: bool,
 }
 
 impl Group {
+    fn new(repeats: bool) -> Self {
+        Self { columns: Vec::new(), ahead: 0, repeats, has_ended: false }
+    }
+
+    fn push(&mut self, column: ReadColumn) {
+        self.columns.push(Member { column, kept: self.repeats.then(Rows::default), again: None });
+    }
+
     fn advance(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         while !self.has_ended && self.ahead < self.columns.len() {
             match self.columns[self.ahead].advance(cx)? {
@@ -48,6 +124,15 @@ impl Group {
             }
         }
         self.ahead = 0;
+        if self.repeats {
+            let mut going = self.columns.iter_mut().filter(|column| column.again.is_none());
+            match (going.next(), going.next()) {
+                (None, _) => self.has_ended = true,
+                // When it ends, all have: it never begins again.
+                (Some(last), None) => last.kept = None,
+                (Some(_), Some(_)) => {}
+            }
+        }
         Ok(if self.has_ended { Step::End } else { Step::Item })
     }
 
@@ -64,23 +149,30 @@ impl Group {
 
     /// The error that this group has to be kept, and that there is no memory for it.
     fn no_room(&self, items: usize) -> Error {
-        let path = self.columns.iter().find_map(OpenColumn::path).unwrap_or(Path::new("items"));
-        no_room(path, format_args!("is combined with another list, and has more than {items} items"))
+        let path = self.columns.iter().map(|member| path_of(&member.column)).next();
+        let problem = format_args!("is combined with another list, and has more than {items} items");
+        no_room(path.unwrap_or(Path::new("items")), problem)
     }
 
     fn count(&self) -> Option<u64> {
-        self.columns.iter().map(OpenColumn::count).reduce(|a, b| Some(a?.min(b?))).flatten()
+        let counts: Option<Vec<u64>> = self.columns.iter().map(|member| member.column.count()).collect();
+        let counts = counts?;
+        let (shortest, longest) = (counts.iter().min().copied()?, counts.iter().max().copied()?);
+        Some(if self.repeats && shortest > 0 { longest } else { shortest })
     }
+}
+
+/// What to call a column in a message.
+fn path_of(column: &ReadColumn) -> &Path {
+    column.path().unwrap_or(Path::new("items"))
 }
 
 /// A group through which the counter passes many times.
 #[derive(Debug)]
 struct Table {
     group: Group,
-    /// The words of all rows, one after the other.
-    bytes: Vec<u8>,
-    /// Where each row ends.
-    ends: Vec<usize>,
+    /// The words of all combinations in it.
+    rows: Rows,
     is_complete: bool,
     /// The row at hand.
     row: usize,
@@ -92,23 +184,21 @@ impl Table {
         while !self.is_complete {
             match self.group.advance(cx)? {
                 Step::Item => {
-                    let more = self.group.length();
-                    if !has_room(&mut self.bytes, more) || self.ends.try_reserve(1).is_err() {
-                        return Err(self.group.no_room(self.ends.len()));
+                    if !self.rows.has_room(self.group.length()) {
+                        return Err(self.group.no_room(self.rows.ends.len()));
                     }
-                    self.group.append_to(&mut self.bytes);
-                    self.ends.push(self.bytes.len());
+                    self.group.append_to(&mut self.rows.bytes);
+                    self.rows.end();
                 }
                 Step::End => self.is_complete = true,
                 Step::Stopped => return Ok(Step::Stopped),
             }
         }
-        Ok(if self.ends.is_empty() { Step::End } else { Step::Item })
+        Ok(if self.rows.ends.is_empty() { Step::End } else { Step::Item })
     }
 
     fn append_to(&self, bytes: &mut Vec<u8>) {
-        let start = self.row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        bytes.extend_from_slice(&self.bytes[start..self.ends[self.row]]);
+        bytes.extend_from_slice(self.rows.row(self.row));
     }
 }
 
@@ -122,25 +212,31 @@ pub(super) struct Combinations {
 }
 
 impl Combinations {
-    /// Of columns, each with whether it is linked to the one before it.
-    pub(super) fn new(columns: impl IntoIterator<Item = (OpenColumn, bool)>) -> Self {
+    /// Of columns, each with whether it is linked to the one before it; or all of them in step, where a shorter
+    /// one begins again.
+    pub(super) fn new(columns: impl IntoIterator<Item = (ReadColumn, bool)>, in_step: bool) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for (column, is_linked) in columns {
             match groups.last_mut() {
-                Some(group) if is_linked => group.columns.push(column),
-                _ => groups.push(Group { columns: vec![column], ahead: 0, has_ended: false }),
+                Some(group) if is_linked || in_step => group.push(column),
+                Some(_) | None => {
+                    let mut group = Group::new(in_step);
+                    group.push(column);
+                    groups.push(group);
+                }
             }
         }
         let mut groups = groups.into_iter();
         // Of no columns there are no combinations.
-        let first = groups.next().unwrap_or(Group { columns: Vec::new(), ahead: 0, has_ended: true });
-        let table = |group| Table { group, bytes: Vec::new(), ends: Vec::new(), is_complete: false, row: 0 };
+        let first = groups.next().unwrap_or(Group { has_ended: true, ..Group::new(false) });
+        let table = |group| Table { group, rows: Rows::default(), is_complete: false, row: 0 };
         Self { first, others: groups.map(table).collect(), has_first: false }
     }
 
     /// The columns, in the order in which they were given.
-    pub(super) fn columns(&self) -> impl Iterator<Item = &OpenColumn> {
-        self.first.columns.iter().chain(self.others.iter().flat_map(|table| &table.group.columns))
+    pub(super) fn columns(&self) -> impl Iterator<Item = &ReadColumn> {
+        let others = self.others.iter().flat_map(|table| &table.group.columns);
+        self.first.columns.iter().chain(others).map(|member| &member.column)
     }
 
     /// Goes to the next combination.
@@ -163,7 +259,7 @@ impl Combinations {
     /// Turns all digits of the counter but the first; `false` when that has to be turned too.
     fn turn(&mut self) -> bool {
         self.has_first = self.others.iter_mut().rev().any(|table| {
-            table.row = (table.row + 1) % table.ends.len();
+            table.row = (table.row + 1) % table.rows.ends.len();
             table.row > 0
         });
         self.has_first

@@ -6,7 +6,12 @@
 //!
 //! The first delimiter after its beginning ends an item: `aa` in `aaa` ends an empty one and leaves an `a`. A
 //! delimiter at the very end adds no empty item, and a last item without one counts.
+//!
+//! A record of CSV ends at a newline that is in no quotes, and which those are is a matter of the fields before it.
+//! So the reader of the `csv` crate is asked, byte by byte, and what it makes of the fields is thrown away here: an
+//! item is the record as it was written.
 
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use memchr::memmem::Finder;
 use std::ops::Range;
 
@@ -22,6 +27,8 @@ pub(super) enum Delimiter {
     /// A newline, nearly always.
     Byte(u8),
     Bytes(Box<Finder<'static>>),
+    /// The end of a record of CSV, with this byte between two fields.
+    Record(u8),
 }
 
 impl Delimiter {
@@ -34,17 +41,57 @@ impl Delimiter {
         }
     }
 
-    fn find_in(&self, bytes: &[u8]) -> Option<usize> {
+    fn length(&self) -> usize {
         match self {
-            Self::Byte(byte) => memchr::memchr(*byte, bytes),
-            Self::Bytes(finder) => finder.find(bytes),
+            Self::Byte(_) | Self::Record(_) => 1,
+            Self::Bytes(finder) => finder.needle().len(),
+        }
+    }
+}
+
+fn end_of_record(reader: &mut Reader, bytes: &[u8]) -> Option<usize> {
+    let (mut fields, mut ends, mut at) = ([0; 4096], [0; 64], 0);
+    // To the reader no bytes at all are the end of the text.
+    while at < bytes.len() {
+        let (result, read, ..) = reader.read_record(&bytes[at..], &mut fields, &mut ends);
+        at += read;
+        match result {
+            ReadRecordResult::Record => return at.checked_sub(1),
+            ReadRecordResult::End => return None,
+            ReadRecordResult::InputEmpty
+            | ReadRecordResult::OutputFull
+            | ReadRecordResult::OutputEndsFull => {}
+        }
+    }
+    None
+}
+
+/// What looks for a delimiter.
+#[derive(Debug)]
+enum Search {
+    Byte(u8),
+    Bytes(Box<Finder<'static>>),
+    /// It knows whether quotes are open. (A clone of one of these is not the same: its table is empty.)
+    Record(Box<Reader>),
+}
+
+impl Search {
+    fn of(delimiter: &Delimiter) -> Self {
+        match delimiter {
+            Delimiter::Byte(byte) => Self::Byte(*byte),
+            Delimiter::Bytes(finder) => Self::Bytes(finder.clone()),
+            Delimiter::Record(separator) => {
+                Self::Record(Box::new(ReaderBuilder::new().delimiter(*separator).build()))
+            }
         }
     }
 
-    fn length(&self) -> usize {
+    /// Where the first delimiter begins in bytes that were not searched before.
+    fn find_in(&mut self, bytes: &[u8]) -> Option<usize> {
         match self {
-            Self::Byte(_) => 1,
-            Self::Bytes(finder) => finder.needle().len(),
+            Self::Byte(byte) => memchr::memchr(*byte, bytes),
+            Self::Bytes(finder) => finder.find(bytes),
+            Self::Record(reader) => end_of_record(reader, bytes),
         }
     }
 }
@@ -53,6 +100,7 @@ impl Delimiter {
 #[derive(Debug)]
 pub(super) struct Cut {
     delimiter: Delimiter,
+    search: Search,
     held: Vec<u8>,
     /// Where in `held` the next item begins.
     next: usize,
@@ -64,16 +112,18 @@ pub(super) struct Cut {
 impl Cut {
     /// The cut of a text from its beginning on.
     pub(super) fn new(delimiter: Delimiter) -> Self {
-        Self { delimiter, held: Vec::new(), next: 0, searched: 0, item: 0..0 }
+        let search = Search::of(&delimiter);
+        Self { delimiter, search, held: Vec::new(), next: 0, searched: 0, item: 0..0 }
     }
 
     /// Goes to the next item, if its end has come.
     pub(super) fn find(&mut self) -> bool {
-        match self.delimiter.find_in(&self.held[self.searched..]) {
+        match self.search.find_in(&self.held[self.searched..]) {
             Some(i) => {
                 self.item = self.next..self.searched + i;
                 self.next = self.item.end + self.delimiter.length();
                 self.searched = self.next;
+                self.leave_out_ends_of_lines();
                 true
             }
             None => {
@@ -88,7 +138,16 @@ impl Cut {
     pub(super) fn find_last(&mut self) -> bool {
         self.item = self.next..self.held.len();
         (self.next, self.searched) = (self.held.len(), self.held.len());
+        self.leave_out_ends_of_lines();
         !self.item.is_empty()
+    }
+
+    /// Before a record: its reader has passed over empty lines, and over the second byte of `\r\n`.
+    fn leave_out_ends_of_lines(&mut self) {
+        if let Delimiter::Record(_) = self.delimiter {
+            let is_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+            self.item.start += self.held[self.item.clone()].iter().take_while(is_end).count();
+        }
     }
 
     /// The item at hand; good until [`room`](Self::room) is asked for.
@@ -128,8 +187,8 @@ mod tests {
         items
     }
 
-    fn cut(text: &[u8], delimiter: &[u8], portion: usize) -> Vec<Vec<u8>> {
-        let mut cut = Cut::new(Delimiter::new(delimiter).unwrap());
+    fn cut(text: &[u8], delimiter: &Delimiter, portion: usize) -> Vec<Vec<u8>> {
+        let mut cut = Cut::new(delimiter.clone());
         let mut items = Vec::new();
         for portion in text.chunks(portion) {
             cut.room().extend_from_slice(portion);
@@ -160,11 +219,34 @@ mod tests {
         for text in texts {
             for delimiter in [&b"\n"[..], b"\0", b"a", b"aa", b"--", b"-\0-", b"a\n\n"] {
                 let expected = naive(text, delimiter);
+                let delimiter = Delimiter::new(delimiter).unwrap();
                 for portion in 1..6 {
-                    assert_eq!(cut(text, delimiter, portion), expected, "{}", text.escape_ascii());
+                    assert_eq!(cut(text, &delimiter, portion), expected, "{}", text.escape_ascii());
                 }
             }
         }
         assert!(Delimiter::new(b"").is_none());
+    }
+
+    #[test]
+    fn a_record_ends_at_a_newline_in_no_quotes() {
+        let table: [(&[u8], &[&[u8]]); 7] = [
+            (b"a,b\nc,d\n", &[b"a,b", b"c,d"]),
+            (b"a,b\r\n\r\nc,d", &[b"a,b", b"c,d"]),
+            (b"\"a, \"\"q\"\"\nx\",b\nc,d\n", &[b"\"a, \"\"q\"\"\nx\",b", b"c,d"]),
+            (b"a\"b\nc\"d\n", &[b"a\"b", b"c\"d"]),
+            (b"\"a\nb", &[b"\"a\nb"]),
+            (b"\n\n", &[]),
+            (b"", &[]),
+        ];
+        for (text, records) in table {
+            for portion in 1..30 {
+                let found = cut(text, &Delimiter::Record(b','), portion);
+                assert_eq!(found, records, "{} by {portion}", text.escape_ascii());
+            }
+        }
+        let long = [&b"\""[..], &vec![b'x'; 10_000], b"\n", &vec![b','; 1000], b"\""].concat();
+        let text = [&long, &b"\n"[..], &long].concat();
+        assert_eq!(cut(&text, &Delimiter::Record(b','), 5000), [long.clone(), long]);
     }
 }

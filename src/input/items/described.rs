@@ -1,7 +1,8 @@
 //! A list in the record: where its items come from, and how they are put together. The items
 //! themselves are in the mark.
 
-use super::column::{Column, Given, OpenColumn};
+use super::column::{Column, Given};
+use super::reading::{ReadColumn, Reading};
 use crate::input::path_text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -37,6 +38,8 @@ pub(super) struct Described {
     pub(super) per_task: NonZero<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) fit: Option<Fit>,
+    #[serde(default, skip_serializing_if = "Reading::is_plain")]
+    pub(super) reading: Reading,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,12 +68,12 @@ enum Origin {
 impl Described {
     /// These columns, and what each of them was opened as.
     pub(super) fn new<'a>(
-        columns: impl IntoIterator<Item = (&'a Column, &'a OpenColumn)>,
+        columns: impl IntoIterator<Item = (&'a Column, &'a ReadColumn)>,
         delimiter: &[u8],
-        per_task: NonZero<usize>,
-        fit: Option<Fit>,
+        (per_task, fit): (NonZero<usize>, Option<Fit>),
+        reading: &Reading,
     ) -> Self {
-        let store = |(column, open): (&Column, &OpenColumn)| Stored {
+        let store = |(column, open): (&Column, &ReadColumn)| Stored {
             from: match &column.given {
                 Given::Listed(_) => Origin::CommandLine,
                 Given::Stdin => Origin::StandardInput,
@@ -82,7 +85,7 @@ impl Described {
         let columns: Vec<Stored> = columns.into_iter().map(store).collect();
         let is_cut = columns.iter().any(|column| column.from != Origin::CommandLine);
         let delimiter = is_cut.then(|| delimiter.escape_ascii().to_string());
-        Self { columns, delimiter, per_task, fit }
+        Self { columns, delimiter, per_task, fit, reading: reading.clone() }
     }
 
     /// The difference to the list of the record, for a person.
@@ -105,6 +108,9 @@ impl Described {
             return Some(format!(
                 "are told apart by `{now}`; the state is about items told apart by `{before}`"
             ));
+        }
+        if let Some(difference) = self.reading.difference(&then.reading) {
+            return Some(difference.to_string());
         }
         if self.fit != then.fit {
             return Some("are as many as fit, by another measure than then".to_string());

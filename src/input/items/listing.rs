@@ -1,8 +1,9 @@
 //! Listing `Items`: tasks of one or several items, each with its mark.
 
-use super::column::{OpenColumn, Step};
+use super::column::Step;
 use super::combine::{Combinations, words};
 use super::described::{Described, Fit};
+use super::reading::ReadColumn;
 use crate::error::{Error, Result};
 use crate::task::{Extent, ListContext, Listed, Listing, Mark};
 use serde_json::Value;
@@ -21,7 +22,7 @@ const KEEP: usize = 1 << 20;
 /// The longest note on an item.
 const LONGEST_NOTE: usize = 4096;
 
-/// One task: a word of each column, or as many of the one column as a task has.
+/// One task: a word of each column, as many times as a task has items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     words: Vec<Vec<u8>>,
@@ -52,6 +53,8 @@ pub struct ItemListing {
     /// The item at hand did not fit into the task before, and begins the next one.
     is_held: bool,
     combinations: Combinations,
+    /// How many words one of them has.
+    width: usize,
     /// How many tasks there are, if that is known.
     tasks: Option<u64>,
     /// The mark of the last task listed.
@@ -67,14 +70,15 @@ pub struct ItemListing {
 impl ItemListing {
     /// Before task `frontier`, of columns that were just opened, each with whether it is linked to the one
     /// before it.
-    pub(super) fn new(described: Described, columns: Vec<(OpenColumn, bool)>, frontier: u64) -> Self {
-        let combinations = Combinations::new(columns);
+    pub(super) fn new(described: Described, columns: Vec<(ReadColumn, bool)>, frontier: u64) -> Self {
+        let combinations = Combinations::new(columns, described.reading.in_step);
         let per_task = described.per_task.get() as u64;
         let tasks = |items: u64| items.div_ceil(per_task);
         Self {
             is_held: false,
             tasks: combinations.count().filter(|_| described.fit.is_none()).map(tasks),
             described,
+            width: combinations.columns().count(),
             combinations,
             mark: Mark([0; 32]),
             words: Vec::new(),
@@ -100,7 +104,7 @@ impl ItemListing {
                     self.combinations.append_to(&mut self.words);
                     self.gathered += 1;
                     // Words are kept with four bytes before each.
-                    let bytes = self.words.len() - 4 * self.gathered;
+                    let bytes = self.words.len() - 4 * self.gathered * self.width;
                     let fits = |fit: Fit| fit.has_room_for(self.gathered, bytes);
                     if self.gathered > 1 && !self.described.fit.is_none_or(fits) {
                         self.words.truncate(before);
@@ -160,7 +164,7 @@ impl Listing for ItemListing {
     }
 
     fn is_stream(&self) -> bool {
-        self.combinations.columns().any(OpenColumn::is_stream)
+        self.combinations.columns().any(ReadColumn::is_stream)
     }
 
     /// Words are digested with four bytes before each, as they are kept.

@@ -136,9 +136,8 @@ fn several_items_go_together_and_the_last_may_be_fewer() {
     assert_eq!(show(Items::new(column()).per_task(n(5))), "a b c d e");
     assert_eq!(show(Items::new(column()).per_task(n(usize::MAX))), "a b c d e");
     assert_eq!(show(Items::new(vec![listed(&[])]).per_task(n(3))), "");
-    let error = Items::new([column(), column()].concat()).per_task(n(2)).begin().unwrap_err();
-    assert_eq!(error.kind(), Kind::Usage);
-    assert!(error.to_string().starts_with("items: "), "{error}");
+    let both = Items::new(vec![listed(&["a", "b", "c"]), listed(&["1"])]).per_task(n(2));
+    assert_eq!(show(both), "a 1 b 1, c 1");
 }
 
 #[test]
@@ -333,4 +332,59 @@ fn a_stop_ends_the_passing_over_of_what_is_done() {
     items.mark_before(&ListContext::rehearsal(&wake)).unwrap();
     assert!(items.again > 890_000);
     assert!(items.next(&ListContext::real(&wake)).unwrap().is_none(), "its number would be wrong");
+}
+
+#[test]
+fn columns_in_step_go_to_the_end_of_the_longest() {
+    let table: [(&[&[&str]], &str); 5] = [
+        (&[&["a", "b", "c"], &["1", "2"]], "a 1, b 2, c 1"),
+        (&[&["a"], &["1", "2"], &["x", "y", "z", "w"]], "a 1 x, a 2 y, a 1 z, a 2 w"),
+        (&[&["a", "b"], &["1", "2"]], "a 1, b 2"),
+        (&[&["a", "b"]], "a, b"),
+        (&[&["a", "b"], &[]], ""),
+    ];
+    for (columns, expected) in table {
+        let new = || {
+            let columns = columns.iter().map(|items| listed(items)).collect();
+            Items::new(columns).reading(Reading { in_step: true, ..Reading::default() })
+        };
+        assert_eq!(show(new()), expected);
+        assert_eq!(new().count().unwrap() as usize, expected.split_terminator(", ").count());
+    }
+}
+
+#[test]
+fn what_is_no_item_is_left_out_and_an_item_may_be_continued() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list");
+    fs::write(&path, "head\na \n\nb\n \t\nend\nc ").unwrap();
+    let table = [
+        (Reading { header: true, ..Reading::default() }, "a , , b,  \\t, end, c "),
+        (Reading { until: Some(b"end".to_vec()), ..Reading::default() }, "head, a , , b,  \\t"),
+        (Reading { skips_blank: true, ..Reading::default() }, "head, a , b, end, c "),
+        (Reading { continued: true, ..Reading::default() }, "head, a , b,  \\tend, c "),
+        (Reading { header: true, until: Some(b"b".to_vec()), continued: true, ..Reading::default() }, "a "),
+    ];
+    for (reading, expected) in table {
+        let items = || Items::new(vec![file(&path)]).reading(reading.clone());
+        assert_eq!(show(items()), expected, "{reading:?}");
+        let stored = serde_json::to_string(&described(&items())).unwrap();
+        items().resume(&serde_json::from_str(&stored).unwrap(), 1).unwrap();
+        let error = Items::new(vec![file(&path)]).resume(&described(&items()), 1).unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused, "{error}");
+    }
+}
+
+#[test]
+fn a_header_of_a_pipe_is_read_and_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = fifo_in(&dir);
+    std::thread::scope(|scope| {
+        scope.spawn(|| OpenOptions::new().write(true).open(&fifo).unwrap().write_all(b"h\n1\n2\n"));
+        let columns = vec![listed(&["g", "a"]), file(&fifo)];
+        let items = Items::new(columns).reading(Reading { header: true, ..Reading::default() });
+        assert_eq!(items.headers().unwrap(), [b"g", b"h"]);
+        assert_eq!(items.count().unwrap(), 2);
+        assert_eq!(show(items), "a 1, a 2");
+    });
 }

@@ -5,11 +5,28 @@
 //! placeholder; there it is the item, by accident. And `{2}` of a last task of `-n` that is short of words
 //! is an empty word; there it is nothing at all.
 
+use super::plus::{self, Edit};
 use bivouac::{Error, Result};
 use std::ops::Range;
+use std::sync::Arc;
+
+/// How placeholders are written in one command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Syntax {
+    /// What stands for the item in place of `{}`.
+    pub(crate) item: Option<Vec<u8>>,
+    /// Whether the ones with a pattern in them are placeholders: `{%.gz}`.
+    pub(crate) plus: bool,
+    /// The names of the columns: `{size}` is `{3}`.
+    pub(crate) names: Vec<Vec<u8>>,
+    /// How many words an item has, if all have the same number of them.
+    pub(crate) columns: Option<usize>,
+    /// A command that says nothing of the item does not get it.
+    pub(crate) takes_none: bool,
+}
 
 /// A placeholder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Placeholder {
     /// `{}`: all words of the item.
     All(Form),
@@ -17,12 +34,16 @@ pub(super) enum Placeholder {
     One(i64, Form),
     /// `{#}`: the number of the item.
     Number,
+    /// `{0#}`: the same, with zeros before it, so that all are of one length.
+    Padded,
+    /// `{##}`: how many commands there are.
+    Total,
     /// `{%}`: the number of the slot in which its command runs.
     Slot,
 }
 
 /// What is taken of a word, as if it were a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `{}`
     Whole,
@@ -34,6 +55,8 @@ pub(super) enum Form {
     Directory,
     /// `{/.}`: without either.
     BaseStem,
+    /// Those that parallel has with `--plus` only.
+    Edited(Arc<Edit>),
 }
 
 /// What a template is filled with.
@@ -42,51 +65,113 @@ pub(super) struct Filling<'a> {
     pub(super) words: &'a [Vec<u8>],
     pub(super) number: u64,
     pub(super) slot: usize,
+    /// How many commands there are; 0 where no placeholder asks.
+    pub(super) total: u64,
 }
 
-impl Placeholder {
+impl Syntax {
+    /// What stands for the item.
+    pub(super) fn item(&self) -> &[u8] {
+        self.item.as_deref().unwrap_or(b"{}")
+    }
+
     /// The placeholder at the beginning of `text`, and how long it is.
-    pub(super) fn at_start(text: &[u8]) -> Option<(Self, usize)> {
+    pub(super) fn at_start(&self, text: &[u8]) -> Option<(Placeholder, usize)> {
+        if text.starts_with(self.item()) {
+            return Some((Placeholder::All(Form::Whole), self.item().len()));
+        }
         let inner = text.strip_prefix(b"{")?;
         let inner = &inner[..memchr::memchr(b'}', inner)?];
-        let length = inner.len() + 2;
+        Some((self.named(inner)?, inner.len() + 2))
+    }
+
+    /// The one with this between its braces.
+    fn named(&self, inner: &[u8]) -> Option<Placeholder> {
         match inner {
-            b"#" => return Some((Self::Number, length)),
-            b"%" => return Some((Self::Slot, length)),
+            b"#" => return Some(Placeholder::Number),
+            b"0#" => return Some(Placeholder::Padded),
+            b"##" => return Some(Placeholder::Total),
+            b"%" => return Some(Placeholder::Slot),
             _ => {}
         }
-        let end = inner.iter().position(|byte| matches!(byte, b'.' | b'/')).unwrap_or(inner.len());
-        let (which, form) = inner.split_at(end);
-        let form = Form::named(form)?;
-        if which.is_empty() {
-            return Some((Self::All(form), length));
+        let form = |text: &[u8]| Form::named(text, self.plus);
+        let column = |(at, name): (usize, &Vec<u8>)| {
+            let form = inner.strip_prefix(name.as_slice()).filter(|_| !name.is_empty()).and_then(form)?;
+            Some((name.len(), Placeholder::One(i64::try_from(at).ok()? + 1, form)))
+        };
+        // Of `size` and `size.old` the longer one is meant.
+        if let Some((_, found)) = self.names.iter().enumerate().filter_map(column).max_by_key(|found| found.0)
+        {
+            return Some(found);
         }
-        let digits = which.strip_prefix(b"-").unwrap_or(which);
-        if !digits.iter().all(u8::is_ascii_digit) {
-            return None;
+        let minus = usize::from(inner.starts_with(b"-"));
+        let digits = inner[minus..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            // With another one for the item, `{}` is what it is.
+            let form = form(inner).filter(|form| *form != Form::Whole || self.item.is_none())?;
+            return Some(Placeholder::All(form));
         }
+        let (which, rest) = inner.split_at(minus + digits);
+        let form = form(rest).filter(|form| *form != Form::Whole || self.item.is_none())?;
         let which = std::str::from_utf8(which).ok()?.parse().ok().filter(|&which: &i64| which != 0)?;
-        Some((Self::One(which, form), length))
+        Some(Placeholder::One(which, form))
     }
 
     /// The first one in `text`, and where it stands.
-    pub(super) fn find_in(text: &[u8]) -> Option<(Self, Range<usize>)> {
-        memchr::memchr_iter(b'{', text)
-            .find_map(|at| Self::at_start(&text[at..]).map(|(found, length)| (found, at..at + length)))
+    pub(super) fn find_in(&self, text: &[u8]) -> Option<(Placeholder, Range<usize>)> {
+        let first = self.item().first().copied().unwrap_or(b'{');
+        memchr::memchr2_iter(b'{', first, text)
+            .find_map(|at| self.at_start(&text[at..]).map(|(found, length)| (found, at..at + length)))
     }
+}
 
+impl Placeholder {
     /// The words that it becomes: several only for [`All`](Self::All).
-    pub(super) fn fill(self, filling: &Filling<'_>) -> Vec<Vec<u8>> {
+    pub(super) fn fill(&self, filling: &Filling<'_>) -> Vec<Vec<u8>> {
         let words = filling.words;
         match self {
             Self::All(form) => words.iter().map(|word| form.of(word)).collect(),
             Self::One(which, form) => {
                 let place = usize::try_from(which.unsigned_abs()).unwrap_or(usize::MAX);
-                let index = if which > 0 { place.checked_sub(1) } else { words.len().checked_sub(place) };
+                let index = if *which > 0 { place.checked_sub(1) } else { words.len().checked_sub(place) };
                 vec![index.and_then(|index| words.get(index)).map(|word| form.of(word)).unwrap_or_default()]
             }
             Self::Number => vec![filling.number.to_string().into_bytes()],
+            Self::Padded => {
+                let width = filling.total.to_string().len();
+                vec![format!("{:0width$}", filling.number).into_bytes()]
+            }
+            Self::Total => vec![filling.total.to_string().into_bytes()],
             Self::Slot => vec![filling.slot.to_string().into_bytes()],
+        }
+    }
+
+    /// Whether it asks how many commands there are.
+    pub(super) fn asks_for_total(&self) -> bool {
+        match self {
+            Self::Padded | Self::Total => true,
+            Self::All(_) | Self::One(..) | Self::Number | Self::Slot => false,
+        }
+    }
+
+    /// Refuses one for a word that no item has, and one with a pattern that is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](bivouac::error::Kind::Usage).
+    pub(super) fn check(&self, columns: Option<usize>) -> Result<()> {
+        match self {
+            Self::One(which, _) if columns.is_some_and(|columns| which.unsigned_abs() > columns as u64) => {
+                let columns = columns.unwrap_or_default();
+                let words = if columns == 1 { "word" } else { "words" };
+                let problem = format_args!("an item has {columns} {words} only");
+                Err(Error::usage(format_args!("{{{which}}}"), problem).advise(
+                    "give as many sources of items as there are placeholders, or take several with -n; \
+                     columns of a line: --colsep",
+                ))
+            }
+            Self::All(Form::Edited(edit)) | Self::One(_, Form::Edited(edit)) => edit.check(),
+            Self::One(..) | Self::All(_) | Self::Number | Self::Padded | Self::Total | Self::Slot => Ok(()),
         }
     }
 }
@@ -97,40 +182,32 @@ impl Placeholder {
 /// # Errors
 ///
 /// [`Kind::Usage`](bivouac::error::Kind::Usage), with what does the same.
-pub(super) fn refuse_unknown(text: &[u8], has_shell: bool) -> Result<()> {
+pub(super) fn refuse_unknown(text: &[u8], syntax: &Syntax, has_shell: bool) -> Result<()> {
     for at in memchr::memchr_iter(b'{', text) {
         let Some(end) = memchr::memchr(b'}', &text[at..]) else { break };
         let inner = &text[at + 1..at + end];
         // `${x..}` is of a shell, and a backslash says that the brace is meant.
-        if at.checked_sub(1).is_some_and(|before| matches!(text[before], b'$' | b'\\')) {
+        let is_anothers = |before| matches!(text[before], b'$' | b'\\');
+        if at.checked_sub(1).is_some_and(is_anothers) || syntax.at_start(&text[at..]).is_some() {
             continue;
         }
+        const PLUS: &str = "with --plus it is one; a backslash before the brace says that it is none";
         let advice = match inner {
-            b".." | b"..." => {
-                "{.} takes one extension away; for two, --shell with ${x%.*}: x={.}; echo \"${x%.*}\""
-            }
-            b"+." | b"+.." | b"+..." => "with --shell: x={}; echo \"${x##*.}\"",
-            b"+/" => "with --shell: x={}; printf %s \"$x\" | tr -dc / | wc -c",
-            b"0#" | b"0%" => "count or pad it in --shell, as with printf %03d {#}",
-            b"/.." | b"/..." => "with --shell: x={/.}; echo \"${x%.*}\"",
-            b"##" | b"###" => {
-                "the number of items is not known while a list is read; {#} is the number of this one"
-            }
+            b"0%" => "pad it in --shell, as with printf %03d {%}",
+            b"hgrp" | b"agrp" | b"host" | b"sshlogin" if syntax.plus => "this runs on one machine",
             b"hgrp" | b"agrp" => "this runs on one machine",
             b"choose_k" | b"uniq" => "make the list before, and give it with -a or ::::",
-            [b'=', .., b'='] => "no Perl is run; use --shell",
+            [b'=', .., b'='] => "no Perl is run; use --plus or --shell",
             // `printf {%s}`
             [b'%', rest @ .., b'd' | b's' | b'i' | b'u' | b'x' | b'X' | b'o' | b'c' | b'f' | b'g' | b'e']
                 if rest.iter().all(|byte| byte.is_ascii_digit() || b"-.l".contains(byte)) =>
             {
                 continue;
             }
-            [b'^', _, ..] | [b'%', _, ..] => "with --shell: x={}; echo \"${x%suffix}\"",
+            [b'^', _, ..] | [b'%', _, ..] => PLUS,
             [b'@', _, ..] | [b'/', b'/', b'/', ..] => "with --shell and sed",
-            [b'#', _, ..] if inner[1..].iter().all(|byte| !byte.is_ascii_whitespace()) => {
-                "with --shell: x={}; echo \"${x#prefix}\""
-            }
-            [b',' | b'^', ..] if inner.len() <= 2 && !has_shell => "with --shell and tr",
+            [b'#', _, ..] if inner[1..].iter().all(|byte| !byte.is_ascii_whitespace()) => PLUS,
+            [b',' | b'^', ..] if inner.len() <= 2 && !has_shell => PLUS,
             _ => continue,
         };
         return Err(Error::usage(
@@ -143,26 +220,26 @@ pub(super) fn refuse_unknown(text: &[u8], has_shell: bool) -> Result<()> {
 }
 
 impl Form {
-    fn named(name: &[u8]) -> Option<Self> {
+    fn named(name: &[u8], plus: bool) -> Option<Self> {
         Some(match name {
             b"" => Self::Whole,
             b"." => Self::Stem,
             b"/" => Self::Base,
             b"//" => Self::Directory,
             b"/." => Self::BaseStem,
-            _ => return None,
+            _ => Self::Edited(Arc::new(Edit::named(name, plus)?)),
         })
     }
 
-    fn of(self, word: &[u8]) -> Vec<u8> {
+    fn of(&self, word: &[u8]) -> Vec<u8> {
         match self {
-            Self::Whole => word,
-            Self::Stem => stem(word),
-            Self::Base => base(word),
-            Self::Directory => directory(word),
-            Self::BaseStem => stem(base(word)),
+            Self::Whole => word.to_vec(),
+            Self::Stem => stem(word).to_vec(),
+            Self::Base => plus::base(word).to_vec(),
+            Self::Directory => directory(word).to_vec(),
+            Self::BaseStem => stem(plus::base(word)).to_vec(),
+            Self::Edited(edit) => edit.of(word),
         }
-        .to_vec()
     }
 }
 
@@ -172,11 +249,6 @@ fn stem(word: &[u8]) -> &[u8] {
         Some(at) if word[at] == b'.' => &word[..at],
         Some(_) | None => word,
     }
-}
-
-/// Behind the last slash: nothing for `dir/`.
-fn base(word: &[u8]) -> &[u8] {
-    memchr::memrchr(b'/', word).map_or(word, |at| &word[at + 1..])
 }
 
 /// As `dirname(1)` has it: `.` of `a` and `a/`, `/` of `/a`.
@@ -268,15 +340,16 @@ mod tests {
             ("{-0}", None),
             ("{+1}", None),
             ("{-}", None),
-            ("{..}", None),
+            ("{....}", None),
             ("{print $1}", None),
             ("{ }", None),
             ("{1", None),
             ("{99999999999999999999}", None),
         ];
         for (text, expected) in table {
-            assert_eq!(Placeholder::at_start(text.as_bytes()).map(|found| found.0), expected, "{text}");
+            let found = Syntax::default().at_start(text.as_bytes());
+            assert_eq!(found.map(|found| found.0), expected, "{text}");
         }
-        assert_eq!(Placeholder::find_in(b"{a}{{/}}").unwrap().1, 4..7);
+        assert_eq!(Syntax::default().find_in(b"{a}{{/}}").unwrap().1, 4..7);
     }
 }

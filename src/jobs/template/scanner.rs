@@ -4,7 +4,7 @@
 //! takes the meaning from the next byte. Beyond that, only what can put a quote or a bracket out of its
 //! pair is worth knowing: comments (`# don't`), and the lone `)` behind a pattern of `case`.
 
-use super::placeholder::{Form, Part, Placeholder, Quoting};
+use super::placeholder::{Form, Part, Placeholder, Quoting, Syntax};
 use bivouac::{Error, Result};
 
 /// Something that was opened and is not closed.
@@ -33,6 +33,7 @@ enum Frame {
 #[derive(Debug)]
 pub(super) struct Scanner<'a> {
     text: &'a [u8],
+    syntax: &'a Syntax,
     at: usize,
     frames: Vec<Frame>,
     pub(super) parts: Vec<Part>,
@@ -48,9 +49,10 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(super) fn new(text: &'a [u8], syntax: &'a Syntax) -> Self {
         Self {
             text,
+            syntax,
             at: 0,
             frames: Vec::new(),
             parts: Vec::new(),
@@ -69,7 +71,7 @@ impl<'a> Scanner<'a> {
     /// [`Kind::Usage`](bivouac::error::Kind::Usage): a placeholder stands where a shell fills nothing in.
     pub(super) fn scan(&mut self) -> Result<()> {
         while let Some(&byte) = self.text.get(self.at) {
-            let placeholder = Placeholder::at_start(&self.text[self.at..]);
+            let placeholder = self.syntax.at_start(&self.text[self.at..]);
             match (self.quoting(), byte, placeholder) {
                 (_, _, Some((placeholder, length))) => {
                     self.hole(placeholder);
@@ -204,7 +206,7 @@ impl<'a> Scanner<'a> {
         let behind = &self.text[self.at + 1..];
         let is_literal =
             quoting == Quoting::Double && !behind.first().is_some_and(|next| b"$`\"\\\n".contains(next));
-        if is_literal && Placeholder::at_start(behind).is_some() {
+        if is_literal && self.syntax.at_start(behind).is_some() {
             // It would be one no more, before the dollar that comes there.
             self.push(b"\\");
         }
@@ -228,7 +230,7 @@ impl<'a> Scanner<'a> {
                 2
             }
             Some(b'{') => {
-                if let Some((_, length)) = Placeholder::at_start(behind) {
+                if let Some((_, length)) = self.syntax.at_start(behind) {
                     let both = self.text[self.at..=self.at + length].escape_ascii();
                     let problem = "is a variable to the shell, and a placeholder to bivouac";
                     return Err(Error::usage(both, problem).advise(
@@ -268,11 +270,11 @@ impl<'a> Scanner<'a> {
             }
             end += 1;
         }
-        if Placeholder::find_in(&inner).is_none() {
+        if self.syntax.find_in(&inner).is_none() {
             self.copy(end + 1 - self.at);
             return Ok(());
         }
-        let mut scanner = Scanner::new(&inner);
+        let mut scanner = Scanner::new(&inner, self.syntax);
         (scanner.is_inner, scanner.of_bash) = (true, self.of_bash);
         scanner.scan()?;
         // A blank, lest it be `$((`; a newline, lest a comment swallow the bracket.
@@ -286,7 +288,7 @@ impl<'a> Scanner<'a> {
     /// From here on there is a here-document, and where it ends is not looked for.
     fn document(&mut self) -> Result<()> {
         let rest = &self.text[self.at..];
-        if let Some((_, range)) = Placeholder::find_in(rest) {
+        if let Some((_, range)) = self.syntax.find_in(rest) {
             let problem = "stands in or behind a here-document, in which quotes have no meaning";
             return Err(Error::usage(rest[range].escape_ascii(), problem).advise(
                 "put the document into a file or use printf; or write item={} before it and $item in it",

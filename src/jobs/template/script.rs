@@ -28,7 +28,7 @@
 //! Beyond this no template can protect: who hands the item to another reader (`eval`, `sh -c "{}"`, `ssh`,
 //! the text of an `awk` program, `declare -i` of bash) has made it a program himself.
 
-use super::placeholder::{Filling, Part, Placeholder, Quoting};
+use super::placeholder::{Filling, Part, Placeholder, Quoting, Syntax};
 use crate::jobs::quote;
 use bivouac::Result;
 use std::ffi::{OsStr, OsString};
@@ -46,11 +46,11 @@ impl Script {
     /// [`Kind::Usage`](bivouac::error::Kind::Usage): a placeholder stands where a shell fills nothing in.
     ///
     /// `of_bash`: the shell has `[[ ]]`, `(( ))` and `let`, and evaluates what stands in them.
-    pub(super) fn new(text: &[u8], of_bash: bool) -> Result<Self> {
-        let mut scanner = super::scanner::Scanner::new(text);
+    pub(super) fn new(text: &[u8], syntax: &Syntax, of_bash: bool) -> Result<Self> {
+        let mut scanner = super::scanner::Scanner::new(text, syntax);
         scanner.of_bash = of_bash;
         scanner.scan()?;
-        if !scanner.parts.iter().any(|part| matches!(part, Part::Hole { .. })) {
+        if !syntax.takes_none && !scanner.parts.iter().any(|part| matches!(part, Part::Hole { .. })) {
             scanner.append_item()?;
         }
         Ok(Self { parts: scanner.parts })
@@ -90,7 +90,7 @@ impl Script {
             match part {
                 Part::Text(bytes) => text.extend_from_slice(bytes),
                 Part::Hole { placeholder, quoting, .. } => {
-                    text.extend_from_slice(parameters.expansion(*placeholder, *quoting, filling).as_bytes());
+                    text.extend_from_slice(parameters.expansion(placeholder, *quoting, filling).as_bytes());
                 }
             }
         }
@@ -127,16 +127,16 @@ struct Parameters {
 
 impl Parameters {
     /// What is written for a placeholder.
-    fn expansion(&mut self, placeholder: Placeholder, quoting: Quoting, filling: &Filling<'_>) -> String {
+    fn expansion(&mut self, placeholder: &Placeholder, quoting: Quoting, filling: &Filling<'_>) -> String {
         let words = placeholder.fill(filling);
         let written: Vec<String> = match placeholder {
             // Ours, and digits.
-            Placeholder::Number | Placeholder::Slot => {
+            Placeholder::Number | Placeholder::Padded | Placeholder::Total | Placeholder::Slot => {
                 words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()
             }
             Placeholder::All(_) | Placeholder::One(..) => {
                 let arithmetic = quoting == Quoting::Arithmetic;
-                let mut number = |(i, word)| self.number((placeholder, i, arithmetic), word);
+                let mut number = |(i, word)| self.number((placeholder.clone(), i, arithmetic), word);
                 words.into_iter().enumerate().map(|word| format!("${{_item{}}}", number(word))).collect()
             }
         };

@@ -126,7 +126,6 @@ fn wrong_usage_is_said_and_nothing_is_touched() {
         ("each echo {3} ::: a ::: b", "{3}"),
         ("each --halt later echo ::: a", "now,fail=1"),
         ("each -a missing echo", "missing"),
-        ("each -n 2 echo ::: a ::: b", "-n"),
         ("each -o out --retry-failed echo ::: a", "--retry-failed"),
     ] {
         world.bivouac(line).run().expect_code(2).expect_says(says);

@@ -55,7 +55,7 @@ fn as_many_items_as_fit_make_one_command_and_every_item_is_there_once() {
     let world = World::new();
     let list: String = (0..50_000).map(|n| format!("{n}\n")).collect();
     world.write("items", &list);
-    for options in ["-X", "-m", "-n 0"] {
+    for options in ["-X", "-m"] {
         let ended = each(&world, &format!("--fresh -k {options} -a items"), &["echo"]).run().expect_code(0);
         let text = String::from_utf8(ended.stdout.to_vec()).unwrap();
         assert_eq!(text.replace(' ', "\n"), list, "{options}");
