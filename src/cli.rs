@@ -15,6 +15,7 @@
 //! | [`settings`] | options before configuration before defaults, and what a reload can change |
 //! | [`state_path`] | where a state lives |
 //! | [`conflicts`] | one file must not have two roles |
+//! | [`compressed`] | files that are compressed, and are read as they are |
 //! | [`discover`] | which state a verb without a name means |
 //! | [`control`] | looking at a job and controlling it, from another process |
 //! | [`progress`] | the one line on the terminal, and the messages above it |
@@ -34,6 +35,7 @@ mod config;
 mod settings;
 mod state_path;
 mod conflicts;
+mod compressed;
 mod discover;
 mod control;
 mod progress;

@@ -138,6 +138,12 @@ impl<'a> Launch<'a> {
             refuse_in_a_state(written)?;
         }
         let state = self.state(&job, output, resumable)?;
+        if let (Some(out), false) = (output, self.is_quiet())
+            && state.path().is_none_or(|state| !state.exists())
+            && out.metadata().is_ok_and(|facts| facts.is_file() && facts.len() > 0)
+        {
+            terminal::message(&format!("{}: exists; it is replaced when the job is complete", out.display()));
+        }
         let new_log = self.settings.log_file.value.clone().filter(|path| path.symlink_metadata().is_err());
         let log = self.open_log()?;
         if let Some(log) = &log {

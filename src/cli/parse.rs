@@ -38,7 +38,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = if plain {
         text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     } else {
-        humantime::parse_duration(text).ok()
+        let text = if text.starts_with('.') { format!("0{text}") } else { text.to_string() };
+        humantime::parse_duration(&text).ok()
     };
     match parsed {
         None => Err(EXAMPLE.to_string()),
@@ -226,6 +227,7 @@ mod tests {
             ("7", 7_000),
             ("0", 0),
             (".5", 500),
+            (".5s", 500),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }

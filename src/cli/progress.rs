@@ -63,6 +63,8 @@ pub(crate) struct Watch<C: Console> {
     /// How many tasks can run at the same time.
     workers: usize,
     word: TaskWord,
+    /// Whether the next run can continue this one.
+    has_state: bool,
     /// Passes on what commands say as it is, and leaves it to the report that one of them failed.
     passes_through: bool,
 }
@@ -140,6 +142,7 @@ impl<C: Console> Watch<C> {
             bar: 0,
             workers: 0,
             word: TaskWord::Task,
+            has_state: false,
             passes_through: false,
         }
     }
@@ -183,6 +186,7 @@ impl<C: Console> Observer for Watch<C> {
         if let Notice::Ready { workers } = notice {
             self.workers = *workers;
         }
+        self.has_state |= matches!(notice, Notice::State(_));
         let outlet = self.outlet.get_mut();
         if let (true, Notice::Said { line, .. }) = (self.passes_through, notice) {
             return outlet.raw(line);
@@ -191,6 +195,9 @@ impl<C: Console> Observer for Watch<C> {
         let level = if is_in_the_report { Level::Detail } else { notices::level(notice) };
         if level <= self.level {
             outlet.message(&notices::sentence(notice, self.word));
+            if self.has_state && matches!(notice, Notice::Running(_)) {
+                outlet.message("the last checkpoint stands; run the same command again: it continues");
+            }
         }
     }
 

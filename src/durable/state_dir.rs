@@ -282,7 +282,10 @@ fn open_own(
     let there = parent.facts(name).map_err(|e| Error::io(path, "look at the state directory", &e))?;
     let mut untouched = Untouched::Found;
     match there {
-        Some(facts) if !facts.is_dir => return Err(Error::refused(path.display(), "is not a directory")),
+        Some(facts) if !facts.is_dir => {
+            return Err(Error::usage(path.display(), "is not a directory, and a state is one")
+                .advise(Advice::NameAnotherState));
+        }
         Some(_) => {}
         None if !make => return Ok(None),
         None => match parent.make_dir(name) {

@@ -201,7 +201,7 @@ fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usiz
             Ok(rayon) => return Ok((rayon, workers)),
             Err(e) if threads.is_empty() => {
                 return Err(Error::broken("worker pool", format_args!("cannot start a thread: {e}"))
-                    .advise("raise the limit of processes (ulimit -u) or of memory"));
+                    .advise("raise the limit of processes (ulimit -u), or of memory (ulimit -v)"));
             }
             Err(_) => {
                 workers = threads.len().div_ceil(2);

@@ -192,7 +192,7 @@ impl Threads<'_> {
             );
             warnings.push(
                 Error::broken("threads", error)
-                    .advise("raise the limit of processes (ulimit -u) or of memory"),
+                    .advise("raise the limit of processes (ulimit -u), or of memory (ulimit -v)"),
             );
         }
         Ok(Engine {

@@ -18,6 +18,8 @@ pub enum Advice {
     RunAgain,
     /// Discard what was done, and begin again ([`Run::fresh`](crate::Run::fresh)).
     StartAfresh,
+    /// Wait for the process that holds the state, or stop it.
+    WaitForHolder,
     /// Keep the state elsewhere ([`Run::state`](crate::Run::state)).
     NameAnotherState,
     /// Let the tasks that failed run once more (in [`Effects`](crate::Effects)).
@@ -49,6 +51,7 @@ impl fmt::Display for Advice {
             Self::Text(text) => text,
             Self::RunAgain => "run the same job again: it continues",
             Self::StartAfresh => "start over with `Run::fresh(true)`",
+            Self::WaitForHolder => "wait for it, stop it",
             Self::NameAnotherState => "name another place with `Run::state`",
             Self::RetryFailed => "let failed tasks run once more with `Effects::SideEffects`",
             Self::LeaveOut => "let it be left out with `Run::keep_going(true)`",

@@ -16,6 +16,7 @@ fn words(advice: &Advice) -> &str {
         Advice::Text(text) => text,
         Advice::RunAgain => "run the same command again: it continues",
         Advice::StartAfresh => "start over with --fresh",
+        Advice::WaitForHolder => "see how far it is (bivouac status), wait for it, stop it",
         Advice::NameAnotherState => "name another place for the state with --state DIR",
         Advice::RetryFailed => "run what failed once more with --retry-failed",
         Advice::LeaveOut => "leave it out with --keep-going",

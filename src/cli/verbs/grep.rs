@@ -1,6 +1,7 @@
 //! `bivouac grep`: files in chunks of whole lines, into the lines that match.
 
 use crate::cli::args::verbs::GrepArgs;
+use crate::cli::compressed;
 use crate::cli::launch::Launch;
 use crate::cli::terminal;
 use crate::jobs::grep::{Grep, Options};
@@ -13,6 +14,9 @@ use std::path::Path;
 
 /// The exit code of `grep` when it could not read all of its files, whether or not a line matched.
 const UNREAD: u8 = 2;
+
+/// The exit code of `grep` when no line matched.
+const NOTHING_FOUND: u8 = 1;
 
 /// Runs the job.
 pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
@@ -46,7 +50,18 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
         .by_contents(grep.inputs.verify_inputs);
     let job = Grep::new(options, &files, left_out)?;
     let resumable = source.is_resumable();
-    launch.run((job, source), resumable)
+    let (quiet, pattern) = (launch.is_quiet(), grep.patterns()?);
+    let exit = launch.run((job, source), resumable)?;
+    if let (Exit::Code(NOTHING_FOUND), false, [pattern, ..]) = (exit, quiet, pattern.as_slice()) {
+        let decompress = |program: &str, path: &Path| {
+            let [path, pattern] = [path.as_os_str(), pattern.as_ref()].map(quote::argument);
+            format!("{program} {path} | bivouac grep {pattern} -")
+        };
+        if let Some(hint) = compressed::hint(&files, decompress) {
+            terminal::message(&hint);
+        }
+    }
+    Ok(exit)
 }
 
 /// The file that was meant as the output: `-o OUT` names it for all other verbs. This is so if the last two

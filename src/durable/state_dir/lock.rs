@@ -270,7 +270,7 @@ fn is_held_for_the_dead(file: &dyn DiskFile) -> bool {
 pub(super) fn busy(path: &Path, holder: Option<Holder>) -> Error {
     let who = holder.map_or("another process".to_string(), |holder| holder.to_string());
     Error::new(Kind::Busy, path.display(), format_args!("is in use by {who}"))
-        .advise("wait for it, stop it")
+        .advise(Advice::WaitForHolder)
         .or(Advice::NameAnotherState)
 }
 

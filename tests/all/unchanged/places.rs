@@ -35,8 +35,8 @@ fn a_directory_that_is_no_state_and_a_place_where_none_can_be() {
     }
     symlink("big.txt", world.path("link")).unwrap();
     for (line, code, reason) in [
-        ("each --state big.txt true ::: a", 3, "is not a directory"),
-        ("each --state link true ::: a", 3, "is not a directory"),
+        ("each --state big.txt true ::: a", 2, "is not a directory"),
+        ("each --state link true ::: a", 2, "is not a directory"),
         ("each --state no/such/place true ::: a", 2, "no/such"),
         ("each -a missing true", 2, "missing"),
         ("count missing -o counted", 2, "missing"),
