@@ -5,6 +5,7 @@ use bivouac::input::LeftOut;
 use std::path::PathBuf;
 
 pub(crate) mod argv;
+pub(crate) mod ask;
 pub(crate) mod attempts;
 pub(crate) mod check;
 pub(crate) mod checklist;

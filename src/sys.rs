@@ -29,7 +29,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Resource, Rlimit, setpgid, setrlimit};
+use rustix::process::{Resource, Rlimit, chdir, setpgid, setrlimit};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -157,6 +157,8 @@ pub(crate) struct Birth<'a> {
     pub(crate) own: &'a CString,
     /// The variables of its command.
     pub(crate) variables: &'a [CString],
+    /// Where it runs, if not where we do.
+    pub(crate) directory: Option<&'a CString>,
     /// Its standard input, output and error. Descriptor 0, 1 or 2 may stand only in its own place.
     pub(crate) streams: [BorrowedFd<'a>; 3],
     pub(crate) mask: &'a SigSet,
@@ -283,6 +285,7 @@ impl<'a> Child<'a> {
             }
             act(*signal, libc::SIG_DFL);
         }
+        self.birth.directory.map_or(Ok(()), |directory| chdir(directory.as_c_str()))?;
         self.birth.open_files.map_or(Ok(()), |limit| setrlimit(Resource::Nofile, limit))
     }
 

@@ -22,20 +22,15 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
         &["--joblog"],
         "the log is always kept: `bivouac log --joblog` prints it in the columns of parallel",
     ),
-    (&[], &["--will-cite", "--citation"], "there is no notice to be silenced; leave it away"),
+    (&[], &["--citation"], "there is no notice to be silenced; leave it away"),
+    (&["pipe"], &["--will-cite", "--gnu", "--plain", "--group"], "it has no meaning here; leave it away"),
+    (&["count", "grep", "digest", "pipe"], &["--nice"], "start bivouac itself with nice or ionice"),
     (&[], &["--bar", "--eta"], "the progress line shows both: --progress always, or nothing on a terminal"),
     (&["each", "pipe"], &["-P", "--max-procs", "--max-jobs-per-host"], "that is -j N here"),
-    (&["each"], &["-t", "--verbose-commands"], "--dry-run prints the commands; --verbose says what happens"),
-    (&["each"], &["-p", "--interactive"], "nothing asks before each command; --dry-run prints them"),
     (
         &["each"],
         &["-x", "--exit"],
         "a command that is too long fails as an item; -X and -m take as many items as fit",
-    ),
-    (
-        &["each"],
-        &["--shuf"],
-        "give the list shuffled (shuf LIST > L; -a L): it must be the same when the line is typed again",
     ),
     (
         &["each"],
@@ -44,17 +39,11 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["each"], &["--quote"], "every item and every word is one word already; leave it away"),
     (&["each"], &["--ungroup-output"], "that is -u"),
-    (&["each"], &["--group"], "what a command prints is kept together unless -u or --line-buffer is given"),
-    (
-        &["each"],
-        &["--tagstring", "--tagstr"],
-        "--tag puts the item before each line; for other words let COMMAND do it",
-    ),
     (&["each"], &["--arg-sep", "--arg-file-sep"], "the separators are ::: and ::::"),
     (&["each"], &["--rpl"], "no Perl is run; --plus has placeholders with patterns, and --shell the rest"),
     (
         &["each"],
-        &["--env", "--record-env"],
+        &["--record-env"],
         "commands have the whole environment; leave it away. Exported functions: --shell=bash",
     ),
     (
@@ -74,7 +63,7 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &[],
-        &["--load", "--memfree", "--noswap", "--nice"],
+        &["--load", "--memfree", "--noswap"],
         "nothing here looks at the load of the machine; start bivouac itself with nice or ionice, and -j for less",
     ),
     (
@@ -83,11 +72,7 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
         "there is no semaphore; flock(1) is one",
     ),
     (&["each"], &["--progress-bar"], "that is --progress always"),
-    (
-        &["each"],
-        &["--tmpdir", "--files", "--compress"],
-        "--results DIR keeps what each command prints in files",
-    ),
+    (&["each"], &["--compress"], "--results DIR keeps what each command prints in files"),
     (&["each"], &["--delay"], "commands start as slots are free; -j N bounds them"),
     (&["each"], &["--termseq"], "an abort sends SIGTERM, and SIGKILL after --kill-after"),
     (&["each"], &["--jobs-file", "--profile", "-J"], "settings stand in a file for --config"),

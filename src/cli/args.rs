@@ -10,6 +10,7 @@ pub(crate) mod control;
 pub(crate) mod each;
 pub(crate) mod help;
 pub(crate) mod items;
+pub(crate) mod parallel;
 pub(crate) mod verbs;
 
 use bivouac::{Effects, Halt, TaskOutput};

@@ -121,6 +121,25 @@ pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
     }
 }
 
+/// What stands before a line: `\n` and `\t` are escapes, and a backslash before anything else is one.
+#[allow(clippy::unnecessary_wraps, reason = "clap wants it so")]
+pub(crate) fn tag(text: &str) -> Result<String, String> {
+    let (mut made, mut characters) = (String::new(), text.chars().peekable());
+    while let Some(character) = characters.next() {
+        let escape = match (character, characters.peek()) {
+            ('\\', Some('t')) => '\t',
+            ('\\', Some('n')) => '\n',
+            (character, _) => {
+                made.push(character);
+                continue;
+            }
+        };
+        made.push(escape);
+        characters.next();
+    }
+    Ok(made)
+}
+
 /// A number of workers: `4`, or by the cores that this process may use: `50%`, `+1`, `-1`.
 pub(crate) fn workers(text: &str) -> Result<usize, String> {
     // The start of a pool takes longer than linearly in its threads: 2 s for this many, minutes for ten times
@@ -293,6 +312,11 @@ mod tests {
         for text in ["", "\\", "\\q", "\\x4", "\\xzz"] {
             assert!(bytes(text).expect_err(text).contains("expected bytes"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_stands_before_a_line_has_two_escapes() {
+        assert_eq!(tag(r"a\tb\n\\x\").as_deref(), Ok("a\tb\n\\\\x\\"));
     }
 
     #[test]

@@ -23,6 +23,7 @@
 //! | `items/column.rs` | one source of items, and how many they are |
 //! | `items/reading.rs` | what of it is no item |
 //! | `items/combine.rs` | several side by side |
+//! | `items/rows.rs` | items that are kept, and another order of them |
 //! | `items/described.rs` | what the record says of a list |
 //! | `items/listing.rs` | tasks of them, and their marks |
 
@@ -33,6 +34,7 @@ mod described;
 mod feed;
 mod listing;
 mod reading;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -53,9 +55,18 @@ use crate::task::stop_fd::StopFd;
 use crate::task::{ListContext, Listing, Source};
 use serde::Deserialize;
 use serde_json::Value;
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+
+/// Where the seed of an order comes from.
+#[derive(Clone, Copy, Debug)]
+enum Seed {
+    Given(u64),
+    /// That of the record, or any.
+    Found,
+}
 
 /// Items, to be listed in all combinations of their columns.
 #[derive(Clone, Debug)]
@@ -65,6 +76,7 @@ pub struct Items {
     per_task: NonZero<usize>,
     fit: Option<Fit>,
     reading: Reading,
+    shuffle: Option<Seed>,
     /// By column, the feeds that can be opened only once: all listings share them.
     open: Arc<Mutex<Vec<Option<Feed>>>>,
 }
@@ -83,6 +95,7 @@ impl Items {
             per_task: NonZero::<usize>::MIN,
             fit: None,
             reading: Reading::default(),
+            shuffle: None,
             open: Arc::default(),
         }
     }
@@ -112,6 +125,14 @@ impl Items {
     #[must_use]
     pub fn reading(mut self, reading: Reading) -> Self {
         self.reading = reading;
+        self
+    }
+
+    /// Lists the tasks in a random order, which the seed decides; without one, any order, and in a run that goes
+    /// on the same again. All items are read, and kept in memory, before the first task.
+    #[must_use]
+    pub fn shuffled(mut self, seed: Option<u64>) -> Self {
+        self.shuffle = Some(seed.map_or(Seed::Found, Seed::Given));
         self
     }
 
@@ -181,14 +202,25 @@ impl Source for Items {
     type Listing = ItemListing;
 
     fn begin(&self) -> Result<ItemListing> {
-        let (described, columns) = self.open()?;
+        let (mut described, columns) = self.open()?;
+        described.seed = self.shuffle.map(|seed| match seed {
+            Seed::Given(seed) => seed,
+            // How the hasher of a map is seeded is random enough.
+            Seed::Found => RandomState::new().hash_one(0),
+        });
         Ok(ItemListing::new(described, columns, 0))
     }
 
     fn resume(&self, described: &Value, frontier: u64) -> Result<ItemListing> {
         let then = Described::deserialize(described)
             .map_err(|e| Error::refused("items in the record", e).advise(Advice::StartAfresh))?;
-        let (now, columns) = self.open()?;
+        let (mut now, columns) = self.open()?;
+        now.seed = match self.shuffle {
+            Some(Seed::Given(seed)) => Some(seed),
+            // A list in its own order has none to find, which is a difference.
+            Some(Seed::Found) => Some(then.seed.unwrap_or_default()),
+            None => None,
+        };
         if let Some(problem) = now.difference(&then) {
             return Err(Error::refused("items", problem)
                 .advise("give the same list in the same way again")

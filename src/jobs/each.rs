@@ -5,20 +5,24 @@
 //! the journal says of each that it is settled. What a command prints is gathered until it has ended, so
 //! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
 
+use crate::jobs::ask::Ask;
 use crate::jobs::attempts::{Reception, Rest, Terms, Then, Waiting};
 use crate::jobs::columns::Columns;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::lines::{Lines, Partial};
 use crate::jobs::results::{Kept, Results, item_line};
-use crate::jobs::template::Template;
+use crate::jobs::template::{Label, Template};
 use crate::jobs::text::{short, visible};
 use crate::jobs::wording::worded;
 use crate::jobs::words::Words;
 use bivouac::error::Kind;
 use bivouac::input::Item;
-use bivouac::process::Feed;
+use bivouac::process::{Command, Feed};
 use bivouac::{Context, Error, Job, TaskError};
 use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 /// What is said of one command at a time is gathered up to this size; one that says more is heard at
 /// once.
@@ -33,7 +37,14 @@ pub(crate) struct Each {
     pub(crate) terms: Terms,
     /// How many items go into one command, and where they come from.
     pub(crate) shape: (usize, Vec<&'static str>),
-    pub(crate) tag: bool,
+    /// What stands before each line, and a tab behind it.
+    pub(crate) tag: Option<Label>,
+    /// Where commands run.
+    pub(crate) directory: Option<Label>,
+    /// Each command is shown before it starts.
+    pub(crate) shows_commands: bool,
+    /// Each command is asked for before it starts.
+    pub(crate) ask: Option<Ask>,
     /// What commands print is handed over line by line, and what they say.
     pub(crate) by_line: bool,
     /// Where lines go that are not put in order.
@@ -41,6 +52,8 @@ pub(crate) struct Each {
     /// Whether what is printed is the result of the job, and hence what changes it part of what it is.
     pub(crate) to_file: bool,
     pub(crate) results: Option<Results>,
+    /// The name of its file is printed in place of what a command prints.
+    pub(crate) prints_names: bool,
     /// The first failures, for the end.
     pub(crate) failures: Complaints,
     pub(crate) waiting: Waiting<Option<Item>>,
@@ -68,8 +81,14 @@ impl Job for Each {
         if let Some(columns) = self.columns.identity() {
             identity["columns"] = columns;
         }
+        if let Some(directory) = &self.directory {
+            identity["directory"] = json!(directory.given());
+        }
         if self.to_file {
-            identity["tag"] = json!(self.tag);
+            identity["tag"] = match &self.tag {
+                Some(tag) if tag.given() != "{}" => json!(tag.given()),
+                tag => json!(tag.is_some()),
+            };
         }
         identity
     }
@@ -124,16 +143,23 @@ impl Each {
         // Workers are slots: each runs one command at a time.
         let slot = rayon::current_thread_index().map_or(1, |index| index + 1);
         let words = self.columns.words(item.words());
-        let Some(command) = self.template.fill(&words, number, slot) else {
-            let why = "holds a zero byte, which no program can be given (use -0 for lists of find -print0)";
-            return Then::Over(Err(TaskError::Failed(why.into())));
+        let command = match self.command(&words, number, slot) {
+            Ok(command) => command,
+            Err(why) => return Then::Over(Err(TaskError::Failed(why))),
         };
-        let command =
-            command.variable(format!("BIVOUAC_SEQ={number}")).variable(format!("BIVOUAC_SLOT={slot}"));
+        match self.announce(&words, (number, slot, attempt), cx) {
+            Ok(true) => {}
+            Ok(false) => return Then::Over(Ok(())),
+            Err(error) => return Then::Over(Err(error)),
+        }
+        let tag = self.tag.as_ref().map(|tag| tag.fill(&self.template, &words, number, slot));
         let mut printed = Printed {
             cx,
-            tag: self.tag.then(|| format!("{}\t", String::from_utf8_lossy(&words.join(&b' ')))),
+            tag: tag
+                .filter(|tag| !tag.is_empty())
+                .map(|tag| String::from_utf8_lossy(&tag).into_owned() + "\t"),
             by_line: self.by_line,
+            prints_names: self.prints_names,
             lines: self.lines.as_ref(),
             partial: Partial::default(),
             at_line_start: true,
@@ -153,6 +179,38 @@ impl Each {
             then @ (Then::Over(_) | Then::Hold(..) | Then::Retry(..)) => then,
         }
     }
+
+    /// The command for these words; or why there is none.
+    fn command(&self, words: &[Vec<u8>], number: u64, slot: usize) -> Result<Command, String> {
+        let zero = "holds a zero byte, which no program can be given (use -0 for lists of find -print0)";
+        let command = self.template.fill(words, number, slot).ok_or(zero)?;
+        let command =
+            command.variable(format!("BIVOUAC_SEQ={number}")).variable(format!("BIVOUAC_SLOT={slot}"));
+        let Some(directory) = &self.directory else { return Ok(command) };
+        let directory =
+            PathBuf::from(OsString::from_vec(directory.fill(&self.template, words, number, slot)));
+        std::fs::create_dir_all(&directory)
+            .map_err(|e| format!("cannot be run in {}: {e}", visible(&directory.to_string_lossy())))?;
+        Ok(command.directory(directory.as_os_str()))
+    }
+
+    /// Shows the command, or asks whether it may run.
+    fn announce(
+        &self,
+        words: &[Vec<u8>],
+        (number, slot, attempt): (u64, usize, u32),
+        cx: &Context<'_>,
+    ) -> Result<bool, TaskError> {
+        let shown = || self.template.show(words, number, slot);
+        match &self.ask {
+            // A further attempt was allowed with the first.
+            Some(ask) if attempt == 1 => return ask.may_run(cx, &shown()),
+            Some(_) => {}
+            None if self.shows_commands => cx.say(shown()),
+            None => {}
+        }
+        Ok(true)
+    }
 }
 
 fn is_about_the_program(error: &Error) -> bool {
@@ -165,6 +223,7 @@ struct Printed<'a, 'b> {
     tag: Option<String>,
     at_line_start: bool,
     by_line: bool,
+    prints_names: bool,
     lines: Option<&'a Lines>,
     partial: Partial,
     words: Words,
@@ -215,6 +274,9 @@ impl Reception for Printed<'_, '_> {
         if let Some(kept) = &mut self.kept {
             kept.out(&piece)?;
         }
+        if self.prints_names {
+            return Ok(());
+        }
         let Some(lines) = self.lines else {
             let piece = self.tagged(piece);
             return self.cx.emit(piece);
@@ -244,6 +306,11 @@ impl Reception for Printed<'_, '_> {
         self.hear();
         if let Some(error) = self.broken.take() {
             return Err(error.into());
+        }
+        if let (true, Some((results, number, _))) = (self.prints_names, &self.results) {
+            let line = [results.stdout_of(*number).as_os_str().as_bytes(), b"\n"].concat();
+            let line = self.tagged(line);
+            self.cx.emit(line)?;
         }
         let mut kept = self.kept.take();
         // As many as are held must not be open.

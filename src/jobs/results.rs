@@ -58,6 +58,11 @@ impl Results {
         Ok(Self { dir: Arc::new(dir), path: path.into() })
     }
 
+    /// The file of command `number` with what it printed.
+    pub(crate) fn stdout_of(&self, number: u64) -> PathBuf {
+        self.path.join(number.to_string()).join(STDOUT)
+    }
+
     /// Opens the files for command `number`, from 1. What an earlier attempt has left goes.
     ///
     /// # Errors

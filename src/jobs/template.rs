@@ -12,6 +12,7 @@
 //! A shell without a template, or with `{}` as the whole of it, runs the items themselves, each a command line:
 //! `bivouac each --shell < commands.txt`. That is the one place where an item is a program.
 
+mod label;
 mod placeholder;
 mod plus;
 mod scanner;
@@ -19,6 +20,7 @@ mod script;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::label::Label;
 pub(crate) use self::placeholder::Syntax;
 use self::placeholder::{Filling, Form, Part, Placeholder};
 use self::script::Script;

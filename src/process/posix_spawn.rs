@@ -3,7 +3,8 @@
 //!
 //! `posix_spawn` has no attribute for the limit of open files, and from outside that can be set only when the
 //! program runs already and may have looked. So on these machines this process does not raise its own limit
-//! ([`raise_open_files`](super::raise_open_files)): there are fewer slots where it is low.
+//! ([`raise_open_files`](super::raise_open_files)): there are fewer slots where it is low. Nor has it a portable one
+//! for the directory, which a shell sets before it becomes the program.
 //!
 //! # Race condition
 //!
@@ -14,6 +15,7 @@ use nix::errno::Errno;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
+use std::ffi::{CStr, CString};
 use std::os::fd::AsRawFd;
 
 /// Starts a child in a process group of its own, and tells which of the programs it has become. It gets our limit
@@ -31,6 +33,12 @@ pub(super) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     let attributes = attributes(&birth)?;
     let environment: Vec<_> =
         birth.environment.iter().chain([birth.own]).chain(birth.variables).map(|entry| &**entry).collect();
+    if let Some(directory) = birth.directory {
+        let words =
+            [&[c"sh", c"-c", c"cd -- \"$0\" && exec \"$@\"", directory.as_c_str()][..], &words_of(&birth)]
+                .concat();
+        return posix_spawn(c"/bin/sh", &actions, &attributes, &words, &environment).map(|pid| (pid, 0));
+    }
     let mut reason = Errno::ENOENT as i32;
     for (number, program) in birth.programs.iter().enumerate() {
         match posix_spawn(&**program, &actions, &attributes, birth.words, &environment) {
@@ -40,6 +48,10 @@ pub(super) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
         }
     }
     Err(Errno::from_raw(reason))
+}
+
+fn words_of<'a>(birth: &Birth<'a>) -> Vec<&'a CStr> {
+    birth.words.iter().map(CString::as_c_str).collect()
 }
 
 /// Its group, its mask, and the signals that get their default action. (Handlers do not survive exec, and

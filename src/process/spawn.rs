@@ -127,6 +127,7 @@ impl Inheritance {
             // It has no NUL in it: neither has the environment that a part of it came from.
             own: &CString::new([&self.mark, tag.to_string().as_bytes()].concat()).unwrap_or_default(),
             variables: command.variables(),
+            directory: command.its_directory(),
             streams: [streams.stdin.map_or_else(nothing, Ok)?, streams.stdout, streams.stderr],
             mask: &self.mask,
             reset: &self.reset,

@@ -14,6 +14,8 @@ pub struct Command {
     words: Vec<CString>,
     /// Its environment beyond ours.
     variables: Vec<CString>,
+    /// Where it runs, if not here.
+    directory: Option<CString>,
 }
 
 impl Command {
@@ -22,7 +24,11 @@ impl Command {
     pub fn new<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Option<Self> {
         let words: Option<Vec<CString>> =
             words.into_iter().map(|word| CString::new(word.as_ref().as_bytes()).ok()).collect();
-        words.filter(|words| !words.is_empty()).map(|words| Self { words, variables: Vec::new() })
+        words.filter(|words| !words.is_empty()).map(|words| Self {
+            words,
+            variables: Vec::new(),
+            directory: None,
+        })
     }
 
     /// One text through `sh -c`. The caller quotes everything that it puts into the text.
@@ -35,6 +41,19 @@ impl Command {
     pub fn variable(mut self, variable: impl Into<Vec<u8>>) -> Self {
         self.variables.extend(CString::new(variable));
         self
+    }
+
+    /// Runs it in another directory, from which a program with a slash in its name is looked for too. One that
+    /// holds a NUL is left out.
+    #[must_use]
+    pub fn directory(mut self, directory: &OsStr) -> Self {
+        self.directory = CString::new(directory.as_bytes()).ok();
+        self
+    }
+
+    /// The directory that it runs in, if that is another one.
+    pub(crate) fn its_directory(&self) -> Option<&CString> {
+        self.directory.as_ref()
     }
 
     /// The variables that it has beyond ours.

@@ -150,3 +150,28 @@ fn the_progress_line_leaves_the_terminal_clean() {
     let visible = shown.rfind("\u{1b}[?25h");
     assert!(hidden <= visible, "the cursor was left hidden:\n{}", shown.escape_debug());
 }
+
+/// Standard input may be the list; the terminal is asked.
+#[test]
+fn each_command_is_asked_for_and_ctrl_c_at_a_question_stops_the_job() {
+    let world = World::new();
+    let line = "printf '1\\n2\\n3\\n' | bivouac each -j1 -p sh -c 'echo ran $0 >>ran'";
+    drop(
+        Terminal::open(&world)
+            .types(line)
+            .until("'echo ran $0 >>ran' 1 ?...")
+            .types("y")
+            .until(" 2 ?...")
+            .presses(CTRL_C)
+            .until("prompt> ")
+            .until_status(130)
+            .types(line)
+            .until(" 2 ?...")
+            .types("n")
+            .until(" 3 ?...")
+            .types("yes")
+            .until("prompt> ")
+            .until_status(0),
+    );
+    assert_eq!(world.read("ran"), b"ran 1\nran 3\n");
+}

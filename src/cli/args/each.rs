@@ -4,9 +4,10 @@
 //! command on belongs to the command, even a word that looks like one of our options. So clap takes those
 //! words as they are, and they are sorted here.
 
-use super::common::{CommandArgs, JobArgs};
+use super::common::{CommandArgs, JobArgs, ShowProgress};
 use super::help;
 use super::items::ItemArgs;
+use super::parallel::ParallelArgs;
 use crate::cli::parse::{self, HaltWhen};
 use bivouac::input::{Column, Given};
 use clap::Args;
@@ -56,6 +57,9 @@ pub(crate) struct EachArgs {
     #[command(flatten)]
     pub(crate) items: ItemArgs,
 
+    #[command(flatten)]
+    parallel: ParallelArgs,
+
     /// Run COMMAND, given as one text, with SHELL: sh, bash, a path, or `auto` for $SHELL [default: sh]. Items
     /// in it are quoted. Without COMMAND, or if COMMAND is {}, each item is such a text
     #[arg(long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh", help_heading = "The command")]
@@ -70,8 +74,24 @@ pub(crate) struct EachArgs {
     #[arg(long, conflicts_with = "output", help_heading = "The command")]
     pub(crate) retry_failed: bool,
 
+    /// Run commands in DIR, which is made if it is missing; placeholders in DIR are filled
+    #[arg(long, visible_aliases = ["wd", "cwd"], value_name = "DIR", help_heading = "The command")]
+    pub(crate) workdir: Option<String>,
+
+    /// Run bivouac and its commands at this niceness, from -20 to 19
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-20..=19), help_heading = "The command")]
+    pub(crate) nice: Option<i32>,
+
+    /// Print each command to standard error before it starts
+    #[arg(short = 't', long, alias = "verbose-commands", help_heading = "The command")]
+    pub(crate) trace: bool,
+
+    /// Ask on the terminal before each command; one that is not answered with y is left out, and counts as done
+    #[arg(short = 'p', long, help_heading = "The command")]
+    pub(crate) interactive: bool,
+
     /// Print the commands and run none
-    #[arg(long, help_heading = "The command")]
+    #[arg(long, alias = "dryrun", help_heading = "The command")]
     pub(crate) dry_run: bool,
 
     /// Print results in the order of the items, not in the order in which commands end
@@ -89,6 +109,19 @@ pub(crate) struct EachArgs {
     /// Prefix each output line with its item and a tab
     #[arg(long, help_heading = "Output")]
     pub(crate) tag: bool,
+
+    /// Prefix each output line with STR and a tab; placeholders in STR are filled
+    #[arg(long, visible_alias = "tag-string", value_name = "STR", value_parser = parse::tag, allow_hyphen_values = true, help_heading = "Output")]
+    pub(crate) tagstring: Option<String>,
+
+    /// Print the name of a file with what each command printed: DIR/NUMBER/stdout of --results, or of a new
+    /// directory in --tmpdir
+    #[arg(long = "files", conflicts_with_all = ["ungroup", "line_buffer", "output"], help_heading = "Output")]
+    pub(crate) prints_names: bool,
+
+    /// Where --files makes its directory [default: $TMPDIR, or /tmp]
+    #[arg(long, value_name = "DIR", requires = "prints_names", help_heading = "Output")]
+    pub(crate) tmpdir: Option<PathBuf>,
 
     /// Keep what each command prints in DIR/NUMBER: stdout, stderr, code, item
     #[arg(long, value_name = "DIR", help_heading = "Output")]
@@ -154,6 +187,10 @@ fn separator(word: &OsStr) -> Option<(SourceKind, bool)> {
 impl EachArgs {
     /// Tells the command from the items.
     pub(crate) fn sort(&mut self) {
+        if self.interactive {
+            // It would be drawn over the question.
+            self.job.messages.progress = ShowProgress::Never;
+        }
         self.typed = self.words.len();
         let mut words = std::mem::take(&mut self.words).into_iter().peekable();
         while let Some(word) = words.next_if(|word| separator(word).is_none()) {
@@ -200,6 +237,11 @@ impl EachArgs {
             (SourceKind::Files, true) => "::::+",
         };
         self.columns.iter().map(shape).collect()
+    }
+
+    /// Whether something stands before each line.
+    pub(crate) fn is_tagged(&self) -> bool {
+        self.tag || self.tagstring.is_some()
     }
 
     /// How many items one command takes at most.

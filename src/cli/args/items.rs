@@ -59,6 +59,14 @@ pub(crate) struct ItemArgs {
     #[arg(short = 'r', long)]
     no_run_if_empty: bool,
 
+    /// Take items in a random order; a job that goes on keeps its order. All items are read first
+    #[arg(long)]
+    shuf: bool,
+
+    /// The order of --shuf: the same number and the same list give the same order
+    #[arg(long, value_name = "N", requires = "shuf")]
+    seed: Option<u64>,
+
     /// STR stands for the item in COMMAND, and {} does not
     #[arg(short = 'I', value_name = "STR", allow_hyphen_values = true, help_heading = "The command")]
     replace_str: Option<OsString>,
@@ -70,6 +78,12 @@ pub(crate) struct ItemArgs {
     /// More placeholders, with a pattern or a place in them: {%.gz}, {#pre}, {:2:3}, {/old/new}, {^a}
     #[arg(long, help_heading = "The command")]
     plus: bool,
+}
+
+/// A random order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    pub(crate) seed: Option<u64>,
 }
 
 /// The first line.
@@ -118,6 +132,11 @@ impl ItemArgs {
     /// Whether the first item of each source is none.
     pub(crate) fn has_header(&self) -> bool {
         self.header.is_some()
+    }
+
+    /// The order of the items; `None` is that of the list.
+    pub(crate) fn order(&self) -> Option<Order> {
+        self.shuf.then_some(Order { seed: self.seed })
     }
 
     /// How items become columns.

@@ -6,6 +6,7 @@ use crate::cli::args::each::EachArgs;
 use crate::cli::conflicts::refuse_in_a_state;
 use crate::cli::launch::Launch;
 use crate::cli::{shellwords, terminal};
+use crate::jobs::ask::Ask;
 use crate::jobs::attempts::{Terms, Waiting};
 use crate::jobs::columns::Columns;
 use crate::jobs::complaints::Complaints;
@@ -14,46 +15,31 @@ use crate::jobs::lines::Lines;
 use crate::jobs::quote;
 use crate::jobs::results::{Beside, Results};
 use crate::jobs::shell::Shell;
-use crate::jobs::template::Template;
+use crate::jobs::template::{Label, Template};
 use bivouac::ending::{Exit, FINISHED, USAGE};
 use bivouac::error::Kind;
 use bivouac::input::{Fit, Items};
 use bivouac::sink::StreamSink;
 use bivouac::{Error, Result};
 use clap::CommandFactory;
+use rustix::process::setpriority_process;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs the job, or prints what it would run.
 pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let columns = each.items.columns()?;
-    let source = Items::new(each.columns()).delimiter(each.delimiter()).reading(each.items.reading()?);
-    let source = source.per_task(per_command(each));
-    if each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
-        terminal::message("reading items from the terminal, one on each line; Ctrl-D ends them");
-    }
-    let headers = launch.wait_before(|| source.headers())?;
-    let names = columns.words(&headers).into_owned();
-    let mut template = template(each, names, launch.argv)?;
-    let mut items = fitted(source, each, &template);
-    if template.asks_for_total() {
-        template.set_total(launch.wait_before(|| items.count())?);
-    }
+    let (template, mut items) = template_and_items(each, &columns, &launch)?;
     if each.dry_run {
         let shown = launch.wait_before(|| show(&template, &columns, &mut items));
         return shown.map(|()| Exit::Code(FINISHED));
     }
-    let mut new_directories = Vec::new();
-    if let Some(results) = &each.results {
-        refuse_in_a_state(results)?;
-        let is_new = |path: &&Path| !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
-        new_directories.extend(results.ancestors().take_while(is_new));
-    }
+    let results = ResultsPlace::of(each)?;
     let failures = Complaints::default();
-    let job = job(each, (template, columns), failures.clone(), &launch)?;
+    let job = job(each, (template, columns, &results), failures.clone(), &launch)?;
     launch.failures = Some(failures);
     let ran = match (&job.results, launch.args.output) {
         (Some(results), None) => {
@@ -68,11 +54,65 @@ pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
         Ok(exit) => *exit == Exit::Code(USAGE),
         Err(error) => error.kind() == Kind::Usage,
     };
-    // Nothing was done, and nothing is left of it: what is empty goes.
-    if is_refused {
-        new_directories.into_iter().for_each(|directory| drop(std::fs::remove_dir(directory)));
-    }
+    results.tidy_up(is_refused);
     ran
+}
+
+/// The command, and the items that it is for. The header is read for that, and all of the list if a placeholder asks
+/// how many there are.
+fn template_and_items(each: &EachArgs, columns: &Columns, launch: &Launch<'_>) -> Result<(Template, Items)> {
+    let items = Items::new(each.columns()).delimiter(each.delimiter()).reading(each.items.reading()?);
+    let mut items = items.per_task(per_command(each));
+    if let Some(order) = each.items.order() {
+        items = items.shuffled(order.seed);
+    }
+    if each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
+        terminal::message("reading items from the terminal, one on each line; Ctrl-D ends them");
+    }
+    let headers = launch.wait_before(|| items.headers())?;
+    let names = columns.words(&headers).into_owned();
+    let mut template = template(each, names, launch.argv)?;
+    let items = fitted(items, each, &template);
+    if template.asks_for_total() {
+        template.set_total(launch.wait_before(|| items.count())?);
+    }
+    Ok((template, items))
+}
+
+/// Where results go, and which of these directories are made for it.
+struct ResultsPlace {
+    path: Option<PathBuf>,
+    new: Vec<PathBuf>,
+    /// Nobody has named it: it goes if nothing is in it.
+    is_passing: bool,
+}
+
+impl ResultsPlace {
+    fn of(each: &EachArgs) -> Result<Self> {
+        match (&each.results, each.prints_names) {
+            (Some(path), _) => {
+                refuse_in_a_state(path)?;
+                let is_new = |path: &&Path| !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
+                let new = path.ancestors().take_while(is_new).map(Path::to_path_buf).collect();
+                Ok(Self { path: Some(path.clone()), new, is_passing: false })
+            }
+            (None, true) => {
+                let place = each.tmpdir.clone().unwrap_or_else(std::env::temp_dir);
+                let place = std::path::absolute(&place).unwrap_or(place);
+                let made = tempfile::Builder::new().prefix("bivouac-").tempdir_in(&place);
+                let path = made.map_err(|e| Error::named(&place, "make a directory for --files", &e))?.keep();
+                Ok(Self { path: Some(path.clone()), new: vec![path], is_passing: true })
+            }
+            (None, false) => Ok(Self { path: None, new: Vec::new(), is_passing: false }),
+        }
+    }
+
+    /// Nothing was done, and nothing is left of it: what is empty goes.
+    fn tidy_up(self, is_refused: bool) {
+        if is_refused || self.is_passing {
+            self.new.into_iter().for_each(|directory| drop(std::fs::remove_dir(directory)));
+        }
+    }
 }
 
 /// How many items one command gets at most.
@@ -109,16 +149,27 @@ fn fitted(items: Items, each: &EachArgs, template: &Template) -> Items {
 
 fn job(
     each: &EachArgs,
-    (template, columns): (Template, Columns),
+    (template, columns, results): (Template, Columns, &ResultsPlace),
     failures: Complaints,
     launch: &Launch<'_>,
 ) -> Result<Each> {
-    let by_line = each.line_buffer || (each.ungroup && each.tag);
+    let by_line = each.line_buffer || (each.ungroup && each.is_tagged());
     if by_line && each.keep_order {
         return Err(Error::usage("--line-buffer", "does not go together with -k")
             .advise("in the order of the items, a command's lines must wait for those of the commands before it: leave one out"));
     }
+    if let Some(nice) = each.nice {
+        setpriority_process(None, nice).map_err(|e| {
+            Error::usage("--nice", format_args!("{nice} is not allowed: {}", io::Error::from(e)))
+                .advise("only root may make a process more important")
+        })?;
+    }
+    let tag = each.tagstring.as_deref().map(|tag| Label::new(tag, &template)).transpose()?;
     Ok(Each {
+        tag: tag.or_else(|| each.tag.then(Label::item)),
+        directory: each.workdir.as_deref().map(|path| directory(path, &template)).transpose()?,
+        shows_commands: each.trace,
+        ask: each.interactive.then(Ask::new).transpose()?,
         template,
         columns,
         terms: Terms {
@@ -128,18 +179,31 @@ fn job(
             kill_after: launch.settings.kill_after.value,
             saves_its_work: each.output.is_none() || each.commands.stop_children == StopChildren::AtOnce,
             jitter: true,
-            passes_through: each.ungroup && !each.tag,
+            passes_through: each.ungroup && !each.is_tagged(),
             at_once: by_line,
         },
         shape: (per_command(each).get(), each.shape()),
-        tag: each.tag,
         by_line,
         lines: by_line.then(lines).transpose()?,
         to_file: launch.args.output.is_some(),
-        results: each.results.as_deref().map(Results::new).transpose()?,
+        results: results.path.as_deref().map(Results::new).transpose()?,
+        prints_names: each.prints_names,
         failures,
         waiting: Waiting::default(),
     })
+}
+
+/// Where commands run. One that is the same for all is made now.
+fn directory(path: &str, template: &Template) -> Result<Label> {
+    if path == "..." {
+        return Err(Error::usage("--workdir", "no directory is made up here")
+            .advise("name one, with {#} in it for one of each command: --workdir /var/tmp/x/{#}"));
+    }
+    let directory = Label::new(path, template)?;
+    if directory.is_constant() {
+        std::fs::create_dir_all(path).map_err(|e| Error::named(path.as_ref(), "make the directory", &e))?;
+    }
+    Ok(directory)
 }
 
 /// Options come before COMMAND; an option after it is an item.

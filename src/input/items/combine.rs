@@ -7,8 +7,9 @@
 
 use super::column::Step;
 use super::reading::ReadColumn;
+use super::rows::Rows;
 use crate::error::{Error, Result};
-use crate::input::buffer::{has_room, no_room};
+use crate::input::buffer::no_room;
 use crate::task::ListContext;
 use std::path::Path;
 
@@ -29,31 +30,6 @@ pub(super) fn words(mut bytes: &[u8]) -> Vec<Vec<u8>> {
         bytes = rest;
     }
     words
-}
-
-/// Items that are kept, one after the other.
-#[derive(Debug, Default)]
-struct Rows {
-    bytes: Vec<u8>,
-    /// Where each row ends.
-    ends: Vec<usize>,
-}
-
-impl Rows {
-    /// Whether there is memory for a row of this length. If so, what is appended to `bytes` up to
-    /// [`end`](Self::end) is that row.
-    fn has_room(&mut self, length: usize) -> bool {
-        has_room(&mut self.bytes, length) && self.ends.try_reserve(1).is_ok()
-    }
-
-    fn end(&mut self) {
-        self.ends.push(self.bytes.len());
-    }
-
-    fn row(&self, row: usize) -> &[u8] {
-        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[start..self.ends[row]]
-    }
 }
 
 /// A column in step with others.
@@ -79,8 +55,8 @@ impl Member {
                 kept.end();
                 Ok(Step::Item)
             }
-            (Step::End, Some(kept)) if !kept.ends.is_empty() => {
-                self.again = Some(self.again.map_or(0, |item| (item + 1) % kept.ends.len()));
+            (Step::End, Some(kept)) if !kept.is_empty() => {
+                self.again = Some(self.again.map_or(0, |item| (item + 1) % kept.count()));
                 Ok(Step::Item)
             }
             (step @ (Step::Item | Step::End | Step::Stopped), _) => Ok(step),
@@ -185,7 +161,7 @@ impl Table {
             match self.group.advance(cx)? {
                 Step::Item => {
                     if !self.rows.has_room(self.group.length()) {
-                        return Err(self.group.no_room(self.rows.ends.len()));
+                        return Err(self.group.no_room(self.rows.count()));
                     }
                     self.group.append_to(&mut self.rows.bytes);
                     self.rows.end();
@@ -194,7 +170,7 @@ impl Table {
                 Step::Stopped => return Ok(Step::Stopped),
             }
         }
-        Ok(if self.rows.ends.is_empty() { Step::End } else { Step::Item })
+        Ok(if self.rows.is_empty() { Step::End } else { Step::Item })
     }
 
     fn append_to(&self, bytes: &mut Vec<u8>) {
@@ -259,7 +235,7 @@ impl Combinations {
     /// Turns all digits of the counter but the first; `false` when that has to be turned too.
     fn turn(&mut self) -> bool {
         self.has_first = self.others.iter_mut().rev().any(|table| {
-            table.row = (table.row + 1) % table.rows.ends.len();
+            table.row = (table.row + 1) % table.rows.count();
             table.row > 0
         });
         self.has_first

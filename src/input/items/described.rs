@@ -40,6 +40,9 @@ pub(super) struct Described {
     pub(super) fit: Option<Fit>,
     #[serde(default, skip_serializing_if = "Reading::is_plain")]
     pub(super) reading: Reading,
+    /// The order is a random one, and this decides which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) seed: Option<u64>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +88,7 @@ impl Described {
         let columns: Vec<Stored> = columns.into_iter().map(store).collect();
         let is_cut = columns.iter().any(|column| column.from != Origin::CommandLine);
         let delimiter = is_cut.then(|| delimiter.escape_ascii().to_string());
-        Self { columns, delimiter, per_task, fit, reading: reading.clone() }
+        Self { columns, delimiter, per_task, fit, reading: reading.clone(), seed: None }
     }
 
     /// The difference to the list of the record, for a person.
@@ -111,6 +114,12 @@ impl Described {
         }
         if let Some(difference) = self.reading.difference(&then.reading) {
             return Some(difference.to_string());
+        }
+        if self.seed != then.seed {
+            let order = |seed: Option<u64>| {
+                seed.map_or("in their own order".to_string(), |seed| format!("shuffled by seed {seed}"))
+            };
+            return Some(format!("are {}; the state is about items {}", order(self.seed), order(then.seed)));
         }
         if self.fit != then.fit {
             return Some("are as many as fit, by another measure than then".to_string());

@@ -4,9 +4,12 @@ use super::column::Step;
 use super::combine::{Combinations, words};
 use super::described::{Described, Fit};
 use super::reading::ReadColumn;
+use super::rows::{Rows, shuffled};
 use crate::error::{Error, Result};
+use crate::input::buffer::no_room;
 use crate::task::{Extent, ListContext, Listed, Listing, Mark};
 use serde_json::Value;
+use std::path::Path;
 
 /// No command takes more items at a time than these, or longer ones together: the kernel gives it six megabytes
 /// at the most, with an address for each word.
@@ -63,6 +66,9 @@ pub struct ItemListing {
     words: Vec<u8>,
     /// How many items are in `words`: a stop may come before there are enough.
     gathered: usize,
+    /// All tasks and what is left of their order, if it is a random one.
+    tasks_in_memory: Rows,
+    order: Option<std::vec::IntoIter<usize>>,
     /// Tasks to be listed again before the first one that is handed out.
     pub(super) again: u64,
 }
@@ -83,12 +89,50 @@ impl ItemListing {
             mark: Mark([0; 32]),
             words: Vec::new(),
             gathered: 0,
+            tasks_in_memory: Rows::default(),
+            order: None,
             again: frontier,
         }
     }
 
     /// Goes to the next task: its words and its mark are at hand then.
     fn list(&mut self, cx: &ListContext<'_>) -> Result<Step> {
+        let step = if self.described.seed.is_some() { self.draw(cx)? } else { self.gather(cx)? };
+        if step == Step::Item {
+            self.mark = self.mark.then(digest(blake3::hash(&self.words)));
+        }
+        Ok(step)
+    }
+
+    /// Puts the next task of the random order together. For the first one all are read.
+    fn draw(&mut self, cx: &ListContext<'_>) -> Result<Step> {
+        while self.order.is_none() {
+            match self.gather(cx)? {
+                Step::Item => {
+                    if !self.tasks_in_memory.has_room(self.words.len()) {
+                        let problem =
+                            format_args!("are more than {} to shuffle", self.tasks_in_memory.count());
+                        return Err(no_room(Path::new("items"), problem));
+                    }
+                    self.tasks_in_memory.bytes.extend_from_slice(&self.words);
+                    self.tasks_in_memory.end();
+                }
+                Step::End => {
+                    let order =
+                        shuffled(self.tasks_in_memory.count(), self.described.seed.unwrap_or_default());
+                    self.order = Some(order.into_iter());
+                }
+                Step::Stopped => return Ok(Step::Stopped),
+            }
+        }
+        let Some(row) = self.order.as_mut().and_then(Iterator::next) else { return Ok(Step::End) };
+        self.words.clear();
+        self.words.extend_from_slice(self.tasks_in_memory.row(row));
+        Ok(Step::Item)
+    }
+
+    /// Puts the next task together, in the order of the list.
+    fn gather(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         if self.gathered == 0 {
             self.words.clear();
             self.words.shrink_to(KEEP);
@@ -122,7 +166,6 @@ impl ItemListing {
             }
         }
         self.gathered = 0;
-        self.mark = self.mark.then(digest(blake3::hash(&self.words)));
         Ok(Step::Item)
     }
 

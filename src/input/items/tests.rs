@@ -388,3 +388,33 @@ fn a_header_of_a_pipe_is_read_and_not_lost() {
         assert_eq!(show(items), "a 1, a 2");
     });
 }
+
+#[test]
+fn a_random_order_is_the_same_again_when_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list");
+    fs::write(&path, (0..100).map(|n| format!("{n}\n")).collect::<String>()).unwrap();
+    let new = |seed| Items::new(vec![file(&path)]).per_task(n(3)).shuffled(seed);
+    assert_eq!(show(new(Some(7))), show(new(Some(7))));
+    assert_ne!(show(new(Some(7))), show(new(Some(8))));
+    let in_order = |text: String| {
+        let mut tasks: Vec<String> = text.split(", ").map(str::to_string).collect();
+        tasks.sort_by_key(|task| task.split(' ').next().unwrap().parse::<u32>().unwrap());
+        tasks.join(", ")
+    };
+    let plain = Items::new(vec![file(&path)]).per_task(n(3));
+    assert_eq!(in_order(show(new(None))), show(plain.clone()));
+
+    let stop = StopFd::new().unwrap();
+    let cx = ListContext::real(&stop);
+    let mut begun = new(None).begin().unwrap();
+    let stored = begun.described().unwrap();
+    let tasks = rest(&mut begun, &cx);
+    let mut resumed = new(None).resume(&stored, 12).unwrap();
+    assert_eq!(resumed.mark_before(&cx).unwrap(), Some(tasks[11].1));
+    assert_eq!(rest(&mut resumed, &cx), tasks[12..]);
+    for other in [plain, new(Some(7))] {
+        let error = other.resume(&stored, 1).unwrap_err();
+        assert!(error.to_string().contains("seed"), "{error}");
+    }
+}

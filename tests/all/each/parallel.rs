@@ -3,7 +3,7 @@
 //! Each line was run by both, side by side. Where the two differ on purpose, `docs/from-parallel.md` says so, and
 //! the line is in no table here.
 
-use super::{each, effects, expect_each_once};
+use super::{EFFECT, each, effects, expect_each_once, list};
 use crate::harness::{Input, World};
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
@@ -129,6 +129,85 @@ fn other_names_and_more_placeholders() {
     ] {
         prints(line, "", wanted);
     }
+}
+
+#[test]
+fn what_stands_before_a_line_and_where_commands_run() {
+    for (line, wanted) in [
+        ("--tagstring {}-{#} echo ::: a b", "a-1\ta\nb-2\tb\n"),
+        ("--tagstring 'x {1.}\\t{2}' echo ::: a.b c.d ::: 1", "x a\t1\ta.b 1\nx c\t1\tc.d 1\n"),
+        ("--tagstring {/.} --tag echo ::: a/b.c", "b\ta/b.c\n"),
+        ("--tagstring '' echo ::: a b", "a\nb\n"),
+        ("--tag-string x -j1 echo ::: a", "x\ta\n"),
+        ("--plus --tagstring {%.gz} echo ::: a.gz b", "a\ta.gz\nb\tb\n"),
+        ("--header : --tagstring {a} echo {a} ::: a 1", "1\t1\n"),
+        ("-I ,, --tagstring ,, echo ,, ::: a", "a\ta\n"),
+        ("--wd / pwd ::: a", "/\n"),
+        ("--wd sub/{} sh -c 'basename $PWD; cat ../../f' ::: x y", "x\none\ntwo\ny\none\ntwo\n"),
+        ("--workdir . ls f ::: f", "f\nf\n"),
+        ("--wd sub --shell 'basename $PWD; echo {}' ::: a", "sub\na\n"),
+        ("--will-cite --no-notice --gnu --plain --group -r --env HOME --env _ echo ::: a", "a\n"),
+        ("--nice 19 -N0 nice ::: a", "19\n"),
+        ("--dryrun echo ::: a 'b c'", "echo a\necho 'b c'\n"),
+        ("-t echo ::: a b", "a\nb\n"),
+        ("-j1 --shuf --seed 3 echo {#}:{} ::: a b c d e", "1:e\n2:d\n3:a\n4:c\n5:b\n"),
+    ] {
+        prints(line, "", wanted);
+    }
+    let world = World::new();
+    world.write("sub/tool", "#!/bin/sh\necho here $1\n");
+    world.shell("chmod +x sub/tool");
+    each(&world, "--wd sub", &["./tool", ":::", "a"]).run().expect_code(0).expect_stdout(b"here a\n");
+    each(&world, "--wd sub/tool", &["pwd", ":::", "a"]).run().expect_code(2).expect_says("sub/tool");
+    let one = each(&world, "-k --wd", &["{}", "pwd", ":::", "sub/tool", "/"]).run().expect_code(1);
+    one.expect_stdout(b"/\n").expect_says("item 1 (sub/tool): cannot be run in sub/tool");
+    each(&world, "--wd ...", &["pwd", ":::", "a"])
+        .run()
+        .expect_code(2)
+        .expect_says("--workdir /var/tmp/x/{#}");
+    let traced = each(&world, "-t -j1", &["echo", "x", ":::", "a b"]).run().expect_code(0);
+    assert!(traced.stderr.lines().any(|line| line == "echo x 'a b'"), "{}", traced.stderr);
+}
+
+/// Functions of bash are variables, which commands have anyway.
+#[test]
+fn exported_functions_and_variables_need_no_env() {
+    let world = World::new();
+    let script = "export WORD=hi; f() { echo \"$WORD $1\"; }; export -f f; \
+                  bivouac each -k --env WORD --env f --shell=bash f ::: a b";
+    assert_eq!(String::from_utf8(world.shell(script)).unwrap(), "hi a\nhi b\n");
+}
+
+#[test]
+fn the_names_of_files_are_printed_in_place_of_what_is_in_them() {
+    let world = World::new();
+    let printed = each(&world, "-k --files --results out", &["echo", ":::", "a", "b"]).run().expect_code(0);
+    printed.expect_stdout(b"out/1/stdout\nout/2/stdout\n");
+    assert_eq!(world.read("out/2/stdout"), b"b\n");
+    let line = "-k --files --tmpdir . --tag --fresh";
+    let printed = each(&world, line, &["echo", ":::", "a", "b"]).run().expect_code(0);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let names: Vec<&str> = printed.lines().map(|line| line.split_once('\t').unwrap().1).collect();
+    assert!(printed.starts_with("a\t/") && names.len() == 2, "{printed}");
+    assert_eq!(std::fs::read(names[1]).unwrap(), b"b\n");
+    // Nothing is left of a run in which nothing ran.
+    let before = world.contents(".").len();
+    let again = each(&world, "-k --files --tmpdir . --tag", &["echo", ":::", "a", "b"]).run().expect_code(0);
+    drop(again.expect_says("already finished").expect_stdout(b""));
+    assert_eq!(world.contents(".").len(), before);
+}
+
+#[test]
+fn a_random_order_is_kept_by_a_run_that_goes_on() {
+    let world = World::new();
+    list(&world, 0..100);
+    let line = |options: &str| each(&world, &format!("--state s -j 2 -a items {options}"), &EFFECT);
+    let run = line("--checkpoint-every 20ms --shuf").start();
+    run.until_checkpoint_at_least(10).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    line("").run().expect_code(3).expect_says("shuffled by seed");
+    line("--shuf --seed 1").run().expect_code(3).expect_says("shuffled by seed 1");
+    line("--shuf").run().expect_code(0).expect_resumed_at_least(10);
+    expect_each_once(&world, 100);
 }
 
 /// The total is that of the list as this run finds it, from a pipe too.

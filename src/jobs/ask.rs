@@ -1,0 +1,72 @@
+//! Asking the terminal before each command, as `xargs -p` does.
+//!
+//! Standard input may be the list, so the terminal itself is asked. A read that blocks would hold up a stop and a
+//! pause for as long as nobody types; so the worker waits for a line a little at a time, and looks in between. One
+//! worker asks at a time, and the others look at the gate while they wait for their turn.
+
+use bivouac::{Context, Error, Result, TaskError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::Duration;
+
+/// Between two looks.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// The terminal.
+#[derive(Debug)]
+pub(crate) struct Ask(Mutex<File>);
+
+impl Ask {
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](bivouac::error::Kind::Usage): there is no terminal.
+    pub(crate) fn new() -> Result<Self> {
+        let terminal = File::options().read(true).write(true).open("/dev/tty");
+        terminal.map(|terminal| Self(Mutex::new(terminal))).map_err(|_| {
+            Error::usage("-p", "there is no terminal to ask")
+                .advise("leave it out; --dry-run prints the commands")
+        })
+    }
+
+    /// Whether this command may run: if the answer begins with a `y`.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`]: a stop came first.
+    pub(crate) fn may_run(&self, cx: &Context<'_>, command: &str) -> std::result::Result<bool, TaskError> {
+        let mut terminal = self.turn(cx)?;
+        let broken = |e: std::io::Error| TaskError::Fatal(Error::named("/dev/tty".as_ref(), "ask", &e));
+        write!(terminal, "{command} ?...").map_err(broken)?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\n") {
+            cx.yield_point()?;
+            if cx.is_stopping() {
+                return Err(TaskError::Cancelled);
+            }
+            let mut ready = [PollFd::new(&*terminal, PollFlags::IN)];
+            let wait = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+            if poll(&mut ready, Some(&wait)).unwrap_or(0) == 0 {
+                continue;
+            }
+            let mut byte = [0];
+            if terminal.read(&mut byte).map_err(broken)? == 0 {
+                break; // Ctrl-D, or the terminal is gone.
+            }
+            answer.extend(byte);
+        }
+        Ok(matches!(answer.first(), Some(b'y' | b'Y')))
+    }
+
+    fn turn(&self, cx: &Context<'_>) -> std::result::Result<MutexGuard<'_, File>, TaskError> {
+        loop {
+            match self.0.try_lock() {
+                Ok(terminal) => return Ok(terminal),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if cx.is_stopping() => return Err(TaskError::Cancelled),
+                Err(TryLockError::WouldBlock) => cx.sleep(GLANCE)?,
+            }
+        }
+    }
+}

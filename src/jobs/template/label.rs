@@ -1,0 +1,60 @@
+//! A single text with placeholders in it: what stands before each line of a command, or where it runs.
+
+use super::placeholder::Filling;
+use super::{Piece, Syntax, Template, cut};
+use bivouac::{Error, Result};
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Label {
+    given: String,
+    pieces: Vec<Piece>,
+}
+
+impl Label {
+    /// The text of an option, in the syntax of this command.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`](bivouac::error::Kind::Usage): a placeholder is for a word that no item has; or how many
+    /// commands there are was not asked for by the command itself.
+    pub(crate) fn new(given: &str, template: &Template) -> Result<Self> {
+        let pieces = cut(given.as_bytes(), &template.syntax);
+        for piece in &pieces {
+            if let Piece::Gap(placeholder) = piece {
+                placeholder.check(template.syntax.columns)?;
+                if placeholder.asks_for_total() && !template.asks_for_total() {
+                    return Err(Error::usage(given, "{##} and {0#} are for the command")
+                        .advise("{#} is the number of this one"));
+                }
+            }
+        }
+        Ok(Self { given: given.to_string(), pieces })
+    }
+
+    /// `{}`.
+    pub(crate) fn item() -> Self {
+        let given = "{}".to_string();
+        Self { pieces: cut(given.as_bytes(), &Syntax::default()), given }
+    }
+
+    /// As it was given.
+    pub(crate) fn given(&self) -> &str {
+        &self.given
+    }
+
+    /// Whether it is the same for all commands.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+
+    /// For the `number`th command, in this slot. Several words stand with blanks between them.
+    pub(crate) fn fill(&self, template: &Template, words: &[Vec<u8>], number: u64, slot: usize) -> Vec<u8> {
+        let filling = Filling { words, number, slot, total: template.total };
+        let fill = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Gap(placeholder) => placeholder.fill(&filling).join(&b' '),
+        };
+        self.pieces.iter().map(fill).collect::<Vec<_>>().concat()
+    }
+}
