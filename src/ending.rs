@@ -80,8 +80,14 @@ pub struct Summary {
     pub ahead: u64,
     /// Tasks in the whole job, where the source knows.
     pub tasks: Option<u64>,
+    /// Bytes of input in the committed tasks.
+    pub input_bytes: u64,
+    /// Bytes of input in the whole job, where the source knows.
+    pub input_total: Option<u64>,
     /// Bytes of output committed.
     pub output_bytes: u64,
+    /// How many runs have worked on the job, this one included.
+    pub runs: u64,
     /// Tasks that failed and were left out.
     pub failed: u64,
     /// The last checkpoint, if one was written.
@@ -110,6 +116,16 @@ pub enum Exit {
     Code(u8),
     /// Death by this signal, so that the parent sees it (see [`crate::signals::die_by`]).
     Signal(Signal),
+}
+
+impl Summary {
+    /// What is committed, and of how much: bytes of input where the whole is known, otherwise tasks.
+    pub fn share(&self) -> (u64, Option<u64>) {
+        match self.input_total {
+            Some(_) => (self.input_bytes, self.input_total),
+            None => (self.frontier, self.tasks),
+        }
+    }
 }
 
 impl Ending {

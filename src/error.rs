@@ -50,6 +50,8 @@ pub struct Error {
     advice: Vec<(&'static str, Advice)>,
     /// The error number of a system call.
     errno: Option<i32>,
+    /// The number of the task that it happened to.
+    task: Option<u64>,
 }
 
 impl Error {
@@ -62,6 +64,7 @@ impl Error {
             problem: problem.to_string(),
             advice: Vec::new(),
             errno: None,
+            task: None,
         }
     }
 
@@ -113,6 +116,20 @@ impl Error {
     /// counts as passing: then the worst that happens is an attempt in vain.
     pub fn may_pass(&self) -> bool {
         self.errno.is_some_and(|errno| !LASTING.contains(&errno))
+    }
+
+    /// The same error, about this task. Its subject becomes `task N`, counted from 1; a tool that has another word
+    /// for a task asks for the [number](Error::task).
+    #[must_use]
+    pub(crate) fn of_task(mut self, task: u64) -> Self {
+        self.subject = format!("task {}", task + 1);
+        self.task = Some(task);
+        self
+    }
+
+    /// The number of the task that it is about, from 0.
+    pub fn task(&self) -> Option<u64> {
+        self.task
     }
 
     /// The same error with another kind.

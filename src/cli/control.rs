@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`view`] | what can be known of a job from outside |
 //! | [`status`] | how that is said, to people and to programs |
+//! | [`watch`] | the same, again and again until the job has ended |
+//! | [`list`] | all jobs here and below, as a table |
 //! | [`choose`] | which signal asks a given job for something |
 //! | [`act`] | asking for it, and waiting until it is there |
 //!
@@ -14,8 +16,10 @@
 
 mod act;
 mod choose;
+mod list;
 mod status;
 mod view;
+mod watch;
 
 use crate::cli::args::control::Control;
 use crate::cli::discover::the_one;
@@ -27,14 +31,18 @@ use view::View;
 /// Does what is asked for.
 pub(crate) fn run(control: &Control) -> Result<u8> {
     let state = match control {
+        Control::List(verb) => return list::run(verb),
         Control::Status(verb) => &verb.state,
         Control::Pause(verb) => &verb.state,
         Control::Resume(verb) => &verb.state,
         Control::Checkpoint(verb) => &verb.state,
         Control::Stop(verb) => &verb.state,
     };
-    let view = View::look(&the_one(state.as_deref())?)?;
+    let path = the_one(state.as_deref())?;
+    let view = View::look(&path)?;
     match control {
+        Control::List(verb) => list::run(verb),
+        Control::Status(verb) if verb.watch => watch::watch(view, verb.json),
         Control::Status(verb) => {
             let status = status::StatusReport::of(&view);
             let text = if verb.json { status.json()? } else { status.text(&view) };

@@ -1,71 +1,122 @@
-//! The states of a directory, for verbs that are not told which one is meant.
+//! The states of a directory, and which of them a verb means.
 
 use crate::cli::state_path::{BESIDE, SHARED, beside};
 use crate::jobs::text::visible;
 use bivouac::disk::OsDisk;
 use bivouac::error::Kind;
-use bivouac::state_dir::peek;
+use bivouac::state_dir::reach::{Found, find};
+use bivouac::state_dir::{Peek, peek};
 use bivouac::{Error, Result};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The state that is meant: the one that was named, or the only one that is here.
-///
-/// With several there is no guess, not even for the one that runs: it may have begun a moment ago, and a verb
-/// that stops something must not choose.
+/// The state that is meant: the one that was named; or the only one that is here; or, of several, the only one
+/// whose job runs.
 ///
 /// # Errors
 ///
 /// [`Kind::Usage`] when there is none, or more than one; these are listed.
 pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
-    if let Some(path) = named {
-        return check_named(path).map(|()| path.to_path_buf());
+    if let Some(name) = named {
+        return meant_by(name);
     }
     let mut states = states_in(Path::new(""))?;
     // A directory may have such a name and be something else.
     states.retain(|path| !peek(&OsDisk, path).is_err_and(|error| error.kind() == Kind::Usage));
-    match states.as_slice() {
-        [] => {
-            let here = std::env::current_dir()
-                .map_or_else(|_| "this directory".to_string(), |here| here.display().to_string());
-            let none = format!(
-                "there is no state here: no job was started in {here}, or its state was removed when it finished"
-            );
-            Err(Error::usage("STATE", none).advise(
-                "go to the directory of the job, or name its state (OUT.bivouac, or a directory in .bivouac)",
-            ))
-        }
-        [only] => Ok(only.clone()),
-        [first, ..] => {
-            let list: Vec<_> =
-                states.iter().map(|path| visible(&path.display().to_string()).into_owned()).collect();
-            let several =
-                format!("which one? There are {} states here:\n  {}", list.len(), list.join("\n  "));
-            Err(Error::usage("STATE", several).advise(format_args!("name one, as in `{}`", first.display())))
-        }
+    let [first, others @ ..] = states.as_slice() else { return Err(none_here()) };
+    let running: Vec<_> = states.iter().filter(|path| !others.is_empty() && runs(path)).collect();
+    match running.as_slice() {
+        [] if others.is_empty() => Ok(first.clone()),
+        [only] => Ok((*only).clone()),
+        [] => Err(several("states here, and none of their jobs runs", &states)),
+        _ => Err(several("jobs running here", running)),
     }
 }
 
-/// The name of an output probably means the state beside it; but a verb that stops something must not act on a
-/// guess.
-fn check_named(path: &Path) -> Result<()> {
-    let beside = beside(path);
-    if !path.exists() && !beside.is_dir() {
-        let name = path.to_string_lossy();
-        let error = Error::usage(path.display(), "there is no such state");
-        return Err(match name.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => error.advise("that looks like a process id; name a job by its state directory, or leave the name out if there is only one"),
-            false => error.advise("name a state directory (OUT.bivouac, or a directory in .bivouac), or leave the name out if there is only one"),
-        });
+fn none_here() -> Error {
+    let here = std::env::current_dir()
+        .map_or_else(|_| "this directory".to_string(), |here| here.display().to_string());
+    let none = format!(
+        "there is no state here: no job was started in {here}, or its state was removed when it finished"
+    );
+    Error::usage("STATE", none)
+        .advise("go to the directory of the job, or name its state, its output or its process; `bivouac list` looks below this directory too")
+}
+
+fn several<'a>(what: &str, states: impl IntoIterator<Item = &'a PathBuf>) -> Error {
+    let list: Vec<_> =
+        states.into_iter().map(|path| visible(&path.display().to_string()).into_owned()).collect();
+    let several = format!("which one? There are {} {what}:\n  {}", list.len(), list.join("\n  "));
+    let first = list.into_iter().next().unwrap_or_default();
+    Error::usage("STATE", several).advise(format_args!("name one, as in `{first}`"))
+}
+
+/// Whether a process runs the job. A process that only looks at the state locks it too, for an instant; but the
+/// lock does not name it.
+fn runs(path: &Path) -> bool {
+    let Ok(Peek { locked: true, holder: Some(holder), .. }) = peek(&OsDisk, path) else { return false };
+    match find(&holder) {
+        Ok(Found::Process(_) | Found::Elsewhere(_)) => true,
+        Ok(Found::Ended) | Err(_) => false,
     }
-    match peek(&OsDisk, path) {
-        Err(error) if error.kind() == Kind::Usage && beside.is_dir() => {
-            Err(error.advise(format_args!("the state of this output is `{}`", beside.display())))
+}
+
+/// The state beside the output of this name, if it is an output and no state.
+pub(crate) fn of_output(name: &Path) -> Option<PathBuf> {
+    let beside = beside(name);
+    let is_state = || !peek(&OsDisk, name).is_err_and(|error| error.kind() == Kind::Usage);
+    (beside.is_dir() && !(name.exists() && is_state())).then_some(beside)
+}
+
+/// A name may be that of a state, of an output with its state beside it, or the number of the process.
+fn meant_by(name: &Path) -> Result<PathBuf> {
+    let number = name.to_str().and_then(|name| name.parse().ok());
+    match (of_output(name), number) {
+        (Some(beside), _) => Ok(beside),
+        (None, _) if name.exists() => Ok(name.to_path_buf()),
+        (None, Some(pid)) => of_process(pid),
+        (None, None) => Err(Error::usage(name.display(), "there is no such state").advise(
+            "name a state directory (OUT.bivouac, or a directory in .bivouac), an output or a process; `bivouac list` prints them",
+        )),
+    }
+}
+
+/// The state that this process holds. The kernel knows which files it has open, and the lock of a state is one of
+/// them.
+fn of_process(pid: u32) -> Result<PathBuf> {
+    let no_job = |why: &str| {
+        Error::usage(pid, why)
+            .advise("`bivouac list` prints the jobs below this directory, with their processes")
+    };
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).map_err(|cause| {
+        let is_there = cause.kind() != io::ErrorKind::NotFound;
+        no_job(if is_there { "is a process of another user" } else { "there is no such process" })
+    })?;
+    let files = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let files = files.filter(|file| file.ends_with("lock"));
+    let directories = files.filter_map(|file| file.parent().map(Path::to_path_buf));
+    let mut held = directories.filter(|directory| {
+        let holder = peek(&OsDisk, directory).ok().and_then(|peek| peek.holder);
+        holder.is_some_and(|holder| holder.pid == pid)
+    });
+    let state = held.next().ok_or_else(|| no_job("this process runs no job that has a state"))?;
+    let here = std::env::current_dir().unwrap_or_default();
+    Ok(state.strip_prefix(here).map(Path::to_path_buf).unwrap_or(state))
+}
+
+/// All states in a directory and below it. Hidden directories are not looked into, and no symbolic links.
+pub(crate) fn states_below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut states = states_in(directory)?;
+    for path in subdirectories(directory)? {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        if !name.starts_with(b".") && !states.contains(&path) {
+            // A directory that cannot be read hides what is in it, and nothing else.
+            states.extend(states_below(&path).unwrap_or_default());
         }
-        Ok(_) | Err(_) => Ok(()),
     }
+    Ok(states)
 }
 
 /// All states in a directory: those below `.bivouac`, and those beside an output. Sorted.

@@ -1,7 +1,11 @@
 //! Numbers and names as people read them.
 
+use crate::jobs::wording::worded;
+use bivouac::Error;
 use bytesize::ByteSize;
-use std::time::Duration;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `1.2 KiB`.
 pub(crate) fn size(bytes: u64) -> String {
@@ -38,20 +42,41 @@ pub(crate) fn clock(time: Duration) -> String {
 pub(crate) enum TaskWord {
     #[default]
     Task,
-    /// For `each`.
+    /// Of `each`.
     Item,
+    /// Of verbs that cut their input: `count`, `grep`, `pipe`, `digest --check`.
+    Chunk,
+    /// Of `digest`: some small files, or a part of a large one.
+    Part,
 }
 
 impl TaskWord {
     pub(crate) fn of_job(name: &str) -> Self {
-        if name == "each" { Self::Item } else { Self::Task }
+        match name {
+            "each" => Self::Item,
+            "count" | "grep" | "pipe" | "digest --check" => Self::Chunk,
+            "digest" => Self::Part,
+            _ => Self::Task,
+        }
     }
 
     pub(crate) fn singular(self) -> &'static str {
         match self {
             Self::Task => "task",
             Self::Item => "item",
+            Self::Chunk => "chunk",
+            Self::Part => "part",
         }
+    }
+
+    /// The whole message of an error; the library has one word for the tasks of all jobs.
+    pub(crate) fn worded(self, error: &Error) -> String {
+        let text = worded(error);
+        let renamed = error.task().and_then(|task| {
+            let rest = text.strip_prefix(&Self::Task.name(task))?;
+            Some(self.name(task) + rest)
+        });
+        renamed.unwrap_or(text)
     }
 
     /// `task 4` for the task with the number 3.
@@ -70,6 +95,66 @@ impl TaskWord {
             Some(total) => format!("{done} of {}", self.count(total)),
             None => self.count(done),
         }
+    }
+}
+
+/// Cut off where the row ends. A character that some terminals draw in two columns counts as two.
+pub(crate) fn fitted(text: &str, width: usize) -> String {
+    let columns =
+        |character: char| if character < '\u{1100}' || ('‐'..='⿿').contains(&character) { 1 } else { 2 };
+    if text.chars().map(columns).sum::<usize>() <= width {
+        return text.to_string();
+    }
+    let mut room = width.saturating_sub(1);
+    let kept = text.chars().take_while(|character| {
+        let fits = columns(*character) <= room;
+        room = room.saturating_sub(columns(*character));
+        fits
+    });
+    kept.chain(['…']).collect()
+}
+
+/// A table as text: columns as wide as what is in them, those at `right` aligned there. In a window of `width` columns
+/// the last one is cut off.
+pub(crate) fn in_columns<const N: usize>(
+    rows: &[[String; N]],
+    right: &[usize],
+    width: Option<usize>,
+) -> String {
+    let widths: [usize; N] =
+        std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
+    let line = |row: &[String; N]| {
+        let cell = |at: usize| {
+            let (text, width) = (&row[at], widths[at]);
+            if right.contains(&at) { format!("{text:>width$}") } else { format!("{text:<width$}") }
+        };
+        let text = (0..N).map(cell).collect::<Vec<_>>().join("  ");
+        fitted(text.trim_end(), width.unwrap_or(usize::MAX)) + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// How long ago this was, in seconds since 1970.
+pub(crate) fn since(at: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_secs(now.as_secs().saturating_sub(at))
+}
+
+/// A point in time as the clock on the wall had it, to a second: `2026-11-27 14:30:05`.
+pub(crate) fn local(at: SystemTime) -> String {
+    // What is out of range for a date comes from a damaged file.
+    let Ok(at) = Timestamp::try_from(at) else { return "?".to_string() };
+    TimeZone::system().to_datetime(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// `12 s`, `5 min`, `3 h`, `2 d`: as one number.
+pub(crate) fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        172_800.. => format!("{} d", seconds / 86_400),
     }
 }
 
@@ -100,6 +185,23 @@ mod tests {
         assert_eq!(clock(Duration::from_secs(7)), "0:07");
         assert_eq!(clock(Duration::from_secs(3 * 3600)), "3:00:00");
         assert_eq!(clock(Duration::from_secs(754)), "12:34");
+    }
+
+    #[test]
+    fn a_table_is_aligned_and_cut_off_where_the_window_ends() {
+        let rows = [["NAME", "N", "WHAT"], ["a", "100", "a long text"], ["longer", "-", ""]];
+        let rows = rows.map(|row| row.map(str::to_string));
+        assert_eq!(
+            in_columns(&rows, &[1], None),
+            "NAME      N  WHAT\na       100  a long text\nlonger    -\n"
+        );
+        assert_eq!(in_columns(&rows, &[1], Some(18)), "NAME      N  WHAT\na       100  a lo…\nlonger    -\n");
+    }
+
+    #[test]
+    fn an_age_is_one_number() {
+        let ages = [0, 119, 120, 7199, 7200, 172_799, 172_800].map(|at| age(Duration::from_secs(at)));
+        assert_eq!(ages, ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
     }
 
     #[test]

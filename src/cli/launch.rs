@@ -152,6 +152,7 @@ impl<'a> Launch<'a> {
         let Self { args, settings, argv, masked, failures, left_out } = self;
         let word = TaskWord::of_job(job.name());
         let watch = Watch::on_stderr(&args.job.messages, word, args.commands);
+        let shown = watch.is_shown();
         let ending = configured(Run::new(job, source), &args, &settings)
             .state(state.clone())
             .continuing(report::continuing(argv))
@@ -166,6 +167,7 @@ impl<'a> Launch<'a> {
             state: &state,
             output,
             quiet: args.job.messages.quiet,
+            shown,
             word,
             failures: failures.as_ref(),
             from_stdin: args.inputs.iter().any(|input| input.as_os_str() == "-"),

@@ -302,6 +302,6 @@ fn record(notice: &Notice, word: TaskWord) {
         Notice::State(path) => info!(state = %path.display(), "state"),
         Notice::Reloaded { adopted: true, said } => info!(changes = said.join("; "), "reloaded"),
         Notice::Reloaded { adopted: false, said } => warn!(error = said.join("; "), "not reloaded"),
-        Notice::Warning(error) => warn!(error = %worded(error), "warning"),
+        Notice::Warning(error) => warn!(error = %word.worded(error), "warning"),
     }
 }

@@ -5,7 +5,6 @@
 //! a script looks for; what varies follows.
 
 use crate::cli::format::{TaskWord, count, size, time};
-use crate::jobs::wording::worded;
 use bivouac::{Again, AtWork, Notice, Progress};
 use std::time::Duration;
 
@@ -88,7 +87,7 @@ pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
             "reloaded: nothing changed".to_string()
         }
         Notice::Reloaded { adopted: true, said } => format!("reloaded: {}", said.join("; ")),
-        Notice::Warning(error) => format!("warning: {}", worded(error)),
+        Notice::Warning(error) => format!("warning: {}", word.worded(error)),
     }
 }
 
@@ -238,7 +237,7 @@ mod tests {
         ] {
             assert_eq!(sentence(&notice, TaskWord::of_job("each")), expected);
         }
-        assert_eq!(TaskWord::of_job("grep").name(0), "task 1");
+        assert_eq!(TaskWord::of_job("grep").name(0), "chunk 1");
     }
 
     #[test]

@@ -8,8 +8,11 @@
 
 use bivouac::Request;
 use bytesize::ByteSize;
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::TimeZone;
 use nix::sys::signal::Signal;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A hundred years: longer than any job, far from the end of any clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -56,6 +59,24 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("must be more than zero, as in `1s` or `100ms`".to_string()),
         time => Ok(time),
     }
+}
+
+/// A point in time: `14:30` of today, `2026-11-27`, `2026-11-27 14:30` in local time, or as in JSON with a `Z`; or how
+/// long ago it was.
+pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
+    const EXAMPLE: &str = "expected a time such as `14:30` or `2026-11-27 14:30`, or a duration such as `2h`";
+    if let Ok(ago) = duration(text) {
+        return SystemTime::now().checked_sub(ago).ok_or_else(|| EXAMPLE.to_string());
+    }
+    let zone = TimeZone::system();
+    let today = || zone.to_datetime(Timestamp::now()).date();
+    let local = text
+        .parse::<DateTime>()
+        .or_else(|_| text.parse::<Date>().map(|date| date.at(0, 0, 0, 0)))
+        .or_else(|_| text.parse::<Time>().map(|time| time.to_datetime(today())))
+        .and_then(|local| zone.to_timestamp(local));
+    let at = text.parse::<Timestamp>().or(local).and_then(SystemTime::try_from);
+    at.map_err(|_| EXAMPLE.to_string())
 }
 
 /// Bytes per second: a size, with or without `/s`.
@@ -249,6 +270,20 @@ mod tests {
             (".5s", 500),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_time_or_how_long_ago_it_was() {
+        let seconds = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        assert_eq!(seconds(moment("2026-11-27T14:30:00Z").unwrap()), 1_795_789_800);
+        let now = seconds(SystemTime::now());
+        assert!((now - 7200).abs_diff(seconds(moment("2h").unwrap())) < 5);
+        let [day, noon] = ["2026-11-27", "2026-11-27 12:00"].map(|text| seconds(moment(text).unwrap()));
+        assert_eq!(noon - day, 12 * 3600);
+        assert!(now.abs_diff(seconds(moment("14:30").unwrap())) <= 24 * 3600);
+        for text in ["", "yesterday", "25:00", "2026-13-01"] {
+            assert!(moment(text).unwrap_err().contains("`14:30`"), "{text}");
         }
     }
 

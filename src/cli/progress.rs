@@ -147,6 +147,11 @@ impl<C: Console> Watch<C> {
         }
     }
 
+    /// Whether the person who started the run sees how far it is.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.show != Show::Nothing
+    }
+
     fn draw(&mut self, now: &Progress, with_slots: bool) {
         let Window { columns, rows, ours } = (self.window)();
         if !ours {

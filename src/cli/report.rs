@@ -3,18 +3,18 @@
 //! After a stop it is printed with `--quiet` too: without it half a job would be left and no way to
 //! continue. It ends with the command that continues, on its own line, ready to paste.
 
-use crate::cli::args::{Cli, Verb};
-use crate::cli::format::{TaskWord, size, time};
+use crate::cli::args::{Cli, JobVerb, Verb};
+use crate::cli::format::{TaskWord, percent, size, time};
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::quote;
-use crate::jobs::wording::worded;
 use bivouac::ending::{StoppedBy, Summary};
 use bivouac::error::Kind;
 use bivouac::state_dir::Continuing;
 use bivouac::{Ending, Error, Location};
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 /// What a report is about, besides the ending.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct ReportContext<'a> {
     /// The output file.
     pub(crate) output: Option<&'a Path>,
     pub(crate) quiet: bool,
+    /// Whether the progress was shown: then the end is, too.
+    pub(crate) shown: bool,
     pub(crate) word: TaskWord,
     /// Of a job whose tasks are items: the first that failed in this run.
     pub(crate) failures: Option<&'a Complaints>,
@@ -38,7 +40,10 @@ pub(crate) struct ReportContext<'a> {
 /// How many failures are listed.
 const LISTED: usize = 5;
 
-/// Prints how a run ended, unless it just finished.
+/// A job that printed its result, and took no longer than this, says no more than `wc` does.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Prints how a run ended.
 pub(crate) fn report(ending: &Ending, context: ReportContext<'_>) {
     if let Some(paragraph) = paragraph(ending, context) {
         terminal::message(&paragraph);
@@ -60,14 +65,37 @@ fn paragraph(ending: &Ending, context: ReportContext<'_>) -> Option<String> {
                 "finished within the grace, nothing is missing; this process still dies of {signal}, to end a loop around it"
             ))
         }
-        Ending::Finished { summary, .. } if summary.failed > 0 && context.failures.is_some() => {
-            Some(format!("finished, but {}", failed_items(summary, context)))
-        }
         Ending::Finished { summary, .. } if summary.failed > 0 => {
-            Some(format!("finished, but {}", left_out(summary.failed)))
+            let failed = match context.failures {
+                Some(_) => failed_items(summary, context),
+                None => left_out(summary.failed, context),
+            };
+            Some(format!("{}, but {failed}", took(summary)))
+        }
+        Ending::Finished { summary, .. } if tells_the_end(summary, context) => {
+            Some(format!("{}: {}", took(summary), made(summary, context)))
         }
         Ending::Finished { .. } => None,
     }
+}
+
+fn tells_the_end(summary: &Summary, context: ReportContext<'_>) -> bool {
+    let is_lasting = context.output.is_some() || context.failures.is_some();
+    context.shown && (is_lasting || summary.runs > 1 || summary.worked > AT_ONCE)
+}
+
+/// How long it took, and over how many runs.
+fn took(summary: &Summary) -> String {
+    match summary.runs {
+        0 | 1 => format!("finished in {}", time(summary.worked)),
+        runs => format!("finished, the last of {runs} runs took {}", time(summary.worked)),
+    }
+}
+
+/// What was made of how much.
+fn made(summary: &Summary, context: ReportContext<'_>) -> String {
+    let place = context.output.map(|path| format!(" in {}", path.display())).unwrap_or_default();
+    format!("{}, {} of output{place}", context.word.count(summary.frontier), size(summary.output_bytes))
 }
 
 fn is_without_items(summary: &Summary, context: ReportContext<'_>) -> bool {
@@ -76,7 +104,9 @@ fn is_without_items(summary: &Summary, context: ReportContext<'_>) -> bool {
 
 /// How many items failed, the first of them, and what can be done about it.
 fn failed_items(summary: &Summary, context: ReportContext<'_>) -> String {
-    let mut text = format!("{} failed", context.word.count(summary.failed));
+    let of =
+        if summary.frontier > summary.failed { format!(", of {}", summary.frontier) } else { String::new() };
+    let mut text = format!("{} failed{of}", context.word.count(summary.failed));
     let first = context.failures.map(Complaints::take).unwrap_or_default();
     for failure in first.iter().take(LISTED) {
         text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));
@@ -85,14 +115,32 @@ fn failed_items(summary: &Summary, context: ReportContext<'_>) -> String {
     if listed > 0 && summary.failed > listed {
         text.push_str(&format!("\n  … and {} more", summary.failed - listed));
     }
-    if let Location::Directory(state) | Location::Passing(state) = context.state {
-        let state = quote::argument(state.as_os_str());
-        text.push_str(&format!("\n  `bivouac log --failed {state}` lists them"));
-        if context.output.is_none() {
-            text.push_str("; the same command with --retry-failed runs them once more");
-        }
+    text.push_str(&listed_by_log(context));
+    if context.output.is_none() {
+        let command = quote::shortened(&with_retry(context.argv));
+        text.push_str(&format!("\n  to run them once more:\n  {command}"));
     }
     text
+}
+
+fn listed_by_log(context: ReportContext<'_>) -> String {
+    match context.state {
+        Location::Nowhere => String::new(),
+        Location::Directory(state) | Location::Passing(state) => {
+            format!("\n  `bivouac log --failed {}` lists them", quote::argument(state.as_os_str()))
+        }
+    }
+}
+
+/// The command that runs failed items once more: the same with `--retry-failed`.
+fn with_retry(argv: &[OsString]) -> Vec<OsString> {
+    let is_there = Cli::read(argv)
+        .is_ok_and(|cli| matches!(cli.verb, Verb::Job(JobVerb::Each(each)) if each.retry_failed));
+    let mut argv = argv.to_vec();
+    if !is_there {
+        argv.insert(2.min(argv.len()), "--retry-failed".into());
+    }
+    argv
 }
 
 fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> String {
@@ -107,22 +155,27 @@ fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> Stri
             "{by}; this input cannot be read again, so nothing was kept, and the job starts from the beginning with\n  {command}"
         );
     }
+    let at = reached(summary);
     if !context.goes_on_printing {
         let done = context.word.of(summary.frontier, summary.tasks);
         return format!(
-            "{by} after {done}; what they printed cannot be taken back, so nothing was kept, and the job starts from the beginning with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
+            "{by}{at}, after {done}; what they printed cannot be taken back, so nothing was kept, and the job starts from the beginning with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
         );
     }
     let append = match context.output {
         None if summary.output_bytes > 0 => ", with >> if its output went to a file",
         None | Some(_) => "",
     };
-    format!(
-        "{by}; {}. To continue{}{append}{}:\n  {command}",
-        standing(summary, context),
-        here(),
-        again(context)
-    )
+    let (standing, kept, here) = (standing(summary, context), kept(summary, context.state), here());
+    let again = again(context);
+    format!("{by}{at}: {standing}\n  {kept}\n  to continue{here}{append}{again}:\n  {command}")
+}
+
+/// The share that is committed: ` at 14 %, 300.0 MiB of 2.0 GiB`.
+fn reached(summary: &Summary) -> String {
+    let Some(percent) = percent(summary.share()) else { return String::new() };
+    let of = summary.input_total.map(|total| format!(", {} of {}", size(summary.input_bytes), size(total)));
+    format!(" at {percent} %{}", of.unwrap_or_default())
 }
 
 /// The error, and what is committed.
@@ -137,12 +190,12 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Optio
         && context.goes_on_printing;
     if !stands {
         // Nothing was changed, or nothing was committed: the error is all there is to say.
-        return Some(worded(error));
+        return Some(context.word.worded(error));
     }
     let command = quote::shortened(&without_fresh(context.argv));
-    let (standing, here, again) = (standing(summary, context), here(), again(context));
-    let error = worded(error);
-    Some(format!("{error}\n  {standing}; to continue{here}{again}:\n  {command}"))
+    let (standing, kept, here) = (standing(summary, context), kept(summary, context.state), here());
+    let (error, at, again) = (context.word.worded(error), reached(summary), again(context));
+    Some(format!("{error}\n  ended{at}: {standing}\n  {kept}\n  to continue{here}{again}:\n  {command}"))
 }
 
 /// What else must be given again.
@@ -155,25 +208,26 @@ fn again(context: ReportContext<'_>) -> &'static str {
 }
 
 fn already(summary: &Summary, context: ReportContext<'_>) -> String {
-    let place = context.output.map(|path| format!(" in {}", path.display())).unwrap_or_default();
-    let tasks = context.word.count(summary.frontier);
-    let text = format!(
-        "already finished by an earlier run: {tasks}, {} of output{place}; --fresh does it again",
-        size(summary.output_bytes)
-    );
+    let made = made(summary, context);
+    let text = format!("already finished by an earlier run: {made}; --fresh does it again");
     match (context.failures, summary.failed) {
         (Some(_), 1..) => format!("{text}\n  {}", failed_items(summary, context)),
-        (None, failed @ 1..) => format!("{text}\n  {}", left_out(failed)),
+        (None, failed @ 1..) => format!("{text}\n  {}", left_out(failed, context)),
         (_, 0) => text,
     }
 }
 
-fn left_out(failed: u64) -> String {
+fn left_out(failed: u64, context: ReportContext<'_>) -> String {
     let are = if failed == 1 { "is" } else { "are" };
-    format!("{} failed and {are} left out of the output", TaskWord::Task.count(failed))
+    // The state of a job that printed its result is gone with its end.
+    let log = match context.state {
+        Location::Directory(_) => listed_by_log(context),
+        Location::Nowhere | Location::Passing(_) => String::new(),
+    };
+    format!("{} failed and {are} left out of the output{log}", context.word.count(failed))
 }
 
-/// What is committed, and how old and how large the checkpoint is that says so.
+/// What is committed.
 fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
     let are = if summary.tasks.unwrap_or(summary.frontier) == 1 { "is" } else { "are" };
     let mut text = format!(
@@ -188,25 +242,21 @@ fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
     if summary.failed > 0 {
         text.push_str(&format!(", {} failed", summary.failed));
     }
-    match summary.checkpoint {
-        Some(facts) => {
-            let age = time(facts.age);
-            text.push_str(&format!(
-                "; the checkpoint is {age} old and {} large{}",
-                size(facts.size),
-                kept_in(context.state)
-            ));
-        }
-        None if summary.frontier == 0 => text.push_str("; there is no checkpoint, since nothing was done"),
-        None => text.push_str("; nothing was done now, and the checkpoint of the last run stays"),
-    }
     text
 }
 
-fn kept_in(state: &Location) -> String {
-    match state {
-        Location::Nowhere => String::new(),
-        Location::Directory(path) | Location::Passing(path) => format!(", in {}", path.display()),
+/// Where it is kept, and how old and how large the checkpoint is.
+fn kept(summary: &Summary, state: &Location) -> String {
+    let place = match state {
+        Location::Nowhere => "kept nowhere".to_string(),
+        Location::Directory(path) | Location::Passing(path) => format!("kept in {}", path.display()),
+    };
+    match summary.checkpoint {
+        Some(facts) => {
+            format!("{place}; the checkpoint is {} old and {} large", time(facts.age), size(facts.size))
+        }
+        None if summary.frontier == 0 => "there is no checkpoint, since nothing was done".to_string(),
+        None => format!("{place}; nothing was done now, and the checkpoint of the last run stays"),
     }
 }
 
@@ -259,7 +309,6 @@ mod tests {
     use bivouac::ending::CheckpointFacts;
     use nix::sys::signal::Signal;
     use std::path::PathBuf;
-    use std::time::Duration;
 
     fn argv(line: &str) -> Vec<OsString> {
         shlex::split(line).unwrap().into_iter().map(OsString::from).collect()
@@ -270,7 +319,11 @@ mod tests {
             frontier: 3,
             ahead: 2,
             tasks: Some(64),
+            input_bytes: 3 << 20,
+            input_total: Some(64 << 20),
             output_bytes: 1229,
+            runs: 1,
+            worked: Duration::from_millis(12_300),
             checkpoint: Some(CheckpointFacts {
                 size: 700,
                 age: Duration::from_millis(12),
@@ -289,6 +342,7 @@ mod tests {
                 state,
                 output: Some(Path::new("out")),
                 quiet,
+                shown: !quiet,
                 word: TaskWord::Task,
                 failures: None,
                 goes_on_printing: true,
@@ -297,7 +351,7 @@ mod tests {
         )
     }
 
-    fn kept() -> Location {
+    fn beside() -> Location {
         Location::Directory(PathBuf::from("out.bivouac"))
     }
 
@@ -305,15 +359,15 @@ mod tests {
     fn after_a_stop_it_says_what_stands_and_the_command_that_continues() {
         let ending = Ending::Stopped { by: StoppedBy::Signal(Signal::SIGTERM), summary: summary() };
         let line = "bivouac grep 'a b' f --output out --fresh";
-        let text = say_of(&ending, line, &kept(), true).unwrap();
-        let (said, command) = text.rsplit_once('\n').unwrap();
-        let stands = "stopped by SIGTERM; 3 of 64 tasks are committed, 1.2 KiB of output, 2 more are completed ahead of them; ";
-        assert!(said.starts_with(stands), "{said}");
-        assert!(
-            said.contains("the checkpoint is 12.0 ms old and 700 B large, in out.bivouac. To continue, in /"),
-            "{said}"
+        let text = say_of(&ending, line, &beside(), true).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "stopped by SIGTERM at 4 %, 3.0 MiB of 64.0 MiB: 3 of 64 tasks are committed, 1.2 KiB of output, 2 more are completed ahead of them"
         );
-        assert_eq!(command, "  bivouac grep 'a b' f --output out");
+        assert_eq!(lines[1], "  kept in out.bivouac; the checkpoint is 12.0 ms old and 700 B large");
+        assert!(lines[2].starts_with("  to continue, in /") && lines[2].ends_with(':'), "{text}");
+        assert_eq!(lines[3..], ["  bivouac grep 'a b' f --output out"]);
     }
 
     #[test]
@@ -327,32 +381,55 @@ mod tests {
     fn a_failure_says_what_stands_and_a_refusal_only_why() {
         let line = "bivouac count f -o out";
         let broken = Ending::Failed { error: Error::broken("out.part", "cannot write"), summary: summary() };
-        let text = say_of(&broken, line, &kept(), false).unwrap();
-        assert!(text.starts_with("out.part: cannot write\n  3 of 64 tasks are committed"), "{text}");
+        let text = say_of(&broken, line, &beside(), false).unwrap();
+        assert!(
+            text.starts_with("out.part: cannot write\n  ended at 4 %, 3.0 MiB of 64.0 MiB: 3 of 64"),
+            "{text}"
+        );
         assert!(text.ends_with(&format!("\n  {line}")), "{text}");
         let refused = Ending::Failed { error: Error::refused("f", "changed"), summary: summary() };
-        assert_eq!(say_of(&refused, line, &kept(), true).unwrap(), "f: changed");
+        assert_eq!(say_of(&refused, line, &beside(), true).unwrap(), "f: changed");
         let closed = Error::new(Kind::OutputClosed, "standard output", "is closed");
-        assert_eq!(say_of(&Ending::Failed { error: closed, summary: summary() }, line, &kept(), false), None);
+        assert_eq!(
+            say_of(&Ending::Failed { error: closed, summary: summary() }, line, &beside(), false),
+            None
+        );
     }
 
     #[test]
-    fn a_finished_job_is_silent_unless_it_was_finished_before_or_left_something_out() {
+    fn the_end_is_one_line_if_the_progress_was_shown_or_something_is_left_out() {
         let done =
             |already, failed| Ending::Finished { code: 0, already, summary: Summary { failed, ..summary() } };
         let line = "bivouac count f -o out";
-        assert_eq!(say_of(&done(false, 0), line, &kept(), false), None);
+        assert_eq!(say_of(&done(false, 0), line, &beside(), true), None);
+        let text = say_of(&done(false, 0), line, &beside(), false).unwrap();
+        assert_eq!(text, "finished in 12.3 s: 3 tasks, 1.2 KiB of output in out");
+        let last = Ending::Finished { code: 0, already: false, summary: Summary { runs: 3, ..summary() } };
+        let text = say_of(&last, line, &beside(), false).unwrap();
+        assert!(text.starts_with("finished, the last of 3 runs took 12.3 s: 3 tasks, "), "{text}");
         assert_eq!(
-            say_of(&done(true, 0), line, &kept(), false).unwrap(),
+            say_of(&done(true, 0), line, &beside(), false).unwrap(),
             "already finished by an earlier run: 3 tasks, 1.2 KiB of output in out; --fresh does it again"
         );
-        assert_eq!(say_of(&done(true, 0), line, &kept(), true), None);
-        let text = say_of(&done(true, 2), line, &kept(), false).unwrap();
-        assert!(text.ends_with("\n  2 tasks failed and are left out of the output"), "{text}");
+        assert_eq!(say_of(&done(true, 0), line, &beside(), true), None);
+        let text = say_of(&done(true, 2), line, &beside(), false).unwrap();
+        let log = "left out of the output\n  `bivouac log --failed out.bivouac` lists them";
+        assert!(text.ends_with(&format!("\n  2 tasks failed and are {log}")), "{text}");
         assert_eq!(
-            say_of(&done(false, 1), line, &kept(), true).unwrap(),
-            "finished, but 1 task failed and is left out of the output"
+            say_of(&done(false, 1), line, &beside(), true).unwrap(),
+            format!("finished in 12.3 s, but 1 task failed and is {log}")
         );
+    }
+
+    #[test]
+    fn failed_items_are_run_once_more_by_the_line_that_is_printed() {
+        for (line, expected) in [
+            ("bivouac each -k f {} ::: a", "bivouac each --retry-failed -k f {} ::: a"),
+            ("bivouac each -k --retry-failed f ::: a", "bivouac each -k --retry-failed f ::: a"),
+            ("bivouac each f ::: --retry-failed", "bivouac each --retry-failed f ::: --retry-failed"),
+        ] {
+            assert_eq!(with_retry(&argv(line)), argv(expected), "{line}");
+        }
     }
 
     #[test]

@@ -82,6 +82,17 @@ pub(crate) fn result(bytes: &[u8]) -> Result<()> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|cause| unwritten(&cause))
 }
 
+/// The columns of standard output, if it is a terminal.
+pub(crate) fn columns_of_stdout() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| columns.0.into())
+}
+
+/// The columns and rows of standard output.
+pub(crate) fn size_of_stdout() -> (usize, usize) {
+    let size = terminal_size::terminal_size_of(io::stdout());
+    size.map_or((80, 24), |(columns, rows)| (columns.0.into(), rows.0.into()))
+}
+
 fn unwritten(cause: &io::Error) -> Error {
     match cause.kind() == io::ErrorKind::BrokenPipe {
         true => Error::new(Kind::OutputClosed, "standard output", "is closed"),

@@ -181,9 +181,8 @@ impl Spill {
                 self.segment(extent.segment)?.counts = true;
             }
         }
-        let payload = postcard::to_allocvec(entry).map_err(|e| {
-            Error::broken(format_args!("task {}", task + 1), format_args!("cannot be kept: {e}"))
-        })?;
+        let payload = postcard::to_allocvec(entry)
+            .map_err(|e| Error::broken("a task", format_args!("cannot be kept: {e}")).of_task(task))?;
         let segment = self.segment(run.segment)?;
         let head = Head::of(Kind::Entry, task, &payload);
         run.gathered.extend_from_slice(&head.encode(segment.seed, run.at + run.gathered.len() as u64));

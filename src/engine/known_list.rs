@@ -373,9 +373,9 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
         if !self.outset.listing.beginnings(&listed.task).contains(&digest) {
             return Ok(());
         }
-        let how = "the list has grown where its last task had room for more items: those that are done would run again";
+        let how = "the list has grown where its last group had room for more items: those that are done would run again";
         Err(refused(how)
-            .advise("a list can only grow after a task that is full; give the new items alone")
+            .advise("a list can only grow after a group that is full; give the new items alone")
             .then(Advice::NameAnotherState))
     }
 

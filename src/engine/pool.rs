@@ -275,7 +275,8 @@ impl<J: Job> Desk<J> {
                 (Delivery::Failed { task, mark, prints: shared.print_failed }, Outcome::Failed(why))
             }
             Err(TaskError::Failed(why)) => {
-                let error = Error::broken(format_args!("task {}", task + 1), why)
+                let error = Error::broken("a task", why)
+                    .of_task(task)
                     .advise("what was committed stands; mend the cause")
                     .then(Advice::RunAgain);
                 (Delivery::Interrupted { task }, Outcome::Fatal(error))

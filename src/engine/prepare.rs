@@ -233,7 +233,9 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             frontier: was.committed(),
             ahead: was.kept(),
             tasks: was.tasks,
+            input_bytes: was.input_bytes,
             output_bytes: was.output.as_ref().map_or(0, |output| output.bytes),
+            runs: was.epoch,
             failed: was.failed,
             ..Summary::default()
         }

@@ -242,10 +242,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         self.pack(task)?;
         let held = self.tasks.remove(&task).unwrap_or_default();
         let Some(Waiting::Packed(packed)) = held.fate else {
-            return Err(Error::broken(
-                format_args!("task {}", task + 1),
-                "was to be stored before it had ended",
-            ));
+            return Err(Error::broken("a task", "was to be stored before it had ended").of_task(task));
         };
         self.ended -= 1;
         self.in_memory -= OVERHEAD + packed.partial.len() as u64;
@@ -312,10 +309,7 @@ impl Packed {
             Fate::Failed { mark } => Self { failed: true, partial: Vec::new(), mark: *mark, bytes: 0 },
             Fate::Done { partial, mark, bytes } => {
                 let partial = serde_json::to_vec(partial).map_err(|e| {
-                    Error::broken(
-                        format_args!("task {}", task + 1),
-                        format_args!("cannot be written down: {e}"),
-                    )
+                    Error::broken("a task", format_args!("cannot be written down: {e}")).of_task(task)
                 })?;
                 Self { failed: false, partial, mark: *mark, bytes: *bytes }
             }
@@ -328,7 +322,8 @@ impl Packed {
             return Ok(Fate::Failed { mark });
         }
         let partial = serde_json::from_slice(&partial).map_err(|_| {
-            Error::refused(format_args!("task {}", task + 1), "what was kept of it is not of this program")
+            Error::refused("a task", "what was kept of it is not of this program")
+                .of_task(task)
                 .advise("it was written by another version")
                 .then(Advice::StartAfresh)
         })?;

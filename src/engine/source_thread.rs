@@ -189,14 +189,14 @@ impl<L: Listing> Comparison<L> {
             let number = self.next;
             self.next += 1;
             if number == last.task && last.mark.is_some() && last.mark != mark {
-                return Err(self.changed("where the last run had finished tasks"));
+                return Err(self.changed("where the last run had been"));
             }
             if !self.kept.contains(number) {
                 left.push(Assignment { number, task, bytes, mark, room: None });
             }
         }
         if self.next <= last.task && !cx.is_stopped() {
-            return Err(self.changed("where the last run had finished tasks"));
+            return Err(self.changed("where the last run had been"));
         }
         Ok(left)
     }

@@ -187,9 +187,8 @@ impl Threads<'_> {
         let outbox = Outbox { deliveries: deliver, lines: line, large, nudge };
         let (pool, started) = Pool::start(self.masked, workers, (job, shared, children), outbox, report)?;
         if started < options.jobs {
-            let error = format!(
-                "no more than {started} tasks run at the same time: the system gives no more threads"
-            );
+            let error =
+                format!("no more than {started} run at the same time: the system gives no more threads");
             warnings.push(
                 Error::broken("threads", error)
                     .advise("raise the limit of processes (ulimit -u), or of memory (ulimit -v)"),

@@ -203,7 +203,7 @@ fn what_was_kept_and_is_damaged_is_said_and_done_again() {
     fs::remove_file(world.path("s/spill/segment.0")).unwrap();
     world.write("go", "");
     world.write("ran", "");
-    line.run().expect_code(0).expect_says("the kept results of 299 tasks are missing or damaged");
+    line.run().expect_code(0).expect_says("299 kept results are missing or damaged");
     assert!(world.read("out") == numbers(300).into_bytes());
     assert_eq!(ran(&world).len(), 300);
 }
@@ -217,7 +217,7 @@ fn only_the_limit_of_the_disk_makes_the_others_wait_and_that_is_said() {
         200,
         "head -c 100000 /dev/zero;",
     );
-    let run = line.start().until("task 1 is slow, and the results behind it take");
+    let run = line.start().until(": is slow, and the results after it take");
     let begun = ran(&world).len();
     assert!((15..199).contains(&begun), "{begun}"); // At work are few, and short.
     // Somebody who gives up is answered at once, and the next run goes on with what is kept.

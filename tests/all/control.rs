@@ -354,18 +354,98 @@ fn without_a_name_there_is_exactly_one_or_none_is_chosen() {
         verb(&world, &format!("{name} big.txt")).expect_code(2).expect_says("big.txt");
         verb(&world, &format!("{name} nothing")).expect_code(2).expect_says("there is no such state");
     }
-    // A directory that is named like one is none, and who names the output is told what to name.
+    // A directory that is named like one is none.
     world.write("notes.bivouac/text", "");
-    let run = running(&world);
-    world.bivouac("count tree/d1/e1/file1.txt --output other").run().expect_code(0);
-    for name in ["status", "pause", "resume", "checkpoint", "stop"] {
-        let refused = verb(&world, name).expect_code(2);
-        refused.expect_says("\n  other.bivouac\n  out.bivouac\n").expect_says_not("notes");
+    for name in ["count tree/d1/e1/file1.txt --output one", "count big.txt --output other"] {
+        world.bivouac(name).run().expect_code(0);
     }
-    verb(&world, "stop out").expect_code(2).expect_says("the state of this output is `out.bivouac`");
-    assert_eq!(status(&world, "out.bivouac")["phase"], "running");
+    for name in ["status", "pause", "resume", "checkpoint", "stop"] {
+        let refused = verb(&world, name).expect_code(2).expect_says("none of their jobs runs");
+        refused.expect_says("\n  one.bivouac\n  other.bivouac\n").expect_says_not("notes");
+    }
+    GREP.command(&world).run().expect_code(0);
+    GREP.expect_right_output(&world);
+}
+
+#[test]
+fn without_a_name_the_only_one_that_runs_is_meant() {
+    let world = GREP.world();
+    world.bivouac("count tree/d1/e1/file1.txt --output other").run().expect_code(0);
+    let run = running(&world);
+    assert_eq!(status(&world, "")["state"], "out.bivouac");
     assert_eq!(status(&world, "other.bivouac")["phase"], "finished");
-    run.let_go().wait().expect_code(0).expect_says_not("SIGTERM").expect_says_not("SIGTSTP");
+    let second = braked(&world, "count big.txt --output third").start().until_checkpoint_at_least(1);
+    let refused = verb(&world, "stop").expect_code(2).expect_says("There are 2 jobs running here");
+    refused.expect_says("\n  out.bivouac\n  third.bivouac\n").expect_says_not("other");
+    second.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    verb(&world, "kill").expect_code(0).expect_says("out.bivouac: has ended at ");
+    run.wait().expect_stopped_by(SIGTERM);
+    finishes_right(&world);
+}
+
+#[test]
+fn an_output_stands_for_its_state_and_so_does_the_process() {
+    let world = GREP.world();
+    let run = running(&world);
+    let pid = run.pid().to_string();
+    for name in ["out", "out.bivouac", &pid] {
+        assert_eq!(status(&world, name)["state"], "out.bivouac", "{name}");
+    }
+    // From elsewhere, too.
+    let ended = world.program_apart(&["sh", "-c", &format!("cd tree && bivouac status --json {pid}")]).run();
+    let elsewhere: Value = serde_json::from_slice(&ended.expect_code(0).stdout).unwrap();
+    assert_eq!(elsewhere["state"], world.path("out.bivouac").to_str().unwrap());
+    verb(&world, "pause out").expect_code(0).expect_says("out.bivouac: paused");
+    verb(&world, &format!("continue {pid}")).expect_code(0).expect_says("out.bivouac: goes on");
+    verb(&world, &format!("pause {}", std::process::id())).expect_code(2).expect_says("runs no job");
+    verb(&world, "pause 4000000000").expect_code(2).expect_says("there is no such process");
+    verb(&world, "stop out").expect_code(0);
+    run.wait().expect_stopped_by(SIGTERM);
+    finishes_right(&world);
+    verb(&world, "clean out").expect_code(0).expect_stdout(b"removed out.bivouac\n");
+    assert!(world.exists("out"));
+}
+
+#[test]
+fn list_has_a_row_for_each_job_here_and_below() {
+    let world = GREP.world();
+    verb(&world, "list").expect_code(0).expect_says("there are no jobs here");
+    world.bivouac("count tree/d1/e1/file1.txt --output tree/d1/n").run().expect_code(0);
+    world.bivouac("each true ::: a b").run().expect_code(0);
+    let run = running(&world);
+    let table = String::from_utf8(verb(&world, "ls").expect_code(0).stdout).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["STATE", "VERB", "SHARE", "PHASE", "PID", "AGE", "COMMAND"]);
+    assert_eq!(rows.len(), 4, "{table}");
+    let row = |state: &str| rows.iter().find(|row| row[0].starts_with(state)).unwrap();
+    let pid = run.pid().to_string();
+    assert_eq!((row("out")[1], row("out")[4], row("out")[5]), ("grep", "running", pid.as_str()), "{table}");
+    assert_eq!(row("tree/d1/n")[1..6], ["count", "100", "%", "finished", "-"], "{table}");
+    assert_eq!(row(".bivouac/")[1..6], ["each", "100", "%", "finished", "-"], "{table}");
+    assert!(table.lines().any(|row| row.ends_with("bivouac each --verbose true ::: a b")), "{table}");
+    let objects = verb(&world, "list --json").expect_code(0).stdout;
+    let objects: Vec<Value> =
+        String::from_utf8(objects).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.iter().filter(|object| object["running"] == true).count(), 1);
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+}
+
+#[test]
+fn a_watch_on_a_pipe_has_a_line_for_each_change_and_ends_with_the_job() {
+    let world = GREP.world();
+    let run = running(&world);
+    let watch = world.program(&["bivouac", "status", "--watch"]).start().until("out.bivouac: running, ");
+    let objects = world.bivouac("status -w --json").start();
+    verb(&world, "pause").expect_code(0);
+    let watch = watch.until("out.bivouac: paused, ");
+    verb(&world, "resume").expect_code(0);
+    let watch = watch.until("out.bivouac: running, ");
+    run.let_go().wait().expect_code(0);
+    drop(watch.until("out.bivouac: finished, ").wait().expect_code(0));
+    let objects = String::from_utf8(objects.wait().expect_code(0).stdout).unwrap();
+    let last: Value = serde_json::from_str(objects.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["phase"], &last["percent"]), (&"finished".into(), &100.into()));
+    assert!(objects.lines().count() >= 3, "{objects}");
     GREP.expect_right_output(&world);
 }
 

@@ -70,8 +70,8 @@ fn a_bad_copy_is_done_again_and_a_good_one_is_not() {
             }
         };
         let said = match lost {
-            1 => "the kept result of one task is missing or damaged; the task runs again".to_string(),
-            many => format!("the kept results of {many} tasks are missing or damaged; these tasks run again"),
+            1 => "one kept result is missing or damaged, and is made again".to_string(),
+            many => format!("{many} kept results are missing or damaged, and are made again"),
         };
         command.run().expect_code(0).expect_says(&said);
         assert_eq!(world.read("out"), b"one\ntwo\nthr\nfou\nfiv\nsix\n", "{how}");

@@ -122,7 +122,7 @@ fn a_process_dies_of_the_signal_that_was_mapped_to_die() {
     let world = GREP.world();
     let run = GREP.slow(&world).with("--on USR1=die").start().until("ready");
     let run = run.until_checkpoint_at_least(1);
-    run.signal(SIGUSR1).until("running tasks").wait().expect_killed_by(SIGUSR1);
+    run.signal(SIGUSR1).until("running chunks").wait().expect_killed_by(SIGUSR1);
     // The default action of this one would stop the process, so only the code can tell.
     with(&world, "TSTP=die").signal(SIGTSTP).wait().expect_code(128 + SIGTSTP as i32);
     resumes_to_the_right_output(&world);

@@ -51,7 +51,30 @@ fn every_attempt_of_every_run_is_there_once() {
     let csv = log(&world, "--format csv");
     assert!(csv.starts_with("task,attempt,began,seconds,outcome,code,note\r\n"));
     assert_eq!(csv.lines().count(), 1 + entries.len());
-    assert_eq!(log(&world, "").lines().count(), entries.len());
+    // A header, the rows, the totals.
+    assert_eq!(log(&world, "").lines().count(), 1 + entries.len() + 1);
+    let slowest = log(&world, "--slowest 2");
+    assert_eq!(slowest.lines().count(), 4, "{slowest}");
+    assert!(slowest.ends_with(" each\n") && slowest.contains("2 attempts: "), "{slowest}");
+    assert_eq!(log(&world, "--since 1h --format json"), text);
+    assert_eq!(log(&world, "--since 2999-01-01 --format json"), "");
+}
+
+#[test]
+fn an_object_of_the_log_has_the_documented_fields() {
+    let world = World::new();
+    world.bivouac("each false ::: a").run().expect_code(1);
+    let is: Value = serde_json::from_str(&log(&world, "--format json")).unwrap();
+    let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/log.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let block = document.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let printed: Value = serde_json::from_str(block).unwrap();
+    let fields = |object: &Value| object.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(fields(&is), fields(&printed));
+    assert_eq!((&is["format"], &is["code"], &is["task"]), (&1.into(), &1.into(), &0.into()));
+    for field in fields(&is) {
+        assert!(document.contains(&format!("| `{field}` |")), "{field}");
+    }
 }
 
 #[test]
@@ -62,12 +85,14 @@ fn failures_can_be_singled_out_and_retries_are_counted() {
     world.bivouac("pipe in.txt -o out --retries 1 -- bash once.sh").run().expect_code(0);
     assert_eq!(world.read("out"), b"a\n");
     let failed = log(&world, "--failed");
-    assert_eq!(failed.lines().count(), 1, "{failed}");
+    assert_eq!(failed.lines().count(), 3, "{failed}");
     assert!(failed.contains("  failed 7  "), "{failed}");
-    assert!(log(&world, "").lines().last().unwrap().contains("task 1, attempt 2  done 0  "));
+    let all = log(&world, "");
+    assert!(all.lines().nth(2).unwrap().contains("       1    2  done 0  "), "{all}");
+    assert!(all.ends_with(" each\n") && all.contains("2 attempts: 1 done, 1 failed; "), "{all}");
     // Begun anew, the old entries are gone.
     world.bivouac("pipe in.txt -o out --fresh -- cat").run().expect_code(0);
-    assert_eq!(log(&world, "").lines().count(), 1);
+    assert_eq!(log(&world, "").lines().count(), 3);
 }
 
 /// No checkpoint will come for a long time; what runs and what has ended is there all the same, and stays

@@ -336,13 +336,13 @@ fn feed(pipe: Option<ChildStdin>, input: Input) -> Option<ChildStdin> {
     }
 }
 
-/// The 3 of `bivouac: checkpoint at 3 of 64 tasks, 1.2 KiB, 0.8 ms`.
+/// The 3 of `bivouac: checkpoint at 3 of 64 chunks, 1.2 KiB, 0.8 ms`.
 fn checkpoint_in(line: &str) -> Option<u64> {
     let rest = line.strip_prefix("bivouac: checkpoint at ")?;
     rest.split(' ').next()?.parse().ok()
 }
 
-/// The 3 of `bivouac: resumed after 3 of 64 tasks`.
+/// The 3 of `bivouac: resumed after 3 of 64 chunks`.
 fn resumption_in(stderr: &str) -> Option<u64> {
     let rest = stderr.lines().find_map(|line| line.strip_prefix("bivouac: resumed after "))?;
     rest.split([' ', ',']).next()?.parse().ok()

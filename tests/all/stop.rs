@@ -143,7 +143,7 @@ fn tasks_in_flight_are_those_that_have_begun() {
     let run = job.start().until_at_work();
     assert!(run.said().lines().last().unwrap().contains(", 1 in flight,"), "{}", run.said());
     let ended = run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
-    drop(ended.expect_says("stopping: 1 task in flight has"));
+    drop(ended.expect_says("stopping: 1 chunk in flight has"));
 }
 
 #[test]

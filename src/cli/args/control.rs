@@ -9,6 +9,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub(crate) enum Control {
     Status(StatusArgs),
+    List(ListArgs),
     Pause(PauseArgs),
     Resume(ResumeArgs),
     Checkpoint(CheckpointArgs),
@@ -21,13 +22,34 @@ pub(crate) enum Control {
 /// done, rate and time left, the age of the checkpoint, failures, the process that runs the job, and
 /// the command that continues it. docs/status.md describes the JSON object.
 #[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::STATUS, aliases = ["list", "ls", "ps"])]
+#[command(after_long_help = help::STATUS)]
 pub(crate) struct StatusArgs {
-    /// State directory [default: the only one in the current directory]
+    /// State directory, output, or process [default: the only one here, or the only one that runs]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
-    /// Print one JSON object
+    /// Print one JSON object; with --watch, one on each line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Show it again at each change, until the job has ended: in place on a terminal, otherwise a line for each change
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+}
+
+/// List the jobs here and below, whether or not they run.
+///
+/// One row for each state: the verb, the share that is done, what the job is doing or how it ended, its process,
+/// the age (since the process started, or since the last checkpoint), and the command. Hidden directories other
+/// than .bivouac are not looked into.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::LIST, visible_aliases = ["ls", "ps"])]
+pub(crate) struct ListArgs {
+    /// Where to look [default: the current directory]
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+
+    /// Print one JSON object for each job, as `status --json` does
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -39,7 +61,7 @@ pub(crate) struct StatusArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::PAUSE)]
 pub(crate) struct PauseArgs {
-    /// State directory [default: the only one in the current directory]
+    /// State directory, output, or process [default: the only one here, or the only one that runs]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
@@ -52,9 +74,9 @@ pub(crate) struct PauseArgs {
 ///
 /// It sends the signal that means `resume` to this job (SIGCONT).
 #[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::RESUME, alias = "continue")]
+#[command(after_long_help = help::RESUME, visible_alias = "continue")]
 pub(crate) struct ResumeArgs {
-    /// State directory [default: the only one in the current directory]
+    /// State directory, output, or process [default: the only one here, or the only one that runs]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
@@ -70,7 +92,7 @@ pub(crate) struct ResumeArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::CHECKPOINT)]
 pub(crate) struct CheckpointArgs {
-    /// State directory [default: the only one in the current directory]
+    /// State directory, output, or process [default: the only one here, or the only one that runs]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
@@ -84,9 +106,9 @@ pub(crate) struct CheckpointArgs {
 /// It sends a signal that means `stop` to this job: SIGTERM if it does. A suspended job gets SIGCONT
 /// too. Then it prints what is committed, and the command that continues the job.
 #[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::STOP, alias = "kill")]
+#[command(after_long_help = help::STOP, visible_alias = "kill")]
 pub(crate) struct StopArgs {
-    /// State directory [default: the only one in the current directory]
+    /// State directory, output, or process [default: the only one here, or the only one that runs]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 

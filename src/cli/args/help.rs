@@ -42,7 +42,8 @@ Examples:
   bivouac count *.txt
   bivouac pipe huge.json -o names -- jq -c .name
   bivouac each gzip ::: *.log
-  bivouac status               from another terminal; also pause, resume, checkpoint, stop
+  bivouac status --watch       from another terminal; also pause, resume, checkpoint, stop
+  bivouac list                 all jobs here and below
   bivouac grep --help          all options of a verb
 ";
 
@@ -89,10 +90,8 @@ Examples:
 );
 
 pub(crate) const PIPE: &str = concat!(
-    exit_codes!(
-        "  0  finished\n  1  finished, but tasks failed and their chunks are left out (--keep-going)\n"
-    ),
-    "  4 is also the code when the command of a task fails: remove the cause and run the same line again.
+    exit_codes!("  0  finished\n  1  finished, but chunks failed and are left out (--keep-going)\n"),
+    "  4 is also the code when the command of a chunk fails: remove the cause and run the same line again.
   126, 127  the command cannot be started, does not exist
 
 Examples:
@@ -173,7 +172,21 @@ Exit codes:
 Examples:
   bivouac status
   bivouac status errors.txt.bivouac
+  bivouac status errors.txt                    the state beside this output
+  bivouac status 4711                          the job of this process
+  bivouac status --watch
   bivouac status --json | jq .percent
+";
+
+pub(crate) const LIST: &str = "\
+Exit codes:
+  0  done
+  2  wrong usage
+  4  a directory could not be read
+
+Examples:
+  bivouac list
+  bivouac list --json ~/data | jq -r 'select(.running) | .state'
 ";
 
 pub(crate) const PAUSE: &str = concat!(
@@ -224,7 +237,8 @@ Exit codes:
 Examples:
   bivouac log
   bivouac log small.json.bivouac --failed
-  bivouac log --format json | jq .seconds
+  bivouac log --slowest 10
+  bivouac log --since 2h --format json | jq .seconds
 ";
 
 pub(crate) const CLEAN: &str = "\

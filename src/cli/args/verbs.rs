@@ -7,6 +7,7 @@ use bivouac::{Error, Result};
 use clap::{ArgAction, Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// Count lines, words and bytes, as `wc` prints them.
 ///
@@ -239,7 +240,7 @@ pub(crate) struct PipeArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// The command and its arguments, without a shell. {#} is the number of the task, from 1; {%} is its slot
+    /// The command and its arguments, without a shell. {#} is the number of the chunk, from 1; {%} is its slot
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 
@@ -287,12 +288,12 @@ pub(crate) struct PipeArgs {
 /// Print which commands ran, when, and how they ended.
 ///
 /// It prints a line for each attempt of each command of a `pipe` or `each` job, earlier runs included, in
-/// the order in which the attempts ended. An attempt that has not ended is `open`. This works while the
-/// job is running, too. A finished `pipe` without --output removes its state, and this log with it.
+/// the order in which the attempts ended, and totals at the end. An attempt that has not ended is `open`. This
+/// works while the job is running, too. A finished `pipe` without --output removes its state, and this log with it.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::LOG)]
 pub(crate) struct LogArgs {
-    /// State directory [default: the only one in the current directory]
+    /// State directory, output, or process [default: the only one here, or the only one that runs]
     #[arg(value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
@@ -307,16 +308,24 @@ pub(crate) struct LogArgs {
     /// Print only what failed
     #[arg(long)]
     pub(crate) failed: bool,
+
+    /// Print only what began at TIME or later, or in the last DURATION: `14:30`, `2026-11-27 14:30`, `2h`
+    #[arg(long, value_name = "TIME", value_parser = parse::moment)]
+    pub(crate) since: Option<SystemTime>,
+
+    /// Print only the N attempts that took longest, the longest first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) slowest: Option<u32>,
 }
 
 /// A format of this log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogAs {
-    /// A line for people
+    /// A table for people, with totals; in local time, and counted from 1
     Text,
-    /// A JSON object on each line; tasks are counted from 0
+    /// A JSON object on each line, described in docs/log.md; counted from 0
     Json,
-    /// A table with a header, as in RFC 4180; tasks are counted from 0
+    /// A table with a header, as in RFC 4180; counted from 0
     Csv,
     /// A table with tabs, as GNU parallel's --joblog
     Joblog,

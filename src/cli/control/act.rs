@@ -222,8 +222,9 @@ fn say_how_it_stands(view: &View, what: &str) {
         | JobPhase::Suspended
         | JobPhase::Stopped
         | JobPhase::Crashed => {
+            let at = status.percent().map(|percent| format!(" at {percent} %")).unwrap_or_default();
             let standing = format!("{}; the checkpoint is {}", status.tasks_line(), status.checkpoint_line());
-            format!("{path}: {what}; {standing}. {}", status.continuing_lines())
+            format!("{path}: {what}{at}: {standing}. {}", status.continuing_lines())
         }
     };
     terminal::message(text.trim_end());

@@ -4,7 +4,7 @@
 //! (`docs/status.md`); a change of the meaning of a field raises [`FORMAT`].
 
 use super::view::{HeldBy, JobPhase, View};
-use crate::cli::format::{TaskWord, clock, percent, size, time};
+use crate::cli::format::{TaskWord, clock, local, percent, size, time};
 use crate::jobs::quote;
 use crate::jobs::text::visible;
 use bivouac::record::{self, Record};
@@ -183,7 +183,7 @@ impl StatusReport {
         }
         if let Some(holder) = &self.holder {
             let since = UNIX_EPOCH + Duration::from_secs(holder.since);
-            let since = humantime::format_rfc3339_seconds(since);
+            let since = local(since);
             line("held by", &format!("process {} on {}, since {since}", holder.pid, holder.host));
         }
         text + &self.continuing_lines()
@@ -199,6 +199,30 @@ impl StatusReport {
         let again = if self.from_stdin { ", with the same standard input" } else { "" };
         let command = quote::shortened_text(&continuing.command);
         format!("{when}{}{again}:\n  {}\n", visible(&place), visible(&command))
+    }
+
+    pub(super) fn percent(&self) -> Option<u64> {
+        self.percent
+    }
+
+    /// The verb.
+    pub(super) fn job(&self) -> Option<&str> {
+        self.job.as_deref()
+    }
+
+    /// What must change for somebody to want to know it.
+    pub(super) fn key(&self) -> (String, Option<u64>, u64, u64) {
+        (self.phase.clone(), self.percent, self.tasks.done, self.tasks.failed)
+    }
+
+    /// For a log: one line.
+    pub(super) fn line(&self) -> String {
+        let mut parts = vec![format!("{}: {}", visible(&self.state), self.phase)];
+        parts.push(self.input_line());
+        parts.push(self.tasks_line());
+        parts.extend(self.bytes_per_second.map(|rate| format!("{}/s", size(rate as u64))));
+        parts.extend(self.eta_seconds.map(|left| format!("{} left", clock(seconds(left)))));
+        parts.join(", ") + "\n"
     }
 
     fn word(&self) -> TaskWord {

@@ -4,7 +4,7 @@
 //! of the amount, where the share and the time left are asked for. So each field has a rank, and fields are
 //! left out from the last rank on until the row fits.
 
-use crate::cli::format::{TaskWord, clock, percent, size};
+use crate::cli::format::{TaskWord, clock, fitted, percent, size};
 use crate::jobs::text::visible;
 use bivouac::{Activity, AtWork, Progress};
 use std::ops::RangeInclusive;
@@ -169,20 +169,4 @@ pub(super) fn slots(
         );
     }
     all
-}
-
-/// Cut off where the row ends. A character that some terminals draw in two columns counts as two.
-fn fitted(text: &str, width: usize) -> String {
-    let columns =
-        |character: char| if character < '\u{1100}' || ('‐'..='⿿').contains(&character) { 1 } else { 2 };
-    if text.chars().map(columns).sum::<usize>() <= width {
-        return text.to_string();
-    }
-    let mut room = width.saturating_sub(1);
-    let kept = text.chars().take_while(|character| {
-        let fits = columns(*character) <= room;
-        room = room.saturating_sub(columns(*character));
-        fits
-    });
-    kept.chain(['…']).collect()
 }

@@ -4,7 +4,7 @@
 //! which, and why, and goes on. With a name it does what was asked for or fails.
 
 use crate::cli::args::verbs::CleanArgs;
-use crate::cli::discover::states_in;
+use crate::cli::discover::{of_output, states_in};
 use crate::cli::state_path::{SHARED, remove_if_empty};
 use crate::cli::terminal;
 use crate::jobs::text::visible;
@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 /// Removes what is asked for, lists it on standard output, and says what is kept.
 pub(crate) fn run(clean: &CleanArgs) -> Result<u8> {
     let named = !clean.states.is_empty();
-    let states = if named { clean.states.clone() } else { states_in(Path::new(""))? };
+    let state = |name: &PathBuf| of_output(name).unwrap_or_else(|| name.clone());
+    let states = if named { clean.states.iter().map(state).collect() } else { states_in(Path::new(""))? };
     let swept = sweep(&states, named, |path| clean_state(&OsDisk, path, clean.force), terminal::message);
     let mut list = Vec::new();
     for Removed { path, stays } in &swept.removed {

@@ -1,10 +1,14 @@
 //! `bivouac log`: what ran, when, and how it ended.
+//!
+//! A journal may have millions of entries, so they are printed as they are read, in columns of a fixed width; only the
+//! slowest are collected first, and of these no more than were asked for.
 
 mod joblog;
+mod table;
 
 use crate::cli::args::verbs::{LogArgs, LogAs};
 use crate::cli::discover::the_one;
-use crate::cli::format::{TaskWord, time};
+use crate::cli::format::TaskWord;
 use crate::cli::terminal;
 use crate::jobs::columns::Columns;
 use crate::jobs::template::Template;
@@ -17,12 +21,17 @@ use bivouac::record::Record;
 use bivouac::state_dir::peek;
 use nix::sys::signal::Signal;
 use serde_json::json;
+use std::cmp::Reverse;
 use std::time::{Duration, UNIX_EPOCH};
+use table::Table;
+
+/// The format of the JSON objects (`docs/log.md`).
+const FORMAT: u32 = 1;
 
 /// How much text is collected before it is printed.
 const COLLECTED: usize = 64 << 10;
 
-/// Prints the journal of a state, entry by entry: it may have millions.
+/// Prints the journal of a state.
 pub(crate) fn run(log: &LogArgs) -> Result<u8> {
     let state = the_one(log.state.as_deref())?;
     // This comes before the journal: a directory without one may be no state at all.
@@ -31,30 +40,76 @@ pub(crate) fn run(log: &LogArgs) -> Result<u8> {
         terminal::message(&format!("{}: this job runs no commands, or none has started", state.display()));
         return Ok(FINISHED);
     };
-    let names = TaskNames::of(record.as_ref());
-    let format = if log.joblog { LogAs::Joblog } else { log.format };
-    let mut text = match format {
-        LogAs::Csv => "task,attempt,began,seconds,outcome,code,note\r\n".to_string(),
-        LogAs::Joblog => joblog::HEADER.to_string(),
-        LogAs::Text | LogAs::Json => String::new(),
+    let since = log.since.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis());
+    let is_meant = |entry: &Entry| {
+        let has_failed = has_failed(entry.outcome) || is_given_up(entry, record.as_ref());
+        (!log.failed || has_failed) && since.is_none_or(|since| u128::from(entry.began_ms) >= since)
     };
+    let meant = entries.filter(|entry| entry.as_ref().map_or(true, is_meant));
+    let mut printer = Printer::new(log, record.as_ref());
+    match log.slowest {
+        None => meant.into_iter().try_for_each(|entry| printer.print(&entry?))?,
+        Some(number) => slowest(meant, number as usize)?.iter().try_for_each(|entry| printer.print(entry))?,
+    }
+    printer.end()
+}
+
+/// The entries that took longest, the longest first.
+fn slowest(entries: impl Iterator<Item = Result<Entry>>, number: usize) -> Result<Vec<Entry>> {
+    let mut kept: Vec<Entry> = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if log.failed && !has_failed(entry.outcome) && !is_given_up(&entry, record.as_ref()) {
-            continue;
-        }
-        match format {
-            LogAs::Text => text.push_str(&format!("{}\n", line(&entry, &names))),
-            LogAs::Json => text.push_str(&format!("{}\n", json_of(&entry))),
-            LogAs::Csv => text.push_str(&format!("{}\r\n", csv(&entry))),
-            LogAs::Joblog => text.push_str(&joblog::row(&entry, &names.command(&entry))),
-        }
-        if text.len() >= COLLECTED {
-            terminal::result(text.as_bytes())?;
-            text.clear();
+        let at = kept.partition_point(|other| Reverse(other.took_us) <= Reverse(entry.took_us));
+        if at < number {
+            kept.insert(at, entry);
+            kept.truncate(number);
         }
     }
-    terminal::result(text.as_bytes()).map(|()| FINISHED)
+    Ok(kept)
+}
+
+/// Prints entries in one of the formats.
+struct Printer {
+    format: LogAs,
+    names: TaskNames,
+    table: Table,
+    text: String,
+}
+
+impl Printer {
+    fn new(log: &LogArgs, record: Option<&Record>) -> Self {
+        let names = TaskNames::of(record);
+        let table = Table::new(names.word, record.and_then(|record| record.tasks));
+        let format = if log.joblog { LogAs::Joblog } else { log.format };
+        let text = match format {
+            LogAs::Csv => "task,attempt,began,seconds,outcome,code,note\r\n".to_string(),
+            LogAs::Joblog => joblog::HEADER.to_string(),
+            LogAs::Text => table.header(),
+            LogAs::Json => String::new(),
+        };
+        Self { format, names, table, text }
+    }
+
+    fn print(&mut self, entry: &Entry) -> Result<()> {
+        let line = match self.format {
+            LogAs::Text => self.table.row(entry),
+            LogAs::Json => format!("{}\n", json_of(entry)),
+            LogAs::Csv => format!("{}\r\n", csv(entry)),
+            LogAs::Joblog => joblog::row(entry, &self.names.command(entry)),
+        };
+        self.text.push_str(&line);
+        if self.text.len() < COLLECTED {
+            return Ok(());
+        }
+        terminal::result(std::mem::take(&mut self.text).as_bytes())
+    }
+
+    fn end(mut self) -> Result<u8> {
+        if self.format == LogAs::Text {
+            self.text.push_str(&self.table.totals());
+        }
+        terminal::result(self.text.as_bytes()).map(|()| FINISHED)
+    }
 }
 
 /// An interrupted attempt runs again, and an open one may be running: neither has failed.
@@ -84,12 +139,16 @@ struct TaskNames {
 
 impl TaskNames {
     fn of(record: Option<&Record>) -> Self {
-        let Some(record) = record.filter(|record| record.job == "each") else { return Self::default() };
+        let Some(record) = record else { return Self::default() };
+        let word = TaskWord::of_job(&record.job);
+        if record.job != "each" {
+            return Self { word, template: None };
+        }
         let one_item = record.fingerprint["per_command"] == 1
             && record.fingerprint["sources"].as_array().is_none_or(|sources| sources.len() < 2);
         let template = one_item.then(|| Template::from_identity(&record.fingerprint["command"])).flatten();
         let template = template.zip(Columns::from_identity(&record.fingerprint["columns"]));
-        Self { word: TaskWord::Item, template }
+        Self { word, template }
     }
 
     /// The command as a person would type it, as far as it is known.
@@ -101,17 +160,6 @@ impl TaskNames {
             None => entry.note.clone(),
         }
     }
-}
-
-fn line(entry: &Entry, names: &TaskNames) -> String {
-    let took = time(Duration::from_micros(entry.took_us));
-    let again = if entry.attempt > 1 { format!(", attempt {}", entry.attempt) } else { String::new() };
-    let (outcome, number) = words(entry.outcome);
-    let number = number.map(|number| format!(" {number}")).unwrap_or_default();
-    let note = visible(&entry.note);
-    let gap = if note.is_empty() { "" } else { "  " };
-    let took = if entry.outcome == Outcome::Open { String::new() } else { format!("  {took}") };
-    format!("{}  {}{again}  {outcome}{number}{took}{gap}{note}", began(entry), names.word.name(entry.task))
 }
 
 fn json_of(entry: &Entry) -> serde_json::Value {
@@ -127,6 +175,7 @@ fn json_of(entry: &Entry) -> serde_json::Value {
         | Outcome::Open => (None, None),
     };
     json!({
+        "format": FORMAT,
         "task": entry.task,
         "attempt": entry.attempt,
         "began": began(entry),
@@ -193,18 +242,19 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_a_line_an_object_or_a_row() {
+    fn an_entry_is_an_object_or_a_row() {
         let failed = entry(Outcome::Code(7));
-        assert_eq!(
-            line(&failed, &TaskNames::default()),
-            "2026-11-24T04:12:04.250Z  task 4, attempt 2  failed 7  1.5 s  a \"b\", bytes 0 to 9"
-        );
         assert_eq!(csv(&failed), "3,2,2026-11-24T04:12:04.250Z,1.5,failed,7,\"a \"\"b\"\", bytes 0 to 9\"");
         assert_eq!(json_of(&failed)["outcome"], "failed");
         assert_eq!(json_of(&failed)["code"], 7);
         assert_eq!(json_of(&entry(Outcome::Signal(11)))["signal"], "SIGSEGV");
-        let items = TaskNames { word: TaskWord::Item, template: None };
-        assert!(line(&entry(Outcome::Interrupted), &items).contains("item 4, attempt 2  interrupted  1.5 s"));
         assert!(!has_failed(Outcome::Open) && has_failed(Outcome::TimedOut));
+    }
+
+    #[test]
+    fn the_slowest_come_first_and_no_more_than_asked_for() {
+        let took = [3, 9, 1, 9, 4].map(|took_us| Ok(Entry { took_us, ..entry(Outcome::Done(0)) }));
+        let slowest = slowest(took.into_iter(), 3).unwrap();
+        assert_eq!(slowest.iter().map(|entry| entry.took_us).collect::<Vec<_>>(), [9, 9, 4]);
     }
 }

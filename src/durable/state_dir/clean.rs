@@ -74,12 +74,13 @@ pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
         Err(_) if force => None,
         read => read?,
     };
-    if let (false, Some(Record { phase: Phase::Working | Phase::Finalizing { .. }, frontier, .. })) =
+    if let (false, Some(Record { phase: Phase::Working | Phase::Finalizing { .. }, frontier, tasks, .. })) =
         (force, &record)
     {
+        let of = tasks.map_or_else(String::new, |tasks| format!(" of {tasks}"));
         return Err(Error::refused(
             path.display(),
-            format_args!("is the state of a job that is not finished ({frontier} tasks are committed)"),
+            format_args!("is the state of a job that is not finished ({frontier}{of} committed)"),
         )
         .advise(Advice::RunAgain)
         .or(Advice::CleanByForce));

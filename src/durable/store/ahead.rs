@@ -37,12 +37,10 @@ impl CheckpointStore {
         let Some(dir) = &mut self.dir else { return Ok(None) };
         let Some(file) = self.record.spilled_files.pop() else { return Ok(None) };
         let spilled = dir.read_spill(&file)?.ok_or_else(|| {
-            Error::broken(
-                format_args!("task {}", file.task + 1),
-                "its result on disk was damaged while this run was working",
-            )
-            .advise("this task must be done again")
-            .then(Advice::RunAgain)
+            Error::broken("a task", "its result on disk was damaged while this run was working")
+                .of_task(file.task)
+                .advise("it must be done again")
+                .then(Advice::RunAgain)
         })?;
         self.sweeps_after_record = true;
         Ok(Some((file, spilled)))

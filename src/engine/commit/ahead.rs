@@ -70,7 +70,8 @@ impl<J: Job> Committer<J> {
         while let Some((entry, stored)) = self.store.take_spilled_file()? {
             let (pieces, fate) = unpack(&entry, stored).ok_or_else(|| {
                 let how = "what was kept of it is not of this program";
-                Error::refused(format_args!("task {}", entry.task + 1), how)
+                Error::refused("a task", how)
+                    .of_task(entry.task)
                     .advise("it was written by another version")
                     .then(Advice::StartAfresh)
             })?;

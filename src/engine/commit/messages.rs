@@ -58,6 +58,10 @@ pub(crate) struct Frontier {
     pub(crate) ahead_bytes: u64,
     /// Tasks that failed.
     pub(crate) failed: u64,
+    /// Bytes of input in the committed tasks.
+    pub(crate) input_bytes: u64,
+    /// How many runs have worked on the job, this one included.
+    pub(crate) runs: u64,
 }
 
 impl Frontier {
@@ -71,6 +75,8 @@ impl Frontier {
             output_bytes: output.map_or(0, |output| output.bytes.saturating_sub(output.of_next)),
             ahead_bytes: 0,
             failed: record.failed,
+            input_bytes: record.input_bytes,
+            runs: record.epoch,
         }
     }
 }

@@ -28,9 +28,7 @@ pub(super) fn see_journal(dir: &StateDir, record: &mut Record, options: &Options
 pub(super) fn done_again(lost: u64) -> Option<String> {
     match lost {
         0 => None,
-        1 => Some("the kept result of one task is missing or damaged; the task runs again".to_string()),
-        many => {
-            Some(format!("the kept results of {many} tasks are missing or damaged; these tasks run again"))
-        }
+        1 => Some("one kept result is missing or damaged, and is made again".to_string()),
+        many => Some(format!("{many} kept results are missing or damaged, and are made again")),
     }
 }

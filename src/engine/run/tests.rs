@@ -206,7 +206,7 @@ fn only_a_full_disk_share_makes_the_others_wait_and_that_is_said() {
         .observer(Warned(tell));
     let asker = std::thread::spawn(move || {
         let warning = told.recv_timeout(Duration::from_secs(60)).unwrap();
-        assert!(warning.contains("task 1 is slow") && warning.contains("`Run::spill_limit`"), "{warning}");
+        assert!(warning.contains("task 1: is slow") && warning.contains("`Run::spill_limit`"), "{warning}");
         finish.send(()).unwrap();
     });
     let ending = run.run();

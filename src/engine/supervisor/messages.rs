@@ -44,7 +44,7 @@ impl<J: Job> Supervisor<'_, J> {
         if let Some(Halt { now, .. }) =
             self.workers.halt.filter(|halt| halt.failures == self.workers.failures)
         {
-            let failed = if self.workers.failures == 1 { "task has" } else { "tasks have" };
+            let failed = if self.workers.failures == 1 { "has" } else { "have" };
             self.keep_error(
                 Error::broken(
                     "the limit of failures",

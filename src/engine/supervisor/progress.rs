@@ -33,11 +33,12 @@ impl<J: Job> Supervisor<'_, J> {
         // One message may be the end of the list.
         let waits = !self.has_room() && self.channels.source.len() > 1;
         if waits && !self.view.waits_for_room {
-            let (task, taken) = (self.job.frontier.tasks + 1, self.job.frontier.ahead_bytes >> 20);
-            let how = format_args!("task {task} is slow, and the results behind it take {taken} MiB of disk");
+            let taken = self.job.frontier.ahead_bytes >> 20;
+            let how = format_args!("is slow, and the results after it take {taken} MiB of disk");
             self.view.observer.notice(&Notice::Warning(
-                Error::broken("waiting", how)
-                    .advise("no further task starts until it is done")
+                Error::broken("a task", how)
+                    .of_task(self.job.frontier.tasks)
+                    .advise("nothing more starts until it is done")
                     .or(Advice::LargerSpillLimit),
             ));
         }
@@ -121,7 +122,10 @@ impl<J: Job> Supervisor<'_, J> {
             frontier: if self.state.commit_works { self.job.frontier.committed } else { self.job.durable },
             ahead: self.job.frontier.ahead,
             tasks: self.job.extent.tasks,
+            input_bytes: self.job.frontier.input_bytes,
+            input_total: self.job.extent.bytes,
             output_bytes: self.job.frontier.output_bytes,
+            runs: self.job.frontier.runs,
             failed: self.job.frontier.failed,
             checkpoint: self.checkpoint_facts(),
             worked: self.clocks.work.worked(),

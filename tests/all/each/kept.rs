@@ -77,7 +77,7 @@ fn the_log_tells_what_ran_and_what_was_at_work_when_all_was_killed() {
     run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
     let log = world.bivouac("log").run().expect_code(0);
     let text = String::from_utf8(log.stdout).unwrap();
-    assert!(text.contains("item 1  done 0") && text.contains("item 2  open  slow"), "{text}");
+    assert!(text.contains("     1    1  done 0 ") && text.contains("     2    1  open  "), "{text}");
     let joblog = world.bivouac("log --joblog").run().expect_code(0);
     let text = String::from_utf8(joblog.stdout).unwrap();
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();

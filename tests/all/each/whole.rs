@@ -118,7 +118,7 @@ fn several_items_at_once_grow_behind_a_full_command_only() {
         run("1 2 3").expect_code(0);
         let before = world.read("effects");
         for longer in ["1 2 3 4", "1 2 3 4 5"] {
-            run(longer).expect_code(3).expect_says("after a task that is full");
+            run(longer).expect_code(3).expect_says("after a group that is full");
         }
         assert_eq!(world.read("effects"), before, "{options}");
         run("1 2 3").expect_code(0).expect_says("already finished");
@@ -149,7 +149,7 @@ fn what_was_at_work_at_a_kill_may_be_gone_and_counts_as_failed() {
     let log = |options: &str| world.bivouac(&format!("log {options}")).run().stdout;
     // Until the journal has that it has begun.
     until_at(&world, "c");
-    until("item 3 is open", || text(&log("")).contains("item 3  open"));
+    until("item 3 is open", || text(&log("")).contains("     3    1  open "));
     running.signal(SIGKILL).wait();
     world.shell(GONE);
     world.write("waits", "none");
@@ -159,7 +159,7 @@ fn what_was_at_work_at_a_kill_may_be_gone_and_counts_as_failed() {
         .expect_code(1)
         .expect_says("item 3 (c) was at work when the last run was killed, and is gone from the list")
         .expect_says("1 item failed");
-    assert!(text(&log("--failed")).contains("item 3"));
+    assert!(text(&log("--failed")).contains("     3    1  open "));
     run("d").run().expect_code(1).expect_says("already finished");
     run("d e").run().expect_code(1).expect_says_not("at work");
     run("a b c d e").run().expect_code(1).expect_says("already finished");

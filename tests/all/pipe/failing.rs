@@ -55,7 +55,7 @@ fn with_keep_going_it_is_left_out_and_listed_and_the_code_is_1() {
     drop(ended.expect_says("big.txt, bytes "));
     expect_bytes(&world, "fine\n".repeat(right).as_bytes());
     // And that is how the job ended, also for who asks again.
-    let failed = if wrong == 1 { "1 task failed".to_string() } else { format!("{wrong} tasks failed") };
+    let failed = if wrong == 1 { "1 chunk failed".to_string() } else { format!("{wrong} chunks failed") };
     drop(job.run().expect_code(1).expect_says("already finished").expect_says(&failed));
     // A finished output is not replaced without a word.
     pipe(&world, "big.txt -o out", &TR).run().expect_code(0).expect_says("is replaced when this one");
@@ -129,7 +129,7 @@ fn what_a_command_complains_of_is_said_however_quiet_we_are() {
     let job = "pipe in -q -o out -- sh -c";
     let run =
         world.command(crate::harness::BIVOUAC).args(job.split(' ')).arg("echo a pity >&2; cat").output();
-    assert_eq!(String::from_utf8(run.unwrap().stderr).unwrap(), "bivouac: task 1: a pity\n");
+    assert_eq!(String::from_utf8(run.unwrap().stderr).unwrap(), "bivouac: chunk 1: a pity\n");
     assert_eq!(world.read("out"), b"one\n");
 }
 

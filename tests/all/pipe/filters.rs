@@ -117,7 +117,7 @@ fn what_a_filter_says_is_labelled_and_made_harmless() {
     world.write("in", "one\ntwo\n");
     let command = ["sh", "-c", "printf 'red \\033[31m\\rand a line\\nthe end' >&2; cat"];
     let ended = pipe(&world, "in -o out", &command).run().expect_code(0);
-    let ended = ended.expect_says("task 1: red ").expect_says("task 1: the end");
+    let ended = ended.expect_says("chunk 1: red ").expect_says("chunk 1: the end");
     assert!(!ended.stderr.contains(['\u{1b}', '\r']), "{:?}", ended.stderr);
     expect_bytes(&world, b"one\ntwo\n");
 }

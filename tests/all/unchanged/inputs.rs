@@ -211,7 +211,7 @@ fn of_a_list_of_a_job_that_is_finished() {
     expect_refusals(
         &world,
         &[
-            ("each -n 2 --state s true ::: 1 2 3 4", 3, "after a task that is full"),
+            ("each -n 2 --state s true ::: 1 2 3 4", 3, "after a group that is full"),
             ("each -o out echo ::: 1 2 3 4", 3, "is of this very job, which is finished"),
         ],
     );

@@ -169,7 +169,7 @@ fn a_control_verb_that_finds_no_job_at_work() {
             ("clean out.bivouac", 3, "is the state of a job that is not finished"),
             ("pause tree", 2, "is not the state of a job"),
             ("stop missing", 2, "there is no such state"),
-            ("status 4711", 2, "there is no such state"),
+            ("status 4000000000", 2, "there is no such process"),
             ("log missing", 2, "there is no such state"),
             ("clean missing", 2, "is not the state of a job"),
         ],
@@ -193,7 +193,7 @@ fn a_control_verb_that_finds_no_job_at_work() {
         &world,
         &[
             ("pause out.bivouac", 3, "the job is finished, there is nothing to pause"),
-            ("status", 2, "STATE: which one?"),
+            ("status", 2, "STATE: which one? There are 2 states here, and none of their jobs runs"),
             ("clean --force tree", 2, "is not the state of a job"),
         ],
     );

@@ -17,7 +17,7 @@ const REASONS: [(&str, &str); 34] = [
     ("items", "inputs (a list)"),
     ("items in the record", "forged"),
     ("what was kept of it is not of this program", "forged results"),
-    ("task {}", "forged results"),
+    ("a task", "forged results"),
     ("is a file of {has} bytes, but", "inputs (standard output)"),
     ("is a directory that does not belong to a state", "places"),
     ("the kernel does not permit", "user"),

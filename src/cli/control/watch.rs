@@ -1,0 +1,62 @@
+//! `bivouac status --watch`: a job from outside, until it has ended.
+//!
+//! A terminal gets what `status` prints, drawn in place. A pipe gets a line for each change, so that a log or a
+//! program can follow a job; with `--json` that line is the object. Nothing is asked of the job: its status file
+//! says once a second how far it is, and its end wakes this process at once.
+
+use super::status::StatusReport;
+use super::view::{HeldBy, View};
+use crate::cli::format::fitted;
+use crate::cli::terminal;
+use bivouac::Result;
+use bivouac::ending::FINISHED;
+use bivouac::error::Kind;
+use std::io::{self, IsTerminal};
+use std::thread;
+use std::time::Duration;
+
+/// How often the state is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Shows the job until it has ended.
+pub(super) fn watch(mut view: View, json: bool) -> Result<u8> {
+    let on_screen = io::stdout().is_terminal() && !json;
+    let (mut last, mut drawn) = (None, 0);
+    loop {
+        let report = StatusReport::of(&view);
+        if on_screen {
+            drawn = draw(&report.text(&view), drawn)?;
+        } else if last.replace(report.key()) != Some(report.key()) {
+            let line = if json { report.json()? } else { report.line() };
+            terminal::result(line.as_bytes())?;
+        }
+        match &view.at {
+            HeldBy::Free => return Ok(FINISHED),
+            HeldBy::Here(process) => drop(process.wait(LOOK_EVERY)?),
+            HeldBy::Elsewhere(_) => thread::sleep(LOOK_EVERY),
+        }
+        view = match View::look(&view.path) {
+            Ok(view) => view,
+            Err(error) if error.kind() == Kind::Usage => {
+                let path = view.path.display();
+                terminal::message(&format!("{path}: the job is finished, and its state was removed"));
+                return Ok(FINISHED);
+            }
+            Err(error) => return Err(error),
+        };
+    }
+}
+
+/// Draws the text in place of the last one, which had so many rows. Returns how many this one has.
+fn draw(text: &str, drawn: usize) -> Result<usize> {
+    let (columns, rows) = terminal::size_of_stdout();
+    // A row that wraps, or scrolls, could not be found again.
+    let shown: Vec<String> = text
+        .lines()
+        .take(rows.saturating_sub(1))
+        .map(|line| fitted(line, columns.saturating_sub(1)))
+        .collect();
+    let up = if drawn > 0 { format!("\r\x1b[{drawn}A") } else { String::new() };
+    let frame = format!("{up}{}\x1b[J", shown.iter().map(|row| format!("{row}\x1b[K\n")).collect::<String>());
+    terminal::result(frame.as_bytes()).map(|()| shown.len())
+}
