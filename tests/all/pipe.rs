@@ -27,6 +27,7 @@ mod storm;
 use crate::harness::{Bivouac, World};
 use crate::running::{BEYOND_DEBOUNCE, DEADLINE, Ended, Running, first_difference};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -200,6 +201,39 @@ pub(crate) fn until(what: &str, mut reached: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "waited in vain for: {what}");
         thread::park_timeout(Duration::from_millis(2));
     }
+}
+
+/// Waits until every process of the job is stopped. A shell that starts a program by vfork(2) (dash does) waits
+/// for it in the kernel, in state D; if the new process was stopped before its exec, the shell stands still with
+/// it, and stops when both are continued.
+fn until_all_stand_still(world: &World) {
+    let stopped = |pid| matches!(state(pid), Some('T' | 'Z') | None);
+    let waits_for_a_stopped_child =
+        |pid| state(pid) == Some('D') && children_of(Pid::from_raw(pid)).into_iter().any(stopped);
+    until("all to stand still", || {
+        let all = everybody(world);
+        !all.is_empty() && all.iter().all(|one| stopped(one.pid) || waits_for_a_stopped_child(one.pid))
+    });
+}
+
+fn children_of(pid: Pid) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap();
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|child| parent(*child) == Some(pid.as_raw())).collect()
+}
+
+fn fields(pid: i32) -> Option<(char, i32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+fn state(pid: i32) -> Option<char> {
+    fields(pid).map(|(state, _)| state)
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    fields(pid).map(|(_, parent)| parent)
 }
 
 /// Waits for a number that grows, as long as it does: on a busy machine there is always one more.

@@ -1,9 +1,9 @@
 //! After each signal: the right bytes in the end, nobody left, and the state free.
 
 use super::{
-    HALF_WAY, HELD_TR, Somebody, abort, again, again_when_free, children_in, everybody, expect_bytes,
-    expect_nobody_left, half_way, held, job, met_after, open_all, open_to, pipe, resumes, resumes_tr, until,
-    until_nobody_is_left,
+    HALF_WAY, HELD_TR, abort, again, again_when_free, children_in, expect_bytes, expect_nobody_left,
+    half_way, held, job, met_after, open_all, open_to, pipe, resumes, resumes_tr, until,
+    until_all_stand_still, until_nobody_is_left,
 };
 use crate::harness::World;
 use crate::running::{BEYOND_DEBOUNCE, Running};
@@ -196,18 +196,6 @@ fn an_abort_ends_whole_families() {
     abort(run).wait().expect_stopped_by(SIGTERM);
     expect_nobody_left(&world);
     resumes(&world, &["bash", "-c", family], "cat big.txt");
-}
-
-fn state(somebody: &Somebody) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", somebody.pid)).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
-}
-
-fn until_all_stand_still(world: &World) {
-    until("all to stand still", || {
-        let all = everybody(world);
-        !all.is_empty() && all.iter().all(|one| matches!(state(one), Some('T' | 'Z') | None))
-    });
 }
 
 #[test]

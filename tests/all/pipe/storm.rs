@@ -5,7 +5,7 @@
 //! to the job does not reach it once it has a group of its own. Who does not see to that has a worker
 //! less, and soon none.
 
-use super::{expect_bytes, expect_nobody_left, pipe, until};
+use super::{children_of, expect_bytes, expect_nobody_left, pipe, state};
 use crate::data;
 use crate::harness::World;
 use crate::jobcontrol::{namespace, only_child};
@@ -115,26 +115,6 @@ fn as_process_one_it_reaps_strangers() {
     expect_bytes(&world, &world.read("in"));
 }
 
-fn children_of(pid: nix::unistd::Pid) -> Vec<i32> {
-    let entries = fs::read_dir("/proc").unwrap();
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|child| parent(*child) == Some(pid.as_raw())).collect()
-}
-
-fn fields(pid: i32) -> Option<(char, i32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
-}
-
-fn state(pid: i32) -> Option<char> {
-    fields(pid).map(|(state, _)| state)
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    fields(pid).map(|(_, parent)| parent)
-}
-
 /// Pausing through bivouac alone, as `kill -TSTP` of a person does it, while children are born.
 #[test]
 fn to_the_job_alone() {
@@ -142,9 +122,7 @@ fn to_the_job_alone() {
     let mut run = tiny(&world).start().until("ready");
     for _ in 0..30 {
         run = run.signal(SIGTSTP).until_suspended_by(SIGTSTP);
-        until("all to stand still", || {
-            super::everybody(&world).iter().all(|one| matches!(state(one.pid), Some('T' | 'Z') | None))
-        });
+        super::until_all_stand_still(&world);
         // Both at once would be one batch, which means to go on.
         run = run.signal(Signal::SIGCONT).until_continued().until("phase running");
     }
