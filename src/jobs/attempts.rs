@@ -24,8 +24,9 @@
 //!
 //! **A 0 can be doubtful.** The same scheduler may meet a command that makes a 0 of its signal
 //! (`trap "exit 0" TERM`). It looks like a command that has done its work, but for two traces: unread input, which
-//! `head -1` leaves too; and a handler for SIGTERM, which `sort` has as well, to remove its files. A command
-//! with one of these traces is held too, for a shorter time, and counts as done if no stop comes.
+//! `head -1` leaves too; and a handler for SIGTERM, which `sort` has as well, to remove its files. Python and Perl
+//! take their handlers back at the end, and count as having one. A command with one of these traces is held too,
+//! for a shorter time, and counts as done if no stop comes.
 
 use crate::jobs::results::Kept;
 use crate::jobs::text::{short, visible};
@@ -327,7 +328,9 @@ impl Terms {
     fn judge_well_ended(&self, finished: &Finished) -> (Verdict, Option<Duration>) {
         match finished.told_to_end {
             true if finished.left_input || !self.saves_its_work => (Verdict::Interrupted, None),
-            false if finished.left_input || finished.catches_sigterm => (Verdict::Done, Some(HELD_BRIEFLY)),
+            false if finished.left_input || finished.may_have_handled_sigterm => {
+                (Verdict::Done, Some(HELD_BRIEFLY))
+            }
             true | false => (Verdict::Done, None),
         }
     }

@@ -15,7 +15,7 @@ use super::limits::is_shortage;
 use super::pipes::{PIECE, Pipes, no_descriptor};
 use super::running::{GLANCE, Running};
 use super::spawn::{cannot_start, too_long};
-use super::traces::may_come_from_a_signal;
+use super::traces::{may_come_from_a_signal, may_have_handled_sigterm};
 use crate::error::Error;
 use crate::sys::proc_stat::Stat;
 use crate::task::command::{Call, Command, Err, Finished, How, Out};
@@ -61,7 +61,8 @@ impl Commands for Children {
             how: running.early.unwrap_or(how),
             told_to_end,
             left_input,
-            catches_sigterm: call.output_counts && stat.is_some_and(|stat| stat.caught.has(libc::SIGTERM)),
+            may_have_handled_sigterm: call.output_counts
+                && stat.is_some_and(|stat| may_have_handled_sigterm(stat, self.given_as_ignored())),
             // A command whose output passes through may have lost its reader.
             may_be_of_a_stop: left_input
                 || call.passes_through

@@ -45,6 +45,12 @@ pub(super) fn may_come_from_a_signal(how: How, stat: Option<Stat>, given: Signal
     could_hear || may_be_a_runtime || may_report_another
 }
 
+/// Whether a command may have made its 0 of a SIGTERM: it has a handler, or it is a language runtime, which may
+/// have taken one back. Page faults do not count here: programs that are merely large would all wait.
+pub(super) fn may_have_handled_sigterm(stat: Stat, given: Signals) -> bool {
+    stat.caught.has(libc::SIGTERM) || !stat.ignored.without(given).is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +101,25 @@ mod tests {
         assert!(may_come_from_a_signal(How::Code(1), None, hup), "there is no /proc");
     }
 
+    #[test]
+    fn a_0_may_be_made_of_sigterm_by_a_handler_also_by_one_that_was_taken_back() {
+        let python = "import os, signal, sys\nsignal.signal(15, lambda *_: sys.exit(0))\n\
+                      os.kill(os.getpid(), 15)\nwhile True: signal.pause()";
+        let perl = "$SIG{TERM} = sub { exit 0 }; kill TERM => $$; sleep 1 while 1";
+        for (program, words, may) in [
+            ("sh", ["-c", "trap 'exit 0' TERM; kill $$; while :; do :; done"], true),
+            ("python3", ["-c", python], true),
+            ("perl", ["-e", perl], true),
+            ("sh", ["-c", "exit 0"], false),
+            ("cat", ["Cargo.toml", "README.md"], false),
+        ] {
+            let (code, stat) = end_of(program, &words);
+            assert_eq!(code, 0, "{program} {words:?}");
+            let given = Stat::of(Pid::this()).unwrap().ignored;
+            assert_eq!(may_have_handled_sigterm(stat, given), may, "{program} {words:?}");
+        }
+    }
+
     /// The code of a real command, and its end as the kernel shows it.
     fn end_of(program: &str, words: &[&str]) -> (i32, Stat) {
         let mut command = Command::new(program);
@@ -102,7 +127,7 @@ mod tests {
         let mut child = command.spawn().unwrap();
         let pid = Pid::from_raw(child.id() as i32);
         let ended = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
-        let WaitStatus::Exited(_, code @ 1..) = ended else { panic!("{program} {words:?}: {ended:?}") };
+        let WaitStatus::Exited(_, code) = ended else { panic!("{program} {words:?}: {ended:?}") };
         let stat = Stat::of(pid).unwrap();
         child.wait().unwrap();
         (code, stat)

@@ -150,9 +150,9 @@ pub struct Finished {
     /// Whether it left some of its input unread, as far as that can be told: it closed its input (`head -1`),
     /// or another process told it to end, and it made a 0 of that.
     pub left_input: bool,
-    /// Whether it had a handler for SIGTERM, and may have made a 0 of one. Looked at only if its output
-    /// counts.
-    pub catches_sigterm: bool,
+    /// Whether it had a handler for SIGTERM, or may have had one, and so may have made a 0 of a SIGTERM. Looked at
+    /// only if its output counts.
+    pub may_have_handled_sigterm: bool,
     /// Whether a stop that is not known yet may be the reason that it ended so, if it has failed: a scheduler may
     /// have sent its signal to the command first. Then the failure counts only if no stop comes.
     pub may_be_of_a_stop: bool,

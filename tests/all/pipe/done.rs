@@ -22,6 +22,18 @@ const POLITE: [&str; 3] = [
      : >begun; until [ -e go ]; do sleep 0.02; done; cat",
 ];
 
+/// The same, with its whole input read: nothing tells but that Python may have had a handler.
+const POLITE_PYTHON: &str = "import os, signal, sys, time
+signal.signal(15, lambda *_: sys.exit(0))
+all = sys.stdin.buffer.read()
+sys.stdout.buffer.write(all[:10])
+sys.stdout.flush()
+open('begun', 'w')
+while not os.path.exists('go'):
+    time.sleep(0.02)
+sys.stdout.buffer.write(all[10:])
+";
+
 /// A job of chunks that are larger than a pipe holds. Its commands say that they have begun by a file, and
 /// are at work until there is a file `go`, however slow or fast the machine is.
 fn held_whole<'w>(world: &'w World, options: &str, command: &[&str]) -> Running<'w> {
@@ -177,12 +189,14 @@ fn a_signal_to_the_whole_group_of_the_job_is_one_stop() {
 }
 
 /// The scheduler signals the commands too, and they make a 0 of it: all that tells is the input that they
-/// have not read. Whoever hears of it first, nothing is lost.
+/// have not read, or a handler. Whichever hears of it first, nothing is lost.
 #[test]
 fn commands_that_make_a_0_of_the_signal_of_a_scheduler_are_interrupted() {
-    for job_first in [true, false] {
+    let python = ["python3", "polite.py"];
+    for (job_first, polite) in [(true, &POLITE[..]), (false, &POLITE), (true, &python), (false, &python)] {
         let world = world();
-        let run = held_whole(&world, "", &POLITE);
+        world.write("polite.py", POLITE_PYTHON);
+        let run = held_whole(&world, "", polite);
         if job_first {
             killpg(run.pid(), SIGTERM).unwrap();
         }
@@ -192,7 +206,7 @@ fn commands_that_make_a_0_of_the_signal_of_a_scheduler_are_interrupted() {
         }
         run.wait().expect_stopped_by(SIGTERM);
         expect_nobody_left(&world);
-        released(&world, &POLITE, "cat big.txt");
+        released(&world, polite, "cat big.txt");
     }
 }
 
