@@ -1,14 +1,14 @@
 //! Inputs: the files, streams, trees and lists that jobs read, cut into tasks.
 //!
-//! An input is more than bytes. A job that is to go on tomorrow must be able to say tomorrow whether the bytes
-//! are still the same ([`Identity`]), must reach any place in them without reading the bytes before it
-//! ([`Chunks`]), and must list files in an order that is not an accident of the directory ([`Tree`]). A pipe can
-//! do none of this: it is read once and only once ([`Stream`]). A job on it can be continued if the same stream is
-//! given again: [`Chunks`] knows it by a digest of the finished part. And an input need not be what a
-//! task reads: it may be a list, each item of which is a task ([`Items`]).
+//! An input is more than bytes. A job that continues tomorrow must know whether the bytes are still the same
+//! ([`Identity`]), reach any place in them without reading the bytes before it ([`Chunks`]), and list files
+//! in an order that is not an accident of the directory ([`Tree`]). A pipe can do none of this: it is read
+//! once and only once ([`Stream`]). A job on it can be continued if the same stream is given again:
+//! [`Chunks`] knows it by a digest of the finished part. And an input may be a list, each item of which is a
+//! task ([`Items`]).
 //!
-//! How a file is known again is the subject of `witness.rs`: by `stat(2)` as a rule, because a digest would cost
-//! as much as most jobs do; by some samples if it has grown; and by digest for users who ask for it
+//! How a file is known again is the subject of `witness.rs`: by `stat(2)` as a rule, because a digest would
+//! cost as much as most jobs do; by some samples if it has grown; by digest for users who ask for it
 //! ([`Chunks::by_contents`]).
 //!
 //! A file imports only files that stand before it here:
@@ -37,6 +37,8 @@ mod resolved;
 mod resume_tests;
 mod stream;
 mod streamed;
+#[cfg(test)]
+mod testing;
 mod tree;
 mod walk;
 mod witness;

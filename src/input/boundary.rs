@@ -2,8 +2,8 @@
 //!
 //! The obvious definition is a procedure: read on until a delimiter has come. Its result depends on the place
 //! where it began: with `aa` as the delimiter, a reader that begins at the first byte of `aaa` cuts after the
-//! second byte, and a reader that begins at the second byte cuts after the third. Workers that begin in the
-//! middle of a file would then disagree about a common edge, and a byte would be lost or come twice.
+//! second byte, and one that begins at the second byte cuts after the third. Two workers in the middle of a
+//! file would disagree about their common edge, and a byte would be lost or come twice.
 //!
 //! So a boundary is a property of a place and of the bytes around it, and of nothing else. With *data*
 //! for all the bytes of one input, a place *p* > 0 is a boundary
@@ -24,14 +24,14 @@
 //!
 //! # Matches that overlap
 //!
-//! By this rule, three newlines in a row are two boundaries of END `\n\n`, one byte apart. A reader that comes
-//! from the beginning of the input sees one: two newlines end a record, and the third is the first byte of the
-//! next. So the rule above defines a *match*, and a boundary is a match that shares no byte of its END with the
-//! END of the boundary before, and none of its START with the START of that one. (A START that stands at the
-//! very beginning belongs to the first record.)
+//! By this rule, three newlines in a row are two boundaries of END `\n\n`, one byte apart. A reader from the
+//! beginning of the input sees one: two newlines end a record, and the third begins the next. So the rule
+//! above defines a *match*, and a boundary is a match that shares no byte of its END with the END of the
+//! boundary before, and none of its START with the START of that one. (A START at the very beginning belongs
+//! to the first record.)
 //!
-//! Few boundaries can overlap with themselves. For those that can, the bytes before a match do matter, but not
-//! far: see [`edges`](super::edges) for how little of them a search has to read.
+//! Few boundaries can overlap with themselves. For those, the bytes before a match do matter, but not far:
+//! see [`edges`](super::edges) for how little of them a search has to read.
 
 use crate::error::{Error, Result};
 use memchr::memmem::{self, Finder};
@@ -217,8 +217,7 @@ pub(super) mod naive {
         Fixed(u64),
     }
 
-    /// Enough of them to overlap with themselves and with their neighbours in a text of `a`, `b` and
-    /// newlines.
+    /// Enough to overlap with themselves and their neighbours in a text of `a`, `b` and newlines.
     pub(in crate::input) const RULES: [Rule; 12] = [
         Rule::Between(b"\n", b""),
         Rule::Between(b"", b"\n"),

@@ -1,12 +1,10 @@
 //! A page-aligned buffer that each thread keeps.
 //!
-//! Aligned, because of how the kernel copies a page of its cache, and what some processors make of that.
-//! A place that stands between 1 and 15 bytes further on in its page than the source in its own is
-//! filled four times slower than any other (measured on a Zen 4: 102 ms for 256 MiB instead of 26): the
-//! copying instruction takes source and destination for overlapping. So bytes go to the same place in
-//! their page as they have in the file, which is simple where a buffer begins with one. (Mapping the
-//! file instead would save the copy, but SIGBUS would kill the process when another one shortens
-//! the file.)
+//! Some processors copy slowly to a place that stands 1 to 15 bytes further on in its page than the source in
+//! its own: the copying instruction takes the two for overlapping (Zen 4: 102 ms for 256 MiB instead of 26).
+//! So bytes go to the same place in their page as they have in the file, which is simple where a buffer
+//! begins with a page. (A mapped file would save the copy, but SIGBUS would kill the process when another one
+//! shortens the file.)
 
 use super::path_text::named;
 use crate::error::Error;
@@ -21,9 +19,8 @@ pub(super) const PAGE: usize = 4096;
 /// A buffer that grew beyond this (for one very long line) is not kept.
 const KEEP: usize = 4 << 20;
 
-/// Whether there is room for so much more in `bytes`, which a record of the input fills. Asked for first with
-/// some to spare, as vectors grow, and then without. What grows with the input must not end in an abort,
-/// which is what Rust makes of memory that is not there.
+/// Whether there is room for `more` bytes of a record. Asks with some to spare first, as vectors grow, and
+/// then without. Rust aborts when memory is missing, and the length of a record must not cause that.
 pub(super) fn has_room(bytes: &mut Vec<u8>, more: usize) -> bool {
     if bytes.capacity() - bytes.len() >= more {
         return true;
@@ -38,7 +35,7 @@ fn is_some_left() -> bool {
     Vec::<u8>::new().try_reserve_exact(SPARE).is_ok()
 }
 
-/// There is none.
+/// The error for that.
 pub(super) fn no_room(path: &Path, problem: impl Display) -> Error {
     Error::broken(named(path), format_args!("{problem}, and there is no memory for that"))
         .advise("raise the limit of this process (ulimit -v), or see whether its records end as they should")
@@ -48,8 +45,8 @@ thread_local! {
     static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A thread's buffer, taken for a task and put back after it. With rayon inside a task, another task
-/// may begin on the same thread in between; it finds nothing to take and makes a new one.
+/// A thread's buffer, taken for a task and put back after it. With rayon inside a task, another task may
+/// begin on the same thread meanwhile; it finds no buffer and makes one.
 #[derive(Debug)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
@@ -62,18 +59,12 @@ impl Buffer {
     pub(super) fn take(length: usize) -> Self {
         let mut buffer = Self { bytes: KEPT.take(), start: 0 };
         buffer.start = buffer.bytes.as_ptr().align_offset(PAGE);
-        buffer.grow(length);
+        if buffer.len() < length {
+            buffer.move_to(vec![0; length + PAGE]);
+        }
         buffer
     }
-
-    /// Makes it at least `length` bytes long, and keeps what is in it.
-    pub(super) fn grow(&mut self, length: usize) {
-        if self.len() < length {
-            self.move_to(vec![0; length + PAGE]);
-        }
-    }
-
-    /// The same for a length that the input decides; `false` if there is no memory for it.
+    /// Makes it at least `length` bytes long, and keeps its contents; `false` if there is no memory for it.
     pub(super) fn try_grow(&mut self, length: usize) -> bool {
         if self.len() >= length {
             return true;
@@ -125,7 +116,7 @@ mod tests {
         let mut buffer = Buffer::take(1000);
         buffer[..5].copy_from_slice(b"hello");
         for length in [5000, 100_000, 10_000_000] {
-            buffer.grow(length);
+            assert!(buffer.try_grow(length));
             assert!(buffer.len() >= length && buffer.as_ptr().align_offset(PAGE) == 0);
             assert_eq!(&buffer[..5], b"hello");
         }

@@ -1,5 +1,4 @@
-//! A block of an input as a task has it: where it is in a file, or the bytes themselves if they came from a
-//! stream.
+//! A block of an input as a task has it: a place in a file, or the bytes themselves of a stream.
 
 use super::boundary::Boundary;
 use super::edges::edges;
@@ -130,13 +129,12 @@ impl Chunk {
 mod tests {
     use super::*;
     use crate::error::Kind;
+    use crate::input::testing::file_with;
     use std::fs;
 
     #[test]
     fn a_file_that_changed_is_refused_afterwards() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        let (_dir, path) = file_with("one\ntwo\nthree\n");
         let file = Arc::new(InputFile::look_at(&path).unwrap());
         let chunk = Chunk {
             file_index: 0,

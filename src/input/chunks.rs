@@ -1,33 +1,29 @@
 //! Files and streams cut into blocks of whole records, so that several workers can read one file, and a run that
 //! goes on can go to any place in it.
 //!
-//! The obvious way to cut a text at line ends is to read it and look for them. Then the source
-//! reads everything, one thread feeds all the others, and a run that goes on reads a terabyte to
-//! find its place. Here the cut is arithmetic: a task is block *k* of file *i*, by the sizes of the files, and the
-//! source reads nothing. With a [`Boundary`] between records, of which a newline is one kind and "anywhere"
-//! another, block *k* of size *B* covers
-//!
+//! The obvious way to cut a text at line ends is to read it and look for them. Then the source reads
+//! everything, one thread feeds all the others, and a run that continues reads a terabyte to find its place.
+//! Here the cut is arithmetic: a task is block *k* of file *i*, by the sizes of the files, and the source
+//! reads nothing. With a [`Boundary`] between records, block *k* of size *B* covers
 //! ```text
 //! [ align(k·B), align((k+1)·B) )    align(p) = the first boundary at or after p
 //!                                   align(0) = 0,  align(p) = size where there is none
 //! ```
 //!
-//! and a worker finds both edges itself, reading at most one record beyond its block. Two
-//! neighbours compute their common edge by the same rule, so every byte belongs to exactly one of
-//! them. A record longer than a block stays whole: the blocks inside it are empty.
+//! and a worker finds both edges itself, reading at most one record beyond its block. Two neighbours find
+//! their common edge by the same rule, so every byte belongs to exactly one of them. A record longer than a
+//! block stays whole: the blocks inside it are empty.
 //!
 //! # Streams
 //!
-//! A stream has no positions, and the obvious way is to say so: a job on it cannot be continued. But
-//! mostly the same stream can be had again, at some cost: `zcat`, a query, a download. So a run that
-//! goes on reads the finished part again, drops it, and does the rest; it saves the
-//! work, which is what took the time. It must know whether this *is* the same stream before it uses
-//! a byte of it, so a running digest over all chunks of streams, the [`Mark`](crate::Mark), stands in the record
-//! beside the frontier. Another stream is refused. A stream that differs only after the frontier is as
-//! good as the old one, since no result of the difference is kept.
+//! A stream has no positions, and the obvious way is to say so: a job on it cannot be continued. But mostly
+//! the same stream can be had again, at some cost: `zcat`, a query, a download. So a run that continues reads
+//! the finished part again, drops it, and does the rest; the work took the time. It must know that this *is*
+//! the same stream before it uses a byte of it. So a running digest over all chunks of streams, the
+//! [`Mark`](crate::Mark), stands in the record beside the frontier. Another stream is refused. A stream that
+//! differs only after the frontier is as good as the old one, since no result of the difference is kept.
 //!
-//! The cut of a stream must be the same in every run; how that is done is the subject of
-//! [`streamed`](super::streamed).
+//! The cut of a stream must be the same in every run; see [`streamed`](super::streamed).
 
 mod listing;
 
@@ -36,7 +32,7 @@ use super::boundary::Boundary;
 use super::left_out::{LeftOut, same_left_out};
 use super::once::Streams;
 use super::resolved::{
-    Input, Inputs, MIB, contents_as_begun, default_block, look_at_all, reads_again, same_number,
+    Input, Inputs, MIB, READS_AGAIN, contents_as_begun, default_block, look_at_all, same_number,
     streams_refused, take_samples,
 };
 use super::stream::Stream;
@@ -53,8 +49,7 @@ use std::sync::Arc;
 /// Into how many blocks an input is cut that is neither small nor large.
 const PARTS: u64 = 64;
 
-/// Larger ones would spare nothing more, and a stop waits for the blocks at work: a slow pattern needs
-/// 9 ms for this much.
+/// Larger ones would save nothing, and a stop waits for the blocks at work: a slow pattern needs 9 ms for this.
 const LARGEST_BLOCK: u64 = 4 * MIB;
 
 /// Files and streams, to be listed as [`Chunk`](super::Chunk)s.
@@ -107,17 +102,17 @@ impl Chunks {
         self
     }
 
-    /// Says that the run has a rate limit, in bytes per second: default blocks are then made small enough
-    /// to last a quarter of a second at most, or the job would go on in leaps.
+    /// Makes default blocks small enough to last a quarter of a second at this rate (bytes per second);
+    /// otherwise the job would go on in leaps.
     #[must_use]
     pub fn limit_rate(mut self, bytes_per_second: Option<u64>) -> Self {
         self.limit_rate = bytes_per_second;
         self
     }
 
-    /// Compares what is in the files by digest, where otherwise sizes and times are compared: at the price
-    /// of reading everything once more when it is listed, and the finished part again when the job is continued. A
-    /// job keeps to what it was begun with. Streams are always compared so.
+    /// Compares the contents of the files by digest, and not sizes and times. Everything is then read twice,
+    /// and the finished part again when the job is continued. A job keeps to what it was begun with. Streams
+    /// are always compared so.
     #[must_use]
     pub fn by_contents(mut self, yes: bool) -> Self {
         self.wants_contents = yes;
@@ -132,8 +127,8 @@ impl Chunks {
         self
     }
 
-    /// Lists the records of a stream that have come whenever its writer makes a pause, for output that a person
-    /// or a program waits for. The cut then depends on the writer, so such a job cannot be continued.
+    /// Lists the records of a stream that have come whenever its writer pauses, for output that a reader
+    /// waits for. The cut then depends on the writer, so such a job cannot be continued.
     #[must_use]
     pub fn watched(mut self, yes: bool) -> Self {
         self.is_watched = yes;
@@ -185,8 +180,7 @@ impl Chunks {
             .or(Advice::StartAfresh))
     }
 
-    /// Whether records are told apart as the record says. (Versions before 0.2 do not say it of jobs that know
-    /// one cut only.)
+    /// Whether records are cut as the record says. (Before 0.2 it did not say, for jobs with a single cut.)
     fn same_boundary(&self, stored: Option<&str>) -> Result<()> {
         let now = self.boundary.to_string();
         let Some(then) = stored.filter(|&then| then != now) else { return Ok(()) };
@@ -248,7 +242,7 @@ impl Source for Chunks {
             inputs.push(Self::resumed(path, now, then, resume)?);
         }
         if by_contents && frontier > 0 {
-            remarks.sentences.push(reads_again());
+            remarks.sentences.push(READS_AGAIN.to_string());
         }
         self.has_room_for(&inputs, block)?;
         if self.is_watched && inputs.iter().any(Input::is_stream) {
@@ -325,7 +319,6 @@ mod tests {
             listing: ChunkListing,
             work: impl FnOnce(ChunkListing, &ListContext<'_>) -> T,
         ) -> T {
-            let wake = StopFd::new().unwrap();
             std::thread::scope(|scope| {
                 for (path, text) in self.paths().into_iter().zip(&self.texts) {
                     if is_pipe(&path) {
@@ -335,7 +328,7 @@ mod tests {
                         });
                     }
                 }
-                work(listing, &ListContext::real(&wake))
+                work(listing, &ListContext::endless())
             })
         }
     }
@@ -493,15 +486,13 @@ mod tests {
         let mut listing = inputs.chunks(Boundary::newline()).resume(&described, 2).unwrap();
         let said = listing.sentences();
         assert!(said[0].contains("grew from 7 to 14 bytes"), "{said:?}");
-        let wake = StopFd::new().unwrap();
-        let rest = show_all(&mut listing, &ListContext::real(&wake));
+        let rest = show_all(&mut listing, &ListContext::endless());
         assert_eq!(rest.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"two"[..], b""]);
         let extent = listing.extent();
         assert_eq!((extent.tasks, extent.bytes, extent.bytes_before), (Some(4), Some(7), 4));
     }
 
-    /// A finished job was looked at, and the stream is another one. What was read of it is gone, so the
-    /// job cannot begin again after it.
+    /// A finished job was looked at, and the stream is another one. What was read of it is gone.
     #[test]
     fn a_stream_that_was_read_is_not_opened_once_more() {
         let inputs = Inputs::new(vec![b"f".to_vec(), b"one\ntwo\n".to_vec()]);
@@ -584,8 +575,7 @@ mod tests {
         Chunks::new(file, Boundary::fixed(huge).unwrap()).block(Some(huge)).begin().unwrap();
     }
 
-    /// Pieces of a file and of memory: a text in which records are longer than a piece, end where a piece does,
-    /// and are empty.
+    /// A text in which records are longer than a piece, end where a piece does, and are empty.
     #[test]
     fn pieces_end_between_records_of_any_length() {
         let mut text = Vec::new();
@@ -632,7 +622,7 @@ mod tests {
         stored.insert("streams".to_string(), serde_json::json!(false));
         let mut listing = inputs.chunks(Boundary::newline()).resume(&described, 1).unwrap();
         assert_eq!(listing.described().unwrap(), now);
-        let rest = show_all(&mut listing, &ListContext::real(&StopFd::new().unwrap()));
+        let rest = show_all(&mut listing, &ListContext::endless());
         assert_eq!(rest.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"three\n"[..], b""]);
     }
 
@@ -654,8 +644,7 @@ mod tests {
         assert!(!source.is_resumable() && inputs.chunks(Boundary::newline()).is_resumable());
         assert!(Chunks::new(inputs.paths()[..1].to_vec(), Boundary::newline()).watched(true).is_resumable());
         let mut listing = source.begin().unwrap();
-        let wake = StopFd::new().unwrap();
-        let cx = ListContext::real(&wake);
+        let cx = ListContext::endless();
         let mut next = || listing.next(&cx).unwrap().map(|listed| show(listed).2);
         assert_eq!(next().as_deref(), Some(&b"f"[..]));
         let mut pipe = OpenOptions::new().read(true).write(true).open(&inputs.paths()[1]).unwrap();

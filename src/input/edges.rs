@@ -1,19 +1,17 @@
 //! Where in a file the records of a block begin and end.
 //!
-//! The obvious way to find them is to read the block. A job that only hands its chunk on, to the standard input
-//! of a command, need not see it at all: the kernel moves the bytes from the file into the pipe. So a search
-//! reads small windows around the two places where the block would end, and nothing between them.
-//!
-//! The rule is that of [`Chunks`](super::Chunks).
+//! The obvious way to find them is to read the block. But a job that hands its chunk to the standard input of
+//! a command need not see it: the kernel moves the bytes from the file into the pipe. So a search reads small
+//! windows around the two edges, and nothing between them. The rule is that of [`Chunks`](super::Chunks).
 //!
 //! # Matches that overlap
 //!
-//! Which of several overlapping matches are boundaries is decided from the left of the input, and a search begins
-//! in its middle. The obvious way is to begin at the left each time. But only a match shortly before can rule a
-//! match out. After a stretch without one, the next match is a boundary, whatever lies further to the left.
-//! So the search goes back to such a place, mostly a few bytes, and decides from there. (In a file that is
-//! nothing but newlines, with two of them as the end of a record, there is no such place, and each block
-//! costs a reading of everything before it.)
+//! Which of several overlapping matches are boundaries is decided from the left of the input, and a search
+//! begins in its middle. The obvious way is to begin at the left each time. But only a match shortly before
+//! can rule a match out. After a stretch without one, the next match is a boundary, whatever lies further
+//! left. So the search goes back to such a stretch, mostly a few bytes, and decides from there. (A file of
+//! newlines only, with two of them as the end of a record, has none: each block costs a reading of everything
+//! before it.)
 
 use super::boundary::Boundary;
 use super::buffer::Buffer;
@@ -25,12 +23,8 @@ use std::ops::Range;
 /// the file. A long record is searched in windows that still fit the cache.
 const WINDOWS: Range<usize> = 4 << 10..64 << 10;
 
-/// The bytes of the records of a block of `file`: empty if none begins in it. Calls `between_reads`, whose error
-/// ends the search.
-///
-/// # Errors
-///
-/// Those of `between_reads` and of [`InputFile::read_exact_at`].
+/// The bytes of the records of a block of `file`: empty if none begins in it. Calls `between_reads`, whose
+/// error ends the search; other errors are those of [`InputFile::read_exact_at`].
 pub(super) fn edges<E: From<Error>>(
     file: &InputFile,
     boundary: &Boundary,
@@ -52,16 +46,13 @@ pub(super) fn reach<E: From<Error>>(
     Ok(end.saturating_add(boundary.ahead() as u64).min(file.identity().size))
 }
 
-/// A search for boundaries in a file.
 struct Search<'a, F> {
     file: &'a InputFile,
     boundary: &'a Boundary,
     windows: Range<usize>,
-    /// Called between two reads.
     between_reads: F,
 }
 
-/// All the bytes that decide about some places.
 struct Window<'a> {
     boundary: &'a Boundary,
     bytes: Buffer,
@@ -71,7 +62,6 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
-    /// The first match at or after `place`.
     fn first(&self, place: u64) -> Option<u64> {
         let skipped = place.saturating_sub(self.boundary.back() as u64).saturating_sub(self.at) as usize;
         let found = self.boundary.find_in(self.bytes.get(skipped..self.length)?)?;
@@ -80,8 +70,7 @@ impl Window<'_> {
 }
 
 impl<'a, E: From<Error>, F: FnMut() -> Result<(), E>> Search<'a, F> {
-    /// Looks for the first record no further than the block: if none begins inside it, it is empty,
-    /// and one long record costs each of its blocks one reading only.
+    /// Looks for the first record in the block only: a long record costs each block one reading.
     fn edges(&mut self, block: &Range<u64>) -> Result<Range<u64>, E> {
         let start = match block.start {
             0 => Some(0),
@@ -120,7 +109,7 @@ impl<'a, E: From<Error>, F: FnMut() -> Result<(), E>> Search<'a, F> {
         Ok(None)
     }
 
-    /// A place not after `from` before which no match is so near that it could rule one out from there on.
+    /// A place not after `from`. No match before it is near enough to rule one out from there on.
     fn where_to_begin(&mut self, apart: u64, from: u64) -> Result<u64, E> {
         // Between `clear` and `from` everything has been looked at, and the matches are near each other.
         let (mut clear, mut end) = (from, from);
@@ -171,6 +160,7 @@ impl<'a, E: From<Error>, F: FnMut() -> Result<(), E>> Search<'a, F> {
 mod tests {
     use super::*;
     use crate::input::boundary::naive::{RULES, Random};
+    use crate::input::testing::file_with;
     use crate::task::TaskError;
     use std::fs;
 
@@ -181,8 +171,7 @@ mod tests {
     /// Every kind of cut, blocks and windows of any size: against the definition.
     #[test]
     fn the_edges_are_those_of_the_definition_wherever_windows_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
+        let (_dir, path) = file_with("");
         let mut random = Random(3);
         let mut cuts = 0;
         for _ in 0..60 {
@@ -213,8 +202,7 @@ mod tests {
 
     #[test]
     fn only_the_surroundings_of_the_edges_are_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
+        let (_dir, path) = file_with("");
         let size = 12 << 20;
         fs::write(&path, "x\n".repeat(size / 2)).unwrap();
         let file = InputFile::look_at(&path).unwrap();
@@ -242,9 +230,7 @@ mod tests {
 
     #[test]
     fn a_long_search_can_be_given_up() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
+        let (_dir, path) = file_with(vec![b'x'; 1 << 20]);
         let file = InputFile::look_at(&path).unwrap();
         let boundary = Boundary::newline();
         let give_up = || Err(TaskError::Cancelled);

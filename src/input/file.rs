@@ -63,8 +63,7 @@ impl InputFile {
         Self { witness, growth: Growth::Allowed, grew: AtomicBool::new(false), handle: OnceLock::new() }
     }
 
-    /// The same in a job that compares contents by digest and needs them to stand still: growth is a change like
-    /// any other.
+    /// The same in a job that compares contents by digest, and needs them to stand still: growth is a change.
     pub(super) fn at_rest(self) -> Self {
         Self { witness: self.witness.by_contents(true), growth: Growth::Refused, ..self }
     }
@@ -119,13 +118,10 @@ impl InputFile {
         self.handle().map(AsFd::as_fd)
     }
 
-    /// Must be called after a task has read its part: an error if the file is no longer the one that was listed.
-    /// A comparison before the read would prove nothing about the read. As a rule growth is no change, since
-    /// only the listed size is read; whether the old part is what it was is then asked at the end of the run
-    /// (see [`Listing::last_look`]).
-    ///
-    /// [`Listing::last_look`]: crate::task::Listing::last_look
-    ///
+    /// Asked after a task has read its part: an error if the file is no longer the one that was listed. A
+    /// comparison before the read would prove nothing about the read. As a rule growth is no change, since
+    /// only the listed size is read; the end of the run checks the old part
+    /// ([`Listing::last_look`](crate::task::Listing::last_look)).
     /// # Errors
     ///
     /// [`Kind::Refused`](crate::error::Kind::Refused), naming the file.
@@ -145,8 +141,8 @@ impl InputFile {
         }
     }
 
-    /// Whether [`check_unchanged`](Self::check_unchanged) has found it longer. A task that holds all of it can
-    /// then read it once more, and see whether it only grew.
+    /// Whether [`check_unchanged`](Self::check_unchanged) has found it longer. A task that holds all of it
+    /// can then read it again, and see whether it only grew.
     pub fn was_seen_growing(&self) -> bool {
         self.grew.load(Ordering::Relaxed)
     }
@@ -165,6 +161,7 @@ impl InputFile {
 mod tests {
     use super::*;
     use crate::error::Kind;
+    use crate::input::testing::file_with;
     use std::fs::{self, OpenOptions};
 
     #[test]
@@ -179,9 +176,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_shortened_rewritten_or_replaced_while_it_is_read_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, "abcdef").unwrap();
+        let (_dir, path) = file_with("abcdef");
         let file = InputFile::look_at(&path).unwrap();
         let mut buffer = [0; 3];
         file.read_exact_at(&mut buffer, 3).unwrap();
@@ -199,9 +194,7 @@ mod tests {
 
     #[test]
     fn a_file_that_grows_while_it_is_read_is_not_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, "abc").unwrap();
+        let (_dir, path) = file_with("abc");
         let file = InputFile::look_at(&path).unwrap();
         fs::write(&path, "abcdef").unwrap();
         file.check_unchanged().unwrap();
@@ -209,8 +202,7 @@ mod tests {
 
     #[test]
     fn what_has_taken_the_place_of_a_file_is_not_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
+        let (_dir, path) = file_with("");
         let fifo = |path: &Path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let socket = |path: &Path| drop(std::os::unix::net::UnixListener::bind(path).unwrap());
         let itself = |path: &Path| std::os::unix::fs::symlink("f", path).unwrap();
@@ -237,9 +229,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_replaced_before_it_is_opened_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, "abc").unwrap();
+        let (_dir, path) = file_with("abc");
         let file = InputFile::look_at(&path).unwrap();
         fs::remove_file(&path).unwrap();
         assert_eq!(file.check_unchanged().unwrap_err().kind(), Kind::Refused);

@@ -1,20 +1,20 @@
 //! Lists of items, each of which is a task: words of the command line, lines of a file or a pipe.
 //!
 //! A list has no positions, unless it is on the command line: the millionth line is found only by looking for
-//! the ends of the lines before it. But a list is also short, compared with the work: ten million lines are read
-//! in the time that ten thousand commands take to start. So a run that goes on reads the list again from its
-//! beginning, and in return knows that it *is* the list. Each task carries a [`Mark`](crate::Mark), a digest of
-//! all words up to its own; if the record has another one, the run is refused. After the frontier the list may
-//! be another one than last time: above all, a longer one.
+//! the ends of the lines before it. But a list is short, compared with the work: ten million lines are read
+//! in the time in which ten thousand commands start. So a run that continues reads the list again from its
+//! beginning, and in return knows that it *is* the list. Each task carries a [`Mark`](crate::Mark), a digest
+//! of all words up to its own; if the record has another one, the run is refused. After the frontier the list
+//! may differ: above all, it may be longer.
 //!
 //! The marks are a chain: each is the digest of the one before and of a digest of the words of its task. The
 //! obvious digest of everything, asked after each task, takes four times as long, since it works through the
-//! rest of a kibibyte each time; a link of the chain is two single blocks. (Measured: 0.63 µs against 0.15.)
-//! And with the digests of single tasks in the journal, the chain can be computed for a list from which some
-//! finished tasks are gone: files that `gzip` has taken out of `*.log`.
+//! rest of a kibibyte each time (0.63 µs against 0.15). And with the digests of single tasks in the journal,
+//! the chain can be computed for a list from which finished tasks are gone: files that `gzip` has taken out
+//! of `*.log`.
 //!
-//! Several columns give all combinations, the last varying fastest, and columns that are linked go in step:
-//! the rules of GNU parallel, which users know already.
+//! Several columns give all combinations, the last varying fastest, and linked columns go in step: the rules
+//! of GNU parallel.
 //!
 //! | chapter | what it is about |
 //! |---|---|

@@ -1,8 +1,8 @@
 //! Paths that were given and cannot be read, in a job that reads the others all the same.
 //!
-//! The obvious way is to leave them out of the list, and so does this module; but a job that goes on tomorrow
-//! must find the same list. So the record names the paths that were left out, and one that can be read by then,
-//! or a listed one that no longer can, is a changed input like any other.
+//! The obvious way is to leave them out of the list, and this module does. But a job that continues tomorrow
+//! must find the same list. So the record names the paths that were left out. One that can be read by then,
+//! or a listed one that no longer can, is a changed input.
 
 use super::open::open_without_waiting;
 use super::path_text;
@@ -74,8 +74,8 @@ fn look_at(path: &Path) -> Option<(LeftOut, Error)> {
     Some((LeftOut { path: path.to_path_buf(), is_directory, before: 0, bytes }, Error::looking(path, &why)))
 }
 
-/// The reason why a file or directory cannot be read. It is opened if it is not a stream: a FIFO that is opened
-/// and closed again would end its writer, so only `access(2)` is asked about it.
+/// The reason why a file or directory cannot be read. It is opened unless it is a stream: opening and closing
+/// a FIFO would end its writer, so only `access(2)` is asked about it.
 pub(super) fn why_unreadable(path: &Path) -> Option<io::Error> {
     if path == Path::new("-") {
         return None;

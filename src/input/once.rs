@@ -1,9 +1,9 @@
 //! Streams among the inputs, which all listings of a source share.
 //!
-//! Each listing opens a file for itself. It cannot do that with standard input or a FIFO: to open a FIFO again
-//! is to wait for another writer, and bytes that were read do not come again. So the first listing opens a
-//! stream, which stays open for the others as long as none of them has read from it. The first listing that
-//! reads is the only one: any other would begin in the middle, which is refused.
+//! Each listing opens a file for itself. It cannot open standard input or a FIFO again: a FIFO would wait for
+//! another writer, and bytes that were read do not come again. So the first listing opens a stream, which
+//! stays open for the others until one reads from it. That one is the only one: any other would begin in the
+//! middle, which is refused.
 
 use super::stream::Stream;
 use crate::error::{Error, Result};
@@ -18,8 +18,8 @@ pub(super) struct Streams(Arc<Mutex<BTreeMap<usize, Arc<Mutex<Once>>>>>);
 
 /// A stream, and whether a listing has begun to read it.
 #[derive(Debug)]
-struct Once {
-    stream: Stream,
+pub(super) struct Once {
+    pub(super) stream: Stream,
     is_taken: bool,
 }
 
@@ -30,9 +30,6 @@ pub(super) struct Share {
     /// This is the listing that reads it.
     reads: bool,
 }
-
-/// The stream, for the listing that reads it.
-pub(super) struct Taken<'a>(MutexGuard<'a, Once>);
 
 impl Streams {
     /// The stream in place `index` for one more listing, if it was opened before. Refused if one has read from it.
@@ -46,7 +43,6 @@ impl Streams {
         }
     }
 
-    /// Keeps a stream open that was opened just now.
     pub(super) fn keep(&self, index: usize, share: &Share) {
         lock(&self.0).insert(index, Arc::clone(&share.once));
     }
@@ -58,7 +54,6 @@ impl Streams {
 }
 
 impl Share {
-    /// A stream that has just been opened.
     pub(super) fn new(stream: Stream) -> Self {
         Self { once: Arc::new(Mutex::new(Once { stream, is_taken: false })), reads: false }
     }
@@ -69,19 +64,13 @@ impl Share {
     }
 
     /// Takes the stream to read from it. Refused if another listing has.
-    pub(super) fn take(&mut self) -> Result<Taken<'_>> {
+    pub(super) fn take(&mut self) -> Result<MutexGuard<'_, Once>> {
         let mut once = lock(&self.once);
         if once.is_taken && !self.reads {
             return Err(read_already(once.stream.path()));
         }
         (once.is_taken, self.reads) = (true, true);
-        Ok(Taken(once))
-    }
-}
-
-impl Taken<'_> {
-    pub(super) fn stream(&mut self) -> &mut Stream {
-        &mut self.0.stream
+        Ok(once)
     }
 }
 
@@ -94,12 +83,11 @@ pub(super) fn read_already(path: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use crate::error::Kind;
+    use crate::input::testing::{fifo_in, file_with};
     use crate::input::{Boundary, Chunks, Column, Given, Items, Tree};
-    use crate::task::stop_fd::StopFd;
     use crate::task::{ListContext, Listing, Source};
     use std::path::PathBuf;
 
-    /// How many tasks are left.
     fn count(mut listing: impl Listing, cx: &ListContext<'_>) -> u64 {
         let mut tasks = 0;
         while listing.next(cx).unwrap().is_some() {
@@ -110,8 +98,7 @@ mod tests {
 
     /// A finished job has no tasks left; the job that begins again has all of them.
     fn lists_all_as_often_as_it_is_asked(source: &impl Source) {
-        let wake = StopFd::new().unwrap();
-        let cx = ListContext::real(&wake);
+        let cx = ListContext::endless();
         let begun = source.begin().unwrap();
         let described = begun.described().unwrap();
         let tasks = count(begun, &cx);
@@ -126,9 +113,7 @@ mod tests {
 
     #[test]
     fn what_can_be_read_again_is_listed_as_often_as_it_is_asked_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        let (_dir, path) = file_with("one\ntwo\nthree\n");
         let paths = || vec![path.clone()];
         let columns = vec![Column { given: Given::File(path.clone()), linked: false }];
         for boundary in [Boundary::anywhere(), Boundary::newline()] {
@@ -140,8 +125,7 @@ mod tests {
 
     /// Listings of one source, opened before anything was read: the first that reads has the stream.
     fn only_the_first_reads<S: Source>(source: &S) {
-        let wake = StopFd::new().unwrap();
-        let cx = ListContext::real(&wake);
+        let cx = ListContext::endless();
         let (mut first, mut second) = (source.begin().unwrap(), source.begin().unwrap());
         assert!(first.next(&cx).unwrap().is_some());
         for refused in [second.next(&cx).map(drop), source.begin().map(drop)] {
@@ -153,8 +137,7 @@ mod tests {
     #[test]
     fn of_a_stream_no_listing_begins_in_the_middle() {
         let dir = tempfile::tempdir().unwrap();
-        let (fifo, file) = (dir.path().join("fifo"), dir.path().join("f"));
-        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (fifo, file) = (fifo_in(dir.path()), dir.path().join("f"));
         std::fs::write(&file, "two\n").unwrap();
         let paths = || -> Vec<PathBuf> { vec![fifo.clone(), file.clone()] };
         let while_one_writes = |work: &dyn Fn()| {

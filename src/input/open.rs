@@ -1,7 +1,8 @@
 //! Opening an input without waiting for it.
 //!
-//! A plain open of a FIFO waits for a writer, and nothing could end that wait. With `O_NONBLOCK` it returns at
-//! once; for a regular file the flag means nothing. `O_NOCTTY`: a terminal among the inputs does not become ours.
+//! A plain open of a FIFO waits for a writer, and nothing could end that wait. With `O_NONBLOCK` it returns
+//! at once; for a regular file the flag means nothing. With `O_NOCTTY` a terminal among the inputs does not
+//! become ours.
 
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
@@ -9,7 +10,6 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Opens an input, whatever it is.
 pub(super) fn open_without_waiting(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }

@@ -1,8 +1,8 @@
 //! Paths as text: stored without loss, and named for a person.
 //!
 //! A path on Unix is any bytes but NUL. The obvious way into JSON replaces the bytes that are not text by
-//! "�", and no file of that name can be opened. So a path is stored as text where it is text, and otherwise as
-//! its bytes in base64. For `#[serde(with = "path_text")]`.
+//! "�", and no file of that name can be opened. So a path is stored as text, or else as its bytes in base64.
+//! For `#[serde(with = "path_text")]`.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};

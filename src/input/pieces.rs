@@ -1,12 +1,11 @@
 //! Reading a chunk in pieces that stay in the cache.
 //!
-//! Mapping the file looks cheaper than copying it, and with one thread it is. With several, every
-//! page fault takes the lock of the address space, and the workers wait for each other; and a file
-//! that is shortened kills the process with SIGBUS. So a worker copies, into a buffer of its own that
-//! it keeps from task to task, no larger than its share of the second-level cache: when the job
-//! looks at the bytes, they are near. Much smaller pieces are slow too: with 256 KiB, two threads
-//! that look for a literal need a sixth more time than with a mebibyte, since the kernel looks up
-//! where the pages are at every call.
+//! A mapped file looks cheaper than a copied one, and with one thread it is. With several, every page fault
+//! takes the lock of the address space, and the workers wait for each other; and SIGBUS kills the process
+//! when another one shortens the file. So a worker copies, into a buffer that it keeps from task to task, no
+//! larger than its share of the second-level cache: when the job looks at the bytes, they are near. Much
+//! smaller pieces are slow too, since the kernel looks up the pages at every call: with 256 KiB, two threads
+//! that look for a literal need a sixth more time than with a mebibyte.
 
 use super::boundary::Boundary;
 use super::buffer::{Buffer, PAGE, no_room};
@@ -17,8 +16,8 @@ use std::ops::Range;
 /// How many bytes a piece has, unless a record is longer.
 pub const PIECE: usize = 1 << 20;
 
-/// Parts of a file or of memory, in order. Those of a [`Chunk`](super::Chunk) end between records. Two kinds of
-/// records are the exception, and are cut anywhere: records of a fixed size, and those whose boundaries may overlap.
+/// Parts of a file or of memory, in order. Those of a [`Chunk`](super::Chunk) end between records, except for
+/// records of a fixed size or with boundaries that may overlap: those are cut anywhere.
 #[derive(Debug)]
 pub struct Pieces<'a> {
     from: From<'a>,
@@ -64,7 +63,6 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Takes a piece off bytes that are in memory already.
 fn split<'b>(rest: &mut &'b [u8], boundary: Option<&Boundary>) -> Option<&'b [u8]> {
     let mut window = PIECE;
     let end = loop {
@@ -81,7 +79,6 @@ fn split<'b>(rest: &mut &'b [u8], boundary: Option<&Boundary>) -> Option<&'b [u8
 #[derive(Debug)]
 struct Reader<'a> {
     file: &'a InputFile,
-    /// Not read yet.
     rest: Range<u64>,
     buffer: Buffer,
     /// The bytes read and not handed out yet.
@@ -121,7 +118,7 @@ impl Reader<'_> {
     }
 
     /// Reads on after what is held. A read goes to the same place in its page as it has in the file, and ends
-    /// with a page of the file unless it is the last one.
+    /// with a page of the file unless it is the last.
     fn read(&mut self) -> Result<()> {
         self.make_room()?;
         let wanted = usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
@@ -136,8 +133,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// After what is held there is room for a piece, or for as much again if that is more: so that a
-    /// record of any length is moved only a few times.
+    /// Makes room for a piece after what is held, or for as much again if that is more: a record of any
+    /// length is then moved only a few times.
     fn make_room(&mut self) -> Result<()> {
         let held = self.held.len();
         let searched = self.searched.saturating_sub(self.held.start).min(held);
@@ -151,7 +148,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The record at hand is longer than there is memory for.
     fn too_long(&self) -> Error {
         let start = self.rest.start - self.held.len() as u64;
         let most = self.rest.end - start;

@@ -1,8 +1,8 @@
 //! The inputs as they were given, resolved: what each path turned out to be.
 //!
-//! They are looked at before anything is touched. Every source that lists files by position needs the same
-//! three things of them: whether each is a file or a stream, how large a block must be for all of them together,
-//! and the [`Witness`] of each file.
+//! They are looked at before anything is touched. Every source that lists files by position needs three
+//! things: whether each path is a file or a stream, how large a block must be for all together, and the
+//! [`Witness`] of each file.
 
 use super::file::InputFile;
 use super::left_out::{LeftOut, Readable};
@@ -34,8 +34,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// As many as `count`, and those that were left out besides: `wc` counts them too for the width of its
-    /// columns.
+    /// As many as `count`, and those that were left out: `wc` counts them too for the width of its columns.
     pub fn besides(count: usize, left_out: &[LeftOut]) -> Self {
         Self {
             count: count + left_out.len(),
@@ -102,7 +101,6 @@ pub(super) fn take_samples(inputs: Vec<Input>, by_contents: bool) -> Result<Vec<
     inputs.into_iter().map(take).collect()
 }
 
-/// Those samples, in the order of the files.
 pub(super) fn samples(inputs: &[Input]) -> Vec<Sample> {
     let sample = |input: &Input| match input {
         Input::Regular(witness) => witness.sample.as_deref().cloned(),
@@ -111,14 +109,12 @@ pub(super) fn samples(inputs: &[Input]) -> Vec<Sample> {
     inputs.iter().filter_map(sample).collect()
 }
 
-/// A file for tasks, as number `index` of the inputs: if it grows under them, that is noted.
 pub(super) fn open_for_tasks(index: usize, witness: &Witness, grown: &GrownFiles) -> Arc<InputFile> {
     Arc::new(InputFile::of(witness.clone()).noting(index, grown))
 }
 
-/// One of `parts` of all input, between 1 MiB and `most`: enough tasks for an even end, each long enough
-/// not to feel its overhead. Under a rate limit (bytes per second), small enough to last a quarter of
-/// a second at most.
+/// One of `parts` of all input, between 1 MiB and `most`: enough tasks for an even end, each long enough not
+/// to feel its overhead. At a rate limit (bytes per second), it lasts a quarter of a second at most.
 pub(super) fn default_block(inputs: &[Input], parts: u64, most: u64, limit_rate: Option<u64>) -> u64 {
     let total: u64 = inputs.iter().map(Input::size).sum();
     let block = (total / parts).clamp(MIB, most).next_multiple_of(SMALLEST_BLOCK);
@@ -138,7 +134,7 @@ pub(super) fn unless_left_out(error: Error) -> Error {
     error.advise("nothing was done").then(Advice::LeaveOut)
 }
 
-/// One input that cannot be read is no reason to do nothing, if there are others; but a result in a file is
+/// An input that cannot be read is no reason to do nothing if there are others. But a result in a file is
 /// whole, unless the user has asked for a part of it.
 fn of_several(paths: &[PathBuf], error: Error) -> Error {
     let these = Readable::among(paths);
@@ -154,7 +150,6 @@ pub(super) fn streams_refused(subject: &Path) -> Error {
         .then(Advice::StartAfresh)
 }
 
-/// Refuses another number of inputs than the record has.
 pub(super) fn same_number(given: usize, stored: usize) -> Result<()> {
     if given == stored {
         return Ok(());
@@ -163,7 +158,7 @@ pub(super) fn same_number(given: usize, stored: usize) -> Result<()> {
         .advise(Advice::StartAfresh))
 }
 
-/// Whether contents are compared in a job that is continued: as it was begun. The user may not want it only now.
+/// Whether contents are compared in a job that is continued: as it was begun. The user cannot start it later.
 pub(super) fn contents_as_begun(wanted: bool, stored: bool) -> Result<bool> {
     if wanted && !stored {
         return Err(Error::refused(
@@ -177,9 +172,7 @@ pub(super) fn contents_as_begun(wanted: bool, stored: bool) -> Result<bool> {
 }
 
 /// Told to a person who waits for it.
-pub(super) fn reads_again() -> String {
-    "what is done of the inputs is read again and compared by digest".to_string()
-}
+pub(super) const READS_AGAIN: &str = "what is done of the inputs is read again and compared by digest";
 
 /// The message that contents are not what they were. If some files look otherwise, it is one of them.
 pub(super) fn other_contents<'a>(all: &'a [PathBuf], doubtful: &'a [PathBuf]) -> String {

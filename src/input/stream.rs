@@ -1,10 +1,10 @@
 //! Inputs that can be read only once: standard input, pipes, terminals.
 //!
-//! The danger here is the read that blocks. A thread that sits in `read(0)` hears of no stop, and
-//! nothing short of a signal gets it out. So every read is preceded by a wait for "readable or
-//! over", and descriptors that we opened ourselves are non-blocking, in case somebody else reads
-//! the same FIFO and is faster. Standard input is not made non-blocking: the flag belongs to the
-//! open file description, which the shell shares with us, and would outlive this process.
+//! The danger here is the read that blocks: a thread in `read(0)` learns of no stop, and only a signal gets
+//! it out. So a wait for "readable or over" precedes every read, and descriptors that we opened are
+//! non-blocking, in case another reader of the same FIFO is faster. Standard input is not made non-blocking:
+//! the flag belongs to the open file description, which the shell shares with us, and would outlive this
+//! process.
 
 use super::buffer::{has_room, no_room};
 use super::open::{open_nonblocking, open_without_waiting};
@@ -26,11 +26,9 @@ const GLANCE_MS: u8 = 100;
 /// How long the end of a stream is held before it counts; as a doubtful 0 of a command.
 const END_HELD: Duration = Duration::from_millis(160);
 
-/// How much longer if what came last may be cut, and would be an item of a command: half a second in all,
-/// as a failure of a command.
+/// How much longer, if the last bytes may be a cut item for a command: half a second in all, as a failure of a command.
 pub(super) const CUT_HELD: Duration = Duration::from_millis(340);
 
-/// What standard input is called.
 const STDIN: [&str; 4] = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
 
 /// `SYSFS_MAGIC` of Linux, and what its files say of their size.
@@ -42,7 +40,7 @@ const PAGE: u64 = 4096;
 pub struct Stream {
     path: PathBuf,
     file: File,
-    /// It ends when somebody does.
+    /// It ends when its writer does.
     has_writer: bool,
     /// So many bytes of it have been read by [`fill`](Stream::fill).
     taken: u64,
@@ -84,17 +82,16 @@ impl Stream {
         Ok(Self { path: path.to_path_buf(), file, has_writer, taken: 0 })
     }
 
-    /// Whether `path` has no positions: `-`, or anything but a regular file. A regular file that
-    /// claims to be empty and is not (those of `/proc`) counts as a stream too, and so does one of `/sys`,
-    /// each of which claims to be a page long.
+    /// Whether `path` has no positions: `-`, or anything but a regular file. Regular files that claim to be
+    /// empty and are not (`/proc`), or that claim to be a page long (`/sys`), are streams too.
     pub fn is_stream(path: &Path) -> bool {
         if path == Path::new("-") {
             return true;
         }
         let Ok(facts) = path.metadata() else { return false };
         if facts.is_file() {
-            // What cannot be read is not empty: whoever reads it gets the error. What may not be read is no
-            // stream, and whoever opens it gets the error.
+            // A file that cannot be read is not empty: its reader gets the error. One that may not be read is
+            // no stream.
             let is_not_empty = || match open_without_waiting(path) {
                 Ok(mut file) => file.read(&mut [0]).map_or(true, |n| n > 0),
                 Err(error) => error.kind() != io::ErrorKind::PermissionDenied,
@@ -173,17 +170,16 @@ impl Stream {
             match read {
                 Ok(n @ 1..) => return Ok(n),
                 Err(e) if is_passing(&e) => {}
-                Ok(0) | Err(_) if self.has_writer && !self.end_counts_in(cx)? => {
+                Ok(0) | Err(_)
+                    if self.has_writer
+                        && !cx.end_counts(END_HELD).map_err(|e| self.error("wait for", &e))? =>
+                {
                     return Err(TaskError::Cancelled);
                 }
                 Ok(n) => return Ok(n),
                 Err(e) => return Err(self.error("read", &e).into()),
             }
         }
-    }
-
-    fn end_counts_in(&self, cx: &Context<'_>) -> Result<bool> {
-        cx.end_counts(END_HELD).map_err(|e| self.error("wait for", &e))
     }
 
     fn error(&self, step: &str, cause: &io::Error) -> Error {
@@ -200,8 +196,7 @@ fn is_readable(fd: BorrowedFd<'_>) -> bool {
     matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
 }
 
-/// So much is read at once: a pipe holds 64 KiB unless somebody enlarged it; more room than this would only be
-/// zeroed in vain.
+/// Read at once: a pipe holds 64 KiB unless it was enlarged; more room would be zeroed in vain.
 const READ: usize = 128 << 10;
 
 /// One `read(2)` that appends to a vector, which has room.

@@ -1,15 +1,14 @@
 //! A stream cut into chunks that are the same in every run.
 //!
-//! The obvious cut of a stream is at the last delimiter that has come: nothing waits longer than it
-//! must. But then the cut depends on how fast the writer was and on how much a pipe holds, and a
-//! run that is continued finds other tasks than the one before. So a stream is cut by the rule for
-//! files, at the first boundary at or after each multiple of the block size (see
-//! [`Chunks`](super::Chunks)), and a chunk is listed when its end has come and no sooner. Of a file all
-//! blocks are listed, also those inside a long record, which are empty; of a stream those are passed
-//! over. Only a job that cannot be continued anyway, since its output is watched, has the obvious cut.
+//! The obvious cut of a stream is at the last delimiter that has come: nothing waits longer than it must. But
+//! then the cut depends on the speed of the writer and the size of the pipe, and a run that is continued
+//! finds other tasks. So a stream is cut by the rule for files, at the first boundary at or after each
+//! multiple of the block size (see [`Chunks`](super::Chunks)), and a chunk is listed when its end has come
+//! and no sooner. Blocks inside a long record are empty: of a file they are listed, of a stream they are
+//! passed over. Only a job that cannot be continued anyway, since its output is watched, has the obvious cut.
 //!
-//! **Memory.** A chunk of a stream is held until its task is done, and a record cannot be cut. A
-//! record that goes on for more than [`LONGEST`] bytes after the end of its block is refused.
+//! **Memory.** A chunk of a stream is held until its task is done, and a record cannot be cut. A record that
+//! goes on for more than [`LONGEST`] bytes after the end of its block is refused.
 
 use super::boundary::Boundary;
 use super::buffer::no_room;
@@ -22,8 +21,7 @@ use std::sync::Arc;
 /// The most that is kept in memory of a single record, and the largest block of a stream.
 pub(super) const LONGEST: u64 = 1 << 30;
 
-/// The first read goes this far beyond the end of a block: the surplus is copied to the next chunk. Further reads are
-/// each twice as long.
+/// The first read goes this far beyond the end of a block; each further one is twice as long.
 const STEP: usize = 4 << 10;
 /// Between two looks at whether the run is over, no more than this is read.
 const LONGEST_STEP: usize = 1 << 20;
@@ -36,8 +34,7 @@ pub(super) struct Streamed {
     boundary: Arc<Boundary>,
     block: u64,
     longest: u64,
-    /// What was read, from the beginning of the next chunk on, with so much of the chunk before as a
-    /// boundary needs to be known by.
+    /// What was read, from the next chunk on, after as much of the chunk before as a boundary needs to be known by.
     held: Vec<u8>,
     /// Where in `held` the next chunk begins.
     from: usize,
@@ -66,7 +63,6 @@ pub(super) enum Next {
 }
 
 impl Streamed {
-    /// The cut of a stream from its beginning on.
     pub(super) fn new(boundary: Arc<Boundary>, block: u64) -> Self {
         Self {
             boundary,
@@ -89,10 +85,6 @@ impl Streamed {
     }
 
     /// The next chunk, never an empty one except as the only one of an empty stream.
-    ///
-    /// # Errors
-    ///
-    /// Reading failed, or a record is too long to be kept in memory.
     pub(super) fn next(&mut self, stream: &mut Stream, cx: &ListContext<'_>) -> Result<Next> {
         while !self.ended {
             // The record at the end of the block must end here at the latest.
@@ -124,8 +116,7 @@ impl Streamed {
         if is_over { Ok(Next::End) } else { self.take(end, stream.path()) }
     }
 
-    /// The first multiple of the block size after the beginning of the chunk: where it ends, but for
-    /// the record that stands there.
+    /// The first multiple of the block size after the beginning of the chunk: its end, but for the record there.
     fn nominal_end(&self) -> u64 {
         (self.start / self.block + 1).saturating_mul(self.block)
     }
@@ -157,8 +148,7 @@ impl Streamed {
         None
     }
 
-    /// The same where matches may overlap: every chunk begins at a boundary, and from there one after the
-    /// other is found.
+    /// The same where matches may overlap: every chunk begins at a boundary, so the others are found from there.
     fn find_end_from_the_left(&mut self, apart: usize, first: usize) -> Option<usize> {
         let (back, ahead) = (self.boundary.back(), self.boundary.ahead());
         let mut next = match self.searched {
@@ -196,7 +186,6 @@ impl Streamed {
         wanted.max(self.held.len() + self.step).min(self.held.len() + LONGEST_STEP)
     }
 
-    /// Takes the chunk off what is held.
     fn take(&mut self, end: usize, path: &Path) -> Result<Next> {
         let keep = end - self.boundary.back().saturating_sub(1).min(end);
         let mut rest = Vec::new();
@@ -231,14 +220,13 @@ mod tests {
     use super::*;
     use crate::error::Kind;
     use crate::input::boundary::naive::{RULES, Random, Rule};
-    use crate::task::stop_fd::StopFd;
+    use crate::input::testing::fifo_in;
     use std::io::Write;
     use std::path::Path;
 
     /// What a reader of the FIFO lists while `pieces` are written to it one by one.
     fn list(cut: &mut Streamed, fifo: &Path, pieces: &[&[u8]]) -> Result<Vec<(u64, Vec<u8>)>> {
-        let wake = StopFd::new().unwrap();
-        let cx = ListContext::real(&wake);
+        let cx = ListContext::endless();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut writer = std::fs::OpenOptions::new().write(true).open(fifo).unwrap();
@@ -261,12 +249,6 @@ mod tests {
                 }
             }
         })
-    }
-
-    fn fifo_in(dir: &Path) -> std::path::PathBuf {
-        let fifo = dir.join("fifo");
-        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        fifo
     }
 
     /// The chunks of a file without the empty ones: what a stream must be cut into.

@@ -1,20 +1,19 @@
 //! Every regular file below some paths, as tasks.
 //!
-//! A tree has no positions: the ten-thousandth file is found only by listing those before it. So a tree cannot
-//! do what [`Chunks`](super::Chunks) does, and a job that is continued lists again the files that are done
-//! (names, sizes and times only; nothing is read). In return it learns whether this is still the same tree: a
-//! running digest over all that was listed, the [`Mark`], stands in the record, and a run that lists another
-//! file before the frontier is refused.
+//! A tree has no positions: the ten-thousandth file is found only by listing those before it. So a job that
+//! is continued lists again the files that are done (names, sizes and times only; nothing is read). In return
+//! it learns whether this is still the same tree: a running digest over all that was listed, the [`Mark`],
+//! stands in the record, and a run that lists another file before the frontier is refused.
 //!
-//! The order is that of the paths given, and below them by name, byte by byte, directory by directory. It does
-//! not depend on the locale or on the order in which a file system keeps its names.
+//! The order is that of the paths given, and below them by name, byte by byte, directory by directory. It
+//! does not depend on the locale or on the order in which a file system keeps its names.
 //!
-//! A task for every small file would cost more than the file, so small ones go together. One task for a huge
-//! file would leave all workers but one idle, so it is cut into parts, if the job can put them together again.
+//! A task for every small file would cost more than the file, so small ones go together. A task for a huge
+//! file would leave all workers but one idle, so it is cut into parts, if the job can join them again.
 
 use super::file::InputFile;
 use super::left_out::why_unreadable;
-use super::resolved::{contents_as_begun, other_contents, reads_again, unless_left_out};
+use super::resolved::{READS_AGAIN, contents_as_begun, other_contents, unless_left_out};
 use super::stream::Stream;
 use super::walk::{Entry, Own, Walk};
 use super::witness::grown::GrownFiles;
@@ -39,8 +38,7 @@ const TOGETHER_BYTES: u64 = 4 << 20;
 pub enum Portion {
     /// Some whole files.
     Files(Vec<Entry>),
-    /// A part of a large one. The parts of a file follow each other in order; the first begins at 0,
-    /// the last ends at its size.
+    /// A part of a large one. The parts of a file come in order, from 0 to its size.
     Part {
         /// The file.
         file: Arc<InputFile>,
@@ -109,8 +107,7 @@ struct Root {
 }
 
 impl Tree {
-    /// The files below `paths`; `-` is standard input. Files larger than `part` bytes are cut into
-    /// parts of that size.
+    /// The files below `paths` (`-` is standard input), larger ones cut into parts of `part` bytes.
     pub fn new(paths: Vec<PathBuf>, part: Option<u64>) -> Self {
         Self {
             roots: paths,
@@ -137,26 +134,25 @@ impl Tree {
         self
     }
 
-    /// Hands out a path that cannot be read as an [`Entry::Unreadable`]. Otherwise such a path is an error before
-    /// anything is done if it was given, and ends the run if it was found below one: the next run goes on there.
-    /// A file that has gone away meanwhile is always handed out.
+    /// Hands out a path that cannot be read as an [`Entry::Unreadable`]. Otherwise such a path is an error
+    /// before anything is done if it was given, and ends the run if it was found: the next run continues
+    /// there. A file that has gone meanwhile is always handed out.
     #[must_use]
     pub fn leaving_out(mut self, yes: bool) -> Self {
         self.leaves_out = yes;
         self
     }
 
-    /// The same even if the machine is in trouble (no descriptors, a device that fails), and the next run may
-    /// read what this one could not.
+    /// The same even if the machine is in trouble, and the next run may read what this one could not.
     #[must_use]
     pub fn keeping_going(mut self, yes: bool) -> Self {
         self.keeps_going = yes;
         self
     }
 
-    /// Names files and directories that the job itself makes: its output, its state. They are not listed,
-    /// wherever below the paths they stand; otherwise a job whose output lies in the tree would find another
-    /// tree each time it is continued. (A path that was *given* is always listed.)
+    /// Names files and directories that the job itself makes: its output, its state. They are not listed
+    /// wherever they stand; otherwise a job whose output lies in the tree would find another tree each time
+    /// it is continued. (A path that was *given* is always listed.)
     #[must_use]
     pub fn without(mut self, own: &[PathBuf]) -> Self {
         self.own = Own::new(own);
@@ -180,7 +176,6 @@ impl Tree {
 }
 
 impl TreeListing {
-    /// Before the first file.
     fn new(tree: Tree, by_contents: bool) -> Self {
         Self {
             by_contents,
@@ -276,8 +271,7 @@ impl TreeListing {
         Ok(true)
     }
 
-    /// Whether a task may report that a file cannot be read. An error that the next run may not see has no place
-    /// in a list of files.
+    /// Whether a task may report that a file cannot be read: not if the next run may read it.
     fn may_be_left_out(&self, path: &Path, why: &Error) -> bool {
         let tree = &self.tree;
         let has_gone = || why.is_missing() && !tree.roots.iter().any(|root| root == path);
@@ -361,7 +355,7 @@ impl Listing for TreeListing {
     }
 
     fn sentences(&self) -> Vec<String> {
-        if self.by_contents && self.again > 0 { vec![reads_again()] } else { Vec::new() }
+        if self.by_contents && self.again > 0 { vec![READS_AGAIN.to_string()] } else { Vec::new() }
     }
 
     /// Lists again the files that are done: one `stat` for each, and nothing is read unless contents are compared.

@@ -1,10 +1,10 @@
 //! One way to know a file again.
 //!
-//! The output of a job belongs to one input. A job reads for hours, is stopped and goes on tomorrow, and in all
-//! that time other programs may write to its files. Each regular file therefore has a [`Witness`]. The obvious
-//! one is a digest of the contents; but that means reading a terabyte in order to skip reading a terabyte. The
-//! obvious cheap one, size and times, cannot tell a log that grew from a file that was rewritten. So there
-//! are three strengths, and the weakest that can decide is asked:
+//! The output of a job belongs to one input. A job reads for hours, is stopped and continues tomorrow;
+//! meanwhile other programs may write to its files. So each regular file has a [`Witness`]. The obvious one
+//! is a digest of the contents; but that means reading a terabyte to skip reading a terabyte. The obvious
+//! cheap one, size and times, cannot tell a log that grew from a file that was rewritten. So there are three
+//! strengths, and the weakest that can decide is asked:
 //!
 //! | strength | where | what it compares | what it misses |
 //! |---|---|---|---|
@@ -67,7 +67,6 @@ pub(super) struct Remarks {
 }
 
 impl Witness {
-    /// Of a file that was just looked at.
     pub(super) fn new(identity: Identity) -> Self {
         Self { found: identity.stat(), identity, sample: None, by_contents: false }
     }
@@ -125,15 +124,14 @@ impl Witness {
         }
     }
 
-    /// The refusal of a file that changed under the job.
     pub(super) fn changed(&self, how: &str) -> Error {
         Error::refused(self.path().display(), format_args!("changed while it was read: {how}"))
             .advise("let the file rest")
             .then(if self.by_contents { Advice::RunAgain } else { Advice::StartAfresh })
     }
 
-    /// The first moment: the file of the record, if the job can go on with this one, which was just looked at. The
-    /// record has its identity and, unless an earlier version wrote it, a sample.
+    /// The first moment: the file of the record, if the job can continue with this one, which was just looked
+    /// at. The record has its identity and, unless an earlier version wrote it, a sample.
     pub(super) fn resumed(
         self,
         stored: Identity,

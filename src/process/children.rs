@@ -1,11 +1,10 @@
 //! The table of children that run. Every signal to a child is sent here.
 //!
-//! The kernel gives a process id to another process after its first one has ended. Between "it runs" and `kill`
-//! the child may have ended, its worker may have reaped it, and its number may belong to a stranger. One rule
-//! prevents that: as long as a child is not *reaped*, its number stays its own, even when it has ended, and so
-//! does the number of its group. So the worker that sees the end (`waitid` with `WNOWAIT`, which does
-//! not reap) first takes the child out of this table, under the lock, and reaps it after that; and
-//! signals are sent under the same lock, to children in the table.
+//! The kernel gives a process id to another process after its first one has ended and was reaped. Between "it
+//! runs" and `kill` a worker may have reaped the child, and its number may belong to a stranger. One rule
+//! prevents that: until a child is *reaped*, its number stays its own, and so does that of its group. So the
+//! worker that sees the end (`waitid` with `WNOWAIT`) first takes the child out of this table, under the
+//! lock, and reaps it after that. Signals are sent under the same lock, to children in the table.
 
 use super::limits::Room;
 use super::process_groups::ProcessGroups;
@@ -14,7 +13,6 @@ use super::wait;
 use crate::sync::lock;
 use crate::sys::proc_stat::{self, Signals, Stat};
 use crate::task::command::{Command, How, Tag};
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
@@ -24,15 +22,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Children {
     inheritance: Inheritance,
     table: Mutex<Table>,
     survey: Mutex<Survey>,
-    /// For commands, if there was too little of it.
+    /// Room for commands, once there was too little.
     pub(super) room: Room,
-    /// It has been said that a process holds the output of a command that has ended.
+    /// The job has said that a process holds the output of a command that has ended.
     held_is_said: AtomicBool,
 }
 
@@ -55,7 +52,6 @@ struct Table {
     forwarded: Option<Signal>,
     /// Spawns that have not returned, by number, with the time of their beginning.
     births: BTreeMap<u64, Instant>,
-    /// The number of the next one.
     next_birth: u64,
     running: BTreeMap<i32, Child>,
     /// At least one child was ended.
@@ -65,8 +61,7 @@ struct Table {
 }
 
 impl Table {
-    /// Takes a child out before it is reaped. Tells whether we had told it to end, and its tag. `how` it ended, if
-    /// that is known.
+    /// Takes a child out before it is reaped. Returns whether we had told it to end, and its tag.
     fn leave(&mut self, pid: Pid, how: Option<How>) -> (bool, Option<Tag>) {
         let Some(child) = self.running.remove(&pid.as_raw()) else { return (false, None) };
         let was_ended = child.told_to_end || how.is_none_or(is_order);
@@ -106,7 +101,7 @@ impl Children {
         Self { inheritance, table, survey, room, held_is_said: AtomicBool::new(false) }
     }
 
-    /// Whether no other pipe was held by a process after the end of its command; to be asked once for each.
+    /// Whether this is the first pipe that is held by a process after the end of its command.
     pub(super) fn is_first_held_pipe(&self) -> bool {
         !self.held_is_said.swap(true, Ordering::Relaxed)
     }
@@ -122,12 +117,8 @@ impl Children {
         table.running.len() + table.births.len()
     }
 
-    /// Starts a child and puts it into the table. `Ok(None)`: not now, since children are held or none may start
-    /// any more; the caller passes the gate and tries again.
-    ///
-    /// # Errors
-    ///
-    /// The system's reason why the command cannot be started.
+    /// Starts a child and puts it into the table. `Ok(None)`: children are held, or none may start any more;
+    /// the caller passes the gate and tries again. An error is the system's reason.
     pub(crate) fn spawn(&self, command: &Command, streams: Streams<'_>) -> nix::Result<Option<Pid>> {
         let mut table = lock(&self.table);
         if table.held || table.closed {
@@ -161,8 +152,7 @@ impl Children {
         spawned.map(Some)
     }
 
-    /// Pause: SIGTSTP to every group. Most programs stop by that; [`stop_hard`](Children::stop_hard) stops the
-    /// others a moment later.
+    /// Pause: SIGTSTP to every group. [`stop_hard`](Children::stop_hard) stops the stubborn a moment later.
     pub(crate) fn hold(&self) {
         let mut table = lock(&self.table);
         (table.held, table.stopped_hard) = (true, false);
@@ -264,23 +254,14 @@ impl Children {
         lock(&self.table).running.get(&pid.as_raw()).is_some_and(|child| child.told_to_end)
     }
 
-    /// Waits for the end of a child and tells how it ended. It can be [reaped](Children::reap) then.
-    ///
-    /// # Errors
-    ///
+    /// Waits for the end of a child and returns how it ended. It can be [reaped](Children::reap) then.
     /// `ECHILD`: another part of the program has reaped it.
     pub(crate) fn wait_for_the_end_of(&self, pid: Pid) -> nix::Result<How> {
-        wait::look(pid, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?
-            .and_then(wait::how)
-            .ok_or(Errno::ECHILD)
+        wait::end(pid, WaitIdOptions::NOWAIT)
     }
 
-    /// Takes a child that is known to have ended out of the table, before its number is free again, and
-    /// reaps it. Also tells whether we had told it to end, and its tag. With `family` the rest of its group is
-    /// killed.
-    ///
-    /// # Errors
-    ///
+    /// Takes a child that has ended out of the table, before its number is free again, and reaps it. Returns
+    /// also whether we had told it to end, and its tag. With `family` the rest of its group is killed.
     /// `ECHILD`: another part of the program has reaped it.
     pub(crate) fn reap(
         &self,
@@ -293,11 +274,11 @@ impl Children {
         if family {
             tell(pid, Signal::SIGKILL);
         }
-        Ok((wait::reap(pid)?, told, tag))
+        Ok((wait::end(pid, WaitIdOptions::empty())?, told, tag))
     }
 
-    /// A child that has been reaped, and seemed to have ended by itself, was ended by a scheduler after all. So
-    /// the processes that it has left are not meant to stay.
+    /// A child that was reaped, and seemed to have ended by itself, was ended by a scheduler. So the
+    /// processes that it has left are not meant to stay.
     pub(super) fn call_back(&self, tag: Tag) {
         let mut table = lock(&self.table);
         table.interfered = true;
@@ -306,11 +287,12 @@ impl Children {
         }
     }
 
-    /// The living members of the group of a child that has ended and is not reaped. (So no other group can have
-    /// that number. `kill` with signal 0 does not tell: it finds a group also if only its dead leader is left.)
+    /// The living members of the group of a child that has ended and is not reaped. (So no other group has
+    /// that number. `kill` with signal 0 does not tell: it also finds a group of which only the dead leader
+    /// is left.)
     ///
-    /// That takes a look at all processes. When hundreds of commands are ended together, one look serves all
-    /// workers that have asked before it began.
+    /// The survey looks at all processes. When hundreds of commands end together, one survey serves all
+    /// workers that asked before it began.
     pub(crate) fn living_members(&self, group: Pid) -> Vec<Pid> {
         let asked = Instant::now();
         let mut survey = lock(&self.survey);
@@ -326,17 +308,15 @@ impl Children {
         survey.groups.get(&group.as_raw()).cloned().unwrap_or_default()
     }
 
-    /// Whether all of them have ended by themselves. Otherwise a child was ended, by us or by a scheduler, and a
-    /// descendant that has left its group may still be at work without having been told.
+    /// Whether all of them have ended by themselves. Otherwise a descendant that has left the group of an
+    /// ended child may still be at work without having been told.
     pub(crate) fn all_ended_by_themselves(&self) -> bool {
         let table = lock(&self.table);
         table.running.is_empty() && table.births.is_empty() && !table.interfered
     }
 
-    /// Sees to processes of ours that are in no table. Cheap when there is nothing to do; called several times a
-    /// second.
-    ///
-    /// As process 1 of a namespace we inherit every process whose parent has died, and only we can reap it.
+    /// Sees to processes of ours that are in no table, several times a second. As process 1 of a namespace we
+    /// inherit every process whose parent has died, and only we can reap it.
     ///
     /// # Race condition
     ///
@@ -361,7 +341,7 @@ impl Children {
     }
 }
 
-/// Signals a group. It fails when all of the group have ended, and then no process needs it.
+/// Signals a group. That fails when the whole group has ended, and then nothing is left to signal.
 fn tell(group: Pid, signal: Signal) {
     killpg(group, signal).ok();
 }
@@ -409,10 +389,8 @@ fn is_stopped_or_gone(pid: Pid) -> bool {
     !matches!(state_of(pid), Some('R' | 'S' | 'D'))
 }
 
-/// Every process whose parent we are.
-///
-/// `/proc/self/task/*/children` would tell it directly, but is missing from kernels that are built
-/// without checkpoint-restore; so this looks at the parents of all processes.
+/// Every process whose parent we are. (`/proc/self/task/*/children` lists them, but is missing from kernels
+/// that are built without checkpoint-restore.)
 fn children_of_ours() -> Vec<Pid> {
     let us = getpid().as_raw();
     proc_stat::all().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == us)).collect()
@@ -433,10 +411,14 @@ mod tests {
         Children::new(Inheritance::new(SigSet::empty(), "test"), None)
     }
 
-    fn start(children: &Children, words: &[&str]) -> Pid {
+    fn spawn(children: &Children, words: &[&str]) -> nix::Result<Option<Pid>> {
         let null = File::options().read(true).write(true).open("/dev/null").unwrap();
         let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd() };
-        children.spawn(&Command::new(words).unwrap(), streams).unwrap().unwrap()
+        children.spawn(&Command::new(words).unwrap(), streams)
+    }
+
+    fn start(children: &Children, words: &[&str]) -> Pid {
+        spawn(children, words).unwrap().unwrap()
     }
 
     fn reap(children: &Children, pid: Pid, family: bool) -> nix::Result<(How, bool)> {
@@ -468,9 +450,8 @@ mod tests {
         assert!(told);
     }
 
-    /// A stop is passed on between the moment in which a worker begins to start a command and the one in
-    /// which the command is in the table. Only the second moment matters for the command, so here the stop
-    /// comes before both.
+    /// A stop is passed on while a worker starts a command. The command hears of it when it enters the table,
+    /// so here the stop comes before that.
     #[test]
     fn one_that_is_born_while_a_stop_is_passed_on_hears_of_it() {
         let children = children();
@@ -503,23 +484,18 @@ mod tests {
     fn while_children_are_held_none_begins() {
         let children = children();
         children.hold();
-        let null = File::open("/dev/null").unwrap();
-        let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd() };
-        let command = Command::new(["true"]).unwrap();
-        assert_eq!(children.spawn(&command, streams), Ok(None));
+        assert_eq!(spawn(&children, &["true"]), Ok(None));
         children.go_on();
-        let pid = children.spawn(&command, streams).unwrap().unwrap();
+        let pid = start(&children, &["true"]);
         assert!(matches!(reap(&children, pid, false).unwrap(), (How::Code(0), false)));
         children.end();
-        assert_eq!(children.spawn(&command, streams), Ok(None));
+        assert_eq!(spawn(&children, &["true"]), Ok(None));
     }
 
     #[test]
     fn a_program_that_is_missing_is_told_from_one_that_cannot_run() {
         let children = children();
-        let null = File::open("/dev/null").unwrap();
-        let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd() };
-        let start = |name: &str| children.spawn(&Command::new([name]).unwrap(), streams).unwrap_err();
+        let start = |name: &str| spawn(&children, &[name]).unwrap_err();
         assert!(super::super::spawn::is_missing(start("no-such-program-anywhere")));
         assert!(!super::super::spawn::is_missing(start("/etc/passwd")));
         assert!(!super::super::spawn::is_missing(start("/")));

@@ -58,7 +58,7 @@ impl Running<'_> {
         {
             let why = "holds the output of a command that has ended; what it prints now is not read";
             cx.warn(Error::broken(holder_of(pipe), why).advise(
-                "commands are done 0.1 s after their end, whoever holds their output; let what they leave behind write elsewhere (>file 2>&1)",
+                "a command is done 0.1 s after its end, even if a process holds its output; let what it leaves behind write elsewhere (>file 2>&1)",
             ));
         }
     }
@@ -118,8 +118,7 @@ impl Running<'_> {
         self.early.is_some() || self.how().is_ok_and(is_order) || self.children.was_told(self.pid)
     }
 
-    /// After an abort: it has been told to end, and has `kill_after` for it. Its output is thrown away, so that
-    /// it does not wait for us.
+    /// After an abort: it has `kill_after` to end. Its output is thrown away, or it would wait for us.
     pub(super) fn wait_for_its_end(&mut self, cx: &Context<'_>) {
         self.stdin = Input::Refused;
         self.children.end_one(self.pid, Signal::SIGTERM);
@@ -127,11 +126,7 @@ impl Running<'_> {
         self.wait_for_its_group(cx, &mut |_| Ok(()), &mut |_| ()).ok();
     }
 
-    /// Waits until a command that was ended and all of its group have ended, or are killed.
-    ///
-    /// # Errors
-    ///
-    /// Those of `out`.
+    /// Waits until an ended command and its whole group have ended, or are killed. Errors are those of `out`.
     pub(super) fn wait_for_its_group(
         &mut self,
         cx: &Context<'_>,

@@ -19,15 +19,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// The limit of open files before it was raised.
 static FOUND: OnceLock<Rlimit> = OnceLock::new();
 
-/// Raises the soft limit of open files to the hard one, for this process and not for commands. To be called
-/// by a program, first of all; the library does not do it by itself. It does nothing where commands could not get
-/// the limit as it was (`src/process/posix_spawn.rs`).
+/// Raises the soft limit of open files to the hard one, for this process and not for commands. A program
+/// calls it first of all; the library does not do it by itself. It does nothing where commands could not get
+/// the old limit (`src/process/posix_spawn.rs`).
 pub fn raise_open_files() {
     let found = getrlimit(Resource::Nofile);
-    // Only then can commands have it as it was.
     if BY_CLONE
         && found.current != found.maximum
         && setrlimit(Resource::Nofile, Rlimit { current: found.maximum, ..found }).is_ok()
@@ -61,7 +59,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a waiting task looks for room.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Room for commands, once there was too little of it.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// There was too little. Nearly always false, and read without the lock.

@@ -21,8 +21,8 @@ pub(super) const PIECE: usize = 1 << 20;
 /// Our writing end does not tell whether the command has *read* its input: a pipe takes a mebibyte from us
 /// also without a reader. The kernel knows how much is in the pipe, and says so as long as an end of it is
 /// open; but the writing end must be closed, or the command never sees the end. So when all is given, this
-/// side opens a reading end and reads nothing from it. (Not earlier: with a reader of our own the kernel would
-/// not report that the command has closed the other.)
+/// side opens a reading end and reads nothing from it. (Not earlier: with a reader of our own the kernel
+/// would not report that the command has closed the other.)
 pub(super) enum Input<'a> {
     /// There is none.
     Nothing,
@@ -43,10 +43,9 @@ impl Input<'_> {
         }
     }
 
-    /// The number of bytes that are left to give.
     pub(super) fn left(&self) -> u64 {
         match self {
-            Input::Open(feeding) => feeding.left(),
+            Input::Open(feeding) => feeding.rest.left(),
             Input::Nothing | Input::Refused | Input::Given(_) => 0,
         }
     }
@@ -79,7 +78,6 @@ fn reading_end(pipe: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// A standard input to which there is more to give.
 pub(super) struct Feeding<'a> {
     to: OwnedFd,
     rest: Feed<'a>,
@@ -87,21 +85,15 @@ pub(super) struct Feeding<'a> {
     by_copy: bool,
 }
 
-/// The next step after some of it was given.
 enum Then {
     More,
     Refused,
     AllGiven,
 }
 
-impl<'a> Feeding<'a> {
-    pub(super) fn new(to: OwnedFd, feed: Feed<'a>) -> Self {
-        Self { to, rest: feed, by_copy: false }
-    }
-
-    /// Feeds some; returns how much, and the next step.
+impl Feeding<'_> {
     fn some(&mut self) -> Result<(u64, Then), TaskError> {
-        if self.is_empty() {
+        if self.rest.left() == 0 {
             return Ok((0, Then::AllGiven));
         }
         let result = match &mut self.rest {
@@ -115,7 +107,7 @@ impl<'a> Feeding<'a> {
         };
         match result {
             Ok(0) => Err(Error::refused("input", "became shorter while it was read").into()),
-            Ok(n) => Ok((n as u64, if self.is_empty() { Then::AllGiven } else { Then::More })),
+            Ok(n) => Ok((n as u64, if self.rest.left() == 0 { Then::AllGiven } else { Then::More })),
             Err(Errno::AGAIN | Errno::INTR) => Ok((0, Then::More)),
             Err(Errno::PIPE) => Ok((0, Then::Refused)),
             Err(Errno::INVAL) if !self.by_copy => {
@@ -124,14 +116,6 @@ impl<'a> Feeding<'a> {
             }
             Err(errno) => Err(Error::broken("input", format_args!("cannot be fed: {errno}")).into()),
         }
-    }
-
-    fn left(&self) -> u64 {
-        self.rest.left()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.left() == 0
     }
 }
 
@@ -145,7 +129,6 @@ fn copy(file: BorrowedFd<'_>, range: &mut Range<u64>, to: &OwnedFd) -> rustix::i
     Ok(written)
 }
 
-/// The pipes of a command: our ends, and its own.
 pub(super) struct Pipes<'a> {
     pub(super) stdin: Input<'a>,
     pub(super) stdout: Option<OwnedFd>,
@@ -162,9 +145,7 @@ pub(super) struct Theirs {
 }
 
 impl<'a> Pipes<'a> {
-    /// # Errors
-    ///
-    /// The system has no descriptor left, or hardly one.
+    /// Fails if the system has no descriptor left, or hardly one.
     pub(super) fn open(feed: &Feed<'a>, passes_through: bool) -> rustix::io::Result<Self> {
         let (stdout, stderr, outputs) = if passes_through {
             (None, None, None)
@@ -176,7 +157,7 @@ impl<'a> Pipes<'a> {
             Feed::Nothing => (Input::Nothing, None),
             Feed::Bytes(_) | Feed::File { .. } => {
                 let (theirs, ours) = pipe_from_us()?;
-                (Input::Open(Feeding::new(ours, feed.clone())), Some(theirs))
+                (Input::Open(Feeding { to: ours, rest: feed.clone(), by_copy: false }), Some(theirs))
             }
         };
         let latest = [their_stdin.as_ref(), outputs.as_ref().map(|(_, stderr)| stderr)];

@@ -21,7 +21,6 @@ const SHORTEST: Duration = Duration::from_micros(50);
 /// A longer rest would delay output that a person watches, and a pause.
 const LONGEST: Duration = Duration::from_millis(10);
 
-/// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Polling {
     rest: Duration,

@@ -18,13 +18,9 @@ use nix::unistd::Pid;
 use std::ffi::{CStr, CString};
 use std::os::fd::AsRawFd;
 
-/// Starts a child in a process group of its own, and tells which of the programs it has become. It gets our limit
-/// of open files.
-///
-/// # Errors
-///
-/// The system's reason why there can be no child, or why none of the programs can be run; `ENOENT` when
-/// there is none.
+/// Starts a child in a process group of its own, and returns which of the programs it has become. It gets our
+/// limit of open files. An error is the system's reason why there can be no child, or why none of the
+/// programs can be run; `ENOENT` when there is none.
 pub(super) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     let mut actions = PosixSpawnFileActions::init()?;
     for (stream, wanted) in birth.streams.iter().zip(0..) {

@@ -8,11 +8,11 @@
 //!
 //! A command that ended well may have left a process behind on purpose: a daemon, the master of an ssh
 //! connection. That one is not ours. So the watcher must tell commands apart, also after they have ended. The
-//! obvious list of all that ended well grows with the job. Instead each command has the number of its slot and
-//! the *turn* of that slot, and carries both in its environment ([`Tag`]). The slot holds the current turn.
-//! When its command has ended well the turn is over, and the slot is used again; when the command was ended, the
-//! slot is never used again, so its turn is never over. A process of a turn that is over is not ours; every
-//! other one is, also one that was started a moment ago.
+//! obvious list of all that ended well grows with the job. Instead each command has the number of its slot
+//! and the *turn* of that slot, and carries both in its environment ([`Tag`]). The slot holds its present
+//! turn. When the command has ended well, the turn is over and the slot is used again. When the command was
+//! ended, the slot is never used again, so its turn is never over. A process of a turn that is over is not
+//! ours; every other one is, also one that was started a moment ago.
 
 use crate::task::command::Tag;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -20,13 +20,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct ProcessGroups {
     file: OwnedFd,
     /// Slots that were in use and are not.
     free: Vec<u32>,
-    /// The turn of each slot.
     turns: Vec<u32>,
 }
 
@@ -34,9 +32,7 @@ pub(crate) struct ProcessGroups {
 const ABOVE: i32 = 10;
 
 impl ProcessGroups {
-    /// # Errors
-    ///
-    /// The system has no descriptor left.
+    /// Fails if the system has no descriptor left.
     pub(crate) fn new() -> rustix::io::Result<Self> {
         let file = memfd_create("commands", MemfdFlags::CLOEXEC)?;
         let file = rustix::io::fcntl_dupfd_cloexec(file, ABOVE)?;
@@ -56,7 +52,6 @@ impl ProcessGroups {
         Tag { slot, turn: self.turns[slot as usize] }
     }
 
-    /// It was not started.
     pub(super) fn give_back(&mut self, tag: Tag) {
         self.free.push(tag.slot);
     }
@@ -87,9 +82,8 @@ impl ProcessGroups {
 
     /// Without memory for it the watcher takes one command more for its own.
     fn write(&self, slot: u32, turn: u32, group: i32) {
-        let [a, b, c, d] = turn.to_ne_bytes();
-        let [e, f, g, h] = group.to_ne_bytes();
-        rustix::io::pwrite(&self.file, &[a, b, c, d, e, f, g, h], 8 * u64::from(slot)).ok();
+        let entry = [turn.to_ne_bytes(), group.to_ne_bytes()];
+        rustix::io::pwrite(&self.file, entry.as_flattened(), 8 * u64::from(slot)).ok();
     }
 }
 
@@ -124,7 +118,6 @@ impl Entries {
         tag.turn >= turn || self.called_back.contains(&tag)
     }
 
-    /// The groups of the commands that run.
     pub(super) fn groups(&self) -> &[i32] {
         &self.groups
     }

@@ -128,8 +128,7 @@ impl Children {
 }
 
 impl Running<'_> {
-    /// Feeds and reads it until it has ended and all of its output is read. An error means that the task does
-    /// not need it any more.
+    /// Feeds and reads it until it has ended and its output was read. An error means that the task gives it up.
     fn attend(&mut self, cx: &Context<'_>, out: &mut Out<'_>, err: &mut Err<'_>) -> Result<(), TaskError> {
         loop {
             self.look_at_the_gate(cx)?;
@@ -141,8 +140,7 @@ impl Running<'_> {
                 self.wait_for_nothing_else();
                 continue;
             }
-            // The output of most commands ends with them. A command that lasts may leave a process behind that
-            // goes on printing.
+            // Most commands end with their output. One that lasts may leave a process that goes on printing.
             if self.is_silent() || self.polling.rest().is_some() || self.clock.worked() >= GLANCE {
                 self.watch_its_end();
             }

@@ -21,17 +21,14 @@ use rustix::process::{PidfdFlags, WaitIdOptions, pidfd_open};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
-/// The number of bytes of standard error that are read at a time.
 const ERR_PIECE: usize = 16 << 10;
 
-/// The first buffer for the output of a command. A command that prints more than this at once gets a larger
-/// one, and a larger pipe.
+/// The first buffer for output. A command that prints more at once gets a larger one, and a larger pipe.
 const LITTLE: usize = 4 << 10;
 
 /// The longest wait in `poll`, so that the worker looks at the gate and the clock.
 pub(super) const GLANCE: Duration = Duration::from_millis(50);
 
-/// See the [module](self).
 pub(super) struct Running<'a> {
     pub(super) pid: Pid,
     /// The table that it is in.
@@ -157,7 +154,6 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Whether it has ended by now.
     pub(super) fn looks_ended(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         !matches!(wait::look(self.pid, look), Ok(None))
@@ -170,8 +166,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// The possible next steps; none, when nothing happened for a moment. After a rest anything may be
-    /// possible, and is tried.
+    /// The possible next steps; none, when nothing happened. After a rest every step is tried.
     pub(super) fn wait(&self, may_feed: bool, glance: Duration) -> Ready {
         let stdin = self.stdin.end().filter(|_| may_feed);
         let until = [self.debt.map(|debt| debt.left()), self.leak.as_ref().map(Leak::left)];
@@ -223,7 +218,6 @@ impl<'a> Running<'a> {
         Ok(taken)
     }
 
-    /// Hands over the output that has been read, and not handed over yet.
     pub(super) fn hand_over_the_rest(&mut self, out: &mut Out<'_>) -> Result<(), TaskError> {
         if self.piece.is_empty() {
             return Ok(());
@@ -232,8 +226,7 @@ impl<'a> Running<'a> {
         out(std::mem::take(&mut self.piece))
     }
 
-    /// Takes some of its standard error. Not all of it: a command that complains without an end must not keep
-    /// the worker from the gate.
+    /// Takes some of its standard error, not all: endless complaints must not keep the worker from the gate.
     pub(super) fn read_err(&mut self, err: &mut Err<'_>) -> Result<(), TaskError> {
         let Some(stderr) = &self.stderr else { return Ok(()) };
         let mut buffer = [0; ERR_PIECE];
@@ -257,7 +250,6 @@ fn unreadable(stream: &str, errno: Errno) -> TaskError {
     Error::broken(format_args!("{stream} of a command"), format_args!("cannot be read: {errno}")).into()
 }
 
-/// The possible next steps.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ready {
     pub(super) stdin: bool,

@@ -33,10 +33,9 @@ use nix::unistd::Pid;
 use std::env;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 
 /// The variable in the environment of every child.
 pub(crate) const RUN: &str = "BIVOUAC_RUN";
@@ -45,7 +44,6 @@ pub(crate) const RUN: &str = "BIVOUAC_RUN";
 const SEQ: &str = "BIVOUAC_SEQ";
 const SLOT: &str = "BIVOUAC_SLOT";
 
-/// The things that all children of a run inherit.
 #[derive(Debug)]
 pub(crate) struct Inheritance {
     start: Start,
@@ -66,7 +64,6 @@ pub(crate) struct Inheritance {
     nothing: nix::Result<File>,
 }
 
-/// The standard streams of a child.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Streams<'a> {
     /// `None` is `/dev/null`.
@@ -102,15 +99,12 @@ impl Inheritance {
             mark: [RUN.as_bytes(), b"=", &outer, mark.as_bytes(), b"/"].concat(),
             path: directories.map(|directory| [directory_of(directory), b"/"].concat()).collect(),
             found: Mutex::new(None),
-            nothing: File::open("/dev/null").map_err(reason_of),
+            nothing: File::open("/dev/null")
+                .map_err(|cause| Errno::from_raw(cause.raw_os_error().unwrap_or_default())),
         }
     }
 
-    /// Starts a child.
-    ///
-    /// # Errors
-    ///
-    /// The system's reason why the program cannot be run, `ENOENT` when there is none.
+    /// Starts a child. An error is the system's reason why the program cannot be run, `ENOENT` when there is none.
     ///
     /// # Race condition
     ///
@@ -118,7 +112,7 @@ impl Inheritance {
     /// See [`Children`](super::Children).
     pub(crate) fn spawn(&self, command: &Command, streams: Streams<'_>, tag: Tag) -> nix::Result<Pid> {
         let nothing = || self.nothing.as_ref().map(AsFd::as_fd).map_err(|errno| *errno);
-        let words = command.words();
+        let words = &command.words;
         let mut programs = self.candidates(&words[0]);
         let (pid, became) = (self.start)(Birth {
             programs: &programs,
@@ -126,15 +120,15 @@ impl Inheritance {
             environment: &self.environment,
             // It has no NUL in it: neither has the environment that a part of it came from.
             own: &CString::new([&self.mark, tag.to_string().as_bytes()].concat()).unwrap_or_default(),
-            variables: command.variables(),
-            directory: command.its_directory(),
+            variables: &command.variables,
+            directory: command.directory.as_ref(),
             streams: [streams.stdin.map_or_else(nothing, Ok)?, streams.stdout, streams.stderr],
             mask: &self.mask,
             reset: &self.reset,
             open_files: open_files_of_commands(),
         })?;
         if became > 0 {
-            *self.found() = Some((words[0].clone(), programs.swap_remove(became)));
+            *lock(&self.found) = Some((words[0].clone(), programs.swap_remove(became)));
         }
         Ok(pid)
     }
@@ -147,13 +141,9 @@ impl Inheritance {
         if name.is_empty() {
             return Vec::new();
         }
-        let found = self.found().as_ref().filter(|(of, _)| of == name).map(|(_, path)| path.clone());
+        let found = lock(&self.found).as_ref().filter(|(of, _)| of == name).map(|(_, path)| path.clone());
         let below = |directory: &Vec<u8>| CString::new([directory, name.as_bytes()].concat()).ok();
         found.into_iter().chain(self.path.iter().filter_map(below)).collect()
-    }
-
-    fn found(&self) -> MutexGuard<'_, Option<(CString, CString)>> {
-        lock(&self.found)
     }
 }
 
@@ -168,17 +158,12 @@ fn directory_of(entry: &[u8]) -> &[u8] {
 /// Signals that this process ignores, and a child does not.
 const OURS: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
 
-fn reason_of(cause: io::Error) -> Errno {
-    cause.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
-}
-
 /// Whether this reason means that there is no such program, rather than one that cannot be run.
 pub(crate) fn is_missing(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENOTDIR)
 }
 
-/// A command that cannot be started is reported once, and ends the job: it would fail for every other
-/// task as well.
+/// This is reported once and ends the job: the command would fail for every other task as well.
 pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
     let name = command.program();
     if is_missing(errno) {
@@ -204,7 +189,7 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
 /// Which of the two limits it is: that of one word, or that of all words and the environment.
 pub(super) fn too_long(command: &Command) -> String {
     const LONGEST_WORD: usize = 128 << 10;
-    let lengths = || command.words().iter().map(|word| word.as_bytes_with_nul().len());
+    let lengths = || command.words.iter().map(|word| word.as_bytes_with_nul().len());
     match lengths().max().filter(|longest| *longest > LONGEST_WORD) {
         Some(longest) => format!(
             "one of its arguments has {} bytes, and the system allows {LONGEST_WORD} (128 KiB) for one",
@@ -273,7 +258,7 @@ mod tests {
         assert_eq!(start(&inheritance, "forbidden"), Err(Errno::EACCES));
         assert_eq!(start(&inheritance, "nowhere"), Err(Errno::ENOENT));
         assert_eq!(start(&inheritance, ""), Err(Errno::ENOENT));
-        assert_eq!(start(&inheritance, "plain"), Err(Errno::ENOEXEC), "nobody makes a shell script of it");
+        assert_eq!(start(&inheritance, "plain"), Err(Errno::ENOEXEC), "it is not made a shell script");
         assert_eq!(start(&inheritance, "shut"), Err(Errno::ENOEXEC), "a reason that is not about the place");
         assert_eq!(start(&inheritance, "./both"), Err(Errno::ENOENT), "a slash means a path");
 

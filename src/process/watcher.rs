@@ -1,31 +1,30 @@
 //! No command outlives a bivouac that was killed.
 //!
-//! SIGKILL gives bivouac no time, and its commands go on: they write, they hold memory, and the run that continues
-//! starts the same tasks beside them. The obvious remedies fall short. `PR_SET_PDEATHSIG` follows the *thread*
-//! that started the child, so it kills commands whenever a worker ends, and it does not reach grandchildren. A new
-//! pid namespace needs rights and shows commands other process ids. A cgroup of our own must come from the batch
-//! system.
+//! SIGKILL gives bivouac no time, and its commands go on: they write, they hold memory, and the next run
+//! starts the same tasks beside them. The obvious remedies fall short. `PR_SET_PDEATHSIG` follows the
+//! *thread* that started the child, so it kills commands whenever a worker ends, and it does not reach
+//! grandchildren. A new pid namespace needs rights and shows commands other process ids. A cgroup of our own
+//! must come from the batch system.
 //!
-//! So there is a second process, which does nothing until the first is gone. It holds the reading end
-//! of a pipe, and only bivouac has the writing end; the kernel closes that however bivouac ends. Then the watcher
+//! So there is a second process, which does nothing until the first is gone. It holds the reading end of a
+//! pipe, and only bivouac has the writing end; the kernel closes that however bivouac ends. Then the watcher
 //! kills the processes of commands that ran at that moment or that had been ended. It finds them by an
-//! environment variable with the mark of bivouac and the number of the command, which descendants inherit also
-//! after `setsid`, and by the process group of a command that ran, whatever the environment
-//! (`src/process/process_groups.rs`). The processes that a command has left behind after ending well live. Until
-//! all that is done the watcher holds the lock of the state too, so no new run can start beside the orphans of the
-//! old one.
+//! environment variable with the mark of bivouac and the number of the command, which descendants inherit
+//! also after `setsid`, and by the process group of a command that ran (`src/process/process_groups.rs`).
+//! Processes that a command left behind after ending well live. Until all that is done the watcher also holds
+//! the lock of the state, so no new run starts beside the orphans of the old one.
 //!
-//! The obvious mark is the name of the run in the state. But the run that continues has the same name, and so has
-//! a copy of the state: the watcher of the one would kill the commands of the other. So a mark belongs to one
+//! The obvious mark is the name of the run in the state. But the next run has the same name, and so has a
+//! copy of the state: the watcher of the one would kill the commands of the other. So a mark belongs to one
 //! process (`mark_of`).
 //!
-//! The watcher has work to do also after an orderly end, if a command was ended: a descendant that called `setsid`
-//! is not in the group that was told. It then reports the processes that it has killed.
+//! The watcher has work to do also after an orderly end, if a command was ended: a descendant that called
+//! `setsid` is not in the group that was told. It then reports the processes that it has killed.
 //!
-//! The cost is one process per run, and two writes of eight bytes to memory per command. A process survives that
-//! has left both, the environment variable and the group (`env -i setsid`), or only the variable if its command
-//! has ended; so does one of another user. All signals but KILL and STOP are blocked in the watcher. A KILL for
-//! it as well leaves the commands alone.
+//! The cost is one process per run, and two writes of eight bytes to memory per command. A process survives
+//! that has left both the environment variable and the group (`env -i setsid`), or only the variable if its
+//! command has ended; so does one of another user. All signals but KILL and STOP are blocked in the watcher.
+//! A KILL for it as well leaves the commands alone.
 
 use super::process_groups::{Entries, ProcessGroups};
 use super::spawn::RUN;
@@ -50,8 +49,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// The first argument of the program that makes it the watcher; the mark of this process is the second. Its
-/// `main` passes that on to [`watch`].
+/// The first argument that makes a program the watcher; its `main` passes the second, the mark, to [`watch`].
 pub const VERB: &str = "__watch";
 
 /// The descriptor under which the watcher holds the lock.
@@ -64,14 +62,12 @@ const GROUPS: i32 = 4;
 /// to look through all processes, and on a busy machine many times that.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// A mark for the commands of one run of one process. No other run has it, in this process or another, here or in
-/// another container.
+/// A mark for the commands of one run of one process: no other run anywhere has it.
 pub(crate) fn mark_of(run: &str) -> String {
     // The seed of the hasher of a map is random enough.
     format!("{run}-{}-{:016x}", std::process::id(), RandomState::new().hash_one(run))
 }
 
-/// The watcher, seen from bivouac.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     pid: Pid,
@@ -84,9 +80,7 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Starts it: this very program with [`VERB`]. `lock` is the open lock of the state.
     ///
-    /// # Errors
-    ///
-    /// The system has no process or descriptor left.
+    /// Fails if the system has no process or descriptor left.
     pub(crate) fn start(
         _: &Masked,
         mark: &str,
@@ -124,8 +118,7 @@ impl Watcher {
             )?;
             attributes.set_pgroup(Pid::from_raw(0))?;
             attributes.set_sigmask(&SigSet::all())?;
-            // Without an environment, so that the watcher of an outer bivouac does not take it for a
-            // command of its own.
+            // Without an environment, or the watcher of an outer bivouac would take it for a command.
             posix_spawn(c"/proc/self/exe", &actions, &attributes, &words, &[] as &[CString])
         };
         let pid = spawn().map_err(failed)?;
@@ -157,7 +150,6 @@ impl Watcher {
     }
 }
 
-/// Reads a pipe until it is closed, or the time is over.
 fn read_until(pipe: &OwnedFd, end: Instant) -> String {
     let mut bytes = Vec::new();
     loop {
@@ -192,7 +184,6 @@ pub fn watch(mark: &str) {
     kill_all(mark);
 }
 
-/// The processes that the watcher is after.
 struct Wanted {
     /// The beginning of the mark of a command; its number follows.
     mark: String,
@@ -249,8 +240,7 @@ impl Wanted {
         tag.is_some_and(|tag| self.entries.is_ours(tag))
     }
 
-    /// The number may belong to another process since the last look. The descriptor cannot, so there is one more
-    /// look after it is open.
+    /// The number may belong to another process by now. The descriptor cannot, so this looks again.
     fn kill(&self, pid: Pid) -> bool {
         let Some(number) = rustix::process::Pid::from_raw(pid.as_raw()) else { return false };
         let Ok(process) = pidfd_open(number, PidfdFlags::empty()) else { return false };

@@ -1,15 +1,15 @@
 //! The output file: written in task order, committed at checkpoints, seen only when complete.
 //!
-//! The obvious way is to append to `OUT` and to note how far one has come. Then whoever looks at
-//! `OUT` cannot know whether it is complete; an append after a crash lands behind whatever the
-//! crash left; and a run that fails has destroyed the result of the last one. So the output grows
-//! in `OUT.part` beside it, at explicit offsets, and gets its name by a rename at the very end.
+//! The obvious way is to append to `OUT` and to note the length. Then a reader of `OUT` cannot know whether
+//! it is complete; an append after a crash follows whatever the crash left; and a run that fails has
+//! destroyed the last result. So the output grows in `OUT.part` beside it, at explicit offsets, and a rename
+//! gives it its name at the very end.
 //!
 //! # Whose is `OUT.part`?
 //!
-//! A part file that our own record does not know may be the only copy of somebody's work. It is
-//! refused, never truncated. But a crash between "the part file is made" and "the record knows
-//! it" would then block every later run. So the record comes first:
+//! A part file that our own record does not know may be the only copy of another job's work. It is refused,
+//! never truncated. But a crash between "the part file is made" and "the record knows it" would then block
+//! every later run. So the record comes first:
 //!
 //! 1. [`FileSink::new`] checks `OUT` and touches nothing;
 //! 2. the state is locked and found empty;
@@ -17,18 +17,17 @@
 //! 4. a record of a job of which nothing is done is made durable;
 //! 5. [`begin(None)`](Sink::begin) makes the part file, and it must not exist.
 //!
-//! A crash after step 4 leaves a record without output, with or without a part file, and `begin`
-//! with a committed length of 0 accepts both. So does a job that begins anew where an unfinished one
-//! is given up: its record is replaced, and the part file that it knew is emptied.
+//! A crash after step 4 leaves a record without output, with or without a part file, and `begin` with a
+//! committed length of 0 accepts both. So does a job that replaces an unfinished one: its record is replaced,
+//! and the part file is emptied.
 //!
 //! # What a crash leaves
 //!
-//! 1. **While writing**: bytes behind the committed length, whole, torn or missing. They are cut
-//!    off, and the last partial block is written again from its copy in the record.
-//! 2. **Between the record "finalizing" and the rename**: the part file is complete; the next run
-//!    renames it.
-//! 3. **Between the rename and the record "done"**: there is no part file, and `OUT` has the
-//!    committed length and checksums. That is recognised as published.
+//! 1. **While writing**: bytes after the committed length, whole, torn or missing. The next run truncates
+//!    them, and writes the last partial block again from its copy in the record.
+//! 2. **Between the record "finalizing" and the rename**: the part file is complete; the next run renames it.
+//! 3. **Between the rename and the record "done"**: there is no part file, and `OUT` has the committed length
+//!    and checksums. The next run recognizes it as published.
 
 mod going_on;
 mod ledger;
@@ -37,7 +36,7 @@ mod place;
 use crate::durable::disk::{Dir, Disk, DiskFile, Facts, Open};
 use crate::error::{Advice, Error, Kind, Result};
 use crate::task::{Committed, Sink};
-use ledger::{Extent, Ledger};
+use ledger::{Compared, Ledger, read_fully};
 use place::{mode_to_take, not_a_file, resolve};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -55,7 +54,7 @@ pub struct FileSink {
     /// `OUT` after its symlinks are resolved.
     path: PathBuf,
     name: OsString,
-    /// As it was named by the user, for messages.
+    /// The name that the user gave, for messages.
     given: PathBuf,
     part_path: PathBuf,
     part_name: OsString,
@@ -109,8 +108,7 @@ impl FileSink {
         })
     }
 
-    /// Whether [`begin`](Sink::begin) reads all of the committed output again instead of its last
-    /// stretch.
+    /// Whether [`begin`](Sink::begin) reads all of the committed output again, and not its last stretch only.
     #[must_use]
     pub fn verify(mut self, everything: bool) -> Self {
         self.verify = everything;
@@ -120,11 +118,6 @@ impl FileSink {
     /// The output, its symlinks resolved.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Where the output grows until it is complete.
-    pub fn part_path(&self) -> &Path {
-        &self.part_path
     }
 
     /// Refuses an output that is at the same time an input: `id` is its device and inode, `path`
@@ -153,17 +146,17 @@ impl FileSink {
     }
 
     fn unknown_part(&self) -> Error {
-        // With another state somebody may be at it, and then it must not be moved away.
+        // A run with another state may be at work on it. Then it must not be moved away.
         if let Err(error) = self.open_part()
             && error.kind() == Kind::Busy
         {
             return error;
         }
         Error::refused(self.part_path.display(), "exists, and no state knows what it is")
-            .advise("nothing was changed; move it away or remove it if nobody needs it")
+            .advise("nothing was changed; move it away, or remove it if it is not needed")
     }
 
-    /// Makes the part file. It shows as little to others as the file that it will replace.
+    /// Makes the part file. Others may read it only if they may read the file that it replaces.
     fn create_part(&self) -> Result<Box<dyn DiskFile>> {
         let replaced = self.facts(&self.name, &self.path)?;
         let mode = replaced.as_ref().and_then(mode_to_take).unwrap_or(0o666);
@@ -198,8 +191,7 @@ impl FileSink {
         Ok(part)
     }
 
-    /// Two runs with two states may be told to write one output; the state's lock does not see
-    /// that, this one does.
+    /// Two runs with two states may write one output. The lock of the state does not see that; this one does.
     fn lock_part(&self, part: &dyn DiskFile) -> Result<()> {
         match part.try_lock().map_err(|e| Error::io(&self.part_path, "lock", &e))? {
             true => Ok(()),
@@ -226,7 +218,7 @@ impl FileSink {
             let from = self.ledger.bytes() - tail.len() as u64;
             read_fully(&*file, &mut tail, from).map_err(failed("read"))? && tail == self.ledger.tail()
         };
-        Ok(tail_is_right && self.ledger.agrees_with(&*file, Extent::Everything).map_err(failed("read"))?)
+        Ok(tail_is_right && self.ledger.agrees_with(&*file, Compared::Everything).map_err(failed("read"))?)
     }
 
     fn part(&self) -> Result<&dyn DiskFile> {
@@ -283,7 +275,7 @@ impl FileSink {
             if length != self.ledger.bytes() || !self.gathered.is_empty() {
                 return Err(self.harmed(&format!("has {length} bytes instead of {}", self.ledger.bytes())));
             }
-            // Somebody may have put another file in its place; that one is not ours to publish.
+            // Another file may have taken its place; that one is not ours to publish.
             let ours = part.facts().map_err(failed("look at"))?.id;
             let named = self.facts(&self.part_name, &self.part_path)?;
             if named.is_none_or(|named| named.id != ours) {
@@ -369,18 +361,6 @@ impl Sink for FileSink {
         self.ledger = Ledger::default();
         there
     }
-}
-
-/// Fills `buf`; `false` if the file ends before.
-fn read_fully(file: &dyn DiskFile, buf: &mut [u8], offset: u64) -> io::Result<bool> {
-    let mut filled = 0;
-    while filled < buf.len() {
-        match file.read_at(&mut buf[filled..], offset + filled as u64)? {
-            0 => return Ok(false),
-            got => filled += got,
-        }
-    }
-    Ok(true)
 }
 
 #[cfg(test)]

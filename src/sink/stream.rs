@@ -1,27 +1,25 @@
 //! Standard output as a sink: in order, as it comes, and never taken back.
 //!
-//! What was written to a pipe or a terminal cannot be cut off again, so the promise is less than
-//! that of a file: across runs every byte comes *at least* once. A checkpoint names what was handed
-//! over; what came after it is handed over again by the next run. After an orderly stop nothing did, and
-//! every byte comes exactly once.
+//! A pipe or a terminal cannot take bytes back, so the promise is less than that of a file: across runs every
+//! byte comes *at least* once. A checkpoint names what was handed over; the next run hands over again what
+//! came after it. After an orderly stop nothing did, and every byte comes exactly once.
 //!
-//! # Waiting for whoever reads
+//! # Waiting for the reader
 //!
-//! A write to a full pipe waits for its reader, and a pager that shows the first page may not read
-//! on for hours. A stop must not wait that long. The obvious way, `O_NONBLOCK`, belongs to the open
-//! file *description*, which we share with the shell and its other children. So a pipe is opened
-//! anew through `/proc/self/fd`, which gives a description of our own; where that does not work (a
-//! socket), we wait until there is room and write no more than always fits at once.
+//! A write to a full pipe waits for its reader, and a pager that shows the first page may not read on for
+//! hours. A stop must not wait that long. The obvious way, `O_NONBLOCK`, belongs to the open file
+//! *description*, which we share with the shell and its other children. So a pipe is opened again through
+//! `/proc/self/fd`, which gives a description of our own. Where that does not work (a socket), we wait until
+//! there is room and write no more than always fits at once.
 //!
-//! Nor must a stop give up at the first full pipe, since every pipe is full whose reader is slower than
-//! we are: `| gzip`. So when the run is over there is still patience with a reader that reads on, and a
-//! short one with one that does not.
+//! Nor must a stop give up at the first full pipe: every pipe is full whose reader is slower than we are (`|
+//! gzip`). So when the run is over there is still patience with a reader that reads on, and a little with one
+//! that does not.
 //!
 //! # What a pipe leads to
 //!
-//! A file that is appended to has the beginning when the rest comes. Of a pipe nobody knows that, and
-//! mostly it is not so. Once something was printed to a pipe or a terminal, the job therefore begins anew
-//! when it is run again, unless the caller knows better ([`StreamSink::continued`]).
+//! A file that is appended to has the beginning when the rest comes. A pipe mostly has not. So a job that has
+//! printed to a pipe or a terminal starts again, unless the caller knows better ([`StreamSink::continued`]).
 
 use crate::error::{Advice, Error, Kind, Result};
 use crate::sys::is_closed;
@@ -52,27 +50,26 @@ pub struct StreamSink {
     name: &'static str,
     way: Way,
     stop: Option<Arc<StopFd>>,
-    /// Until when it is waited, once it is known that the run is over.
+    /// When a wait gives up, once the run is over.
     until: Option<Instant>,
     written: u64,
-    /// What is printed to a pipe or a terminal is continued by the next run all the same.
+    /// The next run continues also after what was printed to a pipe or a terminal.
     continued: bool,
     /// How to write when something else stands on the same terminal.
     around: Option<Around>,
 }
 
-/// Does what is necessary before and after a write, and the write itself in between, once. The write returns its
-/// last byte, if it wrote any.
+/// Surrounds a write, which it calls once. The write returns its last byte, if it wrote any.
 pub type Around = fn(&mut dyn FnMut() -> Option<u8>);
 
 /// How much may be written at once without being kept waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// A file: nobody has to read it.
+    /// A file, which does not wait for a reader.
     Plain,
     /// A description of our own that does not block.
     NonBlocking,
-    /// Somebody else's description: only when there is room, and then a little.
+    /// A shared description: only when there is room, and then a little.
     Careful,
 }
 
@@ -106,12 +103,11 @@ impl StreamSink {
         Ok(Self { to, name, way, stop: None, until: None, written: 0, continued: false, around: None })
     }
 
-    /// Whether the next run goes on behind what was printed to a pipe or a terminal; without this call only
-    /// behind what was printed to a file.
+    /// Whether the next run continues after what was printed to a pipe or a terminal; without this call only
+    /// after what was printed to a file.
     ///
-    /// `bivouac grep … | wc -l` that is stopped and typed again would count the rest, and the count of the
-    /// beginning is gone with the first `wc`. Only who knows where the pipe leads (`| cat >>out`) can say
-    /// that the rest is what he wants.
+    /// `bivouac grep … | wc -l`, stopped and typed again, would count the rest only. A caller that knows
+    /// where the pipe leads (`| cat >>out`) can say that the rest is wanted.
     #[must_use]
     pub fn continued(mut self, yes: bool) -> Self {
         self.continued = yes;
@@ -136,7 +132,7 @@ impl StreamSink {
         written
     }
 
-    /// Waits until there is room, if somebody could keep us waiting.
+    /// Waits until there is room, if a reader can keep us waiting.
     fn wait_for_room(&mut self) -> Result<()> {
         let Some(stop) = self.stop.as_ref().filter(|_| self.way != Way::Plain) else { return Ok(()) };
         let room = match self.until {
@@ -151,7 +147,7 @@ impl StreamSink {
         let patience = until.saturating_duration_since(now).min(NO_PROGRESS);
         match has_room_within(&self.to, patience).map_err(|e| failed(self.name, &e))? {
             true => Ok(()),
-            false => Err(Error::new(Kind::Interrupted, self.name, "nobody reads on")),
+            false => Err(Error::new(Kind::Interrupted, self.name, "is not read any more")),
         }
     }
 }
@@ -191,7 +187,7 @@ fn own_description(given: &File) -> io::Result<File> {
 
 fn failed(name: &str, cause: &io::Error) -> Error {
     if cause.kind() == ErrorKind::BrokenPipe {
-        return Error::new(Kind::OutputClosed, name, "is closed by whoever read it");
+        return Error::new(Kind::OutputClosed, name, "was closed by its reader");
     }
     let full = matches!(cause.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT));
     let error = Error::io(name.as_ref(), "write", cause);
@@ -212,8 +208,8 @@ impl Sink for StreamSink {
 
     /// # Errors
     ///
-    /// [`Kind::Refused`] when it is a file that is shorter than what was committed: the shell has
-    /// emptied it (`>` instead of `>>`), and going on would give the rest without its beginning.
+    /// [`Kind::Refused`] for a file that is shorter than what was committed: the shell has emptied it (`>`
+    /// instead of `>>`), and the rest would come without its beginning.
     fn may_go_on(&mut self, committed: &Committed) -> Result<()> {
         let facts = self.to.metadata().map_err(|e| failed(self.name, &e))?;
         if facts.is_file() && facts.len() < committed.bytes {

@@ -1,19 +1,16 @@
 //! Clocks that count work, and the rate limit that is measured by them.
 //!
-//! [`std::time::Instant`] runs on while the process is stopped (a stop of one second showed as
-//! 1.057 s), so whatever counts *work* (rate, time left, timeouts) must not be read off it
-//! directly. A [`WorkClock`] is moved by its owner, who knows of pauses; and a stop that nobody
-//! announced (SIGSTOP) shows as a gap between two of the owner's ticks, which come a hundred
-//! milliseconds apart at the latest: what is longer than [`LONGEST_TICK`] did not happen in this
-//! process.
+//! [`std::time::Instant`] runs on while the process is stopped, so code that measures *work* (rate, time
+//! left, timeouts) must not read it directly. The owner of a [`WorkClock`] moves it, and knows of pauses. A
+//! stop that nothing announces (SIGSTOP) shows as a gap between two ticks. The owner ticks every 100 ms; a
+//! gap longer than [`LONGEST_TICK`] did not happen in this process.
 
 use crate::sync::lock;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The longest gap between two ticks that still counts as work. Ticks come every 100 ms; a busy
-/// machine may delay one by a second, a person who presses Ctrl-Z stays away longer.
+/// The longest gap that counts as work: a busy machine delays a tick by a second, a Ctrl-Z lasts longer.
 const LONGEST_TICK: Duration = Duration::from_secs(2);
 
 /// A clock that stands still while the job is paused, suspended or stopped from outside.
@@ -21,7 +18,7 @@ const LONGEST_TICK: Duration = Duration::from_secs(2);
 pub(crate) struct WorkClock {
     worked: Duration,
     last: Instant,
-    /// Since when it stands still, if it does.
+    /// Set while it stands still.
     paused: Option<Instant>,
 }
 
@@ -44,19 +41,18 @@ impl WorkClock {
         self.paused.get_or_insert(now);
     }
 
-    /// The time since the last tick was a pause, whether announced or not. How long one was that was
-    /// announced.
+    /// Goes on, without the time since the last tick. Returns how long an announced pause was.
     pub(crate) fn resume(&mut self, now: Instant) -> Duration {
         self.last = now;
         self.paused.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// Now, or when the pause began that is on.
+    /// Now, or the beginning of the present pause.
     pub(crate) fn stands_at(&self, now: Instant) -> Instant {
         self.paused.unwrap_or(now)
     }
 
-    /// The time since the last tick did not happen in this process.
+    /// Leaves out the time since the last tick.
     pub(crate) fn skip_to(&mut self, now: Instant) {
         self.last = now;
     }
@@ -68,9 +64,8 @@ impl WorkClock {
 
 /// Keeps all workers together below a number of bytes per second.
 ///
-/// A token bucket that may run into debt: whoever takes too much is told how long to wait. The
-/// bucket holds a quarter of a second, so that a pause (during which nobody takes) earns nothing
-/// more than that, and the rate after it is the rate before it.
+/// A token bucket that may run into debt: a worker that takes too much is told how long to wait. The bucket
+/// holds a quarter of a second, so a pause earns no more, and the rate after it is the rate before it.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     /// 0: no limit. It can change while workers wait.
@@ -99,12 +94,12 @@ impl Throttle {
         }
     }
 
-    /// The limit, by which somebody who waits can tell that there is another one.
+    /// The limit. A waiting worker sees by it that there is another one.
     pub(crate) fn rate(&self) -> u64 {
         self.bytes_per_second.load(Ordering::Relaxed)
     }
 
-    /// Takes `bytes`; how long the taker has to wait for them, if it has to.
+    /// Takes `bytes`; returns how long the taker must wait for them.
     pub(crate) fn owed_after(&self, bytes: u64) -> Option<Duration> {
         let rate = match self.rate() {
             0 => return None,

@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 /// A program and its arguments: no shell, so nothing in them is ever interpreted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    words: Vec<CString>,
+    pub(crate) words: Vec<CString>,
     /// Its environment beyond ours.
-    variables: Vec<CString>,
+    pub(crate) variables: Vec<CString>,
     /// Where it runs, if not here.
-    directory: Option<CString>,
+    pub(crate) directory: Option<CString>,
 }
 
 impl Command {
@@ -29,11 +29,6 @@ impl Command {
             variables: Vec::new(),
             directory: None,
         })
-    }
-
-    /// One text through `sh -c`. The caller quotes everything that it puts into the text.
-    pub fn shell(text: &OsStr) -> Option<Self> {
-        Self::new([OsStr::new("/bin/sh"), OsStr::new("-c"), text])
     }
 
     /// Adds a variable to its environment: `NAME=value`. One that holds a NUL is left out.
@@ -51,16 +46,6 @@ impl Command {
         self
     }
 
-    /// The directory that it runs in, if that is another one.
-    pub(crate) fn its_directory(&self) -> Option<&CString> {
-        self.directory.as_ref()
-    }
-
-    /// The variables that it has beyond ours.
-    pub(crate) fn variables(&self) -> &[CString] {
-        &self.variables
-    }
-
     /// The name of the program.
     pub fn program(&self) -> OsString {
         OsString::from_vec(self.words[0].as_bytes().to_vec())
@@ -69,11 +54,6 @@ impl Command {
     /// The program and its arguments.
     pub fn argv(&self) -> impl Iterator<Item = &OsStr> {
         self.words.iter().map(|word| OsStr::from_bytes(word.as_bytes()))
-    }
-
-    /// The words.
-    pub(crate) fn words(&self) -> &[CString] {
-        &self.words
     }
 }
 
@@ -124,7 +104,6 @@ pub enum Feed<'a> {
 }
 
 impl Feed<'_> {
-    /// The number of bytes that are left to give.
     pub(crate) fn left(&self) -> u64 {
         match self {
             Feed::Nothing => 0,
@@ -147,14 +126,13 @@ pub struct Finished {
     pub how: How,
     /// Whether we had sent it a signal that ends programs. Then a 0 means nothing.
     pub told_to_end: bool,
-    /// Whether it left some of its input unread, as far as that can be told: it closed its input (`head -1`),
-    /// or another process told it to end, and it made a 0 of that.
+    /// Whether it left input unread (`head -1`), or was told to end by another process and made a 0 of that.
     pub left_input: bool,
-    /// Whether it had a handler for SIGTERM, or may have had one, and so may have made a 0 of a SIGTERM. Looked at
+    /// Whether it had a handler for SIGTERM, or may have had one, and so may have made a 0 of a SIGTERM. Known
     /// only if its output counts.
     pub may_have_handled_sigterm: bool,
-    /// Whether a stop that is not known yet may be the reason that it ended so, if it has failed: a scheduler may
-    /// have sent its signal to the command first. Then the failure counts only if no stop comes.
+    /// Whether a stop that is not known yet may be the reason for a failure: a scheduler may signal the
+    /// command first. Then the failure counts only if no stop comes.
     pub may_be_of_a_stop: bool,
     /// When it began.
     pub began: SystemTime,
@@ -178,8 +156,7 @@ pub enum How {
     WantedTerminal,
 }
 
-/// Identifies a command within a run: the slot that it had, and its turn in that slot. See
-/// `src/process/process_groups.rs`.
+/// A command of a run: its slot, and its turn in that slot (`src/process/process_groups.rs`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tag {
     pub(crate) slot: u32,
@@ -193,7 +170,6 @@ impl fmt::Display for Tag {
 }
 
 impl Tag {
-    /// The tag in this text, if it is one.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (slot, turn) = text.split_once('.')?;
         Some(Self { slot: slot.parse().ok()?, turn: turn.parse().ok()? })

@@ -9,12 +9,10 @@ pub struct Committed {
     pub bytes: u64,
     /// Checksums of its stretches, in order. Neighbours are merged when there are many.
     pub stretches: Vec<Stretch>,
-    /// A copy of the last partial 4 KiB block of the output (base64). Appending rewrites the block
-    /// in which committed bytes stand, and a torn write could harm them.
+    /// The last partial 4 KiB block (base64): appending rewrites it, and a torn write could harm it.
     pub tail: String,
-    /// How many of the bytes are of the task behind those that are committed: of an output that cannot be
-    /// cut off, whose reader took no more. The engine fills this in, and leaves so many bytes out when the
-    /// task has run again.
+    /// How many of the bytes belong to the task after the frontier: the output cannot be cut, and its reader
+    /// took no more. The engine sets this, and leaves so many bytes out when that task has run again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub of_next: u64,
 }

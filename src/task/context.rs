@@ -1,4 +1,4 @@
-//! What a task sees of the world while it runs: the gate, the way out for its bytes, and nothing of signals.
+//! The [`Context`]: the world as a task sees it while it runs.
 
 use crate::error::Error;
 use crate::sync::lock;
@@ -21,10 +21,9 @@ pub(crate) enum Remark {
 
 /// Runs the commands of tasks.
 ///
-/// The obvious context knows the table of the children. But the code that runs a command looks at the gate, the
+/// The obvious context knows the table of children. But the code that runs a command looks at the gate, the
 /// clocks and the rate limit of its task all the time, so each would import the other. So a context knows
-/// only what a command is and this interface; `process`, which is built on contexts, implements it, and the
-/// engine gives the one to the other.
+/// this interface only; `process` implements it, and the engine joins the two.
 pub(crate) trait Commands: fmt::Debug + Send + Sync {
     /// See [`Context::call`].
     fn run(
@@ -33,13 +32,13 @@ pub(crate) trait Commands: fmt::Debug + Send + Sync {
         call: &Call<'_>,
         out: &mut Out<'_>,
         err: &mut Err<'_>,
-    ) -> std::result::Result<Finished, TaskError>;
+    ) -> Result<Finished, TaskError>;
 
     /// See [`Context::was_ended`].
     fn was_ended(&self, finished: &Finished);
 }
 
-/// What somebody owes to the rate limit.
+/// A debt to the rate limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Debt {
     rate: u64,
@@ -56,7 +55,7 @@ impl Debt {
 /// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
 pub struct Context<'a> {
     pub(crate) task: u64,
-    /// The digest of it alone, of a list that may change between runs.
+    /// The digest of this task alone, for a list that may change between runs.
     pub(crate) of_task: [u8; 8],
     pub(crate) shared: &'a Shared,
     pub(crate) commands: &'a dyn Commands,
@@ -84,8 +83,8 @@ impl Context<'_> {
     ///
     /// # Errors
     ///
-    /// [`TaskError::Cancelled`] when the task shall give up. Hand it on with `?`.
-    pub fn yield_point(&self) -> std::result::Result<(), TaskError> {
+    /// [`TaskError::Cancelled`] when the task must give up. Hand it on with `?`.
+    pub fn yield_point(&self) -> Result<(), TaskError> {
         let passed = self.shared.gate.pass(|| self.announce_parking());
         self.announce_moving();
         passed
@@ -101,7 +100,7 @@ impl Context<'_> {
     /// # Errors
     ///
     /// As [`yield_point`](Context::yield_point), and at once.
-    pub fn sleep(&self, time: Duration) -> std::result::Result<(), TaskError> {
+    pub fn sleep(&self, time: Duration) -> Result<(), TaskError> {
         let mut left = time;
         loop {
             left = self.shared.gate.sleep(left);
@@ -112,8 +111,8 @@ impl Context<'_> {
         }
     }
 
-    /// Hands a line to whoever watches the run. Waits when lines come faster than they are read, so
-    /// that a command that never stops complaining fills no memory.
+    /// Hands a line to the observer of the run. Waits when lines come faster than the observer takes them, so
+    /// a command that never stops complaining fills no memory.
     pub fn say(&self, line: String) {
         let mut saying = Saying { task: self.task, line };
         while let Err(SendTimeoutError::Timeout(back)) = self.shared.sayings.send_timeout(saying, LOOK_UP) {
@@ -124,36 +123,36 @@ impl Context<'_> {
         }
     }
 
-    /// Tells whoever watches the run what is odd.
+    /// Tells the observer that something is odd.
     pub(crate) fn warn(&self, error: Error) {
         (self.remark)(Remark::Warned(error));
     }
 
-    /// Runs a command until it has ended: `out` gets its standard output in pieces, `err` its standard error
-    /// as it comes. Its end decides, also when a process that it has started holds its output; the output of
-    /// the next 0.1 s still counts.
+    /// Runs a command until it has ended. `out` gets its standard output in pieces, `err` its standard error
+    /// as it comes. The end of the command decides, even if a process that it started holds its output;
+    /// output of the next 0.1 s still counts.
     ///
-    /// While the job is paused the command is stopped (SIGTSTP, then SIGSTOP) and this waits. When it was
-    /// ended, by us or by a signal that ends programs, all of its group have `kill_after` to end as well.
+    /// While the job is paused, the command is stopped (SIGTSTP, then SIGSTOP) and this waits. After an end
+    /// by us or by a signal, the whole group has `kill_after` to end.
     ///
     /// # Errors
     ///
-    /// [`TaskError::Cancelled`] when the task must give up: the command has been ended, with all of
-    /// its group. [`TaskError::Fatal`] when it cannot be started
+    /// [`TaskError::Cancelled`] when the task must give up: the command and its group have been ended.
+    /// [`TaskError::Fatal`] when it cannot be started
     /// ([`Kind::NoSuchCommand`](crate::error::Kind::NoSuchCommand),
     /// [`Kind::CannotStart`](crate::error::Kind::CannotStart)), or the system has no descriptor or process
     /// left. The errors of `out`.
     pub fn call(
         &self,
         call: &Call<'_>,
-        out: &mut dyn FnMut(Vec<u8>) -> std::result::Result<(), TaskError>,
+        out: &mut dyn FnMut(Vec<u8>) -> Result<(), TaskError>,
         err: &mut dyn FnMut(&[u8]),
-    ) -> std::result::Result<Finished, TaskError> {
+    ) -> Result<Finished, TaskError> {
         self.commands.run(self, call, out, err)
     }
 
-    /// Says of a command that seemed to have ended by itself that a scheduler has ended it. So the processes
-    /// that it has left behind are not meant to stay.
+    /// Reports that a scheduler has ended this command, which seemed to have ended by itself. So the
+    /// processes that it left behind are not meant to stay.
     pub fn was_ended(&self, finished: &Finished) {
         self.commands.was_ended(finished);
     }
@@ -163,8 +162,7 @@ impl Context<'_> {
         self.shared.gate.closings()
     }
 
-    /// Holds the end of a stream for this time: whether it counts. See
-    /// [`ListContext::end_counts`](crate::ListContext::end_counts).
+    /// Holds the end of a stream; see [`ListContext::end_counts`](crate::ListContext::end_counts).
     pub(crate) fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
         self.shared.stop.end_counts(held)
     }
@@ -174,18 +172,18 @@ impl Context<'_> {
         self.shared.gate.is_draining() || self.is_cancelled() || self.shared.stop.may_be_stopping()
     }
 
-    /// Whether the task shall give up: for loops that cannot return in the middle.
+    /// Whether the task must give up: for loops that cannot return in the middle.
     pub fn is_cancelled(&self) -> bool {
         self.shared.gate.is_cancelled()
     }
 
-    /// Says that `bytes` more of the input are worked through. Feeds progress, keeps to the rate
-    /// limit of the run (by sleeping here), and is a yield point.
+    /// Reports that `bytes` more of the input are done. Feeds progress, keeps to the rate limit (by sleeping
+    /// here), and is a yield point.
     ///
     /// # Errors
     ///
     /// As [`yield_point`](Context::yield_point).
-    pub fn advance(&self, bytes: u64) -> std::result::Result<(), TaskError> {
+    pub fn advance(&self, bytes: u64) -> Result<(), TaskError> {
         self.count(bytes);
         match self.take_from_the_rate(bytes) {
             Some(debt) => self.sleep_off(debt),
@@ -199,20 +197,20 @@ impl Context<'_> {
         self.shared.advanced.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Takes bytes from what the rate limit allows: how long to wait for them, if that is more than there is.
+    /// Takes bytes from the rate limit. Returns the debt if there were not enough.
     pub(crate) fn take_from_the_rate(&self, bytes: u64) -> Option<Debt> {
         let rate = self.shared.throttle.rate();
         let left = self.shared.throttle.owed_after(bytes)?;
         Some(Debt { rate, until: Instant::now() + left, left })
     }
 
-    /// Whether one still has to wait. Another limit frees those who wait by the old one.
+    /// Whether the debt must still be waited for. A new limit cancels debts to the old one.
     pub(crate) fn is_owed(&self, debt: &Debt) -> bool {
         self.shared.throttle.rate() == debt.rate && Instant::now() < debt.until
     }
 
     /// Waits; time in which the job is paused comes on top of it.
-    pub(crate) fn sleep_off(&self, debt: Debt) -> std::result::Result<(), TaskError> {
+    pub(crate) fn sleep_off(&self, debt: Debt) -> Result<(), TaskError> {
         let mut left = debt.left;
         while !left.is_zero() && self.shared.throttle.rate() == debt.rate {
             let slice = left.min(LOOK_UP);
@@ -222,19 +220,18 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Hands over a piece of this task's output. Pieces appear in the output in the order in which
-    /// they were emitted, tasks in the order of their numbers. May wait for the disk.
+    /// Hands over a piece of this task's output. The output has pieces as they were emitted, in the order of
+    /// the tasks. May wait for the disk.
     ///
     /// # Errors
     ///
-    /// [`TaskError::Cancelled`] when nobody takes output any more.
-    pub fn emit(&self, piece: Vec<u8>) -> std::result::Result<(), TaskError> {
+    /// [`TaskError::Cancelled`] when the run takes no more output.
+    pub fn emit(&self, piece: Vec<u8>) -> Result<(), TaskError> {
         if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 
-    /// Writes into the journal of the state ([`crate::journal`]) that an attempt of this task begins or
-    /// has ended. It is durable with the next checkpoint. (That a task is settled is for the engine to
-    /// say.)
+    /// Writes into the journal of the state ([`crate::journal`]) that an attempt of this task begins or has
+    /// ended. The line is durable with the next checkpoint. (The engine writes that a task is settled.)
     pub fn journal(&self, mut line: Line) {
         if let Line::Began { note, of_task, .. } = &mut line {
             *of_task = self.of_task;
@@ -245,16 +242,16 @@ impl Context<'_> {
         (self.journal)(line);
     }
 
-    /// Takes back everything that this task has emitted: it is about to begin once more.
+    /// Takes back everything that this task has emitted, before another attempt.
     ///
     /// # Errors
     ///
-    /// [`TaskError::Cancelled`] when nobody takes output any more.
-    pub fn forget_output(&self) -> std::result::Result<(), TaskError> {
+    /// [`TaskError::Cancelled`] when the run takes no more output.
+    pub fn forget_output(&self) -> Result<(), TaskError> {
         if (self.forget)() { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 
-    /// With rayon inside the task, several threads may park for one task; it counts once.
+    /// With rayon inside the task, several threads may park; the task counts once.
     fn announce_parking(&self) {
         if !self.parked.swap(true, Ordering::Relaxed) {
             self.shared.moving.fetch_sub(1, Ordering::Relaxed);

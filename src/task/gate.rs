@@ -1,11 +1,10 @@
-//! The gate: what every worker passes between tasks, and at the yield points inside a task.
+//! The gate: every worker passes it between tasks, and at the yield points inside a task.
 //!
-//! The obvious way to pause a pool is to stop its threads. There is no such call in rayon, and
-//! there should not be one: a thread that is stopped while it holds a lock stops its neighbours
-//! too. So the workers stop themselves, where they are ready to: at the gate. The supervisor
-//! alone moves it.
+//! The obvious way to pause a pool is to stop its threads. rayon has no such call, and should have none: a
+//! thread that is stopped while it holds a lock stops its neighbours too. So the workers stop themselves,
+//! where they are ready to: at the gate. Only the supervisor moves it.
 //!
-//! A gate has three flags, because three different things can be wanted of a worker:
+//! It has three flags, for three requests:
 //!
 //! | flag | set by | a task that has not begun | a task that has |
 //! |---|---|---|---|
@@ -13,34 +12,31 @@
 //! | draining | stop | is given back unstarted | goes on to its end |
 //! | cancelled | abort | is given back unstarted | gives up at its next yield point |
 //!
-//! The fast path is one relaxed load per yield point (0.7 ns here; a mutex would cost 4.6 and a
-//! read lock 14.9). Relaxed suffices: the flags carry no data, a worker that sees one a little
-//! late parks a little later, and whoever sees one takes the mutex before acting on it.
+//! The fast path is one relaxed load per yield point (0.7 ns; a mutex costs 4.6, a read lock 14.9). Relaxed
+//! suffices: the flags carry no data, a worker that sees one late parks a little later, and it takes the
+//! mutex before it acts on one.
 
 use crate::sync::lock;
 use crate::task::TaskError;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const CLOSED: u8 = 1;
 const DRAINING: u8 = 2;
 const CANCELLED: u8 = 4;
 
-/// See the [module](self).
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     flags: AtomicU8,
-    /// How often it was closed.
     closings: AtomicU32,
-    /// Guards every change of `flags`, so that no worker can fall asleep between looking at them
-    /// and waiting: the classic lost wake-up.
+    /// Guards changes of `flags`: no worker falls asleep between its look and its wait (a lost wake-up).
     lock: Mutex<()>,
     moved: Condvar,
 }
 
 impl Gate {
-    /// Pause: whoever comes waits.
+    /// Pause: workers wait here.
     pub(crate) fn close(&self) {
         self.closings.fetch_add(1, Ordering::Relaxed);
         self.set(CLOSED, true);
@@ -51,22 +47,21 @@ impl Gate {
         self.set(CLOSED, false);
     }
 
-    /// Stop: what has not begun shall not begin.
+    /// Stop: no task begins.
     pub(crate) fn drain(&self) {
         self.set(DRAINING, true);
     }
 
-    /// Abort: what has begun shall give up.
+    /// Abort: tasks at work give up.
     pub(crate) fn cancel(&self) {
         self.set(DRAINING | CANCELLED, true);
     }
 
-    /// How often the gate was closed: whoever measures time sees by it that there was a pause.
+    /// How often it was closed: code that measures time sees by it that there was a pause.
     pub(crate) fn closings(&self) -> u32 {
         self.closings.load(Ordering::Relaxed)
     }
 
-    /// Whether a stop has begun.
     pub(crate) fn is_draining(&self) -> bool {
         self.flags.load(Ordering::Relaxed) & DRAINING != 0
     }
@@ -75,13 +70,13 @@ impl Gate {
         self.flags.load(Ordering::Relaxed) & CANCELLED != 0
     }
 
-    /// What a worker does before it begins a task: `false` means "give it back".
+    /// Asked before a worker begins a task: `false` means "give it back".
     pub(crate) fn may_begin(&self) -> bool {
         self.pass(|| ()).is_ok() && self.flags.load(Ordering::Relaxed) & DRAINING == 0
     }
 
-    /// A yield point. Returns at once while the gate is open; waits while it is closed, after
-    /// calling `parking`; an error when the task shall give up.
+    /// A yield point. Returns at once while the gate is open; calls `parking` and waits while it is closed.
+    /// An error means that the task must give up.
     pub(crate) fn pass(&self, parking: impl FnOnce()) -> Result<(), TaskError> {
         if self.flags.load(Ordering::Relaxed) & (CLOSED | CANCELLED) == 0 {
             return Ok(());
@@ -89,12 +84,11 @@ impl Gate {
         self.wait_while_closed(parking)
     }
 
-    /// Sleeps for `time`, and says how much of it is left. The closing of the gate ends it, so that a
-    /// task that sleeps for hours does not keep a pause waiting; and so does an abort. What comes then
-    /// is [`pass`](Self::pass).
+    /// Sleeps for `time`; returns how much of it is left. A pause ends the sleep, which may be one of hours,
+    /// and so does an abort. The caller then calls [`pass`](Self::pass).
     pub(crate) fn sleep(&self, time: Duration) -> Duration {
         let until = Instant::now() + time;
-        let mut guard = self.guard();
+        let mut guard = lock(&self.lock);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || self.flags.load(Ordering::Relaxed) & (CLOSED | CANCELLED) != 0 {
@@ -106,7 +100,7 @@ impl Gate {
 
     #[cold]
     fn wait_while_closed(&self, parking: impl FnOnce()) -> Result<(), TaskError> {
-        let mut guard = self.guard();
+        let mut guard = lock(&self.lock);
         let mut parking = Some(parking);
         loop {
             let flags = self.flags.load(Ordering::Relaxed);
@@ -124,7 +118,7 @@ impl Gate {
     }
 
     fn set(&self, flag: u8, on: bool) {
-        let guard = self.guard();
+        let guard = lock(&self.lock);
         if on {
             self.flags.fetch_or(flag, Ordering::Relaxed);
         } else {
@@ -133,17 +127,12 @@ impl Gate {
         drop(guard);
         self.moved.notify_all();
     }
-
-    /// The mutex guards no data, so a panic of another holder has harmed nothing.
-    fn guard(&self) -> MutexGuard<'_, ()> {
-        lock(&self.lock)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossbeam_channel::{RecvTimeoutError, bounded};
+    use crossbeam_channel::bounded;
     use std::thread;
 
     const LIMIT: Duration = Duration::from_secs(10);
@@ -167,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn cancelling_frees_whoever_waits_or_sleeps() {
+    fn cancelling_frees_workers_that_wait_or_sleep() {
         let gate = Gate::default();
         let (done, dones) = bounded(2);
         let sleep_and_pass = || {
@@ -188,21 +177,13 @@ mod tests {
     #[test]
     fn draining_gives_back_what_has_not_begun_and_lets_the_rest_go_on() {
         let gate = Gate::default();
+        gate.close();
+        gate.open();
         assert!(gate.may_begin());
         gate.drain();
         assert!(!gate.may_begin());
         assert!(gate.pass(|| ()).is_ok());
         gate.cancel();
         assert!(matches!(gate.pass(|| ()), Err(TaskError::Cancelled)));
-    }
-
-    #[test]
-    fn the_gate_can_be_moved_while_nobody_looks() {
-        let gate = Gate::default();
-        let (passed, passes) = bounded(1);
-        gate.close();
-        gate.open();
-        gate.pass(|| passed.send(()).unwrap()).unwrap();
-        assert_eq!(passes.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout), "it need not park");
     }
 }

@@ -27,27 +27,24 @@ pub trait Job: Send + Sync + 'static {
     /// options that change only speed or looks do not belong here.
     fn fingerprint(&self) -> Value;
 
-    /// What [`fingerprint`](Job::fingerprint) gave, in words for a person who has to tell two of them
-    /// apart: those of a run that is refused, and of the run whose state stands in its way. Without words
-    /// of the job's own the places are named in which the two differ.
+    /// Describes what [`fingerprint`](Job::fingerprint) gave, for a person: a refusal prints this for both
+    /// jobs. Without it, the refusal names the places in which the two differ.
     fn describe(&self, _fingerprint: &Value) -> Option<String> {
         None
     }
 
     /// Does one task. Runs on a worker; may use rayon inside (it runs in the job's own pool).
     ///
-    /// Long tasks should call [`Context::yield_point`] every few milliseconds: there they are
-    /// held while the job is paused, and learn of a cancellation. Bytes of output are handed over
-    /// with [`Context::emit`].
+    /// Long tasks must call [`Context::yield_point`] every few milliseconds: there a pause holds them, and
+    /// they learn of a cancellation. [`Context::emit`] hands over output.
     ///
     /// # Errors
     ///
     /// See [`TaskError`]. A panic is caught and counts as [`TaskError::Failed`].
     fn run(&self, task: Self::Task, cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError>;
 
-    /// What came of a task that [was held](TaskError::Held): asked when its time is over, or at once when a
-    /// stop begins ([`Context::is_stopping`]). Runs beside the workers, on a thread of its own, and should
-    /// take no time.
+    /// The result of a task whose verdict [was held](TaskError::Held). Asked when its time is over, or when a
+    /// stop begins ([`Context::is_stopping`]). Runs on a thread of its own, and must take no time.
     ///
     /// # Errors
     ///
@@ -65,29 +62,26 @@ pub trait Job: Send + Sync + 'static {
         Err(TaskError::Cancelled)
     }
 
-    /// Gives a piece that a task emitted its final form. Called in task order, on the commit
-    /// thread, with the total of all tasks *before* this one: here a relative line number becomes
-    /// an absolute one. The default hands the piece through.
+    /// Gives a piece its final form, on the commit thread and in task order, with the total of all tasks
+    /// *before* this one: a relative line number becomes an absolute one. By default the piece stays as it
+    /// is.
     fn render(&self, _before: &Self::Total, piece: Vec<u8>) -> Vec<u8> {
         piece
     }
 
-    /// Adds what a task reported to the total, in task order, after its pieces. Bytes appended to
-    /// `out` go to the output behind the task's own.
+    /// Adds what a task reported to the total, in task order. Bytes in `out` follow the task's own pieces.
     fn fold(&self, total: &mut Self::Total, partial: Self::Partial, out: &mut Vec<u8>);
 
     /// After the last task: appends what belongs at the end of the output.
     fn finish(&self, _total: &mut Self::Total, _out: &mut Vec<u8>) {}
 
-    /// Whether the result is about the time at which the job ran, and not about its inputs alone. Such a job
-    /// is never "already finished": asked for once more, it is done once more.
+    /// Whether the result depends on the time of the run. Such a job is never "already finished".
     fn is_about_now(&self) -> bool {
         false
     }
 
-    /// Whether the result of a finished job stands. It does not if something is missing from it that the next
-    /// run might have: an input could not be read because of an error that may pass. Then the job is never
-    /// "already finished" either.
+    /// Whether the result of a finished job stands. It does not if an input could not be read because of an
+    /// error that may pass; then the job is never "already finished" either.
     fn is_final(&self, _total: &Self::Total) -> bool {
         true
     }

@@ -44,8 +44,7 @@ pub enum Line {
         /// The beginning of the last task's [`Mark`](crate::task::Mark).
         trace: [u8; 8],
     },
-    /// A task that had [ended](Line::Ended) before its turn is settled now: what it printed has been handed
-    /// over.
+    /// A task that had [ended](Line::Ended) before its turn is settled now: what it printed is handed over.
     Delivered {
         /// The task, from 0.
         task: u64,

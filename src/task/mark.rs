@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 pub struct Mark(#[serde(with = "hex32")] pub [u8; 32]);
 
 impl Mark {
-    /// Its first bytes, where there is no room for all of them: enough to tell two lists apart, of which
-    /// nobody has made one to look like the other.
+    /// Its first bytes, which tell two lists apart unless one was made to look like the other.
     pub(crate) fn trace(self) -> [u8; 8] {
         self.0.first_chunk().copied().unwrap_or_default()
     }
 
-    /// The mark of the next task of a list whose tasks can leave it once they are done
-    /// ([`Listing::has_item_marks`](crate::Listing::has_item_marks)): `of_task` is a digest of that task alone. It is the end of the mark, so
-    /// the mark of a longer list can be computed from that of a shorter one and from what has gone.
+    /// The mark of the next task of a list from which finished tasks may disappear
+    /// ([`Listing::has_item_marks`](crate::Listing::has_item_marks)). `of_task` is a digest of that task
+    /// alone. It is the end of the mark, so the mark of a list can be computed from that of a shorter one and
+    /// the tasks that are gone.
     #[must_use]
     pub fn then(self, of_task: [u8; 8]) -> Self {
         let mut linked = self.0;
@@ -25,7 +25,6 @@ impl Mark {
         Self(mark)
     }
 
-    /// The digest of the task alone.
     pub(crate) fn of_task(self) -> [u8; 8] {
         self.0.last_chunk().copied().unwrap_or_default()
     }

@@ -1,7 +1,7 @@
-//! What a run tells whoever watches it: snapshots for a progress line, and sentences.
+//! What a run tells its [`Observer`]: snapshots for a progress line, and sentences.
 //!
-//! The supervisor never prints. It calls an [`Observer`], which may draw, log, or do nothing; so a
-//! library run is silent unless asked, and a slow terminal is the observer's business.
+//! The supervisor never prints. The observer may draw, log, or do nothing. So a library run is silent unless
+//! asked, and a slow terminal is the observer's business.
 
 use crate::ending::CheckpointFacts;
 use crate::error::Error;
@@ -21,8 +21,8 @@ pub trait Observer {
     /// Something that a person may want to read.
     fn notice(&mut self, _notice: &Notice) {}
 
-    /// Whether whoever reads this is behind: then no more of what commands say is taken from them, until
-    /// he has caught up, and they wait. Everything else is told all the same.
+    /// Whether the reader of the messages is behind. Then the run takes no more lines from commands, which
+    /// wait; it tells everything else all the same.
     fn is_behind(&self) -> bool {
         false
     }
@@ -114,7 +114,7 @@ impl fmt::Display for Activity {
     }
 }
 
-/// What it would do to ask for a stop once more.
+/// The effect of asking for a stop once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// Pressing Ctrl-C cancels what is in flight.
@@ -166,7 +166,7 @@ pub enum Notice {
         /// Who sent it, as far as the kernel says.
         sender: Sender,
     },
-    /// Somebody else than a signal asked for something.
+    /// Something other than a signal made a request.
     Asked {
         /// For what.
         request: Request,

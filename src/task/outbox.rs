@@ -1,5 +1,4 @@
-//! The way from the workers to the commit thread: bounded in pieces and in memory, and never waited for by a
-//! task that shall give up.
+//! The way from the workers to the commit thread. A task that must give up does not wait for it.
 
 use crate::task::{Line, Mark, Shared};
 use crossbeam_channel::{SendTimeoutError, Sender};
@@ -18,17 +17,16 @@ pub(crate) enum Delivery<P> {
     Interrupted { task: u64 },
 }
 
-/// The way from the workers to the commit thread.
 #[derive(Debug)]
 pub(crate) struct Outbox<P> {
     pub(crate) deliveries: Sender<Delivery<P>>,
-    /// For the journal. Apart from the deliveries, which the box counts because some of them are large; a
-    /// line is a few bytes, and three of them for every short command would fill the box with nothing.
+    /// For the journal. Not among the deliveries, which are counted because some are large: three lines of a
+    /// few bytes for every short command would fill the box with nothing.
     pub(crate) lines: Sender<Line>,
     /// One for each large piece on its way, as many as there may be.
     pub(crate) large: Sender<()>,
-    /// The commit thread looks into its box now and then, since being woken for every task would
-    /// cost a worker its core every time. This tells it that the box is filling up.
+    /// Tells the commit thread that its box is filling up. It looks into the box only now and then, since a
+    /// wake-up for every task would cost a worker its core.
     pub(crate) nudge: Sender<()>,
 }
 
@@ -68,9 +66,8 @@ impl<P> Clone for Outbox<P> {
 }
 
 impl<P> Outbox<P> {
-    /// Hands something to the commit thread, waiting for room; `false` when nobody takes it, because
-    /// the commit path is broken (it has told the supervisor why), or when the task shall give up.
-    /// Without the second a pager that is not read on would hold a stop until the kill.
+    /// Hands something to the commit thread, and waits for room. `false`: the commit path is broken, or the
+    /// task must give up: a pager that is not read on must not hold a stop until the kill.
     pub(crate) fn deliver(&self, shared: &Shared, delivery: Delivery<P>) -> bool {
         (!delivery.is_large() || self.send(shared, &self.large, ()))
             && self.send(shared, &self.deliveries, delivery)
@@ -91,5 +88,5 @@ impl<P> Outbox<P> {
     }
 }
 
-/// How often a worker that waits for the commit thread looks whether it should give up.
+/// How often a worker that waits for the commit thread looks whether it must give up.
 pub(crate) const LOOK_UP: Duration = Duration::from_millis(50);

@@ -1,5 +1,5 @@
-//! What all tasks of a run share: the gate, the clocks, and the ways out. The supervisor moves it, tasks look
-//! at it through their [`Context`](crate::Context).
+//! What all tasks of a run share: the gate, the clocks, and the ways out. The supervisor moves it; tasks see
+//! it through their [`Context`](crate::Context).
 
 use crate::task::clock::Throttle;
 use crate::task::gate::Gate;
@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// A line that a task said.
 #[derive(Debug)]
 pub(crate) struct Saying {
     pub(crate) task: u64,
@@ -20,7 +19,6 @@ pub(crate) struct Saying {
 /// How many lines may wait to be said.
 pub(crate) const SAYINGS: usize = 256;
 
-/// What all tasks of a run share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) gate: Gate,
@@ -32,13 +30,13 @@ pub(crate) struct Shared {
     pub(crate) keep_going: bool,
     /// What a failed task has emitted stays in the output.
     pub(crate) print_failed: bool,
-    /// The run ends because of failures, and nobody has asked for a stop: what ends badly now has failed.
+    /// Failures end the run, without a request for a stop: a task that ends badly now has failed.
     pub(crate) halting: AtomicBool,
     /// So many failures end the run.
     failures_allowed: u64,
     /// Failures that are known, also those that do not count yet.
     failures_known: AtomicU64,
-    /// What commands say on their standard error, on its way to whoever watches the run.
+    /// Lines from the standard error of commands, on their way to the observer.
     pub(crate) sayings: Sender<Saying>,
     /// Tasks that have begun, have not ended, and do not wait at the gate.
     pub(crate) moving: AtomicI64,
@@ -46,7 +44,6 @@ pub(crate) struct Shared {
     pub(crate) stop: Arc<StopFd>,
 }
 
-/// A task that has begun.
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
     pub(crate) since: Instant,
@@ -80,18 +77,17 @@ impl Shared {
         }
     }
 
-    /// Whether more have failed than the run can bear. It ends when they count, or a stop is under way that
-    /// makes interruptions of them; so no further task begins.
+    /// Whether more have failed than the run can bear. Then no further task begins. The run ends when the
+    /// failures count, unless a stop makes interruptions of them.
     pub(crate) fn too_much_has_failed(&self) -> bool {
         self.failures_known.load(Ordering::Relaxed) >= self.failures_allowed
     }
 
-    /// One more failure is known.
     pub(crate) fn note_failure(&self) {
         self.failures_known.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many tasks move. Nothing hangs on it but the word "paused", so relaxed loads suffice.
+    /// How many tasks move. Only the word "paused" depends on it, so a relaxed load suffices.
     pub(crate) fn moving(&self) -> i64 {
         self.moving.load(Ordering::Relaxed)
     }

@@ -11,19 +11,18 @@ use std::sync::Arc;
 /// to time `make_durable`; at the very end `make_durable`, `publish`. After the first error no
 /// further call is made.
 pub trait Sink: Send + 'static {
-    /// Called first, for sinks that can be kept waiting by whoever reads them: once the run is over,
-    /// this wakes them. They then wait a little longer at the most, and return an error of
-    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted). That one is no failure:
-    /// [`make_durable`](Sink::make_durable) is called behind it, and says how much has been taken.
+    /// Called first, for sinks whose reader can keep them waiting: once the run is over, this wakes them.
+    /// They wait a little longer at most, and return an error of
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted). That is no failure:
+    /// [`make_durable`](Sink::make_durable) follows, and says how much was taken.
     fn interrupt_by(&mut self, _stop: &Arc<StopFd>) {}
 
-    /// Whether a [`write`](Sink::write) may end in that way.
+    /// Whether a [`write`](Sink::write) may end like that.
     fn may_give_up(&self) -> bool {
         false
     }
 
-    /// Asked before a new job is written down anywhere: whether something stands in the way that is
-    /// not ours to remove.
+    /// Asked before a new job is recorded anywhere: whether something stands in the way that is not ours to remove.
     ///
     /// # Errors
     ///
@@ -32,8 +31,8 @@ pub trait Sink: Send + 'static {
         Ok(())
     }
 
-    /// Asked before anything is written of a job that is continued: whether [`begin`](Sink::begin) could go
-    /// on behind `committed`. It has to find here whatever would make it refuse that, and changes nothing.
+    /// Asked before anything is written for a job that is continued: whether [`begin`](Sink::begin) would
+    /// accept `committed`. It finds every reason for a refusal, and changes nothing.
     ///
     /// # Errors
     ///
@@ -42,8 +41,8 @@ pub trait Sink: Send + 'static {
         Ok(())
     }
 
-    /// Opens the destination. With `committed`, goes on behind what an earlier run committed: the
-    /// sink checks that it is still there and removes whatever came after it.
+    /// Opens the destination. With `committed`, continues after what an earlier run committed: the sink
+    /// checks that it is still there and removes everything after it.
     ///
     /// # Errors
     ///
@@ -67,16 +66,15 @@ pub trait Sink: Send + 'static {
     /// the bytes are lost.
     fn make_durable(&mut self) -> Result<Committed>;
 
-    /// Whether what an earlier run has committed is where this one can go on behind it. Otherwise the job
-    /// begins anew.
+    /// Whether this run can continue after what an earlier run committed. Otherwise the job starts again.
     fn can_continue(&self, _committed: &Committed) -> bool {
         true
     }
 
-    /// Whether what was written is out of our hands: it stays although this process is killed before the
-    /// next [`make_durable`](Sink::make_durable). Asked for tasks whose
-    /// output is a by-product of side effects ([`Effects`](crate::Effects)): with such a sink the journal may
-    /// say at once that a task is complete, otherwise with the next checkpoint only.
+    /// Whether a write stays even if this process is killed before the next
+    /// [`make_durable`](Sink::make_durable). Asked for tasks whose output is a by-product
+    /// ([`Effects`](crate::Effects)): the journal then says at once that a task is complete, otherwise with
+    /// the next checkpoint.
     fn is_immediate(&self) -> bool {
         false
     }
@@ -88,12 +86,11 @@ pub trait Sink: Send + 'static {
     /// The output stays where it is, and the next run tries again.
     fn publish(&mut self) -> Result<()>;
 
-    /// The run has ended without a result, and no record says what was begun: it can never be continued. What
-    /// of it stands in the way of the next run should go.
+    /// The run has no result and no record knows of its output: removes what would stop the next run.
     fn abandon(&mut self) {}
 
-    /// Whether the published output with this description is there, unharmed. This is asked
-    /// instead of `begin` when the record says that the job was finished.
+    /// Whether the published output of this description is there, unharmed. Asked instead of `begin` when the
+    /// record says that the job is finished.
     ///
     /// # Errors
     ///

@@ -9,42 +9,14 @@ use std::time::Duration;
 
 /// Where the tasks of a job come from. A source describes the inputs, and opens a [`Listing`] of them.
 ///
-/// Describing and listing are two objects so that nothing can be left over: a run lists more than once (it
-/// looks whether a finished job is still what it was, and finds that its output is gone, so the job begins
-/// anew), and one object for both would have to be put back each time. That is easily forgotten, and the
-/// second time the job has no tasks, an empty output and exit code 0. Here there is nothing to put back:
-/// a listing is always new and only goes forward, and a source that opens one cannot change.
+/// A run lists more than once: it may find that the output of a finished job is gone, and start again. One
+/// object for the inputs and their listing would have to be reset each time. That is easily forgotten, and
+/// then the job has no tasks, an empty output and exit code 0. Here there is nothing to reset: a listing is
+/// always new and only goes forward, and a source that opens one cannot change (`&self`).
 ///
-/// ```compile_fail,E0594
-/// # use bivouac::{Listed, ListContext, Listing, Result, Source};
-/// # use serde_json::Value;
-/// struct Upto {
-///     next: u64,
-///     bound: u64,
-/// }
-/// # struct Left(u64);
-/// # impl Listing for Left {
-/// #     type Task = u64;
-/// #     fn described(&self) -> Result<Value> { Ok(Value::Null) }
-/// #     fn next(&mut self, _: &ListContext<'_>) -> Result<Option<Listed<u64>>> { Ok(None) }
-/// # }
-///
-/// impl Source for Upto {
-///     # type Task = u64;
-///     # type Listing = Left;
-///     # fn resume(&self, _: &Value, _: u64) -> Result<Left> { Ok(Left(0)) }
-///     // ...
-///     fn begin(&self) -> Result<Left> {
-///         self.next += 1; // error: `self` is a `&` reference
-///         // ...
-///         # Ok(Left(0))
-///     }
-/// }
-/// ```
-///
-/// What can be read only once (a pipe) is shared by all listings of a source. A listing that only compares
-/// ([`ListContext::is_rehearsal`]) may keep what it reads for the others; if it does not, the source must
-/// refuse to open another one.
+/// All listings share what can be read only once (a pipe). A listing that only compares
+/// ([`ListContext::is_rehearsal`]) may keep what it reads for the others; otherwise the source must refuse to
+/// open another one.
 pub trait Source: Send + 'static {
     /// One unit of work.
     type Task: Send + 'static;
@@ -59,9 +31,9 @@ pub trait Source: Send + 'static {
     /// [`Kind::Broken`](crate::error::Kind::Broken).
     fn begin(&self) -> Result<Self::Listing>;
 
-    /// Opens the inputs for a job that is continued: a listing before task `frontier`. The inputs are compared
-    /// with what the record says of them ([`Listing::described`]), and what must be the same (block size) is
-    /// adopted. This should cost nothing per finished task where the input allows.
+    /// Opens the inputs for a job that is continued: a listing before task `frontier`. The source compares
+    /// the inputs with the record ([`Listing::described`]), and adopts what must stay the same (block size).
+    /// This should cost nothing per finished task where the input allows.
     ///
     /// # Errors
     ///
@@ -90,15 +62,13 @@ pub trait Listing: Send + 'static {
     /// Ends the job; what was committed stands.
     fn next(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Self::Task>>>;
 
-    /// What a person should read about the inputs of a job that is continued ("grew, processed to its old
-    /// size").
+    /// Sentences about the inputs of a job that is continued ("grew, processed to its old size").
     fn sentences(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// The mark of the task before the frontier, for sources that give marks: what was listed before
-    /// must be what the last run listed. Asked once, before `next`, of a listing that was opened by
-    /// [`Source::resume`]; it may take its time.
+    /// The mark of the task before the frontier, for sources that give marks; the run compares it with the
+    /// record. Asked once, before `next`, of a listing that [`Source::resume`] opened; it may take its time.
     ///
     /// # Errors
     ///
@@ -107,53 +77,47 @@ pub trait Listing: Send + 'static {
         Ok(None)
     }
 
-    /// What it is whose mark is another one than in the record, for the message.
+    /// What has changed if the mark is not that of the record, for the message.
     fn what_changed(&self) -> String {
         "the list of inputs is no longer what it was".to_string()
     }
 
-    /// What the journal says of this task ([`Line::Began`]), for sources whose list may grow between
-    /// runs: by this the first task is named that is not what it was.
-    ///
-    /// [`Line::Began`]: crate::task::Line::Began
+    /// The journal's note on this task ([`Line::Began`](crate::task::Line::Began)), for sources whose list
+    /// may grow between runs: it names the first task that differs.
     fn note(&self, _task: &Self::Task) -> Option<String> {
         None
     }
 
-    /// How many bytes of memory a listed task holds until it is done. Sources whose tasks own a part of the
-    /// input say so: then they are not asked for more than a few tasks for each slot and a few megabytes
-    /// beyond. Without an answer up to a thousand tasks are listed ahead.
+    /// How many bytes of memory a listed task holds until it is done. The engine lists only a few such tasks
+    /// for each slot ahead, and a few megabytes; of others up to a thousand.
     fn holds(&self, _task: &Self::Task) -> u64 {
         0
     }
 
-    /// Whether marks are made by [`Mark::then`]. Then tasks that are done may be gone from the list when the
-    /// job is continued ([`TaskOutput::PrintedInOrder`](crate::TaskOutput::PrintedInOrder)): the others keep their numbers.
+    /// Whether marks are made by [`Mark::then`]. Then finished tasks may be gone when the job is continued,
+    /// and the others keep their numbers ([`TaskOutput::PrintedInOrder`](crate::TaskOutput::PrintedInOrder)).
     fn has_item_marks(&self) -> bool {
         false
     }
 
-    /// Whether listing may have to wait for somebody who writes: then nothing is listed only to see how the
-    /// list ends.
+    /// Whether listing may wait for a writer. Then the run does not list only to see how the list ends.
     fn is_stream(&self) -> bool {
         false
     }
 
-    /// Of a task that is put together of several items: the digests of its beginnings, shortest first and
-    /// without the whole of it, as [`Mark::then`] takes them. The last task of a list may have been shorter
-    /// because the list ended there; by these it is found in a longer one.
+    /// The digests of the beginnings of a task of several items, shortest first, without the whole, as
+    /// [`Mark::then`] takes them. The last task of a list may have been shorter because the list ended there;
+    /// by these it is found in a longer one.
     fn beginnings(&self, _task: &Self::Task) -> Vec<[u8; 8]> {
         Vec::new()
     }
 
-    /// Whether there is more to read than when the job began. Asked of a job that is
-    /// finished: it is then not finished with what is there, and begins anew.
+    /// Whether there is more to read than when the job began. A finished job then starts again.
     fn has_more(&self) -> bool {
         false
     }
 
-    /// What is to be looked at when the last task is done, before the output gets its name. Asked before
-    /// the first task is listed.
+    /// The look at the inputs after the last task. Asked before the first task is listed.
     fn last_look(&self) -> Option<LastLook> {
         None
     }
@@ -164,11 +128,11 @@ pub trait Listing: Send + 'static {
     }
 }
 
-/// A last look at the inputs, on the commit thread. Returns sentences that a person should read.
+/// A last look at the inputs, on the commit thread. Returns sentences for a person. It checks
+/// [`ListContext::is_stopped`] now and then.
 ///
-/// It should look at [`ListContext::is_stopped`] now and then. Errors: one of
-/// [`Kind::Interrupted`](crate::error::Kind::Interrupted) if it was, which leaves everything as after any
-/// stop; an input changed under the tasks: [`Kind::Refused`](crate::error::Kind::Refused).
+/// Errors: [`Kind::Interrupted`](crate::error::Kind::Interrupted) if it was stopped, which leaves everything
+/// as after any stop; [`Kind::Refused`](crate::error::Kind::Refused) if an input changed under the tasks.
 pub type LastLook = Box<dyn FnOnce(&ListContext<'_>) -> Result<Vec<String>> + Send>;
 
 /// A task as its source lists it.
@@ -178,9 +142,8 @@ pub struct Listed<T> {
     pub task: T,
     /// How many bytes of input it covers: for progress and rate.
     pub bytes: u64,
-    /// For sources that cannot go to a task by position: a digest of everything listed up to and
-    /// including this task. The record keeps the mark of the last committed task; a resumed run
-    /// that lists something else at that place is refused.
+    /// For sources that cannot go to a task by position: a digest of everything listed up to this task. The
+    /// record keeps that of the last committed task; a resumed run with another one is refused.
     pub mark: Option<Mark>,
 }
 
@@ -213,9 +176,8 @@ impl<'a> ListContext<'a> {
         Self { stop, rehearsal: true }
     }
 
-    /// Whether what is listed now is only compared with the list of an earlier run: then another listing may
-    /// be asked for ([`Source::begin`], [`Source::resume`]), so a source that reads a stream has to keep what
-    /// it has read.
+    /// Whether this listing is only compared with that of an earlier run. Then another one may be opened
+    /// ([`Source::begin`], [`Source::resume`]), so a source that reads a stream must keep what it has read.
     pub fn is_rehearsal(&self) -> bool {
         self.rehearsal
     }
@@ -230,23 +192,31 @@ impl<'a> ListContext<'a> {
         self.stop.wait_readable(input)
     }
 
-    /// Holds the end of a stream for this time: whether it counts. It does not if a stop comes meanwhile,
-    /// or is on its way; then a source returns `Ok(None)`, without what it has of an unfinished task, and
-    /// [`is_stopped`](ListContext::is_stopped) says that the run is over.
+    /// Holds the end of a stream for this time, and returns whether it counts. It does not if a stop comes
+    /// meanwhile, or is on its way. Then a source returns `Ok(None)`, without an unfinished task, and
+    /// [`is_stopped`](ListContext::is_stopped) returns true.
     ///
-    /// Whoever ends a pipeline sends his signal to all of it, and the producer may be the first to die. For
-    /// a source that reads by `Stream::fill` all of this is done there.
+    /// A signal to a pipeline reaches all of it, and the producer may die first. `Stream::fill` does all of this.
     ///
     /// # Errors
     ///
     /// Those of `poll(2)`.
     pub fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
-        // Where nobody hears signals nothing can come meanwhile: a list that is only printed.
+        // Without signals no stop can come: a list that is only printed.
         self.stop.end_counts(if self.stop.has_signals() { held } else { Duration::ZERO })
     }
 
-    /// Whether the run is over: a source that lists without blocking looks here now and then.
+    /// Whether the run is over. A source that lists without blocking checks this now and then.
     pub fn is_stopped(&self) -> bool {
         self.stop.is_set()
+    }
+}
+
+#[cfg(test)]
+impl ListContext<'static> {
+    /// That of a run that is never over.
+    pub(crate) fn endless() -> Self {
+        static NEVER: std::sync::OnceLock<StopFd> = std::sync::OnceLock::new();
+        Self::real(NEVER.get_or_init(|| StopFd::new().unwrap()))
     }
 }

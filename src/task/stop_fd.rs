@@ -69,8 +69,7 @@ impl StopFd {
         self.subscription.is_some()
     }
 
-    /// Says that a stop has begun. Waits for input go on, since tasks at work may need it; but from now on the
-    /// end of a stream does not count.
+    /// A stop has begun. Waits for input go on, since tasks may need it, but no end of a stream counts.
     pub(crate) fn stop_begins(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }

@@ -1,5 +1,4 @@
-//! Listing [`Chunks`](super::Chunks): blocks of files, chunks of streams, and the finished part of a job that is
-//! continued.
+//! Listing [`Chunks`](super::Chunks): blocks of files, chunks of streams, and the finished part once more.
 
 use crate::error::{Error, Result};
 use crate::input::boundary::Boundary;
@@ -57,7 +56,6 @@ pub(super) enum Stored {
     },
 }
 
-/// How the inputs are cut.
 #[derive(Debug)]
 pub(super) struct Cutting {
     pub(super) paths: Vec<PathBuf>,
@@ -116,8 +114,7 @@ impl ChunkListing {
         }
     }
 
-    /// The same before task `frontier`: by subtraction over files; but from the first stream on, tasks have
-    /// to be listed again, and to compare contents all of them.
+    /// The same before task `frontier`: by subtraction, except for streams and to compare contents.
     pub(super) fn at(mut self, frontier: u64, remarks: Remarks) -> Self {
         self.remarks = remarks;
         self.pass_files(frontier);
@@ -162,8 +159,7 @@ impl ChunkListing {
         }
     }
 
-    /// The next block of the file at hand; afterwards the place is after it.
-    /// `None` if the run is over.
+    /// The next block of the file at hand, which the place then follows. `None` if the run is over.
     fn list_block(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Chunk>>> {
         let index = self.at.input;
         let Some(Input::Regular(witness)) = self.inputs.get(index) else { return Ok(None) };
@@ -191,7 +187,7 @@ impl ChunkListing {
         let Cutting { boundary, block, is_watched, .. } = &self.cutting;
         let new = || Streamed::new(Arc::clone(boundary), *block).watched(*is_watched);
         let streamed = self.at.streamed.get_or_insert_with(new);
-        streamed.next(share.take()?.stream(), cx).map(Some)
+        streamed.next(&mut share.take()?.stream, cx).map(Some)
     }
 
     fn list_received(&mut self, start: u64, held: Vec<u8>, from: usize) -> Listed<Chunk> {
@@ -254,8 +250,7 @@ impl Listing for ChunkListing {
         self.remarks.sentences.clone()
     }
 
-    /// Reads the finished part of the streams again, and of the files if contents are compared; only the digest
-    /// of it is used.
+    /// Reads the finished part of the streams again, and of files with compared contents, for its digest.
     fn mark_before(&mut self, cx: &ListContext<'_>) -> Result<Option<Mark>> {
         while self.again > 0 && !cx.is_stopped() {
             match self.list(cx)? {

@@ -34,7 +34,6 @@ pub struct Column {
     pub linked: bool,
 }
 
-/// The result of going to the next item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// It is at hand.
@@ -45,7 +44,6 @@ pub(super) enum Step {
     Stopped,
 }
 
-/// A column that is open.
 #[derive(Debug)]
 pub(super) enum OpenColumn {
     Listed { items: Vec<OsString>, next: usize },
@@ -53,8 +51,8 @@ pub(super) enum OpenColumn {
 }
 
 impl OpenColumn {
-    /// Opens a column before its first item. A feed that cannot be opened a second time is kept in `open` for
-    /// the next listing: a stream, and standard input where it stood.
+    /// Opens a column before its first item. A feed that can be opened only once, a stream or standard input,
+    /// is kept in `open` for the next listing.
     pub(super) fn open(given: &Given, delimiter: &Delimiter, open: &mut Option<Feed>) -> Result<Self> {
         let path = match given {
             Given::Listed(items) => return Ok(Self::Listed { items: items.clone(), next: 0 }),
@@ -87,7 +85,6 @@ impl OpenColumn {
         }
     }
 
-    /// The file or stream that it is read from.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
             Self::Listed { .. } => None,
@@ -95,7 +92,6 @@ impl OpenColumn {
         }
     }
 
-    /// Goes to the next item.
     pub(super) fn advance(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         match self {
             Self::Listed { items, next } => {
@@ -112,7 +108,6 @@ impl OpenColumn {
         }
     }
 
-    /// The item at hand.
     pub(super) fn item(&self) -> &[u8] {
         match self {
             Self::Listed { items, next } => {

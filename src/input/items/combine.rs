@@ -1,9 +1,9 @@
 //! Several columns side by side: in step where they are linked, otherwise in all combinations.
 //!
-//! The last column varies fastest, as the last digit of a counter does. So the counter passes once through the
-//! first group of linked columns, and reads it as it goes: ten million lines cost no memory. It passes through
-//! all other groups again and again, so these are kept. So is a column that may have to begin again because another
-//! one in step with it is longer; the longest is kept only until it is the only one that has not ended.
+//! The last column varies fastest, as the last digit of a counter. So the counter passes once through the
+//! first group of linked columns, and reads it as it goes: ten million lines cost no memory. It passes
+//! through the other groups again and again, so these are kept. So is a column that may have to begin again
+//! because another one in step with it is longer; the longest is kept only until the others have ended.
 
 use super::column::Step;
 use super::reading::ReadColumn;
@@ -147,15 +147,12 @@ fn path_of(column: &ReadColumn) -> &Path {
 #[derive(Debug)]
 struct Table {
     group: Group,
-    /// The words of all combinations in it.
     rows: Rows,
     is_complete: bool,
-    /// The row at hand.
     row: usize,
 }
 
 impl Table {
-    /// Reads the rows that are not read yet.
     fn load(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         while !self.is_complete {
             match self.group.advance(cx)? {
@@ -178,7 +175,6 @@ impl Table {
     }
 }
 
-/// All combinations, one after the other.
 #[derive(Debug)]
 pub(super) struct Combinations {
     first: Group,
@@ -215,7 +211,6 @@ impl Combinations {
         self.first.columns.iter().chain(others).map(|member| &member.column)
     }
 
-    /// Goes to the next combination.
     pub(super) fn advance(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         for table in &mut self.others {
             match table.load(cx)? {

@@ -1,8 +1,8 @@
 //! Bytes cut into items, whatever the portions in which they come.
 //!
-//! The cut knows nothing of files and pipes: its caller appends to its buffer, and it finds the next item there
-//! or says that it needs more. One thing is easily wrong, a delimiter of several bytes of which only the first
-//! have come; in this form it can be tested byte by byte.
+//! The cut knows nothing of files and pipes: its caller appends to its buffer, and it finds the next item or
+//! asks for more. A delimiter of several bytes, of which only the first have come, is easily got wrong; in
+//! this form it can be tested byte by byte.
 //!
 //! The first delimiter after its beginning ends an item: `aa` in `aaa` ends an empty one and leaves an `a`. A
 //! delimiter at the very end adds no empty item, and a last item without one counts.
@@ -21,7 +21,6 @@ pub(super) const LONGEST: usize = 128 << 20;
 /// A buffer that grew beyond this (for one very long item) is given back.
 const KEEP: usize = 4 << 20;
 
-/// The bytes between two items.
 #[derive(Clone, Debug)]
 pub(super) enum Delimiter {
     /// A newline, nearly always.
@@ -110,7 +109,6 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// The cut of a text from its beginning on.
     pub(super) fn new(delimiter: Delimiter) -> Self {
         let search = Search::of(&delimiter);
         Self { delimiter, search, held: Vec::new(), next: 0, searched: 0, item: 0..0 }

@@ -1,5 +1,4 @@
-//! A list in the record: where its items come from, and how they are put together. The items
-//! themselves are in the mark.
+//! A list in the record: its sources, and how they are put together. The items are in the mark.
 
 use super::column::{Column, Given};
 use super::reading::{ReadColumn, Reading};
@@ -52,7 +51,7 @@ struct Stored {
     linked: bool,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "from")]
 enum Origin {
     CommandLine,
@@ -98,7 +97,7 @@ impl Described {
             return Some(format!("come from {now} sources; the state is about items from {before}"));
         }
         for (column, before) in self.columns.iter().zip(&then.columns) {
-            if column.from != before.from {
+            if !column.from.is_as(&before.from) {
                 return Some(format!("come from {}; the state is about {}", column.from, before.from));
             }
             if column.linked != before.linked {
@@ -129,20 +128,12 @@ impl Described {
     }
 }
 
-/// Whether a list can be the one of the record.
-impl PartialEq for Origin {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::CommandLine, Self::CommandLine)
-            | (Self::StandardInput, Self::StandardInput)
-            | (Self::Stream { .. }, Self::Stream { .. }) => true,
-            (Self::File { path }, Self::File { path: other }) => path == other,
-            (Self::CommandLine | Self::StandardInput | Self::File { .. } | Self::Stream { .. }, _) => false,
-        }
+impl Origin {
+    /// Whether a list from here can be the one of the record.
+    fn is_as(&self, then: &Self) -> bool {
+        matches!((self, then), (Self::Stream { .. }, Self::Stream { .. })) || self == then
     }
 }
-
-impl Eq for Origin {}
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,14 +1,13 @@
 //! Where the bytes of a list come from, and how they are read a second time.
 //!
-//! A run reads its list more than once: to see whether it is still the list of the last run, and to make tasks of
-//! it. For that a source opens one listing after the other. A file is simply read again from its beginning. A
-//! pipe cannot be; so the bytes that are read of it for a comparison ([`ListContext::is_rehearsal`]) are kept in
-//! a file without a name, which all listings share: each reads the kept bytes from their beginning, and only
-//! then from the pipe. As soon as its items become tasks, no listing asks again, and nothing more is kept: a
-//! list may go on for days.
+//! A run reads its list more than once: to compare it with that of the last run, and to make tasks of it. For
+//! that a source opens one listing after the other. A file is read again from its beginning. A pipe cannot
+//! be; so the bytes that are read of it for a comparison ([`ListContext::is_rehearsal`]) are kept in a file
+//! without a name. All listings share it: each reads the kept bytes first, and then the pipe. Once its items
+//! become tasks, no listing asks again, and nothing more is kept: a list may go on for days.
 //!
 //! Standard input that is a file (`bivouac each … < LIST`) counts as a file. It is read from where it stood
-//! first, which need not be its beginning: a process that had it before may have taken a line.
+//! first, which need not be its beginning: an earlier process may have taken a line.
 
 use crate::error::{Error, Result};
 use crate::input::open::open_nonblocking;
@@ -53,8 +52,8 @@ impl Feed {
         Self::File { path: path.to_path_buf(), file: Arc::new(file), start, at: start }
     }
 
-    /// The same from its beginning, for another listing; of standard input, from where it stood. Refused if bytes
-    /// of a stream were read and not kept.
+    /// The same from its beginning, for another listing; of standard input, from where it stood. Refused if
+    /// bytes of a stream were read and not kept.
     pub(super) fn once_more(&self) -> Result<Self> {
         Ok(match self {
             Self::File { path, file, start, .. } => {
@@ -64,12 +63,10 @@ impl Feed {
         })
     }
 
-    /// Whether this is a pipe, a terminal or the like.
     pub(super) fn is_stream(&self) -> bool {
         matches!(self, Self::Stream(_))
     }
 
-    /// The path as the user gave it.
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::File { path, .. } => path,
@@ -97,8 +94,8 @@ impl Feed {
         }
     }
 
-    /// Whether the end of the stream also ends an item that has no delimiter. A stop of the writer may have cut
-    /// it, and then it is another word, which a command must not get. So this end is held longer.
+    /// Whether the end of the stream also ends an item without a delimiter. A stop of the writer may have cut
+    /// it to another word, which a command must not get. So this end is held longer.
     pub(super) fn ends_an_item(&self, cx: &ListContext<'_>) -> Result<bool> {
         match self {
             Self::File { .. } => Ok(true),
@@ -106,8 +103,7 @@ impl Feed {
         }
     }
 
-    /// Reads all bytes that are there at present, portion by portion, without moving on; `false` if that is not
-    /// possible, or would take long.
+    /// Reads all bytes that are there, without moving on; `false` if that is not possible, or takes long.
     pub(super) fn peruse(&self, longest: u64, mut to: impl FnMut(&[u8])) -> bool {
         let Self::File { file, start, .. } = self else { return false };
         let is_short = |size: u64| size.saturating_sub(*start) <= longest;
@@ -130,7 +126,6 @@ impl Feed {
     }
 }
 
-/// A stream, as one listing reads it.
 #[derive(Debug)]
 pub(super) struct Reader {
     path: PathBuf,

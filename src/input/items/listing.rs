@@ -11,8 +11,7 @@ use crate::task::{Extent, ListContext, Listed, Listing, Mark};
 use serde_json::Value;
 use std::path::Path;
 
-/// No command takes more items at a time than these, or longer ones together: the kernel gives it six megabytes
-/// at the most, with an address for each word.
+/// No command takes more items at a time, or longer ones: the kernel gives it six megabytes, addresses included.
 const MOST: usize = 1 << 20;
 const LONGEST_TASK: usize = 64 << 20;
 
@@ -22,7 +21,6 @@ const GLANCE: u64 = 4096;
 /// Memory beyond this, which a very long word has needed, is given back.
 const KEEP: usize = 1 << 20;
 
-/// The longest note on an item.
 const LONGEST_NOTE: usize = 4096;
 
 /// One task: a word of each column, as many times as a task has items.
@@ -58,9 +56,7 @@ pub struct ItemListing {
     combinations: Combinations,
     /// How many words one of them has.
     width: usize,
-    /// How many tasks there are, if that is known.
     tasks: Option<u64>,
-    /// The mark of the last task listed.
     mark: Mark,
     /// The words of the task that is being put together.
     words: Vec<u8>,
@@ -74,8 +70,7 @@ pub struct ItemListing {
 }
 
 impl ItemListing {
-    /// Before task `frontier`, of columns that were just opened, each with whether it is linked to the one
-    /// before it.
+    /// Before task `frontier`. Each column comes with whether it is linked to the one before it.
     pub(super) fn new(described: Described, columns: Vec<(ReadColumn, bool)>, frontier: u64) -> Self {
         let combinations = Combinations::new(columns, described.reading.in_step);
         let per_task = described.per_task.get() as u64;
@@ -95,7 +90,6 @@ impl ItemListing {
         }
     }
 
-    /// Goes to the next task: its words and its mark are at hand then.
     fn list(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         let step = if self.described.seed.is_some() { self.draw(cx)? } else { self.gather(cx)? };
         if step == Step::Item {
@@ -169,8 +163,7 @@ impl ItemListing {
         Ok(Step::Item)
     }
 
-    /// Lists again the tasks that are done. `false` if that did not come to its end: the run is over, or the
-    /// list.
+    /// Lists again the tasks that are done. `false` if the run or the list ended before.
     fn pass_over(&mut self, cx: &ListContext<'_>) -> Result<bool> {
         while self.again > 0 {
             if self.again.is_multiple_of(GLANCE) && cx.is_stopped() {
@@ -192,8 +185,7 @@ impl Listing for ItemListing {
         serde_json::to_value(&self.described).map_err(|e| Error::broken("items", e))
     }
 
-    /// Reads again the items that are done, and compares nothing but their digest. A list that has become
-    /// shorter gives the mark of its end, which equals no other.
+    /// Compares the digest of the finished items. A shorter list gives the mark of its end, which is unique.
     fn mark_before(&mut self, cx: &ListContext<'_>) -> Result<Option<Mark>> {
         if self.again == 0 {
             return Ok(None);

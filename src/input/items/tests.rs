@@ -4,13 +4,13 @@ use super::cut::LONGEST;
 use super::listing::ItemListing;
 use super::*;
 use crate::error::Kind;
+use crate::input::testing::{fifo_in, file_with};
 use crate::task::stop_fd::StopFd;
 use crate::task::{ListContext, Listing, Mark};
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
 
 fn listed(items: &[&str]) -> Column {
     Column { given: Given::Listed(items.iter().map(OsString::from).collect()), linked: false }
@@ -26,12 +26,6 @@ fn file(path: &Path) -> Column {
 
 fn n(number: usize) -> NonZero<usize> {
     NonZero::new(number).unwrap()
-}
-
-fn fifo_in(dir: &tempfile::TempDir) -> PathBuf {
-    let fifo = dir.path().join("fifo");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    fifo
 }
 
 fn described(items: &Items) -> Value {
@@ -51,7 +45,7 @@ fn rest(items: &mut ItemListing, cx: &ListContext<'_>) -> Vec<(Vec<Vec<u8>>, Mar
 fn all(items: Items) -> Vec<(Vec<Vec<u8>>, Mark)> {
     let mut items = items.begin().unwrap();
     let tasks = items.extent().tasks;
-    let all = rest(&mut items, &ListContext::real(&StopFd::new().unwrap()));
+    let all = rest(&mut items, &ListContext::endless());
     assert!(tasks.is_none_or(|tasks| tasks == all.len() as u64), "{tasks:?} of {}", all.len());
     all
 }
@@ -90,8 +84,7 @@ fn columns_give_all_combinations_and_the_last_varies_fastest() {
 
 #[test]
 fn a_text_has_the_items_that_its_delimiter_says() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("list");
+    let (_dir, path) = file_with("");
     let table: [(&[u8], &[u8], &str); 9] = [
         (b"a\nb\n", b"\n", "a, b"),
         (b"a\n\nb", b"\n", "a, , b"),
@@ -116,8 +109,7 @@ fn a_text_has_the_items_that_its_delimiter_says() {
 
 #[test]
 fn items_longer_than_a_read_come_whole_and_delimiters_across_reads_are_found() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("list");
+    let (_dir, path) = file_with("");
     for delimiter in [&b"\n"[..], b"<=>"] {
         for around in feed::STEP - 4..feed::STEP + 4 {
             let words = [vec![b'x'; around], b"<=".to_vec(), vec![b'y'; 3 * feed::STEP], b">".to_vec()];
@@ -162,12 +154,11 @@ fn what_makes_no_list_is_wrong_usage_and_is_named() {
 
 #[test]
 fn an_item_without_an_end_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("list");
+    let (_dir, path) = file_with("");
     let text = fs::File::create(&path).unwrap();
     text.set_len(LONGEST as u64 + 1).unwrap();
     let mut items = Items::new(vec![file(&path)]).begin().unwrap();
-    let error = items.next(&ListContext::real(&StopFd::new().unwrap())).unwrap_err();
+    let error = items.next(&ListContext::endless()).unwrap_err();
     assert_eq!(error.kind(), Kind::Refused);
     assert!(error.to_string().contains("longer than 134217728 bytes"), "{error}");
 }
@@ -186,17 +177,13 @@ fn marks_tell_of_every_change_up_to_them_and_of_none_behind() {
     assert_ne!(pairs("ab", "c"), pairs("a", "bc"));
     assert_ne!(pairs("a", ""), pairs("", "a"));
     // Where the items come from does not matter to them.
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("list");
-    fs::write(&path, "a\nb\nc\nd").unwrap();
+    let (_dir, path) = file_with("a\nb\nc\nd");
     assert_eq!(common(Items::new(vec![file(&path)])), 4);
 }
 
 #[test]
 fn from_every_frontier_the_same_rest_is_listed() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("list");
-    fs::write(&path, "one\ntwo\n\nfour\nfive").unwrap();
+    let (_dir, path) = file_with("one\ntwo\n\nfour\nfive");
     let lists: [&dyn Fn() -> Items; 4] = [
         &|| Items::new(vec![file(&path)]),
         &|| Items::new(vec![file(&path)]).per_task(n(2)),
@@ -262,7 +249,7 @@ fn another_shape_is_refused_and_other_items_are_left_to_the_mark() {
 #[test]
 fn a_pipe_that_was_only_compared_is_had_again_from_its_beginning() {
     let dir = tempfile::tempdir().unwrap();
-    let fifo = fifo_in(&dir);
+    let fifo = fifo_in(dir.path());
     let text: String = (0..200_000).map(|n| format!("line {n}\n")).collect();
     let lines: Vec<Vec<u8>> = text.lines().map(|line| line.into()).collect();
     let wake = StopFd::new().unwrap();
@@ -302,7 +289,7 @@ fn a_pipe_that_was_only_compared_is_had_again_from_its_beginning() {
 #[test]
 fn a_stop_ends_the_wait_for_a_pipe_and_what_came_is_not_lost() {
     let dir = tempfile::tempdir().unwrap();
-    let fifo = fifo_in(&dir);
+    let fifo = fifo_in(dir.path());
     let mut writer = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
     let columns = vec![listed(&["a", "b"]), Column { linked: true, ..file(&fifo) }];
     let mut items = Items::new(columns).begin().unwrap();
@@ -378,7 +365,7 @@ fn what_is_no_item_is_left_out_and_an_item_may_be_continued() {
 #[test]
 fn a_header_of_a_pipe_is_read_and_not_lost() {
     let dir = tempfile::tempdir().unwrap();
-    let fifo = fifo_in(&dir);
+    let fifo = fifo_in(dir.path());
     std::thread::scope(|scope| {
         scope.spawn(|| OpenOptions::new().write(true).open(&fifo).unwrap().write_all(b"h\n1\n2\n"));
         let columns = vec![listed(&["g", "a"]), file(&fifo)];

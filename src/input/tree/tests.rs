@@ -1,12 +1,10 @@
 //! The files that a tree lists, and whether it is the same tree again.
 
 use super::*;
-use crate::task::stop_fd::StopFd;
 use std::fs;
 
 fn all(tree: &mut TreeListing) -> Vec<(Vec<String>, Option<Mark>)> {
-    let wake = StopFd::new().unwrap();
-    let cx = ListContext::real(&wake);
+    let cx = ListContext::endless();
     let mut tasks = Vec::new();
     while let Some(listed) = tree.next(&cx).unwrap() {
         let names = match listed.task {
@@ -51,8 +49,7 @@ fn files_come_by_name_and_large_ones_in_parts() {
 #[test]
 fn a_file_is_looked_at_when_its_turn_comes() {
     let dir = place();
-    let wake = StopFd::new().unwrap();
-    let cx = ListContext::real(&wake);
+    let cx = ListContext::endless();
     let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1).begin().unwrap();
     let mut next = || tree.next(&cx).unwrap().map(|listed| listed.bytes);
     assert_eq!((next(), next()), (Some(5), Some(100)), "`a`, and `x` in `b`");
@@ -68,8 +65,7 @@ fn a_file_is_looked_at_when_its_turn_comes() {
 #[test]
 fn a_directory_that_is_removed_meanwhile_is_told_and_the_rest_is_listed() {
     let dir = place();
-    let wake = StopFd::new().unwrap();
-    let cx = ListContext::real(&wake);
+    let cx = ListContext::endless();
     let mut tree = Tree::new(vec![dir.path().to_path_buf()], None).together(1).begin().unwrap();
     tree.next(&cx).unwrap();
     fs::remove_dir_all(dir.path().join("b")).unwrap();
@@ -81,8 +77,7 @@ fn a_directory_that_is_removed_meanwhile_is_told_and_the_rest_is_listed() {
 #[test]
 fn a_record_from_before_the_device_was_left_out_is_still_compared_with_it() {
     let dir = place();
-    let wake = StopFd::new().unwrap();
-    let cx = ListContext::real(&wake);
+    let cx = ListContext::endless();
     let tree = Tree::new(vec![dir.path().to_path_buf()], None);
     let mut earlier = tree.begin().unwrap();
     earlier.by_device = true;
@@ -96,8 +91,7 @@ fn a_record_from_before_the_device_was_left_out_is_still_compared_with_it() {
 #[test]
 fn what_is_done_is_listed_again_and_must_be_the_same() {
     let dir = place();
-    let cx = StopFd::new().unwrap();
-    let cx = ListContext::real(&cx);
+    let cx = ListContext::endless();
     let tree = || Tree::new(vec![dir.path().to_path_buf()], Some(40));
     let mut first = tree().begin().unwrap();
     let described = first.described().unwrap();

@@ -1,16 +1,16 @@
 //! The third strength of a witness: a digest of all that was read.
 //!
-//! The obvious way is a digest of each file before the job begins. But then all input is read once before the
-//! first task starts, and a stop finds nothing done. So the source reads each block when it lists it, a moment
-//! before a worker reads it too (which mostly finds it in memory then). A running digest over all of it stands
-//! in the record beside the frontier, as the [`Mark`] of a stream does. A run that goes on reads again what is
-//! done. The rest need not be compared: no result of it has been kept.
+//! The obvious way is a digest of each file before the job begins. But then all input is read before the
+//! first task starts, and a stop finds nothing done. So the source reads each block when it lists it, a
+//! moment before a worker does (which mostly finds it in memory then). A running digest over all of it stands
+//! in the record beside the frontier, as the [`Mark`] of a stream does. A run that continues reads again what
+//! is done. The rest need not be compared: no result of it was kept.
 //!
-//! A digest over the blocks up to the frontier would not do. A task reads on to the end of its last record,
-//! that is, into the next block; if other text stood there the next time, a record would be cut in two or come
-//! twice. So the digest goes as far as the task does.
+//! A digest up to the frontier would not do. A task reads on to the end of its last record, that is, into the
+//! next block. If other text stood there the next time, a record would be cut in two or come twice. So the
+//! digest goes as far as the task does.
 //!
-//! The price: all input is read twice, by one thread the first time, and a gigabyte takes that half a second.
+//! The price: all input is read twice, by one thread the first time: half a second for a gigabyte.
 
 use super::Witness;
 use super::grown::Digests;
@@ -104,6 +104,7 @@ impl Contents {
 mod tests {
     use super::*;
     use crate::input::boundary::naive::{RULES, Random};
+    use crate::input::testing::file_with;
     use crate::task::stop_fd::StopFd;
     use std::fs;
     use std::path::Path;
@@ -127,10 +128,8 @@ mod tests {
     /// same records up to there; and one that differs in any byte that counts has another mark.
     #[test]
     fn a_mark_stands_for_all_that_a_task_has_seen() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        let wake = StopFd::new().unwrap();
-        let cx = ListContext::real(&wake);
+        let (_dir, path) = file_with("");
+        let cx = ListContext::endless();
         let mut random = Random(7);
         let (mut same, mut other) = (0, 0);
         for _ in 0..60 {
@@ -165,8 +164,7 @@ mod tests {
 
     #[test]
     fn the_blocks_of_one_file_have_its_digest_in_the_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
+        let (_dir, path) = file_with("");
         let text = b"one\ntwo\nthree\n".repeat(40_000);
         fs::write(&path, &text).unwrap();
         let witness = witness(&path);

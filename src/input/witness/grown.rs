@@ -1,13 +1,12 @@
 //! The third moment: files that grew under a task are looked at once more at the end.
 //!
-//! A log that is appended to is the same input as before, up to where it ended when the job began. But a writer
-//! who appends may change the old part as well, and `stat(2)` shows the same in both cases: a larger size and
-//! other times. While tasks are at work no comparison can tell, since what they have read is gone. So a task
-//! only notes which file grew, with the descriptor that it read: logs are rotated, and by the end the name may
-//! belong to another file. When the last task is done, and before the output gets its name, those files are
-//! compared: by digest if there is one, otherwise by their samples.
-//!
-//! A file that did not grow under a task needs no such look: each task has compared it after reading.
+//! A log that is appended to is the same input as before, up to where it ended when the job began. But a
+//! writer who appends may change the old part as well, and `stat(2)` shows the same in both cases: a larger
+//! size and other times. While tasks are at work no comparison can tell, since what they have read is gone.
+//! So a task only notes which file grew, with the descriptor that it read: logs are rotated, and by the end
+//! the name may belong to another file. After the last task, and before the output gets its name, those files
+//! are compared: by digest if there is one, otherwise by their samples. A file that did not grow under a task
+//! needs no such look: each task has compared it after reading.
 
 use super::Witness;
 use crate::error::{Advice, Error, Kind, Result};
@@ -20,7 +19,6 @@ use std::sync::{Arc, Mutex};
 /// Descriptors that are kept for the last look, at the most: many a process may have no more than a thousand.
 const HELD: usize = 128;
 
-/// How many files are named.
 const NAMED: usize = 10;
 
 /// The files that grew, by their place among the inputs. All tasks share it.
@@ -57,7 +55,6 @@ impl GrownFiles {
         files.entry(index).or_insert_with(|| Grown { witness: witness.clone(), read: read() });
     }
 
-    /// The look that must follow the last task.
     pub(in crate::input) fn last_look(&self, digests: Option<Digests>) -> LastLook {
         let files = Arc::clone(&self.0);
         Box::new(move |cx| {
@@ -85,8 +82,7 @@ impl Grown {
         Ok(format!("{path}: grew while it was read; it was processed to the size that it had, {size} bytes"))
     }
 
-    /// Whether the old part is what it was: by the digest of the file, or by its sample. `None` if there is
-    /// neither.
+    /// Whether the old part is what it was, by digest or by sample. `None` if there is neither.
     fn agrees(&self, digest: Option<Option<blake3::Hash>>, cx: &ListContext<'_>) -> Result<Option<bool>> {
         let witness = &self.witness;
         if digest.is_none() && witness.sample.is_none() {

@@ -1,9 +1,9 @@
 //! The first strength of a witness: what `stat(2)` says.
 //!
-//! `make` compares the modification time; but `touch -r` sets that to anything, and a copy over the file within
-//! one clock tick leaves it as it was. So four facts are compared: inode, size, modification time and change
-//! time, both in nanoseconds. No program can set the change time. The price is a refusal after a harmless
-//! `chmod`, which is the right side to err on.
+//! `make` compares the modification time. But `touch -r` sets that to anything, and a copy over the file
+//! within one clock tick leaves it as it was. So four facts are compared: inode, size, modification time and
+//! change time, both in nanoseconds. No program can set the change time. The price is a refusal after a
+//! harmless `chmod`, which is the right side to err on.
 //!
 //! The device is stored and not compared. The kernel numbers file systems without a device of their own (NFS,
 //! btrfs, overlays) as they are mounted, so the same file has another number on another host, or after a
@@ -133,6 +133,7 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::testing::file_with;
     use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
@@ -143,9 +144,7 @@ mod tests {
 
     #[test]
     fn an_appended_file_grew_and_any_other_write_changed_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, "abc").unwrap();
+        let (dir, path) = file_with("abc");
         let before = identity(&path);
         assert_eq!(before.compare(&identity(&path)), Comparison::Same);
 
@@ -166,9 +165,7 @@ mod tests {
 
     #[test]
     fn a_change_that_hides_behind_a_reset_modification_time_is_seen() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, "abc").unwrap();
+        let (_dir, path) = file_with("abc");
         let before = identity(&path);
         let mut after = before.clone();
         after.changed_ns += 1;
@@ -177,9 +174,7 @@ mod tests {
 
     #[test]
     fn another_number_of_the_device_is_no_change_and_may_be_missing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, "abc").unwrap();
+        let (_dir, path) = file_with("abc");
         let mut stored = identity(&path);
         stored.device += 1;
         assert_eq!(stored.compare(&identity(&path)), Comparison::Same);

@@ -1,15 +1,14 @@
 //! The second strength of a witness: a digest of some pieces of the file.
 //!
-//! A log that is appended to while a job stands still is the same input as before, and the job goes on to where
-//! the file ended then. But a file that was rewritten, and longer, looks no different to `stat(2)`: the same
-//! inode, a larger size, other times. The obvious way to tell them apart is to read the old part again, which
-//! costs what the job costs. Instead a job that begins reads some pieces of each file: always the last one, and
-//! the first one too unless there are very many files. A job that is continued reads them again when the file
-//! has grown.
+//! A log that is appended to while a job stands still is the same input as before, and the job processes it
+//! to where it ended then. But a file that was rewritten, and longer, looks no different to `stat(2)`: the
+//! same inode, a larger size, other times. The obvious way to tell them apart is to read the old part again,
+//! which costs what the job costs. Instead a job that begins reads some pieces of each file: always the last
+//! one, and the first one too unless there are very many files. A job that is continued reads them again when
+//! the file has grown.
 //!
-//! That finds a file that was rewritten, and one in which bytes were moved. It does not find a writer who
-//! appends and also changes some bytes between the pieces: that takes the digest of the
-//! [contents](super::contents).
+//! That finds a file that was rewritten, or in which bytes were moved. It does not find a writer who appends
+//! and also changes some bytes between the pieces: that takes the digest of the [contents](super::contents).
 
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -25,7 +24,6 @@ const ALL: u64 = 256;
 const LEAST: u64 = 1;
 const MOST: u64 = 32;
 
-/// A digest of some pieces of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::input) struct Sample {
     pieces: u64,
@@ -62,13 +60,13 @@ impl Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::testing::file_with;
     use std::fs::{self, OpenOptions};
     use std::io::Write;
 
     #[test]
     fn appended_bytes_change_nothing_and_a_rewritten_file_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
+        let (_dir, path) = file_with("");
         for (size, files) in [(0, 1), (1, 1), (5000, 1), (5000, 1000), (3_000_000, 1), (3_000_000, 1000)] {
             let text = b"0123456789".repeat(size / 10 + 2);
             fs::write(&path, &text[..size]).unwrap();
@@ -84,8 +82,7 @@ mod tests {
 
     #[test]
     fn both_ends_are_looked_at() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
+        let (_dir, path) = file_with("");
         let size = 1 << 20;
         fs::write(&path, vec![b'x'; size as usize]).unwrap();
         let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();

@@ -1,6 +1,6 @@
-//! Going on behind what an earlier run has written: first a look that changes nothing, then the cut.
+//! Continuing after what an earlier run has written: first a look that changes nothing, then the truncation.
 
-use super::ledger::{BLOCK, Extent, Ledger};
+use super::ledger::{BLOCK, Compared, Ledger};
 use super::{FileSink, SOON_READ, Stage};
 use crate::durable::disk::DiskFile;
 use crate::error::{Advice, Error, Result};
@@ -8,7 +8,7 @@ use crate::task::Committed;
 use std::io;
 
 impl FileSink {
-    /// What there is to go on behind what an earlier run committed. Changes nothing.
+    /// What there is to continue after. Changes nothing.
     pub(super) fn look_at_part(&mut self, committed: &Committed) -> Result<Stage> {
         self.ledger = Ledger::reopen(committed).ok_or_else(|| {
             Error::refused(self.part_path.display(), "the checkpoint contradicts itself about this file")
@@ -29,16 +29,16 @@ impl FileSink {
                 self.harmed(&format!("has {length} bytes, of {} that were committed", committed.bytes))
             );
         }
-        // What can be read in a few milliseconds is read without being asked for.
+        // This much is read in a few milliseconds.
         let everything = self.verify || self.ledger.bytes() <= SOON_READ;
-        let extent = if everything { Extent::Everything } else { Extent::LastStretch };
-        if !self.ledger.agrees_with(&*part, extent).map_err(|e| Error::io(&self.part_path, "read", &e))? {
+        let what = if everything { Compared::Everything } else { Compared::LastStretch };
+        if !self.ledger.agrees_with(&*part, what).map_err(|e| Error::io(&self.part_path, "read", &e))? {
             return Err(self.harmed("does not have the bytes that were committed"));
         }
         Ok(Stage::Writing(part))
     }
 
-    /// Goes on behind what an earlier run committed.
+    /// Continues after what an earlier run committed.
     pub(super) fn continue_part(&mut self, committed: &Committed) -> Result<Stage> {
         let found = match self.looked_at.take() {
             Some(found) => found,
@@ -51,9 +51,8 @@ impl FileSink {
         }
     }
 
-    /// Cuts off what came after the commit. The block in which the cut is may have been torn, so
-    /// it is written again; and the sync makes sure that what we have just read is what is on the
-    /// disk, since after a failed sync the two can differ.
+    /// Truncates what came after the commit. The block at the cut may have been torn, so it is written again.
+    /// The sync ensures that what was just read is on the disk: after a failed sync the two can differ.
     fn roll_back(&self, part: &dyn DiskFile) -> Result<()> {
         let failed = |step: &'static str| move |e: io::Error| Error::io(&self.part_path, step, &e);
         let bytes = self.ledger.bytes();

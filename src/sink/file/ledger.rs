@@ -1,10 +1,9 @@
 //! The books of an output: what has been committed, and how to tell that it is still there.
 //!
-//! One checksum over all of the output would have to be computed anew from its beginning when a
-//! job is continued. So every stretch between two checkpoints has its own, and a continued run
-//! verifies only the last, which alone was near a crash. The list must not grow with the length
-//! of the job either: neighbours are merged, which CRCs allow without reading a byte, and the
-//! last stretch is never merged, so that it stays short.
+//! One checksum over all of the output would have to be computed again from its beginning when a job is
+//! continued. So every stretch between two checkpoints has its own, and a continued run verifies only the
+//! last, which alone was near a crash. The list must not grow with the job either: neighbours are merged,
+//! which CRCs allow without reading a byte. The last stretch is never merged, so it stays short.
 
 use crate::durable::disk::DiskFile;
 use crate::task::{Committed, Stretch};
@@ -17,19 +16,16 @@ use std::io;
 /// committed bytes stand, and a torn write may harm all of it.
 pub(super) const BLOCK: u64 = 4096;
 
-/// When there are more stretches than this, neighbours are merged. It bounds the record: one
-/// stretch is about fifty bytes of JSON.
+/// With more stretches, neighbours are merged. This bounds the record: each is about fifty bytes of JSON.
 const MOST_STRETCHES: usize = 256;
 
 const READ_AT_A_TIME: usize = 1 << 20;
 
-/// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// All bytes, committed or not.
     bytes: u64,
     stretches: Vec<Stretch>,
-    /// The stretch that is not committed yet.
     open: Hasher,
     /// The bytes after the last block boundary.
     tail: Vec<u8>,
@@ -37,7 +33,7 @@ pub(super) struct Ledger {
 
 /// How much of a committed output is read and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum Compared {
     LastStretch,
     Everything,
 }
@@ -98,13 +94,12 @@ impl Ledger {
         self.stretches = self.stretches.chunks(2).map(merged).chain(last).collect();
     }
 
-    /// Whether `file` still holds what is committed, its last partial block taken from the books
-    /// instead of the file.
-    pub(super) fn agrees_with(&self, file: &dyn DiskFile, extent: Extent) -> io::Result<bool> {
+    /// Whether `file` holds what is committed. The last partial block is taken from the books, not the file.
+    pub(super) fn agrees_with(&self, file: &dyn DiskFile, what: Compared) -> io::Result<bool> {
         let whole_blocks = self.bytes - self.tail.len() as u64;
-        let skipped = match extent {
-            Extent::Everything => 0,
-            Extent::LastStretch => self.stretches.len().saturating_sub(1),
+        let skipped = match what {
+            Compared::Everything => 0,
+            Compared::LastStretch => self.stretches.len().saturating_sub(1),
         };
         let mut offset: u64 = self.stretches[..skipped].iter().map(|stretch| stretch.bytes).sum();
         for stretch in &self.stretches[skipped..] {
@@ -134,18 +129,27 @@ fn merged(neighbours: &[Stretch]) -> Stretch {
     Stretch { bytes, crc32: crc.finalize() }
 }
 
-/// Reads `from..to`; `false` if the file ends before.
-fn read_into(crc: &mut Hasher, file: &dyn DiskFile, mut from: u64, to: u64) -> io::Result<bool> {
-    let mut piece = vec![0; READ_AT_A_TIME.min(to.saturating_sub(from) as usize)];
-    while from < to {
-        let wanted = piece.len().min((to - from) as usize);
-        match file.read_at(&mut piece[..wanted], from)? {
+/// Fills `buf` from `offset` on; `false` if the file ends before.
+pub(super) fn read_fully(file: &dyn DiskFile, buf: &mut [u8], offset: u64) -> io::Result<bool> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match file.read_at(&mut buf[filled..], offset + filled as u64)? {
             0 => return Ok(false),
-            got => {
-                crc.update(&piece[..got]);
-                from += got as u64;
-            }
+            got => filled += got,
         }
+    }
+    Ok(true)
+}
+
+/// Reads `from..to`; `false` if the file ends before.
+fn read_into(crc: &mut Hasher, file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
+    let mut piece = vec![0; READ_AT_A_TIME.min(to.saturating_sub(from) as usize)];
+    for at in (from..to).step_by(READ_AT_A_TIME) {
+        let piece = &mut piece[..READ_AT_A_TIME.min((to - at) as usize)];
+        if !read_fully(file, piece, at)? {
+            return Ok(false);
+        }
+        crc.update(piece);
     }
     Ok(true)
 }

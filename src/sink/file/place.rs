@@ -1,5 +1,4 @@
-//! Where an output goes: through the symlinks of its name to a directory, and what is taken over there from a
-//! file that it replaces.
+//! Where an output goes through its symlinks, and what it takes over from a file that it replaces.
 
 use crate::durable::disk::links::refuse_trap;
 use crate::durable::disk::{Dir, Disk, Facts, split};
@@ -11,9 +10,8 @@ use std::sync::Arc;
 /// As many symlinks in a row as the kernel follows.
 const MOST_SYMLINKS: usize = 40;
 
-/// The mode of a file that is replaced, for the one that takes its place: who may read and write it, if it is
-/// ours. What somebody else has put there says nothing about what we write; and no file becomes a program that
-/// runs as us because one of that kind was there.
+/// The mode for the file that replaces this one: its own, if it is ours. The mode of another user's file says
+/// nothing about ours, and no file becomes a program that runs as us because of such a program.
 pub(super) fn mode_to_take(replaced: &Facts) -> Option<u32> {
     let is_ours = replaced.is_file && replaced.uid == nix::unistd::geteuid().as_raw();
     is_ours.then_some(replaced.mode & 0o777)
@@ -24,8 +22,8 @@ pub(super) fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, Path
     let mut path = out.to_path_buf();
     for _ in 0..MOST_SYMLINKS {
         let (above, name) = split(&path).ok_or_else(|| not_a_file(out))?;
-        // /dev/stdout and /dev/fd/1 lead to /proc/self/fd/1: an open file of ours, and whoever opened it wants the
-        // bytes in that file, not another file under its name.
+        // /dev/stdout and /dev/fd/1 lead to /proc/self/fd/1, an open file of ours. The user wants the bytes
+        // in that file, and not another file under its name.
         if above.canonicalize().is_ok_and(|real| real.starts_with("/proc")) {
             return Err(not_a_file(out));
         }

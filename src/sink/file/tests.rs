@@ -115,7 +115,7 @@ fn an_early_stretch_of_a_large_output_is_read_again_only_with_verify() {
 }
 
 #[test]
-fn a_part_file_that_nobody_knows_is_refused_and_left() {
+fn an_unknown_part_file_is_refused_and_left() {
     let place = Place::new();
     fs::write(place.path("out.part"), "precious").unwrap();
     assert_eq!(kind(place.sink().may_begin()), Kind::Refused);
@@ -165,7 +165,7 @@ fn a_symlink_stays_one_and_what_it_leads_to_is_written() {
     fs::create_dir(place.path("there")).unwrap();
     symlink("there/real", place.path("out")).unwrap();
     let mut sink = place.sink();
-    assert!(sink.part_path().ends_with("there/real.part"));
+    assert!(sink.part_path.ends_with("there/real.part"));
     sink.begin(None).unwrap();
     sink.write(b"x").unwrap();
     sink.make_durable().unwrap();
