@@ -5,6 +5,8 @@
 //! `parallel`, `xargs`, `grep`, `wc` and `sha256sum` type is known, so here it stands, with a sentence each. The
 //! parser guesses only where this table has nothing.
 
+mod parallel;
+
 use bivouac::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
@@ -32,15 +34,8 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
         &["-x", "--exit"],
         "a command that is too long fails as an item; -X and -m take as many items as fit",
     ),
-    (
-        &["each"],
-        &["--pipe", "--pipepart", "--spreadstdin", "--recstart", "--recend"],
-        "that is a verb of its own: `bivouac pipe FILE… -- COMMAND`",
-    ),
     (&["each"], &["--quote"], "every item and every word is one word already; leave it away"),
     (&["each"], &["--ungroup-output"], "that is -u"),
-    (&["each"], &["--arg-sep", "--arg-file-sep"], "the separators are ::: and ::::"),
-    (&["each"], &["--rpl"], "no Perl is run; --plus has placeholders with patterns, and --shell the rest"),
     (
         &["each"],
         &["--record-env"],
@@ -66,13 +61,7 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
         &["--load", "--memfree", "--noswap"],
         "nothing here looks at the load of the machine; start bivouac itself with nice or ionice, and -j for less",
     ),
-    (
-        &["each"],
-        &["--semaphore", "--sem", "--id", "--fg", "--wait"],
-        "there is no semaphore; flock(1) is one",
-    ),
     (&["each"], &["--progress-bar"], "that is --progress always"),
-    (&["each"], &["--compress"], "--results DIR keeps what each command prints in files"),
     (&["each"], &["--delay"], "commands start as slots are free; -j N bounds them"),
     (&["each"], &["--termseq"], "an abort sends SIGTERM, and SIGKILL after --kill-after"),
     (&["each"], &["--jobs-file", "--profile", "-J"], "settings stand in a file for --config"),
@@ -169,8 +158,14 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
         let typed = word(ContextKind::InvalidArg)?;
         let name = typed.split('=').next().unwrap_or(typed);
         let is_meant = |verbs: &&[&str]| verbs.is_empty() || verbs.contains(&verb);
-        let found = OPTIONS.iter().find(|(verbs, names, _)| is_meant(verbs) && names.contains(&name));
-        return found.map(|(_, _, sentence)| format!("{name}: there is no such option here\n  {sentence}"));
+        let all = OPTIONS
+            .iter()
+            .filter(|(verbs, ..)| is_meant(verbs))
+            .map(|(_, names, sentence)| (names, sentence));
+        let of_parallel = parallel::OPTIONS.iter().filter(|_| verb == "each");
+        let mut all = all.chain(of_parallel.map(|(names, sentence)| (names, sentence)));
+        let found = all.find(|(names, _)| names.contains(&name));
+        return found.map(|(_, sentence)| format!("{name}: there is no such option here\n  {sentence}"));
     }
     let lacks_dashes =
         kind == ErrorKind::MissingRequiredArgument && verb == "pipe" && !argv.iter().any(|word| word == "--");
@@ -229,6 +224,9 @@ mod tests {
             ("bivouac each --joblog=f echo", "bivouac log --joblog"),
             ("bivouac each -P4 echo", "-j N"),
             ("bivouac each --rpl x echo", "--plus"),
+            ("bivouac each --sem echo", "flock"),
+            ("bivouac each --block 1M echo", "bivouac pipe"),
+            ("bivouac each --transferfile x echo", "one machine"),
             ("bivouac grep -w a f", "\\bPATTERN\\b"),
             ("bivouac grep -P a f", "without -P"),
             ("bivouac start", "begins with its verb"),
@@ -246,7 +244,11 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         for verb in command.get_subcommands() {
-            for (_, names, _) in OPTIONS.iter().filter(|(verbs, ..)| verbs.contains(&verb.get_name())) {
+            let is_meant = |verbs: &[&str]| verbs.contains(&verb.get_name());
+            let of_parallel =
+                parallel::OPTIONS.iter().filter(|_| verb.get_name() == "each").map(|(names, _)| names);
+            let all = OPTIONS.iter().filter(|(verbs, ..)| is_meant(verbs)).map(|(_, names, _)| names);
+            for names in all.chain(of_parallel) {
                 for name in *names {
                     let is_it = |arg: &clap::Arg| {
                         let mut long = arg.get_long_and_visible_aliases().unwrap_or_default().into_iter();

@@ -21,8 +21,8 @@ mod script;
 mod tests;
 
 pub(crate) use self::label::Label;
-pub(crate) use self::placeholder::Syntax;
 use self::placeholder::{Filling, Form, Part, Placeholder};
+pub(crate) use self::placeholder::{Plain, Syntax};
 use self::script::Script;
 use crate::jobs::argv;
 use crate::jobs::quote;
@@ -199,9 +199,9 @@ impl Template {
             identity["repeats"] = json!(true);
         }
         // A record of a job without these has none of them.
-        let Syntax { item, plus, names, columns: _, takes_none } = &self.syntax;
-        if let Some(item) = item {
-            identity["item"] = json!(item.escape_ascii().to_string());
+        let Syntax { renamed, plus, names, columns: _, takes_none } = &self.syntax;
+        for (plain, written) in renamed {
+            identity["renamed"][plain.usual()] = json!(String::from_utf8_lossy(written));
         }
         if *plus {
             identity["plus"] = json!(true);
@@ -226,9 +226,9 @@ impl Template {
         };
         let shell = shell.map(|name| Shell::named(name.as_ref())).transpose().ok()?;
         let names = if identity["names"].is_null() { Vec::new() } else { words_of("names")? };
+        let renamed = |plain: Plain| Some((plain, identity["renamed"][plain.usual()].as_str()?.into()));
         let syntax = Syntax {
-            // What is escaped stands for something that is not shown as it was typed.
-            item: identity["item"].as_str().map(|item| item.as_bytes().to_vec()),
+            renamed: Plain::ALL.into_iter().filter_map(renamed).collect(),
             plus: identity["plus"] == true,
             names: names.into_iter().map(OsString::into_vec).collect(),
             columns: None,

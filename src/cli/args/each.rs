@@ -30,6 +30,30 @@ pub(crate) struct EachArgs {
     #[arg(short = 'a', long = "arg-file", value_name = "FILE", help_heading = "Items")]
     arg_files: Vec<PathBuf>,
 
+    /// The word before items, in place of `:::`; with a + at its end for `:::+`
+    #[arg(
+        long,
+        alias = "argsep",
+        value_name = "WORD",
+        default_value = ":::",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        help_heading = "Items"
+    )]
+    arg_sep: String,
+
+    /// The word before files of items, in place of `::::`
+    #[arg(
+        long,
+        alias = "argfilesep",
+        value_name = "WORD",
+        default_value = "::::",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        help_heading = "Items"
+    )]
+    arg_file_sep: String,
+
     /// Items end with a zero byte, as `find -print0` writes them
     #[arg(short = '0', long, conflicts_with = "delimiter", help_heading = "Items")]
     null: bool,
@@ -91,7 +115,7 @@ pub(crate) struct EachArgs {
     pub(crate) interactive: bool,
 
     /// Print the commands and run none
-    #[arg(long, alias = "dryrun", help_heading = "The command")]
+    #[arg(long, aliases = ["dryrun", "dr"], help_heading = "The command")]
     pub(crate) dry_run: bool,
 
     /// Print results in the order of the items, not in the order in which commands end
@@ -103,7 +127,7 @@ pub(crate) struct EachArgs {
     pub(crate) ungroup: bool,
 
     /// Print each line when it is complete; lines of several commands mix
-    #[arg(long, visible_alias = "lb", conflicts_with_all = ["results", "output"], help_heading = "Output")]
+    #[arg(long, visible_alias = "lb", aliases = ["line-buffered", "linebuffer", "linebuffered"], conflicts_with_all = ["results", "output"], help_heading = "Output")]
     pub(crate) line_buffer: bool,
 
     /// Prefix each output line with its item and a tab
@@ -116,15 +140,15 @@ pub(crate) struct EachArgs {
 
     /// Print the name of a file with what each command printed: DIR/NUMBER/stdout of --results, or of a new
     /// directory in --tmpdir
-    #[arg(long = "files", conflicts_with_all = ["ungroup", "line_buffer", "output"], help_heading = "Output")]
+    #[arg(long = "files", alias = "output-as-files", conflicts_with_all = ["ungroup", "line_buffer", "output"], help_heading = "Output")]
     pub(crate) prints_names: bool,
 
     /// Where --files makes its directory [default: $TMPDIR, or /tmp]
-    #[arg(long, value_name = "DIR", requires = "prints_names", help_heading = "Output")]
+    #[arg(long, alias = "tempdir", value_name = "DIR", requires = "prints_names", help_heading = "Output")]
     pub(crate) tmpdir: Option<PathBuf>,
 
     /// Keep what each command prints in DIR/NUMBER: stdout, stderr, code, item
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    #[arg(long, aliases = ["result", "res"], value_name = "DIR", help_heading = "Output")]
     pub(crate) results: Option<PathBuf>,
 
     /// Write the output of all commands to OUT, exactly once and in the order of the items; OUT appears when
@@ -173,18 +197,18 @@ enum SourceKind {
     Files,
 }
 
-/// What `:::` and its relatives mean.
-fn separator(word: &OsStr) -> Option<(SourceKind, bool)> {
-    match word.as_encoded_bytes() {
-        b":::" => Some((SourceKind::Items, false)),
-        b":::+" => Some((SourceKind::Items, true)),
-        b"::::" => Some((SourceKind::Files, false)),
-        b"::::+" => Some((SourceKind::Files, true)),
-        _ => None,
-    }
-}
-
 impl EachArgs {
+    /// What `:::` and its relatives mean.
+    fn separator(&self, word: &OsStr) -> Option<(SourceKind, bool)> {
+        [(&self.arg_sep, SourceKind::Items), (&self.arg_file_sep, SourceKind::Files)].into_iter().find_map(
+            |(separator, kind)| match word.as_encoded_bytes().strip_prefix(separator.as_bytes())? {
+                b"" => Some((kind, false)),
+                b"+" => Some((kind, true)),
+                _ => None,
+            },
+        )
+    }
+
     /// Tells the command from the items.
     pub(crate) fn sort(&mut self) {
         if self.interactive {
@@ -193,7 +217,7 @@ impl EachArgs {
         }
         self.typed = self.words.len();
         let mut words = std::mem::take(&mut self.words).into_iter().peekable();
-        while let Some(word) = words.next_if(|word| separator(word).is_none()) {
+        while let Some(word) = words.next_if(|word| self.separator(word).is_none()) {
             self.command.push(word);
         }
         let files = self.arg_files.iter().map(|file| ItemSource {
@@ -203,7 +227,7 @@ impl EachArgs {
         });
         self.columns = files.collect();
         for word in words {
-            match (separator(&word), self.columns.last_mut()) {
+            match (self.separator(&word), self.columns.last_mut()) {
                 (Some((kind, linked)), _) => {
                     self.columns.push(ItemSource { words: Vec::new(), kind, linked })
                 }

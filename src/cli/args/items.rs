@@ -5,7 +5,7 @@
 
 use crate::cli::parse;
 use crate::jobs::columns::{Columns, Trim};
-use crate::jobs::template::Syntax;
+use crate::jobs::template::{Plain, Syntax};
 use bivouac::input::Reading;
 use bivouac::{Error, Result};
 use clap::Args;
@@ -40,15 +40,15 @@ pub(crate) struct ItemArgs {
 
     /// Pass N items to each command, fewer to the last; like -n, but a word with {} in it is repeated for each
     /// item. 0 as with -n
-    #[arg(short = 'N', long, value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, conflicts_with_all = ["max_args", "max_lines"])]
+    #[arg(short = 'N', long, value_name = "N", value_parser = parse::whole, allow_hyphen_values = true)]
     max_replace_args: Option<usize>,
 
     /// The same; and an item that ends with a blank is continued by the next
-    #[arg(short = 'L', value_name = "N", value_parser = lines, conflicts_with = "max_args")]
+    #[arg(short = 'L', value_name = "N", value_parser = lines)]
     max_lines: Option<usize>,
 
     /// The same as -L N, or -L 1
-    #[arg(short = 'l', long = "max-lines", value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = lines, conflicts_with_all = ["max_args", "max_lines"])]
+    #[arg(short = 'l', long = "max-lines", value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = lines)]
     or_one_line: Option<usize>,
 
     /// The item STR ends its source; it and what follows are left out
@@ -67,13 +67,38 @@ pub(crate) struct ItemArgs {
     #[arg(long, value_name = "N", requires = "shuf")]
     seed: Option<u64>,
 
-    /// STR stands for the item in COMMAND, and {} does not
+    /// STR stands for the item in COMMAND, and {} does not. Others have such options too: --er {.}, --bnr {/},
+    /// --dnr {//}, --bner {/.}, --seqreplace {#}, --slotreplace {%}
     #[arg(short = 'I', value_name = "STR", allow_hyphen_values = true, help_heading = "The command")]
     replace_str: Option<OsString>,
 
     /// The same; STR is {} if it is left out
     #[arg(short = 'i', long, value_name = "STR", num_args = 0..=1, require_equals = true, default_missing_value = "{}", conflicts_with = "replace_str", help_heading = "The command")]
     replace: Option<OsString>,
+
+    /// In place of {.}
+    #[arg(long, visible_alias = "er", value_name = "STR", hide = true, allow_hyphen_values = true)]
+    extensionreplace: Option<OsString>,
+
+    /// In place of {/}
+    #[arg(long, visible_alias = "bnr", value_name = "STR", hide = true, allow_hyphen_values = true)]
+    basenamereplace: Option<OsString>,
+
+    /// In place of {//}
+    #[arg(long, visible_alias = "dnr", value_name = "STR", hide = true, allow_hyphen_values = true)]
+    dirnamereplace: Option<OsString>,
+
+    /// In place of {/.}
+    #[arg(long, visible_alias = "bner", value_name = "STR", hide = true, allow_hyphen_values = true)]
+    basenameextensionreplace: Option<OsString>,
+
+    /// In place of {#}
+    #[arg(long, value_name = "STR", hide = true, allow_hyphen_values = true)]
+    seqreplace: Option<OsString>,
+
+    /// In place of {%}
+    #[arg(long, value_name = "STR", hide = true, allow_hyphen_values = true)]
+    slotreplace: Option<OsString>,
 
     /// More placeholders, with a pattern or a place in them: {%.gz}, {#pre}, {:2:3}, {/old/new}, {^a}
     #[arg(long, help_heading = "The command")]
@@ -186,13 +211,25 @@ impl ItemArgs {
     /// How placeholders are written; `words` is how many words an item has.
     pub(crate) fn syntax(&self, names: Vec<Vec<u8>>, words: usize, takes_none: bool) -> Result<Syntax> {
         let item = self.replace_str.as_ref().or(self.replace.as_ref()).filter(|item| *item != "{}");
-        if item.is_some_and(|item| item.is_empty()) {
-            return Err(
-                Error::usage("-I", "is empty").advise("give a text that stands for the item, as in -I ,,")
-            );
-        }
+        let renamed = [
+            (Plain::Item, "-I", item),
+            (Plain::Stem, "--extensionreplace", self.extensionreplace.as_ref()),
+            (Plain::Base, "--basenamereplace", self.basenamereplace.as_ref()),
+            (Plain::Directory, "--dirnamereplace", self.dirnamereplace.as_ref()),
+            (Plain::BaseStem, "--basenameextensionreplace", self.basenameextensionreplace.as_ref()),
+            (Plain::Number, "--seqreplace", self.seqreplace.as_ref()),
+            (Plain::Slot, "--slotreplace", self.slotreplace.as_ref()),
+        ];
+        let given = renamed.into_iter().filter_map(|(plain, option, text)| Some((plain, option, text?)));
+        let given = given.map(|(plain, option, text)| match text.is_empty() {
+            true => {
+                let advice = "give a text for the placeholder, as in -I ,,";
+                Err(Error::usage(option, "is empty").advise(advice))
+            }
+            false => Ok((plain, text.as_bytes().to_vec())),
+        });
         Ok(Syntax {
-            item: item.map(|item| item.as_bytes().to_vec()),
+            renamed: given.collect::<Result<_>>()?,
             plus: self.plus,
             names,
             columns: (self.colsep.is_none() && !self.csv).then_some(words),

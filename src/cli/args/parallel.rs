@@ -21,6 +21,10 @@ pub(crate) struct ParallelArgs {
     #[arg(long, hide = true, conflicts_with_all = ["ungroup", "line_buffer"])]
     group: bool,
 
+    /// Nothing is printed of a command unless -t is given
+    #[arg(long, hide = true)]
+    silent: bool,
+
     /// Commands have the whole environment
     #[arg(long, hide = true, value_name = "NAME")]
     env: Vec<String>,

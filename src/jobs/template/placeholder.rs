@@ -13,8 +13,8 @@ use std::sync::Arc;
 /// How placeholders are written in one command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Syntax {
-    /// What stands for the item in place of `{}`.
-    pub(crate) item: Option<Vec<u8>>,
+    /// Placeholders that are written in another way, which then is the only one.
+    pub(crate) renamed: Vec<(Plain, Vec<u8>)>,
     /// Whether the ones with a pattern in them are placeholders: `{%.gz}`.
     pub(crate) plus: bool,
     /// The names of the columns: `{size}` is `{3}`.
@@ -23,6 +23,48 @@ pub(crate) struct Syntax {
     pub(crate) columns: Option<usize>,
     /// A command that says nothing of the item does not get it.
     pub(crate) takes_none: bool,
+}
+
+/// A placeholder that can be written in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    Item,
+    Stem,
+    Base,
+    Directory,
+    BaseStem,
+    Number,
+    Slot,
+}
+
+impl Plain {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Item, Self::Stem, Self::Base, Self::Directory, Self::BaseStem, Self::Number, Self::Slot];
+
+    /// As it is written otherwise.
+    pub(super) fn usual(self) -> &'static str {
+        match self {
+            Self::Item => "{}",
+            Self::Stem => "{.}",
+            Self::Base => "{/}",
+            Self::Directory => "{//}",
+            Self::BaseStem => "{/.}",
+            Self::Number => "{#}",
+            Self::Slot => "{%}",
+        }
+    }
+
+    fn placeholder(self) -> Placeholder {
+        match self {
+            Self::Item => Placeholder::All(Form::Whole),
+            Self::Stem => Placeholder::All(Form::Stem),
+            Self::Base => Placeholder::All(Form::Base),
+            Self::Directory => Placeholder::All(Form::Directory),
+            Self::BaseStem => Placeholder::All(Form::BaseStem),
+            Self::Number => Placeholder::Number,
+            Self::Slot => Placeholder::Slot,
+        }
+    }
 }
 
 /// A placeholder.
@@ -72,13 +114,25 @@ pub(super) struct Filling<'a> {
 impl Syntax {
     /// What stands for the item.
     pub(super) fn item(&self) -> &[u8] {
-        self.item.as_deref().unwrap_or(b"{}")
+        let item = self.renamed.iter().find(|(plain, _)| *plain == Plain::Item);
+        item.map_or(b"{}", |(_, written)| written)
+    }
+
+    /// Whether this is still written as usual.
+    fn is_usual(&self, placeholder: &Placeholder) -> bool {
+        let is_it = |plain: Plain| match (plain.placeholder(), placeholder) {
+            // `{2.}` is written in another way if `{.}` is, and there is no such way.
+            (Placeholder::All(form), Placeholder::One(_, of)) => form == *of,
+            (plain, placeholder) => plain == *placeholder,
+        };
+        !self.renamed.iter().any(|(plain, _)| is_it(*plain))
     }
 
     /// The placeholder at the beginning of `text`, and how long it is.
     pub(super) fn at_start(&self, text: &[u8]) -> Option<(Placeholder, usize)> {
-        if text.starts_with(self.item()) {
-            return Some((Placeholder::All(Form::Whole), self.item().len()));
+        let renamed = self.renamed.iter().filter(|(_, written)| text.starts_with(written));
+        if let Some((plain, written)) = renamed.max_by_key(|(_, written)| written.len()) {
+            return Some((plain.placeholder(), written.len()));
         }
         let inner = text.strip_prefix(b"{")?;
         let inner = &inner[..memchr::memchr(b'}', inner)?];
@@ -87,12 +141,15 @@ impl Syntax {
 
     /// The one with this between its braces.
     fn named(&self, inner: &[u8]) -> Option<Placeholder> {
-        match inner {
-            b"#" => return Some(Placeholder::Number),
-            b"0#" => return Some(Placeholder::Padded),
-            b"##" => return Some(Placeholder::Total),
-            b"%" => return Some(Placeholder::Slot),
-            _ => {}
+        let fixed = match inner {
+            b"#" => Some(Placeholder::Number),
+            b"0#" => Some(Placeholder::Padded),
+            b"##" => Some(Placeholder::Total),
+            b"%" => Some(Placeholder::Slot),
+            _ => None,
+        };
+        if fixed.is_some() {
+            return fixed.filter(|fixed| self.is_usual(fixed));
         }
         let form = |text: &[u8]| Form::named(text, self.plus);
         let column = |(at, name): (usize, &Vec<u8>)| {
@@ -107,21 +164,20 @@ impl Syntax {
         let minus = usize::from(inner.starts_with(b"-"));
         let digits = inner[minus..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 {
-            // With another one for the item, `{}` is what it is.
-            let form = form(inner).filter(|form| *form != Form::Whole || self.item.is_none())?;
-            return Some(Placeholder::All(form));
+            return Some(Placeholder::All(form(inner)?)).filter(|found| self.is_usual(found));
         }
         let (which, rest) = inner.split_at(minus + digits);
-        let form = form(rest).filter(|form| *form != Form::Whole || self.item.is_none())?;
         let which = std::str::from_utf8(which).ok()?.parse().ok().filter(|&which: &i64| which != 0)?;
-        Some(Placeholder::One(which, form))
+        Some(Placeholder::One(which, form(rest)?)).filter(|found| self.is_usual(found))
     }
 
     /// The first one in `text`, and where it stands.
     pub(super) fn find_in(&self, text: &[u8]) -> Option<(Placeholder, Range<usize>)> {
-        let first = self.item().first().copied().unwrap_or(b'{');
-        memchr::memchr2_iter(b'{', first, text)
-            .find_map(|at| self.at_start(&text[at..]).map(|(found, length)| (found, at..at + length)))
+        let at = |at: usize| self.at_start(&text[at..]).map(|(found, length)| (found, at..at + length));
+        match self.renamed.is_empty() {
+            true => memchr::memchr_iter(b'{', text).find_map(at),
+            false => (0..text.len()).find_map(at),
+        }
     }
 }
 
@@ -183,6 +239,10 @@ impl Placeholder {
 ///
 /// [`Kind::Usage`](bivouac::error::Kind::Usage), with what does the same.
 pub(super) fn refuse_unknown(text: &[u8], syntax: &Syntax, has_shell: bool) -> Result<()> {
+    // A shell has made several words of `{= s/a/b/ =}`.
+    if text == b"{=" {
+        return Err(Error::usage("{= =}", "no Perl is run here").advise("use --plus or --shell"));
+    }
     for at in memchr::memchr_iter(b'{', text) {
         let Some(end) = memchr::memchr(b'}', &text[at..]) else { break };
         let inner = &text[at + 1..at + end];
