@@ -5,7 +5,9 @@
 //! last chapter of the route is [`store`]; the rest is what it stands on.
 
 pub mod disk;
+mod holder;
 pub mod journal;
+mod lock;
 pub mod record;
 pub(crate) mod spill;
 pub mod state_dir;

@@ -1,8 +1,7 @@
 //! How a run can end, and the number by which the rest of the world learns of it.
 //!
-//! Schedulers, shells and `make` look at one thing only: the wait status. So finished, stopped
-//! and to be continued, refused, and broken must each look different there. The codes are part of
-//! the interface and never change their meaning.
+//! Schedulers, shells and `make` see only the wait status. So finished, stopped, refused and broken must
+//! differ there. The codes are part of the interface and never change their meaning.
 
 use crate::error::{Error, Kind};
 use nix::sys::signal::Signal;

@@ -1,12 +1,11 @@
 //! What can go wrong, said so that a person can act on it.
 //!
-//! An error here is not a chain of causes to be decoded but one sentence in three parts: **what**
-//! it happened to (a path, a setting, a task), **which step** failed and why, and **what to do**.
-//! The [`Kind`] alone decides the exit code, so that no caller has to guess one. What to do is
-//! [`Advice`], which a caller can put into words of its own.
+//! An error is one sentence in three parts, and not a chain of causes: **what** it happened to (a path, a
+//! setting, a task), **which step** failed and why, and **what to do**. The [`Kind`] alone decides the exit
+//! code, so no caller has to guess one. What to do is [`Advice`], which a caller can put into its own words.
 //!
-//! One struct instead of one enum per module: nobody downstream matches on "could not rename" as
-//! against "could not truncate"; they match on the kind, and print the sentence.
+//! One struct instead of one enum per module: no caller matches on "could not rename" as against "could not
+//! truncate". Callers match on the kind, and print the sentence.
 
 mod advice;
 
@@ -29,14 +28,14 @@ pub enum Kind {
     Broken,
     /// Another run holds this state. Exit code 5.
     Busy,
-    /// Whoever reads our standard output has gone (`bivouac … | head`). The process ends as by
-    /// SIGPIPE, which is what a shell expects.
+    /// The reader of our standard output has gone (`bivouac … | head`). The process ends as by SIGPIPE, as a
+    /// shell expects.
     OutputClosed,
     /// A command is there and cannot be run. Exit code 126.
     CannotStart,
     /// There is no such command. Exit code 127.
     NoSuchCommand,
-    /// The run is over, and what it was waiting for has not come. Not an error of anybody's.
+    /// The run is over before the event that it waited for. This is no failure.
     Interrupted,
 }
 
@@ -109,11 +108,11 @@ impl Error {
         Self { errno: cause.raw_os_error(), ..Self::broken(path.display(), plain(cause)) }
     }
 
-    /// Whether a system call failed for a reason that may be gone the next time, without anybody
-    /// changing the file or its permissions.
+    /// Whether a system call failed for a reason that may pass without a change of the file or its
+    /// permissions.
     ///
-    /// What lasts is a short list, so what is not in it (a network file system has errors of its own)
-    /// counts as passing: then the worst that happens is an attempt in vain.
+    /// The reasons that last are a short list. Any other (a network file system has its own) counts as
+    /// passing: at worst that costs an attempt in vain.
     pub fn may_pass(&self) -> bool {
         self.errno.is_some_and(|errno| !LASTING.contains(&errno))
     }
@@ -175,8 +174,8 @@ impl Error {
         self.errno == Some(libc::ENOENT)
     }
 
-    /// Of a file that is missing from a whole: mending it helps, and so does doing without it. (What may pass
-    /// has its advice.)
+    /// For a file that is missing from a whole: the user can mend it, or do without it. (An error that may
+    /// pass has its own advice.)
     #[must_use]
     pub fn or_left_out(self) -> Self {
         match self.may_pass() {
@@ -225,7 +224,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Rust prints "No space left on device (os error 28)"; the number helps nobody.
+/// Rust prints "No space left on device (os error 28)"; the number does not help.
 fn plain(cause: &io::Error) -> String {
     let text = cause.to_string();
     match text.find(" (os error ") {

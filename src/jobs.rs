@@ -1,5 +1,5 @@
-//! The built-in jobs. They live in the program and not in the library, so that the compiler proves
-//! what the library promises: whoever writes a job of his own can do all that these do.
+//! The built-in jobs. They live in the program and not in the library, so that the compiler proves what the
+//! library promises: the author of another job can do all that these do.
 
 use bivouac::input::LeftOut;
 use std::path::PathBuf;

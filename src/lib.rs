@@ -1,9 +1,9 @@
 //! Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint, and
 //! that goes on where it was, with the same bytes in the end.
 //!
-//! A climber who is caught by the night does not go back to the valley: he makes a bivouac and climbs
-//! on from there. The same command, run again, continues; when it is done, the output is byte for byte
-//! what an uninterrupted run gives.
+//! A climber caught by the night does not go back to the valley. He makes a bivouac, and climbs on in the
+//! morning. The same command, run again, continues; in the end the output is byte for byte that of an
+//! uninterrupted run.
 //!
 //! # A job of one's own
 //!
@@ -117,8 +117,8 @@
 //! # }
 //! ```
 //!
-//! **Signals** come in when they are asked for, and not otherwise: block them first of all, before any
-//! thread is started, and hand the proof to the run.
+//! **Signals** reach a run only if you ask for it: block them before any thread is started, and hand the
+//! proof to the run.
 //!
 //! ```no_run
 //! use bivouac::{Job, Policy, Run, Source, ending::Exit, signals::{Masked, die_by}};
@@ -197,5 +197,5 @@ pub use task::{
     Stretch, TaskError,
 };
 
-// In the interface of this crate; so nobody needs to have `nix` in the same version.
+// Part of the interface, so that a caller need not have `nix` in the same version.
 pub use nix::sys::signal::Signal;

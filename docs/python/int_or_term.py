@@ -1,4 +1,4 @@
-"""What Python does when nobody tells it anything: SIGINT is an exception, SIGTERM is the end."""
+"""What Python does by default: SIGINT is an exception, SIGTERM is the end."""
 import sys, time
 
 sys.stdout.reconfigure(line_buffering=True)
@@ -9,4 +9,4 @@ except KeyboardInterrupt:
     print("SIGINT came as KeyboardInterrupt")
     raise  # unhandled at the top it makes Python die of SIGINT, as it should
 finally:
-    print("finally: cleaned up")  # after a SIGTERM nobody comes here
+    print("finally: cleaned up")  # not reached after a SIGTERM

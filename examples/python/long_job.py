@@ -91,7 +91,7 @@ def main(path, count):
         print(f"going on: {progress.done} blocks were done before")
     while progress.done < count and stop_by is None:
         progress.add(crunch(progress.done))
-        if time.monotonic() - saved > 0.5:  # for the SIGKILL that nobody can catch
+        if time.monotonic() - saved > 0.5:  # for SIGKILL, which no program can catch
             progress.save()
             saved = time.monotonic()
     progress.save()

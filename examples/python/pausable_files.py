@@ -25,7 +25,7 @@ def pause_point():
     if signal.SIGTSTP not in signal.sigpending():
         return
     print(f"paused; `fg` or `kill -CONT {os.getpid()}` goes on")
-    # The process stops in here, until SIGCONT. In an orphaned group (`setsid`) nobody could continue
+    # The process stops in here, until SIGCONT. In an orphaned group (`setsid`) no process could continue
     # it: there the kernel drops the signal, and the work goes on.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PAUSE)
     signal.pthread_sigmask(signal.SIG_BLOCK, PAUSE)

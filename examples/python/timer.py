@@ -15,7 +15,7 @@ import time
 
 def main():
     sys.stdout.reconfigure(line_buffering=True)  # into a pipe, too
-    began = time.monotonic()  # not time.time(), which jumps when somebody sets the clock
+    began = time.monotonic()  # not time.time(), which jumps when the clock is set
     try:
         print(f"pid {os.getpid()}: counting seconds, Ctrl-C ends it")
         second = 0

@@ -1,9 +1,8 @@
 //! The one seam to files.
 //!
-//! Everything that bivouac itself makes durable goes through these three traits, so that a test
-//! can put a disk under it that fails, tears and forgets. Paths occur only at the top
-//! ([`Disk::open_dir`]); below it everything is a plain name relative to a directory that is held
-//! open, so that nobody can swap a symlink in between two calls.
+//! Everything that bivouac itself makes durable goes through these three traits, so that a test can use a
+//! disk that fails, tears and forgets. Paths occur only at the top ([`Disk::open_dir`]). Below it every name
+//! is relative to a directory that is held open, so that no process can swap a symlink in between two calls.
 
 pub(crate) mod links;
 mod os;
@@ -197,16 +196,15 @@ pub trait DiskFile: Send + Debug {
     /// As for `sync_data`.
     fn sync_all(&self) -> io::Result<()>;
 
-    /// Takes an exclusive `flock` that lasts as long as this file is open; `false` if somebody
-    /// else holds it.
+    /// Takes an exclusive `flock` that lasts as long as this file is open; `false` if another file holds it.
     ///
     /// # Errors
     ///
     /// Those of `flock(2)`.
     fn try_lock(&self) -> io::Result<bool>;
 
-    /// The descriptor, where there is one: a lock lasts as long as *any* process has the open file,
-    /// so it can be handed to one that shall hold it a little longer.
+    /// The descriptor, if there is one. A lock lasts as long as *any* process has the open file, so a process
+    /// that gets the descriptor can hold the lock longer.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }

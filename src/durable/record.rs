@@ -1,10 +1,9 @@
 //! The record: what a checkpoint says, and its bytes.
 //!
-//! The obvious store for such a thing is a database. But a checkpoint is small, it is replaced
-//! as a whole about once a second, and `status` wants to read it while a run holds the state; for
-//! that, one text file which a rename replaces is enough, and a person can read it with `less`.
-//! What a text file lacks is a way to tell that it is still what was written. That is the
-//! checksum at its end.
+//! The obvious store is a database. But a checkpoint is small, it is replaced as a whole about once a second,
+//! and `status` must read it while a run holds the state. One text file that a rename replaces is enough for
+//! that, and you can read it with `less`. A text file cannot tell whether it is still what was written; the
+//! checksum at its end can.
 //!
 //! # Format 1
 //!
@@ -17,16 +16,16 @@
 //! }
 //! ```
 //!
-//! The checksum is over bytes, not over values, so nothing has to be put into a canonical form
-//! first, and whatever verifies is byte for byte what was written. It is checked in this order:
+//! The checksum is over bytes, not over values. So nothing needs a canonical form, and a file that verifies
+//! is byte for byte what was written. The checks come in this order:
 //!
 //! 1. the format number, by its place in the file, before anything else is interpreted: a newer
 //!    program may have changed everything but this line, so its record is refused, not "repaired";
 //! 2. the checksum, before any parser sees the rest;
 //! 3. the shape. A record that verifies but does not parse was written by a faulty program.
 //!
-//! Bytes that have not been through this are an [`Unverified`], and there is no other way from
-//! bytes to a [`Record`].
+//! Bytes that have not passed these checks are an [`Unverified`]; there is no other way from bytes to a
+//! [`Record`].
 
 use crate::durable::task_set::Tasks;
 use crate::error::{Advice, Error, Result};
@@ -392,7 +391,7 @@ pub(crate) mod tests {
         Unverified::new(bytes.to_vec()).verify(Path::new("s/checkpoint.json"))
     }
 
-    /// The format is a promise to other versions: whoever changes these bytes raises [`FORMAT`].
+    /// The format is a promise to other versions: a change of these bytes must raise [`FORMAT`].
     const GOLDEN: &str = r#"{
   "format": 1,
   "program": "bivouac 0.1.0",

@@ -18,22 +18,20 @@
 //! created is removed.
 
 mod clean;
-mod holder;
 mod known;
-mod lock;
 pub mod reach;
 mod showing;
 mod spill;
 
+pub use crate::durable::holder::{Continuing, Holder};
 pub use clean::{Cleaned, Peek, clean, is_state, peek};
-pub use holder::{Continuing, Holder};
 pub use showing::read_live;
 pub(crate) use spill::{Spilled, make_segment, remove_segment};
 
 use crate::durable::disk::{Dir, Disk, read_plain, refuse_trap_at, split};
+use crate::durable::lock::{self, Acquired, Lock, Unconfirmed};
 use crate::durable::record::{Record, Unverified};
 use crate::error::{Advice, Error, Kind, Result};
-use lock::{Acquired, Lock, Unconfirmed};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -45,7 +43,6 @@ const STATUS: &str = "status.json";
 const STATUS_NEW: &str = "status.json.new";
 pub(crate) const RECORD: &str = "checkpoint.json";
 const RECORD_NEW: &str = "checkpoint.json.new";
-const LOCK: &str = "lock";
 const LOCK_GONE: &str = "lock.gone";
 const SPILL: &str = "spill";
 

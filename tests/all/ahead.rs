@@ -1,4 +1,4 @@
-//! One slow task: what do the others do behind it, where does what they print wait, and what is left of it
+//! One slow task: what do the others do meanwhile, where do their results wait, and what is left of them
 //! after a stop, a SIGKILL, on a damaged or on a full disk?
 
 use crate::harness::{Bivouac, World};

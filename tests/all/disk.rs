@@ -1,4 +1,4 @@
-//! The output has no room, or nobody reads it.
+//! The output has no room, or no reader.
 
 use crate::harness::World;
 use nix::sys::signal::Signal::SIGPIPE;

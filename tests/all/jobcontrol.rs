@@ -1,9 +1,9 @@
 //! What shells, terminals and parents do with a job: `fg`, `bg`, `kill %1`, a closed window,
 //! `nohup`, `setsid`, `&` in a script, `timeout`, process 1 of a container.
 //!
-//! None of this is decided by the program alone. Each of these sends its own mixture of HUP, TERM,
-//! CONT and TSTP, or starts the program with some signals ignored, or in a process group that nobody
-//! could continue. So these tests use the real thing, bash and dash on a real pseudo-terminal
+//! The program alone decides none of this. Each of these sends its own mixture of HUP, TERM, CONT and
+//! TSTP, or starts the program with some signals ignored, or in a process group that no process could
+//! continue. So these tests use the real thing, bash and dash on a real pseudo-terminal
 //! ([`crate::tty`]), and after each the same command again must give the right bytes.
 
 use crate::harness::{Bivouac, World};

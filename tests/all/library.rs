@@ -1,4 +1,4 @@
-//! The library in a process of somebody else: what it borrows it gives back, and a second run works.
+//! The library in another program's process: a run gives back what it borrows, and a second run works.
 //!
 //! Signals and dispositions belong to the whole process, so each of these is a process of its own: the
 //! test binary, started once more to run just this test (see `stubborn`).

@@ -24,8 +24,8 @@
 //! | `contents` | what if inputs look the same and are not, or look otherwise and are the same? |
 //! | `streams` | when is the end of a pipe an end, what does a pipe cost, and what is an error of it? |
 //! | `checklists` | does `digest --check` say of a list what `sha256sum --check` says of it? |
-//! | `others` | what if somebody else has put a file or a link where ours is to be? |
-//! | `disk` | what if the disk is full, or nobody reads standard output? |
+//! | `others` | what if another user's file or link is where ours is to be? |
+//! | `disk` | what if the disk is full, or standard output has no reader? |
 //! | `foreground` | what does a `pause` from another terminal do to a job in a shell? |
 //! | `masks` | do all threads but one have the signals blocked? |
 //! | `progress` | what does the terminal show while a job runs, in a wide window and a narrow one? |
@@ -37,8 +37,8 @@
 //! | `pattern` | does the whole idea in one file keep what it promises? |
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
-//! | `library` | does a run in a process of somebody else give back what it borrowed? |
-//! | `ahead` | do the others go on behind a slow task, and what becomes of what they made? |
+//! | `library` | does a run in another program's process give back what it borrowed? |
+//! | `ahead` | do the others go on after a slow task, and where do their results wait? |
 //! | `commands` | how do commands end, and what becomes of what they have started? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
 //! | `each` | is a command per item run once, whatever happens? |

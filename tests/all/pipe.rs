@@ -1,19 +1,18 @@
 //! `bivouac pipe`: one input through many copies of a command, with real commands and real signals.
 //!
-//! What must be the same in the end is told by the command itself: `COMMAND < FILE`. Whatever happens on
-//! the way, three things are asked afterwards: are the bytes right, is nobody left who was started for
-//! the job, and is the state free for the next run?
+//! `COMMAND < FILE` tells what the bytes must be in the end. Whatever happens on the way, three questions
+//! follow: are the bytes right, has every process of the job ended, and is the state free for the next run?
 //!
 //! | file | question |
 //! |---|---|
 //! | `filters` | do real filters give the bytes that they give alone? |
 //! | `records` | is the input cut between records of every kind, and files, streams and ends of files alike? |
 //! | `children` | what does a command inherit, and what not? |
-//! | `signals` | after each signal: right bytes in the end, and nobody left? |
+//! | `signals` | after each signal: right bytes in the end, and no process left? |
 //! | `done` | when does a command count as done, and when as interrupted? |
 //! | `failing` | commands that fail, are missing, take too long or want the terminal |
 //! | `losses` | the ways in which others lose data, each tried here |
-//! | `storm` | do stops and goes while children are born leave anybody hanging? |
+//! | `storm` | do stops and goes while children are born leave a process hanging? |
 
 mod children;
 mod done;

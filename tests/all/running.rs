@@ -1,6 +1,6 @@
 //! A started program: what it says, how it changes state, and how it ends.
 //!
-//! Three threads watch it, so that a test never waits in a system call that nobody can end: one
+//! Three threads watch it, so that a test never waits in a system call without an end: one
 //! reads standard output, one reads standard error line by line, one waits for the process. The
 //! test itself waits on channels only, with a [`DEADLINE`]. When that passes, the test fails with
 //! everything that the program has said. Dropping a [`Running`] kills the process.

@@ -1,5 +1,4 @@
-//! Equal runs that start in the same instant: each command runs once, and who comes second is told so.
-//! `scripts/torture-starts` does the same for hours, with everything else that can happen to a state.
+//! Equal runs that start in the same instant: each command runs once, and the second run is told so.
 
 use crate::harness::World;
 use crate::running::Running;

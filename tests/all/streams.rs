@@ -1,9 +1,9 @@
 //! What is read of a pipe, a FIFO, a socket or a terminal: when its end is an end, what it may cost, and what
 //! an error of it is.
 //!
-//! Whoever ends a pipeline signals all of it at once, and its producer dies first. So each pipeline here is a
-//! process group of two: `cat`, which hands on what the test gives it, and the program. The signal is sent when
-//! the program has read all that there is. `scripts/torture-streams` does it at random moments.
+//! A signal to a pipeline reaches all of it at once, and its producer dies first. So each pipeline here is a
+//! process group of two: `cat`, which hands on what the test gives it, and the program. The test sends the signal
+//! when the program has read everything. `scripts/torture-streams` does it at random moments.
 
 use crate::harness::{BIVOUAC, Input, World};
 use crate::running::DEADLINE;

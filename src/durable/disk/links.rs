@@ -1,11 +1,11 @@
-//! Symlinks that somebody else has put where we are about to write.
+//! Symlinks of other users where we are about to write.
 //!
-//! In a directory that everybody may write to, `/tmp` above all, a name that we are going to use can be
-//! there already: as a link to a file that its owner may not touch, and we may. The kernel refuses to follow
-//! such a link (`fs.protected_symlinks`), unless it is told otherwise; but it does not see what a program
-//! resolves by itself, as the output does, in order to rename within one directory. So the same rule stands
-//! here: in a sticky directory that others may write to, a link is followed if it is ours or that of the
-//! owner of the directory.
+//! In a directory that everybody may write to, `/tmp` above all, another user may have put a link under the
+//! name that we are going to use: to a file that we may write and its owner may not. The kernel refuses to
+//! follow such a link (`fs.protected_symlinks`), unless it is told otherwise. But it does not see what a
+//! program resolves by itself, as the output does in order to rename within one directory. So the same rule
+//! stands here: in a sticky directory that others may write to, a link is followed if it is ours or belongs
+//! to the owner of the directory.
 
 use super::{Dir, Disk, Facts, OsDisk, split};
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub fn refuse_trap_at(disk: &dyn Disk, path: &Path) -> Result<()> {
     }
 }
 
-/// Refuses a link of somebody else in any directory: for a name that we have chosen, and that nobody has
+/// Refuses another user's link in any directory: for a name that we have chosen, and that the user has not
 /// typed. A link of root is the administrator's.
 ///
 /// # Errors
@@ -49,7 +49,7 @@ pub fn refuse_anothers(path: &Path) -> Result<()> {
     }
 }
 
-/// The link of this name and its directory, if it is one. What cannot be looked at is found by who opens it.
+/// The link of this name and its directory, if it is one. An error comes again when the path is opened.
 fn found(disk: &dyn Disk, path: &Path) -> Option<(std::sync::Arc<dyn Dir>, Facts)> {
     let (above, name) = split(path)?;
     let dir = disk.open_dir(above).ok()?;

@@ -1,10 +1,9 @@
 //! The disk of the operating system.
 //!
-//! Standard Rust opens files by path, and a path is looked up anew by every call: between "is it
-//! a regular file?" and "open it" somebody may put a symlink there. So everything below the top
-//! goes through the `*at()` calls, relative to a directory that stays open, and with `O_NOFOLLOW`.
-//! What is done with an open file has no such gap; there the standard library serves well: it
-//! repeats interrupted calls and short writes.
+//! The standard library opens files by path, and every call looks the path up again: between "is it a regular
+//! file?" and "open it" another process may put a symlink there. So everything below the top goes through the
+//! `*at()` calls, relative to a directory that stays open, and with `O_NOFOLLOW`. An open file has no such
+//! gap; there the standard library serves well, since it repeats interrupted calls and short writes.
 
 use super::{Dir, Disk, DiskFile, Facts, Open};
 use nix::dir::Dir as Entries;
@@ -36,8 +35,8 @@ pub(crate) fn nameless() -> io::Result<Box<dyn DiskFile>> {
     Ok(Box::new(OsFile(tempfile::tempfile()?)))
 }
 
-/// None of our descriptors may reach a child; none may become a controlling terminal; and an
-/// `open` must not hang on a FIFO that somebody put in place of a file.
+/// No descriptor of ours may reach a child or become a controlling terminal, and an `open` must not hang on a
+/// FIFO in the place of a file.
 const ALWAYS: OFlag = OFlag::O_CLOEXEC.union(OFlag::O_NOCTTY).union(OFlag::O_NONBLOCK);
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_as_asked_and_an_existing_name_is_not_made_anew() {
+    fn modes_are_as_asked_and_an_existing_name_is_not_made_again() {
         let (_temp, dir) = setup();
         let file = dir.open("f".as_ref(), Open::CreateNew(0o600)).unwrap();
         assert_eq!(file.facts().unwrap().mode, 0o600);

@@ -1,9 +1,9 @@
 //! Regular files of a bounded size, and nothing else.
 //!
-//! A name in a directory that others can reach, or that a person has worked on, need not be what it was:
-//! a link to `/dev/zero`, a FIFO that nobody writes to, a file with a hole of twenty gigabytes. Whoever
-//! opens such a thing waits for ever or runs out of memory. So it is looked at before it is opened and
-//! again when it is open, and what is read whole is read up to a bound.
+//! A name in a directory that others can reach need not be what it was. It may be a link to `/dev/zero`, a
+//! FIFO without a writer, or a file with a hole of twenty gigabytes. A program that opens such a file waits
+//! for ever or runs out of memory. So each file is checked before it is opened and again when it is open, and
+//! is read up to a bound.
 
 use super::{Dir, DiskFile, Facts, Open};
 use crate::error::{Error, Result};

@@ -11,8 +11,8 @@
 //!   length, or ends in garbage (file systems may settle the length before the content);
 //! - each change of a directory has happened or not, each for itself; a rename is one change.
 //!
-//! What a failed sync does is what Linux does: it says so once, takes the pages for clean, and the
-//! next sync reports success although the disk never got them.
+//! A failed sync does what Linux does: it reports the failure once, takes the pages for clean, and the next
+//! sync reports success although the disk never got them.
 
 mod file;
 mod node;

@@ -2,9 +2,10 @@
 
 use super::known::{known_state, no_state};
 use super::showing::live_in;
-use super::{LOCK, LOCK_GONE, RECORD, SPILL, STATUS, StateDir, known, lock, read_record};
+use super::{LOCK_GONE, RECORD, SPILL, STATUS, StateDir, known, read_record};
 use crate::durable::disk::Disk;
 use crate::durable::journal::{JOURNAL, Journal};
+use crate::durable::lock::{self, LOCK};
 use crate::durable::record::{Phase, Record};
 use crate::durable::status_file::StatusFile;
 use crate::error::{Advice, Error, Result};

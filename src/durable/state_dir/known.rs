@@ -5,9 +5,10 @@
 //! run writes, or if it is empty.
 
 use super::spill::refuse_directories;
-use super::{LOCK, LOCK_GONE, RECORD, RECORD_NEW, SPILL, STATUS, STATUS_NEW, check_owner, lock, not_opened};
+use super::{LOCK_GONE, RECORD, RECORD_NEW, SPILL, STATUS, STATUS_NEW, check_owner, not_opened};
 use crate::durable::disk::{Dir, Disk, Open, look_plain, open_plain};
 use crate::durable::journal::JOURNAL;
+use crate::durable::lock::{self, LOCK};
 use crate::durable::record::OPENING;
 use crate::error::{Error, Result};
 use std::ffi::OsStr;

@@ -180,7 +180,7 @@ fn seen(pid: u32) -> Option<Stat> {
 }
 
 /// The name of the pid namespace of this process.
-pub(super) fn our_pid_namespace() -> Option<String> {
+pub(crate) fn our_pid_namespace() -> Option<String> {
     fs::read_link("/proc/self/ns/pid").ok().map(|link| link.display().to_string())
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::durable::disk::OsDisk;
+use crate::durable::lock::LOCK;
 use crate::durable::record::SpilledFile;
 use crate::durable::record::tests::sample;
 use crate::durable::store::{CheckpointStore, Location};
@@ -332,7 +333,7 @@ fn a_lock_file_that_was_replaced_meanwhile_is_not_the_lock() {
     let (_temp, path) = place();
     let first = StateDir::create(&OsDisk, &path).unwrap();
     fs::remove_file(path.join(LOCK)).unwrap();
-    // Somebody cleaned, somebody else began: the new file is the lock, the old one is nobody's.
+    // One process cleaned, another began: the new file is the lock, and the old one belongs to none.
     let dir = OsDisk.open_dir(&path).unwrap();
     let second = lock::acquire(&*dir, &path, &|| false).unwrap();
     assert!(matches!(second, Acquired::Held(_)));

@@ -1,6 +1,5 @@
-//! When is a command done? Only if it ended well, nobody had told it to end, and it took all of its
-//! input or closed it itself. Whatever else happens around a stop is an interruption: the chunk is done
-//! again.
+//! When is a command done? Only if it ended well, was not told to end, and took all of its input or closed it
+//! itself. Every other end around a stop is an interruption: the chunk runs again.
 
 use super::{
     HALF_WAY, HELD_TR, TR, abort, children_in, chunks, expect_bytes, expect_nobody_left, half_way, met_after,

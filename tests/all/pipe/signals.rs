@@ -1,4 +1,4 @@
-//! After each signal: the right bytes in the end, nobody left, and the state free.
+//! After each signal: the right bytes in the end, no process left, and the state free.
 
 use super::{
     HALF_WAY, HELD_TR, abort, again, again_when_free, children_in, expect_bytes, expect_nobody_left,

@@ -2,8 +2,8 @@
 //!
 //! Between its birth and its exec a child is in the group of bivouac and has the default actions. A
 //! SIGTSTP from the terminal stops it there, its parent thread waits for it in the kernel, and a SIGCONT
-//! to the job does not reach it once it has a group of its own. Who does not see to that has a worker
-//! less, and soon none.
+//! to the job does not reach it once it has a group of its own. Without a remedy the run has a
+//! worker less, and soon none.
 
 use super::{children_of, expect_bytes, expect_nobody_left, pipe, state};
 use crate::data;

@@ -1,8 +1,8 @@
 //! Plays one row: starts a process that way, brings it into the phase, sends the signal, looks.
 //!
-//! "Nothing happens" is the hardest outcome to see. It is not waited for: where the program hears
-//! the signal, it says so (`--verbose`), and where the signal is ignored the kernel has dropped it
-//! before `kill` returns. Behind that a SIGUSR1 is sent, and its answer names the phase.
+//! "Nothing happens" is the hardest outcome to see. No wait can show it. A program that hears the
+//! signal says so (`--verbose`), and the kernel drops an ignored one before `kill` returns. The test then
+//! sends a SIGUSR1, whose answer names the phase.
 
 use super::{Outcome, Phase, Scene, Start, leader};
 use crate::harness::World;

@@ -28,8 +28,9 @@
 //! time. So the run writes it as soon as it has the lock. A run that is refused restores the old text and the
 //! old modification time ([`Lock::undo`]).
 
-use super::{Continuing, Holder, LOCK, reach};
 use crate::durable::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
+use crate::durable::holder::{Continuing, Holder};
+use crate::durable::state_dir::reach;
 use crate::error::{Advice, Error, Kind, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, fstat, fstatfs, futimens};
 use std::ffi::OsStr;
@@ -39,6 +40,9 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
+
+/// The name of the lock file in a state.
+pub(super) const LOCK: &str = "lock";
 
 /// `bivouac status` takes the lock for a moment to see whether it is free. A run that starts at this moment
 /// must not report that another run is at work, so it tries a few times.
