@@ -79,7 +79,7 @@ fn a_directory_that_is_not_ours_alone_is_refused() {
     assert!(!path.join(LOCK).exists(), "nothing was changed");
     let file = temp.path().join("file");
     fs::write(&file, "").unwrap();
-    assert_eq!(kind(StateDir::create(&OsDisk, &file)), Kind::Refused);
+    assert_eq!(kind(StateDir::create(&OsDisk, &file)), Kind::Usage);
     let link = temp.path().join("link");
     fs::create_dir(temp.path().join("elsewhere")).unwrap();
     symlink("elsewhere", &link).unwrap();
