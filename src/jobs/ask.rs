@@ -1,8 +1,8 @@
 //! Asking the terminal before each command, as `xargs -p` does.
 //!
-//! Standard input may be the list, so the terminal itself is asked. A read that blocks would hold up a stop and a
-//! pause for as long as nobody types; so the worker waits for a line a little at a time, and looks in between. One
-//! worker asks at a time, and the others look at the gate while they wait for their turn.
+//! Standard input may be the list, so the terminal itself is asked. A read that blocks would hold up a stop
+//! and a pause until a line is typed; so the worker waits for a line a little at a time, and looks in
+//! between. One worker asks at a time, and the others look at the gate while they wait for their turn.
 
 use bivouac::{Context, Error, Result, TaskError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -117,7 +117,7 @@ impl Each {
         let then = self.run_one(&item, attempt, cx);
         let has_failed = matches!(then, Then::Over(Err(TaskError::Failed(_))));
         let name = if has_failed { item.note() } else { String::new() };
-        // While a verdict is held nobody counts the words as memory, unless they are needed once more.
+        // While a verdict is held, the words do not count as memory, unless they are needed once more.
         let item = (!then.is_last()).then_some(item);
         self.conclude(item, &name, then, cx)
     }
@@ -227,7 +227,7 @@ struct Printed<'a, 'b> {
     lines: Option<&'a Lines>,
     partial: Partial,
     words: Words,
-    /// Lines that nobody has heard yet.
+    /// Lines that are not handed over yet.
     said: String,
     results: Option<(&'a Results, u64, Vec<u8>)>,
     kept: Option<Kept>,

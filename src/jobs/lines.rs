@@ -1,8 +1,8 @@
 //! Whole lines of several commands, mixed as they come.
 //!
 //! What commands print is otherwise kept apart by the commit thread, command by command. Lines that are to be
-//! seen at once take the direct way: whoever has a whole one writes it, one at a time. What was printed cannot be
-//! taken back by another attempt, and there is nothing of it to be continued.
+//! seen at once take the direct way: a worker with a whole line writes it, one at a time. What was printed
+//! cannot be taken back by another attempt, and there is nothing of it to be continued.
 
 use bivouac::sink::StreamSink;
 use bivouac::{Result, Sink};

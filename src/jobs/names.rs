@@ -46,7 +46,7 @@ fn in_shell_quotes(name: &[u8]) -> Vec<u8> {
 
 /// As `sha256sum` and `b3sum` do, with a backslash before the whole line if anything in the name
 /// was escaped; that is the second value. A name that is not UTF-8 is printed as it is, as `sha256sum` does;
-/// `b3sum` replaces what it cannot show, and then nobody can check that line.
+/// `b3sum` replaces what it cannot show, and then no program can check that line.
 pub(crate) fn escape(path: &[u8]) -> (Cow<'_, [u8]>, bool) {
     if memchr::memchr3(b'\\', b'\n', b'\r', path).is_none() {
         return (Cow::Borrowed(path), false);

@@ -16,8 +16,8 @@ pub(crate) fn command(argv: &[OsString]) -> String {
     argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// The command for a message. A pattern like `*.log` may have become thousands of words, and nobody reads
-/// them; what is typed again is the pattern.
+/// The command for a message. A pattern like `*.log` may have become thousands of words, too many to read;
+/// what is typed again is the pattern.
 pub(crate) fn shortened(argv: &[OsString]) -> String {
     shorten(argv.iter().map(|word| argument(word)).collect())
 }

@@ -27,8 +27,8 @@ const STDERR: &str = "stderr";
 const CODE: &str = "code";
 const ITEM: &str = "item";
 
-/// The directory of all results. It stays open, and everything below it goes by names in open directories:
-/// a link that somebody puts there is never followed.
+/// The directory of all results. It stays open, and everything below it goes by names in open directories: a
+/// link that another user puts there is never followed.
 #[derive(Clone, Debug)]
 pub(crate) struct Results {
     dir: Arc<File>,

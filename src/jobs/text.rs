@@ -35,7 +35,7 @@ pub(crate) fn short(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let end = (0..=SHOWN).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    // Of a note that was cut already nobody knows the length.
+    // The length of a note that was cut already is not known.
     let length = match text.ends_with('…') {
         true => String::new(),
         false => format!(" ({} bytes)", grouped(text.len() as u64)),

@@ -49,7 +49,7 @@ impl Words {
     }
 }
 
-/// What is printed goes to the output as it is, what is said to whoever watches, line by line.
+/// What is printed goes to the output as it is, what is said to the observer, line by line.
 #[derive(Debug)]
 pub(crate) struct Passing<'a, 'b> {
     cx: &'a Context<'b>,
@@ -62,7 +62,7 @@ impl<'a, 'b> Passing<'a, 'b> {
     }
 }
 
-/// Who gives up does not wait until somebody has heard the many lines before.
+/// A task that gives up does not wait until the many lines before are handed over.
 fn say(cx: &Context<'_>, line: &str) {
     if !cx.is_cancelled() {
         cx.say(line.to_string());

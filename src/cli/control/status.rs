@@ -210,7 +210,7 @@ impl StatusReport {
         self.job.as_deref()
     }
 
-    /// What must change for somebody to want to know it.
+    /// A change of this is worth a new line.
     pub(super) fn key(&self) -> (String, Option<u64>, u64, u64) {
         (self.phase.clone(), self.percent, self.tasks.done, self.tasks.failed)
     }

@@ -232,8 +232,8 @@ impl Placeholder {
     }
 }
 
-/// Placeholders of GNU parallel and of rush that are none here would be handed over as they are written, which
-/// nobody means.
+/// Placeholders of GNU parallel and of rush that are none here would be handed over as they are written, and
+/// that is never meant.
 ///
 /// # Errors
 ///
