@@ -27,8 +27,7 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
     (&[], &["--citation"], "there is no notice to be silenced; leave it away"),
     (&["pipe"], &["--will-cite", "--gnu", "--plain", "--group"], "it has no meaning here; leave it away"),
     (&["count", "grep", "digest", "pipe"], &["--nice"], "start bivouac itself with nice or ionice"),
-    (&[], &["--bar", "--eta"], "the progress line shows both: --progress always, or nothing on a terminal"),
-    (&["each", "pipe"], &["-P", "--max-procs", "--max-jobs-per-host"], "that is -j N here"),
+    (&["each", "pipe"], &["--max-jobs-per-host"], "that is -j N here"),
     (
         &["each"],
         &["-x", "--exit"],
@@ -81,37 +80,49 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["grep"],
-        &["-r", "-R", "--recursive"],
-        "name the files: find DIR -type f -print0 | xargs -0 bivouac grep PATTERN",
+        &["-R", "--dereference-recursive"],
+        "-r searches the files below a directory, and follows no links; others: find -L DIR -type f -print0 | xargs -0",
     ),
     (
         &["grep"],
-        &["-E", "--extended-regexp", "-G", "--basic-regexp"],
-        "patterns are extended ones always; leave it away",
+        &["--include", "--exclude", "--exclude-dir", "--exclude-from"],
+        "choose the files with find: find DIR -name '*.c' -print0 | xargs -0 bivouac grep PATTERN",
+    ),
+    (&["grep"], &["-b", "--byte-offset"], "-n prints where a line is"),
+    (&["grep"], &["-T", "--initial-tab"], "… | sed 's/:/:\\t/'"),
+    (&["grep"], &["-z", "--null-data"], "records are lines here; bivouac pipe -0 FILE -- grep -z PATTERN"),
+    (
+        &["grep"],
+        &["-U", "--binary", "-u", "--unix-byte-offsets"],
+        "every file is read as it is; leave it away",
     ),
     (
         &["grep"],
-        &["-P", "--perl-regexp"],
-        "there are no look-ahead and no back-references; \\d, \\w, \\b and lazy repetition work without -P",
+        &["-d", "--directories", "-D", "--devices"],
+        "-r searches below directories; others are named",
     ),
     (
         &["grep"],
-        &["-A", "-B", "-C", "--context"],
-        "lines around a match are not printed; -n prints where it is",
+        &["--binary-files"],
+        "-a prints lines that are not text on a terminal; elsewhere they are printed",
+    ),
+    (&["grep"], &["--label"], "standard input is called (standard input); -h prints no names"),
+    (&["grep"], &["--no-ignore-case"], "that is the default; leave -i away"),
+    (
+        &["grep"],
+        &["--group-separator", "--no-group-separator"],
+        "groups are parted by --; … | grep -v '^--$'",
     ),
     (
         &["grep"],
-        &["-l", "-L", "--files-with-matches"],
-        "-c prints the number for each file: … -c | grep -v ':0$'",
+        &["--exclude-standard", "--hidden", "-g", "--glob"],
+        "that is ripgrep; choose the files with find",
     ),
-    (&["grep"], &["-w", "--word-regexp"], "write \\bPATTERN\\b"),
-    (&["grep"], &["-x", "--line-regexp"], "write ^PATTERN$"),
-    (&["grep"], &["-s", "--no-messages"], "messages go to standard error: 2>/dev/null"),
-    (&["grep"], &["-m", "--max-count"], "all matches are printed; end it with | head -N"),
-    (&["grep"], &["-f", "--file"], "give each pattern with -e"),
-    (&["count"], &["-m", "--chars"], "bytes are counted, not characters: -c"),
-    (&["count"], &["-L", "--max-line-length"], "the longest line is not looked for"),
-    (&["count"], &["--files0-from"], "name the files: xargs -0 bivouac count < LIST"),
+    (
+        &["grep"],
+        &["-G", "--basic-regexp"],
+        "patterns are extended ones always: + ? | ( ) { } have their meaning without a backslash, and \\+ is a plus",
+    ),
     (&["digest"], &["-b", "--binary", "-t", "--text"], "every file is read as it is; leave it away"),
     (&["digest"], &["-a"], "that is --algorithm blake3 or sha256"),
 ];
@@ -157,6 +168,9 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
     if kind == ErrorKind::UnknownArgument {
         let typed = word(ContextKind::InvalidArg)?;
         let name = typed.split('=').next().unwrap_or(typed);
+        if let (Ok(lines), "grep") = (name.trim_start_matches('-').parse::<u32>(), verb) {
+            return Some(format!("{name}: there is no such option here\n  that is -C {lines}"));
+        }
         let is_meant = |verbs: &&[&str]| verbs.is_empty() || verbs.contains(&verb);
         let all = OPTIONS
             .iter()
@@ -222,13 +236,12 @@ mod tests {
         for (line, says) in [
             ("bivouac each --resume echo", "typed again"),
             ("bivouac each --joblog=f echo", "bivouac log --joblog"),
-            ("bivouac each -P4 echo", "-j N"),
             ("bivouac each --rpl x echo", "--plus"),
             ("bivouac each --sem echo", "flock"),
             ("bivouac each --block 1M echo", "bivouac pipe"),
             ("bivouac each --transferfile x echo", "one machine"),
-            ("bivouac grep -w a f", "\\bPATTERN\\b"),
-            ("bivouac grep -P a f", "without -P"),
+            ("bivouac grep -R a f", "follows no links"),
+            ("bivouac grep -3 a f", "-C 3"),
             ("bivouac start", "begins with its verb"),
             ("bivouac pipe in cat", "put `--`"),
         ] {

@@ -14,7 +14,7 @@ pub(crate) mod parallel;
 pub(crate) mod verbs;
 
 use bivouac::{Effects, Halt, TaskOutput};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use common::{JobArgs, StopChildren};
 use control::Control;
@@ -73,9 +73,29 @@ impl Cli {
     ///
     /// Wrong usage, and also what is no error: a request for help or for the version.
     pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
-        let mut cli = Self::try_parse_from(argv)?;
+        let mut cli = match Self::try_parse_from(argv) {
+            Ok(cli) => cli,
+            Err(error) => match with_its_default(&error, argv) {
+                Some(argv) => return Self::read(&argv),
+                None => return Err(error),
+            },
+        };
         if let Verb::Job(JobVerb::Each(each)) = &mut cli.verb {
             each.sort();
+        }
+        match &mut cli.verb {
+            Verb::Job(
+                JobVerb::Pipe(PipeArgs { commands, job, .. }) | JobVerb::Each(EachArgs { commands, job, .. }),
+            ) => {
+                job.limits.jobs = job.limits.jobs.or(commands.max_procs);
+            }
+            Verb::Job(JobVerb::Count(_) | JobVerb::Grep(_) | JobVerb::Digest(_))
+            | Verb::Control(_)
+            | Verb::Log(_)
+            | Verb::Clean(_)
+            | Verb::Signals(_)
+            | Verb::Completions(_)
+            | Verb::Man(_) => {}
         }
         if let Verb::Job(JobVerb::Digest(digest)) = &mut cli.verb
             && digest.paths.is_empty()
@@ -95,6 +115,45 @@ impl Cli {
         }
         Ok(cli)
     }
+
+    /// Reads the files that say more of what is to be done.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be read.
+    pub(crate) fn resolve(&mut self) -> bivouac::Result<()> {
+        match &mut self.verb {
+            Verb::Job(JobVerb::Count(count)) => count.resolve(),
+            Verb::Job(JobVerb::Grep(grep)) => grep.resolve(),
+            Verb::Job(JobVerb::Digest(_) | JobVerb::Pipe(_) | JobVerb::Each(_))
+            | Verb::Control(_)
+            | Verb::Log(_)
+            | Verb::Clean(_)
+            | Verb::Signals(_)
+            | Verb::Completions(_)
+            | Verb::Man(_) => Ok(()),
+        }
+    }
+}
+
+/// The line once more, with the value that an option has without one. `parallel --progress COMMAND` and `grep --color
+/// PATTERN` are lines that people type, and `--progress always` is one of ours. clap can take the value only if it
+/// comes with a `=`, or the next word in any case; so the word that is no value of the option is found here.
+fn with_its_default(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString>> {
+    const DEFAULTS: [(&str, &str); 3] = [("--progress", "always"), ("--color", "auto"), ("--colour", "auto")];
+    let is_value = error.kind() == ErrorKind::InvalidValue;
+    let (at, default) = argv.iter().enumerate().find_map(|(at, word)| {
+        let (_, default) = DEFAULTS.iter().find(|(option, _)| word == option)?;
+        let next = argv.get(at + 1).and_then(|next| next.to_str()).unwrap_or_default();
+        let is_no_value = match error.get(ContextKind::InvalidValue) {
+            Some(ContextValue::String(value)) => value.is_empty() || value == next,
+            _ => false,
+        };
+        (is_value && is_no_value).then_some((at, default))
+    })?;
+    let mut again = argv.to_vec();
+    again[at].push(format!("={default}"));
+    Some(again)
 }
 
 /// The parts of the command line that matter to a run, independent of its verb.
@@ -276,7 +335,7 @@ mod tests {
         for (line, parts) in [
             ("count f --grace soon", ["--grace", "'soon'", "`90s`"]),
             ("count f --limit-rate fast", ["--limit-rate", "'fast'", "`16MiB`"]),
-            ("count f --jobs 0", ["--jobs", "'0'", "`4`"]),
+            ("count f --jobs x", ["--jobs", "'x'", "`4`"]),
             ("digest f --algorithm md5", ["--algorithm", "'md5'", "sha256"]),
         ] {
             let error = parse(&format!("bivouac {line}")).unwrap_err();
@@ -289,10 +348,8 @@ mod tests {
         for line in [
             "",
             "frobnicate",
-            "count",
             "grep",
-            "grep p",
-            "grep -e p",
+            "grep -n",
             "digest",
             "count f --on KILL=stop",
             "count f --stop-code 3",
@@ -311,6 +368,10 @@ mod tests {
             ("-e p -- -f", vec!["p"], vec!["-f"]),
             ("-- -p -", vec!["-p"], vec!["-"]),
             ("-e --fresh f", vec!["--fresh"], vec!["f"]),
+            ("-f f g", vec![], vec!["g"]),
+            ("p", vec!["p"], vec![]),
+            ("--color p f", vec!["p"], vec!["f"]),
+            ("--colour=never --progress p f", vec!["p"], vec!["f"]),
         ] {
             let grep = grep(line);
             assert_eq!(grep.patterns().unwrap(), patterns, "{line}");

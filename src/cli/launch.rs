@@ -40,6 +40,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) failures: Option<Complaints>,
     /// The exit code of a finished job of which inputs were left out.
     left_out: Option<u8>,
+    says_what_is_unread: bool,
 }
 
 impl<'a> Launch<'a> {
@@ -52,7 +53,7 @@ impl<'a> Launch<'a> {
         settings.agree()?;
         masked.adopt(settings.policy())?;
         masked.linger();
-        Ok(Self { args, settings, argv, masked, failures: None, left_out: None })
+        Ok(Self { args, settings, argv, masked, failures: None, left_out: None, says_what_is_unread: true })
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
@@ -77,10 +78,22 @@ impl<'a> Launch<'a> {
             return Readable::all(self.args.inputs);
         }
         for why in &these.reasons {
-            terminal::message(&worded(why));
-            self.left_out = Some(code);
+            self.leaves_out(&worded(why), code);
         }
         these
+    }
+
+    /// Something is left out, and the exit code says so.
+    pub(crate) fn leaves_out(&mut self, why: &str, code: u8) {
+        if self.says_what_is_unread {
+            terminal::message(why);
+        }
+        self.left_out = Some(code);
+    }
+
+    /// Whether to complain of what is left out.
+    pub(crate) fn says_what_is_unread(&mut self, yes: bool) {
+        self.says_what_is_unread = yes;
     }
 
     /// Whether a person or a program may wait for each line of output, which then must come as soon as its input
@@ -149,7 +162,7 @@ impl<'a> Launch<'a> {
         if let Some(log) = &log {
             log.begins(self.argv);
         }
-        let Self { args, settings, argv, masked, failures, left_out } = self;
+        let Self { args, settings, argv, masked, failures, left_out, .. } = self;
         let word = TaskWord::of_job(job.name());
         let watch = Watch::on_stderr(&args.job.messages, word, args.commands);
         let shown = watch.is_shown();

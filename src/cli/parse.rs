@@ -161,7 +161,11 @@ pub(crate) fn tag(text: &str) -> Result<String, String> {
     Ok(made)
 }
 
-/// A number of workers: `4`, or by the cores that this process may use: `50%`, `+1`, `-1`.
+/// As many workers as possible: GNU parallel starts no more than this at once without being asked for it, since each
+/// takes some file descriptors of the 1,024 that a process mostly has.
+const MANY: usize = 252;
+
+/// A number of workers: `4`, or by the cores that this process may use: `50%`, `+1`, `-1`. 0 is as many as possible.
 pub(crate) fn workers(text: &str) -> Result<usize, String> {
     // The start of a pool takes longer than linearly in its threads: 2 s for this many, minutes for ten times
     // as many; and meanwhile no signal is answered.
@@ -175,7 +179,7 @@ pub(crate) fn workers(text: &str) -> Result<usize, String> {
     } else if let Some(fewer) = text.strip_prefix('-') {
         number(fewer).map(|fewer| cores.saturating_sub(fewer).max(1))
     } else {
-        number(text)
+        number(text).map(|number| if number == 0 { MANY } else { number })
     };
     match workers {
         Some(workers) if (1..=most).contains(&workers) => Ok(workers),
@@ -361,7 +365,8 @@ mod tests {
         assert_eq!(workers("+1"), Ok(cores + 1));
         assert_eq!(workers("-1000"), Ok(1));
         assert_eq!(workers("100%"), Ok(cores));
-        for text in ["0", "two", "", "%", "+", "0.5", "100000000"] {
+        assert_eq!(workers("0"), Ok(MANY));
+        for text in ["two", "", "%", "+", "0.5", "100000000"] {
             assert!(workers(text).expect_err(text).contains("`4`"), "{text}");
         }
     }

@@ -38,7 +38,7 @@ enum Show {
 impl Show {
     /// What `--progress` and `-q` come to, on a terminal that can move its cursor or elsewhere.
     fn choose(args: &MessageArgs, terminal: bool) -> Self {
-        match args.progress {
+        match args.progress() {
             _ if args.quiet => Show::Nothing,
             ShowProgress::Never => Show::Nothing,
             ShowProgress::Full if terminal => Show::Slots,
@@ -86,7 +86,7 @@ impl Watch<Stderr> {
         let look = Look { colour: has_colour(args.color, terminal), unicode: is_utf8() };
         let mut watch = Self::new(args, Outlet::stderr(), terminal, window_of_stderr);
         // Commands that write to the same terminal themselves know of no line there.
-        if args.progress == ShowProgress::Auto && commands.ungrouped && io::stdout().is_terminal() {
+        if args.progress() == ShowProgress::Auto && commands.ungrouped && io::stdout().is_terminal() {
             watch.show = Show::Nothing;
         }
         Self { word, look, passes_through: commands.print_failed, ..watch }

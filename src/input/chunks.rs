@@ -45,6 +45,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Into how many blocks an input is cut that is neither small nor large.
 const PARTS: u64 = 64;
@@ -68,6 +69,7 @@ pub struct Chunks {
     is_watched: bool,
     left_out: Vec<LeftOut>,
     streams: Streams,
+    enough: Option<Arc<AtomicBool>>,
 }
 
 impl Chunks {
@@ -83,7 +85,19 @@ impl Chunks {
             is_watched: false,
             left_out: Vec::new(),
             streams: Streams::default(),
+            enough: None,
         }
+    }
+
+    /// Ends the last input, if it is a stream, where this is set: the rest of it changes nothing. The stream may have
+    /// no end, or may be waited for. The job must set it as a function of what was committed ([`Job::fold`]), or
+    /// a job that is continued would list another number of tasks.
+    ///
+    /// [`Job::fold`]: crate::Job::fold
+    #[must_use]
+    pub fn until(mut self, enough: Arc<AtomicBool>) -> Self {
+        self.enough = Some(enough);
+        self
     }
 
     /// Sets the block size in bytes. The default is a sixty-fourth of all regular files, between 1 and
@@ -159,7 +173,8 @@ impl Chunks {
 
     fn cutting(&self, block: u64, by_contents: bool, left_out: Vec<LeftOut>) -> Cutting {
         let (paths, boundary) = (self.paths.clone(), Arc::clone(&self.boundary));
-        Cutting { paths, boundary, block, by_contents, left_out, is_watched: self.is_watched }
+        let (is_watched, enough) = (self.is_watched, self.enough.clone());
+        Cutting { paths, boundary, block, by_contents, left_out, is_watched, enough }
     }
 
     /// The input `now`, if the record may be about it.

@@ -18,6 +18,8 @@ use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a worker waits for input before it looks at the gate again.
@@ -44,6 +46,8 @@ pub struct Stream {
     has_writer: bool,
     /// So many bytes of it have been read by [`fill`](Stream::fill).
     taken: u64,
+    /// See [`until`](Stream::until).
+    enough: Option<Arc<AtomicBool>>,
 }
 
 /// What [`Stream::fill`] came back with.
@@ -79,7 +83,7 @@ impl Stream {
             return Err(Error::usage(path.display(), "is a directory"));
         }
         let has_writer = kind.is_fifo() || kind.is_socket() || file.is_terminal();
-        Ok(Self { path: path.to_path_buf(), file, has_writer, taken: 0 })
+        Ok(Self { path: path.to_path_buf(), file, has_writer, taken: 0, enough: None })
     }
 
     /// Whether `path` has no positions: `-`, or anything but a regular file. Regular files that claim to be
@@ -113,6 +117,23 @@ impl Stream {
         self.file.metadata().ok().filter(|facts| facts.is_file()).map(|facts| facts.len())
     }
 
+    /// From here on it ends, as at a stop, where this is set.
+    pub(super) fn until(&mut self, enough: Option<&Arc<AtomicBool>>) {
+        self.enough = enough.cloned();
+    }
+
+    /// Whether the rest of it is not wanted. Waits for the next bytes, and looks up now and then.
+    fn has_enough(&self, cx: &ListContext<'_>) -> bool {
+        let Some(enough) = &self.enough else { return false };
+        let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+        while !enough.load(Ordering::Relaxed) && !cx.is_stopped() {
+            if !matches!(poll(&mut fds, PollTimeout::from(GLANCE_MS)), Ok(0)) {
+                return false;
+            }
+        }
+        enough.load(Ordering::Relaxed)
+    }
+
     /// For sources: appends to `buffer` until it holds `full` bytes, the writer makes a pause, or
     /// the stream ends, and no stop came with its end.
     ///
@@ -125,6 +146,9 @@ impl Stream {
             // What is there is handed on before the writer is waited for again: he may be a person.
             if buffer.len() > before && !is_readable(self.file.as_fd()) {
                 break;
+            }
+            if self.has_enough(cx) {
+                return Ok(Received::Stopped);
             }
             match cx.wait_readable(self.file.as_fd()).map_err(|e| self.error("wait for", &e))? {
                 Waited::Stopped => return Ok(Received::Stopped),

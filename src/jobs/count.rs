@@ -1,4 +1,5 @@
-//! `count`: lines, words and bytes, as `wc` counts them in the C locale.
+//! `count`: lines, words and bytes, as `wc` counts them in the C locale; characters and the width of lines as in one
+//! with UTF-8.
 //!
 //! **What a word is.** `wc` knows three kinds of bytes, not two. The blanks (space and 9 to 13)
 //! end a word; the printable bytes (0x21 to 0x7E) begin or continue one; all others, control
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::ops::AddAssign;
 use std::path::PathBuf;
+use unicode_width::UnicodeWidthChar;
 
 /// The job. Its source: [`Chunks`](bivouac::input::Chunks), which may be cut anywhere.
 #[derive(Debug)]
@@ -30,21 +32,49 @@ pub(crate) struct Count {
     names: Vec<Option<PathBuf>>,
     left_out: Vec<LeftOut>,
     columns: Columns,
+    totals: Totals,
 }
 
-/// Which numbers to print. They always come in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Which numbers to print. They always come in this order, but for the characters, which come before the bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Columns {
     pub(crate) lines: bool,
     pub(crate) words: bool,
     pub(crate) bytes: bool,
+    #[serde(skip_serializing_if = "is_unset")]
+    pub(crate) chars: bool,
+    #[serde(skip_serializing_if = "is_unset")]
+    pub(crate) longest: bool,
+}
+
+/// When to print a total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Totals {
+    #[default]
+    Several,
+    Always,
+    Only,
+    Never,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_unset(flag: &bool) -> bool {
+    !flag
 }
 
 impl Columns {
-    /// Those that were asked for; all of them when none was.
-    pub(crate) fn chosen(lines: bool, words: bool, bytes: bool) -> Self {
-        let all = !(lines || words || bytes);
-        Self { lines: lines || all, words: words || all, bytes: bytes || all }
+    /// Those that were asked for; when none was, those that `wc` prints then.
+    pub(crate) fn chosen(self) -> Self {
+        match self == Self::default() {
+            true => Self { lines: true, words: true, bytes: true, ..self },
+            false => self,
+        }
+    }
+
+    /// The text is more than bytes: it may be cut between lines only.
+    pub(crate) fn need_lines(self) -> bool {
+        self.chars || self.longest
     }
 }
 
@@ -75,6 +105,10 @@ struct Counts {
     lines: u64,
     words: u64,
     bytes: u64,
+    #[serde(default)]
+    chars: u64,
+    #[serde(default)]
+    longest: u64,
 }
 
 /// Counts of a stretch of a file, with what is needed to put it together with its neighbours.
@@ -95,7 +129,12 @@ impl Count {
     /// Counts `files`; without any, standard input, whose line then has no name.
     pub(crate) fn new(files: &[PathBuf], columns: Columns) -> Self {
         let names = if files.is_empty() { vec![None] } else { files.iter().cloned().map(Some).collect() };
-        Self { names, left_out: Vec::new(), columns }
+        Self { names, left_out: Vec::new(), columns, totals: Totals::default() }
+    }
+
+    /// When to print a total.
+    pub(crate) fn totals(self, totals: Totals) -> Self {
+        Self { totals, ..self }
     }
 
     /// Besides these files others were given, which cannot be read. `wc` has a line for a directory, and a
@@ -108,7 +147,9 @@ impl Count {
 
     /// The lines of the directories that were given before this file, and after the one before it.
     fn print_directories(&self, file: usize, width: usize, out: &mut Vec<u8>) {
-        for directory in self.left_out.iter().filter(|left| left.is_directory && left.before == file) {
+        let says = self.totals != Totals::Only;
+        for directory in self.left_out.iter().filter(|left| says && left.is_directory && left.before == file)
+        {
             self.print(Counts::default(), Some(&names::as_wc_prints(&directory.path)), width, out);
         }
     }
@@ -116,7 +157,9 @@ impl Count {
     fn tally(&self, chunk: &Chunk, cx: &Context<'_>) -> Result<Tally, TaskError> {
         let mut tally = Tally::default();
         // The size is known without reading; `wc -c` does not read either.
-        if let (false, false, Some(_)) = (self.columns.lines, self.columns.words, chunk.file()) {
+        let Columns { lines, words, .. } = self.columns;
+        let reads = lines || words || self.columns.need_lines();
+        if let (false, Some(_)) = (reads, chunk.file()) {
             let range = chunk.aligned()?;
             tally.counts.bytes = range.end - range.start;
             return Ok(tally);
@@ -124,7 +167,11 @@ impl Count {
         let mut pieces = chunk.pieces()?;
         while let Some(piece) = pieces.next_piece()? {
             cx.advance(piece.len() as u64)?;
-            tally.append(if self.columns.words { count(piece) } else { count_lines(piece) });
+            let mut here = if self.columns.words { count(piece) } else { count_lines(piece) };
+            if self.columns.need_lines() {
+                (here.counts.chars, here.counts.longest) = measure(piece);
+            }
+            tally.append(here);
         }
         Ok(tally)
     }
@@ -132,9 +179,9 @@ impl Count {
     /// `wc` makes columns as wide as the total size of the regular files, at least 7 if there are
     /// others; but does not bother for a single number about a single file.
     fn width(&self, inputs: Inputs) -> usize {
-        let Columns { lines, words, bytes } = self.columns;
-        let columns = u8::from(lines) + u8::from(words) + u8::from(bytes);
-        if inputs.count == 1 && columns == 1 {
+        let Columns { lines, words, bytes, chars, longest } = self.columns;
+        let columns = [lines, words, bytes, chars, longest].into_iter().filter(|column| *column).count();
+        if (inputs.count == 1 && columns == 1) || self.totals == Totals::Only {
             return 1;
         }
         let digits = inputs.regular_bytes.checked_ilog10().unwrap_or(0) as usize + 1;
@@ -147,13 +194,22 @@ impl Count {
         let counts = std::mem::take(&mut total.here).counts;
         total.all += counts;
         total.files += 1;
+        if self.totals == Totals::Only {
+            return;
+        }
         let name = self.names.get(file).and_then(Option::as_ref).map(|path| names::as_wc_prints(path));
         self.print(counts, name.as_deref(), total.width, out);
     }
 
     fn print(&self, counts: Counts, name: Option<&[u8]>, width: usize, out: &mut Vec<u8>) {
-        let Counts { lines, words, bytes } = counts;
-        let shown = [(self.columns.lines, lines), (self.columns.words, words), (self.columns.bytes, bytes)];
+        let Counts { lines, words, bytes, chars, longest } = counts;
+        let shown = [
+            (self.columns.lines, lines),
+            (self.columns.words, words),
+            (self.columns.chars, chars),
+            (self.columns.bytes, bytes),
+            (self.columns.longest, longest),
+        ];
         let numbers: Vec<String> =
             shown.iter().filter(|(show, _)| *show).map(|(_, number)| format!("{number:width$}")).collect();
         out.extend_from_slice(numbers.join(" ").as_bytes());
@@ -175,7 +231,12 @@ impl Job for Count {
     }
 
     fn fingerprint(&self) -> Value {
-        json!({ "columns": self.columns, "named": self.names.first().is_some_and(Option::is_some) })
+        let named = self.names.first().is_some_and(Option::is_some);
+        let mut fingerprint = json!({ "columns": self.columns, "named": named });
+        if self.totals != Totals::default() {
+            fingerprint["total"] = json!(self.totals);
+        }
+        fingerprint
     }
 
     fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<Partial, TaskError> {
@@ -203,8 +264,11 @@ impl Job for Count {
             total.width = self.width(Inputs::besides(0, &self.left_out));
         }
         self.print_directories(self.names.len(), total.width, out);
-        if total.files + self.left_out.len() > 1 {
-            self.print(total.all, Some(b"total"), total.width, out);
+        match self.totals {
+            Totals::Several if total.files + self.left_out.len() <= 1 => {}
+            Totals::Never => {}
+            Totals::Only => self.print(total.all, None, 1, out),
+            Totals::Several | Totals::Always => self.print(total.all, Some(b"total"), total.width, out),
         }
     }
 }
@@ -214,6 +278,8 @@ impl AddAssign for Counts {
         self.lines += more.lines;
         self.words += more.words;
         self.bytes += more.bytes;
+        self.chars += more.chars;
+        self.longest = self.longest.max(more.longest);
     }
 }
 
@@ -271,7 +337,10 @@ fn count_block(block: &[u8; BLOCK]) -> Option<Tally> {
     }
     let edges = Edges { begins_in_word: !is_blank(block[0]), ends_in_word: !is_blank(block[BLOCK - 1]) };
     let words = u64::from(words) + u64::from(edges.begins_in_word);
-    Some(Tally { counts: Counts { lines: lines.into(), words, bytes: BLOCK as u64 }, edges: Some(edges) })
+    Some(Tally {
+        counts: Counts { lines: lines.into(), words, bytes: BLOCK as u64, ..Counts::default() },
+        edges: Some(edges),
+    })
 }
 
 /// Counts any bytes, one after the other.
@@ -296,7 +365,25 @@ fn count_slowly(bytes: &[u8]) -> Tally {
 /// Counts lines and bytes only.
 fn count_lines(bytes: &[u8]) -> Tally {
     let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
-    Tally { counts: Counts { lines, words: 0, bytes: bytes.len() as u64 }, edges: None }
+    let counts = Counts { lines, bytes: bytes.len() as u64, ..Counts::default() };
+    Tally { counts, edges: None }
+}
+
+/// Characters, and the width of the widest line, of whole lines. What is no UTF-8 is no character and has no width.
+fn measure(lines: &[u8]) -> (u64, u64) {
+    const TAB: u64 = 8;
+    let (mut chars, mut longest, mut width) = (0, 0, 0);
+    for chunk in lines.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            chars += 1;
+            match c {
+                '\n' | '\r' | '\x0c' => (longest, width) = (longest.max(width), 0),
+                '\t' => width += TAB - width % TAB,
+                _ => width += c.width().unwrap_or(0) as u64,
+            }
+        }
+    }
+    (chars, longest.max(width))
 }
 
 #[cfg(test)]
@@ -305,7 +392,7 @@ mod tests {
     use crate::jobs::testing::{Random, gnu};
     use std::fs;
 
-    const ALL: Columns = Columns { lines: true, words: true, bytes: true };
+    const ALL: Columns = Columns { lines: true, words: true, bytes: true, chars: false, longest: false };
 
     /// Runs the job over texts cut at random places, in the order in which the engine folds.
     fn job_output(files: &[PathBuf], columns: Columns, random: &mut Random) -> Vec<u8> {
@@ -351,8 +438,8 @@ mod tests {
         }
         for columns in [
             ALL,
-            Columns { lines: false, words: true, bytes: false },
-            Columns { lines: true, words: false, bytes: true },
+            Columns { words: true, ..Columns::default() },
+            Columns { lines: true, bytes: true, ..Columns::default() },
         ] {
             let options = [(columns.lines, "-l"), (columns.words, "-w"), (columns.bytes, "-c")];
             let options = options.into_iter().filter_map(|(on, option)| on.then_some(option));
@@ -386,7 +473,7 @@ mod tests {
         let mut tally = count(b"wo");
         tally.append(count(b"\xff\x80"));
         tally.append(count(b"rd next"));
-        assert_eq!(tally.counts, Counts { lines: 0, words: 2, bytes: 11 });
+        assert_eq!(tally.counts, Counts { words: 2, bytes: 11, ..Counts::default() });
     }
 
     #[test]
@@ -396,7 +483,7 @@ mod tests {
         assert_eq!(job.width(inputs), 7);
         assert_eq!(job.width(Inputs { regular_bytes: 12_345_678_900, ..inputs }), 11);
         assert_eq!(job.width(Inputs { regular_bytes: 999, all_regular: true, ..inputs }), 3);
-        let lines_only = Count::new(&[], Columns { lines: true, words: false, bytes: false });
+        let lines_only = Count::new(&[], Columns { lines: true, ..Columns::default() });
         assert_eq!(lines_only.width(inputs), 1);
         assert_eq!(lines_only.width(Inputs { count: 2, ..inputs }), 7);
     }

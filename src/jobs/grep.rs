@@ -5,23 +5,34 @@
 //! finds something is the line around it looked up, and the search goes on after that line. For
 //! this no match may cross a line end, which [`pattern`](super::pattern) sees to.
 //!
-//! **Line numbers.** A worker does not know how many lines lie before its chunk. With `-n` it
-//! emits records with numbers relative to the chunk, and [`Job::render`], which is called in order,
-//! adds what came before.
+//! **What a worker does not know.** How many lines lie before its chunk, how many of them were selected, and
+//! whether a line at its edge stands near a selected one in the next chunk. With `-n`, `-m` and `-C` it emits
+//! records with what it knows ([`records`]), and [`Job::render`], which is called in order, decides with what came
+//! before. So the output does not depend on where the file was cut.
 
-use super::pattern::{Matcher, Searcher};
+mod looks;
+mod records;
+mod scan;
+
+use self::looks::Looks;
+use self::records::{Line, Records, Trail};
+use self::scan::Scan;
+use super::pattern::{Matcher, Reading, Syntax, Unit};
 use bivouac::input::{Chunk, LeftOut};
 use bivouac::{Context, Error, Job, Result, TaskError};
-use memchr::{memchr, memchr_iter, memrchr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Output is handed over in pieces of about this size.
 const EMIT: usize = 256 << 10;
+
+/// Lines before a match that lies in a later chunk stand in the checkpoint: all together no more than this, so that
+/// the record can be read again.
+const MOST_KEPT: u64 = 64 << 20;
 
 /// The job. Its source: [`Chunks`](bivouac::input::Chunks), cut at newlines.
 #[derive(Debug)]
@@ -30,9 +41,14 @@ pub(crate) struct Grep {
     matcher: Matcher,
     files: Vec<PathBuf>,
     named: bool,
+    looks: Looks,
     /// What to print before a line, per file; nothing if names are not wanted.
     prefixes: Vec<Vec<u8>>,
     left_out: Vec<LeftOut>,
+    /// Of each file: nothing that is found in it from here on is printed.
+    enough: Vec<AtomicBool>,
+    /// The same of the last file.
+    all: Arc<AtomicBool>,
 }
 
 /// What was asked for, in the words of grep.
@@ -54,15 +70,108 @@ pub(crate) struct Options {
     pub(crate) only_matching: bool,
     /// `-H` and `-h`; by default names are printed if there are several files.
     pub(crate) file_names: Option<bool>,
+    /// What was added later is in the fingerprint where it is wanted, so that a job of before can go on.
+    #[serde(flatten)]
+    pub(crate) more: More,
+}
+
+/// The rest of [`Options`].
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct More {
+    /// `-P`.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub(crate) perl: bool,
+    /// `-w`.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub(crate) words: bool,
+    /// `-x`.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub(crate) whole_lines: bool,
+    /// `-l` and `-L`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) files: Option<Files>,
+    /// `-m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max: Option<u64>,
+    /// `-B` and `-A`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) around: Option<(u64, u64)>,
+    /// `-Z`.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub(crate) zero: bool,
+    /// `--color`.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub(crate) color: bool,
+    /// Binary lines are named and not printed.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub(crate) guarded: bool,
+}
+
+/// Which files to name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Files {
+    With,
+    Without,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_unset(flag: &bool) -> bool {
+    !flag
+}
+
+impl Options {
+    fn reading(&self) -> Reading {
+        let More { perl, words, whole_lines, .. } = self.more;
+        Reading {
+            syntax: match (self.fixed, perl) {
+                (true, _) => Syntax::Fixed,
+                (false, true) => Syntax::Perl,
+                (false, false) => Syntax::Extended,
+            },
+            ignore_case: self.ignore_case,
+            unit: match (whole_lines, words) {
+                (true, _) => Unit::Line,
+                (false, true) => Unit::Words,
+                (false, false) => Unit::Anything,
+            },
+        }
+    }
+
+    /// Lines are printed, and not numbers or names.
+    fn prints_lines(&self) -> bool {
+        !self.count && self.more.files.is_none()
+    }
+
+    /// What is printed depends on what came before the chunk.
+    fn needs_records(&self) -> bool {
+        let More { max, around, guarded, .. } = &self.more;
+        self.prints_lines() && (self.line_numbers || max.is_some() || around.is_some() || *guarded)
+    }
+
+    fn around(&self) -> Option<(u64, u64)> {
+        self.more.around.filter(|_| self.prints_lines())
+    }
+
+    /// More selected lines of one file than this change nothing.
+    fn most(&self) -> u64 {
+        let one = self.more.files.map(|_| 1);
+        self.more.max.unwrap_or(u64::MAX).min(one.unwrap_or(u64::MAX))
+    }
 }
 
 /// What one chunk reports.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Partial {
     file: usize,
     first_in_file: bool,
     lines: u64,
     selected: u64,
+    /// With lines around selected ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trail: Option<Trail>,
+    #[serde(default)]
+    binary: bool,
 }
 
 /// What is known at a place in the input.
@@ -72,11 +181,25 @@ pub(crate) struct Total {
     /// 0.2, which printed it after the last chunk, has done so.
     #[serde(default)]
     open: Option<usize>,
-    /// Lines of the file at hand so far; counted with `-n` only.
+    /// Lines of the file at hand so far; counted only where that matters.
     lines: u64,
     /// Selected lines of the file at hand so far.
     selected: u64,
     any: bool,
+    /// The last line of the file at hand that was printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last: Option<u64>,
+    /// Up to this line it is near a selected one.
+    #[serde(default)]
+    until: u64,
+    /// Its last lines, as far as they were not printed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    kept: Vec<Line>,
+    /// Lines were printed, of whatever file.
+    #[serde(default)]
+    printed: bool,
+    #[serde(default)]
+    binary: bool,
 }
 
 impl Grep {
@@ -87,55 +210,111 @@ impl Grep {
     ///
     /// A pattern is not valid; the error names it.
     pub(crate) fn new(options: Options, files: &[PathBuf], left_out: Vec<LeftOut>) -> Result<Self> {
-        let matcher = Matcher::new(&options.patterns, options.fixed, options.ignore_case)?;
+        let matcher = Matcher::new(&options.patterns, options.reading())?;
         let named = options.file_names.unwrap_or(files.len() + left_out.len() > 1);
+        let looks = Looks { color: options.more.color, zero: options.more.zero };
         let inputs = super::or_stdin(files, &left_out);
-        let prefixes = inputs.iter().map(|path| if named { prefix(path) } else { Vec::new() }).collect();
-        Ok(Self { options, matcher, files: inputs, named, prefixes, left_out })
+        let prefix = |path: &PathBuf| if named { looks.prefix(path) } else { Vec::new() };
+        let prefixes = inputs.iter().map(prefix).collect();
+        let enough = inputs.iter().map(|_| AtomicBool::new(false)).collect();
+        let all = Arc::default();
+        Ok(Self { options, matcher, files: inputs, named, looks, prefixes, left_out, enough, all })
+    }
+
+    /// Set when nothing that is found from here on is printed.
+    pub(crate) fn has_all(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.all)
     }
 
     fn prefix(&self, file: usize) -> &[u8] {
         self.prefixes.get(file).map_or(&[], Vec::as_slice)
     }
 
-    /// With `-c`, prints the line of the file at hand, if there is one.
+    /// Prints what is to be said of the file at hand as a whole, if there is one.
     fn close(&self, total: &mut Total, out: &mut Vec<u8>) {
-        if let Some(file) = total.open.take().filter(|_| self.options.count) {
-            out.extend_from_slice(self.prefix(file));
-            out.extend_from_slice(format!("{}\n", total.selected).as_bytes());
+        let Some(file) = total.open.take() else { return };
+        let Options { count, more: More { files, max, .. }, .. } = &self.options;
+        match files {
+            _ if *max == Some(0) => {}
+            Some(wanted) if (*wanted == Files::With) == (total.selected > 0) => {
+                let path = self.files.get(file).map_or(Path::new("-"), PathBuf::as_path);
+                out.extend_from_slice(&self.looks.name(path));
+                out.push(if self.options.more.zero { 0 } else { b'\n' });
+            }
+            Some(_) => {}
+            None if *count => {
+                out.extend_from_slice(self.prefix(file));
+                out.extend_from_slice(format!("{}\n", total.selected).as_bytes());
+            }
+            None if total.binary => {
+                let name = self.files.get(file).map_or(Cow::Borrowed("-"), |path| path.to_string_lossy());
+                out.extend_from_slice(
+                    format!("bivouac: {name}: binary file matches; -a prints it\n").as_bytes(),
+                );
+            }
+            None => {}
         }
     }
 
     /// With `-c`, as `grep` has it: the lines of the directories that were given before this file, and after
     /// the one before it.
     fn print_directories(&self, file: usize, out: &mut Vec<u8>) {
-        let here = |left: &&LeftOut| self.options.count && left.is_directory && left.before == file;
-        for directory in self.left_out.iter().filter(here) {
+        let Options { count, more: More { files, max, .. }, .. } = &self.options;
+        let says = *count && files.is_none() && *max != Some(0);
+        for directory in self.left_out.iter().filter(|left| says && left.is_directory && left.before == file)
+        {
             if self.named {
-                out.extend_from_slice(&prefix(&directory.path));
+                out.extend_from_slice(&self.looks.prefix(&directory.path));
             }
             out.extend_from_slice(b"0\n");
         }
     }
 
     fn scan(&self, file: usize, first_in_file: bool) -> Scan<'_> {
-        Scan {
-            options: &self.options,
-            searcher: self.matcher.searcher(),
-            prefix: self.prefix(file),
-            origin: Origin { file: file as u32, first_in_file },
-            lines: 0,
-            selected: 0,
-            out: Vec::new(),
-            too_long: None,
+        Scan::new(&self.options, self.matcher.searcher(), self.prefix(file), (file, first_in_file))
+    }
+
+    fn has_enough(&self, file: usize) -> bool {
+        self.enough.get(file).is_some_and(|enough| enough.load(Ordering::Relaxed))
+    }
+
+    fn no_memory(&self, file: usize, bytes: usize) -> TaskError {
+        let name = self.files.get(file).map_or(Cow::Borrowed("a file"), |path| path.to_string_lossy());
+        let how =
+            format_args!("has a line of {bytes} bytes that matches, and there is no memory to print it");
+        Error::broken(name, how).advise("raise the limit of this process (ulimit -v)").into()
+    }
+
+    /// What a chunk reports in the end.
+    fn partial(&self, scan: Scan<'_>, (file, first_in_file): (usize, bool)) -> Result<Partial> {
+        let Scan { lines, selected, binary, .. } = scan;
+        let trail = self.options.around().map(|_| scan.trail());
+        // The wanted lines may be of several chunks; if each has no more than its share, all have no more.
+        let kept = trail.as_ref().map_or(&[][..], |trail| &trail.kept);
+        let bytes: u64 = kept.iter().map(|line| line.text.len() as u64).sum();
+        let wanted = self.options.around().map_or(0, |(before, _)| before);
+        if bytes.saturating_mul(wanted) > MOST_KEPT.saturating_mul(kept.len() as u64) {
+            let name = self.files.get(file).map_or(Cow::Borrowed("a file"), |path| path.to_string_lossy());
+            let how = format_args!(
+                "has {} lines of {bytes} bytes, too long for {wanted} before a match",
+                kept.len()
+            );
+            return Err(Error::broken(name, how).advise("ask for fewer lines before a match"));
+        }
+        Ok(Partial { file, first_in_file, lines, selected, trail, binary })
+    }
+
+    /// Notes what need not be searched any more.
+    fn note_enough(&self, total: &Total, file: usize) {
+        if total.selected >= self.options.most() && total.lines >= total.until {
+            if let Some(enough) = self.enough.get(file) {
+                enough.store(true, Ordering::Relaxed);
+            }
+            if file + 1 == self.files.len() {
+                self.all.store(true, Ordering::Relaxed);
+            }
         }
     }
-}
-
-/// A file name as it stands before a line, colon included.
-fn prefix(path: &Path) -> Vec<u8> {
-    let name = if path == Path::new("-") { b"(standard input)" } else { path.as_os_str().as_bytes() };
-    [name, b":"].concat()
 }
 
 impl Job for Grep {
@@ -156,58 +335,54 @@ impl Job for Grep {
         let mut pieces = chunk.pieces()?;
         while let Some(piece) = pieces.next_piece()? {
             cx.advance(piece.len() as u64)?;
+            if self.has_enough(chunk.file_index) {
+                break;
+            }
             scan.piece(piece);
             if let Some(bytes) = scan.too_long {
-                let name = self
-                    .files
-                    .get(chunk.file_index)
-                    .map_or(Cow::Borrowed("a file"), |path| path.to_string_lossy());
-                let how = format_args!(
-                    "has a line of {bytes} bytes that matches, and there is no memory to print it"
-                );
-                return Err(Error::broken(name, how)
-                    .advise("raise the limit of this process (ulimit -v)")
-                    .into());
+                return Err(self.no_memory(chunk.file_index, bytes));
             }
-            if scan.out.len() >= EMIT {
+            if scan.out.len() >= EMIT && scan.may_be_parted() {
                 cx.emit(scan.take_out())?;
             }
         }
         if !scan.out.is_empty() {
             cx.emit(scan.take_out())?;
         }
-        let Scan { lines, selected, .. } = scan;
-        let Chunk { file_index: file, first_in_file, .. } = chunk;
-        Ok(Partial { file, first_in_file, lines, selected })
+        Ok(self.partial(scan, (chunk.file_index, chunk.first_in_file))?)
     }
 
     fn render(&self, before: &Total, piece: Vec<u8>) -> Vec<u8> {
-        if !self.options.line_numbers {
+        if !self.options.needs_records() {
             return piece;
         }
-        let mut out = Vec::with_capacity(piece.len());
-        let (origin, mut records) = Origin::read(&piece);
-        let lines_before = if origin.first_in_file { 0 } else { before.lines };
-        while let Some((line, text)) = next_record(&mut records) {
-            out.extend_from_slice(self.prefix(origin.file as usize));
-            out.extend_from_slice((lines_before + line).to_string().as_bytes());
-            out.push(b':');
-            out.extend_from_slice(text);
-            out.push(b'\n');
+        let records = Records::read(&piece);
+        let (file, first_in_file) = records.place();
+        let fresh = Total { printed: before.printed, ..Total::default() };
+        let before = if first_in_file { &fresh } else { before };
+        if before.binary {
+            return Vec::new();
         }
-        out
+        records.render(before, &self.options, self.prefix(file), self.looks)
     }
 
     fn fold(&self, total: &mut Total, partial: Partial, out: &mut Vec<u8>) {
         if partial.first_in_file {
             self.close(total, out);
-            (total.lines, total.selected) = (0, 0);
+            let Total { any, printed, .. } = *total;
+            *total = Total { any, printed, ..Total::default() };
             self.print_directories(partial.file, out);
         }
+        let file = partial.file;
+        total.any |= partial.selected > 0 && self.options.more.max != Some(0);
+        total.open = Some(file);
+        total.binary |= partial.binary;
+        if let (Some(trail), Some(around)) = (&partial.trail, self.options.around()) {
+            total.follow(trail, &partial, around, self.options.most());
+        }
         total.lines += partial.lines;
-        total.selected += partial.selected;
-        total.any |= partial.selected > 0;
-        total.open = Some(partial.file);
+        total.selected = (total.selected + partial.selected).min(self.options.most());
+        self.note_enough(total, file);
     }
 
     fn finish(&self, total: &mut Total, out: &mut Vec<u8>) {
@@ -217,164 +392,6 @@ impl Job for Grep {
 
     fn verdict(&self, total: &Total) -> u8 {
         if total.any { bivouac::ending::FINISHED } else { bivouac::ending::FINISHED_WITH_FAILURES }
-    }
-}
-
-/// Where the records of an emitted piece come from: its header.
-#[derive(Clone, Copy, Debug)]
-struct Origin {
-    file: u32,
-    first_in_file: bool,
-}
-
-impl Origin {
-    fn write(self, out: &mut Vec<u8>) {
-        out.push(u8::from(self.first_in_file));
-        out.extend_from_slice(&self.file.to_le_bytes());
-    }
-
-    fn read(piece: &[u8]) -> (Self, &[u8]) {
-        let Some(([first, file @ ..], records)) = piece.split_first_chunk::<5>() else {
-            return (Self { file: 0, first_in_file: false }, &[]);
-        };
-        (Self { file: u32::from_le_bytes(*file), first_in_file: *first == 1 }, records)
-    }
-}
-
-/// A record: line number relative to the chunk, length of the text, text.
-fn write_record(line: u64, text: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&line.to_le_bytes());
-    out.extend_from_slice(&(text.len() as u64).to_le_bytes());
-    out.extend_from_slice(text);
-}
-
-fn next_record<'p>(records: &mut &'p [u8]) -> Option<(u64, &'p [u8])> {
-    let (line, rest) = records.split_first_chunk()?;
-    let (length, rest) = rest.split_first_chunk()?;
-    let (text, rest) = rest.split_at_checked(u64::from_le_bytes(*length) as usize)?;
-    *records = rest;
-    Some((u64::from_le_bytes(*line), text))
-}
-
-/// The search through one chunk.
-#[derive(Debug)]
-struct Scan<'a> {
-    options: &'a Options,
-    searcher: Searcher<'a>,
-    prefix: &'a [u8],
-    origin: Origin,
-    lines: u64,
-    selected: u64,
-    out: Vec<u8>,
-    /// A line to be printed for which there is no memory.
-    too_long: Option<usize>,
-}
-
-impl Scan<'_> {
-    /// Searches the next whole lines. The last line of a file may lack its newline.
-    fn piece(&mut self, piece: &[u8]) {
-        // Without the last newline there is no empty line after it that a pattern could match.
-        let text = piece.strip_suffix(b"\n").unwrap_or(piece);
-        let mut numbered = Numbered { text, at: 0, line: self.lines + 1 };
-        let mut at = 0;
-        while at <= text.len() {
-            let Some(found) = self.searcher.find(text, at..text.len()) else { break };
-            let start = memrchr(b'\n', &text[at..found.start]).map_or(at, |i| at + i + 1);
-            let end = memchr(b'\n', &text[found.end..]).map_or(text.len(), |i| found.end + i);
-            if !self.options.invert {
-                self.select(start..end, found, &mut numbered);
-            } else if start > at {
-                self.select_without_match(at..start - 1, &mut numbered);
-            }
-            at = end + 1;
-        }
-        if self.options.invert && at <= text.len() {
-            self.select_without_match(at..text.len(), &mut numbered);
-        }
-        if self.options.line_numbers {
-            self.lines = numbered.line_at(text.len());
-        }
-    }
-
-    /// A line with a match in it.
-    fn select(&mut self, line: Range<usize>, found: Range<usize>, numbered: &mut Numbered<'_>) {
-        self.selected += 1;
-        if self.options.count {
-        } else if self.options.only_matching {
-            self.print_matches(line, found, numbered);
-        } else {
-            self.print(line, numbered);
-        }
-    }
-
-    /// With `-v`: one or more whole lines without a match.
-    fn select_without_match(&mut self, run: Range<usize>, numbered: &mut Numbered<'_>) {
-        let text = numbered.text;
-        self.selected += 1 + memchr_iter(b'\n', &text[run.clone()]).count() as u64;
-        if self.options.count || self.options.only_matching {
-            return;
-        }
-        let mut start = run.start;
-        while start <= run.end {
-            let end = memchr(b'\n', &text[start..run.end]).map_or(run.end, |i| start + i);
-            self.print(start..end, numbered);
-            start = end + 1;
-        }
-    }
-
-    /// With `-o`: every match that is not empty.
-    fn print_matches(&mut self, line: Range<usize>, first: Range<usize>, numbered: &mut Numbered<'_>) {
-        let mut next = Some(first);
-        while let Some(found) = next {
-            let found = found.start..self.searcher.longest(numbered.text, found, line.end);
-            let after = if found.is_empty() { found.end + 1 } else { found.end };
-            if !found.is_empty() {
-                self.print(found, numbered);
-            }
-            next = if after <= line.end { self.searcher.find(numbered.text, after..line.end) } else { None };
-        }
-    }
-
-    fn print(&mut self, part: Range<usize>, numbered: &mut Numbered<'_>) {
-        let start = part.start;
-        let text = &numbered.text[part];
-        // With room for what stands around it. Most lines fit into what there is.
-        let length = text.len() + self.prefix.len() + 32;
-        if self.out.try_reserve(length).is_err() && self.out.try_reserve_exact(length).is_err() {
-            self.too_long = Some(text.len());
-            return;
-        }
-        if self.options.line_numbers {
-            if self.out.is_empty() {
-                self.origin.write(&mut self.out);
-            }
-            write_record(numbered.line_at(start), text, &mut self.out);
-        } else {
-            self.out.extend_from_slice(self.prefix);
-            self.out.extend_from_slice(text);
-            self.out.push(b'\n');
-        }
-    }
-
-    fn take_out(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out)
-    }
-}
-
-/// Counts lines on the way through a text, each newline once.
-#[derive(Debug)]
-struct Numbered<'t> {
-    text: &'t [u8],
-    at: usize,
-    line: u64,
-}
-
-impl Numbered<'_> {
-    /// The number of the line in which `place` lies; places must come in order.
-    fn line_at(&mut self, place: usize) -> u64 {
-        self.line += memchr_iter(b'\n', &self.text[self.at..place]).count() as u64;
-        self.at = place;
-        self.line
     }
 }
 
@@ -397,15 +414,17 @@ mod tests {
                 let mut scan = job.scan(file, first_in_file);
                 for piece in lines.chunks(1 + random.below(5)) {
                     scan.piece(&piece.concat());
-                    if random.below(2) == 0 && !scan.out.is_empty() {
+                    if random.below(2) == 0 && !scan.out.is_empty() && scan.may_be_parted() {
                         out.extend(job.render(&total, scan.take_out()));
                     }
                 }
                 if !scan.out.is_empty() {
                     out.extend(job.render(&total, scan.take_out()));
                 }
-                let Scan { lines: counted, selected, .. } = scan;
-                let partial = Partial { file, first_in_file, lines: counted, selected };
+                let partial = job.partial(scan, (file, first_in_file)).unwrap();
+                // As it is kept when it is ahead of its turn, and in a checkpoint.
+                let partial = serde_json::from_slice(&serde_json::to_vec(&partial).unwrap()).unwrap();
+                total = serde_json::from_slice(&serde_json::to_vec(&total).unwrap()).unwrap();
                 job.fold(&mut total, partial, &mut out);
                 first_in_file = false;
                 if later.is_empty() {
@@ -435,6 +454,26 @@ mod tests {
     }
 
     fn compare(patterns: &[&str], flags: &str, files: &[PathBuf], random: &mut Random) {
+        let more = More {
+            words: flags.contains('w'),
+            whole_lines: flags.contains('x'),
+            files: flags
+                .contains('l')
+                .then_some(Files::With)
+                .or(flags.contains('L').then_some(Files::Without)),
+            zero: flags.contains('Z'),
+            ..More::default()
+        };
+        compare_more((patterns, flags, &[]), more, files, random);
+    }
+
+    /// With options that have a value.
+    fn compare_more(
+        (patterns, flags, values): (&[&str], &str, &[&str]),
+        more: More,
+        files: &[PathBuf],
+        random: &mut Random,
+    ) {
         // Everything matches the empty pattern, so GNU grep does not even look at the files with -v, and
         // prints no counts, not even zeros. Zeros are what one would expect.
         if patterns == [""] && flags.contains('v') {
@@ -449,17 +488,17 @@ mod tests {
             line_numbers: flags.contains('n'),
             only_matching: flags.contains('o'),
             file_names: flags.contains('H').then_some(true).or(flags.contains('h').then_some(false)),
+            more,
         };
         let syntax = if options.fixed { "-a" } else { "-aE" };
         let mut words = vec![format!("{syntax}{flags}")];
+        words.extend(values.iter().map(ToString::to_string));
         words.extend(patterns.iter().flat_map(|pattern| ["-e".to_string(), pattern.to_string()]));
         let expected = gnu("grep", &words, files);
         let (out, code) = job_output(&options, files, random);
-        assert_eq!(
-            String::from_utf8_lossy(&out),
-            String::from_utf8_lossy(&expected.stdout),
-            "{words:?} on {files:?}"
-        );
+        let (is, wanted) = (String::from_utf8_lossy(&out), String::from_utf8_lossy(&expected.stdout));
+        let differs = is.lines().zip(wanted.lines()).position(|(is, wanted)| is != wanted);
+        assert!(is == wanted, "{words:?}, at line {differs:?}\n{is}\nshould be\n{wanted}");
         assert_eq!(Some(i32::from(code)), expected.status.code(), "{words:?}");
     }
 
@@ -511,6 +550,72 @@ mod tests {
             for flags in ["F", "Fi", "Fo", "Foi", "Fvn", "Fc"] {
                 compare(pattern, flags, &files, &mut random);
             }
+        }
+    }
+
+    #[test]
+    fn words_lines_and_names_of_files_are_those_of_grep() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut random = Random(6);
+        let files = texts(dir.path(), &mut random);
+        for pattern in [&["a"][..], &["ab|a"], &["[a-c]+"], &["a.b"], &["-"], &["a", "b"], &["no such text"]]
+        {
+            for flags in
+                ["w", "x", "wo", "wn", "wv", "wx", "xv", "wc", "l", "L", "lv", "lc", "Lv", "lZ", "nZ", "cZ"]
+            {
+                compare(pattern, flags, &files, &mut random);
+                compare(pattern, flags, &files[5..6], &mut random);
+            }
+        }
+        for flags in ["Fw", "Fx", "Fwo", "Fxi"] {
+            compare(&["a", "ab "], flags, &files, &mut random);
+        }
+    }
+
+    /// However the files are cut, in chunks of no line at all, of one, of many.
+    #[test]
+    fn lines_near_a_match_and_a_limit_are_those_of_grep() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut random = Random(7);
+        let files = texts(dir.path(), &mut random);
+        let around = |before, after| Some((before, after));
+        let limits = [None, Some(1), Some(2), Some(5)];
+        let nears =
+            [None, around(0, 0), around(1, 0), around(0, 1), around(2, 3), around(40, 40), around(1, 1)];
+        for (max, near) in limits.iter().flat_map(|max| nears.iter().map(move |near| (*max, *near))) {
+            let mut values: Vec<String> = max.iter().map(|max| format!("-m{max}")).collect();
+            values.extend(
+                near.iter().flat_map(|(before, after)| [format!("-B{before}"), format!("-A{after}")]),
+            );
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            for flags in ["", "n", "v", "vn", "o", "on", "c", "nh", "l"] {
+                for pattern in [&["a"][..], &["^a"], &["aa"], &["^$"], &["C"]] {
+                    let more = More {
+                        max,
+                        around: near,
+                        files: flags.contains('l').then_some(Files::With),
+                        ..More::default()
+                    };
+                    compare_more((pattern, flags, &values), more.clone(), &files, &mut random);
+                    compare_more((pattern, flags, &values), more, &files[7..8], &mut random);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn colors_are_those_of_grep() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut random = Random(8);
+        let files = texts(dir.path(), &mut random);
+        for flags in ["", "n", "o", "vn", "c", "l"] {
+            let more = More {
+                color: true,
+                around: Some((1, 1)),
+                files: flags.contains('l').then_some(Files::With),
+                ..More::default()
+            };
+            compare_more((&["ab|b"], flags, &["--color=always", "-C1"]), more, &files, &mut random);
         }
     }
 

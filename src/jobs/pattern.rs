@@ -11,6 +11,8 @@
 //! Patterns are ASCII in the sense of the C locale (`\w` and `.` mean bytes), unless they contain
 //! other characters themselves; then they are Unicode patterns.
 
+mod posix;
+
 use bivouac::{Error, Result};
 use regex_automata::hybrid::dfa::{Cache as LongestCache, DFA};
 use regex_automata::meta::{self, Cache, Regex};
@@ -23,6 +25,36 @@ use regex_syntax::hir::{
 };
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
+
+/// How patterns are to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) syntax: Syntax,
+    pub(crate) ignore_case: bool,
+    pub(crate) unit: Unit,
+}
+
+/// What the characters of a pattern mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Syntax {
+    /// What they mean to `grep -E`.
+    #[default]
+    Extended,
+    /// What they mean to the crate `regex`: for most patterns what they mean to `grep -P`.
+    Perl,
+    /// Themselves.
+    Fixed,
+}
+
+/// What a match must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Unit {
+    #[default]
+    Anything,
+    /// No part of a longer word.
+    Words,
+    Line,
+}
 
 /// Enough for lists of some ten thousand texts; the default of 10 MB is not.
 const SIZE_LIMIT: usize = 256 << 20;
@@ -59,12 +91,12 @@ impl Matcher {
     /// # Errors
     ///
     /// One of them is not valid, or they are too large together.
-    pub(crate) fn new(patterns: &[String], fixed: bool, ignore_case: bool) -> Result<Self> {
-        let parse = |pattern| parse(pattern, fixed, ignore_case);
-        let parsed: Vec<Hir> =
-            patterns.iter().flat_map(|text| text.split('\n')).map(parse).collect::<Result<_>>()?;
+    pub(crate) fn new(patterns: &[String], reading: Reading) -> Result<Self> {
+        let texts = || patterns.iter().flat_map(|text| text.split('\n'));
+        let parsed: Vec<Hir> = texts().map(|pattern| parse(pattern, reading)).collect::<Result<_>>()?;
         let lazy = parsed.iter().any(has_lazy_operator);
         let hir = Hir::alternation(parsed.iter().map(within_line).collect());
+        let hir = whole(hir, reading.unit, patterns.iter().all(|pattern| pattern.is_ascii()));
         let too_large =
             |e: &dyn std::fmt::Display| Error::usage("pattern", format_args!("cannot be compiled: {e}"));
         let config = meta::Config::new().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT));
@@ -119,21 +151,41 @@ pub(crate) fn regex(pattern: &str) -> std::result::Result<Regex, String> {
     })
 }
 
-fn parse(pattern: &str, fixed: bool, ignore_case: bool) -> Result<Hir> {
-    let escaped = if fixed { regex_syntax::escape(pattern) } else { pattern.to_string() };
+/// With what must stand around it. A lone look to one side is what `grep -w` means: `\b` would ask for a word
+/// inside as well, and `-w -- --` finds dashes.
+fn whole(hir: Hir, unit: Unit, is_ascii: bool) -> Hir {
+    let (before, after) = match (unit, is_ascii) {
+        (Unit::Anything, _) => return hir,
+        (Unit::Line, _) => (Look::StartLF, Look::EndLF),
+        (Unit::Words, true) => (Look::WordStartHalfAscii, Look::WordEndHalfAscii),
+        (Unit::Words, false) => (Look::WordStartHalfUnicode, Look::WordEndHalfUnicode),
+    };
+    Hir::concat(vec![Hir::look(before), hir, Hir::look(after)])
+}
+
+fn parse(pattern: &str, reading: Reading) -> Result<Hir> {
+    let wrong = |why: String| Error::usage(format_args!("pattern `{pattern}`"), why);
+    let text = match reading.syntax {
+        Syntax::Extended => posix::translated(pattern).map_err(wrong)?,
+        Syntax::Perl => pattern.to_string(),
+        Syntax::Fixed => regex_syntax::escape(pattern),
+    };
     regex_syntax::ParserBuilder::new()
         .multi_line(true)
         .utf8(false)
         .unicode(!pattern.is_ascii())
-        .case_insensitive(ignore_case)
+        .case_insensitive(reading.ignore_case)
         .build()
-        .parse(&escaped)
-        .map_err(|e| Error::usage(format_args!("pattern `{pattern}`"), in_a_word(&e)))
+        .parse(&text)
+        .map_err(|e| wrong(in_a_word(&e)))
 }
 
 /// What is wrong with a pattern, without the drawing of several lines that shows where.
 fn in_a_word(error: &regex_syntax::Error) -> String {
     if let regex_syntax::Error::Parse(error) = error {
+        if *error.kind() == regex_syntax::ast::ErrorKind::UnsupportedLookAround {
+            return posix::LOOK_AROUND.to_string();
+        }
         return error.kind().to_string();
     }
     if let regex_syntax::Error::Translate(error) = error {
@@ -202,7 +254,8 @@ mod tests {
     use super::*;
 
     fn find(pattern: &str, text: &[u8]) -> Option<Range<usize>> {
-        let matcher = Matcher::new(&[pattern.to_string()], false, false).unwrap();
+        let reading = Reading { syntax: Syntax::Perl, ..Reading::default() };
+        let matcher = Matcher::new(&[pattern.to_string()], reading).unwrap();
         matcher.searcher().find(text, 0..text.len())
     }
 
@@ -221,9 +274,77 @@ mod tests {
 
     #[test]
     fn scratch_memory_is_used_again() {
-        let matcher = Matcher::new(&["a".to_string()], false, false).unwrap();
+        let matcher = Matcher::new(&["a".to_string()], Reading::default()).unwrap();
         drop(matcher.searcher());
         drop(matcher.searcher());
         assert_eq!(matcher.scratch.lock().unwrap().len(), 1);
+    }
+
+    /// Each is read as GNU grep reads it, or refused.
+    #[test]
+    fn extended_patterns_mean_what_they_mean_to_grep() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        let lines = "a\n*a\nba\n{1}a\na{\na{,2}\naa\naaa\na)\n)\n+\na{1\na{1,x}\na{x}\n\\\nd\n5\n]\nb]\n\\]\na[\n\n\
+                     ab\n`\n'\n(\n?\n-\n,\n.\na.b\nA\n";
+        std::fs::write(&file, lines).unwrap();
+        let patterns = "*a|+a|?a|a{|a{,2}|a{1|a{1,x}|a{x}|a)|)|(*a)|[\\]]|[]]|[[=a=]]|[[.a.]]|[[.-.]]|[:a]|^*a|()|a**|\
+                        a*{2}|a{2}{2}|a{,}|\\`a|a\\'|[a-]|[%--]|[a\\]b]|\\(|(^a)|a{1}*|a{ 1}|a{1}{|(){2}|[--a]|[a-a]|[.]|[\\.]|\
+                        [^a]|[^]a]|[[:alpha:]]|[^[:alpha:]]|[&&a]|[a~~]|\\<a|b\\>|\\w|\\W|\\.|a{2}+|}|[[:digit:]-]|[a^]|$|a$|[*+?{}()]";
+        for pattern in
+            patterns.split('|').chain(["b|*a", "a|b", "(a|b)(,|\\])?", "a|", "|a", "[a|]", "(+|a)", "(|a)"])
+        {
+            let words = ["-aEo", "-e", pattern].map(str::to_string);
+            let wanted = crate::jobs::testing::gnu("grep", &words, std::slice::from_ref(&file)).stdout;
+            let matcher = Matcher::new(&[pattern.to_string()], Reading::default());
+            let matcher = matcher.unwrap_or_else(|e| panic!("{pattern}: {e}"));
+            let mut searcher = matcher.searcher();
+            let mut out = String::new();
+            for line in lines.lines() {
+                let mut at = 0;
+                while let Some(found) = searcher.find(line.as_bytes(), at..line.len()) {
+                    let end = searcher.longest(line.as_bytes(), found.clone(), line.len());
+                    if end > found.start {
+                        out += &line[found.start..end];
+                        out.push('\n');
+                    }
+                    at = end.max(found.start + 1);
+                    if at > line.len() {
+                        break;
+                    }
+                }
+            }
+            assert_eq!(out, String::from_utf8_lossy(&wanted), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_grep_reads_in_a_way_that_nobody_expects_is_refused_with_the_reason() {
+        for (pattern, says) in [
+            ("{1}a", "\\{"),
+            ("{a", "\\{"),
+            ("$*a", "nothing to repeat"),
+            ("a+?", "-P"),
+            ("a{2,1}", "no number"),
+            ("x{1,2,3}", "no number"),
+            ("a{99999}", "no number"),
+            ("[\\d]", "[[:digit:]]"),
+            ("[a", "no `]`"),
+            ("[[.space.]]", "no single character"),
+            ("[a[a--b]", "no such end"),
+            ("[a-b-c]", "no such end"),
+            ("[:space:]", "[[:space:]]"),
+            ("[[:foo:]]", "no class"),
+            ("(a)\\1", "GNU grep has that"),
+            ("a(?=b)", "looks around"),
+            ("a\\", "backslash"),
+            ("(a", "unclosed group"),
+        ] {
+            let error = Matcher::new(&[pattern.to_string()], Reading::default()).unwrap_err().to_string();
+            assert!(error.contains(says), "{pattern}: {error}");
+        }
+        let perl = Reading { syntax: Syntax::Perl, ..Reading::default() };
+        let error = Matcher::new(&["a(?!b)".to_string()], perl).unwrap_err().to_string();
+        assert!(error.contains("looks around"), "{error}");
     }
 }

@@ -43,6 +43,29 @@ fn after_an_orderly_stop_no_finished_task_runs_again() {
     GREP.expect_right_output(&world);
 }
 
+/// What is printed depends on lines of the chunks before, and those may have been read by another run.
+#[test]
+fn lines_near_a_match_and_a_limit_are_right_after_any_interruption() {
+    for options in
+        ["-n -B 3 -A 2 unlock", "-C 40 -m 900 lock", "-m 1500 -n lock", "-c -m 99999 lock", "-v -C 1 -n lock"]
+    {
+        let world = GREP.world();
+        let wanted = world.shell(&format!("grep -aE {options} big.txt"));
+        for signal in [SIGKILL, SIGTERM, SIGKILL] {
+            let slow = "--limit-rate 300KiB --checkpoint-every 20ms --jobs 2";
+            let run = world.bivouac(&format!("grep {slow} {options} big.txt --output out")).start();
+            run.until_further_checkpoint().signal(signal).wait().expect_killed_by(signal);
+        }
+        world.bivouac(&format!("grep {options} big.txt --output out")).run().expect_code(0);
+        let is = world.read("out");
+        assert!(is == wanted, "{options}: {}", first_difference(&is, &wanted));
+    }
+    let world = GREP.world();
+    let run = world.bivouac("grep --limit-rate 300KiB -A 1 lock big.txt --output out").start();
+    run.until_further_checkpoint().signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    world.bivouac("grep -A 2 lock big.txt --output out").run().expect_code(3).expect_says("options.around");
+}
+
 /// Two jobs whose output comes as they go, and goes into a pipe; and the bytes that they print alone.
 const STREAMING: [(&str, &str); 2] = [
     ("pipe big.txt --block 300k -- tr a-z A-Z", "tr a-z A-Z <big.txt"),

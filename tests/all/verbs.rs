@@ -53,6 +53,121 @@ fn grep_greps_as_grep_does() {
     }
 }
 
+/// Options that people type, each with a pattern and files: the same bytes and the same code.
+#[test]
+fn grep_has_the_options_of_grep() {
+    let world = world_with_texts();
+    world.write("patterns", "spin_lock\n[0-9]{3}\n");
+    world.write("none", "");
+    for (line, files) in [
+        ("-E lock", "a.txt b.txt"),
+        ("-w lock", "a.txt"),
+        ("-ow [a-z]+_lock", "a.txt b.txt"),
+        ("-x line", "a.txt empty"),
+        ("-l spin_lock", "a.txt b.txt empty odd.bin"),
+        ("-L spin_lock", "a.txt b.txt empty odd.bin"),
+        ("-lc spin_lock", "a.txt empty"),
+        ("-m 3 lock", "a.txt b.txt"),
+        ("-m 1 -c lock", "a.txt b.txt"),
+        ("-m 0 lock", "a.txt"),
+        ("-nm 2 -v lock", "a.txt empty b.txt"),
+        ("-f patterns", "a.txt b.txt"),
+        ("-F -f patterns -c", "a.txt b.txt"),
+        ("-f none", "a.txt"),
+        ("-f patterns -e unlock -on", "a.txt"),
+        ("-nA 2 unlock", "a.txt b.txt"),
+        ("-B 1 -m 2 unlock", "a.txt b.txt"),
+        ("-C 3 --color=always unlock", "a.txt"),
+        ("-Z -l lock", "a.txt b.txt"),
+        ("-hs lock", "a.txt missing b.txt"),
+        ("-y LOCK -c", "a.txt"),
+        ("-r lock -n", "tree"),
+        ("-rc lock", "tree a.txt"),
+    ] {
+        if line.contains("-r") {
+            world.tree("tree");
+        }
+        let ours = world.bivouac(&format!("grep {line} {files}")).run();
+        let mode = if line.contains("-F") { "" } else { "-E" };
+        let sorted = if line.contains("-r") { "| sort -t: -k1,1 -s" } else { "" };
+        let theirs =
+            format!("grep -a {mode} {line} {files} 2>/dev/null {sorted}; echo ${{PIPESTATUS[0]}} >code");
+        let wanted = world.shell(&theirs);
+        let code: i32 = String::from_utf8(world.read("code")).unwrap().trim().parse().unwrap();
+        let ours_sorted = match line.contains("-r") {
+            true => {
+                let mut lines: Vec<&[u8]> = ours.stdout.split_inclusive(|byte| *byte == b'\n').collect();
+                lines.sort_by_key(|line| line.split(|byte| *byte == b':').next().unwrap().to_vec());
+                lines.concat()
+            }
+            false => ours.stdout.clone(),
+        };
+        assert!(ours_sorted == wanted, "{line}: {}", crate::running::first_difference(&ours_sorted, &wanted));
+        ours.expect_code(code);
+    }
+}
+
+#[test]
+fn grep_reads_standard_input_without_a_file_and_ends_when_it_has_enough() {
+    let world = world_with_texts();
+    let text = world.read("a.txt");
+    let wanted = world.shell("grep -a spin_lock < a.txt || true");
+    world.bivouac("grep spin_lock").stdin(Input::Piped(text)).run().expect_stdout(&wanted);
+    let endless = "yes | timeout 60 bivouac grep -m 3 y; echo ${PIPESTATUS[1]}
+                   yes | timeout 60 bivouac grep -l y; echo ${PIPESTATUS[1]}";
+    assert_eq!(String::from_utf8(world.shell(endless)).unwrap(), "y\ny\ny\n0\n(standard input)\n0\n");
+    // The writer neither writes more nor ends.
+    world.shell("mkfifo fifo");
+    let run = world.bivouac("grep -m 1 y fifo").start();
+    let mut writer = std::fs::OpenOptions::new().write(true).open(world.path("fifo")).unwrap();
+    std::io::Write::write_all(&mut writer, b"x\ny\n").unwrap();
+    run.wait().expect_code(0).expect_stdout(b"y\n");
+}
+
+#[test]
+fn count_has_the_options_of_wc() {
+    let world = world_with_texts();
+    world.write("names", "a.txt\0b.txt\0");
+    world.write("utf8", "grüße\t日本\nx\n");
+    world.write(
+        "wide",
+        [b"\xe6\x97\xa5\xe6\x9c\xac \xff\xfe a\tb\rlong\n".as_slice(), &[0xe2, 0x82]].concat(),
+    );
+    for line in [
+        "-L a.txt b.txt",
+        "-m a.txt",
+        "-lwcmL a.txt empty",
+        "-m utf8 wide",
+        "-L utf8 wide",
+        "-lm utf8",
+        "--files0-from names",
+        "-l --files0-from=names",
+    ] {
+        let wanted = world.shell(&format!("LC_ALL=C.UTF-8 wc {line}"));
+        // Words are those of the C locale; there are none in doubt here.
+        let is = world.bivouac(&format!("count {line}")).run().expect_code(0).stdout;
+        assert_eq!(String::from_utf8_lossy(&is), String::from_utf8_lossy(&wanted), "{line}");
+    }
+    let text = world.read("a.txt");
+    let wanted = world.shell("wc < a.txt; wc -l < a.txt");
+    let all = world.bivouac("count").stdin(Input::Piped(text.clone())).run().expect_code(0).stdout;
+    let lines = world.bivouac("count -l").stdin(Input::Piped(text)).run().expect_code(0).stdout;
+    assert_eq!(
+        String::from_utf8([all, lines].concat()).unwrap().split_whitespace().collect::<Vec<_>>(),
+        String::from_utf8(wanted).unwrap().split_whitespace().collect::<Vec<_>>()
+    );
+    let wanted = String::from_utf8(world.shell("wc -l a.txt b.txt | tail -n 1")).unwrap();
+    let number = wanted.split_whitespace().next().unwrap();
+    world.bivouac("count -l --total only a.txt b.txt").run().expect_stdout(format!("{number}\n").as_bytes());
+    let never = world.bivouac("count -l --total=never a.txt b.txt").run().expect_code(0).stdout;
+    assert_eq!(never, world.shell("wc -l a.txt b.txt | head -n 2"));
+    let always = world.bivouac("count -l --total=always b.txt").run().expect_code(0).stdout;
+    assert!(String::from_utf8(always).unwrap().ends_with(" total\n"));
+    world.write("wrong", "a.txt\0\0b.txt");
+    world.bivouac("count --files0-from wrong").run().expect_code(2).expect_says("an empty name");
+    world.bivouac("count --files0-from names a.txt").run().expect_code(2).expect_says("cannot be used with");
+}
+
 #[test]
 fn grep_takes_several_patterns() {
     let world = world_with_texts();

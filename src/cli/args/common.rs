@@ -37,6 +37,10 @@ pub(crate) struct CommandArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse::interval, allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
 
+    /// The same as --jobs
+    #[arg(short = 'P', long, value_name = "N", value_parser = parse::workers, allow_hyphen_values = true, overrides_with = "jobs", help_heading = "Speed and time")]
+    pub(crate) max_procs: Option<usize>,
+
     /// When a stop reaches the commands; `at-once` is for commands that save their own work
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = StopChildren::AfterGrace)]
     pub(crate) stop_children: StopChildren,
@@ -55,7 +59,8 @@ pub(crate) enum StopChildren {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Speed and time")]
 pub(crate) struct LimitArgs {
-    /// Run up to N tasks at the same time: `4`, `50%`, `+1`, `-1` [default: the cores that this process may use]
+    /// Run up to N tasks at the same time: `4`, `50%`, `+1`, `-1`; 0: as many as possible, at most 252
+    /// [default: the cores that this process may use]
     #[arg(short, long, value_name = "N", value_parser = parse::workers, allow_hyphen_values = true)]
     pub(crate) jobs: Option<usize>,
 
@@ -152,8 +157,12 @@ pub(crate) struct MessageArgs {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ShowProgress::Auto)]
     pub(crate) progress: ShowProgress,
 
+    /// Show a progress line also without a terminal; the same as --progress always
+    #[arg(long, visible_alias = "eta", overrides_with = "progress")]
+    pub(crate) bar: bool,
+
     /// When to colour the progress line; `auto`: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    #[arg(long, alias = "colour", value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub(crate) color: When,
 
     /// Print only errors, warnings, the standard error of commands and, after a stop, how to continue
@@ -201,6 +210,13 @@ pub(crate) enum LogLevel {
     Info,
     /// The progress, every second
     Debug,
+}
+
+impl MessageArgs {
+    /// When to show progress, by whichever name.
+    pub(crate) fn progress(&self) -> ShowProgress {
+        if self.bar { ShowProgress::Always } else { self.progress }
+    }
 }
 
 /// When progress is shown.

@@ -53,6 +53,7 @@ pub(crate) const COUNT: &str = concat!(
 Examples:
   bivouac count huge.log                       lines, words and bytes
   bivouac count -l *.csv -o lines.txt          lines of each file and in total
+  find . -name '*.c' -print0 | bivouac count -l --total only --files0-from -
   bivouac count --limit-rate 50MiB/s huge.log  spare a shared disk
   bivouac count --verify-inputs huge.log -o n  detect a changed input by its contents
 "
@@ -66,6 +67,8 @@ Examples:
   bivouac grep 'error [0-9]+' huge.log --output errors.txt
   bivouac grep -c -i -F 'out of memory' *.log        number of matching lines in each file
   bivouac grep -n -e '^BEGIN' -e '^END' huge.log     several patterns, with line numbers
+  bivouac grep -rwl unsafe src                       files below src in which the word stands
+  bivouac grep -m 1 -C 3 panic huge.log              the first match, with three lines around it
   bivouac grep -o '[a-z]+@[a-z.]+' mail.mbox | sort -u
   zcat huge.gz | bivouac grep error - --output errors.txt    to continue, give the same stream again
 "

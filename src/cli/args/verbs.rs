@@ -3,16 +3,22 @@
 use super::common::{CommandArgs, InputArgs, JobArgs, TableArgs};
 use super::help;
 use crate::cli::parse;
+use bivouac::disk::OsDisk;
+use bivouac::state_dir::is_state;
 use bivouac::{Error, Result};
 use clap::{ArgAction, Args, ValueEnum};
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Count lines, words and bytes, as `wc` prints them.
 ///
-/// The numbers are those of GNU `wc` in the C locale, for each file and, with several files, in total.
-/// Without -l, -w and -c it prints all three. Their order is always lines, words, bytes.
+/// The numbers are those of GNU `wc`, for each file and, with several files, in total. Without -l, -w, -c, -m
+/// and -L it prints lines, words and bytes. Their order is always lines, words, characters, bytes, longest line.
+/// Words are those of the C locale; characters are those of UTF-8, whatever the locale is.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::COUNT)]
 pub(crate) struct CountArgs {
@@ -28,6 +34,22 @@ pub(crate) struct CountArgs {
     #[arg(short = 'c', long, help_heading = "What to count")]
     pub(crate) bytes: bool,
 
+    /// Print the number of characters of UTF-8
+    #[arg(short = 'm', long, help_heading = "What to count")]
+    pub(crate) chars: bool,
+
+    /// Print the width of the longest line on a terminal
+    #[arg(short = 'L', long, help_heading = "What to count")]
+    pub(crate) max_line_length: bool,
+
+    /// Read the names of the files from LIST, each ended by a zero byte; `-` is standard input
+    #[arg(long, value_name = "LIST", conflicts_with = "files", help_heading = "What to count")]
+    files0_from: Option<PathBuf>,
+
+    /// When to print the total; `only`: nothing but it [default: with several files]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = WhenTotal::Auto, hide_default_value = true, help_heading = "Output")]
+    pub(crate) total: WhenTotal,
+
     /// Write the result to OUT, which appears when it is complete
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
@@ -36,9 +58,13 @@ pub(crate) struct CountArgs {
     #[arg(long, help_heading = "Output")]
     pub(crate) keep_going: bool,
 
-    /// Files to read; `-` is standard input: to continue a stopped job, give it again
-    #[arg(required = true, value_name = "FILE")]
+    /// Files to read; without any, or with `-`, standard input: to continue a stopped job, give it again
+    #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+
+    /// Standard input was not named
+    #[arg(skip)]
+    pub(crate) unnamed: bool,
 
     #[command(flatten)]
     pub(crate) job: JobArgs,
@@ -46,17 +72,73 @@ pub(crate) struct CountArgs {
     pub(crate) inputs: InputArgs,
 }
 
+/// When to print a total.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenTotal {
+    /// With several files
+    Auto,
+    /// With one file, too
+    Always,
+    /// Without the lines of the files
+    Only,
+    /// Not at all
+    Never,
+}
+
+impl CountArgs {
+    /// Where the files are named.
+    ///
+    /// # Errors
+    ///
+    /// The list cannot be read, or is not one of names.
+    pub(crate) fn resolve(&mut self) -> Result<()> {
+        if let Some(list) = &self.files0_from {
+            self.files = listed_files(list)?;
+        } else if self.files.is_empty() {
+            (self.files, self.unnamed) = (vec![PathBuf::from("-")], true);
+        }
+        Ok(())
+    }
+}
+
+fn listed_files(list: &Path) -> Result<Vec<PathBuf>> {
+    let mut text = read_all(list)?;
+    if text.pop_if(|last| *last == 0).is_none() && text.is_empty() {
+        return Err(Error::usage(list.display(), "names no file"));
+    }
+    let names = text.split(|byte| *byte == 0).map(|name| PathBuf::from(OsStr::from_bytes(name)));
+    let names: Vec<PathBuf> = names.collect();
+    if names.iter().any(|name| name.as_os_str().is_empty()) {
+        return Err(
+            Error::usage(list.display(), "has an empty name").advise("end each name with one zero byte")
+        );
+    }
+    if list == Path::new("-") && names.iter().any(|name| name == Path::new("-")) {
+        return Err(Error::usage("-", "standard input is the list of files, and cannot be one of them"));
+    }
+    Ok(names)
+}
+
+/// A file, or standard input.
+fn read_all(path: &Path) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let read = match path == Path::new("-") {
+        true => std::io::stdin().lock().read_to_end(&mut text),
+        false => File::open(path).and_then(|mut file| file.read_to_end(&mut text)),
+    };
+    read.map(|_| text).map_err(|e| Error::named(path, "read", &e))
+}
+
 /// Print the lines that match a pattern, in input order.
 ///
-/// The pattern is a regular expression of Rust's `regex` crate, over bytes: like `grep -E`, with \d and
-/// \b, without backreferences. Short options mean what they mean to `grep`, with one exception: -q
-/// silences messages about the run and still prints the lines. Since -o is --only-matching, --output has
-/// no short form.
+/// The pattern is an extended regular expression, over bytes: as `grep -E` reads it, with \d and \b, without
+/// backreferences. Short options mean what they mean to `grep`, with one exception: -q silences messages
+/// about the run and still prints the lines. Since -o is --only-matching, --output has no short form.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(
     after_long_help = help::GREP,
     disable_help_flag = true,
-    override_usage = "bivouac grep [OPTIONS] PATTERN FILE...\n       bivouac grep [OPTIONS] -e PATTERN... FILE..."
+    override_usage = "bivouac grep [OPTIONS] PATTERN [FILE]...\n       bivouac grep [OPTIONS] -e PATTERN... [FILE]..."
 )]
 pub(crate) struct GrepArgs {
     /// A pattern; repeatable: a line matches if one of them does
@@ -69,13 +151,41 @@ pub(crate) struct GrepArgs {
     )]
     pub(crate) patterns: Vec<OsString>,
 
+    /// Take the lines of FILE as patterns; `-` is standard input
+    #[arg(short = 'f', long = "file", value_name = "FILE", help_heading = "What to find")]
+    pattern_files: Vec<PathBuf>,
+
+    /// Patterns are extended regular expressions; that is the default
+    #[arg(short = 'E', long, overrides_with_all = ["fixed_strings", "perl_regexp"], help_heading = "What to find")]
+    extended_regexp: bool,
+
     /// Patterns are plain text, not regular expressions
-    #[arg(short = 'F', long, help_heading = "What to find")]
+    #[arg(short = 'F', long, overrides_with_all = ["extended_regexp", "perl_regexp"], help_heading = "What to find")]
     pub(crate) fixed_strings: bool,
 
+    /// Patterns are those of the Rust crate `regex`: as in Perl, with lazy repetition, without look-around
+    #[arg(short = 'P', long, overrides_with_all = ["extended_regexp", "fixed_strings"], help_heading = "What to find")]
+    pub(crate) perl_regexp: bool,
+
     /// Ignore the difference between upper and lower case
-    #[arg(short, long, help_heading = "What to find")]
+    #[arg(short, short_alias = 'y', long, help_heading = "What to find")]
     pub(crate) ignore_case: bool,
+
+    /// A match must not be part of a longer word
+    #[arg(short, long, help_heading = "What to find")]
+    pub(crate) word_regexp: bool,
+
+    /// A match must be a whole line
+    #[arg(short = 'x', long, help_heading = "What to find")]
+    pub(crate) line_regexp: bool,
+
+    /// Search all files below directories, in the order of their names; without FILE, below this one
+    #[arg(short, long, help_heading = "What to find")]
+    pub(crate) recursive: bool,
+
+    /// Print lines that are not text on a terminal, too; elsewhere all lines are printed
+    #[arg(short = 'a', long, help_heading = "Output")]
+    pub(crate) text: bool,
 
     /// Print the lines that do not match
     #[arg(short = 'v', long, help_heading = "What to find")]
@@ -84,6 +194,36 @@ pub(crate) struct GrepArgs {
     /// Print only the number of matching lines of each file
     #[arg(short, long, help_heading = "Output")]
     pub(crate) count: bool,
+
+    /// Print only the names of files in which a line matches
+    #[arg(
+        short = 'l',
+        long,
+        visible_alias = "name-only",
+        overrides_with = "files_without_match",
+        help_heading = "Output"
+    )]
+    pub(crate) files_with_matches: bool,
+
+    /// Print only the names of files in which no line matches
+    #[arg(short = 'L', long, overrides_with = "files_with_matches", help_heading = "Output")]
+    pub(crate) files_without_match: bool,
+
+    /// Stop after N matching lines of each file
+    #[arg(short = 'm', long, value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, help_heading = "Output")]
+    pub(crate) max_count: Option<usize>,
+
+    /// Print N lines after each matching line
+    #[arg(short = 'A', long, value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, help_heading = "Output")]
+    pub(crate) after_context: Option<usize>,
+
+    /// Print N lines before each matching line
+    #[arg(short = 'B', long, value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, help_heading = "Output")]
+    pub(crate) before_context: Option<usize>,
+
+    /// Print N lines before and after each matching line
+    #[arg(short = 'C', long, value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, help_heading = "Output")]
+    pub(crate) context: Option<usize>,
 
     /// Print only the matching parts, each on its own line
     #[arg(short = 'o', long, help_heading = "Output")]
@@ -101,6 +241,18 @@ pub(crate) struct GrepArgs {
     #[arg(short = 'h', long, overrides_with = "with_filename", help_heading = "Output")]
     pub(crate) no_filename: bool,
 
+    /// Print a zero byte after each file name, in place of the colon or the end of the line
+    #[arg(short = 'Z', long, help_heading = "Output")]
+    pub(crate) null: bool,
+
+    /// Do not name files that cannot be read; the exit code still is 2
+    #[arg(short = 's', long, help_heading = "Output")]
+    pub(crate) no_messages: bool,
+
+    /// Lines are handed over as they are found in any case
+    #[arg(long, hide = true)]
+    line_buffered: bool,
+
     /// Write the result to OUT, which appears when it is complete
     #[arg(long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
@@ -109,13 +261,18 @@ pub(crate) struct GrepArgs {
     #[arg(long, help_heading = "Output")]
     pub(crate) keep_going: bool,
 
-    /// The pattern, then the files; with -e only files. `-` is standard input: to continue a stopped job, give it again
-    #[arg(required = true, value_name = "PATTERN FILE")]
+    /// The pattern, then the files; with -e and -f only files. Without any, or with `-`, standard input: to
+    /// continue a stopped job, give it again
+    #[arg(value_name = "PATTERN FILE")]
     words: Vec<OsString>,
 
     /// The files among the words; see [`GrepArgs::sort`]
     #[arg(skip)]
     pub(crate) files: Vec<PathBuf>,
+
+    /// Directories that cannot be listed
+    #[arg(skip)]
+    pub(crate) unlisted: Vec<OsString>,
 
     #[command(flatten)]
     pub(crate) job: JobArgs,
@@ -128,19 +285,89 @@ pub(crate) struct GrepArgs {
 }
 
 impl GrepArgs {
-    /// Tells patterns from files. As with `grep`, the first word is the pattern unless there is an -e. That is
-    /// known only when all words have been seen, so clap cannot do it.
+    /// Tells patterns from files. As with `grep`, the first word is the pattern unless there is an -e or -f. That
+    /// is known only when all words have been seen, so clap cannot do it.
     ///
     /// # Errors
     ///
     /// What is missing, in the words of the usage line.
     pub(crate) fn sort(&mut self) -> std::result::Result<(), &'static str> {
         let mut words = std::mem::take(&mut self.words).into_iter();
-        if self.patterns.is_empty() {
-            self.patterns.extend(words.next());
+        if self.patterns.is_empty() && self.pattern_files.is_empty() {
+            self.patterns.push(words.next().ok_or("PATTERN")?);
         }
         self.files = words.map(PathBuf::from).collect();
-        if self.files.is_empty() { Err("FILE... (`-` is standard input)") } else { Ok(()) }
+        Ok(())
+    }
+
+    /// Reads what stands in files: patterns, and with -r the names of the files themselves.
+    ///
+    /// # Errors
+    ///
+    /// A file of patterns cannot be read.
+    pub(crate) fn resolve(&mut self) -> Result<()> {
+        for file in &self.pattern_files {
+            let mut text = read_all(file)?;
+            if text.pop_if(|last| *last == b'\n').is_some() || !text.is_empty() {
+                self.patterns.push(OsString::from_vec(text));
+            }
+        }
+        let patterns_are_stdin = self.pattern_files.iter().any(|file| file == Path::new("-"));
+        match (self.recursive, self.files.is_empty()) {
+            (true, true) => self.files = self.below(Path::new("")),
+            (true, false) => {
+                let roots = std::mem::take(&mut self.files);
+                let is_tree = |root: &PathBuf| root.is_dir();
+                if roots.iter().any(is_tree) && !(self.with_filename || self.no_filename) {
+                    self.with_filename = true;
+                }
+                for root in roots {
+                    let files = if is_tree(&root) { self.below(&root) } else { vec![root] };
+                    self.files.extend(files);
+                }
+            }
+            (false, true) => self.files.push(PathBuf::from("-")),
+            (false, false) => {}
+        }
+        if patterns_are_stdin && self.files.iter().any(|file| file == Path::new("-")) {
+            return Err(Error::usage("-", "standard input has the patterns, and cannot be searched as well"));
+        }
+        Ok(())
+    }
+
+    /// The files below a directory, by name; what links point at is not followed. Neither the output of this job
+    /// nor the state of any is among them.
+    fn below(&mut self, root: &Path) -> Vec<PathBuf> {
+        if root.as_os_str().is_empty() && !(self.with_filename || self.no_filename) {
+            self.with_filename = true;
+        }
+        let mut open = vec![root.to_path_buf()];
+        let mut files = Vec::new();
+        while let Some(path) = open.pop() {
+            let dir = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
+            let kind =
+                if path == root { None } else { path.symlink_metadata().ok().map(|facts| facts.file_type()) };
+            match kind {
+                Some(kind) if !kind.is_dir() => files.extend(kind.is_file().then_some(path)),
+                Some(_) if is_state(&OsDisk, dir) => {}
+                Some(_) | None => match fs::read_dir(dir) {
+                    Ok(entries) => {
+                        let mut names: Vec<OsString> =
+                            entries.flatten().map(|entry| entry.file_name()).collect();
+                        names.retain(|name| name != ".bivouac");
+                        names.sort_by(|a, b| b.cmp(a));
+                        open.extend(names.into_iter().map(|name| path.join(name)));
+                    }
+                    Err(error) => self.unlisted.push(format!("{}: {error}", dir.display()).into()),
+                },
+            }
+        }
+        let output = self.output.as_deref().map(|out| (out.to_path_buf(), out.with_added_extension("part")));
+        files.retain(|file| {
+            let is = |other: &Path| file == other || Path::new(".").join(file) == other;
+            !output.as_ref().is_some_and(|(out, part)| is(out) || is(part))
+        });
+        files
     }
 
     /// The patterns as text.

@@ -8,6 +8,7 @@ use bivouac::Error;
 fn args(progress: ShowProgress) -> MessageArgs {
     MessageArgs {
         progress,
+        bar: false,
         color: When::Never,
         quiet: false,
         verbose: false,

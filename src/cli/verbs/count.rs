@@ -1,21 +1,30 @@
 //! `bivouac count`: files in chunks, cut anywhere, into a sum.
 
-use crate::cli::args::verbs::CountArgs;
+use crate::cli::args::verbs::{CountArgs, WhenTotal};
 use crate::cli::launch::Launch;
 use crate::jobs;
-use crate::jobs::count::{Columns, Count};
+use crate::jobs::count::{Columns, Count, Totals};
 use bivouac::Result;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Readable};
 
 /// Runs the job.
 pub(crate) fn run(count: &CountArgs, mut launch: Launch<'_>) -> Result<Exit> {
-    let columns = Columns::chosen(count.lines, count.words, count.bytes);
+    let CountArgs { lines, words, bytes, chars, max_line_length: longest, .. } = *count;
+    let columns = Columns { lines, words, bytes, chars, longest }.chosen();
+    let totals = match count.total {
+        WhenTotal::Auto => Totals::Several,
+        WhenTotal::Always => Totals::Always,
+        WhenTotal::Only => Totals::Only,
+        WhenTotal::Never => Totals::Never,
+    };
     let Readable { files, left_out, .. } = launch.readable(count.keep_going, FINISHED_WITH_FAILURES);
-    let source = Chunks::new(jobs::or_stdin(&files, &left_out), Boundary::anywhere())
+    let boundary = if columns.need_lines() { Boundary::newline() } else { Boundary::anywhere() };
+    let source = Chunks::new(jobs::or_stdin(&files, &left_out), boundary)
         .leaving_out(&left_out)
         .limit_rate(launch.settings.limit_rate.value)
         .by_contents(count.inputs.verify_inputs);
-    let job = Count::new(&files, columns).leaving_out(left_out);
+    let named = if count.unnamed { &[][..] } else { &files };
+    let job = Count::new(named, columns).totals(totals).leaving_out(left_out);
     launch.run((job, source), true)
 }

@@ -1,15 +1,18 @@
 //! `bivouac grep`: files in chunks of whole lines, into the lines that match.
 
+use crate::cli::args::common::When;
 use crate::cli::args::verbs::GrepArgs;
 use crate::cli::compressed;
 use crate::cli::launch::Launch;
 use crate::cli::terminal;
-use crate::jobs::grep::{Grep, Options};
+use crate::jobs::grep::{Files, Grep, More, Options};
 use crate::jobs::{self, quote};
-use bivouac::Result;
 use bivouac::ending::Exit;
 use bivouac::input::{Boundary, Chunks, Readable};
+use bivouac::{Error, Result};
+use rustix::fs::{FileType, fstat};
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// The exit code of `grep` when it could not read all of its files, whether or not a line matched.
@@ -20,37 +23,37 @@ const NOTHING_FOUND: u8 = 1;
 
 /// Runs the job.
 pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
-    let options = Options {
-        patterns: grep.patterns()?,
-        fixed: grep.fixed_strings,
-        ignore_case: grep.ignore_case,
-        invert: grep.invert_match,
-        count: grep.count,
-        line_numbers: grep.line_number,
-        only_matching: grep.only_matching,
-        file_names: match (grep.with_filename, grep.no_filename) {
-            (true, _) => Some(true),
-            (false, true) => Some(false),
-            (false, false) => None,
-        },
-    };
+    let options = options(grep, &launch)?;
     // A faulty pattern is reported before a faulty file.
     Grep::new(options.clone(), &[], Vec::new())?;
+    launch.says_what_is_unread(!grep.no_messages);
+    for why in &grep.unlisted {
+        launch.leaves_out(&why.to_string_lossy(), UNREAD);
+    }
     let Readable { files, left_out, .. } = launch.readable(grep.keep_going, UNREAD);
     if let Some(file) = output_after_all(grep, launch.argv) {
         terminal::message(&format!(
-            "-o is --only-matching here; if {0} is to be the output: --output {0}",
+            "-o is --only-matching here, and {0} is searched; if it is to be the output: --output {0}",
             quote::argument(file.as_os_str())
         ));
     }
-    let source = Chunks::new(jobs::or_stdin(&files, &left_out), Boundary::newline())
+    if grep.job.messages.quiet && launch.argv.iter().any(|word| word == "-q") && stdout_has_reader() {
+        terminal::message(
+            "-q silences messages only, and the lines are printed; for the exit code alone: >/dev/null",
+        );
+    }
+    let job = Grep::new(options.clone(), &files, left_out.clone())?;
+    let prints_lines = !(options.count || options.more.files.is_some());
+    let mut source = Chunks::new(jobs::or_stdin(&files, &left_out), Boundary::newline())
         .leaving_out(&left_out)
-        .watched(!grep.count && launch.is_watched())
+        .watched(prints_lines && launch.is_watched())
         .limit_rate(launch.settings.limit_rate.value)
         .by_contents(grep.inputs.verify_inputs);
-    let job = Grep::new(options, &files, left_out)?;
+    if options.more.max.is_some() || options.more.files.is_some() {
+        source = source.until(job.has_all());
+    }
     let resumable = source.is_resumable();
-    let (quiet, pattern) = (launch.is_quiet(), grep.patterns()?);
+    let (quiet, pattern) = (launch.is_quiet(), options.patterns);
     let exit = launch.run((job, source), resumable)?;
     if let (Exit::Code(NOTHING_FOUND), false, [pattern, ..]) = (exit, quiet, pattern.as_slice()) {
         let decompress = |program: &str, path: &Path| {
@@ -64,11 +67,69 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
     Ok(exit)
 }
 
+fn options(grep: &GrepArgs, launch: &Launch<'_>) -> Result<Options> {
+    let on_terminal = launch.is_watched() && std::io::stdout().is_terminal();
+    let lines = |wanted: Option<usize>| wanted.or(grep.context).map_or(0, |lines| lines as u64);
+    let is_around = grep.before_context.or(grep.after_context).or(grep.context).is_some();
+    if is_around && grep.only_matching && grep.invert_match {
+        return Err(Error::usage(
+            "-o -v",
+            "nothing is printed of lines that do not match, so none is near them",
+        )
+        .advise("leave out -A, -B and -C, or -o"));
+    }
+    Ok(Options {
+        patterns: grep.patterns()?,
+        fixed: grep.fixed_strings,
+        ignore_case: grep.ignore_case,
+        invert: grep.invert_match,
+        count: grep.count,
+        line_numbers: grep.line_number,
+        only_matching: grep.only_matching,
+        file_names: match (grep.with_filename, grep.no_filename) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        },
+        more: More {
+            perl: grep.perl_regexp,
+            words: grep.word_regexp,
+            whole_lines: grep.line_regexp,
+            files: match (grep.files_with_matches, grep.files_without_match) {
+                (true, _) => Some(Files::With),
+                (false, true) => Some(Files::Without),
+                (false, false) => None,
+            },
+            max: grep.max_count.map(|max| max as u64),
+            around: is_around.then(|| (lines(grep.before_context), lines(grep.after_context))),
+            zero: grep.null,
+            color: match grep.job.messages.color {
+                When::Always => true,
+                // The option is the one of the progress line, and matches are coloured where it was typed.
+                When::Auto => on_terminal && asks_for_color(launch.argv),
+                When::Never => false,
+            },
+            guarded: on_terminal && !grep.text,
+        },
+    })
+}
+
+/// Lines go to a person or a program that did not expect any.
+fn stdout_has_reader() -> bool {
+    let stdout = std::io::stdout();
+    stdout.is_terminal()
+        || fstat(&stdout).is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::Fifo)
+}
+
+fn asks_for_color(argv: &[OsString]) -> bool {
+    argv.iter().filter_map(|word| word.to_str()).any(|word| word.starts_with("--colo"))
+}
+
 /// The file that was meant as the output: `-o OUT` names it for all other verbs. This is so if the last two
-/// words of the line are `-o` and a file that does not exist, and other files were given to be read.
+/// words of the line are `-o` and a file, and other files were given to be read.
 fn output_after_all<'f>(grep: &'f GrepArgs, argv: &[OsString]) -> Option<&'f Path> {
     let [.., option, last] = argv else { return None };
     let [_, .., file] = grep.files.as_slice() else { return None };
-    let meant = option == "-o" && file.as_os_str() == last && !file.exists() && grep.output.is_none();
+    let meant = option == "-o" && file.as_os_str() == last && grep.output.is_none();
     meant.then_some(file.as_path())
 }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What is stored in the record.
 #[derive(Serialize, Deserialize)]
@@ -65,6 +66,8 @@ pub(super) struct Cutting {
     pub(super) by_contents: bool,
     pub(super) left_out: Vec<LeftOut>,
     pub(super) is_watched: bool,
+    /// The rest of the last input changes nothing.
+    pub(super) enough: Option<Arc<AtomicBool>>,
 }
 
 /// Lists files and streams as [`Chunk`]s.
@@ -183,11 +186,14 @@ impl ChunkListing {
     }
 
     fn list_streamed(&mut self, cx: &ListContext<'_>) -> Result<Option<Next>> {
+        let is_last = self.at.input + 1 == self.inputs.len();
         let Some(Input::Stream(share)) = self.inputs.get_mut(self.at.input) else { return Ok(None) };
-        let Cutting { boundary, block, is_watched, .. } = &self.cutting;
+        let Cutting { boundary, block, is_watched, enough, .. } = &self.cutting;
         let new = || Streamed::new(Arc::clone(boundary), *block).watched(*is_watched);
         let streamed = self.at.streamed.get_or_insert_with(new);
-        streamed.next(&mut share.take()?.stream, cx).map(Some)
+        let mut taken = share.take()?;
+        taken.stream.until(enough.as_ref().filter(|_| is_last && self.again == 0));
+        streamed.next(&mut taken.stream, cx).map(Some)
     }
 
     fn list_received(&mut self, start: u64, held: Vec<u8>, from: usize) -> Listed<Chunk> {

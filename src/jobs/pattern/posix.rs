@@ -1,0 +1,268 @@
+//! Extended regular expressions as GNU grep reads them, in the words of `regex`.
+//!
+//! The two differ in places where both accept the pattern, and then a line is found or not without a word. So the
+//! pattern is read here by the rules of POSIX, and written again in full. Where GNU itself warns, or means
+//! something that no reader of the pattern expects (`{1}a` finds `1}a`), the pattern is refused with what to write
+//! instead. Escapes that POSIX leaves open stay what `regex` makes of them: `\d`, `\t`, `\x41`, and groups with
+//! flags, `(?i)`.
+
+/// The same pattern for `regex`.
+///
+/// # Errors
+///
+/// Why it cannot be one, in a sentence.
+pub(super) fn translated(pattern: &str) -> Result<String, String> {
+    let mut reader = Reader { rest: pattern, out: String::new(), before: Before::Nothing, open: 0 };
+    while let Some(next) = reader.take() {
+        reader.one(next)?;
+    }
+    Ok(reader.out)
+}
+
+/// What a repetition would repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// The beginning, or `^`, `(`, `|`.
+    Nothing,
+    /// `$`.
+    End,
+    /// Something.
+    Operand,
+    /// Something with a repetition already.
+    Repeated,
+}
+
+struct Reader<'p> {
+    rest: &'p str,
+    out: String,
+    before: Before,
+    /// Groups.
+    open: usize,
+}
+
+/// POSIX has these classes, and `regex` has them with the same names.
+const CLASSES: [&str; 12] = [
+    "alpha", "digit", "alnum", "upper", "lower", "space", "blank", "punct", "print", "graph", "cntrl",
+    "xdigit",
+];
+
+/// More repetitions are an error of grep.
+const MOST: u32 = 32_767;
+
+impl Reader<'_> {
+    fn take(&mut self) -> Option<char> {
+        let next = self.rest.chars().next()?;
+        self.rest = &self.rest[next.len_utf8()..];
+        Some(next)
+    }
+
+    fn takes(&mut self, wanted: &str) -> bool {
+        self.rest.strip_prefix(wanted).map(|rest| self.rest = rest).is_some()
+    }
+
+    fn put(&mut self, text: &str, before: Before) -> Result<(), String> {
+        self.out.push_str(text);
+        self.before = before;
+        Ok(())
+    }
+
+    fn one(&mut self, next: char) -> Result<(), String> {
+        match next {
+            '\\' => self.escape(),
+            '[' => self.bracket(),
+            '(' => self.group(),
+            ')' if self.open == 0 => self.put("\\)", Before::Operand),
+            ')' => {
+                self.open -= 1;
+                self.put(")", Before::Operand)
+            }
+            '|' => self.put("|", Before::Nothing),
+            '^' => self.put("^", Before::Nothing),
+            '$' => self.put("$", Before::End),
+            '*' | '+' | '?' => self.repetition(next),
+            '{' => self.interval(),
+            '}' => self.put("\\}", Before::Operand),
+            _ => self.put(next.encode_utf8(&mut [0; 4]), Before::Operand),
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), String> {
+        let Some(next) = self.take() else { return Err("ends with a backslash".into()) };
+        match next {
+            '`' => return self.put("\\A", Before::Nothing),
+            '\'' => return self.put("\\z", Before::End),
+            '1'..='9' => {
+                return Err(format!(
+                    "\\{next} refers back to a group, and the search does not look back; GNU grep has that"
+                ));
+            }
+            _ => {}
+        }
+        self.out.extend(['\\', next]);
+        // `\x{41}`, `\p{Greek}`, `\b{start}`: the brace belongs to the escape.
+        let has_name = self.rest[..1.min(self.rest.len())] == *"{"
+            && (matches!(next, 'x' | 'u' | 'U' | 'p' | 'P')
+                || (next == 'b' && self.rest[1..].starts_with(|first: char| first.is_ascii_alphabetic())));
+        if let (true, Some(end)) = (has_name, self.rest.find('}')) {
+            self.out.push_str(&self.rest[..=end]);
+            self.rest = &self.rest[end + 1..];
+        }
+        self.put("", Before::Operand)
+    }
+
+    fn group(&mut self) -> Result<(), String> {
+        self.open += 1;
+        self.put("(", Before::Nothing)?;
+        if ["?=", "?!", "?<=", "?<!"].iter().any(|look| self.rest.starts_with(look)) {
+            return Err(LOOK_AROUND.into());
+        }
+        if self.rest.starts_with('?') {
+            let end = self.rest.find([':', ')', '>']).unwrap_or(self.rest.len());
+            let end = if self.rest[end..].starts_with(')') { end } else { (end + 1).min(self.rest.len()) };
+            self.out.push_str(&self.rest[..end]);
+            self.rest = &self.rest[end..];
+        }
+        Ok(())
+    }
+
+    fn repetition(&mut self, how: char) -> Result<(), String> {
+        match (self.before, how) {
+            // GNU warns, and finds what it would find without it.
+            (Before::Nothing, _) => Ok(()),
+            (Before::End, _) => {
+                Err(format!("`{how}` has nothing to repeat after `$`; write \\{how} or [{how}]"))
+            }
+            (Before::Repeated, '?') => {
+                Err("`?` after a repetition: as few as possible with -P, and `(…)?` for grep -E".into())
+            }
+            (Before::Operand | Before::Repeated, _) => {
+                self.put(how.encode_utf8(&mut [0; 4]), Before::Repeated)
+            }
+        }
+    }
+
+    /// `{2}`, `{2,}`, `{,3}`, `{2,3}`; any other brace is itself.
+    fn interval(&mut self) -> Result<(), String> {
+        let Some((least, most, length)) = interval(self.rest)? else {
+            return match self.before {
+                Before::Nothing => Err("begins with a brace; write \\{".into()),
+                Before::End | Before::Operand | Before::Repeated => self.put("\\{", Before::Operand),
+            };
+        };
+        if matches!(self.before, Before::Nothing | Before::End) {
+            return Err(format!(
+                "`{{{}` has nothing to repeat; write \\{{ for a brace",
+                &self.rest[..length]
+            ));
+        }
+        if most.is_some_and(|most| most < least) || most.unwrap_or(least) > MOST {
+            return Err(format!("`{{{}` is no number of repetitions", &self.rest[..length]));
+        }
+        self.rest = &self.rest[length..];
+        let most = most.map(|most| most.to_string()).unwrap_or_default();
+        self.put(&format!("{{{least},{most}}}"), Before::Repeated)
+    }
+
+    fn bracket(&mut self) -> Result<(), String> {
+        const OPEN: &str = "`[` has no `]`";
+        let inner = self.rest.split_once(']').map_or("", |(inner, _)| inner);
+        if inner.len() > 2 && inner.starts_with(':') && inner.ends_with(':') {
+            return Err(format!("a class is written [[{inner}]], not [{inner}]"));
+        }
+        self.out.push('[');
+        if self.takes("^") {
+            self.out.push('^');
+        }
+        let mut first = true;
+        loop {
+            if self.rest.is_empty() {
+                return Err(OPEN.into());
+            }
+            if !first && self.takes("]") {
+                return self.put("]", Before::Operand);
+            }
+            first = false;
+            if self.takes("[:") {
+                let (name, rest) = self.rest.split_once(":]").ok_or(OPEN)?;
+                if !CLASSES.contains(&name) {
+                    return Err(format!("[:{name}:] is no class; there are {}", CLASSES.join(", ")));
+                }
+                self.out.push_str(&format!("[:{name}:]"));
+                self.rest = rest;
+            } else {
+                self.range()?;
+            }
+        }
+    }
+
+    /// A character of a set, or a range of them.
+    fn range(&mut self) -> Result<(), String> {
+        let from = self.member()?;
+        push_member(&mut self.out, from);
+        if !self.rest.starts_with('-') || self.rest.starts_with("-]") {
+            return Ok(());
+        }
+        self.takes("-");
+        let to = self.member()?;
+        if to < from || (self.rest.starts_with('-') && !self.rest.starts_with("-]")) {
+            return Err(format!("the range `{from}-{to}` has no such end"));
+        }
+        self.out.push('-');
+        push_member(&mut self.out, to);
+        Ok(())
+    }
+
+    fn member(&mut self) -> Result<char, String> {
+        for (open, close) in [("[.", ".]"), ("[=", "=]")] {
+            if self.takes(open) {
+                let (name, rest) = self.rest.split_once(close).ok_or("`[` has no `]`")?;
+                self.rest = rest;
+                let mut chars = name.chars();
+                return match (chars.next(), chars.next()) {
+                    (Some(only), None) => Ok(only),
+                    _ => Err(format!("`{open}{name}{close}` is no single character")),
+                };
+            }
+        }
+        let next = self.take().ok_or("`[` has no `]`")?;
+        if next == '\\' && !self.takes("\\") && self.rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            let letter = self.take().unwrap_or_default();
+            return Err(format!(
+                "in brackets `\\{letter}` is a backslash and `{letter}` for grep -E, and an escape with -P; \
+                 write [\\\\{letter}], -P, or a class such as [[:digit:]]"
+            ));
+        }
+        Ok(next)
+    }
+}
+
+/// The reason for what many look for in vain.
+pub(super) const LOOK_AROUND: &str = "looks around the match, and the search, which takes a time proportional to the text, cannot; `grep -P` can";
+
+fn push_member(out: &mut String, member: char) {
+    // `\<` is something else.
+    if member.is_ascii_punctuation() && !matches!(member, '<' | '>') {
+        out.push('\\');
+    }
+    out.push(member);
+}
+
+/// The numbers of an interval, and its length after the brace.
+fn interval(text: &str) -> Result<Option<(u32, Option<u32>, usize)>, String> {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((inner, _)) = text.split_once('}') else { return Ok(None) };
+    let parts: Vec<&str> = inner.split(',').collect();
+    if !parts.iter().all(|part| is_number(part)) || inner.is_empty() {
+        return Ok(None);
+    }
+    let number = |part: &str, missing| match part {
+        "" => Ok(missing),
+        _ => part.parse().map(Some).map_err(|_| format!("`{{{inner}}}` is no number of repetitions")),
+    };
+    let (least, most) = match parts.as_slice() {
+        [both] => (number(both, None)?, number(both, None)?),
+        [least, most] => (number(least, None)?, number(most, None)?),
+        _ => return Err(format!("`{{{inner}}}` is no number of repetitions")),
+    };
+    Ok(Some((least.unwrap_or(0), most, inner.len() + 1)))
+}
