@@ -251,7 +251,7 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         for (text, parts) in [
             ("\njob = 3", ["c.toml, line 2", "`job`", "`jobs`"]),
-            ("jobs = 0", ["line 1", "'0'", "`4`"]),
+            ("jobs = \"x\"", ["line 1", "'x'", "`4`"]),
             ("jobs = [1]", ["line 1", "expected a text or a number", ""]),
             ("grace = \"soon\"", ["line 1", "'soon'", "`90s`"]),
             ("stop-code = 3", ["line 1", "'3'", "from 6 to 125"]),
