@@ -15,6 +15,7 @@ pub(crate) mod count;
 pub(crate) mod digest;
 pub(crate) mod each;
 pub(crate) mod grep;
+pub(crate) mod joblog;
 mod names;
 mod pattern;
 pub(crate) mod lines;

@@ -21,6 +21,7 @@
 //! loader calls it among the first; it calls `fcntl` three times and stores the result.
 #![allow(unsafe_code, reason = "no safe wrapper, or a slower one; see the module text")]
 
+pub(crate) mod machine;
 pub(crate) mod proc_stat;
 
 use libc::{c_char, c_int, c_void};

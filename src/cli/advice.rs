@@ -19,11 +19,6 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
         &["--resume", "--resume-failed"],
         "a job goes on whenever the same line is typed again; items that failed: --retry-failed",
     ),
-    (
-        &["each", "pipe"],
-        &["--joblog"],
-        "the log is always kept: `bivouac log --joblog` prints it in the columns of parallel",
-    ),
     (&[], &["--citation"], "there is no notice to be silenced; leave it away"),
     (&["pipe"], &["--will-cite", "--gnu", "--plain", "--group"], "it has no meaning here; leave it away"),
     (&["count", "grep", "digest", "pipe"], &["--nice"], "start bivouac itself with nice or ionice"),
@@ -55,13 +50,18 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
         ],
         "this runs on one machine; several are what GNU parallel is for",
     ),
+    (&["each", "pipe"], &["--noswap"], "--memfree SIZE starts no command while memory is short"),
     (
-        &[],
-        &["--load", "--memfree", "--noswap"],
-        "nothing here looks at the load of the machine; start bivouac itself with nice or ionice, and -j for less",
+        &["each", "pipe"],
+        &["--memsuspend"],
+        "--memfree SIZE starts no command while memory is short; `bivouac pause` stops those that run",
+    ),
+    (
+        &["count", "grep", "digest"],
+        &["--load", "--memfree", "--memsuspend", "--noswap", "--delay", "--rate", "--joblog"],
+        "that is about commands; -j N runs fewer tasks, and --limit-rate reads fewer bytes",
     ),
     (&["each"], &["--progress-bar"], "that is --progress always"),
-    (&["each"], &["--delay"], "commands start as slots are free; -j N bounds them"),
     (&["each"], &["--termseq"], "an abort sends SIGTERM, and SIGKILL after --kill-after"),
     (&["each"], &["--jobs-file", "--profile", "-J"], "settings stand in a file for --config"),
     (&["pipe"], &["--recstart"], "that is --record-start"),
@@ -235,7 +235,6 @@ mod tests {
     fn names_that_people_know_are_answered_with_a_sentence() {
         for (line, says) in [
             ("bivouac each --resume echo", "typed again"),
-            ("bivouac each --joblog=f echo", "bivouac log --joblog"),
             ("bivouac each --rpl x echo", "--plus"),
             ("bivouac each --sem echo", "flock"),
             ("bivouac each --block 1M echo", "bivouac pipe"),

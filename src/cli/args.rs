@@ -13,7 +13,7 @@ pub(crate) mod items;
 pub(crate) mod parallel;
 pub(crate) mod verbs;
 
-use bivouac::{Effects, Halt, TaskOutput};
+use bivouac::{Effects, Halt, Starts, TaskOutput};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use common::{JobArgs, StopChildren};
@@ -183,6 +183,8 @@ pub(crate) struct Commands {
     pub(crate) ungrouped: bool,
     /// When failures end the job.
     pub(crate) halt: Option<Halt>,
+    /// When they may start although a slot is free.
+    pub(crate) starts: Starts,
 }
 
 impl JobVerb {
@@ -215,6 +217,7 @@ impl PipeArgs {
         Commands {
             any: true,
             keep_going: self.keep_going,
+            starts: self.commands.starts(),
             stop_at_once: self.commands.stop_children == StopChildren::AtOnce,
             ..Commands::default()
         }
@@ -226,6 +229,7 @@ impl EachArgs {
         Commands {
             any: true,
             keep_going: true,
+            starts: self.commands.starts(),
             stop_at_once: self.commands.stop_children == StopChildren::AtOnce,
             effects: Effects::SideEffects {
                 output: match (file(&self.output), self.keep_order) {

@@ -253,6 +253,7 @@ where
         .print_failed(args.commands.print_failed)
         .effects(args.commands.effects)
         .halt(args.commands.halt)
+        .starts(args.commands.starts)
         .forward_stops(args.commands.stop_at_once)
         .watch_children(args.commands.any)
 }

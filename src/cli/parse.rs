@@ -189,6 +189,47 @@ pub(crate) fn workers(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Exit codes. A type of its own, as [`Bytes`] is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Codes(pub(crate) Vec<i32>);
+
+/// `0,1`, `0-3,7`.
+pub(crate) fn codes(text: &str) -> Result<Codes, String> {
+    let code = |text: &str| text.parse::<i32>().ok().filter(|code| (0..=255).contains(code));
+    let range = |part: &str| match part.split_once('-') {
+        Some((from, to)) => Some(code(from)?..=code(to)?).filter(|range| !range.is_empty()),
+        None => code(part).map(|only| only..=only),
+    };
+    let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+    let codes = ranges.map(|ranges| ranges.into_iter().flatten().collect());
+    codes.map(Codes).ok_or_else(|| "expected exit codes from 0 to 255, such as `0,1` or `0-3,7`".to_string())
+}
+
+/// Starts per time, as the time between two.
+pub(crate) fn starts(text: &str) -> Result<Duration, String> {
+    let interval = || {
+        let (number, unit) = text.split_once('/')?;
+        let unit = match unit {
+            "s" | "sec" | "second" => 1,
+            "m" | "min" | "minute" => 60,
+            "h" | "hour" => 3600,
+            _ => return None,
+        };
+        let number: u32 = number.parse().ok().filter(|number| *number > 0)?;
+        Some(Duration::from_secs(unit) / number)
+    };
+    interval()
+        .ok_or_else(|| "expected a number of starts per time, such as `10/s`, `100/m` or `500/h`".to_string())
+}
+
+/// A number of threads that run: `4`, or of the cores of the machine: `100%`, `+1`.
+pub(crate) fn load(text: &str) -> Result<u64, String> {
+    match text {
+        "0" => Err("nothing would ever start; an example is `4` or `100%`".to_string()),
+        _ => workers(text).map(|threads| threads as u64),
+    }
+}
+
 /// A number from 0 on.
 pub(crate) fn whole(text: &str) -> Result<usize, String> {
     not_negative(text)?;
@@ -369,6 +410,22 @@ mod tests {
         for text in ["two", "", "%", "+", "0.5", "100000000"] {
             assert!(workers(text).expect_err(text).contains("`4`"), "{text}");
         }
+    }
+
+    #[test]
+    fn codes_may_be_ranges_and_starts_come_evenly() {
+        assert_eq!(codes("0-3,7"), Ok(Codes(vec![0, 1, 2, 3, 7])));
+        assert_eq!(codes("255"), Ok(Codes(vec![255])));
+        for text in ["", "256", "-1", "3-1", "1,", "x"] {
+            assert!(codes(text).expect_err(text).contains("`0-3,7`"), "{text}");
+        }
+        assert_eq!(starts("10/s"), Ok(Duration::from_millis(100)));
+        assert_eq!(starts("120/m"), Ok(Duration::from_millis(500)));
+        assert_eq!(starts("1/h"), Ok(Duration::from_secs(3600)));
+        for text in ["10", "0/s", "/s", "1/d", "-1/s"] {
+            assert!(starts(text).expect_err(text).contains("`10/s`"), "{text}");
+        }
+        assert!(load("0").is_err() && load("100%").is_ok());
     }
 
     #[test]

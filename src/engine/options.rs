@@ -16,6 +16,19 @@ pub struct Halt {
     pub now: bool,
 }
 
+/// When tasks may start although a worker is free ([`Run::starts`](crate::Run::starts)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Starts {
+    /// The least time between two starts.
+    pub every: Duration,
+    /// How long a run that continues waits before its first start.
+    pub after_resume: Duration,
+    /// Only while fewer threads than this run or want to run on the machine.
+    pub runnable: Option<u64>,
+    /// Only while so many bytes of memory are available.
+    pub memory: Option<u64>,
+}
+
 /// What a run is asked to do, besides the job itself.
 pub(crate) struct Options {
     pub(crate) location: Location,
@@ -34,6 +47,7 @@ pub(crate) struct Options {
     pub(crate) print_failed: bool,
     pub(crate) effects: Effects,
     pub(crate) halt: Option<Halt>,
+    pub(crate) starts: Starts,
     pub(crate) max_runtime: Option<Duration>,
     pub(crate) spill_limit: Option<u64>,
     pub(crate) disk: Arc<dyn Disk>,
@@ -58,6 +72,7 @@ impl Default for Options {
             print_failed: false,
             effects: Effects::Pure,
             halt: None,
+            starts: Starts::default(),
             max_runtime: None,
             spill_limit: None,
             disk: Arc::new(OsDisk),

@@ -12,7 +12,7 @@ use crate::durable::state_dir::Continuing;
 use crate::durable::store::Location;
 use crate::ending::{Ending, Summary};
 use crate::engine::effects::Effects;
-use crate::engine::options::{Halt, Options};
+use crate::engine::options::{Halt, Options, Starts};
 use crate::engine::prepare::{Interruptible, Prepared, prepare};
 use crate::engine::reload::{Reader, Reload};
 use crate::engine::threads::Threads;
@@ -187,6 +187,13 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     #[must_use]
     pub fn print_failed(mut self, yes: bool) -> Self {
         self.options.print_failed = yes;
+        self
+    }
+
+    /// When tasks may start although a worker is free. Default: at once.
+    #[must_use]
+    pub fn starts(mut self, starts: Starts) -> Self {
+        self.options.starts = starts;
         self
     }
 

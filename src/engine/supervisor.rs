@@ -13,6 +13,7 @@ mod messages;
 mod estimate;
 mod parts;
 mod status;
+mod starts;
 mod suspension;
 mod progress;
 
@@ -35,6 +36,7 @@ use crate::task::{Job, Saying};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
 use parts::{Clocks, End, JobFacts, Reception, View, Workers};
+use starts::StartRule;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -74,10 +76,12 @@ impl<'a, J: Job> Supervisor<'a, J> {
             forward_stops: options.forward_stops,
             hears_resume: setup.subscription.has_resume(),
         };
+        let continues = frontier.committed + frontier.ahead > 0;
+        let starts = StartRule::new(options.starts, setup.began, continues);
         Self {
             state: State::new(rules),
             channels: setup.channels,
-            workers: Workers::new(pool, workers, options, setup.watcher),
+            workers: Workers::new(pool, workers, options, (starts, setup.watcher)),
             reception: Reception::new(setup.subscription, options.core),
             clocks: Clocks::new(setup.began, now, options.max_runtime),
             job: JobFacts::new(setup.extent, frontier, setup.spill_limit),
@@ -117,7 +121,8 @@ impl<J: Job> Supervisor<'_, J> {
 
     fn may_assign(&self) -> bool {
         self.state.may_start()
-            && self.state.in_flight < self.workers.batching.limit()
+            && self.state.in_flight < self.most_in_flight()
+            && self.is_time_to_start()
             && self.may_defer()
             && !self.workers.pool.shared.too_much_has_failed()
             && self.has_room()
@@ -133,6 +138,7 @@ impl<J: Job> Supervisor<'_, J> {
         match item {
             FromSource::Task(assignment) => {
                 self.handle(Event::Assigned);
+                self.note_start();
                 self.workers.pool.assign(assignment);
             }
             FromSource::Ended(tasks) => {

@@ -28,10 +28,11 @@
 //! take their handlers back at the end, and count as having one. A command with one of these traces is held too,
 //! for a shorter time, and counts as done if no stop comes.
 
+use crate::jobs::joblog::Joblog;
 use crate::jobs::results::Kept;
 use crate::jobs::text::{short, visible};
 use bivouac::error::Kind;
-use bivouac::journal::{End, Line, Outcome};
+use bivouac::journal::{End, Entry, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
 use bivouac::{Context, Presumed, TaskError};
 use std::cell::RefCell;
@@ -59,6 +60,12 @@ pub(crate) struct Terms {
     pub(crate) ok_codes: Vec<i32>,
     /// How often a command that failed is tried again.
     pub(crate) retries: u32,
+    /// The first wait before that.
+    pub(crate) retry_delay: Option<Duration>,
+    /// Only after these exit codes.
+    pub(crate) retry_codes: Option<Vec<i32>>,
+    /// Where a line is written for each command that has ended.
+    pub(crate) joblog: Option<Joblog>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) kill_after: Duration,
     /// Whether a command that was told to end and ends well has done its task: it saves its own work.
@@ -111,6 +118,9 @@ enum Verdict {
 pub(crate) struct Suspect {
     attempt: u32,
     note: String,
+    /// For the log: the command, and when it began.
+    shown: String,
+    began_ms: u64,
     finished: Finished,
     verdict: Verdict,
     /// It is not tried again.
@@ -221,19 +231,15 @@ impl Terms {
         cx: &Context<'_>,
         command: &Command,
         feed: &Feed<'f>,
-        (attempt, note): (u32, &str),
+        (attempt, note, shown): (u32, &str, String),
         to: &mut dyn Reception,
     ) -> Then {
         if let Err(error) = to.begin() {
             return Then::Over(Err(error));
         }
-        cx.journal(Line::Began {
-            task: cx.task(),
-            attempt,
-            at_ms: millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
-            note: note.to_string(),
-            of_task: [0; 8],
-        });
+        let began_ms = millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        let (task, note) = (cx.task(), note.to_string());
+        cx.journal(Line::Began { task, attempt, at_ms: began_ms, note: note.clone(), of_task: [0; 8] });
         let began = Instant::now();
         let call = Call {
             command,
@@ -255,14 +261,15 @@ impl Terms {
             (called, rest) => {
                 let outcome = called.as_ref().map_or_else(not_finished, |_| Outcome::Interrupted);
                 let took = called.as_ref().map_or(began.elapsed(), |finished| finished.took);
-                cx.journal(Line::Ended(End { task: cx.task(), attempt, took_us: micros(took), outcome }));
+                let ended = End { task, attempt, took_us: micros(took), outcome };
+                let logged = self.note_end(cx, ended, (&shown, began_ms));
                 let kept = rest.and_then(|rest| Ok(rest.kept.map_or(Ok(()), |kept| kept.end(outcome))?));
-                return Then::Over(called.and(kept));
+                return Then::Over(called.and(kept).and(logged));
             }
         };
         let (verdict, held) = self.judge(&finished);
-        let (note, is_last) = (note.to_string(), attempt > self.retries);
-        let suspect = Suspect { attempt, note, finished, verdict, is_last, rest };
+        let is_last = attempt > self.retries || !self.is_retried_after(&finished);
+        let suspect = Suspect { attempt, note, shown, began_ms, finished, verdict, is_last, rest };
         match held {
             Some(time) if !(cx.is_stopping() || cx.is_cancelled()) => Then::Hold(Box::new(suspect), time),
             Some(_) | None => self.settle(cx, suspect),
@@ -271,7 +278,7 @@ impl Terms {
 
     /// What came of it, now that it is known whether a stop has come.
     pub(crate) fn settle(&self, cx: &Context<'_>, suspect: Suspect) -> Then {
-        let Suspect { attempt, note, finished, mut verdict, is_last, mut rest } = suspect;
+        let Suspect { attempt, note, shown, began_ms, finished, mut verdict, is_last, mut rest } = suspect;
         let was_held = self.judge(&finished).1.is_some();
         if was_held && (cx.is_stopping() || cx.is_cancelled()) {
             verdict = Verdict::Interrupted;
@@ -280,9 +287,10 @@ impl Terms {
         let outcome = outcome(&finished, &verdict);
         let kept = rest.kept.take().map_or(Ok(()), |kept| kept.end(outcome));
         let took_us = micros(finished.took);
-        cx.journal(Line::Ended(End { task: cx.task(), attempt, took_us, outcome }));
-        if let Err(error) = kept {
-            return Then::Over(Err(error.into()));
+        let ended = End { task: cx.task(), attempt, took_us, outcome };
+        let logged = self.note_end(cx, ended, (&shown, began_ms));
+        if let Err(error) = logged.and(kept.map_err(TaskError::from)) {
+            return Then::Over(Err(error));
         }
         Then::Over(match verdict {
             Verdict::Done => Ok(()),
@@ -295,9 +303,28 @@ impl Terms {
         })
     }
 
+    /// Writes into the journal that an attempt has ended, and into the log that was asked for.
+    fn note_end(&self, cx: &Context<'_>, end: End, (shown, began_ms): (&str, u64)) -> Result<(), TaskError> {
+        let End { task, attempt, took_us, outcome } = end;
+        cx.journal(Line::Ended(end));
+        let Some(joblog) = &self.joblog else { return Ok(()) };
+        let entry = Entry { task, attempt, began_ms, took_us, outcome, note: String::new() };
+        Ok(joblog.append(&entry, shown)?)
+    }
+
+    fn is_retried_after(&self, finished: &Finished) -> bool {
+        let Some(codes) = &self.retry_codes else { return true };
+        match finished.how {
+            How::Code(code) => codes.contains(&code),
+            How::Signal(_) | How::TimedOut | How::WantedTerminal => false,
+        }
+    }
+
     fn retry(&self, cx: &Context<'_>, attempt: u32, note: &str, why: &str) -> Then {
-        let wait = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
-        let time = if self.jitter { some_of(wait) } else { wait };
+        let (first, longest) =
+            self.retry_delay.map_or((FIRST_WAIT, LONGEST_WAIT), |time| (time, time.max(LONGEST_WAIT)));
+        let wait = first.saturating_mul(1 << (attempt - 1).min(16)).min(longest);
+        let time = if self.jitter && self.retry_delay.is_none() { some_of(wait) } else { wait };
         let left = self.retries + 1 - attempt;
         let note = visible(&short(note)).into_owned();
         cx.say(format!("{note}: {why}; tried again in {:.1} s, {left} left", time.as_secs_f32()));

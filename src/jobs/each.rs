@@ -169,7 +169,9 @@ impl Each {
             kept: None,
             broken: None,
         };
-        match self.terms.run(cx, &command, &Feed::Nothing, (attempt, &name), &mut printed) {
+        let shown = self.terms.joblog.as_ref().map(|_| self.template.show(&words, number, slot));
+        let attempt = (attempt, name.as_str(), shown.unwrap_or_default());
+        match self.terms.run(cx, &command, &Feed::Nothing, attempt, &mut printed) {
             // With the program in the item, that it cannot be started is about this item only.
             Then::Over(Err(TaskError::Fatal(error)))
                 if self.template.is_program_an_item() && is_about_the_program(&error) =>

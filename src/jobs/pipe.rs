@@ -141,7 +141,8 @@ impl Pipe {
         };
         let place = format!("{}, bytes {} to {}", chunk.path().display(), range.start, range.end);
         let command = self.command_of(cx);
-        let then = self.terms.run(cx, &command, &feed, (attempt, &place), &mut Passing::new(cx));
+        let then =
+            self.terms.run(cx, &command, &feed, (attempt, &place, place.clone()), &mut Passing::new(cx));
         let chunk = match then.is_last() {
             false => Some(chunk),
             true => {

@@ -13,11 +13,13 @@
 //! | `words` | what only a shell understands, many items at once, lines as they come |
 //! | `held` | which failures count at once, and which wait for a stop that may come? |
 //! | `failing` | failures, retries, halts, missing commands, limits |
+//! | `flow` | when do commands start, which codes count, and what is in the log? |
 //! | `kept` | `--results`, `-o`, the log |
 //! | `parallel` | are the bytes those of GNU parallel? columns, names, more placeholders |
 
 mod effects;
 mod failing;
+mod flow;
 mod gone;
 mod held;
 mod kept;

@@ -1,7 +1,10 @@
 //! Options that every job understands, in the groups of `--help`.
 
-use crate::cli::parse::{self, Grace};
+use crate::cli::conflicts::refuse_in_a_state;
+use crate::cli::parse::{self, Codes, Grace};
+use crate::jobs::joblog::Joblog;
 use bivouac::Request;
+use bivouac::{Result, Starts};
 use clap::{Args, ValueEnum};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
@@ -25,13 +28,42 @@ pub(crate) struct JobArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "The command")]
 pub(crate) struct CommandArgs {
-    /// Exit codes that count as success: `0,1` for grep
-    #[arg(long, value_name = "CODES", value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(i32).range(0..=255), allow_hyphen_values = true)]
-    pub(crate) ok_codes: Vec<i32>,
+    /// Exit codes that count as success: `0,1` for grep, `0-3,7`
+    #[arg(long, value_name = "CODES", default_value = "0", value_parser = parse::codes, allow_hyphen_values = true)]
+    pub(crate) ok_codes: Codes,
 
     /// Run a failed command again up to N times, after about 0.5 s, 1 s, 2 s and so on
     #[arg(long, value_name = "N", default_value_t = 0, allow_hyphen_values = true)]
     pub(crate) retries: u32,
+
+    /// Wait DURATION before the first retry, and twice as long before each further one [default: 0.5s]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, allow_hyphen_values = true)]
+    pub(crate) retry_delay: Option<Duration>,
+
+    /// Retry only after these exit codes: `75`, `1-3,111`; other failures count at once
+    #[arg(long, value_name = "CODES", value_parser = parse::codes, allow_hyphen_values = true)]
+    pub(crate) retry_codes: Option<Codes>,
+
+    /// Wait at least DURATION between two starts
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, allow_hyphen_values = true, help_heading = "Speed and time")]
+    pub(crate) delay: Option<Duration>,
+
+    /// Start at most N commands per second, minute or hour, evenly: `10/s`, `100/m`. A continued job waits for one
+    /// interval before its first command
+    #[arg(long, value_name = "N/s", value_parser = parse::starts, allow_hyphen_values = true, help_heading = "Speed and time")]
+    pub(crate) rate: Option<Duration>,
+
+    /// Start commands only while fewer than N threads run on the machine: `4`, `100%` of its cores
+    #[arg(long, value_name = "N", value_parser = parse::load, allow_hyphen_values = true, help_heading = "Speed and time")]
+    pub(crate) load: Option<u64>,
+
+    /// Start commands only while SIZE of memory is available: `2GiB`. None is ended when it becomes less
+    #[arg(long, value_name = "SIZE", value_parser = parse::size, allow_hyphen_values = true, help_heading = "Speed and time")]
+    pub(crate) memfree: Option<u64>,
+
+    /// Append a line to FILE for each command that has ended, in the columns of GNU parallel; `bivouac log` needs none
+    #[arg(long, value_name = "FILE", help_heading = "Messages")]
+    pub(crate) joblog: Option<PathBuf>,
 
     /// End a command that runs longer than DURATION, as failed; pauses of the job do not count
     #[arg(long, value_name = "DURATION", value_parser = parse::interval, allow_hyphen_values = true)]
@@ -44,6 +76,30 @@ pub(crate) struct CommandArgs {
     /// When a stop reaches the commands; `at-once` is for commands that save their own work
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = StopChildren::AfterGrace)]
     pub(crate) stop_children: StopChildren,
+}
+
+impl CommandArgs {
+    /// Opens the log that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, or stands where the state of a job is.
+    pub(crate) fn joblog(&self) -> Result<Option<Joblog>> {
+        let Some(path) = &self.joblog else { return Ok(None) };
+        refuse_in_a_state(path)?;
+        Joblog::open(path).map(Some)
+    }
+
+    /// When commands may start although a slot is free.
+    pub(crate) fn starts(&self) -> Starts {
+        let interval = self.rate.unwrap_or_default();
+        Starts {
+            every: self.delay.unwrap_or_default().max(interval),
+            after_resume: interval,
+            runnable: self.load,
+            memory: self.memfree,
+        }
+    }
 }
 
 /// When a stop reaches the commands.

@@ -173,8 +173,11 @@ fn job(
         template,
         columns,
         terms: Terms {
-            ok_codes: each.commands.ok_codes.clone(),
+            ok_codes: each.commands.ok_codes.0.clone(),
             retries: each.commands.retries,
+            retry_delay: each.commands.retry_delay,
+            retry_codes: each.commands.retry_codes.as_ref().map(|codes| codes.0.clone()),
+            joblog: each.commands.joblog()?,
             timeout: each.commands.timeout,
             kill_after: launch.settings.kill_after.value,
             saves_its_work: each.output.is_none() || each.commands.stop_children == StopChildren::AtOnce,

@@ -3,7 +3,6 @@
 //! A journal may have millions of entries, so they are printed as they are read, in columns of a fixed width; only the
 //! slowest are collected first, and of these no more than were asked for.
 
-mod joblog;
 mod table;
 
 use crate::cli::args::verbs::{LogArgs, LogAs};
@@ -11,6 +10,7 @@ use crate::cli::discover::the_one;
 use crate::cli::format::TaskWord;
 use crate::cli::terminal;
 use crate::jobs::columns::Columns;
+use crate::jobs::joblog;
 use crate::jobs::template::Template;
 use crate::jobs::text::visible;
 use bivouac::Result;

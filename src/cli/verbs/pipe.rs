@@ -20,8 +20,11 @@ use std::os::unix::ffi::OsStringExt;
 pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let command = command(pipe, launch.argv)?;
     let terms = Terms {
-        ok_codes: pipe.commands.ok_codes.clone(),
+        ok_codes: pipe.commands.ok_codes.0.clone(),
         retries: pipe.commands.retries,
+        retry_delay: pipe.commands.retry_delay,
+        retry_codes: pipe.commands.retry_codes.as_ref().map(|codes| codes.0.clone()),
+        joblog: pipe.commands.joblog()?,
         timeout: pipe.commands.timeout,
         kill_after: launch.settings.kill_after.value,
         saves_its_work: pipe.commands.stop_children == StopChildren::AtOnce,

@@ -26,6 +26,7 @@ impl<J: Job> Supervisor<'_, J> {
             .iter()
             .map(|(_, at)| *at)
             .chain(due)
+            .chain(self.workers.starts.next(Instant::now()))
             .fold(self.clocks.next_tick.min(next_look), Instant::min)
     }
 
@@ -39,6 +40,7 @@ impl<J: Job> Supervisor<'_, J> {
         if self.nothing_moves() {
             self.handle(Event::NothingMoves);
         }
+        self.workers.starts.look(now);
         self.take_up_due_tasks(now);
         // The commit thread may be waiting for a disk, or for whoever reads our output. Then there is
         // no checkpoint yet, but how far the job is can be said.

@@ -33,9 +33,12 @@ impl Deferrals {
         self.tasks.remove(&key)
     }
 
-    /// Takes the first if it is due.
-    fn take_due(&mut self, now: Duration) -> Option<Deferred> {
-        Some(self.tasks.first_entry().filter(|first| first.key().0 <= now)?.remove())
+    /// Takes the first that is due.
+    fn take_due(&mut self, now: Duration, may_start: bool) -> Option<Deferred> {
+        let may = |deferred: &Deferred| may_start || deferred.then == Then::Conclude;
+        let due = self.tasks.iter().take_while(|((due, _), _)| *due <= now);
+        let key = due.filter(|(_, deferred)| may(deferred)).map(|(key, _)| *key).next()?;
+        self.tasks.remove(&key)
     }
 }
 
@@ -59,7 +62,9 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// How long until the first of them is due.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        let (due, _) = self.workers.deferrals.tasks.keys().next()?;
+        let may_start = self.is_time_to_start();
+        let may = |deferred: &Deferred| may_start || deferred.then == Then::Conclude;
+        let ((due, _), _) = self.workers.deferrals.tasks.iter().find(|(_, deferred)| may(deferred))?;
         self.may_take_up().then(|| due.saturating_sub(self.clocks.work.worked()))
     }
 
@@ -75,14 +80,20 @@ impl<J: Job> Supervisor<'_, J> {
             return;
         }
         self.clocks.work.tick(now);
-        while let Some(deferred) = self.workers.deferrals.take_due(self.clocks.work.worked()) {
+        loop {
+            let may_start = self.is_time_to_start();
+            let due = self.workers.deferrals.take_due(self.clocks.work.worked(), may_start);
+            let Some(deferred) = due else { return };
+            if deferred.then == Then::Retry {
+                self.note_start();
+            }
             self.take_up(deferred);
         }
     }
 
     /// A stop has come: nobody waits for it any longer.
     pub(super) fn conclude_deferred(&mut self) {
-        while let Some(deferred) = self.workers.deferrals.take_due(Duration::MAX) {
+        while let Some(deferred) = self.workers.deferrals.take_due(Duration::MAX, true) {
             self.take_up(deferred);
         }
     }

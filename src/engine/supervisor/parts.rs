@@ -2,6 +2,7 @@
 
 use super::Channels;
 use super::deferred::Deferrals;
+use super::starts::StartRule;
 use super::status::Snapshots;
 use crate::ending::CheckpointFacts;
 use crate::engine::batching::Batching;
@@ -45,6 +46,7 @@ pub(super) struct Workers<'a, J: Job> {
     /// When failed tasks end the run, and how many of this run have failed.
     pub(super) halt: Option<Halt>,
     pub(super) failures: u64,
+    pub(super) starts: StartRule,
     /// The process that ends the commands if this one is killed, as far as is known.
     pub(super) watcher: Option<&'a Watcher>,
 }
@@ -54,7 +56,7 @@ impl<'a, J: Job> Workers<'a, J> {
         pool: Pool<J>,
         threads: usize,
         options: &Options,
-        watcher: Option<&'a Watcher>,
+        (starts, watcher): (StartRule, Option<&'a Watcher>),
     ) -> Self {
         let mut batching = Batching::new(threads);
         batching.allow(options.jobs);
@@ -66,6 +68,7 @@ impl<'a, J: Job> Workers<'a, J> {
             deferrals: Deferrals::default(),
             halt: options.halt,
             failures: 0,
+            starts,
             watcher,
         }
     }

@@ -1,0 +1,147 @@
+//! When a task may start although a slot is free: a delay between starts, a rate, the load of the machine.
+//!
+//! The obvious place is the worker, which sleeps before its command, as a task does for the rate limit of bytes. But a
+//! worker that sleeps has taken its task: a stop would have to wake it and give the task back, and a task that waits
+//! for another attempt would hold a slot while it only waits. Here a task that may not start is not taken from the
+//! source. To wait is one more deadline of the loop, so a stop, a pause and a checkpoint are answered at once, and
+//! results that come meanwhile are committed.
+
+use super::Supervisor;
+use crate::engine::options::Starts;
+use crate::sys::machine;
+use crate::task::Job;
+use std::time::{Duration, Instant};
+
+/// How often a machine that was busy is looked at again.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// After a start, a process needs a moment to show as running, and to take its memory.
+const TO_SHOW: Duration = Duration::from_millis(200);
+
+/// Starts so far, and when the next may come.
+#[derive(Debug)]
+pub(super) struct StartRule {
+    starts: Starts,
+    /// Nothing starts before.
+    next: Option<Instant>,
+    /// The machine was looked at then, and was not too busy.
+    fitted: Option<Instant>,
+}
+
+impl StartRule {
+    /// A run that continues waits as if a command had just started: it may have, in the run before.
+    pub(super) fn new(starts: Starts, began: Instant, continues: bool) -> Self {
+        let next = continues.then(|| began + starts.after_resume);
+        Self { starts, next, fitted: None }
+    }
+
+    /// Each start counts, so no more tasks are handed out than can start at once.
+    pub(super) fn counts_starts(&self) -> bool {
+        self.starts != Starts::default()
+    }
+
+    /// Whether a task may start now.
+    pub(super) fn may_start(&self, now: Instant) -> bool {
+        self.next.is_none_or(|next| next <= now) && (self.fitted.is_some() || !self.looks())
+    }
+
+    fn looks(&self) -> bool {
+        self.starts.runnable.is_some() || self.starts.memory.is_some()
+    }
+
+    /// Looks at the machine, if it is time for it.
+    pub(super) fn look(&mut self, now: Instant) {
+        let is_fresh = self.fitted.is_some_and(|then| now.saturating_duration_since(then) < LOOK);
+        if !self.looks() || is_fresh || self.next.is_some_and(|next| next > now) {
+            return;
+        }
+        let fits = |wanted: Option<u64>, is: fn() -> Option<u64>, fits: fn(u64, u64) -> bool| {
+            wanted.is_none_or(|wanted| is().is_none_or(|is| fits(is, wanted)))
+        };
+        let fits = fits(self.starts.runnable, machine::runnable, |is, most| is < most)
+            && fits(self.starts.memory, machine::available_memory, |is, least| is >= least);
+        self.fitted = fits.then_some(now);
+        if !fits {
+            self.next = Some(now + LOOK);
+        }
+    }
+
+    /// A task has started.
+    pub(super) fn started(&mut self, now: Instant) {
+        let pause = if self.looks() { self.starts.every.max(TO_SHOW) } else { self.starts.every };
+        // A start that comes a little late does not make the next one late as well.
+        let due = self.next.filter(|next| *next + pause > now).unwrap_or(now);
+        (self.next, self.fitted) = (Some(due + pause), None);
+    }
+
+    /// When it is to be asked again, if not now.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        self.next.filter(|next| *next > now)
+    }
+}
+
+impl<J: Job> Supervisor<'_, J> {
+    /// How many tasks may be in flight.
+    pub(super) fn most_in_flight(&self) -> usize {
+        match self.workers.starts.counts_starts() {
+            true => self.workers.batching.jobs(),
+            false => self.workers.batching.limit(),
+        }
+    }
+
+    /// Notes a start.
+    pub(super) fn note_start(&mut self) {
+        if self.workers.starts.counts_starts() {
+            self.workers.starts.started(Instant::now());
+        }
+    }
+
+    /// Whether a task may start, as far as the machine and the clock are concerned.
+    pub(super) fn is_time_to_start(&self) -> bool {
+        !self.workers.starts.counts_starts() || self.workers.starts.may_start(Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_keep_their_distance_and_one_that_is_late_delays_no_other() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let starts = Starts { every: Duration::from_millis(100), ..Starts::default() };
+        let mut rule = StartRule::new(starts, began, false);
+        assert!(rule.may_start(at(0)));
+        rule.started(at(0));
+        assert!(!rule.may_start(at(99)) && rule.may_start(at(100)));
+        assert_eq!(rule.next(at(50)), Some(at(100)));
+        rule.started(at(130));
+        assert!(!rule.may_start(at(199)) && rule.may_start(at(200)));
+        // Nothing is saved up while nothing was to be started.
+        rule.started(at(1000));
+        assert!(!rule.may_start(at(1099)) && rule.may_start(at(1100)));
+    }
+
+    #[test]
+    fn a_run_that_continues_waits_before_its_first_start() {
+        let began = Instant::now();
+        let starts = Starts { after_resume: Duration::from_secs(2), ..Starts::default() };
+        let rule = StartRule::new(starts, began, true);
+        assert!(!rule.may_start(began) && rule.may_start(began + Duration::from_secs(2)));
+        assert!(StartRule::new(starts, began, false).may_start(began));
+    }
+
+    #[test]
+    fn a_busy_machine_is_looked_at_again() {
+        let began = Instant::now();
+        let busy = Starts { memory: Some(u64::MAX), ..Starts::default() };
+        let mut rule = StartRule::new(busy, began, false);
+        rule.look(began);
+        assert!(!rule.may_start(began) && rule.next(began).is_some());
+        let idle = Starts { memory: Some(1), runnable: Some(u64::MAX), ..Starts::default() };
+        let mut rule = StartRule::new(idle, began, false);
+        rule.look(began);
+        assert!(rule.may_start(began));
+    }
+}
