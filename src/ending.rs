@@ -68,6 +68,11 @@ pub enum StoppedBy {
     Budget,
     /// The program that runs the job, through its [`crate::Handle`]: ends with [`RESUMABLE`].
     Handle,
+    /// As many tasks have ended as were wanted ([`Run::halt`](crate::Run::halt)).
+    Enough {
+        /// The exit code.
+        code: u8,
+    },
 }
 
 /// What a run leaves behind.
@@ -141,6 +146,7 @@ impl Ending {
             Ending::Stopped { by: StoppedBy::Warning(_) | StoppedBy::Budget | StoppedBy::Handle, .. } => {
                 Exit::Code(RESUMABLE)
             }
+            Ending::Stopped { by: StoppedBy::Enough { code }, .. } => Exit::Code(*code),
             Ending::Failed { error, .. } => error.exit(),
         }
     }

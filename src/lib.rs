@@ -183,7 +183,7 @@ pub use durable::task_set::Tasks;
 pub use durable::{disk, journal, record, state_dir, status_file};
 pub use ending::Ending;
 pub use engine::effects::{Effects, TaskOutput};
-pub use engine::options::{Halt, Starts};
+pub use engine::options::{Halt, HaltOn, Starts};
 pub use engine::reload;
 pub use engine::run::{Handle, Run};
 pub use engine::source_thread::list;

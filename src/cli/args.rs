@@ -181,7 +181,7 @@ pub(crate) struct Commands {
     pub(crate) print_failed: bool,
     /// They write to standard output themselves.
     pub(crate) ungrouped: bool,
-    /// When failures end the job.
+    /// When ended commands end the job; the verb sets it, which knows how many there are.
     pub(crate) halt: Option<Halt>,
     /// When they may start although a slot is free.
     pub(crate) starts: Starts,
@@ -241,7 +241,7 @@ impl EachArgs {
             },
             print_failed: true,
             ungrouped: self.ungroup && !self.tag,
-            halt: self.halt.and_then(|halt| halt.0),
+            halt: None,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::wording::worded;
 use bivouac::disk::{OsDisk, refuse_anothers};
-use bivouac::ending::Exit;
+use bivouac::ending::{Exit, StoppedBy};
 use bivouac::error::Kind;
 use bivouac::input::Readable;
 use bivouac::signals::Masked;
@@ -264,6 +264,7 @@ fn exit(ending: &Ending, stop_code: Option<u8>, left_out: Option<u8>) -> Exit {
         (Ending::Finished { .. }, _, Some(code)) if ending.summary().interrupted.is_none() => {
             Exit::Code(code)
         }
+        (Ending::Stopped { by: StoppedBy::Enough { .. }, .. }, ..) => ending.exit(),
         (Ending::Stopped { .. }, Some(code), _) => Exit::Code(code),
         (Ending::Stopped { .. } | Ending::Finished { .. } | Ending::Failed { .. }, _, _) => ending.exit(),
     }

@@ -6,7 +6,7 @@
 //! And everything has an upper bound. `Instant + Duration` panics when it leaves the range of the clock, and
 //! `--grace 999999999999h` must be refused now, not at the first signal.
 
-use bivouac::Request;
+use bivouac::{Halt, HaltOn, Request};
 use bytesize::ByteSize;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
@@ -248,25 +248,63 @@ fn not_negative(text: &str) -> Result<(), String> {
     }
 }
 
-/// When failures end a job; `None` is `never`. A type of its own, as [`Grace`] is.
+/// When ended commands end a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HaltWhen(pub(crate) Option<bivouac::Halt>);
+pub(crate) enum HaltWhen {
+    Never,
+    After(Halt),
+    /// The number is a share of all commands, in percent.
+    AfterPercent(Halt),
+}
 
-/// `never`, `soon,fail=1`, `now,fail=3`.
-pub(crate) fn halt(text: &str) -> Result<HaltWhen, String> {
-    if text == "never" {
-        return Ok(HaltWhen(None));
+impl HaltWhen {
+    /// What that is of so many commands.
+    pub(crate) fn of(self, total: impl FnOnce() -> bivouac::Result<u64>) -> bivouac::Result<Option<Halt>> {
+        Ok(match self {
+            HaltWhen::Never => None,
+            HaltWhen::After(halt) => Some(halt),
+            HaltWhen::AfterPercent(halt) => {
+                let tasks = u128::from(total()?) * u128::from(halt.tasks);
+                Some(Halt { tasks: u64::try_from(tasks.div_ceil(100)).unwrap_or(u64::MAX).max(1), ..halt })
+            }
+        })
     }
-    let halt = text.split_once(",fail=").and_then(|(when, failures)| {
+}
+
+/// `never`, `soon,fail=1`, `now,success=1`, `soon,done=50%`.
+pub(crate) fn halt(text: &str) -> Result<HaltWhen, String> {
+    let halt = || {
+        let (when, why) = text.split_once(',')?;
+        let (on, limit) = why.split_once('=')?;
         let now = match when {
             "now" => true,
             "soon" => false,
             _ => return None,
         };
-        Some(bivouac::Halt { failures: failures.parse().ok().filter(|failures| *failures > 0)?, now })
-    });
-    halt.map(|halt| HaltWhen(Some(halt)))
-        .ok_or_else(|| "expected `soon,fail=N`, `now,fail=N` or `never`, such as `now,fail=1`".to_string())
+        let on = match on {
+            "fail" => HaltOn::Failed,
+            "success" => HaltOn::Succeeded,
+            "done" => HaltOn::Done,
+            _ => return None,
+        };
+        let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
+        Some(match limit.strip_suffix('%') {
+            Some(percent) => {
+                let tasks = number(percent).filter(|percent| *percent <= 100)?;
+                HaltWhen::AfterPercent(Halt { on, tasks, now })
+            }
+            None => HaltWhen::After(Halt { on, tasks: number(limit)?, now }),
+        })
+    };
+    match (text, halt()) {
+        ("never", _) => Ok(HaltWhen::Never),
+        (_, Some(halt)) => Ok(halt),
+        (_, None) => {
+            Err("expected `never`, or `now` or `soon` with fail=, success= or done= and a number or a \
+                          share: `now,fail=1`, `soon,fail=10%`, `now,success=1`"
+                .to_string())
+        }
+    }
 }
 
 /// The code for a stopped job. Codes that mean something else to bivouac or to a shell are refused.
@@ -430,10 +468,17 @@ mod tests {
 
     #[test]
     fn a_halt_is_soon_or_now() {
-        assert_eq!(halt("never"), Ok(HaltWhen(None)));
-        assert_eq!(halt("soon,fail=3"), Ok(HaltWhen(Some(bivouac::Halt { failures: 3, now: false }))));
-        assert_eq!(halt("now,fail=1"), Ok(HaltWhen(Some(bivouac::Halt { failures: 1, now: true }))));
-        for text in ["", "now", "later,fail=1", "now,fail=0", "now,fail=x", "now,success=1"] {
+        assert_eq!(halt("never"), Ok(HaltWhen::Never));
+        let is = |on, tasks, now| Halt { on, tasks, now };
+        assert_eq!(halt("soon,fail=3"), Ok(HaltWhen::After(is(HaltOn::Failed, 3, false))));
+        assert_eq!(halt("now,success=1"), Ok(HaltWhen::After(is(HaltOn::Succeeded, 1, true))));
+        let share = halt("soon,done=10%").unwrap();
+        assert_eq!(share, HaltWhen::AfterPercent(is(HaltOn::Done, 10, false)));
+        assert_eq!(share.of(|| Ok(11)).unwrap(), Some(is(HaltOn::Done, 2, false)));
+        assert_eq!(share.of(|| Ok(0)).unwrap(), Some(is(HaltOn::Done, 1, false)));
+        for text in
+            ["", "now", "later,fail=1", "now,fail=0", "now,fail=x", "now,fail=101%", "now,sometimes=1"]
+        {
             assert!(halt(text).expect_err(text).contains("`now,fail=1`"), "{text}");
         }
     }

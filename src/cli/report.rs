@@ -148,6 +148,7 @@ fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> Stri
         StoppedBy::Signal(signal) | StoppedBy::Warning(signal) => format!("stopped by {signal}"),
         StoppedBy::Budget => "stopped by --max-runtime".to_string(),
         StoppedBy::Handle => "stopped on request".to_string(),
+        StoppedBy::Enough { .. } => "stopped by --halt".to_string(),
     };
     let command = quote::shortened(&without_fresh(context.argv));
     if *context.state == Location::Nowhere {

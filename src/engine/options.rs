@@ -7,13 +7,26 @@ use crate::engine::effects::Effects;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// When failures end a run that otherwise keeps going ([`Run::halt`](crate::Run::halt)).
+/// When ended tasks end a run that otherwise keeps going ([`Run::halt`](crate::Run::halt)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Halt {
-    /// After so many failed tasks in this run.
-    pub failures: u64,
+    /// Which tasks count.
+    pub on: HaltOn,
+    /// How many of them, in this run.
+    pub tasks: u64,
     /// Tasks in flight are cancelled; otherwise they are waited for.
     pub now: bool,
+}
+
+/// Which tasks count towards the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HaltOn {
+    /// Those that failed.
+    Failed,
+    /// Those that succeeded.
+    Succeeded,
+    /// All that ended.
+    Done,
 }
 
 /// When tasks may start although a worker is free ([`Run::starts`](crate::Run::starts)).

@@ -197,8 +197,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// With [`keep_going`](Run::keep_going): so many failed tasks in one run end it all the same, with
-    /// exit code 4, to be continued behind them.
+    /// With [`keep_going`](Run::keep_going): so many ended tasks in one run end it all the same, to be continued after
+    /// them. Failures end it with exit code 4, the others with 0, or with 1 if a task has failed.
     #[must_use]
     pub fn halt(mut self, halt: Option<Halt>) -> Self {
         self.options.halt = halt;

@@ -3,7 +3,7 @@
 use crate::ending::{Ending, Summary};
 use crate::engine::ahead::Ahead;
 use crate::engine::commit::{CommitCommand, CommitEvent, CommitThread, Committer, Frontier, Inbox, LastLook};
-use crate::engine::options::Options;
+use crate::engine::options::{Halt, HaltOn, Options};
 use crate::engine::pool::{Pool, Report};
 use crate::engine::prepare::StartingPoint;
 use crate::engine::reload::Reader;
@@ -214,7 +214,10 @@ impl Threads<'_> {
 /// How many failed tasks end the run.
 fn failures_that_end(options: &Options) -> u64 {
     match options.keep_going {
-        true => options.halt.map_or(u64::MAX, |halt| halt.failures),
+        true => match options.halt {
+            Some(Halt { on: HaltOn::Failed, tasks, .. }) => tasks,
+            Some(_) | None => u64::MAX,
+        },
         false => 1,
     }
 }

@@ -62,7 +62,7 @@ pub(crate) struct CommandArgs {
     pub(crate) memfree: Option<u64>,
 
     /// Append a line to FILE for each command that has ended, in the columns of GNU parallel; `bivouac log` needs none
-    #[arg(long, value_name = "FILE", help_heading = "Messages")]
+    #[arg(long, alias = "jl", value_name = "FILE", help_heading = "Messages")]
     pub(crate) joblog: Option<PathBuf>,
 
     /// End a command that runs longer than DURATION, as failed; pauses of the job do not count

@@ -89,8 +89,8 @@ pub(crate) struct EachArgs {
     #[arg(long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh", help_heading = "The command")]
     pub(crate) shell: Option<OsString>,
 
-    /// Stop after N failed items in this run: `soon,fail=N` lets running commands finish, `now,fail=N` ends
-    /// them
+    /// Stop after so many items of this run: `soon,fail=N` lets running commands finish, `now,fail=N` ends them;
+    /// also success=N, done=N, and N% of all items
     #[arg(long, value_name = "WHEN", value_parser = parse::halt, allow_hyphen_values = true, help_heading = "The command")]
     pub(crate) halt: Option<HaltWhen>,
 
@@ -364,7 +364,8 @@ mod tests {
     fn options_that_people_know_from_parallel() {
         let each = each("-j50% -k --tag -N2 --halt now,fail=1 --retries 3 --timeout 10 echo ::: a");
         assert!(each.keep_order && each.tag && each.per_command() == 2 && each.commands.retries == 3);
-        assert_eq!(each.halt, Some(HaltWhen(Some(bivouac::Halt { failures: 1, now: true }))));
+        let halt = bivouac::Halt { on: bivouac::HaltOn::Failed, tasks: 1, now: true };
+        assert_eq!(each.halt, Some(HaltWhen::After(halt)));
         assert_eq!(each.commands.timeout, Some(Duration::from_secs(10)));
     }
 }

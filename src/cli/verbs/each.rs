@@ -37,6 +37,9 @@ pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
         let shown = launch.wait_before(|| show(&template, &columns, &mut items));
         return shown.map(|()| Exit::Code(FINISHED));
     }
+    if let Some(halt) = each.halt {
+        launch.args.commands.halt = launch.wait_before(|| halt.of(|| items.count()))?;
+    }
     let results = ResultsPlace::of(each)?;
     let failures = Complaints::default();
     let job = job(each, (template, columns, &results), failures.clone(), &launch)?;

@@ -1,9 +1,10 @@
 //! What the other threads tell the supervisor, as events: workers, the commit thread, the source.
 
 use super::Supervisor;
+use crate::ending::{FINISHED, FINISHED_WITH_FAILURES};
 use crate::engine::commit::{Closed, CommitEvent};
 use crate::engine::decide::Event;
-use crate::engine::options::Halt;
+use crate::engine::options::{Halt, HaltOn};
 use crate::engine::pool::{Outcome, Report};
 use crate::engine::source_thread::FromSource;
 use crate::error::{Advice, Error};
@@ -22,12 +23,16 @@ impl<J: Job> Supervisor<'_, J> {
             // Only a wake-up: the clock looks whether anything still moves.
             Report::Parked => {}
             Report::Warned(error) => self.view.observer.notice(&Notice::Warning(error)),
-            Report::Ended { outcome: Outcome::Done | Outcome::Interrupted, .. } => {
-                self.handle(Event::TaskEnded)
+            Report::Ended { outcome: Outcome::Interrupted, .. } => self.handle(Event::TaskEnded),
+            Report::Ended { outcome: Outcome::Done, .. } => {
+                self.workers.successes += 1;
+                self.halt_if_enough();
+                self.handle(Event::TaskEnded);
             }
             Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
                 self.view.observer.notice(&Notice::TaskFailed { task, why });
-                self.count_failure();
+                self.workers.failures += 1;
+                self.halt_if_enough();
                 self.handle(Event::TaskEnded);
             }
             Report::Ended { outcome: Outcome::Deferred(deferred), .. } => self.defer(deferred),
@@ -38,24 +43,29 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// One failure more, which may be one too many.
-    fn count_failure(&mut self) {
-        self.workers.failures += 1;
-        if let Some(Halt { now, .. }) =
-            self.workers.halt.filter(|halt| halt.failures == self.workers.failures)
-        {
-            let failed = if self.workers.failures == 1 { "has" } else { "have" };
-            self.keep_error(
-                Error::broken(
-                    "the limit of failures",
-                    format_args!("{} {failed} failed in this run", self.workers.failures),
-                )
-                .advise(Advice::RunAgain)
-                .or(Advice::RetryFailed),
-            );
-            self.workers.pool.shared.halting.store(!now, Ordering::Relaxed);
-            self.handle(Event::Halted { now });
+    /// One task more has ended, which may be as many as were wanted, or one failure too many.
+    fn halt_if_enough(&mut self) {
+        let (failures, successes) = (self.workers.failures, self.workers.successes);
+        let count = |on| match on {
+            HaltOn::Failed => failures,
+            HaltOn::Succeeded => successes,
+            HaltOn::Done => failures + successes,
+        };
+        let is_reached = |halt: &mut Halt| count(halt.on) >= halt.tasks;
+        let Some(Halt { on, now, .. }) = self.workers.halt.take_if(is_reached) else { return };
+        match on {
+            HaltOn::Failed => {
+                let failed = if failures == 1 { "has" } else { "have" };
+                let how = format_args!("{failures} {failed} failed in this run");
+                let error = Error::broken("the limit of failures", how);
+                self.keep_error(error.advise(Advice::RunAgain).or(Advice::RetryFailed));
+            }
+            HaltOn::Succeeded => self.end.enough = Some(FINISHED),
+            HaltOn::Done if failures == 0 => self.end.enough = Some(FINISHED),
+            HaltOn::Done => self.end.enough = Some(FINISHED_WITH_FAILURES),
         }
+        self.workers.pool.shared.halting.store(!now, Ordering::Relaxed);
+        self.handle(Event::Halted { now });
     }
 
     pub(super) fn said(&mut self, saying: Saying) {

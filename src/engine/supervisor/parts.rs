@@ -43,9 +43,10 @@ pub(super) struct Workers<'a, J: Job> {
     pub(super) batching: Batching,
     /// Tasks that are not over though their worker is free.
     pub(super) deferrals: Deferrals,
-    /// When failed tasks end the run, and how many of this run have failed.
+    /// When ended tasks end the run, and how many of this run have failed and succeeded.
     pub(super) halt: Option<Halt>,
     pub(super) failures: u64,
+    pub(super) successes: u64,
     pub(super) starts: StartRule,
     /// The process that ends the commands if this one is killed, as far as is known.
     pub(super) watcher: Option<&'a Watcher>,
@@ -68,6 +69,7 @@ impl<'a, J: Job> Workers<'a, J> {
             deferrals: Deferrals::default(),
             halt: options.halt,
             failures: 0,
+            successes: 0,
             starts,
             watcher,
         }
@@ -152,4 +154,6 @@ impl<'a> View<'a> {
 pub(super) struct End {
     pub(super) error: Option<Error>,
     pub(super) finished: Option<u8>,
+    /// The exit code, if as many tasks have ended as were wanted.
+    pub(super) enough: Option<u8>,
 }

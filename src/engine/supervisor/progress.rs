@@ -139,6 +139,10 @@ impl<J: Job> Supervisor<'_, J> {
                 Some(error) if error.kind() == Kind::OutputClosed => Ending::Failed { error, summary },
                 Some(_) | None => Ending::Stopped { by, summary },
             },
+            (None, Some(Cause::Broken) | None) if self.end.error.is_none() && self.end.enough.is_some() => {
+                let code = self.end.enough.unwrap_or_default();
+                Ending::Stopped { by: StoppedBy::Enough { code }, summary }
+            }
             (None, Some(Cause::Broken) | None) => {
                 let error = self.end.error.unwrap_or_else(|| Error::broken("run", "ended without a reason"));
                 Ending::Failed { error, summary }

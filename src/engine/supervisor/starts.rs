@@ -7,7 +7,7 @@
 //! results that come meanwhile are committed.
 
 use super::Supervisor;
-use crate::engine::options::Starts;
+use crate::engine::options::{HaltOn, Starts};
 use crate::sys::machine;
 use crate::task::Job;
 use std::time::{Duration, Instant};
@@ -81,9 +81,14 @@ impl StartRule {
 }
 
 impl<J: Job> Supervisor<'_, J> {
-    /// How many tasks may be in flight.
+    /// How many tasks may be in flight. Where each start counts, or each success, only those that run: one that waits
+    /// behind another in the pool would begin before the end of that is known here. (A failure is known to the pool.)
     pub(super) fn most_in_flight(&self) -> usize {
-        match self.workers.starts.counts_starts() {
+        let counts_ends = match self.workers.halt.map(|halt| halt.on) {
+            Some(HaltOn::Succeeded | HaltOn::Done) => true,
+            Some(HaltOn::Failed) | None => false,
+        };
+        match counts_ends || self.workers.starts.counts_starts() {
             true => self.workers.batching.jobs(),
             false => self.workers.batching.limit(),
         }

@@ -143,3 +143,32 @@ fn other_spellings_of_parallel_and_xargs() {
         assert_eq!(String::from_utf8_lossy(&ended.expect_code(0).stdout), "a\nb\n", "{options}");
     }
 }
+
+/// As GNU parallel ends: 0 where a success was wanted, also if the line is typed again for the rest.
+#[test]
+fn as_many_as_were_wanted_end_the_job() {
+    let text = "echo {} >>ran; test {} != 2; ok=$?; case {} in 9) until test -e go; do sleep .02; done;; esac; exit $ok";
+    for (halt, code, ran) in [
+        ("now,success=2", 0, "1\n2\n3\n"),
+        ("soon,success=1", 0, "1\n"),
+        ("now,done=2", 1, "1\n2\n"),
+        ("soon,done=1", 0, "1\n"),
+        ("soon,fail=20%", 4, "1\n2\n"),
+        ("now,done=60%", 1, "1\n2\n3\n"),
+        ("now,success=90%", 1, "1\n2\n3\n4\n5\n"),
+    ] {
+        let world = World::new();
+        let line = ["--shell", text, ":::", "1", "2", "3", "4", "5"];
+        let ended = each(&world, &format!("-j1 --halt {halt}"), &line).run().expect_code(code);
+        assert_eq!(String::from_utf8(world.read("ran")).unwrap(), ran, "{halt}: {}", ended.stderr);
+        each(&world, "", &line).run().expect_code(1);
+        // A failure that was held when the job ended is not known, and such a command runs once more.
+        assert_eq!(world.shell("sort -u ran"), b"1\n2\n3\n4\n5\n", "{halt}");
+    }
+    // What runs is ended with `now`.
+    let world = World::new();
+    let began = Instant::now();
+    let line = ["--shell", "test {} = 1 || exec sleep 1000", ":::", "1", "2"];
+    each(&world, "-j2 --halt now,success=1 --stop-code 99", &line).run().expect_code(0);
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
