@@ -172,7 +172,7 @@ fn wrong_usage() {
     refused(&world, "grep", 2, "Usage");
     refused(&world, "no-such-verb", 2, "no-such-verb");
     refused(&world, "count big.txt --limit-rate fast", 2, "fast");
-    refused(&world, "count big.txt --jobs 0", 2, "0");
+    refused(&world, "count big.txt --jobs none", 2, "none");
 }
 
 #[test]

@@ -104,8 +104,9 @@ fn options(grep: &GrepArgs, launch: &Launch<'_>) -> Result<Options> {
             around: is_around.then(|| (lines(grep.before_context), lines(grep.after_context))),
             zero: grep.null,
             color: match grep.job.messages.color {
-                When::Always => true,
-                // The option is the one of the progress line, and matches are coloured where it was typed.
+                // The option is the one of the progress line. It colours matches where they are printed, and `auto`
+                // only where it was typed.
+                When::Always => launch.args.output.is_none(),
                 When::Auto => on_terminal && asks_for_color(launch.argv),
                 When::Never => false,
             },

@@ -16,6 +16,7 @@ pub(super) struct Scan<'a> {
     prefix: &'a [u8],
     head: Head,
     records: bool,
+    most: u64,
     pub(super) lines: u64,
     pub(super) selected: u64,
     pub(super) out: Vec<u8>,
@@ -58,6 +59,7 @@ impl<'a> Scan<'a> {
             prefix,
             head: Head { file: file as u32, first_in_file, ..Head::default() },
             records: options.needs_records(),
+            most: options.most(),
             lines: 0,
             selected: 0,
             out: Vec::new(),
@@ -100,7 +102,7 @@ impl<'a> Scan<'a> {
 
     /// More selected lines of this chunk change nothing.
     fn has_enough(&self) -> bool {
-        self.selected >= self.options.most()
+        self.selected >= self.most
     }
 
     /// A line with a match in it.
