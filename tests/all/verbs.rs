@@ -2,6 +2,7 @@
 
 use crate::data;
 use crate::harness::{Input, World};
+use crate::tty::Terminal;
 
 /// Runs both and compares.
 fn same(world: &World, ours: &str, theirs: &str) {
@@ -284,4 +285,17 @@ fn a_pattern_may_come_with_a_file_from_a_pipe() {
         .run()
         .expect_code(0)
         .expect_stdout(&wanted);
+}
+
+/// As GNU grep does: what a terminal shows of bytes that are no text may be anything.
+#[test]
+fn on_a_terminal_a_line_that_is_no_text_is_named_and_not_shown() {
+    let world = World::new();
+    world.write("f", b"a text\na \0 one\na third\n");
+    let terminal = Terminal::open(&world);
+    let terminal = terminal.types("bivouac grep a f").until("binary file matches").until_status(0);
+    assert!(terminal.seen.contains("a text") && !terminal.seen.contains("a third"), "{:?}", terminal.seen);
+    let terminal = terminal.types("bivouac grep -a a f").until("a third").until_status(0);
+    terminal.close();
+    world.bivouac("grep a f").run().expect_code(0).expect_stdout(b"a text\na \0 one\na third\n");
 }
