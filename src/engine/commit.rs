@@ -231,6 +231,7 @@ impl<J: Job> Committer<J> {
             self.store_ahead(self.completion.stored_at_checkpoints())?;
             self.store.record_mut().total = self.partial.total(&self.total)?;
             let size = self.store.commit(&mut *self.sink, self.partial.delivered_before())?;
+            self.completion.recorded(&mut self.store)?;
             self.last = Instant::now();
             self.dirty = false;
             self.on_disk =

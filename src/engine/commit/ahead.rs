@@ -60,7 +60,7 @@ impl<J: Job> Committer<J> {
             return Ok(());
         }
         for task in self.reorder.put_on_disk(which, &mut self.store.shelf()?)? {
-            self.completion.stored(task, &mut self.store)?;
+            self.completion.stored(task);
         }
         Ok(())
     }

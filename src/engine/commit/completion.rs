@@ -29,7 +29,7 @@ pub(super) struct Complete {
     /// It has not failed.
     pub(super) is_done: bool,
     pub(super) mark: Option<Mark>,
-    /// It was stored ahead of the frontier: the journal says already how its last attempt ended.
+    /// It was stored ahead of the frontier: if a record names it, the journal says how its last attempt ended.
     pub(super) was_stored: bool,
 }
 
@@ -38,8 +38,11 @@ pub(super) trait Completion: Send {
     /// Takes a line from a worker or from the source.
     fn take_line(&mut self, line: Line, store: &mut CheckpointStore) -> Result<()>;
 
-    /// A task is now on disk, ahead of the frontier.
-    fn stored(&mut self, task: u64, store: &mut CheckpointStore) -> Result<()>;
+    /// A task is now on disk, ahead of the frontier, and the next record will name it.
+    fn stored(&mut self, task: u64);
+
+    /// A record names all tasks that are on disk.
+    fn recorded(&mut self, store: &mut CheckpointStore) -> Result<()>;
 
     /// A task is complete: writes down what the record and the journal say of it.
     fn complete(&mut self, task: Complete, store: &mut CheckpointStore) -> Result<()>;
@@ -60,7 +63,8 @@ pub(super) trait Completion: Send {
 
 /// The completion for tasks with these effects.
 pub(super) fn of(effects: Effects) -> Box<dyn Completion> {
-    let task_by_task = |any_order| Box::new(TaskByTask { any_order, ends: BTreeMap::new() });
+    let task_by_task =
+        |any_order| Box::new(TaskByTask { any_order, ends: BTreeMap::new(), stored: Vec::new() });
     match effects {
         Effects::Pure => Box::new(InTaskOrder { stored: Which::Lasting }),
         Effects::SideEffects { output, .. } => match output {
@@ -81,7 +85,9 @@ impl Completion for InTaskOrder {
         store.journal(&line)
     }
 
-    fn stored(&mut self, _task: u64, _store: &mut CheckpointStore) -> Result<()> {
+    fn stored(&mut self, _task: u64) {}
+
+    fn recorded(&mut self, _store: &mut CheckpointStore) -> Result<()> {
         Ok(())
     }
 
@@ -113,6 +119,14 @@ struct TaskByTask {
     any_order: bool,
     /// How the last attempts of tasks ended that are not complete yet.
     ends: BTreeMap<u64, End>,
+    /// Tasks that no record names yet.
+    stored: Vec<u64>,
+}
+
+impl TaskByTask {
+    fn attempt_ended(&mut self, task: u64, store: &mut CheckpointStore) -> Result<()> {
+        self.ends.remove(&task).map_or(Ok(()), |end| store.journal(&Line::Ended(end)))
+    }
 }
 
 impl Completion for TaskByTask {
@@ -123,16 +137,25 @@ impl Completion for TaskByTask {
                 return Ok(());
             }
             // The attempt before was not the last one.
-            Line::Began { task, .. } => self.stored(task, store)?,
+            Line::Began { task, .. } => self.attempt_ended(task, store)?,
             Line::Listed { tasks, trace } => store.record_mut().whole = Reach::at_end(tasks, trace),
             Line::Of { .. } | Line::Ended(_) | Line::Settled { .. } | Line::Delivered { .. } => {}
         }
         store.journal(&line)
     }
 
-    /// The line about the end of its attempt cannot wait for a later run.
-    fn stored(&mut self, task: u64, store: &mut CheckpointStore) -> Result<()> {
-        self.ends.remove(&task).map_or(Ok(()), |end| store.journal(&Line::Ended(end)))
+    fn stored(&mut self, task: u64) {
+        self.stored.push(task);
+    }
+
+    /// The lines about the ends of these attempts cannot wait for a later run. They must not come before the
+    /// record either: a SIGKILL in between would lose the results, and the log would say of a task that runs
+    /// again that it is done.
+    fn recorded(&mut self, store: &mut CheckpointStore) -> Result<()> {
+        for task in std::mem::take(&mut self.stored) {
+            self.attempt_ended(task, store)?;
+        }
+        store.write_journal()
     }
 
     fn complete(&mut self, complete: Complete, store: &mut CheckpointStore) -> Result<()> {
@@ -146,11 +169,9 @@ impl Completion for TaskByTask {
         if record.reach.is_none_or(|reach| reach.task <= task) {
             record.reach = Some(Reach { task, trace });
         }
-        if was_stored {
-            return store.journal(&Line::Delivered { task, done: is_done, trace, of_task });
-        }
         match self.ends.remove(&task) {
             Some(end) => store.journal(&Line::Settled { end, trace, of_task }),
+            None if was_stored => store.journal(&Line::Delivered { task, done: is_done, trace, of_task }),
             None => Ok(()),
         }
     }
