@@ -72,6 +72,10 @@ pub(crate) fn refuse(typed: Typed<'_>) -> Result<()> {
     if let Some(why) = is_known.then(|| about_the_first(first, &name, rest.is_empty())).flatten() {
         return Err(why.refusal(&name, typed));
     }
+    if rest.iter().any(|word| word == "{=") {
+        return Err(Error::usage("{=", "begins an expression of GNU parallel, and no Perl is run here")
+            .advise("use the placeholders of --plus, or --shell"));
+    }
     match about_the_others(&name, rest) {
         Some(word) => Err(Error::usage(
             "COMMAND",
@@ -169,9 +173,14 @@ fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
             }
             Some(_) => REDIRECTIONS.contains(&word),
             None => word == "2>&1",
-        };
+        } || ends_a_command(word);
         (is_one && !is_value).then(|| word.to_string())
     })
+}
+
+/// `sleep {}\; echo {}`: GNU parallel gives its words to a shell.
+fn ends_a_command(word: &str) -> bool {
+    word.strip_suffix(';').is_some_and(|before| before.starts_with('{') && before.ends_with('}'))
 }
 
 /// The line with a shell. Operators stay as they are, other words are quoted where they must be.
@@ -180,7 +189,11 @@ fn line(Typed { before, command, after, dashes }: Typed<'_>, shell: &str) -> Str
         [text] => text.clone(),
         words => {
             let word = |word: &OsString| match word.to_str() {
-                Some(text) if BETWEEN.contains(&text) || REDIRECTIONS.contains(&text) => text.to_string(),
+                Some(text)
+                    if BETWEEN.contains(&text) || REDIRECTIONS.contains(&text) || ends_a_command(text) =>
+                {
+                    text.to_string()
+                }
                 // Neither a placeholder nor an assignment takes quotes.
                 Some(text)
                     if !text.is_empty()

@@ -60,7 +60,7 @@ impl Batching {
         per_worker * self.workers
     }
 
-    /// How long nobody needs to look after `in_flight` tasks: until half of the limit is left. `None`
+    /// How long the pool needs no look at `in_flight` tasks: until half of the limit is left. `None`
     /// when every end counts.
     pub(crate) fn undisturbed(&self, in_flight: usize) -> Option<Duration> {
         let spare = in_flight.checked_sub(self.limit() / 2)?;

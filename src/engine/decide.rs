@@ -2,7 +2,7 @@
 //!
 //! [`decide`] is a function from a state and an event to a state and a list of actions. It has no
 //! clock (time arrives in events), does no I/O, and has no `_` arm: a new event or phase does not
-//! compile until somebody has said what it means everywhere. So "what happens on SIGTSTP while
+//! compile until the code says what it means everywhere. So "what happens on SIGTSTP while
 //! stopping?" can be read here, and every answer is tested, for every phase and every sequence of
 //! three signals.
 //!
@@ -124,12 +124,12 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
     (state, actions)
 }
 
-/// A task that was given up may still come back, when nobody counts on it any more.
+/// A task that was given up may still come back; the run does not count on it any more.
 fn came_back(state: &mut State) {
     state.in_flight = state.in_flight.saturating_sub(1);
 }
 
-/// With a stop under way nobody waits for one. Where failures end the run it is not a stop that makes
+/// With a stop under way the run does not wait for one. Where failures end the run it is not a stop that makes
 /// interruptions of them: then they are waited for, as tasks in flight are.
 fn deferred(state: &mut State, actions: &mut Vec<Action>) {
     came_back(state);
@@ -187,7 +187,7 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     }
 }
 
-/// All tasks are done, but whoever reads the output may not read on, and then the last of it is never
+/// All tasks are done, but the reader of the output may not read on, and then the last of it is never
 /// handed over. Without a reader in the way this stops nothing: the job is finished in a moment.
 fn stop_closing(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     state.cause = state.cause.or(Some(Cause::Stop(by.stopped_by())));
@@ -217,7 +217,7 @@ fn give_grace(state: &mut State, actions: &mut Vec<Action>) {
     }
 }
 
-/// A signal that was mapped to "abort" climbs as well: somebody who repeats it wants out.
+/// A signal that was mapped to "abort" climbs as well: repeating it means to get out.
 fn abort_or_die(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     let rung = match by {
         Asker::Signal(signal) => state.escalation.climb(signal, at),

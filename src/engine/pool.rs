@@ -1,7 +1,7 @@
 //! Workers: a rayon pool of our own, and what a task sees of the world while it runs.
 //!
-//! **Why a pool of our own.** The global pool is started by whoever touches rayon first, on the
-//! mask of that thread, and lives for ever. Ours is started by whoever holds [`Masked`], so every
+//! **Why a pool of our own.** The first call of rayon starts the global pool, with the
+//! mask of that thread, and lives for ever. Ours is started by the holder of [`Masked`], so every
 //! worker is born with the handled signals blocked, and it ends with the run.
 //!
 //! **Why `spawn` per task and not `par_iter`.** A parallel iterator cannot be paused, and it owns
@@ -178,7 +178,7 @@ impl<J: Job> Pool<J> {
             } else {
                 Outcome::Interrupted
             };
-            // Nobody listens any more only when the run is over; then nobody needs to know.
+            // The receiver is gone only when the run is over; then the message has no use.
             desk.reports.send(Report::Ended { task: number, outcome, took: Some(began.elapsed()) }).ok();
         });
     }
@@ -223,7 +223,7 @@ impl<J: Job> Desk<J> {
     }
 
     /// Runs one task and delivers what it made; the delivery is complete before the report is sent,
-    /// so whoever has the report knows that the commit thread's channel has everything.
+    /// so the receiver of the report knows that the commit thread's channel has everything.
     fn run_task(
         &self,
         deferred: Deferred,
@@ -288,7 +288,7 @@ impl<J: Job> Desk<J> {
             }
         };
         let delivered = outbox.deliver(shared, delivery);
-        // Not before: a task that waits for whoever reads its output has not ended.
+        // Not before: a task that waits for the reader of its output has not ended.
         lock(&shared.running).remove(&task);
         if delivered { outcome } else { Outcome::Interrupted }
     }

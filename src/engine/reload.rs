@@ -7,7 +7,7 @@
 //! it reads are one request, as signals are.
 //!
 //! What the numbers mean is known here; where they come from (a file, its format, what a person
-//! gave on the command line and what therefore stays) is known to whoever brings the [`Reload`].
+//! gave on the command line and what therefore stays) is known to the [`Reload`].
 
 use crate::signals::Masked;
 use crate::signals::policy::Policy;

@@ -88,7 +88,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// The command that continues the job, to be noted in the state for whoever looks at it.
+    /// The command that continues the job, to be noted in the state for people who look at it.
     #[must_use]
     pub fn continuing(mut self, command: Continuing) -> Self {
         self.options.continuing = Some(command);
@@ -137,7 +137,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// Where settings come from when somebody asks to read them again ([`Request::Reload`]); without
+    /// Where settings come from when a request asks to read them again ([`Request::Reload`]); without
     /// this call such a request is answered with a warning.
     #[must_use]
     pub fn reload(mut self, reload: impl Reload) -> Self {

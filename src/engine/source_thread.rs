@@ -8,7 +8,7 @@
 //! All that is compared is compared before the thread exists, and before anything is written ([`Comparison`]):
 //! a refusal changes nothing. Up to the frontier that is plain. Beyond it, who compares a finished task when its turn comes has by then run those before it, of a list that is
 //! another one: they are committed, the finished one behind them is too, its mark says that everything is
-//! as it was, and whoever then puts the inputs back has the wrong result and no error. And of a list that
+//! as it was, and after putting the inputs back you have the wrong result and no error. And of a list that
 //! may grow, a name that was put in near the beginning has moved all others by one. What is still to do
 //! among those that are looked through (the few that were in flight when the last run ended) is kept in
 //! memory for so long. A list that may change between runs is compared in its own way (`src/engine/known_list.rs`).
@@ -69,7 +69,7 @@ impl<S: Source> SourceThread<S> {
         drop(self.ended);
     }
 
-    /// The number of tasks in the job, or `None` when nobody wants to know any more.
+    /// The number of tasks in the job, or `None` when the run does not want to know any more.
     fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
         self.look_at_all()?;
         for task in std::mem::take(&mut self.outset.left) {
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(
             go_on_with("zero one two three four FIVE").0,
             ["one", "three", "FIVE"],
-            "nobody did that one"
+            "that one was not done"
         );
     }
 

@@ -323,7 +323,7 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn close(&mut self) {
-        // All tasks may be listed although nobody took the last word of the source: while a run
+        // All tasks may be listed although the last message of the source was not taken: while a run
         // stops, nothing is taken from it.
         if let Ok(FromSource::Ended(tasks)) = self.channels.source.try_recv() {
             self.job.listed = Some(tasks);
@@ -334,7 +334,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.command(CommitCommand::Close { listed: self.job.listed });
     }
 
-    /// The way out for somebody who does not want to wait. The last checkpoint stands; what was done
+    /// The way out without waiting. The last checkpoint stands; what was done
     /// since is done again.
     fn die(&mut self, signal: Signal) {
         self.workers.pool.children().kill();

@@ -1,4 +1,4 @@
-//! The threads of a run: started here, all of them, by whoever holds the proof that signals are blocked.
+//! The threads of a run: started here, all of them, by the holder of the proof that signals are blocked.
 
 use crate::ending::{Ending, Summary};
 use crate::engine::ahead::Ahead;

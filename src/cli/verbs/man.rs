@@ -48,17 +48,40 @@ fn page(man: &Man, command: &Command) -> io::Result<Vec<u8>> {
         man.render_subcommands_section(&mut roff)?;
     }
     let rest = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
-    roff.extend_from_slice(sections(&rest).as_bytes());
+    roff.extend_from_slice(sections(&rest.replace("Exit codes:", "Exit status:")).as_bytes());
+    roff.extend_from_slice(sections(COMMON).as_bytes());
+    let others = command.get_subcommands().map(|verb| format!("bivouac-{}(1)", verb.get_name()));
+    let see: Vec<_> = match command.has_subcommands() {
+        true => others.collect(),
+        false => ["bivouac(1)", "parallel(1)", "xargs(1)", "signal(7)"].map(String::from).to_vec(),
+    };
+    roff.extend_from_slice(format!(".SH \"SEE ALSO\"\n{}\n", escape(&see.join(", "))).as_bytes());
     Ok(roff)
 }
 
-/// The end of a help text as sections of a manual page: a heading where a line at the margin ends
+/// Sections that every page has.
+const COMMON: &str = "\
+Files:
+  OUT.part      the output until the job is complete
+  OUT.bivouac/  the state of a job with an output file
+  .bivouac/     the states of other jobs that were begun here
+Environment:
+  NO_COLOR      no colours, if it is set and not empty
+  SHELL         the shell of --shell=auto
+  BIVOUAC_SEQ   in a command: the number of its task, from 1
+  BIVOUAC_SLOT  in a command: the slot in which it runs
+";
+
+/// The longest heading. A longer line with a colon at its end leads to what follows it.
+const LONGEST_HEADING: usize = 40;
+
+/// The end of a help text as sections of a manual page: a heading where a short line at the margin ends
 /// with a colon, everything else as it is.
 fn sections(text: &str) -> String {
     let mut roff = String::new();
     let mut open = false;
     for line in text.lines() {
-        match line.strip_suffix(':').filter(|heading| !heading.starts_with(' ')) {
+        match line.strip_suffix(':').filter(|it| !it.starts_with(' ') && it.len() <= LONGEST_HEADING) {
             Some(heading) => {
                 roff.push_str(if open { ".fi\n" } else { "" });
                 roff.push_str(&format!(".SH \"{}\"\n.nf\n", escape(&heading.to_uppercase())));
@@ -103,7 +126,15 @@ mod tests {
         assert_eq!(names, expected);
         for name in names.iter().filter(|name| *name != "bivouac.1") {
             let page = fs::read_to_string(target.join(name)).unwrap();
-            for section in [".SH NAME", ".SH SYNOPSIS", ".SH \"EXIT CODES\"", ".SH \"EXAMPLES\""] {
+            for section in [
+                ".SH NAME",
+                ".SH SYNOPSIS",
+                ".SH \"EXIT STATUS\"",
+                ".SH \"EXAMPLES\"",
+                ".SH \"FILES\"",
+                ".SH \"ENVIRONMENT\"",
+                ".SH \"SEE ALSO\"",
+            ] {
                 assert!(page.contains(section), "{name}: no {section}");
             }
         }

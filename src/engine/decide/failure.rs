@@ -14,7 +14,7 @@ pub(super) fn broke(state: &mut State, actions: &mut Vec<Action>) {
     }
 }
 
-/// Tasks in flight are waited for however long they take, unless somebody asks for a stop as well.
+/// The run waits for tasks in flight, however long they take, unless a stop is asked for as well.
 pub(super) fn end_after_tasks_in_flight(state: &mut State, actions: &mut Vec<Action>) {
     if state.course == Course::Working {
         leave_working(state, Course::Stopping, Cause::Broken, actions);

@@ -24,7 +24,7 @@ pub(super) fn pause(state: &mut State, actions: &mut Vec<Action>) {
 
 /// Waits neither for tasks to reach the gate nor for a checkpoint: the kernel freezes every thread
 /// where it is, and the last checkpoint is a second old. But children are groups of their own, and once
-/// we are stopped nobody is there to stop them. So first they are told to, which takes milliseconds if
+/// we are stopped no thread of ours can stop them. So first they are told to, which takes milliseconds if
 /// there are any; a SIGCONT of that time ends it.
 pub(super) fn suspend(state: &mut State, actions: &mut Vec<Action>) {
     match (state.course, state.motion) {

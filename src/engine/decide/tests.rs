@@ -149,7 +149,7 @@ impl World {
     }
 
     /// Tells the story to its end, with tasks that do not even look up. Only a run that has had enough
-    /// of failures, and that nobody has asked to stop, waits for them.
+    /// of failures, without a request to stop, waits for them.
     fn run_out(&mut self) {
         for _ in 0..10 {
             if self.state.course == Course::Stopping && self.alarms.is_empty() {
@@ -242,11 +242,7 @@ fn every_sequence_of_three_signals_in_every_phase() {
                         if asked_to_stop {
                             assert_ne!(world.state.course, Course::Working, "{story}: a stop was cancelled");
                         } else if was_working {
-                            assert_eq!(
-                                world.state.course,
-                                Course::Working,
-                                "{story}: nobody asked for a stop"
-                            );
+                            assert_eq!(world.state.course, Course::Working, "{story}: no stop was asked for");
                         }
                         world.run_out();
                         if asked_to_stop && world.died.is_none() {
@@ -355,7 +351,7 @@ fn a_suspension_ends_with_sigcont_and_a_refused_one_says_so() {
     world.signal(Signal::SIGTSTP);
     world.event(Event::Rang(Alarm::Refused));
     assert!(world.done.contains(&Action::SayRefused));
-    assert!(!world.state.may_start(), "it stays paused until somebody continues it");
+    assert!(!world.state.may_start(), "it stays paused until a resume");
 }
 
 /// Nobody is there to stop children once the process is.

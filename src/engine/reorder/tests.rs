@@ -124,7 +124,7 @@ fn a_checkpoint_keeps_those_that_waited_at_the_last_one() {
     assert_eq!(bench.put_on_disk(Which::Lasting), [2]);
 }
 
-/// What a task reports can be large, and nobody knows how large before it is bytes.
+/// What a task reports can be large, and its size is unknown before it is bytes.
 #[test]
 fn what_tasks_report_counts_as_soon_as_many_of_them_wait() {
     let mut reorder: Reorder<String> = Reorder::new();
@@ -138,7 +138,7 @@ fn what_tasks_report_counts_as_soon_as_many_of_them_wait() {
             return;
         }
     }
-    panic!("a hundred megabytes, and nobody has counted them");
+    panic!("a hundred megabytes, and they were not counted");
 }
 
 /// A command is read into a buffer of a mebibyte, whatever it prints.

@@ -5,7 +5,7 @@ use crate::signals::policy::Request;
 use crossbeam_channel::Sender;
 
 /// A way to ask a run for something from another thread. Cheap to clone; it outlives the run, and
-/// then asks nobody.
+/// then has no run to ask.
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub(super) requests: Sender<Request>,

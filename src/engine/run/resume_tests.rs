@@ -160,7 +160,7 @@ fn a_finished_job_is_finished_and_a_job_with_other_options_is_refused() {
     assert!(matches!(ending, Ending::Finished { already: true, code: 0, .. }), "{ending:?}");
     assert_eq!(ran.load(Ordering::SeqCst), 0);
 
-    // Somebody harmed the output: then it is made anew.
+    // The output was harmed: then it is made again.
     fs::write(place.out(), "harmed").unwrap();
     let ending = place.set(stage(20, |n, _| Ok(n))).run();
     assert!(matches!(ending, Ending::Finished { already: false, .. }), "{ending:?}");

@@ -7,7 +7,7 @@ use crate::signals::policy::Request;
 use crate::task::Job;
 use std::time::{Duration, Instant};
 
-/// How long somebody who asked for a checkpoint waits for it before he is told at least where the job
+/// How long a request for a checkpoint waits for it before the supervisor reports at least where the job
 /// stands.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -42,7 +42,7 @@ impl<J: Job> Supervisor<'_, J> {
         }
         self.workers.starts.look(now);
         self.take_up_due_tasks(now);
-        // The commit thread may be waiting for a disk, or for whoever reads our output. Then there is
+        // The commit thread may be waiting for a disk, or for the reader of our output. Then there is
         // no checkpoint yet, but how far the job is can be said.
         if self.view.owed.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE) {
             self.view.owed = None;

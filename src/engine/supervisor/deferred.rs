@@ -91,7 +91,7 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// A stop has come: nobody waits for it any longer.
+    /// A stop has come: the run does not wait for it any longer.
     pub(super) fn conclude_deferred(&mut self) {
         while let Some(deferred) = self.workers.deferrals.take_due(Duration::MAX, true) {
             self.take_up(deferred);

@@ -110,7 +110,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.commit_event(CommitEvent::Broke(Error::broken("commit thread", "ended without a word")));
     }
 
-    /// The thread sends its end before it goes, unless it panicked (in a source of somebody's own).
+    /// The thread sends its end before it goes, unless it panicked (in a source from outside the library).
     pub(super) fn source_vanished(&mut self) {
         if self.job.listed.is_none() {
             self.listed_by_source(FromSource::Failed(Error::broken(

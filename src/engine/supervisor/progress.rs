@@ -45,12 +45,12 @@ impl<J: Job> Supervisor<'_, J> {
         self.view.waits_for_room = waits;
     }
 
-    /// Said once. Another one could be started, but whoever kills the first means it, and the run does not
+    /// Said once. Another one could be started, but a kill of the first is meant, and the run does not
     /// depend on it.
     pub(super) fn warn_if_watcher_ended(&mut self) {
         if self.workers.watcher.take_if(|watcher| watcher.has_ended()).is_some() {
             let error = Error::broken("watcher", "was killed").advise(
-                "the job goes on; but should it be killed too, nobody would end the commands that it has started",
+                "the job goes on; but if it is killed too, the commands that it has started are not ended",
             );
             self.view.observer.notice(&Notice::Warning(error));
         }

@@ -28,7 +28,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.view.observer.notice(&Notice::Reloaded { adopted, said: reloaded.said });
     }
 
-    /// Every one of these can be applied twice without harm, so nobody asks which of them changed.
+    /// Every one of these can be applied twice without harm, so the supervisor does not ask which of them changed.
     fn adopt(&mut self, settings: Settings) {
         let Settings { jobs, limit_rate, checkpoint_every, grace, kill_after, policy } = settings;
         self.workers.batching.allow(jobs);

@@ -12,7 +12,7 @@ use crate::task::Job;
 use crate::task::observer::{AtWork, Progress};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often a snapshot is written though nothing has changed that somebody may wait for. At the
+/// How often a snapshot is written although nothing has changed that a reader may wait for. At the
 /// beginning more often: who has just started a job and looks shall not find it idle.
 const EVERY: Duration = Duration::from_secs(1);
 const AT_FIRST: Duration = Duration::from_millis(100);
@@ -41,7 +41,7 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// A checkpoint that somebody asked for is durable, and they may be waiting to read of it.
+    /// A checkpoint that was asked for is durable, and the asker may be waiting to read of it.
     pub(super) fn count_checkpoint_asked(&mut self) {
         self.view.snapshots.asked += 1;
         self.write_status();

@@ -17,6 +17,8 @@ fn what_only_a_shell_understands_is_refused_before_anything_starts_with_the_line
         (&["touch", "{}", "|", "wc", ":::", "a"], "--shell 'touch {} | wc' ::: a"),
         (&["touch", "{}", ">", "{}.out", ":::", "a"], "--shell 'touch {} > {}.out'"),
         (&["touch", "{}", "&&", "cd", "x", ":::", "a"], "--shell"),
+        (&["touch", "{};", "exit", "{}", ":::", "a"], "--shell 'touch {}; exit {}' ::: a"),
+        (&["touch", "{=", "$_++", "=}", ":::", "a"], "no Perl is run here"),
     ] {
         // The harness says --verbose right behind the verb.
         let ended = each(&world, "", words).run().expect_code(2);

@@ -30,7 +30,7 @@ fn what_is_put_off_keeps_the_job_from_its_end_and_a_stop_waits_for_it_no_longer(
     }
 }
 
-/// Where failures end the run, a verdict is waited for; until somebody asks for a stop as well.
+/// Where failures end the run, the run waits for a verdict, until a stop is asked for as well.
 #[test]
 fn failures_that_end_a_run_make_no_interruption_of_what_is_put_off() {
     let mut world = World::new();
