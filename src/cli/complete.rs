@@ -107,7 +107,7 @@ pub(crate) fn mappings(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// When failures end a job.
 pub(crate) fn halts(current: &OsStr) -> Vec<CompletionCandidate> {
-    beginning_with(current, ["never", "soon,fail=1", "now,fail=1"].map(OsString::from))
+    beginning_with(current, ["never", "soon,fail=1", "now,fail=1", "now,success=1", "soon,done=1"].map(OsString::from))
 }
 
 /// A command: a program on `PATH`, or a file.
