@@ -8,6 +8,7 @@
 //! | [`args`] | the verbs and their options, as you type them |
 //! | [`advice`] | names from other programs, and what they are called here |
 //! | [`parse`] | sizes, durations and numbers with units |
+//! | [`complete`] | what a shell offers for the word at the cursor |
 //! | [`verbs`] | one file for each verb that runs a job or prints something |
 //! | [`launch`] | from options to a [`bivouac::Run`] |
 //! | [`shellwords`] | words that only a shell understands, in a command without one |
@@ -28,6 +29,7 @@
 mod advice;
 mod args;
 mod parse;
+mod complete;
 mod verbs;
 mod launch;
 mod shellwords;
@@ -58,6 +60,9 @@ use std::ffi::OsString;
 /// `masked` is the proof that the handled signals are blocked. A verb that runs a job hands it on.
 pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> Exit {
     let mut argv: Vec<OsString> = argv.into_iter().collect();
+    if let Some(answered) = complete::answer(&argv) {
+        return answered.unwrap_or_else(|error| fail(&error));
+    }
     // Not a verb, but typed as one.
     if argv.len() == 2 && argv[1] == "version" {
         argv[1] = "--version".into();

@@ -41,7 +41,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Result<Exit> 
         Verb::Log(log) => log::run(log)?,
         Verb::Clean(clean) => clean::run(clean)?,
         Verb::Signals(signals) => signals::run(signals)?,
-        Verb::Completions(completions) => completions::run(completions.shell)?,
+        Verb::Completions(completions) => completions::run(completions)?,
         Verb::Man(man) => man::run(&man.directory).map(|()| FINISHED)?,
     };
     Ok(Exit::Code(code))

@@ -1,11 +1,13 @@
 //! Options that every job understands, in the groups of `--help`.
 
+use crate::cli::complete;
 use crate::cli::conflicts::refuse_in_a_state;
 use crate::cli::parse::{self, Codes, Grace};
 use crate::jobs::joblog::Joblog;
 use bivouac::Request;
 use bivouac::{Result, Starts};
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -197,7 +199,7 @@ pub(crate) struct SignalArgs {
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct TableArgs {
     /// Let SIGNAL mean REQUEST, as in `USR2=checkpoint`; repeatable. `bivouac signals` prints the table
-    #[arg(long = "on", value_name = "SIGNAL=REQUEST", value_parser = parse::mapping)]
+    #[arg(long = "on", value_name = "SIGNAL=REQUEST", value_parser = parse::mapping, add = ArgValueCompleter::new(complete::mappings))]
     pub(crate) mappings: Vec<(Signal, Request)>,
 
     /// Read settings from FILE (TOML); without a terminal, SIGHUP reads it again

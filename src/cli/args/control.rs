@@ -1,8 +1,10 @@
 //! The verbs that look at a job or control it, from another process.
 
 use super::help;
+use crate::cli::complete;
 use crate::cli::parse::{self, Grace};
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 use std::path::PathBuf;
 
 /// What another process can do to a job.
@@ -25,7 +27,7 @@ pub(crate) enum Control {
 #[command(after_long_help = help::STATUS)]
 pub(crate) struct StatusArgs {
     /// State directory, output, or process [default: the only one here, or the only one that runs]
-    #[arg(value_name = "STATE")]
+    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) state: Option<PathBuf>,
 
     /// Print one JSON object; with --watch, one on each line
@@ -62,7 +64,7 @@ pub(crate) struct ListArgs {
 #[command(after_long_help = help::PAUSE)]
 pub(crate) struct PauseArgs {
     /// State directory, output, or process [default: the only one here, or the only one that runs]
-    #[arg(value_name = "STATE")]
+    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) state: Option<PathBuf>,
 
     /// Wait at most DURATION: `90s`, `2h`, `inf`
@@ -77,7 +79,7 @@ pub(crate) struct PauseArgs {
 #[command(after_long_help = help::RESUME, visible_alias = "continue")]
 pub(crate) struct ResumeArgs {
     /// State directory, output, or process [default: the only one here, or the only one that runs]
-    #[arg(value_name = "STATE")]
+    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) state: Option<PathBuf>,
 
     /// Wait at most DURATION: `90s`, `2h`, `inf`
@@ -93,7 +95,7 @@ pub(crate) struct ResumeArgs {
 #[command(after_long_help = help::CHECKPOINT)]
 pub(crate) struct CheckpointArgs {
     /// State directory, output, or process [default: the only one here, or the only one that runs]
-    #[arg(value_name = "STATE")]
+    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) state: Option<PathBuf>,
 
     /// Wait at most DURATION: `90s`, `2h`, `inf`
@@ -109,7 +111,7 @@ pub(crate) struct CheckpointArgs {
 #[command(after_long_help = help::STOP, visible_alias = "kill")]
 pub(crate) struct StopArgs {
     /// State directory, output, or process [default: the only one here, or the only one that runs]
-    #[arg(value_name = "STATE")]
+    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) state: Option<PathBuf>,
 
     /// Wait at most DURATION: `90s`, `2h`, `inf`; the job has its own --grace

@@ -8,9 +8,11 @@ use super::common::{CommandArgs, JobArgs, ShowProgress};
 use super::help;
 use super::items::ItemArgs;
 use super::parallel::ParallelArgs;
+use crate::cli::complete;
 use crate::cli::parse::{self, HaltWhen};
 use bivouac::input::{Column, Given};
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -91,7 +93,7 @@ pub(crate) struct EachArgs {
 
     /// Stop after so many items of this run: `soon,fail=N` lets running commands finish, `now,fail=N` ends them;
     /// also success=N, done=N, and N% of all items
-    #[arg(long, value_name = "WHEN", value_parser = parse::halt, allow_hyphen_values = true, help_heading = "The command")]
+    #[arg(long, value_name = "WHEN", value_parser = parse::halt, add = ArgValueCompleter::new(complete::halts), allow_hyphen_values = true, help_heading = "The command")]
     pub(crate) halt: Option<HaltWhen>,
 
     /// Run items once more that failed in earlier runs
@@ -157,7 +159,7 @@ pub(crate) struct EachArgs {
     pub(crate) output: Option<PathBuf>,
 
     /// The command with its arguments, then the items
-    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND", add = ArgValueCompleter::new(complete::commands))]
     words: Vec<OsString>,
 
     /// How many words were typed

@@ -289,9 +289,8 @@ Exit codes:
   2  wrong usage
 
 Examples:
-  bivouac completions bash > ~/.local/share/bash-completion/completions/bivouac
+  bivouac completions bash --install
   bivouac completions zsh > ~/.zfunc/_bivouac
-  bivouac completions fish > ~/.config/fish/completions/bivouac.fish
 ";
 
 pub(crate) const MAN: &str = "\

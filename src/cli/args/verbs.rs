@@ -2,11 +2,12 @@
 
 use super::common::{CommandArgs, InputArgs, JobArgs, TableArgs};
 use super::help;
-use crate::cli::parse;
+use crate::cli::{complete, parse};
 use bivouac::disk::OsDisk;
 use bivouac::state_dir::is_state;
 use bivouac::{Error, Result};
 use clap::{ArgAction, Args, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read;
@@ -468,7 +469,7 @@ pub(crate) struct PipeArgs {
     pub(crate) files: Vec<PathBuf>,
 
     /// The command and its arguments, without a shell. {#} is the number of the chunk, from 1; {%} is its slot
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required = true, value_name = "COMMAND", add = ArgValueCompleter::new(complete::commands))]
     pub(crate) command: Vec<OsString>,
 
     /// Run COMMAND, given as one text, with SHELL: sh, bash, a path, or `auto` for $SHELL [default: sh]
@@ -521,7 +522,7 @@ pub(crate) struct PipeArgs {
 #[command(after_long_help = help::LOG)]
 pub(crate) struct LogArgs {
     /// State directory, output, or process [default: the only one here, or the only one that runs]
-    #[arg(value_name = "STATE")]
+    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) state: Option<PathBuf>,
 
     /// Print it in this format
@@ -567,7 +568,7 @@ pub(crate) enum LogAs {
 #[command(after_long_help = help::CLEAN)]
 pub(crate) struct CleanArgs {
     /// State directories [default: those of the current directory]
-    #[arg(value_name = "STATE")]
+    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) states: Vec<PathBuf>,
 
     /// Also remove the state of an unfinished job, which then starts from the beginning
@@ -587,15 +588,20 @@ pub(crate) struct SignalsArgs {
     pub(crate) table: TableArgs,
 }
 
-/// Print a script that completes verbs and options in a shell.
+/// Print a script that completes verbs, options and their values in a shell.
 ///
-/// Write the script to the place where your shell looks for completions.
+/// The script asks bivouac itself for what to offer: states, signals and requests, the commands of `each` and
+/// `pipe`. --install writes it to the place where your shell looks for it.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::COMPLETIONS)]
 pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+
+    /// Write the script to where SHELL looks for it, for bash, zsh and fish
+    #[arg(long)]
+    pub(crate) install: bool,
 }
 
 /// Write the manual, one page for each verb.
