@@ -22,6 +22,10 @@ use std::time::Duration;
 const ROUNDS: usize = 20;
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
 
+/// A run that ends removes its status file before it gives the lock back. Seen in between, it looks like one that
+/// starts; so these rounds wait for the lock or for a status file.
+const FOR_A_STATUS: usize = 3;
+
 /// A job, seen from outside at one moment.
 #[derive(Debug)]
 pub(super) struct View {
@@ -62,13 +66,16 @@ impl View {
     /// Looks at the state at `path`.
     pub(super) fn look(path: &Path) -> Result<Self> {
         let mut peek = peek(&OsDisk, path)?;
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let found = match (&peek.holder, peek.locked) {
                 (_, false) => return Ok(Self::new(path, peek, HeldBy::Free)),
                 (Some(holder), true) => find(holder)?,
                 (None, true) => Found::Ended,
             };
             match found {
+                Found::Process(_) if peek.live.is_none() && round < FOR_A_STATUS => {
+                    thread::sleep(BETWEEN_ROUNDS);
+                }
                 Found::Process(process) => return Ok(Self::new(path, peek, HeldBy::Here(process))),
                 Found::Elsewhere(place) => return Ok(Self::new(path, peek, HeldBy::Elsewhere(place))),
                 Found::Ended => thread::sleep(BETWEEN_ROUNDS),
