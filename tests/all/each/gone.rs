@@ -2,6 +2,7 @@
 
 use super::{EFFECT, each, effects, expect_each_once, list};
 use crate::harness::{Bivouac, Input, World};
+use crate::pipe::until_nobody_is_left;
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
 /// Files to be moved, and where they go.
@@ -59,6 +60,8 @@ fn after_a_kill_too_and_again_and_again_with_new_items_each_time() {
         world.write("waits", &stays);
         let running = moves(&world, "-j1", &items).start();
         running.until_checkpoint_at_least(done).signal(SIGKILL).wait();
+        // The watcher ends the command that waits, and until then that command would see the next `waits`.
+        until_nobody_is_left(&world);
         left.retain(|name| world.exists(name));
         assert_eq!(left.first(), Some(&stays));
         left.push(format!("{}", 30 + done));
