@@ -224,6 +224,8 @@ impl<J: Job> Desk<J> {
 
     /// Runs one task and delivers what it made; the delivery is complete before the report is sent,
     /// so the receiver of the report knows that the commit thread's channel has everything.
+    ///
+    /// Longer than a screen, because its order matters: what happens between the result and the report happens here.
     fn run_task(
         &self,
         deferred: Deferred,

@@ -95,6 +95,8 @@ impl Threads<'_> {
         }
     }
 
+    /// Longer than a screen, because it is a list: every channel and every thread of a run, in the order in which
+    /// they begin. Cut into functions, each channel would be an argument of two of them.
     fn start<J: Job, S: Source<Task = J::Task>>(
         &self,
         job: J,
