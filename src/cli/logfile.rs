@@ -294,10 +294,10 @@ fn record(notice: &Notice, word: TaskWord) {
         }
         Notice::Status(progress) => info!(status = crate::cli::notices::status(progress, word), "status"),
         Notice::NotSuspended { pid } => info!(pid, "not suspended: paused"),
-        Notice::TaskFailed { task, why } => warn!(task, why, "task failed"),
-        Notice::Said { task, line } => info!(task, line, "said"),
+        Notice::TaskFailed { task, why } => warn!(task = task + 1, why, "task failed"),
+        Notice::Said { task, line } => info!(task = task + 1, line, "said"),
         Notice::Running(tasks) => {
-            info!(tasks = ?tasks.iter().map(|one| one.task).collect::<Vec<_>>(), "running");
+            info!(tasks = ?tasks.iter().map(|one| one.task + 1).collect::<Vec<_>>(), "running");
         }
         Notice::State(path) => info!(state = %path.display(), "state"),
         Notice::Reloaded { adopted: true, said } => info!(changes = said.join("; "), "reloaded"),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The format that this program writes, and the only one that it reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub struct StatusFile {
 /// A task that runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusTask {
-    /// Its number, from 0.
+    /// Its number, from 1.
     pub task: u64,
     /// The worker that it has, from 1; `None` while only its verdict is held.
     #[serde(default)]
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_words_are_lower_case() {
         let text = serde_json::to_string(&sample()).unwrap();
-        assert!(text.starts_with(r#"{"format":1,"seq":7,"#), "{text}");
+        assert!(text.starts_with(r#"{"format":2,"seq":7,"#), "{text}");
         assert!(text.contains(r#""phase":"paused""#), "{text}");
         assert!(text.contains(r#"{"signal":"TERM","request":"stop","heard":true}"#), "{text}");
         assert_eq!(StatusFile::read(text.as_bytes()), Some(sample()));
@@ -208,7 +208,7 @@ mod tests {
         let text = serde_json::to_string(&sample()).unwrap();
         assert_eq!(StatusFile::read(b""), None);
         assert_eq!(StatusFile::read(&text.as_bytes()[..text.len() / 2]), None);
-        assert_eq!(StatusFile::read(text.replace("\"format\":1", "\"format\":2").as_bytes()), None);
+        assert_eq!(StatusFile::read(text.replace("\"format\":2", "\"format\":3").as_bytes()), None);
         // A newer program may say more.
         let more = text.replace("\"seq\":7", "\"seq\":7,\"mood\":\"good\"");
         assert_eq!(StatusFile::read(more.as_bytes()), Some(sample()));

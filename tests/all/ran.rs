@@ -45,7 +45,7 @@ fn every_attempt_of_every_run_is_there_once() {
         .map(|entry| entry["task"].as_u64().unwrap())
         .collect();
     done.sort_unstable();
-    assert_eq!(done, (0..done.len() as u64).collect::<Vec<_>>(), "each task is done once");
+    assert_eq!(done, (1..=done.len() as u64).collect::<Vec<_>>(), "each task is done once");
     assert!(entries.iter().all(|entry| entry["note"].as_str().unwrap().starts_with("big.txt, bytes ")));
 
     let csv = log(&world, "--format csv");
@@ -71,7 +71,7 @@ fn an_object_of_the_log_has_the_documented_fields() {
     let printed: Value = serde_json::from_str(block).unwrap();
     let fields = |object: &Value| object.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(fields(&is), fields(&printed));
-    assert_eq!((&is["format"], &is["code"], &is["task"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!((&is["format"], &is["code"], &is["task"]), (&2.into(), &1.into(), &1.into()));
     for field in fields(&is) {
         assert!(document.contains(&format!("| `{field}` |")), "{field}");
     }

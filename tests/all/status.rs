@@ -110,7 +110,7 @@ fn the_values_are_right() {
     let run = slow(&world).start().until_checkpoint_at_least(2);
     let now = look_until_all_is_known(&world);
     let size = world.read("big.txt").len() as u64;
-    assert_eq!(now["format"], 1);
+    assert_eq!(now["format"], 2);
     assert_eq!(now["phase"], "running");
     assert_eq!(now["job"], "grep");
     assert_eq!(now["workers"], 2);

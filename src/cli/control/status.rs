@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The format of the JSON object.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// See the [module](self).
 #[derive(Debug, Serialize)]
@@ -247,7 +247,7 @@ impl StatusReport {
 
     /// `item 3 for 1.2 s: its name`.
     fn at_work_line(&self, one: &StatusTask) -> String {
-        let name = self.word().name(one.task);
+        let name = self.word().name(one.task.saturating_sub(1));
         let gap = if one.note.is_empty() { "" } else { ": " };
         format!("{name} for {}{gap}{}", time(seconds(one.seconds)), one.note)
     }

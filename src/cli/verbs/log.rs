@@ -26,7 +26,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use table::Table;
 
 /// The format of the JSON objects (`docs/log.md`).
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// How much text is collected before it is printed.
 const COLLECTED: usize = 64 << 10;
@@ -176,7 +176,7 @@ fn json_of(entry: &Entry) -> serde_json::Value {
     };
     json!({
         "format": FORMAT,
-        "task": entry.task,
+        "task": entry.task + 1,
         "attempt": entry.attempt,
         "began": began(entry),
         "seconds": entry.took_us as f64 / 1e6,
@@ -198,7 +198,7 @@ fn csv(entry: &Entry) -> String {
         false => note,
     };
     let seconds = entry.took_us as f64 / 1e6;
-    format!("{},{},{},{seconds},{outcome},{number},{note}", entry.task, entry.attempt, began(entry))
+    format!("{},{},{},{seconds},{outcome},{number},{note}", entry.task + 1, entry.attempt, began(entry))
 }
 
 /// The outcome in one word, with its number or name.
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn an_entry_is_an_object_or_a_row() {
         let failed = entry(Outcome::Code(7));
-        assert_eq!(csv(&failed), "3,2,2026-11-24T04:12:04.250Z,1.5,failed,7,\"a \"\"b\"\", bytes 0 to 9\"");
+        assert_eq!(csv(&failed), "4,2,2026-11-24T04:12:04.250Z,1.5,failed,7,\"a \"\"b\"\", bytes 0 to 9\"");
         assert_eq!(json_of(&failed)["outcome"], "failed");
         assert_eq!(json_of(&failed)["code"], 7);
         assert_eq!(json_of(&entry(Outcome::Signal(11)))["signal"], "SIGSEGV");

@@ -78,7 +78,7 @@ impl<J: Job> Supervisor<'_, J> {
         running.sort_by_key(|one| std::cmp::Reverse(one.since));
         running.truncate(SHOWN);
         let show = |AtWork { task, slot, since, note }| StatusTask {
-            task,
+            task: task + 1,
             slot,
             seconds: since.as_secs_f64(),
             note,
