@@ -9,17 +9,14 @@
 //! obvious program saves its progress in a signal handler; then a SIGKILL or a power cut takes
 //! everything. Here progress is saved every half second, and a signal only makes it happen now.
 
-use bivouac::disk::OsDisk;
-use bivouac::ending::Exit;
-use bivouac::signals::{Masked, die_by};
+use bivouac::signals::Masked;
 use bivouac::sink::FileSink;
-use bivouac::{Context, Ending, Extent, Job, ListContext, Listed, Listing, Notice, Observer, Policy};
-use bivouac::{Location, Result, Run, Source, TaskError};
+use bivouac::{Context, Ending, Exit, Extent, Job, ListContext, Listed, Listing, Notice, Observer, Policy};
+use bivouac::{Error, Location, Result, Run, Source, TaskError};
 use serde_json::{Value, json};
 use std::io::{Write, stderr, stdout};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -48,7 +45,7 @@ impl Job for Crunch {
             sleep(Duration::from_millis(5));
             sum = sum.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         }
-        cx.emit(format!("block {block}: {sum:016x}\n").into_bytes())?;
+        writeln!(cx, "block {block}: {sum:016x}")?;
         Ok(sum)
     }
 
@@ -81,7 +78,7 @@ impl Source for Blocks {
     /// Picks up the saved progress: blocks before `frontier` are not even listed.
     fn resume(&self, described: &Value, frontier: u64) -> Result<Left> {
         if described["blocks"] != self.count {
-            return Err(bivouac::Error::refused("blocks", "were another number when this was begun"));
+            return Err(Error::refused("blocks", "were another number when this was begun"));
         }
         Ok(Left(frontier..self.count))
     }
@@ -109,20 +106,17 @@ struct Report;
 
 impl Observer for Report {
     fn notice(&mut self, notice: &Notice) {
-        let said = if let Notice::Resumed { frontier, .. } = notice {
-            writeln!(stdout(), "going on: {frontier} blocks were done before")
+        if let Notice::Resumed { frontier, .. } = notice {
+            say(&format!("going on: {frontier} blocks were done before"));
         } else if let Notice::Checkpoint { frontier, .. } = notice {
-            writeln!(stdout(), "saved: {frontier} blocks")
-        } else {
-            Ok(())
-        };
-        said.ok(); // Without a reader of these lines the work goes on all the same.
+            say(&format!("saved: {frontier} blocks"));
+        }
     }
 }
 
 fn process(masked: Masked, out: PathBuf, count: u64, fresh: bool) -> Result<Ending> {
     Ok(Run::new(Crunch, Blocks { count })
-        .sink(FileSink::new(&OsDisk, &out)?)
+        .sink(FileSink::new(&out)?)
         .state(Location::Directory(out.with_added_extension("bivouac")))
         .fresh(fresh)
         .checkpoint_every(Duration::from_millis(500))
@@ -132,7 +126,7 @@ fn process(masked: Masked, out: PathBuf, count: u64, fresh: bool) -> Result<Endi
         .run())
 }
 
-fn main() -> std::io::Result<ExitCode> {
+fn main() -> Exit {
     // The mask comes first, before the arguments: a SIGTERM may come that early.
     let masked = Masked::block(Policy::default());
     let (fresh, words): (Vec<_>, Vec<_>) = std::env::args_os().skip(1).partition(|word| word == "--fresh");
@@ -140,27 +134,32 @@ fn main() -> std::io::Result<ExitCode> {
     let out = PathBuf::from(arguments.next().unwrap_or_else(|| "long_job.txt".into()));
     let count = arguments.next().and_then(|word| word.to_str()?.parse().ok()).unwrap_or(200);
 
-    writeln!(stdout(), "pid {}: {count} blocks into {}", std::process::id(), out.display())?;
-    let exit = match masked.and_then(|masked| process(masked, out, count, !fresh.is_empty())) {
+    say(&format!("pid {}: {count} blocks into {}", std::process::id(), out.display()));
+    match masked.and_then(|masked| process(masked, out, count, !fresh.is_empty())) {
         Ok(ending) => {
             match &ending {
-                Ending::Finished { already: true, .. } => writeln!(stdout(), "was finished before")?,
-                Ending::Finished { .. } => writeln!(stdout(), "finished")?,
+                Ending::Finished { already: true, .. } => say("was finished before"),
+                Ending::Finished { .. } => say("finished"),
                 Ending::Stopped { summary, .. } => {
                     let done = summary.frontier + summary.ahead;
-                    writeln!(stdout(), "stopped, {done} blocks are safe; the same command goes on")?;
+                    say(&format!("stopped, {done} blocks are safe; the same command goes on"));
                 }
-                Ending::Failed { error, .. } => writeln!(stderr(), "long_job: {error}")?,
+                Ending::Failed { error, .. } => complain(error),
             }
-            ending.exit()
+            ending.exit() // the parent sees what stopped us
         }
         Err(error) => {
-            writeln!(stderr(), "long_job: {error}")?;
+            complain(&error);
             error.exit()
         }
-    };
-    match exit {
-        Exit::Code(code) => Ok(code.into()),
-        Exit::Signal(signal) => die_by(signal), // the parent sees what stopped us
     }
+}
+
+/// Without a reader of these lines the work goes on all the same.
+fn say(line: &str) {
+    writeln!(stdout(), "{line}").ok();
+}
+
+fn complain(error: &Error) {
+    writeln!(stderr(), "long_job: {error}").ok();
 }

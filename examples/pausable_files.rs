@@ -10,16 +10,14 @@
 //! of SIGTSTP after all, when everything is ready for it. `Run` does that: see `suspend` in
 //! `src/signals/default_action.rs`.
 
-use bivouac::ending::Exit;
-use bivouac::signals::{Masked, die_by};
+use bivouac::signals::Masked;
 use bivouac::sink::StreamSink;
-use bivouac::{Activity, Context, Ending, Error, Job, ListContext, Listed, Listing, Notice, Observer};
+use bivouac::{Activity, Context, Ending, Error, Exit, Job, ListContext, Listed, Listing, Notice, Observer};
 use bivouac::{Policy, Result, Run, Source, TaskError};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{Read, Write, stderr, stdout};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// What is done with a file: its lines and bytes are counted.
 struct CountLines;
@@ -38,7 +36,7 @@ impl Job for CountLines {
     }
 
     fn run(&self, path: PathBuf, cx: &Context<'_>) -> std::result::Result<(), TaskError> {
-        let failed = |e: std::io::Error| TaskError::Failed(format!("{}: {e}", path.display()));
+        let failed = |e: std::io::Error| format!("{}: {e}", path.display());
         let mut file = File::open(&path).map_err(failed)?;
         let mut buffer = [0; 4096];
         let (mut lines, mut bytes) = (0, 0);
@@ -54,10 +52,8 @@ impl Job for CountLines {
             // every thread wherever it is.
             cx.advance(length as u64)?;
         }
-        cx.emit(format!("{}: {lines} lines, {bytes} bytes\n", path.display()).into_bytes())
+        writeln!(cx, "{}: {lines} lines, {bytes} bytes", path.display())
     }
-
-    fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
 }
 
 /// The files, in the order in which they were named.
@@ -118,17 +114,14 @@ fn process(masked: Masked, files: Vec<PathBuf>) -> Result<Ending> {
         .run())
 }
 
-fn main() -> std::io::Result<ExitCode> {
+fn main() -> Exit {
     let masked = Masked::block(Policy::default());
     let files: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
 
-    writeln!(stdout(), "pid {}: {} files", std::process::id(), files.len())?;
+    writeln!(stdout(), "pid {}: {} files", std::process::id(), files.len()).ok();
     let ended = masked.and_then(|masked| process(masked, files));
     if let Err(error) | Ok(Ending::Failed { error, .. }) = &ended {
-        writeln!(stderr(), "pausable_files: {error}")?;
+        writeln!(stderr(), "pausable_files: {error}").ok();
     }
-    match ended.map_or_else(|error| error.exit(), |ending| ending.exit()) {
-        Exit::Code(code) => Ok(code.into()),
-        Exit::Signal(signal) => die_by(signal),
-    }
+    ended.map_or_else(|error| error.exit(), |ending| ending.exit())
 }

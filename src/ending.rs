@@ -172,7 +172,7 @@ impl Error {
             Kind::OutputClosed => Exit::Signal(Signal::SIGPIPE),
             Kind::CannotStart => Exit::Code(CANNOT_START),
             Kind::NoSuchCommand => Exit::Code(NO_SUCH_COMMAND),
-            Kind::Interrupted => Exit::Code(RESUMABLE),
+            Kind::Interrupted => self.signal().map_or(Exit::Code(RESUMABLE), Exit::Signal),
         }
     }
 }

@@ -10,6 +10,7 @@
 mod advice;
 
 pub use advice::Advice;
+use nix::sys::signal::Signal;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -51,6 +52,8 @@ pub struct Error {
     errno: Option<i32>,
     /// The number of the task that it happened to.
     task: Option<u64>,
+    /// The signal that stopped the run.
+    stopped_by: Option<Signal>,
 }
 
 impl Error {
@@ -64,6 +67,7 @@ impl Error {
             advice: Vec::new(),
             errno: None,
             task: None,
+            stopped_by: None,
         }
     }
 
@@ -124,6 +128,18 @@ impl Error {
         self.subject = format!("task {}", task + 1);
         self.task = Some(task);
         self
+    }
+
+    /// The same error, of a run that this signal has stopped.
+    #[must_use]
+    pub(crate) fn stopped_by(mut self, signal: Option<Signal>) -> Self {
+        self.stopped_by = signal;
+        self
+    }
+
+    /// The signal that stopped the run.
+    pub(crate) fn signal(&self) -> Option<Signal> {
+        self.stopped_by
     }
 
     /// The number of the task that it is about, from 0.

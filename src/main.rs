@@ -8,23 +8,19 @@ mod cli;
 mod jobs;
 
 use bivouac::Policy;
-use bivouac::ending::Exit;
+use bivouac::ending::{Exit, FINISHED};
 use bivouac::process::{raise_open_files, watcher};
-use bivouac::signals::{Masked, die_by};
-use std::process::ExitCode;
+use bivouac::signals::Masked;
 
-fn main() -> ExitCode {
+fn main() -> Exit {
     let mut words = std::env::args_os().skip(1);
     if let (Some(watcher::VERB), Some(mark)) =
         (words.next().as_deref().and_then(|verb| verb.to_str()), words.next())
     {
         watcher::watch(&mark.to_string_lossy());
-        return ExitCode::SUCCESS;
+        return Exit::Code(FINISHED);
     }
     raise_open_files();
     let done = Masked::block(Policy::default()).map(|masked| cli::run(std::env::args_os(), masked));
-    match done.unwrap_or_else(|error| cli::fail(&error)) {
-        Exit::Code(code) => ExitCode::from(code),
-        Exit::Signal(signal) => die_by(signal),
-    }
+    done.unwrap_or_else(|error| cli::fail(&error)) // its report is the death by that signal
 }

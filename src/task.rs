@@ -41,4 +41,5 @@ pub use mark::Mark;
 pub(crate) use shared::{Running, SAYINGS, Saying, Shared};
 pub use sink::Sink;
 pub use source::{Extent, LastLook, ListContext, Listed, Listing, Source};
+pub(crate) use task_error::with_causes;
 pub use task_error::{Presumed, TaskError};

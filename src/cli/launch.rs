@@ -17,7 +17,7 @@ use crate::cli::state_path::{self, JobId};
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::wording::worded;
-use bivouac::disk::{OsDisk, refuse_anothers};
+use bivouac::disk::refuse_anothers;
 use bivouac::ending::{Exit, StoppedBy};
 use bivouac::error::Kind;
 use bivouac::input::Readable;
@@ -111,7 +111,7 @@ impl<'a> Launch<'a> {
         let resume = &self.args.job.resume;
         match self.args.output {
             Some(out) => {
-                let sink = FileSink::new(&OsDisk, out)?.verify(resume.verify);
+                let sink = FileSink::new(out)?.verify(resume.verify);
                 state_path::refuse_anothers_part(sink.path())?;
                 if !resumable {
                     state_path::refuse_streams_over_a_state(sink.path(), self.args.inputs)?;

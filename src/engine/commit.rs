@@ -56,9 +56,10 @@ use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::engine::effects::Effects;
 use crate::engine::reorder::{Fate, Reorder, Which};
 use crate::error::Result;
+use crate::sync::lock;
 use crate::task::outbox::Delivery;
 use crate::task::{Job, Line, Sink};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// One thing that the committer takes.
@@ -91,6 +92,8 @@ pub(crate) struct Committer<J: Job> {
     /// How much of the task at the frontier has been handed over.
     partial: PartialDelivery,
     pub(crate) last_look: Option<LastLook>,
+    /// Where the total goes when the job has finished.
+    pub(crate) result: Arc<Mutex<Option<J::Total>>>,
     on_event: OnEvent,
     reported: Frontier,
     reported_at: Instant,
@@ -123,6 +126,7 @@ impl<J: Job> Committer<J> {
             completion: completion::of(effects),
             partial: PartialDelivery::after(of_next),
             last_look: None,
+            result: Arc::default(),
             on_event,
             reported,
             reported_at: Instant::now(),
@@ -291,6 +295,7 @@ impl<J: Job> Committer<J> {
         self.sink.publish()?;
         self.store.record_mut().phase = Phase::Done { code };
         self.store.finish()?;
+        *lock(&self.result) = Some(std::mem::take(&mut self.total));
         self.report_frontier();
         self.report(CommitEvent::Frontier(self.reported));
         Ok(code)

@@ -23,8 +23,8 @@ use crate::task::{Context, Job, Mark, Presumed, Remark, Running, Shared, TaskErr
 use crossbeam_channel::{Sender, unbounded};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A task on its way to a worker.
@@ -252,9 +252,12 @@ impl<J: Job> Desk<J> {
             remark: &|remark| reports.send(Report::from(remark)).unwrap_or_default(),
             advanced: AtomicU64::new(advanced),
             parked: AtomicBool::new(false),
+            written: Mutex::default(),
         };
         let result = catch_unwind(AssertUnwindSafe(|| work(&context)))
             .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
+        // Also of one that failed: its output may stay.
+        let result = context.flush().and(result);
         shared.moving.fetch_sub(1, Ordering::Relaxed);
         let advanced = context.advanced.into_inner();
         let put_off = |advanced, time, then, room| {

@@ -34,12 +34,12 @@ use crate::error::{Advice, Error, Result};
 use crate::task::observer::Notice;
 use crate::task::{Committed, Job, Listing, Sink, Source};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What there is to do.
 pub(crate) enum Prepared<J: Job, L: Listing<Task = J::Task>> {
     /// Nothing: an earlier run finished this very job, and its output is there.
-    AlreadyDone { code: u8, summary: Summary },
+    AlreadyDone { code: u8, summary: Summary, total: Option<J::Total> },
     /// Nothing: a signal or the time budget ended the comparison.
     Stopped { by: StoppedBy, summary: Summary, notice: Option<&'static str> },
     /// Work.
@@ -55,6 +55,8 @@ pub(crate) struct StartingPoint<J: Job, L: Listing<Task = J::Task>> {
     /// A directory for scratch files.
     pub(crate) near: Option<PathBuf>,
     pub(crate) notices: Vec<Notice>,
+    /// Where the total goes when the job has finished.
+    pub(crate) result: Arc<Mutex<Option<J::Total>>>,
 }
 
 /// Said before a finished output goes away, while the run can still be stopped.
@@ -122,7 +124,8 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
             Plan::Resume => return case.resume(),
             Plan::Complete { code } => return case.complete(code),
             Plan::AlreadyDone { code } => {
-                return Ok(Prepared::AlreadyDone { code, summary: case.summary() });
+                let (summary, total) = (case.summary(), case.past.and_then(|past| past.total));
+                return Ok(Prepared::AlreadyDone { code, summary, total });
             }
             Plan::Refuse(why) => return Err(case.refusal(why)),
         }
@@ -170,8 +173,8 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         store.sweep()?;
         store.forget_journal()?;
         sink.begin(is_ours.then_some(&nothing_yet))?;
-        let (total, outset) = (J::Total::default(), Outset::at(0, listing));
-        Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices })))
+        let (total, outset, result) = (J::Total::default(), Outset::at(0, listing), Arc::default());
+        Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices, result })))
     }
 
     /// A job where the last run left it.
@@ -196,7 +199,8 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         store.continue_journal()?;
         store.write()?;
         store.sweep()?;
-        Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices })))
+        let result = Arc::default();
+        Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices, result })))
     }
 
     /// The last run had everything, and was interrupted between saying so and giving the output its name. That
@@ -204,7 +208,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     fn complete(self, code: u8) -> Result<Prepared<J, S::Listing>> {
         let summary = self.summary();
         let Self { sink, options, dir, past, .. } = self;
-        let Some(PastRun { mut record, is_published, .. }) = past else { return Err(not_planned()) };
+        let Some(PastRun { mut record, is_published, total, .. }) = past else { return Err(not_planned()) };
         let committed = record.output.clone().unwrap_or_default();
         record.epoch += 1;
         let mut store = store_of(record, options, dir);
@@ -217,7 +221,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         }
         store.record_mut().phase = Phase::Done { code };
         store.write()?;
-        Ok(Prepared::AlreadyDone { code, summary })
+        Ok(Prepared::AlreadyDone { code, summary, total })
     }
 
     fn stopped(&self, by: StoppedBy) -> Prepared<J, S::Listing> {

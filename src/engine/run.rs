@@ -16,10 +16,11 @@ use crate::engine::options::{Halt, Options, Starts};
 use crate::engine::prepare::{Interruptible, Prepared, prepare};
 use crate::engine::reload::{Reader, Reload};
 use crate::engine::threads::Threads;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::signals::policy::{Policy, Request};
 use crate::signals::{Masked, SignalThread};
 use crate::sink::Discard;
+use crate::sync::lock;
 use crate::task::observer::{Notice, Observer, Silent};
 use crate::task::stop_fd::StopFd;
 use crate::task::{Job, Sink, Source};
@@ -65,6 +66,17 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             reload: None,
             requests: unbounded(),
         }
+    }
+
+    /// The same with all that is asked for; see [`Loop`](crate::Loop).
+    pub(crate) fn with(
+        (job, source): (J, S),
+        sink: Box<dyn Sink>,
+        options: Options,
+        observer: Box<dyn Observer>,
+        requests: (Sender<Request>, Receiver<Request>),
+    ) -> Self {
+        Self { job, source, sink, options, masked: None, observer, reload: None, requests }
     }
 
     /// Where the output goes; without this call it is thrown away.
@@ -255,7 +267,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
 
     /// To ask the run for something while it runs.
     pub fn handle(&self) -> Handle {
-        Handle { requests: self.requests.0.clone() }
+        Handle::of(&self.requests.0)
     }
 
     /// Runs the job on this thread until it has ended, one way or another.
@@ -266,58 +278,65 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     /// cut. When it returns [`Ending::Stopped`], so does the checkpoint from which the same call goes
     /// on.
     pub fn run(self) -> Ending {
+        self.run_to_total().0
+    }
+
+    /// As [`run`](Run::run), and hands back the total if the job has finished, in this run or in an earlier one
+    /// whose state was kept.
+    pub fn run_to_total(mut self) -> (Ending, Option<J::Total>) {
+        match self.masked.take().map_or_else(|| Masked::block(Policy::empty()), Ok) {
+            Ok(masked) => self.run_under(&masked),
+            Err(error) => (Ending::Failed { error, summary: Summary::default() }, None),
+        }
+    }
+
+    /// As [`run_to_total`](Run::run_to_total), with signals that stay blocked when it has ended: for several
+    /// runs in a row. Takes the place of [`signals`](Run::signals).
+    pub fn run_under(self, masked: &Masked) -> (Ending, Option<J::Total>) {
         let failed = |error| Ending::Failed { error, summary: Summary::default() };
-        let Self { job, mut source, mut sink, options, masked, mut observer, reload, requests } = self;
-        let masked = match masked.map_or_else(|| Masked::block(Policy::empty()), Ok) {
-            Ok(masked) => masked,
-            Err(error) => return failed(error),
-        };
+        self.try_under(masked).unwrap_or_else(|error| (failed(error), None))
+    }
+
+    fn try_under(self, masked: &Masked) -> Result<(Ending, Option<J::Total>)> {
+        let Self { job, mut source, mut sink, options, mut observer, reload, requests, .. } = self;
         let started = Instant::now();
         let (tell, signals) = unbounded();
-        let listener = match SignalThread::start(&masked, started, options.core, tell.clone()) {
-            Ok(listener) => listener,
-            Err(error) => return failed(error),
-        };
-        let wake = match StopFd::new() {
-            Ok(wake) => Arc::new(wake.subscription(listener.subscription())),
-            Err(error) => return failed(error),
-        };
+        let listener = SignalThread::start(masked, started, options.core, tell.clone())?;
+        let wake = Arc::new(StopFd::new()?.subscription(listener.subscription()));
         sink.interrupt_by(&wake);
-        let reader = match reload.map(|reload| Reader::start(&masked, reload)).transpose() {
-            Ok(reader) => reader,
-            Err(error) => return failed(Error::broken("threads", format_args!("cannot start one: {error}"))),
-        };
+        let reader = reload.map(|reload| Reader::start(masked, reload)).transpose();
+        let reader = reader.map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
         let until = options.max_runtime.and_then(|budget| started.checked_add(budget));
         let (back, core, subscription) = (tell, options.core, listener.subscription());
         let interruptible =
-            Interruptible { masked: &masked, signals: signals.clone(), back, core, subscription, until };
-        let prepared = prepare(&job, &mut source, &mut *sink, &options, &interruptible);
-        drop(interruptible);
-        let ending = match prepared {
-            Ok(Prepared::AlreadyDone { code, summary }) => Ending::Finished { code, summary, already: true },
-            Ok(Prepared::Stopped { by, summary, notice }) => {
+            Interruptible { masked, signals: signals.clone(), back, core, subscription, until };
+        match prepare(&job, &mut source, &mut *sink, &options, &interruptible)? {
+            Prepared::AlreadyDone { code, summary, total } => {
+                Ok((Ending::Finished { code, summary, already: true }, total))
+            }
+            Prepared::Stopped { by, summary, notice } => {
                 if let Some(notice) = notice {
                     observer.notice(&Notice::Input(notice.to_string()));
                 }
-                Ending::Stopped { by, summary }
+                Ok((Ending::Stopped { by, summary }, None))
             }
-            Ok(Prepared::Ready(mut start)) => {
+            Prepared::Ready(mut start) => {
+                drop(interruptible);
                 start.store.set_continuing(options.continuing.clone());
                 let threads = Threads {
-                    masked: &masked,
+                    masked,
                     options: &options,
                     wake: &wake,
                     began: started,
                     subscription: listener.subscription(),
                     reader,
                 };
-                threads.run(job, source, sink, *start, (signals, requests.1), &mut *observer)
+                let result = Arc::clone(&start.result);
+                let ending = threads.run(job, source, sink, *start, (signals, requests.1), &mut *observer);
+                let total = lock(&result).take();
+                Ok((ending, total))
             }
-            Err(error) => failed(error),
-        };
-        drop(listener);
-        drop(masked);
-        ending
+        }
     }
 }
 

@@ -164,6 +164,7 @@ impl Threads<'_> {
             Box::new(move |event| commit_event.send(event).unwrap_or_default()),
         );
         committer.every = options.checkpoint_every;
+        committer.result = from.result;
         let wake = Arc::clone(self.wake);
         committer.last_look =
             last_look.map(|look| -> LastLook { Box::new(move || look(&ListContext::real(&wake))) });

@@ -104,6 +104,38 @@ impl Chunk {
         .cut_at(&self.boundary))
     }
 
+    /// The whole chunk as bytes, in memory. For a chunk that may not fit, there are [`pieces`](Self::pieces).
+    ///
+    /// # Errors
+    ///
+    /// As [`aligned_in`](Self::aligned_in).
+    pub fn read(&self, cx: &Context<'_>) -> std::result::Result<Vec<u8>, TaskError> {
+        let mut all = Vec::new();
+        let mut pieces = self.pieces()?;
+        while let Some(piece) = pieces.next_piece()? {
+            cx.advance(piece.len() as u64)?;
+            all.extend_from_slice(piece);
+        }
+        Ok(all)
+    }
+
+    /// The whole chunk as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`TaskError::Failed`] if it is not UTF-8.
+    pub fn text(&self, cx: &Context<'_>) -> std::result::Result<String, TaskError> {
+        Ok(String::from_utf8(self.read(cx)?)?)
+    }
+
+    /// The file, to be asked whether it is unchanged when the chunk is gone.
+    pub(crate) fn shared_file(&self) -> Option<Arc<InputFile>> {
+        match &self.data {
+            Data::File { file, .. } => Some(Arc::clone(file)),
+            Data::Stream { .. } => None,
+        }
+    }
+
     /// To be asked after the chunk has been read, and before its results count.
     ///
     /// # Errors

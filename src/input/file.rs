@@ -8,13 +8,16 @@ use super::witness::Witness;
 use super::witness::grown::GrownFiles;
 use super::witness::identity::Identity;
 use crate::error::{Error, Result};
-use crate::task::ListContext;
+use crate::task::{Context, ListContext, TaskError};
 use std::fs::File;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How much is read at a time: between two yield points.
+const PIECE: usize = 1 << 20;
 
 /// A regular input file, with what identified it when the job began.
 #[derive(Debug)]
@@ -116,6 +119,29 @@ impl InputFile {
     pub fn descriptor(&self) -> Result<BorrowedFd<'_>> {
         self.check_unchanged()?;
         self.handle().map(AsFd::as_fd)
+    }
+
+    /// The whole file as bytes, in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Cancelled`]; [`TaskError::Fatal`] as [`read_exact_at`](Self::read_exact_at).
+    pub fn read(&self, cx: &Context<'_>) -> std::result::Result<Vec<u8>, TaskError> {
+        let mut all = vec![0; self.identity().size as usize];
+        for (n, piece) in all.chunks_mut(PIECE).enumerate() {
+            self.read_exact_at(piece, (n * PIECE) as u64)?;
+            cx.advance(piece.len() as u64)?;
+        }
+        Ok(all)
+    }
+
+    /// The whole file as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`TaskError::Failed`] if it is not UTF-8.
+    pub fn text(&self, cx: &Context<'_>) -> std::result::Result<String, TaskError> {
+        Ok(String::from_utf8(self.read(cx)?)?)
     }
 
     /// Asked after a task has read its part: an error if the file is no longer the one that was listed. A

@@ -1,7 +1,6 @@
 //! A whole job on a stream: broken, refused with another stream, continued with the same one.
 
 use super::{Boundary, Chunk, Chunks};
-use crate::durable::disk::OsDisk;
 use crate::ending::{Exit, REFUSED};
 use crate::error::Result;
 use crate::sink::FileSink;
@@ -66,7 +65,7 @@ fn run(dir: &Path, text: &str, breaks_at: Option<u64>, block: u64) -> Result<(En
     let source = Chunks::new(vec![file.clone(), path, file], Boundary::newline()).block(Some(block));
     let first = Arc::new(AtomicU64::new(u64::MAX));
     let job = Capitals { breaks_at, first: Arc::clone(&first) };
-    let sink = FileSink::new(&OsDisk, &dir.join("out"))?;
+    let sink = FileSink::new(dir.join("out"))?;
     let state = Location::Directory(dir.join("out.bivouac"));
     let ending = Run::new(job, source).jobs(2).sink(sink).state(state).run();
     Ok((ending, first.load(Ordering::SeqCst)))

@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use crate::signals::policy::Policy;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;
 use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
@@ -27,6 +28,8 @@ pub struct Masked {
     policy: Policy,
     found: SigSet,
     lingers: bool,
+    /// The signal that stopped a loop of this thread.
+    stopped_by: Cell<Option<Signal>>,
     of_this_thread: PhantomData<*const ()>,
 }
 
@@ -44,7 +47,7 @@ impl Masked {
     pub fn block(policy: Policy) -> Result<Self> {
         policy.check()?;
         let found = block(&policy)?;
-        Ok(Self { policy, found, lingers: false, of_this_thread: PhantomData })
+        Ok(Self { policy, found, lingers: false, stopped_by: Cell::new(None), of_this_thread: PhantomData })
     }
 
     /// Replaces the policy: blocks the signals that are new in it, and unblocks those that it no longer has.
@@ -93,6 +96,16 @@ impl Masked {
     /// The former mask. Child processes get this one.
     pub fn found(&self) -> SigSet {
         self.found
+    }
+
+    /// Notes which signal has stopped a loop, for the end of the program.
+    pub(crate) fn note_stop(&self, signal: Option<Signal>) {
+        self.stopped_by.set(signal);
+    }
+
+    /// The signal that has stopped the last loop.
+    pub(crate) fn stopped_by(&self) -> Option<Signal> {
+        self.stopped_by.get()
     }
 
     /// Starts a thread, which has the handled signals blocked from its first instruction.

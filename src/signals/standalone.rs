@@ -5,6 +5,7 @@
 //! wait is for both: the next signal and a moment in time.
 
 use crate::error::{Error, Result};
+use crate::signals::policy::{Policy, Request, escalates};
 use crate::signals::{Masked, Received, Sender, SignalThread};
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use nix::sys::signal::Signal;
@@ -59,6 +60,29 @@ pub struct Caught {
 }
 
 impl Signals {
+    /// Blocks these signals and receives them: the first line of a program that has no job. INT and TERM end the
+    /// process when they come for the third time; HUP, which daemons read as "reload", does not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Masked::block`] and [`start`](Signals::start).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bivouac::{Signal, Signals};
+    ///
+    /// let signals = Signals::of([Signal::SIGHUP, Signal::SIGTERM])?;
+    /// nix::sys::signal::kill(nix::unistd::Pid::this(), Signal::SIGHUP).unwrap();
+    /// assert_eq!(signals.wait()?.signal, Signal::SIGHUP);
+    /// # Ok::<(), bivouac::Error>(())
+    /// ```
+    pub fn of(signals: impl IntoIterator<Item = Signal>) -> Result<Self> {
+        let request = |signal| if escalates(signal) { Request::Stop } else { Request::Status };
+        let policy = signals.into_iter().fold(Policy::empty(), |policy, one| policy.with(one, request(one)));
+        Self::start(Masked::block(policy)?)
+    }
+
     /// Installs the handlers, and starts the one thread that has these signals unblocked.
     ///
     /// A signal that was ignored when the program started (`nohup`) stays ignored and is not received.

@@ -33,7 +33,7 @@ mod going_on;
 mod ledger;
 mod place;
 
-use crate::durable::disk::{Dir, Disk, DiskFile, Facts, Open};
+use crate::durable::disk::{Dir, Disk, DiskFile, Facts, Open, OsDisk};
 use crate::error::{Advice, Error, Kind, Result};
 use crate::task::{Committed, Sink};
 use ledger::{Compared, Ledger, read_fully};
@@ -87,7 +87,20 @@ impl FileSink {
     ///
     /// [`Kind::Usage`] when `out` is something else than a regular file, or its directory does
     /// not exist: a rename over `/dev/null` would replace the device.
-    pub fn new(disk: &dyn Disk, out: &Path) -> Result<Self> {
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bivouac::sink::FileSink;
+    ///
+    /// assert!(FileSink::new("/dev/null").is_err());
+    /// ```
+    pub fn new(out: impl AsRef<Path>) -> Result<Self> {
+        Self::on(&OsDisk, out.as_ref())
+    }
+
+    /// The same on another disk, for tests.
+    pub(crate) fn on(disk: &dyn Disk, out: &Path) -> Result<Self> {
         let (dir, path, name) = resolve(disk, out)?;
         let mut part_name = name.clone();
         part_name.push(".part");

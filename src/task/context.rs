@@ -2,11 +2,13 @@
 
 use crate::error::Error;
 use crate::sync::lock;
-use crate::task::command::{Call, Err, Finished, Out};
+use crate::task::command::{Call, Command, Err, Feed, Finished, How, Out};
 use crate::task::outbox::LOOK_UP;
 use crate::task::{Line, Saying, Shared, TaskError};
 use crossbeam_channel::SendTimeoutError;
+use std::ffi::OsStr;
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -65,7 +67,16 @@ pub struct Context<'a> {
     pub(crate) remark: &'a (dyn Fn(Remark) + Sync),
     pub(crate) advanced: AtomicU64,
     pub(crate) parked: AtomicBool,
+    /// What was written and not emitted yet.
+    pub(crate) written: Mutex<Vec<u8>>,
 }
+
+/// How long a failed command is held before the failure counts, and how long one has that was told to end.
+const HELD: Duration = Duration::from_millis(500);
+const KILL_AFTER: Duration = Duration::from_secs(2);
+
+/// Small writes are gathered to this size: each piece costs the commit thread as much as a task.
+const GATHERED: usize = 64 << 10;
 
 impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,6 +162,77 @@ impl Context<'_> {
         self.commands.run(self, call, out, err)
     }
 
+    /// Runs a command (no shell) without input, and returns what it printed. What it says on standard error goes to
+    /// the observer of the run, line by line. While the job is paused, the command is stopped; when the task must
+    /// give up, it is ended.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Failed`] if it does not end with 0. A command that a scheduler has ended together with this
+    /// run has not failed: then the task is [cancelled](TaskError::Cancelled). To see that, this waits half a
+    /// second before such a failure counts. Otherwise as [`call`](Context::call), which also tells the code.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let place = tempfile::tempdir().unwrap();
+    /// # std::env::set_current_dir(&place).unwrap();
+    /// bivouac::resumable(1..4_u32)
+    ///     .map(|n, cx| cx.output(["expr", &n.to_string(), "*", "2"]))
+    ///     .write_to("doubled.txt")
+    ///     .main();
+    /// assert_eq!(std::fs::read_to_string("doubled.txt")?, "2\n4\n6\n");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn output<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Result<Vec<u8>, TaskError> {
+        self.filter(words, &[])
+    }
+
+    /// As [`output`](Context::output), with these bytes as its standard input.
+    ///
+    /// # Errors
+    ///
+    /// As [`output`](Context::output).
+    pub fn filter<W: AsRef<OsStr>>(
+        &self,
+        words: impl IntoIterator<Item = W>,
+        input: &[u8],
+    ) -> Result<Vec<u8>, TaskError> {
+        let command = Command::new(words).ok_or("a command needs a program, and has no zero bytes")?;
+        let call = Call {
+            command: &command,
+            feed: if input.is_empty() { Feed::Nothing } else { Feed::Bytes(input) },
+            timeout: None,
+            kill_after: KILL_AFTER,
+            passes_through: false,
+            at_once: false,
+            output_counts: true,
+        };
+        let (mut out, mut said) = (Vec::new(), Vec::new());
+        let mut take = |mut piece: Vec<u8>| {
+            out.append(&mut piece);
+            Ok(())
+        };
+        let finished = self.call(&call, &mut take, &mut |bytes| said.extend_from_slice(bytes))?;
+        let said = String::from_utf8_lossy(&said);
+        said.lines().for_each(|line| self.say(line.to_string()));
+        let why = match finished.how {
+            _ if finished.told_to_end => return Err(TaskError::Cancelled),
+            How::Code(0) => return Ok(out),
+            How::Code(code) => format!("ended with {code}"),
+            How::Signal(number) => format!("was ended by signal {number}"),
+            How::TimedOut | How::WantedTerminal => "wanted to use the terminal".to_string(),
+        };
+        if finished.may_be_of_a_stop {
+            self.sleep(HELD)?;
+        }
+        if self.may_be_stopping() {
+            return Err(TaskError::Cancelled);
+        }
+        let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+        Err(TaskError::Failed(format!("{command} {why}{last}")))
+    }
+
     /// Reports that a scheduler has ended this command, which seemed to have ended by itself. So the
     /// processes that it left behind are not meant to stay.
     pub fn was_ended(&self, finished: &Finished) {
@@ -220,13 +302,62 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Hands over a piece of this task's output. The output has pieces as they were emitted, in the order of
-    /// the tasks. May wait for the disk.
+    /// Hands over a piece of this task's output, at once: bytes or text, owned or borrowed. The output has
+    /// pieces as they were emitted, in the order of the tasks. May wait for the disk.
     ///
     /// # Errors
     ///
     /// [`TaskError::Cancelled`] when the run takes no more output.
-    pub fn emit(&self, piece: Vec<u8>) -> Result<(), TaskError> {
+    pub fn emit(&self, piece: impl Into<Vec<u8>>) -> Result<(), TaskError> {
+        self.flush()?;
+        self.hand_over(piece.into())
+    }
+
+    /// Adds bytes to this task's output. Small writes are gathered, so this is the cheap way for many of them;
+    /// they are handed over when there are enough, before the next [`emit`](Context::emit), and at the end of
+    /// the task.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Context::emit).
+    pub fn write(&self, bytes: &[u8]) -> Result<(), TaskError> {
+        let full = {
+            let mut written = lock(&self.written);
+            written.extend_from_slice(bytes);
+            (written.len() >= GATHERED).then(|| std::mem::take(&mut *written))
+        };
+        full.map_or(Ok(()), |full| self.hand_over(full))
+    }
+
+    /// Makes `write!(cx, …)` and `writeln!(cx, …)` work, as [`write`](Context::write).
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Context::emit).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bivouac::{Context, TaskError};
+    ///
+    /// fn square(n: u64, cx: &Context<'_>) -> Result<(), TaskError> {
+    ///     writeln!(cx, "{n} {}", n * n)
+    /// }
+    /// ```
+    pub fn write_fmt(&self, text: fmt::Arguments<'_>) -> Result<(), TaskError> {
+        match text.as_str() {
+            Some(text) => self.write(text.as_bytes()),
+            None => self.write(text.to_string().as_bytes()),
+        }
+    }
+
+    /// Emits what was written.
+    pub(crate) fn flush(&self) -> Result<(), TaskError> {
+        let written = std::mem::take(&mut *lock(&self.written));
+        if written.is_empty() { Ok(()) } else { self.hand_over(written) }
+    }
+
+    fn hand_over(&self, piece: Vec<u8>) -> Result<(), TaskError> {
         if (self.emit)(piece) { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 
@@ -248,6 +379,7 @@ impl Context<'_> {
     ///
     /// [`TaskError::Cancelled`] when the run takes no more output.
     pub fn forget_output(&self) -> Result<(), TaskError> {
+        lock(&self.written).clear();
         if (self.forget)() { Ok(()) } else { Err(TaskError::Cancelled) }
     }
 

@@ -70,7 +70,26 @@ pub trait Job: Send + Sync + 'static {
     }
 
     /// Adds what a task reported to the total, in task order. Bytes in `out` follow the task's own pieces.
-    fn fold(&self, total: &mut Self::Total, partial: Self::Partial, out: &mut Vec<u8>);
+    ///
+    /// A job whose tasks report nothing (`()`) need not say how. Without it, a job with another
+    /// [`Partial`](Job::Partial) does not compile, since reports would be thrown away:
+    ///
+    /// ```compile_fail
+    /// # use bivouac::{Context, Ending, Job, Run, TaskError, serde_json::Value};
+    /// struct Forgetful;
+    /// impl Job for Forgetful {
+    ///     type Task = u64;
+    ///     type Partial = u64; // and no `fold`
+    ///     type Total = u64;
+    ///     fn name(&self) -> &str { "forgetful" }
+    ///     fn fingerprint(&self) -> Value { Value::Null }
+    ///     fn run(&self, task: u64, _: &Context<'_>) -> Result<u64, TaskError> { Ok(task) }
+    /// }
+    /// bivouac::Job::fold(&Forgetful, &mut 0, 1, &mut Vec::new());
+    /// ```
+    fn fold(&self, _total: &mut Self::Total, _partial: Self::Partial, _out: &mut Vec<u8>) {
+        const { assert!(size_of::<Self::Partial>() == 0, "a job whose tasks report something must fold it") }
+    }
 
     /// After the last task: appends what belongs at the end of the output.
     fn finish(&self, _total: &mut Self::Total, _out: &mut Vec<u8>) {}

@@ -39,8 +39,31 @@ pub enum Presumed {
     Failed,
 }
 
-impl From<Error> for TaskError {
-    fn from(error: Error) -> Self {
-        TaskError::Fatal(error)
+/// `?` takes what `Box<dyn Error>` takes: an [`io::Error`](std::io::Error), a `String`, an `anyhow::Error`. The
+/// task has [failed](TaskError::Failed). An [`Error`] of this crate ends the run.
+///
+/// ```
+/// use bivouac::TaskError;
+///
+/// fn parse(text: &str) -> Result<u64, TaskError> {
+///     if text.is_empty() {
+///         return Err("there is nothing to parse".into());
+///     }
+///     Ok(text.trim().parse()?)
+/// }
+/// assert!(matches!(parse("x"), Err(TaskError::Failed(why)) if why == "invalid digit found in string"));
+/// ```
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for TaskError {
+    fn from(error: E) -> Self {
+        match error.into().downcast::<Error>() {
+            Ok(own) => TaskError::Fatal(*own),
+            Err(other) => TaskError::Failed(with_causes(&*other)),
+        }
     }
+}
+
+/// An error in one line, with what caused it.
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }

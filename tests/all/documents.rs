@@ -88,12 +88,12 @@ fn the_labels_of_pages_of_the_crate_are_defined_for_both_and_kept_right() {
     let seen = relink(world.root(), &["--check"]);
     let faults = String::from_utf8_lossy(&seen.stderr).into_owned();
     assert!(faults.contains("`A::go` is on line 4 of src/a.rs, not on 1"), "{faults}");
-    assert!(faults.contains("src/links.md: is not made from"), "{faults}");
+    assert!(faults.contains("docs/links.txt: is not made from"), "{faults}");
 
     assert!(relink(world.root(), &[]).status.success());
     assert_eq!(String::from_utf8_lossy(&world.read("ARCHITECTURE.md")), text(4));
     let links = "[`A::go`]: ../../src/bivouac/a.rs.html#4\n[`a`]: ../../src/bivouac/a.rs.html\n";
-    assert_eq!(String::from_utf8_lossy(&world.read("src/links.md")), links);
+    assert_eq!(String::from_utf8_lossy(&world.read("docs/links.txt")), links);
     assert!(relink(world.root(), &["--check"]).status.success());
 
     let doc = ["--check", "--doc", &world.path("doc").display().to_string()].map(str::to_string);

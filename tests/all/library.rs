@@ -4,7 +4,6 @@
 //! test binary, started once more to run just this test (see `stubborn`).
 
 use crate::harness::World;
-use bivouac::disk::OsDisk;
 use bivouac::ending::StoppedBy;
 use bivouac::signals::Masked;
 use bivouac::sink::FileSink;
@@ -200,7 +199,7 @@ fn a_finished_job_whose_output_was_deleted_is_done_again_from_its_first_task() {
     let world = World::new();
     let out = world.path("out");
     let run = || {
-        let sink = FileSink::new(&OsDisk, &out).unwrap();
+        let sink = FileSink::new(&out).unwrap();
         Run::new(Counting, Numbers(100)).sink(sink).state(Location::Directory(world.path("state"))).run()
     };
     let all: String = (0..100).map(|n| format!("{n}\n")).collect();

@@ -34,6 +34,7 @@
 //! | `table` | every signal × phase × kind of start, as one table |
 //! | `storm` | do thousands of signals at once do any harm? |
 //! | `examples` | do the four exercises do what they teach, in Rust and in Python? |
+//! | `front` | do programs of a few lines come to the same bytes, however they are interrupted? |
 //! | `pattern` | does the whole idea in one file keep what it promises? |
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
@@ -62,6 +63,7 @@ mod documents;
 mod each;
 mod examples;
 mod foreground;
+mod front;
 mod harness;
 mod inputs;
 mod jobcontrol;

@@ -260,7 +260,7 @@ impl World {
     /// The committer that the real preparation leads to; `None` if the job is finished.
     fn start(&self, disk: &SimDisk, paper: &Paper, report: Sender<CommitEvent>) -> Result<Option<Started>> {
         let mut sink: Box<dyn Sink> = match self.kind {
-            Kind::File | Kind::FileOnce => Box::new(FileSink::new(disk, Path::new(OUT))?),
+            Kind::File | Kind::FileOnce => Box::new(FileSink::on(disk, Path::new(OUT))?),
             Kind::Printed { is_safe, .. } => {
                 Box::new(Printer { paper: paper.clone(), is_immediate: is_safe, waiting: Vec::new() })
             }

@@ -34,7 +34,7 @@ enum Way {
 /// A run on `disk`.
 fn run_on(disk: &SimDisk, way: Way) -> Ending {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let sink = match FileSink::new(&*disk, OUT.as_ref()) {
+    let sink = match FileSink::on(&*disk, OUT.as_ref()) {
         Ok(sink) => sink,
         Err(error) => return Ending::Failed { error, summary: Summary::default() },
     };

@@ -8,10 +8,15 @@ use crossbeam_channel::Sender;
 /// then has no run to ask.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    pub(super) requests: Sender<Request>,
+    requests: Sender<Request>,
 }
 
 impl Handle {
+    /// That of the run that takes these requests.
+    pub(crate) fn of(requests: &Sender<Request>) -> Self {
+        Self { requests: requests.clone() }
+    }
+
     /// No task starts, those in flight finish within the grace, the run ends with a checkpoint.
     pub fn stop(&self) {
         self.ask(Request::Stop);

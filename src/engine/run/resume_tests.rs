@@ -33,7 +33,7 @@ impl Place {
 
     /// The stage with an output file and a state directory.
     fn set(&self, stage: Stage) -> Run<super::tests::Numbers, super::tests::Upto> {
-        let sink = FileSink::new(&OsDisk, &self.out()).unwrap();
+        let sink = FileSink::new(self.out()).unwrap();
         stage.run.sink(sink).state(Location::Directory(self.state()))
     }
 }

@@ -35,9 +35,14 @@ impl Item {
         &self.words
     }
 
+    /// The words in a row, as text; bytes that are not UTF-8 are replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.words.join(&b' ')).into_owned()
+    }
+
     /// The words in a row, for people and for the journal: as text, and very long ones only in part.
     pub fn note(&self) -> String {
-        let mut note = String::from_utf8_lossy(&self.words.join(&b' ')).into_owned();
+        let mut note = self.text();
         if note.len() > LONGEST_NOTE {
             let end = (0..=LONGEST_NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
             note.truncate(end);

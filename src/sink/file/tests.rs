@@ -20,7 +20,7 @@ impl Place {
     }
 
     fn sink(&self) -> FileSink {
-        FileSink::new(&OsDisk, &self.path("out")).unwrap()
+        FileSink::new(self.path("out")).unwrap()
     }
 
     /// A part file with `bytes` committed, of a run that is gone.
@@ -154,9 +154,9 @@ fn an_output_that_cannot_be_one_is_a_wrong_request() {
     symlink("/dev/null", place.path("null")).unwrap();
     symlink("loop", place.path("loop")).unwrap();
     for out in ["dir", "null", "loop", "no/such/dir/out", ".."] {
-        assert_eq!(kind(FileSink::new(&OsDisk, &place.path(out))), Kind::Usage, "{out}");
+        assert_eq!(kind(FileSink::new(place.path(out))), Kind::Usage, "{out}");
     }
-    assert_eq!(kind(FileSink::new(&OsDisk, Path::new("/dev/null"))), Kind::Usage);
+    assert_eq!(kind(FileSink::new(Path::new("/dev/null"))), Kind::Usage);
 }
 
 #[test]

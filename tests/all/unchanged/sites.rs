@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What the message says, and the file with its row. For those without a row, a word for what the head of
 /// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, or *forged results*.
-const REASONS: [(&str, &str); 34] = [
+const REASONS: [(&str, &str); 36] = [
     ("exists, and no state knows what it is", "places"),
     ("is not a regular file of ours with a single name", "places"),
     ("its total is not one of this job", "forged"),
@@ -16,6 +16,8 @@ const REASONS: [(&str, &str); 34] = [
     ("the checkpoint is damaged", "unchanged"),
     ("items", "inputs (a list)"),
     ("items in the record", "forged"),
+    ("items of the loop on record", "caller"),
+    ("items of the loop", "caller"),
     ("what was kept of it is not of this program", "forged results"),
     ("a task", "forged results"),
     ("is a file of {has} bytes, but", "inputs (standard output)"),

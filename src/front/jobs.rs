@@ -1,0 +1,208 @@
+//! How a closure becomes a [`Job`].
+//!
+//! There are two: [`Map`] writes what the closure returns, and [`Fold`] takes it into a total. The name and the
+//! options of a loop are part of the record, because a loop with others must not be continued.
+
+use super::over::Feed;
+use crate::task::{Context, Job, TaskError};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// What a closure can return to be written: text, bytes, or nothing.
+pub trait Written {
+    /// The bytes.
+    fn bytes(&self) -> &[u8];
+}
+
+impl Written for () {
+    fn bytes(&self) -> &[u8] {
+        &[]
+    }
+}
+
+impl Written for String {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Written for &str {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Written for Cow<'_, str> {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Written for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<W: Written> Written for Option<W> {
+    fn bytes(&self) -> &[u8] {
+        self.as_ref().map_or(&[], Written::bytes)
+    }
+}
+
+/// A job whose total is handed back as a result.
+pub trait Results: Job {
+    /// What a finished loop gives.
+    type Result;
+
+    /// Of the total, if there is one.
+    fn result(total: Option<Self::Total>) -> Option<Self::Result>;
+
+    /// Sets its [name](Job::name) and its [fingerprint](Job::fingerprint).
+    fn identify(&mut self, name: String, options: Value);
+}
+
+/// What tells a loop from another one.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) name: String,
+    pub(super) options: Value,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { name: "loop".to_string(), options: Value::Null }
+    }
+}
+
+/// A closure whose results are written.
+pub struct Map<D, T, F, R> {
+    pub(super) identity: Identity,
+    pub(super) work: F,
+    pub(super) of: PhantomData<fn(D, T) -> R>,
+}
+
+impl<D, T, F, R> fmt::Debug for Map<D, T, F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Map").field(&self.identity).finish()
+    }
+}
+
+impl<D, T, F, R> Job for Map<D, T, F, R>
+where
+    D: Feed<T>,
+    T: Send + 'static,
+    F: Fn(D::Item, &Context<'_>) -> Result<R, TaskError> + Send + Sync + 'static,
+    R: Written + 'static,
+{
+    type Task = T;
+    type Partial = ();
+    type Total = ();
+
+    fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    fn fingerprint(&self) -> Value {
+        self.identity.options.clone()
+    }
+
+    fn run(&self, task: T, cx: &Context<'_>) -> Result<(), TaskError> {
+        D::feed(task, cx, |item| cx.write((self.work)(item, cx)?.bytes()))
+    }
+}
+
+impl<D, T, F, R> Results for Map<D, T, F, R>
+where
+    Self: Job<Total = ()>,
+{
+    type Result = ();
+
+    fn result(_: Option<()>) -> Option<()> {
+        Some(())
+    }
+
+    fn identify(&mut self, name: String, options: Value) {
+        self.identity = Identity { name, options };
+    }
+}
+
+/// A closure whose results go into a total.
+pub struct Fold<D, T, F, R, A> {
+    pub(super) map: Map<D, T, F, R>,
+    pub(super) init: Box<dyn Fn() -> A + Send + Sync>,
+    pub(super) merge: Merge<A, R>,
+    pub(super) at_end: Option<AtEnd<A>>,
+}
+
+/// Takes a result into a total.
+pub(super) type Merge<A, R> = Box<dyn Fn(&mut A, R) + Send + Sync>;
+
+/// Writes something of a total.
+pub(super) type AtEnd<A> = Box<dyn Fn(&A) -> String + Send + Sync>;
+
+impl<D, T, F, R, A> fmt::Debug for Fold<D, T, F, R, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Fold").field(&self.map.identity).finish()
+    }
+}
+
+impl<D, T, F, R, A> Job for Fold<D, T, F, R, A>
+where
+    D: Feed<T>,
+    T: Send + 'static,
+    F: Fn(D::Item, &Context<'_>) -> Result<R, TaskError> + Send + Sync + 'static,
+    R: Serialize + DeserializeOwned + Send + 'static,
+    A: Serialize + DeserializeOwned + Send + 'static,
+{
+    type Task = T;
+    type Partial = Vec<R>;
+    type Total = Option<A>;
+
+    fn name(&self) -> &str {
+        &self.map.identity.name
+    }
+
+    fn fingerprint(&self) -> Value {
+        self.map.identity.options.clone()
+    }
+
+    fn run(&self, task: T, cx: &Context<'_>) -> Result<Vec<R>, TaskError> {
+        let mut partial = Vec::new();
+        D::feed(task, cx, |item| {
+            partial.push((self.map.work)(item, cx)?);
+            Ok(())
+        })?;
+        Ok(partial)
+    }
+
+    fn fold(&self, total: &mut Option<A>, partial: Vec<R>, _out: &mut Vec<u8>) {
+        let total = total.get_or_insert_with(&self.init);
+        partial.into_iter().for_each(|one| (self.merge)(total, one));
+    }
+
+    fn finish(&self, total: &mut Option<A>, out: &mut Vec<u8>) {
+        let total = total.get_or_insert_with(&self.init);
+        if let Some(at_end) = &self.at_end {
+            out.extend(at_end(total).into_bytes());
+        }
+    }
+}
+
+impl<D, T, F, R, A> Results for Fold<D, T, F, R, A>
+where
+    Self: Job<Total = Option<A>>,
+{
+    type Result = A;
+
+    fn result(total: Option<Option<A>>) -> Option<A> {
+        total.flatten()
+    }
+
+    fn identify(&mut self, name: String, options: Value) {
+        self.map.identity = Identity { name, options };
+    }
+}

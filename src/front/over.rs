@@ -1,0 +1,243 @@
+//! What a loop goes over, and what the closure gets of it.
+//!
+//! A source lists tasks, and a task is more than one item where items are small: the engine needs 20 µs for a task,
+//! and a closure may need one for an item. The obvious closure gets the task, and loops over its items itself. Here
+//! a [`Feed`] does that, and the closure gets items.
+
+use super::indexed::{Indexed, Over};
+use super::resumable::Resumable;
+use crate::error::Error;
+use crate::input::{Boundary, Chunk, Chunks, Column, Entry, Given, InputFile, Items, Portion, Tree};
+use crate::task::{Context, Source, TaskError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How the items of a task reach the closure, one by one.
+pub trait Feed<T>: Send + Sync + 'static {
+    /// What the closure gets.
+    type Item;
+
+    /// Calls `body` with each item of the task, in order.
+    ///
+    /// # Errors
+    ///
+    /// The first one of `body`; [`TaskError::Cancelled`] between two items.
+    fn feed(
+        task: T,
+        cx: &Context<'_>,
+        body: impl FnMut(Self::Item) -> Result<(), TaskError>,
+    ) -> Result<(), TaskError>;
+}
+
+/// A task is one item.
+#[derive(Debug)]
+pub struct Whole;
+
+/// A task is some items of a list.
+#[derive(Debug)]
+pub struct ByItem;
+
+/// A task is some files, or a chunk of one. What was read is compared once more before its result counts.
+#[derive(Debug)]
+pub struct ByFile;
+
+impl<T: Send + 'static> Feed<T> for Whole {
+    type Item = T;
+
+    fn feed(
+        task: T,
+        _cx: &Context<'_>,
+        mut body: impl FnMut(T) -> Result<(), TaskError>,
+    ) -> Result<(), TaskError> {
+        body(task)
+    }
+}
+
+impl Feed<Chunk> for ByFile {
+    type Item = Chunk;
+
+    fn feed(
+        chunk: Chunk,
+        _cx: &Context<'_>,
+        mut body: impl FnMut(Chunk) -> Result<(), TaskError>,
+    ) -> Result<(), TaskError> {
+        let (path, file) = (chunk.path().to_path_buf(), chunk.shared_file());
+        body(chunk).map_err(|error| about(path.display(), error))?;
+        Ok(file.map_or(Ok(()), |file| file.check_unchanged())?)
+    }
+}
+
+impl Feed<Portion> for ByFile {
+    type Item = Arc<InputFile>;
+
+    fn feed(
+        portion: Portion,
+        cx: &Context<'_>,
+        mut body: impl FnMut(Arc<InputFile>) -> Result<(), TaskError>,
+    ) -> Result<(), TaskError> {
+        let entries = match portion {
+            Portion::Files(entries) => entries,
+            Portion::Part { file, .. } => {
+                return Err(Error::usage(file.path().display(), "is cut into parts").into());
+            }
+        };
+        for entry in entries {
+            cx.yield_point()?;
+            let file = match entry {
+                Entry::File(file) => Arc::new(file),
+                Entry::Stream(_) => return Err(Error::usage("files", "are not among streams").into()),
+                Entry::Unreadable { why, .. } => return Err(TaskError::Failed(why.sentence())),
+            };
+            body(Arc::clone(&file)).map_err(|error| about(file.path().display(), error))?;
+            file.check_unchanged()?;
+        }
+        Ok(())
+    }
+}
+
+/// A failure names what it is about.
+pub(super) fn about(what: impl std::fmt::Display, error: TaskError) -> TaskError {
+    if let TaskError::Failed(why) = error { TaskError::Failed(format!("{what}: {why}")) } else { error }
+}
+
+/// One path, or several.
+pub trait Paths {
+    /// The paths, in their order.
+    fn paths(self) -> Vec<PathBuf>;
+}
+
+impl Paths for &str {
+    fn paths(self) -> Vec<PathBuf> {
+        vec![self.into()]
+    }
+}
+
+impl Paths for String {
+    fn paths(self) -> Vec<PathBuf> {
+        vec![self.into()]
+    }
+}
+
+impl Paths for &Path {
+    fn paths(self) -> Vec<PathBuf> {
+        vec![self.into()]
+    }
+}
+
+impl Paths for PathBuf {
+    fn paths(self) -> Vec<PathBuf> {
+        vec![self]
+    }
+}
+
+impl<P: Into<PathBuf>> Paths for Vec<P> {
+    fn paths(self) -> Vec<PathBuf> {
+        self.into_iter().map(Into::into).collect()
+    }
+}
+
+impl<P: Into<PathBuf>, const N: usize> Paths for [P; N] {
+    fn paths(self) -> Vec<PathBuf> {
+        self.into_iter().map(Into::into).collect()
+    }
+}
+
+/// A loop over a range, a list, or anything else that is [`Indexed`]. When the loop is continued, a digest says
+/// whether these are the same items.
+///
+/// ```
+/// # let place = tempfile::tempdir().unwrap();
+/// # std::env::set_current_dir(&place).unwrap();
+/// let words = vec!["one".to_string(), "two".to_string()];
+/// bivouac::resumable(words).map(|word, _| Ok(word + "\n")).write_to("words.txt").main();
+/// assert_eq!(std::fs::read_to_string("words.txt")?, "one\ntwo\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn resumable<I: Indexed>(items: I) -> Resumable<Over<I>, ByItem> {
+    Resumable::new(Over::new(items))
+}
+
+/// A loop over text files, in chunks of whole lines: a megabyte or more each ([`Chunk::text`], [`Chunk::read`]).
+///
+/// ```
+/// # let place = tempfile::tempdir().unwrap();
+/// # std::env::set_current_dir(&place).unwrap();
+/// # std::fs::write("poem.txt", "a rose\nis a rose\n")?;
+/// bivouac::lines("poem.txt").map(|chunk, cx| Ok(chunk.text(cx)?.to_uppercase())).write_to("loud.txt").main();
+/// assert_eq!(std::fs::read_to_string("loud.txt")?, "A ROSE\nIS A ROSE\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn lines(paths: impl Paths) -> Resumable<Chunks, ByFile> {
+    records(paths, Boundary::newline())
+}
+
+/// A loop over files of records, in chunks of whole ones.
+///
+/// ```
+/// use bivouac::input::Boundary;
+/// # let place = tempfile::tempdir().unwrap();
+/// # std::env::set_current_dir(&place).unwrap();
+/// # std::fs::write("list", "one\0two\0")?;
+/// let records = |text: Vec<u8>| text.iter().filter(|byte| **byte == 0).count();
+/// bivouac::records("list", Boundary::nul())
+///     .map(move |chunk, cx| Ok(format!("{} records\n", records(chunk.read(cx)?))))
+///     .write_to("count.txt")
+///     .main();
+/// assert_eq!(std::fs::read_to_string("count.txt")?, "2 records\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn records(paths: impl Paths, boundary: Boundary) -> Resumable<Chunks, ByFile> {
+    Resumable::new(Chunks::new(paths.paths(), boundary))
+}
+
+/// A loop over every regular file below some paths, in the order of their names. What the loop itself writes is
+/// not listed.
+///
+/// ```
+/// # let place = tempfile::tempdir().unwrap();
+/// # std::env::set_current_dir(&place).unwrap();
+/// # std::fs::create_dir("tree")?;
+/// # std::fs::write("tree/a", "12345")?;
+/// bivouac::files("tree")
+///     .map(|file, cx| Ok(format!("{} {}\n", file.read(cx)?.len(), file.path().display())))
+///     .write_to("sizes.txt")
+///     .main();
+/// assert_eq!(std::fs::read_to_string("sizes.txt")?, "5 tree/a\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn files(paths: impl Paths) -> Resumable<Tree, ByFile> {
+    Resumable::new(Tree::new(paths.paths(), None))
+}
+
+/// A loop over the lines of a list, each of which is a task of its own; `-` is standard input. For lines that mean
+/// much work, such as a name or an address.
+///
+/// ```
+/// # let place = tempfile::tempdir().unwrap();
+/// # std::env::set_current_dir(&place).unwrap();
+/// # std::fs::write("names.txt", "Ada\nGrace\n")?;
+/// bivouac::items("names.txt").map(|item, _| Ok(format!("{}!\n", item.text()))).write_to("hello.txt").main();
+/// assert_eq!(std::fs::read_to_string("hello.txt")?, "Ada!\nGrace!\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn items(list: impl Into<PathBuf>) -> Resumable<Items, Whole> {
+    over(Items::new(vec![Column { given: Given::File(list.into()), linked: false }]))
+}
+
+/// A loop over the tasks of a [`Source`] of your own ([guide](super::guide::your_own_source)).
+///
+/// ```
+/// use bivouac::input::{Column, Given, Items};
+/// # let place = tempfile::tempdir().unwrap();
+/// # std::env::set_current_dir(&place).unwrap();
+/// let column = |words: &[&str]| Column { given: Given::Listed(words.iter().map(Into::into).collect()), linked: false };
+/// bivouac::over(Items::new(vec![column(&["a", "b"]), column(&["1", "2"])]))
+///     .map(|item: bivouac::input::Item, _| Ok(item.words().concat()))
+///     .write_to("all.txt")
+///     .main();
+/// assert_eq!(std::fs::read_to_string("all.txt")?, "a1a2b1b2");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn over<S: Source>(source: S) -> Resumable<S, Whole> {
+    Resumable::new(source)
+}

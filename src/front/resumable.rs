@@ -1,0 +1,352 @@
+//! The builder: what a loop goes over, what is done with each item, and where the results go.
+
+use super::indexed::{Indexed, Over};
+use super::jobs::{Fold, Identity, Map, Results};
+use super::outcome::{self, Outcome};
+use super::over::{ByFile, ByItem, Feed};
+use crate::durable::store::Location;
+use crate::ending::Exit;
+use crate::engine::options::Options;
+use crate::engine::run::{Handle, Run};
+use crate::error::{Error, Result};
+use crate::input::{Chunks, Tree};
+use crate::signals::Masked;
+use crate::signals::policy::Request;
+use crate::sink::{FileSink, StreamSink};
+use crate::task::observer::{Observer, Silent};
+use crate::task::{Committed, Context, Sink, Source, TaskError};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a loop goes over. The next word is [`map`](Resumable::map).
+#[derive(Debug)]
+pub struct Resumable<S, D> {
+    source: S,
+    feed: PhantomData<fn(D)>,
+}
+
+impl<S: Source, D: Feed<S::Task>> Resumable<S, D> {
+    pub(super) fn new(source: S) -> Self {
+        Self { source, feed: PhantomData }
+    }
+
+    /// Does this with each item, on any thread and in any order. It must be a function of the item: the same item
+    /// gives the same result, and after an interruption a few items are done once more. What it returns is
+    /// written, in the order of the items, or goes into a [`fold`](Loop::fold).
+    ///
+    /// A closure that works longer than some milliseconds calls [`Context::yield_point`] now and then. `?` takes
+    /// any error; one ends the loop, and the next run tries that item again. A panic counts as an error.
+    pub fn map<F, R>(self, work: F) -> Loop<S, Map<D, S::Task, F, R>>
+    where
+        F: Fn(D::Item, &Context<'_>) -> std::result::Result<R, TaskError> + Send + Sync + 'static,
+    {
+        let map = Map { identity: Identity::default(), work, of: PhantomData };
+        Loop { source: self.source, job: map, settings: Settings::default() }
+    }
+}
+
+impl<I: Indexed> Resumable<Over<I>, ByItem> {
+    /// Makes one task of so many items ([`Over::together`]): for items that take very different times.
+    #[must_use]
+    pub fn together(self, items: u64) -> Self {
+        Self::new(self.source.together(items))
+    }
+}
+
+impl Resumable<Chunks, ByFile> {
+    /// Cuts chunks of about so many bytes ([`Chunks::block`]).
+    #[must_use]
+    pub fn block(self, bytes: u64) -> Self {
+        Self::new(self.source.block(Some(bytes)))
+    }
+}
+
+impl Resumable<Tree, ByFile> {
+    /// Leaves out paths that the program itself writes, beside the output of the loop ([`Tree::without`]).
+    #[must_use]
+    pub fn without(self, own: &[PathBuf]) -> Self {
+        Self::new(self.source.without(own))
+    }
+}
+
+/// A loop: what it goes over, and what is done. The last word is [`main`](Loop::main) or [`run`](Loop::run).
+pub struct Loop<S, J> {
+    source: S,
+    job: J,
+    settings: Settings,
+}
+
+/// All but the source and the job.
+struct Settings {
+    to: Destination,
+    state: Option<Location>,
+    options: Options,
+    observer: Box<dyn Observer>,
+    requests: (Sender<Request>, Receiver<Request>),
+}
+
+#[derive(Debug)]
+enum Destination {
+    Nowhere,
+    File(PathBuf),
+    StandardOutput,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            to: Destination::Nowhere,
+            state: None,
+            options: Options::default(),
+            observer: Box::new(Silent),
+            requests: unbounded(),
+        }
+    }
+}
+
+impl<S, J> fmt::Debug for Loop<S, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settings { to, state, .. } = &self.settings;
+        f.debug_struct("Loop").field("to", to).field("state", state).finish_non_exhaustive()
+    }
+}
+
+impl<S, D, T, F, R> Loop<S, Map<D, T, F, R>> {
+    /// Takes what the closure returns into a total, in the order of the items. The total is part of every
+    /// checkpoint, so it should not grow with the number of items; [`run`](Loop::run) hands it back.
+    pub fn fold<A>(
+        self,
+        init: impl Fn() -> A + Send + Sync + 'static,
+        merge: impl Fn(&mut A, R) + Send + Sync + 'static,
+    ) -> Loop<S, Fold<D, T, F, R, A>>
+    where
+        R: Serialize + DeserializeOwned,
+        A: Serialize + DeserializeOwned,
+    {
+        let Self { source, job: map, settings } = self;
+        let job = Fold { map, init: Box::new(init), merge: Box::new(merge), at_end: None };
+        Loop { source, job, settings }
+    }
+}
+
+/// As they stand in the record. What has no form there is no option, and differs from everything.
+fn options_of(options: impl Serialize) -> serde_json::Value {
+    serde_json::to_value(options).unwrap_or_else(|e| serde_json::Value::String(e.to_string()))
+}
+
+impl<S, D, T, F, R, A> Loop<S, Fold<D, T, F, R, A>> {
+    /// Writes this after everything else, when the loop has finished.
+    #[must_use]
+    pub fn at_end(mut self, text: impl Fn(&A) -> String + Send + Sync + 'static) -> Self {
+        self.job.at_end = Some(Box::new(text));
+        self
+    }
+}
+
+impl<S, J> Loop<S, J> {
+    /// Writes the output here, in the order of the items. It grows in `PATH.part` and gets its name when it is
+    /// complete. The state is in `PATH.bivouac`, unless [`state`](Loop::state) says otherwise.
+    #[must_use]
+    pub fn write_to(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.to = Destination::File(path.into());
+        self
+    }
+
+    /// Writes the output to standard output, in the order of the items.
+    #[must_use]
+    pub fn write_to_stdout(mut self) -> Self {
+        self.settings.to = Destination::StandardOutput;
+        self
+    }
+
+    /// Keeps the state in this directory. Without it, and without [`write_to`](Loop::write_to), a loop is refused,
+    /// because it could not be continued; [`Location::Nowhere`] says that this is meant.
+    #[must_use]
+    pub fn state(mut self, at: impl Into<Location>) -> Self {
+        self.settings.state = Some(at.into());
+        self
+    }
+
+    /// Who watches the loop: a bar, a log ([`crate::progress`]), or an [`Observer`] of your own.
+    #[must_use]
+    pub fn progress(mut self, observer: impl Observer + 'static) -> Self {
+        self.settings.observer = Box::new(observer);
+        self
+    }
+
+    /// How many items are worked on at the same time. Default: as many as the process may use cores.
+    #[must_use]
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.settings.options.jobs = jobs.max(1);
+        self
+    }
+
+    /// How often a checkpoint is taken. Default: 1 s.
+    #[must_use]
+    pub fn checkpoint_every(mut self, time: Duration) -> Self {
+        self.settings.options.checkpoint_every = time;
+        self
+    }
+
+    /// How long items at work may go on after a stop. Default: 5 s.
+    #[must_use]
+    pub fn grace(mut self, time: Duration) -> Self {
+        self.settings.options.grace = Some(time);
+        self
+    }
+
+    /// Whether to discard what an earlier run has left.
+    #[must_use]
+    pub fn fresh(mut self, fresh: bool) -> Self {
+        self.settings.options.fresh = fresh;
+        self
+    }
+
+    /// Sees to it that the commands of the closure ([`Context::output`], [`Context::call`]) do not outlive this
+    /// process if it is killed. The second process that does so is this program once more, so nothing may come
+    /// before [`main`](Loop::main), or before the [`main`](crate::main) around it.
+    #[must_use]
+    pub fn watch_commands(mut self) -> Self {
+        self.settings.options.watch_children = true;
+        self
+    }
+
+    /// To ask the loop for something while it runs: a stop, a pause, a checkpoint.
+    pub fn handle(&self) -> Handle {
+        Handle::of(&self.settings.requests.0)
+    }
+}
+
+impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
+    /// A name for the loop, and options that change its result: whatever the closure has captured. A state that
+    /// was made with others is refused, and not continued.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>, options: impl Serialize) -> Self {
+        self.job.identify(name.into(), options_of(options));
+        self
+    }
+
+    /// The [`Run`] below: for settings that have no word here, and endings in full. (With
+    /// [`Run::keep_going`] an item that fails takes the others of its task with it: see
+    /// [`together`](Resumable::together).)
+    ///
+    /// # Errors
+    ///
+    /// The output cannot be one, or there is neither an output file nor a state.
+    pub fn into_run(self) -> Result<Run<J, S>> {
+        let Settings { to, state, mut options, observer, requests } = self.settings;
+        let sink: Box<dyn Sink> = match &to {
+            Destination::File(path) => Box::new(FileSink::new(path)?),
+            Destination::StandardOutput => Box::new(StreamSink::stdout()?),
+            Destination::Nowhere => Box::new(NoOutput),
+        };
+        options.location = match (state, &to) {
+            (Some(state), _) => state,
+            (None, Destination::File(path)) => Location::Directory(beside(path)),
+            (None, Destination::Nowhere | Destination::StandardOutput) => {
+                return Err(Error::usage(
+                    "the loop",
+                    "has no place for its state, and could not be continued",
+                )
+                .advise("name one with `state`, or an output with `write_to`"));
+            }
+        };
+        Ok(Run::with((self.job, self.source), sink, options, observer, requests))
+    }
+
+    /// Runs the loop under these signals, until it has finished or one of them has stopped it. Within
+    /// [`main`](crate::main), or after [`Masked::block`] in the first line of the program.
+    ///
+    /// # Errors
+    ///
+    /// The loop could not go on: an item failed, an input changed, the disk is full. What was committed stands.
+    pub fn run(self, signals: &Masked) -> Result<Outcome<J::Result>> {
+        let state = self.place();
+        let (ending, total) = self.into_run()?.run_under(signals);
+        Outcome::of(ending, J::result(total), state, signals)
+    }
+
+    /// The whole program: blocks the signals, runs the loop, says on standard error what went wrong or how to go
+    /// on, and gives the ending for `main` to return.
+    pub fn main(self) -> Exit {
+        outcome::main(|signals| self.run(signals)?.finished().map(drop))
+    }
+
+    fn place(&self) -> Option<PathBuf> {
+        match (&self.settings.state, &self.settings.to) {
+            (Some(state), _) => state.path().map(Path::to_path_buf),
+            (None, Destination::File(path)) => Some(beside(path)),
+            (None, Destination::Nowhere | Destination::StandardOutput) => None,
+        }
+    }
+}
+
+impl From<PathBuf> for Location {
+    fn from(path: PathBuf) -> Self {
+        Location::Directory(path)
+    }
+}
+
+impl From<&Path> for Location {
+    fn from(path: &Path) -> Self {
+        Location::Directory(path.into())
+    }
+}
+
+impl From<&str> for Location {
+    fn from(path: &str) -> Self {
+        Location::Directory(path.into())
+    }
+}
+
+impl From<String> for Location {
+    fn from(path: String) -> Self {
+        Location::Directory(path.into())
+    }
+}
+
+/// `OUT.bivouac`.
+fn beside(output: &Path) -> PathBuf {
+    let mut path = output.as_os_str().to_os_string();
+    path.push(".bivouac");
+    PathBuf::from(path)
+}
+
+/// The output of a loop that is not meant to have one. To throw it away would be the obvious way, and the program
+/// would learn of its mistake when the work is done.
+#[derive(Debug)]
+struct NoOutput;
+
+impl Sink for NoOutput {
+    fn begin(&mut self, _committed: Option<&Committed>) -> Result<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        match bytes.is_empty() {
+            true => Ok(()),
+            false => Err(Error::usage("the loop", "has results, and no place for them")
+                .advise("name an output with `write_to`, or take the results into a `fold`")),
+        }
+    }
+
+    fn make_durable(&mut self) -> Result<Committed> {
+        Ok(Committed::default())
+    }
+
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_published(&mut self, _committed: &Committed) -> Result<bool> {
+        Ok(true)
+    }
+}
