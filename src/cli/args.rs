@@ -60,6 +60,7 @@ pub(crate) enum Verb {
 #[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum JobVerb {
     Count(CountArgs),
+    #[command(mut_arg("quiet", |quiet| quiet.visible_alias("silent").help(help::QUIET_GREP)))]
     Grep(GrepArgs),
     Digest(DigestArgs),
     Pipe(PipeArgs),

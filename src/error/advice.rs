@@ -28,6 +28,8 @@ pub enum Advice {
     LeaveOut,
     /// Run fewer tasks at the same time ([`Run::jobs`](crate::Run::jobs)).
     FewerTasks,
+    /// Let each task have fewer items of a list ([`Items::per_task`](crate::input::Items::per_task)).
+    FewerItems,
     /// Give more disk to results that wait for their turn ([`Run::spill_limit`](crate::Run::spill_limit)).
     LargerSpillLimit,
     /// Write to a file in place of a stream ([`FileSink`](crate::sink::FileSink)).
@@ -56,6 +58,7 @@ impl fmt::Display for Advice {
             Self::RetryFailed => "let failed tasks run once more with `Effects::SideEffects`",
             Self::LeaveOut => "let it be left out with `Run::keep_going(true)`",
             Self::FewerTasks => "run fewer tasks at the same time with `Run::jobs`",
+            Self::FewerItems => "take fewer items for a task with `Items::per_task` or `Items::fitting`",
             Self::LargerSpillLimit => "let more of them wait with a larger `Run::spill_limit`",
             Self::WriteToFile => "write to a `FileSink`, whose job can be continued",
             Self::WriteToStandardOutput => "write to standard output with a `StreamSink`",

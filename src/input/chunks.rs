@@ -70,6 +70,7 @@ pub struct Chunks {
     left_out: Vec<LeftOut>,
     streams: Streams,
     enough: Option<Arc<AtomicBool>>,
+    found: Option<Arc<AtomicBool>>,
 }
 
 impl Chunks {
@@ -86,6 +87,7 @@ impl Chunks {
             left_out: Vec::new(),
             streams: Streams::default(),
             enough: None,
+            found: None,
         }
     }
 
@@ -97,6 +99,14 @@ impl Chunks {
     #[must_use]
     pub fn until(mut self, enough: Arc<AtomicBool>) -> Self {
         self.enough = Some(enough);
+        self
+    }
+
+    /// Ends the list of tasks where this is set, whatever is left of any input. What the job answers must not depend on
+    /// that, and no state may be kept: a job that is continued would list another number of tasks.
+    #[must_use]
+    pub fn until_found(mut self, found: Arc<AtomicBool>) -> Self {
+        self.found = Some(found);
         self
     }
 
@@ -173,8 +183,8 @@ impl Chunks {
 
     fn cutting(&self, block: u64, by_contents: bool, left_out: Vec<LeftOut>) -> Cutting {
         let (paths, boundary) = (self.paths.clone(), Arc::clone(&self.boundary));
-        let (is_watched, enough) = (self.is_watched, self.enough.clone());
-        Cutting { paths, boundary, block, by_contents, left_out, is_watched, enough }
+        let (is_watched, enough, found) = (self.is_watched, self.enough.clone(), self.found.clone());
+        Cutting { paths, boundary, block, by_contents, left_out, is_watched, enough, found }
     }
 
     /// The input `now`, if the record may be about it.

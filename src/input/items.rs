@@ -75,6 +75,7 @@ pub struct Items {
     delimiter: Vec<u8>,
     per_task: NonZero<usize>,
     fit: Option<Fit>,
+    over: Option<NonZero<usize>>,
     reading: Reading,
     shuffle: Option<Seed>,
     /// By column, the feeds that can be opened only once: all listings share them.
@@ -94,6 +95,7 @@ impl Items {
             delimiter: b"\n".to_vec(),
             per_task: NonZero::<usize>::MIN,
             fit: None,
+            over: None,
             reading: Reading::default(),
             shuffle: None,
             open: Arc::default(),
@@ -118,6 +120,15 @@ impl Items {
     #[must_use]
     pub fn fitting(mut self, fit: Fit) -> Self {
         self.fit = Some(fit);
+        self
+    }
+
+    /// Spreads the last task of those that take as many items as [fit](Self::fitting) over so many tasks, if the list
+    /// ends before it is full: otherwise one worker would do what all could. In a run that goes on the number of its
+    /// first run counts.
+    #[must_use]
+    pub fn over(mut self, slots: NonZero<usize>) -> Self {
+        self.over = Some(slots);
         self
     }
 
@@ -207,6 +218,7 @@ impl Source for Items {
 
     fn begin(&self) -> Result<ItemListing> {
         let (mut described, columns) = self.open()?;
+        described.over = self.over.filter(|_| self.fit.is_some());
         described.seed = self.shuffle.map(|seed| match seed {
             Seed::Given(seed) => seed,
             // How the hasher of a map is seeded is random enough.
@@ -219,6 +231,7 @@ impl Source for Items {
         let then = Described::deserialize(described)
             .map_err(|e| Error::refused("items in the record", e).advise(Advice::StartAfresh))?;
         let (mut now, columns) = self.open()?;
+        now.over = then.over;
         now.seed = match self.shuffle {
             Some(Seed::Given(seed)) => Some(seed),
             // A list in its own order has none to find, which is a difference.

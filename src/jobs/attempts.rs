@@ -31,7 +31,8 @@
 use crate::jobs::joblog::Joblog;
 use crate::jobs::results::Kept;
 use crate::jobs::text::{short, visible};
-use bivouac::error::Kind;
+use crate::jobs::wording::words;
+use bivouac::error::{Advice, Kind};
 use bivouac::journal::{End, Entry, Line, Outcome};
 use bivouac::process::{Call, Command, Feed, Finished, How};
 use bivouac::{Context, Presumed, TaskError};
@@ -77,6 +78,8 @@ pub(crate) struct Terms {
     pub(crate) passes_through: bool,
     /// Whether what they print is wanted as it comes.
     pub(crate) at_once: bool,
+    /// What helps if a command is too long to be started.
+    pub(crate) if_too_long: Option<Advice>,
 }
 
 /// What becomes of what a command prints and says.
@@ -264,7 +267,7 @@ impl Terms {
                 let ended = End { task, attempt, took_us: micros(took), outcome };
                 let logged = self.note_end(cx, ended, (&shown, began_ms));
                 let kept = rest.and_then(|rest| Ok(rest.kept.map_or(Ok(()), |kept| kept.end(outcome))?));
-                return Then::Over(called.and(kept).and(logged));
+                return Then::Over(self.advised(called).and(kept).and(logged));
             }
         };
         let (verdict, held) = self.judge(&finished);
@@ -273,6 +276,16 @@ impl Terms {
         match held {
             Some(time) if !(cx.is_stopping() || cx.is_cancelled()) => Then::Hold(Box::new(suspect), time),
             Some(_) | None => self.settle(cx, suspect),
+        }
+    }
+
+    /// The call itself fails for one reason: the command is too long to be started.
+    fn advised(&self, called: Result<Finished, TaskError>) -> Result<Finished, TaskError> {
+        match (called, &self.if_too_long) {
+            (Err(TaskError::Failed(why)), Some(advice)) => {
+                Err(TaskError::Failed(format!("{why}; {}", words(advice))))
+            }
+            (called, _) => called,
         }
     }
 

@@ -113,6 +113,8 @@ pub(crate) struct More {
 pub(crate) enum Files {
     With,
     Without,
+    /// `-q`: none; the exit code tells whether a line of any file is selected.
+    Silent,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -236,6 +238,7 @@ impl Grep {
         let Options { count, more: More { files, max, .. }, .. } = &self.options;
         match files {
             _ if *max == Some(0) => {}
+            Some(Files::Silent) => {}
             Some(wanted) if (*wanted == Files::With) == (total.selected > 0) => {
                 let path = self.files.get(file).map_or(Path::new("-"), PathBuf::as_path);
                 out.extend_from_slice(&self.looks.name(path));
@@ -304,6 +307,11 @@ impl Grep {
         Ok(Partial { file, first_in_file, lines, selected, trail, binary })
     }
 
+    /// A line is selected, and that is all that was asked.
+    fn note_found(&self) {
+        self.enough.iter().chain([&*self.all]).for_each(|enough| enough.store(true, Ordering::Relaxed));
+    }
+
     /// Notes what need not be searched any more.
     fn note_enough(&self, total: &Total, file: usize) {
         if total.selected >= self.options.most() && total.lines >= total.until {
@@ -339,6 +347,10 @@ impl Job for Grep {
                 break;
             }
             scan.piece(piece);
+            if scan.selected > 0 && self.options.more.files == Some(Files::Silent) {
+                self.note_found();
+                break;
+            }
             if let Some(bytes) = scan.too_long {
                 return Err(self.no_memory(chunk.file_index, bytes));
             }

@@ -11,7 +11,7 @@ pub(crate) fn worded(error: &Error) -> String {
     error.worded(words)
 }
 
-fn words(advice: &Advice) -> &str {
+pub(crate) fn words(advice: &Advice) -> &str {
     match advice {
         Advice::Text(text) => text,
         Advice::RunAgain => "run the same command again: it continues",
@@ -21,6 +21,9 @@ fn words(advice: &Advice) -> &str {
         Advice::RetryFailed => "run what failed once more with --retry-failed",
         Advice::LeaveOut => "leave it out with --keep-going",
         Advice::FewerTasks => "use fewer --jobs",
+        Advice::FewerItems => {
+            "pass fewer items to each command with -n N, or as many as fit with -X or -m (-s SIZE: less)"
+        }
         Advice::LargerSpillLimit => "let more of them wait with a larger --spill-limit",
         Advice::WriteToFile => "use --output OUT, with which the job can be continued",
         Advice::WriteToStandardOutput => "leave --output away to write to standard output",

@@ -196,7 +196,7 @@ pub(super) fn too_long(command: &Command) -> String {
             longest - 1
         ),
         None => format!(
-            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all; take fewer at a time",
+            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all",
             lengths().count() - 1,
             lengths().sum::<usize>()
         ),

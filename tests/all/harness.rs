@@ -238,10 +238,12 @@ impl<'w> Bivouac<'w> {
         format!("bivouac {}", self.arguments.join(" "))
     }
 
-    /// Every verb that runs a job tells what happens; the others have nothing to tell.
+    /// Every verb that runs a job tells what happens, unless it must not; the others have nothing to tell.
     fn verbose(&self) -> Option<&'static str> {
         let jobs = ["count", "grep", "digest", "pipe", "each"];
-        self.arguments.first().is_some_and(|verb| jobs.contains(&verb.as_str())).then_some("--verbose")
+        let is_quiet = |word: &String| word.starts_with("-q") || word == "--quiet" || word == "--silent";
+        let is_job = self.arguments.first().is_some_and(|verb| jobs.contains(&verb.as_str()));
+        (is_job && !self.arguments.iter().any(is_quiet)).then_some("--verbose")
     }
 
     /// Starts the program with `--verbose`.

@@ -84,6 +84,14 @@ fn grep_has_the_options_of_grep() {
         ("-y LOCK -c", "a.txt"),
         ("-r lock -n", "tree"),
         ("-rc lock", "tree a.txt"),
+        ("-q lock", "a.txt b.txt"),
+        ("--quiet nowhere_at_all", "a.txt empty"),
+        ("--silent -nC 2 lock", "b.txt"),
+        ("-qv ^", "a.txt empty"),
+        ("-qs lock", "missing a.txt"),
+        ("-qs nowhere_at_all", "missing a.txt"),
+        ("-qL nowhere_at_all", "a.txt"),
+        ("-q -m 0 lock", "a.txt"),
     ] {
         if line.contains("-r") {
             world.tree("tree");
@@ -123,6 +131,26 @@ fn grep_reads_standard_input_without_a_file_and_ends_when_it_has_enough() {
     let mut writer = std::fs::OpenOptions::new().write(true).open(world.path("fifo")).unwrap();
     std::io::Write::write_all(&mut writer, b"x\ny\n").unwrap();
     run.wait().expect_code(0).expect_stdout(b"y\n");
+}
+
+#[test]
+fn a_quiet_grep_ends_at_the_first_match_and_keeps_no_state() {
+    let world = world_with_texts();
+    let endless = "yes | timeout 60 bivouac grep -q y; echo ${PIPESTATUS[1]}";
+    assert_eq!(String::from_utf8(world.shell(endless)).unwrap(), "0\n");
+    // The writer neither writes more nor ends, and another file follows.
+    world.shell("mkfifo fifo");
+    let run = world.bivouac("grep -q y fifo a.txt").start();
+    let mut writer = std::fs::OpenOptions::new().write(true).open(world.path("fifo")).unwrap();
+    std::io::Write::write_all(&mut writer, b"x\ny\n").unwrap();
+    run.wait().expect_code(0).expect_stdout(b"");
+    world.bivouac("grep -q lock a.txt --checkpoint-every 1ms").run().expect_code(0).expect_stdout(b"");
+    assert!(!world.exists(".bivouac"));
+    let refused = world.bivouac("grep -q lock a.txt --state state").run().expect_code(2);
+    assert!(refused.expect_says("leave --state out").stdout.is_empty() && !world.exists("state"));
+    // Into a file it prints nothing in any case; there -q silences messages.
+    world.bivouac("grep -q lock a.txt --output out").run().expect_code(0).expect_says_not("finished");
+    assert_eq!(world.read("out"), world.shell("grep -a lock a.txt"));
 }
 
 #[test]

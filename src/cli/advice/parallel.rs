@@ -12,7 +12,10 @@ pub(super) const OPTIONS: &[(&[&str], &str)] = &[
         &["--latest-line", "--ll", "--tmux", "--tmuxpane", "--tmux-pane"],
         "--progress full shows what runs in each slot; --results keeps what commands print in files",
     ),
-    (&["--parens", "--rpl"], "no Perl is run; --plus has placeholders with patterns, and --shell the rest"),
+    (
+        &["--parens", "--rpl"],
+        "no Perl is run: for s/RE/NEW/ type {/RE/NEW} with --plus; for others --shell 'x={}; COMMAND \"${x%.gz}\"'",
+    ),
     (&["-U"], "that is --extensionreplace"),
     (
         &["--max-line-length-allowed", "--show-limits"],

@@ -68,15 +68,20 @@ pub(crate) struct EachArgs {
     #[arg(short = 'n', long = "max-args", value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, help_heading = "Items")]
     max_args: Option<usize>,
 
-    /// Pass as many items to each command as fit (--max-chars); repeat a word with a placeholder for each item
-    #[arg(short = 'X', long = "context-replace", conflicts_with = "fit", help_heading = "Items")]
+    /// Pass as many items to each command as fit (--max-chars), the last ones spread over all slots; repeat a word
+    /// with a placeholder for each item
+    #[arg(short = 'X', long = "context-replace", conflicts_with_all = ["fit", "fit_unspread"], help_heading = "Items")]
     pub(crate) fit_in_context: bool,
 
     /// The same, but put all items into the word with the placeholder, with blanks between them
-    #[arg(short = 'm', long = "multiple", alias = "xargs", help_heading = "Items")]
+    #[arg(short = 'm', long = "multiple", help_heading = "Items")]
     pub(crate) fit: bool,
 
-    /// Limit a command to SIZE bytes with -X and -m, and always to what the system allows
+    /// The same as -m, but do not spread the last ones
+    #[arg(long = "xargs", overrides_with = "fit", help_heading = "Items")]
+    pub(crate) fit_unspread: bool,
+
+    /// Limit a command to SIZE bytes with -X, -m and --xargs, and always to what the system allows
     #[arg(short = 's', long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, default_value = "128KiB", help_heading = "Items")]
     pub(crate) max_chars: u64,
 
@@ -281,7 +286,7 @@ impl EachArgs {
 
     /// Whether a command gets as many items as fit.
     pub(crate) fn fits(&self) -> bool {
-        self.fit || self.fit_in_context
+        self.fit || self.fit_in_context || self.fit_unspread
     }
 
     /// Whether a command gets none of the item that it runs for.

@@ -59,6 +59,10 @@ Examples:
 "
 );
 
+/// What `-q` is to those that come from grep.
+pub(crate) const QUIET_GREP: &str = "Print nothing and stop at the first line that matches: the exit code tells, and no state is kept. With --output: \
+     print only errors, warnings and, after a stop, how to continue";
+
 pub(crate) const GREP: &str = concat!(
     exit_codes!("  0  finished, a line matched\n  1  finished, no line matched\n"),
     "  2 is also the code, as with grep, when some files could not be read; the others were searched.
@@ -70,6 +74,7 @@ Examples:
   bivouac grep -rwl unsafe src                       files below src in which the word stands
   bivouac grep -m 1 -C 3 panic huge.log              the first match, with three lines around it
   bivouac grep -o '[a-z]+@[a-z.]+' mail.mbox | sort -u
+  bivouac grep -q 'out of memory' huge.log && echo look
   zcat huge.gz | bivouac grep error - --output errors.txt    to continue, give the same stream again
 "
 );

@@ -133,8 +133,8 @@ fn read_all(path: &Path) -> Result<Vec<u8>> {
 /// Print the lines that match a pattern, in input order.
 ///
 /// The pattern is an extended regular expression, over bytes: as `grep -E` reads it, with \d and \b, without
-/// backreferences. Short options mean what they mean to `grep`, with one exception: -q silences messages
-/// about the run and still prints the lines. Since -o is --only-matching, --output has no short form.
+/// backreferences. Short options mean what they mean to `grep`, and so does -q, without --output.
+/// Since -o is --only-matching, --output has no short form.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(
     after_long_help = help::GREP,

@@ -17,7 +17,7 @@ use crate::jobs::results::{Beside, Results};
 use crate::jobs::shell::Shell;
 use crate::jobs::template::{Label, Template};
 use bivouac::ending::{Exit, FINISHED, USAGE};
-use bivouac::error::Kind;
+use bivouac::error::{Advice, Kind};
 use bivouac::input::{Fit, Items};
 use bivouac::sink::StreamSink;
 use bivouac::{Error, Result};
@@ -75,7 +75,7 @@ fn template_and_items(each: &EachArgs, columns: &Columns, launch: &Launch<'_>) -
     let headers = launch.wait_before(|| items.headers())?;
     let names = columns.words(&headers).into_owned();
     let mut template = template(each, names, launch.argv)?;
-    let items = fitted(items, each, &template);
+    let items = fitted(items, each, &template, launch.settings.jobs.value);
     if template.asks_for_total() {
         template.set_total(launch.wait_before(|| items.count())?);
     }
@@ -141,13 +141,18 @@ fn template(each: &EachArgs, names: Vec<Vec<u8>>, argv: &[OsString]) -> Result<T
 }
 
 /// The items, as many at a time as fit if that is wanted.
-fn fitted(items: Items, each: &EachArgs, template: &Template) -> Items {
+fn fitted(items: Items, each: &EachArgs, template: &Template, jobs: usize) -> Items {
     if !each.fits() {
         return items;
     }
     let (taken, (times, more)) = template.length();
     let [taken, times, more] = [taken, times, more].map(|number| number as u64);
-    items.fitting(Fit { bytes: each.max_chars, taken, times, each: more })
+    let items = items.fitting(Fit { bytes: each.max_chars, taken, times, each: more });
+    match NonZero::new(jobs) {
+        // How many commands there are must be known before it is known in how many slots a job goes on.
+        Some(slots) if !each.fit_unspread && !template.asks_for_total() => items.over(slots),
+        Some(_) | None => items,
+    }
 }
 
 fn job(
@@ -187,6 +192,7 @@ fn job(
             jitter: true,
             passes_through: each.ungroup && !each.is_tagged(),
             at_once: by_line,
+            if_too_long: (per_command(each).get() > 1).then_some(Advice::FewerItems),
         },
         shape: (per_command(each).get(), each.shape()),
         by_line,

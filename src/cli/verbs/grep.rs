@@ -7,13 +7,15 @@ use crate::cli::launch::Launch;
 use crate::cli::terminal;
 use crate::jobs::grep::{Files, Grep, More, Options};
 use crate::jobs::{self, quote};
-use bivouac::ending::Exit;
-use bivouac::input::{Boundary, Chunks, Readable};
+use bivouac::ending::{Exit, FINISHED};
+use bivouac::input::{Boundary, Chunks, LeftOut, Readable};
+use bivouac::sink::Discard;
 use bivouac::{Error, Result};
-use rustix::fs::{FileType, fstat};
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The exit code of `grep` when it could not read all of its files, whether or not a line matched.
 const UNREAD: u8 = 2;
@@ -37,10 +39,8 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
             quote::argument(file.as_os_str())
         ));
     }
-    if grep.job.messages.quiet && launch.argv.iter().any(|word| word == "-q") && stdout_has_reader() {
-        terminal::message(
-            "-q silences messages only, and the lines are printed; for the exit code alone: >/dev/null",
-        );
+    if options.more.files == Some(Files::Silent) {
+        return ask(options, (files, &left_out), launch);
     }
     let job = Grep::new(options.clone(), &files, left_out.clone())?;
     let prints_lines = !(options.count || options.more.files.is_some());
@@ -65,6 +65,26 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
         }
     }
     Ok(exit)
+}
+
+/// `-q`: only the exit code is wanted. The search ends at the first selected line, whichever file that is in, and
+/// keeps no state, since where it ends depends on the workers.
+fn ask(options: Options, (files, left_out): (Vec<PathBuf>, &[LeftOut]), launch: Launch<'_>) -> Result<Exit> {
+    if launch.args.job.resume.state.is_some() {
+        return Err(Error::usage("-q", "keeps no state: it ends at the first line that matches")
+            .advise("leave --state out, or write the lines to a file with --output"));
+    }
+    let job = Grep::new(options, &files, left_out.to_vec())?;
+    let found = job.has_all();
+    let source = Chunks::new(jobs::or_stdin(&files, left_out), Boundary::newline())
+        .leaving_out(left_out)
+        .watched(true)
+        .limit_rate(launch.settings.limit_rate.value)
+        .until_found(Arc::clone(&found));
+    let exit = launch.run_with((job, source), false, None, Discard)?;
+    // As grep does: an unreadable file matters only if no other one answers the question.
+    let is_found = exit == Exit::Code(UNREAD) && found.load(Ordering::Relaxed);
+    Ok(if is_found { Exit::Code(FINISHED) } else { exit })
 }
 
 fn options(grep: &GrepArgs, launch: &Launch<'_>) -> Result<Options> {
@@ -96,6 +116,8 @@ fn options(grep: &GrepArgs, launch: &Launch<'_>) -> Result<Options> {
             words: grep.word_regexp,
             whole_lines: grep.line_regexp,
             files: match (grep.files_with_matches, grep.files_without_match) {
+                // With --output lines are wanted, and nothing is printed in any case.
+                _ if launch.is_quiet() && launch.args.output.is_none() => Some(Files::Silent),
                 (true, _) => Some(Files::With),
                 (false, true) => Some(Files::Without),
                 (false, false) => None,
@@ -113,13 +135,6 @@ fn options(grep: &GrepArgs, launch: &Launch<'_>) -> Result<Options> {
             guarded: on_terminal && !grep.text,
         },
     })
-}
-
-/// Lines go to a person or a program that did not expect any.
-fn stdout_has_reader() -> bool {
-    let stdout = std::io::stdout();
-    stdout.is_terminal()
-        || fstat(&stdout).is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::Fifo)
 }
 
 fn asks_for_color(argv: &[OsString]) -> bool {

@@ -31,6 +31,7 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         jitter: false,
         passes_through: false,
         at_once: false,
+        if_too_long: None,
     };
     let warns = !launch.is_quiet() && !is_one_chunk(pipe);
     let warning = warns.then(|| whole_input::warning(pipe.shell.is_some(), &pipe.command)).flatten();

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is stored in the record.
 #[derive(Serialize, Deserialize)]
@@ -68,6 +68,14 @@ pub(super) struct Cutting {
     pub(super) is_watched: bool,
     /// The rest of the last input changes nothing.
     pub(super) enough: Option<Arc<AtomicBool>>,
+    /// The rest of all inputs changes nothing.
+    pub(super) found: Option<Arc<AtomicBool>>,
+}
+
+impl Cutting {
+    fn has_found(&self) -> bool {
+        self.found.as_ref().is_some_and(|found| found.load(Ordering::Relaxed))
+    }
 }
 
 /// Lists files and streams as [`Chunk`]s.
@@ -150,6 +158,7 @@ impl ChunkListing {
         loop {
             match self.inputs.get(self.at.input) {
                 None => return Ok(None),
+                Some(_) if self.cutting.has_found() => return Ok(None),
                 Some(Input::Regular(_)) => return self.list_block(cx),
                 Some(Input::Stream(_)) => match self.list_streamed(cx)? {
                     Some(Next::Chunk { start, held, from }) => {
@@ -188,11 +197,11 @@ impl ChunkListing {
     fn list_streamed(&mut self, cx: &ListContext<'_>) -> Result<Option<Next>> {
         let is_last = self.at.input + 1 == self.inputs.len();
         let Some(Input::Stream(share)) = self.inputs.get_mut(self.at.input) else { return Ok(None) };
-        let Cutting { boundary, block, is_watched, enough, .. } = &self.cutting;
+        let Cutting { boundary, block, is_watched, enough, found, .. } = &self.cutting;
         let new = || Streamed::new(Arc::clone(boundary), *block).watched(*is_watched);
         let streamed = self.at.streamed.get_or_insert_with(new);
         let mut taken = share.take()?;
-        taken.stream.until(enough.as_ref().filter(|_| is_last && self.again == 0));
+        taken.stream.until(found.as_ref().or(enough.as_ref().filter(|_| is_last && self.again == 0)));
         streamed.next(&mut taken.stream, cx).map(Some)
     }
 

@@ -32,6 +32,16 @@ pub(super) fn words(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
+/// How many bytes the first `count` words take; all of them if there are no more.
+pub(super) fn bytes_of(bytes: &[u8], count: usize) -> usize {
+    let mut at = 0;
+    for _ in 0..count {
+        let Some(length) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
+        at += 4 + u32::from_le_bytes(*length) as usize;
+    }
+    at.min(bytes.len())
+}
+
 /// A column in step with others.
 #[derive(Debug)]
 struct Member {

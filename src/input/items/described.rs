@@ -37,6 +37,9 @@ pub(super) struct Described {
     pub(super) per_task: NonZero<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) fit: Option<Fit>,
+    /// The last task is spread over so many slots. A job that goes on keeps to it, whatever its slots are now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) over: Option<NonZero<usize>>,
     #[serde(default, skip_serializing_if = "Reading::is_plain")]
     pub(super) reading: Reading,
     /// The order is a random one, and this decides which.
@@ -87,7 +90,7 @@ impl Described {
         let columns: Vec<Stored> = columns.into_iter().map(store).collect();
         let is_cut = columns.iter().any(|column| column.from != Origin::CommandLine);
         let delimiter = is_cut.then(|| delimiter.escape_ascii().to_string());
-        Self { columns, delimiter, per_task, fit, reading: reading.clone(), seed: None }
+        Self { columns, delimiter, per_task, fit, over: None, reading: reading.clone(), seed: None }
     }
 
     /// The difference to the list of the record, for a person.

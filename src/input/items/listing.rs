@@ -1,11 +1,11 @@
 //! Listing `Items`: tasks of one or several items, each with its mark.
 
 use super::column::Step;
-use super::combine::{Combinations, words};
+use super::combine::{Combinations, bytes_of, words};
 use super::described::{Described, Fit};
 use super::reading::ReadColumn;
 use super::rows::{Rows, shuffled};
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::input::buffer::no_room;
 use crate::task::{Extent, ListContext, Listed, Listing, Mark};
 use serde_json::Value;
@@ -67,6 +67,8 @@ pub struct ItemListing {
     words: Vec<u8>,
     /// How many items are in `words`: a stop may come before there are enough.
     gathered: usize,
+    /// Of the last task, which is spread: the words that are left, and how many items each part has.
+    last: (Vec<u8>, usize),
     /// All tasks and what is left of their order, if it is a random one.
     tasks_in_memory: Rows,
     order: Option<std::vec::IntoIter<usize>>,
@@ -89,6 +91,7 @@ impl ItemListing {
             mark: Mark([0; 32]),
             words: Vec::new(),
             gathered: 0,
+            last: (Vec::new(), 0),
             tasks_in_memory: Rows::default(),
             order: None,
             again: frontier,
@@ -132,6 +135,11 @@ impl ItemListing {
 
     /// Puts the next task together, in the order of the list.
     fn gather(&mut self, cx: &ListContext<'_>) -> Result<Step> {
+        if !self.last.0.is_empty() {
+            self.words = std::mem::take(&mut self.last.0);
+            self.keep_a_part();
+            return Ok(Step::Item);
+        }
         if self.gathered == 0 {
             self.words.clear();
             self.words.shrink_to(KEEP);
@@ -157,15 +165,28 @@ impl ItemListing {
                     }
                     if self.gathered > MOST || (self.gathered > 1 && self.words.len() > LONGEST_TASK) {
                         return Err(Error::refused("items", "are more at a time than any command takes")
-                            .advise("take fewer at a time; a command takes six megabytes, names and all"));
+                            .advise("a command takes six megabytes, names and all")
+                            .advise(Advice::FewerItems));
                     }
                 }
-                Step::End if self.gathered > 0 => break,
+                Step::End if self.gathered > 0 => {
+                    self.last.1 = self
+                        .described
+                        .over
+                        .map_or(self.gathered, |slots| self.gathered.div_ceil(slots.get()));
+                    self.keep_a_part();
+                    break;
+                }
                 step @ (Step::End | Step::Stopped) => return Ok(step),
             }
         }
         self.gathered = 0;
         Ok(Step::Item)
+    }
+
+    /// Leaves in `words` what one slot gets of the last task.
+    fn keep_a_part(&mut self) {
+        self.last.0 = self.words.split_off(bytes_of(&self.words, self.last.1 * self.width));
     }
 
     /// Lists again the tasks that are done. `false` if the run or the list ended before.

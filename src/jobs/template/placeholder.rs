@@ -232,6 +232,10 @@ impl Placeholder {
     }
 }
 
+/// What most of these expressions do.
+const NO_PERL: &str =
+    "no Perl is run: s/RE/NEW/ is {/RE/NEW} with --plus; for others --shell 'x={}; COMMAND \"${x%.gz}\"'";
+
 /// Placeholders of GNU parallel and of rush that are none here would be handed over as they are written, and
 /// that is never meant.
 ///
@@ -241,7 +245,7 @@ impl Placeholder {
 pub(super) fn refuse_unknown(text: &[u8], syntax: &Syntax, has_shell: bool) -> Result<()> {
     // A shell has made several words of `{= s/a/b/ =}`.
     if text == b"{=" {
-        return Err(Error::usage("{= =}", "no Perl is run here").advise("use --plus or --shell"));
+        return Err(Error::usage("{= =}", "no Perl is run here").advise(NO_PERL));
     }
     for at in memchr::memchr_iter(b'{', text) {
         let Some(end) = memchr::memchr(b'}', &text[at..]) else { break };
@@ -253,11 +257,14 @@ pub(super) fn refuse_unknown(text: &[u8], syntax: &Syntax, has_shell: bool) -> R
         }
         const PLUS: &str = "with --plus it is one; a backslash before the brace says that it is none";
         let advice = match inner {
-            b"0%" => "pad it in --shell, as with printf %03d {%}",
+            b"0%" => "pad it in --shell: COMMAND \"$(printf %03d {%})\"",
             b"hgrp" | b"agrp" | b"host" | b"sshlogin" if syntax.plus => "this runs on one machine",
             b"hgrp" | b"agrp" => "this runs on one machine",
-            b"choose_k" | b"uniq" => "make the list before, and give it with -a or ::::",
-            [b'=', .., b'='] => "no Perl is run; use --plus or --shell",
+            b"uniq" => "leave such pairs out in the command: --shell 'test {1} = {2} || COMMAND {1} {2}'",
+            b"choose_k" => {
+                "leave such pairs out in the command: --shell=bash '[[ ! {1} < {2} ]] || COMMAND {1} {2}'"
+            }
+            [b'=', .., b'='] => NO_PERL,
             // `printf {%s}`
             [b'%', rest @ .., b'd' | b's' | b'i' | b'u' | b'x' | b'X' | b'o' | b'c' | b'f' | b'g' | b'e']
                 if rest.iter().all(|byte| byte.is_ascii_digit() || b"-.l".contains(byte)) =>

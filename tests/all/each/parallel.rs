@@ -234,7 +234,12 @@ fn what_cannot_be_meant_is_refused_with_what_to_type() {
         ("each --header 2 echo ::: a", "`:`"),
         ("each echo {%.gz} ::: a", "--plus"),
         ("each --plus echo {%(} ::: a", "regular expression"),
-        ("each echo {=$_=} ::: a", "--plus"),
+        ("each echo {=$_=} ::: a", "{/RE/NEW} with --plus"),
+        ("each --rpl x echo ::: a", "{/RE/NEW} with --plus"),
+        ("each echo {uniq} ::: a", "test {1} = {2} ||"),
+        ("each echo {choose_k} ::: a", "--shell=bash '[[ ! {1} < {2} ]] ||"),
+        ("each echo {0%} ::: a", "$(printf %03d {%})"),
+        ("each --wd ... echo ::: a", "--workdir /var/tmp/x/{#}"),
         ("each -N 2 --shell echo:x{} ::: a b", "use -m or -n"),
         ("each -I  echo ::: a", "-I"),
     ] {

@@ -70,6 +70,31 @@ fn as_many_items_as_fit_make_one_command_and_every_item_is_there_once() {
     together.expect_stdout(b"x1 2\nx3\n");
 }
 
+/// The same bytes as GNU parallel 20221122 prints; with `--xargs` it does not spread them either.
+#[test]
+fn the_last_items_are_spread_over_the_slots_and_a_job_keeps_its_slots() {
+    let world = World::new();
+    let nine = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    for (options, wanted) in [
+        ("-m -j4", "x1 2 3\nx4 5 6\nx7 8 9\n"),
+        ("-X -j4", "x1 x2 x3\nx4 x5 x6\nx7 x8 x9\n"),
+        ("-X -n5 -j2", "x1 x2 x3 x4 x5\nx6 x7\nx8 x9\n"),
+        ("-X -j1", "x1 x2 x3 x4 x5 x6 x7 x8 x9\n"),
+        ("--xargs -j4", "x1 2 3 4 5 6 7 8 9\n"),
+    ] {
+        let line = each(&world, &format!("--fresh -k {options} echo x{{}} :::"), &nine);
+        line.run().expect_code(0).expect_stdout(wanted.as_bytes());
+    }
+    world.write("items", nine.join("\n"));
+    let first = each(&world, "-X -j4 --halt soon,done=1 --joblog log -a items echo", &[]);
+    let first = first.run().stdout;
+    let rest = each(&world, "-X -j2 -a items echo", &[]).run().expect_code(0).stdout;
+    let mut lines: Vec<&[u8]> = first.split_inclusive(|byte| *byte == b'\n').collect();
+    lines.extend(rest.split_inclusive(|byte| *byte == b'\n'));
+    lines.sort_unstable();
+    assert_eq!(lines.concat(), b"1 2 3\n4 5 6\n7 8 9\n");
+}
+
 #[test]
 fn the_two_limits_of_the_system_are_told_apart_and_no_item_floods_the_message() {
     let world = World::new();
@@ -81,7 +106,7 @@ fn the_two_limits_of_the_system_are_told_apart_and_no_item_floods_the_message() 
     drop(
         ended
             .expect_says("its 1000000 arguments have")
-            .expect_says("take fewer at a time")
+            .expect_says("pass fewer items to each command with -n N")
             .expect_says_not(&"12345678 ".repeat(30)),
     );
 }
