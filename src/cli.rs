@@ -22,6 +22,7 @@
 //! | [`progress`] | the one line on the terminal, and the messages above it |
 //! | [`notices`] | the wording of everything that is said while a job runs |
 //! | [`logfile`] | the log |
+//! | [`after_warning`] | the command that asks a batch system for another run |
 //! | [`report`] | the paragraph at the end, with the command that continues |
 //! | [`terminal`] | the only way to standard error and standard output |
 //! | [`format`] | numbers, sizes and times as people read them |
@@ -43,6 +44,7 @@ mod control;
 mod progress;
 mod notices;
 mod logfile;
+mod after_warning;
 mod report;
 mod terminal;
 mod format;

@@ -90,6 +90,8 @@ pub struct Summary {
     pub input_total: Option<u64>,
     /// Bytes of output committed.
     pub output_bytes: u64,
+    /// Tasks that this run alone has done, those ahead of the frontier included.
+    pub by_this_run: u64,
     /// How many runs have worked on the job, this one included.
     pub runs: u64,
     /// Tasks that failed and were left out.
@@ -100,6 +102,9 @@ pub struct Summary {
     pub worked: Duration,
     /// The key that ended the run at a terminal (Ctrl-C), also if the job was complete by then.
     pub interrupted: Option<Signal>,
+    /// The first signal of those that a program dies of (INT, TERM, HUP) that asked for an end, also if the run
+    /// was ending already.
+    pub deadly: Option<Signal>,
 }
 
 /// What is known of a checkpoint that is on disk.

@@ -5,6 +5,7 @@
 //! what is said at the end.
 
 use crate::cli::advice::refuse_lone_units;
+use crate::cli::after_warning::AfterWarning;
 use crate::cli::args::RunArgs;
 use crate::cli::conflicts::{refuse_in_a_state, refuse_two_roles};
 use crate::cli::format::TaskWord;
@@ -166,6 +167,7 @@ impl<'a> Launch<'a> {
         let word = TaskWord::of_job(job.name());
         let watch = Watch::on_stderr(&args.job.messages, word, args.commands);
         let shown = watch.is_shown();
+        let after_warning = AfterWarning::asked(args.job.signals.after_warning.as_deref(), masked.found());
         let ending = configured(Run::new(job, source), &args, &settings)
             .state(state.clone())
             .continuing(report::continuing(argv))
@@ -188,6 +190,7 @@ impl<'a> Launch<'a> {
         };
         report(&ending, context);
         let exit = exit(&ending, settings.stop_code.value, left_out);
+        let exit = after_warning.map_or(exit, |command| command.after(&ending, exit));
         if let Some(log) = &log {
             log.ends(&ending, exit);
         }

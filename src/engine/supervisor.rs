@@ -28,7 +28,7 @@ use crate::engine::pool::Report;
 use crate::engine::reload::{Reader, Reloaded};
 use crate::engine::source_thread::FromSource;
 use crate::error::Error;
-use crate::signals::policy::Request;
+use crate::signals::policy::{Request, is_deadly};
 use crate::signals::{Received, die};
 use crate::sync::lock;
 use crate::task::observer::Notice;
@@ -84,7 +84,7 @@ impl<'a, J: Job> Supervisor<'a, J> {
             workers: Workers::new(pool, workers, options, (starts, setup.watcher)),
             reception: Reception::new(setup.subscription, options.core),
             clocks: Clocks::new(setup.began, now, options.max_runtime),
-            job: JobFacts::new(setup.extent, frontier, setup.spill_limit),
+            job: JobFacts::new(setup.extent, (frontier, setup.done_before), setup.spill_limit),
             view: View::new(setup.observer, now, frontier.committed),
             end: End::default(),
         }
@@ -212,6 +212,9 @@ impl<J: Job> Supervisor<'_, J> {
     fn note_interrupt(&mut self, heard: &Received) {
         if interrupts_caller_too(heard.request, heard.signal, heard.sender) {
             self.reception.interrupted = Some(heard.signal);
+        }
+        if matches!(heard.request, Request::Stop | Request::Abort) && is_deadly(heard.signal) {
+            self.reception.deadly.get_or_insert(heard.signal);
         }
     }
 

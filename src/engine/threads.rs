@@ -81,6 +81,7 @@ impl Threads<'_> {
                     began: self.began,
                     extent: engine.extent,
                     frontier: engine.frontier,
+                    done_before: engine.done_before,
                     spill_limit: engine.spill_limit,
                 });
                 let ending = supervisor.run();
@@ -123,6 +124,7 @@ impl Threads<'_> {
         let (list, tasks) = bounded(READ_AHEAD);
         let job = Arc::new(job);
         let record = from.store.record();
+        let done_before = record.committed() + record.kept();
         let mark = watcher::mark_of(&record.run);
         let mut warnings = Vec::new();
         let (watcher, groups) =
@@ -209,6 +211,7 @@ impl Threads<'_> {
             commit_commands,
             extent,
             frontier,
+            done_before,
             spill_limit,
         })
     }
@@ -250,6 +253,7 @@ struct Engine<J: Job> {
     commit_commands: Sender<CommitCommand>,
     extent: Extent,
     frontier: Frontier,
+    done_before: u64,
     spill_limit: u64,
 }
 

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -189,6 +190,11 @@ pub(crate) struct SignalArgs {
     /// Exit with code N after a stop, instead of 75 or dying of the signal: 85 for HTCondor, 99 for SGE
     #[arg(long, value_name = "N", value_parser = parse::stop_code)]
     pub(crate) stop_code: Option<u8>,
+
+    /// After a stop that exits with 75, run CMD once, with `sh -c`: `brequeue $LSB_JOBID`. Not if a SIGTERM came too, or
+    /// if no task ended in this run; then the exit code is 4, because CMD would only repeat that
+    #[arg(long, value_name = "CMD")]
+    pub(crate) after_warning: Option<OsString>,
 
     /// Let SIGQUIT leave a core file
     #[arg(long)]

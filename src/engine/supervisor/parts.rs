@@ -33,6 +33,8 @@ pub(crate) struct Setup<'a, J: Job> {
     pub(crate) began: Instant,
     pub(crate) extent: Extent,
     pub(crate) frontier: Frontier,
+    /// Tasks that earlier runs have done.
+    pub(crate) done_before: u64,
     pub(crate) spill_limit: u64,
 }
 
@@ -85,11 +87,13 @@ pub(super) struct Reception {
     pub(super) core: bool,
     /// The key by which a person at the terminal wanted an end.
     pub(super) interrupted: Option<Signal>,
+    /// The first signal that a program dies of and that asked for an end.
+    pub(super) deadly: Option<Signal>,
 }
 
 impl Reception {
     pub(super) fn new(subscription: Subscription, core: bool) -> Self {
-        Self { subscription, early: VecDeque::new(), core, interrupted: None }
+        Self { subscription, early: VecDeque::new(), core, interrupted: None, deadly: None }
     }
 }
 
@@ -115,6 +119,8 @@ impl Clocks {
 pub(super) struct JobFacts {
     pub(super) extent: Extent,
     pub(super) frontier: Frontier,
+    /// Tasks that earlier runs have done.
+    pub(super) done_before: u64,
     /// Tasks that the last durable record counts.
     pub(super) durable: u64,
     /// How many tasks there are, once the source has said it.
@@ -125,9 +131,9 @@ pub(super) struct JobFacts {
 }
 
 impl JobFacts {
-    pub(super) fn new(extent: Extent, frontier: Frontier, spill_limit: u64) -> Self {
+    pub(super) fn new(extent: Extent, (frontier, done_before): (Frontier, u64), spill_limit: u64) -> Self {
         let durable = frontier.committed;
-        Self { extent, frontier, durable, listed: None, checkpoint: None, spill_limit }
+        Self { extent, frontier, done_before, durable, listed: None, checkpoint: None, spill_limit }
     }
 }
 

@@ -125,11 +125,14 @@ impl<J: Job> Supervisor<'_, J> {
             input_bytes: self.job.frontier.input_bytes,
             input_total: self.job.extent.bytes,
             output_bytes: self.job.frontier.output_bytes,
+            by_this_run: (self.job.frontier.committed + self.job.frontier.ahead)
+                .saturating_sub(self.job.done_before),
             runs: self.job.frontier.runs,
             failed: self.job.frontier.failed,
             checkpoint: self.checkpoint_facts(),
             worked: self.clocks.work.worked(),
             interrupted: self.reception.interrupted,
+            deadly: self.reception.deadly,
         };
         match (self.end.finished, self.state.cause) {
             // A stop that came when nothing was left to do has stopped nothing.
