@@ -15,7 +15,6 @@
 mod job;
 mod zygote;
 
-use bivouac::disk::OsDisk;
 use bivouac::ending::{Exit, StoppedBy};
 use bivouac::signals::{Masked, die_by};
 use bivouac::sink::FileSink;
@@ -60,7 +59,7 @@ fn run(py: Python<'_>, plan: Plan, zygote: &zygote::Handle) -> PyResult<Ended> {
         let report = Report::new(Arc::clone(&workers), plan.count, plan.quiet);
         let items = Items { count: plan.count, digest: plan.digest };
         Ok(Run::new(Call::new(workers, plan.name, plan.version), items)
-            .sink(FileSink::new(&OsDisk, &plan.out)?)
+            .sink(FileSink::new(&plan.out)?)
             .state(Location::Directory(plan.state))
             .fresh(plan.fresh)
             .jobs(plan.jobs)
@@ -75,7 +74,7 @@ fn run(py: Python<'_>, plan: Plan, zygote: &zygote::Handle) -> PyResult<Ended> {
         Ok(ending) => ended(&ending),
         Err(error) => {
             let (code, signal) = numbers(error.exit());
-            ("failed", code, signal, 0, 0, 0, error.to_string())
+            ("failed", code, signal, 0, 0, 0, worded(&error))
         }
     })
 }
@@ -86,10 +85,16 @@ fn ended(ending: &Ending) -> Ended {
         Ending::Finished { already: true, .. } => ("already", String::new()),
         Ending::Finished { .. } => ("finished", String::new()),
         Ending::Stopped { by, .. } => ("stopped", stopped_by(by)),
-        Ending::Failed { error, .. } => ("failed", error.to_string()),
+        Ending::Failed { error, .. } => ("failed", worded(error)),
     };
     let summary = ending.summary();
     (what, code, signal, summary.frontier + summary.ahead, summary.runs, summary.failed, message)
+}
+
+/// The library says "task", and names its own methods in advice.
+fn worded(error: &bivouac::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("task ").map_or(text.clone(), |rest| format!("item {rest}"))
 }
 
 fn stopped_by(by: &StoppedBy) -> String {

@@ -222,7 +222,7 @@ class Items(Case):
     def test_an_exception_names_item_and_line_and_the_mended_program_continues(self):
         code, _, err = self.run_to_the_end(self.program("1 / (n - 3)"))
         self.assertEqual(code, 4)
-        self.assertRegex(err, r"task 3: .*ZeroDivisionError: division by zero \(program.py:4\)")
+        self.assertRegex(err, r"item 3: .*ZeroDivisionError: division by zero \(program.py:4\)")
         code, _, err = self.run_to_the_end(self.program("pass"))
         self.assertEqual((code, (self.dir / "out").read_text()), (0, "1\n2\n3\n4\n"), err)
 
