@@ -7,6 +7,7 @@
 
 mod parallel;
 
+use crate::cli::parse::without_hyphens;
 use bivouac::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use std::path::Path;
 const OPTIONS: &[(&[&str], &[&str], &str)] = &[
     (
         &[],
-        &["--resume", "--resume-failed"],
+        &["--resume", "--resume-failed", "-c", "--continue", "--succ-cmd-file"],
         "a job goes on whenever the same line is typed again; items that failed: --retry-failed",
     ),
     (&[], &["--citation"], "there is no notice to be silenced; leave it away"),
@@ -28,7 +29,11 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
         &["-x", "--exit"],
         "a command that is too long fails as an item; -X and -m take as many items as fit",
     ),
-    (&["each"], &["--quote"], "every item and every word is one word already; leave it away"),
+    (
+        &["each"],
+        &["--quote", "--escape", "-Q", "--escape-symbols"],
+        "every item and every word is one word already; leave it away",
+    ),
     (&["each"], &["--ungroup-output"], "that is -u"),
     (
         &["each"],
@@ -50,11 +55,10 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
         ],
         "this runs on one machine; several are what GNU parallel is for",
     ),
-    (&["each", "pipe"], &["--noswap"], "--memfree SIZE starts no command while memory is short"),
     (
         &["each", "pipe"],
-        &["--memsuspend"],
-        "--memfree SIZE starts no command while memory is short; `bivouac pause` stops those that run",
+        &["--noswap"],
+        "--memfree SIZE starts no command while memory is short, and --memsuspend SIZE lets some stand still",
     ),
     (
         &["count", "grep", "digest"],
@@ -62,7 +66,7 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
         "that is about commands; -j N runs fewer tasks, and --limit-rate reads fewer bytes",
     ),
     (&["each"], &["--progress-bar"], "that is --progress always"),
-    (&["each"], &["--termseq"], "an abort sends SIGTERM, and SIGKILL after --kill-after"),
+    (&["each"], &["--term-seq"], "an abort sends SIGTERM, and SIGKILL after --kill-after DURATION"),
     (&["each"], &["--jobs-file", "--profile", "-J"], "settings stand in a file for --config"),
     (&["pipe"], &["--recstart"], "that is --record-start"),
     (&["pipe"], &["--recend"], "that is --record-end"),
@@ -178,7 +182,8 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
             .map(|(_, names, sentence)| (names, sentence));
         let of_parallel = parallel::OPTIONS.iter().filter(|_| verb == "each");
         let mut all = all.chain(of_parallel.map(|(names, sentence)| (names, sentence)));
-        let found = all.find(|(names, _)| names.contains(&name));
+        let found =
+            all.find(|(names, _)| names.iter().any(|known| without_hyphens(known) == without_hyphens(name)));
         return found.map(|(_, sentence)| format!("{name}: there is no such option here\n  {sentence}"));
     }
     let lacks_dashes =
@@ -237,6 +242,9 @@ mod tests {
             ("bivouac each --resume echo", "typed again"),
             ("bivouac each --rpl x echo", "--plus"),
             ("bivouac each --sem echo", "flock"),
+            ("bivouac each --resumefailed echo", "typed again"),
+            ("bivouac each -e echo", "-E END"),
+            ("bivouac each --retry-interval 5 echo", "--retry-delay"),
             ("bivouac each --block 1M echo", "bivouac pipe"),
             ("bivouac each --transferfile x echo", "one machine"),
             ("bivouac grep -R a f", "follows no links"),

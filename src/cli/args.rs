@@ -13,6 +13,7 @@ pub(crate) mod items;
 pub(crate) mod parallel;
 pub(crate) mod verbs;
 
+use super::parse::without_hyphens;
 use bivouac::{Effects, Halt, Starts, TaskOutput};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -20,6 +21,7 @@ use common::{JobArgs, StopChildren};
 use control::Control;
 use each::EachArgs;
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use verbs::{
     CleanArgs, CompletionsArgs, CountArgs, DigestArgs, GrepArgs, LogArgs, ManArgs, PipeArgs, SignalsArgs,
@@ -76,7 +78,7 @@ impl Cli {
     pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
         let mut cli = match Self::try_parse_from(argv) {
             Ok(cli) => cli,
-            Err(error) => match with_its_default(&error, argv) {
+            Err(error) => match with_its_default(&error, argv).or_else(|| with_its_hyphens(&error, argv)) {
                 Some(argv) => return Self::read(&argv),
                 None => return Err(error),
             },
@@ -154,6 +156,31 @@ fn with_its_default(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsStri
     })?;
     let mut again = argv.to_vec();
     again[at].push(format!("={default}"));
+    Some(again)
+}
+
+/// The line once more, with an option of `each` as it is spelled here: GNU parallel takes `--maxargs` for `--max-args`.
+fn with_its_hyphens(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString>> {
+    let is_unknown =
+        error.kind() == ErrorKind::UnknownArgument && argv.get(1).is_some_and(|verb| verb == "each");
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg).filter(|_| is_unknown) else {
+        return None;
+    };
+    let name = typed.split('=').next().unwrap_or(typed);
+    let plain = without_hyphens(name);
+    let command = Cli::command();
+    let each = command.find_subcommand("each")?;
+    let mut names = each.get_arguments().flat_map(|option| {
+        let long = option.get_long().into_iter();
+        long.chain(option.get_all_aliases().unwrap_or_default()).map(|name| format!("--{name}"))
+    });
+    let spelled = names.find(|known| without_hyphens(known) == plain)?;
+    let at = argv
+        .iter()
+        .position(|word| word.to_str().is_some_and(|word| word.split('=').next() == Some(name)))?;
+    let mut again = argv.to_vec();
+    let value = argv[at].as_bytes().get(name.len()..).unwrap_or_default();
+    again[at] = OsString::from_vec([spelled.as_bytes(), value].concat());
     Some(again)
 }
 

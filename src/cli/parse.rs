@@ -334,6 +334,12 @@ pub(crate) fn mapping(text: &str) -> Result<(Signal, Request), String> {
     })
 }
 
+/// `--max-args` is `--maxargs` to GNU parallel; one letter is another thing.
+pub(crate) fn without_hyphens(name: &str) -> String {
+    let (dashes, name) = name.split_at_checked(2).unwrap_or((name, ""));
+    format!("{dashes}{}", name.replace(['-', '_'], ""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,6 +40,9 @@ pub struct Starts {
     pub runnable: Option<u64>,
     /// Only while so many bytes of memory are available.
     pub memory: Option<u64>,
+    /// While fewer bytes than this are available, only the command that was started first runs, and the others are
+    /// stopped; below twice as many, one more is stopped each second. No command starts meanwhile.
+    pub suspend_below: Option<u64>,
 }
 
 /// What a run is asked to do, besides the job itself.

@@ -9,6 +9,7 @@
 mod reload;
 mod clock;
 mod deferred;
+mod memory;
 mod messages;
 mod estimate;
 mod parts;
@@ -123,6 +124,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.state.may_start()
             && self.state.in_flight < self.most_in_flight()
             && self.is_time_to_start()
+            && self.has_memory()
             && self.may_defer()
             && !self.workers.pool.shared.too_much_has_failed()
             && self.has_room()

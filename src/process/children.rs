@@ -6,6 +6,9 @@
 //! worker that sees the end (`waitid` with `WNOWAIT`) first takes the child out of this table, under the
 //! lock, and reaps it after that. Signals are sent under the same lock, to children in the table.
 
+mod memory;
+
+use self::memory::Rest;
 use super::limits::Room;
 use super::process_groups::ProcessGroups;
 use super::spawn::{Inheritance, Streams};
@@ -83,6 +86,9 @@ struct Child {
     has_lost_its_leader: bool,
     /// Its number for the watcher.
     tag: Option<Tag>,
+    /// The number of its birth.
+    born: u64,
+    rest: Rest,
 }
 
 /// A spawn that takes longer than this may hang, if there was a suspension.
@@ -139,7 +145,7 @@ impl Children {
             }
         }
         if let Ok(pid) = spawned {
-            table.running.insert(pid.as_raw(), Child { tag, ..Child::default() });
+            table.running.insert(pid.as_raw(), Child { tag, born: birth, ..Child::default() });
             // The supervisor may have said it during the spawn.
             let said = if table.closed { Some(Signal::SIGTERM) } else { table.forwarded };
             if let (Some(signal), Some(child)) = (said, table.running.get_mut(&pid.as_raw())) {
@@ -156,7 +162,8 @@ impl Children {
     pub(crate) fn hold(&self) {
         let mut table = lock(&self.table);
         (table.held, table.stopped_hard) = (true, false);
-        for (pid, child) in &table.running {
+        for (pid, child) in &mut table.running {
+            child.rest.stop_the_clock();
             // The kernel drops SIGTSTP for a group without a parent in the session.
             let signal = if child.has_lost_its_leader { Signal::SIGSTOP } else { Signal::SIGTSTP };
             tell(Pid::from_raw(*pid), signal);
@@ -215,8 +222,11 @@ impl Children {
     pub(crate) fn go_on(&self) {
         let mut table = lock(&self.table);
         table.held = false;
-        for pid in table.running.keys() {
-            tell(Pid::from_raw(*pid), Signal::SIGCONT);
+        for (pid, child) in &mut table.running {
+            child.rest.start_the_clock();
+            if !child.rest.rests {
+                tell(Pid::from_raw(*pid), Signal::SIGCONT);
+            }
         }
     }
 
@@ -362,6 +372,7 @@ impl Child {
     /// `signal` for its group, and SIGCONT, since a stopped process acts on no other signal.
     fn end(&mut self, group: Pid, signal: Signal) {
         self.told_to_end = true;
+        self.rest.end();
         let again = signal == Signal::SIGTERM && std::mem::replace(&mut self.had_sigterm, true);
         if !again {
             tell(group, signal);
@@ -402,12 +413,13 @@ fn state_of(pid: Pid) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
+    pub(super) use super::state_of;
     use super::*;
     use nix::sys::signal::SigSet;
     use std::fs::{self, File};
     use std::os::fd::AsFd;
 
-    fn children() -> Children {
+    pub(super) fn children() -> Children {
         Children::new(Inheritance::new(SigSet::empty(), "test"), None)
     }
 
@@ -417,7 +429,7 @@ mod tests {
         children.spawn(&Command::new(words).unwrap(), streams)
     }
 
-    fn start(children: &Children, words: &[&str]) -> Pid {
+    pub(super) fn start(children: &Children, words: &[&str]) -> Pid {
         spawn(children, words).unwrap().unwrap()
     }
 
@@ -428,7 +440,7 @@ mod tests {
         Ok((reaped, told))
     }
 
-    fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    pub(super) fn until(what: &str, mut reached: impl FnMut() -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
         while !reached() {
             assert!(Instant::now() < end, "{what}");

@@ -89,7 +89,7 @@ impl Running<'_> {
     pub(super) fn look_at_the_clock(&mut self) {
         if self.early.is_none()
             && self.leak.is_none()
-            && self.timeout.is_some_and(|limit| self.clock.worked() >= limit)
+            && self.timeout.is_some_and(|limit| self.has_worked(limit))
         {
             if self.looks_ended() {
                 return self.has_ended();
@@ -103,6 +103,11 @@ impl Running<'_> {
             // Its descendants went with it; but one that left the group may hold the pipe for ever.
             self.stdout = None;
         }
+    }
+
+    /// Whether it has worked so long. While it stood still for want of memory it has not.
+    fn has_worked(&self, limit: Duration) -> bool {
+        self.clock.worked() >= limit && self.clock.worked() >= limit + self.children.has_rested(self.pid)
     }
 
     /// How it ended; waits for that.

@@ -73,6 +73,7 @@ mod library;
 mod listening;
 mod log;
 mod masks;
+mod options;
 mod others;
 mod pattern;
 mod pause;

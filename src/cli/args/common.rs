@@ -60,9 +60,15 @@ pub(crate) struct CommandArgs {
     #[arg(long, value_name = "N", value_parser = parse::load, allow_hyphen_values = true, help_heading = "Speed and time")]
     pub(crate) load: Option<u64>,
 
-    /// Start commands only while SIZE of memory is available: `2GiB`. None is ended when it becomes less
+    /// Start commands only while SIZE of memory is available (MemAvailable in /proc/meminfo): `2GiB`. None is ended
+    /// when it becomes less
     #[arg(long, value_name = "SIZE", value_parser = parse::size, allow_hyphen_values = true, help_heading = "Speed and time")]
     pub(crate) memfree: Option<u64>,
+
+    /// Suspend commands while less than SIZE of memory is available (MemAvailable in /proc/meminfo), the youngest
+    /// first: all but one, and below twice SIZE one more each second. None is ended; they go on in turn
+    #[arg(long, value_name = "SIZE", value_parser = parse::size, allow_hyphen_values = true, help_heading = "Speed and time")]
+    pub(crate) memsuspend: Option<u64>,
 
     /// Append a line to FILE for each command that has ended, in the columns of GNU parallel; `bivouac log` needs none
     #[arg(long, alias = "jl", value_name = "FILE", help_heading = "Messages")]
@@ -101,6 +107,7 @@ impl CommandArgs {
             after_resume: interval,
             runnable: self.load,
             memory: self.memfree,
+            suspend_below: self.memsuspend,
         }
     }
 }

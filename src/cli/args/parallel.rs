@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Args, Clone, Debug, PartialEq)]
 pub(crate) struct ParallelArgs {
     /// There is no notice
-    #[arg(long, hide = true, aliases = ["no-notice", "nonotice"])]
+    #[arg(long, hide = true, aliases = ["no-notice", "nonotice", "nn"])]
     will_cite: bool,
 
     /// There is one way to be

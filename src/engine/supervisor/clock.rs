@@ -27,6 +27,7 @@ impl<J: Job> Supervisor<'_, J> {
             .map(|(_, at)| *at)
             .chain(due)
             .chain(self.workers.starts.next(Instant::now()))
+            .chain(self.next_look_at_memory())
             .fold(self.clocks.next_tick.min(next_look), Instant::min)
     }
 
@@ -41,6 +42,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.handle(Event::NothingMoves);
         }
         self.workers.starts.look(now);
+        self.look_at_memory(now);
         self.take_up_due_tasks(now);
         // The commit thread may be waiting for a disk, or for the reader of our output. Then there is
         // no checkpoint yet, but how far the job is can be said.

@@ -2,6 +2,7 @@
 
 use super::Channels;
 use super::deferred::Deferrals;
+use super::memory::MemoryRule;
 use super::starts::StartRule;
 use super::status::Snapshots;
 use crate::ending::CheckpointFacts;
@@ -50,6 +51,7 @@ pub(super) struct Workers<'a, J: Job> {
     pub(super) failures: u64,
     pub(super) successes: u64,
     pub(super) starts: StartRule,
+    pub(super) memory: MemoryRule,
     /// The process that ends the commands if this one is killed, as far as is known.
     pub(super) watcher: Option<&'a Watcher>,
 }
@@ -73,6 +75,7 @@ impl<'a, J: Job> Workers<'a, J> {
             failures: 0,
             successes: 0,
             starts,
+            memory: MemoryRule::new(options.starts.suspend_below, Instant::now()),
             watcher,
         }
     }

@@ -78,6 +78,45 @@ fn nothing_starts_on_a_machine_that_is_too_busy() {
     assert!(world.exists("ran"));
 }
 
+/// So much memory is available that one command more stands still each second, until one moves.
+fn a_size_between_the_bounds() -> String {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap();
+    let kib: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    format!("{}KiB", kib * 7 / 10)
+}
+
+fn how_many_stand_still(world: &World) -> usize {
+    let pids = String::from_utf8(world.read("pids")).unwrap();
+    let state = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    pids.lines().filter(|pid| state(pid).contains(") T ")).count()
+}
+
+#[test]
+fn commands_stand_still_while_memory_is_short_and_one_always_runs() {
+    let size = a_size_between_the_bounds();
+    let text = "echo $$ >>pids; until test -e go; do sleep .02; done; echo {} >>ran";
+    let line = [text, ":::", "a", "b", "c"];
+    for ends_well in [true, false] {
+        let world = World::new();
+        world.write("pids", "");
+        let options = format!("-j3 --grace 100ms --memsuspend {size} --shell");
+        let run = each(&world, &options, &line).start();
+        until("two of three stand still", || how_many_stand_still(&world) == 2);
+        if ends_well {
+            world.write("go", "");
+            let ended = run.wait().expect_code(0).expect_says("memory: is short");
+            assert!(ended.stdout.is_empty() && world.read("ran").len() == 6);
+        } else {
+            run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+            until("none is left", || how_many_stand_still(&world) == 0);
+            world.write("go", "");
+            each(&world, "--memsuspend 1k --shell", &line).run().expect_code(0).expect_says_not("is short");
+            assert_eq!(world.read("ran").len(), 6);
+        }
+    }
+}
+
 #[test]
 fn codes_may_be_success_and_may_be_worth_another_attempt() {
     let world = World::new();
