@@ -15,6 +15,7 @@
 //! | [`config`] | the configuration file |
 //! | [`settings`] | options before configuration before defaults, and what a reload can change |
 //! | [`state_path`] | where a state lives |
+//! | [`shards`] | which shard of a job a run is, and what comes after the last of them |
 //! | [`conflicts`] | one file must not have two roles |
 //! | [`compressed`] | files that are compressed, and are read as they are |
 //! | [`discover`] | which state a verb without a name means |
@@ -37,6 +38,7 @@ mod shellwords;
 mod config;
 mod settings;
 mod state_path;
+mod shards;
 mod conflicts;
 mod compressed;
 mod discover;

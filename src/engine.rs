@@ -19,6 +19,7 @@ mod prepare;
 pub mod reload;
 pub(crate) mod reorder;
 pub(crate) mod run;
+pub(crate) mod shard;
 pub(crate) mod source_thread;
 mod supervisor;
 mod threads;

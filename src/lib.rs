@@ -186,6 +186,9 @@ pub use engine::effects::{Effects, TaskOutput};
 pub use engine::options::{Halt, HaltOn, Starts};
 pub use engine::reload;
 pub use engine::run::{Handle, Run};
+pub use engine::shard::{
+    Merged, Shard, ShardListing, ShardResults, ShardSource, Shards, Stored, StoredTask, is_divided,
+};
 pub use engine::source_thread::list;
 pub use error::{Error, Result};
 pub use front::{

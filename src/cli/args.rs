@@ -24,7 +24,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use verbs::{
-    CleanArgs, CompletionsArgs, CountArgs, DigestArgs, GrepArgs, LogArgs, ManArgs, PipeArgs, SignalsArgs,
+    CleanArgs, CompletionsArgs, CountArgs, DigestArgs, GrepArgs, LogArgs, ManArgs, MergeArgs, PipeArgs,
+    SignalsArgs,
 };
 
 /// Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
@@ -50,6 +51,7 @@ pub(crate) enum Verb {
     Job(JobVerb),
     #[command(flatten)]
     Control(Control),
+    Merge(MergeArgs),
     Log(LogArgs),
     Clean(CleanArgs),
     Signals(SignalsArgs),
@@ -94,6 +96,7 @@ impl Cli {
             }
             Verb::Job(JobVerb::Count(_) | JobVerb::Grep(_) | JobVerb::Digest(_))
             | Verb::Control(_)
+            | Verb::Merge(_)
             | Verb::Log(_)
             | Verb::Clean(_)
             | Verb::Signals(_)
@@ -130,6 +133,7 @@ impl Cli {
             Verb::Job(JobVerb::Grep(grep)) => grep.resolve(),
             Verb::Job(JobVerb::Digest(_) | JobVerb::Pipe(_) | JobVerb::Each(_))
             | Verb::Control(_)
+            | Verb::Merge(_)
             | Verb::Log(_)
             | Verb::Clean(_)
             | Verb::Signals(_)
@@ -213,6 +217,13 @@ pub(crate) struct Commands {
     pub(crate) halt: Option<Halt>,
     /// When they may start although a slot is free.
     pub(crate) starts: Starts,
+}
+
+impl Commands {
+    /// A merge runs none, and leaves out what was left out.
+    pub(crate) fn of_merge(self) -> Self {
+        Self { keep_going: self.keep_going, print_failed: self.print_failed, ..Self::default() }
+    }
 }
 
 impl JobVerb {

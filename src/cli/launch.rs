@@ -14,6 +14,7 @@ use crate::cli::progress::Watch;
 use crate::cli::report::{self, ReportContext, report};
 use crate::cli::settings::Settings;
 use crate::cli::settings::reload::Reloader;
+use crate::cli::shards::{Part, no_plan, note, refuse_divided};
 use crate::cli::state_path::{self, JobId};
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
@@ -25,7 +26,7 @@ use bivouac::input::Readable;
 use bivouac::signals::Masked;
 use bivouac::sink::FileSink;
 use bivouac::sink::StreamSink;
-use bivouac::{Effects, Ending, Job, Location, Result, Run, Sink, Source};
+use bivouac::{Effects, Ending, Error, Job, Location, Result, Run, Shards, Sink, Source};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -37,6 +38,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) settings: Settings,
     pub(crate) argv: &'a [OsString],
     masked: Masked,
+    part: Part<'a>,
     /// Of a job whose tasks are items: the first failures, for the last paragraph.
     pub(crate) failures: Option<Complaints>,
     /// The exit code of a finished job of which inputs were left out.
@@ -47,14 +49,30 @@ pub(crate) struct Launch<'a> {
 impl<'a> Launch<'a> {
     /// Gathers the settings. With them it is known what signals mean, and the mask is made right; no thread
     /// exists yet.
-    pub(crate) fn new(args: RunArgs<'a>, argv: &'a [OsString], mut masked: Masked) -> Result<Self> {
+    pub(crate) fn new(
+        (mut args, part): (RunArgs<'a>, Part<'a>),
+        argv: &'a [OsString],
+        mut masked: Masked,
+    ) -> Result<Self> {
         refuse_lone_units(argv)?;
+        if matches!(part, Part::Merge) {
+            args.commands = args.commands.of_merge();
+        }
         say_what_counts(&args);
         let settings = Settings::gather(args.job)?;
         settings.agree()?;
         masked.adopt(settings.policy())?;
         masked.linger();
-        Ok(Self { args, settings, argv, masked, failures: None, left_out: None, says_what_is_unread: true })
+        Ok(Self {
+            args,
+            settings,
+            argv,
+            masked,
+            part,
+            failures: None,
+            left_out: None,
+            says_what_is_unread: true,
+        })
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
@@ -152,23 +170,87 @@ impl<'a> Launch<'a> {
             refuse_in_a_state(written)?;
         }
         let state = self.state(&job, output, resumable)?;
+        match (self.part, state) {
+            (Part::Whole, state) => {
+                state.path().map_or(Ok(()), refuse_divided)?;
+                self.warn_of_replacement(&state, output);
+                self.go((job, source), state, (output, sink)).map(|(_, exit)| exit)
+            }
+            (Part::Shard { number, of, to_merge }, Location::Directory(state)) => {
+                let shards = Shards::divide(&state, (&job, &source), of, note(self.argv))?;
+                let (is_finished, exit) = self.shard(&shards, number, (job, source), (output, sink))?;
+                to_merge.set(is_finished && shards.is_done(number)? && output.is_some());
+                Ok(exit)
+            }
+            (Part::Merge, Location::Directory(state)) => {
+                let shards = Shards::find(&state)?.ok_or_else(|| no_plan(&state))?;
+                let of_merge = Location::Directory(shards.state_of_merge());
+                self.go(shards.merge(job), of_merge, (output, sink)).map(|(_, exit)| exit)
+            }
+            (Part::Shard { .. } | Part::Merge, Location::Nowhere) => {
+                Err(Error::usage("--shard", "the input is a stream, which only one shard could read")
+                    .advise("put it into a file"))
+            }
+            (Part::Shard { .. } | Part::Merge, Location::Passing(_)) => {
+                Err(Error::usage("--shard", "there is no output that all shards are for").advise("name one"))
+            }
+        }
+    }
+
+    /// Runs a shard. Its output is kept for the merge, unless it is a by-product of what commands do.
+    fn shard<J, S>(
+        self,
+        shards: &Shards,
+        number: u64,
+        work: (J, S),
+        (output, sink): (Option<&Path>, impl Sink),
+    ) -> Result<(bool, Exit)>
+    where
+        J: Job,
+        S: Source<Task = J::Task>,
+    {
+        let state = Location::Directory(shards.state_of(number));
+        let (job, source) = shards.shard(number, work);
+        if output.is_none() {
+            return self.go((job.printing(), source), state, (None, sink));
+        }
+        let results = shards.results_of(number);
+        let sink = FileSink::new(&OsDisk, &results)?;
+        self.go((job, source), state, (Some(&results), sink))
+    }
+
+    fn warn_of_replacement(&self, state: &Location, output: Option<&Path>) {
         if let (Some(out), false) = (output, self.is_quiet())
             && state.path().is_none_or(|state| !state.exists())
             && out.metadata().is_ok_and(|facts| facts.is_file() && facts.len() > 0)
         {
             terminal::message(&format!("{}: exists; it is replaced when the job is complete", out.display()));
         }
+    }
+
+    /// Runs it. Returns whether it has finished, and how the process must end.
+    fn go<J, S>(
+        self,
+        (job, source): (J, S),
+        state: Location,
+        (output, sink): (Option<&Path>, impl Sink),
+    ) -> Result<(bool, Exit)>
+    where
+        J: Job,
+        S: Source<Task = J::Task>,
+    {
         let new_log = self.settings.log_file.value.clone().filter(|path| path.symlink_metadata().is_err());
         let log = self.open_log()?;
         if let Some(log) = &log {
             log.begins(self.argv);
         }
-        let Self { args, settings, argv, masked, failures, left_out, .. } = self;
+        let Self { args, settings, argv, masked, failures, left_out, part, .. } = self;
         let word = TaskWord::of_job(job.name());
         let watch = Watch::on_stderr(&args.job.messages, word, args.commands);
         let shown = watch.is_shown();
         let after_warning = AfterWarning::asked(args.job.signals.after_warning.as_deref(), masked.found());
         let ending = configured(Run::new(job, source), &args, &settings)
+            .wait(args.job.resume.wait || matches!(part, Part::Merge))
             .state(state.clone())
             .continuing(report::continuing(argv))
             .signals(masked)
@@ -184,7 +266,10 @@ impl<'a> Launch<'a> {
             quiet: args.job.messages.quiet,
             shown,
             word,
-            failures: failures.as_ref(),
+            // A shard may be empty.
+            failures: failures
+                .as_ref()
+                .filter(|_| matches!(part, Part::Whole) || ending.summary().failed > 0),
             from_stdin: args.inputs.iter().any(|input| input.as_os_str() == "-"),
             goes_on_printing: goes_on_printing(&args, output, &ending),
         };
@@ -195,7 +280,8 @@ impl<'a> Launch<'a> {
             log.ends(&ending, exit);
         }
         remove_if_refused(&ending, new_log);
-        Ok(exit)
+        let is_finished = matches!(ending, Ending::Finished { .. }) && ending.summary().interrupted.is_none();
+        Ok((is_finished, exit))
     }
 
     /// Where the state of this job is kept.

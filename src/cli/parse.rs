@@ -12,10 +12,36 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use nix::sys::signal::Signal;
+use std::num::NonZero;
 use std::time::{Duration, SystemTime};
 
 /// A hundred years: longer than any job, far from the end of any clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Which share of a job, as it was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// From 1; `None`: the scheduler says it.
+    pub(crate) number: Option<u64>,
+    pub(crate) of: NonZero<u64>,
+}
+
+/// More shares than any scheduler has elements in an array.
+const MOST_SHARDS: u64 = 10_000;
+
+pub(crate) fn shard(text: &str) -> Result<Shard, String> {
+    const EXAMPLE: &str = "expected K/N with K from 1 to N, such as `3/8`, or `auto/8`";
+    let wrong = || EXAMPLE.to_string();
+    let (number, of) = text.split_once('/').ok_or_else(wrong)?;
+    let of = of.parse::<NonZero<u64>>().ok().filter(|of| of.get() <= MOST_SHARDS).ok_or_else(wrong)?;
+    let number = match number {
+        "auto" => None,
+        number => {
+            Some(number.parse().ok().filter(|number| (1..=of.get()).contains(number)).ok_or_else(wrong)?)
+        }
+    };
+    Ok(Shard { number, of })
+}
 
 /// How long tasks in flight may go on after a stop; `None` is `inf`.
 ///

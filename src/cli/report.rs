@@ -287,6 +287,7 @@ fn without_fresh(argv: &[OsString]) -> Vec<OsString> {
     let without_option = |cli: &mut Cli| match &mut cli.verb {
         Verb::Job(verb) => std::mem::replace(&mut verb.job_args_mut().resume.fresh, false),
         Verb::Control(_)
+        | Verb::Merge(_)
         | Verb::Log(_)
         | Verb::Clean(_)
         | Verb::Signals(_)

@@ -9,30 +9,55 @@ mod each;
 mod grep;
 mod log;
 mod man;
+mod merge;
 mod pipe;
 mod signals;
 
 use crate::cli::args::{Cli, JobVerb, Verb};
 use crate::cli::control;
 use crate::cli::launch::Launch;
-use bivouac::Result;
+use crate::cli::shards::{self, Part};
+use crate::cli::terminal;
 use bivouac::ending::{Exit, FINISHED};
 use bivouac::signals::Masked;
+use bivouac::{Policy, Result};
+use std::cell::Cell;
 use std::ffi::OsString;
+
+/// Runs a job. If it was the last shard of one, it merges all of them.
+fn job(verb: &JobVerb, argv: &[OsString], masked: Masked) -> Result<Exit> {
+    let Some(shard) = verb.run_args().job.resume.shard else {
+        return run_job(verb, argv, masked, Part::Whole);
+    };
+    let (number, of) = (shards::number(shard, |name| std::env::var(name).ok())?, shard.of.get());
+    let to_merge = Cell::new(false);
+    let exit = run_job(verb, argv, masked, Part::Shard { number, of, to_merge: &to_merge })?;
+    if !to_merge.get() {
+        return Ok(exit);
+    }
+    let args = verb.run_args();
+    if !args.job.messages.quiet && args.output.is_some_and(|output| !output.exists()) {
+        terminal::message(&format!("all {of} shards are done; merging them"));
+    }
+    run_job(verb, argv, Masked::block(Policy::default())?, Part::Merge)
+}
+
+fn run_job(verb: &JobVerb, argv: &[OsString], masked: Masked, part: Part<'_>) -> Result<Exit> {
+    let launch = Launch::new((verb.run_args(), part), argv, masked)?;
+    match verb {
+        JobVerb::Count(count) => count::run(count, launch),
+        JobVerb::Grep(grep) => grep::run(grep, launch),
+        JobVerb::Digest(digest) => digest::run(digest, launch),
+        JobVerb::Pipe(pipe) => pipe::run(pipe, launch),
+        JobVerb::Each(each) => each::run(each, launch),
+    }
+}
 
 /// Does what the command line asks for, and returns how the process must end.
 pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Result<Exit> {
     let code = match &cli.verb {
-        Verb::Job(verb) => {
-            let launch = Launch::new(verb.run_args(), argv, masked)?;
-            return match verb {
-                JobVerb::Count(count) => count::run(count, launch),
-                JobVerb::Grep(grep) => grep::run(grep, launch),
-                JobVerb::Digest(digest) => digest::run(digest, launch),
-                JobVerb::Pipe(pipe) => pipe::run(pipe, launch),
-                JobVerb::Each(each) => each::run(each, launch),
-            };
-        }
+        Verb::Job(verb) => return job(verb, argv, masked),
+        Verb::Merge(args) => return merge::run(args, masked),
         Verb::Control(verb) => {
             // These wait for another process, and Ctrl-C must end that.
             drop(masked);

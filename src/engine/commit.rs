@@ -209,6 +209,10 @@ impl<J: Job> Committer<J> {
                 mark
             }
             Fate::Failed { mark } => {
+                let mut after = Vec::new();
+                delivery.keep_total(sink, total)?;
+                job.left_out(total, &mut after);
+                delivery.hand_over(sink, &after)?;
                 store.record_mut().failed += 1;
                 mark
             }

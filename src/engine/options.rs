@@ -49,6 +49,7 @@ pub struct Starts {
 pub(crate) struct Options {
     pub(crate) location: Location,
     pub(crate) fresh: bool,
+    pub(crate) wait: bool,
     pub(crate) continuing: Option<Continuing>,
     pub(crate) jobs: usize,
     pub(crate) max_jobs: usize,
@@ -74,6 +75,7 @@ impl Default for Options {
         Self {
             location: Location::Nowhere,
             fresh: false,
+            wait: false,
             continuing: None,
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             max_jobs: 1,

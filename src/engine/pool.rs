@@ -241,6 +241,7 @@ impl<J: Job> Desk<J> {
         shared.moving.fetch_add(1, Ordering::Relaxed);
         let context = Context {
             task,
+            number: self.job.number_of(task),
             of_task: mark.map_or([0; 8], Mark::of_task),
             shared,
             commands: &**children,
@@ -281,7 +282,7 @@ impl<J: Job> Desk<J> {
             }
             Err(TaskError::Failed(why)) => {
                 let error = Error::broken("a task", why)
-                    .of_task(task)
+                    .of_task(self.job.number_of(task))
                     .advise("what was committed stands; mend the cause")
                     .then(Advice::RunAgain);
                 (Delivery::Interrupted { task }, Outcome::Fatal(error))

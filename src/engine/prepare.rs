@@ -19,6 +19,7 @@ mod fits;
 mod found;
 mod recheck;
 
+pub(crate) use fits::is_same_job;
 pub(crate) use recheck::Interruptible;
 
 use crate::durable::record::{Phase, Record};
@@ -105,12 +106,12 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     source: &mut S,
     sink: &mut dyn Sink,
     options: &Options,
-    interruptible: &Interruptible<'_>,
+    (interruptible, tell): (&Interruptible<'_>, &mut dyn FnMut(&Notice)),
 ) -> Result<Prepared<J, S::Listing>> {
     let asked = Asked { fresh: options.fresh, tasks: kind_of_tasks(options) };
     let (found, dir, past, refusals) = (Finding::NoState, None, None, Vec::new());
     let mut case = Case { job, source, sink, options, asked, found, dir, past, refusals };
-    if let Err(by) = case.open(interruptible)? {
+    if let Err(by) = case.open(interruptible, tell)? {
         return Ok(case.stopped(by));
     }
     case.read()?;
@@ -162,6 +163,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         // Nothing can be refused any more.
         let near = options.location.path().map(Path::to_path_buf);
         let mut notices: Vec<Notice> = near.iter().cloned().map(Notice::State).collect();
+        notices.extend(listing.sentences().into_iter().map(Notice::Input));
         if replaces {
             notices.push(Notice::Input(REPLACES.to_string()));
         }

@@ -100,6 +100,15 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
+    /// Whether to wait for the lock of the state while another run holds it. Otherwise that is an error
+    /// ([`Kind::Busy`](crate::error::Kind::Busy)). A scheduler may start a job twice: the second run then waits until
+    /// the first has ended, and continues after it. Signals and the time budget end the wait.
+    #[must_use]
+    pub fn wait(mut self, wait: bool) -> Self {
+        self.options.wait = wait;
+        self
+    }
+
     /// The command that continues the job, to be noted in the state for people who look at it.
     #[must_use]
     pub fn continuing(mut self, command: Continuing) -> Self {
@@ -310,7 +319,11 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         let (back, core, subscription) = (tell, options.core, listener.subscription());
         let interruptible =
             Interruptible { masked, signals: signals.clone(), back, core, subscription, until };
-        match prepare(&job, &mut source, &mut *sink, &options, &interruptible)? {
+        let prepared = {
+            let tell = &mut |notice: &Notice| observer.notice(notice);
+            prepare(&job, &mut source, &mut *sink, &options, (&interruptible, tell))?
+        };
+        match prepared {
             Prepared::AlreadyDone { code, summary, total } => {
                 Ok((Ending::Finished { code, summary, already: true }, total))
             }

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::sync::lock;
 use crate::task::command::{Call, Command, Err, Feed, Finished, How, Out};
 use crate::task::outbox::LOOK_UP;
-use crate::task::{Line, Saying, Shared, TaskError};
+use crate::task::{End, Line, Saying, Shared, TaskError};
 use crossbeam_channel::SendTimeoutError;
 use std::ffi::OsStr;
 use std::fmt;
@@ -57,6 +57,8 @@ impl Debt {
 /// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
 pub struct Context<'a> {
     pub(crate) task: u64,
+    /// Its number in the whole job ([`Job::number_of`](crate::Job::number_of)).
+    pub(crate) number: u64,
     /// The digest of this task alone, for a list that may change between runs.
     pub(crate) of_task: [u8; 8],
     pub(crate) shared: &'a Shared,
@@ -87,7 +89,7 @@ impl fmt::Debug for Context<'_> {
 impl Context<'_> {
     /// The number of this task, from 0.
     pub fn task(&self) -> u64 {
-        self.task
+        self.number
     }
 
     /// Returns at once, or when the job is no longer paused.
@@ -125,7 +127,7 @@ impl Context<'_> {
     /// Hands a line to the observer of the run. Waits when lines come faster than the observer takes them, so
     /// a command that never stops complaining fills no memory.
     pub fn say(&self, line: String) {
-        let mut saying = Saying { task: self.task, line };
+        let mut saying = Saying { task: self.number, line };
         while let Err(SendTimeoutError::Timeout(back)) = self.shared.sayings.send_timeout(saying, LOOK_UP) {
             if self.is_cancelled() {
                 return;
@@ -364,6 +366,11 @@ impl Context<'_> {
     /// Writes into the journal of the state ([`crate::journal`]) that an attempt of this task begins or has
     /// ended. The line is durable with the next checkpoint. (The engine writes that a task is settled.)
     pub fn journal(&self, mut line: Line) {
+        // The journal is compared with the record, which has the numbers of the engine.
+        match &mut line {
+            Line::Began { task, .. } | Line::Ended(End { task, .. }) => *task = self.task,
+            Line::Of { .. } | Line::Settled { .. } | Line::Listed { .. } | Line::Delivered { .. } => {}
+        }
         if let Line::Began { note, of_task, .. } = &mut line {
             *of_task = self.of_task;
             if let Some(running) = lock(&self.shared.running).get_mut(&self.task) {

@@ -91,6 +91,16 @@ pub trait Job: Send + Sync + 'static {
         const { assert!(size_of::<Self::Partial>() == 0, "a job whose tasks report something must fold it") }
     }
 
+    /// In place of [`fold`](Job::fold), for a task that failed and is left out
+    /// ([`Run::keep_going`](crate::Run::keep_going)). By default nothing happens.
+    fn left_out(&self, _total: &mut Self::Total, _out: &mut Vec<u8>) {}
+
+    /// The number by which a person and the tasks themselves know a task. The engine counts the tasks that it
+    /// runs; if these are a part of another job ([`Shard`](crate::Shard)), they have other numbers in that job.
+    fn number_of(&self, task: u64) -> u64 {
+        task
+    }
+
     /// After the last task: appends what belongs at the end of the output.
     fn finish(&self, _total: &mut Self::Total, _out: &mut Vec<u8>) {}
 

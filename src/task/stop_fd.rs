@@ -31,6 +31,9 @@ pub struct StopFd {
 /// How often a thread that holds the end of a stream looks whether a stop has begun.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// The longest single wait, which is given in milliseconds and fits a byte.
+const LOOK_SELDOM: Duration = Duration::from_millis(250);
+
 /// How often it looks when a signal is on its way.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -111,6 +114,18 @@ impl StopFd {
             Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Waits for the end of the run, and no longer than `time`. Whether it has come.
+    pub(crate) fn is_set_within(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        while !self.is_set() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.wait_for(left.min(LOOK_SELDOM)).is_err() {
+                break;
+            }
+        }
+        self.is_set()
     }
 
     /// Whether a stop has begun, or a signal that may ask for one is on its way. `false` means that no such

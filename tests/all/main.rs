@@ -85,6 +85,7 @@ mod refuse;
 mod reload;
 mod resume;
 mod running;
+mod shards;
 mod slips;
 mod starts;
 mod status;

@@ -2,7 +2,7 @@
 
 use crate::cli::complete;
 use crate::cli::conflicts::refuse_in_a_state;
-use crate::cli::parse::{self, Codes, Grace};
+use crate::cli::parse::{self, Codes, Grace, Shard};
 use crate::jobs::joblog::Joblog;
 use bivouac::Request;
 use bivouac::{Result, Starts};
@@ -172,6 +172,19 @@ pub(crate) struct StateArgs {
     /// Before continuing, verify the whole output so far, not only its last part
     #[arg(long)]
     pub(crate) verify: bool,
+
+    /// While another run holds the state, wait for it instead of ending with 5
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// Do only the K-th of N shares of the job, from 1: `3/8`, or `auto/8` with K from the array index of Slurm,
+    /// Kubernetes, AWS Batch, PBS, SGE or LSF. The share that ends last merges all of them into OUT
+    #[arg(long, value_name = "K/N", value_parser = parse::shard, conflicts_with = "fresh")]
+    pub(crate) shard: Option<Shard>,
+
+    /// Allow --shard where locks do not exclude other hosts
+    #[arg(long, requires = "shard")]
+    pub(crate) allow_local_locks: bool,
 
     /// Write a checkpoint every DURATION [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = parse::interval, allow_hyphen_values = true)]

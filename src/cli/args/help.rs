@@ -236,6 +236,14 @@ Examples:
 "
 );
 
+pub(crate) const MERGE: &str = "\
+Exit codes:
+  those of the job; 3 also if a shard is not done
+
+Examples:
+  bivouac merge errors.txt
+";
+
 pub(crate) const LOG: &str = "\
 Exit codes:
   0  done; a job without commands has an empty log

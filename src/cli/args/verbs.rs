@@ -513,6 +513,22 @@ pub(crate) struct PipeArgs {
     pub(crate) inputs: InputArgs,
 }
 
+/// Put the results of all shards of a job together.
+///
+/// The shard that ends last does this by itself. It is for a merge that was interrupted, and says which shards are not
+/// done. The merge can be stopped and continued as every job.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::MERGE)]
+pub(crate) struct MergeArgs {
+    /// The output of the job, or its state
+    #[arg(value_name = "OUT", add = ArgValueCompleter::new(complete::states))]
+    pub(crate) output: PathBuf,
+
+    /// Print only errors, warnings and, after a stop, how to continue
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
 /// Print which commands ran, when, and how they ended.
 ///
 /// It prints a line for each attempt of each command of a `pipe` or `each` job, earlier runs included, in

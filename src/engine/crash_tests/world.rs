@@ -275,7 +275,7 @@ impl World {
         let (masked, (back, signals)) = (&self.masked, self.signals.clone());
         let subscription = self.listener.subscription();
         let interruptible = Interruptible { masked, signals, back, core: false, subscription, until: None };
-        let from = match prepare(&Numbers, &mut Eight, &mut *sink, &options, &interruptible)? {
+        let from = match prepare(&Numbers, &mut Eight, &mut *sink, &options, (&interruptible, &mut |_| ()))? {
             Prepared::Ready(from) => from,
             Prepared::AlreadyDone { .. } => return Ok(None),
             Prepared::Stopped { by, .. } => return Err(Error::broken("job", format_args!("{by:?}"))),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-pub(super) fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
+pub(crate) fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
     let difference = if record.job != job.name() {
         format!("the state belongs to another job: it was made by `{}`, not by `{}`", record.job, job.name())
     } else if record.fingerprint != job.fingerprint() {

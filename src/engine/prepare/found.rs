@@ -12,19 +12,25 @@ use crate::engine::plan::{
     Completed, Finding, Inputs, JobOnRecord, Output, Past, ResultOnRecord, TaskKind, TotalOnRecord, Why,
 };
 use crate::error::{Advice, Error, Kind, Result};
+use crate::task::observer::Notice;
+use crate::task::stop_fd::StopFd;
 use crate::task::{Job, Line, Source};
+use std::time::Duration;
 
 impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     /// Opens the state and takes its lock, or says what ended the wait for it.
     pub(super) fn open(
         &mut self,
         interruptible: &Interruptible<'_>,
+        tell: &mut dyn FnMut(&Notice),
     ) -> Result<std::result::Result<(), StoppedBy>> {
         let options = self.options;
         let opened = match open_state(options, &|| false) {
-            // The watcher of a run that was killed holds the lock until the commands of that run have ended.
             Err(error) if error.kind() == Kind::Busy => {
-                match interruptible.run(|stop| open_state(options, &|| !stop.is_set()))? {
+                if options.wait {
+                    tell(&Notice::Input(format!("{}; this run waits for it", error.sentence())));
+                }
+                match interruptible.run(|stop| open_when_free(options, stop))? {
                     Ok(opened) => opened,
                     Err(by) => return Ok(Err(by)),
                 }
@@ -104,6 +110,22 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         };
         self.past = Some(PastRun { was: record.clone(), record, total, checked: None, is_published: false });
         Ok(past)
+    }
+}
+
+/// How often a run that waits for another one tries the lock. No lock says when it becomes free, and a network
+/// file system asks its server each time.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// Opens the state when its lock is free. The watcher of a run that was killed holds the lock until the commands of
+/// that run have ended; that is always waited for. A run that is alive is waited for if that was asked for.
+fn open_when_free(options: &Options, stop: &StopFd) -> Result<Option<StateDir>> {
+    loop {
+        match open_state(options, &|| !stop.is_set()) {
+            Err(error)
+                if error.kind() == Kind::Busy && options.wait && !stop.is_set_within(BETWEEN_LOOKS) => {}
+            opened => return opened,
+        }
     }
 }
 

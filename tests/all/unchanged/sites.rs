@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What the message says, and the file with its row. For those without a row, a word for what the head of
 /// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, or *forged results*.
-const REASONS: [(&str, &str); 36] = [
+const REASONS: [(&str, &str); 42] = [
     ("exists, and no state knows what it is", "places"),
     ("is not a regular file of ours with a single name", "places"),
     ("its total is not one of this job", "forged"),
@@ -42,6 +42,12 @@ const REASONS: [(&str, &str); 36] = [
     ("has an item longer than", "midst"),
     ("are more at a time than any command takes", "midst"),
     ("became shorter while it was read", "midst"),
+    ("does not say which command its job is", "forged"),
+    ("is of a job in {of} shards", "shards"),
+    ("is damaged: {e}", "shards"),
+    ("is cut off or damaged", "shards"),
+    ("merge", "shards"),
+    ("their results are not what they were", "shards"),
 ];
 
 /// The production part of every source file.

@@ -1,0 +1,194 @@
+//! Shards of a job: which one this run is, and what comes after the last of them.
+//!
+//! A merge is the job itself with results in place of tasks, so it needs the command line of the job. It is noted in
+//! the plan, and `bivouac merge` reads it there.
+
+use crate::cli::args::Cli;
+use crate::cli::parse;
+use crate::cli::state_path::beside;
+use bivouac::{Error, Result, Shards};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// What a run does of its job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part<'a> {
+    Whole,
+    Shard {
+        /// From 1.
+        number: u64,
+        of: u64,
+        /// Set when all shards are done, and there is something to merge.
+        to_merge: &'a Cell<bool>,
+    },
+    Merge,
+}
+
+/// Variables in which a scheduler gives an element of an array its number, and what its first number is.
+const INDICES: [(&str, u64); 6] = [
+    ("SLURM_ARRAY_TASK_ID", 1),
+    ("JOB_COMPLETION_INDEX", 0),
+    ("AWS_BATCH_JOB_ARRAY_INDEX", 0),
+    ("PBS_ARRAY_INDEX", 1),
+    ("SGE_TASK_ID", 1),
+    ("LSB_JOBINDEX", 1),
+];
+
+/// The number of the shard, from 1: as it was typed, or from the scheduler that `variable` knows.
+pub(crate) fn number(shard: parse::Shard, variable: impl Fn(&str) -> Option<String>) -> Result<u64> {
+    let Some(number) = shard.number else { return from_scheduler(shard.of.get(), variable) };
+    Ok(number)
+}
+
+fn from_scheduler(of: u64, variable: impl Fn(&str) -> Option<String>) -> Result<u64> {
+    // SGE says `undefined` outside of an array, and LSF 0.
+    let is_set = |name: &str, text: &str| {
+        !text.is_empty() && text != "undefined" && !(name == "LSB_JOBINDEX" && text == "0")
+    };
+    let set: Vec<_> = INDICES
+        .into_iter()
+        .filter_map(|(name, first)| Some((name, first, variable(name).filter(|text| is_set(name, text))?)))
+        .collect();
+    let (name, first, text) = match set.as_slice() {
+        [one] => one,
+        [] => {
+            let names: Vec<_> = INDICES.iter().map(|(name, _)| *name).collect();
+            return Err(Error::usage(
+                "--shard auto",
+                "no scheduler has said which element of an array this is",
+            )
+            .advise(format!("name the shard, as in --shard 3/{of}; or set one of {}", names.join(", "))));
+        }
+        several => {
+            let names: Vec<_> = several.iter().map(|(name, ..)| *name).collect();
+            return Err(Error::usage("--shard auto", format_args!("{} are both set", names.join(" and ")))
+                .advise(format!("name the shard, as in --shard \"${}/{of}\"", names[0])));
+        }
+    };
+    let number = text.parse::<u64>().ok().and_then(|index| (index + 1).checked_sub(*first));
+    number.filter(|number| (1..=of).contains(number)).ok_or_else(|| {
+        let last = of + first - 1;
+        Error::usage(
+            "--shard auto",
+            format_args!("{name} is {text}, and {of} shards are numbered from {first} to {last}"),
+        )
+    })
+}
+
+/// A word of a command line, readable where it is text.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum Word {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// The command line of a job, as its plan has it.
+#[derive(Deserialize, Serialize)]
+struct Command {
+    words: Vec<Word>,
+    directory: Word,
+}
+
+impl Word {
+    fn of(word: OsString) -> Self {
+        word.into_string().map_or_else(|word| Self::Bytes(word.into_vec()), Self::Text)
+    }
+
+    fn plain(self) -> OsString {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Bytes(bytes) => OsString::from_vec(bytes),
+        }
+    }
+}
+
+/// What a new plan notes.
+pub(crate) fn note(argv: &[OsString]) -> Value {
+    let directory = std::env::current_dir().unwrap_or_default().into_os_string();
+    json!(Command { words: argv.iter().cloned().map(Word::of).collect(), directory: Word::of(directory) })
+}
+
+/// The command line that a plan has noted. Relative paths in it count from the directory in which it was typed, so that
+/// becomes the current one.
+pub(crate) fn noted(shards: &Shards, state: &Path) -> Result<(Cli, Vec<OsString>)> {
+    let unusable = || Error::refused(state.display(), "does not say which command its job is");
+    let command = Command::deserialize(shards.note()).map_err(|_| unusable())?;
+    let directory = PathBuf::from(command.directory.plain());
+    std::env::set_current_dir(&directory).map_err(|e| Error::io(&directory, "change to", &e))?;
+    let argv: Vec<OsString> = command.words.into_iter().map(Word::plain).collect();
+    let cli = Cli::read(&argv).map_err(|_| unusable())?;
+    Ok((cli, argv))
+}
+
+/// The plan of the job whose output, or whose state, is `given`.
+pub(crate) fn plan_of(given: &Path) -> Result<(Shards, PathBuf)> {
+    let given = std::path::absolute(given).unwrap_or_else(|_| given.to_path_buf());
+    let states = match given.as_os_str().as_bytes().ends_with(b".bivouac") {
+        true => [given.clone(), beside(&given)],
+        false => [beside(&given), given.clone()],
+    };
+    for state in states {
+        if let Some(shards) = Shards::find(&state)? {
+            return Ok((shards, state));
+        }
+    }
+    Err(Error::usage(given.display(), "is not the output of a job in shards")
+        .advise("name OUT as in the job, or the state of the job"))
+}
+
+/// The plan has been removed while the last shard was at work.
+pub(crate) fn no_plan(state: &Path) -> Error {
+    Error::usage(state.display(), "is not the state of a job in shards")
+}
+
+/// A run of the whole job would not know what its shards have done.
+pub(crate) fn refuse_divided(state: &Path) -> Result<()> {
+    let Some(shards) = Shards::find(state)? else { return Ok(()) };
+    let of = shards.count();
+    Err(Error::refused(state.display(), format_args!("is of a job in {of} shards"))
+        .advise(format!("go on with one of them: --shard K/{of}"))
+        .or("put them together: bivouac merge OUT")
+        .or("give them up: bivouac clean --force"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(text: &str, set: &[(&str, &str)]) -> Result<u64> {
+        let shard = parse::shard(text).unwrap();
+        number(shard, |name| set.iter().find(|(of, _)| *of == name).map(|(_, text)| (*text).to_string()))
+    }
+
+    #[test]
+    fn a_scheduler_counts_from_0_or_from_1() {
+        for (name, text) in [
+            ("SLURM_ARRAY_TASK_ID", "3"),
+            ("JOB_COMPLETION_INDEX", "2"),
+            ("AWS_BATCH_JOB_ARRAY_INDEX", "2"),
+            ("PBS_ARRAY_INDEX", "3"),
+            ("SGE_TASK_ID", "3"),
+            ("LSB_JOBINDEX", "3"),
+        ] {
+            assert_eq!(numbered("auto/3", &[(name, text), ("OTHER", "1")]).unwrap(), 3, "{name}");
+            assert!(numbered("auto/2", &[(name, text)]).unwrap_err().to_string().contains(name));
+        }
+        assert_eq!(numbered("2/3", &[("SGE_TASK_ID", "3")]).unwrap(), 2);
+    }
+
+    #[test]
+    fn no_scheduler_and_two_of_them_are_errors() {
+        let none = [("SGE_TASK_ID", "undefined"), ("LSB_JOBINDEX", "0"), ("PBS_ARRAY_INDEX", "")];
+        assert!(numbered("auto/3", &none).unwrap_err().to_string().contains("no scheduler"));
+        let two = [("SGE_TASK_ID", "1"), ("SLURM_ARRAY_TASK_ID", "1")];
+        assert!(numbered("auto/3", &two).unwrap_err().to_string().contains("both set"));
+        for wrong in ["0", "-1", "x", "4"] {
+            assert!(numbered("auto/3", &[("SGE_TASK_ID", wrong)]).is_err(), "{wrong}");
+        }
+    }
+}
