@@ -215,7 +215,7 @@ impl<'a> Launch<'a> {
             return self.go((job.printing(), source), state, (None, sink));
         }
         let results = shards.results_of(number);
-        let sink = FileSink::new(&OsDisk, &results)?;
+        let sink = FileSink::new(&results)?;
         self.go((job, source), state, (Some(&results), sink))
     }
 

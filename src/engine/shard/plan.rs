@@ -52,7 +52,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// anew for each run.
 ///
 /// ```
-/// use bivouac::disk::OsDisk;
 /// use bivouac::input::{Boundary, Chunk, Chunks};
 /// use bivouac::sink::FileSink;
 /// use bivouac::{Context, Ending, Job, Location, Result, Run, Shards, TaskError};
@@ -95,7 +94,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// for number in 1..=3 {
 ///     let (job, source) = shards.shard(number, (Bytes, source()));
 ///     let run = Run::new(job, source)
-///         .sink(FileSink::new(&OsDisk, &shards.results_of(number))?)
+///         .sink(FileSink::new(&shards.results_of(number))?)
 ///         .state(Location::Directory(shards.state_of(number)));
 ///     assert!(matches!(run.run(), Ending::Finished { .. }));
 ///     all_are_done = shards.is_done(number)?;
@@ -103,7 +102,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// assert!(all_are_done);
 /// let (job, source) = shards.merge(Bytes);
 /// let run = Run::new(job, source)
-///     .sink(FileSink::new(&OsDisk, &out)?)
+///     .sink(FileSink::new(&out)?)
 ///     .state(Location::Directory(shards.state_of_merge()));
 /// assert!(matches!(run.run(), Ending::Finished { .. }));
 /// assert_eq!(std::fs::read_to_string(&out).unwrap(), "14\n");
