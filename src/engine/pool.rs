@@ -240,8 +240,8 @@ impl<J: Job> Desk<J> {
         lock(&shared.running).insert(task, Running { since: began, slot, note: String::new() });
         shared.moving.fetch_add(1, Ordering::Relaxed);
         let context = Context {
-            task,
-            number: self.job.number_of(task),
+            task: self.job.number_of(task),
+            own: task,
             of_task: mark.map_or([0; 8], Mark::of_task),
             shared,
             commands: &**children,

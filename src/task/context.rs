@@ -56,9 +56,10 @@ impl Debt {
 
 /// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
 pub struct Context<'a> {
+    /// The number of the task in the whole job ([`Job::number_of`](crate::Job::number_of)).
     pub(crate) task: u64,
-    /// Its number in the whole job ([`Job::number_of`](crate::Job::number_of)).
-    pub(crate) number: u64,
+    /// The number by which the engine knows it.
+    pub(crate) own: u64,
     /// The digest of this task alone, for a list that may change between runs.
     pub(crate) of_task: [u8; 8],
     pub(crate) shared: &'a Shared,
@@ -89,7 +90,7 @@ impl fmt::Debug for Context<'_> {
 impl Context<'_> {
     /// The number of this task, from 0.
     pub fn task(&self) -> u64 {
-        self.number
+        self.task
     }
 
     /// Returns at once, or when the job is no longer paused.
@@ -127,7 +128,7 @@ impl Context<'_> {
     /// Hands a line to the observer of the run. Waits when lines come faster than the observer takes them, so
     /// a command that never stops complaining fills no memory.
     pub fn say(&self, line: String) {
-        let mut saying = Saying { task: self.number, line };
+        let mut saying = Saying { task: self.task, line };
         while let Err(SendTimeoutError::Timeout(back)) = self.shared.sayings.send_timeout(saying, LOOK_UP) {
             if self.is_cancelled() {
                 return;
@@ -368,12 +369,12 @@ impl Context<'_> {
     pub fn journal(&self, mut line: Line) {
         // The journal is compared with the record, which has the numbers of the engine.
         match &mut line {
-            Line::Began { task, .. } | Line::Ended(End { task, .. }) => *task = self.task,
+            Line::Began { task, .. } | Line::Ended(End { task, .. }) => *task = self.own,
             Line::Of { .. } | Line::Settled { .. } | Line::Listed { .. } | Line::Delivered { .. } => {}
         }
         if let Line::Began { note, of_task, .. } = &mut line {
             *of_task = self.of_task;
-            if let Some(running) = lock(&self.shared.running).get_mut(&self.task) {
+            if let Some(running) = lock(&self.shared.running).get_mut(&self.own) {
                 running.note.clone_from(note);
             }
         }

@@ -112,9 +112,9 @@ impl FrameFile {
 }
 
 fn failed(path: &Path, cause: &std::io::Error) -> Error {
-    match cause.kind() {
-        std::io::ErrorKind::UnexpectedEof => damaged(path),
-        _ => Error::io(path, "read", cause),
+    match cause.kind() == std::io::ErrorKind::UnexpectedEof {
+        true => damaged(path),
+        false => Error::io(path, "read", cause),
     }
 }
 
