@@ -339,7 +339,7 @@ mod tests {
             pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix("  bivouac "))
         {
             // An explanation follows after several blanks.
-            let line = line.split("   ").next().unwrap();
+            let line = line.split("  ").next().unwrap();
             // What the shell does itself begins after the first such word outside of quotes.
             let shell = [" | ", " > ", " < ", " & ", " && "];
             let ends = shell.iter().flat_map(|word| line.match_indices(word)).map(|(at, _)| at);

@@ -13,7 +13,7 @@ use bivouac::ending::{Exit, FINISHED, USAGE};
 use bivouac::policy::{DEFAULTS, short_name};
 use bivouac::{Error, Request, Result};
 use clap::CommandFactory;
-use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter, complete};
 use clap_complete::env::Shells;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -32,7 +32,35 @@ pub(crate) fn script(shell: &str) -> Result<Vec<u8>> {
     let completer =
         shells.completer(shell).ok_or_else(|| Error::usage(shell, "is no shell that is known here"))?;
     completer.write_registration(VARIABLE, "bivouac", "bivouac", "bivouac", &mut script).map_err(failed)?;
+    if shell == "bash" {
+        let asks = format!("{VARIABLE}=\"bash\" \\\n");
+        let tells = format!("{asks}        {LINE}=\"${{COMP_LINE:0:COMP_POINT}}\" \\\n");
+        script = String::from_utf8_lossy(&script).replace(&asks, &tells).into_bytes();
+    }
     Ok(script)
+}
+
+/// The variable in which bash tells its line up to the cursor. The obvious way are the words that it has made; but of
+/// `USR2=ch` it makes three, and in place of the last one it tells nothing if that is the `=`.
+const LINE: &str = "BIVOUAC_COMPLETE_LINE";
+
+/// What bash is offered for the last word of its line, if its own last word is only a part of that. Bash puts the
+/// answer in place of its own word, so what stands before it is left out.
+fn answer_to_bash(words: &[OsString], cursor: usize) -> Option<Vec<u8>> {
+    let line = std::env::var(LINE).ok()?;
+    let mut whole = shlex::split(&line)?;
+    if line.ends_with(char::is_whitespace) {
+        whole.push(String::new());
+    }
+    let part = words.get(cursor)?.to_str()?;
+    let before = whole.last()?.strip_suffix(part).filter(|before| before.ends_with(['=', ':']))?.to_string();
+    let cursor = whole.len() - 1;
+    let whole = as_understood(whole.into_iter().map(OsString::from).collect(), cursor);
+    let here = std::env::current_dir().ok();
+    let offered = complete(&mut Cli::command(), whole, cursor, here.as_deref()).ok()?;
+    let rests = offered.iter().filter_map(|one| one.get_value().as_bytes().strip_prefix(before.as_bytes()));
+    let separator = std::env::var("_CLAP_IFS").unwrap_or_else(|_| "\n".to_string());
+    Some(rests.collect::<Vec<_>>().join(separator.as_bytes()))
 }
 
 /// Answers a script, if one asks.
@@ -44,6 +72,10 @@ pub(crate) fn answer(argv: &[OsString]) -> Option<Result<Exit>> {
     };
     let words: Vec<_> = argv.iter().skip_while(|word| *word != "--").skip(1).cloned().collect();
     let cursor = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|index| index.parse().ok());
+    let parted = cursor.filter(|_| shell == "bash").and_then(|cursor| answer_to_bash(&words, cursor));
+    if let Some(text) = parted {
+        return Some(terminal::result(&text).map(|()| Exit::Code(FINISHED)));
+    }
     let words = as_understood(words, cursor.unwrap_or(usize::MAX));
     let mut text = Vec::new();
     let here = std::env::current_dir().ok();
@@ -140,7 +172,6 @@ fn programs(current: &OsStr) -> Vec<CompletionCandidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap_complete::engine::complete;
 
     /// What is offered for the last word of a line.
     fn offered(line: &[&str]) -> Vec<String> {

@@ -57,6 +57,22 @@ pub(crate) struct LogSection {
     pub(crate) level: Option<LogLevel>,
 }
 
+/// The names of all settings: those of [`Config`], and those of its tables after a dot. Each is that of an option.
+pub(crate) const NAMES: [&str; 12] = [
+    "jobs",
+    "max-jobs",
+    "limit-rate",
+    "grace",
+    "kill-after",
+    "checkpoint-every",
+    "max-runtime",
+    "spill-limit",
+    "stop-code",
+    "log.file",
+    "log.format",
+    "log.level",
+];
+
 /// More than any configuration needs: what is larger is some other file.
 const LARGEST: u64 = 1 << 20;
 
@@ -245,6 +261,21 @@ mod tests {
         assert_eq!(config.signals[&Signal::SIGUSR2], Request::Checkpoint);
         assert_eq!(config.signals[&Signal::SIGHUP], Request::Ignore);
         assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    /// The parser names all that it knows when it meets a name that it does not know.
+    #[test]
+    fn the_names_are_all_that_the_parser_knows() {
+        let known = |text: &str| {
+            let said = parse(text).unwrap_err().to_string();
+            let (_, names) = said.split_once("expected one of ").unwrap();
+            names.split('`').skip(1).step_by(2).map(str::to_string).collect::<Vec<_>>()
+        };
+        let tables = ["log", "signals"].map(str::to_string);
+        let plain = known("x = 1").into_iter().filter(|name| !tables.contains(name));
+        let names: Vec<_> =
+            plain.chain(known("[log]\nx = 1").into_iter().map(|name| format!("log.{name}"))).collect();
+        assert_eq!(names, NAMES);
     }
 
     #[test]

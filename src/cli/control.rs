@@ -22,7 +22,7 @@ mod view;
 mod watch;
 
 use crate::cli::args::control::Control;
-use crate::cli::discover::the_one;
+use crate::cli::discover::{the_last, the_one};
 use crate::cli::terminal;
 use bivouac::Result;
 use bivouac::ending::FINISHED;
@@ -38,7 +38,14 @@ pub(crate) fn run(control: &Control) -> Result<u8> {
         Control::Checkpoint(verb) => &verb.state,
         Control::Stop(verb) => &verb.state,
     };
-    let path = the_one(state.as_deref())?;
+    let path = match control {
+        Control::Status(_) => the_last(state.as_deref(), |_| true),
+        Control::List(_)
+        | Control::Pause(_)
+        | Control::Resume(_)
+        | Control::Checkpoint(_)
+        | Control::Stop(_) => the_one(state.as_deref()),
+    }?;
     let view = View::look(&path)?;
     match control {
         Control::List(verb) => list::run(verb),

@@ -1,6 +1,7 @@
 //! The states of a directory, and which of them a verb means.
 
 use crate::cli::state_path::{BESIDE, SHARED, beside};
+use crate::cli::terminal;
 use crate::jobs::text::visible;
 use bivouac::disk::OsDisk;
 use bivouac::error::Kind;
@@ -11,6 +12,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The state that is meant: the one that was named; or the only one that is here; or, of several, the only one
 /// whose job runs.
@@ -19,6 +21,38 @@ use std::path::{Path, PathBuf};
 ///
 /// [`Kind::Usage`] when there is none, or more than one; these are listed.
 pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
+    the_one_or(named, |states| Err(several("states here, and none of their jobs runs", states)))
+}
+
+/// The same for a verb that only looks: if none of several jobs runs, the one that ran last of those that have
+/// something to show, which is said.
+///
+/// # Errors
+///
+/// As [`the_one`].
+pub(crate) fn the_last(named: Option<&Path>, shows: impl Fn(&Path) -> bool) -> Result<PathBuf> {
+    the_one_or(named, |states| {
+        let last =
+            states.iter().max_by_key(|path| (shows(path), last_write(path))).cloned().unwrap_or_default();
+        let (name, count) = (last.display().to_string(), states.len());
+        terminal::message(&format!(
+            "{}: the job that ran last, of {count} here; `bivouac list` prints them",
+            visible(&name)
+        ));
+        Ok(last)
+    })
+}
+
+/// When a file of the state was written last. The time in the record is one of seconds, and equal for two short jobs.
+fn last_write(state: &Path) -> Option<SystemTime> {
+    let files = fs::read_dir(state).ok()?;
+    files.filter_map(|file| file.ok()?.metadata().ok()?.modified().ok()).max()
+}
+
+fn the_one_or(
+    named: Option<&Path>,
+    if_none_runs: impl FnOnce(&[PathBuf]) -> Result<PathBuf>,
+) -> Result<PathBuf> {
     if let Some(name) = named {
         return meant_by(name);
     }
@@ -30,7 +64,7 @@ pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
     match running.as_slice() {
         [] if others.is_empty() => Ok(first.clone()),
         [only] => Ok((*only).clone()),
-        [] => Err(several("states here, and none of their jobs runs", &states)),
+        [] => if_none_runs(&states),
         _ => Err(several("jobs running here", running)),
     }
 }

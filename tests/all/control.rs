@@ -356,13 +356,23 @@ fn without_a_name_there_is_exactly_one_or_none_is_chosen() {
         verb(&world, &format!("{name} nothing")).expect_code(2).expect_says("there is no such state");
     }
     // A directory that is named like one is none.
+    world.write("empty", "");
     world.write("notes.bivouac/text", "");
     for name in ["count tree/d1/e1/file1.txt --output one", "count big.txt --output other"] {
         world.bivouac(name).run().expect_code(0);
     }
-    for name in ["status", "pause", "resume", "checkpoint", "stop"] {
+    for name in ["pause", "resume", "checkpoint", "stop"] {
         let refused = verb(&world, name).expect_code(2).expect_says("none of their jobs runs");
         refused.expect_says("\n  one.bivouac\n  other.bivouac\n").expect_says_not("notes");
+    }
+    // A verb that only looks takes the one that ran last.
+    for last in ["other", "one"] {
+        world.bivouac(&format!("count empty --output {last} --fresh")).run().expect_code(0);
+        for name in ["status", "log"] {
+            let seen = verb(&world, name).expect_code(0);
+            drop(seen.expect_says(&format!("{last}.bivouac: the job that ran last, of 2 here")));
+        }
+        assert_eq!(status(&world, "")["state"], format!("{last}.bivouac"));
     }
     GREP.command(&world).run().expect_code(0);
     GREP.expect_right_output(&world);

@@ -133,6 +133,26 @@ fn grep_reads_standard_input_without_a_file_and_ends_when_it_has_enough() {
     run.wait().expect_code(0).expect_stdout(b"y\n");
 }
 
+/// bash makes three words of `USR2=ch`, and none of a `=` at the cursor.
+#[test]
+fn bash_completes_what_stands_after_an_equals_sign() {
+    let world = World::new();
+    for (line, words, index, current, offered) in [
+        ("bivouac grep --on USR2=ch", "bivouac grep --on USR2 = ch", 5, "ch", "checkpoint"),
+        ("bivouac signals --on INT=", "bivouac signals --on INT =", 4, "''", "stop abort die"),
+        ("bivouac each --progress=f", "bivouac each --progress = f", 4, "f", "full"),
+        ("bivouac grep --on USR2", "bivouac grep --on USR2", 3, "USR2", "USR2=stop"),
+    ] {
+        let script = format!(
+            "source <(bivouac completions bash); COMP_LINE='{line}' COMP_POINT=${{#COMP_LINE}} COMP_TYPE=9
+             COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({words}); COMP_CWORD={index}
+             _clap_complete_bivouac bivouac {current} x || true; echo \"${{COMPREPLY[@]}}\""
+        );
+        let printed = String::from_utf8(world.shell(&script)).unwrap();
+        assert!(printed.starts_with(offered), "{line}: {printed}");
+    }
+}
+
 #[test]
 fn a_quiet_grep_ends_at_the_first_match_and_keeps_no_state() {
     let world = world_with_texts();

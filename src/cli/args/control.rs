@@ -26,7 +26,7 @@ pub(crate) enum Control {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::STATUS)]
 pub(crate) struct StatusArgs {
-    /// State directory, output, or process [default: the only one here, or the only one that runs]
+    /// State directory, output, or process [default: the only one here, or that runs, or the last that ran]
     #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) state: Option<PathBuf>,
 

@@ -10,16 +10,18 @@ macro_rules! exit_codes {
             "Exit codes:\n",
             $finished,
             "  2  wrong usage; nothing was touched
-  3  refused, nothing was changed: the state belongs to another job, an input changed, or the
-     checkpoint is damaged
-  4  an error during the run (disk full, I/O error); the state is kept: remove the cause and run
-     the same command again
+  3  refused, nothing was changed: the state belongs to another job, an
+     input changed, or the checkpoint is damaged
+  4  an error during the run (disk full, I/O error); the state is kept:
+     remove the cause and run the same command again
   5  another run holds this state
-  75 stopped with a checkpoint, by --max-runtime or a warning of a batch system (USR2, XCPU, PWR)
-After SIGINT, SIGTERM or SIGHUP the process writes a checkpoint and dies of that signal; a shell
-shows that as 130, 143 or 129. With --stop-code N the code of every stop is N. A job that becomes
-complete within the grace exits with its own code, with one exception: after Ctrl-C at a terminal it
-still dies of SIGINT, so that a loop around it ends.
+  75 stopped with a checkpoint, by --max-runtime or a warning of a batch
+     system (USR2, XCPU, PWR)
+After SIGINT, SIGTERM or SIGHUP the process writes a checkpoint and dies
+of that signal; a shell shows that as 130, 143 or 129. With --stop-code N
+the code of every stop is N. A job that becomes complete within the grace
+exits with its own code, with one exception: after Ctrl-C at a terminal
+it still dies of SIGINT, so that a loop around it ends.
 
 "
         )
@@ -28,70 +30,81 @@ still dies of SIGINT, so that a loop around it ends.
 
 pub(crate) const MAIN: &str = "\
 Signals:
-  INT, TERM, HUP    stop with a checkpoint; INT or TERM again: cancel what runs; again: die at once
+  INT, TERM, HUP    stop with a checkpoint; INT or TERM again: cancel
+                    what runs; again: die at once
   TSTP, CONT        pause and go on (Ctrl-Z, fg)
-  USR1              write a checkpoint now, report how far the job is, go on
+  USR1              write a checkpoint now, say how far the job is, go on
   QUIT              die at once; the last checkpoint stays
   USR2, XCPU, PWR   stop with a checkpoint and exit code 75
 `--on SIGNAL=REQUEST` changes a row; `bivouac signals` prints the table.
 
 Examples:
   bivouac grep 'error [0-9]+' huge.log --output errors
-                               Ctrl-C, and the same line again: it continues
+                          Ctrl-C, and the same line again: it continues
   bivouac digest ~/photos -o photos.b3
   bivouac count *.txt
   bivouac pipe huge.json -o names -- jq -c .name
   bivouac each gzip ::: *.log
-  bivouac status --watch       from another terminal; also pause, resume, checkpoint, stop
-  bivouac list                 all jobs here and below
-  bivouac grep --help          all options of a verb
+  bivouac status --watch  from another terminal; also pause, resume,
+                          checkpoint, stop
+  bivouac list            all jobs here and below
+  bivouac grep --help     all options of a verb
 ";
 
 pub(crate) const COUNT: &str = concat!(
     exit_codes!("  0  finished\n  1  finished, but a file could not be read and is left out\n"),
     "\
 Examples:
-  bivouac count huge.log                       lines, words and bytes
-  bivouac count -l *.csv -o lines.txt          lines of each file and in total
-  find . -name '*.c' -print0 | bivouac count -l --total only --files0-from -
-  bivouac count --limit-rate 50MiB/s huge.log  spare a shared disk
-  bivouac count --verify-inputs huge.log -o n  detect a changed input by its contents
+  bivouac count huge.log                lines, words and bytes
+  bivouac count -l *.csv -o lines.txt   lines of each file and in total
+  find . -name '*.c' -print0 | bivouac count -l --files0-from -
+  bivouac count --limit-rate 50MiB/s huge.log
+                                        spare a shared disk
+  bivouac count --verify-inputs huge.log -o n
+                                        detect a change by its contents
 "
 );
 
 /// What `-q` is to those that come from grep.
-pub(crate) const QUIET_GREP: &str = "Print nothing and stop at the first line that matches: the exit code tells, and no state is kept. With --output: \
-     print only errors, warnings and, after a stop, how to continue";
+pub(crate) const QUIET_GREP: &str = "Print nothing and stop at the first line that matches: the exit \
+     code tells, and no state is kept. With --output: print only errors, warnings and, after a stop, how to continue";
 
 pub(crate) const GREP: &str = concat!(
     exit_codes!("  0  finished, a line matched\n  1  finished, no line matched\n"),
-    "  2 is also the code, as with grep, when some files could not be read; the others were searched.
+    "  2 is also the code, as with grep, when some files could not be read;
+  the others were searched.
 
 Examples:
   bivouac grep 'error [0-9]+' huge.log --output errors.txt
-  bivouac grep -c -i -F 'out of memory' *.log        number of matching lines in each file
-  bivouac grep -n -e '^BEGIN' -e '^END' huge.log     several patterns, with line numbers
-  bivouac grep -rwl unsafe src                       files below src in which the word stands
-  bivouac grep -m 1 -C 3 panic huge.log              the first match, with three lines around it
+  bivouac grep -c -i -F 'out of memory' *.log
+                                        how many lines match in each file
+  bivouac grep -n -e '^BEGIN' -e '^END' huge.log
+                                        several patterns, line numbers
+  bivouac grep -rwl unsafe src          files below src with this word
+  bivouac grep -m 1 -C 3 panic huge.log
+                                        the first match, with context
   bivouac grep -o '[a-z]+@[a-z.]+' mail.mbox | sort -u
   bivouac grep -q 'out of memory' huge.log && echo look
-  zcat huge.gz | bivouac grep error - --output errors.txt    to continue, give the same stream again
+  zcat huge.gz | bivouac grep error - --output errors.txt
+                                    to continue, give the stream again
 "
 );
 
 pub(crate) const DIGEST: &str = concat!(
     exit_codes!(
         "  0  finished; with --check: all checksums are right
-  1  finished, but a file could not be read or changed meanwhile, and is left out;
-     with --check: a file differs or is missing\n"
+  1  finished, but a file could not be read or changed meanwhile, and is
+     left out; with --check: a file differs or is missing\n"
     ),
-    "  4 is also the code when the machine fails (a device, too many open files), or when a file found
-  in a tree cannot be read and the result goes to a file. Run the same command again to continue
-  at that file; --keep-going leaves it out.
+    "  4 is also the code when the machine fails (a device, too many open
+  files), or when a file found in a tree cannot be read and the result
+  goes to a file. Run the same command again to continue at that file;
+  --keep-going leaves it out.
 
 Examples:
   bivouac digest /usr/share -o share.b3
-  bivouac digest --check share.b3              --quiet: only differences; --status: only the code
+  bivouac digest --check share.b3       --quiet: only differences
+                                        --status: only the code
   bivouac digest --algorithm sha256 -c SHA256SUMS --ignore-missing
   bivouac digest --algorithm sha256 *.iso > SHA256SUMS
 "
@@ -99,14 +112,15 @@ Examples:
 
 pub(crate) const PIPE: &str = concat!(
     exit_codes!("  0  finished\n  1  finished, but chunks failed and are left out (--keep-going)\n"),
-    "  4 is also the code when the command of a chunk fails: remove the cause and run the same line again.
+    "  4 is also the code when the command of a chunk fails: remove the
+  cause and run the same line again.
   126, 127  the command cannot be started, does not exist
 
 Examples:
   bivouac pipe huge.json -o small.json -- jq -c .name
   bivouac pipe huge.log -o upper.log -- tr a-z A-Z
   bivouac pipe --ok-codes 0,1 *.log -o errors -- grep error
-  bivouac pipe genome.fa --record-start '>' -o out.fa --retries 2 -- ./filter --fast
+  bivouac pipe genome.fa --record-start '>' -o out.fa -- ./filter --fast
   bivouac pipe huge.csv -o sums --shell -- 'cut -d, -f3 | grep -v none'
   zcat huge.gz | bivouac pipe - -o out -- awk '{ print $2 }'
 "
@@ -118,39 +132,48 @@ pub(crate) const EACH: &str = concat!(
   126, 127  the command cannot be started, does not exist
 
 Placeholders in COMMAND:
-  {}       the item                       {#}       the number of the command, from 1
-  {.}      without its extension          {%}       the slot in which it runs, from 1 to --jobs
-  {/}      without its directory          {1} {2}   from the first, second source of items;
-  {//}     its directory                            also {1.} {1/} {1//} {1/.}
-  {/.}     without both                   {size}    with --header: the column of that name
-  {..} {...} without two, three extensions  {+.} {+/} only the extension, only the directory
-  {##}     how many commands there are    {0#}      {#} with zeros before it
-With --plus, where RE is a regular expression (all of these also as in {2%RE}):
-  {%RE} {%%RE}    without the shortest, longest match at the end; {#RE} {##RE} at the beginning
+  {}     the item                {#}     the command's number, from 1
+  {.}    without its extension   {%}     its slot, from 1 to --jobs
+  {/}    without its directory   {##}    how many commands there are
+  {//}   its directory           {0#}    {#} with zeros before it
+  {/.}   without both            {1} {2} of the first, second source;
+  {..}   without two extensions          also {1.} {1/} {1//} {1/.}
+  {...}  without three           {size}  with --header: the column
+  {+.} {+/}  only the extension, only the directory
+With --plus, where RE is a regular expression (all also as in {2%RE}):
+  {%RE} {%%RE}    without the shortest, longest match at the end
+  {#RE} {##RE}    the same at the beginning
   {/RE/NEW}       NEW for the first match; {//RE/NEW} for each
-  {^RE} {^^RE}    the match, every match in upper case; {,RE} {,,RE} in lower case
-  {:N} {:N:M}     from byte N on, M bytes of it; {:-WORD} WORD for an empty one
+  {^RE} {^^RE}    the match, every match in upper case
+  {,RE} {,,RE}    in lower case
+  {:N} {:N:M}     from byte N on, M bytes of it
+  {:-WORD}        WORD for an empty one
 
 Sources of items:
-  ::: ITEM...    these words              :::+ ITEM...    these, in step with the source before
-  :::: FILE...   the lines of FILE        ::::+ FILE...   these, in step with the source before
-Several sources give all combinations; the last source varies fastest. --link takes them in step.
+  ::: ITEM...     these words
+  :::: FILE...    the lines of FILE
+  :::+ ITEM...    these words, in step with the source before
+  ::::+ FILE...   these lines, in step with the source before
+Several sources give all combinations; the last source varies fastest.
+--link takes them in step.
 
-The environment of a command has {#} as BIVOUAC_SEQ and {%} as BIVOUAC_SLOT, and all of that of bivouac:
-with --shell=bash also functions that were exported. Options of GNU parallel that are not needed here have
-no effect: --will-cite, --no-notice, --gnu, --plain, --group, --env NAME.
+The environment of a command has {#} as BIVOUAC_SEQ and {%} as
+BIVOUAC_SLOT, and all of that of bivouac: with --shell=bash also
+functions that were exported. Options of GNU parallel that are not needed
+here have no effect: --will-cite, --no-notice, --gnu, --plain, --group.
 
 Examples:
   bivouac each gzip -9 ::: *.log
-  bivouac each -j 4 --timeout 10m --retries 3 ./convert {} {.}.png ::: *.tiff
-  find . -name '*.wav' -print0 | bivouac each -0 -k --tag --shell 'sox {} -n stat 2>&1 | head -1'
+  bivouac each -j 4 --timeout 10m ./convert {} {.}.png ::: *.tiff
+  find . -name '*.wav' -print0 | bivouac each -0 --tag sox {} -n stat
   bivouac each -a hosts.txt --results out ping -c 1 {}
   bivouac each echo {1}-{2} ::: a b ::: 1 2
   bivouac each --csv --header : -a hosts.csv ping -c {count} {host}
-  bivouac each --shell -a commands.txt        each line is a command
+  bivouac each --shell -a commands.txt  each line is a command
   bivouac each --shell=bash 'diff <(sort {}) {.}.ok' ::: *.txt
-  bivouac each -X -a files.txt cp -t /backup  as many files for each cp as fit
-  bivouac log --failed                        what failed, and how
+  bivouac each -X -a files.txt cp -t /backup
+                                        as many files for each cp as fit
+  bivouac log --failed                  what failed, and how
 "
 );
 
@@ -161,8 +184,8 @@ macro_rules! control_codes {
             "Exit codes:\n",
             $done,
             "  2  wrong usage, no STATE here, or several
-  3  refused: the job is not running, cannot be reached from here (another host or container), or
-     has no signal for this request
+  3  refused: the job is not running, cannot be reached from here
+     (another host or container), or has no signal for this request
   4  an error, or the wait was longer than --timeout
 
 "
@@ -173,15 +196,15 @@ macro_rules! control_codes {
 pub(crate) const STATUS: &str = "\
 Exit codes:
   0  done
-  2  wrong usage, no STATE here, or several
+  2  wrong usage, or no STATE here
   3  the checkpoint is damaged, or the state belongs to another user
   4  the state could not be read
 
 Examples:
   bivouac status
   bivouac status errors.txt.bivouac
-  bivouac status errors.txt                    the state beside this output
-  bivouac status 4711                          the job of this process
+  bivouac status errors.txt             the state beside this output
+  bivouac status 4711                   the job of this process
   bivouac status --watch
   bivouac status --json | jq .percent
 ";
@@ -200,8 +223,8 @@ Examples:
 pub(crate) const PAUSE: &str = concat!(
     control_codes!("  0  the job is paused\n"),
     "\
-SIGURG leaves a job in the foreground of its shell. If no signal means `pause` to the job (--on URG=…),
-the verb suspends it instead, and says so.
+SIGURG leaves a job in the foreground of its shell. If no signal means
+`pause` to the job (--on URG=…), the verb suspends it, and says so.
 
 Examples:
   bivouac pause
@@ -223,7 +246,7 @@ pub(crate) const CHECKPOINT: &str = concat!(
     "\
 Examples:
   bivouac checkpoint
-  bivouac checkpoint errors.txt.bivouac && cp -r errors.txt.part errors.txt.bivouac /backup
+  bivouac checkpoint && cp -r errors.txt.part errors.txt.bivouac /backup
 "
 );
 
@@ -247,7 +270,7 @@ Examples:
 pub(crate) const LOG: &str = "\
 Exit codes:
   0  done; a job without commands has an empty log
-  2  wrong usage, no STATE here, or several
+  2  wrong usage, or no STATE here
   4  the log could not be read
 
 Examples:
@@ -273,8 +296,8 @@ Examples:
 
 pub(crate) const SIGNALS: &str = "\
 Requests:
-  stop        start no task, let running tasks finish within --grace, commit, end;
-              INT or TERM again: abort, and again: die
+  stop        start no task, let running tasks finish within --grace,
+              commit, end; INT or TERM again: abort, and again: die
   abort       cancel the running tasks, commit what is done, end
   die         end at once; the last checkpoint stays
   pause       hold the tasks where they are, until a resume
@@ -288,7 +311,8 @@ Requests:
 
 Exit codes:
   0  done
-  2  wrong usage: an unknown name, a signal that cannot be mapped, a broken configuration
+  2  wrong usage: an unknown name, a signal that cannot be mapped, a
+     broken configuration
 
 Examples:
   bivouac signals

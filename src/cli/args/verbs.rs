@@ -537,7 +537,7 @@ pub(crate) struct MergeArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::LOG)]
 pub(crate) struct LogArgs {
-    /// State directory, output, or process [default: the only one here, or the only one that runs]
+    /// State directory, output, or process [default: the only one here, or that runs, or the last that ran]
     #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) state: Option<PathBuf>,
 
@@ -622,7 +622,8 @@ pub(crate) struct CompletionsArgs {
 
 /// Write the manual, one page for each verb.
 ///
-/// The directory is created if needed. Existing pages are replaced.
+/// The directory is created if needed, and so is man5 beside a man1, for bivouac.toml(5). Existing pages are
+/// replaced.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::MAN)]
 pub(crate) struct ManArgs {

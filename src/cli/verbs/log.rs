@@ -6,7 +6,7 @@
 mod table;
 
 use crate::cli::args::verbs::{LogArgs, LogAs};
-use crate::cli::discover::the_one;
+use crate::cli::discover::the_last;
 use crate::cli::format::TaskWord;
 use crate::cli::terminal;
 use crate::jobs::columns::Columns;
@@ -33,7 +33,8 @@ const COLLECTED: usize = 64 << 10;
 
 /// Prints the journal of a state.
 pub(crate) fn run(log: &LogArgs) -> Result<u8> {
-    let state = the_one(log.state.as_deref())?;
+    let state =
+        the_last(log.state.as_deref(), |state| Entries::of(state).is_ok_and(|entries| entries.is_some()))?;
     // This comes before the journal: a directory without one may be no state at all.
     let record = peek(&OsDisk, &state)?.record;
     let Some(entries) = Entries::of(&state)? else {

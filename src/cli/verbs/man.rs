@@ -5,8 +5,9 @@
 //! options, line by line as they are.
 
 use crate::cli::args::Cli;
-use bivouac::{Error, Result};
-use clap::{Command, CommandFactory};
+use crate::cli::config::NAMES;
+use bivouac::{Error, Request, Result};
+use clap::{Arg, Command, CommandFactory};
 use clap_mangen::Man;
 use std::fs;
 use std::io;
@@ -15,8 +16,13 @@ use std::path::Path;
 /// Writes `bivouac.1` and one page for each verb into `directory`.
 pub(crate) fn run(directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).map_err(|cause| Error::io(directory, "make this directory", &cause))?;
-    for (name, page) in pages() {
-        let path = directory.join(name);
+    let fifth = match directory.file_name() {
+        Some(name) if name == "man1" => directory.with_file_name("man5"),
+        Some(_) | None => directory.to_path_buf(),
+    };
+    fs::create_dir_all(&fifth).map_err(|cause| Error::io(&fifth, "make this directory", &cause))?;
+    let pages = pages().map(|(name, page)| (directory.join(name), page));
+    for (path, page) in pages.chain([(fifth.join("bivouac.toml.5"), Ok(configuration().into_bytes()))]) {
         page.and_then(|bytes| fs::write(&path, bytes)).map_err(|cause| Error::io(&path, "write", &cause))?;
     }
     Ok(())
@@ -53,11 +59,73 @@ fn page(man: &Man, command: &Command) -> io::Result<Vec<u8>> {
     let others = command.get_subcommands().map(|verb| format!("bivouac-{}(1)", verb.get_name()));
     let see: Vec<_> = match command.has_subcommands() {
         true => others.collect(),
-        false => ["bivouac(1)", "parallel(1)", "xargs(1)", "signal(7)"].map(String::from).to_vec(),
+        false => {
+            let others = ["bivouac(1)", "bivouac.toml(5)", "parallel(1)", "xargs(1)", "signal(7)"];
+            others.map(String::from).to_vec()
+        }
     };
     roff.extend_from_slice(format!(".SH \"SEE ALSO\"\n{}\n", escape(&see.join(", "))).as_bytes());
     Ok(roff)
 }
+
+/// The page of the configuration: its settings are options, and are described where those are.
+fn configuration() -> String {
+    let mut main = Cli::command();
+    main.build();
+    let mut page =
+        format!(".TH bivouac.toml 5 \"\" \"bivouac {}\" \"File Formats\"\n", env!("CARGO_PKG_VERSION"));
+    page.push_str(".SH NAME\nbivouac.toml \\- settings of a job of bivouac\n");
+    page.push_str(
+        ".SH SYNOPSIS\n.nf\nbivouac \\fIverb\\fR \\-\\-config \\fIfile\\fR ...\n.fi\n.SH DESCRIPTION\n",
+    );
+    page.push_str(&escape(ABOUT_THE_CONFIGURATION));
+    page.push_str("\n.SH SETTINGS\n");
+    let options = main.find_subcommand("each").into_iter().flat_map(Command::get_arguments);
+    let options: Vec<&Arg> = options.collect();
+    for name in NAMES {
+        let option = options.iter().find(|option| option.get_long() == Some(&name.replace('.', "-")));
+        let Some(option) = option else { continue };
+        let value =
+            option.get_value_names().and_then(<[_]>::first).map(ToString::to_string).unwrap_or_default();
+        let help = option.get_long_help().or(option.get_help()).map(ToString::to_string).unwrap_or_default();
+        page.push_str(&format!(
+            ".TP\n\\fB{}\\fR = \\fI{}\\fR\n{}\n",
+            escape(name),
+            escape(&value),
+            escape(&help)
+        ));
+        let values: Vec<_> =
+            option.get_possible_values().iter().map(|one| one.get_name().to_string()).collect();
+        if !values.is_empty() {
+            page.push_str(&format!("One of: {}.\n", escape(&values.join(", "))));
+        }
+    }
+    let requests = Request::ALL.map(|request| request.to_string()).join(", ");
+    page.push_str(".TP\n\\fBsignals.\\fR\\fISIGNAL\\fR = \\fIREQUEST\\fR\n");
+    page.push_str(&escape(&format!("What a signal means, as --on says it. Requests: {requests}.")));
+    page.push('\n');
+    page.push_str(&sections(AN_EXAMPLE));
+    page.push_str(".SH \"SEE ALSO\"\nbivouac(1), bivouac\\-signals(1)\n");
+    page
+}
+
+const ABOUT_THE_CONFIGURATION: &str = "\
+A file in TOML, with settings of a job. No file is read that --config does not name. A setting has the name and \
+the values of an option, and the option counts more. Numbers need no quotes. A name that is none is refused. \
+SIGHUP, without a terminal, reads the file again; a setting that cannot change during a run is then named.";
+
+const AN_EXAMPLE: &str = "\
+Example:
+  jobs = 4
+  max-jobs = 16
+  grace = \"30s\"
+  limit-rate = \"200MiB\"
+  [log]
+  file = \"/var/log/job.log\"
+  format = \"json\"
+  [signals]
+  USR2 = \"checkpoint\"
+";
 
 /// Sections that every page has.
 const COMMON: &str = "\
@@ -116,6 +184,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("share/man1");
         run(&target).unwrap();
+        let fifth = fs::read_to_string(dir.path().join("share/man5/bivouac.toml.5")).unwrap();
+        for name in NAMES {
+            assert!(fifth.contains(&format!("\\fB{}\\fR = ", escape(name))), "{name}: {fifth}");
+        }
         let mut names: Vec<_> =
             fs::read_dir(&target).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -136,6 +208,23 @@ mod tests {
                 ".SH \"SEE ALSO\"",
             ] {
                 assert!(page.contains(section), "{name}: no {section}");
+            }
+        }
+    }
+
+    /// `man` sets the text of its sections seven columns to the right.
+    #[test]
+    fn no_line_that_is_printed_as_it_is_leaves_a_window_of_80_columns() {
+        let mut main = Cli::command().disable_help_subcommand(true);
+        main.build();
+        let ends = main.get_subcommands().chain([&main]).map(|command| {
+            let end = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            (command.get_name().to_string(), end)
+        });
+        for (name, end) in ends.chain([COMMON, AN_EXAMPLE].map(|text| ("all".to_string(), text.to_string())))
+        {
+            for line in end.lines() {
+                assert!(line.chars().count() <= 73, "{name}: {line}");
             }
         }
     }

@@ -193,7 +193,7 @@ fn a_control_verb_that_finds_no_job_at_work() {
         &world,
         &[
             ("pause out.bivouac", 3, "the job is finished, there is nothing to pause"),
-            ("status", 2, "STATE: which one? There are 2 states here, and none of their jobs runs"),
+            ("pause", 2, "STATE: which one? There are 2 states here, and none of their jobs runs"),
             ("clean --force tree", 2, "is not the state of a job"),
         ],
     );
