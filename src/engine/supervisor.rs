@@ -9,7 +9,6 @@
 mod reload;
 mod clock;
 mod deferred;
-mod memory;
 mod messages;
 mod estimate;
 mod parts;
@@ -124,7 +123,6 @@ impl<J: Job> Supervisor<'_, J> {
         self.state.may_start()
             && self.state.in_flight < self.most_in_flight()
             && self.is_time_to_start()
-            && self.has_memory()
             && self.may_defer()
             && !self.workers.pool.shared.too_much_has_failed()
             && self.has_room()

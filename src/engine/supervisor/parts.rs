@@ -2,8 +2,8 @@
 
 use super::Channels;
 use super::deferred::Deferrals;
-use super::memory::MemoryRule;
 use super::starts::StartRule;
+use super::starts::memory::MemoryRule;
 use super::status::Snapshots;
 use crate::ending::CheckpointFacts;
 use crate::engine::batching::Batching;

@@ -6,6 +6,8 @@
 //! source. To wait is one more deadline of the loop, so a stop, a pause and a checkpoint are answered at once, and
 //! results that come meanwhile are committed.
 
+pub(super) mod memory;
+
 use super::Supervisor;
 use crate::engine::options::{HaltOn, Starts};
 use crate::sys::machine;
@@ -103,7 +105,8 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// Whether a task may start, as far as the machine and the clock are concerned.
     pub(super) fn is_time_to_start(&self) -> bool {
-        !self.workers.starts.counts_starts() || self.workers.starts.may_start(Instant::now())
+        !self.workers.starts.counts_starts()
+            || (self.workers.starts.may_start(Instant::now()) && self.has_memory())
     }
 }
 

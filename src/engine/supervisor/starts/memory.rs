@@ -4,8 +4,8 @@
 //! would ever give it back. So one always runs, the oldest, and the youngest are stopped first. The bounds are those
 //! of GNU parallel: below twice the size one more stands still at each look, below the size all but one do.
 
-use super::Supervisor;
 use crate::engine::decide::{Course, Motion};
+use crate::engine::supervisor::Supervisor;
 use crate::error::Error;
 use crate::sys::machine;
 use crate::task::Job;
@@ -37,7 +37,7 @@ fn step(available: u64, least: u64, (moving, resting): (usize, usize)) -> Step {
 
 /// What is known of memory.
 #[derive(Debug)]
-pub(super) struct MemoryRule {
+pub(in crate::engine::supervisor) struct MemoryRule {
     /// How many bytes must be available; without it nothing is looked at.
     least: Option<u64>,
     next: Instant,
@@ -48,24 +48,24 @@ pub(super) struct MemoryRule {
 }
 
 impl MemoryRule {
-    pub(super) fn new(least: Option<u64>, now: Instant) -> Self {
+    pub(in crate::engine::supervisor) fn new(least: Option<u64>, now: Instant) -> Self {
         Self { least, next: now, available: u64::MAX, is_said: false, is_short: false }
     }
 }
 
 impl<J: Job> Supervisor<'_, J> {
     /// Whether a command may start, as far as memory is concerned: one may always, if no other runs.
-    pub(super) fn has_memory(&self) -> bool {
+    pub(in crate::engine::supervisor) fn has_memory(&self) -> bool {
         !self.workers.memory.is_short || self.state.in_flight == 0
     }
 
     /// When memory is to be looked at again.
-    pub(super) fn next_look_at_memory(&self) -> Option<Instant> {
+    pub(in crate::engine::supervisor) fn next_look_at_memory(&self) -> Option<Instant> {
         self.workers.memory.least.map(|_| self.workers.memory.next)
     }
 
     /// Looks at memory once a second, and lets a command go on as soon as the only one that moved has ended.
-    pub(super) fn look_at_memory(&mut self, now: Instant) {
+    pub(in crate::engine::supervisor) fn look_at_memory(&mut self, now: Instant) {
         let Some(least) = self.workers.memory.least else { return };
         let is_time = now >= self.workers.memory.next;
         if is_time {
