@@ -5,131 +5,99 @@
 //! `parallel`, `xargs`, `grep`, `wc` and `sha256sum` type is known, so here it stands, with a sentence each.
 //! The parser guesses only where this table has nothing.
 
-mod parallel;
-
 use crate::cli::parse::without_hyphens;
 use bivouac::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Options: the verbs for which the sentence is meant (none: all), the names, the sentence.
-const OPTIONS: &[(&[&str], &[&str], &str)] = &[
-    (
-        &[],
-        &["--resume", "--resume-failed", "-c", "--continue", "--succ-cmd-file"],
-        "a job goes on whenever the same line is typed again; items that failed: --retry-failed",
-    ),
-    (&[], &["--citation"], "there is no notice to be silenced; leave it away"),
-    (&["pipe"], &["--will-cite", "--gnu", "--plain", "--group"], "it has no meaning here; leave it away"),
-    (&["count", "grep", "digest", "pipe"], &["--nice"], "start bivouac itself with nice or ionice"),
-    (&["each", "pipe"], &["--max-jobs-per-host"], "that is -j N here"),
-    (
-        &["each"],
-        &["-x", "--exit"],
-        "a command that is too long fails as an item; -X and -m take as many items as fit",
-    ),
-    (
-        &["each"],
-        &["--quote", "--escape", "-Q", "--escape-symbols"],
-        "every item and every word is one word already; leave it away",
-    ),
-    (&["each"], &["--ungroup-output"], "that is -u"),
-    (
-        &["each"],
-        &["--record-env"],
-        "commands have the whole environment; leave it away. Exported functions: --shell=bash",
-    ),
-    (
-        &[],
-        &[
-            "-S",
-            "--sshlogin",
-            "--sshloginfile",
-            "--slf",
-            "--onall",
-            "--nonall",
-            "--transfer",
-            "--return",
-            "--trc",
-        ],
-        "this runs on one machine; several are what GNU parallel is for",
-    ),
-    (
-        &["each", "pipe"],
-        &["--noswap"],
-        "--memfree SIZE starts no command while memory is short, and --memsuspend SIZE lets some stand still",
-    ),
-    (
-        &["count", "grep", "digest"],
-        &["--load", "--memfree", "--memsuspend", "--noswap", "--delay", "--rate", "--joblog"],
-        "that is about commands; -j N runs fewer tasks, and --limit-rate reads fewer bytes",
-    ),
-    (&["each"], &["--progress-bar"], "that is --progress always"),
-    (&["each"], &["--term-seq"], "an abort sends SIGTERM, and SIGKILL after --kill-after DURATION"),
-    (&["each"], &["--jobs-file", "--profile", "-J"], "settings stand in a file for --config"),
-    (&["pipe"], &["--recstart"], "that is --record-start"),
-    (&["pipe"], &["--recend"], "that is --record-end"),
-    (
-        &["pipe"],
-        &["--pipe", "--pipepart", "--spreadstdin", "-a"],
-        "that is what this verb does: bivouac pipe FILE… -- COMMAND",
-    ),
-    (&["pipe"], &["-k", "--keep-order"], "the output is always in the order of the input; leave it away"),
-    (&["pipe"], &["-n", "-N", "--max-args"], "chunks are cut by size: --block SIZE"),
-    (
-        &["pipe"],
-        &["--tag", "-u", "--ungroup", "--line-buffer", "--lb"],
-        "the output is that of COMMAND < FILE, in order and whole",
-    ),
-    (
-        &["grep"],
-        &["-R", "--dereference-recursive"],
-        "-r searches the files below a directory, and follows no links; others: find -L DIR -type f -print0 | xargs -0",
-    ),
-    (
-        &["grep"],
-        &["--include", "--exclude", "--exclude-dir", "--exclude-from"],
-        "choose the files with find: find DIR -name '*.c' -print0 | xargs -0 bivouac grep PATTERN",
-    ),
-    (&["grep"], &["-b", "--byte-offset"], "-n prints where a line is"),
-    (&["grep"], &["-T", "--initial-tab"], "… | sed 's/:/:\\t/'"),
-    (&["grep"], &["-z", "--null-data"], "records are lines here; bivouac pipe -0 FILE -- grep -z PATTERN"),
-    (
-        &["grep"],
-        &["-U", "--binary", "-u", "--unix-byte-offsets"],
-        "every file is read as it is; leave it away",
-    ),
-    (
-        &["grep"],
-        &["-d", "--directories", "-D", "--devices"],
-        "-r searches below directories; others are named",
-    ),
-    (
-        &["grep"],
-        &["--binary-files"],
-        "-a prints lines that are not text on a terminal; elsewhere they are printed",
-    ),
-    (&["grep"], &["--label"], "standard input is called (standard input); -h prints no names"),
-    (&["grep"], &["--no-ignore-case"], "that is the default; leave -i away"),
-    (
-        &["grep"],
-        &["--group-separator", "--no-group-separator"],
-        "groups are parted by --; … | grep -v '^--$'",
-    ),
-    (
-        &["grep"],
-        &["--exclude-standard", "--hidden", "-g", "--glob"],
-        "that is ripgrep; choose the files with find",
-    ),
-    (
-        &["grep"],
-        &["-G", "--basic-regexp"],
-        "patterns are extended ones always: + ? | ( ) { } have their meaning without a backslash, and \\+ is a plus",
-    ),
-    (&["digest"], &["-b", "--binary", "-t", "--text"], "every file is read as it is; leave it away"),
-    (&["digest"], &["-a"], "that is --algorithm blake3 or sha256"),
-];
+/// Options, a row each: the verbs for which the sentence is meant, the names, the sentence. The rows for `each` at the
+/// end are of GNU parallel and `xargs`: the parser would offer `--ssh` for `--shuf`, and `--embed` for `--seed`.
+const OPTIONS: &str = r#"
+all | --resume --resume-failed -c --continue --succ-cmd-file | a job goes on whenever the same line is typed again; items that failed: --retry-failed
+all | --citation | there is no notice to be silenced; leave it away
+pipe | --will-cite --gnu --plain --group | it has no meaning here; leave it away
+count grep digest pipe | --nice | start bivouac itself with nice or ionice
+each pipe | --max-jobs-per-host | that is -j N here
+each | -x --exit | a command that is too long fails as an item; -X and -m take as many items as fit
+each | --quote --escape -Q --escape-symbols | every item and every word is one word already; leave it away
+each | --ungroup-output | that is -u
+each | --record-env | commands have the whole environment; leave it away. Exported functions: --shell=bash
+all | -S --sshlogin --sshloginfile --slf --onall --nonall --transfer --return --trc | this runs on one machine; several are what GNU parallel is for
+each pipe | --noswap | --memfree SIZE starts no command while memory is short, and --memsuspend SIZE lets some stand still
+count grep digest | --load --memfree --memsuspend --noswap --delay --rate --joblog | that is about commands; -j N runs fewer tasks, and --limit-rate reads fewer bytes
+each | --progress-bar | that is --progress always
+each | --term-seq | an abort sends SIGTERM, and SIGKILL after --kill-after DURATION
+each | --jobs-file --profile -J | settings stand in a file for --config
+pipe | --recstart | that is --record-start
+pipe | --recend | that is --record-end
+pipe | --pipe --pipepart --spreadstdin -a | that is what this verb does: bivouac pipe FILE… -- COMMAND
+pipe | -k --keep-order | the output is always in the order of the input; leave it away
+pipe | -n -N --max-args | chunks are cut by size: --block SIZE
+pipe | --tag -u --ungroup --line-buffer --lb | the output is that of COMMAND < FILE, in order and whole
+grep | -R --dereference-recursive | -r searches the files below a directory, and follows no links; others: find -L DIR -type f -print0 | xargs -0
+grep | --include --exclude --exclude-dir --exclude-from | choose the files with find: find DIR -name '*.c' -print0 | xargs -0 bivouac grep PATTERN
+grep | -b --byte-offset | -n prints where a line is
+grep | -T --initial-tab | … | sed 's/:/:\t/'
+grep | -z --null-data | records are lines here; bivouac pipe -0 FILE -- grep -z PATTERN
+grep | -U --binary -u --unix-byte-offsets | every file is read as it is; leave it away
+grep | -d --directories -D --devices | -r searches below directories; others are named
+grep | --binary-files | -a prints lines that are not text on a terminal; elsewhere they are printed
+grep | --label | standard input is called (standard input); -h prints no names
+grep | --no-ignore-case | that is the default; leave -i away
+grep | --group-separator --no-group-separator | groups are parted by --; … | grep -v '^--$'
+grep | --exclude-standard --hidden -g --glob | that is ripgrep; choose the files with find
+grep | -G --basic-regexp | patterns are extended ones always: + ? | ( ) { } have their meaning without a backslash, and \+ is a plus
+digest | -b --binary -t --text | every file is read as it is; leave it away
+digest | -a | that is --algorithm blake3 or sha256
+each | --sqlmaster --sqlworker --sqlandworker --sql-master --sql-worker --sql-and-worker | no database is used; `bivouac log --format json` tells what ran, and --results keeps what it printed
+each | --latest-line --ll --tmux --tmuxpane --tmux-pane | --progress full shows what runs in each slot; --results keeps what commands print in files
+each | --parens --rpl | no Perl is run: for s/RE/NEW/ type {/RE/NEW} with --plus; for others --shell 'x={}; COMMAND "${x%.gz}"'
+each | -U | that is --extensionreplace
+each | --max-line-length-allowed --show-limits | `getconf ARG_MAX` tells that; -s SIZE is the limit here
+each | --number-of-cpus --number-of-cores --number-of-threads --number-of-sockets | `nproc` tells that
+each | --use-cpus-instead-of-cores --use-cores-instead-of-threads --use-sockets-instead-of-threads | -j counts what nproc counts; -j 50% is the half
+each | --shellquote --shell-quote | --shell quotes items; for yourself, printf %q of bash
+each | --ctag --ctagstring --color-failed --colour-failed | --tag and --tagstring have no colours
+each | -M --controlmaster --ssh --ssh-delay --filter-hosts --filter-host --hostgrp --transferfile --transfer-file --transferfiles --tf --cleanup --basefile --bf --rsync-opts --hgrp --hostgroup --hostgroups | this runs on one machine; several are what GNU parallel is for
+each | --template --tmpl | let the command make its file, with --shell and sed
+each | --compress --compress-program --use-compress-program --decompress-program --use-decompress-program | what commands print is not compressed; --results DIR keeps it in files
+each | --total-jobs --totaljobs --total | {##} counts the list; leave it away
+each | --process-slot-var | commands have the number of their slot, from 1, as BIVOUAC_SLOT, and {%} is it
+each | -V --version | that is `bivouac --version`
+each | --semaphore --sem --semaphore-timeout --semaphoretimeout --st --semaphore-name --semaphorename --id --fg --bg --wait | there is no semaphore; flock(1) is one
+each | --shebang --hashbang --shebang-wrap | put the line into a script of the shell, and the items into a file for -a
+each | --skip-first-line | that is --header :
+each | --pipe --pipepart --pipe-part --spreadstdin --recstart --recend --regexp --regex --remove-rec-sep --rrs --round-robin --roundrobin --round --block --block-size --block-timeout --bt | that is a verb of its own: `bivouac pipe FILE… -- COMMAND`
+each | --fifo --cat | commands of `bivouac pipe FILE… -- COMMAND` read standard input, and /dev/stdin is a name for it
+each | --shard --bin --group-by --groupby --tee | `bivouac pipe` cuts its input where it is read, whatever stands in it; sort or split the file before
+each | --filter --limit | make the list before, as with grep or awk, and give it with -a
+each | --shell-completion | that is `bivouac completions SHELL`
+each | -v | -t prints each command before it runs; --verbose says what happens
+each | --sql --_parset | the output goes to a file with -o OUT, and what ran is in `bivouac log`
+each | --cf --color-fail --colour-fail | failures are named at the end; `bivouac log --failed` lists them
+each | --outputasfiles | that is --files
+each | --immediate-output | that is --line-buffer
+each | -D --record-delimiter | that is -d DELIM
+each | --nrecords | that is -n N
+each | --infile | that is -a FILE
+each | --records-join-sep | -m puts blanks between the items; --shell and tr put something else there
+each | --propagate-exit-status --propexitstatus | the exit code is 1 if an item failed; `bivouac log` has the code of each command
+each | --cleanup-time | that is --kill-after DURATION
+each | -T --trim-records | --trim lr takes the blanks around an item away
+each | --halt-on-error --stop-on-error | that is --halt WHEN, such as --halt now,fail=1
+each | --tty --pty --open-tty | commands run side by side, and none of them has the terminal
+each | --unsafe | items are always quoted; where each is a command line: --shell {}
+each | --no-keep-order --nok --no-k | leave -k away
+each | -e | -E END ends the items at END; to end the job at the first failure: --halt now,fail=1
+each | --field-delimiter | that is -C REGEX
+each | --out-file | that is -o OUT
+each | --retry-interval | that is --retry-delay DURATION
+each | --assign | a variable of the shell is one: --shell 'p={.}; COMMAND "$p"'
+each | --no-kill-exes --no-stop-exes | a command is stopped and ended with its whole process group
+each | --print-retry-output | of several attempts what the last one printed is printed; leave it away
+each | --parset --session --embed --minversion --combineexec --tollef --bibtex | it has no meaning here; leave it away
+"#;
 
 /// Verbs.
 const VERBS: &[(&[&str], &str)] = &[
@@ -156,6 +124,15 @@ const VERBS: &[(&[&str], &str)] = &[
     ),
 ];
 
+/// The rows of [`OPTIONS`].
+fn options() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    OPTIONS.lines().filter_map(|row| {
+        let (verbs, rest) = row.split_once(" | ")?;
+        let (names, sentence) = rest.split_once(" | ")?;
+        Some((verbs, names, sentence))
+    })
+}
+
 /// What to say in place of the parser, if there is anything better.
 pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
     let word = |kind| match error.get(kind) {
@@ -175,16 +152,11 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
         if let (Ok(lines), "grep") = (name.trim_start_matches('-').parse::<u32>(), verb) {
             return Some(format!("{name}: there is no such option here\n  that is -C {lines}"));
         }
-        let is_meant = |verbs: &&[&str]| verbs.is_empty() || verbs.contains(&verb);
-        let all = OPTIONS
-            .iter()
-            .filter(|(verbs, ..)| is_meant(verbs))
-            .map(|(_, names, sentence)| (names, sentence));
-        let of_parallel = parallel::OPTIONS.iter().filter(|_| verb == "each");
-        let mut all = all.chain(of_parallel.map(|(names, sentence)| (names, sentence)));
-        let found =
-            all.find(|(names, _)| names.iter().any(|known| without_hyphens(known) == without_hyphens(name)));
-        return found.map(|(_, sentence)| format!("{name}: there is no such option here\n  {sentence}"));
+        let is_meant = |verbs: &str| verbs == "all" || verbs.split(' ').any(|one| one == verb);
+        let is_it = |known: &str| without_hyphens(known) == without_hyphens(name);
+        let (.., sentence) =
+            options().find(|(verbs, names, _)| is_meant(verbs) && names.split(' ').any(is_it))?;
+        return Some(format!("{name}: there is no such option here\n  {sentence}"));
     }
     let lacks_dashes =
         kind == ErrorKind::MissingRequiredArgument && verb == "pipe" && !argv.iter().any(|word| word == "--");
@@ -264,17 +236,14 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         for verb in command.get_subcommands() {
-            let is_meant = |verbs: &[&str]| verbs.contains(&verb.get_name());
-            let of_parallel =
-                parallel::OPTIONS.iter().filter(|_| verb.get_name() == "each").map(|(names, _)| names);
-            let all = OPTIONS.iter().filter(|(verbs, ..)| is_meant(verbs)).map(|(_, names, _)| names);
-            for names in all.chain(of_parallel) {
-                for name in *names {
+            let all = options().filter(|(verbs, ..)| verbs.split(' ').any(|one| one == verb.get_name()));
+            for (_, names, _) in all {
+                for name in names.split(' ') {
                     let is_it = |arg: &clap::Arg| {
                         let mut long = arg.get_long_and_visible_aliases().unwrap_or_default().into_iter();
                         let mut short = arg.get_short_and_visible_aliases().unwrap_or_default().into_iter();
-                        long.any(|long| *name == format!("--{long}"))
-                            || short.any(|short| *name == format!("-{short}"))
+                        long.any(|long| name == format!("--{long}"))
+                            || short.any(|short| name == format!("-{short}"))
                     };
                     assert!(!verb.get_arguments().any(is_it), "{} {name}", verb.get_name());
                 }
