@@ -47,7 +47,6 @@ grep | --label | standard input is called (standard input); -h prints no names
 grep | --no-ignore-case | that is the default; leave -i away
 grep | --group-separator --no-group-separator | groups are parted by --; … | grep -v '^--$'
 grep | --exclude-standard --hidden -g --glob | that is ripgrep; choose the files with find
-grep | -G --basic-regexp | patterns are extended ones always: + ? | ( ) { } have their meaning without a backslash, and \+ is a plus
 digest | -b --binary -t --text | every file is read as it is; leave it away
 digest | -a | that is --algorithm blake3 or sha256
 each | --sqlmaster --sqlworker --sqlandworker --sql-master --sql-worker --sql-and-worker | no database is used; `bivouac log --format json` tells what ran, and --results keeps what it printed

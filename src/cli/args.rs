@@ -80,7 +80,10 @@ impl Cli {
     pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
         let mut cli = match Self::try_parse_from(argv) {
             Ok(cli) => cli,
-            Err(error) => match with_its_default(&error, argv).or_else(|| with_its_hyphens(&error, argv)) {
+            Err(error) => match with_its_default(&error, argv)
+                .or_else(|| with_its_hyphens(&error, argv))
+                .or_else(|| with_its_value(&error, argv))
+            {
                 Some(argv) => return Self::read(&argv),
                 None => return Err(error),
             },
@@ -185,6 +188,25 @@ fn with_its_hyphens(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsStri
     let mut again = argv.to_vec();
     let value = argv[at].as_bytes().get(name.len()..).unwrap_or_default();
     again[at] = OsString::from_vec([spelled.as_bytes(), value].concat());
+    Some(again)
+}
+
+/// The line once more, with the value of an option where clap looks for it: `-l2`, `-iSTR` and `-eSTR` are words that
+/// people type for `parallel` and `xargs`. To clap they are several options, the second of which does not exist.
+fn with_its_value(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString>> {
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return None };
+    let is_each = argv.get(1).is_some_and(|verb| verb == "each");
+    let (at, word) = argv.iter().enumerate().skip(2).filter(|_| is_each).find_map(|(at, word)| {
+        let (option, value) = word.to_str()?.split_at_checked(2)?;
+        let option = match option {
+            "-i" | "-l" if value.contains(unknown.strip_prefix('-')?) => option,
+            "-e" if unknown == "-e" => "-E",
+            _ => return None,
+        };
+        (!value.is_empty() && !value.starts_with('=')).then(|| (at, format!("{option}={value}")))
+    })?;
+    let mut again = argv.to_vec();
+    again[at] = word.into();
     Some(again)
 }
 
@@ -354,6 +376,26 @@ mod tests {
             }
         }
         assert!(tried >= 12, "only {tried} examples found");
+    }
+
+    #[test]
+    fn a_value_may_stand_where_parallel_and_xargs_have_it() {
+        for (typed, means) in [
+            ("-l2 echo", "-l=2 echo"),
+            ("-iARG echo ARG", "-i=ARG echo ARG"),
+            ("-k -i__ echo __", "-k -i=__ echo __"),
+            ("-eEOF -k echo", "-E EOF -k echo"),
+        ] {
+            let each = |line: &str| {
+                let cli = parse(&format!("bivouac each {line}")).unwrap();
+                let Verb::Job(JobVerb::Each(each)) = cli.verb else { panic!("{line}: not each") };
+                each
+            };
+            assert_eq!(format!("{:?}", each(typed)), format!("{:?}", each(means)), "{typed}");
+        }
+        for wrong in ["-e echo", "-lx echo", "-k -9 echo"] {
+            assert!(parse(&format!("bivouac each {wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

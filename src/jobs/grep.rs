@@ -81,6 +81,9 @@ pub(crate) struct More {
     /// `-P`.
     #[serde(skip_serializing_if = "is_unset")]
     pub(crate) perl: bool,
+    /// `-G`.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub(crate) basic: bool,
     /// `-w`.
     #[serde(skip_serializing_if = "is_unset")]
     pub(crate) words: bool,
@@ -124,12 +127,13 @@ fn is_unset(flag: &bool) -> bool {
 
 impl Options {
     fn reading(&self) -> Reading {
-        let More { perl, words, whole_lines, .. } = self.more;
+        let More { perl, basic, words, whole_lines, .. } = self.more;
         Reading {
-            syntax: match (self.fixed, perl) {
-                (true, _) => Syntax::Fixed,
-                (false, true) => Syntax::Perl,
-                (false, false) => Syntax::Extended,
+            syntax: match (self.fixed, perl, basic) {
+                (true, _, _) => Syntax::Fixed,
+                (false, true, _) => Syntax::Perl,
+                (false, false, true) => Syntax::Basic,
+                (false, false, false) => Syntax::Extended,
             },
             ignore_case: self.ignore_case,
             unit: match (whole_lines, words) {

@@ -40,6 +40,8 @@ pub(crate) enum Syntax {
     /// What they mean to `grep -E`.
     #[default]
     Extended,
+    /// What they mean to `grep -G`.
+    Basic,
     /// What they mean to the crate `regex`: for most patterns what they mean to `grep -P`.
     Perl,
     /// Themselves.
@@ -167,6 +169,7 @@ fn parse(pattern: &str, reading: Reading) -> Result<Hir> {
     let wrong = |why: String| Error::usage(format_args!("pattern `{pattern}`"), why);
     let text = match reading.syntax {
         Syntax::Extended => posix::translated(pattern).map_err(wrong)?,
+        Syntax::Basic => posix::translated_basic(pattern).map_err(wrong)?,
         Syntax::Perl => pattern.to_string(),
         Syntax::Fixed => regex_syntax::escape(pattern),
     };
@@ -291,12 +294,31 @@ mod tests {
         let patterns = "*a|+a|?a|a{|a{,2}|a{1|a{1,x}|a{x}|a)|)|(*a)|[\\]]|[]]|[[=a=]]|[[.a.]]|[[.-.]]|[:a]|^*a|()|a**|\
                         a*{2}|a{2}{2}|a{,}|\\`a|a\\'|[a-]|[%--]|[a\\]b]|\\(|(^a)|a{1}*|a{ 1}|a{1}{|(){2}|[--a]|[a-a]|[.]|[\\.]|\
                         [^a]|[^]a]|[[:alpha:]]|[^[:alpha:]]|[&&a]|[a~~]|\\<a|b\\>|\\w|\\W|\\.|a{2}+|}|[[:digit:]-]|[a^]|$|a$|[*+?{}()]";
-        for pattern in
-            patterns.split('|').chain(["b|*a", "a|b", "(a|b)(,|\\])?", "a|", "|a", "[a|]", "(+|a)", "(|a)"])
-        {
-            let words = ["-aEo", "-e", pattern].map(str::to_string);
-            let wanted = crate::jobs::testing::gnu("grep", &words, std::slice::from_ref(&file)).stdout;
-            let matcher = Matcher::new(&[pattern.to_string()], Reading::default());
+        let patterns =
+            patterns.split('|').chain(["b|*a", "a|b", "(a|b)(,|\\])?", "a|", "|a", "[a|]", "(+|a)", "(|a)"]);
+        finds_what_grep_finds("-aEo", Reading::default(), &file, patterns);
+        let basic = Reading { syntax: Syntax::Basic, ..Reading::default() };
+        let patterns = [
+            r"a*|*a|^*a|a+|a?|\(a\)|(|)|{a|a{1|\(*a\)|\(^a\)|\(a$\)|a\{2\}|a\{1,\}|a\{,2\}|a\+|ba\?|+|?|^^|a^|a$b|$a|a**",
+            r"\(\)|\(b\)*a|[]]|[\]|\.|.|^$|\<a|\w|}|\}|a\{2\}*|\(a\{2\}\)|a\{1\}\{2\}|()|{1}a|^+|(^a)",
+        ]
+        .join("|");
+        let patterns =
+            patterns.split('|').chain([r"a\|b", r"\(*a\|\*\)", r"^*\|^b", r"a$\|)", "a|b", r"\(a\|^b\)a"]);
+        finds_what_grep_finds("-aGo", basic, &file, patterns);
+    }
+
+    fn finds_what_grep_finds<'p>(
+        options: &str,
+        reading: Reading,
+        file: &std::path::Path,
+        patterns: impl Iterator<Item = &'p str>,
+    ) {
+        let lines = std::fs::read_to_string(file).unwrap();
+        for pattern in patterns {
+            let words = [options, "-e", pattern].map(str::to_string);
+            let wanted = crate::jobs::testing::gnu("grep", &words, &[file.to_path_buf()]).stdout;
+            let matcher = Matcher::new(&[pattern.to_string()], reading);
             let matcher = matcher.unwrap_or_else(|e| panic!("{pattern}: {e}"));
             let mut searcher = matcher.searcher();
             let mut out = String::new();
@@ -321,7 +343,7 @@ mod tests {
     #[test]
     fn what_grep_reads_in_a_way_that_nobody_expects_is_refused_with_the_reason() {
         for (pattern, says) in [
-            ("{1}a", "\\{"),
+            ("{1}a", "[{]"),
             ("{a", "\\{"),
             ("$*a", "nothing to repeat"),
             ("a+?", "-P"),
@@ -341,6 +363,20 @@ mod tests {
             ("(a", "unclosed group"),
         ] {
             let error = Matcher::new(&[pattern.to_string()], Reading::default()).unwrap_err().to_string();
+            assert!(error.contains(says), "{pattern}: {error}");
+        }
+        let basic = Reading { syntax: Syntax::Basic, ..Reading::default() };
+        for (pattern, says) in [
+            (r"a\(", "unclosed group"),
+            (r"a\)", "closes no group"),
+            (r"a\{1", r"no `\}`"),
+            (r"a\{1a\}", "no number"),
+            (r"^\{1\}", "nothing to repeat"),
+            (r"\(\{1\}a\)", "nothing to repeat"),
+            (r"\+a", "nothing to repeat"),
+            (r"\(a\)\1", "GNU grep has that"),
+        ] {
+            let error = Matcher::new(&[pattern.to_string()], basic).unwrap_err().to_string();
             assert!(error.contains(says), "{pattern}: {error}");
         }
         let perl = Reading { syntax: Syntax::Perl, ..Reading::default() };

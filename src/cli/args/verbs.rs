@@ -133,8 +133,8 @@ fn read_all(path: &Path) -> Result<Vec<u8>> {
 /// Print the lines that match a pattern, in input order.
 ///
 /// The pattern is an extended regular expression, over bytes: as `grep -E` reads it, with \d and \b, without
-/// backreferences. Short options mean what they mean to `grep`, and so does -q, without --output.
-/// Since -o is --only-matching, --output has no short form.
+/// backreferences; with -G as plain `grep` reads it. Short options mean what they mean to `grep`, and so does -q,
+/// without --output. Since -o is --only-matching, --output has no short form.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(
     after_long_help = help::GREP,
@@ -157,15 +157,20 @@ pub(crate) struct GrepArgs {
     pattern_files: Vec<PathBuf>,
 
     /// Patterns are extended regular expressions; that is the default
-    #[arg(short = 'E', long, overrides_with_all = ["fixed_strings", "perl_regexp"], help_heading = "What to find")]
+    #[arg(short = 'E', long, overrides_with_all = ["basic_regexp", "fixed_strings", "perl_regexp"], help_heading = "What to find")]
     extended_regexp: bool,
 
+    /// Patterns are basic regular expressions, as without an option for `grep`: `\(` and `\|` are operators, and
+    /// ( and | are themselves
+    #[arg(short = 'G', long, overrides_with_all = ["extended_regexp", "fixed_strings", "perl_regexp"], help_heading = "What to find")]
+    pub(crate) basic_regexp: bool,
+
     /// Patterns are plain text, not regular expressions
-    #[arg(short = 'F', long, overrides_with_all = ["extended_regexp", "perl_regexp"], help_heading = "What to find")]
+    #[arg(short = 'F', long, overrides_with_all = ["basic_regexp", "extended_regexp", "perl_regexp"], help_heading = "What to find")]
     pub(crate) fixed_strings: bool,
 
     /// Patterns are those of the Rust crate `regex`: as in Perl, with lazy repetition, without look-around
-    #[arg(short = 'P', long, overrides_with_all = ["extended_regexp", "fixed_strings"], help_heading = "What to find")]
+    #[arg(short = 'P', long, overrides_with_all = ["basic_regexp", "extended_regexp", "fixed_strings"], help_heading = "What to find")]
     pub(crate) perl_regexp: bool,
 
     /// Ignore the difference between upper and lower case

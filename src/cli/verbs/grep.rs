@@ -113,6 +113,7 @@ fn options(grep: &GrepArgs, launch: &Launch<'_>) -> Result<Options> {
         },
         more: More {
             perl: grep.perl_regexp,
+            basic: grep.basic_regexp,
             words: grep.word_regexp,
             whole_lines: grep.line_regexp,
             files: match (grep.files_with_matches, grep.files_without_match) {

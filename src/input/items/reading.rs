@@ -108,7 +108,7 @@ impl ReadColumn {
             }
             let item = self.column.item();
             let Reading { until, continued, skips_blank, .. } = &self.reading;
-            if std::mem::take(&mut self.has_header) || (*skips_blank && item.trim_ascii().is_empty()) {
+            if std::mem::take(&mut self.has_header) || (*skips_blank && is_blank(item)) {
                 continue;
             }
             if until.as_deref() == Some(item) {
@@ -147,4 +147,9 @@ impl ReadColumn {
     pub(super) fn path(&self) -> Option<&Path> {
         self.column.path()
     }
+}
+
+/// Rust does not count the vertical tab; Perl, and so GNU parallel, does.
+fn is_blank(item: &[u8]) -> bool {
+    item.iter().all(|byte| byte.is_ascii_whitespace() || *byte == b'\x0b')
 }

@@ -345,6 +345,9 @@ fn what_is_no_item_is_left_out_and_an_item_may_be_continued() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("list");
     fs::write(&path, "head\na \n\nb\n \t\nend\nc ").unwrap();
+    let odd = listed(&["a", " \x0b\x0c\r", "b"]);
+    let odd = Items::new(vec![odd]).reading(Reading { skips_blank: true, ..Reading::default() });
+    assert_eq!(show(odd), "a, b");
     let table = [
         (Reading { header: true, ..Reading::default() }, "a , , b,  \\t, end, c "),
         (Reading { until: Some(b"end".to_vec()), ..Reading::default() }, "head, a , , b,  \\t"),

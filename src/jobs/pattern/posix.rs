@@ -1,4 +1,4 @@
-//! Extended regular expressions as GNU grep reads them, in the words of `regex`.
+//! Extended and basic regular expressions as GNU grep reads them, in the words of `regex`.
 //!
 //! The two differ in places where both accept the pattern, and then a line is found or not without a word. So the
 //! pattern is read here by the rules of POSIX, and written again in full. Where GNU itself warns, or means
@@ -12,9 +12,22 @@
 ///
 /// Why it cannot be one, in a sentence.
 pub(super) fn translated(pattern: &str) -> Result<String, String> {
+    read(pattern, |reader, next| reader.one(next))
+}
+
+/// The same for a basic one: an operator is a character after a backslash, and itself without one.
+///
+/// # Errors
+///
+/// As those of [`translated`].
+pub(super) fn translated_basic(pattern: &str) -> Result<String, String> {
+    read(pattern, |reader, next| reader.one_basic(next))
+}
+
+fn read(pattern: &str, one: fn(&mut Reader<'_>, char) -> Result<(), String>) -> Result<String, String> {
     let mut reader = Reader { rest: pattern, out: String::new(), before: Before::Nothing, open: 0 };
     while let Some(next) = reader.take() {
-        reader.one(next)?;
+        one(&mut reader, next)?;
     }
     Ok(reader.out)
 }
@@ -86,6 +99,46 @@ impl Reader<'_> {
         }
     }
 
+    fn one_basic(&mut self, next: char) -> Result<(), String> {
+        let begins =
+            self.out.is_empty() || (self.before == Before::Nothing && self.out.ends_with(['(', '|']));
+        let ends = self.rest.is_empty() || self.rest.starts_with("\\)") || self.rest.starts_with("\\|");
+        let is_itself = match next {
+            '\\' => return self.basic_escape(),
+            '*' => self.before == Before::Nothing,
+            '^' => !begins,
+            '$' => !ends,
+            _ => "(){}|+?".contains(next),
+        };
+        if is_itself { self.put(&format!("\\{next}"), Before::Operand) } else { self.one(next) }
+    }
+
+    fn basic_escape(&mut self) -> Result<(), String> {
+        let next = self.rest.chars().next().filter(|next| "(){|+?".contains(*next));
+        let Some(next) = next else { return self.escape() };
+        self.take();
+        match next {
+            ')' if self.open == 0 => Err("`\\)` closes no group; write ) for the character".into()),
+            '(' => {
+                self.open += 1;
+                self.put("(", Before::Nothing)
+            }
+            '{' => {
+                let (inner, rest) = self.rest.split_once("\\}").ok_or("`\\{` has no `\\}`")?;
+                let text = format!("{inner}}}");
+                let numbers = interval(&text)?.filter(|(_, _, length)| *length == text.len());
+                let (least, most, _) =
+                    numbers.ok_or_else(|| format!("`\\{{{inner}\\}}` is no number of repetitions"))?;
+                self.rest = rest;
+                self.times(least, most, &text)
+            }
+            '+' | '?' if self.before == Before::Nothing => {
+                Err(format!("`\\{next}` has nothing to repeat; write {next} for the character"))
+            }
+            _ => self.one(next),
+        }
+    }
+
     fn escape(&mut self) -> Result<(), String> {
         let Some(next) = self.take() else { return Err("ends with a backslash".into()) };
         match next {
@@ -149,16 +202,18 @@ impl Reader<'_> {
                 Before::End | Before::Operand | Before::Repeated => self.put("\\{", Before::Operand),
             };
         };
+        let (text, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        self.times(least, most, text)
+    }
+
+    fn times(&mut self, least: u32, most: Option<u32>, text: &str) -> Result<(), String> {
         if matches!(self.before, Before::Nothing | Before::End) {
-            return Err(format!(
-                "`{{{}` has nothing to repeat; write \\{{ for a brace",
-                &self.rest[..length]
-            ));
+            return Err(format!("`{{{text}` has nothing to repeat; write \\{{ for a brace"));
         }
         if most.is_some_and(|most| most < least) || most.unwrap_or(least) > MOST {
-            return Err(format!("`{{{}` is no number of repetitions", &self.rest[..length]));
+            return Err(format!("`{{{text}` is no number of repetitions"));
         }
-        self.rest = &self.rest[length..];
         let most = most.map(|most| most.to_string()).unwrap_or_default();
         self.put(&format!("{{{least},{most}}}"), Before::Repeated)
     }
