@@ -209,7 +209,7 @@ impl Reader<'_> {
 
     fn times(&mut self, least: u32, most: Option<u32>, text: &str) -> Result<(), String> {
         if matches!(self.before, Before::Nothing | Before::End) {
-            return Err(format!("`{{{text}` has nothing to repeat; write \\{{ for a brace"));
+            return Err(format!("`{{{text}` has nothing to repeat; write [{{] for a brace"));
         }
         if most.is_some_and(|most| most < least) || most.unwrap_or(least) > MOST {
             return Err(format!("`{{{text}` is no number of repetitions"));
