@@ -349,6 +349,7 @@ mod tests {
             ("a+?", "-P"),
             ("a{2,1}", "no number"),
             ("x{1,2,3}", "no number"),
+            ("a{}", "no number"),
             ("a{99999}", "no number"),
             ("[\\d]", "[[:digit:]]"),
             ("[a", "no `]`"),

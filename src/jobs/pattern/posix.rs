@@ -307,7 +307,7 @@ fn interval(text: &str) -> Result<Option<(u32, Option<u32>, usize)>, String> {
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let Some((inner, _)) = text.split_once('}') else { return Ok(None) };
     let parts: Vec<&str> = inner.split(',').collect();
-    if !parts.iter().all(|part| is_number(part)) || inner.is_empty() {
+    if !parts.iter().all(|part| is_number(part)) {
         return Ok(None);
     }
     let number = |part: &str, missing| match part {
@@ -315,7 +315,7 @@ fn interval(text: &str) -> Result<Option<(u32, Option<u32>, usize)>, String> {
         _ => part.parse().map(Some).map_err(|_| format!("`{{{inner}}}` is no number of repetitions")),
     };
     let (least, most) = match parts.as_slice() {
-        [both] => (number(both, None)?, number(both, None)?),
+        [both] if !both.is_empty() => (number(both, None)?, number(both, None)?),
         [least, most] => (number(least, None)?, number(most, None)?),
         _ => return Err(format!("`{{{inner}}}` is no number of repetitions")),
     };
