@@ -4,15 +4,20 @@
 //! at the clock until a millisecond is over hides every slowdown of the machine around it, and
 //! takes the overhead of the engine out of its own work. Steps are work that must be done.
 //!
-//! The two are run in turn, and each ratio is taken inside one round, so that a machine that gets
-//! warmer or busier harms both alike. The figures are medians over the rounds:
+//! Three ways are run in turn: rayon alone, a [`Job`] of the lower floor, and the closure of a loop
+//! (`resumable(..).map(..)`). Each ratio is taken inside one round, so that a machine that gets
+//! warmer or busier harms all alike. The figures are medians over the rounds, of the time that passes
+//! and of the processor time; on a machine that others use too, only the second means much.
 //!
 //! ```text
-//! cargo bench --bench engine [-- ROUNDS] [1ms|100us|10us]
+//! cargo bench --bench engine [-- ROUNDS] [1ms|100us|10us|1us]
 //! ```
 
 use bivouac::error::Result;
+use bivouac::signals::Masked;
 use bivouac::{Context, Ending, Job, ListContext, Listed, Listing, Location, Run, Source, TaskError};
+use bivouac::{Policy, resumable};
+use nix::sys::resource::{UsageWho, getrusage};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::hint::black_box;
@@ -120,28 +125,68 @@ impl Listing for Left {
     }
 }
 
-/// Runs the tasks on bivouac, with a state on disk, and says how long it took.
-fn on_bivouac(tasks: u64, steps: u64, workers: usize, wanted: u64) -> Duration {
+/// What a way takes: time that passes, and processor time.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    wall: Duration,
+    processor: Duration,
+}
+
+fn processor_time() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the kernel counts");
+    let of = |time: nix::sys::time::TimeVal| {
+        Duration::new(time.tv_sec().unsigned_abs(), time.tv_usec().unsigned_abs() as u32 * 1000)
+    };
+    of(usage.user_time()) + of(usage.system_time())
+}
+
+fn taken<T>(way: impl FnOnce() -> T) -> (Taken, T) {
+    let (start, before) = (Instant::now(), processor_time());
+    let result = way();
+    (Taken { wall: start.elapsed(), processor: processor_time().saturating_sub(before) }, result)
+}
+
+/// Runs the tasks as a job of the lower floor, with a state on disk.
+fn as_job(tasks: u64, steps: u64, workers: usize, wanted: u64) -> Taken {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory for the state");
-    let start = Instant::now();
-    let ending = Run::new(Spin { steps }, Numbers { tasks })
+    let run = Run::new(Spin { steps }, Numbers { tasks })
         .jobs(workers)
-        .state(Location::Directory(dir.path().join("state")))
-        .run();
-    let time = start.elapsed();
+        .state(Location::Directory(dir.path().join("state")));
+    let (taken, ending) = taken(|| run.run());
     match ending {
         Ending::Finished { code, .. } => assert_eq!(code, low_byte(wanted), "another result than rayon's"),
         other @ (Ending::Stopped { .. } | Ending::Failed { .. }) => panic!("not finished: {other:?}"),
     }
-    time
+    taken
 }
 
-/// Runs the same closure on rayon alone.
-fn on_rayon(tasks: u64, steps: u64, pool: &rayon::ThreadPool) -> (Duration, u64) {
-    let start = Instant::now();
-    let total =
-        pool.install(|| (0..tasks).into_par_iter().map(|task| spin(task, steps)).reduce(|| 0, |a, b| a ^ b));
-    (start.elapsed(), total)
+/// Runs the closure as a loop of the front door, with a state on disk.
+fn as_loop(tasks: u64, steps: u64, workers: usize) -> Taken {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory for the state");
+    let masked = Masked::block(Policy::empty()).expect("nothing is blocked");
+    let spins = resumable(0..tasks)
+        .map(move |task, cx| {
+            cx.yield_point()?;
+            black_box(spin(task, steps));
+            Ok(())
+        })
+        .jobs(workers)
+        .state(dir.path().join("state"));
+    let (taken, outcome) = taken(|| spins.run(&masked));
+    outcome.and_then(bivouac::Outcome::finished).expect("it finishes");
+    taken
+}
+
+/// Runs the same closure on rayon alone, for its result and for nothing.
+fn on_rayon(tasks: u64, steps: u64, pool: &rayon::ThreadPool) -> (Taken, u64, Taken) {
+    let numbers = || (0..tasks).into_par_iter();
+    let (reduced, total) =
+        taken(|| pool.install(|| numbers().map(|n| spin(n, steps)).reduce(|| 0, |a, b| a ^ b)));
+    let spin_only = |n| {
+        black_box(spin(n, steps));
+    };
+    let (each, ()) = taken(|| pool.install(|| numbers().for_each(spin_only)));
+    (reduced, total, each)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -157,26 +202,48 @@ fn main() {
     let mut out = std::io::stdout();
     let mut say = |line: String| writeln!(out, "{line}").expect("standard output takes the figures");
     say(format!("{workers} workers, {rounds} rounds, medians; a run takes about {RUN:?}"));
-    let all = [("1ms", 1000), ("100us", 100), ("10us", 10)];
+    let all = [("1ms", 1000), ("100us", 100), ("10us", 10), ("1us", 1)];
     let wanted = std::env::args().find(|word| all.iter().any(|(name, _)| name == word));
     for (name, time) in all.into_iter().filter(|(name, _)| wanted.as_deref().is_none_or(|only| only == *name))
     {
         let time = Duration::from_micros(time);
         let steps = steps_for(time);
         let tasks = u64::try_from(RUN.as_nanos() / time.as_nanos()).expect("a small number") * workers as u64;
-        let (mut ratios, mut overheads) = (Vec::new(), Vec::new());
+        let (mut job, mut front) = (Row::default(), Row::default());
         // The first round warms up and is not counted.
         for round in 0..=rounds {
-            let (plain, total) = on_rayon(tasks, steps, &pool);
-            let ours = on_bivouac(tasks, steps, workers, total);
+            let (reduced, total, each) = on_rayon(tasks, steps, &pool);
+            let as_job = as_job(tasks, steps, workers, total);
+            let as_loop = as_loop(tasks, steps, workers);
             if round > 0 {
-                ratios.push(ours.as_secs_f64() / plain.as_secs_f64());
-                // Thread time per task: the wall time is shared by all workers.
-                let extra = ours.as_secs_f64() - plain.as_secs_f64();
-                overheads.push(extra * 1e9 * workers as f64 / tasks as f64);
+                job.add(as_job, reduced);
+                front.add(as_loop, each);
             }
         }
-        let (ratio, overhead) = (median(ratios), median(overheads));
-        say(format!("engine {name}: {tasks} tasks, ratio {ratio:.4}, overhead {overhead:.0} ns per task"));
+        say(format!("engine {name}: {tasks} tasks, {}", job.told(tasks)));
+        say(format!("loop   {name}: {tasks} items, {}", front.told(tasks)));
+    }
+}
+
+/// What the rounds of one way have given, against rayon.
+#[derive(Default)]
+struct Row {
+    wall: Vec<f64>,
+    processor: Vec<f64>,
+    /// Processor time beyond that of rayon, in nanoseconds.
+    beyond: Vec<f64>,
+}
+
+impl Row {
+    fn add(&mut self, ours: Taken, plain: Taken) {
+        self.wall.push(ours.wall.as_secs_f64() / plain.wall.as_secs_f64());
+        self.processor.push(ours.processor.as_secs_f64() / plain.processor.as_secs_f64());
+        self.beyond.push((ours.processor.as_secs_f64() - plain.processor.as_secs_f64()) * 1e9);
+    }
+
+    fn told(self, tasks: u64) -> String {
+        let (wall, processor) = (median(self.wall), median(self.processor));
+        let beyond = median(self.beyond) / tasks as f64;
+        format!("ratio {wall:.4}, of processor time {processor:.4}, {beyond:.0} ns more for each")
     }
 }

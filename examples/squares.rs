@@ -1,4 +1,4 @@
-//! A resumable loop in nine lines: a file of squares.
+//! A resumable loop in ten lines: a file of squares.
 //!
 //! ```console
 //! $ cargo run --example squares
@@ -15,5 +15,6 @@ fn main() -> Exit {
             Ok(format!("{}\n", n * n))
         })
         .write_to("squares.txt")
+        .progress(bivouac::progress::bar())
         .main()
 }

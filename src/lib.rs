@@ -5,134 +5,35 @@
 //! morning. The same command, run again, continues; in the end the output is byte for byte that of an
 //! uninterrupted run.
 //!
-//! # A job of one's own
-//!
-//! A [`Job`] says what a task does, a [`Source`] opens a [`Listing`] of the tasks, a [`Sink`] makes the
-//! output last, and a [`Run`] puts them together. Here the tasks are numbers, and the output says of each how many steps
-//! the Collatz sequence takes from there to 1. The run is stopped in the middle, as a SIGTERM would do
-//! it, and continued by a second one.
-//!
-//! ```
-//! use bivouac::sink::FileSink;
-//! use bivouac::{Context, Ending, Job, ListContext, Listed, Listing, Result, Run, Source, Location, TaskError};
-//! use serde_json::{Value, json};
-//! use std::ops::Range;
-//!
-//! struct Collatz;
-//!
-//! impl Job for Collatz {
-//!     type Task = u64;
-//!     type Partial = u64; // the steps of one number
-//!     type Total = u64; // the most steps so far: part of every checkpoint
-//!
-//!     fn name(&self) -> &str {
-//!         "collatz"
-//!     }
-//!
-//!     fn fingerprint(&self) -> Value {
-//!         Value::Null // no options that could change the output
-//!     }
-//!
-//!     // On any worker, in any order: a function of the task and nothing else.
-//!     fn run(&self, task: u64, cx: &Context<'_>) -> std::result::Result<u64, TaskError> {
-//!         let (mut n, mut steps) = (task + 1, 0);
-//!         while n != 1 {
-//!             cx.yield_point()?; // held here while paused; returns an error when cancelled
-//!             n = if n % 2 == 0 { n / 2 } else { 3 * n + 1 };
-//!             steps += 1;
-//!         }
-//!         cx.emit(format!("{}: {steps}\n", task + 1).into_bytes())?;
-//!         Ok(steps)
-//!     }
-//!
-//!     // On the commit thread, in the order of the tasks.
-//!     fn fold(&self, most: &mut u64, steps: u64, _out: &mut Vec<u8>) {
-//!         *most = (*most).max(steps);
-//!     }
-//!
-//!     fn finish(&self, most: &mut u64, out: &mut Vec<u8>) {
-//!         out.extend(format!("most: {most}\n").into_bytes());
-//!     }
-//! }
-//!
-//! /// The numbers up to a bound.
-//! struct Upto {
-//!     bound: u64,
-//! }
-//!
-//! /// Those that are left.
-//! struct Left(Range<u64>);
-//!
-//! // Opens a new listing each time it is asked: it cannot be one that has come to its end.
-//! impl Source for Upto {
-//!     type Task = u64;
-//!     type Listing = Left;
-//!
-//!     fn begin(&self) -> Result<Left> {
-//!         Ok(Left(0..self.bound))
-//!     }
-//!
-//!     fn resume(&self, described: &Value, frontier: u64) -> Result<Left> {
-//!         if described["bound"] != self.bound {
-//!             return Err(bivouac::Error::refused("numbers", "the bound is another one"));
-//!         }
-//!         Ok(Left(frontier..self.bound)) // nothing to do for what is finished
-//!     }
-//! }
-//!
-//! impl Listing for Left {
-//!     type Task = u64;
-//!
-//!     fn described(&self) -> Result<Value> {
-//!         Ok(json!({ "bound": self.0.end })) // part of the record, for `resume`
-//!     }
-//!
-//!     fn next(&mut self, _: &ListContext<'_>) -> Result<Option<Listed<u64>>> {
-//!         Ok(self.0.next().map(|task| Listed { task, bytes: 0, mark: None }))
-//!     }
-//! }
-//!
-//! # fn main() -> Result<()> {
-//! # let place = tempfile::tempdir().unwrap();
-//! # let out = place.path().join("steps.txt");
-//! # let state = place.path().join("steps.txt.bivouac");
-//! let prepare = || -> Result<_> {
-//!     Ok(Run::new(Collatz, Upto { bound: 20_000 })
-//!         .sink(FileSink::new(&out)?)
-//!         .state(Location::Directory(state.clone())))
-//! };
-//!
-//! let first = prepare()?;
-//! first.handle().stop(); // from any thread, at any time; a signal does the same
-//! assert!(matches!(first.run(), Ending::Stopped { .. }));
-//! assert!(!out.exists(), "an output is never partial");
-//!
-//! let second = prepare()?;
-//! assert!(matches!(second.run(), Ending::Finished { code: 0, .. }));
-//! let steps = std::fs::read_to_string(&out).unwrap();
-//! assert!(steps.starts_with("1: 0\n2: 1\n3: 7\n"));
-//! assert!(steps.ends_with("20000: 30\nmost: 278\n"));
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! **Signals** reach a run only if you ask for it: block them before any thread is started, and hand the
-//! proof to the run.
+//! # A loop that can be stopped
 //!
 //! ```no_run
-//! use bivouac::{Job, Policy, Run, Source, ending::Exit, signals::{Masked, die_by}};
-//! use std::process::ExitCode;
+//! use bivouac::prelude::*;
 //!
-//! /// To be called from `main`, with the value that its first line made:
-//! /// `let masked = Masked::block(Policy::default())?;`
-//! fn run<J: Job, S: Source<Task = J::Task>>(masked: Masked, job: J, source: S) -> ExitCode {
-//!     match Run::new(job, source).signals(masked).run().exit() {
-//!         Exit::Code(code) => code.into(),
-//!         Exit::Signal(signal) => die_by(signal), // the parent sees what stopped us
-//!     }
+//! fn main() -> bivouac::Exit {
+//!     resumable(0..2_000_u64)
+//!         .map(|n, cx| {
+//!             cx.yield_point()?;
+//!             Ok(format!("{}\n", n * n))
+//!         })
+//!         .write_to("squares.txt")
+//!         .main()
 //! }
-//! # let _ = Masked::block(Policy::default());
 //! ```
+//!
+//! Ctrl-C, SIGTERM, SIGKILL or a power cut: the same program, started again, goes on where it was. A loop goes over
+//! a range or a list ([`resumable`]), text ([`lines`]), [`records`], a tree of [`files`], a list of [`items`], or a
+//! [source of your own](guide::your_own_source). Its results are written in order, or taken into a total that is
+//! handed back ([`Loop::fold`], [`main`](crate::main())).
+//!
+//! | page of the [`guide`] | question |
+//! |---|---|
+//! | [`guide::first_job`] | what may the closure do, and what does each way to stop it mean? |
+//! | [`guide::signals`] | signals for a program without a loop; what do `ctrlc` and `tokio::signal` do instead? |
+//! | [`guide::resume`] | what is kept, and what must be the same? |
+//! | [`guide::your_own_source`] | where else can tasks come from? |
+//! | [`guide::testing_a_job`] | how is an interruption tested? |
+//! | [`guide::lower_floor`] | a [`Job`], a [`Source`], a [`Sink`] and a [`Run`], for what has no word above |
 //!
 //! # How it works, in reading order
 //!

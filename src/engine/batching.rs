@@ -10,7 +10,7 @@ use std::time::Duration;
 /// 20 µs: nothing for a task of a second, a fiftieth of one of a millisecond. So short tasks are
 /// handed out by the dozen, and looked after when half of them should be done ([`Batching`]). What
 /// was handed out and has not begun is given back in microseconds when the run stops.
-const HAND_OUT: Duration = Duration::from_millis(20);
+const HAND_OUT: Duration = Duration::from_millis(40);
 const HANDED_LEAST: usize = 2;
 const HANDED_MOST: usize = 256;
 
@@ -92,9 +92,9 @@ mod tests {
     #[test]
     fn short_tasks_are_handed_out_by_the_dozen_and_left_alone_until_half_of_them_are_done() {
         let mut batching = after(Duration::from_millis(1));
-        assert!((36..=44).contains(&batching.limit()), "{}", batching.limit());
+        assert!((72..=88).contains(&batching.limit()), "{}", batching.limit());
         let alone = batching.undisturbed(batching.limit()).unwrap();
-        assert!(alone > Duration::from_millis(7) && alone < Duration::from_millis(13), "{alone:?}");
+        assert!(alone > Duration::from_millis(15) && alone < Duration::from_millis(25), "{alone:?}");
         assert_eq!(batching.undisturbed(3), None, "the workers are about to run dry");
         assert_eq!(after(Duration::ZERO).limit(), 2 * HANDED_MOST);
         batching.allow(1);

@@ -94,7 +94,7 @@ pub(crate) enum Outcome {
 /// The workers of one run.
 pub(crate) struct Pool<J: Job> {
     rayon: rayon::ThreadPool,
-    desk: Desk<J>,
+    desk: Arc<Desk<J>>,
     conclude: Sender<Deferred>,
     pub(crate) shared: Arc<Shared>,
 }
@@ -108,14 +108,6 @@ struct Desk<J: Job> {
     reports: Sender<Report>,
 }
 
-impl<J: Job> Clone for Desk<J> {
-    fn clone(&self) -> Self {
-        let Self { job, shared, children, outbox, reports } = self;
-        let (job, shared, children) = (Arc::clone(job), Arc::clone(shared), Arc::clone(children));
-        Self { job, shared, children, outbox: outbox.clone(), reports: reports.clone() }
-    }
-}
-
 impl<J: Job> Pool<J> {
     /// Starts `workers` threads, or as many as the system gives; how many. Needs the proof that the
     /// handled signals are blocked here, since that is the mask they inherit.
@@ -126,9 +118,9 @@ impl<J: Job> Pool<J> {
         outbox: Outbox<J::Partial>,
         reports: Sender<Report>,
     ) -> Result<(Self, usize)> {
-        let desk = Desk { job, shared: Arc::clone(&shared), children, outbox, reports };
+        let desk = Arc::new(Desk { job, shared: Arc::clone(&shared), children, outbox, reports });
         let (conclude, to_conclude) = unbounded();
-        let concluder = desk.clone();
+        let concluder = Arc::clone(&desk);
         masked
             .spawn("verdicts", move || {
                 to_conclude.into_iter().for_each(|deferred| concluder.conclude(deferred))
@@ -146,15 +138,13 @@ impl<J: Job> Pool<J> {
     /// Hands one task to rayon. Every assignment is answered by exactly one [`Report::Ended`].
     pub(crate) fn assign(&self, assignment: Assignment<J::Task>) {
         let Assignment { number, task, bytes, mark, room } = assignment;
-        let job = Arc::clone(&self.desk.job);
-        self.hand_out((number, bytes, mark, room), move |cx| job.run(task, cx));
+        self.hand_out((number, bytes, mark, room), move |job, cx| job.run(task, cx));
     }
 
     /// Hands out one that is to be tried again.
     pub(crate) fn retry(&self, deferred: Deferred) {
         let Deferred { number, bytes, mark, room, .. } = deferred;
-        let job = Arc::clone(&self.desk.job);
-        self.hand_out((number, bytes, mark, room), move |cx| job.again(cx));
+        self.hand_out((number, bytes, mark, room), J::again);
     }
 
     /// Has it asked what came of a task; nothing came of one that is still to be tried again.
@@ -166,15 +156,15 @@ impl<J: Job> Pool<J> {
     fn hand_out(
         &self,
         (number, bytes, mark, room): (u64, u64, Option<Mark>, Option<Room>),
-        work: impl FnOnce(&Context<'_>) -> std::result::Result<J::Partial, TaskError> + Send + 'static,
+        work: impl FnOnce(&J, &Context<'_>) -> std::result::Result<J::Partial, TaskError> + Send + 'static,
     ) {
-        let desk = self.desk.clone();
+        let desk = Arc::clone(&self.desk);
         self.rayon.spawn(move || {
             let began = Instant::now();
             let outcome = if desk.shared.gate.may_begin() && !desk.shared.too_much_has_failed() {
                 let (time, then) = (Duration::ZERO, Then::Retry);
                 let deferred = Deferred { number, bytes, mark, advanced: 0, time, then, room };
-                desk.run_task(deferred, began, work)
+                desk.run_task(deferred, began, |cx| work(&desk.job, cx))
             } else {
                 Outcome::Interrupted
             };

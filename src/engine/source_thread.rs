@@ -21,9 +21,10 @@ use crate::engine::pool::Assignment;
 use crate::error::{Advice, Error, Result};
 use crate::task::stop_fd::StopFd;
 use crate::task::{Line, ListContext, Listed, Listing, Mark, Source};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, TrySendError};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How many tasks the source may be ahead: enough to hide a directory that is read from disk, few
 /// enough that listed tasks cost nothing.
@@ -54,7 +55,13 @@ pub(crate) struct SourceThread<S: Source> {
     pub(crate) ahead: Arc<Ahead>,
     /// Dropped at the end: that tells the run that this thread is gone.
     pub(crate) ended: Sender<()>,
+    /// How long this thread rests when it is far enough ahead.
+    pub(crate) rest: Duration,
 }
+
+/// The first rest, and the longest.
+pub(crate) const REST: Duration = Duration::from_millis(1);
+const LONGEST_REST: Duration = Duration::from_millis(16);
 
 impl<S: Source> SourceThread<S> {
     /// The body of the thread.
@@ -73,7 +80,7 @@ impl<S: Source> SourceThread<S> {
     fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
         self.look_at_all()?;
         for task in std::mem::take(&mut self.outset.left) {
-            if to.send(FromSource::Task(task)).is_err() {
+            if !self.hand_over(task, to) {
                 return Ok(None);
             }
         }
@@ -84,7 +91,7 @@ impl<S: Source> SourceThread<S> {
             let mut task = self.outset.take(listed);
             self.compare_end(before, &task)?;
             task.room = self.ahead.room_for(self.outset.listing.holds(&task.task), &wake);
-            if to.send(FromSource::Task(task)).is_err() {
+            if !self.hand_over(task, to) {
                 return Ok(None);
             }
         }
@@ -98,6 +105,34 @@ impl<S: Source> SourceThread<S> {
             journal.send(Line::Listed { tasks: self.outset.next, trace: mark.trace() }).ok();
         }
         Ok(Some(self.outset.next))
+    }
+
+    /// Sends a task when there is room for it; `false`: the run is over.
+    ///
+    /// The obvious `send` wakes this thread for every task that is taken, and takes a core away from a worker each
+    /// time. So it rests until about half of the tasks are taken. Where that is so after less than a millisecond,
+    /// it does not rest.
+    fn hand_over(&mut self, task: Assignment<S::Task>, to: &Sender<FromSource<S::Task>>) -> bool {
+        let back = match to.try_send(FromSource::Task(task)) {
+            Ok(()) => return true,
+            Err(TrySendError::Disconnected(_)) => return false,
+            Err(TrySendError::Full(back)) => back,
+        };
+        if !self.rest.is_zero() {
+            self.wake.wait_for(self.rest).ok(); // Without a rest it is slower, and as right.
+            self.rest = match to.len() {
+                left if left > READ_AHEAD * 3 / 4 => (self.rest * 2).min(LONGEST_REST),
+                left if left < READ_AHEAD / 2 && self.rest == REST => Duration::ZERO,
+                left if left < READ_AHEAD / 2 => self.rest / 2,
+                _ => self.rest,
+            };
+        }
+        let began = Instant::now();
+        let sent = to.send(back).is_ok();
+        if self.rest.is_zero() && began.elapsed() > REST {
+            self.rest = REST;
+        }
+        sent
     }
 
     /// At the task with which the list on record ended.
@@ -290,7 +325,8 @@ mod tests {
             Err(error) => return (Vec::new(), Err(error)),
         };
         let ahead = Ahead::new(1);
-        SourceThread { source, outset, journal: None, inputs: Value::Null, wake, ahead, ended }.list(&send);
+        SourceThread { source, outset, journal: None, inputs: Value::Null, wake, ahead, ended, rest: REST }
+            .list(&send);
         let mut tasks = Vec::new();
         for message in sent.try_iter() {
             match message {

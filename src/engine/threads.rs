@@ -7,8 +7,7 @@ use crate::engine::options::{Halt, HaltOn, Options};
 use crate::engine::pool::{Pool, Report};
 use crate::engine::prepare::StartingPoint;
 use crate::engine::reload::Reader;
-use crate::engine::source_thread::{FromSource, READ_AHEAD, SourceThread};
-
+use crate::engine::source_thread::{FromSource, READ_AHEAD, REST, SourceThread};
 use crate::engine::supervisor::{Channels, Setup, Supervisor};
 use crate::error::{Error, Result};
 use crate::process::watcher::{self, Watcher};
@@ -157,6 +156,7 @@ impl Threads<'_> {
             wake: Arc::clone(self.wake),
             ahead: Ahead::new(workers),
             ended: ended.clone(),
+            rest: REST,
         };
         let mut committer = Committer::new(
             Arc::clone(&job),

@@ -6,6 +6,7 @@
 //! 3. [`resume`]: what is kept, what must be the same, and what is refused.
 //! 4. [`your_own_source`]: tasks from anywhere.
 //! 5. [`testing_a_job`]: a test that interrupts.
+//! 6. [`lower_floor`]: the traits and the builder below.
 
 #[doc = include_str!("../../docs/guide/first_job.md")]
 pub mod first_job {}
@@ -21,3 +22,6 @@ pub mod your_own_source {}
 
 #[doc = include_str!("../../docs/guide/testing_a_job.md")]
 pub mod testing_a_job {}
+
+#[doc = include_str!("../../docs/guide/lower_floor.md")]
+pub mod lower_floor {}

@@ -1,6 +1,129 @@
-//! Ready-made observers: sentences for a logger.
+//! Ready-made observers: a line on the terminal, and sentences for a logger.
+//!
+//! indicatif is the obvious library for the line. It writes without asking, and a terminal that is held with Ctrl-S
+//! would hold the supervisor in the middle of a write: then no signal is answered. Here `poll(2)` is asked first,
+//! and a drawing that cannot be written now is left out. (The tool's own line has more: it keeps messages for a
+//! reader that is behind, and has a row for each slot.)
 
-use crate::task::observer::{Activity, Notice, Observer};
+use crate::task::observer::{Activity, Notice, Observer, Progress};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Stderr, Write, stderr};
+
+/// A line on standard error: how much is done, how fast, and how long it takes yet. Warnings and what commands say
+/// stand above it. Nothing is drawn if standard error is no terminal, or the terminal belongs to another program.
+///
+/// ```no_run
+/// use bivouac::prelude::*;
+///
+/// fn main() -> Exit {
+///     files("photos")
+///         .map(|file, cx| cx.output(["file", &file.path().to_string_lossy()]))
+///         .write_to("kinds.txt")
+///         .progress(bivouac::progress::bar())
+///         .main()
+/// }
+/// ```
+pub fn bar() -> Bar {
+    Bar { out: stderr(), is_terminal: stderr().is_terminal(), is_drawn: false }
+}
+
+/// See [`bar`].
+#[derive(Debug)]
+pub struct Bar {
+    out: Stderr,
+    is_terminal: bool,
+    is_drawn: bool,
+}
+
+/// Columns of the bar itself.
+const COLUMNS: usize = 24;
+
+impl Bar {
+    /// Writes `text` in place of the line, unless that would wait.
+    fn put(&mut self, text: &str) -> bool {
+        let mut fds = [PollFd::new(&self.out, PollFlags::OUT)];
+        let is_ready = poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        let erase = if self.is_drawn { "\r\x1b[2K" } else { "" };
+        is_ready && write!(self.out, "{erase}{text}").is_ok()
+    }
+
+    /// Whether the terminal belongs to this program: after `bg` it is the shell's.
+    fn is_ours(&self) -> bool {
+        let foreground = nix::unistd::tcgetpgrp(&self.out);
+        self.is_terminal && foreground.map_or(true, |group| group == nix::unistd::getpgrp())
+    }
+}
+
+impl Observer for Bar {
+    fn progress(&mut self, now: &Progress) {
+        if !self.is_ours() {
+            self.is_drawn = false;
+        } else if self.put(&row(now, width())) {
+            self.is_drawn = true;
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        let is_shown = matches!(
+            notice,
+            Notice::Warning(_)
+                | Notice::TaskFailed { .. }
+                | Notice::Said { .. }
+                | Notice::Input(_)
+                | Notice::Status(_)
+                | Notice::Stopping { .. }
+                | Notice::NotSuspended { .. }
+        );
+        if is_shown && self.put(&(sentence(notice).replace(char::is_control, " ") + "\n")) {
+            self.is_drawn = false;
+        }
+    }
+
+    fn leave_terminal(&mut self) {
+        if self.is_drawn && self.put("") {
+            self.is_drawn = false;
+        }
+    }
+}
+
+/// The columns of the terminal, without those in which it echoes `^C`.
+fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(stderr());
+    usize::from(size.map_or(80, |size| size.ws_col).saturating_sub(4))
+}
+
+/// The line, as much of it as fits.
+fn row(now: &Progress, width: usize) -> String {
+    let (done, all) = now.share();
+    let is_bytes = now.bytes_total.is_some();
+    let amount = |n: u64| if is_bytes { format!("{:.1} MB", n as f64 / 1e6) } else { n.to_string() };
+    let mut row = String::new();
+    if now.phase != Activity::Running {
+        row = format!("{}  ", now.phase);
+    }
+    if let Some(all) = all.filter(|all| *all > 0) {
+        let share = done.min(all) as f64 / all as f64;
+        let full = (share * COLUMNS as f64) as usize;
+        let head = if full < COLUMNS { ">" } else { "" };
+        let bar = "=".repeat(full) + head;
+        write!(
+            row,
+            "{:3.0} %  [{bar:COLUMNS$}]  {} of {}",
+            (100.0 * share).floor(),
+            amount(done),
+            amount(all)
+        )
+        .ok();
+    } else {
+        row += &amount(done);
+    }
+    if let Some(left) = now.left.filter(|_| now.phase == Activity::Running) {
+        let seconds = left.as_secs();
+        write!(row, "  {}:{:02} left", seconds / 60, seconds % 60).ok();
+    }
+    row.chars().take(width).collect()
+}
 
 /// Gives each sentence about a run to `tell`: to `tracing`, to `log`, to a file.
 ///
@@ -74,5 +197,25 @@ pub fn sentence(notice: &Notice) -> String {
             format!("{}: {}", if *adopted { "reloaded" } else { "not reloaded" }, said.join("; "))
         }
         Notice::Warning(error) => format!("warning: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_line_has_the_share_the_amount_and_the_time_left() {
+        let mut now = Progress { frontier: 500, tasks: Some(2000), ..Progress::default() };
+        now.left = Some(Duration::from_secs(75));
+        assert_eq!(row(&now, 80), " 25 %  [======>                 ]  500 of 2000  1:15 left");
+        assert_eq!(row(&now, 10), " 25 %  [==");
+        now.phase = Activity::Paused;
+        now.frontier = 2000;
+        assert_eq!(row(&now, 80), "paused  100 %  [========================]  2000 of 2000");
+        (now.bytes, now.bytes_total, now.phase) = (1_000_000, None, Activity::Running);
+        (now.tasks, now.left) = (None, None);
+        assert_eq!(row(&now, 80), "2000");
     }
 }

@@ -54,17 +54,6 @@ impl<P> Delivery<P> {
     }
 }
 
-impl<P> Clone for Outbox<P> {
-    fn clone(&self) -> Self {
-        Self {
-            deliveries: self.deliveries.clone(),
-            lines: self.lines.clone(),
-            large: self.large.clone(),
-            nudge: self.nudge.clone(),
-        }
-    }
-}
-
 impl<P> Outbox<P> {
     /// Hands something to the commit thread, and waits for room. `false`: the commit path is broken, or the
     /// task must give up: a pager that is not read on must not hold a stop until the kill.

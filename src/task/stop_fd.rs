@@ -108,7 +108,7 @@ impl StopFd {
     }
 
     /// Waits for the end of the run, and no longer than `time`.
-    fn wait_for(&self, time: Duration) -> io::Result<()> {
+    pub(crate) fn wait_for(&self, time: Duration) -> io::Result<()> {
         let mut fds = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::from(time.as_millis() as u8)) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),

@@ -92,9 +92,10 @@ impl<J: Job> Committer<J> {
         if now == self.reported {
             return;
         }
+        // A report wakes the supervisor. It waits for one only when results wait on disk for their turn.
+        let is_waited_for = ahead_bytes != self.reported.ahead_bytes;
         self.reported = now;
-        // A report wakes the supervisor. Where tasks complete in any order, it waits for none of them.
-        if !self.completion.is_in_any_order() || self.reported_at.elapsed() >= REPORT_EVERY {
+        if is_waited_for || self.reported_at.elapsed() >= REPORT_EVERY {
             self.reported_at = Instant::now();
             self.report(CommitEvent::Frontier(now));
         }

@@ -21,7 +21,7 @@ pub(crate) struct Inbox<P> {
 }
 
 /// How long deliveries wait at most while they keep coming.
-const REST: Duration = Duration::from_millis(10);
+const REST: Duration = Duration::from_millis(20);
 
 /// See the [module](self).
 pub(crate) struct CommitThread<J: Job> {
