@@ -97,6 +97,7 @@ pub(crate) struct Committer<J: Job> {
     on_event: OnEvent,
     reported: Frontier,
     reported_at: Instant,
+    pub(crate) is_reported: bool,
     /// A checkpoint this often.
     pub(crate) every: Duration,
     /// Something has happened since the last record, which is this old.
@@ -130,6 +131,7 @@ impl<J: Job> Committer<J> {
             on_event,
             reported,
             reported_at: Instant::now(),
+            is_reported: true,
             every: Duration::from_secs(1),
             dirty: false,
             last: Instant::now(),

@@ -89,13 +89,14 @@ impl<J: Job> Committer<J> {
         let Frontier { ahead, output_bytes, .. } = self.reported;
         let ahead_bytes = self.store.spilled_bytes();
         let now = Frontier { ahead, output_bytes, ahead_bytes, ..Frontier::of(self.store.record()) };
-        if now == self.reported {
+        if now == self.reported && self.is_reported {
             return;
         }
         // A report wakes the supervisor. It waits for one only when results wait on disk for their turn.
         let is_waited_for = ahead_bytes != self.reported.ahead_bytes;
         self.reported = now;
-        if is_waited_for || self.reported_at.elapsed() >= REPORT_EVERY {
+        self.is_reported = is_waited_for || self.reported_at.elapsed() >= REPORT_EVERY;
+        if self.is_reported {
             self.reported_at = Instant::now();
             self.report(CommitEvent::Frontier(now));
         }

@@ -90,7 +90,7 @@ impl<P> Inbox<P> {
             }
             let any = self.hand_over_waiting(committer)?;
             committer.step(Step::Commit)?;
-            is_resting = any || committer.frontier() != before;
+            is_resting = any || committer.frontier() != before || !committer.is_reported;
         }
     }
 
