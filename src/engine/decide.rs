@@ -29,10 +29,9 @@
 //!                          └───────┘
 //! ```
 //!
-//! What may be trusted where: in `Working` and `Running`, and only there, tasks start
-//! ([`State::may_start`]). In `Closing` and `Ended` no task is in flight, or those that are have been
-//! given up. A run reaches `Ended` only through `Closing`, that is, after a last checkpoint, unless
-//! the commit path itself is broken.
+//! Tasks start only in `Working` and `Running` ([`State::may_start`]). In `Closing` and `Ended` no task is in
+//! flight, except tasks that the run has given up. A run reaches `Ended` through `Closing`, and so after a last
+//! checkpoint, unless the committer has failed.
 
 mod failure;
 mod motion;
@@ -61,7 +60,7 @@ pub(crate) struct State {
     pub(crate) in_flight: usize,
     /// Tasks that came back and are not over.
     pub(crate) deferred: usize,
-    /// Somebody wants it to end, or it cannot go on; and it is not only that enough has failed.
+    /// A request or an error ends the run, and not only the number of failures.
     is_asked_to_stop: bool,
     source_ended: bool,
     escalation: Escalation,
@@ -129,8 +128,8 @@ fn came_back(state: &mut State) {
     state.in_flight = state.in_flight.saturating_sub(1);
 }
 
-/// With a stop under way the run does not wait for one. Where failures end the run it is not a stop that makes
-/// interruptions of them: then they are waited for, as tasks in flight are.
+/// The task has ended, and its verdict is held. A stop does not wait for the verdict, and asks for it now. If
+/// failures end the run, there is no stop that could have interrupted the task, so the run waits for the verdict.
 fn deferred(state: &mut State, actions: &mut Vec<Action>) {
     came_back(state);
     state.deferred += 1;
@@ -138,7 +137,7 @@ fn deferred(state: &mut State, actions: &mut Vec<Action>) {
         Course::Stopping | Course::Aborting if state.is_asked_to_stop => {
             actions.push(Action::ConcludeDeferred)
         }
-        // In the end it had been given up.
+        // In the last two phases the task had been given up.
         Course::Working | Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
     }
 }
@@ -176,7 +175,7 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     };
     match (state.course, rung) {
         (Course::Working, _) => begin_stop(state, by, actions),
-        // It ends already, and took its time for it.
+        // An error ends the run already, without a deadline for its tasks. Now they get one.
         (Course::Stopping, Rung::First | Rung::Merged) if state.cause == Some(Cause::Broken) => {
             give_grace(state, actions);
         }
@@ -187,8 +186,8 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     }
 }
 
-/// All tasks are done, but the reader of the output may not read on, and then the last of it is never
-/// handed over. Without a reader in the way this stops nothing: the job is finished in a moment.
+/// All tasks are done. But the reader of the output may have stopped reading, and a write would wait for ever. So
+/// the write is interrupted. Without such a reader this stops nothing: the job is finished in a moment.
 fn stop_closing(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     state.cause = state.cause.or(Some(Cause::Stop(by.stopped_by())));
     actions.push(Action::InterruptOutput);
@@ -243,8 +242,7 @@ fn abort(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     }
 }
 
-/// From here on no task starts; and since nothing can be paused any more, the gate opens for those
-/// in flight.
+/// From here on no task starts. A run that ends cannot be paused, so the gate opens for the tasks in flight.
 fn leave_working(state: &mut State, course: Course, cause: Cause, actions: &mut Vec<Action>) {
     state.course = course;
     state.cause = state.cause.or(Some(cause));
@@ -288,7 +286,7 @@ fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
                 cancel(state, actions);
             }
         }
-        // Tasks that do not look up cannot be waited for; they are counted as interrupted.
+        // A task that reaches no yield point is not waited for. It counts as interrupted.
         Alarm::Kill => {
             if state.course == Course::Aborting {
                 actions.push(Action::Kill);

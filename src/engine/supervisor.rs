@@ -128,8 +128,8 @@ impl<J: Job> Supervisor<'_, J> {
             && self.has_room()
     }
 
-    /// Whether what would have to wait for its turn may take more of the disk. The task that all others wait
-    /// for was assigned before them; so whenever there is none in flight, one must start, or none ever would.
+    /// Whether results that wait for their turn may take more of the disk. They wait for a task that was assigned
+    /// before theirs. So if no task is in flight, one must start, or none ever would.
     fn has_room(&self) -> bool {
         self.job.frontier.ahead_bytes < self.job.spill_limit || self.state.in_flight == 0
     }
@@ -153,8 +153,8 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// One `select` over everything that can happen. Tasks are taken only while they may start; that
-    /// is the other half of admission, and what makes the source thread wait in its turn.
+    /// One `select` over everything that can happen. It takes tasks only while they may start. That is the other
+    /// half of admission: the source thread waits too.
     fn wait_for_an_event(&mut self) {
         if let Some(heard) = self.reception.early.pop_front() {
             return self.received(heard);
@@ -253,7 +253,7 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// Every change of phase is told, also one that lasts no longer than the next event.
+    /// Reports every change of phase, also a phase that lasts until the next event only.
     fn report_phase(&mut self) {
         let activity = self.activity();
         if activity != self.view.shown {
@@ -320,7 +320,7 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// A closed channel means that the commit thread has ended; its last word is in the other one.
+    /// A closed channel means that the commit thread has ended. Its last event is in the other channel.
     fn command(&self, command: CommitCommand) {
         self.channels.commit_commands.send(command).ok();
     }
@@ -337,8 +337,8 @@ impl<J: Job> Supervisor<'_, J> {
         self.command(CommitCommand::Close { listed: self.job.listed });
     }
 
-    /// The way out without waiting. The last checkpoint stands; what was done
-    /// since is done again.
+    /// Ends the process without waiting. The last checkpoint stands, and the next run does again what was done
+    /// since.
     fn die(&mut self, signal: Signal) {
         self.workers.pool.children().kill();
         let now = Instant::now();
