@@ -78,7 +78,7 @@ impl Template {
             (false, Some(_)) if is_the_item => Program::Lines,
             (true, None) => {
                 return Err(Error::usage("the command", "is missing")
-                    .advise("say what to run for each item; or --shell, if each item is a command line"));
+                    .advise("say what to run for each item (xargs without a command runs echo); or --shell, if each item is a command line"));
             }
             (false, Some(shell)) => {
                 let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
@@ -132,10 +132,9 @@ impl Template {
     }
 
     /// What a command is at least as long as, in bytes and ends of words, and how much each item adds to that:
-    /// so many times its length, and so many bytes.
-    pub(crate) fn length(&self) -> (usize, (usize, usize)) {
-        // The end of a word, and the pointer to it.
-        let end = 1 + size_of::<usize>();
+    /// so many times its length, and so many bytes. With `pointers` as the kernel counts, otherwise as people do.
+    pub(crate) fn length(&self, pointers: bool) -> (usize, (usize, usize)) {
+        let end = if pointers { 1 + size_of::<usize>() } else { 1 };
         match &self.program {
             Program::Words(words) => {
                 let (mut fixed, mut times, mut bytes) = (0, 0, 0);

@@ -81,9 +81,10 @@ pub(crate) struct EachArgs {
     #[arg(long = "xargs", overrides_with = "fit", help_heading = "Items")]
     pub(crate) fit_unspread: bool,
 
-    /// Limit a command to SIZE bytes with -X, -m and --xargs, and always to what the system allows
-    #[arg(short = 's', long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, default_value = "128KiB", help_heading = "Items")]
-    pub(crate) max_chars: u64,
+    /// Limit a command of several items (-X, -m, --xargs, -n N) to SIZE bytes, and always to what the system
+    /// allows [default: 128KiB; with -n: no limit]
+    #[arg(short = 's', long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, help_heading = "Items")]
+    pub(crate) max_chars: Option<u64>,
 
     #[command(flatten)]
     pub(crate) items: ItemArgs,
@@ -287,6 +288,11 @@ impl EachArgs {
     /// Whether a command gets as many items as fit.
     pub(crate) fn fits(&self) -> bool {
         self.fit || self.fit_in_context || self.fit_unspread
+    }
+
+    /// Whether a command of a fixed number of items may get fewer, because of its length.
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.fits() && self.max_chars.is_some()
     }
 
     /// Whether a command gets none of the item that it runs for.

@@ -64,6 +64,10 @@ pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
 /// The command, and the items that it is for. The header is read for that, and all of the list if a placeholder asks
 /// how many there are.
 fn template_and_items(each: &EachArgs, columns: &Columns, launch: &Launch<'_>) -> Result<(Template, Items)> {
+    if each.is_limited() && each.per_command() == 1 {
+        return Err(Error::usage("-s", "limits a command of several items, and here each gets one")
+            .advise("add -X for as many as fit, as xargs does it, or -n N; or leave -s out"));
+    }
     let items = Items::new(each.columns()).delimiter(each.delimiter()).reading(each.items.reading()?);
     let mut items = items.per_task(per_command(each));
     if let Some(order) = each.items.order() {
@@ -140,17 +144,20 @@ fn template(each: &EachArgs, names: Vec<Vec<u8>>, argv: &[OsString]) -> Result<T
     if repeats { template.repeating() } else { Ok(template) }
 }
 
+/// How long a command of as many items as fit may be: what one argument may be on Linux.
+const AT_MOST: u64 = 128 << 10;
+
 /// The items, as many at a time as fit if that is wanted.
 fn fitted(items: Items, each: &EachArgs, template: &Template, jobs: usize) -> Items {
-    if !each.fits() {
+    if !each.fits() && !each.is_limited() {
         return items;
     }
-    let (taken, (times, more)) = template.length();
+    let (taken, (times, more)) = template.length(each.max_chars.is_none());
     let [taken, times, more] = [taken, times, more].map(|number| number as u64);
-    let items = items.fitting(Fit { bytes: each.max_chars, taken, times, each: more });
+    let items = items.fitting(Fit { bytes: each.max_chars.unwrap_or(AT_MOST), taken, times, each: more });
     match NonZero::new(jobs) {
         // How many commands there are must be known before it is known in how many slots a job goes on.
-        Some(slots) if !each.fit_unspread && !template.asks_for_total() => items.over(slots),
+        Some(slots) if each.fits() && !each.fit_unspread && !template.asks_for_total() => items.over(slots),
         Some(_) | None => items,
     }
 }

@@ -100,6 +100,7 @@ fn how_many_items_a_command_gets_and_which_are_none() {
         ("-r echo x{}", "a b\n\nc\nd\n", "xa b\nxc\nxd\n"),
         ("-r echo x{}", "", ""),
         ("-E EOF echo", "a\nb\nEOF\nc\n", "a\nb\n"),
+        ("-n 2 -s 13 echo", "7777777\n88888888\n9\n10\n", "7777777\n88888888\n9 10\n"),
         ("-E c echo ::: a b c d ::: 1 c 2", "", "a 1\nb 1\n"),
     ] {
         prints(line, input, wanted);
@@ -242,6 +243,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_type() {
         ("each --wd ... echo ::: a", "--workdir /var/tmp/x/{#}"),
         ("each -N 2 --shell echo:x{} ::: a b", "use -m or -n"),
         ("each -I  echo ::: a", "-I"),
+        ("each -s 100 echo ::: a", "add -X"),
     ] {
         let words: Vec<&str> = line.split(' ').collect();
         world.bivouac("each").words(&words[1..]).run().expect_code(2).expect_says(says);
