@@ -17,15 +17,20 @@
 //! 2. `stream`, `left_out`, `once`: inputs that can be read once, or not at all
 //! 3. `witness/identity`, `witness/sample`, `witness`, `witness/grown`, `file`: a file, and whether it is the same
 //! 4. `resolved`: what each of the given paths turned out to be
-//! 5. `boundary`, `pieces`, `edges`, `chunk`, `streamed`: where records end; then `witness/contents`, which reads as far
+//! 5. `grammar`, `boundary`, `header`, `pieces`, `edges`, `chunk`, `streamed`: where records end; then
+//!    `witness/contents`, which reads as far
 //! 6. the sources: `chunks` by position, `tree` over `walk`, `items` over its own files
 
 mod boundary;
 mod buffer;
 mod chunk;
 mod chunks;
+#[cfg(test)]
+mod cut_tests;
 mod edges;
 mod file;
+mod grammar;
+mod header;
 mod items;
 mod left_out;
 mod once;
@@ -47,6 +52,7 @@ pub use boundary::Boundary;
 pub use chunk::Chunk;
 pub use chunks::Chunks;
 pub use file::InputFile;
+pub use header::Header;
 pub use items::{Column, Fit, Given, Item, Items, Reading};
 pub use left_out::{LeftOut, Readable};
 pub use pieces::{PIECE, Pieces};

@@ -11,6 +11,7 @@ pub(crate) mod each;
 pub(crate) mod help;
 pub(crate) mod items;
 pub(crate) mod parallel;
+pub(crate) mod records;
 pub(crate) mod verbs;
 
 use super::parse::without_hyphens;

@@ -140,6 +140,14 @@ pub(crate) fn block(text: &str) -> Result<u64, String> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bytes(pub(crate) Vec<u8>);
 
+/// One of them.
+pub(crate) fn byte(text: &str) -> Result<u8, String> {
+    match bytes(text)?.0.as_slice() {
+        [byte] => Ok(*byte),
+        _ => Err(r"expected one byte such as `;` or `\t`".to_string()),
+    }
+}
+
 /// Bytes as people write them: `\n`, `\t`, `\r`, `\0`, `\\` and `\xHH` are escapes.
 pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
     const EXAMPLE: &str = r"expected bytes such as `\n`, `\0`, `>` or `\x1e`";

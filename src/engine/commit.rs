@@ -199,6 +199,9 @@ impl<J: Job> Committer<J> {
         let Next { task, held, fate, was_stored } = next;
         let Self { job, sink, total, reorder, store, partial: delivery, .. } = self;
         let sink = &mut **sink;
+        if let Fate::Done { partial, .. } = &fate {
+            job.accept(total, partial)?;
+        }
         reorder.drain(held, store.spill(), |piece| delivery.hand_over(sink, &job.render(total, piece)))?;
         let is_done = matches!(fate, Fate::Done { .. });
         let mark = match fate {

@@ -193,6 +193,7 @@ impl<L: Listing> Comparison<L> {
     /// Lists what is done of the job. If `wake` ends that, what is returned is not all of it.
     pub(crate) fn compare(mut self, wake: &StopFd) -> Result<Outset<L>> {
         let rehearsal = ListContext::rehearsal(wake);
+        self.mark.into_iter().for_each(|mark| self.listing.go_to(mark));
         let mark = self.listing.mark_before(&rehearsal)?;
         if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
             return Err(self.changed("before the point where the last run stopped"));

@@ -40,6 +40,8 @@ pub enum Advice {
     CompareByTimes,
     /// Cut records as the job that is being resumed was begun ([`Boundary`](crate::input::Boundary)).
     SameBoundary,
+    /// Say of the headers of the inputs what was said when the job was begun.
+    SameHeader,
     /// Look at what separates the items of a list
     /// ([`Items::delimiter`](crate::input::Items::delimiter)).
     SeeDelimiter,
@@ -64,6 +66,7 @@ impl fmt::Display for Advice {
             Self::WriteToStandardOutput => "write to standard output with a `StreamSink`",
             Self::CompareByTimes => "compare sizes and times with `by_contents(false)`",
             Self::SameBoundary => "give the `Boundary` with which the job was begun",
+            Self::SameHeader => "give the `Header` with which the job was begun",
             Self::SeeDelimiter => "see whether `Items::delimiter` is what separates its items",
             Self::CleanByForce => "give it up with `clean`, by force",
         })

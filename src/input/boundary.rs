@@ -19,6 +19,9 @@
 //! before. A mailbox is END `\n` and START `From `. GNU parallel's `--recstart '\n>'` comes to the same
 //! records, but gives each newline to the record after it. FIXED 1 lets a job cut anywhere.
 //!
+//! Records that only a reader from the beginning can tell apart have no such rule: see
+//! [`grammar`](super::grammar).
+//!
 //! The beginning and the end of an input are edges of records by themselves, and records never reach from
 //! one input into the next.
 //!
@@ -33,6 +36,7 @@
 //! Few boundaries can overlap with themselves. For those, the bytes before a match do matter, but not far:
 //! see [`edges`](super::edges) for how little of them a search has to read.
 
+use super::grammar::Grammar;
 use crate::error::{Error, Result};
 use memchr::memmem::{self, Finder};
 use std::fmt;
@@ -56,6 +60,7 @@ enum Kind {
         apart: Option<usize>,
     },
     Fixed(u64),
+    FromTheBeginning(Grammar),
 }
 
 impl Boundary {
@@ -67,6 +72,47 @@ impl Boundary {
     /// After every NUL byte.
     pub fn nul() -> Self {
         Self::of(b"\0", b"")
+    }
+
+    /// After every `lines` lines, counted from the beginning of each input or the end of its header. The last record
+    /// may have fewer.
+    ///
+    /// # Errors
+    ///
+    /// `lines` is 0 ([`Kind::Usage`](crate::error::Kind::Usage)).
+    pub fn lines(lines: u64) -> Result<Self> {
+        match lines {
+            0 => Err(Error::usage("the number of lines of a record", "is 0").advise("give at least 1")),
+            1 => Ok(Self::newline()),
+            _ => Ok(Self { kind: Kind::FromTheBeginning(Grammar::Lines(lines)) }),
+        }
+    }
+
+    /// After every newline that is not between two of these quotes (RFC 4180). A quote that opens a field stands at
+    /// its beginning, after `separator`; an input where that is not so ends the job, because no place after it is known to
+    /// be between records.
+    ///
+    /// # Errors
+    ///
+    /// Two of quote, separator and newline are the same ([`Kind::Usage`](crate::error::Kind::Usage)).
+    pub fn quoted(quote: u8, separator: u8) -> Result<Self> {
+        if quote == separator || [quote, separator].contains(&b'\n') {
+            return Err(Error::usage("quote and separator", "are the same, or a newline"));
+        }
+        Ok(Self { kind: Kind::FromTheBeginning(Grammar::Quoted { quote, separator }) })
+    }
+
+    /// Between records of FASTQ, whose bases and qualities may be wrapped.
+    pub fn fastq() -> Self {
+        Self { kind: Kind::FromTheBeginning(Grammar::Fastq) }
+    }
+
+    /// How its records are found if only a reader from the beginning finds them.
+    pub(super) fn grammar(&self) -> Option<Grammar> {
+        match self.kind {
+            Kind::FromTheBeginning(grammar) => Some(grammar),
+            Kind::Between { .. } | Kind::Fixed(_) => None,
+        }
     }
 
     /// Between any two bytes, for jobs that know no records.
@@ -112,7 +158,7 @@ impl Boundary {
     pub fn fixed_size(&self) -> Option<u64> {
         match self.kind {
             Kind::Fixed(bytes) => Some(bytes),
-            Kind::Between { .. } => None,
+            Kind::Between { .. } | Kind::FromTheBeginning(_) => None,
         }
     }
 
@@ -120,7 +166,7 @@ impl Boundary {
     pub(super) fn apart(&self) -> Option<usize> {
         match self.kind {
             Kind::Between { apart, .. } => apart,
-            Kind::Fixed(_) => None,
+            Kind::Fixed(_) | Kind::FromTheBeginning(_) => None,
         }
     }
 
@@ -128,7 +174,7 @@ impl Boundary {
     pub(super) fn begins(&self, bytes: &[u8]) -> bool {
         match &self.kind {
             Kind::Between { both, end: 0, .. } => bytes.starts_with(both.needle()),
-            Kind::Between { .. } | Kind::Fixed(_) => false,
+            Kind::Between { .. } | Kind::Fixed(_) | Kind::FromTheBeginning(_) => false,
         }
     }
 
@@ -141,7 +187,7 @@ impl Boundary {
     pub(super) fn back(&self) -> usize {
         match self.kind {
             Kind::Between { end, .. } => end,
-            Kind::Fixed(_) => 0,
+            Kind::Fixed(_) | Kind::FromTheBeginning(_) => 0,
         }
     }
 
@@ -149,16 +195,16 @@ impl Boundary {
     pub(super) fn ahead(&self) -> usize {
         match &self.kind {
             Kind::Between { both, end, .. } => both.needle().len() - end,
-            Kind::Fixed(_) => 0,
+            Kind::Fixed(_) | Kind::FromTheBeginning(_) => 0,
         }
     }
 
     /// The first match for which all the bytes that decide are in `window`, as an index into it. Records of a
-    /// fixed size have none: their bytes do not tell.
+    /// fixed size have none, and those found from the beginning neither: the bytes around a place do not tell.
     pub(super) fn find_in(&self, window: &[u8]) -> Option<usize> {
         match &self.kind {
             Kind::Between { both, end, .. } => both.find(window).map(|i| i + end),
-            Kind::Fixed(_) => None,
+            Kind::Fixed(_) | Kind::FromTheBeginning(_) => None,
         }
     }
 
@@ -173,7 +219,7 @@ impl Boundary {
             Kind::Between { both, end, .. } => {
                 memmem::rfind(window, both.needle()).map(|i| i + end).filter(|&i| i > 0)
             }
-            Kind::Fixed(_) => None,
+            Kind::Fixed(_) | Kind::FromTheBeginning(_) => None,
         }
     }
 }
@@ -203,6 +249,16 @@ impl fmt::Display for Boundary {
                 write!(f, "between \"{}\" and \"{}\"", end.escape_ascii(), start.escape_ascii())
             }
             Kind::Fixed(bytes) => write!(f, "every {bytes} bytes"),
+            Kind::FromTheBeginning(Grammar::Lines(lines)) => write!(f, "every {lines} lines"),
+            Kind::FromTheBeginning(Grammar::Quoted { quote, separator }) => {
+                write!(
+                    f,
+                    "after lines with fields between {} and quotes {}",
+                    separator.escape_ascii(),
+                    quote.escape_ascii()
+                )
+            }
+            Kind::FromTheBeginning(Grammar::Fastq) => write!(f, "as in FASTQ"),
         }
     }
 }

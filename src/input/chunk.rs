@@ -23,6 +23,8 @@ pub struct Chunk {
     /// What is known of all inputs together.
     pub inputs: Arc<Inputs>,
     pub(super) boundary: Arc<Boundary>,
+    /// The first bytes of the input that are no records.
+    pub(super) header: Option<Arc<[u8]>>,
     pub(super) data: Data,
 }
 
@@ -30,7 +32,7 @@ pub struct Chunk {
 pub(super) enum Data {
     File {
         file: Arc<InputFile>,
-        /// The block, before its edges are aligned.
+        /// The block, before its edges are aligned, if that can be done anywhere.
         block: Range<u64>,
     },
     Stream {
@@ -68,6 +70,12 @@ impl Chunk {
             Data::File { .. } => None,
             Data::Stream { held, from, .. } => Some(&held[*from..]),
         }
+    }
+
+    /// The header of the input, if it has one and the chunk does not begin with it
+    /// ([`Chunks::with_header`](super::Chunks::with_header)).
+    pub fn header(&self) -> &[u8] {
+        self.header.as_deref().filter(|_| !self.first_in_file).unwrap_or_default()
     }
 
     /// Which bytes of the input the chunk covers, exactly. It is empty if a record of an earlier chunk goes
@@ -151,7 +159,12 @@ impl Chunk {
         between_reads: impl FnMut() -> std::result::Result<(), E>,
     ) -> std::result::Result<Range<u64>, E> {
         match &self.data {
-            Data::File { file, block } => edges(file, &self.boundary, block, between_reads),
+            Data::File { file, block } => {
+                let Range { start, end } = edges(file, &self.boundary, block, between_reads)?;
+                let body = self.header.as_ref().map_or(0, |header| header.len() as u64);
+                // The first chunk begins with all of the header, whatever its block.
+                Ok(if start == 0 { 0 } else { start.max(body) }..end.max(body))
+            }
             Data::Stream { start, held, from, .. } => Ok(*start..*start + (held.len() - from) as u64),
         }
     }
@@ -173,6 +186,7 @@ mod tests {
             first_in_file: true,
             inputs: Arc::default(),
             boundary: Arc::new(Boundary::newline()),
+            header: None,
             data: Data::File { file, block: 0..5 },
         };
         assert_eq!(chunk.aligned().unwrap(), 0..8);

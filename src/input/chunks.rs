@@ -14,6 +14,11 @@
 //! their common edge by the same rule, so every byte belongs to exactly one of them. A record longer than a
 //! block stays whole: the blocks inside it are empty.
 //!
+//! Some records are not found from the middle of a file (a quoted field may hold a newline). Then the source does
+//! read the file, a block ahead of the workers, and lists chunks with their edges; see
+//! [`grammar`](super::grammar). A continued run goes to the place of its first chunk without reading what is before it: that
+//! place is the mark of the chunk before.
+//!
 //! # Streams
 //!
 //! A stream has no positions, and the obvious way is to say so: a job on it cannot be continued. But mostly
@@ -29,6 +34,7 @@ mod listing;
 
 use self::listing::{ChunkListing, Cutting, Described, Stored};
 use super::boundary::Boundary;
+use super::header::Header;
 use super::left_out::{LeftOut, same_left_out};
 use super::once::Streams;
 use super::resolved::{
@@ -61,6 +67,7 @@ const LARGEST_BLOCK: u64 = 4 * MIB;
 pub struct Chunks {
     paths: Vec<PathBuf>,
     boundary: Arc<Boundary>,
+    header: Option<Header>,
     wanted_block: Option<u64>,
     /// Number and largest size of the blocks by default.
     parts: (u64, u64),
@@ -79,6 +86,7 @@ impl Chunks {
         Self {
             paths,
             boundary: Arc::new(boundary),
+            header: None,
             wanted_block: None,
             parts: (PARTS, LARGEST_BLOCK),
             limit_rate: None,
@@ -107,6 +115,13 @@ impl Chunks {
     #[must_use]
     pub fn until_found(mut self, found: Arc<AtomicBool>) -> Self {
         self.found = Some(found);
+        self
+    }
+
+    /// Gives every chunk the header of its input ([`Chunk::header`](super::Chunk::header)).
+    #[must_use]
+    pub fn with_header(mut self, header: Option<Header>) -> Self {
+        self.header = header;
         self
     }
 
@@ -184,7 +199,8 @@ impl Chunks {
     fn cutting(&self, block: u64, by_contents: bool, left_out: Vec<LeftOut>) -> Cutting {
         let (paths, boundary) = (self.paths.clone(), Arc::clone(&self.boundary));
         let (is_watched, enough, found) = (self.is_watched, self.enough.clone(), self.found.clone());
-        Cutting { paths, boundary, block, by_contents, left_out, is_watched, enough, found }
+        let header = self.header.clone();
+        Cutting { paths, boundary, header, block, by_contents, left_out, is_watched, enough, found }
     }
 
     /// The input `now`, if the record may be about it.
@@ -202,6 +218,18 @@ impl Chunks {
         };
         Err(Error::refused(path.display(), problem)
             .advise("give the same inputs again")
+            .or(Advice::StartAfresh))
+    }
+
+    fn same_header(&self, stored: Option<&str>) -> Result<()> {
+        let text = |header: &Header| header.to_string();
+        let (now, without) = (self.header.as_ref().map(text), "without a header");
+        if now.as_deref() == stored {
+            return Ok(());
+        }
+        let (then, now) = (stored.unwrap_or(without), now.as_deref().unwrap_or(without));
+        Err(Error::refused("the state", format_args!("is about inputs {then}, not {now}"))
+            .advise(Advice::SameHeader)
             .or(Advice::StartAfresh))
     }
 
@@ -248,6 +276,7 @@ impl Source for Chunks {
             return Err(unusable(&"their blocks have 0 bytes"));
         }
         self.same_boundary(stored.records.as_deref())?;
+        self.same_header(stored.header.as_deref())?;
         same_left_out(&self.left_out, &stored.left_out)?;
         let now = look_at_all(&self.paths, &self.streams)?;
         let block = stored.block;

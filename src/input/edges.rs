@@ -31,6 +31,10 @@ pub(super) fn edges<E: From<Error>>(
     block: &Range<u64>,
     between_reads: impl FnMut() -> Result<(), E>,
 ) -> Result<Range<u64>, E> {
+    // Listed with its edges.
+    if boundary.grammar().is_some() {
+        return Ok(block.clone());
+    }
     Search { file, boundary, windows: WINDOWS, between_reads }.edges(block)
 }
 

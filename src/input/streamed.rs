@@ -12,6 +12,8 @@
 
 use super::boundary::Boundary;
 use super::buffer::no_room;
+use super::grammar::{Flaw, Scan, nominal_end};
+use super::header::Header;
 use super::stream::{Received, Stream};
 use crate::error::{Error, Result};
 use crate::task::ListContext;
@@ -49,6 +51,10 @@ pub(super) struct Streamed {
     ended: bool,
     /// Records are listed when the writer makes a pause.
     is_watched: bool,
+    /// How the header is known, and what it is as soon as it has come.
+    header: (Option<Header>, Option<Arc<[u8]>>),
+    /// Of the chunk at hand, up to `searched`, if its records are found from the beginning only.
+    scan: Option<Scan>,
 }
 
 /// What [`Streamed::next`] came back with.
@@ -76,6 +82,8 @@ impl Streamed {
             has_begun: false,
             ended: false,
             is_watched: false,
+            header: (None, None),
+            scan: None,
         }
     }
 
@@ -84,12 +92,22 @@ impl Streamed {
         Self { is_watched, ..self }
     }
 
+    /// The same with a header.
+    pub(super) fn with_header(self, header: Option<Header>) -> Self {
+        Self { header: (header, None), ..self }
+    }
+
+    /// It is known when a chunk is.
+    pub(super) fn header(&self) -> Option<Arc<[u8]>> {
+        self.header.1.clone()
+    }
+
     /// The next chunk, never an empty one except as the only one of an empty stream.
     pub(super) fn next(&mut self, stream: &mut Stream, cx: &ListContext<'_>) -> Result<Next> {
         while !self.ended {
             // The record at the end of the block must end here at the latest.
             let limit = self.held_at(self.nominal_end().saturating_add(self.longest));
-            match self.find_end() {
+            match self.find_end(stream.path())? {
                 Some(end) if end <= limit => return self.take(end, stream.path()),
                 None if self.held.len() < limit.saturating_add(self.boundary.ahead()) => {}
                 Some(_) | None => return Err(too_long(stream, self.longest)),
@@ -111,14 +129,21 @@ impl Streamed {
             }
         }
         // What was read last may hold several chunks.
-        let end = self.find_end().unwrap_or(self.held.len());
+        let end = match self.find_end(stream.path())? {
+            Some(end) => end,
+            None => {
+                let finished = self.scan.take().map_or(Ok(()), Scan::finish);
+                finished.map_err(|flaw| flaw.of(stream.path()))?;
+                self.held.len()
+            }
+        };
         let is_over = self.from == self.held.len() && self.has_begun;
         if is_over { Ok(Next::End) } else { self.take(end, stream.path()) }
     }
 
     /// The first multiple of the block size after the beginning of the chunk: its end, but for the record there.
     fn nominal_end(&self) -> u64 {
-        (self.start / self.block + 1).saturating_mul(self.block)
+        nominal_end(self.start, self.body(), self.block)
     }
 
     /// A place of the stream as an index into `held`, or beyond its end.
@@ -126,8 +151,45 @@ impl Streamed {
         usize::try_from(place - self.start).unwrap_or(usize::MAX).saturating_add(self.from)
     }
 
+    /// Where in the stream the records begin.
+    fn body(&self) -> u64 {
+        self.header.1.as_ref().map_or(0, |header| header.len() as u64)
+    }
+
     /// Where in `held` the chunk ends, if that has come.
-    fn find_end(&mut self) -> Option<usize> {
+    fn find_end(&mut self, path: &Path) -> Result<Option<usize>> {
+        if let (Some(header), None) = &self.header {
+            let end = header.end_in(&self.held, &self.boundary, self.ended, path)?;
+            let Some(end) = end else { return Ok(None) };
+            self.header.1 = Some(self.held[..end].into());
+        }
+        if self.boundary.grammar().is_some() {
+            return self.scan_to_end().map_err(|flaw| flaw.of(path));
+        }
+        let end = self.find_match();
+        // The first chunk begins with all of the header.
+        Ok(end.map(|end| if self.start == 0 { end.max(self.body() as usize) } else { end }))
+    }
+
+    fn scan_to_end(&mut self) -> std::result::Result<Option<usize>, Flaw> {
+        let Some(grammar) = self.boundary.grammar() else { return Ok(None) };
+        let first = self.held_at(self.nominal_end());
+        let scan = match &mut self.scan {
+            Some(scan) => scan,
+            none => {
+                let place = self.start.max(self.header.1.as_ref().map_or(0, |header| header.len() as u64));
+                self.searched = self.from + (place - self.start) as usize;
+                none.insert(Scan::new(grammar, place))
+            }
+        };
+        let found = scan.advance(&self.held[self.searched..], first.saturating_sub(self.searched))?;
+        let end = found.map(|length| self.searched + length);
+        self.searched = end.unwrap_or(self.held.len());
+        self.step = LONGEST_STEP.min(2 * self.step);
+        Ok(end)
+    }
+
+    fn find_match(&mut self) -> Option<usize> {
         if let Some(place) = self.boundary.by_arithmetic(self.nominal_end()) {
             return Some(self.held_at(place)).filter(|&end| end <= self.held.len());
         }
@@ -202,6 +264,7 @@ impl Streamed {
             Next::Chunk { start: self.start, held: std::mem::replace(&mut self.held, rest), from: self.from };
         self.start += (end - self.from) as u64;
         (self.from, self.searched, self.step) = (end - keep, 0, STEP);
+        self.scan = None;
         self.has_begun = true;
         Ok(chunk)
     }
@@ -305,7 +368,7 @@ mod tests {
                 let mut found = Vec::new();
                 for &byte in &text {
                     cut.held.push(byte);
-                    while let Some(end) = cut.find_end() {
+                    while let Some(end) = cut.find_end(Path::new("-")).unwrap() {
                         let Ok(Next::Chunk { start, held, from }) = cut.take(end, Path::new("-")) else {
                             unreachable!()
                         };

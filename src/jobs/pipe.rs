@@ -6,12 +6,15 @@
 //! is put in order again. A filter that sums up, sorts or numbers lines does so per chunk, and this
 //! cannot know; so the size of the chunks is part of the record, and a continued run cuts the same.
 
+mod head;
+
+use self::head::{Head, HeadReception, Reported};
 use crate::jobs::argv;
-use crate::jobs::attempts::{Terms, Then, Waiting};
+use crate::jobs::attempts::{Reception, Terms, Then, Waiting};
 use crate::jobs::words::Passing;
 use bivouac::input::Chunk;
 use bivouac::process::{Command, Feed};
-use bivouac::{Context, Job, TaskError};
+use bivouac::{Context, Job, Mark, Result as JobResult, TaskError};
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -21,21 +24,29 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// and with blocks of a mebibyte the starts of `grep` were two thirds of the time.
 pub(crate) const PARTS: (u64, u64) = (16, 16 << 20);
 
-/// The job. Its source: the inputs, cut between records.
+/// The job. With a header ([`Chunk::header`]), each command reads that first. Its source: the inputs, cut between records.
 #[derive(Debug)]
 pub(crate) struct Pipe {
     command: Command,
     /// Whether its words name the number or the slot of a chunk.
     is_numbered: bool,
     terms: Terms,
-    /// Without what is not needed any more: it may be large.
-    waiting: Waiting<Option<Chunk>>,
+    /// How many lines of each output are printed once for all.
+    output_header: u64,
+    waiting: Waiting<Work>,
+}
+
+/// What a task that waits works on, without what is not needed any more: it may be large.
+#[derive(Debug)]
+struct Work {
+    chunk: Option<Chunk>,
+    reported: Reported,
 }
 
 impl Pipe {
-    pub(crate) fn new(command: Command, terms: Terms) -> Self {
+    pub(crate) fn new(command: Command, terms: Terms, output_header: u64) -> Self {
         let is_numbered = command.argv().any(|word| numbered(word, 1, 1).is_some());
-        Self { command, is_numbered, terms, waiting: Waiting::default() }
+        Self { command, is_numbered, terms, output_header, waiting: Waiting::default() }
     }
 }
 
@@ -88,8 +99,10 @@ fn numbered(word: &OsStr, number: u64, slot: usize) -> Option<OsString> {
 
 impl Job for Pipe {
     type Task = Chunk;
-    type Partial = ();
-    type Total = ();
+    /// `None` if no output has a header.
+    type Partial = Reported;
+    /// The header that was printed, as a digest.
+    type Total = Option<Mark>;
 
     fn name(&self) -> &str {
         "pipe"
@@ -102,47 +115,73 @@ impl Job for Pipe {
         // do the codes that mean "done": with other ones the same command prints the same, and only
         // another of its endings is accepted. A user who learns from the first chunk without a match that
         // `grep` ends with 1 there adds `--ok-codes 0,1`, and goes on.
-        json!({ "command": argv::to_record(self.command.argv()) })
+        let mut options = json!({ "command": argv::to_record(self.command.argv()) });
+        if self.output_header > 0 {
+            options["output_header"] = self.output_header.into();
+        }
+        options
     }
 
     fn describe(&self, fingerprint: &Value) -> Option<String> {
-        Some(format!("the command `{}`", argv::shown(&fingerprint["command"])))
+        let command = argv::shown(&fingerprint["command"]);
+        Some(match fingerprint["output_header"].as_u64() {
+            None => format!("the command `{command}`"),
+            Some(lines) => format!("the command `{command}` with an output header of {lines}"),
+        })
     }
 
-    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<(), TaskError> {
+    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<Reported, TaskError> {
         self.attempt(chunk, 1, cx)
     }
 
-    fn settle(&self, cx: &Context<'_>) -> Result<(), TaskError> {
-        let (chunk, suspect) = self.waiting.suspect(cx)?;
+    fn settle(&self, cx: &Context<'_>) -> Result<Reported, TaskError> {
+        let (work, suspect) = self.waiting.suspect(cx)?;
         let place = suspect.note().to_string();
         let then = self.terms.settle(cx, *suspect);
-        self.conclude(chunk, &place, then, cx)
+        self.conclude(work, &place, then, cx)
     }
 
-    fn again(&self, cx: &Context<'_>) -> Result<(), TaskError> {
-        let (chunk, attempt) = self.waiting.retry(cx)?;
-        chunk.map_or(Err(TaskError::Cancelled), |chunk| self.attempt(chunk, attempt, cx))
+    fn again(&self, cx: &Context<'_>) -> Result<Reported, TaskError> {
+        let (work, attempt) = self.waiting.retry(cx)?;
+        work.chunk.map_or(Err(TaskError::Cancelled), |chunk| self.attempt(chunk, attempt, cx))
     }
 
-    fn fold(&self, (): &mut (), (): (), _out: &mut Vec<u8>) {}
+    fn accept(&self, before: &Option<Mark>, reported: &Reported) -> JobResult<()> {
+        reported.as_ref().map_or(Ok(()), |head| head.agrees_with(*before))
+    }
+
+    fn render(&self, before: &Option<Mark>, piece: Vec<u8>) -> Vec<u8> {
+        if self.output_header == 0 { piece } else { head::render(before.is_some(), piece) }
+    }
+
+    fn fold(&self, total: &mut Option<Mark>, reported: Reported, _out: &mut Vec<u8>) {
+        *total = total.or(reported.map(Head::mark));
+    }
 }
 
 impl Pipe {
-    fn attempt(&self, chunk: Chunk, attempt: u32, cx: &Context<'_>) -> Result<(), TaskError> {
+    fn attempt(&self, chunk: Chunk, attempt: u32, cx: &Context<'_>) -> Result<Reported, TaskError> {
         let range = chunk.aligned_in(cx)?;
         if range.is_empty() {
-            return Ok(()); // A record that begins in an earlier chunk goes through all of this one.
+            return Ok(None); // A record that begins in an earlier chunk goes through all of this one.
         }
         let feed = match (chunk.bytes(), chunk.file()) {
             (Some(bytes), _) => Feed::Bytes(bytes),
             (None, Some(file)) => Feed::File { file: file.descriptor()?, range: range.clone() },
             (None, None) => Feed::Nothing,
         };
+        let feed = match chunk.header() {
+            [] => feed,
+            head => Feed::After { head, then: Box::new(feed) },
+        };
         let place = format!("{}, bytes {} to {}", chunk.path().display(), range.start, range.end);
         let command = self.command_of(cx);
-        let then =
-            self.terms.run(cx, &command, &feed, (attempt, &place, place.clone()), &mut Passing::new(cx));
+        let mut head = HeadReception::new(cx, self.output_header);
+        let to: &mut dyn Reception = match self.output_header {
+            0 => &mut Passing::new(cx),
+            _ => &mut head,
+        };
+        let then = self.terms.run(cx, &command, &feed, (attempt, &place, place.clone()), to);
         let chunk = match then.is_last() {
             false => Some(chunk),
             true => {
@@ -153,17 +192,13 @@ impl Pipe {
                 None
             }
         };
-        self.conclude(chunk, &place, then, cx)
+        let reported = head.reported(&place);
+        self.conclude(Work { chunk, reported }, &place, then, cx)
     }
 
-    fn conclude(
-        &self,
-        chunk: Option<Chunk>,
-        place: &str,
-        then: Then,
-        cx: &Context<'_>,
-    ) -> Result<(), TaskError> {
-        self.waiting.keep(cx, chunk, then).map_err(|error| match error {
+    fn conclude(&self, work: Work, place: &str, then: Then, cx: &Context<'_>) -> Result<Reported, TaskError> {
+        let reported = work.reported.clone();
+        self.waiting.keep(cx, work, then).map(|()| reported).map_err(|error| match error {
             TaskError::Failed(why) => {
                 let advice = self.advice(&why);
                 TaskError::Failed(format!("{place}: {}: {why}{advice}", argv::typed(&self.command)))

@@ -28,7 +28,10 @@ pub(crate) fn words(advice: &Advice) -> &str {
         Advice::WriteToFile => "use --output OUT, with which the job can be continued",
         Advice::WriteToStandardOutput => "leave --output away to write to standard output",
         Advice::CompareByTimes => "leave --verify-inputs away, so that sizes and times are compared",
-        Advice::SameBoundary => "give --record-end, --record-start, -0 or --fixed as when the job was begun",
+        Advice::SameBoundary => {
+            "give --format, --csv, --record-lines, --record-end, --record-start, -0 or --fixed as when the job was begun"
+        }
+        Advice::SameHeader => "give --header, --header-prefix or --format as when the job was begun",
         Advice::SeeDelimiter => "see whether its items are told apart as they should (-0, --delimiter)",
         Advice::CleanByForce => "give it up with --force",
     }

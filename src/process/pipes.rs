@@ -96,8 +96,21 @@ impl Feeding<'_> {
         if self.rest.left() == 0 {
             return Ok((0, Then::AllGiven));
         }
+        if let Feed::After { head, then } = &mut self.rest {
+            match rustix::io::write(&self.to, head) {
+                Ok(n) => *head = &head[n..],
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::PIPE) => return Ok((0, Then::Refused)),
+                Err(errno) => return Err(not_fed(errno)),
+            }
+            if head.is_empty() {
+                self.rest = std::mem::replace(&mut **then, Feed::Nothing);
+            }
+            // No byte of the input.
+            return Ok((0, if self.rest.left() == 0 { Then::AllGiven } else { Then::More }));
+        }
         let result = match &mut self.rest {
-            Feed::Nothing => return Ok((0, Then::AllGiven)),
+            Feed::Nothing | Feed::After { .. } => return Ok((0, Then::AllGiven)),
             Feed::Bytes(rest) => rustix::io::write(&self.to, rest).inspect(|n| *rest = &rest[*n..]),
             Feed::File { file, range } if self.by_copy => copy(*file, range, &self.to),
             Feed::File { file, range } => {
@@ -114,9 +127,13 @@ impl Feeding<'_> {
                 self.by_copy = true;
                 Ok((0, Then::More))
             }
-            Err(errno) => Err(Error::broken("input", format_args!("cannot be fed: {errno}")).into()),
+            Err(errno) => Err(not_fed(errno)),
         }
     }
+}
+
+fn not_fed(errno: Errno) -> TaskError {
+    Error::broken("input", format_args!("cannot be fed: {errno}")).into()
 }
 
 /// For file systems that cannot splice.
@@ -155,7 +172,7 @@ impl<'a> Pipes<'a> {
         };
         let (stdin, their_stdin) = match feed {
             Feed::Nothing => (Input::Nothing, None),
-            Feed::Bytes(_) | Feed::File { .. } => {
+            Feed::Bytes(_) | Feed::File { .. } | Feed::After { .. } => {
                 let (theirs, ours) = pipe_from_us()?;
                 (Input::Open(Feeding { to: ours, rest: feed.clone(), by_copy: false }), Some(theirs))
             }

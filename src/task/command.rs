@@ -101,6 +101,13 @@ pub enum Feed<'a> {
         /// From where to where.
         range: Range<u64>,
     },
+    /// These bytes, which are no part of the input, and then it.
+    After {
+        /// What comes first.
+        head: &'a [u8],
+        /// What comes then.
+        then: Box<Feed<'a>>,
+    },
 }
 
 impl Feed<'_> {
@@ -109,6 +116,7 @@ impl Feed<'_> {
             Feed::Nothing => 0,
             Feed::Bytes(rest) => rest.len() as u64,
             Feed::File { range, .. } => range.end.saturating_sub(range.start),
+            Feed::After { head, then } => head.len() as u64 + then.left(),
         }
     }
 }

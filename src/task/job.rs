@@ -62,6 +62,16 @@ pub trait Job: Send + Sync + 'static {
         Err(TaskError::Cancelled)
     }
 
+    /// Whether what a task reports agrees with the total of all tasks *before* it. Asked on the commit thread, in task
+    /// order, before the output of the task counts.
+    ///
+    /// # Errors
+    ///
+    /// It does not, which ends the job.
+    fn accept(&self, _before: &Self::Total, _partial: &Self::Partial) -> crate::Result<()> {
+        Ok(())
+    }
+
     /// Gives a piece its final form, on the commit thread and in task order, with the total of all tasks
     /// *before* this one: a relative line number becomes an absolute one. By default the piece stays as it
     /// is.

@@ -67,6 +67,10 @@ pub trait Listing: Send + 'static {
         Vec::new()
     }
 
+    /// Told the mark of the task before the frontier, by the record, before [`mark_before`](Listing::mark_before). A
+    /// listing whose marks say where it was goes there, and need not list what is done.
+    fn go_to(&mut self, _mark: Mark) {}
+
     /// The mark of the task before the frontier, for sources that give marks; the run compares it with the
     /// record. Asked once, before `next`, of a listing that [`Source::resume`] opened; it may take its time.
     ///

@@ -10,6 +10,7 @@
 //! | `children` | what does a command inherit, and what not? |
 //! | `signals` | after each signal: right bytes in the end, and no process left? |
 //! | `done` | when does a command count as done, and when as interrupted? |
+//! | `formats` | tables, FASTQ, VCF and their like: is no record cut, and each header where it belongs? |
 //! | `failing` | commands that fail, are missing, take too long or want the terminal |
 //! | `losses` | the ways in which others lose data, each tried here |
 //! | `storm` | do stops and goes while children are born leave a process hanging? |
@@ -17,6 +18,7 @@
 mod children;
 mod done;
 mod failing;
+mod formats;
 mod filters;
 mod losses;
 mod records;

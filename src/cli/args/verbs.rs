@@ -2,6 +2,7 @@
 
 use super::common::{CommandArgs, InputArgs, JobArgs, TableArgs};
 use super::help;
+use super::records::RecordArgs;
 use crate::cli::{complete, parse};
 use bivouac::disk::OsDisk;
 use bivouac::state_dir::is_state;
@@ -505,6 +506,13 @@ pub(crate) struct PipeArgs {
     /// Every record has SIZE bytes
     #[arg(long, value_name = "SIZE", value_parser = parse::block, allow_hyphen_values = true, conflicts_with_all = ["record_end", "record_start"], help_heading = "Where the input is cut")]
     pub(crate) fixed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) records: RecordArgs,
+
+    /// Print the first N lines of what each command prints only once; an error if they are not the same [default: 1]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
+    pub(crate) output_header: Option<u64>,
 
     /// Write the result to OUT, which appears when it is complete
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]

@@ -39,16 +39,20 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         terminal::message(&warning);
     }
     let boundary = boundary(pipe)?;
+    if warns && let Some(hint) = pipe.hint() {
+        terminal::message(&hint);
+    }
     let files = match pipe.keep_going {
         true => launch.readable(true, FINISHED_WITH_FAILURES).files,
         false => pipe.files.clone(),
     };
     let source = Chunks::new(files, boundary)
+        .with_header(pipe.records.header())
         .block(pipe.block)
         .in_parts(PARTS.0, PARTS.1)
         .limit_rate(launch.settings.limit_rate.value)
         .by_contents(pipe.inputs.verify_inputs);
-    launch.run((Pipe::new(command, terms), source), true)
+    launch.run((Pipe::new(command, terms, pipe.output_header.unwrap_or(0)), source), true)
 }
 
 /// Whether the command gets all of the input at once.
@@ -63,6 +67,9 @@ fn is_one_chunk(pipe: &PipeArgs) -> bool {
 
 /// Where one record ends and the next begins.
 fn boundary(pipe: &PipeArgs) -> Result<Boundary> {
+    if let Some(boundary) = pipe.records.boundary()? {
+        return Ok(boundary);
+    }
     match (pipe.fixed, pipe.null, &pipe.record_end, &pipe.record_start) {
         (Some(bytes), _, _, _) => Boundary::fixed(bytes),
         (None, true, _, _) => Ok(Boundary::nul()),

@@ -69,6 +69,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             return Ok(Inputs::More);
         }
         let cx = ListContext::rehearsal(stop);
+        past.was.mark.into_iter().for_each(|mark| listing.go_to(mark));
         if listing.mark_before(&cx)? != past.was.mark {
             return Ok(Inputs::Changed);
         }

@@ -4,6 +4,8 @@ use crate::error::{Error, Result};
 use crate::input::boundary::Boundary;
 use crate::input::chunk::{Chunk, Data};
 use crate::input::file::InputFile;
+use crate::input::grammar::{Grammar, next_cut};
+use crate::input::header::Header;
 use crate::input::left_out::LeftOut;
 use crate::input::path_text::{self, named};
 use crate::input::resolved::{Input, Inputs, blocks_in, open_for_tasks, other_contents, samples};
@@ -27,6 +29,9 @@ pub(super) struct Described {
     /// In the words of [`Boundary`], which are exact.
     #[serde(default)]
     pub(super) records: Option<String>,
+    /// In the words of [`Header`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) header: Option<String>,
     #[serde(default)]
     pub(super) inputs: Vec<Stored>,
     /// Where versions before 0.2 have the inputs of jobs that could be continued on files only.
@@ -61,6 +66,7 @@ pub(super) enum Stored {
 pub(super) struct Cutting {
     pub(super) paths: Vec<PathBuf>,
     pub(super) boundary: Arc<Boundary>,
+    pub(super) header: Option<Header>,
     /// What counts: as it was asked for, by default, or by the record.
     pub(super) block: u64,
     pub(super) by_contents: bool,
@@ -89,6 +95,8 @@ pub struct ChunkListing {
     contents: Option<Contents>,
     /// Over the blocks of files that were listed, if contents are compared.
     files: Option<Mark>,
+    /// Up to where files were listed whose records are found from the beginning.
+    reached: Option<Mark>,
     /// Over the chunks of streams that were listed; `None` before the first.
     digest: Option<blake3::Hasher>,
     at: Place,
@@ -102,7 +110,10 @@ pub struct ChunkListing {
 struct Place {
     input: usize,
     block: u64,
+    /// The same of a file whose blocks are not all of one size.
+    position: u64,
     file: Option<Arc<InputFile>>,
+    header: Option<Arc<[u8]>>,
     streamed: Option<Streamed>,
 }
 
@@ -118,6 +129,7 @@ impl ChunkListing {
             grown: GrownFiles::default(),
             contents,
             files: None,
+            reached: None,
             digest: None,
             at: Place::default(),
             bytes_before: 0,
@@ -129,7 +141,7 @@ impl ChunkListing {
     pub(super) fn at(mut self, frontier: u64, remarks: Remarks) -> Self {
         self.remarks = remarks;
         self.pass_files(frontier);
-        if self.contents.is_some() {
+        if self.contents.is_some() || self.cutting.boundary.grammar().is_some() {
             (self.at, self.again) = (Place::default(), frontier);
         }
         self
@@ -159,7 +171,12 @@ impl ChunkListing {
             match self.inputs.get(self.at.input) {
                 None => return Ok(None),
                 Some(_) if self.cutting.has_found() => return Ok(None),
-                Some(Input::Regular(_)) => return self.list_block(cx),
+                Some(Input::Regular(_)) => {
+                    return match self.cutting.boundary.grammar() {
+                        None => self.list_block(cx),
+                        Some(grammar) => self.list_scanned(grammar, cx),
+                    };
+                }
                 Some(Input::Stream(_)) => match self.list_streamed(cx)? {
                     Some(Next::Chunk { start, held, from }) => {
                         return Ok(Some(self.list_received(start, held, from)));
@@ -182,23 +199,67 @@ impl ChunkListing {
             let Some(mark) = contents.take((index, witness), &block, cx)? else { return Ok(None) };
             self.files = Some(mark);
         }
-        let open = || open_for_tasks(index, witness, &self.grown);
-        let file = Arc::clone(self.at.file.get_or_insert_with(open));
+        let file = self.open_file(index)?;
+        let header = self.at.header.clone();
         if block.end == size {
             self.at = Place { input: index + 1, ..Place::default() };
         } else {
             self.at.block += 1;
         }
         let bytes = block.end - block.start;
-        let task = self.chunk(index, start == 0, Data::File { file, block });
+        let task = self.chunk(index, (start == 0, header), Data::File { file, block });
         Ok(Some(Listed { task, bytes, mark: self.mark() }))
+    }
+
+    /// The file at hand, opened, and its header read.
+    fn open_file(&mut self, index: usize) -> Result<Arc<InputFile>> {
+        if let Some(file) = &self.at.file {
+            return Ok(Arc::clone(file));
+        }
+        let Some(Input::Regular(witness)) = self.inputs.get(index) else {
+            return Err(Error::broken("an input", "is no file"));
+        };
+        let file = open_for_tasks(index, witness, &self.grown);
+        let Cutting { header, boundary, .. } = &self.cutting;
+        self.at.header = header.as_ref().map(|header| header.read(&file, boundary)).transpose()?;
+        self.at.file = Some(Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// The same of a file that must be read to be cut.
+    fn list_scanned(&mut self, grammar: Grammar, cx: &ListContext<'_>) -> Result<Option<Listed<Chunk>>> {
+        let (index, start) = (self.at.input, self.at.position);
+        let file = self.open_file(index)?;
+        let header = self.at.header.clone();
+        let body = header.as_ref().map_or(0, |header| header.len() as u64);
+        let Some(end) = next_cut(&file, grammar, (start, body), self.cutting.block, cx)? else {
+            return Ok(None);
+        };
+        if let (Some(contents), Some(Input::Regular(witness))) = (&mut self.contents, self.inputs.get(index))
+        {
+            let Some(mark) = contents.take((index, witness), &(start..end), cx)? else { return Ok(None) };
+            self.files = Some(mark);
+        }
+        self.reached = Some(mark_of_place(index, end));
+        self.pass_to(index, end);
+        let task = self.chunk(index, (start == 0, header), Data::File { file, block: start..end });
+        Ok(Some(Listed { task, bytes: end - start, mark: self.mark() }))
+    }
+
+    fn pass_to(&mut self, index: usize, end: u64) {
+        if self.inputs.get(index).map(Input::size) == Some(end) {
+            self.at = Place { input: index + 1, ..Place::default() };
+        } else {
+            (self.at.input, self.at.position) = (index, end);
+        }
     }
 
     fn list_streamed(&mut self, cx: &ListContext<'_>) -> Result<Option<Next>> {
         let is_last = self.at.input + 1 == self.inputs.len();
         let Some(Input::Stream(share)) = self.inputs.get_mut(self.at.input) else { return Ok(None) };
-        let Cutting { boundary, block, is_watched, enough, found, .. } = &self.cutting;
-        let new = || Streamed::new(Arc::clone(boundary), *block).watched(*is_watched);
+        let Cutting { boundary, header, block, is_watched, enough, found, .. } = &self.cutting;
+        let new =
+            || Streamed::new(Arc::clone(boundary), *block).watched(*is_watched).with_header(header.clone());
         let streamed = self.at.streamed.get_or_insert_with(new);
         let mut taken = share.take()?;
         taken.stream.until(found.as_ref().or(enough.as_ref().filter(|_| is_last && self.again == 0)));
@@ -215,13 +276,15 @@ impl ChunkListing {
             digest.update(&(index as u64).to_le_bytes()).update(&length.to_le_bytes()).update(bytes);
         }
         let path = self.cutting.paths[index].clone();
-        let task = self.chunk(index, start == 0, Data::Stream { path, start, held, from });
+        let header = self.at.streamed.as_ref().and_then(Streamed::header);
+        let task = self.chunk(index, (start == 0, header), Data::Stream { path, start, held, from });
         Listed { task, bytes: length, mark: self.mark() }
     }
 
-    fn chunk(&self, file_index: usize, first_in_file: bool, data: Data) -> Chunk {
+    fn chunk(&self, file_index: usize, first: (bool, Option<Arc<[u8]>>), data: Data) -> Chunk {
+        let (first_in_file, header) = first;
         let (inputs, boundary) = (Arc::clone(&self.all), Arc::clone(&self.cutting.boundary));
-        Chunk { file_index, first_in_file, inputs, boundary, data }
+        Chunk { file_index, first_in_file, inputs, boundary, header, data }
     }
 
     fn mark(&self) -> Option<Mark> {
@@ -230,13 +293,30 @@ impl ChunkListing {
             (Some(files), Some(streams)) => {
                 Some(Mark(*blake3::Hasher::new().update(&files.0).update(&streams.0).finalize().as_bytes()))
             }
-            (files, streams) => files.or(streams),
+            (files, streams) => files.or(streams).or(self.reached.filter(|_| !self.has_streams())),
         }
     }
 
     fn has_streams(&self) -> bool {
         self.inputs.iter().any(Input::is_stream)
     }
+}
+
+const PLACE: [u8; 16] = *b"place in a file\0";
+
+/// The place after a chunk, as a mark.
+fn mark_of_place(input: usize, end: u64) -> Mark {
+    let mut mark = Mark([0; 32]);
+    mark.0[..16].copy_from_slice(&PLACE);
+    mark.0[16..24].copy_from_slice(&(input as u64).to_be_bytes());
+    mark.0[24..].copy_from_slice(&end.to_be_bytes());
+    mark
+}
+
+fn place_of(Mark(bytes): Mark) -> Option<(usize, u64)> {
+    let [_, _, input, end] = bytes.as_chunks::<8>().0 else { return None };
+    let input = usize::try_from(u64::from_be_bytes(*input)).ok()?;
+    bytes.starts_with(&PLACE).then_some((input, u64::from_be_bytes(*end)))
 }
 
 impl Listing for ChunkListing {
@@ -247,10 +327,11 @@ impl Listing for ChunkListing {
             Input::Regular(witness) => Stored::File(witness.identity.clone()),
             Input::Stream(_) => Stored::Stream { path: path.clone() },
         };
-        let Cutting { paths, boundary, block, by_contents, left_out, .. } = &self.cutting;
+        let Cutting { paths, boundary, header, block, by_contents, left_out, .. } = &self.cutting;
         let described = Described {
             block: *block,
             records: Some(boundary.to_string()),
+            header: header.as_ref().map(Header::to_string),
             inputs: self.inputs.iter().zip(paths).map(store).collect(),
             files: Vec::new(),
             samples: samples(&self.inputs),
@@ -263,6 +344,18 @@ impl Listing for ChunkListing {
 
     fn sentences(&self) -> Vec<String> {
         self.remarks.sentences.clone()
+    }
+
+    /// Of files that were read to be cut, and whose contents are not compared, the mark is the place.
+    fn go_to(&mut self, mark: Mark) {
+        let is_place = self.cutting.boundary.grammar().is_some() && self.contents.is_none();
+        let Some((index, end)) = place_of(mark).filter(|_| is_place && !self.has_streams()) else { return };
+        if self.inputs.get(index).is_none_or(|input| input.size() < end) {
+            return;
+        }
+        self.pass_to(index, end);
+        let before = self.inputs.iter().take(index).map(Input::size).sum::<u64>();
+        (self.again, self.reached, self.bytes_before) = (0, Some(mark), before + end);
     }
 
     /// Reads the finished part of the streams again, and of files with compared contents, for its digest.
@@ -323,8 +416,9 @@ impl Listing for ChunkListing {
             return Extent::default();
         }
         let sizes = || self.inputs.iter().map(Input::size);
+        let blocks = || sizes().map(|size| blocks_in(size, self.cutting.block)).sum();
         Extent {
-            tasks: Some(sizes().map(|size| blocks_in(size, self.cutting.block)).sum()),
+            tasks: self.cutting.boundary.grammar().is_none().then(blocks),
             bytes: Some(sizes().sum()),
             bytes_before: self.bytes_before,
         }

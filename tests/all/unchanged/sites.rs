@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What the message says, and the file with its row. For those without a row, a word for what the head of
 /// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, or *forged results*.
-const REASONS: [(&str, &str); 42] = [
+const REASONS: [(&str, &str); 43] = [
     ("exists, and no state knows what it is", "places"),
     ("is not a regular file of ours with a single name", "places"),
     ("its total is not one of this job", "forged"),
@@ -32,6 +32,7 @@ const REASONS: [(&str, &str); 42] = [
     ("changed while it was read", "midst"),
     ("is a stream; it was read to see", "inputs"),
     ("is about records cut", "inputs"),
+    ("is about inputs {then}", "inputs"),
     ("grew while it was read", "midst"),
     ("its inputs are not those of a tree", "forged"),
     ("are other paths than those of the last run", "inputs"),
