@@ -17,7 +17,6 @@
 use crate::error::{Error, Result};
 use crate::input::buffer::Buffer;
 use crate::input::file::InputFile;
-use crate::input::pieces::PIECE;
 use crate::sys::equal_bytes;
 use crate::task::ListContext;
 use memchr::{memchr, memchr_iter, memchr2_iter};
@@ -300,6 +299,8 @@ pub(super) fn next_cut(
 ) -> Result<Option<u64>> {
     /// More than a record, mostly.
     const STEP: u64 = 4 << 10;
+    /// It stays in the cache.
+    const PIECE: u64 = 1 << 20;
     let size = file.identity().size;
     let nominal = nominal_end(start, body, block);
     let mut place = start.max(body);
@@ -310,7 +311,7 @@ pub(super) fn next_cut(
             return Ok(None);
         }
         // Not far beyond the end of the block, or it would be read again for the next one.
-        let wanted = nominal.saturating_sub(place).saturating_add(step).min(PIECE as u64);
+        let wanted = nominal.saturating_sub(place).saturating_add(step).min(PIECE);
         let length = wanted.min(size - place) as usize;
         let mut bytes = Buffer::take(length);
         file.read_exact_at(&mut bytes[..length], place)?;

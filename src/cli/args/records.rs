@@ -1,6 +1,5 @@
 //! Options that say what a record is and what stands before the first: the same for every verb that reads records.
 
-use super::verbs::PipeArgs;
 use crate::cli::parse;
 use bivouac::input::{Boundary, Header};
 use bivouac::{Error, Result};
@@ -106,7 +105,8 @@ impl RecordArgs {
         }
     }
 
-    fn is_unset(&self) -> bool {
+    /// Nothing was said of records or headers.
+    pub(crate) fn is_unset(&self) -> bool {
         self.format.is_none()
             && !self.csv
             && self.record_lines.is_none()
@@ -115,24 +115,8 @@ impl RecordArgs {
     }
 }
 
-impl PipeArgs {
-    /// A name that says that records may be others than lines, where nothing was said of records. It is never
-    /// assumed: the name may lie.
-    pub(crate) fn hint(&self) -> Option<String> {
-        let says_records =
-            self.null || self.fixed.is_some() || self.record_end.is_some() || self.record_start.is_some();
-        if says_records || !self.records.is_unset() {
-            return None;
-        }
-        let (file, format) = self.files.iter().find_map(|file| Some((file, suggested(file)?)))?;
-        Some(format!(
-            "warning: {}: each line is a record, and no line a header; if that is wrong, give --format {format}; -q hides this",
-            file.display()
-        ))
-    }
-}
-
-fn suggested(path: &Path) -> Option<&'static str> {
+/// What the name of a file says of its records.
+pub(crate) fn suggested(path: &Path) -> Option<&'static str> {
     let packed = path
         .extension()
         .is_some_and(|end| ["gz", "bgz", "zst", "xz", "bz2", "lz4"].iter().any(|e| end == *e));

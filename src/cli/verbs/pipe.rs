@@ -3,6 +3,7 @@
 mod whole_input;
 
 use crate::cli::args::common::StopChildren;
+use crate::cli::args::records::suggested;
 use crate::cli::args::verbs::PipeArgs;
 use crate::cli::launch::Launch;
 use crate::cli::{shellwords, terminal};
@@ -39,7 +40,7 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         terminal::message(&warning);
     }
     let boundary = boundary(pipe)?;
-    if warns && let Some(hint) = pipe.hint() {
+    if warns && let Some(hint) = hint(pipe) {
         terminal::message(&hint);
     }
     let files = match pipe.keep_going {
@@ -53,6 +54,21 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         .limit_rate(launch.settings.limit_rate.value)
         .by_contents(pipe.inputs.verify_inputs);
     launch.run((Pipe::new(command, terms, pipe.output_header.unwrap_or(0)), source), true)
+}
+
+/// A name that says that records may be others than lines, where nothing was said of records. It is never
+/// assumed: the name may lie.
+fn hint(pipe: &PipeArgs) -> Option<String> {
+    let says_records =
+        pipe.null || pipe.fixed.is_some() || pipe.record_end.is_some() || pipe.record_start.is_some();
+    if says_records || !pipe.records.is_unset() {
+        return None;
+    }
+    let (file, format) = pipe.files.iter().find_map(|file| Some((file, suggested(file)?)))?;
+    Some(format!(
+        "warning: {}: each line is a record, and no line a header; if that is wrong, give --format {format}; -q hides this",
+        file.display()
+    ))
 }
 
 /// Whether the command gets all of the input at once.
