@@ -80,6 +80,10 @@ impl<J: Job> Job for Merged<J> {
         Err(broken(&file).into())
     }
 
+    fn accept(&self, before: &J::Total, partial: &J::Partial) -> Result<()> {
+        self.job.accept(before, partial)
+    }
+
     fn render(&self, before: &J::Total, piece: Vec<u8>) -> Vec<u8> {
         self.job.render(before, piece)
     }

@@ -180,6 +180,10 @@ impl<L: Listing> Listing for ShardListing<L> {
         self.listing.sentences()
     }
 
+    fn go_to(&mut self, mark: Mark) {
+        self.listing.go_to(mark);
+    }
+
     fn mark_before(&mut self, cx: &ListContext<'_>) -> Result<Option<Mark>> {
         self.last = self.listing.mark_before(cx)?;
         Ok(self.last)

@@ -6,7 +6,6 @@ use crate::data::Random;
 use crate::harness::{Bivouac, Input, World};
 use crate::running::DEADLINE;
 use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
-use std::fmt::Write;
 use std::time::Instant;
 
 /// Prints something of each record, and fails if what it reads is not of its kind.
@@ -68,23 +67,20 @@ fn text(kind: &str) -> String {
     });
     for n in 0..4000 {
         let long = "ACGT".repeat(1 + random.below(30));
-        match kind {
-            "csv" | "again" => write!(
-                text,
-                "{n},\"a \"\"{n}\"\",\n\n{n},\",\"{}{long}\"\r\n",
-                "x,\n".repeat(random.below(6))
-            ),
-            "tsv" => write!(text, "{n}\t{n}\t{long}\n"),
-            "semicolon" => write!(text, "{n};'\n;''{long}';\"\n"),
-            "fastq" => write!(text, "@{n}\n{long}\n{long}\n+\n@{}\n+{}\n", &long[1..], &long[1..]),
-            "sam" | "vcf" => write!(text, "{n}\t@#\t{long}\n"),
-            "jsonl" => write!(text, "{{\"id\": {n}, \"text\": \"{long}\"}}\n"),
-            "triples" => write!(text, "{n}\n\n{long}\n"),
-            "fasta" => write!(text, ">{n}\n{long}\n{long}>\n"),
-            "mbox" => write!(text, "From {n}\n{long}\n>From x\n\n"),
-            _ => write!(text, "{n}\n{long}\0"),
-        }
-        .unwrap();
+        text += &match kind {
+            "csv" | "again" => {
+                format!("{n},\"a \"\"{n}\"\",\n\n{n},\",\"{}{long}\"\r\n", "x,\n".repeat(random.below(6)))
+            }
+            "tsv" => format!("{n}\t{n}\t{long}\n"),
+            "semicolon" => format!("{n};'\n;''{long}';\"\n"),
+            "fastq" => format!("@{n}\n{long}\n{long}\n+\n@{}\n+{}\n", &long[1..], &long[1..]),
+            "sam" | "vcf" => format!("{n}\t@#\t{long}\n"),
+            "jsonl" => format!("{{\"id\": {n}, \"text\": \"{long}\"}}\n"),
+            "triples" => format!("{n}\n\n{long}\n"),
+            "fasta" => format!(">{n}\n{long}\n{long}>\n"),
+            "mbox" => format!("From {n}\n{long}\n>From x\n\n"),
+            _ => format!("{n}\n{long}\0"),
+        };
     }
     text
 }
