@@ -11,6 +11,7 @@
 //! | [`complete`] | what a shell offers for the word at the cursor |
 //! | [`verbs`] | one file for each verb that runs a job or prints something |
 //! | [`launch`] | from options to a [`bivouac::Run`] |
+//! | [`slurm`] | a job as an array of Slurm |
 //! | [`shellwords`] | words that only a shell understands, in a command without one |
 //! | [`config`] | the configuration file |
 //! | [`settings`] | options before configuration before defaults, and what a reload can change |
@@ -34,6 +35,7 @@ mod parse;
 mod complete;
 mod verbs;
 mod launch;
+mod slurm;
 mod shellwords;
 mod config;
 mod settings;

@@ -98,6 +98,8 @@ pub struct Summary {
     pub failed: u64,
     /// The last checkpoint, if one was written.
     pub checkpoint: Option<CheckpointFacts>,
+    /// The run was stopped while it waited for the lock of the state: another run does the job.
+    pub waited: bool,
     /// Time spent working in this run: neither paused nor suspended.
     pub worked: Duration,
     /// The key that ended the run at a terminal (Ctrl-C), also if the job was complete by then.

@@ -7,7 +7,8 @@
 //! - **What stopped it.** A warning (USR2, a time budget) leaves the decision to the job. A SIGTERM says that the
 //!   batch system has decided: the job was cancelled, or it comes back without being asked. So CMD does not run after
 //!   a SIGTERM, also if a warning came first.
-//! - **Whether a task ended.** A run that ends no task would be the same again, for ever. It exits with 4.
+//! - **Whether a task ended.** A run that ends no task would be the same again, for ever. It exits with 4. A run that
+//!   only waited for the lock of another one has done nothing either, but there is something to wait for.
 //!
 //! CMD makes the batch system send SIGTERM to this process at once. So the signals that end a program stay blocked from
 //! here to the end of the process, and the exit code remains that of a stop. CMD has them open.
@@ -51,7 +52,7 @@ impl<'a> AfterWarning<'a> {
             ));
             return exit;
         }
-        if summary.by_this_run == 0 {
+        if summary.by_this_run == 0 && !summary.waited {
             terminal::message(&format!(
                 "no task ended within the time that was given, and the next run would be the same, so this is not run\n  \
                  {}\n  give a longer time (sbatch -t), cut smaller tasks (pipe: --block), or let tasks end: --grace inf \

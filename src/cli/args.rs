@@ -2,7 +2,7 @@
 //!
 //! [`common`] holds what every verb that runs a job understands, as one group that a verb takes with one
 //! line; a new option for all of them is a new field there. [`verbs`] and [`each`] hold the options of one
-//! verb each, [`items`] those of `each` about its items, [`control`] the verbs that act on a job from another process, and [`help`] the longer texts
+//! verb each, [`items`] those of `each` about its items, [`slurm`] those of `slurm` among those of sbatch, [`control`] the verbs that act on a job from another process, and [`help`] the longer texts
 //! of the pages: exit codes and examples.
 
 pub(crate) mod common;
@@ -12,6 +12,7 @@ pub(crate) mod help;
 pub(crate) mod items;
 pub(crate) mod parallel;
 pub(crate) mod records;
+pub(crate) mod slurm;
 pub(crate) mod verbs;
 
 use super::parse::without_hyphens;
@@ -21,6 +22,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use common::{JobArgs, StopChildren};
 use control::Control;
 use each::EachArgs;
+use slurm::SlurmArgs;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -53,6 +55,7 @@ pub(crate) enum Verb {
     #[command(flatten)]
     Control(Control),
     Merge(MergeArgs),
+    Slurm(SlurmArgs),
     Log(LogArgs),
     Clean(CleanArgs),
     Signals(SignalsArgs),
@@ -79,6 +82,8 @@ impl Cli {
     ///
     /// Wrong usage, and also what is no error: a request for help or for the version.
     pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
+        let separated = slurm::separated(argv);
+        let argv = separated.as_deref().unwrap_or(argv);
         let mut cli = match Self::try_parse_from(argv) {
             Ok(cli) => cli,
             Err(error) => match with_its_default(&error, argv)
@@ -101,6 +106,7 @@ impl Cli {
             Verb::Job(JobVerb::Count(_) | JobVerb::Grep(_) | JobVerb::Digest(_))
             | Verb::Control(_)
             | Verb::Merge(_)
+            | Verb::Slurm(_)
             | Verb::Log(_)
             | Verb::Clean(_)
             | Verb::Signals(_)
@@ -138,6 +144,7 @@ impl Cli {
             Verb::Job(JobVerb::Digest(_) | JobVerb::Pipe(_) | JobVerb::Each(_))
             | Verb::Control(_)
             | Verb::Merge(_)
+            | Verb::Slurm(_)
             | Verb::Log(_)
             | Verb::Clean(_)
             | Verb::Signals(_)

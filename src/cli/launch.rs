@@ -182,6 +182,10 @@ impl<'a> Launch<'a> {
                 to_merge.set(is_finished && shards.is_done(number)? && output.is_some());
                 Ok(exit)
             }
+            (Part::Submitted(submission), state) => {
+                drop(self.masked);
+                submission.submit((&job, &source), (&state, output), (&self.settings, note(self.argv)))
+            }
             (Part::Merge, Location::Directory(state)) => {
                 let shards = Shards::find(&state)?.ok_or_else(|| no_plan(&state))?;
                 let of_merge = Location::Directory(shards.state_of_merge());

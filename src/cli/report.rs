@@ -288,6 +288,7 @@ fn without_fresh(argv: &[OsString]) -> Vec<OsString> {
         Verb::Job(verb) => std::mem::replace(&mut verb.job_args_mut().resume.fresh, false),
         Verb::Control(_)
         | Verb::Merge(_)
+        | Verb::Slurm(_)
         | Verb::Log(_)
         | Verb::Clean(_)
         | Verb::Signals(_)

@@ -5,6 +5,7 @@
 
 use crate::cli::args::Cli;
 use crate::cli::parse;
+use crate::cli::slurm::submission::Submission;
 use crate::cli::state_path::beside;
 use bivouac::{Error, Result, Shards};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub(crate) enum Part<'a> {
         to_merge: &'a Cell<bool>,
     },
     Merge,
+    /// All of it, by elements of an array.
+    Submitted(Submission<'a>),
 }
 
 /// Variables in which a scheduler gives an element of an array its number, and what its first number is.

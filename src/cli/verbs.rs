@@ -12,6 +12,7 @@ mod man;
 mod merge;
 mod pipe;
 mod signals;
+mod slurm;
 
 use crate::cli::args::{Cli, JobVerb, Verb};
 use crate::cli::control;
@@ -58,6 +59,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Result<Exit> 
     let code = match &cli.verb {
         Verb::Job(verb) => return job(verb, argv, masked),
         Verb::Merge(args) => return merge::run(args, masked),
+        Verb::Slurm(verb) => return slurm::run(verb, argv, masked, run_job),
         Verb::Control(verb) => {
             // These wait for another process, and Ctrl-C must end that.
             drop(masked);

@@ -112,7 +112,8 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     let (found, dir, past, refusals) = (Finding::NoState, None, None, Vec::new());
     let mut case = Case { job, source, sink, options, asked, found, dir, past, refusals };
     if let Err(by) = case.open(interruptible, tell)? {
-        return Ok(case.stopped(by));
+        let summary = Summary { waited: true, ..Summary::default() };
+        return Ok(Prepared::Stopped { by, summary, notice: None });
     }
     case.read()?;
     loop {

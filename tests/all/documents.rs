@@ -205,3 +205,25 @@ fn the_sketch_of_a_server_reloads_keeps_and_answers() {
         .wait()
         .expect_code(0);
 }
+
+/// What of the manifest matters to a shard. (The schema of Kubernetes is checked by hand, with kubernetes-validate.)
+#[test]
+fn the_manifest_for_kubernetes_has_the_fields_on_which_shards_rely() {
+    let script = "import sys
+try: import yaml
+except ImportError: sys.exit(0)
+job = yaml.safe_load(open(sys.argv[1]))
+spec, pod = job['spec'], job['spec']['template']['spec']
+command = pod['containers'][0]['command']
+rules = {rule['action']: [] for rule in spec['podFailurePolicy']['rules']}
+for rule in spec['podFailurePolicy']['rules']:
+    rules[rule['action']] += rule.get('onExitCodes', {}).get('values', []) + [one['type'] for one in rule.get('onPodConditions', [])]
+assert job['apiVersion'] == 'batch/v1' and job['kind'] == 'Job' and spec['completionMode'] == 'Indexed'
+assert f\"auto/{spec['completions']}\" in command and '--wait' in command
+assert rules == {'Ignore': ['DisruptionTarget', 75], 'FailIndex': [2, 3, 126, 127]}, rules
+assert pod['restartPolicy'] == 'Never' and spec['backoffLimitPerIndex'] > 0 and pod['terminationGracePeriodSeconds'] > 7
+print(*command)";
+    let path = root().join("docs/kubernetes.yaml");
+    let seen = Command::new(python()).args(["-c", script]).arg(path).output().unwrap();
+    assert!(seen.status.success(), "{}", String::from_utf8_lossy(&seen.stderr));
+}

@@ -41,6 +41,7 @@
 //! | `library` | does a run in another program's process give back what it borrowed? |
 //! | `ahead` | do the others go on after a slow task, and where do their results wait? |
 //! | `commands` | how do commands end, and what becomes of what they have started? |
+//! | `slurm` | does `bivouac slurm` submit what is missing, and nothing else? |
 //! | `warned` | does `--after-warning` ask for another run when it must, and only then? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
 //! | `each` | is a command per item run once, whatever happens? |
@@ -87,6 +88,7 @@ mod resume;
 mod running;
 mod shards;
 mod slips;
+mod slurm;
 mod starts;
 mod status;
 mod stop;

@@ -95,6 +95,18 @@ fn a_run_that_ended_no_task_does_not_ask_for_another_one_like_it() {
     assert_eq!(calls(&world), "");
 }
 
+/// A scheduler that lost a host starts a second copy, and the first may run on for long.
+#[test]
+fn a_run_that_waits_for_another_one_asks_for_another_run_too() {
+    let world = GREP.world();
+    fake(&world, "scontrol", "");
+    let first = GREP.slow(&world).start().until_checkpoint_at_least(1);
+    let twin = job(&world).with("--wait").start().until("this run waits for it");
+    twin.signal(SIGUSR2).wait().expect_code(75);
+    assert_eq!(calls(&world), "scontrol requeue 4711_3\n");
+    first.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+}
+
 #[test]
 fn a_command_that_fails_is_named_and_the_code_stays_that_of_a_stop() {
     let world = GREP.world();

@@ -48,6 +48,7 @@ Examples:
   bivouac status --watch  from another terminal; also pause, resume,
                           checkpoint, stop
   bivouac list            all jobs here and below
+  bivouac slurm --help    the same on a cluster, as an array of Slurm
   bivouac grep --help     all options of a verb
 ";
 
@@ -265,6 +266,32 @@ Exit codes:
 
 Examples:
   bivouac merge errors.txt
+";
+
+pub(crate) const SLURM: &str = "\
+Typed again, the same line says how far the shards are, and submits those that
+are neither done nor queued: after a cancelled array, a node that was lost, a
+time limit without a warning.
+
+Files, in OUT.bivouac/slurm/:
+  job.sh      the script; sbatch is told nothing else
+  K.log       what shard K has said, over all its starts
+  submitted   the numbers of the arrays, with their elements
+
+Exit codes:
+  0  submitted, or nothing was to be submitted
+  2  wrong usage: an option of sbatch that the script has itself, an array that
+     is too large for this site
+  3  refused: the state belongs to another job, or to other shards
+  4  Slurm did not do it; what it said is printed, and nothing has changed
+
+Examples:
+  bivouac slurm --shards 8 -t 1:00:00 -p low -- count -l huge.log -o lines
+  bivouac slurm --shards 4 -t 30 -- pipe huge.json -o names -- jq -c .name
+  bivouac slurm --shards 64 --at-most 16 -c 4 -- digest /data -o data.b3
+  bivouac slurm --dry-run --shards 2 -- count huge.log -o n
+                                        print the script
+  bivouac slurm --check -p low          what this site does to a job
 ";
 
 pub(crate) const LOG: &str = "\

@@ -130,6 +130,7 @@ impl<J: Job> Supervisor<'_, J> {
             runs: self.job.frontier.runs,
             failed: self.job.frontier.failed,
             checkpoint: self.checkpoint_facts(),
+            waited: false,
             worked: self.clocks.work.worked(),
             interrupted: self.reception.interrupted,
             deadly: self.reception.deadly,
