@@ -94,9 +94,9 @@ mod tests {
 
     fn read(line: &str) -> Result<SlurmArgs, clap::Error> {
         let argv: Vec<OsString> = shlex::split(line).unwrap().into_iter().map(OsString::from).collect();
-        Cli::read(&argv).map(|cli| match cli.verb {
-            Verb::Slurm(slurm) => slurm,
-            verb => panic!("{verb:?}"),
+        Cli::read(&argv).map(|cli| {
+            let Verb::Slurm(slurm) = cli.verb else { panic!("{line}: not slurm") };
+            slurm
         })
     }
 

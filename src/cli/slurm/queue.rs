@@ -66,11 +66,11 @@ fn answer<S: AsRef<OsStr>>(
     OVERRIDES.iter().for_each(|name| {
         command.env_remove(name);
     });
-    let output = command.output().map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => Error::usage(program, "there is no such command here").advise(
+    let output = command.output().map_err(|cause| match cause.kind() == io::ErrorKind::NotFound {
+        true => Error::usage(program, "there is no such command here").advise(
             "run this on a host from which jobs are submitted; --shard K/N works with any other engine",
         ),
-        _ => Error::broken(program, format_args!("cannot be run: {cause}")),
+        false => Error::broken(program, format_args!("cannot be run: {cause}")),
     })?;
     let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
     match output.status.success() {
