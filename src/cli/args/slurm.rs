@@ -49,7 +49,9 @@ pub(crate) struct SlurmArgs {
 }
 
 /// Own options, and whether a value follows.
-const OWN: [(&str, bool); 7] = [
+const OWN: [(&str, bool); 8] = [
+    // A line that was separated is read again, with a default in it.
+    ("--sbatch", true),
     ("--shards", true),
     ("--at-most", true),
     ("--warn", true),
