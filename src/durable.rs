@@ -7,6 +7,7 @@
 pub mod disk;
 mod holder;
 pub mod journal;
+pub mod local_locks;
 mod lock;
 pub mod record;
 pub(crate) mod spill;

@@ -121,6 +121,11 @@ impl Error {
         self.errno.is_some_and(|errno| !LASTING.contains(&errno))
     }
 
+    /// Whether a device, or a file server, has failed a system call.
+    pub(crate) fn is_of_device(&self) -> bool {
+        matches!(self.errno, Some(libc::EIO | libc::ESTALE))
+    }
+
     /// The same error, about this task. Its subject becomes `task N`, counted from 1; a tool that has another word
     /// for a task asks for the [number](Error::task).
     #[must_use]

@@ -81,7 +81,7 @@ pub mod one_signal {}
 
 pub use durable::store::Location;
 pub use durable::task_set::Tasks;
-pub use durable::{disk, journal, record, state_dir, status_file};
+pub use durable::{disk, journal, local_locks, record, state_dir, status_file};
 pub use ending::{Ending, Exit};
 pub use engine::effects::{Effects, TaskOutput};
 pub use engine::options::{Halt, HaltOn, Starts};

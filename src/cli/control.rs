@@ -24,8 +24,11 @@ mod watch;
 use crate::cli::args::control::Control;
 use crate::cli::discover::{the_last, the_one};
 use crate::cli::terminal;
+use crate::jobs::wording::worded;
 use bivouac::Result;
 use bivouac::ending::FINISHED;
+use status::Divided;
+use std::path::Path;
 use view::View;
 
 /// Does what is asked for.
@@ -46,6 +49,9 @@ pub(crate) fn run(control: &Control) -> Result<u8> {
         | Control::Checkpoint(_)
         | Control::Stop(_) => the_one(state.as_deref()),
     }?;
+    if let Some(divided) = Divided::look(&path)? {
+        return of_shards(control, divided, &path);
+    }
     let view = View::look(&path)?;
     match control {
         Control::List(verb) => list::run(verb),
@@ -55,9 +61,47 @@ pub(crate) fn run(control: &Control) -> Result<u8> {
             let text = if verb.json { status.json()? } else { status.text(&view) };
             terminal::result(text.as_bytes()).map(|()| FINISHED)
         }
-        Control::Pause(verb) => act::pause(&view, verb.timeout),
-        Control::Resume(verb) => act::resume(&view, verb.timeout),
-        Control::Checkpoint(verb) => act::checkpoint(&view, verb.timeout),
-        Control::Stop(verb) => act::stop(&view, verb.timeout),
+        Control::Pause(_) | Control::Resume(_) | Control::Checkpoint(_) | Control::Stop(_) => {
+            act(control, &view)
+        }
+    }
+}
+
+fn act(control: &Control, view: &View) -> Result<u8> {
+    match control {
+        Control::List(_) | Control::Status(_) => Ok(FINISHED),
+        Control::Pause(verb) => act::pause(view, verb.timeout),
+        Control::Resume(verb) => act::resume(view, verb.timeout),
+        Control::Checkpoint(verb) => act::checkpoint(view, verb.timeout),
+        Control::Stop(verb) => act::stop(view, verb.timeout),
+    }
+}
+
+/// Looks at all shards; or asks each that runs, and the merge. What one of them cannot do does not keep the others from
+/// doing it.
+fn of_shards(control: &Control, divided: Divided, path: &Path) -> Result<u8> {
+    match control {
+        Control::List(verb) => list::run(verb),
+        Control::Status(verb) if verb.watch => watch::watch_shards(path, verb.json),
+        Control::Status(verb) => {
+            let text = if verb.json { divided.report().json()? } else { divided.text() };
+            terminal::result(text.as_bytes()).map(|()| FINISHED)
+        }
+        Control::Pause(_) | Control::Resume(_) | Control::Checkpoint(_) | Control::Stop(_) => {
+            let running = divided.running();
+            if running.is_empty() {
+                terminal::message(&format!("{}: no shard runs", path.display()));
+            }
+            let mut failed = None;
+            for view in &running {
+                // One that has ended by itself meanwhile needs nothing.
+                if let Err(error) = act(control, view)
+                    && let Some(earlier) = failed.replace(error)
+                {
+                    terminal::message(&worded(&earlier));
+                }
+            }
+            failed.map_or(Ok(FINISHED), Err)
+        }
     }
 }

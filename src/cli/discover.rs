@@ -7,7 +7,7 @@ use bivouac::disk::OsDisk;
 use bivouac::error::Kind;
 use bivouac::state_dir::reach::{Found, find};
 use bivouac::state_dir::{Peek, peek};
-use bivouac::{Error, Result};
+use bivouac::{Error, Result, Shards, is_divided};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -58,7 +58,9 @@ fn the_one_or(
     }
     let mut states = states_in(Path::new(""))?;
     // A directory may have such a name and be something else.
-    states.retain(|path| !peek(&OsDisk, path).is_err_and(|error| error.kind() == Kind::Usage));
+    states.retain(|path| {
+        is_divided(path) || !peek(&OsDisk, path).is_err_and(|error| error.kind() == Kind::Usage)
+    });
     let [first, others @ ..] = states.as_slice() else { return Err(none_here()) };
     let running: Vec<_> = states.iter().filter(|path| !others.is_empty() && runs(path)).collect();
     match running.as_slice() {
@@ -90,6 +92,9 @@ fn several<'a>(what: &str, states: impl IntoIterator<Item = &'a PathBuf>) -> Err
 /// Whether a process runs the job. A process that only looks at the state locks it too, for an instant; but the
 /// lock does not name it.
 fn runs(path: &Path) -> bool {
+    if let Ok(Some(shards)) = Shards::find(path) {
+        return shards.states().iter().any(|(_, state)| runs(state));
+    }
     let Ok(Peek { locked: true, holder: Some(holder), .. }) = peek(&OsDisk, path) else { return false };
     match find(&holder) {
         Ok(Found::Process(_) | Found::Elsewhere(_)) => true,

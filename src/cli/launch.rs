@@ -26,7 +26,7 @@ use bivouac::input::Readable;
 use bivouac::signals::Masked;
 use bivouac::sink::FileSink;
 use bivouac::sink::StreamSink;
-use bivouac::{Effects, Ending, Error, Job, Location, Result, Run, Shards, Sink, Source};
+use bivouac::{Effects, Ending, Error, Job, Location, Result, Run, Shards, Sink, Source, local_locks};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -177,6 +177,7 @@ impl<'a> Launch<'a> {
                 self.go((job, source), state, (output, sink)).map(|(_, exit)| exit)
             }
             (Part::Shard { number, of, to_merge }, Location::Directory(state)) => {
+                self.refuse_local_locks(&state)?;
                 let shards = Shards::divide(&state, (&job, &source), of, note(self.argv))?;
                 let (is_finished, exit) = self.shard(&shards, number, (job, source), (output, sink))?;
                 to_merge.set(is_finished && shards.is_done(number)? && output.is_some());
@@ -223,6 +224,18 @@ impl<'a> Launch<'a> {
         self.go((job, source), state, (Some(&results), sink))
     }
 
+    /// Shards on two hosts would both be the last one, or none.
+    fn refuse_local_locks(&self, state: &Path) -> Result<()> {
+        match local_locks::why(state).filter(|_| !self.args.job.resume.allow_local_locks) {
+            Some(why) => {
+                Err(Error::refused(state.display(), format_args!("{why}, so locks exclude no other host"))
+                    .advise("use another directory")
+                    .or("if all shards run on this host: --allow-local-locks"))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn warn_of_replacement(&self, state: &Location, output: Option<&Path>) {
         if let (Some(out), false) = (output, self.is_quiet())
             && state.path().is_none_or(|state| !state.exists())
@@ -255,6 +268,7 @@ impl<'a> Launch<'a> {
         let after_warning = AfterWarning::asked(args.job.signals.after_warning.as_deref(), masked.found());
         let ending = configured(Run::new(job, source), &args, &settings)
             .wait(args.job.resume.wait || matches!(part, Part::Merge))
+            .fenced(!matches!(part, Part::Whole))
             .state(state.clone())
             .continuing(report::continuing(argv))
             .signals(masked)

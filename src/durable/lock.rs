@@ -154,7 +154,7 @@ impl Lock {
         write().map_err(|cause: io::Error| match cause.raw_os_error() {
             Some(libc::EIO | libc::ESTALE) => {
                 let how = "the lock was lost: another run may have taken over";
-                let error = Error::broken(self.path.display(), how);
+                let error = Error::new(Kind::Busy, self.path.display(), how);
                 Unconfirmed::Lost(error.advise("nothing was touched after that").then(Advice::RunAgain))
             }
             Some(_) | None => Unconfirmed::Broken(Error::io(&self.path, "write", &cause)),

@@ -231,8 +231,18 @@ impl StateDir {
         self.has_record = true;
     }
 
+    /// Fails if the record on disk is not the one that this run has written: another run has begun here.
+    pub(crate) fn confirm_record(&mut self, run: &str, epoch: u64) -> Result<()> {
+        self.confirm_lock()?;
+        match self.read_record() {
+            Ok(Some(record)) if record.run == run && record.epoch == epoch => Ok(()),
+            Err(error) if error.kind() == Kind::Broken => Err(error),
+            Ok(_) | Err(_) => Err(self.lost.insert(taken_over(&self.path)).clone()),
+        }
+    }
+
     /// Fails if the lock was lost, since another run may then be working here.
-    fn confirm_lock(&mut self) -> Result<()> {
+    pub(crate) fn confirm_lock(&mut self) -> Result<()> {
         if let Some(error) = &self.lost {
             return Err(error.clone());
         }
@@ -256,6 +266,13 @@ impl StateDir {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+fn taken_over(path: &Path) -> Error {
+    let how = "another run has taken over: the record here is not of this run";
+    Error::new(Kind::Busy, path.display(), how)
+        .advise("nothing was touched after that")
+        .then(Advice::RunAgain)
 }
 
 /// The parent directory cannot be opened. If it does not exist, the path is a typing error; if the disk or

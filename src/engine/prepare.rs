@@ -265,6 +265,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
 
 fn store_of(record: Record, options: &Options, dir: Option<StateDir>) -> CheckpointStore {
     CheckpointStore::new(record, options.location.clone(), Arc::clone(&options.disk), dir)
+        .fenced(options.fenced)
 }
 
 /// A plan rests on something that was not found. No input leads here.

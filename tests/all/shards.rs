@@ -1,7 +1,9 @@
 //! A job in shards gives the bytes and the exit code of the job as one.
 
-use crate::harness::World;
-use crate::running::Ended;
+use crate::harness::{Bivouac, World};
+use crate::running::{Ended, Running};
+use bivouac::record::{Record, Unverified};
+use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM, SIGUSR2};
 use std::fs;
 
 /// A verb with its options and inputs, the option that names the output, and what follows it.
@@ -154,4 +156,145 @@ fn another_plan_is_refused_and_nothing_changes() {
     pipe(&world, "--shard 3/3").expect_code(3);
     world.write("out.bivouac/plan.json", "{}");
     pipe(&world, "--shard 3/3").expect_code(3).expect_says("plan.json: is damaged");
+}
+
+/// A slow shard of `pipe many`, or the same at once.
+fn slow<'w>(world: &'w World, shard: &str, rate: &str) -> Bivouac<'w> {
+    let job = world.bivouac("pipe many --block 4k -o out").with(shard).with(rate);
+    job.words(&["--", "tr", "1-9", "a-i"])
+}
+
+/// Starts both shards, ends each with a signal after a checkpoint, and runs each again until it is done. On a busy
+/// machine one of them may have finished before its signal.
+fn interrupted(signals: [Signal; 2]) {
+    let world = world();
+    for round in 1..=3 {
+        let both =
+            [1, 2].map(|number| slow(&world, &format!("--shard {number}/2"), "--limit-rate 30k").start());
+        for (shard, signal) in both.into_iter().zip(signals) {
+            let shard = shard.until_checkpoint_at_least(round * 2);
+            shard.try_signal(signal);
+            shard.wait();
+        }
+    }
+    let was_merged = world.exists("out");
+    let both = [1, 2].map(|number| slow(&world, &format!("--shard {number}/2"), "--wait").start());
+    let last: Vec<_> = both.into_iter().map(|shard| shard.wait().expect_code(0)).collect();
+    let merging = last.iter().filter(|ended| ended.stderr.contains("all 2 shards are done")).count();
+    assert!(was_merged || merging >= 1);
+    assert_eq!(world.read("out"), world.shell("tr 1-9 a-i < many"));
+}
+
+#[test]
+fn two_shards_at_once_that_are_killed_again_and_again() {
+    interrupted([SIGKILL, SIGKILL]);
+}
+
+#[test]
+fn two_shards_at_once_that_are_stopped_and_warned() {
+    interrupted([SIGTERM, SIGUSR2]);
+}
+
+#[test]
+fn a_merge_that_is_killed_is_taken_up_by_the_same_shard() {
+    let world = world();
+    pipe(&world, "--shard 1/2").expect_code(0);
+    let shard = "--shard 2/2 --limit-rate 100k";
+    let merge = pipe_started(&world, shard).until("all 2 shards are done").until_further_checkpoint();
+    merge.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    assert!(!world.exists("out"));
+    let merge = pipe_started(&world, shard).until("all 2 shards are done").until("resumed after");
+    merge.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    world.bivouac("clean out").run().expect_code(3);
+    pipe(&world, "--shard 2/2").expect_code(0);
+    assert_eq!(world.read("out"), world.shell("tr 1-9 a-i < many"));
+    world.bivouac("clean out").run().expect_code(0);
+    assert!(!world.exists("out.bivouac"));
+}
+
+fn pipe_started<'w>(world: &'w World, shard: &str) -> Running<'w> {
+    let job = world.bivouac("pipe many --block 20k -o out").with(shard).words(&["--", "tr", "1-9", "a-i"]);
+    job.start()
+}
+
+#[test]
+fn a_twin_ends_at_once_or_waits_and_hears_signals() {
+    let world = world();
+    let first = slow(&world, "--shard 1/2", "--limit-rate 60k").start().until_checkpoint_at_least(1);
+    slow(&world, "--shard 1/2", "").run().expect_code(5).expect_says("is in use by");
+    let second = slow(&world, "--shard 1/2", "--wait").start().until("this run waits for it");
+    second.signal(SIGUSR2).wait().expect_code(75);
+    let second = slow(&world, "--shard 1/2", "--wait").start().until("this run waits for it");
+    first.signal(SIGKILL).wait();
+    second.until("resumed after").wait().expect_code(0);
+}
+
+#[test]
+fn a_run_ends_when_another_one_has_raised_the_epoch() {
+    let world = world();
+    let first = slow(&world, "--shard 1/2", "--limit-rate 60k").start().until_checkpoint_at_least(1);
+    let path = world.path("out.bivouac/shards/1/checkpoint.json");
+    let record = Unverified::new(fs::read(&path).unwrap()).verify(&path).unwrap();
+    let raised = Record { epoch: record.epoch + 1, ..record }.encode().unwrap();
+    fs::write(path.with_extension("raised"), &raised).unwrap();
+    fs::rename(path.with_extension("raised"), &path).unwrap();
+    let ended = first.wait();
+    // Of a checkpoint that was under way, the rename may have come after this one.
+    if fs::read(&path).unwrap() == raised {
+        ended.expect_code(5).expect_says("another run has taken over");
+    }
+}
+
+#[test]
+fn status_and_log_see_all_shards() {
+    let world = world();
+    pipe(&world, "--shard 1/3").expect_code(0);
+    let second = pipe_started(&world, "--shard 2/3 --limit-rate 60k --grace 0s").until_checkpoint_at_least(1);
+    let status = world.bivouac("status out").run().expect_code(0);
+    let status = status.expect_stdout_says("1 done, 1 running, 1 not begun");
+    status.expect_stdout_says("shard 2     running");
+    world.bivouac("stop out").run().expect_code(0);
+    second.wait().expect_stopped_by(SIGTERM);
+    let json = world.bivouac("status out --json").run().expect_code(0);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let phases: Vec<_> =
+        json["shards"].as_array().unwrap().iter().map(|shard| shard["phase"].as_str().unwrap()).collect();
+    assert_eq!((json["phase"].as_str(), phases), (Some("stopped"), vec!["finished", "stopped"]));
+    pipe(&world, "--shard 2/3").expect_code(0);
+    pipe(&world, "--shard 3/3").expect_code(0);
+    let log = world.bivouac("log out --format csv").run().expect_code(0);
+    let log = String::from_utf8(log.stdout.clone()).unwrap();
+    let mut chunks: Vec<u64> = log
+        .lines()
+        .filter(|line| line.contains(",done,"))
+        .map(|line| line.split(',').next().unwrap().parse().unwrap())
+        .collect();
+    chunks.sort_unstable();
+    assert_eq!(chunks, (1..=12).collect::<Vec<_>>());
+}
+
+#[test]
+fn each_without_an_output_prints_as_it_goes_and_counts_failures() {
+    let world = world();
+    let each = |shard: &str, more: &str| {
+        let job = world
+            .bivouac("each --state s -a few")
+            .with(shard)
+            .with(more)
+            .words(&["--shell", "echo {#}; [ {} != 5 ]"]);
+        job.run()
+    };
+    let mut printed = Vec::new();
+    for number in 1..=3 {
+        let ended = each(&format!("--shard {number}/3"), "").expect_code(i32::from(number == 2));
+        printed.extend(String::from_utf8(ended.stdout.clone()).unwrap().lines().map(str::to_string));
+    }
+    printed.sort();
+    assert_eq!(printed, (1..=9).map(|number| number.to_string()).collect::<Vec<_>>());
+    each("--shard 1/3", "").expect_code(0).expect_stdout(b"");
+    let log = world.bivouac("log s --failed --format csv").run();
+    log.expect_stdout_says("\n5,1,");
+    each("--shard 2/3", "--retry-failed").expect_code(1).expect_stdout(b"5\n");
+    world.bivouac("clean s").run().expect_code(0);
+    assert!(!world.exists("s"));
 }

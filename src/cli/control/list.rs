@@ -1,6 +1,6 @@
 //! `bivouac list`: all jobs here and below, as a table.
 
-use super::status::StatusReport;
+use super::status::{Divided, StatusReport};
 use super::view::View;
 use crate::cli::args::control::ListArgs;
 use crate::cli::discover::states_below;
@@ -19,6 +19,15 @@ pub(super) fn run(list: &ListArgs) -> Result<u8> {
     let mut rows = vec![["STATE", "VERB", "SHARE", "PHASE", "PID", "AGE", "COMMAND"].map(str::to_string)];
     let mut objects = String::new();
     for path in states_below(directory)? {
+        if let Ok(Some(divided)) = Divided::look(&path) {
+            let report = divided.report();
+            if list.json {
+                objects.push_str(&report.json()?);
+            } else {
+                rows.push(divided_row(&path, &report));
+            }
+            continue;
+        }
         let view = match View::look(&path) {
             Ok(view) => view,
             // A directory may have such a name and be something else, or be gone by now.
@@ -42,6 +51,20 @@ pub(super) fn run(list: &ListArgs) -> Result<u8> {
     }
     let text = if list.json { objects } else { in_columns(&rows, &[2, 4], terminal::columns_of_stdout()) };
     terminal::result(text.as_bytes()).map(|()| FINISHED)
+}
+
+/// A job in shards has no process of its own.
+fn divided_row(path: &Path, report: &StatusReport) -> [String; 7] {
+    let unknown = || "-".to_string();
+    [
+        visible(&path.display().to_string()).into_owned(),
+        report.job().map_or_else(unknown, ToString::to_string),
+        report.percent().map_or_else(unknown, |percent| format!("{percent} %")),
+        report.phase().to_string(),
+        unknown(),
+        unknown(),
+        unknown(),
+    ]
 }
 
 fn row(view: &View, report: &StatusReport) -> [String; 7] {

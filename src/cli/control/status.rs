@@ -3,6 +3,10 @@
 //! Both forms are made of one [`StatusReport`], so they cannot differ. Its fields are the documented shape
 //! (`docs/status.md`); a change of the meaning of a field raises [`FORMAT`].
 
+mod shards;
+
+pub(super) use shards::Divided;
+
 use super::view::{HeldBy, JobPhase, View};
 use crate::cli::format::{TaskWord, clock, local, percent, size, time};
 use crate::jobs::quote;
@@ -17,7 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const FORMAT: u32 = 2;
 
 /// See the [module](self).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct StatusReport {
     format: u32,
     state: String,
@@ -41,6 +45,12 @@ pub(super) struct StatusReport {
     continuing: Option<ContinueJson>,
     signals: Vec<Row>,
     at_work: Vec<StatusTask>,
+    /// Which shard of a job this is, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<u64>,
+    /// Of a job in shards: each that has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shards: Option<Vec<StatusReport>>,
     /// Whether standard input must be given again, too.
     #[serde(skip)]
     from_stdin: bool,
@@ -49,7 +59,7 @@ pub(super) struct StatusReport {
 /// How many of the running tasks people see.
 const SHOWN: usize = 16;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct TasksJson {
     done: u64,
     total: Option<u64>,
@@ -59,7 +69,7 @@ struct TasksJson {
     failed: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct BytesJson {
     done: u64,
     before: Option<u64>,
@@ -132,6 +142,8 @@ impl StatusReport {
             ),
             signals: live.map(|live| live.signals.clone()).unwrap_or_default(),
             at_work: live.map(|live| live.running.clone()).unwrap_or_default(),
+            shard: None,
+            shards: None,
             from_stdin: record.is_some_and(|record| {
                 let inputs = record.inputs.to_string();
                 [r#""standard_input""#, r#"{"stream":{"path":"-"}}"#]
@@ -203,6 +215,11 @@ impl StatusReport {
 
     pub(super) fn percent(&self) -> Option<u64> {
         self.percent
+    }
+
+    /// One word.
+    pub(super) fn phase(&self) -> &str {
+        &self.phase
     }
 
     /// The verb.

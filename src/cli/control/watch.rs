@@ -4,7 +4,7 @@
 //! program can follow a job; with `--json` that line is the object. Nothing is asked of the job: its status file
 //! says once a second how far it is, and its end wakes this process at once.
 
-use super::status::StatusReport;
+use super::status::{Divided, StatusReport};
 use super::view::{HeldBy, View};
 use crate::cli::format::fitted;
 use crate::cli::terminal;
@@ -12,6 +12,7 @@ use bivouac::Result;
 use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -45,6 +46,26 @@ pub(super) fn watch(mut view: View, json: bool) -> Result<u8> {
             Err(error) => return Err(error),
         };
     }
+}
+
+/// The same for a job in shards: until none of them runs.
+pub(super) fn watch_shards(path: &Path, json: bool) -> Result<u8> {
+    let on_screen = io::stdout().is_terminal() && !json;
+    let (mut last, mut drawn) = (None, 0);
+    while let Some(divided) = Divided::look(path)? {
+        let report = divided.report();
+        if on_screen {
+            drawn = draw(&divided.text(), drawn)?;
+        } else if last.replace(report.key()) != Some(report.key()) {
+            let line = if json { report.json()? } else { report.line() };
+            terminal::result(line.as_bytes())?;
+        }
+        if divided.running().is_empty() {
+            break;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(FINISHED)
 }
 
 /// Draws the text in place of the last one, which had so many rows. Returns how many this one has.

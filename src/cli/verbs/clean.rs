@@ -13,7 +13,7 @@ use bivouac::disk::OsDisk;
 use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
 use bivouac::state_dir::{Cleaned, clean as clean_state};
-use bivouac::{Error, Result};
+use bivouac::{Error, Result, Shards};
 use std::path::{Path, PathBuf};
 
 /// Removes what is asked for, lists it on standard output, and says what is kept.
@@ -21,7 +21,15 @@ pub(crate) fn run(clean: &CleanArgs) -> Result<u8> {
     let named = !clean.states.is_empty();
     let state = |name: &PathBuf| of_output(name).unwrap_or_else(|| name.clone());
     let states = if named { clean.states.iter().map(state).collect() } else { states_in(Path::new(""))? };
-    let swept = sweep(&states, named, |path| clean_state(&OsDisk, path, clean.force), terminal::message);
+    let swept = sweep(
+        &states,
+        named,
+        |path| match Shards::find(path)? {
+            Some(shards) => shards.clean(clean.force),
+            None => clean_state(&OsDisk, path, clean.force),
+        },
+        terminal::message,
+    );
     let mut list = Vec::new();
     for Removed { path, stays } in &swept.removed {
         let path = path.display().to_string();

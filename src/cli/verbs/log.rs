@@ -13,12 +13,12 @@ use crate::jobs::columns::Columns;
 use crate::jobs::joblog;
 use crate::jobs::template::Template;
 use crate::jobs::text::visible;
-use bivouac::Result;
 use bivouac::disk::OsDisk;
 use bivouac::ending::FINISHED;
 use bivouac::journal::{Entries, Entry, Outcome};
 use bivouac::record::Record;
 use bivouac::state_dir::peek;
+use bivouac::{Result, Shards, is_divided};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::cmp::Reverse;
@@ -34,22 +34,59 @@ const COLLECTED: usize = 64 << 10;
 /// Prints the journal of a state.
 pub(crate) fn run(log: &LogArgs) -> Result<u8> {
     let state =
-        the_last(log.state.as_deref(), |state| Entries::of(state).is_ok_and(|entries| entries.is_some()))?;
+        the_last(log.state.as_deref(), |state| is_divided(state) || Entries::of(state).is_ok_and(|entries| entries.is_some()))?;
+    if let Some(shards) = Shards::find(&state)? {
+        return of_shards(log, &shards);
+    }
     // This comes before the journal: a directory without one may be no state at all.
     let record = peek(&OsDisk, &state)?.record;
     let Some(entries) = Entries::of(&state)? else {
         terminal::message(&format!("{}: this job runs no commands, or none has started", state.display()));
         return Ok(FINISHED);
     };
+    print(log, record.as_ref(), meant(log, record.as_ref(), entries))
+}
+
+/// The journals of all shards, one after the other, with the numbers that tasks have in the whole job.
+fn of_shards(log: &LogArgs, shards: &Shards) -> Result<u8> {
+    let (job, fingerprint) = shards.job();
+    let whole = Record::new(job, fingerprint.clone(), ().into());
+    let mut journals = Vec::new();
+    for (number, state) in shards.states() {
+        let (Some(number), Some(entries)) = (number, Entries::of(&state)?) else { continue };
+        journals.push((number, peek(&OsDisk, &state)?.record, entries));
+    }
+    let all = journals.into_iter().flat_map(|(number, record, entries)| {
+        let entries: Vec<_> = meant(log, record.as_ref(), entries).collect();
+        let numbered = move |entry: Entry| Entry { task: shards.number_of(number, entry.task), ..entry };
+        entries.into_iter().map(move |entry| entry.map(numbered))
+    });
+    print(log, Some(&whole), all)
+}
+
+/// The entries that were asked for.
+fn meant(
+    log: &LogArgs,
+    record: Option<&Record>,
+    entries: impl Iterator<Item = Result<Entry>>,
+) -> impl Iterator<Item = Result<Entry>> {
     let since = log.since.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis());
-    let is_meant = |entry: &Entry| {
-        let has_failed = has_failed(entry.outcome) || is_given_up(entry, record.as_ref());
-        (!log.failed || has_failed) && since.is_none_or(|since| u128::from(entry.began_ms) >= since)
-    };
-    let meant = entries.filter(|entry| entry.as_ref().map_or(true, is_meant));
-    let mut printer = Printer::new(log, record.as_ref());
+    entries.filter(move |entry| {
+        entry.as_ref().map_or(true, |entry| {
+            let has_failed = has_failed(entry.outcome) || is_given_up(entry, record);
+            (!log.failed || has_failed) && since.is_none_or(|since| u128::from(entry.began_ms) >= since)
+        })
+    })
+}
+
+fn print(
+    log: &LogArgs,
+    record: Option<&Record>,
+    mut meant: impl Iterator<Item = Result<Entry>>,
+) -> Result<u8> {
+    let mut printer = Printer::new(log, record);
     match log.slowest {
-        None => meant.into_iter().try_for_each(|entry| printer.print(&entry?))?,
+        None => meant.try_for_each(|entry| printer.print(&entry?))?,
         Some(number) => slowest(meant, number as usize)?.iter().try_for_each(|entry| printer.print(entry))?,
     }
     printer.end()

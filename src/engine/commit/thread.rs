@@ -139,7 +139,9 @@ impl<J: Job> Committer<J> {
     /// Reports how it ended; the caller takes nothing more from workers by now. `None`: the supervisor has
     /// gone, and there is nothing to report.
     pub(crate) fn end(mut self, result: Result<Option<Closed>>) {
-        if result.is_err() {
+        let result = result.map_err(|error| self.store.or_lost(error));
+        // Another run may be at work where the lock is lost.
+        if result.as_ref().is_err_and(|error| error.kind() != Kind::Busy) {
             self.store.give_back();
         }
         self.store.hide();

@@ -15,8 +15,9 @@
 
 use super::merged::{Merged, ShardResults};
 use super::part::{Shard, ShardSource, Share, shard};
-use crate::durable::record::Record;
-use crate::durable::state_dir::RECORD;
+use crate::durable::disk::OsDisk;
+use crate::durable::record::{Phase, Record};
+use crate::durable::state_dir::{Cleaned, RECORD, clean, is_state, peek};
 use crate::engine::prepare::is_same_job;
 use crate::error::{Advice, Error, Kind, Result};
 use crate::task::{Job, Listing, Source};
@@ -34,6 +35,7 @@ const DONE: &str = "done";
 const DONE_LOCK: &str = "done.lock";
 const SHARDS: &str = "shards";
 const MERGE: &str = "merge";
+const LIST: &str = "list";
 
 /// The format of the plan.
 const FORMAT: u32 = 1;
@@ -232,6 +234,23 @@ impl Shards {
         self.path.join(MERGE)
     }
 
+    /// The states that are there: of shards with their numbers, and that of the merge with `None`.
+    pub fn states(&self) -> Vec<(Option<u64>, PathBuf)> {
+        let shards = (1..=self.plan.shards).map(|number| (Some(number), self.state_of(number)));
+        let all = shards.chain([(None, self.state_of_merge())]);
+        all.filter(|(_, state)| is_state(&OsDisk, state)).collect()
+    }
+
+    /// The number of a task in the whole job, from that in its shard; both from 0.
+    pub fn number_of(&self, shard: u64, task: u64) -> u64 {
+        task * self.plan.shards + shard.saturating_sub(1)
+    }
+
+    /// The name of the job, and the options that affect its output.
+    pub fn job(&self) -> (&str, &Value) {
+        (&self.plan.job, &self.plan.fingerprint)
+    }
+
     /// A shard of the job, from 1: a job and its tasks, for a run with [`results_of`](Shards::results_of) as its
     /// output. A run with side effects only needs no output.
     pub fn shard<J, S>(&self, number: u64, job: (J, S)) -> (Shard<J>, ShardSource<S>) {
@@ -269,6 +288,54 @@ impl Shards {
         })
     }
 
+    /// Removes the states and the results of all shards, and that of the merge. Without `force`, all must be done and
+    /// merged; a job without output needs no merge.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Busy`]: a run holds one of them. [`Kind::Refused`]: they are not done.
+    pub fn clean(&self, force: bool) -> Result<Cleaned> {
+        let record_of = |path: &Path| match is_state(&OsDisk, path) {
+            true => peek(&OsDisk, path).map(|peek| peek.record),
+            false => Ok(None),
+        };
+        let merged = record_of(&self.state_of_merge()).unwrap_or_default();
+        if !force && !self.is_complete(merged.as_ref()) {
+            let done = self.done().into_iter().filter(|done| *done).count();
+            let how = format_args!(
+                "is of a job that is not finished ({done} of {} shards are done)",
+                self.plan.shards
+            );
+            return Err(Error::refused(self.path.display(), how)
+                .advise(Advice::RunAgain)
+                .or(Advice::CleanByForce));
+        }
+        for (_, state) in self.states() {
+            clean(&OsDisk, &state, true)?;
+        }
+        let shards = self.path.join(SHARDS);
+        for number in 1..=self.plan.shards {
+            let results = self.results_of(number);
+            remove(&results.with_extension("results.part"))?;
+            remove(&results)?;
+        }
+        // The plan goes last: as long as it is there, this can be done again.
+        for name in [DONE, LIST, PLAN, DONE_LOCK] {
+            remove(&self.path.join(name))?;
+        }
+        fs::remove_dir(&shards).ok();
+        let stays = fs::remove_dir(&self.path).is_err();
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        Ok(Cleaned { record: merged, stays, left: entries.map(|entry| entry.file_name()).collect() })
+    }
+
+    fn is_complete(&self, merged: Option<&Record>) -> bool {
+        match merged {
+            Some(record) => matches!(record.phase, Phase::Done { .. }),
+            None => !self.results_of(1).exists() && self.done().iter().all(|done| *done),
+        }
+    }
+
     /// Which shards are done, as far as this host sees.
     pub fn done(&self) -> Vec<bool> {
         let mut done = fs::read(self.path.join(DONE)).unwrap_or_default();
@@ -285,13 +352,21 @@ fn refuse_other_use(path: &Path) -> Result<()> {
             .advise("go on with it as it was begun")
             .or(Advice::CleanByForce));
     }
-    let ours =
-        |name: &str| name.starts_with(PLAN) || [DONE, DONE_LOCK, SHARDS, MERGE, "slurm"].contains(&name);
+    let ours = |name: &str| {
+        name.starts_with(PLAN) || [DONE, DONE_LOCK, SHARDS, MERGE, LIST, "slurm"].contains(&name)
+    };
     let names = fs::read_dir(path).into_iter().flatten().flatten();
     match names.into_iter().find(|entry| !ours(&entry.file_name().to_string_lossy())) {
         Some(_) => Err(Error::usage(path.display(), "contains other files, and is not the state of a job")
             .advise("nothing was changed; name a directory that is empty or does not exist yet")),
         None => Ok(()),
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove", &e)),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
