@@ -18,6 +18,7 @@
 //! created is removed.
 
 mod clean;
+mod fence;
 mod known;
 pub mod reach;
 mod showing;
@@ -72,6 +73,7 @@ pub struct StateDir {
     /// There is a record, so the name of the directory itself is durable.
     has_record: bool,
     untouched: Option<Untouched>,
+    fence: fence::Fence,
 }
 
 /// What must be undone if the run writes nothing.
@@ -161,6 +163,7 @@ impl StateDir {
                 lost: None,
                 id: format!("{:x}-{:x}", now.as_nanos(), std::process::id()),
                 untouched: Some(untouched),
+                fence: fence::Fence::Off,
             };
             if state.is_at_its_path() {
                 return Ok(Some(state));
@@ -218,6 +221,7 @@ impl StateDir {
     pub(crate) fn before_record(&mut self) -> Result<(Arc<dyn Dir>, OsString)> {
         self.touch();
         self.confirm_lock()?;
+        self.confirm_record()?;
         let new = self.temporary(RECORD_NEW);
         if !self.has_record {
             let step = "sync the parent directory of the state with";
@@ -227,18 +231,9 @@ impl StateDir {
     }
 
     /// The record is durable, and so is the name of the directory.
-    pub(crate) fn after_record(&mut self) {
+    pub(crate) fn after_record(&mut self, record: &Record) {
         self.has_record = true;
-    }
-
-    /// Fails if the record on disk is not the one that this run has written: another run has begun here.
-    pub(crate) fn confirm_record(&mut self, run: &str, epoch: u64) -> Result<()> {
-        self.confirm_lock()?;
-        match self.read_record() {
-            Ok(Some(record)) if record.run == run && record.epoch == epoch => Ok(()),
-            Err(error) if error.kind() == Kind::Broken => Err(error),
-            Ok(_) | Err(_) => Err(self.lost.insert(taken_over(&self.path)).clone()),
-        }
+        self.close_fence(record);
     }
 
     /// Fails if the lock was lost, since another run may then be working here.
@@ -266,13 +261,6 @@ impl StateDir {
             Ok(()) | Err(_) => Ok(()),
         }
     }
-}
-
-fn taken_over(path: &Path) -> Error {
-    let how = "another run has taken over: the record here is not of this run";
-    Error::new(Kind::Busy, path.display(), how)
-        .advise("nothing was touched after that")
-        .then(Advice::RunAgain)
 }
 
 /// The parent directory cannot be opened. If it does not exist, the path is a typing error; if the disk or

@@ -90,19 +90,8 @@ pub(crate) struct CheckpointStore {
     sweeps_after_record: bool,
     /// The command that continues the job, until the directory exists and holds it.
     continuing: Option<Continuing>,
-    /// Whether the record on disk is compared before each commit.
-    fence: Fence,
     /// The first failure. After it nothing more is tried.
     broken: Option<Error>,
-}
-
-/// The epoch of the record on disk is the second fence, after the lock: it grows by one with each run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fence {
-    Off,
-    /// This run has written no record yet.
-    Armed,
-    Closed,
 }
 
 impl CheckpointStore {
@@ -124,7 +113,6 @@ impl CheckpointStore {
             spill,
             sweeps_after_record: false,
             continuing,
-            fence: Fence::Off,
             broken: None,
         }
     }
@@ -132,21 +120,6 @@ impl CheckpointStore {
     /// The same store, with results of an earlier run that wait on disk.
     pub(crate) fn with(self, spill: Spill) -> Self {
         Self { spill, ..self }
-    }
-
-    /// The same store, which confirms before each commit that the record on disk is its own.
-    pub(crate) fn fenced(self, yes: bool) -> Self {
-        Self { fence: if yes { Fence::Armed } else { Fence::Off }, ..self }
-    }
-
-    /// Whether a failed write has lost the lock for its cause: then that is the error.
-    pub(crate) fn or_lost(&mut self, error: Error) -> Error {
-        match &mut self.dir {
-            Some(dir) if error.is_of_device() => {
-                dir.confirm_lock().err().filter(|e| e.kind() == Kind::Busy).unwrap_or(error)
-            }
-            Some(_) | None => error,
-        }
     }
 
     /// Makes a checkpoint durable: the output of `sink`, then the record that names it. `of_next` is the number
@@ -166,9 +139,6 @@ impl CheckpointStore {
 
     /// The five steps (see the [module](self)).
     fn replace_record(&mut self, output: Option<(&mut dyn Sink, u64)>) -> Result<Option<u64>> {
-        if let (Fence::Closed, Some(dir)) = (self.fence, &mut self.dir) {
-            dir.confirm_record(&self.record.run, self.record.epoch)?;
-        }
         // 1. Flush everything that the record will name: a record must never name bytes that are not durable.
         if let Some((sink, of_next)) = output {
             self.record.output = Some(Committed { of_next, ..sink.make_durable()? });
@@ -201,10 +171,7 @@ impl CheckpointStore {
         files.rename(&temporary, RECORD.as_ref()).map_err(failed("rename"))?;
         // 5. Make the name durable. Only now does the checkpoint exist.
         files.sync().map_err(failed("sync the directory of"))?;
-        dir.after_record();
-        if self.fence == Fence::Armed {
-            self.fence = Fence::Closed;
-        }
+        dir.after_record(&self.record);
         self.remove_what_no_record_names()?;
         Ok(Some(bytes.len() as u64))
     }

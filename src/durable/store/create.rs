@@ -1,8 +1,9 @@
-//! Creates the directory of a state if it does not exist.
+//! Creates the directory of a state if it does not exist; and what a store asks it besides.
 
+use super::CheckpointStore;
 use crate::durable::disk::{Disk, split};
 use crate::durable::state_dir::StateDir;
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use std::io;
 use std::path::Path;
 
@@ -48,5 +49,25 @@ fn make_parent(disk: &dyn Disk, parent: &Path) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(failed(e)),
         Ok(()) => above.sync().map_err(failed),
+    }
+}
+
+impl CheckpointStore {
+    /// The same store, which confirms at each commit that the record on disk is its own ([`StateDir::arm_fence`]).
+    pub(crate) fn fenced(mut self, yes: bool) -> Self {
+        if let (Some(dir), true) = (&mut self.dir, yes) {
+            dir.arm_fence();
+        }
+        self
+    }
+
+    /// A write that a device has failed may have lost the lock for its cause: then that is the error.
+    pub(crate) fn or_lost(&mut self, error: Error) -> Error {
+        let of_device = error.is_of_device();
+        let confirmed = self.dir.as_mut().filter(|_| of_device).map(StateDir::confirm_lock);
+        match confirmed {
+            Some(Err(lost)) if lost.kind() == Kind::Busy => lost,
+            Some(Ok(()) | Err(_)) | None => error,
+        }
     }
 }

@@ -37,7 +37,7 @@ fn after_the_lock_is_lost_nothing_is_touched() {
         disk.plan(Fault::Fail { at: 1, errno, sticky: false });
         let error = store.write().unwrap_err();
         assert!(error.to_string().contains("the lock was lost: another run may have taken over"), "{error}");
-        assert_eq!(error.kind(), Kind::Broken);
+        assert_eq!(error.kind(), Kind::Busy);
         let ops = disk.ops();
         assert_eq!(store.write().unwrap_err(), error);
         let state = store.into_dir().unwrap();

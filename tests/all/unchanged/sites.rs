@@ -4,7 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 
 /// What the message says, and the file with its row. For those without a row, a word for what the head of
+<<<<<<< HEAD
 /// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, or *forged results*.
+=======
+/// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, other *mounts*, or *forged results*.
+>>>>>>> 073c0b9 (The second fence stands in a chapter of its own)
 const REASONS: [(&str, &str); 43] = [
     ("exists, and no state knows what it is", "places"),
     ("is not a regular file of ours with a single name", "places"),
@@ -43,6 +47,7 @@ const REASONS: [(&str, &str); 43] = [
     ("has an item longer than", "midst"),
     ("are more at a time than any command takes", "midst"),
     ("became shorter while it was read", "midst"),
+    ("{why}, so locks exclude no other host", "mounts"),
     ("does not say which command its job is", "forged"),
     ("is of a job in {of} shards", "shards"),
     ("is damaged: {e}", "shards"),
