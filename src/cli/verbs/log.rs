@@ -33,8 +33,9 @@ const COLLECTED: usize = 64 << 10;
 
 /// Prints the journal of a state.
 pub(crate) fn run(log: &LogArgs) -> Result<u8> {
-    let state =
-        the_last(log.state.as_deref(), |state| is_divided(state) || Entries::of(state).is_ok_and(|entries| entries.is_some()))?;
+    let state = the_last(log.state.as_deref(), |state| {
+        is_divided(state) || Entries::of(state).is_ok_and(|entries| entries.is_some())
+    })?;
     if let Some(shards) = Shards::find(&state)? {
         return of_shards(log, &shards);
     }

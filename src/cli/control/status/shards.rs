@@ -143,9 +143,9 @@ impl Divided {
 
 /// `running, 3 of 12 chunks committed, on n007, checkpoint 0.8 s old`.
 fn line_of(report: &StatusReport, view: &View, word: TaskWord) -> String {
-    let mut parts = vec![match view.phase() {
-        JobPhase::Crashed => "crashed (killed, or its machine was lost)".to_string(),
-        phase => phase.to_string(),
+    let mut parts = vec![match view.phase() == JobPhase::Crashed {
+        true => "crashed (killed, or its machine was lost)".to_string(),
+        false => view.phase().to_string(),
     }];
     parts.push(word.of(report.tasks.done, report.tasks.total));
     if let Some(holder) = &report.holder {
