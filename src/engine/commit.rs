@@ -204,24 +204,21 @@ impl<J: Job> Committer<J> {
         }
         reorder.drain(held, store.spill(), |piece| delivery.hand_over(sink, &job.render(total, piece)))?;
         let is_done = matches!(fate, Fate::Done { .. });
+        let mut after = Vec::new();
+        delivery.keep_total(sink, total)?;
         let mark = match fate {
             Fate::Done { partial, mark, bytes } => {
-                let mut after = Vec::new();
-                delivery.keep_total(sink, total)?;
                 job.fold(total, partial, &mut after);
-                delivery.hand_over(sink, &after)?;
                 store.record_mut().input_bytes += bytes;
                 mark
             }
             Fate::Failed { mark } => {
-                let mut after = Vec::new();
-                delivery.keep_total(sink, total)?;
                 job.left_out(total, &mut after);
-                delivery.hand_over(sink, &after)?;
                 store.record_mut().failed += 1;
                 mark
             }
         };
+        delivery.hand_over(sink, &after)?;
         self.reported.output_bytes += delivery.end()?;
         self.dirty = true;
         let record = store.record_mut();

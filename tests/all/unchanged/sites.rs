@@ -4,12 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 /// What the message says, and the file with its row. For those without a row, a word for what the head of
-<<<<<<< HEAD
-/// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, or *forged results*.
-=======
 /// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, other *mounts*, or *forged results*.
->>>>>>> 073c0b9 (The second fence stands in a chapter of its own)
-const REASONS: [(&str, &str); 43] = [
+const REASONS: [(&str, &str); 44] = [
     ("exists, and no state knows what it is", "places"),
     ("is not a regular file of ours with a single name", "places"),
     ("its total is not one of this job", "forged"),
