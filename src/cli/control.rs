@@ -23,6 +23,7 @@ mod watch;
 
 use crate::cli::args::control::Control;
 use crate::cli::discover::{the_last, the_one};
+use crate::cli::slurm::submission;
 use crate::cli::terminal;
 use crate::jobs::wording::worded;
 use bivouac::Result;
@@ -84,8 +85,14 @@ fn of_shards(control: &Control, divided: Divided, path: &Path) -> Result<u8> {
         Control::List(verb) => list::run(verb),
         Control::Status(verb) if verb.watch => watch::watch_shards(path, verb.json),
         Control::Status(verb) => {
-            let text = if verb.json { divided.report().json()? } else { divided.text() };
+            let text = match verb.json {
+                true => divided.report().json()?,
+                false => divided.text() + &submission::standing_in_queue(path),
+            };
             terminal::result(text.as_bytes()).map(|()| FINISHED)
+        }
+        Control::Stop(_) if !submission::arrays(path).is_empty() => {
+            submission::cancel(path).map(|()| FINISHED)
         }
         Control::Pause(_) | Control::Resume(_) | Control::Checkpoint(_) | Control::Stop(_) => {
             let running = divided.running();

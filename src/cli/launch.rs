@@ -184,6 +184,7 @@ impl<'a> Launch<'a> {
                 Ok(exit)
             }
             (Part::Submitted(submission), state) => {
+                state.path().map_or(Ok(()), |state| self.refuse_local_locks(state))?;
                 drop(self.masked);
                 submission.submit((&job, &source), (&state, output), (&self.settings, note(self.argv)))
             }

@@ -205,3 +205,21 @@ fn what_a_site_does_is_printed() {
     );
     typed(&world).expect_code(0).expect_says("are not less than KillWait, 6.0 s");
 }
+
+#[test]
+fn status_says_what_is_queued_and_stop_cancels_it() {
+    let world = world();
+    typed(&world).expect_code(0);
+    element(&world, "1").expect_code(0);
+    world.write("queue", "4711|2|PENDING|BeginTime|x\n4711|3|PENDING|JobHeldUser|x\n9|1|RUNNING|None|y\n");
+    let status = || with_fakes(&world, world.bivouac("status out")).run().expect_code(0);
+    status().expect_stdout_says(
+        "Slurm, last array 4711: 2 shards in the queue\n  shard 2     waiting (BeginTime)\n",
+    );
+    status().expect_stdout_says("shard 3     waiting (JobHeldUser); scontrol release 4711_3");
+    with_fakes(&world, world.bivouac("stop out")).run().expect_code(0).expect_says("scancel 4711");
+    assert_eq!(of(&world, "scancel"), ["scancel 4711"]);
+    fake(&world, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1");
+    status().expect_stdout_says("Unable to contact slurm controller");
+    world.bivouac("status out").run().expect_code(0).expect_stdout_says("1 done");
+}

@@ -31,6 +31,10 @@ pub(crate) struct SlurmArgs {
     #[arg(long, value_name = "TIME", value_parser = parse::interval)]
     pub(crate) warn: Option<Duration>,
 
+    /// Allow a directory where locks do not exclude other hosts
+    #[arg(long)]
+    pub(crate) allow_local_locks: bool,
+
     /// Print the script, and submit nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -49,12 +53,13 @@ pub(crate) struct SlurmArgs {
 }
 
 /// Own options, and whether a value follows.
-const OWN: [(&str, bool); 8] = [
+const OWN: [(&str, bool); 9] = [
     // A line that was separated is read again, with a default in it.
     ("--sbatch", true),
     ("--shards", true),
     ("--at-most", true),
     ("--warn", true),
+    ("--allow-local-locks", false),
     ("--dry-run", false),
     ("--check", false),
     ("--help", false),

@@ -76,7 +76,7 @@ impl Site {
     }
 
     /// The page: a line for each fact.
-    pub(crate) fn page(&self) -> String {
+    pub(crate) fn page(&self, local_locks: Option<String>) -> String {
         let (config, partition) = (&self.config, &self.partition);
         let mode = match Self::of(partition, "PreemptMode") {
             "" => Self::of(config, "PreemptMode"),
@@ -126,6 +126,11 @@ impl Site {
         for (name, value, means) in rows {
             page.push_str(&format!("  {name:20} {value:20} {means}\n"));
         }
+        let locks = local_locks
+            .map_or("nothing says that locks here hold on one host only".to_string(), |why| {
+                format!("{why}: shards are refused here")
+            });
+        page.push_str(&format!("  {:20} {locks}\n", "locks"));
         page
     }
 }

@@ -126,6 +126,17 @@ fn element(line: &str, arrays: &[u64], script: &Path) -> Option<Element> {
     is_ours.then_some(Element { array, shard, state, reason })
 }
 
+/// Cancels arrays. Returns the command.
+///
+/// # Errors
+///
+/// Slurm does not do it.
+pub(crate) fn cancel(arrays: &[u64]) -> Result<String> {
+    let numbers: Vec<String> = arrays.iter().map(u64::to_string).collect();
+    answer("scancel", &numbers)?;
+    Ok(format!("scancel {}", numbers.join(" ")))
+}
+
 /// The configuration of the site.
 ///
 /// # Errors

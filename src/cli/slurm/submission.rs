@@ -4,6 +4,7 @@ use super::check::Site;
 use super::queue::{self, Element};
 use super::script::Script;
 use crate::cli::args::slurm::SlurmArgs;
+use crate::cli::format::count;
 use crate::cli::settings::Settings;
 use crate::cli::terminal;
 use crate::jobs::quote;
@@ -45,6 +46,47 @@ pub(crate) fn script_of(state: &Path) -> PathBuf {
 pub(crate) fn arrays(state: &Path) -> Vec<u64> {
     let text = fs::read_to_string(state.join(DIRECTORY).join(SUBMITTED)).unwrap_or_default();
     text.lines().filter_map(|line| line.split(' ').next()?.parse().ok()).collect()
+}
+
+/// What Slurm's queue says of the shards, in lines; nothing if they were not submitted. It is an extra: all else that is
+/// known of shards stands in files.
+pub(crate) fn standing_in_queue(state: &Path) -> String {
+    let arrays = arrays(state);
+    let Some(last) = arrays.last() else { return String::new() };
+    let queued = match queue::queued(&arrays, &script_of(state)) {
+        Ok(queued) => queued,
+        Err(error) => return format!("Slurm, last array {last}: {error}\n"),
+    };
+    let mut text =
+        format!("Slurm, last array {last}: {} in the queue\n", count(queued.len() as u64, "shard"));
+    for element in &queued {
+        let held = format!("; scontrol release {}_{}", element.array, element.shard);
+        let release = if element.is_held() { held.as_str() } else { "" };
+        text.push_str(&format!("  shard {:<5} {}{release}\n", element.shard, element.does()));
+    }
+    text
+}
+
+/// Takes the shards out of Slurm's queue; those that run stop with a checkpoint.
+///
+/// # Errors
+///
+/// Slurm does not do it.
+pub(crate) fn cancel(state: &Path) -> Result<()> {
+    let queued = queue::queued(&arrays(state), &script_of(state))?;
+    let arrays: BTreeSet<u64> = queued.iter().map(|element| element.array).collect();
+    let arrays: Vec<u64> = arrays.into_iter().collect();
+    let state = state.display();
+    match arrays.is_empty() {
+        true => terminal::message(&format!("{state}: no shard is in Slurm's queue")),
+        false => {
+            let command = queue::cancel(&arrays)?;
+            terminal::message(&format!(
+                "{state}: {command}\n  shards that run stop with a checkpoint; the line that submitted them continues"
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl Submission<'_> {
@@ -98,7 +140,7 @@ impl Submission<'_> {
             program: &program,
             state,
             output,
-            local_locks: false,
+            local_locks: self.slurm.allow_local_locks,
             job: &self.slurm.job,
         };
         Ok(script.text())
@@ -162,8 +204,8 @@ fn say(standing: &Standing, (what, state): (&str, &Path), (array, missing): (u64
         (false, false) => format!("{standing}; shards {} submitted as array {array}", ranges(missing)),
     };
     terminal::message(&format!(
-        "{what}: {first}\n  script   {state}/slurm/job.sh   (all that Slurm is told)\n  look     this line again\n  \
-         stop     scancel {array}{}",
+        "{what}: {first}\n  script   {state}/slurm/job.sh   (all that Slurm is told)\n  look     bivouac status {state}\n  \
+         stop     bivouac stop {state}{}",
         standing.release()
     ));
 }

@@ -10,9 +10,10 @@ use crate::cli::slurm::submission::Submission;
 use crate::cli::terminal;
 use bivouac::ending::{Exit, FINISHED};
 use bivouac::signals::Masked;
-use bivouac::{Error, Result};
+use bivouac::{Error, Result, local_locks};
 use std::ffi::OsString;
 use std::num::NonZero;
+use std::path::Path;
 use std::time::Duration;
 
 /// The least time between the warning and the limit: slurmctld looks every 30 s.
@@ -30,7 +31,7 @@ pub(crate) fn run(
 ) -> Result<Exit> {
     if slurm.check {
         drop(masked);
-        let page = Site::ask(&slurm.sbatch)?.page();
+        let page = Site::ask(&slurm.sbatch)?.page(local_locks::why(Path::new(".")));
         return terminal::result(page.as_bytes()).map(|()| Exit::Code(FINISHED));
     }
     script::refuse(&slurm.sbatch)?;
@@ -45,6 +46,7 @@ pub(crate) fn run(
             .advise("name the job after --: count, grep, digest, pipe, each"));
     };
     refuse_options_of_an_element(verb)?;
+    verb.job_args_mut().resume.allow_local_locks = slurm.allow_local_locks;
     let settings = Settings::gather(verb.run_args().job)?;
     let submission = Submission {
         slurm,
