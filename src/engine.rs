@@ -4,13 +4,13 @@
 //! [`supervisor`] waits for events and performs the actions; [`commit`] puts results in order and makes them
 //! durable. [`run`] is the builder that a program calls, and [`threads`] starts what it asks for.
 
-pub(crate) mod ahead;
 mod batching;
 mod commit;
 #[cfg(test)]
 mod crash_tests;
 mod decide;
 pub(crate) mod effects;
+mod input_memory;
 mod known_list;
 pub(crate) mod options;
 mod plan;

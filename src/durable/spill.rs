@@ -27,7 +27,7 @@ use crate::durable::state_dir::{StateDir, make_segment, remove_segment};
 use crate::durable::task_set::Tasks;
 use crate::error::{Advice, Error, Result};
 use crate::task::Mark;
-use frame::{BLOCK, Entry, Extent, HEAD, Head, Kind, Part, seed};
+use frame::{BLOCK, Entry, HEAD, Head, Kind, Part, SegmentRange, seed};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -150,7 +150,7 @@ impl Spill {
         dir: &mut Option<StateDir>,
         task: u64,
         piece: &[u8],
-    ) -> Result<Extent> {
+    ) -> Result<SegmentRange> {
         let number = self.writable(dir)?;
         let segment = self.segment(number)?;
         let at = segment.next;
@@ -164,7 +164,7 @@ impl Spill {
         }
         segment.live += 1;
         segment.ends_at(at + HEAD + head.bytes);
-        Ok(Extent { segment: number, at, bytes: head.bytes })
+        Ok(SegmentRange { segment: number, at, bytes: head.bytes })
     }
 
     /// Begins a run. Until it has ended, nothing else is written.
@@ -177,8 +177,8 @@ impl Spill {
     /// Adds a finished task to a run; in the order of their numbers.
     pub(crate) fn put(&mut self, run: &mut Run, task: u64, entry: &Entry) -> Result<()> {
         for part in &entry.parts {
-            if let Part::There(extent) = part {
-                self.segment(extent.segment)?.counts = true;
+            if let Part::There(range) = part {
+                self.segment(range.segment)?.counts = true;
             }
         }
         let payload = postcard::to_allocvec(entry)
@@ -226,18 +226,18 @@ impl Spill {
     }
 
     /// Reads a piece.
-    pub(crate) fn read(&mut self, extent: Extent) -> Result<Vec<u8>> {
-        let cursor = Cursor { segment: extent.segment, at: extent.at, end: u64::MAX };
+    pub(crate) fn read(&mut self, range: SegmentRange) -> Result<Vec<u8>> {
+        let cursor = Cursor { segment: range.segment, at: range.at, end: u64::MAX };
         let head = self.head(cursor)?;
-        if head.bytes != extent.bytes {
-            return Err(self.harmed(extent.segment));
+        if head.bytes != range.bytes {
+            return Err(self.harmed(range.segment));
         }
-        self.payload(extent.segment, extent.at, &head)
+        self.payload(range.segment, range.at, &head)
     }
 
     /// A piece is not wanted any more.
-    pub(crate) fn forget(&mut self, extent: Extent) {
-        self.release(extent.segment);
+    pub(crate) fn forget(&mut self, range: SegmentRange) {
+        self.release(range.segment);
     }
 
     /// The task that was taken is committed.

@@ -168,12 +168,7 @@ fn asked(state: &mut State, request: Request, by: Asker, at: Duration, actions: 
 
 /// The first request begins a stop, a repeat makes it an abort, a third ends the process.
 fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
-    let rung = match by {
-        Asker::Signal(signal) => state.escalation.climb(signal, at),
-        // A program that asks twice means the same twice; it has `abort` for more.
-        Asker::Handle | Asker::Budget => Rung::Merged,
-    };
-    match (state.course, rung) {
+    match (state.course, climb(state, by, at)) {
         (Course::Working, _) => begin_stop(state, by, actions),
         // An error ends the run already, without a deadline for its tasks. Now they get one.
         (Course::Stopping, Rung::First | Rung::Merged) if state.cause == Some(Cause::Broken) => {
@@ -183,6 +178,14 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
         (_, Rung::Third) => die(by, actions),
         (Course::Closing, _) => stop_closing(state, by, actions),
         (Course::Stopping | Course::Aborting | Course::Ended, _) => {}
+    }
+}
+
+/// A program that asks twice means the same twice; it has `abort` for more.
+fn climb(state: &mut State, by: Asker, at: Duration) -> Rung {
+    match by {
+        Asker::Signal(signal) => state.escalation.climb(signal, at),
+        Asker::Handle | Asker::Budget => Rung::Merged,
     }
 }
 
@@ -218,11 +221,7 @@ fn give_grace(state: &mut State, actions: &mut Vec<Action>) {
 
 /// A signal that was mapped to "abort" climbs as well: repeating it means to get out.
 fn abort_or_die(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
-    let rung = match by {
-        Asker::Signal(signal) => state.escalation.climb(signal, at),
-        Asker::Handle | Asker::Budget => Rung::Merged,
-    };
-    match (state.course, rung) {
+    match (state.course, climb(state, by, at)) {
         (Course::Aborting, Rung::Second) | (_, Rung::Third) => die(by, actions),
         (Course::Working | Course::Stopping | Course::Aborting | Course::Closing | Course::Ended, _) => {
             abort(state, by, actions);
@@ -324,9 +323,7 @@ fn close_when_nothing_is_in_flight(state: &mut State, actions: &mut Vec<Action>)
     if !over || state.in_flight + state.deferred > 0 {
         return;
     }
-    actions.push(Action::Unset(Alarm::Grace));
-    actions.push(Action::Unset(Alarm::Kill));
-    actions.push(Action::Unset(Alarm::GiveUp));
+    actions.extend([Alarm::Grace, Alarm::Kill, Alarm::GiveUp].map(Action::Unset));
     if state.commit_works {
         state.course = Course::Closing;
         actions.push(Action::Close);

@@ -4,6 +4,8 @@
 //! value, and each consequence is a question to it. The committer asks none: it chooses a completion once
 //! (`engine/commit/completion.rs`).
 
+use crate::engine::plan::TaskKind;
+
 /// What tasks do besides producing output ([`Run::effects`](crate::Run::effects)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Effects {
@@ -50,12 +52,17 @@ impl Effects {
     /// Whether the journal is a record of complete tasks besides the checkpoint, and the list of tasks may
     /// grow.
     pub(crate) fn are_journaled(self) -> bool {
+        self.kind() == TaskKind::SideEffectsOnly
+    }
+
+    /// What it means to run a task again.
+    pub(crate) fn kind(self) -> TaskKind {
         match self {
-            Effects::Pure | Effects::SideEffects { output: TaskOutput::Result, .. } => false,
-            Effects::SideEffects {
-                output: TaskOutput::PrintedInOrder | TaskOutput::PrintedAsCompleted,
-                ..
-            } => true,
+            Effects::Pure => TaskKind::Pure,
+            Effects::SideEffects { output, .. } => match output {
+                TaskOutput::Result => TaskKind::SideEffects,
+                TaskOutput::PrintedInOrder | TaskOutput::PrintedAsCompleted => TaskKind::SideEffectsOnly,
+            },
         }
     }
 

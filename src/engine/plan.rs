@@ -9,7 +9,7 @@
 //! (`prepare`).
 //!
 //! Some findings take time: a stream must be read up to where the last run was. They are
-//! [`Unknown`](Inputs::Unknown) at first. Where the plan depends on one of them, it is [`Plan::Recheck`], and
+//! [`NotCompared`](Inputs::NotCompared) at first. Where the plan depends on one of them, it is [`Plan::Recheck`], and
 //! `plan` is asked again with what was found.
 //!
 //! Every combination is tested, and all of them are printed as a table in `docs/again.md`.
@@ -79,8 +79,7 @@ pub(crate) enum ResultOnRecord {
 /// The inputs today, compared with the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inputs {
-    /// They have not been compared yet.
-    Unknown,
+    NotCompared,
     /// They are what they were, and a finished job has no task left.
     Same,
     /// They are what they were, and a finished job has more tasks: new ones, or failed ones to try again.
@@ -95,8 +94,7 @@ pub(crate) enum Inputs {
 /// The output today, compared with the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// It has not been looked at yet.
-    Unknown,
+    NotLookedAt,
     /// What the record counts is there.
     Whole,
     /// It is missing, or its bytes are other ones.
@@ -211,8 +209,8 @@ fn unfinished(past: Past) -> Plan {
         (JobOnRecord::Another, _) => unless_untouched(past, Why::AnotherJob),
         // The reader of the beginning is gone, so the rest alone is of no use.
         (JobOnRecord::This, Output::Printed) => Plan::Begin(Over::Printed),
-        (JobOnRecord::This, Output::Unknown | Output::Whole | Output::Harmed) => match past.inputs {
-            Inputs::Unknown => Plan::Recheck,
+        (JobOnRecord::This, Output::NotLookedAt | Output::Whole | Output::Harmed) => match past.inputs {
+            Inputs::NotCompared => Plan::Recheck,
             Inputs::Same | Inputs::More => resume(past),
             Inputs::Changed => unless_untouched(past, Why::InputsChanged),
             Inputs::Missing => Plan::Refuse(Why::InputsMissing),
@@ -232,7 +230,7 @@ fn unless_untouched(past: Past, why: Why) -> Plan {
 fn resume(past: Past) -> Plan {
     match (past.total, past.output) {
         (TotalOnRecord::OtherVersion, _) => Plan::Refuse(Why::OtherVersion),
-        (TotalOnRecord::Readable, Output::Unknown) => Plan::Recheck,
+        (TotalOnRecord::Readable, Output::NotLookedAt) => Plan::Recheck,
         (TotalOnRecord::Readable, Output::Whole | Output::Printed) => Plan::Resume,
         (TotalOnRecord::Readable, Output::Harmed) => Plan::Refuse(Why::OutputHarmed),
     }
@@ -242,7 +240,7 @@ fn resume(past: Past) -> Plan {
 fn interrupted_at_its_end(past: Past, code: u8) -> Plan {
     match (past.job, past.output) {
         (JobOnRecord::Another, _) => Plan::Refuse(Why::AnotherJob),
-        (JobOnRecord::This, Output::Unknown) => Plan::Recheck,
+        (JobOnRecord::This, Output::NotLookedAt) => Plan::Recheck,
         (JobOnRecord::This, Output::Whole | Output::Printed) => Plan::Complete { code },
         (JobOnRecord::This, Output::Harmed) => Plan::Refuse(Why::OutputHarmed),
     }
@@ -254,7 +252,7 @@ fn finished(past: Past, tasks: TaskKind, code: u8) -> Plan {
     }
     match tasks {
         TaskKind::SideEffectsOnly => match past.inputs {
-            Inputs::Unknown => Plan::Recheck,
+            Inputs::NotCompared => Plan::Recheck,
             Inputs::Same => Plan::AlreadyDone { code },
             Inputs::More => resume(past),
             Inputs::Changed => Plan::Begin(Over::FinishedList),
@@ -263,8 +261,8 @@ fn finished(past: Past, tasks: TaskKind, code: u8) -> Plan {
         },
         TaskKind::Pure | TaskKind::SideEffects => match (past.result, past.inputs, past.output) {
             (ResultOnRecord::Passes, _, _) => again(tasks),
-            (ResultOnRecord::Stands, Inputs::Unknown, _) => Plan::Recheck,
-            (ResultOnRecord::Stands, Inputs::Same, Output::Unknown) => Plan::Recheck,
+            (ResultOnRecord::Stands, Inputs::NotCompared, _) => Plan::Recheck,
+            (ResultOnRecord::Stands, Inputs::Same, Output::NotLookedAt) => Plan::Recheck,
             (ResultOnRecord::Stands, Inputs::Same, Output::Whole) => Plan::AlreadyDone { code },
             (ResultOnRecord::Stands, Inputs::Same, Output::Harmed | Output::Printed) => again(tasks),
             (ResultOnRecord::Stands, Inputs::More | Inputs::Changed, _) => again(tasks),

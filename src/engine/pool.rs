@@ -13,7 +13,7 @@
 //! panic in a spawned closure aborts the process unless a handler is set; here the panic is
 //! caught closer, around the task, and becomes that task's failure.
 
-use crate::engine::ahead::Room;
+use crate::engine::input_memory::Room;
 use crate::error::{Advice, Error, Result};
 use crate::process::Children;
 use crate::signals::Masked;
@@ -64,21 +64,10 @@ pub(crate) enum Then {
 /// What workers tell the supervisor.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// A task waits at the closed gate.
-    Parked,
-    /// Something is odd.
-    Warned(Error),
+    /// A task waits at the closed gate, or warns of something.
+    Remark(Remark),
     /// A task has left its worker, which it had for so long; or what came of it is known.
     Ended { task: u64, outcome: Outcome, took: Option<Duration> },
-}
-
-impl From<Remark> for Report {
-    fn from(remark: Remark) -> Self {
-        match remark {
-            Remark::Parked => Report::Parked,
-            Remark::Warned(error) => Report::Warned(error),
-        }
-    }
 }
 
 /// How a task left its worker.
@@ -240,7 +229,7 @@ impl<J: Job> Desk<J> {
             forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
             // Nobody takes it any more only when the run is over, or its disk broken.
             journal: &|line| outbox.lines.send(line).unwrap_or_default(),
-            remark: &|remark| reports.send(Report::from(remark)).unwrap_or_default(),
+            remark: &|remark| reports.send(Report::Remark(remark)).unwrap_or_default(),
             advanced: AtomicU64::new(advanced),
             parked: AtomicBool::new(false),
             written: Mutex::default(),

@@ -27,7 +27,6 @@ use crate::durable::spill::Spill;
 use crate::durable::state_dir::StateDir;
 use crate::durable::store::CheckpointStore;
 use crate::ending::{StoppedBy, Summary};
-use crate::engine::effects::{Effects, TaskOutput};
 use crate::engine::known_list::Outset;
 use crate::engine::options::Options;
 use crate::engine::plan::{Asked, Finding, Over, Plan, TaskKind, Why, plan};
@@ -108,7 +107,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     options: &Options,
     (interruptible, tell): (&Interruptible<'_>, &mut dyn FnMut(&Notice)),
 ) -> Result<Prepared<J, S::Listing>> {
-    let asked = Asked { fresh: options.fresh, tasks: kind_of_tasks(options) };
+    let asked = Asked { fresh: options.fresh, tasks: options.effects.kind() };
     let (found, dir, past, refusals) = (Finding::NoState, None, None, Vec::new());
     let mut case = Case { job, source, sink, options, asked, found, dir, past, refusals };
     if let Err(by) = case.open(interruptible, tell)? {
@@ -131,16 +130,6 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
             }
             Plan::Refuse(why) => return Err(case.refusal(why)),
         }
-    }
-}
-
-fn kind_of_tasks(options: &Options) -> TaskKind {
-    match options.effects {
-        Effects::Pure => TaskKind::Pure,
-        Effects::SideEffects { output: TaskOutput::Result, .. } => TaskKind::SideEffects,
-        Effects::SideEffects {
-            output: TaskOutput::PrintedInOrder | TaskOutput::PrintedAsCompleted, ..
-        } => TaskKind::SideEffectsOnly,
     }
 }
 

@@ -5,7 +5,7 @@
 //! done *and* every task before it is committed. Neither the number of these tasks nor their size has a bound.
 //! So they are held in memory up to [`MEMORY`], and on disk if there is more ([`crate::durable::spill`]).
 
-use crate::durable::spill::frame::{Entry, Extent, Part};
+use crate::durable::spill::frame::{Entry, Part, SegmentRange};
 use crate::durable::spill::{Shelf, Spill};
 use crate::error::{Advice, Error, Result};
 use crate::task::Mark;
@@ -67,7 +67,7 @@ struct Packed {
 
 enum Piece {
     InMemory(Vec<u8>),
-    OnDisk(Extent),
+    OnDisk(SegmentRange),
 }
 
 /// Which of the tasks that wait are stored on disk.
@@ -136,7 +136,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         let Entry { failed, partial, mark, bytes, parts } = entry;
         let piece = |part| match part {
             Part::Here(bytes) => self.keep_in_memory(bytes),
-            Part::There(extent) => Piece::OnDisk(extent),
+            Part::There(range) => Piece::OnDisk(range),
         };
         let pieces = parts.into_iter().map(piece).collect();
         let fate = Packed { failed, partial, mark: mark.map(Mark), bytes }.unpack(task)?;
@@ -167,14 +167,14 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
                     self.in_memory -= size(&bytes);
                     each(bytes)?;
                 }
-                Piece::OnDisk(extent) => {
-                    each(spill.read(extent)?)?;
-                    read.push(extent);
+                Piece::OnDisk(range) => {
+                    each(spill.read(range)?)?;
+                    read.push(range);
                 }
             }
         }
         // After the last piece, so that a run that ends meanwhile still has the task.
-        read.into_iter().for_each(|extent| spill.forget(extent));
+        read.into_iter().for_each(|range| spill.forget(range));
         Ok(())
     }
 
@@ -251,7 +251,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
                 self.in_memory -= size(&bytes);
                 Part::Here(bytes)
             }
-            Piece::OnDisk(extent) => Part::There(extent),
+            Piece::OnDisk(range) => Part::There(range),
         };
         let parts = held.pieces.into_iter().map(part).collect();
         let Packed { failed, partial, mark, bytes } = packed;
@@ -297,7 +297,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         for piece in held.pieces {
             match piece {
                 Piece::InMemory(bytes) => self.in_memory -= size(&bytes),
-                Piece::OnDisk(extent) => spill.forget(extent),
+                Piece::OnDisk(range) => spill.forget(range),
             }
         }
     }
@@ -321,14 +321,17 @@ impl Packed {
         if failed {
             return Ok(Fate::Failed { mark });
         }
-        let partial = serde_json::from_slice(&partial).map_err(|_| {
-            Error::refused("a task", "what was kept of it is not of this program")
-                .of_task(task)
-                .advise("it was written by another version")
-                .then(Advice::StartAfresh)
-        })?;
+        let partial = serde_json::from_slice(&partial).map_err(|_| of_another_version(task))?;
         Ok(Fate::Done { partial, mark, bytes })
     }
+}
+
+/// The stored result of a task cannot be read.
+pub(crate) fn of_another_version(task: u64) -> Error {
+    Error::refused("a task", "what was kept of it is not of this program")
+        .of_task(task)
+        .advise("it was written by another version")
+        .then(Advice::StartAfresh)
 }
 
 fn size(piece: &[u8]) -> u64 {

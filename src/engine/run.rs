@@ -320,8 +320,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         let started = Instant::now();
         let (tell, signals) = unbounded();
         let listener = SignalThread::start(masked, started, options.core, tell.clone())?;
-        let wake = Arc::new(StopFd::new()?.subscription(listener.subscription()));
-        sink.interrupt_by(&wake);
+        let stop = Arc::new(StopFd::new()?.subscription(listener.subscription()));
+        sink.interrupt_by(&stop);
         let reader = reload.map(|reload| Reader::start(masked, reload)).transpose();
         let reader = reader.map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
         let until = options.max_runtime.and_then(|budget| started.checked_add(budget));
@@ -348,7 +348,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                 let threads = Threads {
                     masked,
                     options: &options,
-                    wake: &wake,
+                    stop: &stop,
                     began: started,
                     subscription: listener.subscription(),
                     reader,
@@ -367,4 +367,4 @@ mod disk_tests;
 #[cfg(test)]
 mod resume_tests;
 #[cfg(test)]
-mod tests;
+pub(in crate::engine) mod tests;

@@ -15,7 +15,7 @@
 
 use crate::durable::record::{Last, Record};
 use crate::durable::task_set::Tasks;
-use crate::engine::ahead::Ahead;
+use crate::engine::input_memory::InputMemory;
 use crate::engine::known_list::{Due, Outset};
 use crate::engine::pool::Assignment;
 use crate::error::{Advice, Error, Result};
@@ -51,8 +51,8 @@ pub(crate) struct SourceThread<S: Source> {
     pub(crate) journal: Option<Sender<Line>>,
     /// What the record says of the inputs.
     pub(crate) inputs: Value,
-    pub(crate) wake: Arc<StopFd>,
-    pub(crate) ahead: Arc<Ahead>,
+    pub(crate) stop: Arc<StopFd>,
+    pub(crate) memory: Arc<InputMemory>,
     /// Dropped at the end: that tells the run that this thread is gone.
     pub(crate) ended: Sender<()>,
     /// How long this thread rests when it is far enough ahead.
@@ -84,13 +84,13 @@ impl<S: Source> SourceThread<S> {
                 return Ok(None);
             }
         }
-        let wake = Arc::clone(&self.wake);
-        let cx = ListContext::real(&wake);
+        let stop = Arc::clone(&self.stop);
+        let cx = ListContext::real(&stop);
         while let Some(listed) = self.outset.listing.next(&cx)? {
             let before = self.outset.last;
             let mut task = self.outset.take(listed);
             self.compare_end(before, &task)?;
-            task.room = self.ahead.room_for(self.outset.listing.holds(&task.task), &wake);
+            task.room = self.memory.room_for(self.outset.listing.holds(&task.task), &stop);
             if !self.hand_over(task, to) {
                 return Ok(None);
             }
@@ -152,8 +152,8 @@ impl<S: Source> SourceThread<S> {
             return Ok(());
         }
         let mut listing = self.source.resume(&self.inputs, self.outset.listed())?;
-        let wake = Arc::clone(&self.wake);
-        let rehearsal = ListContext::rehearsal(&wake);
+        let stop = Arc::clone(&self.stop);
+        let rehearsal = ListContext::rehearsal(&stop);
         listing.mark_before(&rehearsal)?;
         let (mut tasks, mut last) = (self.outset.next, self.outset.last);
         while let Some(listed) = listing.next(&rehearsal)? {
@@ -190,9 +190,9 @@ impl<L: Listing> Comparison<L> {
         Self { listing, next: record.frontier, mark: record.mark, kept, last, due }
     }
 
-    /// Lists what is done of the job. If `wake` ends that, what is returned is not all of it.
-    pub(crate) fn compare(mut self, wake: &StopFd) -> Result<Outset<L>> {
-        let rehearsal = ListContext::rehearsal(wake);
+    /// Lists what is done of the job. If `stop` ends that, what is returned is not all of it.
+    pub(crate) fn compare(mut self, stop: &StopFd) -> Result<Outset<L>> {
+        let rehearsal = ListContext::rehearsal(stop);
         self.mark.into_iter().for_each(|mark| self.listing.go_to(mark));
         let mark = self.listing.mark_before(&rehearsal)?;
         if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
@@ -203,7 +203,7 @@ impl<L: Listing> Comparison<L> {
         {
             return Err(due.missing(tasks));
         }
-        let left = self.look_through(wake)?;
+        let left = self.look_through(stop)?;
         let mut outset = Outset::at(self.next, self.listing);
         (outset.left, outset.due) = (left, self.due);
         Ok(outset)
@@ -216,8 +216,8 @@ impl<L: Listing> Comparison<L> {
     }
 
     /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.
-    fn look_through(&mut self, wake: &StopFd) -> Result<Vec<Assignment<L::Task>>> {
-        let cx = ListContext::real(wake);
+    fn look_through(&mut self, stop: &StopFd) -> Result<Vec<Assignment<L::Task>>> {
+        let cx = ListContext::real(stop);
         let mut left = Vec::new();
         let Some(last) = self.last else { return Ok(left) };
         while self.next <= last.task {
@@ -244,10 +244,10 @@ impl<L: Listing> Comparison<L> {
 ///
 /// Those of the source, and that of `take`.
 pub fn list<S: Source>(source: &S, take: &mut dyn FnMut(u64, S::Task) -> Result<()>) -> Result<()> {
-    let wake = StopFd::new()?;
+    let stop = StopFd::new()?;
     let mut listing = source.begin()?;
     let mut number = 0;
-    while let Some(listed) = listing.next(&ListContext::real(&wake))? {
+    while let Some(listed) = listing.next(&ListContext::real(&stop))? {
         take(number, listed.task)?;
         number += 1;
     }
@@ -307,7 +307,7 @@ mod tests {
     fn go_on_with(now: &'static str) -> (Vec<&'static str>, std::result::Result<u64, Error>) {
         let words = |text: &'static str| Words(text.split(' ').collect(), 0);
         let then = words(THEN);
-        let wake = Arc::new(StopFd::new().unwrap());
+        let stop = Arc::new(StopFd::new().unwrap());
         let (ended, _) = bounded(0);
         let (send, sent) = unbounded();
         let mut kept = Tasks::default();
@@ -321,12 +321,12 @@ mod tests {
             last: Some(Last { task: 4, mark: Some(then.mark(4)) }),
             due: None,
         };
-        let outset = match comparison.compare(&wake) {
+        let outset = match comparison.compare(&stop) {
             Ok(outset) => outset,
             Err(error) => return (Vec::new(), Err(error)),
         };
-        let ahead = Ahead::new(1);
-        SourceThread { source, outset, journal: None, inputs: Value::Null, wake, ahead, ended, rest: REST }
+        let memory = InputMemory::new(1);
+        SourceThread { source, outset, journal: None, inputs: Value::Null, stop, memory, ended, rest: REST }
             .list(&send);
         let mut tasks = Vec::new();
         for message in sent.try_iter() {

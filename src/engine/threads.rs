@@ -1,8 +1,8 @@
 //! The threads of a run: started here, all of them, by the holder of the proof that signals are blocked.
 
 use crate::ending::{Ending, Summary};
-use crate::engine::ahead::Ahead;
 use crate::engine::commit::{CommitCommand, CommitEvent, CommitThread, Committer, Frontier, Inbox, LastLook};
+use crate::engine::input_memory::InputMemory;
 use crate::engine::options::{Halt, HaltOn, Options};
 use crate::engine::pool::{Pool, Report};
 use crate::engine::prepare::StartingPoint;
@@ -28,7 +28,7 @@ pub(crate) struct Threads<'a> {
     pub(crate) masked: &'a Masked,
     pub(crate) options: &'a Options,
     /// Ends waits for input and for readers of the output.
-    pub(crate) wake: &'a Arc<StopFd>,
+    pub(crate) stop: &'a Arc<StopFd>,
     pub(crate) began: Instant,
     /// Which signals reach the supervisor.
     pub(crate) subscription: Subscription,
@@ -84,7 +84,7 @@ impl Threads<'_> {
                     spill_limit: engine.spill_limit,
                 });
                 let ending = supervisor.run();
-                self.wake.set();
+                self.stop.set();
                 wait_for_threads(&all_ended);
                 // Should a command or a descendant of one be left, the watcher sees to it.
                 if let Some(watcher) = engine.watcher {
@@ -153,8 +153,8 @@ impl Threads<'_> {
             outset: from.outset,
             journal: options.effects.are_journaled().then(|| line.clone()),
             inputs: record.inputs.clone(),
-            wake: Arc::clone(self.wake),
-            ahead: Ahead::new(workers),
+            stop: Arc::clone(self.stop),
+            memory: InputMemory::new(workers),
             ended: ended.clone(),
             rest: REST,
         };
@@ -167,9 +167,9 @@ impl Threads<'_> {
         );
         committer.every = options.checkpoint_every;
         committer.result = from.result;
-        let wake = Arc::clone(self.wake);
+        let stop = Arc::clone(self.stop);
         committer.last_look =
-            last_look.map(|look| -> LastLook { Box::new(move || look(&ListContext::real(&wake))) });
+            last_look.map(|look| -> LastLook { Box::new(move || look(&ListContext::real(&stop))) });
         let frontier = committer.frontier();
         let inbox = Inbox { deliveries, large_ones, lines, nudges, commands };
         let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
@@ -187,7 +187,7 @@ impl Threads<'_> {
             (options.keep_going, options.print_failed),
             failures_that_end(options),
             sayings,
-            Arc::clone(self.wake),
+            Arc::clone(self.stop),
         ));
         let outbox = Outbox { deliveries: deliver, lines: line, large, nudge };
         let (pool, started) = Pool::start(self.masked, workers, (job, shared, children), outbox, report)?;

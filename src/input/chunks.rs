@@ -578,16 +578,16 @@ mod tests {
         source.resume(&described, 0).unwrap();
         fs::write(&inputs.paths()[1], "one\ntwo\n").unwrap();
         let mut listing = source.begin().unwrap();
-        let wake = StopFd::new().unwrap();
+        let stop = StopFd::new().unwrap();
         let (heard, hears) = crossbeam_channel::bounded::<()>(0);
         let all = std::thread::scope(|scope| {
             // If the end of the stream is not noticed, the wait is ended here, without its chunk.
             scope.spawn(|| {
                 if hears.recv_timeout(std::time::Duration::from_secs(20)).is_err_and(|e| e.is_timeout()) {
-                    wake.set();
+                    stop.set();
                 }
             });
-            let all = show_all(&mut listing, &ListContext::real(&wake));
+            let all = show_all(&mut listing, &ListContext::real(&stop));
             drop(heard);
             all
         });
@@ -598,9 +598,9 @@ mod tests {
     fn a_stop_ends_the_wait_and_the_reading_of_what_is_done() {
         let inputs = Inputs::new(vec![b"f".to_vec(), Vec::new()]);
         let described = described(&inputs.chunks(Boundary::newline()).block(Some(1)));
-        let wake = StopFd::new().unwrap();
-        wake.set();
-        let cx = ListContext::real(&wake);
+        let stop = StopFd::new().unwrap();
+        stop.set();
+        let cx = ListContext::real(&stop);
         // The pipe has something to read all the time; a wait alone would never tell of the stop.
         let both = OpenOptions::new().read(true).write(true).open(&inputs.paths()[1]).unwrap();
         (&both).write_all(b"one\ntwo\nthree\n").unwrap();

@@ -171,8 +171,8 @@ impl<S> Beside<S> {
 }
 
 impl<S: Sink> Sink for Beside<S> {
-    fn interrupt_by(&mut self, wake: &Arc<StopFd>) {
-        self.inner.interrupt_by(wake);
+    fn interrupt_by(&mut self, stop: &Arc<StopFd>) {
+        self.inner.interrupt_by(stop);
     }
 
     fn may_give_up(&self) -> bool {

@@ -57,12 +57,12 @@ pub(crate) enum Part {
     /// A short one.
     Here(Vec<u8>),
     /// One that has a frame of its own.
-    There(Extent),
+    There(SegmentRange),
 }
 
 /// Where a frame with a piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Extent {
+pub(crate) struct SegmentRange {
     pub(super) segment: u64,
     /// Where its head begins.
     pub(super) at: u64,

@@ -3,7 +3,7 @@
 //! This is asked before anything is changed. What is harmed is a copy of what can be done again, and so it
 //! is no reason to refuse a job: the tasks are taken off the record, and run once more.
 
-use super::frame::{BLOCK, Entry, Extent, HEAD, Head, Kind, Part, seed};
+use super::frame::{BLOCK, Entry, HEAD, Head, Kind, Part, SegmentRange, seed};
 use super::{Cursor, GATHERED, Segment, Spill};
 use crate::durable::record::{Ahead, Record};
 use crate::durable::state_dir::StateDir;
@@ -13,7 +13,7 @@ use crate::task::stop_fd::StopFd;
 
 /// Opens what a record names, and takes off the record what is not there as it should be; how many tasks
 /// these are. Nothing on the disk is changed. Each that is there is told to
-/// `tell`, with its mark. If `wake` ends that, what is returned is not all of it.
+/// `tell`, with its mark. If `stop` ends that, what is returned is not all of it.
 ///
 /// # Errors
 ///
@@ -21,7 +21,7 @@ use crate::task::stop_fd::StopFd;
 pub(crate) fn look(
     dir: &mut StateDir,
     record: &mut Record,
-    wake: &StopFd,
+    stop: &StopFd,
     tell: &mut dyn FnMut(u64, Option<Mark>),
 ) -> Result<(Spill, u64)> {
     let mut lost = 0;
@@ -40,7 +40,7 @@ pub(crate) fn look(
     // What the journal says behind the record has been committed since.
     ahead.tasks.remove_range(0, record.frontier);
     ahead.tasks = ahead.tasks.without(&record.finished);
-    let spill = Look { dir, spill: Spill::new(&record.run, ahead.next), wanted: ahead, wake, tell }.look()?;
+    let spill = Look { dir, spill: Spill::new(&record.run, ahead.next), wanted: ahead, stop, tell }.look()?;
     lost += ahead.tasks.len() - spill.tasks.len();
     ahead.tasks = spill.tasks.clone();
     Ok((spill, lost))
@@ -50,7 +50,7 @@ struct Look<'a> {
     dir: &'a mut StateDir,
     spill: Spill,
     wanted: &'a Ahead,
-    wake: &'a StopFd,
+    stop: &'a StopFd,
     tell: &'a mut dyn FnMut(u64, Option<Mark>),
 }
 
@@ -92,7 +92,7 @@ impl Look<'_> {
         // The run that the last frame is of: by which task it is known, its last task, where it ends.
         let mut run: Option<(u64, u64, u64)> = None;
         let mut at = 0;
-        while at + HEAD <= end && !self.wake.is_set() {
+        while at + HEAD <= end && !self.stop.is_set() {
             let Some((head, behind)) = self.frame_at(number, at, end)? else {
                 at = (at + 1).next_multiple_of(BLOCK);
                 continue;
@@ -144,15 +144,15 @@ impl Look<'_> {
         let there = || {
             entry.parts.iter().filter_map(|part| match part {
                 Part::Here(_) => None,
-                Part::There(extent) => Some(*extent),
+                Part::There(range) => Some(*range),
             })
         };
-        for extent in there() {
-            if !self.is_piece(extent, head.task)? {
+        for range in there() {
+            if !self.is_piece(range, head.task)? {
                 return Ok(false);
             }
         }
-        for segment in there().map(|extent| extent.segment).chain([number]) {
+        for segment in there().map(|range| range.segment).chain([number]) {
             self.spill.segment(segment)?.live += 1;
         }
         self.spill.tasks.insert(head.task);
@@ -160,16 +160,16 @@ impl Look<'_> {
         Ok(true)
     }
 
-    fn is_piece(&mut self, extent: Extent, task: u64) -> Result<bool> {
-        let Some(end) = self.spill.segments.get(&extent.segment).map(|segment| segment.end) else {
+    fn is_piece(&mut self, range: SegmentRange, task: u64) -> Result<bool> {
+        let Some(end) = self.spill.segments.get(&range.segment).map(|segment| segment.end) else {
             return Ok(false);
         };
-        if extent.at.checked_add(HEAD).is_none_or(|behind| behind > end) {
+        if range.at.checked_add(HEAD).is_none_or(|behind| behind > end) {
             return Ok(false);
         }
-        match self.frame_at(extent.segment, extent.at, end)? {
-            Some((head, _)) if head.task == task && head.bytes == extent.bytes => {
-                self.is_payload(extent.segment, extent.at, &head, &mut |_| {})
+        match self.frame_at(range.segment, range.at, end)? {
+            Some((head, _)) if head.task == task && head.bytes == range.bytes => {
+                self.is_payload(range.segment, range.at, &head, &mut |_| {})
             }
             Some(_) | None => Ok(false),
         }

@@ -19,11 +19,11 @@ fn entry(task: u64, parts: Vec<Part>) -> Entry {
 }
 
 fn put(spill: &mut Spill, dir: &mut Option<StateDir>, tasks: &[u64]) {
-    let pieces: Vec<Extent> =
+    let pieces: Vec<SegmentRange> =
         tasks.iter().map(|task| spill.put_piece(dir, *task, &[*task as u8; 5000]).unwrap()).collect();
     let mut run = spill.begin(dir).unwrap();
-    for (task, extent) in tasks.iter().zip(pieces) {
-        let parts = vec![Part::There(extent), Part::Here(b"end".to_vec())];
+    for (task, range) in tasks.iter().zip(pieces) {
+        let parts = vec![Part::There(range), Part::Here(b"end".to_vec())];
         spill.put(&mut run, *task, &entry(*task, parts)).unwrap();
     }
     spill.end(run).unwrap();
@@ -33,9 +33,9 @@ fn put(spill: &mut Spill, dir: &mut Option<StateDir>, tasks: &[u64]) {
 fn take(spill: &mut Spill, task: u64) {
     let taken = spill.take(task).unwrap().unwrap_or_else(|| panic!("task {task} is not there"));
     assert_eq!((taken.partial, taken.mark), (task.to_string().into_bytes(), Some([task as u8; 32])));
-    let [Part::There(extent), Part::Here(end)] = &taken.parts[..] else { panic!("{:?}", taken.parts) };
-    assert_eq!((spill.read(*extent).unwrap(), &end[..]), (vec![task as u8; 5000], &b"end"[..]));
-    spill.forget(*extent);
+    let [Part::There(range), Part::Here(end)] = &taken.parts[..] else { panic!("{:?}", taken.parts) };
+    assert_eq!((spill.read(*range).unwrap(), &end[..]), (vec![task as u8; 5000], &b"end"[..]));
+    spill.forget(*range);
     spill.done(task);
 }
 

@@ -9,8 +9,8 @@
 use super::Committer;
 use crate::durable::record::SpilledFile;
 use crate::durable::state_dir::Spilled;
-use crate::engine::reorder::{Fate, Held, Which};
-use crate::error::{Advice, Error, Result};
+use crate::engine::reorder::{Fate, Held, Which, of_another_version};
+use crate::error::Result;
 use crate::task::Job;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -68,13 +68,7 @@ impl<J: Job> Committer<J> {
     /// Moves what a version before 0.2 stored to where this version stores it. Comes before the first step.
     pub(crate) fn adopt(&mut self) -> Result<()> {
         while let Some((entry, stored)) = self.store.take_spilled_file()? {
-            let (pieces, fate) = unpack(&entry, stored).ok_or_else(|| {
-                let how = "what was kept of it is not of this program";
-                Error::refused("a task", how)
-                    .of_task(entry.task)
-                    .advise("it was written by another version")
-                    .then(Advice::StartAfresh)
-            })?;
+            let (pieces, fate) = unpack(&entry, stored).ok_or_else(|| of_another_version(entry.task))?;
             self.reorder.put_back(entry.task, pieces, fate);
             self.put_on_disk(Which::Ended)?;
         }

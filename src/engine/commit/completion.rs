@@ -33,32 +33,42 @@ pub(super) struct Complete {
     pub(super) was_stored: bool,
 }
 
-/// See the [module](self).
+/// See the [module](self). The bodies here are those of a task that is a function of its input.
 pub(super) trait Completion: Send {
     /// Takes a line from a worker or from the source.
-    fn take_line(&mut self, line: Line, store: &mut CheckpointStore) -> Result<()>;
+    fn take_line(&mut self, line: Line, store: &mut CheckpointStore) -> Result<()> {
+        store.journal(&line)
+    }
 
     /// A task is now on disk, ahead of the frontier, and the next record will name it.
-    fn stored(&mut self, task: u64);
+    fn stored(&mut self, _task: u64) {}
 
     /// A record names all tasks that are on disk.
-    fn recorded(&mut self, store: &mut CheckpointStore) -> Result<()>;
+    fn recorded(&mut self, _store: &mut CheckpointStore) -> Result<()> {
+        Ok(())
+    }
 
     /// A task is complete: writes down what the record and the journal say of it.
     fn complete(&mut self, task: Complete, store: &mut CheckpointStore) -> Result<()>;
 
     /// Hands to the system what may be read in the journal by now. It survives a SIGKILL from here on.
-    fn write_journal(&self, sink: &dyn Sink, store: &mut CheckpointStore) -> Result<()>;
+    fn write_journal(&self, _sink: &dyn Sink, store: &mut CheckpointStore) -> Result<()> {
+        store.write_journal()
+    }
 
     /// Whether the committer takes tasks as they end.
-    fn is_in_any_order(&self) -> bool;
+    fn is_in_any_order(&self) -> bool {
+        false
+    }
 
     /// Which tasks ahead of the frontier a checkpoint stores.
     fn stored_at_checkpoints(&self) -> Which;
 
     /// Whether the output is the result. Otherwise a person reads it as it comes, and an interrupted job
     /// does not depend on it.
-    fn output_is_result(&self) -> bool;
+    fn output_is_result(&self) -> bool {
+        true
+    }
 }
 
 /// The completion for tasks with these effects.
@@ -81,36 +91,14 @@ struct InTaskOrder {
 }
 
 impl Completion for InTaskOrder {
-    fn take_line(&mut self, line: Line, store: &mut CheckpointStore) -> Result<()> {
-        store.journal(&line)
-    }
-
-    fn stored(&mut self, _task: u64) {}
-
-    fn recorded(&mut self, _store: &mut CheckpointStore) -> Result<()> {
-        Ok(())
-    }
-
     fn complete(&mut self, task: Complete, store: &mut CheckpointStore) -> Result<()> {
         let record = store.record_mut();
         record.mark = task.mark.or(record.mark);
         Ok(())
     }
 
-    fn write_journal(&self, _sink: &dyn Sink, store: &mut CheckpointStore) -> Result<()> {
-        store.write_journal()
-    }
-
-    fn is_in_any_order(&self) -> bool {
-        false
-    }
-
     fn stored_at_checkpoints(&self) -> Which {
         self.stored
-    }
-
-    fn output_is_result(&self) -> bool {
-        true
     }
 }
 

@@ -8,19 +8,16 @@ use crate::engine::commit::{Closed, CommitCommand, CommitEvent, Committer, Step}
 use crate::engine::effects::{Effects, TaskOutput};
 use crate::engine::options::Options;
 use crate::engine::prepare::{Interruptible, Prepared, prepare};
+use crate::engine::run::tests::{Numbers, Upto};
 use crate::error::{Error, Result};
 use crate::signals::policy::Policy;
 use crate::signals::{Masked, Received, SignalThread};
 use crate::sink::FileSink;
 use crate::sync::lock;
 use crate::task::outbox::Delivery;
-use crate::task::{
-    Committed, Context, End, Job, Line, ListContext, Listed, Listing, Outcome, Sink, Source, TaskError,
-};
+use crate::task::{Committed, End, Line, Outcome, Sink, TaskError};
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use serde_json::{Value, json};
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -43,63 +40,9 @@ pub(super) fn expected() -> Vec<u8> {
     (0..TASKS).flat_map(output_of).chain(format!("sum {sum}\n").into_bytes()).collect()
 }
 
-/// Its total is the sum of the numbers of its tasks.
-struct Numbers;
-
-impl Job for Numbers {
-    type Task = u64;
-    type Partial = u64;
-    type Total = u64;
-
-    fn name(&self) -> &'static str {
-        "numbers"
-    }
-
-    fn fingerprint(&self) -> Value {
-        Value::Null
-    }
-
-    /// The test delivers for the workers.
-    fn run(&self, _task: u64, _cx: &Context<'_>) -> std::result::Result<u64, TaskError> {
-        Err(TaskError::Cancelled)
-    }
-
-    fn fold(&self, total: &mut u64, partial: u64, _out: &mut Vec<u8>) {
-        *total += partial;
-    }
-
-    fn finish(&self, total: &mut u64, out: &mut Vec<u8>) {
-        out.extend(format!("sum {total}\n").into_bytes());
-    }
-}
-
-struct Eight;
-
-struct Left(Range<u64>);
-
-impl Source for Eight {
-    type Task = u64;
-    type Listing = Left;
-
-    fn begin(&self) -> Result<Left> {
-        Ok(Left(0..TASKS))
-    }
-
-    fn resume(&self, _described: &Value, frontier: u64) -> Result<Left> {
-        Ok(Left(frontier..TASKS))
-    }
-}
-
-impl Listing for Left {
-    type Task = u64;
-
-    fn described(&self) -> Result<Value> {
-        Ok(json!(TASKS))
-    }
-
-    fn next(&mut self, _cx: &ListContext<'_>) -> Result<Option<Listed<u64>>> {
-        Ok(self.0.next().map(|task| Listed { task, bytes: 1, mark: None }))
-    }
+/// The total is the sum of the numbers of the tasks. The test delivers for the workers.
+fn job() -> Numbers {
+    Numbers(Box::new(|_, _| Err(TaskError::Cancelled)))
 }
 
 /// What a person has in hand of the output of tasks with side effects: the numbers of the tasks.
@@ -275,7 +218,9 @@ impl World {
         let (masked, (back, signals)) = (&self.masked, self.signals.clone());
         let subscription = self.listener.subscription();
         let interruptible = Interruptible { masked, signals, back, core: false, subscription, until: None };
-        let from = match prepare(&Numbers, &mut Eight, &mut *sink, &options, (&interruptible, &mut |_| ()))? {
+        let (numbers, mut source) = (job(), Upto(TASKS));
+        let from = match prepare(&numbers, &mut source, &mut *sink, &options, (&interruptible, &mut |_| ()))?
+        {
             Prepared::Ready(from) => from,
             Prepared::AlreadyDone { .. } => return Ok(None),
             Prepared::Stopped { by, .. } => return Err(Error::broken("job", format_args!("{by:?}"))),
@@ -287,7 +232,7 @@ impl World {
         let numbers = from.outset.left.iter().map(|task| task.number);
         let todo = numbers.chain(from.outset.next..TASKS).collect();
         let from = (from.store, from.total);
-        let mut committer = Committer::new(Arc::new(Numbers), sink, from, self.kind.effects(), report);
+        let mut committer = Committer::new(Arc::new(job()), sink, from, self.kind.effects(), report);
         committer.every = Duration::MAX;
         Ok(Some(Started { committer, todo }))
     }

@@ -88,8 +88,6 @@ pub(super) fn resume(state: &mut State, actions: &mut Vec<Action>) {
 
 pub(super) fn go_on(state: &mut State, actions: &mut Vec<Action>) {
     state.motion = Motion::Running;
-    for alarm in [Alarm::StopHard, Alarm::Born, Alarm::Refused] {
-        actions.push(Action::Unset(alarm));
-    }
+    actions.extend([Alarm::StopHard, Alarm::Born, Alarm::Refused].map(Action::Unset));
     actions.push(Action::OpenGate);
 }

@@ -37,6 +37,13 @@ struct World {
 }
 
 impl World {
+    /// A run with so many tasks in flight.
+    fn with(tasks: usize) -> Self {
+        let mut world = Self::new();
+        world.assign(tasks);
+        world
+    }
+
     fn new() -> Self {
         Self {
             state: State::new(RULES),
@@ -187,19 +194,12 @@ fn every_event() -> Vec<Event> {
         Event::NothingMoves,
         Event::SuspensionPostponed,
         Event::SuspendReturned,
-        Event::Rang(Alarm::Grace),
-        Event::Rang(Alarm::StopHard),
-        Event::Rang(Alarm::Born),
-        Event::Rang(Alarm::Kill),
-        Event::Rang(Alarm::GiveUp),
-        Event::Rang(Alarm::Refused),
     ];
+    let alarms = [Alarm::Grace, Alarm::StopHard, Alarm::Born, Alarm::Kill, Alarm::GiveUp, Alarm::Refused];
+    events.extend(alarms.map(Event::Rang));
+    let by = [Asker::Handle, Asker::Budget, Asker::Signal(Signal::SIGTERM), Asker::Signal(Signal::SIGUSR1)];
     for request in Request::ALL {
-        for by in
-            [Asker::Handle, Asker::Budget, Asker::Signal(Signal::SIGTERM), Asker::Signal(Signal::SIGUSR1)]
-        {
-            events.push(Event::Asked { request, by, at: Duration::from_secs(60) });
-        }
+        events.extend(by.map(|by| Event::Asked { request, by, at: Duration::from_secs(60) }));
     }
     events
 }
@@ -227,30 +227,28 @@ fn every_sequence_of_three_signals_in_every_phase() {
     let signals = DEFAULTS.map(|(signal, _)| signal);
     let stops = |signal: Signal| Policy::default().request(signal) == Request::Stop;
     let mut stories = 0;
+    let pairs = signals.iter().flat_map(|first| signals.map(|second| (*first, second)));
+    let triples: Vec<_> = pairs.flat_map(|(one, two)| signals.map(|three| [one, two, three])).collect();
     for gap in [Duration::from_millis(10), Duration::from_millis(300), Duration::from_secs(3)] {
-        for first in signals {
-            for second in signals {
-                for third in signals {
-                    for (phase, mut world) in phases() {
-                        let was_working = world.state.course == Course::Working;
-                        for signal in [first, second, third] {
-                            world.now += gap;
-                            world.signal(signal);
-                        }
-                        let story = format!("{first} {second} {third} every {gap:?} in {phase}");
-                        let asked_to_stop = [first, second, third].into_iter().any(stops);
-                        if asked_to_stop {
-                            assert_ne!(world.state.course, Course::Working, "{story}: a stop was cancelled");
-                        } else if was_working {
-                            assert_eq!(world.state.course, Course::Working, "{story}: no stop was asked for");
-                        }
-                        world.run_out();
-                        if asked_to_stop && world.died.is_none() {
-                            assert_eq!(world.state.course, Course::Ended, "{story}: never ends");
-                        }
-                        stories += 1;
-                    }
+        for triple in &triples {
+            for (phase, mut world) in phases() {
+                let was_working = world.state.course == Course::Working;
+                for signal in triple {
+                    world.now += gap;
+                    world.signal(*signal);
                 }
+                let story = format!("{triple:?} every {gap:?} in {phase}");
+                let asked_to_stop = triple.iter().copied().any(stops);
+                if asked_to_stop {
+                    assert_ne!(world.state.course, Course::Working, "{story}: a stop was cancelled");
+                } else if was_working {
+                    assert_eq!(world.state.course, Course::Working, "{story}: no stop was asked for");
+                }
+                world.run_out();
+                if asked_to_stop && world.died.is_none() {
+                    assert_eq!(world.state.course, Course::Ended, "{story}: never ends");
+                }
+                stories += 1;
             }
         }
     }
@@ -259,8 +257,7 @@ fn every_sequence_of_three_signals_in_every_phase() {
 
 #[test]
 fn a_stop_writes_a_checkpoint_first_and_lets_tasks_in_flight_finish() {
-    let mut world = World::new();
-    world.assign(2);
+    let mut world = World::with(2);
     world.signal(Signal::SIGTERM);
     assert_eq!(
         world.done,
@@ -282,8 +279,7 @@ fn a_stop_writes_a_checkpoint_first_and_lets_tasks_in_flight_finish() {
 
 #[test]
 fn who_has_had_enough_of_failures_waits_until_somebody_is_in_a_hurry() {
-    let mut world = World::new();
-    world.assign(2);
+    let mut world = World::with(2);
     world.event(Event::Halted { now: false });
     assert!(!world.state.may_start() && world.alarms.is_empty() && !world.cancelled);
     world.signal(Signal::SIGTERM);
@@ -292,8 +288,7 @@ fn who_has_had_enough_of_failures_waits_until_somebody_is_in_a_hurry() {
     world.event(Event::TaskEnded);
     assert_eq!((world.state.course, world.state.cause), (Course::Closing, Some(Cause::Broken)));
 
-    let mut world = World::new();
-    world.assign(2);
+    let mut world = World::with(2);
     world.event(Event::Halted { now: true });
     assert!(world.cancelled);
 }
@@ -301,8 +296,7 @@ fn who_has_had_enough_of_failures_waits_until_somebody_is_in_a_hurry() {
 /// A pager that is left open behind the last task of all.
 #[test]
 fn a_stop_reaches_a_run_that_only_waits_for_its_reader() {
-    let mut world = World::new();
-    world.assign(1);
+    let mut world = World::with(1);
     world.event(Event::SourceEnded);
     world.event(Event::TaskEnded);
     assert_eq!(world.state.course, Course::Closing);
@@ -313,8 +307,7 @@ fn a_stop_reaches_a_run_that_only_waits_for_its_reader() {
 
 #[test]
 fn the_same_signal_again_aborts_and_a_third_time_dies() {
-    let mut world = World::new();
-    world.assign(1);
+    let mut world = World::with(1);
     for (ms, course, dies) in
         [(0, Course::Stopping, false), (200, Course::Aborting, false), (400, Course::Aborting, true)]
     {
@@ -340,8 +333,7 @@ fn what_ends_by_which_signal() {
 
 #[test]
 fn a_suspension_ends_with_sigcont_and_a_refused_one_says_so() {
-    let mut world = World::new();
-    world.assign(1);
+    let mut world = World::with(1);
     world.signal(Signal::SIGTSTP);
     assert_eq!(world.state.motion, Motion::Paused, "raise has returned");
     assert!(world.alarms.contains(&Alarm::Refused));
@@ -397,8 +389,7 @@ fn where_sigcont_does_not_reach_us_the_return_resumes() {
 
 #[test]
 fn a_broken_commit_path_overrides_the_reason_to_end() {
-    let mut world = World::new();
-    world.assign(1);
+    let mut world = World::with(1);
     world.signal(Signal::SIGTERM);
     world.event(Event::CommitBroke);
     world.event(Event::TaskEnded);

@@ -42,19 +42,20 @@ impl Due {
     /// For a list that ends after so many tasks.
     pub(crate) fn missing(self, tasks: u64) -> Error {
         let there = format!("the list ends after {tasks} of {}", self.tasks);
-        refused(&format!("{}: {there}", are_missing(self.tasks - tasks)))
-            .advise("what ran is on record; put the list back as it was")
-            .or(Advice::NameAnotherState)
-            .or(Advice::StartAfresh)
+        another_list(&format!("{}: {there}", are_missing(self.tasks - tasks)))
     }
 
     /// For a list that has other tasks.
     pub(crate) fn differs(self) -> Error {
-        refused(&format!("one of the first {} is not what it was", self.tasks))
-            .advise("what ran is on record; put the list back as it was")
-            .or(Advice::NameAnotherState)
-            .or(Advice::StartAfresh)
+        another_list(&format!("one of the first {} is not what it was", self.tasks))
     }
+}
+
+fn another_list(how: &str) -> Error {
+    refused(how)
+        .advise("what ran is on record; put the list back as it was")
+        .or(Advice::NameAnotherState)
+        .or(Advice::StartAfresh)
 }
 
 pub(super) fn are_missing(items: u64) -> String {

@@ -12,8 +12,8 @@ const TOTALS: [TotalOnRecord; 2] = [TotalOnRecord::Readable, TotalOnRecord::Othe
 const COMPLETED: [Completed; 2] = [Completed::Nothing, Completed::Something];
 const RESULTS: [ResultOnRecord; 2] = [ResultOnRecord::Stands, ResultOnRecord::Passes];
 const INPUTS: [Inputs; 6] =
-    [Inputs::Unknown, Inputs::Same, Inputs::More, Inputs::Changed, Inputs::Missing, Inputs::GrownWithin];
-const OUTPUTS: [Output; 4] = [Output::Unknown, Output::Whole, Output::Harmed, Output::Printed];
+    [Inputs::NotCompared, Inputs::Same, Inputs::More, Inputs::Changed, Inputs::Missing, Inputs::GrownWithin];
+const OUTPUTS: [Output; 4] = [Output::NotLookedAt, Output::Whole, Output::Harmed, Output::Printed];
 const TASKS: [TaskKind; 3] = [TaskKind::Pure, TaskKind::SideEffects, TaskKind::SideEffectsOnly];
 
 /// All that can stand on record.
@@ -153,7 +153,7 @@ fn a_job_goes_on_only_from_what_is_known_to_be_there() {
 #[test]
 fn a_recheck_is_asked_for_where_it_decides_and_never_twice() {
     let known = |past: Past| {
-        let is_open = (past.inputs == Inputs::Unknown, past.output == Output::Unknown);
+        let is_open = (past.inputs == Inputs::NotCompared, past.output == Output::NotLookedAt);
         let inputs = if is_open.0 { INPUTS[1..].to_vec() } else { vec![past.inputs] };
         // What was printed is gone, which is known without a look.
         let outputs = if is_open.1 { vec![Output::Whole, Output::Harmed] } else { vec![past.output] };

@@ -30,7 +30,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     fn compare(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
         match (past.was.phase, self.asked.tasks) {
             // Its tasks are complete; all that is missing is the name of the output.
-            (Phase::Finalizing { .. }, _) => Ok(Inputs::Unknown),
+            (Phase::Finalizing { .. }, _) => Ok(Inputs::NotCompared),
             (Phase::Working | Phase::Done { .. }, TaskKind::SideEffectsOnly) => self.compare_list(past, stop),
             (Phase::Working, TaskKind::Pure | TaskKind::SideEffects) => self.compare_unfinished(past, stop),
             (Phase::Done { .. }, TaskKind::Pure | TaskKind::SideEffects) => self.compare_finished(past, stop),
@@ -165,7 +165,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         let committed = past.record.output.clone().unwrap_or_default();
         let acts_only = self.asked.tasks == TaskKind::SideEffectsOnly;
         match (past.record.phase, inputs) {
-            (Phase::Done { .. }, Inputs::Same) if acts_only => Ok(Output::Unknown),
+            (Phase::Done { .. }, Inputs::Same) if acts_only => Ok(Output::NotLookedAt),
             (Phase::Done { .. }, Inputs::Same) | (Phase::Finalizing { .. }, _)
                 if self.sink.is_published(&committed)? =>
             {
@@ -183,7 +183,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
                     Err(error) => Err(error),
                 }
             }
-            (Phase::Done { .. } | Phase::Working, _) => Ok(Output::Unknown),
+            (Phase::Done { .. } | Phase::Working, _) => Ok(Output::NotLookedAt),
         }
     }
 }

@@ -104,9 +104,9 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
                 true => ResultOnRecord::Passes,
                 false => ResultOnRecord::Stands,
             },
-            inputs: Inputs::Unknown,
+            inputs: Inputs::NotCompared,
             total: kind,
-            output: if is_printed { Output::Printed } else { Output::Unknown },
+            output: if is_printed { Output::Printed } else { Output::NotLookedAt },
         };
         self.past = Some(PastRun { was: record.clone(), record, total, checked: None, is_published: false });
         Ok(past)

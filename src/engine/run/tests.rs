@@ -12,11 +12,12 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-type Body = dyn Fn(u64, &Context<'_>) -> std::result::Result<u64, TaskError> + Send + Sync;
+pub(in crate::engine) type Body =
+    dyn Fn(u64, &Context<'_>) -> std::result::Result<u64, TaskError> + Send + Sync;
 
 /// A job whose tasks are numbers and do what the test says; each emits its number, the total is the
 /// sum of what they return.
-pub(super) struct Numbers(Box<Body>);
+pub(in crate::engine) struct Numbers(pub(in crate::engine) Box<Body>);
 
 impl Job for Numbers {
     type Task = u64;
@@ -46,9 +47,9 @@ impl Job for Numbers {
 }
 
 /// The numbers from 0 up to a bound.
-pub(super) struct Upto(u64);
+pub(in crate::engine) struct Upto(pub(in crate::engine) u64);
 
-pub(super) struct Left(Range<u64>);
+pub(in crate::engine) struct Left(Range<u64>);
 
 impl Source for Upto {
     type Task = u64;

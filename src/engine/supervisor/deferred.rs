@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How many there may be. Each keeps what its job needs to go on with it, a few hundred bytes mostly; what it
-/// has printed is with the commit thread, and a part of the input that it holds has [`Room`](crate::engine::ahead::Room).
+/// has printed is with the commit thread, and a part of the input that it holds has [`Room`](crate::engine::input_memory::Room).
 const MOST: usize = 2048;
 
 /// Their times are rounded up to this, so that many are taken up at once.

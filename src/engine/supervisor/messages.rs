@@ -9,7 +9,7 @@ use crate::engine::pool::{Outcome, Report};
 use crate::engine::source_thread::FromSource;
 use crate::error::{Advice, Error};
 use crate::task::observer::Notice;
-use crate::task::{Job, Saying};
+use crate::task::{Job, Remark, Saying};
 use crossbeam_channel::never;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -20,9 +20,9 @@ impl<J: Job> Supervisor<'_, J> {
             self.workers.batching.learn(*took);
         }
         match report {
-            // Only a wake-up: the clock looks whether anything still moves.
-            Report::Parked => {}
-            Report::Warned(error) => self.view.observer.notice(&Notice::Warning(error)),
+            // It only wakes the loop, which then checks whether any task still moves.
+            Report::Remark(Remark::Parked) => {}
+            Report::Remark(Remark::Warned(error)) => self.view.observer.notice(&Notice::Warning(error)),
             Report::Ended { outcome: Outcome::Interrupted, .. } => self.handle(Event::TaskEnded),
             Report::Ended { outcome: Outcome::Done, .. } => {
                 self.workers.successes += 1;

@@ -192,26 +192,26 @@ fn from_every_frontier_the_same_rest_is_listed() {
     ];
     for new in lists {
         let all = all(new());
-        let wake = StopFd::new().unwrap();
+        let stop = StopFd::new().unwrap();
         let items = new();
         let described = described(&items);
         for frontier in 0..=all.len() {
             // The same source again and again, and a new one; with the mark asked for, and without.
             for items in [&new(), &items] {
                 let mut compared = items.resume(&described, frontier as u64).unwrap();
-                let mark = compared.mark_before(&ListContext::rehearsal(&wake)).unwrap();
+                let mark = compared.mark_before(&ListContext::rehearsal(&stop)).unwrap();
                 assert_eq!(mark, frontier.checked_sub(1).map(|last| all[last].1));
                 let mut other = items.resume(&described, frontier as u64).unwrap();
-                assert_eq!(rest(&mut other, &ListContext::real(&wake)), all[frontier..]);
-                assert_eq!(rest(&mut compared, &ListContext::real(&wake)), all[frontier..]);
+                assert_eq!(rest(&mut other, &ListContext::real(&stop)), all[frontier..]);
+                assert_eq!(rest(&mut compared, &ListContext::real(&stop)), all[frontier..]);
                 assert_eq!(compared.extent().tasks, Some(all.len() as u64));
             }
         }
         // A list that has become shorter has the mark of its end.
         let mut items = items.resume(&described, all.len() as u64 + 3).unwrap();
-        let mark = items.mark_before(&ListContext::rehearsal(&wake)).unwrap();
+        let mark = items.mark_before(&ListContext::rehearsal(&stop)).unwrap();
         assert_eq!(mark, all.last().map(|last| last.1));
-        assert!(items.next(&ListContext::real(&wake)).unwrap().is_none());
+        assert!(items.next(&ListContext::real(&stop)).unwrap().is_none());
     }
 }
 
@@ -252,7 +252,7 @@ fn a_pipe_that_was_only_compared_is_had_again_from_its_beginning() {
     let fifo = fifo_in(dir.path());
     let text: String = (0..200_000).map(|n| format!("line {n}\n")).collect();
     let lines: Vec<Vec<u8>> = text.lines().map(|line| line.into()).collect();
-    let wake = StopFd::new().unwrap();
+    let stop = StopFd::new().unwrap();
     for rehearsed in [0, 1, 150_000, 200_000] {
         // In memory too, as a column that is gone through many times.
         for columns in [vec![file(&fifo)], vec![listed(&["a"]), file(&fifo)]] {
@@ -264,7 +264,7 @@ fn a_pipe_that_was_only_compared_is_had_again_from_its_beginning() {
                 let begun = items.begin().unwrap();
                 assert_eq!(begun.extent().tasks, None);
                 let resumed = || items.resume(&begun.described().unwrap(), rehearsed).unwrap();
-                let rehearsal = ListContext::rehearsal(&wake);
+                let rehearsal = ListContext::rehearsal(&stop);
                 let mut compared = resumed();
                 let mark = compared.mark_before(&rehearsal).unwrap();
                 let next = compared.next(&rehearsal).unwrap();
@@ -272,7 +272,7 @@ fn a_pipe_that_was_only_compared_is_had_again_from_its_beginning() {
                 assert_eq!(resumed().mark_before(&rehearsal).unwrap(), mark);
                 let mut left = resumed();
                 let mut begun_again = items.begin().unwrap();
-                let again = rest(&mut begun_again, &ListContext::real(&wake));
+                let again = rest(&mut begun_again, &ListContext::real(&stop));
                 assert!(again.iter().map(|(words, _)| words.last().unwrap()).eq(&lines), "{rehearsed}");
                 // As a column that is kept in memory it was read to its end the first time.
                 if is_alone && rehearsed < 150_000 {
@@ -293,19 +293,19 @@ fn a_stop_ends_the_wait_for_a_pipe_and_what_came_is_not_lost() {
     let mut writer = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
     let columns = vec![listed(&["a", "b"]), Column { linked: true, ..file(&fifo) }];
     let mut items = Items::new(columns).begin().unwrap();
-    let wake = StopFd::new().unwrap();
+    let stop = StopFd::new().unwrap();
     std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| items.next(&ListContext::real(&wake)).unwrap());
-        wake.set();
+        let waiter = scope.spawn(|| items.next(&ListContext::real(&stop)).unwrap());
+        stop.set();
         assert!(waiter.join().unwrap().is_none());
     });
     writer.write_all(b"1\n2\n").unwrap();
     assert!(
-        items.next(&ListContext::real(&wake)).unwrap().is_none(),
+        items.next(&ListContext::real(&stop)).unwrap().is_none(),
         "a pipe that is ready does not hide it"
     );
-    let wake = StopFd::new().unwrap();
-    let words: Vec<_> = rest(&mut items, &ListContext::real(&wake)).into_iter().map(|task| task.0).collect();
+    let stop = StopFd::new().unwrap();
+    let words: Vec<_> = rest(&mut items, &ListContext::real(&stop)).into_iter().map(|task| task.0).collect();
     assert_eq!(words, [[b"a", b"1"], [b"b", b"2"]], "the first item of the first column is not lost");
 }
 
@@ -314,11 +314,11 @@ fn a_stop_ends_the_passing_over_of_what_is_done() {
     let columns = || (0..6).map(|_| listed(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"])).collect();
     let items = Items::new(columns());
     let mut items = items.resume(&described(&items), 900_000).unwrap();
-    let wake = StopFd::new().unwrap();
-    wake.set();
-    items.mark_before(&ListContext::rehearsal(&wake)).unwrap();
+    let stop = StopFd::new().unwrap();
+    stop.set();
+    items.mark_before(&ListContext::rehearsal(&stop)).unwrap();
     assert!(items.again > 890_000);
-    assert!(items.next(&ListContext::real(&wake)).unwrap().is_none(), "its number would be wrong");
+    assert!(items.next(&ListContext::real(&stop)).unwrap().is_none(), "its number would be wrong");
 }
 
 #[test]

@@ -168,18 +168,18 @@ mod tests {
         let text = b"one\ntwo\nthree\n".repeat(40_000);
         fs::write(&path, &text).unwrap();
         let witness = witness(&path);
-        let wake = StopFd::new().unwrap();
+        let stop = StopFd::new().unwrap();
         let mut contents = Contents::new(Arc::new(Boundary::newline()));
         let digests = contents.digests();
         let size = text.len() as u64;
         for start in (0..size).step_by(100_000) {
             assert_eq!(digests.of(3), None);
             let block = start..(start + 100_000).min(size);
-            contents.take((3, &witness), &block, &ListContext::real(&wake)).unwrap().unwrap();
+            contents.take((3, &witness), &block, &ListContext::real(&stop)).unwrap().unwrap();
         }
         assert_eq!(digests.of(3), Some(blake3::hash(&text)));
-        wake.set();
-        assert_eq!(contents.take((4, &witness), &(0..size), &ListContext::real(&wake)).unwrap(), None);
+        stop.set();
+        assert_eq!(contents.take((4, &witness), &(0..size), &ListContext::real(&stop)).unwrap(), None);
         assert_eq!(digests.of(4), None, "the run is over, and the rest was not read");
     }
 }

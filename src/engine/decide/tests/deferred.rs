@@ -6,8 +6,7 @@ use super::*;
 #[test]
 fn what_is_put_off_keeps_the_job_from_its_end_and_a_stop_waits_for_it_no_longer() {
     let with_one_deferred = || {
-        let mut world = World::new();
-        world.assign(2);
+        let mut world = World::with(2);
         world.event(Event::Deferred);
         world.event(Event::TaskEnded);
         assert_eq!((world.state.in_flight, world.state.deferred), (0, 1));
@@ -33,8 +32,7 @@ fn what_is_put_off_keeps_the_job_from_its_end_and_a_stop_waits_for_it_no_longer(
 /// Where failures end the run, the run waits for a verdict, until a stop is asked for as well.
 #[test]
 fn failures_that_end_a_run_make_no_interruption_of_what_is_put_off() {
-    let mut world = World::new();
-    world.assign(3);
+    let mut world = World::with(3);
     world.event(Event::Deferred);
     world.event(Event::Halted { now: false });
     world.event(Event::Deferred);

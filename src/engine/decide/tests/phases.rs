@@ -1,101 +1,51 @@
-//! The phases of a run, each with a story that leads into it.
+//! The phases of a run, each with the events that lead into it.
 
 use super::*;
 
-/// Ways to get into every phase that there is: names, and the events that lead there.
+/// Worlds in every phase that there is, each with the name of the phase. Two tasks were in flight at the beginning.
 pub(super) fn phases() -> Vec<(&'static str, World)> {
-    let build = |story: &dyn Fn(&mut World)| {
-        let mut world = World::new();
-        world.assign(2);
-        story(&mut world);
-        world
+    let signal = |signal| Event::Asked {
+        request: Policy::default().request(signal),
+        by: Asker::Signal(signal),
+        at: Duration::ZERO,
     };
-    vec![
-        ("running", build(&|_| ())),
-        ("running, all listed", build(&|w| w.event(Event::SourceEnded))),
-        ("running, one deferred", build(&|w| w.event(Event::Deferred))),
-        (
-            "running, all listed and deferred",
-            build(&|w| {
-                w.event(Event::SourceEnded);
-                w.event(Event::Deferred);
-                w.event(Event::Deferred);
-            }),
-        ),
-        (
-            "ending after failures, one deferred",
-            build(&|w| {
-                w.event(Event::Halted { now: false });
-                w.event(Event::Deferred);
-            }),
-        ),
-        ("pausing", build(&|w| w.event(ask(Request::Pause)))),
-        (
-            "paused",
-            build(&|w| {
-                w.event(ask(Request::Pause));
-                w.event(Event::NothingMoves);
-            }),
-        ),
-        (
-            "suspending, and children go on",
-            build(&|w| {
-                w.children_go_on = true;
-                w.event(ask(Request::Suspend));
-            }),
-        ),
-        ("suspended and returned", build(&|w| w.event(ask(Request::Suspend)))),
-        ("stopping by handle", build(&|w| w.event(ask(Request::Stop)))),
-        ("stopping by TERM", build(&|w| w.signal(Signal::SIGTERM))),
-        (
-            "stopping, and suspended there",
-            build(&|w| {
-                w.signal(Signal::SIGTERM);
-                w.signal(Signal::SIGTSTP);
-            }),
-        ),
-        (
-            "stopping, and suspending there",
-            build(&|w| {
-                w.children_go_on = true;
-                w.signal(Signal::SIGTERM);
-                w.signal(Signal::SIGTSTP);
-            }),
-        ),
-        ("ending after failures", build(&|w| w.event(Event::Halted { now: false }))),
-        ("halting now", build(&|w| w.event(Event::Halted { now: true }))),
-        ("aborting", build(&|w| w.event(ask(Request::Abort)))),
-        ("aborting, since a task broke", build(&|w| w.event(Event::TaskBroke))),
-        ("commit path broken", build(&|w| w.event(Event::CommitBroke))),
-        (
-            "commit path broken while stopping",
-            build(&|w| {
-                w.event(ask(Request::Stop));
-                w.event(Event::CommitBroke);
-            }),
-        ),
-        (
-            "closing, complete",
-            build(&|w| {
-                w.event(Event::SourceEnded);
-                w.event(Event::TaskEnded);
-                w.event(Event::TaskEnded);
-            }),
-        ),
-        (
-            "closing, stopped",
-            build(&|w| {
-                w.event(ask(Request::Stop));
-                w.event(Event::TaskEnded);
-                w.event(Event::TaskEnded);
-            }),
-        ),
-        (
-            "ended",
-            build(&|w| {
-                w.event(ask(Request::Abort));
-                w.run_out();
-            }),
-        ),
-    ]
+    let (term, tstp) = (signal(Signal::SIGTERM), signal(Signal::SIGTSTP));
+    let [pause, suspend, stop, abort] =
+        [Request::Pause, Request::Suspend, Request::Stop, Request::Abort].map(ask);
+    let halted = Event::Halted { now: false };
+    let (listed, ended, deferred) = (Event::SourceEnded, Event::TaskEnded, Event::Deferred);
+    let stories: [(&str, &[Event]); 22] = [
+        ("running", &[]),
+        ("running, all listed", &[listed]),
+        ("running, one deferred", &[deferred]),
+        ("running, all listed and deferred", &[listed, deferred, deferred]),
+        ("ending after failures, one deferred", &[halted, deferred]),
+        ("pausing", &[pause]),
+        ("paused", &[pause, Event::NothingMoves]),
+        ("suspending, and children go on", &[suspend]),
+        ("suspended and returned", &[suspend]),
+        ("stopping by handle", &[stop]),
+        ("stopping by TERM", &[term]),
+        ("stopping, and suspended there", &[term, tstp]),
+        ("stopping, and suspending there", &[term, tstp]),
+        ("ending after failures", &[halted]),
+        ("halting now", &[Event::Halted { now: true }]),
+        ("aborting", &[abort]),
+        ("aborting, since a task broke", &[Event::TaskBroke]),
+        ("commit path broken", &[Event::CommitBroke]),
+        ("commit path broken while stopping", &[stop, Event::CommitBroke]),
+        ("closing, complete", &[listed, ended, ended]),
+        ("closing, stopped", &[stop, ended, ended]),
+        ("ended", &[abort]),
+    ];
+    let lead_into = |(phase, events): (&'static str, &[Event])| {
+        let mut world = World::with(2);
+        world.children_go_on = phase.contains("suspending");
+        events.iter().for_each(|event| world.event(*event));
+        if phase == "ended" {
+            world.run_out();
+        }
+        (phase, world)
+    };
+    stories.map(lead_into).into()
 }

@@ -2,7 +2,7 @@
 //! left empty.
 
 use super::*;
-use std::fmt::Write;
+use std::fmt::{Debug, Write};
 use std::fs;
 use std::path::Path;
 
@@ -50,66 +50,34 @@ const COLUMNS: [&str; 10] =
     ["State", "`--fresh`", "Phase", "Job", "Tasks", "Result", "Inputs", "Total", "Output", "Completed"];
 
 /// The values of each column.
-fn values() -> [Vec<&'static str>; 10] {
+fn values() -> [Vec<String>; 10] {
+    let given = |values: &[&str]| values.iter().map(|value| (*value).to_string()).collect();
     [
-        vec!["none", "in use by another run", "not ours, or no state", "no record", "damaged", "a record"],
-        vec!["", "yes"],
-        PHASES
-            .map(|phase| match phase {
-                Phase::Working => "unfinished",
-                Phase::Finalizing { .. } => "interrupted at its end",
-                Phase::Done { .. } => "finished",
-            })
-            .to_vec(),
-        JOBS.map(|job| match job {
-            JobOnRecord::This => "this",
-            JobOnRecord::Another => "another",
-        })
-        .to_vec(),
-        TASKS
-            .map(|tasks| match tasks {
-                TaskKind::Pure => "pure",
-                TaskKind::SideEffects => "side effects",
-                TaskKind::SideEffectsOnly => "side effects only",
-            })
-            .to_vec(),
-        RESULTS
-            .map(|result| match result {
-                ResultOnRecord::Stands => "stands",
-                ResultOnRecord::Passes => "passes",
-            })
-            .to_vec(),
-        INPUTS
-            .map(|inputs| match inputs {
-                Inputs::Unknown => "not compared",
-                Inputs::Same => "same",
-                Inputs::More => "more",
-                Inputs::Changed => "changed",
-                Inputs::Missing => "missing",
-                Inputs::GrownWithin => "grown within",
-            })
-            .to_vec(),
-        TOTALS
-            .map(|total| match total {
-                TotalOnRecord::Readable => "readable",
-                TotalOnRecord::OtherVersion => "other version",
-            })
-            .to_vec(),
-        OUTPUTS
-            .map(|output| match output {
-                Output::Unknown => "not looked at",
-                Output::Whole => "whole",
-                Output::Harmed => "harmed",
-                Output::Printed => "printed",
-            })
-            .to_vec(),
-        COMPLETED
-            .map(|completed| match completed {
-                Completed::Nothing => "nothing",
-                Completed::Something => "something",
-            })
-            .to_vec(),
+        given(&[
+            "none",
+            "in use by another run",
+            "not ours, or no state",
+            "no record",
+            "damaged",
+            "a record",
+        ]),
+        given(&["", "yes"]),
+        given(&["unfinished", "interrupted at its end", "finished"]),
+        names(&JOBS),
+        names(&TASKS),
+        names(&RESULTS),
+        names(&INPUTS),
+        names(&TOTALS),
+        names(&OUTPUTS),
+        names(&COMPLETED),
     ]
+}
+
+/// The names of enum values as words: `SideEffects` is "side effects".
+fn names<V: Debug>(values: &[V]) -> Vec<String> {
+    let words = |c: char| if c.is_uppercase() { format!(" {}", c.to_lowercase()) } else { c.to_string() };
+    let name = |value| format!("{value:?}").chars().map(words).collect::<String>().trim().to_string();
+    values.iter().map(name).collect()
 }
 
 /// The plan for one value of each column.
@@ -188,7 +156,7 @@ fn rows(column: usize, chosen: &[usize; 10], cells: &[String], table: &mut Strin
         writeln!(table, "| {} | **{}** |", cells.join(" | "), words(plan_at(chosen))).unwrap();
         return;
     }
-    let names = &values()[column];
+    let names: &Vec<String> = &values()[column];
     let mut groups: Vec<(Vec<Plan>, Vec<usize>)> = Vec::new();
     for value in 0..names.len() {
         let mut chosen = *chosen;
@@ -203,7 +171,7 @@ fn rows(column: usize, chosen: &[usize; 10], cells: &[String], table: &mut Strin
         let mut chosen = *chosen;
         chosen[column] = same[0];
         let every = same.len() == names.len();
-        let cell = if every { Vec::new() } else { same.iter().map(|value| names[*value]).collect() };
+        let cell = if every { Vec::new() } else { same.iter().map(|value| &*names[*value]).collect() };
         rows(column + 1, &chosen, &[cells, &[cell.join(", ")]].concat(), table);
     }
 }

@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What is held at present.
 #[derive(Debug)]
-pub(crate) struct Ahead {
+pub(crate) struct InputMemory {
     granted: usize,
     held: Mutex<Held>,
     freed: Condvar,
@@ -35,43 +35,43 @@ struct Held {
     bytes: u64,
 }
 
-impl Ahead {
+impl InputMemory {
     pub(crate) fn new(slots: usize) -> Arc<Self> {
         Arc::new(Self { granted: EACH * slots, held: Mutex::default(), freed: Condvar::new() })
     }
 
     /// Room for a task that holds so many bytes, as soon as there is any. `None` if it holds none, or if
     /// the run is over.
-    pub(crate) fn room_for(self: &Arc<Self>, bytes: u64, wake: &StopFd) -> Option<Room> {
+    pub(crate) fn room_for(self: &Arc<Self>, bytes: u64, stop: &StopFd) -> Option<Room> {
         if bytes == 0 {
             return None;
         }
         let mut held = lock(&self.held);
         while held.tasks >= self.granted && held.bytes.saturating_add(bytes) > HELD {
-            if wake.is_set() {
+            if stop.is_set() {
                 return None;
             }
             held = self.freed.wait_timeout(held, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
         held.tasks += 1;
         held.bytes += bytes;
-        Some(Room { ahead: Arc::clone(self), bytes })
+        Some(Room { memory: Arc::clone(self), bytes })
     }
 }
 
 /// The room that a task takes; given back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Room {
-    ahead: Arc<Ahead>,
+    memory: Arc<InputMemory>,
     bytes: u64,
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let mut held = lock(&self.ahead.held);
+        let mut held = lock(&self.memory.held);
         held.tasks -= 1;
         held.bytes -= self.bytes;
-        self.ahead.freed.notify_one();
+        self.memory.freed.notify_one();
     }
 }
 
@@ -81,11 +81,11 @@ mod tests {
 
     #[test]
     fn large_tasks_are_counted_by_slots_and_small_ones_by_bytes() {
-        let wake = StopFd::new().unwrap();
-        wake.set(); // So that what would wait comes back.
+        let stop = StopFd::new().unwrap();
+        stop.set(); // So that what would wait comes back.
         let fit = |bytes: u64| {
-            let ahead = Ahead::new(3);
-            std::iter::from_fn(|| ahead.room_for(bytes, &wake)).take(100_000).collect::<Vec<_>>().len()
+            let memory = InputMemory::new(3);
+            std::iter::from_fn(|| memory.room_for(bytes, &stop)).take(100_000).collect::<Vec<_>>().len()
         };
         assert_eq!([fit(HELD), fit(1 << 40), fit(1 << 20), fit(1 << 10)], [6, 6, 16, 16 << 10]);
         assert_eq!(fit(0), 0, "what holds nothing takes no room");
@@ -93,13 +93,13 @@ mod tests {
 
     #[test]
     fn room_that_is_given_back_is_had_by_who_waits_for_it() {
-        let (ahead, wake) = (Ahead::new(1), StopFd::new().unwrap());
-        let mut rooms: Vec<_> = (0..2).map(|_| ahead.room_for(HELD, &wake)).collect();
+        let (memory, stop) = (InputMemory::new(1), StopFd::new().unwrap());
+        let mut rooms: Vec<_> = (0..2).map(|_| memory.room_for(HELD, &stop)).collect();
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| ahead.room_for(HELD, &wake).is_some());
+            let waiter = scope.spawn(|| memory.room_for(HELD, &stop).is_some());
             rooms.pop();
             assert!(waiter.join().unwrap());
         });
-        assert_eq!(lock(&ahead.held).tasks, 1, "what the waiter had is free again");
+        assert_eq!(lock(&memory.held).tasks, 1, "what the waiter had is free again");
     }
 }
