@@ -10,7 +10,7 @@
 //! 4. Rename it to `checkpoint.json`.
 //! 5. `fsync` the directory.
 //!
-//! Only then does the commit thread say that the checkpoint exists.
+//! Only then does the commit thread report the checkpoint.
 //!
 //! # What is assumed of the disk
 //!
@@ -29,10 +29,10 @@
 //! - **After the sync of the directory**, the new record stands.
 //!
 //! The second case also arises when the last `fsync` *fails*: the record may be visible now and gone after a
-//! power cut. So a run never builds on a record that it merely read; it writes one of its own before it
-//! removes or publishes anything.
+//! power cut. So a run does not rely on a record that it only read: it writes one of its own before it removes
+//! or publishes anything.
 //!
-//! The first failure is the answer to every later call. After a failed `fsync` the kernel marks the pages
+//! Every call after the first failure returns that failure. After a failed `fsync` the kernel marks the pages
 //! clean, and a second `fsync` reports success although the bytes are lost.
 
 mod ahead;

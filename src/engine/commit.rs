@@ -1,8 +1,8 @@
 //! Order and durability. Fourth chapter of the route.
 //!
-//! The committer takes what the workers produced, puts it in order, writes it, and reports from time to
-//! time: *up to here it is safe*. It alone writes output and checkpoints, so all its events have one order,
-//! and that order can be argued about.
+//! The committer takes the results of the workers, puts them in order, writes them, and reports from time to time
+//! how much is safe. It alone writes output and checkpoints, so these happen in one order, and that order can be
+//! argued about.
 //!
 //! The committer is a machine without threads and channels: [`Committer::step`] takes one [`Step`] and
 //! reports [`CommitEvent`]s through a callback. The thread around it (`commit/thread.rs`) only receives
@@ -62,7 +62,7 @@ use crate::task::{Job, Line, Sink};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// One thing that the committer takes.
+/// One input of the committer.
 #[derive(Debug)]
 pub(crate) enum Step<P> {
     /// An attempt of a task began or ended. The line about its end comes before the task's last delivery.
@@ -75,10 +75,10 @@ pub(crate) enum Step<P> {
     Command(CommitCommand),
 }
 
-/// Looks at the inputs a last time, when everything is done; what there is to say about them.
+/// Checks the inputs a last time, when all tasks are done; returns sentences about them.
 pub(crate) type LastLook = Box<dyn FnOnce() -> Result<Vec<String>> + Send>;
 
-/// Takes what the committer reports, at the moment when it is true.
+/// Receives each report of the committer, as soon as it is true.
 pub(crate) type OnEvent = Box<dyn FnMut(CommitEvent) + Send>;
 
 /// See the [module](self).
@@ -89,7 +89,7 @@ pub(crate) struct Committer<J: Job> {
     total: J::Total,
     reorder: Reorder<J::Partial>,
     completion: Box<dyn Completion>,
-    /// How much of the task at the frontier has been handed over.
+    /// The task at the frontier, as far as it has been handed over.
     partial: PartialDelivery,
     pub(crate) last_look: Option<LastLook>,
     /// Where the total goes when the job has finished.
@@ -107,7 +107,7 @@ pub(crate) struct Committer<J: Job> {
 }
 
 impl<J: Job> Committer<J> {
-    /// Goes on where the record in `store` is, with the total that belongs to it.
+    /// Continues from the record in `store`, with the total that belongs to it.
     pub(crate) fn new(
         job: Arc<J>,
         sink: Box<dyn Sink>,
@@ -139,12 +139,12 @@ impl<J: Job> Committer<J> {
         }
     }
 
-    /// How far it has reported to be.
+    /// The last frontier that it reported.
     pub(crate) fn frontier(&self) -> Frontier {
         self.reported
     }
 
-    /// Takes one thing; `Some` if that has closed it. Then, or after an error, comes [`end`](Self::end).
+    /// Takes one step; `Some` if that closed the committer. Then, or after an error, call [`end`](Self::end).
     pub(crate) fn step(&mut self, step: Step<J::Partial>) -> Result<Option<Closed>> {
         match step {
             Step::Line(line) => {
@@ -235,7 +235,7 @@ impl<J: Job> Committer<J> {
 
     /// The protocol at the top of this file.
     fn checkpoint(&mut self, asked: bool) -> Result<()> {
-        // A request means now, also when nothing has happened since the last record.
+        // A request counts even if nothing has happened since the last record.
         if self.dirty || asked || self.on_disk.is_none() {
             let began = Instant::now();
             self.store_ahead(self.completion.stored_at_checkpoints())?;

@@ -1,4 +1,4 @@
-//! What to do about an event. Second chapter of the route, and the only place where policy lives.
+//! What to do about an event. Second chapter of the route, and the only place that decides.
 //!
 //! [`decide`] is a function from a state and an event to a state and a list of actions. It has no
 //! clock (time arrives in events), does no I/O, and has no `_` arm: a new event or phase does not
@@ -29,9 +29,9 @@
 //!                          └───────┘
 //! ```
 //!
-//! Tasks start only in `Working` and `Running` ([`State::may_start`]). In `Closing` and `Ended` no task is in
-//! flight, except tasks that the run has given up. A run reaches `Ended` through `Closing`, and so after a last
-//! checkpoint, unless the committer has failed.
+//! What always holds: tasks start only in `Working` and `Running` ([`State::may_start`]). In `Closing` and
+//! `Ended` no task is in flight, except those that were given up. A run reaches `Ended` through `Closing`, so after
+//! a last checkpoint, unless the commit path is broken.
 
 mod failure;
 mod motion;
@@ -53,21 +53,21 @@ use std::time::Duration;
 pub(crate) struct State {
     pub(crate) motion: Motion,
     pub(crate) course: Course,
-    /// Whether what tasks produce can still be made to last.
+    /// Whether results can still be made durable.
     pub(crate) commit_works: bool,
     pub(crate) cause: Option<Cause>,
     /// Tasks handed to the pool that have not come back.
     pub(crate) in_flight: usize,
-    /// Tasks that came back and are not over.
+    /// Tasks that left their worker and are not over: their result is known later, or they are tried again.
     pub(crate) deferred: usize,
-    /// A request or an error ends the run, and not only the number of failures.
+    /// A stop was asked for, or the run cannot go on. Too many failures alone do not count.
     is_asked_to_stop: bool,
     source_ended: bool,
     escalation: Escalation,
     pub(crate) rules: Rules,
 }
 
-/// How long a task whose child was killed may take to notice.
+/// How long a task may take to return after its command was killed.
 const TO_COME_BACK: Duration = Duration::from_millis(300);
 
 impl State {
@@ -123,13 +123,13 @@ pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
     (state, actions)
 }
 
-/// A task that was given up may still come back; the run does not count on it any more.
+/// It saturates, because a task that was given up may still come back.
 fn came_back(state: &mut State) {
     state.in_flight = state.in_flight.saturating_sub(1);
 }
 
-/// The task has ended, and its verdict is held. A stop does not wait for the verdict, and asks for it now. If
-/// failures end the run, there is no stop that could have interrupted the task, so the run waits for the verdict.
+/// After a stop was asked for, the run does not wait for deferred tasks. If failures end the run, it waits for them
+/// as for tasks in flight.
 fn deferred(state: &mut State, actions: &mut Vec<Action>) {
     came_back(state);
     state.deferred += 1;
@@ -137,7 +137,7 @@ fn deferred(state: &mut State, actions: &mut Vec<Action>) {
         Course::Stopping | Course::Aborting if state.is_asked_to_stop => {
             actions.push(Action::ConcludeDeferred)
         }
-        // In the last two phases the task had been given up.
+        // In `Closing` and `Ended` the task had been given up.
         Course::Working | Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
     }
 }
@@ -170,7 +170,7 @@ fn asked(state: &mut State, request: Request, by: Asker, at: Duration, actions: 
 fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     match (state.course, climb(state, by, at)) {
         (Course::Working, _) => begin_stop(state, by, actions),
-        // An error ends the run already, without a deadline for its tasks. Now they get one.
+        // The run ends because of failures, and has no deadline yet.
         (Course::Stopping, Rung::First | Rung::Merged) if state.cause == Some(Cause::Broken) => {
             give_grace(state, actions);
         }
@@ -189,14 +189,14 @@ fn climb(state: &mut State, by: Asker, at: Duration) -> Rung {
     }
 }
 
-/// All tasks are done. But the reader of the output may have stopped reading, and a write would wait for ever. So
-/// the write is interrupted. Without such a reader this stops nothing: the job is finished in a moment.
+/// All tasks are done, but the reader of the output may have stopped reading; then the rest is never handed over.
+/// If the reader goes on, this stops nothing: the job finishes in a moment.
 fn stop_closing(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     state.cause = state.cause.or(Some(Cause::Stop(by.stopped_by())));
     actions.push(Action::InterruptOutput);
 }
 
-/// The checkpoint comes first, since a scheduler may kill early; then the grace begins to run.
+/// The checkpoint comes first, because a scheduler may kill before the grace is over.
 fn begin_stop(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     leave_working(state, Course::Stopping, Cause::Stop(by.stopped_by()), actions);
     actions.push(Action::Checkpoint { asked: false });
@@ -219,7 +219,7 @@ fn give_grace(state: &mut State, actions: &mut Vec<Action>) {
     }
 }
 
-/// A signal that was mapped to "abort" climbs as well: repeating it means to get out.
+/// A signal that is mapped to "abort" escalates as well: to repeat it means to end at once.
 fn abort_or_die(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     match (state.course, climb(state, by, at)) {
         (Course::Aborting, Rung::Second) | (_, Rung::Third) => die(by, actions),
@@ -241,7 +241,7 @@ fn abort(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     }
 }
 
-/// From here on no task starts. A run that ends cannot be paused, so the gate opens for the tasks in flight.
+/// From here on no task starts. The gate opens for the tasks in flight, because nothing can be paused any more.
 fn leave_working(state: &mut State, course: Course, cause: Cause, actions: &mut Vec<Action>) {
     state.course = course;
     state.cause = state.cause.or(Some(cause));
@@ -263,7 +263,7 @@ fn cancel(state: &mut State, actions: &mut Vec<Action>) {
     actions.push(Action::Set(Alarm::Kill, state.rules.kill_after));
 }
 
-/// Only a signal can ask for this; a program that wants to die has simpler means.
+/// Only a signal can ask for this; a program can simply exit.
 fn die(by: Asker, actions: &mut Vec<Action>) {
     match by {
         Asker::Signal(signal) => actions.push(Action::Die(signal)),
@@ -271,9 +271,8 @@ fn die(by: Asker, actions: &mut Vec<Action>) {
     }
 }
 
-/// Whether the process dies of a signal although its job was complete in the end. Ctrl-C at a terminal is
-/// meant for the loop around the command too. A scheduler that sends a signal asks for this job alone, and
-/// wants to read that it is done.
+/// Whether the process dies of the signal even if its job was completed. Ctrl-C at a terminal is also meant for the
+/// shell loop around the command. A scheduler that sends a signal asks for this job alone, and reads its exit code.
 pub(crate) fn interrupts_caller_too(request: Request, signal: Signal, sender: Sender) -> bool {
     matches!(request, Request::Stop | Request::Abort) && signal == Signal::SIGINT && sender == Sender::Kernel
 }
@@ -285,7 +284,7 @@ fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
                 cancel(state, actions);
             }
         }
-        // A task that reaches no yield point is not waited for. It counts as interrupted.
+        // A task that does not look up is not waited for; it counts as interrupted.
         Alarm::Kill => {
             if state.course == Course::Aborting {
                 actions.push(Action::Kill);

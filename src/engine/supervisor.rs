@@ -1,10 +1,9 @@
 //! The loop. Third chapter of the route: wait for an event, [`decide`], perform the actions.
 //!
-//! The supervisor runs on the thread that started the run (in the tool: `main`). It is the single
-//! owner of the state, it alone moves the gate, and it never waits for anything but events: not for
-//! the disk (the commit thread does), not for input (the source thread does), not for a worker, and
-//! it joins no thread without a deadline. That is what lets it answer a signal at once, whatever the
-//! others are busy with.
+//! The supervisor runs on the thread that started the run (in the tool: `main`). It alone owns the state and
+//! moves the gate. It waits for events and for nothing else: the commit thread waits for the disk, the source
+//! thread for input, and no thread is joined without a deadline. So the supervisor answers a signal at once,
+//! however busy the others are.
 
 mod reload;
 mod clock;
@@ -40,7 +39,7 @@ use starts::StartRule;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// The channels on which the supervisor waits and speaks.
+/// The channels of the supervisor.
 pub(crate) struct Channels<T> {
     pub(crate) signals: Receiver<Received>,
     pub(crate) control: Receiver<Request>,
@@ -92,7 +91,7 @@ impl<'a, J: Job> Supervisor<'a, J> {
 }
 
 impl<J: Job> Supervisor<'_, J> {
-    /// Until the run has ended.
+    /// Runs until the run has ended.
     pub(crate) fn run(mut self) -> Ending {
         self.view.observer.notice(&Notice::Ready { workers: self.workers.at_start });
         while self.state.course != Course::Ended {
@@ -107,9 +106,9 @@ impl<J: Job> Supervisor<'_, J> {
         self.ending()
     }
 
-    /// Admission: how back pressure works here. A worker never waits for another task, since with
-    /// rayon inside tasks that deadlocks: the inner wait steals an outer task, which then waits for
-    /// the one beneath it on the same stack. Instead a task that would have to wait does not start.
+    /// Admission takes the place of back pressure. No worker waits for another task: with rayon inside tasks that
+    /// would deadlock, because the inner wait steals an outer task, and that one waits for the task beneath it on
+    /// the same stack. A task that would have to wait does not start.
     fn assign_what_may_start(&mut self) {
         while self.may_assign() {
             match self.channels.source.try_recv() {
@@ -128,8 +127,8 @@ impl<J: Job> Supervisor<'_, J> {
             && self.has_room()
     }
 
-    /// Whether results that wait for their turn may take more of the disk. They wait for a task that was assigned
-    /// before theirs. So if no task is in flight, one must start, or none ever would.
+    /// Whether results ahead of the frontier may take more of the disk. If no task is in flight, one must start,
+    /// because only a task can move the frontier.
     fn has_room(&self) -> bool {
         self.job.frontier.ahead_bytes < self.job.spill_limit || self.state.in_flight == 0
     }
@@ -153,8 +152,8 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// One `select` over everything that can happen. It takes tasks only while they may start. That is the other
-    /// half of admission: the source thread waits too.
+    /// One `select` over everything that can happen. It takes tasks only while they may start, so the source
+    /// thread waits as well.
     fn wait_for_an_event(&mut self) {
         if let Some(heard) = self.reception.early.pop_front() {
             return self.received(heard);
@@ -225,7 +224,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.handle(Event::Asked { request, by: Asker::Signal(signal), at });
     }
 
-    /// The signal thread has ended before the run, and no signal arrives any more.
+    /// The signal thread ended before the run: no signal arrives any more.
     fn signal_thread_ended(&mut self) {
         self.channels.signals = never();
         let error = Error::broken("signals", "the thread that receives them has ended")
@@ -253,7 +252,7 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// Reports every change of phase, also a phase that lasts until the next event only.
+    /// Reports every change of phase, even one that lasts only until the next event.
     fn report_phase(&mut self) {
         let activity = self.activity();
         if activity != self.view.shown {
@@ -320,14 +319,13 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// A closed channel means that the commit thread has ended. Its last event is in the other channel.
+    /// If the channel is closed, the commit thread has ended; its last event is in the other channel.
     fn command(&self, command: CommitCommand) {
         self.channels.commit_commands.send(command).ok();
     }
 
     fn close(&mut self) {
-        // All tasks may be listed although the last message of the source was not taken: while a run
-        // stops, nothing is taken from it.
+        // While a run stops, it takes nothing from the source; the message that all tasks are listed may wait.
         if let Ok(FromSource::Ended(tasks)) = self.channels.source.try_recv() {
             self.job.listed = Some(tasks);
         }
@@ -337,8 +335,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.command(CommitCommand::Close { listed: self.job.listed });
     }
 
-    /// Ends the process without waiting. The last checkpoint stands, and the next run does again what was done
-    /// since.
+    /// Ends the process without waiting. The last checkpoint stands; the next run repeats later work.
     fn die(&mut self, signal: Signal) {
         self.workers.pool.children().kill();
         let now = Instant::now();

@@ -51,11 +51,11 @@ pub(crate) struct Received {
 /// The sender of a signal, as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
-    /// The kernel itself: for a key of the terminal, or a limit that is reached.
+    /// The kernel itself, for a key of the terminal or for a limit that was reached.
     Kernel,
     /// A process, by `kill` or the like.
     Process {
-        /// Its process id at that time, in our pid namespace; 0 if it is outside.
+        /// Its process id at that time, in our pid namespace; 0 if the process is outside that.
         pid: i32,
         /// Its real user id.
         uid: u32,
@@ -87,13 +87,13 @@ pub(crate) struct SignalThread {
     close: Handle,
     subscription: Subscription,
     thread: Option<JoinHandle<()>>,
-    // Restored by its own destructor, after the thread has ended.
+    // Its destructor restores the dispositions, after the thread has ended.
     _handlers: Handlers,
 }
 
 impl SignalThread {
-    /// Installs the handlers and starts the thread. From its return on every handled signal goes to `events`. A
-    /// signal that came since [`Masked::block`] was pending, and the kernel delivers it first.
+    /// Installs the handlers and starts the thread. After it returns, every handled signal goes to `events`. A
+    /// signal that came since [`Masked::block`] is pending, and the kernel delivers it first.
     ///
     /// A signal that this process inherited as ignored (`nohup`, `sh -c 'x &'`) stays ignored.
     pub(crate) fn start(
@@ -123,8 +123,8 @@ impl Drop for SignalThread {
     fn drop(&mut self) {
         self.close.close();
         if let Some(thread) = self.thread.take() {
-            // The thread waits only for the iterator that was just closed. A destructor cannot repair the damage
-            // of a panic in it.
+            // The thread waits only for the iterator, which is closed now. If it panicked, a destructor cannot
+            // repair that.
             thread.join().ok();
         }
     }

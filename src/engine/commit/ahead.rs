@@ -21,7 +21,7 @@ pub(super) struct Next<P> {
     pub(super) task: u64,
     pub(super) held: Held<P>,
     pub(super) fate: Fate<P>,
-    /// It was stored on disk.
+    /// Whether it was stored on disk.
     pub(super) was_stored: bool,
 }
 
@@ -40,8 +40,8 @@ impl<J: Job> Committer<J> {
         Ok(ended.map(|(held, fate)| Next { task, held, fate, was_stored: false }))
     }
 
-    /// Makes room in memory: stores the tasks that have ended, and if that is not enough, what tasks at work
-    /// have produced so far.
+    /// Makes room in memory: stores the tasks that have ended, and if that is not enough, the pieces of tasks at
+    /// work.
     pub(super) fn make_room(&mut self) -> Result<()> {
         self.put_on_disk(Which::Ended)?;
         if self.reorder.is_half_full() {
@@ -65,7 +65,7 @@ impl<J: Job> Committer<J> {
         Ok(())
     }
 
-    /// Moves what a version before 0.2 stored to where this version stores it. Comes before the first step.
+    /// Converts results that a version before 0.2 stored. Call it before the first step.
     pub(crate) fn adopt(&mut self) -> Result<()> {
         while let Some((entry, stored)) = self.store.take_spilled_file()? {
             let (pieces, fate) = unpack(&entry, stored).ok_or_else(|| of_another_version(entry.task))?;
@@ -76,13 +76,13 @@ impl<J: Job> Committer<J> {
     }
 }
 
-/// What stands before the output in a task's file.
+/// The header of a task's file.
 #[derive(Deserialize)]
 struct Header {
     failed: bool,
     partial: Value,
     bytes: u64,
-    /// Lengths of the pieces.
+    /// The length of each piece.
     pieces: Vec<usize>,
 }
 

@@ -4,13 +4,11 @@
 //! next record counts it ([`InTaskOrder`]). A crash before that record does no harm: the task runs again, and
 //! gives the same bytes.
 //!
-//! Of a task with **side effects** the output may be a by-product. Then a task that has ended waits neither for
-//! the order nor for the record, since a crash in that second would repeat what its command did
-//! ([`TaskByTask`]). The journal is a record there. The obvious thing is to write down the end of an attempt
-//! as soon as the worker reports it. But the journal must not say that a task is complete before its output
-//! has been handed over: a SIGKILL in between would lose the output. So the line waits. It is written as the
-//! end of an attempt if another attempt follows, and as the end of the task after the committer has handed
-//! over its output.
+//! The output of a task with **side effects** may be a by-product. Such a task waits neither for the order nor for
+//! the record, since a crash in that second would repeat what its command did ([`TaskByTask`]). Here the journal is
+//! a record. The obvious way is to write the end of an attempt as soon as the worker reports it. But a SIGKILL
+//! between that line and the output would lose the output. So the line waits. It is written as the end of an attempt
+//! if another attempt follows, and as the end of the task after its output was handed over.
 //!
 //! [`of`] chooses one of the two for a run, and no other file asks which.
 
@@ -26,7 +24,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Complete {
     pub(super) task: u64,
-    /// It has not failed.
+    /// Whether it succeeded.
     pub(super) is_done: bool,
     pub(super) mark: Option<Mark>,
     /// It was stored ahead of the frontier: if a record names it, the journal says how its last attempt ended.
@@ -51,7 +49,7 @@ pub(super) trait Completion: Send {
     /// A task is complete: writes down what the record and the journal say of it.
     fn complete(&mut self, task: Complete, store: &mut CheckpointStore) -> Result<()>;
 
-    /// Hands to the system what may be read in the journal by now. It survives a SIGKILL from here on.
+    /// Writes to the file the journal lines that may be read by now. After that they survive a SIGKILL.
     fn write_journal(&self, _sink: &dyn Sink, store: &mut CheckpointStore) -> Result<()> {
         store.write_journal()
     }
@@ -164,7 +162,7 @@ impl Completion for TaskByTask {
         }
     }
 
-    /// Not before the output is safe that belongs to it.
+    /// Only if the output of these tasks is safe.
     fn write_journal(&self, sink: &dyn Sink, store: &mut CheckpointStore) -> Result<()> {
         if sink.is_immediate() { store.write_journal() } else { Ok(()) }
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub(crate) enum CommitCommand {
     /// A checkpoint this often from now on.
     CheckpointEvery(Duration),
-    /// Write down what the run is doing, for other processes.
+    /// Write the status file for other processes.
     ShowStatus(Box<StatusFile>),
     /// A checkpoint now. `asked`: a person or a program waits for the report.
     Checkpoint { asked: bool },
@@ -65,7 +65,7 @@ pub(crate) struct Frontier {
 }
 
 impl Frontier {
-    /// What a record says of it.
+    /// The frontier on record.
     pub(super) fn of(record: &Record) -> Self {
         let output = record.output.as_ref();
         Self {

@@ -1,12 +1,11 @@
 //! The task at the frontier while its output is handed over, and what happens if the reader takes only a part
 //! of it.
 //!
-//! The obvious place to end a run is between two tasks. But a reader has its own pace, and a stop has a
-//! deadline: the end may come in the middle of a task, and bytes that a pipe has taken cannot be taken back.
-//! The next run would hand them over again, and the reader would have them twice. A file has its length for
-//! that. Here the record says how much of the next task has been handed over
-//! ([`Committed::of_next`](crate::Committed::of_next)). A task is a function of its input, so the next run
-//! does it again and leaves out as many bytes.
+//! The obvious place to end a run is between two tasks. But a reader may be slow, and a stop has a deadline: the end
+//! may come in the middle of a task, and a pipe does not give bytes back. If the next run handed them over again, the
+//! reader would have them twice. A file can be truncated. For a pipe the record says how much of the next task has
+//! been handed over ([`Committed::of_next`](crate::Committed::of_next)). A task is a function of its input, so the
+//! next run does it again and leaves out as many bytes.
 
 use super::{Closed, Committer};
 use crate::error::{Advice, Error, Result};
@@ -26,12 +25,12 @@ pub(super) struct PartialDelivery {
 }
 
 impl PartialDelivery {
-    /// Of a task of which an earlier run has handed over so many bytes.
+    /// For a task of which an earlier run has handed over `before` bytes.
     pub(super) fn after(before: u64) -> Self {
         Self { before, ..Self::default() }
     }
 
-    /// Hands over what the task has produced, without the bytes that the reader has already.
+    /// Hands over bytes of the task, without those that the reader has already.
     pub(super) fn hand_over(&mut self, sink: &mut dyn Sink, bytes: &[u8]) -> Result<()> {
         let known = usize::try_from(self.before).unwrap_or(usize::MAX).min(bytes.len());
         self.before -= known as u64;
@@ -39,13 +38,13 @@ impl PartialDelivery {
         sink.write(&bytes[known..])
     }
 
-    /// Comes before the total changes. It costs nothing with a sink that never gives up.
+    /// Call it before the total changes. It costs nothing with a sink that never gives up.
     pub(super) fn keep_total<T: Serialize>(&mut self, sink: &dyn Sink, total: &T) -> Result<()> {
         self.total_before = if sink.may_give_up() { Some(value_of(total)?) } else { None };
         Ok(())
     }
 
-    /// All of the task is handed over; how many bytes it has produced.
+    /// The whole task is handed over. Returns how many bytes it has produced.
     pub(super) fn end(&mut self) -> Result<u64> {
         let Self { before, produced, .. } = std::mem::take(self);
         match before {
@@ -62,7 +61,7 @@ impl PartialDelivery {
         }
     }
 
-    /// Between two tasks: bytes of the next one that an earlier run has handed over.
+    /// Between two tasks: how many bytes of the next one an earlier run has handed over.
     pub(super) fn delivered_before(&self) -> u64 {
         self.before
     }
@@ -88,7 +87,7 @@ impl<J: Job> Committer<J> {
         self.stop()
     }
 
-    /// Removes a state of which the output is lost: a reader that keeps nothing has it. Whether it is so.
+    /// Whether the output went to a reader that keeps nothing. Then the state is of no use, and is removed.
     pub(super) fn abandon_if_output_is_lost(&mut self) -> Result<bool> {
         let output = Committed { bytes: self.reported.output_bytes, ..Committed::default() };
         let is_lost = self.completion.output_is_result() && !self.sink.can_continue(&output);

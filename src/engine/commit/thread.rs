@@ -1,5 +1,4 @@
-//! The thread around the committer: it receives, calls [`Committer::step`], and makes no decision of its own
-//! but when to sleep.
+//! The thread around the committer: it receives, calls [`Committer::step`], and decides only when to sleep.
 
 use super::{Closed, CommitCommand, CommitEvent, Committer, Step};
 use crate::error::{Error, Kind, Result};
@@ -9,11 +8,10 @@ use crossbeam_channel::{Receiver, never, select};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// Where the thread receives.
+/// The channels from which the thread receives.
 pub(crate) struct Inbox<P> {
     pub(crate) deliveries: Receiver<Delivery<P>>,
-    /// One for each large piece among the deliveries. The thread takes it out when the committer counts the
-    /// piece.
+    /// One message for each large piece among the deliveries, taken when the committer counts the piece.
     pub(crate) large_ones: Receiver<()>,
     pub(crate) lines: Receiver<Line>,
     pub(crate) nudges: Receiver<()>,
@@ -42,10 +40,10 @@ impl<J: Job> CommitThread<J> {
 }
 
 impl<P> Inbox<P> {
-    /// Until the committer is closed; `None` if the supervisor went away without closing it.
+    /// Serves until the committer is closed; `None` if the supervisor ended without closing it.
     fn serve<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<Option<Closed>> {
         match self.receive(committer) {
-            // A reader that takes nothing more after the end of the run has broken nothing.
+            // The run is over, and the reader takes nothing more: that is not an error.
             Err(error) if error.kind() == Kind::Interrupted => {
                 self.hand_over(self.deliveries.try_iter().take(2 * OUTBOX).collect(), committer)?;
                 committer.give_up().map(Some)
@@ -54,9 +52,9 @@ impl<P> Inbox<P> {
         }
     }
 
-    /// The obvious loop wakes for every delivery, and takes a core away from a worker each time. So after the
-    /// first delivery this thread rests a moment, or until the workers nudge it because the box fills up, and
-    /// then takes all that has come.
+    /// The obvious loop wakes for every delivery, and each time takes a core from a worker. So after the first
+    /// delivery this thread rests a moment, or until the workers nudge it because the channel fills up, and then
+    /// takes all that has arrived.
     fn receive<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<Option<Closed>> {
         committer.adopt()?;
         let (no_deliveries, no_lines) = (never(), never());
@@ -71,7 +69,7 @@ impl<P> Inbox<P> {
                     Ok(delivery) => self.hand_over(vec![delivery], committer)?,
                     Err(_) => return Ok(None),
                 },
-                // The journal says that a command has begun before the command ends, perhaps hours later.
+                // The line that a command has begun must not wait for its end, perhaps hours later.
                 recv(lines) -> line => match line {
                     Ok(line) => drop(committer.step(Step::Line(line))?),
                     Err(_) => return Ok(None),
@@ -101,9 +99,8 @@ impl<P> Inbox<P> {
     fn hand_over_waiting<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<bool> {
         let mut any = !self.lines.is_empty();
         self.hand_over(Vec::new(), committer)?;
-        // Not much more than the box holds: workers may fill it as fast as this empties it, and then neither
-        // the clock nor a command would get a turn. Not all at once: no component counts their memory until
-        // the committer has them.
+        // Bounded, because workers may fill the channel as fast as this empties it, and the clock and commands need
+        // a turn. In parts, because the committer alone counts the memory of deliveries.
         for _ in 0..8 {
             let waiting: Vec<_> = self.deliveries.try_iter().take(OUTBOX / 4).collect();
             if waiting.is_empty() {
@@ -115,8 +112,8 @@ impl<P> Inbox<P> {
         Ok(any)
     }
 
-    /// The deliveries are out of their channel before the lines come out of theirs, and the committer takes
-    /// the lines first. So the committer has the line about the end of every task that is done.
+    /// The deliveries were received before the lines, and the committer takes the lines first. So it has the line
+    /// about the end of every task that is done.
     fn hand_over<J: Job<Partial = P>>(
         &self,
         deliveries: Vec<Delivery<P>>,
@@ -136,8 +133,8 @@ impl<P> Inbox<P> {
 }
 
 impl<J: Job> Committer<J> {
-    /// Reports how it ended; the caller takes nothing more from workers by now. `None`: the supervisor has
-    /// gone, and there is nothing to report.
+    /// Reports how it ended; the caller has closed the channels of the workers. `None`: the supervisor has ended,
+    /// and nothing is reported.
     pub(crate) fn end(mut self, result: Result<Option<Closed>>) {
         let result = result.map_err(|error| self.store.or_lost(error));
         // Another run may be at work where the lock is lost.

@@ -1,4 +1,4 @@
-//! Endings that no person asked for: a task or the source cannot go on, too much has failed, or the disk has.
+//! Endings that were not asked for: a task or the source cannot go on, too many tasks failed, or the disk failed.
 
 use super::{Action, Cause, Course, State, cancel, leave_working};
 
@@ -9,7 +9,7 @@ pub(super) fn broke(state: &mut State, actions: &mut Vec<Action>) {
             leave_working(state, Course::Aborting, Cause::Broken, actions);
             cancel(state, actions);
         }
-        // It ends already. The next run will meet the same trouble and say so.
+        // The run ends already. The next run meets the same error and reports it.
         Course::Stopping | Course::Aborting | Course::Closing | Course::Ended => {}
     }
 }
@@ -21,8 +21,8 @@ pub(super) fn end_after_tasks_in_flight(state: &mut State, actions: &mut Vec<Act
     }
 }
 
-/// Nothing can be made to last any more. This overrides every other reason to end: who sent a
-/// SIGTERM must not read "stopped, checkpoint written" when it was not.
+/// Nothing can be made durable any more. This overrides every other reason to end: after a SIGTERM the message must
+/// not be "stopped, checkpoint written" if none was.
 pub(super) fn commit_broke(state: &mut State, actions: &mut Vec<Action>) {
     state.commit_works = false;
     match state.course {

@@ -6,11 +6,11 @@ use std::time::Duration;
 /// How long children have to stop by SIGTSTP before they are stopped by SIGSTOP.
 const TO_STOP: Duration = crate::process::TO_STOP;
 
-/// How long a suspension waits for a child that hangs between its birth and its exec.
+/// How long a suspension waits for a child that hangs between fork and exec.
 const TO_BE_BORN: Duration = Duration::from_secs(2);
 
-/// A suspension that the kernel granted ends with a SIGCONT, which reaches the supervisor within
-/// milliseconds (300 times of 300). If none has come by now, there was no suspension.
+/// A granted suspension ends with a SIGCONT, and that reached the supervisor within milliseconds in 300 of 300
+/// trials. If none has come by now, the kernel refused.
 const REFUSED_AFTER: Duration = Duration::from_millis(200);
 
 pub(super) fn pause(state: &mut State, actions: &mut Vec<Action>) {
@@ -22,15 +22,14 @@ pub(super) fn pause(state: &mut State, actions: &mut Vec<Action>) {
     }
 }
 
-/// Waits neither for tasks to reach the gate nor for a checkpoint: the kernel freezes every thread
-/// where it is, and the last checkpoint is a second old. But children are groups of their own, and once
-/// we are stopped no thread of ours can stop them. So first they are told to, which takes milliseconds if
-/// there are any; a SIGCONT of that time ends it.
+/// A suspension waits neither for tasks to reach the gate nor for a checkpoint: the kernel freezes every thread, and
+/// the last checkpoint is at most a second old. But children are in process groups of their own, and a stopped
+/// process cannot stop them. So they are stopped first, which takes milliseconds. A SIGCONT in that time ends it.
 pub(super) fn suspend(state: &mut State, actions: &mut Vec<Action>) {
     match (state.course, state.motion) {
         (_, Motion::Suspending | Motion::Suspended) | (Course::Ended, _) => return,
         (Course::Working, Motion::Running) => actions.push(Action::CloseGate),
-        // They are held already, and have as much time again.
+        // Children are held already; their time begins again.
         (Course::Working, Motion::Pausing | Motion::Paused) => actions.push(Action::Unset(Alarm::StopHard)),
         (Course::Stopping | Course::Aborting | Course::Closing, _) => actions.push(Action::HoldChildren),
     }
@@ -52,15 +51,15 @@ pub(super) fn nothing_moves(state: &mut State, actions: &mut Vec<Action>) {
     }
 }
 
-/// It is not known whether a SIGCONT has come already. The next look tells.
+/// It is unknown whether a SIGCONT has come. The next look tells.
 pub(super) fn suspension_postponed(state: &mut State) {
     if state.motion == Motion::Suspended {
         state.motion = Motion::Suspending;
     }
 }
 
-/// `raise` has returned. The SIGCONT that did it is on its way as an event, and that is what
-/// resumes; unless it cannot reach us.
+/// `raise` has returned. The SIGCONT that ended the suspension arrives as an event, and that event resumes the run.
+/// If SIGCONT is not handled, the return itself resumes.
 pub(super) fn suspend_returned(state: &mut State, actions: &mut Vec<Action>) {
     match (state.motion, state.course) {
         (Motion::Running | Motion::Pausing | Motion::Paused | Motion::Suspending, _) => {}
@@ -69,15 +68,14 @@ pub(super) fn suspend_returned(state: &mut State, actions: &mut Vec<Action>) {
             actions.push(Action::Set(Alarm::Refused, REFUSED_AFTER));
         }
         (Motion::Suspended, Course::Working) => resume(state, actions),
-        // For children, which were stopped along with us.
+        // Children were stopped as well.
         (Motion::Suspended, Course::Stopping | Course::Aborting | Course::Closing | Course::Ended) => {
             go_on(state, actions);
         }
     }
 }
 
-/// A hint that may come at any time. It never cancels a stop: Slurm, systemd and `timeout` send
-/// SIGCONT along with SIGTERM.
+/// It never cancels a stop: Slurm, systemd and `timeout` send SIGCONT together with SIGTERM.
 pub(super) fn resume(state: &mut State, actions: &mut Vec<Action>) {
     match state.motion {
         Motion::Running => {}

@@ -1,13 +1,12 @@
-//! The words of [`decide`](super::decide): what can happen, what can be done about it, and what a run
-//! can be in the middle of. All of them are closed enums, so that a new one has to be thought of
-//! everywhere.
+//! The types of [`decide`](super::decide): phases, events and actions. All are closed enums: a new value does not
+//! compile until the code handles it everywhere.
 
 use crate::ending::StoppedBy;
 use crate::signals::policy::{Request, is_deadly};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
-/// Does the run move?
+/// Whether the run moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Motion {
     /// The gate is open.
@@ -16,16 +15,16 @@ pub(crate) enum Motion {
     Pausing,
     /// The gate is closed and nothing moves.
     Paused,
-    /// The process is about to be stopped; some children have not been.
+    /// The process is about to be stopped; some children are not stopped yet.
     Suspending,
     /// The process is stopped.
     Suspended,
 }
 
-/// What becomes of the run?
+/// Where the run is heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Course {
-    /// Towards its end.
+    /// Tasks start, until all are done.
     Working,
     /// No task starts; those in flight finish.
     Stopping,
@@ -64,36 +63,36 @@ impl Asker {
     }
 }
 
-/// What is fixed for the whole run.
+/// The settings that decisions depend on. A reload can change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// How long tasks in flight may go on after a stop; `None`: until they end.
     pub(crate) grace: Option<Duration>,
-    /// How long cancelled tasks are waited for.
+    /// How long the run waits for cancelled tasks.
     pub(crate) kill_after: Duration,
-    /// Whether children hear of a stop at once, for commands that save their own work.
+    /// Whether a stop is forwarded to children at once, for commands that save their own work.
     pub(crate) forward_stops: bool,
-    /// Whether SIGCONT reaches us as a resume. Where it is ignored or mapped to something else, the
-    /// return from a suspension has to stand for it.
+    /// Whether SIGCONT arrives as a resume. If it is ignored or mapped to something else, the return from a
+    /// suspension counts as the resume.
     pub(crate) hears_resume: bool,
 }
 
 /// Something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// Somebody wants something.
+    /// A request.
     Asked { request: Request, by: Asker, at: Duration },
     /// A task was handed to the pool.
     Assigned,
-    /// A task came back from it: done, failed and left out, or interrupted.
+    /// A task came back from the pool: done, failed and left out, or interrupted.
     TaskEnded,
-    /// A task came back and is not over: it is known only later what came of it, or it is tried again.
+    /// A task came back and is not over: its result is known later, or it is tried again.
     Deferred,
     /// Such a task was handed out again.
     Reassigned,
-    /// A task came back and nothing can go on.
+    /// A task came back with an error that ends the run.
     TaskBroke,
-    /// So many tasks have failed that the run shall end; `now`: without those in flight.
+    /// Enough tasks have ended or failed: the run must end. `now`: tasks in flight are cancelled.
     Halted { now: bool },
     /// There are no more tasks.
     SourceEnded,
@@ -101,11 +100,11 @@ pub(crate) enum Event {
     SourceBroke,
     /// The commit thread has met an error and ended.
     CommitBroke,
-    /// The commit thread has done its last work and ended.
+    /// The commit thread has finished and ended.
     Closed,
-    /// While pausing: no task is moving any more. While suspending: no child is.
+    /// While pausing: no task moves any more. While suspending: no child does.
     NothingMoves,
-    /// The process is not stopped yet: a SIGCONT may have come, and that is not known.
+    /// The process is not stopped yet, because it is unknown whether a SIGCONT has come.
     SuspensionPostponed,
     /// The suspension is over, or was refused: `raise` has returned.
     SuspendReturned,
@@ -113,54 +112,54 @@ pub(crate) enum Event {
     Rang(Alarm),
 }
 
-/// Deadlines that `decide` sets and hears of.
+/// Deadlines that `decide` sets; each comes back as [`Event::Rang`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alarm {
     /// The grace of a stop.
     Grace,
-    /// The time in which children that are held should have stopped by themselves.
+    /// Children that were told to stop should have stopped by now.
     StopHard,
-    /// The time in which children that are being born should have been, before a suspension.
+    /// Children between fork and exec should have passed exec by now, before a suspension.
     Born,
-    /// The time in which cancelled tasks should have given up, and their children ended.
+    /// Cancelled tasks should have given up by now, and their children should have ended.
     Kill,
-    /// After that, the time in which tasks whose children were killed should have come back.
+    /// After that: tasks whose children were killed should have come back by now.
     GiveUp,
-    /// A suspension that took no time at all was refused by the kernel.
+    /// No SIGCONT has come since the suspension returned: the kernel refused to suspend.
     Refused,
 }
 
-/// What the supervisor shall do, in this order.
+/// What the supervisor must do, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "an action that is not performed was decided in vain"]
+#[must_use = "an action must be performed"]
 pub(crate) enum Action {
-    /// Tasks wait at their next look, and children stop.
+    /// Tasks wait at their next yield point, and children stop.
     CloseGate,
     /// Tasks and children go on.
     OpenGate,
     /// Children stop; tasks need not.
     HoldChildren,
-    /// No task that has not begun shall begin, and none shall be tried again.
+    /// No other task may begin, and none may be tried again.
     Drain,
-    /// Tasks in flight shall give up, and their children end.
+    /// Tasks in flight must give up, and their children must end.
     Cancel,
-    /// Of tasks whose work is done it shall be said now what came of them, since a stop has come.
+    /// Ask now for the results of deferred tasks, because a stop has come.
     ConcludeDeferred,
-    /// Children that go on although the job is paused are stopped for good.
+    /// Send SIGSTOP to children that run although the job is paused.
     StopHard,
-    /// Children that have not ended are killed.
+    /// Kill children that have not ended.
     Kill,
-    /// Children shall hear of the stop as well.
+    /// Send the signal of the stop to children as well.
     Forward(Signal),
-    /// A checkpoint now; `asked` by a person, who wants to read of it.
+    /// A checkpoint now; `asked`: a person or a program waits for the report.
     Checkpoint {
         asked: bool,
     },
-    /// Say how far we are.
+    /// Report the progress.
     Status,
-    /// Say that a stop has begun.
+    /// Report that a stop has begun.
     SayStopping,
-    /// Say that the kernel refused to suspend us.
+    /// Report that the kernel refused to suspend the process.
     SayRefused,
     /// Stop the process; then report [`Event::SuspendReturned`], or [`Event::SuspensionPostponed`].
     Suspend,
@@ -171,7 +170,7 @@ pub(crate) enum Action {
     Unset(Alarm),
     /// The last commit; then the commit thread ends.
     Close,
-    /// Whoever reads the output is not waited for any longer.
+    /// Wait no longer for the reader of the output.
     InterruptOutput,
     /// End the process here.
     Die(Signal),

@@ -1,4 +1,4 @@
-//! Time is an event like any other: deadlines that have passed, and what follows from them.
+//! Deadlines. Time is an event like any other: when a deadline has passed, the loop handles it.
 
 use super::Supervisor;
 use super::suspension::LOOK;
@@ -7,8 +7,7 @@ use crate::signals::policy::Request;
 use crate::task::Job;
 use std::time::{Duration, Instant};
 
-/// How long a request for a checkpoint waits for it before the supervisor reports at least where the job
-/// stands.
+/// After this time without the requested checkpoint, the supervisor reports the progress alone.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the progress line and the clocks move.
@@ -31,7 +30,6 @@ impl<J: Job> Supervisor<'_, J> {
             .fold(self.clocks.next_tick.min(next_look), Instant::min)
     }
 
-    /// Time is an event like any other: deadlines that have passed, and what follows from them.
     pub(super) fn look_at_the_clock(&mut self) {
         let now = Instant::now();
         while let Some(position) = self.clocks.alarms.iter().position(|(_, at)| *at <= now) {
@@ -44,8 +42,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.workers.starts.look(now);
         self.look_at_memory(now);
         self.take_up_due_tasks(now);
-        // The commit thread may be waiting for a disk, or for the reader of our output. Then there is
-        // no checkpoint yet, but how far the job is can be said.
+        // The commit thread may be waiting for a disk, or for the reader of the output.
         if self.view.owed.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE) {
             self.view.owed = None;
             self.say_status();

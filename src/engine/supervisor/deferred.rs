@@ -1,6 +1,5 @@
-//! Tasks that have left their worker and are not over: it is known only later what came of them, or they are
-//! tried again. They take no slot meanwhile. Their time is counted on the clock of work, so that a pause comes
-//! on top of it.
+//! Deferred tasks: they have left their worker and are not over, because their result is known only later, or they
+//! are tried again. They take no slot. The clock of work counts their time, so a pause does not.
 
 use super::Supervisor;
 use crate::engine::decide::{Course, Event, Motion};
@@ -9,14 +8,14 @@ use crate::task::Job;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How many there may be. Each keeps what its job needs to go on with it, a few hundred bytes mostly; what it
-/// has printed is with the commit thread, and a part of the input that it holds has [`Room`](crate::engine::input_memory::Room).
+/// How many there may be. Each takes a few hundred bytes: the commit thread has its output, and
+/// [`Room`](crate::engine::input_memory::Room) counts its part of the input.
 const MOST: usize = 2048;
 
-/// Their times are rounded up to this, so that many are taken up at once.
+/// Their times are rounded up to this, so that many come due at once.
 const GRAIN: Duration = Duration::from_millis(10);
 
-/// By when they are due.
+/// The deferred tasks, by the time at which they are due.
 #[derive(Debug, Default)]
 pub(crate) struct Deferrals {
     tasks: BTreeMap<(Duration, u64), Deferred>,
@@ -27,7 +26,6 @@ impl Deferrals {
         self.tasks.insert((due, deferred.number), deferred);
     }
 
-    /// Takes one that is wanted.
     fn take_any(&mut self, is_wanted: impl Fn(&Deferred) -> bool) -> Option<Deferred> {
         let key = self.tasks.iter().find(|(_, deferred)| is_wanted(deferred)).map(|(key, _)| *key)?;
         self.tasks.remove(&key)
@@ -43,7 +41,7 @@ impl Deferrals {
 }
 
 impl<J: Job> Supervisor<'_, J> {
-    /// Whether there may be more of them, and hence more tasks.
+    /// Whether there is room for another deferred task, and so for another task.
     pub(super) fn may_defer(&self) -> bool {
         self.workers.deferrals.tasks.len() < MOST
     }
@@ -68,13 +66,12 @@ impl<J: Job> Supervisor<'_, J> {
         self.may_take_up().then(|| due.saturating_sub(self.clocks.work.worked()))
     }
 
-    /// Not while the job is paused; and first of all a signal is to be understood that is there already.
+    /// Not while the job is paused. A signal that has arrived is handled first.
     fn may_take_up(&self) -> bool {
         let moves = self.state.motion == Motion::Running || self.state.course != Course::Working;
         moves && self.channels.signals.is_empty() && self.reception.early.is_empty()
     }
 
-    /// Takes up those that are due.
     pub(super) fn take_up_due_tasks(&mut self, now: Instant) {
         if self.workers.deferrals.tasks.is_empty() || !self.may_take_up() {
             return;
@@ -91,14 +88,14 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// A stop has come: the run does not wait for it any longer.
+    /// A stop has come: the run does not wait for deferred tasks any longer.
     pub(super) fn conclude_deferred(&mut self) {
         while let Some(deferred) = self.workers.deferrals.take_due(Duration::MAX, true) {
             self.take_up(deferred);
         }
     }
 
-    /// What has not begun shall not begin, and another attempt has not.
+    /// After a stop no attempt may begin.
     pub(super) fn give_up_retries(&mut self) {
         while let Some(deferred) = self.workers.deferrals.take_any(|deferred| deferred.then == Then::Retry) {
             self.handle(Event::Reassigned);

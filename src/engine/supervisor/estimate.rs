@@ -1,25 +1,23 @@
 //! How fast the work goes, and how long it will take: the one estimate, for the progress line, `status.json`
 //! and every other observer.
 //!
-//! The obvious quotient is what was done so far by the time since the start. It is wrong here twice. A job
-//! that continues has most of its work behind it and has spent no time on it; so only what this run did
-//! counts. And a pause of an hour makes no job slow; so time is [`Progress::worked`], which stands still in a
-//! pause, and never the clock on the wall.
+//! The obvious quotient is the work done by the time since the start. It is wrong twice. A job that continues has
+//! spent no time on the work of earlier runs, so only the work of this run counts. A pause does not make a job slow,
+//! so the time is [`Progress::worked`], which stands still in a pause.
 //!
-//! The rate is that of the last 15 s of work: an average over all of it would take an hour to notice that the
-//! disk got busy an hour ago.
+//! The rate is that of the last 15 s of work. An average over the whole run would notice a busy disk too late.
 
 use crate::task::observer::Progress;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How much work the rate looks back on.
+/// The time of work over which the rate is taken.
 const WINDOW: Duration = Duration::from_secs(15);
 
-/// Less work than this says nothing about a rate.
+/// Less work than this gives no rate.
 const ENOUGH: Duration = Duration::from_millis(300);
 
-/// Two points that are nearer to each other than this count as one; so their number is bounded.
+/// Points nearer than this are merged, so their number is bounded.
 const APART: Duration = Duration::from_millis(50);
 
 /// See the [module](self).
@@ -32,7 +30,7 @@ pub(super) struct Estimate {
 #[derive(Clone, Copy)]
 struct Point {
     worked: Duration,
-    /// `None` for the first one, which has those of the earlier runs.
+    /// `None` for the first point: those of the earlier runs.
     bytes: Option<u64>,
     tasks: u64,
 }
@@ -53,7 +51,7 @@ impl Estimate {
         }
         let since = self.seen[0];
         let spent = now.worked.saturating_sub(since.worked);
-        // Work that was interrupted is taken back, so the amount can fall.
+        // The amount can fall, because interrupted work is subtracted.
         let rate = |done: u64, then| {
             (spent >= ENOUGH).then(|| done.saturating_sub(then) as f64 / spent.as_secs_f64())
         };

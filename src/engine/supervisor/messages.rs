@@ -1,4 +1,4 @@
-//! What the other threads tell the supervisor, as events: workers, the commit thread, the source.
+//! Messages from the other threads, as events: from workers, the commit thread and the source.
 
 use super::Supervisor;
 use crate::ending::{FINISHED, FINISHED_WITH_FAILURES};
@@ -43,7 +43,7 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// One task more has ended, which may be as many as were wanted, or one failure too many.
+    /// Ends the run if as many tasks have ended, succeeded or failed as its options say.
     fn halt_if_enough(&mut self) {
         let (failures, successes) = (self.workers.failures, self.workers.successes);
         let count = |on| match on {
@@ -93,7 +93,7 @@ impl<J: Job> Supervisor<'_, J> {
                 }
             }
             CommitEvent::Broke(error) => {
-                // What the disk says explains the rest: tasks that were cancelled because of it.
+                // It replaces errors of tasks, which are consequences of it.
                 self.end.error = Some(error);
                 self.channels.commit_events = never();
                 self.handle(Event::CommitBroke);
@@ -110,7 +110,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.commit_event(CommitEvent::Broke(Error::broken("commit thread", "ended without a word")));
     }
 
-    /// The thread sends its end before it goes, unless it panicked (in a source from outside the library).
+    /// The thread sends a last message before it ends, unless a source from outside the library panicked.
     pub(super) fn source_vanished(&mut self) {
         if self.job.listed.is_none() {
             self.listed_by_source(FromSource::Failed(Error::broken(
@@ -121,7 +121,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.channels.source = never();
     }
 
-    /// The first error is the cause, what comes after it mostly its consequence.
+    /// Keeps the first error only: later ones are mostly its consequences.
     pub(super) fn keep_error(&mut self, error: Error) {
         self.end.error.get_or_insert(error);
     }

@@ -1,4 +1,4 @@
-//! What the supervisor owns, by subject.
+//! The parts of the supervisor, by subject.
 
 use super::Channels;
 use super::deferred::Deferrals;
@@ -21,7 +21,7 @@ use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// What a supervisor is built from.
+/// The arguments of a new supervisor.
 pub(crate) struct Setup<'a, J: Job> {
     pub(crate) options: &'a Options,
     pub(crate) channels: Channels<J::Task>,
@@ -39,20 +39,19 @@ pub(crate) struct Setup<'a, J: Job> {
     pub(crate) spill_limit: u64,
 }
 
-/// The workers, and the tasks that they have been given.
+/// The workers and their tasks.
 pub(super) struct Workers<'a, J: Job> {
     pub(super) pool: Pool<J>,
     pub(super) at_start: usize,
     pub(super) batching: Batching,
-    /// Tasks that are not over though their worker is free.
     pub(super) deferrals: Deferrals,
-    /// When ended tasks end the run, and how many of this run have failed and succeeded.
+    /// When ended tasks end the run, and how many have failed and succeeded in this run.
     pub(super) halt: Option<Halt>,
     pub(super) failures: u64,
     pub(super) successes: u64,
     pub(super) starts: StartRule,
     pub(super) memory: MemoryRule,
-    /// The process that ends the commands if this one is killed, as far as is known.
+    /// The process that ends the commands if this one is killed; `None` once it has ended itself.
     pub(super) watcher: Option<&'a Watcher>,
 }
 
@@ -81,16 +80,16 @@ impl<'a, J: Job> Workers<'a, J> {
     }
 }
 
-/// Where signals come in, and what is remembered of them.
+/// Where signals arrive, and what must be remembered of them.
 pub(super) struct Reception {
     pub(super) subscription: Subscription,
     /// Signals that were taken out of the channel before a suspension.
     pub(super) early: VecDeque<Received>,
     /// Whether a death by signal may leave a core file.
     pub(super) core: bool,
-    /// The key by which a person at the terminal wanted an end.
+    /// The signal of a key at the terminal that asked for an end.
     pub(super) interrupted: Option<Signal>,
-    /// The first signal that a program dies of and that asked for an end.
+    /// The first deadly signal that asked for an end.
     pub(super) deadly: Option<Signal>,
 }
 
@@ -126,7 +125,7 @@ pub(super) struct JobFacts {
     pub(super) done_before: u64,
     /// Tasks that the last durable record counts.
     pub(super) durable: u64,
-    /// How many tasks there are, once the source has said it.
+    /// How many tasks there are, once the source has listed all.
     pub(super) listed: Option<u64>,
     pub(super) checkpoint: Option<(CheckpointFacts, Instant)>,
     /// How much of the disk may be taken by results ahead of the frontier.
@@ -140,14 +139,14 @@ impl JobFacts {
     }
 }
 
-/// What is told to a person or to another process.
+/// What a person or another process learns of the run.
 pub(super) struct View<'a> {
     pub(super) observer: &'a mut dyn Observer,
     pub(super) shown: Activity,
     pub(super) snapshots: Snapshots,
-    /// When a checkpoint and a line of status were asked for that have not been given yet.
+    /// Since when a requested checkpoint and its report are outstanding.
     pub(super) owed: Option<Instant>,
-    /// It has been said that results ahead of the frontier take too much of the disk.
+    /// The warning that results ahead of the frontier take too much of the disk was given.
     pub(super) waits_for_room: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the supervisor tells: how far the run is, while it runs and at its end.
+//! Reports of the supervisor: the progress while it runs, and how it ended.
 
 use super::Supervisor;
 use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
@@ -28,9 +28,9 @@ impl<J: Job> Supervisor<'_, J> {
         self.view.observer.notice(&Notice::Stopping { grace, in_flight, again });
     }
 
-    /// Said once each time: who finds the workers idle wants to know why, and for whom they wait.
+    /// Explains idle workers: names the task that all others wait for. Once each time.
     pub(super) fn warn_if_no_room(&mut self) {
-        // One message may be the end of the list.
+        // A single message may be the end of the list.
         let waits = !self.has_room() && self.channels.source.len() > 1;
         if waits && !self.view.waits_for_room {
             let taken = self.job.frontier.ahead_bytes >> 20;
@@ -45,8 +45,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.view.waits_for_room = waits;
     }
 
-    /// Said once. Another one could be started, but a kill of the first is meant, and the run does not
-    /// depend on it.
+    /// Once. No other watcher is started: the first was killed on purpose, and the run does not depend on it.
     pub(super) fn warn_if_watcher_ended(&mut self) {
         if self.workers.watcher.take_if(|watcher| watcher.has_ended()).is_some() {
             let error = Error::broken("watcher", "was killed").advise(
@@ -86,13 +85,12 @@ impl<J: Job> Supervisor<'_, J> {
         self.view.snapshots.estimate.see(now)
     }
 
-    /// How many tasks have begun and not ended. More may be handed out, so that no worker waits for us;
-    /// for a person those have not left.
+    /// How many tasks have begun and not ended. More are handed out, so that no worker waits for the supervisor.
     fn begun(&self) -> usize {
         lock(&self.workers.pool.shared.running).len()
     }
 
-    /// Tasks that have begun and not ended, and for how long, pauses not counted.
+    /// Tasks that have begun and not ended, and for how long, without pauses.
     pub(super) fn at_work(&self, now: Instant) -> Vec<AtWork> {
         let now = self.clocks.work.stands_at(now);
         let running = lock(&self.workers.pool.shared.running);
@@ -112,13 +110,13 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     pub(super) fn ending(mut self) -> Ending {
-        // Also a key that was pressed in the last millisecond.
+        // A key may have been pressed in the last millisecond.
         while let Ok(heard) = self.channels.signals.try_recv() {
             self.note_interrupt(&heard);
         }
         self.clocks.work.tick(Instant::now());
         let summary = Summary {
-            // After a failed write nothing counts but what was safe before.
+            // After a failed write only the last durable record counts.
             frontier: if self.state.commit_works { self.job.frontier.committed } else { self.job.durable },
             ahead: self.job.frontier.ahead,
             tasks: self.job.extent.tasks,
@@ -136,10 +134,10 @@ impl<J: Job> Supervisor<'_, J> {
             deadly: self.reception.deadly,
         };
         match (self.end.finished, self.state.cause) {
-            // A stop that came when nothing was left to do has stopped nothing.
+            // A stop that came when nothing was left to do stopped nothing.
             (Some(code), _) => Ending::Finished { code, summary, already: false },
             (None, Some(Cause::Stop(by))) => match self.end.error {
-                // Whoever reads our output has gone: a pager that was left, `head`.
+                // The reader of the output has ended: a pager, `head`.
                 Some(error) if error.kind() == Kind::OutputClosed => Ending::Failed { error, summary },
                 Some(_) | None => Ending::Stopped { by, summary },
             },

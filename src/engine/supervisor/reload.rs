@@ -8,7 +8,7 @@ use crate::task::Job;
 use crate::task::observer::Notice;
 
 impl<J: Job> Supervisor<'_, J> {
-    /// Has settings read again, by a thread that may wait for a file.
+    /// Asks the thread that may wait for a file to read the settings again.
     pub(super) fn reload(&mut self) {
         match &self.channels.reader {
             Some(reader) => reader.ask(),
@@ -19,7 +19,6 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// They were read.
     pub(super) fn reloaded(&mut self, reloaded: Reloaded) {
         let adopted = reloaded.settings.is_some();
         if let Some(settings) = reloaded.settings {
@@ -28,7 +27,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.view.observer.notice(&Notice::Reloaded { adopted, said: reloaded.said });
     }
 
-    /// Every one of these can be applied twice without harm, so the supervisor does not ask which of them changed.
+    /// Each setting can be applied twice without harm, so the supervisor does not ask which of them changed.
     fn adopt(&mut self, settings: Settings) {
         let Settings { jobs, limit_rate, checkpoint_every, grace, kill_after, policy } = settings;
         self.workers.batching.allow(jobs);

@@ -1,10 +1,9 @@
 //! When a task may start although a slot is free: a delay between starts, a rate, the load of the machine.
 //!
-//! The obvious place is the worker, which sleeps before its command, as a task does for the rate limit of bytes. But a
-//! worker that sleeps has taken its task: a stop would have to wake it and give the task back, and a task that waits
-//! for another attempt would hold a slot while it only waits. Here a task that may not start is not taken from the
-//! source. To wait is one more deadline of the loop, so a stop, a pause and a checkpoint are answered at once, and
-//! results that come meanwhile are committed.
+//! The obvious way is a worker that sleeps before its command. But it has taken its task: a stop would have to wake it
+//! and give the task back, and a task that waits for another attempt would hold a slot. Here a task that may not start
+//! is not taken from the source. The wait is one more deadline of the loop, so a stop, a pause and a checkpoint are
+//! answered at once.
 
 pub(super) mod memory;
 
@@ -14,7 +13,7 @@ use crate::sys::machine;
 use crate::task::Job;
 use std::time::{Duration, Instant};
 
-/// How often a machine that was busy is looked at again.
+/// How often the rule checks a busy machine.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// After a start, a process needs a moment to show as running, and to take its memory.
@@ -24,25 +23,24 @@ const TO_SHOW: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct StartRule {
     starts: Starts,
-    /// Nothing starts before.
+    /// No task starts before this.
     next: Option<Instant>,
-    /// The machine was looked at then, and was not too busy.
+    /// When the machine was last checked, if it was not too busy.
     fitted: Option<Instant>,
 }
 
 impl StartRule {
-    /// A run that continues waits as if a command had just started: it may have, in the run before.
+    /// A run that continues waits as if a command had just started, because one may have, in the run before.
     pub(super) fn new(starts: Starts, began: Instant, continues: bool) -> Self {
         let next = continues.then(|| began + starts.after_resume);
         Self { starts, next, fitted: None }
     }
 
-    /// Each start counts, so no more tasks are handed out than can start at once.
+    /// Whether each start counts. Then no more tasks are handed out than can start at once.
     pub(super) fn counts_starts(&self) -> bool {
         self.starts != Starts::default()
     }
 
-    /// Whether a task may start now.
     pub(super) fn may_start(&self, now: Instant) -> bool {
         self.next.is_none_or(|next| next <= now) && (self.fitted.is_some() || !self.looks())
     }
@@ -51,7 +49,7 @@ impl StartRule {
         self.starts.runnable.is_some() || self.starts.memory.is_some()
     }
 
-    /// Looks at the machine, if it is time for it.
+    /// Checks the machine, if it is time for that.
     pub(super) fn look(&mut self, now: Instant) {
         let is_fresh = self.fitted.is_some_and(|then| now.saturating_duration_since(then) < LOOK);
         if !self.looks() || is_fresh || self.next.is_some_and(|next| next > now) {
@@ -68,23 +66,22 @@ impl StartRule {
         }
     }
 
-    /// A task has started.
     pub(super) fn started(&mut self, now: Instant) {
         let pause = if self.looks() { self.starts.every.max(TO_SHOW) } else { self.starts.every };
-        // A start that comes a little late does not make the next one late as well.
+        // A late start does not delay the next one.
         let due = self.next.filter(|next| *next + pause > now).unwrap_or(now);
         (self.next, self.fitted) = (Some(due + pause), None);
     }
 
-    /// When it is to be asked again, if not now.
+    /// When a task may start or the machine must be checked, if that is later than `now`.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         self.next.filter(|next| *next > now)
     }
 }
 
 impl<J: Job> Supervisor<'_, J> {
-    /// How many tasks may be in flight. Where each start counts, or each success, only those that run: one that waits
-    /// behind another in the pool would begin before the end of that is known here. (A failure is known to the pool.)
+    /// How many tasks may be in flight. If each start counts, or each success, only as many as run: a task that waits
+    /// in the pool would begin before the supervisor knows how the one before it ended. (The pool knows failures.)
     pub(super) fn most_in_flight(&self) -> usize {
         let counts_ends = match self.workers.halt.map(|halt| halt.on) {
             Some(HaltOn::Succeeded | HaltOn::Done) => true,
@@ -96,7 +93,6 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// Notes a start.
     pub(super) fn note_start(&mut self) {
         if self.workers.starts.counts_starts() {
             self.workers.starts.started(Instant::now());
@@ -115,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_keep_their_distance_and_one_that_is_late_delays_no_other() {
+    fn starts_keep_their_distance_and_a_late_one_does_not_delay_the_next() {
         let began = Instant::now();
         let at = |ms| began + Duration::from_millis(ms);
         let starts = Starts { every: Duration::from_millis(100), ..Starts::default() };
@@ -126,7 +122,7 @@ mod tests {
         assert_eq!(rule.next(at(50)), Some(at(100)));
         rule.started(at(130));
         assert!(!rule.may_start(at(199)) && rule.may_start(at(200)));
-        // Nothing is saved up while nothing was to be started.
+        // Unused starts are not saved up.
         rule.started(at(1000));
         assert!(!rule.may_start(at(1099)) && rule.may_start(at(1100)));
     }
@@ -141,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_machine_is_looked_at_again() {
+    fn a_busy_machine_is_checked_again() {
         let began = Instant::now();
         let busy = Starts { memory: Some(u64::MAX), ..Starts::default() };
         let mut rule = StartRule::new(busy, began, false);

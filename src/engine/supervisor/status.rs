@@ -1,7 +1,6 @@
-//! What the supervisor has written down of itself for other processes (see [`crate::durable::status_file`]).
+//! Snapshots of the run for other processes (see [`crate::durable::status_file`]).
 //!
-//! It takes the snapshot and hands it to the commit thread, which alone touches files: a disk that
-//! takes a second to answer must not make a signal wait.
+//! The supervisor takes them, and the commit thread writes them: a slow disk must not make a signal wait.
 
 use super::Supervisor;
 use super::estimate::Estimate;
@@ -12,8 +11,8 @@ use crate::task::Job;
 use crate::task::observer::{AtWork, Progress};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often a snapshot is written although nothing has changed that a reader may wait for. At the
-/// beginning more often: who has just started a job and looks shall not find it idle.
+/// How often a snapshot is written at least. At the beginning more often, so that a job that has just been started
+/// does not look idle.
 const EVERY: Duration = Duration::from_secs(1);
 const AT_FIRST: Duration = Duration::from_millis(100);
 
@@ -21,7 +20,7 @@ const AT_FIRST: Duration = Duration::from_millis(100);
 pub(crate) struct Snapshots {
     seq: u64,
     next: Instant,
-    /// Checkpoints that were asked for and that are durable.
+    /// How many requested checkpoints are durable.
     asked: u64,
     /// When this process was started.
     ticks: Option<u64>,
@@ -41,7 +40,7 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// A checkpoint that was asked for is durable, and the asker may be waiting to read of it.
+    /// A requested checkpoint is durable, and the process that asked may be waiting for the snapshot.
     pub(super) fn count_checkpoint_asked(&mut self) {
         self.view.snapshots.asked += 1;
         self.write_status();
@@ -69,7 +68,7 @@ impl<J: Job> Supervisor<'_, J> {
     }
 }
 
-/// How many of the tasks at work are written down.
+/// How many of the tasks at work are in a snapshot.
 const SHOWN: usize = 64;
 
 impl<J: Job> Supervisor<'_, J> {

@@ -1,4 +1,4 @@
-//! Suspension: the process stops as Ctrl-Z stops it, and a SIGCONT that came early is not lost.
+//! Suspension: the process stops as after Ctrl-Z, and a SIGCONT that came early is not lost.
 //!
 //! The obvious way is to raise SIGTSTP with its default action. Then `kill -TSTP` and `kill -CONT` in one line of
 //! a script stop the job for ever: the SIGCONT comes before the stop that it must end, and no second one
@@ -23,20 +23,20 @@ use crate::task::Job;
 use crate::task::observer::Notice;
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether children have stopped, while a suspension waits for them.
+/// How often a suspension checks whether children have stopped.
 pub(super) const LOOK: Duration = Duration::from_micros(500);
 
-/// How long a suspension waits for a SIGCONT that comes right behind it: `kill -TSTP` and `kill -CONT` in
-/// one line of a script. Such a pair would meet in the instant in which nothing can tell their order any
-/// more (see [`suspend`]), and the job would stand still for ever.
+/// How long a suspension waits for a SIGCONT that comes right after it: `kill -TSTP` and `kill -CONT` in one line
+/// of a script. In the instant of the suspension their order cannot be told any more (see [`suspend`]), and the job
+/// would stand still for ever.
 const SECOND_THOUGHT: Duration = Duration::from_millis(2);
 
-/// A suspension is put off no longer than this while other signals pour in. From then on a SIGCONT can be lost
-/// that comes in the microseconds in which the signal thread reads another signal.
+/// A suspension is put off no longer than this while other signals pour in. After this time a SIGCONT can be lost if
+/// it comes in the microseconds in which the signal thread reads another signal.
 const NO_LONGER: Duration = Duration::from_millis(20);
 
 impl<J: Job> Supervisor<'_, J> {
-    /// What a pause and a suspension wait for. Nobody tells when a child has stopped, so it is looked at.
+    /// What a pause and a suspension wait for. No event tells that a child has stopped, so the clock checks.
     pub(super) fn nothing_moves(&self) -> bool {
         match self.state.motion {
             Motion::Pausing => self.workers.pool.shared.moving() == 0,
@@ -48,10 +48,7 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// Before the process is stopped, the supervisor looks for a SIGCONT once more, and again when the SIGTSTP
-    /// is pending: a SIGCONT that came before that would be spent before the stop that it must end. See
-    /// [`suspend`]. While the signal thread is at work the answer is not known, and the suspension is put off
-    /// until the next look.
+    /// Looks 2 and 3 of the [module](self), then the stop itself.
     pub(super) fn suspend_process(&mut self) {
         let mut resume = self.look_for_a_resume();
         if resume == Resume::None {
