@@ -1,20 +1,18 @@
-//! How many tasks are handed out at a time, and when to look after them.
+//! How many tasks are handed to the pool at a time, and when the supervisor takes their reports.
 
 use std::time::Duration;
 
-/// How much work is handed to rayon at a time, per worker, and the least and the most tasks that
-/// this may be.
+/// How much work each worker has in the pool, and the least and the most tasks that this may be.
 ///
-/// Two would do: one to work on, and one so that the worker need not wait for us. But then every
-/// task that ends wakes the supervisor, on a core that a worker has to leave for it, and that costs
-/// 20 µs: nothing for a task of a second, a fiftieth of one of a millisecond. So short tasks are
-/// handed out by the dozen, and looked after when half of them should be done ([`Batching`]). What
-/// was handed out and has not begun is given back in microseconds when the run stops.
-const HAND_OUT: Duration = Duration::from_millis(40);
+/// Two tasks would do: one at work, and one so that the worker need not wait. But each end of a task wakes the
+/// supervisor on a core that a worker must leave, and that costs 20 µs: a fiftieth of a task of a millisecond. So
+/// short tasks are handed out by the dozen, and the supervisor sleeps until half of them should be done. When the run
+/// stops, tasks that have not begun come back in microseconds.
+const HAND_OUT: Duration = Duration::from_millis(20);
 const HANDED_LEAST: usize = 2;
 const HANDED_MOST: usize = 256;
 
-/// How long tasks take, and what follows for handing them out.
+/// How long tasks take, and how many are handed out because of that.
 #[derive(Debug)]
 pub(crate) struct Batching {
     workers: usize,
@@ -26,31 +24,29 @@ pub(crate) struct Batching {
 }
 
 impl Batching {
-    /// Until the first tasks are done they are taken for long ones.
+    /// Until the first tasks are done, tasks are presumed to be long.
     pub(crate) fn new(workers: usize) -> Self {
         Self { workers, jobs: workers, typical: HAND_OUT, guessed: true }
     }
 
-    /// Fewer tasks at a time than there are workers, or as many again.
+    /// Sets how many tasks may run at the same time, at most as many as there are workers.
     pub(crate) fn allow(&mut self, jobs: usize) {
         self.jobs = jobs.clamp(1, self.workers);
     }
 
-    /// A moving average; a single long task counts for an eighth. The first one counts whole: a job of
-    /// sixty tasks of a millisecond would be over before eighths had put the guess right, and every one
-    /// of its ends would have waited for us.
+    /// A moving average: one task counts for an eighth. The first one counts whole, because a short job would end
+    /// before eighths had corrected the guess.
     pub(crate) fn learn(&mut self, took: Duration) {
         self.typical = if self.guessed { took } else { (self.typical * 7 + took) / 8 };
         self.guessed = false;
     }
 
-    /// How many tasks may run at the same time.
     pub(crate) fn jobs(&self) -> usize {
         self.jobs
     }
 
-    /// Tasks that may be in flight. With idle workers in the pool whatever is handed out begins, so
-    /// then only as many are handed out as may run, and each end is waited for.
+    /// How many tasks may be in flight. If workers must stay idle, each task that is handed out begins at once, so
+    /// only as many are handed out as may run.
     pub(crate) fn limit(&self) -> usize {
         if self.jobs < self.workers {
             return self.jobs;
@@ -60,8 +56,8 @@ impl Batching {
         per_worker * self.workers
     }
 
-    /// How long the pool needs no look at `in_flight` tasks: until half of the limit is left. `None`
-    /// when every end counts.
+    /// How long the supervisor can leave `in_flight` tasks alone: until half of the limit is left. `None` if it must
+    /// take every report at once.
     pub(crate) fn undisturbed(&self, in_flight: usize) -> Option<Duration> {
         let spare = in_flight.checked_sub(self.limit() / 2)?;
         if self.limit() <= HANDED_LEAST * self.workers || spare < self.workers {

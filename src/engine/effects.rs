@@ -1,8 +1,7 @@
 //! Whether a task does anything besides producing output.
 //!
-//! The obvious form is a flag for each consequence, and then every function asks for its own. Here a run has one
-//! value, and each consequence is a question to it. The committer asks none: it chooses a completion once
-//! (`engine/commit/completion.rs`).
+//! The obvious form is a flag for each consequence. Here a run has one value, and the consequences are functions of
+//! it. The committer chooses its way of completion once (`engine/commit/completion.rs`).
 
 use crate::engine::plan::TaskKind;
 
@@ -12,8 +11,7 @@ pub enum Effects {
     /// Nothing. A task is a function of its input, and running it again does no harm.
     #[default]
     Pure,
-    /// A task changes something outside: a command that sends a mail. Running it again may do harm. What
-    /// follows:
+    /// A task changes something outside, like a command that sends a mail. Running it again may do harm. So:
     ///
     /// - Every checkpoint stores all tasks that completed ahead of the frontier.
     /// - The engine does not begin a finished job again if its inputs or its output have changed. It refuses

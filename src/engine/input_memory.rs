@@ -1,27 +1,26 @@
-//! How much of the input may be in memory: what bounds a source that is faster than the tasks.
+//! How much of the input may be in memory if the source is faster than the tasks.
 //!
-//! The obvious bound is a number of tasks that may be listed ahead. For blocks of a file that is right: such
-//! a task is a place in it, and a thousand of them weigh nothing. But a task of a stream *is* its bytes, and
-//! a thousand of those are a gigabyte, or three, as the block size has it. So what tasks hold is counted
-//! ([`Listing::holds`](crate::Listing::holds)), from when they are listed until they are done, at work or not.
-//! A few for each slot may be there however large they are, since with fewer a slot would stand still; small
-//! ones may be more, up to a number of bytes.
+//! The obvious bound is a number of tasks listed ahead. For blocks of a file that is right: such a task is a range
+//! of the file, and a thousand of them take little. But a task of a stream *is* its bytes, and a thousand of them
+//! take gigabytes. So the bytes that tasks hold are counted ([`Listing::holds`](crate::Listing::holds)), from their
+//! listing to their end. Each slot may have a few tasks of any size, because with fewer it would stand still. Beyond
+//! that a number of bytes is the bound.
 
 use crate::sync::lock;
 use crate::task::stop_fd::StopFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Bytes that may be held, if that is more than what every slot is granted.
+/// Bytes that may be held beyond the tasks that each slot is granted.
 const HELD: u64 = 16 << 20;
 
-/// Tasks of any size that each slot is granted: one at work, and one that is ready.
+/// Tasks of any size for each slot: one at work, and one ready.
 const EACH: usize = 2;
 
-/// How often a source that waits for room looks whether the run is over.
+/// How often a source that waits for room checks whether the run is over.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What is held at present.
+/// The tasks that hold input at present.
 #[derive(Debug)]
 pub(crate) struct InputMemory {
     granted: usize,
@@ -40,8 +39,7 @@ impl InputMemory {
         Arc::new(Self { granted: EACH * slots, held: Mutex::default(), freed: Condvar::new() })
     }
 
-    /// Room for a task that holds so many bytes, as soon as there is any. `None` if it holds none, or if
-    /// the run is over.
+    /// Waits for room for a task that holds `bytes`. `None` if it holds none, or if the run is over.
     pub(crate) fn room_for(self: &Arc<Self>, bytes: u64, stop: &StopFd) -> Option<Room> {
         if bytes == 0 {
             return None;
@@ -59,7 +57,7 @@ impl InputMemory {
     }
 }
 
-/// The room that a task takes; given back when this is dropped.
+/// The room of one task, given back on drop.
 #[derive(Debug)]
 pub(crate) struct Room {
     memory: Arc<InputMemory>,
@@ -82,7 +80,7 @@ mod tests {
     #[test]
     fn large_tasks_are_counted_by_slots_and_small_ones_by_bytes() {
         let stop = StopFd::new().unwrap();
-        stop.set(); // So that what would wait comes back.
+        stop.set(); // A call that would wait returns.
         let fit = |bytes: u64| {
             let memory = InputMemory::new(3);
             std::iter::from_fn(|| memory.room_for(bytes, &stop)).take(100_000).collect::<Vec<_>>().len()
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn room_that_is_given_back_is_had_by_who_waits_for_it() {
+    fn a_waiting_source_gets_room_that_is_given_back() {
         let (memory, stop) = (InputMemory::new(1), StopFd::new().unwrap());
         let mut rooms: Vec<_> = (0..2).map(|_| memory.room_for(HELD, &stop)).collect();
         std::thread::scope(|scope| {

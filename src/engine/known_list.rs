@@ -1,25 +1,23 @@
-//! Compares the list of a job that goes on with the list on record, of a job whose tasks are committed as
-//! they end and whose list may change between two runs.
+//! Compares the list of a job with the list on record, if the job commits its tasks as they end and its list may
+//! change between two runs.
 //!
-//! Usually the list is the same or a longer one. Then two marks on record are enough: the one at the furthest
-//! committed task says that everything up to there is as it was, and the one at the end of the old list says that
-//! all of it is there.
+//! Usually the list is the same or longer. Then two marks on record are enough: the mark of the furthest committed
+//! task covers everything up to it, and the mark at the end of the old list covers all of that.
 //!
-//! Often the list is a shorter one. `gzip` takes the files that it has done out of `*.log`, so the same command
-//! line gives the old list *without what is done*. Beginning again would be wrong for all other commands, and a
-//! refusal would make the everyday line useless. So where the marks differ, the old list is put together again.
-//! The journal has a digest of each completed task; if the new list does not have that task at its place, the
-//! task is gone. If the chain over both gives the mark on record, then this *was* the list, to the last byte.
-//! Tasks keep the numbers of the old list, and new ones come after them.
+//! Often the list is shorter. `gzip` removes the files that it has done from `*.log`, so the same command line gives
+//! the old list *without the completed tasks*. To begin again would be wrong for other commands, and a refusal would
+//! make the everyday line useless. So if the marks differ, the old list is reconstructed. The journal has a digest of
+//! each completed task; a task that the new list does not have at its place is gone. If the chain over both gives the
+//! mark on record, this *was* the list, to the last byte. Tasks keep the numbers of the old list, and new ones come
+//! after them.
 //!
-//! No task may be missing that is not complete. The record says how the whole list ended as soon as that is
-//! known ([`Line::Listed`]). Of a list that was never listed to its end, one task in common with the old list
-//! must be enough. One exception: a task that was at work when the last run was killed may be gone as well. It may
-//! have completed, and its file may be gone for just that reason; a refusal would be for good. It counts as
-//! failed.
+//! A task that is not complete must not be missing. The record says how the list ended, once it was listed to its end
+//! ([`Line::Listed`]). For any other list one task in common with the old one must be enough. One exception: a task
+//! that was at work when the last run was killed may be gone. It may have completed, and its file may be gone because
+//! of that; a refusal would be final. It counts as failed.
 //!
-//! All of this happens before anything is written, so a refusal changes nothing. One exception: of a stream whose
-//! beginning is the same, the end may be hours away, so the source thread compares it ([`Due`]).
+//! All of this happens before anything is written, so a refusal changes nothing. One exception: the end of a stream
+//! may be hours away, so the source thread compares it ([`Due`]).
 
 mod due;
 mod naming;
@@ -40,23 +38,23 @@ fn refused(how: &str) -> Error {
     Error::refused("items", how)
 }
 
-/// A list that was compared up to a task: what the source thread begins with.
+/// A list that was compared up to a task. The source thread begins here.
 pub(crate) struct Outset<L: Listing> {
-    /// What lists the tasks from `next` on.
+    /// It lists the tasks from `next` on.
     pub(crate) listing: L,
-    /// Tasks that are not complete among those that were compared.
+    /// The compared tasks that are not complete.
     pub(crate) left: Vec<Assignment<L::Task>>,
-    /// The number of the task that is listed next.
+    /// The number of the next listed task.
     pub(crate) next: u64,
     /// The mark of the task before it.
     pub(crate) last: Option<Mark>,
-    /// What the list must have besides, if that was not compared.
+    /// The rest that must still be compared.
     pub(crate) due: Option<Due>,
-    /// How many tasks have gone. Then marks are not those of the listing: they follow the last one.
+    /// How many tasks are gone. If any, marks are not those of the listing: each follows from the one before.
     pub(crate) gone: u64,
-    /// How many tasks of the list are on record.
+    /// How many tasks of the list are on record as complete.
     in_common: u64,
-    /// What a person should know.
+    /// Sentences for the user.
     pub(crate) said: Vec<String>,
 }
 
@@ -67,7 +65,7 @@ impl<L: Listing> Outset<L> {
         Self { listing, left, next, last: None, due: None, gone: 0, in_common: 0, said }
     }
 
-    /// A task that has just been listed, with its number and its mark.
+    /// Gives a listed task its number and its mark.
     pub(crate) fn take(&mut self, listed: Listed<L::Task>) -> Assignment<L::Task> {
         let Listed { task, bytes, mut mark } = listed;
         if self.gone > 0 {
@@ -79,7 +77,7 @@ impl<L: Listing> Outset<L> {
         Assignment { number, task, bytes, mark, room: None }
     }
 
-    /// The mark of a task that comes next.
+    /// The mark of the task that comes next.
     pub(crate) fn then(&self, own: Mark) -> Mark {
         self.last.unwrap_or(BEGINNING).then(own.of_task())
     }
@@ -91,7 +89,6 @@ impl<L: Listing> Outset<L> {
         self.gone += 1;
     }
 
-    /// How many tasks were listed.
     pub(crate) fn listed(&self) -> u64 {
         self.next - self.gone
     }
@@ -101,7 +98,7 @@ impl<L: Listing> Outset<L> {
         Ok(self.listing.next(cx)?.map(|listed| self.take(listed)))
     }
 
-    /// Lists one task more, if there is one. For a finished job that is enough.
+    /// Lists one more task, if there is one. That is enough to know that a finished job has more.
     pub(crate) fn look_for_more(&mut self, cx: &ListContext<'_>) -> Result<()> {
         let task = self.next_task(cx)?;
         self.left.extend(task);
@@ -114,12 +111,12 @@ impl<L: Listing> Outset<L> {
     }
 }
 
-/// Compares the list with the one on record. `kept` are tasks whose results wait for their turn, each with the
-/// digest of it alone. The inner error says how the list differs. Nothing is written.
+/// Compares the list with the one on record. `kept` are tasks with stored results, each with its own digest. The
+/// inner error says how the list differs. Nothing is written.
 ///
 /// # Errors
 ///
-/// Reading failed; or the list has grown where it cannot, which is no other list.
+/// Reading failed; or the list has grown within its last group.
 pub(crate) fn compare<S: Source>(
     source: &S,
     record: &mut Record,
@@ -170,21 +167,21 @@ pub(crate) fn compare<S: Source>(
         .or(Advice::StartAfresh)))
 }
 
-/// Failed tasks count, also if they were gone from the list meanwhile.
-#[expect(clippy::unnecessary_wraps, reason = "it is what the comparison gives")]
+/// Failed tasks count, even if they were gone from the list for a while.
+#[expect(clippy::unnecessary_wraps, reason = "it is the result of the comparison")]
 fn all_are_there<L: Listing>(record: &mut Record, outset: Outset<L>) -> Result<Result<Outset<L>>> {
     record.failed = record.failing.len();
     Ok(Ok(outset))
 }
 
-/// How far the list must be what it was: up to the furthest task that is committed or waits for its turn.
+/// The furthest task that is committed or stored: up to it the list must be the same.
 fn reach_of(record: &Record) -> Option<Reach> {
     let of = |last: Last| last.mark.map(|mark| Reach { task: last.task, trace: mark.trace() });
     let kept = record.last_kept().and_then(of);
     record.reach.into_iter().chain(kept).max_by_key(|reach| reach.task)
 }
 
-/// Goes through the list up to there. Whether it is the same, or the comparison was stopped.
+/// Lists up to `reach`. Whether the list is the same, or the comparison was stopped.
 fn is_as_it_was<L: Listing>(
     outset: &mut Outset<L>,
     (record, reach): (&Record, Option<Reach>),
@@ -203,11 +200,11 @@ fn is_as_it_was<L: Listing>(
     Ok(is_same || cx.is_stopped())
 }
 
-/// What the journal says of a list.
+/// The tasks of a list, by the journal.
 struct Known {
-    /// The completed tasks, in order, each with the digest of it alone.
+    /// The completed tasks, in order, each with its own digest.
     settled: Vec<(u64, [u8; 8])>,
-    /// Those that were at work when a run was killed.
+    /// Tasks that were at work when a run was killed.
     open: BTreeMap<u64, [u8; 8]>,
 }
 
@@ -243,8 +240,8 @@ impl Known {
     }
 }
 
-/// The old list, put together again of completed tasks that are gone and of the tasks that the list has.
-/// Otherwise what is missing, if this is known to be the old list with something missing.
+/// Reconstructs the old list from completed tasks that are gone and from the new list. The inner error says what is
+/// missing, if this is known to be the old list without it.
 fn without_what_is_done<S: Source>(
     source: &S,
     record: &mut Record,
@@ -252,8 +249,8 @@ fn without_what_is_done<S: Source>(
     cx: &ListContext<'_>,
 ) -> Result<std::result::Result<Outset<S::Listing>, Option<String>>> {
     let mut missing = None;
-    // An item that is there is the completed one. If that does not fit, because the list has the same item
-    // twice, it is the one that is not complete.
+    // At first an item in the list is taken for the completed one. If the list had the same item twice, that may be
+    // wrong; then it is taken for the one that is not complete.
     for all_are_gone in [false, true] {
         let mut walk = Walk::new(cx, Outset::at(0, source.resume(&record.inputs, 0)?));
         if !walk.up_to(reach, known, record, all_are_gone)? {
@@ -277,8 +274,8 @@ fn without_what_is_done<S: Source>(
     Ok(Err(missing))
 }
 
-/// A failed task stays on record as failed, also if it was to run once more. While it is gone it does not
-/// count; a task that was at work when a run was killed does.
+/// A failed task stays on record as failed, even if it was to run again. While it is gone it does not count; a task
+/// that was at work when a run was killed does.
 fn keep_as_failed(record: &mut Record, failed: &[u64], open: &[u64]) {
     for number in failed.iter().chain(open).copied() {
         record.failing.insert(number);
@@ -289,16 +286,16 @@ fn keep_as_failed(record: &mut Record, failed: &[u64], open: &[u64]) {
     record.failed = record.failing.len() - failed.len() as u64;
 }
 
-/// Along the old list and the new one.
+/// A walk along the old list and the new one.
 struct Walk<'s, 'l, L: Listing> {
     cx: &'s ListContext<'l>,
     outset: Outset<L>,
-    /// Listed, and not yet given a number.
+    /// A listed task that has no number yet.
     waiting: Option<Listed<L::Task>>,
     gone: HashSet<[u8; 8]>,
-    /// Failed tasks among those that are gone.
+    /// The failed tasks that are gone.
     failed: Vec<u64>,
-    /// Tasks among those that are gone of which it is not known whether they completed.
+    /// The tasks that are gone and may not have completed.
     open: Vec<u64>,
 }
 
@@ -312,7 +309,7 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
         self.waiting.take().map_or_else(|| self.outset.listing.next(self.cx), |listed| Ok(Some(listed)))
     }
 
-    /// Walks as far as any task was committed or at work. Whether that gives the marks on record.
+    /// Walks as far as any task was committed or at work. Returns whether the marks are those on record.
     fn up_to(
         &mut self,
         reach: Option<Reach>,
@@ -366,8 +363,7 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
         self.gone.insert(digest);
     }
 
-    /// The last task of the old list was shorter than the others because the list ended there. The task that
-    /// would run now contains its items once more.
+    /// Refuses a list that has grown within its last group: the task that would run now contains completed items.
     fn refuse_growth(&self, digest: [u8; 8]) -> Result<()> {
         let Some(listed) = &self.waiting else { return Ok(()) };
         if !self.outset.listing.beginnings(&listed.task).contains(&digest) {
@@ -379,8 +375,8 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
             .then(Advice::NameAnotherState))
     }
 
-    /// Whether the tasks that are not complete are what the list has next, and none of those that are gone comes
-    /// after them: that would be another order.
+    /// Whether the list goes on with the tasks that are not complete. No task that is gone may come after them: that
+    /// would be another order.
     fn rest_is_right(&mut self, due: Option<Due>) -> Result<std::result::Result<(), Option<String>>> {
         let next = self.outset.next;
         match due.filter(|due| due.tasks > next) {
@@ -414,7 +410,7 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
         Ok(Ok(()))
     }
 
-    /// Tasks that were compared after the outset are listed again.
+    /// Opens the listing again after the outset, because the comparison went further.
     fn end<S: Source<Listing = L>>(self, source: &S, inputs: &serde_json::Value) -> Result<Outset<L>> {
         let mut outset = self.outset;
         outset.listing = source.resume(inputs, outset.listed())?;

@@ -1,22 +1,19 @@
-//! What happens when a job is run again. The twin of [`decide`](crate::engine::decide): that one says what a
-//! signal means, this one what is done with a state that an earlier run has left.
+//! What happens when a job is run again. The twin of [`decide`](crate::engine::decide): `decide` says what a signal
+//! means, `plan` what to do with the state of an earlier run.
 //!
-//! The obvious way is to read the state, and to do whatever its next line calls for. Then the answer to "what
-//! happens if the list has changed and the output is gone?" is scattered over the functions that read, and a
-//! refusal may come after the first write. So [`plan`] is a pure function: from what was found and what is asked
-//! to one of six plans. It reads no file and has no clock, and a new kind of finding does not compile until it
-//! has an answer everywhere. Only when a plan is there does anything get written
-//! (`prepare`).
+//! The obvious way is to read the state line by line and act on each line. Then the answer to "what happens if the
+//! list has changed and the output is gone?" is scattered over the functions that read, and a refusal may come after
+//! the first write. So [`plan`] is a pure function, from the findings and the request to one of six plans. It has no
+//! I/O and no clock, and a new finding does not compile until it has an answer everywhere. `prepare` writes nothing
+//! before it has a plan.
 //!
-//! Some findings take time: a stream must be read up to where the last run was. They are
-//! [`NotCompared`](Inputs::NotCompared) at first. Where the plan depends on one of them, it is [`Plan::Recheck`], and
-//! `plan` is asked again with what was found.
-//!
-//! Every combination is tested, and all of them are printed as a table in `docs/again.md`.
+//! Some findings take time: a stream must be read up to where the last run stopped. Such a finding is
+//! [`NotCompared`](Inputs::NotCompared) at first. If the plan depends on it, the plan is [`Plan::Recheck`], and `plan`
+//! is called again with the result. The table of all combinations is in `docs/again.md`.
 
 use crate::durable::record::Phase;
 
-/// What stands where the state is kept.
+/// The content of the place of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
     /// No state is kept, or there is none yet.
@@ -33,7 +30,7 @@ pub(crate) enum Finding {
     Record(Past),
 }
 
-/// What a record says, and what is left of what it names.
+/// A record, compared with what it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Past {
     pub(crate) phase: Phase,
@@ -53,7 +50,7 @@ pub(crate) enum JobOnRecord {
     Another,
 }
 
-/// Whether the total on record can be gone on with.
+/// Whether this program can read the total on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TotalOnRecord {
     Readable,
@@ -72,7 +69,7 @@ pub(crate) enum Completed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResultOnRecord {
     Stands,
-    /// It is about the time at which the job ran, or it lacks an input that may be readable now.
+    /// It depends on the time at which the job ran, or it lacks an input that may be readable now.
     Passes,
 }
 
@@ -80,9 +77,9 @@ pub(crate) enum ResultOnRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inputs {
     NotCompared,
-    /// They are what they were, and a finished job has no task left.
+    /// They are the same, and a finished job has no task left.
     Same,
-    /// They are what they were, and a finished job has more tasks: new ones, or failed ones to try again.
+    /// They are the same, and a finished job has more tasks: new ones, or failed ones to try again.
     More,
     Changed,
     /// One of them cannot be opened.
@@ -95,18 +92,18 @@ pub(crate) enum Inputs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     NotLookedAt,
-    /// What the record counts is there.
+    /// The bytes that the record counts are there.
     Whole,
     /// It is missing, or its bytes are other ones.
     Harmed,
-    /// It was printed to a pipe or a terminal, and is gone with its reader.
+    /// It was printed to a pipe or a terminal, whose reader is gone.
     Printed,
 }
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
-    /// Give up whatever an earlier run has left.
+    /// Discard the state of an earlier run.
     pub(crate) fresh: bool,
     pub(crate) tasks: TaskKind,
 }
@@ -116,7 +113,7 @@ pub(crate) struct Asked {
 pub(crate) enum TaskKind {
     /// Nothing: a task is a function of its input.
     Pure,
-    /// It may do harm; what counts besides is the output.
+    /// It may do harm; the output counts as well.
     SideEffects,
     /// It may do harm, and the output is a by-product. The list of tasks may change between two runs.
     SideEffectsOnly,
@@ -124,13 +121,13 @@ pub(crate) enum TaskKind {
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a plan that is not carried out was made in vain"]
+#[must_use = "a plan must be carried out"]
 pub(crate) enum Plan {
     /// Compare inputs and output with the record, then ask again. Nothing is written meanwhile.
     Recheck,
     /// Begin the job at its first task.
     Begin(Over),
-    /// Go on where the last run was.
+    /// Continue after the last committed task.
     Resume,
     /// Give the complete output its name. The last run was interrupted just before that, or just after it.
     Complete { code: u8 },
@@ -140,11 +137,11 @@ pub(crate) enum Plan {
     Refuse(Why),
 }
 
-/// What a job that begins takes the place of.
+/// What a new job replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
     Nothing,
-    /// What `fresh` gives up.
+    /// The state that `fresh` discards.
     Discarded,
     /// A job of which no task is complete.
     Untouched,
@@ -179,8 +176,7 @@ pub(crate) enum Why {
     InputsMissing,
     GrownWithin,
     OutputHarmed,
-    /// The job is finished, its inputs or its output are other ones now, and its tasks must not run again
-    /// without being asked for.
+    /// The job is finished, its inputs or its output have changed, and its tasks must not run again unasked.
     FinishedOtherwise,
 }
 
@@ -207,7 +203,7 @@ pub(crate) fn plan(found: Finding, asked: Asked) -> Plan {
 fn unfinished(past: Past) -> Plan {
     match (past.job, past.output) {
         (JobOnRecord::Another, _) => unless_untouched(past, Why::AnotherJob),
-        // The reader of the beginning is gone, so the rest alone is of no use.
+        // The reader of the beginning is gone, so the rest alone is useless.
         (JobOnRecord::This, Output::Printed) => Plan::Begin(Over::Printed),
         (JobOnRecord::This, Output::NotLookedAt | Output::Whole | Output::Harmed) => match past.inputs {
             Inputs::NotCompared => Plan::Recheck,
@@ -219,7 +215,7 @@ fn unfinished(past: Past) -> Plan {
     }
 }
 
-/// A refusal protects what is complete. If nothing is, a command line may be mended without asking.
+/// A refusal protects complete tasks. If there are none, the user may correct the command line without `fresh`.
 fn unless_untouched(past: Past, why: Why) -> Plan {
     match past.completed {
         Completed::Nothing => Plan::Begin(Over::Untouched),
@@ -272,7 +268,7 @@ fn finished(past: Past, tasks: TaskKind, code: u8) -> Plan {
     }
 }
 
-/// All of a finished job once more, if its tasks may run twice.
+/// A finished job once more, if its tasks may run twice.
 fn again(tasks: TaskKind) -> Plan {
     match tasks {
         TaskKind::Pure => Plan::Begin(Over::Finished),

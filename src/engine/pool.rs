@@ -1,17 +1,16 @@
-//! Workers: a rayon pool of our own, and what a task sees of the world while it runs.
+//! The workers: a rayon pool of the run, and the context in which a task runs.
 //!
-//! **Why a pool of our own.** The first call of rayon starts the global pool, with the
-//! mask of that thread, and lives for ever. Ours is started by the holder of [`Masked`], so every
-//! worker is born with the handled signals blocked, and it ends with the run.
+//! **Why not the global pool?** The first call of rayon starts it, with the mask of the calling thread, and it never
+//! ends. The holder of [`Masked`] starts this pool, so every worker begins with the handled signals blocked, and
+//! the pool ends with the run.
 //!
-//! **Why `spawn` per task and not `par_iter`.** A parallel iterator cannot be paused, and it owns
-//! the order. With one `spawn` per task the supervisor decides before each task whether it may
-//! start, and a task may use rayon inside: `join` and `par_iter` run in this same pool.
+//! **Why `spawn` for each task and not `par_iter`?** A parallel iterator cannot be paused, and it owns the order. With
+//! `spawn` the supervisor decides before each task whether it may start. A task may use rayon inside: `join` and
+//! `par_iter` run in this pool.
 //!
-//! **What rayon does that one must know.** A pool that is dropped first completes all that was
-//! spawned, so few tasks are handed over at a time and each looks at the gate before it begins. A
-//! panic in a spawned closure aborts the process unless a handler is set; here the panic is
-//! caught closer, around the task, and becomes that task's failure.
+//! **What to know of rayon.** A pool that is dropped first completes all spawned tasks, so few are spawned at a time,
+//! and each checks the gate before it begins. A panic in a spawned closure aborts the process; here the panic is
+//! caught around the task and becomes its failure.
 
 use crate::engine::input_memory::Room;
 use crate::error::{Advice, Error, Result};
@@ -34,39 +33,39 @@ pub(crate) struct Assignment<T> {
     pub(crate) task: T,
     pub(crate) bytes: u64,
     pub(crate) mark: Option<Mark>,
-    /// What it takes of the memory for tasks that hold a part of the input; given back when it is done.
+    /// Its share of the memory for input, if it holds a part of the input.
     pub(crate) room: Option<Room>,
 }
 
-/// A task that has left its worker without being over.
+/// A task that has left its worker and is not over.
 #[derive(Debug)]
 pub(crate) struct Deferred {
     pub(crate) number: u64,
     pub(crate) bytes: u64,
     mark: Option<Mark>,
-    /// What it has said of its progress.
+    /// The progress that it has reported.
     advanced: u64,
     pub(crate) time: Duration,
     pub(crate) then: Then,
-    /// Of one that may run again, and so still holds its part of the input.
+    /// If it may run again, it still holds its part of the input.
     room: Option<Room>,
 }
 
-/// What comes when its time is over.
+/// What to do when a deferred task is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// What came of it is asked for.
+    /// Ask for its result.
     Conclude,
-    /// It is tried again.
+    /// Try it again.
     Retry,
 }
 
-/// What workers tell the supervisor.
+/// Messages of the workers to the supervisor.
 #[derive(Debug)]
 pub(crate) enum Report {
     /// A task waits at the closed gate, or warns of something.
     Remark(Remark),
-    /// A task has left its worker, which it had for so long; or what came of it is known.
+    /// A task has left its worker after the time `took`; or the result of a deferred task is known.
     Ended { task: u64, outcome: Outcome, took: Option<Duration> },
 }
 
@@ -88,7 +87,7 @@ pub(crate) struct Pool<J: Job> {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What a task needs to run, on whatever thread.
+/// What a task needs to run, on any thread.
 struct Desk<J: Job> {
     job: Arc<J>,
     shared: Arc<Shared>,
@@ -98,8 +97,8 @@ struct Desk<J: Job> {
 }
 
 impl<J: Job> Pool<J> {
-    /// Starts `workers` threads, or as many as the system gives; how many. Needs the proof that the
-    /// handled signals are blocked here, since that is the mask they inherit.
+    /// Starts `workers` threads, or fewer if the system gives no more. Returns how many. It needs the proof that the
+    /// handled signals are blocked on this thread, because the workers inherit its mask.
     pub(crate) fn start(
         masked: &Masked,
         workers: usize,
@@ -130,15 +129,15 @@ impl<J: Job> Pool<J> {
         self.hand_out((number, bytes, mark, room), move |job, cx| job.run(task, cx));
     }
 
-    /// Hands out one that is to be tried again.
+    /// Hands out a task for another attempt.
     pub(crate) fn retry(&self, deferred: Deferred) {
         let Deferred { number, bytes, mark, room, .. } = deferred;
         self.hand_out((number, bytes, mark, room), J::again);
     }
 
-    /// Has it asked what came of a task; nothing came of one that is still to be tried again.
+    /// Has the result of a task asked for. A task that would be tried again counts as interrupted.
     pub(crate) fn conclude(&self, deferred: Deferred) {
-        // It listens as long as there is a pool.
+        // The receiver lives as long as the pool.
         self.conclude.send(deferred).ok();
     }
 
@@ -157,14 +156,14 @@ impl<J: Job> Pool<J> {
             } else {
                 Outcome::Interrupted
             };
-            // The receiver is gone only when the run is over; then the message has no use.
+            // The receiver is gone only when the run is over.
             desk.reports.send(Report::Ended { task: number, outcome, took: Some(began.elapsed()) }).ok();
         });
     }
 }
 
-/// Threads for `workers`, or for fewer: half of those that the system gave, since each wants to start a
-/// command as well.
+/// Threads for `workers`. If the system refuses one: for half of those that it gave, since each may start a command
+/// as well.
 fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usize)> {
     loop {
         let mut threads = Vec::new();
@@ -184,7 +183,7 @@ fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usiz
             }
             Err(_) => {
                 workers = threads.len().div_ceil(2);
-                // Those that were started end, and only then is there room again.
+                // There is room again only after the started ones have ended.
                 threads.into_iter().for_each(|thread| thread.join().unwrap_or_default());
             }
         }
@@ -201,10 +200,10 @@ impl<J: Job> Desk<J> {
         self.reports.send(Report::Ended { task, outcome, took: None }).ok();
     }
 
-    /// Runs one task and delivers what it made; the delivery is complete before the report is sent,
-    /// so the receiver of the report knows that the commit thread's channel has everything.
+    /// Runs one task and delivers its result. The delivery is complete before the report is sent, so after the report
+    /// the channel of the commit thread has everything.
     ///
-    /// Longer than a screen, because its order matters: what happens between the result and the report happens here.
+    /// Longer than a screen, because the order of everything between the result and the report matters.
     fn run_task(
         &self,
         deferred: Deferred,
@@ -225,9 +224,9 @@ impl<J: Job> Desk<J> {
             shared,
             commands: &**children,
             emit: &|bytes| outbox.deliver(shared, Delivery::Piece { task, bytes }),
-            // What an interruption makes of the pieces is just that.
+            // The committer forgets the pieces of an interrupted task.
             forget: &|| outbox.deliver(shared, Delivery::Interrupted { task }),
-            // Nobody takes it any more only when the run is over, or its disk broken.
+            // The receiver is gone only when the run is over, or its disk broken.
             journal: &|line| outbox.lines.send(line).unwrap_or_default(),
             remark: &|remark| reports.send(Report::Remark(remark)).unwrap_or_default(),
             advanced: AtomicU64::new(advanced),
@@ -236,7 +235,7 @@ impl<J: Job> Desk<J> {
         };
         let result = catch_unwind(AssertUnwindSafe(|| work(&context)))
             .unwrap_or_else(|panic| Err(TaskError::Failed(format!("panicked: {}", panic_text(&*panic)))));
-        // Also of one that failed: its output may stay.
+        // Also after a failure: the output may stay.
         let result = context.flush().and(result);
         shared.moving.fetch_sub(1, Ordering::Relaxed);
         let advanced = context.advanced.into_inner();
@@ -244,7 +243,7 @@ impl<J: Job> Desk<J> {
             lock(&shared.running).remove(&task);
             Outcome::Deferred(Deferred { number: task, bytes, mark, advanced, time, then, room })
         };
-        // Before the worker takes another task: it must not begin one after the last failure that is borne.
+        // Before the worker takes another task: none may begin after the failure that ends the run.
         if let Err(TaskError::Failed(_) | TaskError::Held { presumed: Presumed::Failed, .. }) = &result
             && !is_known
         {
@@ -273,14 +272,13 @@ impl<J: Job> Desk<J> {
             }
         };
         let delivered = outbox.deliver(shared, delivery);
-        // Not before: a task that waits for the reader of its output has not ended.
+        // Only now: a task that waits for the reader of its output has not ended.
         lock(&shared.running).remove(&task);
         if delivered { outcome } else { Outcome::Interrupted }
     }
 }
 
-/// A task that said less than it covers (or nothing) counts whole once it is done; one that gave
-/// up counts nothing, since all of it is done again.
+/// A finished task counts with all that it covers, whatever it reported. Another counts nothing, since it runs again.
 fn correct_progress(shared: &Shared, said: u64, covers: Option<u64>) {
     let due = covers.unwrap_or(0);
     if due >= said {

@@ -1,17 +1,16 @@
-//! Before the first thread of a run: finds out what an earlier run has left, and carries out the
+//! Before the first thread of a run: finds the state of an earlier run, and carries out the
 //! [plan](crate::engine::plan) for it.
 //!
 //! The order is the protocol.
 //!
-//! 1. The lock comes before anything is read, since what is read without it may change. A state that is to be
-//!    kept is made for that if there is none, and so is one in which the watcher of commands needs a lock. Of
-//!    two runs that begin together one then finds what the other has done, or that it is at work.
-//! 2. Then everything is looked at that can be refused: the record and its journal, the job, the inputs, the kept
-//!    results of finished tasks, the output. **Up to here nothing is written.** A run that is refused leaves the
-//!    state and the output byte for byte as they were.
-//! 3. Then the plan is carried out. The output is truncated after the last committed byte, and the run writes
-//!    a record of its own. (Of a new job the record comes first: the next run would refuse an output that no
-//!    record knows.)
+//! 1. Take the lock, because anything that is read without it may change. If the state does not exist, and is to be
+//!    kept or the watcher of commands needs a lock, make its directory first. So of two runs that begin together, the
+//!    second one finds the first at work, or its result.
+//! 2. Check everything that can be refused: the record and its journal, the job, the inputs, the stored results of
+//!    finished tasks, the output. **Up to here nothing is written.** A refusal leaves state and output byte for
+//!    byte as they were.
+//! 3. Carry out the plan: truncate the output after the last committed byte, and write a record of this run. (A new
+//!    job writes its record first: the next run would refuse an output that no record knows.)
 
 mod compare;
 mod copies;
@@ -36,7 +35,7 @@ use crate::task::{Committed, Job, Listing, Sink, Source};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// What there is to do.
+/// The work that is left to do.
 pub(crate) enum Prepared<J: Job, L: Listing<Task = J::Task>> {
     /// Nothing: an earlier run finished this very job, and its output is there.
     AlreadyDone { code: u8, summary: Summary, total: Option<J::Total> },
@@ -46,7 +45,7 @@ pub(crate) enum Prepared<J: Job, L: Listing<Task = J::Task>> {
     Ready(Box<StartingPoint<J, L>>),
 }
 
-/// What the threads of a run begin with.
+/// The state from which the threads of a run begin.
 pub(crate) struct StartingPoint<J: Job, L: Listing<Task = J::Task>> {
     pub(crate) store: CheckpointStore,
     pub(crate) total: J::Total,
@@ -70,7 +69,7 @@ const ANOTHER_LIST: &str = "the job on record is finished, and this is another l
 const NOT_LOOKED_AT: &str =
     "the job was finished before; whether that is still the result of these inputs was not seen";
 
-/// A job that is about to begin or to go on, and what was found out about it.
+/// A job that is about to begin or to continue, and the findings about it.
 struct Case<'a, J: Job, S: Source<Task = J::Task>> {
     job: &'a J,
     source: &'a mut S,
@@ -82,18 +81,18 @@ struct Case<'a, J: Job, S: Source<Task = J::Task>> {
     dir: Option<StateDir>,
     /// The earlier run, if there is a record.
     past: Option<PastRun<J, S::Listing>>,
-    /// The errors that a refusal would be.
+    /// The error for each possible refusal.
     refusals: Vec<(Why, Error)>,
 }
 
-/// What an earlier run has left.
+/// The earlier run, by its record.
 struct PastRun<J: Job, L: Listing<Task = J::Task>> {
     /// The record as it was found.
     was: Record,
     /// The record from which this run goes on.
     record: Record,
     total: Option<J::Total>,
-    /// What the comparison gave: results that wait for their turn, and the list.
+    /// The result of the comparison: stored results of tasks, and the list.
     checked: Option<(Spill, Outset<L>)>,
     /// Whether the output has its name.
     is_published: bool,
@@ -134,8 +133,8 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
 }
 
 impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
-    /// A job from its beginning. The record of the job before it is not removed but replaced, so that at no
-    /// instant there is an output that no record knows.
+    /// Begins a job at its first task. Its record replaces that of the job before, so at no instant there is an output
+    /// that no record knows.
     fn begin(self, over: Over) -> Result<Prepared<J, S::Listing>> {
         let Self { job, source, sink, options, dir, past, .. } = self;
         let nothing_yet = Committed::default();
@@ -169,7 +168,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices, result })))
     }
 
-    /// A job where the last run left it.
+    /// Continues a job after the last run.
     fn resume(self) -> Result<Prepared<J, S::Listing>> {
         let Self { sink, options, dir, past, .. } = self;
         let Some(PastRun { mut record, total: Some(total), checked: Some((spill, mut outset)), .. }) = past
@@ -195,8 +194,8 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices, result })))
     }
 
-    /// The last run had everything, and was interrupted between saying so and giving the output its name. That
-    /// is all there is left to do.
+    /// The last run wrote in the record that all tasks are complete, and was interrupted before the output had its
+    /// name. Only that is left to do.
     fn complete(self, code: u8) -> Result<Prepared<J, S::Listing>> {
         let summary = self.summary();
         let Self { sink, options, dir, past, .. } = self;
@@ -204,8 +203,8 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         let committed = record.output.clone().unwrap_or_default();
         record.epoch += 1;
         let mut store = store_of(record, options, dir);
-        // What was read may be a record whose own flush failed: seen now, gone after a power cut. So before
-        // the output gets its name there is a record of this run that says the same.
+        // The flush of the record that was read may have failed, and a power cut would remove it. So this run writes
+        // the same record before the output gets its name.
         store.write()?;
         if !is_published {
             sink.begin(Some(&committed))?;
@@ -237,7 +236,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         }
     }
 
-    /// The error that was met when this was found out.
+    /// The error that led to the finding.
     fn refusal(mut self, why: Why) -> Error {
         if why == Why::FinishedOtherwise {
             let state = self.dir.as_ref().map_or(Path::new(""), StateDir::path);
@@ -257,7 +256,7 @@ fn store_of(record: Record, options: &Options, dir: Option<StateDir>) -> Checkpo
         .fenced(options.fenced)
 }
 
-/// A plan rests on something that was not found. No input leads here.
+/// The plan needs something that was not found. No input leads here.
 fn not_planned() -> Error {
     Error::broken("state", "the plan for it rests on something that was not found")
 }

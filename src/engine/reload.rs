@@ -1,13 +1,12 @@
-//! What can change while a run is under way, and how: SIGHUP, as servers understand it.
+//! Settings that can change during a run: SIGHUP, as servers understand it.
 //!
-//! The obvious place to read a configuration again is the code that hears of SIGHUP. But that file
-//! may lie on a disk that sleeps, or on a server that is down, and the supervisor waits for nothing
-//! but events: a SIGTERM that comes meanwhile must be answered. So there is a thread that does
-//! nothing but read it, when asked; what it found comes back as an event. Requests that come while
-//! it reads are one request, as signals are.
+//! The obvious place to read a configuration again is the code that gets the SIGHUP. But the file may be on a slow
+//! disk or on a server that is down, and a SIGTERM that comes meanwhile must be answered. So a thread of its own
+//! reads the file when asked, and the result comes back as an event. Requests that come while it reads count as
+//! one, as pending signals do.
 //!
-//! What the numbers mean is known here; where they come from (a file, its format, what a person
-//! gave on the command line and what therefore stays) is known to the [`Reload`].
+//! This module knows what the settings mean. The [`Reload`] knows where they come from: a file, its format, and the
+//! options on the command line that override it.
 
 use crate::signals::Masked;
 use crate::signals::policy::Policy;
@@ -15,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::time::Duration;
 
-/// What can change while a run is under way.
+/// Settings that can change during a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How many tasks run at the same time: at least 1, at most [`Run::max_jobs`](crate::Run::max_jobs).
@@ -29,23 +28,23 @@ pub struct Settings {
     /// How long tasks in flight may go on after a stop; `None`: until they end. For the next stop, not
     /// for one that has begun.
     pub grace: Option<Duration>,
-    /// How long cancelled tasks are waited for.
+    /// How long the run waits for cancelled tasks.
     pub kill_after: Duration,
-    /// What signals mean. Only for those that had a row when the run began: the others are not
-    /// blocked in the threads that exist, and stay as they are.
+    /// What signals mean. Only signals that had a row when the run began can change: the others are not blocked in
+    /// the threads that exist.
     pub policy: Policy,
 }
 
-/// What came of reading again.
+/// The result of reading settings again.
 #[derive(Clone, Debug, Default)]
 pub struct Reloaded {
-    /// What is to be in force from now on; `None`: what is in force stays.
+    /// The new settings; `None`: the present ones stay.
     pub settings: Option<Settings>,
     /// What a person should read about it: what changed, what cannot, what is wrong with the file.
     pub said: Vec<String>,
 }
 
-/// Reads settings again. Called on a thread of its own, so it may wait; once at a time.
+/// Reads settings again. It is called on a thread of its own, one call at a time, so it may wait.
 pub trait Reload: Send + 'static {
     /// What the settings should be now. A log file that was moved away is reopened here too.
     fn reload(&mut self) -> Reloaded;
@@ -64,7 +63,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Starts it. It ends when this value is dropped, and is not waited for.
+    /// Starts the thread. It ends after this value is dropped; no thread waits for it.
     pub(crate) fn start(masked: &Masked, mut reload: Box<dyn Reload>) -> io::Result<Self> {
         let (ask, asked) = bounded(1);
         let (answer, answers) = bounded(1);
@@ -78,7 +77,7 @@ impl Reader {
         Ok(Self { ask, answers })
     }
 
-    /// Asks it to read. If it has been asked and has not begun, that is enough.
+    /// Asks it to read, unless an earlier request is still waiting.
     pub(crate) fn ask(&self) {
         self.ask.try_send(()).ok();
     }

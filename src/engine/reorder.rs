@@ -13,8 +13,7 @@ use crate::task::outbox::Delivery;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, VecDeque};
 
-/// So many bytes are held in memory: enough for two workers that filter blocks of 16 MiB, and for one result that
-/// waits.
+/// How many bytes are held in memory: enough for two workers that filter blocks of 16 MiB, and for one more result.
 pub(crate) const MEMORY: u64 = 40 << 20;
 
 /// What a task and a piece take besides their bytes, roughly.
@@ -24,8 +23,8 @@ const PIECE_OVERHEAD: u64 = 48;
 /// A piece up to this size is stored together with its task, a larger one by itself.
 const SHORT: usize = 4 << 10;
 
-/// So many tasks that wait keep what they report as it is: most wait for a moment only. The others have it
-/// encoded, because only then is its size known.
+/// How many waiting tasks keep their partial result unencoded: most wait for a moment only. The others are encoded,
+/// because only then is their size known.
 const UNPACKED: usize = 32;
 
 /// Tasks ahead of the frontier, with what they produced.
@@ -38,11 +37,11 @@ pub(crate) struct Reorder<P> {
     unpacked: VecDeque<u64>,
 }
 
-/// What is held of one task.
+/// The pieces and the end of one task.
 pub(crate) struct Held<P> {
     pieces: Vec<Piece>,
     fate: Option<Waiting<P>>,
-    /// It had ended at the last checkpoint.
+    /// Whether it had ended at the last checkpoint.
     waits_long: bool,
 }
 
@@ -57,7 +56,7 @@ enum Waiting<P> {
     Packed(Packed),
 }
 
-/// The same, encoded.
+/// The same as [`Fate`], encoded.
 struct Packed {
     failed: bool,
     partial: Vec<u8>,

@@ -1,7 +1,7 @@
-//! The builder of a run: what is asked for, the threads, and the way back.
+//! The builder of a run.
 //!
-//! Here everything is put together in the order that the rest relies on: the mask before any
-//! thread, the lock before anything is read, the record before the output is touched.
+//! It keeps the order that the rest relies on: the mask before any thread, the lock before anything is read, the
+//! record before the output is touched.
 
 mod handle;
 
@@ -29,7 +29,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A run to be: a job, its tasks, and how they are to be run.
+/// A job, its tasks, and how to run them.
 ///
 /// See the [crate's front page](crate) for a complete example.
 pub struct Run<J: Job, S: Source<Task = J::Task>> {
@@ -53,8 +53,8 @@ impl<J: Job, S: Source<Task = J::Task>> fmt::Debug for Run<J, S> {
 }
 
 impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
-    /// A run of `job` over the tasks of `source`, with as many workers as the process may use cores,
-    /// deaf to signals, without output and without a state.
+    /// A run of `job` over the tasks of `source`, with as many workers as the process may use cores, without signals,
+    /// output and state.
     pub fn new(job: J, source: S) -> Self {
         Self {
             job,
@@ -68,7 +68,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         }
     }
 
-    /// The same with all that is asked for; see [`Loop`](crate::Loop).
+    /// The same with all options; see [`Loop`](crate::Loop).
     pub(crate) fn with(
         (job, source): (J, S),
         sink: Box<dyn Sink>,
@@ -79,21 +79,21 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         Self { job, source, sink, options, masked: None, observer, reload: None, requests }
     }
 
-    /// Where the output goes; without this call it is thrown away.
+    /// Where the output goes. Default: it is discarded.
     #[must_use]
     pub fn sink(mut self, sink: impl Sink) -> Self {
         self.sink = Box::new(sink);
         self
     }
 
-    /// Where the state is kept; without this call nowhere.
+    /// Where the state is kept. Default: nowhere.
     #[must_use]
     pub fn state(mut self, at: Location) -> Self {
         self.options.location = at;
         self
     }
 
-    /// Whether to discard what an earlier run has left.
+    /// Whether to discard the state of an earlier run.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.options.fresh = fresh;
@@ -109,16 +109,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// Whether each checkpoint first reads the record on disk and confirms that this run wrote it. The lock of the state
-    /// excludes a second run; where locks hold on one host only, or a file server has lost them, this is the second
-    /// fence: the older of two runs ends at its next checkpoint and touches nothing more.
-    #[must_use]
-    pub fn fenced(mut self, fenced: bool) -> Self {
-        self.options.fenced = fenced;
-        self
-    }
-
-    /// The command that continues the job, to be noted in the state for people who look at it.
+    /// The command that continues the job. It is written into the state, for people.
     #[must_use]
     pub fn continuing(mut self, command: Continuing) -> Self {
         self.options.continuing = Some(command);
@@ -132,8 +123,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// How many tasks may be made to run at the same time during the run ([`Settings`]); the pool has
-    /// so many threads. Default, and least: as many as [`jobs`](Run::jobs).
+    /// The largest number of tasks at the same time that [`Settings`] can set during the run; the pool has as many
+    /// threads. Default and minimum: [`jobs`](Run::jobs).
     ///
     /// [`Settings`]: crate::engine::reload::Settings
     #[must_use]
@@ -149,17 +140,16 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// Whether the commands of tasks hear of a stop at once, by the signal that asked for it, instead
-    /// of being left to finish within the grace: for commands that save their own work.
+    /// Whether a signal that asks for a stop is forwarded to the commands of tasks at once, for commands that save
+    /// their own work. Default: they may finish within the grace.
     #[must_use]
     pub fn forward_stops(mut self, yes: bool) -> Self {
         self.options.forward_stops = yes;
         self
     }
 
-    /// Whether a second process sees to it that the commands of tasks do not outlive this one, should
-    /// it be killed. That process is this program once more, so its `main` must call
-    /// [`watch`](crate::process::watcher::watch) when it is started with
+    /// Whether a second process ends the commands of tasks if this process is killed. The second process is this
+    /// program again, so `main` must call [`watch`](crate::process::watcher::watch) if it is started with
     /// [`VERB`](crate::process::watcher::VERB).
     #[must_use]
     pub fn watch_children(mut self, yes: bool) -> Self {
@@ -167,25 +157,23 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// Where settings come from when a request asks to read them again ([`Request::Reload`]); without
-    /// this call such a request is answered with a warning.
+    /// Reads settings again on [`Request::Reload`]. Without this call the answer to that request is a warning.
     #[must_use]
     pub fn reload(mut self, reload: impl Reload) -> Self {
         self.reload = Some(Box::new(reload));
         self
     }
 
-    /// How long tasks in flight may go on after a stop; `None`: until they end. Default: 5 s, which
-    /// with [`kill_after`](Run::kill_after) stays under the 10 s that is the shortest notice of the
-    /// batch systems.
+    /// How long tasks in flight may go on after a stop; `None`: until they end. Default: 5 s, so that together with
+    /// [`kill_after`](Run::kill_after) it is less than 10 s, the shortest notice of the batch systems.
     #[must_use]
     pub fn grace(mut self, grace: Option<Duration>) -> Self {
         self.options.grace = grace;
         self
     }
 
-    /// How long cancelled tasks are waited for. Default: 2 s. A task that does not look up by then
-    /// is left behind: its thread goes on until the task or the process ends.
+    /// How long the run waits for cancelled tasks. Default: 2 s. A task that does not look up by then is left behind:
+    /// its thread goes on until the task or the process ends.
     #[must_use]
     pub fn kill_after(mut self, time: Duration) -> Self {
         self.options.kill_after = time;
@@ -213,7 +201,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// Whether what a failed task has emitted stays in the output. Default: it does not.
+    /// Whether the output of failed tasks stays in the output. Default: it does not.
     #[must_use]
     pub fn print_failed(mut self, yes: bool) -> Self {
         self.options.print_failed = yes;
@@ -227,8 +215,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// With [`keep_going`](Run::keep_going): so many ended tasks in one run end it all the same, to be continued after
-    /// them. Failures end it with exit code 4, the others with 0, or with 1 if a task has failed.
+    /// With [`keep_going`](Run::keep_going): how many ended tasks end the run, to be continued after them. Failures
+    /// end it with exit code 4, the others with 0, or with 1 if a task has failed.
     #[must_use]
     pub fn halt(mut self, halt: Option<Halt>) -> Self {
         self.options.halt = halt;
@@ -242,34 +230,33 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// A budget after which the run stops, to be continued.
+    /// The time after which the run stops, to be continued.
     #[must_use]
     pub fn max_runtime(mut self, budget: Option<Duration>) -> Self {
         self.options.max_runtime = budget;
         self
     }
 
-    /// How many bytes of disk may be taken by results of tasks that have ended before their turn. One slow
-    /// task makes the others wait only when there are more; those at work go on, so that it can be a little
-    /// more. `None`, the default: half of what is free at the start where the state is, or where the system
-    /// keeps temporary files.
+    /// How many bytes of disk the results of tasks ahead of the frontier may take. If they take more, a slow task
+    /// makes the others wait; tasks at work go on, so it can be a little more. `None`, the default: half of the
+    /// space that is free at the start, where the state is or where the system keeps temporary files.
     #[must_use]
     pub fn spill_limit(mut self, bytes: Option<u64>) -> Self {
         self.options.spill_limit = bytes;
         self
     }
 
-    /// Hears signals while it runs, by the policy with which they were blocked.
+    /// Handles signals while it runs, by the policy with which they were blocked.
     ///
-    /// Without this call the run touches no signal. With it, dispositions are changed for the time
-    /// of the run and given back at its end, and so is the mask.
+    /// Without this call the run touches no signal. With it, the run changes dispositions and mask, and restores both
+    /// at its end.
     #[must_use]
     pub fn signals(mut self, masked: Masked) -> Self {
         self.masked = Some(masked);
         self
     }
 
-    /// Who watches the run.
+    /// The observer of the run.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observer = Box::new(observer);
@@ -283,18 +270,17 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
-    /// To ask the run for something while it runs.
+    /// A handle to stop, pause or ask the run while it runs.
     pub fn handle(&self) -> Handle {
         Handle::of(&self.requests.0)
     }
 
-    /// Runs the job on this thread until it has ended, one way or another.
+    /// Runs the job on this thread until it ends.
     ///
     /// # Durability
     ///
-    /// When this returns [`Ending::Finished`], the output has its final name and survives a power
-    /// cut. When it returns [`Ending::Stopped`], so does the checkpoint from which the same call goes
-    /// on.
+    /// After [`Ending::Finished`] the output has its final name and survives a power cut. After [`Ending::Stopped`]
+    /// the checkpoint survives one, and the same call continues from it.
     pub fn run(self) -> Ending {
         self.run_to_total().0
     }

@@ -1,17 +1,14 @@
 //! The source thread: lists tasks ahead of the workers, as far as the channel to the supervisor has room.
 //!
-//! It is a thread of its own because listing can wait, for a directory on a slow disk or for standard
-//! input, and the supervisor must not. Tasks that an earlier run completed ahead of the frontier are
-//! listed and passed over, and what a source says of its listing ([`Mark`]) is compared with the
-//! record.
+//! It is a thread of its own because listing may wait, for a directory on a slow disk or for standard input, and the
+//! supervisor must not. It lists and skips tasks that an earlier run completed ahead of the frontier.
 //!
-//! All that is compared is compared before the thread exists, and before anything is written ([`Comparison`]):
-//! a refusal changes nothing. Up to the frontier that is plain. Beyond it, who compares a finished task when its turn comes has by then run those before it, of a list that is
-//! another one: they are committed, the finished one behind them is too, its mark says that everything is
-//! as it was, and after putting the inputs back you have the wrong result and no error. And of a list that
-//! may grow, a name that was put in near the beginning has moved all others by one. What is still to do
-//! among those that are looked through (the few that were in flight when the last run ended) is kept in
-//! memory for so long. A list that may change between runs is compared in its own way (`src/engine/known_list.rs`).
+//! The list is compared with the record before the thread exists, and before anything is written ([`Comparison`]), so
+//! a refusal changes nothing. The obvious way is to compare each finished task when its turn comes. By then the run
+//! has committed tasks before it, and those may come from another list: you put the inputs back, and have a wrong
+//! result without an error. So the list is compared as far as any task is finished. Tasks among those that are still
+//! to do (the few that were in flight when the last run ended) are kept in memory. `src/engine/known_list.rs` compares
+//! lists that may change between runs.
 
 use crate::durable::record::{Last, Record};
 use crate::durable::task_set::Tasks;
@@ -26,34 +23,33 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many tasks the source may be ahead: enough to hide a directory that is read from disk, few
-/// enough that listed tasks cost nothing.
+/// How many tasks may be listed ahead: enough to hide the time of reading a directory, and few enough for memory.
 pub(crate) const READ_AHEAD: usize = 1024;
 
-/// A list of so many tasks or more is not gone through only to know how it ends.
+/// A list of this many tasks or more is not listed twice only to know how it ends.
 const LOOKED_AT: u64 = 1 << 20;
 
-/// What the source thread sends.
+/// The messages of the source thread.
 #[derive(Debug)]
 pub(crate) enum FromSource<T> {
     Task(Assignment<T>),
-    /// The end, and how many tasks the job has.
+    /// All tasks are listed; this is their number.
     Ended(u64),
     Failed(Error),
 }
 
-/// What the source thread owns.
+/// The data that the source thread owns.
 pub(crate) struct SourceThread<S: Source> {
-    /// Of which the list may be gone through once more.
+    /// To list all tasks once more.
     pub(crate) source: S,
     pub(crate) outset: Outset<S::Listing>,
-    /// Of a list that may change between runs: where the journal is told how it ends.
+    /// The journal, if the list may change between runs: it gets a line about the end of the list.
     pub(crate) journal: Option<Sender<Line>>,
-    /// What the record says of the inputs.
+    /// The inputs on record.
     pub(crate) inputs: Value,
     pub(crate) stop: Arc<StopFd>,
     pub(crate) memory: Arc<InputMemory>,
-    /// Dropped at the end: that tells the run that this thread is gone.
+    /// Dropped at the end, so that the run knows that this thread has ended.
     pub(crate) ended: Sender<()>,
     /// How long this thread rests when it is far enough ahead.
     pub(crate) rest: Duration,
@@ -76,7 +72,7 @@ impl<S: Source> SourceThread<S> {
         drop(self.ended);
     }
 
-    /// The number of tasks in the job, or `None` when the run does not want to know any more.
+    /// Lists all tasks. Returns their number, or `None` if the run is over.
     fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
         self.look_at_all()?;
         for task in std::mem::take(&mut self.outset.left) {
@@ -107,43 +103,15 @@ impl<S: Source> SourceThread<S> {
         Ok(Some(self.outset.next))
     }
 
-    /// Sends a task when there is room for it; `false`: the run is over.
-    ///
-    /// The obvious `send` wakes this thread for every task that is taken, and takes a core away from a worker each
-    /// time. So it rests until about half of the tasks are taken. Where that is so after less than a millisecond,
-    /// it does not rest.
-    fn hand_over(&mut self, task: Assignment<S::Task>, to: &Sender<FromSource<S::Task>>) -> bool {
-        let back = match to.try_send(FromSource::Task(task)) {
-            Ok(()) => return true,
-            Err(TrySendError::Disconnected(_)) => return false,
-            Err(TrySendError::Full(back)) => back,
-        };
-        if !self.rest.is_zero() {
-            self.wake.wait_for(self.rest).ok(); // Without a rest it is slower, and as right.
-            self.rest = match to.len() {
-                left if left > READ_AHEAD * 3 / 4 => (self.rest * 2).min(LONGEST_REST),
-                left if left < READ_AHEAD / 2 && self.rest == REST => Duration::ZERO,
-                left if left < READ_AHEAD / 2 => self.rest / 2,
-                _ => self.rest,
-            };
-        }
-        let began = Instant::now();
-        let sent = to.send(back).is_ok();
-        if self.rest.is_zero() && began.elapsed() > REST {
-            self.rest = REST;
-        }
-        sent
-    }
-
-    /// At the task with which the list on record ended.
+    /// Compares the task with which the list on record ended.
     fn compare_end(&self, before: Option<Mark>, task: &Assignment<S::Task>) -> Result<()> {
         let due = self.outset.due.filter(|due| due.tasks == task.number + 1);
         let (Some(due), Some(mark)) = (due, task.mark) else { return Ok(()) };
         if due.fits(&self.outset.listing, before, &task.task, mark) { Ok(()) } else { Err(due.differs()) }
     }
 
-    /// How a list ends that is too long to be listed to its end at once, and short enough to be gone through
-    /// before the first task.
+    /// Tells the journal how the list ends, if the list is too long for the channel and short enough to be listed
+    /// once before the first task.
     fn look_at_all(&mut self) -> Result<()> {
         let Some(journal) = &self.journal else { return Ok(()) };
         let is_worth_it = |tasks: u64| (READ_AHEAD as u64..LOOKED_AT).contains(&tasks);
@@ -172,13 +140,13 @@ pub(crate) struct Comparison<L> {
     listing: L,
     /// Number of the next task.
     next: u64,
-    /// The mark of the one before it, by the record.
+    /// The mark of the task before it, on record.
     mark: Option<Mark>,
     /// Tasks that an earlier run completed ahead of the frontier; they are listed and skipped.
     kept: Tasks,
-    /// The furthest task that was among them, with its mark, which stands for all that was listed up to it.
+    /// The last of them, with its mark, which covers all tasks up to it.
     last: Option<Last>,
-    /// So many tasks a list of items has at the least.
+    /// How many tasks a list of items has at least.
     due: Option<Due>,
 }
 
@@ -190,7 +158,7 @@ impl<L: Listing> Comparison<L> {
         Self { listing, next: record.frontier, mark: record.mark, kept, last, due }
     }
 
-    /// Lists what is done of the job. If `stop` ends that, what is returned is not all of it.
+    /// Lists the tasks up to the last finished one. If `stop` ends that, the result is incomplete.
     pub(crate) fn compare(mut self, stop: &StopFd) -> Result<Outset<L>> {
         let rehearsal = ListContext::rehearsal(stop);
         self.mark.into_iter().for_each(|mark| self.listing.go_to(mark));
@@ -215,7 +183,7 @@ impl<L: Listing> Comparison<L> {
             .or(Advice::StartAfresh)
     }
 
-    /// Lists everything that an earlier run has finished, compares it, and gives what is left to do of it.
+    /// Lists the tasks up to the last finished one, compares that one, and returns the tasks still to do.
     fn look_through(&mut self, stop: &StopFd) -> Result<Vec<Assignment<L::Task>>> {
         let cx = ListContext::real(stop);
         let mut left = Vec::new();
@@ -260,7 +228,7 @@ mod tests {
     use crate::error::Kind;
     use crossbeam_channel::{bounded, unbounded};
 
-    /// Words, each with a mark over all up to it.
+    /// Words; the mark of each covers all words up to it.
     #[derive(Clone)]
     struct Words(Vec<&'static str>, usize);
 
@@ -303,7 +271,7 @@ mod tests {
 
     const THEN: &str = "zero one two three four five";
 
-    /// Goes on at task 1, with 2 and 4 finished; what is sent, and whether it ends well.
+    /// Continues at task 1, with 2 and 4 finished. Returns the tasks that are sent, and how the listing ends.
     fn go_on_with(now: &'static str) -> (Vec<&'static str>, std::result::Result<u64, Error>) {
         let words = |text: &'static str| Words(text.split(' ').collect(), 0);
         let then = words(THEN);
@@ -336,7 +304,7 @@ mod tests {
                 FromSource::Failed(error) => return (tasks, Err(error)),
             }
         }
-        panic!("it ends with a word");
+        panic!("no last message");
     }
 
     #[test]

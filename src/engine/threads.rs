@@ -1,4 +1,4 @@
-//! The threads of a run: started here, all of them, by the holder of the proof that signals are blocked.
+//! Starts all threads of a run. It needs the proof that signals are blocked.
 
 use crate::ending::{Ending, Summary};
 use crate::engine::commit::{CommitCommand, CommitEvent, CommitThread, Committer, Frontier, Inbox, LastLook};
@@ -23,22 +23,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What all threads of a run are started with.
+/// The arguments that all threads of a run share.
 pub(crate) struct Threads<'a> {
     pub(crate) masked: &'a Masked,
     pub(crate) options: &'a Options,
-    /// Ends waits for input and for readers of the output.
+    /// It ends waits for input and for readers of the output.
     pub(crate) stop: &'a Arc<StopFd>,
     pub(crate) began: Instant,
     /// Which signals reach the supervisor.
     pub(crate) subscription: Subscription,
-    /// Who reads settings again.
+    /// The thread that reads settings again.
     pub(crate) reader: Option<Reader>,
 }
 
 impl Threads<'_> {
-    /// Starts the commit thread, the source thread and the workers; then this thread is the
-    /// supervisor.
+    /// Starts the commit thread, the source thread and the workers. Then this thread is the supervisor.
     pub(crate) fn run<J: Job, S: Source<Task = J::Task>>(
         mut self,
         job: J,
@@ -86,7 +85,7 @@ impl Threads<'_> {
                 let ending = supervisor.run();
                 self.stop.set();
                 wait_for_threads(&all_ended);
-                // Should a command or a descendant of one be left, the watcher sees to it.
+                // If a command or a descendant of one is left, the watcher kills it.
                 if let Some(watcher) = engine.watcher {
                     say_who_was_killed(&watcher.dismiss(children.all_ended_by_themselves()), observer);
                 }
@@ -95,8 +94,8 @@ impl Threads<'_> {
         }
     }
 
-    /// Longer than a screen, because it is a list: every channel and every thread of a run, in the order in which
-    /// they begin. Cut into functions, each channel would be an argument of two of them.
+    /// Longer than a screen, because it lists every channel and every thread of a run in order. Cut into functions,
+    /// each channel would be an argument of two of them.
     fn start<J: Job, S: Source<Task = J::Task>>(
         &self,
         job: J,
@@ -228,7 +227,7 @@ fn failures_that_end(options: &Options) -> u64 {
     }
 }
 
-/// Processes that a command which was ended had left behind, by name.
+/// Names the processes that the watcher killed: a command that was ended had left them.
 fn say_who_was_killed(killed: &[String], observer: &mut dyn Observer) {
     let Some(first) = killed.first() else { return };
     let more = match killed.len() {
@@ -240,7 +239,7 @@ fn say_who_was_killed(killed: &[String], observer: &mut dyn Observer) {
     observer.notice(&Notice::Warning(error));
 }
 
-/// What the supervisor needs of the threads that were started.
+/// The ends of the started threads that the supervisor needs.
 struct Engine<J: Job> {
     warnings: Vec<Error>,
     pool: Pool<J>,
@@ -257,9 +256,8 @@ struct Engine<J: Job> {
     spill_limit: u64,
 }
 
-/// Half of what is free where results wait for their turn. The other half is for the output, which takes
-/// the same bytes once more as soon as it is their turn. A fixed number would be too little on one machine
-/// and too much on another.
+/// Half of the free space where results ahead of the frontier are stored. The other half is for the output, which
+/// takes the same bytes once more. No fixed number would fit every machine.
 fn half_of_the_room(near: Option<&Path>) -> u64 {
     let temp = std::env::temp_dir();
     let near = near.unwrap_or(&temp);
@@ -269,11 +267,11 @@ fn half_of_the_room(near: Option<&Path>) -> u64 {
     free.map_or(u64::MAX, |free| free.f_bavail.saturating_mul(free.f_frsize) / 2)
 }
 
-/// How long a run waits for its threads to notice that it is over. They have nothing left to do;
-/// one that is stuck in a system call is left behind rather than waited for.
+/// How long a run waits for its threads to end. They have nothing left to do. A thread that hangs in a system call
+/// is left behind.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 fn wait_for_threads(all_ended: &Receiver<()>) {
-    // Nothing is ever sent: the channel is closed when the last thread has dropped its end.
+    // Nothing is ever sent: the channel closes when the last thread drops its end.
     all_ended.recv_timeout(FAREWELL).ok();
 }

@@ -1,4 +1,4 @@
-//! How a list on record ended: what the list of a job that goes on must have at the least.
+//! How the list on record ended: the minimum that the list of a job that continues must have.
 
 use super::{BEGINNING, refused};
 use crate::durable::record::Record;
@@ -6,25 +6,25 @@ use crate::error::{Advice, Error};
 use crate::task::{Listing, Mark};
 use std::cmp::Reverse;
 
-/// What the source thread still has to compare of a list.
+/// The part of a list that the source thread must still compare.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
     /// It has at least this many tasks.
     pub(crate) tasks: u64,
-    /// The beginning of the mark of the last of them, where marks are a chain.
+    /// The beginning of the mark of the last of them, if marks are a chain.
     pub(crate) trace: Option<[u8; 8]>,
 }
 
 impl Due {
-    /// How the list on record ended, or how many tasks it had, if that is all that is known.
+    /// How the list on record ended, or only how many tasks it had, if no more is known.
     pub(crate) fn of(record: &Record) -> Option<Self> {
         let whole = record.whole.map(|whole| Self { tasks: whole.task + 1, trace: Some(whole.trace) });
         let counted = record.tasks.map(|tasks| Self { tasks, trace: None });
         whole.into_iter().chain(counted).min_by_key(|due| (Reverse(due.tasks), due.trace.is_none()))
     }
 
-    /// Of a list that was put together of this task and what was before it: whether that is how the old one
-    /// ended. Its last task may have been shorter because it ended there.
+    /// Whether the old list ended with `task` after `before`. Its last task may have been shorter, because the list
+    /// ended there.
     pub(crate) fn fits<L: Listing>(
         self,
         listing: &L,
@@ -39,13 +39,13 @@ impl Due {
         })
     }
 
-    /// For a list that ends after so many tasks.
+    /// The error for a list that ends after `tasks`.
     pub(crate) fn missing(self, tasks: u64) -> Error {
         let there = format!("the list ends after {tasks} of {}", self.tasks);
         another_list(&format!("{}: {there}", are_missing(self.tasks - tasks)))
     }
 
-    /// For a list that has other tasks.
+    /// The error for a list with other tasks.
     pub(crate) fn differs(self) -> Error {
         another_list(&format!("one of the first {} is not what it was", self.tasks))
     }

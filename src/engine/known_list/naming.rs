@@ -1,4 +1,4 @@
-//! What is said of a list that has changed: what is gone from it, what is missing, what is another one.
+//! Messages about a changed list: which tasks are gone, missing or different.
 
 use super::due::are_missing;
 use super::{Due, Known, Outset, is_done};
@@ -9,11 +9,10 @@ use crate::task::{ListContext, Listing, Mark, Outcome, Source};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// How many of them are named.
+/// How many tasks are named.
 const NAMED: usize = 3;
 
-/// Says which tasks are gone: how many, and by name those that failed or of which it is not known whether they
-/// completed.
+/// Says how many tasks are gone, and names those that failed or may not have completed.
 pub(super) fn say_what_has_gone<L: Listing>(
     outset: &mut Outset<L>,
     record: &Record,
@@ -40,7 +39,7 @@ pub(super) fn say_what_has_gone<L: Listing>(
         let note = were.get(task).map(|note| format!(" ({note})")).unwrap_or_default();
         format!("item {}{note}", task + 1)
     };
-    // Once: from then on it is on record as failed.
+    // Named once: after that they are on record as failed.
     let new: Vec<&u64> = open.iter().filter(|task| !is_done(record, **task)).collect();
     for task in new.iter().take(NAMED) {
         outset.said.push(format!(
@@ -65,7 +64,7 @@ pub(super) fn say_what_has_gone<L: Listing>(
     Ok(())
 }
 
-/// How many of those are missing that were not done, of a list that is known to its end.
+/// Says how many tasks are missing that were not done, if the end of the list is known.
 pub(super) fn missing<S: Source>(
     source: &S,
     record: &Record,
@@ -121,7 +120,7 @@ pub(super) fn at_work_and_gone<S: Source>(
     }))
 }
 
-/// Names the first task that is not what it was, as far as the journal knows what it was.
+/// Names the first task that differs from the journal.
 pub(super) fn first_difference<S: Source>(
     source: &S,
     record: &Record,

@@ -1,5 +1,4 @@
-//! What is found slowly: whether the inputs and the output are still what the record says. Nothing is
-//! written meanwhile.
+//! Findings that take time: whether inputs and output are still those of the record. Nothing is written meanwhile.
 
 use super::copies::{done_again, see_journal};
 use super::{Case, PastRun, not_planned};
@@ -13,7 +12,7 @@ use crate::task::stop_fd::StopFd;
 use crate::task::{Job, ListContext, Listing, Mark, Source};
 
 impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
-    /// Finds out what the plan depends on. If `stop` is woken, what is found counts for nothing.
+    /// Compares inputs and output with the record. If `stop` is set, the findings do not count.
     pub(super) fn recheck(&mut self, stop: &StopFd) -> Result<()> {
         let (Finding::Record(mut found), Some(mut past)) = (self.found, self.past.take()) else {
             return Err(not_planned());
@@ -29,7 +28,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
 
     fn compare(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
         match (past.was.phase, self.asked.tasks) {
-            // Its tasks are complete; all that is missing is the name of the output.
+            // Its tasks are complete; only the output lacks its name.
             (Phase::Finalizing { .. }, _) => Ok(Inputs::NotCompared),
             (Phase::Working | Phase::Done { .. }, TaskKind::SideEffectsOnly) => self.compare_list(past, stop),
             (Phase::Working, TaskKind::Pure | TaskKind::SideEffects) => self.compare_unfinished(past, stop),
@@ -37,7 +36,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         }
     }
 
-    /// The inputs of a job that goes on: they must be what they were as far as tasks are complete.
+    /// The inputs of a job that continues: they must be the same as far as tasks are complete.
     fn compare_unfinished(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
         let listing = match self.source.resume(&past.record.inputs, past.record.frontier) {
             Ok(listing) => listing,
@@ -59,7 +58,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         }
     }
 
-    /// The inputs of a finished job: all of them must be what they were.
+    /// The inputs of a finished job: all of them must be the same.
     fn compare_finished(&mut self, past: &PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
         let mut listing = match self.source.resume(&past.was.inputs, past.was.frontier) {
             Ok(listing) => listing,
@@ -76,9 +75,9 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         Ok(if listing.next(&cx)?.is_none() { Inputs::Same } else { Inputs::More })
     }
 
-    /// The list of a job with side effects only. What was done cannot be undone, so it is not done again because
-    /// a list has changed: new tasks run, completed ones may be gone, and every other change is refused. If
-    /// the job on record is finished, another list is another job.
+    /// The list of a job with side effects only. Completed tasks must not run again because the list has changed: new
+    /// tasks run, completed ones may be gone, and every other change is refused. If the job on record is finished,
+    /// another list is another job.
     fn compare_list(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
         let Some(dir) = &mut self.dir else { return Err(not_planned()) };
         let is_finished = matches!(past.was.phase, Phase::Done { .. });
@@ -114,7 +113,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             (false, _, _) | (true, true, true) => Inputs::Same,
             (true, false, _) => Inputs::Changed,
             (true, true, false) => {
-                // What it printed has been taken by its reader.
+                // The reader has taken the output.
                 past.record =
                     Record { phase: Phase::Working, output: None, tasks: None, ..past.record.clone() };
                 Inputs::More
@@ -122,7 +121,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         })
     }
 
-    /// The inputs are not what they were: `error` says how.
+    /// The inputs have changed; `error` says how.
     fn differ(&mut self, error: Error) -> Result<Inputs> {
         match error.kind() {
             Kind::Refused => {
@@ -148,7 +147,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         }
     }
 
-    /// Such a job would begin again, and an input that is missing is then an error of its command line.
+    /// Such a job would begin again, so a missing input is an error of the command line.
     fn is_finished_with_output(&self) -> bool {
         match self.found {
             Finding::Record(past) => {
@@ -160,7 +159,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         }
     }
 
-    /// Whether the output is what the record says, where that matters.
+    /// Compares the output with the record, if the plan depends on it.
     fn look_at_output(&mut self, past: &mut PastRun<J, S::Listing>, inputs: Inputs) -> Result<Output> {
         let committed = past.record.output.clone().unwrap_or_default();
         let acts_only = self.asked.tasks == TaskKind::SideEffectsOnly;
@@ -188,8 +187,8 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     }
 }
 
-/// Tasks that failed are to run again: the frontier goes back to the first of them, and every other task that
-/// was before it is complete ahead of it.
+/// Failed tasks run again: the frontier goes back to the first of them. The other tasks up to the old frontier are
+/// then complete ahead of it.
 fn forget_failed(record: &mut Record) {
     let failing = std::mem::take(&mut record.failing);
     let Some(first) = failing.first() else { return };

@@ -1,5 +1,5 @@
-//! What an earlier run kept and a job can do without. If it is lost, that is found before anything is written,
-//! said, and made again.
+//! Files of an earlier run that a job can do without. If one is lost, the run says so before anything is written, and
+//! makes it again.
 
 use crate::durable::journal::JOURNAL;
 use crate::durable::record::Record;
@@ -7,8 +7,8 @@ use crate::durable::state_dir::StateDir;
 use crate::engine::options::Options;
 use crate::error::{Kind, Result};
 
-/// Where the journal is no record, only people read it. If it is missing or damaged, the run begins another one;
-/// the sentence that says so is returned.
+/// If the journal is not a record, only people read it. If it is missing or damaged, the run begins another one, and
+/// this returns the sentence that says so.
 pub(super) fn see_journal(dir: &StateDir, record: &mut Record, options: &Options) -> Result<Option<String>> {
     if options.effects.are_journaled() || record.journal_bytes == 0 {
         return Ok(None);
@@ -23,8 +23,7 @@ pub(super) fn see_journal(dir: &StateDir, record: &mut Record, options: &Options
     }
 }
 
-/// The kept result of a task ahead of the frontier is a copy: the task can run again. Returns the sentence that says
-/// so of `lost` tasks.
+/// Tasks whose stored result is lost run again. Returns the sentence that says so.
 pub(super) fn done_again(lost: u64) -> Option<String> {
     match lost {
         0 => None,

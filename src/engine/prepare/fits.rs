@@ -1,4 +1,4 @@
-//! Whether a record is of the job that is asked for; and if not, in what they differ.
+//! Whether a record belongs to the requested job; and if not, how the two differ.
 
 use crate::durable::record::Record;
 use crate::error::{Advice, Error, Result};

@@ -1,4 +1,4 @@
-//! What is found quickly: whose state it is, and what its record says.
+//! Findings that take no time: the owner of the state, and its record.
 
 use super::fits::is_same_job;
 use super::recheck::Interruptible;
@@ -18,7 +18,7 @@ use crate::task::{Job, Line, Source};
 use std::time::Duration;
 
 impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
-    /// Opens the state and takes its lock, or says what ended the wait for it.
+    /// Opens the state and takes its lock. The inner error says what ended the wait for the lock.
     pub(super) fn open(
         &mut self,
         interruptible: &Interruptible<'_>,
@@ -55,7 +55,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         Ok(Ok(()))
     }
 
-    /// Reads the record. With `fresh` the plan is the same whatever it says, so a damaged one is no obstacle.
+    /// Reads the record, unless `fresh` discards it.
     pub(super) fn read(&mut self) -> Result<()> {
         let Some(dir) = self.dir.as_ref().filter(|_| !self.asked.fresh) else { return Ok(()) };
         let acts_only = self.asked.tasks == TaskKind::SideEffectsOnly;
@@ -129,8 +129,8 @@ fn open_when_free(options: &Options, stop: &StopFd) -> Result<Option<StateDir>> 
     }
 }
 
-/// Opens the state and takes its lock. A passing state of a job without commands is made with its first
-/// checkpoint only: most such jobs end before.
+/// Opens the state and takes its lock. A passing state of a job without commands is made at the first checkpoint:
+/// most such jobs end before it.
 fn open_state(options: &Options, may_wait: &dyn Fn() -> bool) -> Result<Option<StateDir>> {
     let disk = &*options.disk;
     match &options.location {
@@ -142,7 +142,7 @@ fn open_state(options: &Options, may_wait: &dyn Fn() -> bool) -> Result<Option<S
     }
 }
 
-/// Counts in what completed after the last record was written, of a job whose journal is a record too.
+/// Adds tasks that completed after the last record, of a job whose journal is a record as well.
 fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
     let (run, known) = (record.run.clone(), record.journal_bytes);
     dir.journal_after((&run, known), &mut |line| {
@@ -167,7 +167,7 @@ fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
     })
 }
 
-/// Whether no task at all is complete of a job that has begun: its command could not be started, say.
+/// Whether no task of the job on record is complete, for example because its command could not be started.
 fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
     if record.committed() > 0
         || record.kept() > 0
@@ -175,7 +175,7 @@ fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
     {
         return Ok(false);
     }
-    // The journal counts if the job on record has side effects, also if this one has none.
+    // The journal counts if the job on record has side effects, even if the requested one has none.
     let mut record = record.clone();
     match count_in_journal(dir, &mut record) {
         Err(error) if error.kind() == Kind::Refused => Ok(false),
@@ -183,8 +183,8 @@ fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
     }
 }
 
-/// The total on record. That all of it is there is checked by the checksum of the record; that it is the total
-/// of *this* program, only by reading it. In the very first record it is null.
+/// The total on record. The checksum of the record says that it is whole; only reading it tells whether it is a total
+/// of this job. In the first record it is null.
 fn total_of<J: Job>(record: &Record) -> Result<J::Total> {
     if record.total.is_null() {
         return Ok(J::Total::default());

@@ -1,13 +1,11 @@
-//! Hears signals while inputs and output are compared with the record, before there is a supervisor.
+//! Handles signals while inputs and output are compared with the record, before there is a supervisor.
 //!
-//! Most of what comes before the run begins can wait: it stays in the channel for some milliseconds, and the
-//! supervisor takes it from there. A comparison may take longer. A stream must be read up to where the last
-//! run was, its sender may take its time, and a person who presses Ctrl-C must not be left with SIGKILL. So the
-//! comparison works on a thread of its own, and this one waits for it and for signals.
+//! Most signals that come before the run can wait some milliseconds in the channel for the supervisor. A comparison
+//! may take longer: a stream must be read up to where the last run stopped, its sender may be slow, and Ctrl-C must
+//! work. So the comparison runs on a thread of its own, and this one waits for it and for signals.
 //!
-//! Nothing has begun, so there is nothing to save: the first request for an end ends the comparison, and so
-//! does the end of the time budget. A request to suspend is followed at once, since no command runs that would
-//! have to be held first. Everything else is left to the supervisor.
+//! Nothing has begun, so nothing must be saved: the first request for an end ends the comparison, and so does the end
+//! of the time budget. A suspension happens at once, because no command runs. The supervisor handles the rest.
 
 use crate::ending::StoppedBy;
 use crate::engine::decide::Asker;
@@ -22,7 +20,7 @@ use std::time::Instant;
 /// Runs work that signals and the time budget can end, before there is a supervisor.
 pub(crate) struct Interruptible<'a> {
     pub(crate) masked: &'a Masked,
-    /// Where signals come in, and where they are put back for the supervisor.
+    /// Signals arrive at the first, and go back by the second for the supervisor.
     pub(crate) signals: Receiver<Received>,
     pub(crate) back: Sender<Received>,
     /// Whether a death by signal may leave a core file.
@@ -32,7 +30,7 @@ pub(crate) struct Interruptible<'a> {
     pub(crate) until: Option<Instant>,
 }
 
-/// What came during the work.
+/// Events during the work.
 #[derive(Default)]
 struct Came {
     signals: Vec<Received>,
@@ -40,7 +38,7 @@ struct Came {
 }
 
 impl Interruptible<'_> {
-    /// The result of `work`, or what ended it. `work` must end soon after it is woken.
+    /// The result of `work`, or the reason that ended it. `work` must end soon after its argument is set.
     ///
     /// # Errors
     ///
@@ -88,7 +86,7 @@ impl Interruptible<'_> {
         }
     }
 
-    /// This signal; if it asks for a suspension, those that came during it instead.
+    /// This signal; or if it asks for a suspension, the signals that came during that.
     fn take(&self, heard: Received) -> Vec<Received> {
         if heard.request == Request::Suspend { self.suspend_unless_resumed() } else { vec![heard] }
     }

@@ -1,59 +1,58 @@
-//! A run is asked for the same things by a program as by signals: through a channel of its own, to the same
-//! supervisor.
+//! A program can ask a run for the same things as a signal. The requests reach the same supervisor by a channel of
+//! their own.
 
 use crate::signals::policy::Request;
 use crossbeam_channel::Sender;
 
-/// A way to ask a run for something from another thread. Cheap to clone; it outlives the run, and
-/// then has no run to ask.
+/// Asks a run for something, from any thread. It is cheap to clone. After the run it has no effect.
 #[derive(Clone, Debug)]
 pub struct Handle {
     requests: Sender<Request>,
 }
 
 impl Handle {
-    /// That of the run that takes these requests.
+    /// The handle of the run that receives these requests.
     pub(crate) fn of(requests: &Sender<Request>) -> Self {
         Self { requests: requests.clone() }
     }
 
-    /// No task starts, those in flight finish within the grace, the run ends with a checkpoint.
+    /// Starts no more tasks, lets those in flight finish within the grace, and ends with a checkpoint.
     pub fn stop(&self) {
         self.ask(Request::Stop);
     }
 
-    /// Tasks in flight are cancelled, the run ends with a checkpoint.
+    /// Cancels tasks in flight and ends with a checkpoint.
     pub fn abort(&self) {
         self.ask(Request::Abort);
     }
 
-    /// Tasks are held at their next yield point.
+    /// Holds tasks at their next yield point.
     pub fn pause(&self) {
         self.ask(Request::Pause);
     }
 
-    /// They go on.
+    /// Lets tasks go on after a pause.
     pub fn resume(&self) {
         self.ask(Request::Resume);
     }
 
-    /// A checkpoint now; the run goes on. The [`Observer`](crate::Observer) learns when it is durable.
+    /// Takes a checkpoint; the run goes on. The [`Observer`](crate::Observer) learns when it is durable.
     pub fn checkpoint(&self) {
         self.ask(Request::Checkpoint);
     }
 
-    /// The [`Observer`](crate::Observer) is told how far the run is.
+    /// Reports the progress to the [`Observer`](crate::Observer).
     pub fn status(&self) {
         self.ask(Request::Status);
     }
 
-    /// Settings are read again, if the run was given a [`Reload`](crate::engine::reload::Reload).
+    /// Reads settings again, if the run has a [`Reload`](crate::engine::reload::Reload).
     pub fn reload(&self) {
         self.ask(Request::Reload);
     }
 
     fn ask(&self, request: Request) {
-        // The run may be over: then what was asked for has happened, or cannot.
+        // If the run is over, the request has no effect.
         self.requests.send(request).ok();
     }
 }
