@@ -8,7 +8,7 @@ use std::time::Duration;
 /// supervisor on a core that a worker must leave, and that costs 20 µs: a fiftieth of a task of a millisecond. So
 /// short tasks are handed out by the dozen, and the supervisor sleeps until half of them should be done. When the run
 /// stops, tasks that have not begun come back in microseconds.
-const HAND_OUT: Duration = Duration::from_millis(20);
+const HAND_OUT: Duration = Duration::from_millis(40);
 const HANDED_LEAST: usize = 2;
 const HANDED_MOST: usize = 256;
 

@@ -103,6 +103,34 @@ impl<S: Source> SourceThread<S> {
         Ok(Some(self.outset.next))
     }
 
+    /// Sends a task when there is room for it; `false`: the run is over.
+    ///
+    /// The obvious `send` wakes this thread for every task that is taken, and takes a core away from a worker each
+    /// time. So it rests until about half of the tasks are taken. Where that is so after less than a millisecond,
+    /// it does not rest.
+    fn hand_over(&mut self, task: Assignment<S::Task>, to: &Sender<FromSource<S::Task>>) -> bool {
+        let back = match to.try_send(FromSource::Task(task)) {
+            Ok(()) => return true,
+            Err(TrySendError::Disconnected(_)) => return false,
+            Err(TrySendError::Full(back)) => back,
+        };
+        if !self.rest.is_zero() {
+            self.stop.wait_for(self.rest).ok(); // Without a rest it is slower, and as right.
+            self.rest = match to.len() {
+                left if left > READ_AHEAD * 3 / 4 => (self.rest * 2).min(LONGEST_REST),
+                left if left < READ_AHEAD / 2 && self.rest == REST => Duration::ZERO,
+                left if left < READ_AHEAD / 2 => self.rest / 2,
+                _ => self.rest,
+            };
+        }
+        let began = Instant::now();
+        let sent = to.send(back).is_ok();
+        if self.rest.is_zero() && began.elapsed() > REST {
+            self.rest = REST;
+        }
+        sent
+    }
+
     /// Compares the task with which the list on record ended.
     fn compare_end(&self, before: Option<Mark>, task: &Assignment<S::Task>) -> Result<()> {
         let due = self.outset.due.filter(|due| due.tasks == task.number + 1);
