@@ -109,6 +109,15 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self
     }
 
+    /// Whether each checkpoint first reads the record on disk and confirms that this run wrote it. The lock of the state
+    /// excludes a second run; where locks hold on one host only, or a file server has lost them, this is the second
+    /// fence: the older of two runs ends at its next checkpoint and touches nothing more.
+    #[must_use]
+    pub fn fenced(mut self, fenced: bool) -> Self {
+        self.options.fenced = fenced;
+        self
+    }
+
     /// The command that continues the job. It is written into the state, for people.
     #[must_use]
     pub fn continuing(mut self, command: Continuing) -> Self {
