@@ -64,12 +64,12 @@ each | --compress --compress-program --use-compress-program --decompress-program
 each | --total-jobs --totaljobs --total | {##} counts the list; leave it away
 each | --process-slot-var | commands have the number of their slot, from 1, as BIVOUAC_SLOT, and {%} is it
 each | -V --version | that is `bivouac --version`
-each | --semaphore --sem --semaphore-timeout --semaphoretimeout --st --semaphore-name --semaphorename --id --fg --bg --wait | there is no semaphore; flock(1) is one
+each | --semaphore --sem --semaphore-timeout --semaphoretimeout --st --semaphore-name --semaphorename --id --fg --bg | there is no semaphore; flock(1) is one
 each | --shebang --hashbang --shebang-wrap | put the line into a script of the shell, and the items into a file for -a
 each | --skip-first-line | that is --header :
 each | --pipe --pipepart --pipe-part --spreadstdin --recstart --recend --regexp --regex --remove-rec-sep --rrs --round-robin --roundrobin --round --block --block-size --block-timeout --bt | that is a verb of its own: `bivouac pipe FILE… -- COMMAND`
 each | --fifo --cat | commands of `bivouac pipe FILE… -- COMMAND` read standard input, and /dev/stdin is a name for it
-each | --shard --bin --group-by --groupby --tee | `bivouac pipe` cuts its input where it is read, whatever stands in it; sort or split the file before
+each | --bin --group-by --groupby --tee | `bivouac pipe` cuts its input where it is read, whatever stands in it; sort or split the file before
 each | --filter --limit | make the list before, as with grep or awk, and give it with -a
 each | --shell-completion | that is `bivouac completions SHELL`
 each | -v | -t prints each command before it runs; --verbose says what happens
