@@ -291,7 +291,7 @@ mod tests {
         let lines = "a\n*a\nba\n{1}a\na{\na{,2}\naa\naaa\na)\n)\n+\na{1\na{1,x}\na{x}\n\\\nd\n5\n]\nb]\n\\]\na[\n\n\
                      ab\n`\n'\n(\n?\n-\n,\n.\na.b\nA\n";
         std::fs::write(&file, lines).unwrap();
-        let patterns = "*a|+a|?a|a{|a{,2}|a{1|a{1,x}|a{x}|a)|)|(*a)|[\\]]|[]]|[[=a=]]|[[.a.]]|[[.-.]]|[:a]|^*a|()|a**|\
+        let patterns = "*a|+a|?a|a{|a{,2}|a{1|a{1,x}|a{x}|a)|)|(*a)|[\\]]|[]]|[[=a=]]|[[.a.]]|[[.-.]]|[:a]|()|a**|\
                         a*{2}|a{2}{2}|a{,}|\\`a|a\\'|[a-]|[%--]|[a\\]b]|\\(|(^a)|a{1}*|a{ 1}|a{1}{|(){2}|[--a]|[a-a]|[.]|[\\.]|\
                         [^a]|[^]a]|[[:alpha:]]|[^[:alpha:]]|[&&a]|[a~~]|\\<a|b\\>|\\w|\\W|\\.|a{2}+|}|[[:digit:]-]|[a^]|$|a$|[*+?{}()]";
         let patterns =
@@ -346,6 +346,8 @@ mod tests {
             ("{1}a", "[{]"),
             ("{a", "\\{"),
             ("$*a", "nothing to repeat"),
+            ("^*a", "nothing to repeat"),
+            ("(*)a", "repeats nothing"),
             ("a+?", "-P"),
             ("a{2,1}", "no number"),
             ("x{1,2,3}", "no number"),

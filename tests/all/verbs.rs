@@ -224,6 +224,18 @@ fn grep_takes_several_patterns() {
 }
 
 #[test]
+fn a_pattern_for_plain_grep_that_finds_nothing_is_explained() {
+    let world = World::new();
+    world.write("f", "foo\nbar\n");
+    let grep = |words: &[&str]| world.bivouac("grep").words(words).words(&["f"]).run();
+    grep(&["foo\\|bar"]).expect_code(1).expect_says("bivouac grep -G");
+    for typed in [["-E", "foo\\|bar"].as_slice(), &["-F", "foo\\|bar"], &["baz"]] {
+        grep(typed).expect_code(1).expect_says_not("-G");
+    }
+    grep(&["-G", "foo\\|bar"]).expect_code(0).expect_stdout(b"foo\nbar\n");
+}
+
+#[test]
 fn grep_ends_with_1_when_nothing_matched_and_0_when_something_did() {
     let world = world_with_texts();
     world.bivouac("grep nowhere_at_all a.txt").run().expect_code(1).expect_stdout(b"");

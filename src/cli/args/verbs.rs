@@ -159,7 +159,7 @@ pub(crate) struct GrepArgs {
 
     /// Patterns are extended regular expressions; that is the default
     #[arg(short = 'E', long, overrides_with_all = ["basic_regexp", "fixed_strings", "perl_regexp"], help_heading = "What to find")]
-    extended_regexp: bool,
+    pub(crate) extended_regexp: bool,
 
     /// Patterns are basic regular expressions, as without an option for `grep`: `\(` and `\|` are operators, and
     /// ( and | are themselves

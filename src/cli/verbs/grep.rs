@@ -54,6 +54,7 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
     }
     let resumable = source.is_resumable();
     let (quiet, pattern) = (launch.is_quiet(), options.patterns);
+    let is_extended = !(grep.basic_regexp || grep.extended_regexp || grep.fixed_strings || grep.perl_regexp);
     let exit = launch.run((job, source), resumable)?;
     if let (Exit::Code(NOTHING_FOUND), false, [pattern, ..]) = (exit, quiet, pattern.as_slice()) {
         let decompress = |program: &str, path: &Path| {
@@ -62,9 +63,19 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
         };
         if let Some(hint) = compressed::hint(&files, decompress) {
             terminal::message(&hint);
+        } else if let Some(escape) = basic_operator(pattern).filter(|_| is_extended) {
+            let (pattern, sign) = (quote::argument(pattern.as_ref()), &escape[1..]);
+            terminal::message(&format!(
+                "in {pattern} `{escape}` is the character {sign}, as for grep -E\n  for what plain grep means by it: bivouac grep -G {pattern} …"
+            ));
         }
     }
     Ok(exit)
+}
+
+/// What is an operator in a basic pattern, and a character in an extended one.
+fn basic_operator(pattern: &str) -> Option<&'static str> {
+    [r"\|", r"\(", r"\{", r"\+", r"\?"].into_iter().find(|escape| pattern.contains(escape))
 }
 
 /// `-q`: only the exit code is wanted. The search ends at the first selected line, whichever file that is in, and

@@ -180,6 +180,13 @@ impl Reader<'_> {
 
     fn repetition(&mut self, how: char) -> Result<(), String> {
         match (self.before, how) {
+            // GNU finds other lines with -o than without.
+            (Before::Nothing, _) if self.out.ends_with('^') => {
+                Err(format!("`{how}` has nothing to repeat after `^`; write \\{how} or [{how}]"))
+            }
+            (Before::Nothing, '*') if self.out.ends_with('(') && self.rest.starts_with(')') => {
+                Err("`(*)` repeats nothing; write (\\*) for an asterisk".into())
+            }
             // GNU warns, and finds what it would find without it.
             (Before::Nothing, _) => Ok(()),
             (Before::End, _) => {
