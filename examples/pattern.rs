@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
     let handled: SigSet = [SIGINT, SIGTERM, SIGUSR1].into_iter().collect();
-    handled.thread_block()?; // before any other thread: all inherit it, and so none of them ever sees EINTR
+    handled.thread_block()?; // before any other thread: all inherit it, and no handler interrupts their calls
     let heard = listen(handled)?;
     let [input, directory] = [1, 2].map(|n| PathBuf::from(env::args_os().nth(n).unwrap_or_default()));
     let lines: Vec<String> = fs::read_to_string(input)?.lines().map(String::from).collect();
@@ -127,7 +127,7 @@ impl Store {
         Ok(Self { directory, output, done })
     }
 
-    /// First the bytes, then the record that counts them. Never retry: a second flush may lie.
+    /// First the bytes, then the record that counts them. No retry: a second flush may report success for lost bytes.
     fn checkpoint(&self) -> io::Result<()> {
         self.output.sync_all()?;
         let new = self.directory.join("checkpoint.new");

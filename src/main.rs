@@ -22,5 +22,5 @@ fn main() -> Exit {
     }
     raise_open_files();
     let done = Masked::block(Policy::default()).map(|masked| cli::run(std::env::args_os(), masked));
-    done.unwrap_or_else(|error| cli::fail(&error)) // its report is the death by that signal
+    done.unwrap_or_else(|error| cli::fail(&error)) // a signal may have been the reason: then the process dies of it
 }

@@ -20,10 +20,10 @@
 //!                │  └──────────┘   │      │     children  ▼  stand still         │ raise returns
 //!                │                 │      │             Suspended ───────────────┘
 //!                ▼                 ▼      ▼             The two axes are independent, with one
-//!              ┌─────────────────────────────┐          rule: once stopping, only a real
-//!              │ Closing: the last commit    │          suspension is honoured. A stop of a paused
-//!              └──────────────┬──────────────┘          job opens the gate, for the tasks in
-//!                             ▼ committed, or broken    flight only.
+//!              ┌─────────────────────────────┐          rule: once a stop has begun, a pause is
+//!              │ Closing: the last commit    │          ignored; a suspension still stops the process.
+//!              └──────────────┬──────────────┘          A stop of a paused job opens the gate, for
+//!                             ▼ committed, or broken    the tasks in flight only.
 //!                          ┌───────┐
 //!                          │ Ended │
 //!                          └───────┘

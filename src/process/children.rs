@@ -3,8 +3,8 @@
 //! The kernel gives a process id to another process after its first one has ended and was reaped. Between "it
 //! runs" and `kill` a worker may have reaped the child, and its number may belong to a stranger. One rule
 //! prevents that: until a child is *reaped*, its number stays its own, and so does that of its group. So the
-//! worker that sees the end (`waitid` with `WNOWAIT`) first takes the child out of this table, under the
-//! lock, and reaps it after that. Signals are sent under the same lock, to children in the table.
+//! worker that sees the end (`waitid` with `WNOWAIT`) takes the child out of this table and reaps it, both under the
+//! lock. Signals are sent under the same lock, to children that are not reaped.
 
 mod memory;
 
@@ -298,8 +298,7 @@ impl Children {
     }
 
     /// The living members of the group of a child that has ended and is not reaped. (So no other group has
-    /// that number. `kill` with signal 0 does not tell: it also finds a group of which only the dead leader
-    /// is left.)
+    /// that number. `kill` with signal 0 does not tell: it succeeds if only the zombie of the leader is left.)
     ///
     /// The survey looks at all processes. When hundreds of commands end together, one survey serves all
     /// workers that asked before it began.

@@ -156,7 +156,8 @@ impl Running<'_> {
                     self.children.has_lost_its_leader(self.pid);
                 }
             }
-            // A stop was passed on to it, to save its work: it has all of the grace.
+            // A command to which the stop was forwarded saves its work, and has all of the grace. The time until
+            // SIGKILL begins with the abort.
             if self.kill_at.is_none() && cx.is_cancelled() {
                 self.kill_at = Some(Instant::now() + self.kill_after);
             }

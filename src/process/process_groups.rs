@@ -10,9 +10,9 @@
 //! connection. That one is not ours. So the watcher must tell commands apart, also after they have ended. The
 //! obvious list of all that ended well grows with the job. Instead each command has the number of its slot
 //! and the *turn* of that slot, and carries both in its environment ([`Tag`]). The slot holds its present
-//! turn. When the command has ended well, the turn is over and the slot is used again. When the command was
-//! ended, the slot is never used again, so its turn is never over. A process of a turn that is over is not
-//! ours; every other one is, also one that was started a moment ago.
+//! turn. When the command has ended well, the turn is over and the slot is used again. When a signal ended the
+//! command, the slot is not used again, so its turn is never over. A process of a turn that is over is not ours.
+//! Every other one is, also a process that was started a moment ago.
 
 use crate::task::command::Tag;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -74,7 +74,7 @@ impl ProcessGroups {
         self.write(tag.slot, tag.turn, 0);
     }
 
-    /// It has left as one that ended well, but it was ended. A slot of its own says so.
+    /// Its end was taken for a normal one, and later a signal turned out to be the reason. A slot of its own says so.
     pub(super) fn call_back(&mut self, tag: Tag) {
         let of = self.prepare();
         self.write(of.slot, tag.turn, !(tag.slot as i32));

@@ -45,7 +45,7 @@ fn stop_unless(is_over: impl FnOnce() -> bool) -> io::Result<()> {
     go_on.thread_unblock()?;
     raise(Signal::SIGTSTP)?;
     if is_over() {
-        // The kernel discards a pending signal that becomes ignored.
+        // A SIGCONT came first: ignore SIGTSTP for a moment, so that the kernel discards ours.
         Disposition::ignored().set(Signal::SIGTSTP)?;
     }
     stop.thread_unblock()?;

@@ -29,7 +29,7 @@ pub(super) fn suspend(state: &mut State, actions: &mut Vec<Action>) {
     match (state.course, state.motion) {
         (_, Motion::Suspending | Motion::Suspended) | (Course::Ended, _) => return,
         (Course::Working, Motion::Running) => actions.push(Action::CloseGate),
-        // Children are held already; their time begins again.
+        // Commands stand still already; the time after which they get SIGSTOP begins again.
         (Course::Working, Motion::Pausing | Motion::Paused) => actions.push(Action::Unset(Alarm::StopHard)),
         (Course::Stopping | Course::Aborting | Course::Closing, _) => actions.push(Action::HoldChildren),
     }
