@@ -210,7 +210,9 @@ fn again(context: ReportContext<'_>) -> &'static str {
 
 fn already(summary: &Summary, context: ReportContext<'_>) -> String {
     let made = made(summary, context);
-    let text = format!("already finished by an earlier run: {made}; --fresh does it again");
+    let is_shard = context.argv.iter().any(|word| word.as_encoded_bytes().starts_with(b"--shard"));
+    let afresh = if is_shard { "`bivouac clean --force` gives the job up" } else { "--fresh does it again" };
+    let text = format!("already finished by an earlier run: {made}; {afresh}");
     match (context.failures, summary.failed) {
         (Some(_), 1..) => format!("{text}\n  {}", failed_items(summary, context)),
         (None, failed @ 1..) => format!("{text}\n  {}", left_out(failed, context)),

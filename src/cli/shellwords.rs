@@ -178,9 +178,12 @@ fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
     })
 }
 
-/// `sleep {}\; echo {}`: GNU parallel gives its words to a shell.
+/// `sleep {}\; echo {}`, `echo {}\;date`: GNU parallel gives its words to a shell.
 fn ends_a_command(word: &str) -> bool {
-    word.strip_suffix(';').is_some_and(|before| before.starts_with('{') && before.ends_with('}'))
+    word.split_once(';').is_some_and(|(before, after)| {
+        let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
+        before.starts_with('{') && before.ends_with('}') && is_name(after)
+    })
 }
 
 /// The line with a shell. Operators stay as they are, other words are quoted where they must be.

@@ -33,6 +33,6 @@ pub(crate) fn words(advice: &Advice) -> &str {
         }
         Advice::SameHeader => "give --header, --header-prefix or --format as when the job was begun",
         Advice::SeeDelimiter => "see whether its items are told apart as they should (-0, --delimiter)",
-        Advice::CleanByForce => "give it up with --force",
+        Advice::CleanByForce => "give it up with `bivouac clean --force`",
     }
 }

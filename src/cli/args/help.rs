@@ -269,9 +269,9 @@ Examples:
 ";
 
 pub(crate) const SLURM: &str = "\
-Typed again, the same line says how far the shards are, and submits those that
-are neither done nor queued: after a cancelled array, a node that was lost, a
-time limit without a warning.
+Typed again, the same line says how far the shards are, and submits those
+that are neither done nor queued: after a cancelled array, a node that
+was lost, a time limit without a warning.
 
 Files, in OUT.bivouac/slurm/:
   job.sh      the script; sbatch is told nothing else
@@ -280,14 +280,14 @@ Files, in OUT.bivouac/slurm/:
 
 Exit codes:
   0  submitted, or nothing was to be submitted
-  2  wrong usage: an option of sbatch that the script has itself, an array that
-     is too large for this site
+  2  wrong usage: an option of sbatch that the script has itself, an
+     array that is too large for this site
   3  refused: the state belongs to another job, or to other shards
-  4  Slurm did not do it; what it said is printed, and nothing has changed
+  4  Slurm did not do it and its words are printed; nothing has changed
 
 Examples:
-  bivouac slurm --shards 8 -t 1:00:00 -p low -- count -l huge.log -o lines
-  bivouac slurm --shards 4 -t 30 -- pipe huge.json -o names -- jq -c .name
+  bivouac slurm --shards 8 -t 1:00:00 -- count -l huge.log -o lines
+  bivouac slurm --shards 4 -t 30 -- pipe huge.json -o out -- jq -c .name
   bivouac slurm --shards 64 --at-most 16 -c 4 -- digest /data -o data.b3
   bivouac slurm --dry-run --shards 2 -- count huge.log -o n
                                         print the script

@@ -160,8 +160,8 @@ mod tests {
             text,
             r##"#!/bin/bash
 # Written by bivouac 0.1.0 for:  bivouac slurm --shards 8 -t 1:00:00 -p low -- pipe 'huge file.json' -o out -- jq -c .name
-#SBATCH --job-name=bivouac:100% --array=1-8%3 --requeue --signal=B:USR2@120 --chdir='/data/my files'
-#SBATCH --open-mode=append --output=100%%.bivouac/slurm/%a.log
+#SBATCH --job-name='bivouac:100%' --array=1-8%3 --requeue --signal=B:USR2@120 --chdir='/data/my files'
+#SBATCH --open-mode=append --output='100%%.bivouac/slurm/%a.log'
 #SBATCH -t 1:00:00 -p low --comment 'a b'
 exec /usr/bin/bivouac pipe --shard "$SLURM_ARRAY_TASK_ID/8" --wait \
   -j "${SLURM_CPUS_PER_TASK:-${SLURM_CPUS_ON_NODE:-1}}" \

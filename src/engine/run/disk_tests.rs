@@ -95,8 +95,8 @@ fn whatever_the_disk_does_the_next_run_comes_to_the_same_bytes() {
                 if let Ending::Failed { error, .. } = &ending {
                     broke += 1;
                     // A lock file that answers EIO is a lock that is lost.
-                    let is_lost =
-                        error.kind() == Kind::Busy && matches!(fault, Fault::Fail { sticky: true, .. });
+                    let is_lost = error.kind() == Kind::Busy
+                        && !matches!(fault, Fault::Fail { errno: libc::ENOSPC, .. });
                     let is_told = matches!(error.kind(), Kind::Broken | Kind::Usage) || is_lost;
                     assert!(is_told, "{fault:?}: {error}");
                 }
