@@ -127,7 +127,7 @@ impl Store {
         Ok(Self { directory, output, done })
     }
 
-    /// First the bytes, then the record that counts them. No retry: a second flush may report success for lost bytes.
+    /// First the bytes, then the record that counts them. No retry: a second flush may call lost bytes safe.
     fn checkpoint(&self) -> io::Result<()> {
         self.output.sync_all()?;
         let new = self.directory.join("checkpoint.new");

@@ -18,6 +18,7 @@ fn what_only_a_shell_understands_is_refused_before_anything_starts_with_the_line
         (&["touch", "{}", ">", "{}.out", ":::", "a"], "--shell 'touch {} > {}.out'"),
         (&["touch", "{}", "&&", "cd", "x", ":::", "a"], "--shell"),
         (&["touch", "{};", "exit", "{}", ":::", "a"], "--shell 'touch {}; exit {}' ::: a"),
+        (&["touch", "{};date", ":::", "a"], "--shell 'touch {};date' ::: a"),
         (&["touch", "{=", "$_++", "=}", ":::", "a"], "no Perl is run here"),
     ] {
         // The harness says --verbose right behind the verb.
