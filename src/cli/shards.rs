@@ -64,7 +64,7 @@ fn from_scheduler(of: u64, variable: impl Fn(&str) -> Option<String>) -> Result<
                 "--shard auto",
                 "no scheduler has said which element of an array this is",
             )
-            .advise(format!("name the shard, as in --shard 3/{of}; or set one of {}", names.join(", "))));
+            .advise(format!("name the shard, as in --shard 1/{of}; or set one of {}", names.join(", "))));
         }
         several => {
             let names: Vec<_> = several.iter().map(|(name, ..)| *name).collect();
