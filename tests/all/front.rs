@@ -58,9 +58,7 @@ impl Front {
             let record: PathBuf = world.path(self.state).join("checkpoint.json");
             for (round, signal) in [SIGTERM, SIGKILL, SIGTERM, SIGKILL].into_iter().enumerate() {
                 let run = self.program(&world).start();
-                while !record.exists() {
-                    thread::sleep(Duration::from_millis(1));
-                }
+                crate::pipe::until("a checkpoint", || record.exists());
                 let run = run.let_pass(Duration::from_millis(60 + 40 * round as u64));
                 if !run.try_signal(signal) || run.wait().code() == Some(0) {
                     break; // It was faster than we.
@@ -106,9 +104,7 @@ fn rayon_inside() {
 fn a_stop_ends_the_program_by_the_signal_and_says_how_to_go_on() {
     let world = Front::world();
     let run = SQUARES.program(&world).start();
-    while !world.path(SQUARES.state).join("checkpoint.json").exists() {
-        thread::sleep(Duration::from_millis(1));
-    }
+    crate::pipe::until("a checkpoint", || world.path(SQUARES.state).join("checkpoint.json").exists());
     run.signal(SIGTERM)
         .wait()
         .expect_killed_by(SIGTERM)
