@@ -21,26 +21,6 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(5);
 
 impl Running<'_> {
-    /// Waits for its end, when nothing else can come. The kernel tells that without being asked every moment,
-    /// since an abort ends the command, and a pause stops it.
-    pub(super) fn wait_for_nothing_else(&mut self) {
-        let ended_or_stopped = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
-        match wait::look(self.pid, ended_or_stopped) {
-            Ok(Some(status)) if let Some(by) = status.stopping_signal() => {
-                self.end_if_it_wants_the_terminal(by);
-                // Taken out, or the next look would find it again at once.
-                wait::look(self.pid, WaitIdOptions::STOPPED | WaitIdOptions::NOHANG).ok();
-                // Mostly it is a pause; the gate will tell, and hear that nothing moves here.
-            }
-            Ok(status) => {
-                self.status = status.and_then(wait::how);
-                self.has_ended();
-            }
-            // Whatever is wrong with it, reaping will tell.
-            Err(_) => self.has_ended(),
-        }
-    }
-
     /// Whether it has ended, and all of its output that counts was read.
     pub(super) fn is_heard_out(&self) -> bool {
         let Some(leak) = &self.leak else { return false };
@@ -66,15 +46,8 @@ impl Running<'_> {
     /// The kernel stops a command that reads the terminal from the background, and nothing would continue it.
     pub(super) fn look_whether_it_wants_the_terminal(&mut self) {
         let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if let Some(by) =
-            wait::look(self.pid, stopped).ok().flatten().and_then(|status| status.stopping_signal())
-        {
-            self.end_if_it_wants_the_terminal(by);
-        }
-    }
-
-    fn end_if_it_wants_the_terminal(&mut self, by: i32) {
-        if matches!(by, libc::SIGTTIN | libc::SIGTTOU) {
+        let status = wait::look(self.pid, stopped).ok().flatten();
+        if matches!(status.and_then(|status| status.stopping_signal()), Some(libc::SIGTTIN | libc::SIGTTOU)) {
             self.early = Some(How::WantedTerminal);
             self.kill();
         }

@@ -136,11 +136,12 @@ impl Running<'_> {
             if self.is_heard_out() {
                 return Ok(());
             }
-            if self.is_silent() && self.timeout.is_none() {
-                self.wait_for_nothing_else();
+            // Most commands end with their output, before there is a descriptor for their end.
+            if self.is_silent() && self.looks_ended() {
+                self.has_ended();
                 continue;
             }
-            // Most commands end with their output. One that lasts may leave a process that goes on printing.
+            // One that lasts may leave a process that goes on printing.
             if self.is_silent() || self.polling.rest().is_some() || self.clock.worked() >= GLANCE {
                 self.watch_its_end();
             }

@@ -27,6 +27,10 @@ const ERR_PIECE: usize = 16 << 10;
 const LITTLE: usize = 4 << 10;
 
 /// The longest wait in `poll`, so that the worker looks at the gate and the clock.
+///
+/// The obvious way to see a pause costs nothing: `waitid` reports that the command has stopped. But a shell that is
+/// stopped in the middle of a `vfork` reports nothing: its child stops before its exec, and the shell waits for that
+/// exec in the kernel. The pause of such a command was never complete.
 pub(super) const GLANCE: Duration = Duration::from_millis(50);
 
 pub(super) struct Running<'a> {
@@ -36,7 +40,7 @@ pub(super) struct Running<'a> {
     /// Becomes readable at its end. Opened once a worker has to wait for the end and for something else at the
     /// same time: most commands close their output at their end, and do not need it.
     ended: Option<OwnedFd>,
-    /// There is no descriptor for that.
+    /// There is no descriptor for that, so the worker looks for it, ten times as often.
     is_unwatched: bool,
     pub(super) stdin: Input<'a>,
     pub(super) stdout: Option<OwnedFd>,
@@ -169,6 +173,7 @@ impl<'a> Running<'a> {
     /// The possible next steps; none, when nothing happened. After a rest every step is tried.
     pub(super) fn wait(&self, may_feed: bool, glance: Duration) -> Ready {
         let stdin = self.stdin.end().filter(|_| may_feed);
+        let glance = if self.is_unwatched { glance / 10 } else { glance };
         let until = [self.debt.map(|debt| debt.left()), self.leak.as_ref().map(Leak::left)];
         let glance = until.into_iter().flatten().filter(|left| !left.is_zero()).fold(glance, Duration::min);
         let ended = self.ended.as_ref().filter(|_| self.leak.is_none());

@@ -199,7 +199,7 @@ fn two_shards_at_once_that_are_stopped_and_warned() {
 fn a_merge_that_is_killed_is_taken_up_by_the_same_shard() {
     let world = world();
     pipe(&world, "--shard 1/2").expect_code(0);
-    let shard = "--shard 2/2 --limit-rate 100k";
+    let shard = "--shard 2/2 --limit-rate 20k";
     let merge = pipe_started(&world, shard).until("all 2 shards are done").until_further_checkpoint();
     merge.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
     assert!(!world.exists("out"));
