@@ -8,7 +8,7 @@ pub(crate) mod links;
 mod os;
 mod plain;
 #[cfg(test)]
-pub(crate) mod sim;
+pub(crate) mod tests;
 
 pub use links::{refuse_anothers, refuse_trap_at};
 pub use os::OsDisk;

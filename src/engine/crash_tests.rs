@@ -10,11 +10,11 @@
 //! with side effects, task by task and in order. A test that cannot fail proves nothing, so the same loop runs
 //! with one sync or the truncation left out, and must notice.
 
-mod world;
+mod test_world;
 
-use crate::durable::disk::sim::{Fault, Omit, SimDisk};
+use crate::durable::disk::tests::sim::{Fault, Omit, SimDisk};
 use crate::error::Result;
-use world::{Kind, OUT, TASKS, Told, Until, World, expected, record_on};
+use test_world::{Kind, OUT, TASKS, Told, Until, World, expected, record_on};
 
 const BEFORE: &[u8] = b"what an earlier job left";
 

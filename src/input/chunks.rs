@@ -326,7 +326,7 @@ fn all_together(inputs: &[Input], left_out: &[LeftOut]) -> Inputs {
 mod tests {
     use super::*;
     use crate::error::Kind;
-    use crate::input::boundary::naive::{RULES, Random, Rule};
+    use crate::input::boundary::tests::naive::{RULES, Random, Rule};
     use crate::input::{Chunk, PIECE};
     use crate::task::stop_fd::StopFd;
     use crate::task::{ListContext, Listed, Listing, Mark};

@@ -1,6 +1,6 @@
 //! Records that are found from the beginning only, cut by [`Chunks`] and by parsers that are as slow as they read.
 
-use super::boundary::naive::Random;
+use super::boundary::tests::naive::Random;
 use super::testing::file_with;
 use super::{Boundary, Chunks, Header};
 use crate::error::Kind;

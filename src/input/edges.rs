@@ -163,7 +163,7 @@ impl<'a, E: From<Error>, F: FnMut() -> Result<(), E>> Search<'a, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::boundary::naive::{RULES, Random};
+    use crate::input::boundary::tests::naive::{RULES, Random};
     use crate::input::testing::file_with;
     use crate::task::TaskError;
     use std::fs;

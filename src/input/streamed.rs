@@ -282,7 +282,7 @@ fn too_long(stream: &Stream, longest: u64) -> Error {
 mod tests {
     use super::*;
     use crate::error::Kind;
-    use crate::input::boundary::naive::{RULES, Random, Rule};
+    use crate::input::boundary::tests::naive::{RULES, Random, Rule};
     use crate::input::testing::fifo_in;
     use std::io::Write;
     use std::path::Path;

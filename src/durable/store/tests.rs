@@ -1,7 +1,7 @@
 //! The store on a disk that fails: the first failure is the last word.
 
 use super::*;
-use crate::durable::disk::sim::{Fault, SimDisk};
+use crate::durable::disk::tests::sim::{Fault, SimDisk};
 use crate::durable::record::tests::sample;
 
 impl CheckpointStore {

@@ -6,7 +6,7 @@
 
 use super::tests::{expected, stage};
 use super::*;
-use crate::durable::disk::sim::{Fault, SimDisk};
+use crate::durable::disk::tests::sim::{Fault, SimDisk};
 use crate::engine::effects::TaskOutput;
 use crate::error::Kind;
 use crate::sink::FileSink;

@@ -103,7 +103,7 @@ impl Contents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::boundary::naive::{RULES, Random};
+    use crate::input::boundary::tests::naive::{RULES, Random};
     use crate::input::testing::file_with;
     use crate::task::stop_fd::StopFd;
     use std::fs;

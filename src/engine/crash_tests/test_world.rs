@@ -1,6 +1,6 @@
 //! What is around the committer in these tests: a job, its output, and what the world was told.
 
-use crate::durable::disk::sim::SimDisk;
+use crate::durable::disk::tests::sim::SimDisk;
 use crate::durable::record::Record;
 use crate::durable::state_dir::peek;
 use crate::durable::store::Location;

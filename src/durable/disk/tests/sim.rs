@@ -17,7 +17,7 @@
 mod file;
 mod node;
 
-use super::{Dir, Disk, DiskFile, Facts, Open};
+use crate::durable::disk::{Dir, Disk, DiskFile, Facts, Open};
 use crate::sync::lock;
 use file::SimFile;
 use node::{Change, Coin, DirNode, FileNode, Node};

@@ -1,0 +1,3 @@
+//! What the tests of all rooms have in place of a real disk.
+
+pub(crate) mod sim;
