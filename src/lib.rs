@@ -54,6 +54,19 @@
 //! [`commit`]: ../src/bivouac/engine/commit.rs.html
 //! [`store`]: ../src/bivouac/durable/store.rs.html
 
+/// The setters of a builder: each stores its argument, or what is made of it, in a field. Written out, four of five
+/// lines of a setter are the same in all of them.
+macro_rules! setters {
+    ($($(#[$doc:meta])* pub fn $name:ident($($argument:ident: $of:ty),+) => $($field:ident).+ = $value:expr;)*) => { $(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, $($argument: $of),+) -> Self {
+            self.$($field).+ = $value;
+            self
+        }
+    )* };
+}
+
 // The rooms, from the door to the disk. Imports go downwards only; a test says so.
 mod front; // a loop in a few lines
 mod engine; // request → effect

@@ -7,5 +7,6 @@ mod file;
 mod stream;
 
 pub use discard::Discard;
+pub(crate) use discard::without_a_place;
 pub use file::FileSink;
 pub use stream::{Around, StreamSink, refuse_closed_stdout};

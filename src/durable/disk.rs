@@ -2,7 +2,8 @@
 //!
 //! Everything that bivouac itself makes durable goes through these three traits, so that a test can use a
 //! disk that fails, tears and forgets. Paths occur only at the top ([`Disk::open_dir`]). Below it every name
-//! is relative to a directory that is held open, so that no process can swap a symlink in between two calls.
+//! is relative to a directory that is held open, so that no process can swap a symlink in between two calls. The
+//! errors of a method are those of the system call that does the same: of `renameat(2)` for [`Dir::rename`].
 
 pub(crate) mod links;
 mod os;
@@ -15,8 +16,7 @@ pub use os::OsDisk;
 pub(crate) use os::nameless;
 pub(crate) use plain::{look_plain, open_plain, read_plain, read_up_to};
 
-use std::ffi::OsStr;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -26,90 +26,42 @@ use std::sync::Arc;
 /// A disk: where directories are opened.
 pub trait Disk: Send + Sync + Debug {
     /// Opens an existing directory. Symlinks in the path are followed: the path is the user's.
-    ///
-    /// # Errors
-    ///
-    /// Those of `open(2)` with `O_DIRECTORY`.
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>>;
 }
 
 /// A directory that is held open.
 pub trait Dir: Send + Sync + Debug {
     /// Opens a file in this directory; a symlink is an error (`O_NOFOLLOW`).
-    ///
-    /// # Errors
-    ///
-    /// Those of `openat(2)`.
     fn open(&self, name: &OsStr, how: Open) -> io::Result<Box<dyn DiskFile>>;
 
     /// Opens a directory in this directory; a symlink is an error.
-    ///
-    /// # Errors
-    ///
-    /// Those of `openat(2)`.
     fn open_dir(&self, name: &OsStr) -> io::Result<Arc<dyn Dir>>;
 
     /// Makes a directory of mode 0700. Not durable until [`sync`](Dir::sync).
-    ///
-    /// # Errors
-    ///
-    /// Those of `mkdirat(2)`.
     fn make_dir(&self, name: &OsStr) -> io::Result<()>;
 
     /// Gives `from` the name `to`, replacing what had it. Not durable until [`sync`](Dir::sync).
-    ///
-    /// # Errors
-    ///
-    /// Those of `renameat(2)`.
     fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()>;
 
     /// Removes a file.
-    ///
-    /// # Errors
-    ///
-    /// Those of `unlinkat(2)`.
     fn remove(&self, name: &OsStr) -> io::Result<()>;
 
     /// Removes an empty directory.
-    ///
-    /// # Errors
-    ///
-    /// Those of `unlinkat(2)` with `AT_REMOVEDIR`.
     fn remove_dir(&self, name: &OsStr) -> io::Result<()>;
 
     /// What stands under this name (without following a symlink), or `None`.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fstatat(2)`, except "no such file".
     fn facts(&self, name: &OsStr) -> io::Result<Option<Facts>>;
 
-    /// Where the symlink of this name points.
-    ///
-    /// # Errors
-    ///
-    /// Those of `readlinkat(2)`: `EINVAL` for what is not a symlink.
+    /// Where the symlink of this name points; `EINVAL` for what is not a symlink.
     fn read_link(&self, name: &OsStr) -> io::Result<PathBuf>;
 
     /// What this directory itself is.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fstat(2)`.
     fn own_facts(&self) -> io::Result<Facts>;
 
     /// The names in this directory, sorted.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getdents(2)`.
     fn list(&self) -> io::Result<Vec<OsString>>;
 
-    /// When this returns, the names in this directory survive a power cut.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fsync(2)`. Never tried again.
+    /// When this returns, the names in this directory survive a power cut (`fsync`). After an error never tried again.
     fn sync(&self) -> io::Result<()>;
 }
 
@@ -147,66 +99,55 @@ pub struct Facts {
 
 /// An open file.
 pub trait DiskFile: Send + Debug {
-    /// Writes all of `bytes` at `offset`. There is no cursor and no append mode.
-    ///
-    /// # Errors
-    ///
-    /// Those of `pwrite(2)`; a part may have been written.
+    /// Writes all of `bytes` at `offset`; after an error a part may be there. There is no cursor and no append mode.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end of the file.
-    ///
-    /// # Errors
-    ///
-    /// Those of `pread(2)`.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// Fills `buf` from `offset` on; `false` if the file ends before.
+    fn fill(&self, buf: &mut [u8], offset: u64) -> io::Result<bool> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match self.read_at(&mut buf[filled..], offset + filled as u64)? {
+                0 => return Ok(false),
+                got => filled += got,
+            }
+        }
+        Ok(true)
+    }
+
     /// What the file is.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fstat(2)`.
     fn facts(&self) -> io::Result<Facts>;
 
     /// Cuts the file to `bytes`.
-    ///
-    /// # Errors
-    ///
-    /// Those of `ftruncate(2)`.
     fn truncate(&self, bytes: u64) -> io::Result<()>;
 
     /// Sets the permission bits.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fchmod(2)`.
     fn set_mode(&self, mode: u32) -> io::Result<()>;
 
-    /// When this returns, content and length survive a power cut (`fdatasync`).
-    ///
-    /// # Errors
-    ///
-    /// Never tried again: the second call may succeed although the bytes are lost.
+    /// When this returns, content and length survive a power cut (`fdatasync`). After an error never tried again: the
+    /// second call may succeed although the bytes are lost.
     fn sync_data(&self) -> io::Result<()>;
 
     /// As `sync_data`, with the rest of the metadata (`fsync`).
-    ///
-    /// # Errors
-    ///
-    /// As for `sync_data`.
     fn sync_all(&self) -> io::Result<()>;
 
     /// Takes an exclusive `flock` that lasts as long as this file is open; `false` if another file holds it.
-    ///
-    /// # Errors
-    ///
-    /// Those of `flock(2)`.
     fn try_lock(&self) -> io::Result<bool>;
 
     /// The descriptor, if there is one. A lock lasts as long as *any* process has the open file, so a process
     /// that gets the descriptor can hold the lock longer.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+}
+
+/// What was opened; `None` if it does not exist.
+pub(crate) fn if_there<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
     }
 }
 

@@ -19,17 +19,17 @@
 //! **The journal as a record.** Where the effect of a task is elsewhere (a command that sends a mail), a
 //! second between two records is long: whatever ended in it would be done twice after a SIGKILL. So there
 //! the end of a task is written when the task is committed, as a line of its own kind
-//! ([`Line::Settled`]); those behind what the record knows are counted in when the job is continued.
+//! ([`Line::Settled`]); a run that continues the job counts those that the record does not know.
 
-use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, open_plain};
+use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, if_there, open_plain};
 use crate::error::{Advice, Error, Result};
 pub use crate::task::{End, Line, Outcome};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufReader, Read};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-/// Its name in the state directory.
 pub(crate) const JOURNAL: &str = "journal";
 
 /// One attempt of a task, from its beginning to its end.
@@ -57,7 +57,6 @@ const LONGEST: usize = 1 << 20;
 pub(crate) struct Journal {
     path: PathBuf,
     file: Box<dyn DiskFile>,
-    /// Where the file ends.
     end: u64,
     gathered: Vec<u8>,
     is_durable: bool,
@@ -74,7 +73,7 @@ impl Journal {
         let path = path.join(JOURNAL);
         let file = file.ok_or_else(|| Error::broken(path.display(), "its directory is gone"))?;
         let length = file.facts().map_err(|e| Error::io(&path, "look at", &e))?.bytes;
-        let end = lines_behind(&*file, &path, (run, committed), &mut |_| {})?;
+        let end = lines_after(&*file, &path, (run, committed), &mut |_| {})?;
         if end.unwrap_or(0) < length {
             file.truncate(end.unwrap_or(0)).map_err(|e| Error::io(&path, "cut", &e))?;
         }
@@ -89,8 +88,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Hands the lines to `each` that the record does not know: those behind the `committed` bytes.
-    /// Changes nothing.
+    /// Hands `each` the lines that the record does not know, after its `committed` bytes. Changes nothing.
     pub(crate) fn after(
         dir: &dyn Dir,
         path: &Path,
@@ -100,7 +98,7 @@ impl Journal {
         let file = open_plain(dir, path, JOURNAL, Open::Read)?;
         let path = path.join(JOURNAL);
         match file {
-            Some(file) => lines_behind(&*file, &path, (run, committed), each).map(|_| ()),
+            Some(file) => lines_after(&*file, &path, (run, committed), each).map(|_| ()),
             None if committed == 0 => Ok(()),
             None => Err(lost(&path, format_args!("is missing, and {committed} bytes of it count"))),
         }
@@ -148,18 +146,19 @@ fn lost(path: &Path, how: fmt::Arguments<'_>) -> Error {
         .or(Advice::StartAfresh)
 }
 
-/// Hands the whole lines behind `committed` bytes to `each`; where the last one ends. `None`: this is not
+/// Hands `each` the whole lines after `committed` bytes; where the last one ends. `None`: this is not
 /// the journal of `run`, and the record does not say that there is one.
-fn lines_behind(
-    file: &dyn DiskFile,
+fn lines_after(
+    file: &(dyn DiskFile + 'static),
     path: &Path,
     (run, committed): (&str, u64),
     each: &mut dyn FnMut(Line),
 ) -> Result<Option<u64>> {
     let unreadable = |e: io::Error| Error::io(path, "read", &e);
+    let frames_from = |at| BufReader::new(Reading { file, at });
     let length = file.facts().map_err(unreadable)?.bytes;
-    let first = frame_at(file, 0).map_err(unreadable)?;
-    let head = first.filter(|(line, _)| *line == Line::Of { run: run.to_string() }).map(|(_, end)| end);
+    let first = next_frame(&mut frames_from(0)).map_err(unreadable)?;
+    let head = first.filter(|(line, _)| *line == Line::Of { run: run.to_string() }).map(|(_, bytes)| bytes);
     if length < committed {
         return Err(lost(path, format_args!("has {length} bytes, and {committed} of it count")));
     }
@@ -168,42 +167,30 @@ fn lines_behind(
     }
     let Some(head) = head else { return Ok(None) };
     let mut end = head.max(committed);
-    while let Some((line, next)) = frame_at(file, end).map_err(unreadable)? {
+    let mut frames = frames_from(end);
+    while let Some((line, bytes)) = next_frame(&mut frames).map_err(unreadable)? {
         each(line);
-        end = next;
+        end += bytes;
     }
     Ok(Some(end))
 }
 
-/// The line at `offset`, if there is a whole one, and where its frame ends.
-fn frame_at(file: &dyn DiskFile, offset: u64) -> io::Result<Option<(Line, u64)>> {
-    let mut head = [0; 8];
-    if !fill(file, &mut head, offset)? {
+/// The line that comes next, if it is whole, and the length of its frame. What comes after a frame that is not whole
+/// is not there yet, or never was.
+fn next_frame(from: &mut impl Read) -> io::Result<Option<(Line, u64)>> {
+    let mut head = [[0; 4]; 2];
+    if !is_there(from.read_exact(head.as_flattened_mut()))? {
         return Ok(None);
     }
-    let Some((length, checksum)) = head_of(head) else { return Ok(None) };
-    let mut payload = vec![0; length];
-    let whole = fill(file, &mut payload, offset + 8)? && crc32fast::hash(&payload) == checksum;
-    let line = postcard::from_bytes(&payload).ok().filter(|_| whole);
-    Ok(line.map(|line| (line, offset + 8 + length as u64)))
-}
-
-fn head_of(head: [u8; 8]) -> Option<(usize, u32)> {
-    let [a, b, c, d, e, f, g, h] = head;
-    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    let [length, checksum] = head.map(u32::from_le_bytes);
     // Zeros, as a file system may leave them at the end of a file after a power cut, are no frame.
-    (1..=LONGEST).contains(&length).then_some((length, u32::from_le_bytes([e, f, g, h])))
-}
-
-fn fill(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64)? {
-            0 => return Ok(false),
-            n => filled += n,
-        }
+    if !(1..=LONGEST).contains(&(length as usize)) {
+        return Ok(None);
     }
-    Ok(true)
+    let mut payload = vec![0; length as usize];
+    let whole = is_there(from.read_exact(&mut payload))? && crc32fast::hash(&payload) == checksum;
+    let line = postcard::from_bytes(&payload).ok().filter(|_| whole);
+    Ok(line.map(|line| (line, 8 + u64::from(length))))
 }
 
 /// Reads the journal of a state, from outside and without a lock: while a run appends to it, up to the
@@ -214,18 +201,18 @@ fn fill(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool>
 #[derive(Debug)]
 pub struct Entries {
     path: PathBuf,
-    lines: Option<BufReader<FromStart>>,
+    lines: Option<BufReader<Reading<Box<dyn DiskFile>>>>,
     open: BTreeMap<u64, Entry>,
 }
 
-/// Reads a file from its beginning.
+/// Reads a file from a place on.
 #[derive(Debug)]
-struct FromStart {
-    file: Box<dyn DiskFile>,
+struct Reading<F> {
+    file: F,
     at: u64,
 }
 
-impl Read for FromStart {
+impl<F: Deref<Target = dyn DiskFile>> Read for Reading<F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.file.read_at(buffer, self.at)?;
         self.at += got as u64;
@@ -240,12 +227,10 @@ impl Entries {
     ///
     /// It cannot be opened.
     pub fn of(state: &Path) -> Result<Option<Self>> {
-        let dir = match OsDisk.open_dir(state) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(|e| Error::io(state, "open", &e))?,
-        };
+        let opened = if_there(OsDisk.open_dir(state)).map_err(|e| Error::io(state, "open", &e))?;
+        let Some(dir) = opened else { return Ok(None) };
         let file = open_plain(&*dir, state, JOURNAL, Open::Read)?;
-        let lines = file.map(|file| BufReader::with_capacity(1 << 20, FromStart { file, at: 0 }));
+        let lines = file.map(|file| BufReader::with_capacity(1 << 20, Reading { file, at: 0 }));
         let path = state.join(JOURNAL);
         Ok(lines.map(|lines| Self { path, lines: Some(lines), open: BTreeMap::new() }))
     }
@@ -256,23 +241,11 @@ impl Entries {
     ///
     /// It cannot be read.
     pub(crate) fn next_line(&mut self) -> Result<Option<Line>> {
-        self.line().map_err(|error| {
+        let Some(from) = &mut self.lines else { return Ok(None) };
+        next_frame(from).map(|frame| frame.map(|(line, _)| line)).map_err(|error| {
             self.lines = None;
             Error::io(&self.path, "read", &error)
         })
-    }
-
-    /// Ends at the first frame that is not whole: what is behind it is not there yet, or never was.
-    fn line(&mut self) -> io::Result<Option<Line>> {
-        let Some(from) = &mut self.lines else { return Ok(None) };
-        let mut head = [0; 8];
-        if !is_there(from.read_exact(&mut head))? {
-            return Ok(None);
-        }
-        let Some((length, checksum)) = head_of(head) else { return Ok(None) };
-        let mut payload = vec![0; length];
-        let whole = is_there(from.read_exact(&mut payload))? && crc32fast::hash(&payload) == checksum;
-        Ok(postcard::from_bytes(&payload).ok().filter(|_| whole))
     }
 
     /// What an attempt began with, now that it has ended.

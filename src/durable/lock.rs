@@ -41,7 +41,6 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-/// The name of the lock file in a state.
 pub(super) const LOCK: &str = "lock";
 
 /// `bivouac status` takes the lock for a moment to see whether it is free. A run that starts at this moment
@@ -64,7 +63,6 @@ pub(super) const BEGINNING: &[u8] = b"{\"pid\":";
 const REMOTE: [u32; 4] = [0x6969, 0xFE53_4D42, 0xFF53_4D42, 0x6573_5546];
 
 impl Holder {
-    /// This process.
     pub(super) fn ourselves() -> Self {
         // These files are answers of the kernel, so they are not read through `Disk`.
         let ask = |path| fs::read_to_string(path).map(|text| text.trim().to_string()).unwrap_or_default();
@@ -118,12 +116,10 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// The open file that holds it.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.file.descriptor()
     }
 
-    /// Writes the holder into the file.
     fn write(&self) -> io::Result<()> {
         self.replace_text(&serde_json::to_vec(&self.holder)?)
     }

@@ -41,14 +41,13 @@ pub const FORMAT: u32 = 1;
 /// What stands in [`Record::program`].
 pub const PROGRAM: &str = concat!("bivouac ", env!("CARGO_PKG_VERSION"));
 
-/// How every record begins.
 pub(crate) const OPENING: &[u8] = b"{\n  \"format\": ";
 const CHECKSUM: &str = "  \"checksum\": \"";
 const CLOSING: &str = "\"\n}\n";
 const HEX_DIGITS: usize = 64;
 
 /// Everything that a later run needs in order to go on where this one was.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// [`FORMAT`]. It must stay the first field.
@@ -110,10 +109,11 @@ pub struct Record {
 }
 
 /// How far a job has come towards its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Phase {
     /// There are tasks to do.
+    #[default]
     Working,
     /// All output is committed; it is about to get its final name, or has just got it.
     Finalizing {
@@ -211,24 +211,9 @@ impl Record {
             job: job.to_string(),
             fingerprint,
             inputs,
-            journal_bytes: 0,
-            phase: Phase::Working,
             epoch: 1,
-            seq: 0,
-            frontier: 0,
-            mark: None,
-            spilled_files: Vec::new(),
-            ahead: None,
-            finished: Tasks::default(),
-            failing: Tasks::default(),
-            reach: None,
-            whole: None,
-            total: Value::Null,
-            failed: 0,
-            input_bytes: 0,
-            tasks: None,
-            output: None,
             saved_at: now.as_secs(),
+            ..Self::default()
         }
     }
 
@@ -242,13 +227,11 @@ impl Record {
         self.spilled_files.len() as u64 + self.ahead.as_ref().map_or(0, |ahead| ahead.tasks.len())
     }
 
-    /// Whether this task is one of them.
     pub(crate) fn keeps(&self, task: u64) -> bool {
         self.ahead.as_ref().is_some_and(|ahead| ahead.tasks.contains(task))
             || self.spilled_files.iter().any(|file| file.task == task)
     }
 
-    /// These tasks.
     pub(crate) fn kept_tasks(&self) -> Tasks {
         let mut tasks = self.ahead.as_ref().map(|ahead| ahead.tasks.clone()).unwrap_or_default();
         self.spilled_files.iter().for_each(|file| {

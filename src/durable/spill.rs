@@ -34,7 +34,6 @@ use std::path::PathBuf;
 /// A segment that is larger gets no more. It can be removed when all of it has been committed.
 const LARGEST: u64 = 256 << 20;
 
-/// How much is read and written at a time.
 const GATHERED: usize = 256 << 10;
 
 /// Where results that wait are put.
@@ -48,12 +47,10 @@ pub(crate) struct Spill {
     /// The id of the job, which is part of every checksum.
     run: String,
     segments: BTreeMap<u64, Segment>,
-    /// The number of the next one.
     next: u64,
     largest: u64,
     /// The runs, by the next task of each.
     runs: BTreeMap<u64, Cursor>,
-    /// Finished tasks that are here.
     tasks: Tasks,
     last: Option<Last>,
     /// The task that is being committed, and where it was.
@@ -139,12 +136,10 @@ impl Spill {
         self.segments.keys().copied().collect()
     }
 
-    /// How much of the disk this takes.
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.values().filter(|segment| segment.live > 0).map(|segment| segment.end).sum()
     }
 
-    /// Writes a piece of a task that waits.
     pub(crate) fn put_piece(
         &mut self,
         dir: &mut Option<StateDir>,
@@ -205,7 +200,6 @@ impl Spill {
         Ok(())
     }
 
-    /// Ends a run.
     pub(crate) fn end(&mut self, mut run: Run) -> Result<()> {
         self.write_out(&mut run)?;
         if let Some(first) = run.first {
@@ -225,7 +219,6 @@ impl Spill {
         Ok(Some(entry))
     }
 
-    /// Reads a piece.
     pub(crate) fn read(&mut self, range: SegmentRange) -> Result<Vec<u8>> {
         let cursor = Cursor { segment: range.segment, at: range.at, end: u64::MAX };
         let head = self.head(cursor)?;
@@ -235,7 +228,6 @@ impl Spill {
         self.payload(range.segment, range.at, &head)
     }
 
-    /// A piece is not wanted any more.
     pub(crate) fn forget(&mut self, range: SegmentRange) {
         self.release(range.segment);
     }
@@ -324,19 +316,7 @@ impl Spill {
         let number = self.next;
         let (file, path) = make_segment(dir, number)?;
         let seed = seed(&self.run, number);
-        let segment = Segment {
-            file,
-            path,
-            seed,
-            end: 0,
-            next: 0,
-            durable: 0,
-            counts: false,
-            named: false,
-            ours: true,
-            live: 0,
-        };
-        self.segments.insert(number, segment);
+        self.segments.insert(number, Segment { ours: true, ..Segment::at((file, path), seed, 0) });
         (self.next, self.new_names) = (number + 1, true);
         Ok(number)
     }
@@ -408,6 +388,12 @@ impl Spill {
 }
 
 impl Segment {
+    /// A file of which `end` bytes are durable.
+    fn at((file, path): (Box<dyn DiskFile>, PathBuf), seed: u32, end: u64) -> Self {
+        let [counts, named, ours] = [false; 3];
+        Self { file, path, seed, end, next: end, durable: end, counts, named, ours, live: 0 }
+    }
+
     fn is_to_be_named(&self) -> bool {
         self.counts && self.live > 0
     }
@@ -422,17 +408,10 @@ impl Segment {
 
     fn read(&self, at: u64, wanted: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; wanted];
-        let mut filled = 0;
-        while filled < wanted {
-            let got = self.file.read_at(&mut bytes[filled..], at + filled as u64);
-            match got.map_err(|e| Error::io(&self.path, "read", &e))? {
-                0 => {
-                    return Err(Error::broken(self.path.display(), "is shorter than what was written to it"));
-                }
-                got => filled += got,
-            }
+        match self.file.fill(&mut bytes, at).map_err(|e| Error::io(&self.path, "read", &e))? {
+            true => Ok(bytes),
+            false => Err(Error::broken(self.path.display(), "is shorter than what was written to it")),
         }
-        Ok(bytes)
     }
 }
 

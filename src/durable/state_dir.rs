@@ -29,7 +29,7 @@ pub use clean::{Cleaned, Peek, clean, is_state, peek};
 pub use showing::read_live;
 pub(crate) use spill::{Spilled, make_segment, remove_segment};
 
-use crate::durable::disk::{Dir, Disk, read_plain, refuse_trap_at, split};
+use crate::durable::disk::{Dir, Disk, if_there, read_plain, refuse_trap_at, split};
 use crate::durable::lock::{self, Acquired, Lock, Unconfirmed};
 use crate::durable::record::{Record, Unverified};
 use crate::error::{Advice, Error, Kind, Result};
@@ -133,9 +133,8 @@ impl StateDir {
         })?;
         refuse_trap_at(disk, above)?;
         let parent = match disk.open_dir(above) {
-            Ok(parent) => parent,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !make => return Ok(None),
-            Err(cause) => return Err(no_place(above, &cause)),
+            opened => opened.map_err(|cause| no_place(above, &cause))?,
         };
         for _ in 0..ROUNDS {
             let Some((dir, untouched)) = open_own(&*parent, name, path, make)? else {
@@ -184,7 +183,6 @@ impl StateDir {
         self.lock.as_ref().and_then(Lock::descriptor)
     }
 
-    /// Whether there is a record in it.
     pub(crate) fn has_record(&self) -> bool {
         self.has_record
     }
@@ -194,7 +192,6 @@ impl StateDir {
         self.untouched = None;
     }
 
-    /// The name of a temporary file of this run.
     fn temporary(&self, name: &str) -> OsString {
         format!("{name}-{}", self.id).into()
     }
@@ -254,12 +251,8 @@ impl StateDir {
 
     /// Removes the file `name` below the state, from the open directory `dir`. It may be missing.
     fn remove_if_there(&self, dir: &dyn Dir, name: &Path) -> Result<()> {
-        match dir.remove(name.file_name().unwrap_or_default()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io(&self.path.join(name), "remove", &error))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        let removed = if_there(dir.remove(name.file_name().unwrap_or_default()));
+        removed.map(drop).map_err(|e| Error::io(&self.path.join(name), "remove", &e))
     }
 }
 
@@ -302,11 +295,8 @@ fn open_own(
             }
         },
     }
-    match parent.open_dir(name) {
-        Ok(dir) => check_owner(&*dir, path).map(|()| Some((dir, untouched))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(not_opened(path, &error)),
-    }
+    let dir = if_there(parent.open_dir(name)).map_err(|error| not_opened(path, &error))?;
+    dir.map(|dir| check_owner(&*dir, path).map(|()| (dir, untouched))).transpose()
 }
 
 /// A directory of another user may be unreadable; then only its path tells who owns it.

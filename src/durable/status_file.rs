@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub const FORMAT: u32 = 2;
 
 /// See the [module](self).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatusFile {
     /// [`FORMAT`].
     pub format: u32,
@@ -105,15 +105,10 @@ impl StatusFile {
         let written_at_ms = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         Self {
             format: FORMAT,
-            seq: 0,
-            pid: 0,
-            ticks: None,
-            run: None,
             written_at_ms,
             phase: now.phase,
             frontier: now.frontier,
             tasks: now.tasks,
-            ahead: 0,
             in_flight: now.in_flight as u64,
             failed: now.failed,
             bytes: now.bytes,
@@ -129,10 +124,7 @@ impl StatusFile {
                 at_ms: written_at_ms.saturating_sub(facts.age.as_millis() as u64),
                 took_seconds: facts.took.as_secs_f64(),
             }),
-            checkpoints_asked: 0,
-            workers: 0,
-            signals: Vec::new(),
-            running: Vec::new(),
+            ..Self::default()
         }
     }
 

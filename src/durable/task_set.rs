@@ -16,24 +16,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Tasks(RoaringTreemap);
 
 impl Tasks {
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+    delegate::delegate! {
+        to self.0 {
+            /// Whether there is none.
+            pub fn is_empty(&self) -> bool;
 
-    /// How many there are.
-    pub fn len(&self) -> u64 {
-        self.0.len()
-    }
+            /// How many there are.
+            pub fn len(&self) -> u64;
 
-    /// Whether this one is among them.
-    pub fn contains(&self, task: u64) -> bool {
-        self.0.contains(task)
-    }
+            /// Whether this one is among them.
+            pub fn contains(&self, task: u64) -> bool;
 
-    /// Adds one; `false` if it was there.
-    pub fn insert(&mut self, task: u64) -> bool {
-        self.0.insert(task)
+            /// Adds one; `false` if it was there.
+            pub fn insert(&mut self, task: u64) -> bool;
+
+            /// Takes one out; whether it was there.
+            pub fn remove(&mut self, task: u64) -> bool;
+        }
     }
 
     /// Adds all from `from` up to, and without, `to`.
@@ -44,11 +43,6 @@ impl Tasks {
     /// Takes out all from `from` up to, and without, `to`.
     pub fn remove_range(&mut self, from: u64, to: u64) {
         self.0.remove_range(from..to);
-    }
-
-    /// Takes one out; whether it was there.
-    pub fn remove(&mut self, task: u64) -> bool {
-        self.0.remove(task)
     }
 
     /// Takes out `from` and all that follow it without a hole; the first number that is not among them.

@@ -67,11 +67,9 @@ use std::time::{Duration, Instant};
 pub(crate) enum Step<P> {
     /// An attempt of a task began or ended. The line about its end comes before the task's last delivery.
     Line(Line),
-    /// A worker delivers.
     Delivery(Delivery<P>),
     /// Nothing more has arrived for the moment: write what is in order, and take a checkpoint if it is due.
     Commit,
-    /// The supervisor asks for something.
     Command(CommitCommand),
 }
 
@@ -98,7 +96,6 @@ pub(crate) struct Committer<J: Job> {
     reported: Frontier,
     reported_at: Instant,
     pub(crate) is_reported: bool,
-    /// A checkpoint this often.
     pub(crate) every: Duration,
     /// Something has happened since the last record, which is this old.
     dirty: bool,
@@ -139,7 +136,6 @@ impl<J: Job> Committer<J> {
         }
     }
 
-    /// The last frontier that it reported.
     pub(crate) fn frontier(&self) -> Frontier {
         self.reported
     }
@@ -178,7 +174,6 @@ impl<J: Job> Committer<J> {
         Ok(None)
     }
 
-    /// How long until a checkpoint is due.
     pub(crate) fn due_in(&self) -> Duration {
         if self.dirty { self.every.saturating_sub(self.last.elapsed()) } else { self.every }
     }

@@ -48,7 +48,6 @@ use crate::signals::policy::Request;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
-/// All that a decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) motion: Motion,
@@ -86,13 +85,11 @@ impl State {
         }
     }
 
-    /// Whether a task may start now.
     pub(crate) fn may_start(&self) -> bool {
         self.motion == Motion::Running && self.course == Course::Working && !self.source_ended
     }
 }
 
-/// The next state, and what to do on the way there.
 pub(crate) fn decide(mut state: State, event: Event) -> (State, Vec<Action>) {
     let mut actions = Vec::new();
     match event {

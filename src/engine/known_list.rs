@@ -44,7 +44,6 @@ pub(crate) struct Outset<L: Listing> {
     pub(crate) listing: L,
     /// The compared tasks that are not complete.
     pub(crate) left: Vec<Assignment<L::Task>>,
-    /// The number of the next listed task.
     pub(crate) next: u64,
     /// The mark of the task before it.
     pub(crate) last: Option<Mark>,
@@ -54,7 +53,6 @@ pub(crate) struct Outset<L: Listing> {
     pub(crate) gone: u64,
     /// How many tasks of the list are on record as complete.
     in_common: u64,
-    /// Sentences for the user.
     pub(crate) said: Vec<String>,
 }
 
@@ -77,7 +75,6 @@ impl<L: Listing> Outset<L> {
         Assignment { number, task, bytes, mark, room: None }
     }
 
-    /// The mark of the task that comes next.
     pub(crate) fn then(&self, own: Mark) -> Mark {
         self.last.unwrap_or(BEGINNING).then(own.of_task())
     }
@@ -93,7 +90,6 @@ impl<L: Listing> Outset<L> {
         self.next - self.gone
     }
 
-    /// The next task that the listing has.
     pub(crate) fn next_task(&mut self, cx: &ListContext<'_>) -> Result<Option<Assignment<L::Task>>> {
         Ok(self.listing.next(cx)?.map(|listed| self.take(listed)))
     }
@@ -293,7 +289,6 @@ struct Walk<'s, 'l, L: Listing> {
     /// A listed task that has no number yet.
     waiting: Option<Listed<L::Task>>,
     gone: HashSet<[u8; 8]>,
-    /// The failed tasks that are gone.
     failed: Vec<u64>,
     /// The tasks that are gone and may not have completed.
     open: Vec<u64>,

@@ -26,7 +26,6 @@ pub(crate) enum Finding {
     NoRecord,
     /// The record is damaged or of a newer format, or the journal that completes it is damaged.
     Damaged,
-    /// A record.
     Record(Past),
 }
 
@@ -100,7 +99,6 @@ pub(crate) enum Output {
     Printed,
 }
 
-/// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     /// Discard the state of an earlier run.
@@ -119,7 +117,6 @@ pub(crate) enum TaskKind {
     SideEffectsOnly,
 }
 
-/// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a plan must be carried out"]
 pub(crate) enum Plan {
@@ -164,7 +161,6 @@ impl Over {
     }
 }
 
-/// Why a run is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     InUse,
@@ -199,7 +195,6 @@ pub(crate) fn plan(found: Finding, asked: Asked) -> Plan {
     }
 }
 
-/// There are tasks left.
 fn unfinished(past: Past) -> Plan {
     match (past.job, past.output) {
         (JobOnRecord::Another, _) => unless_untouched(past, Why::AnotherJob),

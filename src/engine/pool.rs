@@ -54,9 +54,7 @@ pub(crate) struct Deferred {
 /// What to do when a deferred task is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// Ask for its result.
     Conclude,
-    /// Try it again.
     Retry,
 }
 
@@ -69,7 +67,6 @@ pub(crate) enum Report {
     Ended { task: u64, outcome: Outcome, took: Option<Duration> },
 }
 
-/// How a task left its worker.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done,
@@ -118,7 +115,6 @@ impl<J: Job> Pool<J> {
         Ok((Self { rayon, desk, conclude, shared }, workers))
     }
 
-    /// The commands of its tasks.
     pub(crate) fn children(&self) -> &Arc<Children> {
         &self.desk.children
     }
@@ -129,7 +125,6 @@ impl<J: Job> Pool<J> {
         self.hand_out((number, bytes, mark, room), move |job, cx| job.run(task, cx));
     }
 
-    /// Hands out a task for another attempt.
     pub(crate) fn retry(&self, deferred: Deferred) {
         let Deferred { number, bytes, mark, room, .. } = deferred;
         self.hand_out((number, bytes, mark, room), J::again);

@@ -38,10 +38,17 @@ use std::sync::{Arc, Mutex};
 /// The work that is left to do.
 pub(crate) enum Prepared<J: Job, L: Listing<Task = J::Task>> {
     /// Nothing: an earlier run finished this very job, and its output is there.
-    AlreadyDone { code: u8, summary: Summary, total: Option<J::Total> },
+    AlreadyDone {
+        code: u8,
+        summary: Summary,
+        total: Option<J::Total>,
+    },
     /// Nothing: a signal or the time budget ended the comparison.
-    Stopped { by: StoppedBy, summary: Summary, notice: Option<&'static str> },
-    /// Work.
+    Stopped {
+        by: StoppedBy,
+        summary: Summary,
+        notice: Option<&'static str>,
+    },
     Ready(Box<StartingPoint<J, L>>),
 }
 
@@ -94,7 +101,6 @@ struct PastRun<J: Job, L: Listing<Task = J::Task>> {
     total: Option<J::Total>,
     /// The result of the comparison: stored results of tasks, and the list.
     checked: Option<(Spill, Outset<L>)>,
-    /// Whether the output has its name.
     is_published: bool,
 }
 
@@ -168,7 +174,6 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices, result })))
     }
 
-    /// Continues a job after the last run.
     fn resume(self) -> Result<Prepared<J, S::Listing>> {
         let Self { sink, options, dir, past, .. } = self;
         let Some(PastRun { mut record, total: Some(total), checked: Some((spill, mut outset)), .. }) = past

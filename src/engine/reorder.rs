@@ -31,7 +31,6 @@ const UNPACKED: usize = 32;
 pub(crate) struct Reorder<P> {
     tasks: BTreeMap<u64, Held<P>>,
     in_memory: u64,
-    /// How many of the tasks have ended.
     ended: u64,
     /// Tasks that have ended and are not packed.
     unpacked: VecDeque<u64>,
@@ -45,7 +44,6 @@ pub(crate) struct Held<P> {
     waits_long: bool,
 }
 
-/// How a task ended.
 pub(crate) enum Fate<P> {
     Done { partial: P, mark: Option<Mark>, bytes: u64 },
     Failed { mark: Option<Mark> },
@@ -69,10 +67,8 @@ enum Piece {
     OnDisk(SegmentRange),
 }
 
-/// Which of the tasks that wait are stored on disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// All that have ended.
     Ended,
     /// Those of them that had ended at the last checkpoint.
     Lasting,
@@ -89,7 +85,6 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         Self { tasks: BTreeMap::new(), in_memory: 0, ended: 0, unpacked: VecDeque::new() }
     }
 
-    /// Takes what a worker delivers.
     pub(crate) fn take(&mut self, delivery: Delivery<P>, spill: &mut Spill) {
         match delivery {
             Delivery::Piece { task, bytes } => self.hold(task, bytes),
@@ -142,7 +137,6 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         Ok((Held { pieces, fate: None, waits_long: false }, fate))
     }
 
-    /// The lowest task that has ended.
     pub(crate) fn any_ended(&self) -> Option<u64> {
         self.tasks.iter().find(|(_, held)| held.fate.is_some()).map(|(task, _)| *task)
     }
@@ -177,7 +171,6 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         Ok(())
     }
 
-    /// Whether the memory is full.
     pub(crate) fn is_full(&self) -> bool {
         self.in_memory > MEMORY
     }

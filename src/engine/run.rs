@@ -79,204 +79,102 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         Self { job, source, sink, options, masked: None, observer, reload: None, requests }
     }
 
-    /// Where the output goes. Default: it is discarded.
-    #[must_use]
-    pub fn sink(mut self, sink: impl Sink) -> Self {
-        self.sink = Box::new(sink);
-        self
-    }
+    setters! {
+        /// Where the output goes. Default: it is discarded.
+        pub fn sink(sink: impl Sink) => sink = Box::new(sink);
 
-    /// Where the state is kept. Default: nowhere.
-    #[must_use]
-    pub fn state(mut self, at: Location) -> Self {
-        self.options.location = at;
-        self
-    }
+        /// Where the state is kept. Default: nowhere.
+        pub fn state(at: Location) => options.location = at;
 
-    /// Whether to discard the state of an earlier run.
-    #[must_use]
-    pub fn fresh(mut self, fresh: bool) -> Self {
-        self.options.fresh = fresh;
-        self
-    }
+        /// Whether to discard the state of an earlier run.
+        pub fn fresh(fresh: bool) => options.fresh = fresh;
 
-    /// Whether to wait for the lock of the state while another run holds it. Otherwise that is an error
-    /// ([`Kind::Busy`](crate::error::Kind::Busy)). A scheduler may start a job twice: the second run then waits until
-    /// the first has ended, and continues after it. Signals and the time budget end the wait.
-    #[must_use]
-    pub fn wait(mut self, wait: bool) -> Self {
-        self.options.wait = wait;
-        self
-    }
+        /// Whether to wait for the lock of the state while another run holds it. Otherwise that is an error
+        /// ([`Kind::Busy`](crate::error::Kind::Busy)). A scheduler may start a job twice: the second run then waits until
+        /// the first has ended, and continues after it. Signals and the time budget end the wait.
+        pub fn wait(wait: bool) => options.wait = wait;
 
-    /// Whether each checkpoint first reads the record on disk and confirms that this run wrote it. The lock of the state
-    /// excludes a second run; where locks hold on one host only, or a file server has lost them, this is the second
-    /// fence: the older of two runs ends at its next checkpoint and touches nothing more.
-    #[must_use]
-    pub fn fenced(mut self, fenced: bool) -> Self {
-        self.options.fenced = fenced;
-        self
-    }
+        /// Whether each checkpoint first reads the record on disk and confirms that this run wrote it. The lock of the state
+        /// excludes a second run; where locks hold on one host only, or a file server has lost them, this is the second
+        /// fence: the older of two runs ends at its next checkpoint and touches nothing more.
+        pub fn fenced(fenced: bool) => options.fenced = fenced;
 
-    /// The command that continues the job. It is written into the state, for people.
-    #[must_use]
-    pub fn continuing(mut self, command: Continuing) -> Self {
-        self.options.continuing = Some(command);
-        self
-    }
+        /// The command that continues the job. It is written into the state, for people.
+        pub fn continuing(command: Continuing) => options.continuing = Some(command);
 
-    /// How many tasks run at the same time, at least 1.
-    #[must_use]
-    pub fn jobs(mut self, jobs: usize) -> Self {
-        self.options.jobs = jobs.max(1);
-        self
-    }
+        /// How many tasks run at the same time, at least 1.
+        pub fn jobs(jobs: usize) => options.jobs = jobs.max(1);
 
-    /// The largest number of tasks at the same time that [`Settings`] can set during the run; the pool has as many
-    /// threads. Default and minimum: [`jobs`](Run::jobs).
-    ///
-    /// [`Settings`]: crate::engine::reload::Settings
-    #[must_use]
-    pub fn max_jobs(mut self, jobs: usize) -> Self {
-        self.options.max_jobs = jobs;
-        self
-    }
+        /// The largest number of tasks at the same time that [`Settings`] can set during the run; the pool has as many
+        /// threads. Default and minimum: [`jobs`](Run::jobs).
+        ///
+        /// [`Settings`]: crate::engine::reload::Settings
+        pub fn max_jobs(jobs: usize) => options.max_jobs = jobs;
 
-    /// Whether a death by SIGQUIT may leave a core file.
-    #[must_use]
-    pub fn core(mut self, yes: bool) -> Self {
-        self.options.core = yes;
-        self
-    }
+        /// Whether a death by SIGQUIT may leave a core file.
+        pub fn core(yes: bool) => options.core = yes;
 
-    /// Whether a signal that asks for a stop is forwarded to the commands of tasks at once, for commands that save
-    /// their own work. Default: they may finish within the grace.
-    #[must_use]
-    pub fn forward_stops(mut self, yes: bool) -> Self {
-        self.options.forward_stops = yes;
-        self
-    }
+        /// Whether a signal that asks for a stop is forwarded to the commands of tasks at once, for commands that save
+        /// their own work. Default: they may finish within the grace.
+        pub fn forward_stops(yes: bool) => options.forward_stops = yes;
 
-    /// Whether a second process ends the commands of tasks if this process is killed. The second process is this
-    /// program again, so `main` must call [`watch`](crate::process::watcher::watch) if it is started with
-    /// [`VERB`](crate::process::watcher::VERB).
-    #[must_use]
-    pub fn watch_children(mut self, yes: bool) -> Self {
-        self.options.watch_children = yes;
-        self
-    }
+        /// Whether a second process ends the commands of tasks if this process is killed. The second process is this
+        /// program again, so `main` must call [`watch`](crate::process::watcher::watch) if it is started with
+        /// [`VERB`](crate::process::watcher::VERB).
+        pub fn watch_children(yes: bool) => options.watch_children = yes;
 
-    /// Reads settings again on [`Request::Reload`]. Without this call the answer to that request is a warning.
-    #[must_use]
-    pub fn reload(mut self, reload: impl Reload) -> Self {
-        self.reload = Some(Box::new(reload));
-        self
-    }
+        /// Reads settings again on [`Request::Reload`]. Without this call the answer to that request is a warning.
+        pub fn reload(reload: impl Reload) => reload = Some(Box::new(reload));
 
-    /// How long tasks in flight may go on after a stop; `None`: until they end. Default: 5 s, so that together with
-    /// [`kill_after`](Run::kill_after) it is less than 10 s, the shortest notice of the batch systems.
-    #[must_use]
-    pub fn grace(mut self, grace: Option<Duration>) -> Self {
-        self.options.grace = grace;
-        self
-    }
+        /// How long tasks in flight may go on after a stop; `None`: until they end. Default: 5 s, so that together with
+        /// [`kill_after`](Run::kill_after) it is less than 10 s, the shortest notice of the batch systems.
+        pub fn grace(grace: Option<Duration>) => options.grace = grace;
 
-    /// How long the run waits for cancelled tasks. Default: 2 s. A task that does not look up by then is left behind:
-    /// its thread goes on until the task or the process ends.
-    #[must_use]
-    pub fn kill_after(mut self, time: Duration) -> Self {
-        self.options.kill_after = time;
-        self
-    }
+        /// How long the run waits for cancelled tasks. Default: 2 s. A task that does not look up by then is left behind:
+        /// its thread goes on until the task or the process ends.
+        pub fn kill_after(time: Duration) => options.kill_after = time;
 
-    /// How often a checkpoint is taken. Default: 1 s.
-    #[must_use]
-    pub fn checkpoint_every(mut self, time: Duration) -> Self {
-        self.options.checkpoint_every = time;
-        self
-    }
+        /// How often a checkpoint is taken. Default: 1 s.
+        pub fn checkpoint_every(time: Duration) => options.checkpoint_every = time;
 
-    /// Bytes of input per second, all workers together, as counted by [`crate::Context::advance`].
-    #[must_use]
-    pub fn limit_rate(mut self, bytes_per_second: Option<u64>) -> Self {
-        self.options.bytes_per_second = bytes_per_second;
-        self
-    }
+        /// Bytes of input per second, all workers together, as counted by [`crate::Context::advance`].
+        pub fn limit_rate(bytes_per_second: Option<u64>) => options.bytes_per_second = bytes_per_second;
 
-    /// Whether failed tasks are left out and counted. Otherwise the first one ends the run.
-    #[must_use]
-    pub fn keep_going(mut self, yes: bool) -> Self {
-        self.options.keep_going = yes;
-        self
-    }
+        /// Whether failed tasks are left out and counted. Otherwise the first one ends the run.
+        pub fn keep_going(yes: bool) => options.keep_going = yes;
 
-    /// Whether the output of failed tasks stays in the output. Default: it does not.
-    #[must_use]
-    pub fn print_failed(mut self, yes: bool) -> Self {
-        self.options.print_failed = yes;
-        self
-    }
+        /// Whether the output of failed tasks stays in the output. Default: it does not.
+        pub fn print_failed(yes: bool) => options.print_failed = yes;
 
-    /// When tasks may start although a worker is free. Default: at once.
-    #[must_use]
-    pub fn starts(mut self, starts: Starts) -> Self {
-        self.options.starts = starts;
-        self
-    }
+        /// When tasks may start although a worker is free. Default: at once.
+        pub fn starts(starts: Starts) => options.starts = starts;
 
-    /// With [`keep_going`](Run::keep_going): how many ended tasks end the run, to be continued after them. Failures
-    /// end it with exit code 4, the others with 0, or with 1 if a task has failed.
-    #[must_use]
-    pub fn halt(mut self, halt: Option<Halt>) -> Self {
-        self.options.halt = halt;
-        self
-    }
+        /// With [`keep_going`](Run::keep_going): how many ended tasks end the run, to be continued after them. Failures
+        /// end it with exit code 4, the others with 0, or with 1 if a task has failed.
+        pub fn halt(halt: Option<Halt>) => options.halt = halt;
 
-    /// What tasks do besides producing output. Default: nothing.
-    #[must_use]
-    pub fn effects(mut self, effects: Effects) -> Self {
-        self.options.effects = effects;
-        self
-    }
+        /// What tasks do besides producing output. Default: nothing.
+        pub fn effects(effects: Effects) => options.effects = effects;
 
-    /// The time after which the run stops, to be continued.
-    #[must_use]
-    pub fn max_runtime(mut self, budget: Option<Duration>) -> Self {
-        self.options.max_runtime = budget;
-        self
-    }
+        /// The time after which the run stops, to be continued.
+        pub fn max_runtime(budget: Option<Duration>) => options.max_runtime = budget;
 
-    /// How many bytes of disk the results of tasks ahead of the frontier may take. If they take more, a slow task
-    /// makes the others wait; tasks at work go on, so it can be a little more. `None`, the default: half of the
-    /// space that is free at the start, where the state is or where the system keeps temporary files.
-    #[must_use]
-    pub fn spill_limit(mut self, bytes: Option<u64>) -> Self {
-        self.options.spill_limit = bytes;
-        self
-    }
+        /// How many bytes of disk the results of tasks ahead of the frontier may take. If they take more, a slow task
+        /// makes the others wait; tasks at work go on, so it can be a little more. `None`, the default: half of the
+        /// space that is free at the start, where the state is or where the system keeps temporary files.
+        pub fn spill_limit(bytes: Option<u64>) => options.spill_limit = bytes;
 
-    /// Handles signals while it runs, by the policy with which they were blocked.
-    ///
-    /// Without this call the run touches no signal. With it, the run changes dispositions and mask, and restores both
-    /// at its end.
-    #[must_use]
-    pub fn signals(mut self, masked: Masked) -> Self {
-        self.masked = Some(masked);
-        self
-    }
+        /// Handles signals while it runs, by the policy with which they were blocked.
+        ///
+        /// Without this call the run touches no signal. With it, the run changes dispositions and mask, and restores both
+        /// at its end.
+        pub fn signals(masked: Masked) => masked = Some(masked);
 
-    /// The observer of the run.
-    #[must_use]
-    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
-        self.observer = Box::new(observer);
-        self
-    }
+        /// The observer of the run.
+        pub fn observer(observer: impl Observer + 'static) => observer = Box::new(observer);
 
-    /// Another disk under the state and the output, for tests.
-    #[must_use]
-    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
-        self.options.disk = disk;
-        self
+        /// Another disk under the state and the output, for tests.
+        pub fn disk(disk: Arc<dyn Disk>) => options.disk = disk;
     }
 
     /// A handle to stop, pause or ask the run while it runs.

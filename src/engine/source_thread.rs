@@ -29,7 +29,6 @@ pub(crate) const READ_AHEAD: usize = 1024;
 /// A list of this many tasks or more is not listed twice only to know how it ends.
 const LOOKED_AT: u64 = 1 << 20;
 
-/// The messages of the source thread.
 #[derive(Debug)]
 pub(crate) enum FromSource<T> {
     Task(Assignment<T>),
@@ -38,14 +37,12 @@ pub(crate) enum FromSource<T> {
     Failed(Error),
 }
 
-/// The data that the source thread owns.
 pub(crate) struct SourceThread<S: Source> {
     /// To list all tasks once more.
     pub(crate) source: S,
     pub(crate) outset: Outset<S::Listing>,
     /// The journal, if the list may change between runs: it gets a line about the end of the list.
     pub(crate) journal: Option<Sender<Line>>,
-    /// The inputs on record.
     pub(crate) inputs: Value,
     pub(crate) stop: Arc<StopFd>,
     pub(crate) memory: Arc<InputMemory>,
@@ -60,7 +57,6 @@ pub(crate) const REST: Duration = Duration::from_millis(1);
 const LONGEST_REST: Duration = Duration::from_millis(16);
 
 impl<S: Source> SourceThread<S> {
-    /// The body of the thread.
     pub(crate) fn list(mut self, to: &Sender<FromSource<S::Task>>) {
         let last = match self.list_all(to) {
             Ok(Some(tasks)) => FromSource::Ended(tasks),
@@ -166,7 +162,6 @@ impl<S: Source> SourceThread<S> {
 /// Compares the list with what the record says of it, before anything is changed.
 pub(crate) struct Comparison<L> {
     listing: L,
-    /// Number of the next task.
     next: u64,
     /// The mark of the task before it, on record.
     mark: Option<Mark>,

@@ -39,7 +39,6 @@ use starts::StartRule;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// The channels of the supervisor.
 pub(crate) struct Channels<T> {
     pub(crate) signals: Receiver<Received>,
     pub(crate) control: Receiver<Request>,
@@ -49,7 +48,6 @@ pub(crate) struct Channels<T> {
     pub(crate) commit_commands: Sender<CommitCommand>,
     pub(crate) said: Receiver<Saying>,
     pub(crate) reloaded: Receiver<Reloaded>,
-    /// The thread that reads settings again.
     pub(crate) reader: Option<Reader>,
 }
 
@@ -91,7 +89,6 @@ impl<'a, J: Job> Supervisor<'a, J> {
 }
 
 impl<J: Job> Supervisor<'_, J> {
-    /// Runs until the run has ended.
     pub(crate) fn run(mut self) -> Ending {
         self.view.observer.notice(&Notice::Ready { workers: self.workers.at_start });
         while self.state.course != Course::Ended {

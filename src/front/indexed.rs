@@ -185,12 +185,10 @@ impl<I> fmt::Debug for Over<I> {
     }
 }
 
-/// What the record says of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Described {
     length: u64,
     digest: String,
-    /// How many items a task has.
     together: u64,
 }
 
@@ -221,7 +219,6 @@ impl<I: Indexed> Source for Over<I> {
 pub struct OverListing<I> {
     items: Arc<I>,
     described: Described,
-    /// The number of the next task.
     next: u64,
 }
 

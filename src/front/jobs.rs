@@ -23,29 +23,17 @@ impl Written for () {
     }
 }
 
-impl Written for String {
-    fn bytes(&self) -> &[u8] {
-        self.as_bytes()
-    }
+macro_rules! written {
+    ($($text:ty: $bytes:path),*) => { $(
+        impl Written for $text {
+            fn bytes(&self) -> &[u8] {
+                $bytes(self)
+            }
+        }
+    )* };
 }
 
-impl Written for &str {
-    fn bytes(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-impl Written for Cow<'_, str> {
-    fn bytes(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-impl Written for Vec<u8> {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-}
+written! { String: str::as_bytes, &str: str::as_bytes, Cow<'_, str>: str::as_bytes, Vec<u8>: Vec::as_slice }
 
 impl<W: Written> Written for Option<W> {
     fn bytes(&self) -> &[u8] {
@@ -138,10 +126,8 @@ pub struct Fold<D, T, F, R, A> {
     pub(super) at_end: Option<AtEnd<A>>,
 }
 
-/// Takes a result into a total.
 pub(super) type Merge<A, R> = Box<dyn Fn(&mut A, R) + Send + Sync>;
 
-/// Writes something of a total.
 pub(super) type AtEnd<A> = Box<dyn Fn(&A) -> String + Send + Sync>;
 
 impl<D, T, F, R, A> fmt::Debug for Fold<D, T, F, R, A> {

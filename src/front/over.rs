@@ -106,29 +106,17 @@ pub trait Paths {
     fn paths(self) -> Vec<PathBuf>;
 }
 
-impl Paths for &str {
-    fn paths(self) -> Vec<PathBuf> {
-        vec![self.into()]
-    }
+macro_rules! paths {
+    ($($path:ty)*) => { $(
+        impl Paths for $path {
+            fn paths(self) -> Vec<PathBuf> {
+                vec![self.into()]
+            }
+        }
+    )* };
 }
 
-impl Paths for String {
-    fn paths(self) -> Vec<PathBuf> {
-        vec![self.into()]
-    }
-}
-
-impl Paths for &Path {
-    fn paths(self) -> Vec<PathBuf> {
-        vec![self.into()]
-    }
-}
-
-impl Paths for PathBuf {
-    fn paths(self) -> Vec<PathBuf> {
-        vec![self]
-    }
-}
+paths! { &str String &Path PathBuf }
 
 impl<P: Into<PathBuf>> Paths for Vec<P> {
     fn paths(self) -> Vec<PathBuf> {

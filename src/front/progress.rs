@@ -36,7 +36,6 @@ pub struct Bar {
     is_drawn: bool,
 }
 
-/// Columns of the bar itself.
 const COLUMNS: usize = 24;
 
 impl Bar {

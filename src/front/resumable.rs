@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 use crate::input::{Chunks, Tree};
 use crate::signals::Masked;
 use crate::signals::policy::Request;
-use crate::sink::{FileSink, StreamSink};
+use crate::sink::{FileSink, StreamSink, without_a_place};
 use crate::task::observer::{Observer, Silent};
-use crate::task::{Committed, Context, Sink, Source, TaskError};
+use crate::task::{Context, Sink, Source, TaskError};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
@@ -80,7 +80,6 @@ pub struct Loop<S, J> {
     settings: Settings,
 }
 
-/// All but the source and the job.
 struct Settings {
     to: Destination,
     state: Option<Location>,
@@ -163,47 +162,25 @@ impl<S, J> Loop<S, J> {
         self
     }
 
-    /// Keeps the state in this directory. Without it, and without [`write_to`](Loop::write_to), a loop is refused,
-    /// because it could not be continued; [`Location::Nowhere`] says that this is meant.
-    #[must_use]
-    pub fn state(mut self, at: impl Into<Location>) -> Self {
-        self.settings.state = Some(at.into());
-        self
-    }
+    setters! {
+        /// Keeps the state in this directory. Without it, and without [`write_to`](Loop::write_to), a loop is refused,
+        /// because it could not be continued; [`Location::Nowhere`] says that this is meant.
+        pub fn state(at: impl Into<Location>) => settings.state = Some(at.into());
 
-    /// Who watches the loop: a bar, a log ([`crate::progress`]), or an [`Observer`] of your own.
-    #[must_use]
-    pub fn progress(mut self, observer: impl Observer + 'static) -> Self {
-        self.settings.observer = Box::new(observer);
-        self
-    }
+        /// Who watches the loop: a bar, a log ([`crate::progress`]), or an [`Observer`] of your own.
+        pub fn progress(observer: impl Observer + 'static) => settings.observer = Box::new(observer);
 
-    /// How many items are worked on at the same time. Default: as many as the process may use cores.
-    #[must_use]
-    pub fn jobs(mut self, jobs: usize) -> Self {
-        self.settings.options.jobs = jobs.max(1);
-        self
-    }
+        /// How many items are worked on at the same time. Default: as many as the process may use cores.
+        pub fn jobs(jobs: usize) => settings.options.jobs = jobs.max(1);
 
-    /// How often a checkpoint is taken. Default: 1 s.
-    #[must_use]
-    pub fn checkpoint_every(mut self, time: Duration) -> Self {
-        self.settings.options.checkpoint_every = time;
-        self
-    }
+        /// How often a checkpoint is taken. Default: 1 s.
+        pub fn checkpoint_every(time: Duration) => settings.options.checkpoint_every = time;
 
-    /// How long items at work may go on after a stop. Default: 5 s.
-    #[must_use]
-    pub fn grace(mut self, time: Duration) -> Self {
-        self.settings.options.grace = Some(time);
-        self
-    }
+        /// How long items at work may go on after a stop. Default: 5 s.
+        pub fn grace(time: Duration) => settings.options.grace = Some(time);
 
-    /// Whether to discard what an earlier run has left.
-    #[must_use]
-    pub fn fresh(mut self, fresh: bool) -> Self {
-        self.settings.options.fresh = fresh;
-        self
+        /// Whether to discard what an earlier run has left.
+        pub fn fresh(fresh: bool) => settings.options.fresh = fresh;
     }
 
     /// Sees to it that the commands of the closure ([`Context::output`], [`Context::call`]) do not outlive this
@@ -285,31 +262,12 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
     }
 }
 
-impl From<PathBuf> for Location {
-    fn from(path: PathBuf) -> Self {
-        Location::Directory(path)
-    }
-}
-
-impl From<&Path> for Location {
-    fn from(path: &Path) -> Self {
+impl<P: Into<PathBuf>> From<P> for Location {
+    fn from(path: P) -> Self {
         Location::Directory(path.into())
     }
 }
 
-impl From<&str> for Location {
-    fn from(path: &str) -> Self {
-        Location::Directory(path.into())
-    }
-}
-
-impl From<String> for Location {
-    fn from(path: String) -> Self {
-        Location::Directory(path.into())
-    }
-}
-
-/// `OUT.bivouac`.
 fn beside(output: &Path) -> PathBuf {
     let mut path = output.as_os_str().to_os_string();
     path.push(".bivouac");
@@ -322,9 +280,7 @@ fn beside(output: &Path) -> PathBuf {
 struct NoOutput;
 
 impl Sink for NoOutput {
-    fn begin(&mut self, _committed: Option<&Committed>) -> Result<()> {
-        Ok(())
-    }
+    without_a_place!();
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match bytes.is_empty() {
@@ -332,21 +288,5 @@ impl Sink for NoOutput {
             false => Err(Error::usage("the loop", "has results, and no place for them")
                 .advise("name an output with `write_to`, or take the results into a `fold`")),
         }
-    }
-
-    fn make_durable(&mut self) -> Result<Committed> {
-        Ok(Committed::default())
-    }
-
-    fn is_immediate(&self) -> bool {
-        true
-    }
-
-    fn publish(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn is_published(&mut self, _committed: &Committed) -> Result<bool> {
-        Ok(true)
     }
 }

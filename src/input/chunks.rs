@@ -99,79 +99,45 @@ impl Chunks {
         }
     }
 
-    /// Ends the last input, if it is a stream, where this is set: the rest of it changes nothing. The stream may have
-    /// no end, or may be waited for. The job must set it as a function of what was committed ([`Job::fold`]), or
-    /// a job that is continued would list another number of tasks.
-    ///
-    /// [`Job::fold`]: crate::Job::fold
-    #[must_use]
-    pub fn until(mut self, enough: Arc<AtomicBool>) -> Self {
-        self.enough = Some(enough);
-        self
-    }
+    setters! {
+        /// Ends the last input, if it is a stream, where this is set: the rest of it changes nothing. The stream may have
+        /// no end, or may be waited for. The job must set it as a function of what was committed ([`Job::fold`]), or
+        /// a job that is continued would list another number of tasks.
+        ///
+        /// [`Job::fold`]: crate::Job::fold
+        pub fn until(enough: Arc<AtomicBool>) => enough = Some(enough);
 
-    /// Ends the list of tasks where this is set, whatever is left of any input. What the job answers must not depend on
-    /// that, and no state may be kept: a job that is continued would list another number of tasks.
-    #[must_use]
-    pub fn until_found(mut self, found: Arc<AtomicBool>) -> Self {
-        self.found = Some(found);
-        self
-    }
+        /// Ends the list of tasks where this is set, whatever is left of any input. What the job answers must not depend on
+        /// that, and no state may be kept: a job that is continued would list another number of tasks.
+        pub fn until_found(found: Arc<AtomicBool>) => found = Some(found);
 
-    /// Gives every chunk the header of its input ([`Chunk::header`](super::Chunk::header)).
-    #[must_use]
-    pub fn with_header(mut self, header: Option<Header>) -> Self {
-        self.header = header;
-        self
-    }
+        /// Gives every chunk the header of its input ([`Chunk::header`](super::Chunk::header)).
+        pub fn with_header(header: Option<Header>) => header = header;
 
-    /// Sets the block size in bytes. The default is a sixty-fourth of all regular files, between 1 and
-    /// 4 MiB: enough tasks for an even end, each long enough not to feel its overhead. A job that is continued
-    /// keeps the block size that it had.
-    #[must_use]
-    pub fn block(mut self, bytes: Option<u64>) -> Self {
-        self.wanted_block = bytes.map(|b| b.max(1));
-        self
-    }
+        /// Sets the block size in bytes. The default is a sixty-fourth of all regular files, between 1 and
+        /// 4 MiB: enough tasks for an even end, each long enough not to feel its overhead. A job that is continued
+        /// keeps the block size that it had.
+        pub fn block(bytes: Option<u64>) => wanted_block = bytes.map(|b| b.max(1));
 
-    /// Changes the default block: one of `parts` of all regular files, of 1 MiB to `largest` bytes.
-    #[must_use]
-    pub fn in_parts(mut self, parts: u64, largest: u64) -> Self {
-        self.parts = (parts.max(1), largest.max(MIB));
-        self
-    }
+        /// Changes the default block: one of `parts` of all regular files, of 1 MiB to `largest` bytes.
+        pub fn in_parts(parts: u64, largest: u64) => parts = (parts.max(1), largest.max(MIB));
 
-    /// Makes default blocks small enough to last a quarter of a second at this rate (bytes per second);
-    /// otherwise the job would go on in leaps.
-    #[must_use]
-    pub fn limit_rate(mut self, bytes_per_second: Option<u64>) -> Self {
-        self.limit_rate = bytes_per_second;
-        self
-    }
+        /// Makes default blocks small enough to last a quarter of a second at this rate (bytes per second);
+        /// otherwise the job would go on in leaps.
+        pub fn limit_rate(bytes_per_second: Option<u64>) => limit_rate = bytes_per_second;
 
-    /// Compares the contents of the files by digest, and not sizes and times. Everything is then read twice,
-    /// and the finished part again when the job is continued. A job keeps to what it was begun with. Streams
-    /// are always compared so.
-    #[must_use]
-    pub fn by_contents(mut self, yes: bool) -> Self {
-        self.wants_contents = yes;
-        self
-    }
+        /// Compares the contents of the files by digest, and not sizes and times. Everything is then read twice,
+        /// and the finished part again when the job is continued. A job keeps to what it was begun with. Streams
+        /// are always compared so.
+        pub fn by_contents(yes: bool) => wants_contents = yes;
 
-    /// Names paths that were given besides these and cannot be read. They are not listed, but they are among
-    /// the [`Inputs`], and a job that is continued must leave out the same ones.
-    #[must_use]
-    pub fn leaving_out(mut self, left_out: &[LeftOut]) -> Self {
-        self.left_out = left_out.to_vec();
-        self
-    }
+        /// Names paths that were given besides these and cannot be read. They are not listed, but they are among
+        /// the [`Inputs`], and a job that is continued must leave out the same ones.
+        pub fn leaving_out(left_out: &[LeftOut]) => left_out = left_out.to_vec();
 
-    /// Lists the records of a stream that have come whenever its writer pauses, for output that a reader
-    /// waits for. The cut then depends on the writer, so such a job cannot be continued.
-    #[must_use]
-    pub fn watched(mut self, yes: bool) -> Self {
-        self.is_watched = yes;
-        self
+        /// Lists the records of a stream that have come whenever its writer pauses, for output that a reader
+        /// waits for. The cut then depends on the writer, so such a job cannot be continued.
+        pub fn watched(yes: bool) => is_watched = yes;
     }
 
     /// Whether a job on these inputs can be continued. May be asked before the run.

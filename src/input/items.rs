@@ -102,49 +102,27 @@ impl Items {
         }
     }
 
-    /// Sets the delimiter between two items of a text. It may be several bytes.
-    #[must_use]
-    pub fn delimiter(mut self, bytes: Vec<u8>) -> Self {
-        self.delimiter = bytes;
-        self
-    }
+    setters! {
+        /// Sets the delimiter between two items of a text. It may be several bytes.
+        pub fn delimiter(bytes: Vec<u8>) => delimiter = bytes;
 
-    /// Makes one task of this many consecutive items, or combinations of them; the last task may have fewer.
-    #[must_use]
-    pub fn per_task(mut self, items: NonZero<usize>) -> Self {
-        self.per_task = items;
-        self
-    }
+        /// Makes one task of this many consecutive items, or combinations of them; the last task may have fewer.
+        pub fn per_task(items: NonZero<usize>) => per_task = items;
 
-    /// Makes one task of as many items as fit: at least one, and no more than [`per_task`](Self::per_task) says.
-    #[must_use]
-    pub fn fitting(mut self, fit: Fit) -> Self {
-        self.fit = Some(fit);
-        self
-    }
+        /// Makes one task of as many items as fit: at least one, and no more than [`per_task`](Self::per_task) says.
+        pub fn fitting(fit: Fit) => fit = Some(fit);
 
-    /// Spreads the last task of those that take as many items as [fit](Self::fitting) over so many tasks, if the list
-    /// ends before it is full: otherwise one worker would do what all could. In a run that goes on the number of its
-    /// first run counts.
-    #[must_use]
-    pub fn over(mut self, slots: NonZero<usize>) -> Self {
-        self.over = Some(slots);
-        self
-    }
+        /// Spreads the last task of those that take as many items as [fit](Self::fitting) over so many tasks, if the list
+        /// ends before it is full: otherwise one worker would do what all could. In a run that goes on the number of its
+        /// first run counts.
+        pub fn over(slots: NonZero<usize>) => over = Some(slots);
 
-    /// Says what of the sources is read as an item, and how.
-    #[must_use]
-    pub fn reading(mut self, reading: Reading) -> Self {
-        self.reading = reading;
-        self
-    }
+        /// Says what of the sources is read as an item, and how.
+        pub fn reading(reading: Reading) => reading = reading;
 
-    /// Lists the tasks in a random order, which the seed decides; without one, any order, and in a run that goes
-    /// on the same again. All items are read, and kept in memory, before the first task.
-    #[must_use]
-    pub fn shuffled(mut self, seed: Option<u64>) -> Self {
-        self.shuffle = Some(seed.map_or(Seed::Found, Seed::Given));
-        self
+        /// Lists the tasks in a random order, which the seed decides; without one, any order, and in a run that goes
+        /// on the same again. All items are read, and kept in memory, before the first task.
+        pub fn shuffled(seed: Option<u64>) => shuffle = Some(seed.map_or(Seed::Found, Seed::Given));
     }
 
     /// The headers of all sources that have any item, if they have [one](Reading::header). Waits for them, and

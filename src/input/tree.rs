@@ -120,43 +120,25 @@ impl Tree {
         }
     }
 
-    /// Bytes of small files that make one task: fewer where reading is slow on purpose.
-    #[must_use]
-    pub fn together(mut self, bytes: u64) -> Self {
-        self.together = bytes;
-        self
-    }
+    setters! {
+        /// Bytes of small files that make one task: fewer where reading is slow on purpose.
+        pub fn together(bytes: u64) => together = bytes;
 
-    /// Compares the contents of the files by digest, as [`Chunks::by_contents`](super::Chunks::by_contents).
-    #[must_use]
-    pub fn by_contents(mut self, yes: bool) -> Self {
-        self.wants_contents = yes;
-        self
-    }
+        /// Compares the contents of the files by digest, as [`Chunks::by_contents`](super::Chunks::by_contents).
+        pub fn by_contents(yes: bool) => wants_contents = yes;
 
-    /// Hands out a path that cannot be read as an [`Entry::Unreadable`]. Otherwise such a path is an error
-    /// before anything is done if it was given, and ends the run if it was found: the next run continues
-    /// there. A file that has gone meanwhile is always handed out.
-    #[must_use]
-    pub fn leaving_out(mut self, yes: bool) -> Self {
-        self.leaves_out = yes;
-        self
-    }
+        /// Hands out a path that cannot be read as an [`Entry::Unreadable`]. Otherwise such a path is an error
+        /// before anything is done if it was given, and ends the run if it was found: the next run continues
+        /// there. A file that has gone meanwhile is always handed out.
+        pub fn leaving_out(yes: bool) => leaves_out = yes;
 
-    /// The same even if the machine is in trouble, and the next run may read what this one could not.
-    #[must_use]
-    pub fn keeping_going(mut self, yes: bool) -> Self {
-        self.keeps_going = yes;
-        self
-    }
+        /// The same even if the machine is in trouble, and the next run may read what this one could not.
+        pub fn keeping_going(yes: bool) => keeps_going = yes;
 
-    /// Names files and directories that the job itself makes: its output, its state. They are not listed
-    /// wherever they stand; otherwise a job whose output lies in the tree would find another tree each time
-    /// it is continued. (A path that was *given* is always listed.)
-    #[must_use]
-    pub fn without(mut self, own: &[PathBuf]) -> Self {
-        self.own = Own::new(own);
-        self
+        /// Names files and directories that the job itself makes: its output, its state. They are not listed
+        /// wherever they stand; otherwise a job whose output lies in the tree would find another tree each time
+        /// it is continued. (A path that was *given* is always listed.)
+        pub fn without(own: &[PathBuf]) => own = Own::new(own);
     }
 
     /// Whether everything can be read again: no path that was given is a pipe.

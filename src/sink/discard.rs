@@ -1,34 +1,42 @@
 //! The simplest sink.
 
 use crate::error::Result;
-use crate::task::{Committed, Sink};
+use crate::task::Sink;
+
+/// What a sink that keeps nothing answers to every question.
+macro_rules! without_a_place {
+    () => {
+        fn begin(&mut self, _committed: Option<&crate::task::Committed>) -> Result<()> {
+            Ok(())
+        }
+
+        fn make_durable(&mut self) -> Result<crate::task::Committed> {
+            Ok(crate::task::Committed::default())
+        }
+
+        fn is_immediate(&self) -> bool {
+            true
+        }
+
+        fn publish(&mut self) -> Result<()> {
+            Ok(())
+        }
+
+        fn is_published(&mut self, _committed: &crate::task::Committed) -> Result<bool> {
+            Ok(true)
+        }
+    };
+}
+pub(crate) use without_a_place;
 
 /// Throws the output away: for jobs whose result is their total, or whose effect is elsewhere.
 #[derive(Debug, Default)]
 pub struct Discard;
 
 impl Sink for Discard {
-    fn begin(&mut self, _committed: Option<&Committed>) -> Result<()> {
-        Ok(())
-    }
+    without_a_place!();
 
     fn write(&mut self, _bytes: &[u8]) -> Result<()> {
         Ok(())
-    }
-
-    fn make_durable(&mut self) -> Result<Committed> {
-        Ok(Committed::default())
-    }
-
-    fn is_immediate(&self) -> bool {
-        true
-    }
-
-    fn publish(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn is_published(&mut self, _committed: &Committed) -> Result<bool> {
-        Ok(true)
     }
 }

@@ -36,7 +36,7 @@ mod place;
 use crate::durable::disk::{Dir, Disk, DiskFile, Facts, Open, OsDisk};
 use crate::error::{Advice, Error, Kind, Result};
 use crate::task::{Committed, Sink};
-use ledger::{Compared, Ledger, read_fully};
+use ledger::{Compared, Ledger};
 use place::{mode_to_take, not_a_file, resolve};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -70,7 +70,6 @@ pub struct FileSink {
 
 #[derive(Debug)]
 enum Stage {
-    /// `begin` has not been called.
     Closed,
     Writing(Box<dyn DiskFile>),
     /// `OUT` is complete and has its name, now or since an earlier run.
@@ -229,7 +228,7 @@ impl FileSink {
         let tail_is_right = {
             let mut tail = vec![0; self.ledger.tail().len()];
             let from = self.ledger.bytes() - tail.len() as u64;
-            read_fully(&*file, &mut tail, from).map_err(failed("read"))? && tail == self.ledger.tail()
+            file.fill(&mut tail, from).map_err(failed("read"))? && tail == self.ledger.tail()
         };
         Ok(tail_is_right && self.ledger.agrees_with(&*file, Compared::Everything).map_err(failed("read"))?)
     }

@@ -103,22 +103,16 @@ impl StreamSink {
         Ok(Self { to, name, way, stop: None, until: None, written: 0, continued: false, around: None })
     }
 
-    /// Whether the next run continues after what was printed to a pipe or a terminal; without this call only
-    /// after what was printed to a file.
-    ///
-    /// `bivouac grep … | wc -l`, stopped and typed again, would count the rest only. A caller that knows
-    /// where the pipe leads (`| cat >>out`) can say that the rest is wanted.
-    #[must_use]
-    pub fn continued(mut self, yes: bool) -> Self {
-        self.continued = yes;
-        self
-    }
+    setters! {
+        /// Whether the next run continues after what was printed to a pipe or a terminal; without this call only
+        /// after what was printed to a file.
+        ///
+        /// `bivouac grep … | wc -l`, stopped and typed again, would count the rest only. A caller that knows
+        /// where the pipe leads (`| cat >>out`) can say that the rest is wanted.
+        pub fn continued(yes: bool) => continued = yes;
 
-    /// How to write when a line of progress stands on the same terminal.
-    #[must_use]
-    pub fn around(mut self, around: Option<Around>) -> Self {
-        self.around = around;
-        self
+        /// How to write when a line of progress stands on the same terminal.
+        pub fn around(around: Option<Around>) => around = around;
     }
 
     fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {

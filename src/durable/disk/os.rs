@@ -5,7 +5,7 @@
 //! `*at()` calls, relative to a directory that stays open, and with `O_NOFOLLOW`. An open file has no such
 //! gap; there the standard library serves well, since it repeats interrupted calls and short writes.
 
-use super::{Dir, Disk, DiskFile, Facts, Open};
+use super::{Dir, Disk, DiskFile, Facts, Open, if_there};
 use nix::dir::Dir as Entries;
 use nix::errno::Errno;
 use nix::fcntl::{self, AtFlags, OFlag};
@@ -94,11 +94,8 @@ impl Dir for OsDir {
     }
 
     fn facts(&self, name: &OsStr) -> io::Result<Option<Facts>> {
-        match uninterrupted(|| stat::fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)) {
-            Ok(stat) => Ok(Some(facts(&stat))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = uninterrupted(|| stat::fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW));
+        Ok(if_there(found)?.map(|stat| facts(&stat)))
     }
 
     fn read_link(&self, name: &OsStr) -> io::Result<PathBuf> {

@@ -5,17 +5,13 @@
 //! for ever or runs out of memory. So each file is checked before it is opened and again when it is open, and
 //! is read up to a bound.
 
-use super::{Dir, DiskFile, Facts, Open};
+use super::{Dir, DiskFile, Facts, Open, if_there};
 use crate::error::{Error, Result};
 use std::io;
 use std::path::Path;
 
 /// Opens the regular file `name` in `dir`, which is at `path`. `None`: it is not there, or with
-/// [`Open::Create`] the directory itself is gone.
-///
-/// # Errors
-///
-/// [`Kind::Refused`](crate::error::Kind::Refused) if it is anything else than a regular file.
+/// [`Open::Create`] the directory itself is gone. Refused if it is anything else than a regular file.
 pub(crate) fn open_plain(
     dir: &dyn Dir,
     path: &Path,
@@ -25,21 +21,15 @@ pub(crate) fn open_plain(
     look_plain(dir, path, name)?;
     let path = path.join(name);
     let failed = |e: io::Error| Error::io(&path, "open", &e);
-    match dir.open(name.as_ref(), how) {
-        Ok(file) => {
-            refuse_unless_plain(&file.facts().map_err(failed)?, &path)?;
-            Ok(Some(file))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(error)),
+    let opened = if_there(dir.open(name.as_ref(), how)).map_err(failed)?;
+    if let Some(file) = &opened {
+        refuse_unless_plain(&file.facts().map_err(failed)?, &path)?;
     }
+    Ok(opened)
 }
 
-/// What the regular file `name` in `dir` is, which is at `path`; `None` if it is not there.
-///
-/// # Errors
-///
-/// [`Kind::Refused`](crate::error::Kind::Refused) if it is anything else than a regular file.
+/// What the regular file `name` in `dir` is, which is at `path`; `None` if it is not there. Refused if it is
+/// anything else.
 pub(crate) fn look_plain(dir: &dyn Dir, path: &Path, name: &str) -> Result<Option<Facts>> {
     let path = path.join(name);
     let there = dir.facts(name.as_ref()).map_err(|e| Error::io(&path, "look at", &e))?;
@@ -56,21 +46,13 @@ fn refuse_unless_plain(facts: &Facts, path: &Path) -> Result<()> {
     Err(Error::refused(path.display(), what).advise("nothing was changed; look at what it is"))
 }
 
-/// All of the file `name` in `dir`, which may have up to `most` bytes; `None` if it is not there.
-///
-/// # Errors
-///
-/// As [`open_plain`]; [`Kind::Refused`](crate::error::Kind::Refused) also if it is longer.
+/// All of the file `name` in `dir` ([`open_plain`], [`read_up_to`]).
 pub(crate) fn read_plain(dir: &dyn Dir, path: &Path, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
     let Some(file) = open_plain(dir, path, name, Open::Read)? else { return Ok(None) };
     read_up_to(&*file, &path.join(name), most).map(Some)
 }
 
-/// All of a file that may have up to `most` bytes. It is named `path` in errors.
-///
-/// # Errors
-///
-/// [`Kind::Refused`](crate::error::Kind::Refused) if it is longer.
+/// All of a file, which is refused if it has more than `most` bytes. It is named `path` in errors.
 pub(crate) fn read_up_to(file: &dyn DiskFile, path: &Path, most: u64) -> Result<Vec<u8>> {
     let failed = |e: io::Error| Error::io(path, "read", &e);
     let too_long = |bytes: u64| {

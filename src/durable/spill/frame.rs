@@ -12,13 +12,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Length of a head.
 pub(super) const HEAD: u64 = 32;
 
 /// What was flushed ends at a multiple of this.
 pub(super) const BLOCK: u64 = 4096;
 
-/// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A piece of the output of a task that may not have ended.
@@ -27,7 +25,6 @@ pub(super) enum Kind {
     Entry,
 }
 
-/// The head of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) kind: Kind,
@@ -51,7 +48,6 @@ pub(crate) struct Entry {
     pub(crate) parts: Vec<Part>,
 }
 
-/// A piece of output.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Part {
     /// A short one.

@@ -65,19 +65,8 @@ impl Look<'_> {
             }
             // Of one that is shorter, what is there may still be whole.
             let end = named.bytes.min(facts.bytes);
-            let segment = Segment {
-                file,
-                path,
-                seed: seed(&run, named.number),
-                end,
-                next: end,
-                durable: end,
-                counts: true,
-                named: true,
-                ours: false,
-                live: 0,
-            };
-            self.spill.segments.insert(named.number, segment);
+            let segment = Segment::at((file, path), seed(&run, named.number), end);
+            self.spill.segments.insert(named.number, Segment { counts: true, named: true, ..segment });
         }
         for number in self.spill.segments.keys().copied().collect::<Vec<_>>() {
             self.look_through(number)?;

@@ -110,7 +110,6 @@ impl StateDir {
         Journal::after(&*self.dir, &self.path, known, each)
     }
 
-    /// Removes the journal, if there is one.
     pub(crate) fn remove_journal(&mut self) -> Result<()> {
         self.touch();
         self.remove_if_there(&*self.dir, JOURNAL.as_ref())

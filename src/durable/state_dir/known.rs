@@ -6,7 +6,7 @@
 
 use super::spill::refuse_directories;
 use super::{LOCK_GONE, RECORD, RECORD_NEW, SPILL, STATUS, STATUS_NEW, check_owner, not_opened};
-use crate::durable::disk::{Dir, Disk, Open, look_plain, open_plain};
+use crate::durable::disk::{Dir, Disk, Open, if_there, look_plain, open_plain};
 use crate::durable::journal::JOURNAL;
 use crate::durable::lock::{self, LOCK};
 use crate::durable::record::OPENING;
@@ -74,14 +74,10 @@ fn looks_like_a_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
         is_temporary(name)
             || (lock_is_blank && [LOCK, JOURNAL, STATUS, SPILL].iter().any(|ours| name == *ours))
     };
-    match dir.list() {
-        Ok(names) => Ok(names.iter().all(|name| is_ours(name))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(Error::io(path, "list", &error)),
-    }
+    let names = if_there(dir.list()).map_err(|e| Error::io(path, "list", &e))?;
+    Ok(names.is_none_or(|names| names.iter().all(|name| is_ours(name))))
 }
 
-/// Whether the name exists.
 pub(super) fn is_there(dir: &dyn Dir, name: &str) -> bool {
     dir.facts(name.as_ref()).is_ok_and(|there| there.is_some())
 }

@@ -174,12 +174,10 @@ pub(crate) fn our_ticks() -> Option<u64> {
     seen(std::process::id()).map(|seen| seen.ticks)
 }
 
-/// What the kernel reports about a process id at this moment.
 fn seen(pid: u32) -> Option<Stat> {
     Stat::of(nix::unistd::Pid::from_raw(pid.cast_signed()))
 }
 
-/// The name of the pid namespace of this process.
 pub(crate) fn our_pid_namespace() -> Option<String> {
     fs::read_link("/proc/self/ns/pid").ok().map(|link| link.display().to_string())
 }

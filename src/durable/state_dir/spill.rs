@@ -10,7 +10,7 @@
 //! Remove a segment only after a record that no longer names it is durable.
 
 use super::{SPILL, StateDir};
-use crate::durable::disk::{Dir, DiskFile, Open, nameless, read_up_to};
+use crate::durable::disk::{Dir, DiskFile, Open, if_there, nameless, read_up_to};
 use crate::durable::record::SpilledFile;
 use crate::error::{Advice, Error, Result};
 use std::ffi::{OsStr, OsString};
@@ -25,10 +25,7 @@ const SEGMENT: &str = "segment.";
 pub(super) fn refuse_directories(dir: &dyn Dir, path: &Path) -> Result<()> {
     let path = path.join(SPILL);
     let failed = |e: io::Error| Error::io(&path, "list", &e);
-    let spill = match dir.open_dir(SPILL.as_ref()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened.map_err(failed)?,
-    };
+    let Some(spill) = if_there(dir.open_dir(SPILL.as_ref())).map_err(failed)? else { return Ok(()) };
     for name in spill.list().map_err(failed)? {
         if name.as_encoded_bytes().starts_with(SEGMENT.as_bytes())
             && spill.facts(&name).map_err(failed)?.is_some_and(|facts| facts.is_dir)
@@ -50,7 +47,6 @@ fn is_a_directory(path: &Path) -> Error {
 pub(crate) struct Spilled {
     /// What the task reported, and how its output is cut into pieces.
     pub(crate) partial: Vec<u8>,
-    /// Its output.
     pub(crate) output: Vec<u8>,
 }
 
@@ -66,7 +62,6 @@ pub(crate) fn make_segment(dir: &mut Option<StateDir>, number: u64) -> Result<(B
     }
 }
 
-/// Removes a segment that no record names.
 pub(crate) fn remove_segment(dir: &mut Option<StateDir>, number: u64) -> Result<()> {
     dir.as_mut().map_or(Ok(()), |dir| dir.remove_segment(number))
 }
@@ -104,10 +99,6 @@ impl StateDir {
     }
 
     /// Makes the names of all segments durable.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fsync(2)`.
     pub(crate) fn sync_spill(&self) -> Result<()> {
         let Some(spill) = &self.spill else { return Ok(()) };
         spill.sync().map_err(|e| Error::io(&self.path.join(SPILL), "sync the directory", &e))?;
@@ -174,11 +165,8 @@ impl StateDir {
 
     pub(super) fn find_spill_dir(&mut self) -> Result<Option<Arc<dyn Dir>>> {
         if self.spill.is_none() {
-            self.spill = match self.dir.open_dir(SPILL.as_ref()) {
-                Ok(dir) => Some(dir),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(Error::io(&self.path.join(SPILL), "open the directory", &error)),
-            };
+            self.spill = if_there(self.dir.open_dir(SPILL.as_ref()))
+                .map_err(|e| Error::io(&self.path.join(SPILL), "open the directory", &e))?;
         }
         Ok(self.spill.clone())
     }

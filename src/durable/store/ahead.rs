@@ -12,7 +12,6 @@ impl CheckpointStore {
         &mut self.spill
     }
 
-    /// How many bytes of disk these results take.
     pub(crate) fn spilled_bytes(&self) -> u64 {
         self.spill.bytes()
     }

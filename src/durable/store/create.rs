@@ -1,7 +1,7 @@
 //! Creates the directory of a state if it does not exist; and what a store asks it besides.
 
 use super::CheckpointStore;
-use crate::durable::disk::{Disk, split};
+use crate::durable::disk::{Disk, if_there, split};
 use crate::durable::state_dir::StateDir;
 use crate::error::{Advice, Error, Kind, Result};
 use std::io;
@@ -40,11 +40,8 @@ pub(crate) fn create_state(disk: &dyn Disk, path: &Path, may_wait: &dyn Fn() -> 
 fn make_parent(disk: &dyn Disk, parent: &Path) -> Result<()> {
     let Some((above, name)) = split(parent) else { return Ok(()) };
     let failed = |e: io::Error| Error::io(parent, "make the directory", &e).advise(Advice::NameAnotherState);
-    let above = match disk.open_dir(above) {
-        // The caller opens the state next, and that reports this error.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened.map_err(failed)?,
-    };
+    // If it is not there, the caller reports that: it opens the state next.
+    let Some(above) = if_there(disk.open_dir(above)).map_err(failed)? else { return Ok(()) };
     match above.make_dir(name) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(failed(e)),

@@ -18,7 +18,6 @@ impl CheckpointStore {
         }
     }
 
-    /// Removes the status: the run ends.
     pub(crate) fn hide(&self) {
         if let Some(dir) = &self.dir {
             dir.hide();

@@ -16,12 +16,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The next task to be committed.
 pub(super) struct Next<P> {
     pub(super) task: u64,
     pub(super) held: Held<P>,
     pub(super) fate: Fate<P>,
-    /// Whether it was stored on disk.
     pub(super) was_stored: bool,
 }
 

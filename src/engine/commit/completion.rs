@@ -24,7 +24,6 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Complete {
     pub(super) task: u64,
-    /// Whether it succeeded.
     pub(super) is_done: bool,
     pub(super) mark: Option<Mark>,
     /// It was stored ahead of the frontier: if a record names it, the journal says how its last attempt ended.
@@ -69,7 +68,6 @@ pub(super) trait Completion: Send {
     }
 }
 
-/// The completion for tasks with these effects.
 pub(super) fn of(effects: Effects) -> Box<dyn Completion> {
     let task_by_task =
         |any_order| Box::new(TaskByTask { any_order, ends: BTreeMap::new(), stored: Vec::new() });

@@ -8,29 +8,30 @@ use crate::error::Error;
 use crate::task::Job;
 use std::time::{Duration, Instant};
 
-/// What the supervisor asks of the committer.
 #[derive(Debug)]
 pub(crate) enum CommitCommand {
-    /// A checkpoint this often from now on.
     CheckpointEvery(Duration),
-    /// Write the status file for other processes.
     ShowStatus(Box<StatusFile>),
     /// A checkpoint now. `asked`: a person or a program waits for the report.
-    Checkpoint { asked: bool },
+    Checkpoint {
+        asked: bool,
+    },
     /// The last checkpoint. `listed` is the number of tasks in the job, if the source has come to its end:
     /// the job is complete when all of them are committed.
-    Close { listed: Option<u64> },
+    Close {
+        listed: Option<u64>,
+    },
 }
 
-/// What the committer reports to the supervisor.
 #[derive(Debug)]
 pub(crate) enum CommitEvent {
-    /// How far it is.
     Frontier(Frontier),
-    /// A sentence about the inputs.
     Input(String),
-    /// A checkpoint is durable.
-    Checkpoint { frontier: u64, facts: CheckpointFacts, asked: bool },
+    Checkpoint {
+        frontier: u64,
+        facts: CheckpointFacts,
+        asked: bool,
+    },
     /// Something failed. No event follows.
     Broke(Error),
     /// It has ended in an orderly way. No event follows.
@@ -43,7 +44,6 @@ pub(crate) struct Closed {
     pub(crate) finished: Option<u8>,
 }
 
-/// How far the committer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frontier {
     /// Tasks committed without a hole.
@@ -52,20 +52,16 @@ pub(crate) struct Frontier {
     pub(crate) committed: u64,
     /// Tasks that completed ahead of the frontier, stored for the next run. Known at the end only.
     pub(crate) ahead: u64,
-    /// Bytes of output written.
     pub(crate) output_bytes: u64,
     /// Bytes on disk of tasks ahead of the frontier.
     pub(crate) ahead_bytes: u64,
-    /// Tasks that failed.
     pub(crate) failed: u64,
-    /// Bytes of input in the committed tasks.
     pub(crate) input_bytes: u64,
     /// How many runs have worked on the job, this one included.
     pub(crate) runs: u64,
 }
 
 impl Frontier {
-    /// The frontier on record.
     pub(super) fn of(record: &Record) -> Self {
         let output = record.output.as_ref();
         Self {

@@ -8,7 +8,6 @@ use crossbeam_channel::{Receiver, never, select};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// The channels from which the thread receives.
 pub(crate) struct Inbox<P> {
     pub(crate) deliveries: Receiver<Delivery<P>>,
     /// One message for each large piece among the deliveries, taken when the committer counts the piece.
@@ -28,7 +27,6 @@ pub(crate) struct CommitThread<J: Job> {
 }
 
 impl<J: Job> CommitThread<J> {
-    /// The body of the thread.
     pub(crate) fn run(self) {
         let Self { mut committer, inbox } = self;
         let result = catch_unwind(AssertUnwindSafe(|| inbox.serve(&mut committer)))

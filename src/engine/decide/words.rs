@@ -9,7 +9,6 @@ use std::time::Duration;
 /// Whether the run moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Motion {
-    /// The gate is open.
     Running,
     /// The gate is closed; some tasks have not reached it.
     Pausing,
@@ -17,7 +16,6 @@ pub(crate) enum Motion {
     Paused,
     /// The process is about to be stopped; some children are not stopped yet.
     Suspending,
-    /// The process is stopped.
     Suspended,
 }
 
@@ -44,7 +42,6 @@ pub(crate) enum Cause {
     Broken,
 }
 
-/// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asker {
     Signal(Signal),
@@ -68,7 +65,6 @@ impl Asker {
 pub(crate) struct Rules {
     /// How long tasks in flight may go on after a stop; `None`: until they end.
     pub(crate) grace: Option<Duration>,
-    /// How long the run waits for cancelled tasks.
     pub(crate) kill_after: Duration,
     /// Whether a stop is forwarded to children at once, for commands that save their own work.
     pub(crate) forward_stops: bool,
@@ -77,11 +73,13 @@ pub(crate) struct Rules {
     pub(crate) hears_resume: bool,
 }
 
-/// Something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A request.
-    Asked { request: Request, by: Asker, at: Duration },
+    Asked {
+        request: Request,
+        by: Asker,
+        at: Duration,
+    },
     /// A task was handed to the pool.
     Assigned,
     /// A task came back from the pool: done, failed and left out, or interrupted.
@@ -93,8 +91,9 @@ pub(crate) enum Event {
     /// A task came back with an error that ends the run.
     TaskBroke,
     /// Enough tasks have ended or failed: the run must end. `now`: tasks in flight are cancelled.
-    Halted { now: bool },
-    /// There are no more tasks.
+    Halted {
+        now: bool,
+    },
     SourceEnded,
     /// There may be more tasks, but they cannot be listed.
     SourceBroke,
@@ -147,7 +146,6 @@ pub(crate) enum Action {
     ConcludeDeferred,
     /// Send SIGSTOP to children that run although the job is paused.
     StopHard,
-    /// Kill children that have not ended.
     Kill,
     /// Send the signal of the stop to children as well.
     Forward(Signal),
@@ -155,9 +153,7 @@ pub(crate) enum Action {
     Checkpoint {
         asked: bool,
     },
-    /// Report the progress.
     Status,
-    /// Report that a stop has begun.
     SayStopping,
     /// Report that the kernel refused to suspend the process.
     SayRefused,
@@ -172,6 +168,5 @@ pub(crate) enum Action {
     Close,
     /// Wait no longer for the reader of the output.
     InterruptOutput,
-    /// End the process here.
     Die(Signal),
 }

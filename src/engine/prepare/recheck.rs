@@ -30,7 +30,6 @@ pub(crate) struct Interruptible<'a> {
     pub(crate) until: Option<Instant>,
 }
 
-/// Events during the work.
 #[derive(Default)]
 struct Came {
     signals: Vec<Received>,

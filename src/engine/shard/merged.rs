@@ -41,7 +41,6 @@ pub struct StoredTask {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Described {
     plan: String,
-    /// The lengths of the files.
     bytes: Vec<u64>,
 }
 
@@ -55,8 +54,16 @@ impl<J: Job> Job for Merged<J> {
     type Partial = J::Partial;
     type Total = J::Total;
 
-    fn name(&self) -> &str {
-        self.job.name()
+    delegate::delegate! {
+        to self.job {
+            fn name(&self) -> &str;
+            fn accept(&self, before: &J::Total, partial: &J::Partial) -> Result<()>;
+            fn render(&self, before: &J::Total, piece: Vec<u8>) -> Vec<u8>;
+            fn fold(&self, total: &mut J::Total, partial: J::Partial, out: &mut Vec<u8>);
+            fn left_out(&self, total: &mut J::Total, out: &mut Vec<u8>);
+            fn finish(&self, total: &mut J::Total, out: &mut Vec<u8>);
+            fn verdict(&self, total: &J::Total) -> u8;
+        }
     }
 
     fn fingerprint(&self) -> Value {
@@ -78,30 +85,6 @@ impl<J: Job> Job for Merged<J> {
             }
         }
         Err(broken(&file).into())
-    }
-
-    fn accept(&self, before: &J::Total, partial: &J::Partial) -> Result<()> {
-        self.job.accept(before, partial)
-    }
-
-    fn render(&self, before: &J::Total, piece: Vec<u8>) -> Vec<u8> {
-        self.job.render(before, piece)
-    }
-
-    fn fold(&self, total: &mut J::Total, partial: J::Partial, out: &mut Vec<u8>) {
-        self.job.fold(total, partial, out);
-    }
-
-    fn left_out(&self, total: &mut J::Total, out: &mut Vec<u8>) {
-        self.job.left_out(total, out);
-    }
-
-    fn finish(&self, total: &mut J::Total, out: &mut Vec<u8>) {
-        self.job.finish(total, out);
-    }
-
-    fn verdict(&self, total: &J::Total) -> u8 {
-        self.job.verdict(total)
     }
 }
 

@@ -72,24 +72,17 @@ impl<J: Job> Job for Shard<J> {
     type Partial = J::Partial;
     type Total = ();
 
-    fn name(&self) -> &str {
-        self.job.name()
+    delegate::delegate! {
+        to self.job {
+            fn name(&self) -> &str;
+            fn run(&self, task: J::Task, cx: &Context<'_>) -> std::result::Result<J::Partial, TaskError>;
+            fn settle(&self, cx: &Context<'_>) -> std::result::Result<J::Partial, TaskError>;
+            fn again(&self, cx: &Context<'_>) -> std::result::Result<J::Partial, TaskError>;
+        }
     }
 
     fn fingerprint(&self) -> Value {
         json!({ "plan": self.plan, "shard": self.share.first + 1, "of": self.share.of, "job": self.job.fingerprint() })
-    }
-
-    fn run(&self, task: J::Task, cx: &Context<'_>) -> std::result::Result<J::Partial, TaskError> {
-        self.job.run(task, cx)
-    }
-
-    fn settle(&self, cx: &Context<'_>) -> std::result::Result<J::Partial, TaskError> {
-        self.job.settle(cx)
-    }
-
-    fn again(&self, cx: &Context<'_>) -> std::result::Result<J::Partial, TaskError> {
-        self.job.again(cx)
     }
 
     fn render(&self, (): &(), piece: Vec<u8>) -> Vec<u8> {
@@ -157,8 +150,18 @@ impl<S: Source> Source for ShardSource<S> {
 impl<L: Listing> Listing for ShardListing<L> {
     type Task = L::Task;
 
-    fn described(&self) -> Result<Value> {
-        self.listing.described()
+    delegate::delegate! {
+        to self.listing {
+            fn described(&self) -> Result<Value>;
+            fn sentences(&self) -> Vec<String>;
+            fn go_to(&mut self, mark: Mark);
+            fn what_changed(&self) -> String;
+            fn note(&self, task: &L::Task) -> Option<String>;
+            fn holds(&self, task: &L::Task) -> u64;
+            fn is_stream(&self) -> bool;
+            fn has_more(&self) -> bool;
+            fn last_look(&self) -> Option<LastLook>;
+        }
     }
 
     fn next(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<L::Task>>> {
@@ -176,41 +179,9 @@ impl<L: Listing> Listing for ShardListing<L> {
         Ok(None)
     }
 
-    fn sentences(&self) -> Vec<String> {
-        self.listing.sentences()
-    }
-
-    fn go_to(&mut self, mark: Mark) {
-        self.listing.go_to(mark);
-    }
-
     fn mark_before(&mut self, cx: &ListContext<'_>) -> Result<Option<Mark>> {
         self.last = self.listing.mark_before(cx)?;
         Ok(self.last)
-    }
-
-    fn what_changed(&self) -> String {
-        self.listing.what_changed()
-    }
-
-    fn note(&self, task: &L::Task) -> Option<String> {
-        self.listing.note(task)
-    }
-
-    fn holds(&self, task: &L::Task) -> u64 {
-        self.listing.holds(task)
-    }
-
-    fn is_stream(&self) -> bool {
-        self.listing.is_stream()
-    }
-
-    fn has_more(&self) -> bool {
-        self.listing.has_more()
-    }
-
-    fn last_look(&self) -> Option<LastLook> {
-        self.listing.last_look()
     }
 
     fn extent(&self) -> Extent {

@@ -31,7 +31,6 @@ impl Deferrals {
         self.tasks.remove(&key)
     }
 
-    /// Takes the first that is due.
     fn take_due(&mut self, now: Duration, may_start: bool) -> Option<Deferred> {
         let may = |deferred: &Deferred| may_start || deferred.then == Then::Conclude;
         let due = self.tasks.iter().take_while(|((due, _), _)| *due <= now);

@@ -21,12 +21,10 @@ use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The arguments of a new supervisor.
 pub(crate) struct Setup<'a, J: Job> {
     pub(crate) options: &'a Options,
     pub(crate) channels: Channels<J::Task>,
     pub(crate) pool: Pool<J>,
-    /// How many threads the pool has.
     pub(crate) workers: usize,
     pub(crate) watcher: Option<&'a Watcher>,
     pub(crate) subscription: Subscription,
@@ -34,12 +32,10 @@ pub(crate) struct Setup<'a, J: Job> {
     pub(crate) began: Instant,
     pub(crate) extent: Extent,
     pub(crate) frontier: Frontier,
-    /// Tasks that earlier runs have done.
     pub(crate) done_before: u64,
     pub(crate) spill_limit: u64,
 }
 
-/// The workers and their tasks.
 pub(super) struct Workers<'a, J: Job> {
     pub(super) pool: Pool<J>,
     pub(super) at_start: usize,
@@ -85,7 +81,6 @@ pub(super) struct Reception {
     pub(super) subscription: Subscription,
     /// Signals that were taken out of the channel before a suspension.
     pub(super) early: VecDeque<Received>,
-    /// Whether a death by signal may leave a core file.
     pub(super) core: bool,
     /// The signal of a key at the terminal that asked for an end.
     pub(super) interrupted: Option<Signal>,

@@ -23,7 +23,6 @@ const READ_AT_A_TIME: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// All bytes, committed or not.
     bytes: u64,
     stretches: Vec<Stretch>,
     open: Hasher,
@@ -88,7 +87,6 @@ impl Ledger {
         Committed { bytes: self.bytes, stretches: self.stretches.clone(), tail, ..Committed::default() }
     }
 
-    /// Halves the list, all but its last entry.
     fn merge_neighbours(&mut self) {
         let last = self.stretches.pop();
         self.stretches = self.stretches.chunks(2).map(merged).chain(last).collect();
@@ -129,24 +127,12 @@ fn merged(neighbours: &[Stretch]) -> Stretch {
     Stretch { bytes, crc32: crc.finalize() }
 }
 
-/// Fills `buf` from `offset` on; `false` if the file ends before.
-pub(super) fn read_fully(file: &dyn DiskFile, buf: &mut [u8], offset: u64) -> io::Result<bool> {
-    let mut filled = 0;
-    while filled < buf.len() {
-        match file.read_at(&mut buf[filled..], offset + filled as u64)? {
-            0 => return Ok(false),
-            got => filled += got,
-        }
-    }
-    Ok(true)
-}
-
 /// Reads `from..to`; `false` if the file ends before.
 fn read_into(crc: &mut Hasher, file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
     let mut piece = vec![0; READ_AT_A_TIME.min(to.saturating_sub(from) as usize)];
     for at in (from..to).step_by(READ_AT_A_TIME) {
         let piece = &mut piece[..READ_AT_A_TIME.min((to - at) as usize)];
-        if !read_fully(file, piece, at)? {
+        if !file.fill(piece, at)? {
             return Ok(false);
         }
         crc.update(piece);
