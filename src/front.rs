@@ -16,6 +16,17 @@
 //! | `front/progress.rs` | an observer that draws, and one that writes sentences |
 //! | `front/guide.rs` | the guide |
 
+/// `Debug` of a type whose closures, or whose items, have none: by the field that has.
+macro_rules! shown_by {
+    ($of:ident<$($with:ident),+>, $($field:ident).+) => {
+        impl<$($with),+> std::fmt::Debug for $of<$($with),+> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple(stringify!($of)).field(&self.$($field).+).finish()
+            }
+        }
+    };
+}
+
 pub mod guide;
 mod indexed;
 mod jobs;

@@ -46,7 +46,6 @@ use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
 pub(crate) struct Disposition(libc::sigaction);
 
 impl Disposition {
-    /// The present disposition of `signal`.
     pub(crate) fn of(signal: Signal) -> io::Result<Self> {
         Self::of_number(signal as c_int)
     }
@@ -74,14 +73,12 @@ impl Disposition {
         Self(action)
     }
 
-    /// The signal is ignored.
     pub(crate) fn ignored() -> Self {
         let mut action = Self::default_action();
         action.0.sa_sigaction = libc::SIG_IGN;
         action
     }
 
-    /// Whether the signal is ignored.
     pub(crate) fn is_ignored(&self) -> bool {
         self.0.sa_sigaction == libc::SIG_IGN
     }
@@ -308,10 +305,6 @@ impl<'a> Child<'a> {
 }
 
 /// The reason to report if no further program can be run: `stands` so far, `found` for the last one tried.
-///
-/// # Errors
-///
-/// `found`, if the directory of that program is not to blame: then the search is over.
 pub(crate) fn reason_to_go_on(stands: c_int, found: c_int) -> std::result::Result<c_int, c_int> {
     match found {
         // Another directory may have one that we may run.

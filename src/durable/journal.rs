@@ -236,10 +236,6 @@ impl Entries {
     }
 
     /// The next line, whatever it says. After an error nothing more comes.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read.
     pub(crate) fn next_line(&mut self) -> Result<Option<Line>> {
         let Some(from) = &mut self.lines else { return Ok(None) };
         next_frame(from).map(|frame| frame.map(|(line, _)| line)).map_err(|error| {

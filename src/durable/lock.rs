@@ -138,10 +138,6 @@ impl Lock {
 
     /// Checks that this run still holds the lock, by a write through its descriptor. On a remote file system
     /// the write reaches the server only with a flush.
-    ///
-    /// # Errors
-    ///
-    /// It is lost, or the disk is broken or full.
     pub(super) fn confirm(&self) -> std::result::Result<(), Unconfirmed> {
         let write = || {
             self.file.write_at(BEGINNING, 0)?;

@@ -42,7 +42,6 @@ pub(crate) struct Shelf<'a> {
     pub(crate) dir: &'a mut Option<StateDir>,
 }
 
-/// See the [module](self).
 pub(crate) struct Spill {
     /// The id of the job, which is part of every checksum.
     run: String,
@@ -86,7 +85,7 @@ struct Cursor {
     end: u64,
 }
 
-/// What was read last, since the next frame mostly lies behind it.
+/// What was read last, since the next frame mostly follows it.
 #[derive(Default)]
 struct Window {
     segment: u64,
@@ -215,7 +214,7 @@ impl Spill {
         let payload = self.payload(cursor.segment, cursor.at, &head)?;
         let entry = postcard::from_bytes(&payload).map_err(|_| self.harmed(cursor.segment))?;
         self.taken = Some((task, cursor.segment));
-        self.go_on_behind(cursor, &head)?;
+        self.go_on_after(cursor, &head)?;
         Ok(Some(entry))
     }
 
@@ -256,8 +255,8 @@ impl Spill {
         Ok(std::mem::take(&mut self.new_names) && !self.tasks.is_empty())
     }
 
-    /// What the record says of it. Only behind [`make_durable`](Spill::make_durable). From here on that record
-    /// may be there, also if writing it fails.
+    /// What the record says of it. Only after [`make_durable`](Spill::make_durable). From here on that record
+    /// may be there, even if writing it fails.
     pub(crate) fn ahead(&mut self) -> Option<Ahead> {
         self.segments.values_mut().for_each(|segment| segment.named |= segment.is_to_be_named());
         let named = self.segments.iter().filter(|(_, segment)| segment.is_to_be_named());
@@ -333,7 +332,7 @@ impl Spill {
     }
 
     /// The next task of this run that is wanted becomes the one by which it is known.
-    fn go_on_behind(&mut self, mut cursor: Cursor, head: &Head) -> Result<()> {
+    fn go_on_after(&mut self, mut cursor: Cursor, head: &Head) -> Result<()> {
         let mut head = *head;
         loop {
             cursor.at = head.end(cursor.at).unwrap_or(u64::MAX);

@@ -211,10 +211,6 @@ impl StateDir {
     }
 
     /// Prepares the next record: returns the open directory and the temporary name to write it under.
-    ///
-    /// # Errors
-    ///
-    /// The lock is lost, or the directory cannot be made durable.
     pub(crate) fn before_record(&mut self) -> Result<(Arc<dyn Dir>, OsString)> {
         self.touch();
         self.confirm_lock()?;

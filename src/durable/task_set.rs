@@ -2,7 +2,7 @@
 //!
 //! The frontier says with one number that everything before it is done. What is done beyond it has holes,
 //! and a job of ten million commands, one of which takes all night, has a hole near its beginning and
-//! millions of numbers behind it. As a list that would be tens of megabytes, to be written every second.
+//! millions of numbers after it. As a list that would be tens of megabytes, to be written every second.
 //! A roaring bitmap keeps runs as runs: the same set is a few dozen bytes.
 
 use base64::Engine;

@@ -79,7 +79,6 @@ pub(crate) type LastLook = Box<dyn FnOnce() -> Result<Vec<String>> + Send>;
 /// Receives each report of the committer, as soon as it is true.
 pub(crate) type OnEvent = Box<dyn FnMut(CommitEvent) + Send>;
 
-/// See the [module](self).
 pub(crate) struct Committer<J: Job> {
     job: Arc<J>,
     sink: Box<dyn Sink>,

@@ -109,10 +109,6 @@ impl<L: Listing> Outset<L> {
 
 /// Compares the list with the one on record. `kept` are tasks with stored results, each with its own digest. The
 /// inner error says how the list differs. Nothing is written.
-///
-/// # Errors
-///
-/// Reading failed; or the list has grown within its last group.
 pub(crate) fn compare<S: Source>(
     source: &S,
     record: &mut Record,

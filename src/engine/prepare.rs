@@ -104,7 +104,6 @@ struct PastRun<J: Job, L: Listing<Task = J::Task>> {
     is_published: bool,
 }
 
-/// See the [module](self).
 pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     job: &J,
     source: &mut S,

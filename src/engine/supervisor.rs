@@ -51,7 +51,6 @@ pub(crate) struct Channels<T> {
     pub(crate) reader: Option<Reader>,
 }
 
-/// See the [module](self).
 pub(crate) struct Supervisor<'a, J: Job> {
     state: State,
     channels: Channels<J::Task>,

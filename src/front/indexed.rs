@@ -11,7 +11,6 @@ use crate::error::{Advice, Error, Result};
 use crate::task::{Context, Extent, ListContext, Listed, Listing, Source, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -179,11 +178,7 @@ impl<I: Indexed> Over<I> {
     }
 }
 
-impl<I> fmt::Debug for Over<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Over").field("together", &self.together).finish_non_exhaustive()
-    }
-}
+shown_by! { Over<I>, together }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Described {
@@ -222,11 +217,7 @@ pub struct OverListing<I> {
     next: u64,
 }
 
-impl<I> fmt::Debug for OverListing<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OverListing").field("next", &self.next).finish_non_exhaustive()
-    }
-}
+shown_by! { OverListing<I>, next }
 
 impl<I: Indexed> Listing for OverListing<I> {
     type Task = Span<I>;
@@ -265,11 +256,7 @@ impl<I: Indexed> Span<I> {
     }
 }
 
-impl<I> fmt::Debug for Span<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Span").field(&self.range).finish()
-    }
-}
+shown_by! { Span<I>, range }
 
 impl<I: Indexed> Feed<Span<I>> for ByItem {
     type Item = I::Item;

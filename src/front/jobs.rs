@@ -8,7 +8,6 @@ use crate::task::{Context, Job, TaskError};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::fmt;
 use std::marker::PhantomData;
 
 /// What a closure can return to be written: text, bytes, or nothing.
@@ -73,11 +72,7 @@ pub struct Map<D, T, F, R> {
     pub(super) of: PhantomData<fn(D, T) -> R>,
 }
 
-impl<D, T, F, R> fmt::Debug for Map<D, T, F, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Map").field(&self.identity).finish()
-    }
-}
+shown_by! { Map<D, T, F, R>, identity }
 
 impl<D, T, F, R> Job for Map<D, T, F, R>
 where
@@ -130,11 +125,7 @@ pub(super) type Merge<A, R> = Box<dyn Fn(&mut A, R) + Send + Sync>;
 
 pub(super) type AtEnd<A> = Box<dyn Fn(&A) -> String + Send + Sync>;
 
-impl<D, T, F, R, A> fmt::Debug for Fold<D, T, F, R, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Fold").field(&self.map.identity).finish()
-    }
-}
+shown_by! { Fold<D, T, F, R, A>, map.identity }
 
 impl<D, T, F, R, A> Job for Fold<D, T, F, R, A>
 where

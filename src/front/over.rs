@@ -61,7 +61,7 @@ impl Feed<Chunk> for ByFile {
         _cx: &Context<'_>,
         mut body: impl FnMut(Chunk) -> Result<(), TaskError>,
     ) -> Result<(), TaskError> {
-        let (path, file) = (chunk.path().to_path_buf(), chunk.shared_file());
+        let (path, file) = (chunk.path().to_path_buf(), chunk.shared_file().cloned());
         body(chunk).map_err(|error| about(path.display(), error))?;
         Ok(file.map_or(Ok(()), |file| file.check_unchanged())?)
     }

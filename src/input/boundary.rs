@@ -170,12 +170,17 @@ impl Boundary {
         }
     }
 
+    /// END and START in a row, and the length of END.
+    fn needle(&self) -> Option<(&Finder<'static>, usize)> {
+        match &self.kind {
+            Kind::Between { both, end, .. } => Some((both, *end)),
+            Kind::Fixed(_) | Kind::FromTheBeginning(_) => None,
+        }
+    }
+
     /// Whether an input that begins with these bytes begins with a START, where there is no END.
     pub(super) fn begins(&self, bytes: &[u8]) -> bool {
-        match &self.kind {
-            Kind::Between { both, end: 0, .. } => bytes.starts_with(both.needle()),
-            Kind::Between { .. } | Kind::Fixed(_) | Kind::FromTheBeginning(_) => false,
-        }
+        self.needle().is_some_and(|(start, end)| end == 0 && bytes.starts_with(start.needle()))
     }
 
     /// The first boundary at or after `p`, where that is arithmetic.
@@ -185,27 +190,19 @@ impl Boundary {
 
     /// How many bytes before a place decide whether it is a boundary.
     pub(super) fn back(&self) -> usize {
-        match self.kind {
-            Kind::Between { end, .. } => end,
-            Kind::Fixed(_) | Kind::FromTheBeginning(_) => 0,
-        }
+        self.needle().map_or(0, |(_, end)| end)
     }
 
     /// How many bytes from a place on decide whether it is a boundary.
     pub(super) fn ahead(&self) -> usize {
-        match &self.kind {
-            Kind::Between { both, end, .. } => both.needle().len() - end,
-            Kind::Fixed(_) | Kind::FromTheBeginning(_) => 0,
-        }
+        self.needle().map_or(0, |(both, end)| both.needle().len() - end)
     }
 
     /// The first match for which all the bytes that decide are in `window`, as an index into it. Records of a
     /// fixed size have none, and those found from the beginning neither: the bytes around a place do not tell.
     pub(super) fn find_in(&self, window: &[u8]) -> Option<usize> {
-        match &self.kind {
-            Kind::Between { both, end, .. } => both.find(window).map(|i| i + end),
-            Kind::Fixed(_) | Kind::FromTheBeginning(_) => None,
-        }
+        let (both, end) = self.needle()?;
+        both.find(window).map(|i| i + end)
     }
 
     /// Whether every match is a boundary, so that the bytes around a place decide alone.
@@ -215,12 +212,8 @@ impl Boundary {
 
     /// The last match in `window` that leaves something before it, likewise.
     pub(super) fn find_last_in(&self, window: &[u8]) -> Option<usize> {
-        match &self.kind {
-            Kind::Between { both, end, .. } => {
-                memmem::rfind(window, both.needle()).map(|i| i + end).filter(|&i| i > 0)
-            }
-            Kind::Fixed(_) | Kind::FromTheBeginning(_) => None,
-        }
+        let (both, end) = self.needle()?;
+        memmem::rfind(window, both.needle()).map(|i| i + end).filter(|&i| i > 0)
     }
 }
 

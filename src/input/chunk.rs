@@ -37,7 +37,6 @@ pub(super) enum Data {
     },
     Stream {
         path: PathBuf,
-        /// Where in the stream the chunk begins.
         start: u64,
         /// The chunk begins at `from`; the bytes before it belong to the chunk before.
         held: Vec<u8>,
@@ -58,10 +57,7 @@ impl Chunk {
     /// from [`InputFile::descriptor`], within [`aligned`](Self::aligned), and then asks
     /// [`verify_unchanged`](Self::verify_unchanged).
     pub fn file(&self) -> Option<&InputFile> {
-        match &self.data {
-            Data::File { file, .. } => Some(file),
-            Data::Stream { .. } => None,
-        }
+        self.shared_file().map(|file| &**file)
     }
 
     /// The bytes, if the chunk is one of a stream: then they are in memory.
@@ -137,9 +133,9 @@ impl Chunk {
     }
 
     /// The file, to be asked whether it is unchanged when the chunk is gone.
-    pub(crate) fn shared_file(&self) -> Option<Arc<InputFile>> {
+    pub(crate) fn shared_file(&self) -> Option<&Arc<InputFile>> {
         match &self.data {
-            Data::File { file, .. } => Some(Arc::clone(file)),
+            Data::File { file, .. } => Some(file),
             Data::Stream { .. } => None,
         }
     }

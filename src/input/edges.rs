@@ -61,7 +61,6 @@ struct Window<'a> {
     boundary: &'a Boundary,
     bytes: Buffer,
     length: usize,
-    /// Where the bytes begin.
     at: u64,
 }
 

@@ -24,7 +24,6 @@ const PIECE: usize = 1 << 20;
 pub struct InputFile {
     witness: Witness,
     growth: Growth,
-    /// It was longer after a read.
     grew: AtomicBool,
     handle: OnceLock<File>,
 }
@@ -32,9 +31,7 @@ pub struct InputFile {
 /// The meaning of a file that is longer after a read than before.
 #[derive(Debug)]
 enum Growth {
-    /// Nothing.
     Allowed,
-    /// It has changed.
     Refused,
     /// It is looked at once more at the end, as this one of the inputs.
     Noted(usize, GrownFiles),

@@ -22,13 +22,14 @@ use crate::task::ListContext;
 use memchr::{memchr, memchr_iter, memchr2_iter};
 use std::path::Path;
 
-/// A kind of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grammar {
-    /// So many lines each.
     Lines(u64),
     /// Lines, but a newline between two of these quotes belongs to a field (RFC 4180).
-    Quoted { quote: u8, separator: u8 },
+    Quoted {
+        quote: u8,
+        separator: u8,
+    },
     /// `@name`, bases, `+`, and as many qualities as bases; both may be wrapped.
     Fastq,
 }
@@ -121,7 +122,6 @@ struct Quoted {
     inside: bool,
     /// Where the last quoted field has begun.
     opened: u64,
-    /// The byte before.
     before: u8,
 }
 

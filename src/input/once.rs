@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams(Arc<Mutex<BTreeMap<usize, Arc<Mutex<Once>>>>>);
 
-/// A stream, and whether a listing has begun to read it.
 #[derive(Debug)]
 pub(super) struct Once {
     pub(super) stream: Stream,

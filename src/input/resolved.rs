@@ -10,13 +10,10 @@ use super::once::{Share, Streams};
 use super::path_text::named;
 use super::stream::Stream;
 use super::witness::Witness;
-use super::witness::grown::GrownFiles;
-use super::witness::identity::Identity;
 use super::witness::sample::Sample;
 use crate::error::{Advice, Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 pub(super) const MIB: u64 = 1 << 20;
 /// Below this, the cost of a task (10 µs) would show.
@@ -59,19 +56,15 @@ impl Input {
         InputFile::look_at(path).map(|file| Input::Regular(file.witness().clone()))
     }
 
-    pub(super) fn identity(&self) -> Option<&Identity> {
-        match self {
-            Input::Regular(witness) => Some(&witness.identity),
-            Input::Stream(_) => None,
-        }
-    }
-
     pub(super) fn is_stream(&self) -> bool {
         matches!(self, Input::Stream(_))
     }
 
     pub(super) fn size(&self) -> u64 {
-        self.identity().map_or(0, |identity| identity.size)
+        match self {
+            Input::Regular(witness) => witness.identity.size,
+            Input::Stream(_) => 0,
+        }
     }
 }
 
@@ -107,10 +100,6 @@ pub(super) fn samples(inputs: &[Input]) -> Vec<Sample> {
         Input::Stream(_) => None,
     };
     inputs.iter().filter_map(sample).collect()
-}
-
-pub(super) fn open_for_tasks(index: usize, witness: &Witness, grown: &GrownFiles) -> Arc<InputFile> {
-    Arc::new(InputFile::of(witness.clone()).noting(index, grown))
 }
 
 /// One of `parts` of all input, between 1 MiB and `most`: enough tasks for an even end, each long enough not

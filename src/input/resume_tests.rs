@@ -86,7 +86,7 @@ fn a_job_on_a_stream_is_continued_with_the_same_stream_only() {
     let tasks = ending.summary().frontier;
     assert!(tasks > 45);
 
-    // In the stream, and in the file behind it.
+    // In the stream, and in the file after it.
     for breaks_at in [30, tasks - 1] {
         fs::remove_dir_all(dir.join("out.bivouac")).unwrap();
         let (broken, _) = run(dir, &text, Some(breaks_at), 1000).unwrap();

@@ -180,7 +180,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// [`TaskError::Cancelled`] when the task shall give up; [`TaskError::Fatal`] if reading failed.
+    /// [`TaskError::Cancelled`] when the task must give up; [`TaskError::Fatal`] if reading failed.
     pub fn read(&mut self, buffer: &mut [u8], cx: &Context<'_>) -> std::result::Result<usize, TaskError> {
         loop {
             cx.yield_point()?;

@@ -112,7 +112,6 @@ impl Children {
         !self.held_is_said.swap(true, Ordering::Relaxed)
     }
 
-    /// The signals that commands are given as ignored.
     pub(super) fn given_as_ignored(&self) -> Signals {
         self.inheritance.ignored
     }
@@ -244,7 +243,6 @@ impl Children {
         end(&mut table, Signal::SIGTERM);
     }
 
-    /// Kills those that have not ended.
     pub(crate) fn kill(&self) {
         let mut table = lock(&self.table);
         table.closed = true;

@@ -24,9 +24,7 @@ pub(super) const PIECE: usize = 1 << 20;
 /// side opens a reading end and reads nothing from it. (Not earlier: with a reader of our own the kernel
 /// would not report that the command has closed the other.)
 pub(super) enum Input<'a> {
-    /// There is none.
     Nothing,
-    /// There is more to give.
     Open(Feeding<'a>),
     /// The command took no more, or an abort has closed the pipe.
     Refused,

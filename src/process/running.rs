@@ -35,7 +35,6 @@ pub(super) const GLANCE: Duration = Duration::from_millis(50);
 
 pub(super) struct Running<'a> {
     pub(super) pid: Pid,
-    /// The table that it is in.
     pub(super) children: &'a Children,
     /// Becomes readable at its end. Opened once a worker has to wait for the end and for something else at the
     /// same time: most commands close their output at their end, and do not need it.

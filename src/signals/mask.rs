@@ -103,7 +103,6 @@ impl Masked {
         self.stopped_by.set(signal);
     }
 
-    /// The signal that has stopped the last loop.
     pub(crate) fn stopped_by(&self) -> Option<Signal> {
         self.stopped_by.get()
     }
@@ -118,10 +117,6 @@ impl Masked {
     }
 
     /// Starts a thread that ends before `scope` does, and may borrow from it.
-    ///
-    /// # Errors
-    ///
-    /// As [`spawn`](Masked::spawn).
     pub(crate) fn spawn_scoped<'scope>(
         &self,
         scope: &'scope Scope<'scope, '_>,

@@ -16,7 +16,6 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::{fs, io};
 
-/// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct OnItsWay {
     /// Set by the handlers, and cleared when the signal thread reads their notes.
@@ -27,7 +26,6 @@ pub(super) struct OnItsWay {
     end: AtomicBool,
     /// The signal thread holds it until the signals that it has read are in the channel.
     reading: Mutex<()>,
-    /// The signal thread's id.
     reader: AtomicI32,
 }
 
@@ -62,7 +60,6 @@ impl OnItsWay {
         reading
     }
 
-    /// The signal thread sends a request for an end.
     pub(super) fn sends_an_end(&self) {
         self.end.store(true, Ordering::SeqCst);
     }

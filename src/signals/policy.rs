@@ -59,17 +59,7 @@ impl Request {
 
     /// Whether it asks for an end of the run.
     pub fn is_end(self) -> bool {
-        match self {
-            Request::Stop | Request::Abort | Request::Die => true,
-            Request::Pause
-            | Request::Suspend
-            | Request::Resume
-            | Request::Checkpoint
-            | Request::Status
-            | Request::Reload
-            | Request::Redraw
-            | Request::Ignore => false,
-        }
+        matches!(self, Request::Stop | Request::Abort | Request::Die)
     }
 
     /// Its name in configuration files and messages.

@@ -73,18 +73,12 @@ impl Subscription {
         *lock(&self.policy) = policy;
     }
 
-    /// The calling thread is the signal thread.
-    pub(super) fn is_read_here(&self) {
-        self.on_its_way.is_read_here();
-    }
-
-    /// See [`OnItsWay::read`].
-    pub(super) fn read(&self) -> MutexGuard<'_, ()> {
-        self.on_its_way.read()
-    }
-
-    /// The signal thread sends a request for an end.
-    pub(super) fn sends_an_end(&self) {
-        self.on_its_way.sends_an_end();
+    delegate::delegate! {
+        to self.on_its_way {
+            /// The calling thread is the signal thread.
+            pub(super) fn is_read_here(&self);
+            pub(super) fn read(&self) -> MutexGuard<'_, ()>;
+            pub(super) fn sends_an_end(&self);
+        }
     }
 }

@@ -130,7 +130,6 @@ impl Drop for SignalThread {
     }
 }
 
-/// The data that the thread owns.
 struct Body {
     subscription: Subscription,
     began: Instant,
@@ -175,16 +174,8 @@ impl Body {
 /// a supervisor that is stuck, so the rule must not need the supervisor.
 fn last_rung(escalation: &mut Escalation, received: &Received, core: bool) {
     let last = match received.request {
-        Request::Stop | Request::Abort => escalation.climb(received.signal, received.at) == Rung::Third,
         Request::Die => escalation.climb_to_die(received.at),
-        Request::Pause
-        | Request::Suspend
-        | Request::Resume
-        | Request::Checkpoint
-        | Request::Status
-        | Request::Reload
-        | Request::Redraw
-        | Request::Ignore => false,
+        request => request.is_end() && escalation.climb(received.signal, received.at) == Rung::Third,
     };
     if last {
         die(received.signal, core);

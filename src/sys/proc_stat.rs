@@ -33,7 +33,6 @@ pub(crate) struct Stat {
 pub(crate) struct Signals(u32);
 
 impl Signals {
-    /// The signals with these numbers.
     pub(crate) const fn of(numbers: &[i32]) -> Self {
         let (mut bits, mut n) = (0, 0);
         while n < numbers.len() {
@@ -93,7 +92,6 @@ impl Stat {
     }
 }
 
-/// The numbers of all processes.
 pub(crate) fn all() -> impl Iterator<Item = Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid::from_raw))

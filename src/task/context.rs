@@ -354,7 +354,6 @@ impl Context<'_> {
         }
     }
 
-    /// Emits what was written.
     pub(crate) fn flush(&self) -> Result<(), TaskError> {
         let written = std::mem::take(&mut *lock(&self.written));
         if written.is_empty() { Ok(()) } else { self.hand_over(written) }

@@ -217,10 +217,4 @@ impl<'a> ListContext<'a> {
 }
 
 #[cfg(test)]
-impl ListContext<'static> {
-    /// That of a run that is never over.
-    pub(crate) fn endless() -> Self {
-        static NEVER: std::sync::OnceLock<StopFd> = std::sync::OnceLock::new();
-        Self::real(NEVER.get_or_init(|| StopFd::new().unwrap()))
-    }
-}
+mod tests;

@@ -87,10 +87,6 @@ impl StopFd {
     /// On a busy machine no time is long enough for a signal to become a stop. So this also looks at each step
     /// that a signal takes on its way. Once a request for an end is in the channel, this waits for the stop
     /// itself: otherwise the news that nothing is left to do could arrive first.
-    ///
-    /// # Errors
-    ///
-    /// Those of `poll(2)`.
     pub(crate) fn end_counts(&self, held: Duration) -> io::Result<bool> {
         let until = Instant::now() + held;
         loop {

@@ -132,10 +132,6 @@ impl DiskFile for OsFile {
         Some(self.0.as_fd())
     }
 
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
-    }
-
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         loop {
             match self.0.read_at(buf, offset) {
@@ -149,20 +145,19 @@ impl DiskFile for OsFile {
         uninterrupted(|| stat::fstat(&self.0)).map(|stat| facts(&stat))
     }
 
-    fn truncate(&self, bytes: u64) -> io::Result<()> {
-        self.0.set_len(bytes)
-    }
-
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.0.set_permissions(Permissions::from_mode(mode))
     }
 
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all()
+    delegate::delegate! {
+        to self.0 {
+            #[call(write_all_at)]
+            fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+            #[call(set_len)]
+            fn truncate(&self, bytes: u64) -> io::Result<()>;
+            fn sync_data(&self) -> io::Result<()>;
+            fn sync_all(&self) -> io::Result<()>;
+        }
     }
 
     /// The standard library's lock is `flock`: it belongs to the open file description, so it is

@@ -16,10 +16,10 @@ fn read(state: &Path) -> Vec<u64> {
 }
 
 fn open(state: &Path, committed: u64) -> Result<(Journal, Vec<Line>)> {
-    let mut behind = Vec::new();
+    let mut after = Vec::new();
     let dir = OsDisk.open_dir(state).unwrap();
-    Journal::after(&*dir, state, ("run", committed), &mut |line| behind.push(line))?;
-    Ok((Journal::open(&*dir, state, ("run", committed))?, behind))
+    Journal::after(&*dir, state, ("run", committed), &mut |line| after.push(line))?;
+    Ok((Journal::open(&*dir, state, ("run", committed))?, after))
 }
 
 fn written(state: &Path, tasks: u64) -> u64 {
@@ -73,13 +73,13 @@ fn wherever_the_end_is_torn_what_is_whole_is_kept_and_the_rest_is_cut_off() {
     let one = (bytes.len() - head) / 3;
     for length in head + one..bytes.len() {
         std::fs::write(dir.path().join(JOURNAL), &bytes[..length]).unwrap();
-        let (mut journal, behind) = open(dir.path(), (head + one) as u64).unwrap();
+        let (mut journal, after) = open(dir.path(), (head + one) as u64).unwrap();
         journal.append(&settled(7)).unwrap();
         journal.make_durable().unwrap();
         let kept = ((length - head) / one) as u64;
         let expected: Vec<u64> = (0..kept).chain([7]).collect();
         assert_eq!(read(dir.path()), expected, "torn at {length} of {whole}");
-        assert_eq!(behind, (1..kept).map(settled).collect::<Vec<_>>(), "torn at {length}");
+        assert_eq!(after, (1..kept).map(settled).collect::<Vec<_>>(), "torn at {length}");
     }
 }
 

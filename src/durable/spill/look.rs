@@ -14,10 +14,6 @@ use crate::task::stop_fd::StopFd;
 /// Opens what a record names, and takes off the record what is not there as it should be; how many tasks
 /// these are. Nothing on the disk is changed. Each that is there is told to
 /// `tell`, with its mark. If `stop` ends that, what is returned is not all of it.
-///
-/// # Errors
-///
-/// The disk cannot be read.
 pub(crate) fn look(
     dir: &mut StateDir,
     record: &mut Record,
@@ -37,7 +33,7 @@ pub(crate) fn look(
     }
     record.spilled_files = whole;
     let Some(ahead) = &mut record.ahead else { return Ok((Spill::new(&record.run, 0), lost)) };
-    // What the journal says behind the record has been committed since.
+    // Tasks that the journal has after the record are committed.
     ahead.tasks.remove_range(0, record.frontier);
     ahead.tasks = ahead.tasks.without(&record.finished);
     let spill = Look { dir, spill: Spill::new(&record.run, ahead.next), wanted: ahead, stop, tell }.look()?;
@@ -82,17 +78,17 @@ impl Look<'_> {
         let mut run: Option<(u64, u64, u64)> = None;
         let mut at = 0;
         while at + HEAD <= end && !self.stop.is_set() {
-            let Some((head, behind)) = self.frame_at(number, at, end)? else {
+            let Some((head, after)) = self.frame_at(number, at, end)? else {
                 at = (at + 1).next_multiple_of(BLOCK);
                 continue;
             };
             if head.kind == Kind::Entry && self.wanted.tasks.contains(head.task) {
                 match self.is_whole(number, at, &head)? {
                     false => run = None,
-                    true => run = Some(self.add(run, (number, at, behind), head.task)),
+                    true => run = Some(self.add(run, (number, at, after), head.task)),
                 }
             }
-            at = behind;
+            at = after;
         }
         Ok(())
     }
@@ -118,7 +114,7 @@ impl Look<'_> {
     fn frame_at(&mut self, number: u64, at: u64, end: u64) -> Result<Option<(Head, u64)>> {
         let bytes = self.spill.bytes_at(number, at, HEAD)?;
         let head = Head::decode(&bytes, self.spill.segment(number)?.seed, at);
-        Ok(head.and_then(|head| Some((head, head.end(at).filter(|behind| *behind <= end)?))))
+        Ok(head.and_then(|head| Some((head, head.end(at).filter(|after| *after <= end)?))))
     }
 
     /// Whether the result of a task is there, all of it, and was not met before.
@@ -153,7 +149,7 @@ impl Look<'_> {
         let Some(end) = self.spill.segments.get(&range.segment).map(|segment| segment.end) else {
             return Ok(false);
         };
-        if range.at.checked_add(HEAD).is_none_or(|behind| behind > end) {
+        if range.at.checked_add(HEAD).is_none_or(|after| after > end) {
             return Ok(false);
         }
         match self.frame_at(range.segment, range.at, end)? {

@@ -167,7 +167,7 @@ fn what_is_harmed_is_not_there_and_the_rest_is() {
     assert!(looked(dir.path(), &other).1.is_empty(), "the results of another job");
 }
 
-/// What the journal says behind the record has been committed.
+/// Tasks that the journal has after the record are committed.
 #[test]
 fn what_is_committed_is_neither_kept_nor_lost() {
     let dir = tempfile::tempdir().unwrap();

@@ -155,10 +155,6 @@ impl StateDir {
     }
 
     /// Removes the temporary files of runs that were killed. Call it only after this run has written a record.
-    ///
-    /// # Errors
-    ///
-    /// Something cannot be removed.
     pub(crate) fn sweep_temporaries(&self) -> Result<()> {
         let names = self.dir.list().map_err(|e| Error::io(&self.path, "list", &e))?;
         names

@@ -13,7 +13,6 @@ use crate::task::{Committed, Job, Sink};
 use serde::Serialize;
 use serde_json::Value;
 
-/// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct PartialDelivery {
     /// Bytes of this task that an earlier run has handed over.

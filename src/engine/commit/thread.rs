@@ -20,7 +20,6 @@ pub(crate) struct Inbox<P> {
 /// How long deliveries wait at most while they keep coming.
 const REST: Duration = Duration::from_millis(20);
 
-/// See the [module](self).
 pub(crate) struct CommitThread<J: Job> {
     pub(crate) committer: Committer<J>,
     pub(crate) inbox: Inbox<J::Partial>,

@@ -293,7 +293,7 @@ fn who_has_had_enough_of_failures_waits_until_somebody_is_in_a_hurry() {
     assert!(world.cancelled);
 }
 
-/// A pager that is left open behind the last task of all.
+/// A pager that is left open after the last task of all.
 #[test]
 fn a_stop_reaches_a_run_that_only_waits_for_its_reader() {
     let mut world = World::with(1);

@@ -38,10 +38,6 @@ struct Came {
 
 impl Interruptible<'_> {
     /// The result of `work`, or the reason that ended it. `work` must end soon after its argument is set.
-    ///
-    /// # Errors
-    ///
-    /// There is no descriptor or thread left.
     pub(crate) fn run<R: Send>(
         &self,
         work: impl FnOnce(&StopFd) -> R + Send,

@@ -10,45 +10,42 @@ pub struct Handle {
     requests: Sender<Request>,
 }
 
+macro_rules! requests {
+    ($($(#[$doc:meta])* pub fn $name:ident => $request:ident;)*) => { $(
+        $(#[$doc])*
+        pub fn $name(&self) {
+            self.ask(Request::$request);
+        }
+    )* };
+}
+
 impl Handle {
     /// The handle of the run that receives these requests.
     pub(crate) fn of(requests: &Sender<Request>) -> Self {
         Self { requests: requests.clone() }
     }
 
-    /// Starts no more tasks, lets those in flight finish within the grace, and ends with a checkpoint.
-    pub fn stop(&self) {
-        self.ask(Request::Stop);
-    }
+    requests! {
+        /// Starts no more tasks, lets those in flight finish within the grace, and ends with a checkpoint.
+        pub fn stop => Stop;
 
-    /// Cancels tasks in flight and ends with a checkpoint.
-    pub fn abort(&self) {
-        self.ask(Request::Abort);
-    }
+        /// Cancels tasks in flight and ends with a checkpoint.
+        pub fn abort => Abort;
 
-    /// Holds tasks at their next yield point.
-    pub fn pause(&self) {
-        self.ask(Request::Pause);
-    }
+        /// Holds tasks at their next yield point.
+        pub fn pause => Pause;
 
-    /// Lets tasks go on after a pause.
-    pub fn resume(&self) {
-        self.ask(Request::Resume);
-    }
+        /// Lets tasks go on after a pause.
+        pub fn resume => Resume;
 
-    /// Takes a checkpoint; the run goes on. The [`Observer`](crate::Observer) learns when it is durable.
-    pub fn checkpoint(&self) {
-        self.ask(Request::Checkpoint);
-    }
+        /// Takes a checkpoint; the run goes on. The [`Observer`](crate::Observer) learns when it is durable.
+        pub fn checkpoint => Checkpoint;
 
-    /// Reports the progress to the [`Observer`](crate::Observer).
-    pub fn status(&self) {
-        self.ask(Request::Status);
-    }
+        /// Reports the progress to the [`Observer`](crate::Observer).
+        pub fn status => Status;
 
-    /// Reads settings again, if the run has a [`Reload`](crate::engine::reload::Reload).
-    pub fn reload(&self) {
-        self.ask(Request::Reload);
+        /// Reads settings again, if the run has a [`Reload`](crate::engine::reload::Reload).
+        pub fn reload => Reload;
     }
 
     fn ask(&self, request: Request) {

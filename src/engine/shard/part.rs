@@ -141,7 +141,7 @@ impl<S: Source> Source for ShardSource<S> {
     }
 
     fn resume(&self, described: &Value, frontier: u64) -> Result<Self::Listing> {
-        // Behind the last one that is done: the whole job need not have more tasks.
+        // After the last one that is done: the whole job need not have more tasks.
         let next = frontier.checked_sub(1).map_or(0, |last| last * self.share.of + self.share.first + 1);
         self.open(described, next)
     }

@@ -50,8 +50,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 ///
 /// # Examples
 ///
-/// Three shards of a job, one after the other here; each could run on a host of its own. `job` and `source` are made
-/// anew for each run.
+/// Three shards of a job, one after the other here; each could run on a host of its own. Each run has a `job` and a
+/// `source` of its own.
 ///
 /// ```
 /// use bivouac::input::{Boundary, Chunk, Chunks};

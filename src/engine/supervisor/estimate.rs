@@ -20,7 +20,6 @@ const ENOUGH: Duration = Duration::from_millis(300);
 /// Points nearer than this are merged, so their number is bounded.
 const APART: Duration = Duration::from_millis(50);
 
-/// See the [module](self).
 pub(super) struct Estimate {
     /// Oldest first, and never empty.
     seen: VecDeque<Point>,

@@ -8,7 +8,7 @@ use crate::input::grammar::{Grammar, next_cut};
 use crate::input::header::Header;
 use crate::input::left_out::LeftOut;
 use crate::input::path_text::{self, named};
-use crate::input::resolved::{Input, Inputs, blocks_in, open_for_tasks, other_contents, samples};
+use crate::input::resolved::{Input, Inputs, blocks_in, other_contents, samples};
 use crate::input::streamed::{Next, Streamed};
 use crate::input::witness::Remarks;
 use crate::input::witness::contents::Contents;
@@ -22,14 +22,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is stored in the record.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Described {
     pub(super) block: u64,
     /// In the words of [`Boundary`], which are exact.
     #[serde(default)]
     pub(super) records: Option<String>,
-    /// In the words of [`Header`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) header: Option<String>,
     #[serde(default)]
@@ -43,7 +41,6 @@ pub(super) struct Described {
     /// Their contents are in the mark.
     #[serde(default)]
     pub(super) contents: bool,
-    /// Paths that were given and could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) left_out: Vec<LeftOut>,
     /// What the sizes of the files do not tell if there are streams.
@@ -219,7 +216,7 @@ impl ChunkListing {
         let Some(Input::Regular(witness)) = self.inputs.get(index) else {
             return Err(Error::broken("an input", "is no file"));
         };
-        let file = open_for_tasks(index, witness, &self.grown);
+        let file = Arc::new(InputFile::of(witness.clone()).noting(index, &self.grown));
         let Cutting { header, boundary, .. } = &self.cutting;
         self.at.header = header.as_ref().map(|header| header.read(&file, boundary)).transpose()?;
         self.at.file = Some(Arc::clone(&file));

@@ -36,9 +36,7 @@ pub struct Column {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It is at hand.
     Item,
-    /// There is none.
     End,
     /// The run is over. The next call goes on where this one was.
     Stopped,

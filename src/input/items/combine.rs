@@ -128,7 +128,6 @@ impl Group {
         }
     }
 
-    /// How many bytes that appends.
     fn length(&self) -> usize {
         self.columns.iter().map(|column| size_of::<u32>() + column.item().len()).sum()
     }
@@ -246,7 +245,6 @@ impl Combinations {
         self.has_first
     }
 
-    /// Appends the words of the combination at hand.
     pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
         self.first.append_to(bytes);
         for table in &self.others {

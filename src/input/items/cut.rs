@@ -65,43 +65,13 @@ fn end_of_record(reader: &mut Reader, bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// What looks for a delimiter.
-#[derive(Debug)]
-enum Search {
-    Byte(u8),
-    Bytes(Box<Finder<'static>>),
-    /// It knows whether quotes are open. (A clone of one of these is not the same: its table is empty.)
-    Record(Box<Reader>),
-}
-
-impl Search {
-    fn of(delimiter: &Delimiter) -> Self {
-        match delimiter {
-            Delimiter::Byte(byte) => Self::Byte(*byte),
-            Delimiter::Bytes(finder) => Self::Bytes(finder.clone()),
-            Delimiter::Record(separator) => {
-                Self::Record(Box::new(ReaderBuilder::new().delimiter(*separator).build()))
-            }
-        }
-    }
-
-    /// Where the first delimiter begins in bytes that were not searched before.
-    fn find_in(&mut self, bytes: &[u8]) -> Option<usize> {
-        match self {
-            Self::Byte(byte) => memchr::memchr(*byte, bytes),
-            Self::Bytes(finder) => finder.find(bytes),
-            Self::Record(reader) => end_of_record(reader, bytes),
-        }
-    }
-}
-
 /// The state of the cut: the bytes that have come and were not listed, and the item at hand.
 #[derive(Debug)]
 pub(super) struct Cut {
     delimiter: Delimiter,
-    search: Search,
+    /// For records of CSV: it knows whether quotes are open. (A clone of one is not the same: its table is empty.)
+    reader: Option<Box<Reader>>,
     held: Vec<u8>,
-    /// Where in `held` the next item begins.
     next: usize,
     /// No delimiter begins between `next` and here.
     searched: usize,
@@ -110,13 +80,26 @@ pub(super) struct Cut {
 
 impl Cut {
     pub(super) fn new(delimiter: Delimiter) -> Self {
-        let search = Search::of(&delimiter);
-        Self { delimiter, search, held: Vec::new(), next: 0, searched: 0, item: 0..0 }
+        let reader = match &delimiter {
+            Delimiter::Record(separator) => Some(ReaderBuilder::new().delimiter(*separator).build().into()),
+            Delimiter::Byte(_) | Delimiter::Bytes(_) => None,
+        };
+        Self { delimiter, reader, held: Vec::new(), next: 0, searched: 0, item: 0..0 }
+    }
+
+    /// Where the first delimiter begins in the bytes that were not searched before.
+    fn find_delimiter(&mut self) -> Option<usize> {
+        let bytes = &self.held[self.searched..];
+        match &self.delimiter {
+            Delimiter::Byte(byte) => memchr::memchr(*byte, bytes),
+            Delimiter::Bytes(finder) => finder.find(bytes),
+            Delimiter::Record(_) => end_of_record(self.reader.as_mut()?, bytes),
+        }
     }
 
     /// Goes to the next item, if its end has come.
     pub(super) fn find(&mut self) -> bool {
-        match self.search.find_in(&self.held[self.searched..]) {
+        match self.find_delimiter() {
             Some(i) => {
                 self.item = self.next..self.searched + i;
                 self.next = self.item.end + self.delimiter.length();

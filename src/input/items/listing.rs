@@ -63,7 +63,6 @@ pub struct ItemListing {
     width: usize,
     tasks: Option<u64>,
     mark: Mark,
-    /// The words of the task that is being put together.
     words: Vec<u8>,
     /// How many items are in `words`: a stop may come before there are enough.
     gathered: usize,

@@ -89,7 +89,6 @@ impl ReadColumn {
         }
     }
 
-    /// Goes to the next item.
     pub(super) fn advance(&mut self, cx: &ListContext<'_>) -> Result<Step> {
         if !std::mem::take(&mut self.is_open) {
             self.joined = None;
@@ -126,7 +125,6 @@ impl ReadColumn {
         Ok(if self.joined.is_some() { Step::Item } else { Step::End })
     }
 
-    /// The item at hand.
     pub(super) fn item(&self) -> &[u8] {
         self.joined.as_deref().unwrap_or_else(|| self.column.item())
     }
@@ -138,14 +136,11 @@ impl ReadColumn {
         self.column.count().filter(|_| is_known).map(|items| items.saturating_sub(u64::from(*header)))
     }
 
-    /// Whether this cannot be read a second time.
-    pub(super) fn is_stream(&self) -> bool {
-        self.column.is_stream()
-    }
-
-    /// The file or stream that it is read from.
-    pub(super) fn path(&self) -> Option<&Path> {
-        self.column.path()
+    delegate::delegate! {
+        to self.column {
+            pub(super) fn is_stream(&self) -> bool;
+            pub(super) fn path(&self) -> Option<&Path>;
+        }
     }
 }
 

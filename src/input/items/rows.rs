@@ -8,7 +8,6 @@ use crate::input::buffer::has_room;
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) bytes: Vec<u8>,
-    /// Where each row ends.
     ends: Vec<usize>,
 }
 

@@ -23,7 +23,6 @@ impl Rest {
         (self.rests, self.since) = (true, Some(Instant::now()));
     }
 
-    /// It goes on.
     pub(super) fn end(&mut self) {
         self.stop_the_clock();
         self.rests = false;

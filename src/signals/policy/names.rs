@@ -116,10 +116,6 @@ impl FromStr for Request {
 
 impl Policy {
     /// Refuses a table with a row for a signal that cannot be mapped.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](crate::error::Kind::Usage), with the reason.
     pub(crate) fn check(&self) -> Result<()> {
         match self.signals().find_map(|signal| untouchable(signal).map(|why| (signal, why))) {
             Some((signal, why)) => Err(Error::usage(signal, format_args!("cannot be mapped: {why}"))),
