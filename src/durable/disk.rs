@@ -151,8 +151,7 @@ pub(crate) fn if_there<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The directory in which `path` stands, and its name there; `None` for `/`, `.` and `..`, which
-/// name no entry of a directory.
+/// The directory and the name of `path` in it; `None` for `/`, `.` and `..`, which have none.
 pub(crate) fn split(path: &Path) -> Option<(&Path, &OsStr)> {
     let name = path.file_name()?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -66,8 +66,7 @@ impl Journal {
     /// Opens the journal of the job `run` in the state at `path`, of which the record says that
     /// `committed` bytes are there, and cuts off what is not whole.
     ///
-    /// A crash may have left the journal of an earlier job here, of which a new record knows nothing; its
-    /// first line tells.
+    /// A crash may have left the journal of an earlier job; its first line tells.
     pub(crate) fn open(dir: &dyn Dir, path: &Path, (run, committed): (&str, u64)) -> Result<Self> {
         let file = open_plain(dir, path, JOURNAL, Open::Create)?;
         let path = path.join(JOURNAL);
@@ -116,8 +115,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Hands what was gathered to the system: it survives the end of this process, and not that of the
-    /// machine.
+    /// Hands the gathered lines to the kernel: they survive a SIGKILL, and not a power cut.
     pub(crate) fn write(&mut self) -> Result<()> {
         if self.gathered.is_empty() {
             return Ok(());

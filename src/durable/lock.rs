@@ -153,8 +153,7 @@ impl Lock {
         })
     }
 
-    /// Restores the old text of the file, or removes the file, and releases the lock. For a run that has
-    /// changed nothing else.
+    /// Undoes the lock, for a run that has changed nothing else: restores the old text, or removes the file.
     pub(super) fn undo(self, dir: &dyn Dir) {
         if !self.is_named(dir).unwrap_or(false) {
             return;
@@ -270,8 +269,7 @@ pub(super) fn busy(path: &Path, holder: Option<Holder>) -> Error {
         .or(Advice::NameAnotherState)
 }
 
-/// Whether a process holds the lock at this moment, and the holder that the file names. Takes a free lock for
-/// an instant.
+/// Whether a process holds the lock, and its name in the file. Takes a free lock for an instant.
 pub(super) fn look(dir: &dyn Dir, path: &Path) -> Result<(bool, Option<Holder>)> {
     let Some(file) = open_plain(dir, path, LOCK, Open::Write)? else { return Ok((false, None)) };
     let free = file.try_lock().map_err(|e| Error::io(&path.join(LOCK), "try the lock", &e))?;

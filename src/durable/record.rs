@@ -81,8 +81,7 @@ pub struct Record {
     /// Tasks completed ahead of the frontier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<Ahead>,
-    /// Tasks committed ahead of the frontier, of a job whose tasks are committed as
-    /// they end.
+    /// Tasks committed ahead of the frontier, if tasks are committed as they end.
     #[serde(default, skip_serializing_if = "Tasks::is_empty")]
     pub finished: Tasks,
     /// Of the committed tasks those that failed, of a job that may try them again.
@@ -143,8 +142,7 @@ pub struct SpilledFile {
     pub crc32: u32,
 }
 
-/// Tasks completed ahead of the frontier, whose results wait in segments ([`state_dir`](crate::state_dir)) until it is
-/// their turn.
+/// Tasks ahead of the frontier whose results wait in segments ([`state_dir`](crate::state_dir)).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ahead {

@@ -274,8 +274,7 @@ impl Spill {
         self.remove_unwanted(dir, counts)
     }
 
-    /// Removes segments of which nothing is wanted. The one that is written to stays, as there will be more,
-    /// unless nothing at all waits.
+    /// Removes segments that are not needed. The current one stays as long as there may be more.
     fn remove_unwanted(&mut self, dir: &mut Option<StateDir>, more: bool) -> Result<()> {
         let current = self.current().filter(|_| more);
         let of = |(number, segment): (&u64, &Segment)| {

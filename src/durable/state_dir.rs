@@ -47,16 +47,14 @@ const RECORD_NEW: &str = "checkpoint.json.new";
 const LOCK_GONE: &str = "lock.gone";
 const SPILL: &str = "spill";
 
-/// A longer file is not a record. (A job with a hundred thousand files on its command line has a record of
-/// some tens of megabytes.)
+/// A longer file is no record. (A hundred thousand files on a command line make tens of megabytes.)
 pub(crate) const LARGEST_RECORD: u64 = 256 << 20;
 
 /// How often the directory is looked up again when another process removes it while this one opens it.
 /// Each round needs another `clean` at just that moment.
 const ROUNDS: usize = 10;
 
-/// A state directory that is open and locked. Dropping it releases the lock, and if nothing was written,
-/// restores the directory.
+/// An open, locked state. Dropping it releases the lock, and restores the directory if nothing was written.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
@@ -262,8 +260,7 @@ fn no_place(above: &Path, cause: &io::Error) -> Error {
     }
 }
 
-/// Opens the state directory below `parent` and checks its owner. `None`: it does not exist, or it was
-/// removed between two calls.
+/// Opens the state directory and checks its owner. `None`: it does not exist, or no longer.
 fn open_own(
     parent: &dyn Dir,
     name: &OsStr,

@@ -56,8 +56,7 @@ impl Batching {
         per_worker * self.workers
     }
 
-    /// How long the supervisor can leave `in_flight` tasks alone: until half of the limit is left. `None` if it must
-    /// take every report at once.
+    /// How long the supervisor can leave `in_flight` tasks alone; `None` if it must take every report at once.
     pub(crate) fn undisturbed(&self, in_flight: usize) -> Option<Duration> {
         let spare = in_flight.checked_sub(self.limit() / 2)?;
         if self.limit() <= HANDED_LEAST * self.workers || spare < self.workers {

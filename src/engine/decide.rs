@@ -125,8 +125,7 @@ fn came_back(state: &mut State) {
     state.in_flight = state.in_flight.saturating_sub(1);
 }
 
-/// After a stop was asked for, the run does not wait for deferred tasks. If failures end the run, it waits for them
-/// as for tasks in flight.
+/// A run that was asked to stop does not wait for deferred tasks. One that failures end does.
 fn deferred(state: &mut State, actions: &mut Vec<Action>) {
     came_back(state);
     state.deferred += 1;

@@ -47,8 +47,7 @@ pub enum TaskOutput {
 }
 
 impl Effects {
-    /// Whether the journal is a record of complete tasks besides the checkpoint, and the list of tasks may
-    /// grow.
+    /// Whether the journal is a record of complete tasks too, and the list of tasks may grow.
     pub(crate) fn are_journaled(self) -> bool {
         self.kind() == TaskKind::SideEffectsOnly
     }

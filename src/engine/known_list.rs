@@ -1,5 +1,4 @@
-//! Compares the list of a job with the list on record, if the job commits its tasks as they end and its list may
-//! change between two runs.
+//! Compares the list with that on record, if tasks are committed as they end and the list may change.
 //!
 //! Usually the list is the same or longer. Then two marks on record are enough: the mark of the furthest committed
 //! task covers everything up to it, and the mark at the end of the old list covers all of that.
@@ -367,8 +366,7 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
             .then(Advice::NameAnotherState))
     }
 
-    /// Whether the list goes on with the tasks that are not complete. No task that is gone may come after them: that
-    /// would be another order.
+    /// Whether the list goes on with tasks that are not complete. After them none of those that are gone may come.
     fn rest_is_right(&mut self, due: Option<Due>) -> Result<std::result::Result<(), Option<String>>> {
         let next = self.outset.next;
         match due.filter(|due| due.tasks > next) {

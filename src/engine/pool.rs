@@ -157,8 +157,7 @@ impl<J: Job> Pool<J> {
     }
 }
 
-/// Threads for `workers`. If the system refuses one: for half of those that it gave, since each may start a command
-/// as well.
+/// Threads for `workers`. If the system refuses one: half of those that it gave, to leave room for commands.
 fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usize)> {
     loop {
         let mut threads = Vec::new();

@@ -138,8 +138,7 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
 }
 
 impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
-    /// Begins a job at its first task. Its record replaces that of the job before, so at no instant there is an output
-    /// that no record knows.
+    /// Begins a job at its first task. Its record replaces the old one, so every output is known to a record.
     fn begin(self, over: Over) -> Result<Prepared<J, S::Listing>> {
         let Self { job, source, sink, options, dir, past, .. } = self;
         let nothing_yet = Committed::default();
@@ -198,8 +197,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices, result })))
     }
 
-    /// The last run wrote in the record that all tasks are complete, and was interrupted before the output had its
-    /// name. Only that is left to do.
+    /// All tasks are complete, and the last run ended before it gave the output its name. This one does.
     fn complete(self, code: u8) -> Result<Prepared<J, S::Listing>> {
         let summary = self.summary();
         let Self { sink, options, dir, past, .. } = self;

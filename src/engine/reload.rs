@@ -25,13 +25,11 @@ pub struct Settings {
     pub limit_rate: Option<u64>,
     /// How often a checkpoint is taken.
     pub checkpoint_every: Duration,
-    /// How long tasks in flight may go on after a stop; `None`: until they end. For the next stop, not
-    /// for one that has begun.
+    /// How long tasks in flight may go on after the next stop; `None`: until they end.
     pub grace: Option<Duration>,
     /// How long the run waits for cancelled tasks.
     pub kill_after: Duration,
-    /// What signals mean. Only signals that had a row when the run began can change: the others are not blocked in
-    /// the threads that exist.
+    /// What signals mean. Signals without a row at the start cannot change: threads do not block them.
     pub policy: Policy,
 }
 

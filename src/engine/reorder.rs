@@ -180,8 +180,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         self.in_memory > MEMORY / 2
     }
 
-    /// Packs tasks, after the committer has committed all that it can: the tasks that are left wait for another
-    /// one.
+    /// Packs tasks after the committer has committed what it can: the others wait for another task.
     pub(crate) fn pack_those_that_wait(&mut self) -> Result<()> {
         self.unpacked.retain(|task| self.tasks.contains_key(task));
         while self.unpacked.len() > UNPACKED {

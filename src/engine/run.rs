@@ -53,8 +53,7 @@ impl<J: Job, S: Source<Task = J::Task>> fmt::Debug for Run<J, S> {
 }
 
 impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
-    /// A run of `job` over the tasks of `source`, with as many workers as the process may use cores, without signals,
-    /// output and state.
+    /// A run of `job` over the tasks of `source`: a worker for each core, no signals, output or state.
     pub fn new(job: J, source: S) -> Self {
         Self {
             job,
@@ -192,8 +191,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         self.run_to_total().0
     }
 
-    /// As [`run`](Run::run), and hands back the total if the job has finished, in this run or in an earlier one
-    /// whose state was kept.
+    /// As [`run`](Run::run), with the total if the job has finished, now or in a run whose state was kept.
     pub fn run_to_total(mut self) -> (Ending, Option<J::Total>) {
         match self.masked.take().map_or_else(|| Masked::block(Policy::empty()), Ok) {
             Ok(masked) => self.run_under(&masked),

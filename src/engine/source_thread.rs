@@ -134,8 +134,7 @@ impl<S: Source> SourceThread<S> {
         if due.fits(&self.outset.listing, before, &task.task, mark) { Ok(()) } else { Err(due.differs()) }
     }
 
-    /// Tells the journal how the list ends, if the list is too long for the channel and short enough to be listed
-    /// once before the first task.
+    /// Tells the journal how the list ends, if it is longer than the channel and short enough to be listed twice.
     fn look_at_all(&mut self) -> Result<()> {
         let Some(journal) = &self.journal else { return Ok(()) };
         let is_worth_it = |tasks: u64| (READ_AHEAD as u64..LOOKED_AT).contains(&tasks);

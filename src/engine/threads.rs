@@ -267,8 +267,7 @@ fn half_of_the_room(near: Option<&Path>) -> u64 {
     free.map_or(u64::MAX, |free| free.f_bavail.saturating_mul(free.f_frsize) / 2)
 }
 
-/// How long a run waits for its threads to end. They have nothing left to do. A thread that hangs in a system call
-/// is left behind.
+/// How long a run waits for its threads, which have nothing left to do. One that hangs is left behind.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 fn wait_for_threads(all_ended: &Receiver<()>) {

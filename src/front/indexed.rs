@@ -159,8 +159,7 @@ impl<I: Indexed> Over<I> {
         Self { items: Arc::new(items), together: None }
     }
 
-    /// Makes one task of so many items. Without this call it is one item, or so many that a long list makes 16,384
-    /// tasks.
+    /// Makes one task of N items. Without this call N is 1, or what makes 16,384 tasks of a long list.
     #[must_use]
     pub fn together(mut self, items: u64) -> Self {
         self.together = Some(items.max(1));

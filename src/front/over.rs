@@ -178,8 +178,7 @@ pub fn records(paths: impl Paths, boundary: Boundary) -> Resumable<Chunks, ByFil
     Resumable::new(Chunks::new(paths.paths(), boundary))
 }
 
-/// A loop over every regular file below some paths, in the order of their names. What the loop itself writes is
-/// not listed.
+/// A loop over every regular file below some paths, by name. Files that the loop writes are not listed.
 ///
 /// ```
 /// # let place = tempfile::tempdir().unwrap();

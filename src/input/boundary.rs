@@ -22,8 +22,7 @@
 //! Records that only a reader from the beginning can tell apart have no such rule: see
 //! [`grammar`](super::grammar).
 //!
-//! The beginning and the end of an input are edges of records by themselves, and records never reach from
-//! one input into the next.
+//! An input begins and ends with an edge of records: none reaches from one input into the next.
 //!
 //! # Matches that overlap
 //!
@@ -74,8 +73,7 @@ impl Boundary {
         Self::of(b"\0", b"")
     }
 
-    /// After every `lines` lines, counted from the beginning of each input or the end of its header. The last record
-    /// may have fewer.
+    /// After every `lines` lines of each input, its header not counted. The last record may have fewer.
     ///
     /// # Errors
     ///
@@ -133,8 +131,7 @@ impl Boundary {
         Ok(Self::of(end, start))
     }
 
-    /// Between records of `bytes` bytes, counted from the beginning of each input. The last one may
-    /// be shorter.
+    /// Between records of `bytes` bytes, from the beginning of each input. The last may be shorter.
     ///
     /// # Errors
     ///

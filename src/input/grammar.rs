@@ -11,8 +11,7 @@
 //! that opens a field is looked at: a separator, a newline or a quote must stand before it. Otherwise the scan
 //! ends with a [`Flaw`] instead of a guess.
 //!
-//! The scan always begins where a record begins. So a place is all that a continued job needs: it does not scan
-//! the finished part again.
+//! The scan begins where a record begins, so a place is all that a continued job needs.
 
 use crate::error::{Error, Result};
 use crate::input::buffer::Buffer;
@@ -75,8 +74,7 @@ impl Scan {
         Self { place, state }
     }
 
-    /// Takes the next bytes, up to the first end of a record that is at least `from` of them away: how far that
-    /// is, if it has come.
+    /// Takes bytes up to the first end of a record at least `from` of them away; returns how far that is.
     pub(super) fn advance(&mut self, bytes: &[u8], from: usize) -> std::result::Result<Option<usize>, Flaw> {
         let passed = from.saturating_sub(1).min(bytes.len());
         let found = match &mut self.state {
@@ -283,8 +281,7 @@ impl Fastq {
     }
 }
 
-/// The rule for all: the first end of a record at or after the next multiple of the block size, and after `body`,
-/// where the records begin.
+/// The rule for all: the first end of a record at or after the next block, and after `body`.
 pub(super) fn nominal_end(start: u64, body: u64, block: u64) -> u64 {
     (start / block + 1).saturating_mul(block).max(body + 1)
 }

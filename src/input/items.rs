@@ -13,8 +13,8 @@
 //! the chain can be computed for a list from which finished tasks are gone: files that `gzip` has taken out
 //! of `*.log`.
 //!
-//! Several columns give all combinations, the last varying fastest, and linked columns go in step: the rules
-//! of GNU parallel.
+//! Several columns give all combinations, the last varying fastest; linked ones go in step, as in GNU
+//! parallel.
 //!
 //! | chapter | what it is about |
 //! |---|---|

@@ -49,8 +49,7 @@ impl<'a> Pieces<'a> {
         Self { boundary: Some(boundary).filter(|boundary| boundary.is_every_match()), ..self }
     }
 
-    /// The next piece; never an empty one. `None` at the end, and only if the file is still what
-    /// it was when it was listed.
+    /// The next piece, never empty. `None` at the end, and only if the file is unchanged.
     ///
     /// # Errors
     ///

@@ -94,8 +94,7 @@ impl Stream {
         }
         let Ok(facts) = path.metadata() else { return false };
         if facts.is_file() {
-            // A file that cannot be read is not empty: its reader gets the error. One that may not be read is
-            // no stream.
+            // A file that cannot be read is not empty; one that may not be read is no stream.
             let is_not_empty = || match open_without_waiting(path) {
                 Ok(mut file) => file.read(&mut [0]).map_or(true, |n| n > 0),
                 Err(error) => error.kind() != io::ErrorKind::PermissionDenied,

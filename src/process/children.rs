@@ -202,8 +202,8 @@ impl Children {
     /// not wake the child, since it is in its own group by then. So it is continued here, and held as soon as its
     /// spawn returns. (Without this both workers of a loop hung within a third of a second.)
     ///
-    /// A child that got a SIGSTOP needs nothing more: it stops when it leaves the kernel, and that may take as
-    /// long as its disk.
+    /// A child that got a SIGSTOP needs no more: it stops when it leaves the kernel, perhaps after a slow
+    /// disk.
     pub(crate) fn stand_still(&self) -> bool {
         let table = lock(&self.table);
         if let Some(began) = table.births.values().next() {

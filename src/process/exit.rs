@@ -129,8 +129,7 @@ impl Running<'_> {
                     self.children.has_lost_its_leader(self.pid);
                 }
             }
-            // A command to which the stop was forwarded saves its work, and has all of the grace. The time until
-            // SIGKILL begins with the abort.
+            // A command that got the stop has all of the grace. The time until SIGKILL begins with the abort.
             if self.kill_at.is_none() && cx.is_cancelled() {
                 self.kill_at = Some(Instant::now() + self.kill_after);
             }

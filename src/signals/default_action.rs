@@ -60,8 +60,7 @@ fn stop_unless(is_over: impl FnOnce() -> bool) -> io::Result<()> {
 /// container, for which the kernel skips default actions. So this function exits with 128 + the signal's number
 /// if `raise` returns.
 ///
-/// The kernel writes no core file: SIGQUIT serves as a way out here, and the core of a process that works on a
-/// large file is large.
+/// The kernel writes no core file: SIGQUIT is a way out here, and the core would be large.
 ///
 /// Some signals do not end a process by default, such as SIGTSTP, which a user may have mapped to `stop`. For
 /// these the exit code alone names the signal.

@@ -36,8 +36,7 @@ pub struct Masked {
 impl Masked {
     /// Blocks every signal that has a row in `policy`, in the calling thread.
     ///
-    /// It leaves all others alone: a signal that is blocked and has no handler is not ignored, it stays pending for
-    /// ever.
+    /// Other signals are left alone: one that is blocked without a handler stays pending for ever.
     ///
     /// # Errors
     ///

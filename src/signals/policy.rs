@@ -184,8 +184,7 @@ pub struct Row {
     pub signal: String,
     /// What it asks for.
     pub request: Request,
-    /// Whether the run receives it. A signal that was ignored when the process was started (`nohup`, `sh -c '… &'`)
-    /// stays ignored.
+    /// Whether the run receives it: not if it was ignored at the start (`nohup`, `sh -c '… &'`).
     pub heard: bool,
 }
 

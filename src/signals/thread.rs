@@ -43,8 +43,7 @@ pub(crate) struct Received {
     pub(crate) signal: Signal,
     pub(crate) request: Request,
     pub(crate) sender: Sender,
-    /// Time since the run began. It is taken on arrival, so that a busy supervisor does not turn two key
-    /// presses into one.
+    /// When it arrived, since the run began: a busy supervisor does not merge two key presses.
     pub(crate) at: Duration,
 }
 
@@ -81,8 +80,7 @@ impl fmt::Display for Sender {
     }
 }
 
-/// The one thread that has the handled signals unblocked. Dropping it ends the thread and restores the
-/// dispositions.
+/// The only thread that has the signals unblocked. Dropping it ends it and restores the dispositions.
 pub(crate) struct SignalThread {
     close: Handle,
     subscription: Subscription,
@@ -123,8 +121,7 @@ impl Drop for SignalThread {
     fn drop(&mut self) {
         self.close.close();
         if let Some(thread) = self.thread.take() {
-            // The thread waits only for the iterator, which is closed now. If it panicked, a destructor cannot
-            // repair that.
+            // The thread waits only for the iterator, which is closed now. A panic cannot be repaired here.
             thread.join().ok();
         }
     }
@@ -138,8 +135,7 @@ struct Body {
 }
 
 impl Body {
-    /// The body of the thread. It must neither use rayon nor start a thread: a new thread would inherit its
-    /// unblocked signals.
+    /// It must neither use rayon nor start a thread, which would inherit its unblocked signals.
     fn receive(self, mut signals: SignalsInfo<WithOrigin>) {
         self.subscription.is_read_here();
         let unblocked: SigSet = self.subscription.signals().iter().copied().collect();
@@ -173,9 +169,10 @@ impl Body {
 /// The one exception to "only sends": the third INT or TERM, and the second QUIT, end the process at once. They are for
 /// a supervisor that is stuck, so the rule must not need the supervisor.
 fn last_rung(escalation: &mut Escalation, received: &Received, core: bool) {
-    let last = match received.request {
-        Request::Die => escalation.climb_to_die(received.at),
-        request => request.is_end() && escalation.climb(received.signal, received.at) == Rung::Third,
+    let last = if received.request == Request::Die {
+        escalation.climb_to_die(received.at)
+    } else {
+        received.request.is_end() && escalation.climb(received.signal, received.at) == Rung::Third
     };
     if last {
         die(received.signal, core);

@@ -132,8 +132,7 @@ impl FileSink {
         &self.path
     }
 
-    /// Refuses an output that is at the same time an input: `id` is its device and inode, `path`
-    /// its name for the message.
+    /// Refuses an output that is also an input: `id` is its device and inode, `path` its name.
     ///
     /// # Errors
     ///

@@ -242,8 +242,7 @@ impl Sink for StreamSink {
 
     /// # Durability
     ///
-    /// A pipe or a terminal has taken the bytes; a file to which output was redirected has them on
-    /// disk.
+    /// A pipe or a terminal has taken the bytes; a file has them on disk.
     fn make_durable(&mut self) -> Result<Committed> {
         if self.way == Way::Plain {
             match self.to.sync_data() {

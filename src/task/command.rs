@@ -38,8 +38,8 @@ impl Command {
         self
     }
 
-    /// Runs it in another directory, from which a program with a slash in its name is looked for too. One that
-    /// holds a NUL is left out.
+    /// Runs it in another directory, where a program with a slash in its name is looked for too. Not one with
+    /// a NUL.
     #[must_use]
     pub fn directory(mut self, directory: &OsStr) -> Self {
         self.directory = CString::new(directory.as_bytes()).ok();
@@ -136,8 +136,7 @@ pub struct Finished {
     pub told_to_end: bool,
     /// Whether it left input unread (`head -1`), or was told to end by another process and made a 0 of that.
     pub left_input: bool,
-    /// Whether it had a handler for SIGTERM, or may have had one, and so may have made a 0 of a SIGTERM. Known
-    /// only if its output counts.
+    /// Whether it may have made its 0 of a SIGTERM. Known only if its output counts.
     pub may_have_handled_sigterm: bool,
     /// Whether a stop that is not known yet may be the reason for a failure: a scheduler may signal the
     /// command first. Then the failure counts only if no stop comes.

@@ -262,8 +262,7 @@ impl Context<'_> {
         self.shared.gate.is_cancelled()
     }
 
-    /// Reports that `bytes` more of the input are done. Feeds progress, keeps to the rate limit (by sleeping
-    /// here), and is a yield point.
+    /// Reports that `bytes` more of the input are done. Sleeps to keep to the rate limit; a yield point.
     ///
     /// # Errors
     ///

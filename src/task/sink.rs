@@ -62,8 +62,7 @@ pub trait Sink: Send + 'static {
     ///
     /// # Errors
     ///
-    /// A failed flush is never tried again: the kernel may report success the second time although
-    /// the bytes are lost.
+    /// A failed flush is never tried again: the second may report success although bytes are lost.
     fn make_durable(&mut self) -> Result<Committed>;
 
     /// Whether this run can continue after what an earlier run committed. Otherwise the job starts again.

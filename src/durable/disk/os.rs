@@ -35,8 +35,7 @@ pub(crate) fn nameless() -> io::Result<Box<dyn DiskFile>> {
     Ok(Box::new(OsFile(tempfile::tempfile()?)))
 }
 
-/// No descriptor of ours may reach a child or become a controlling terminal, and an `open` must not hang on a
-/// FIFO in the place of a file.
+/// No child gets a descriptor of ours, none becomes a terminal, and `open` does not hang on a FIFO.
 const ALWAYS: OFlag = OFlag::O_CLOEXEC.union(OFlag::O_NOCTTY).union(OFlag::O_NONBLOCK);
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);

@@ -49,8 +49,7 @@ pub struct Cleaned {
 ///
 /// # Race condition
 ///
-/// To learn that the lock is free, this call takes it for an instant. A run that starts at this instant tries
-/// again.
+/// To see whether the lock is free, this takes it for an instant. A run that starts then tries again.
 pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Peek> {
     let dir = known_state(disk, path)?;
     let (locked, holder) = lock::look(&*dir, path)?;
@@ -141,8 +140,7 @@ impl StateDir {
         self.sweep_temporaries()?;
         let list = || self.dir.list().map_err(|e| Error::io(&self.path, "list", &e));
         let left: Vec<_> = list()?.into_iter().filter(|name| name != LOCK).collect();
-        // From here on another run may use this directory. Then it is not empty, and removing it fails, as it
-        // should.
+        // From here on another run may use this directory; then it is not empty, and its removal fails.
         if let Some(lock) = self.lock.take() {
             let meanwhile = self.temporary(LOCK_GONE);
             lock.remove(&*self.dir, &meanwhile)

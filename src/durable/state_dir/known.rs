@@ -65,8 +65,7 @@ fn looks_like_a_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
     if record.is_some_and(|bytes| bytes == OPENING) || lock.as_deref() == Some(lock::BEGINNING) {
         return Ok(true);
     }
-    // The text of the lock is not flushed: after a power cut it may be missing, zeros or garbage. The lock of
-    // another program contains text.
+    // The text of the lock is not flushed: a power cut may leave zeros or garbage. Other programs write text.
     let is_text = |byte: u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     let lock_is_blank =
         lock.is_some_and(|bytes| bytes.is_empty() || !bytes.iter().all(|byte| is_text(*byte)));
@@ -97,8 +96,7 @@ fn beginning(dir: &dyn Dir, path: &Path, name: &str, bytes: usize) -> Result<Opt
     Ok(Some(beginning))
 }
 
-/// The directory at `path`, if it looks like a state: `bivouac clean ~` must not even create a lock in a home
-/// directory.
+/// The directory at `path`, if it looks like a state: `bivouac clean ~` must not create a lock there.
 pub(super) fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> {
     let dir = disk.open_dir(path).map_err(|error| {
         let nothing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);

@@ -38,8 +38,7 @@ impl StateDir {
         self.dir.rename(&new, STATUS.as_ref())
     }
 
-    /// Removes the status: the run ends in order. A status that outlives its process says that the process
-    /// was killed.
+    /// Removes the status at the end of a run. One that outlives its process shows that it was killed.
     pub(crate) fn hide(&self) {
         if self.lost.is_some() {
             return;

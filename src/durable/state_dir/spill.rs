@@ -20,8 +20,7 @@ use std::sync::Arc;
 
 const SEGMENT: &str = "segment.";
 
-/// Refuses a directory with the name of a segment. Without this check the run would fail later, after it has
-/// changed the state.
+/// Refuses a directory with the name of a segment now, because the run would fail on it later.
 pub(super) fn refuse_directories(dir: &dyn Dir, path: &Path) -> Result<()> {
     let path = path.join(SPILL);
     let failed = |e: io::Error| Error::io(&path, "list", &e);

@@ -9,8 +9,7 @@ impl CheckpointStore {
     /// knows: the id of the job, and how many tasks have completed ahead of the frontier. Of these, `waiting`
     /// are in memory and the others on disk.
     ///
-    /// A failure is ignored: nothing depends on the status, and if the disk is full, the next checkpoint
-    /// reports it.
+    /// A failure is ignored. If the disk is full, the next checkpoint reports it.
     pub(crate) fn show(&self, live: StatusFile, waiting: u64) {
         if let Some(dir) = &self.dir {
             let run = Some(self.record.run.clone());

@@ -38,8 +38,7 @@ impl<J: Job> Committer<J> {
         Ok(ended.map(|(held, fate)| Next { task, held, fate, was_stored: false }))
     }
 
-    /// Makes room in memory: stores the tasks that have ended, and if that is not enough, the pieces of tasks at
-    /// work.
+    /// Makes room in memory: stores ended tasks, and if that is not enough, pieces of tasks at work.
     pub(super) fn make_room(&mut self) -> Result<()> {
         self.put_on_disk(Which::Ended)?;
         if self.reorder.is_half_full() {

@@ -61,8 +61,7 @@ pub(super) trait Completion: Send {
     /// Which tasks ahead of the frontier a checkpoint stores.
     fn stored_at_checkpoints(&self) -> Which;
 
-    /// Whether the output is the result. Otherwise a person reads it as it comes, and an interrupted job
-    /// does not depend on it.
+    /// Whether the output is the result. If not, an interrupted job does not depend on it.
     fn output_is_result(&self) -> bool {
         true
     }
@@ -132,9 +131,8 @@ impl Completion for TaskByTask {
         self.stored.push(task);
     }
 
-    /// The lines about the ends of these attempts cannot wait for a later run. They must not come before the
-    /// record either: a SIGKILL in between would lose the results, and the log would say of a task that runs
-    /// again that it is done.
+    /// These lines must be written in this run, but after the record: a SIGKILL in between would lose the
+    /// results, and the log would show a task as done that runs again.
     fn recorded(&mut self, store: &mut CheckpointStore) -> Result<()> {
         for task in std::mem::take(&mut self.stored) {
             self.attempt_ended(task, store)?;

@@ -1,5 +1,4 @@
-//! The task at the frontier while its output is handed over, and what happens if the reader takes only a part
-//! of it.
+//! Handing over the task at the frontier, and what happens if the reader takes only a part of it.
 //!
 //! The obvious place to end a run is between two tasks. But a reader may be slow, and a stop has a deadline: the end
 //! may come in the middle of a task, and a pipe does not give bytes back. If the next run handed them over again, the
@@ -72,8 +71,7 @@ impl PartialDelivery {
 }
 
 impl<J: Job> Committer<J> {
-    /// The sink has given up: the reader takes nothing more, and the run is over. The last record says exactly
-    /// what the reader has taken.
+    /// The sink has given up, and the run is over. The last record says exactly what the reader has taken.
     ///
     /// If the output is a by-product of side effects, the task prints again from its beginning.
     pub(super) fn give_up(&mut self) -> Result<Closed> {

@@ -130,8 +130,7 @@ impl<P> Inbox<P> {
 }
 
 impl<J: Job> Committer<J> {
-    /// Reports how it ended; the caller has closed the channels of the workers. `None`: the supervisor has ended,
-    /// and nothing is reported.
+    /// Reports how it ended, after the channels of the workers are closed. `None`: the supervisor has ended.
     pub(crate) fn end(mut self, result: Result<Option<Closed>>) {
         let result = result.map_err(|error| self.store.or_lost(error));
         // Another run may be at work where the lock is lost.

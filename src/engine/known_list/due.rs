@@ -23,8 +23,7 @@ impl Due {
         whole.into_iter().chain(counted).min_by_key(|due| (Reverse(due.tasks), due.trace.is_none()))
     }
 
-    /// Whether the old list ended with `task` after `before`. Its last task may have been shorter, because the list
-    /// ended there.
+    /// Whether the old list ended with `task` after `before`. Its last task may have been a shorter one.
     pub(crate) fn fits<L: Listing>(
         self,
         listing: &L,

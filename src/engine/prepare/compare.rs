@@ -187,8 +187,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     }
 }
 
-/// Failed tasks run again: the frontier goes back to the first of them. The other tasks up to the old frontier are
-/// then complete ahead of it.
+/// Failed tasks run again: the frontier goes back to the first, and the others are complete ahead of it.
 fn forget_failed(record: &mut Record) {
     let failing = std::mem::take(&mut record.failing);
     let Some(first) = failing.first() else { return };

@@ -1,5 +1,4 @@
-//! Files of an earlier run that a job can do without. If one is lost, the run says so before anything is written, and
-//! makes it again.
+//! Files of an earlier run that a job can do without: it reports a lost one first, and makes it again.
 
 use crate::durable::journal::JOURNAL;
 use crate::durable::record::Record;

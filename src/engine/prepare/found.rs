@@ -129,8 +129,7 @@ fn open_when_free(options: &Options, stop: &StopFd) -> Result<Option<StateDir>> 
     }
 }
 
-/// Opens the state and takes its lock. A passing state of a job without commands is made at the first checkpoint:
-/// most such jobs end before it.
+/// Opens and locks the state. A passing one, of a job without commands, is made at the first checkpoint.
 fn open_state(options: &Options, may_wait: &dyn Fn() -> bool) -> Result<Option<StateDir>> {
     let disk = &*options.disk;
     match &options.location {

@@ -1,5 +1,4 @@
-//! A program can ask a run for the same things as a signal. The requests reach the same supervisor by a channel of
-//! their own.
+//! A program asks a run for the same things as a signal, by a channel of its own.
 
 use crate::signals::policy::Request;
 use crossbeam_channel::Sender;

@@ -28,8 +28,7 @@ pub struct Shard<J> {
 }
 
 impl<J> Shard<J> {
-    /// What tasks emit is a by-product ([`TaskOutput`](crate::TaskOutput)) and goes to the sink as it is. There will be
-    /// nothing to merge.
+    /// What tasks emit is a by-product ([`TaskOutput`](crate::TaskOutput)) for the sink; nothing is merged.
     #[must_use]
     pub fn printing(self) -> Self {
         Self { prints: true, ..self }

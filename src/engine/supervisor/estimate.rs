@@ -1,5 +1,4 @@
-//! How fast the work goes, and how long it will take: the one estimate, for the progress line, `status.json`
-//! and every other observer.
+//! How fast the work goes, and how long it will take: the same estimate for every observer.
 //!
 //! The obvious quotient is the work done by the time since the start. It is wrong twice. A job that continues has
 //! spent no time on the work of earlier runs, so only the work of this run counts. A pause does not make a job slow,

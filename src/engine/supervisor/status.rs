@@ -11,8 +11,7 @@ use crate::task::Job;
 use crate::task::observer::{AtWork, Progress};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often a snapshot is written at least. At the beginning more often, so that a job that has just been started
-/// does not look idle.
+/// How often a snapshot is written at least. More often at first: a job just started must not look idle.
 const EVERY: Duration = Duration::from_secs(1);
 const AT_FIRST: Duration = Duration::from_millis(100);
 

@@ -193,8 +193,7 @@ pub(super) struct Combinations {
 }
 
 impl Combinations {
-    /// Of columns, each with whether it is linked to the one before it; or all of them in step, where a shorter
-    /// one begins again.
+    /// Of columns, each with whether it is linked to the one before; or all in step, shorter ones repeated.
     pub(super) fn new(columns: impl IntoIterator<Item = (ReadColumn, bool)>, in_step: bool) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for (column, is_linked) in columns {

@@ -13,8 +13,7 @@ use std::path::Path;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reading {
-    /// A text has records of RFC 4180, with this byte between two fields, and a record is an item: a newline in
-    /// quotes does not end it.
+    /// A text has records of RFC 4180, with this byte between fields. A newline in quotes ends no item.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub csv: Option<u8>,
     /// The first item of each source is its header, and no item.
