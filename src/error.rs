@@ -108,6 +108,7 @@ impl Error {
 
     /// The same where a path among many is looked at, in the words in which `wc`, `grep` and `sha256sum`
     /// complain of it: `PATH: No such file or directory`.
+    #[doc(hidden)]
     pub fn looking(path: &Path, cause: &io::Error) -> Self {
         Self { errno: cause.raw_os_error(), ..Self::broken(path.display(), plain(cause)) }
     }
@@ -198,6 +199,7 @@ impl Error {
     /// For a file that is missing from a whole: the user can mend it, or do without it. (An error that may
     /// pass has its own advice.)
     #[must_use]
+    #[doc(hidden)]
     pub fn or_left_out(self) -> Self {
         match self.may_pass() {
             true => self,

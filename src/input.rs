@@ -1,7 +1,7 @@
 //! Inputs: the files, streams, trees and lists that jobs read, cut into tasks.
 //!
 //! An input is more than bytes. A job that continues tomorrow must know whether the bytes are still the same
-//! ([`Identity`]), reach any place in them without reading the bytes before it ([`Chunks`]), and list files
+//! ([`InputFile`]), reach any place in them without reading the bytes before it ([`Chunks`]), and list files
 //! in an order that is not an accident of the directory ([`Tree`]). A pipe can do none of this: it is read
 //! once and only once ([`Stream`]). A job on it can be continued if the same stream is given again:
 //! [`Chunks`] knows it by a digest of the finished part. And an input may be a list, each item of which is a
@@ -35,6 +35,7 @@ mod items;
 mod left_out;
 mod once;
 mod open;
+#[doc(hidden)]
 pub mod path_text;
 mod pieces;
 mod resolved;
@@ -50,14 +51,14 @@ mod witness;
 
 pub use boundary::Boundary;
 pub use chunk::Chunk;
-pub use chunks::Chunks;
+pub use chunks::{ChunkListing, Chunks};
 pub use file::InputFile;
 pub use header::Header;
-pub use items::{Column, Fit, Given, Item, Items, Reading};
+pub use items::{Column, Fit, Given, Item, ItemListing, Items, Reading};
 pub use left_out::{LeftOut, Readable};
 pub use pieces::{PIECE, Pieces};
 pub use resolved::Inputs;
 pub use stream::{Received, Stream};
-pub use tree::{Portion, Tree};
+pub use tree::{Portion, Tree, TreeListing};
 pub use walk::Entry;
 pub use witness::identity::{Comparison, Identity};

@@ -92,17 +92,12 @@ pub mod architecture {}
 #[doc = include_str!("../docs/signal.md")]
 pub mod one_signal {}
 
+pub use durable::journal;
 pub use durable::store::Location;
-pub use durable::task_set::Tasks;
-pub use durable::{disk, journal, local_locks, record, state_dir, status_file};
 pub use ending::{Ending, Exit};
 pub use engine::effects::{Effects, TaskOutput};
 pub use engine::options::{Halt, HaltOn, Starts};
-pub use engine::reload;
 pub use engine::run::{Handle, Run};
-pub use engine::shard::{
-    Merged, Shard, ShardListing, ShardResults, ShardSource, Shards, Stored, StoredTask, is_divided,
-};
 pub use engine::source_thread::list;
 pub use error::{Error, Result};
 pub use front::{
@@ -117,6 +112,17 @@ pub use task::stop_fd::{StopFd, Waited};
 pub use task::{
     Committed, Context, Extent, Job, LastLook, ListContext, Listed, Listing, Mark, Presumed, Sink, Source,
     Stretch, TaskError,
+};
+
+// The tool and the library are one package and two crates. So what the tool alone uses must be public as well, here
+// and in the rooms. It is hidden: authors of jobs have no use for these names, and they may change in any release.
+#[doc(hidden)]
+pub use durable::{disk, local_locks, record, state_dir, status_file, task_set::Tasks};
+#[doc(hidden)]
+pub use engine::reload;
+#[doc(hidden)]
+pub use engine::shard::{
+    Merged, Shard, ShardListing, ShardResults, ShardSource, Shards, Stored, StoredTask, is_divided,
 };
 
 // Part of the interface, so that a caller need not have these crates in the same version.

@@ -40,6 +40,7 @@ mod running;
 mod spawn;
 mod traces;
 mod wait;
+#[doc(hidden)]
 pub mod watcher;
 
 pub use crate::task::command::{Call, Command, Feed, Finished, How};

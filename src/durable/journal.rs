@@ -18,8 +18,8 @@
 //!
 //! **The journal as a record.** Where the effect of a task is elsewhere (a command that sends a mail), a
 //! second between two records is long: whatever ended in it would be done twice after a SIGKILL. So there
-//! the end of a task is written when the task is committed, as a line of its own kind
-//! ([`Line::Settled`]); a run that continues the job counts those that the record does not know.
+//! the end of a task is written when the task is committed, as a line of its own
+//! kind; a run that continues the job counts those that the record does not know.
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, if_there, open_plain};
 use crate::error::{Advice, Error, Result};
@@ -34,6 +34,7 @@ pub(crate) const JOURNAL: &str = "journal";
 
 /// One attempt of a task, from its beginning to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[doc(hidden)]
 pub struct Entry {
     /// The task, from 0.
     pub task: u64,
@@ -197,6 +198,7 @@ fn next_frame(from: &mut impl Read) -> io::Result<Option<(Line, u64)>> {
 /// Entries come in the order in which the attempts ended; those that are open come last, or when the
 /// same task begins once more.
 #[derive(Debug)]
+#[doc(hidden)]
 pub struct Entries {
     path: PathBuf,
     lines: Option<BufReader<Reading<Box<dyn DiskFile>>>>,

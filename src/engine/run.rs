@@ -99,30 +99,32 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         pub fn fenced(fenced: bool) => options.fenced = fenced;
 
         /// The command that continues the job. It is written into the state, for people.
+        #[doc(hidden)]
         pub fn continuing(command: Continuing) => options.continuing = Some(command);
 
         /// How many tasks run at the same time, at least 1.
         pub fn jobs(jobs: usize) => options.jobs = jobs.max(1);
 
-        /// The largest number of tasks at the same time that [`Settings`] can set during the run; the pool has as many
-        /// threads. Default and minimum: [`jobs`](Run::jobs).
-        ///
-        /// [`Settings`]: crate::engine::reload::Settings
+        /// The largest number of tasks at the same time that [`Settings`](crate::reload::Settings) can set during the
+        /// run; the pool has as many threads. Default and minimum: [`jobs`](Run::jobs).
+        #[doc(hidden)]
         pub fn max_jobs(jobs: usize) => options.max_jobs = jobs;
 
         /// Whether a death by SIGQUIT may leave a core file.
+        #[doc(hidden)]
         pub fn core(yes: bool) => options.core = yes;
 
         /// Whether a signal that asks for a stop is forwarded to the commands of tasks at once, for commands that save
         /// their own work. Default: they may finish within the grace.
+        #[doc(hidden)]
         pub fn forward_stops(yes: bool) => options.forward_stops = yes;
 
         /// Whether a second process ends the commands of tasks if this process is killed. The second process is this
-        /// program again, so `main` must call [`watch`](crate::process::watcher::watch) if it is started with
-        /// [`VERB`](crate::process::watcher::VERB).
+        /// program again, so nothing may come before the [`main`](crate::main()) of this crate, within which it runs.
         pub fn watch_children(yes: bool) => options.watch_children = yes;
 
         /// Reads settings again on [`Request::Reload`]. Without this call the answer to that request is a warning.
+        #[doc(hidden)]
         pub fn reload(reload: impl Reload) => reload = Some(Box::new(reload));
 
         /// How long tasks in flight may go on after a stop; `None`: until they end. Default: 5 s, so that together with
@@ -143,6 +145,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         pub fn keep_going(yes: bool) => options.keep_going = yes;
 
         /// Whether the output of failed tasks stays in the output. Default: it does not.
+        #[doc(hidden)]
         pub fn print_failed(yes: bool) => options.print_failed = yes;
 
         /// When tasks may start although a worker is free. Default: at once.
@@ -173,6 +176,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         pub fn observer(observer: impl Observer + 'static) => observer = Box::new(observer);
 
         /// Another disk under the state and the output, for tests.
+        #[doc(hidden)]
         pub fn disk(disk: Arc<dyn Disk>) => options.disk = disk;
     }
 

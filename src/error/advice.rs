@@ -46,6 +46,7 @@ pub enum Advice {
     /// ([`Items::delimiter`](crate::input::Items::delimiter)).
     SeeDelimiter,
     /// Remove the state of an unfinished job ([`clean`](crate::state_dir::clean)).
+    #[doc(hidden)]
     CleanByForce,
 }
 

@@ -49,6 +49,7 @@ pub trait Results: Job {
     fn result(total: Option<Self::Total>) -> Option<Self::Result>;
 
     /// Sets its [name](Job::name) and its [fingerprint](Job::fingerprint).
+    #[doc(hidden)]
     fn identify(&mut self, name: String, options: Value);
 }
 

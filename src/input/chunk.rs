@@ -94,7 +94,7 @@ impl Chunk {
         self.find_edges(|| cx.yield_point())
     }
 
-    /// Reads the whole chunk in pieces of about [`PIECE`](super::PIECE) bytes, which end between records (see
+    /// Reads the whole chunk in pieces of about 1 MiB, which end between records (see
     /// [`Pieces`]). The last one comes only if the input is unchanged.
     ///
     /// # Errors

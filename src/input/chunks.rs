@@ -32,7 +32,8 @@
 
 mod listing;
 
-use self::listing::{ChunkListing, Cutting, Described, Stored};
+pub use self::listing::ChunkListing;
+use self::listing::{Cutting, Described, Stored};
 use super::boundary::Boundary;
 use super::header::Header;
 use super::left_out::{LeftOut, same_left_out};
@@ -109,6 +110,7 @@ impl Chunks {
 
         /// Ends the list of tasks where this is set, whatever is left of any input. What the job answers must not depend on
         /// that, and no state may be kept: a job that is continued would list another number of tasks.
+        #[doc(hidden)]
         pub fn until_found(found: Arc<AtomicBool>) => found = Some(found);
 
         /// Gives every chunk the header of its input ([`Chunk::header`](super::Chunk::header)).
@@ -120,6 +122,7 @@ impl Chunks {
         pub fn block(bytes: Option<u64>) => wanted_block = bytes.map(|b| b.max(1));
 
         /// Changes the default block: one of `parts` of all regular files, of 1 MiB to `largest` bytes.
+        #[doc(hidden)]
         pub fn in_parts(parts: u64, largest: u64) => parts = (parts.max(1), largest.max(MIB));
 
         /// Makes default blocks small enough to last a quarter of a second at this rate (bytes per second);
@@ -133,14 +136,17 @@ impl Chunks {
 
         /// Names paths that were given besides these and cannot be read. They are not listed, but they are among
         /// the [`Inputs`], and a job that is continued must leave out the same ones.
+        #[doc(hidden)]
         pub fn leaving_out(left_out: &[LeftOut]) => left_out = left_out.to_vec();
 
         /// Lists the records of a stream that have come whenever its writer pauses, for output that a reader
         /// waits for. The cut then depends on the writer, so such a job cannot be continued.
+        #[doc(hidden)]
         pub fn watched(yes: bool) => is_watched = yes;
     }
 
     /// Whether a job on these inputs can be continued. May be asked before the run.
+    #[doc(hidden)]
     pub fn is_resumable(&self) -> bool {
         !self.is_watched || !self.paths.iter().any(|path| Stream::is_stream(path))
     }

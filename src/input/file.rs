@@ -54,6 +54,7 @@ impl InputFile {
     }
 
     /// A file whose identity is known already.
+    #[doc(hidden)]
     pub fn new(identity: Identity) -> Self {
         Self::of(Witness::new(identity))
     }
@@ -74,6 +75,7 @@ impl InputFile {
     }
 
     /// The identity that it had when the job began.
+    #[doc(hidden)]
     pub fn identity(&self) -> &Identity {
         &self.witness.identity
     }
@@ -166,6 +168,7 @@ impl InputFile {
 
     /// Whether [`check_unchanged`](Self::check_unchanged) has found it longer. A task that holds all of it
     /// can then read it again, and see whether it only grew.
+    #[doc(hidden)]
     pub fn was_seen_growing(&self) -> bool {
         self.grew.load(Ordering::Relaxed)
     }

@@ -46,7 +46,7 @@ use self::described::Described;
 pub use self::described::Fit;
 use self::feed::Feed;
 pub use self::listing::Item;
-use self::listing::ItemListing;
+pub use self::listing::ItemListing;
 use self::reading::ReadColumn;
 pub use self::reading::Reading;
 use crate::error::{Advice, Error, Result};
@@ -118,6 +118,7 @@ impl Items {
         pub fn over(slots: NonZero<usize>) => over = Some(slots);
 
         /// Says what of the sources is read as an item, and how.
+        #[doc(hidden)]
         pub fn reading(reading: Reading) => reading = reading;
 
         /// Lists the tasks in a random order, which the seed decides; without one, any order, and in a run that goes
@@ -131,6 +132,7 @@ impl Items {
     /// # Errors
     ///
     /// As [`Source::begin`].
+    #[doc(hidden)]
     pub fn headers(&self) -> Result<Vec<Vec<u8>>> {
         // Whether a list is there is asked for where the state is known: a job that goes on refuses in its own way.
         if !self.reading.header {
@@ -154,6 +156,7 @@ impl Items {
     /// # Errors
     ///
     /// As [`Source::begin`].
+    #[doc(hidden)]
     pub fn count(&self) -> Result<u64> {
         let stop = StopFd::new()?;
         let cx = ListContext::rehearsal(&stop);

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// A path that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[doc(hidden)]
 pub struct LeftOut {
     /// As it was given.
     #[serde(with = "path_text")]
@@ -31,6 +32,7 @@ pub struct LeftOut {
 
 /// Paths, of which some may have been left out.
 #[derive(Clone, Debug, Default)]
+#[doc(hidden)]
 pub struct Readable {
     /// Those that can be read, or may be: an error that the next attempt may not see leaves no path out.
     pub files: Vec<PathBuf>,

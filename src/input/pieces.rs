@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use std::ops::Range;
 
 /// How many bytes a piece has, unless a record is longer.
+#[doc(hidden)]
 pub const PIECE: usize = 1 << 20;
 
 /// Parts of a file or of memory, in order. Those of a [`Chunk`](super::Chunk) end between records, except for

@@ -21,6 +21,7 @@ const SMALLEST_BLOCK: u64 = 64 << 10;
 
 /// The inputs all together, as known before the first is read. The same in a resumed run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[doc(hidden)]
 pub struct Inputs {
     /// How many there are.
     pub count: usize,

@@ -52,6 +52,7 @@ pub struct Stream {
 
 /// What [`Stream::fill`] came back with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(hidden)]
 pub enum Received {
     /// Something was read; there may be more.
     Some,
@@ -88,6 +89,7 @@ impl Stream {
 
     /// Whether `path` has no positions: `-`, or anything but a regular file. Regular files that claim to be
     /// empty and are not (`/proc`), or that claim to be a page long (`/sys`), are streams too.
+    #[doc(hidden)]
     pub fn is_stream(path: &Path) -> bool {
         if path == Path::new("-") {
             return true;
@@ -112,6 +114,7 @@ impl Stream {
     }
 
     /// The size, if this is a regular file after all (`bivouac count < FILE`).
+    #[doc(hidden)]
     pub fn regular_size(&self) -> Option<u64> {
         self.file.metadata().ok().filter(|facts| facts.is_file()).map(|facts| facts.len())
     }
@@ -139,6 +142,7 @@ impl Stream {
     /// # Errors
     ///
     /// Reading failed.
+    #[doc(hidden)]
     pub fn fill(&mut self, buffer: &mut Vec<u8>, full: usize, cx: &ListContext<'_>) -> Result<Received> {
         let before = buffer.len();
         while buffer.len() < full {

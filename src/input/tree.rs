@@ -130,9 +130,11 @@ impl Tree {
         /// Hands out a path that cannot be read as an [`Entry::Unreadable`]. Otherwise such a path is an error
         /// before anything is done if it was given, and ends the run if it was found: the next run continues
         /// there. A file that has gone meanwhile is always handed out.
+        #[doc(hidden)]
         pub fn leaving_out(yes: bool) => leaves_out = yes;
 
         /// The same even if the machine is in trouble, and the next run may read what this one could not.
+        #[doc(hidden)]
         pub fn keeping_going(yes: bool) => keeps_going = yes;
 
         /// Names files and directories that the job itself makes: its output, its state. They are not listed
@@ -142,6 +144,7 @@ impl Tree {
     }
 
     /// Whether everything can be read again: no path that was given is a pipe.
+    #[doc(hidden)]
     pub fn is_resumable(&self) -> bool {
         !self.roots.iter().any(|root| Stream::is_stream(root))
     }

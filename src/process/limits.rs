@@ -24,6 +24,7 @@ static FOUND: OnceLock<Rlimit> = OnceLock::new();
 /// Raises the soft limit of open files to the hard one, for this process and not for commands. A program
 /// calls it first of all; the library does not do it by itself. It does nothing where commands could not get
 /// the old limit (`src/process/posix_spawn.rs`).
+#[doc(hidden)]
 pub fn raise_open_files() {
     let found = getrlimit(Resource::Nofile);
     if BY_CLONE

@@ -58,6 +58,7 @@ impl Masked {
     /// # Errors
     ///
     /// As [`block`](Masked::block); the old policy stays in force.
+    #[doc(hidden)]
     pub fn adopt(&mut self, policy: Policy) -> Result<()> {
         policy.check()?;
         block(&policy)?;
@@ -71,12 +72,14 @@ impl Masked {
     /// Leaves signals that do not ask for an end blocked when this value is dropped. For a program that ends right
     /// after its run: most of these signals kill by default, and a SIGUSR1 in the last millisecond would turn a
     /// success into a death by signal.
+    #[doc(hidden)]
     pub fn linger(&mut self) {
         self.lingers = true;
     }
 
     /// Calls `body` with the signals that end or hold a program open, as they were found: for a wait before there
     /// is anything to commit, and any other thread. Such a signal then ends the process at once.
+    #[doc(hidden)]
     pub fn open_during<T>(&self, body: impl FnOnce() -> T) -> T {
         let was_open = |signal: &Signal| !self.found.contains(*signal);
         let open: SigSet = ENDS_AND_HOLDS.into_iter().filter(was_open).collect();
@@ -93,6 +96,7 @@ impl Masked {
     }
 
     /// The former mask. Child processes get this one.
+    #[doc(hidden)]
     pub fn found(&self) -> SigSet {
         self.found
     }

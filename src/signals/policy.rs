@@ -98,6 +98,7 @@ impl fmt::Display for Request {
 /// A signal without a row is never touched and never blocked. That matters most for SEGV, BUS, FPE, ILL, ABRT, TRAP
 /// and SYS (blocking them costs the stack-overflow message), for PROF and VTALRM (profilers), and for TTIN and TTOU
 /// (a blocked TTIN turns a terminal read in the background into an I/O error).
+#[doc(hidden)]
 pub const DEFAULTS: [(Signal, Request); 12] = [
     (Signal::SIGINT, Request::Stop),
     (Signal::SIGTERM, Request::Stop),
@@ -134,7 +135,7 @@ impl Policy {
     }
 
     /// The same table with this row added or replaced. [`Masked::block`](crate::signals::Masked::block) refuses a
-    /// row for a signal that must not be touched ([`untouchable`]).
+    /// row for a signal that must not be touched, such as SIGSEGV.
     #[must_use]
     pub fn with(mut self, signal: Signal, request: Request) -> Self {
         match self.rows.iter_mut().find(|row| row.0 == signal) {
@@ -165,6 +166,7 @@ impl Policy {
 /// People and init systems end a process by INT, TERM or HUP, and look whether it died of just that: after `exit
 /// 130` bash runs the next line of the script, after a death by SIGINT it stops. The other signals are warnings
 /// of a batch system, which looks at the exit code.
+#[doc(hidden)]
 pub fn is_deadly(signal: Signal) -> bool {
     matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP)
 }
@@ -173,12 +175,14 @@ pub fn is_deadly(signal: Signal) -> bool {
 ///
 /// Only INT and TERM do: a person repeats them when nothing seems to happen. systemd sends HUP together with TERM,
 /// and the kernel sends XCPU every second of CPU time until it kills.
+#[doc(hidden)]
 pub fn escalates(signal: Signal) -> bool {
     matches!(signal, Signal::SIGINT | Signal::SIGTERM)
 }
 
 /// One row of the policy of a running job, for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[doc(hidden)]
 pub struct Row {
     /// Its name without `SIG`.
     pub signal: String,

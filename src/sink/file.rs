@@ -137,6 +137,7 @@ impl FileSink {
     /// # Errors
     ///
     /// [`Kind::Usage`], naming both.
+    #[doc(hidden)]
     pub fn refuse_if_input(&self, id: (u64, u64), path: &Path) -> Result<()> {
         for (name, ours) in [(&self.name, &self.path), (&self.part_name, &self.part_path)] {
             if self.facts(name, ours)?.is_some_and(|facts| facts.id == id) {

@@ -60,6 +60,7 @@ pub struct StreamSink {
 }
 
 /// Surrounds a write, which it calls once. The write returns its last byte, if it wrote any.
+#[doc(hidden)]
 pub type Around = fn(&mut dyn FnMut() -> Option<u8>);
 
 /// How much may be written at once without being kept waiting.
@@ -109,9 +110,11 @@ impl StreamSink {
         ///
         /// `bivouac grep … | wc -l`, stopped and typed again, would count the rest only. A caller that knows
         /// where the pipe leads (`| cat >>out`) can say that the rest is wanted.
+        #[doc(hidden)]
         pub fn continued(yes: bool) => continued = yes;
 
         /// How to write when a line of progress stands on the same terminal.
+        #[doc(hidden)]
         pub fn around(around: Option<Around>) => around = around;
     }
 
@@ -152,6 +155,7 @@ impl StreamSink {
 /// # Errors
 ///
 /// [`Kind::Broken`], if so.
+#[doc(hidden)]
 pub fn refuse_closed_stdout() -> Result<()> {
     match is_closed(&io::stdout()) {
         false => Ok(()),

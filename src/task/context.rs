@@ -238,6 +238,7 @@ impl Context<'_> {
 
     /// Reports that a scheduler has ended this command, which seemed to have ended by itself. So the
     /// processes that it left behind are not meant to stay.
+    #[doc(hidden)]
     pub fn was_ended(&self, finished: &Finished) {
         self.commands.was_ended(finished);
     }

@@ -107,6 +107,7 @@ pub trait Job: Send + Sync + 'static {
 
     /// The number by which a person and the tasks themselves know a task. The engine counts the tasks that it
     /// runs; if these are a part of another job ([`Shard`](crate::Shard)), they have other numbers in that job.
+    #[doc(hidden)]
     fn number_of(&self, task: u64) -> u64 {
         task
     }
@@ -115,6 +116,7 @@ pub trait Job: Send + Sync + 'static {
     fn finish(&self, _total: &mut Self::Total, _out: &mut Vec<u8>) {}
 
     /// Whether the result depends on the time of the run. Such a job is never "already finished".
+    #[doc(hidden)]
     fn is_about_now(&self) -> bool {
         false
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Line {
     /// The first one: whose journal this is.
+    #[doc(hidden)]
     Of {
         /// The id of the job's whole life ([`Record::run`](crate::record::Record::run)).
         run: String,
@@ -29,6 +30,7 @@ pub enum Line {
     /// It has ended.
     Ended(End),
     /// It has ended, and with it the task: it is done, or has failed for good, and never runs again.
+    #[doc(hidden)]
     Settled {
         /// How it ended.
         end: End,
@@ -38,6 +40,7 @@ pub enum Line {
         of_task: [u8; 8],
     },
     /// The whole list is known, of a job whose list may change between runs.
+    #[doc(hidden)]
     Listed {
         /// How many tasks it has.
         tasks: u64,
@@ -45,6 +48,7 @@ pub enum Line {
         trace: [u8; 8],
     },
     /// A task that had [ended](Line::Ended) before its turn is settled now: what it printed is handed over.
+    #[doc(hidden)]
     Delivered {
         /// The task, from 0.
         task: u64,

@@ -17,6 +17,7 @@ impl Mark {
     /// alone. It is the end of the mark, so the mark of a list can be computed from that of a shorter one and
     /// the tasks that are gone.
     #[must_use]
+    #[doc(hidden)]
     pub fn then(self, of_task: [u8; 8]) -> Self {
         let mut linked = self.0;
         linked[24..].copy_from_slice(&of_task);

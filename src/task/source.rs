@@ -69,6 +69,7 @@ pub trait Listing: Send + 'static {
 
     /// Told the mark of the task before the frontier, by the record, before [`mark_before`](Listing::mark_before). A
     /// listing whose marks say where it was goes there, and need not list what is done.
+    #[doc(hidden)]
     fn go_to(&mut self, _mark: Mark) {}
 
     /// The mark of the task before the frontier, for sources that give marks; the run compares it with the
@@ -88,6 +89,7 @@ pub trait Listing: Send + 'static {
 
     /// The journal's note on this task ([`Line::Began`](crate::task::Line::Began)), for sources whose list
     /// may grow between runs: it names the first task that differs.
+    #[doc(hidden)]
     fn note(&self, _task: &Self::Task) -> Option<String> {
         None
     }
@@ -100,11 +102,13 @@ pub trait Listing: Send + 'static {
 
     /// Whether marks are made by [`Mark::then`]. Then finished tasks may be gone when the job is continued,
     /// and the others keep their numbers ([`TaskOutput::PrintedInOrder`](crate::TaskOutput::PrintedInOrder)).
+    #[doc(hidden)]
     fn has_item_marks(&self) -> bool {
         false
     }
 
     /// Whether listing may wait for a writer. Then the run does not list only to see how the list ends.
+    #[doc(hidden)]
     fn is_stream(&self) -> bool {
         false
     }
@@ -112,11 +116,13 @@ pub trait Listing: Send + 'static {
     /// The digests of the beginnings of a task of several items, shortest first, without the whole, as
     /// [`Mark::then`] takes them. The last task of a list may have been shorter because the list ended there;
     /// by these it is found in a longer one.
+    #[doc(hidden)]
     fn beginnings(&self, _task: &Self::Task) -> Vec<[u8; 8]> {
         Vec::new()
     }
 
     /// Whether there is more to read than when the job began. A finished job then starts again.
+    #[doc(hidden)]
     fn has_more(&self) -> bool {
         false
     }
@@ -200,7 +206,7 @@ impl<'a> ListContext<'a> {
     /// meanwhile, or is on its way. Then a source returns `Ok(None)`, without an unfinished task, and
     /// [`is_stopped`](ListContext::is_stopped) returns true.
     ///
-    /// A signal to a pipeline reaches all of it, and the producer may die first. `Stream::fill` does all of this.
+    /// A signal to a pipeline reaches all of it, and the producer may die first.
     ///
     /// # Errors
     ///

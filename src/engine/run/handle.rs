@@ -44,6 +44,7 @@ impl Handle {
         pub fn status => Status;
 
         /// Reads settings again, if the run has a [`Reload`](crate::engine::reload::Reload).
+        #[doc(hidden)]
         pub fn reload => Reload;
     }
 

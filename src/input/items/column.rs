@@ -29,8 +29,7 @@ pub struct Column {
     /// Where its items come from.
     pub given: Given,
     /// Whether it goes in step with the column before it. The shortest of those that are linked ends
-    /// them all. For the first column this means nothing, nor does it where all are
-    /// [in step](super::Reading::in_step).
+    /// them all. For the first column this means nothing.
     pub linked: bool,
 }
 

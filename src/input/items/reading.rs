@@ -12,6 +12,7 @@ use std::path::Path;
 /// How the items of all sources are read. By default each is an item as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[doc(hidden)]
 pub struct Reading {
     /// A text has records of RFC 4180, with this byte between fields. A newline in quotes ends no item.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// The facts that identify the contents of a file without reading them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[doc(hidden)]
 pub struct Identity {
     /// The path as the user gave it, or as the walk found it.
     #[serde(with = "path_text")]
@@ -37,6 +38,7 @@ pub struct Identity {
 
 /// The result of [`Identity::compare`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[doc(hidden)]
 pub enum Comparison {
     /// All four facts agree.
     Same,

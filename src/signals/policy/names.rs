@@ -14,6 +14,7 @@ use std::str::FromStr;
 ///
 /// [`Kind::Usage`](crate::error::Kind::Usage): there is no signal of this name, or it must not be mapped
 /// ([`untouchable`]). The message lists the signals that may be mapped.
+#[doc(hidden)]
 pub fn signal_named(name: &str) -> Result<Signal> {
     let upper = name.trim().to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -38,6 +39,7 @@ pub fn signal_named(name: &str) -> Result<Signal> {
 ///
 /// [`Kind::Usage`](crate::error::Kind::Usage): one side is not known. The message lists the signals, or the
 /// requests.
+#[doc(hidden)]
 pub fn mapping(text: &str) -> Result<(Signal, Request)> {
     let Some((signal, request)) = text.split_once('=') else {
         return Err(Error::usage(format_args!("'{text}'"), "is not SIGNAL=REQUEST").advise(format_args!(
@@ -77,6 +79,7 @@ const UNTOUCHABLE: [(&[Signal], &str); 6] = [
 ];
 
 /// The reason why this signal cannot be mapped; `None` if it can.
+#[doc(hidden)]
 pub fn untouchable(signal: Signal) -> Option<&'static str> {
     UNTOUCHABLE.into_iter().find_map(|(signals, why)| signals.contains(&signal).then_some(why))
 }
@@ -88,6 +91,7 @@ fn known() -> String {
 }
 
 /// Its name without `SIG`, as `kill -l` prints it.
+#[doc(hidden)]
 pub fn short_name(signal: Signal) -> &'static str {
     let name = signal.as_str();
     name.strip_prefix("SIG").unwrap_or(name)
