@@ -216,8 +216,7 @@ fn pointers<'a>(words: impl Iterator<Item = &'a CString>) -> Vec<*const c_char> 
 struct Aligned(#[allow(dead_code, reason = "only its address is used")] [u8; 1024]);
 
 thread_local! {
-    /// The stack on which each child of this thread runs until exec. 64 KiB suffice: only a few functions run
-    /// there, and each wraps a system call.
+    /// Each child of this thread runs on it until exec. 64 KiB suffice for some wrapped system calls.
     static STACK: RefCell<Vec<Aligned>> = RefCell::new(vec![Aligned([0; 1024]); 64]);
 }
 

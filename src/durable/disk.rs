@@ -136,8 +136,7 @@ pub trait DiskFile: Send + Debug {
     /// Takes an exclusive `flock` that lasts as long as this file is open; `false` if another file holds it.
     fn try_lock(&self) -> io::Result<bool>;
 
-    /// The descriptor, if there is one. A lock lasts as long as *any* process has the open file, so a process
-    /// that gets the descriptor can hold the lock longer.
+    /// The descriptor, if there is one. A process that gets it can hold the lock longer than this one lives.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }

@@ -21,8 +21,7 @@ pub struct Holder {
     /// The pid namespace in which the process id is valid.
     #[serde(default)]
     pub pid_namespace: Option<String>,
-    /// The command that continues the job. It belongs to the state and not to one process, so each holder
-    /// copies it from the one before until a run sets another.
+    /// The command that continues the job. Each holder copies it from the last, until a run sets another.
     #[serde(default)]
     pub continuing: Option<Continuing>,
 }

@@ -64,8 +64,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of the job `run` in the state at `path`, of which the record says that
-    /// `committed` bytes are there, and cuts off what is not whole.
+    /// Opens the journal of the job `run`, of which `committed` bytes count, and truncates it after its last
+    /// whole line.
     ///
     /// A crash may have left the journal of an earlier job; its first line tells.
     pub(crate) fn open(dir: &dyn Dir, path: &Path, (run, committed): (&str, u64)) -> Result<Self> {
@@ -104,8 +104,7 @@ impl Journal {
         }
     }
 
-    /// Gathers one line. It reaches the file with the next [`write`](Journal::write), and is durable
-    /// after the next [`make_durable`](Journal::make_durable).
+    /// Gathers one line, for the next [`write`](Journal::write) or [`make_durable`](Journal::make_durable).
     pub(crate) fn append(&mut self, line: &Line) -> Result<()> {
         let payload = postcard::to_allocvec(line)
             .map_err(|e| Error::broken(self.path.display(), format_args!("cannot hold a line: {e}")))?;
@@ -174,8 +173,7 @@ fn lines_after(
     Ok(Some(end))
 }
 
-/// The line that comes next, if it is whole, and the length of its frame. What comes after a frame that is not whole
-/// is not there yet, or never was.
+/// The next line and the length of its frame. After a frame that is not whole nothing counts.
 fn next_frame(from: &mut impl Read) -> io::Result<Option<(Line, u64)>> {
     let mut head = [[0; 4]; 2];
     if !is_there(from.read_exact(head.as_flattened_mut()))? {
@@ -195,8 +193,7 @@ fn next_frame(from: &mut impl Read) -> io::Result<Option<(Line, u64)>> {
 /// Reads the journal of a state, from outside and without a lock: while a run appends to it, up to the
 /// last line that is whole. In memory that is bounded by how many attempts are open at a time.
 ///
-/// Entries come in the order in which the attempts ended; those that are open come last, or when the
-/// same task begins once more.
+/// Entries come as the attempts ended; open ones come last, or when their task begins again.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Entries {

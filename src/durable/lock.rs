@@ -136,8 +136,7 @@ impl Lock {
         self.write().ok();
     }
 
-    /// Checks that this run still holds the lock, by a write through its descriptor. On a remote file system
-    /// the write reaches the server only with a flush.
+    /// Checks by a write (on a remote file system with a flush) that this run still holds the lock.
     pub(super) fn confirm(&self) -> std::result::Result<(), Unconfirmed> {
         let write = || {
             self.file.write_at(BEGINNING, 0)?;
@@ -204,8 +203,7 @@ pub(super) enum Acquired {
     Gone,
 }
 
-/// Takes the lock of the state directory `dir`, which is at `path`. If the lock is held for a run that was
-/// killed, waits as long as `may_wait` returns true.
+/// Takes the lock of a state. If it is held for a run that was killed, waits as long as `may_wait` says.
 pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<Acquired> {
     let failed = |step, e: io::Error| Error::io(&path.join(LOCK), step, &e);
     let there = open_plain(dir, path, LOCK, Open::Write)?;
@@ -226,8 +224,7 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -
         return Ok(Acquired::Gone);
     }
     let text = read_up_to(&*lock.file, &lock.path, LONGEST_TEXT)?;
-    // This run may be refused because its job is another one. Then the old command is still the one that
-    // continues the job in this state.
+    // If this run is refused, the old command still continues the job in this state.
     lock.holder.continuing = serde_json::from_slice(&text).ok().and_then(|last: Holder| last.continuing);
     lock.before = (was_there || !text.is_empty()).then(|| Before::of(&*lock.file, text));
     lock.write().map_err(|e| failed("write", e))?;

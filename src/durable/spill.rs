@@ -242,8 +242,7 @@ impl Spill {
         }
     }
 
-    /// The first step of a checkpoint: what finished tasks have here survives a power cut. Whether the
-    /// names have to be made durable as well.
+    /// The first step of a checkpoint: makes results durable. Whether new names must be made durable too.
     pub(crate) fn make_durable(&mut self) -> Result<bool> {
         for segment in self.segments.values_mut() {
             if segment.is_to_be_named() && segment.durable < segment.end {
@@ -255,8 +254,7 @@ impl Spill {
         Ok(std::mem::take(&mut self.new_names) && !self.tasks.is_empty())
     }
 
-    /// What the record says of it. Only after [`make_durable`](Spill::make_durable). From here on that record
-    /// may be there, even if writing it fails.
+    /// What the next record says of it, after [`make_durable`](Spill::make_durable), even if its write fails.
     pub(crate) fn ahead(&mut self) -> Option<Ahead> {
         self.segments.values_mut().for_each(|segment| segment.named |= segment.is_to_be_named());
         let named = self.segments.iter().filter(|(_, segment)| segment.is_to_be_named());
@@ -288,8 +286,7 @@ impl Spill {
         Ok(())
     }
 
-    /// The run is broken: gives the disk back what no record counts. A full one may be the reason, and then
-    /// the next run needs the room for its first record.
+    /// The run is broken: frees what no record counts. The next run needs the room for its first record.
     pub(crate) fn give_back(&mut self, dir: &mut Option<StateDir>) {
         for (number, segment) in &self.segments {
             match segment.named {

@@ -50,8 +50,7 @@ const SPILL: &str = "spill";
 /// A longer file is no record. (A hundred thousand files on a command line make tens of megabytes.)
 pub(crate) const LARGEST_RECORD: u64 = 256 << 20;
 
-/// How often the directory is looked up again when another process removes it while this one opens it.
-/// Each round needs another `clean` at just that moment.
+/// How often it is looked up again if another process removes it just when this one opens it.
 const ROUNDS: usize = 10;
 
 /// An open, locked state. Dropping it releases the lock, and restores the directory if nothing was written.
@@ -169,8 +168,7 @@ impl StateDir {
         Ok(None)
     }
 
-    /// Whether the path still leads to this directory. Since it was opened, a user may have moved it away and
-    /// another run may have created a new one.
+    /// Whether the path still leads to this directory: it may have been moved away and made again.
     fn is_at_its_path(&self) -> bool {
         let named = self.parent.facts(&self.name).ok().flatten();
         named.map(|facts| facts.id) == self.dir.own_facts().ok().map(|facts| facts.id)
@@ -250,8 +248,7 @@ impl StateDir {
     }
 }
 
-/// The parent directory cannot be opened. If it does not exist, the path is a typing error; if the disk or
-/// the kernel refuses it, it is not.
+/// A missing parent directory is a typing error; one that the disk or the kernel refuses is not.
 fn no_place(above: &Path, cause: &io::Error) -> Error {
     let error = Error::io(above, "open the directory of the state", cause);
     match matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {

@@ -62,8 +62,7 @@ pub struct StatusFile {
     pub eta_seconds: Option<f64>,
     /// The last checkpoint of this run.
     pub checkpoint: Option<StatusCheckpoint>,
-    /// Requested checkpoints that this process has made durable: a process that requests one waits until this
-    /// number has grown.
+    /// Requested checkpoints that are durable: a process that asks for one waits until this has grown.
     pub checkpoints_asked: u64,
     /// How many tasks may run at the same time.
     pub workers: u64,

@@ -34,8 +34,7 @@ impl Batching {
         self.jobs = jobs.clamp(1, self.workers);
     }
 
-    /// A moving average: one task counts for an eighth. The first one counts whole, because a short job would end
-    /// before eighths had corrected the guess.
+    /// A moving average with weights of an eighth. The first task counts whole: a short job has few.
     pub(crate) fn learn(&mut self, took: Duration) {
         self.typical = if self.guessed { took } else { (self.typical * 7 + took) / 8 };
         self.guessed = false;
@@ -45,8 +44,7 @@ impl Batching {
         self.jobs
     }
 
-    /// How many tasks may be in flight. If workers must stay idle, each task that is handed out begins at once, so
-    /// only as many are handed out as may run.
+    /// How many tasks may be in flight. If workers must stay idle, only as many as may run.
     pub(crate) fn limit(&self) -> usize {
         if self.jobs < self.workers {
             return self.jobs;

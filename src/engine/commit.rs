@@ -273,8 +273,7 @@ impl<J: Job> Committer<J> {
         Ok(Closed { finished: None })
     }
 
-    /// Ends the job in steps. A crash can interrupt any of them: the next run sees in the record how far this
-    /// one came, and completes the rest.
+    /// Ends the job in steps. If a crash interrupts one, the next run reads in the record how far it came.
     fn finish(&mut self) -> Result<u8> {
         let mut rest = Vec::new();
         self.partial.keep_total(&*self.sink, &self.total)?;

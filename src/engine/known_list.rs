@@ -240,8 +240,7 @@ fn without_what_is_done<S: Source>(
     cx: &ListContext<'_>,
 ) -> Result<std::result::Result<Outset<S::Listing>, Option<String>>> {
     let mut missing = None;
-    // At first an item in the list is taken for the completed one. If the list had the same item twice, that may be
-    // wrong; then it is taken for the one that is not complete.
+    // An item of the list is first taken for the complete one; if it is in the list twice, then for the other.
     for all_are_gone in [false, true] {
         let mut walk = Walk::new(cx, Outset::at(0, source.resume(&record.inputs, 0)?));
         if !walk.up_to(reach, known, record, all_are_gone)? {

@@ -151,8 +151,7 @@ pub(crate) enum Over {
 }
 
 impl Over {
-    /// Whether an unfinished output belongs to the job that is given up. An output that no record knows may be
-    /// the only copy of another job's work.
+    /// Whether an unfinished output is that of the job given up. Another one may be the only copy of its work.
     pub(crate) fn owns_unfinished_output(self) -> bool {
         match self {
             Over::Discarded | Over::Untouched => true,

@@ -194,8 +194,7 @@ impl<J: Job> Desk<J> {
         self.reports.send(Report::Ended { task, outcome, took: None }).ok();
     }
 
-    /// Runs one task and delivers its result. The delivery is complete before the report is sent, so after the report
-    /// the channel of the commit thread has everything.
+    /// Runs one task and delivers its result, all of it before the report is sent.
     ///
     /// Longer than a screen, because the order of everything between the result and the report matters.
     fn run_task(

@@ -1,5 +1,4 @@
-//! Before the first thread of a run: finds the state of an earlier run, and carries out the
-//! [plan](crate::engine::plan) for it.
+//! Finds the state of an earlier run, and carries out the [plan](crate::engine::plan) for it.
 //!
 //! The order is the protocol.
 //!
@@ -205,8 +204,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         let committed = record.output.clone().unwrap_or_default();
         record.epoch += 1;
         let mut store = store_of(record, options, dir);
-        // The flush of the record that was read may have failed, and a power cut would remove it. So this run writes
-        // the same record before the output gets its name.
+        // The record that was read may not be durable, so this run writes it before the output gets its name.
         store.write()?;
         if !is_published {
             sink.begin(Some(&committed))?;

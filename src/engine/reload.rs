@@ -5,8 +5,7 @@
 //! reads the file when asked, and the result comes back as an event. Requests that come while it reads count as
 //! one, as pending signals do.
 //!
-//! This module knows what the settings mean. The [`Reload`] knows where they come from: a file, its format, and the
-//! options on the command line that override it.
+//! This module knows what settings mean, the [`Reload`] where they come from: a file, and options.
 
 use crate::signals::Masked;
 use crate::signals::policy::Policy;

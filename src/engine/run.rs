@@ -1,7 +1,6 @@
 //! The builder of a run.
 //!
-//! It keeps the order that the rest relies on: the mask before any thread, the lock before anything is read, the
-//! record before the output is touched.
+//! The order matters: the mask before any thread, the lock before a read, the record before the output.
 
 mod handle;
 
@@ -168,8 +167,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
 
         /// Handles signals while it runs, by the policy with which they were blocked.
         ///
-        /// Without this call the run touches no signal. With it, the run changes dispositions and mask, and restores both
-        /// at its end.
+        /// Without this call the run touches no signal. With it, dispositions and mask are restored at its end.
         pub fn signals(masked: Masked) => masked = Some(masked);
 
         /// The observer of the run.

@@ -123,8 +123,7 @@ impl<J: Job> Supervisor<'_, J> {
             && self.has_room()
     }
 
-    /// Whether results ahead of the frontier may take more of the disk. If no task is in flight, one must start,
-    /// because only a task can move the frontier.
+    /// Whether results ahead of the frontier may take more disk. One task may always run: it moves the frontier.
     fn has_room(&self) -> bool {
         self.job.frontier.ahead_bytes < self.job.spill_limit || self.state.in_flight == 0
     }
@@ -148,8 +147,8 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// One `select` over everything that can happen. It takes tasks only while they may start, so the source
-    /// thread waits as well.
+    /// One `select` over everything. It takes tasks only while they may start, so the source thread waits
+    /// too.
     fn wait_for_an_event(&mut self) {
         if let Some(heard) = self.reception.early.pop_front() {
             return self.received(heard);

@@ -94,8 +94,7 @@ impl Threads<'_> {
         }
     }
 
-    /// Longer than a screen, because it lists every channel and every thread of a run in order. Cut into functions,
-    /// each channel would be an argument of two of them.
+    /// Longer than a screen: every channel and thread in order. In parts, each channel would be two arguments.
     fn start<J: Job, S: Source<Task = J::Task>>(
         &self,
         job: J,

@@ -130,8 +130,7 @@ impl<P: Into<PathBuf>, const N: usize> Paths for [P; N] {
     }
 }
 
-/// A loop over a range, a list, or anything else that is [`Indexed`]. When the loop is continued, a digest says
-/// whether these are the same items.
+/// A loop over a range, a list, or anything [`Indexed`]. A digest tells whether the items are the same.
 ///
 /// ```
 /// # let place = tempfile::tempdir().unwrap();

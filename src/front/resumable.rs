@@ -247,8 +247,7 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
         Outcome::of(ending, J::result(total), state, signals)
     }
 
-    /// The whole program: blocks the signals, runs the loop, says on standard error what went wrong or how to go
-    /// on, and gives the ending for `main` to return.
+    /// The whole program: blocks the signals, runs the loop, reports errors, and gives the ending to return.
     pub fn main(self) -> Exit {
         outcome::main(|signals| self.run(signals)?.finished().map(drop))
     }
@@ -274,8 +273,7 @@ fn beside(output: &Path) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// The output of a loop that is not meant to have one. To throw it away would be the obvious way, and the program
-/// would learn of its mistake when the work is done.
+/// A place for no output: the error at the first byte tells of the mistake before the work is done.
 #[derive(Debug)]
 struct NoOutput;
 

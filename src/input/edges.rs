@@ -38,8 +38,7 @@ pub(super) fn edges<E: From<Error>>(
     Search { file, boundary, windows: WINDOWS, between_reads }.edges(block)
 }
 
-/// Up to where a file decides what a task on this block makes of it: the end of the block's last record,
-/// and the bytes by which the end is known.
+/// Up to where a file decides what a task on this block gives: its last record, and how its end is known.
 pub(super) fn reach<E: From<Error>>(
     file: &InputFile,
     boundary: &Boundary,

@@ -117,8 +117,7 @@ impl Reader<'_> {
         end
     }
 
-    /// Reads on after what is held. A read goes to the same place in its page as it has in the file, and ends
-    /// with a page of the file unless it is the last.
+    /// Reads on, to the same place in a page as in the file, and up to the end of one unless it is the last.
     fn read(&mut self) -> Result<()> {
         self.make_room()?;
         let wanted = usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
@@ -133,8 +132,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Makes room for a piece after what is held, or for as much again if that is more: a record of any
-    /// length is then moved only a few times.
+    /// Makes room for a piece, or for as much as is held: a long record is then moved only a few times.
     fn make_room(&mut self) -> Result<()> {
         let held = self.held.len();
         let searched = self.searched.saturating_sub(self.held.start).min(held);

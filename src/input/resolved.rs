@@ -124,8 +124,7 @@ pub(super) fn unless_left_out(error: Error) -> Error {
     error.advise("nothing was done").then(Advice::LeaveOut)
 }
 
-/// An input that cannot be read is no reason to do nothing if there are others. But a result in a file is
-/// whole, unless the user has asked for a part of it.
+/// One unreadable input is no reason to leave out the others. But a result in a file is whole by default.
 fn of_several(paths: &[PathBuf], error: Error) -> Error {
     let these = Readable::among(paths);
     match error.kind() == Kind::Usage && !these.left_out.is_empty() && !these.files.is_empty() {

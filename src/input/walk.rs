@@ -235,8 +235,7 @@ fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
     retry_on_intr(|| fs::open(path, flags, Mode::empty()))
 }
 
-/// Regular files and directories are wanted, and nothing else: no symlink, no pipe, no device. Some file
-/// systems leave the type of a name unknown until `stat` is asked.
+/// Only regular files and directories are wanted. Some file systems tell the type only in `stat`.
 fn may_be_wanted(name: &CStr, kind: FileType) -> bool {
     let kinds = [FileType::RegularFile, FileType::Directory, FileType::Unknown];
     kinds.contains(&kind) && !matches!(name.to_bytes(), b"." | b"..")

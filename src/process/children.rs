@@ -192,8 +192,7 @@ impl Children {
         }
     }
 
-    /// Whether all children stand still that must. A suspension of the whole process waits for that, since no
-    /// thread of ours can see to it afterwards.
+    /// Whether all children stand still that must, before a suspension: afterwards no thread can see to it.
     ///
     /// # Race condition
     ///
@@ -262,8 +261,7 @@ impl Children {
         lock(&self.table).running.get(&pid.as_raw()).is_some_and(|child| child.told_to_end)
     }
 
-    /// Waits for the end of a child and returns how it ended. It can be [reaped](Children::reap) then.
-    /// `ECHILD`: another part of the program has reaped it.
+    /// How a child ended, after a wait; [reap](Children::reap) it next. `ECHILD`: it was reaped elsewhere.
     pub(crate) fn wait_for_the_end_of(&self, pid: Pid) -> nix::Result<How> {
         wait::end(pid, WaitIdOptions::NOWAIT)
     }
@@ -285,8 +283,7 @@ impl Children {
         Ok((wait::end(pid, WaitIdOptions::empty())?, told, tag))
     }
 
-    /// A child that was reaped, and seemed to have ended by itself, was ended by a scheduler. So the
-    /// processes that it has left are not meant to stay.
+    /// A scheduler ended a child that seemed to end by itself, so the processes that it left must not stay.
     pub(super) fn call_back(&self, tag: Tag) {
         let mut table = lock(&self.table);
         table.interfered = true;
@@ -298,8 +295,7 @@ impl Children {
     /// The living members of the group of a child that has ended and is not reaped. (So no other group has
     /// that number. `kill` with signal 0 does not tell: it succeeds if only the zombie of the leader is left.)
     ///
-    /// The survey looks at all processes. When hundreds of commands end together, one survey serves all
-    /// workers that asked before it began.
+    /// The survey looks at all processes. It serves all workers that asked before it began.
     pub(crate) fn living_members(&self, group: Pid) -> Vec<Pid> {
         let asked = Instant::now();
         let mut survey = lock(&self.survey);
@@ -315,8 +311,7 @@ impl Children {
         survey.groups.get(&group.as_raw()).cloned().unwrap_or_default()
     }
 
-    /// Whether all of them have ended by themselves. Otherwise a descendant that has left the group of an
-    /// ended child may still be at work without having been told.
+    /// Whether all have ended by themselves. If not, a descendant outside its group may not know of the end.
     pub(crate) fn all_ended_by_themselves(&self) -> bool {
         let table = lock(&self.table);
         table.running.is_empty() && table.births.is_empty() && !table.interfered
@@ -397,8 +392,7 @@ fn is_stopped_or_gone(pid: Pid) -> bool {
     !matches!(state_of(pid), Some('R' | 'S' | 'D'))
 }
 
-/// Every process whose parent we are. (`/proc/self/task/*/children` lists them, but is missing from kernels
-/// that are built without checkpoint-restore.)
+/// Our children. (Not every kernel has `/proc/self/task/*/children`: it needs checkpoint-restore.)
 fn children_of_ours() -> Vec<Pid> {
     let us = getpid().as_raw();
     proc_stat::all().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == us)).collect()

@@ -48,8 +48,7 @@ impl Input<'_> {
         }
     }
 
-    /// Gives as much as goes into the pipe, and returns how much that was. Closes the pipe at the end, or
-    /// when the command does not want any more (`head -1`).
+    /// Gives as much as the pipe takes; returns how much. Closes it at the end, or if no more is wanted.
     pub(super) fn feed(&mut self) -> Result<u64, TaskError> {
         let Input::Open(feeding) = self else { return Ok(0) };
         let (fed, then) = feeding.some()?;

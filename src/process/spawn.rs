@@ -57,8 +57,7 @@ pub(crate) struct Inheritance {
     mark: Vec<u8>,
     /// The directories of PATH, each with a slash at its end.
     path: Vec<Vec<u8>>,
-    /// The last name that was looked for, and the place of the program, as a shell remembers it: a search in nine
-    /// directories in vain is a twentieth of the cost of a start.
+    /// The last name and where it was found, as a shell remembers it: a search costs 5 % of a start.
     found: Mutex<Option<(CString, CString)>>,
     /// `/dev/null`, opened once and not by every child; or the reason why it cannot be opened.
     nothing: nix::Result<File>,

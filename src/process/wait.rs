@@ -8,8 +8,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
-/// A change in the state of a child, of the kinds that `what` names. `None` if `what` says not to wait, and there
-/// is none. `ECHILD`: another part of the program has reaped it.
+/// A change in the state of a child. `None`: none yet, and `what` says not to wait. `ECHILD`: reaped elsewhere.
 pub(super) fn look(pid: Pid, what: WaitIdOptions) -> nix::Result<Option<WaitIdStatus>> {
     let child = WaitId::Pid(rustix::process::Pid::from_raw(pid.as_raw()).ok_or(Errno::ESRCH)?);
     let found = rustix::io::retry_on_intr(|| waitid(child.clone(), what));
@@ -21,8 +20,7 @@ pub(super) fn how(status: WaitIdStatus) -> Option<How> {
     status.exit_status().map(How::Code).or(status.terminating_signal().map(How::Signal))
 }
 
-/// Waits for the end of a child, and reaps it unless `also` is [`WaitIdOptions::NOWAIT`]. Afterwards its number
-/// may belong to another process. `ECHILD` as for [`look`].
+/// Waits for its end, and reaps it unless `also` is [`WaitIdOptions::NOWAIT`]: then its number is free.
 pub(super) fn end(pid: Pid, also: WaitIdOptions) -> nix::Result<How> {
     look(pid, WaitIdOptions::EXITED | also)?.and_then(how).ok_or(Errno::ECHILD)
 }

@@ -221,8 +221,7 @@ fn kill_all(mark: &str) {
 }
 
 impl Wanted {
-    /// Whether it is one of them. The number of a group may belong to another one after the whole group is gone,
-    /// but that one is hardly in our session.
+    /// Whether it is one of them. A free number may become that of another group, but hardly in our session.
     fn is(&self, pid: Pid) -> bool {
         let in_group =
             |stat: Stat| self.entries.groups().contains(&stat.group) && stat.session == self.session;

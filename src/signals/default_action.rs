@@ -62,8 +62,7 @@ fn stop_unless(is_over: impl FnOnce() -> bool) -> io::Result<()> {
 ///
 /// The kernel writes no core file: SIGQUIT is a way out here, and the core would be large.
 ///
-/// Some signals do not end a process by default, such as SIGTSTP, which a user may have mapped to `stop`. For
-/// these the exit code alone names the signal.
+/// SIGTSTP and others do not end a process by default. For these the exit code alone names the signal.
 pub fn die_by(signal: Signal) -> ! {
     die(signal, false)
 }

@@ -39,8 +39,7 @@ pub(crate) enum Resume {
 }
 
 impl OnItsWay {
-    /// Makes the handlers note these signals. It must be called before there is an iterator: then every signal
-    /// that the iterator returns has been noted.
+    /// Makes the handlers note these signals. Before there is an iterator: it returns only noted ones then.
     pub(super) fn note(&self, signals: &[Signal]) -> io::Result<Vec<SigId>> {
         let any = signals.iter().map(|signal| (*signal, &self.noted));
         let resume = signals.contains(&Signal::SIGCONT).then_some((Signal::SIGCONT, &self.continued));
@@ -93,8 +92,7 @@ impl OnItsWay {
     }
 }
 
-/// The signal thread, as the kernel sees it. The kernel reads its state before the pending signals. So a signal that
-/// is delivered in between has also been sent in between.
+/// The signal thread in `/proc`: its state is read first, then the pending signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reader {
     is_at_work: bool,

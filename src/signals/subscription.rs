@@ -42,14 +42,12 @@ impl Subscription {
         self.has(Signal::SIGCONT) && self.request(Signal::SIGCONT) == Request::Resume
     }
 
-    /// Whether a SIGCONT has arrived that is not in the channel yet. On [`Resume::None`] every signal that the
-    /// signal thread has read is in the channel.
+    /// Whether a SIGCONT is on its way. On [`Resume::None`] all signals that were read are in the channel.
     pub(crate) fn resume_on_its_way(&self) -> Resume {
         if self.has_resume() { self.on_its_way.resume() } else { Resume::None }
     }
 
-    /// Whether a signal has asked for an end of the run, even one that is not in the channel yet. `true` may also
-    /// mean that this is not known yet; ask again in a moment.
+    /// Whether an end of the run was asked for, even if it is on its way. `true` may mean: ask again soon.
     pub(crate) fn end_may_be_on_its_way(&self) -> bool {
         self.on_its_way.may_have_an_end(&self.signals)
     }

@@ -43,8 +43,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Small pieces are gathered to this size: a `pwrite` of 1 MiB costs no more per byte than a
-/// larger one, and a task of `grep` may emit a hundred bytes.
+/// Small pieces are gathered to this size. A larger `pwrite` costs as much per byte; `grep` emits little.
 const GATHERED: usize = 1 << 20;
 
 /// A [`Sink`] that writes a file. The header of its file says in which order things are called.

@@ -138,8 +138,7 @@ pub struct Finished {
     pub left_input: bool,
     /// Whether it may have made its 0 of a SIGTERM. Known only if its output counts.
     pub may_have_handled_sigterm: bool,
-    /// Whether a stop that is not known yet may be the reason for a failure: a scheduler may signal the
-    /// command first. Then the failure counts only if no stop comes.
+    /// Whether a stop may be the reason, unknown yet. Then the failure counts only if no stop comes.
     pub may_be_of_a_stop: bool,
     /// When it began.
     pub began: SystemTime,
@@ -158,8 +157,7 @@ pub enum How {
     Signal(i32),
     /// It was told to end, because its time was over.
     TimedOut,
-    /// It was killed because it used the terminal (SIGTTIN, SIGTTOU). The kernel stops a process in the
-    /// background that does so, and nothing would continue it.
+    /// It was killed because it used the terminal (SIGTTIN, SIGTTOU): nothing would continue it.
     WantedTerminal,
 }
 

@@ -125,8 +125,7 @@ impl Context<'_> {
         }
     }
 
-    /// Hands a line to the observer of the run. Waits when lines come faster than the observer takes them, so
-    /// a command that never stops complaining fills no memory.
+    /// Hands a line to the observer. Waits if lines come too fast, so endless complaints fill no memory.
     pub fn say(&self, line: String) {
         let mut saying = Saying { task: self.task, line };
         while let Err(SendTimeoutError::Timeout(back)) = self.shared.sayings.send_timeout(saying, LOOK_UP) {

@@ -75,8 +75,7 @@ impl Gate {
         self.pass(|| ()).is_ok() && self.flags.load(Ordering::Relaxed) & DRAINING == 0
     }
 
-    /// A yield point. Returns at once while the gate is open; calls `parking` and waits while it is closed.
-    /// An error means that the task must give up.
+    /// A yield point. Calls `parking` and waits while the gate is closed. An error: the task must give up.
     pub(crate) fn pass(&self, parking: impl FnOnce()) -> Result<(), TaskError> {
         if self.flags.load(Ordering::Relaxed) & (CLOSED | CANCELLED) == 0 {
             return Ok(());

@@ -25,8 +25,8 @@ pub(crate) struct Outbox<P> {
     pub(crate) lines: Sender<Line>,
     /// One for each large piece on its way, as many as there may be.
     pub(crate) large: Sender<()>,
-    /// Tells the commit thread that its box is filling up. It looks into the box only now and then, since a
-    /// wake-up for every task would cost a worker its core.
+    /// Tells the commit thread that its box fills up: it looks seldom, as each wake-up costs a worker its
+    /// core.
     pub(crate) nudge: Sender<()>,
 }
 

@@ -1,5 +1,4 @@
-//! What all tasks of a run share: the gate, the clocks, and the ways out. The supervisor moves it; tasks see
-//! it through their [`Context`](crate::Context).
+//! What tasks share: gate, clocks and ways out. They see it through their [`Context`](crate::Context).
 
 use crate::task::clock::Throttle;
 use crate::task::gate::Gate;

@@ -192,8 +192,7 @@ impl<'a> ListContext<'a> {
         self.rehearsal
     }
 
-    /// Waits until `input` can be read or the run is over. On [`Waited::Stopped`] a source returns
-    /// `Ok(None)` without having listed anything more.
+    /// Waits until `input` can be read. On [`Waited::Stopped`] a source returns `Ok(None)`.
     ///
     /// # Errors
     ///

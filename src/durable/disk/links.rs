@@ -36,8 +36,7 @@ pub fn refuse_trap_at(disk: &dyn Disk, path: &Path) -> Result<()> {
     }
 }
 
-/// Refuses another user's link in any directory: for a name that we have chosen, and that the user has not
-/// typed. A link of root is the administrator's.
+/// Refuses another user's link, but not root's, for a name that we chose and the user has not typed.
 ///
 /// # Errors
 ///

@@ -106,8 +106,7 @@ impl Dir for OsDir {
     }
 
     fn list(&self) -> io::Result<Vec<OsString>> {
-        // A description of its own: the position of a listing belongs to the description, and two
-        // listings of one would disturb each other.
+        // A description of its own, with its own position: two listings of one would disturb each other.
         let mut entries = uninterrupted(|| Entries::openat(&self.0, ".", DIRECTORY, Mode::empty()))?;
         let mut names = Vec::new();
         for entry in entries.iter() {
@@ -159,8 +158,7 @@ impl DiskFile for OsFile {
         }
     }
 
-    /// The standard library's lock is `flock`: it belongs to the open file description, so it is
-    /// gone at once after SIGKILL and needs no rule for stale locks.
+    /// This is `flock`: it ends with the open file, also after SIGKILL, and needs no rule for stale locks.
     fn try_lock(&self) -> io::Result<bool> {
         match self.0.try_lock() {
             Ok(()) => Ok(true),

@@ -28,8 +28,7 @@ pub(crate) fn open_plain(
     Ok(opened)
 }
 
-/// What the regular file `name` in `dir` is, which is at `path`; `None` if it is not there. Refused if it is
-/// anything else.
+/// What the regular file `name` in `dir` is; `None` if it is not there. Anything else is refused.
 pub(crate) fn look_plain(dir: &dyn Dir, path: &Path, name: &str) -> Result<Option<Facts>> {
     let path = path.join(name);
     let there = dir.facts(name.as_ref()).map_err(|e| Error::io(&path, "look at", &e))?;

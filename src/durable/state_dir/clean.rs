@@ -22,8 +22,7 @@ pub struct Peek {
     pub holder: Option<super::Holder>,
     /// Whether a run holds the state at this moment.
     pub locked: bool,
-    /// The last status of the run. If no run holds the state any more, there is one only if the last run did
-    /// not end in order.
+    /// The last status. If no run holds the state, there is one only if the last run did not end in order.
     pub live: Option<StatusFile>,
     /// Size of the record in bytes.
     pub record_bytes: u64,
@@ -57,8 +56,7 @@ pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Peek> {
     Ok(Peek { record: read_record(&*dir, path)?, holder, locked, live: live_in(&*dir, path)?, record_bytes })
 }
 
-/// Removes a state: its known files, and the directory if it is then empty. Without `force`, the job must
-/// have finished.
+/// Removes a state: its files, and the directory if it is then empty. Only `force` removes an unfinished one.
 ///
 /// The unfinished output of the job stays: a record is never a reason to delete a file elsewhere.
 ///
@@ -114,8 +112,7 @@ impl StateDir {
         self.remove_if_there(&*self.dir, JOURNAL.as_ref())
     }
 
-    /// Removes the state: its files, the lock last, and the directory if it is then empty. Returns the names
-    /// that are left in it.
+    /// Removes its files, the lock last, and the directory if it is then empty. Returns the names left in it.
     ///
     /// # Errors
     ///

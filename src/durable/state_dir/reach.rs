@@ -41,8 +41,7 @@ pub enum Found {
     Process(Process),
     /// It has ended; its id may belong to another process by now.
     Ended,
-    /// It may live, but cannot be checked or signalled from here. The text says where it is, as in
-    /// "the job runs …".
+    /// It may live, out of reach. The text says where, as in "the job runs …".
     Elsewhere(String),
 }
 
@@ -137,8 +136,7 @@ impl Process {
         self.wait(Duration::ZERO)
     }
 
-    /// Waits for its end, for `time` at most, and returns whether it has ended. A process that its parent has
-    /// not reaped yet has ended.
+    /// Waits for its end, for `time` at most. Returns whether it has ended; it need not be reaped.
     ///
     /// # Errors
     ///

@@ -49,8 +49,7 @@ pub(crate) struct Spilled {
     pub(crate) output: Vec<u8>,
 }
 
-/// Creates a segment. Without a state directory the file has no name, and the kernel removes it when the
-/// process ends, however that happens.
+/// Creates a segment; without a state directory a file without a name, which ends with the process.
 pub(crate) fn make_segment(dir: &mut Option<StateDir>, number: u64) -> Result<(Box<dyn DiskFile>, PathBuf)> {
     match dir {
         Some(dir) => dir.make_segment(number),
@@ -72,8 +71,7 @@ impl StateDir {
         let dir = self.make_spill_dir()?;
         let name = segment_name(number);
         let path = self.spill_path(&name);
-        // A run that crashed before its record named the file may have left one. It is replaced and not
-        // truncated, so that no other process can have it open.
+        // A run that crashed may have left one. It is replaced, so that no other process has it open.
         self.remove_spilled(&*dir, &name)?;
         let made = dir.open(&name, Open::CreateNew(0o600));
         if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {

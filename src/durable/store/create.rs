@@ -15,8 +15,7 @@ const ROUNDS: usize = 10;
 ///
 /// # Race condition
 ///
-/// A run that removes the last state also removes the shared parent. If that happens while this run creates
-/// its state there, this run creates both again.
+/// A run that removes the last state also removes the shared parent; then this run creates both again.
 pub(crate) fn create_state(disk: &dyn Disk, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<StateDir> {
     let is_missing = |path| disk.open_dir(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -16,8 +16,7 @@ pub(crate) enum CommitCommand {
     Checkpoint {
         asked: bool,
     },
-    /// The last checkpoint. `listed` is the number of tasks in the job, if the source has come to its end:
-    /// the job is complete when all of them are committed.
+    /// The last checkpoint. The job is complete if all `listed` tasks are; `None`: not all are listed.
     Close {
         listed: Option<u64>,
     },

@@ -91,8 +91,7 @@ impl<P> Inbox<P> {
 
     /// Hands over all that has arrived; whether there was anything.
     ///
-    /// A worker delivers before it reports, and the supervisor sends [`CommitCommand::Close`] after the last
-    /// report. So when that command is here, all deliveries are.
+    /// A worker delivers before it reports, so all deliveries precede [`CommitCommand::Close`].
     fn hand_over_waiting<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<bool> {
         let mut any = !self.lines.is_empty();
         self.hand_over(Vec::new(), committer)?;
@@ -109,8 +108,7 @@ impl<P> Inbox<P> {
         Ok(any)
     }
 
-    /// The deliveries were received before the lines, and the committer takes the lines first. So it has the line
-    /// about the end of every task that is done.
+    /// Lines first. They were received after these deliveries, so the end of a task follows its line.
     fn hand_over<J: Job<Partial = P>>(
         &self,
         deliveries: Vec<Delivery<P>>,

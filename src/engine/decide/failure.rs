@@ -21,8 +21,7 @@ pub(super) fn end_after_tasks_in_flight(state: &mut State, actions: &mut Vec<Act
     }
 }
 
-/// Nothing can be made durable any more. This overrides every other reason to end: after a SIGTERM the message must
-/// not be "stopped, checkpoint written" if none was.
+/// Nothing can be made durable. This overrides other endings: "checkpoint written" would be wrong.
 pub(super) fn commit_broke(state: &mut State, actions: &mut Vec<Action>) {
     state.commit_works = false;
     match state.course {

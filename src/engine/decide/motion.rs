@@ -9,8 +9,7 @@ const TO_STOP: Duration = crate::process::TO_STOP;
 /// How long a suspension waits for a child that hangs between fork and exec.
 const TO_BE_BORN: Duration = Duration::from_secs(2);
 
-/// A granted suspension ends with a SIGCONT, and that reached the supervisor within milliseconds in 300 of 300
-/// trials. If none has come by now, the kernel refused.
+/// A SIGCONT ends a granted suspension, and arrived within milliseconds in 300 of 300 trials.
 const REFUSED_AFTER: Duration = Duration::from_millis(200);
 
 pub(super) fn pause(state: &mut State, actions: &mut Vec<Action>) {
@@ -58,8 +57,7 @@ pub(super) fn suspension_postponed(state: &mut State) {
     }
 }
 
-/// `raise` has returned. The SIGCONT that ended the suspension arrives as an event, and that event resumes the run.
-/// If SIGCONT is not handled, the return itself resumes.
+/// The SIGCONT that ended the suspension is an event and resumes the run. If it is not handled, this does.
 pub(super) fn suspend_returned(state: &mut State, actions: &mut Vec<Action>) {
     match (state.motion, state.course) {
         (Motion::Running | Motion::Pausing | Motion::Paused | Motion::Suspending, _) => {}

@@ -1,5 +1,4 @@
-//! The types of [`decide`](super::decide): phases, events and actions. All are closed enums: a new value does not
-//! compile until the code handles it everywhere.
+//! The phases, events and actions of [`decide`](super::decide): closed enums, handled everywhere.
 
 use crate::ending::StoppedBy;
 use crate::signals::policy::{Request, is_deadly};
@@ -68,8 +67,7 @@ pub(crate) struct Rules {
     pub(crate) kill_after: Duration,
     /// Whether a stop is forwarded to children at once, for commands that save their own work.
     pub(crate) forward_stops: bool,
-    /// Whether SIGCONT arrives as a resume. If it is ignored or mapped to something else, the return from a
-    /// suspension counts as the resume.
+    /// Whether SIGCONT arrives as a resume. Otherwise the return from a suspension counts as one.
     pub(crate) hears_resume: bool,
 }
 

@@ -6,8 +6,7 @@ use crate::durable::state_dir::StateDir;
 use crate::engine::options::Options;
 use crate::error::{Kind, Result};
 
-/// If the journal is not a record, only people read it. If it is missing or damaged, the run begins another one, and
-/// this returns the sentence that says so.
+/// A journal that is no record is for people. If it is missing or damaged, this returns a sentence.
 pub(super) fn see_journal(dir: &StateDir, record: &mut Record, options: &Options) -> Result<Option<String>> {
     if options.effects.are_journaled() || record.journal_bytes == 0 {
         return Ok(None);

@@ -113,8 +113,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     }
 }
 
-/// How often a run that waits for another one tries the lock. No lock says when it becomes free, and a network
-/// file system asks its server each time.
+/// How often a waiting run tries the lock: nothing tells when it is free, and a file server is asked.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// Opens the state when its lock is free. The watcher of a run that was killed holds the lock until the commands of
@@ -182,8 +181,7 @@ fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
     }
 }
 
-/// The total on record. The checksum of the record says that it is whole; only reading it tells whether it is a total
-/// of this job. In the first record it is null.
+/// The total on record, null in the first. Only reading it tells whether it is a total of this job.
 fn total_of<J: Job>(record: &Record) -> Result<J::Total> {
     if record.total.is_null() {
         return Ok(J::Total::default());

@@ -159,8 +159,7 @@ impl Heads {
     }
 }
 
-/// What the last frame of a whole file says. It is found from the end: its payload is an object without another one
-/// in it, so its head stands right before the last `{`.
+/// What the last frame says. Its payload is one flat object, so its head is right before the last `{`.
 pub(super) fn end_of(file: &FrameFile) -> Result<End> {
     const LONGEST: u64 = 4096;
     let bytes = file.bytes()?;

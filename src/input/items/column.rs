@@ -48,8 +48,7 @@ pub(super) enum OpenColumn {
 }
 
 impl OpenColumn {
-    /// Opens a column before its first item. A feed that can be opened only once, a stream or standard input,
-    /// is kept in `open` for the next listing.
+    /// Opens a column. What can be opened only once is kept in `open` for the next listing.
     pub(super) fn open(given: &Given, delimiter: &Delimiter, open: &mut Option<Feed>) -> Result<Self> {
         let path = match given {
             Given::Listed(items) => return Ok(Self::Listed { items: items.clone(), next: 0 }),

@@ -52,8 +52,7 @@ impl Feed {
         Self::File { path: path.to_path_buf(), file: Arc::new(file), start, at: start }
     }
 
-    /// The same from its beginning, for another listing; of standard input, from where it stood. Refused if
-    /// bytes of a stream were read and not kept.
+    /// The same from its beginning, for another listing. Refused if bytes of a stream were not kept.
     pub(super) fn once_more(&self) -> Result<Self> {
         Ok(match self {
             Self::File { path, file, start, .. } => {

@@ -48,8 +48,7 @@ impl Contents {
         self.digests.clone()
     }
 
-    /// Takes in all that a task on this block of file number `index` reads, and returns its mark. `None` if the
-    /// run is over; a second call then does the same again.
+    /// Takes in all that a task on this block of file `index` reads. `None` if the run is over.
     pub(in crate::input) fn take(
         &mut self,
         (index, witness): (usize, &Witness),

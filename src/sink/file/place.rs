@@ -22,8 +22,7 @@ pub(super) fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, Path
     let mut path = out.to_path_buf();
     for _ in 0..MOST_SYMLINKS {
         let (above, name) = split(&path).ok_or_else(|| not_a_file(out))?;
-        // /dev/stdout and /dev/fd/1 lead to /proc/self/fd/1, an open file of ours. The user wants the bytes
-        // in that file, and not another file under its name.
+        // /dev/stdout leads to /proc/self/fd/1. The user wants that open file, and no other of its name.
         if above.canonicalize().is_ok_and(|real| real.starts_with("/proc")) {
             return Err(not_a_file(out));
         }
