@@ -68,7 +68,7 @@ pub struct StateDir {
     /// Part of the names of temporary files: no two runs have the same, even if a lock is lost.
     id: String,
     /// There is a record, so the name of the directory itself is durable.
-    has_record: bool,
+    pub(crate) has_record: bool,
     untouched: Option<Untouched>,
     fence: fence::Fence,
 }
@@ -177,10 +177,6 @@ impl StateDir {
     /// The open lock file, if the disk is a real one.
     pub(crate) fn lock_descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.lock.as_ref().and_then(Lock::descriptor)
-    }
-
-    pub(crate) fn has_record(&self) -> bool {
-        self.has_record
     }
 
     /// Something is about to be written: from here on, dropping the state does not restore it.

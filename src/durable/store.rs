@@ -226,7 +226,7 @@ impl CheckpointStore {
     /// directory gets none: until the first checkpoint it only holds the lock.
     pub(crate) fn write_first(&mut self) -> Result<()> {
         match &self.dir {
-            Some(dir) if !self.is_passing() || dir.has_record() => self.write().map(drop),
+            Some(dir) if !self.is_passing() || dir.has_record => self.write().map(drop),
             Some(_) | None => Ok(()),
         }
     }
@@ -248,7 +248,7 @@ impl CheckpointStore {
     fn open_directory(&mut self) -> Result<()> {
         if let (None, Location::Directory(path) | Location::Passing(path)) = (&self.dir, &self.location) {
             let dir = create_state(&*self.disk, path, &|| false)?;
-            if dir.has_record() {
+            if dir.has_record {
                 let how = "another run of this job, which began at the same time, has left its state here";
                 return Err(Error::new(Kind::Busy, path.display(), how).advise(Advice::RunAgain));
             }

@@ -17,7 +17,7 @@ const HANDED_MOST: usize = 256;
 pub(crate) struct Batching {
     workers: usize,
     /// How many tasks may run at the same time, if fewer than there are workers.
-    jobs: usize,
+    pub(crate) jobs: usize,
     typical: Duration,
     /// Whether `typical` is still a guess.
     guessed: bool,
@@ -38,10 +38,6 @@ impl Batching {
     pub(crate) fn learn(&mut self, took: Duration) {
         self.typical = if self.guessed { took } else { (self.typical * 7 + took) / 8 };
         self.guessed = false;
-    }
-
-    pub(crate) fn jobs(&self) -> usize {
-        self.jobs
     }
 
     /// How many tasks may be in flight. If workers must stay idle, only as many as may run.

@@ -92,7 +92,7 @@ pub(crate) struct Committer<J: Job> {
     /// Where the total goes when the job has finished.
     pub(crate) result: Arc<Mutex<Option<J::Total>>>,
     on_event: OnEvent,
-    reported: Frontier,
+    pub(crate) reported: Frontier,
     reported_at: Instant,
     pub(crate) is_reported: bool,
     pub(crate) every: Duration,
@@ -133,10 +133,6 @@ impl<J: Job> Committer<J> {
             last: Instant::now(),
             on_disk: None,
         }
-    }
-
-    pub(crate) fn frontier(&self) -> Frontier {
-        self.reported
     }
 
     /// Takes one step; `Some` if that closed the committer. Then, or after an error, call [`end`](Self::end).

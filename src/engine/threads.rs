@@ -168,7 +168,7 @@ impl Threads<'_> {
         let stop = Arc::clone(self.stop);
         committer.last_look =
             last_look.map(|look| -> LastLook { Box::new(move || look(&ListContext::real(&stop))) });
-        let frontier = committer.frontier();
+        let frontier = committer.reported;
         let inbox = Inbox { deliveries, large_ones, lines, nudges, commands };
         let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
         self.masked

@@ -22,7 +22,7 @@ const PIECE: usize = 1 << 20;
 /// A regular input file, with what identified it when the job began.
 #[derive(Debug)]
 pub struct InputFile {
-    witness: Witness,
+    pub(super) witness: Witness,
     growth: Growth,
     grew: AtomicBool,
     handle: OnceLock<File>,
@@ -83,10 +83,6 @@ impl InputFile {
     /// The path as the user gave it.
     pub fn path(&self) -> &Path {
         self.witness.path()
-    }
-
-    pub(super) fn witness(&self) -> &Witness {
-        &self.witness
     }
 
     /// Fills `buffer` from `offset` on, with one system call where the kernel allows.

@@ -54,7 +54,7 @@ impl Input {
         if Stream::is_stream(path) {
             return Stream::open(path).map(|stream| Input::Stream(Share::new(stream)));
         }
-        InputFile::look_at(path).map(|file| Input::Regular(file.witness().clone()))
+        InputFile::look_at(path).map(|file| Input::Regular(file.witness.clone()))
     }
 
     pub(super) fn is_stream(&self) -> bool {

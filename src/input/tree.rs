@@ -198,7 +198,7 @@ impl TreeListing {
             match entry {
                 Entry::File(file) if is_large => {
                     // No task can read all of it once more if it grows.
-                    let file = file.witness().clone().sampled(1).map_or(file, InputFile::of);
+                    let file = file.witness.clone().sampled(1).map_or(file, InputFile::of);
                     self.parts = Some((Arc::new(self.for_tasks(file)), 0));
                     return self.next_part(cx);
                 }
@@ -243,7 +243,7 @@ impl TreeListing {
             return Ok(true);
         }
         // With a descriptor of its own: that of the task would stay open as long as the task waits.
-        let (witness, mut digest) = (file.witness(), blake3::Hasher::new());
+        let (witness, mut digest) = (&file.witness, blake3::Hasher::new());
         match witness.open().and_then(|own| witness.hash(&own, range, &mut digest, cx)) {
             Ok(true) => self.listed.update(digest.finalize().as_bytes()),
             Ok(false) => return Ok(false),

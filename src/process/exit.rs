@@ -80,7 +80,7 @@ impl Running<'_> {
 
     /// Whether it has worked so long. While it stood still for want of memory it has not.
     fn has_worked(&self, limit: Duration) -> bool {
-        self.clock.worked() >= limit && self.clock.worked() >= limit + self.children.has_rested(self.pid)
+        self.clock.worked >= limit && self.clock.worked >= limit + self.children.has_rested(self.pid)
     }
 
     /// How it ended; waits for that.

@@ -91,7 +91,7 @@ impl ProcessGroups {
 pub(super) struct Entries {
     turns: Vec<u32>,
     called_back: BTreeSet<Tag>,
-    groups: Vec<i32>,
+    pub(super) groups: Vec<i32>,
 }
 
 impl Entries {
@@ -117,10 +117,6 @@ impl Entries {
         let turn = self.turns.get(tag.slot as usize).copied().unwrap_or_default();
         tag.turn >= turn || self.called_back.contains(&tag)
     }
-
-    pub(super) fn groups(&self) -> &[i32] {
-        &self.groups
-    }
 }
 
 #[cfg(test)]
@@ -142,13 +138,13 @@ mod tests {
             tag
         });
         groups.leave(tags[1]);
-        assert_eq!(entries(&groups).groups(), [100, 300]);
+        assert_eq!(entries(&groups).groups, [100, 300]);
         assert_eq!(tags.map(|tag| entries(&groups).is_ours(tag)), [true, false, true]);
         let next = groups.prepare();
         assert_eq!((next.slot, next.turn), (1, 1));
         assert!(entries(&groups).is_ours(next), "it was started, and has not been entered");
         groups.enter(next, 400);
-        assert_eq!(entries(&groups).groups(), [100, 400, 300]);
+        assert_eq!(entries(&groups).groups, [100, 400, 300]);
         assert!(entries(&groups).is_ours(next) && !entries(&groups).is_ours(tags[1]));
     }
 
@@ -163,7 +159,7 @@ mod tests {
         groups.enter(next, 200);
         groups.leave(next);
         assert!(entries(&groups).is_ours(tag) && !entries(&groups).is_ours(next));
-        assert_eq!(entries(&groups).groups(), [] as [i32; 0]);
+        assert_eq!(entries(&groups).groups, [] as [i32; 0]);
         groups.call_back(next);
         assert!(entries(&groups).is_ours(next));
         let third = groups.prepare();

@@ -69,7 +69,7 @@ impl Commands for Children {
                 || may_come_from_a_signal(how, stat, self.given_as_ignored())
                 || cx.may_be_stopping(),
             began: running.began,
-            took: running.clock.worked(),
+            took: running.clock.worked,
             tag,
         })
     }
@@ -142,7 +142,7 @@ impl Running<'_> {
                 continue;
             }
             // One that lasts may leave a process that goes on printing.
-            if self.is_silent() || self.polling.rest().is_some() || self.clock.worked() >= GLANCE {
+            if self.is_silent() || self.polling.rest().is_some() || self.clock.worked >= GLANCE {
                 self.watch_its_end();
             }
             let may_feed = self.may_feed(cx);

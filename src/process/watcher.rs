@@ -223,8 +223,7 @@ fn kill_all(mark: &str) {
 impl Wanted {
     /// Whether it is one of them. A free number may become that of another group, but hardly in our session.
     fn is(&self, pid: Pid) -> bool {
-        let in_group =
-            |stat: Stat| self.entries.groups().contains(&stat.group) && stat.session == self.session;
+        let in_group = |stat: Stat| self.entries.groups.contains(&stat.group) && stat.session == self.session;
         self.knows(pid) || Stat::of(pid).is_some_and(|stat| !stat.is_over() && in_group(stat))
     }
 

@@ -219,15 +219,15 @@ impl FileSink {
     /// Whether `OUT` itself is what the books describe, to the last byte.
     fn holds_committed(&self) -> Result<bool> {
         let there = self.facts(&self.name, &self.path)?;
-        if !there.is_some_and(|facts| facts.is_file && facts.bytes == self.ledger.bytes()) {
+        if !there.is_some_and(|facts| facts.is_file && facts.bytes == self.ledger.bytes) {
             return Ok(false);
         }
         let failed = |step: &'static str| move |e: io::Error| Error::io(&self.path, step, &e);
         let file = self.dir.open(&self.name, Open::Read).map_err(failed("open"))?;
         let tail_is_right = {
-            let mut tail = vec![0; self.ledger.tail().len()];
-            let from = self.ledger.bytes() - tail.len() as u64;
-            file.fill(&mut tail, from).map_err(failed("read"))? && tail == self.ledger.tail()
+            let mut tail = vec![0; self.ledger.tail.len()];
+            let from = self.ledger.bytes - tail.len() as u64;
+            file.fill(&mut tail, from).map_err(failed("read"))? && tail == self.ledger.tail
         };
         Ok(tail_is_right && self.ledger.agrees_with(&*file, Compared::Everything).map_err(failed("read"))?)
     }
@@ -246,7 +246,7 @@ impl FileSink {
 
     fn write_gathered(&mut self) -> Result<()> {
         if !self.gathered.is_empty() {
-            self.write_out(&self.gathered, self.ledger.bytes() - self.gathered.len() as u64)?;
+            self.write_out(&self.gathered, self.ledger.bytes - self.gathered.len() as u64)?;
             self.gathered.clear();
         }
         Ok(())
@@ -260,7 +260,7 @@ impl FileSink {
             self.write_gathered()?;
         }
         if bytes.len() >= GATHERED {
-            self.write_out(bytes, self.ledger.bytes())?;
+            self.write_out(bytes, self.ledger.bytes)?;
         } else {
             self.part()?;
             self.gathered.extend_from_slice(bytes);
@@ -283,8 +283,8 @@ impl FileSink {
             let failed = |step: &'static str| move |e: io::Error| Error::io(path, step, &e);
             let part = self.part()?;
             let length = part.facts().map_err(failed("look at"))?.bytes;
-            if length != self.ledger.bytes() || !self.gathered.is_empty() {
-                return Err(self.harmed(&format!("has {length} bytes instead of {}", self.ledger.bytes())));
+            if length != self.ledger.bytes || !self.gathered.is_empty() {
+                return Err(self.harmed(&format!("has {length} bytes instead of {}", self.ledger.bytes)));
             }
             // Another file may have taken its place; that one is not ours to publish.
             let ours = part.facts().map_err(failed("look at"))?.id;

@@ -16,7 +16,7 @@ const LONGEST_TICK: Duration = Duration::from_secs(2);
 /// A clock that stands still while the job is paused, suspended or stopped from outside.
 #[derive(Debug)]
 pub(crate) struct WorkClock {
-    worked: Duration,
+    pub(crate) worked: Duration,
     last: Instant,
     /// Set while it stands still.
     paused: Option<Instant>,
@@ -55,10 +55,6 @@ impl WorkClock {
     /// Leaves out the time since the last tick.
     pub(crate) fn skip_to(&mut self, now: Instant) {
         self.last = now;
-    }
-
-    pub(crate) fn worked(&self) -> Duration {
-        self.worked
     }
 }
 
@@ -132,7 +128,7 @@ mod tests {
         clock.tick(at(1100));
         clock.tick(at(61_100)); // a minute under SIGSTOP
         clock.tick(at(61_200));
-        assert_eq!(clock.worked(), Duration::from_millis(400));
+        assert_eq!(clock.worked, Duration::from_millis(400));
     }
 
     #[test]

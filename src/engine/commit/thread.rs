@@ -57,7 +57,7 @@ impl<P> Inbox<P> {
         let (no_deliveries, no_lines) = (never(), never());
         let mut is_resting = false;
         loop {
-            let before = committer.frontier();
+            let before = committer.reported;
             let awake = (&self.deliveries, &self.lines);
             let (deliveries, lines) = if is_resting { (&no_deliveries, &no_lines) } else { awake };
             let due_in = committer.due_in();
@@ -85,7 +85,7 @@ impl<P> Inbox<P> {
             }
             let any = self.hand_over_waiting(committer)?;
             committer.step(Step::Commit)?;
-            is_resting = any || committer.frontier() != before || !committer.is_reported;
+            is_resting = any || committer.reported != before || !committer.is_reported;
         }
     }
 

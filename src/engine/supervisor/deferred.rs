@@ -47,7 +47,7 @@ impl<J: Job> Supervisor<'_, J> {
 
     pub(super) fn defer(&mut self, deferred: Deferred) {
         self.clocks.work.tick(Instant::now());
-        let due = (self.clocks.work.worked() + deferred.time).as_nanos().div_ceil(GRAIN.as_nanos());
+        let due = (self.clocks.work.worked + deferred.time).as_nanos().div_ceil(GRAIN.as_nanos());
         let due = GRAIN.saturating_mul(u32::try_from(due).unwrap_or(u32::MAX));
         let is_retry = deferred.then == Then::Retry;
         self.workers.deferrals.insert(due, deferred);
@@ -62,7 +62,7 @@ impl<J: Job> Supervisor<'_, J> {
         let may_start = self.is_time_to_start();
         let may = |deferred: &Deferred| may_start || deferred.then == Then::Conclude;
         let ((due, _), _) = self.workers.deferrals.tasks.iter().find(|(_, deferred)| may(deferred))?;
-        self.may_take_up().then(|| due.saturating_sub(self.clocks.work.worked()))
+        self.may_take_up().then(|| due.saturating_sub(self.clocks.work.worked))
     }
 
     /// Not while the job is paused. A signal that has arrived is handled first.
@@ -78,7 +78,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.clocks.work.tick(now);
         loop {
             let may_start = self.is_time_to_start();
-            let due = self.workers.deferrals.take_due(self.clocks.work.worked(), may_start);
+            let due = self.workers.deferrals.take_due(self.clocks.work.worked, may_start);
             let Some(deferred) = due else { return };
             if deferred.then == Then::Retry {
                 self.note_start();

@@ -77,7 +77,7 @@ impl<J: Job> Supervisor<'_, J> {
             bytes_before: self.job.extent.bytes_before,
             bytes_total: self.job.extent.bytes,
             output_bytes: self.job.frontier.output_bytes,
-            worked: self.clocks.work.worked(),
+            worked: self.clocks.work.worked,
             checkpoint: self.checkpoint_facts(),
             at_work: self.at_work(Instant::now()),
             ..Progress::default()
@@ -129,7 +129,7 @@ impl<J: Job> Supervisor<'_, J> {
             failed: self.job.frontier.failed,
             checkpoint: self.checkpoint_facts(),
             waited: false,
-            worked: self.clocks.work.worked(),
+            worked: self.clocks.work.worked,
             interrupted: self.reception.interrupted,
             deadly: self.reception.deadly,
         };

@@ -88,7 +88,7 @@ impl<J: Job> Supervisor<'_, J> {
             Some(HaltOn::Failed) | None => false,
         };
         match counts_ends || self.workers.starts.counts_starts() {
-            true => self.workers.batching.jobs(),
+            true => self.workers.batching.jobs,
             false => self.workers.batching.limit(),
         }
     }

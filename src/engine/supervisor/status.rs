@@ -59,7 +59,7 @@ impl<J: Job> Supervisor<'_, J> {
             pid: std::process::id(),
             ticks: self.view.snapshots.ticks,
             checkpoints_asked: self.view.snapshots.asked,
-            workers: self.workers.batching.jobs() as u64,
+            workers: self.workers.batching.jobs as u64,
             signals: self.reception.subscription.rows(),
             running: self.longest_at_work(),
             ..StatusFile::of(now, SystemTime::now())

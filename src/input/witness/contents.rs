@@ -109,7 +109,7 @@ mod tests {
     use std::path::Path;
 
     fn witness(path: &Path) -> Witness {
-        InputFile::look_at(path).unwrap().witness().clone()
+        InputFile::look_at(path).unwrap().witness.clone()
     }
 
     fn marks(path: &Path, boundary: Boundary, block: usize, cx: &ListContext<'_>) -> Vec<Option<Mark>> {

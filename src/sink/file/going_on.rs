@@ -30,7 +30,7 @@ impl FileSink {
             );
         }
         // This much is read in a few milliseconds.
-        let everything = self.verify || self.ledger.bytes() <= SOON_READ;
+        let everything = self.verify || self.ledger.bytes <= SOON_READ;
         let what = if everything { Compared::Everything } else { Compared::LastStretch };
         if !self.ledger.agrees_with(&*part, what).map_err(|e| Error::io(&self.part_path, "read", &e))? {
             return Err(self.harmed("does not have the bytes that were committed"));
@@ -55,9 +55,9 @@ impl FileSink {
     /// The sync ensures that what was just read is on the disk: after a failed sync the two can differ.
     fn roll_back(&self, part: &dyn DiskFile) -> Result<()> {
         let failed = |step: &'static str| move |e: io::Error| Error::io(&self.part_path, step, &e);
-        let bytes = self.ledger.bytes();
-        if !self.ledger.tail().is_empty() {
-            part.write_at(self.ledger.tail(), bytes / BLOCK * BLOCK).map_err(failed("write"))?;
+        let bytes = self.ledger.bytes;
+        if !self.ledger.tail.is_empty() {
+            part.write_at(&self.ledger.tail, bytes / BLOCK * BLOCK).map_err(failed("write"))?;
         }
         part.truncate(bytes).map_err(failed("truncate"))?;
         part.sync_all().map_err(failed("sync"))?;

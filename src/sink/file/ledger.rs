@@ -22,11 +22,11 @@ const READ_AT_A_TIME: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    bytes: u64,
+    pub(super) bytes: u64,
     stretches: Vec<Stretch>,
     open: Hasher,
     /// The bytes after the last block boundary.
-    tail: Vec<u8>,
+    pub(super) tail: Vec<u8>,
 }
 
 /// How much of a committed output is read and compared.
@@ -48,14 +48,6 @@ impl Ledger {
             open: Hasher::new(),
             tail,
         })
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    pub(super) fn tail(&self) -> &[u8] {
-        &self.tail
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) {
@@ -151,7 +143,7 @@ mod tests {
                 let bytes: Vec<u8> = (0..step).map(|n| (n * 31 + round) as u8).collect();
                 ledger.append(&bytes);
                 all.extend(&bytes);
-                assert_eq!(ledger.tail(), &all[all.len() / 4096 * 4096..], "step {step}, round {round}");
+                assert_eq!(ledger.tail, &all[all.len() / 4096 * 4096..], "step {step}, round {round}");
             }
         }
     }
