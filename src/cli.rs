@@ -42,7 +42,6 @@ mod settings;
 mod state_path;
 mod shards;
 mod conflicts;
-mod compressed;
 mod discover;
 mod control;
 mod progress;

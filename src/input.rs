@@ -16,7 +16,7 @@
 //! 1. `open`, `path_text`, `buffer`: opening, naming, memory
 //! 2. `stream`, `left_out`, `once`: inputs that can be read once, or not at all
 //! 3. `witness/identity`, `witness/sample`, `witness`, `witness/grown`, `file`: a file, and whether it is the same
-//! 4. `resolved`: what each of the given paths turned out to be
+//! 4. `packed` over its own files, `resolved`: compressed files; what each of the given paths turned out to be
 //! 5. `grammar`, `boundary`, `header`, `pieces`, `edges`, `chunk`, `streamed`: where records end; then
 //!    `witness/contents`, which reads as far
 //! 6. the sources: `chunks` by position, `tree` over `walk`, `items` over its own files
@@ -35,6 +35,7 @@ mod items;
 mod left_out;
 mod once;
 mod open;
+mod packed;
 #[doc(hidden)]
 pub mod path_text;
 mod pieces;
@@ -56,6 +57,7 @@ pub use file::InputFile;
 pub use header::Header;
 pub use items::{Column, Fit, Given, Item, ItemListing, Items, Reading};
 pub use left_out::{LeftOut, Readable};
+pub use packed::{Decompress, Format};
 pub use pieces::{PIECE, Pieces};
 pub use resolved::Inputs;
 pub use stream::{Received, Stream};

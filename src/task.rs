@@ -28,7 +28,7 @@ pub(crate) mod observer;
 pub(crate) mod outbox;
 mod shared;
 mod sink;
-mod source;
+pub(crate) mod source;
 pub(crate) mod stop_fd;
 mod task_error;
 

@@ -204,6 +204,11 @@ impl CheckpointStore {
         self.dir.as_ref().and_then(StateDir::lock_descriptor)
     }
 
+    /// Where the state is, or will be.
+    pub(crate) fn place(&self) -> Option<&Path> {
+        self.location.path()
+    }
+
     pub(crate) fn is_kept(&self) -> bool {
         self.location != Location::Nowhere
     }
@@ -266,7 +271,8 @@ impl CheckpointStore {
     /// The job has finished: writes that into the record, or removes a passing state.
     pub(crate) fn finish(&mut self) -> Result<()> {
         if !self.is_passing() {
-            return self.write_first();
+            self.write_first()?;
+            return self.dir.as_mut().map_or(Ok(()), StateDir::remove_access_points);
         }
         // A network file system keeps a removed file under another name while it is open.
         self.journal = None;

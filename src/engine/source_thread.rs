@@ -20,6 +20,7 @@ use crate::task::stop_fd::StopFd;
 use crate::task::{Line, ListContext, Listed, Listing, Mark, Source};
 use crossbeam_channel::{Sender, TrySendError};
 use serde_json::Value;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,8 @@ pub(crate) struct SourceThread<S: Source> {
     pub(crate) journal: Option<Sender<Line>>,
     pub(crate) inputs: Value,
     pub(crate) stop: Arc<StopFd>,
+    /// The directory of the state.
+    pub(crate) state: Option<PathBuf>,
     pub(crate) memory: Arc<InputMemory>,
     /// Dropped at the end, so that the run knows that this thread has ended.
     pub(crate) ended: Sender<()>,
@@ -77,7 +80,8 @@ impl<S: Source> SourceThread<S> {
             }
         }
         let stop = Arc::clone(&self.stop);
-        let cx = ListContext::real(&stop);
+        let state = self.state.clone();
+        let cx = ListContext { beside: state.as_deref(), ..ListContext::real(&stop) };
         while let Some(listed) = self.outset.listing.next(&cx)? {
             let before = self.outset.last;
             let mut task = self.outset.take(listed);
@@ -316,7 +320,8 @@ mod tests {
             Err(error) => return (Vec::new(), Err(error)),
         };
         let memory = InputMemory::new(1);
-        SourceThread { source, outset, journal: None, inputs: Value::Null, stop, memory, ended, rest: REST }
+        let (journal, inputs) = (None, Value::Null);
+        SourceThread { source, outset, journal, inputs, stop, state: None, memory, ended, rest: REST }
             .list(&send);
         let mut tasks = Vec::new();
         for message in sent.try_iter() {

@@ -152,6 +152,7 @@ impl Threads<'_> {
             journal: options.effects.are_journaled().then(|| line.clone()),
             inputs: record.inputs.clone(),
             stop: Arc::clone(self.stop),
+            state: from.store.place().map(Path::to_path_buf),
             memory: InputMemory::new(workers),
             ended: ended.clone(),
             rest: REST,

@@ -38,6 +38,7 @@ use super::boundary::Boundary;
 use super::header::Header;
 use super::left_out::{LeftOut, same_left_out};
 use super::once::Streams;
+use super::packed::Decompress;
 use super::resolved::{
     Input, Inputs, MIB, READS_AGAIN, contents_as_begun, default_block, look_at_all, same_number,
     streams_refused, take_samples,
@@ -75,6 +76,7 @@ pub struct Chunks {
     limit_rate: Option<u64>,
     wants_contents: bool,
     is_watched: bool,
+    decompress: Decompress,
     left_out: Vec<LeftOut>,
     streams: Streams,
     enough: Option<Arc<AtomicBool>>,
@@ -93,6 +95,7 @@ impl Chunks {
             limit_rate: None,
             wants_contents: false,
             is_watched: false,
+            decompress: Decompress::Never,
             left_out: Vec::new(),
             streams: Streams::default(),
             enough: None,
@@ -145,6 +148,14 @@ impl Chunks {
         pub fn watched(yes: bool) => is_watched = yes;
     }
 
+    /// Says which files are decompressed. They are then cut as streams are, and a job that is continued begins at a
+    /// place in them.
+    #[must_use]
+    pub fn decompress(mut self, which: Decompress) -> Self {
+        self.decompress = which;
+        self
+    }
+
     /// Whether a job on these inputs can be continued. May be asked before the run.
     #[doc(hidden)]
     pub fn is_resumable(&self) -> bool {
@@ -153,7 +164,9 @@ impl Chunks {
 
     /// Blocks and records of a stream are kept in memory.
     fn has_room_for(&self, inputs: &[Input], block: u64) -> Result<()> {
-        let Some(stream) = inputs.iter().position(Input::is_stream) else { return Ok(()) };
+        let Some(stream) = inputs.iter().position(|input| !matches!(input, Input::Regular(_))) else {
+            return Ok(());
+        };
         let too_large = |what: &str, bytes: u64| {
             let problem = format_args!("is a stream, and {what} of {bytes} bytes are not kept in memory");
             Error::usage(self.paths[stream].display(), problem)
@@ -185,6 +198,11 @@ impl Chunks {
         let problem = match (now, stored) {
             (stream @ Input::Stream(_), Stored::Stream { .. }) => return Ok(stream),
             (Input::Regular(now), Stored::File(then)) => return resume(now, then).map(Input::Regular),
+            (Input::Packed(now, format), Stored::Packed { file, format: then }) if format == then => {
+                return resume(now, file).map(|witness| Input::Packed(witness, format));
+            }
+            (Input::Packed(..), _) => "is decompressed now, and was not, or in another way",
+            (_, Stored::Packed { .. }) => "is read as it is now, and was decompressed",
             (Input::Stream(_), Stored::File(_)) => "is a stream now, and was a file",
             (Input::Regular(_), Stored::Stream { .. }) => "is a file now, and was a stream",
         };
@@ -229,7 +247,7 @@ impl Source for Chunks {
             .advise("the state is that of a finished job; give the stream again")
             .then(Advice::StartAfresh));
         }
-        let inputs = look_at_all(&self.paths, &self.streams)?;
+        let inputs = look_at_all(&self.paths, self.decompress, &self.streams)?;
         let default = || default_block(&inputs, self.parts.0, self.parts.1, self.limit_rate);
         let block = self.wanted_block.unwrap_or_else(default);
         self.has_room_for(&inputs, block)?;
@@ -250,7 +268,7 @@ impl Source for Chunks {
         self.same_boundary(stored.records.as_deref())?;
         self.same_header(stored.header.as_deref())?;
         same_left_out(&self.left_out, &stored.left_out)?;
-        let now = look_at_all(&self.paths, &self.streams)?;
+        let now = look_at_all(&self.paths, self.decompress, &self.streams)?;
         let block = stored.block;
         let then: Vec<Stored> =
             stored.inputs.into_iter().chain(stored.files.into_iter().map(Stored::File)).collect();
@@ -285,6 +303,7 @@ fn all_together(inputs: &[Input], left_out: &[LeftOut]) -> Inputs {
     for input in inputs {
         match input {
             Input::Regular(witness) => all.regular_bytes += witness.identity.size,
+            Input::Packed(..) => all.all_regular = false,
             Input::Stream(stream) => match stream.regular_size() {
                 Some(size) => all.regular_bytes += size,
                 None => all.all_regular = false,

@@ -7,6 +7,7 @@
 use super::file::InputFile;
 use super::left_out::{LeftOut, Readable};
 use super::once::{Share, Streams};
+use super::packed::{Decompress, Format};
 use super::path_text::named;
 use super::stream::Stream;
 use super::witness::Witness;
@@ -46,15 +47,25 @@ impl Inputs {
 #[derive(Debug)]
 pub(super) enum Input {
     Regular(Witness),
+    /// A regular file that is decompressed.
+    Packed(Witness, Format),
     Stream(Share),
 }
 
 impl Input {
-    fn look_at(path: &Path) -> Result<Self> {
+    fn look_at(path: &Path, decompress: Decompress) -> Result<Self> {
         if Stream::is_stream(path) {
+            if decompress != Decompress::Never {
+                return Err(Error::usage(path.display(), "is a stream, and only files are decompressed")
+                    .advise("give the file itself, or decompress before: zstd -dc FILE | bivouac …"));
+            }
             return Stream::open(path).map(|stream| Input::Stream(Share::new(stream)));
         }
-        InputFile::look_at(path).map(|file| Input::Regular(file.witness.clone()))
+        let witness = InputFile::look_at(path)?.witness.clone();
+        Ok(match decompress.format_of(path)? {
+            Some(format) => Input::Packed(witness, format),
+            None => Input::Regular(witness),
+        })
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -63,19 +74,23 @@ impl Input {
 
     pub(super) fn size(&self) -> u64 {
         match self {
-            Input::Regular(witness) => witness.identity.size,
+            Input::Regular(witness) | Input::Packed(witness, _) => witness.identity.size,
             Input::Stream(_) => 0,
         }
     }
 }
 
 /// Opens every input, for one more listing. A path that cannot be read is found here, before anything is touched.
-pub(super) fn look_at_all(paths: &[PathBuf], streams: &Streams) -> Result<Vec<Input>> {
+pub(super) fn look_at_all(
+    paths: &[PathBuf],
+    decompress: Decompress,
+    streams: &Streams,
+) -> Result<Vec<Input>> {
     let look_at = |(i, path): (usize, &PathBuf)| {
         if let Some(share) = streams.share(i)? {
             return Ok(Input::Stream(share));
         }
-        let input = Input::look_at(path)?;
+        let input = Input::look_at(path, decompress)?;
         if let Input::Stream(share) = &input {
             streams.keep(i, share);
         }
@@ -90,6 +105,9 @@ pub(super) fn take_samples(inputs: Vec<Input>, by_contents: bool) -> Result<Vec<
     let files = inputs.iter().filter(|input| !input.is_stream()).count();
     let take = |input| match input {
         Input::Regular(witness) => witness.by_contents(by_contents).sampled(files).map(Input::Regular),
+        Input::Packed(witness, format) => {
+            witness.by_contents(by_contents).sampled(files).map(|witness| Input::Packed(witness, format))
+        }
         Input::Stream(_) => Ok(input),
     };
     inputs.into_iter().map(take).collect()
@@ -97,7 +115,7 @@ pub(super) fn take_samples(inputs: Vec<Input>, by_contents: bool) -> Result<Vec<
 
 pub(super) fn samples(inputs: &[Input]) -> Vec<Sample> {
     let sample = |input: &Input| match input {
-        Input::Regular(witness) => witness.sample.as_deref().cloned(),
+        Input::Regular(witness) | Input::Packed(witness, _) => witness.sample.as_deref().cloned(),
         Input::Stream(_) => None,
     };
     inputs.iter().filter_map(sample).collect()

@@ -14,6 +14,7 @@ use super::boundary::Boundary;
 use super::buffer::no_room;
 use super::grammar::{Flaw, Scan, nominal_end};
 use super::header::Header;
+use super::packed::Unpacked;
 use super::stream::{Received, Stream};
 use crate::error::{Error, Result};
 use crate::task::ListContext;
@@ -57,6 +58,33 @@ pub(super) struct Streamed {
     scan: Option<Scan>,
 }
 
+/// What can be read from its beginning to its end only.
+pub(super) trait Flow {
+    /// As [`Stream::fill`].
+    fn fill(&mut self, buffer: &mut Vec<u8>, full: usize, cx: &ListContext<'_>) -> Result<Received>;
+    fn path(&self) -> &Path;
+}
+
+impl Flow for Stream {
+    fn fill(&mut self, buffer: &mut Vec<u8>, full: usize, cx: &ListContext<'_>) -> Result<Received> {
+        Stream::fill(self, buffer, full, cx)
+    }
+
+    fn path(&self) -> &Path {
+        Stream::path(self)
+    }
+}
+
+impl Flow for Unpacked {
+    fn fill(&mut self, buffer: &mut Vec<u8>, full: usize, cx: &ListContext<'_>) -> Result<Received> {
+        Unpacked::fill(self, buffer, full, cx)
+    }
+
+    fn path(&self) -> &Path {
+        Unpacked::path(self)
+    }
+}
+
 /// What [`Streamed::next`] came back with.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -87,6 +115,39 @@ impl Streamed {
         }
     }
 
+    /// The same from `start` on, where a chunk begins. `context` holds the bytes before it that a boundary needs to be
+    /// known by.
+    pub(super) fn continued(self, start: u64, context: Vec<u8>, header: Option<Arc<[u8]>>) -> Self {
+        let header = (self.header.0, header);
+        Self { start, from: context.len(), held: context, has_begun: true, header, ..self }
+    }
+
+    /// How many bytes before a chunk are kept, for [`continued`](Self::continued).
+    pub(super) fn context(boundary: &Boundary) -> usize {
+        boundary.back().saturating_sub(1)
+    }
+
+    /// Reads the header, and nothing more than it needs.
+    pub(super) fn read_header(
+        header: &Header,
+        boundary: &Boundary,
+        flow: &mut impl Flow,
+        cx: &ListContext<'_>,
+    ) -> Result<Option<Arc<[u8]>>> {
+        let (mut held, mut is_all) = (Vec::new(), false);
+        loop {
+            if let Some(end) = header.end_in(&held, boundary, is_all, flow.path())? {
+                return Ok(Some(held[..end].into()));
+            }
+            let full = (2 * held.len()).max(64 << 10);
+            match flow.fill(&mut held, full, cx)? {
+                Received::Some => {}
+                Received::End => is_all = true,
+                Received::Stopped => return Ok(None),
+            }
+        }
+    }
+
     /// The same, also cut wherever the writer makes a pause.
     pub(super) fn watched(self, is_watched: bool) -> Self {
         Self { is_watched, ..self }
@@ -103,14 +164,14 @@ impl Streamed {
     }
 
     /// The next chunk, never an empty one except as the only one of an empty stream.
-    pub(super) fn next(&mut self, stream: &mut Stream, cx: &ListContext<'_>) -> Result<Next> {
+    pub(super) fn next(&mut self, stream: &mut impl Flow, cx: &ListContext<'_>) -> Result<Next> {
         while !self.ended {
             // The record at the end of the block must end here at the latest.
             let limit = self.held_at(self.nominal_end().saturating_add(self.longest));
             match self.find_end(stream.path())? {
                 Some(end) if end <= limit => return self.take(end, stream.path()),
                 None if self.held.len() < limit.saturating_add(self.boundary.ahead()) => {}
-                Some(_) | None => return Err(too_long(stream, self.longest)),
+                Some(_) | None => return Err(too_long(stream.path(), self.longest)),
             }
             // A stream that is always ready would never let the wait tell of a stop.
             if cx.is_stopped() {
@@ -249,7 +310,7 @@ impl Streamed {
     }
 
     fn take(&mut self, end: usize, path: &Path) -> Result<Next> {
-        let keep = end - self.boundary.back().saturating_sub(1).min(end);
+        let keep = end - Self::context(&self.boundary).min(end);
         let mut rest = Vec::new();
         let mut room = self.held.len() - end;
         if !self.ended {
@@ -270,9 +331,9 @@ impl Streamed {
     }
 }
 
-fn too_long(stream: &Stream, longest: u64) -> Error {
+fn too_long(path: &Path, longest: u64) -> Error {
     Error::refused(
-        stream.path().display(),
+        path.display(),
         format_args!("has a record longer than {longest} bytes, too much to be kept in memory"),
     )
     .advise("see whether records are told apart as they should; in a file they may have any length")

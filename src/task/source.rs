@@ -5,6 +5,7 @@ use crate::task::Mark;
 use crate::task::stop_fd::{StopFd, Waited};
 use serde_json::Value;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::time::Duration;
 
 /// Where the tasks of a job come from. A source describes the inputs, and opens a [`Listing`] of them.
@@ -173,17 +174,26 @@ pub struct Extent {
 pub struct ListContext<'a> {
     pub(crate) stop: &'a StopFd,
     pub(crate) rehearsal: bool,
+    pub(crate) beside: Option<&'a Path>,
 }
+
+/// The file of a state in which a listing keeps places from which it can go on sooner.
+pub(crate) const ACCESS_POINTS: &str = "access-points";
 
 impl<'a> ListContext<'a> {
     /// What is listed becomes tasks.
     pub(crate) fn real(stop: &'a StopFd) -> Self {
-        Self { stop, rehearsal: false }
+        Self { stop, rehearsal: false, beside: None }
     }
 
     /// What is listed is compared.
     pub(crate) fn rehearsal(stop: &'a StopFd) -> Self {
-        Self { stop, rehearsal: true }
+        Self { stop, rehearsal: true, beside: None }
+    }
+
+    /// The directory of the state, which may not exist yet.
+    pub(crate) fn beside(&self) -> Option<&'a Path> {
+        self.beside
     }
 
     /// Whether this listing is only compared with that of an earlier run. Then another one may be opened

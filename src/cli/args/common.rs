@@ -5,13 +5,14 @@ use crate::cli::conflicts::refuse_in_a_state;
 use crate::cli::parse::{self, Codes, Grace, Shard};
 use crate::jobs::joblog::Joblog;
 use bivouac::Request;
+use bivouac::input::{Decompress, Format};
 use bivouac::{Result, Starts};
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything that every job understands.
@@ -198,6 +199,28 @@ pub(crate) struct InputArgs {
     /// Detect changed inputs by a digest of their contents, not by size and time; everything is read twice
     #[arg(long)]
     pub(crate) verify_inputs: bool,
+}
+
+/// Whether compressed inputs are read as what is in them.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct PackedArgs {
+    /// Decompress files that are compressed, by their first bytes: gzip, bgzip, zstd, xz, bzip2, lz4. `auto`, `never`, or
+    /// the format that each must have [default: never; without WHICH: auto]
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    pub(crate) decompress: Option<Decompress>,
+}
+
+impl PackedArgs {
+    pub(crate) fn which(&self) -> Decompress {
+        self.decompress.unwrap_or_default()
+    }
+
+    /// The first of these files that is compressed, and is read as it is.
+    pub(crate) fn unread<'f>(&self, files: &'f [PathBuf]) -> Option<(&'f Path, Format)> {
+        let read = |file: &'f PathBuf| Some((file.as_path(), Format::of_file(file)?));
+        self.decompress.is_none().then(|| files.iter().find_map(read)).flatten()
+    }
 }
 
 /// What signals mean, and how the process ends because of them.

@@ -1,6 +1,6 @@
 //! The options of each verb that is not in a file of its own.
 
-use super::common::{CommandArgs, InputArgs, JobArgs, TableArgs};
+use super::common::{CommandArgs, InputArgs, JobArgs, PackedArgs, TableArgs};
 use super::help;
 use super::records::RecordArgs;
 use crate::cli::{complete, parse};
@@ -70,6 +70,8 @@ pub(crate) struct CountArgs {
 
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) packed: PackedArgs,
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
 }
@@ -283,6 +285,8 @@ pub(crate) struct GrepArgs {
 
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) packed: PackedArgs,
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
 
@@ -522,6 +526,8 @@ pub(crate) struct PipeArgs {
     pub(crate) commands: CommandArgs,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) packed: PackedArgs,
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
 }

@@ -23,6 +23,7 @@ pub(crate) fn run(count: &CountArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let source = Chunks::new(jobs::or_stdin(&files, &left_out), boundary)
         .leaving_out(&left_out)
         .limit_rate(launch.settings.limit_rate.value)
+        .decompress(count.packed.which())
         .by_contents(count.inputs.verify_inputs);
     let named = if count.unnamed { &[][..] } else { &files };
     let job = Count::new(named, columns).totals(totals).leaving_out(left_out);

@@ -2,13 +2,12 @@
 
 use crate::cli::args::common::When;
 use crate::cli::args::verbs::GrepArgs;
-use crate::cli::compressed;
 use crate::cli::launch::Launch;
 use crate::cli::terminal;
 use crate::jobs::grep::{Files, Grep, More, Options};
 use crate::jobs::{self, quote};
 use bivouac::ending::{Exit, FINISHED};
-use bivouac::input::{Boundary, Chunks, LeftOut, Readable};
+use bivouac::input::{Boundary, Chunks, Decompress, LeftOut, Readable};
 use bivouac::sink::Discard;
 use bivouac::{Error, Result};
 use std::ffi::OsString;
@@ -40,7 +39,7 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
         ));
     }
     if options.more.files == Some(Files::Silent) {
-        return ask(options, (files, &left_out), launch);
+        return ask((options, grep.packed.which()), (files, &left_out), launch);
     }
     let job = Grep::new(options.clone(), &files, left_out.clone())?;
     let prints_lines = !(options.count || options.more.files.is_some());
@@ -48,6 +47,7 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
         .leaving_out(&left_out)
         .watched(prints_lines && launch.is_watched())
         .limit_rate(launch.settings.limit_rate.value)
+        .decompress(grep.packed.which())
         .by_contents(grep.inputs.verify_inputs);
     if options.more.max.is_some() || options.more.files.is_some() {
         source = source.until(job.has_all());
@@ -57,12 +57,11 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let is_extended = !(grep.basic_regexp || grep.extended_regexp || grep.fixed_strings || grep.perl_regexp);
     let exit = launch.run((job, source), resumable)?;
     if let (Exit::Code(NOTHING_FOUND), false, [pattern, ..]) = (exit, quiet, pattern.as_slice()) {
-        let decompress = |program: &str, path: &Path| {
-            let [path, pattern] = [path.as_os_str(), pattern.as_ref()].map(quote::argument);
-            format!("{program} {path} | bivouac grep {pattern} -")
-        };
-        if let Some(hint) = compressed::hint(&files, decompress) {
-            terminal::message(&hint);
+        if let Some((file, format)) = grep.packed.unread(&files) {
+            terminal::message(&format!(
+                "{}: is compressed ({format}), and was read as it is\n  to search what is in it: bivouac grep --decompress …",
+                file.display()
+            ));
         } else if let Some(escape) = basic_operator(pattern).filter(|_| is_extended) {
             let (pattern, sign) = (quote::argument(pattern.as_ref()), &escape[1..]);
             terminal::message(&format!(
@@ -80,7 +79,11 @@ fn basic_operator(pattern: &str) -> Option<&'static str> {
 
 /// `-q`: only the exit code is wanted. The search ends at the first selected line, whichever file that is in, and
 /// keeps no state, since where it ends depends on the workers.
-fn ask(options: Options, (files, left_out): (Vec<PathBuf>, &[LeftOut]), launch: Launch<'_>) -> Result<Exit> {
+fn ask(
+    (options, decompress): (Options, Decompress),
+    (files, left_out): (Vec<PathBuf>, &[LeftOut]),
+    launch: Launch<'_>,
+) -> Result<Exit> {
     if launch.args.job.resume.state.is_some() {
         return Err(Error::usage("-q", "keeps no state: it ends at the first line that matches")
             .advise("leave --state out, or write the lines to a file with --output"));
@@ -90,6 +93,7 @@ fn ask(options: Options, (files, left_out): (Vec<PathBuf>, &[LeftOut]), launch: 
     let source = Chunks::new(jobs::or_stdin(&files, left_out), Boundary::newline())
         .leaving_out(left_out)
         .watched(true)
+        .decompress(decompress)
         .limit_rate(launch.settings.limit_rate.value)
         .until_found(Arc::clone(&found));
     let exit = launch.run_with((job, source), false, None, Discard)?;

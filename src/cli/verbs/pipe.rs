@@ -11,7 +11,7 @@ use crate::jobs::attempts::Terms;
 use crate::jobs::pipe::{PARTS, Pipe};
 use crate::jobs::shell::Shell;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
-use bivouac::input::{Boundary, Chunks};
+use bivouac::input::{Boundary, Chunks, Decompress};
 use bivouac::process::Command;
 use bivouac::{Error, Result};
 use std::ffi::OsString;
@@ -40,7 +40,7 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         terminal::message(&warning);
     }
     let boundary = boundary(pipe)?;
-    if warns && let Some(hint) = hint(pipe) {
+    if let Some(hint) = hint(pipe, warns).filter(|_| !launch.is_quiet()) {
         terminal::message(&hint);
     }
     let files = match pipe.keep_going {
@@ -52,16 +52,23 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         .block(pipe.block)
         .in_parts(PARTS.0, PARTS.1)
         .limit_rate(launch.settings.limit_rate.value)
+        .decompress(pipe.packed.which())
         .by_contents(pipe.inputs.verify_inputs);
     launch.run((Pipe::new(command, terms, pipe.output_header.unwrap_or(0)), source), true)
 }
 
-/// A name that says that records may be others than lines, where nothing was said of records. It is never
-/// assumed: the name may lie.
-fn hint(pipe: &PipeArgs) -> Option<String> {
+/// A file that is compressed, or whose name says that records may be others than lines, where nothing was said of that.
+/// It is never assumed: the name may lie.
+fn hint(pipe: &PipeArgs, is_cut: bool) -> Option<String> {
+    if let Some((file, format)) = pipe.packed.unread(&pipe.files) {
+        return Some(format!(
+            "warning: {}: is compressed ({format}), and is read as it is; if that is wrong,\n  give --decompress; -q hides this",
+            file.display()
+        ));
+    }
     let says_records =
         pipe.null || pipe.fixed.is_some() || pipe.record_end.is_some() || pipe.record_start.is_some();
-    if says_records || !pipe.records.is_unset() {
+    if !is_cut || says_records || !pipe.records.is_unset() {
         return None;
     }
     let (file, format) = pipe.files.iter().find_map(|file| Some((file, suggested(file)?)))?;
@@ -76,7 +83,9 @@ fn is_one_chunk(pipe: &PipeArgs) -> bool {
     // Without --block no chunk is smaller.
     let block = pipe.block.unwrap_or(1 << 20);
     match pipe.files.as_slice() {
-        [file] => std::fs::metadata(file).is_ok_and(|facts| facts.is_file() && facts.len() <= block),
+        [file] if pipe.packed.which() == Decompress::Never => {
+            std::fs::metadata(file).is_ok_and(|facts| facts.is_file() && facts.len() <= block)
+        }
         _ => false,
     }
 }

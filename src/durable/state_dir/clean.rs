@@ -10,6 +10,7 @@ use crate::durable::record::{Phase, Record};
 use crate::durable::status_file::StatusFile;
 use crate::error::{Advice, Error, Result};
 use crate::task::Line;
+use crate::task::source::ACCESS_POINTS;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -112,6 +113,12 @@ impl StateDir {
         self.remove_if_there(&*self.dir, JOURNAL.as_ref())
     }
 
+    /// Removes the access points of the job, which has finished.
+    pub(crate) fn remove_access_points(&mut self) -> Result<()> {
+        self.touch();
+        self.remove_if_there(&*self.dir, ACCESS_POINTS.as_ref())
+    }
+
     /// Removes its files, the lock last, and the directory if it is then empty. Returns the names left in it.
     ///
     /// # Errors
@@ -131,7 +138,7 @@ impl StateDir {
                 .remove_dir(SPILL.as_ref())
                 .map_err(|e| Error::io(&self.path.join(SPILL), "remove", &e))?;
         }
-        for name in [STATUS, JOURNAL] {
+        for name in [STATUS, JOURNAL, ACCESS_POINTS] {
             self.remove_if_there(&*self.dir, name.as_ref())?;
         }
         self.sweep_temporaries()?;

@@ -7,14 +7,17 @@ use crate::input::file::InputFile;
 use crate::input::grammar::{Grammar, next_cut};
 use crate::input::header::Header;
 use crate::input::left_out::LeftOut;
+use crate::input::packed::{Format, Point, Unpacked};
 use crate::input::path_text::{self, named};
 use crate::input::resolved::{Input, Inputs, blocks_in, other_contents, samples};
+use crate::input::stream::Received;
 use crate::input::streamed::{Next, Streamed};
 use crate::input::witness::Remarks;
 use crate::input::witness::contents::Contents;
 use crate::input::witness::grown::GrownFiles;
 use crate::input::witness::identity::Identity;
 use crate::input::witness::sample::Sample;
+use crate::task::source::ACCESS_POINTS;
 use crate::task::{Extent, LastLook, ListContext, Listed, Listing, Mark};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,6 +55,10 @@ pub(super) struct Described {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Stored {
     File(Identity),
+    Packed {
+        file: Identity,
+        format: Format,
+    },
     /// The path is for a person: `/dev/fd/63` is another one next time, and the digest knows better.
     Stream {
         #[serde(with = "path_text")]
@@ -112,6 +119,9 @@ struct Place {
     file: Option<Arc<InputFile>>,
     header: Option<Arc<[u8]>>,
     streamed: Option<Streamed>,
+    /// Where decompression can begin to come to `position`; `None` before the first chunk.
+    point: Option<Point>,
+    unpacked: Option<Unpacked>,
 }
 
 impl ChunkListing {
@@ -138,7 +148,7 @@ impl ChunkListing {
     pub(super) fn at(mut self, frontier: u64, remarks: Remarks) -> Self {
         self.remarks = remarks;
         self.pass_files(frontier);
-        if self.contents.is_some() || self.cutting.boundary.grammar().is_some() {
+        if self.contents.is_some() || self.cutting.boundary.grammar().is_some() || self.has_packed() {
             (self.at, self.again) = (Place::default(), frontier);
         }
         self
@@ -174,6 +184,13 @@ impl ChunkListing {
                         Some(grammar) => self.list_scanned(grammar, cx),
                     };
                 }
+                Some(Input::Packed(..)) => match self.list_packed(cx)? {
+                    Some(Next::Chunk { start, held, from }) => {
+                        return Ok(Some(self.list_unpacked(start, held, from)));
+                    }
+                    Some(Next::End) => self.at = Place { input: self.at.input + 1, ..Place::default() },
+                    Some(Next::Stopped) | None => return Ok(None),
+                },
                 Some(Input::Stream(_)) => match self.list_streamed(cx)? {
                     Some(Next::Chunk { start, held, from }) => {
                         return Ok(Some(self.list_received(start, held, from)));
@@ -198,6 +215,9 @@ impl ChunkListing {
         }
         let file = self.open_file(index)?;
         let header = self.at.header.clone();
+        if self.has_packed() {
+            self.reached = Some(mark_of(index, block.end, Point::default()));
+        }
         if block.end == size {
             self.at = Place { input: index + 1, ..Place::default() };
         } else {
@@ -263,11 +283,68 @@ impl ChunkListing {
         streamed.next(&mut taken.stream, cx).map(Some)
     }
 
+    /// The next chunk of the compressed file at hand.
+    fn list_packed(&mut self, cx: &ListContext<'_>) -> Result<Option<Next>> {
+        if self.at.unpacked.is_none() && !self.open_packed(cx)? {
+            return Ok(None);
+        }
+        let (Some(streamed), Some(unpacked)) = (&mut self.at.streamed, &mut self.at.unpacked) else {
+            return Ok(None);
+        };
+        streamed.next(unpacked, cx).map(Some)
+    }
+
+    /// Opens it at the place where listing is. `false` if the run is over.
+    fn open_packed(&mut self, cx: &ListContext<'_>) -> Result<bool> {
+        let (index, position, point) = (self.at.input, self.at.position, self.at.point);
+        let Some(Input::Packed(witness, format)) = self.inputs.get(index) else { return Ok(false) };
+        let file = Arc::new(InputFile::of(witness.clone()).noting(index, &self.grown));
+        let Cutting { boundary, header, block, .. } = &self.cutting;
+        let access = || cx.beside().map(|state| state.join(ACCESS_POINTS));
+        let from = |point, plain| Unpacked::from((Arc::clone(&file), *format), access(), (point, plain), cx);
+        let mut streamed = Streamed::new(Arc::clone(boundary), *block).with_header(header.clone());
+        if let Some(point) = point {
+            let known = match header {
+                Some(header) => Streamed::read_header(header, boundary, &mut from(Point::default(), 0)?, cx)?,
+                None => None,
+            };
+            let before = (Streamed::context(boundary) as u64).min(position);
+            let mut unpacked = from(point, position - before)?;
+            let mut context = Vec::new();
+            while context.len() < before as usize {
+                if unpacked.fill(&mut context, before as usize, cx)? != Received::Some {
+                    return Ok(false);
+                }
+            }
+            streamed = streamed.continued(position, context, known);
+            self.at.unpacked = Some(unpacked);
+        } else {
+            self.at.unpacked = Some(from(Point::default(), 0)?);
+        }
+        self.at.streamed = Some(streamed);
+        Ok(!cx.is_stopped())
+    }
+
+    /// The chunk counts as many bytes of the file as were read for it.
+    fn list_unpacked(&mut self, start: u64, held: Vec<u8>, from: usize) -> Listed<Chunk> {
+        let (index, end) = (self.at.input, start + (held.len() - from) as u64);
+        let before = (Streamed::context(&self.cutting.boundary) as u64).min(end);
+        let point = self
+            .at
+            .unpacked
+            .as_mut()
+            .map_or_else(Point::default, |unpacked| unpacked.point_before(end - before));
+        let bytes = point.packed.saturating_sub(self.at.point.map_or(0, |point| point.packed));
+        (self.at.position, self.at.point) = (end, Some(point));
+        self.reached = Some(mark_of(index, end, point));
+        Listed { bytes, ..self.list_received(start, held, from) }
+    }
+
     fn list_received(&mut self, start: u64, held: Vec<u8>, from: usize) -> Listed<Chunk> {
         let index = self.at.input;
         let bytes = &held[from..];
         let length = bytes.len() as u64;
-        if !self.cutting.is_watched {
+        if !self.cutting.is_watched && self.has_streams() {
             // With number and length, so that bytes cannot wander from one stream or chunk to the next.
             let digest = self.digest.get_or_insert_default();
             digest.update(&(index as u64).to_le_bytes()).update(&length.to_le_bytes()).update(bytes);
@@ -295,11 +372,18 @@ impl ChunkListing {
     }
 
     fn has_streams(&self) -> bool {
-        self.inputs.iter().any(Input::is_stream)
+        self.inputs.iter().any(Input::is_stream) || (self.cutting.by_contents && self.has_packed())
+    }
+
+    fn has_packed(&self) -> bool {
+        self.inputs.iter().any(|input| matches!(input, Input::Packed(..)))
     }
 }
 
 const PLACE: [u8; 16] = *b"place in a file\0";
+const PACKED: [u8; 4] = *b"pack";
+/// The point is inside a member.
+const INSIDE: u64 = 1 << 63;
 
 /// The place after a chunk, as a mark.
 fn mark_of_place(input: usize, end: u64) -> Mark {
@@ -310,10 +394,27 @@ fn mark_of_place(input: usize, end: u64) -> Mark {
     mark
 }
 
-fn place_of(Mark(bytes): Mark) -> Option<(usize, u64)> {
-    let [_, _, input, end] = bytes.as_chunks::<8>().0 else { return None };
-    let input = usize::try_from(u64::from_be_bytes(*input)).ok()?;
-    bytes.starts_with(&PLACE).then_some((input, u64::from_be_bytes(*end)))
+/// The same, and where decompression can begin to come there.
+fn mark_of(input: usize, end: u64, point: Point) -> Mark {
+    let mut mark = Mark([0; 32]);
+    mark.0[..4].copy_from_slice(&PACKED);
+    mark.0[4..8].copy_from_slice(&(input as u32).to_be_bytes());
+    let packed = point.packed | if point.is_inside { INSIDE } else { 0 };
+    for (number, at) in [end, point.plain, packed].into_iter().zip([8, 16, 24]) {
+        mark.0[at..at + 8].copy_from_slice(&number.to_be_bytes());
+    }
+    mark
+}
+
+fn place_of(Mark(bytes): Mark) -> Option<(usize, u64, Point)> {
+    let [first, second, third, fourth] = bytes.as_chunks::<8>().0 else { return None };
+    let [second, third, fourth] = [second, third, fourth].map(|number| u64::from_be_bytes(*number));
+    if bytes.starts_with(&PLACE) {
+        return Some((usize::try_from(third).ok()?, fourth, Point::default()));
+    }
+    let input = u32::from_be_bytes(*first.last_chunk()?);
+    let point = Point { plain: third, packed: fourth & !INSIDE, is_inside: fourth & INSIDE != 0 };
+    bytes.starts_with(&PACKED).then_some((input as usize, second, point))
 }
 
 impl Listing for ChunkListing {
@@ -322,6 +423,9 @@ impl Listing for ChunkListing {
     fn described(&self) -> Result<Value> {
         let store = |(input, path): (&Input, &PathBuf)| match input {
             Input::Regular(witness) => Stored::File(witness.identity.clone()),
+            Input::Packed(witness, format) => {
+                Stored::Packed { file: witness.identity.clone(), format: *format }
+            }
             Input::Stream(_) => Stored::Stream { path: path.clone() },
         };
         let Cutting { paths, boundary, header, block, by_contents, left_out, .. } = &self.cutting;
@@ -343,16 +447,26 @@ impl Listing for ChunkListing {
         self.remarks.sentences.clone()
     }
 
-    /// Of files that were read to be cut, and whose contents are not compared, the mark is the place.
+    /// Of files that were read to be cut or are decompressed, and whose contents are not compared, the mark is the place.
     fn go_to(&mut self, mark: Mark) {
-        let is_place = self.cutting.boundary.grammar().is_some() && self.contents.is_none();
-        let Some((index, end)) = place_of(mark).filter(|_| is_place && !self.has_streams()) else { return };
-        if self.inputs.get(index).is_none_or(|input| input.size() < end) {
-            return;
+        let has_places = self.cutting.boundary.grammar().is_some() || self.has_packed();
+        let is_place = has_places && self.contents.is_none() && !self.has_streams();
+        let Some((index, end, point)) = place_of(mark).filter(|_| is_place) else { return };
+        let sizes = self.inputs.iter().map(Input::size);
+        let before = sizes.take(index).sum::<u64>();
+        match self.inputs.get(index) {
+            Some(Input::Packed(witness, _)) if point.packed <= witness.identity.size => {
+                self.at = Place { input: index, position: end, point: Some(point), ..Place::default() };
+                self.bytes_before = before + point.packed;
+            }
+            Some(Input::Regular(witness)) if end <= witness.identity.size => {
+                self.pass_to(index, end);
+                self.at.block = end / self.cutting.block;
+                self.bytes_before = before + end;
+            }
+            Some(_) | None => return,
         }
-        self.pass_to(index, end);
-        let before = self.inputs.iter().take(index).map(Input::size).sum::<u64>();
-        (self.again, self.reached, self.bytes_before) = (0, Some(mark), before + end);
+        (self.again, self.reached) = (0, Some(mark));
     }
 
     /// Reads the finished part of the streams again, and of files with compared contents, for its digest.
@@ -414,10 +528,7 @@ impl Listing for ChunkListing {
         }
         let sizes = || self.inputs.iter().map(Input::size);
         let blocks = || sizes().map(|size| blocks_in(size, self.cutting.block)).sum();
-        Extent {
-            tasks: self.cutting.boundary.grammar().is_none().then(blocks),
-            bytes: Some(sizes().sum()),
-            bytes_before: self.bytes_before,
-        }
+        let is_known = self.cutting.boundary.grammar().is_none() && !self.has_packed();
+        Extent { tasks: is_known.then(blocks), bytes: Some(sizes().sum()), bytes_before: self.bytes_before }
     }
 }

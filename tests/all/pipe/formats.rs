@@ -113,14 +113,30 @@ fn completes(job: &Bivouac<'_>) {
     }
 }
 
-fn is_interrupted_and_completes(kind: &str, signals: &[Signal], as_stream: bool) {
+/// How a table lies around.
+#[derive(Clone, Copy)]
+enum Lies {
+    InAFile,
+    InAStream,
+    /// Compressed by this module of Python.
+    Packed(&'static str),
+}
+
+fn is_interrupted_and_completes(kind: &str, signals: &[Signal], lies: Lies) {
     let world = World::new();
     let text = text(kind);
     world.write("show.py", SHOW);
     world.write("in", &text);
     let wanted = world.shell(&format!("python3 show.py {kind} <in"));
-    let (input, stdin) =
-        if as_stream { ("-", Input::Piped(text.into_bytes())) } else { ("in", Input::Nothing) };
+    let (input, stdin) = match lies {
+        Lies::InAFile => ("in", Input::Nothing),
+        Lies::InAStream => ("-", Input::Piped(text.into_bytes())),
+        Lies::Packed(module) => {
+            let pack = "sys.stdout.buffer.write(m.compress(sys.stdin.buffer.read()))";
+            world.shell(&format!("python3 -c 'import sys, {module} as m; {pack}' <in >packed"));
+            ("packed --decompress", Input::Nothing)
+        }
+    };
     let job = job(&world, input, kind).stdin(stdin);
     for signal in signals {
         open_to(&world, 3);
@@ -137,29 +153,68 @@ fn is_interrupted_and_completes(kind: &str, signals: &[Signal], as_stream: bool)
 #[test]
 fn tables_are_continued_with_the_same_bytes() {
     for kind in ["csv", "again", "tsv", "semicolon"] {
-        is_interrupted_and_completes(kind, &[SIGTERM, SIGKILL], false);
+        is_interrupted_and_completes(kind, &[SIGTERM, SIGKILL], Lies::InAFile);
     }
 }
 
 #[test]
 fn reads_and_records_of_several_lines_are_continued_with_the_same_bytes() {
     for kind in ["fastq", "triples", "fasta", "mbox"] {
-        is_interrupted_and_completes(kind, &[SIGTERM, SIGKILL], false);
+        is_interrupted_and_completes(kind, &[SIGTERM, SIGKILL], Lies::InAFile);
     }
 }
 
 #[test]
 fn records_that_are_lines_after_a_header_are_continued_with_the_same_bytes() {
     for kind in ["sam", "vcf", "jsonl", "nul"] {
-        is_interrupted_and_completes(kind, &[SIGTERM, SIGKILL], false);
+        is_interrupted_and_completes(kind, &[SIGTERM, SIGKILL], Lies::InAFile);
     }
 }
 
 #[test]
 fn streams_are_continued_with_the_same_bytes() {
     for kind in ["csv", "again", "fastq", "vcf"] {
-        is_interrupted_and_completes(kind, &[SIGTERM, SIGKILL], true);
+        is_interrupted_and_completes(kind, &[SIGTERM, SIGKILL], Lies::InAStream);
     }
+}
+
+#[test]
+fn compressed_tables_are_continued_with_the_same_bytes() {
+    for (kind, module) in [("csv", "gzip"), ("again", "bz2"), ("fastq", "lzma"), ("vcf", "gzip")] {
+        is_interrupted_and_completes(kind, &[SIGTERM, SIGKILL], Lies::Packed(module));
+    }
+}
+
+#[test]
+fn what_is_in_compressed_files_is_counted_and_searched() {
+    let world = World::new();
+    world.write("t", "one\ntwo words\nthree\n");
+    world.shell("gzip <t >t.gz");
+    world
+        .bivouac("count --decompress t.gz")
+        .run()
+        .expect_code(0)
+        .expect_stdout(b"      3       4      20 t.gz\n");
+    world
+        .bivouac("count --decompress t.gz t")
+        .run()
+        .expect_code(0)
+        .expect_stdout_says("      3       4      20 t\n");
+    world.bivouac("grep --decompress words t.gz").run().expect_code(0).expect_stdout(b"two words\n");
+    world.bivouac("grep -q --decompress=gzip words t.gz").run().expect_code(0);
+    let ended = world.bivouac("grep words t.gz").run().expect_code(1);
+    ended.expect_says("t.gz: is compressed (gzip), and was read as it is").expect_says("grep --decompress");
+    world.bivouac("pipe t.gz -o out -- cat").run().expect_code(0).expect_says("give --decompress");
+    world.bivouac("count --decompress=zstd t.gz").run().expect_code(2).expect_says("t.gz: is gzip, not zstd");
+    world
+        .bivouac("count --decompress=zip t.gz")
+        .run()
+        .expect_code(2)
+        .expect_says("none of auto, never, gzip");
+    world.bivouac("count --decompress -").run().expect_code(2).expect_says("only files are decompressed");
+    world.shell("head -c 30 t.gz >cut.gz");
+    let cut = world.bivouac("count --decompress cut.gz").run().expect_code(4);
+    cut.expect_says("cut.gz: is damaged or cut off: gzip at byte").expect_stdout(b"");
 }
 
 #[test]
