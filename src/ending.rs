@@ -2,6 +2,19 @@
 //!
 //! Schedulers, shells and `make` see only the wait status. So finished, stopped, refused and broken must
 //! differ there. The codes are part of the interface and never change their meaning.
+//!
+//! ```
+//! use bivouac::ending::*;
+//!
+//! let what_to_do = |code: u8| match code {
+//!     FINISHED => "nothing",
+//!     FINISHED_WITH_FAILURES => "see which tasks failed",
+//!     USAGE | REFUSED | CANNOT_START | NO_SUCH_COMMAND => "put it right",
+//!     BROKEN | BUSY | RESUMABLE => "run it again",
+//!     _ => "see what the job says of it",
+//! };
+//! assert_eq!(what_to_do(75), "run it again");
+//! ```
 
 use crate::error::{Error, Kind};
 use nix::sys::signal::Signal;
@@ -27,6 +40,22 @@ pub const CANNOT_START: u8 = 126;
 pub const NO_SUCH_COMMAND: u8 = 127;
 
 /// How a run ended.
+///
+/// ```
+/// use bivouac::ending::{RESUMABLE, Ending, Exit, StoppedBy, Summary};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// let run = bivouac::resumable(0..100_u64).map(|n, _| Ok(n.to_string())).write_to("digits").into_run()?;
+/// run.handle().stop();
+/// let ending = run.run();
+/// assert!(matches!(ending, Ending::Stopped { by: StoppedBy::Handle, .. }));
+/// assert_eq!(ending.exit(), Exit::Code(RESUMABLE));
+/// let Summary { frontier, tasks, .. } = *ending.summary();
+/// assert_eq!(tasks, Some(100));
+/// assert_eq!(ending.summary().share(), (frontier, tasks));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "an ending says whether there is a result"]
 pub enum Ending {
@@ -110,6 +139,17 @@ pub struct Summary {
 }
 
 /// What is known of a checkpoint that is on disk.
+///
+/// ```
+/// use bivouac::ending::CheckpointFacts;
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// let run = bivouac::resumable(0..100_u64).map(|n, _| Ok(n.to_string())).write_to("digits").into_run()?;
+/// let CheckpointFacts { size, took, .. } = run.run().summary().checkpoint.ok_or("no checkpoint")?;
+/// assert!(size > 100 && !took.is_zero());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointFacts {
     /// Size of the record in bytes.

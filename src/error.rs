@@ -41,6 +41,25 @@ pub enum Kind {
 }
 
 /// An error: what it happened to, which step failed and why, what to do.
+///
+/// ```
+/// use bivouac::error::{Advice, Error, Kind, Result};
+///
+/// fn names(text: &str) -> Result<Vec<&str>> {
+///     let error = Error::usage("names", "are missing").advise("give one").then(Advice::RunAgain);
+///     if text.is_empty() { Err(error) } else { Ok(text.split(' ').collect()) }
+/// }
+/// let error = names("").unwrap_err();
+/// assert_eq!(error.kind(), Kind::Usage);
+/// assert_eq!(error.exit(), bivouac::Exit::Code(2));
+/// assert_eq!(error.sentence(), "names: are missing");
+/// assert_eq!(error.task(), None, "it is about no task");
+/// assert_eq!(error.to_string(), "names: are missing\n  give one; run the same job again: it continues");
+///
+/// let lost = Error::broken("the server", "is gone");
+/// assert_eq!(lost, Error::new(Kind::Broken, "the server", "is gone"));
+/// assert_eq!(lost.with_kind(Kind::Refused).kind(), Error::refused("x", "y").kind());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: Kind,
@@ -90,6 +109,18 @@ impl Error {
     ///
     /// The advice for the errors that a user can mend (no space, no permission, too many open
     /// files) is filled in here, in one place.
+    ///
+    /// ```
+    /// use bivouac::error::{Error, Kind};
+    /// use std::path::Path;
+    ///
+    /// let missing = std::fs::read("no/such/file").unwrap_err();
+    /// let error = Error::io(Path::new("no/such/file"), "read", &missing);
+    /// assert_eq!(error.to_string(), "no/such/file: cannot read: No such file or directory");
+    /// assert!(error.is_missing() && !error.may_pass());
+    /// assert_eq!(error.kind(), Kind::Broken);
+    /// assert_eq!(Error::named(Path::new("no/such/file"), "read", &missing).kind(), Kind::Usage);
+    /// ```
     pub fn io(path: &Path, step: &str, cause: &io::Error) -> Self {
         let mut error = Self::broken(path.display(), format_args!("cannot {step}: {}", plain(cause)));
         error.errno = cause.raw_os_error();

@@ -10,6 +10,19 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// A way out of an error.
+///
+/// ```
+/// use bivouac::error::{Advice, Error};
+///
+/// let error = Error::refused("names.txt", "has changed").advise("restore it").or(Advice::StartAfresh);
+/// assert_eq!(
+///     error.worded(|advice| match advice {
+///         Advice::StartAfresh => "press the red button".to_string(),
+///         other => other.to_string(),
+///     }),
+///     "names.txt: has changed\n  restore it, or press the red button"
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
     /// What no setting does: a fact to know, or something to do outside of the program.

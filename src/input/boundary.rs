@@ -44,6 +44,36 @@ use std::fmt;
 ///
 /// Its [`Display`](fmt::Display) form is exact: two boundaries are the same if and only if their
 /// texts are. It stands in the record of a job.
+///
+/// ```
+/// use bivouac::input::Boundary;
+/// # use bivouac::input::Chunks;
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # let cut = |text: &str, boundary: Boundary| -> bivouac::Result<Vec<String>> {
+/// #     std::fs::write("text", text).unwrap();
+/// #     let mut records = Vec::new();
+/// #     bivouac::list(&Chunks::new(vec!["text".into()], boundary).block(Some(1)), &mut |_, chunk| {
+/// #         let mut pieces = chunk.pieces()?;
+/// #         while let Some(piece) = pieces.next_piece()? {
+/// #             records.push(String::from_utf8_lossy(piece).into_owned());
+/// #         }
+/// #         Ok(())
+/// #     })?;
+/// #     Ok(records)
+/// # };
+///
+/// assert_eq!(cut("a\nbc\n", Boundary::newline())?, ["a\n", "bc\n"]);
+/// assert_eq!(cut("a\0bc", Boundary::nul())?, ["a\0", "bc"]);
+/// assert_eq!(cut("1\n2\n3\n", Boundary::lines(2)?)?, ["1\n2\n", "3\n"]);
+/// assert_eq!(cut("1,\"a\nb\"\n2,c\n", Boundary::quoted(b'"', b',')?)?, ["1,\"a\nb\"\n", "2,c\n"]);
+/// assert_eq!(cut("@1\nAC\n+\n!!\n@2\nG\n+\n!\n", Boundary::fastq())?, ["@1\nAC\n+\n!!\n", "@2\nG\n+\n!\n"]);
+/// assert_eq!(cut("<a><b>", Boundary::between(b">", b"<")?)?, ["<a>", "<b>"]);
+/// assert_eq!(cut("abcde", Boundary::fixed(2)?)?, ["ab", "cd", "e"]);
+/// assert_eq!(cut("ab", Boundary::anywhere())?, ["a", "b"]);
+/// assert_eq!(Boundary::fixed(2)?.fixed_size(), Some(2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Boundary {
     kind: Kind,

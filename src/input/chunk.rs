@@ -12,6 +12,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A block of an input, cut between records: the task of a job that reads [`Chunks`](super::Chunks).
+///
+/// ```
+/// use bivouac::input::{Boundary, Chunk, Chunks};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::write("list", "one\ntwo\nthree\n")?;
+///
+/// let chunks = Chunks::new(vec!["list".into()], Boundary::newline()).block(Some(8));
+/// let mut cut = Vec::new();
+/// bivouac::list(&chunks, &mut |_, chunk: Chunk| {
+///     let mut bytes = 0;
+///     let mut pieces = chunk.pieces()?; // a chunk of any size takes little memory
+///     while let Some(piece) = pieces.next_piece()? {
+///         bytes += piece.len();
+///     }
+///     assert_eq!(chunk.path().as_os_str(), "list");
+///     assert!(chunk.bytes().is_none(), "those of a stream are in memory");
+///     assert!(chunk.header().is_empty(), "the list has none");
+///     cut.push((chunk.aligned()?, bytes));
+///     Ok(())
+/// })?;
+/// assert_eq!(cut, [(0..8, 8), (8..14, 6)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Chunk {
     /// Which of the inputs, from 0, in the order given.
@@ -56,6 +80,27 @@ impl Chunk {
     /// The file, if the chunk is one of a regular file. A job that does not use [`pieces`](Self::pieces) reads
     /// from [`InputFile::descriptor`], within [`aligned`](Self::aligned), and then asks
     /// [`verify_unchanged`](Self::verify_unchanged).
+    ///
+    /// ```
+    /// use bivouac::process::{Call, Command, Feed};
+    /// # let place = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&place)?;
+    /// # std::fs::write("list", "one\ntwo\n")?;
+    ///
+    /// // The command reads its part of the file itself.
+    /// bivouac::lines("list")
+    ///     .map(|chunk, cx| {
+    ///         let file = chunk.file().ok_or("is a stream")?;
+    ///         let feed = Feed::File { file: file.descriptor()?, range: chunk.aligned_in(cx)? };
+    ///         let tr = Command::new(["tr", "a-z", "A-Z"]).ok_or("no program")?;
+    ///         cx.call(&Call { feed, ..Call::of(&tr) }, &mut |piece| cx.emit(piece), &mut |_| ())?;
+    ///         Ok(chunk.verify_unchanged()?)
+    ///     })
+    ///     .write_to("loud")
+    ///     .main();
+    /// assert_eq!(std::fs::read_to_string("loud")?, "ONE\nTWO\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn file(&self) -> Option<&InputFile> {
         self.shared_file().map(|file| &**file)
     }
@@ -128,6 +173,20 @@ impl Chunk {
     /// # Errors
     ///
     /// As [`read`](Self::read), and [`TaskError::Failed`] if it is not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let place = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&place)?;
+    /// # std::fs::write("list", "one\ntwo\n")?;
+    /// bivouac::lines("list")
+    ///     .map(|chunk, cx| Ok(format!("{} bytes: {:?}", chunk.read(cx)?.len(), chunk.text(cx)?)))
+    ///     .write_to("out")
+    ///     .main();
+    /// assert_eq!(std::fs::read_to_string("out")?, r#"8 bytes: "one\ntwo\n""#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn text(&self, cx: &Context<'_>) -> std::result::Result<String, TaskError> {
         Ok(String::from_utf8(self.read(cx)?)?)
     }

@@ -65,6 +65,19 @@ const LARGEST_BLOCK: u64 = 4 * MIB;
 ///
 /// Blocks inside a record that is longer than a block are empty chunks if they are of a file, and
 /// are not listed if they are of a stream.
+///
+/// ```
+/// use bivouac::input::{Boundary, ChunkListing, Chunks};
+/// use bivouac::{Listing, Source};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::write("list", "one\ntwo\nthree\n")?;
+///
+/// let chunks = Chunks::new(vec!["list".into()], Boundary::newline()).block(Some(8)).by_contents(true);
+/// let listing: ChunkListing = chunks.limit_rate(Some(1 << 20)).begin()?;
+/// assert_eq!(listing.extent().tasks, Some(2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Chunks {
     paths: Vec<PathBuf>,
@@ -109,6 +122,30 @@ impl Chunks {
         /// a job that is continued would list another number of tasks.
         ///
         /// [`Job::fold`]: crate::Job::fold
+        ///
+        /// ```
+        /// use bivouac::input::{Boundary, Chunks};
+        /// use std::sync::atomic::{AtomicBool, Ordering};
+        /// use std::sync::{Arc, Mutex};
+        /// # let place = tempfile::tempdir()?;
+        /// # std::env::set_current_dir(&place)?;
+        ///
+        /// let (enough, first) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        /// let (seen, log) = (Arc::clone(&enough), Arc::clone(&first));
+        /// # std::fs::write("stream", "1\n2\n")?;
+        /// let chunks = Chunks::new(vec!["stream".into()], Boundary::newline()).until(enough);
+        /// let ending = bivouac::over(chunks)
+        ///     .map(|chunk, cx| Ok(chunk.text(cx)?))
+        ///     .fold(|| 0, move |n: &mut u64, text: String| {
+        ///         *n += text.lines().count() as u64;
+        ///         log.lock().unwrap().push(*n);
+        ///         seen.store(*n >= 2, Ordering::Relaxed); // a function of what was committed
+        ///     })
+        ///     .state("state")
+        ///     .main();
+        /// assert_eq!(*first.lock().unwrap(), [2]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         pub fn until(enough: Arc<AtomicBool>) => enough = Some(enough);
 
         /// Ends the list of tasks where this is set, whatever is left of any input. What the job answers must not depend on

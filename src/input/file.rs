@@ -20,6 +20,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const PIECE: usize = 1 << 20;
 
 /// A regular input file, with what identified it when the job began.
+///
+/// ```
+/// use bivouac::input::InputFile;
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::create_dir("tree")?;
+/// # std::fs::write("tree/a", "12345")?;
+///
+/// let file = InputFile::look_at("tree/a".as_ref())?;
+/// let mut two = [0; 2];
+/// file.read_exact_at(&mut two, 1)?;
+/// assert_eq!(&two, b"23");
+/// let _for_a_command = file.descriptor()?;
+/// file.check_unchanged()?;
+/// std::fs::write("tree/a", "1")?;
+/// assert!(file.check_unchanged().is_err(), "{} is shorter now", file.path().display());
+///
+/// bivouac::files("tree")
+///     .map(|file, cx| Ok(format!("{} {}", file.text(cx)?, file.read(cx)?.len())))
+///     .write_to("out")
+///     .main();
+/// assert_eq!(std::fs::read_to_string("out")?, "1 1");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct InputFile {
     pub(super) witness: Witness,

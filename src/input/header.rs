@@ -18,6 +18,24 @@ const LARGEST: usize = 64 << 20;
 const FIRST_READ: usize = 64 << 10;
 
 /// How the header of each input is told from its records. Its [`Display`](fmt::Display) form is exact.
+///
+/// ```
+/// use bivouac::input::{Boundary, Chunks, Header};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::write("table", "#n\n1\n2\n")?;
+///
+/// let table = || Chunks::new(vec!["table".into()], Boundary::newline()).block(Some(2));
+/// for header in [Header::Records(1), Header::Prefix(b"#".to_vec())] {
+///     let mut headers = Vec::new();
+///     bivouac::list(&table().with_header(Some(header)), &mut |_, chunk| {
+///         headers.push(String::from_utf8_lossy(chunk.header()).into_owned());
+///         Ok(())
+///     })?;
+///     assert_eq!(headers.last().unwrap(), "#n\n"); // the first chunk begins with it anyway
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Header {
     /// The first records; of records of several lines, the first lines.

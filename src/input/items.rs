@@ -69,6 +69,36 @@ enum Seed {
 }
 
 /// Items, to be listed in all combinations of their columns.
+///
+/// ```
+/// use bivouac::input::{Column, Fit, Given, Item, ItemListing, Items};
+/// use bivouac::{Listing, Source};
+/// use std::num::NonZero;
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::write("list", "a;bb;c;d")?;
+/// # let listed = |items: &Items| -> bivouac::Result<Vec<String>> {
+/// #     let mut listed = Vec::new();
+/// #     bivouac::list(items, &mut |_, item: Item| {
+/// #         assert_eq!(item.words().len(), item.note().split(' ').count());
+/// #         listed.push(item.text());
+/// #         Ok(())
+/// #     })?;
+/// #     Ok(listed)
+/// # };
+///
+/// let column = Column { given: Given::File("list".into()), linked: false };
+/// let items = Items::new(vec![column]).delimiter(b";".to_vec());
+/// let two = NonZero::new(2).unwrap();
+/// assert_eq!(listed(&items)?, ["a", "bb", "c", "d"]);
+/// assert_eq!(listed(&items.clone().per_task(two))?, ["a bb", "c d"]);
+/// let fit = Fit { bytes: 3, taken: 0, times: 1, each: 0 };
+/// assert_eq!(listed(&items.clone().per_task(NonZero::new(9).unwrap()).fitting(fit).over(two))?, ["a bb", "c", "d"]);
+/// assert_eq!(listed(&items.clone().shuffled(Some(7)))?.len(), 4);
+/// let listing: ItemListing = items.begin()?;
+/// assert!(!listing.described()?.is_null());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Items {
     columns: Arc<Vec<Column>>,

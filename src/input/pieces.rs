@@ -19,6 +19,20 @@ pub const PIECE: usize = 1 << 20;
 
 /// Parts of a file or of memory, in order. Those of a [`Chunk`](super::Chunk) end between records, except for
 /// records of a fixed size or with boundaries that may overlap: those are cut anywhere.
+///
+/// ```
+/// use bivouac::input::{InputFile, Pieces};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::write("digits", "0123456789")?;
+///
+/// let file = InputFile::look_at("digits".as_ref())?;
+/// let mut pieces = Pieces::of_file(&file, 2..5);
+/// assert_eq!(pieces.next_piece()?, Some(&b"234"[..]));
+/// assert_eq!(pieces.next_piece()?, None, "the end, and the file is unchanged");
+/// assert_eq!(Pieces::of_bytes(b"in memory").next_piece()?, Some(&b"in memory"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Pieces<'a> {
     from: From<'a>,

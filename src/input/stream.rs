@@ -38,6 +38,25 @@ const SYSFS_MAGIC: i64 = 0x6265_6572;
 const PAGE: u64 = 4096;
 
 /// An input without positions.
+///
+/// ```
+/// use bivouac::input::Stream;
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::write("pipe", "what comes")?;
+///
+/// bivouac::resumable(["pipe"])
+///     .map(|path, cx| {
+///         let mut stream = Stream::open(path.as_ref())?;
+///         let mut buffer = [0; 100];
+///         let n = stream.read(&mut buffer, cx)?; // a stop ends the wait
+///         Ok(format!("{}: {}", stream.path().display(), String::from_utf8_lossy(&buffer[..n])))
+///     })
+///     .write_to("out")
+///     .main();
+/// assert_eq!(std::fs::read_to_string("out")?, "pipe: what comes");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Stream {
     path: PathBuf,

@@ -48,6 +48,37 @@ pub enum Portion {
 }
 
 /// The regular files below some paths, to be listed as [`Portion`]s.
+///
+/// ```
+/// use bivouac::input::{Entry, Portion, Tree, TreeListing};
+/// use bivouac::{Listing, Source};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::create_dir("tree")?;
+/// # std::fs::write("tree/a", "1")?;
+/// # std::fs::write("tree/b", "12345")?;
+/// # std::fs::write("tree/log", "")?;
+///
+/// let tree = Tree::new(vec!["tree".into()], Some(4)).together(1).by_contents(true).without(&["tree/log".into()]);
+/// let mut found = Vec::new();
+/// bivouac::list(&tree, &mut |_, portion| {
+///     match portion {
+///         Portion::Files(entries) => {
+///             for entry in entries {
+///                 match entry {
+///                     Entry::File(file) => found.push(format!("{}", file.path().display())),
+///                     Entry::Stream(_) | Entry::Unreadable { .. } => {}
+///                 }
+///             }
+///         }
+///         Portion::Part { file, range } => found.push(format!("{} {range:?}", file.path().display())),
+///     }
+///     Ok(())
+/// })?;
+/// assert_eq!(found, ["tree/a", "tree/b 0..4", "tree/b 4..5"]);
+/// let _listing: TreeListing = tree.begin()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Tree {
     roots: Vec<PathBuf>,

@@ -8,6 +8,11 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use std::io;
 
 /// Whether this process ignores `signal` at present; a run leaves such a signal alone.
+///
+/// ```
+/// // `nohup` starts a program with this signal ignored, and it should stay so.
+/// assert!(!bivouac::signals::is_ignored(bivouac::Signal::SIGHUP));
+/// ```
 pub fn is_ignored(signal: Signal) -> bool {
     Disposition::of(signal).is_ok_and(|disposition| disposition.is_ignored())
 }

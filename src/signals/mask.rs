@@ -23,6 +23,16 @@ use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 /// Threads that were started earlier have the signals unblocked. No signal is lost, since a handler that runs there
 /// notes it just as well, but a system call of such a thread may return early with `EINTR`. So call
 /// [`block`](Masked::block) first of all in `main`.
+///
+/// ```
+/// use bivouac::{Policy, Signal, signals::Masked};
+///
+/// let masked = Masked::block(Policy::default())?; // in the first line of `main`
+/// assert!(masked.policy().has(Signal::SIGTERM));
+/// let helper = masked.spawn("helper", || println!("no signal interrupts this thread"))?;
+/// helper.join().unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Masked {
     policy: Policy,

@@ -14,6 +14,13 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A request to a run, by a signal, a handle or the time budget.
+///
+/// ```
+/// use bivouac::Request;
+///
+/// assert_eq!(Request::Checkpoint.name(), "checkpoint");
+/// assert!(Request::Stop.is_end() && !Request::Pause.is_end());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
@@ -117,6 +124,16 @@ pub const DEFAULTS: [(Signal, Request); 12] = [
 ];
 
 /// The table from signal to request.
+///
+/// ```
+/// use bivouac::{Policy, Request, Signal};
+///
+/// let policy = Policy::empty().with(Signal::SIGHUP, Request::Checkpoint);
+/// assert!(policy.has(Signal::SIGHUP));
+/// assert_eq!(policy.request(Signal::SIGTERM), Request::Ignore, "it has no row");
+/// assert!(policy.signals().eq([Signal::SIGHUP]));
+/// assert_eq!(Policy::default().request(Signal::SIGTERM), Request::Stop);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     rows: Vec<(Signal, Request)>,

@@ -28,7 +28,7 @@ use std::time::Instant;
 /// # Examples
 ///
 /// ```
-/// use bivouac::{Signals, Policy, Request, Signal, signals::Masked};
+/// use bivouac::{Caught, Policy, Signals, Request, Signal, signals::Masked};
 /// use std::time::{Duration, Instant};
 ///
 /// # fn main() -> bivouac::Result<()> {
@@ -39,7 +39,8 @@ use std::time::Instant;
 /// assert!(signals.wait_until(soon)?.is_none(), "no signal was sent");
 ///
 /// nix::sys::signal::kill(nix::unistd::Pid::this(), Signal::SIGUSR1).unwrap();
-/// assert_eq!(signals.wait()?.signal, Signal::SIGUSR1);
+/// let Caught { signal, .. } = signals.wait()?;
+/// assert_eq!(signal, Signal::SIGUSR1);
 /// # Ok(())
 /// # }
 /// ```

@@ -48,6 +48,17 @@ pub(crate) struct Received {
 }
 
 /// The sender of a signal, as the kernel reports it.
+///
+/// ```
+/// use bivouac::{Signal, Signals, signals::Sender};
+///
+/// let signals = Signals::of([Signal::SIGHUP])?;
+/// nix::sys::signal::kill(nix::unistd::Pid::this(), Signal::SIGHUP)?;
+/// let sender = signals.wait()?.sender;
+/// assert!(matches!(sender, Sender::Process { .. }), "and not the kernel");
+/// assert_eq!(sender.process().unwrap().0, std::process::id() as i32);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// The kernel itself, for a key of the terminal or for a limit that was reached.

@@ -30,6 +30,14 @@ macro_rules! without_a_place {
 pub(crate) use without_a_place;
 
 /// Throws the output away: for jobs whose result is their total, or whose effect is elsewhere.
+///
+/// ```
+/// use bivouac::{Exit, Location, sink::Discard};
+///
+/// let look = bivouac::resumable(0..3_u64).map(|n, _| Ok(n.to_string())).state(Location::Nowhere);
+/// assert_eq!(look.into_run()?.sink(Discard).run().exit(), Exit::Code(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Discard;
 

@@ -47,6 +47,19 @@ use std::sync::Arc;
 const GATHERED: usize = 1 << 20;
 
 /// A [`Sink`] that writes a file. The header of its file says in which order things are called.
+///
+/// ```
+/// use bivouac::{Location, sink::FileSink};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// let sink = FileSink::new("digits.txt")?.verify(true); // of an output to be continued it reads everything
+/// assert!(sink.path().ends_with("digits.txt"));
+/// let digits = bivouac::resumable(0..3_u64).map(|n, _| Ok(n.to_string())).state("state");
+/// let ending = digits.into_run()?.sink(sink).run();
+/// assert_eq!(std::fs::read_to_string("digits.txt")?, "012");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FileSink {
     dir: Arc<dyn Dir>,

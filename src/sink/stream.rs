@@ -44,6 +44,21 @@ const NO_PROGRESS: Duration = Duration::from_secs(1);
 const IN_ALL: Duration = Duration::from_secs(5);
 
 /// Writes to a descriptor that is there already, such as standard output.
+///
+/// ```
+/// use bivouac::{Location, sink::StreamSink};
+/// use std::io::Read;
+///
+/// let (mut reader, writer) = std::io::pipe()?;
+/// let digits = bivouac::resumable(0..3_u64).map(|n, _| Ok(n.to_string())).state(Location::Nowhere);
+/// let ending = digits.into_run()?.sink(StreamSink::new(writer.into(), "the pipe")?).run();
+/// let mut text = String::new();
+/// reader.read_to_string(&mut text)?;
+/// assert_eq!(text, "012");
+///
+/// let _own = StreamSink::stdout()?; // of this process
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct StreamSink {
     to: File,

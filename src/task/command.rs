@@ -9,6 +9,16 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, SystemTime};
 
 /// A program and its arguments: no shell, so nothing in them is ever interpreted.
+///
+/// ```
+/// use bivouac::process::Command;
+///
+/// let command = Command::new(["make", "-j", "2"]).ok_or("no program")?.variable("V=1").directory("/src".as_ref());
+/// assert_eq!(command.program(), "make");
+/// assert!(command.argv().eq(["make", "-j", "2"]));
+/// assert!(Command::new(["a\0b"]).is_none(), "no program can receive that");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     pub(crate) words: Vec<CString>,
@@ -69,6 +79,26 @@ impl fmt::Display for Command {
 }
 
 /// A command with all that it is run with.
+///
+/// ```
+/// use bivouac::process::{Call, Command, Feed, Finished, How};
+/// use std::time::Duration;
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// bivouac::resumable(["ab", "c"])
+///     .map(|text, cx| {
+///         let command = Command::new(["wc", "-c"]).ok_or("no program")?;
+///         let (feed, timeout) = (Feed::Bytes(text.as_bytes()), Some(Duration::from_secs(60)));
+///         let call = Call { feed, timeout, ..Call::of(&command) };
+///         let Finished { how, .. } = cx.call(&call, &mut |piece| cx.emit(piece), &mut |_said| ())?;
+///         if how == How::Code(0) { Ok(()) } else { Err(format!("wc: {how:?}").into()) }
+///     })
+///     .write_to("lengths.txt")
+///     .main();
+/// assert_eq!(std::fs::read_to_string("lengths.txt")?, "2\n1\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Call<'a> {
     /// The command.
@@ -85,6 +115,21 @@ pub struct Call<'a> {
     pub at_once: bool,
     /// Whether it matters that its output is complete.
     pub output_counts: bool,
+}
+
+impl<'a> Call<'a> {
+    /// This command without input and timeout, whose output is handed over; it is killed 2 s after it was told to end.
+    pub fn of(command: &'a Command) -> Self {
+        Self {
+            command,
+            feed: Feed::Nothing,
+            timeout: None,
+            kill_after: Duration::from_secs(2),
+            passes_through: false,
+            at_once: false,
+            output_counts: true,
+        }
+    }
 }
 
 /// The standard input of a command.

@@ -74,9 +74,8 @@ pub struct Context<'a> {
     pub(crate) written: Mutex<Vec<u8>>,
 }
 
-/// How long a failed command is held before the failure counts, and how long one has that was told to end.
+/// How long a failed command is held before the failure counts.
 const HELD: Duration = Duration::from_millis(500);
-const KILL_AFTER: Duration = Duration::from_secs(2);
 
 /// Small writes are gathered to this size: each piece costs the commit thread as much as a task.
 const GATHERED: usize = 64 << 10;
@@ -201,15 +200,8 @@ impl Context<'_> {
         input: &[u8],
     ) -> Result<Vec<u8>, TaskError> {
         let command = Command::new(words).ok_or("a command needs a program, and has no zero bytes")?;
-        let call = Call {
-            command: &command,
-            feed: if input.is_empty() { Feed::Nothing } else { Feed::Bytes(input) },
-            timeout: None,
-            kill_after: KILL_AFTER,
-            passes_through: false,
-            at_once: false,
-            output_counts: true,
-        };
+        let feed = if input.is_empty() { Feed::Nothing } else { Feed::Bytes(input) };
+        let call = Call { feed, ..Call::of(&command) };
         let (mut out, mut said) = (Vec::new(), Vec::new());
         let mut take = |mut piece: Vec<u8>| {
             out.append(&mut piece);

@@ -24,6 +24,23 @@ pub enum Given {
 }
 
 /// One source of items beside others.
+///
+/// ```
+/// use bivouac::input::{Column, Given, Items};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::write("names", "Ada\nGrace\n")?;
+///
+/// let names = Column { given: Given::File("names".into()), linked: false };
+/// let years = Column { given: Given::Listed(vec!["1815".into(), "1906".into()]), linked: true };
+/// let mut listed = Vec::new();
+/// bivouac::list(&Items::new(vec![names, years]), &mut |_, item| {
+///     listed.push(item.text());
+///     Ok(())
+/// })?;
+/// assert_eq!(listed, ["Ada 1815", "Grace 1906"]); // in step, and not in all combinations
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     /// Where its items come from.

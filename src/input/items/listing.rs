@@ -24,6 +24,19 @@ const KEEP: usize = 1 << 20;
 const LONGEST_NOTE: usize = 4096;
 
 /// One task: a word of each column, as many times as a task has items.
+///
+/// ```
+/// use bivouac::input::Item;
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::write("names", "Ada\n")?;
+/// bivouac::items("names")
+///     .map(|item: Item, _| Ok(format!("{:?} {} {}", item.words(), item.text(), item.note())))
+///     .write_to("out")
+///     .main();
+/// assert_eq!(std::fs::read_to_string("out")?, "[[65, 100, 97]] Ada Ada");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     words: Vec<Vec<u8>>,
