@@ -113,7 +113,7 @@ impl StateDir {
         self.remove_if_there(&*self.dir, JOURNAL.as_ref())
     }
 
-    /// Removes the access points of the job, which has finished.
+    /// Removes the access points of a job that has finished its work.
     pub(crate) fn remove_access_points(&mut self) -> Result<()> {
         self.touch();
         self.remove_if_there(&*self.dir, ACCESS_POINTS.as_ref())
