@@ -270,6 +270,17 @@ const LASTING: [i32; 17] = [
     libc::EOPNOTSUPP,
 ];
 
+/// The result of a system call, as an error on a path ([`Error::io`]).
+pub(crate) trait At<T> {
+    fn at(self, path: impl AsRef<Path>, step: &str) -> Result<T>;
+}
+
+impl<T, E: Into<io::Error>> At<T> for std::result::Result<T, E> {
+    fn at(self, path: impl AsRef<Path>, step: &str) -> Result<T> {
+        self.map_err(|e| Error::io(path.as_ref(), step, &e.into()))
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.worded(|advice| advice))

@@ -22,7 +22,7 @@
 //! kind; a run that continues the job counts those that the record does not know.
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, if_there, open_plain};
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, At, Error, Result};
 pub use crate::task::{End, Line, Outcome};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,17 +72,17 @@ impl Journal {
         let file = open_plain(dir, path, JOURNAL, Open::Create)?;
         let path = path.join(JOURNAL);
         let file = file.ok_or_else(|| Error::broken(path.display(), "its directory is gone"))?;
-        let length = file.facts().map_err(|e| Error::io(&path, "look at", &e))?.bytes;
+        let length = file.facts().at(&path, "look at")?.bytes;
         let end = lines_after(&*file, &path, (run, committed), &mut |_| {})?;
         if end.unwrap_or(0) < length {
-            file.truncate(end.unwrap_or(0)).map_err(|e| Error::io(&path, "cut", &e))?;
+            file.truncate(end.unwrap_or(0)).at(&path, "cut")?;
         }
         let is_durable = length == committed;
         let mut journal = Self { path, file, end: end.unwrap_or(0), gathered: Vec::new(), is_durable };
         if end.is_none() {
             // Its name must be durable before a record says that there is a journal. The directory is flushed
             // again after the record. But in between, a power cut may keep the name of the record and lose this one.
-            dir.sync().map_err(|e| Error::io(&journal.path, "sync the directory of", &e))?;
+            dir.sync().at(&journal.path, "sync the directory of")?;
             journal.append(&Line::Of { run: run.to_string() })?;
         }
         Ok(journal)
@@ -120,7 +120,7 @@ impl Journal {
         if self.gathered.is_empty() {
             return Ok(());
         }
-        self.file.write_at(&self.gathered, self.end).map_err(|e| Error::io(&self.path, "write", &e))?;
+        self.file.write_at(&self.gathered, self.end).at(&self.path, "write")?;
         self.end += self.gathered.len() as u64;
         self.is_durable = false;
         self.gathered.clear();
@@ -131,7 +131,7 @@ impl Journal {
     pub(crate) fn make_durable(&mut self) -> Result<u64> {
         self.write()?;
         if !self.is_durable {
-            self.file.sync_data().map_err(|e| Error::io(&self.path, "sync", &e))?;
+            self.file.sync_data().at(&self.path, "sync")?;
             self.is_durable = true;
         }
         Ok(self.end)
@@ -152,10 +152,9 @@ fn lines_after(
     (run, committed): (&str, u64),
     each: &mut dyn FnMut(Line),
 ) -> Result<Option<u64>> {
-    let unreadable = |e: io::Error| Error::io(path, "read", &e);
     let frames_from = |at| BufReader::new(Reading { file, at });
-    let length = file.facts().map_err(unreadable)?.bytes;
-    let first = next_frame(&mut frames_from(0)).map_err(unreadable)?;
+    let length = file.facts().at(path, "read")?.bytes;
+    let first = next_frame(&mut frames_from(0)).at(path, "read")?;
     let head = first.filter(|(line, _)| *line == Line::Of { run: run.to_string() }).map(|(_, bytes)| bytes);
     if length < committed {
         return Err(lost(path, format_args!("has {length} bytes, and {committed} of it count")));
@@ -166,7 +165,7 @@ fn lines_after(
     let Some(head) = head else { return Ok(None) };
     let mut end = head.max(committed);
     let mut frames = frames_from(end);
-    while let Some((line, bytes)) = next_frame(&mut frames).map_err(unreadable)? {
+    while let Some((line, bytes)) = next_frame(&mut frames).at(path, "read")? {
         each(line);
         end += bytes;
     }
@@ -224,7 +223,7 @@ impl Entries {
     ///
     /// It cannot be opened.
     pub fn of(state: &Path) -> Result<Option<Self>> {
-        let opened = if_there(OsDisk.open_dir(state)).map_err(|e| Error::io(state, "open", &e))?;
+        let opened = if_there(OsDisk.open_dir(state)).at(state, "open")?;
         let Some(dir) = opened else { return Ok(None) };
         let file = open_plain(&*dir, state, JOURNAL, Open::Read)?;
         let lines = file.map(|file| BufReader::with_capacity(1 << 20, Reading { file, at: 0 }));

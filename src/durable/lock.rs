@@ -31,7 +31,7 @@
 use crate::durable::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
 use crate::durable::holder::{Continuing, Holder};
 use crate::durable::state_dir::reach;
-use crate::error::{Advice, Error, Kind, Result};
+use crate::error::{Advice, At, Error, Kind, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, fstat, fstatfs, futimens};
 use std::ffi::OsStr;
 use std::fs;
@@ -205,7 +205,6 @@ pub(super) enum Acquired {
 
 /// Takes the lock of a state. If it is held for a run that was killed, waits as long as `may_wait` says.
 pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<Acquired> {
-    let failed = |step, e: io::Error| Error::io(&path.join(LOCK), step, &e);
     let there = open_plain(dir, path, LOCK, Open::Write)?;
     let was_there = there.is_some();
     let file = match there {
@@ -215,19 +214,19 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -
             None => return Ok(Acquired::Gone),
         },
     };
-    if !try_a_few_times(&*file, may_wait).map_err(|e| failed("lock", e))? {
+    if !try_a_few_times(&*file, may_wait).at(path.join(LOCK), "lock")? {
         return Err(busy(path, Holder::read(&*file)));
     }
     let is_remote = is_remote(&*file);
     let mut lock = Lock { file, path: path.join(LOCK), holder: Holder::ourselves(), before: None, is_remote };
-    if !lock.is_named(dir).map_err(|e| failed("look at the lock", e))? {
+    if !lock.is_named(dir).at(path.join(LOCK), "look at the lock")? {
         return Ok(Acquired::Gone);
     }
     let text = read_up_to(&*lock.file, &lock.path, LONGEST_TEXT)?;
     // If this run is refused, the old command still continues the job in this state.
     lock.holder.continuing = serde_json::from_slice(&text).ok().and_then(|last: Holder| last.continuing);
     lock.before = (was_there || !text.is_empty()).then(|| Before::of(&*lock.file, text));
-    lock.write().map_err(|e| failed("write", e))?;
+    lock.write().at(path.join(LOCK), "write")?;
     Ok(Acquired::Held(lock))
 }
 
@@ -269,7 +268,7 @@ pub(super) fn busy(path: &Path, holder: Option<Holder>) -> Error {
 /// Whether a process holds the lock, and its name in the file. Takes a free lock for an instant.
 pub(super) fn look(dir: &dyn Dir, path: &Path) -> Result<(bool, Option<Holder>)> {
     let Some(file) = open_plain(dir, path, LOCK, Open::Write)? else { return Ok((false, None)) };
-    let free = file.try_lock().map_err(|e| Error::io(&path.join(LOCK), "try the lock", &e))?;
+    let free = file.try_lock().at(path.join(LOCK), "try the lock")?;
     let text = read_up_to(&*file, &path.join(LOCK), LONGEST_TEXT)?;
     Ok((!free, serde_json::from_slice(&text).ok()))
 }

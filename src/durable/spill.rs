@@ -25,7 +25,7 @@ use crate::durable::disk::DiskFile;
 use crate::durable::record::{Ahead, Last, SegmentAt};
 use crate::durable::state_dir::{StateDir, make_segment, remove_segment};
 use crate::durable::task_set::Tasks;
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, At, Error, Result};
 use crate::task::Mark;
 use frame::{BLOCK, Entry, HEAD, Head, Kind, Part, SegmentRange, seed};
 use std::collections::BTreeMap;
@@ -246,7 +246,7 @@ impl Spill {
     pub(crate) fn make_durable(&mut self) -> Result<bool> {
         for segment in self.segments.values_mut() {
             if segment.is_to_be_named() && segment.durable < segment.end {
-                segment.file.sync_all().map_err(|e| Error::io(&segment.path, "sync", &e))?;
+                segment.file.sync_all().at(&segment.path, "sync")?;
                 segment.durable = segment.end;
                 segment.next = segment.end.next_multiple_of(BLOCK);
             }
@@ -398,12 +398,12 @@ impl Segment {
     }
 
     fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
-        self.file.write_at(bytes, at).map_err(|e| Error::io(&self.path, "write", &e))
+        self.file.write_at(bytes, at).at(&self.path, "write")
     }
 
     fn read(&self, at: u64, wanted: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; wanted];
-        match self.file.fill(&mut bytes, at).map_err(|e| Error::io(&self.path, "read", &e))? {
+        match self.file.fill(&mut bytes, at).at(&self.path, "read")? {
             true => Ok(bytes),
             false => Err(Error::broken(self.path.display(), "is shorter than what was written to it")),
         }

@@ -32,7 +32,7 @@ pub(crate) use spill::{Spilled, make_segment, remove_segment};
 use crate::durable::disk::{Dir, Disk, if_there, read_plain, refuse_trap_at, split};
 use crate::durable::lock::{self, Acquired, Lock, Unconfirmed};
 use crate::durable::record::{Record, Unverified};
-use crate::error::{Advice, Error, Kind, Result};
+use crate::error::{Advice, At, Error, Kind, Result};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -234,13 +234,13 @@ impl StateDir {
     }
 
     fn sync_dir(&self) -> Result<()> {
-        self.dir.sync().map_err(|e| Error::io(&self.path, "sync the directory", &e))
+        self.dir.sync().at(&self.path, "sync the directory")
     }
 
     /// Removes the file `name` below the state, from the open directory `dir`. It may be missing.
     fn remove_if_there(&self, dir: &dyn Dir, name: &Path) -> Result<()> {
         let removed = if_there(dir.remove(name.file_name().unwrap_or_default()));
-        removed.map(drop).map_err(|e| Error::io(&self.path.join(name), "remove", &e))
+        removed.map(drop).at(self.path.join(name), "remove")
     }
 }
 
@@ -260,7 +260,7 @@ fn open_own(
     path: &Path,
     make: bool,
 ) -> Result<Option<(Arc<dyn Dir>, Untouched)>> {
-    let there = parent.facts(name).map_err(|e| Error::io(path, "look at the state directory", &e))?;
+    let there = parent.facts(name).at(path, "look at the state directory")?;
     let mut untouched = Untouched::Found;
     match there {
         Some(facts) if !facts.is_dir => {
@@ -306,7 +306,7 @@ fn of_another_user(path: &Path, owner: u32) -> Error {
 
 /// A user who can write to the directory can make this process write, truncate and remove other files.
 fn check_owner(dir: &dyn Dir, path: &Path) -> Result<()> {
-    let facts = dir.own_facts().map_err(|e| Error::io(path, "look at the state directory", &e))?;
+    let facts = dir.own_facts().at(path, "look at the state directory")?;
     if facts.uid != us() {
         return Err(of_another_user(path, facts.uid));
     }

@@ -7,7 +7,7 @@ use super::open::open_nonblocking;
 use super::witness::Witness;
 use super::witness::grown::GrownFiles;
 use super::witness::identity::Identity;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::task::{Context, ListContext, TaskError};
 use std::fs::File;
 use std::ops::Range;
@@ -70,7 +70,7 @@ impl InputFile {
     /// because nothing has been touched yet.
     pub fn look_at(path: &Path) -> Result<Self> {
         let file = open_nonblocking(path)?;
-        let stat = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;
+        let stat = file.metadata().at(path, "stat")?;
         if !stat.is_file() {
             return Err(Error::usage(path.display(), "is not a regular file"));
         }

@@ -4,7 +4,7 @@
 //! at once; for a regular file the flag means nothing. With `O_NOCTTY` a terminal among the inputs does not
 //! become ours.
 
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,7 +17,7 @@ pub(super) fn open_without_waiting(path: &Path) -> io::Result<File> {
 /// Opens an input that was given: wrong usage if it is missing, a directory, or not readable.
 pub(super) fn open_nonblocking(path: &Path) -> Result<File> {
     let file = open_without_waiting(path).map_err(|e| Error::named(path, "open", &e))?;
-    let stat = file.metadata().map_err(|e| Error::io(path, "stat", &e))?;
+    let stat = file.metadata().at(path, "stat")?;
     if stat.is_dir() {
         return Err(Error::usage(path.display(), "is a directory").advise("name the files in it"));
     }

@@ -8,7 +8,7 @@
 
 use super::buffer::{has_room, no_room};
 use super::open::{open_nonblocking, open_without_waiting};
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::sys::is_closed;
 use crate::task::stop_fd::Waited;
 use crate::task::{Context, ListContext, TaskError};
@@ -98,7 +98,7 @@ impl Stream {
         } else {
             open_nonblocking(path)?
         };
-        let kind = file.metadata().map_err(|e| Error::io(path, "stat", &e))?.file_type();
+        let kind = file.metadata().at(path, "stat")?.file_type();
         if kind.is_dir() {
             return Err(Error::usage(path.display(), "is a directory"));
         }

@@ -34,7 +34,7 @@ mod ledger;
 mod place;
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Facts, Open, OsDisk};
-use crate::error::{Advice, Error, Kind, Result};
+use crate::error::{Advice, At, Error, Kind, Result};
 use crate::task::{Committed, Sink};
 use ledger::{Compared, Ledger};
 use place::{mode_to_take, not_a_file, resolve};
@@ -162,11 +162,11 @@ impl FileSink {
     }
 
     fn facts(&self, name: &OsStr, path: &Path) -> Result<Option<Facts>> {
-        self.dir.facts(name).map_err(|e| Error::io(path, "look at", &e))
+        self.dir.facts(name).at(path, "look at")
     }
 
     fn sync_dir(&self) -> Result<()> {
-        self.dir.sync().map_err(|e| Error::io(&self.path, "sync the directory of", &e))
+        self.dir.sync().at(&self.path, "sync the directory of")
     }
 
     fn unknown_part(&self) -> Error {
@@ -186,7 +186,7 @@ impl FileSink {
         let mode = replaced.as_ref().and_then(mode_to_take).unwrap_or(0o666);
         let part = match self.dir.open(&self.part_name, Open::CreateNew(mode)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(self.unknown_part()),
-            opened => opened.map_err(|e| Error::io(&self.part_path, "create", &e))?,
+            opened => opened.at(&self.part_path, "create")?,
         };
         self.lock_part(&*part)?;
         self.sync_dir()?;
@@ -204,11 +204,8 @@ impl FileSink {
         if !self.facts(&self.part_name, &self.part_path)?.is_some_and(|facts| plain(&facts)) {
             return Err(strange());
         }
-        let part = self
-            .dir
-            .open(&self.part_name, Open::Write)
-            .map_err(|e| Error::io(&self.part_path, "open", &e))?;
-        if !plain(&part.facts().map_err(|e| Error::io(&self.part_path, "look at", &e))?) {
+        let part = self.dir.open(&self.part_name, Open::Write).at(&self.part_path, "open")?;
+        if !plain(&part.facts().at(&self.part_path, "look at")?) {
             return Err(strange());
         }
         self.lock_part(&*part)?;
@@ -217,7 +214,7 @@ impl FileSink {
 
     /// Two runs with two states may write one output. The lock of the state does not see that; this one does.
     fn lock_part(&self, part: &dyn DiskFile) -> Result<()> {
-        match part.try_lock().map_err(|e| Error::io(&self.part_path, "lock", &e))? {
+        match part.try_lock().at(&self.part_path, "lock")? {
             true => Ok(()),
             false => Err(Error::new(Kind::Busy, self.part_path.display(), "is being written by another run")),
         }
@@ -235,14 +232,13 @@ impl FileSink {
         if !there.is_some_and(|facts| facts.is_file && facts.bytes == self.ledger.bytes) {
             return Ok(false);
         }
-        let failed = |step: &'static str| move |e: io::Error| Error::io(&self.path, step, &e);
-        let file = self.dir.open(&self.name, Open::Read).map_err(failed("open"))?;
+        let file = self.dir.open(&self.name, Open::Read).at(&self.path, "open")?;
         let tail_is_right = {
             let mut tail = vec![0; self.ledger.tail.len()];
             let from = self.ledger.bytes - tail.len() as u64;
-            file.fill(&mut tail, from).map_err(failed("read"))? && tail == self.ledger.tail
+            file.fill(&mut tail, from).at(&self.path, "read")? && tail == self.ledger.tail
         };
-        Ok(tail_is_right && self.ledger.agrees_with(&*file, Compared::Everything).map_err(failed("read"))?)
+        Ok(tail_is_right && self.ledger.agrees_with(&*file, Compared::Everything).at(&self.path, "read")?)
     }
 
     fn part(&self) -> Result<&dyn DiskFile> {
@@ -254,7 +250,7 @@ impl FileSink {
     }
 
     fn write_out(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.part()?.write_at(bytes, offset).map_err(|e| Error::io(&self.part_path, "write", &e))
+        self.part()?.write_at(bytes, offset).at(&self.part_path, "write")
     }
 
     fn write_gathered(&mut self) -> Result<()> {
@@ -285,7 +281,7 @@ impl FileSink {
     fn flush_and_commit(&mut self) -> Result<Committed> {
         if !matches!(self.stage, Stage::Published) {
             self.write_gathered()?;
-            self.part()?.sync_data().map_err(|e| Error::io(&self.part_path, "sync", &e))?;
+            self.part()?.sync_data().at(&self.part_path, "sync")?;
         }
         Ok(self.ledger.commit())
     }
@@ -293,14 +289,13 @@ impl FileSink {
     fn give_name(&mut self) -> Result<()> {
         if !matches!(self.stage, Stage::Published) {
             let path = &self.part_path;
-            let failed = |step: &'static str| move |e: io::Error| Error::io(path, step, &e);
             let part = self.part()?;
-            let length = part.facts().map_err(failed("look at"))?.bytes;
+            let length = part.facts().at(path, "look at")?.bytes;
             if length != self.ledger.bytes || !self.gathered.is_empty() {
                 return Err(self.harmed(&format!("has {length} bytes instead of {}", self.ledger.bytes)));
             }
             // Another file may have taken its place; that one is not ours to publish.
-            let ours = part.facts().map_err(failed("look at"))?.id;
+            let ours = part.facts().at(path, "look at")?.id;
             let named = self.facts(&self.part_name, &self.part_path)?;
             if named.is_none_or(|named| named.id != ours) {
                 return Err(self.harmed("is no longer the file that was written here"));
@@ -308,14 +303,14 @@ impl FileSink {
             match self.facts(&self.name, &self.path)? {
                 Some(replaced) if replaced.is_file => {
                     if let Some(mode) = mode_to_take(&replaced) {
-                        part.set_mode(mode).map_err(failed("set the mode of"))?;
-                        part.sync_all().map_err(failed("sync"))?;
+                        part.set_mode(mode).at(path, "set the mode of")?;
+                        part.sync_all().at(path, "sync")?;
                     }
                 }
                 Some(_) => return Err(not_a_file(&self.path).with_kind(Kind::Broken)),
                 None => {}
             }
-            self.dir.rename(&self.part_name, &self.name).map_err(failed("rename"))?;
+            self.dir.rename(&self.part_name, &self.name).at(path, "rename")?;
             self.stage = Stage::Published;
         }
         self.sync_dir()

@@ -8,7 +8,7 @@
 //! to the owner of the directory.
 
 use super::{Dir, Disk, Facts, OsDisk, split};
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use std::path::Path;
 
 /// Sticky, and open to everybody.
@@ -16,7 +16,7 @@ const SHARED: u32 = 0o1002;
 
 /// Refuses a link in `dir`, of which `link` is known, if it is another user's trap.
 pub(crate) fn refuse_trap(dir: &dyn Dir, link: &Facts, path: &Path) -> Result<()> {
-    let above = dir.own_facts().map_err(|e| Error::io(path, "look at the directory of", &e))?;
+    let above = dir.own_facts().at(path, "look at the directory of")?;
     let is_shared = above.mode & SHARED == SHARED;
     match is_shared && link.uid != above.uid && !is_ours(link) {
         true => Err(anothers(path, link)),

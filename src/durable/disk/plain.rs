@@ -6,8 +6,7 @@
 //! is read up to a bound.
 
 use super::{Dir, DiskFile, Facts, Open, if_there};
-use crate::error::{Error, Result};
-use std::io;
+use crate::error::{At, Error, Result};
 use std::path::Path;
 
 /// Opens the regular file `name` in `dir`, which is at `path`. `None`: it is not there, or with
@@ -20,10 +19,9 @@ pub(crate) fn open_plain(
 ) -> Result<Option<Box<dyn DiskFile>>> {
     look_plain(dir, path, name)?;
     let path = path.join(name);
-    let failed = |e: io::Error| Error::io(&path, "open", &e);
-    let opened = if_there(dir.open(name.as_ref(), how)).map_err(failed)?;
+    let opened = if_there(dir.open(name.as_ref(), how)).at(&path, "open")?;
     if let Some(file) = &opened {
-        refuse_unless_plain(&file.facts().map_err(failed)?, &path)?;
+        refuse_unless_plain(&file.facts().at(&path, "open")?, &path)?;
     }
     Ok(opened)
 }
@@ -31,7 +29,7 @@ pub(crate) fn open_plain(
 /// What the regular file `name` in `dir` is; `None` if it is not there. Anything else is refused.
 pub(crate) fn look_plain(dir: &dyn Dir, path: &Path, name: &str) -> Result<Option<Facts>> {
     let path = path.join(name);
-    let there = dir.facts(name.as_ref()).map_err(|e| Error::io(&path, "look at", &e))?;
+    let there = dir.facts(name.as_ref()).at(&path, "look at")?;
     there.as_ref().map_or(Ok(()), |facts| refuse_unless_plain(facts, &path))?;
     Ok(there)
 }
@@ -53,19 +51,18 @@ pub(crate) fn read_plain(dir: &dyn Dir, path: &Path, name: &str, most: u64) -> R
 
 /// All of a file, which is refused if it has more than `most` bytes. It is named `path` in errors.
 pub(crate) fn read_up_to(file: &dyn DiskFile, path: &Path, most: u64) -> Result<Vec<u8>> {
-    let failed = |e: io::Error| Error::io(path, "read", &e);
     let too_long = |bytes: u64| {
         let problem = format_args!("has {bytes} bytes; a file of a state has {most} at the most");
         Error::refused(path.display(), problem).advise("nothing was changed; look at what it is")
     };
-    let length = file.facts().map_err(failed)?.bytes;
+    let length = file.facts().at(path, "read")?.bytes;
     if length > most {
         return Err(too_long(length));
     }
     let mut bytes = Vec::new();
     let mut piece = vec![0; 64 << 10];
     loop {
-        match file.read_at(&mut piece, bytes.len() as u64).map_err(failed)? {
+        match file.read_at(&mut piece, bytes.len() as u64).at(path, "read")? {
             0 => return Ok(bytes),
             got => bytes.extend_from_slice(&piece[..got]),
         }

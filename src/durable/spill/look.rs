@@ -7,7 +7,7 @@ use super::frame::{BLOCK, Entry, HEAD, Head, Kind, Part, SegmentRange, seed};
 use super::{Cursor, GATHERED, Segment, Spill};
 use crate::durable::record::{Ahead, Record};
 use crate::durable::state_dir::StateDir;
-use crate::error::{Error, Result};
+use crate::error::{At, Result};
 use crate::task::Mark;
 use crate::task::stop_fd::StopFd;
 
@@ -55,7 +55,7 @@ impl Look<'_> {
         let run = self.spill.run.clone();
         for named in &self.wanted.segments {
             let Some((file, path)) = self.dir.open_segment(named.number)? else { continue };
-            let facts = file.facts().map_err(|e| Error::io(&path, "look at", &e))?;
+            let facts = file.facts().at(&path, "look at")?;
             if !facts.is_file {
                 continue;
             }

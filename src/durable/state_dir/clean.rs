@@ -8,7 +8,7 @@ use crate::durable::journal::{JOURNAL, Journal};
 use crate::durable::lock::{self, LOCK};
 use crate::durable::record::{Phase, Record};
 use crate::durable::status_file::StatusFile;
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, At, Error, Result};
 use crate::task::Line;
 use crate::task::source::ACCESS_POINTS;
 use std::ffi::OsString;
@@ -134,21 +134,18 @@ impl StateDir {
         self.sweep_spill(&[], &[])?;
         let spill = self.find_spill_dir()?;
         if spill.is_some_and(|dir| dir.list().is_ok_and(|names| names.is_empty())) {
-            self.dir
-                .remove_dir(SPILL.as_ref())
-                .map_err(|e| Error::io(&self.path.join(SPILL), "remove", &e))?;
+            self.dir.remove_dir(SPILL.as_ref()).at(self.path.join(SPILL), "remove")?;
         }
         for name in [STATUS, JOURNAL, ACCESS_POINTS] {
             self.remove_if_there(&*self.dir, name.as_ref())?;
         }
         self.sweep_temporaries()?;
-        let list = || self.dir.list().map_err(|e| Error::io(&self.path, "list", &e));
+        let list = || self.dir.list().at(&self.path, "list");
         let left: Vec<_> = list()?.into_iter().filter(|name| name != LOCK).collect();
         // From here on another run may use this directory; then it is not empty, and its removal fails.
         if let Some(lock) = self.lock.take() {
             let meanwhile = self.temporary(LOCK_GONE);
-            lock.remove(&*self.dir, &meanwhile)
-                .map_err(|e| Error::io(&self.path.join(LOCK), "remove", &e))?;
+            lock.remove(&*self.dir, &meanwhile).at(self.path.join(LOCK), "remove")?;
         }
         if left.is_empty() && self.parent.remove_dir(&self.name).is_err() {
             return list();
@@ -158,7 +155,7 @@ impl StateDir {
 
     /// Removes the temporary files of runs that were killed. Call it only after this run has written a record.
     pub(crate) fn sweep_temporaries(&self) -> Result<()> {
-        let names = self.dir.list().map_err(|e| Error::io(&self.path, "list", &e))?;
+        let names = self.dir.list().at(&self.path, "list")?;
         names
             .into_iter()
             .filter(|name| known::is_temporary(name))

@@ -10,7 +10,7 @@ use crate::durable::disk::{Dir, Disk, Open, if_there, look_plain, open_plain};
 use crate::durable::journal::JOURNAL;
 use crate::durable::lock::{self, LOCK};
 use crate::durable::record::OPENING;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -36,7 +36,7 @@ pub(super) fn check_files(dir: &dyn Dir, path: &Path) -> Result<()> {
     for name in [LOCK, RECORD, JOURNAL, STATUS] {
         look_plain(dir, path, name)?;
     }
-    let spill = dir.facts(SPILL.as_ref()).map_err(|e| Error::io(&path.join(SPILL), "look at", &e))?;
+    let spill = dir.facts(SPILL.as_ref()).at(path.join(SPILL), "look at")?;
     match spill.is_none_or(|facts| facts.is_dir) {
         true => Ok(()),
         false => Err(Error::refused(path.join(SPILL).display(), "is not a directory")
@@ -73,7 +73,7 @@ fn looks_like_a_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
         is_temporary(name)
             || (lock_is_blank && [LOCK, JOURNAL, STATUS, SPILL].iter().any(|ours| name == *ours))
     };
-    let names = if_there(dir.list()).map_err(|e| Error::io(path, "list", &e))?;
+    let names = if_there(dir.list()).at(path, "list")?;
     Ok(names.is_none_or(|names| names.iter().all(|name| is_ours(name))))
 }
 
@@ -91,7 +91,7 @@ pub(super) fn is_temporary(name: &OsStr) -> bool {
 fn beginning(dir: &dyn Dir, path: &Path, name: &str, bytes: usize) -> Result<Option<Vec<u8>>> {
     let Some(file) = open_plain(dir, path, name, Open::Read)? else { return Ok(None) };
     let mut beginning = vec![0; bytes];
-    let got = file.read_at(&mut beginning, 0).map_err(|e| Error::io(&path.join(name), "read", &e))?;
+    let got = file.read_at(&mut beginning, 0).at(path.join(name), "read")?;
     beginning.truncate(got);
     Ok(Some(beginning))
 }

@@ -12,7 +12,7 @@
 use super::{SPILL, StateDir};
 use crate::durable::disk::{Dir, DiskFile, Open, if_there, nameless, read_up_to};
 use crate::durable::record::SpilledFile;
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, At, Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,11 +23,10 @@ const SEGMENT: &str = "segment.";
 /// Refuses a directory with the name of a segment now, because the run would fail on it later.
 pub(super) fn refuse_directories(dir: &dyn Dir, path: &Path) -> Result<()> {
     let path = path.join(SPILL);
-    let failed = |e: io::Error| Error::io(&path, "list", &e);
-    let Some(spill) = if_there(dir.open_dir(SPILL.as_ref())).map_err(failed)? else { return Ok(()) };
-    for name in spill.list().map_err(failed)? {
+    let Some(spill) = if_there(dir.open_dir(SPILL.as_ref())).at(&path, "list")? else { return Ok(()) };
+    for name in spill.list().at(&path, "list")? {
         if name.as_encoded_bytes().starts_with(SEGMENT.as_bytes())
-            && spill.facts(&name).map_err(failed)?.is_some_and(|facts| facts.is_dir)
+            && spill.facts(&name).at(&path, "list")?.is_some_and(|facts| facts.is_dir)
         {
             return Err(is_a_directory(&path.join(name)));
         }
@@ -55,7 +54,7 @@ pub(crate) fn make_segment(dir: &mut Option<StateDir>, number: u64) -> Result<(B
         Some(dir) => dir.make_segment(number),
         None => {
             let path = std::env::temp_dir().join("(file without a name)");
-            Ok((nameless().map_err(|e| Error::io(&path, "create", &e))?, path))
+            Ok((nameless().at(&path, "create")?, path))
         }
     }
 }
@@ -77,7 +76,7 @@ impl StateDir {
         if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
             return Err(is_a_directory(&path));
         }
-        Ok((made.map_err(|e| Error::io(&path, "create", &e))?, path))
+        Ok((made.at(&path, "create")?, path))
     }
 
     /// Opens a segment for reading, if it exists.
@@ -98,7 +97,7 @@ impl StateDir {
     /// Makes the names of all segments durable.
     pub(crate) fn sync_spill(&self) -> Result<()> {
         let Some(spill) = &self.spill else { return Ok(()) };
-        spill.sync().map_err(|e| Error::io(&self.path.join(SPILL), "sync the directory", &e))?;
+        spill.sync().at(self.path.join(SPILL), "sync the directory")?;
         self.sync_dir()
     }
 
@@ -111,7 +110,7 @@ impl StateDir {
         }
         let Some(file) = self.open_spilled(&name)? else { return Ok(None) };
         let path = self.spill_path(&name);
-        let facts = file.facts().map_err(|e| Error::io(&path, "look at", &e))?;
+        let facts = file.facts().at(&path, "look at")?;
         if !facts.is_file || facts.bytes != entry.bytes {
             return Ok(None);
         }
@@ -132,7 +131,7 @@ impl StateDir {
             files.iter().any(|entry| OsStr::new(&entry.file) == name)
                 || segments.iter().any(|number| segment_name(*number) == name)
         };
-        for name in dir.list().map_err(|e| Error::io(&self.path.join(SPILL), "list", &e))? {
+        for name in dir.list().at(self.path.join(SPILL), "list")? {
             if is_ours(&name) && !named(&name) {
                 self.remove_spilled(&*dir, &name)?;
             }
@@ -152,10 +151,11 @@ impl StateDir {
 
     fn open_spilled(&mut self, name: &OsStr) -> Result<Option<Box<dyn DiskFile>>> {
         let Some(dir) = self.find_spill_dir()? else { return Ok(None) };
-        let failed = |e: io::Error| Error::io(&self.spill_path(name), "open", &e);
         // Anything else does not belong to a state, and opening a FIFO could wait for ever.
-        match dir.facts(name).map_err(failed)? {
-            Some(facts) if facts.is_file => dir.open(name, Open::Read).map(Some).map_err(failed),
+        match dir.facts(name).at(self.spill_path(name), "open")? {
+            Some(facts) if facts.is_file => {
+                dir.open(name, Open::Read).map(Some).at(self.spill_path(name), "open")
+            }
             Some(_) | None => Ok(None),
         }
     }
@@ -163,7 +163,7 @@ impl StateDir {
     pub(super) fn find_spill_dir(&mut self) -> Result<Option<Arc<dyn Dir>>> {
         if self.spill.is_none() {
             self.spill = if_there(self.dir.open_dir(SPILL.as_ref()))
-                .map_err(|e| Error::io(&self.path.join(SPILL), "open the directory", &e))?;
+                .at(self.path.join(SPILL), "open the directory")?;
         }
         Ok(self.spill.clone())
     }
@@ -172,9 +172,8 @@ impl StateDir {
         if let Some(dir) = self.find_spill_dir()? {
             return Ok(dir);
         }
-        let failed = |e: io::Error| Error::io(&self.path.join(SPILL), "make the directory", &e);
-        self.dir.make_dir(SPILL.as_ref()).map_err(failed)?;
-        let dir = self.dir.open_dir(SPILL.as_ref()).map_err(failed)?;
+        self.dir.make_dir(SPILL.as_ref()).at(self.path.join(SPILL), "make the directory")?;
+        let dir = self.dir.open_dir(SPILL.as_ref()).at(self.path.join(SPILL), "make the directory")?;
         self.spill = Some(Arc::clone(&dir));
         Ok(dir)
     }

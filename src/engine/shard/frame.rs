@@ -9,7 +9,7 @@
 //! E  the end: an End, as JSON
 //! ```
 
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, At, Error, Result};
 use crate::task::Mark;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -78,12 +78,12 @@ pub(super) struct FrameFile {
 
 impl FrameFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
+        let file = File::open(path).at(path, "open")?;
         Ok(Self { file: Arc::new(file), path: path.into() })
     }
 
     pub(super) fn bytes(&self) -> Result<u64> {
-        self.file.metadata().map(|facts| facts.len()).map_err(|e| Error::io(&self.path, "look at", &e))
+        self.file.metadata().map(|facts| facts.len()).at(&self.path, "look at")
     }
 
     /// The frame at this place: its kind, its payload, and where it ends.
@@ -135,7 +135,7 @@ pub(super) struct Heads {
 impl Heads {
     pub(super) fn of(file: &FrameFile) -> Result<Self> {
         // A position of its own: the other one is only read at offsets.
-        let reader = File::open(&file.path).map_err(|e| Error::io(&file.path, "open", &e))?;
+        let reader = File::open(&file.path).at(&file.path, "open")?;
         Ok(Self { reader: BufReader::new(reader), path: file.path.to_path_buf(), at: 0 })
     }
 

@@ -19,7 +19,7 @@ use crate::durable::disk::OsDisk;
 use crate::durable::record::{Phase, Record};
 use crate::durable::state_dir::{Cleaned, RECORD, clean, is_state, peek};
 use crate::engine::prepare::is_same_job;
-use crate::error::{Advice, Error, Kind, Result};
+use crate::error::{Advice, At, Error, Kind, Result};
 use crate::task::{Job, Listing, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -375,7 +375,7 @@ fn under_lock<T>(path: &Path, body: impl FnOnce() -> Result<T>) -> Result<T> {
     let path = path.join(DONE_LOCK);
     let mut open = OpenOptions::new();
     let file = open.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.map_err(|e| Error::io(&path, "open", &e))?;
+    let file = file.at(&path, "open")?;
     let until = Instant::now() + PATIENCE;
     loop {
         match file.try_lock() {
@@ -406,5 +406,5 @@ fn write_whole(path: &Path, plan: &Plan) -> Result<()> {
             .filter(|above| !above.as_os_str().is_empty())
             .map_or(Ok(()), |above| File::open(above)?.sync_all())
     };
-    write().map_err(|e: io::Error| Error::io(&path.join(PLAN), "write", &e))
+    write().at(path.join(PLAN), "write")
 }

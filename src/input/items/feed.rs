@@ -9,7 +9,7 @@
 //! Standard input that is a file (`bivouac each … < LIST`) counts as a file. It is read from where it stood
 //! first, which need not be its beginning: an earlier process may have taken a line.
 
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::input::open::open_nonblocking;
 use crate::input::stream::{CUT_HELD, Received, Stream};
 use crate::sync::lock;
@@ -44,7 +44,7 @@ impl Feed {
         }
         let same = io::stdin().as_fd().try_clone_to_owned().map(File::from);
         let placed = same.and_then(|mut file| file.stream_position().map(|start| (file, start)));
-        let (file, start) = placed.map_err(|e| Error::io(path, "open standard input", &e))?;
+        let (file, start) = placed.at(path, "open standard input")?;
         Ok(Self::file(path, file, start))
     }
 
@@ -85,7 +85,7 @@ impl Feed {
                 let read = (&**file)
                     .seek(SeekFrom::Start(*at))
                     .and_then(|_| (&**file).take(STEP as u64).read_to_end(held));
-                let read = read.map_err(|e| Error::io(path, "read", &e))?;
+                let read = read.at(path, "read")?;
                 *at += read as u64;
                 Ok(if read == 0 { Received::End } else { Received::Some })
             }
@@ -203,7 +203,7 @@ impl Kept {
         let wanted = usize::try_from(self.bytes - at).unwrap_or(usize::MAX).min(STEP);
         held.resize(before + wanted, 0);
         let read = file.read_exact_at(&mut held[before..], at);
-        read.map_err(|e| Error::io(self.stream.path(), "read again what was read of it", &e))?;
+        read.at(self.stream.path(), "read again what was read of it")?;
         Ok(wanted as u64)
     }
 

@@ -3,9 +3,8 @@
 use super::ledger::{BLOCK, Compared, Ledger};
 use super::{FileSink, SOON_READ, Stage};
 use crate::durable::disk::DiskFile;
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, At, Error, Result};
 use crate::task::Committed;
-use std::io;
 
 impl FileSink {
     /// What there is to continue after. Changes nothing.
@@ -23,7 +22,7 @@ impl FileSink {
             };
         }
         let part = self.open_part()?;
-        let length = part.facts().map_err(|e| Error::io(&self.part_path, "look at", &e))?.bytes;
+        let length = part.facts().at(&self.part_path, "look at")?.bytes;
         if length < committed.bytes {
             return Err(
                 self.harmed(&format!("has {length} bytes, of {} that were committed", committed.bytes))
@@ -32,7 +31,7 @@ impl FileSink {
         // This much is read in a few milliseconds.
         let everything = self.verify || self.ledger.bytes <= SOON_READ;
         let what = if everything { Compared::Everything } else { Compared::LastStretch };
-        if !self.ledger.agrees_with(&*part, what).map_err(|e| Error::io(&self.part_path, "read", &e))? {
+        if !self.ledger.agrees_with(&*part, what).at(&self.part_path, "read")? {
             return Err(self.harmed("does not have the bytes that were committed"));
         }
         Ok(Stage::Writing(part))
@@ -54,13 +53,12 @@ impl FileSink {
     /// Truncates what came after the commit. The block at the cut may have been torn, so it is written again.
     /// The sync ensures that what was just read is on the disk: after a failed sync the two can differ.
     fn roll_back(&self, part: &dyn DiskFile) -> Result<()> {
-        let failed = |step: &'static str| move |e: io::Error| Error::io(&self.part_path, step, &e);
         let bytes = self.ledger.bytes;
         if !self.ledger.tail.is_empty() {
-            part.write_at(&self.ledger.tail, bytes / BLOCK * BLOCK).map_err(failed("write"))?;
+            part.write_at(&self.ledger.tail, bytes / BLOCK * BLOCK).at(&self.part_path, "write")?;
         }
-        part.truncate(bytes).map_err(failed("truncate"))?;
-        part.sync_all().map_err(failed("sync"))?;
+        part.truncate(bytes).at(&self.part_path, "truncate")?;
+        part.sync_all().at(&self.part_path, "sync")?;
         self.sync_dir()
     }
 }

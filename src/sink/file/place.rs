@@ -2,7 +2,7 @@
 
 use crate::durable::disk::links::refuse_trap;
 use crate::durable::disk::{Dir, Disk, Facts, split};
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, At, Error, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, Path
             let error = Error::named(above, "open the directory of the output", &e);
             if error.may_pass() { error } else { error.advise("make it first") }
         })?;
-        match dir.facts(name).map_err(|e| Error::io(&path, "look at", &e))? {
+        match dir.facts(name).at(&path, "look at")? {
             Some(facts) if !facts.is_file => match dir.read_link(name) {
                 Ok(target) => {
                     refuse_trap(&*dir, &facts, &path)?;
