@@ -247,7 +247,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                     reader,
                 };
                 let result = Arc::clone(&start.result);
-                let ending = threads.run(job, source, sink, *start, (signals, requests.1), &mut *observer);
+                let ending = threads.run((job, source), sink, *start, (signals, requests.1), &mut *observer);
                 let total = lock(&result).take();
                 Ok((ending, total))
             }

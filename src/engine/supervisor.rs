@@ -16,7 +16,7 @@ mod starts;
 mod suspension;
 mod progress;
 
-pub(crate) use parts::Setup;
+pub(crate) use parts::{JobFacts, Setup};
 
 use crate::ending::Ending;
 use crate::engine::commit::{CommitCommand, CommitEvent};
@@ -34,7 +34,7 @@ use crate::task::observer::Notice;
 use crate::task::{Job, Saying};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
-use parts::{Clocks, End, JobFacts, Reception, View, Workers};
+use parts::{Clocks, End, Reception, View, Workers};
 use starts::StartRule;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -65,7 +65,8 @@ pub(crate) struct Supervisor<'a, J: Job> {
 impl<'a, J: Job> Supervisor<'a, J> {
     pub(crate) fn new(setup: Setup<'a, J>) -> Self {
         let now = Instant::now();
-        let Setup { options, pool, workers, frontier, .. } = setup;
+        let Setup { options, pool, workers, job, .. } = setup;
+        let frontier = job.frontier;
         let rules = Rules {
             grace: options.grace,
             kill_after: options.kill_after,
@@ -80,7 +81,7 @@ impl<'a, J: Job> Supervisor<'a, J> {
             workers: Workers::new(pool, workers, options, (starts, setup.watcher)),
             reception: Reception::new(setup.subscription, options.core),
             clocks: Clocks::new(setup.began, now, options.max_runtime),
-            job: JobFacts::new(setup.extent, (frontier, setup.done_before), setup.spill_limit),
+            job,
             view: View::new(setup.observer, now, frontier.committed),
             end: End::default(),
         }

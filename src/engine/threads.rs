@@ -1,14 +1,14 @@
 //! Starts all threads of a run. It needs the proof that signals are blocked.
 
 use crate::ending::{Ending, Summary};
-use crate::engine::commit::{CommitCommand, CommitEvent, CommitThread, Committer, Frontier, Inbox, LastLook};
+use crate::engine::commit::{CommitThread, Committer, Inbox, LastLook};
 use crate::engine::input_memory::InputMemory;
 use crate::engine::options::{Halt, HaltOn, Options};
-use crate::engine::pool::{Pool, Report};
+use crate::engine::pool::Pool;
 use crate::engine::prepare::StartingPoint;
 use crate::engine::reload::Reader;
-use crate::engine::source_thread::{FromSource, READ_AHEAD, REST, SourceThread};
-use crate::engine::supervisor::{Channels, Setup, Supervisor};
+use crate::engine::source_thread::{READ_AHEAD, REST, SourceThread};
+use crate::engine::supervisor::{Channels, JobFacts, Setup, Supervisor};
 use crate::error::{Error, Result};
 use crate::process::watcher::{self, Watcher};
 use crate::process::{Children, Inheritance, ProcessGroups};
@@ -17,7 +17,7 @@ use crate::signals::{Masked, Received, Subscription};
 use crate::task::observer::{Notice, Observer};
 use crate::task::outbox::{LARGE_ONES, OUTBOX, Outbox};
 use crate::task::stop_fd::StopFd;
-use crate::task::{Extent, Job, ListContext, Listing, SAYINGS, Saying, Shared, Sink, Source};
+use crate::task::{Extent, Job, ListContext, Listing, SAYINGS, Shared, Sink, Source};
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,47 +40,31 @@ impl Threads<'_> {
     /// Starts the commit thread, the source thread and the workers. Then this thread is the supervisor.
     pub(crate) fn run<J: Job, S: Source<Task = J::Task>>(
         mut self,
-        job: J,
-        source: S,
+        job: (J, S),
         sink: Box<dyn Sink>,
         from: StartingPoint<J, S::Listing>,
-        (signals, control): (Receiver<Received>, Receiver<Request>),
+        requests: (Receiver<Received>, Receiver<Request>),
         observer: &mut dyn Observer,
     ) -> Ending {
         for notice in &from.notices {
             observer.notice(notice);
         }
-        let options = self.options;
         let (ended, all_ended) = bounded::<()>(0);
-        match self.start(job, source, sink, from, ended) {
+        match self.start(job, sink, from, requests, ended) {
             Err(error) => Ending::Failed { error, summary: Summary::default() },
             Ok(engine) => {
                 engine.warnings.into_iter().for_each(|error| observer.notice(&Notice::Warning(error)));
                 let children = Arc::clone(engine.pool.children());
-                let channels = Channels {
-                    signals,
-                    control,
-                    source: engine.tasks,
-                    reports: engine.reports,
-                    commit_events: engine.commit_events,
-                    commit_commands: engine.commit_commands,
-                    said: engine.said,
-                    reloaded: self.reader.as_ref().map_or_else(never, |reader| reader.answers.clone()),
-                    reader: self.reader.take(),
-                };
                 let supervisor = Supervisor::new(Setup {
-                    options,
-                    channels,
+                    options: self.options,
+                    channels: engine.channels,
                     pool: engine.pool,
                     workers: engine.workers,
                     watcher: engine.watcher.as_ref(),
                     subscription: self.subscription,
                     observer,
                     began: self.began,
-                    extent: engine.extent,
-                    frontier: engine.frontier,
-                    done_before: engine.done_before,
-                    spill_limit: engine.spill_limit,
+                    job: engine.job,
                 });
                 let ending = supervisor.run();
                 self.stop.set();
@@ -96,11 +80,11 @@ impl Threads<'_> {
 
     /// Longer than a screen: every channel and thread in order. In parts, each channel would be two arguments.
     fn start<J: Job, S: Source<Task = J::Task>>(
-        &self,
-        job: J,
-        source: S,
+        &mut self,
+        (job, source): (J, S),
         sink: Box<dyn Sink>,
         mut from: StartingPoint<J, S::Listing>,
+        (signals, control): (Receiver<Received>, Receiver<Request>),
         ended: Sender<()>,
     ) -> Result<Engine<J>> {
         let options = self.options;
@@ -198,21 +182,21 @@ impl Threads<'_> {
                     .advise("raise the limit of processes (ulimit -u), or of memory (ulimit -v)"),
             );
         }
-        Ok(Engine {
-            warnings,
-            pool,
-            workers: started,
-            watcher,
-            said,
-            tasks,
+        let reader = self.reader.take();
+        let reloaded = reader.as_ref().map_or_else(never, |reader| reader.answers.clone());
+        let channels = Channels {
+            signals,
+            control,
+            source: tasks,
             reports,
             commit_events,
             commit_commands,
-            extent,
-            frontier,
-            done_before,
-            spill_limit,
-        })
+            said,
+            reloaded,
+            reader,
+        };
+        let job = JobFacts::new(extent, (frontier, done_before), spill_limit);
+        Ok(Engine { warnings, channels, pool, workers: started, watcher, job })
     }
 }
 
@@ -239,21 +223,13 @@ fn say_who_was_killed(killed: &[String], observer: &mut dyn Observer) {
     observer.notice(&Notice::Warning(error));
 }
 
-/// The ends of the started threads that the supervisor needs.
 struct Engine<J: Job> {
     warnings: Vec<Error>,
+    channels: Channels<J::Task>,
     pool: Pool<J>,
     workers: usize,
     watcher: Option<Watcher>,
-    said: Receiver<Saying>,
-    tasks: Receiver<FromSource<J::Task>>,
-    reports: Receiver<Report>,
-    commit_events: Receiver<CommitEvent>,
-    commit_commands: Sender<CommitCommand>,
-    extent: Extent,
-    frontier: Frontier,
-    done_before: u64,
-    spill_limit: u64,
+    job: JobFacts,
 }
 
 /// Half of the free space where results ahead of the frontier are stored. The other half is for the output, which

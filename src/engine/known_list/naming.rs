@@ -40,27 +40,16 @@ pub(super) fn say_what_has_gone<L: Listing>(
         format!("item {}{note}", task + 1)
     };
     // Named once: after that they are on record as failed.
-    let new: Vec<&u64> = open.iter().filter(|task| !is_done(record, **task)).collect();
-    for task in new.iter().take(NAMED) {
-        outset.said.push(format!(
-            "{} was at work when the last run was killed, and is gone from the list: whether it was done is not known",
-            name(task)
-        ));
-    }
-    if new.len() > NAMED {
-        outset.said.push(format!("so were {} more that are gone; the journal names them", new.len() - NAMED));
-    }
-    for task in failed.iter().take(NAMED) {
-        outset.said.push(format!(
-            "{} had failed, and is gone from the list: it does not count unless it comes back",
-            name(task)
-        ));
-    }
-    if failed.len() > NAMED {
-        outset
-            .said
-            .push(format!("so had {} more that are gone; the journal names them", failed.len() - NAMED));
-    }
+    let new: Vec<u64> = open.iter().copied().filter(|task| !is_done(record, *task)).collect();
+    let mut say = |tasks: &[u64], how: &str, so: &str| {
+        outset.said.extend(tasks.iter().take(NAMED).map(|task| format!("{} {how}", name(task))));
+        if let more @ 1.. = tasks.len().saturating_sub(NAMED) {
+            outset.said.push(format!("{so} {more} more that are gone; the journal names them"));
+        }
+    };
+    let unknown = "was at work when the last run was killed, and is gone from the list: whether it was done is not known";
+    say(&new, unknown, "so were");
+    say(failed, "had failed, and is gone from the list: it does not count unless it comes back", "so had");
     Ok(())
 }
 

@@ -30,10 +30,7 @@ pub(crate) struct Setup<'a, J: Job> {
     pub(crate) subscription: Subscription,
     pub(crate) observer: &'a mut dyn Observer,
     pub(crate) began: Instant,
-    pub(crate) extent: Extent,
-    pub(crate) frontier: Frontier,
-    pub(crate) done_before: u64,
-    pub(crate) spill_limit: u64,
+    pub(crate) job: JobFacts,
 }
 
 pub(super) struct Workers<'a, J: Job> {
@@ -113,7 +110,7 @@ impl Clocks {
 }
 
 /// How far the job is.
-pub(super) struct JobFacts {
+pub(crate) struct JobFacts {
     pub(super) extent: Extent,
     pub(super) frontier: Frontier,
     /// Tasks that earlier runs have done.
@@ -128,7 +125,7 @@ pub(super) struct JobFacts {
 }
 
 impl JobFacts {
-    pub(super) fn new(extent: Extent, (frontier, done_before): (Frontier, u64), spill_limit: u64) -> Self {
+    pub(crate) fn new(extent: Extent, (frontier, done_before): (Frontier, u64), spill_limit: u64) -> Self {
         let durable = frontier.committed;
         Self { extent, frontier, done_before, durable, listed: None, checkpoint: None, spill_limit }
     }
