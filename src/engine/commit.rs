@@ -48,7 +48,7 @@ use ahead::Next;
 use completion::{Complete, Completion};
 pub(crate) use messages::{Closed, CommitCommand, CommitEvent, Frontier};
 use partial_delivery::PartialDelivery;
-pub(crate) use thread::{CommitThread, Inbox};
+pub(crate) use thread::Inbox;
 
 use crate::durable::record::Phase;
 use crate::durable::store::CheckpointStore;

@@ -1,7 +1,7 @@
 //! Starts all threads of a run. It needs the proof that signals are blocked.
 
 use crate::ending::{Ending, Summary};
-use crate::engine::commit::{CommitThread, Committer, Inbox, LastLook};
+use crate::engine::commit::{Committer, Inbox, LastLook};
 use crate::engine::input_memory::InputMemory;
 use crate::engine::options::{Halt, HaltOn, Options};
 use crate::engine::pool::Pool;
@@ -158,7 +158,7 @@ impl Threads<'_> {
         let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
         self.masked
             .spawn("commit", move || {
-                CommitThread { committer, inbox }.run();
+                inbox.run(committer);
                 drop(ended);
             })
             .map_err(failed)?;

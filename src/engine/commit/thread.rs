@@ -20,23 +20,15 @@ pub(crate) struct Inbox<P> {
 /// How long deliveries wait at most while they keep coming.
 const REST: Duration = Duration::from_millis(20);
 
-pub(crate) struct CommitThread<J: Job> {
-    pub(crate) committer: Committer<J>,
-    pub(crate) inbox: Inbox<J::Partial>,
-}
-
-impl<J: Job> CommitThread<J> {
-    pub(crate) fn run(self) {
-        let Self { mut committer, inbox } = self;
-        let result = catch_unwind(AssertUnwindSafe(|| inbox.serve(&mut committer)))
+impl<P> Inbox<P> {
+    pub(crate) fn run<J: Job<Partial = P>>(self, mut committer: Committer<J>) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.serve(&mut committer)))
             .unwrap_or_else(|_| Err(Error::broken("job", "panicked while its output was put in order")));
         // Receivers first: when the supervisor has the last event, every delivery is refused.
-        drop(inbox);
+        drop(self);
         committer.end(result);
     }
-}
 
-impl<P> Inbox<P> {
     /// Serves until the committer is closed; `None` if the supervisor ended without closing it.
     fn serve<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<Option<Closed>> {
         match self.receive(committer) {
