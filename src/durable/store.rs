@@ -55,12 +55,20 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where a run keeps its state.
+///
+/// ```
+/// use bivouac::Location;
+///
+/// assert_eq!(Location::Directory("sums.state".into()), "sums.state".into());
+/// assert_eq!(Location::Passing("tmp.state".into()).path(), Some("tmp.state".as_ref()));
+/// assert_eq!(Location::Nowhere.path(), None);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Location {
     /// Nowhere: the job cannot be continued.
     #[default]
     Nowhere,
-    /// In this directory, made at the start and kept until `clean` removes it.
+    /// In this directory, made at the start and kept.
     Directory(PathBuf),
     /// In this directory, made at the first checkpoint and removed when the job has finished.
     Passing(PathBuf),

@@ -6,6 +6,20 @@
 use crate::engine::plan::TaskKind;
 
 /// What tasks do besides producing output ([`Run::effects`](crate::Run::effects)).
+///
+/// ```
+/// use bivouac::{Effects, TaskOutput};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// let effects = Effects::SideEffects { output: TaskOutput::Result, retry_failed: false };
+/// let pay = || bivouac::resumable(["ada", "grace"]).map(|to, _| Ok(format!("paid {to}\n"))).write_to("paid");
+/// assert_eq!(pay().into_run()?.effects(effects).run().exit(), bivouac::Exit::Code(0));
+/// std::fs::remove_file("paid")?;
+/// let again = pay().into_run()?.effects(effects).run();
+/// assert_eq!(again.exit(), bivouac::Exit::Code(3), "a pure job would begin again");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Effects {
     /// Nothing. A task is a function of its input, and running it again does no harm.

@@ -8,6 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// When ended tasks end a run that otherwise keeps going ([`Run::halt`](crate::Run::halt)).
+///
+/// ```
+/// use bivouac::{Exit, Halt, HaltOn, Location};
+///
+/// let guess = bivouac::resumable(0..1000_u64).map(|_, _| -> Result<(), _> { Err("no".into()) });
+/// let halt = Halt { on: HaltOn::Failed, tasks: 3, now: true };
+/// let ending = guess.state(Location::Nowhere).into_run()?.keep_going(true).halt(Some(halt)).run();
+/// assert_eq!(ending.exit(), Exit::Code(4), "three failures are too many");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Halt {
     /// Which tasks count.
@@ -30,6 +40,18 @@ pub enum HaltOn {
 }
 
 /// When tasks may start although a worker is free ([`Run::starts`](crate::Run::starts)).
+///
+/// ```
+/// use bivouac::{Location, Starts};
+/// use std::time::{Duration, Instant};
+///
+/// let polite = Starts { every: Duration::from_millis(5), ..Starts::default() };
+/// let began = Instant::now();
+/// let ask = bivouac::resumable(0..3_u64).map(|_, _| Ok(())).state(Location::Nowhere);
+/// let ending = ask.into_run()?.starts(polite).run();
+/// assert!(began.elapsed() >= Duration::from_millis(10), "two times of waiting between three starts");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Starts {
     /// The least time between two starts.

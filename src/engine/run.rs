@@ -30,7 +30,50 @@ use std::time::{Duration, Instant};
 
 /// A job, its tasks, and how to run them.
 ///
-/// See the [crate's front page](crate) for a complete example.
+/// [`guide::lower_floor`](crate::guide::lower_floor) has a job and a source from beginning to end.
+///
+/// ```
+/// use bivouac::{Effects, Exit, Halt, HaltOn, Location, Over, Run, Silent, Span, Starts, sink::FileSink};
+/// # use bivouac::{Context, Job, TaskError, serde_json::Value};
+/// # use std::{ops::Range, time::Duration};
+/// # struct Digits;
+/// # impl Job for Digits {
+/// #     type Task = Span<Range<u64>>;
+/// #     type Partial = ();
+/// #     type Total = ();
+/// #     fn name(&self) -> &str { "digits" }
+/// #     fn fingerprint(&self) -> Value { Value::Null }
+/// #     fn run(&self, span: Span<Range<u64>>, cx: &Context<'_>) -> Result<(), TaskError> {
+/// #         span.iter().try_for_each(|(_, n)| if n == 4 { Err("not this one".into()) } else { write!(cx, "{n}") })
+/// #     }
+/// # }
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// let seconds = Duration::from_secs;
+/// let run = Run::new(Digits, Over::new(0..9).together(1)) // a job that fails at 4
+///     .sink(FileSink::new("digits.txt")?)
+///     .state(Location::Directory("digits.state".into()))
+///     .keep_going(true) // without what fails
+///     .halt(Some(Halt { on: HaltOn::Failed, tasks: 5, now: false })) // but not without this much
+///     .effects(Effects::Pure)
+///     .jobs(2)
+///     .starts(Starts::default())
+///     .checkpoint_every(seconds(2))
+///     .grace(Some(seconds(3)))
+///     .kill_after(seconds(1))
+///     .max_runtime(Some(seconds(3600)))
+///     .limit_rate(None)
+///     .spill_limit(Some(1 << 30))
+///     .fresh(false)
+///     .wait(true) // for another run of it
+///     .fenced(true) // against one on another machine
+///     .watch_children(false)
+///     .observer(Silent);
+/// assert_eq!(run.run().exit(), Exit::Code(1), "one has failed");
+/// assert_eq!(std::fs::read_to_string("digits.txt")?, "01235678");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Run<J: Job, S: Source<Task = J::Task>> {
     job: J,
     source: S,
@@ -203,6 +246,21 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
 
     /// As [`run_to_total`](Run::run_to_total), with signals that stay blocked when it has ended: for several
     /// runs in a row. Takes the place of [`signals`](Run::signals).
+    ///
+    /// ```
+    /// use bivouac::{Location, Policy, Run, signals::Masked};
+    ///
+    /// let sum = |upto: u64| {
+    ///     let add = |sum: &mut u64, n| *sum += n;
+    ///     bivouac::resumable(0..upto).map(|n, _| Ok(n)).fold(|| 0, add).state(Location::Nowhere).into_run()
+    /// };
+    /// let masked = Masked::block(Policy::default())?;
+    /// assert_eq!(sum(4)?.run_under(&masked).1, Some(Some(6)));
+    /// assert_eq!(sum(5)?.run_under(&masked).1, Some(Some(10)));
+    /// let (ending, total) = sum(6)?.signals(masked).run_to_total();
+    /// assert_eq!(total, Some(Some(15)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run_under(self, masked: &Masked) -> (Ending, Option<J::Total>) {
         let failed = |error| Ending::Failed { error, summary: Summary::default() };
         self.try_under(masked).unwrap_or_else(|error| (failed(error), None))

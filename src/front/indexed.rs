@@ -148,6 +148,23 @@ fn digest<T: Serialize>(items: &[T]) -> Result<String> {
 }
 
 /// The items of a list, to be listed as [`Span`]s.
+///
+/// ```
+/// use bivouac::{ListContext, Listing, Over, OverListing, Source, Span};
+/// use std::ops::Range;
+///
+/// let tens: Over<Range<u64>> = Over::new(0..25).together(10);
+/// let listing: OverListing<Range<u64>> = tens.begin()?;
+/// assert_eq!(listing.extent().tasks, Some(3));
+///
+/// let mut sums = Vec::new();
+/// bivouac::list(&tens, &mut |_, span: Span<Range<u64>>| {
+///     sums.push(span.iter().map(|(_, n)| n).sum::<u64>());
+///     Ok(())
+/// })?;
+/// assert_eq!(sums, [45, 145, 110]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Over<I> {
     items: Arc<I>,
     together: Option<u64>,

@@ -11,6 +11,23 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 /// What a closure can return to be written: text, bytes, or nothing.
+///
+/// ```
+/// use bivouac::Written;
+///
+/// struct Row(String);
+///
+/// impl Written for Row {
+///     fn bytes(&self) -> &[u8] {
+///         self.0.as_bytes()
+///     }
+/// }
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// bivouac::resumable(0..2_u64).map(|n, _| Ok(Row(format!("{n}\n")))).write_to("rows").main();
+/// assert_eq!(std::fs::read_to_string("rows")?, "0\n1\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Written {
     /// The bytes.
     fn bytes(&self) -> &[u8];
@@ -41,6 +58,19 @@ impl<W: Written> Written for Option<W> {
 }
 
 /// A job whose total is handed back as a result.
+///
+/// ```
+/// use bivouac::{Loop, Location, Results, Source};
+///
+/// /// What the [`Run`](bivouac::Run) of a loop gives, without signals.
+/// fn result<S: Source<Task = J::Task>, J: Results>(one: Loop<S, J>) -> bivouac::Result<Option<J::Result>> {
+///     Ok(J::result(one.into_run()?.run_to_total().1))
+/// }
+///
+/// let sum = bivouac::resumable(0..4_u64).map(|n, _| Ok(n)).fold(|| 0, |sum: &mut u64, n| *sum += n);
+/// assert_eq!(result(sum.state(Location::Nowhere))?, Some(6));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Results: Job {
     /// What a finished loop gives.
     type Result;
@@ -67,6 +97,24 @@ impl Default for Identity {
 }
 
 /// A closure whose results are written.
+///
+/// ```
+/// use bivouac::{ByItem, Context, Fold, Loop, Map, Over, Span, TaskError};
+/// use std::ops::Range;
+///
+/// // The type of a loop can be written down if its closure is a function.
+/// type Numbers = Range<u64>;
+/// type Work = fn(u64, &Context<'_>) -> Result<u64, TaskError>;
+/// type Squares = Loop<Over<Numbers>, Map<ByItem, Span<Numbers>, Work, u64>>;
+/// type Sum = Loop<Over<Numbers>, Fold<ByItem, Span<Numbers>, Work, u64, u64>>;
+///
+/// fn square(n: u64, _: &Context<'_>) -> Result<u64, TaskError> {
+///     Ok(n * n)
+/// }
+/// let squares: Squares = bivouac::resumable(0..4).map(square as Work);
+/// let sum: Sum = squares.fold(|| 0, |sum, n| *sum += n);
+/// assert_eq!(sum.state(bivouac::Location::Nowhere).main(), bivouac::Exit::Code(0));
+/// ```
 pub struct Map<D, T, F, R> {
     pub(super) identity: Identity,
     pub(super) work: F,

@@ -17,6 +17,30 @@ use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
 
 /// How a loop ended that did not fail.
+///
+/// ```
+/// use bivouac::{Exit, Outcome, Stopped};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// let exit = bivouac::main(|signals| -> bivouac::Result<()> {
+///     let digits = || bivouac::resumable(0..9_u64).map(|n, _| Ok(n.to_string())).write_to("digits");
+///     let stopped = digits();
+///     stopped.handle().stop();
+///     match stopped.run(signals)? {
+///         Outcome::Finished(()) => unreachable!("it was stopped before it began"),
+///         Outcome::Stopped(stopped) => {
+///             let Stopped { summary, .. } = &stopped;
+///             assert_eq!(summary.tasks, Some(9));
+///             assert_eq!(stopped.exit(), Exit::Code(75));
+///         }
+///     }
+///     digits().run(signals)?.finished() // a loop that is stopped once more is an error here
+/// });
+/// assert_eq!(exit, Exit::Code(0));
+/// assert_eq!(std::fs::read_to_string("digits")?, "012345678");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "an outcome says whether there is a result"]
 pub enum Outcome<T> {

@@ -13,6 +13,37 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How the items of a task reach the closure, one by one.
+///
+/// ```
+/// use bivouac::{ByFile, ByItem, Feed, Over, Resumable, Span, Whole, input::{Chunks, Items}};
+/// use bivouac::{Context, Location, TaskError};
+/// use std::ops::Range;
+///
+/// // What a loop goes over has a type that functions can return.
+/// fn numbers() -> Resumable<Over<Range<u64>>, ByItem> {
+///     bivouac::resumable(0..10)
+/// }
+/// fn text() -> Resumable<Chunks, ByFile> {
+///     bivouac::lines("text")
+/// }
+/// fn names() -> Resumable<Items, Whole> {
+///     bivouac::items("names")
+/// }
+///
+/// // A job of your own goes through the items of a task as a loop does.
+/// fn sum(task: Span<Range<u64>>, cx: &Context<'_>) -> Result<u64, TaskError> {
+///     let mut sum = 0;
+///     ByItem::feed(task, cx, |n| {
+///         sum += n;
+///         Ok(())
+///     })?;
+///     Ok(sum)
+/// }
+/// let sums = bivouac::over(Over::new(0..10_u64).together(5)).map(sum);
+/// let sums = sums.fold(Vec::new, |all: &mut Vec<u64>, sum| all.push(sum)).state(Location::Nowhere);
+/// assert_eq!(sums.into_run()?.run_to_total().1, Some(Some(vec![10, 35])));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Feed<T>: Send + Sync + 'static {
     /// What the closure gets.
     type Item;
@@ -101,6 +132,13 @@ pub(super) fn about(what: impl std::fmt::Display, error: TaskError) -> TaskError
 }
 
 /// One path, or several.
+///
+/// ```
+/// use bivouac::Paths;
+///
+/// assert_eq!("a".paths(), ["a"].paths());
+/// assert_eq!(vec!["a", "b"].paths().len(), 2);
+/// ```
 pub trait Paths {
     /// The paths, in their order.
     fn paths(self) -> Vec<PathBuf>;
@@ -177,7 +215,8 @@ pub fn records(paths: impl Paths, boundary: Boundary) -> Resumable<Chunks, ByFil
     Resumable::new(Chunks::new(paths.paths(), boundary))
 }
 
-/// A loop over every regular file below some paths, by name. Files that the loop writes are not listed.
+/// A loop over every regular file below some paths, by name. Its output and its state are not
+/// listed, wherever they are.
 ///
 /// ```
 /// # let place = tempfile::tempdir().unwrap();
@@ -186,9 +225,9 @@ pub fn records(paths: impl Paths, boundary: Boundary) -> Resumable<Chunks, ByFil
 /// # std::fs::write("tree/a", "12345")?;
 /// bivouac::files("tree")
 ///     .map(|file, cx| Ok(format!("{} {}\n", file.read(cx)?.len(), file.path().display())))
-///     .write_to("sizes.txt")
+///     .write_to("tree/sizes.txt")
 ///     .main();
-/// assert_eq!(std::fs::read_to_string("sizes.txt")?, "5 tree/a\n");
+/// assert_eq!(std::fs::read_to_string("tree/sizes.txt")?, "5 tree/a\n");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn files(paths: impl Paths) -> Resumable<Tree, ByFile> {

@@ -29,6 +29,14 @@ pub fn bar() -> Bar {
 }
 
 /// See [`bar`].
+///
+/// ```
+/// use bivouac::{Observer, Progress, progress::Bar};
+///
+/// let mut bar: Bar = bivouac::progress::bar();
+/// bar.progress(&Progress::default()); // drawn only if standard error is a terminal
+/// bar.leave_terminal();
+/// ```
 #[derive(Debug)]
 pub struct Bar {
     out: Stderr,
@@ -146,6 +154,15 @@ pub fn log<F: FnMut(&str)>(tell: F) -> Log<F> {
 }
 
 /// See [`log`].
+///
+/// ```
+/// use bivouac::{Notice, Observer, progress::Log};
+///
+/// let mut said = Vec::new();
+/// let mut log: Log<_> = bivouac::progress::log(|line: &str| said.push(line.to_string()));
+/// log.notice(&Notice::Ready { workers: 2 });
+/// assert_eq!(said, ["ready, 2 workers"]);
+/// ```
 #[derive(Debug)]
 pub struct Log<F> {
     tell: F,
@@ -159,6 +176,12 @@ impl<F: FnMut(&str)> Observer for Log<F> {
 }
 
 /// A notice as a sentence, without a full stop.
+///
+/// ```
+/// use bivouac::{Notice, progress::sentence};
+///
+/// assert_eq!(sentence(&Notice::Resumed { frontier: 3, ahead: 0, tasks: Some(9) }), "resumed after 3 of 9 tasks");
+/// ```
 pub fn sentence(notice: &Notice) -> String {
     let of = |frontier: u64, tasks: Option<u64>| match tasks {
         Some(tasks) => format!("{frontier} of {tasks} tasks"),

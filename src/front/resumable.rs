@@ -23,6 +23,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a loop goes over. The next word is [`map`](Resumable::map).
+///
+/// ```
+/// use bivouac::Resumable;
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+/// # std::fs::create_dir("tree")?;
+/// # std::fs::write("tree/a", "one\ntwo\n")?;
+/// # std::fs::write("tree/log", "")?;
+///
+/// let numbers: Resumable<_, _> = bivouac::resumable(0..100_u64).together(10); // of ten a task
+/// numbers.map(|n, _| Ok(format!("{n} "))).write_to("numbers").main();
+/// bivouac::lines("tree/a").block(4).map(|chunk, cx| Ok(chunk.text(cx)?.replace('\n', ";"))).write_to("cut").main();
+/// assert_eq!(std::fs::read_to_string("cut")?, "one;two;");
+/// let files = bivouac::files("tree").without(&["tree/log".into()]);
+/// files.map(|file, _| Ok(file.path().display().to_string())).write_to("tree/log").main();
+/// assert_eq!(std::fs::read_to_string("tree/log")?, "tree/a");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Resumable<S, D> {
     source: S,
@@ -74,6 +92,40 @@ impl Resumable<Tree, ByFile> {
 }
 
 /// A loop: what it goes over, and what is done. The last word is [`main`](Loop::main) or [`run`](Loop::run).
+///
+/// ```
+/// use bivouac::{Exit, Loop, Over, Results, Silent, Span};
+/// use std::{ops::Range, time::Duration};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// /// The sum of some powers.
+/// fn powers(exponent: u32) -> Loop<Over<Range<u64>>, impl Results<Task = Span<Range<u64>>, Result = u64>> {
+///     bivouac::resumable(0..4_u64)
+///         .map(move |n, _| Ok(n.pow(exponent)))
+///         .fold(|| 0, |sum: &mut u64, n| *sum += n)
+///         .at_end(|sum| format!("the sum is {sum}\n"))
+///         .named("powers", exponent) // what the closure has captured: with another one the state is refused
+/// }
+///
+/// let squares = powers(2)
+///     .write_to("sum.txt")
+///     .state("sum.state") // else `sum.txt.bivouac`
+///     .jobs(2)
+///     .grace(Duration::from_secs(3))
+///     .checkpoint_every(Duration::from_millis(500))
+///     .progress(Silent);
+/// assert_eq!(squares.main(), Exit::Code(0));
+/// assert_eq!(std::fs::read_to_string("sum.txt")?, "the sum is 14\n");
+///
+/// let exit = bivouac::main(|signals| -> bivouac::Result<()> {
+///     let cubes = powers(3).write_to_stdout().state("sum.state").fresh(true).run(signals)?;
+///     assert_eq!(cubes.finished()?, 36);
+///     Ok(())
+/// });
+/// assert_eq!(exit, Exit::Code(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Loop<S, J> {
     source: S,
     job: J,
@@ -186,6 +238,22 @@ impl<S, J> Loop<S, J> {
     /// Sees to it that the commands of the closure ([`Context::output`], [`Context::call`]) do not outlive this
     /// process if it is killed. The second process that does so is this program once more, so nothing may come
     /// before [`main`](Loop::main), or before the [`main`](crate::main) around it.
+    ///
+    /// ```
+    /// use bivouac::prelude::*;
+    ///
+    /// fn main() -> Exit {
+    /// #   let place = tempfile::tempdir().unwrap();
+    /// #   std::env::set_current_dir(&place).unwrap();
+    /// #   if std::env::args().count() > 9 {
+    ///     resumable(["1.wav", "2.wav"])
+    ///         .map(|path, cx| cx.output(["soxi", "-D", path]))
+    ///         .write_to("lengths.txt")
+    ///         .watch_commands()
+    ///         .main()
+    /// #   } else { Exit::Code(0) }
+    /// }
+    /// ```
     #[must_use]
     pub fn watch_commands(mut self) -> Self {
         self.settings.options.watch_children = true;
@@ -215,7 +283,8 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
     ///
     /// The output cannot be one, or there is neither an output file nor a state.
     pub fn into_run(self) -> Result<Run<J, S>> {
-        let Settings { to, state, mut options, observer, requests } = self.settings;
+        let Self { job, mut source, settings } = self;
+        let Settings { to, state, mut options, observer, requests } = settings;
         let sink: Box<dyn Sink> = match &to {
             Destination::File(path) => Box::new(FileSink::new(path)?),
             Destination::StandardOutput => Box::new(StreamSink::stdout()?),
@@ -223,7 +292,7 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
         };
         options.location = match (state, &to) {
             (Some(state), _) => state,
-            (None, Destination::File(path)) => Location::Directory(beside(path)),
+            (None, Destination::File(path)) => Location::Directory(beside(path, ".bivouac")),
             (None, Destination::Nowhere | Destination::StandardOutput) => {
                 return Err(Error::usage(
                     "the loop",
@@ -232,7 +301,13 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
                 .advise("name one with `state`, or an output with `write_to`"));
             }
         };
-        Ok(Run::with((self.job, self.source), sink, options, observer, requests))
+        let output = match &to {
+            Destination::File(path) => vec![path.clone(), beside(path, ".part")],
+            Destination::Nowhere | Destination::StandardOutput => Vec::new(),
+        };
+        let state = options.location.path().map(Path::to_path_buf);
+        source.leave_out(&output.into_iter().chain(state).collect::<Vec<_>>());
+        Ok(Run::with((job, source), sink, options, observer, requests))
     }
 
     /// Runs the loop under these signals, until it has finished or one of them has stopped it. Within
@@ -255,7 +330,7 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
     fn place(&self) -> Option<PathBuf> {
         match (&self.settings.state, &self.settings.to) {
             (Some(state), _) => state.path().map(Path::to_path_buf),
-            (None, Destination::File(path)) => Some(beside(path)),
+            (None, Destination::File(path)) => Some(beside(path, ".bivouac")),
             (None, Destination::Nowhere | Destination::StandardOutput) => None,
         }
     }
@@ -267,9 +342,9 @@ impl<P: Into<PathBuf>> From<P> for Location {
     }
 }
 
-fn beside(output: &Path) -> PathBuf {
+fn beside(output: &Path, suffix: &str) -> PathBuf {
     let mut path = output.as_os_str().to_os_string();
-    path.push(".bivouac");
+    path.push(suffix);
     PathBuf::from(path)
 }
 

@@ -327,6 +327,10 @@ impl Source for Tree {
     type Task = Portion;
     type Listing = TreeListing;
 
+    fn leave_out(&mut self, own: &[PathBuf]) {
+        self.own = self.own.and(own);
+    }
+
     fn begin(&self) -> Result<TreeListing> {
         if let Some(error) = self.unreadable_root() {
             let others = self.roots.iter().any(|root| why_unreadable(root).is_none());

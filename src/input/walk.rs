@@ -327,7 +327,12 @@ pub(super) struct Own(Arc<Vec<PathBuf>>);
 impl Own {
     /// These paths, which need not exist.
     pub(super) fn new(paths: &[PathBuf]) -> Self {
-        Self(Arc::new(paths.iter().filter_map(|path| settled(path)).collect()))
+        Self::default().and(paths)
+    }
+
+    /// These and others.
+    pub(super) fn and(&self, paths: &[PathBuf]) -> Self {
+        Self(Arc::new(self.0.iter().cloned().chain(paths.iter().filter_map(|path| settled(path))).collect()))
     }
 
     /// Whether the file of this name in this directory below `root` is one of them.

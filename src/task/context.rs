@@ -55,6 +55,29 @@ impl Debt {
 }
 
 /// The world as a task sees it: the gate, the way out for its bytes, and nothing of signals.
+///
+/// ```
+/// use std::time::Duration;
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// bivouac::resumable(["ab", "c"])
+///     .map(|text, cx| {
+///         cx.say(format!("task {}", cx.task())); // to the observer
+///         for byte in text.bytes() {
+///             let pace = if cx.is_stopping() { 0 } else { 50 };
+///             cx.sleep(Duration::from_micros(pace))?;
+///             cx.advance(1)?; // in bytes of the input; a yield point too
+///             cx.write(&[byte, b' '])?;
+///         }
+///         let letters = text.chars().take_while(|_| !cx.is_cancelled()).count(); // cannot return `Err`
+///         cx.emit(format!("{letters}\n"))
+///     })
+///     .write_to("out")
+///     .main();
+/// assert_eq!(std::fs::read_to_string("out")?, "a b 2\nc 1\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Context<'a> {
     /// The number of the task in the whole job ([`Job::number_of`](crate::Job::number_of)).
     pub(crate) task: u64,
@@ -154,6 +177,31 @@ impl Context<'_> {
     /// ([`Kind::NoSuchCommand`](crate::error::Kind::NoSuchCommand),
     /// [`Kind::CannotStart`](crate::error::Kind::CannotStart)), or the system has no descriptor or process
     /// left. The errors of `out`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bivouac::process::{Call, Command, Finished, How};
+    /// # let place = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&place)?;
+    /// # std::fs::write("a", "rose")?;
+    /// # std::fs::write("b", "tulip")?;
+    ///
+    /// bivouac::resumable(["a", "b"])
+    ///     .map(|path, cx| {
+    ///         let grep = Command::new(["grep", "-q", "rose", path]).ok_or("no program")?;
+    ///         let Finished { how, .. } = cx.call(&Call::of(&grep), &mut |_| Ok(()), &mut |_| ())?;
+    ///         match how {
+    ///             How::Code(0) => Ok(format!("{path} has one\n")),
+    ///             How::Code(1) => Ok(String::new()), // that is no failure
+    ///             other => Err(format!("grep: {other:?}").into()),
+    ///         }
+    ///     })
+    ///     .write_to("found")
+    ///     .main();
+    /// assert_eq!(std::fs::read_to_string("found")?, "a has one\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn call(
         &self,
         call: &Call<'_>,
@@ -194,6 +242,19 @@ impl Context<'_> {
     /// # Errors
     ///
     /// As [`output`](Context::output).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let place = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&place)?;
+    /// bivouac::resumable(["b\na\n"])
+    ///     .map(|text, cx| cx.filter(["sort"], text.as_bytes()))
+    ///     .write_to("sorted")
+    ///     .main();
+    /// assert_eq!(std::fs::read_to_string("sorted")?, "a\nb\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn filter<W: AsRef<OsStr>>(
         &self,
         words: impl IntoIterator<Item = W>,
@@ -376,6 +437,25 @@ impl Context<'_> {
     /// # Errors
     ///
     /// [`TaskError::Cancelled`] when the run takes no more output.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let place = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&place)?;
+    /// bivouac::resumable(0..1_u64)
+    ///     .map(|_, cx| {
+    ///         for attempt in 1..3 {
+    ///             cx.forget_output()?;
+    ///             writeln!(cx, "attempt {attempt}")?;
+    ///         }
+    ///         Ok(())
+    ///     })
+    ///     .write_to("out")
+    ///     .main();
+    /// assert_eq!(std::fs::read_to_string("out")?, "attempt 2\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn forget_output(&self) -> Result<(), TaskError> {
         lock(&self.written).clear();
         if (self.forget)() { Ok(()) } else { Err(TaskError::Cancelled) }

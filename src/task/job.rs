@@ -11,6 +11,79 @@ use serde_json::Value;
 /// [`run`](Job::run) must be a function of its task: the same task gives the same pieces and the
 /// same [`Partial`](Job::Partial), on any thread, at any time. A task may run again after a crash
 /// or an interruption. `render`, `fold` and `finish` must be functions of their arguments.
+///
+/// ```
+/// use bivouac::{Context, Error, Job, Over, Run, Span, TaskError, sink::FileSink};
+/// use serde_json::{Value, json};
+/// use std::ops::Range;
+///
+/// /// Squares, each with the sum of those before it.
+/// struct Squares;
+///
+/// impl Job for Squares {
+///     type Task = Span<Range<u64>>;
+///     type Partial = u64;
+///     type Total = u64;
+///
+///     fn name(&self) -> &str {
+///         "squares"
+///     }
+///
+///     fn fingerprint(&self) -> Value {
+///         json!({ "power": 2 })
+///     }
+///
+///     fn describe(&self, fingerprint: &Value) -> Option<String> {
+///         Some(format!("to the power of {}", fingerprint["power"]))
+///     }
+///
+///     fn run(&self, span: Span<Range<u64>>, cx: &Context<'_>) -> Result<u64, TaskError> {
+///         let square = span.iter().map(|(_, n)| n * n).sum();
+///         if square == 9 {
+///             return Err("is not liked".into());
+///         }
+///         writeln!(cx, "{square}")?;
+///         Ok(square)
+///     }
+///
+///     // From here on in the order of the tasks.
+///     fn accept(&self, before: &u64, square: &u64) -> bivouac::Result<()> {
+///         before.checked_add(*square).map(drop).ok_or_else(|| Error::broken("the sum", "is too large"))
+///     }
+///
+///     fn render(&self, before: &u64, piece: Vec<u8>) -> Vec<u8> {
+///         [format!("{before} + ").into_bytes(), piece].concat()
+///     }
+///
+///     fn fold(&self, sum: &mut u64, square: u64, _out: &mut Vec<u8>) {
+///         *sum += square;
+///     }
+///
+///     fn left_out(&self, _sum: &mut u64, out: &mut Vec<u8>) {
+///         out.extend(b"left out\n");
+///     }
+///
+///     fn finish(&self, sum: &mut u64, out: &mut Vec<u8>) {
+///         out.extend(format!("= {sum}\n").into_bytes());
+///     }
+///
+///     fn is_final(&self, _sum: &u64) -> bool {
+///         true // a job that met a failing device would say `false`
+///     }
+///
+///     fn verdict(&self, sum: &u64) -> u8 {
+///         u8::from(*sum == 0)
+///     }
+/// }
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// let run = Run::new(Squares, Over::new(0..5).together(1)).sink(FileSink::new("out")?).keep_going(true);
+/// let (ending, sum) = run.run_to_total();
+/// assert_eq!(sum, Some(21));
+/// assert_eq!(std::fs::read_to_string("out")?, "0 + 0\n0 + 1\n1 + 4\nleft out\n5 + 16\n= 21\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Job: Send + Sync + 'static {
     /// One unit of work, as the source lists it.
     type Task: Send + 'static;
@@ -58,6 +131,36 @@ pub trait Job: Send + Sync + 'static {
     /// # Errors
     ///
     /// As [`run`](Job::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bivouac::{Context, Exit, Job, Over, Presumed, Run, Span, TaskError, serde_json::Value};
+    /// use std::{ops::Range, time::Duration};
+    ///
+    /// /// Its first attempt fails. Its second one counts only if no stop comes within a moment.
+    /// struct Second;
+    ///
+    /// impl Job for Second {
+    /// #     type Task = Span<Range<u64>>;
+    /// #     type Partial = ();
+    /// #     type Total = ();
+    /// #     fn name(&self) -> &str { "second" }
+    /// #     fn fingerprint(&self) -> Value { Value::Null }
+    ///     fn run(&self, _: Span<Range<u64>>, _: &Context<'_>) -> Result<(), TaskError> {
+    ///         Err(TaskError::Again(Duration::from_millis(1)))
+    ///     }
+    ///
+    ///     fn again(&self, _: &Context<'_>) -> Result<(), TaskError> {
+    ///         Err(TaskError::Held { time: Duration::from_millis(1), presumed: Presumed::Done })
+    ///     }
+    ///
+    ///     fn settle(&self, _: &Context<'_>) -> Result<(), TaskError> {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// assert_eq!(Run::new(Second, Over::new(0..3)).run().exit(), Exit::Code(0));
+    /// ```
     fn again(&self, _cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError> {
         Err(TaskError::Cancelled)
     }

@@ -5,6 +5,27 @@
 use serde::{Deserialize, Serialize};
 
 /// What one frame says.
+///
+/// ```
+/// use bivouac::journal::{End, Line, Outcome};
+/// use bivouac::{Effects, TaskOutput};
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// let mails = bivouac::resumable(["ada", "grace"]).map(|to, cx| {
+///     let (task, attempt) = (cx.task(), 1);
+///     cx.journal(Line::Began { task, attempt, at_ms: 0, note: to.to_string(), of_task: [0; 8] });
+///     // … the mail is sent, and must not be sent again …
+///     let outcome = Outcome::Done(0);
+///     assert!(outcome.is_done());
+///     cx.journal(Line::Ended(End { task, attempt, took_us: 5, outcome }));
+///     Ok(())
+/// });
+/// let output = TaskOutput::PrintedAsCompleted;
+/// let ending = mails.state("mails").into_run()?.effects(Effects::SideEffects { output, retry_failed: true }).run();
+/// assert_eq!(ending.summary().frontier, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Line {
     /// The first one: whose journal this is.

@@ -14,6 +14,49 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Watches a run. Called on the supervisor's thread: return quickly, and never block.
+///
+/// ```
+/// use bivouac::{Activity, Again, AtWork, Notice, Observer, Progress, Silent};
+/// use std::sync::{Arc, Mutex};
+///
+/// #[derive(Clone, Default)]
+/// struct Watch(Arc<Mutex<Vec<String>>>);
+///
+/// impl Observer for Watch {
+///     fn progress(&mut self, now: &Progress) {
+///         let (done, all) = now.share();
+///         if now.phase == Activity::Running && all == Some(done) {
+///             self.0.lock().unwrap().push(format!("{done} done"));
+///         }
+///         for AtWork { task, since, .. } in &now.at_work {
+///             assert!(*task < 3, "at work for {since:?}");
+///         }
+///     }
+///
+///     fn notice(&mut self, notice: &Notice) {
+///         if let Notice::Stopping { again: Again::Signal | Again::Key, .. } = notice {
+///             self.0.lock().unwrap().push("the same again cancels what is at work".to_string());
+///         } else {
+///             self.0.lock().unwrap().push(bivouac::progress::sentence(notice));
+///         }
+///     }
+///
+///     fn is_behind(&self) -> bool {
+///         self.0.lock().unwrap().len() > 1000
+///     }
+///
+///     fn leave_terminal(&mut self) {} // nothing is drawn
+/// }
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// let digits = |name: &str| bivouac::resumable(0..3_u64).map(|n, _| Ok(n.to_string())).write_to(name);
+/// let watch = Watch::default();
+/// digits("one").progress(watch.clone()).main();
+/// assert_eq!(watch.0.lock().unwrap()[0], "the state is in one.bivouac");
+/// digits("two").progress(Silent).main(); // as without any
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Observer {
     /// The state of the run, about ten times a second and after every change of phase.
     fn progress(&mut self, _now: &Progress) {}

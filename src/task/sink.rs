@@ -10,11 +10,122 @@ use std::sync::Arc;
 /// The protocol, in the order of calls: `begin` once; then any number of `write`s, and from time
 /// to time `make_durable`; at the very end `make_durable`, `publish`. After the first error no
 /// further call is made.
+///
+/// ```
+/// use bivouac::{Committed, Error, Exit, Location, Result, Sink, Stretch};
+/// use std::sync::{Arc, Mutex};
+///
+/// /// Output in memory. It is gone with the process, and then the job begins again.
+/// #[derive(Clone, Default)]
+/// struct Memory(Arc<Mutex<Vec<u8>>>);
+///
+/// impl Memory {
+///     fn has(&self, committed: &Committed) -> bool {
+///         self.0.lock().unwrap().len() as u64 >= committed.bytes
+///     }
+/// }
+///
+/// impl Sink for Memory {
+///     fn may_begin(&self) -> Result<()> {
+///         Ok(()) // nothing can stand in the way
+///     }
+///
+///     fn can_continue(&self, committed: &Committed) -> bool {
+///         self.has(committed)
+///     }
+///
+///     fn may_go_on(&mut self, committed: &Committed) -> Result<()> {
+///         if self.has(committed) { Ok(()) } else { Err(Error::refused("memory", "has forgotten something")) }
+///     }
+///
+///     fn begin(&mut self, committed: Option<&Committed>) -> Result<()> {
+///         self.0.lock().unwrap().truncate(committed.map_or(0, |committed| committed.bytes as usize));
+///         Ok(())
+///     }
+///
+///     fn write(&mut self, bytes: &[u8]) -> Result<()> {
+///         self.0.lock().unwrap().extend_from_slice(bytes);
+///         Ok(())
+///     }
+///
+///     fn make_durable(&mut self) -> Result<Committed> {
+///         let bytes = self.0.lock().unwrap().len() as u64;
+///         let stretches = vec![Stretch { bytes, crc32: 0 }]; // of no use here
+///         Ok(Committed { bytes, stretches, ..Committed::default() })
+///     }
+///
+///     fn is_immediate(&self) -> bool {
+///         false // a kill takes all of it
+///     }
+///
+///     fn publish(&mut self) -> Result<()> {
+///         Ok(())
+///     }
+///
+///     fn abandon(&mut self) {
+///         self.0.lock().unwrap().clear();
+///     }
+///
+///     fn is_published(&mut self, committed: &Committed) -> Result<bool> {
+///         Ok(self.has(committed))
+///     }
+/// }
+///
+/// let memory = Memory::default();
+/// let digits = bivouac::resumable(0..3_u64).map(|n, _| Ok(n.to_string())).state(Location::Nowhere);
+/// assert_eq!(digits.into_run()?.sink(memory.clone()).run().exit(), Exit::Code(0));
+/// assert_eq!(*memory.0.lock().unwrap(), b"012");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Sink: Send + 'static {
     /// Called first, for sinks whose reader can keep them waiting: once the run is over, this wakes them.
     /// They wait a little longer at most, and return an error of
     /// [`Kind::Interrupted`](crate::error::Kind::Interrupted). That is no failure:
     /// [`make_durable`](Sink::make_durable) follows, and says how much was taken.
+    ///
+    /// ```
+    /// use bivouac::error::{Error, Kind, Result};
+    /// use bivouac::{Committed, Location, Sink, StopFd, Waited};
+    /// use std::io::{PipeWriter, Read, Write};
+    /// use std::{os::fd::AsFd, sync::Arc};
+    ///
+    /// /// Writes to a reader that may take nothing for a long time.
+    /// struct To(PipeWriter, Option<Arc<StopFd>>);
+    ///
+    /// impl Sink for To {
+    ///     fn interrupt_by(&mut self, stop: &Arc<StopFd>) {
+    ///         self.1 = Some(Arc::clone(stop));
+    ///     }
+    ///
+    ///     fn may_give_up(&self) -> bool {
+    ///         true
+    ///     }
+    ///
+    ///     fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    ///         let failed = |e| Error::io("the pipe".as_ref(), "write", &e);
+    ///         for piece in bytes.chunks(512) { // the kernel takes so few bytes at once, or none
+    ///             let waited = self.1.as_ref().map(|stop| stop.wait_writable(self.0.as_fd())).transpose();
+    ///             if waited.map_err(failed)? == Some(Waited::Stopped) {
+    ///                 return Err(Error::new(Kind::Interrupted, "the pipe", "has no room"));
+    ///             }
+    ///             self.0.write_all(piece).map_err(failed)?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// #    fn begin(&mut self, _: Option<&Committed>) -> Result<()> { Ok(()) }
+    /// #    fn make_durable(&mut self) -> Result<Committed> { Ok(Committed::default()) }
+    /// #    fn publish(&mut self) -> Result<()> { Ok(()) }
+    /// #    fn is_published(&mut self, _: &Committed) -> Result<bool> { Ok(true) }
+    /// }
+    ///
+    /// let (mut reader, writer) = std::io::pipe()?;
+    /// let digits = bivouac::resumable(0..3_u64).map(|n, _| Ok(n.to_string())).state(Location::Nowhere);
+    /// let ending = digits.into_run()?.sink(To(writer, None)).run();
+    /// let mut text = String::new();
+    /// reader.read_to_string(&mut text)?;
+    /// assert_eq!(text, "012");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn interrupt_by(&mut self, _stop: &Arc<StopFd>) {}
 
     /// Whether a [`write`](Sink::write) may end like that.

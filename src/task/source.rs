@@ -6,6 +6,7 @@ use crate::task::stop_fd::{StopFd, Waited};
 use serde_json::Value;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where the tasks of a job come from. A source describes the inputs, and opens a [`Listing`] of them.
@@ -40,9 +41,96 @@ pub trait Source: Send + 'static {
     ///
     /// An input changed: [`Kind::Refused`](crate::error::Kind::Refused), naming it.
     fn resume(&self, described: &Value, frontier: u64) -> Result<Self::Listing>;
+
+    /// Told first which files and directories the run itself writes: its output, its state. They are no input.
+    #[doc(hidden)]
+    fn leave_out(&mut self, _own: &[PathBuf]) {}
 }
 
 /// Lists the tasks of a job: lazily, always in the same order, from where its [`Source`] opened it.
+///
+/// ```
+/// use bivouac::{Error, Extent, LastLook, ListContext, Listed, Listing, Mark, Result, Source};
+/// use serde_json::Value;
+///
+/// /// The words of a text, of which any may be another one tomorrow.
+/// struct Words(&'static str);
+///
+/// struct WordListing {
+///     words: Vec<&'static str>,
+///     next: usize,
+/// }
+///
+/// impl Source for Words {
+///     type Task = &'static str;
+///     type Listing = WordListing;
+///
+///     fn begin(&self) -> Result<WordListing> {
+///         self.resume(&Value::Null, 0)
+///     }
+///
+///     fn resume(&self, _: &Value, frontier: u64) -> Result<WordListing> {
+///         Ok(WordListing { words: self.0.split(' ').collect(), next: frontier as usize })
+///     }
+/// }
+///
+/// impl WordListing {
+///     /// Of all words before the next one.
+///     fn mark(&self) -> Option<Mark> {
+///         self.words.get(..self.next).map(|words| Mark(*blake3::hash(words.join(" ").as_bytes()).as_bytes()))
+///     }
+/// }
+///
+/// impl Listing for WordListing {
+///     type Task = &'static str;
+///
+///     fn described(&self) -> Result<Value> {
+///         Ok(Value::Null) // the marks say whether the words are the same
+///     }
+///
+///     fn next(&mut self, _: &ListContext<'_>) -> Result<Option<Listed<&'static str>>> {
+///         let Some(word) = self.words.get(self.next).copied() else { return Ok(None) };
+///         self.next += 1;
+///         Ok(Some(Listed { task: word, bytes: word.len() as u64, mark: self.mark() }))
+///     }
+///
+///     fn mark_before(&mut self, _: &ListContext<'_>) -> Result<Option<Mark>> {
+///         Ok(self.mark())
+///     }
+///
+///     fn what_changed(&self) -> String {
+///         "a word is another one".to_string()
+///     }
+///
+///     fn sentences(&self) -> Vec<String> {
+///         vec![format!("{} words", self.words.len())]
+///     }
+///
+///     fn holds(&self, word: &&'static str) -> u64 {
+///         word.len() as u64
+///     }
+///
+///     fn last_look(&self) -> Option<LastLook> {
+///         Some(Box::new(|_: &ListContext<'_>| Ok(vec!["nothing changed meanwhile".to_string()])))
+///     }
+///
+///     fn extent(&self) -> Extent {
+///         Extent { tasks: Some(self.words.len() as u64), ..Extent::default() }
+///     }
+/// }
+/// # let place = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&place)?;
+///
+/// let shout = |text| bivouac::over(Words(text)).map(|word, _| match word {
+///     "bad" => Err("is bad".into()),
+///     word => Ok(word.to_uppercase()),
+/// });
+/// assert_eq!(shout("a rose bad").jobs(1).write_to("out").main(), bivouac::Exit::Code(4));
+/// assert_eq!(shout("a nose bad").jobs(1).write_to("out").main(), bivouac::Exit::Code(3), "refused");
+/// assert_eq!(shout("a rose").jobs(1).write_to("out").main(), bivouac::Exit::Code(0), "the bad one is gone");
+/// assert_eq!(std::fs::read_to_string("out")?, "AROSE");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Listing: Send + 'static {
     /// One unit of work.
     type Task: Send + 'static;
@@ -170,6 +258,61 @@ pub struct Extent {
 }
 
 /// What a [`Listing`] may use while it lists: above all, a way to wait that a stop can end.
+///
+/// ```
+/// use bivouac::{Error, ListContext, Listed, Listing, Location, Result, Source, Waited, serde_json::Value};
+/// use std::io::{PipeReader, Read, Write};
+/// use std::{os::fd::AsFd, time::Duration};
+///
+/// /// The bytes of a pipe, as they come.
+/// struct Bytes(PipeReader);
+///
+/// fn failed(cause: std::io::Error) -> Error {
+///     Error::io("the pipe".as_ref(), "read", &cause)
+/// }
+///
+/// impl Source for Bytes {
+///     type Task = u8;
+///     type Listing = Bytes;
+///
+///     fn begin(&self) -> Result<Bytes> {
+///         self.0.try_clone().map(Bytes).map_err(failed)
+///     }
+///
+///     fn resume(&self, _: &Value, _: u64) -> Result<Bytes> {
+///         Err(Error::refused("the pipe", "cannot be read a second time"))
+///     }
+/// }
+///
+/// impl Listing for Bytes {
+///     type Task = u8;
+///
+///     fn described(&self) -> Result<Value> {
+///         Ok(Value::Null)
+///     }
+///
+///     fn next(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<u8>>> {
+///         assert!(!cx.is_rehearsal(), "what is read now could not be read again");
+///         if cx.is_stopped() || cx.wait_readable(self.0.as_fd()).map_err(failed)? == Waited::Stopped {
+///             return Ok(None);
+///         }
+///         let mut byte = [0];
+///         if self.0.read(&mut byte).map_err(failed)? == 0 {
+///             // A signal may have ended the writer, and may be about to stop this run too.
+///             cx.end_counts(Duration::from_millis(1)).map_err(failed)?;
+///             return Ok(None);
+///         }
+///         Ok(Some(Listed { task: byte[0], bytes: 1, mark: None }))
+///     }
+/// }
+///
+/// let (reader, mut writer) = std::io::pipe()?;
+/// writer.write_all(b"abc")?;
+/// drop(writer);
+/// let count = bivouac::over(Bytes(reader)).map(|_, _| Ok(1)).fold(|| 0, |n: &mut u64, one: u64| *n += one);
+/// assert_eq!(count.state(Location::Nowhere).into_run()?.run_to_total().1, Some(Some(3)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ListContext<'a> {
     pub(crate) stop: &'a StopFd,

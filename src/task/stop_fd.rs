@@ -17,6 +17,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Ends every wait when the run is over. It is set once and stays set.
+///
+/// ```
+/// use bivouac::{StopFd, Waited};
+/// use std::{io::Write, os::fd::AsFd};
+///
+/// let stop = StopFd::new()?;
+/// let (reader, mut writer) = std::io::pipe()?;
+/// assert_eq!(stop.wait_writable(writer.as_fd())?, Waited::Ready);
+/// writer.write_all(b"input")?;
+/// assert_eq!(stop.wait_readable(reader.as_fd())?, Waited::Ready);
+/// assert!(!stop.is_set(), "it is of no run, so no wait is ended");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct StopFd {
     descriptor: EventFd,

@@ -4,6 +4,27 @@ use crate::signals::policy::Request;
 use crossbeam_channel::Sender;
 
 /// Asks a run for something, from any thread. It is cheap to clone. After the run it has no effect.
+///
+/// ```
+/// use bivouac::{Exit, Location, TaskError};
+/// use std::time::Duration;
+///
+/// let endless = bivouac::resumable(0..1_u64)
+///     .map(|_, cx| -> Result<(), TaskError> {
+///         loop {
+///             cx.sleep(Duration::from_secs(1))?;
+///         }
+///     })
+///     .state(Location::Nowhere);
+/// let handle = endless.handle();
+/// handle.pause();
+/// handle.status();
+/// handle.checkpoint();
+/// handle.resume();
+/// let after = handle.clone(); // from any thread
+/// let log = bivouac::progress::log(move |line| if line.ends_with("asks: resume") { after.abort() });
+/// assert_eq!(endless.progress(log).main(), Exit::Code(75));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Handle {
     requests: Sender<Request>,
