@@ -222,6 +222,15 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     }
 
     /// A handle to stop, pause or ask the run while it runs.
+    ///
+    /// ```
+    /// use bivouac::{Exit, Location};
+    ///
+    /// let run = bivouac::resumable(0..9_u64).map(|_, _| Ok(())).state(Location::Nowhere).into_run()?;
+    /// run.handle().stop();
+    /// assert_eq!(run.run().exit(), Exit::Code(75));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle(&self) -> Handle {
         Handle::of(&self.requests.0)
     }

@@ -261,6 +261,14 @@ impl<S, J> Loop<S, J> {
     }
 
     /// To ask the loop for something while it runs: a stop, a pause, a checkpoint.
+    ///
+    /// ```
+    /// use bivouac::{Exit, Location};
+    ///
+    /// let nothing = bivouac::resumable(0..9_u64).map(|_, _| Ok(())).state(Location::Nowhere);
+    /// nothing.handle().stop();
+    /// assert_eq!(nothing.main(), Exit::Code(75));
+    /// ```
     pub fn handle(&self) -> Handle {
         Handle::of(&self.settings.requests.0)
     }

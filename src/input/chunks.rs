@@ -67,14 +67,15 @@ const LARGEST_BLOCK: u64 = 4 * MIB;
 /// are not listed if they are of a stream.
 ///
 /// ```
-/// use bivouac::input::{Boundary, ChunkListing, Chunks};
+/// use bivouac::input::{Boundary, ChunkListing, Chunks, Decompress, Format};
 /// use bivouac::{Listing, Source};
 /// # let place = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&place)?;
 /// # std::fs::write("list", "one\ntwo\nthree\n")?;
 ///
 /// let chunks = Chunks::new(vec!["list".into()], Boundary::newline()).block(Some(8)).by_contents(true);
-/// let listing: ChunkListing = chunks.limit_rate(Some(1 << 20)).begin()?;
+/// assert_eq!(Format::of_file("list".as_ref()), None);
+/// let listing: ChunkListing = chunks.decompress(Decompress::Auto).limit_rate(Some(1 << 20)).begin()?;
 /// assert_eq!(listing.extent().tasks, Some(2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -68,6 +68,16 @@ fn stop_unless(is_over: impl FnOnce() -> bool) -> io::Result<()> {
 /// The kernel writes no core file: SIGQUIT is a way out here, and the core would be large.
 ///
 /// SIGTSTP and others do not end a process by default. For these the exit code alone names the signal.
+///
+/// ```
+/// use bivouac::{Signal, Signals, signals::die_by};
+///
+/// if std::env::args().nth(1).as_deref() == Some("serve") { // this example has no server
+///     let signals = Signals::of([Signal::SIGTERM]).expect("handlers");
+///     let caught = signals.wait().expect("a signal").signal;
+///     die_by(caught) // what the sender of the signal looks for
+/// }
+/// ```
 pub fn die_by(signal: Signal) -> ! {
     die(signal, false)
 }

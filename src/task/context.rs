@@ -417,6 +417,15 @@ impl Context<'_> {
 
     /// Writes into the journal of the state ([`crate::journal`]) that an attempt of this task begins or has
     /// ended. The line is durable with the next checkpoint. (The engine writes that a task is settled.)
+    ///
+    /// ```
+    /// use bivouac::{Location, journal::Line};
+    ///
+    /// // `Line` has an example with an end.
+    /// let begun = |task| Line::Began { task, attempt: 1, at_ms: 0, note: "the first".to_string(), of_task: [0; 8] };
+    /// let work = bivouac::resumable(0..2_u64).map(move |_, cx| Ok(cx.journal(begun(cx.task()))));
+    /// assert_eq!(work.state(Location::Nowhere).main(), bivouac::Exit::Code(0));
+    /// ```
     pub fn journal(&self, mut line: Line) {
         // The journal is compared with the record, which has the numbers of the engine.
         match &mut line {
