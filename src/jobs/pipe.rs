@@ -6,8 +6,11 @@
 //! is put in order again. A filter that sums up, sorts or numbers lines does so per chunk, and this
 //! cannot know; so the size of the chunks is part of the record, and a continued run cuts the same.
 
+mod compress;
 mod head;
 
+pub(crate) use self::compress::Compress;
+use self::compress::PackReception;
 use self::head::{Head, HeadReception, Reported};
 use crate::jobs::argv;
 use crate::jobs::attempts::{Reception, Terms, Then, Waiting};
@@ -33,6 +36,7 @@ pub(crate) struct Pipe {
     terms: Terms,
     /// How many lines of each output are printed once for all.
     output_header: u64,
+    compress: Option<Compress>,
     waiting: Waiting<Work>,
 }
 
@@ -46,7 +50,13 @@ struct Work {
 impl Pipe {
     pub(crate) fn new(command: Command, terms: Terms, output_header: u64) -> Self {
         let is_numbered = command.argv().any(|word| numbered(word, 1, 1).is_some());
-        Self { command, is_numbered, terms, output_header, waiting: Waiting::default() }
+        let (compress, waiting) = (None, Waiting::default());
+        Self { command, is_numbered, terms, output_header, compress, waiting }
+    }
+
+    /// The same, with its output compressed.
+    pub(crate) fn compress(self, compress: Option<Compress>) -> Self {
+        Self { compress, ..self }
     }
 }
 
@@ -119,15 +129,22 @@ impl Job for Pipe {
         if self.output_header > 0 {
             options["output_header"] = self.output_header.into();
         }
+        if let Some(compress) = self.compress {
+            options["compress"] = compress.to_string().into();
+        }
         options
     }
 
     fn describe(&self, fingerprint: &Value) -> Option<String> {
         let command = argv::shown(&fingerprint["command"]);
-        Some(match fingerprint["output_header"].as_u64() {
-            None => format!("the command `{command}`"),
-            Some(lines) => format!("the command `{command}` with an output header of {lines}"),
-        })
+        let mut text = format!("the command `{command}`");
+        if let Some(lines) = fingerprint["output_header"].as_u64() {
+            text += &format!(" with an output header of {lines}");
+        }
+        if let Some(compress) = fingerprint["compress"].as_str() {
+            text += &format!(" with --compress {compress}");
+        }
+        Some(text)
     }
 
     fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<Reported, TaskError> {
@@ -177,9 +194,10 @@ impl Pipe {
         let place = format!("{}, bytes {} to {}", chunk.path().display(), range.start, range.end);
         let command = self.command_of(cx);
         let mut head = HeadReception::new(cx, self.output_header);
-        let to: &mut dyn Reception = match self.output_header {
-            0 => &mut Passing::new(cx),
-            _ => &mut head,
+        let to: &mut dyn Reception = match (self.output_header, self.compress) {
+            (0, Some(compress)) => &mut PackReception::new(cx, compress),
+            (0, None) => &mut Passing::new(cx),
+            (_, _) => &mut head,
         };
         let then = self.terms.run(cx, &command, &feed, (attempt, &place, place.clone()), to);
         let chunk = match then.is_last() {

@@ -4,6 +4,7 @@ use super::common::{CommandArgs, InputArgs, JobArgs, PackedArgs, TableArgs};
 use super::help;
 use super::records::RecordArgs;
 use crate::cli::{complete, parse};
+use crate::jobs::pipe::Compress;
 use bivouac::disk::OsDisk;
 use bivouac::state_dir::is_state;
 use bivouac::{Error, Result};
@@ -517,6 +518,11 @@ pub(crate) struct PipeArgs {
     /// Print the first N lines of what each command prints only once; an error if they are not the same [default: 1]
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     pub(crate) output_header: Option<u64>,
+
+    /// Compress the output: zstd or gzip, also with a level (zstd=19, gzip=9). Each command's output is a frame or member
+    /// of its own, or several; zstd -d and gzip -d read the file
+    #[arg(long, value_name = "FORMAT", conflicts_with = "output_header", help_heading = "Output")]
+    pub(crate) compress: Option<Compress>,
 
     /// Write the result to OUT, which appears when it is complete
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]

@@ -54,7 +54,8 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         .limit_rate(launch.settings.limit_rate.value)
         .decompress(pipe.packed.which())
         .by_contents(pipe.inputs.verify_inputs);
-    launch.run((Pipe::new(command, terms, pipe.output_header.unwrap_or(0)), source), true)
+    let job = Pipe::new(command, terms, pipe.output_header.unwrap_or(0)).compress(pipe.compress);
+    launch.run((job, source), true)
 }
 
 /// A file that is compressed, or whose name says that records may be others than lines, where nothing was said of that.

@@ -218,6 +218,44 @@ fn what_is_in_compressed_files_is_counted_and_searched() {
 }
 
 #[test]
+fn a_compressed_output_is_the_same_after_an_interruption() {
+    for (compress, unpack) in [("gzip", "gzip -dc"), ("zstd=1", "")] {
+        let world = World::new();
+        let text = text("jsonl");
+        world.write("in", &text);
+        open_all(&world);
+        let job = |out: &str| {
+            let line =
+                format!("pipe in -o {out} --compress {compress} --block 32KiB --checkpoint-every 20ms -j2");
+            world.bivouac(&line).words(&["--", "sh", "-c", super::held!("exec tr a-z A-Z")])
+        };
+        job("whole").run().expect_code(0);
+        for signal in [SIGTERM, SIGKILL] {
+            open_to(&world, 3);
+            drop(job("out").start().until_checkpoint_at_least(2).signal(signal).wait());
+            open_all(&world);
+            completes(&job("out"));
+            expect_bytes(&world, &world.read("whole"));
+            std::fs::remove_file(world.path("out")).unwrap();
+            std::fs::remove_dir_all(world.path("out.bivouac")).ok();
+        }
+        let back = match unpack {
+            "" => {
+                world.bivouac("pipe whole --decompress -o back -- cat").run().expect_code(0);
+                world.read("back")
+            }
+            unpack => world.shell(&format!("{unpack} <whole")),
+        };
+        assert!(back == text.to_uppercase().into_bytes(), "{compress}");
+        world
+            .bivouac("pipe in -o whole --compress zip -- cat")
+            .run()
+            .expect_code(2)
+            .expect_says("neither zstd nor gzip");
+    }
+}
+
+#[test]
 fn each_file_gives_its_own_header_and_the_output_has_one() {
     let world = World::new();
     world.write("show.py", SHOW);
