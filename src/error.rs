@@ -339,7 +339,7 @@ mod tests {
             Error::refused("f", "changed").advise("look").then(Advice::RunAgain).or(Advice::StartAfresh);
         assert_eq!(
             error.to_string(),
-            "f: changed\n  look; run the same job again: it continues, or start over with `Run::fresh(true)`"
+            "f: changed\n  look; run the same job again: it continues, or start over with `fresh(true)`"
         );
         let names = |advice| format!("{advice:?}");
         assert_eq!(error.worded(names), "f: changed\n  Text(\"look\"); RunAgain, or StartAfresh");

@@ -282,9 +282,11 @@ impl<I: Indexed> Feed<Span<I>> for ByItem {
         cx: &Context<'_>,
         mut body: impl FnMut(I::Item) -> std::result::Result<(), TaskError>,
     ) -> std::result::Result<(), TaskError> {
+        let is_one = span.range.end - span.range.start == 1; // The number of the task says which item it is.
         for (index, item) in span.iter() {
             cx.yield_point()?;
-            body(item).map_err(|error| about(format_args!("item {}", index + 1), error))?;
+            let named = |error| about(format_args!("item {}", index + 1), error);
+            body(item).map_err(|error| if is_one { error } else { named(error) })?;
         }
         Ok(())
     }

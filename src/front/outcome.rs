@@ -10,6 +10,7 @@ use crate::process::watcher;
 use crate::signals::policy::Policy;
 use crate::signals::{Masked, die_by};
 use crate::task::with_causes;
+use nix::sys::signal::Signal;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{Write, stderr};
@@ -67,6 +68,11 @@ impl Stopped {
     pub fn exit(&self) -> Exit {
         self.exit
     }
+
+    fn error(self) -> Error {
+        let signal = if let Exit::Signal(signal) = self.exit { Some(signal) } else { None };
+        Error::new(Kind::Interrupted, "the loop", self).stopped_by(signal)
+    }
 }
 
 impl fmt::Display for Stopped {
@@ -99,7 +105,7 @@ impl<T> Outcome<T> {
     ) -> Result<Self> {
         let exit = ending.exit();
         signals.note_stop(if let Exit::Signal(signal) = exit { Some(signal) } else { None });
-        match ending {
+        let outcome = match ending {
             Ending::Failed { error, .. } => Err(error),
             Ending::Stopped { by, summary } => Ok(Outcome::Stopped(Stopped { by, summary, state, exit })),
             Ending::Finished { summary, .. } if summary.failed > 0 => {
@@ -110,7 +116,13 @@ impl<T> Outcome<T> {
                 Error::broken("the loop", "is finished, and its total was written by another version")
                     .advise(Advice::StartAfresh)
             }),
-        }
+        };
+        signals.note_failure(match &outcome {
+            Ok(Outcome::Finished(_)) => None,
+            Ok(Outcome::Stopped(stopped)) => Some(stopped.clone().error()),
+            Err(error) => Some(error.clone()),
+        });
+        outcome
     }
 
     /// The result; a loop that was stopped is an error, with which [`main`] ends as it should.
@@ -121,10 +133,7 @@ impl<T> Outcome<T> {
     pub fn finished(self) -> Result<T> {
         match self {
             Outcome::Finished(result) => Ok(result),
-            Outcome::Stopped(stopped) => {
-                let signal = if let Exit::Signal(signal) = stopped.exit { Some(signal) } else { None };
-                Err(Error::new(Kind::Interrupted, "the loop", stopped).stopped_by(signal))
-            }
+            Outcome::Stopped(stopped) => Err(stopped.error()),
         }
     }
 }
@@ -182,30 +191,33 @@ pub fn main<E: Into<Box<dyn StdError + Send + Sync>>>(
     }
     let mut masked = match Masked::block(Policy::default()) {
         Ok(masked) => masked,
-        Err(error) => return failed(Box::new(error), None),
+        Err(error) => return failed(Box::new(error), None, None),
     };
     masked.linger();
     let done = program(&masked);
-    let stopped_by = masked.stopped_by();
+    let (stopped_by, last) = (masked.stopped_by(), masked.failure());
     drop(masked);
     match done {
         // It has dealt with the stop; the sender of the signal looks how the process ends.
         Ok(()) => stopped_by.map_or(Exit::Code(crate::ending::FINISHED), Exit::Signal),
-        Err(error) => failed(error.into(), stopped_by),
+        Err(error) => failed(error.into(), last, stopped_by),
     }
 }
 
 /// Says what went wrong. The signals have their default actions by now, so that Ctrl-C ends a wait for the terminal.
-fn failed(error: Box<dyn StdError + Send + Sync>, stopped_by: Option<nix::sys::signal::Signal>) -> Exit {
+///
+/// `last` is how the last loop failed. An error of `anyhow` that was made of it has another type, and the same text.
+fn failed(error: Box<dyn StdError + Send + Sync>, last: Option<Error>, stopped_by: Option<Signal>) -> Exit {
     let name = std::env::args_os().next().map(PathBuf::from);
     let name = name.as_ref().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
-    let own = error.downcast_ref::<Error>();
-    let said = match own {
-        Some(own) if own.kind() == Kind::OutputClosed => return own.exit(),
-        Some(own) => own.to_string(),
-        None => with_causes(&*error),
-    };
-    writeln!(stderr(), "{name}: {said}").ok(); // Without a reader the exit code says the same.
+    let is_last = |cause: &dyn StdError| last.as_ref().filter(|last| last.to_string() == cause.to_string());
+    let first: &(dyn StdError + 'static) = &*error;
+    let mut causes = std::iter::successors(Some(first), |&cause| cause.source());
+    let own = causes.find_map(|cause| cause.downcast_ref::<Error>().or_else(|| is_last(cause)));
+    if own.is_some_and(|own| own.kind() == Kind::OutputClosed) {
+        return Exit::Signal(Signal::SIGPIPE);
+    }
+    writeln!(stderr(), "{name}: {}", with_causes(&*error)).ok(); // Without a reader the exit code says the same.
     let exit = own.map_or(Exit::Code(1), Error::exit);
     stopped_by.map_or(exit, Exit::Signal)
 }

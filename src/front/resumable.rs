@@ -326,7 +326,8 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
     /// The loop could not go on: an item failed, an input changed, the disk is full. What was committed stands.
     pub fn run(self, signals: &Masked) -> Result<Outcome<J::Result>> {
         let state = self.place();
-        let (ending, total) = self.into_run()?.run_under(signals);
+        let run = self.into_run().inspect_err(|error| signals.note_failure(Some(error.clone())))?;
+        let (ending, total) = run.run_under(signals);
         Outcome::of(ending, J::result(total), state, signals)
     }
 

@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::signals::policy::Policy;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
 use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
@@ -40,6 +40,8 @@ pub struct Masked {
     lingers: bool,
     /// The signal that stopped a loop of this thread.
     stopped_by: Cell<Option<Signal>>,
+    /// The error with which the last loop ended.
+    failed: RefCell<Option<Error>>,
     of_this_thread: PhantomData<*const ()>,
 }
 
@@ -56,7 +58,8 @@ impl Masked {
     pub fn block(policy: Policy) -> Result<Self> {
         policy.check()?;
         let found = block(&policy)?;
-        Ok(Self { policy, found, lingers: false, stopped_by: Cell::new(None), of_this_thread: PhantomData })
+        let (stopped_by, failed) = (Cell::new(None), RefCell::new(None));
+        Ok(Self { policy, found, lingers: false, stopped_by, failed, of_this_thread: PhantomData })
     }
 
     /// Replaces the policy: blocks the signals that are new in it, and unblocks those that it no longer has.
@@ -114,6 +117,15 @@ impl Masked {
     /// Notes which signal has stopped a loop, for the end of the program.
     pub(crate) fn note_stop(&self, signal: Option<Signal>) {
         self.stopped_by.set(signal);
+    }
+
+    /// Notes with which error a loop ended, for the end of the program.
+    pub(crate) fn note_failure(&self, error: Option<Error>) {
+        *self.failed.borrow_mut() = error;
+    }
+
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failed.borrow().clone()
     }
 
     pub(crate) fn stopped_by(&self) -> Option<Signal> {
