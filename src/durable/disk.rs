@@ -136,6 +136,11 @@ pub trait DiskFile: Send + Debug {
     /// Takes an exclusive `flock` that lasts as long as this file is open; `false` if another file holds it.
     fn try_lock(&self) -> io::Result<bool>;
 
+    /// Whether a file server holds its content and its lock.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// The descriptor, if there is one. A process that gets it can hold the lock longer than this one lives.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None

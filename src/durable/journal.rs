@@ -22,6 +22,7 @@
 //! kind; a run that continues the job counts those that the record does not know.
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, if_there, open_plain};
+use crate::durable::lock;
 use crate::error::{Advice, At, Error, Result};
 pub use crate::task::{End, Line, Outcome};
 use std::collections::BTreeMap;
@@ -72,6 +73,7 @@ impl Journal {
         let file = open_plain(dir, path, JOURNAL, Open::Create)?;
         let path = path.join(JOURNAL);
         let file = file.ok_or_else(|| Error::broken(path.display(), "its directory is gone"))?;
+        lock::hold(&*file, &path)?;
         let length = file.facts().at(&path, "look at")?.bytes;
         let end = lines_after(&*file, &path, (run, committed), &mut |_| {})?;
         if end.unwrap_or(0) < length {

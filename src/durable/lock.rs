@@ -17,9 +17,20 @@
 //!
 //! # When the lock is lost
 //!
-//! A file server may give the lock to another client after a cut network or a suspended machine. The kernel
-//! then answers writes through the descriptor that held the lock with EIO or ESTALE. So each record begins with
-//! such a write ([`Lock::confirm`]). If it fails, another run may be at work, and this run changes nothing more.
+//! A file server may give the lock to another client after a cut network or a suspended machine. From then on it
+//! refuses writes through every descriptor that held a lock, and the kernel answers EIO or ESTALE. That leads to two
+//! rules for a state on a file server:
+//!
+//! - **Bytes** go through locked descriptors only ([`hold`]): the output, the journal, the files of the spill. So the
+//!   server refuses them, also those of a host that thaws in the middle of a write. It costs nothing while they are
+//!   written.
+//! - **Names** have no such protection. So each batch of creations, renames and removals begins with a question: a
+//!   write through the lock itself ([`Lock::confirm`]). If it fails, another run may be at work, and this run changes
+//!   nothing more.
+//!
+//! Between the question and the rename the host may freeze. Only the server could close this window, and no protocol of
+//! today has such a rename. It is a few system calls wide. The newer run closes it again for itself: its next record
+//! and its next status replace what came late.
 //!
 //! # A refusal changes nothing
 //!
@@ -32,7 +43,7 @@ use crate::durable::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
 use crate::durable::holder::{Continuing, Holder};
 use crate::durable::state_dir::reach;
 use crate::error::{Advice, At, Error, Kind, Result};
-use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, fstat, fstatfs, futimens};
+use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, fstat, futimens};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -58,9 +69,6 @@ const LONGEST_TEXT: u64 = 64 << 20;
 
 /// The beginning of every text that a run writes.
 pub(super) const BEGINNING: &[u8] = b"{\"pid\":";
-
-/// The types that `statfs(2)` reports for NFS, SMB, CIFS and FUSE.
-const REMOTE: [u32; 4] = [0x6969, 0xFE53_4D42, 0xFF53_4D42, 0x6573_5546];
 
 impl Holder {
     pub(super) fn ourselves() -> Self {
@@ -116,6 +124,11 @@ pub(super) struct Lock {
 }
 
 impl Lock {
+    /// Whether a server can take it away.
+    pub(super) fn is_remote(&self) -> bool {
+        self.is_remote
+    }
+
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.file.descriptor()
     }
@@ -217,7 +230,7 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -
     if !try_a_few_times(&*file, may_wait).at(path.join(LOCK), "lock")? {
         return Err(busy(path, Holder::read(&*file)));
     }
-    let is_remote = is_remote(&*file);
+    let is_remote = file.is_remote();
     let mut lock = Lock { file, path: path.join(LOCK), holder: Holder::ourselves(), before: None, is_remote };
     if !lock.is_named(dir).at(path.join(LOCK), "look at the lock")? {
         return Ok(Acquired::Gone);
@@ -228,13 +241,6 @@ pub(super) fn acquire(dir: &dyn Dir, path: &Path, may_wait: &dyn Fn() -> bool) -
     lock.before = (was_there || !text.is_empty()).then(|| Before::of(&*lock.file, text));
     lock.write().at(path.join(LOCK), "write")?;
     Ok(Acquired::Held(lock))
-}
-
-/// Whether a write reaches the server of the lock only with a flush.
-#[allow(clippy::unnecessary_cast, reason = "the field has another width elsewhere")]
-fn is_remote(file: &dyn DiskFile) -> bool {
-    let system = file.descriptor().and_then(|open| fstatfs(open).ok());
-    system.is_some_and(|system| REMOTE.contains(&(system.f_type as u32)))
 }
 
 /// The lock of a run that was killed may still be held by its watcher, which ends the commands of that run and
@@ -256,6 +262,19 @@ fn try_a_few_times(file: &dyn DiskFile, may_wait: &dyn Fn() -> bool) -> io::Resu
 
 fn is_held_for_the_dead(file: &dyn DiskFile) -> bool {
     Holder::read(file).is_some_and(|holder| matches!(reach::find(&holder), Ok(reach::Found::Ended)))
+}
+
+/// Locks a file of the state if a server holds it, so that the server refuses what is written to it after the locks
+/// were lost. The lock of the state is ours, so that of its file is free, or will be: the process before may still
+/// be closing its files.
+pub(super) fn hold(file: &dyn DiskFile, path: &Path) -> Result<()> {
+    for _ in 0..TRIES_AFTER_A_DEATH {
+        if !file.is_remote() || file.try_lock().map_err(|e| Error::io(path, "lock", &e))? {
+            return Ok(());
+        }
+        thread::sleep(BETWEEN_TRIES);
+    }
+    Err(busy(path, None))
 }
 
 pub(super) fn busy(path: &Path, holder: Option<Holder>) -> Error {

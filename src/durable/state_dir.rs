@@ -82,7 +82,8 @@ enum Untouched {
 
 impl Drop for StateDir {
     fn drop(&mut self) {
-        let (Some(untouched), Some(lock)) = (self.untouched, self.lock.take()) else { return };
+        let Some(untouched) = self.untouched.filter(|_| self.confirm().is_ok()) else { return };
+        let Some(lock) = self.lock.take() else { return };
         lock.undo(&*self.dir);
         if untouched == Untouched::Made {
             // This fails if another run has already put files there.
@@ -179,9 +180,11 @@ impl StateDir {
         self.lock.as_ref().and_then(Lock::descriptor)
     }
 
-    /// Something is about to be written: from here on, dropping the state does not restore it.
-    fn touch(&mut self) {
+    /// Names are about to change: asks whether the state is still ours. From here on, dropping the state does not
+    /// restore it.
+    fn touch(&mut self) -> Result<()> {
         self.untouched = None;
+        self.confirm()
     }
 
     fn temporary(&self, name: &str) -> OsString {
@@ -204,9 +207,8 @@ impl StateDir {
 
     /// Prepares the next record: returns the open directory and the temporary name to write it under.
     pub(crate) fn before_record(&mut self) -> Result<(Arc<dyn Dir>, OsString)> {
-        self.touch();
+        self.untouched = None;
         self.confirm_lock()?;
-        self.confirm_record()?;
         let new = self.temporary(RECORD_NEW);
         if !self.has_record {
             let step = "sync the parent directory of the state with";
@@ -221,7 +223,16 @@ impl StateDir {
         self.close_fence(record);
     }
 
-    /// Fails if the lock was lost, since another run may then be working here.
+    /// Fails if the state is not ours any more, since another run may then be working here. A lock on a local disk
+    /// cannot be lost, so there this costs nothing.
+    pub(crate) fn confirm(&mut self) -> Result<()> {
+        if self.lost.is_some() || self.lock.as_ref().is_some_and(Lock::is_remote) {
+            self.confirm_lock()?;
+        }
+        self.confirm_record()
+    }
+
+    /// Asks in any case: each record begins with that, and a disk that is broken shows it here.
     pub(crate) fn confirm_lock(&mut self) -> Result<()> {
         if let Some(error) = &self.lost {
             return Err(error.clone());

@@ -147,6 +147,8 @@ impl CheckpointStore {
 
     /// The five steps (see the [module](self)).
     fn replace_record(&mut self, output: Option<(&mut dyn Sink, u64)>) -> Result<Option<u64>> {
+        // Is it still ours?
+        self.confirm()?;
         // 1. Flush everything that the record will name: a record must never name bytes that are not durable.
         if let Some((sink, of_next)) = output {
             self.record.output = Some(Committed { of_next, ..sink.make_durable()? });
@@ -161,7 +163,7 @@ impl CheckpointStore {
         }
         self.record.ahead = self.spill.ahead();
         let bytes = next_text(&mut self.record, dir.path())?;
-        // This call fails if the lock was lost, since another run may then be writing here.
+        // Flushing may have taken long, so the question is asked again just before a name changes.
         let (files, temporary) = dir.before_record()?;
         let path = dir.path().join(&temporary);
         let failed = |step: &'static str| {

@@ -156,7 +156,9 @@ impl<J: Job> Committer<J> {
                 }
             }
             Step::Command(CommitCommand::CheckpointEvery(time)) => self.every = time,
-            Step::Command(CommitCommand::ShowStatus(live)) => self.store.show(*live, self.reorder.waiting()),
+            Step::Command(CommitCommand::ShowStatus(live)) => {
+                self.store.show(*live, self.reorder.waiting())?;
+            }
             Step::Command(CommitCommand::Checkpoint { asked }) => {
                 self.advance()?;
                 self.checkpoint(asked)?;
@@ -287,6 +289,7 @@ impl<J: Job> Committer<J> {
         } else {
             self.sink.make_durable()?;
         }
+        self.store.confirm()?;
         self.sink.publish()?;
         self.store.record_mut().phase = Phase::Done { code };
         self.store.finish()?;

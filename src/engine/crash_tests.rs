@@ -14,6 +14,8 @@ mod test_world;
 
 use crate::durable::disk::tests::sim::{Fault, Omit, SimDisk};
 use crate::error::Result;
+use std::cell::Cell;
+use std::rc::Rc;
 use test_world::{Kind, OUT, TASKS, Told, Until, World, expected, record_on};
 
 const BEFORE: &[u8] = b"what an earlier job left";
@@ -179,6 +181,37 @@ fn a_crash_during_recovery_changes_nothing() {
                     panic!("crash at {at}, reboot {seed}, then {fault:?}: {complaint}");
                 }
             }
+        }
+    }
+}
+
+/// A host freezes between two steps, the file server gives its locks away, and it thaws.
+#[test]
+fn a_host_that_has_lost_its_locks_changes_nothing() {
+    let printed = Kind::Printed { in_order: false, is_safe: true };
+    for (kind, until) in [Kind::File, Kind::FileOnce, printed]
+        .into_iter()
+        .flat_map(|kind| [(kind, Until::Stopped), (kind, Until::Finished)])
+    {
+        for at in 0.. {
+            let (world, disk, mut told) = (World::new(kind), new_disk(None), Told::default());
+            disk.share();
+            let (frozen, ops) = (disk.clone(), Rc::new(Cell::new(None)));
+            let (seen, mut steps) = (Rc::clone(&ops), 0);
+            *world.before_step.borrow_mut() = Some(Box::new(move || {
+                if steps == at {
+                    frozen.lose_locks();
+                    seen.set(Some(frozen.ops()));
+                }
+                steps += 1;
+            }));
+            let ended = world.run(&disk, until, &mut told);
+            let Some(before) = ops.get() else {
+                assert!(ended.is_ok() && at > 20, "{kind:?}: {at} steps, {ended:?}");
+                break;
+            };
+            assert!(told.is_lost, "{kind:?}, step {at}: {ended:?}");
+            assert_eq!(disk.ops(), before, "{kind:?}, step {at}: something was changed");
         }
     }
 }

@@ -208,6 +208,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         store.write()?;
         if !is_published {
             sink.begin(Some(&committed))?;
+            store.confirm()?;
             sink.publish()?;
         }
         store.record_mut().phase = Phase::Done { code };

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{self, AtFlags, OFlag};
 use nix::sys::stat::{self, FileStat, Mode, SFlag};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use rustix::fs::fstatfs;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
@@ -29,6 +30,18 @@ struct OsDir(OwnedFd);
 
 #[derive(Debug)]
 struct OsFile(File);
+
+/// The types that `statfs(2)` reports for NFS, SMB, CIFS, FUSE, Lustre, GPFS, CephFS and BeeGFS.
+const REMOTE: [u32; 8] = [
+    0x6969,
+    0xFE53_4D42,
+    0xFF53_4D42,
+    0x6573_5546,
+    0x0BD0_0BD0,
+    0x4750_4653,
+    0x00C3_6400,
+    0x1983_0326,
+];
 
 /// A file without a name, in the system's place for such files.
 pub(crate) fn nameless() -> io::Result<Box<dyn DiskFile>> {
@@ -137,6 +150,11 @@ impl DiskFile for OsFile {
                 done => return done,
             }
         }
+    }
+
+    #[allow(clippy::unnecessary_cast, reason = "the field has another width elsewhere")]
+    fn is_remote(&self) -> bool {
+        fstatfs(&self.0).is_ok_and(|system| REMOTE.contains(&(system.f_type as u32)))
     }
 
     fn facts(&self) -> io::Result<Facts> {

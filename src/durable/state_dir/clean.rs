@@ -99,7 +99,7 @@ pub fn is_state(disk: &dyn Disk, path: &Path) -> bool {
 impl StateDir {
     /// Opens the journal of the run `known.0`, in which the record counts `known.1` bytes.
     pub(crate) fn open_journal(&mut self, known: (&str, u64)) -> Result<Journal> {
-        self.touch();
+        self.touch()?;
         Journal::open(&*self.dir, &self.path, known)
     }
 
@@ -109,13 +109,13 @@ impl StateDir {
     }
 
     pub(crate) fn remove_journal(&mut self) -> Result<()> {
-        self.touch();
+        self.touch()?;
         self.remove_if_there(&*self.dir, JOURNAL.as_ref())
     }
 
     /// Removes the access points of a job that has finished its work.
     pub(crate) fn remove_access_points(&mut self) -> Result<()> {
-        self.touch();
+        self.touch()?;
         self.remove_if_there(&*self.dir, ACCESS_POINTS.as_ref())
     }
 
@@ -125,8 +125,7 @@ impl StateDir {
     ///
     /// The lock is lost, or something cannot be removed.
     pub fn remove(mut self) -> Result<Vec<OsString>> {
-        self.touch();
-        self.confirm_lock()?;
+        self.touch()?;
         // First the record, durably. A crash after that leaves files that no record names, and the next run
         // sweeps them. In the other order it would leave a record that names missing files.
         self.remove_if_there(&*self.dir, RECORD.as_ref())?;
@@ -154,7 +153,8 @@ impl StateDir {
     }
 
     /// Removes the temporary files of runs that were killed. Call it only after this run has written a record.
-    pub(crate) fn sweep_temporaries(&self) -> Result<()> {
+    pub(crate) fn sweep_temporaries(&mut self) -> Result<()> {
+        self.touch()?;
         let names = self.dir.list().at(&self.path, "list")?;
         names
             .into_iter()

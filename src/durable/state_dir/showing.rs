@@ -8,7 +8,7 @@ use super::known::known_state;
 use super::{Continuing, STATUS, STATUS_NEW, StateDir};
 use crate::durable::disk::{Dir, Disk, Open, read_plain};
 use crate::durable::status_file::StatusFile;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use std::io;
 use std::path::Path;
 
@@ -20,16 +20,21 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// Those of the file system. The run goes on without it.
+    /// The state is not ours any more. Without the status the run goes on.
     ///
     /// # Durability
     ///
     /// None.
-    pub(crate) fn show(&self, live: &StatusFile) -> io::Result<()> {
-        let text = serde_json::to_vec(live)?;
-        if self.lost.is_some() {
-            return Ok(());
+    pub(crate) fn show(&mut self, live: &StatusFile) -> Result<()> {
+        match self.confirm() {
+            Err(error) if error.kind() == Kind::Busy => return Err(error),
+            Ok(()) | Err(_) => self.replace_status(live).unwrap_or_default(),
         }
+        Ok(())
+    }
+
+    fn replace_status(&self, live: &StatusFile) -> io::Result<()> {
+        let text = serde_json::to_vec(live)?;
         let new = self.temporary(STATUS_NEW);
         let file = self.dir.open(&new, Open::Create)?;
         file.truncate(0)?;
@@ -39,8 +44,8 @@ impl StateDir {
     }
 
     /// Removes the status at the end of a run. One that outlives its process shows that it was killed.
-    pub(crate) fn hide(&self) {
-        if self.lost.is_some() {
+    pub(crate) fn hide(&mut self) {
+        if self.confirm().is_err() {
             return;
         }
         for name in [STATUS.into(), self.temporary(STATUS_NEW)] {

@@ -11,6 +11,7 @@
 
 use super::{SPILL, StateDir};
 use crate::durable::disk::{Dir, DiskFile, Open, if_there, nameless, read_up_to};
+use crate::durable::lock;
 use crate::durable::record::SpilledFile;
 use crate::error::{Advice, At, Error, Result};
 use std::ffi::{OsStr, OsString};
@@ -66,7 +67,7 @@ pub(crate) fn remove_segment(dir: &mut Option<StateDir>, number: u64) -> Result<
 impl StateDir {
     /// Creates a segment, and the directory if this is the first one.
     pub(crate) fn make_segment(&mut self, number: u64) -> Result<(Box<dyn DiskFile>, PathBuf)> {
-        self.touch();
+        self.touch()?;
         let dir = self.make_spill_dir()?;
         let name = segment_name(number);
         let path = self.spill_path(&name);
@@ -76,7 +77,9 @@ impl StateDir {
         if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
             return Err(is_a_directory(&path));
         }
-        Ok((made.at(&path, "create")?, path))
+        let made = made.at(&path, "create")?;
+        lock::hold(&*made, &path)?;
+        Ok((made, path))
     }
 
     /// Opens a segment for reading, if it exists.
@@ -88,6 +91,7 @@ impl StateDir {
 
     /// Removes a segment. Call it only after a record that does not name it.
     pub(crate) fn remove_segment(&mut self, number: u64) -> Result<()> {
+        self.touch()?;
         match self.find_spill_dir()? {
             Some(dir) => self.remove_spilled(&*dir, &segment_name(number)),
             None => Ok(()),
@@ -126,6 +130,7 @@ impl StateDir {
 
     /// Removes files of crashed runs, which no record names.
     pub(crate) fn sweep_spill(&mut self, files: &[SpilledFile], segments: &[u64]) -> Result<()> {
+        self.touch()?;
         let Some(dir) = self.find_spill_dir()? else { return Ok(()) };
         let named = |name: &OsStr| {
             files.iter().any(|entry| OsStr::new(&entry.file) == name)

@@ -57,10 +57,15 @@ impl CheckpointStore {
         self
     }
 
+    /// Fails if the state is not ours any more ([`StateDir::confirm`]).
+    pub(crate) fn confirm(&mut self) -> Result<()> {
+        self.dir.as_mut().map_or(Ok(()), StateDir::confirm)
+    }
+
     /// A write that a device has failed may have lost the lock for its cause: then that is the error.
     pub(crate) fn or_lost(&mut self, error: Error) -> Error {
-        let of_device = error.is_of_device();
-        let confirmed = self.dir.as_mut().filter(|_| of_device).map(StateDir::confirm_lock);
+        let ask = if error.is_of_device() { StateDir::confirm_lock } else { StateDir::confirm };
+        let confirmed = self.dir.as_mut().map(ask);
         match confirmed {
             Some(Err(lost)) if lost.kind() == Kind::Busy => lost,
             Some(Ok(()) | Err(_)) | None => error,

@@ -3,22 +3,22 @@
 use super::CheckpointStore;
 use crate::durable::state_dir::Continuing;
 use crate::durable::status_file::StatusFile;
+use crate::error::Result;
 
 impl CheckpointStore {
     /// Writes the status of the run, if the directory exists. The commit thread adds two facts that only it
     /// knows: the id of the job, and how many tasks have completed ahead of the frontier. Of these, `waiting`
     /// are in memory and the others on disk.
     ///
-    /// A failure is ignored. If the disk is full, the next checkpoint reports it.
-    pub(crate) fn show(&self, live: StatusFile, waiting: u64) {
-        if let Some(dir) = &self.dir {
-            let run = Some(self.record.run.clone());
-            dir.show(&StatusFile { run, ahead: waiting + self.spill.tasks().len(), ..live }).ok();
-        }
+    /// Fails only if the state is not ours any more. If the disk is full, the next checkpoint reports it.
+    pub(crate) fn show(&mut self, live: StatusFile, waiting: u64) -> Result<()> {
+        let Some(dir) = &mut self.dir else { return Ok(()) };
+        let run = Some(self.record.run.clone());
+        dir.show(&StatusFile { run, ahead: waiting + self.spill.tasks().len(), ..live })
     }
 
-    pub(crate) fn hide(&self) {
-        if let Some(dir) = &self.dir {
+    pub(crate) fn hide(&mut self) {
+        if let Some(dir) = &mut self.dir {
             dir.hide();
         }
     }

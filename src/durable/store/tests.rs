@@ -40,7 +40,7 @@ fn after_the_lock_is_lost_nothing_is_touched() {
         assert_eq!(error.kind(), Kind::Busy);
         let ops = disk.ops();
         assert_eq!(store.write().unwrap_err(), error);
-        let state = store.into_dir().unwrap();
+        let mut state = store.into_dir().unwrap();
         state.hide();
         assert_eq!(state.remove().unwrap_err(), error);
         assert_eq!(disk.ops(), ops, "nothing more was done");

@@ -3,24 +3,27 @@
 use crate::durable::disk::tests::sim::SimDisk;
 use crate::durable::record::Record;
 use crate::durable::state_dir::peek;
+use crate::durable::status_file::StatusFile;
 use crate::durable::store::Location;
 use crate::engine::commit::{Closed, CommitCommand, CommitEvent, Committer, Step};
 use crate::engine::effects::{Effects, TaskOutput};
 use crate::engine::options::Options;
 use crate::engine::prepare::{Interruptible, Prepared, prepare};
 use crate::engine::run::tests::{Numbers, Upto};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::signals::policy::Policy;
 use crate::signals::{Masked, Received, SignalThread};
 use crate::sink::FileSink;
 use crate::sync::lock;
+use crate::task::observer::Progress;
 use crate::task::outbox::Delivery;
 use crate::task::{Committed, End, Line, Outcome, Sink, TaskError};
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub(super) const OUT: &str = "w/out";
 pub(super) const STATE: &str = "w/out.bivouac";
@@ -136,6 +139,8 @@ pub(super) struct Told {
     pub(super) is_finished: bool,
     /// What was printed.
     pub(super) printed: Vec<u64>,
+    /// Another run may have taken over.
+    pub(super) is_lost: bool,
     /// Tasks whose end is in a journal that the system has.
     pub(super) in_journal: BTreeSet<u64>,
 }
@@ -150,8 +155,8 @@ impl Told {
             CommitEvent::Closed(Closed { finished: Some(_) }) => self.is_finished = true,
             CommitEvent::Frontier(_)
             | CommitEvent::Closed(Closed { finished: None })
-            | CommitEvent::Input(_)
-            | CommitEvent::Broke(_) => {}
+            | CommitEvent::Input(_) => {}
+            CommitEvent::Broke(error) => self.is_lost = error.kind() == ErrorKind::Busy,
         }
     }
 }
@@ -168,6 +173,8 @@ pub(super) struct World {
     masked: Masked,
     listener: SignalThread,
     signals: (Sender<Received>, Receiver<Received>),
+    /// What happens before each step.
+    pub(super) before_step: RefCell<Option<Box<dyn FnMut()>>>,
 }
 
 impl World {
@@ -175,7 +182,7 @@ impl World {
         let masked = Masked::block(Policy::empty()).unwrap();
         let signals = unbounded();
         let listener = SignalThread::start(&masked, Instant::now(), false, signals.0.clone()).unwrap();
-        Self { kind, masked, listener, signals }
+        Self { kind, masked, listener, signals, before_step: RefCell::default() }
     }
 
     /// One process: begins the job or goes on with it. The `Err` of a broken disk is an ending like any other.
@@ -246,33 +253,37 @@ impl World {
         told: &mut Told,
     ) -> Result<Closed> {
         committer.adopt()?;
+        let shows_status = self.before_step.borrow().is_some();
         let mut delivered = Vec::new();
         while let Some(task) = todo.pop_front() {
             if until == Until::Stopped && task >= STOP {
                 for ahead in todo.into_iter().skip(1).take(2) {
                     self.deliver(committer, ahead)?;
                 }
-                return close(committer, None);
+                return self.close(committer, None);
             }
             if task % 3 == 1
                 && let Some(next) = todo.pop_front()
             {
                 self.deliver(committer, next)?;
                 delivered.push(next);
-                checkpoint(committer)?;
-                checkpoint(committer)?;
+                self.checkpoint(committer)?;
+                self.checkpoint(committer)?;
             }
             self.deliver(committer, task)?;
             delivered.push(task);
-            committer.step(Step::Commit)?;
+            self.step(committer, Step::Commit)?;
+            if shows_status {
+                self.step(committer, Step::Command(CommitCommand::ShowStatus(Box::new(status()))))?;
+            }
             if self.kind == (Kind::Printed { in_order: false, is_safe: true }) {
                 told.in_journal.extend(delivered.drain(..));
             }
             if task % 2 == 1 {
-                checkpoint(committer)?;
+                self.checkpoint(committer)?;
             }
         }
-        close(committer, Some(TASKS))
+        self.close(committer, Some(TASKS))
     }
 
     /// A worker does a task. The line about its end may come long before its output.
@@ -280,27 +291,36 @@ impl World {
         if !self.kind.has_file() {
             let note = String::new();
             let end = End { task, attempt: 1, took_us: 0, outcome: Outcome::Done(0) };
-            committer.step(Step::Line(Line::Began { task, attempt: 1, at_ms: 0, note, of_task: [0; 8] }))?;
-            committer.step(Step::Commit)?;
-            committer.step(Step::Line(Line::Ended(end)))?;
-            committer.step(Step::Commit)?;
+            self.step(committer, Step::Line(Line::Began { task, attempt: 1, at_ms: 0, note, of_task: [0; 8] }))?;
+            self.step(committer, Step::Commit)?;
+            self.step(committer, Step::Line(Line::Ended(end)))?;
+            self.step(committer, Step::Commit)?;
         }
         // A long piece is stored by itself, a short one with its task.
         for bytes in self.kind.output_of(task).chunks(4500).map(<[u8]>::to_vec) {
-            committer.step(Step::Delivery(Delivery::Piece { task, bytes }))?;
+            self.step(committer, Step::Delivery(Delivery::Piece { task, bytes }))?;
         }
-        committer.step(Step::Delivery(Delivery::Done { task, partial: task, mark: None, bytes: 1 }))?;
+        self.step(committer, Step::Delivery(Delivery::Done { task, partial: task, mark: None, bytes: 1 }))?;
         Ok(())
+    }
+
+    fn checkpoint(&self, committer: &mut Committer<Numbers>) -> Result<()> {
+        self.step(committer, Step::Command(CommitCommand::Checkpoint { asked: true })).map(drop)
+    }
+
+    fn close(&self, committer: &mut Committer<Numbers>, listed: Option<u64>) -> Result<Closed> {
+        let closed = self.step(committer, Step::Command(CommitCommand::Close { listed }))?;
+        closed.ok_or_else(|| Error::broken("committer", "is not closed by the command to close"))
+    }
+
+    fn step(&self, committer: &mut Committer<Numbers>, step: Step<u64>) -> Result<Option<Closed>> {
+        self.before_step.borrow_mut().iter_mut().for_each(|call| call());
+        committer.step(step)
     }
 }
 
-fn checkpoint(committer: &mut Committer<Numbers>) -> Result<()> {
-    committer.step(Step::Command(CommitCommand::Checkpoint { asked: true })).map(drop)
-}
-
-fn close(committer: &mut Committer<Numbers>, listed: Option<u64>) -> Result<Closed> {
-    let closed = committer.step(Step::Command(CommitCommand::Close { listed }))?;
-    closed.ok_or_else(|| Error::broken("committer", "is not closed by the command to close"))
+fn status() -> StatusFile {
+    StatusFile::of(&Progress::default(), SystemTime::now())
 }
 
 pub(super) fn record_on(disk: &SimDisk) -> Option<Record> {

@@ -21,7 +21,7 @@ use crate::durable::disk::{Dir, Disk, DiskFile, Facts, Open};
 use crate::sync::lock;
 use file::SimFile;
 use node::{Change, Coin, DirNode, FileNode, Node};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -66,6 +66,8 @@ struct Core {
     dead: bool,
     /// Which open file holds the lock of which inode.
     locks: BTreeMap<u64, u64>,
+    /// Open files that held a lock when the server gave the locks away; `None` on a local disk.
+    fenced: Option<BTreeSet<u64>>,
 }
 
 /// How an operation goes.
@@ -132,6 +134,19 @@ impl SimDisk {
         let mut core = lock(&self.0);
         core.fault = Some(fault);
         core.ops = 0;
+    }
+
+    /// From now on this disk is that of a file server.
+    pub(crate) fn share(&self) {
+        lock(&self.0).fenced.get_or_insert_default();
+    }
+
+    /// The server gives all locks away, and refuses every write through a file that held one, as a server of NFS 4
+    /// does to a client whose lease has run out. Writes through other files, and changes of names, go through.
+    pub(crate) fn lose_locks(&self) {
+        let mut core = lock(&self.0);
+        let held = std::mem::take(&mut core.locks).into_values();
+        core.fenced.get_or_insert_default().extend(held);
     }
 
     /// Leaves something out from now on.

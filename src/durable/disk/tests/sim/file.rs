@@ -18,8 +18,17 @@ impl SimFile {
         lock(&self.disk.0)
     }
 
+    /// For a change through this file.
+    fn unfenced(&self) -> io::Result<MutexGuard<'_, Core>> {
+        let core = self.core();
+        match core.fenced.as_ref().is_some_and(|fenced| fenced.contains(&self.handle)) {
+            true => Err(errno(libc::EIO)),
+            false => Ok(core),
+        }
+    }
+
     fn sync(&self, omitted_as: Option<Omit>) -> io::Result<()> {
-        let mut core = self.core();
+        let mut core = self.unfenced()?;
         match core.step(omitted_as)? {
             Verdict::Done => core.file(self.ino)?.sync(),
             Verdict::Omitted => {}
@@ -35,7 +44,7 @@ impl SimFile {
 
 impl DiskFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut core = self.core();
+        let mut core = self.unfenced()?;
         let verdict = core.step(None)?;
         let (file, offset) = (core.file(self.ino)?, offset as usize);
         match verdict {
@@ -69,7 +78,7 @@ impl DiskFile for SimFile {
     }
 
     fn truncate(&self, bytes: u64) -> io::Result<()> {
-        let mut core = self.core();
+        let mut core = self.unfenced()?;
         match core.step(Some(Omit::Truncate))? {
             Verdict::Done => core.file(self.ino)?.truncate(bytes as usize),
             Verdict::Omitted => {}
@@ -80,10 +89,14 @@ impl DiskFile for SimFile {
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
-        let mut core = self.core();
+        let mut core = self.unfenced()?;
         core.whole_step()?;
         core.file(self.ino)?.mode = mode;
         Ok(())
+    }
+
+    fn is_remote(&self) -> bool {
+        self.core().fenced.is_some()
     }
 
     fn sync_data(&self) -> io::Result<()> {
