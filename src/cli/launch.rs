@@ -178,7 +178,9 @@ impl<'a> Launch<'a> {
             }
             (Part::Shard { number, of, to_merge }, Location::Directory(state)) => {
                 self.refuse_local_locks(&state)?;
-                let shards = Shards::divide(&state, (&job, &source), of, note(self.argv))?;
+                // It may wait for a shard that makes the plan.
+                let divide = || Shards::divide(&state, (&job, &source), of, note(self.argv));
+                let shards = self.wait_before(divide)?;
                 let (is_finished, exit) = self.shard(&shards, number, (job, source), (output, sink))?;
                 to_merge.set(is_finished && shards.is_done(number)? && output.is_some());
                 Ok(exit)
@@ -189,6 +191,7 @@ impl<'a> Launch<'a> {
                 submission.submit((&job, &source), (&state, output), (&self.settings, note(self.argv)))
             }
             (Part::Merge, Location::Directory(state)) => {
+                self.refuse_local_locks(&state)?;
                 let shards = Shards::find(&state)?.ok_or_else(|| no_plan(&state))?;
                 let of_merge = Location::Directory(shards.state_of_merge());
                 self.go(shards.merge(job), of_merge, (output, sink)).map(|(_, exit)| exit)

@@ -1,6 +1,7 @@
 //! A job in shards gives the bytes and the exit code of the job as one.
 
 use crate::harness::{Bivouac, World};
+use crate::pipe::until;
 use crate::running::{Ended, Running};
 use bivouac::record::{Record, Unverified};
 use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM, SIGUSR2};
@@ -227,6 +228,23 @@ fn a_twin_ends_at_once_or_waits_and_hears_signals() {
     let second = slow(&world, "--shard 1/2", "--wait").start().until("this run waits for it");
     first.signal(SIGKILL).wait();
     second.until("resumed after").wait().expect_code(0);
+}
+
+#[test]
+fn a_shard_that_waits_for_the_plan_ends_at_once() {
+    let world = world();
+    fs::create_dir(world.path("out.bivouac")).unwrap();
+    let lock = fs::File::create(world.path("out.bivouac/done.lock")).unwrap();
+    lock.lock().unwrap();
+    for signal in [SIGTERM, Signal::SIGINT] {
+        let shard = pipe_started(&world, "--shard 1/2");
+        // It makes this directory just before it takes the lock.
+        until("the directory of the shards", || world.exists("out.bivouac/shards"));
+        shard.signal(signal).wait().expect_killed_by(signal);
+        fs::remove_dir(world.path("out.bivouac/shards")).unwrap();
+    }
+    drop(lock);
+    pipe(&world, "--shard 1/2").expect_code(0);
 }
 
 #[test]

@@ -549,6 +549,10 @@ pub(crate) struct MergeArgs {
     #[arg(value_name = "OUT", add = ArgValueCompleter::new(complete::states))]
     pub(crate) output: PathBuf,
 
+    /// Merge also where locks are known to exclude no other host
+    #[arg(long)]
+    pub(crate) allow_local_locks: bool,
+
     /// Print only errors, warnings and, after a stop, how to continue
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -105,6 +105,14 @@ impl View {
         }
     }
 
+    /// The process that holds it, if it is on this host.
+    pub(super) fn process(&self) -> Option<&Process> {
+        match &self.at {
+            HeldBy::Here(process) => Some(process),
+            HeldBy::Free | HeldBy::Elsewhere(_) => None,
+        }
+    }
+
     pub(super) fn phase(&self) -> JobPhase {
         match &self.at {
             HeldBy::Here(process) if process.is_suspended() => JobPhase::Suspended,

@@ -5,15 +5,15 @@
 //! says once a second how far it is, and its end wakes this process at once.
 
 use super::status::{Divided, StatusReport};
-use super::view::{HeldBy, View};
+use super::view::View;
 use crate::cli::format::fitted;
 use crate::cli::terminal;
 use bivouac::Result;
 use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
+use bivouac::state_dir::reach::wait_for_one_of;
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 /// How often the state is looked at.
@@ -31,11 +31,10 @@ pub(super) fn watch(mut view: View, json: bool) -> Result<u8> {
             let line = if json { report.json()? } else { report.line() };
             terminal::result(line.as_bytes())?;
         }
-        match &view.at {
-            HeldBy::Free => return Ok(FINISHED),
-            HeldBy::Here(process) => drop(process.wait(LOOK_EVERY)?),
-            HeldBy::Elsewhere(_) => thread::sleep(LOOK_EVERY),
+        if !view.is_running() {
+            return Ok(FINISHED);
         }
+        wait_for_one_of(view.process().as_slice(), LOOK_EVERY)?;
         view = match View::look(&view.path) {
             Ok(view) => view,
             Err(error) if error.kind() == Kind::Usage => {
@@ -60,10 +59,12 @@ pub(super) fn watch_shards(path: &Path, json: bool) -> Result<u8> {
             let line = if json { report.json()? } else { report.line() };
             terminal::result(line.as_bytes())?;
         }
-        if divided.running().is_empty() {
+        let running = divided.running();
+        if running.is_empty() {
             break;
         }
-        thread::sleep(LOOK_EVERY);
+        let here: Vec<_> = running.iter().filter_map(View::process).collect();
+        wait_for_one_of(&here, LOOK_EVERY)?;
     }
     Ok(FINISHED)
 }

@@ -16,7 +16,8 @@ pub(crate) fn run(merge: &MergeArgs, masked: Masked) -> Result<Exit> {
     let Verb::Job(mut verb) = cli.verb else {
         return Err(Error::refused(state.display(), "does not say which command its job is"));
     };
-    let messages = &mut verb.job_args_mut().messages;
-    messages.quiet |= merge.quiet;
+    let args = verb.job_args_mut();
+    args.messages.quiet |= merge.quiet;
+    args.resume.allow_local_locks |= merge.allow_local_locks;
     run_job(&verb, &argv, masked, Part::Merge)
 }

@@ -142,28 +142,40 @@ impl Process {
     ///
     /// [`Kind::Broken`](crate::error::Kind::Broken) when the kernel cannot be asked.
     pub fn wait(&self, time: Duration) -> Result<bool> {
-        let end = Instant::now() + time;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            // Rounded up: otherwise the loop would spin during the last millisecond.
-            let patience = PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
-            let mut asked = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut asked, patience) {
-                Ok(0) if left.is_zero() => return Ok(false),
-                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
-                Ok(_) => return Ok(true),
-                Err(cause) => {
-                    let cause = io::Error::from(cause);
-                    let problem = format_args!("cannot wait for it: {cause}");
-                    return Err(Error::broken(format_args!("process {}", self.pid), problem));
-                }
-            }
-        }
+        wait_for_one_of(&[self], time)
     }
 
     /// Whether it is suspended at this moment (by Ctrl-Z, SIGTSTP or SIGSTOP). A process that has ended is not.
     pub fn is_suspended(&self) -> bool {
         seen(self.pid).is_some_and(|seen| seen.ticks == self.ticks && seen.state == 'T')
+    }
+}
+
+/// Waits until one of these processes has ended, for `time` at most, and returns whether one has. Without a process it
+/// waits for the time.
+///
+/// # Errors
+///
+/// As [`Process::wait`].
+pub fn wait_for_one_of(processes: &[&Process], time: Duration) -> Result<bool> {
+    let end = Instant::now() + time;
+    let ends = processes.iter().map(|process| PollFd::new(process.descriptor.as_fd(), PollFlags::POLLIN));
+    let mut asked: Vec<PollFd<'_>> = ends.collect();
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        // Rounded up: otherwise the loop would spin during the last millisecond.
+        let patience = PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut asked, patience) {
+            Ok(0) if left.is_zero() => return Ok(false),
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(cause) => {
+                let cause = io::Error::from(cause);
+                let who: Vec<String> = processes.iter().map(|process| process.pid.to_string()).collect();
+                let problem = format_args!("cannot wait for it: {cause}");
+                return Err(Error::broken(format_args!("process {}", who.join(", ")), problem));
+            }
+        }
     }
 }
 

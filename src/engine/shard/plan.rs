@@ -45,6 +45,7 @@ const IS_DONE: u8 = b'1';
 
 /// The lock is held for some writes only; after this time its holder is lost, and the file server will find that out.
 const PATIENCE: Duration = Duration::from_secs(120);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A job that is divided into shards, and where it keeps them.
 ///
@@ -320,6 +321,9 @@ impl Shards {
             remove(&results)?;
         }
         // The plan goes last: as long as it is there, this can be done again.
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let unfinished = entries.map(|entry| entry.path());
+        unfinished.filter(|path| is_unfinished_plan(path)).try_for_each(|path| remove(&path))?;
         for name in [DONE, LIST, PLAN, DONE_LOCK] {
             remove(&self.path.join(name))?;
         }
@@ -363,6 +367,12 @@ fn refuse_other_use(path: &Path) -> Result<()> {
     }
 }
 
+/// A plan that was being written by a process that was killed.
+fn is_unfinished_plan(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_prefix(PLAN).is_some_and(|rest| rest.starts_with(".new-"))
+}
+
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove", &e)),
@@ -370,13 +380,15 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Calls `body` while no other process does so, on any host.
+/// Calls `body` while no other process does so, on any host. Asks more and more rarely: each question goes to the file
+/// server, and a thousand shards may begin in one second.
 fn under_lock<T>(path: &Path, body: impl FnOnce() -> Result<T>) -> Result<T> {
     let path = path.join(DONE_LOCK);
     let mut open = OpenOptions::new();
     let file = open.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.at(&path, "open")?;
     let until = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(10);
     loop {
         match file.try_lock() {
             Ok(()) => break,
@@ -385,7 +397,10 @@ fn under_lock<T>(path: &Path, body: impl FnOnce() -> Result<T>) -> Result<T> {
                 return Err(Error::new(Kind::Busy, path.display(), "is locked by another process")
                     .advise(Advice::RunAgain));
             }
-            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::WouldBlock) => {
+                thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
         }
     }
     body()
