@@ -32,16 +32,8 @@ struct OsDir(OwnedFd);
 struct OsFile(File);
 
 /// The types that `statfs(2)` reports for NFS, SMB, CIFS, FUSE, Lustre, GPFS, CephFS and BeeGFS.
-const REMOTE: [u32; 8] = [
-    0x6969,
-    0xFE53_4D42,
-    0xFF53_4D42,
-    0x6573_5546,
-    0x0BD0_0BD0,
-    0x4750_4653,
-    0x00C3_6400,
-    0x1983_0326,
-];
+const REMOTE: [u32; 8] =
+    [0x6969, 0xFE53_4D42, 0xFF53_4D42, 0x6573_5546, 0x0BD0_0BD0, 0x4750_4653, 0x00C3_6400, 0x1983_0326];
 
 /// A file without a name, in the system's place for such files.
 pub(crate) fn nameless() -> io::Result<Box<dyn DiskFile>> {

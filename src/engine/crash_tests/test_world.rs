@@ -291,7 +291,10 @@ impl World {
         if !self.kind.has_file() {
             let note = String::new();
             let end = End { task, attempt: 1, took_us: 0, outcome: Outcome::Done(0) };
-            self.step(committer, Step::Line(Line::Began { task, attempt: 1, at_ms: 0, note, of_task: [0; 8] }))?;
+            self.step(
+                committer,
+                Step::Line(Line::Began { task, attempt: 1, at_ms: 0, note, of_task: [0; 8] }),
+            )?;
             self.step(committer, Step::Commit)?;
             self.step(committer, Step::Line(Line::Ended(end)))?;
             self.step(committer, Step::Commit)?;
