@@ -34,3 +34,9 @@ pub(crate) mod words;
 pub(crate) fn or_stdin(files: &[PathBuf], left_out: &[LeftOut]) -> Vec<PathBuf> {
     if files.is_empty() && left_out.is_empty() { vec![PathBuf::from("-")] } else { files.to_vec() }
 }
+
+/// For options in a fingerprint that came after the first version: a job from before has none of them.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_unset(flag: &bool) -> bool {
+    !flag
+}

@@ -165,10 +165,6 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
 }
 
 /// A number and its unit as two words, of which the second would be taken for a file.
-///
-/// # Errors
-///
-/// [`Kind::Usage`](bivouac::error::Kind::Usage).
 pub(crate) fn refuse_lone_units(argv: &[OsString]) -> Result<()> {
     const UNITS: [&str; 23] = [
         "B", "k", "K", "kB", "KB", "KiB", "M", "MB", "MiB", "G", "GB", "GiB", "ms", "s", "sec", "m", "min",

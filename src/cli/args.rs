@@ -2,8 +2,9 @@
 //!
 //! [`common`] holds what every verb that runs a job understands, as one group that a verb takes with one
 //! line; a new option for all of them is a new field there. [`verbs`] and [`each`] hold the options of one
-//! verb each, [`items`] those of `each` about its items, [`slurm`] those of `slurm` among those of sbatch, [`control`] the verbs that act on a job from another process, and [`help`] the longer texts
-//! of the pages: exit codes and examples.
+//! verb each, [`items`] those of `each` about its items, [`slurm`] those of `slurm` among those of sbatch,
+//! [`control`] the verbs that act on a job from another process, and [`help`] the longer texts of the pages: exit
+//! codes and examples.
 
 pub(crate) mod common;
 pub(crate) mod control;
@@ -76,11 +77,7 @@ pub(crate) enum JobVerb {
 }
 
 impl Cli {
-    /// Reads a command line.
-    ///
-    /// # Errors
-    ///
-    /// Wrong usage, and also what is no error: a request for help or for the version.
+    /// Reads a command line. A request for help or for the version is an `Err`, too.
     pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
         let separated = slurm::separated(argv);
         let argv = separated.as_deref().unwrap_or(argv);
@@ -94,62 +91,19 @@ impl Cli {
                 None => return Err(error),
             },
         };
-        if let Verb::Job(JobVerb::Each(each)) = &mut cli.verb {
-            each.sort();
-        }
-        match &mut cli.verb {
-            Verb::Job(
-                JobVerb::Pipe(PipeArgs { commands, job, .. }) | JobVerb::Each(EachArgs { commands, job, .. }),
-            ) => {
-                job.limits.jobs = job.limits.jobs.or(commands.max_procs);
-            }
-            Verb::Job(JobVerb::Count(_) | JobVerb::Grep(_) | JobVerb::Digest(_))
-            | Verb::Control(_)
-            | Verb::Merge(_)
-            | Verb::Slurm(_)
-            | Verb::Log(_)
-            | Verb::Clean(_)
-            | Verb::Signals(_)
-            | Verb::Completions(_)
-            | Verb::Man(_) => {}
-        }
-        if let Verb::Job(JobVerb::Digest(digest)) = &mut cli.verb
-            && digest.paths.is_empty()
-        {
-            digest.paths.push(PathBuf::from("-"));
-        }
-        if let Verb::Job(JobVerb::Grep(grep)) = &mut cli.verb {
-            grep.sort().map_err(|missing| {
-                let mut command = Self::command();
-                command.build();
-                let message = format!("the following required arguments were not provided:\n  {missing}");
-                match command.find_subcommand_mut("grep") {
-                    Some(verb) => verb.error(ErrorKind::MissingRequiredArgument, message),
-                    None => command.error(ErrorKind::MissingRequiredArgument, message),
-                }
-            })?;
+        if let Verb::Job(verb) = &mut cli.verb {
+            verb.sort()?;
         }
         Ok(cli)
     }
 
     /// Reads the files that say more of what is to be done.
-    ///
-    /// # Errors
-    ///
-    /// One cannot be read.
     pub(crate) fn resolve(&mut self) -> bivouac::Result<()> {
-        match &mut self.verb {
-            Verb::Job(JobVerb::Count(count)) => count.resolve(),
-            Verb::Job(JobVerb::Grep(grep)) => grep.resolve(),
-            Verb::Job(JobVerb::Digest(_) | JobVerb::Pipe(_) | JobVerb::Each(_))
-            | Verb::Control(_)
-            | Verb::Merge(_)
-            | Verb::Slurm(_)
-            | Verb::Log(_)
-            | Verb::Clean(_)
-            | Verb::Signals(_)
-            | Verb::Completions(_)
-            | Verb::Man(_) => Ok(()),
+        let Verb::Job(verb) = &mut self.verb else { return Ok(()) };
+        match verb {
+            JobVerb::Count(count) => count.resolve(),
+            JobVerb::Grep(grep) => grep.resolve(),
+            JobVerb::Digest(_) | JobVerb::Pipe(_) | JobVerb::Each(_) => Ok(()),
         }
     }
 }
@@ -257,6 +211,30 @@ impl Commands {
 }
 
 impl JobVerb {
+    /// Gives each word of the line its meaning, where clap cannot.
+    fn sort(&mut self) -> Result<(), clap::Error> {
+        match self {
+            JobVerb::Count(_) => {}
+            JobVerb::Digest(digest) if digest.paths.is_empty() => digest.paths.push(PathBuf::from("-")),
+            JobVerb::Digest(_) => {}
+            JobVerb::Grep(grep) => grep.sort().map_err(|missing| {
+                let mut command = Cli::command();
+                command.build();
+                let message = format!("the following required arguments were not provided:\n  {missing}");
+                let grep = command.find_subcommand_mut("grep").cloned();
+                grep.unwrap_or(command).error(ErrorKind::MissingRequiredArgument, message)
+            })?,
+            JobVerb::Pipe(PipeArgs { commands, job, .. }) => {
+                job.limits.jobs = job.limits.jobs.or(commands.max_procs);
+            }
+            JobVerb::Each(each) => {
+                each.sort();
+                each.job.limits.jobs = each.job.limits.jobs.or(each.commands.max_procs);
+            }
+        }
+        Ok(())
+    }
+
     /// What there is to run.
     pub(crate) fn run_args(&self) -> RunArgs<'_> {
         let (job, output, inputs, commands) = match self {

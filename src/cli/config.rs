@@ -77,12 +77,7 @@ pub(crate) const NAMES: [&str; 12] = [
 const LARGEST: u64 = 1 << 20;
 
 impl Config {
-    /// Reads a file.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage), with the file, the line, and what is wrong
-    /// there.
+    /// Reads a file. An error names the line.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let unreadable = |cause: std::io::Error| Error::named(path, "read the configuration", &cause);
         let facts = fs::metadata(path).map_err(unreadable)?;

@@ -30,12 +30,8 @@ fn file_id(path: &Path) -> FileId {
     }
 }
 
-/// Refuses to write to a file that the job also reads, or writes in another role.
-///
-/// # Errors
-///
-/// [`Kind::Usage`](bivouac::error::Kind::Usage), naming the option and both roles. (The sink itself
-/// refuses an output that is an input.)
+/// Refuses to write to a file that the job also reads, or writes in another role. (The sink itself refuses an output
+/// that is an input.)
 pub(crate) fn refuse_two_roles(args: &RunArgs<'_>, log: Option<&Path>) -> Result<()> {
     let config = args.job.signals.table.config.as_deref();
     let output = args.output;
@@ -54,10 +50,6 @@ pub(crate) fn refuse_two_roles(args: &RunArgs<'_>, log: Option<&Path>) -> Result
 }
 
 /// Refuses to write into the state of a job: the job needs its files to continue.
-///
-/// # Errors
-///
-/// [`Kind::Usage`](bivouac::error::Kind::Usage), naming the state.
 pub(crate) fn refuse_in_a_state(path: &Path) -> Result<()> {
     let here = |above: &Path| if above.as_os_str().is_empty() { ".".into() } else { above.to_path_buf() };
     // A path that does not exist yet will be below one that does.

@@ -34,21 +34,12 @@ use view::View;
 
 /// Does what is asked for.
 pub(crate) fn run(control: &Control) -> Result<u8> {
-    let state = match control {
-        Control::List(verb) => return list::run(verb),
-        Control::Status(verb) => &verb.state,
-        Control::Pause(verb) => &verb.state,
-        Control::Resume(verb) => &verb.state,
-        Control::Checkpoint(verb) => &verb.state,
-        Control::Stop(verb) => &verb.state,
-    };
     let path = match control {
-        Control::Status(_) => the_last(state.as_deref(), |_| true),
-        Control::List(_)
-        | Control::Pause(_)
-        | Control::Resume(_)
-        | Control::Checkpoint(_)
-        | Control::Stop(_) => the_one(state.as_deref()),
+        Control::List(verb) => return list::run(verb),
+        Control::Status(verb) => the_last(verb.state.as_deref(), |_| true),
+        Control::Pause(verb) | Control::Resume(verb) | Control::Checkpoint(verb) | Control::Stop(verb) => {
+            the_one(verb.state.as_deref())
+        }
     }?;
     if let Some(divided) = Divided::look(&path)? {
         return of_shards(control, divided, &path);

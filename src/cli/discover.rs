@@ -15,21 +15,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The state that is meant: the one that was named; or the only one that is here; or, of several, the only one
-/// whose job runs.
-///
-/// # Errors
-///
-/// [`Kind::Usage`] when there is none, or more than one; these are listed.
+/// whose job runs. If that names none, or several, the error lists them.
 pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
     the_one_or(named, |states| Err(several("states here, and none of their jobs runs", states)))
 }
 
 /// The same for a verb that only looks: if none of several jobs runs, the one that ran last of those that have
 /// something to show, which is said.
-///
-/// # Errors
-///
-/// As [`the_one`].
 pub(crate) fn the_last(named: Option<&Path>, shows: impl Fn(&Path) -> bool) -> Result<PathBuf> {
     the_one_or(named, |states| {
         let last =

@@ -58,11 +58,8 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens the file, starts the thread that writes it, and makes this the log of the process.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage) when the file cannot be opened: nothing has been touched yet.
+    /// Opens the file, starts the thread that writes it, and makes this the log of the process. Nothing has been touched
+    /// if it cannot be opened.
     pub(crate) fn open(masked: &Masked, path: &Path, format: LogFormat, level: LogLevel) -> Result<Self> {
         refuse_trap_at(&OsDisk, path)?;
         let file = open(path).map_err(|cause| Error::named(path, "open the log file", &cause))?;
@@ -91,11 +88,8 @@ impl LogFile {
         self.level.reload(filter_of(level)).ok();
     }
 
-    /// Opens the file again, by its name. It waits for the thread, so the supervisor must not call it.
-    ///
-    /// # Errors
-    ///
-    /// The name cannot be opened; the log goes on in the old file.
+    /// Opens the file again, by its name; if that fails, the log goes on in the old file. It waits for the thread, so the
+    /// supervisor must not call it.
     pub(crate) fn reopen(&self) -> Result<()> {
         let (answer, answered) = bounded(1);
         self.sender.to.send(Order::Reopen(answer)).ok();

@@ -286,19 +286,9 @@ fn here() -> String {
 /// Only the parser knows which word `--fresh` is the option, and not the value of another option or a file
 /// after `--`. So it is asked: without the right one the command line means the same, except for this.
 fn without_fresh(argv: &[OsString]) -> Vec<OsString> {
-    let without_option = |cli: &mut Cli| match &mut cli.verb {
-        Verb::Job(verb) => std::mem::replace(&mut verb.job_args_mut().resume.fresh, false),
-        Verb::Control(_)
-        | Verb::Merge(_)
-        | Verb::Slurm(_)
-        | Verb::Log(_)
-        | Verb::Clean(_)
-        | Verb::Signals(_)
-        | Verb::Completions(_)
-        | Verb::Man(_) => false,
-    };
     let Ok(mut meant) = Cli::read(argv) else { return argv.to_vec() };
-    if !without_option(&mut meant) {
+    let Verb::Job(verb) = &mut meant.verb else { return argv.to_vec() };
+    if !std::mem::replace(&mut verb.job_args_mut().resume.fresh, false) {
         return argv.to_vec();
     }
     (0..argv.len())

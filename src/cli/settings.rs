@@ -55,10 +55,6 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Merges options, configuration and defaults.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Config::read`].
     pub(crate) fn gather(job: &JobArgs) -> Result<Self> {
         let config = job.signals.table.config.as_deref().map(Config::read).transpose()?;
         Ok(Self::merge(job, config.as_ref(), has_terminal()))
@@ -98,11 +94,7 @@ impl Settings {
         }
     }
 
-    /// Whether a run can begin like this.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage) when two of them contradict each other.
+    /// Refuses a run whose settings contradict each other.
     pub(crate) fn agree(&self) -> Result<()> {
         if self.jobs.value <= self.max_jobs.value || self.max_jobs.origin == Origin::Default {
             return Ok(());

@@ -61,9 +61,7 @@ pub(crate) struct Typed<'a> {
     pub(crate) dashes: bool,
 }
 
-/// # Errors
-///
-/// [`Kind::Usage`](bivouac::error::Kind::Usage), with the line to type.
+/// Refuses such a command, with the line to type.
 pub(crate) fn refuse(typed: Typed<'_>) -> Result<()> {
     let Some((first, rest)) = typed.command.split_first() else { return Ok(()) };
     let name = first.to_string_lossy();

@@ -70,12 +70,7 @@ fn is_ready_within(out: &Stderr, milliseconds: u16) -> bool {
     matches!(poll(&mut fds, milliseconds), Ok(ready) if ready > 0)
 }
 
-/// Writes a result to standard output.
-///
-/// # Errors
-///
-/// [`Kind::OutputClosed`] when the other end is closed, [`Kind::Broken`] for everything else (a full disk,
-/// say).
+/// Writes a result to standard output. A closed reader is [`Kind::OutputClosed`]; a full disk, say, [`Kind::Broken`].
 pub(crate) fn result(bytes: &[u8]) -> Result<()> {
     bivouac::sink::refuse_closed_stdout()?;
     let mut out = io::stdout().lock();
@@ -179,10 +174,6 @@ fn beside_the_line(write: &mut dyn FnMut() -> Option<u8>) {
 }
 
 /// Says what clap has to say: help and version to standard output, wrong usage to standard error.
-///
-/// # Errors
-///
-/// As [`result`], for help and version.
 pub(crate) fn clap(error: &clap::Error) -> Result<u8> {
     if error.use_stderr() {
         error.print().ok(); // Without a reader the exit code says the same.

@@ -19,9 +19,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub(crate) struct Ask(Mutex<File>);
 
 impl Ask {
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage): there is no terminal.
+    /// Opens the terminal.
     pub(crate) fn new() -> Result<Self> {
         let terminal = File::options().read(true).write(true).open("/dev/tty");
         terminal.map(|terminal| Self(Mutex::new(terminal))).map_err(|_| {
@@ -30,11 +28,7 @@ impl Ask {
         })
     }
 
-    /// Whether this command may run: if the answer begins with a `y`.
-    ///
-    /// # Errors
-    ///
-    /// [`TaskError::Cancelled`]: a stop came first.
+    /// Whether this command may run: if the answer begins with a `y`. A stop cancels the question.
     pub(crate) fn may_run(&self, cx: &Context<'_>, command: &str) -> std::result::Result<bool, TaskError> {
         let mut terminal = self.turn(cx)?;
         let broken = |e: std::io::Error| TaskError::Fatal(Error::named("/dev/tty".as_ref(), "ask", &e));

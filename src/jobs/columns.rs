@@ -39,11 +39,8 @@ pub(crate) struct Trim {
 }
 
 impl Columns {
-    /// Columns with what matches `pattern` between them. They are trimmed, if nothing else is said.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage): the pattern is none, or matches between any two bytes.
+    /// Columns with what matches `pattern` between them. They are trimmed, if nothing else is said. A pattern that matches
+    /// between any two bytes is refused.
     pub(crate) fn between(pattern: &str, trim: Option<Trim>) -> Result<Self> {
         let refuse = |problem: String, advice: &'static str| Error::usage("--colsep", problem).advise(advice);
         let built = regex(pattern).map_err(|why| {

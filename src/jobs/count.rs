@@ -16,9 +16,10 @@
 //! is none. That is right only without transparent bytes, and the same loop notices those; such
 //! blocks are counted by table.
 
-use crate::jobs::names;
+use crate::jobs::{is_unset, names};
 use bivouac::input::{Chunk, Inputs, LeftOut};
 use bivouac::{Context, Job, TaskError};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::ops::AddAssign;
@@ -48,19 +49,19 @@ pub(crate) struct Columns {
 }
 
 /// When to print a total.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Totals {
+    /// With several files
     #[default]
+    #[value(name = "auto")]
     Several,
+    /// With one file, too
     Always,
+    /// Without the lines of the files
     Only,
+    /// Not at all
     Never,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_unset(flag: &bool) -> bool {
-    !flag
 }
 
 impl Columns {

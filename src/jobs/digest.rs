@@ -17,6 +17,7 @@ use bivouac::error::{Error, Kind};
 use bivouac::input::{Entry, InputFile, PIECE, Pieces, Portion, Stream};
 use bivouac::{Context, Job, TaskError};
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -27,10 +28,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Which checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Algorithm {
+    /// As `b3sum` computes it
     Blake3,
+    /// As `sha256sum` computes it
     Sha256,
 }
 

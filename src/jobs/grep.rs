@@ -17,6 +17,7 @@ mod scan;
 use self::looks::Looks;
 use self::records::{Line, Records, Trail};
 use self::scan::Scan;
+use super::is_unset;
 use super::pattern::{Matcher, Reading, Syntax, Unit};
 use bivouac::input::{Chunk, LeftOut};
 use bivouac::{Context, Error, Job, Result, TaskError};
@@ -120,11 +121,6 @@ pub(crate) enum Files {
     Silent,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_unset(flag: &bool) -> bool {
-    !flag
-}
-
 impl Options {
     fn reading(&self) -> Reading {
         let More { perl, basic, words, whole_lines, .. } = self.more;
@@ -211,10 +207,6 @@ pub(crate) struct Total {
 impl Grep {
     /// Searches `files`; without any, standard input. Those that are left out were given too, and cannot be
     /// read.
-    ///
-    /// # Errors
-    ///
-    /// A pattern is not valid; the error names it.
     pub(crate) fn new(options: Options, files: &[PathBuf], left_out: Vec<LeftOut>) -> Result<Self> {
         let matcher = Matcher::new(&options.patterns, options.reading())?;
         let named = options.file_names.unwrap_or(files.len() + left_out.len() > 1);

@@ -43,10 +43,6 @@ pub(crate) struct Joblog {
 
 impl Joblog {
     /// Opens the file, and begins it with the head of the table if it is new.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be opened.
     pub(crate) fn open(path: &PathBuf) -> Result<Self> {
         let open = File::options().append(true).create(true).open(path);
         let mut file = open.map_err(|e| Error::named(path, "open", &e))?;
@@ -58,10 +54,6 @@ impl Joblog {
     }
 
     /// Appends the line of a command that has ended, in one piece: other workers append as well.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be written.
     pub(crate) fn append(&self, entry: &Entry, command: &str) -> Result<()> {
         if entry.outcome == Outcome::Interrupted {
             return Ok(());

@@ -89,10 +89,6 @@ pub(crate) struct Searcher<'m> {
 
 impl Matcher {
     /// Compiles the patterns; a newline separates two patterns, as with grep.
-    ///
-    /// # Errors
-    ///
-    /// One of them is not valid, or they are too large together.
     pub(crate) fn new(patterns: &[String], reading: Reading) -> Result<Self> {
         let texts = || patterns.iter().flat_map(|text| text.split('\n'));
         let parsed: Vec<Hir> = texts().map(|pattern| parse(pattern, reading)).collect::<Result<_>>()?;

@@ -47,10 +47,6 @@ pub(crate) struct Kept {
 
 impl Results {
     /// Makes the directory.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be made.
     pub(crate) fn new(path: &Path) -> Result<Self> {
         refuse_trap_at(&OsDisk, path)?;
         fs::create_dir_all(path).map_err(|e| Error::named(path, "make the directory", &e))?;
@@ -63,11 +59,7 @@ impl Results {
         self.path.join(number.to_string()).join(STDOUT)
     }
 
-    /// Opens the files for command `number`, from 1. What an earlier attempt has left goes.
-    ///
-    /// # Errors
-    ///
-    /// They cannot be made, or their place is taken by something that is not ours.
+    /// Opens the files for command `number`, from 1. What an earlier attempt has left is removed, and nothing else.
     pub(crate) fn begin(&self, number: u64, item: &[u8]) -> Result<Kept> {
         let (name, part) = (number.to_string(), format!(".{number}.part"));
         self.remove(&part).and_then(|()| self.remove(&name))?;

@@ -17,11 +17,7 @@ pub(crate) struct Shell(OsString);
 const OTHER_LANGUAGES: [&str; 9] = ["fish", "csh", "tcsh", "nu", "pwsh", "xonsh", "elvish", "rc", "es"];
 
 impl Shell {
-    /// The one that is called so: a name, a path, or `auto` for the one at the prompt.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage): it reads another language.
+    /// The shell with this name: a name, a path, or `auto` for the one at the prompt.
     pub(crate) fn named(name: &OsStr) -> Result<Self> {
         let program = match name.to_str() {
             Some("auto") => std::env::var_os("SHELL").filter(|shell| !shell.is_empty()),

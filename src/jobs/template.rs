@@ -64,12 +64,7 @@ enum Piece {
 }
 
 impl Template {
-    /// A template of these words.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage): there is no command and no shell; a placeholder is
-    /// for a word that no item has, or stands where a shell fills nothing in.
+    /// A template of these words. Refused are placeholders for a word that no item has, or where a shell fills nothing in.
     pub(crate) fn new(words: Vec<OsString>, shell: Option<Shell>, syntax: Syntax) -> Result<Self> {
         let is_the_item = matches!(words.as_slice(), [word] if word.as_bytes() == syntax.item());
         let program = match (words.is_empty(), &shell) {
@@ -112,11 +107,8 @@ impl Template {
         }
     }
 
-    /// A word with a placeholder in it, and more than that, is repeated for each word of the item.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage): in a text for a shell no word can be repeated.
+    /// Repeats a word with a placeholder and more than that for each word of the item. In a text for a shell no word can be
+    /// repeated.
     pub(crate) fn repeating(mut self) -> Result<Self> {
         self.repeats = true;
         match &self.program {

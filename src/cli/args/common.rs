@@ -90,10 +90,6 @@ pub(crate) struct CommandArgs {
 
 impl CommandArgs {
     /// Opens the log that was asked for.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be opened, or stands where the state of a job is.
     pub(crate) fn joblog(&self) -> Result<Option<Joblog>> {
         let Some(path) = &self.joblog else { return Ok(None) };
         refuse_in_a_state(path)?;

@@ -12,10 +12,30 @@ use std::path::PathBuf;
 pub(crate) enum Control {
     Status(StatusArgs),
     List(ListArgs),
-    Pause(PauseArgs),
-    Resume(ResumeArgs),
-    Checkpoint(CheckpointArgs),
-    Stop(StopArgs),
+    /// Pause a running job, and wait until it is paused.
+    ///
+    /// It sends the signal that means `pause` to this job (SIGURG). If there is none, it sends the one that
+    /// means `suspend` (SIGTSTP, as Ctrl-Z does). The time of a pause does not count as work.
+    #[command(after_long_help = help::PAUSE)]
+    Pause(ActArgs),
+    /// Continue a paused or suspended job, and wait until it runs.
+    ///
+    /// It sends the signal that means `resume` to this job (SIGCONT).
+    #[command(after_long_help = help::RESUME, visible_alias = "continue")]
+    Resume(ActArgs),
+    /// Make a running job write a checkpoint now, and wait until it is durable.
+    ///
+    /// It sends the signal that means `checkpoint` to this job (SIGUSR1), and the job goes on. A suspended
+    /// job is continued for the checkpoint, and then suspended again.
+    #[command(after_long_help = help::CHECKPOINT)]
+    Checkpoint(ActArgs),
+    /// Stop a running job with a checkpoint, and wait until it has ended.
+    ///
+    /// It sends a signal that means `stop` to this job: SIGTERM if it does. A suspended job gets SIGCONT
+    /// too. Then it prints what is committed, and the command that continues the job.
+    #[command(after_long_help = help::STOP, visible_alias = "kill")]
+    #[command(mut_arg("timeout", |timeout| timeout.default_value("30s").help(help::TIMEOUT_STOP)))]
+    Stop(ActArgs),
 }
 
 /// Show how far a job is, whether or not it is running.
@@ -56,65 +76,14 @@ pub(crate) struct ListArgs {
     pub(crate) json: bool,
 }
 
-/// Pause a running job, and wait until it is paused.
-///
-/// It sends the signal that means `pause` to this job (SIGURG). If there is none, it sends the one that
-/// means `suspend` (SIGTSTP, as Ctrl-Z does). The time of a pause does not count as work.
+/// What a verb that acts on a job must know.
 #[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::PAUSE)]
-pub(crate) struct PauseArgs {
+pub(crate) struct ActArgs {
     /// State directory, output, or process [default: the only one here, or the only one that runs]
     #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) state: Option<PathBuf>,
 
     /// Wait at most DURATION: `90s`, `2h`, `inf`
     #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "10s")]
-    pub(crate) timeout: Grace,
-}
-
-/// Continue a paused or suspended job, and wait until it runs.
-///
-/// It sends the signal that means `resume` to this job (SIGCONT).
-#[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::RESUME, visible_alias = "continue")]
-pub(crate) struct ResumeArgs {
-    /// State directory, output, or process [default: the only one here, or the only one that runs]
-    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
-    pub(crate) state: Option<PathBuf>,
-
-    /// Wait at most DURATION: `90s`, `2h`, `inf`
-    #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "10s")]
-    pub(crate) timeout: Grace,
-}
-
-/// Make a running job write a checkpoint now, and wait until it is durable.
-///
-/// It sends the signal that means `checkpoint` to this job (SIGUSR1), and the job goes on. A suspended
-/// job is continued for the checkpoint, and then suspended again.
-#[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::CHECKPOINT)]
-pub(crate) struct CheckpointArgs {
-    /// State directory, output, or process [default: the only one here, or the only one that runs]
-    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
-    pub(crate) state: Option<PathBuf>,
-
-    /// Wait at most DURATION: `90s`, `2h`, `inf`
-    #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "10s")]
-    pub(crate) timeout: Grace,
-}
-
-/// Stop a running job with a checkpoint, and wait until it has ended.
-///
-/// It sends a signal that means `stop` to this job: SIGTERM if it does. A suspended job gets SIGCONT
-/// too. Then it prints what is committed, and the command that continues the job.
-#[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::STOP, visible_alias = "kill")]
-pub(crate) struct StopArgs {
-    /// State directory, output, or process [default: the only one here, or the only one that runs]
-    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
-    pub(crate) state: Option<PathBuf>,
-
-    /// Wait at most DURATION: `90s`, `2h`, `inf`; the job has its own --grace
-    #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "30s")]
     pub(crate) timeout: Grace,
 }

@@ -165,10 +165,6 @@ impl ItemArgs {
     }
 
     /// How items become columns.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage): a separator that is none.
     pub(crate) fn columns(&self) -> Result<Columns> {
         match (&self.colsep, self.separator()?) {
             (_, Some(separator)) => Ok(Columns::csv(separator, self.trim)),
@@ -193,10 +189,6 @@ impl ItemArgs {
     }
 
     /// What of the sources is read as an item.
-    ///
-    /// # Errors
-    ///
-    /// As [`columns`](Self::columns).
     pub(crate) fn reading(&self) -> Result<Reading> {
         Ok(Reading {
             csv: self.separator()?,

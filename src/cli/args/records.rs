@@ -61,11 +61,7 @@ pub(crate) struct RecordArgs {
 }
 
 impl RecordArgs {
-    /// The kind of records, if these options say it.
-    ///
-    /// # Errors
-    ///
-    /// They contradict each other.
+    /// The kind of records, if these options say it and do not contradict each other.
     pub(crate) fn boundary(&self) -> Result<Option<Boundary>> {
         let is_tsv = self.format == Some(Format::Tsv);
         let details = self.csv_quote.is_some() || self.csv_separator.is_some();

@@ -4,6 +4,8 @@ use super::common::{CommandArgs, InputArgs, JobArgs, PackedArgs, TableArgs};
 use super::help;
 use super::records::RecordArgs;
 use crate::cli::{complete, parse};
+use crate::jobs::count::Totals;
+use crate::jobs::digest::Algorithm;
 use crate::jobs::pipe::Compress;
 use bivouac::disk::OsDisk;
 use bivouac::state_dir::is_state;
@@ -50,8 +52,8 @@ pub(crate) struct CountArgs {
     files0_from: Option<PathBuf>,
 
     /// When to print the total; `only`: nothing but it [default: with several files]
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = WhenTotal::Auto, hide_default_value = true, help_heading = "Output")]
-    pub(crate) total: WhenTotal,
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Totals::Several, hide_default_value = true, help_heading = "Output")]
+    pub(crate) total: Totals,
 
     /// Write the result to OUT, which appears when it is complete
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
@@ -77,25 +79,8 @@ pub(crate) struct CountArgs {
     pub(crate) inputs: InputArgs,
 }
 
-/// When to print a total.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum WhenTotal {
-    /// With several files
-    Auto,
-    /// With one file, too
-    Always,
-    /// Without the lines of the files
-    Only,
-    /// Not at all
-    Never,
-}
-
 impl CountArgs {
     /// Where the files are named.
-    ///
-    /// # Errors
-    ///
-    /// The list cannot be read, or is not one of names.
     pub(crate) fn resolve(&mut self) -> Result<()> {
         if let Some(list) = &self.files0_from {
             self.files = listed_files(list)?;
@@ -299,10 +284,6 @@ pub(crate) struct GrepArgs {
 impl GrepArgs {
     /// Tells patterns from files. As with `grep`, the first word is the pattern unless there is an -e or -f. That
     /// is known only when all words have been seen, so clap cannot do it.
-    ///
-    /// # Errors
-    ///
-    /// What is missing, in the words of the usage line.
     pub(crate) fn sort(&mut self) -> std::result::Result<(), &'static str> {
         let mut words = std::mem::take(&mut self.words).into_iter();
         if self.patterns.is_empty() && self.pattern_files.is_empty() {
@@ -313,10 +294,6 @@ impl GrepArgs {
     }
 
     /// Reads what stands in files: patterns, and with -r the names of the files themselves.
-    ///
-    /// # Errors
-    ///
-    /// A file of patterns cannot be read.
     pub(crate) fn resolve(&mut self) -> Result<()> {
         for file in &self.pattern_files {
             let mut text = read_all(file)?;
@@ -382,11 +359,7 @@ impl GrepArgs {
         files
     }
 
-    /// The patterns as text.
-    ///
-    /// # Errors
-    ///
-    /// One is not UTF-8. A pattern for arbitrary bytes can be written with escapes: `(?-u)\xff`.
+    /// The patterns as text. Arbitrary bytes can be written as escapes: `(?-u)\xff`.
     pub(crate) fn patterns(&self) -> Result<Vec<String>> {
         let text = |pattern: &OsString| {
             pattern.to_str().map(str::to_string).ok_or_else(|| {
@@ -455,15 +428,6 @@ pub(crate) struct DigestArgs {
     pub(crate) job: JobArgs,
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
-}
-
-/// A checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Algorithm {
-    /// As `b3sum` computes it
-    Blake3,
-    /// As `sha256sum` computes it
-    Sha256,
 }
 
 /// Run each chunk of the input through a command, and put the results in input order.

@@ -14,11 +14,7 @@ use nix::sys::signal::Signal;
 /// (USR2, HUP) stops the job too, but with another exit code.
 const PREFERRED: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 
-/// The signal for the first of the `wanted` requests for which this job has one.
-///
-/// # Errors
-///
-/// Why there is none, as a sentence without its end.
+/// The signal for the first of the `wanted` requests for which this job has one; or why there is none.
 pub(super) fn signal_for(live: &StatusFile, wanted: &[Request]) -> Result<Signal, String> {
     for request in wanted {
         let rows = live.signals.iter().filter(|row| row.request == *request && row.heard);

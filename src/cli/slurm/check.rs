@@ -32,11 +32,7 @@ fn value_of(sbatch: &[OsString], long: &str, short: &str) -> Option<String> {
 }
 
 impl Site {
-    /// Asks Slurm, for the partition that is named among the options of sbatch.
-    ///
-    /// # Errors
-    ///
-    /// Slurm does not answer.
+    /// Asks Slurm about the site, and about the partition that is named among the options of sbatch.
     pub(crate) fn ask(sbatch: &[OsString]) -> Result<Self> {
         let partition = value_of(sbatch, "--partition", "-p");
         Ok(Self { config: queue::configuration()?, partition: queue::partition(partition.as_deref())? })

@@ -52,11 +52,7 @@ const OVERRIDES: [&str; 9] = [
     "SLURM_ARRAY_TASK_ID",
 ];
 
-/// What a program of Slurm prints.
-///
-/// # Errors
-///
-/// There is none, or it failed; with its own words.
+/// What a program of Slurm prints. Its own words are in the error if it fails.
 fn answer<S: AsRef<OsStr>>(
     program: &str,
     arguments: impl IntoIterator<Item = S>,
@@ -89,10 +85,6 @@ fn failed(program: &str, code: Option<i32>, said: &str) -> Error {
 }
 
 /// Submits the script, or only these elements of it. Returns the number of the array, and what sbatch said besides.
-///
-/// # Errors
-///
-/// Slurm refuses it; nothing is queued.
 pub(crate) fn submit(script: &Path, elements: Option<&str>) -> Result<(u64, String)> {
     let mut words = vec![OsStr::new("--parsable").to_os_string()];
     words.extend(elements.map(|elements| format!("--array={elements}").into()));
@@ -107,10 +99,6 @@ pub(crate) fn submit(script: &Path, elements: Option<&str>) -> Result<(u64, Stri
 }
 
 /// The elements that are queued or run, of these arrays or of this script.
-///
-/// # Errors
-///
-/// Slurm does not answer.
 pub(crate) fn queued(arrays: &[u64], script: &Path) -> Result<Vec<Element>> {
     let user = nix::unistd::getuid().to_string();
     let (printed, _) = answer("squeue", ["-h", "-r", "-u", &user, "-o", "%F|%K|%T|%r|%o"])?;
@@ -127,10 +115,6 @@ fn element(line: &str, arrays: &[u64], script: &Path) -> Option<Element> {
 }
 
 /// Cancels arrays. Returns the command.
-///
-/// # Errors
-///
-/// Slurm does not do it.
 pub(crate) fn cancel(arrays: &[u64]) -> Result<String> {
     let numbers: Vec<String> = arrays.iter().map(u64::to_string).collect();
     answer("scancel", &numbers)?;
@@ -138,10 +122,6 @@ pub(crate) fn cancel(arrays: &[u64]) -> Result<String> {
 }
 
 /// The configuration of the site.
-///
-/// # Errors
-///
-/// Slurm does not answer.
 pub(crate) fn configuration() -> Result<BTreeMap<String, String>> {
     let (printed, _) = answer("scontrol", ["show", "config"])?;
     let pairs = printed.lines().filter_map(|line| line.split_once('='));
@@ -149,10 +129,6 @@ pub(crate) fn configuration() -> Result<BTreeMap<String, String>> {
 }
 
 /// The partition of this name, or the default one.
-///
-/// # Errors
-///
-/// Slurm does not answer, or there is none.
 pub(crate) fn partition(name: Option<&str>) -> Result<BTreeMap<String, String>> {
     let (printed, _) = answer("scontrol", ["show", "-o", "partition"].into_iter().chain(name))?;
     let fields = |line: &str| -> BTreeMap<String, String> {

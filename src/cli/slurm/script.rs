@@ -44,10 +44,6 @@ const REFUSED: [(&str, &str, &str); 10] = [
 const FLAGS: &str = "hHIkOQsvVW";
 
 /// Refuses options that would break the protocol.
-///
-/// # Errors
-///
-/// [`Kind::Usage`](bivouac::error::Kind::Usage), with the reason.
 pub(crate) fn refuse(sbatch: &[OsString]) -> Result<()> {
     for word in sbatch {
         let text = word.to_string_lossy();

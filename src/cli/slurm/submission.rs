@@ -68,10 +68,6 @@ pub(crate) fn standing_in_queue(state: &Path) -> String {
 }
 
 /// Takes the shards out of Slurm's queue; those that run stop with a checkpoint.
-///
-/// # Errors
-///
-/// Slurm does not do it.
 pub(crate) fn cancel(state: &Path) -> Result<()> {
     let queued = queue::queued(&arrays(state), &script_of(state))?;
     let arrays: BTreeSet<u64> = queued.iter().map(|element| element.array).collect();
@@ -90,11 +86,8 @@ pub(crate) fn cancel(state: &Path) -> Result<()> {
 }
 
 impl Submission<'_> {
-    /// Makes the plan, and submits what is neither done nor queued.
-    ///
-    /// # Errors
-    ///
-    /// The plan cannot be made, or Slurm does not do it; then the next line of this kind does.
+    /// Makes the plan, and submits what is neither done nor queued. If Slurm does not do it, the same line typed again
+    /// does.
     pub(crate) fn submit<J: Job, S: Source<Task = J::Task>>(
         &self,
         job: (&J, &S),

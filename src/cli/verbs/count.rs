@@ -1,9 +1,9 @@
 //! `bivouac count`: files in chunks, cut anywhere, into a sum.
 
-use crate::cli::args::verbs::{CountArgs, WhenTotal};
+use crate::cli::args::verbs::CountArgs;
 use crate::cli::launch::Launch;
 use crate::jobs;
-use crate::jobs::count::{Columns, Count, Totals};
+use crate::jobs::count::{Columns, Count};
 use bivouac::Result;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Readable};
@@ -12,12 +12,6 @@ use bivouac::input::{Boundary, Chunks, Readable};
 pub(crate) fn run(count: &CountArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let CountArgs { lines, words, bytes, chars, max_line_length: longest, .. } = *count;
     let columns = Columns { lines, words, bytes, chars, longest }.chosen();
-    let totals = match count.total {
-        WhenTotal::Auto => Totals::Several,
-        WhenTotal::Always => Totals::Always,
-        WhenTotal::Only => Totals::Only,
-        WhenTotal::Never => Totals::Never,
-    };
     let Readable { files, left_out, .. } = launch.readable(count.keep_going, FINISHED_WITH_FAILURES);
     let boundary = if columns.need_lines() { Boundary::newline() } else { Boundary::anywhere() };
     let source = Chunks::new(jobs::or_stdin(&files, &left_out), boundary)
@@ -26,6 +20,6 @@ pub(crate) fn run(count: &CountArgs, mut launch: Launch<'_>) -> Result<Exit> {
         .decompress(count.packed.which())
         .by_contents(count.inputs.verify_inputs);
     let named = if count.unnamed { &[][..] } else { &files };
-    let job = Count::new(named, columns).totals(totals).leaving_out(left_out);
+    let job = Count::new(named, columns).totals(count.total).leaving_out(left_out);
     launch.run((job, source), true)
 }

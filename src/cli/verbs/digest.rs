@@ -1,25 +1,21 @@
 //! `bivouac digest`: a tree in parts, into checksums; or lists of checksums, to be verified.
 
-use crate::cli::args::verbs::{self, DigestArgs};
+use crate::cli::args::verbs::DigestArgs;
 use crate::cli::launch::Launch;
 use crate::cli::{state_path, terminal};
 use crate::jobs::check::{self, Check};
 use crate::jobs::complaints::Complaints;
-use crate::jobs::digest::{self, Algorithm, Digest, Style, Terms};
+use crate::jobs::digest::{self, Digest, Style, Terms};
 use bivouac::Result;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Readable, Tree};
 
 /// Runs the job, and says in the end what could not be read.
 pub(crate) fn run(digest: &DigestArgs, launch: Launch<'_>) -> Result<Exit> {
-    let algorithm = match digest.algorithm {
-        verbs::Algorithm::Blake3 => Algorithm::Blake3,
-        verbs::Algorithm::Sha256 => Algorithm::Sha256,
-    };
     let complaints = Complaints::default();
     let exit = match digest.check {
-        true => verify(digest, algorithm, complaints.clone(), launch),
-        false => compute(digest, algorithm, complaints.clone(), launch),
+        true => verify(digest, complaints.clone(), launch),
+        false => compute(digest, complaints.clone(), launch),
     };
     for complaint in complaints.take() {
         terminal::message(&complaint);
@@ -27,12 +23,7 @@ pub(crate) fn run(digest: &DigestArgs, launch: Launch<'_>) -> Result<Exit> {
     exit
 }
 
-fn verify(
-    args: &DigestArgs,
-    algorithm: Algorithm,
-    complaints: Complaints,
-    mut launch: Launch<'_>,
-) -> Result<Exit> {
+fn verify(args: &DigestArgs, complaints: Complaints, mut launch: Launch<'_>) -> Result<Exit> {
     let Readable { files: lists, left_out, .. } = launch.readable(args.keep_going, FINISHED_WITH_FAILURES);
     let source = Chunks::new(lists.clone(), Boundary::newline())
         .leaving_out(&left_out)
@@ -47,15 +38,10 @@ fn verify(
         warn: args.warn,
         keeps_going: args.keep_going,
     };
-    launch.run((Check::new(algorithm, lists, options, complaints), source), resumable)
+    launch.run((Check::new(args.algorithm, lists, options, complaints), source), resumable)
 }
 
-fn compute(
-    args: &DigestArgs,
-    algorithm: Algorithm,
-    complaints: Complaints,
-    launch: Launch<'_>,
-) -> Result<Exit> {
+fn compute(args: &DigestArgs, complaints: Complaints, launch: Launch<'_>) -> Result<Exit> {
     let rate = launch.settings.limit_rate.value;
     let (whole, keeps_going) = (launch.args.output.is_some(), args.keep_going);
     // With no path at all there is nothing to make a list of.
@@ -66,7 +52,7 @@ fn compute(
         strict: args.inputs.verify_inputs,
         given: args.paths.iter().cloned().collect(),
     };
-    let source = Tree::new(args.paths.clone(), algorithm.part(rate))
+    let source = Tree::new(args.paths.clone(), args.algorithm.part(rate))
         .together(digest::task_bytes(rate))
         .by_contents(args.inputs.verify_inputs)
         .leaving_out(!whole || (keeps_going && has_any()))
@@ -74,5 +60,5 @@ fn compute(
         .without(&state_path::own(&launch.args));
     let resumable = source.is_resumable();
     let style = Style { tag: args.tag, zero: args.zero };
-    launch.run((Digest::new(algorithm, style, terms, complaints), source), resumable)
+    launch.run((Digest::new(args.algorithm, style, terms, complaints), source), resumable)
 }

@@ -6,20 +6,12 @@
 //! instead. Escapes that POSIX leaves open stay what `regex` makes of them: `\d`, `\t`, `\x41`, and groups with
 //! flags, `(?i)`.
 
-/// The same pattern for `regex`.
-///
-/// # Errors
-///
-/// Why it cannot be one, in a sentence.
+/// The same pattern for `regex`, or why it cannot be one, in a sentence.
 pub(super) fn translated(pattern: &str) -> Result<String, String> {
     read(pattern, |reader, next| reader.one(next))
 }
 
 /// The same for a basic one: an operator is a character after a backslash, and itself without one.
-///
-/// # Errors
-///
-/// As those of [`translated`].
 pub(super) fn translated_basic(pattern: &str) -> Result<String, String> {
     read(pattern, |reader, next| reader.one_basic(next))
 }

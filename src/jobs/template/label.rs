@@ -12,12 +12,7 @@ pub(crate) struct Label {
 }
 
 impl Label {
-    /// The text of an option, in the syntax of this command.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage): a placeholder is for a word that no item has; or how many
-    /// commands there are was not asked for by the command itself.
+    /// The text of an option, in the syntax of this command. Only the command itself may ask how many commands there are.
     pub(crate) fn new(given: &str, template: &Template) -> Result<Self> {
         let pieces = cut(given.as_bytes(), &template.syntax);
         for piece in &pieces {

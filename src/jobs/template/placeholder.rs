@@ -211,10 +211,6 @@ impl Placeholder {
     }
 
     /// Refuses one for a word that no item has, and one with a pattern that is none.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage).
     pub(super) fn check(&self, columns: Option<usize>) -> Result<()> {
         match self {
             Self::One(which, _) if columns.is_some_and(|columns| which.unsigned_abs() > columns as u64) => {
@@ -236,12 +232,8 @@ impl Placeholder {
 const NO_PERL: &str =
     "no Perl is run: s/RE/NEW/ is {/RE/NEW} with --plus; for others --shell 'x={}; COMMAND \"${x%.gz}\"'";
 
-/// Placeholders of GNU parallel and of rush that are none here would be handed over as they are written, and
-/// that is never meant.
-///
-/// # Errors
-///
-/// [`Kind::Usage`](bivouac::error::Kind::Usage), with what does the same.
+/// Refuses placeholders of GNU parallel and of rush that have no meaning here: a command would get them as they are
+/// written, and that is never meant.
 pub(super) fn refuse_unknown(text: &[u8], syntax: &Syntax, has_shell: bool) -> Result<()> {
     // A shell has made several words of `{= s/a/b/ =}`.
     if text == b"{=" {

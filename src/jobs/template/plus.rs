@@ -67,10 +67,6 @@ impl Edit {
     }
 
     /// Refuses a pattern that is none.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage).
     pub(super) fn check(&self) -> Result<()> {
         match &self.step {
             Step::Wrong(why) => {

@@ -65,10 +65,6 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads the whole text.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage): a placeholder stands where a shell fills nothing in.
     pub(super) fn scan(&mut self) -> Result<()> {
         while let Some(&byte) = self.text.get(self.at) {
             let placeholder = self.syntax.at_start(&self.text[self.at..]);
@@ -94,11 +90,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// The item behind the text, for a text that says nothing of it.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage): the text does not end plainly.
+    /// Appends the item to a text that says nothing of it; refused if the text does not end plainly.
     pub(super) fn append_item(&mut self) -> Result<()> {
         if !self.frames.is_empty() || self.has_document || self.awaits_document {
             let problem = "does not say where the item goes, and it cannot go behind a quote, a bracket or a \

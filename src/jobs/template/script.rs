@@ -41,10 +41,6 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](bivouac::error::Kind::Usage): a placeholder stands where a shell fills nothing in.
-    ///
     /// `of_bash`: the shell has `[[ ]]`, `(( ))` and `let`, and evaluates what stands in them.
     pub(super) fn new(text: &[u8], syntax: &Syntax, of_bash: bool) -> Result<Self> {
         let mut scanner = super::scanner::Scanner::new(text, syntax);
