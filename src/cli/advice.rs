@@ -6,6 +6,7 @@
 //! The parser guesses only where this table has nothing.
 
 use crate::cli::parse::without_hyphens;
+use crate::cli::shellwords::is_in;
 use bivouac::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
@@ -98,34 +99,25 @@ each | --print-retry-output | of several attempts what the last one printed is p
 each | --parset --session --embed --minversion --combineexec --tollef --bibtex | it has no meaning here; leave it away
 "#;
 
-/// Verbs.
-const VERBS: &[(&[&str], &str)] = &[
-    (&["start", "run", "exec"], "a job begins with its verb: count, grep, digest, pipe or each"),
-    (&["parallel", "xargs", "map", "foreach", "for", "rush"], "that is `bivouac each COMMAND ::: ITEM…`"),
-    (&["wc"], "that is `bivouac count FILE…`"),
-    (
-        &["sha256sum", "b3sum", "hash", "checksum", "verify", "check"],
-        "that is `bivouac digest PATH…`, and `bivouac digest --check LIST`",
-    ),
-    (&["filter", "split"], "that is `bivouac pipe FILE… -o OUT -- COMMAND`"),
-    (
-        &["restart", "retry", "again"],
-        "type the line of the job again: it goes on. `bivouac status` shows that line",
-    ),
-    (&["rm", "remove", "delete", "purge"], "that is `bivouac clean [STATE]`"),
-    (&["logs", "joblog", "history"], "that is `bivouac log [STATE]`"),
-    (&["suspend"], "that is `bivouac pause [STATE]`"),
-    (&["abort", "cancel", "quit"], "that is `bivouac stop [STATE]`; a second SIGTERM aborts"),
-    (&["save"], "that is `bivouac checkpoint [STATE]`"),
-    (
-        &["config", "configure"],
-        "settings stand in a file for --config; `bivouac signals` prints what signals mean",
-    ),
-];
+/// Verbs, in the same way.
+const VERBS: &str = r#"
+verb | start run exec | a job begins with its verb: count, grep, digest, pipe or each
+verb | parallel xargs map foreach for rush | that is `bivouac each COMMAND ::: ITEM…`
+verb | wc | that is `bivouac count FILE…`
+verb | sha256sum b3sum hash checksum verify check | that is `bivouac digest PATH…`, and `bivouac digest --check LIST`
+verb | filter split | that is `bivouac pipe FILE… -o OUT -- COMMAND`
+verb | restart retry again | type the line of the job again: it goes on. `bivouac status` shows that line
+verb | rm remove delete purge | that is `bivouac clean [STATE]`
+verb | logs joblog history | that is `bivouac log [STATE]`
+verb | suspend | that is `bivouac pause [STATE]`
+verb | abort cancel quit | that is `bivouac stop [STATE]`; a second SIGTERM aborts
+verb | save | that is `bivouac checkpoint [STATE]`
+verb | config configure | settings stand in a file for --config; `bivouac signals` prints what signals mean
+"#;
 
-/// The rows of [`OPTIONS`].
-fn options() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    OPTIONS.lines().filter_map(|row| {
+/// The rows of a table: the verbs, the names, the sentence.
+fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    table.lines().filter_map(|row| {
         let (verbs, rest) = row.split_once(" | ")?;
         let (names, sentence) = rest.split_once(" | ")?;
         Some((verbs, names, sentence))
@@ -142,7 +134,7 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
     let kind = error.kind();
     if kind == ErrorKind::InvalidSubcommand {
         let typed = word(ContextKind::InvalidSubcommand)?;
-        let (_, sentence) = VERBS.iter().find(|(names, _)| names.contains(&typed))?;
+        let (.., sentence) = rows(VERBS).find(|(_, names, _)| is_in(names, typed))?;
         return Some(format!("`{typed}` is no verb: {sentence}"));
     }
     if kind == ErrorKind::UnknownArgument {
@@ -151,10 +143,10 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
         if let (Ok(lines), "grep") = (name.trim_start_matches('-').parse::<u32>(), verb) {
             return Some(format!("{name}: there is no such option here\n  that is -C {lines}"));
         }
-        let is_meant = |verbs: &str| verbs == "all" || verbs.split(' ').any(|one| one == verb);
+        let is_meant = |verbs: &str| verbs == "all" || is_in(verbs, verb);
         let is_it = |known: &str| without_hyphens(known) == without_hyphens(name);
         let (.., sentence) =
-            options().find(|(verbs, names, _)| is_meant(verbs) && names.split(' ').any(is_it))?;
+            rows(OPTIONS).find(|(verbs, names, _)| is_meant(verbs) && names.split(' ').any(is_it))?;
         return Some(format!("{name}: there is no such option here\n  {sentence}"));
     }
     let lacks_dashes =
@@ -166,26 +158,14 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
 
 /// A number and its unit as two words, of which the second would be taken for a file.
 pub(crate) fn refuse_lone_units(argv: &[OsString]) -> Result<()> {
-    const UNITS: [&str; 23] = [
-        "B", "k", "K", "kB", "KB", "KiB", "M", "MB", "MiB", "G", "GB", "GiB", "ms", "s", "sec", "m", "min",
-        "h", "MB/s", "MiB/s", "seconds", "minutes", "hours",
-    ];
-    const OPTIONS: [&str; 9] = [
-        "--limit-rate",
-        "--grace",
-        "--kill-after",
-        "--max-runtime",
-        "--timeout",
-        "--checkpoint-every",
-        "--block",
-        "--fixed",
-        "--max-chars",
-    ];
+    const UNITS: &str = "B k K kB KB KiB M MB MiB G GB GiB ms s sec m min h MB/s MiB/s seconds minutes hours";
+    const OPTIONS: &str = "--limit-rate --grace --kill-after --max-runtime --timeout --checkpoint-every --block \
+         --fixed --max-chars";
     for window in argv.windows(3) {
         let [option, number, unit] = [0, 1, 2].map(|at| window[at].to_str().unwrap_or_default());
         let is_number =
             !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        if OPTIONS.contains(&option) && is_number && UNITS.contains(&unit) && !Path::new(unit).exists() {
+        if is_number && is_in(OPTIONS, option) && is_in(UNITS, unit) && !Path::new(unit).exists() {
             return Err(Error::usage(option, "the number and its unit are one word")
                 .advise(format_args!("{option} {number}{unit}")));
         }
@@ -231,7 +211,7 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         for verb in command.get_subcommands() {
-            let all = options().filter(|(verbs, ..)| verbs.split(' ').any(|one| one == verb.get_name()));
+            let all = rows(OPTIONS).filter(|(verbs, ..)| verbs.split(' ').any(|one| one == verb.get_name()));
             for (_, names, _) in all {
                 for name in names.split(' ') {
                     let is_it = |arg: &clap::Arg| {
@@ -244,8 +224,8 @@ mod tests {
                 }
             }
         }
-        for (names, _) in VERBS {
-            assert!(names.iter().all(|name| command.find_subcommand(name).is_none()), "{names:?}");
+        for (_, names, _) in rows(VERBS) {
+            assert!(names.split(' ').all(|name| command.find_subcommand(name).is_none()), "{names:?}");
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use super::args::{Cli, JobVerb, Verb};
 use super::discover::states_in;
+use super::shellwords::is_executable;
 use super::state_path::BESIDE;
 use super::terminal;
 use bivouac::ending::{Exit, FINISHED, USAGE};
@@ -18,7 +19,6 @@ use clap_complete::env::Shells;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// The variable by which a script asks, with the name of its shell.
@@ -161,9 +161,8 @@ fn programs(current: &OsStr) -> Vec<CompletionCandidate> {
         .filter_map(|entry| {
             let entry = entry.ok()?;
             let name = entry.file_name();
-            let facts =
-                name.as_bytes().starts_with(current.as_bytes()).then(|| entry.path().metadata().ok())??;
-            (facts.is_file() && facts.permissions().mode() & 0o111 != 0).then_some(name)
+            let begins_so = name.as_bytes().starts_with(current.as_bytes());
+            (begins_so && is_executable(&entry.path())).then_some(name)
         })
         .collect();
     beginning_with(current, names)

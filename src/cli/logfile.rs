@@ -224,12 +224,6 @@ pub(crate) struct Logged<O> {
     last_progress: Instant,
 }
 
-impl<O> std::fmt::Debug for Logged<O> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Logged").field("log", &self.log.as_ref().map(|log| &log.path)).finish_non_exhaustive()
-    }
-}
-
 impl<O: Observer> Logged<O> {
     pub(crate) fn new(inner: O, word: TaskWord, log: Option<LogFile>) -> Self {
         Self { inner, word, log, last_progress: Instant::now() }

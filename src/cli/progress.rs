@@ -15,7 +15,6 @@ use crate::cli::terminal::{Console, Outlet};
 use bivouac::{Notice, Observer, Progress};
 use row::Look;
 use std::cell::RefCell;
-use std::fmt;
 use std::io::{self, IsTerminal, Stderr};
 use std::time::Duration;
 
@@ -214,12 +213,6 @@ impl<C: Console> Observer for Watch<C> {
 
     fn leave_terminal(&mut self) {
         self.outlet.get_mut().clear();
-    }
-}
-
-impl<C: Console> fmt::Debug for Watch<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("show", &self.show).field("level", &self.level).finish_non_exhaustive()
     }
 }
 

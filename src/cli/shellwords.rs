@@ -15,41 +15,29 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Builtins of every POSIX shell.
-const BUILTINS: [&str; 29] = [
-    ".", ":", "alias", "bg", "cd", "command", "eval", "exec", "exit", "export", "fg", "getopts", "hash",
-    "jobs", "read", "readonly", "return", "set", "shift", "times", "trap", "type", "ulimit", "umask",
-    "unalias", "unset", "wait", "local", "history",
-];
+const BUILTINS: &str = ". : alias bg cd command eval exec exit export fg getopts hash jobs read readonly return set shift \
+     times trap type ulimit umask unalias unset wait local history";
 
 /// Words with which a compound command begins.
-const KEYWORDS: [&str; 9] = ["!", "{", "(", "if", "for", "while", "until", "case", "(("];
+const KEYWORDS: &str = "! { ( if for while until case ((";
 
 /// Builtins and keywords of `bash` and its relatives.
-const OF_BASH: [&str; 14] = [
-    "[[",
-    "source",
-    "declare",
-    "typeset",
-    "let",
-    "mapfile",
-    "readarray",
-    "pushd",
-    "popd",
-    "dirs",
-    "shopt",
-    "function",
-    "select",
-    "builtin",
-];
+const OF_BASH: &str =
+    "[[ source declare typeset let mapfile readarray pushd popd dirs shopt function select builtin";
 
 /// Between two commands.
-const BETWEEN: [&str; 5] = ["|", "||", "&&", ";", "|&"];
+const BETWEEN: &str = "| || && ; |&";
 
 /// Before the name of a file.
-const REDIRECTIONS: [&str; 8] = [">", ">>", "<", "<<<", "2>", "2>>", "&>", "2>&1"];
+const REDIRECTIONS: &str = "> >> < <<< 2> 2>> &> 2>&1";
 
 /// Programs that take such words as arguments.
-const OPERATOR_PROGRAMS: [&str; 6] = ["expr", "test", "[", "find", "awk", "jq"];
+const OPERATOR_PROGRAMS: &str = "expr test [ find awk jq";
+
+/// Whether a word is one of such a list.
+pub(super) fn is_in(list: &str, word: &str) -> bool {
+    !word.is_empty() && list.split(' ').any(|one| one == word)
+}
 
 /// The command as it was typed: the words before it, the command, the words after it.
 #[derive(Clone, Copy, Debug)]
@@ -124,8 +112,7 @@ fn about_the_first(first: &OsStr, name: &str, is_alone: bool) -> Option<Why> {
     }
     if name.contains(char::is_whitespace) && !name.trim().is_empty() {
         let begins = name.split_whitespace().next().unwrap_or_default();
-        let is_known =
-            |word: &str| KEYWORDS.contains(&word) || OF_BASH.contains(&word) || BUILTINS.contains(&word);
+        let is_known = |word: &str| [KEYWORDS, OF_BASH, BUILTINS].iter().any(|list| is_in(list, word));
         if begins == "[[" || is_function(begins) {
             return Some(if begins == "[[" { Why::Builtin { of_bash: true } } else { Why::Function });
         }
@@ -138,10 +125,10 @@ fn about_the_first(first: &OsStr, name: &str, is_alone: bool) -> Option<Why> {
     if is_function(name) {
         return Some(Why::Function);
     }
-    if OF_BASH.contains(&name) {
+    if is_in(OF_BASH, name) {
         return Some(Why::Builtin { of_bash: true });
     }
-    if BUILTINS.contains(&name) || KEYWORDS.contains(&name) {
+    if is_in(BUILTINS, name) || is_in(KEYWORDS, name) {
         return Some(Why::Builtin { of_bash: false });
     }
     let variable = name.split_once('=').map(|(variable, _)| variable)?;
@@ -152,7 +139,7 @@ fn about_the_first(first: &OsStr, name: &str, is_alone: bool) -> Option<Why> {
 /// The first argument that a shell would interpret.
 fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
     let program = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
-    if OPERATOR_PROGRAMS.contains(&program.as_ref()) {
+    if is_in(OPERATOR_PROGRAMS, &program) {
         return None;
     }
     rest.iter().enumerate().find_map(|(at, word)| {
@@ -164,12 +151,11 @@ fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
         });
         let next = rest.get(at + 1);
         let is_one = match next {
-            Some(next) if BETWEEN.contains(&word) => {
-                is_program(next)
-                    || BUILTINS.iter().any(|builtin| next == builtin)
-                    || is_function(&next.to_string_lossy())
+            Some(next) if is_in(BETWEEN, word) => {
+                let name = next.to_string_lossy();
+                is_program(next) || is_in(BUILTINS, &name) || is_function(&name)
             }
-            Some(_) => REDIRECTIONS.contains(&word),
+            Some(_) => is_in(REDIRECTIONS, word),
             None => word == "2>&1",
         } || ends_a_command(word);
         (is_one && !is_value).then(|| word.to_string())
@@ -186,22 +172,16 @@ fn ends_a_command(word: &str) -> bool {
 
 /// The line with a shell. Operators stay as they are, other words are quoted where they must be.
 fn line(Typed { before, command, after, dashes }: Typed<'_>, shell: &str) -> String {
+    let is_plain = |text: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./{}[]#-".contains(c);
+        ends_a_command(text) || (!text.is_empty() && text.chars().all(is_plain))
+    };
     let text = match command {
         [text] => text.clone(),
         words => {
             let word = |word: &OsString| match word.to_str() {
-                Some(text)
-                    if BETWEEN.contains(&text) || REDIRECTIONS.contains(&text) || ends_a_command(text) =>
-                {
-                    text.to_string()
-                }
-                // Neither a placeholder nor an assignment takes quotes.
-                Some(text)
-                    if !text.is_empty()
-                        && text
-                            .chars()
-                            .all(|c| c.is_ascii_alphanumeric() || "_@%+=:,./{}[]#-".contains(c)) =>
-                {
+                // Neither an operator nor a placeholder nor an assignment takes quotes.
+                Some(text) if is_in(BETWEEN, text) || is_in(REDIRECTIONS, text) || is_plain(text) => {
                     text.to_string()
                 }
                 Some(_) | None => quote::argument(word),
@@ -225,11 +205,13 @@ fn is_function(name: &str) -> bool {
     env::var_os(format!("BASH_FUNC_{name}%%")).is_some()
 }
 
+/// Whether this is a program, for some user.
+pub(super) fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+}
+
 /// Whether a program of this name would be found.
 fn is_program(name: &OsStr) -> bool {
-    let is_executable = |path: &Path| {
-        path.metadata().is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
-    };
     if name.as_bytes().contains(&b'/') {
         // A file that exists and cannot be run has its own message.
         return Path::new(name).exists() || !name.to_string_lossy().contains(char::is_whitespace);

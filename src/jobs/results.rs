@@ -163,42 +163,23 @@ impl<S> Beside<S> {
 }
 
 impl<S: Sink> Sink for Beside<S> {
-    fn interrupt_by(&mut self, stop: &Arc<StopFd>) {
-        self.inner.interrupt_by(stop);
-    }
-
-    fn may_give_up(&self) -> bool {
-        self.inner.may_give_up()
-    }
-
-    fn may_begin(&self) -> Result<()> {
-        self.inner.may_begin()
-    }
-
-    fn may_go_on(&mut self, committed: &Committed) -> Result<()> {
-        self.inner.may_go_on(committed)
-    }
-
-    fn begin(&mut self, committed: Option<&Committed>) -> Result<()> {
-        self.inner.begin(committed)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.inner.write(bytes)
+    delegate::delegate! {
+        to self.inner {
+            fn interrupt_by(&mut self, stop: &Arc<StopFd>);
+            fn may_give_up(&self) -> bool;
+            fn may_begin(&self) -> Result<()>;
+            fn may_go_on(&mut self, committed: &Committed) -> Result<()>;
+            fn begin(&mut self, committed: Option<&Committed>) -> Result<()>;
+            fn write(&mut self, bytes: &[u8]) -> Result<()>;
+            fn publish(&mut self) -> Result<()>;
+            fn is_published(&mut self, committed: &Committed) -> Result<bool>;
+        }
     }
 
     fn make_durable(&mut self) -> Result<Committed> {
         rustix::fs::syncfs(&self.results.dir)
             .map_err(|e| Error::io(&self.results.path, "flush the file system", &e.into()))?;
         self.inner.make_durable()
-    }
-
-    fn publish(&mut self) -> Result<()> {
-        self.inner.publish()
-    }
-
-    fn is_published(&mut self, committed: &Committed) -> Result<bool> {
-        self.inner.is_published(committed)
     }
 }
 

@@ -21,8 +21,8 @@ mod script;
 mod tests;
 
 pub(crate) use self::label::Label;
-use self::placeholder::{Filling, Form, Part, Placeholder};
-pub(crate) use self::placeholder::{Plain, Syntax};
+pub(crate) use self::placeholder::Syntax;
+use self::placeholder::{Filling, Form, Part, Placeholder, RENAMABLE};
 use self::script::Script;
 use crate::jobs::argv;
 use crate::jobs::quote;
@@ -191,8 +191,8 @@ impl Template {
         }
         // A record of a job without these has none of them.
         let Syntax { renamed, plus, names, columns: _, takes_none } = &self.syntax;
-        for (plain, written) in renamed {
-            identity["renamed"][plain.usual()] = json!(String::from_utf8_lossy(written));
+        for (usual, written) in renamed {
+            identity["renamed"][usual] = json!(String::from_utf8_lossy(written));
         }
         if *plus {
             identity["plus"] = json!(true);
@@ -217,9 +217,9 @@ impl Template {
         };
         let shell = shell.map(|name| Shell::named(name.as_ref())).transpose().ok()?;
         let names = if identity["names"].is_null() { Vec::new() } else { words_of("names")? };
-        let renamed = |plain: Plain| Some((plain, identity["renamed"][plain.usual()].as_str()?.into()));
+        let renamed = |usual: &'static str| Some((usual, identity["renamed"][usual].as_str()?.into()));
         let syntax = Syntax {
-            renamed: Plain::ALL.into_iter().filter_map(renamed).collect(),
+            renamed: RENAMABLE.into_iter().filter_map(renamed).collect(),
             plus: identity["plus"] == true,
             names: names.into_iter().map(OsString::into_vec).collect(),
             columns: None,

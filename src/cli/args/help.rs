@@ -252,7 +252,8 @@ Examples:
 );
 
 /// What --timeout is to a verb whose job has a limit of its own.
-pub(crate) const TIMEOUT_STOP: &str = "Wait at most DURATION: `90s`, `2h`, `inf`; the job has its own --grace";
+pub(crate) const TIMEOUT_STOP: &str =
+    "Wait at most DURATION: `90s`, `2h`, `inf`; the job has its own --grace";
 
 pub(crate) const STOP: &str = concat!(
     control_codes!("  0  the job has ended, or was not running\n"),

@@ -5,7 +5,7 @@
 
 use crate::cli::parse;
 use crate::jobs::columns::{Columns, Trim};
-use crate::jobs::template::{Plain, Syntax};
+use crate::jobs::template::Syntax;
 use bivouac::input::Reading;
 use bivouac::{Error, Result};
 use clap::Args;
@@ -204,21 +204,21 @@ impl ItemArgs {
     pub(crate) fn syntax(&self, names: Vec<Vec<u8>>, words: usize, takes_none: bool) -> Result<Syntax> {
         let item = self.replace_str.as_ref().or(self.replace.as_ref()).filter(|item| *item != "{}");
         let renamed = [
-            (Plain::Item, "-I", item),
-            (Plain::Stem, "--extensionreplace", self.extensionreplace.as_ref()),
-            (Plain::Base, "--basenamereplace", self.basenamereplace.as_ref()),
-            (Plain::Directory, "--dirnamereplace", self.dirnamereplace.as_ref()),
-            (Plain::BaseStem, "--basenameextensionreplace", self.basenameextensionreplace.as_ref()),
-            (Plain::Number, "--seqreplace", self.seqreplace.as_ref()),
-            (Plain::Slot, "--slotreplace", self.slotreplace.as_ref()),
+            ("{}", "-I", item),
+            ("{.}", "--extensionreplace", self.extensionreplace.as_ref()),
+            ("{/}", "--basenamereplace", self.basenamereplace.as_ref()),
+            ("{//}", "--dirnamereplace", self.dirnamereplace.as_ref()),
+            ("{/.}", "--basenameextensionreplace", self.basenameextensionreplace.as_ref()),
+            ("{#}", "--seqreplace", self.seqreplace.as_ref()),
+            ("{%}", "--slotreplace", self.slotreplace.as_ref()),
         ];
-        let given = renamed.into_iter().filter_map(|(plain, option, text)| Some((plain, option, text?)));
-        let given = given.map(|(plain, option, text)| match text.is_empty() {
+        let given = renamed.into_iter().filter_map(|(usual, option, text)| Some((usual, option, text?)));
+        let given = given.map(|(usual, option, text)| match text.is_empty() {
             true => {
                 let advice = "give a text for the placeholder, as in -I ,,";
                 Err(Error::usage(option, "is empty").advise(advice))
             }
-            false => Ok((plain, text.as_bytes().to_vec())),
+            false => Ok((usual, text.as_bytes().to_vec())),
         });
         Ok(Syntax {
             renamed: given.collect::<Result<_>>()?,

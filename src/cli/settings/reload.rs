@@ -146,12 +146,6 @@ pub(crate) struct Reloader {
     log: Option<LogFile>,
 }
 
-impl fmt::Debug for Reloader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reloader").field("current", &self.current).finish_non_exhaustive()
-    }
-}
-
 impl Reloader {
     /// What a run starts with is what the first reload is compared with.
     pub(crate) fn new(job: &JobArgs, current: Settings, log: Option<LogFile>) -> Self {

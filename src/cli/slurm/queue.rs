@@ -40,17 +40,8 @@ impl Element {
 }
 
 /// Variables that would change what the script says: for sbatch they count more.
-const OVERRIDES: [&str; 9] = [
-    "SBATCH_ARRAY_INX",
-    "SBATCH_JOB_NAME",
-    "SBATCH_NO_REQUEUE",
-    "SBATCH_OPEN_MODE",
-    "SBATCH_OUTPUT",
-    "SBATCH_REQUEUE",
-    "SBATCH_SIGNAL",
-    "SBATCH_WAIT",
-    "SLURM_ARRAY_TASK_ID",
-];
+const OVERRIDES: &str = "SBATCH_ARRAY_INX SBATCH_JOB_NAME SBATCH_NO_REQUEUE SBATCH_OPEN_MODE SBATCH_OUTPUT \
+     SBATCH_REQUEUE SBATCH_SIGNAL SBATCH_WAIT SLURM_ARRAY_TASK_ID";
 
 /// What a program of Slurm prints. Its own words are in the error if it fails.
 fn answer<S: AsRef<OsStr>>(
@@ -59,9 +50,9 @@ fn answer<S: AsRef<OsStr>>(
 ) -> Result<(String, String)> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
-    OVERRIDES.iter().for_each(|name| {
+    for name in OVERRIDES.split(' ') {
         command.env_remove(name);
-    });
+    }
     let output = command.output().map_err(|cause| match cause.kind() == io::ErrorKind::NotFound {
         true => Error::usage(program, "there is no such command here").advise(
             "run this on a host from which jobs are submitted; --shard K/N works with any other engine",

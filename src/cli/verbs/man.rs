@@ -82,7 +82,7 @@ fn configuration() -> String {
     page.push_str("\n.SH SETTINGS\n");
     let options = main.find_subcommand("each").into_iter().flat_map(Command::get_arguments);
     let options: Vec<&Arg> = options.collect();
-    for name in NAMES {
+    for name in NAMES.split(' ') {
         let option = options.iter().find(|option| option.get_long() == Some(&name.replace('.', "-")));
         let Some(option) = option else { continue };
         let value =
@@ -185,7 +185,7 @@ mod tests {
         let target = dir.path().join("share/man1");
         run(&target).unwrap();
         let fifth = fs::read_to_string(dir.path().join("share/man5/bivouac.toml.5")).unwrap();
-        for name in NAMES {
+        for name in NAMES.split(' ') {
             assert!(fifth.contains(&format!("\\fB{}\\fR = ", escape(name))), "{name}: {fifth}");
         }
         let mut names: Vec<_> =

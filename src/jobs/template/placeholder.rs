@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Syntax {
     /// Placeholders that are written in another way, which then is the only one.
-    pub(crate) renamed: Vec<(Plain, Vec<u8>)>,
+    pub(crate) renamed: Vec<(&'static str, Vec<u8>)>,
     /// Whether the ones with a pattern in them are placeholders: `{%.gz}`.
     pub(crate) plus: bool,
     /// The names of the columns: `{size}` is `{3}`.
@@ -25,46 +25,12 @@ pub(crate) struct Syntax {
     pub(crate) takes_none: bool,
 }
 
-/// A placeholder that can be written in another way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plain {
-    Item,
-    Stem,
-    Base,
-    Directory,
-    BaseStem,
-    Number,
-    Slot,
-}
+/// Those that can be written in another way, as they are written usually.
+pub(super) const RENAMABLE: [&str; 7] = ["{}", "{.}", "{/}", "{//}", "{/.}", "{#}", "{%}"];
 
-impl Plain {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Item, Self::Stem, Self::Base, Self::Directory, Self::BaseStem, Self::Number, Self::Slot];
-
-    /// As it is written otherwise.
-    pub(super) fn usual(self) -> &'static str {
-        match self {
-            Self::Item => "{}",
-            Self::Stem => "{.}",
-            Self::Base => "{/}",
-            Self::Directory => "{//}",
-            Self::BaseStem => "{/.}",
-            Self::Number => "{#}",
-            Self::Slot => "{%}",
-        }
-    }
-
-    fn placeholder(self) -> Placeholder {
-        match self {
-            Self::Item => Placeholder::All(Form::Whole),
-            Self::Stem => Placeholder::All(Form::Stem),
-            Self::Base => Placeholder::All(Form::Base),
-            Self::Directory => Placeholder::All(Form::Directory),
-            Self::BaseStem => Placeholder::All(Form::BaseStem),
-            Self::Number => Placeholder::Number,
-            Self::Slot => Placeholder::Slot,
-        }
-    }
+/// What is usually written so.
+fn usual(written: &str) -> Option<Placeholder> {
+    Syntax::default().at_start(written.as_bytes()).map(|(placeholder, _)| placeholder)
 }
 
 /// A placeholder.
@@ -114,25 +80,25 @@ pub(super) struct Filling<'a> {
 impl Syntax {
     /// What stands for the item.
     pub(super) fn item(&self) -> &[u8] {
-        let item = self.renamed.iter().find(|(plain, _)| *plain == Plain::Item);
+        let item = self.renamed.iter().find(|(usual, _)| *usual == "{}");
         item.map_or(b"{}", |(_, written)| written)
     }
 
     /// Whether this is still written as usual.
     fn is_usual(&self, placeholder: &Placeholder) -> bool {
-        let is_it = |plain: Plain| match (plain.placeholder(), placeholder) {
+        let is_it = |renamed: &str| match (usual(renamed), placeholder) {
             // `{2.}` is written in another way if `{.}` is, and there is no such way.
-            (Placeholder::All(form), Placeholder::One(_, of)) => form == *of,
-            (plain, placeholder) => plain == *placeholder,
+            (Some(Placeholder::All(form)), Placeholder::One(_, of)) => form == *of,
+            (renamed, placeholder) => renamed.as_ref() == Some(placeholder),
         };
-        !self.renamed.iter().any(|(plain, _)| is_it(*plain))
+        !self.renamed.iter().any(|(renamed, _)| is_it(renamed))
     }
 
     /// The placeholder at the beginning of `text`, and how long it is.
     pub(super) fn at_start(&self, text: &[u8]) -> Option<(Placeholder, usize)> {
         let renamed = self.renamed.iter().filter(|(_, written)| text.starts_with(written));
-        if let Some((plain, written)) = renamed.max_by_key(|(_, written)| written.len()) {
-            return Some((plain.placeholder(), written.len()));
+        if let Some((renamed, written)) = renamed.max_by_key(|(_, written)| written.len()) {
+            return Some((usual(renamed)?, written.len()));
         }
         let inner = text.strip_prefix(b"{")?;
         let inner = &inner[..memchr::memchr(b'}', inner)?];

@@ -5,37 +5,14 @@
 //! ones are listed here, and get a warning. They are not refused, since one result for each chunk may be
 //! wanted (`uniq`, before another `uniq`).
 
+use crate::cli::shellwords::is_in;
 use crate::jobs::quote;
 use std::ffi::OsString;
 use std::path::Path;
 
 /// Programs whose result depends on the whole input.
-const WHOLES: [&str; 24] = [
-    "sort",
-    "uniq",
-    "wc",
-    "head",
-    "tail",
-    "nl",
-    "tac",
-    "shuf",
-    "cksum",
-    "sum",
-    "md5sum",
-    "sha1sum",
-    "sha224sum",
-    "sha256sum",
-    "sha384sum",
-    "sha512sum",
-    "b2sum",
-    "b3sum",
-    "split",
-    "csplit",
-    "column",
-    "pr",
-    "tsort",
-    "datamash",
-];
+const WHOLES: &str = "sort uniq wc head tail nl tac shuf cksum sum md5sum sha1sum sha224sum sha256sum sha384sum \
+     sha512sum b2sum b3sum split csplit column pr tsort datamash";
 
 /// The warning, if the command is one of those.
 pub(crate) fn warning(has_shell: bool, command: &[OsString]) -> Option<String> {
@@ -83,7 +60,7 @@ fn looks_at_all(words: &[String]) -> bool {
         }
         "cat" => any(&["-n", "-b", "-s"]),
         "tee" => !arguments.is_empty(),
-        program => WHOLES.contains(&program),
+        program => is_in(WHOLES, program),
     }
 }
 
@@ -92,10 +69,8 @@ fn has_an_address(script: &str) -> bool {
     script.split([';', '\n', '{']).any(|command| {
         let command = command.trim_start();
         command.starts_with(|first: char| first.is_ascii_digit() || first == '$')
-            || command == "N"
             || command.contains("$!")
-            || command == "G"
-            || command == "$!N"
+            || is_in("N G", command)
     })
 }
 
