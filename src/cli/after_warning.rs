@@ -26,7 +26,6 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
-/// See the [module](self).
 pub(crate) struct AfterWarning<'a> {
     command: &'a OsStr,
     /// The mask with which bivouac was started.

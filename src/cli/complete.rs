@@ -24,7 +24,6 @@ use std::path::Path;
 /// The variable by which a script asks, with the name of its shell.
 const VARIABLE: &str = "BIVOUAC_COMPLETE";
 
-/// The script for a shell, by the name of the shell.
 pub(crate) fn script(shell: &str) -> Result<Vec<u8>> {
     let mut script = Vec::new();
     let failed = |cause| Error::broken("completions", cause);
@@ -63,7 +62,6 @@ fn answer_to_bash(words: &[OsString], cursor: usize) -> Option<Vec<u8>> {
     Some(rests.collect::<Vec<_>>().join(separator.as_bytes()))
 }
 
-/// Answers a script, if one asks.
 pub(crate) fn answer(argv: &[OsString]) -> Option<Result<Exit>> {
     let shell = std::env::var_os(VARIABLE)?;
     let shells = Shells::builtins();
@@ -137,7 +135,6 @@ pub(crate) fn mappings(current: &OsStr) -> Vec<CompletionCandidate> {
     )
 }
 
-/// When failures end a job.
 pub(crate) fn halts(current: &OsStr) -> Vec<CompletionCandidate> {
     beginning_with(
         current,
@@ -153,7 +150,6 @@ pub(crate) fn commands(current: &OsStr) -> Vec<CompletionCandidate> {
     }
 }
 
-/// The programs on `PATH`.
 fn programs(current: &OsStr) -> Vec<CompletionCandidate> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let entries = std::env::split_paths(&path).filter_map(|directory| directory.read_dir().ok()).flatten();

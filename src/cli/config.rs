@@ -48,7 +48,6 @@ pub(crate) struct Config {
     pub(crate) signals: BTreeMap<Signal, Request>,
 }
 
-/// The part about the log.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct LogSection {

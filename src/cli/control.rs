@@ -32,7 +32,6 @@ use status::Divided;
 use std::path::Path;
 use view::View;
 
-/// Does what is asked for.
 pub(crate) fn run(control: &Control) -> Result<u8> {
     let path = match control {
         Control::List(verb) => return list::run(verb),

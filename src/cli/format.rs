@@ -42,7 +42,6 @@ pub(crate) fn clock(time: Duration) -> String {
 pub(crate) enum TaskWord {
     #[default]
     Task,
-    /// Of `each`.
     Item,
     /// Of verbs that cut their input: `count`, `grep`, `pipe`, `digest --check`.
     Chunk,

@@ -32,7 +32,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A job that is about to run.
 pub(crate) struct Launch<'a> {
     pub(crate) args: RunArgs<'a>,
     pub(crate) settings: Settings,
@@ -110,7 +109,6 @@ impl<'a> Launch<'a> {
         self.left_out = Some(code);
     }
 
-    /// Whether to complain of what is left out.
     pub(crate) fn says_what_is_unread(&mut self, yes: bool) {
         self.says_what_is_unread = yes;
     }
@@ -122,11 +120,11 @@ impl<'a> Launch<'a> {
     }
 
     /// Runs one job to its end, with its output where the command line wants it.
-    pub(crate) fn run<J, S>(self, (job, source): (J, S), resumable: bool) -> Result<Exit>
-    where
-        J: Job,
-        S: Source<Task = J::Task>,
-    {
+    pub(crate) fn run<J: Job, S: Source<Task = J::Task>>(
+        self,
+        (job, source): (J, S),
+        resumable: bool,
+    ) -> Result<Exit> {
         let resume = &self.args.job.resume;
         match self.args.output {
             Some(out) => {
@@ -153,17 +151,13 @@ impl<'a> Launch<'a> {
     }
 
     /// The same with a sink that the verb has made.
-    pub(crate) fn run_with<J, S>(
+    pub(crate) fn run_with<J: Job, S: Source<Task = J::Task>>(
         self,
         (job, source): (J, S),
         resumable: bool,
         output: Option<&Path>,
         sink: impl Sink,
-    ) -> Result<Exit>
-    where
-        J: Job,
-        S: Source<Task = J::Task>,
-    {
+    ) -> Result<Exit> {
         let log_path = self.settings.log_file.value.as_deref();
         refuse_two_roles(&self.args, log_path)?;
         for written in [self.args.output, log_path].into_iter().flatten() {
@@ -207,17 +201,13 @@ impl<'a> Launch<'a> {
     }
 
     /// Runs a shard. Its output is kept for the merge, unless it is a by-product of what commands do.
-    fn shard<J, S>(
+    fn shard<J: Job, S: Source<Task = J::Task>>(
         self,
         shards: &Shards,
         number: u64,
         work: (J, S),
         (output, sink): (Option<&Path>, impl Sink),
-    ) -> Result<(bool, Exit)>
-    where
-        J: Job,
-        S: Source<Task = J::Task>,
-    {
+    ) -> Result<(bool, Exit)> {
         let state = Location::Directory(shards.state_of(number));
         let (job, source) = shards.shard(number, work);
         if output.is_none() {
@@ -250,16 +240,12 @@ impl<'a> Launch<'a> {
     }
 
     /// Runs it. Returns whether it has finished, and how the process must end.
-    fn go<J, S>(
+    fn go<J: Job, S: Source<Task = J::Task>>(
         self,
         (job, source): (J, S),
         state: Location,
         (output, sink): (Option<&Path>, impl Sink),
-    ) -> Result<(bool, Exit)>
-    where
-        J: Job,
-        S: Source<Task = J::Task>,
-    {
+    ) -> Result<(bool, Exit)> {
         let new_log = self.settings.log_file.value.clone().filter(|path| path.symlink_metadata().is_err());
         let log = self.open_log()?;
         if let Some(log) = &log {
@@ -306,7 +292,6 @@ impl<'a> Launch<'a> {
         Ok((is_finished, exit))
     }
 
-    /// Where the state of this job is kept.
     fn state(&self, job: &impl Job, output: Option<&Path>, resumable: bool) -> Result<Location> {
         let options = job.fingerprint();
         let id = JobId { name: job.name(), options: &options, inputs: self.args.inputs };
@@ -345,11 +330,11 @@ fn say_what_counts(args: &RunArgs<'_>) {
 }
 
 /// Hands over every option, so that a new one is one new line here.
-fn configured<J, S>(run: Run<J, S>, args: &RunArgs<'_>, settings: &Settings) -> Run<J, S>
-where
-    J: Job,
-    S: Source<Task = J::Task>,
-{
+fn configured<J: Job, S: Source<Task = J::Task>>(
+    run: Run<J, S>,
+    args: &RunArgs<'_>,
+    settings: &Settings,
+) -> Run<J, S> {
     run.fresh(args.job.resume.fresh)
         .jobs(settings.jobs.value)
         .max_jobs(settings.max_jobs.value)
@@ -369,7 +354,6 @@ where
         .watch_children(args.commands.any)
 }
 
-/// How the process ends.
 fn exit(ending: &Ending, stop_code: Option<u8>, left_out: Option<u8>) -> Exit {
     match (ending, stop_code, left_out) {
         (Ending::Finished { .. }, _, Some(code)) if ending.summary().interrupted.is_none() => {

@@ -34,13 +34,11 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Registry, reload};
 
-/// How many lines may wait for the disk.
 const WAITING: usize = 4096;
 
 /// How long the end of the process waits for the last lines.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// What the thread is told.
 enum Order {
     Line(Vec<u8>),
     /// Open the file again, by its name; answer how that went.
@@ -82,7 +80,6 @@ impl LogFile {
         Ok(Self { path: path.to_path_buf(), sender, level: handle })
     }
 
-    /// Sets what is written from now on.
     pub(crate) fn level(&self, level: LogLevel) {
         // It fails when the subscriber is gone, and ours lives as long as the process.
         self.level.reload(filter_of(level)).ok();
@@ -105,13 +102,11 @@ impl LogFile {
         }
     }
 
-    /// The first line of a run.
     pub(crate) fn begins(&self, argv: &[std::ffi::OsString]) {
         let command = crate::jobs::quote::command(argv);
         info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), command, "started");
     }
 
-    /// The last one.
     pub(crate) fn ends(&self, ending: &Ending, exit: Exit) {
         let summary = ending.summary();
         let (committed, output_bytes) = (summary.frontier, summary.output_bytes);
@@ -159,7 +154,6 @@ fn filter_of(level: LogLevel) -> LevelFilter {
 #[derive(Clone)]
 struct LineSender {
     to: Sender<Order>,
-    /// Lines that could not be written.
     lost: Arc<AtomicU64>,
 }
 
@@ -184,7 +178,6 @@ impl Write for &LineSender {
     }
 }
 
-/// The thread's side.
 struct LogThread {
     path: PathBuf,
     file: File,

@@ -15,11 +15,9 @@ pub(crate) enum Level {
     Wrong,
     /// Not with `--quiet`: it answers a request, or you may want to act on it.
     Usual,
-    /// Only with `--verbose`.
     Detail,
 }
 
-/// The level of a notice.
 pub(crate) fn level(notice: &Notice) -> Level {
     match notice {
         Notice::Warning(_)
@@ -105,7 +103,6 @@ fn stopping(grace: Option<Duration>, in_flight: String, again: Again) -> String 
     format!("stopping: {in_flight} in flight {have} {limit}{again}")
 }
 
-/// One line on how far a job is.
 pub(crate) fn status(now: &Progress, word: TaskWord) -> String {
     let mut parts = vec![
         format!("status: {}", now.phase),

@@ -79,7 +79,6 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A duration that is not zero.
 pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("must be more than zero, as in `1s` or `100ms`".to_string()),
@@ -128,7 +127,6 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// The size of a chunk or of a record.
 pub(crate) fn block(text: &str) -> Result<u64, String> {
     match size(text)? {
         0 => Err("must be at least one byte, as in `1MiB`".to_string()),
@@ -140,7 +138,6 @@ pub(crate) fn block(text: &str) -> Result<u64, String> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bytes(pub(crate) Vec<u8>);
 
-/// One of them.
 pub(crate) fn byte(text: &str) -> Result<u8, String> {
     match bytes(text)?.0.as_slice() {
         [byte] => Ok(*byte),
@@ -264,7 +261,6 @@ pub(crate) fn load(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A number from 0 on.
 pub(crate) fn whole(text: &str) -> Result<usize, String> {
     not_negative(text)?;
     text.parse().map_err(|_| "expected a whole number, such as `10`".to_string())
@@ -292,7 +288,6 @@ pub(crate) enum HaltWhen {
 }
 
 impl HaltWhen {
-    /// What that is of so many commands.
     pub(crate) fn of(self, total: impl FnOnce() -> bivouac::Result<u64>) -> bivouac::Result<Option<Halt>> {
         Ok(match self {
             HaltWhen::Never => None,

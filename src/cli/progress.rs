@@ -21,7 +21,6 @@ use std::time::Duration;
 /// How much work lies between two plain lines of progress.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
-/// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Show {
     /// A line that is drawn in place.
@@ -30,7 +29,6 @@ enum Show {
     Slots,
     /// A plain line now and then.
     Plain,
-    /// Nothing.
     Nothing,
 }
 
@@ -48,7 +46,6 @@ impl Show {
     }
 }
 
-/// See the [module](self).
 pub(crate) struct Watch<C: Console> {
     show: Show,
     level: Level,
@@ -59,7 +56,6 @@ pub(crate) struct Watch<C: Console> {
     look: Look,
     /// How many columns the bar had.
     bar: usize,
-    /// How many tasks can run at the same time.
     workers: usize,
     word: TaskWord,
     /// Whether the next run can continue this one.
@@ -73,12 +69,10 @@ pub(crate) struct Watch<C: Console> {
 struct Window {
     columns: u16,
     rows: u16,
-    /// Whether this process is in the foreground.
     ours: bool,
 }
 
 impl Watch<Stderr> {
-    /// Watches on standard error.
     pub(crate) fn on_stderr(args: &MessageArgs, word: TaskWord, commands: Commands) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let terminal = io::stderr().is_terminal() && !dumb;

@@ -16,14 +16,10 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-/// What a report is about, besides the ending.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReportContext<'a> {
-    /// The command line as it was given.
     pub(crate) argv: &'a [OsString],
-    /// Where the state is.
     pub(crate) state: &'a Location,
-    /// The output file.
     pub(crate) output: Option<&'a Path>,
     pub(crate) quiet: bool,
     /// Whether the progress was shown: then the end is, too.
@@ -37,13 +33,11 @@ pub(crate) struct ReportContext<'a> {
     pub(crate) goes_on_printing: bool,
 }
 
-/// How many failures are listed.
 const LISTED: usize = 5;
 
 /// A job that printed its result, and took no longer than this, says no more than `wc` does.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Prints how a run ended.
 pub(crate) fn report(ending: &Ending, context: ReportContext<'_>) {
     if let Some(paragraph) = paragraph(ending, context) {
         terminal::message(&paragraph);
@@ -84,7 +78,6 @@ fn tells_the_end(summary: &Summary, context: ReportContext<'_>) -> bool {
     context.shown && (is_lasting || summary.runs > 1 || summary.worked > AT_ONCE)
 }
 
-/// How long it took, and over how many runs.
 fn took(summary: &Summary) -> String {
     match summary.runs {
         0 | 1 => format!("finished in {}", time(summary.worked)),
@@ -179,7 +172,6 @@ fn reached(summary: &Summary) -> String {
     format!(" at {percent} %{}", of.unwrap_or_default())
 }
 
-/// The error, and what is committed.
 fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Option<String> {
     // The reader has closed our standard output on purpose.
     if error.kind() == Kind::OutputClosed {
@@ -230,7 +222,6 @@ fn left_out(failed: u64, context: ReportContext<'_>) -> String {
     format!("{} failed and {are} left out of the output{log}", context.word.count(failed))
 }
 
-/// What is committed.
 fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
     let are = if summary.tasks.unwrap_or(summary.frontier) == 1 { "is" } else { "are" };
     let mut text = format!(

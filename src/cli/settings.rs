@@ -35,7 +35,6 @@ impl<T: Clone> Setting<T> {
     }
 }
 
-/// See the [module](self).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) jobs: Setting<usize>,
@@ -54,7 +53,6 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Merges options, configuration and defaults.
     pub(crate) fn gather(job: &JobArgs) -> Result<Self> {
         let config = job.signals.table.config.as_deref().map(Config::read).transpose()?;
         Ok(Self::merge(job, config.as_ref(), has_terminal()))
@@ -104,7 +102,6 @@ impl Settings {
             .advise("jobs can grow up to max-jobs while the job runs; it must be at least as much"))
     }
 
-    /// What signals mean.
     pub(crate) fn policy(&self) -> Policy {
         policy(&self.rows)
     }

@@ -110,7 +110,6 @@ impl Word {
     }
 }
 
-/// What a new plan notes.
 pub(crate) fn note(argv: &[OsString]) -> Value {
     let directory = std::env::current_dir().unwrap_or_default().into_os_string();
     json!(Command { words: argv.iter().cloned().map(Word::of).collect(), directory: Word::of(directory) })

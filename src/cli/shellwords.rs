@@ -72,7 +72,6 @@ pub(crate) fn refuse(typed: Typed<'_>) -> Result<()> {
     }
 }
 
-/// What is wrong with the first word.
 enum Why {
     Blanks { is_script: bool },
     Builtin { of_bash: bool },

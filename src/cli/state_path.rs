@@ -18,7 +18,6 @@ pub(crate) const SHARED: &str = ".bivouac";
 /// What is appended to the name of an output file.
 pub(crate) const BESIDE: &str = ".bivouac";
 
-/// Digits of a job's short name.
 const DIGITS: usize = 16;
 
 /// What tells one job from another: its name, its options, its inputs.

@@ -82,7 +82,6 @@ pub(crate) fn columns_of_stdout() -> Option<usize> {
     terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| columns.0.into())
 }
 
-/// The columns and rows of standard output.
 pub(crate) fn size_of_stdout() -> (usize, usize) {
     let size = terminal_size::terminal_size_of(io::stdout());
     size.map_or((80, 24), |(columns, rows)| (columns.0.into(), rows.0.into()))
@@ -118,7 +117,6 @@ impl Screen {
         Self { frame: String::new(), rows: 0, mid_line: false }
     }
 
-    /// Puts the cursor where the line began.
     fn to_its_begin(&self) -> String {
         match self.rows {
             0 => String::new(),
@@ -198,7 +196,6 @@ pub(crate) trait Console {
         self.is_ready()
     }
 
-    /// Writes some of it.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 

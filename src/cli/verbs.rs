@@ -54,7 +54,6 @@ fn run_job(verb: &JobVerb, argv: &[OsString], masked: Masked, part: Part<'_>) ->
     }
 }
 
-/// Does what the command line asks for, and returns how the process must end.
 pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Result<Exit> {
     let code = match &cli.verb {
         Verb::Job(verb) => return job(verb, argv, masked),

@@ -11,15 +11,12 @@ use std::io::{Read, Write};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
-/// Between two looks.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// The terminal.
 #[derive(Debug)]
 pub(crate) struct Ask(Mutex<File>);
 
 impl Ask {
-    /// Opens the terminal.
     pub(crate) fn new() -> Result<Self> {
         let terminal = File::options().read(true).write(true).open("/dev/tty");
         terminal.map(|terminal| Self(Mutex::new(terminal))).map_err(|_| {

@@ -89,17 +89,14 @@ pub(crate) trait Reception {
         Ok(())
     }
 
-    /// It printed this.
     fn out(&mut self, piece: Vec<u8>) -> Result<(), TaskError>;
 
-    /// It said this on its standard error.
     fn err(&mut self, bytes: &[u8]);
 
     /// The command has ended, and nothing more comes.
     fn rest(&mut self) -> Result<Rest, TaskError>;
 }
 
-/// What is left when a command has ended.
 #[derive(Debug, Default)]
 pub(crate) struct Rest {
     /// Files that get their names when it is known what came of it.
@@ -108,7 +105,6 @@ pub(crate) struct Rest {
     pub(crate) last_words: String,
 }
 
-/// What came of one attempt.
 #[derive(Debug)]
 enum Verdict {
     Done,
@@ -131,18 +127,14 @@ pub(crate) struct Suspect {
     rest: Rest,
 }
 
-/// The next step for a task after an attempt.
 pub(crate) enum Then {
-    /// Nothing.
     Over(Result<(), TaskError>),
-    /// Its verdict is held.
     Hold(Box<Suspect>, Duration),
     /// This attempt comes, after some time.
     Retry(u32, Duration),
 }
 
 impl Suspect {
-    /// What the journal says of the task.
     pub(crate) fn note(&self) -> &str {
         &self.note
     }
@@ -202,7 +194,6 @@ impl<W> Waiting<W> {
         Err(answer)
     }
 
-    /// The task whose verdict was held.
     pub(crate) fn suspect(&self, cx: &Context<'_>) -> Result<(W, Box<Suspect>), TaskError> {
         match self.take(cx)? {
             (work, Stage::Suspect(suspect)) => Ok((work, suspect)),
@@ -376,7 +367,6 @@ impl Terms {
     }
 }
 
-/// What the journal says of an attempt.
 fn outcome(finished: &Finished, verdict: &Verdict) -> Outcome {
     match (verdict, finished.how) {
         (Verdict::Interrupted, _) => Outcome::Interrupted,

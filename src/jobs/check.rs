@@ -26,7 +26,6 @@ pub(crate) struct Options {
     pub(crate) ignore_missing: bool,
     /// Nothing is printed of a file that is as it was.
     pub(crate) quiet: bool,
-    /// Nothing is printed at all.
     pub(crate) status: bool,
     /// A line that makes no sense is a failure.
     pub(crate) strict: bool,
@@ -47,7 +46,6 @@ pub(crate) struct Check {
     complaints: Complaints,
 }
 
-/// How many lines came out how.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
     agree: u64,
@@ -61,7 +59,6 @@ pub(crate) struct Tally {
     utf16: bool,
 }
 
-/// What a part of a list came to.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Partial {
     list: usize,
@@ -69,17 +66,14 @@ pub(crate) struct Partial {
     lines: u64,
     /// Numbers of malformed lines within the part, if they are wanted.
     malformed: Vec<u64>,
-    /// Why files could not be read.
     complaints: Vec<String>,
 }
 
-/// What is known after some tasks.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Total {
     /// The list at hand: it is summed up when the next one begins.
     #[serde(default)]
     open: Option<usize>,
-    /// Of that one.
     tally: Tally,
     lines: u64,
     /// What is to be said, as far as it is kept, and how many single lines there were to tell.
@@ -89,7 +83,6 @@ pub(crate) struct Total {
     failed: bool,
 }
 
-/// What became of a file.
 enum Verdict {
     Ok,
     Failed,

@@ -17,23 +17,19 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Digits of either checksum.
 const DIGITS: usize = 64;
 
-/// A line that was understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry<'l> {
     pub(crate) hash: &'l [u8],
     pub(crate) path: PathBuf,
 }
 
-/// What a line turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'l> {
     Entry(Entry<'l>),
     /// It names another checksum.
     Other(Algorithm),
-    /// It makes no sense.
     Malformed,
 }
 

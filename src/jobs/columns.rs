@@ -12,7 +12,6 @@ use regex_automata::meta::Regex;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// See the [module](self).
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
     between: Between,
@@ -20,7 +19,6 @@ pub(crate) struct Columns {
     trim: Trim,
 }
 
-/// What stands between two columns.
 #[derive(Debug, Default)]
 enum Between {
     /// An item is one word.
@@ -31,7 +29,6 @@ enum Between {
     Csv(u8),
 }
 
-/// The ends at which white space goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trim {
     pub(crate) left: bool,
@@ -55,22 +52,18 @@ impl Columns {
         Ok(Self { between: Between::Pattern(pattern.to_string(), built), trim })
     }
 
-    /// The fields of a record of CSV.
     pub(crate) fn csv(separator: u8, trim: Option<Trim>) -> Self {
         Self { between: Between::Csv(separator), trim: trim.unwrap_or_default() }
     }
 
-    /// One column, the item.
     pub(crate) fn whole(trim: Option<Trim>) -> Self {
         Self { between: Between::Nothing, trim: trim.unwrap_or_default() }
     }
 
-    /// Whether each item is one word.
     pub(crate) fn is_one(&self) -> bool {
         matches!(self.between, Between::Nothing)
     }
 
-    /// The words of a command for these items.
     pub(crate) fn words<'a>(&self, items: &'a [Vec<u8>]) -> Cow<'a, [Vec<u8>]> {
         if self.is_one() && self.trim == Trim::default() {
             return Cow::Borrowed(items);
@@ -123,7 +116,6 @@ impl Columns {
     }
 }
 
-/// The fields of one record.
 fn fields(record: &[u8], separator: u8) -> Vec<Vec<u8>> {
     let mut reader = ReaderBuilder::new().delimiter(separator).build();
     let (mut fields, mut field, mut buffer, mut rest) = (Vec::new(), Vec::new(), [0; 1024], record);

@@ -35,12 +35,10 @@ impl Complaints {
         Self::keep_first(&mut kept, vec![sentence]);
     }
 
-    /// Adds one sentence.
     pub(crate) fn say(&self, sentence: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sentence);
     }
 
-    /// Takes what was handed over.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -48,7 +48,6 @@ pub(crate) struct Columns {
     pub(crate) longest: bool,
 }
 
-/// When to print a total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Totals {
@@ -79,7 +78,6 @@ impl Columns {
     }
 }
 
-/// What one chunk reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Partial {
     file: usize,
@@ -88,7 +86,6 @@ pub(crate) struct Partial {
     tally: Tally,
 }
 
-/// What has been counted so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Total {
     /// The file at hand: its line is printed when the next one begins. `None` also if a version before 0.2,
@@ -133,7 +130,6 @@ impl Count {
         Self { names, left_out: Vec::new(), columns, totals: Totals::default() }
     }
 
-    /// When to print a total.
     pub(crate) fn totals(self, totals: Totals) -> Self {
         Self { totals, ..self }
     }
@@ -312,7 +308,6 @@ fn is_printable(byte: u8) -> bool {
     byte.wrapping_sub(0x21) < 0x5E
 }
 
-/// Counts a stretch of bytes.
 fn count(bytes: &[u8]) -> Tally {
     let mut tally = Tally::default();
     let mut blocks = bytes.chunks_exact(BLOCK);
@@ -344,7 +339,6 @@ fn count_block(block: &[u8; BLOCK]) -> Option<Tally> {
     })
 }
 
-/// Counts any bytes, one after the other.
 fn count_slowly(bytes: &[u8]) -> Tally {
     let mut counts = Counts { bytes: bytes.len() as u64, ..Counts::default() };
     let mut edges: Option<Edges> = None;
@@ -363,7 +357,6 @@ fn count_slowly(bytes: &[u8]) -> Tally {
     Tally { counts, edges }
 }
 
-/// Counts lines and bytes only.
 fn count_lines(bytes: &[u8]) -> Tally {
     let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
     let counts = Counts { lines, bytes: bytes.len() as u64, ..Counts::default() };

@@ -27,7 +27,6 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Which checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Algorithm {
@@ -51,7 +50,6 @@ impl Algorithm {
         }
     }
 
-    /// The checksum of `bytes`.
     fn hash(self, bytes: &[u8]) -> String {
         match self {
             Algorithm::Blake3 => blake3::hash(bytes).to_hex().to_string(),
@@ -170,7 +168,6 @@ pub(crate) struct Unread {
     passing: bool,
 }
 
-/// What a task reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Partial {
     /// Whole files, whose lines were emitted.
@@ -181,7 +178,6 @@ pub(crate) enum Partial {
     Unread { complaint: String, passing: bool, last: bool },
 }
 
-/// What is known after some tasks.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Total {
     /// Chaining values of the file at hand that wait for a right neighbour, the leftmost first.
@@ -315,7 +311,6 @@ pub(crate) fn hash_stream(
     }
 }
 
-/// How a line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Style {
     /// `SHA256 (NAME) = HASH`.

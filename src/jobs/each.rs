@@ -32,16 +32,13 @@ const GATHERED: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Each {
     pub(crate) template: Template,
-    /// How an item becomes the words of its command.
     pub(crate) columns: Columns,
     pub(crate) terms: Terms,
     /// How many items go into one command, and where they come from.
     pub(crate) shape: (usize, Vec<&'static str>),
     /// What stands before each line, and a tab behind it.
     pub(crate) tag: Option<Label>,
-    /// Where commands run.
     pub(crate) directory: Option<Label>,
-    /// Each command is shown before it starts.
     pub(crate) shows_commands: bool,
     /// Each command is asked for before it starts.
     pub(crate) ask: Option<Ask>,
@@ -219,7 +216,6 @@ fn is_about_the_program(error: &Error) -> bool {
     matches!(error.kind(), Kind::NoSuchCommand | Kind::CannotStart)
 }
 
-/// What one command prints and says, kept together.
 struct Printed<'a, 'b> {
     cx: &'a Context<'b>,
     tag: Option<String>,

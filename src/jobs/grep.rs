@@ -17,7 +17,6 @@ mod scan;
 use self::looks::Looks;
 use self::records::{Line, Records, Trail};
 use self::scan::Scan;
-use super::is_unset;
 use super::pattern::{Matcher, Reading, Syntax, Unit};
 use bivouac::input::{Chunk, LeftOut};
 use bivouac::{Context, Error, Job, Result, TaskError};
@@ -71,47 +70,35 @@ pub(crate) struct Options {
     pub(crate) only_matching: bool,
     /// `-H` and `-h`; by default names are printed if there are several files.
     pub(crate) file_names: Option<bool>,
-    /// What was added later is in the fingerprint where it is wanted, so that a job of before can go on.
-    #[serde(flatten)]
+    /// What was added later.
+    #[serde(skip)]
     pub(crate) more: More,
 }
 
-/// The rest of [`Options`].
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct More {
     /// `-P`.
-    #[serde(skip_serializing_if = "is_unset")]
     pub(crate) perl: bool,
     /// `-G`.
-    #[serde(skip_serializing_if = "is_unset")]
     pub(crate) basic: bool,
     /// `-w`.
-    #[serde(skip_serializing_if = "is_unset")]
     pub(crate) words: bool,
     /// `-x`.
-    #[serde(skip_serializing_if = "is_unset")]
     pub(crate) whole_lines: bool,
     /// `-l` and `-L`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) files: Option<Files>,
     /// `-m`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max: Option<u64>,
     /// `-B` and `-A`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) around: Option<(u64, u64)>,
     /// `-Z`.
-    #[serde(skip_serializing_if = "is_unset")]
     pub(crate) zero: bool,
     /// `--color`.
-    #[serde(skip_serializing_if = "is_unset")]
     pub(crate) color: bool,
     /// Binary lines are named and not printed.
-    #[serde(skip_serializing_if = "is_unset")]
     pub(crate) guarded: bool,
 }
 
-/// Which files to name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Files {
@@ -162,7 +149,6 @@ impl Options {
     }
 }
 
-/// What one chunk reports.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Partial {
     file: usize,
@@ -176,7 +162,6 @@ pub(crate) struct Partial {
     binary: bool,
 }
 
-/// What is known at a place in the input.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Total {
     /// The file at hand: with `-c` its line is printed when the next one begins. `None` also if a version before
@@ -284,7 +269,6 @@ impl Grep {
         Error::broken(name, how).advise("raise the limit of this process (ulimit -v)").into()
     }
 
-    /// What a chunk reports in the end.
     fn partial(&self, scan: Scan<'_>, (file, first_in_file): (usize, bool)) -> Result<Partial> {
         let Scan { lines, selected, binary, .. } = scan;
         let trail = self.options.around().map(|_| scan.trail());
@@ -331,7 +315,12 @@ impl Job for Grep {
     }
 
     fn fingerprint(&self) -> Value {
-        json!({ "options": self.options, "named": self.prefixes.iter().any(|prefix| !prefix.is_empty()) })
+        let mut options = json!(self.options);
+        // What was added later is in it where it is wanted, so that a job of before can go on.
+        if let (Some(options), Value::Object(more)) = (options.as_object_mut(), json!(self.options.more)) {
+            options.extend(more.into_iter().filter(|(_, value)| !value.is_null() && *value != false));
+        }
+        json!({ "options": options, "named": self.prefixes.iter().any(|prefix| !prefix.is_empty()) })
     }
 
     fn run(&self, chunk: Chunk, cx: &Context<'_>) -> std::result::Result<Partial, TaskError> {

@@ -10,13 +10,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The first line.
 pub(crate) const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
 /// SIGTERM: by this a command ends whose time is over.
 const TERM: i32 = 15;
 
-/// One attempt.
 pub(crate) fn row(entry: &Entry, command: &str) -> String {
     let (exitval, signal) = match entry.outcome {
         Outcome::Done(code) | Outcome::Code(code) => (code, 0),

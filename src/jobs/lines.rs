@@ -46,7 +46,6 @@ impl Partial {
         lines
     }
 
-    /// The rest, at the end.
     pub(crate) fn end(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.0)
     }

@@ -26,7 +26,6 @@ use regex_syntax::hir::{
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// How patterns are to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reading {
     pub(crate) syntax: Syntax,
@@ -61,7 +60,6 @@ pub(crate) enum Unit {
 /// Enough for lists of some ten thousand texts; the default of 10 MB is not.
 const SIZE_LIMIT: usize = 256 << 20;
 
-/// All patterns of a job as one.
 #[derive(Debug)]
 pub(crate) struct Matcher {
     regex: Regex,
@@ -80,7 +78,6 @@ struct Scratch {
     longest: Option<LongestCache>,
 }
 
-/// A matcher with scratch memory of its own.
 #[derive(Debug)]
 pub(crate) struct Searcher<'m> {
     matcher: &'m Matcher,

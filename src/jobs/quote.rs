@@ -63,7 +63,6 @@ fn shorten(words: Vec<String>) -> String {
     text
 }
 
-/// One argument.
 pub(crate) fn argument(word: &OsStr) -> String {
     match word.to_str() {
         Some(text) if !text.chars().any(is_invisible) => match shlex::try_quote(text) {

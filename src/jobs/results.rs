@@ -35,7 +35,6 @@ pub(crate) struct Results {
     path: Arc<Path>,
 }
 
-/// The files of one command.
 #[derive(Debug)]
 pub(crate) struct Kept {
     results: Results,
@@ -46,7 +45,6 @@ pub(crate) struct Kept {
 }
 
 impl Results {
-    /// Makes the directory.
     pub(crate) fn new(path: &Path) -> Result<Self> {
         refuse_trap_at(&OsDisk, path)?;
         fs::create_dir_all(path).map_err(|e| Error::named(path, "make the directory", &e))?;

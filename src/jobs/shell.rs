@@ -9,7 +9,6 @@ use bivouac::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shell(OsString);
 
@@ -37,12 +36,10 @@ impl Shell {
         self.0 == "sh" || self.0 == "/bin/sh"
     }
 
-    /// As it was named.
     pub(crate) fn name(&self) -> &OsStr {
         &self.0
     }
 
-    /// The words that run `text`.
     pub(crate) fn words(&self, mut text: Vec<u8>) -> Vec<Vec<u8>> {
         if matches!(text.first(), Some(b'-' | b'+')) {
             text.insert(0, b' '); // Otherwise the shell takes it for one of its own options.

@@ -34,7 +34,6 @@ use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Template {
     given: Vec<OsString>,
@@ -88,12 +87,10 @@ impl Template {
         Ok(template)
     }
 
-    /// Whether a placeholder asks how many commands there are.
     pub(crate) fn asks_for_total(&self) -> bool {
         self.placeholders().any(Placeholder::asks_for_total)
     }
 
-    /// Says how many commands there are.
     pub(crate) fn set_total(&mut self, total: u64) {
         self.total = total;
     }
@@ -229,7 +226,6 @@ impl Template {
         Self::new(words_of("words")?, shell, syntax).ok().filter(|template| !template.asks_for_total())
     }
 
-    /// Whether which program runs depends on the item.
     pub(crate) fn is_program_an_item(&self) -> bool {
         match &self.program {
             Program::Words(words) => {

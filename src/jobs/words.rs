@@ -10,7 +10,6 @@ const LAST_WORDS: usize = 5;
 /// A line that does not end is cut here.
 const LONGEST_LINE: usize = 8 << 10;
 
-/// Lines as they come.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
     line: Vec<u8>,
@@ -30,7 +29,6 @@ impl Words {
         }
     }
 
-    /// The line is complete.
     pub(crate) fn end(&mut self, each: &mut dyn FnMut(&str)) {
         if self.line.is_empty() {
             return;

@@ -3,6 +3,7 @@
 use crate::cli::complete;
 use crate::cli::conflicts::refuse_in_a_state;
 use crate::cli::parse::{self, Codes, Grace, Shard};
+use crate::jobs::attempts::Terms;
 use crate::jobs::joblog::Joblog;
 use bivouac::Request;
 use bivouac::input::{Decompress, Format};
@@ -89,11 +90,23 @@ pub(crate) struct CommandArgs {
 }
 
 impl CommandArgs {
-    /// Opens the log that was asked for.
-    pub(crate) fn joblog(&self) -> Result<Option<Joblog>> {
-        let Some(path) = &self.joblog else { return Ok(None) };
-        refuse_in_a_state(path)?;
-        Joblog::open(path).map(Some)
+    /// What is demanded of a command, as far as these options say it. Opens the log that was asked for.
+    pub(crate) fn terms(&self, kill_after: Duration) -> Result<Terms> {
+        self.joblog.as_deref().map_or(Ok(()), refuse_in_a_state)?;
+        Ok(Terms {
+            ok_codes: self.ok_codes.0.clone(),
+            retries: self.retries,
+            retry_delay: self.retry_delay,
+            retry_codes: self.retry_codes.as_ref().map(|codes| codes.0.clone()),
+            joblog: self.joblog.as_ref().map(Joblog::open).transpose()?,
+            timeout: self.timeout,
+            kill_after,
+            saves_its_work: self.stop_children == StopChildren::AtOnce,
+            jitter: false,
+            passes_through: false,
+            at_once: false,
+            if_too_long: None,
+        })
     }
 
     /// When commands may start although a slot is free.

@@ -55,7 +55,6 @@ struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waited {
     Came,
-    /// The process has ended.
     Ended,
 }
 
@@ -74,7 +73,6 @@ impl Seen {
     }
 }
 
-/// `bivouac pause`.
 pub(super) fn pause(view: &View, timeout: Grace) -> Result<u8> {
     let job = RunningJob::reach(view, timeout, Request::Pause)?;
     let before = job.once_it_has_a_status()?;
@@ -111,10 +109,9 @@ pub(super) fn pause(view: &View, timeout: Grace) -> Result<u8> {
     }
 }
 
-/// `bivouac resume`.
 pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
     let job = RunningJob::reach(view, timeout, Request::Resume)?;
-    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_a_status()? };
+    let before = job.once_it_has_a_status()?;
     match phase(&before) {
         // The kernel continues a process at SIGCONT, whatever the signal means to it besides. It may have
         // been paused before it was suspended, and then that ends too.
@@ -146,10 +143,9 @@ pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
     }
 }
 
-/// `bivouac checkpoint`.
 pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
     let job = RunningJob::reach(view, timeout, Request::Checkpoint)?;
-    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_a_status()? };
+    let before = job.once_it_has_a_status()?;
     let signal = job.signal_for(&before, &[Request::Checkpoint])?;
     job.send(signal)?;
     if before.suspended {
@@ -178,14 +174,13 @@ pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
     }
 }
 
-/// `bivouac stop`.
 pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
     if let HeldBy::Free = view.at {
         say_how_it_stands(view, "is not running");
         return Ok(FINISHED);
     }
     let job = RunningJob::reach(view, timeout, Request::Stop)?;
-    let before = if job.process.is_suspended() { job.look()? } else { job.once_it_has_a_status()? };
+    let before = job.once_it_has_a_status()?;
     // A suspended job may have been asked to stop before, which it has not heard of yet; the same
     // signal twice is then one, since it is pending once.
     match before.live.as_ref().map(|live| live.phase) {
@@ -215,22 +210,14 @@ pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
 fn say_how_it_stands(view: &View, what: &str) {
     let status = StatusReport::of(view);
     let path = view.path.display();
-    let text = match view.phase() {
-        JobPhase::Finished => format!("{path}: {what}, the job is finished"),
-        JobPhase::Starting
-        | JobPhase::Active(_)
-        | JobPhase::Suspended
-        | JobPhase::Stopped
-        | JobPhase::Crashed => {
-            let at = status.percent().map(|percent| format!(" at {percent} %")).unwrap_or_default();
-            let standing = format!("{}; the checkpoint is {}", status.tasks_line(), status.checkpoint_line());
-            format!("{path}: {what}{at}: {standing}. {}", status.continuing_lines())
-        }
-    };
-    terminal::message(text.trim_end());
+    if view.phase() == JobPhase::Finished {
+        return terminal::message(&format!("{path}: {what}, the job is finished"));
+    }
+    let at = status.percent.map(|percent| format!(" at {percent} %")).unwrap_or_default();
+    let standing = format!("{}; the checkpoint is {}", status.tasks_line(), status.checkpoint_line());
+    terminal::message(format!("{path}: {what}{at}: {standing}. {}", status.continuing_lines()).trim_end());
 }
 
-/// What a running job is doing.
 fn phase(now: &Seen) -> JobPhase {
     match &now.live {
         _ if now.suspended => JobPhase::Suspended,
@@ -268,7 +255,6 @@ fn goes_on(now: &Seen, since: u64) -> bool {
 }
 
 impl<'a> RunningJob<'a> {
-    /// The job, if it runs and can be signalled from here.
     fn reach(view: &'a View, timeout: Grace, request: Request) -> Result<Self> {
         let (process, holder) = match (&view.at, &view.peek.holder) {
             (HeldBy::Here(process), Some(holder)) => (process, holder),
@@ -290,7 +276,7 @@ impl<'a> RunningJob<'a> {
         Ok(Seen { suspended, live: live.filter(|live| is_of(live, self.holder)) })
     }
 
-    /// As [`look`](Self::look), once there is a status file: the job may have begun a moment ago.
+    /// As [`look`](Self::look), once there is a status file (the job may have begun a moment ago), or it is suspended.
     fn once_it_has_a_status(&self) -> Result<Seen> {
         let spoken = |now: &Seen| now.live.is_some() || now.suspended;
         match self.wait_until("started", spoken)? {
@@ -311,7 +297,6 @@ impl<'a> RunningJob<'a> {
         self.process.signal(signal).map(drop)
     }
 
-    /// Looks at the job until `there` says so or it has ended.
     fn wait_until(&self, what: &str, there: impl Fn(&Seen) -> bool) -> Result<Waited> {
         loop {
             let now = self.look()?;
@@ -369,18 +354,12 @@ impl<'a> RunningJob<'a> {
 fn not_running(view: &View, request: Request) -> Error {
     let error =
         |why: &str| Error::refused(view.path.display(), format_args!("{why}, there is nothing to {request}"));
-    match view.phase() {
-        JobPhase::Finished => error("the job is finished"),
-        JobPhase::Starting
-        | JobPhase::Active(_)
-        | JobPhase::Suspended
-        | JobPhase::Stopped
-        | JobPhase::Crashed => {
-            let error = error("the job is not running");
-            match StatusReport::of(view).continuing_lines().trim_end() {
-                "" => error,
-                lines => error.advise(lines.replace('\n', "\n  ").replace("\n    ", "\n  ")),
-            }
-        }
+    if view.phase() == JobPhase::Finished {
+        return error("the job is finished");
+    }
+    let error = error("the job is not running");
+    match StatusReport::of(view).continuing_lines().trim_end() {
+        "" => error,
+        lines => error.advise(lines.replace('\n', "\n  ").replace("\n    ", "\n  ")),
     }
 }

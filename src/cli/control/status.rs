@@ -12,27 +12,26 @@ use crate::cli::format::{TaskWord, clock, local, percent, size, time};
 use crate::jobs::quote;
 use crate::jobs::text::visible;
 use bivouac::record::{self, Record};
+use bivouac::state_dir::Continuing;
 use bivouac::status_file::{Row, StatusFile, StatusTask};
 use bivouac::{Error, Result};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The format of the JSON object.
 const FORMAT: u32 = 2;
 
-/// See the [module](self).
 #[derive(Debug, Default, Serialize)]
 pub(super) struct StatusReport {
     format: u32,
     state: String,
-    phase: String,
-    running: bool,
-    job: Option<String>,
+    pub(super) phase: String,
+    pub(super) running: bool,
+    pub(super) job: Option<String>,
     run: Option<String>,
     exit_code: Option<u8>,
     tasks: TasksJson,
     bytes: BytesJson,
-    percent: Option<u64>,
+    pub(super) percent: Option<u64>,
     worked_seconds: Option<f64>,
     bytes_per_second: Option<f64>,
     tasks_per_second: Option<f64>,
@@ -42,7 +41,7 @@ pub(super) struct StatusReport {
     workers: Option<u64>,
     holder: Option<HolderJson>,
     #[serde(rename = "continue")]
-    continuing: Option<ContinueJson>,
+    continuing: Option<Continuing>,
     signals: Vec<Row>,
     at_work: Vec<StatusTask>,
     /// Which shard of a job this is, from 1.
@@ -56,7 +55,6 @@ pub(super) struct StatusReport {
     from_stdin: bool,
 }
 
-/// How many of the running tasks people see.
 const SHOWN: usize = 16;
 
 #[derive(Debug, Default, Serialize)]
@@ -90,12 +88,6 @@ struct HolderJson {
     pid: u32,
     host: String,
     since: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct ContinueJson {
-    command: String,
-    directory: Option<String>,
 }
 
 impl StatusReport {
@@ -137,9 +129,7 @@ impl StatusReport {
                 host: holder.host.clone(),
                 since: holder.started,
             }),
-            continuing: view.peek.holder.as_ref().and_then(|holder| holder.continuing.clone()).map(
-                |continuing| ContinueJson { command: continuing.command, directory: continuing.directory },
-            ),
+            continuing: view.peek.holder.as_ref().and_then(|holder| holder.continuing.clone()),
             signals: live.map(|live| live.signals.clone()).unwrap_or_default(),
             at_work: live.map(|live| live.running.clone()).unwrap_or_default(),
             shard: None,
@@ -153,7 +143,6 @@ impl StatusReport {
         }
     }
 
-    /// One JSON object on one line.
     pub(super) fn json(&self) -> Result<String> {
         let text = serde_json::to_string(self);
         text.map(|text| text + "\n")
@@ -211,20 +200,6 @@ impl StatusReport {
         let again = if self.from_stdin { ", with the same standard input" } else { "" };
         let command = quote::shortened_text(&continuing.command);
         format!("{when}{}{again}:\n  {}\n", visible(&place), visible(&command))
-    }
-
-    pub(super) fn percent(&self) -> Option<u64> {
-        self.percent
-    }
-
-    /// One word.
-    pub(super) fn phase(&self) -> &str {
-        &self.phase
-    }
-
-    /// The verb.
-    pub(super) fn job(&self) -> Option<&str> {
-        self.job.as_deref()
     }
 
     /// A change of this is worth a new line.

@@ -26,7 +26,6 @@ const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
 /// starts; so these rounds wait for the lock or for a status file.
 const FOR_A_STATUS: usize = 3;
 
-/// A job, seen from outside at one moment.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) path: PathBuf,
@@ -37,7 +36,6 @@ pub(super) struct View {
 /// The holder of a state.
 #[derive(Debug)]
 pub(super) enum HeldBy {
-    /// The state is free.
     Free,
     /// A process that can be signalled.
     Here(Process),
@@ -50,7 +48,6 @@ pub(super) enum HeldBy {
 pub(super) enum JobPhase {
     /// A run holds the state and has no status file yet.
     Starting,
-    /// From its status file.
     Active(Activity),
     /// The kernel lets none of its threads run.
     Suspended,
@@ -58,12 +55,10 @@ pub(super) enum JobPhase {
     Stopped,
     /// As `Stopped`, and its last run did not end in order.
     Crashed,
-    /// Done.
     Finished,
 }
 
 impl View {
-    /// Looks at the state at `path`.
     pub(super) fn look(path: &Path) -> Result<Self> {
         let mut peek = peek(&OsDisk, path)?;
         for round in 0..ROUNDS {
@@ -129,7 +124,6 @@ impl View {
     }
 }
 
-/// Whether that holder wrote this.
 pub(super) fn is_of(live: &StatusFile, holder: &bivouac::state_dir::Holder) -> bool {
     live.pid == holder.pid && live.ticks == holder.ticks
 }

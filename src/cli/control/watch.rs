@@ -16,21 +16,32 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
-/// How often the state is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Shows the job until it has ended.
-pub(super) fn watch(mut view: View, json: bool) -> Result<u8> {
-    let on_screen = io::stdout().is_terminal() && !json;
-    let (mut last, mut drawn) = (None, 0);
-    loop {
-        let report = StatusReport::of(&view);
-        if on_screen {
-            drawn = draw(&report.text(&view), drawn)?;
-        } else if last.replace(report.key()) != Some(report.key()) {
+/// What was shown last.
+#[derive(Default)]
+struct Shown {
+    key: Option<(String, Option<u64>, u64, u64)>,
+    rows: usize,
+}
+
+impl Shown {
+    fn update(&mut self, report: &StatusReport, json: bool, text: impl FnOnce() -> String) -> Result<()> {
+        if io::stdout().is_terminal() && !json {
+            self.rows = draw(&text(), self.rows)?;
+        } else if self.key.replace(report.key()) != Some(report.key()) {
             let line = if json { report.json()? } else { report.line() };
             terminal::result(line.as_bytes())?;
         }
+        Ok(())
+    }
+}
+
+pub(super) fn watch(mut view: View, json: bool) -> Result<u8> {
+    let mut shown = Shown::default();
+    loop {
+        let report = StatusReport::of(&view);
+        shown.update(&report, json, || report.text(&view))?;
         if !view.is_running() {
             return Ok(FINISHED);
         }
@@ -49,16 +60,9 @@ pub(super) fn watch(mut view: View, json: bool) -> Result<u8> {
 
 /// The same for a job in shards: until none of them runs.
 pub(super) fn watch_shards(path: &Path, json: bool) -> Result<u8> {
-    let on_screen = io::stdout().is_terminal() && !json;
-    let (mut last, mut drawn) = (None, 0);
+    let mut shown = Shown::default();
     while let Some(divided) = Divided::look(path)? {
-        let report = divided.report();
-        if on_screen {
-            drawn = draw(&divided.text(), drawn)?;
-        } else if last.replace(report.key()) != Some(report.key()) {
-            let line = if json { report.json()? } else { report.line() };
-            terminal::result(line.as_bytes())?;
-        }
+        shown.update(&divided.report(), json, || divided.text())?;
         let running = divided.running();
         if running.is_empty() {
             break;

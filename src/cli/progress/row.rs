@@ -9,11 +9,9 @@ use crate::jobs::text::visible;
 use bivouac::{Activity, AtWork, Progress};
 use std::ops::RangeInclusive;
 
-/// What the terminal can show.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Look {
     pub(super) colour: bool,
-    /// Its text is UTF-8.
     pub(super) unicode: bool,
 }
 
@@ -40,7 +38,6 @@ const GAP: usize = 2;
 /// digit must not move all that follows.
 const SLACK: usize = 4;
 
-/// One field of the row.
 struct Field {
     text: String,
     /// The lower, the longer it stays in a window that becomes narrower.
@@ -48,10 +45,8 @@ struct Field {
     style: Option<&'static str>,
 }
 
-/// The rank of the bar among the fields.
 const BAR_RANK: u8 = 2;
 
-/// The fields in the order of the row.
 fn fields(now: &Progress, word: TaskWord) -> Vec<Field> {
     let share = percent(now.share());
     let by_bytes = now.bytes_total.is_some() || now.bytes > 0;

@@ -73,7 +73,6 @@ fn word(value: &impl fmt::Debug) -> String {
     format!("{value:?}").to_lowercase()
 }
 
-/// What two settings differ in, in sentences.
 #[derive(Default)]
 struct Diff {
     said: Vec<String>,
@@ -137,7 +136,6 @@ impl Diff {
     }
 }
 
-/// Reads the configuration again when the run asks for it.
 pub(crate) struct Reloader {
     /// The command line: it stays in force over the configuration.
     job: JobArgs,

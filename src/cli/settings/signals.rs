@@ -14,13 +14,10 @@ pub(crate) enum Origin {
     Default,
     /// There is a configuration to read again, and no terminal that could be closed.
     Service,
-    /// The configuration file.
     File,
-    /// The command line.
     Option,
 }
 
-/// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SignalRow {
     pub(crate) signal: Signal,

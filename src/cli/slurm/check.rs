@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// What a site says of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
     config: BTreeMap<String, String>,
@@ -46,7 +45,6 @@ impl Site {
         Self::of(from, name).split_whitespace().next()?.parse().ok()
     }
 
-    /// How many shards an array can have here.
     pub(crate) fn most_shards(&self) -> Option<u64> {
         Self::number(&self.config, "MaxArraySize").map(|size| size.saturating_sub(1))
     }
@@ -71,7 +69,6 @@ impl Site {
         })
     }
 
-    /// The page: a line for each fact.
     pub(crate) fn page(&self, local_locks: Option<String>) -> String {
         let (config, partition) = (&self.config, &self.partition);
         let mode = match Self::of(partition, "PreemptMode") {

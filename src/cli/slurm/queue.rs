@@ -24,7 +24,6 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    /// What it does, in a word.
     pub(crate) fn does(&self) -> String {
         match self.state.as_str() {
             "PENDING" => format!("waiting ({})", self.reason),
@@ -105,14 +104,12 @@ fn element(line: &str, arrays: &[u64], script: &Path) -> Option<Element> {
     is_ours.then_some(Element { array, shard, state, reason })
 }
 
-/// Cancels arrays. Returns the command.
 pub(crate) fn cancel(arrays: &[u64]) -> Result<String> {
     let numbers: Vec<String> = arrays.iter().map(u64::to_string).collect();
     answer("scancel", &numbers)?;
     Ok(format!("scancel {}", numbers.join(" ")))
 }
 
-/// The configuration of the site.
 pub(crate) fn configuration() -> Result<BTreeMap<String, String>> {
     let (printed, _) = answer("scontrol", ["show", "config"])?;
     let pairs = printed.lines().filter_map(|line| line.split_once('='));

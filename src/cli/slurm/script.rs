@@ -6,10 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
 
-/// What a script is made of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Script<'a> {
-    /// The line that was typed.
     pub(crate) typed: &'a [OsString],
     pub(crate) sbatch: &'a [OsString],
     pub(crate) shards: u64,
@@ -72,7 +70,6 @@ pub(crate) fn refuse(sbatch: &[OsString]) -> Result<()> {
 }
 
 impl Script<'_> {
-    /// Its text.
     pub(crate) fn text(&self) -> String {
         let typed = quote::command(self.typed);
         let mut text =

@@ -185,7 +185,6 @@ impl Submission<'_> {
     }
 }
 
-/// What was submitted, and what to do with it.
 fn say(standing: &Standing, (what, state): (&str, &Path), (array, missing): (u64, &[u64])) {
     let state = quote::argument(state.as_os_str());
     let all = missing.len() == standing.done.len();
@@ -203,7 +202,6 @@ fn say(standing: &Standing, (what, state): (&str, &Path), (array, missing): (u64
     ));
 }
 
-/// How far the shards of a job are.
 #[derive(Clone, Debug)]
 struct Standing {
     done: Vec<bool>,

@@ -45,7 +45,6 @@ pub(crate) fn run(clean: &CleanArgs) -> Result<u8> {
     swept.failure.map_or(Ok(FINISHED), Err)
 }
 
-/// What came of it.
 #[derive(Debug, Default)]
 struct Swept {
     removed: Vec<Removed>,
@@ -53,11 +52,9 @@ struct Swept {
     failure: Option<Error>,
 }
 
-/// A state that is gone.
 #[derive(Debug, PartialEq, Eq)]
 struct Removed {
     path: PathBuf,
-    /// Its directory is still there.
     stays: bool,
 }
 

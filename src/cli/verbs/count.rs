@@ -8,7 +8,6 @@ use bivouac::Result;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Readable};
 
-/// Runs the job.
 pub(crate) fn run(count: &CountArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let CountArgs { lines, words, bytes, chars, max_line_length: longest, .. } = *count;
     let columns = Columns { lines, words, bytes, chars, longest }.chosen();

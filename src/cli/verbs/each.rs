@@ -29,7 +29,6 @@ use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Runs the job, or prints what it would run.
 pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let columns = each.items.columns()?;
     let (template, mut items) = template_and_items(each, &columns, &launch)?;
@@ -122,7 +121,6 @@ impl ResultsPlace {
     }
 }
 
-/// How many items one command gets at most.
 fn per_command(each: &EachArgs) -> NonZero<usize> {
     NonZero::new(each.per_command()).unwrap_or(NonZero::<usize>::MIN)
 }
@@ -188,18 +186,12 @@ fn job(
         template,
         columns,
         terms: Terms {
-            ok_codes: each.commands.ok_codes.0.clone(),
-            retries: each.commands.retries,
-            retry_delay: each.commands.retry_delay,
-            retry_codes: each.commands.retry_codes.as_ref().map(|codes| codes.0.clone()),
-            joblog: each.commands.joblog()?,
-            timeout: each.commands.timeout,
-            kill_after: launch.settings.kill_after.value,
             saves_its_work: each.output.is_none() || each.commands.stop_children == StopChildren::AtOnce,
             jitter: true,
             passes_through: each.ungroup && !each.is_tagged(),
             at_once: by_line,
             if_too_long: (per_command(each).get() > 1).then_some(Advice::FewerItems),
+            ..each.commands.terms(launch.settings.kill_after.value)?
         },
         shape: (per_command(each).get(), each.shape()),
         by_line,
@@ -247,7 +239,6 @@ fn lines() -> Result<Lines> {
     Ok(Lines::new(StreamSink::stdout()?.around(terminal::beside_the_line_if_both_are_terminals())))
 }
 
-/// How much text is collected before it is printed.
 const COLLECTED: usize = 64 << 10;
 
 /// The commands as a person would paste them.

@@ -22,7 +22,6 @@ const UNREAD: u8 = 2;
 /// The exit code of `grep` when no line matched.
 const NOTHING_FOUND: u8 = 1;
 
-/// Runs the job.
 pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let options = options(grep, &launch)?;
     // A faulty pattern is reported before a faulty file.

@@ -28,10 +28,8 @@ use table::Table;
 /// The format of the JSON objects (`docs/log.md`).
 const FORMAT: u32 = 2;
 
-/// How much text is collected before it is printed.
 const COLLECTED: usize = 64 << 10;
 
-/// Prints the journal of a state.
 pub(crate) fn run(log: &LogArgs) -> Result<u8> {
     let state = the_last(log.state.as_deref(), |state| {
         is_divided(state) || Entries::of(state).is_ok_and(|entries| entries.is_some())
@@ -65,7 +63,6 @@ fn of_shards(log: &LogArgs, shards: &Shards) -> Result<u8> {
     print(log, Some(&whole), all)
 }
 
-/// The entries that were asked for.
 fn meant(
     log: &LogArgs,
     record: Option<&Record>,
@@ -107,7 +104,6 @@ fn slowest(entries: impl Iterator<Item = Result<Entry>>, number: usize) -> Resul
     Ok(kept)
 }
 
-/// Prints entries in one of the formats.
 struct Printer {
     format: LogAs,
     names: TaskNames,
@@ -168,7 +164,6 @@ fn is_given_up(entry: &Entry, record: Option<&Record>) -> bool {
     entry.outcome == Outcome::Open && record.is_some_and(|record| record.failing.contains(entry.task))
 }
 
-/// How the tasks of a job are called.
 #[derive(Debug, Default)]
 struct TaskNames {
     word: TaskWord,

@@ -2,12 +2,10 @@
 
 mod whole_input;
 
-use crate::cli::args::common::StopChildren;
 use crate::cli::args::records::suggested;
 use crate::cli::args::verbs::PipeArgs;
 use crate::cli::launch::Launch;
 use crate::cli::{shellwords, terminal};
-use crate::jobs::attempts::Terms;
 use crate::jobs::pipe::{PARTS, Pipe};
 use crate::jobs::shell::Shell;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
@@ -17,23 +15,9 @@ use bivouac::{Error, Result};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-/// Runs the job.
 pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let command = command(pipe, launch.argv)?;
-    let terms = Terms {
-        ok_codes: pipe.commands.ok_codes.0.clone(),
-        retries: pipe.commands.retries,
-        retry_delay: pipe.commands.retry_delay,
-        retry_codes: pipe.commands.retry_codes.as_ref().map(|codes| codes.0.clone()),
-        joblog: pipe.commands.joblog()?,
-        timeout: pipe.commands.timeout,
-        kill_after: launch.settings.kill_after.value,
-        saves_its_work: pipe.commands.stop_children == StopChildren::AtOnce,
-        jitter: false,
-        passes_through: false,
-        at_once: false,
-        if_too_long: None,
-    };
+    let terms = pipe.commands.terms(launch.settings.kill_after.value)?;
     let warns = !launch.is_quiet() && !is_one_chunk(pipe);
     let warning = warns.then(|| whole_input::warning(pipe.shell.is_some(), &pipe.command)).flatten();
     if let Some(warning) = warning {
@@ -91,7 +75,6 @@ fn is_one_chunk(pipe: &PipeArgs) -> bool {
     }
 }
 
-/// Where one record ends and the next begins.
 fn boundary(pipe: &PipeArgs) -> Result<Boundary> {
     if let Some(boundary) = pipe.records.boundary()? {
         return Ok(boundary);

@@ -11,7 +11,6 @@ use bivouac::signals::is_ignored;
 use bivouac::{Request, Result};
 use nix::sys::signal::Signal;
 
-/// Prints the table.
 pub(crate) fn run(signals: &SignalsArgs) -> Result<u8> {
     let config = signals.table.config.as_deref().map(Config::read).transpose()?;
     let rows = signal_rows(&signals.table, config.as_ref(), has_terminal());

@@ -22,7 +22,6 @@ const LEAST_WARNING: Duration = Duration::from_secs(120);
 /// What a stop may take beside its grace: the last checkpoint, on a slow file system.
 const FOR_THE_CHECKPOINT: Duration = Duration::from_secs(60);
 
-/// Does what the command line asks for.
 pub(crate) fn run(
     slurm: &SlurmArgs,
     argv: &[OsString],

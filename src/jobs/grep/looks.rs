@@ -3,7 +3,6 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// What was asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Looks {
     pub(super) color: bool,
@@ -34,7 +33,6 @@ impl Looks {
         [format!("\x1b[{color}m\x1b[K").as_bytes(), text, b"\x1b[m\x1b[K"].concat()
     }
 
-    /// A file's name.
     pub(super) fn name(self, path: &Path) -> Vec<u8> {
         let name = if path == Path::new("-") { b"(standard input)" } else { path.as_os_str().as_bytes() };
         self.paint(Part::Name, name)

@@ -9,7 +9,6 @@ use super::looks::{Looks, Part};
 use super::{Options, Partial, Total};
 use serde::{Deserialize, Serialize};
 
-/// Why a line was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Selected, or a part of it with `-o`.
@@ -90,7 +89,6 @@ pub(super) fn begin(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; HEAD]);
 }
 
-/// Fills it.
 pub(super) fn head(out: &mut [u8], head: Head) {
     if let Some(place) = out.first_chunk_mut::<HEAD>() {
         *place = head.bytes();
@@ -110,7 +108,6 @@ pub(super) fn write(kind: Kind, (line, nth): (u64, u64), text: &[u8], out: &mut 
     out.extend_from_slice(text);
 }
 
-/// An emitted piece.
 #[derive(Debug)]
 pub(super) struct Records<'p> {
     head: Head,
@@ -196,7 +193,6 @@ impl<'p> Records<'p> {
     }
 }
 
-/// The output of one piece.
 struct Page<'a> {
     options: &'a Options,
     looks: Looks,

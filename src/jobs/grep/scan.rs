@@ -8,7 +8,6 @@ use memchr::{memchr, memchr_iter, memrchr};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
     options: &'a Options,
@@ -105,7 +104,6 @@ impl<'a> Scan<'a> {
         self.selected >= self.most
     }
 
-    /// A line with a match in it.
     fn select(&mut self, line: Range<usize>, found: Range<usize>, numbered: &mut Numbered<'_>) {
         self.selected += 1;
         if !self.options.prints_lines() {
@@ -259,7 +257,6 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Lines that are not selected.
     fn pass(&mut self, lines: &[u8]) {
         let mut rest = Some(lines);
         while let Some(text) = rest.filter(|_| self.near.owed > 0 || self.is_among_the_first()) {

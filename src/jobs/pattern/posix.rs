@@ -29,11 +29,8 @@ fn read(pattern: &str, one: fn(&mut Reader<'_>, char) -> Result<(), String>) -> 
 enum Before {
     /// The beginning, or `^`, `(`, `|`.
     Nothing,
-    /// `$`.
     End,
-    /// Something.
     Operand,
-    /// Something with a repetition already.
     Repeated,
 }
 
@@ -41,7 +38,6 @@ struct Reader<'p> {
     rest: &'p str,
     out: String,
     before: Before,
-    /// Groups.
     open: usize,
 }
 

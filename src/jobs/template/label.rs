@@ -4,7 +4,6 @@ use super::placeholder::Filling;
 use super::{Piece, Syntax, Template, cut};
 use bivouac::{Error, Result};
 
-/// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Label {
     given: String,
@@ -27,18 +26,15 @@ impl Label {
         Ok(Self { given: given.to_string(), pieces })
     }
 
-    /// `{}`.
     pub(crate) fn item() -> Self {
         let given = "{}".to_string();
         Self { pieces: cut(given.as_bytes(), &Syntax::default()), given }
     }
 
-    /// As it was given.
     pub(crate) fn given(&self) -> &str {
         &self.given
     }
 
-    /// Whether it is the same for all commands.
     pub(crate) fn is_constant(&self) -> bool {
         self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
     }

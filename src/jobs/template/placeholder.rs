@@ -33,7 +33,6 @@ fn usual(written: &str) -> Option<Placeholder> {
     Syntax::default().at_start(written.as_bytes()).map(|(placeholder, _)| placeholder)
 }
 
-/// A placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Placeholder {
     /// `{}`: all words of the item.
@@ -67,7 +66,6 @@ pub(super) enum Form {
     Edited(Arc<Edit>),
 }
 
-/// What a template is filled with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Filling<'a> {
     pub(super) words: &'a [Vec<u8>],
@@ -78,7 +76,6 @@ pub(super) struct Filling<'a> {
 }
 
 impl Syntax {
-    /// What stands for the item.
     pub(super) fn item(&self) -> &[u8] {
         let item = self.renamed.iter().find(|(usual, _)| *usual == "{}");
         item.map_or(b"{}", |(_, written)| written)
@@ -168,7 +165,6 @@ impl Placeholder {
         }
     }
 
-    /// Whether it asks how many commands there are.
     pub(super) fn asks_for_total(&self) -> bool {
         match self {
             Self::Padded | Self::Total => true,
@@ -299,7 +295,6 @@ pub(super) enum Quoting {
     Arithmetic,
 }
 
-/// A stretch of a script.
 #[derive(Debug)]
 pub(super) enum Part {
     Text(Vec<u8>),

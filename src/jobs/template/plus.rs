@@ -9,7 +9,6 @@ use crate::jobs::pattern::regex;
 use bivouac::{Error, Result};
 use regex_automata::meta::Regex;
 
-/// See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Edit {
     /// As it was written, which tells it from others.
@@ -20,7 +19,10 @@ pub(crate) struct Edit {
 #[derive(Clone, Debug)]
 enum Step {
     /// `{..}`, `{/...}`: without so many extensions, if there are so many; without the directory, too.
-    Without { extensions: usize, directory: bool },
+    Without {
+        extensions: usize,
+        directory: bool,
+    },
     /// `{+.}`, `{+..}`: so many extensions, or nothing.
     Extensions(usize),
     /// `{+/}`: the directory, or nothing.
@@ -30,10 +32,13 @@ enum Step {
     /// `{:2}`, `{:2:3}`: from a byte on, so many.
     Stretch(usize, usize),
     /// What matches, the first time or always, is replaced.
-    Replace { what: Regex, with: With, always: bool },
+    Replace {
+        what: Regex,
+        with: With,
+        always: bool,
+    },
     /// `{%.gz}`: without the shortest match at the end. The first group is what is left.
     WithoutSuffix(Regex),
-    /// The pattern is none.
     Wrong(String),
 }
 

@@ -64,7 +64,6 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads the whole text.
     pub(super) fn scan(&mut self) -> Result<()> {
         while let Some(&byte) = self.text.get(self.at) {
             let placeholder = self.syntax.at_start(&self.text[self.at..]);
@@ -205,7 +204,6 @@ impl<'a> Scanner<'a> {
         self.copy(if is_literal { 1 } else { 2 });
     }
 
-    /// What a `$` opens.
     fn dollar(&mut self, quoting: Quoting) -> Result<()> {
         let behind = &self.text[self.at + 1..];
         let length = match behind.first() {
@@ -331,7 +329,6 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether a word begins here.
     fn is_at_word(&self) -> bool {
         let before = self.at.checked_sub(1).map(|before| self.text[before]);
         before.is_none_or(|b| b.is_ascii_whitespace() || b";&|()`".contains(&b))

@@ -78,7 +78,6 @@ impl Script {
         self.parts.iter().enumerate().all(alone)
     }
 
-    /// The text and the parameters.
     pub(super) fn fill(&self, filling: &Filling<'_>) -> (Vec<u8>, Vec<Vec<u8>>) {
         let mut text = Vec::new();
         let mut parameters = Parameters::default();
@@ -122,7 +121,6 @@ struct Parameters {
 }
 
 impl Parameters {
-    /// What is written for a placeholder.
     fn expansion(&mut self, placeholder: &Placeholder, quoting: Quoting, filling: &Filling<'_>) -> String {
         let words = placeholder.fill(filling);
         let written: Vec<String> = match placeholder {
@@ -150,7 +148,6 @@ impl Parameters {
         if all.is_empty() { Vec::new() } else { format!("{}; set --; ", all.join(" ")).into_bytes() }
     }
 
-    /// The number of the parameter, from 1.
     fn number(&mut self, key: (Placeholder, usize, bool), word: Vec<u8>) -> usize {
         if let Some(i) = self.keys.iter().position(|known| *known == key) {
             return i + 1;

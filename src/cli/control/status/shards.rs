@@ -25,7 +25,6 @@ impl Divided {
         Ok(Some(Self { state: path.display().to_string(), shards, views }))
     }
 
-    /// Those that a process holds.
     pub(in crate::cli::control) fn running(self) -> Vec<View> {
         self.views.into_iter().map(|(_, view)| view).filter(View::is_running).collect()
     }

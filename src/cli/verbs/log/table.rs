@@ -6,19 +6,15 @@ use crate::jobs::text::visible;
 use bivouac::journal::{Entry, Outcome};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Columns of a date with its time.
 const BEGAN: usize = 19;
 
 /// Columns of the longest usual outcome, `wanted-terminal`.
 const OUTCOME: usize = 15;
 
-/// Columns of a duration.
 const TOOK: usize = 9;
 
-/// The rows printed so far, and their sums.
 pub(super) struct Table {
     word: TaskWord,
-    /// Columns of the number of a task.
     number: usize,
     attempts: u64,
     done: u64,

@@ -10,7 +10,6 @@ use crate::jobs::quote;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Programs whose result depends on the whole input.
 const WHOLES: &str = "sort uniq wc head tail nl tac shuf cksum sum md5sum sha1sum sha224sum sha256sum sha384sum \
      sha512sum b2sum b3sum split csplit column pr tsort datamash";
 
