@@ -108,7 +108,11 @@ impl Site {
             ("RequeueExit", Self::of(config, "RequeueExit"), exits),
             ("cred_expire", &delay, "seconds that a requeued element waits, or more"),
             ("MaxArraySize", Self::of(config, "MaxArraySize"), "--shards must be less"),
-            ("MaxTime", Self::of(partition, "MaxTime"), "the longest --time; a requeued element begins anew"),
+            (
+                "MaxTime",
+                Self::of(partition, "MaxTime"),
+                "the longest --time; a requeued element begins again",
+            ),
         ];
         let mut page = format!(
             "{}, Slurm {}, partition {}\n",

@@ -89,7 +89,7 @@ fn template_and_items(each: &EachArgs, columns: &Columns, launch: &Launch<'_>) -
 struct ResultsPlace {
     path: Option<PathBuf>,
     new: Vec<PathBuf>,
-    /// Nobody has named it: it goes if nothing is in it.
+    /// A directory of our own: it goes if nothing is in it.
     is_passing: bool,
 }
 

@@ -94,7 +94,7 @@ impl<'a> Scanner<'a> {
         if !self.frames.is_empty() || self.has_document || self.awaits_document {
             let problem = "does not say where the item goes, and it cannot go behind a quote, a bracket or a \
                            here-document";
-            return Err(Error::usage("the command", problem).advise("write {} where it shall stand"));
+            return Err(Error::usage("the command", problem).advise("write {} where it goes"));
         }
         if let Some(Part::Text(bytes)) = self.parts.last_mut() {
             // On a line of its own it would be a command.
