@@ -11,10 +11,9 @@
 //! one at the end: what was at work when the machine went away would otherwise have left no trace, and
 //! that is just what a person looks for.
 //!
-//! Frames are made durable before the record that says how many bytes of them there are. A crash can
-//! leave more than the record says, and the last frame half written: the next run keeps what is whole
-//! and cuts off the rest. It can leave less only if the disk has lost what it had promised to keep, and
-//! that is a refusal.
+//! Frames are made durable before the record that says how many bytes of them there are. A crash can leave
+//! more than the record says, and the last frame half written: the next run keeps what is whole and cuts off
+//! the rest. It can leave less only if the disk breaks its promise, and that is a refusal.
 //!
 //! **The journal as a record.** Where the effect of a task is elsewhere (a command that sends a mail), a
 //! second between two records is long: whatever ended in it would be done twice after a SIGKILL. So there

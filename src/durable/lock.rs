@@ -9,8 +9,7 @@
 //!
 //! A run that removes a state also removes the lock file, while it holds the lock. A second run may have
 //! opened the file just before. It would then lock a file without a name, while a third run creates a new one:
-//! two holders. So a run that has taken the lock checks whether the name still leads to the locked file, and
-//! starts over if not.
+//! two holders. So a run that has the lock checks whether the name still leads to it, or starts over.
 //!
 //! The removal renames the file, closes it, which releases the lock, and removes it last. A network file
 //! system keeps a removed file under another name while it is open, and then the directory could not be removed.

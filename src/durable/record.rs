@@ -1,9 +1,8 @@
 //! The record: what a checkpoint says, and its bytes.
 //!
 //! The obvious store is a database. But a checkpoint is small, it is replaced as a whole about once a second,
-//! and `status` must read it while a run holds the state. One text file that a rename replaces is enough for
-//! that, and you can read it with `less`. A text file cannot tell whether it is still what was written; the
-//! checksum at its end can.
+//! and `status` must read it while a run holds the state. A text file that a rename replaces is enough, and
+//! you can read it with `less`. The checksum at its end tells whether it is still what was written.
 //!
 //! # Format 1
 //!

@@ -1,8 +1,8 @@
 //! Order and durability. Fourth chapter of the route.
 //!
 //! The committer takes the results of the workers, puts them in order, writes them, and reports from time to time
-//! how much is safe. It alone writes output and checkpoints, so these happen in one order, and that order can be
-//! argued about.
+//! how much is safe. It alone writes output and checkpoints, so these happen in one order that can be argued
+//! about.
 //!
 //! The committer is a machine without threads and channels: [`Committer::step`] takes one [`Step`] and
 //! reports [`CommitEvent`]s through a callback. The thread around it (`commit/thread.rs`) only receives
@@ -29,8 +29,7 @@
 //!
 //! The first failed write, flush or rename ends the committer. It does not try a flush again: after a failed
 //! flush the kernel marks the pages clean, and a second one reports success although the bytes are lost. The
-//! thread reports the error and drops its receivers, so every worker that wants to deliver learns of it. The
-//! last record stands.
+//! thread reports the error and drops its receivers, so every worker learns of it. The last record stands.
 //!
 //! # Not in this chapter
 //!

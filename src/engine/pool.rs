@@ -1,11 +1,10 @@
 //! The workers: a rayon pool of the run, and the context in which a task runs.
 //!
-//! **Why not the global pool?** The first call of rayon starts it, with the mask of the calling thread, and it never
-//! ends. The holder of [`Masked`] starts this pool, so every worker begins with the handled signals blocked, and
-//! the pool ends with the run.
+//! **Why not the global pool?** It starts with the mask of any caller, and never ends. The holder of [`Masked`]
+//! starts this pool, so every worker begins with the handled signals blocked, and the pool ends with the run.
 //!
 //! **Why `spawn` for each task and not `par_iter`?** A parallel iterator cannot be paused, and it owns the order. With
-//! `spawn` the supervisor decides before each task whether it may start. A task may use rayon inside: `join` and
+//! `spawn` the supervisor decides before each task whether it may start. With rayon inside a task, `join` and
 //! `par_iter` run in this pool.
 //!
 //! **What to know of rayon.** A pool that is dropped first completes all spawned tasks, so few are spawned at a time,

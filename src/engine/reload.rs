@@ -2,8 +2,7 @@
 //!
 //! The obvious place to read a configuration again is the code that gets the SIGHUP. But the file may be on a slow
 //! disk or on a server that is down, and a SIGTERM that comes meanwhile must be answered. So a thread of its own
-//! reads the file when asked, and the result comes back as an event. Requests that come while it reads count as
-//! one, as pending signals do.
+//! reads the file when asked, and the result comes back as an event. Requests that come meanwhile count as one.
 //!
 //! This module knows what settings mean, the [`Reload`] where they come from: a file, and options.
 

@@ -106,8 +106,8 @@ impl<S: Source> SourceThread<S> {
     /// Sends a task when there is room for it; `false`: the run is over.
     ///
     /// The obvious `send` wakes this thread for every task that is taken, and takes a core away from a worker each
-    /// time. So it rests until about half of the tasks are taken. Where that is so after less than a millisecond,
-    /// it does not rest.
+    /// time. So it rests until about half of the tasks are taken. If that takes less than a millisecond, it does
+    /// not rest.
     fn hand_over(&mut self, task: Assignment<S::Task>, to: &Sender<FromSource<S::Task>>) -> bool {
         let back = match to.try_send(FromSource::Task(task)) {
             Ok(()) => return true,

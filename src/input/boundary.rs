@@ -116,9 +116,8 @@ impl Boundary {
         }
     }
 
-    /// After every newline that is not between two of these quotes (RFC 4180). A quote that opens a field stands at
-    /// its beginning, after `separator`; an input where that is not so ends the job, because no place after it is known to
-    /// be between records.
+    /// After every newline that is not between two of these quotes (RFC 4180). A quote that opens a field stands at its
+    /// beginning, after `separator`; otherwise the job ends, because no place after it is known to be between records.
     ///
     /// # Errors
     ///

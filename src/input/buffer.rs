@@ -3,8 +3,7 @@
 //! Some processors copy slowly to a place that stands 1 to 15 bytes further on in its page than the source in
 //! its own: the copying instruction takes the two for overlapping (Zen 4: 102 ms for 256 MiB instead of 26).
 //! So bytes go to the same place in their page as they have in the file, which is simple where a buffer
-//! begins with a page. (A mapped file would save the copy, but SIGBUS would kill the process when another one
-//! shortens the file.)
+//! begins with a page. (A mapped file needs no copy; but if it is shortened, SIGBUS kills the process.)
 
 use super::path_text::named;
 use crate::error::Error;

@@ -170,9 +170,9 @@ impl Chunks {
         /// otherwise the job would go on in leaps.
         pub fn limit_rate(bytes_per_second: Option<u64>) => limit_rate = bytes_per_second;
 
-        /// Compares the contents of the files by digest, and not sizes and times. Everything is then read twice,
-        /// and the finished part again when the job is continued. A job keeps to what it was begun with. Streams
-        /// are always compared so.
+        /// Compares files by digest, and not by sizes and times. Everything is then read twice, and the finished
+        /// part again when the job is continued. A continued job keeps this setting. Streams are always compared
+        /// so.
         pub fn by_contents(yes: bool) => wants_contents = yes;
 
         /// Names paths that were given besides these and cannot be read. They are not listed, but they are among

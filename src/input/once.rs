@@ -2,8 +2,7 @@
 //!
 //! Each listing opens a file for itself. It cannot open standard input or a FIFO again: a FIFO would wait for
 //! another writer, and bytes that were read do not come again. So the first listing opens a stream, which
-//! stays open for the others until one reads from it. That one is the only one: any other would begin in the
-//! middle, which is refused.
+//! stays open for the others until one reads from it. Any other would begin in the middle, which is refused.
 
 use super::stream::Stream;
 use crate::error::{Error, Result};

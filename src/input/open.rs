@@ -1,8 +1,7 @@
 //! Opening an input without waiting for it.
 //!
 //! A plain open of a FIFO waits for a writer, and nothing could end that wait. With `O_NONBLOCK` it returns
-//! at once; for a regular file the flag means nothing. With `O_NOCTTY` a terminal among the inputs does not
-//! become ours.
+//! at once; for a regular file the flag means nothing. With `O_NOCTTY` no terminal becomes ours.
 
 use crate::error::{At, Error, Result};
 use std::fs::{File, OpenOptions};

@@ -3,8 +3,7 @@
 //! The danger here is the read that blocks: a thread in `read(0)` learns of no stop, and only a signal gets
 //! it out. So a wait for "readable or over" precedes every read, and descriptors that we opened are
 //! non-blocking, in case another reader of the same FIFO is faster. Standard input is not made non-blocking:
-//! the flag belongs to the open file description, which the shell shares with us, and would outlive this
-//! process.
+//! the shell shares the flag with us, and it would outlive this process.
 
 use super::buffer::{has_room, no_room};
 use super::open::{open_nonblocking, open_without_waiting};

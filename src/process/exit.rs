@@ -2,8 +2,7 @@
 //!
 //! A command is a whole group. When the group is told to end, the shell that leads it dies at once, while the
 //! program that it has started still removes its files. So when a command was ended, by us or by a scheduler,
-//! all of its group have `kill_after` for that. Its leader is not reaped until then: the number of the group
-//! stays its own.
+//! all of its group have `kill_after` for that. Its leader is not reaped until then.
 
 use super::children::{is_order, lives_in};
 use super::leak::holder_of;

@@ -1,8 +1,7 @@
 //! Output that has not ended although its command has: a process in the background holds the pipe.
 //!
-//! The end of a command decides, as in a shell. The bytes that are in its pipes at that moment count, and so
-//! do those that come within a moment: a `tee` that reads from it may be a little late. Then this side closes
-//! the pipes.
+//! The end of a command decides, as in a shell. The bytes in its pipes count, and those that come within a
+//! moment: a `tee` may be a little late. Then this side closes the pipes.
 
 use crate::sys::proc_stat;
 use nix::unistd::Pid;

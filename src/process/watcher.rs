@@ -15,8 +15,8 @@
 //! the lock of the state, so no new run starts beside the orphans of the old one.
 //!
 //! The obvious mark is the name of the run in the state. But the next run has the same name, and so has a
-//! copy of the state: the watcher of the one would kill the commands of the other. So a mark belongs to one
-//! process (`mark_of`).
+//! copy of the state: its watcher would kill the commands of the other. So a mark belongs to one process
+//! (`mark_of`).
 //!
 //! The watcher has work to do also after an orderly end, if a command was ended: a descendant that called
 //! `setsid` is not in the group that was told. It then reports the processes that it has killed.

@@ -105,8 +105,7 @@ fn take_default_action(signal: Signal) -> io::Result<()> {
 }
 
 /// The signals that the kernel sends when a write fails. By default they end the process. A run ignores them and
-/// learns of the failure from the write itself: then it can say which file is full or closed, and end with its
-/// last checkpoint.
+/// learns of the failure from the write: it can say which file is full, and end with a checkpoint.
 const FAILED_WRITES: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
 
 /// Gives SIGCHLD its default action if it is ignored, and returns the former disposition, to be put back.

@@ -15,8 +15,8 @@ use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 /// Proof that the handled signals are blocked in this thread.
 ///
 /// Code that holds this value may start threads, and they inherit the mask. Nothing else in this crate starts
-/// threads. The value cannot be sent to another thread, since it is a statement about this one. Dropping it
-/// restores the former mask.
+/// threads. It cannot be sent to another thread, being a statement about this one. Dropping it restores the
+/// former mask.
 ///
 /// # Race condition
 ///
@@ -65,8 +65,7 @@ impl Masked {
     /// Replaces the policy: blocks the signals that are new in it, and unblocks those that it no longer has.
     ///
     /// A program learns from its arguments what signals mean, and must not be killed while it reads them. So it
-    /// blocks the default ones first, and calls this after it has read its arguments, still before there is any
-    /// other thread.
+    /// blocks the default ones first, and calls this after that, before there is another thread.
     ///
     /// # Errors
     ///

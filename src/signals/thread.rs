@@ -193,8 +193,8 @@ fn last_rung(escalation: &mut Escalation, received: &Received, core: bool) {
 /// Resolves the contradictions in a batch of signals that were pending at the same time.
 ///
 /// The order inside a batch is signal-hook's, not the sender's. If a batch both suspends and resumes, the resume wins:
-/// a job that goes on by mistake can be suspended again, but a job that stands still by mistake stands still until
-/// a person notices.
+/// a job that goes on by mistake can be suspended again, but one that stands still by mistake does so until a person
+/// notices.
 pub(crate) fn fold(mut batch: Vec<Received>) -> Vec<Received> {
     if batch.iter().any(|received| received.request == Request::Resume) {
         batch.retain(|received| !matches!(received.request, Request::Suspend | Request::Pause));

@@ -18,8 +18,8 @@
 //! 5. [`begin(None)`](Sink::begin) makes the part file, and it must not exist.
 //!
 //! A crash after step 4 leaves a record without output, with or without a part file, and `begin` with a
-//! committed length of 0 accepts both. So does a job that replaces an unfinished one: its record is replaced,
-//! and the part file is emptied.
+//! committed length of 0 accepts both. So does a job that replaces an unfinished one, and empties the part
+//! file.
 //!
 //! # What a crash leaves
 //!

@@ -13,8 +13,7 @@
 //! there is room and write no more than always fits at once.
 //!
 //! Nor must a stop give up at the first full pipe: every pipe is full whose reader is slower than we are (`|
-//! gzip`). So when the run is over there is still patience with a reader that reads on, and a little with one
-//! that does not.
+//! gzip`). So at the end there is patience with a reader that reads on, and a little with another.
 //!
 //! # What a pipe leads to
 //!

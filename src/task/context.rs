@@ -212,8 +212,7 @@ impl Context<'_> {
     }
 
     /// Runs a command (no shell) without input, and returns what it printed. What it says on standard error goes to
-    /// the observer of the run, line by line. While the job is paused, the command is stopped; when the task must
-    /// give up, it is ended.
+    /// the observer of the run, line by line. A pause stops the command; if the task must give up, it is ended.
     ///
     /// # Errors
     ///
@@ -368,9 +367,8 @@ impl Context<'_> {
         self.hand_over(piece.into())
     }
 
-    /// Adds bytes to this task's output. Small writes are gathered, so this is the cheap way for many of them;
-    /// they are handed over when there are enough, before the next [`emit`](Context::emit), and at the end of
-    /// the task.
+    /// Adds bytes to this task's output. Small writes are gathered, and handed over when there are enough,
+    /// before the next [`emit`](Context::emit), and at the end of the task.
     ///
     /// # Errors
     ///

@@ -176,8 +176,7 @@ pub trait Job: Send + Sync + 'static {
     }
 
     /// Gives a piece its final form, on the commit thread and in task order, with the total of all tasks
-    /// *before* this one: a relative line number becomes an absolute one. By default the piece stays as it
-    /// is.
+    /// *before* this one: a relative line number becomes an absolute one. By default it stays as it is.
     fn render(&self, _before: &Self::Total, piece: Vec<u8>) -> Vec<u8> {
         piece
     }

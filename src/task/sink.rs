@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 /// Takes the output of the job, in task order, and makes it last. Lives on the commit thread.
 ///
-/// The protocol, in the order of calls: `begin` once; then any number of `write`s, and from time
-/// to time `make_durable`; at the very end `make_durable`, `publish`. After the first error no
-/// further call is made.
+/// The protocol, in the order of calls: `begin` once; then any number of `write`s, and from time to time
+/// `make_durable`; at the very end `make_durable`, `publish`. After an error no call is made.
 ///
 /// ```
 /// use bivouac::{Committed, Error, Exit, Location, Result, Sink, Stretch};

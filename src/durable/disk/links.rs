@@ -1,11 +1,11 @@
 //! Symlinks of other users where we are about to write.
 //!
-//! In a directory that everybody may write to, `/tmp` above all, another user may have put a link under the
-//! name that we are going to use: to a file that we may write and its owner may not. The kernel refuses to
-//! follow such a link (`fs.protected_symlinks`), unless it is told otherwise. But it does not see what a
-//! program resolves by itself, as the output does in order to rename within one directory. So the same rule
-//! stands here: in a sticky directory that others may write to, a link is followed if it is ours or belongs
-//! to the owner of the directory.
+//! In a directory that everybody may write to (`/tmp`), another user may have put a link under a name that we
+//! will use: to a file that we may write and its owner may not. The kernel refuses to follow such a link
+//! (`fs.protected_symlinks`), unless it is told otherwise. But it does not see what a program resolves by
+//! itself, as the output does in order to rename within one directory. So the same rule stands here: in a
+//! sticky directory that others may write to, a link is followed if it is ours or belongs to the owner of the
+//! directory.
 
 use super::{Dir, Disk, Facts, OsDisk, split};
 use crate::error::{At, Error, Result};

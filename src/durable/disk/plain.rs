@@ -2,8 +2,8 @@
 //!
 //! A name in a directory that others can reach need not be what it was. It may be a link to `/dev/zero`, a
 //! FIFO without a writer, or a file with a hole of twenty gigabytes. A program that opens such a file waits
-//! for ever or runs out of memory. So each file is checked before it is opened and again when it is open, and
-//! is read up to a bound.
+//! for ever or runs out of memory. So each file is checked before and after it is opened, and read up to a
+//! bound.
 
 use super::{Dir, DiskFile, Facts, Open, if_there};
 use crate::error::{At, Error, Result};

@@ -1,8 +1,8 @@
 //! Tells which directory is a state, and which names in it belong to one.
 //!
 //! A user may give `~/project` as the state by mistake, and other programs also write files called `lock`,
-//! `journal` or `checkpoint.json`. So a directory counts as a state only if a file in it has the content that a
-//! run writes, or if it is empty.
+//! `journal` or `checkpoint.json`. So only an empty directory, or one with a file as a run writes it, counts as
+//! a state.
 
 use super::spill::refuse_directories;
 use super::{LOCK_GONE, RECORD, RECORD_NEW, SPILL, STATUS, STATUS_NEW, check_owner, not_opened};

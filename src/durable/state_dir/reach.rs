@@ -2,9 +2,8 @@
 //!
 //! The obvious way reads the process id and calls `kill`. Between the two the process may end, and the kernel
 //! may give its id to another process; on a busy machine ids come round within minutes, and the signal would
-//! end the wrong process. Besides, a process that was killed leaves its lock file behind. And the file may lie
-//! on a file system that several hosts share, or be read from another container, where the same id means
-//! another process.
+//! end the wrong process. A killed process leaves its lock file behind. And another host or container may read
+//! the file, where the id means another process.
 //!
 //! So the id alone proves nothing. The lock file also contains the host, its boot id, the pid namespace, and
 //! the start time of the process in clock ticks since that boot. This file compares host, boot and namespace

@@ -1,8 +1,8 @@
 //! How tasks are counted once they are complete, and what the journal says of them.
 //!
 //! Most tasks are **functions of their input**. Such a task is complete when its output is in order, and the
-//! next record counts it ([`InTaskOrder`]). A crash before that record does no harm: the task runs again, and
-//! gives the same bytes.
+//! next record counts it ([`InTaskOrder`]). After a crash before that record the task runs again, and gives
+//! the same bytes.
 //!
 //! The output of a task with **side effects** may be a by-product. Such a task waits neither for the order nor for
 //! the record, since a crash in that second would repeat what its command did ([`TaskByTask`]). Here the journal is

@@ -75,9 +75,8 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         Ok(if listing.next(&cx)?.is_none() { Inputs::Same } else { Inputs::More })
     }
 
-    /// The list of a job with side effects only. Completed tasks must not run again because the list has changed: new
-    /// tasks run, completed ones may be gone, and every other change is refused. If the job on record is finished,
-    /// another list is another job.
+    /// The list of a job with side effects only. Completed tasks must not run again: new tasks run, completed ones
+    /// may be gone, and every other change is refused. If the job on record is finished, another list is another job.
     fn compare_list(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
         let Some(dir) = &mut self.dir else { return Err(not_planned()) };
         let is_finished = matches!(past.was.phase, Phase::Done { .. });

@@ -2,8 +2,7 @@
 //!
 //! The obvious way is a worker that sleeps before its command. But it has taken its task: a stop would have to wake it
 //! and give the task back, and a task that waits for another attempt would hold a slot. Here a task that may not start
-//! is not taken from the source. The wait is one more deadline of the loop, so a stop, a pause and a checkpoint are
-//! answered at once.
+//! is not taken from the source. The wait is one more deadline of the loop, so signals are answered at once.
 
 pub(super) mod memory;
 

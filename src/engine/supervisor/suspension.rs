@@ -27,8 +27,7 @@ use std::time::{Duration, Instant};
 pub(super) const LOOK: Duration = Duration::from_micros(500);
 
 /// How long a suspension waits for a SIGCONT that comes right after it: `kill -TSTP` and `kill -CONT` in one line
-/// of a script. In the instant of the suspension their order cannot be told any more (see [`suspend`]), and the job
-/// would stand still for ever.
+/// of a script. In the instant of the suspension their order is unknown ([`suspend`]).
 const SECOND_THOUGHT: Duration = Duration::from_millis(2);
 
 /// A suspension is put off no longer than this while other signals pour in. After this time a SIGCONT can be lost if

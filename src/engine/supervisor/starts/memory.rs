@@ -49,7 +49,8 @@ pub(in crate::engine::supervisor) struct MemoryRule {
 
 impl MemoryRule {
     pub(in crate::engine::supervisor) fn new(least: Option<u64>, now: Instant) -> Self {
-        Self { least, next: now, available: u64::MAX, is_said: false, is_short: false }
+        // Until the first look: the tasks that are listed by then must not all start.
+        Self { least, next: now, available: u64::MAX, is_said: false, is_short: least.is_some() }
     }
 }
 
