@@ -35,6 +35,12 @@ impl<T: Clone> Setting<T> {
     }
 }
 
+impl<T: Clone> Setting<Option<T>> {
+    fn optional(option: Option<T>, in_file: Option<T>) -> Self {
+        Self::choose(option.map(Some), in_file.map(Some), None)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) jobs: Setting<usize>,
@@ -70,7 +76,7 @@ impl Settings {
         Self {
             max_jobs,
             jobs,
-            limit_rate: Setting::choose(limits.limit_rate.map(Some), file.limit_rate.map(Some), None),
+            limit_rate: Setting::optional(limits.limit_rate, file.limit_rate),
             grace: Setting::choose(limits.grace, file.grace, Grace(Some(Duration::from_secs(5)))),
             kill_after: Setting::choose(limits.kill_after, file.kill_after, Duration::from_secs(2)),
             checkpoint_every: Setting::choose(
@@ -78,14 +84,10 @@ impl Settings {
                 file.checkpoint_every,
                 Duration::from_secs(1),
             ),
-            max_runtime: Setting::choose(limits.max_runtime.map(Some), file.max_runtime.map(Some), None),
-            spill_limit: Setting::choose(limits.spill_limit.map(Some), file.spill_limit.map(Some), None),
-            stop_code: Setting::choose(signals.stop_code.map(Some), file.stop_code.map(Some), None),
-            log_file: Setting::choose(
-                messages.log_file.clone().map(Some),
-                file.log.file.clone().map(Some),
-                None,
-            ),
+            max_runtime: Setting::optional(limits.max_runtime, file.max_runtime),
+            spill_limit: Setting::optional(limits.spill_limit, file.spill_limit),
+            stop_code: Setting::optional(signals.stop_code, file.stop_code),
+            log_file: Setting::optional(messages.log_file.clone(), file.log.file.clone()),
             log_format: Setting::choose(messages.log_format, file.log.format, LogFormat::default()),
             log_level: Setting::choose(messages.log_level, file.log.level, LogLevel::default()),
             rows: signal_rows(&signals.table, config, terminal),

@@ -43,8 +43,7 @@ const INDICES: [(&str, u64); 6] = [
 
 /// The number of the shard, from 1: as it was typed, or from the scheduler that `variable` knows.
 pub(crate) fn number(shard: parse::Shard, variable: impl Fn(&str) -> Option<String>) -> Result<u64> {
-    let Some(number) = shard.number else { return from_scheduler(shard.of.get(), variable) };
-    Ok(number)
+    shard.number.map_or_else(|| from_scheduler(shard.of.get(), variable), Ok)
 }
 
 fn from_scheduler(of: u64, variable: impl Fn(&str) -> Option<String>) -> Result<u64> {

@@ -317,11 +317,8 @@ impl Terms {
     }
 
     fn is_retried_after(&self, finished: &Finished) -> bool {
-        let Some(codes) = &self.retry_codes else { return true };
-        match finished.how {
-            How::Code(code) => codes.contains(&code),
-            How::Signal(_) | How::TimedOut | How::WantedTerminal => false,
-        }
+        let is_one = |codes: &Vec<i32>| matches!(finished.how, How::Code(code) if codes.contains(&code));
+        self.retry_codes.as_ref().is_none_or(is_one)
     }
 
     fn retry(&self, cx: &Context<'_>, attempt: u32, note: &str, why: &str) -> Then {

@@ -133,13 +133,10 @@ impl Template {
                         .iter()
                         .map(|piece| if let Piece::Text(text) = piece { text.len() } else { 0 })
                         .sum();
-                    match gaps {
-                        0 => fixed += text + end,
-                        _ => {
-                            fixed += text + end;
-                            times += gaps;
-                            bytes += if self.repeats || word.len() == 1 { text + end } else { gaps };
-                        }
+                    fixed += text + end;
+                    if gaps > 0 {
+                        times += gaps;
+                        bytes += if self.repeats || word.len() == 1 { text + end } else { gaps };
                     }
                 }
                 (fixed, (times, bytes))

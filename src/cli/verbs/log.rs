@@ -199,14 +199,9 @@ impl TaskNames {
 fn json_of(entry: &Entry) -> serde_json::Value {
     let (outcome, number) = words(entry.outcome);
     // A code is a number and a signal a name, so a reader need not look which of the two it has.
-    let (code, signal) = match entry.outcome {
-        Outcome::Done(code) | Outcome::Code(code) => (Some(code), None),
-        Outcome::Signal(_) => (None, number),
-        Outcome::TimedOut
-        | Outcome::WantedTerminal
-        | Outcome::Interrupted
-        | Outcome::NotStarted
-        | Outcome::Open => (None, None),
+    let (code, signal) = match (entry.outcome, number) {
+        (Outcome::Done(code) | Outcome::Code(code), _) => (Some(code), None),
+        (_, signal) => (None, signal),
     };
     json!({
         "format": FORMAT,

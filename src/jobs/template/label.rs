@@ -1,7 +1,7 @@
 //! A single text with placeholders in it: what stands before each line of a command, or where it runs.
 
 use super::placeholder::Filling;
-use super::{Piece, Syntax, Template, cut};
+use super::{Piece, Syntax, Template, cut, vec_of};
 use bivouac::{Error, Result};
 
 #[derive(Debug)]
@@ -41,11 +41,6 @@ impl Label {
 
     /// For the `number`th command, in this slot. Several words stand with blanks between them.
     pub(crate) fn fill(&self, template: &Template, words: &[Vec<u8>], number: u64, slot: usize) -> Vec<u8> {
-        let filling = Filling { words, number, slot, total: template.total };
-        let fill = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Gap(placeholder) => placeholder.fill(&filling).join(&b' '),
-        };
-        self.pieces.iter().map(fill).collect::<Vec<_>>().concat()
+        vec_of(&self.pieces, &Filling { words, number, slot, total: template.total }).join(&b' ')
     }
 }

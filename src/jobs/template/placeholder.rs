@@ -166,10 +166,7 @@ impl Placeholder {
     }
 
     pub(super) fn asks_for_total(&self) -> bool {
-        match self {
-            Self::Padded | Self::Total => true,
-            Self::All(_) | Self::One(..) | Self::Number | Self::Slot => false,
-        }
+        matches!(self, Self::Padded | Self::Total)
     }
 
     /// Refuses one for a word that no item has, and one with a pattern that is none.

@@ -73,20 +73,10 @@ impl Edit {
 
     /// Refuses a pattern that is none.
     pub(super) fn check(&self) -> Result<()> {
-        match &self.step {
-            Step::Wrong(why) => {
-                let name = format!("{{{}}}", String::from_utf8_lossy(&self.written));
-                Err(Error::usage(name, format_args!("its pattern is no regular expression: {why}"))
-                    .advise("a backslash takes the meaning from a character of it"))
-            }
-            Step::Without { .. }
-            | Step::Extensions(_)
-            | Step::Directory
-            | Step::IfEmpty(_)
-            | Step::Stretch(..)
-            | Step::Replace { .. }
-            | Step::WithoutSuffix(_) => Ok(()),
-        }
+        let Step::Wrong(why) = &self.step else { return Ok(()) };
+        let name = format!("{{{}}}", String::from_utf8_lossy(&self.written));
+        Err(Error::usage(name, format_args!("its pattern is no regular expression: {why}"))
+            .advise("a backslash takes the meaning from a character of it"))
     }
 
     pub(super) fn of(&self, word: &[u8]) -> Vec<u8> {
