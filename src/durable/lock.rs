@@ -27,8 +27,8 @@
 //!   write through the lock itself ([`Lock::confirm`]). If it fails, another run may be at work, and this run changes
 //!   nothing more.
 //!
-//! Between the question and the rename the host may freeze. Only the server could close this window, and no protocol of
-//! today has such a rename. It is a few system calls wide. The newer run closes it again for itself: its next record
+//! The question is asked again just before each rename. Between the two the host may still freeze. Only the server could
+//! close this window, which is one request wide, and no protocol of today has such a rename. The newer run closes it again for itself: its next record
 //! and its next status replace what came late.
 //!
 //! # A refusal changes nothing

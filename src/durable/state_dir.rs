@@ -232,6 +232,12 @@ impl StateDir {
         self.confirm_record()
     }
 
+    /// Asks once more just before a rename: writing and flushing took its time. The temporary file is ours, whatever the
+    /// answer.
+    pub(crate) fn confirm_before_rename(&mut self, temporary: &OsStr) -> Result<()> {
+        self.confirm().inspect_err(|_| self.dir.remove(temporary).unwrap_or_default())
+    }
+
     /// Asks in any case: each record begins with that, and a disk that is broken shows it here.
     pub(crate) fn confirm_lock(&mut self) -> Result<()> {
         if let Some(error) = &self.lost {

@@ -177,6 +177,7 @@ impl CheckpointStore {
         // 3. Make its content durable before it gets its name.
         file.sync_all().map_err(failed("sync"))?;
         drop(file);
+        dir.confirm_before_rename(&temporary)?;
         // 4. Replace the old record by the new one, in one instant.
         files.rename(&temporary, RECORD.as_ref()).map_err(failed("rename"))?;
         // 5. Make the name durable. Only now does the checkpoint exist.

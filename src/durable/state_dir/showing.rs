@@ -8,8 +8,7 @@ use super::known::known_state;
 use super::{Continuing, STATUS, STATUS_NEW, StateDir};
 use crate::durable::disk::{Dir, Disk, Open, read_plain};
 use crate::durable::status_file::StatusFile;
-use crate::error::{Kind, Result};
-use std::io;
+use crate::error::{At, Kind, Result};
 use std::path::Path;
 
 /// The limit of its size: it has some hundred bytes for every running task.
@@ -26,21 +25,22 @@ impl StateDir {
     ///
     /// None.
     pub(crate) fn show(&mut self, live: &StatusFile) -> Result<()> {
-        match self.confirm() {
-            Err(error) if error.kind() == Kind::Busy => return Err(error),
-            Ok(()) | Err(_) => self.replace_status(live).unwrap_or_default(),
+        match self.confirm().and_then(|()| self.replace_status(live)) {
+            Err(error) if error.kind() == Kind::Busy => Err(error),
+            Ok(()) | Err(_) => Ok(()),
         }
-        Ok(())
     }
 
-    fn replace_status(&self, live: &StatusFile) -> io::Result<()> {
-        let text = serde_json::to_vec(live)?;
-        let new = self.temporary(STATUS_NEW);
-        let file = self.dir.open(&new, Open::Create)?;
-        file.truncate(0)?;
-        file.write_at(&text, 0)?;
-        drop(file);
-        self.dir.rename(&new, STATUS.as_ref())
+    fn replace_status(&mut self, live: &StatusFile) -> Result<()> {
+        let (path, new) = (self.path.join(STATUS), self.temporary(STATUS_NEW));
+        let write = || {
+            let file = self.dir.open(&new, Open::Create)?;
+            file.truncate(0)?;
+            file.write_at(&serde_json::to_vec(live)?, 0)
+        };
+        write().at(&path, "write")?;
+        self.confirm_before_rename(&new)?;
+        self.dir.rename(&new, STATUS.as_ref()).at(&path, "rename")
     }
 
     /// Removes the status at the end of a run. One that outlives its process shows that it was killed.
