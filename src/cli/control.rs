@@ -23,7 +23,7 @@ mod watch;
 
 use crate::cli::args::control::Control;
 use crate::cli::discover::{the_last, the_one};
-use crate::cli::slurm::submission;
+use crate::cli::slurm::submission::{self, InQueue};
 use crate::cli::terminal;
 use crate::jobs::wording::worded;
 use bivouac::Result;
@@ -76,8 +76,8 @@ fn of_shards(control: &Control, divided: Divided, path: &Path) -> Result<u8> {
         Control::Status(verb) if verb.watch => watch::watch_shards(path, verb.json),
         Control::Status(verb) => {
             let text = match verb.json {
-                true => divided.report().json()?,
-                false => divided.text() + &submission::standing_in_queue(path),
+                true => divided.with_queue().json()?,
+                false => divided.text() + &InQueue::ask(path).map_or_else(String::new, |queue| queue.text()),
             };
             terminal::result(text.as_bytes()).map(|()| FINISHED)
         }

@@ -5,6 +5,7 @@
 
 use crate::cli::args::{Cli, JobVerb, Verb};
 use crate::cli::format::{TaskWord, percent, size, time};
+use crate::cli::shards::whole_of;
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::quote;
@@ -120,6 +121,7 @@ fn listed_by_log(context: ReportContext<'_>) -> String {
     match context.state {
         Location::Nowhere => String::new(),
         Location::Directory(state) | Location::Passing(state) => {
+            let state = whole_of(state).unwrap_or(state);
             format!("\n  `bivouac log --failed {}` lists them", quote::argument(state.as_os_str()))
         }
     }

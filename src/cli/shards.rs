@@ -7,7 +7,7 @@ use crate::cli::args::Cli;
 use crate::cli::parse;
 use crate::cli::slurm::submission::Submission;
 use crate::cli::state_path::beside;
-use bivouac::{Error, Result, Shards};
+use bivouac::{Error, Result, Shards, is_divided};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -112,6 +112,17 @@ impl Word {
 pub(crate) fn note(argv: &[OsString]) -> Value {
     let directory = std::env::current_dir().unwrap_or_default().into_os_string();
     json!(Command { words: argv.iter().cloned().map(Word::of).collect(), directory: Word::of(directory) })
+}
+
+/// The state of the whole job, from that of one of its shards.
+pub(crate) fn whole_of(state: &Path) -> Option<&Path> {
+    state.parent()?.parent().filter(|whole| is_divided(whole))
+}
+
+/// The directory in which the job was typed.
+pub(crate) fn directory(shards: &Shards) -> Option<String> {
+    let command = Command::deserialize(shards.note()).ok()?;
+    Some(command.directory.plain().to_string_lossy().into_owned())
 }
 
 /// The command line that a plan has noted. Relative paths in it count from the directory in which it was typed, so that

@@ -114,6 +114,11 @@ impl<J: Job> Pool<J> {
         Ok((Self { rayon, desk, conclude, shared }, workers))
     }
 
+    /// The number of a task in the whole job, for messages.
+    pub(crate) fn number_of(&self, task: u64) -> u64 {
+        self.desk.job.number_of(task)
+    }
+
     pub(crate) fn children(&self) -> &Arc<Children> {
         &self.desk.children
     }

@@ -292,6 +292,24 @@ fn status_and_log_see_all_shards() {
 }
 
 #[test]
+fn a_chunk_has_its_number_of_the_whole_job_everywhere() {
+    let world = world();
+    let fails = "cat; [ $BIVOUAC_SEQ != {#} ] || [ $BIVOUAC_SEQ != 8 ]";
+    let line = "pipe many --block 20k -o out --shard 2/3 --keep-going --log-file log";
+    let ended = world.bivouac(line).words(&["--", "sh", "-c", fails]).run().expect_code(1);
+    ended.expect_says("chunk 8 failed").expect_says("`bivouac log --failed out.bivouac` lists them");
+    assert!(String::from_utf8(world.read("log")).unwrap().contains("task failed task=8"));
+    world.bivouac("log out --failed --format csv").run().expect_code(0).expect_stdout_says("\n8,1,");
+    let slow =
+        world.bivouac("pipe many --block 20k -o b --shard 3/3 -j 1 -- sh -c").words(&["cat; sleep 60"]);
+    let slow = slow.start().until_at_work();
+    until("the status file", || world.exists("b.bivouac/shards/3/status.json"));
+    let status = || world.bivouac("status b.bivouac/shards/3").run().stdout.clone();
+    until("chunk 3", || String::from_utf8_lossy(&status()).contains("chunk 3 for"));
+    slow.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+}
+
+#[test]
 fn each_without_an_output_prints_as_it_goes_and_counts_failures() {
     let world = world();
     let each = |shard: &str, more: &str| {
@@ -315,4 +333,27 @@ fn each_without_an_output_prints_as_it_goes_and_counts_failures() {
     each("--shard 2/3", "--retry-failed").expect_code(1).expect_stdout(b"5\n");
     world.bivouac("clean s").run().expect_code(0);
     assert!(!world.exists("s"));
+}
+
+/// With the variables that each scheduler sets; no scheduler is here.
+#[test]
+fn auto_takes_the_number_from_each_scheduler() {
+    let world = world();
+    for (name, first) in [
+        ("SLURM_ARRAY_TASK_ID", 1),
+        ("JOB_COMPLETION_INDEX", 0),
+        ("AWS_BATCH_JOB_ARRAY_INDEX", 0),
+        ("PBS_ARRAY_INDEX", 1),
+        ("SGE_TASK_ID", 1),
+        ("LSB_JOBINDEX", 1),
+    ] {
+        for element in [1, 0, 2] {
+            let index = (element + first).to_string();
+            let job = world.bivouac("pipe many --block 20k -o out --shard auto/3 --wait -- tr 1-9 a-i");
+            job.under(&format!("env {name}={index}")).run().expect_code(0);
+        }
+        assert_eq!(world.read("out"), world.shell("tr 1-9 a-i < many"), "{name}");
+        fs::remove_file(world.path("out")).unwrap();
+        fs::remove_dir_all(world.path("out.bivouac")).unwrap();
+    }
 }

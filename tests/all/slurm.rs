@@ -217,6 +217,12 @@ fn status_says_what_is_queued_and_stop_cancels_it() {
         "Slurm, last array 4711: 2 shards in the queue\n  shard 2     waiting (BeginTime)\n",
     );
     status().expect_stdout_says("shard 3     waiting (JobHeldUser); scontrol release 4711_3");
+    status().expect_stdout_says(&format!("bivouac {LINE} -- grep -n spin_lock big.txt --output out\n"));
+    let json = with_fakes(&world, world.bivouac("status out --json")).run().expect_code(0);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["slurm"]["array"], 4711);
+    assert_eq!(json["slurm"]["queue"][1]["reason"], "JobHeldUser");
+    assert!(json["continue"]["command"].as_str().unwrap().contains(" slurm --shards 3"), "{json}");
     with_fakes(&world, world.bivouac("stop out")).run().expect_code(0).expect_says("scancel 4711");
     assert_eq!(of(&world, "scancel"), ["scancel 4711"]);
     fake(&world, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1");

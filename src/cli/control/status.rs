@@ -9,6 +9,7 @@ pub(super) use shards::Divided;
 
 use super::view::{HeldBy, JobPhase, View};
 use crate::cli::format::{TaskWord, clock, local, percent, size, time};
+use crate::cli::slurm::submission::InQueue;
 use crate::jobs::quote;
 use crate::jobs::text::visible;
 use bivouac::record::{self, Record};
@@ -50,6 +51,9 @@ pub(super) struct StatusReport {
     /// Of a job in shards: each that has begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     shards: Option<Vec<StatusReport>>,
+    /// Of a job that was submitted to Slurm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slurm: Option<InQueue>,
     /// Whether standard input must be given again, too.
     #[serde(skip)]
     from_stdin: bool,
@@ -134,6 +138,7 @@ impl StatusReport {
             at_work: live.map(|live| live.running.clone()).unwrap_or_default(),
             shard: None,
             shards: None,
+            slurm: None,
             from_stdin: record.is_some_and(|record| {
                 let inputs = record.inputs.to_string();
                 [r#""standard_input""#, r#"{"stream":{"path":"-"}}"#]

@@ -4,6 +4,7 @@
 //! programs print when they are asked for fields has not changed for years.
 
 use bivouac::{Error, Result};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// An element of an array that Slurm has in its queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Element {
     pub(crate) array: u64,
     /// Which shard it does, from 1.

@@ -38,6 +38,9 @@ const REFUSED: [(&str, &str, &str); 10] = [
     ("--parsable", "", "it is given already"),
 ];
 
+/// What stands before the line that was typed.
+pub(super) const TYPED: &str = " for:  ";
+
 /// Short options of sbatch without a value, which may stand before another one in the same word.
 const FLAGS: &str = "hHIkOQsvVW";
 
@@ -73,7 +76,7 @@ impl Script<'_> {
     pub(crate) fn text(&self) -> String {
         let typed = quote::command(self.typed);
         let mut text =
-            format!("#!/bin/bash\n# Written by bivouac {} for:  {typed}\n", env!("CARGO_PKG_VERSION"));
+            format!("#!/bin/bash\n# Written by bivouac {}{TYPED}{typed}\n", env!("CARGO_PKG_VERSION"));
         let name = match self.output.and_then(Path::file_name) {
             Some(output) => format!("bivouac:{}", output.display()),
             None => format!(

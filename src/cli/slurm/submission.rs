@@ -2,7 +2,7 @@
 
 use super::check::Site;
 use super::queue::{self, Element};
-use super::script::Script;
+use super::script::{self, Script};
 use crate::cli::args::slurm::SlurmArgs;
 use crate::cli::format::count;
 use crate::cli::settings::Settings;
@@ -13,6 +13,7 @@ use bivouac::ending::{Exit, FINISHED};
 use bivouac::record::Phase;
 use bivouac::state_dir::peek;
 use bivouac::{Error, Job, Location, Result, Shards, Source};
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -48,23 +49,49 @@ pub(crate) fn arrays(state: &Path) -> Vec<u64> {
     text.lines().filter_map(|line| line.split(' ').next()?.parse().ok()).collect()
 }
 
-/// What Slurm's queue says of the shards, in lines; nothing if they were not submitted. It is an extra: all else that is
-/// known of shards stands in files.
-pub(crate) fn standing_in_queue(state: &Path) -> String {
-    let arrays = arrays(state);
-    let Some(last) = arrays.last() else { return String::new() };
-    let queued = match queue::queued(&arrays, &script_of(state)) {
-        Ok(queued) => queued,
-        Err(error) => return format!("Slurm, last array {last}: {error}\n"),
-    };
-    let mut text =
-        format!("Slurm, last array {last}: {} in the queue\n", count(queued.len() as u64, "shard"));
-    for element in &queued {
-        let held = format!("; scontrol release {}_{}", element.array, element.shard);
-        let release = if element.is_held() { held.as_str() } else { "" };
-        text.push_str(&format!("  shard {:<5} {}{release}\n", element.shard, element.does()));
+/// The line that submitted the last array, which also continues the job: the script names it for people.
+pub(crate) fn typed(state: &Path) -> Option<String> {
+    let script = fs::read_to_string(script_of(state)).ok()?;
+    script.lines().nth(1)?.split_once(script::TYPED).map(|(_, typed)| typed.to_string())
+}
+
+/// What Slurm's queue says of the shards; `None` if they were not submitted. It is an extra: all else that is known of
+/// shards stands in files.
+#[derive(Debug, Serialize)]
+pub(crate) struct InQueue {
+    /// The last array.
+    array: u64,
+    /// The shards in the queue, of all arrays; `None` if Slurm does not answer.
+    queue: Option<Vec<Element>>,
+    error: Option<String>,
+}
+
+impl InQueue {
+    pub(crate) fn ask(state: &Path) -> Option<Self> {
+        let arrays = arrays(state);
+        let array = *arrays.last()?;
+        Some(match queue::queued(&arrays, &script_of(state)) {
+            Ok(queue) => Self { array, queue: Some(queue), error: None },
+            Err(error) => Self { array, queue: None, error: Some(error.to_string()) },
+        })
     }
-    text
+
+    /// In lines.
+    pub(crate) fn text(&self) -> String {
+        let (queue, array) = (self.queue.as_deref().unwrap_or_default(), self.array);
+        let mut text = match &self.error {
+            Some(error) => format!("Slurm, last array {array}: {error}\n"),
+            None => {
+                format!("Slurm, last array {array}: {} in the queue\n", count(queue.len() as u64, "shard"))
+            }
+        };
+        for element in queue {
+            let held = format!("; scontrol release {}_{}", element.array, element.shard);
+            let release = if element.is_held() { held.as_str() } else { "" };
+            text.push_str(&format!("  shard {:<5} {}{release}\n", element.shard, element.does()));
+        }
+        text
+    }
 }
 
 /// Takes the shards out of Slurm's queue; those that run stop with a checkpoint.

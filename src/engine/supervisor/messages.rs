@@ -30,6 +30,7 @@ impl<J: Job> Supervisor<'_, J> {
                 self.handle(Event::TaskEnded);
             }
             Report::Ended { task, outcome: Outcome::Failed(why), .. } => {
+                let task = self.workers.pool.number_of(task);
                 self.view.observer.notice(&Notice::TaskFailed { task, why });
                 self.workers.failures += 1;
                 self.halt_if_enough();

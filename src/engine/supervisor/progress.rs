@@ -37,7 +37,7 @@ impl<J: Job> Supervisor<'_, J> {
             let how = format_args!("is slow, and the results after it take {taken} MiB of disk");
             self.view.observer.notice(&Notice::Warning(
                 Error::broken("a task", how)
-                    .of_task(self.job.frontier.tasks)
+                    .of_task(self.workers.pool.number_of(self.job.frontier.tasks))
                     .advise("nothing more starts until it is done")
                     .or(Advice::LargerSpillLimit),
             ));
@@ -95,7 +95,7 @@ impl<J: Job> Supervisor<'_, J> {
         let now = self.clocks.work.stands_at(now);
         let running = lock(&self.workers.pool.shared.running);
         let one = |(task, running): (&u64, &Running)| AtWork {
-            task: *task,
+            task: self.workers.pool.number_of(*task),
             slot: running.slot,
             since: now.saturating_duration_since(running.since),
             note: running.note.clone(),

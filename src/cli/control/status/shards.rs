@@ -2,9 +2,11 @@
 //!
 //! Everything is read from the states, so it works on any host that sees them.
 
-use super::{BytesJson, FORMAT, StatusReport, TasksJson};
+use super::{BytesJson, ContinueJson, FORMAT, StatusReport, TasksJson};
 use crate::cli::control::view::{HeldBy, JobPhase, View};
 use crate::cli::format::{TaskWord, clock, percent, size};
+use crate::cli::shards;
+use crate::cli::slurm::submission::{self, InQueue};
 use crate::jobs::text::visible;
 use bivouac::{Result, Shards};
 use std::path::{Path, PathBuf};
@@ -34,7 +36,7 @@ impl Divided {
         let reports: Vec<StatusReport> = self
             .views
             .iter()
-            .filter_map(|(number, view)| number.map(|number| self.of_shard(number, view)))
+            .filter_map(|(number, view)| number.map(|number| of_shard(number, view)))
             .collect();
         let merge =
             self.views.iter().find(|(number, _)| number.is_none()).map(|(_, view)| StatusReport::of(view));
@@ -68,17 +70,22 @@ impl Divided {
             workers: reports.iter().map(|report| report.workers).sum(),
             tasks,
             bytes,
+            continuing: self.submitted(),
             shards: Some(reports),
             ..StatusReport::default()
         }
     }
 
-    fn of_shard(&self, number: u64, view: &View) -> StatusReport {
-        let mut report = StatusReport { shard: Some(number), ..StatusReport::of(view) };
-        for task in &mut report.at_work {
-            task.task = self.shards.number_of(number, task.task.saturating_sub(1)) + 1;
-        }
-        report
+    /// The report with what Slurm's queue says.
+    pub(in crate::cli::control) fn with_queue(&self) -> StatusReport {
+        StatusReport { slurm: InQueue::ask(Path::new(&self.state)), ..self.report() }
+    }
+
+    /// The line that submitted the shards.
+    fn submitted(&self) -> Option<ContinueJson> {
+        let command = submission::typed(Path::new(&self.state))?;
+        let directory = shards::directory(&self.shards);
+        Some(ContinueJson { command, directory })
     }
 
     fn phase(&self, merge: Option<&StatusReport>, reports: &[StatusReport]) -> String {
@@ -121,7 +128,7 @@ impl Divided {
         let word = TaskWord::of_job(job);
         for (number, view) in &self.views {
             let Some(number) = number else { continue };
-            let one = self.of_shard(*number, view);
+            let one = of_shard(*number, view);
             if one.phase != "finished" {
                 text.push_str(&format!(
                     "  {:<11} {}\n",
@@ -130,14 +137,22 @@ impl Divided {
                 ));
             }
         }
-        text + &self.how_to_continue(reports)
+        text + &self.how_to_continue(&report)
     }
 
-    /// What to type for the first that does not run.
-    fn how_to_continue(&self, reports: &[StatusReport]) -> String {
-        let stopped = reports.iter().find(|report| !report.running && report.phase != "finished");
-        stopped.map(StatusReport::continuing_lines).unwrap_or_default()
+    /// What to type: the line that submitted the job, or else what continues the first that does not run.
+    fn how_to_continue(&self, report: &StatusReport) -> String {
+        let stands = |one: &&StatusReport| !one.running && one.phase != "finished";
+        let reports = report.shards.as_deref().unwrap_or_default();
+        match &report.continuing {
+            Some(_) => report.continuing_lines(),
+            None => reports.iter().find(stands).map(StatusReport::continuing_lines).unwrap_or_default(),
+        }
     }
+}
+
+fn of_shard(number: u64, view: &View) -> StatusReport {
+    StatusReport { shard: Some(number), ..StatusReport::of(view) }
 }
 
 /// `running, 3 of 12 chunks committed, on n007, checkpoint 0.8 s old`.
