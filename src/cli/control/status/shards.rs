@@ -2,12 +2,13 @@
 //!
 //! Everything is read from the states, so it works on any host that sees them.
 
-use super::{BytesJson, ContinueJson, FORMAT, StatusReport, TasksJson};
+use super::{BytesJson, FORMAT, StatusReport, TasksJson};
 use crate::cli::control::view::{HeldBy, JobPhase, View};
 use crate::cli::format::{TaskWord, clock, percent, size};
 use crate::cli::shards;
 use crate::cli::slurm::submission::{self, InQueue};
 use crate::jobs::text::visible;
+use bivouac::state_dir::Continuing;
 use bivouac::{Result, Shards};
 use std::path::{Path, PathBuf};
 
@@ -82,10 +83,10 @@ impl Divided {
     }
 
     /// The line that submitted the shards.
-    fn submitted(&self) -> Option<ContinueJson> {
+    fn submitted(&self) -> Option<Continuing> {
         let command = submission::typed(Path::new(&self.state))?;
         let directory = shards::directory(&self.shards);
-        Some(ContinueJson { command, directory })
+        Some(Continuing { command, directory })
     }
 
     fn phase(&self, merge: Option<&StatusReport>, reports: &[StatusReport]) -> String {
