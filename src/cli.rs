@@ -80,7 +80,10 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
                 terminal::message(&sentence);
                 Ok(Exit::Code(USAGE))
             }
-            None => terminal::clap(&error).map(Exit::Code),
+            None => {
+                let verb = argv.get(1).and_then(|word| word.to_str()).unwrap_or_default();
+                terminal::clap(&error, verb).map(Exit::Code)
+            }
         },
     };
     done.unwrap_or_else(|error| fail(&error))

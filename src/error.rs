@@ -234,7 +234,7 @@ impl Error {
     pub fn or_left_out(self) -> Self {
         match self.may_pass() {
             true => self,
-            false => self.advise("make it readable").then(Advice::RunAgain).or(Advice::LeaveOut),
+            false => self.advise("make it readable").or(Advice::LeaveOut),
         }
     }
 
@@ -309,7 +309,7 @@ fn advice_for(error: Error, cause: &io::Error) -> Error {
             error.advise("raise the limit of open files (ulimit -n)").or(Advice::FewerTasks)
         }
         Some(libc::EFBIG) => {
-            error.advise("the file-size limit is reached (ulimit -f), or the file system has one")
+            error.advise("raise the limit of file size (ulimit -f), or use another file system")
         }
         Some(libc::EROFS) => error.advise("the file system is read-only: choose another place"),
         Some(libc::EIO) => error.advise("the device reported an error: check it").then(Advice::RunAgain),

@@ -15,18 +15,18 @@ use std::path::Path;
 /// Options, a row each: the verbs for which the sentence is meant, the names, the sentence. The rows for `each` at the
 /// end are of GNU parallel and `xargs`: the parser would offer `--ssh` for `--shuf`, and `--embed` for `--seed`.
 const OPTIONS: &str = r#"
-all | --resume --resume-failed -c --continue --succ-cmd-file | a job goes on whenever the same line is typed again; items that failed: --retry-failed
+all | --resume --resume-failed -c --continue --succ-cmd-file | the same line goes on; items that failed: --retry-failed
 all | --citation | there is no notice to be silenced; leave it away
 pipe | --will-cite --gnu --plain --group | it has no meaning here; leave it away
 count grep digest pipe | --nice | start bivouac itself with nice or ionice
 each pipe | --max-jobs-per-host | that is -j N here
-each | -x --exit | a command that is too long fails as an item; -X and -m take as many items as fit
+each | -x --exit | a command that is too long fails; -X and -m take as many items as fit
 each | --quote --escape -Q --escape-symbols | every item and every word is one word already; leave it away
 each | --ungroup-output | that is -u
-each | --record-env | commands have the whole environment; leave it away. Exported functions: --shell=bash
-all | -S --sshlogin --sshloginfile --slf --onall --nonall --transfer --return --trc | this runs on one machine; several are what GNU parallel is for
-each pipe | --noswap | --memfree SIZE starts no command while memory is short, and --memsuspend SIZE lets some stand still
-count grep digest | --load --memfree --memsuspend --noswap --delay --rate --joblog | that is about commands; -j N runs fewer tasks, and --limit-rate reads fewer bytes
+each | --record-env | commands have all of the environment; exported functions: --shell=bash
+all | -S --sshlogin --sshloginfile --slf --onall --nonall --transfer --return --trc | this runs on one machine; for several: --shard K/N, or GNU parallel
+each pipe | --noswap | --memfree SIZE starts none while memory is short; --memsuspend SIZE
+count grep digest | --load --memfree --memsuspend --noswap --delay --rate --joblog | that is about commands; -j N runs fewer tasks, --limit-rate reads less
 each | --progress-bar | that is --progress always
 each | --term-seq | an abort sends SIGTERM, and SIGKILL after --kill-after DURATION
 each | --jobs-file --profile -J | settings stand in a file for --config
@@ -36,8 +36,8 @@ pipe | --pipe --pipepart --spreadstdin -a | that is what this verb does: bivouac
 pipe | -k --keep-order | the output is always in the order of the input; leave it away
 pipe | -n -N --max-args | chunks are cut by size: --block SIZE
 pipe | --tag -u --ungroup --line-buffer --lb | the output is that of COMMAND < FILE, in order and whole
-grep | -R --dereference-recursive | -r searches the files below a directory, and follows no links; others: find -L DIR -type f -print0 | xargs -0
-grep | --include --exclude --exclude-dir --exclude-from | choose the files with find: find DIR -name '*.c' -print0 | xargs -0 bivouac grep PATTERN
+grep | -R --dereference-recursive | -r follows no links; others: find -L DIR -type f -print0 | xargs -0
+grep | --include --exclude --exclude-dir --exclude-from | find DIR -name '*.c' -print0 | xargs -0 bivouac grep PATTERN
 grep | -b --byte-offset | -n prints where a line is
 grep | -T --initial-tab | … | sed 's/:/:\t/'
 grep | -z --null-data | records are lines here; bivouac pipe -0 FILE -- grep -z PATTERN
@@ -50,27 +50,27 @@ grep | --group-separator --no-group-separator | groups are parted by --; … | g
 grep | --exclude-standard --hidden -g --glob | that is ripgrep; choose the files with find
 digest | -b --binary -t --text | every file is read as it is; leave it away
 digest | -a | that is --algorithm blake3 or sha256
-each | --sqlmaster --sqlworker --sqlandworker --sql-master --sql-worker --sql-and-worker | no database is used; `bivouac log --format json` tells what ran, and --results keeps what it printed
-each | --latest-line --ll --tmux --tmuxpane --tmux-pane | --progress full shows what runs in each slot; --results keeps what commands print in files
-each | --parens --rpl | no Perl is run: for s/RE/NEW/ type {/RE/NEW} with --plus; for others --shell 'x={}; COMMAND "${x%.gz}"'
+each | --sqlmaster --sqlworker --sqlandworker --sql-master --sql-worker --sql-and-worker | no database is used; `bivouac log --format json` tells what ran
+each | --latest-line --ll --tmux --tmuxpane --tmux-pane | --progress full shows what runs in each slot
+each | --parens --rpl | no Perl: {/RE/NEW} with --plus, or --shell 'x={}; COMMAND "${x%.gz}"'
 each | -U | that is --extensionreplace
 each | --max-line-length-allowed --show-limits | `getconf ARG_MAX` tells that; -s SIZE is the limit here
 each | --number-of-cpus --number-of-cores --number-of-threads --number-of-sockets | `nproc` tells that
 each | --use-cpus-instead-of-cores --use-cores-instead-of-threads --use-sockets-instead-of-threads | -j counts what nproc counts; -j 50% is the half
 each | --shellquote --shell-quote | --shell quotes items; for yourself, printf %q of bash
 each | --ctag --ctagstring --color-failed --colour-failed | --tag and --tagstring have no colours
-each | -M --controlmaster --ssh --ssh-delay --filter-hosts --filter-host --hostgrp --transferfile --transfer-file --transferfiles --tf --cleanup --basefile --bf --rsync-opts --hgrp --hostgroup --hostgroups | this runs on one machine; several are what GNU parallel is for
+each | -M --controlmaster --ssh --ssh-delay --filter-hosts --filter-host --hostgrp --transferfile --transfer-file --transferfiles --tf --cleanup --basefile --bf --rsync-opts --hgrp --hostgroup --hostgroups | this runs on one machine; for several: --shard K/N, or GNU parallel
 each | --template --tmpl | let the command make its file, with --shell and sed
 each | --compress --compress-program --use-compress-program --decompress-program --use-decompress-program | what commands print is not compressed; --results DIR keeps it in files
 each | --total-jobs --totaljobs --total | {##} counts the list; leave it away
-each | --process-slot-var | commands have the number of their slot, from 1, as BIVOUAC_SLOT, and {%} is it
+each | --process-slot-var | commands have it as BIVOUAC_SLOT, from 1, and as {%}
 each | -V --version | that is `bivouac --version`
 each | --semaphore --sem --semaphore-timeout --semaphoretimeout --st --semaphore-name --semaphorename --id --fg --bg | there is no semaphore; flock(1) is one
 each | --shebang --hashbang --shebang-wrap | put the line into a script of the shell, and the items into a file for -a
 each | --skip-first-line | that is --header :
 each | --pipe --pipepart --pipe-part --spreadstdin --recstart --recend --regexp --regex --remove-rec-sep --rrs --round-robin --roundrobin --round --block --block-size --block-timeout --bt | that is a verb of its own: `bivouac pipe FILE… -- COMMAND`
-each | --fifo --cat | commands of `bivouac pipe FILE… -- COMMAND` read standard input, and /dev/stdin is a name for it
-each | --bin --group-by --groupby --tee | `bivouac pipe` cuts its input where it is read, whatever stands in it; sort or split the file before
+each | --fifo --cat | commands of `bivouac pipe` read standard input: /dev/stdin is its name
+each | --bin --group-by --groupby --tee | `bivouac pipe` cuts where it reads; sort or split the file before
 each | --filter --limit | make the list before, as with grep or awk, and give it with -a
 each | --shell-completion | that is `bivouac completions SHELL`
 each | -v | -t prints each command before it runs; --verbose says what happens
@@ -81,15 +81,15 @@ each | --immediate-output | that is --line-buffer
 each | -D --record-delimiter | that is -d DELIM
 each | --nrecords | that is -n N
 each | --infile | that is -a FILE
-each | --records-join-sep | -m puts blanks between the items; --shell and tr put something else there
-each | --propagate-exit-status --propexitstatus | the exit code is 1 if an item failed; `bivouac log` has the code of each command
+each | --records-join-sep | -m puts blanks between items; others with --shell and tr
+each | --propagate-exit-status --propexitstatus | the code is 1 if an item failed; `bivouac log` has each command's
 each | --cleanup-time | that is --kill-after DURATION
 each | -T --trim-records | --trim lr takes the blanks around an item away
 each | --halt-on-error --stop-on-error | that is --halt WHEN, such as --halt now,fail=1
 each | --tty --pty --open-tty | commands run side by side, and none of them has the terminal
 each | --unsafe | items are always quoted; where each is a command line: --shell {}
 each | --no-keep-order --nok --no-k | leave -k away
-each | -e | -E END ends the items at END; to end the job at the first failure: --halt now,fail=1
+each | -e | -E END ends the items; to end at the first failure: --halt now,fail=1
 each | --field-delimiter | that is -C REGEX
 each | --out-file | that is -o OUT
 each | --retry-interval | that is --retry-delay DURATION
@@ -186,10 +186,10 @@ mod tests {
     #[test]
     fn names_that_people_know_are_answered_with_a_sentence() {
         for (line, says) in [
-            ("bivouac each --resume echo", "typed again"),
+            ("bivouac each --resume echo", "the same line"),
             ("bivouac each --rpl x echo", "--plus"),
             ("bivouac each --sem echo", "flock"),
-            ("bivouac each --resumefailed echo", "typed again"),
+            ("bivouac each --resumefailed echo", "the same line"),
             ("bivouac each -e echo", "-E END"),
             ("bivouac each --retry-interval 5 echo", "--retry-delay"),
             ("bivouac each --block 1M echo", "bivouac pipe"),

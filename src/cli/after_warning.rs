@@ -46,16 +46,15 @@ impl<'a> AfterWarning<'a> {
         };
         if let Some(signal) = summary.deadly {
             terminal::message(&format!(
-                "{signal} came after the warning: its sender has decided, so this is not run\n  {}",
+                "{signal} came after the warning: its sender has decided, so this is not run:\n  {}",
                 self.command.display()
             ));
             return exit;
         }
         if summary.by_this_run == 0 && !summary.waited {
             terminal::message(&format!(
-                "no task ended within the time that was given, and the next run would be the same, so this is not run\n  \
-                 {}\n  give a longer time (sbatch -t), cut smaller tasks (pipe: --block), or let tasks end: --grace inf \
-                 with an earlier warning",
+                "no task ended in the time that was given, so this is not run: {}\n  \
+                 give a longer time (sbatch -t), smaller tasks (pipe: --block) or --grace inf",
                 self.command.display()
             ));
             return Exit::Code(BROKEN);

@@ -86,11 +86,17 @@ impl Cli {
             Err(error) => match with_its_default(&error, argv)
                 .or_else(|| with_its_hyphens(&error, argv))
                 .or_else(|| with_its_value(&error, argv))
+                .or_else(|| with_its_placeholder(argv, argv.len()))
             {
                 Some(argv) => return Self::read(&argv),
                 None => return Err(error),
             },
         };
+        if let Verb::Job(JobVerb::Each(each)) = &cli.verb
+            && let Some(again) = with_its_placeholder(argv, argv.len() - each.number_of_words())
+        {
+            return Self::read(&again);
+        }
         if let Verb::Job(verb) = &mut cli.verb {
             verb.sort()?;
         }
@@ -169,6 +175,15 @@ fn with_its_value(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString
     })?;
     let mut again = argv.to_vec();
     again[at] = word.into();
+    Some(again)
+}
+
+/// The line once more with `-i=k` for `-ik`: to clap that is `-i` and `-k`.
+fn with_its_placeholder(argv: &[OsString], options: usize) -> Option<Vec<OsString>> {
+    let is_glued = |word: &OsString| matches!(word.as_bytes(), [b'-', b'i', next, ..] if *next != b'=');
+    let at = argv[..options].iter().position(is_glued).filter(|_| argv[1] == "each")?;
+    let mut again = argv.to_vec();
+    again[at] = OsString::from_vec([b"-i=", &argv[at].as_bytes()[2..]].concat());
     Some(again)
 }
 
@@ -368,6 +383,10 @@ mod tests {
     fn a_value_may_stand_where_parallel_and_xargs_have_it() {
         for (typed, means) in [
             ("-l2 echo", "-l=2 echo"),
+            ("-ik echo xky", "-i=k echo xky"),
+            ("-ij echo xjy", "-i=j echo xjy"),
+            ("-n1 -L2 echo", "-L2 echo"),
+            ("-L2 -n1 echo", "-n1 echo"),
             ("-iARG echo ARG", "-i=ARG echo ARG"),
             ("-k -i__ echo __", "-k -i=__ echo __"),
             ("-eEOF -k echo", "-E EOF -k echo"),

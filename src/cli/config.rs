@@ -258,7 +258,7 @@ mod tests {
             ("jobs = \"x\"", ["line 1", "'x'", "`4`"]),
             ("jobs = [1]", ["line 1", "expected a text or a number", ""]),
             ("grace = \"soon\"", ["line 1", "'soon'", "`90s`"]),
-            ("stop-code = 3", ["line 1", "'3'", "from 6 to 125"]),
+            ("stop-code = 3", ["line 1", "'3'", "6 to 125"]),
             ("[signals]\nKILL = \"stop\"", ["line 2", "SIGKILL", "kernel"]),
             ("[signals]\nUSR2 = \"explode\"", ["line 2", "'explode'", "checkpoint"]),
             // The keys come sorted.

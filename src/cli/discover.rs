@@ -66,19 +66,17 @@ fn the_one_or(
 fn none_here() -> Error {
     let here = std::env::current_dir()
         .map_or_else(|_| "this directory".to_string(), |here| here.display().to_string());
-    let none = format!(
-        "there is no state here: no job was started in {here}, or its state was removed when it finished"
-    );
+    let none = format!("no job was started in {here}, or its state went when it finished");
     Error::usage("STATE", none)
-        .advise("go to the directory of the job, or name its state, its output or its process; `bivouac list` looks below this directory too")
+        .advise("go to its directory, or name its state, output or process: see `bivouac list`")
 }
 
 fn several<'a>(what: &str, states: impl IntoIterator<Item = &'a PathBuf>) -> Error {
-    let list: Vec<_> =
-        states.into_iter().map(|path| visible(&path.display().to_string()).into_owned()).collect();
-    let several = format!("which one? There are {} {what}:\n  {}", list.len(), list.join("\n  "));
-    let first = list.into_iter().next().unwrap_or_default();
-    Error::usage("STATE", several).advise(format_args!("name one, as in `{first}`"))
+    let mut states = states.into_iter().peekable();
+    let first = states.peek().map(|path| visible(&path.display().to_string()).into_owned());
+    let several = format!("which one? There are {} {what}", states.count());
+    Error::usage("STATE", several)
+        .advise(format_args!("name one of `bivouac list`, such as {}", first.unwrap_or_default()))
 }
 
 /// Whether a process runs the job. A process that only looks at the state locks it too, for an instant; but the
@@ -108,9 +106,8 @@ fn meant_by(name: &Path) -> Result<PathBuf> {
         (Some(beside), _) => Ok(beside),
         (None, _) if name.exists() => Ok(name.to_path_buf()),
         (None, Some(pid)) => of_process(pid),
-        (None, None) => Err(Error::usage(name.display(), "there is no such state").advise(
-            "name a state directory (OUT.bivouac, or a directory in .bivouac), an output or a process; `bivouac list` prints them",
-        )),
+        (None, None) => Err(Error::usage(name.display(), "there is no such state")
+            .advise("name a state (OUT.bivouac), an output or a process; `bivouac list` prints them")),
     }
 }
 

@@ -303,9 +303,7 @@ impl<'a> Launch<'a> {
         }
         let was_wanted = output.is_some() || self.args.job.resume.state.is_some();
         if !resumable && was_wanted && !self.is_quiet() {
-            terminal::message(
-                "a pipe cannot be read again, so this run cannot be continued: no state is kept",
-            );
+            terminal::message("a pipe cannot be read again: no state is kept, and nothing continues");
         }
         Ok(state)
     }

@@ -70,9 +70,7 @@ pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
         }
         Notice::Status(progress) => status(progress, word),
         Notice::NotSuspended { pid } => {
-            format!(
-                "not suspended, since no shell would continue this process; the job is paused, `kill -CONT {pid}` continues it"
-            )
+            format!("not suspended, no shell would continue it: `kill -CONT {pid}`")
         }
         Notice::TaskFailed { task, why } => format!("{} failed and is left out: {why}", word.name(*task)),
         Notice::Said { task, line } => format!("{}: {line}", word.name(*task)),
@@ -91,12 +89,12 @@ pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
 
 fn stopping(grace: Option<Duration>, in_flight: String, again: Again) -> String {
     let limit = match grace {
-        Some(grace) => format!("up to {} to finish", time(grace)),
+        Some(grace) => format!("up to {}", time(grace)),
         None => "time until they are done".to_string(),
     };
     let again = match again {
-        Again::Key => ", Ctrl-C again cancels",
-        Again::Signal => ", the same signal again cancels",
+        Again::Key => "; Ctrl-C again cancels",
+        Again::Signal => "; a second signal cancels",
         Again::Nothing => "",
     };
     let have = if in_flight.starts_with("1 ") { "has" } else { "have" };
@@ -113,28 +111,36 @@ pub(crate) fn status(now: &Progress, word: TaskWord) -> String {
         parts.push(format!("{} failed", now.failed));
     }
     parts.push(match now.bytes_total {
-        Some(total) => format!("{} of {} of input", size(now.bytes), size(total)),
+        Some(total) => format!("{} of {}", size(now.bytes), size(total)),
         None => format!("{} of input", size(now.bytes)),
     });
-    parts.push(format!("{} of output", size(now.output_bytes)));
-    parts.push(format!("worked {}", time(now.worked)));
-    parts.push(match now.checkpoint {
+    let checkpoint = match now.checkpoint {
         Some(facts) => format!("checkpoint of {}, {} old", size(facts.size), time(facts.age)),
         None => "no checkpoint yet".to_string(),
-    });
-    parts.join(", ")
+    };
+    let (output, worked) = (size(now.output_bytes), time(now.worked));
+    format!("{}\n  {output} of output, worked {worked}, {checkpoint}", parts.join(", "))
 }
 
+/// How many characters tell what runs; beyond that notes are left out, and then tasks.
+const ROOM: usize = 60;
+
 fn running(tasks: &[AtWork], word: TaskWord) -> String {
-    let one = |AtWork { task, slot: _, since, note }: &AtWork| {
-        let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
-        format!("{}{note} for {}", task + 1, time(*since))
+    let list = |has_notes: bool| {
+        let one = |AtWork { task, slot: _, since, note }: &AtWork| match has_notes && !note.is_empty() {
+            true => format!("{} ({note}) for {}", task + 1, time(*since)),
+            false => format!("{} for {}", task + 1, time(*since)),
+        };
+        tasks.iter().map(one).collect::<Vec<_>>().join(", ")
     };
     match tasks {
         [] => format!("no {} is running", word.singular()),
+        [_] => format!("running {}s: {}", word.singular(), list(true)),
         tasks => {
-            let list: Vec<_> = tasks.iter().map(one).collect();
-            format!("running {}s: {}", word.singular(), list.join(", "))
+            let noted = Some(list(true)).filter(|list| list.chars().count() <= ROOM);
+            let plain = || Some(list(false)).filter(|list| list.len() <= ROOM);
+            let many = || format!("{}, see `bivouac status`", tasks.len());
+            format!("running {}s: {}", word.singular(), noted.or_else(plain).unwrap_or_else(many))
         }
     }
 }
@@ -187,10 +193,7 @@ mod tests {
                 Notice::Checkpoint { frontier: 3, tasks: None, facts: facts(), asked: true },
                 "checkpoint at 3 tasks, 1.2 KiB, 0.8 ms",
             ),
-            (
-                Notice::NotSuspended { pid: 77 },
-                "not suspended, since no shell would continue this process; the job is paused, `kill -CONT 77` continues it",
-            ),
+            (Notice::NotSuspended { pid: 77 }, "not suspended, no shell would continue it: `kill -CONT 77`"),
             (
                 Notice::TaskFailed { task: 7, why: "panicked: no".into() },
                 "task 8 failed and is left out: panicked: no",
@@ -211,11 +214,11 @@ mod tests {
         };
         assert_eq!(
             stopping(Some(5), 2, Again::Key, TaskWord::Task),
-            "stopping: 2 tasks in flight have up to 5.0 s to finish, Ctrl-C again cancels"
+            "stopping: 2 tasks in flight have up to 5.0 s; Ctrl-C again cancels"
         );
         assert_eq!(
             stopping(Some(5), 1, Again::Signal, TaskWord::Item),
-            "stopping: 1 item in flight has up to 5.0 s to finish, the same signal again cancels"
+            "stopping: 1 item in flight has up to 5.0 s; a second signal cancels"
         );
         assert_eq!(
             stopping(None, 2, Again::Nothing, TaskWord::Task),
@@ -252,8 +255,7 @@ mod tests {
         };
         assert_eq!(
             status(&progress, TaskWord::Task),
-            "status: running, 3 of 64 tasks committed, 2 in flight, 3.0 MiB of 64.0 MiB of input, 100 B of output, \
-             worked 3.0 s, checkpoint of 1.2 KiB, 500.0 ms old"
+            "status: running, 3 of 64 tasks committed, 2 in flight, 3.0 MiB of 64.0 MiB\n  100 B of output, worked 3.0 s, checkpoint of 1.2 KiB, 500.0 ms old"
         );
         assert!(status(&Progress::default(), TaskWord::Task).ends_with("no checkpoint yet"));
     }

@@ -62,7 +62,7 @@ pub(crate) fn grace(text: &str) -> Result<Grace, String> {
 /// A time with a unit (`90s`, `2h`, `1m 30s`), or plain seconds (`0.5`).
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     not_negative(text)?;
-    const EXAMPLE: &str = "expected a duration such as `90s`, `2h`, `1m30s`, or seconds such as `0.5`";
+    const EXAMPLE: &str = "expected a duration such as `90s`, `2h` or `0.5`";
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let parsed = if plain {
         text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -89,7 +89,7 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 /// A point in time: `14:30` of today, `2026-11-27`, `2026-11-27 14:30` in local time, or as in JSON with a `Z`; or how
 /// long ago it was.
 pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
-    const EXAMPLE: &str = "expected a time such as `14:30` or `2026-11-27 14:30`, or a duration such as `2h`";
+    const EXAMPLE: &str = "expected a time such as `14:30`, `2026-11-27 14:30`, or `2h` ago";
     if let Ok(ago) = duration(text) {
         return SystemTime::now().checked_sub(ago).ok_or_else(|| EXAMPLE.to_string());
     }
@@ -107,9 +107,7 @@ pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
 /// Bytes per second: a size, with or without `/s`.
 pub(crate) fn rate(text: &str) -> Result<u64, String> {
     match size(text.strip_suffix("/s").unwrap_or(text))? {
-        0 => {
-            Err("must be at least one byte per second, as in `16MiB`; leave it out for no limit".to_string())
-        }
+        0 => Err("must not be 0, as in `16MiB`; without it there is no limit".to_string()),
         bytes => Ok(bytes),
     }
 }
@@ -117,7 +115,7 @@ pub(crate) fn rate(text: &str) -> Result<u64, String> {
 /// A number of bytes: `4096`, `4k` (4,000), `16MiB` (16 × 1,048,576).
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     not_negative(text)?;
-    const EXAMPLE: &str = "expected a number of bytes such as `16MiB`, `16M`, `4k` or `65536`";
+    const EXAMPLE: &str = "expected a size such as `16MiB`, `16M`, `4k` or `65536`";
     let size: ByteSize = text.trim().parse().map_err(|_| EXAMPLE.to_string())?;
     // The crate saturates. A number that was cut off is not the number that was asked for.
     if size.as_u64() >= i64::MAX as u64 {
@@ -214,9 +212,9 @@ pub(crate) fn workers(text: &str) -> Result<usize, String> {
     };
     match workers {
         Some(workers) if (1..=most).contains(&workers) => Ok(workers),
-        Some(_) | None => Err(format!(
-            "expected a whole number from 1 to {most}, such as `4`, or a share of the cores: `50%`, `+1`, `-1`"
-        )),
+        Some(_) | None => {
+            Err(format!("expected 1 to {most}, such as `4`, or of the cores `50%`, `+1`, `-1`"))
+        }
     }
 }
 
@@ -249,8 +247,7 @@ pub(crate) fn starts(text: &str) -> Result<Duration, String> {
         let number: u32 = number.parse().ok().filter(|number| *number > 0)?;
         Some(Duration::from_secs(unit) / number)
     };
-    interval()
-        .ok_or_else(|| "expected a number of starts per time, such as `10/s`, `100/m` or `500/h`".to_string())
+    interval().ok_or_else(|| "expected starts per time, such as `10/s`, `100/m` or `500/h`".to_string())
 }
 
 /// A number of threads that run: `4`, or of the cores of the machine: `100%`, `+1`.
@@ -271,9 +268,7 @@ fn not_negative(text: &str) -> Result<(), String> {
         Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit() || first == '.') => {
             Err("must not be negative; an example is `90s`, `16MiB` or `10`".to_string())
         }
-        Some(_) => {
-            Err("looks like an option where a value is expected, such as `90s`, `16MiB` or `10`".to_string())
-        }
+        Some(_) => Err("looks like an option; expected a value such as `90s`, `16MiB` or `10`".to_string()),
         None => Ok(()),
     }
 }
@@ -329,9 +324,7 @@ pub(crate) fn halt(text: &str) -> Result<HaltWhen, String> {
         ("never", _) => Ok(HaltWhen::Never),
         (_, Some(halt)) => Ok(halt),
         (_, None) => {
-            Err("expected `never`, or `now` or `soon` with fail=, success= or done= and a number or a \
-                          share: `now,fail=1`, `soon,fail=10%`, `now,success=1`"
-                .to_string())
+            Err("expected `never`, `now,fail=1`, `soon,fail=10%`, `now,success=1`, `soon,done=5`".to_string())
         }
     }
 }
@@ -340,7 +333,7 @@ pub(crate) fn halt(text: &str) -> Result<HaltWhen, String> {
 pub(crate) fn stop_code(text: &str) -> Result<u8, String> {
     match text.parse() {
         Ok(0..=5 | 126..) | Err(_) => {
-            Err("expected an exit code from 6 to 125, such as `85`; the others have a meaning".to_string())
+            Err("expected 6 to 125, such as `85`; other codes have a meaning".to_string())
         }
         Ok(code) => Ok(code),
     }

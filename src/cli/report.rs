@@ -1,4 +1,4 @@
-//! The last paragraph: what is committed, and how to continue.
+//! The last messages: what is committed, and how to continue.
 //!
 //! After a stop it is printed with `--quiet` too: without it half a job would be left and no way to
 //! continue. It ends with the command that continues, on its own line, ready to paste.
@@ -9,8 +9,9 @@ use crate::cli::shards::whole_of;
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::quote;
+use crate::jobs::wording::words;
 use bivouac::ending::{StoppedBy, Summary};
-use bivouac::error::Kind;
+use bivouac::error::{Advice, Kind};
 use bivouac::state_dir::Continuing;
 use bivouac::{Ending, Error, Location};
 use std::ffi::OsString;
@@ -40,37 +41,32 @@ const LISTED: usize = 5;
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn report(ending: &Ending, context: ReportContext<'_>) {
-    if let Some(paragraph) = paragraph(ending, context) {
-        terminal::message(&paragraph);
+    for message in messages(ending, context) {
+        terminal::message(&message);
     }
 }
 
-fn paragraph(ending: &Ending, context: ReportContext<'_>) -> Option<String> {
+/// Each of them is no longer than two lines.
+fn messages(ending: &Ending, context: ReportContext<'_>) -> Vec<String> {
     match ending {
-        Ending::Stopped { by, summary } => Some(stopped(*by, summary, context)),
+        Ending::Stopped { by, summary } => stopped(*by, summary, context),
         Ending::Failed { error, summary } => failed(error, summary, context),
         Ending::Finished { summary, .. } if is_without_items(summary, context) => {
-            Some("no items were given, so nothing was run".to_string())
+            vec!["no items were given, so nothing was run".to_string()]
         }
-        Ending::Finished { already: true, summary, .. } if !context.quiet => Some(already(summary, context)),
+        Ending::Finished { already: true, summary, .. } if !context.quiet => already(summary, context),
         Ending::Finished { summary: Summary { interrupted: Some(signal), failed: 0, .. }, .. }
             if !context.quiet =>
         {
-            Some(format!(
-                "finished within the grace, nothing is missing; this process still dies of {signal}, to end a loop around it"
-            ))
+            vec![format!("finished within the grace; it still dies of {signal}, to end a loop")]
         }
         Ending::Finished { summary, .. } if summary.failed > 0 => {
-            let failed = match context.failures {
-                Some(_) => failed_items(summary, context),
-                None => left_out(summary.failed, context),
-            };
-            Some(format!("{}, but {failed}", took(summary)))
+            with_failures(format!("{}, but ", took(summary)), summary, context)
         }
         Ending::Finished { summary, .. } if tells_the_end(summary, context) => {
-            Some(format!("{}: {}", took(summary), made(summary, context)))
+            vec![format!("{}: {}", took(summary), made(summary, context))]
         }
-        Ending::Finished { .. } => None,
+        Ending::Finished { .. } => Vec::new(),
     }
 }
 
@@ -96,35 +92,41 @@ fn is_without_items(summary: &Summary, context: ReportContext<'_>) -> bool {
     context.failures.is_some() && summary.frontier == 0 && !context.quiet
 }
 
-/// How many items failed, the first of them, and what can be done about it.
-fn failed_items(summary: &Summary, context: ReportContext<'_>) -> String {
-    let of =
-        if summary.frontier > summary.failed { format!(", of {}", summary.frontier) } else { String::new() };
-    let mut text = format!("{} failed{of}", context.word.count(summary.failed));
-    let first = context.failures.map(Complaints::take).unwrap_or_default();
-    for failure in first.iter().take(LISTED) {
-        text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));
-    }
-    let listed = first.len().min(LISTED) as u64;
-    if listed > 0 && summary.failed > listed {
-        text.push_str(&format!("\n  … and {} more", summary.failed - listed));
-    }
-    text.push_str(&listed_by_log(context));
-    if context.output.is_none() {
-        let command = quote::shortened(&with_retry(context.argv));
-        text.push_str(&format!("\n  to run them once more:\n  {command}"));
-    }
-    text
-}
-
-fn listed_by_log(context: ReportContext<'_>) -> String {
-    match context.state {
+/// The first items that failed, how many there are, and what can be done about it.
+fn with_failures(before: String, summary: &Summary, context: ReportContext<'_>) -> Vec<String> {
+    let failed = context.word.count(summary.failed);
+    let log = match context.state {
+        // The state of a job that printed its result is gone with its end.
+        Location::Passing(_) if context.failures.is_none() => String::new(),
         Location::Nowhere => String::new(),
         Location::Directory(state) | Location::Passing(state) => {
             let state = whole_of(state).unwrap_or(state);
             format!("\n  `bivouac log --failed {}` lists them", quote::argument(state.as_os_str()))
         }
+    };
+    let Some(failures) = context.failures else {
+        let are = if summary.failed == 1 { "is" } else { "are" };
+        return vec![format!("{before}{failed} failed and {are} left out of the output{log}")];
+    };
+    let mut messages = failures.take();
+    messages.truncate(LISTED);
+    let more = summary.failed.saturating_sub(messages.len() as u64);
+    if more > 0 && !messages.is_empty() {
+        let log = if context.output.is_none() { log.as_str() } else { "" };
+        messages.push(format!("… and {more} more{log}"));
     }
+    let of = match summary.frontier {
+        all if all > summary.failed => format!(", of {all}"),
+        _ => String::new(),
+    };
+    messages.push(match context.output {
+        None => {
+            let command = quote::shortened(&with_retry(context.argv));
+            format!("{before}{failed} failed{of}; once more:\n  {command}")
+        }
+        Some(_) => format!("{before}{failed} failed{of}{log}"),
+    });
+    messages
 }
 
 /// The command that runs failed items once more: the same with `--retry-failed`.
@@ -138,7 +140,7 @@ fn with_retry(argv: &[OsString]) -> Vec<OsString> {
     argv
 }
 
-fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> String {
+fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> Vec<String> {
     let by = match by {
         StoppedBy::Signal(signal) | StoppedBy::Warning(signal) => format!("stopped by {signal}"),
         StoppedBy::Budget => "stopped by --max-runtime".to_string(),
@@ -147,24 +149,32 @@ fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> Stri
     };
     let command = quote::shortened(&without_fresh(context.argv));
     if *context.state == Location::Nowhere {
-        return format!(
-            "{by}; this input cannot be read again, so nothing was kept, and the job starts from the beginning with\n  {command}"
-        );
+        return vec![format!(
+            "{by}; nothing was kept of a pipe: the job starts from the beginning with\n  {command}"
+        )];
     }
-    let at = reached(summary);
+    let (at, done) = (reached(summary), context.word.of(summary.frontier, summary.tasks));
     if !context.goes_on_printing {
-        let done = context.word.of(summary.frontier, summary.tasks);
-        return format!(
-            "{by}{at}, after {done}; what they printed cannot be taken back, so nothing was kept, and the job starts from the beginning with\n  {command}\n  (with --output OUT, or with >> into a file, it could be continued)"
-        );
+        return vec![
+            format!(
+                "{by}{at}; nothing was kept\n  with --output OUT, or >> into a file, it could be continued"
+            ),
+            format!("what was printed stands; the job starts from the beginning with\n  {command}"),
+        ];
     }
     let append = match context.output {
         None if summary.output_bytes > 0 => ", with >> if its output went to a file",
         None | Some(_) => "",
     };
-    let (standing, kept, here) = (standing(summary, context), kept(summary, context.state), here());
-    let again = again(context);
-    format!("{by}{at}: {standing}\n  {kept}\n  to continue{here}{append}{again}:\n  {command}")
+    let mut standing = format!("{by}{at}, {done}");
+    if summary.ahead > 0 {
+        standing.push_str(&format!(", {} ahead", summary.ahead));
+    }
+    if summary.failed > 0 {
+        standing.push_str(&format!(", {} failed", summary.failed));
+    }
+    let (kept, here, again) = (kept(summary, context.state), here(), again(context));
+    vec![format!("{standing}\n  {kept}"), format!("to continue{append}{again}{here}:\n  {command}")]
 }
 
 /// The share that is committed: ` at 14 %, 300.0 MiB of 2.0 GiB`.
@@ -174,23 +184,29 @@ fn reached(summary: &Summary) -> String {
     format!(" at {percent} %{}", of.unwrap_or_default())
 }
 
-fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Option<String> {
+/// The error, and how the job continues.
+fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Vec<String> {
     // The reader has closed our standard output on purpose.
     if error.kind() == Kind::OutputClosed {
-        return None;
+        return Vec::new();
     }
+    let text = context.word.worded(error);
     let stands = error.kind() == Kind::Broken
         && summary.checkpoint.is_some()
         && *context.state != Location::Nowhere
-        && context.goes_on_printing;
-    if !stands {
-        // Nothing was changed, or nothing was committed: the error is all there is to say.
-        return Some(context.word.worded(error));
-    }
-    let command = quote::shortened(&without_fresh(context.argv));
-    let (standing, kept, here) = (standing(summary, context), kept(summary, context.state), here());
-    let (error, at, again) = (context.word.worded(error), reached(summary), again(context));
-    Some(format!("{error}\n  ended{at}: {standing}\n  {kept}\n  to continue{here}{again}:\n  {command}"))
+        && context.goes_on_printing
+        && (!text.contains(words(&Advice::RunAgain)) || context.from_stdin);
+    // Otherwise nothing was changed, nothing was committed, or it is said already.
+    let kept = stands.then(|| {
+        let (at, place) = (reached(summary), place(context.state));
+        format!("ended{at}, {place}\n  {}{}", words(&Advice::RunAgain), again(context))
+    });
+    // A command's last words are a line of their own.
+    let (first, more) = match text.rsplit_once("\n  ") {
+        Some((first, advice)) if first.contains('\n') => (first, Some(advice)),
+        _ => (text.as_str(), None),
+    };
+    [first].into_iter().chain(more).map(str::to_string).chain(kept).collect()
 }
 
 /// What else must be given again.
@@ -202,57 +218,31 @@ fn again(context: ReportContext<'_>) -> &'static str {
     }
 }
 
-fn already(summary: &Summary, context: ReportContext<'_>) -> String {
-    let made = made(summary, context);
+fn already(summary: &Summary, context: ReportContext<'_>) -> Vec<String> {
     let is_shard = context.argv.iter().any(|word| word.as_encoded_bytes().starts_with(b"--shard"));
     let afresh = if is_shard { "`bivouac clean --force` gives the job up" } else { "--fresh does it again" };
-    let text = format!("already finished by an earlier run: {made}; {afresh}");
-    match (context.failures, summary.failed) {
-        (Some(_), 1..) => format!("{text}\n  {}", failed_items(summary, context)),
-        (None, failed @ 1..) => format!("{text}\n  {}", left_out(failed, context)),
-        (_, 0) => text,
-    }
+    let text = format!("already finished by an earlier run: {}\n  {afresh}", made(summary, context));
+    let failures = (summary.failed > 0).then(|| with_failures(String::new(), summary, context));
+    [text].into_iter().chain(failures.into_iter().flatten()).collect()
 }
 
-fn left_out(failed: u64, context: ReportContext<'_>) -> String {
-    let are = if failed == 1 { "is" } else { "are" };
-    // The state of a job that printed its result is gone with its end.
-    let log = match context.state {
-        Location::Directory(_) => listed_by_log(context),
-        Location::Nowhere | Location::Passing(_) => String::new(),
-    };
-    format!("{} failed and {are} left out of the output{log}", context.word.count(failed))
-}
-
-fn standing(summary: &Summary, context: ReportContext<'_>) -> String {
-    let are = if summary.tasks.unwrap_or(summary.frontier) == 1 { "is" } else { "are" };
-    let mut text = format!(
-        "{} {are} committed, {} of output",
-        context.word.of(summary.frontier, summary.tasks),
-        size(summary.output_bytes)
-    );
-    if summary.ahead > 0 {
-        let are = if summary.ahead == 1 { "is" } else { "are" };
-        text.push_str(&format!(", {} more {are} completed ahead of them", summary.ahead));
-    }
-    if summary.failed > 0 {
-        text.push_str(&format!(", {} failed", summary.failed));
-    }
-    text
-}
-
-/// Where it is kept, and how old and how large the checkpoint is.
-fn kept(summary: &Summary, state: &Location) -> String {
-    let place = match state {
+fn place(state: &Location) -> String {
+    match state {
         Location::Nowhere => "kept nowhere".to_string(),
         Location::Directory(path) | Location::Passing(path) => format!("kept in {}", path.display()),
-    };
+    }
+}
+
+/// Where it is kept, how much output there is, and how old and how large the checkpoint is.
+fn kept(summary: &Summary, state: &Location) -> String {
+    let (place, output) = (place(state), size(summary.output_bytes));
     match summary.checkpoint {
         Some(facts) => {
-            format!("{place}; the checkpoint is {} old and {} large", time(facts.age), size(facts.size))
+            let (age, large) = (time(facts.age), size(facts.size));
+            format!("{place}, {output} of output; the checkpoint is {age} old, {large}")
         }
         None if summary.frontier == 0 => "there is no checkpoint, since nothing was done".to_string(),
-        None => format!("{place}; nothing was done now, and the checkpoint of the last run stays"),
+        None => format!("{place}; nothing was done now, and the last checkpoint stays"),
     }
 }
 
@@ -323,7 +313,7 @@ mod tests {
 
     fn say_of(ending: &Ending, line: &str, state: &Location, quiet: bool) -> Option<String> {
         let argv = argv(line);
-        paragraph(
+        let said = messages(
             ending,
             ReportContext {
                 argv: &argv,
@@ -336,7 +326,8 @@ mod tests {
                 goes_on_printing: true,
                 from_stdin: false,
             },
-        )
+        );
+        (!said.is_empty()).then(|| said.join("\n"))
     }
 
     fn beside() -> Location {
@@ -349,12 +340,12 @@ mod tests {
         let line = "bivouac grep 'a b' f --output out --fresh";
         let text = say_of(&ending, line, &beside(), true).unwrap();
         let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "stopped by SIGTERM at 4 %, 3.0 MiB of 64.0 MiB, 3 of 64 tasks, 2 ahead");
         assert_eq!(
-            lines[0],
-            "stopped by SIGTERM at 4 %, 3.0 MiB of 64.0 MiB: 3 of 64 tasks are committed, 1.2 KiB of output, 2 more are completed ahead of them"
+            lines[1],
+            "  kept in out.bivouac, 1.2 KiB of output; the checkpoint is 12.0 ms old, 700 B"
         );
-        assert_eq!(lines[1], "  kept in out.bivouac; the checkpoint is 12.0 ms old and 700 B large");
-        assert!(lines[2].starts_with("  to continue, in /") && lines[2].ends_with(':'), "{text}");
+        assert!(lines[2].starts_with("to continue, in /") && lines[2].ends_with(':'), "{text}");
         assert_eq!(lines[3..], ["  bivouac grep 'a b' f --output out"]);
     }
 
@@ -370,11 +361,9 @@ mod tests {
         let line = "bivouac count f -o out";
         let broken = Ending::Failed { error: Error::broken("out.part", "cannot write"), summary: summary() };
         let text = say_of(&broken, line, &beside(), false).unwrap();
-        assert!(
-            text.starts_with("out.part: cannot write\n  ended at 4 %, 3.0 MiB of 64.0 MiB: 3 of 64"),
-            "{text}"
-        );
-        assert!(text.ends_with(&format!("\n  {line}")), "{text}");
+        let continues = "run the same command again: it continues";
+        let ended = "ended at 4 %, 3.0 MiB of 64.0 MiB, kept in out.bivouac";
+        assert_eq!(text, format!("out.part: cannot write\n{ended}\n  {continues}"));
         let refused = Ending::Failed { error: Error::refused("f", "changed"), summary: summary() };
         assert_eq!(say_of(&refused, line, &beside(), true).unwrap(), "f: changed");
         let closed = Error::new(Kind::OutputClosed, "standard output", "is closed");
@@ -397,12 +386,12 @@ mod tests {
         assert!(text.starts_with("finished, the last of 3 runs took 12.3 s: 3 tasks, "), "{text}");
         assert_eq!(
             say_of(&done(true, 0), line, &beside(), false).unwrap(),
-            "already finished by an earlier run: 3 tasks, 1.2 KiB of output in out; --fresh does it again"
+            "already finished by an earlier run: 3 tasks, 1.2 KiB of output in out\n  --fresh does it again"
         );
         assert_eq!(say_of(&done(true, 0), line, &beside(), true), None);
         let text = say_of(&done(true, 2), line, &beside(), false).unwrap();
         let log = "left out of the output\n  `bivouac log --failed out.bivouac` lists them";
-        assert!(text.ends_with(&format!("\n  2 tasks failed and are {log}")), "{text}");
+        assert!(text.ends_with(&format!("\n2 tasks failed and are {log}")), "{text}");
         assert_eq!(
             say_of(&done(false, 1), line, &beside(), true).unwrap(),
             format!("finished in 12.3 s, but 1 task failed and is {log}")

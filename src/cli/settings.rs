@@ -101,7 +101,7 @@ impl Settings {
         }
         let (jobs, most) = (self.jobs.value, self.max_jobs.value);
         Err(Error::usage("--max-jobs", format_args!("is {most}, and --jobs is {jobs}"))
-            .advise("jobs can grow up to max-jobs while the job runs; it must be at least as much"))
+            .advise("jobs can grow up to max-jobs, which must be at least as many"))
     }
 
     pub(crate) fn policy(&self) -> Policy {

@@ -163,9 +163,7 @@ pub(crate) fn refuse_divided(state: &Path) -> Result<()> {
     let Some(shards) = Shards::find(state)? else { return Ok(()) };
     let of = shards.count();
     Err(Error::refused(state.display(), format_args!("is of a job in {of} shards"))
-        .advise(format!("go on with one of them: --shard K/{of}"))
-        .or("put them together: bivouac merge OUT")
-        .or("give them up: bivouac clean --force"))
+        .advise(format!("go on with --shard K/{of}, bivouac merge OUT, or bivouac clean --force")))
 }
 
 #[cfg(test)]

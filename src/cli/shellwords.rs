@@ -65,9 +65,9 @@ pub(crate) fn refuse(typed: Typed<'_>) -> Result<()> {
     match about_the_others(&name, rest) {
         Some(word) => Err(Error::usage(
             "COMMAND",
-            format_args!("an argument is `{word}`, which only a shell understands"),
+            format_args!("an argument is `{word}`, which only a shell understands:"),
         )
-        .advise(format_args!("use a shell:\n  {}", line(typed, "--shell")))),
+        .advise(line(typed, "--shell"))),
         None => Ok(()),
     }
 }
@@ -86,22 +86,15 @@ impl Why {
             Why::Blanks { .. } | Why::Builtin { of_bash: false } | Why::Assignment => "--shell",
         };
         let what = match self {
-            Why::Blanks { is_script: true } => {
-                "is a text for a shell, and no shell is used unless you ask for one"
+            Why::Blanks { is_script: true } => "is for a shell, and none is used unless you ask:",
+            Why::Blanks { is_script: false } => {
+                "no program has this name; remove the quotes, or use a shell:"
             }
-            Why::Blanks { is_script: false } => "is one word with blanks, and no program has this name",
-            Why::Builtin { .. } => "is a builtin of the shell, not a program",
-            Why::Function => "is a function of your shell, not a program",
-            Why::Assignment => "sets a variable, which only a shell understands",
+            Why::Builtin { .. } => "is a builtin of the shell, not a program; use a shell:",
+            Why::Function => "is a function of your shell, not a program; use a shell:",
+            Why::Assignment => "sets a variable, which only a shell understands:",
         };
-        let unquoted = match self {
-            Why::Blanks { is_script: false } => "remove the quotes, or use a shell",
-            Why::Blanks { is_script: true } | Why::Builtin { .. } | Why::Function | Why::Assignment => {
-                "use a shell"
-            }
-        };
-        Error::usage(crate::jobs::text::short(name), what)
-            .advise(format_args!("{unquoted}:\n  {}", line(typed, shell)))
+        Error::usage(crate::jobs::text::short(name), what).advise(line(typed, shell))
     }
 }
 
@@ -138,11 +131,13 @@ fn about_the_first(first: &OsStr, name: &str, is_alone: bool) -> Option<Why> {
 /// The first argument that a shell would interpret.
 fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
     let program = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
-    if is_in(OPERATOR_PROGRAMS, &program) {
-        return None;
-    }
+    let takes_others = is_in(OPERATOR_PROGRAMS, &program);
+    let is_test = ["test", "["].contains(&program.as_ref());
     rest.iter().enumerate().find_map(|(at, word)| {
         let word = word.to_str()?;
+        if takes_others && !(is_test && ["||", "&&"].contains(&word)) {
+            return None;
+        }
         // `-d '|'`: the value of an option.
         let is_value = at.checked_sub(1).is_some_and(|before| {
             let before = rest[before].as_bytes();
@@ -161,8 +156,12 @@ fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
     })
 }
 
-/// `sleep {}\; echo {}`, `echo {}\;date`: GNU parallel gives its words to a shell.
+/// `sleep {}\; echo {}`, `echo {}\;date`, `zcat {} ">"{.}`: GNU parallel gives its words to a shell.
 fn ends_a_command(word: &str) -> bool {
+    let target = word.trim_start_matches(['2', '&', '>']);
+    if target.starts_with('{') && target.len() < word.len() && word.contains('>') {
+        return true;
+    }
     word.split_once(';').is_some_and(|(before, after)| {
         let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
         before.starts_with('{') && before.ends_with('}') && is_name(after)

@@ -113,12 +113,10 @@ pub(crate) fn refuse_streams_over_a_state(output: &Path, inputs: &[PathBuf]) -> 
     }
     let stream = inputs.iter().find(|input| bivouac::input::Stream::is_stream(input));
     let subject = stream.map_or("the input".to_string(), |input| input.display().to_string());
-    let how = format_args!(
-        "is a stream, and cannot be read twice; but {} is the state of a job that can be continued",
-        state.display()
-    );
+    let how =
+        format_args!("is a stream, and cannot be read twice; but {} could be continued", state.display());
     Err(Error::refused(subject, how)
-        .advise("give the inputs of that job, or name another output, or discard it: bivouac clean"))
+        .advise("give that job's inputs, name another output, or discard it: bivouac clean"))
 }
 
 /// The beginning of a digest over all that makes a job what it is.

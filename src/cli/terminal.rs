@@ -20,11 +20,12 @@
 //! work; so each number would have to come from here. What remains for indicatif is the bar itself: twelve lines
 //! ([`super::progress`]), against five packages more. An earlier version had it, and was longer.
 
-use crate::jobs::text::visible;
+use crate::jobs::text::{visible, with_short_words};
 use bivouac::ending::{FINISHED, USAGE};
 use bivouac::error::Kind;
 use bivouac::sink::Around;
 use bivouac::{Error, Result};
+use clap::error::ErrorKind;
 use nix::poll::{PollFd, PollFlags, poll};
 use std::io::{self, IsTerminal, Stderr, Write};
 use std::os::fd::AsFd;
@@ -172,13 +173,39 @@ fn beside_the_line(write: &mut dyn FnMut() -> Option<u8>) {
 }
 
 /// Says what clap has to say: help and version to standard output, wrong usage to standard error.
-pub(crate) fn clap(error: &clap::Error) -> Result<u8> {
-    if error.use_stderr() {
+pub(crate) fn clap(error: &clap::Error, verb: &str) -> Result<u8> {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.print().ok(); // Without a reader the exit code says the same.
+        return Ok(USAGE);
+    }
+    if error.use_stderr() {
+        let is_verb = error.kind() != ErrorKind::InvalidSubcommand && !verb.starts_with('-');
+        message(&in_two_lines(&error.render().to_string(), if is_verb { verb } else { "" }));
         return Ok(USAGE);
     }
     bivouac::sink::refuse_closed_stdout()?;
     error.print().map(|()| FINISHED).map_err(|cause| unwritten(&cause))
+}
+
+/// What the parser says in six lines: what is wrong, and one thing to type. Its tip to pass an option as a value is left
+/// out, since that is hardly ever what was meant.
+fn in_two_lines(said: &str, verb: &str) -> String {
+    let mut paragraphs = said.split("\n\n");
+    let first = paragraphs.next().unwrap_or_default().trim_start_matches("error: ");
+    let tip =
+        paragraphs.find_map(|text| text.trim().strip_prefix("tip: ").filter(|tip| tip.contains("similar")));
+    let (wrong, expected) = match first.split_once("': ").or_else(|| first.split_once("'\n  [")) {
+        Some((wrong, expected)) => (format!("{wrong}'"), Some(expected.trim_end_matches(']'))),
+        None => (first.split_whitespace().collect::<Vec<_>>().join(" "), None),
+    };
+    let help =
+        || format!("`bivouac {verb}{}--help` lists what there is", if verb.is_empty() { "" } else { " " });
+    let tip = match expected.map(|expected| expected.split_once("\n  ").unwrap_or((expected, ""))) {
+        Some((expected, "")) => expected.to_string(),
+        Some((expected, _)) => format!("{expected}; see `bivouac signals`"),
+        None => tip.map_or_else(help, str::to_string),
+    };
+    format!("{}\n  {tip}", with_short_words(&wrong))
 }
 
 /// A message as it is written: with the prefix, without surprises, with a newline.

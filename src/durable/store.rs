@@ -265,7 +265,7 @@ impl CheckpointStore {
         if let (None, Location::Directory(path) | Location::Passing(path)) = (&self.dir, &self.location) {
             let dir = create_state(&*self.disk, path, &|| false)?;
             if dir.has_record {
-                let how = "another run of this job, which began at the same time, has left its state here";
+                let how = "another run of this job began at the same time";
                 return Err(Error::new(Kind::Busy, path.display(), how).advise(Advice::RunAgain));
             }
             self.dir = Some(dir);

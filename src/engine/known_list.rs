@@ -153,7 +153,7 @@ pub(crate) fn compare<S: Source>(
     };
     let how: Vec<String> = first.into_iter().chain(fewer.or(missing)).collect();
     Ok(Err(refused(&how.join("; and "))
-        .advise("nothing was started; put the list back as it was (what is done may be missing, what is new goes to its end)")
+        .advise("put the list back")
         .or(Advice::NameAnotherState)
         .or(Advice::StartAfresh)))
 }
@@ -359,10 +359,8 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
         if !self.outset.listing.beginnings(&listed.task).contains(&digest) {
             return Ok(());
         }
-        let how = "the list has grown where its last group had room for more items: those that are done would run again";
-        Err(refused(how)
-            .advise("a list can only grow after a group that is full; give the new items alone")
-            .then(Advice::NameAnotherState))
+        let how = "the list has grown, and its last group had room: items would run again";
+        Err(refused(how).advise("give the new items alone").then(Advice::NameAnotherState))
     }
 
     /// Whether the list goes on with tasks that are not complete. After them none of those that are gone may come.

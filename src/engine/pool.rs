@@ -258,7 +258,7 @@ impl<J: Job> Desk<J> {
             Err(TaskError::Failed(why)) => {
                 let error = Error::broken("a task", why)
                     .of_task(self.job.number_of(task))
-                    .advise("what was committed stands; mend the cause")
+                    .advise("mend the cause")
                     .then(Advice::RunAgain);
                 (Delivery::Interrupted { task }, Outcome::Fatal(error))
             }

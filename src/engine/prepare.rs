@@ -65,15 +65,13 @@ pub(crate) struct StartingPoint<J: Job, L: Listing<Task = J::Task>> {
 }
 
 /// Said before a finished output goes away, while the run can still be stopped.
-const REPLACES: &str =
-    "the output of an earlier job, which is finished, is here; it is replaced when this one is finished";
+const REPLACES: &str = "the output of a finished job is here; this job will replace it";
 
 /// Said before a finished job is forgotten.
-const ANOTHER_LIST: &str = "the job on record is finished, and this is another list: a new job begins";
+const ANOTHER_LIST: &str = "the job on record is finished; this is another list, and a new job";
 
 /// Said when a run is ended before it has seen whether a finished job is still what it was.
-const NOT_LOOKED_AT: &str =
-    "the job was finished before; whether that is still the result of these inputs was not seen";
+const NOT_LOOKED_AT: &str = "was finished before; whether it still is was not seen";
 
 /// A job that is about to begin or to continue, and the findings about it.
 struct Case<'a, J: Job, S: Source<Task = J::Task>> {
@@ -241,8 +239,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     fn refusal(mut self, why: Why) -> Error {
         if why == Why::FinishedOtherwise {
             let state = self.dir.as_ref().map_or(Path::new(""), StateDir::path);
-            let how =
-                "is of this very job, which is finished; and its list, or its output, is not what it was";
+            let how = "is of this job, finished; its list or its output is not what it was";
             return Error::refused(state.display(), how)
                 .advise("give what is new in the list another output")
                 .or(Advice::StartAfresh);

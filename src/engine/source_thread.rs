@@ -190,7 +190,7 @@ impl<L: Listing> Comparison<L> {
         self.mark.into_iter().for_each(|mark| self.listing.go_to(mark));
         let mark = self.listing.mark_before(&rehearsal)?;
         if self.mark.is_some() && mark != self.mark && !rehearsal.is_stopped() {
-            return Err(self.changed("before the point where the last run stopped"));
+            return Err(self.changed("in what is done"));
         }
         if let (Some(due), Some(tasks)) = (self.due, self.listing.extent().tasks)
             && tasks < due.tasks

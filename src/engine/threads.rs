@@ -108,26 +108,25 @@ impl Threads<'_> {
         let done_before = record.committed() + record.kept();
         let mark = watcher::mark_of(&record.run);
         let mut warnings = Vec::new();
-        let (watcher, groups) =
-            match options.watch_children {
-                true => {
-                    let groups = ProcessGroups::new().map_err(|errno| {
-                        Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
-                            .advise("raise the limit of open files (ulimit -n)")
-                    })?;
-                    let lock = from.store.lock_descriptor();
-                    match Watcher::start(self.masked, &mark, lock, &groups) {
-                        Err(error) if !Path::new("/proc/self/exe").exists() => {
-                            warnings.push(error.advise(
-                                "there is no /proc: should this process be killed, its commands go on",
-                            ));
-                            (None, None)
-                        }
-                        started => (Some(started?), Some(groups)),
+        let (watcher, groups) = match options.watch_children {
+            true => {
+                let groups = ProcessGroups::new().map_err(|errno| {
+                    Error::broken("watcher", format_args!("cannot be told of commands: {errno}"))
+                        .advise("raise the limit of open files (ulimit -n)")
+                })?;
+                let lock = from.store.lock_descriptor();
+                match Watcher::start(self.masked, &mark, lock, &groups) {
+                    Err(error) if !Path::new("/proc/self/exe").exists() => {
+                        warnings.push(
+                            error.advise("there is no /proc: if this process is killed, its commands go on"),
+                        );
+                        (None, None)
                     }
+                    started => (Some(started?), Some(groups)),
                 }
-                false => (None, None),
-            };
+            }
+            false => (None, None),
+        };
         let last_look = from.outset.listing.last_look();
         let workers = options.jobs.max(options.max_jobs);
         let lister = SourceThread {
@@ -175,8 +174,7 @@ impl Threads<'_> {
         let outbox = Outbox { deliveries: deliver, lines: line, large, nudge };
         let (pool, started) = Pool::start(self.masked, workers, (job, shared, children), outbox, report)?;
         if started < options.jobs {
-            let error =
-                format!("no more than {started} run at the same time: the system gives no more threads");
+            let error = format!("no more than {started} at the same time: the system gives no more threads");
             warnings.push(
                 Error::broken("threads", error)
                     .advise("raise the limit of processes (ulimit -u), or of memory (ulimit -v)"),

@@ -37,7 +37,7 @@ fn is_some_left() -> bool {
 /// The error for that.
 pub(super) fn no_room(path: &Path, problem: impl Display) -> Error {
     Error::broken(named(path), format_args!("{problem}, and there is no memory for that"))
-        .advise("raise the limit of this process (ulimit -v), or see whether its records end as they should")
+        .advise("raise the limit of memory (ulimit -v), or see whether its records end")
 }
 
 thread_local! {

@@ -38,7 +38,7 @@ use super::boundary::Boundary;
 use super::header::Header;
 use super::left_out::{LeftOut, same_left_out};
 use super::once::Streams;
-use super::packed::Decompress;
+use super::packed::{Decompress, Format};
 use super::resolved::{
     Input, Inputs, MIB, READS_AGAIN, contents_as_begun, default_block, look_at_all, same_number,
     streams_refused, take_samples,
@@ -265,7 +265,7 @@ impl Chunks {
     fn same_boundary(&self, stored: Option<&str>) -> Result<()> {
         let now = self.boundary.to_string();
         let Some(then) = stored.filter(|&then| then != now) else { return Ok(()) };
-        Err(Error::refused("the state", format_args!("is about records cut {then}, not {now}"))
+        Err(Error::refused("the state", format_args!("was begun with records cut {then}, not {now}"))
             .advise(Advice::SameBoundary)
             .or(Advice::StartAfresh))
     }
@@ -279,10 +279,9 @@ impl Source for Chunks {
         if self.streams.has_taken() {
             return Err(Error::refused(
                 "the input",
-                "is a stream; it was read to see whether its result is there, which it is not, \
-                 and cannot be read twice",
+                "is a stream, was read to see whether its result is there, and is over",
             )
-            .advise("the state is that of a finished job; give the stream again")
+            .advise("its job is finished; give the stream again")
             .then(Advice::StartAfresh));
         }
         let inputs = look_at_all(&self.paths, self.decompress, &self.streams)?;
@@ -325,6 +324,12 @@ impl Source for Chunks {
         }
         if by_contents && frontier > 0 {
             remarks.sentences.push(READS_AGAIN.to_string());
+        }
+        for (input, path) in inputs.iter().zip(&self.paths).filter(|_| frontier > 0) {
+            if let Input::Packed(_, format @ (Format::Xz | Format::Bzip2 | Format::Lz4)) = input {
+                let begins = "is decompressed again from the last place where that can begin";
+                remarks.sentences.push(format!("{} ({format}) {begins}", path.display()));
+            }
         }
         self.has_room_for(&inputs, block)?;
         if self.is_watched && inputs.iter().any(Input::is_stream) {

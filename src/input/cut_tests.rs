@@ -270,7 +270,11 @@ fn what_a_person_sees_of_a_bad_table_and_of_bad_fastq() {
     let whole = "@a\nACGT\n+\nIIII\n";
     let cases = [
         (&quoted, never_ends, "byte 2: a quoted field begins here and never ends"),
-        (&quoted, format!("{}7,5\" pipe\n", "a,b\n".repeat(70)), "byte 283: a quote stands inside a field"),
+        (
+            &quoted,
+            format!("{}7,5\" pipe\n", "a,b\n".repeat(70)),
+            "byte 283: a quote in a field that begins without one",
+        ),
         (&Boundary::fastq(), format!("{whole}@b\nACGT\n"), "byte 15: this record of FASTQ is cut short"),
         (
             &Boundary::fastq(),

@@ -105,7 +105,7 @@ impl Scan {
             State::Quoted(quoted) if quoted.inside => Err(Flaw {
                 at: quoted.opened,
                 what: "a quoted field begins here and never ends",
-                advice: "is the file complete, and is it a table with quotes? Records that are lines need none",
+                advice: "is it complete, and a table with quotes? Records that are lines need none",
             }),
             State::Quoted(_) => Ok(()),
             State::Fastq(fastq) => fastq.finish(self.place),
@@ -170,7 +170,7 @@ impl Quoted {
         let may = [self.separator, self.quote, b'\n'].contains(&before) || (before, place) == (0xbf, 3);
         may.then_some(()).ok_or(Flaw {
             at: place,
-            what: "a quote stands inside a field that does not begin with one, so it is not known where records end",
+            what: "a quote in a field that begins without one: where does the record end?",
             advice: "is it the right separator? Without quotes, records are lines",
         })
     }

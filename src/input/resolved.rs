@@ -192,5 +192,5 @@ pub(super) fn other_contents<'a>(all: &'a [PathBuf], doubtful: &'a [PathBuf]) ->
             format!("one of {}", few.join(", "))
         }
     };
-    format!("what is in {of} is not what the last run read: it differs")
+    format!("{of} is not what the last run read: it differs")
 }

@@ -336,7 +336,7 @@ fn too_long(path: &Path, longest: u64) -> Error {
         path.display(),
         format_args!("has a record longer than {longest} bytes, too much to be kept in memory"),
     )
-    .advise("see whether records are told apart as they should; in a file they may have any length")
+    .advise("see whether records are told apart; in a file they may have any length")
 }
 
 #[cfg(test)]

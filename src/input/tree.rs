@@ -404,7 +404,7 @@ impl Listing for TreeListing {
                 let last =
                     self.walk.changed_last().map(|path| format!("; {} was changed last", path.display()));
                 format!(
-                    "the files of {} are not what they were (names, sizes or times{}): they differ",
+                    "the files of {} are not what they were{}: they differ",
                     roots.join(", "),
                     last.unwrap_or_default()
                 )

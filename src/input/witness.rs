@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The change of a file that has made room for something else.
-const REPLACED: &str = "it is no regular file now (it was replaced)";
+const REPLACED: &str = "it is no regular file now";
 
 /// Bytes between two looks whether the run is over.
 const PIECE: usize = 1 << 18;
@@ -148,7 +148,7 @@ impl Witness {
         let (is_longer, is_shorter) = (found.size > size, found.size < size);
         let two_inputs = |how: &str| {
             Error::refused(then.path().display(), how)
-                .advise("the output would be of two different inputs")
+                .advise("the output would mix two inputs")
                 .then(Advice::StartAfresh)
         };
         let how = match then.identity.stat().compare(found) {
@@ -161,11 +161,10 @@ impl Witness {
             Comparison::Changed(how) => how,
         };
         if is_longer && then.sample_agrees(&then.open()?)? == Some(false) {
-            return Err(two_inputs("is longer than when the job began, and what was in it has changed"));
+            return Err(two_inputs("has grown, and what was in it has changed"));
         }
-        let then_what =
-            if is_longer { "it is processed to its old size" } else { "what is in it is compared" };
-        remarks.sentences.push(format!("{}: {how} since the job began; {then_what}", then.path().display()));
+        let then_what = if is_longer { "it is processed to its old size" } else { "it is compared" };
+        remarks.sentences.push(format!("{}: {how}; {then_what}", then.path().display()));
         remarks.doubtful.push(then.path().to_path_buf());
         remarks.has_more |= is_longer;
         Ok(then)
@@ -205,9 +204,7 @@ fn another_path(now: &Identity, stored: &Identity) -> Error {
     let then = stored.path.display();
     match stored.compare(now) == Comparison::Same {
         // The output may contain the name, so the job cannot take one for the other.
-        true => problem.advise(format_args!(
-            "it is the same file by another name: call it {then}, as the job was begun"
-        )),
+        true => problem.advise(format_args!("it is the same file by another name: call it {then}")),
         false => problem.advise(format_args!("that one is {then}")).then(Advice::StartAfresh),
     }
 }

@@ -343,7 +343,7 @@ impl Terms {
             },
             How::TimedOut => return (Verdict::Failed("took longer than --timeout".to_string()), None),
             How::WantedTerminal => {
-                let why = "wanted to use the terminal, which a command in the background cannot";
+                let why = "wanted the terminal, which a command in the background cannot use";
                 return (Verdict::Failed(why.to_string()), None);
             }
         };

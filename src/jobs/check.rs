@@ -169,7 +169,7 @@ impl Check {
         };
         let is_sound = agree + differ + unreadable + missing > 0;
         if utf16 {
-            say(format!("{name}: is UTF-16; turn it into UTF-8 first: iconv -f UTF-16 -t UTF-8 LIST"));
+            say(format!("{name}: is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8 LIST"));
         } else if !is_sound {
             say(format!("{name}: no properly formatted checksum lines found"));
         }
@@ -177,7 +177,7 @@ impl Check {
             say(format!("{name}: some of its checksums are {other_is} ones: --algorithm {other_option}"));
         } else if differ > 0 && agree == 0 {
             say(format!(
-                "{name}: none of its checksums is the {is} one; if another tool has made it: --algorithm {other_option}"
+                "{name}: none of its checksums is the {is} one\n  if another tool has made it: --algorithm {other_option}"
             ));
         }
         if is_sound && !status {

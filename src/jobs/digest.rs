@@ -102,7 +102,7 @@ pub(crate) fn hash_file(
     if !file.was_seen_growing() || hash_once(file, algorithm, cx)? == hash {
         return Ok(hash);
     }
-    let how = "changed while it was read: it grew, and what was in it is something else now";
+    let how = "grew while it was read, and what was in it has changed";
     Err(Error::refused(file.path().display(), how)
         .advise("let the file rest, and run the same command again")
         .into())

@@ -181,7 +181,7 @@ impl Each {
 
     /// The command for these words; or why there is none.
     fn command(&self, words: &[Vec<u8>], number: u64, slot: usize) -> Result<Command, String> {
-        let zero = "holds a zero byte, which no program can be given (use -0 for lists of find -print0)";
+        let zero = "holds a zero byte (-0 for find -print0)";
         let command = self.template.fill(words, number, slot).ok_or(zero)?;
         let command =
             command.variable(format!("BIVOUAC_SEQ={number}")).variable(format!("BIVOUAC_SLOT={slot}"));

@@ -264,9 +264,8 @@ impl Grep {
 
     fn no_memory(&self, file: usize, bytes: usize) -> TaskError {
         let name = self.files.get(file).map_or(Cow::Borrowed("a file"), |path| path.to_string_lossy());
-        let how =
-            format_args!("has a line of {bytes} bytes that matches, and there is no memory to print it");
-        Error::broken(name, how).advise("raise the limit of this process (ulimit -v)").into()
+        let how = format_args!("no memory to print a line of {bytes} bytes that matches");
+        Error::broken(name, how).advise("raise the limit of memory (ulimit -v)").into()
     }
 
     fn partial(&self, scan: Scan<'_>, (file, first_in_file): (usize, bool)) -> Result<Partial> {

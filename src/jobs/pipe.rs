@@ -68,7 +68,7 @@ impl Pipe {
             std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let is_grep = ["grep", "egrep", "fgrep", "zgrep", "rg"].contains(&name.as_str());
         if is_grep && why.lines().next() == Some("ended with code 1") {
-            return "\n  it ends with 1 where nothing matches: --ok-codes 0,1";
+            return " (1: nothing matched; --ok-codes 0,1)";
         }
         ""
     }

@@ -72,7 +72,7 @@ impl Template {
             (false, Some(_)) if is_the_item => Program::Lines,
             (true, None) => {
                 return Err(Error::usage("the command", "is missing")
-                    .advise("say what to run for each item (xargs without a command runs echo); or --shell, if each item is a command line"));
+                    .advise("say what to run, such as echo; or --shell, if each item is a command line"));
             }
             (false, Some(shell)) => {
                 let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
@@ -112,10 +112,8 @@ impl Template {
             Program::Words(_) => Ok(self),
             Program::Script(script) if script.has_items_alone() => Ok(self),
             Program::Script(_) | Program::Lines => {
-                let problem = "with -X, -N and -L it is repeated for each item, and a part of a text for a shell \
-                               cannot be";
-                Err(Error::usage("{}", problem)
-                    .advise("use -m or -n, where the items stand together; or {} with blanks around it"))
+                let problem = "is repeated with -X, -N and -L, and a part of a text for a shell cannot be";
+                Err(Error::usage("{}", problem).advise("use -m or -n, or put blanks around {}"))
             }
         }
     }

@@ -29,8 +29,9 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
 
 /// What a person needs of a long text to know it again: its beginning and its length.
 pub(crate) fn short(text: &str) -> Cow<'_, str> {
-    const LONGEST: usize = 160;
-    const SHOWN: usize = 100;
+    const LONGEST: usize = 80;
+    const SHOWN: usize = 60;
+
     if text.len() <= LONGEST {
         return Cow::Borrowed(text);
     }
@@ -41,6 +42,15 @@ pub(crate) fn short(text: &str) -> Cow<'_, str> {
         false => format!(" ({} bytes)", grouped(text.len() as u64)),
     };
     Cow::Owned(format!("{}…{length}", &text[..end]))
+}
+
+/// The same line without words that are longer than 80 characters. Of a path the end is kept, which has the name.
+pub(crate) fn with_short_words(line: &str) -> String {
+    let cut = |word: &str| match word.char_indices().nth_back(78) {
+        Some((at, _)) if at > 1 && word.contains('/') => format!("…{}", &word[at..]),
+        _ => short(word.trim_end_matches(':')).into_owned() + if word.ends_with(':') { ":" } else { "" },
+    };
+    line.split(' ').map(cut).collect::<Vec<_>>().join(" ")
 }
 
 /// `2,997`.

@@ -35,10 +35,11 @@ impl Running<'_> {
         if let Some(pipe) = pipes.iter().flatten().next()
             && self.children.is_first_held_pipe()
         {
-            let why = "holds the output of a command that has ended; what it prints now is not read";
-            cx.warn(Error::broken(holder_of(pipe), why).advise(
-                "a command is done 0.1 s after its end, even if a process holds its output; let what it leaves behind write elsewhere (>file 2>&1)",
-            ));
+            let why = "holds the output of a command that has ended; it is read no more";
+            cx.warn(
+                Error::broken(holder_of(pipe), why)
+                    .advise("let what a command leaves behind write elsewhere (>file 2>&1)"),
+            );
         }
     }
 

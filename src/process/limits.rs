@@ -125,8 +125,8 @@ fn says(errno: Errno, others: usize) -> Error {
     ];
     let limit = limits.iter().find(|(of, _)| *of == errno).map_or("memory", |(_, limit)| limit);
     let why = match others {
-        1 => format!("no two commands run at the same time now: {}", errno.desc()),
-        _ => format!("no more than {others} commands run at the same time now: {}", errno.desc()),
+        1 => format!("one command at a time from now on: {}", errno.desc()),
+        _ => format!("no more than {others} commands at a time now: {}", errno.desc()),
     };
     Error::broken("slots", why)
         .advise(format_args!("the others wait for them; the limit of {limit} is reached"))

@@ -167,7 +167,7 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
     let name = command.program();
     if is_missing(errno) {
         Error::new(Kind::NoSuchCommand, name.display(), "no such command")
-            .advise("check its name and PATH; a script also needs the interpreter in its first line")
+            .advise("check its name and PATH, and for a script its first line (#!)")
     } else if matches!(errno, Errno::EAGAIN | Errno::ENOMEM) {
         Error::broken(name.display(), format_args!("cannot be started: {}", errno.desc()))
             .advise("raise the limit of processes (ulimit -u)")
@@ -178,7 +178,7 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
     } else {
         let advice = match errno == Errno::EACCES {
             true => "make it executable (chmod +x), or name the program that reads it",
-            false => "see whether it is for this machine; a script needs a first line such as #!/bin/sh",
+            false => "is it for this machine? A script needs a first line such as #!/bin/sh",
         };
         Error::new(Kind::CannotStart, name.display(), format_args!("cannot be started: {}", errno.desc()))
             .advise(advice)
@@ -190,12 +190,11 @@ pub(super) fn too_long(command: &Command) -> String {
     const LONGEST_WORD: usize = 128 << 10;
     let lengths = || command.words.iter().map(|word| word.as_bytes_with_nul().len());
     match lengths().max().filter(|longest| *longest > LONGEST_WORD) {
-        Some(longest) => format!(
-            "one of its arguments has {} bytes, and the system allows {LONGEST_WORD} (128 KiB) for one",
-            longest - 1
-        ),
+        Some(longest) => {
+            format!("an argument has {} bytes, more than 128 KiB", longest - 1)
+        }
         None => format!(
-            "its {} arguments have {} bytes together, and with the environment that is more than the system allows for all",
+            "its {} arguments have {} bytes, with the environment more than allowed",
             lengths().count() - 1,
             lengths().sum::<usize>()
         ),

@@ -90,7 +90,7 @@ impl Watcher {
         let failed = |errno: Errno| {
             let advice = match matches!(errno, Errno::EMFILE | Errno::ENFILE) {
                 true => "raise the limit of open files (ulimit -n)",
-                false => "raise the limit of processes (ulimit -u) or of memory, or end some of them",
+                false => "raise the limit of processes (ulimit -u) or of memory",
             };
             Error::broken("watcher", format_args!("cannot be started: {}", errno.desc())).advise(advice)
         };

@@ -177,7 +177,7 @@ impl FileSink {
             return error;
         }
         Error::refused(self.part_path.display(), "exists, and no state knows what it is")
-            .advise("nothing was changed; move it away, or remove it if it is not needed")
+            .advise("name the state of its job (such as OUT.bivouac), or move it away")
     }
 
     /// Makes the part file. Others may read it only if they may read the file that it replaces.

@@ -129,10 +129,7 @@ fn after_an_orderly_stop_none_of_those_behind_the_slow_one_runs_again() {
         let line = each(&world, &format!("{how} --grace 0s"), 300, "");
         let run = line.start();
         until_overtaken(&world, 300);
-        run.signal(SIGTERM)
-            .wait()
-            .expect_stopped_by(SIGTERM)
-            .expect_says("299 more are completed ahead of them");
+        run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM).expect_says("299 ahead");
         expect_nobody_left(&world);
         let record = world.read("s/checkpoint.json").len();
         assert!(record < 4096, "the record has {record} bytes");

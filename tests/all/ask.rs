@@ -21,7 +21,7 @@ fn sigusr1_takes_a_checkpoint_answers_and_goes_on() {
         .expect_code(0);
     // The answer is for who did not ask for --verbose, too.
     assert!(
-        ended.stderr.lines().any(|line| line.contains("running") && line.contains("checkpoint")),
+        ended.stderr.lines().any(|line| line.contains("worked") && line.contains("checkpoint")),
         "{}",
         ended.stderr
     );

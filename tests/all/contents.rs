@@ -80,7 +80,7 @@ fn a_byte_that_changed_under_an_append_is_found_when_the_job_goes_on() {
         spoil(&world, UNSAMPLED);
         world.append("big.txt", "more\n");
         let state = world.contents("out.bivouac");
-        world.bivouac(&with(verb, COMPARED)).run().expect_code(3).expect_says("what is in big.txt");
+        world.bivouac(&with(verb, COMPARED)).run().expect_code(3).expect_says("big.txt is not what");
         assert!(!world.exists("out"), "{verb}");
         let records = |all: &[(std::path::PathBuf, Vec<u8>)]| {
             all.iter().any(|(path, _)| path.ends_with("checkpoint.json"))
@@ -234,7 +234,7 @@ fn a_stream_in_place_of_a_file_does_not_make_its_output_nobodys() {
     nix::unistd::mkfifo(&world.path("big.txt"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     world.bivouac(verb).run().expect_code(3).expect_says("big.txt: is a stream now, and was a file");
     fs::rename(world.path("aside"), world.path("big.txt")).unwrap();
-    world.bivouac(verb).run().expect_code(3).expect_says("change time");
+    world.bivouac(verb).run().expect_code(3).expect_says("its ctime differs");
 }
 
 #[test]

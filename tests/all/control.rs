@@ -165,7 +165,7 @@ fn stop_waits_for_the_end_and_says_how_to_go_on() {
     let said = verb(&world, "stop").expect_code(0).expect_says("has ended").stderr;
     let ended = run.wait().expect_stopped_by(SIGTERM);
     let command = ended.advertised().unwrap();
-    assert!(said.lines().any(|line| line.trim() == command), "{said}\n{command}");
+    assert!(said.lines().any(|line| line.trim().ends_with(&command)), "{said}\n{command}");
     finishes_right(&world);
 }
 
@@ -218,7 +218,7 @@ fn a_request_that_was_mapped_away_or_is_ignored_is_refused_with_the_reason() {
     verb(&world, "checkpoint").expect_code(3).expect_says("SIGUSR1 means `status` to it");
     verb(&world, "pause")
         .expect_code(3)
-        .expect_says("SIGTSTP was ignored when it was started")
+        .expect_says("SIGTSTP was ignored at its start")
         .expect_says("SIGURG was ignored");
     // Nothing was sent: the next thing that it hears is the signal that it can be stopped by.
     verb(&world, "stop").expect_code(0);
@@ -344,14 +344,14 @@ fn a_state_without_an_output_file_is_found_and_controlled_too() {
     verb(&world, "pause").expect_code(0);
     verb(&world, "resume").expect_code(0);
     run.let_go().wait().expect_code(0);
-    verb(&world, "status").expect_code(2).expect_says("there is no state here");
+    verb(&world, "status").expect_code(2).expect_says("no job was started in");
 }
 
 #[test]
 fn without_a_name_there_is_exactly_one_or_none_is_chosen() {
     let world = GREP.world();
     for name in ["status", "pause", "resume", "checkpoint", "stop"] {
-        verb(&world, name).expect_code(2).expect_says("there is no state here");
+        verb(&world, name).expect_code(2).expect_says("no job was started in");
         verb(&world, &format!("{name} big.txt")).expect_code(2).expect_says("big.txt");
         verb(&world, &format!("{name} nothing")).expect_code(2).expect_says("there is no such state");
     }
@@ -363,7 +363,7 @@ fn without_a_name_there_is_exactly_one_or_none_is_chosen() {
     }
     for name in ["pause", "resume", "checkpoint", "stop"] {
         let refused = verb(&world, name).expect_code(2).expect_says("none of their jobs runs");
-        refused.expect_says("\n  one.bivouac\n  other.bivouac\n").expect_says_not("notes");
+        drop(refused.expect_says("such as one.bivouac").expect_says_not("notes"));
     }
     // A verb that only looks takes the one that ran last.
     for last in ["other", "one"] {
@@ -387,7 +387,7 @@ fn without_a_name_the_only_one_that_runs_is_meant() {
     assert_eq!(status(&world, "other.bivouac")["phase"], "finished");
     let second = braked(&world, "count big.txt --output third").start().until_checkpoint_at_least(1);
     let refused = verb(&world, "stop").expect_code(2).expect_says("There are 2 jobs running here");
-    refused.expect_says("\n  out.bivouac\n  third.bivouac\n").expect_says_not("other");
+    drop(refused.expect_says("such as out.bivouac").expect_says_not("other"));
     second.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
     verb(&world, "kill").expect_code(0).expect_says("out.bivouac: has ended at ");
     run.wait().expect_stopped_by(SIGTERM);

@@ -96,7 +96,7 @@ fn the_limit_of_file_sizes_ends_the_run_with_the_state_standing() {
         .under("prlimit --fsize=65536")
         .run()
         .expect_code(4)
-        .expect_says("the file-size limit is reached (ulimit -f)");
+        .expect_says("raise the limit of file size (ulimit -f)");
     command.run().expect_code(0);
     assert!(world.read("out") == world.shell("grep -a -E '[a-z]+_[0-9]+_[a-z]+' big.txt"));
 }

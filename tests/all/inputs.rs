@@ -98,7 +98,7 @@ fn standard_input_and_pipes() {
 fn a_tree_with_a_pipe_in_it_is_said_not_to_be_resumable() {
     let world = World::new();
     let run = world.bivouac("digest - -o out").stdin(Input::Piped(crate::data::text(5, 300_000)));
-    run.run().expect_code(0).expect_says("cannot be continued");
+    run.run().expect_code(0).expect_says("nothing continues");
 }
 
 /// Stopped in the stream, refused with another one, continued with the same one.

@@ -429,7 +429,7 @@ fn the_clock_of_work_does_not_count_the_suspension() {
 
 /// The 1.2 s of `status: …, worked 1.2 s, …`.
 fn worked_in(said: &str) -> Duration {
-    let status = said.lines().rev().find(|line| line.contains("status: ")).unwrap();
+    let status = said.lines().rev().find(|line| line.contains("worked ")).unwrap();
     let rest = status.split("worked ").nth(1).unwrap().split(',').next().unwrap();
     let (number, unit) = rest.split_once(' ').unwrap();
     let number: f64 = number.parse().unwrap();

@@ -74,6 +74,7 @@ mod library;
 mod listening;
 mod log;
 mod masks;
+mod messages;
 mod options;
 mod others;
 mod pattern;

@@ -172,8 +172,8 @@ fn what_cannot_be_mapped_is_refused_before_anything_is_touched() {
     for (row, why) in [
         ("KILL=stop", "the kernel lets no process handle it"),
         ("SEGV=checkpoint", "reports a fault"),
-        ("FOO=stop", "the signals are HUP, INT"),
-        ("USR1=explode", "the requests are stop, abort"),
+        ("FOO=stop", "see `bivouac signals`"),
+        ("USR1=explode", "see `bivouac signals`"),
         ("USR1", "SIGNAL=REQUEST"),
     ] {
         GREP.command(&world).with(&format!("--on {row}")).run().expect_code(2).expect_says(why);

@@ -51,14 +51,14 @@ fn an_input_that_was_written_anew_and_longer() {
     let world = stopped();
     let size = world.read("big.txt").len();
     world.write("big.txt", crate::data::text(77, size + 4));
-    refused(&world, GREP.arguments, 3, "big.txt: is longer");
+    refused(&world, GREP.arguments, 3, "big.txt: has grown");
 
     let pipe = "pipe big.txt -o piped --block 64KiB --limit-rate 1MiB --checkpoint-every 20ms -- cat";
     world.write("big.txt", crate::data::text(7, size));
     let run = world.bivouac(pipe).start().until_checkpoint_at_least(1);
     run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
     world.write("big.txt", crate::data::text(78, size + 1));
-    refused(&world, pipe, 3, "big.txt: is longer");
+    refused(&world, pipe, 3, "big.txt: has grown");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn an_output_that_cannot_be_one() {
 fn wrong_usage() {
     let world = GREP.world();
     refused(&world, "grep ( big.txt --output out", 2, "(");
-    refused(&world, "grep", 2, "Usage");
+    refused(&world, "grep", 2, "not provided: PATTERN");
     refused(&world, "no-such-verb", 2, "no-such-verb");
     refused(&world, "count big.txt --limit-rate fast", 2, "fast");
     refused(&world, "count big.txt --jobs none", 2, "none");

@@ -401,6 +401,28 @@ impl<'w> Ended<'w> {
         self
     }
 
+    /// The rule of all messages: no more than two lines, and none longer than 80 columns, apart from words of the
+    /// command line and paths, of which no more than 80 characters are shown.
+    pub(crate) fn long_messages(&self) -> Vec<String> {
+        let line = self.how.line();
+        let marks = [':', ';', ',', '`', '\'', '"', '(', ')', '[', ']'];
+        let is_users = |word: &&str| word.contains(['/', '…']) || line.contains(word.trim_matches(marks));
+        let width = |said: &str| {
+            let ours = said.split(' ').filter(|word| !is_users(word)).map(|word| word.chars().count() + 1);
+            let users = said.split(' ').filter(is_users).map(|word| word.chars().count()).max().unwrap_or(0);
+            (ours.sum::<usize>(), users)
+        };
+        let (mut lines, mut long) = (1, Vec::new());
+        for said in self.stderr.lines() {
+            lines = if said.starts_with("bivouac: ") { 1 } else { lines + 1 };
+            let (ours, users) = width(said);
+            if lines > 2 || ours > 81 || users > 100 {
+                long.push(format!("{line}: line {lines}, of {ours} columns: {said}"));
+            }
+        }
+        long
+    }
+
     pub(crate) fn expect_stdout_says(self, text: &str) -> Self {
         let stdout = String::from_utf8_lossy(&self.stdout);
         assert!(stdout.contains(text), "standard output lacks “{text}”{}", self.report());

@@ -88,7 +88,7 @@ fn a_run_that_ended_no_task_does_not_ask_for_another_one_like_it() {
         let run = GREP.command(&world).with(slow).words(&["--after-warning", REQUEUE]);
         with_fakes(&world, run).start().until_at_work().signal(SIGUSR2).wait()
     };
-    job().expect_code(4).expect_says("no task ended within the time that was given");
+    job().expect_code(4).expect_says("no task ended in the time that was given");
     // The same when an earlier run has done something.
     GREP.slow(&world).start().until_checkpoint_at_least(1).signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
     job().expect_code(4);

@@ -217,6 +217,11 @@ impl EachArgs {
         )
     }
 
+    /// How many words the command and its items have, before they are told apart.
+    pub(super) fn number_of_words(&self) -> usize {
+        self.words.len()
+    }
+
     /// Tells the command from the items.
     pub(crate) fn sort(&mut self) {
         if self.interactive {

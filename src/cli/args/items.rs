@@ -44,11 +44,11 @@ pub(crate) struct ItemArgs {
     max_replace_args: Option<usize>,
 
     /// The same; and an item that ends with a blank is continued by the next
-    #[arg(short = 'L', value_name = "N", value_parser = lines)]
+    #[arg(short = 'L', value_name = "N", value_parser = lines, overrides_with = "max_args")]
     max_lines: Option<usize>,
 
     /// The same as -L N, or -L 1
-    #[arg(short = 'l', long = "max-lines", value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = lines)]
+    #[arg(short = 'l', long = "max-lines", value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = lines, overrides_with = "max_args")]
     or_one_line: Option<usize>,
 
     /// The item STR ends its source; it and what follows are left out
@@ -184,7 +184,7 @@ impl ItemArgs {
                 Ok(bytes.first().copied())
             }
             Ok(_) | Err(_) => Err(Error::usage("--colsep", "with --csv it is one byte")
-                .advise("give one such as ; or \\t; or leave --csv out, if fields have no quotes")),
+                .advise("give one such as ; or \\t; or leave --csv out where no field has quotes")),
         }
     }
 

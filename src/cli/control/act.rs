@@ -167,7 +167,7 @@ pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
     match View::look(&view.path) {
         Ok(after) => {
             let status = StatusReport::of(&after);
-            job.done(format_args!("checkpoint: {}, {}", status.tasks_line(), status.checkpoint_line()))
+            job.done(format_args!("checkpoint: {}\n  {}", status.tasks_line(), status.checkpoint_line()))
         }
         // The job may have finished since, and taken its state away.
         Err(_) => job.done("checkpoint written"),
@@ -214,8 +214,7 @@ fn say_how_it_stands(view: &View, what: &str) {
         return terminal::message(&format!("{path}: {what}, the job is finished"));
     }
     let at = status.percent.map(|percent| format!(" at {percent} %")).unwrap_or_default();
-    let standing = format!("{}; the checkpoint is {}", status.tasks_line(), status.checkpoint_line());
-    terminal::message(format!("{path}: {what}{at}: {standing}. {}", status.continuing_lines()).trim_end());
+    terminal::message(format!("{path}: {what}{at}. {}", status.continuing_lines()).trim_end());
 }
 
 fn phase(now: &Seen) -> JobPhase {
@@ -312,7 +311,7 @@ impl<'a> RunningJob<'a> {
                 let time = crate::cli::format::time(self.timeout);
                 let problem = format_args!("not {what} after {time}; it is {}", phase(&now));
                 return Err(Error::broken(self.path.display(), problem)
-                    .advise("the request stands and may still succeed; a longer --timeout waits for it"));
+                    .advise("the request stands and may succeed; a longer --timeout waits for it"));
             }
         }
     }
@@ -360,6 +359,6 @@ fn not_running(view: &View, request: Request) -> Error {
     let error = error("the job is not running");
     match StatusReport::of(view).continuing_lines().trim_end() {
         "" => error,
-        lines => error.advise(lines.replace('\n', "\n  ").replace("\n    ", "\n  ")),
+        lines => error.advise(lines.replace('\n', "").replace(":  ", ": ")),
     }
 }

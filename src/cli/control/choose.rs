@@ -33,7 +33,7 @@ fn why_not(live: &StatusFile, wanted: &[Request]) -> String {
     let names: Vec<_> = wanted.iter().map(|request| format!("`{request}`")).collect();
     let mut reasons: Vec<String> = Vec::new();
     for row in live.signals.iter().filter(|row| wanted.contains(&row.request)) {
-        reasons.push(format!("SIG{} was ignored when it was started", row.signal));
+        reasons.push(format!("SIG{} was ignored at its start", row.signal));
     }
     for (signal, _) in DEFAULTS.iter().filter(|(_, request)| wanted.contains(request)) {
         match live.signals.iter().find(|row| row.signal == short_name(*signal)) {
@@ -42,7 +42,7 @@ fn why_not(live: &StatusFile, wanted: &[Request]) -> String {
             None => reasons.push(format!("{signal} means nothing to it")),
         }
     }
-    format!("no signal asks this job for {}: {}", names.join(" or "), reasons.join(", "))
+    format!("no signal asks for {}: {}", names.join(" or "), reasons.join(", "))
 }
 
 #[cfg(test)]
@@ -91,22 +91,18 @@ mod tests {
             (
                 vec![("USR1", Status, true)],
                 vec![Checkpoint],
-                "no signal asks this job for `checkpoint`: SIGUSR1 means `status` to it",
+                "no signal asks for `checkpoint`: SIGUSR1 means `status` to it",
             ),
             (
                 vec![("TSTP", Suspend, false), ("URG", Ignore, true)],
                 vec![Pause, Suspend],
-                "no signal asks this job for `pause` or `suspend`: SIGTSTP was ignored when it was started, SIGURG means `ignore` to it",
+                "no signal asks for `pause` or `suspend`: SIGTSTP was ignored at its start, SIGURG means `ignore` to it",
             ),
-            (
-                vec![],
-                vec![Checkpoint],
-                "no signal asks this job for `checkpoint`: SIGUSR1 means nothing to it",
-            ),
+            (vec![], vec![Checkpoint], "no signal asks for `checkpoint`: SIGUSR1 means nothing to it"),
             (
                 vec![("USR1", Ignore, true)],
                 vec![Checkpoint],
-                "no signal asks this job for `checkpoint`: SIGUSR1 means `ignore` to it",
+                "no signal asks for `checkpoint`: SIGUSR1 means `ignore` to it",
             ),
         ] {
             assert_eq!(signal_for(&job(&rows), &wanted).unwrap_err(), expected);

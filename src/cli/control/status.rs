@@ -230,11 +230,9 @@ impl StatusReport {
     pub(super) fn tasks_line(&self) -> String {
         let tasks = &self.tasks;
         let mut line = format!("{} committed", self.word().of(tasks.done, tasks.total));
-        for (number, what) in [
-            (tasks.in_flight, "in flight"),
-            (tasks.ahead, "more completed ahead of them"),
-            (tasks.failed, "failed"),
-        ] {
+        for (number, what) in
+            [(tasks.in_flight, "in flight"), (tasks.ahead, "completed ahead"), (tasks.failed, "failed")]
+        {
             if number > 0 {
                 line.push_str(&format!(", {number} {what}"));
             }

@@ -60,8 +60,8 @@ impl Site {
         let (grace, kill_after) = (settings.grace.value.0?, settings.kill_after.value);
         (grace + kill_after >= wait).then(|| {
             format!(
-                "--grace {} and --kill-after {} together are not less than KillWait, {}: when this site ends a job \
-                 without a warning, tasks in flight are killed, and run again",
+                "--grace {} and --kill-after {} are not less than KillWait, {}\n  \
+                 when this site ends a job without a warning, tasks in flight are killed",
                 time(grace),
                 time(kill_after),
                 time(wait)
@@ -84,7 +84,7 @@ impl Site {
         };
         let warned = match Self::of(config, "SlurmctldParameters").contains("preempt_send_user_signal") {
             true => "preemption begins with the warning of --warn",
-            false => "preemption comes without the warning of --warn; SIGTERM comes when GraceTime is over",
+            false => "preemption comes without --warn; SIGTERM comes when GraceTime is over",
         };
         let exits = match Self::of(config, "RequeueExit") {
             "" | "(null)" => "no exit code requeues a job; elements ask for it themselves",

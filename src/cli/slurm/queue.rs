@@ -54,9 +54,8 @@ fn answer<S: AsRef<OsStr>>(
         command.env_remove(name);
     }
     let output = command.output().map_err(|cause| match cause.kind() == io::ErrorKind::NotFound {
-        true => Error::usage(program, "there is no such command here").advise(
-            "run this on a host from which jobs are submitted; --shard K/N works with any other engine",
-        ),
+        true => Error::usage(program, "there is no such command here")
+            .advise("run this where jobs are submitted; --shard K/N works with any other engine"),
         false => Error::broken(program, format_args!("cannot be run: {cause}")),
     })?;
     let said = String::from_utf8_lossy(&output.stderr).trim().to_string();

@@ -27,12 +27,12 @@ pub(crate) struct Script<'a> {
 /// Options of sbatch that the script has itself, by their long and short names, and why no others are possible.
 const REFUSED: [(&str, &str, &str); 10] = [
     ("--array", "a", "the elements of the array are the shards: --shards N, --at-most M"),
-    ("--signal", "", "the warning is SIGUSR2 to the job itself: --warn TIME sets when it comes"),
+    ("--signal", "", "the warning is SIGUSR2 to the job: --warn TIME sets when"),
     ("--no-requeue", "", "an element that is stopped before it is done must come back"),
     ("--open-mode", "", "a requeued element must not empty its log"),
     ("--output", "o", "each shard has its log beside the state: OUT.bivouac/slurm/K.log"),
-    ("--ntasks", "n", "an element is one process, which uses the cores that --cpus-per-task gives it"),
-    ("--nodes", "N", "an element is one process on one node; more nodes are more --shards"),
+    ("--ntasks", "n", "an element is one process with the cores of --cpus-per-task"),
+    ("--nodes", "N", "an element is one process on one node; give more --shards"),
     ("--chdir", "D", "the paths of the job are relative to this directory"),
     ("--wrap", "", "the job stands after --"),
     ("--parsable", "", "it is given already"),
@@ -63,10 +63,7 @@ pub(crate) fn refuse(sbatch: &[OsString]) -> Result<()> {
             );
         }
         if text.chars().any(char::is_control) {
-            return Err(Error::usage(
-                &text,
-                "contains a control character, and cannot be written into a script",
-            ));
+            return Err(Error::usage(&text, "has a control character, which a script cannot hold"));
         }
     }
     Ok(())

@@ -105,7 +105,7 @@ pub(crate) fn cancel(state: &Path) -> Result<()> {
         false => {
             let command = queue::cancel(&arrays)?;
             terminal::message(&format!(
-                "{state}: {command}\n  shards that run stop with a checkpoint; the line that submitted them continues"
+                "{state}: {command}\n  running shards keep a checkpoint; the line that submitted them continues"
             ));
         }
     }

@@ -49,7 +49,7 @@ pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
             sink.and_then(|sink| launch.run_with((job, items), true, None, sink))
         }
         (Some(_), Some(_)) => Err(Error::usage("--results", "does not go together with --output")
-            .advise("DIR/NUMBER/stdout has what each command printed; put them together with cat")),
+            .advise("DIR/NUMBER/stdout has what each command printed; cat joins them")),
         (None, _) => launch.run((job, items), true),
     };
     let is_refused = match &ran {
@@ -65,7 +65,7 @@ pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
 fn template_and_items(each: &EachArgs, columns: &Columns, launch: &Launch<'_>) -> Result<(Template, Items)> {
     if each.is_limited() && each.per_command() == 1 {
         return Err(Error::usage("-s", "limits a command of several items, and here each gets one")
-            .advise("add -X for as many as fit, as xargs does it, or -n N; or leave -s out"));
+            .advise("add -X (as many as fit, like xargs) or -n N; or leave -s out"));
     }
     let items = Items::new(each.columns()).delimiter(each.delimiter()).reading(each.items.reading()?);
     let mut items = items.per_task(per_command(each));
@@ -73,7 +73,7 @@ fn template_and_items(each: &EachArgs, columns: &Columns, launch: &Launch<'_>) -
         items = items.shuffled(order.seed);
     }
     if each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
-        terminal::message("reading items from the terminal, one on each line; Ctrl-D ends them");
+        terminal::message("reading items from the terminal, one a line; Ctrl-D ends them");
     }
     let headers = launch.wait_before(|| items.headers())?;
     let names = columns.words(&headers).into_owned();
@@ -169,7 +169,7 @@ fn job(
     let by_line = each.line_buffer || (each.ungroup && each.is_tagged());
     if by_line && each.keep_order {
         return Err(Error::usage("--line-buffer", "does not go together with -k")
-            .advise("in the order of the items, a command's lines must wait for those of the commands before it: leave one out"));
+            .advise("-k makes lines wait for those of the items before: leave one out"));
     }
     if let Some(nice) = each.nice {
         setpriority_process(None, nice).map_err(|e| {
@@ -208,7 +208,7 @@ fn job(
 fn directory(path: &str, template: &Template) -> Result<Label> {
     if path == "..." {
         return Err(Error::usage("--workdir", "no directory is made up here")
-            .advise("name one, with {#} in it for one of each command: --workdir /var/tmp/x/{#}"));
+            .advise("name one, with {#} in it for one each: --workdir /var/tmp/x/{#}"));
     }
     let directory = Label::new(path, template)?;
     if directory.is_constant() {

@@ -33,7 +33,7 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let Readable { files, left_out, .. } = launch.readable(grep.keep_going, UNREAD);
     if let Some(file) = output_after_all(grep, launch.argv) {
         terminal::message(&format!(
-            "-o is --only-matching here, and {0} is searched; if it is to be the output: --output {0}",
+            "-o is --only-matching here, and {0} is searched\n  for an output: --output {0}",
             quote::argument(file.as_os_str())
         ));
     }
@@ -106,11 +106,8 @@ fn options(grep: &GrepArgs, launch: &Launch<'_>) -> Result<Options> {
     let lines = |wanted: Option<usize>| wanted.or(grep.context).map_or(0, |lines| lines as u64);
     let is_around = grep.before_context.or(grep.after_context).or(grep.context).is_some();
     if is_around && grep.only_matching && grep.invert_match {
-        return Err(Error::usage(
-            "-o -v",
-            "nothing is printed of lines that do not match, so none is near them",
-        )
-        .advise("leave out -A, -B and -C, or -o"));
+        return Err(Error::usage("-o -v", "prints nothing of lines that do not match")
+            .advise("leave out -A, -B and -C, or -o"));
     }
     Ok(Options {
         patterns: grep.patterns()?,

@@ -58,7 +58,7 @@ fn hint(pipe: &PipeArgs, is_cut: bool) -> Option<String> {
     }
     let (file, format) = pipe.files.iter().find_map(|file| Some((file, suggested(file)?)))?;
     Some(format!(
-        "warning: {}: each line is a record, and no line a header; if that is wrong, give --format {format}; -q hides this",
+        "warning: {}: each line is a record, and no line a header\n  if that is wrong: --format {format}; -q hides this",
         file.display()
     ))
 }

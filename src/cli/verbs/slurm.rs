@@ -37,7 +37,7 @@ pub(crate) fn run(
     let line: Vec<OsString> = argv.iter().take(1).chain(&slurm.job).cloned().collect();
     let mut cli = match Cli::read(&line) {
         Ok(cli) => cli,
-        Err(error) => return terminal::clap(&error).map(Exit::Code),
+        Err(error) => return terminal::clap(&error, "slurm").map(Exit::Code),
     };
     cli.resolve()?;
     let Verb::Job(verb) = &mut cli.verb else {
@@ -82,10 +82,9 @@ fn warning(asked: Option<Duration>, settings: &Settings) -> Result<Duration> {
     match (asked, settings.grace.value.0) {
         (Some(asked), _) => Ok(asked),
         (None, Some(grace)) => Ok(LEAST_WARNING.max(grace + settings.kill_after.value + FOR_THE_CHECKPOINT)),
-        (None, None) => Err(Error::usage(
-            "--grace inf",
-            "lets tasks end however long they take, and no warning comes early enough",
-        )
-        .advise("say how long the longest task takes, and a minute: --warn 20m")),
+        (None, None) => {
+            Err(Error::usage("--grace inf", "lets tasks take any time, and no warning comes early enough")
+                .advise("give the longest task's time and a minute: --warn 20m"))
+        }
     }
 }

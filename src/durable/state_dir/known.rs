@@ -27,7 +27,7 @@ pub(super) fn check(dir: &dyn Dir, path: &Path) -> Result<()> {
     match is_state(dir, path)? {
         true => refuse_directories(dir, path),
         false => Err(Error::usage(path.display(), "contains other files, and is not the state of a job")
-            .advise("nothing was changed; name a directory that is empty or does not exist yet")),
+            .advise("name a directory that is empty or does not exist yet")),
     }
 }
 
@@ -112,5 +112,5 @@ pub(super) fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> 
 }
 
 pub(super) fn no_state(path: &Path) -> Error {
-    Error::usage(path.display(), "is not the state of a job")
+    Error::usage(path.display(), "is not the state of a job: that is a directory with a record")
 }

@@ -117,9 +117,7 @@ impl Process {
             Err(Errno::SRCH) => Ok(false),
             Err(Errno::PERM) => Err(Error::refused(
                 subject(),
-                format_args!(
-                    "the kernel does not permit {signal}: the process belongs to another user or is confined"
-                ),
+                format_args!("the kernel does not permit {signal}: another user's, or confined"),
             )
             .advise("do this as the user who started the job")),
             Err(cause) => Err(Error::broken(subject(), format_args!("cannot send it {signal}: {cause}"))),

@@ -50,7 +50,7 @@ impl PartialDelivery {
             missing => Err(Error::broken(
                 "output",
                 format_args!(
-                    "of a task {} bytes were handed over when the last run ended, and now it made {produced}",
+                    "{} bytes of a task were handed over before, and now it made {produced}",
                     produced + missing
                 ),
             )
@@ -123,6 +123,6 @@ mod tests {
     fn a_task_that_produces_less_than_was_handed_over_is_an_error() {
         let mut delivery = PartialDelivery::after(5);
         delivery.hand_over(&mut Discard, b"four").unwrap();
-        assert!(delivery.end().unwrap_err().to_string().contains("5 bytes were handed over"));
+        assert!(delivery.end().unwrap_err().to_string().contains("5 bytes of a task were handed over"));
     }
 }

@@ -51,10 +51,7 @@ impl Due {
 }
 
 fn another_list(how: &str) -> Error {
-    refused(how)
-        .advise("what ran is on record; put the list back as it was")
-        .or(Advice::NameAnotherState)
-        .or(Advice::StartAfresh)
+    refused(how).advise("put the list back").or(Advice::NameAnotherState).or(Advice::StartAfresh)
 }
 
 pub(super) fn are_missing(items: u64) -> String {

@@ -22,9 +22,9 @@ pub(super) fn say_what_has_gone<L: Listing>(
     let ended = outset.gone - open.len() as u64;
     let (items, are) = if ended == 1 { ("item", "is") } else { ("items", "are") };
     if ended > 0 {
-        outset.said.push(format!(
-            "{ended} {items} of the list on record {are} gone from it and had ended; the others keep their numbers"
-        ));
+        outset
+            .said
+            .push(format!("{ended} ended {items} {are} gone from the list; the others keep their numbers"));
     }
     let mut were = BTreeMap::new();
     if !failed.is_empty() || !open.is_empty() {
@@ -47,9 +47,9 @@ pub(super) fn say_what_has_gone<L: Listing>(
             outset.said.push(format!("{so} {more} more that are gone; the journal names them"));
         }
     };
-    let unknown = "was at work when the last run was killed, and is gone from the list: whether it was done is not known";
+    let unknown = "was at work when the last run was killed, and is gone from the list";
     say(&new, unknown, "so were");
-    say(failed, "had failed, and is gone from the list: it does not count unless it comes back", "so had");
+    say(failed, "had failed, and is gone from the list", "so had");
     Ok(())
 }
 
@@ -104,9 +104,7 @@ pub(super) fn at_work_and_gone<S: Source>(
         }
     }
     let first = at_work.into_iter().min_by_key(|(_, task)| *task);
-    Ok(first.map(|(note, task)| {
-        format!("item {} ({note}) was at work when the last run ended, and is not in the list", task + 1)
-    }))
+    Ok(first.map(|(note, task)| format!("item {} ({note}) was at work, and is not in the list", task + 1)))
 }
 
 /// Names the first task that differs from the journal.

@@ -13,14 +13,14 @@ pub(crate) fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Res
     } else if record.fingerprint != job.fingerprint() {
         let (was, is) = (job.describe(&record.fingerprint), job.describe(&job.fingerprint()));
         let differences = match (was, is) {
-            (Some(was), Some(is)) => format!("it was made with {was}, not with {is}"),
+            (Some(was), Some(is)) => format!("it was {was}, and is {is}"),
             (_, _) => {
                 let mut differences = Vec::new();
                 differ("", &record.fingerprint, &job.fingerprint(), &mut differences);
                 differences.join("; ")
             }
         };
-        format!("the state belongs to the same job with other options: {differences}")
+        format!("was begun with other options: {differences}")
     } else {
         return Ok(());
     };

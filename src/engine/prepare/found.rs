@@ -187,7 +187,7 @@ fn total_of<J: Job>(record: &Record) -> Result<J::Total> {
         return Ok(J::Total::default());
     }
     serde_json::from_value(record.total.clone()).map_err(|e| {
-        Error::refused("checkpoint", format_args!("its total is not one of this job: {e}"))
+        Error::refused("checkpoint", format_args!("its total is of another job: {e}"))
             .advise("it was written by another version")
             .then(Advice::StartAfresh)
     })

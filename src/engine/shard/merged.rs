@@ -114,8 +114,7 @@ impl ShardResults {
                 return Err(Error::refused(path.display(), how).advise("remove it and run that shard again"));
             }
             if *whole.get_or_insert((end.listed, end.mark)) != (end.listed, end.mark) {
-                let how =
-                    "was made of another list of tasks than shard 1: the inputs changed between the shards";
+                let how = "has other tasks than shard 1: the inputs changed in between";
                 return Err(Error::refused(path.display(), how)
                     .advise("put the inputs back as they were, or begin all shards again")
                     .or(Advice::StartAfresh));

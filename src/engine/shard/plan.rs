@@ -362,7 +362,7 @@ fn refuse_other_use(path: &Path) -> Result<()> {
     let names = fs::read_dir(path).into_iter().flatten().flatten();
     match names.into_iter().find(|entry| !ours(&entry.file_name().to_string_lossy())) {
         Some(_) => Err(Error::usage(path.display(), "contains other files, and is not the state of a job")
-            .advise("nothing was changed; name a directory that is empty or does not exist yet")),
+            .advise("name a directory that is empty or does not exist yet")),
         None => Ok(()),
     }
 }

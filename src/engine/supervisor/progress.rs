@@ -48,9 +48,8 @@ impl<J: Job> Supervisor<'_, J> {
     /// Once. No other watcher is started: the first was killed on purpose, and the run does not depend on it.
     pub(super) fn warn_if_watcher_ended(&mut self) {
         if self.workers.watcher.take_if(|watcher| watcher.has_ended()).is_some() {
-            let error = Error::broken("watcher", "was killed").advise(
-                "the job goes on; but if it is killed too, the commands that it has started are not ended",
-            );
+            let error = Error::broken("watcher", "was killed")
+                .advise("the job goes on; but if it is killed too, its commands are not ended");
             self.view.observer.notice(&Notice::Warning(error));
         }
     }

@@ -491,10 +491,7 @@ impl Listing for ChunkListing {
         let names: Vec<_> = streams().map(|(path, _)| named(path)).collect();
         match names.as_slice() {
             [only] => format!("{only} is not the stream of the last run, or is shorter: it differs"),
-            _ => format!(
-                "one of {} is not the stream of the last run, or is shorter: it differs",
-                names.join(", ")
-            ),
+            _ => format!("one of {} is not the stream of the last run: it differs", names.join(", ")),
         }
     }
 

@@ -191,7 +191,7 @@ impl Reader {
 }
 
 fn gone(path: &Path) -> Error {
-    let problem = "is a stream; its items became tasks already, and it cannot be read twice";
+    let problem = "is a stream, became tasks already, and cannot be read twice";
     Error::refused(path.display(), problem).advise("give the stream again in another run")
 }
 

@@ -76,10 +76,10 @@ impl Grown {
         let (path, size) = (self.witness.path().display(), self.witness.identity.size);
         if self.agrees(digest, cx)? == Some(false) {
             return Err(Error::refused(path, "grew while it was read, and what was in it has changed")
-                .advise("the output would be of two different inputs; let the file rest")
+                .advise("the output would mix two inputs; let the file rest")
                 .then(Advice::StartAfresh));
         }
-        Ok(format!("{path}: grew while it was read; it was processed to the size that it had, {size} bytes"))
+        Ok(format!("{path}: grew while it was read; processed up to its old size, {size} bytes"))
     }
 
     /// Whether the old part is what it was, by digest or by sample. `None` if there is neither.

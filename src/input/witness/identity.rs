@@ -79,9 +79,7 @@ impl FileStat {
             return changed("was modified");
         }
         if self.changed_ns != now.changed_ns {
-            return changed(
-                "was written to, or its mode, owner or links were changed (its change time differs)",
-            );
+            return changed("was written to, or its mode or owner changed (its ctime differs)");
         }
         Comparison::Same
     }

@@ -133,9 +133,7 @@ impl Reader<'_> {
             '`' => return self.put("\\A", Before::Nothing),
             '\'' => return self.put("\\z", Before::End),
             '1'..='9' => {
-                return Err(format!(
-                    "\\{next} refers back to a group, and the search does not look back; GNU grep has that"
-                ));
+                return Err(format!("\\{next} refers back to a group, and this search cannot; GNU grep can"));
             }
             _ => {}
         }
@@ -181,7 +179,7 @@ impl Reader<'_> {
                 Err(format!("`{how}` has nothing to repeat after `$`; write \\{how} or [{how}]"))
             }
             (Before::Repeated, '?') => {
-                Err("`?` after a repetition: as few as possible with -P, and `(…)?` for grep -E".into())
+                Err("`?` after a repetition: with -P as few as possible; or write (…)?".into())
             }
             (Before::Operand | Before::Repeated, _) => {
                 self.put(how.encode_utf8(&mut [0; 4]), Before::Repeated)
@@ -278,8 +276,7 @@ impl Reader<'_> {
         if next == '\\' && !self.takes("\\") && self.rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             let letter = self.take().unwrap_or_default();
             return Err(format!(
-                "in brackets `\\{letter}` is a backslash and `{letter}` for grep -E, and an escape with -P; \
-                 write [\\\\{letter}], -P, or a class such as [[:digit:]]"
+                "in brackets `\\{letter}` is two characters: [\\\\{letter}], -P, or [[:digit:]]"
             ));
         }
         Ok(next)
@@ -287,7 +284,7 @@ impl Reader<'_> {
 }
 
 /// The reason for what many look for in vain.
-pub(super) const LOOK_AROUND: &str = "looks around the match, and the search, which takes a time proportional to the text, cannot; `grep -P` can";
+pub(super) const LOOK_AROUND: &str = "looks around the match, and this search cannot; `grep -P` can";
 
 fn push_member(out: &mut String, member: char) {
     // `\<` is something else.

@@ -37,11 +37,8 @@ impl Head {
         if before.is_none_or(|before| before == self.digest) {
             return Ok(());
         }
-        Err(Error::broken(
-            &self.place,
-            "what its command printed begins with another header than that of the chunks before",
-        )
-        .advise("a command must print the same header whatever its records are"))
+        Err(Error::broken(&self.place, "what its command printed begins with another header than before")
+            .advise("a command must print the same header whatever its records are"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A single text with placeholders in it: what stands before each line of a command, or where it runs.
 
-use super::placeholder::Filling;
+use super::placeholder::{Filling, refuse_unknown};
 use super::{Piece, Syntax, Template, cut, vec_of};
 use bivouac::{Error, Result};
 
@@ -13,6 +13,7 @@ pub(crate) struct Label {
 impl Label {
     /// The text of an option, in the syntax of this command. Only the command itself may ask how many commands there are.
     pub(crate) fn new(given: &str, template: &Template) -> Result<Self> {
+        refuse_unknown(given.as_bytes(), &template.syntax, false)?;
         let pieces = cut(given.as_bytes(), &template.syntax);
         for piece in &pieces {
             if let Piece::Gap(placeholder) = piece {

@@ -176,10 +176,8 @@ impl Placeholder {
                 let columns = columns.unwrap_or_default();
                 let words = if columns == 1 { "word" } else { "words" };
                 let problem = format_args!("an item has {columns} {words} only");
-                Err(Error::usage(format_args!("{{{which}}}"), problem).advise(
-                    "give as many sources of items as there are placeholders, or take several with -n; \
-                     columns of a line: --colsep",
-                ))
+                Err(Error::usage(format_args!("{{{which}}}"), problem)
+                    .advise("give a source of items for each, or take several with -n; columns: --colsep"))
             }
             Self::All(Form::Edited(edit)) | Self::One(_, Form::Edited(edit)) => edit.check(),
             Self::One(..) | Self::All(_) | Self::Number | Self::Padded | Self::Total | Self::Slot => Ok(()),
@@ -188,14 +186,13 @@ impl Placeholder {
 }
 
 /// What most of these expressions do.
-const NO_PERL: &str =
-    "no Perl is run: s/RE/NEW/ is {/RE/NEW} with --plus; for others --shell 'x={}; COMMAND \"${x%.gz}\"'";
+const NO_PERL: &str = "no Perl: {/RE/NEW} with --plus, or --shell 'x={}; COMMAND \"${x%.gz}\"'";
 
 /// Refuses placeholders of GNU parallel and of rush that have no meaning here: a command would get them as they are
 /// written, and that is never meant.
 pub(super) fn refuse_unknown(text: &[u8], syntax: &Syntax, has_shell: bool) -> Result<()> {
     // A shell has made several words of `{= s/a/b/ =}`.
-    if text == b"{=" {
+    if text == b"{=" || text.starts_with(b"{= ") && memchr::memmem::find(text, b"=}").is_none() {
         return Err(Error::usage("{= =}", "no Perl is run here").advise(NO_PERL));
     }
     for at in memchr::memchr_iter(b'{', text) {
@@ -206,16 +203,20 @@ pub(super) fn refuse_unknown(text: &[u8], syntax: &Syntax, has_shell: bool) -> R
         if at.checked_sub(1).is_some_and(is_anothers) || syntax.at_start(&text[at..]).is_some() {
             continue;
         }
-        const PLUS: &str = "with --plus it is one; a backslash before the brace says that it is none";
+        const PLUS: &str = "with --plus it is one; a backslash before the brace: none";
+        // `{2uniq}` is one of its values.
+        let names = |name: &[u8]| {
+            inner.strip_suffix(name).is_some_and(|number: &[u8]| number.iter().all(u8::is_ascii_digit))
+        };
         let advice = match inner {
             b"0%" => "pad it in --shell: COMMAND \"$(printf %03d {%})\"",
             b"hgrp" | b"agrp" | b"host" | b"sshlogin" if syntax.plus => "this runs on one machine",
             b"hgrp" | b"agrp" => "this runs on one machine",
-            b"uniq" => "leave such pairs out in the command: --shell 'test {1} = {2} || COMMAND {1} {2}'",
-            b"choose_k" => {
-                "leave such pairs out in the command: --shell=bash '[[ ! {1} < {2} ]] || COMMAND {1} {2}'"
+            _ if names(b"uniq") => "leave such pairs out: --shell 'test {1} = {2} || COMMAND {1} {2}'",
+            _ if names(b"choose_k") => {
+                "leave such pairs out: --shell=bash '[[ ! {1} < {2} ]] || COMMAND {1} {2}'"
             }
-            [b'=', .., b'='] => NO_PERL,
+            [b'=', ..] if memchr::memmem::find(&text[at..], b"=}").is_some() => NO_PERL,
             // `printf {%s}`
             [b'%', rest @ .., b'd' | b's' | b'i' | b'u' | b'x' | b'X' | b'o' | b'c' | b'f' | b'g' | b'e']
                 if rest.iter().all(|byte| byte.is_ascii_digit() || b"-.l".contains(byte)) =>

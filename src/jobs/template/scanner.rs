@@ -92,8 +92,7 @@ impl<'a> Scanner<'a> {
     /// Appends the item to a text that says nothing of it; refused if the text does not end plainly.
     pub(super) fn append_item(&mut self) -> Result<()> {
         if !self.frames.is_empty() || self.has_document || self.awaits_document {
-            let problem = "does not say where the item goes, and it cannot go behind a quote, a bracket or a \
-                           here-document";
+            let problem = "does not say where the item goes: not after a quote or a bracket";
             return Err(Error::usage("the command", problem).advise("write {} where it goes"));
         }
         if let Some(Part::Text(bytes)) = self.parts.last_mut() {
@@ -223,9 +222,8 @@ impl<'a> Scanner<'a> {
                 if let Some((_, length)) = self.syntax.at_start(behind) {
                     let both = self.text[self.at..=self.at + length].escape_ascii();
                     let problem = "is a variable to the shell, and a placeholder to bivouac";
-                    return Err(Error::usage(both, problem).advise(
-                        "write $1 for the variable; for the item leave out the dollar, or put a backslash before it",
-                    ));
+                    return Err(Error::usage(both, problem)
+                        .advise("for the item leave out the dollar, or write \\$; for the variable $1"));
                 }
                 let quoted = quoting != Quoting::Plain;
                 self.frames.push(Frame::Brace { quoted, evaluates: evaluates(&behind[1..]) });
@@ -279,10 +277,9 @@ impl<'a> Scanner<'a> {
     fn document(&mut self) -> Result<()> {
         let rest = &self.text[self.at..];
         if let Some((_, range)) = self.syntax.find_in(rest) {
-            let problem = "stands in or behind a here-document, in which quotes have no meaning";
-            return Err(Error::usage(rest[range].escape_ascii(), problem).advise(
-                "put the document into a file or use printf; or write item={} before it and $item in it",
-            ));
+            let problem = "stands in or after a here-document, where quotes mean nothing";
+            return Err(Error::usage(rest[range].escape_ascii(), problem)
+                .advise("use printf or a file; or write item={} before it and $item in it"));
         }
         self.has_document = true;
         self.copy(rest.len());

@@ -62,7 +62,7 @@ fn what_cannot_be_filled_is_wrong_usage_and_is_named() {
         (&["echo \"{2}\""], true, 1, "{2}: "),
         (&["echo ${1}"], true, 1, "${1}: "),
         (&["f() { echo \"${#}\"; }; f {}"], true, 1, "${#}: "),
-        (&["cat <<E\n{}\nE"], true, 1, "{}: stands in or behind a here-document"),
+        (&["cat <<E\n{}\nE"], true, 1, "{}: stands in or after a here-document"),
         (&["cat <<E\nx\nE\n"], true, 1, "the command: does not say"),
         (&["echo 'x"], true, 1, "the command: does not say"),
     ];

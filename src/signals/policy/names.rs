@@ -67,14 +67,8 @@ const UNTOUCHABLE: [(&[Signal], &str); 6] = [
         "it reports a fault of the program, which must end there and then",
     ),
     (&[Signal::SIGPROF, Signal::SIGVTALRM, Signal::SIGALRM], "it belongs to profilers and timers"),
-    (
-        &[Signal::SIGTTIN, Signal::SIGTTOU],
-        "the terminal stops background processes with it; blocked, it would become an I/O error",
-    ),
-    (
-        &[Signal::SIGPIPE, Signal::SIGXFSZ],
-        "it is ignored, because the write that fails is the event and ends the job",
-    ),
+    (&[Signal::SIGTTIN, Signal::SIGTTOU], "the terminal stops background processes with it"),
+    (&[Signal::SIGPIPE, Signal::SIGXFSZ], "it is ignored: the write that fails ends the job"),
     (&[Signal::SIGCHLD], "it tells of child processes and of nothing else"),
 ];
 

@@ -44,7 +44,7 @@ fn the_everyday_line_goes_on_although_what_is_done_is_gone_from_the_glob() {
     assert!(state() == before);
     world.write("waits", "");
     let ended = run(&["b", "c", "d", "e"]).run().expect_code(0);
-    drop(ended.expect_says("1 item of the list on record is gone").expect_says("resumed after 1 "));
+    drop(ended.expect_says("1 ended item is gone").expect_says("resumed after 1 "));
     assert_eq!(moved(&world), ["1-a", "2-b", "3-c", "4-d", "5-e"]);
     expect_each_once(&world, 5);
 }
@@ -115,16 +115,13 @@ fn a_finished_job_begins_anew_with_another_list_and_does_only_what_is_new_of_the
     each(&world, "-a items", &EFFECT).run().expect_code(0);
     // Some are gone, one is new.
     world.write("items", "item 1\nitem 3\nitem 5\n");
-    each(&world, "-a items", &EFFECT)
-        .run()
-        .expect_code(0)
-        .expect_says("3 items of the list on record are gone");
+    each(&world, "-a items", &EFFECT).run().expect_code(0).expect_says("3 ended items are gone");
     expect_each_once(&world, 6);
     world.write("items", "item 5\n");
     each(&world, "-a items", &EFFECT).run().expect_code(0).expect_says("already finished");
     // In another order it is another list.
     world.write("items", "item 3\nitem 1\n");
-    let ended = each(&world, "-a items", &EFFECT).run().expect_code(0).expect_says("a new job begins");
+    let ended = each(&world, "-a items", &EFFECT).run().expect_code(0).expect_says("and a new job");
     drop(ended);
     assert_eq!((effects(&world)["item 3"], effects(&world)["item 1"]), (2, 2));
 }
@@ -162,6 +159,6 @@ fn a_pipe_too_may_have_less_than_last_time() {
     run("x\n").run().expect_code(3).expect_says("item 3 (c) was at work");
     run("b\nc\nx\n").run().expect_code(3).expect_says("there were 2 more");
     run("c\nd\na\n").run().expect_code(3);
-    run("b\nc\nd\ne\n").run().expect_code(0).expect_says("1 item of the list on record is gone");
+    run("b\nc\nd\ne\n").run().expect_code(0).expect_says("1 ended item is gone");
     expect_each_once(&world, 5);
 }

@@ -118,11 +118,11 @@ fn several_items_at_once_grow_behind_a_full_command_only() {
         run("1 2 3").expect_code(0);
         let before = world.read("effects");
         for longer in ["1 2 3 4", "1 2 3 4 5"] {
-            run(longer).expect_code(3).expect_says("after a group that is full");
+            run(longer).expect_code(3).expect_says("its last group had room");
         }
         assert_eq!(world.read("effects"), before, "{options}");
         run("1 2 3").expect_code(0).expect_says("already finished");
-        run("7 8 9").expect_code(0).expect_says("a new job begins");
+        run("7 8 9").expect_code(0).expect_says("and a new job");
     }
     let world = World::new();
     let run = |items: &str| each(&world, "-n 2", &EFFECT).with(&format!("::: {items}")).run();

@@ -20,6 +20,12 @@ fn what_only_a_shell_understands_is_refused_before_anything_starts_with_the_line
         (&["touch", "{};", "exit", "{}", ":::", "a"], "--shell 'touch {}; exit {}' ::: a"),
         (&["touch", "{};date", ":::", "a"], "--shell 'touch {};date' ::: a"),
         (&["touch", "{=", "$_++", "=}", ":::", "a"], "no Perl is run here"),
+        (&["touch", "{= $_=", "'a' =}", ":::", "a"], "no Perl is run here"),
+        (&["touch", "{= s/.{2}// =}", ":::", "a"], "no Perl"),
+        (&["--tagstring", "{= $_ =}", "touch", "a", ":::", "a"], "no Perl"),
+        (&["touch", "{2uniq}", ":::", "a"], "leave such pairs out"),
+        (&["touch", "{}", ">{.}.out", ":::", "a"], "--shell 'touch {} >{.}.out'"),
+        (&["[", "-f", "{}", "]", "||", "touch", "{}", ":::", "a"], "--shell '[ -f {} ] || touch {}'"),
     ] {
         // The harness says --verbose right behind the verb.
         let ended = each(&world, "", words).run().expect_code(2);
@@ -101,13 +107,13 @@ fn the_two_limits_of_the_system_are_told_apart_and_no_item_floods_the_message() 
     let world = World::new();
     world.write("long", vec![b'x'; 200_000]);
     let ended = each(&world, "-a long", &["echo"]).run().expect_code(1);
-    drop(ended.expect_says("one of its arguments has 200000 bytes").expect_says_not(&"x".repeat(200)));
+    drop(ended.expect_says("an argument has 200000 bytes").expect_says_not(&"x".repeat(200)));
     world.write("many", "12345678\n".repeat(1_000_000));
     let ended = each(&world, "-n 1000000 -a many", &["echo"]).run().expect_code(1);
     drop(
         ended
             .expect_says("its 1000000 arguments have")
-            .expect_says("pass fewer items to each command with -n N")
+            .expect_says("pass fewer items to each command: -n N")
             .expect_says_not(&"12345678 ".repeat(30)),
     );
 }
@@ -160,7 +166,7 @@ fn a_list_of_thousands_is_shortened_for_people_and_whole_for_programs() {
     let words: Vec<&str> =
         ["sh", "-c", "exit 1", "{}", ":::"].into_iter().chain(items.iter().map(String::as_str)).collect();
     let ended = each(&world, "-j1 --halt now,fail=1", &words).run().expect_code(4);
-    drop(ended.expect_says("2,997 more").expect_says_not("file-2000"));
+    drop(ended.expect_says_not("file-2000"));
     let status = world.bivouac("status").run().expect_code(0).expect_stdout_says("2,997 more");
     assert!(status.stdout.len() < 2000);
     world.bivouac("status --json").run().expect_code(0).expect_stdout_says("file-2999");
@@ -185,8 +191,8 @@ fn pipe_says_what_is_wrong_with_a_command_before_it_runs_it() {
         |options: &str, words: &[&str]| world.bivouac(&format!("pipe in {options} --")).words(words).run();
     drop(pipe("", &["tr a b"]).expect_code(2).expect_says("remove the quotes"));
     drop(pipe("", &["tr", "a", "b", "|", "sort"]).expect_code(2).expect_says("--shell -- 'tr a b | sort'"));
-    drop(pipe("--block 100", &["sort"]).expect_code(0).expect_says("one result per chunk"));
-    drop(pipe("", &["sort"]).expect_code(0).expect_says_not("one result per chunk"));
+    drop(pipe("--block 100", &["sort"]).expect_code(0).expect_says("runs once for each chunk"));
+    drop(pipe("", &["sort"]).expect_code(0).expect_says_not("runs once for each chunk"));
     drop(pipe("--block 100", &["grep", "x"]).expect_code(4).expect_says("--ok-codes 0,1"));
     drop(world.bivouac("pipe in cat").run().expect_code(2).expect_says("put `--`"));
 }

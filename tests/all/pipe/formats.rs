@@ -297,7 +297,7 @@ fn other_records_or_headers_are_refused_by_name() {
         ("--csv --header=2", "not with a header of 2"),
         (
             "--record-lines 3 --header",
-            "is about records cut after lines with fields between , and quotes \\\"",
+            "was begun with records cut after lines with fields between , and quotes \\\"",
         ),
         ("--csv --header --output-header", "with an output header of 1"),
     ] {

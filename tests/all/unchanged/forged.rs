@@ -35,7 +35,7 @@ fn of_another_version() {
 fn of_what_is_in_it() {
     type Change = fn(&mut Record);
     let changes: [(&str, Change); 5] = [
-        ("its total is not one of this job", |record| record.total = json!("much")),
+        ("its total is of another job", |record| record.total = json!("much")),
         ("inputs in the record", |record| record.inputs = json!([1, 2])),
         ("their blocks have 0 bytes", |record| record.inputs["block"] = json!(0)),
         ("contradicts itself about this file", |record| {

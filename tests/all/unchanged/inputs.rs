@@ -27,9 +27,9 @@ fn of_a_pipe() {
     expect_refusals(
         &world,
         &[
-            ("pipe big.txt -o out --record-end x -- cat", 3, "is about records cut"),
-            ("pipe big.txt -o out -0 -- cat", 3, "is about records cut"),
-            ("pipe big.txt -o out --fixed 10 -- cat", 3, "is about records cut"),
+            ("pipe big.txt -o out --record-end x -- cat", 3, "was begun with records cut"),
+            ("pipe big.txt -o out -0 -- cat", 3, "was begun with records cut"),
+            ("pipe big.txt -o out --fixed 10 -- cat", 3, "was begun with records cut"),
             ("pipe big.txt small -o out -- cat", 3, "2 were given, the state is about 1"),
             ("pipe small -o out -- cat", 3, "small: is not the input that the state is about"),
             ("pipe ./big.txt -o out -- cat", 3, "call it big.txt"),
@@ -145,7 +145,7 @@ fn of_a_stream_that_was_read_to_its_end() {
     let line = world.bivouac("pipe - -o out -- cat").stdin(Input::Piped(b"a\nb\n".to_vec()));
     line.run().expect_code(0);
     world.shell("rm out");
-    expect_refusal(&world, &line, 3, "it was read to see whether its result is there", "the output is gone");
+    expect_refusal(&world, &line, 3, "was read to see whether its result is there", "the output is gone");
 }
 
 /// `>` in place of `>>`: the shell has emptied the file before we look.
@@ -211,10 +211,10 @@ fn of_a_list_of_a_job_that_is_finished() {
     expect_refusals(
         &world,
         &[
-            ("each -n 2 --state s true ::: 1 2 3 4", 3, "after a group that is full"),
-            ("each -o out echo ::: 1 2 3 4", 3, "is of this very job, which is finished"),
+            ("each -n 2 --state s true ::: 1 2 3 4", 3, "its last group had room"),
+            ("each -o out echo ::: 1 2 3 4", 3, "is of this job, finished"),
         ],
     );
     world.write("out", "something else\n");
-    expect_refusals(&world, &[("each -o out echo ::: 1 2 3", 3, "is of this very job, which is finished")]);
+    expect_refusals(&world, &[("each -o out echo ::: 1 2 3", 3, "is of this job, finished")]);
 }

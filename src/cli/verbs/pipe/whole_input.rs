@@ -27,8 +27,8 @@ pub(crate) fn warning(has_shell: bool, command: &[OsString]) -> Option<String> {
     let found = commands.iter().find(|words| looks_at_all(words))?;
     let shown: Vec<OsString> = found.iter().map(OsString::from).collect();
     Some(format!(
-        "warning: `{}` depends on its whole input, and it runs on each chunk by itself: the output is one result per chunk\n  \
-         run it on the whole output instead (… | {}), or make the input one chunk with a large --block; -q hides this",
+        "warning: `{}` depends on its whole input, and runs once for each chunk\n  \
+         run it on the whole output (… | {}), or give a large --block; -q hides this",
         quote::shortened(&shown),
         found.first().map_or("", String::as_str),
     ))

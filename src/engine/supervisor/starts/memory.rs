@@ -96,7 +96,7 @@ impl<J: Job> Supervisor<'_, J> {
             let how = format_args!("is short ({} MiB are available)", memory.available >> 20);
             self.view.observer.notice(&Notice::Warning(
                 Error::broken("memory", how)
-                    .advise("commands stand still, the youngest first, and go on when others have ended"),
+                    .advise("the youngest commands stand still, and go on when others have ended"),
             ));
         }
     }

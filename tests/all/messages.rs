@@ -1,0 +1,179 @@
+//! A message names the thing, says what to type, and has no more than two lines of 80 columns.
+//!
+//! As many lines as possible that newcomers type, and that are wrong; and endings that are said.
+
+use crate::harness::World;
+use crate::running::Ended;
+
+/// Files, states and lists for the lines below.
+fn world() -> World {
+    let world = World::new();
+    let text: String = (0..200).map(|n| format!("{n} error line foo\n")).collect();
+    world.write("in.txt", &text);
+    for (name, text) in [("foreign/lock", "x"), ("empty", ""), ("o0.part", "precious"), ("nul", "a\0b\n")] {
+        world.write(name, text);
+    }
+    world.write("wide", format!("{}\n", "0".repeat(200_000)));
+    world.write("bad.toml", "grace = \"soon\"\n");
+    world.bivouac("count in.txt -o done").run().expect_code(0);
+    world.bivouac("each -j1 -o halted --halt now,fail=1 false ::: a b").run().expect_code(4);
+    world
+}
+
+fn typed<'w>(world: &'w World, line: &str) -> Ended<'w> {
+    let words = shlex::split(line).unwrap();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    world.bivouac("").words(&words).run()
+}
+
+const LINES: &str = r#"
+frob
+start
+each
+each --frob x
+each --rpl x echo
+each --transferfile x echo
+each --memsuspend x echo
+each -D , echo ::: a
+each --pipe wc
+each --tmux echo
+each --sqlworker x echo
+each 'echo {} | wc' ::: a
+each 'touch a' ::: a
+each cd ::: a
+each echo '|' wc ::: a
+each X=1 echo ::: a
+each echo '{= s/a/b/ =}' ::: a
+each echo {uniq} ::: a
+each echo {choose_k} ::: a
+each echo {0%} ::: a
+each echo {3} ::: a
+each --shell 'cat <<E
+{}
+E' ::: a
+each --shell "echo 'x" ::: a
+each --shell 'echo ${1}' ::: a
+each -a missing echo
+each -a empty echo
+each -a nul echo
+each -a wide false
+each false ::: 1 2 3 4 5 6 7
+each no-such-program ::: a
+each ./in.txt ::: a
+each -o x --results r echo ::: a
+each -u -o x echo ::: a
+each --line-buffer -k echo ::: a
+each -j x echo
+each -j 5000 echo
+each --halt x echo
+each --delay 5x echo
+each --ok-codes 3 echo
+each --rate x echo
+each -s 10000 echo ::: a
+each -j1 -o halted --halt now,fail=1 false ::: a c
+each -j1 -o halted true ::: a b
+each -j1 -o halted -k --halt now,fail=1 false ::: a b
+pipe in.txt cat
+pipe in.txt -- 'tr a-z A-Z'
+pipe in.txt -- tr a-z A-Z '|' sort
+pipe in.txt -- grep nothing
+pipe in.txt -o p -- sort
+pipe in.txt -o q --format fastq -- cat
+pipe in.txt -- no-such-program
+pipe missing -- cat
+grep
+grep [
+grep '(a'
+grep '(a)\1'
+grep 'a(?=b)'
+grep '[:space:]' in.txt
+grep '[\d]' in.txt
+grep '$*a' in.txt
+grep 'a+?' in.txt
+grep -R a .
+grep -3 a in.txt
+grep -z a in.txt
+grep --include x a in.txt
+grep error in.txt -o out
+grep 'a\(b\)' in.txt
+grep x in.txt --limit-rate 5 MB
+grep x in.txt --limit-rate 0
+grep x in.txt --grace -1
+grep x in.txt --grace 5 s
+grep x in.txt --on 10=stop
+grep x in.txt --on KILL=stop
+grep x in.txt --on USR1=fly
+grep x in.txt --on USR1=stop --on USR1=pause
+grep x in.txt --checkpoint-every 0
+grep x in.txt --max-jobs 1 -j 4
+grep x in.txt --config bad.toml
+grep x in.txt --shard 9/3
+grep x in.txt --stop-code 3
+grep other in.txt -o done
+count in.txt -o done
+count -o done in.txt --fresh -w
+count in.txt -o in.txt
+count in.txt -o c --state in.txt
+count in.txt -o c --state foreign
+count in.txt -o c --state /proc/x/y
+count in.txt -o o0
+count in.txt -o no/such/directory
+count missing
+count missing -o m
+count . -o m
+digest --algorithm md4 in.txt
+digest --check in.txt
+digest missing
+status nothing
+status in.txt
+status 99999999
+stop
+stop done
+pause
+resume halted
+checkpoint done
+log nothing
+log done --since x
+clean nothing
+clean halted
+merge in.txt
+completions nosh
+signals --on X=y
+"#;
+
+#[test]
+fn a_message_has_two_lines_and_names_the_thing() {
+    let world = world();
+    let mut lines = LINES.trim();
+    let (mut tried, mut long) = (0, Vec::new());
+    while !lines.is_empty() {
+        // A word in quotes may have several lines.
+        let ends = lines.match_indices('\n').map(|(at, _)| at).chain([lines.len()]);
+        let end = ends.into_iter().find(|end| shlex::split(&lines[..*end]).is_some()).unwrap();
+        let ended = typed(&world, &lines[..end]);
+        assert!(ended.code().is_some_and(|code| !(6..=125).contains(&code)), "{}", &lines[..end]);
+        long.extend(ended.long_messages());
+        lines = lines[end..].trim_start();
+        tried += 1;
+    }
+    assert_eq!(long.len(), 0, "{}", long.join("\n"));
+    assert!(tried > 100, "{tried}");
+}
+
+#[test]
+fn no_text_of_the_users_is_shown_in_full_if_it_is_long() {
+    let world = world();
+    let long = "x".repeat(120);
+    for line in [
+        format!("count /nosuch/{long}/file"),
+        format!("count --grace {long} in.txt"),
+        format!("each --{long}"),
+        format!("grep '({long}' in.txt"),
+        format!("each false ::: {long}"),
+        format!("status {long}"),
+    ] {
+        let said = typed(&world, &line).stderr;
+        let shown = said.lines().filter(|said| !said.starts_with("  ") && said.contains(&long)).count();
+        assert_eq!(shown, 0, "{said}");
+    }
+}
