@@ -121,6 +121,10 @@ fn a_pause_is_complete_also_when_commands_print_past_us() {
     world.bivouac("resume").run().expect_code(0);
     run.wait().expect_code(0);
     expect_each_once(&world, 1);
+
+    let line = each(&world, "--fresh --on URG=pause -u --shell", &["sleep 2; echo {} >>effects", ":::", "b"]);
+    let run = line.start().until("ready").signal(nix::sys::signal::Signal::SIGURG).until("phase paused");
+    run.signal(nix::sys::signal::Signal::SIGCONT).wait().expect_code(0);
 }
 
 /// A shell starts its commands by `vfork`: it waits in the kernel until its child has become another program. When
