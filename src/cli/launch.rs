@@ -29,7 +29,6 @@ use bivouac::sink::StreamSink;
 use bivouac::{Effects, Ending, Error, Job, Location, Result, Run, Shards, Sink, Source, local_locks};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 pub(crate) struct Launch<'a> {
@@ -134,9 +133,7 @@ impl<'a> Launch<'a> {
                     state_path::refuse_streams_over_a_state(sink.path(), self.args.inputs)?;
                 }
                 for input in self.args.inputs {
-                    if let Ok(facts) = std::fs::metadata(input) {
-                        sink.refuse_if_input((facts.dev(), facts.ino()), input)?;
-                    }
+                    sink.refuse_if_input(input)?;
                 }
                 let path = sink.path().to_path_buf();
                 self.run_with((job, source), resumable, Some(&path), sink)

@@ -15,8 +15,7 @@ pub struct Holder {
     /// When it took the lock, in seconds since 1970.
     pub started: u64,
     /// When the process was started, in clock ticks since boot: together with the process id this
-    /// names one process and no other. `None` in a lock that an older version wrote.
-    #[serde(default)]
+    /// names one process and no other.
     pub ticks: Option<u64>,
     /// The pid namespace in which the process id is valid.
     #[serde(default)]

@@ -74,9 +74,8 @@ pub struct Record {
     pub frontier: u64,
     /// The mark of the last task before the frontier ([`crate::Listed::mark`]).
     pub mark: Option<Mark>,
-    /// Tasks completed ahead of the frontier, each with a file of its own, as versions before 0.2 kept them.
-    #[serde(rename = "beyond")]
-    pub spilled_files: Vec<SpilledFile>,
+    /// Always empty: a place of the format that is not used any more.
+    pub beyond: [(); 0],
     /// Tasks completed ahead of the frontier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<Ahead>,
@@ -123,22 +122,6 @@ pub enum Phase {
         /// The exit code with which the job ended.
         code: u8,
     },
-}
-
-/// A task completed ahead of the frontier, whose output is in a file of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SpilledFile {
-    /// The number of the task.
-    pub task: u64,
-    /// Its mark ([`crate::Listed::mark`]).
-    pub mark: Option<Mark>,
-    /// The name of its file in the spill directory.
-    pub file: String,
-    /// The length of that file.
-    pub bytes: u64,
-    /// The CRC-32 of that file.
-    pub crc32: u32,
 }
 
 /// Tasks ahead of the frontier whose results wait in segments ([`state_dir`](crate::state_dir)).
@@ -221,26 +204,20 @@ impl Record {
 
     /// How many tasks completed ahead of the frontier are kept.
     pub fn kept(&self) -> u64 {
-        self.spilled_files.len() as u64 + self.ahead.as_ref().map_or(0, |ahead| ahead.tasks.len())
+        self.ahead.as_ref().map_or(0, |ahead| ahead.tasks.len())
     }
 
     pub(crate) fn keeps(&self, task: u64) -> bool {
         self.ahead.as_ref().is_some_and(|ahead| ahead.tasks.contains(task))
-            || self.spilled_files.iter().any(|file| file.task == task)
     }
 
     pub(crate) fn kept_tasks(&self) -> Tasks {
-        let mut tasks = self.ahead.as_ref().map(|ahead| ahead.tasks.clone()).unwrap_or_default();
-        self.spilled_files.iter().for_each(|file| {
-            tasks.insert(file.task);
-        });
-        tasks
+        self.ahead.as_ref().map(|ahead| ahead.tasks.clone()).unwrap_or_default()
     }
 
     /// The furthest task that was among them.
     pub(crate) fn last_kept(&self) -> Option<Last> {
-        let old = self.spilled_files.iter().map(|file| Last { task: file.task, mark: file.mark });
-        old.chain(self.ahead.as_ref().map(|ahead| ahead.last)).max_by_key(|last| last.task)
+        self.ahead.as_ref().map(|ahead| ahead.last)
     }
 
     /// The bytes of the file (see the [module](self)).

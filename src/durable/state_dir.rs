@@ -27,7 +27,7 @@ mod spill;
 pub use crate::durable::holder::{Continuing, Holder};
 pub use clean::{Cleaned, Peek, clean, is_state, peek};
 pub use showing::read_live;
-pub(crate) use spill::{Spilled, make_segment, remove_segment};
+pub(crate) use spill::{make_segment, remove_segment};
 
 use crate::durable::disk::{Dir, Disk, if_there, read_plain, refuse_trap_at, split};
 use crate::durable::lock::{self, Acquired, Lock, Unconfirmed};

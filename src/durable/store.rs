@@ -252,7 +252,7 @@ impl CheckpointStore {
     pub(crate) fn sweep(&mut self) -> Result<()> {
         let Some(dir) = &mut self.dir else { return Ok(()) };
         dir.sweep_temporaries()?;
-        dir.sweep_spill(&self.record.spilled_files, &self.spill.segments())
+        dir.sweep_spill(&self.spill.segments())
     }
 
     /// The run failed: frees the space on disk that no record names.

@@ -100,12 +100,6 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         }
     }
 
-    /// Takes a task as an earlier run stored it.
-    pub(crate) fn put_back(&mut self, task: u64, pieces: Vec<Vec<u8>>, fate: Fate<P>) {
-        pieces.into_iter().for_each(|piece| self.hold(task, piece));
-        self.end(task, fate);
-    }
-
     /// The task with this number, if it has ended.
     pub(crate) fn ended(&mut self, task: u64) -> Result<Option<(Held<P>, Fate<P>)>> {
         if self.tasks.get(&task).is_none_or(|held| held.fate.is_none()) {
@@ -311,17 +305,14 @@ impl Packed {
         if failed {
             return Ok(Fate::Failed { mark });
         }
-        let partial = serde_json::from_slice(&partial).map_err(|_| of_another_version(task))?;
+        let partial = serde_json::from_slice(&partial).map_err(|_| {
+            Error::refused("a task", "what was kept of it is not of this program")
+                .of_task(task)
+                .advise("it was written by another version")
+                .then(Advice::StartAfresh)
+        })?;
         Ok(Fate::Done { partial, mark, bytes })
     }
-}
-
-/// The stored result of a task cannot be read.
-pub(crate) fn of_another_version(task: u64) -> Error {
-    Error::refused("a task", "what was kept of it is not of this program")
-        .of_task(task)
-        .advise("it was written by another version")
-        .then(Advice::StartAfresh)
 }
 
 fn size(piece: &[u8]) -> u64 {

@@ -200,7 +200,18 @@ impl<S, D, T, F, R, A> Loop<S, Fold<D, T, F, R, A>> {
 
 impl<S, J> Loop<S, J> {
     /// Writes the output here, in the order of the items. It grows in `PATH.part` and gets its name when it is
-    /// complete. The state is in `PATH.bivouac`, unless [`state`](Loop::state) says otherwise.
+    /// complete. The state is in `PATH.bivouac`, unless [`state`](Loop::state) says otherwise. A file that is also an
+    /// input is refused.
+    ///
+    /// ```
+    /// # let place = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&place)?;
+    /// std::fs::write("poem.txt", "a line\n")?;
+    /// let loud = bivouac::lines("poem.txt").map(|chunk, cx| Ok(chunk.text(cx)?.to_uppercase()));
+    /// let refused = loud.write_to("poem.txt").into_run().err().expect("it would replace its input");
+    /// assert_eq!(refused.to_string(), "poem.txt: is an input, and the output poem.txt is the same file; name another output");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn write_to(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.to = Destination::File(path.into());
@@ -294,7 +305,11 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
         let Self { job, mut source, settings } = self;
         let Settings { to, state, mut options, observer, requests } = settings;
         let sink: Box<dyn Sink> = match &to {
-            Destination::File(path) => Box::new(FileSink::new(path)?),
+            Destination::File(path) => {
+                let sink = FileSink::new(path)?;
+                source.files().iter().try_for_each(|input| sink.refuse_if_input(input))?;
+                Box::new(sink)
+            }
             Destination::StandardOutput => Box::new(StreamSink::stdout()?),
             Destination::Nowhere => Box::new(NoOutput),
         };

@@ -275,6 +275,10 @@ impl Source for Chunks {
     type Task = super::Chunk;
     type Listing = ChunkListing;
 
+    fn files(&self) -> Vec<PathBuf> {
+        self.paths.clone()
+    }
+
     fn begin(&self) -> Result<ChunkListing> {
         if self.streams.has_taken() {
             return Err(Error::refused(
@@ -307,9 +311,7 @@ impl Source for Chunks {
         same_left_out(&self.left_out, &stored.left_out)?;
         let now = look_at_all(&self.paths, self.decompress, &self.streams)?;
         let block = stored.block;
-        let then: Vec<Stored> =
-            stored.inputs.into_iter().chain(stored.files.into_iter().map(Stored::File)).collect();
-        same_number(now.len(), then.len())?;
+        same_number(now.len(), stored.inputs.len())?;
         let by_contents = contents_as_begun(self.wants_contents, stored.contents)?;
         let (mut remarks, mut samples) = (Remarks::default(), stored.samples.into_iter());
         if let Some(wanted) = self.wanted_block.filter(|wanted| *wanted != block) {
@@ -318,7 +320,7 @@ impl Source for Chunks {
             ));
         }
         let mut inputs = Vec::with_capacity(now.len());
-        for ((now, then), path) in now.into_iter().zip(then).zip(&self.paths) {
+        for ((now, then), path) in now.into_iter().zip(stored.inputs).zip(&self.paths) {
             let resume = |now: Witness, then| now.resumed(then, samples.next(), by_contents, &mut remarks);
             inputs.push(Self::resumed(path, now, then, resume)?);
         }
@@ -695,23 +697,6 @@ mod tests {
                 assert!(read == [&text[..], &text[..]].concat(), "blocks of {block}");
             }
         }
-    }
-
-    /// What the versions before 0.2 have in the record of a job that knows one cut only.
-    #[test]
-    fn a_record_of_an_earlier_version_is_understood() {
-        let inputs = Inputs::new(vec![b"one\ntwo\nthree\n".to_vec()]);
-        let source = inputs.chunks(Boundary::newline()).block(Some(5));
-        let mut described = described(&source);
-        let (now, file) = (described.clone(), described["inputs"][0]["file"].clone());
-        let stored = described.as_object_mut().unwrap();
-        stored.retain(|key, _| !["records", "inputs"].contains(&key.as_str()));
-        stored.insert("files".to_string(), serde_json::json!([file]));
-        stored.insert("streams".to_string(), serde_json::json!(false));
-        let mut listing = inputs.chunks(Boundary::newline()).resume(&described, 1).unwrap();
-        assert_eq!(listing.described().unwrap(), now);
-        let rest = show_all(&mut listing, &ListContext::endless());
-        assert_eq!(rest.iter().map(|task| &task.2[..]).collect::<Vec<_>>(), [&b"three\n"[..], b""]);
     }
 
     /// A job on a pipe is continued with a file on standard input, say: the width of a column must not change.

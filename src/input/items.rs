@@ -56,7 +56,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Where the seed of an order comes from.
@@ -225,6 +225,14 @@ impl Items {
 impl Source for Items {
     type Task = Item;
     type Listing = ItemListing;
+
+    fn files(&self) -> Vec<PathBuf> {
+        let files = self.columns.iter().filter_map(|column| match &column.given {
+            Given::File(path) => Some(path.clone()),
+            Given::Stdin | Given::Listed(_) => None,
+        });
+        files.collect()
+    }
 
     fn begin(&self) -> Result<ItemListing> {
         let (mut described, columns) = self.open()?;

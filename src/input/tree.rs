@@ -102,8 +102,6 @@ pub struct TreeListing {
     tree: Tree,
     /// The mark is over the contents of the files, and not over their inodes and times.
     by_contents: bool,
-    /// The mark is over the device too, in a job that an earlier version began.
-    by_device: bool,
     walk: Walk,
     /// The parts of the file at hand that are not listed yet.
     parts: Option<(Arc<InputFile>, u64)>,
@@ -120,15 +118,7 @@ struct Described {
     roots: Vec<Root>,
     part: Option<u64>,
     together: u64,
-    #[serde(default)]
     contents: bool,
-    /// A record that does not say so is from before the device was left out.
-    #[serde(default = "yes")]
-    device: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,7 +185,6 @@ impl TreeListing {
     fn new(tree: Tree, by_contents: bool) -> Self {
         Self {
             by_contents,
-            by_device: false,
             walk: Walk::over(&tree.roots, &tree.own),
             parts: None,
             grown: GrownFiles::default(),
@@ -301,9 +290,8 @@ impl TreeListing {
                 (file.path(), [-3, -3, i128::from(file.identity().size), -3, -3])
             }
             Entry::File(file) => {
-                let Identity { path, device, inode, size, modified_ns, changed_ns } = file.identity();
-                let device = if self.by_device { i128::from(*device) } else { -3 };
-                (path.as_path(), [device, i128::from(*inode), i128::from(*size), *modified_ns, *changed_ns])
+                let Identity { path, inode, size, modified_ns, changed_ns } = file.identity();
+                (path.as_path(), [-3, i128::from(*inode), i128::from(*size), *modified_ns, *changed_ns])
             }
             // Neither size nor times: a stream has none, and the others cannot be read.
             Entry::Stream(stream) => (stream.path(), [-1; 5]),
@@ -326,6 +314,10 @@ impl TreeListing {
 impl Source for Tree {
     type Task = Portion;
     type Listing = TreeListing;
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.roots.clone()
+    }
 
     fn leave_out(&mut self, own: &[PathBuf]) {
         self.own = self.own.and(own);
@@ -354,7 +346,7 @@ impl Source for Tree {
         let by_contents = contents_as_begun(self.wants_contents, then.contents)?;
         let tree = Self { part: then.part, together: then.together, ..self.clone() };
         let mut listing = TreeListing::new(tree, by_contents);
-        (listing.by_device, listing.again) = (then.device, frontier);
+        listing.again = frontier;
         listing.walk.watch_for_changes();
         Ok(listing)
     }
@@ -369,7 +361,6 @@ impl Listing for TreeListing {
             part: self.tree.part,
             together: self.tree.together,
             contents: self.by_contents,
-            device: self.by_device,
         };
         serde_json::to_value(described).map_err(|e| Error::broken("inputs", e))
     }

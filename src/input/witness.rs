@@ -131,7 +131,7 @@ impl Witness {
     }
 
     /// The first moment: the file of the record, if the job can continue with this one, which was just looked
-    /// at. The record has its identity and, unless an earlier version wrote it, a sample.
+    /// at. The record has its identity and a sample.
     pub(super) fn resumed(
         self,
         stored: Identity,

@@ -88,9 +88,7 @@ pub(crate) struct Partial {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Total {
-    /// The file at hand: its line is printed when the next one begins. `None` also if a version before 0.2,
-    /// which printed it after the last chunk, has done so.
-    #[serde(default)]
+    /// The file at hand: its line is printed when the next one begins.
     open: Option<usize>,
     here: Tally,
     all: Counts,
@@ -103,9 +101,7 @@ struct Counts {
     lines: u64,
     words: u64,
     bytes: u64,
-    #[serde(default)]
     chars: u64,
-    #[serde(default)]
     longest: u64,
 }
 

@@ -40,6 +40,7 @@ use ledger::{Compared, Ledger};
 use place::{mode_to_take, not_a_file, resolve};
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -144,18 +145,20 @@ impl FileSink {
         &self.path
     }
 
-    /// Refuses an output that is also an input: `id` is its device and inode, `path` its name.
+    /// Refuses an output that is also this input.
     ///
     /// # Errors
     ///
     /// [`Kind::Usage`], naming both.
     #[doc(hidden)]
-    pub fn refuse_if_input(&self, id: (u64, u64), path: &Path) -> Result<()> {
+    pub fn refuse_if_input(&self, input: &Path) -> Result<()> {
+        let Ok(there) = std::fs::metadata(input) else { return Ok(()) };
+        let id = (there.dev(), there.ino());
         for (name, ours) in [(&self.name, &self.path), (&self.part_name, &self.part_path)] {
             if self.facts(name, ours)?.is_some_and(|facts| facts.id == id) {
                 let problem =
                     format_args!("is an input, and the output {} is the same file", self.given.display());
-                return Err(Error::usage(path.display(), problem).advise("name another output"));
+                return Err(Error::usage(input.display(), problem).advise("name another output"));
             }
         }
         Ok(())

@@ -58,7 +58,8 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Observer {
-    /// The state of the run, about ten times a second and after every change of phase.
+    /// The state of the run, about ten times a second and after every change of phase. The last one may be of before
+    /// the last commit, and a short run may have none: its ending has the figures ([`Summary`](crate::Summary)).
     fn progress(&mut self, _now: &Progress) {}
 
     /// Something that a person may want to read.

@@ -45,6 +45,12 @@ pub trait Source: Send + 'static {
     /// Told first which files and directories the run itself writes: its output, its state. They are no input.
     #[doc(hidden)]
     fn leave_out(&mut self, _own: &[PathBuf]) {}
+
+    /// The files that were named as inputs, of which none can be the output.
+    #[doc(hidden)]
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 /// Lists the tasks of a job: lazily, always in the same order, from where its [`Source`] opened it.

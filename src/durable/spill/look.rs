@@ -20,24 +20,12 @@ pub(crate) fn look(
     stop: &StopFd,
     tell: &mut dyn FnMut(u64, Option<Mark>),
 ) -> Result<(Spill, u64)> {
-    let mut lost = 0;
-    let mut whole = Vec::new();
-    for file in std::mem::take(&mut record.spilled_files) {
-        match dir.read_spill(&file)? {
-            Some(_) => {
-                tell(file.task, file.mark);
-                whole.push(file);
-            }
-            None => lost += 1,
-        }
-    }
-    record.spilled_files = whole;
-    let Some(ahead) = &mut record.ahead else { return Ok((Spill::new(&record.run, 0), lost)) };
+    let Some(ahead) = &mut record.ahead else { return Ok((Spill::new(&record.run, 0), 0)) };
     // Tasks that the journal has after the record are committed.
     ahead.tasks.remove_range(0, record.frontier);
     ahead.tasks = ahead.tasks.without(&record.finished);
     let spill = Look { dir, spill: Spill::new(&record.run, ahead.next), wanted: ahead, stop, tell }.look()?;
-    lost += ahead.tasks.len() - spill.tasks.len();
+    let lost = ahead.tasks.len() - spill.tasks.len();
     ahead.tasks = spill.tasks.clone();
     Ok((spill, lost))
 }

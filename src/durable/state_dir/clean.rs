@@ -130,7 +130,7 @@ impl StateDir {
         // sweeps them. In the other order it would leave a record that names missing files.
         self.remove_if_there(&*self.dir, RECORD.as_ref())?;
         self.sync_dir()?;
-        self.sweep_spill(&[], &[])?;
+        self.sweep_spill(&[])?;
         let spill = self.find_spill_dir()?;
         if spill.is_some_and(|dir| dir.list().is_ok_and(|names| names.is_empty())) {
             self.dir.remove_dir(SPILL.as_ref()).at(self.path.join(SPILL), "remove")?;

@@ -1,8 +1,6 @@
 //! The directory `spill`: the names of the segments. `durable/spill.rs` reads and writes their content.
 //!
-//! A segment is called `segment.<number>`. Before version 0.2 every finished task had a file of its own,
-//! `<task>`: `<length of the partial, 4 bytes, little-endian><partial><output>`, with its length and CRC-32
-//! in the record. Such files are still read.
+//! A segment is called `segment.<number>`.
 //!
 //! # Durability
 //!
@@ -10,9 +8,8 @@
 //! Remove a segment only after a record that no longer names it is durable.
 
 use super::{SPILL, StateDir};
-use crate::durable::disk::{Dir, DiskFile, Open, if_there, nameless, read_up_to};
+use crate::durable::disk::{Dir, DiskFile, Open, if_there, nameless};
 use crate::durable::lock;
-use crate::durable::record::SpilledFile;
 use crate::error::{Advice, At, Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -39,14 +36,6 @@ fn is_a_directory(path: &Path) -> Error {
     Error::refused(path.display(), "is a directory that does not belong to a state")
         .advise("move it away")
         .then(Advice::RunAgain)
-}
-
-/// The result of a finished task that has a file of its own, verified.
-#[derive(Debug)]
-pub(crate) struct Spilled {
-    /// What the task reported, and how its output is cut into pieces.
-    pub(crate) partial: Vec<u8>,
-    pub(crate) output: Vec<u8>,
 }
 
 /// Creates a segment; without a state directory a file without a name, which ends with the process.
@@ -105,37 +94,11 @@ impl StateDir {
         self.sync_dir()
     }
 
-    /// Reads the file of a task, if it exists and is what the record says.
-    pub(crate) fn read_spill(&mut self, entry: &SpilledFile) -> Result<Option<Spilled>> {
-        // A name from a record is not trusted as a path: only one name is right.
-        let name = OsString::from(entry.task.to_string());
-        if OsStr::new(&entry.file) != name {
-            return Ok(None);
-        }
-        let Some(file) = self.open_spilled(&name)? else { return Ok(None) };
-        let path = self.spill_path(&name);
-        let facts = file.facts().at(&path, "look at")?;
-        if !facts.is_file || facts.bytes != entry.bytes {
-            return Ok(None);
-        }
-        let bytes = read_up_to(&*file, &path, entry.bytes)?;
-        if bytes.len() as u64 != entry.bytes || crc32fast::hash(&bytes) != entry.crc32 {
-            return Ok(None);
-        }
-        Ok(bytes.split_first_chunk().and_then(|(length, rest)| {
-            let (partial, output) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            Some(Spilled { partial: partial.to_vec(), output: output.to_vec() })
-        }))
-    }
-
     /// Removes files of crashed runs, which no record names.
-    pub(crate) fn sweep_spill(&mut self, files: &[SpilledFile], segments: &[u64]) -> Result<()> {
+    pub(crate) fn sweep_spill(&mut self, segments: &[u64]) -> Result<()> {
         self.touch()?;
         let Some(dir) = self.find_spill_dir()? else { return Ok(()) };
-        let named = |name: &OsStr| {
-            files.iter().any(|entry| OsStr::new(&entry.file) == name)
-                || segments.iter().any(|number| segment_name(*number) == name)
-        };
+        let named = |name: &OsStr| segments.iter().any(|number| segment_name(*number) == name);
         for name in dir.list().at(self.path.join(SPILL), "list")? {
             if is_ours(&name) && !named(&name) {
                 self.remove_spilled(&*dir, &name)?;
@@ -188,7 +151,7 @@ fn segment_name(number: u64) -> OsString {
     format!("{SEGMENT}{number}").into()
 }
 
-/// Whether a run of this or an earlier version gives such a name in the spill directory.
+/// Whether a run gives such a name in the spill directory.
 fn is_ours(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| name.strip_prefix(SEGMENT).unwrap_or(name).parse::<u64>().is_ok())
+    name.to_str().and_then(|name| name.strip_prefix(SEGMENT)).is_some_and(|n| n.parse::<u64>().is_ok())
 }

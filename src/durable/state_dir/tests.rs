@@ -3,7 +3,6 @@
 use super::*;
 use crate::durable::disk::OsDisk;
 use crate::durable::lock::LOCK;
-use crate::durable::record::SpilledFile;
 use crate::durable::record::tests::sample;
 use crate::durable::store::{CheckpointStore, Location};
 use std::fs;
@@ -244,55 +243,18 @@ fn a_damaged_record_is_refused_and_left() {
     assert!(!path.exists());
 }
 
-/// A result as versions before 0.2 kept it.
-pub(crate) fn old_spill(state: &Path, task: u64, partial: &[u8], output: &[u8]) -> SpilledFile {
-    let bytes = [&(partial.len() as u32).to_le_bytes()[..], partial, output].concat();
-    fs::create_dir_all(state.join("spill")).unwrap();
-    fs::write(state.join("spill").join(task.to_string()), &bytes).unwrap();
-    let crc32 = crc32fast::hash(&bytes);
-    SpilledFile { task, mark: None, file: task.to_string(), bytes: bytes.len() as u64, crc32 }
-}
-
-#[test]
-fn a_result_that_an_older_version_kept_comes_back_whole_or_not_at_all() {
-    let (_temp, path) = place();
-    let mut state = StateDir::create(&OsDisk, &path).unwrap();
-    let large = vec![b'x'; 600_000];
-    let entry = old_spill(&path, 7, b"{\"n\":1}", &large);
-    let back = state.read_spill(&entry).unwrap().unwrap();
-    assert_eq!((back.partial, back.output), (b"{\"n\":1}".to_vec(), large));
-    let empty = old_spill(&path, 8, b"", b"");
-    assert!(state.read_spill(&empty).unwrap().is_some_and(|back| back.output.is_empty()));
-    let entry = old_spill(&path, 3, b"p", b"output");
-    let good = fs::read(path.join("spill/3")).unwrap();
-    for bit in 0..good.len() * 8 {
-        let mut bad = good.clone();
-        bad[bit / 8] ^= 1 << (bit % 8);
-        fs::write(path.join("spill/3"), bad).unwrap();
-        assert!(state.read_spill(&entry).unwrap().is_none(), "bit {bit}");
-    }
-    fs::write(path.join("spill/3"), &good[1..]).unwrap();
-    assert!(state.read_spill(&entry).unwrap().is_none());
-    fs::remove_file(path.join("spill/3")).unwrap();
-    assert!(state.read_spill(&entry).unwrap().is_none());
-    let elsewhere = SpilledFile { file: "../checkpoint.json".into(), ..entry };
-    assert!(state.read_spill(&elsewhere).unwrap().is_none());
-}
-
 #[test]
 fn what_no_record_names_is_swept_and_what_is_not_ours_stays() {
     let (_temp, path) = place();
     let mut state = StateDir::create(&OsDisk, &path).unwrap();
-    let kept = old_spill(&path, 1, b"", b"a");
-    old_spill(&path, 2, b"", b"b");
     (0..3).for_each(|number| drop(state.make_segment(number).unwrap()));
     fs::write(path.join("spill/notes"), "").unwrap();
     fs::write(path.join("spill/segment.x"), "").unwrap();
-    state.sweep_spill(std::slice::from_ref(&kept), &[1]).unwrap();
+    state.sweep_spill(&[1]).unwrap();
     let mut names: Vec<_> =
         fs::read_dir(path.join("spill")).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["1", "notes", "segment.1", "segment.x"]);
+    assert_eq!(names, ["notes", "segment.1", "segment.x"]);
     assert!(state.open_segment(1).unwrap().is_some() && state.open_segment(2).unwrap().is_none());
 }
 
@@ -348,7 +310,7 @@ fn a_directory_in_place_of_a_segment_is_passed_over_and_named_where_it_is_in_the
     let segment = path.join(SPILL).join("segment.0");
     fs::create_dir_all(&segment).unwrap();
     assert!(state.open_segment(0).unwrap().is_none());
-    state.sweep_spill(&[], &[]).unwrap();
+    state.sweep_spill(&[]).unwrap();
     state.remove_segment(0).unwrap();
     let error = state.make_segment(0).map(drop).unwrap_err();
     assert_eq!(error.kind(), Kind::Refused);

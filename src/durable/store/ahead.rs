@@ -1,11 +1,9 @@
 //! Results of tasks that have completed ahead of the frontier, while they wait on disk.
 
 use super::CheckpointStore;
-use crate::durable::record::SpilledFile;
 use crate::durable::spill::frame::Entry;
 use crate::durable::spill::{Shelf, Spill};
-use crate::durable::state_dir::Spilled;
-use crate::error::{Advice, Error, Result};
+use crate::error::Result;
 
 impl CheckpointStore {
     pub(crate) fn spill(&mut self) -> &mut Spill {
@@ -29,19 +27,5 @@ impl CheckpointStore {
         let task = if any { tasks.first() } else { Some(frontier).filter(|task| tasks.contains(*task)) };
         let Some(task) = task else { return Ok(None) };
         self.spill.take(task).map(|entry| entry.map(|entry| (task, entry)))
-    }
-
-    /// Takes a result that a version before 0.2 has written. Its file is removed after the next record.
-    pub(crate) fn take_spilled_file(&mut self) -> Result<Option<(SpilledFile, Spilled)>> {
-        let Some(dir) = &mut self.dir else { return Ok(None) };
-        let Some(file) = self.record.spilled_files.pop() else { return Ok(None) };
-        let spilled = dir.read_spill(&file)?.ok_or_else(|| {
-            Error::broken("a task", "its result on disk was damaged while this run was working")
-                .of_task(file.task)
-                .advise("it must be done again")
-                .then(Advice::RunAgain)
-        })?;
-        self.sweeps_after_record = true;
-        Ok(Some((file, spilled)))
     }
 }

@@ -7,14 +7,9 @@
 //! harm, a checkpoint stores all of them.
 
 use super::Committer;
-use crate::durable::record::SpilledFile;
-use crate::durable::state_dir::Spilled;
-use crate::engine::reorder::{Fate, Held, Which, of_another_version};
+use crate::engine::reorder::{Fate, Held, Which};
 use crate::error::Result;
 use crate::task::Job;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 pub(super) struct Next<P> {
     pub(super) task: u64,
@@ -61,44 +56,4 @@ impl<J: Job> Committer<J> {
         }
         Ok(())
     }
-
-    /// Converts results that a version before 0.2 stored. Call it before the first step.
-    pub(crate) fn adopt(&mut self) -> Result<()> {
-        while let Some((entry, stored)) = self.store.take_spilled_file()? {
-            let (pieces, fate) = unpack(&entry, stored).ok_or_else(|| of_another_version(entry.task))?;
-            self.reorder.put_back(entry.task, pieces, fate);
-            self.put_on_disk(Which::Ended)?;
-        }
-        Ok(())
-    }
-}
-
-/// The header of a task's file.
-#[derive(Deserialize)]
-struct Header {
-    failed: bool,
-    partial: Value,
-    bytes: u64,
-    /// The length of each piece.
-    pieces: Vec<usize>,
-}
-
-/// The pieces as they were emitted, and how the task ended.
-fn unpack<P: DeserializeOwned>(entry: &SpilledFile, stored: Spilled) -> Option<(Vec<Vec<u8>>, Fate<P>)> {
-    let header: Header = serde_json::from_slice(&stored.partial).ok()?;
-    let mut rest = stored.output.as_slice();
-    let mut pieces = Vec::with_capacity(header.pieces.len());
-    for bytes in header.pieces {
-        let (piece, after) = rest.split_at_checked(bytes)?;
-        pieces.push(piece.to_vec());
-        rest = after;
-    }
-    let mark = entry.mark;
-    let fate = match header.failed {
-        true => Fate::Failed { mark },
-        false => {
-            Fate::Done { partial: serde_json::from_value(header.partial).ok()?, mark, bytes: header.bytes }
-        }
-    };
-    rest.is_empty().then_some((pieces, fate))
 }

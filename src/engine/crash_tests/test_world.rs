@@ -252,7 +252,6 @@ impl World {
         until: Until,
         told: &mut Told,
     ) -> Result<Closed> {
-        committer.adopt()?;
         let shows_status = self.before_step.borrow().is_some();
         let mut delivered = Vec::new();
         while let Some(task) = todo.pop_front() {

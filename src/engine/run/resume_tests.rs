@@ -2,10 +2,6 @@
 
 use super::tests::{Stage, expected, stage};
 use super::*;
-use crate::durable::disk::OsDisk;
-use crate::durable::record::Record;
-use crate::durable::state_dir::StateDir;
-use crate::durable::state_dir::tests::old_spill;
 use crate::ending::{Exit, REFUSED, RESUMABLE};
 use crate::sink::FileSink;
 use crossbeam_channel::bounded;
@@ -100,31 +96,6 @@ fn expect_each_once(runs: &Runs, again: Vec<u64>) {
 fn after_an_orderly_stop_no_finished_task_runs_again() {
     let place = Place::new();
     let runs = stop_behind_a_slow_task(&place);
-    expect_each_once(&runs, go_on(&place));
-}
-
-/// Opens the state, lets `change` do something to it and to the record, and writes that.
-fn change_state(place: &Place, change: impl FnOnce(&mut Record)) {
-    let dir = StateDir::open(&OsDisk, &place.state()).unwrap().unwrap();
-    let mut record = dir.read_record().unwrap().unwrap();
-    change(&mut record);
-    fs::write(place.state().join("checkpoint.json"), record.encode().unwrap()).unwrap();
-}
-
-#[test]
-fn what_a_version_before_0_2_has_kept_is_not_done_again() {
-    let place = Place::new();
-    let runs = stop_behind_a_slow_task(&place);
-    change_state(&place, |record| {
-        let tasks = record.ahead.take().unwrap().tasks;
-        for n in (0..200).filter(|n| tasks.contains(*n)) {
-            let output = format!("{n}\n");
-            let header = format!(r#"{{"failed":false,"partial":{n},"bytes":1,"pieces":[{}]}}"#, output.len());
-            let old = old_spill(&place.state(), n, header.as_bytes(), output.as_bytes());
-            record.spilled_files.push(old);
-        }
-        assert!(record.spilled_files.len() >= 50);
-    });
     expect_each_once(&runs, go_on(&place));
 }
 

@@ -29,20 +29,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Described {
     pub(super) block: u64,
     /// In the words of [`Boundary`], which are exact.
-    #[serde(default)]
     pub(super) records: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) header: Option<String>,
-    #[serde(default)]
     pub(super) inputs: Vec<Stored>,
-    /// Where versions before 0.2 have the inputs of jobs that could be continued on files only.
-    #[serde(default, skip_serializing)]
-    pub(super) files: Vec<Identity>,
     /// Of the files among the inputs, in their order.
-    #[serde(default)]
     pub(super) samples: Vec<Sample>,
     /// Their contents are in the mark.
-    #[serde(default)]
     pub(super) contents: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) left_out: Vec<LeftOut>,
@@ -434,7 +427,6 @@ impl Listing for ChunkListing {
             records: Some(boundary.to_string()),
             header: header.as_ref().map(Header::to_string),
             inputs: self.inputs.iter().zip(paths).map(store).collect(),
-            files: Vec::new(),
             samples: samples(&self.inputs),
             contents: *by_contents,
             left_out: left_out.clone(),

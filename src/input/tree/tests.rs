@@ -75,20 +75,6 @@ fn a_directory_that_is_removed_meanwhile_is_told_and_the_rest_is_listed() {
 }
 
 #[test]
-fn a_record_from_before_the_device_was_left_out_is_still_compared_with_it() {
-    let dir = place();
-    let cx = ListContext::endless();
-    let tree = Tree::new(vec![dir.path().to_path_buf()], None);
-    let mut earlier = tree.begin().unwrap();
-    earlier.by_device = true;
-    let mut described = earlier.described().unwrap();
-    described.as_object_mut().unwrap().remove("device");
-    let mark = all(&mut earlier).pop().unwrap().1;
-    assert_eq!(tree.resume(&described, 1).unwrap().mark_before(&cx).unwrap(), mark);
-    assert_ne!(all(&mut tree.begin().unwrap()).pop().unwrap().1, mark, "a job that begins leaves it out");
-}
-
-#[test]
 fn what_is_done_is_listed_again_and_must_be_the_same() {
     let dir = place();
     let cx = ListContext::endless();

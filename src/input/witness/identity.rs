@@ -5,7 +5,7 @@
 //! change time, both in nanoseconds. No program can set the change time. The price is a refusal after a
 //! harmless `chmod`, which is the right side to err on.
 //!
-//! The device is stored and not compared. The kernel numbers file systems without a device of their own (NFS,
+//! The device is not compared. The kernel numbers file systems without a device of their own (NFS,
 //! btrfs, overlays) as they are mounted, so the same file has another number on another host, or after a
 //! reboot. git leaves it out for the same reason.
 
@@ -23,10 +23,7 @@ pub struct Identity {
     /// The path as the user gave it, or as the walk found it.
     #[serde(with = "path_text")]
     pub path: PathBuf,
-    /// The device it was on. Never compared: it differs from host to host.
-    #[serde(default)]
-    pub device: u64,
-    /// Its number on that device.
+    /// Its number on its device.
     pub inode: u64,
     /// Length in bytes.
     pub size: u64,
@@ -51,7 +48,6 @@ pub enum Comparison {
 /// An [`Identity`] without its path: it is copied, and taken after every read.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::input) struct FileStat {
-    device: u64,
     inode: u64,
     pub(in crate::input) size: u64,
     modified_ns: i128,
@@ -60,8 +56,8 @@ pub(in crate::input) struct FileStat {
 
 impl FileStat {
     pub(in crate::input) fn at(self, path: impl Into<PathBuf>) -> Identity {
-        let Self { device, inode, size, modified_ns, changed_ns } = self;
-        Identity { path: path.into(), device, inode, size, modified_ns, changed_ns }
+        let Self { inode, size, modified_ns, changed_ns } = self;
+        Identity { path: path.into(), inode, size, modified_ns, changed_ns }
     }
 
     pub(super) fn compare(self, now: Self) -> Comparison {
@@ -88,7 +84,6 @@ impl FileStat {
 impl From<&Metadata> for FileStat {
     fn from(stat: &Metadata) -> Self {
         Self {
-            device: stat.dev(),
             inode: stat.ino(),
             size: stat.size(),
             modified_ns: nanoseconds(stat.mtime().into(), stat.mtime_nsec().into()),
@@ -100,7 +95,6 @@ impl From<&Metadata> for FileStat {
 impl From<&Stat> for FileStat {
     fn from(stat: &Stat) -> Self {
         Self {
-            device: stat.st_dev,
             inode: stat.st_ino,
             size: stat.st_size.cast_unsigned(),
             modified_ns: nanoseconds(stat.st_mtime.into(), stat.st_mtime_nsec.into()),
@@ -120,8 +114,8 @@ impl Identity {
     }
 
     pub(in crate::input) fn stat(&self) -> FileStat {
-        let &Self { device, inode, size, modified_ns, changed_ns, path: _ } = self;
-        FileStat { device, inode, size, modified_ns, changed_ns }
+        let &Self { inode, size, modified_ns, changed_ns, path: _ } = self;
+        FileStat { inode, size, modified_ns, changed_ns }
     }
 
     /// Compares the stored facts with those of `now`. The paths are not compared.
@@ -170,18 +164,6 @@ mod tests {
         let mut after = before.clone();
         after.changed_ns += 1;
         assert!(matches!(before.compare(&after), Comparison::Changed(_)));
-    }
-
-    #[test]
-    fn another_number_of_the_device_is_no_change_and_may_be_missing() {
-        let (_dir, path) = file_with("abc");
-        let mut stored = identity(&path);
-        stored.device += 1;
-        assert_eq!(stored.compare(&identity(&path)), Comparison::Same);
-        let mut text = serde_json::to_value(&stored).unwrap();
-        text.as_object_mut().unwrap().remove("device");
-        let without: Identity = serde_json::from_value(text).unwrap();
-        assert_eq!(without.compare(&identity(&path)), Comparison::Same);
     }
 
     #[test]
