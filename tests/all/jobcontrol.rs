@@ -318,7 +318,7 @@ pub(crate) fn namespace() -> Option<&'static str> {
 }
 
 /// Past libtest, which shows what a test prints only when it fails.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     use std::io::Write;
     std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
 }

@@ -75,6 +75,7 @@ mod listening;
 mod log;
 mod masks;
 mod messages;
+mod operating;
 mod options;
 mod others;
 mod pattern;

@@ -1,0 +1,86 @@
+//! The files that `docs/operating.md` quotes: systemd accepts the units, logrotate and a shell do what the page says.
+
+use crate::harness::{BIVOUAC, Bivouac, World};
+use nix::sys::signal::Signal::SIGTERM;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Output;
+
+const HELD: &str = "./held";
+
+fn quoted(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating").join(name)).unwrap()
+}
+
+fn shell(world: &World, script: &str) -> Output {
+    world.command("sh").args(["-c", script]).output().unwrap()
+}
+
+fn said(seen: &Output) -> String {
+    String::from_utf8_lossy(&seen.stderr).into_owned()
+}
+
+/// The job of the page, with a command that waits for a file.
+fn held(world: &World) -> Bivouac<'_> {
+    world.write("huge.json", "{\"name\": 1}\n");
+    world.write("held", "#!/bin/sh\nuntil [ -e go ]; do sleep 0.02; done\ncat\n");
+    fs::set_permissions(world.path("held"), fs::Permissions::from_mode(0o755)).unwrap();
+    world.bivouac("pipe huge.json -o names --log-file names.log --on HUP=reload -- ./held")
+}
+
+#[test]
+fn systemd_accepts_the_units() {
+    let world = World::new();
+    if shell(&world, "command -v systemd-analyze").stdout.is_empty() {
+        return crate::jobcontrol::say("SKIPPED: there is no systemd-analyze, so no unit is verified");
+    }
+    let verified = |unit: &str| {
+        world.write("names.service", unit);
+        world.write("names.timer", quoted("names.timer"));
+        said(&shell(&world, "systemd-analyze verify ./names.service ./names.timer"))
+    };
+    let unit = quoted("names.service").replace("/usr/local/bin/bivouac", BIVOUAC);
+    assert_eq!(verified(&unit), "");
+    assert!(verified(&unit.replace("=mixed", "=gentle")).contains("gentle"), "a wrong unit is noticed");
+}
+
+#[test]
+fn logrotate_gives_a_running_job_a_new_log_and_leaves_one_that_has_ended() {
+    let world = World::new();
+    let rotation = quoted("logrotate.conf");
+    assert!(rotation.contains("/var/log/") && rotation.contains("/data/names"));
+    let here = format!("{}/", world.root().display());
+    world.write("rotation", rotation.replace("/var/log/", &here).replace("/data/names", "names"));
+    let rotate = || {
+        let seen =
+            shell(&world, "chmod 755 . && chmod 644 rotation && /usr/sbin/logrotate -f -s rotated rotation");
+        assert!(seen.status.success(), "{}", said(&seen));
+    };
+    let run = held(&world).start().until_at_work();
+    rotate();
+    let run = run.until("reloaded");
+    world.write("go", "");
+    run.wait().expect_code(0);
+    let (old, new) = (world.read("names.log.1"), world.read("names.log"));
+    assert!(String::from_utf8_lossy(&old).contains(" INFO started "));
+    assert!(String::from_utf8_lossy(&new).contains(" INFO finished "));
+    rotate();
+    assert!(!world.exists("names.log"), "nothing writes it any more");
+}
+
+#[test]
+fn the_line_of_cron_is_silent_about_a_busy_state_only() {
+    let world = World::new();
+    let page = quoted("crontab");
+    let line = page.lines().find_map(|line| line.split_once("cd /data && ")).unwrap().1;
+    let line = line.replace("jq -c .name", HELD);
+    let run = held(&world).start().until_at_work();
+    let seen = shell(&world, &line);
+    assert_eq!(seen.status.code(), Some(0), "{}", said(&seen));
+    assert_ne!(shell(&world, &line.replace("--quiet", "--silence")).status.code(), Some(0), "wrong usage");
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    world.write("go", "");
+    assert_eq!(shell(&world, &line).status.code(), Some(0));
+    assert_eq!(world.read("names"), b"{\"name\": 1}\n");
+}
