@@ -186,7 +186,7 @@ impl Chunks {
         pub fn watched(yes: bool) => is_watched = yes;
     }
 
-    /// Says which files are decompressed. They are then cut as streams are, and a job that is continued begins at a
+    /// Says which files and streams are decompressed. Files are then cut as streams are, and a job that is continued begins at a
     /// place in them.
     #[must_use]
     pub fn decompress(mut self, which: Decompress) -> Self {
@@ -222,25 +222,45 @@ impl Chunks {
     fn cutting(&self, block: u64, by_contents: bool, left_out: Vec<LeftOut>) -> Cutting {
         let (paths, boundary) = (self.paths.clone(), Arc::clone(&self.boundary));
         let (is_watched, enough, found) = (self.is_watched, self.enough.clone(), self.found.clone());
-        let header = self.header.clone();
-        Cutting { paths, boundary, header, block, by_contents, left_out, is_watched, enough, found }
+        let (header, decompress) = (self.header.clone(), self.decompress);
+        Cutting {
+            paths,
+            boundary,
+            header,
+            decompress,
+            block,
+            by_contents,
+            left_out,
+            is_watched,
+            enough,
+            found,
+        }
     }
 
     /// The input `now`, if the record may be about it.
     fn resumed(
+        &self,
         path: &Path,
         now: Input,
         stored: Stored,
         resume: impl FnOnce(Witness, Identity) -> Result<Witness>,
     ) -> Result<Input> {
         let problem = match (now, stored) {
-            (stream @ Input::Stream(_), Stored::Stream { .. }) => return Ok(stream),
+            (stream @ Input::Stream(_), Stored::Stream { unpacked, .. })
+                if unpacked == (self.decompress != Decompress::Never) =>
+            {
+                return Ok(stream);
+            }
             (Input::Regular(now), Stored::File(then)) => return resume(now, then).map(Input::Regular),
             (Input::Packed(now, format), Stored::Packed { file, format: then }) if format == then => {
                 return resume(now, file).map(|witness| Input::Packed(witness, format));
             }
-            (Input::Packed(..), _) => "is decompressed now, and was not, or in another way",
-            (_, Stored::Packed { .. }) => "is read as it is now, and was decompressed",
+            (Input::Packed(..), _) | (Input::Stream(_), Stored::Stream { unpacked: false, .. }) => {
+                "is decompressed now, and was not, or in another way"
+            }
+            (_, Stored::Packed { .. }) | (Input::Stream(_), Stored::Stream { unpacked: true, .. }) => {
+                "is read as it is now, and was decompressed"
+            }
             (Input::Stream(_), Stored::File(_)) => "is a stream now, and was a file",
             (Input::Regular(_), Stored::Stream { .. }) => "is a file now, and was a stream",
         };
@@ -294,7 +314,7 @@ impl Source for Chunks {
         self.has_room_for(&inputs, block)?;
         let inputs = take_samples(inputs, self.wants_contents)?;
         let cutting = self.cutting(block, self.wants_contents, self.left_out.clone());
-        let all = all_together(&inputs, &self.left_out);
+        let all = all_together(&inputs, self.decompress, &self.left_out);
         Ok(ChunkListing::new(cutting, inputs, all))
     }
 
@@ -322,7 +342,7 @@ impl Source for Chunks {
         let mut inputs = Vec::with_capacity(now.len());
         for ((now, then), path) in now.into_iter().zip(stored.inputs).zip(&self.paths) {
             let resume = |now: Witness, then| now.resumed(then, samples.next(), by_contents, &mut remarks);
-            inputs.push(Self::resumed(path, now, then, resume)?);
+            inputs.push(self.resumed(path, now, then, resume)?);
         }
         if by_contents && frontier > 0 {
             remarks.sentences.push(READS_AGAIN.to_string());
@@ -337,22 +357,24 @@ impl Source for Chunks {
         if self.is_watched && inputs.iter().any(Input::is_stream) {
             return Err(streams_refused(Path::new("the input")));
         }
-        let all = stored.all.unwrap_or_else(|| all_together(&inputs, &stored.left_out));
+        let all = stored.all.unwrap_or_else(|| all_together(&inputs, self.decompress, &stored.left_out));
         let cutting = self.cutting(block, by_contents, stored.left_out);
         Ok(ChunkListing::new(cutting, inputs, all).at(frontier, remarks))
     }
 }
 
-fn all_together(inputs: &[Input], left_out: &[LeftOut]) -> Inputs {
+fn all_together(inputs: &[Input], decompress: Decompress, left_out: &[LeftOut]) -> Inputs {
     let mut all = Inputs::besides(inputs.len(), left_out);
     for input in inputs {
         match input {
             Input::Regular(witness) => all.regular_bytes += witness.identity.size,
             Input::Packed(..) => all.all_regular = false,
-            Input::Stream(stream) => match stream.regular_size() {
-                Some(size) => all.regular_bytes += size,
-                None => all.all_regular = false,
-            },
+            Input::Stream(stream) => {
+                match stream.regular_size().filter(|_| decompress == Decompress::Never) {
+                    Some(size) => all.regular_bytes += size,
+                    None => all.all_regular = false,
+                }
+            }
         }
     }
     all

@@ -61,6 +61,11 @@ impl Share {
         lock(&self.once).stream.regular_size()
     }
 
+    /// The stream itself, for a reader of this listing.
+    pub(super) fn shared(&self) -> Arc<Mutex<Once>> {
+        Arc::clone(&self.once)
+    }
+
     /// Takes the stream to read from it. Refused if another listing has.
     pub(super) fn take(&mut self) -> Result<MutexGuard<'_, Once>> {
         let mut once = lock(&self.once);

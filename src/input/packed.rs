@@ -13,6 +13,8 @@
 //! | gzip, one member | one | an access point, every 4 MiB (`packed/inflate.rs`) |
 //! | others | one | the member, stream or frame |
 //!
+//! A compressed stream is decompressed as it comes, and continued as every stream: it is read again from the beginning.
+//!
 //! The format is known by the first bytes, never by the name. A file that ends too early, or has a wrong checksum, ends
 //! the run; it is never a shorter result.
 
@@ -30,15 +32,16 @@ mod members;
 #[cfg(feature = "compression")]
 use self::bytes::Bytes;
 use super::file::InputFile;
+use super::once::Once;
 use super::stream::Received;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::task::ListContext;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,16 +144,22 @@ impl FromStr for Decompress {
 impl Decompress {
     /// The format as which this file is read; `None`: as it is.
     pub(super) fn format_of(self, path: &Path) -> Result<Option<Format>> {
-        let (wanted, found) = match self {
-            Self::Never => return Ok(None),
-            Self::Auto => return Ok(Format::of_file(path)),
-            Self::Only(wanted) => (wanted, Format::of_file(path)),
-        };
-        match (wanted, found) {
-            (wanted, Some(found)) if wanted == found => Ok(Some(found)),
+        if self == Self::Never { Ok(None) } else { self.chosen(Format::of_file(path), path) }
+    }
+
+    /// The same of a stream that begins with these bytes.
+    pub(super) fn format_in(self, first: &[u8], path: &Path) -> Result<Option<Format>> {
+        self.chosen(Format::of(first), path)
+    }
+
+    fn chosen(self, found: Option<Format>, path: &Path) -> Result<Option<Format>> {
+        match (self, found) {
+            (Self::Never, _) => Ok(None),
+            (Self::Auto, found) => Ok(found),
+            (Self::Only(wanted), Some(found)) if wanted == found => Ok(Some(found)),
             // Blocks of bgzip are members of gzip.
-            (Format::Gzip, Some(Format::Bgzip)) => Ok(Some(Format::Bgzip)),
-            (wanted, found) => {
+            (Self::Only(Format::Gzip), Some(Format::Bgzip)) => Ok(Some(Format::Bgzip)),
+            (Self::Only(wanted), found) => {
                 let found = found.map_or_else(|| "not compressed".into(), |found| format!("{found}"));
                 Err(Error::usage(path.display(), format_args!("is {found}, not {wanted}")))
             }
@@ -242,12 +251,36 @@ fn decoder(
 ) -> Result<(Box<dyn Decode>, Point)> {
     let access = access.map(|path| access::Access::new(path, file.identity()));
     let open = |point: Point| Bytes::new(Arc::clone(file), point.packed);
-    let decoder: Box<dyn Decode> = match format {
-        Format::Bgzip | Format::Zstd => Box::new(blocks::Blocks::new(open(point), format)),
-        Format::Gzip => Box::new(inflate::Inflate::from(open, &mut point, access)),
-        Format::Xz | Format::Bzip2 | Format::Lz4 => Box::new(members::Members::new(open(point), format)),
-    };
-    Ok((decoder, point))
+    if format == Format::Gzip {
+        let inflate = inflate::Inflate::from(open, &mut point, access);
+        return Ok((Box::new(inflate), point));
+    }
+    Ok((decoder_of(open(point), format), point))
+}
+
+#[cfg(feature = "compression")]
+fn decoder_of(bytes: Bytes, format: Format) -> Box<dyn Decode> {
+    match format {
+        Format::Bgzip | Format::Zstd => Box::new(blocks::Blocks::new(bytes, format)),
+        Format::Gzip => Box::new(inflate::Inflate::new(bytes)),
+        Format::Xz | Format::Bzip2 | Format::Lz4 => Box::new(members::Members::new(bytes, format)),
+    }
+}
+
+/// What decompresses a stream that this listing has taken.
+#[cfg(feature = "compression")]
+fn stream_decoder(once: Arc<Mutex<Once>>, format: Format, cx: &ListContext<'_>) -> Result<Box<dyn Decode>> {
+    Ok(decoder_of(Bytes::of_stream(once, cx), format))
+}
+
+#[cfg(not(feature = "compression"))]
+fn stream_decoder(_: Arc<Mutex<Once>>, format: Format, _: &ListContext<'_>) -> Result<Box<dyn Decode>> {
+    Err(without_the_feature(format))
+}
+
+#[cfg(not(feature = "compression"))]
+fn without_the_feature(format: Format) -> Error {
+    Error::usage(format, "is read with the feature `compression` of this crate")
 }
 
 #[cfg(not(feature = "compression"))]
@@ -257,13 +290,15 @@ fn decoder(
     _: Option<PathBuf>,
     _: Point,
 ) -> Result<(Box<dyn Decode>, Point)> {
-    Err(Error::usage(format, "is read with the feature `compression` of this crate"))
+    Err(without_the_feature(format))
 }
 
-/// A compressed file as a stream of what is in it.
+/// A compressed file or stream as a stream of what is in it.
 #[derive(Debug)]
 pub(super) struct Unpacked {
-    file: Arc<InputFile>,
+    path: PathBuf,
+    /// `None`: a stream.
+    file: Option<Arc<InputFile>>,
     format: Format,
     decoder: Box<dyn Decode>,
     points: Points,
@@ -282,17 +317,28 @@ impl Unpacked {
     ) -> Result<Self> {
         let (decoder, point) = decoder(&file, format, access, point)?;
         let points = Points { plain: point.plain, passed: VecDeque::from([point]) };
-        let mut unpacked = Self { file, format, decoder, points };
+        let (path, size) = (file.path().to_path_buf(), file.identity().size);
+        let mut unpacked = Self { path, file: Some(file), format, decoder, points };
         let mut passed = Vec::new();
         while unpacked.points.plain < plain && !cx.is_stopped() {
             passed.clear();
             let most = usize::try_from(plain - unpacked.points.plain).unwrap_or(STEP).min(STEP);
             if unpacked.decode(&mut passed, most)? == 0 {
-                return Err(unpacked
-                    .flawed(Flaw::At(unpacked.file.identity().size, "it has less than before".into())));
+                return Err(unpacked.flawed(Flaw::At(size, "it has less than before".into())));
             }
         }
         Ok(unpacked)
+    }
+
+    /// A stream that this listing has taken.
+    pub(super) fn from_stream(
+        (once, format): (Arc<Mutex<Once>>, Format),
+        path: &Path,
+        cx: &ListContext<'_>,
+    ) -> Result<Self> {
+        let decoder = stream_decoder(once, format, cx)?;
+        let points = Points::default();
+        Ok(Self { path: path.to_path_buf(), file: None, format, decoder, points })
     }
 
     fn flawed(&self, flaw: Flaw) -> Error {
@@ -300,7 +346,7 @@ impl Unpacked {
             Flaw::File(error) => error,
             Flaw::At(place, why) => {
                 let problem = format_args!("is damaged or cut off: {} at byte {place}: {why}", self.format);
-                Error::broken(self.file.path().display(), problem)
+                Error::broken(self.path.display(), problem)
                     .advise("get the file again; what was done before that place stands")
             }
         }
@@ -326,17 +372,21 @@ impl Unpacked {
             if cx.is_stopped() {
                 return Ok(Received::Stopped);
             }
-            if self.decode(buffer, STEP.min(full - buffer.len()))? == 0 {
-                return Ok(Received::End);
+            match self.decode(buffer, STEP.min(full - buffer.len())) {
+                Ok(0) => return Ok(Received::End),
+                Ok(_) => {}
+                // A stream was waited for.
+                Err(error) if error.kind() == Kind::Interrupted => return Ok(Received::Stopped),
+                Err(error) => return Err(error),
             }
         }
         // A comparison before the read would prove nothing about the read.
-        self.file.check_unchanged()?;
+        self.file.as_ref().map_or(Ok(()), |file| file.check_unchanged())?;
         Ok(Received::Some)
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.file.path()
+        &self.path
     }
 
     /// Where decompression can begin to come to this place.

@@ -55,10 +55,6 @@ pub(super) enum Input {
 impl Input {
     fn look_at(path: &Path, decompress: Decompress) -> Result<Self> {
         if Stream::is_stream(path) {
-            if decompress != Decompress::Never {
-                return Err(Error::usage(path.display(), "is a stream, and only files are decompressed")
-                    .advise("give the file itself, or decompress before: zstd -dc FILE | bivouac …"));
-            }
             return Stream::open(path).map(|stream| Input::Stream(Share::new(stream)));
         }
         let witness = InputFile::look_at(path)?.witness.clone();

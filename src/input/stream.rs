@@ -62,6 +62,8 @@ pub struct Stream {
     file: File,
     /// It ends when its writer does.
     has_writer: bool,
+    /// What was read to see what it is, and was not handed out.
+    first: Vec<u8>,
     /// So many bytes of it have been read by [`fill`](Stream::fill).
     taken: u64,
     /// See [`until`](Stream::until).
@@ -102,7 +104,7 @@ impl Stream {
             return Err(Error::usage(path.display(), "is a directory"));
         }
         let has_writer = kind.is_fifo() || kind.is_socket() || file.is_terminal();
-        Ok(Self { path: path.to_path_buf(), file, has_writer, taken: 0, enough: None })
+        Ok(Self { path: path.to_path_buf(), file, has_writer, first: Vec::new(), taken: 0, enough: None })
     }
 
     /// Whether `path` has no positions: `-`, or anything but a regular file. Regular files that claim to be
@@ -154,6 +156,17 @@ impl Stream {
         enough.load(Ordering::Relaxed)
     }
 
+    /// The first bytes, `wanted` of them or all that there are, before any is handed out. `None` if the run is over.
+    pub(super) fn peek(&mut self, wanted: usize, cx: &ListContext<'_>) -> Result<Option<&[u8]>> {
+        let mut first = std::mem::take(&mut self.first);
+        let mut received = Received::Some;
+        while first.len() < wanted && received == Received::Some {
+            received = self.fill(&mut first, wanted, cx)?;
+        }
+        self.first = first;
+        Ok((received != Received::Stopped).then_some(&self.first))
+    }
+
     /// For sources: appends to `buffer` until it holds `full` bytes, the writer makes a pause, or
     /// the stream ends, and no stop came with its end.
     ///
@@ -163,6 +176,7 @@ impl Stream {
     #[doc(hidden)]
     pub fn fill(&mut self, buffer: &mut Vec<u8>, full: usize, cx: &ListContext<'_>) -> Result<Received> {
         let before = buffer.len();
+        buffer.append(&mut self.first);
         while buffer.len() < full {
             // What is there is handed on before the writer is waited for again: he may be a person.
             if buffer.len() > before && !is_readable(self.file.as_fd()) {

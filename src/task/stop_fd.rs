@@ -14,6 +14,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Ends every wait when the run is over. It is set once and stays set.
@@ -30,15 +31,20 @@ use std::time::{Duration, Instant};
 /// assert!(!stop.is_set(), "it is of no run, so no wait is ended");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// A clone is another handle of the same one.
+#[derive(Clone, Debug)]
+pub struct StopFd(Arc<State>);
+
 #[derive(Debug)]
-pub struct StopFd {
+struct State {
     descriptor: EventFd,
     /// The same, for threads that do not wait.
     set: AtomicBool,
     /// A stop has begun; tasks at work may go on to their end.
     stopping: AtomicBool,
-    /// The signals that this run receives; `None` outside of a run.
-    subscription: Option<Subscription>,
+    /// The signals that this run receives; none outside of a run.
+    subscription: OnceLock<Subscription>,
 }
 
 /// How often a thread that holds the end of a stream looks whether a stop has begun.
@@ -72,22 +78,23 @@ impl StopFd {
                 .advise("raise the limit of open files (ulimit -n)")
         })?;
         let [set, stopping] = [false; 2].map(AtomicBool::new);
-        Ok(Self { descriptor, set, stopping, subscription: None })
+        Ok(Self(Arc::new(State { descriptor, set, stopping, subscription: OnceLock::new() })))
     }
 
     /// The same for a run that receives signals.
     pub(crate) fn subscription(self, subscription: Subscription) -> Self {
-        Self { subscription: Some(subscription), ..self }
+        self.0.subscription.get_or_init(|| subscription);
+        self
     }
 
     /// Whether it belongs to a run that receives signals.
     pub(crate) fn has_signals(&self) -> bool {
-        self.subscription.is_some()
+        self.0.subscription.get().is_some()
     }
 
     /// A stop has begun. Waits for input go on, since tasks may need it, but no end of a stream counts.
     pub(crate) fn stop_begins(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.0.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Waits for this time, and returns whether the end of a stream counts.
@@ -103,13 +110,12 @@ impl StopFd {
     pub(crate) fn end_counts(&self, held: Duration) -> io::Result<bool> {
         let until = Instant::now() + held;
         loop {
-            if self.is_set() || self.stopping.load(Ordering::Relaxed) {
-                self.set.store(true, Ordering::Relaxed);
+            if self.is_set() || self.0.stopping.load(Ordering::Relaxed) {
+                self.0.set.store(true, Ordering::Relaxed);
                 return Ok(false);
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() && !self.subscription.as_ref().is_some_and(Subscription::end_may_be_on_its_way)
-            {
+            if left.is_zero() && !self.0.subscription.get().is_some_and(Subscription::end_may_be_on_its_way) {
                 return Ok(true);
             }
             self.wait_for(left.clamp(LOOK_AGAIN, LOOK))?;
@@ -118,7 +124,7 @@ impl StopFd {
 
     /// Waits for the end of the run, and no longer than `time`.
     pub(crate) fn wait_for(&self, time: Duration) -> io::Result<()> {
-        let mut fds = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [PollFd::new(self.0.descriptor.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::from(time.as_millis() as u8)) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno.into()),
@@ -143,10 +149,10 @@ impl StopFd {
     pub(crate) fn may_be_stopping(&self) -> bool {
         let until = Instant::now() + LOOK;
         loop {
-            if self.is_set() || self.stopping.load(Ordering::Relaxed) {
+            if self.is_set() || self.0.stopping.load(Ordering::Relaxed) {
                 return true;
             }
-            if !self.subscription.as_ref().is_some_and(Subscription::end_may_be_on_its_way) {
+            if !self.0.subscription.get().is_some_and(Subscription::end_may_be_on_its_way) {
                 return false;
             }
             if Instant::now() >= until || self.wait_for(LOOK_AGAIN).is_err() {
@@ -157,9 +163,9 @@ impl StopFd {
 
     /// Ends every wait, now and later.
     pub(crate) fn set(&self) {
-        self.set.store(true, Ordering::Relaxed);
+        self.0.set.store(true, Ordering::Relaxed);
         // It fails only if the counter would overflow, and then the descriptor is readable already.
-        self.descriptor.write(1).ok();
+        self.0.descriptor.write(1).ok();
     }
 
     /// Waits until `descriptor` can be read, or the run is over.
@@ -182,7 +188,7 @@ impl StopFd {
 
     /// Whether the run is over. Costs one load from memory.
     pub fn is_set(&self) -> bool {
-        self.set.load(Ordering::Relaxed)
+        self.0.set.load(Ordering::Relaxed)
     }
 
     /// If both are readable, `descriptor` wins: a thread does what it can do without waiting. An error or a
@@ -190,7 +196,7 @@ impl StopFd {
     fn wait(&self, descriptor: BorrowedFd<'_>, what: PollFlags) -> io::Result<Waited> {
         loop {
             let mut fds =
-                [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN), PollFd::new(descriptor, what)];
+                [PollFd::new(self.0.descriptor.as_fd(), PollFlags::POLLIN), PollFd::new(descriptor, what)];
             match poll(&mut fds, PollTimeout::NONE) {
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),

@@ -7,7 +7,7 @@ use crate::input::file::InputFile;
 use crate::input::grammar::{Grammar, next_cut};
 use crate::input::header::Header;
 use crate::input::left_out::LeftOut;
-use crate::input::packed::{Format, Point, Unpacked};
+use crate::input::packed::{Decompress, Format, Point, Unpacked};
 use crate::input::path_text::{self, named};
 use crate::input::resolved::{Input, Inputs, blocks_in, other_contents, samples};
 use crate::input::stream::Received;
@@ -56,6 +56,9 @@ pub(super) enum Stored {
     Stream {
         #[serde(with = "path_text")]
         path: PathBuf,
+        /// It is decompressed, if it is compressed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unpacked: bool,
     },
 }
 
@@ -64,6 +67,7 @@ pub(super) struct Cutting {
     pub(super) paths: Vec<PathBuf>,
     pub(super) boundary: Arc<Boundary>,
     pub(super) header: Option<Header>,
+    pub(super) decompress: Decompress,
     /// What counts: as it was asked for, by default, or by the record.
     pub(super) block: u64,
     pub(super) by_contents: bool,
@@ -115,6 +119,8 @@ struct Place {
     /// Where decompression can begin to come to `position`; `None` before the first chunk.
     point: Option<Point>,
     unpacked: Option<Unpacked>,
+    /// The stream at hand is not compressed.
+    is_plain: bool,
 }
 
 impl ChunkListing {
@@ -267,12 +273,25 @@ impl ChunkListing {
     fn list_streamed(&mut self, cx: &ListContext<'_>) -> Result<Option<Next>> {
         let is_last = self.at.input + 1 == self.inputs.len();
         let Some(Input::Stream(share)) = self.inputs.get_mut(self.at.input) else { return Ok(None) };
-        let Cutting { boundary, header, block, is_watched, enough, found, .. } = &self.cutting;
+        let Cutting { boundary, header, block, is_watched, enough, found, decompress, .. } = &self.cutting;
         let new =
             || Streamed::new(Arc::clone(boundary), *block).watched(*is_watched).with_header(header.clone());
         let streamed = self.at.streamed.get_or_insert_with(new);
+        let once = share.shared();
         let mut taken = share.take()?;
         taken.stream.until(found.as_ref().or(enough.as_ref().filter(|_| is_last && self.again == 0)));
+        if self.at.unpacked.is_none() && !self.at.is_plain && *decompress != Decompress::Never {
+            let path = taken.stream.path().to_path_buf();
+            let Some(first) = taken.stream.peek(FIRST, cx)? else { return Ok(None) };
+            let format = decompress.format_in(first, &path)?;
+            self.at.is_plain = format.is_none();
+            let open = |format| Unpacked::from_stream((once, format), &path, cx);
+            self.at.unpacked = format.map(open).transpose()?;
+        }
+        if let Some(unpacked) = &mut self.at.unpacked {
+            drop(taken); // It is read below the decoder.
+            return streamed.next(unpacked, cx).map(Some);
+        }
         streamed.next(&mut taken.stream, cx).map(Some)
     }
 
@@ -373,6 +392,9 @@ impl ChunkListing {
     }
 }
 
+/// So many bytes tell how a stream is compressed.
+const FIRST: usize = 64;
+
 const PLACE: [u8; 16] = *b"place in a file\0";
 const PACKED: [u8; 4] = *b"pack";
 /// The point is inside a member.
@@ -419,7 +441,10 @@ impl Listing for ChunkListing {
             Input::Packed(witness, format) => {
                 Stored::Packed { file: witness.identity.clone(), format: *format }
             }
-            Input::Stream(_) => Stored::Stream { path: path.clone() },
+            Input::Stream(_) => {
+                let unpacked = self.cutting.decompress != Decompress::Never;
+                Stored::Stream { path: path.clone(), unpacked }
+            }
         };
         let Cutting { paths, boundary, header, block, by_contents, left_out, .. } = &self.cutting;
         let described = Described {

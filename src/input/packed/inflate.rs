@@ -80,6 +80,11 @@ impl std::fmt::Debug for Inflate {
 }
 
 impl Inflate {
+    /// Begins where a member does, and keeps no access points.
+    pub(super) fn new(bytes: Bytes) -> Self {
+        Self { last: bytes.place(), bytes, member: None, access: None }
+    }
+
     /// Begins at `point`, or sets it to the beginning of the file if the access point is not there.
     pub(super) fn from(open: impl Fn(Point) -> Bytes, point: &mut Point, mut access: Option<Access>) -> Self {
         let inside = access.as_mut().filter(|_| point.is_inside).and_then(|access| access.get(*point));

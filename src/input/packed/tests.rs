@@ -10,6 +10,7 @@ use crate::task::ListContext;
 use crate::task::stop_fd::StopFd;
 use crate::task::{Listing, Mark, Source};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -157,6 +158,77 @@ fn a_compressed_file_is_cut_as_a_stream_and_goes_on_at_every_chunk() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_compressed_stream_is_cut_as_what_is_in_it_and_read_again_to_go_on() {
+    let place = Place::new();
+    let mut random = Random(31);
+    for round in 0..3 {
+        let text = if round == 0 { Vec::new() } else { random.text(3000) };
+        for rule in &RULES {
+            let block = 1 + random.below(700);
+            let as_it_is: Pack = |text| text.to_vec();
+            for pack in PACKS.into_iter().map(|(_, pack)| pack).chain([as_it_is]) {
+                let packed = packed(pack, &text, 3);
+                let open = || {
+                    let (reader, mut writer) = std::io::pipe().unwrap();
+                    writer.write_all(&packed).unwrap();
+                    let path = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
+                    (reader, source(path, rule.boundary(), block as u64))
+                };
+                let (_reader, begun) = open();
+                let mut listing = begun.begin().unwrap();
+                let described = listing.described().unwrap();
+                let all = place.rest(&mut listing).unwrap();
+                let found: Vec<_> = all.iter().map(|(_, bytes, _)| bytes.clone()).collect();
+                assert_eq!(found, expected(rule, &text, block), "{}", rule.boundary());
+                let done = 1 + random.below(all.len());
+                let (_reader, again) = open();
+                let mut again = again.resume(&described, done as u64).unwrap();
+                assert_eq!(again.mark_before(&place.cx()).unwrap(), Some(all[done - 1].2));
+                assert!(place.rest(&mut again).unwrap() == all[done..], "after chunk {done}");
+                let unread = again_as_it_is(&described, done);
+                assert_eq!(unread.unwrap_err().kind(), Kind::Refused);
+            }
+        }
+    }
+}
+
+fn again_as_it_is(described: &serde_json::Value, done: usize) -> Result<()> {
+    let boundary = Boundary::newline();
+    let records = serde_json::json!(boundary.to_string());
+    let mut described = described.clone();
+    described["records"] = records;
+    Chunks::new(vec!["-".into()], boundary).resume(&described, done as u64).map(drop)
+}
+
+#[test]
+fn a_compressed_stream_that_is_cut_off_is_an_error_and_one_that_is_stopped_is_none() {
+    let place = Place::new();
+    let text = numbers(3000);
+    for (_, pack) in PACKS {
+        let whole = pack(&text);
+        let half = || {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            writer.write_all(&whole[..whole.len() / 2]).unwrap();
+            let path = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
+            (reader, writer, source(path, Boundary::newline(), 1 << 20))
+        };
+        let (_reader, _writer, waits_for_more) = half();
+        let mut listing = waits_for_more.begin().unwrap();
+        let stop = StopFd::new().unwrap();
+        std::thread::scope(|scope| {
+            let waits =
+                scope.spawn(|| listing.next(&ListContext::real(&stop)).map(|listed| listed.is_none()));
+            stop.set();
+            assert!(waits.join().unwrap().unwrap(), "it waits for the rest until the stop");
+        });
+        let (_reader, writer, ends) = half();
+        drop(writer);
+        let error = place.rest(&mut ends.begin().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Broken, "{error}");
     }
 }
 
