@@ -17,7 +17,7 @@
 //! 2. `stream`, `left_out`, `once`: inputs that can be read once, or not at all
 //! 3. `witness/identity`, `witness/sample`, `witness`, `witness/grown`, `file`: a file, and whether it is the same
 //! 4. `packed` over its own files, `resolved`: compressed files; what each of the given paths turned out to be
-//! 5. `grammar`, `boundary`, `header`, `pieces`, `edges`, `chunk`, `streamed`: where records end; then
+//! 5. `grammar`, `boundary`, `header`, `pieces`, `records`, `edges`, `chunk`, `streamed`: where records end; then
 //!    `witness/contents`, which reads as far
 //! 6. the sources: `chunks` by position, `tree` over `walk`, `items` over its own files
 
@@ -39,6 +39,7 @@ mod packed;
 #[doc(hidden)]
 pub mod path_text;
 mod pieces;
+mod records;
 mod resolved;
 #[cfg(test)]
 mod resume_tests;
@@ -59,6 +60,8 @@ pub use items::{Column, Fit, Given, Item, ItemListing, Items, Reading};
 pub use left_out::{LeftOut, Readable};
 pub use packed::{Decompress, Format};
 pub use pieces::{PIECE, Pieces};
+#[doc(hidden)]
+pub use records::Records;
 pub use resolved::Inputs;
 pub use stream::{Received, Stream};
 pub use tree::{Portion, Tree, TreeListing};

@@ -14,6 +14,7 @@ pub(crate) mod complaints;
 pub(crate) mod count;
 pub(crate) mod digest;
 pub(crate) mod each;
+pub(crate) mod formats;
 pub(crate) mod grep;
 pub(crate) mod joblog;
 mod names;

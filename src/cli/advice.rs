@@ -40,7 +40,11 @@ grep | -R --dereference-recursive | -r follows no links; others: find -L DIR -ty
 grep | --include --exclude --exclude-dir --exclude-from | find DIR -name '*.c' -print0 | xargs -0 bivouac grep PATTERN
 grep | -b --byte-offset | -n prints where a line is
 grep | -T --initial-tab | … | sed 's/:/:\t/'
-grep | -z --null-data | records are lines here; bivouac pipe -0 FILE -- grep -z PATTERN
+grep | -z --null-data | that is --format nul; -z of ripgrep is --decompress
+grep | --compress | that is pipe: bivouac pipe --ok-codes 0,1 FILE -o OUT.zst -- grep PATTERN
+count digest | --compress | what is printed is short: … | gzip
+count grep | --csv --header --record-start --record-lines | that is --format csv, fasta, fastq or others
+grep | --search-zip | that is --decompress
 grep | -U --binary -u --unix-byte-offsets | every file is read as it is; leave it away
 grep | -d --directories -D --devices | -r searches below directories; others are named
 grep | --binary-files | -a prints lines that are not text on a terminal; elsewhere they are printed
@@ -196,6 +200,7 @@ mod tests {
             ("bivouac each --transferfile x echo", "one machine"),
             ("bivouac grep -R a f", "follows no links"),
             ("bivouac grep -3 a f", "-C 3"),
+            ("bivouac grep --compress=zstd a f", "-o OUT.zst"),
             ("bivouac start", "begins with its verb"),
             ("bivouac pipe in cat", "put `--`"),
         ] {

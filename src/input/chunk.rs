@@ -4,6 +4,7 @@ use super::boundary::Boundary;
 use super::edges::edges;
 use super::file::InputFile;
 use super::pieces::Pieces;
+use super::records::Records;
 use super::resolved::Inputs;
 use crate::error::{Error, Result};
 use crate::task::{Context, TaskError};
@@ -151,6 +152,21 @@ impl Chunk {
             Data::Stream { held, from, .. } => Pieces::of_bytes(&held[*from..]),
         }
         .cut_at(&self.boundary))
+    }
+
+    /// The records of the chunk, told apart as it was cut. Its header is no record.
+    ///
+    /// # Errors
+    ///
+    /// As [`aligned`](Self::aligned).
+    #[doc(hidden)]
+    pub fn records(&self) -> Result<Records<'_>> {
+        let header = self.header.as_ref().filter(|_| self.first_in_file).map_or(0, |header| header.len());
+        let start = match &self.data {
+            Data::File { block, .. } => block.start,
+            Data::Stream { start, .. } => *start,
+        };
+        Ok(Records::new(self.path(), (self.pieces()?, &self.boundary), (start, header)))
     }
 
     /// The whole chunk as bytes, in memory. For a chunk that may not fit, there are [`pieces`](Self::pieces).

@@ -1,6 +1,6 @@
 //! Records that are found from the beginning only, cut by [`Chunks`] and by parsers that are as slow as they read.
 
-use super::boundary::tests::naive::Random;
+use super::boundary::tests::naive::{RULES, Random};
 use super::testing::file_with;
 use super::{Boundary, Chunks, Header};
 use crate::error::Kind;
@@ -146,6 +146,19 @@ fn list(listing: &mut impl Listing<Task = super::Chunk>) -> crate::Result<Vec<Sh
     std::iter::from_fn(|| listing.next(&cx).transpose()).map(|listed| listed.map(show)).collect()
 }
 
+/// The records of all chunks, one after the other.
+fn records(source: &Chunks) -> Vec<Vec<u8>> {
+    let (mut listing, cx, mut all) = (source.begin().unwrap(), ListContext::endless(), Vec::new());
+    while let Some(Listed { task, .. }) = listing.next(&cx).unwrap() {
+        let mut records = task.records().unwrap();
+        while let Some((bytes, ends)) = records.next(|_| crate::Result::Ok(())).unwrap() {
+            let starts = [0].iter().chain(ends);
+            all.extend(starts.zip(ends).map(|(start, end)| bytes[*start..*end].to_vec()));
+        }
+    }
+    all
+}
+
 fn piped(text: &[u8]) -> (std::io::PipeReader, PathBuf) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(text).unwrap();
@@ -178,6 +191,13 @@ fn check(text: &[u8], boundary: &Boundary, header: Option<(Header, usize)>, bloc
             return;
         }
     };
+    let (_again, pipe) = piped(text);
+    let mut edges: Vec<usize> = ends.iter().copied().filter(|end| *end > body).collect();
+    edges.extend((edges.last().copied().unwrap_or(body) < text.len()).then_some(text.len()));
+    let starts = [body].into_iter().chain(edges.iter().copied());
+    let naive: Vec<_> = starts.zip(&edges).map(|(start, end)| text[start..*end].to_vec()).collect();
+    assert_eq!(records(&source), naive, "{}", what());
+    assert_eq!(records(&of(pipe)), naive, "{}", what());
     let wanted = chunks(text, ends, body, block);
     let (listed, streamed) = (listed.unwrap(), streamed.unwrap());
     let bytes = |all: &[Shown]| all.iter().map(|(bytes, ..)| bytes.clone()).collect::<Vec<_>>();
@@ -251,14 +271,31 @@ fn a_header_stands_before_every_chunk_but_the_first_and_records_begin_after_it()
             .map(<[u8]>::len)
             .sum();
         let (_dir, path) = file_with(&text);
-        let source = Chunks::new(vec![path], Boundary::newline()).block(Some(block as u64));
-        let all =
-            list(&mut source.with_header(Some(Header::Prefix(b"#".to_vec()))).begin().unwrap()).unwrap();
+        let source = Chunks::new(vec![path], Boundary::newline())
+            .block(Some(block as u64))
+            .with_header(Some(Header::Prefix(b"#".to_vec())));
+        let all = list(&mut source.begin().unwrap()).unwrap();
+        let naive: Vec<_> = text[body..].split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+        assert_eq!(records(&source), naive);
         let joined: Vec<u8> = all.iter().flat_map(|(bytes, ..)| bytes.clone()).collect();
         assert_eq!(joined, text);
         for (bytes, header, _) in &all[1..] {
             assert_eq!(header, &text[..body]);
             assert!(!bytes.starts_with(b"#"), "the header is in the first chunk only");
+        }
+    }
+}
+
+#[test]
+fn the_records_of_chunks_are_those_of_the_definition() {
+    let mut random = Random(29);
+    for _ in 0..40 {
+        let text = random.text(300);
+        for rule in &RULES {
+            let (_dir, path) = file_with(&text);
+            let source = Chunks::new(vec![path], rule.boundary()).block(Some(1 + random.below(80) as u64));
+            let each = rule.chunks(&text, 1).into_iter().filter(|record| !record.is_empty());
+            assert_eq!(records(&source), each.map(<[u8]>::to_vec).collect::<Vec<_>>(), "{}", rule.boundary());
         }
     }
 }
@@ -293,6 +330,9 @@ fn what_a_person_sees_of_a_bad_table_and_of_bad_fastq() {
         let error = list(&mut Chunks::new(vec![path], boundary.clone()).begin().unwrap()).unwrap_err();
         assert!(error.to_string().contains(problem), "{error}");
     }
+    // Empty lines after the last record are none.
+    let (_dir, path) = file_with(format!("\u{feff}{whole}\r\n\n{whole}\n\n"));
+    assert_eq!(records(&Chunks::new(vec![path], Boundary::fastq()).block(Some(1))).len(), 2);
     // A byte order mark stands before the first quote.
     let (_dir, path) = file_with("\u{feff}\"a\nb\",c\n");
     assert_eq!(list(&mut Chunks::new(vec![path], quoted).begin().unwrap()).unwrap().len(), 1);

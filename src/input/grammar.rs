@@ -98,6 +98,14 @@ impl Scan {
         Ok(found)
     }
 
+    /// Whether no record has begun, as far as that can be seen before its first line has ended.
+    pub(super) fn is_between_records(&self) -> bool {
+        match &self.state {
+            State::Lines { .. } | State::Quoted(_) => false,
+            State::Fastq(fastq) => matches!(fastq.part, Part::Name) && fastq.length == 0,
+        }
+    }
+
     /// The input ends here. The last record needs no newline.
     pub(super) fn finish(mut self) -> std::result::Result<(), Flaw> {
         match &mut self.state {
@@ -241,7 +249,8 @@ impl Fastq {
         self.length = 0;
         match self.part {
             Part::Name if length == 0 => {}
-            Part::Name if self.first == b'@' => {
+            // A byte order mark may stand before the first name.
+            Part::Name if self.first == b'@' || (self.first, began) == (0xef, 0) => {
                 (self.part, self.bases, self.qualities, self.began) = (Part::Bases, 0, 0, began);
             }
             Part::Name => return flaw(began, "a record of FASTQ must begin here, with @"),

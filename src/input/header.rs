@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// It is kept in memory, and given to every command.
 const LARGEST: usize = 64 << 20;
 const FIRST_READ: usize = 64 << 10;
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// How the header of each input is told from its records. Its [`Display`](fmt::Display) form is exact.
 ///
@@ -121,7 +122,12 @@ fn records_end(n: u64, bytes: &[u8], boundary: &Boundary) -> std::result::Result
 }
 
 fn prefix_end(prefix: &[u8], bytes: &[u8], is_all: bool) -> Option<usize> {
-    let mut end = 0;
+    // A byte order mark may stand before it.
+    let mut end =
+        if bytes.starts_with(MARK) && bytes[MARK.len()..].starts_with(prefix) { MARK.len() } else { 0 };
+    if MARK.starts_with(bytes) && !is_all {
+        return None;
+    }
     loop {
         let rest = &bytes[end..];
         if !rest.starts_with(prefix) {

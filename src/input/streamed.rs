@@ -182,7 +182,9 @@ impl Streamed {
                 Received::Stopped => return Ok(Next::Stopped),
                 Received::End => self.ended = true,
                 Received::Some if self.is_watched && self.held.len() < enough => {
-                    if let Some(end) = self.find_last(before) {
+                    if self.has_header(stream.path())?
+                        && let Some(end) = self.find_last(before)
+                    {
                         return self.take(end, stream.path());
                     }
                 }
@@ -217,12 +219,20 @@ impl Streamed {
         self.header.1.as_ref().map_or(0, |header| header.len() as u64)
     }
 
-    /// Where in `held` the chunk ends, if that has come.
-    fn find_end(&mut self, path: &Path) -> Result<Option<usize>> {
+    /// Whether the header is known, if there is one.
+    fn has_header(&mut self, path: &Path) -> Result<bool> {
         if let (Some(header), None) = &self.header {
             let end = header.end_in(&self.held, &self.boundary, self.ended, path)?;
-            let Some(end) = end else { return Ok(None) };
-            self.header.1 = Some(self.held[..end].into());
+            self.header.1 = end.map(|end| self.held[..end].into());
+            return Ok(end.is_some());
+        }
+        Ok(true)
+    }
+
+    /// Where in `held` the chunk ends, if that has come.
+    fn find_end(&mut self, path: &Path) -> Result<Option<usize>> {
+        if !self.has_header(path)? {
+            return Ok(None);
         }
         if self.boundary.grammar().is_some() {
             return self.scan_to_end().map_err(|flaw| flaw.of(path));

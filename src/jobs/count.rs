@@ -39,6 +39,9 @@ pub(crate) struct Count {
 /// Which numbers to print. They always come in this order, but for the characters, which come before the bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Columns {
+    /// Of the kind by which the input is cut.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub(crate) records: bool,
     pub(crate) lines: bool,
     pub(crate) words: bool,
     pub(crate) bytes: bool,
@@ -98,6 +101,8 @@ pub(crate) struct Total {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Counts {
+    #[serde(default)]
+    records: u64,
     lines: u64,
     words: u64,
     bytes: u64,
@@ -150,8 +155,16 @@ impl Count {
     fn tally(&self, chunk: &Chunk, cx: &Context<'_>) -> Result<Tally, TaskError> {
         let mut tally = Tally::default();
         // The size is known without reading; `wc -c` does not read either.
-        let Columns { lines, words, .. } = self.columns;
+        let Columns { records, lines, words, .. } = self.columns;
         let reads = lines || words || self.columns.need_lines();
+        if records {
+            let mut all = chunk.records()?;
+            while let Some((_, ends)) =
+                all.next(|bytes| if reads { cx.yield_point() } else { cx.advance(bytes) })?
+            {
+                tally.counts.records += ends.len() as u64;
+            }
+        }
         if let (false, Some(_)) = (reads, chunk.file()) {
             let range = chunk.aligned()?;
             tally.counts.bytes = range.end - range.start;
@@ -172,8 +185,9 @@ impl Count {
     /// `wc` makes columns as wide as the total size of the regular files, at least 7 if there are
     /// others; but does not bother for a single number about a single file.
     fn width(&self, inputs: Inputs) -> usize {
-        let Columns { lines, words, bytes, chars, longest } = self.columns;
-        let columns = [lines, words, bytes, chars, longest].into_iter().filter(|column| *column).count();
+        let Columns { records, lines, words, bytes, chars, longest } = self.columns;
+        let columns =
+            [records, lines, words, bytes, chars, longest].into_iter().filter(|column| *column).count();
         if (inputs.count == 1 && columns == 1) || self.totals == Totals::Only {
             return 1;
         }
@@ -195,8 +209,9 @@ impl Count {
     }
 
     fn print(&self, counts: Counts, name: Option<&[u8]>, width: usize, out: &mut Vec<u8>) {
-        let Counts { lines, words, bytes, chars, longest } = counts;
+        let Counts { records, lines, words, bytes, chars, longest } = counts;
         let shown = [
+            (self.columns.records, records),
             (self.columns.lines, lines),
             (self.columns.words, words),
             (self.columns.chars, chars),
@@ -268,6 +283,7 @@ impl Job for Count {
 
 impl AddAssign for Counts {
     fn add_assign(&mut self, more: Self) {
+        self.records += more.records;
         self.lines += more.lines;
         self.words += more.words;
         self.bytes += more.bytes;
@@ -382,7 +398,8 @@ mod tests {
     use crate::jobs::testing::{Random, gnu};
     use std::fs;
 
-    const ALL: Columns = Columns { lines: true, words: true, bytes: true, chars: false, longest: false };
+    const ALL: Columns =
+        Columns { records: false, lines: true, words: true, bytes: true, chars: false, longest: false };
 
     /// Runs the job over texts cut at random places, in the order in which the engine folds.
     fn job_output(files: &[PathBuf], columns: Columns, random: &mut Random) -> Vec<u8> {

@@ -13,10 +13,12 @@
 mod looks;
 mod records;
 mod scan;
+mod whole;
 
 use self::looks::Looks;
 use self::records::{Line, Records, Trail};
 use self::scan::Scan;
+use super::formats::Format;
 use super::pattern::{Matcher, Reading, Syntax, Unit};
 use bivouac::input::{Chunk, LeftOut};
 use bivouac::{Context, Error, Job, Result, TaskError};
@@ -97,6 +99,8 @@ pub(crate) struct More {
     pub(crate) color: bool,
     /// Binary lines are named and not printed.
     pub(crate) guarded: bool,
+    /// Records of this kind are in the place of lines.
+    pub(crate) format: Option<Format>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -125,6 +129,11 @@ impl Options {
                 (false, false) => Unit::Anything,
             },
         }
+    }
+
+    /// The byte that ends what is printed of a line or record.
+    fn end(&self) -> u8 {
+        self.more.format.map_or(b'\n', Format::end)
     }
 
     /// Lines are printed, and not numbers or names.
@@ -268,6 +277,26 @@ impl Grep {
         Error::broken(name, how).advise("raise the limit of memory (ulimit -v)").into()
     }
 
+    /// Hands over what was found. `true` if the rest of the chunk changes nothing.
+    fn is_over(
+        &self,
+        scan: &mut Scan<'_>,
+        file: usize,
+        cx: &Context<'_>,
+    ) -> std::result::Result<bool, TaskError> {
+        if scan.selected > 0 && self.options.more.files == Some(Files::Silent) {
+            self.note_found();
+            return Ok(true);
+        }
+        if let Some(bytes) = scan.too_long {
+            return Err(self.no_memory(file, bytes));
+        }
+        if scan.out.len() >= EMIT && scan.may_be_parted() {
+            cx.emit(scan.take_out())?;
+        }
+        Ok(false)
+    }
+
     fn partial(&self, scan: Scan<'_>, (file, first_in_file): (usize, bool)) -> Result<Partial> {
         let Scan { lines, selected, binary, .. } = scan;
         let trail = self.options.around().map(|_| scan.trail());
@@ -324,22 +353,28 @@ impl Job for Grep {
 
     fn run(&self, chunk: Chunk, cx: &Context<'_>) -> std::result::Result<Partial, TaskError> {
         let mut scan = self.scan(chunk.file_index, chunk.first_in_file);
-        let mut pieces = chunk.pieces()?;
-        while let Some(piece) = pieces.next_piece()? {
-            cx.advance(piece.len() as u64)?;
-            if self.has_enough(chunk.file_index) {
-                break;
+        if self.options.more.format.is_some() {
+            let mut records = chunk.records()?;
+            while let Some((text, ends)) = records.next(|bytes| cx.advance(bytes))? {
+                if self.has_enough(chunk.file_index) {
+                    break;
+                }
+                scan.records(text, ends);
+                if self.is_over(&mut scan, chunk.file_index, cx)? {
+                    break;
+                }
             }
-            scan.piece(piece);
-            if scan.selected > 0 && self.options.more.files == Some(Files::Silent) {
-                self.note_found();
-                break;
-            }
-            if let Some(bytes) = scan.too_long {
-                return Err(self.no_memory(chunk.file_index, bytes));
-            }
-            if scan.out.len() >= EMIT && scan.may_be_parted() {
-                cx.emit(scan.take_out())?;
+        } else {
+            let mut pieces = chunk.pieces()?;
+            while let Some(piece) = pieces.next_piece()? {
+                cx.advance(piece.len() as u64)?;
+                if self.has_enough(chunk.file_index) {
+                    break;
+                }
+                scan.piece(piece);
+                if self.is_over(&mut scan, chunk.file_index, cx)? {
+                    break;
+                }
             }
         }
         if !scan.out.is_empty() {

@@ -58,6 +58,8 @@ pub(crate) const COUNT: &str = concat!(
 Examples:
   bivouac count huge.log                lines, words and bytes
   bivouac count -l *.csv -o lines.txt   lines of each file and in total
+  bivouac count --format fastq --decompress reads.fastq.gz
+                                        how many records
   find . -name '*.c' -print0 | bivouac count -l --files0-from -
   bivouac count --limit-rate 50MiB/s huge.log
                                         spare a shared disk
@@ -86,7 +88,9 @@ Examples:
                                         the first match, with context
   bivouac grep -o '[a-z]+@[a-z.]+' mail.mbox | sort -u
   bivouac grep -q 'out of memory' huge.log && echo look
-  zcat huge.gz | bivouac grep error - --output errors.txt
+  bivouac grep --format fastq --decompress 'ACGT{3}' reads.fastq.gz
+                                        whole records
+  query | bivouac grep error - --output errors.txt
                                     to continue, give the stream again
 "
 );
@@ -123,7 +127,9 @@ Examples:
   bivouac pipe --ok-codes 0,1 *.log -o errors -- grep error
   bivouac pipe genome.fa --record-start '>' -o out.fa -- ./filter --fast
   bivouac pipe huge.csv -o sums --shell -- 'cut -d, -f3 | grep -v none'
-  zcat huge.gz | bivouac pipe - -o out -- awk '{ print $2 }'
+  bivouac pipe huge.csv.gz --decompress --format csv --output-header \\
+      -o small.csv.zst -- mlr --csv filter '$n > 7'
+  query | bivouac pipe - -o out -- awk '{ print $2 }'
 "
 );
 

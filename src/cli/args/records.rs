@@ -1,33 +1,10 @@
 //! Options that say what a record is and what stands before the first: the same for every verb that reads records.
 
 use crate::cli::parse;
+use crate::jobs::formats::Format;
 use bivouac::input::{Boundary, Header};
 use bivouac::{Error, Result};
-use clap::{Args, ValueEnum};
-use std::path::Path;
-
-/// A kind of file; each is a set of the other options. README.md has the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// `--csv --header`
-    Csv,
-    /// Lines, with `--header`; with --csv-quote also newlines in quotes
-    Tsv,
-    /// Lines
-    Jsonl,
-    /// `--record-start '>'`
-    Fasta,
-    /// Records of FASTQ, also with wrapped lines
-    Fastq,
-    /// Lines, with `--header-prefix @`
-    Sam,
-    /// Lines, with `--header-prefix '#'`
-    Vcf,
-    /// `--record-start 'From '`
-    Mbox,
-    /// Records end with a zero byte
-    Nul,
-}
+use clap::Args;
 
 #[derive(Args, Clone, Debug, PartialEq)]
 pub(crate) struct RecordArgs {
@@ -73,31 +50,19 @@ impl RecordArgs {
             return Err(Error::usage("--csv-quote and --csv-separator", "belong to --csv")
                 .advise("add --csv, or --format csv or tsv"));
         }
-        let Some(format) = self.format else { return self.record_lines.map(Boundary::lines).transpose() };
-        match format {
-            Format::Csv | Format::Tsv | Format::Jsonl | Format::Sam | Format::Vcf => Ok(Boundary::newline()),
-            Format::Fasta => Boundary::between(b"\n", b">"),
-            Format::Mbox => Boundary::between(b"\n", b"From "),
-            Format::Fastq => Ok(Boundary::fastq()),
-            Format::Nul => Ok(Boundary::nul()),
+        match self.format {
+            Some(format) => format.boundary().map(Some),
+            None => self.record_lines.map(Boundary::lines).transpose(),
         }
-        .map(Some)
     }
 
     /// What stands before the records.
     pub(crate) fn header(&self) -> Option<Header> {
-        match (self.header, &self.header_prefix, self.format) {
-            (Some(0), _, _) => None,
-            (Some(n), _, _) => Some(Header::Records(n)),
-            (None, Some(prefix), _) => Some(Header::Prefix(prefix.0.clone())),
-            (None, None, Some(Format::Csv | Format::Tsv)) => Some(Header::Records(1)),
-            (None, None, Some(Format::Sam)) => Some(Header::Prefix(b"@".to_vec())),
-            (None, None, Some(Format::Vcf)) => Some(Header::Prefix(b"#".to_vec())),
-            (
-                None,
-                None,
-                None | Some(Format::Jsonl | Format::Fasta | Format::Fastq | Format::Mbox | Format::Nul),
-            ) => None,
+        match (self.header, &self.header_prefix) {
+            (Some(0), _) => None,
+            (Some(n), _) => Some(Header::Records(n)),
+            (None, Some(prefix)) => Some(Header::Prefix(prefix.0.clone())),
+            (None, None) => self.format.and_then(Format::header),
         }
     }
 
@@ -109,22 +74,4 @@ impl RecordArgs {
             && self.header.is_none()
             && self.header_prefix.is_none()
     }
-}
-
-/// What the name of a file says of its records.
-pub(crate) fn suggested(path: &Path) -> Option<&'static str> {
-    let packed = path
-        .extension()
-        .is_some_and(|end| ["gz", "bgz", "zst", "xz", "bz2", "lz4"].iter().any(|e| end == *e));
-    let path = if packed { Path::new(path.file_stem()?) } else { path };
-    Some(match path.extension()?.to_str()? {
-        "csv" => "csv",
-        "tsv" => "tsv",
-        "fasta" | "fa" | "fna" | "faa" => "fasta",
-        "fastq" | "fq" => "fastq",
-        "sam" => "sam",
-        "vcf" => "vcf",
-        "mbox" => "mbox",
-        _ => return None,
-    })
 }

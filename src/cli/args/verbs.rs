@@ -6,6 +6,7 @@ use super::records::RecordArgs;
 use crate::cli::{complete, parse};
 use crate::jobs::count::Totals;
 use crate::jobs::digest::Algorithm;
+use crate::jobs::formats::Format;
 use crate::jobs::pipe::Compress;
 use bivouac::disk::OsDisk;
 use bivouac::state_dir::is_state;
@@ -46,6 +47,10 @@ pub(crate) struct CountArgs {
     /// Print the width of the longest line on a terminal
     #[arg(short = 'L', long, help_heading = "What to count")]
     pub(crate) max_line_length: bool,
+
+    /// Print the number of records in files of this kind, without their headers; with -l, -w and -c those numbers too
+    #[arg(long, value_name = "FORMAT", value_enum, conflicts_with_all = ["chars", "max_line_length"], help_heading = "What to count")]
+    pub(crate) format: Option<Format>,
 
     /// Read the names of the files from LIST, each ended by a zero byte; `-` is standard input
     #[arg(long, value_name = "LIST", conflicts_with = "files", help_heading = "What to count")]
@@ -177,6 +182,11 @@ pub(crate) struct GrepArgs {
     /// Search all files below directories, in the order of their names; without FILE, below this one
     #[arg(short, long, help_heading = "What to find")]
     pub(crate) recursive: bool,
+
+    /// Select, number and print whole records of files of this kind: one matches if a line of it does. Headers are no
+    /// records, and are not printed
+    #[arg(long, value_name = "FORMAT", value_enum, help_heading = "What to find")]
+    pub(crate) format: Option<Format>,
 
     /// Print lines that are not text on a terminal, too; elsewhere all lines are printed
     #[arg(short = 'a', long, help_heading = "Output")]

@@ -4,16 +4,23 @@ use crate::cli::args::verbs::CountArgs;
 use crate::cli::launch::Launch;
 use crate::jobs;
 use crate::jobs::count::{Columns, Count};
+use crate::jobs::formats::Format;
 use bivouac::Result;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Readable};
 
 pub(crate) fn run(count: &CountArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let CountArgs { lines, words, bytes, chars, max_line_length: longest, .. } = *count;
-    let columns = Columns { lines, words, bytes, chars, longest }.chosen();
+    let records = count.format.is_some();
+    let columns = Columns { records, lines, words, bytes, chars, longest }.chosen();
     let Readable { files, left_out, .. } = launch.readable(count.keep_going, FINISHED_WITH_FAILURES);
-    let boundary = if columns.need_lines() { Boundary::newline() } else { Boundary::anywhere() };
+    let boundary = match count.format {
+        Some(format) => format.boundary()?,
+        None if columns.need_lines() => Boundary::newline(),
+        None => Boundary::anywhere(),
+    };
     let source = Chunks::new(jobs::or_stdin(&files, &left_out), boundary)
+        .with_header(count.format.and_then(Format::header))
         .leaving_out(&left_out)
         .limit_rate(launch.settings.limit_rate.value)
         .decompress(count.packed.which())

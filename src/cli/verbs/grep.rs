@@ -4,10 +4,11 @@ use crate::cli::args::common::When;
 use crate::cli::args::verbs::GrepArgs;
 use crate::cli::launch::Launch;
 use crate::cli::terminal;
+use crate::jobs::formats::Format;
 use crate::jobs::grep::{Files, Grep, More, Options};
 use crate::jobs::{self, quote};
 use bivouac::ending::{Exit, FINISHED};
-use bivouac::input::{Boundary, Chunks, Decompress, LeftOut, Readable};
+use bivouac::input::{Boundary, Chunks, LeftOut, Readable};
 use bivouac::sink::Discard;
 use bivouac::{Error, Result};
 use std::ffi::OsString;
@@ -38,15 +39,13 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
         ));
     }
     if options.more.files == Some(Files::Silent) {
-        return ask((options, grep.packed.which()), (files, &left_out), launch);
+        return ask((options, source(grep, &files, &left_out)?), (files, &left_out), launch);
     }
     let job = Grep::new(options.clone(), &files, left_out.clone())?;
     let prints_lines = !(options.count || options.more.files.is_some());
-    let mut source = Chunks::new(jobs::or_stdin(&files, &left_out), Boundary::newline())
-        .leaving_out(&left_out)
+    let mut source = source(grep, &files, &left_out)?
         .watched(prints_lines && launch.is_watched())
         .limit_rate(launch.settings.limit_rate.value)
-        .decompress(grep.packed.which())
         .by_contents(grep.inputs.verify_inputs);
     if options.more.max.is_some() || options.more.files.is_some() {
         source = source.until(job.has_all());
@@ -71,6 +70,15 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
     Ok(exit)
 }
 
+/// What is searched: lines, or records.
+fn source(grep: &GrepArgs, files: &[PathBuf], left_out: &[LeftOut]) -> Result<Chunks> {
+    let boundary = grep.format.map_or(Ok(Boundary::newline()), Format::boundary)?;
+    Ok(Chunks::new(jobs::or_stdin(files, left_out), boundary)
+        .with_header(grep.format.and_then(Format::header))
+        .leaving_out(left_out)
+        .decompress(grep.packed.which()))
+}
+
 /// What is an operator in a basic pattern, and a character in an extended one.
 fn basic_operator(pattern: &str) -> Option<&'static str> {
     [r"\|", r"\(", r"\{", r"\+", r"\?"].into_iter().find(|escape| pattern.contains(escape))
@@ -79,7 +87,7 @@ fn basic_operator(pattern: &str) -> Option<&'static str> {
 /// `-q`: only the exit code is wanted. The search ends at the first selected line, whichever file that is in, and
 /// keeps no state, since where it ends depends on the workers.
 fn ask(
-    (options, decompress): (Options, Decompress),
+    (options, source): (Options, Chunks),
     (files, left_out): (Vec<PathBuf>, &[LeftOut]),
     launch: Launch<'_>,
 ) -> Result<Exit> {
@@ -89,12 +97,8 @@ fn ask(
     }
     let job = Grep::new(options, &files, left_out.to_vec())?;
     let found = job.has_all();
-    let source = Chunks::new(jobs::or_stdin(&files, left_out), Boundary::newline())
-        .leaving_out(left_out)
-        .watched(true)
-        .decompress(decompress)
-        .limit_rate(launch.settings.limit_rate.value)
-        .until_found(Arc::clone(&found));
+    let source =
+        source.watched(true).limit_rate(launch.settings.limit_rate.value).until_found(Arc::clone(&found));
     let exit = launch.run_with((job, source), false, None, Discard)?;
     // As grep does: an unreadable file matters only if no other one answers the question.
     let is_found = exit == Exit::Code(UNREAD) && found.load(Ordering::Relaxed);
@@ -108,6 +112,13 @@ fn options(grep: &GrepArgs, launch: &Launch<'_>) -> Result<Options> {
     if is_around && grep.only_matching && grep.invert_match {
         return Err(Error::usage("-o -v", "prints nothing of lines that do not match")
             .advise("leave out -A, -B and -C, or -o"));
+    }
+    if is_around && grep.format.is_some() {
+        return Err(Error::usage(
+            "-A, -B and -C",
+            "print lines near a match, and --format prints records whole",
+        )
+        .advise("leave one of them out"));
     }
     Ok(Options {
         patterns: grep.patterns()?,
@@ -145,6 +156,7 @@ fn options(grep: &GrepArgs, launch: &Launch<'_>) -> Result<Options> {
                 When::Never => false,
             },
             guarded: on_terminal && !grep.text,
+            format: grep.format,
         },
     })
 }

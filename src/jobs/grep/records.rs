@@ -237,7 +237,7 @@ impl Page<'_> {
             self.out.extend_from_slice(&self.looks.separator(separator));
         }
         self.out.extend_from_slice(text);
-        self.out.push(b'\n');
+        self.out.push(self.options.end());
     }
 }
 

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
-    options: &'a Options,
-    searcher: Searcher<'a>,
+    pub(super) options: &'a Options,
+    pub(super) searcher: Searcher<'a>,
     prefix: &'a [u8],
     head: Head,
     records: bool,
@@ -100,7 +100,7 @@ impl<'a> Scan<'a> {
     }
 
     /// More selected lines of this chunk change nothing.
-    fn has_enough(&self) -> bool {
+    pub(super) fn has_enough(&self) -> bool {
         self.selected >= self.most
     }
 
@@ -114,7 +114,8 @@ impl<'a> Scan<'a> {
             self.print_matches(line, found, numbered);
         } else if self.options.more.color {
             let text = self.painted(numbered.text, line.clone(), Some(found));
-            self.print_text(line.start, &text, numbered);
+            let number = self.line_of(line.start, numbered);
+            self.print_text(number, &text);
         } else {
             self.print(line, numbered);
         }
@@ -150,7 +151,8 @@ impl<'a> Scan<'a> {
             match looks.color {
                 true => {
                     let painted = looks.paint(Part::Match, &text[found.clone()]);
-                    self.print_text(found.start, &painted, numbered);
+                    let number = self.line_of(found.start, numbered);
+                    self.print_text(number, &painted);
                 }
                 false => self.print(found, numbered),
             }
@@ -164,7 +166,12 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn matches(&mut self, text: &[u8], line: Range<usize>, first: Range<usize>) -> Vec<Range<usize>> {
+    pub(super) fn matches(
+        &mut self,
+        text: &[u8],
+        line: Range<usize>,
+        first: Range<usize>,
+    ) -> Vec<Range<usize>> {
         let (mut all, mut next) = (Vec::new(), Some(first));
         while let Some(found) = next {
             let found = found.start..self.searcher.longest(text, found, line.end);
@@ -178,7 +185,12 @@ impl<'a> Scan<'a> {
     }
 
     /// A line with its matches in colour.
-    fn painted(&mut self, text: &[u8], line: Range<usize>, first: Option<Range<usize>>) -> Vec<u8> {
+    pub(super) fn painted(
+        &mut self,
+        text: &[u8],
+        line: Range<usize>,
+        first: Option<Range<usize>>,
+    ) -> Vec<u8> {
         let looks = Looks { color: true, zero: false };
         let first = first.or_else(|| self.searcher.find(text, line.clone()));
         let matches = first.map(|first| self.matches(text, line.clone(), first)).unwrap_or_default();
@@ -194,11 +206,21 @@ impl<'a> Scan<'a> {
 
     fn print(&mut self, part: Range<usize>, numbered: &mut Numbered<'_>) {
         let text = numbered.text;
-        self.print_text(part.start, &text[part], numbered);
+        let number = self.line_of(part.start, numbered);
+        self.print_text(number, &text[part]);
     }
 
-    /// Prints a text for the line in which `place` lies.
-    fn print_text(&mut self, place: usize, text: &[u8], numbered: &mut Numbered<'_>) {
+    /// The number of the line in which `place` lies, if it matters.
+    fn line_of(&self, place: usize, numbered: &mut Numbered<'_>) -> u64 {
+        match self.options.around() {
+            Some(_) => self.near.line,
+            None if self.options.line_numbers => numbered.line_at(place),
+            None => 0,
+        }
+    }
+
+    /// Prints a text for this line.
+    pub(super) fn print_text(&mut self, line: u64, text: &[u8]) {
         // With room for what stands around it. Most lines fit into what there is.
         let length = text.len() + self.prefix.len() + 64;
         if self.out.try_reserve(length).is_err() && self.out.try_reserve_exact(length).is_err() {
@@ -208,18 +230,13 @@ impl<'a> Scan<'a> {
         if !self.records {
             self.out.extend_from_slice(self.prefix);
             self.out.extend_from_slice(text);
-            self.out.push(b'\n');
+            self.out.push(self.options.end());
             return;
         }
         self.binary |= self.options.more.guarded && (text.contains(&0) || std::str::from_utf8(text).is_err());
         if self.binary {
             return;
         }
-        let line = match self.options.around() {
-            Some(_) => self.near.line,
-            None if self.options.line_numbers => numbered.line_at(place),
-            None => 0,
-        };
         self.record(Kind::Selected, line, text);
     }
 
