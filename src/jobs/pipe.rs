@@ -8,16 +8,18 @@
 
 mod compress;
 mod head;
+mod report;
 
-pub(crate) use self::compress::Compress;
 use self::compress::PackReception;
-use self::head::{Head, HeadReception, Reported};
+pub(crate) use self::compress::{Asked, Compress, Packing};
+use self::head::HeadReception;
+use self::report::{Report, Total};
 use crate::jobs::argv;
 use crate::jobs::attempts::{Reception, Terms, Then, Waiting};
 use crate::jobs::words::Passing;
 use bivouac::input::Chunk;
 use bivouac::process::{Command, Feed};
-use bivouac::{Context, Job, Mark, Result as JobResult, TaskError};
+use bivouac::{Context, Job, Result as JobResult, TaskError};
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -36,7 +38,7 @@ pub(crate) struct Pipe {
     terms: Terms,
     /// How many lines of each output are printed once for all.
     output_header: u64,
-    compress: Option<Compress>,
+    compress: Option<Packing>,
     waiting: Waiting<Work>,
 }
 
@@ -44,7 +46,7 @@ pub(crate) struct Pipe {
 #[derive(Debug)]
 struct Work {
     chunk: Option<Chunk>,
-    reported: Reported,
+    report: Report,
 }
 
 impl Pipe {
@@ -55,7 +57,7 @@ impl Pipe {
     }
 
     /// The same, with its output compressed.
-    pub(crate) fn compress(self, compress: Option<Compress>) -> Self {
+    pub(crate) fn compress(self, compress: Option<Packing>) -> Self {
         Self { compress, ..self }
     }
 }
@@ -109,10 +111,8 @@ fn numbered(word: &OsStr, number: u64, slot: usize) -> Option<OsString> {
 
 impl Job for Pipe {
     type Task = Chunk;
-    /// `None` if no output has a header.
-    type Partial = Reported;
-    /// The header that was printed, as a digest.
-    type Total = Option<Mark>;
+    type Partial = Report;
+    type Total = Total;
 
     fn name(&self) -> &str {
         "pipe"
@@ -147,40 +147,44 @@ impl Job for Pipe {
         Some(text)
     }
 
-    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<Reported, TaskError> {
+    fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<Report, TaskError> {
         self.attempt(chunk, 1, cx)
     }
 
-    fn settle(&self, cx: &Context<'_>) -> Result<Reported, TaskError> {
+    fn settle(&self, cx: &Context<'_>) -> Result<Report, TaskError> {
         let (work, suspect) = self.waiting.suspect(cx)?;
         let place = suspect.note().to_string();
         let then = self.terms.settle(cx, *suspect);
         self.conclude(work, &place, then, cx)
     }
 
-    fn again(&self, cx: &Context<'_>) -> Result<Reported, TaskError> {
+    fn again(&self, cx: &Context<'_>) -> Result<Report, TaskError> {
         let (work, attempt) = self.waiting.retry(cx)?;
         work.chunk.map_or(Err(TaskError::Cancelled), |chunk| self.attempt(chunk, attempt, cx))
     }
 
-    fn accept(&self, before: &Option<Mark>, reported: &Reported) -> JobResult<()> {
-        reported.as_ref().map_or(Ok(()), |head| head.agrees_with(*before))
+    fn accept(&self, before: &Total, report: &Report) -> JobResult<()> {
+        before.accept(report)
     }
 
-    fn render(&self, before: &Option<Mark>, piece: Vec<u8>) -> Vec<u8> {
-        if self.output_header == 0 { piece } else { head::render(before.is_some(), piece) }
+    fn render(&self, before: &Total, piece: Vec<u8>) -> Vec<u8> {
+        if self.output_header == 0 { piece } else { head::render(before.header().is_some(), piece) }
     }
 
-    fn fold(&self, total: &mut Option<Mark>, reported: Reported, _out: &mut Vec<u8>) {
-        *total = total.or(reported.map(Head::mark));
+    fn fold(&self, total: &mut Total, report: Report, _out: &mut Vec<u8>) {
+        total.take(report, self.compress);
+    }
+
+    fn finish(&self, total: &mut Total, out: &mut Vec<u8>) {
+        out.extend(self.compress.map_or_else(Vec::new, |packing| total.end(packing)));
     }
 }
 
 impl Pipe {
-    fn attempt(&self, chunk: Chunk, attempt: u32, cx: &Context<'_>) -> Result<Reported, TaskError> {
+    fn attempt(&self, chunk: Chunk, attempt: u32, cx: &Context<'_>) -> Result<Report, TaskError> {
         let range = chunk.aligned_in(cx)?;
         if range.is_empty() {
-            return Ok(None); // A record that begins in an earlier chunk goes through all of this one.
+            return Ok(Report::Plain(None)); // A record that begins in an earlier chunk goes through all of this one.
         }
         let feed = match (chunk.bytes(), chunk.file()) {
             (Some(bytes), _) => Feed::Bytes(bytes),
@@ -193,9 +197,10 @@ impl Pipe {
         };
         let place = format!("{}, bytes {} to {}", chunk.path().display(), range.start, range.end);
         let command = self.command_of(cx);
-        let mut head = HeadReception::new(cx, self.output_header);
-        let to: &mut dyn Reception = match (self.output_header, self.compress) {
-            (0, Some(compress)) => &mut PackReception::new(cx, compress),
+        let mut head = HeadReception::new(cx, self.output_header, self.compress);
+        let mut pack = self.compress.map(|packing| PackReception::new(cx, packing, None));
+        let to: &mut dyn Reception = match (self.output_header, &mut pack) {
+            (0, Some(pack)) => pack,
             (0, None) => &mut Passing::new(cx),
             (_, _) => &mut head,
         };
@@ -210,13 +215,16 @@ impl Pipe {
                 None
             }
         };
-        let reported = head.reported(&place);
-        self.conclude(Work { chunk, reported }, &place, then, cx)
+        let report = match pack.filter(|_| self.output_header == 0) {
+            Some(pack) => Report::of(pack, &place),
+            None => Report::of_head(&head, &place),
+        };
+        self.conclude(Work { chunk, report }, &place, then, cx)
     }
 
-    fn conclude(&self, work: Work, place: &str, then: Then, cx: &Context<'_>) -> Result<Reported, TaskError> {
-        let reported = work.reported.clone();
-        self.waiting.keep(cx, work, then).map(|()| reported).map_err(|error| match error {
+    fn conclude(&self, work: Work, place: &str, then: Then, cx: &Context<'_>) -> Result<Report, TaskError> {
+        let report = work.report.clone();
+        self.waiting.keep(cx, work, then).map(|()| report).map_err(|error| match error {
             TaskError::Failed(why) => {
                 let advice = self.advice(&why);
                 TaskError::Failed(format!("{place}: {}: {why}{advice}", argv::typed(&self.command)))

@@ -7,7 +7,7 @@ use crate::cli::{complete, parse};
 use crate::jobs::count::Totals;
 use crate::jobs::digest::Algorithm;
 use crate::jobs::formats::Format;
-use crate::jobs::pipe::Compress;
+use crate::jobs::pipe::Asked;
 use bivouac::disk::OsDisk;
 use bivouac::state_dir::is_state;
 use bivouac::{Error, Result};
@@ -493,10 +493,11 @@ pub(crate) struct PipeArgs {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     pub(crate) output_header: Option<u64>,
 
-    /// Compress the output: zstd or gzip, also with a level (zstd=19, gzip=9). Each command's output is a frame or member
-    /// of its own, or several; zstd -d and gzip -d read the file
-    #[arg(long, value_name = "FORMAT", conflicts_with = "output_header", help_heading = "Output")]
-    pub(crate) compress: Option<Compress>,
+    /// Compress the output: zstd or gzip, also with a level (zstd=19, gzip=9), or none. Each command's output is a frame or
+    /// member of its own, or several; zstd -d and gzip -d read the file [default: by the name of OUT, if it ends in .zst or
+    /// .gz; then what a command has compressed is left as it is]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub(crate) compress: Option<Asked>,
 
     /// Write the result to OUT, which appears when it is complete
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]

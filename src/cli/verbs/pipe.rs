@@ -2,11 +2,11 @@
 
 mod whole_input;
 
-use crate::cli::args::records::suggested;
 use crate::cli::args::verbs::PipeArgs;
 use crate::cli::launch::Launch;
 use crate::cli::{shellwords, terminal};
-use crate::jobs::pipe::{PARTS, Pipe};
+use crate::jobs::formats::suggested;
+use crate::jobs::pipe::{Asked, Compress, PARTS, Packing, Pipe};
 use crate::jobs::shell::Shell;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Decompress};
@@ -38,16 +38,29 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         .limit_rate(launch.settings.limit_rate.value)
         .decompress(pipe.packed.which())
         .by_contents(pipe.inputs.verify_inputs);
-    let job = Pipe::new(command, terms, pipe.output_header.unwrap_or(0)).compress(pipe.compress);
+    let job = Pipe::new(command, terms, pipe.output_header.unwrap_or(0)).compress(packing(pipe));
     launch.run((job, source), true)
+}
+
+/// How the output is compressed: as it was asked for, or by its name. The parts of a compressed file that is read as it
+/// is are no text; a copy of it is not compressed again.
+fn packing(pipe: &PipeArgs) -> Option<Packing> {
+    match pipe.compress {
+        Some(Asked::Not) => None,
+        Some(Asked::To(to)) => Some(Packing { to, by_name: false }),
+        None if pipe.packed.unread(&pipe.files).is_some() => None,
+        None => Some(Packing { to: Compress::by_name(pipe.output.as_deref()?)?, by_name: true }),
+    }
 }
 
 /// A file that is compressed, or whose name says that records may be others than lines, where nothing was said of that.
 /// It is never assumed: the name may lie.
 fn hint(pipe: &PipeArgs, is_cut: bool) -> Option<String> {
     if let Some((file, format)) = pipe.packed.unread(&pipe.files) {
+        let records = suggested(file).filter(|_| pipe.records.is_unset());
+        let records = records.map_or(String::new(), |format| format!(" --format {format}"));
         return Some(format!(
-            "warning: {}: is compressed ({format}), and is read as it is; if that is wrong,\n  give --decompress; -q hides this",
+            "warning: {}: is compressed ({format}), and is read as it is; if that is wrong,\n  give --decompress{records}; -q hides this",
             file.display()
         ));
     }

@@ -4,16 +4,58 @@
 //! compressor knows what came before. Here each slice of what a command prints is a frame of zstd or a member of
 //! gzip of its own. Both formats say that such pieces one after the other are one file, so `zstd -d` and `gzip -d` read
 //! it. The slices depend on the bytes only, and so the file is the same after any interruption. Each frame says how
-//! much is in it: `--decompress` reads them in parallel.
+//! much is in it: `--decompress` reads them in parallel. A table of them ends the file ([`report`](super::report)).
+//!
+//! An output whose name ends in `.zst` or `.gz` is compressed without being asked for. But `-o out.gz -- gzip` is a
+//! line that people have typed for years. A list of the names of compressors would miss the script that ends with one. So
+//! the bytes decide: what a command prints is left as it is if it begins as a file of that format does. All chunks must
+//! agree, or the job ends.
 
 use crate::jobs::attempts::{Reception, Rest};
 use crate::jobs::words::Passing;
+use bivouac::input::Format;
 use bivouac::{Context, TaskError};
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// Bytes in a frame, but for the last one of a command.
 const SLICE: usize = 16 << 20;
+
+/// Bytes in a frame, compressed and not.
+pub(super) type Frame = [u32; 2];
+
+/// So many bytes tell whether it is compressed.
+const FIRST: usize = 4;
+
+/// The way to compress an output, and whether its name asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packing {
+    pub(crate) to: Compress,
+    /// What is compressed already is left as it is.
+    pub(crate) by_name: bool,
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.to, if self.by_name { " by its name" } else { "" })
+    }
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Not,
+    To(Compress),
+}
+
+impl FromStr for Asked {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" { Ok(Self::Not) } else { text.parse().map(Self::To) }
+    }
+}
 
 /// How the output is compressed. Its [`Display`](fmt::Display) form stands in the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +72,7 @@ impl FromStr for Compress {
         let (most, usual) = match name {
             "zstd" => (22, 3),
             "gzip" => (9, 6),
-            _ => return Err("is neither zstd nor gzip (with a level: zstd=19, gzip=9)".into()),
+            _ => return Err("is neither zstd nor gzip (with a level: zstd=19, gzip=9), nor none".into()),
         };
         let level = level.map_or(Ok(usual), str::parse).ok().filter(|level| (1..=most).contains(level));
         let level = level.ok_or_else(|| format!("the level of {name} is a number from 1 to {most}"))?;
@@ -48,8 +90,29 @@ impl fmt::Display for Compress {
 }
 
 impl Compress {
+    /// What the name of an output asks for.
+    pub(crate) fn by_name(output: &Path) -> Option<Self> {
+        match output.extension()?.to_str()? {
+            "zst" => Some(Self::Zstd(3)),
+            "gz" => Some(Self::Gzip(6)),
+            _ => None,
+        }
+    }
+
+    /// Whether these bytes begin a file of this format.
+    fn has_made(self, bytes: &[u8]) -> bool {
+        match (self, Format::of(bytes)) {
+            (Self::Zstd(_), Some(Format::Zstd)) | (Self::Gzip(_), Some(Format::Gzip | Format::Bgzip)) => true,
+            (
+                _,
+                Some(Format::Zstd | Format::Gzip | Format::Bgzip | Format::Xz | Format::Bzip2 | Format::Lz4)
+                | None,
+            ) => false,
+        }
+    }
+
     /// One frame or member.
-    fn pack(self, bytes: &[u8]) -> Result<Vec<u8>, TaskError> {
+    pub(super) fn pack(self, bytes: &[u8]) -> Result<Vec<u8>, TaskError> {
         match self {
             Self::Zstd(level) => {
                 let mut compressor = zstd::bulk::Compressor::new(level.into())?;
@@ -72,29 +135,65 @@ impl Compress {
 pub(super) struct PackReception<'a, 'b> {
     cx: &'a Context<'b>,
     passing: Passing<'a, 'b>,
-    compress: Compress,
+    packing: Packing,
+    /// Added to each piece, so that it is told from others.
+    tag: Option<u8>,
     held: Vec<u8>,
+    pub(super) frames: Vec<Frame>,
+    /// Whether the command has compressed it; `None` until that can be seen.
+    is_packed: Option<bool>,
 }
 
 impl<'a, 'b> PackReception<'a, 'b> {
-    pub(super) fn new(cx: &'a Context<'b>, compress: Compress) -> Self {
-        Self { cx, passing: Passing::new(cx), compress, held: Vec::new() }
+    pub(super) fn new(cx: &'a Context<'b>, packing: Packing, tag: Option<u8>) -> Self {
+        let (passing, held, frames) = (Passing::new(cx), Vec::new(), Vec::new());
+        // After a header, what follows is text.
+        let is_packed = if packing.by_name && tag.is_none() { None } else { Some(false) };
+        Self { cx, passing, packing, tag, held, frames, is_packed }
+    }
+
+    pub(super) fn is_as_it_is(&self) -> bool {
+        self.is_packed == Some(true)
+    }
+
+    /// Hands the next bytes over, compressed unless they are.
+    fn emit(&mut self, bytes: Vec<u8>) -> Result<(), TaskError> {
+        if self.is_as_it_is() {
+            return self.cx.emit(bytes);
+        }
+        let mut packed = self.packing.to.pack(&bytes)?;
+        self.frames.push([packed.len() as u32, bytes.len() as u32]);
+        packed.extend(self.tag);
+        self.cx.emit(packed)
+    }
+
+    fn look_at_the_first_bytes(&mut self) {
+        if self.is_packed.is_none() && !self.held.is_empty() {
+            self.is_packed = Some(self.packing.to.has_made(&self.held));
+        }
     }
 }
 
 impl Reception for PackReception<'_, '_> {
     fn begin(&mut self) -> Result<(), TaskError> {
-        self.held.clear();
+        *self = Self::new(self.cx, self.packing, self.tag);
         self.passing.begin()
     }
 
     fn out(&mut self, piece: Vec<u8>) -> Result<(), TaskError> {
         self.held.extend_from_slice(&piece);
+        if self.held.len() >= FIRST {
+            self.look_at_the_first_bytes();
+        }
+        if self.is_as_it_is() {
+            let held = std::mem::take(&mut self.held);
+            return self.emit(held);
+        }
         while self.held.len() >= SLICE {
             self.cx.yield_point()?;
             let rest = self.held.split_off(SLICE);
-            self.cx.emit(self.compress.pack(&self.held)?)?;
-            self.held = rest;
+            let slice = std::mem::replace(&mut self.held, rest);
+            self.emit(slice)?;
         }
         Ok(())
     }
@@ -104,8 +203,10 @@ impl Reception for PackReception<'_, '_> {
     }
 
     fn rest(&mut self) -> Result<Rest, TaskError> {
+        self.look_at_the_first_bytes();
         if !self.held.is_empty() {
-            self.cx.emit(self.compress.pack(&std::mem::take(&mut self.held))?)?;
+            let held = std::mem::take(&mut self.held);
+            self.emit(held)?;
         }
         self.passing.rest()
     }

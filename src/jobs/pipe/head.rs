@@ -7,6 +7,7 @@
 //!
 //! The pieces of such a job carry a byte at their end that says which kind they are.
 
+use super::compress::{Frame, PackReception, Packing};
 use crate::jobs::attempts::{Reception, Rest};
 use crate::jobs::words::Passing;
 use bivouac::{Context, Error, Mark, Result as JobResult, TaskError};
@@ -50,10 +51,13 @@ pub(super) fn render(was_printed: bool, mut piece: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Hands over the first lines apart, and the rest as it is.
+/// Hands over the first lines apart, and the rest as it is or compressed.
 pub(super) struct HeadReception<'a, 'b> {
     cx: &'a Context<'b>,
     passing: Passing<'a, 'b>,
+    packing: Option<(Packing, PackReception<'a, 'b>)>,
+    /// Bytes of the header, compressed.
+    packed: usize,
     lines: u64,
     /// Lines of the header that are to come.
     left: u64,
@@ -61,8 +65,9 @@ pub(super) struct HeadReception<'a, 'b> {
 }
 
 impl<'a, 'b> HeadReception<'a, 'b> {
-    pub(super) fn new(cx: &'a Context<'b>, lines: u64) -> Self {
-        Self { cx, passing: Passing::new(cx), lines, left: lines, head: Vec::new() }
+    pub(super) fn new(cx: &'a Context<'b>, lines: u64, packing: Option<Packing>) -> Self {
+        let packing = packing.map(|packing| (packing, PackReception::new(cx, packing, Some(BODY))));
+        Self { cx, passing: Passing::new(cx), packing, packed: 0, lines, left: lines, head: Vec::new() }
     }
 
     pub(super) fn reported(&self, place: &str) -> Reported {
@@ -70,8 +75,18 @@ impl<'a, 'b> HeadReception<'a, 'b> {
         (!self.head.is_empty()).then(|| Head { digest: digest(), place: place.to_string() })
     }
 
-    fn emit_head(&self) -> Result<(), TaskError> {
+    /// The frame of the header, and those after it, if the output is compressed.
+    pub(super) fn frames(&self) -> Option<(Frame, Vec<Frame>)> {
+        let (_, body) = self.packing.as_ref()?;
+        Some(([self.packed as u32, self.head.len() as u32], body.frames.clone()))
+    }
+
+    fn emit_head(&mut self) -> Result<(), TaskError> {
         let mut piece = self.head.clone();
+        if let Some((packing, _)) = &self.packing {
+            piece = packing.to.pack(&piece)?;
+            self.packed = piece.len();
+        }
         piece.push(HEAD);
         self.cx.emit(piece)
     }
@@ -79,7 +94,7 @@ impl<'a, 'b> HeadReception<'a, 'b> {
 
 impl Reception for HeadReception<'_, '_> {
     fn begin(&mut self) -> Result<(), TaskError> {
-        (self.left, self.head) = (self.lines, Vec::new());
+        *self = Self::new(self.cx, self.lines, self.packing.as_ref().map(|(packing, _)| *packing));
         self.passing.begin()
     }
 
@@ -99,6 +114,9 @@ impl Reception for HeadReception<'_, '_> {
         if piece.is_empty() {
             return Ok(());
         }
+        if let Some((_, body)) = &mut self.packing {
+            return body.out(piece);
+        }
         piece.push(BODY);
         self.cx.emit(piece)
     }
@@ -110,6 +128,9 @@ impl Reception for HeadReception<'_, '_> {
     fn rest(&mut self) -> Result<Rest, TaskError> {
         if self.left > 0 && !self.head.is_empty() {
             self.emit_head()?;
+        }
+        if let Some((_, body)) = &mut self.packing {
+            body.rest()?;
         }
         self.passing.rest()
     }

@@ -120,6 +120,12 @@ enum Lies {
     InAStream,
     /// Compressed by this module of Python.
     Packed(&'static str),
+    PackedInAStream(&'static str),
+}
+
+fn pack(world: &World, module: &str) {
+    let pack = "sys.stdout.buffer.write(m.compress(sys.stdin.buffer.read()))";
+    world.shell(&format!("python3 -c 'import sys, {module} as m; {pack}' <in >packed"));
 }
 
 fn is_interrupted_and_completes(kind: &str, signals: &[Signal], lies: Lies) {
@@ -132,9 +138,12 @@ fn is_interrupted_and_completes(kind: &str, signals: &[Signal], lies: Lies) {
         Lies::InAFile => ("in", Input::Nothing),
         Lies::InAStream => ("-", Input::Piped(text.into_bytes())),
         Lies::Packed(module) => {
-            let pack = "sys.stdout.buffer.write(m.compress(sys.stdin.buffer.read()))";
-            world.shell(&format!("python3 -c 'import sys, {module} as m; {pack}' <in >packed"));
+            pack(&world, module);
             ("packed --decompress", Input::Nothing)
+        }
+        Lies::PackedInAStream(module) => {
+            pack(&world, module);
+            ("- --decompress", Input::Piped(world.read("packed")))
         }
     };
     let job = job(&world, input, kind).stdin(stdin);
@@ -186,6 +195,137 @@ fn compressed_tables_are_continued_with_the_same_bytes() {
 }
 
 #[test]
+fn compressed_streams_are_continued_with_the_same_bytes() {
+    for (kind, module) in [("csv", "gzip"), ("vcf", "lzma")] {
+        is_interrupted_and_completes(kind, &[SIGTERM, SIGKILL], Lies::PackedInAStream(module));
+    }
+}
+
+/// The records of a text as an independent parser finds them, and those in which a line has `7` and then `1`; each as
+/// it stands in the text, without its end.
+const PARSE: &str = r#"
+import re, sys
+kind, wanted = sys.argv[1:]
+text = sys.stdin.buffer.read()
+lines = text.split(b'\n')
+def csv():
+    at, inside = 0, False
+    for i, byte in enumerate(text):
+        if byte == 34: inside = not inside
+        if byte == 10 and not inside:
+            yield text[at:i]
+            at = i + 1
+def starting(mark):
+    record = []
+    for line in lines[:-1]:
+        if line.startswith(mark) and record: yield b'\n'.join(record); record = []
+        record.append(line)
+    yield b'\n'.join(record)
+def fastq():
+    rest = iter(lines[:-1])
+    for name in rest:
+        record, bases, marks = [name], 0, 0
+        for line in rest:
+            record.append(line)
+            if line[:1] == b'+': break
+            bases += len(line)
+        while marks < bases:
+            record.append(next(rest)); marks += len(record[-1])
+        yield b'\n'.join(record)
+end = b'\0' if kind == 'nul' else b'\n'
+records = list({'csv': csv, 'fasta': lambda: starting(b'>'), 'mbox': lambda: starting(b'From '), 'fastq': fastq,
+    'nul': lambda: text.split(end)[:-1]}.get(kind, lambda: lines[:-1])())
+if kind in ('csv', 'tsv'): records = records[1:]
+if kind in ('sam', 'vcf'): records = [r for r in records if r[:1] not in (b'@', b'#')]
+matches = lambda record: re.search(b'7.*1', record)
+chosen = [(n, r) for n, r in enumerate(records, 1) if bool(matches(r)) != (wanted == 'v')]
+out = sys.stdout.buffer
+if wanted == 'count': print(len(records))
+elif wanted == 'c': print(len(chosen))
+elif wanted == 'n': out.write(b''.join(b'%d:' % n + r + end for n, r in chosen))
+elif wanted == 'm': out.write(b''.join(r + end for n, r in chosen[:9]))
+elif wanted == 'o': out.write(b''.join(m + end for _, r in chosen for m in re.findall(b'7.*1', r)))
+else: out.write(b''.join(r + end for n, r in chosen))
+"#;
+
+/// The file is cut into several chunks, between records.
+fn records_are_selected_and_counted(kinds: &[&str]) {
+    let world = World::new();
+    world.write("parse.py", PARSE);
+    for kind in kinds {
+        let text = text(kind);
+        let header = match *kind {
+            "csv" | "tsv" => {
+                text.find("0,\"").filter(|_| *kind == "csv").or(text.find('\n').map(|i| i + 1)).unwrap()
+            }
+            "sam" | "vcf" => text.find("\n0\t").unwrap() + 1,
+            _ => 0,
+        };
+        world.write("in", text[..header].to_string() + &text[header..].repeat(12));
+        world.shell("gzip -1 <in >in.gz");
+        let wanted = |what: &str| world.shell(&format!("python3 parse.py {kind} {what} <in"));
+        let count = format!("count --format {kind}");
+        let counted = String::from_utf8(wanted("count")).unwrap();
+        world
+            .bivouac(&format!("{count} in"))
+            .run()
+            .expect_code(0)
+            .expect_stdout(format!("{} in\n", counted.trim()).as_bytes());
+        let all = world.read("in");
+        world
+            .bivouac(&count)
+            .stdin(Input::Piped(all.clone()))
+            .run()
+            .expect_code(0)
+            .expect_stdout(counted.as_bytes());
+        for (option, what) in [("", "all"), ("-v", "v"), ("-c", "c"), ("-n", "n"), ("-m9", "m"), ("-o", "o")]
+        {
+            let wanted = wanted(what);
+            for inputs in ["in", "in.gz --decompress"] {
+                let line = format!("grep --format {kind} 7.*1 {option} {inputs}");
+                world.bivouac(&line).run().expect_code(0).expect_stdout(&wanted);
+            }
+            let line = format!("grep --format {kind} 7.*1 {option}");
+            world.bivouac(&line).stdin(Input::Piped(all.clone())).run().expect_code(0).expect_stdout(&wanted);
+        }
+    }
+}
+
+#[test]
+fn records_of_several_lines_are_selected_and_counted_whole() {
+    records_are_selected_and_counted(&["csv", "fastq", "fasta", "mbox", "nul"]);
+}
+
+#[test]
+fn records_that_are_lines_are_selected_and_counted_without_their_headers() {
+    records_are_selected_and_counted(&["tsv", "sam", "vcf", "jsonl"]);
+}
+
+#[test]
+fn records_have_names_colours_and_a_reason_for_what_they_do_not_have() {
+    let world = World::new();
+    world.write("a", ">1\nAC\nGT\n>2\nAA\n");
+    world.write("b", ">3\nGT");
+    world
+        .bivouac("grep --format fasta GT a b")
+        .run()
+        .expect_code(0)
+        .expect_stdout(b"a:>1\nAC\nGT\nb:>3\nGT\n");
+    world.bivouac("grep --format fasta -l AA a b").run().expect_code(0).expect_stdout(b"a\n");
+    world.bivouac("grep --format fasta -x AC a").run().expect_code(0).expect_stdout(b">1\nAC\nGT\n");
+    world.bivouac("grep --format fasta ^T a").run().expect_code(1);
+    let colours = world.bivouac("grep --format fasta --color=always A a").run().expect_code(0);
+    drop(colours.expect_stdout_says("\x1b[01;31m\x1b[KA\x1b[m\x1b[KC\nGT"));
+    world
+        .bivouac("count --format fasta -l -c a b")
+        .run()
+        .expect_code(0)
+        .expect_stdout(b" 2  5 15 a\n 1  1  5 b\n 3  6 20 total\n");
+    world.bivouac("grep --format fasta -C1 AA a").run().expect_code(2).expect_says("records whole");
+    world.bivouac("count --format fasta -m a").run().expect_code(2);
+}
+
+#[test]
 fn what_is_in_compressed_files_is_counted_and_searched() {
     let world = World::new();
     world.write("t", "one\ntwo words\nthree\n");
@@ -205,16 +345,119 @@ fn what_is_in_compressed_files_is_counted_and_searched() {
     let ended = world.bivouac("grep words t.gz").run().expect_code(1);
     ended.expect_says("t.gz: is compressed (gzip), and was read as it is").expect_says("grep --decompress");
     world.bivouac("pipe t.gz -o out -- cat").run().expect_code(0).expect_says("give --decompress");
+    world.shell("cp t.gz t.csv.gz");
+    world
+        .bivouac("pipe t.csv.gz -o out -- cat")
+        .run()
+        .expect_code(0)
+        .expect_says("--decompress --format csv");
     world.bivouac("count --decompress=zstd t.gz").run().expect_code(2).expect_says("t.gz: is gzip, not zstd");
     world
         .bivouac("count --decompress=zip t.gz")
         .run()
         .expect_code(2)
         .expect_says("none of auto, never, gzip");
-    world.bivouac("count --decompress -").run().expect_code(2).expect_says("only files are decompressed");
+    let counted = world.bivouac("count --decompress").stdin(Input::Piped(world.read("t.gz"))).run();
+    counted.expect_code(0).expect_stdout(b"      3       4      20\n");
+    let found = world.bivouac("grep --decompress words -").stdin(Input::Piped(world.read("t.gz"))).run();
+    found.expect_code(0).expect_stdout(b"two words\n");
+    let other = world.bivouac("count --decompress=xz").stdin(Input::Piped(world.read("t.gz"))).run();
+    other.expect_code(2).expect_says("-: is gzip, not xz");
     world.shell("head -c 30 t.gz >cut.gz");
     let cut = world.bivouac("count --decompress cut.gz").run().expect_code(4);
     cut.expect_says("cut.gz: is damaged or cut off: gzip at byte").expect_stdout(b"");
+}
+
+#[test]
+fn a_search_that_finds_nothing_names_a_compressed_file_by_its_first_bytes() {
+    let world = World::new();
+    let magics: [(&str, &[u8]); 6] = [
+        ("gzip", b"\x1f\x8b\x08\0"),
+        ("bgzip", b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0\x1b\0"),
+        ("zstd", b"\x28\xb5\x2f\xfd"),
+        ("xz", b"\xfd7zXZ\0"),
+        ("bzip2", b"BZh91AY"),
+        ("lz4", b"\x04\x22\x4d\x18"),
+    ];
+    for (format, magic) in magics {
+        world.write("plain", "one\n");
+        world.write("log", [magic, b"some other bytes, as they may be"].concat());
+        for options in ["", "-c", "-l", "-r"] {
+            let ended = world.bivouac(&format!("grep {options} name plain log")).run().expect_code(1);
+            drop(ended.expect_says(&format!("log: is compressed ({format}), and was read as it is")));
+        }
+        let asked = world.bivouac("grep --decompress=never name log").run().expect_code(1);
+        assert!(!asked.stderr.contains("compressed"), "{}", asked.stderr);
+    }
+}
+
+/// The sizes of the frames of a file of zstd by the table at its end, as its format says; each begins where they say.
+fn frames_in_the_table(file: &[u8]) -> Vec<(u64, u64)> {
+    let number = |at: usize| u64::from(u32::from_le_bytes(file[at..at + 4].try_into().unwrap()));
+    let end = file.len();
+    assert_eq!(number(end - 4), 0x8f92_eab1);
+    assert_eq!(file[end - 5], 0, "no checksums, nothing reserved");
+    let frames = number(end - 9) as usize;
+    let table = end - 9 - 8 * frames;
+    assert_eq!((number(table - 8), number(table - 4)), (0x184d_2a5e, (8 * frames + 9) as u64));
+    let sizes: Vec<_> = (0..frames).map(|n| (number(table + 8 * n), number(table + 8 * n + 4))).collect();
+    let mut at = 0;
+    for (packed, _) in &sizes {
+        assert_eq!(number(at), 0xfd2f_b528);
+        at += *packed as usize;
+    }
+    assert_eq!(at, table - 8);
+    sizes
+}
+
+#[test]
+fn the_name_of_an_output_says_that_it_is_compressed_unless_its_command_has_done_so() {
+    let world = World::new();
+    let text = text("jsonl");
+    world.write("in", &text);
+    let job = |options: &str, command: &[&str]| {
+        let line = format!("pipe in --block 100KiB -j2 {options}");
+        world.bivouac(&line).words(&["--"]).words(command).run()
+    };
+    let plain = |file: &str| world.shell(&format!("gzip -dc <{file}"));
+    job("-o cat.gz", &["cat"]).expect_code(0);
+    assert!(world.read("cat.gz").starts_with(b"\x1f\x8b") && plain("cat.gz") == text.as_bytes());
+    job("-o gzip.gz", &["gzip", "-n"]).expect_code(0);
+    assert!(plain("gzip.gz") == text.as_bytes(), "once, and not twice");
+    job("-o asked.gz --compress gzip", &["gzip"]).expect_code(0);
+    assert!(plain("asked.gz").starts_with(b"\x1f\x8b"), "it was asked for");
+    job("-o none.gz --compress none", &["cat"]).expect_code(0);
+    assert!(world.read("none.gz") == text.as_bytes());
+    let some = "if [ $BIVOUAC_SEQ = 2 ]; then cat; else gzip; fi";
+    let mixed = job("-o mixed.gz", &["sh", "-c", some]).expect_code(4);
+    drop(mixed.expect_says("is not compressed, and was before").expect_says("--compress zstd, gzip or none"));
+    assert!(!world.exists("mixed.gz"));
+    // A copy of a compressed file.
+    world.shell("gzip -n <in >in.gz");
+    world.bivouac("pipe in.gz -o copy.gz --block 10KiB -- cat").run().expect_code(0);
+    assert!(world.read("copy.gz") == world.read("in.gz"));
+    job("-o cat.zst", &["cat"]).expect_code(0);
+    assert!(frames_in_the_table(&world.read("cat.zst")).len() > 2);
+    // Nothing at all is an empty file, of one frame.
+    job("-o no.zst", &["true"]).expect_code(0);
+    assert_eq!(frames_in_the_table(&world.read("no.zst")).len(), 1);
+    job("-o no.gz", &["true"]).expect_code(0);
+    assert_eq!(plain("no.gz"), b"");
+    world
+        .bivouac("count --decompress no.zst cat.zst")
+        .run()
+        .expect_code(0)
+        .expect_stdout_says(" 0       0       0 no.zst");
+    // The header is a frame of its own, once.
+    world.write("table", "id,name\n".to_string() + &"1,a\n".repeat(100_000));
+    let table = "pipe table --block 100KiB --format csv --output-header";
+    world.bivouac(&format!("{table} -o table.csv.gz -- cat")).run().expect_code(0);
+    assert!(plain("table.csv.gz") == world.read("table"));
+    world.bivouac(&format!("{table} -o table.csv.zst -- cat")).run().expect_code(0);
+    let frames = frames_in_the_table(&world.read("table.csv.zst"));
+    assert!(frames[0].1 == 8 && frames[1..].iter().all(|(_, plain)| *plain > 8), "{frames:?}");
+    world.bivouac("pipe table.csv.zst --decompress -o back -- cat").run().expect_code(0);
+    assert!(world.read("back") == world.read("table"));
 }
 
 #[test]
@@ -238,6 +481,11 @@ fn a_compressed_output_is_the_same_after_an_interruption() {
             expect_bytes(&world, &world.read("whole"));
             std::fs::remove_file(world.path("out")).unwrap();
             std::fs::remove_dir_all(world.path("out.bivouac")).ok();
+        }
+        if unpack.is_empty() {
+            let frames = frames_in_the_table(&world.read("whole"));
+            let plain: u64 = frames.iter().map(|(_, plain)| plain).sum();
+            assert!(frames.len() > 5 && plain == text.len() as u64, "{frames:?}");
         }
         let back = match unpack {
             "" => {
