@@ -61,7 +61,7 @@ pub use left_out::{LeftOut, Readable};
 pub use packed::{Decompress, Format};
 pub use pieces::{PIECE, Pieces};
 #[doc(hidden)]
-pub use records::Records;
+pub use records::{Records, Stretch};
 pub use resolved::Inputs;
 pub use stream::{Received, Stream};
 pub use tree::{Portion, Tree, TreeListing};

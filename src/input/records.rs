@@ -12,6 +12,9 @@ use super::pieces::Pieces;
 use crate::error::{Error, Result};
 use std::path::Path;
 
+/// Bytes, and where in them records end.
+pub type Stretch<'r> = (&'r [u8], &'r [usize]);
+
 /// The records of a chunk, without the header of its input.
 #[derive(Debug)]
 pub struct Records<'a> {
@@ -53,7 +56,7 @@ impl<'a> Records<'a> {
     pub fn next<E: From<Error>>(
         &mut self,
         mut passes: impl FnMut(u64) -> std::result::Result<(), E>,
-    ) -> std::result::Result<Option<(&[u8], &[usize])>, E> {
+    ) -> std::result::Result<Option<Stretch<'_>>, E> {
         let given = self.ends.last().copied().unwrap_or(0);
         self.held.drain(..given);
         self.searched -= given;
