@@ -312,6 +312,11 @@ fn what_a_person_sees_of_a_bad_table_and_of_bad_fastq() {
             format!("{}7,5\" pipe\n", "a,b\n".repeat(70)),
             "byte 283: a quote in a field that begins without one",
         ),
+        (
+            &quoted,
+            format!("a,b\nc,\"never ends\nd,\"e\"\n{}", "a,b\n".repeat(70)),
+            "byte 22: a quote in a field that begins without one (the last quoted field: byte 6)",
+        ),
         (&Boundary::fastq(), format!("{whole}@b\nACGT\n"), "byte 15: this record of FASTQ is cut short"),
         (
             &Boundary::fastq(),

@@ -38,12 +38,20 @@ pub(super) enum Grammar {
 pub(super) struct Flaw {
     at: u64,
     what: &'static str,
+    /// Where the last quoted field has begun: its end may be the one that is missing.
+    quoted: Option<u64>,
     advice: &'static str,
 }
 
 impl Flaw {
+    fn new(at: u64, what: &'static str, advice: &'static str) -> Self {
+        Self { at, what, quoted: None, advice }
+    }
+
     pub(super) fn of(self, path: &Path) -> Error {
-        Error::broken(path.display(), format_args!("byte {}: {}", self.at, self.what)).advise(self.advice)
+        let last = self.quoted.map_or(String::new(), |at| format!(" (the last quoted field: byte {at})"));
+        Error::broken(path.display(), format_args!("byte {}: {}{last}", self.at, self.what))
+            .advise(self.advice)
     }
 }
 
@@ -67,7 +75,7 @@ impl Scan {
         let state = match grammar {
             Grammar::Lines(each) => State::Lines { each, seen: 0 },
             Grammar::Quoted { quote, separator } => {
-                State::Quoted(Quoted { quote, separator, inside: false, opened: 0, before: b'\n' })
+                State::Quoted(Quoted { quote, separator, inside: false, opened: None, before: b'\n' })
             }
             Grammar::Fastq => State::Fastq(Fastq::default()),
         };
@@ -110,11 +118,11 @@ impl Scan {
     pub(super) fn finish(mut self) -> std::result::Result<(), Flaw> {
         match &mut self.state {
             State::Lines { .. } => Ok(()),
-            State::Quoted(quoted) if quoted.inside => Err(Flaw {
-                at: quoted.opened,
-                what: "a quoted field begins here and never ends",
-                advice: "is it complete, and a table with quotes? Records that are lines need none",
-            }),
+            State::Quoted(Quoted { inside: true, opened, .. }) => Err(Flaw::new(
+                opened.unwrap_or_default(),
+                "a quoted field begins here and never ends",
+                "is it complete, and a table with quotes? Records that are lines need none",
+            )),
             State::Quoted(_) => Ok(()),
             State::Fastq(fastq) => fastq.finish(self.place),
         }
@@ -127,7 +135,7 @@ struct Quoted {
     separator: u8,
     inside: bool,
     /// Where the last quoted field has begun.
-    opened: u64,
+    opened: Option<u64>,
     before: u8,
 }
 
@@ -170,17 +178,18 @@ impl Quoted {
     }
 
     fn open(&mut self, before: u8, place: u64) -> std::result::Result<(), Flaw> {
-        // After a doubled quote the field goes on that began before.
-        if before != self.quote {
-            self.opened = place;
-        }
         // A byte order mark stands before the first field.
         let may = [self.separator, self.quote, b'\n'].contains(&before) || (before, place) == (0xbf, 3);
-        may.then_some(()).ok_or(Flaw {
-            at: place,
-            what: "a quote in a field that begins without one: where does the record end?",
-            advice: "is it the right separator? Without quotes, records are lines",
-        })
+        if !may {
+            let what = "a quote in a field that begins without one";
+            let flaw = Flaw::new(place, what, "is it the right separator? Without quotes, records are lines");
+            return Err(Flaw { quoted: self.opened, ..flaw });
+        }
+        // After a doubled quote the field goes on that began before.
+        if before != self.quote {
+            self.opened = Some(place);
+        }
+        Ok(())
     }
 
     /// The first newline outside of quotes.
@@ -245,7 +254,7 @@ impl Fastq {
     fn line_ends(&mut self, place: u64) -> std::result::Result<bool, Flaw> {
         let began = place - self.length;
         let length = self.length - u64::from(self.length > 0 && self.last == b'\r');
-        let flaw = |at, what| Err(Flaw { at, what, advice: "is it FASTQ, and is it complete?" });
+        let flaw = |at, what| Err(Flaw::new(at, what, "is it FASTQ, and is it complete?"));
         self.length = 0;
         match self.part {
             Part::Name if length == 0 => {}
@@ -281,11 +290,11 @@ impl Fastq {
             Part::Name => Ok(()),
             // No bases, and the file ends before the empty line.
             Part::Qualities if self.bases == 0 => Ok(()),
-            Part::Bases | Part::Qualities => Err(Flaw {
-                at: self.began,
-                what: "this record of FASTQ is cut short: the input ends within it",
-                advice: "is the file complete?",
-            }),
+            Part::Bases | Part::Qualities => Err(Flaw::new(
+                self.began,
+                "this record of FASTQ is cut short: the input ends within it",
+                "is the file complete?",
+            )),
         }
     }
 }
