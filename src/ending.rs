@@ -43,8 +43,7 @@ pub const NO_SUCH_COMMAND: u8 = 127;
 ///
 /// ```
 /// use bivouac::ending::{RESUMABLE, Ending, Exit, StoppedBy, Summary};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// let run = bivouac::resumable(0..100_u64).map(|n, _| Ok(n.to_string())).write_to("digits").into_run()?;
 /// run.handle().stop();
@@ -142,8 +141,7 @@ pub struct Summary {
 ///
 /// ```
 /// use bivouac::ending::CheckpointFacts;
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// let run = bivouac::resumable(0..100_u64).map(|n, _| Ok(n.to_string())).write_to("digits").into_run()?;
 /// let CheckpointFacts { size, took, .. } = run.run().summary().checkpoint.ok_or("no checkpoint")?;

@@ -79,15 +79,8 @@ impl Error {
     /// An error of any kind. `subject` is a path, a setting or a task; `problem` completes
     /// "`subject`: …".
     pub fn new(kind: Kind, subject: impl fmt::Display, problem: impl fmt::Display) -> Self {
-        Self {
-            kind,
-            subject: subject.to_string(),
-            problem: problem.to_string(),
-            advice: Vec::new(),
-            errno: None,
-            task: None,
-            stopped_by: None,
-        }
+        let (subject, problem) = (subject.to_string(), problem.to_string());
+        Self { kind, subject, problem, advice: Vec::new(), errno: None, task: None, stopped_by: None }
     }
 
     /// Wrong usage: nothing was touched.
@@ -105,10 +98,8 @@ impl Error {
         Self::new(Kind::Broken, subject, problem)
     }
 
-    /// A failed system call on `path`. `step` completes "cannot …", as in "cannot read".
-    ///
-    /// The advice for the errors that a user can mend (no space, no permission, too many open
-    /// files) is filled in here, in one place.
+    /// A failed system call on `path`. `step` completes "cannot …", as in "cannot read". Errors that a user can mend
+    /// (no space, no permission, too many open files) get their advice here.
     ///
     /// ```
     /// use bivouac::error::{Error, Kind};
@@ -127,9 +118,7 @@ impl Error {
         advice_for(error, cause)
     }
 
-    /// The same, of a path that the user has named, before anything is touched.
-    ///
-    /// If the path is to blame (it does not exist, it is a directory), only another path helps:
+    /// The same, of a path that the user has named, before anything is touched. If the path is to blame (it does not exist, it is a directory), only another path helps:
     /// [`Kind::Usage`]. If the machine is (no memory, no descriptors, a device that fails), the same
     /// job may work in a minute: [`Kind::Broken`], so that a scheduler tries again.
     pub fn named(path: &Path, step: &str, cause: &io::Error) -> Self {
@@ -144,11 +133,9 @@ impl Error {
         Self { errno: cause.raw_os_error(), ..Self::broken(path.display(), plain(cause)) }
     }
 
-    /// Whether a system call failed for a reason that may pass without a change of the file or its
-    /// permissions.
-    ///
-    /// The reasons that last are a short list. Any other (a network file system has its own) counts as
-    /// passing: at worst that costs an attempt in vain.
+    /// Whether a system call failed for a reason that may pass without a change of the file or its permissions. The
+    /// reasons that last are a short list. Any other (a network file system has its own) counts as passing: at worst
+    /// that costs an attempt in vain.
     pub fn may_pass(&self) -> bool {
         self.errno.is_some_and(|errno| !LASTING.contains(&errno))
     }
@@ -232,10 +219,7 @@ impl Error {
     #[must_use]
     #[doc(hidden)]
     pub fn or_left_out(self) -> Self {
-        match self.may_pass() {
-            true => self,
-            false => self.advise("make it readable").or(Advice::LeaveOut),
-        }
+        if self.may_pass() { self } else { self.advise("make it readable").or(Advice::LeaveOut) }
     }
 
     /// What happened to what, without the advice: for a list of such sentences.
@@ -292,10 +276,7 @@ impl std::error::Error for Error {}
 /// Rust prints "No space left on device (os error 28)"; the number does not help.
 fn plain(cause: &io::Error) -> String {
     let text = cause.to_string();
-    match text.find(" (os error ") {
-        Some(end) => text[..end].to_string(),
-        None => text,
-    }
+    text.split(" (os error ").take(1).collect()
 }
 
 /// The same error with what helps against this cause.

@@ -16,17 +16,6 @@
 //! | `front/progress.rs` | an observer that draws, and one that writes sentences |
 //! | `front/guide.rs` | the guide |
 
-/// `Debug` of a type whose closures, or whose items, have none: by the field that has.
-macro_rules! shown_by {
-    ($of:ident<$($with:ident),+>, $($field:ident).+) => {
-        impl<$($with),+> std::fmt::Debug for $of<$($with),+> {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_tuple(stringify!($of)).field(&self.$($field).+).finish()
-            }
-        }
-    };
-}
-
 pub mod guide;
 mod indexed;
 mod jobs;
@@ -50,8 +39,7 @@ pub use resumable::{Loop, Resumable};
 ///     cx.yield_point()?;
 ///     Ok(format!("{}\n", n * n))
 /// }
-/// # let place = tempfile::tempdir().unwrap();
-/// # std::env::set_current_dir(&place).unwrap();
+/// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
 /// let exit = resumable(0..10_u64).map(square).write_to("squares.txt").main();
 /// assert_eq!(exit, Exit::Code(0));
 /// ```

@@ -57,14 +57,25 @@
 /// The setters of a builder: each stores its argument, or what is made of it, in a field. Written out, four of five
 /// lines of a setter are the same in all of them.
 macro_rules! setters {
-    ($($(#[$doc:meta])* pub fn $name:ident($($argument:ident: $of:ty),+) => $($field:ident).+ = $value:expr;)*) => { $(
+    ($($(#[$doc:meta])* pub fn $name:ident($($argument:ident: $of:ty),*) => $($field:ident).+ = $value:expr;)*) => { $(
         $(#[$doc])*
         #[must_use]
-        pub fn $name(mut self, $($argument: $of),+) -> Self {
+        pub fn $name(mut self, $($argument: $of),*) -> Self {
             self.$($field).+ = $value;
             self
         }
     )* };
+}
+
+/// `Debug` of a type with a field that has none, by a field that has.
+macro_rules! shown_by {
+    ($of:ident $(<$($with:tt),+>)?, $($field:ident).+) => {
+        impl $(<$($with),+>)? std::fmt::Debug for $of $(<$($with),+>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple(stringify!($of)).field(&self.$($field).+).finish()
+            }
+        }
+    };
 }
 
 // The rooms, from the door to the disk. Imports go downwards only; a test says so.

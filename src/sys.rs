@@ -53,14 +53,10 @@ impl Disposition {
     /// The same by number: real-time signals have no name.
     fn of_number(signal: c_int) -> io::Result<Self> {
         let mut found = MaybeUninit::<libc::sigaction>::uninit();
-        // SAFETY: the new action is null, so nothing changes. `found` is valid for writing, and is read only
-        // after the kernel has reported success, that is, has filled it.
-        unsafe {
-            match libc::sigaction(signal, ptr::null(), found.as_mut_ptr()) {
-                0 => Ok(Self(found.assume_init())),
-                _ => Err(io::Error::last_os_error()),
-            }
-        }
+        // SAFETY: the new action is null, so nothing changes, and `found` is valid for writing.
+        Errno::result(unsafe { libc::sigaction(signal, ptr::null(), found.as_mut_ptr()) })?;
+        // SAFETY: the kernel has reported success, that is, it has filled it.
+        Ok(Self(unsafe { found.assume_init() }))
     }
 
     /// The default action, whatever the signal. (nix's `SigAction::new` would do without unsafe code here, but
@@ -83,25 +79,19 @@ impl Disposition {
         self.0.sa_sigaction == libc::SIG_IGN
     }
 
-    fn is_handled(&self) -> bool {
-        self.0.sa_sigaction != libc::SIG_IGN && self.0.sa_sigaction != libc::SIG_DFL
-    }
-
     /// Gives `signal` this disposition from now on, in the whole process.
     pub(crate) fn set(&self, signal: Signal) -> io::Result<()> {
         // SAFETY: the action is the default one, or to ignore, or the kernel has filled it in in `of`. So a
         // handler in it was installed before, by code that vouched for it. The old action is not asked for.
-        match unsafe { libc::sigaction(signal as libc::c_int, &self.0, ptr::null_mut()) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
+        let set = unsafe { libc::sigaction(signal as c_int, &self.0, ptr::null_mut()) };
+        Ok(Errno::result(set).map(drop)?)
     }
 }
 
 /// The numbers of all signals for which this process has a handler.
 pub(crate) fn handled_signals() -> Vec<c_int> {
-    let handled = |signal: &c_int| Disposition::of_number(*signal).is_ok_and(|found| found.is_handled());
-    (1..=libc::SIGRTMAX()).filter(handled).collect()
+    let is_handled = |found: Disposition| ![libc::SIG_IGN, libc::SIG_DFL].contains(&found.0.sa_sigaction);
+    (1..=libc::SIGRTMAX()).filter(|signal| Disposition::of_number(*signal).is_ok_and(is_handled)).collect()
 }
 
 /// Which of the descriptors 0, 1 and 2 were closed before `main`, one bit each.
@@ -134,9 +124,8 @@ pub(crate) fn is_closed(stream: &(impl AsFd + AsRawFd)) -> bool {
     was_closed(stream.as_raw_fd()) && rustix::fs::fstat(stream).is_ok_and(is_null)
 }
 
-/// Whether children of this build are born by [`start`]: on the architectures for which every change is compiled
-/// and tested. A build with `RUSTFLAGS='--cfg bivouac_posix_spawn'` uses `posix_spawn` there too, for tests and
-/// measurements.
+/// Whether [`start`] starts the children of this build: on the architectures for which every change is compiled and
+/// tested. `RUSTFLAGS='--cfg bivouac_posix_spawn'` selects `posix_spawn` there too, for tests and measurements.
 pub(crate) const BY_CLONE: bool =
     cfg!(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(bivouac_posix_spawn)));
 
@@ -155,7 +144,6 @@ pub(crate) struct Birth<'a> {
     pub(crate) own: &'a CString,
     /// The variables of its command.
     pub(crate) variables: &'a [CString],
-    /// Where it runs, if not where we do.
     pub(crate) directory: Option<&'a CString>,
     /// Its standard input, output and error. Descriptor 0, 1 or 2 may stand only in its own place.
     pub(crate) streams: [BorrowedFd<'a>; 3],
@@ -167,11 +155,8 @@ pub(crate) struct Birth<'a> {
 }
 
 /// Starts a child in a process group of its own, and returns which of the programs it has become.
-///
-/// # Errors
-///
-/// The system's reason why there can be no child, or why none of the programs can be run; `ENOENT` when
-/// there is none.
+/// An error is the system's reason why there can be no child, or why it can run none of the programs; `ENOENT`
+/// without a program.
 ///
 /// # Race condition
 ///
@@ -182,13 +167,8 @@ pub(crate) struct Birth<'a> {
 pub(crate) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     let words = pointers(birth.words.iter());
     let environment = pointers(birth.environment.iter().chain([birth.own]).chain(birth.variables));
-    let child = Child {
-        birth,
-        words: words.as_ptr(),
-        environment: environment.as_ptr(),
-        tried: AtomicUsize::new(0),
-        failed: AtomicI32::new(0),
-    };
+    let (words, environment) = (words.as_ptr(), environment.as_ptr());
+    let child = Child { birth, words, environment, tried: AtomicUsize::new(0), failed: AtomicI32::new(0) };
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let born = STACK.with_borrow_mut(|stack| clone(&child, stack)).and_then(|pid| {
         match child.failed.load(Ordering::Relaxed) {

@@ -11,10 +11,8 @@
 //! | [`Job::render`], [`Job::fold`], [`Job::finish`] | commit | earlier tasks, **in task order** |
 //! | [`Sink`] | commit | the bytes handed to it |
 //!
-//! A question such as "how many lines came before this one" is answered on the commit thread, where there is
-//! a before. Everything else happens in the workers, where there is none.
-//!
-//! No part of a task sees a signal. A task sees the [`gate`], which is open, closed or cancelled.
+//! The commit thread answers questions such as "how many lines came before this one": it alone has a before. No part of
+//! a task sees a signal. A task sees the [`gate`], which is open, closed or cancelled.
 
 pub(crate) mod clock;
 pub(crate) mod command;
@@ -32,6 +30,7 @@ pub(crate) mod source;
 pub(crate) mod stop_fd;
 mod task_error;
 
+pub(crate) use committed::is_zero;
 pub use committed::{Committed, Stretch};
 pub use context::Context;
 pub(crate) use context::{Commands, Debt, Remark};

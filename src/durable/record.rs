@@ -28,7 +28,7 @@
 
 use crate::durable::task_set::Tasks;
 use crate::error::{Advice, Error, Result};
-use crate::task::{Committed, Mark};
+use crate::task::{Committed, Mark, is_zero};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
@@ -173,11 +173,6 @@ impl Reach {
     pub(crate) fn at_end(tasks: u64, trace: [u8; 8]) -> Option<Self> {
         tasks.checked_sub(1).map(|task| Self { task, trace })
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl Record {

@@ -9,8 +9,7 @@ use crate::engine::plan::TaskKind;
 ///
 /// ```
 /// use bivouac::{Effects, TaskOutput};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// let effects = Effects::SideEffects { output: TaskOutput::Result, retry_failed: false };
 /// let pay = || bivouac::resumable(["ada", "grace"]).map(|to, _| Ok(format!("paid {to}\n"))).write_to("paid");

@@ -47,8 +47,7 @@ use std::time::{Duration, Instant};
 /// #         span.iter().try_for_each(|(_, n)| if n == 4 { Err("not this one".into()) } else { write!(cx, "{n}") })
 /// #     }
 /// # }
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// let seconds = Duration::from_secs;
 /// let run = Run::new(Digits, Over::new(0..9).together(1)) // a job that fails at 4
@@ -280,12 +279,12 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         let started = Instant::now();
         let (tell, signals) = unbounded();
         let listener = SignalThread::start(masked, started, options.core, tell.clone())?;
-        let stop = Arc::new(StopFd::new()?.subscription(listener.subscription()));
+        let stop = Arc::new(StopFd::new()?.subscription(listener.subscription.clone()));
         sink.interrupt_by(&stop);
         let reader = reload.map(|reload| Reader::start(masked, reload)).transpose();
         let reader = reader.map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
         let until = options.max_runtime.and_then(|budget| started.checked_add(budget));
-        let (back, core, subscription) = (tell, options.core, listener.subscription());
+        let (back, core, subscription) = (tell, options.core, listener.subscription.clone());
         let interruptible =
             Interruptible { masked, signals: signals.clone(), back, core, subscription, until };
         let prepared = {
@@ -310,7 +309,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                     options: &options,
                     stop: &stop,
                     began: started,
-                    subscription: listener.subscription(),
+                    subscription: listener.subscription.clone(),
                     reader,
                 };
                 let result = Arc::clone(&start.result);

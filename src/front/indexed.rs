@@ -40,8 +40,7 @@ const PARTS: u64 = 1 << 14;
 ///         Ok(format!("a board of {}", self.side))
 ///     }
 /// }
-/// # let place = tempfile::tempdir().unwrap();
-/// # std::env::set_current_dir(&place).unwrap();
+/// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
 /// bivouac::resumable(Board { side: 2 }).map(|cell, _| Ok(format!("{cell:?}"))).write_to("cells.txt").main();
 /// assert_eq!(std::fs::read_to_string("cells.txt")?, "(0, 0)(0, 1)(1, 0)(1, 1)");
 /// # Ok::<(), std::io::Error>(())

@@ -22,8 +22,7 @@ use std::marker::PhantomData;
 ///         self.0.as_bytes()
 ///     }
 /// }
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// bivouac::resumable(0..2_u64).map(|n, _| Ok(Row(format!("{n}\n")))).write_to("rows").main();
 /// assert_eq!(std::fs::read_to_string("rows")?, "0\n1\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

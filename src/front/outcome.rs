@@ -21,8 +21,7 @@ use std::process::{ExitCode, Termination};
 ///
 /// ```
 /// use bivouac::{Exit, Outcome, Stopped};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// let exit = bivouac::main(|signals| -> bivouac::Result<()> {
 ///     let digits = || bivouac::resumable(0..9_u64).map(|n, _| Ok(n.to_string())).write_to("digits");
@@ -104,7 +103,7 @@ impl<T> Outcome<T> {
         signals: &Masked,
     ) -> Result<Self> {
         let exit = ending.exit();
-        signals.note_stop(if let Exit::Signal(signal) = exit { Some(signal) } else { None });
+        signals.stopped_by.set(if let Exit::Signal(signal) = exit { Some(signal) } else { None });
         let outcome = match ending {
             Ending::Failed { error, .. } => Err(error),
             Ending::Stopped { by, summary } => Ok(Outcome::Stopped(Stopped { by, summary, state, exit })),
@@ -117,7 +116,7 @@ impl<T> Outcome<T> {
                     .advise(Advice::StartAfresh)
             }),
         };
-        signals.note_failure(match &outcome {
+        signals.failed.replace(match &outcome {
             Ok(Outcome::Finished(_)) => None,
             Ok(Outcome::Stopped(stopped)) => Some(stopped.clone().error()),
             Err(error) => Some(error.clone()),
@@ -156,8 +155,7 @@ impl Termination for Exit {
 /// use std::collections::BTreeMap;
 ///
 /// fn main() -> bivouac::Exit {
-/// #   let place = tempfile::tempdir().unwrap();
-/// #   std::env::set_current_dir(&place).unwrap();
+/// #   let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
 /// #   std::fs::write("huge.txt", "a rose\nis a rose\n").unwrap();
 ///     bivouac::main(|signals| -> bivouac::Result<()> {
 ///         let counts: BTreeMap<String, u64> = bivouac::lines("huge.txt")
@@ -195,7 +193,7 @@ pub fn main<E: Into<Box<dyn StdError + Send + Sync>>>(
     };
     masked.linger();
     let done = program(&masked);
-    let (stopped_by, last) = (masked.stopped_by(), masked.failure());
+    let (stopped_by, last) = (masked.stopped_by.get(), masked.failed.take());
     drop(masked);
     match done {
         // It has dealt with the stop; the sender of the signal looks how the process ends.

@@ -171,8 +171,7 @@ impl<P: Into<PathBuf>, const N: usize> Paths for [P; N] {
 /// A loop over a range, a list, or anything [`Indexed`]. A digest tells whether the items are the same.
 ///
 /// ```
-/// # let place = tempfile::tempdir().unwrap();
-/// # std::env::set_current_dir(&place).unwrap();
+/// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
 /// let words = vec!["one".to_string(), "two".to_string()];
 /// bivouac::resumable(words).map(|word, _| Ok(word + "\n")).write_to("words.txt").main();
 /// assert_eq!(std::fs::read_to_string("words.txt")?, "one\ntwo\n");
@@ -185,8 +184,7 @@ pub fn resumable<I: Indexed>(items: I) -> Resumable<Over<I>, ByItem> {
 /// A loop over text files, in chunks of whole lines: a megabyte or more each ([`Chunk::text`], [`Chunk::read`]).
 ///
 /// ```
-/// # let place = tempfile::tempdir().unwrap();
-/// # std::env::set_current_dir(&place).unwrap();
+/// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
 /// # std::fs::write("poem.txt", "a rose\nis a rose\n")?;
 /// bivouac::lines("poem.txt").map(|chunk, cx| Ok(chunk.text(cx)?.to_uppercase())).write_to("loud.txt").main();
 /// assert_eq!(std::fs::read_to_string("loud.txt")?, "A ROSE\nIS A ROSE\n");
@@ -200,8 +198,7 @@ pub fn lines(paths: impl Paths) -> Resumable<Chunks, ByFile> {
 ///
 /// ```
 /// use bivouac::input::Boundary;
-/// # let place = tempfile::tempdir().unwrap();
-/// # std::env::set_current_dir(&place).unwrap();
+/// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
 /// # std::fs::write("list", "one\0two\0")?;
 /// let records = |text: Vec<u8>| text.iter().filter(|byte| **byte == 0).count();
 /// bivouac::records("list", Boundary::nul())
@@ -219,8 +216,7 @@ pub fn records(paths: impl Paths, boundary: Boundary) -> Resumable<Chunks, ByFil
 /// listed, wherever they are.
 ///
 /// ```
-/// # let place = tempfile::tempdir().unwrap();
-/// # std::env::set_current_dir(&place).unwrap();
+/// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
 /// # std::fs::create_dir("tree")?;
 /// # std::fs::write("tree/a", "12345")?;
 /// bivouac::files("tree")
@@ -238,8 +234,7 @@ pub fn files(paths: impl Paths) -> Resumable<Tree, ByFile> {
 /// much work, such as a name or an address.
 ///
 /// ```
-/// # let place = tempfile::tempdir().unwrap();
-/// # std::env::set_current_dir(&place).unwrap();
+/// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
 /// # std::fs::write("names.txt", "Ada\nGrace\n")?;
 /// bivouac::items("names.txt").map(|item, _| Ok(format!("{}!\n", item.text()))).write_to("hello.txt").main();
 /// assert_eq!(std::fs::read_to_string("hello.txt")?, "Ada!\nGrace!\n");
@@ -253,8 +248,7 @@ pub fn items(list: impl Into<PathBuf>) -> Resumable<Items, Whole> {
 ///
 /// ```
 /// use bivouac::input::{Column, Given, Items};
-/// # let place = tempfile::tempdir().unwrap();
-/// # std::env::set_current_dir(&place).unwrap();
+/// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
 /// let column = |words: &[&str]| Column { given: Given::Listed(words.iter().map(Into::into).collect()), linked: false };
 /// bivouac::over(Items::new(vec![column(&["a", "b"]), column(&["1", "2"])]))
 ///     .map(|item: bivouac::input::Item, _| Ok(item.words().concat()))

@@ -136,8 +136,7 @@ fn row(now: &Progress, width: usize) -> String {
 ///
 /// ```
 /// use bivouac::prelude::*;
-/// # let place = tempfile::tempdir().unwrap();
-/// # std::env::set_current_dir(&place).unwrap();
+/// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
 /// use std::sync::{Arc, Mutex};
 ///
 /// let said = Arc::new(Mutex::new(Vec::new()));

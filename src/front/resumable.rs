@@ -26,8 +26,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use bivouac::Resumable;
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::create_dir("tree")?;
 /// # std::fs::write("tree/a", "one\ntwo\n")?;
 /// # std::fs::write("tree/log", "")?;
@@ -96,8 +95,7 @@ impl Resumable<Tree, ByFile> {
 /// ```
 /// use bivouac::{Exit, Loop, Over, Results, Silent, Span};
 /// use std::{ops::Range, time::Duration};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// /// The sum of some powers.
 /// fn powers(exponent: u32) -> Loop<Over<Range<u64>>, impl Results<Task = Span<Range<u64>>, Result = u64>> {
@@ -254,8 +252,7 @@ impl<S, J> Loop<S, J> {
     /// use bivouac::prelude::*;
     ///
     /// fn main() -> Exit {
-    /// #   let place = tempfile::tempdir().unwrap();
-    /// #   std::env::set_current_dir(&place).unwrap();
+    /// #   let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
     /// #   if std::env::args().count() > 9 {
     ///     resumable(["1.wav", "2.wav"])
     ///         .map(|path, cx| cx.output(["soxi", "-D", path]))
@@ -341,7 +338,7 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
     /// The loop could not go on: an item failed, an input changed, the disk is full. What was committed stands.
     pub fn run(self, signals: &Masked) -> Result<Outcome<J::Result>> {
         let state = self.place();
-        let run = self.into_run().inspect_err(|error| signals.note_failure(Some(error.clone())))?;
+        let run = self.into_run().inspect_err(|error| drop(signals.failed.replace(Some(error.clone()))))?;
         let (ending, total) = run.run_under(signals);
         Outcome::of(ending, J::result(total), state, signals)
     }

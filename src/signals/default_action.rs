@@ -1,7 +1,5 @@
-//! Default actions: how this process suspends itself, and how it dies of a signal.
-//!
-//! A suspension uses the default action of SIGTSTP. A process that ends by a signal uses the default action of
-//! that signal. And a run ignores two signals whose default action would end the process at a failed write.
+//! Default actions: how this process suspends itself, how it dies of a signal, and three signals whose disposition
+//! a run changes for its own sake.
 
 use crate::sys::Disposition;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
@@ -41,11 +39,7 @@ pub(crate) fn suspend(is_over: impl FnOnce() -> bool) -> io::Result<()> {
 }
 
 fn stop_unless(is_over: impl FnOnce() -> bool) -> io::Result<()> {
-    let [stop, go_on] = [Signal::SIGTSTP, Signal::SIGCONT].map(|signal| {
-        let mut only_this = SigSet::empty();
-        only_this.add(signal);
-        only_this
-    });
+    let [stop, go_on] = [Signal::SIGTSTP, Signal::SIGCONT].map(|signal| SigSet::from_iter([signal]));
     let mask = stop.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     go_on.thread_unblock()?;
     raise(Signal::SIGTSTP)?;
@@ -54,8 +48,7 @@ fn stop_unless(is_over: impl FnOnce() -> bool) -> io::Result<()> {
         Disposition::ignored().set(Signal::SIGTSTP)?;
     }
     stop.thread_unblock()?;
-    mask.thread_set_mask()?;
-    Ok(())
+    Ok(mask.thread_set_mask()?)
 }
 
 /// Ends this process by `signal`, so that the parent's wait status says so.
@@ -63,11 +56,9 @@ fn stop_unless(is_over: impl FnOnce() -> bool) -> io::Result<()> {
 /// The recipe has three steps: default action, unblock, raise. If the unblock is forgotten, `raise` returns as if
 /// nothing had happened, and the program goes on to report success. `raise` also returns in process 1 of a
 /// container, for which the kernel skips default actions. So this function exits with 128 + the signal's number
-/// if `raise` returns.
+/// if `raise` returns. It does the same for SIGTSTP and others that do not end a process by default.
 ///
 /// The kernel writes no core file: SIGQUIT is a way out here, and the core would be large.
-///
-/// SIGTSTP and others do not end a process by default. For these the exit code alone names the signal.
 ///
 /// ```
 /// use bivouac::{Signal, Signals, signals::die_by};
@@ -96,17 +87,10 @@ pub(crate) fn die(signal: Signal, core: bool) -> ! {
 
 fn take_default_action(signal: Signal) -> io::Result<()> {
     Disposition::default_action().set(signal)?;
-    let mut only_this = SigSet::empty();
-    only_this.add(signal);
-    let mask = only_this.thread_swap_mask(SigmaskHow::SIG_UNBLOCK)?;
+    let mask = SigSet::from_iter([signal]).thread_swap_mask(SigmaskHow::SIG_UNBLOCK)?;
     raise(signal)?;
-    mask.thread_set_mask()?;
-    Ok(())
+    Ok(mask.thread_set_mask()?)
 }
-
-/// The signals that the kernel sends when a write fails. By default they end the process. A run ignores them and
-/// learns of the failure from the write: it can say which file is full, and end with a checkpoint.
-const FAILED_WRITES: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
 
 /// Gives SIGCHLD its default action if it is ignored, and returns the former disposition, to be put back.
 ///
@@ -121,14 +105,13 @@ pub(super) fn notice_children() -> io::Result<Option<(Signal, Disposition)>> {
     Ok(Some((Signal::SIGCHLD, found)))
 }
 
-/// Ignores the signals of failed writes, and returns their former dispositions, to be put back.
+/// Ignores the signals that the kernel sends when a write fails, and returns their former dispositions, to be put back.
+/// By default they end the process. A run learns of the failure from the write instead: it can say which file is full,
+/// and end with a checkpoint.
 pub(super) fn ignore_failed_writes() -> io::Result<Vec<(Signal, Disposition)>> {
-    FAILED_WRITES
-        .into_iter()
-        .map(|signal| {
-            let found = Disposition::of(signal)?;
-            Disposition::ignored().set(signal)?;
-            Ok((signal, found))
-        })
-        .collect()
+    let ignore = |signal| {
+        let found = Disposition::of(signal)?;
+        Disposition::ignored().set(signal).map(|()| (signal, found))
+    };
+    [Signal::SIGPIPE, Signal::SIGXFSZ].into_iter().map(ignore).collect()
 }

@@ -69,13 +69,8 @@ impl Escalation {
 
     /// A signal that asks us to die arrived at time `at`; `true` if one has counted before.
     pub(crate) fn climb_to_die(&mut self, at: Duration) -> bool {
-        match self.last_die {
-            Some(before) => at.saturating_sub(before) >= Self::REPEAT,
-            None => {
-                self.last_die = Some(at);
-                false
-            }
-        }
+        let first = *self.last_die.get_or_insert(at);
+        at.saturating_sub(first) >= Self::REPEAT
     }
 }
 

@@ -1,5 +1,6 @@
 //! The signal handlers that a run installs in the process, and removes at its end.
 
+use crate::error::{Error, Result};
 use crate::signals::Subscription;
 use crate::signals::default_action::{ignore_failed_writes, notice_children};
 use crate::signals::on_its_way::OnItsWay;
@@ -32,11 +33,9 @@ pub(super) struct Handlers {
 static INSTALLED: Mutex<BTreeMap<i32, Disposition>> = Mutex::new(BTreeMap::new());
 
 impl Handlers {
-    /// Installs a handler for each signal of the policy that is not ignored. An error names the step.
-    pub(super) fn install(
-        policy: &Policy,
-    ) -> Result<(Self, SignalsInfo<WithOrigin>), (&'static str, io::Error)> {
-        let at = |step| move |e| (step, e);
+    /// Installs a handler for each signal of the policy that is not ignored.
+    pub(super) fn install(policy: &Policy) -> Result<(Self, SignalsInfo<WithOrigin>)> {
+        let at = |step| move |e| failed(step, &e);
         let mut found = Vec::new();
         for signal in policy.signals() {
             let disposition = Disposition::of(signal).map_err(at("ask for a disposition"))?;
@@ -65,15 +64,17 @@ impl Handlers {
     }
 }
 
+pub(super) fn failed(step: &str, cause: &io::Error) -> Error {
+    Error::broken("signals", format_args!("cannot {step}: {cause}"))
+}
+
 /// Installs signal-hook's handler again, in every run but the first.
 fn reinstall(signals: &[Signal]) -> io::Result<()> {
     let mut installed = lock(&INSTALLED);
     for signal in signals {
         match installed.get(&(*signal as i32)) {
             Some(handler) => handler.set(*signal)?,
-            None => {
-                installed.insert(*signal as i32, Disposition::of(*signal)?);
-            }
+            None => drop(installed.insert(*signal as i32, Disposition::of(*signal)?)),
         }
     }
     Ok(())

@@ -14,9 +14,8 @@ use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 
 /// Proof that the handled signals are blocked in this thread.
 ///
-/// Code that holds this value may start threads, and they inherit the mask. Nothing else in this crate starts
-/// threads. It cannot be sent to another thread, being a statement about this one. Dropping it restores the
-/// former mask.
+/// Only code that holds this value starts threads in this crate, and they inherit the mask. It cannot be sent to
+/// another thread, being a statement about this one. Dropping it restores the former mask.
 ///
 /// # Race condition
 ///
@@ -38,17 +37,16 @@ pub struct Masked {
     policy: Policy,
     found: SigSet,
     lingers: bool,
-    /// The signal that stopped a loop of this thread.
-    stopped_by: Cell<Option<Signal>>,
+    /// The signal that stopped a loop of this thread, for the end of the program.
+    pub(crate) stopped_by: Cell<Option<Signal>>,
     /// The error with which the last loop ended.
-    failed: RefCell<Option<Error>>,
+    pub(crate) failed: RefCell<Option<Error>>,
     of_this_thread: PhantomData<*const ()>,
 }
 
 impl Masked {
-    /// Blocks every signal that has a row in `policy`, in the calling thread.
-    ///
-    /// Other signals are left alone: one that is blocked without a handler stays pending for ever.
+    /// Blocks every signal that has a row in `policy`, in the calling thread. Other signals are left alone: one that
+    /// is blocked without a handler stays pending for ever.
     ///
     /// # Errors
     ///
@@ -65,11 +63,8 @@ impl Masked {
     /// Replaces the policy: blocks the signals that are new in it, and unblocks those that it no longer has.
     ///
     /// A program learns from its arguments what signals mean, and must not be killed while it reads them. So it
-    /// blocks the default ones first, and calls this after that, before there is another thread.
-    ///
-    /// # Errors
-    ///
-    /// As [`block`](Masked::block); the old policy stays in force.
+    /// blocks the default ones first, and calls this after that, before there is another thread. Fails as
+    /// [`block`](Masked::block) does; then the old policy stays in force.
     #[doc(hidden)]
     pub fn adopt(&mut self, policy: Policy) -> Result<()> {
         policy.check()?;
@@ -111,24 +106,6 @@ impl Masked {
     #[doc(hidden)]
     pub fn found(&self) -> SigSet {
         self.found
-    }
-
-    /// Notes which signal has stopped a loop, for the end of the program.
-    pub(crate) fn note_stop(&self, signal: Option<Signal>) {
-        self.stopped_by.set(signal);
-    }
-
-    /// Notes with which error a loop ended, for the end of the program.
-    pub(crate) fn note_failure(&self, error: Option<Error>) {
-        *self.failed.borrow_mut() = error;
-    }
-
-    pub(crate) fn failure(&self) -> Option<Error> {
-        self.failed.borrow().clone()
-    }
-
-    pub(crate) fn stopped_by(&self) -> Option<Signal> {
-        self.stopped_by.get()
     }
 
     /// Starts a thread, which has the handled signals blocked from its first instruction.

@@ -135,46 +135,44 @@ pub const DEFAULTS: [(Signal, Request); 12] = [
 /// assert_eq!(Policy::default().request(Signal::SIGTERM), Request::Stop);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    rows: Vec<(Signal, Request)>,
-}
+pub struct Policy(Vec<(Signal, Request)>);
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { rows: DEFAULTS.to_vec() }
+        Self(DEFAULTS.to_vec())
     }
 }
 
 impl Policy {
     /// A table without rows: no signal is touched.
     pub fn empty() -> Self {
-        Self { rows: Vec::new() }
+        Self(Vec::new())
     }
 
     /// The same table with this row added or replaced. [`Masked::block`](crate::signals::Masked::block) refuses a
     /// row for a signal that must not be touched, such as SIGSEGV.
     #[must_use]
     pub fn with(mut self, signal: Signal, request: Request) -> Self {
-        match self.rows.iter_mut().find(|row| row.0 == signal) {
+        match self.0.iter_mut().find(|row| row.0 == signal) {
             Some(row) => row.1 = request,
-            None => self.rows.push((signal, request)),
+            None => self.0.push((signal, request)),
         }
         self
     }
 
     /// What `signal` means; [`Request::Ignore`] without a row.
     pub fn request(&self, signal: Signal) -> Request {
-        self.rows.iter().find(|row| row.0 == signal).map_or(Request::Ignore, |row| row.1)
+        self.0.iter().find(|row| row.0 == signal).map_or(Request::Ignore, |row| row.1)
     }
 
     /// Whether `signal` has a row.
     pub fn has(&self, signal: Signal) -> bool {
-        self.rows.iter().any(|row| row.0 == signal)
+        self.0.iter().any(|row| row.0 == signal)
     }
 
     /// The signals that have a row: those that are blocked in every thread but one.
     pub fn signals(&self) -> impl Iterator<Item = Signal> + '_ {
-        self.rows.iter().map(|row| row.0)
+        self.0.iter().map(|row| row.0)
     }
 }
 

@@ -9,16 +9,13 @@ use crate::signals::policy::{Policy, Request, escalates};
 use crate::signals::{Masked, Received, Sender, SignalThread};
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use nix::sys::signal::Signal;
-use std::fmt;
 use std::time::Instant;
 
 /// Receives signals, one by one, on the thread that asks.
 ///
-/// The policy of the [`Masked`] value says which signals these are. The meaning of its rows matters in one case
-/// only: a signal that means [`Stop`](crate::Request::Stop) ends the process when it comes for the third time,
-/// even if the program no longer asks for signals.
-///
-/// Dropping it restores the mask and the dispositions, and ends the thread.
+/// The policy of the [`Masked`] value says which signals. The meaning of its rows matters in one case only: a signal
+/// that means [`Stop`](crate::Request::Stop) ends the process when it comes for the third time, even if the program
+/// no longer asks for signals. Dropping this value restores the mask and the dispositions, and ends the thread.
 ///
 /// # Race condition
 ///
@@ -62,13 +59,8 @@ pub struct Caught {
 
 impl Signals {
     /// Blocks these signals and receives them: the first line of a program that has no job. INT and TERM end the
-    /// process when they come for the third time; HUP, which daemons read as "reload", does not.
-    ///
-    /// # Errors
-    ///
-    /// As [`Masked::block`] and [`start`](Signals::start).
-    ///
-    /// # Examples
+    /// process when they come for the third time; HUP, which daemons read as "reload", does not. Fails as
+    /// [`Masked::block`] and [`start`](Signals::start) do.
     ///
     /// ```
     /// use bivouac::{Signal, Signals};
@@ -84,9 +76,8 @@ impl Signals {
         Self::start(Masked::block(policy)?)
     }
 
-    /// Installs the handlers, and starts the one thread that has these signals unblocked.
-    ///
-    /// A signal that was ignored when the program started (`nohup`) stays ignored and is not received.
+    /// Installs the handlers, and starts the one thread that has these signals unblocked. A signal that was ignored
+    /// when the program started (`nohup`) stays ignored and is not received.
     ///
     /// # Errors
     ///
@@ -106,11 +97,7 @@ impl Signals {
         self.received.recv().map(caught).map_err(|_| deaf())
     }
 
-    /// Waits for the next signal, at most until `moment`; `None` if no signal came.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Signals::wait).
+    /// Waits for the next signal, at most until `moment`; `None` if no signal came. Fails as [`wait`](Signals::wait).
     pub fn wait_until(&self, moment: Instant) -> Result<Option<Caught>> {
         match self.received.recv_deadline(moment) {
             Ok(received) => Ok(Some(caught(received))),
@@ -120,11 +107,7 @@ impl Signals {
     }
 }
 
-impl fmt::Debug for Signals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signals").field("masked", &self.masked).finish_non_exhaustive()
-    }
-}
+shown_by! { Signals, masked }
 
 fn caught(received: Received) -> Caught {
     Caught { signal: received.signal, sender: received.sender }

@@ -22,9 +22,9 @@
 //! **Signals do not queue.** Of 100,000 SIGUSR1 sent as fast as possible about 8,000 arrived. So no code here counts
 //! signals. [`Escalation`] looks like counting, but it only asks whether a signal came *again, later*.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::signals::escalation::{Escalation, Rung};
-use crate::signals::handlers::Handlers;
+use crate::signals::handlers::{Handlers, failed};
 use crate::signals::policy::Request;
 use crate::signals::{Masked, Subscription, die};
 use crossbeam_channel as channel;
@@ -33,7 +33,6 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::Origin;
 use std::fmt;
-use std::io;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -94,7 +93,7 @@ impl fmt::Display for Sender {
 /// The only thread that has the signals unblocked. Dropping it ends it and restores the dispositions.
 pub(crate) struct SignalThread {
     close: Handle,
-    subscription: Subscription,
+    pub(crate) subscription: Subscription,
     thread: Option<JoinHandle<()>>,
     // Its destructor restores the dispositions, after the thread has ended.
     _handlers: Handlers,
@@ -111,20 +110,13 @@ impl SignalThread {
         core: bool,
         events: channel::Sender<Received>,
     ) -> Result<Self> {
-        let failed = |step: &str, e: io::Error| Error::broken("signals", format_args!("cannot {step}: {e}"));
-        let (handlers, signals) = Handlers::install(masked.policy()).map_err(|(step, e)| failed(step, e))?;
+        let (handlers, signals) = Handlers::install(masked.policy())?;
         let close = signals.handle();
         let subscription = handlers.subscription(masked.policy().clone());
         let body = Body { subscription: subscription.clone(), began, core, events };
-        let thread = masked
-            .spawn("signals", move || body.receive(signals))
-            .map_err(|e| failed("start the signal thread", e))?;
+        let thread = masked.spawn("signals", move || body.receive(signals));
+        let thread = thread.map_err(|e| failed("start the signal thread", &e))?;
         Ok(Self { close, subscription, thread: Some(thread), _handlers: handlers })
-    }
-
-    /// The signals that this thread receives, and their present meaning.
-    pub(crate) fn subscription(&self) -> Subscription {
-        self.subscription.clone()
     }
 }
 

@@ -51,8 +51,7 @@ const GATHERED: usize = 1 << 20;
 ///
 /// ```
 /// use bivouac::{Location, sink::FileSink};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// let sink = FileSink::new("digits.txt")?.verify(true); // of an output to be continued it reads everything
 /// assert!(sink.path().ends_with("digits.txt"));

@@ -1,9 +1,8 @@
 //! Clocks that count work, and the rate limit that is measured by them.
 //!
-//! [`std::time::Instant`] runs on while the process is stopped, so code that measures *work* (rate, time
-//! left, timeouts) must not read it directly. The owner of a [`WorkClock`] moves it, and knows of pauses. A
-//! stop that nothing announces (SIGSTOP) shows as a gap between two ticks. The owner ticks every 100 ms; a
-//! gap longer than [`LONGEST_TICK`] did not happen in this process.
+//! [`std::time::Instant`] runs on while the process is stopped, so code that measures *work* (rate, time left,
+//! timeouts) must not read it directly. The owner of a [`WorkClock`] knows of pauses, and ticks every 100 ms. A stop
+//! that nothing announces (SIGSTOP) shows as a gap of more than [`LONGEST_TICK`] between two ticks.
 
 use crate::sync::lock;
 use std::sync::Mutex;
@@ -90,17 +89,14 @@ impl Throttle {
         }
     }
 
-    /// The limit. A waiting worker sees by it that there is another one.
+    /// The limit. A waiting worker sees here that it has changed.
     pub(crate) fn rate(&self) -> u64 {
         self.bytes_per_second.load(Ordering::Relaxed)
     }
 
-    /// Takes `bytes`; returns how long the taker must wait for them.
+    /// Takes `bytes`. Returns how long the worker must wait for them.
     pub(crate) fn owed_after(&self, bytes: u64) -> Option<Duration> {
-        let rate = match self.rate() {
-            0 => return None,
-            rate => rate as f64,
-        };
+        let rate = Some(self.rate()).filter(|rate| *rate > 0)? as f64;
         let mut bucket = lock(&self.bucket);
         let now = Instant::now();
         let earned = now.duration_since(bucket.filled).as_secs_f64() * rate;

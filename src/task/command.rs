@@ -32,13 +32,9 @@ impl Command {
     /// The program, looked up in `PATH` unless its name has a slash, and its arguments. `None` without a
     /// program, or when a word holds a NUL, because no program can receive that.
     pub fn new<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Option<Self> {
-        let words: Option<Vec<CString>> =
-            words.into_iter().map(|word| CString::new(word.as_ref().as_bytes()).ok()).collect();
-        words.filter(|words| !words.is_empty()).map(|words| Self {
-            words,
-            variables: Vec::new(),
-            directory: None,
-        })
+        let words = words.into_iter().map(|word| CString::new(word.as_ref().as_bytes()).ok());
+        let words: Vec<CString> = words.collect::<Option<_>>()?;
+        (!words.is_empty()).then_some(Self { words, variables: Vec::new(), directory: None })
     }
 
     /// Adds a variable to its environment: `NAME=value`. One that holds a NUL is left out.
@@ -48,8 +44,7 @@ impl Command {
         self
     }
 
-    /// Runs it in another directory, where a program with a slash in its name is looked for too. Not one with
-    /// a NUL.
+    /// Runs it in another directory, also to look for a program with a slash in its name. Not in one with a NUL.
     #[must_use]
     pub fn directory(mut self, directory: &OsStr) -> Self {
         self.directory = CString::new(directory.as_bytes()).ok();
@@ -70,11 +65,9 @@ impl Command {
 impl fmt::Display for Command {
     /// For messages: words in a row, control characters as escapes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, word) in self.words.iter().enumerate() {
-            let gap = if n > 0 { " " } else { "" };
-            write!(f, "{gap}{}", word.as_bytes().escape_ascii())?;
-        }
-        Ok(())
+        let words: Vec<_> =
+            self.words.iter().map(|word| word.as_bytes().escape_ascii().to_string()).collect();
+        f.write_str(&words.join(" "))
     }
 }
 
@@ -83,8 +76,7 @@ impl fmt::Display for Command {
 /// ```
 /// use bivouac::process::{Call, Command, Feed, Finished, How};
 /// use std::time::Duration;
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// bivouac::resumable(["ab", "c"])
 ///     .map(|text, cx| {

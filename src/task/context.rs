@@ -23,9 +23,8 @@ pub(crate) enum Remark {
 
 /// Runs the commands of tasks.
 ///
-/// The obvious context knows the table of children. But the code that runs a command looks at the gate, the
-/// clocks and the rate limit of its task all the time, so each would import the other. So a context knows
-/// this interface only; `process` implements it, and the engine joins the two.
+/// The obvious context knows the table of children. But the code that runs a command uses the gate, the clocks and the
+/// rate limit of its task, so each would import the other. Here `process` implements this, and the engine joins the two.
 pub(crate) trait Commands: fmt::Debug + Send + Sync {
     /// See [`Context::call`].
     fn run(
@@ -58,8 +57,7 @@ impl Debt {
 ///
 /// ```
 /// use std::time::Duration;
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// bivouac::resumable(["ab", "c"])
 ///     .map(|text, cx| {
@@ -103,11 +101,7 @@ const HELD: Duration = Duration::from_millis(500);
 /// Small writes are gathered to this size: each piece costs the commit thread as much as a task.
 const GATHERED: usize = 64 << 10;
 
-impl fmt::Debug for Context<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("task", &self.task).finish_non_exhaustive()
-    }
-}
+shown_by! { Context<'a>, task }
 
 impl Context<'_> {
     /// The number of this task, from 0.
@@ -115,11 +109,8 @@ impl Context<'_> {
         self.task
     }
 
-    /// Returns at once, or when the job is no longer paused.
-    ///
-    /// # Errors
-    ///
-    /// [`TaskError::Cancelled`] when the task must give up. Hand it on with `?`.
+    /// Returns at once, or when the job is no longer paused; with [`TaskError::Cancelled`] when the task must give up.
+    /// Hand it on with `?`.
     pub fn yield_point(&self) -> Result<(), TaskError> {
         let passed = self.shared.gate.pass(|| self.announce_parking());
         self.announce_moving();
@@ -131,11 +122,8 @@ impl Context<'_> {
         self.shared.gate.is_draining() && !self.shared.halting.load(Ordering::Relaxed)
     }
 
-    /// Sleeps for `time`; time in which the job is paused comes on top of it.
-    ///
-    /// # Errors
-    ///
-    /// As [`yield_point`](Context::yield_point), and at once.
+    /// Sleeps for `time`; time in which the job is paused comes on top of it. Fails as
+    /// [`yield_point`](Context::yield_point) does, and at once.
     pub fn sleep(&self, time: Duration) -> Result<(), TaskError> {
         let mut left = time;
         loop {
@@ -182,8 +170,7 @@ impl Context<'_> {
     ///
     /// ```
     /// use bivouac::process::{Call, Command, Finished, How};
-    /// # let place = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&place)?;
+    /// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
     /// # std::fs::write("a", "rose")?;
     /// # std::fs::write("b", "tulip")?;
     ///
@@ -223,8 +210,7 @@ impl Context<'_> {
     /// # Examples
     ///
     /// ```
-    /// # let place = tempfile::tempdir().unwrap();
-    /// # std::env::set_current_dir(&place).unwrap();
+    /// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
     /// bivouac::resumable(1..4_u32)
     ///     .map(|n, cx| cx.output(["expr", &n.to_string(), "*", "2"]))
     ///     .write_to("doubled.txt")
@@ -238,15 +224,8 @@ impl Context<'_> {
 
     /// As [`output`](Context::output), with these bytes as its standard input.
     ///
-    /// # Errors
-    ///
-    /// As [`output`](Context::output).
-    ///
-    /// # Examples
-    ///
     /// ```
-    /// # let place = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&place)?;
+    /// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
     /// bivouac::resumable(["b\na\n"])
     ///     .map(|text, cx| cx.filter(["sort"], text.as_bytes()))
     ///     .write_to("sorted")
@@ -287,8 +266,7 @@ impl Context<'_> {
         Err(TaskError::Failed(format!("{command} {why}{last}")))
     }
 
-    /// Reports that a scheduler has ended this command, which seemed to have ended by itself. So the
-    /// processes that it left behind are not meant to stay.
+    /// Reports that a scheduler ended this command, which seemed to end by itself. So processes that it left must end.
     #[doc(hidden)]
     pub fn was_ended(&self, finished: &Finished) {
         self.commands.was_ended(finished);
@@ -314,11 +292,8 @@ impl Context<'_> {
         self.shared.gate.is_cancelled()
     }
 
-    /// Reports that `bytes` more of the input are done. Sleeps to keep to the rate limit; a yield point.
-    ///
-    /// # Errors
-    ///
-    /// As [`yield_point`](Context::yield_point).
+    /// Reports that `bytes` more of the input are done. Sleeps to keep to the rate limit, and is a
+    /// [yield point](Context::yield_point).
     pub fn advance(&self, bytes: u64) -> Result<(), TaskError> {
         self.count(bytes);
         match self.take_from_the_rate(bytes) {
@@ -356,23 +331,16 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Hands over a piece of this task's output, at once: bytes or text, owned or borrowed. The output has
-    /// pieces as they were emitted, in the order of the tasks. May wait for the disk.
-    ///
-    /// # Errors
-    ///
-    /// [`TaskError::Cancelled`] when the run takes no more output.
+    /// Hands over a piece of this task's output, at once: bytes or text, owned or borrowed. The output has pieces as
+    /// they were emitted, in the order of the tasks. This may wait for the disk. It returns [`TaskError::Cancelled`]
+    /// when the run takes no more output.
     pub fn emit(&self, piece: impl Into<Vec<u8>>) -> Result<(), TaskError> {
         self.flush()?;
         self.hand_over(piece.into())
     }
 
-    /// Adds bytes to this task's output. Small writes are gathered, and handed over when there are enough,
-    /// before the next [`emit`](Context::emit), and at the end of the task.
-    ///
-    /// # Errors
-    ///
-    /// As [`emit`](Context::emit).
+    /// Adds bytes to this task's output. Small writes are gathered, and handed over when there are enough, before the
+    /// next [`emit`](Context::emit), and at the end of the task. Fails as `emit` does.
     pub fn write(&self, bytes: &[u8]) -> Result<(), TaskError> {
         let full = {
             let mut written = lock(&self.written);
@@ -384,12 +352,6 @@ impl Context<'_> {
 
     /// Makes `write!(cx, …)` and `writeln!(cx, …)` work, as [`write`](Context::write).
     ///
-    /// # Errors
-    ///
-    /// As [`emit`](Context::emit).
-    ///
-    /// # Examples
-    ///
     /// ```
     /// use bivouac::{Context, TaskError};
     ///
@@ -398,10 +360,7 @@ impl Context<'_> {
     /// }
     /// ```
     pub fn write_fmt(&self, text: fmt::Arguments<'_>) -> Result<(), TaskError> {
-        match text.as_str() {
-            Some(text) => self.write(text.as_bytes()),
-            None => self.write(text.to_string().as_bytes()),
-        }
+        self.write(text.to_string().as_bytes())
     }
 
     pub(crate) fn flush(&self) -> Result<(), TaskError> {
@@ -439,17 +398,10 @@ impl Context<'_> {
         (self.journal)(line);
     }
 
-    /// Takes back everything that this task has emitted, before another attempt.
-    ///
-    /// # Errors
-    ///
-    /// [`TaskError::Cancelled`] when the run takes no more output.
-    ///
-    /// # Examples
+    /// Takes back everything that this task has emitted, before another attempt. Fails as [`emit`](Context::emit) does.
     ///
     /// ```
-    /// # let place = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&place)?;
+    /// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
     /// bivouac::resumable(0..1_u64)
     ///     .map(|_, cx| {
     ///         for attempt in 1..3 {

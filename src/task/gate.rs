@@ -1,10 +1,8 @@
 //! The gate: every worker passes it between tasks, and at the yield points inside a task.
 //!
-//! The obvious way to pause a pool is to stop its threads. rayon has no such call, and should have none: a
-//! thread that is stopped while it holds a lock stops its neighbours too. So the workers stop themselves,
-//! where they are ready to: at the gate. Only the supervisor moves it.
-//!
-//! It has three flags, for three requests:
+//! The obvious way to pause a pool is to stop its threads. rayon has no such call, and should have none: a thread that
+//! is stopped while it holds a lock stops its neighbours too. So the workers stop themselves, where they are ready to: at
+//! the gate. Only the supervisor moves its three flags:
 //!
 //! | flag | set by | a task that has not begun | a task that has |
 //! |---|---|---|---|
@@ -76,10 +74,8 @@ impl Gate {
 
     /// A yield point. Calls `parking` and waits while the gate is closed. An error: the task must give up.
     pub(crate) fn pass(&self, parking: impl FnOnce()) -> Result<(), TaskError> {
-        if self.flags.load(Ordering::Relaxed) & (CLOSED | CANCELLED) == 0 {
-            return Ok(());
-        }
-        self.wait_while_closed(parking)
+        let is_open = self.flags.load(Ordering::Relaxed) & (CLOSED | CANCELLED) == 0;
+        if is_open { Ok(()) } else { self.wait_while_closed(parking) }
     }
 
     /// Sleeps for `time`; returns how much of it is left. A pause ends the sleep, which may be one of hours,
@@ -117,11 +113,8 @@ impl Gate {
 
     fn set(&self, flag: u8, on: bool) {
         let guard = lock(&self.lock);
-        if on {
-            self.flags.fetch_or(flag, Ordering::Relaxed);
-        } else {
-            self.flags.fetch_and(!flag, Ordering::Relaxed);
-        }
+        let change = if on { AtomicU8::fetch_or } else { AtomicU8::fetch_and };
+        change(&self.flags, if on { flag } else { !flag }, Ordering::Relaxed);
         drop(guard);
         self.moved.notify_all();
     }

@@ -75,8 +75,7 @@ use serde_json::Value;
 ///         u8::from(*sum == 0)
 ///     }
 /// }
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// let run = Run::new(Squares, Over::new(0..5).together(1)).sink(FileSink::new("out")?).keep_going(true);
 /// let (ending, sum) = run.run_to_total();
@@ -116,23 +115,14 @@ pub trait Job: Send + Sync + 'static {
     /// See [`TaskError`]. A panic is caught and counts as [`TaskError::Failed`].
     fn run(&self, task: Self::Task, cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError>;
 
-    /// The result of a task whose verdict [was held](TaskError::Held). Asked when its time is over, or when a
-    /// stop begins ([`Context::is_stopping`]). Runs on a thread of its own, and must take no time.
-    ///
-    /// # Errors
-    ///
-    /// As [`run`](Job::run).
+    /// The result of a task whose verdict [was held](TaskError::Held), or its error, as of [`run`](Job::run). Asked when
+    /// its time is over, or when a stop begins ([`Context::is_stopping`]). Runs on a thread of its own, and must take no
+    /// time.
     fn settle(&self, _cx: &Context<'_>) -> std::result::Result<Self::Partial, TaskError> {
         Err(TaskError::Cancelled)
     }
 
-    /// Another attempt at a task that [asked for one](TaskError::Again). Runs on a worker.
-    ///
-    /// # Errors
-    ///
-    /// As [`run`](Job::run).
-    ///
-    /// # Examples
+    /// Another attempt at a task that [asked for one](TaskError::Again). Runs on a worker, as [`run`](Job::run) does.
     ///
     /// ```
     /// use bivouac::{Context, Exit, Job, Over, Presumed, Run, Span, TaskError, serde_json::Value};
@@ -165,12 +155,8 @@ pub trait Job: Send + Sync + 'static {
         Err(TaskError::Cancelled)
     }
 
-    /// Whether what a task reports agrees with the total of all tasks *before* it. Asked on the commit thread, in task
-    /// order, before the output of the task counts.
-    ///
-    /// # Errors
-    ///
-    /// It does not, which ends the job.
+    /// Checks that the report of a task agrees with the total of all tasks *before* it; an error ends the job. Runs on
+    /// the commit thread, in task order, before the output of the task counts.
     fn accept(&self, _before: &Self::Total, _partial: &Self::Partial) -> crate::Result<()> {
         Ok(())
     }

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 /// use bivouac::journal::{End, Line, Outcome};
 /// use bivouac::{Effects, TaskOutput};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// let mails = bivouac::resumable(["ada", "grace"]).map(|to, cx| {
 ///     let (task, attempt) = (cx.task(), 1);

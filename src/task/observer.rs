@@ -1,7 +1,7 @@
 //! What a run tells its [`Observer`]: snapshots for a progress line, and sentences.
 //!
-//! The supervisor never prints. The observer may draw, log, or do nothing. So a library run is silent unless
-//! asked, and a slow terminal is the observer's business.
+//! The supervisor never prints. The observer may draw, log, or do nothing. So a run is silent by default, and only the
+//! observer knows of slow terminals.
 
 use crate::ending::CheckpointFacts;
 use crate::error::Error;
@@ -47,8 +47,7 @@ use std::time::Duration;
 ///
 ///     fn leave_terminal(&mut self) {} // nothing is drawn
 /// }
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// let digits = |name: &str| bivouac::resumable(0..3_u64).map(|n, _| Ok(n.to_string())).write_to(name);
 /// let watch = Watch::default();
@@ -62,16 +61,15 @@ pub trait Observer {
     /// the last commit, and a short run may have none: its ending has the figures ([`Summary`](crate::Summary)).
     fn progress(&mut self, _now: &Progress) {}
 
-    /// Something that a person may want to read.
+    /// A message for the user.
     fn notice(&mut self, _notice: &Notice) {}
 
-    /// Whether the reader of the messages is behind. Then the run takes no more lines from commands, which
-    /// wait; it tells everything else all the same.
+    /// Whether messages wait for their reader. Then the run takes no more lines from commands, which wait.
     fn is_behind(&self) -> bool {
         false
     }
 
-    /// The process is about to be suspended, or to die of a signal: leave the terminal clean.
+    /// Clean the terminal: the process is about to be suspended, or to die of a signal.
     fn leave_terminal(&mut self) {}
 }
 
@@ -147,25 +145,18 @@ pub enum Activity {
 
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Activity::Running => "running",
-            Activity::Pausing => "pausing",
-            Activity::Paused => "paused",
-            Activity::Stopping => "stopping",
-            Activity::Aborting => "aborting",
-            Activity::Finishing => "finishing",
-        })
+        self.serialize(f)
     }
 }
 
-/// The effect of asking for a stop once more.
+/// The effect of a second request for a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// Pressing Ctrl-C cancels what is in flight.
+    /// Ctrl-C cancels tasks in flight.
     Key,
-    /// So does the same signal.
+    /// The same signal cancels tasks in flight.
     Signal,
-    /// Nothing: what asked for the stop does so again and again, or only once.
+    /// None: the sender of the signal repeats it, or there can be no second request.
     Nothing,
 }
 
@@ -185,12 +176,12 @@ pub struct AtWork {
 /// A sentence about a run. `Display` gives it without a prefix and without a full stop.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    /// Workers are started and signals are heard from here on.
+    /// Workers are started, and signals are handled from here on.
     Ready {
         /// How many workers.
         workers: usize,
     },
-    /// The run goes on where an earlier one stopped.
+    /// The run continues where an earlier one stopped.
     Resumed {
         /// The first task that is not committed.
         frontier: u64,
@@ -199,33 +190,33 @@ pub enum Notice {
         /// Tasks in the whole job, where known.
         tasks: Option<u64>,
     },
-    /// Something about the inputs that a person should know.
+    /// A sentence about the inputs.
     Input(String),
-    /// A signal came in and means this request.
+    /// A signal has arrived.
     Signal {
         /// The signal.
         signal: Signal,
-        /// What it means by the policy in force.
+        /// Its meaning, by the policy in force.
         request: Request,
-        /// Who sent it, as far as the kernel says.
+        /// Its sender, as far as the kernel reports it.
         sender: Sender,
     },
-    /// Something other than a signal made a request.
+    /// A request came, but not by a signal.
     Asked {
-        /// For what.
+        /// The request.
         request: Request,
-        /// Who: "the program" through a [`crate::Handle`], or "the time budget".
+        /// Its origin: "the program" (a [`crate::Handle`]) or "the time budget".
         by: &'static str,
     },
-    /// The run does something else now.
+    /// The activity of the run has changed.
     Phase(Activity),
-    /// A stop has begun; what the same signal again would do.
+    /// A stop has begun.
     Stopping {
-        /// How long the tasks in flight have; `None`: until they end.
+        /// How long tasks in flight may go on; `None`: until they end.
         grace: Option<Duration>,
-        /// How many there are.
+        /// The number of tasks in flight.
         in_flight: usize,
-        /// What the same again would do.
+        /// The effect of a second request.
         again: Again,
     },
     /// A checkpoint is durable.
@@ -236,14 +227,14 @@ pub enum Notice {
         tasks: Option<u64>,
         /// Size and age of the record.
         facts: CheckpointFacts,
-        /// Asked for by a person (SIGUSR1, a handle) rather than by the clock.
+        /// A signal or a handle asked for it, not the clock.
         asked: bool,
     },
     /// The answer to a request for status.
     Status(Box<Progress>),
-    /// The kernel does not suspend a process that no shell waits for; the job is paused instead.
+    /// The kernel suspends no process for which no shell waits. The job is paused instead.
     NotSuspended {
-        /// Our process, to be continued by SIGCONT.
+        /// Our process: SIGCONT continues it.
         pid: u32,
     },
     /// A task failed and is left out.
@@ -264,13 +255,13 @@ pub enum Notice {
     Running(Vec<AtWork>),
     /// The state is kept here.
     State(PathBuf),
-    /// Settings were read again.
+    /// The settings were read again.
     Reloaded {
-        /// Whether they are in force now; otherwise the old ones stay.
+        /// Whether they are in force now. If not, the old ones stay.
         adopted: bool,
-        /// What changed, what cannot, what is wrong with them.
+        /// Sentences about changes, settings that cannot change, and errors.
         said: Vec<String>,
     },
-    /// Something went wrong that does not end the run.
+    /// An error that does not end the run.
     Warning(Error),
 }

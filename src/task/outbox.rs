@@ -20,13 +20,11 @@ pub(crate) enum Delivery<P> {
 #[derive(Debug)]
 pub(crate) struct Outbox<P> {
     pub(crate) deliveries: Sender<Delivery<P>>,
-    /// For the journal. Not among the deliveries, which are counted because some are large: three lines of a
-    /// few bytes for every short command would fill the box with nothing.
+    /// For the journal. Three short lines for every command would fill the box of deliveries with nothing.
     pub(crate) lines: Sender<Line>,
     /// One for each large piece on its way, as many as there may be.
     pub(crate) large: Sender<()>,
-    /// Tells the commit thread that its box fills up: it looks seldom, as each wake-up costs a worker its
-    /// core.
+    /// Tells the commit thread that its box fills up. It looks seldom, as each wake-up costs a worker its core.
     pub(crate) nudge: Sender<()>,
 }
 
@@ -40,17 +38,11 @@ const LARGE: usize = 128 << 10;
 impl<P> Delivery<P> {
     /// Whether the task has ended, and counts.
     pub(crate) fn is_last(&self) -> bool {
-        match self {
-            Delivery::Done { .. } | Delivery::Failed { .. } => true,
-            Delivery::Piece { .. } | Delivery::Interrupted { .. } => false,
-        }
+        matches!(self, Delivery::Done { .. } | Delivery::Failed { .. })
     }
 
     pub(crate) fn is_large(&self) -> bool {
-        match self {
-            Delivery::Piece { bytes, .. } => bytes.len() >= LARGE,
-            Delivery::Done { .. } | Delivery::Failed { .. } | Delivery::Interrupted { .. } => false,
-        }
+        matches!(self, Delivery::Piece { bytes, .. } if bytes.len() >= LARGE)
     }
 }
 

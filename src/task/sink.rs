@@ -132,21 +132,13 @@ pub trait Sink: Send + 'static {
         false
     }
 
-    /// Asked before a new job is recorded anywhere: whether something stands in the way that is not ours to remove.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused).
+    /// Asked before a new job is recorded anywhere. Refuses it if something stands in the way that is not ours to remove.
     fn may_begin(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Asked before anything is written for a job that is continued: whether [`begin`](Sink::begin) would
-    /// accept `committed`. It finds every reason for a refusal, and changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`begin`](Sink::begin).
+    /// Asked before anything is written for a job that is continued. Fails if [`begin`](Sink::begin) would not accept
+    /// `committed`: it finds every reason for a refusal, and changes nothing.
     fn may_go_on(&mut self, _committed: &Committed) -> Result<()> {
         Ok(())
     }
@@ -160,19 +152,12 @@ pub trait Sink: Send + 'static {
     /// [`Kind::Refused`](crate::error::Kind::Refused) when the committed output is damaged.
     fn begin(&mut self, committed: Option<&Committed>) -> Result<()>;
 
-    /// Takes the next bytes of the output.
-    ///
-    /// # Errors
-    ///
-    /// The first error ends the run.
+    /// Takes the next bytes of the output. The first error ends the run.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// When this returns, everything written so far survives a power cut (as far as the
-    /// destination can promise that). What it returns goes into the record.
-    ///
-    /// # Errors
-    ///
-    /// A failed flush is never tried again: the second may report success although bytes are lost.
+    /// When this returns, everything written so far survives a power cut (as far as the destination can promise that).
+    /// The result goes into the record. A failed flush is never tried again: the second may report success although
+    /// bytes are lost.
     fn make_durable(&mut self) -> Result<Committed>;
 
     /// Whether this run can continue after what an earlier run committed. Otherwise the job starts again.
@@ -188,21 +173,14 @@ pub trait Sink: Send + 'static {
         false
     }
 
-    /// Gives the complete output its final name. Called once, after the record says "finalizing".
-    ///
-    /// # Errors
-    ///
-    /// The output stays where it is, and the next run tries again.
+    /// Gives the complete output its final name. Called once, after the record says "finalizing". After an error the
+    /// output stays where it is, and the next run tries again.
     fn publish(&mut self) -> Result<()>;
 
     /// The run has no result and no record knows of its output: removes what would stop the next run.
     fn abandon(&mut self) {}
 
-    /// Whether the published output of this description is there, unharmed. Asked instead of `begin` when the
-    /// record says that the job is finished.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read.
+    /// Whether the published output of this description is there, unharmed. Asked instead of `begin` when the record
+    /// says that the job is finished.
     fn is_published(&mut self, committed: &Committed) -> Result<bool>;
 }

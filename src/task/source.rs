@@ -5,8 +5,7 @@ use crate::task::Mark;
 use crate::task::stop_fd::{StopFd, Waited};
 use serde_json::Value;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where the tasks of a job come from. A source describes the inputs, and opens a [`Listing`] of them.
@@ -124,8 +123,7 @@ pub trait Source: Send + 'static {
 ///         Extent { tasks: Some(self.words.len() as u64), ..Extent::default() }
 ///     }
 /// }
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
 /// let shout = |text| bivouac::over(Words(text)).map(|word, _| match word {
 ///     "bad" => Err("is bad".into()),
@@ -141,20 +139,13 @@ pub trait Listing: Send + 'static {
     /// One unit of work.
     type Task: Send + 'static;
 
-    /// What identifies the inputs and how they are cut into tasks (paths, sizes, times, block
-    /// size). It is stored in the record and handed to [`Source::resume`] by the next run.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be written as JSON.
+    /// A description of the inputs and of how they are cut into tasks (paths, sizes, times, block size). The record
+    /// stores it, and the next run hands it to [`Source::resume`].
     fn described(&self) -> Result<Value>;
 
-    /// The next task, or `None` after the last. Runs on the source thread. An implementation that
-    /// can block must do so in [`ListContext::wait_readable`], so that a stop never waits for input.
-    ///
-    /// # Errors
-    ///
-    /// Ends the job; what was committed stands.
+    /// The next task, or `None` after the last. Runs on the source thread. An implementation that can block must do so
+    /// in [`ListContext::wait_readable`], so that a stop never waits for input. An error ends the job; what was committed
+    /// stands.
     fn next(&mut self, cx: &ListContext<'_>) -> Result<Option<Listed<Self::Task>>>;
 
     /// Sentences about the inputs of a job that is continued ("grew, processed to its old size").
@@ -169,10 +160,6 @@ pub trait Listing: Send + 'static {
 
     /// The mark of the task before the frontier, for sources that give marks; the run compares it with the
     /// record. Asked once, before `next`, of a listing that [`Source::resume`] opened; it may take its time.
-    ///
-    /// # Errors
-    ///
-    /// As [`next`](Listing::next).
     fn mark_before(&mut self, _cx: &ListContext<'_>) -> Result<Option<Mark>> {
         Ok(None)
     }
@@ -330,12 +317,12 @@ pub struct ListContext<'a> {
 pub(crate) const ACCESS_POINTS: &str = "access-points";
 
 impl<'a> ListContext<'a> {
-    /// What is listed becomes tasks.
+    /// For a listing that becomes tasks.
     pub(crate) fn real(stop: &'a StopFd) -> Self {
         Self { stop, rehearsal: false, beside: None }
     }
 
-    /// What is listed is compared.
+    /// For a listing that is compared.
     pub(crate) fn rehearsal(stop: &'a StopFd) -> Self {
         Self { stop, rehearsal: true, beside: None }
     }
@@ -351,24 +338,15 @@ impl<'a> ListContext<'a> {
         self.rehearsal
     }
 
-    /// Waits until `input` can be read. On [`Waited::Stopped`] a source returns `Ok(None)`.
-    ///
-    /// # Errors
-    ///
-    /// Those of `poll(2)`.
+    /// Waits until `input` can be read, and fails as `poll(2)` does. On [`Waited::Stopped`] a source returns `Ok(None)`.
     pub fn wait_readable(&self, input: BorrowedFd<'_>) -> std::io::Result<Waited> {
         self.stop.wait_readable(input)
     }
 
-    /// Holds the end of a stream for this time, and returns whether it counts. It does not if a stop comes
-    /// meanwhile, or is on its way. Then a source returns `Ok(None)`, without an unfinished task, and
-    /// [`is_stopped`](ListContext::is_stopped) returns true.
-    ///
-    /// A signal to a pipeline reaches all of it, and the producer may die first.
-    ///
-    /// # Errors
-    ///
-    /// Those of `poll(2)`.
+    /// Holds the end of a stream for this time, and returns whether it counts. It does not if a stop comes meanwhile, or
+    /// is on its way: a signal to a pipeline reaches all of it, and the producer may die first. Then a source returns
+    /// `Ok(None)`, without an unfinished task, and [`is_stopped`](ListContext::is_stopped) returns true. Fails as `poll(2)`
+    /// does.
     pub fn end_counts(&self, held: Duration) -> std::io::Result<bool> {
         // Without signals no stop can come: a list that is only printed.
         self.stop.end_counts(if self.stop.has_signals() { held } else { Duration::ZERO })

@@ -1,11 +1,9 @@
 //! [`StopFd`]: a descriptor that becomes readable when the run is over, and stays readable.
 //!
-//! It ends a wait for input, and a wait for the reader of our output. The obvious way is a flag, but a thread
-//! that waits in `poll` looks at descriptors, not at memory. A signal would interrupt the wait (that is what
-//! `EINTR` is for), but every thread that could wait has the signals blocked.
-//!
-//! A thread that lists one small file after the other does not wait, and looks at memory: a system call for
-//! each of 50,000 files costs 2 % of the time that it takes to read them.
+//! It ends a wait for input, and a wait for the reader of our output. The obvious way is a flag, but a thread that waits
+//! in `poll` looks at descriptors, not at memory. A signal would interrupt the wait (that is what `EINTR` is for), but
+//! every thread that could wait has the signals blocked. A thread that lists many small files does not wait, and looks at
+//! memory: a system call for each of 50,000 files costs 2 % of the time that it takes to read them.
 
 use crate::error::{Error, Result};
 use crate::signals::Subscription;
@@ -66,11 +64,7 @@ pub enum Waited {
 }
 
 impl StopFd {
-    /// A new one, which is not set.
-    ///
-    /// # Errors
-    ///
-    /// The process has no descriptor left.
+    /// A new one, which is not set. Fails if the process has no descriptor left.
     pub fn new() -> Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let descriptor = EventFd::from_flags(flags).map_err(|errno| {
@@ -99,14 +93,12 @@ impl StopFd {
 
     /// Waits for this time, and returns whether the end of a stream counts.
     ///
-    /// It does not count if a stop has begun, or begins meanwhile, or a signal that asks for one is on its way.
-    /// The sender of the signal may have sent it to the writer of the stream too, and the stream ends early
-    /// because the writer has died. If the end does not count, [`is_set`](StopFd::is_set) returns true from
-    /// then on.
+    /// It does not count if a stop has begun, or begins meanwhile, or a signal that asks for one is on its way: the writer
+    /// of the stream may have died of the same signal. Then [`is_set`](StopFd::is_set) returns true from then on.
     ///
-    /// On a busy machine no time is long enough for a signal to become a stop. So this also looks at each step
-    /// that a signal takes on its way. Once a request for an end is in the channel, this waits for the stop
-    /// itself: otherwise the news that nothing is left to do could arrive first.
+    /// On a busy machine no time is long enough for a signal to become a stop. So this also looks at each step that a
+    /// signal takes on its way. Once a request for an end is in the channel, this waits for the stop itself: otherwise the
+    /// supervisor could first learn that nothing is left to do.
     pub(crate) fn end_counts(&self, held: Duration) -> io::Result<bool> {
         let until = Instant::now() + held;
         loop {
@@ -131,15 +123,11 @@ impl StopFd {
         }
     }
 
-    /// Waits for the end of the run, and no longer than `time`. Whether it has come.
+    /// Waits for the end of the run, and no longer than `time`. Returns whether it has come.
     pub(crate) fn is_set_within(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        while !self.is_set() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.wait_for(left.min(LOOK_SELDOM)).is_err() {
-                break;
-            }
-        }
+        let left = || until.saturating_duration_since(Instant::now());
+        while !self.is_set() && !left().is_zero() && self.wait_for(left().min(LOOK_SELDOM)).is_ok() {}
         self.is_set()
     }
 
@@ -168,20 +156,12 @@ impl StopFd {
         self.0.descriptor.write(1).ok();
     }
 
-    /// Waits until `descriptor` can be read, or the run is over.
-    ///
-    /// # Errors
-    ///
-    /// Those of `poll(2)`.
+    /// Waits until `descriptor` can be read, or the run is over. Fails as `poll(2)` does.
     pub fn wait_readable(&self, descriptor: BorrowedFd<'_>) -> io::Result<Waited> {
         self.wait(descriptor, PollFlags::POLLIN)
     }
 
-    /// Waits until `descriptor` can be written, or the run is over.
-    ///
-    /// # Errors
-    ///
-    /// Those of `poll(2)`.
+    /// Waits until `descriptor` can be written, or the run is over. Fails as `poll(2)` does.
     pub fn wait_writable(&self, descriptor: BorrowedFd<'_>) -> io::Result<Waited> {
         self.wait(descriptor, PollFlags::POLLOUT)
     }

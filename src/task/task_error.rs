@@ -1,4 +1,4 @@
-//! How a task ends that is not simply done.
+//! How a task ends if it is not simply done.
 
 use crate::error::Error;
 use std::time::Duration;

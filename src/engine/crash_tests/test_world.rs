@@ -223,7 +223,7 @@ impl World {
         };
         let before = record_on(disk);
         let (masked, (back, signals)) = (&self.masked, self.signals.clone());
-        let subscription = self.listener.subscription();
+        let subscription = self.listener.subscription.clone();
         let interruptible = Interruptible { masked, signals, back, core: false, subscription, until: None };
         let (numbers, mut source) = (job(), Upto(TASKS));
         let from = match prepare(&numbers, &mut source, &mut *sink, &options, (&interruptible, &mut |_| ()))?

@@ -8,12 +8,8 @@ use crate::error::{Error, Result};
 use nix::sys::signal::Signal;
 use std::str::FromStr;
 
-/// The signal that is called `name`: with or without `SIG`, in upper or lower case.
-///
-/// # Errors
-///
-/// [`Kind::Usage`](crate::error::Kind::Usage): there is no signal of this name, or it must not be mapped
-/// ([`untouchable`]). The message lists the signals that may be mapped.
+/// The signal that is called `name`: with or without `SIG`, in upper or lower case. It must not be an [`untouchable`]
+/// one; the error lists the signals that may be mapped.
 #[doc(hidden)]
 pub fn signal_named(name: &str) -> Result<Signal> {
     let upper = name.trim().to_ascii_uppercase();
@@ -33,12 +29,7 @@ pub fn signal_named(name: &str) -> Result<Signal> {
     }
 }
 
-/// Parses `SIGNAL=REQUEST`.
-///
-/// # Errors
-///
-/// [`Kind::Usage`](crate::error::Kind::Usage): one side is not known. The message lists the signals, or the
-/// requests.
+/// Parses `SIGNAL=REQUEST`. The error lists the signals, or the requests.
 #[doc(hidden)]
 pub fn mapping(text: &str) -> Result<(Signal, Request)> {
     let Some((signal, request)) = text.split_once('=') else {
@@ -101,9 +92,6 @@ impl Request {
 impl FromStr for Request {
     type Err = Error;
 
-    /// # Errors
-    ///
-    /// [`Kind::Usage`](crate::error::Kind::Usage), with the list of requests.
     fn from_str(name: &str) -> Result<Self> {
         let wanted = name.trim().to_ascii_lowercase();
         Request::ALL.into_iter().find(|request| request.name() == wanted).ok_or_else(|| {
@@ -115,10 +103,8 @@ impl FromStr for Request {
 impl Policy {
     /// Refuses a table with a row for a signal that cannot be mapped.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.signals().find_map(|signal| untouchable(signal).map(|why| (signal, why))) {
-            Some((signal, why)) => Err(Error::usage(signal, format_args!("cannot be mapped: {why}"))),
-            None => Ok(()),
-        }
+        let refused = |signal, why| Err(Error::usage(signal, format_args!("cannot be mapped: {why}")));
+        self.signals().try_for_each(|signal| untouchable(signal).map_or(Ok(()), |why| refused(signal, why)))
     }
 }
 
