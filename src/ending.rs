@@ -167,6 +167,12 @@ pub enum Exit {
     Signal(Signal),
 }
 
+impl Exit {
+    pub(crate) fn signal(self) -> Option<Signal> {
+        if let Exit::Signal(signal) = self { Some(signal) } else { None }
+    }
+}
+
 impl Summary {
     /// What is committed, and of how much: bytes of input where the whole is known, otherwise tasks.
     pub fn share(&self) -> (u64, Option<u64>) {

@@ -1,5 +1,4 @@
-//! Commands: how they are started, held, ended and reaped, so that the signals of this process mean
-//! for its children what they mean for itself.
+//! Commands: how they are started, held, ended and reaped, so that a signal means for them what it means for this process.
 //!
 //! ```text
 //! supervisor ── hold, go on, end, kill ──► Children ◄── spawn, reap ── worker, in Context::call
@@ -7,9 +6,8 @@
 //!                                             └───── killpg ──►  a group per command
 //! ```
 //!
-//! Each command leads a process group of its own. Then Ctrl-C and Ctrl-Z at the terminal, which the
-//! kernel sends to the whole foreground group, reach bivouac alone; and bivouac, which knows that a
-//! second Ctrl-C means more than the first, decides about the signals for the commands, whole groups at once.
+//! Each command leads a process group of its own. Then Ctrl-C and Ctrl-Z at the terminal, which the kernel sends to the
+//! foreground group, reach bivouac alone. A second Ctrl-C means more than the first, so bivouac signals the commands.
 //!
 //! | chapter | question |
 //! |---|---|

@@ -1,20 +1,19 @@
 //! Lists that have a length and an index, as tasks.
 //!
-//! The obvious task is one item. But the engine needs some 20 µs for a task, and a closure may need one for an
-//! item. So a long list is cut into [`PARTS`] tasks of several items each. The size follows from the length alone:
-//! a measurement of the first items would be another one in the next run, and the tasks of the two runs would
-//! not be the same. What an interruption costs is bounded with it: each worker may do one task again, and that is
-//! one part in 16,384 of the whole.
+//! The obvious task is one item. But the engine needs some 20 µs for a task, and a closure may need one for an item. So a
+//! long list is cut into [`PARTS`] tasks of several items each. The size follows from the length alone: a measurement of
+//! the first items would differ in the next run, and so would its tasks. This also bounds the cost of an interruption:
+//! each worker may do one task again, and that is one part in 16,384 of the whole.
 
-use super::over::{ByItem, Feed, about};
+use super::over::{ByItem, Feed, Passed, about};
 use crate::error::{Advice, Error, Result};
-use crate::task::{Context, Extent, ListContext, Listed, Listing, Source, TaskError};
+use crate::task::{Context, Extent, ListContext, Listed, Listing, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Into so many tasks a list is cut that is longer.
+/// The number of tasks into which a longer list is cut.
 const PARTS: u64 = 1 << 14;
 
 /// Something with a length and an index, that does not change.
@@ -55,11 +54,7 @@ pub trait Indexed: Send + Sync + 'static {
     /// The item at `index`, which is less than the length.
     fn item(&self, index: u64) -> Self::Item;
 
-    /// The same text if and only if the items are the same: it says so when the loop is continued.
-    ///
-    /// # Errors
-    ///
-    /// An item cannot be taken into a digest.
+    /// The same text if and only if the items are the same: a loop is continued only over the same items.
     fn digest(&self) -> Result<String>;
 }
 
@@ -85,37 +80,27 @@ macro_rules! ranges {
 
 ranges! { u8 u16 u32 u64 usize i8 i16 i32 i64 isize }
 
-impl<T: Serialize + Clone + Send + Sync + 'static> Indexed for Vec<T> {
-    type Item = T;
+macro_rules! lists {
+    ($($list:ty $(, $length:ident)?;)*) => { $(
+        impl<T: Serialize + Clone + Send + Sync + 'static $(, const $length: usize)?> Indexed for $list {
+            type Item = T;
 
-    fn length(&self) -> u64 {
-        self.len() as u64
-    }
+            fn length(&self) -> u64 {
+                self.len() as u64
+            }
 
-    fn item(&self, index: u64) -> T {
-        self[index as usize].clone()
-    }
+            fn item(&self, index: u64) -> T {
+                self[index as usize].clone()
+            }
 
-    fn digest(&self) -> Result<String> {
-        digest(self)
-    }
+            fn digest(&self) -> Result<String> {
+                digest(self)
+            }
+        }
+    )* };
 }
 
-impl<T: Serialize + Clone + Send + Sync + 'static, const N: usize> Indexed for [T; N] {
-    type Item = T;
-
-    fn length(&self) -> u64 {
-        N as u64
-    }
-
-    fn item(&self, index: u64) -> T {
-        self[index as usize].clone()
-    }
-
-    fn digest(&self) -> Result<String> {
-        digest(self)
-    }
-}
+lists! { Vec<T>; [T; N], N; }
 
 impl<T: Serialize + Sync + 'static> Indexed for &'static [T] {
     type Item = &'static T;
@@ -175,11 +160,9 @@ impl<I: Indexed> Over<I> {
         Self { items: Arc::new(items), together: None }
     }
 
-    /// Makes one task of N items. Without this call N is 1, or what makes 16,384 tasks of a long list.
-    #[must_use]
-    pub fn together(mut self, items: u64) -> Self {
-        self.together = Some(items.max(1));
-        self
+    setters! {
+        /// Makes one task of N items. Without this call N is 1; of a long list, as many as give 16,384 tasks.
+        pub fn together(items: u64) => together = Some(items.max(1));
     }
 
     fn described(&self) -> Result<Described> {
@@ -215,11 +198,9 @@ impl<I: Indexed> Source for Over<I> {
             .map_err(|e| Error::refused("items of the loop on record", e).advise(Advice::StartAfresh))?;
         let now = Described { together: then.together, ..self.described()? };
         if now != then || then.together == 0 {
-            let how =
-                format_args!("are not those with which it began: {} then, {} now", then.length, now.length);
-            return Err(Error::refused("items of the loop", how)
-                .advise("give the same again")
-                .or(Advice::StartAfresh));
+            let how = format!("are not those with which it began: {} then, {} now", then.length, now.length);
+            let error = Error::refused("items of the loop", how);
+            return Err(error.advise("give the same again").or(Advice::StartAfresh));
         }
         Ok(self.listing(then, frontier))
     }
@@ -276,11 +257,7 @@ shown_by! { Span<I>, range }
 impl<I: Indexed> Feed<Span<I>> for ByItem {
     type Item = I::Item;
 
-    fn feed(
-        span: Span<I>,
-        cx: &Context<'_>,
-        mut body: impl FnMut(I::Item) -> std::result::Result<(), TaskError>,
-    ) -> std::result::Result<(), TaskError> {
+    fn feed(span: Span<I>, cx: &Context<'_>, mut body: impl FnMut(I::Item) -> Passed) -> Passed {
         let is_one = span.range.end - span.range.start == 1; // The number of the task says which item it is.
         for (index, item) in span.iter() {
             cx.yield_point()?;

@@ -1,8 +1,7 @@
 //! How a loop ends, and with it the program.
 //!
-//! The obvious end is `exit(130)`, or the `Err` that `main` returns. A shell script around the program then runs its
-//! next line, since it stops only if a command *died of the signal*. So [`Exit`] is a [`Termination`]: `main` returns
-//! it, and the process ends by the signal that stopped the loop.
+//! The obvious end is `exit(130)`, or the `Err` that `main` returns. A shell script around the program then runs its next
+//! line, since it stops only if a command *died of the signal*. So `main` returns an [`Exit`], which is a [`Termination`].
 
 use crate::ending::{Ending, Exit, StoppedBy, Summary};
 use crate::error::{Advice, Error, Kind, Result};
@@ -69,7 +68,7 @@ impl Stopped {
     }
 
     fn error(self) -> Error {
-        let signal = if let Exit::Signal(signal) = self.exit { Some(signal) } else { None };
+        let signal = self.exit.signal();
         Error::new(Kind::Interrupted, "the loop", self).stopped_by(signal)
     }
 }
@@ -103,7 +102,7 @@ impl<T> Outcome<T> {
         signals: &Masked,
     ) -> Result<Self> {
         let exit = ending.exit();
-        signals.stopped_by.set(if let Exit::Signal(signal) = exit { Some(signal) } else { None });
+        signals.stopped_by.set(exit.signal());
         let outcome = match ending {
             Ending::Failed { error, .. } => Err(error),
             Ending::Stopped { by, summary } => Ok(Outcome::Stopped(Stopped { by, summary, state, exit })),
@@ -124,11 +123,7 @@ impl<T> Outcome<T> {
         outcome
     }
 
-    /// The result; a loop that was stopped is an error, with which [`main`] ends as it should.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Interrupted`].
+    /// The result. A loop that was stopped is an error ([`Kind::Interrupted`]), with which [`main`] ends as it should.
     pub fn finished(self) -> Result<T> {
         match self {
             Outcome::Finished(result) => Ok(result),
@@ -147,9 +142,9 @@ impl Termination for Exit {
     }
 }
 
-/// The whole of a program with one or more resumable loops. Blocks the signals, calls `program`, says on standard
-/// error what went wrong, and gives the ending for `main` to return: death by the signal that stopped a loop, the
-/// code of an [`Error`], or 1 for any other error.
+/// The whole of a program with one or more resumable loops. Blocks the signals, calls `program`, reports an error on
+/// standard error, and gives the ending for `main` to return: death by the signal that stopped a loop, the code of an
+/// [`Error`], or 1 for any other error.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -202,9 +197,8 @@ pub fn main<E: Into<Box<dyn StdError + Send + Sync>>>(
     }
 }
 
-/// Says what went wrong. The signals have their default actions by now, so that Ctrl-C ends a wait for the terminal.
-///
-/// `last` is how the last loop failed. An error of `anyhow` that was made of it has another type, and the same text.
+/// Reports the error. The signals have their default actions by now, so that Ctrl-C ends a wait for the terminal. `last`
+/// is the error of the last loop; if `anyhow` has wrapped it, only its text is the same.
 fn failed(error: Box<dyn StdError + Send + Sync>, last: Option<Error>, stopped_by: Option<Signal>) -> Exit {
     let name = std::env::args_os().next().map(PathBuf::from);
     let name = name.as_ref().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();

@@ -1,8 +1,7 @@
 //! What a loop goes over, and what the closure gets of it.
 //!
-//! A source lists tasks, and a task is more than one item where items are small: the engine needs 20 µs for a task,
-//! and a closure may need one for an item. The obvious closure gets the task, and loops over its items itself. Here
-//! a [`Feed`] does that, and the closure gets items.
+//! A source lists tasks, and a task is more than one item where items are small (`front/indexed.rs`). The obvious closure
+//! gets the task, and loops over its items itself. Here a [`Feed`] does that, and the closure gets items.
 
 use super::indexed::{Indexed, Over};
 use super::resumable::Resumable;
@@ -48,17 +47,12 @@ pub trait Feed<T>: Send + Sync + 'static {
     /// What the closure gets.
     type Item;
 
-    /// Calls `body` with each item of the task, in order.
-    ///
-    /// # Errors
-    ///
-    /// The first one of `body`; [`TaskError::Cancelled`] between two items.
-    fn feed(
-        task: T,
-        cx: &Context<'_>,
-        body: impl FnMut(Self::Item) -> Result<(), TaskError>,
-    ) -> Result<(), TaskError>;
+    /// Calls `body` with each item of the task, in order. Ends with the first error of `body`, or with
+    /// [`TaskError::Cancelled`] between two items.
+    fn feed(task: T, cx: &Context<'_>, body: impl FnMut(Self::Item) -> Passed) -> Passed;
 }
+
+pub(super) type Passed = Result<(), TaskError>;
 
 /// A task is one item.
 #[derive(Debug)]
@@ -75,11 +69,7 @@ pub struct ByFile;
 impl<T: Send + 'static> Feed<T> for Whole {
     type Item = T;
 
-    fn feed(
-        task: T,
-        _cx: &Context<'_>,
-        mut body: impl FnMut(T) -> Result<(), TaskError>,
-    ) -> Result<(), TaskError> {
+    fn feed(task: T, _cx: &Context<'_>, mut body: impl FnMut(T) -> Passed) -> Passed {
         body(task)
     }
 }
@@ -87,11 +77,7 @@ impl<T: Send + 'static> Feed<T> for Whole {
 impl Feed<Chunk> for ByFile {
     type Item = Chunk;
 
-    fn feed(
-        chunk: Chunk,
-        _cx: &Context<'_>,
-        mut body: impl FnMut(Chunk) -> Result<(), TaskError>,
-    ) -> Result<(), TaskError> {
+    fn feed(chunk: Chunk, _cx: &Context<'_>, mut body: impl FnMut(Chunk) -> Passed) -> Passed {
         let (path, file) = (chunk.path().to_path_buf(), chunk.shared_file().cloned());
         body(chunk).map_err(|error| about(path.display(), error))?;
         Ok(file.map_or(Ok(()), |file| file.check_unchanged())?)
@@ -101,11 +87,7 @@ impl Feed<Chunk> for ByFile {
 impl Feed<Portion> for ByFile {
     type Item = Arc<InputFile>;
 
-    fn feed(
-        portion: Portion,
-        cx: &Context<'_>,
-        mut body: impl FnMut(Arc<InputFile>) -> Result<(), TaskError>,
-    ) -> Result<(), TaskError> {
+    fn feed(portion: Portion, cx: &Context<'_>, mut body: impl FnMut(Arc<InputFile>) -> Passed) -> Passed {
         let entries = match portion {
             Portion::Files(entries) => entries,
             Portion::Part { file, .. } => {
@@ -212,8 +194,7 @@ pub fn records(paths: impl Paths, boundary: Boundary) -> Resumable<Chunks, ByFil
     Resumable::new(Chunks::new(paths.paths(), boundary))
 }
 
-/// A loop over every regular file below some paths, by name. Its output and its state are not
-/// listed, wherever they are.
+/// A loop over every regular file below some paths, by name. Its output and its state are not listed.
 ///
 /// ```
 /// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();

@@ -1,17 +1,16 @@
 //! Ready-made observers: a line on the terminal, and sentences for a logger.
 //!
-//! indicatif is the obvious library for the line. It writes without asking, and a terminal that is held with Ctrl-S
-//! would hold the supervisor in the middle of a write: then no signal is answered. Here `poll(2)` is asked first,
-//! and a drawing that cannot be written now is left out. (The tool's own line has more: it keeps messages for a
-//! reader that is behind, and has a row for each slot.)
+//! indicatif is the obvious library for the line. It writes without asking, and a terminal that is held with Ctrl-S would
+//! hold the supervisor in the middle of a write: then no signal is answered. Here `poll(2)` is asked first, and a drawing
+//! that cannot be written now is left out. (The tool's own line has more: it keeps messages for a slow reader, and has a
+//! row for each slot.)
 
 use crate::task::observer::{Activity, Notice, Observer, Progress};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Stderr, Write, stderr};
 
-/// A line on standard error: how much is done, how fast, and how long it takes yet. Warnings and what commands say
-/// stand above it. Nothing is drawn if standard error is no terminal, or the terminal belongs to another program.
+/// A line on standard error: how much is done, how fast, and how long it takes yet. Warnings and lines of commands stand
+/// above it. Nothing is drawn if standard error is no terminal, or the terminal belongs to another program.
 ///
 /// ```no_run
 /// use bivouac::prelude::*;
@@ -112,22 +111,15 @@ fn row(now: &Progress, width: usize) -> String {
     if let Some(all) = all.filter(|all| *all > 0) {
         let share = done.min(all) as f64 / all as f64;
         let full = (share * COLUMNS as f64) as usize;
-        let head = if full < COLUMNS { ">" } else { "" };
-        let bar = "=".repeat(full) + head;
-        write!(
-            row,
-            "{:3.0} %  [{bar:COLUMNS$}]  {} of {}",
-            (100.0 * share).floor(),
-            amount(done),
-            amount(all)
-        )
-        .ok();
+        let bar = "=".repeat(full) + if full < COLUMNS { ">" } else { "" };
+        let (percent, done, all) = ((100.0 * share).floor(), amount(done), amount(all));
+        row += &format!("{percent:3.0} %  [{bar:COLUMNS$}]  {done} of {all}");
     } else {
         row += &amount(done);
     }
     if let Some(left) = now.left.filter(|_| now.phase == Activity::Running) {
         let seconds = left.as_secs();
-        write!(row, "  {}:{:02} left", seconds / 60, seconds % 60).ok();
+        row += &format!("  {}:{:02} left", seconds / 60, seconds % 60);
     }
     row.chars().take(width).collect()
 }
@@ -169,8 +161,7 @@ pub struct Log<F> {
 
 impl<F: FnMut(&str)> Observer for Log<F> {
     fn notice(&mut self, notice: &Notice) {
-        let text = sentence(notice);
-        (self.tell)(&text);
+        (self.tell)(&sentence(notice));
     }
 }
 

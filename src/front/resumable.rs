@@ -17,7 +17,6 @@ use crate::task::observer::{Observer, Silent};
 use crate::task::{Context, Sink, Source, TaskError};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use serde::{Serialize, de::DeserializeOwned};
-use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -51,9 +50,9 @@ impl<S: Source, D: Feed<S::Task>> Resumable<S, D> {
         Self { source, feed: PhantomData }
     }
 
-    /// Does this with each item, on any thread and in any order. It must be a function of the item: the same item
-    /// gives the same result, and after an interruption a few items are done once more. What it returns is
-    /// written, in the order of the items, or goes into a [`fold`](Loop::fold).
+    /// Does this with each item, on any thread and in any order. It must be a function of the item: the same item gives the
+    /// same result, and after an interruption a few items are done once more. The results are written, in the order of the
+    /// items, or go into a [`fold`](Loop::fold).
     ///
     /// A closure that works longer than some milliseconds calls [`Context::yield_point`] now and then. `?` takes
     /// any error; one ends the loop, and the next run tries that item again. A panic counts as an error.
@@ -61,8 +60,10 @@ impl<S: Source, D: Feed<S::Task>> Resumable<S, D> {
     where
         F: Fn(D::Item, &Context<'_>) -> std::result::Result<R, TaskError> + Send + Sync + 'static,
     {
-        let map = Map { identity: Identity::default(), work, of: PhantomData };
-        Loop { source: self.source, job: map, settings: Settings::default() }
+        let job = Map { identity: Identity::default(), work, of: PhantomData };
+        let (options, observer, requests) = (Options::default(), Box::new(Silent), unbounded());
+        let settings = Settings { to: Destination::Nowhere, state: None, options, observer, requests };
+        Loop { source: self.source, job, settings }
     }
 }
 
@@ -145,24 +146,7 @@ enum Destination {
     StandardOutput,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            to: Destination::Nowhere,
-            state: None,
-            options: Options::default(),
-            observer: Box::new(Silent),
-            requests: unbounded(),
-        }
-    }
-}
-
-impl<S, J> fmt::Debug for Loop<S, J> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { to, state, .. } = &self.settings;
-        f.debug_struct("Loop").field("to", to).field("state", state).finish_non_exhaustive()
-    }
-}
+shown_by! { Loop<S, J>, settings.to }
 
 impl<S, D, T, F, R> Loop<S, Map<D, T, F, R>> {
     /// Takes what the closure returns into a total, in the order of the items. The total is part of every
@@ -188,47 +172,36 @@ fn options_of(options: impl Serialize) -> serde_json::Value {
 }
 
 impl<S, D, T, F, R, A> Loop<S, Fold<D, T, F, R, A>> {
-    /// Writes this after everything else, when the loop has finished.
-    #[must_use]
-    pub fn at_end(mut self, text: impl Fn(&A) -> String + Send + Sync + 'static) -> Self {
-        self.job.at_end = Some(Box::new(text));
-        self
+    setters! {
+        /// Writes this after everything else, when the loop has finished.
+        pub fn at_end(text: impl Fn(&A) -> String + Send + Sync + 'static) => job.at_end = Some(Box::new(text));
     }
 }
 
 impl<S, J> Loop<S, J> {
-    /// Writes the output here, in the order of the items. It grows in `PATH.part` and gets its name when it is
-    /// complete. The state is in `PATH.bivouac`, unless [`state`](Loop::state) says otherwise. A file that is also an
-    /// input is refused.
-    ///
-    /// ```
-    /// # let place = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&place)?;
-    /// std::fs::write("poem.txt", "a line\n")?;
-    /// let loud = bivouac::lines("poem.txt").map(|chunk, cx| Ok(chunk.text(cx)?.to_uppercase()));
-    /// let refused = loud.write_to("poem.txt").into_run().err().expect("it would replace its input");
-    /// assert_eq!(refused.to_string(), "poem.txt: is an input, and the output poem.txt is the same file; name another output");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn write_to(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.to = Destination::File(path.into());
-        self
-    }
-
-    /// Writes the output to standard output, in the order of the items.
-    #[must_use]
-    pub fn write_to_stdout(mut self) -> Self {
-        self.settings.to = Destination::StandardOutput;
-        self
-    }
-
     setters! {
+        /// Writes the output here, in the order of the items. It grows in `PATH.part` and gets its name when it is
+        /// complete. The state is in `PATH.bivouac`, unless [`state`](Loop::state) says otherwise. A file that is also an
+        /// input is refused.
+        ///
+        /// ```
+        /// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
+        /// std::fs::write("poem.txt", "a line\n")?;
+        /// let loud = bivouac::lines("poem.txt").map(|chunk, cx| Ok(chunk.text(cx)?.to_uppercase()));
+        /// let refused = loud.write_to("poem.txt").into_run().err().expect("it would replace its input");
+        /// assert_eq!(refused.to_string(), "poem.txt: is an input, and the output poem.txt is the same file; name another output");
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        pub fn write_to(path: impl Into<PathBuf>) => settings.to = Destination::File(path.into());
+
+        /// Writes the output to standard output, in the order of the items.
+        pub fn write_to_stdout() => settings.to = Destination::StandardOutput;
+
         /// Keeps the state in this directory. Without it, and without [`write_to`](Loop::write_to), a loop is refused,
         /// because it could not be continued; [`Location::Nowhere`] says that this is meant.
         pub fn state(at: impl Into<Location>) => settings.state = Some(at.into());
 
-        /// Who watches the loop: a bar, a log ([`crate::progress`]), or an [`Observer`] of your own.
+        /// The observer of the loop: a bar, a log ([`crate::progress`]), or an [`Observer`] of your own.
         pub fn progress(observer: impl Observer + 'static) => settings.observer = Box::new(observer);
 
         /// How many items are worked on at the same time. Default: as many as the process may use cores.
@@ -242,30 +215,23 @@ impl<S, J> Loop<S, J> {
 
         /// Whether to discard what an earlier run has left.
         pub fn fresh(fresh: bool) => settings.options.fresh = fresh;
-    }
 
-    /// Sees to it that the commands of the closure ([`Context::output`], [`Context::call`]) do not outlive this
-    /// process if it is killed. The second process that does so is this program once more, so nothing may come
-    /// before [`main`](Loop::main), or before the [`main`](crate::main) around it.
-    ///
-    /// ```
-    /// use bivouac::prelude::*;
-    ///
-    /// fn main() -> Exit {
-    /// #   let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
-    /// #   if std::env::args().count() > 9 {
-    ///     resumable(["1.wav", "2.wav"])
-    ///         .map(|path, cx| cx.output(["soxi", "-D", path]))
-    ///         .write_to("lengths.txt")
-    ///         .watch_commands()
-    ///         .main()
-    /// #   } else { Exit::Code(0) }
-    /// }
-    /// ```
-    #[must_use]
-    pub fn watch_commands(mut self) -> Self {
-        self.settings.options.watch_children = true;
-        self
+        /// Ends the commands of the closure ([`Context::output`], [`Context::call`]) if this process is killed. A second
+        /// process does that, which is this program once more. So nothing may come before [`main`](Loop::main), or before
+        /// the [`main`](crate::main) around it.
+        ///
+        /// ```no_run
+        /// use bivouac::prelude::*;
+        ///
+        /// fn main() -> Exit {
+        ///     resumable(["1.wav", "2.wav"])
+        ///         .map(|path, cx| cx.output(["soxi", "-D", path]))
+        ///         .write_to("lengths.txt")
+        ///         .watch_commands()
+        ///         .main()
+        /// }
+        /// ```
+        pub fn watch_commands() => settings.options.watch_children = true;
     }
 
     /// To ask the loop for something while it runs: a stop, a pause, a checkpoint.
@@ -291,16 +257,13 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
         self
     }
 
-    /// The [`Run`] below: for settings that have no word here, and endings in full. (With
-    /// [`Run::keep_going`] an item that fails takes the others of its task with it: see
-    /// [`together`](Resumable::together).)
-    ///
-    /// # Errors
-    ///
-    /// The output cannot be one, or there is neither an output file nor a state.
+    /// The [`Run`] below: for settings that have no word here, and endings in full. Fails if the output cannot be one, or
+    /// if there is neither an output file nor a state. (With [`Run::keep_going`] an item that fails takes the others of
+    /// its task with it: see [`together`](Resumable::together).)
     pub fn into_run(self) -> Result<Run<J, S>> {
+        let location = self.location();
         let Self { job, mut source, settings } = self;
-        let Settings { to, state, mut options, observer, requests } = settings;
+        let Settings { to, mut options, observer, requests, .. } = settings;
         let sink: Box<dyn Sink> = match &to {
             Destination::File(path) => {
                 let sink = FileSink::new(path)?;
@@ -310,23 +273,16 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
             Destination::StandardOutput => Box::new(StreamSink::stdout()?),
             Destination::Nowhere => Box::new(NoOutput),
         };
-        options.location = match (state, &to) {
-            (Some(state), _) => state,
-            (None, Destination::File(path)) => Location::Directory(beside(path, ".bivouac")),
-            (None, Destination::Nowhere | Destination::StandardOutput) => {
-                return Err(Error::usage(
-                    "the loop",
-                    "has no place for its state, and could not be continued",
-                )
-                .advise("name one with `state`, or an output with `write_to`"));
-            }
-        };
-        let output = match &to {
+        let mut own = match &to {
             Destination::File(path) => vec![path.clone(), beside(path, ".part")],
             Destination::Nowhere | Destination::StandardOutput => Vec::new(),
         };
-        let state = options.location.path().map(Path::to_path_buf);
-        source.leave_out(&output.into_iter().chain(state).collect::<Vec<_>>());
+        options.location = location.ok_or_else(|| {
+            Error::usage("the loop", "has no place for its state, and could not be continued")
+                .advise("name one with `state`, or an output with `write_to`")
+        })?;
+        own.extend(options.location.path().map(Path::to_path_buf));
+        source.leave_out(&own);
         Ok(Run::with((job, source), sink, options, observer, requests))
     }
 
@@ -337,7 +293,7 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
     ///
     /// The loop could not go on: an item failed, an input changed, the disk is full. What was committed stands.
     pub fn run(self, signals: &Masked) -> Result<Outcome<J::Result>> {
-        let state = self.place();
+        let state = self.location().and_then(|at| at.path().map(Path::to_path_buf));
         let run = self.into_run().inspect_err(|error| drop(signals.failed.replace(Some(error.clone()))))?;
         let (ending, total) = run.run_under(signals);
         Outcome::of(ending, J::result(total), state, signals)
@@ -348,10 +304,10 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
         outcome::main(|signals| self.run(signals)?.finished().map(drop))
     }
 
-    fn place(&self) -> Option<PathBuf> {
+    fn location(&self) -> Option<Location> {
         match (&self.settings.state, &self.settings.to) {
-            (Some(state), _) => state.path().map(Path::to_path_buf),
-            (None, Destination::File(path)) => Some(beside(path, ".bivouac")),
+            (Some(state), _) => Some(state.clone()),
+            (None, Destination::File(path)) => Some(Location::Directory(beside(path, ".bivouac"))),
             (None, Destination::Nowhere | Destination::StandardOutput) => None,
         }
     }
@@ -369,7 +325,7 @@ fn beside(output: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// A place for no output: the error at the first byte tells of the mistake before the work is done.
+/// Takes no output: an error at the first byte reports the mistake before the work is done.
 #[derive(Debug)]
 struct NoOutput;
 
@@ -377,10 +333,9 @@ impl Sink for NoOutput {
     without_a_place!();
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        match bytes.is_empty() {
-            true => Ok(()),
-            false => Err(Error::usage("the loop", "has results, and no place for them")
-                .advise("name an output with `write_to`, or take the results into a `fold`")),
-        }
+        bytes.is_empty().then_some(()).ok_or_else(|| {
+            Error::usage("the loop", "has results, and no place for them")
+                .advise("name an output with `write_to`, or take the results into a `fold`")
+        })
     }
 }

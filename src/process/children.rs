@@ -1,10 +1,9 @@
 //! The table of children that run. Every signal to a child is sent here.
 //!
-//! The kernel gives a process id to another process after its first one has ended and was reaped. Between "it
-//! runs" and `kill` a worker may have reaped the child, and its number may belong to a stranger. One rule
-//! prevents that: until a child is *reaped*, its number stays its own, and so does that of its group. So the
-//! worker that sees the end (`waitid` with `WNOWAIT`) takes the child out of this table and reaps it, both under the
-//! lock. Signals are sent under the same lock, to children that are not reaped.
+//! Between "it runs" and `kill` a worker may reap the child, and the kernel may give its number to another process. One
+//! rule prevents that: until a child is *reaped*, its number stays its own, and so does that of its group. So the worker
+//! that sees the end (`waitid` with `WNOWAIT`) takes the child out of this table and reaps it, both under the lock.
+//! Signals are sent under the same lock, to children that are not reaped.
 
 mod memory;
 
@@ -91,10 +90,8 @@ struct Child {
     rest: Rest,
 }
 
-/// A spawn that takes longer than this may hang, if there was a suspension.
+/// A spawn that takes longer than the first may hang if there was a suspension; longer than the second, in any case.
 const USUAL_SPAWN: Duration = Duration::from_millis(10);
-
-/// A spawn that takes longer than this may hang, whatever the reason.
 const LONG_SPAWN: Duration = Duration::from_millis(200);
 
 /// How long a suspension waits for children to stop by themselves.
@@ -192,7 +189,7 @@ impl Children {
         }
     }
 
-    /// Whether all children stand still that must, before a suspension: afterwards no thread can see to it.
+    /// Whether all children stand still that must, before a suspension: after that no thread can check it.
     ///
     /// # Race condition
     ///
@@ -201,8 +198,7 @@ impl Children {
     /// not wake the child, since it is in its own group by then. So it is continued here, and held as soon as its
     /// spawn returns. (Without this both workers of a loop hung within a third of a second.)
     ///
-    /// A child that got a SIGSTOP needs no more: it stops when it leaves the kernel, perhaps after a slow
-    /// disk.
+    /// A child that got a SIGSTOP needs no more: it stops when it leaves the kernel, perhaps after a slow disk.
     pub(crate) fn stand_still(&self) -> bool {
         let table = lock(&self.table);
         if let Some(began) = table.births.values().next() {
@@ -250,10 +246,7 @@ impl Children {
 
     /// Tells one child to end: its time is over.
     pub(crate) fn end_one(&self, pid: Pid, signal: Signal) {
-        let mut table = lock(&self.table);
-        if let Some(child) = table.running.get_mut(&pid.as_raw()) {
-            child.end(pid, signal);
-        }
+        lock(&self.table).running.get_mut(&pid.as_raw()).into_iter().for_each(|child| child.end(pid, signal));
     }
 
     /// Whether we have told it to end.
@@ -266,9 +259,8 @@ impl Children {
         wait::end(pid, WaitIdOptions::NOWAIT)
     }
 
-    /// Takes a child that has ended out of the table, before its number is free again, and reaps it. Returns
-    /// also whether we had told it to end, and its tag. With `family` the rest of its group is killed.
-    /// `ECHILD`: another part of the program has reaped it.
+    /// Takes a child that has ended out of the table, before its number is free again, and reaps it. Returns also whether
+    /// we had told it to end, and its tag. `family` kills the rest of its group. `ECHILD`: it was reaped elsewhere.
     pub(crate) fn reap(
         &self,
         pid: Pid,
@@ -335,11 +327,7 @@ impl Children {
         if getpid().as_raw() != 1 {
             return;
         }
-        for pid in children_of_ours() {
-            if !table.running.contains_key(&pid.as_raw()) && state_of(pid) == Some('Z') {
-                waitpid(pid, Some(WaitPidFlag::WNOHANG)).ok();
-            }
-        }
+        strangers(&table, 'Z').for_each(|pid| drop(waitpid(pid, Some(WaitPidFlag::WNOHANG))));
     }
 }
 
@@ -381,25 +369,20 @@ pub(crate) fn lives_in(pid: Pid, group: Pid) -> bool {
 /// Continues every child of ours that is stopped and not in the table: it was stopped before its exec. It comes
 /// into the table as soon as its spawn returns, and is held like the others.
 fn rescue(table: &Table) {
-    for pid in children_of_ours() {
-        if !table.running.contains_key(&pid.as_raw()) && state_of(pid) == Some('T') {
-            kill(pid, Signal::SIGCONT).ok();
-        }
-    }
+    strangers(table, 'T').for_each(|pid| kill(pid, Signal::SIGCONT).unwrap_or_default());
+}
+
+/// Our children in this state that are not in the table. (Not every kernel has `/proc/self/task/*/children`: it needs
+/// checkpoint-restore.)
+fn strangers(table: &Table, state: char) -> impl Iterator<Item = Pid> {
+    let us = getpid().as_raw();
+    let is_one = move |stat: Stat| stat.parent == us && stat.state == state;
+    let is_stranger = |pid: &Pid| !table.running.contains_key(&pid.as_raw());
+    proc_stat::all().filter(is_stranger).filter(move |pid| Stat::of(*pid).is_some_and(is_one))
 }
 
 fn is_stopped_or_gone(pid: Pid) -> bool {
-    !matches!(state_of(pid), Some('R' | 'S' | 'D'))
-}
-
-/// Our children. (Not every kernel has `/proc/self/task/*/children`: it needs checkpoint-restore.)
-fn children_of_ours() -> Vec<Pid> {
-    let us = getpid().as_raw();
-    proc_stat::all().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == us)).collect()
-}
-
-fn state_of(pid: Pid) -> Option<char> {
-    Stat::of(pid).map(|stat| stat.state)
+    !Stat::of(pid).is_some_and(|stat| matches!(stat.state, 'R' | 'S' | 'D'))
 }
 
 #[cfg(test)]

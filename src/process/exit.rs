@@ -1,8 +1,8 @@
 //! The end of a command: waiting for it, and bringing it about.
 //!
-//! A command is a whole group. When the group is told to end, the shell that leads it dies at once, while the
-//! program that it has started still removes its files. So when a command was ended, by us or by a scheduler,
-//! all of its group have `kill_after` for that. Its leader is not reaped until then.
+//! A command is a whole group. When the group is told to end, the shell that leads it dies at once, while the program that
+//! it has started still removes its files. So after an end by us or by a scheduler all of the group have `kill_after` for
+//! that, and the leader is not reaped until then.
 
 use super::children::{is_order, lives_in};
 use super::leak::holder_of;

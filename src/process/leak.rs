@@ -23,9 +23,7 @@ pub(super) struct Leak {
 
 impl Leak {
     pub(super) fn begin(stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>) -> Self {
-        let held = |pipe: Option<&OwnedFd>| {
-            pipe.and_then(|pipe| rustix::io::ioctl_fionread(pipe).ok()).unwrap_or_default()
-        };
+        let held = |pipe: Option<_>| pipe.and_then(|pipe| rustix::io::ioctl_fionread(pipe).ok()).unwrap_or(0);
         Self { until: Instant::now() + LEAK, stdout: held(stdout), stderr: held(stderr) }
     }
 
@@ -39,10 +37,8 @@ pub(super) fn holder_of(pipe: &OwnedFd) -> String {
     let Ok(stat) = rustix::fs::fstat(pipe) else { return "a process".to_string() };
     let name = format!("pipe:[{}]", stat.st_ino);
     let holds = |pid: &Pid| {
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        descriptors
-            .map(|entry| entry.path())
-            .any(|fd| fs::read_link(fd).is_ok_and(|to| to == Path::new(&name)))
+        let mut open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.any(|entry| fs::read_link(entry.path()).is_ok_and(|to| to == Path::new(&name)))
     };
     match proc_stat::all().filter(|pid| *pid != Pid::this()).find(holds) {
         Some(pid) => format!("pid {pid} ({})", proc_stat::command_line_of(pid)),

@@ -1,13 +1,12 @@
 //! Limits of the system: how many files are open at the same time, and how many processes there are.
 //!
-//! The soft limit of open files is 1,024 nearly everywhere, for the sake of programs that use `select(2)`.
-//! Five hundred commands at a time need more. A program that does not use `select` is meant to raise the
-//! limit for itself ([`raise_open_files`]), and commands get it as it was.
+//! The soft limit of open files is 1,024 nearly everywhere, for the sake of programs that use `select(2)`. Five hundred
+//! commands at a time need more. A program without `select` may raise the limit for itself ([`raise_open_files`]);
+//! commands get it as it was.
 //!
-//! When a limit is reached all the same, the obvious reaction is to give up: every command would fail. But the
-//! commands that run will end, and then there is room. So a task that cannot start its command waits until
-//! fewer run, and the job goes on with fewer slots; it says so once. Another program may have caused the
-//! shortage, so one more command is tried each second.
+//! When a limit is reached, the obvious reaction is to give up: every command would fail. But the commands that run will
+//! end, and then there is room. So a task that cannot start its command waits until fewer run, and the job reports once
+//! that it goes on with fewer slots. Another program may be the reason, so one more command is tried each second.
 
 use crate::error::Error;
 use crate::sync::lock;
@@ -21,9 +20,8 @@ use std::time::{Duration, Instant};
 
 static FOUND: OnceLock<Rlimit> = OnceLock::new();
 
-/// Raises the soft limit of open files to the hard one, for this process and not for commands. A program
-/// calls it first of all; the library does not do it by itself. It does nothing where commands could not get
-/// the old limit (`src/process/posix_spawn.rs`).
+/// Raises the soft limit of open files to the hard one, for this process and not for commands. A program calls it first of
+/// all; the library does not. It does nothing where commands could not get the old limit (`process/posix_spawn.rs`).
 #[doc(hidden)]
 pub fn raise_open_files() {
     let found = getrlimit(Resource::Nofile);

@@ -12,17 +12,16 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// The number of bytes that are read, and handed on, at a time. Also the size of the pipes, as far as the
-/// system allows it: with its default of 64 KiB every second system call is a change of context.
+/// How many bytes are read and handed on at a time. Also the size of the pipes, as far as the system allows it: with its
+/// default of 64 KiB every second system call is a change of context.
 pub(super) const PIECE: usize = 1 << 20;
 
 /// How far the standard input of a command is.
 ///
-/// Our writing end does not tell whether the command has *read* its input: a pipe takes a mebibyte from us
-/// also without a reader. The kernel knows how much is in the pipe, and says so as long as an end of it is
-/// open; but the writing end must be closed, or the command never sees the end. So when all is given, this
-/// side opens a reading end and reads nothing from it. (Not earlier: with a reader of our own the kernel
-/// would not report that the command has closed the other.)
+/// Our writing end does not tell whether the command has *read* its input: a pipe takes a mebibyte from us also without a
+/// reader. The kernel reports how much is in the pipe as long as an end of it is open; but the writing end must be closed,
+/// or the command never sees the end. So when all is given, this side opens a reading end and reads nothing from it. (Not
+/// earlier: with a reader of our own the kernel would not report that the command has closed the other.)
 pub(super) enum Input<'a> {
     Nothing,
     Open(Feeding<'a>),
@@ -185,10 +184,9 @@ impl<'a> Pipes<'a> {
 
 impl Theirs {
     pub(super) fn streams(&self) -> Streams<'_> {
-        let (stdout, stderr) = match &self.outputs {
-            Some((stdout, stderr)) => (stdout.as_fd(), stderr.as_fd()),
-            None => (self.ours.0.as_fd(), self.ours.1.as_fd()),
-        };
+        let ours = || (self.ours.0.as_fd(), self.ours.1.as_fd());
+        let (stdout, stderr) =
+            self.outputs.as_ref().map_or_else(ours, |(out, err)| (out.as_fd(), err.as_fd()));
         Streams { stdin: self.stdin.as_ref().map(AsFd::as_fd), stdout, stderr }
     }
 }
@@ -208,9 +206,8 @@ fn pipe_from_us() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-/// Makes the pipe as large as a piece. There is a limit for all pipes of a user together; at the limit the pipe
-/// stays as it is. The output of a command gets this only when it is large: for a command that prints three
-/// words it would cost more than the words.
+/// Makes the pipe as large as a piece, unless the limit for all pipes of a user is reached. Only large output gets this:
+/// for a command that prints three words it would cost more than the words.
 pub(super) fn enlarge(end: &OwnedFd) {
     rustix::pipe::fcntl_setpipe_size(end, PIECE).ok();
 }

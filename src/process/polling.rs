@@ -1,15 +1,13 @@
 //! How long a worker leaves a command alone between two looks at its pipes.
 //!
-//! The obvious loop polls: as soon as there is room for a page, or a page to take, the worker wakes and moves
-//! it. Many programs read and write 4 KiB at a time (`jq`, `awk`), so that makes two changes of context for
-//! every page, on a core that the command needs. But a pipe holds a mebibyte, and neither side waits as long
-//! as it is neither empty nor full. So after the worker has moved bytes it rests until about half of the pipe
-//! should have gone through, and then moves all of it at once. That time differs from 50 µs (`grep`) to a
-//! second, and the worker learns it on the way.
+//! The obvious loop polls: as soon as there is room for a page, or a page to take, the worker wakes and moves it. Many
+//! programs read and write 4 KiB at a time (`jq`, `awk`): two changes of context for every page, on a core that the
+//! command needs. But a pipe holds a mebibyte, and neither side waits while it is neither empty nor full. So after the
+//! worker has moved bytes it rests until about half of the pipe should have gone through, and then moves all of it. That
+//! time differs from 50 µs (`grep`) to a second, and the worker learns it on the way.
 //!
-//! A command that moves little is not worth any of this; most have ended before there is anything to learn.
-//! While the worker rests, only the end of the command wakes it. When a rest was for nothing, the worker polls
-//! in the obvious way: an idle command costs nothing.
+//! A command that moves little is not worth any of this. While the worker rests, only the end of the command wakes it.
+//! After a rest for nothing the worker polls in the obvious way: an idle command costs nothing.
 
 use super::pipes::PIECE;
 use rustix::event::{PollFd, Timespec, poll};

@@ -18,9 +18,7 @@ use nix::unistd::Pid;
 use std::ffi::{CStr, CString};
 use std::os::fd::AsRawFd;
 
-/// Starts a child in a process group of its own, and returns which of the programs it has become. It gets our
-/// limit of open files. An error is the system's reason why there can be no child, or why none of the
-/// programs can be run; `ENOENT` when there is none.
+/// As [`sys::start`](crate::sys::start), but the child gets our limit of open files.
 pub(super) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     let mut actions = PosixSpawnFileActions::init()?;
     for (stream, wanted) in birth.streams.iter().zip(0..) {
@@ -30,9 +28,8 @@ pub(super) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     let environment: Vec<_> =
         birth.environment.iter().chain([birth.own]).chain(birth.variables).map(|entry| &**entry).collect();
     if let Some(directory) = birth.directory {
-        let words =
-            [&[c"sh", c"-c", c"cd -- \"$0\" && exec \"$@\"", directory.as_c_str()][..], &words_of(&birth)]
-                .concat();
+        let shell = [c"sh", c"-c", c"cd -- \"$0\" && exec \"$@\"", directory.as_c_str()];
+        let words: Vec<&CStr> = shell.into_iter().chain(birth.words.iter().map(CString::as_c_str)).collect();
         return posix_spawn(c"/bin/sh", &actions, &attributes, &words, &environment).map(|pid| (pid, 0));
     }
     let mut reason = Errno::ENOENT as i32;
@@ -44,10 +41,6 @@ pub(super) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
         }
     }
     Err(Errno::from_raw(reason))
-}
-
-fn words_of<'a>(birth: &Birth<'a>) -> Vec<&'a CStr> {
-    birth.words.iter().map(CString::as_c_str).collect()
 }
 
 /// Its group, its mask, and the signals that get their default action. (Handlers do not survive exec, and

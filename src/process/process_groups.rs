@@ -1,18 +1,16 @@
 //! The process groups of the commands, and which commands were ended, for the [watcher](super::watcher). It
 //! needs both when this process does not answer any more.
 //!
-//! The obvious way is to tell the watcher through its pipe. But that wakes another process twice for each
-//! command, which costs something at a thousand commands a second. So they are written to a place that the
-//! watcher reads only at the end: a file without a name, in memory, with a slot of eight bytes for each command
-//! that runs.
+//! The obvious way is to tell the watcher through its pipe. But that wakes another process twice for each command, which
+//! costs something at a thousand commands a second. So they are written to a place that the watcher reads only at the end:
+//! a file without a name, in memory, with a slot of eight bytes for each command that runs.
 //!
-//! A command that ended well may have left a process behind on purpose: a daemon, the master of an ssh
-//! connection. That one is not ours. So the watcher must tell commands apart, also after they have ended. The
-//! obvious list of all that ended well grows with the job. Instead each command has the number of its slot
-//! and the *turn* of that slot, and carries both in its environment ([`Tag`]). The slot holds its present
-//! turn. When the command has ended well, the turn is over and the slot is used again. When a signal ended the
-//! command, the slot is not used again, so its turn is never over. A process of a turn that is over is not ours.
-//! Every other one is, also a process that was started a moment ago.
+//! A command that ended well may have left a process behind on purpose: a daemon, the master of an ssh connection. That
+//! one is not ours. So the watcher must tell commands apart, also after they have ended. The obvious list of all that ended
+//! well grows with the job. Instead each command has the number of its slot and the *turn* of that slot, and carries both
+//! in its environment ([`Tag`]). The slot holds its present turn. When the command has ended well, the turn is over and the
+//! slot is used again. When a signal ended the command, the slot is not used again. Processes of a turn that is over are
+//! not ours. All others are, also one that was started a moment ago.
 
 use crate::task::command::Tag;
 use rustix::fs::{MemfdFlags, memfd_create};

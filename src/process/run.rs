@@ -1,14 +1,13 @@
 //! Running one command for a task: starting it, feeding and reading it, and seeing how it ended.
 //!
-//! The obvious loop writes all of the input and then reads all of the output. Both pipes fill up, the command
-//! waits for us to read, and we wait for it to read, for ever. The usual remedy is a thread for each direction.
-//! Here the worker asks `poll(2)` for the possible next steps, in any direction, and takes them; nothing can
-//! deadlock, and the worker sees a pause, an abort or a timeout within a moment. Between two looks it leaves
-//! the command alone for as long as the pipes last ([`super::polling`]).
+//! The obvious loop writes all of the input and then reads all of the output. Both pipes fill up, the command waits for us
+//! to read, and we wait for it to read, for ever. The usual remedy is a thread for each direction. Here the worker asks
+//! `poll(2)` for the possible next steps, in any direction, and takes them; nothing can deadlock, and the worker sees a
+//! pause, an abort or a timeout within a moment. Between two looks it leaves the command alone ([`super::polling`]).
 //!
-//! **When is a command done?** Not when it ends with 0: `trap "exit 0" TERM` ends with 0, and `tr` ends with 0
-//! and half of the output after an abort has closed its input. So the result tells not only how it ended, but
-//! whether we had told it to end, and whether it had all of its input or closed its input itself.
+//! **When is a command done?** Not when it ends with 0: `trap "exit 0" TERM` ends with 0, and `tr` ends with 0 and half of
+//! the output after an abort has closed its input. So the result also tells whether we had told it to end, and whether it
+//! had all of its input or closed its input itself.
 
 use super::children::Children;
 use super::limits::is_shortage;

@@ -36,8 +36,7 @@ pub(super) const GLANCE: Duration = Duration::from_millis(50);
 pub(super) struct Running<'a> {
     pub(super) pid: Pid,
     pub(super) children: &'a Children,
-    /// Becomes readable at its end. Opened once a worker has to wait for the end and for something else at the
-    /// same time: most commands close their output at their end, and do not need it.
+    /// Becomes readable at its end. Opened when a worker waits for the end and for something else at the same time.
     ended: Option<OwnedFd>,
     /// There is no descriptor for that, so the worker looks for it, ten times as often.
     is_unwatched: bool,
@@ -192,7 +191,7 @@ impl<'a> Running<'a> {
         }
         let mut answers = fds.iter().map(|fd| !fd.revents().is_empty());
         let [stdin, stdout, stderr, ended] =
-            watched.map(|(fd, _)| fd.is_some() && answers.next().unwrap_or(false));
+            watched.map(|(fd, _)| fd.and_then(|_| answers.next()) == Some(true));
         Ready { stdin, stdout, stderr, ended }
     }
 

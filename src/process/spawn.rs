@@ -1,24 +1,21 @@
 //! How a child is born: what it inherits, and what it must not.
 //!
-//! The obvious `std::process::Command` hands the signal mask of the calling thread to the child, and
-//! ours has TERM, INT and HUP blocked: `sleep`, `bash -c` and `python3` started that way cannot be
-//! stopped at all. (dash clears its mask at start, so a test through `sh` proves nothing.) The obvious
-//! remedy, `pre_exec`, makes the standard library fork, and a fork copies the page tables: 10 spawns a
-//! second with 1 GiB resident, against 1,000. So the child is born in our memory, as `posix_spawn` does
-//! it ([`sys::start`], or [`posix_spawn`] itself), and gets:
+//! The obvious `std::process::Command` hands the signal mask of the calling thread to the child, and ours has TERM, INT
+//! and HUP blocked: `sleep`, `bash -c` and `python3` started that way cannot be stopped at all. (dash clears its mask at
+//! start, so a test through `sh` proves nothing.) The obvious remedy, `pre_exec`, makes the standard library fork, and a
+//! fork copies the page tables: 10 spawns a second with 1 GiB resident, against 1,000. So the child starts in our memory,
+//! as with `posix_spawn` ([`sys::start`], or [`posix_spawn`] itself), and gets:
 //!
 //! - the mask that bivouac itself was started with;
-//! - the default action of SIGPIPE and SIGXFSZ, which bivouac ignores for itself, and of all signals for
-//!   which this process has a handler. Signals that were found ignored stay ignored: `nohup bivouac …`
-//!   means the commands, too;
+//! - the default action of SIGPIPE and SIGXFSZ, which bivouac ignores for itself, and of all signals for which this
+//!   process has a handler. Signals that were found ignored stay ignored: `nohup bivouac …` means the commands, too;
 //! - a process group of its own;
 //! - the limit of open files that bivouac itself was started with;
-//! - standard input, output and error as the caller gives them, and no other descriptor of ours (all
-//!   of ours are close-on-exec), while those that bivouac inherited pass: `make` hands its job server
-//!   down that way;
+//! - standard input, output and error as the caller gives them, and no other descriptor of ours (all of ours are
+//!   close-on-exec). Descriptors that bivouac inherited pass: `make` hands its job server down that way;
 //! - the environment, and in it the mark of this process and the number of the command, by which the
-//!   [watcher](super::watcher) knows it. In a bivouac inside another one the mark of the outer one comes
-//!   first, so that each finds its own commands.
+//!   [watcher](super::watcher) knows it. A bivouac inside another one puts the mark of the outer one first, so that each
+//!   finds its own commands.
 
 use super::limits::open_files_of_commands;
 use super::posix_spawn;
@@ -86,7 +83,11 @@ impl Inheritance {
             own.filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes())).collect();
         let outer = env::var_os(RUN).map(|outer| [outer.as_bytes(), b","].concat()).unwrap_or_default();
         let path = env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
-        let directories = path.as_bytes().split(|byte| *byte == b':');
+        // An empty entry means the current directory.
+        let directories = path.as_bytes().split(|byte| *byte == b':').map(|entry| match entry {
+            b"" => b"./".to_vec(),
+            entry => [entry, b"/"].concat(),
+        });
         let reset: Vec<i32> = handled_signals().into_iter().chain(OURS.map(|signal| signal as i32)).collect();
         let ignored = Stat::of(Pid::this()).map_or_else(Signals::default, |stat| stat.ignored);
         Self {
@@ -96,7 +97,7 @@ impl Inheritance {
             reset,
             environment,
             mark: [RUN.as_bytes(), b"=", &outer, mark.as_bytes(), b"/"].concat(),
-            path: directories.map(|directory| [directory_of(directory), b"/"].concat()).collect(),
+            path: directories.collect(),
             found: Mutex::new(None),
             nothing: File::open("/dev/null")
                 .map_err(|cause| Errno::from_raw(cause.raw_os_error().unwrap_or_default())),
@@ -149,11 +150,6 @@ impl Inheritance {
 /// The directories of programs without a PATH, as in the C library.
 const USUAL_PATH: &str = "/bin:/usr/bin";
 
-/// An empty entry means the current directory.
-fn directory_of(entry: &[u8]) -> &[u8] {
-    if entry.is_empty() { b"." } else { entry }
-}
-
 /// Signals that this process ignores, and a child does not.
 const OURS: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
 
@@ -190,9 +186,7 @@ pub(super) fn too_long(command: &Command) -> String {
     const LONGEST_WORD: usize = 128 << 10;
     let lengths = || command.words.iter().map(|word| word.as_bytes_with_nul().len());
     match lengths().max().filter(|longest| *longest > LONGEST_WORD) {
-        Some(longest) => {
-            format!("an argument has {} bytes, more than 128 KiB", longest - 1)
-        }
+        Some(longest) => format!("an argument has {} bytes, more than 128 KiB", longest - 1),
         None => format!(
             "its {} arguments have {} bytes, with the environment more than allowed",
             lengths().count() - 1,

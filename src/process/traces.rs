@@ -4,8 +4,8 @@
 //! the stop. So a failure counts only after some time (`src/jobs/attempts.rs`). Most failures cannot come from
 //! a stop, and need not wait: `false`, `grep -q` and `test` fail by themselves.
 //!
-//! A command that ends *by* a signal has heard one. A command that ends with a code may have heard one in these
-//! ways, and each leaves a trace that the kernel shows until the process is reaped ([`Stat`]):
+//! A command that ends *by* a signal got one. A command that ends with a code may have got one in these ways, and each
+//! leaves a trace that the kernel shows until the process is reaped ([`Stat`]):
 //!
 //! - It has a handler for the signal, or blocks the signal and reads it (`sigwait`, `signalfd`). An ignored
 //!   signal cannot be read. Handlers for faults of its own (SIGSEGV and the like) do not matter.
@@ -16,10 +16,9 @@
 //!   a child has page faults of children; no program starts without one, also after `vfork`.
 //! - It reports the end of a process elsewhere: `ssh`, `docker run`. Their codes for that are above 128.
 //!
-//! What is left is narrow, and needs a stop that signals one process after the other, bivouac last: a small
-//! program that takes back its handler and ends with a code all the same (the `lua` interpreter, at a SIGINT); or
-//! a program that learns by the end of a pipe or socket that its peer has died, and ends before its own
-//! signal comes.
+//! Two cases are left, both with a stop that signals one process after the other, bivouac last: a small program that takes
+//! back its handler and ends with a code (the `lua` interpreter, at a SIGINT); and a program that learns by the end of a
+//! pipe or socket that its peer has died, and ends before its own signal comes.
 
 use crate::sys::proc_stat::{Signals, Stat};
 use crate::task::command::How;

@@ -15,12 +15,9 @@ pub(super) fn look(pid: Pid, what: WaitIdOptions) -> nix::Result<Option<WaitIdSt
     found.map_err(|errno| Errno::from_raw(errno.raw_os_error()))
 }
 
-/// How a child has ended, if this says so.
-pub(super) fn how(status: WaitIdStatus) -> Option<How> {
-    status.exit_status().map(How::Code).or(status.terminating_signal().map(How::Signal))
-}
-
 /// Waits for its end, and reaps it unless `also` is [`WaitIdOptions::NOWAIT`]: then its number is free.
 pub(super) fn end(pid: Pid, also: WaitIdOptions) -> nix::Result<How> {
-    look(pid, WaitIdOptions::EXITED | also)?.and_then(how).ok_or(Errno::ECHILD)
+    let status = look(pid, WaitIdOptions::EXITED | also)?.ok_or(Errno::ECHILD)?;
+    let by_signal = || status.terminating_signal().map(How::Signal);
+    status.exit_status().map(How::Code).or_else(by_signal).ok_or(Errno::ECHILD)
 }

@@ -1,30 +1,26 @@
 //! No command outlives a bivouac that was killed.
 //!
-//! SIGKILL gives bivouac no time, and its commands go on: they write, they hold memory, and the next run
-//! starts the same tasks beside them. The obvious remedies fall short. `PR_SET_PDEATHSIG` follows the
-//! *thread* that started the child, so it kills commands whenever a worker ends, and it does not reach
-//! grandchildren. A new pid namespace needs rights and shows commands other process ids. A cgroup of our own
-//! must come from the batch system.
+//! SIGKILL gives bivouac no time, and its commands go on: they write, they hold memory, and the next run starts the same
+//! tasks beside them. The obvious remedies fall short. `PR_SET_PDEATHSIG` follows the *thread* that started the child, so
+//! it kills commands whenever a worker ends, and it does not reach grandchildren. A new pid namespace needs rights and
+//! shows commands other process ids. A cgroup of our own must come from the batch system.
 //!
-//! So there is a second process, which does nothing until the first is gone. It holds the reading end of a
-//! pipe, and only bivouac has the writing end; the kernel closes that however bivouac ends. Then the watcher
-//! kills the processes of commands that ran at that moment or that had been ended. It finds them by an
-//! environment variable with the mark of bivouac and the number of the command, which descendants inherit
-//! also after `setsid`, and by the process group of a command that ran (`src/process/process_groups.rs`).
-//! Processes that a command left behind after ending well live. Until all that is done the watcher also holds
-//! the lock of the state, so no new run starts beside the orphans of the old one.
+//! So there is a second process, which does nothing until the first is gone. It holds the reading end of a pipe, and only
+//! bivouac has the writing end; the kernel closes that however bivouac ends. Then the watcher kills the processes of
+//! commands that ran at that moment or that had been ended. It finds them by an environment variable with the mark of
+//! bivouac and the number of the command, which descendants inherit also after `setsid`, and by the process group of a
+//! command that ran (`src/process/process_groups.rs`). Processes that a command left behind after it ended well live. Until
+//! all that is done the watcher also holds the lock of the state, so no new run starts beside the orphans of the old one.
 //!
-//! The obvious mark is the name of the run in the state. But the next run has the same name, and so has a
-//! copy of the state: its watcher would kill the commands of the other. So a mark belongs to one process
-//! (`mark_of`).
+//! The obvious mark is the name of the run in the state. But the next run has the same name, and so has a copy of the
+//! state: its watcher would kill the commands of the other. So a mark belongs to one process (`mark_of`).
 //!
-//! The watcher has work to do also after an orderly end, if a command was ended: a descendant that called
-//! `setsid` is not in the group that was told. It then reports the processes that it has killed.
+//! The watcher also has work after an orderly end, if a command was ended: a descendant that called `setsid` is not in the
+//! group that was told. It then reports the processes that it has killed.
 //!
-//! The cost is one process per run, and two writes of eight bytes to memory per command. A process survives
-//! that has left both the environment variable and the group (`env -i setsid`), or only the variable if its
-//! command has ended; so does one of another user. All signals but KILL and STOP are blocked in the watcher.
-//! A KILL for it as well leaves the commands alone.
+//! The cost is one process per run, and two writes of eight bytes to memory per command. A process survives if it has left
+//! both the environment variable and the group (`env -i setsid`), or only the variable if its command has ended; so does
+//! one of another user. All signals but KILL and STOP are blocked in the watcher. If it is killed as well, commands go on.
 
 use super::process_groups::{Entries, ProcessGroups};
 use super::spawn::RUN;
@@ -78,9 +74,8 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Starts it: this very program with [`VERB`]. `lock` is the open lock of the state.
-    ///
-    /// Fails if the system has no process or descriptor left.
+    /// Starts it: this very program with [`VERB`]. `lock` is the open lock of the state. Fails if the system has no
+    /// process or descriptor left.
     pub(crate) fn start(
         _: &Masked,
         mark: &str,
@@ -94,10 +89,7 @@ impl Watcher {
             };
             Error::broken("watcher", format_args!("cannot be started: {}", errno.desc())).advise(advice)
         };
-        let pipe = || {
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-                .map_err(|errno| failed(Errno::from_raw(errno.raw_os_error())))
-        };
+        let pipe = || nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(failed);
         let (theirs, life) = pipe()?;
         let (report, their_report) = pipe()?;
         let words =

@@ -1,15 +1,14 @@
 //! The output file: written in task order, committed at checkpoints, seen only when complete.
 //!
-//! The obvious way is to append to `OUT` and to note the length. Then a reader of `OUT` cannot know whether
-//! it is complete; an append after a crash follows whatever the crash left; and a run that fails has
-//! destroyed the last result. So the output grows in `OUT.part` beside it, at explicit offsets, and a rename
-//! gives it its name at the very end.
+//! The obvious way is to append to `OUT` and to note the length. Then a reader of `OUT` cannot know whether it is complete;
+//! an append after a crash follows the bytes that the crash left; and a run that fails has destroyed the last result. So
+//! the output grows in `OUT.part` beside it, at explicit offsets, and a rename gives it its name at the very end.
 //!
 //! # Whose is `OUT.part`?
 //!
-//! A part file that our own record does not know may be the only copy of another job's work. It is refused,
-//! never truncated. But a crash between "the part file is made" and "the record knows it" would then block
-//! every later run. So the record comes first:
+//! A part file that our record does not know may be the only copy of another job's work. It is refused, never truncated.
+//! But a crash between "the part file is made" and "the record knows it" would then block every later run. So the record
+//! comes first:
 //!
 //! 1. [`FileSink::new`] checks `OUT` and touches nothing;
 //! 2. the state is locked and found empty;
@@ -17,9 +16,8 @@
 //! 4. a record of a job of which nothing is done is made durable;
 //! 5. [`begin(None)`](Sink::begin) makes the part file, and it must not exist.
 //!
-//! A crash after step 4 leaves a record without output, with or without a part file, and `begin` with a
-//! committed length of 0 accepts both. So does a job that replaces an unfinished one, and empties the part
-//! file.
+//! A crash after step 4 leaves a record without output, with or without a part file, and `begin` with a committed length
+//! of 0 accepts both. So does a job that replaces an unfinished one, and empties the part file.
 //!
 //! # What a crash leaves
 //!
@@ -55,6 +53,7 @@ const GATHERED: usize = 1 << 20;
 ///
 /// let sink = FileSink::new("digits.txt")?.verify(true); // of an output to be continued it reads everything
 /// assert!(sink.path().ends_with("digits.txt"));
+/// assert!(FileSink::new("/dev/null").is_err());
 /// let digits = bivouac::resumable(0..3_u64).map(|n, _| Ok(n.to_string())).state("state");
 /// let ending = digits.into_run()?.sink(sink).run();
 /// assert_eq!(std::fs::read_to_string("digits.txt")?, "012");
@@ -96,16 +95,8 @@ impl FileSink {
     ///
     /// # Errors
     ///
-    /// [`Kind::Usage`] when `out` is something else than a regular file, or its directory does
-    /// not exist: a rename over `/dev/null` would replace the device.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bivouac::sink::FileSink;
-    ///
-    /// assert!(FileSink::new("/dev/null").is_err());
-    /// ```
+    /// [`Kind::Usage`] when `out` is something else than a regular file, or its directory does not exist: a rename over
+    /// `/dev/null` would replace the device.
     pub fn new(out: impl AsRef<Path>) -> Result<Self> {
         Self::on(&OsDisk, out.as_ref())
     }
@@ -132,11 +123,9 @@ impl FileSink {
         })
     }
 
-    /// Whether [`begin`](Sink::begin) reads all of the committed output again, and not its last stretch only.
-    #[must_use]
-    pub fn verify(mut self, everything: bool) -> Self {
-        self.verify = everything;
-        self
+    setters! {
+        /// Whether [`begin`](Sink::begin) reads all of the committed output again, and not its last stretch only.
+        pub fn verify(everything: bool) => verify = everything;
     }
 
     /// The output, its symlinks resolved.
@@ -144,11 +133,7 @@ impl FileSink {
         &self.path
     }
 
-    /// Refuses an output that is also this input.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`], naming both.
+    /// Refuses an output that is also this input. The error names both.
     #[doc(hidden)]
     pub fn refuse_if_input(&self, input: &Path) -> Result<()> {
         let Ok(there) = std::fs::metadata(input) else { return Ok(()) };
@@ -235,11 +220,9 @@ impl FileSink {
             return Ok(false);
         }
         let file = self.dir.open(&self.name, Open::Read).at(&self.path, "open")?;
-        let tail_is_right = {
-            let mut tail = vec![0; self.ledger.tail.len()];
-            let from = self.ledger.bytes - tail.len() as u64;
-            file.fill(&mut tail, from).at(&self.path, "read")? && tail == self.ledger.tail
-        };
+        let mut tail = vec![0; self.ledger.tail.len()];
+        let from = self.ledger.bytes - tail.len() as u64;
+        let tail_is_right = file.fill(&mut tail, from).at(&self.path, "read")? && tail == self.ledger.tail;
         Ok(tail_is_right && self.ledger.agrees_with(&*file, Compared::Everything).at(&self.path, "read")?)
     }
 
@@ -324,9 +307,7 @@ impl FileSink {
             return Err(error.clone());
         }
         let done = step(self);
-        if let Err(error) = &done {
-            self.broken = Some(error.clone());
-        }
+        self.broken = done.as_ref().err().cloned();
         done
     }
 }

@@ -6,19 +6,18 @@
 //!
 //! # Waiting for the reader
 //!
-//! A write to a full pipe waits for its reader, and a pager that shows the first page may not read on for
-//! hours. A stop must not wait that long. The obvious way, `O_NONBLOCK`, belongs to the open file
-//! *description*, which we share with the shell and its other children. So a pipe is opened again through
-//! `/proc/self/fd`, which gives a description of our own. Where that does not work (a socket), we wait until
-//! there is room and write no more than always fits at once.
+//! A write to a full pipe waits for its reader, and a pager that shows the first page may not read on for hours. A stop
+//! must not wait that long. The obvious way, `O_NONBLOCK`, belongs to the open file *description*, which we share with the
+//! shell and its other children. So a pipe is opened again through `/proc/self/fd`, which gives a description of our own.
+//! Where that does not work (a socket), we wait until there is room and write no more than always fits at once.
 //!
-//! Nor must a stop give up at the first full pipe: every pipe is full whose reader is slower than we are (`|
-//! gzip`). So at the end there is patience with a reader that reads on, and a little with another.
+//! Nor must a stop give up at the first full pipe: if the reader is slower than we are (`| gzip`), every pipe is full. So
+//! at the end there is patience with a reader that reads on, and a little with another.
 //!
-//! # What a pipe leads to
+//! # After a pipe
 //!
-//! A file that is appended to has the beginning when the rest comes. A pipe mostly has not. So a job that has
-//! printed to a pipe or a terminal starts again, unless the caller knows better ([`StreamSink::continued`]).
+//! A file that is appended to has the beginning when the rest comes. A pipe mostly has not. So a job that has printed to a
+//! pipe or a terminal starts again, unless the caller knows better ([`StreamSink::continued`]).
 
 use crate::error::{Advice, Error, Kind, Result};
 use crate::sys::is_closed;
@@ -89,22 +88,14 @@ enum Way {
 }
 
 impl StreamSink {
-    /// Writes to this process's standard output.
-    ///
-    /// # Errors
-    ///
-    /// Standard output is closed.
+    /// Writes to this process's standard output. Fails if that is closed.
     pub fn stdout() -> Result<Self> {
         refuse_closed_stdout()?;
         let descriptor = io::stdout().as_fd().try_clone_to_owned();
         Self::new(descriptor.map_err(|e| failed("standard output", &e))?, "standard output")
     }
 
-    /// Writes to `descriptor`; `name` is for messages.
-    ///
-    /// # Errors
-    ///
-    /// The descriptor is not open.
+    /// Writes to `descriptor`, which must be open; `name` is for messages.
     pub fn new(descriptor: OwnedFd, name: &'static str) -> Result<Self> {
         let given = File::from(descriptor);
         let kind = given.metadata().map_err(|e| failed(name, &e))?.file_type();
@@ -119,11 +110,9 @@ impl StreamSink {
     }
 
     setters! {
-        /// Whether the next run continues after what was printed to a pipe or a terminal; without this call only
-        /// after what was printed to a file.
-        ///
-        /// `bivouac grep … | wc -l`, stopped and typed again, would count the rest only. A caller that knows
-        /// where the pipe leads (`| cat >>out`) can say that the rest is wanted.
+        /// Whether the next run continues after output to a pipe or a terminal. Without this call it does so only after
+        /// output to a file: `bivouac grep … | wc -l`, stopped and typed again, would count the rest only. A caller that
+        /// knows where the pipe leads (`| cat >>out`) can ask for the rest.
         #[doc(hidden)]
         pub fn continued(yes: bool) => continued = yes;
 
@@ -163,12 +152,7 @@ impl StreamSink {
     }
 }
 
-/// Whether this process was started with standard output closed. What would be printed goes nowhere then, and
-/// the runtime has put a `/dev/null` there that takes it, so that no write tells.
-///
-/// # Errors
-///
-/// [`Kind::Broken`], if so.
+/// Fails if this process was started with standard output closed. No write tells: the runtime has put a `/dev/null` there.
 #[doc(hidden)]
 pub fn refuse_closed_stdout() -> Result<()> {
     match is_closed(&io::stdout()) {
@@ -201,12 +185,9 @@ fn failed(name: &str, cause: &io::Error) -> Error {
     if cause.kind() == ErrorKind::BrokenPipe {
         return Error::new(Kind::OutputClosed, name, "was closed by its reader");
     }
-    let full = matches!(cause.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT));
+    let is_full = matches!(cause.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT));
     let error = Error::io(name.as_ref(), "write", cause);
-    match full {
-        true => error.advise("make room").or(Advice::WriteToFile),
-        false => error,
-    }
+    if is_full { error.advise("make room").or(Advice::WriteToFile) } else { error }
 }
 
 impl Sink for StreamSink {
@@ -218,10 +199,8 @@ impl Sink for StreamSink {
         self.way != Way::Plain && self.stop.is_some()
     }
 
-    /// # Errors
-    ///
-    /// [`Kind::Refused`] for a file that is shorter than what was committed: the shell has emptied it (`>`
-    /// instead of `>>`), and the rest would come without its beginning.
+    /// Refuses a file that is shorter than the committed output: the shell has emptied it (`>` instead of `>>`), and the
+    /// rest would come without its beginning.
     fn may_go_on(&mut self, committed: &Committed) -> Result<()> {
         let facts = self.to.metadata().map_err(|e| failed(self.name, &e))?;
         if facts.is_file() && facts.len() < committed.bytes {
@@ -258,8 +237,6 @@ impl Sink for StreamSink {
         Ok(())
     }
 
-    /// # Durability
-    ///
     /// A pipe or a terminal has taken the bytes; a file has them on disk.
     fn make_durable(&mut self) -> Result<Committed> {
         if self.way == Way::Plain {

@@ -24,9 +24,8 @@ impl FileSink {
         let part = self.open_part()?;
         let length = part.facts().at(&self.part_path, "look at")?.bytes;
         if length < committed.bytes {
-            return Err(
-                self.harmed(&format!("has {length} bytes, of {} that were committed", committed.bytes))
-            );
+            let how = format!("has {length} bytes, of {} that were committed", committed.bytes);
+            return Err(self.harmed(&how));
         }
         // This much is read in a few milliseconds.
         let everything = self.verify || self.ledger.bytes <= SOON_READ;

@@ -42,12 +42,8 @@ impl Ledger {
         let sum = committed.stretches.iter().try_fold(0u64, |sum, stretch| sum.checked_add(stretch.bytes));
         let tail = BASE64.decode(&committed.tail).ok()?;
         let consistent = sum == Some(committed.bytes) && tail.len() as u64 == committed.bytes % BLOCK;
-        consistent.then(|| Self {
-            bytes: committed.bytes,
-            stretches: committed.stretches.clone(),
-            open: Hasher::new(),
-            tail,
-        })
+        let (bytes, stretches) = (committed.bytes, committed.stretches.clone());
+        consistent.then(|| Self { bytes, stretches, open: Hasher::new(), tail })
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) {
@@ -110,12 +106,9 @@ impl Ledger {
 
 fn merged(neighbours: &[Stretch]) -> Stretch {
     let mut crc = Hasher::new();
-    let mut bytes = 0;
-    for stretch in neighbours {
-        crc.combine(&Hasher::new_with_initial_len(stretch.crc32, stretch.bytes));
-        bytes += stretch.bytes;
-    }
-    Stretch { bytes, crc32: crc.finalize() }
+    let one = |stretch: &Stretch| Hasher::new_with_initial_len(stretch.crc32, stretch.bytes);
+    neighbours.iter().for_each(|stretch| crc.combine(&one(stretch)));
+    Stretch { bytes: neighbours.iter().map(|stretch| stretch.bytes).sum(), crc32: crc.finalize() }
 }
 
 /// Reads `from..to`; `false` if the file ends before.
