@@ -254,6 +254,11 @@ const LASTING: [i32; 17] = [
     libc::EOPNOTSUPP,
 ];
 
+/// The system refuses to start a thread.
+pub(crate) fn no_thread(cause: io::Error) -> Error {
+    Error::broken("threads", format_args!("cannot start one: {cause}"))
+}
+
 /// The result of a system call, as an error on a path ([`Error::io`]).
 pub(crate) trait At<T> {
     fn at(self, path: impl AsRef<Path>, step: &str) -> Result<T>;

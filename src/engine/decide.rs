@@ -1,10 +1,9 @@
 //! What to do about an event. Second chapter of the route, and the only place that decides.
 //!
-//! [`decide`] is a function from a state and an event to a state and a list of actions. It has no
-//! clock (time arrives in events), does no I/O, and has no `_` arm: a new event or phase does not
-//! compile until the code says what it means everywhere. So "what happens on SIGTSTP while
-//! stopping?" can be read here, and every answer is tested, for every phase and every sequence of
-//! three signals.
+//! [`decide`] is a function from a state and an event to a state and a list of actions. It has no clock (time arrives in
+//! events), does no I/O, and has no `_` arm: a new event or phase does not compile until it has a meaning everywhere. So
+//! you can read here what happens on SIGTSTP while stopping, and every answer is tested, for every phase and every
+//! sequence of three signals.
 //!
 //! ```text
 //!          course:   what becomes of the run          motion:  does it move?
@@ -255,8 +254,7 @@ fn cancel(state: &mut State, actions: &mut Vec<Action>) {
     if state.deferred > 0 {
         actions.push(Action::ConcludeDeferred);
     }
-    actions.push(Action::Unset(Alarm::Grace));
-    actions.push(Action::Set(Alarm::Kill, state.rules.kill_after));
+    actions.extend([Action::Unset(Alarm::Grace), Action::Set(Alarm::Kill, state.rules.kill_after)]);
 }
 
 /// Only a signal can ask for this; a program can simply exit.
@@ -275,37 +273,20 @@ pub(crate) fn interrupts_caller_too(request: Request, signal: Signal, sender: Se
 
 fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
     match alarm {
-        Alarm::Grace => {
-            if state.course == Course::Stopping {
-                cancel(state, actions);
-            }
+        Alarm::Grace if state.course == Course::Stopping => cancel(state, actions),
+        // The run does not wait for a task that does not look up; it counts as interrupted.
+        Alarm::Kill if state.course == Course::Aborting => {
+            actions.extend([Action::Kill, Action::Set(Alarm::GiveUp, TO_COME_BACK)]);
         }
-        // A task that does not look up is not waited for; it counts as interrupted.
-        Alarm::Kill => {
-            if state.course == Course::Aborting {
-                actions.push(Action::Kill);
-                actions.push(Action::Set(Alarm::GiveUp, TO_COME_BACK));
-            }
-        }
-        Alarm::GiveUp => {
-            if state.course == Course::Aborting {
-                (state.in_flight, state.deferred) = (0, 0);
-            }
-        }
+        Alarm::GiveUp if state.course == Course::Aborting => (state.in_flight, state.deferred) = (0, 0),
         Alarm::StopHard => match state.motion {
             Motion::Pausing | Motion::Paused | Motion::Suspending => actions.push(Action::StopHard),
             Motion::Running | Motion::Suspended => {}
         },
-        Alarm::Born => {
-            if state.motion == Motion::Suspending {
-                nothing_moves(state, actions);
-            }
-        }
-        Alarm::Refused => {
-            if state.motion == Motion::Paused {
-                actions.push(Action::SayRefused);
-            }
-        }
+        Alarm::Born if state.motion == Motion::Suspending => nothing_moves(state, actions),
+        Alarm::Refused if state.motion == Motion::Paused => actions.push(Action::SayRefused),
+        // The alarm came too late.
+        Alarm::Grace | Alarm::Kill | Alarm::GiveUp | Alarm::Born | Alarm::Refused => {}
     }
 }
 

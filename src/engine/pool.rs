@@ -1,18 +1,18 @@
 //! The workers: a rayon pool of the run, and the context in which a task runs.
 //!
-//! **Why not the global pool?** It starts with the mask of any caller, and never ends. The holder of [`Masked`]
-//! starts this pool, so every worker begins with the handled signals blocked, and the pool ends with the run.
+//! **Why not the global pool?** It starts with the mask of any caller, and never ends. The holder of [`Masked`] starts this
+//! pool, so every worker begins with the handled signals blocked, and the pool ends with the run.
 //!
 //! **Why `spawn` for each task and not `par_iter`?** A parallel iterator cannot be paused, and it owns the order. With
-//! `spawn` the supervisor decides before each task whether it may start. With rayon inside a task, `join` and
-//! `par_iter` run in this pool.
+//! `spawn` the supervisor decides before each task whether it may start. Inside a task, `join` and `par_iter` run in this
+//! pool too.
 //!
-//! **What to know of rayon.** A pool that is dropped first completes all spawned tasks, so few are spawned at a time,
-//! and each checks the gate before it begins. A panic in a spawned closure aborts the process; here the panic is
-//! caught around the task and becomes its failure.
+//! **What to know of rayon.** A pool that is dropped first completes all spawned tasks, so few are spawned at a time, and
+//! each checks the gate before it begins. A panic in a spawned closure aborts the process, so it is caught around the task
+//! and becomes its failure.
 
 use crate::engine::input_memory::Room;
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, Error, Result, no_thread};
 use crate::process::Children;
 use crate::signals::Masked;
 use crate::sync::lock;
@@ -105,11 +105,8 @@ impl<J: Job> Pool<J> {
         let desk = Arc::new(Desk { job, shared: Arc::clone(&shared), children, outbox, reports });
         let (conclude, to_conclude) = unbounded();
         let concluder = Arc::clone(&desk);
-        masked
-            .spawn("verdicts", move || {
-                to_conclude.into_iter().for_each(|deferred| concluder.conclude(deferred))
-            })
-            .map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
+        let conclude_all = move || to_conclude.into_iter().for_each(|deferred| concluder.conclude(deferred));
+        masked.spawn("verdicts", conclude_all).map_err(no_thread)?;
         let (rayon, workers) = build(masked, workers)?;
         Ok((Self { rayon, desk, conclude, shared }, workers))
     }
@@ -249,7 +246,9 @@ impl<J: Job> Desk<J> {
         if let Err(TaskError::Held { time, presumed }) = result {
             return put_off(advanced, time, Then::Conclude, room.filter(|_| presumed == Presumed::Again));
         }
-        correct_progress(shared, advanced, result.is_ok().then_some(bytes));
+        // A finished task counts with all that it covers, whatever it reported. Another counts nothing: it runs again.
+        let due = if result.is_ok() { bytes } else { 0 };
+        shared.advanced.fetch_add(due.wrapping_sub(advanced), Ordering::Relaxed); // It wraps, and so it can fall.
         let (delivery, outcome) = match result {
             Ok(partial) => (Delivery::Done { task, partial, mark, bytes }, Outcome::Done),
             Err(TaskError::Failed(why)) if shared.keep_going => {
@@ -275,20 +274,7 @@ impl<J: Job> Desk<J> {
     }
 }
 
-/// A finished task counts with all that it covers, whatever it reported. Another counts nothing, since it runs again.
-fn correct_progress(shared: &Shared, said: u64, covers: Option<u64>) {
-    let due = covers.unwrap_or(0);
-    if due >= said {
-        shared.advanced.fetch_add(due - said, Ordering::Relaxed);
-    } else {
-        shared.advanced.fetch_sub(said - due, Ordering::Relaxed);
-    }
-}
-
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)")
+    let owned = || panic.downcast_ref::<String>().map(String::as_str);
+    panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("(no message)")
 }

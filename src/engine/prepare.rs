@@ -37,17 +37,10 @@ use std::sync::{Arc, Mutex};
 /// The work that is left to do.
 pub(crate) enum Prepared<J: Job, L: Listing<Task = J::Task>> {
     /// Nothing: an earlier run finished this very job, and its output is there.
-    AlreadyDone {
-        code: u8,
-        summary: Summary,
-        total: Option<J::Total>,
-    },
+    AlreadyDone { code: u8, summary: Summary, total: Option<J::Total> },
     /// Nothing: a signal or the time budget ended the comparison.
-    Stopped {
-        by: StoppedBy,
-        summary: Summary,
-        notice: Option<&'static str>,
-    },
+    Stopped { by: StoppedBy, summary: Summary, notice: Option<&'static str> },
+    /// All or some of it.
     Ready(Box<StartingPoint<J, L>>),
 }
 
@@ -70,7 +63,7 @@ const REPLACES: &str = "the output of a finished job is here; this job will repl
 /// Said before a finished job is forgotten.
 const ANOTHER_LIST: &str = "the job on record is finished; this is another list, and a new job";
 
-/// Said when a run is ended before it has seen whether a finished job is still what it was.
+/// Said when a run ends before it has compared a finished job with its inputs and output.
 const NOT_LOOKED_AT: &str = "was finished before; whether it still is was not seen";
 
 /// A job that is about to begin or to continue, and the findings about it.
@@ -142,11 +135,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         let is_ours = over.owns_unfinished_output();
         let replaced = past.filter(|_| over == Over::Finished).and_then(|past| past.was.output);
         let replaces = over == Over::Finished && sink.is_published(&replaced.unwrap_or_default())?;
-        if is_ours {
-            sink.may_go_on(&nothing_yet)?
-        } else {
-            sink.may_begin()?
-        }
+        if is_ours { sink.may_go_on(&nothing_yet) } else { sink.may_begin() }?;
         let listing = source.begin()?;
         let mut record = Record::new(job.name(), job.fingerprint(), listing.described()?);
         record.tasks = listing.extent().tasks;
@@ -252,6 +241,12 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
 fn store_of(record: Record, options: &Options, dir: Option<StateDir>) -> CheckpointStore {
     CheckpointStore::new(record, options.location.clone(), Arc::clone(&options.disk), dir)
         .fenced(options.fenced)
+}
+
+/// Adds the error for a refusal, and returns the finding that leads to it.
+fn met<T>(refusals: &mut Vec<(Why, Error)>, why: Why, error: Error, finding: T) -> T {
+    refusals.push((why, error));
+    finding
 }
 
 /// The plan needs something that was not found. No input leads here.

@@ -15,7 +15,7 @@ use crate::engine::options::{Halt, Options, Starts};
 use crate::engine::prepare::{Interruptible, Prepared, prepare};
 use crate::engine::reload::{Reader, Reload};
 use crate::engine::threads::Threads;
-use crate::error::{Error, Result};
+use crate::error::{Result, no_thread};
 use crate::signals::policy::{Policy, Request};
 use crate::signals::{Masked, SignalThread};
 use crate::sink::Discard;
@@ -96,16 +96,7 @@ impl<J: Job, S: Source<Task = J::Task>> fmt::Debug for Run<J, S> {
 impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     /// A run of `job` over the tasks of `source`: a worker for each core, no signals, output or state.
     pub fn new(job: J, source: S) -> Self {
-        Self {
-            job,
-            source,
-            sink: Box::new(Discard),
-            options: Options::default(),
-            masked: None,
-            observer: Box::new(Silent),
-            reload: None,
-            requests: unbounded(),
-        }
+        Self::with((job, source), Box::new(Discard), Options::default(), Box::new(Silent), unbounded())
     }
 
     /// The same with all options; see [`Loop`](crate::Loop).
@@ -281,8 +272,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         let listener = SignalThread::start(masked, started, options.core, tell.clone())?;
         let stop = Arc::new(StopFd::new()?.subscription(listener.subscription.clone()));
         sink.interrupt_by(&stop);
-        let reader = reload.map(|reload| Reader::start(masked, reload)).transpose();
-        let reader = reader.map_err(|e| Error::broken("threads", format_args!("cannot start one: {e}")))?;
+        let reader = reload.map(|reload| Reader::start(masked, reload)).transpose().map_err(no_thread)?;
         let until = options.max_runtime.and_then(|budget| started.checked_add(budget));
         let (back, core, subscription) = (tell, options.core, listener.subscription.clone());
         let interruptible =

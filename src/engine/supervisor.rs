@@ -26,10 +26,11 @@ use crate::engine::pool::Report;
 use crate::engine::reload::{Reader, Reloaded};
 use crate::engine::source_thread::FromSource;
 use crate::error::Error;
+use crate::process::watcher::Watcher;
 use crate::signals::policy::{Request, is_deadly};
 use crate::signals::{Received, die};
 use crate::sync::lock;
-use crate::task::observer::Notice;
+use crate::task::observer::{Notice, Observer};
 use crate::task::{Job, Saying};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
@@ -62,7 +63,11 @@ pub(crate) struct Supervisor<'a, J: Job> {
 }
 
 impl<'a, J: Job> Supervisor<'a, J> {
-    pub(crate) fn new(setup: Setup<'a, J>) -> Self {
+    pub(crate) fn new(
+        setup: Setup<'a, J>,
+        observer: &'a mut dyn Observer,
+        watcher: Option<&'a Watcher>,
+    ) -> Self {
         let now = Instant::now();
         let Setup { options, pool, workers, job, .. } = setup;
         let frontier = job.frontier;
@@ -77,11 +82,11 @@ impl<'a, J: Job> Supervisor<'a, J> {
         Self {
             state: State::new(rules),
             channels: setup.channels,
-            workers: Workers::new(pool, workers, options, (starts, setup.watcher)),
+            workers: Workers::new(pool, workers, options, (starts, watcher)),
             reception: Reception::new(setup.subscription, options.core),
             clocks: Clocks::new(setup.began, now, options.max_runtime),
             job,
-            view: View::new(setup.observer, now, frontier.committed),
+            view: View::new(observer, now, frontier.committed),
             end: End::default(),
         }
     }

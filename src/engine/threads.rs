@@ -9,7 +9,7 @@ use crate::engine::prepare::StartingPoint;
 use crate::engine::reload::Reader;
 use crate::engine::source_thread::{READ_AHEAD, REST, SourceThread};
 use crate::engine::supervisor::{Channels, JobFacts, Setup, Supervisor};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, no_thread};
 use crate::process::watcher::{self, Watcher};
 use crate::process::{Children, Inheritance, ProcessGroups};
 use crate::signals::policy::Request;
@@ -36,7 +36,7 @@ pub(crate) struct Threads<'a> {
     pub(crate) reader: Option<Reader>,
 }
 
-impl Threads<'_> {
+impl<'a> Threads<'a> {
     /// Starts the commit thread, the source thread and the workers. Then this thread is the supervisor.
     pub(crate) fn run<J: Job, S: Source<Task = J::Task>>(
         mut self,
@@ -52,25 +52,15 @@ impl Threads<'_> {
         let (ended, all_ended) = bounded::<()>(0);
         match self.start(job, sink, from, requests, ended) {
             Err(error) => Ending::Failed { error, summary: Summary::default() },
-            Ok(engine) => {
-                engine.warnings.into_iter().for_each(|error| observer.notice(&Notice::Warning(error)));
-                let children = Arc::clone(engine.pool.children());
-                let supervisor = Supervisor::new(Setup {
-                    options: self.options,
-                    channels: engine.channels,
-                    pool: engine.pool,
-                    workers: engine.workers,
-                    watcher: engine.watcher.as_ref(),
-                    subscription: self.subscription,
-                    observer,
-                    began: self.began,
-                    job: engine.job,
-                });
-                let ending = supervisor.run();
+            Ok((setup, watcher, warnings)) => {
+                warnings.into_iter().for_each(|error| observer.notice(&Notice::Warning(error)));
+                let children = Arc::clone(setup.pool.children());
+                let ending = Supervisor::new(setup, observer, watcher.as_ref()).run();
                 self.stop.set();
-                wait_for_threads(&all_ended);
+                // They have nothing left to do, and send nothing: the channel closes when the last one drops its end.
+                all_ended.recv_timeout(FAREWELL).ok();
                 // If a command or a descendant of one is left, the watcher kills it.
-                if let Some(watcher) = engine.watcher {
+                if let Some(watcher) = watcher {
                     say_who_was_killed(&watcher.dismiss(children.all_ended_by_themselves()), observer);
                 }
                 ending
@@ -81,12 +71,12 @@ impl Threads<'_> {
     /// Longer than a screen: every channel and thread in order. In parts, each channel would be two arguments.
     fn start<J: Job, S: Source<Task = J::Task>>(
         &mut self,
-        (job, source): (J, S),
+        (job, listed): (J, S),
         sink: Box<dyn Sink>,
         mut from: StartingPoint<J, S::Listing>,
         (signals, control): (Receiver<Received>, Receiver<Request>),
         ended: Sender<()>,
-    ) -> Result<Engine<J>> {
+    ) -> Result<(Setup<'a, J>, Option<Watcher>, Vec<Error>)> {
         let options = self.options;
         let mut extent =
             Extent { bytes_before: from.store.record().input_bytes, ..from.outset.listing.extent() };
@@ -102,7 +92,7 @@ impl Threads<'_> {
         let (commit_commands, commands) = unbounded();
         let (commit_event, commit_events) = unbounded();
         let (report, reports) = unbounded();
-        let (list, tasks) = bounded(READ_AHEAD);
+        let (list, source) = bounded(READ_AHEAD);
         let job = Arc::new(job);
         let record = from.store.record();
         let done_before = record.committed() + record.kept();
@@ -117,9 +107,8 @@ impl Threads<'_> {
                 let lock = from.store.lock_descriptor();
                 match Watcher::start(self.masked, &mark, lock, &groups) {
                     Err(error) if !Path::new("/proc/self/exe").exists() => {
-                        warnings.push(
-                            error.advise("there is no /proc: if this process is killed, its commands go on"),
-                        );
+                        let advice = "there is no /proc: if this process is killed, its commands go on";
+                        warnings.push(error.advise(advice));
                         (None, None)
                     }
                     started => (Some(started?), Some(groups)),
@@ -130,7 +119,7 @@ impl Threads<'_> {
         let last_look = from.outset.listing.last_look();
         let workers = options.jobs.max(options.max_jobs);
         let lister = SourceThread {
-            source,
+            source: listed,
             outset: from.outset,
             journal: options.effects.are_journaled().then(|| line.clone()),
             inputs: record.inputs.clone(),
@@ -154,14 +143,12 @@ impl Threads<'_> {
             last_look.map(|look| -> LastLook { Box::new(move || look(&ListContext::real(&stop))) });
         let frontier = committer.reported;
         let inbox = Inbox { deliveries, large_ones, lines, nudges, commands };
-        let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
-        self.masked
-            .spawn("commit", move || {
-                inbox.run(committer);
-                drop(ended);
-            })
-            .map_err(failed)?;
-        self.masked.spawn("source", move || lister.list(&list)).map_err(failed)?;
+        let commit = move || {
+            inbox.run(committer);
+            drop(ended);
+        };
+        self.masked.spawn("commit", commit).map_err(no_thread)?;
+        self.masked.spawn("source", move || lister.list(&list)).map_err(no_thread)?;
         let (sayings, said) = bounded(SAYINGS);
         let children = Arc::new(Children::new(Inheritance::new(self.masked.found(), &mark), groups));
         let shared = Arc::new(Shared::new(
@@ -175,17 +162,15 @@ impl Threads<'_> {
         let (pool, started) = Pool::start(self.masked, workers, (job, shared, children), outbox, report)?;
         if started < options.jobs {
             let error = format!("no more than {started} at the same time: the system gives no more threads");
-            warnings.push(
-                Error::broken("threads", error)
-                    .advise("raise the limit of processes (ulimit -u), or of memory (ulimit -v)"),
-            );
+            let advice = "raise the limit of processes (ulimit -u), or of memory (ulimit -v)";
+            warnings.push(Error::broken("threads", error).advise(advice));
         }
         let reader = self.reader.take();
         let reloaded = reader.as_ref().map_or_else(never, |reader| reader.answers.clone());
         let channels = Channels {
             signals,
             control,
-            source: tasks,
+            source,
             reports,
             commit_events,
             commit_commands,
@@ -194,18 +179,18 @@ impl Threads<'_> {
             reader,
         };
         let job = JobFacts::new(extent, (frontier, done_before), spill_limit);
-        Ok(Engine { warnings, channels, pool, workers: started, watcher, job })
+        let (subscription, began) = (self.subscription.clone(), self.began);
+        let setup = Setup { options, channels, pool, workers: started, subscription, began, job };
+        Ok((setup, watcher, warnings))
     }
 }
 
 /// How many failed tasks end the run.
 fn failures_that_end(options: &Options) -> u64 {
-    match options.keep_going {
-        true => match options.halt {
-            Some(Halt { on: HaltOn::Failed, tasks, .. }) => tasks,
-            Some(_) | None => u64::MAX,
-        },
-        false => 1,
+    match options.halt {
+        _ if !options.keep_going => 1,
+        Some(Halt { on: HaltOn::Failed, tasks, .. }) => tasks,
+        Some(_) | None => u64::MAX,
     }
 }
 
@@ -221,15 +206,6 @@ fn say_who_was_killed(killed: &[String], observer: &mut dyn Observer) {
     observer.notice(&Notice::Warning(error));
 }
 
-struct Engine<J: Job> {
-    warnings: Vec<Error>,
-    channels: Channels<J::Task>,
-    pool: Pool<J>,
-    workers: usize,
-    watcher: Option<Watcher>,
-    job: JobFacts,
-}
-
 /// Half of the free space where results ahead of the frontier are stored. The other half is for the output, which
 /// takes the same bytes once more. No fixed number would fit every machine.
 fn half_of_the_room(near: Option<&Path>) -> u64 {
@@ -241,10 +217,5 @@ fn half_of_the_room(near: Option<&Path>) -> u64 {
     free.map_or(u64::MAX, |free| free.f_bavail.saturating_mul(free.f_frsize) / 2)
 }
 
-/// How long a run waits for its threads, which have nothing left to do. One that hangs is left behind.
+/// How long a run waits for its threads. It leaves one that hangs.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-fn wait_for_threads(all_ended: &Receiver<()>) {
-    // Nothing is ever sent: the channel closes when the last thread drops its end.
-    all_ended.recv_timeout(FAREWELL).ok();
-}

@@ -327,7 +327,9 @@ impl Children {
         if getpid().as_raw() != 1 {
             return;
         }
-        strangers(&table, 'Z').for_each(|pid| drop(waitpid(pid, Some(WaitPidFlag::WNOHANG))));
+        for pid in strangers(&table, 'Z') {
+            waitpid(pid, Some(WaitPidFlag::WNOHANG)).ok();
+        }
     }
 }
 

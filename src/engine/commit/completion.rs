@@ -1,16 +1,13 @@
 //! How tasks are counted once they are complete, and what the journal says of them.
 //!
-//! Most tasks are **functions of their input**. Such a task is complete when its output is in order, and the
-//! next record counts it ([`InTaskOrder`]). After a crash before that record the task runs again, and gives
-//! the same bytes.
+//! Most tasks are **functions of their input**. Such a task is complete when its output is in order, and the next record
+//! counts it ([`InTaskOrder`]). After a crash before that record the task runs again, and gives the same bytes.
 //!
-//! The output of a task with **side effects** may be a by-product. Such a task waits neither for the order nor for
-//! the record, since a crash in that second would repeat what its command did ([`TaskByTask`]). Here the journal is
-//! a record. The obvious way is to write the end of an attempt as soon as the worker reports it. But a SIGKILL
-//! between that line and the output would lose the output. So the line waits. It is written as the end of an attempt
-//! if another attempt follows, and as the end of the task after its output was handed over.
-//!
-//! [`of`] chooses one of the two for a run, and no other file asks which.
+//! The output of a task with **side effects** may be a by-product. Such a task waits neither for the order nor for the
+//! record, since a crash in that second would repeat the effect of its command ([`TaskByTask`]). Here the journal is a
+//! record. The obvious way is to write the end of an attempt as soon as the worker reports it. But a SIGKILL between that
+//! line and the output would lose the output. So the line waits. It is written as the end of an attempt if another attempt
+//! follows, and as the end of the task after its output was handed over.
 
 use crate::durable::record::Reach;
 use crate::durable::store::CheckpointStore;

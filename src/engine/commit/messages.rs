@@ -10,30 +10,23 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(crate) enum CommitCommand {
+    /// From now on, a checkpoint this often.
     CheckpointEvery(Duration),
+    /// Write this into the state, for other processes.
     ShowStatus(Box<StatusFile>),
     /// A checkpoint now. `asked`: a person or a program waits for the report.
-    Checkpoint {
-        asked: bool,
-    },
+    Checkpoint { asked: bool },
     /// The last checkpoint. The job is complete if all `listed` tasks are; `None`: not all are listed.
-    Close {
-        listed: Option<u64>,
-    },
+    Close { listed: Option<u64> },
 }
 
+/// Nothing follows `Broke` (a step failed) or `Closed` (an orderly end).
 #[derive(Debug)]
 pub(crate) enum CommitEvent {
     Frontier(Frontier),
     Input(String),
-    Checkpoint {
-        frontier: u64,
-        facts: CheckpointFacts,
-        asked: bool,
-    },
-    /// Something failed. No event follows.
+    Checkpoint { frontier: u64, facts: CheckpointFacts, asked: bool },
     Broke(Error),
-    /// It has ended in an orderly way. No event follows.
     Closed(Closed),
 }
 

@@ -45,18 +45,13 @@ impl PartialDelivery {
     /// The whole task is handed over. Returns how many bytes it has produced.
     pub(super) fn end(&mut self) -> Result<u64> {
         let Self { before, produced, .. } = std::mem::take(self);
-        match before {
-            0 => Ok(produced),
-            missing => Err(Error::broken(
-                "output",
-                format_args!(
-                    "{} bytes of a task were handed over before, and now it made {produced}",
-                    produced + missing
-                ),
-            )
-            .advise("what it prints must be a function of its input")
-            .then(Advice::StartAfresh)),
+        if before == 0 {
+            return Ok(produced);
         }
+        let then = produced + before;
+        let how = format_args!("{then} bytes of a task were handed over before, and now it made {produced}");
+        let error = Error::broken("output", how).advise("what it prints must be a function of its input");
+        Err(error.then(Advice::StartAfresh))
     }
 
     /// Between two tasks: how many bytes of the next one an earlier run has handed over.

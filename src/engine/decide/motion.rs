@@ -15,9 +15,8 @@ const REFUSED_AFTER: Duration = Duration::from_millis(200);
 pub(super) fn pause(state: &mut State, actions: &mut Vec<Action>) {
     if state.course == Course::Working && state.motion == Motion::Running {
         state.motion = Motion::Pausing;
-        actions.push(Action::CloseGate);
-        actions.push(Action::Set(Alarm::StopHard, TO_STOP));
-        actions.push(Action::Checkpoint { asked: false });
+        let stop_hard = Action::Set(Alarm::StopHard, TO_STOP);
+        actions.extend([Action::CloseGate, stop_hard, Action::Checkpoint { asked: false }]);
     }
 }
 
@@ -33,8 +32,7 @@ pub(super) fn suspend(state: &mut State, actions: &mut Vec<Action>) {
         (Course::Stopping | Course::Aborting | Course::Closing, _) => actions.push(Action::HoldChildren),
     }
     state.motion = Motion::Suspending;
-    actions.push(Action::Set(Alarm::StopHard, TO_STOP));
-    actions.push(Action::Set(Alarm::Born, TO_BE_BORN));
+    actions.extend([Action::Set(Alarm::StopHard, TO_STOP), Action::Set(Alarm::Born, TO_BE_BORN)]);
 }
 
 pub(super) fn nothing_moves(state: &mut State, actions: &mut Vec<Action>) {
@@ -43,9 +41,7 @@ pub(super) fn nothing_moves(state: &mut State, actions: &mut Vec<Action>) {
         Motion::Pausing => state.motion = Motion::Paused,
         Motion::Suspending => {
             state.motion = Motion::Suspended;
-            actions.push(Action::Unset(Alarm::StopHard));
-            actions.push(Action::Unset(Alarm::Born));
-            actions.push(Action::Suspend);
+            actions.extend([Action::Unset(Alarm::StopHard), Action::Unset(Alarm::Born), Action::Suspend]);
         }
     }
 }

@@ -73,11 +73,8 @@ pub(crate) struct Rules {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    Asked {
-        request: Request,
-        by: Asker,
-        at: Duration,
-    },
+    /// A signal, a handle or the budget asks for something.
+    Asked { request: Request, by: Asker, at: Duration },
     /// A task was handed to the pool.
     Assigned,
     /// A task came back from the pool: done, failed and left out, or interrupted.
@@ -89,9 +86,8 @@ pub(crate) enum Event {
     /// A task came back with an error that ends the run.
     TaskBroke,
     /// Enough tasks have ended or failed: the run must end. `now`: tasks in flight are cancelled.
-    Halted {
-        now: bool,
-    },
+    Halted { now: bool },
+    /// All tasks are listed.
     SourceEnded,
     /// There may be more tasks, but they cannot be listed.
     SourceBroke,

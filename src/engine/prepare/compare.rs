@@ -1,11 +1,11 @@
 //! Findings that take time: whether inputs and output are still those of the record. Nothing is written meanwhile.
 
 use super::copies::{done_again, see_journal};
-use super::{Case, PastRun, not_planned};
+use super::{Case, PastRun, met, not_planned};
 use crate::durable::record::{Phase, Record};
 use crate::durable::spill::look;
 use crate::engine::known_list::compare;
-use crate::engine::plan::{Finding, Inputs, Output, TaskKind, Why};
+use crate::engine::plan::{Finding, Inputs, Output, Past, TaskKind, Why};
 use crate::engine::source_thread::Comparison;
 use crate::error::{Advice, Error, Kind, Result};
 use crate::task::stop_fd::StopFd;
@@ -99,8 +99,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             Ok(Ok(outset)) => outset,
             Ok(Err(error)) => return self.differ(error),
             Err(error) if error.kind() == Kind::Refused => {
-                self.refusals.push((Why::GrownWithin, error));
-                return Ok(Inputs::GrownWithin);
+                return Ok(met(&mut self.refusals, Why::GrownWithin, error, Inputs::GrownWithin));
             }
             Err(error) => return self.differ(error),
         };
@@ -122,40 +121,21 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
 
     /// The inputs have changed; `error` says how.
     fn differ(&mut self, error: Error) -> Result<Inputs> {
-        match error.kind() {
-            Kind::Refused => {
-                self.refusals.push((Why::InputsChanged, error));
-                Ok(Inputs::Changed)
-            }
-            Kind::Usage => {
-                let begun = error
-                    .clone()
-                    .with_kind(Kind::Refused)
-                    .advise("the job was begun with it; put it back as it was")
-                    .or(Advice::StartAfresh);
-                let error = if self.is_finished_with_output() { error } else { begun };
-                self.refusals.push((Why::InputsMissing, error));
-                Ok(Inputs::Missing)
-            }
-            Kind::Broken
-            | Kind::Busy
-            | Kind::OutputClosed
-            | Kind::CannotStart
-            | Kind::NoSuchCommand
-            | Kind::Interrupted => Err(error),
+        if error.kind() == Kind::Refused {
+            return Ok(met(&mut self.refusals, Why::InputsChanged, error, Inputs::Changed));
         }
-    }
-
-    /// Such a job would begin again, so a missing input is an error of the command line.
-    fn is_finished_with_output(&self) -> bool {
-        match self.found {
-            Finding::Record(past) => {
-                matches!(past.phase, Phase::Done { .. }) && self.asked.tasks != TaskKind::SideEffectsOnly
-            }
-            Finding::NoState | Finding::InUse | Finding::NotOurs | Finding::NoRecord | Finding::Damaged => {
-                false
-            }
+        if error.kind() != Kind::Usage {
+            return Err(error);
         }
+        // A finished job would begin again, so for it a missing input is an error of the command line.
+        let is_finished = matches!(self.found, Finding::Record(Past { phase: Phase::Done { .. }, .. }));
+        let error = if is_finished && self.asked.tasks != TaskKind::SideEffectsOnly {
+            error
+        } else {
+            let error = error.with_kind(Kind::Refused);
+            error.advise("the job was begun with it; put it back as it was").or(Advice::StartAfresh)
+        };
+        Ok(met(&mut self.refusals, Why::InputsMissing, error, Inputs::Missing))
     }
 
     /// Compares the output with the record, if the plan depends on it.
@@ -175,8 +155,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
                 match self.sink.may_go_on(&committed) {
                     Ok(()) => Ok(Output::Whole),
                     Err(error) if error.kind() == Kind::Refused => {
-                        self.refusals.push((Why::OutputHarmed, error));
-                        Ok(Output::Harmed)
+                        Ok(met(&mut self.refusals, Why::OutputHarmed, error, Output::Harmed))
                     }
                     Err(error) => Err(error),
                 }

@@ -2,7 +2,7 @@
 
 use super::fits::is_same_job;
 use super::recheck::Interruptible;
-use super::{Case, PastRun};
+use super::{Case, PastRun, met};
 use crate::durable::record::{Phase, Reach, Record};
 use crate::durable::state_dir::StateDir;
 use crate::durable::store::{Location, create_state};
@@ -43,12 +43,10 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
                 self.dir = dir;
             }
             Err(error) if error.kind() == Kind::Busy => {
-                self.refusals.push((Why::InUse, error));
-                self.found = Finding::InUse;
+                self.found = met(&mut self.refusals, Why::InUse, error, Finding::InUse);
             }
             Err(error) if matches!(error.kind(), Kind::Refused | Kind::Usage) => {
-                self.refusals.push((Why::NotOurs, error));
-                self.found = Finding::NotOurs;
+                self.found = met(&mut self.refusals, Why::NotOurs, error, Finding::NotOurs);
             }
             Err(error) => return Err(error),
         }
@@ -69,8 +67,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             Ok(None) => Finding::NoRecord,
             Ok(Some(record)) => Finding::Record(self.remember(record)?),
             Err(error) if error.kind() == Kind::Refused => {
-                self.refusals.push((Why::Damaged, error));
-                Finding::Damaged
+                met(&mut self.refusals, Why::Damaged, error, Finding::Damaged)
             }
             Err(error) => return Err(error),
         };
@@ -81,16 +78,12 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         let Some(dir) = &self.dir else { return Err(super::not_planned()) };
         let job = match is_same_job(self.job, &record, dir.path()) {
             Ok(()) => JobOnRecord::This,
-            Err(error) => {
-                self.refusals.push((Why::AnotherJob, error));
-                JobOnRecord::Another
-            }
+            Err(error) => met(&mut self.refusals, Why::AnotherJob, error, JobOnRecord::Another),
         };
         let (total, kind) = match total_of::<J>(&record) {
             Ok(total) => (Some(total), TotalOnRecord::Readable),
             Err(error) => {
-                self.refusals.push((Why::OtherVersion, error));
-                (None, TotalOnRecord::OtherVersion)
+                met(&mut self.refusals, Why::OtherVersion, error, (None, TotalOnRecord::OtherVersion))
             }
         };
         let is_printed = self.asked.tasks != TaskKind::SideEffectsOnly
@@ -167,10 +160,8 @@ fn count_in_journal(dir: &StateDir, record: &mut Record) -> Result<()> {
 
 /// Whether no task of the job on record is complete, for example because its command could not be started.
 fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
-    if record.committed() > 0
-        || record.kept() > 0
-        || record.output.as_ref().is_some_and(|output| output.bytes > 0)
-    {
+    let bytes = record.output.as_ref().map_or(0, |output| output.bytes);
+    if record.committed() + record.kept() + bytes > 0 {
         return Ok(false);
     }
     // The journal counts if the job on record has side effects, even if the requested one has none.

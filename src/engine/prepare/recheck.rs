@@ -9,7 +9,7 @@
 
 use crate::ending::StoppedBy;
 use crate::engine::decide::Asker;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, no_thread};
 use crate::signals::policy::Request;
 use crate::signals::{Masked, Received, Resume, Subscription, die, suspend};
 use crate::task::stop_fd::StopFd;
@@ -44,10 +44,9 @@ impl Interruptible<'_> {
     ) -> Result<std::result::Result<R, StoppedBy>> {
         let stop = &StopFd::new()?.subscription(self.subscription.clone());
         let (tell, done) = bounded(1);
-        let failed = |e| Error::broken("threads", format_args!("cannot start one: {e}"));
         let (found, came) = thread::scope(|scope| {
             let work = move || drop(tell.send(work(stop)));
-            self.masked.spawn_scoped(scope, "recheck", work).map_err(failed)?;
+            self.masked.spawn_scoped(scope, "recheck", work).map_err(no_thread)?;
             Ok(self.hear_until(&done, stop))
         })?;
         if let Some(end) = came.signals.iter().find(|heard| heard.request.is_end()) {

@@ -34,7 +34,7 @@ macro_rules! requests {
     ($($(#[$doc:meta])* pub fn $name:ident => $request:ident;)*) => { $(
         $(#[$doc])*
         pub fn $name(&self) {
-            self.ask(Request::$request);
+            self.requests.send(Request::$request).ok(); // After the run it has no effect.
         }
     )* };
 }
@@ -67,10 +67,5 @@ impl Handle {
         /// Reads settings again, if the run has a [`Reload`](crate::engine::reload::Reload).
         #[doc(hidden)]
         pub fn reload => Reload;
-    }
-
-    fn ask(&self, request: Request) {
-        // If the run is over, the request has no effect.
-        self.requests.send(request).ok();
     }
 }

@@ -22,19 +22,10 @@ pub(crate) struct Deferrals {
 }
 
 impl Deferrals {
-    fn insert(&mut self, due: Duration, deferred: Deferred) {
-        self.tasks.insert((due, deferred.number), deferred);
-    }
-
-    fn take_any(&mut self, is_wanted: impl Fn(&Deferred) -> bool) -> Option<Deferred> {
-        let key = self.tasks.iter().find(|(_, deferred)| is_wanted(deferred)).map(|(key, _)| *key)?;
-        self.tasks.remove(&key)
-    }
-
-    fn take_due(&mut self, now: Duration, may_start: bool) -> Option<Deferred> {
-        let may = |deferred: &Deferred| may_start || deferred.then == Then::Conclude;
-        let due = self.tasks.iter().take_while(|((due, _), _)| *due <= now);
-        let key = due.filter(|(_, deferred)| may(deferred)).map(|(key, _)| *key).next()?;
+    /// Takes the first one that is wanted and due at this time.
+    fn take(&mut self, time: Duration, is_wanted: impl Fn(&Deferred) -> bool) -> Option<Deferred> {
+        let mut due = self.tasks.iter().take_while(|((due, _), _)| *due <= time);
+        let key = due.find(|(_, deferred)| is_wanted(deferred)).map(|(key, _)| *key)?;
         self.tasks.remove(&key)
     }
 }
@@ -50,7 +41,7 @@ impl<J: Job> Supervisor<'_, J> {
         let due = (self.clocks.work.worked + deferred.time).as_nanos().div_ceil(GRAIN.as_nanos());
         let due = GRAIN.saturating_mul(u32::try_from(due).unwrap_or(u32::MAX));
         let is_retry = deferred.then == Then::Retry;
-        self.workers.deferrals.insert(due, deferred);
+        self.workers.deferrals.tasks.insert((due, deferred.number), deferred);
         self.handle(Event::Deferred);
         if is_retry && self.state.course != Course::Working {
             self.give_up_retries();
@@ -78,8 +69,8 @@ impl<J: Job> Supervisor<'_, J> {
         self.clocks.work.tick(now);
         loop {
             let may_start = self.is_time_to_start();
-            let due = self.workers.deferrals.take_due(self.clocks.work.worked, may_start);
-            let Some(deferred) = due else { return };
+            let may = |deferred: &Deferred| may_start || deferred.then == Then::Conclude;
+            let Some(deferred) = self.workers.deferrals.take(self.clocks.work.worked, may) else { return };
             if deferred.then == Then::Retry {
                 self.note_start();
             }
@@ -89,14 +80,15 @@ impl<J: Job> Supervisor<'_, J> {
 
     /// A stop has come: the run does not wait for deferred tasks any longer.
     pub(super) fn conclude_deferred(&mut self) {
-        while let Some(deferred) = self.workers.deferrals.take_due(Duration::MAX, true) {
+        while let Some(deferred) = self.workers.deferrals.take(Duration::MAX, |_| true) {
             self.take_up(deferred);
         }
     }
 
     /// After a stop no attempt may begin.
     pub(super) fn give_up_retries(&mut self) {
-        while let Some(deferred) = self.workers.deferrals.take_any(|deferred| deferred.then == Then::Retry) {
+        let is_retry = |deferred: &Deferred| deferred.then == Then::Retry;
+        while let Some(deferred) = self.workers.deferrals.take(Duration::MAX, is_retry) {
             self.handle(Event::Reassigned);
             self.workers.pool.conclude(deferred);
         }

@@ -70,8 +70,7 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     pub(super) fn said(&mut self, saying: Saying) {
-        let Saying { task, line } = saying;
-        self.view.observer.notice(&Notice::Said { task, line });
+        self.view.observer.notice(&Notice::Said { task: saying.task, line: saying.line });
     }
 
     pub(super) fn commit_event(&mut self, event: CommitEvent) {
@@ -81,12 +80,8 @@ impl<J: Job> Supervisor<'_, J> {
             CommitEvent::Checkpoint { frontier, facts, asked } => {
                 self.job.checkpoint = Some((facts, Instant::now()));
                 self.job.durable = frontier;
-                self.view.observer.notice(&Notice::Checkpoint {
-                    frontier,
-                    tasks: self.job.extent.tasks,
-                    facts,
-                    asked,
-                });
+                let tasks = self.job.extent.tasks;
+                self.view.observer.notice(&Notice::Checkpoint { frontier, tasks, facts, asked });
                 if asked {
                     self.view.owed = None;
                     self.say_status();
@@ -114,10 +109,8 @@ impl<J: Job> Supervisor<'_, J> {
     /// The thread sends a last message before it ends, unless a source from outside the library panicked.
     pub(super) fn source_vanished(&mut self) {
         if self.job.listed.is_none() {
-            self.listed_by_source(FromSource::Failed(Error::broken(
-                "source",
-                "panicked while it listed tasks",
-            )));
+            let error = Error::broken("source", "panicked while it listed tasks");
+            self.listed_by_source(FromSource::Failed(error));
         }
         self.channels.source = never();
     }

@@ -26,9 +26,7 @@ pub(crate) struct Setup<'a, J: Job> {
     pub(crate) channels: Channels<J::Task>,
     pub(crate) pool: Pool<J>,
     pub(crate) workers: usize,
-    pub(crate) watcher: Option<&'a Watcher>,
     pub(crate) subscription: Subscription,
-    pub(crate) observer: &'a mut dyn Observer,
     pub(crate) began: Instant,
     pub(crate) job: JobFacts,
 }
@@ -73,7 +71,7 @@ impl<'a, J: Job> Workers<'a, J> {
     }
 }
 
-/// Where signals arrive, and what must be remembered of them.
+/// Where signals arrive, and the memory of them.
 pub(super) struct Reception {
     pub(super) subscription: Subscription,
     /// Signals that were taken out of the channel before a suspension.
@@ -131,7 +129,7 @@ impl JobFacts {
     }
 }
 
-/// What a person or another process learns of the run.
+/// The run as a person or another process sees it.
 pub(super) struct View<'a> {
     pub(super) observer: &'a mut dyn Observer,
     pub(super) shown: Activity,

@@ -35,12 +35,10 @@ impl<J: Job> Supervisor<'_, J> {
         if waits && !self.view.waits_for_room {
             let taken = self.job.frontier.ahead_bytes >> 20;
             let how = format_args!("is slow, and the results after it take {taken} MiB of disk");
-            self.view.observer.notice(&Notice::Warning(
-                Error::broken("a task", how)
-                    .of_task(self.workers.pool.number_of(self.job.frontier.tasks))
-                    .advise("nothing more starts until it is done")
-                    .or(Advice::LargerSpillLimit),
-            ));
+            let number = self.workers.pool.number_of(self.job.frontier.tasks);
+            let error = Error::broken("a task", how).of_task(number);
+            let error = error.advise("nothing more starts until it is done").or(Advice::LargerSpillLimit);
+            self.view.observer.notice(&Notice::Warning(error));
         }
         self.view.waits_for_room = waits;
     }
@@ -103,9 +101,8 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn checkpoint_facts(&self) -> Option<CheckpointFacts> {
-        self.job
-            .checkpoint
-            .map(|(facts, since)| CheckpointFacts { age: facts.age + since.elapsed(), ..facts })
+        let (facts, since) = self.job.checkpoint?;
+        Some(CheckpointFacts { age: facts.age + since.elapsed(), ..facts })
     }
 
     pub(super) fn ending(mut self) -> Ending {

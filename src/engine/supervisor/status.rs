@@ -15,7 +15,10 @@ use std::time::{Duration, Instant, SystemTime};
 const EVERY: Duration = Duration::from_secs(1);
 const AT_FIRST: Duration = Duration::from_millis(100);
 
-/// What is remembered between two snapshots.
+/// How many of the tasks at work are in a snapshot.
+const SHOWN: usize = 64;
+
+/// The memory between two snapshots.
 pub(crate) struct Snapshots {
     seq: u64,
     next: Instant,
@@ -65,12 +68,7 @@ impl<J: Job> Supervisor<'_, J> {
             ..StatusFile::of(now, SystemTime::now())
         }
     }
-}
 
-/// How many of the tasks at work are in a snapshot.
-const SHOWN: usize = 64;
-
-impl<J: Job> Supervisor<'_, J> {
     fn longest_at_work(&self) -> Vec<StatusTask> {
         let mut running = self.at_work(Instant::now());
         running.sort_by_key(|one| std::cmp::Reverse(one.since));
