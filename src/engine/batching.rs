@@ -4,10 +4,9 @@ use std::time::Duration;
 
 /// How much work each worker has in the pool, and the least and the most tasks that this may be.
 ///
-/// Two tasks would do: one at work, and one so that the worker need not wait. But each end of a task wakes the
-/// supervisor on a core that a worker must leave, and that costs 20 µs: a fiftieth of a task of a millisecond. So
-/// short tasks are handed out by the dozen, and the supervisor sleeps until half of them should be done. When the run
-/// stops, tasks that have not begun come back in microseconds.
+/// Two tasks would do: one at work, and one so that the worker need not wait. But each end of a task wakes the supervisor
+/// on a core that a worker must leave, for 20 µs: a fiftieth of a task of a millisecond. So short tasks are handed out by
+/// the dozen, and the supervisor sleeps until half of them should be done. At a stop the rest comes back in microseconds.
 const HAND_OUT: Duration = Duration::from_millis(40);
 const HANDED_LEAST: usize = 2;
 const HANDED_MOST: usize = 256;

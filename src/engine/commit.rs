@@ -1,12 +1,11 @@
 //! Order and durability. Fourth chapter of the route.
 //!
-//! The committer takes the results of the workers, puts them in order, writes them, and reports from time to time
-//! how much is safe. It alone writes output and checkpoints, so these happen in one order that can be argued
-//! about.
+//! The committer puts the results of the workers in order, writes them, and reports from time to time how much is safe. It
+//! alone writes output and checkpoints, so these happen in one order that can be argued about.
 //!
-//! The committer is a machine without threads and channels: [`Committer::step`] takes one [`Step`] and
-//! reports [`CommitEvent`]s through a callback. The thread around it (`commit/thread.rs`) only receives
-//! and calls `step`. A test (`crash_tests.rs`) calls `step` on a disk that fails at any operation.
+//! It is a machine without threads and channels: [`Committer::step`] takes one [`Step`] and reports [`CommitEvent`]s through
+//! a callback. The thread around it (`commit/thread.rs`) only receives and calls `step`. A test (`crash_tests.rs`) calls
+//! `step` on a disk that fails at any operation.
 //!
 //! # The protocol of a checkpoint
 //!
@@ -19,17 +18,16 @@
 //! # Why in this order
 //!
 //! - *2 before 3*: otherwise the record may name bytes that are not on the device.
-//! - *3 as a whole*: a crash in the middle leaves the old record or the new one, never half of one. Both are
-//!   true: the committer never overwrites a byte before the frontier, so the bytes that the old record names
-//!   are still there.
+//! - *3 as a whole*: a crash in the middle leaves the old record or the new one, never half of one. Both are true: the
+//!   committer never overwrites a byte before the frontier, so the bytes that the old record names are still there.
 //! - *4 last*: otherwise a crash can lose a checkpoint that was reported.
 //! - The next run truncates bytes written after the last record ([`Sink::begin`]) and does their tasks again.
 //!
 //! # When something fails
 //!
-//! The first failed write, flush or rename ends the committer. It does not try a flush again: after a failed
-//! flush the kernel marks the pages clean, and a second one reports success although the bytes are lost. The
-//! thread reports the error and drops its receivers, so every worker learns of it. The last record stands.
+//! The first failed write, flush or rename ends the committer. It does not try a flush again: after a failed flush the
+//! kernel marks the pages clean, and a second one reports success although the bytes are lost. The thread reports the error
+//! and drops its receivers, so every worker learns of it. The last record stands.
 //!
 //! # Not in this chapter
 //!
@@ -235,8 +233,8 @@ impl<J: Job> Committer<J> {
             self.completion.recorded(&mut self.store)?;
             self.last = Instant::now();
             self.dirty = false;
-            self.on_disk =
-                size.map(|size| CheckpointFacts { size, age: Duration::ZERO, took: began.elapsed() });
+            let (age, took) = (Duration::ZERO, began.elapsed());
+            self.on_disk = size.map(|size| CheckpointFacts { size, age, took });
         }
         self.report(CommitEvent::Frontier(self.reported));
         if let Some(facts) = self.on_disk {
@@ -277,16 +275,14 @@ impl<J: Job> Committer<J> {
         self.job.finish(&mut self.total, &mut rest);
         self.partial.hand_over(&mut *self.sink, &rest)?;
         self.reported.output_bytes += self.partial.end()?;
-        let code = match self.store.record().failed {
-            0 => self.job.verdict(&self.total),
-            _ => FINISHED_WITH_FAILURES,
-        };
+        let has_failed = self.store.record().failed > 0;
+        let code = if has_failed { FINISHED_WITH_FAILURES } else { self.job.verdict(&self.total) };
         self.store.record_mut().phase = Phase::Finalizing { code };
         self.dirty = true;
         if self.store.outlives_the_job() {
-            self.checkpoint(false)?;
+            self.checkpoint(false)?
         } else {
-            self.sink.make_durable()?;
+            drop(self.sink.make_durable()?)
         }
         self.store.confirm()?;
         self.sink.publish()?;

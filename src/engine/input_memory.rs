@@ -1,10 +1,9 @@
 //! How much of the input may be in memory if the source is faster than the tasks.
 //!
-//! The obvious bound is a number of tasks listed ahead. For blocks of a file that is right: such a task is a range
-//! of the file, and a thousand of them take little. But a task of a stream *is* its bytes, and a thousand of them
-//! take gigabytes. So the bytes that tasks hold are counted ([`Listing::holds`](crate::Listing::holds)), from their
-//! listing to their end. Each slot may have a few tasks of any size, because with fewer it would stand still. Beyond
-//! that a number of bytes is the bound.
+//! The obvious bound is a number of tasks listed ahead. For blocks of a file that is right: such a task is a range of the
+//! file, and a thousand of them take little. But a task of a stream *is* its bytes, and a thousand of them take gigabytes.
+//! So the bytes that tasks hold are counted ([`Listing::holds`](crate::Listing::holds)), from their listing to their end.
+//! Each slot may have a few tasks of any size, or it would stand still. Beyond that a number of bytes is the bound.
 
 use crate::sync::lock;
 use crate::task::stop_fd::StopFd;

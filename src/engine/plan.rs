@@ -1,15 +1,14 @@
 //! What happens when a job is run again. The twin of [`decide`](crate::engine::decide): `decide` says what a signal
 //! means, `plan` what to do with the state of an earlier run.
 //!
-//! The obvious way is to read the state line by line and act on each line. Then the answer to "what happens if the
-//! list has changed and the output is gone?" is scattered over the functions that read, and a refusal may come after
-//! the first write. So [`plan`] is a pure function, from the findings and the request to one of six plans. It has no
-//! I/O and no clock, and a new finding does not compile until it has an answer everywhere. `prepare` writes nothing
-//! before it has a plan.
+//! The obvious way is to read the state line by line and act on each line. Then the answer to "what happens if the list has
+//! changed and the output is gone?" is scattered over the functions that read, and a refusal may come after the first
+//! write. So [`plan`] is a pure function, from the findings and the request to one of six plans, without I/O and clock. A
+//! new finding does not compile until it has an answer everywhere, and `prepare` writes nothing before it has a plan.
 //!
 //! Some findings take time: a stream must be read up to where the last run stopped. Such a finding is
-//! [`NotCompared`](Inputs::NotCompared) at first. If the plan depends on it, the plan is [`Plan::Recheck`], and `plan`
-//! is called again with the result. The table of all combinations is in `docs/again.md`.
+//! [`NotCompared`](Inputs::NotCompared) at first. If the plan depends on it, the plan is [`Plan::Recheck`], and `plan` is
+//! called again with the result. The table of all combinations is in `docs/again.md`.
 
 use crate::durable::record::Phase;
 

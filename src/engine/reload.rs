@@ -1,10 +1,8 @@
 //! Settings that can change during a run: SIGHUP, as servers understand it.
 //!
-//! The obvious place to read a configuration again is the code that gets the SIGHUP. But the file may be on a slow
-//! disk or on a server that is down, and a SIGTERM that comes meanwhile must be answered. So a thread of its own
-//! reads the file when asked, and the result comes back as an event. Requests that come meanwhile count as one.
-//!
-//! This module knows what settings mean, the [`Reload`] where they come from: a file, and options.
+//! The obvious place to read a configuration again is the code that gets the SIGHUP. But the file may be on a slow disk or
+//! on a server that is down, and a SIGTERM that comes meanwhile must be answered. So a thread of its own reads the file when
+//! asked ([`Reload`]), and the result comes back as an event. Requests that come meanwhile count as one.
 
 use crate::signals::Masked;
 use crate::signals::policy::Policy;
@@ -27,7 +25,7 @@ pub struct Settings {
     pub grace: Option<Duration>,
     /// How long the run waits for cancelled tasks.
     pub kill_after: Duration,
-    /// What signals mean. Signals without a row at the start cannot change: threads do not block them.
+    /// The meaning of signals. Signals without a row at the start cannot change: threads do not block them.
     pub policy: Policy,
 }
 
@@ -36,13 +34,13 @@ pub struct Settings {
 pub struct Reloaded {
     /// The new settings; `None`: the present ones stay.
     pub settings: Option<Settings>,
-    /// What a person should read about it: what changed, what cannot, what is wrong with the file.
+    /// Sentences about changes, settings that cannot change, and errors in the file.
     pub said: Vec<String>,
 }
 
 /// Reads settings again. It is called on a thread of its own, one call at a time, so it may wait.
 pub trait Reload: Send + 'static {
-    /// What the settings should be now. A log file that was moved away is reopened here too.
+    /// Returns the settings of today. It also reopens a log file that was moved away.
     fn reload(&mut self) -> Reloaded;
 }
 

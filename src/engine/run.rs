@@ -120,9 +120,9 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         /// Whether to discard the state of an earlier run.
         pub fn fresh(fresh: bool) => options.fresh = fresh;
 
-        /// Whether to wait for the lock of the state while another run holds it. Otherwise that is an error
-        /// ([`Kind::Busy`](crate::error::Kind::Busy)). A scheduler may start a job twice: the second run then waits until
-        /// the first has ended, and continues after it. Signals and the time budget end the wait.
+        /// Whether to wait while another run holds the lock of the state. Otherwise that is an error
+        /// ([`Kind::Busy`](crate::error::Kind::Busy)). A scheduler may start a job twice: the second run waits until the
+        /// first has ended, and continues after it. Signals and the time budget end the wait.
         pub fn wait(wait: bool) => options.wait = wait;
 
         /// Whether each checkpoint first reads the record on disk and confirms that this run wrote it. The lock of the state
@@ -198,9 +198,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         /// space that is free at the start, where the state is or where the system keeps temporary files.
         pub fn spill_limit(bytes: Option<u64>) => options.spill_limit = bytes;
 
-        /// Handles signals while it runs, by the policy with which they were blocked.
-        ///
-        /// Without this call the run touches no signal. With it, dispositions and mask are restored at its end.
+        /// Handles signals while it runs, by the policy with which they were blocked, and restores dispositions and mask at
+        /// its end. Without this call the run touches no signal.
         pub fn signals(masked: Masked) => masked = Some(masked);
 
         /// The observer of the run.

@@ -3,12 +3,11 @@
 //! It is a thread of its own because listing may wait, for a directory on a slow disk or for standard input, and the
 //! supervisor must not. It lists and skips tasks that an earlier run completed ahead of the frontier.
 //!
-//! The list is compared with the record before the thread exists, and before anything is written ([`Comparison`]), so
-//! a refusal changes nothing. The obvious way is to compare each finished task when its turn comes. By then the run
-//! has committed tasks before it, and those may come from another list: you put the inputs back, and have a wrong
-//! result without an error. So the list is compared as far as any task is finished. Tasks among those that are still
-//! to do (the few that were in flight when the last run ended) are kept in memory. `src/engine/known_list.rs` compares
-//! lists that may change between runs.
+//! The list is compared with the record before the thread exists, and before anything is written ([`Comparison`]), so a
+//! refusal changes nothing. The obvious way is to compare each finished task when its turn comes. By then the run has
+//! committed tasks before it, perhaps of another list: you put the inputs back, and have a wrong result without an error.
+//! So the list is compared as far as any task is finished. Tasks before that which are still to do (those in flight when
+//! the last run ended) are kept in memory. `src/engine/known_list.rs` compares lists that may change between runs.
 
 use crate::durable::record::{Last, Record};
 use crate::durable::task_set::Tasks;
@@ -232,11 +231,7 @@ impl<L: Listing> Comparison<L> {
     }
 }
 
-/// Lists all tasks of a source without running any: each with its number, until `take` has an error.
-///
-/// # Errors
-///
-/// Those of the source, and that of `take`.
+/// Lists all tasks of a source without running any: each with its number, until the source or `take` has an error.
 pub fn list<S: Source>(source: &S, take: &mut dyn FnMut(u64, S::Task) -> Result<()>) -> Result<()> {
     let stop = StopFd::new()?;
     let mut listing = source.begin()?;

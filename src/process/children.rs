@@ -384,7 +384,11 @@ fn strangers(table: &Table, state: char) -> impl Iterator<Item = Pid> {
 }
 
 fn is_stopped_or_gone(pid: Pid) -> bool {
-    !Stat::of(pid).is_some_and(|stat| matches!(stat.state, 'R' | 'S' | 'D'))
+    !matches!(state_of(pid), Some('R' | 'S' | 'D'))
+}
+
+fn state_of(pid: Pid) -> Option<char> {
+    Stat::of(pid).map(|stat| stat.state)
 }
 
 #[cfg(test)]

@@ -83,11 +83,7 @@ impl Inheritance {
             own.filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes())).collect();
         let outer = env::var_os(RUN).map(|outer| [outer.as_bytes(), b","].concat()).unwrap_or_default();
         let path = env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
-        // An empty entry means the current directory.
-        let directories = path.as_bytes().split(|byte| *byte == b':').map(|entry| match entry {
-            b"" => b"./".to_vec(),
-            entry => [entry, b"/"].concat(),
-        });
+        let directories = path.as_bytes().split(|byte| *byte == b':');
         let reset: Vec<i32> = handled_signals().into_iter().chain(OURS.map(|signal| signal as i32)).collect();
         let ignored = Stat::of(Pid::this()).map_or_else(Signals::default, |stat| stat.ignored);
         Self {
@@ -97,7 +93,7 @@ impl Inheritance {
             reset,
             environment,
             mark: [RUN.as_bytes(), b"=", &outer, mark.as_bytes(), b"/"].concat(),
-            path: directories.collect(),
+            path: directories.map(|directory| [directory_of(directory), b"/"].concat()).collect(),
             found: Mutex::new(None),
             nothing: File::open("/dev/null")
                 .map_err(|cause| Errno::from_raw(cause.raw_os_error().unwrap_or_default())),
@@ -149,6 +145,11 @@ impl Inheritance {
 
 /// The directories of programs without a PATH, as in the C library.
 const USUAL_PATH: &str = "/bin:/usr/bin";
+
+/// An empty entry means the current directory.
+fn directory_of(entry: &[u8]) -> &[u8] {
+    if entry.is_empty() { b"." } else { entry }
+}
 
 /// Signals that this process ignores, and a child does not.
 const OURS: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];

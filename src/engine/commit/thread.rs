@@ -41,8 +41,8 @@ impl<P> Inbox<P> {
         }
     }
 
-    /// The obvious loop wakes for every delivery, and each time takes a core from a worker. So after the first
-    /// delivery this thread rests until a moment is over or the channel fills up, and then takes all.
+    /// The obvious loop wakes for every delivery, and each time takes a core from a worker. So after the first delivery this
+    /// thread rests until a moment is over or the channel fills up, and then takes all.
     fn receive<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<Option<Closed>> {
         let (no_deliveries, no_lines) = (never(), never());
         let mut is_resting = false;

@@ -1,8 +1,8 @@
 //! When a task may start although a slot is free: a delay between starts, a rate, the load of the machine.
 //!
-//! The obvious way is a worker that sleeps before its command. But it has taken its task: a stop would have to wake it
-//! and give the task back, and a task that waits for another attempt would hold a slot. Here a task that may not start
-//! is not taken from the source. The wait is one more deadline of the loop, so signals are answered at once.
+//! The obvious way is a worker that sleeps before its command. But a stop would have to wake it and give its task back, and
+//! a task that waits for another attempt would hold a slot. Here a task that may not start is not taken from the source. The
+//! wait is one more deadline of the loop, so signals are answered at once.
 
 pub(super) mod memory;
 

@@ -1,9 +1,9 @@
 //! Suspension: the process stops as after Ctrl-Z, and a SIGCONT that came early is not lost.
 //!
-//! The obvious way is to raise SIGTSTP with its default action. Then `kill -TSTP` and `kill -CONT` in one line of
-//! a script stop the job for ever: the SIGCONT comes before the stop that it must end, and no second one
-//! follows. The kernel discards a pending SIGTSTP when a SIGCONT comes, so all that is needed is to make ours
-//! pending, and to let it through only if no SIGCONT came before that. Three looks make sure:
+//! The obvious way is to raise SIGTSTP with its default action. Then `kill -TSTP` and `kill -CONT` in one line of a script
+//! stop the job for ever: the SIGCONT comes before the stop that it must end, and no second one follows. The kernel
+//! discards a pending SIGTSTP when a SIGCONT comes. So ours is made pending first, and let through only if no SIGCONT came
+//! before that. The supervisor looks three times:
 //!
 //! 1. Children must stand still first, and [`SECOND_THOUGHT`] must have passed. A SIGCONT in that time is an
 //!    ordinary event.
@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 /// How often a suspension checks whether children have stopped.
 pub(super) const LOOK: Duration = Duration::from_micros(500);
 
-/// How long a suspension waits for a SIGCONT that comes right after it: `kill -TSTP` and `kill -CONT` in one line
-/// of a script. In the instant of the suspension their order is unknown ([`suspend`]).
+/// How long a suspension waits for a SIGCONT that comes right after it. In the instant of the suspension their order is
+/// unknown ([`suspend`]).
 const SECOND_THOUGHT: Duration = Duration::from_millis(2);
 
 /// A suspension is put off no longer than this while other signals pour in. After this time a SIGCONT can be lost if

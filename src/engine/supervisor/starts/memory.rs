@@ -35,7 +35,6 @@ fn step(available: u64, least: u64, (moving, resting): (usize, usize)) -> Step {
     }
 }
 
-/// What is known of memory.
 #[derive(Debug)]
 pub(in crate::engine::supervisor) struct MemoryRule {
     /// How many bytes must be available; without it nothing is looked at.
@@ -94,10 +93,8 @@ impl<J: Job> Supervisor<'_, J> {
         memory.is_short = memory.available < least || resting > 0;
         if resting > 0 && !std::mem::replace(&mut memory.is_said, true) {
             let how = format_args!("is short ({} MiB are available)", memory.available >> 20);
-            self.view.observer.notice(&Notice::Warning(
-                Error::broken("memory", how)
-                    .advise("the youngest commands stand still, and go on when others have ended"),
-            ));
+            let advice = "the youngest commands stand still, and go on when others have ended";
+            self.view.observer.notice(&Notice::Warning(Error::broken("memory", how).advise(advice)));
         }
     }
 }
