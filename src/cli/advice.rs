@@ -19,6 +19,7 @@ all | --resume --resume-failed -c --continue --succ-cmd-file | the same line goe
 all | --citation | there is no notice to be silenced; leave it away
 pipe | --will-cite --gnu --plain --group | it has no meaning here; leave it away
 count grep digest pipe | --nice | start bivouac itself with nice or ionice
+count | --debug | there is nothing to tell: -j N counts with N threads
 each pipe | --max-jobs-per-host | that is -j N here
 each | -x --exit | a command that is too long fails; -X and -m take as many items as fit
 each | --quote --escape -Q --escape-symbols | every item and every word is one word already; leave it away
@@ -45,15 +46,17 @@ grep | --compress | that is pipe: bivouac pipe --ok-codes 0,1 FILE -o OUT.zst --
 count digest | --compress | what is printed is short: … | gzip
 count grep | --csv --header --record-start --record-lines | that is --format csv, fasta, fastq or others
 grep | --search-zip | that is --decompress
-grep | -U --binary -u --unix-byte-offsets | every file is read as it is; leave it away
 grep | -d --directories -D --devices | -r searches below directories; others are named
+grep | -I | every file is searched, whatever is in it; choose files with find
 grep | --binary-files | -a prints lines that are not text on a terminal; elsewhere they are printed
 grep | --label | standard input is called (standard input); -h prints no names
-grep | --no-ignore-case | that is the default; leave -i away
 grep | --group-separator --no-group-separator | groups are parted by --; … | grep -v '^--$'
 grep | --exclude-standard --hidden -g --glob | that is ripgrep; choose the files with find
 digest | -b --binary -t --text | every file is read as it is; leave it away
-digest | -a | that is --algorithm blake3 or sha256
+digest | --sha256 --sha-256 --blake3 --b3 | that is --algorithm sha256; without it BLAKE3 is computed
+digest | -r -R --recursive | directories are searched in any case; leave it away
+digest | -l --length --seek --raw --no-names --keyed --derive-key | hashes are printed whole, with names; b3sum and cut have more
+digest | --num-threads --no-mmap | that is -j N; files are read, not mapped
 each | --sqlmaster --sqlworker --sqlandworker --sql-master --sql-worker --sql-and-worker | no database is used; `bivouac log --format json` tells what ran
 each | --latest-line --ll --tmux --tmuxpane --tmux-pane | --progress full shows what runs in each slot
 each | --parens --rpl | no Perl: {/RE/NEW} with --plus, or --shell 'x={}; COMMAND "${x%.gz}"'
@@ -68,7 +71,7 @@ each | --template --tmpl | let the command make its file, with --shell and sed
 each | --compress --compress-program --use-compress-program --decompress-program --use-decompress-program | what commands print is not compressed; --results DIR keeps it in files
 each | --total-jobs --totaljobs --total | {##} counts the list; leave it away
 each | --process-slot-var | commands have it as BIVOUAC_SLOT, from 1, and as {%}
-each | -V --version | that is `bivouac --version`
+all | -V --version | that is `bivouac --version`
 each | --semaphore --sem --semaphore-timeout --semaphoretimeout --st --semaphore-name --semaphorename --id --fg --bg | there is no semaphore; flock(1) is one
 each | --shebang --hashbang --shebang-wrap | put the line into a script of the shell, and the items into a file for -a
 each | --skip-first-line | that is --header :
@@ -89,7 +92,7 @@ each | --records-join-sep | -m puts blanks between items; others with --shell an
 each | --propagate-exit-status --propexitstatus | the code is 1 if an item failed; `bivouac log` has each command's
 each | --cleanup-time | that is --kill-after DURATION
 each | -T --trim-records | --trim lr takes the blanks around an item away
-each | --halt-on-error --stop-on-error | that is --halt WHEN, such as --halt now,fail=1
+each | --stop-on-error | that is --halt WHEN, such as --halt now,fail=1
 each | --tty --pty --open-tty | commands run side by side, and none of them has the terminal
 each | --unsafe | items are always quoted; where each is a command line: --shell {}
 each | --no-keep-order --nok --no-k | leave -k away
@@ -110,6 +113,10 @@ verb | parallel xargs map foreach for rush | that is `bivouac each COMMAND ::: I
 verb | wc | that is `bivouac count FILE…`
 verb | sha256sum b3sum hash checksum verify check | that is `bivouac digest PATH…`, and `bivouac digest --check LIST`
 verb | filter split | that is `bivouac pipe FILE… -o OUT -- COMMAND`
+verb | top watch wait tail follow | that is `bivouac status --watch [STATE]`, which ends with the job
+verb | show info | that is `bivouac status [STATE]`
+verb | jobs | that is `bivouac list`
+verb | fg bg | that is `bivouac resume [STATE]`
 verb | restart retry again | type the line of the job again: it goes on. `bivouac status` shows that line
 verb | rm remove delete purge | that is `bivouac clean [STATE]`
 verb | logs joblog history | that is `bivouac log [STATE]`
@@ -144,9 +151,6 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
     if kind == ErrorKind::UnknownArgument {
         let typed = word(ContextKind::InvalidArg)?;
         let name = typed.split('=').next().unwrap_or(typed);
-        if let (Ok(lines), "grep") = (name.trim_start_matches('-').parse::<u32>(), verb) {
-            return Some(format!("{name}: there is no such option here\n  that is -C {lines}"));
-        }
         let is_meant = |verbs: &str| verbs == "all" || is_in(verbs, verb);
         let is_it = |known: &str| without_hyphens(known) == without_hyphens(name);
         let (.., sentence) =
@@ -199,8 +203,11 @@ mod tests {
             ("bivouac each --block 1M echo", "bivouac pipe"),
             ("bivouac each --transferfile x echo", "one machine"),
             ("bivouac grep -R a f", "follows no links"),
-            ("bivouac grep -3 a f", "-C 3"),
             ("bivouac grep --compress=zstd a f", "-o OUT.zst"),
+            ("bivouac grep -I a f", "with find"),
+            ("bivouac digest --sha256 f", "--algorithm sha256"),
+            ("bivouac digest --version", "bivouac --version"),
+            ("bivouac watch", "status --watch"),
             ("bivouac start", "begins with its verb"),
             ("bivouac pipe in cat", "put `--`"),
         ] {

@@ -86,6 +86,7 @@ impl Cli {
             Err(error) => match with_its_default(&error, argv)
                 .or_else(|| with_its_hyphens(&error, argv))
                 .or_else(|| with_its_value(&error, argv))
+                .or_else(|| with_its_context(&error, argv))
                 .or_else(|| with_its_placeholder(argv, argv.len()))
             {
                 Some(argv) => return Self::read(&argv),
@@ -175,6 +176,19 @@ fn with_its_value(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString
     })?;
     let mut again = argv.to_vec();
     again[at] = word.into();
+    Some(again)
+}
+
+/// The line once more with `-C 3` for the `-3` of `grep`.
+fn with_its_context(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString>> {
+    let Some(ContextValue::String(_)) = error.get(ContextKind::InvalidArg) else { return None };
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let (at, lines) = argv.iter().enumerate().skip(2).find_map(|(at, word)| {
+        let lines = word.to_str()?.strip_prefix('-').filter(|lines| is_number(lines))?;
+        (argv[1] == "grep").then_some((at, lines))
+    })?;
+    let mut again = argv.to_vec();
+    again[at] = format!("-C{lines}").into();
     Some(again)
 }
 
@@ -440,7 +454,6 @@ mod tests {
             "frobnicate",
             "grep",
             "grep -n",
-            "digest",
             "count f --on KILL=stop",
             "count f --stop-code 3",
             "clean -x",
@@ -476,6 +489,8 @@ mod tests {
         assert!(all.line_number && all.only_matching && all.with_filename && !all.no_filename);
         let last = grep("-H -h p f");
         assert!(last.no_filename && !last.with_filename);
+        assert_eq!(grep("-2 -n p f").context, Some(2));
+        assert!(!grep("-i --no-ignore-case -U p f").ignore_case);
     }
 
     #[test]

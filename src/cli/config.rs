@@ -89,8 +89,23 @@ impl Config {
             let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
             let place = line.map(|line| format!(", line {line}")).unwrap_or_default();
             let message = error.message().trim().replace("\n  ", "; ").replace('\n', " ");
-            Error::usage(format_args!("{}{place}", path.display()), message)
+            // The parser names all that it knows, which is three lines of a terminal.
+            let (problem, known) = message.split_once(", expected one of ").unwrap_or((&message, ""));
+            let error = Error::usage(format_args!("{}{place}", path.display()), problem);
+            if known.is_empty() { error } else { error.advise(names_like(problem, known)) }
         })
+    }
+}
+
+/// Of the names that are known those that begin like the unknown one, or all of them if they are few.
+fn names_like(problem: &str, known: &str) -> String {
+    let begin = |name: &str| name.chars().take(3).collect::<String>();
+    let unknown = begin(problem.split('`').nth(1).unwrap_or_default());
+    let like: Vec<_> = known.split(", ").filter(|name| begin(name.trim_matches('`')) == unknown).collect();
+    match (like.is_empty(), known.len() <= 60) {
+        (false, _) => format!("did you mean {}?", like.join(" or ")),
+        (true, true) => format!("known are {known}"),
+        (true, false) => "settings have the names of options; bivouac.toml(5) lists them".to_string(),
     }
 }
 
@@ -240,7 +255,7 @@ mod tests {
     #[test]
     fn the_names_are_all_that_the_parser_knows() {
         let known = |text: &str| {
-            let said = parse(text).unwrap_err().to_string();
+            let said = toml::from_str::<Config>(text).unwrap_err().to_string();
             let (_, names) = said.split_once("expected one of ").unwrap();
             names.split('`').skip(1).step_by(2).map(str::to_string).collect::<Vec<_>>()
         };
@@ -254,7 +269,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (text, parts) in [
-            ("\njob = 3", ["c.toml, line 2", "`job`", "`jobs`"]),
+            ("\njob = 3", ["c.toml, line 2: unknown field `job`", "did you mean", "`jobs`?"]),
+            ("x = 3", ["c.toml, line 1: unknown field `x`", "names of options", "bivouac.toml(5)"]),
+            ("[log]\nx = 3", ["c.toml, line 2: unknown field `x`", "`file`", "`level`"]),
             ("jobs = \"x\"", ["line 1", "'x'", "`4`"]),
             ("jobs = [1]", ["line 1", "expected a text or a number", ""]),
             ("grace = \"soon\"", ["line 1", "'soon'", "`90s`"]),

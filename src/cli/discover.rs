@@ -28,7 +28,7 @@ pub(crate) fn the_last(named: Option<&Path>, shows: impl Fn(&Path) -> bool) -> R
             states.iter().max_by_key(|path| (shows(path), last_write(path))).cloned().unwrap_or_default();
         let (name, count) = (last.display().to_string(), states.len());
         terminal::message(&format!(
-            "{}: the job that ran last, of {count} here; `bivouac list` prints them",
+            "{}: the job that ran last; `bivouac list` prints all {count}",
             visible(&name)
         ));
         Ok(last)

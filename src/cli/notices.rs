@@ -41,6 +41,20 @@ pub(crate) fn level(notice: &Notice) -> Level {
     }
 }
 
+/// What is said of a notice. Each change of a reload is a message of its own, and so is the reason against one: all in
+/// one are too long.
+pub(crate) fn messages(notice: &Notice, word: TaskWord) -> Vec<String> {
+    let Notice::Reloaded { adopted, said } = notice else { return vec![sentence(notice, word)] };
+    match (adopted, said.is_empty()) {
+        (true, true) => vec!["reloaded: nothing changed".to_string()],
+        (true, false) => said.iter().map(|change| format!("reloaded: {change}")).collect(),
+        (false, _) => {
+            let first = "warning: not reloaded, the old settings stay".to_string();
+            [first].into_iter().chain(said.iter().cloned()).collect()
+        }
+    }
+}
+
 /// The sentence, without a prefix and without a full stop.
 pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
     match notice {
@@ -76,13 +90,7 @@ pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
         Notice::Said { task, line } => format!("{}: {line}", word.name(*task)),
         Notice::Running(tasks) => running(tasks, word),
         Notice::State(path) => format!("state in {}", path.display()),
-        Notice::Reloaded { adopted: false, said } => {
-            format!("warning: not reloaded, the old settings stay: {}", said.join("; "))
-        }
-        Notice::Reloaded { adopted: true, said } if said.is_empty() => {
-            "reloaded: nothing changed".to_string()
-        }
-        Notice::Reloaded { adopted: true, said } => format!("reloaded: {}", said.join("; ")),
+        Notice::Reloaded { .. } => messages(notice, word).join("; "),
         Notice::Warning(error) => format!("warning: {}", word.worded(error)),
     }
 }

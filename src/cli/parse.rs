@@ -295,8 +295,14 @@ impl HaltWhen {
     }
 }
 
-/// `never`, `soon,fail=1`, `now,success=1`, `soon,done=50%`.
+/// `never`, `soon,fail=1`, `now,success=1`, `soon,done=50%`; and the numbers of older versions of GNU parallel.
 pub(crate) fn halt(text: &str) -> Result<HaltWhen, String> {
+    let text = match text {
+        "0" => "never",
+        "1" => "soon,fail=1",
+        "2" => "now,fail=1",
+        _ => text,
+    };
     let halt = || {
         let (when, why) = text.split_once(',')?;
         let (on, limit) = why.split_once('=')?;
@@ -496,6 +502,9 @@ mod tests {
 
     #[test]
     fn a_halt_is_soon_or_now() {
+        for (number, word) in [("0", "never"), ("1", "soon,fail=1"), ("2", "now,fail=1")] {
+            assert_eq!(halt(number), halt(word));
+        }
         assert_eq!(halt("never"), Ok(HaltWhen::Never));
         let is = |on, tasks, now| Halt { on, tasks, now };
         assert_eq!(halt("soon,fail=3"), Ok(HaltWhen::After(is(HaltOn::Failed, 3, false))));
@@ -505,7 +514,7 @@ mod tests {
         assert_eq!(share.of(|| Ok(11)).unwrap(), Some(is(HaltOn::Done, 2, false)));
         assert_eq!(share.of(|| Ok(0)).unwrap(), Some(is(HaltOn::Done, 1, false)));
         for text in
-            ["", "now", "later,fail=1", "now,fail=0", "now,fail=x", "now,fail=101%", "now,sometimes=1"]
+            ["", "3", "now", "later,fail=1", "now,fail=0", "now,fail=x", "now,fail=101%", "now,sometimes=1"]
         {
             assert!(halt(text).expect_err(text).contains("`now,fail=1`"), "{text}");
         }

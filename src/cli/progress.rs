@@ -192,7 +192,9 @@ impl<C: Console> Observer for Watch<C> {
         let is_in_the_report = self.passes_through && matches!(notice, Notice::TaskFailed { .. });
         let level = if is_in_the_report { Level::Detail } else { notices::level(notice) };
         if level <= self.level {
-            outlet.message(&notices::sentence(notice, self.word));
+            for text in notices::messages(notice, self.word) {
+                outlet.message(&text);
+            }
             if self.has_state && matches!(notice, Notice::Running(_)) {
                 outlet.message("the last checkpoint stands; run the same command again: it continues");
             }

@@ -84,8 +84,12 @@ fn took(summary: &Summary) -> String {
 
 /// What was made of how much.
 fn made(summary: &Summary, context: ReportContext<'_>) -> String {
-    let place = context.output.map(|path| format!(" in {}", path.display())).unwrap_or_default();
-    format!("{}, {} of output{place}", context.word.count(summary.frontier), size(summary.output_bytes))
+    let done = context.word.count(summary.frontier);
+    match (context.output, size(summary.output_bytes)) {
+        (Some(path), output) => format!("{done}, {output} of output in {}", path.display()),
+        (None, _) if summary.output_bytes == 0 => done,
+        (None, output) => format!("{done}, {output} of output"),
+    }
 }
 
 fn is_without_items(summary: &Summary, context: ReportContext<'_>) -> bool {
@@ -206,7 +210,8 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Vec<S
         Some((first, advice)) if first.contains('\n') => (first, Some(advice)),
         _ => (text.as_str(), None),
     };
-    [first].into_iter().chain(more).map(str::to_string).chain(kept).collect()
+    let named = context.failures.map(|failures| failures.take()).unwrap_or_default().into_iter().take(LISTED);
+    named.chain([first].into_iter().chain(more).map(str::to_string)).chain(kept).collect()
 }
 
 /// What else must be given again.
@@ -221,7 +226,7 @@ fn again(context: ReportContext<'_>) -> &'static str {
 fn already(summary: &Summary, context: ReportContext<'_>) -> Vec<String> {
     let is_shard = context.argv.iter().any(|word| word.as_encoded_bytes().starts_with(b"--shard"));
     let afresh = if is_shard { "`bivouac clean --force` gives the job up" } else { "--fresh does it again" };
-    let text = format!("already finished by an earlier run: {}\n  {afresh}", made(summary, context));
+    let text = format!("already finished: {}\n  {afresh}", made(summary, context));
     let failures = (summary.failed > 0).then(|| with_failures(String::new(), summary, context));
     [text].into_iter().chain(failures.into_iter().flatten()).collect()
 }
@@ -386,7 +391,7 @@ mod tests {
         assert!(text.starts_with("finished, the last of 3 runs took 12.3 s: 3 tasks, "), "{text}");
         assert_eq!(
             say_of(&done(true, 0), line, &beside(), false).unwrap(),
-            "already finished by an earlier run: 3 tasks, 1.2 KiB of output in out\n  --fresh does it again"
+            "already finished: 3 tasks, 1.2 KiB of output in out\n  --fresh does it again"
         );
         assert_eq!(say_of(&done(true, 0), line, &beside(), true), None);
         let text = say_of(&done(true, 2), line, &beside(), false).unwrap();

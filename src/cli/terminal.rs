@@ -14,11 +14,10 @@
 //! be written is an error.
 //!
 //! The progress line, with a bar and perhaps a row for each slot, is drawn in place. indicatif is the obvious
-//! library for it, and it could do this. Its own target writes without asking; so below it there would have to be
-//! a `TermLike`, with nine methods, that writes into an [`Outlet`]. Its template cuts off a row that is too long,
-//! where this one drops fields; so the template would have to be chosen for each width. Its rate counts pauses as
-//! work; so each number would have to come from here. What remains for indicatif is the bar itself: twelve lines
-//! ([`super::progress`]), against five packages more. An earlier version had it, and was longer.
+//! library for it, and an earlier version had it, and was longer. indicatif writes without asking `poll`, so a
+//! `TermLike` of nine methods must catch what it draws and give it to an [`Outlet`]. Its template cuts off a row that is
+//! too long, where this one drops fields, so each width needs a template. Its rate counts pauses as work, so each number
+//! comes from here. What is left for it is the bar itself: twelve lines ([`super::progress`]), against five packages.
 
 use crate::jobs::text::{visible, with_short_words};
 use bivouac::ending::{FINISHED, USAGE};

@@ -33,6 +33,7 @@ pub(crate) enum Algorithm {
     /// As `b3sum` computes it
     Blake3,
     /// As `sha256sum` computes it
+    #[value(aliases = ["256", "sha-256"])]
     Sha256,
 }
 

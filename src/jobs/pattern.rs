@@ -178,16 +178,21 @@ fn parse(pattern: &str, reading: Reading) -> Result<Hir> {
 
 /// What is wrong with a pattern, without the drawing of several lines that shows where.
 fn in_a_word(error: &regex_syntax::Error) -> String {
-    if let regex_syntax::Error::Parse(error) = error {
-        if *error.kind() == regex_syntax::ast::ErrorKind::UnsupportedLookAround {
-            return posix::LOOK_AROUND.to_string();
-        }
-        return error.kind().to_string();
+    use regex_syntax::{ast, hir};
+    match error {
+        regex_syntax::Error::Parse(error) => match error.kind() {
+            ast::ErrorKind::UnsupportedLookAround => posix::LOOK_AROUND.to_string(),
+            kind @ (ast::ErrorKind::UnsupportedBackreference
+            | ast::ErrorKind::EscapeUnrecognized
+            | ast::ErrorKind::FlagUnrecognized) => format!("{kind}; `grep -P` may know it"),
+            kind => kind.to_string(),
+        },
+        regex_syntax::Error::Translate(error) => match error.kind() {
+            hir::ErrorKind::UnicodeNotAllowed => "a class of Unicode: begin with (?u)".to_string(),
+            kind => kind.to_string(),
+        },
+        _ => error.to_string(),
     }
-    if let regex_syntax::Error::Translate(error) = error {
-        return error.kind().to_string();
-    }
-    error.to_string()
 }
 
 /// A DFA that follows all alternatives to the end. Not every pattern has one (Unicode `\b`); such
@@ -301,6 +306,22 @@ mod tests {
         finds_what_grep_finds("-aGo", basic, &file, patterns);
     }
 
+    /// GNU prints `1` for `{1` with -o.
+    #[test]
+    fn a_brace_that_repeats_nothing_is_itself() {
+        for (pattern, line, is_found) in [
+            ("{", "b{", true),
+            ("{1", "a{1}", true),
+            ("{1", "a1", false),
+            ("b|{x}", "{x}", true),
+            ("^{", "a{", false),
+        ] {
+            let matcher = Matcher::new(&[pattern.to_string()], Reading::default()).unwrap();
+            let found = matcher.searcher().find(line.as_bytes(), 0..line.len());
+            assert_eq!(found.is_some(), is_found, "{pattern} {line}");
+        }
+    }
+
     fn finds_what_grep_finds<'p>(
         options: &str,
         reading: Reading,
@@ -337,7 +358,6 @@ mod tests {
     fn what_grep_reads_in_a_way_that_nobody_expects_is_refused_with_the_reason() {
         for (pattern, says) in [
             ("{1}a", "[{]"),
-            ("{a", "\\{"),
             ("$*a", "nothing to repeat"),
             ("^*a", "nothing to repeat"),
             ("(*)a", "repeats nothing"),
@@ -376,7 +396,15 @@ mod tests {
             assert!(error.contains(says), "{pattern}: {error}");
         }
         let perl = Reading { syntax: Syntax::Perl, ..Reading::default() };
-        let error = Matcher::new(&["a(?!b)".to_string()], perl).unwrap_err().to_string();
-        assert!(error.contains("looks around"), "{error}");
+        for (pattern, says) in [
+            ("a(?!b)", "looks around"),
+            (r"a\K", "`grep -P` may"),
+            ("(?>a)", "`grep -P` may"),
+            (r"(a)\1", "`grep -P` may"),
+            (r"\p{L}", "(?u)"),
+        ] {
+            let error = Matcher::new(&[pattern.to_string()], perl).unwrap_err().to_string();
+            assert!(error.contains(says), "{pattern}: {error}");
+        }
     }
 }

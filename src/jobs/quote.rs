@@ -65,6 +65,7 @@ fn shorten(words: Vec<String>) -> String {
 
 pub(crate) fn argument(word: &OsStr) -> String {
     match word.to_str() {
+        Some(text) if is_plain(text) => text.to_string(),
         Some(text) if !text.chars().any(is_invisible) => match shlex::try_quote(text) {
             Ok(quoted) => quoted.into_owned(),
             // Only for a NUL, which is a control character and which no argument can hold.
@@ -72,6 +73,16 @@ pub(crate) fn argument(word: &OsStr) -> String {
         },
         Some(_) | None => escaped(word.as_bytes()),
     }
+}
+
+/// What means itself to every shell, although `shlex` would quote it: `--progress=full`, `now,fail=1`. `X=1` sets a
+/// variable, and `=ls` is a path to zsh.
+fn is_plain(text: &str) -> bool {
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:,+@=".contains(&byte);
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    !text.is_empty()
+        && text.bytes().all(is_safe)
+        && text.split_once('=').is_none_or(|(name, _)| !is_name(name))
 }
 
 fn escaped(bytes: &[u8]) -> String {
@@ -139,12 +150,18 @@ mod tests {
             "#x",
             "{a,b}",
             "^x^",
+            "X=1",
+            "=ls",
+            "--progress=full",
         ]
         .iter()
         .map(OsString::from)
         .collect();
         assert_eq!(through("sh", &words), words);
         assert_eq!(through("bash", &words), words);
+        for plain in ["--progress=full", "now,fail=1", "out.txt"] {
+            assert_eq!(argument(plain.as_ref()), plain);
+        }
     }
 
     #[test]

@@ -131,10 +131,11 @@ impl Template {
                         .iter()
                         .map(|piece| if let Piece::Text(text) = piece { text.len() } else { 0 })
                         .sum();
-                    fixed += text + end;
-                    if gaps > 0 {
-                        times += gaps;
-                        bytes += if self.repeats || word.len() == 1 { text + end } else { gaps };
+                    times += gaps;
+                    // A word that comes once for each item is no part of what is there without one.
+                    match gaps > 0 && (self.repeats || word.len() == 1) {
+                        true => bytes += text + end,
+                        false => (fixed, bytes) = (fixed + text + end, bytes + gaps),
                     }
                 }
                 (fixed, (times, bytes))

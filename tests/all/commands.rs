@@ -227,7 +227,7 @@ fn a_task_that_waits_for_its_next_attempt_keeps_nobody_waiting_and_is_given_up_b
     let world = world();
     let text = "echo {} >>ran; test {} != a";
     let run = each(&world, "-j1 --retries 9 --shell", &[text, ":::", "a", "b", "c"]).start();
-    let run = run.until("tried again in");
+    let run = run.until("; again in");
     until("the others", || world.read("ran").ends_with(b"c\n"));
     // Attempts come further and further apart: the stop need not wait for one.
     run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM).expect_says("2 of 3");

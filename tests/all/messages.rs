@@ -14,7 +14,11 @@ fn world() -> World {
         world.write(name, text);
     }
     world.write("wide", format!("{}\n", "0".repeat(200_000)));
-    world.write("bad.toml", "grace = \"soon\"\n");
+    for (name, text) in
+        [("bad", "grace = \"soon\""), ("odd", "job = 3"), ("far", "x = 3"), ("log", "[log]\nx = 3")]
+    {
+        world.write(&format!("{name}.toml"), text);
+    }
     world.bivouac("count in.txt -o done").run().expect_code(0);
     world.bivouac("each -j1 -o halted --halt now,fail=1 false ::: a b").run().expect_code(4);
     world
@@ -29,6 +33,9 @@ fn typed<'w>(world: &'w World, line: &str) -> Ended<'w> {
 const LINES: &str = r#"
 frob
 start
+watch
+top
+jobs
 each
 each --frob x
 each --rpl x echo
@@ -66,6 +73,9 @@ each --line-buffer -k echo ::: a
 each -j x echo
 each -j 5000 echo
 each --halt x echo
+each --retries 1 --retry-delay 1ms false ::: a
+each --wd ... echo ::: a
+each -X -s 5 echo aaaa ::: a
 each --delay 5x echo
 each --ok-codes 3 echo
 each --rate x echo
@@ -107,6 +117,15 @@ grep x in.txt --on USR1=stop --on USR1=pause
 grep x in.txt --checkpoint-every 0
 grep x in.txt --max-jobs 1 -j 4
 grep x in.txt --config bad.toml
+grep x in.txt --config odd.toml
+grep x in.txt --config far.toml
+grep x in.txt --config log.toml
+grep -P 'a(?>b)' in.txt
+grep -P '\pL' in.txt
+grep '[\n]' in.txt
+grep 'a\|b' in.txt
+grep -I a in.txt
+grep -V
 grep x in.txt --shard 9/3
 grep x in.txt --stop-code 3
 grep other in.txt -o done
@@ -124,6 +143,9 @@ count . -o m
 digest --algorithm md4 in.txt
 digest --check in.txt
 digest missing
+digest --sha256 in.txt
+digest --length 8 in.txt
+digest -r d
 status nothing
 status in.txt
 status 99999999

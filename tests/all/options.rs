@@ -1,5 +1,6 @@
 //! The options of GNU parallel, xargs and rush (`tests/all/options/`, one option with all its names in each line):
-//! `docs/from-parallel.md` has a row for every name, and says of it what `each` does with it.
+//! `docs/from-parallel.md` has a row for every name, and says of it what `each` does with it. Those of grep, wc, sha256sum
+//! and b3sum are known to the verb that stands for them, or answered with a sentence.
 
 use crate::harness::World;
 use std::collections::BTreeMap;
@@ -57,6 +58,23 @@ fn every_option_of_the_others_has_a_row_that_is_true() {
             let says = table.get(&plain(name)).map_or("nothing", String::as_str);
             if !is.contains(&says) {
                 faults.push(format!("{program} {name}: the row says {says}; it is {}", is.join(" or ")));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_option_of_grep_wc_and_the_checksums_is_known_or_answered() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let world = World::new();
+    let mut faults = Vec::new();
+    for (program, verb) in [("grep", "grep"), ("wc", "count"), ("sha256sum", "digest"), ("b3sum", "digest")] {
+        let names = fs::read_to_string(root.join("tests/all/options").join(program)).unwrap();
+        for name in names.split_whitespace() {
+            let ended = world.command("bivouac").args([verb, name]).stdin(Stdio::null()).output().unwrap();
+            if String::from_utf8_lossy(&ended.stderr).contains("unexpected argument") {
+                faults.push(format!("{verb} {name}"));
             }
         }
     }

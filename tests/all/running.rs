@@ -423,6 +423,12 @@ impl<'w> Ended<'w> {
         long
     }
 
+    pub(crate) fn expect_short_messages(self) -> Self {
+        let long = self.long_messages();
+        assert!(long.is_empty(), "{}", long.join("\n"));
+        self
+    }
+
     pub(crate) fn expect_stdout_says(self, text: &str) -> Self {
         let stdout = String::from_utf8_lossy(&self.stdout);
         assert!(stdout.contains(text), "standard output lacks “{text}”{}", self.report());

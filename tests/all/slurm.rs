@@ -87,7 +87,7 @@ fn the_script_is_written_and_submitted_and_its_elements_do_the_job() {
 #[test]
 fn the_same_line_submits_only_what_is_neither_done_nor_queued() {
     let world = world();
-    typed(&world).expect_code(0);
+    typed(&world).expect_code(0).expect_says("bivouac stop out.bivouac ends it").expect_short_messages();
     world.write(
         "queue",
         "4711|1|RUNNING|None|x\n4711|2|PENDING|BeginTime|x\n4711|3|PENDING|Resources|x\n9|1|RUNNING|None|y\n",
@@ -102,7 +102,8 @@ fn the_same_line_submits_only_what_is_neither_done_nor_queued() {
     said.expect_says(
         "1 of 3 shards done; 1 waiting (launch failed requeued held); shards 2 submitted as array",
     )
-    .expect_says("scontrol release 4711_3");
+    .expect_says("scontrol release 4711_3")
+    .expect_short_messages();
     let calls = of(&world, "sbatch");
     assert!(calls[0].starts_with("sbatch --parsable --array=2%2 "), "{calls:?}");
     // All are done, but none has merged.

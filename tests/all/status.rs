@@ -171,8 +171,8 @@ fn people_read_the_same_in_a_few_lines() {
     let size = bytes(world.read("big.txt").len());
     for part in [
         "out.bivouac: running\n  job         grep\n".to_string(),
-        format!(" of {size}, "),
-        " % of the job\n".to_string(),
+        "\n  done        ".to_string(),
+        format!(" of {size}\n"),
         " left\n".to_string(),
         format!("held by     process {} on ", run.pid()),
         "To continue it after a stop, in /".to_string(),

@@ -328,6 +328,8 @@ fn help_version_completions_and_manual_pages() {
         assert!(String::from_utf8_lossy(&completions.stdout).contains("bivouac"), "{shell}");
     }
     world.shell("bivouac completions bash | bash -n");
+    world.shell("HOME=$PWD/h XDG_DATA_HOME= SHELL=/bin/bash bivouac completions --install 2>said");
+    assert!(world.exists("h/.local/share/bash-completion/completions/bivouac"));
     world.shell(
         "mkdir man; bivouac man man 2>said; test -s man/bivouac.1; test -s man/bivouac-grep.1 || exit 9",
     );

@@ -99,7 +99,7 @@ pub(crate) struct EachArgs {
 
     /// Stop after so many items of this run: `soon,fail=N` lets running commands finish, `now,fail=N` ends them;
     /// also success=N, done=N, and N% of all items
-    #[arg(long, value_name = "WHEN", value_parser = parse::halt, add = ArgValueCompleter::new(complete::halts), allow_hyphen_values = true, help_heading = "The command")]
+    #[arg(long, alias = "halt-on-error", value_name = "WHEN", value_parser = parse::halt, add = ArgValueCompleter::new(complete::halts), allow_hyphen_values = true, help_heading = "The command")]
     pub(crate) halt: Option<HaltWhen>,
 
     /// Run items once more that failed in earlier runs

@@ -363,7 +363,7 @@ Exit codes:
   2  wrong usage
 
 Examples:
-  bivouac completions bash --install
+  bivouac completions --install
   bivouac completions zsh > ~/.zfunc/_bivouac
 ";
 

@@ -168,7 +168,7 @@ pub(crate) struct GrepArgs {
     pub(crate) perl_regexp: bool,
 
     /// Ignore the difference between upper and lower case
-    #[arg(short, short_alias = 'y', long, help_heading = "What to find")]
+    #[arg(short, short_alias = 'y', long, overrides_with = "no_ignore_case", help_heading = "What to find")]
     pub(crate) ignore_case: bool,
 
     /// A match must not be part of a longer word
@@ -257,6 +257,14 @@ pub(crate) struct GrepArgs {
     /// Lines are handed over as they are found in any case
     #[arg(long, hide = true)]
     line_buffered: bool,
+
+    /// Every file is read as it is
+    #[arg(short = 'U', long, short_alias = 'u', alias = "unix-byte-offsets", hide = true)]
+    binary: bool,
+
+    /// The default, if it is the last of the two
+    #[arg(long, hide = true, overrides_with = "ignore_case")]
+    no_ignore_case: bool,
 
     /// Write the result to OUT, which appears when it is complete
     #[arg(long, value_name = "OUT", help_heading = "Output")]
@@ -390,7 +398,7 @@ impl GrepArgs {
 #[command(after_long_help = help::DIGEST)]
 pub(crate) struct DigestArgs {
     /// The checksum
-    #[arg(long, value_enum, default_value_t = Algorithm::Blake3, help_heading = "What to compute")]
+    #[arg(short, long, value_enum, default_value_t = Algorithm::Blake3, help_heading = "What to compute")]
     pub(crate) algorithm: Algorithm,
 
     /// Read lists of checksums from the files or standard input, verify them, and name what differs
@@ -429,9 +437,9 @@ pub(crate) struct DigestArgs {
     #[arg(long, help_heading = "Output")]
     pub(crate) keep_going: bool,
 
-    /// Files and directories; `-` is standard input, and then a stopped job cannot be continued.
+    /// Files and directories; without any, or with `-`, standard input, and then a stopped job cannot be continued.
     /// With --check: lists of checksums
-    #[arg(required_unless_present = "check", value_name = "PATH")]
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -553,6 +561,10 @@ pub(crate) struct LogArgs {
     #[arg(long, conflicts_with = "format")]
     pub(crate) joblog: bool,
 
+    /// Print JSON; the same as `--format json`
+    #[arg(long, conflicts_with_all = ["format", "joblog"])]
+    pub(crate) json: bool,
+
     /// Print only what failed
     #[arg(long)]
     pub(crate) failed: bool,
@@ -615,9 +627,9 @@ pub(crate) struct SignalsArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::COMPLETIONS)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// The shell [default: that of $SHELL]
     #[arg(value_enum)]
-    pub(crate) shell: clap_complete::Shell,
+    pub(crate) shell: Option<clap_complete::Shell>,
 
     /// Write the script to where SHELL looks for it, for bash, zsh and fish
     #[arg(long)]

@@ -168,11 +168,8 @@ impl StatusReport {
         if let Some(job) = &self.job {
             line("job", job);
         }
+        line("done", &self.share_line());
         line("progress", &self.tasks_line());
-        line(
-            if self.bytes.done == 0 && self.bytes.total.is_none() { "done" } else { "input" },
-            &self.input_line(),
-        );
         line("output", &size(self.bytes.output));
         if let Some(speed) = self.speed_line() {
             line("speed", &speed);
@@ -215,9 +212,10 @@ impl StatusReport {
     /// For a log: one line.
     pub(super) fn line(&self) -> String {
         let mut parts = vec![format!("{}: {}", visible(&self.state), self.phase)];
-        parts.push(self.input_line());
+        parts.push(self.share_line());
         parts.push(self.tasks_line());
-        parts.extend(self.bytes_per_second.map(|rate| format!("{}/s", size(rate as u64))));
+        let rate = self.bytes_per_second.filter(|_| self.bytes.done > 0);
+        parts.extend(rate.map(|rate| format!("{}/s", size(rate as u64))));
         parts.extend(self.eta_seconds.map(|left| format!("{} left", clock(seconds(left)))));
         parts.join(", ") + "\n"
     }
@@ -247,23 +245,20 @@ impl StatusReport {
         format!("{name} for {}{gap}{}", time(seconds(one.seconds)), one.note)
     }
 
-    fn input_line(&self) -> String {
-        if let (0, None, Some(percent)) = (self.bytes.done, self.bytes.total, self.percent) {
-            return format!("{percent} % of the job");
-        }
-        let done = match self.bytes.total {
-            Some(total) => format!("{} of {}", size(self.bytes.done), size(total)),
-            None => size(self.bytes.done),
+    /// `22 %, 2.5 MiB of 11.1 MiB`.
+    fn share_line(&self) -> String {
+        let share = self.percent.map(|percent| format!("{percent} %"));
+        let bytes = match (self.bytes.done, self.bytes.total) {
+            (done, Some(total)) => Some(format!("{} of {}", size(done), size(total))),
+            (0, None) if share.is_some() => None,
+            (done, None) => Some(size(done)),
         };
-        match self.percent {
-            Some(percent) => format!("{done}, {percent} % of the job"),
-            None => done,
-        }
+        share.into_iter().chain(bytes).collect::<Vec<_>>().join(", ")
     }
 
     fn speed_line(&self) -> Option<String> {
         let mut line = format!("worked {}", time(seconds(self.worked_seconds?)));
-        if let Some(rate) = self.bytes_per_second {
+        if let Some(rate) = self.bytes_per_second.filter(|_| self.bytes.done > 0) {
             line.push_str(&format!(", {}/s", size(rate as u64)));
         }
         if let Some(rate) = self.tasks_per_second {

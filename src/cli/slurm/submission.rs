@@ -193,7 +193,8 @@ impl Submission<'_> {
         let standing = Standing::of(plan, &queued);
         let missing = standing.missing();
         if missing.is_empty() {
-            terminal::message(&format!("{what}: {standing}{}", standing.release()));
+            terminal::message(&format!("{what}: {standing}"));
+            standing.say_held();
             return Ok(());
         }
         replace(&path, script).map_err(failed(&path, "write"))?;
@@ -215,7 +216,7 @@ impl Submission<'_> {
 fn say(standing: &Standing, (what, state): (&str, &Path), (array, missing): (u64, &[u64])) {
     let state = quote::argument(state.as_os_str());
     let all = missing.len() == standing.done.len();
-    let first = match (all, standing.all_done()) {
+    let done = match (all, standing.all_done()) {
         (true, false) => {
             format!("{} shards, as array {array}; the last one merges into {what}", missing.len())
         }
@@ -223,10 +224,10 @@ fn say(standing: &Standing, (what, state): (&str, &Path), (array, missing): (u64
         (false, false) => format!("{standing}; shards {} submitted as array {array}", ranges(missing)),
     };
     terminal::message(&format!(
-        "{what}: {first}\n  script   {state}/slurm/job.sh   (all that Slurm is told)\n  look     bivouac status {state}\n  \
-         stop     bivouac stop {state}{}",
-        standing.release()
+        "{what}: {done}\n  bivouac status {state} shows it, bivouac stop {state} ends it"
     ));
+    terminal::message(&format!("all that Slurm is told is in {state}/slurm/job.sh"));
+    standing.say_held();
 }
 
 #[derive(Clone, Debug)]
@@ -257,10 +258,12 @@ impl Standing {
     }
 
     /// How to let those go that Slurm holds.
-    fn release(&self) -> String {
-        match self.held.is_empty() {
-            true => String::new(),
-            false => format!("\n  held     scontrol release {}", self.held.join(" ")),
+    fn say_held(&self) {
+        if !self.held.is_empty() {
+            terminal::message(&format!(
+                "Slurm holds some; an operator can let them go\n  scontrol release {}",
+                self.held.join(" ")
+            ));
         }
     }
 

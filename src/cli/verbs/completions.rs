@@ -12,16 +12,21 @@ use std::path::PathBuf;
 
 /// Prints the script, or writes it where its shell looks for it.
 pub(crate) fn run(completions: &CompletionsArgs) -> Result<u8> {
-    let script = script(&completions.shell.to_string())?;
+    let unknown = || {
+        Error::usage("SHELL", "is not named, and $SHELL is none that is known")
+            .advise("name one: bivouac completions bash --install")
+    };
+    let shell = completions.shell.or_else(Shell::from_env).ok_or_else(unknown)?;
+    let script = script(&shell.to_string())?;
     if !completions.install {
         return terminal::result(&script).map(|()| FINISHED);
     }
-    let path = place(completions.shell)?;
+    let path = place(shell)?;
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).map_err(|cause| Error::io(directory, "make this directory", &cause))?;
     }
     fs::write(&path, script).map_err(|cause| Error::io(&path, "write", &cause))?;
-    let more = match completions.shell {
+    let more = match shell {
         Shell::Zsh => "; ~/.zshrc must have `fpath+=(~/.zfunc)` before `compinit`",
         Shell::Bash | Shell::Elvish | Shell::Fish | Shell::PowerShell | _ => "; a new shell will find it",
     };

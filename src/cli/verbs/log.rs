@@ -115,7 +115,11 @@ impl Printer {
     fn new(log: &LogArgs, record: Option<&Record>) -> Self {
         let names = TaskNames::of(record);
         let table = Table::new(names.word, record.and_then(|record| record.tasks));
-        let format = if log.joblog { LogAs::Joblog } else { log.format };
+        let format = match (log.joblog, log.json) {
+            (true, _) => LogAs::Joblog,
+            (false, true) => LogAs::Json,
+            (false, false) => log.format,
+        };
         let text = match format {
             LogAs::Csv => "task,attempt,began,seconds,outcome,code,note\r\n".to_string(),
             LogAs::Joblog => joblog::HEADER.to_string(),

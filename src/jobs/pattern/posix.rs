@@ -187,13 +187,11 @@ impl Reader<'_> {
         }
     }
 
-    /// `{2}`, `{2,}`, `{,3}`, `{2,3}`; any other brace is itself.
+    /// `{2}`, `{2,}`, `{,3}`, `{2,3}`; any other brace is itself, as it is when GNU selects lines (the -o of GNU leaves
+    /// one out at the beginning).
     fn interval(&mut self) -> Result<(), String> {
         let Some((least, most, length)) = interval(self.rest)? else {
-            return match self.before {
-                Before::Nothing => Err("begins with a brace; write \\{".into()),
-                Before::End | Before::Operand | Before::Repeated => self.put("\\{", Before::Operand),
-            };
+            return self.put("\\{", Before::Operand);
         };
         let (text, rest) = self.rest.split_at(length);
         self.rest = rest;
@@ -214,7 +212,8 @@ impl Reader<'_> {
     fn bracket(&mut self) -> Result<(), String> {
         const OPEN: &str = "`[` has no `]`";
         let inner = self.rest.split_once(']').map_or("", |(inner, _)| inner);
-        if inner.len() > 2 && inner.starts_with(':') && inner.ends_with(':') {
+        let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+        if inner.strip_prefix(':').and_then(|inner| inner.strip_suffix(':')).is_some_and(is_name) {
             return Err(format!("a class is written [[{inner}]], not [{inner}]"));
         }
         self.out.push('[');
@@ -233,7 +232,7 @@ impl Reader<'_> {
             if self.takes("[:") {
                 let (name, rest) = self.rest.split_once(":]").ok_or(OPEN)?;
                 if !CLASSES.contains(&name) {
-                    return Err(format!("[:{name}:] is no class; there are {}", CLASSES.join(", ")));
+                    return Err(format!("[:{name}:] is no class; such are [:digit:] and [:space:]"));
                 }
                 self.out.push_str(&format!("[:{name}:]"));
                 self.rest = rest;
@@ -275,8 +274,14 @@ impl Reader<'_> {
         let next = self.take().ok_or("`[` has no `]`")?;
         if next == '\\' && !self.takes("\\") && self.rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             let letter = self.take().unwrap_or_default();
+            let class = match letter {
+                'd' => ", or [[:digit:]]",
+                's' => ", or [[:space:]]",
+                'w' => ", or [[:alnum:]_]",
+                _ => "",
+            };
             return Err(format!(
-                "in brackets `\\{letter}` is two characters: [\\\\{letter}], -P, or [[:digit:]]"
+                "in brackets `\\{letter}` is two characters: [\\\\{letter}]; with -P one{class}"
             ));
         }
         Ok(next)
