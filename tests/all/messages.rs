@@ -63,6 +63,7 @@ each --shell 'echo ${1}' ::: a
 each -a missing echo
 each -a empty echo
 each -a nul echo
+each --retry-failed --joblog log
 each -a wide false
 each false ::: 1 2 3 4 5 6 7
 each no-such-program ::: a

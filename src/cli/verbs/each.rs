@@ -131,6 +131,10 @@ fn template(each: &EachArgs, names: Vec<Vec<u8>>, argv: &[OsString]) -> Result<T
     let [before, command, after] = each.apart(argv);
     let shell = each.shell.as_deref().map(Shell::named).transpose()?;
     let syntax = each.items.syntax(names, words, each.takes_none())?;
+    if each.retry_failed && each.command.is_empty() && shell.is_none() {
+        return Err(Error::usage("--retry-failed", "the command is missing")
+            .advise("type the line of the job again, with --retry-failed in it"));
+    }
     let template = Template::new(each.command.clone(), shell, syntax)?;
     if each.shell.is_none() {
         shellwords::refuse(shellwords::Typed { before, command, after, dashes: false })?;

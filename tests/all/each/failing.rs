@@ -73,6 +73,7 @@ fn enough_failures_halt_the_job_and_it_goes_on_behind_them() {
         let halted = line(format!("-j 2 --halt {when},fail=3")).run().expect_code(4);
         halted
             .expect_says("3 have failed in this run")
+            .expect_says("): ended with code 1\n")
             .expect_says("the same command again")
             .expect_says("--retry-failed");
         assert!(effects(&world).len() < 10);

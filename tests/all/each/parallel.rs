@@ -101,6 +101,9 @@ fn how_many_items_a_command_gets_and_which_are_none() {
         ("-r echo x{}", "", ""),
         ("-E EOF echo", "a\nb\nEOF\nc\n", "a\nb\n"),
         ("-n 2 -s 13 echo", "7777777\n88888888\n9\n10\n", "7777777\n88888888\n9 10\n"),
+        ("-j1 -X -s 9 echo", "a\nb\nc\n", "a b\nc\n"),
+        ("-j1 -m -s 9 echo", "a\nb\nc\n", "a b\nc\n"),
+        ("-j1 -X -s 8 echo", "a\nb\n", "a\nb\n"),
         ("-E c echo ::: a b c d ::: 1 c 2", "", "a 1\nb 1\n"),
     ] {
         prints(line, input, wanted);
