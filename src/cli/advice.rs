@@ -10,6 +10,7 @@ use crate::cli::shellwords::is_in;
 use bivouac::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Options, a row each: the verbs for which the sentence is meant, the names, the sentence. The rows for `each` at the
@@ -20,6 +21,7 @@ all | --citation | there is no notice to be silenced; leave it away
 pipe | --will-cite --gnu --plain --group | it has no meaning here; leave it away
 count grep digest pipe | --nice | start bivouac itself with nice or ionice
 count | --debug | there is nothing to tell: -j N counts with N threads
+each | --keep-going | the other items run in any case; --halt now,fail=1 ends at a failure
 each pipe | --max-jobs-per-host | that is -j N here
 each | -x --exit | a command that is too long fails; -X and -m take as many items as fit
 each | --quote --escape -Q --escape-symbols | every item and every word is one word already; leave it away
@@ -111,6 +113,7 @@ const VERBS: &str = r#"
 verb | start run exec | a job begins with its verb: count, grep, digest, pipe or each
 verb | parallel xargs map foreach for rush | that is `bivouac each COMMAND ::: ITEM…`
 verb | wc | that is `bivouac count FILE…`
+verb | sum cksum md5sum sha1sum sha512sum shasum | there are BLAKE3 and SHA-256: bivouac digest [-a sha256] PATH…
 verb | sha256sum b3sum hash checksum verify check | that is `bivouac digest PATH…`, and `bivouac digest --check LIST`
 verb | filter split | that is `bivouac pipe FILE… -o OUT -- COMMAND`
 verb | top watch wait tail follow | that is `bivouac status --watch [STATE]`, which ends with the job
@@ -143,6 +146,10 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
     };
     let verb = argv.get(1).and_then(|verb| verb.to_str()).unwrap_or_default();
     let kind = error.kind();
+    // `pipe FILE COMMAND -x`: the parser sees an option of its own.
+    let lacks_dashes = verb == "pipe"
+        && !argv.iter().any(|word| word == "--")
+        && argv.get(2).is_some_and(|word| !word.as_bytes().starts_with(b"-"));
     if kind == ErrorKind::InvalidSubcommand {
         let typed = word(ContextKind::InvalidSubcommand)?;
         let (.., sentence) = rows(VERBS).find(|(_, names, _)| is_in(names, typed))?;
@@ -153,13 +160,18 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
         let name = typed.split('=').next().unwrap_or(typed);
         let is_meant = |verbs: &str| verbs == "all" || is_in(verbs, verb);
         let is_it = |known: &str| without_hyphens(known) == without_hyphens(name);
-        let (.., sentence) =
-            rows(OPTIONS).find(|(verbs, names, _)| is_meant(verbs) && names.split(' ').any(is_it))?;
-        return Some(format!("{name}: there is no such option here\n  {sentence}"));
+        let known = rows(OPTIONS).find(|(verbs, names, _)| is_meant(verbs) && names.split(' ').any(is_it));
+        if let Some((.., sentence)) = known {
+            return Some(format!("{name}: there is no such option here\n  {sentence}"));
+        }
+        if verb.starts_with('-') {
+            return Some(format!(
+                "{name}: stands before the verb\n  options come after it: bivouac VERB {name} …"
+            ));
+        }
     }
-    let lacks_dashes =
-        kind == ErrorKind::MissingRequiredArgument && verb == "pipe" && !argv.iter().any(|word| word == "--");
-    lacks_dashes.then(|| {
+    let is_missing = kind == ErrorKind::MissingRequiredArgument && verb == "pipe";
+    (is_missing || (kind == ErrorKind::UnknownArgument && lacks_dashes)).then(|| {
         "COMMAND: is missing\n  put `--` in front of it: bivouac pipe FILE… -o OUT -- COMMAND".to_string()
     })
 }
@@ -210,6 +222,10 @@ mod tests {
             ("bivouac watch", "status --watch"),
             ("bivouac start", "begins with its verb"),
             ("bivouac pipe in cat", "put `--`"),
+            ("bivouac pipe in wc -l", "put `--`"),
+            ("bivouac --jobs 3 each echo", "bivouac VERB --jobs"),
+            ("bivouac each --keep-going echo", "--halt"),
+            ("bivouac md5sum in", "bivouac digest"),
         ] {
             assert!(said(line).is_some_and(|said| said.contains(says)), "{line}: {:?}", said(line));
         }

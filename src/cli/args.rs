@@ -253,7 +253,10 @@ impl JobVerb {
                 let grep = command.find_subcommand_mut("grep").cloned();
                 grep.unwrap_or(command).error(ErrorKind::MissingRequiredArgument, message)
             })?,
-            JobVerb::Pipe(PipeArgs { commands, job, .. }) => {
+            JobVerb::Pipe(PipeArgs { files, commands, job, .. }) => {
+                if files.is_empty() {
+                    files.push(PathBuf::from("-"));
+                }
                 job.limits.jobs = job.limits.jobs.or(commands.max_procs);
             }
             JobVerb::Each(each) => {

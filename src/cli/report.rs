@@ -52,7 +52,10 @@ fn messages(ending: &Ending, context: ReportContext<'_>) -> Vec<String> {
         Ending::Stopped { by, summary } => stopped(*by, summary, context),
         Ending::Failed { error, summary } => failed(error, summary, context),
         Ending::Finished { summary, .. } if is_without_items(summary, context) => {
-            vec!["no items were given, so nothing was run".to_string()]
+            vec![
+                "no items were given, so nothing was run\n  they come after `:::`, from -a FILE, or one a line on standard input"
+                    .to_string(),
+            ]
         }
         Ending::Finished { already: true, summary, .. } if !context.quiet => already(summary, context),
         Ending::Finished { summary: Summary { interrupted: Some(signal), failed: 0, .. }, .. }

@@ -193,6 +193,7 @@ fn in_two_lines(said: &str, verb: &str) -> String {
     let first = paragraphs.next().unwrap_or_default().trim_start_matches("error: ");
     let tip =
         paragraphs.find_map(|text| text.trim().strip_prefix("tip: ").filter(|tip| tip.contains("similar")));
+    let tip = tip.and_then(|tip| tip.lines().next());
     let (wrong, expected) = match first.split_once("': ").or_else(|| first.split_once("'\n  [")) {
         Some((wrong, expected)) => (format!("{wrong}'"), Some(expected.trim_end_matches(']'))),
         None => (first.split_whitespace().collect::<Vec<_>>().join(" "), None),

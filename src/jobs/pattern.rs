@@ -178,21 +178,26 @@ fn parse(pattern: &str, reading: Reading) -> Result<Hir> {
 
 /// What is wrong with a pattern, without the drawing of several lines that shows where.
 fn in_a_word(error: &regex_syntax::Error) -> String {
-    use regex_syntax::{ast, hir};
-    match error {
-        regex_syntax::Error::Parse(error) => match error.kind() {
-            ast::ErrorKind::UnsupportedLookAround => posix::LOOK_AROUND.to_string(),
-            kind @ (ast::ErrorKind::UnsupportedBackreference
-            | ast::ErrorKind::EscapeUnrecognized
-            | ast::ErrorKind::FlagUnrecognized) => format!("{kind}; `grep -P` may know it"),
-            kind => kind.to_string(),
-        },
-        regex_syntax::Error::Translate(error) => match error.kind() {
-            hir::ErrorKind::UnicodeNotAllowed => "a class of Unicode: begin with (?u)".to_string(),
-            kind => kind.to_string(),
-        },
-        _ => error.to_string(),
+    use regex_syntax::ast::ErrorKind;
+    if let regex_syntax::Error::Parse(error) = error {
+        let kind = error.kind();
+        let is_of_perl = matches!(
+            kind,
+            ErrorKind::UnsupportedBackreference | ErrorKind::EscapeUnrecognized | ErrorKind::FlagUnrecognized
+        );
+        return match (*kind == ErrorKind::UnsupportedLookAround, is_of_perl) {
+            (true, _) => posix::LOOK_AROUND.to_string(),
+            (false, true) => format!("{kind}; `grep -P` may know it"),
+            (false, false) => kind.to_string(),
+        };
     }
+    if let regex_syntax::Error::Translate(error) = error {
+        return match *error.kind() == regex_syntax::hir::ErrorKind::UnicodeNotAllowed {
+            true => "a class of Unicode: begin with (?u)".to_string(),
+            false => error.kind().to_string(),
+        };
+    }
+    error.to_string()
 }
 
 /// A DFA that follows all alternatives to the end. Not every pattern has one (Unicode `\b`); such

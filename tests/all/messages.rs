@@ -38,6 +38,10 @@ top
 jobs
 each
 each --frob x
+each --keep-going false
+each --hepl
+--jobs 3 each echo
+md5sum in.txt
 each --rpl x echo
 each --transferfile x echo
 each --memsuspend x echo
@@ -85,6 +89,8 @@ each -j1 -o halted --halt now,fail=1 false ::: a c
 each -j1 -o halted true ::: a b
 each -j1 -o halted -k --halt now,fail=1 false ::: a b
 pipe in.txt cat
+pipe in.txt wc -l
+pipe
 pipe in.txt -- 'tr a-z A-Z'
 pipe in.txt -- tr a-z A-Z '|' sort
 pipe in.txt -- grep nothing

@@ -455,10 +455,10 @@ pub(crate) struct DigestArgs {
 /// that treats each record by itself. A stopped job continues where it was. A command counts as done only
 /// if it succeeded and was not told to end.
 #[derive(Args, Clone, Debug, PartialEq)]
-#[command(after_long_help = help::PIPE, override_usage = "bivouac pipe [OPTIONS] FILE... -- COMMAND [ARG]...")]
+#[command(after_long_help = help::PIPE, override_usage = "bivouac pipe [OPTIONS] [FILE]... -- COMMAND [ARG]...")]
 pub(crate) struct PipeArgs {
-    /// Files to read; `-` is standard input: to continue such a job, give it the same input again
-    #[arg(required = true, value_name = "FILE")]
+    /// Files to read; without any, or with `-`, standard input: to continue a stopped job, give it again
+    #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
     /// The command and its arguments, without a shell. {#} is the number of the chunk, from 1; {%} is its slot
