@@ -1,24 +1,22 @@
 //! What ran, when, and how it ended: a file in the state directory that only grows.
 //!
-//! The record says what *counts*, and is replaced as a whole; with a million commands it cannot hold
-//! what each of them did. So that stands in a second file, in frames that are appended:
+//! The record says what *counts*, and is replaced as a whole; it cannot hold a million commands. A second file does, in
+//! frames that are appended:
 //!
 //! ```text
 //! length (4 bytes, little-endian) │ CRC-32 of the rest (4 bytes) │ one line
 //! ```
 //!
-//! A line says that an attempt of a task [began](Line::Began), or [ended](Line::Ended). Two lines and not
-//! one at the end: what was at work when the machine went away would otherwise have left no trace, and
-//! that is just what a person looks for.
+//! A line says that an attempt of a task [began](Line::Began), or [ended](Line::Ended). With one line at the end, the tasks
+//! at work when the machine went away would leave no trace, and you look for just these.
 //!
-//! Frames are made durable before the record that says how many bytes of them there are. A crash can leave
-//! more than the record says, and the last frame half written: the next run keeps what is whole and cuts off
-//! the rest. It can leave less only if the disk breaks its promise, and that is a refusal.
+//! Frames are made durable before the record that says how many bytes of them there are. A crash can leave more than the
+//! record says, and the last frame half written: the next run keeps whole frames and truncates the rest. It can leave less
+//! only if the disk breaks its promise; then the run is refused.
 //!
-//! **The journal as a record.** Where the effect of a task is elsewhere (a command that sends a mail), a
-//! second between two records is long: whatever ended in it would be done twice after a SIGKILL. So there
-//! the end of a task is written when the task is committed, as a line of its own
-//! kind; a run that continues the job counts those that the record does not know.
+//! **The journal as a record.** If the effect of a task is elsewhere (a command that sends a mail), a second between two
+//! records is long: tasks that ended in it would run twice after a SIGKILL. So the end of such a task is written when the
+//! task is committed, as a line of its own kind. The next run counts those that the record does not know.
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, if_there, open_plain};
 use crate::durable::lock;
@@ -64,10 +62,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of the job `run`, of which `committed` bytes count, and truncates it after its last
-    /// whole line.
-    ///
-    /// A crash may have left the journal of an earlier job; its first line tells.
+    /// Opens the journal of the job `run`, of which `committed` bytes count, and truncates it after its last whole line. A
+    /// crash may have left the journal of an earlier job; its first line tells.
     pub(crate) fn open(dir: &dyn Dir, path: &Path, (run, committed): (&str, u64)) -> Result<Self> {
         let file = open_plain(dir, path, JOURNAL, Open::Create)?;
         let path = path.join(JOURNAL);
@@ -190,10 +186,8 @@ fn next_frame(from: &mut impl Read) -> io::Result<Option<(Line, u64)>> {
     Ok(line.map(|line| (line, 8 + u64::from(length))))
 }
 
-/// Reads the journal of a state, from outside and without a lock: while a run appends to it, up to the
-/// last line that is whole. In memory that is bounded by how many attempts are open at a time.
-///
-/// Entries come as the attempts ended; open ones come last, or when their task begins again.
+/// Reads the journal of a state, from outside and without a lock, up to the last whole line. Memory holds only open
+/// attempts. Entries come as the attempts ended; open ones come last, or when their task begins again.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Entries {
@@ -219,10 +213,6 @@ impl<F: Deref<Target = dyn DiskFile>> Read for Reading<F> {
 
 impl Entries {
     /// Opens the journal of the state at `state`; `None` if its job keeps none.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be opened.
     pub fn of(state: &Path) -> Result<Option<Self>> {
         let opened = if_there(OsDisk.open_dir(state)).at(state, "open")?;
         let Some(dir) = opened else { return Ok(None) };

@@ -23,12 +23,9 @@ fn why_in(mounts: &str, (major, minor): (u32, u32)) -> Option<String> {
     let mut fields = after.split(' ');
     let (kind, options) = (fields.next()?, fields.nth(1).unwrap_or_default());
     let all = before.split(' ').nth(5).into_iter().flat_map(|options| options.split(','));
-    let is_local = |option: &&str| {
-        matches!(
-            *option,
-            "nolock" | "local_lock=all" | "local_lock=flock" | "localflock" | "localflocks" | "nobrl"
-        )
-    };
+    const LOCAL: &[&str] =
+        &["nolock", "local_lock=all", "local_lock=flock", "localflock", "localflocks", "nobrl"];
+    let is_local = |option: &&str| LOCAL.contains(option);
     if let Some(option) = options.split(',').chain(all).find(is_local) {
         return Some(format!("{place} ({kind}) is mounted with {option}"));
     }

@@ -1,18 +1,17 @@
 //! The lock: one run per state.
 //!
-//! The obvious lock is a file with a process id in it. Such a file outlives a SIGKILL. Then the next run must
-//! guess whether the id still names the same process, perhaps in another container or on another host. `flock`
-//! needs no guess: the kernel releases it when the last descriptor is closed, however the process ended. The
-//! file still contains the process id, but only for messages.
+//! The obvious lock is a file with a process id in it. Such a file outlives a SIGKILL. Then the next run must guess whether
+//! the id still names the same process, perhaps in another container or on another host. `flock` needs no guess: the kernel
+//! releases it when the last descriptor is closed, however the process ended. The process id in the file is for messages.
 //!
 //! # Race condition
 //!
-//! A run that removes a state also removes the lock file, while it holds the lock. A second run may have
-//! opened the file just before. It would then lock a file without a name, while a third run creates a new one:
-//! two holders. So a run that has the lock checks whether the name still leads to it, or starts over.
+//! A run that removes a state also removes the lock file, while it holds the lock. A second run may have opened the file
+//! just before. It would then lock a file without a name, while a third run creates a new one: two holders. So a run that
+//! has the lock checks whether the name still leads to it, or starts over.
 //!
-//! The removal renames the file, closes it, which releases the lock, and removes it last. A network file
-//! system keeps a removed file under another name while it is open, and then the directory could not be removed.
+//! The removal renames the file, closes it, which releases the lock, and removes it last. A network file system keeps a
+//! removed file under another name while it is open, and then the directory could not be removed.
 //!
 //! # When the lock is lost
 //!
@@ -28,15 +27,14 @@
 //!   nothing more.
 //!
 //! The question is asked again just before each rename. Between the two the host may still freeze. Only the server could
-//! close this window, which is one request wide, and no protocol of today has such a rename. The newer run closes it again for itself: its next record
-//! and its next status replace what came late.
+//! close this window, which is one request wide, and no protocol of today has such a rename. The newer run closes it for
+//! itself: its next record and its next status replace what came late.
 //!
 //! # A refusal changes nothing
 //!
-//! The text in the file names the run that holds the lock. It could be written after the decision to continue.
-//! But that decision may take minutes (a stream is read again), and `bivouac stop` must find the run in that
-//! time. So the run writes it as soon as it has the lock. A run that is refused restores the old text and the
-//! old modification time ([`Lock::undo`]).
+//! The text in the file names the run that holds the lock. It could be written after the decision to continue. But that
+//! decision may take minutes (a stream is read again), and `bivouac stop` must find the run in that time. So the run writes
+//! it as soon as it has the lock. A run that is refused restores the old text and modification time ([`Lock::undo`]).
 
 use crate::durable::disk::{Dir, DiskFile, Open, open_plain, read_up_to};
 use crate::durable::holder::{Continuing, Holder};
@@ -53,13 +51,12 @@ use std::time::{Duration, SystemTime};
 
 pub(super) const LOCK: &str = "lock";
 
-/// `bivouac status` takes the lock for a moment to see whether it is free. A run that starts at this moment
-/// must not report that another run is at work, so it tries a few times.
+/// `bivouac status` takes the lock for a moment to see whether it is free. So a run tries a few times before it reports that
+/// another run is at work.
 const TRIES: usize = 5;
 
-/// One minute. The watcher of a killed run gives its commands two seconds, but it must first find them among all
-/// processes. On a machine with fifty runnable processes five seconds were not enough for that. The wait ends
-/// with the lock or with a signal, so a longer limit matters only if the watcher hangs.
+/// One minute. The watcher of a killed run must find its commands among all processes, and with fifty runnable ones five
+/// seconds were not enough. The wait ends with the lock or a signal: a longer limit matters only if the watcher hangs.
 const TRIES_AFTER_A_DEATH: usize = 6000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
@@ -119,15 +116,11 @@ pub(super) struct Lock {
     holder: Holder,
     /// Its content before; `None` if this run created the file.
     before: Option<Before>,
-    is_remote: bool,
+    /// A server can take it away.
+    pub(super) is_remote: bool,
 }
 
 impl Lock {
-    /// Whether a server can take it away.
-    pub(super) fn is_remote(&self) -> bool {
-        self.is_remote
-    }
-
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.file.descriptor()
     }

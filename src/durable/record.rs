@@ -1,8 +1,7 @@
 //! The record: what a checkpoint says, and its bytes.
 //!
-//! The obvious store is a database. But a checkpoint is small, it is replaced as a whole about once a second,
-//! and `status` must read it while a run holds the state. A text file that a rename replaces is enough, and
-//! you can read it with `less`. The checksum at its end tells whether it is still what was written.
+//! The obvious store is a database. But a checkpoint is small, it is replaced as a whole about once a second, and `status`
+//! must read it while a run holds the state. A text file that a rename replaces is enough, and you can read it with `less`.
 //!
 //! # Format 1
 //!
@@ -15,16 +14,14 @@
 //! }
 //! ```
 //!
-//! The checksum is over bytes, not over values. So nothing needs a canonical form, and a file that verifies
-//! is byte for byte what was written. The checks come in this order:
+//! The checksum is over bytes, not over values, so nothing needs a canonical form. The checks come in this order:
 //!
 //! 1. the format number, by its place in the file, before anything else is interpreted: a newer
 //!    program may have changed everything but this line, so its record is refused, not "repaired";
 //! 2. the checksum, before any parser sees the rest;
 //! 3. the shape. A record that verifies but does not parse was written by a faulty program.
 //!
-//! Bytes that have not passed these checks are an [`Unverified`]; there is no other way from bytes to a
-//! [`Record`].
+//! Bytes that have not passed these checks are an [`Unverified`]; there is no other way from bytes to a [`Record`].
 
 use crate::durable::task_set::Tasks;
 use crate::error::{Advice, Error, Result};
@@ -215,21 +212,14 @@ impl Record {
         self.ahead.as_ref().map(|ahead| ahead.last)
     }
 
-    /// The bytes of the file (see the [module](self)).
-    ///
-    /// # Errors
-    ///
-    /// A total, a fingerprint or a description of inputs that JSON cannot express.
+    /// The bytes of the file (see the [module](self)). Fails if JSON cannot express a total, a fingerprint or an input.
     pub fn encode(&self) -> Result<Vec<u8>> {
         let mut text = serde_json::to_string_pretty(self)
             .map_err(|e| Error::broken("checkpoint", format_args!("cannot be put into JSON: {e}")))?;
         text.truncate(text.len() - "\n}".len());
         text.push_str(",\n");
         let checksum = blake3::hash(text.as_bytes()).to_hex();
-        text.push_str(CHECKSUM);
-        text.push_str(&checksum);
-        text.push_str(CLOSING);
-        Ok(text.into_bytes())
+        Ok((text + CHECKSUM + &checksum + CLOSING).into_bytes())
     }
 }
 
@@ -243,12 +233,8 @@ impl Unverified {
         Self(bytes)
     }
 
-    /// The record, if these bytes are one. `path` is named in errors.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused): another format, a wrong checksum, another
-    /// shape, in this order.
+    /// The record, if these bytes are one. Refuses another format, a wrong checksum and another shape, in this order, with
+    /// `path` as the subject.
     pub fn verify(self, path: &Path) -> Result<Record> {
         self.check_format(path)?;
         let body =

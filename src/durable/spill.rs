@@ -1,13 +1,13 @@
 //! Results that came before their turn, on disk.
 //!
-//! One task may take all night, and those after it must neither wait for it nor fill the memory. So what
-//! does not fit is appended to **segments**, files in the state directory. The obvious index, a place for
-//! each task, would be memory for each task again: a million short commands need 64 MB of it. Instead the
-//! results that wait are written in the order of their tasks, as many as there are at a time: a **run**. Of
-//! a run only the next task is known in memory, and the order of all is put together as in a merge sort.
+//! One task may take all night, and those after it must neither wait for it nor fill the memory. So their results are
+//! appended to **segments**, files in the state directory. The obvious index, a place for each task, would be memory for
+//! each task again: a million short commands need 64 MB of it. Instead the results that wait are written in the order of
+//! their tasks, as many as there are at a time: a **run**. Memory holds only the next task of each run, and the runs are
+//! merged as in a merge sort.
 //!
-//! A checkpoint names the segments, and the set of tasks in them. So what has ended before its turn survives
-//! the end of the process as well, and an orderly stop has nothing to copy.
+//! A checkpoint names the segments, and the set of tasks in them. So these results survive the end of the process, and an
+//! orderly stop has nothing to copy.
 //!
 //! # Durability
 //!
@@ -351,10 +351,7 @@ impl Spill {
 
     fn payload(&mut self, segment: u64, at: u64, head: &Head) -> Result<Vec<u8>> {
         let payload = self.bytes_at(segment, at + HEAD, head.bytes)?;
-        if crc32fast::hash(&payload) != head.crc {
-            return Err(self.harmed(segment));
-        }
-        Ok(payload)
+        if crc32fast::hash(&payload) == head.crc { Ok(payload) } else { Err(self.harmed(segment)) }
     }
 
     fn bytes_at(&mut self, number: u64, at: u64, wanted: u64) -> Result<Vec<u8>> {

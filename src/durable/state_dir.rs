@@ -93,26 +93,15 @@ impl Drop for StateDir {
 }
 
 impl StateDir {
-    /// Opens and locks the state directory if it exists.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Busy`] when another run holds it. [`Kind::Refused`] when it is not a directory, belongs to
-    /// another user, can be written by others, or contains something else where a file of a state should be.
-    /// [`Kind::Usage`] when it contains other files, and no state.
+    /// Opens and locks the state directory if it exists. Fails with [`Kind::Busy`] when another run holds it. Refuses it when
+    /// it is no directory, belongs to another user, can be written by others, or contains something else in place of a file
+    /// of a state. It is [`Kind::Usage`] when it contains other files, and no state.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Self>> {
         Self::open_with(disk, path, false, &|| true)
     }
 
-    /// Opens and locks the state directory, and creates it if it does not exist. Its parent must exist.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open); [`Kind::Usage`] when it has no parent.
-    ///
-    /// # Durability
-    ///
-    /// The directory survives a power cut as soon as there is a record in it.
+    /// As [`open`](Self::open), but creates the directory if it does not exist. Its parent must exist. It survives a power
+    /// cut as soon as there is a record in it.
     pub fn create(disk: &dyn Disk, path: &Path) -> Result<Self> {
         Self::open_with(disk, path, true, &|| true)?
             .ok_or_else(|| Error::broken(path.display(), "the state directory disappears again and again"))
@@ -196,11 +185,7 @@ impl StateDir {
         &self.path
     }
 
-    /// Reads the record, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`] when it is damaged or of a newer format; it is left as it is.
+    /// Reads the record, if there is one. Refuses one that is damaged or of a newer format.
     pub fn read_record(&self) -> Result<Option<Record>> {
         read_record(&*self.dir, &self.path)
     }
@@ -226,7 +211,7 @@ impl StateDir {
     /// Fails if the state is not ours any more, since another run may then be working here. A lock on a local disk
     /// cannot be lost, so there this costs nothing.
     pub(crate) fn confirm(&mut self) -> Result<()> {
-        if self.lost.is_some() || self.lock.as_ref().is_some_and(Lock::is_remote) {
+        if self.lost.is_some() || self.lock.as_ref().is_some_and(|lock| lock.is_remote) {
             self.confirm_lock()?;
         }
         self.confirm_record()
@@ -264,10 +249,10 @@ impl StateDir {
 /// A missing parent directory is a typing error; one that the disk or the kernel refuses is not.
 fn no_place(above: &Path, cause: &io::Error) -> Error {
     let error = Error::io(above, "open the directory of the state", cause);
-    match matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-        true => error.with_kind(Kind::Usage).advise("make it").or(Advice::NameAnotherState),
-        false => error,
+    if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+        return error;
     }
+    error.with_kind(Kind::Usage).advise("make it").or(Advice::NameAnotherState)
 }
 
 /// Opens the state directory and checks its owner. `None`: it does not exist, or no longer.
@@ -292,9 +277,8 @@ fn open_own(
             // The parent is gone: another run found it empty and removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                return Err(
-                    Error::io(path, "make the state directory", &error).advise(Advice::NameAnotherState)
-                );
+                let error = Error::io(path, "make the state directory", &error);
+                return Err(error.advise(Advice::NameAnotherState));
             }
         },
     }
@@ -305,11 +289,9 @@ fn open_own(
 /// A directory of another user may be unreadable; then only its path tells who owns it.
 fn not_opened(path: &Path, cause: &io::Error) -> Error {
     let owner = std::fs::metadata(path).map(|facts| facts.uid());
-    match owner {
-        Ok(owner) if cause.kind() == io::ErrorKind::PermissionDenied && owner != us() => {
-            of_another_user(path, owner)
-        }
-        Ok(_) | Err(_) => Error::io(path, "open the state directory", cause),
+    match owner.ok().filter(|owner| cause.kind() == io::ErrorKind::PermissionDenied && *owner != us()) {
+        Some(owner) => of_another_user(path, owner),
+        None => Error::io(path, "open the state directory", cause),
     }
 }
 
@@ -329,9 +311,8 @@ fn check_owner(dir: &dyn Dir, path: &Path) -> Result<()> {
     }
     if facts.mode & 0o022 != 0 {
         let problem = format_args!("can be written by other users (mode {:04o})", facts.mode);
-        return Err(
-            Error::refused(path.display(), problem).advise("run chmod go-w on it if you trust its contents")
-        );
+        let error = Error::refused(path.display(), problem);
+        return Err(error.advise("run chmod go-w on it if you trust its contents"));
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! `status.json`: what a running job is doing, for other processes.
 //!
-//! A checkpoint says what is *safe*, and nothing about what is going on. The obvious way to learn that is to
-//! ask the process: a socket, a protocol, a thread that serves it, and no answer from a suspended process.
-//! Instead the job writes a small file about once a second, and at once when its phase changes or a requested
-//! checkpoint exists. A reader needs only `cat`, and never delays the job.
+//! A checkpoint says what is *safe*, and nothing about the work in progress. The obvious way to learn that is to ask the
+//! process: a socket, a protocol, a thread that serves it, and no answer from a suspended process. Instead the job writes a
+//! small file about once a second, and at once when its phase changes or a requested checkpoint exists. A reader needs only
+//! `cat`, and never delays the job.
 //!
-//! The fields are part of the interface, and `docs/status.md` describes them. A change to the meaning of a
-//! field must raise [`FORMAT`]; a new field need not.
+//! The fields are part of the interface, and `docs/status.md` describes them. A change to the meaning of a field must raise
+//! [`FORMAT`]; a new field need not.
 
 pub use crate::signals::policy::Row;
 use crate::task::observer::{Activity, Progress};

@@ -1,8 +1,8 @@
 //! Where a checkpoint is stored, and how one replaces another. Last chapter of the route.
 //!
-//! The obvious way is to write the new record over the old one. A crash in the middle then leaves half of
-//! each, and neither can be trusted. So a record is replaced whole, in five steps, and all of them stand in one
-//! function: [`replace_record`](CheckpointStore::replace_record).
+//! The obvious way is to write the new record over the old one. A crash in the middle then leaves half of each, and neither
+//! can be trusted. So a record is replaced whole, in five steps, all in one function:
+//! [`replace_record`](CheckpointStore::replace_record).
 //!
 //! 1. Flush the output to the device, and everything else that the record will name.
 //! 2. Write the record beside the old one, under a temporary name.
@@ -21,19 +21,18 @@
 //!
 //! # What a crash leaves
 //!
-//! - **Before the rename**, the old record stands, and the bytes that it names are still there: nothing
-//!   before the frontier is ever overwritten. The next run deletes the temporary file as soon as it has written
-//!   a record of its own, and truncates the output after the last committed byte.
-//! - **Between the rename and the sync of the directory**, the old or the new record stands. Each of them
-//!   is whole, and each is true: the bytes that the new one names were durable before it was written.
+//! - **Before the rename**, the old record stands, and the bytes that it names are still there: nothing before the frontier
+//!   is ever overwritten. The next run deletes the temporary file as soon as it has written a record of its own, and
+//!   truncates the output after the last committed byte.
+//! - **Between the rename and the sync of the directory**, the old or the new record stands. Each is whole, and each is
+//!   true: the bytes that the new one names were durable before it was written.
 //! - **After the sync of the directory**, the new record stands.
 //!
-//! The second case also arises when the last `fsync` *fails*: the record may be visible now and gone after a
-//! power cut. So a run does not rely on a record that it only read: it writes one of its own before it removes
-//! or publishes anything.
+//! The second case also arises when the last `fsync` *fails*: the record may be visible now and gone after a power cut. So a
+//! run writes a record of its own before it removes or publishes anything.
 //!
-//! Every call after the first failure returns that failure. After a failed `fsync` the kernel marks the pages
-//! clean, and a second `fsync` reports success although the bytes are lost.
+//! Every call after the first failure returns that failure. After a failed `fsync` the kernel marks the pages clean, and a
+//! second `fsync` reports success although the bytes are lost.
 
 mod ahead;
 mod create;
@@ -94,8 +93,6 @@ pub(crate) struct CheckpointStore {
     journal: Option<Journal>,
     /// Results of tasks that have completed ahead of the frontier.
     spill: Spill,
-    /// The record on disk names files that the next one will not name. Remove them after the next one.
-    sweeps_after_record: bool,
     /// The command that continues the job, until the directory exists and holds it.
     continuing: Option<Continuing>,
     /// The first failure. After it nothing more is tried.
@@ -111,18 +108,7 @@ impl CheckpointStore {
         dir: Option<StateDir>,
     ) -> Self {
         let spill = Spill::new(&record.run, 0);
-        let (journal, continuing) = (None, None);
-        Self {
-            record,
-            location,
-            disk,
-            dir,
-            journal,
-            spill,
-            sweeps_after_record: false,
-            continuing,
-            broken: None,
-        }
+        Self { record, location, disk, dir, journal: None, spill, continuing: None, broken: None }
     }
 
     /// The same store, with results of an earlier run that wait on disk.
@@ -183,13 +169,9 @@ impl CheckpointStore {
         // 5. Make the name durable. Only now does the checkpoint exist.
         files.sync().map_err(failed("sync the directory of"))?;
         dir.after_record(&self.record);
-        self.remove_what_no_record_names()?;
-        Ok(Some(bytes.len() as u64))
-    }
-
-    fn remove_what_no_record_names(&mut self) -> Result<()> {
+        // What no record names can go.
         self.spill.recorded(&mut self.dir)?;
-        if std::mem::take(&mut self.sweeps_after_record) { self.sweep() } else { Ok(()) }
+        Ok(Some(bytes.len() as u64))
     }
 
     /// Runs `step`, unless an earlier step failed: then returns the error of that one.

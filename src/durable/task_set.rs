@@ -1,9 +1,8 @@
 //! A set of task numbers, small in memory and small in the record.
 //!
-//! The frontier says with one number that everything before it is done. What is done beyond it has holes,
-//! and a job of ten million commands, one of which takes all night, has a hole near its beginning and
-//! millions of numbers after it. As a list that would be tens of megabytes, to be written every second.
-//! A roaring bitmap keeps runs as runs: the same set is a few dozen bytes.
+//! The frontier says with one number that everything before it is done. The tasks done after it have holes: if one of ten
+//! million commands takes all night, millions of numbers follow. As a list that would be tens of megabytes, to be written
+//! every second. A roaring bitmap keeps runs as runs: the same set is a few dozen bytes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,11 +1,10 @@
 //! Symlinks of other users where we are about to write.
 //!
-//! In a directory that everybody may write to (`/tmp`), another user may have put a link under a name that we
-//! will use: to a file that we may write and its owner may not. The kernel refuses to follow such a link
-//! (`fs.protected_symlinks`), unless it is told otherwise. But it does not see what a program resolves by
-//! itself, as the output does in order to rename within one directory. So the same rule stands here: in a
-//! sticky directory that others may write to, a link is followed if it is ours or belongs to the owner of the
-//! directory.
+//! In a directory that all users may write to (`/tmp`), another user may put a link under a name that we will use: to a file
+//! that we may write and its owner may not. The kernel refuses to follow such a link (`fs.protected_symlinks`). But it does
+//! not see links that a program resolves by itself, as the output does in order to rename within one directory. So the same
+//! rule stands here: in a sticky directory that others may write to, a link is followed if it is ours or belongs to the
+//! owner of the directory.
 
 use super::{Dir, Disk, Facts, OsDisk, split};
 use crate::error::{At, Error, Result};
@@ -17,30 +16,16 @@ const SHARED: u32 = 0o1002;
 /// Refuses a link in `dir`, of which `link` is known, if it is another user's trap.
 pub(crate) fn refuse_trap(dir: &dyn Dir, link: &Facts, path: &Path) -> Result<()> {
     let above = dir.own_facts().at(path, "look at the directory of")?;
-    let is_shared = above.mode & SHARED == SHARED;
-    match is_shared && link.uid != above.uid && !is_ours(link) {
-        true => Err(anothers(path, link)),
-        false => Ok(()),
-    }
+    let is_trap = above.mode & SHARED == SHARED && link.uid != above.uid && !is_ours(link);
+    if is_trap { Err(anothers(path, link)) } else { Ok(()) }
 }
 
 /// The same for a path of which the last part may be a link; if there is nothing, there is no trap.
-///
-/// # Errors
-///
-/// [`Kind::Refused`](crate::error::Kind::Refused).
 pub fn refuse_trap_at(disk: &dyn Disk, path: &Path) -> Result<()> {
-    match found(disk, path) {
-        Some((dir, link)) => refuse_trap(&*dir, &link, path),
-        None => Ok(()),
-    }
+    found(disk, path).map_or(Ok(()), |(dir, link)| refuse_trap(&*dir, &link, path))
 }
 
 /// Refuses another user's link, but not root's, for a name that we chose and the user has not typed.
-///
-/// # Errors
-///
-/// [`Kind::Refused`](crate::error::Kind::Refused).
 pub fn refuse_anothers(path: &Path) -> Result<()> {
     match found(&OsDisk, path) {
         Some((_, link)) if !is_ours(&link) && link.uid != 0 => Err(anothers(path, &link)),

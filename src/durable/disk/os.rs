@@ -1,9 +1,9 @@
 //! The disk of the operating system.
 //!
-//! The standard library opens files by path, and every call looks the path up again: between "is it a regular
-//! file?" and "open it" another process may put a symlink there. So everything below the top goes through the
-//! `*at()` calls, relative to a directory that stays open, and with `O_NOFOLLOW`. An open file has no such
-//! gap; there the standard library serves well, since it repeats interrupted calls and short writes.
+//! The standard library opens files by path, and every call looks the path up again: between "is it a regular file?" and
+//! "open it" another process may put a symlink there. So everything below the top goes through the `*at()` calls, relative
+//! to a directory that stays open, and with `O_NOFOLLOW`. An open file has no such gap, and the standard library repeats
+//! interrupted calls and short writes.
 
 use super::{Dir, Disk, DiskFile, Facts, Open, if_there};
 use nix::dir::Dir as Entries;

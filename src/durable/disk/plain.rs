@@ -1,9 +1,8 @@
 //! Regular files of a bounded size, and nothing else.
 //!
-//! A name in a directory that others can reach need not be what it was. It may be a link to `/dev/zero`, a
-//! FIFO without a writer, or a file with a hole of twenty gigabytes. A program that opens such a file waits
-//! for ever or runs out of memory. So each file is checked before and after it is opened, and read up to a
-//! bound.
+//! A name in a directory that others can reach may have become a link to `/dev/zero`, a FIFO without a writer, or a file
+//! with a hole of twenty gigabytes. A program that opens such a file waits for ever or runs out of memory. So each file is
+//! checked before and after it is opened, and read up to a bound.
 
 use super::{Dir, DiskFile, Facts, Open, if_there};
 use crate::error::{At, Error, Result};

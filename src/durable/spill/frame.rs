@@ -4,11 +4,9 @@
 //! kind (4) │ CRC-32 of the payload (4) │ its length (8) │ task (8) │ CRC-32 of this head (4) │ 0 (4) │ payload
 //! ```
 //!
-//! The checksum of a head covers its place in the file, the number of the segment and the job as well. A
-//! frame of another job, of another segment or of another place is therefore no frame.
-//!
-//! A flush to the device is followed by padding up to the next [`BLOCK`]. A torn write can harm the sector
-//! in which it begins, and so it never begins in one that holds bytes that a record counts.
+//! The checksum of a head also covers its place in the file, the number of the segment and the job: a frame of another one
+//! is no frame. Padding up to the next [`BLOCK`] follows a flush to the device. A torn write can harm the sector in which it
+//! begins, so it never begins in one with bytes that a record counts.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! What an earlier run has kept: is all of it there, and unharmed?
 //!
-//! This is asked before anything is changed. What is harmed is a copy of what can be done again, and so it
-//! is no reason to refuse a job: the tasks are taken off the record, and run once more.
+//! This is asked before anything is changed. A harmed result is no reason to refuse a job, since it can be made again: its
+//! task is taken off the record, and runs once more.
 
 use super::frame::{BLOCK, Entry, HEAD, Head, Kind, Part, SegmentRange, seed};
 use super::{Cursor, GATHERED, Segment, Spill};
@@ -11,9 +11,8 @@ use crate::error::{At, Result};
 use crate::task::Mark;
 use crate::task::stop_fd::StopFd;
 
-/// Opens what a record names, and takes off the record what is not there as it should be; how many tasks
-/// these are. Nothing on the disk is changed. Each that is there is told to
-/// `tell`, with its mark. If `stop` ends that, what is returned is not all of it.
+/// Opens the results that a record names, and takes missing or harmed ones off the record. Returns also how many these are,
+/// and calls `tell` for each other task, with its mark. Changes nothing on the disk. If `stop` is set, it is incomplete.
 pub(crate) fn look(
     dir: &mut StateDir,
     record: &mut Record,

@@ -40,12 +40,8 @@ pub struct Cleaned {
     pub left: Vec<OsString>,
 }
 
-/// Reads a state, whether or not a run holds it. The record is always whole, because a rename replaces it.
-///
-/// # Errors
-///
-/// [`Kind::Usage`](crate::error::Kind::Usage) when there is no state at `path`, otherwise as
-/// [`StateDir::open`] and [`StateDir::read_record`].
+/// Reads a state, whether or not a run holds it. The record is always whole, because a rename replaces it. Fails if there is
+/// no state at `path`, and as [`StateDir::open`] and [`StateDir::read_record`] do.
 ///
 /// # Race condition
 ///
@@ -57,15 +53,8 @@ pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Peek> {
     Ok(Peek { record: read_record(&*dir, path)?, holder, locked, live: live_in(&*dir, path)?, record_bytes })
 }
 
-/// Removes a state: its files, and the directory if it is then empty. Only `force` removes an unfinished one.
-///
-/// The unfinished output of the job stays: a record is never a reason to delete a file elsewhere.
-///
-/// # Errors
-///
-/// [`Kind::Busy`](crate::error::Kind::Busy) when a run holds it,
-/// [`Kind::Refused`](crate::error::Kind::Refused) when the job is not finished or the record is
-/// damaged, [`Kind::Usage`](crate::error::Kind::Usage) when there is no state at `path`.
+/// Removes a state that no run holds: its files, and the directory if it is then empty. Refuses an unfinished or damaged one
+/// without `force`. The unfinished output of the job stays: a record is never a reason to delete a file elsewhere.
 pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
     known_state(disk, path)?;
     let state = StateDir::open(disk, path)?.ok_or_else(|| no_state(path))?;
@@ -77,12 +66,8 @@ pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
         (force, &record)
     {
         let of = tasks.map_or_else(String::new, |tasks| format!(" of {tasks}"));
-        return Err(Error::refused(
-            path.display(),
-            format_args!("is the state of a job that is not finished ({frontier}{of} committed)"),
-        )
-        .advise(Advice::RunAgain)
-        .or(Advice::CleanByForce));
+        let how = format_args!("is the state of a job that is not finished ({frontier}{of} committed)");
+        return Err(Error::refused(path.display(), how).advise(Advice::RunAgain).or(Advice::CleanByForce));
     }
     let left = state.remove()?;
     Ok(Cleaned { record, stays: disk.open_dir(path).is_ok(), left })
@@ -120,10 +105,6 @@ impl StateDir {
     }
 
     /// Removes its files, the lock last, and the directory if it is then empty. Returns the names left in it.
-    ///
-    /// # Errors
-    ///
-    /// The lock is lost, or something cannot be removed.
     pub fn remove(mut self) -> Result<Vec<OsString>> {
         self.touch()?;
         // First the record, durably. A crash after that leaves files that no record names, and the next run
@@ -156,9 +137,7 @@ impl StateDir {
     pub(crate) fn sweep_temporaries(&mut self) -> Result<()> {
         self.touch()?;
         let names = self.dir.list().at(&self.path, "list")?;
-        names
-            .into_iter()
-            .filter(|name| known::is_temporary(name))
-            .try_for_each(|name| self.remove_if_there(&*self.dir, name.as_ref()))
+        let mut temporary = names.into_iter().filter(|name| known::is_temporary(name));
+        temporary.try_for_each(|name| self.remove_if_there(&*self.dir, name.as_ref()))
     }
 }

@@ -11,14 +11,12 @@ use crate::error::{Advice, Error, Kind, Result};
 /// Whether the record on disk is compared before each commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fence {
+    /// It is not.
     Off,
     /// This run has written no record yet.
     Armed,
     /// The record on disk has this id and epoch.
-    Closed {
-        run: String,
-        epoch: u64,
-    },
+    Closed { run: String, epoch: u64 },
 }
 
 impl StateDir {

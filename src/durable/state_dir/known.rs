@@ -1,8 +1,7 @@
 //! Tells which directory is a state, and which names in it belong to one.
 //!
-//! A user may give `~/project` as the state by mistake, and other programs also write files called `lock`,
-//! `journal` or `checkpoint.json`. So only an empty directory, or one with a file as a run writes it, counts as
-//! a state.
+//! A user may give `~/project` as the state by mistake, and other programs also write files called `lock`, `journal`
+//! or `checkpoint.json`. So only an empty directory, or one with a file as a run writes it, counts as a state.
 
 use super::spill::refuse_directories;
 use super::{LOCK_GONE, RECORD, RECORD_NEW, SPILL, STATUS, STATUS_NEW, check_owner, not_opened};
@@ -24,11 +23,11 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 /// Refuses a directory that is not a state. Changes nothing.
 pub(super) fn check(dir: &dyn Dir, path: &Path) -> Result<()> {
     check_files(dir, path)?;
-    match is_state(dir, path)? {
-        true => refuse_directories(dir, path),
-        false => Err(Error::usage(path.display(), "contains other files, and is not the state of a job")
-            .advise("name a directory that is empty or does not exist yet")),
+    if is_state(dir, path)? {
+        return refuse_directories(dir, path);
     }
+    let error = Error::usage(path.display(), "contains other files, and is not the state of a job");
+    Err(error.advise("name a directory that is empty or does not exist yet"))
 }
 
 /// Refuses a directory in which a name of a state belongs to something else than its file.

@@ -1,25 +1,23 @@
 //! From a name in a lock file to a process that can be signalled.
 //!
-//! The obvious way reads the process id and calls `kill`. Between the two the process may end, and the kernel
-//! may give its id to another process; on a busy machine ids come round within minutes, and the signal would
-//! end the wrong process. A killed process leaves its lock file behind. And another host or container may read
-//! the file, where the id means another process.
+//! The obvious way reads the process id and calls `kill`. Between the two the process may end, and the kernel may give its
+//! id to another process: on a busy machine ids come round within minutes. A killed process leaves its lock file. And
+//! another host or container may read the file, where the id means another process.
 //!
-//! So the id alone proves nothing. The lock file also contains the host, its boot id, the pid namespace, and
-//! the start time of the process in clock ticks since that boot. This file compares host, boot and namespace
-//! first. Then it opens the process as a *pidfd*, a descriptor that stands for one process until it is closed.
+//! So the id alone proves nothing. The lock file also contains the host, its boot id, the pid namespace, and the start time
+//! of the process in clock ticks since that boot. This file compares host, boot and namespace first. Then it opens the
+//! process as a *pidfd*, a descriptor that stands for one process until it is closed.
 //!
 //! # Race condition
 //!
-//! 1. The process ends **before** the descriptor is opened, and the kernel uses its id again. Then the
-//!    descriptor belongs to another process. So the start time is read from `/proc` **after** the descriptor
-//!    is open. As long as the process of the descriptor lives, the id belongs to it. If the id then has the
-//!    start time of the holder, and the descriptor reports after that that its process has not ended, the
-//!    descriptor belongs to the holder.
-//! 2. The process ends **after** that: a signal through the descriptor fails with `ESRCH`. It reaches the
-//!    holder or no process.
-//! 3. Two processes have the same id and the same start tick, a hundredth of a second: the ids would have to
-//!    come round within it.
+//! 1. The process ends **before** the descriptor is opened, and the kernel uses its id again. Then the descriptor belongs to
+//!    another process. So the start time is read from `/proc` **after** the descriptor is open, and after that the
+//!    descriptor is asked whether its process has ended. If not, the id belonged to it all the time. So with the start time
+//!    of the holder it is the holder.
+//! 2. The process ends **after** that: a signal through the descriptor fails with `ESRCH`. It reaches the holder or no
+//!    process.
+//! 3. Two processes have the same id and the same start tick, a hundredth of a second: the ids would have to come round
+//!    within it.
 
 use super::Holder;
 use crate::error::{Error, Result};
@@ -52,16 +50,8 @@ pub struct Process {
     descriptor: OwnedFd,
 }
 
-/// Finds the process that a lock file names.
-///
-/// # Errors
-///
-/// [`Kind::Broken`](crate::error::Kind::Broken) when the kernel has no pidfd (before Linux 5.3) or
-/// a sandbox forbids it.
-///
-/// # Race condition
-///
-/// See the [module](self): the returned process is never another one.
+/// Finds the process that a lock file names, and never another one (see the [module](self)). Fails when the kernel has no
+/// pidfd (before Linux 5.3) or a sandbox forbids it.
 pub fn find(holder: &Holder) -> Result<Found> {
     let here = Holder::ourselves();
     if holder.boot_id != here.boot_id {
@@ -102,11 +92,7 @@ impl Process {
         self.pid
     }
 
-    /// Sends it a signal; `false` when it has ended.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Refused`](crate::error::Kind::Refused) when the kernel does not permit it.
+    /// Sends it a signal; `false` when it has ended. Fails when the kernel does not permit it.
     pub fn signal(&self, signal: Signal) -> Result<bool> {
         let subject = || format!("process {}", self.pid);
         let Some(raw) = rustix::process::Signal::from_named_raw(signal as i32) else {
@@ -125,19 +111,11 @@ impl Process {
     }
 
     /// Whether it has ended.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait).
     pub fn has_ended(&self) -> Result<bool> {
         self.wait(Duration::ZERO)
     }
 
     /// Waits for its end, for `time` at most. Returns whether it has ended; it need not be reaped.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Broken`](crate::error::Kind::Broken) when the kernel cannot be asked.
     pub fn wait(&self, time: Duration) -> Result<bool> {
         wait_for_one_of(&[self], time)
     }
@@ -150,10 +128,6 @@ impl Process {
 
 /// Waits until one of these processes has ended, for `time` at most, and returns whether one has. Without a process it
 /// waits for the time.
-///
-/// # Errors
-///
-/// As [`Process::wait`].
 pub fn wait_for_one_of(processes: &[&Process], time: Duration) -> Result<bool> {
     let end = Instant::now() + time;
     let ends = processes.iter().map(|process| PollFd::new(process.descriptor.as_fd(), PollFlags::POLLIN));
@@ -167,9 +141,8 @@ pub fn wait_for_one_of(processes: &[&Process], time: Duration) -> Result<bool> {
             Ok(0) | Err(nix::errno::Errno::EINTR) => {}
             Ok(_) => return Ok(true),
             Err(cause) => {
-                let cause = io::Error::from(cause);
                 let who: Vec<String> = processes.iter().map(|process| process.pid.to_string()).collect();
-                let problem = format_args!("cannot wait for it: {cause}");
+                let problem = format_args!("cannot wait for it: {}", io::Error::from(cause));
                 return Err(Error::broken(format_args!("process {}", who.join(", ")), problem));
             }
         }

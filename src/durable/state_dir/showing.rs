@@ -1,8 +1,8 @@
 //! Writes and reads `status.json` (see `durable/status_file.rs`).
 //!
-//! A rename replaces the file, so that a reader sees a whole one. Unlike the record it is never synced: that
-//! would cost a flush a second for a text that is worthless a second later. After a power cut it may be empty
-//! or old. So it decides nothing about the output, and a failure to write it ends no run.
+//! A rename replaces the file, so that a reader sees a whole one. Unlike the record it is never synced: that would cost a
+//! flush a second for a text that is worthless a second later. After a power cut it may be empty or old, so nothing depends
+//! on it, and a failure to write it ends no run.
 
 use super::known::known_state;
 use super::{Continuing, STATUS, STATUS_NEW, StateDir};
@@ -15,15 +15,7 @@ use std::path::Path;
 const LARGEST: u64 = 16 << 20;
 
 impl StateDir {
-    /// Replaces the status of the running job.
-    ///
-    /// # Errors
-    ///
-    /// The state is not ours any more. Without the status the run goes on.
-    ///
-    /// # Durability
-    ///
-    /// None.
+    /// Replaces the status of the running job. Fails only if the state is not ours any more: the run needs no status.
     pub(crate) fn show(&mut self, live: &StatusFile) -> Result<()> {
         match self.confirm().and_then(|()| self.replace_status(live)) {
             Err(error) if error.kind() == Kind::Busy => Err(error),
@@ -62,11 +54,7 @@ impl StateDir {
     }
 }
 
-/// The status of the job whose state is at `path`, if there is one. Takes no lock.
-///
-/// # Errors
-///
-/// As [`peek`](super::peek).
+/// The status of the job whose state is at `path`, if there is one. Takes no lock, and fails as [`peek`](super::peek) does.
 ///
 /// # Race condition
 ///

@@ -6,11 +6,8 @@ use crate::durable::status_file::StatusFile;
 use crate::error::Result;
 
 impl CheckpointStore {
-    /// Writes the status of the run, if the directory exists. The commit thread adds two facts that only it
-    /// knows: the id of the job, and how many tasks have completed ahead of the frontier. Of these, `waiting`
-    /// are in memory and the others on disk.
-    ///
-    /// Fails only if the state is not ours any more. If the disk is full, the next checkpoint reports it.
+    /// Writes the status of the run, if the directory exists. The store adds two facts: the id of the job, and how many tasks
+    /// have completed ahead of the frontier. Of these, `waiting` are in memory and the others on disk.
     pub(crate) fn show(&mut self, live: StatusFile, waiting: u64) -> Result<()> {
         let Some(dir) = &mut self.dir else { return Ok(()) };
         let run = Some(self.record.run.clone());
