@@ -1,32 +1,26 @@
-//! Running a command until it has done its task: what counts as done, what is tried again, and what
-//! was only interrupted.
+//! Running a command until it has done its task: which commands are done, which are tried again, and which were only
+//! interrupted.
 //!
-//! **A failure counts only after half a second.** A scheduler that ends a job sends its signal to every process at
-//! once. The commands die of it a few milliseconds before bivouac has decided to stop; if those deaths were
-//! recorded as failures, the continued run would leave out exactly the tasks that were at work. So the verdict is
-//! held, and if a stop has come by then, it was an interruption: neither done nor failed, and the task runs
-//! again. Only the verdict is held, and not the slot: the worker runs the next command ([`TaskError::Held`]),
-//! and the rest waits here ([`Waiting`]). So does a task that is to be tried again.
+//! **A failure counts only after half a second.** A scheduler that ends a job sends its signal to every process at once.
+//! The commands die of it a few milliseconds before bivouac has decided to stop. If those deaths counted as failures, the
+//! continued run would leave out exactly the tasks that were at work. So the verdict is held, and if a stop has come by
+//! then, the task was interrupted and runs again. Only the verdict is held, not the slot: the worker runs the next command
+//! ([`TaskError::Held`]), and the task waits here ([`Waiting`]). So does a task that is tried again.
 //!
-//! **A failure that cannot come from a stop counts at once**, or the last `false` of a list would cost half a
-//! second. A stop makes a command end with a code in these ways only, and each can be ruled out
-//! ([`Finished::may_be_of_a_stop`]):
+//! **A failure that cannot come from a stop counts at once**, or the last `false` of a list would cost half a second. A
+//! stop makes a command end with a code in these ways only, and each can be ruled out ([`Finished::may_be_of_a_stop`]):
 //!
-//! - The command hears the signal itself, and makes a code of it: the kernel tells, until the process is reaped,
-//!   whether it could; and so it does for a death by a signal. (`src/process/traces.rs` has the details, and the
-//!   cases that are left.)
-//! - A child of the command hears the signal, and the command reports that: the kernel tells whether it has waited
-//!   for a child.
-//! - The command loses its input or the reader of its output. We are both, but for output that passes through;
-//!   and a command that has left input unread is held.
-//! - The signal has reached bivouac too, and is not known yet: then it is on its way
-//!   (`src/signals/on_its_way.rs`).
+//! - The command gets the signal itself, and makes a code of it. The kernel tells, until the process is reaped, whether it
+//!   could (`src/process/traces.rs` has the details, and the cases that are left).
+//! - A child of the command gets the signal, and the command reports that. The kernel tells whether it had a child.
+//! - The command loses its input or the reader of its output. We are both, except for output that passes through; and a
+//!   command that has left input unread is held.
+//! - The signal has reached bivouac too, and is not known yet (`src/signals/on_its_way.rs`).
 //!
-//! **A 0 can be doubtful.** The same scheduler may meet a command that makes a 0 of its signal
-//! (`trap "exit 0" TERM`). It looks like a command that has done its work, but for two traces: unread input, which
-//! `head -1` leaves too; and a handler for SIGTERM, which `sort` has as well, to remove its files. Python and Perl
-//! take their handlers back at the end, and count as having one. A command with one of these traces is held too,
-//! for a shorter time, and counts as done if no stop comes.
+//! **A 0 can be doubtful.** A command may make a 0 of the signal (`trap "exit 0" TERM`). It looks done, except for two
+//! traces: unread input, which `head -1` leaves too; and a handler for SIGTERM, which `sort` has as well, to remove its
+//! files. Python and Perl take their handlers back at the end, and count as having one. A command with one of these traces
+//! is held too, for a shorter time, and counts as done if no stop comes.
 
 use crate::jobs::joblog::Joblog;
 use crate::jobs::results::Kept;
@@ -54,7 +48,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// No wait is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// What is demanded of a command.
+/// When a command is done, and how it runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// Exit codes that mean "done".
@@ -71,18 +65,17 @@ pub(crate) struct Terms {
     pub(crate) kill_after: Duration,
     /// Whether a command that was told to end and ends well has done its task: it saves its own work.
     pub(crate) saves_its_work: bool,
-    /// Whether waits before another attempt are of a random length, so that a thousand commands that
-    /// failed together do not come back together.
+    /// Whether waits have a random length, so that a thousand commands that failed together do not come back together.
     pub(crate) jitter: bool,
-    /// Whether what commands print goes where ours goes, mixed as it comes.
+    /// Whether the output of commands goes where ours goes, mixed as it comes.
     pub(crate) passes_through: bool,
-    /// Whether what they print is wanted as it comes.
+    /// Whether their output is handed over as it comes.
     pub(crate) at_once: bool,
-    /// What helps if a command is too long to be started.
+    /// The advice if a command is too long to be started.
     pub(crate) if_too_long: Option<Advice>,
 }
 
-/// What becomes of what a command prints and says.
+/// Takes the output and the messages of a command.
 pub(crate) trait Reception {
     /// An attempt begins; nothing of the one before counts any more.
     fn begin(&mut self) -> Result<(), TaskError> {
@@ -99,9 +92,9 @@ pub(crate) trait Reception {
 
 #[derive(Debug, Default)]
 pub(crate) struct Rest {
-    /// Files that get their names when it is known what came of it.
+    /// Files that get their names when its result is known.
     pub(crate) kept: Option<Kept>,
-    /// What it said last, for the message of a failure.
+    /// Its last messages, for the message of a failure.
     pub(crate) last_words: String,
 }
 
@@ -112,7 +105,7 @@ enum Verdict {
     Failed(String),
 }
 
-/// A command that has ended, and what came of it if no stop comes.
+/// A command that has ended, and its result if no stop comes.
 #[derive(Debug)]
 pub(crate) struct Suspect {
     attempt: u32,
@@ -141,7 +134,7 @@ impl Suspect {
 }
 
 impl Then {
-    /// What the task works on is not needed any more.
+    /// Whether the task does not need its input any more.
     pub(crate) fn is_last(&self) -> bool {
         match self {
             Then::Over(_) => true,
@@ -159,7 +152,7 @@ impl Then {
     }
 }
 
-/// Tasks that wait, by number, with what they work on.
+/// Tasks that wait, by number, with their input.
 #[derive(Debug)]
 pub(crate) struct Waiting<W>(Mutex<BTreeMap<u64, (W, Stage)>>);
 
@@ -176,7 +169,7 @@ impl<W> Default for Waiting<W> {
 }
 
 impl<W> Waiting<W> {
-    /// Tells the engine what there is to be done about a task, and keeps what is needed for it.
+    /// Tells the engine the next step of a task, and keeps its input.
     pub(crate) fn keep(&self, cx: &Context<'_>, work: W, then: Then) -> Result<(), TaskError> {
         let (stage, answer) = match then {
             Then::Over(result) => return result,
@@ -216,10 +209,9 @@ impl<W> Waiting<W> {
 }
 
 impl Terms {
-    /// Runs `command` once, with its two lines in the journal; `to` takes what it prints and says.
-    ///
-    /// What came of it if that is known: [`TaskError::Failed`] after the last attempt, with how it ended and
-    /// its last words; the others as [`Context::call`] has them.
+    /// Runs `command` once, with its two lines in the journal; `to` takes its output and messages. A known result is
+    /// [`TaskError::Failed`] after the last attempt, with its end and its last words; other errors are those of
+    /// [`Context::call`].
     pub(crate) fn run<'f>(
         &self,
         cx: &Context<'_>,
@@ -280,7 +272,7 @@ impl Terms {
         }
     }
 
-    /// What came of it, now that it is known whether a stop has come.
+    /// The result, now that it is known whether a stop has come.
     pub(crate) fn settle(&self, cx: &Context<'_>, suspect: Suspect) -> Then {
         let Suspect { attempt, note, shown, began_ms, finished, mut verdict, is_last, mut rest } = suspect;
         let was_held = self.judge(&finished).1.is_some();
@@ -332,7 +324,7 @@ impl Terms {
         Then::Retry(attempt + 1, time)
     }
 
-    /// What came of it if no stop comes, and for how long one would matter.
+    /// The result if no stop comes, and for how long a stop would matter.
     fn judge(&self, finished: &Finished) -> (Verdict, Option<Duration>) {
         let why = match finished.how {
             How::Code(code) if self.ok_codes.contains(&code) => return self.judge_well_ended(finished),
@@ -375,7 +367,7 @@ fn outcome(finished: &Finished, verdict: &Verdict) -> Outcome {
     }
 }
 
-/// What it says of a call that came to nothing: maybe because there was nothing to run.
+/// The outcome of a call that failed, perhaps because the command could not be started.
 fn not_finished(error: &TaskError) -> Outcome {
     let is_about_the_start = match error {
         TaskError::Cancelled | TaskError::Held { .. } | TaskError::Again(_) => false,
@@ -385,7 +377,7 @@ fn not_finished(error: &TaskError) -> Outcome {
     if is_about_the_start { Outcome::NotStarted } else { Outcome::Interrupted }
 }
 
-/// Between a half and all of it. How the hasher of a map is seeded is random enough to part a crowd.
+/// Between a half and all of it. The seed of the hasher of a map is random enough for that.
 fn some_of(wait: Duration) -> Duration {
     let random = RandomState::new().hash_one(0);
     wait / 2 + wait.mul_f64((random >> 40) as f64 / f64::from(1 << 25))

@@ -1,8 +1,7 @@
 //! `digest --check`: verifies lists that `digest`, `b3sum`, `sha256sum` or another tool has made.
 //!
-//! What is printed, and what the code is, is as `sha256sum --check` has it; with BLAKE3 as `b3sum` has it,
-//! for which a line that cannot be read is a file that was not verified. A file name is shown as a terminal
-//! may see it, since this is read by people; a list that is made keeps every byte of it.
+//! Output and exit code are those of `sha256sum --check`; with BLAKE3 those of `b3sum`, for which a line that cannot be read
+//! is a file that was not verified. File names are shown as a terminal may see them.
 
 use crate::jobs::checklist::{Entry, Line, is_utf16, parse, without_mark};
 use crate::jobs::complaints::Complaints;
@@ -19,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// How many bytes of the list make one task: some fifty lines.
 pub(crate) const BLOCK: u64 = 4096;
 
-/// What was asked for, in the words of `sha256sum`.
+/// The options, in the words of `sha256sum`.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Options {
     /// A file that does not exist is passed over.
@@ -31,7 +30,7 @@ pub(crate) struct Options {
     pub(crate) strict: bool,
     /// Each such line is named.
     pub(crate) warn: bool,
-    /// A file that cannot be read because the machine is in trouble is one that cannot be read, and no more.
+    /// An error of the machine counts as a file that cannot be read, and does not end the run.
     #[serde(skip)]
     pub(crate) keeps_going: bool,
 }
@@ -76,7 +75,7 @@ pub(crate) struct Total {
     open: Option<usize>,
     tally: Tally,
     lines: u64,
-    /// What is to be said, as far as it is kept, and how many single lines there were to tell.
+    /// The messages, as far as they are kept, and how many single lines there were.
     said: Vec<String>,
     single: Vec<String>,
     singles: u64,
@@ -122,7 +121,7 @@ impl Check {
             Err(TaskError::Fatal(error)) if self.options.ignore_missing && error.is_missing() => {
                 Ok(Verdict::Missing)
             }
-            // That says nothing of the file, and the next run may have an answer.
+            // This is no answer about the file; the next run may have one.
             Err(TaskError::Fatal(error)) if error.may_pass() && !self.options.keeps_going => {
                 Err(TaskError::Fatal(error))
             }
@@ -131,7 +130,7 @@ impl Check {
         }
     }
 
-    /// Verifies what a line says, and gives what is to be printed of it.
+    /// Verifies a line of the list, and returns the word to print.
     fn entry(
         &self,
         entry: &Entry<'_>,
@@ -215,7 +214,7 @@ impl Job for Check {
         json!({ "algorithm": self.algorithm, "options": self.options })
     }
 
-    /// The files may have changed since the last time, and that is what is asked for.
+    /// The files may have changed since the last time: that is the question.
     fn is_about_now(&self) -> bool {
         true
     }

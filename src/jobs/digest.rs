@@ -1,13 +1,12 @@
 //! `digest`: a checksum of every file, in the format of `b3sum` and `sha256sum`.
 //!
-//! **One huge file.** SHA-256 is a chain: each block needs the one before, so a file is one task.
-//! BLAKE3 is a tree: the file is cut into parts whose size is a power of two, each worker computes the
-//! *chaining value* of a part as if it stood at its place in the tree, and the fold merges them in
-//! order, left with right, as soon as both are there. What is left to be merged is a stack of at most
-//! 64 values. It is part of the total, so a run that is continued goes on inside the file.
+//! **One huge file.** SHA-256 is a chain: each block needs the one before, so a file is one task. BLAKE3 is a tree: the
+//! file is cut into parts of a power of two bytes, each worker computes the *chaining value* of a part as if it stood at its
+//! place in the tree, and the fold merges them in order, left with right, as soon as both are there. A stack of at most 64
+//! values waits to be merged. It is part of the total, so a run that is continued goes on inside the file.
 //!
-//! **Many small files.** Read into a buffer that each worker keeps: a mapping costs more than twice the
-//! work of reading for files of some kilobytes.
+//! **Many small files.** Each worker reads them into a buffer that it keeps: for some kilobytes a mapping costs more than
+//! twice as much.
 
 use crate::jobs::complaints::Complaints;
 use crate::jobs::names;
@@ -90,10 +89,8 @@ impl Hasher {
     }
 }
 
-/// The checksum of a whole file, as far as it went when it was listed.
-///
-/// Of one that became longer meanwhile it is computed once more: if it is the same, there was only more of
-/// it, as with a log. If not, it would be the checksum of nothing that was ever there.
+/// The checksum of a whole file, as far as it went when it was listed. If the file grew meanwhile, the checksum is computed
+/// once more. The same one means that the file was appended to, as a log is. Another one is of bytes that never were there.
 pub(crate) fn hash_file(
     file: &InputFile,
     algorithm: Algorithm,
@@ -137,7 +134,7 @@ pub(crate) struct Digest {
     complaints: Complaints,
 }
 
-/// What becomes of a file that has no checksum. It is left out as a rule, and the others are not.
+/// When a file without a checksum is left out, and when it ends the run.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// Also where the machine is in trouble, and not the file. Otherwise that ends the run, and the next one
@@ -205,7 +202,7 @@ fn may_pass(error: &TaskError) -> bool {
 }
 
 impl Total {
-    /// Behind the last part of a file that could not be read whole.
+    /// After the last part of a file that could not be read whole.
     fn give_the_file_up(&mut self) {
         self.stack.clear();
         self.failed += 1;
@@ -222,25 +219,18 @@ impl Digest {
         self.style.write_line(self.algorithm, hash, path, out);
     }
 
-    /// What is said of a file that cannot be read, or not as it was listed; an error where the run cannot go
-    /// on without it.
+    /// The complaint about a file that cannot be read as it was listed; an error if the run must not go on without it.
     fn complain(&self, path: &Path, error: TaskError) -> Result<String, TaskError> {
         let TaskError::Fatal(error) = error else { return Err(error) };
-        match error.kind() {
-            Kind::Broken if self.terms.may_lack(&error) => Ok(worded(&error)),
-            Kind::Broken => Err(TaskError::Fatal(error.or_left_out())),
-            // In a tree that is in use files come and go; each of them is one line less.
-            Kind::Refused if self.terms.may_change(path) => {
-                Ok(format!("{}; it is left out", error.sentence()))
-            }
-            Kind::Refused
-            | Kind::Usage
-            | Kind::Busy
-            | Kind::OutputClosed
-            | Kind::CannotStart
-            | Kind::NoSuchCommand
-            | Kind::Interrupted => Err(TaskError::Fatal(error)),
+        let is_broken = error.kind() == Kind::Broken;
+        if is_broken && self.terms.may_lack(&error) {
+            return Ok(worded(&error));
         }
+        // In a tree that is in use files come and go; each of them is one line less.
+        if error.kind() == Kind::Refused && self.terms.may_change(path) {
+            return Ok(format!("{}; it is left out", error.sentence()));
+        }
+        Err(TaskError::Fatal(if is_broken { error.or_left_out() } else { error }))
     }
 
     fn files(&self, entries: Vec<Entry>, cx: &Context<'_>) -> Result<Partial, TaskError> {
@@ -265,7 +255,7 @@ impl Digest {
         Ok(Partial::Files { unread })
     }
 
-    /// A part of a file; as with a whole one, that it cannot be read is said, and no more.
+    /// A part of a file. As with a whole one, a part that cannot be read is only reported.
     fn part(&self, file: &InputFile, range: Range<u64>, cx: &Context<'_>) -> Result<Partial, TaskError> {
         let last = range.end == file.identity().size;
         self.value_of(file, range, cx).or_else(|error| {
@@ -274,8 +264,8 @@ impl Digest {
         })
     }
 
-    /// The chaining value of one part, which is a subtree: its length is a power of two, or it is the
-    /// last one; and it begins at a multiple of that length.
+    /// The chaining value of one part, which is a subtree: its length is a power of two, or it is the last one; and it begins
+    /// at a multiple of that length.
     fn value_of(&self, file: &InputFile, range: Range<u64>, cx: &Context<'_>) -> Result<Partial, TaskError> {
         let mut hasher = blake3::Hasher::new();
         hasher.set_input_offset(range.start);
@@ -287,8 +277,7 @@ impl Digest {
         let value = hasher.finalize_non_root();
         let is_last = range.end == file.identity().size;
         let length = range.end - range.start;
-        // The number counts parts of the usual size; only the last one may be shorter, and for that
-        // one nothing hangs on it.
+        // It counts parts of the usual size. Only the last one may be shorter, and its number does not matter.
         let number = if is_last { 0 } else { range.start / length };
         let last = is_last.then(|| file.path().as_os_str().as_bytes().to_vec());
         Ok(Partial::Subtree { number, value, last })
@@ -338,9 +327,8 @@ impl Style {
     }
 }
 
-/// Puts the next part on the stack, and merges what is complete: after part number *n*, one merge for
-/// every trailing zero of *n* + 1. The last two values of a file are not merged here, since the root is
-/// made in another way; but as long as another part follows, this is not the root.
+/// Puts the next part on the stack, and merges complete subtrees: after part number *n*, one merge for every trailing zero
+/// of *n* + 1. The last two values of a file are merged into the root, in another way; another part follows this one.
 fn push(stack: &mut Vec<[u8; 32]>, number: u64, mut value: ChainingValue) {
     for _ in 0..(number + 1).trailing_zeros() {
         let Some(left) = stack.pop() else { break };

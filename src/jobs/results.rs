@@ -1,15 +1,14 @@
-//! `--results DIR`: what each command printed, in files of its own.
+//! `--results DIR`: the output of each command, in files of its own.
 //!
 //! ```text
 //! DIR/17/stdout   DIR/17/stderr   DIR/17/code   DIR/17/item
 //! ```
 //!
-//! GNU parallel names the directories after the items, which are then escaped, cut, and two of them the
-//! same. A number is short, and never the same; the item stands in a file.
+//! GNU parallel names the directories after the items, which are then escaped and cut, and two may become the same. A
+//! number is short, and never the same; the item stands in a file.
 //!
-//! While the command runs its directory is called `.17.part`, and gets its name when everything is in
-//! it. So what was interrupted, by SIGKILL too, leaves nothing that looks finished, and what is left of
-//! it goes when the item runs again.
+//! While the command runs its directory is called `.17.part`, and gets its name when everything is in it. So an
+//! interrupted command, by SIGKILL too, leaves nothing that looks finished. Its rest goes when the item runs again.
 
 use bivouac::disk::{OsDisk, refuse_trap_at};
 use bivouac::journal::Outcome;
@@ -52,7 +51,7 @@ impl Results {
         Ok(Self { dir: Arc::new(dir), path: path.into() })
     }
 
-    /// The file of command `number` with what it printed.
+    /// The file with the output of command `number`.
     pub(crate) fn stdout_of(&self, number: u64) -> PathBuf {
         self.path.join(number.to_string()).join(STDOUT)
     }
@@ -145,9 +144,9 @@ impl Kept {
     }
 }
 
-/// Files of results beside another sink. A record that says that a command has ended must not be more
-/// durable than what the command printed; and flushing three files for every command would cost more
-/// than most commands. So the whole file system is flushed, once for each checkpoint.
+/// Files of results beside another sink. A record that says that a command has ended must not be more durable than its
+/// output; and flushing three files for every command would cost more than most commands. So the whole file system is
+/// flushed, once for each checkpoint.
 #[derive(Debug)]
 pub(crate) struct Beside<S> {
     inner: S,

@@ -1,13 +1,11 @@
 //! A command with gaps in it, and an item that fills them.
 //!
-//! Without a shell this is simple: each word of the template is filled for itself, a filled word is one
-//! word, and whatever an item holds is handed over as it is. `{}` alone is as many words as the item has;
-//! inside a longer word they stand with blanks between them. A template without any placeholder gets the
-//! item behind it. As with GNU parallel, `{#}` and `{%}` count as placeholders there too.
+//! Without a shell this is simple: each word of the template is filled by itself, a filled word is one word, and the item is
+//! handed over as it is. `{}` alone is as many words as the item has; inside a longer word they stand with blanks between
+//! them. A template without any placeholder gets the item after it. As with GNU parallel, `{#}` and `{%}` count there too.
 //!
-//! With a shell the template is a program, and the danger is that the item becomes part of it; how that is
-//! prevented is the subject of `template/script.rs`. A backslash before a brace, outside of quotes, makes it
-//! an ordinary one.
+//! With a shell the template is a program, and the danger is that the item becomes part of it; `template/script.rs` prevents
+//! that. A backslash before a brace, outside of quotes, makes it an ordinary one.
 //!
 //! A shell without a template, or with `{}` as the whole of it, runs the items themselves, each a command line:
 //! `bivouac each --shell < commands.txt`. That is the one place where an item is a program.

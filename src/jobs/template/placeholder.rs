@@ -1,9 +1,8 @@
 //! Placeholders: how they are written, and what a word becomes in one.
 //!
-//! They are those of GNU parallel, and take words apart as it does. What stands in braces and is none of
-//! them stays as it is, so `awk '{print $1}'` can be written as ever. Two things differ. `{0}` is no
-//! placeholder; there it is the item, by accident. And `{2}` of a last task of `-n` that is short of words
-//! is an empty word; there it is nothing at all.
+//! They are those of GNU parallel, and take words apart as it does. Other text in braces stays as it is, so you write
+//! `awk '{print $1}'` as always. Two things differ. `{0}` is no placeholder; in parallel it is the item, by accident. And
+//! `{2}` of a last task of `-n` that is short of words is an empty word; in parallel it is nothing at all.
 
 use super::plus::{self, Edit};
 use bivouac::{Error, Result};
@@ -49,7 +48,7 @@ pub(super) enum Placeholder {
     Slot,
 }
 
-/// What is taken of a word, as if it were a path.
+/// A part of a word, as if it were a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `{}`
@@ -137,10 +136,8 @@ impl Syntax {
     /// The first one in `text`, and where it stands.
     pub(super) fn find_in(&self, text: &[u8]) -> Option<(Placeholder, Range<usize>)> {
         let at = |at: usize| self.at_start(&text[at..]).map(|(found, length)| (found, at..at + length));
-        match self.renamed.is_empty() {
-            true => memchr::memchr_iter(b'{', text).find_map(at),
-            false => (0..text.len()).find_map(at),
-        }
+        let all_begin_so = self.renamed.is_empty();
+        if all_begin_so { memchr::memchr_iter(b'{', text).find_map(at) } else { (0..text.len()).find_map(at) }
     }
 }
 
@@ -185,7 +182,7 @@ impl Placeholder {
     }
 }
 
-/// What most of these expressions do.
+/// The advice for most of these expressions.
 const NO_PERL: &str = "no Perl: {/RE/NEW} with --plus, or --shell 'x={}; COMMAND \"${x%.gz}\"'";
 
 /// Refuses placeholders of GNU parallel and of rush that have no meaning here: a command would get them as they are
@@ -229,11 +226,9 @@ pub(super) fn refuse_unknown(text: &[u8], syntax: &Syntax, has_shell: bool) -> R
             [b',' | b'^', ..] if inner.len() <= 2 && !has_shell => PLUS,
             _ => continue,
         };
-        return Err(Error::usage(
-            String::from_utf8_lossy(&text[at..=at + end]),
-            "is a placeholder of another program, and none here",
-        )
-        .advise(advice));
+        let shown = String::from_utf8_lossy(&text[at..=at + end]);
+        let error = Error::usage(shown, "is a placeholder of another program, and none here");
+        return Err(error.advise(advice));
     }
     Ok(())
 }
@@ -262,7 +257,7 @@ impl Form {
     }
 }
 
-/// Up to the last dot, if no slash stands behind it. Of `.profile` nothing is left, as with parallel.
+/// Up to the last dot, if no slash stands after it. Of `.profile` nothing is left, as with parallel.
 fn stem(word: &[u8]) -> &[u8] {
     match memchr::memrchr2(b'.', b'/', word) {
         Some(at) if word[at] == b'.' => &word[..at],

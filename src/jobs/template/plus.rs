@@ -1,9 +1,8 @@
-//! What `--plus` of GNU parallel takes of a word: two extensions, a prefix, a stretch, another text.
+//! Placeholders of `--plus` of GNU parallel: two extensions, a prefix, a stretch, another text.
 //!
-//! Those without a pattern (`{..}`, `{+/}`) are placeholders always; nothing else is written so. Those with one
-//! look like parts of other languages, `{/foo/…}` of awk and `{%s}` of a format, and so they are placeholders
-//! with `--plus` only. Their patterns are regular expressions, as with parallel, although they look like the
-//! globs of a shell: `{%.*}` takes everything away.
+//! Those without a pattern (`{..}`, `{+/}`) are placeholders always; nothing else is written so. Those with one look like
+//! parts of other languages, `{/foo/…}` of awk and `{%s}` of a format, so they are placeholders with `--plus` only. Their
+//! patterns are regular expressions, as with parallel, although they look like globs: `{%.*}` takes everything away.
 
 use crate::jobs::pattern::regex;
 use bivouac::{Error, Result};
@@ -19,10 +18,7 @@ pub(crate) struct Edit {
 #[derive(Clone, Debug)]
 enum Step {
     /// `{..}`, `{/...}`: without so many extensions, if there are so many; without the directory, too.
-    Without {
-        extensions: usize,
-        directory: bool,
-    },
+    Without { extensions: usize, directory: bool },
     /// `{+.}`, `{+..}`: so many extensions, or nothing.
     Extensions(usize),
     /// `{+/}`: the directory, or nothing.
@@ -31,14 +27,11 @@ enum Step {
     IfEmpty(Vec<u8>),
     /// `{:2}`, `{:2:3}`: from a byte on, so many.
     Stretch(usize, usize),
-    /// What matches, the first time or always, is replaced.
-    Replace {
-        what: Regex,
-        with: With,
-        always: bool,
-    },
-    /// `{%.gz}`: without the shortest match at the end. The first group is what is left.
+    /// Replaces the first match, or every one.
+    Replace { what: Regex, with: With, always: bool },
+    /// `{%.gz}`: without the shortest match at the end. The first group is the rest.
     WithoutSuffix(Regex),
+    /// Its pattern is no regular expression, for this reason.
     Wrong(String),
 }
 
@@ -86,7 +79,7 @@ impl Edit {
                 let stem = extension(word, *extensions).map_or(word.len(), |at| at - 1);
                 word[..stem].to_vec()
             }
-            // Of one extension parallel takes what is behind the last dot, wherever that is.
+            // Of one extension parallel takes everything after the last dot, wherever that is.
             Step::Extensions(1) => memchr::memrchr(b'.', word).map_or(&[][..], |at| &word[at + 1..]).to_vec(),
             Step::Extensions(count) => extension(word, *count).map_or(&[][..], |at| &word[at..]).to_vec(),
             Step::Directory => memchr::memrchr(b'/', word).map_or(&[][..], |at| &word[..at]).to_vec(),
@@ -126,7 +119,7 @@ impl Step {
             return None;
         }
         let pattern = String::from_utf8_lossy(pattern);
-        // The shortest match is wanted of a single `#` or `%`, the longest of two.
+        // A single `#` or `%` takes the shortest match, two take the longest.
         let text = match (kind, always, pattern.split_at_checked(1).unwrap_or_default()) {
             (b'#', false, _) => format!("^(?U:{pattern})"),
             (b'#', true, _) | (b'^' | b',', false, _) => format!("^(?:{pattern})"),

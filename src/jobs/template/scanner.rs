@@ -1,8 +1,8 @@
 //! Reading a shell script, as far as it takes to know in which quotes a place stands.
 //!
-//! Not a parser: it never asks whether the script makes sense, only what opens, what closes, and what
-//! takes the meaning from the next byte. Beyond that, only what can put a quote or a bracket out of its
-//! pair is worth knowing: comments (`# don't`), and the lone `)` behind a pattern of `case`.
+//! This is no parser: it knows only which bytes open, which close, and which take the meaning from the next byte. Beyond
+//! that, two things can put a quote or a bracket out of its pair: comments (`# don't`), and the lone `)` after a pattern of
+//! `case`.
 
 use super::placeholder::{Form, Part, Placeholder, Quoting, Syntax};
 use bivouac::{Error, Result};
@@ -10,21 +10,16 @@ use bivouac::{Error, Result};
 /// Something that was opened and is not closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Frame {
+    /// `'`
     Single,
+    /// `"`
     Double,
-    /// `$(` or, in one, `(`; with how many `case` in it wait for their `esac`.
-    Paren {
-        cases: u32,
-    },
-    /// `${`, in double quotes or not; `evaluates` if what stands in it is arithmetic (of bash).
-    Brace {
-        quoted: bool,
-        evaluates: bool,
-    },
-    /// `$((`, with how many `(` in it.
-    Arithmetic {
-        depth: u32,
-    },
+    /// `$(` or, in one, `(`; with the number of `case` in it without `esac`.
+    Paren { cases: u32 },
+    /// `${`, in double quotes or not; `evaluates` if its content is arithmetic (of bash).
+    Brace { quoted: bool, evaluates: bool },
+    /// `$((`, with the number of `(` in it.
+    Arithmetic { depth: u32 },
     /// `$[`, which is arithmetic in bash.
     Bracket,
 }

@@ -1,13 +1,12 @@
 //! A template that a shell reads, and items that it never reads.
 //!
-//! The obvious way is to quote the item and to put it into the text. But which quotes are right depends on
-//! where it stands, and in half of all places none are: `"{}"`, `` `{}` ``, `'{}.old'`. One mistake, and an
-//! item called `$(rm -rf x)` is a command. So no byte of an item ever becomes part of the text. The text is
-//! fixed, the items are handed over as parameters (`sh -c TEXT sh ITEM…`), and each placeholder becomes an
-//! expansion, whose result no shell reads again. First of all the parameters are put into variables, since
-//! `$1` is another one inside of a function, and after `set` and `shift`.
+//! The obvious way is to quote the item and to put it into the text. But the right quotes depend on its place, and in half
+//! of all places there are none: `"{}"`, `` `{}` ``, `'{}.old'`. One mistake, and an item called `$(rm -rf x)` is a command.
+//! So no byte of an item ever becomes part of the text. The text is fixed, the items are handed over as parameters (`sh -c
+//! TEXT sh ITEM…`), and each placeholder becomes an expansion, and no shell reads its result again. The parameters are first
+//! put into variables, since `$1` is another one inside of a function, and after `set` and `shift`.
 //!
-//! What is left to find out is how the expansion has to be written so that it remains *one word*:
+//! The expansion must remain *one word*:
 //!
 //! | where it stands | it becomes |
 //! |---|---|
@@ -16,17 +15,17 @@
 //! | in single quotes | `'"${_item1}"'` |
 //! | in an arithmetic expansion | `${_item1}`, and the item must be a number |
 //!
-//! That is done by a scanner with a stack, which knows quotes, `$( )`, `${ }`, `$(( ))`, backticks,
-//! backslashes, comments and `case`. Backticks with a placeholder inside become `$( )`, in which nothing is
-//! escaped twice. Where the scanner is wrong about a place, quotes are wrong, and an item may become
-//! several words, or the name of its parameter be printed; executed it is nowhere.
+//! A scanner with a stack finds the place: it knows quotes, `$( )`, `${ }`, `$(( ))`, backticks, backslashes, comments and
+//! `case`. Backticks with a placeholder inside become `$( )`, in which nothing is escaped twice. If the scanner is wrong
+//! about a place, quotes are wrong: an item may become several words, or the name of its parameter is printed. It is never
+//! executed.
 //!
-//! Arithmetic is different, because there bash *does* read the result again: `a[$(id)]` would run `id`. There
-//! an item that is not a number is replaced by the words `not a number`, which no shell can add up. With a shell
-//! like bash that goes for `(( ))`, for `let`, and for a `[[ ]]` that compares numbers or asks for a variable.
+//! Arithmetic is different, because there bash *does* read the result again: `a[$(id)]` would run `id`. There the words
+//! `not a number`, which no shell can add up, replace an item that is not a number. With a shell like bash that includes
+//! `(( ))`, `let`, and a `[[ ]]` that compares numbers or asks for a variable.
 //!
-//! Beyond this no template can protect: who hands the item to another reader (`eval`, `sh -c "{}"`, `ssh`,
-//! the text of an `awk` program, `declare -i` of bash) has made it a program himself.
+//! No template can protect beyond this: a command that hands the item to another reader (`eval`, `sh -c "{}"`, `ssh`, the
+//! text of an `awk` program, `declare -i` of bash) makes it a program.
 
 use super::placeholder::{Filling, Part, Placeholder, Quoting, Syntax};
 use crate::jobs::quote;
@@ -61,17 +60,11 @@ impl Script {
             Part::Text(_) => true,
             Part::Hole { placeholder: Placeholder::All(_), quoting, .. } => {
                 let before = at.checked_sub(1).map(|before| &self.parts[before]);
-                let begins = match before {
-                    None => true,
-                    Some(Part::Text(text)) => is_open(text.last()),
-                    Some(Part::Hole { .. }) => false,
+                let is_open = |part: Option<&Part>, byte: fn(&[u8]) -> Option<&u8>| {
+                    part.is_none_or(|part| matches!(part, Part::Text(text) if is_open(byte(text))))
                 };
-                let ends = match self.parts.get(at + 1) {
-                    None => true,
-                    Some(Part::Text(text)) => is_open(text.first()),
-                    Some(Part::Hole { .. }) => false,
-                };
-                *quoting == Quoting::Plain && begins && ends
+                let is_free = is_open(before, <[u8]>::last) && is_open(self.parts.get(at + 1), <[u8]>::first);
+                *quoting == Quoting::Plain && is_free
             }
             Part::Hole { .. } => true,
         };
