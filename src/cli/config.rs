@@ -1,11 +1,11 @@
-//! The configuration file: what may stand in it, and what is wrong with it.
+//! The configuration file: its settings, and its errors.
 //!
-//! It is TOML, and read only when `--config` names it. The obvious thing is to look in `~/.config` too. But a
-//! job must mean the same on every machine and for every user, and a file that the command line does not name
-//! is a bad answer to "why does SIGTERM do nothing here?".
+//! It is TOML, and read only when `--config` names it. The obvious thing is to look in `~/.config` too. But a job must mean
+//! the same on every machine and for every user, and a file that the command line does not name is a bad answer to "why
+//! does SIGTERM do nothing here?".
 //!
-//! Names and values are those of the options, and the same functions read both. An unknown name is an error,
-//! since it is mostly a known one with a typing mistake.
+//! Names and values are those of the options, and the same functions read both. An unknown name is an error, since it is
+//! mostly a known one with a typing mistake.
 
 use crate::cli::args::common::{LogFormat, LogLevel};
 use crate::cli::parse::{self, Grace};
@@ -68,18 +68,16 @@ impl Config {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let unreadable = |cause: std::io::Error| Error::named(path, "read the configuration", &cause);
         let facts = fs::metadata(path).map_err(unreadable)?;
+        let refused = |why| Err(Error::usage(path.display(), why));
         if facts.is_file() && facts.len() > LARGEST {
-            return Err(Error::usage(path.display(), "is too large for a configuration"));
+            return refused("is too large for a configuration");
         }
         let text = text_of(path).map_err(unreadable)?;
         if text.len() as u64 > LARGEST {
-            return Err(Error::usage(path.display(), "is too large for a configuration"));
+            return refused("is too large for a configuration");
         }
         if text.is_empty() && facts.file_type().is_fifo() {
-            return Err(Error::usage(
-                path.display(),
-                "is a pipe without a writer, so there is no configuration in it",
-            ));
+            return refused("is a pipe without a writer, so there is no configuration in it");
         }
         Self::parse(&text, path)
     }

@@ -2,17 +2,17 @@
 //!
 //! | chapter | what it is about |
 //! |---|---|
-//! | [`view`] | what can be known of a job from outside |
-//! | [`status`] | how that is said, to people and to programs |
+//! | [`view`] | a job from outside |
+//! | [`status`] | its status, for people and for programs |
 //! | [`watch`] | the same, again and again until the job has ended |
 //! | [`list`] | all jobs here and below, as a table |
 //! | [`choose`] | which signal asks a given job for something |
 //! | [`act`] | asking for it, and waiting until it is there |
 //!
-//! There is no socket and no protocol. Signals already carry requests to a job, and a file in its state
-//! directory says what it does. So `kill` and `cat` can do all that a verb can do, and a job needs no thread,
-//! no port and no permission to be controlled. A verb adds care: its signal reaches this job or no process, it
-//! is the one that means the request to *this* job, and the verb returns when the effect has come.
+//! There is no socket and no protocol. Signals already carry requests to a job, and a file in its state directory has its
+//! status. So `kill` and `cat` can do all that a verb can do, and a job needs no thread, no port and no permission to be
+//! controlled. A verb adds care: its signal reaches this job or no process, it is the one that means the request to *this*
+//! job, and the verb returns when the effect has come.
 
 mod act;
 mod choose;

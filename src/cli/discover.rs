@@ -8,11 +8,10 @@ use bivouac::error::Kind;
 use bivouac::state_dir::reach::{Found, find};
 use bivouac::state_dir::{Peek, peek};
 use bivouac::{Error, Result, Shards, is_divided};
-use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+use std::{fs, io};
 
 /// The state that is meant: the one that was named; or the only one that is here; or, of several, the only one
 /// whose job runs. If that names none, or several, the error lists them.
@@ -27,10 +26,8 @@ pub(crate) fn the_last(named: Option<&Path>, shows: impl Fn(&Path) -> bool) -> R
         let last =
             states.iter().max_by_key(|path| (shows(path), last_write(path))).cloned().unwrap_or_default();
         let (name, count) = (last.display().to_string(), states.len());
-        terminal::message(&format!(
-            "{}: the job that ran last; `bivouac list` prints all {count}",
-            visible(&name)
-        ));
+        let name = visible(&name);
+        terminal::message(&format!("{name}: the job that ran last; `bivouac list` prints all {count}"));
         Ok(last)
     })
 }
@@ -168,14 +165,10 @@ fn subdirectories(directory: &Path) -> Result<Vec<PathBuf>> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(cause) => return Err(failed(&cause)),
     };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|cause| failed(&cause))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.push(directory.join(entry.file_name()));
-        }
-    }
-    Ok(found)
+    let entries: io::Result<Vec<_>> = entries.collect();
+    let mut entries = entries.map_err(|cause| failed(&cause))?;
+    entries.retain(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    Ok(entries.into_iter().map(|entry| directory.join(entry.file_name())).collect())
 }
 
 #[cfg(test)]

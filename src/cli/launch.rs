@@ -1,8 +1,7 @@
 //! From options to a run: what all verbs that run a job have in common.
 //!
-//! A verb makes its job, its tasks and, if it is no common one, its sink; the rest is here: what signals
-//! mean, where the state and the output go, the log, every option of [`crate::cli::args::common`], and
-//! what is said at the end.
+//! A verb makes its job, its tasks and, if it is no common one, its sink; the rest is here: the meaning of signals, the
+//! places of state and output, the log, every option of [`crate::cli::args::common`], and the messages at the end.
 
 use crate::cli::advice::refuse_lone_units;
 use crate::cli::after_warning::AfterWarning;
@@ -24,8 +23,7 @@ use bivouac::ending::{Exit, StoppedBy};
 use bivouac::error::Kind;
 use bivouac::input::Readable;
 use bivouac::signals::Masked;
-use bivouac::sink::FileSink;
-use bivouac::sink::StreamSink;
+use bivouac::sink::{FileSink, StreamSink};
 use bivouac::{Effects, Ending, Error, Job, Location, Result, Run, Shards, Sink, Source, local_locks};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
@@ -61,16 +59,8 @@ impl<'a> Launch<'a> {
         settings.agree()?;
         masked.adopt(settings.policy())?;
         masked.linger();
-        Ok(Self {
-            args,
-            settings,
-            argv,
-            masked,
-            part,
-            failures: None,
-            left_out: None,
-            says_what_is_unread: true,
-        })
+        let (failures, left_out, says_what_is_unread) = (None, None, true);
+        Ok(Self { args, settings, argv, masked, part, failures, left_out, says_what_is_unread })
     }
 
     pub(crate) fn is_quiet(&self) -> bool {

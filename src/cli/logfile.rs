@@ -1,17 +1,15 @@
 //! The log: every signal, request, phase change and checkpoint, as text or as JSON.
 //!
-//! `tracing` makes the lines; the way to the file is ours. The obvious way, a file behind a mutex, makes the
-//! supervisor wait for the disk in the middle of a signal. So lines go to a thread through a bounded channel.
-//! When the channel is full, a line is counted and dropped, and the log says how many are missing.
+//! `tracing` makes the lines; the way to the file is ours. The obvious way, a file with a mutex, makes the supervisor wait
+//! for the disk in the middle of a signal. So lines go to a thread through a bounded channel. When the channel is full, a
+//! line is counted and dropped, and the log says how many are missing.
 //!
-//! The non-blocking writer of `tracing-appender` has the same shape and lacks three things. Its lines are
-//! flushed only when the writer ends, and a process that suspends itself or dies of SIGQUIT must flush before
-//! that and may go on. It ignores an error of the disk; here the line counts as lost, and the end of the run
-//! reports it. And it cannot open its file again, which is the next paragraph.
+//! The non-blocking writer of `tracing-appender` has the same shape and lacks three things. It flushes only at its end, and
+//! a process that suspends itself or dies of SIGQUIT must flush before that. It ignores an error of the disk; here the line
+//! counts as lost, and the end of the run reports it. And it cannot open its file again.
 //!
-//! The file is opened for appending, and opened again by name on a reload, as `logrotate` expects: that
-//! renames the file, sends SIGHUP, and compresses the old one. Nothing is flushed to the device: what must
-//! survive a power cut is in the checkpoint.
+//! The file is opened for appending, and opened again by name on a reload, as `logrotate` expects: that renames the file,
+//! sends SIGHUP, and compresses the old one. Nothing is flushed to the device: only the checkpoint must survive a power cut.
 
 use crate::cli::args::common::{LogFormat, LogLevel};
 use crate::cli::format::{TaskWord, count};
@@ -125,9 +123,8 @@ impl LogFile {
         let lost = self.sender.lost.load(Ordering::Relaxed);
         if lost > 0 {
             let (path, lines) = (self.path.display(), count(lost, "line"));
-            crate::cli::terminal::message(&format!(
-                "warning: {path}: {lines} of the log could not be written"
-            ));
+            let warning = format!("warning: {path}: {lines} of the log could not be written");
+            crate::cli::terminal::message(&warning);
         }
     }
 }
@@ -150,7 +147,7 @@ fn filter_of(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// What `tracing` writes to: one line for each write.
+/// Takes one line from `tracing` with each write.
 #[derive(Clone)]
 struct LineSender {
     to: Sender<Order>,
@@ -190,12 +187,8 @@ impl LogThread {
         for message in messages {
             match message {
                 Order::Line(line) => self.line(&line),
-                Order::Reopen(answer) => {
-                    answer.send(open(&self.path).map(|file| self.file = file)).ok();
-                }
-                Order::Flush(answer) => {
-                    answer.send(()).ok();
-                }
+                Order::Reopen(answer) => drop(answer.send(open(&self.path).map(|file| self.file = file))),
+                Order::Flush(answer) => drop(answer.send(())),
             }
         }
     }

@@ -156,18 +156,14 @@ fn stopped(by: StoppedBy, summary: &Summary, context: ReportContext<'_>) -> Vec<
     };
     let command = quote::shortened(&without_fresh(context.argv));
     if *context.state == Location::Nowhere {
-        return vec![format!(
-            "{by}; nothing was kept of a pipe: the job starts from the beginning with\n  {command}"
-        )];
+        let how = "nothing was kept of a pipe: the job starts from the beginning with";
+        return vec![format!("{by}; {how}\n  {command}")];
     }
     let (at, done) = (reached(summary), context.word.of(summary.frontier, summary.tasks));
     if !context.goes_on_printing {
-        return vec![
-            format!(
-                "{by}{at}; nothing was kept\n  with --output OUT, or >> into a file, it could be continued"
-            ),
-            format!("what was printed stands; the job starts from the beginning with\n  {command}"),
-        ];
+        let advice = "with --output OUT, or >> into a file, it could be continued";
+        let again = format!("what was printed stands; the job starts from the beginning with\n  {command}");
+        return vec![format!("{by}{at}; nothing was kept\n  {advice}"), again];
     }
     let append = match context.output {
         None if summary.output_bytes > 0 => ", with >> if its output went to a file",
@@ -274,8 +270,8 @@ fn here() -> String {
 
 /// The command that continues: the same without `--fresh`, which would discard the state.
 ///
-/// Only the parser knows which word `--fresh` is the option, and not the value of another option or a file
-/// after `--`. So it is asked: without the right one the command line means the same, except for this.
+/// Only the parser knows which word `--fresh` is the option, and not a value or a file after `--`. So it is asked: without
+/// the right one the command line means the same, except for this.
 fn without_fresh(argv: &[OsString]) -> Vec<OsString> {
     let Ok(mut meant) = Cli::read(argv) else { return argv.to_vec() };
     let Verb::Job(verb) = &mut meant.verb else { return argv.to_vec() };

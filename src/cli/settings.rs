@@ -1,5 +1,4 @@
-//! Everything that a run is asked for besides its job: the command line before the configuration before
-//! the defaults.
+//! Everything that a run is asked for besides its job: the command line before the configuration before the defaults.
 //!
 //! | chapter | what it is about |
 //! |---|---|

@@ -4,20 +4,17 @@
 //! Worse, they *wait*: a terminal held with Ctrl-S, or a pipe whose reader sleeps, would hold the supervisor
 //! in the middle of a message, and then no signal is answered. So there are two ways out of here:
 //!
-//! - While a job runs, messages and the progress line go through an [`Outlet`]. It asks `poll(2)` first and
-//!   keeps a message that cannot be written now; it keeps a bounded amount, and reports how much it dropped.
-//! - Before and after, [`message`] and [`result`] simply write: the first waits some seconds for its reader,
-//!   the second as long as it takes. The handled signals have their default action then, so Ctrl-C ends the
-//!   wait.
+//! - While a job runs, messages and the progress line go through an [`Outlet`]. It asks `poll(2)` first and keeps a message
+//!   that cannot be written now; it keeps a bounded amount, and reports how much it dropped.
+//! - Before and after, [`message`] and [`result`] simply write: the first waits some seconds for its reader, the second as
+//!   long as it takes. The handled signals have their default action then, so Ctrl-C ends the wait.
 //!
-//! A lost message changes nothing else: the exit code does not depend on the reader. A *result* that cannot
-//! be written is an error.
+//! The exit code does not depend on the reader of messages. A *result* that cannot be written is an error.
 //!
-//! The progress line, with a bar and perhaps a row for each slot, is drawn in place. indicatif is the obvious
-//! library for it, and an earlier version had it, and was longer. indicatif writes without asking `poll`, so a
-//! `TermLike` of nine methods must catch what it draws and give it to an [`Outlet`]. Its template cuts off a row that is
-//! too long, where this one drops fields, so each width needs a template. Its rate counts pauses as work, so each number
-//! comes from here. What is left for it is the bar itself: twelve lines ([`super::progress`]), against five packages.
+//! The progress line, with a bar and perhaps a row for each slot, is drawn in place. indicatif is the obvious library for it.
+//! Its target writes without asking, so it would need a `TermLike`, with nine methods, that writes into an [`Outlet`]. Its
+//! template cuts off a long row, where this one drops fields. Its rate counts pauses as work. The bar itself would remain:
+//! twelve lines ([`super::progress`]), against five packages.
 
 use crate::jobs::text::{visible, with_short_words};
 use bivouac::ending::{FINISHED, USAGE};
@@ -249,9 +246,8 @@ impl Console for Stderr {
 ///
 /// # Race condition
 ///
-/// Between the question and the write the answer can change, since others write there too. Only a
-/// non-blocking descriptor closes this window; and that would be non-blocking for the shell as well, which
-/// shares the open file.
+/// Between the question and the write the answer can change, since others write there too. Only a non-blocking
+/// descriptor closes this window; and that would be non-blocking for the shell as well, which shares the open file.
 #[derive(Debug)]
 pub(crate) struct Outlet<C: Console> {
     console: C,

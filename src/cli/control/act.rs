@@ -1,12 +1,11 @@
 //! `pause`, `resume`, `checkpoint` and `stop`: ask a job for something, and wait until it has happened.
 //!
-//! A script with `kill -USR1 $pid; cp out.bivouac/checkpoint.json …` copies the *old* checkpoint, since a
-//! signal is a request and not its effect. These verbs return when the effect has come, and fail when it does
-//! not come in time.
+//! A script with `kill -USR1 $pid; cp out.bivouac/checkpoint.json …` copies the *old* checkpoint, since a signal is a request
+//! and not its effect. These verbs return when the effect has come, and fail when it does not come in time.
 //!
-//! The effect is read from the status file of the job. Every snapshot has a number, and only one with a higher
-//! number than the last before the signal counts: "running" in a snapshot from before a SIGCONT says nothing
-//! about its effect. The kernel tells whether the process is suspended or has ended.
+//! They read the effect from the status file of the job. Only a snapshot with a higher number than the last before the signal
+//! counts: "running" in an older one says nothing about a SIGCONT. The kernel tells whether the process is suspended or has
+//! ended.
 //!
 //! # Race condition
 //!
@@ -32,8 +31,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How often the verb looks at the job: at a small file and a line in `/proc`. The end of the process wakes it at
-/// once.
+/// How often the verb looks at a small file and a line in `/proc`. The end of the process wakes it at once.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A job that runs and can be reached.
@@ -149,10 +147,7 @@ pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
     let signal = job.signal_for(&before, &[Request::Checkpoint])?;
     job.send(signal)?;
     if before.suspended {
-        terminal::message(&format!(
-            "{}: suspended; it is continued for this checkpoint",
-            view.path.display()
-        ));
+        job.say("suspended; it is continued for this checkpoint");
         job.send(Signal::SIGCONT)?;
     }
     let durable = |now: &Seen| now.asked() > before.asked();
@@ -332,7 +327,7 @@ impl<'a> RunningJob<'a> {
         };
         let still = stands_still(before.seq());
         self.wait_until("suspended again", |now| still(now) || ending(now))?;
-        terminal::message(&format!("{}: suspended again", self.path.display()));
+        self.say("suspended again");
         Ok(())
     }
 

@@ -1,9 +1,8 @@
 //! Which signal asks a given job for something.
 //!
-//! "SIGTERM stops it" is not enough: the table from signal to request belongs to the job, `--on` may have
-//! changed it, and a job may have been started with signals ignored. A SIGTERM to a job for which it means a
-//! checkpoint does something, but not what was asked for. So the choice is made from the table in the status
-//! file of the job. If that has no signal for a request, the verb refuses with the reason.
+//! "SIGTERM stops it" is not enough: the table from signal to request belongs to the job, `--on` may have changed it, and a
+//! job may have been started with signals ignored. So the verb chooses from the table in the status file of the job. If that
+//! has no signal for a request, the verb refuses with the reason.
 
 use bivouac::Request;
 use bivouac::policy::{DEFAULTS, short_name, signal_named};

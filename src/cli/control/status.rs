@@ -139,11 +139,8 @@ impl StatusReport {
             shard: None,
             shards: None,
             slurm: None,
-            from_stdin: record.is_some_and(|record| {
-                let inputs = record.inputs.to_string();
-                [r#""standard_input""#, r#"{"stream":{"path":"-"}}"#]
-                    .iter()
-                    .any(|input| inputs.contains(input))
+            from_stdin: record.map(|record| record.inputs.to_string()).is_some_and(|inputs| {
+                inputs.contains(r#""standard_input""#) || inputs.contains(r#"{"stream":{"path":"-"}}"#)
             }),
         }
     }

@@ -1,9 +1,8 @@
-//! What can be known of a job from outside: its lock, its record, its status file, and what the kernel says
-//! of its process.
+//! A job from outside: its lock, its record, its status file, and its process as the kernel reports it.
 //!
-//! None of the four is enough. The lock tells whether a run holds the state, but not what the run does. The
-//! status file may be a second old, and after a kill it is the last one that the process wrote. The record
-//! tells what is safe. And only the kernel can tell that a process is suspended: it cannot write that itself.
+//! None of the four is enough. The lock tells whether a run holds the state, but not its activity. The status file may be a
+//! second old, and after a kill it is the last one that the process wrote. The record tells what is safe. And only the
+//! kernel can tell that a process is suspended: it cannot write that itself.
 
 use bivouac::disk::OsDisk;
 use bivouac::state_dir::reach::{Found, Process, find};
@@ -15,10 +14,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// Another process that looks at a free state takes its lock for an instant, and a run that has just taken the
-/// lock has not written its name yet. So a holder that cannot be found is looked for a few times. If the lock
-/// then still names a process that has ended, the watcher of that process holds it, to end its commands; no
-/// job runs there.
+/// Another process that looks at a free state takes its lock for an instant, and a run that has just taken the lock
+/// has not written its name yet. So a holder that cannot be found is looked for a few times. If the lock then still
+/// names a process that has ended, the watcher of that process holds it, to end its commands; no job runs there.
 const ROUNDS: usize = 20;
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
 
@@ -94,18 +92,12 @@ impl View {
     }
 
     pub(super) fn is_running(&self) -> bool {
-        match self.at {
-            HeldBy::Free => false,
-            HeldBy::Here(_) | HeldBy::Elsewhere(_) => true,
-        }
+        !matches!(self.at, HeldBy::Free)
     }
 
     /// The process that holds it, if it is on this host.
     pub(super) fn process(&self) -> Option<&Process> {
-        match &self.at {
-            HeldBy::Here(process) => Some(process),
-            HeldBy::Free | HeldBy::Elsewhere(_) => None,
-        }
+        if let HeldBy::Here(process) = &self.at { Some(process) } else { None }
     }
 
     pub(super) fn phase(&self) -> JobPhase {

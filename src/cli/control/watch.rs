@@ -77,11 +77,8 @@ pub(super) fn watch_shards(path: &Path, json: bool) -> Result<u8> {
 fn draw(text: &str, drawn: usize) -> Result<usize> {
     let (columns, rows) = terminal::size_of_stdout();
     // A row that wraps, or scrolls, could not be found again.
-    let shown: Vec<String> = text
-        .lines()
-        .take(rows.saturating_sub(1))
-        .map(|line| fitted(line, columns.saturating_sub(1)))
-        .collect();
+    let lines = text.lines().take(rows.saturating_sub(1));
+    let shown: Vec<String> = lines.map(|line| fitted(line, columns.saturating_sub(1))).collect();
     let up = if drawn > 0 { format!("\r\x1b[{drawn}A") } else { String::new() };
     let frame = format!("{up}{}\x1b[J", shown.iter().map(|row| format!("{row}\x1b[K\n")).collect::<String>());
     terminal::result(frame.as_bytes()).map(|()| shown.len())

@@ -1,4 +1,4 @@
-//! `bivouac slurm --check`: what this site does to a job, and what that means for one of ours.
+//! `bivouac slurm --check`: the settings of this site, and their meaning for our jobs.
 
 use super::queue;
 use crate::cli::format::time;
@@ -92,34 +92,23 @@ impl Site {
         };
         let delay = Self::of(config, "AuthInfo").split_once("cred_expire=").map_or("120", |(_, rest)| rest);
         let delay: String = delay.chars().take_while(char::is_ascii_digit).collect();
+        let (of_site, of_partition) = (|name| Self::of(config, name), |name| Self::of(partition, name));
         let rows = [
             (
                 "KillWait",
-                Self::of(config, "KillWait"),
+                of_site("KillWait"),
                 "from SIGTERM to SIGKILL; --grace and --kill-after must be less",
             ),
-            (
-                "GraceTime",
-                Self::of(partition, "GraceTime"),
-                "seconds from the decision to preempt to SIGTERM",
-            ),
+            ("GraceTime", of_partition("GraceTime"), "seconds from the decision to preempt to SIGTERM"),
             ("PreemptMode", mode, preempted),
-            ("SlurmctldParameters", Self::of(config, "SlurmctldParameters"), warned),
-            ("RequeueExit", Self::of(config, "RequeueExit"), exits),
+            ("SlurmctldParameters", of_site("SlurmctldParameters"), warned),
+            ("RequeueExit", of_site("RequeueExit"), exits),
             ("cred_expire", &delay, "seconds that a requeued element waits, or more"),
-            ("MaxArraySize", Self::of(config, "MaxArraySize"), "--shards must be less"),
-            (
-                "MaxTime",
-                Self::of(partition, "MaxTime"),
-                "the longest --time; a requeued element begins again",
-            ),
+            ("MaxArraySize", of_site("MaxArraySize"), "--shards must be less"),
+            ("MaxTime", of_partition("MaxTime"), "the longest --time; a requeued element begins again"),
         ];
-        let mut page = format!(
-            "{}, Slurm {}, partition {}\n",
-            Self::of(config, "ClusterName"),
-            Self::of(config, "SLURM_VERSION"),
-            Self::of(partition, "PartitionName")
-        );
+        let (name, version) = (of_site("ClusterName"), of_site("SLURM_VERSION"));
+        let mut page = format!("{name}, Slurm {version}, partition {}\n", of_partition("PartitionName"));
         for (name, value, means) in rows {
             page.push_str(&format!("  {name:20} {value:20} {means}\n"));
         }

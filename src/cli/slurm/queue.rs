@@ -1,7 +1,7 @@
-//! What Slurm is asked, by its own programs: `sbatch`, `squeue`, `scontrol`, `scancel`.
+//! Questions to Slurm, by its own programs: `sbatch`, `squeue`, `scontrol`, `scancel`.
 //!
-//! The obvious interface is its library, which changes with every release and must be that of the site. What these
-//! programs print when they are asked for fields has not changed for years.
+//! The obvious interface is its library, which changes with every release and must be that of the site. The fields that
+//! these programs print have not changed for years.
 
 use bivouac::{Error, Result};
 use serde::Serialize;
@@ -68,10 +68,7 @@ fn answer<S: AsRef<OsStr>>(
 fn failed(program: &str, code: Option<i32>, said: &str) -> Error {
     let code = code.map_or_else(|| "by a signal".to_string(), |code| format!("with {code}"));
     let error = Error::broken(program, format_args!("ended {code}"));
-    match said.is_empty() {
-        true => error,
-        false => error.advise(said.replace('\n', "\n  ")),
-    }
+    if said.is_empty() { error } else { error.advise(said.replace('\n', "\n  ")) }
 }
 
 /// Submits the script, or only these elements of it. Returns the number of the array, and what sbatch said besides.

@@ -58,9 +58,8 @@ pub(crate) fn refuse(sbatch: &[OsString]) -> Result<()> {
             false => short.is_some_and(|short| letter.chars().eq([short])),
         };
         if let Some((long, _, why)) = REFUSED.iter().find(is_meant) {
-            return Err(
-                Error::usage(&text, format_args!("the script of this array has its own {long}")).advise(*why)
-            );
+            let how = format_args!("the script of this array has its own {long}");
+            return Err(Error::usage(&text, how).advise(*why));
         }
         if text.chars().any(char::is_control) {
             return Err(Error::usage(&text, "has a control character, which a script cannot hold"));
@@ -74,13 +73,9 @@ impl Script<'_> {
         let typed = quote::command(self.typed);
         let mut text =
             format!("#!/bin/bash\n# Written by bivouac {}{TYPED}{typed}\n", env!("CARGO_PKG_VERSION"));
-        let name = match self.output.and_then(Path::file_name) {
-            Some(output) => format!("bivouac:{}", output.display()),
-            None => format!(
-                "bivouac:{}",
-                self.job.first().map(|verb| verb.display().to_string()).unwrap_or_default()
-            ),
-        };
+        let verb = self.job.first().map(OsString::as_os_str);
+        let name = self.output.and_then(Path::file_name).or(verb).unwrap_or_default();
+        let name = format!("bivouac:{}", name.display());
         let throttle = self.at_most.map(|most| format!("%{most}")).unwrap_or_default();
         let log = self.state.join("slurm/%a.log");
         // sbatch reads a percent sign as the beginning of a pattern.

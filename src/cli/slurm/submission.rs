@@ -79,12 +79,8 @@ impl InQueue {
     /// In lines.
     pub(crate) fn text(&self) -> String {
         let (queue, array) = (self.queue.as_deref().unwrap_or_default(), self.array);
-        let mut text = match &self.error {
-            Some(error) => format!("Slurm, last array {array}: {error}\n"),
-            None => {
-                format!("Slurm, last array {array}: {} in the queue\n", count(queue.len() as u64, "shard"))
-            }
-        };
+        let many = || format!("{} in the queue", count(queue.len() as u64, "shard"));
+        let mut text = format!("Slurm, last array {array}: {}\n", self.error.clone().unwrap_or_else(many));
         for element in queue {
             let held = format!("; scontrol release {}_{}", element.array, element.shard);
             let release = if element.is_held() { held.as_str() } else { "" };
@@ -130,11 +126,9 @@ impl Submission<'_> {
         }
         let site = Site::ask(&self.slurm.sbatch)?;
         if let Some(most) = site.most_shards().filter(|most| self.shards > *most) {
-            return Err(Error::usage(
-                "--shards",
-                format_args!("this site has arrays of up to {most} elements"),
-            )
-            .advise("fewer shards, with more --cpus-per-task each"));
+            let error =
+                Error::usage("--shards", format_args!("this site has arrays of up to {most} elements"));
+            return Err(error.advise("fewer shards, with more --cpus-per-task each"));
         }
         if let Some(warning) = site.stop_is_too_long(settings) {
             terminal::message(&warning);
@@ -178,15 +172,11 @@ impl Submission<'_> {
             let path = path.to_path_buf();
             move |e: io::Error| Error::io(&path, step, &e)
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .map_err(failed(&directory, "make"))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+        made.map_err(failed(&directory, "make"))?;
         let list = directory.join(SUBMITTED);
-        let mut open = OpenOptions::new();
-        let mut file =
-            open.append(true).create(true).mode(0o600).open(&list).map_err(failed(&list, "open"))?;
+        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&list);
+        let mut file = opened.map_err(failed(&list, "open"))?;
         file.lock().map_err(failed(&list, "lock"))?;
         let path = script_of(state);
         let queued = queue::queued(&arrays(state), &path)?;
@@ -205,9 +195,8 @@ impl Submission<'_> {
         if !said.is_empty() {
             terminal::message(&said);
         }
-        writeln!(file, "{array} {elements}")
-            .and_then(|()| file.sync_all())
-            .map_err(failed(&list, "write"))?;
+        let noted = writeln!(file, "{array} {elements}").and_then(|()| file.sync_all());
+        noted.map_err(failed(&list, "write"))?;
         say(&standing, (what, state), (array, &missing));
         Ok(())
     }
@@ -292,10 +281,7 @@ impl std::fmt::Display for Standing {
         for (at, (does, number)) in kinds.iter().enumerate() {
             write!(f, "{} {number} {does}", if at == 0 { ";" } else { "," })?;
         }
-        match self.missing().is_empty() {
-            true => f.write_str("; nothing to submit"),
-            false => Ok(()),
-        }
+        f.write_str(if self.missing().is_empty() { "; nothing to submit" } else { "" })
     }
 }
 

@@ -34,11 +34,9 @@ impl Divided {
 
     /// What the shards come to; the exit code and the end are those of the merge.
     pub(in crate::cli::control) fn report(&self) -> StatusReport {
-        let reports: Vec<StatusReport> = self
-            .views
-            .iter()
-            .filter_map(|(number, view)| number.map(|number| of_shard(number, view)))
-            .collect();
+        let views = self.views.iter();
+        let one = |(number, view): &(Option<u64>, View)| number.map(|number| of_shard(number, view));
+        let reports: Vec<StatusReport> = views.filter_map(one).collect();
         let merge =
             self.views.iter().find(|(number, _)| number.is_none()).map(|(_, view)| StatusReport::of(view));
         let sum = |of: &dyn Fn(&TasksJson) -> u64| reports.iter().map(|report| of(&report.tasks)).sum();
@@ -131,11 +129,8 @@ impl Divided {
             let Some(number) = number else { continue };
             let one = of_shard(*number, view);
             if one.phase != "finished" {
-                text.push_str(&format!(
-                    "  {:<11} {}\n",
-                    format!("shard {number}"),
-                    visible(&line_of(&one, view, word))
-                ));
+                let (name, line) = (format!("shard {number}"), line_of(&one, view, word));
+                text.push_str(&format!("  {name:<11} {}\n", visible(&line)));
             }
         }
         text + &self.how_to_continue(&report)
