@@ -89,8 +89,7 @@ pub enum Ending {
 pub enum StoppedBy {
     /// A signal of the kind that a program dies of: INT, TERM, HUP.
     Signal(Signal),
-    /// A signal that a batch system sends ahead of the kill (USR2, XCPU, PWR): ends with
-    /// [`RESUMABLE`].
+    /// A signal that a batch system sends ahead of the kill (USR2, XCPU, PWR): ends with [`RESUMABLE`].
     Warning(Signal),
     /// The budget of [`Run::max_runtime`](crate::Run::max_runtime) is used up: ends with [`RESUMABLE`].
     Budget,

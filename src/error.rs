@@ -76,8 +76,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of any kind. `subject` is a path, a setting or a task; `problem` completes
-    /// "`subject`: …".
+    /// An error of any kind. `subject` is a path, a setting or a task; `problem` completes "`subject`: …".
     pub fn new(kind: Kind, subject: impl fmt::Display, problem: impl fmt::Display) -> Self {
         let (subject, problem) = (subject.to_string(), problem.to_string());
         Self { kind, subject, problem, advice: Vec::new(), errno: None, task: None, stopped_by: None }

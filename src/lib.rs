@@ -1,9 +1,8 @@
 //! Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint, and
 //! that goes on where it was, with the same bytes in the end.
 //!
-//! A climber caught by the night does not go back to the valley. He makes a bivouac, and climbs on in the
-//! morning. The same command, run again, continues; in the end the output is byte for byte that of an
-//! uninterrupted run.
+//! A climber caught by the night does not go back to the valley. He makes a bivouac, and climbs on in the morning.
+//! The same command, run again, continues; in the end the output is byte for byte that of an uninterrupted run.
 //!
 //! # A loop that can be stopped
 //!

@@ -5,10 +5,9 @@
 //!              ─► signal thread (folds what is pending) ─► channel ─► supervisor
 //! ```
 //!
-//! Read `thread` first; it is the first chapter of the route. `mask` says why no other thread ever gets a
-//! signal, [`policy`] which signal means what, `escalation` when a repeated signal means more, and
-//! `default_action` how a process is suspended and how it dies. `standalone` is the same thread for a
-//! program that has no job.
+//! Read `thread` first; it is the first chapter of the route. `mask` says why no other thread ever gets a signal,
+//! [`policy`] which signal means what, `escalation` when a repeated signal means more, and `default_action` how a
+//! process is suspended and how it dies. `standalone` is the same thread for a program that has no job.
 
 mod default_action;
 pub(crate) mod escalation;

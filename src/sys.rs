@@ -7,11 +7,10 @@
 //!
 //! **The birth of a child.** `posix_spawn` has a safe wrapper, and all other architectures use it
 //! (`src/process/posix_spawn.rs`). glibc before 2.38 makes 120 system calls in it before exec: it asks for the
-//! disposition of every signal and resets it, and it maps and unmaps a stack. [`start`] makes the same calls for
-//! the signals that matter, on a stack that it uses again. Measured with glibc 2.36: 3,000 runs of `true`, two
-//! at a time, take 2.37 to 2.41 s with [`start`] and 2.47 to 2.72 s with `posix_spawn`, about 7 % more. Never
-//! `fork`: with a gibibyte resident, a process that copies its page tables starts 10 children a second, instead
-//! of thousands.
+//! disposition of every signal and resets it, and it maps and unmaps a stack. [`start`] makes the same calls for the
+//! signals that matter, on a stack that it uses again. Measured with glibc 2.36: 3,000 runs of `true`, two at a time,
+//! take 2.37 to 2.41 s with [`start`] and 2.47 to 2.72 s with `posix_spawn`, about 7 % more. Never `fork`: with a
+//! gibibyte resident, a process that copies its page tables starts 10 children a second, instead of thousands.
 //!
 //! **A look before `main`.** A shell may start a program with its standard input or output closed (`>&-`). The
 //! program must not count what it prints there as printed. But when `main` begins, nothing is closed any more:
@@ -154,9 +153,8 @@ pub(crate) struct Birth<'a> {
     pub(crate) open_files: Option<Rlimit>,
 }
 
-/// Starts a child in a process group of its own, and returns which of the programs it has become.
-/// An error is the system's reason why there can be no child, or why it can run none of the programs; `ENOENT`
-/// without a program.
+/// Starts a child in a process group of its own, and returns which of the programs it has become. An error is the
+/// system's reason why there can be no child, or why it can run none of the programs; `ENOENT` without a program.
 ///
 /// # Race condition
 ///
@@ -218,12 +216,11 @@ fn clone(child: &Child<'_>, stack: &mut [Aligned]) -> nix::Result<Pid> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let top = stack.as_mut_ptr_range().end.cast::<c_void>();
     let argument = ptr::from_ref(child).cast_mut().cast::<c_void>();
-    // SAFETY: with CLONE_VFORK this thread stands still until the child has left this memory, by exec or
-    // by its end. So only the child uses the stack meanwhile, which is exclusively borrowed and grows
-    // down from `top`, and `child` outlives all use. The other threads go on. The child takes no lock and
-    // allocates nothing: it only makes system calls (rustix makes them without the C library on these
-    // architectures), so it never waits for another thread. `clone` calls `live` with `argument`, and `live`
-    // does not unwind.
+    // SAFETY: with CLONE_VFORK this thread stands still until the child has left this memory, by exec or by its end.
+    // So only the child uses the stack meanwhile, which is exclusively borrowed and grows down from `top`, and
+    // `child` outlives all use. The other threads go on. The child takes no lock and allocates nothing: it only makes
+    // system calls (rustix makes them without the C library on these architectures), so it never waits for another
+    // thread. `clone` calls `live` with `argument`, and `live` does not unwind.
     let pid = unsafe { libc::clone(live, top, flags, argument) };
     Errno::result(pid).map(Pid::from_raw)
 }

@@ -45,13 +45,11 @@ pub enum TaskOutput {
     /// It is a by-product, printed in the order of the tasks. What follows, here and for
     /// [`PrintedAsCompleted`](TaskOutput::PrintedAsCompleted):
     ///
-    /// - A task that is complete never runs again, also if the process is killed a moment later. The journal
-    ///   holds the end of each task, if the job writes one
-    ///   ([`Context::journal`](crate::Context::journal)), and the next run counts it. By then the engine has
-    ///   handed over what the task printed.
-    /// - The list of tasks may grow between runs, also after the job has finished. The engine refuses any
-    ///   other change of the tasks that it knows, if the source gives marks
-    ///   ([`Listed::mark`](crate::Listed::mark)).
+    /// - A task that is complete never runs again, also if the process is killed a moment later. The journal holds
+    ///   the end of each task, if the job writes one ([`Context::journal`](crate::Context::journal)), and the next
+    ///   run counts it. By then the engine has handed over what the task printed.
+    /// - The list of tasks may grow between runs, also after the job has finished. The engine refuses any other
+    ///   change of the tasks that it knows, if the source gives marks ([`Listed::mark`](crate::Listed::mark)).
     /// - What tasks report ([`Job::Partial`](crate::Job::Partial)) should not matter: the engine does not fold a task that only the
     ///   journal knows, and the order is that in which tasks end.
     PrintedInOrder,

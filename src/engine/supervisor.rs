@@ -152,8 +152,7 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// One `select` over everything. It takes tasks only while they may start, so the source thread waits
-    /// too.
+    /// One `select` over everything. It takes tasks only while they may start, so the source thread waits too.
     fn wait_for_an_event(&mut self) {
         if let Some(heard) = self.reception.early.pop_front() {
             return self.received(heard);

@@ -55,8 +55,7 @@ pub enum Advice {
     SameBoundary,
     /// Say of the headers of the inputs what was said when the job was begun.
     SameHeader,
-    /// Look at what separates the items of a list
-    /// ([`Items::delimiter`](crate::input::Items::delimiter)).
+    /// Look at what separates the items of a list ([`Items::delimiter`](crate::input::Items::delimiter)).
     SeeDelimiter,
     /// Remove the state of an unfinished job ([`clean`](crate::state_dir::clean)).
     #[doc(hidden)]

@@ -48,8 +48,7 @@ use std::fmt;
 /// ```
 /// use bivouac::input::Boundary;
 /// # use bivouac::input::Chunks;
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # let cut = |text: &str, boundary: Boundary| -> bivouac::Result<Vec<String>> {
 /// #     std::fs::write("text", text).unwrap();
 /// #     let mut records = Vec::new();

@@ -16,8 +16,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// use bivouac::input::{Boundary, Chunk, Chunks};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::write("list", "one\ntwo\nthree\n")?;
 ///
 /// let chunks = Chunks::new(vec!["list".into()], Boundary::newline()).block(Some(8));
@@ -84,8 +83,7 @@ impl Chunk {
     ///
     /// ```
     /// use bivouac::process::{Call, Command, Feed};
-    /// # let place = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&place)?;
+    /// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
     /// # std::fs::write("list", "one\ntwo\n")?;
     ///
     /// // The command reads its part of the file itself.
@@ -193,8 +191,7 @@ impl Chunk {
     /// # Examples
     ///
     /// ```
-    /// # let place = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&place)?;
+    /// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
     /// # std::fs::write("list", "one\ntwo\n")?;
     /// bivouac::lines("list")
     ///     .map(|chunk, cx| Ok(format!("{} bytes: {:?}", chunk.read(cx)?.len(), chunk.text(cx)?)))

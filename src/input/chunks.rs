@@ -69,8 +69,7 @@ const LARGEST_BLOCK: u64 = 4 * MIB;
 /// ```
 /// use bivouac::input::{Boundary, ChunkListing, Chunks, Decompress, Format};
 /// use bivouac::{Listing, Source};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::write("list", "one\ntwo\nthree\n")?;
 ///
 /// let chunks = Chunks::new(vec!["list".into()], Boundary::newline()).block(Some(8)).by_contents(true);
@@ -128,8 +127,7 @@ impl Chunks {
         /// use bivouac::input::{Boundary, Chunks};
         /// use std::sync::atomic::{AtomicBool, Ordering};
         /// use std::sync::{Arc, Mutex};
-        /// # let place = tempfile::tempdir()?;
-        /// # std::env::set_current_dir(&place)?;
+        /// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
         ///
         /// let (enough, first) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         /// let (seen, log) = (Arc::clone(&enough), Arc::clone(&first));

@@ -23,8 +23,7 @@ const PIECE: usize = 1 << 20;
 ///
 /// ```
 /// use bivouac::input::InputFile;
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::create_dir("tree")?;
 /// # std::fs::write("tree/a", "12345")?;
 ///

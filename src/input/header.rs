@@ -22,8 +22,7 @@ const MARK: &[u8] = "\u{feff}".as_bytes();
 ///
 /// ```
 /// use bivouac::input::{Boundary, Chunks, Header};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::write("table", "#n\n1\n2\n")?;
 ///
 /// let table = || Chunks::new(vec!["table".into()], Boundary::newline()).block(Some(2));

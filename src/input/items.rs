@@ -73,8 +73,7 @@ enum Seed {
 /// use bivouac::input::{Column, Fit, Given, Item, ItemListing, Items};
 /// use bivouac::{Listing, Source};
 /// use std::num::NonZero;
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::write("list", "a;bb;c;d")?;
 /// # let listed = |items: &Items| -> bivouac::Result<Vec<String>> {
 /// #     let mut listed = Vec::new();

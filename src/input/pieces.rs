@@ -22,8 +22,7 @@ pub const PIECE: usize = 1 << 20;
 ///
 /// ```
 /// use bivouac::input::{InputFile, Pieces};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::write("digits", "0123456789")?;
 ///
 /// let file = InputFile::look_at("digits".as_ref())?;

@@ -40,8 +40,7 @@ const PAGE: u64 = 4096;
 ///
 /// ```
 /// use bivouac::input::Stream;
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::write("pipe", "what comes")?;
 ///
 /// bivouac::resumable(["pipe"])

@@ -52,8 +52,7 @@ pub enum Portion {
 /// ```
 /// use bivouac::input::{Entry, Portion, Tree, TreeListing};
 /// use bivouac::{Listing, Source};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::create_dir("tree")?;
 /// # std::fs::write("tree/a", "1")?;
 /// # std::fs::write("tree/b", "12345")?;

@@ -50,9 +50,8 @@ impl Masked {
     ///
     /// # Errors
     ///
-    /// [`Kind::Usage`](crate::error::Kind::Usage) when the policy has a row for a signal that must
-    /// not be touched; [`Kind::Broken`](crate::error::Kind::Broken) if the kernel refuses, for which it has no
-    /// reason.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) when the policy has a row for a signal that must not be touched;
+    /// [`Kind::Broken`](crate::error::Kind::Broken) if the kernel refuses, for which it has no reason.
     pub fn block(policy: Policy) -> Result<Self> {
         policy.check()?;
         let found = block(&policy)?;

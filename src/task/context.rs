@@ -161,10 +161,9 @@ impl Context<'_> {
     /// # Errors
     ///
     /// [`TaskError::Cancelled`] when the task must give up: the command and its group have been ended.
-    /// [`TaskError::Fatal`] when it cannot be started
-    /// ([`Kind::NoSuchCommand`](crate::error::Kind::NoSuchCommand),
-    /// [`Kind::CannotStart`](crate::error::Kind::CannotStart)), or the system has no descriptor or process
-    /// left. The errors of `out`.
+    /// [`TaskError::Fatal`] when it cannot be started ([`Kind::NoSuchCommand`](crate::error::Kind::NoSuchCommand),
+    /// [`Kind::CannotStart`](crate::error::Kind::CannotStart)), or the system has no descriptor or process left. The
+    /// errors of `out`.
     ///
     /// # Examples
     ///

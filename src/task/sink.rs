@@ -77,10 +77,9 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Sink: Send + 'static {
-    /// Called first, for sinks whose reader can keep them waiting: once the run is over, this wakes them.
-    /// They wait a little longer at most, and return an error of
-    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted). That is no failure:
-    /// [`make_durable`](Sink::make_durable) follows, and says how much was taken.
+    /// Called first, for sinks whose reader can keep them waiting: once the run is over, this wakes them. They wait a
+    /// little longer at most, and return an error of [`Kind::Interrupted`](crate::error::Kind::Interrupted). That is
+    /// no failure: [`make_durable`](Sink::make_durable) follows, and says how much was taken.
     ///
     /// ```
     /// use bivouac::error::{Error, Kind, Result};
@@ -165,10 +164,9 @@ pub trait Sink: Send + 'static {
         true
     }
 
-    /// Whether a write stays even if this process is killed before the next
-    /// [`make_durable`](Sink::make_durable). Asked for tasks whose output is a by-product
-    /// ([`Effects`](crate::Effects)): the journal then says at once that a task is complete, otherwise with
-    /// the next checkpoint.
+    /// Whether a write stays even if this process is killed before the next [`make_durable`](Sink::make_durable).
+    /// Asked for tasks whose output is a by-product ([`Effects`](crate::Effects)): the journal then says at once that
+    /// a task is complete, otherwise with the next checkpoint.
     fn is_immediate(&self) -> bool {
         false
     }

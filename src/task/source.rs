@@ -16,8 +16,7 @@ use std::time::Duration;
 /// always new and only goes forward, and a source that opens one cannot change (`&self`).
 ///
 /// All listings share what can be read only once (a pipe). A listing that only compares
-/// ([`ListContext::is_rehearsal`]) may keep what it reads for the others; or the source must refuse to open
-/// another.
+/// ([`ListContext::is_rehearsal`]) may keep what it reads for the others; or the source must refuse to open another.
 pub trait Source: Send + 'static {
     /// One unit of work.
     type Task: Send + 'static;

@@ -27,8 +27,7 @@ pub enum Given {
 ///
 /// ```
 /// use bivouac::input::{Column, Given, Items};
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::write("names", "Ada\nGrace\n")?;
 ///
 /// let names = Column { given: Given::File("names".into()), linked: false };

@@ -27,8 +27,7 @@ const LONGEST_NOTE: usize = 4096;
 ///
 /// ```
 /// use bivouac::input::Item;
-/// # let place = tempfile::tempdir()?;
-/// # std::env::set_current_dir(&place)?;
+/// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 /// # std::fs::write("names", "Ada\n")?;
 /// bivouac::items("names")
 ///     .map(|item: Item, _| Ok(format!("{:?} {} {}", item.words(), item.text(), item.note())))
