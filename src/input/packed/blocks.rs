@@ -31,6 +31,8 @@ pub(super) struct Blocks {
     long: Option<Box<Members>>,
     /// The last block of bgzip was an empty one, as the end of such a file must be.
     has_end_mark: bool,
+    /// What is wrong after the blocks that are ready.
+    flaw: Option<Flaw>,
 }
 
 /// A block in a batch: where it is, and how many bytes it has decompressed.
@@ -50,6 +52,7 @@ impl Blocks {
             taken: 0,
             long: None,
             has_end_mark: false,
+            flaw: None,
         }
     }
 
@@ -109,9 +112,17 @@ impl Blocks {
         }
         for (block, plain) in blocks.iter().zip(decompressed) {
             let place = place + block.range.start as u64;
-            let plain = plain.map_err(|why| Flaw::At(place, why))?;
-            self.has_end_mark = plain.is_empty();
-            self.ready.push_back((place, plain));
+            match plain {
+                Ok(plain) => {
+                    self.has_end_mark = plain.is_empty();
+                    self.ready.push_back((place, plain));
+                }
+                // What is before a damaged block is as good as ever.
+                Err(why) => {
+                    self.flaw = Some(Flaw::At(place, why));
+                    break;
+                }
+            }
         }
         Ok(true)
     }
@@ -145,6 +156,9 @@ impl Decode for Blocks {
                 if taken > 0 {
                     return Ok(());
                 }
+            }
+            if let Some(flaw) = self.flaw.take() {
+                return Err(flaw);
             }
             if !self.refill()? {
                 return Ok(());

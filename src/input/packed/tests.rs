@@ -294,6 +294,27 @@ fn a_file_that_is_cut_off_or_damaged_is_never_a_shorter_one() {
 }
 
 #[test]
+fn what_is_before_a_damaged_block_is_listed() {
+    let place = Place::new();
+    let text = numbers(3000);
+    for pack in [bgzip, zstd_of_known_size] {
+        let mut whole = packed(pack, &text, 3);
+        let at = whole.len() - 200;
+        whole[at] ^= 1;
+        let mut listing = source(place.file(&whole), Boundary::newline(), 1000).begin().unwrap();
+        let mut listed = Vec::new();
+        let error = loop {
+            match listing.next(&place.cx()) {
+                Ok(next) => listed.extend_from_slice(next.unwrap().task.bytes().unwrap()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), Kind::Broken, "{error}");
+        assert!(text.starts_with(&listed) && listed.len() > text.len() / 2, "{}", listed.len());
+    }
+}
+
+#[test]
 fn what_follows_a_compressed_file_is_reported_and_zeros_are_not() {
     let place = Place::new();
     for (format, pack) in PACKS {
