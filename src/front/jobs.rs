@@ -27,6 +27,11 @@ use std::marker::PhantomData;
 /// assert_eq!(std::fs::read_to_string("rows")?, "0\n1\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a loop cannot write `{Self}`",
+    label = "the closure returns this",
+    note = "return text, bytes or `()`, as `format!(\"{{n}}\\n\")` does, or take the results into a `fold`"
+)]
 pub trait Written {
     /// The bytes.
     fn bytes(&self) -> &[u8];

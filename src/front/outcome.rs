@@ -69,7 +69,8 @@ impl Stopped {
 
     fn error(self) -> Error {
         let signal = self.exit.signal();
-        Error::new(Kind::Interrupted, "the loop", self).stopped_by(signal)
+        let place = self.state.as_ref().map_or("the loop".to_string(), |state| state.display().to_string());
+        Error::new(Kind::Interrupted, place, self).stopped_by(signal)
     }
 }
 
@@ -200,8 +201,6 @@ pub fn main<E: Into<Box<dyn StdError + Send + Sync>>>(
 /// Reports the error. The signals have their default actions by now, so that Ctrl-C ends a wait for the terminal. `last`
 /// is the error of the last loop; if `anyhow` has wrapped it, only its text is the same.
 fn failed(error: Box<dyn StdError + Send + Sync>, last: Option<Error>, stopped_by: Option<Signal>) -> Exit {
-    let name = std::env::args_os().next().map(PathBuf::from);
-    let name = name.as_ref().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
     let is_last = |cause: &dyn StdError| last.as_ref().filter(|last| last.to_string() == cause.to_string());
     let first: &(dyn StdError + 'static) = &*error;
     let mut causes = std::iter::successors(Some(first), |&cause| cause.source());
@@ -209,7 +208,14 @@ fn failed(error: Box<dyn StdError + Send + Sync>, last: Option<Error>, stopped_b
     if own.is_some_and(|own| own.kind() == Kind::OutputClosed) {
         return Exit::Signal(Signal::SIGPIPE);
     }
-    writeln!(stderr(), "{name}: {}", with_causes(&*error)).ok(); // Without a reader the exit code says the same.
+    say(&with_causes(&*error));
     let exit = own.map_or(Exit::Code(1), Error::exit);
     stopped_by.map_or(exit, Exit::Signal)
+}
+
+/// Tells it after the name of the program. Without a reader the exit code says the same.
+pub(super) fn say(text: &str) {
+    let name = std::env::args_os().next().map(PathBuf::from);
+    let name = name.as_ref().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
+    writeln!(stderr(), "{name}: {text}").ok();
 }

@@ -62,7 +62,7 @@ pub struct Whole;
 #[derive(Debug)]
 pub struct ByItem;
 
-/// A task is some files, or a chunk of one. What was read is compared once more before its result counts.
+/// A task is a file, or a chunk of one. What was read is compared once more before its result counts.
 #[derive(Debug)]
 pub struct ByFile;
 
@@ -136,7 +136,7 @@ macro_rules! paths {
     )* };
 }
 
-paths! { &str String &Path PathBuf }
+paths! { &str String &String &Path PathBuf &PathBuf }
 
 impl<P: Into<PathBuf>> Paths for Vec<P> {
     fn paths(self) -> Vec<PathBuf> {
@@ -194,7 +194,8 @@ pub fn records(paths: impl Paths, boundary: Boundary) -> Resumable<Chunks, ByFil
     Resumable::new(Chunks::new(paths.paths(), boundary))
 }
 
-/// A loop over every regular file below some paths, by name. Its output and its state are not listed.
+/// A loop over every regular file below some paths, by name. Its output and its state are not listed. Each file is a
+/// task; [`over`] a [`Tree`] takes small ones together.
 ///
 /// ```
 /// # let place = tempfile::tempdir().unwrap(); std::env::set_current_dir(&place).unwrap();
@@ -208,7 +209,7 @@ pub fn records(paths: impl Paths, boundary: Boundary) -> Resumable<Chunks, ByFil
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn files(paths: impl Paths) -> Resumable<Tree, ByFile> {
-    Resumable::new(Tree::new(paths.paths(), None))
+    Resumable::new(Tree::new(paths.paths(), None).together(1))
 }
 
 /// A loop over the lines of a list, each of which is a task of its own; `-` is standard input. For lines that mean

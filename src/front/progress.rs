@@ -73,7 +73,8 @@ impl Observer for Bar {
     fn notice(&mut self, notice: &Notice) {
         let is_shown = matches!(
             notice,
-            Notice::Warning(_)
+            Notice::Resumed { .. }
+                | Notice::Warning(_)
                 | Notice::TaskFailed { .. }
                 | Notice::Said { .. }
                 | Notice::Input(_)

@@ -4,8 +4,9 @@ use super::indexed::{Indexed, Over};
 use super::jobs::{Fold, Identity, Map, Results};
 use super::outcome::{self, Outcome};
 use super::over::{ByFile, ByItem, Feed};
+use super::progress::sentence;
 use crate::durable::store::Location;
-use crate::ending::Exit;
+use crate::ending::{Ending, Exit};
 use crate::engine::options::Options;
 use crate::engine::run::{Handle, Run};
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::input::{Chunks, Tree};
 use crate::signals::Masked;
 use crate::signals::policy::Request;
 use crate::sink::{FileSink, StreamSink, without_a_place};
-use crate::task::observer::{Observer, Silent};
+use crate::task::observer::{Notice, Observer, Silent};
 use crate::task::{Context, Sink, Source, TaskError};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use serde::{Serialize, de::DeserializeOwned};
@@ -61,7 +62,7 @@ impl<S: Source, D: Feed<S::Task>> Resumable<S, D> {
         F: Fn(D::Item, &Context<'_>) -> std::result::Result<R, TaskError> + Send + Sync + 'static,
     {
         let job = Map { identity: Identity::default(), work, of: PhantomData };
-        let (options, observer, requests) = (Options::default(), Box::new(Silent), unbounded());
+        let (options, observer, requests) = (Options::default(), None, unbounded());
         let settings = Settings { to: Destination::Nowhere, state: None, options, observer, requests };
         Loop { source: self.source, job, settings }
     }
@@ -135,7 +136,7 @@ struct Settings {
     to: Destination,
     state: Option<Location>,
     options: Options,
-    observer: Box<dyn Observer>,
+    observer: Option<Box<dyn Observer>>,
     requests: (Sender<Request>, Receiver<Request>),
 }
 
@@ -189,7 +190,7 @@ impl<S, J> Loop<S, J> {
         /// std::fs::write("poem.txt", "a line\n")?;
         /// let loud = bivouac::lines("poem.txt").map(|chunk, cx| Ok(chunk.text(cx)?.to_uppercase()));
         /// let refused = loud.write_to("poem.txt").into_run().err().expect("it would replace its input");
-        /// assert_eq!(refused.to_string(), "poem.txt: is an input, and the output poem.txt is the same file; name another output");
+        /// assert_eq!(refused.to_string(), "poem.txt: is an input, and the output poem.txt is the same file\n  name another output");
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         pub fn write_to(path: impl Into<PathBuf>) => settings.to = Destination::File(path.into());
@@ -202,7 +203,7 @@ impl<S, J> Loop<S, J> {
         pub fn state(at: impl Into<Location>) => settings.state = Some(at.into());
 
         /// The observer of the loop: a bar, a log ([`crate::progress`]), or an [`Observer`] of your own.
-        pub fn progress(observer: impl Observer + 'static) => settings.observer = Box::new(observer);
+        pub fn progress(observer: impl Observer + 'static) => settings.observer = Some(Box::new(observer));
 
         /// How many items are worked on at the same time. Default: as many as the process may use cores.
         pub fn jobs(jobs: usize) => settings.options.jobs = jobs.max(1);
@@ -283,6 +284,7 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
         })?;
         own.extend(options.location.path().map(Path::to_path_buf));
         source.leave_out(&own);
+        let observer = observer.unwrap_or_else(|| Box::new(Silent));
         Ok(Run::with((job, source), sink, options, observer, requests))
     }
 
@@ -293,15 +295,25 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
     ///
     /// The loop could not go on: an item failed, an input changed, the disk is full. What was committed stands.
     pub fn run(self, signals: &Masked) -> Result<Outcome<J::Result>> {
+        self.run_and_tell(signals, |_| ())
+    }
+
+    /// Tells of a loop that an earlier run has finished: this one does nothing.
+    fn run_and_tell(self, signals: &Masked, tell: impl Fn(&str)) -> Result<Outcome<J::Result>> {
         let state = self.location().and_then(|at| at.path().map(Path::to_path_buf));
         let run = self.into_run().inspect_err(|error| drop(signals.failed.replace(Some(error.clone()))))?;
         let (ending, total) = run.run_under(signals);
+        if let (Ending::Finished { already: true, .. }, Some(state)) = (&ending, &state) {
+            tell(&format!("had finished before; remove {} to do it again", state.display()));
+        }
         Outcome::of(ending, J::result(total), state, signals)
     }
 
-    /// The whole program: blocks the signals, runs the loop, reports errors, and gives the ending to return.
-    pub fn main(self) -> Exit {
-        outcome::main(|signals| self.run(signals)?.finished().map(drop))
+    /// The whole program: blocks the signals, runs the loop, reports errors, and gives the ending to return. Without a
+    /// [`progress`](Loop::progress) of its own it says when it continues, or had finished before.
+    pub fn main(mut self) -> Exit {
+        self.settings.observer.get_or_insert_with(|| Box::new(Brief));
+        outcome::main(|signals| self.run_and_tell(signals, outcome::say)?.finished().map(drop))
     }
 
     fn location(&self) -> Option<Location> {
@@ -323,6 +335,17 @@ fn beside(output: &Path, suffix: &str) -> PathBuf {
     let mut path = output.as_os_str().to_os_string();
     path.push(suffix);
     PathBuf::from(path)
+}
+
+/// Says that a loop continues, and warns.
+struct Brief;
+
+impl Observer for Brief {
+    fn notice(&mut self, notice: &Notice) {
+        if matches!(notice, Notice::Resumed { .. } | Notice::Warning(_) | Notice::TaskFailed { .. }) {
+            outcome::say(&sentence(notice));
+        }
+    }
 }
 
 /// Takes no output: an error at the first byte reports the mistake before the work is done.

@@ -175,7 +175,8 @@ pub struct Finished {
     pub left_input: bool,
     /// Whether it may have made its 0 of a SIGTERM. Known only if its output counts.
     pub may_have_handled_sigterm: bool,
-    /// Whether a stop may be the reason, unknown yet. Then the failure counts only if no stop comes.
+    /// Of a failure: whether a stop may be the reason, unknown yet. Then it counts only if no stop comes, which
+    /// [`Context::attempt`](crate::Context::attempt) waits for.
     pub may_be_of_a_stop: bool,
     /// When it began.
     pub began: SystemTime,

@@ -169,23 +169,19 @@ impl Context<'_> {
     ///
     /// ```
     /// use bivouac::process::{Call, Command, Finished, How};
+    /// use std::time::Duration;
     /// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
-    /// # std::fs::write("a", "rose")?;
-    /// # std::fs::write("b", "tulip")?;
     ///
-    /// bivouac::resumable(["a", "b"])
-    ///     .map(|path, cx| {
-    ///         let grep = Command::new(["grep", "-q", "rose", path]).ok_or("no program")?;
-    ///         let Finished { how, .. } = cx.call(&Call::of(&grep), &mut |_| Ok(()), &mut |_| ())?;
-    ///         match how {
-    ///             How::Code(0) => Ok(format!("{path} has one\n")),
-    ///             How::Code(1) => Ok(String::new()), // that is no failure
-    ///             other => Err(format!("grep: {other:?}").into()),
-    ///         }
+    /// bivouac::resumable(["60", "0"])
+    ///     .map(|seconds, cx| {
+    ///         let sleep = Command::new(["sleep", seconds]).ok_or("no program")?;
+    ///         let call = Call { timeout: Some(Duration::from_millis(300)), ..Call::of(&sleep) };
+    ///         let Finished { how, .. } = cx.call(&call, &mut |_| Ok(()), &mut |_| ())?;
+    ///         Ok(if how == How::TimedOut { "slow\n" } else { "quick\n" })
     ///     })
-    ///     .write_to("found")
+    ///     .write_to("how")
     ///     .main();
-    /// assert_eq!(std::fs::read_to_string("found")?, "a has one\n");
+    /// assert_eq!(std::fs::read_to_string("how")?, "slow\nquick\n");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn call(
@@ -202,9 +198,7 @@ impl Context<'_> {
     ///
     /// # Errors
     ///
-    /// [`TaskError::Failed`] if it does not end with 0. A command that a scheduler has ended together with this
-    /// run has not failed: then the task is [cancelled](TaskError::Cancelled). To see that, this waits half a
-    /// second before such a failure counts. Otherwise as [`call`](Context::call), which also tells the code.
+    /// [`TaskError::Failed`] if it does not end with 0; otherwise as [`attempt`](Context::attempt), which tells the code.
     ///
     /// # Examples
     ///
@@ -237,6 +231,58 @@ impl Context<'_> {
         words: impl IntoIterator<Item = W>,
         input: &[u8],
     ) -> Result<Vec<u8>, TaskError> {
+        let (words, how, out, said) = self.attempted(words, input)?;
+        let why = match how {
+            How::Code(0) => return Ok(out),
+            How::Code(code) => format!("ended with {code}"),
+            How::Signal(number) => format!("was ended by signal {number}"),
+            How::TimedOut | How::WantedTerminal => "wanted to use the terminal".to_string(),
+        };
+        let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+        Err(TaskError::Failed(format!("{words} {why}{last}")))
+    }
+
+    /// As [`output`](Context::output), for a command whose exit code is a result: how it ended, and what it printed.
+    ///
+    /// # Errors
+    ///
+    /// A command that a scheduler has ended together with this run has no result: then the task is
+    /// [cancelled](TaskError::Cancelled). To see that, this waits half a second before a failure counts that may come
+    /// from a signal, and its worker waits with it. Otherwise as [`call`](Context::call).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bivouac::process::How;
+    /// # let place = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&place)?;
+    /// # std::fs::write("a", "rose")?;
+    /// # std::fs::write("b", "tulip")?;
+    ///
+    /// bivouac::resumable(["a", "b"])
+    ///     .map(|path, cx| match cx.attempt(["grep", "-q", "rose", path])? {
+    ///         (How::Code(0), _) => Ok(format!("{path} has one\n")),
+    ///         (How::Code(1), _) => Ok(String::new()), // that is no failure
+    ///         (other, _) => Err(format!("grep: {other:?}").into()),
+    ///     })
+    ///     .write_to("found")
+    ///     .main();
+    /// assert_eq!(std::fs::read_to_string("found")?, "a has one\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn attempt<W: AsRef<OsStr>>(
+        &self,
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<(How, Vec<u8>), TaskError> {
+        self.attempted(words, &[]).map(|(_, how, out, _)| (how, out))
+    }
+
+    /// The command line, how it ended, what it printed and what it said.
+    fn attempted<W: AsRef<OsStr>>(
+        &self,
+        words: impl IntoIterator<Item = W>,
+        input: &[u8],
+    ) -> Result<(String, How, Vec<u8>, String), TaskError> {
         let command = Command::new(words).ok_or("a command needs a program, and has no zero bytes")?;
         let feed = if input.is_empty() { Feed::Nothing } else { Feed::Bytes(input) };
         let call = Call { feed, ..Call::of(&command) };
@@ -246,23 +292,20 @@ impl Context<'_> {
             Ok(())
         };
         let finished = self.call(&call, &mut take, &mut |bytes| said.extend_from_slice(bytes))?;
-        let said = String::from_utf8_lossy(&said);
+        let said = String::from_utf8_lossy(&said).into_owned();
         said.lines().for_each(|line| self.say(line.to_string()));
-        let why = match finished.how {
-            _ if finished.told_to_end => return Err(TaskError::Cancelled),
-            How::Code(0) => return Ok(out),
-            How::Code(code) => format!("ended with {code}"),
-            How::Signal(number) => format!("was ended by signal {number}"),
-            How::TimedOut | How::WantedTerminal => "wanted to use the terminal".to_string(),
-        };
-        if finished.may_be_of_a_stop {
-            self.sleep(HELD)?;
-        }
-        if self.may_be_stopping() {
+        if finished.told_to_end {
             return Err(TaskError::Cancelled);
         }
-        let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-        Err(TaskError::Failed(format!("{command} {why}{last}")))
+        if finished.how != How::Code(0) {
+            if finished.may_be_of_a_stop {
+                self.sleep(HELD)?;
+            }
+            if self.may_be_stopping() {
+                return Err(TaskError::Cancelled);
+            }
+        }
+        Ok((command.to_string(), finished.how, out, said))
     }
 
     /// Reports that a scheduler ended this command, which seemed to end by itself. So processes that it left must end.

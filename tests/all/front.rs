@@ -108,6 +108,28 @@ fn a_stop_ends_the_program_by_the_signal_and_says_how_to_go_on() {
     run.signal(SIGTERM)
         .wait()
         .expect_killed_by(SIGTERM)
-        .expect_says("squares: the loop: stopped by SIGTERM after ")
+        .expect_says("squares: squares.txt.bivouac: stopped by SIGTERM after ")
         .expect_says(" of 2000 tasks; run the same program again: it continues");
+    SQUARES.program(&world).run().expect_code(0);
+    let again = SQUARES.program(&world).run().expect_code(0);
+    again.expect_says("squares: had finished before; remove squares.txt.bivouac to do it again");
+}
+
+/// Files may mean much work each: what a stop or a kill can cost is the one at work.
+#[test]
+fn a_file_is_a_task() {
+    let world = World::new();
+    fs::create_dir(world.path("tree")).unwrap();
+    (0..900).for_each(|n| world.write(&format!("tree/{n}"), "x"));
+    let record = || -> Option<serde_json::Value> {
+        serde_json::from_slice(&fs::read(world.path(TREE.state).join("checkpoint.json")).ok()?).ok()
+    };
+    let run = TREE.program(&world).start();
+    crate::pipe::until("a file that is done", || record().is_some_and(|record| record["frontier"] != 0));
+    run.signal(SIGTERM).wait().expect_killed_by(SIGTERM);
+    let record = record().unwrap();
+    let bytes = usize::try_from(record["output"]["bytes"].as_u64().unwrap()).unwrap();
+    let printed = &world.read("fingerprints.txt.part")[..bytes];
+    assert_eq!(record["frontier"], printed.iter().filter(|byte| **byte == b'\n').count(), "{record}");
+    TREE.program(&world).run().expect_code(0).expect_says("tree: resumed after ");
 }

@@ -42,6 +42,7 @@ fn differ(place: &str, was: &Value, is: &Value, differences: &mut Vec<String>) {
             }
         }
         (was, is) if was == is => {}
+        (was, is) if place.is_empty() => differences.push(format!("they were {was} and are {is}")),
         (was, is) => differences.push(format!("{place} was {was} and is {is}")),
     }
 }
