@@ -375,6 +375,7 @@ mod tests {
         let mut command = Cli::command();
         let mut pages = vec![command.render_long_help().to_string()];
         pages.extend(command.get_subcommands_mut().map(|verb| verb.render_long_help().to_string()));
+        pages.iter_mut().for_each(|page| *page = page.replace("\\\n      ", ""));
         for line in
             pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix("  bivouac "))
         {
