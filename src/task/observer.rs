@@ -58,7 +58,7 @@ use std::time::Duration;
 /// ```
 pub trait Observer {
     /// The state of the run, about ten times a second and after every change of phase. The last one may be of before
-    /// the last commit, and a short run may have none: its ending has the figures ([`Summary`](crate::Summary)).
+    /// the last commit, and a short run may have none: its ending has the figures ([`Summary`](crate::ending::Summary)).
     fn progress(&mut self, _now: &Progress) {}
 
     /// A message for the user.
