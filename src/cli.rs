@@ -73,7 +73,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
         argv[1] = "--version".into();
     }
     let done = match Cli::read(&argv) {
-        Ok(mut cli) => cli.resolve().and_then(|()| verbs::run(&cli, &argv, masked)),
+        Ok(mut cli) => shards::resolve(&mut cli, false).and_then(|()| verbs::run(&cli, &argv, masked)),
         // Help and version come this way too; clap knows which stream and which code they want.
         Err(error) => match advice::on(&error, &argv) {
             Some(sentence) => {

@@ -139,6 +139,11 @@ impl Error {
         self.errno.is_some_and(|errno| !LASTING.contains(&errno))
     }
 
+    /// The number of the failed system call's error.
+    pub(crate) fn errno(&self) -> Option<i32> {
+        self.errno
+    }
+
     /// Whether a device, or a file server, has failed a system call.
     pub(crate) fn is_of_device(&self) -> bool {
         matches!(self.errno, Some(libc::EIO | libc::ESTALE))

@@ -19,7 +19,7 @@
 //! 4. `packed` over its own files, `resolved`: compressed files; what each of the given paths turned out to be
 //! 5. `grammar`, `boundary`, `header`, `pieces`, `records`, `edges`, `chunk`, `streamed`: where records end; then
 //!    `witness/contents`, which reads as far
-//! 6. the sources: `chunks` by position, `tree` over `walk`, `items` over its own files
+//! 6. the sources: `chunks` by position, `tree` over `kept` and `walk`, `items` over its own files
 
 mod boundary;
 mod buffer;
@@ -32,6 +32,7 @@ mod file;
 mod grammar;
 mod header;
 mod items;
+mod kept;
 mod left_out;
 mod once;
 mod open;

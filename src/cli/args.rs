@@ -4,11 +4,12 @@
 //! line; a new option for all of them is a new field there. [`verbs`] and [`each`] hold the options of one
 //! verb each, [`items`] those of `each` about its items, [`slurm`] those of `slurm` among those of sbatch,
 //! [`control`] the verbs that act on a job from another process, and [`help`] the longer texts of the pages: exit
-//! codes and examples.
+//! codes and examples. [`found`] is what a verb reads before its job begins.
 
 pub(crate) mod common;
 pub(crate) mod control;
 pub(crate) mod each;
+pub(crate) mod found;
 pub(crate) mod help;
 pub(crate) mod items;
 pub(crate) mod parallel;
@@ -23,6 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use common::{JobArgs, StopChildren};
 use control::Control;
 use each::EachArgs;
+use found::Found;
 use slurm::SlurmArgs;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -104,12 +106,13 @@ impl Cli {
         Ok(cli)
     }
 
-    /// Reads the files that say more of what is to be done.
-    pub(crate) fn resolve(&mut self) -> bivouac::Result<()> {
+    /// Reads the files that say more of what is to be done, unless that is known: another process found it for the
+    /// same words.
+    pub(crate) fn resolve(&mut self, known: Option<Found>) -> bivouac::Result<()> {
         let Verb::Job(verb) = &mut self.verb else { return Ok(()) };
         match verb {
-            JobVerb::Count(count) => count.resolve(),
-            JobVerb::Grep(grep) => grep.resolve(),
+            JobVerb::Count(count) => count.resolve(known),
+            JobVerb::Grep(grep) => grep.resolve(known),
             JobVerb::Digest(_) | JobVerb::Pipe(_) | JobVerb::Each(_) => Ok(()),
         }
     }
@@ -277,6 +280,15 @@ impl JobVerb {
             JobVerb::Each(each) => (&each.job, &each.output, &each.files, each.commands()),
         };
         RunArgs { job, output: file(output), inputs, commands }
+    }
+
+    /// What it has found before its job begins.
+    pub(crate) fn found(&self) -> Option<&Found> {
+        match self {
+            JobVerb::Count(count) => count.found.as_ref(),
+            JobVerb::Grep(grep) => grep.found.as_ref(),
+            JobVerb::Digest(_) | JobVerb::Pipe(_) | JobVerb::Each(_) => None,
+        }
     }
 
     /// To change how a job is continued without changing what it is.

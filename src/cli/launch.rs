@@ -6,14 +6,15 @@
 use crate::cli::advice::refuse_lone_units;
 use crate::cli::after_warning::AfterWarning;
 use crate::cli::args::RunArgs;
-use crate::cli::conflicts::{refuse_in_a_state, refuse_two_roles};
+use crate::cli::args::found::Found;
+use crate::cli::conflicts::{no_output, refuse_in_a_state, refuse_two_roles};
 use crate::cli::format::TaskWord;
 use crate::cli::logfile::{LogFile, Logged};
 use crate::cli::progress::Watch;
 use crate::cli::report::{self, ReportContext, report};
 use crate::cli::settings::Settings;
 use crate::cli::settings::reload::Reloader;
-use crate::cli::shards::{Part, no_plan, note, refuse_divided};
+use crate::cli::shards::{Part, no_plan, note, plan, refuse_divided};
 use crate::cli::state_path::{self, JobId};
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
@@ -33,6 +34,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) args: RunArgs<'a>,
     pub(crate) settings: Settings,
     pub(crate) argv: &'a [OsString],
+    found: Option<&'a Found>,
     masked: Masked,
     part: Part<'a>,
     /// Of a job whose tasks are items: the first failures, for the last paragraph.
@@ -47,7 +49,7 @@ impl<'a> Launch<'a> {
     /// exists yet.
     pub(crate) fn new(
         (mut args, part): (RunArgs<'a>, Part<'a>),
-        argv: &'a [OsString],
+        (argv, found): (&'a [OsString], Option<&'a Found>),
         mut masked: Masked,
     ) -> Result<Self> {
         refuse_lone_units(argv)?;
@@ -60,7 +62,13 @@ impl<'a> Launch<'a> {
         masked.adopt(settings.policy())?;
         masked.linger();
         let (failures, left_out, says_what_is_unread) = (None, None, true);
-        Ok(Self { args, settings, argv, masked, part, failures, left_out, says_what_is_unread })
+        Ok(Self { args, settings, argv, found, masked, part, failures, left_out, says_what_is_unread })
+    }
+
+    /// Hands the list of the plan to `source`, if this is a job in shards that has one. Returns whether it has.
+    pub(crate) fn give_list<S: Source>(&self, source: &mut S) -> Result<bool> {
+        let shards = if matches!(self.part, Part::Whole) { None } else { plan(&self.args)? };
+        shards.map_or(Ok(false), |shards| shards.give_list(source).map(|()| true))
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
@@ -160,7 +168,7 @@ impl<'a> Launch<'a> {
             (Part::Shard { number, of, to_merge }, Location::Directory(state)) => {
                 self.refuse_local_locks(&state)?;
                 // It may wait for a shard that makes the plan.
-                let divide = || Shards::divide(&state, (&job, &source), of, note(self.argv));
+                let divide = || Shards::divide(&state, (&job, &source), of, note(self.argv, self.found));
                 let shards = self.wait_before(divide)?;
                 let (is_finished, exit) = self.shard(&shards, number, (job, source), (output, sink))?;
                 to_merge.set(is_finished && shards.is_done(number)? && output.is_some());
@@ -169,7 +177,11 @@ impl<'a> Launch<'a> {
             (Part::Submitted(submission), state) => {
                 state.path().map_or(Ok(()), |state| self.refuse_local_locks(state))?;
                 drop(self.masked);
-                submission.submit((&job, &source), (&state, output), (&self.settings, note(self.argv)))
+                submission.submit(
+                    (&job, &source),
+                    (&state, output),
+                    (&self.settings, note(self.argv, self.found)),
+                )
             }
             (Part::Merge, Location::Directory(state)) => {
                 self.refuse_local_locks(&state)?;
@@ -181,9 +193,7 @@ impl<'a> Launch<'a> {
                 Err(Error::usage("--shard", "the input is a stream, which only one shard could read")
                     .advise("put it into a file"))
             }
-            (Part::Shard { .. } | Part::Merge, Location::Passing(_)) => {
-                Err(Error::usage("--shard", "there is no output that all shards are for").advise("name one"))
-            }
+            (Part::Shard { .. } | Part::Merge, Location::Passing(_)) => Err(no_output()),
         }
     }
 

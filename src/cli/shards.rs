@@ -3,16 +3,18 @@
 //! A merge is the job itself with results in place of tasks, so it needs the command line of the job. It is noted in
 //! the plan, and `bivouac merge` reads it there.
 
-use crate::cli::args::Cli;
+use crate::cli::args::found::{Found, Word, words};
+use crate::cli::args::{Cli, RunArgs, Verb};
 use crate::cli::parse;
 use crate::cli::slurm::submission::Submission;
 use crate::cli::state_path::beside;
+use bivouac::sink::FileSink;
 use bivouac::{Error, Result, Shards, is_divided};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What a run does of its job.
@@ -81,37 +83,46 @@ fn from_scheduler(of: u64, variable: impl Fn(&str) -> Option<String>) -> Result<
     })
 }
 
-/// A word of a command line, readable where it is text.
-#[derive(Deserialize, Serialize)]
-#[serde(untagged)]
-enum Word {
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
 /// The command line of a job, as its plan has it.
 #[derive(Deserialize, Serialize)]
 struct Command {
     words: Vec<Word>,
     directory: Word,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    found: Option<Found>,
 }
 
-impl Word {
-    fn of(word: OsString) -> Self {
-        word.into_string().map_or_else(|word| Self::Bytes(word.into_vec()), Self::Text)
-    }
-
-    fn plain(self) -> OsString {
-        match self {
-            Self::Text(text) => text.into(),
-            Self::Bytes(bytes) => OsString::from_vec(bytes),
-        }
-    }
+/// The command line and what it has found, for the plan.
+pub(crate) fn note(argv: &[OsString], found: Option<&Found>) -> Value {
+    let directory = Word::of(std::env::current_dir().unwrap_or_default());
+    json!(Command { words: words(argv), directory, found: found.cloned() })
 }
 
-pub(crate) fn note(argv: &[OsString]) -> Value {
-    let directory = std::env::current_dir().unwrap_or_default().into_os_string();
-    json!(Command { words: argv.iter().cloned().map(Word::of).collect(), directory: Word::of(directory) })
+/// What the job of the plan has found before it began.
+pub(crate) fn found(shards: &Shards) -> Option<Found> {
+    Command::deserialize(shards.note()).ok()?.found
+}
+
+/// The plan of the job that is typed, if it is in shards and its output or state has a name.
+pub(crate) fn plan(args: &RunArgs<'_>) -> Result<Option<Shards>> {
+    let state = match (&args.job.resume.state, args.output.map(FileSink::new)) {
+        (Some(state), _) => state.clone(),
+        (None, Some(Ok(sink))) => beside(sink.path()),
+        // What is wrong with the output is said where it is opened.
+        (None, Some(Err(_)) | None) => return Ok(None),
+    };
+    Shards::find(&state)
+}
+
+/// Finds what a job needs before it begins: in the plan, if it is one of several processes.
+pub(crate) fn resolve(cli: &mut Cli, is_submitted: bool) -> Result<()> {
+    let mut known = None;
+    if let Verb::Job(verb) = &cli.verb
+        && (is_submitted || verb.run_args().job.resume.shard.is_some())
+    {
+        known = plan(&verb.run_args())?.as_ref().and_then(found);
+    }
+    cli.resolve(known)
 }
 
 /// The state of the whole job, from that of one of its shards.

@@ -44,7 +44,7 @@ fn job(verb: &JobVerb, argv: &[OsString], masked: Masked) -> Result<Exit> {
 }
 
 fn run_job(verb: &JobVerb, argv: &[OsString], masked: Masked, part: Part<'_>) -> Result<Exit> {
-    let launch = Launch::new((verb.run_args(), part), argv, masked)?;
+    let launch = Launch::new((verb.run_args(), part), (argv, verb.found()), masked)?;
     match verb {
         JobVerb::Count(count) => count::run(count, launch),
         JobVerb::Grep(grep) => grep::run(grep, launch),

@@ -98,7 +98,7 @@ pub struct Facts {
 }
 
 /// An open file.
-pub trait DiskFile: Send + Debug {
+pub trait DiskFile: Send + Sync + Debug {
     /// Writes all of `bytes` at `offset`; after an error a part may be there. There is no cursor and no append mode.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
@@ -115,6 +115,12 @@ pub trait DiskFile: Send + Debug {
             }
         }
         Ok(true)
+    }
+
+    /// The `bytes` bytes from `offset` on; `None` if the file ends before.
+    fn read_exact(&self, bytes: usize, offset: u64) -> io::Result<Option<Vec<u8>>> {
+        let mut all = vec![0; bytes];
+        Ok(self.fill(&mut all, offset)?.then_some(all))
     }
 
     /// What the file is.

@@ -13,9 +13,11 @@
 //! | `shard/merged.rs` | [`Merged`] and [`ShardResults`]: the job with the results of its shards |
 //! | `shard/frame.rs` | what is between the two: the file of results |
 //! | `shard/plan.rs` | [`Shards`]: what all shards must agree on, and which of them are done |
+//! | `shard/files.rs` | the files for that: the plan, the list, the lock |
 //!
 //! Shards share a directory and nothing else. No clock of another machine is compared.
 
+mod files;
 mod frame;
 mod merged;
 mod part;
@@ -26,3 +28,6 @@ use crate::task::Job;
 pub use merged::{Merged, ShardResults, Stored, StoredTask};
 pub use part::{Shard, ShardListing, ShardSource};
 pub use plan::{Shards, is_divided};
+
+#[cfg(test)]
+mod tests;

@@ -43,17 +43,18 @@ pub use self::column::{Column, Given};
 use self::cut::Delimiter;
 use self::described::Described;
 pub use self::described::Fit;
-use self::feed::Feed;
+use self::feed::{Copied, Feed};
 pub use self::listing::Item;
 pub use self::listing::ItemListing;
 use self::reading::ReadColumn;
 pub use self::reading::Reading;
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, At, Error, Result};
 use crate::sync::lock;
 use crate::task::stop_fd::StopFd;
 use crate::task::{ListContext, Listing, Source};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -221,6 +222,10 @@ impl Items {
     }
 }
 
+fn of_another(cause: serde_json::Error) -> Error {
+    Error::refused("items in the record", cause).advise(Advice::StartAfresh)
+}
+
 impl Source for Items {
     type Task = Item;
     type Listing = ItemListing;
@@ -245,8 +250,7 @@ impl Source for Items {
     }
 
     fn resume(&self, described: &Value, frontier: u64) -> Result<ItemListing> {
-        let then = Described::deserialize(described)
-            .map_err(|e| Error::refused("items in the record", e).advise(Advice::StartAfresh))?;
+        let then = Described::deserialize(described).map_err(of_another)?;
         let (mut now, columns) = self.open()?;
         now.over = then.over;
         now.seed = match self.shuffle {
@@ -261,5 +265,28 @@ impl Source for Items {
                 .or(Advice::StartAfresh));
         }
         Ok(ItemListing::new(now, columns, frontier))
+    }
+
+    /// The text of each column that has one.
+    fn keep(&self, _own: &[PathBuf], to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Option<Value>> {
+        let mut at = 0;
+        let mut copied = Vec::new();
+        for (mut column, _) in self.open()?.1 {
+            let start = at;
+            let to = &mut |bytes: &[u8]| {
+                at += bytes.len() as u64;
+                to(bytes)
+            };
+            copied.push(column.copy(start, to)?);
+        }
+        Ok(copied.iter().any(Option::is_some).then(|| json!(copied)))
+    }
+
+    fn find_in(&mut self, path: &Path, parts: &Value) -> Result<()> {
+        let copied = Vec::<Option<Copied>>::deserialize(parts).map_err(of_another)?;
+        let file = Arc::new(File::open(path).at(path, "open")?);
+        let feed = |copied: Option<Copied>| copied.map(|copied| Feed::copied(path, &file, copied));
+        *lock(&self.open) = copied.into_iter().map(feed).collect();
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@
 //! file would leave all workers but one idle, so it is cut into parts, if the job can join them again.
 
 use super::file::InputFile;
+use super::kept::{KeptEntries, line};
 use super::left_out::why_unreadable;
 use super::resolved::{READS_AGAIN, contents_as_begun, other_contents, unless_left_out};
 use super::stream::Stream;
@@ -92,6 +93,15 @@ pub struct Tree {
     leaves_out: bool,
     /// It does so even if the machine is the cause.
     keeps_going: bool,
+    /// What one walk has found, for all shards of a job.
+    kept: Option<PathBuf>,
+}
+
+/// The entries in their order: those of a walk, or what one has found.
+#[derive(Debug)]
+enum Entries {
+    Walk(Walk),
+    Kept(KeptEntries),
 }
 
 /// Lists the regular files below some paths.
@@ -101,7 +111,7 @@ pub struct TreeListing {
     tree: Tree,
     /// The mark is over the contents of the files, and not over their inodes and times.
     by_contents: bool,
-    walk: Walk,
+    entries: Entries,
     /// The parts of the file at hand that are not listed yet.
     parts: Option<(Arc<InputFile>, u64)>,
     grown: GrownFiles,
@@ -137,6 +147,7 @@ impl Tree {
             wants_contents: false,
             leaves_out: false,
             keeps_going: false,
+            kept: None,
         }
     }
 
@@ -181,17 +192,21 @@ impl Tree {
 }
 
 impl TreeListing {
-    fn new(tree: Tree, by_contents: bool) -> Self {
-        Self {
+    fn new(tree: Tree, by_contents: bool) -> Result<Self> {
+        let entries = match &tree.kept {
+            Some(path) => Entries::Kept(KeptEntries::open(path)?),
+            None => Entries::Walk(Walk::over(&tree.roots, &tree.own)),
+        };
+        Ok(Self {
             by_contents,
-            walk: Walk::over(&tree.roots, &tree.own),
+            entries,
             parts: None,
             grown: GrownFiles::default(),
             files: 0,
             listed: blake3::Hasher::new(),
             again: 0,
             tree,
-        }
+        })
     }
 
     /// The next task, whether or not it is one to be handed out.
@@ -203,11 +218,11 @@ impl TreeListing {
         while files.len() < TOGETHER && bytes < self.tree.together && !cx.is_stopped() {
             // A large file ends what has been gathered before it, and is cut up in the next round.
             let is_large =
-                self.walk.peek_size().is_some_and(|size| self.tree.part.is_some_and(|part| size > part));
+                self.entries.peek_size().is_some_and(|size| self.tree.part.is_some_and(|part| size > part));
             if is_large && !files.is_empty() {
                 break;
             }
-            let Some(entry) = self.walk.next() else { break };
+            let Some(entry) = self.entries.next()? else { break };
             if let Entry::Unreadable { path, why } = &entry
                 && !self.may_be_left_out(path, why)
             {
@@ -216,8 +231,7 @@ impl TreeListing {
             let size = self.note(&entry);
             match entry {
                 Entry::File(file) if is_large => {
-                    // No task can read all of it once more if it grows.
-                    let file = file.witness.clone().sampled(1).map_or(file, InputFile::of);
+                    let file = with_samples(file);
                     self.parts = Some((Arc::new(self.for_tasks(file)), 0));
                     return self.next_part(cx);
                 }
@@ -310,6 +324,37 @@ impl TreeListing {
     }
 }
 
+/// No task can read all of a large file once more if it grows.
+fn with_samples(file: InputFile) -> InputFile {
+    match file.witness.sample {
+        Some(_) => file,
+        None => file.witness.clone().sampled(1).map_or(file, InputFile::of),
+    }
+}
+
+impl Entries {
+    /// The size of the next entry, if it is a file.
+    fn peek_size(&mut self) -> Option<u64> {
+        let next = match self {
+            Self::Walk(walk) => walk.peek(),
+            Self::Kept(kept) => kept.peek(),
+        };
+        match next? {
+            Entry::File(file) => Some(file.identity().size),
+            Entry::Stream(_) | Entry::Unreadable { .. } => None,
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Entry>> {
+        match self {
+            Self::Walk(walk) => Ok(walk.next()),
+            Self::Kept(kept) => {
+                kept.next().map_or_else(|| kept.failed().map_or(Ok(None), Err), |entry| Ok(Some(entry)))
+            }
+        }
+    }
+}
+
 impl Source for Tree {
     type Task = Portion;
     type Listing = TreeListing;
@@ -327,7 +372,7 @@ impl Source for Tree {
             let others = self.roots.iter().any(|root| why_unreadable(root).is_none());
             return Err(if others { unless_left_out(error) } else { error });
         }
-        Ok(TreeListing::new(self.clone(), self.wants_contents && self.is_resumable()))
+        TreeListing::new(self.clone(), self.wants_contents && self.is_resumable())
     }
 
     fn resume(&self, described: &Value, frontier: u64) -> Result<TreeListing> {
@@ -344,10 +389,37 @@ impl Source for Tree {
         }
         let by_contents = contents_as_begun(self.wants_contents, then.contents)?;
         let tree = Self { part: then.part, together: then.together, ..self.clone() };
-        let mut listing = TreeListing::new(tree, by_contents);
+        let mut listing = TreeListing::new(tree, by_contents)?;
         listing.again = frontier;
-        listing.walk.watch_for_changes();
+        if let Entries::Walk(walk) = &mut listing.entries {
+            walk.watch_for_changes();
+        }
         Ok(listing)
+    }
+
+    fn keep(&self, own: &[PathBuf], to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Option<Value>> {
+        if !self.is_resumable() {
+            return Ok(None);
+        }
+        let mut listing = TreeListing::new(Self { own: self.own.and(own), ..self.clone() }, false)?;
+        while let Some(entry) = listing.entries.next()? {
+            let entry = match entry {
+                Entry::Unreadable { path, why } if !listing.may_be_left_out(&path, &why) => {
+                    return Err(why.or_left_out());
+                }
+                Entry::File(file) if self.part.is_some_and(|part| file.identity().size > part) => {
+                    Entry::File(with_samples(file))
+                }
+                Entry::File(_) | Entry::Stream(_) | Entry::Unreadable { .. } => entry,
+            };
+            line(&entry)?.map_or(Ok(()), |line| to(&line))?;
+        }
+        Ok(Some(Value::Null))
+    }
+
+    fn find_in(&mut self, path: &Path, _parts: &Value) -> Result<()> {
+        self.kept = Some(path.to_path_buf());
+        Ok(())
     }
 }
 
@@ -391,8 +463,11 @@ impl Listing for TreeListing {
             false => {
                 let roots: Vec<String> =
                     self.tree.roots.iter().map(|root| root.display().to_string()).collect();
-                let last =
-                    self.walk.changed_last().map(|path| format!("; {} was changed last", path.display()));
+                let last = match &self.entries {
+                    Entries::Walk(walk) => walk.changed_last(),
+                    Entries::Kept(_) => None,
+                };
+                let last = last.map(|path| format!("; {} was changed last", path.display()));
                 format!(
                     "the files of {} are not what they were{}: they differ",
                     roots.join(", "),

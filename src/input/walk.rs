@@ -87,15 +87,7 @@ impl Walk {
         (latest != Path::new("")).then_some(latest)
     }
 
-    /// The size of the next entry, if it is a file.
-    pub(super) fn peek_size(&mut self) -> Option<u64> {
-        match self.peek()? {
-            Entry::File(file) => Some(file.identity().size),
-            Entry::Stream(_) | Entry::Unreadable { .. } => None,
-        }
-    }
-
-    fn peek(&mut self) -> Option<&Entry> {
+    pub(super) fn peek(&mut self) -> Option<&Entry> {
         while self.below.as_mut().is_none_or(|below| below.peek().is_none()) {
             let (own, latest) = (self.own.clone(), self.latest.clone());
             self.below = Some(Below::new(self.roots.pop_front()?, own, latest).peekable());

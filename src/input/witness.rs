@@ -76,6 +76,11 @@ impl Witness {
         Self { by_contents, ..self }
     }
 
+    /// The same with these samples, which were taken before.
+    pub(super) fn with_sample(self, sample: Option<Sample>) -> Self {
+        Self { sample: sample.map(Arc::new), ..self }
+    }
+
     /// The same with samples of the file, which is one of `files`.
     pub(super) fn sampled(self, files: usize) -> Result<Self> {
         let file = self.open()?;

@@ -45,6 +45,9 @@ use std::sync::Arc;
 /// Small pieces are gathered to this size. A larger `pwrite` costs as much per byte; `grep` emits little.
 const GATHERED: usize = 1 << 20;
 
+/// A piece of this size is written as it is: to copy it would cost more than the call.
+const LARGE: usize = 64 << 10;
+
 /// A [`Sink`] that writes a file. The header of its file says in which order things are called.
 ///
 /// ```
@@ -250,10 +253,11 @@ impl FileSink {
         if bytes.is_empty() {
             return Ok(());
         }
-        if self.gathered.len() + bytes.len() > GATHERED {
+        let is_large = bytes.len() >= LARGE;
+        if is_large || self.gathered.len() + bytes.len() > GATHERED {
             self.write_gathered()?;
         }
-        if bytes.len() >= GATHERED {
+        if is_large {
             self.write_out(bytes, self.ledger.bytes)?;
         } else {
             self.part()?;

@@ -49,6 +49,27 @@ pub trait Source: Send + 'static {
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
+
+    /// Hands over what it has found, for all shards of a job: the files of a tree without `own`, the text of lists. What
+    /// it returns says where in that each part is. `None`: [`Listing::described`] says it all.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Self::begin), and those of `to`.
+    #[doc(hidden)]
+    fn keep(&self, _own: &[PathBuf], _to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Option<Value>> {
+        Ok(None)
+    }
+
+    /// From now on lists what [`keep`](Self::keep) has handed over, which is in the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened, or is not one of this source.
+    #[doc(hidden)]
+    fn find_in(&mut self, _path: &Path, _parts: &Value) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Lists the tasks of a job: lazily, always in the same order, from where its [`Source`] opened it.

@@ -1,6 +1,6 @@
 //! A job in shards gives the bytes and the exit code of the job as one.
 
-use crate::harness::{Bivouac, World};
+use crate::harness::{Bivouac, Input, World};
 use crate::pipe::until;
 use crate::running::{Ended, Running};
 use bivouac::record::{Record, Unverified};
@@ -263,6 +263,56 @@ fn a_run_ends_when_another_one_has_raised_the_epoch() {
     }
 }
 
+/// Answers as a file server that has given the locks of this host away: from a moment on, a write through a file called
+/// `lock` fails.
+const LOST: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at) {
+    static ssize_t (*real)(int, const void *, size_t, off64_t);
+    char link[64], path[4096] = "";
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    if (n > 5 && strcmp(path + n - 5, "/lock") == 0 && access(getenv("LOST"), F_OK) == 0) {
+        errno = EIO;
+        return -1;
+    }
+    if (!real) real = dlsym(RTLD_NEXT, "pwrite64");
+    return real(fd, bytes, length, at);
+}
+"#;
+
+#[test]
+fn a_shard_whose_lock_answers_eio_ends_and_another_one_goes_on() {
+    let world = world();
+    world.write("lost.c", LOST);
+    // Cargo links with it, so it is here.
+    world.shell("cc -shared -fPIC -o lost.so lost.c -ldl");
+    let root = world.root().display();
+    let preload = format!("env LD_PRELOAD={root}/lost.so LOST={root}/is-lost");
+    let first = slow(&world, "--shard 1/2", "--limit-rate 60k").under(&preload).start();
+    let first = first.until_checkpoint_at_least(1);
+    world.write("is-lost", "");
+    first.wait().expect_code(5).expect_says("the lock was lost: another run may have taken over");
+    let states =
+        ["checkpoint.json", "journal", "status.json"].map(|name| format!("out.bivouac/shards/1/{name}"));
+    let all =
+        || states.iter().filter(|name| world.exists(name)).map(|name| world.read(name)).collect::<Vec<_>>();
+    let before = all();
+    // A run that only begins has lost nothing yet: to it this is a device that fails.
+    slow(&world, "--shard 1/2", "").under(&preload).run().expect_code(4).expect_says("/lock: cannot write");
+    assert_eq!(all(), before);
+    slow(&world, "--shard 1/2", "").run().expect_code(0).expect_says("resumed after");
+    slow(&world, "--shard 2/2", "").run().expect_code(0);
+    assert_eq!(world.read("out"), world.shell("tr 1-9 a-i < many"));
+}
+
 #[test]
 fn status_and_log_see_all_shards() {
     let world = world();
@@ -328,8 +378,15 @@ fn each_without_an_output_prints_as_it_goes_and_counts_failures() {
     printed.sort();
     assert_eq!(printed, (1..=9).map(|number| number.to_string()).collect::<Vec<_>>());
     each("--shard 1/3", "").expect_code(0).expect_stdout(b"");
-    let log = world.bivouac("log s --failed --format csv").run();
-    log.expect_stdout_says("\n5,1,");
+    for state in ["s", "s/shards/2"] {
+        let log = world.bivouac("log --failed --format csv").with(state).run();
+        log.expect_stdout_says("\n5,1,");
+    }
+    let second = world.bivouac("log s/shards/2 --format csv").run().expect_code(0);
+    let second = String::from_utf8(second.stdout.clone()).unwrap();
+    let mut items: Vec<_> = second.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    items.sort_unstable();
+    assert_eq!(items, ["2", "5", "8"]);
     each("--shard 2/3", "--retry-failed").expect_code(1).expect_stdout(b"5\n");
     world.bivouac("clean s").run().expect_code(0);
     assert!(!world.exists("s"));
@@ -356,4 +413,52 @@ fn auto_takes_the_number_from_each_scheduler() {
         fs::remove_file(world.path("out")).unwrap();
         fs::remove_dir_all(world.path("out.bivouac")).unwrap();
     }
+}
+
+/// A tree, lists and standard input as the first shard found them; by then they are gone, or others.
+#[test]
+fn what_was_found_is_found_once_and_all_shards_use_it() {
+    for (line, rest) in [
+        ("digest tree many", ""),
+        ("each -a few -a few", "echo {#} {}"),
+        ("each --header : -a few", "echo {#} {1} {##}"),
+        ("grep -r -c 7 tree", ""),
+        ("grep -n -f few many", ""),
+        ("count --files0-from names", ""),
+    ] {
+        let world = world();
+        world.write("names", "many\0empty\0tree/3/f");
+        let option = if line.starts_with("grep") { "--output" } else { "-o" };
+        let job = |out: &str, shard: &str| {
+            let (verb, words) = line.split_once(' ').unwrap();
+            let job = world.bivouac(verb).with(&format!("{option} {out} {shard} {words}")).with(rest);
+            job.run().expect_code(0)
+        };
+        job("whole", "");
+        job("parts", "--shard 2/3");
+        world.write("tree/0/new", "7 is new\n");
+        world.write("few", "another list\n");
+        world.write("names", "one\0");
+        job("parts", "--shard 3/3");
+        fs::remove_file(world.path("names")).unwrap();
+        fs::remove_file(world.path("few")).unwrap();
+        job("parts", "--shard 1/3");
+        assert_eq!(world.read("parts"), world.read("whole"), "{line}");
+        world.bivouac("clean parts").run().expect_code(0);
+        assert!(!world.exists("parts.bivouac"));
+    }
+}
+
+#[test]
+fn items_of_a_pipe_are_those_of_the_first_shard() {
+    let world = world();
+    let job = |shard: &str, stdin: &str| {
+        let job = world.bivouac("each -o out --header :").with(shard).words(&["echo", "{##}", "{name}"]);
+        job.stdin(Input::Piped(stdin.as_bytes().to_vec())).run()
+    };
+    job("--shard 2/2", "name\na\nb\nc\n").expect_code(0);
+    job("--shard 1/2", "other\n").expect_code(0).expect_says("all 2 shards are done");
+    assert_eq!(world.read("out"), b"3 a\n3 b\n3 c\n");
+    world.append("out.bivouac/list", "d\n");
+    job("--shard 1/2", "").expect_code(3).expect_says("is not the list that the plan was made with");
 }

@@ -1,7 +1,7 @@
 //! Does `bivouac slurm` submit what is missing, and nothing else? With programs of Slurm that write down how they were
 //! called; `scripts/cluster` has real ones.
 
-use crate::harness::{Bivouac, World};
+use crate::harness::{Bivouac, Input, World};
 use crate::jobs::GREP;
 use crate::running::Ended;
 use crate::warned::{calls, fake, with_fakes};
@@ -57,8 +57,12 @@ fn script(world: &World) -> String {
 
 /// Runs an element as Slurm does: the script, with its number in the environment.
 fn element<'w>(world: &'w World, number: &str) -> Ended<'w> {
+    element_of(world, SCRIPT, number)
+}
+
+fn element_of<'w>(world: &'w World, script: &str, number: &str) -> Ended<'w> {
     let wrapper = format!("env SLURM_ARRAY_JOB_ID=4711 SLURM_ARRAY_TASK_ID={number}");
-    let words: Vec<&str> = wrapper.split(' ').chain(["bash", SCRIPT]).collect();
+    let words: Vec<&str> = wrapper.split(' ').chain(["bash", script]).collect();
     world.program(&words).run()
 }
 
@@ -173,6 +177,37 @@ fn what_would_break_the_array_is_refused_before_anything_is_submitted() {
     typed(&world).expect_code(0);
     let other = slurm(&world, "slurm --shards 4").run().expect_code(3);
     other.expect_says("3 shards");
+}
+
+/// An element has no standard input. What was there when the line was typed is in the state.
+#[test]
+fn items_on_standard_input_are_stored_with_the_plan() {
+    let world = world();
+    let submitted = |more: &[&str], command: &[&str]| {
+        let job = world.bivouac(LINE).words(&["--", "each", "--header", ":"]).words(more).words(command);
+        let piped = Input::Piped(b"word\na\nb\nc\nd\n".to_vec());
+        with_fakes(&world, job).stdin(piped).run().expect_code(0)
+    };
+    submitted(&["-o", "out"], &["echo", "{#}/{##}", "{word}"]);
+    for number in ["3", "1", "2"] {
+        element(&world, number).expect_code(0);
+    }
+    assert_eq!(world.read("out"), b"1/4 a\n2/4 b\n3/4 c\n4/4 d\n");
+    // Its state has a name that is made of the command, and the header is a part of that.
+    submitted(&[], &["echo", "{word}"]);
+    let state = String::from_utf8(world.shell("echo -n .bivouac/*")).unwrap();
+    for (number, printed) in [("1", "a\nd\n"), ("2", "b\n"), ("3", "c\n")] {
+        let element = element_of(&world, &format!("{state}/slurm/job.sh"), number).expect_code(0);
+        assert_eq!(element.stderr, printed);
+    }
+}
+
+#[test]
+fn a_job_whose_parts_would_be_lost_is_not_submitted() {
+    let world = world();
+    let job = with_fakes(&world, world.bivouac(LINE).words(&["--", "grep", "-n", "spin_lock", "big.txt"]));
+    job.run().expect_code(2).expect_says("there is no output that all shards are for");
+    assert!(!calls(&world).contains("sbatch"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The options of each verb that is not in a file of its own.
 
 use super::common::{CommandArgs, InputArgs, JobArgs, PackedArgs, TableArgs};
+use super::found::{Found, Word, paths, words};
 use super::help;
 use super::records::RecordArgs;
 use crate::cli::{complete, parse};
@@ -76,6 +77,10 @@ pub(crate) struct CountArgs {
     #[arg(skip)]
     pub(crate) unnamed: bool,
 
+    /// The files that a list names
+    #[arg(skip)]
+    pub(crate) found: Option<Found>,
+
     #[command(flatten)]
     pub(crate) job: JobArgs,
     #[command(flatten)]
@@ -86,9 +91,15 @@ pub(crate) struct CountArgs {
 
 impl CountArgs {
     /// Where the files are named.
-    pub(crate) fn resolve(&mut self) -> Result<()> {
+    pub(crate) fn resolve(&mut self, known: Option<Found>) -> Result<()> {
         if let Some(list) = &self.files0_from {
-            self.files = listed_files(list)?;
+            let typed = words([list]);
+            self.files = match known.filter(|known| known.typed == typed) {
+                Some(known) => paths(known.files),
+                None => listed_files(list)?,
+            };
+            let (files, patterns, unlisted) = (words(&self.files), Vec::new(), Vec::new());
+            self.found = Some(Found { typed, files, patterns, unlisted, with_filename: false });
         } else if self.files.is_empty() {
             (self.files, self.unnamed) = (vec![PathBuf::from("-")], true);
         }
@@ -287,6 +298,10 @@ pub(crate) struct GrepArgs {
     #[arg(skip)]
     pub(crate) unlisted: Vec<OsString>,
 
+    /// What stands in files and below directories
+    #[arg(skip)]
+    pub(crate) found: Option<Found>,
+
     #[command(flatten)]
     pub(crate) job: JobArgs,
     #[command(flatten)]
@@ -312,7 +327,29 @@ impl GrepArgs {
     }
 
     /// Reads what stands in files: patterns, and with -r the names of the files themselves.
-    pub(crate) fn resolve(&mut self) -> Result<()> {
+    pub(crate) fn resolve(&mut self, known: Option<Found>) -> Result<()> {
+        let typed = words(self.files.iter().chain(&self.pattern_files));
+        if let Some(known) = known.filter(|known| known.typed == typed) {
+            self.files = paths(known.files);
+            self.patterns = known.patterns.into_iter().map(Word::plain).collect();
+            self.unlisted = known.unlisted.into_iter().map(Word::plain).collect();
+            self.with_filename = known.with_filename;
+            return Ok(());
+        }
+        self.look_up()?;
+        if self.recursive || !self.pattern_files.is_empty() {
+            self.found = Some(Found {
+                typed,
+                files: words(&self.files),
+                patterns: words(&self.patterns),
+                unlisted: words(&self.unlisted),
+                with_filename: self.with_filename,
+            });
+        }
+        Ok(())
+    }
+
+    fn look_up(&mut self) -> Result<()> {
         for file in &self.pattern_files {
             let mut text = read_all(file)?;
             if text.pop_if(|last| *last == b'\n').is_some() || !text.is_empty() {

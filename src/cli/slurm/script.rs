@@ -100,8 +100,13 @@ impl Script<'_> {
         let (verb, rest) =
             self.job.split_first().map_or((OsStr::new(""), &[][..]), |(verb, rest)| (verb, rest));
         let locks = if self.local_locks { " --allow-local-locks" } else { "" };
+        // By what it reads, an element may come to another name for a state than the one that submitted it.
+        let state = match self.output {
+            Some(_) => String::new(),
+            None => format!(" --state {}", quote::argument(self.state.as_os_str())),
+        };
         format!(
-            "exec {} {} --shard \"$SLURM_ARRAY_TASK_ID/{}\" --wait{locks} \\\n  \
+            "exec {} {} --shard \"$SLURM_ARRAY_TASK_ID/{}\" --wait{locks}{state} \\\n  \
              -j \"${{SLURM_CPUS_PER_TASK:-${{SLURM_CPUS_ON_NODE:-1}}}}\" \\\n  \
              --after-warning \"scontrol requeue ${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}\" \\\n  {}\n",
             quote::argument(self.program.as_os_str()),

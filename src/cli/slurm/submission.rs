@@ -4,6 +4,7 @@ use super::check::Site;
 use super::queue::{self, Element};
 use super::script::{self, Script};
 use crate::cli::args::slurm::SlurmArgs;
+use crate::cli::conflicts::no_output;
 use crate::cli::format::count;
 use crate::cli::settings::Settings;
 use crate::cli::terminal;
@@ -117,8 +118,12 @@ impl Submission<'_> {
         (state, output): (&Location, Option<&Path>),
         (settings, note): (&Settings, Value),
     ) -> Result<Exit> {
-        let (Location::Directory(state) | Location::Passing(state)) = state else {
-            return Err(Error::usage("-", "cannot be read again by each element").advise("name a file"));
+        let state = match state {
+            Location::Directory(state) => state,
+            Location::Passing(_) => return Err(no_output()),
+            Location::Nowhere => {
+                return Err(Error::usage("-", "cannot be read again by each element").advise("name a file"));
+            }
         };
         let script = self.script((state, output))?;
         if self.slurm.dry_run {

@@ -72,7 +72,8 @@ fn template_and_items(each: &EachArgs, columns: &Columns, launch: &Launch<'_>) -
     if let Some(order) = each.items.order() {
         items = items.shuffled(order.seed);
     }
-    if each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
+    let is_known = launch.give_list(&mut items)?;
+    if !is_known && each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
         terminal::message("reading items from the terminal, one a line; Ctrl-D ends them");
     }
     let headers = launch.wait_before(|| items.headers())?;

@@ -8,6 +8,7 @@ mod table;
 use crate::cli::args::verbs::{LogArgs, LogAs};
 use crate::cli::discover::the_last;
 use crate::cli::format::TaskWord;
+use crate::cli::shards::whole_of;
 use crate::cli::terminal;
 use crate::jobs::columns::Columns;
 use crate::jobs::joblog;
@@ -22,6 +23,7 @@ use bivouac::{Result, Shards, is_divided};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::cmp::Reverse;
+use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 use table::Table;
 
@@ -35,7 +37,7 @@ pub(crate) fn run(log: &LogArgs) -> Result<u8> {
         is_divided(state) || Entries::of(state).is_ok_and(|entries| entries.is_some())
     })?;
     if let Some(shards) = Shards::find(&state)? {
-        return of_shards(log, &shards);
+        return of_shards(log, &shards, &shards.states());
     }
     // This comes before the journal: a directory without one may be no state at all.
     let record = peek(&OsDisk, &state)?.record;
@@ -43,17 +45,21 @@ pub(crate) fn run(log: &LogArgs) -> Result<u8> {
         terminal::message(&format!("{}: this job runs no commands, or none has started", state.display()));
         return Ok(FINISHED);
     };
+    if let Some(shards) = whole_of(&state).map_or(Ok(None), Shards::find)? {
+        let its_own = shards.states().into_iter().filter(|(_, of)| of.file_name() == state.file_name());
+        return of_shards(log, &shards, &its_own.collect::<Vec<_>>());
+    }
     print(log, record.as_ref(), meant(log, record.as_ref(), entries))
 }
 
-/// The journals of all shards, one after the other, with the numbers that tasks have in the whole job.
-fn of_shards(log: &LogArgs, shards: &Shards) -> Result<u8> {
+/// The journals of these shards, one after the other, with the numbers that tasks have in the whole job.
+fn of_shards(log: &LogArgs, shards: &Shards, states: &[(Option<u64>, PathBuf)]) -> Result<u8> {
     let (job, fingerprint) = shards.job();
     let whole = Record::new(job, fingerprint.clone(), ().into());
     let mut journals = Vec::new();
-    for (number, state) in shards.states() {
-        let (Some(number), Some(entries)) = (number, Entries::of(&state)?) else { continue };
-        journals.push((number, peek(&OsDisk, &state)?.record, entries));
+    for (number, state) in states {
+        let (Some(number), Some(entries)) = (*number, Entries::of(state)?) else { continue };
+        journals.push((number, peek(&OsDisk, state)?.record, entries));
     }
     let all = journals.into_iter().flat_map(|(number, record, entries)| {
         let entries: Vec<_> = meant(log, record.as_ref(), entries).collect();

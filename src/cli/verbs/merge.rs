@@ -12,7 +12,7 @@ use bivouac::{Error, Result};
 pub(crate) fn run(merge: &MergeArgs, masked: Masked) -> Result<Exit> {
     let (plan, state) = shards::plan_of(&merge.output)?;
     let (mut cli, argv) = shards::noted(&plan, &state)?;
-    cli.resolve()?;
+    cli.resolve(shards::found(&plan))?;
     let Verb::Job(mut verb) = cli.verb else {
         return Err(Error::refused(state.display(), "does not say which command its job is"));
     };

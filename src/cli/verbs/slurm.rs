@@ -3,7 +3,7 @@
 use crate::cli::args::slurm::SlurmArgs;
 use crate::cli::args::{Cli, JobVerb, Verb};
 use crate::cli::settings::Settings;
-use crate::cli::shards::Part;
+use crate::cli::shards::{self, Part};
 use crate::cli::slurm::check::Site;
 use crate::cli::slurm::script;
 use crate::cli::slurm::submission::Submission;
@@ -39,7 +39,7 @@ pub(crate) fn run(
         Ok(cli) => cli,
         Err(error) => return terminal::clap(&error, "slurm").map(Exit::Code),
     };
-    cli.resolve()?;
+    shards::resolve(&mut cli, true)?;
     let Verb::Job(verb) = &mut cli.verb else {
         return Err(Error::usage("VERB", "is not the verb of a job")
             .advise("name the job after --: count, grep, digest, pipe, each"));

@@ -11,7 +11,9 @@ use nix::errno::Errno;
 use nix::fcntl::{self, AtFlags, OFlag};
 use nix::sys::stat::{self, FileStat, Mode, SFlag};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use rustix::buffer::spare_capacity;
 use rustix::fs::fstatfs;
+use rustix::io::{pread, retry_on_intr};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
@@ -144,6 +146,19 @@ impl DiskFile for OsFile {
         }
     }
 
+    /// Into memory that is not filled with zeros before.
+    fn read_exact(&self, bytes: usize, offset: u64) -> io::Result<Option<Vec<u8>>> {
+        let mut all = Vec::with_capacity(bytes);
+        while all.len() < bytes {
+            let at = offset + all.len() as u64;
+            if retry_on_intr(|| pread(&self.0, spare_capacity(&mut all), at))? == 0 {
+                return Ok(None);
+            }
+        }
+        all.truncate(bytes);
+        Ok(Some(all))
+    }
+
     #[allow(clippy::unnecessary_cast, reason = "the field has another width elsewhere")]
     fn is_remote(&self) -> bool {
         fstatfs(&self.0).is_ok_and(|system| REMOTE.contains(&(system.f_type as u32)))
@@ -215,6 +230,8 @@ mod tests {
         file.sync_all().unwrap();
         dir.sync().unwrap();
         assert_eq!(super::super::read_up_to(&*file, Path::new("f"), 8).unwrap(), b"hello wo");
+        assert_eq!(file.read_exact(4, 4).unwrap().as_deref(), Some(&b"o wo"[..]));
+        assert_eq!(file.read_exact(4, 5).unwrap(), None);
         assert_eq!(file.facts().unwrap(), dir.facts("f".as_ref()).unwrap().unwrap());
         assert_eq!(file.facts().unwrap().bytes, 8);
     }

@@ -126,7 +126,7 @@ pub(super) fn stage(
     Stage { run, output }
 }
 
-pub(super) fn expected(tasks: u64) -> String {
+pub(in crate::engine) fn expected(tasks: u64) -> String {
     let mut text: String = (0..tasks).map(|n| format!("{n}\n")).collect();
     text += &format!("sum {}\n", (0..tasks).sum::<u64>());
     text

@@ -9,14 +9,12 @@
 //! E  the end: an End, as JSON
 //! ```
 
+use crate::durable::disk::{Dir, DiskFile, Open};
 use crate::error::{Advice, At, Error, Result};
 use crate::task::Mark;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub(super) const HEAD: u64 = 13;
@@ -72,30 +70,40 @@ impl Head {
 /// A file of results that is read by several threads.
 #[derive(Clone, Debug)]
 pub(super) struct FrameFile {
-    file: Arc<File>,
+    file: Arc<dyn DiskFile>,
     path: Arc<Path>,
+    bytes: u64,
 }
 
 impl FrameFile {
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).at(path, "open")?;
-        Ok(Self { file: Arc::new(file), path: path.into() })
+    pub(super) fn open(dir: &dyn Dir, path: &Path) -> Result<Self> {
+        let file = dir.open(path.file_name().unwrap_or_default(), Open::Read).at(path, "open")?;
+        let bytes = file.facts().at(path, "look at")?.bytes;
+        Ok(Self { file: file.into(), path: path.into(), bytes })
     }
 
-    pub(super) fn bytes(&self) -> Result<u64> {
-        self.file.metadata().map(|facts| facts.len()).at(&self.path, "look at")
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn fill(&self, buffer: &mut [u8], at: u64) -> Result<()> {
+        match self.file.fill(buffer, at).at(&self.path, "read")? {
+            true => Ok(()),
+            false => Err(self.broken()),
+        }
     }
 
     /// The frame at this place: its kind, its payload, and where it ends.
     pub(super) fn read(&self, at: u64) -> Result<(Kind, Vec<u8>, u64)> {
         let mut head = [0; HEAD as usize];
-        self.file.read_exact_at(&mut head, at).map_err(|e| self.failed(&e))?;
+        self.fill(&mut head, at)?;
         let head = Head::decode(head).ok_or_else(|| self.broken())?;
-        if head.bytes > self.bytes()? {
+        if head.bytes > self.bytes {
             return Err(self.broken());
         }
-        let mut payload = vec![0; usize::try_from(head.bytes).map_err(|_| self.broken())?];
-        self.file.read_exact_at(&mut payload, at + HEAD).map_err(|e| self.failed(&e))?;
+        let length = usize::try_from(head.bytes).map_err(|_| self.broken())?;
+        let payload = self.file.read_exact(length, at + HEAD).at(&self.path, "read")?;
+        let payload = payload.ok_or_else(|| self.broken())?;
         if crc32fast::hash(&payload) != head.crc {
             return Err(self.broken());
         }
@@ -103,69 +111,63 @@ impl FrameFile {
     }
 
     pub(super) fn broken(&self) -> Error {
-        damaged(&self.path)
+        Error::refused(self.path.display(), "is cut off or damaged")
+            .advise("remove it and run that shard again")
+            .then(Advice::RunAgain)
     }
-
-    fn failed(&self, cause: &std::io::Error) -> Error {
-        failed(&self.path, cause)
-    }
-}
-
-fn failed(path: &Path, cause: &std::io::Error) -> Error {
-    match cause.kind() == std::io::ErrorKind::UnexpectedEof {
-        true => damaged(path),
-        false => Error::io(path, "read", cause),
-    }
-}
-
-fn damaged(path: &Path) -> Error {
-    Error::refused(path.display(), "is cut off or damaged")
-        .advise("remove it and run that shard again")
-        .then(Advice::RunAgain)
 }
 
 /// Goes from task to task, and reads heads only.
 #[derive(Debug)]
 pub(super) struct Heads {
-    reader: BufReader<File>,
-    path: PathBuf,
+    file: FrameFile,
     at: u64,
+    /// What is read of the file at one place: of short tasks many heads.
+    read: Vec<u8>,
+    read_at: u64,
 }
 
+/// How much is read for a head.
+const AHEAD: u64 = 4 << 10;
+
 impl Heads {
-    pub(super) fn of(file: &FrameFile) -> Result<Self> {
-        // A position of its own: the other one is only read at offsets.
-        let reader = File::open(&file.path).at(&file.path, "open")?;
-        Ok(Self { reader: BufReader::new(reader), path: file.path.to_path_buf(), at: 0 })
+    pub(super) fn of(file: &FrameFile) -> Self {
+        Self { file: file.clone(), at: 0, read: Vec::new(), read_at: 0 }
     }
 
     /// Where the frames of the next task are; `None` at the end.
     pub(super) fn next_task(&mut self) -> Result<Option<Range<u64>>> {
         let begin = self.at;
         loop {
-            let mut head = [0; HEAD as usize];
-            self.reader.read_exact(&mut head).map_err(|e| failed(&self.path, &e))?;
-            let head = Head::decode(head).ok_or_else(|| damaged(&self.path))?;
+            let head = self.head()?;
             if head.kind == Kind::End {
-                return if self.at == begin { Ok(None) } else { Err(damaged(&self.path)) };
+                return if self.at == begin { Ok(None) } else { Err(self.file.broken()) };
             }
-            let skip = i64::try_from(head.bytes).map_err(|_| damaged(&self.path))?;
-            self.reader.seek_relative(skip).map_err(|e| failed(&self.path, &e))?;
-            self.at += HEAD + head.bytes;
+            self.at = self.at.saturating_add(HEAD).saturating_add(head.bytes);
             if head.kind != Kind::Piece {
                 return Ok(Some(begin..self.at));
             }
         }
+    }
+
+    fn head(&mut self) -> Result<Head> {
+        if self.at + HEAD > self.read_at + self.read.len() as u64 {
+            self.read.resize(AHEAD.min(self.file.bytes.saturating_sub(self.at)) as usize, 0);
+            self.read_at = self.at;
+            self.file.fill(&mut self.read, self.at)?;
+        }
+        let head = self.read.get((self.at - self.read_at) as usize..).and_then(<[u8]>::first_chunk);
+        head.copied().and_then(Head::decode).ok_or_else(|| self.file.broken())
     }
 }
 
 /// What the last frame says. Its payload is one flat object, so its head is right before the last `{`.
 pub(super) fn end_of(file: &FrameFile) -> Result<End> {
     const LONGEST: u64 = 4096;
-    let bytes = file.bytes()?;
+    let bytes = file.bytes();
     let mut last = vec![0; bytes.min(LONGEST) as usize];
     let begin = bytes - last.len() as u64;
-    file.file.read_exact_at(&mut last, begin).map_err(|e| file.failed(&e))?;
+    file.fill(&mut last, begin)?;
     let at = last.iter().rposition(|byte| *byte == b'{').map(|at| begin + at as u64);
     let at = at.and_then(|at| at.checked_sub(HEAD)).ok_or_else(|| file.broken())?;
     let (kind, payload, end) = file.read(at).map_err(|_| file.broken())?;

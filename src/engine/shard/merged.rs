@@ -1,12 +1,14 @@
 //! The job with the results of its shards.
 
 use super::frame::{FrameFile, Heads, Kind, end_of};
-use crate::error::{Advice, Error, Kind as ErrorKind, Result};
+use crate::durable::disk::Disk;
+use crate::error::{Advice, At, Error, Kind as ErrorKind, Result};
 use crate::task::{Context, Extent, Job, ListContext, Listed, Listing, Source, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A job whose results are read, and not computed ([`Shards::merge`](super::Shards::merge)).
 #[derive(Debug)]
@@ -18,7 +20,9 @@ pub struct Merged<J> {
 /// What the shards of a job have stored, as tasks for [`Merged`].
 #[derive(Debug)]
 pub struct ShardResults {
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) plan: String,
+    /// All in one directory.
     pub(super) paths: Vec<PathBuf>,
 }
 
@@ -90,13 +94,13 @@ impl<J: Job> Job for Merged<J> {
 
 impl ShardResults {
     fn open(&self) -> Result<Stored> {
-        let missing: Vec<String> = self
-            .paths
-            .iter()
-            .enumerate()
-            .filter(|(_, path)| !path.exists())
-            .map(|(at, _)| (at + 1).to_string())
-            .collect();
+        let above = self.paths.first().and_then(|path| path.parent()).unwrap_or(Path::new("."));
+        let dir = self.disk.open_dir(above).at(above, "open")?;
+        let mut missing = Vec::new();
+        for (number, path) in (1..).zip(&self.paths) {
+            let there = dir.facts(path.file_name().unwrap_or_default()).at(path, "look at")?;
+            missing.extend(there.is_none().then(|| u64::to_string(&number)));
+        }
         if !missing.is_empty() {
             let (of, which) = (self.paths.len(), missing.join(", "));
             let how = match missing.len() {
@@ -107,7 +111,7 @@ impl ShardResults {
         }
         let (mut files, mut bytes, mut whole) = (Vec::new(), Vec::new(), None);
         for (at, path) in self.paths.iter().enumerate() {
-            let file = FrameFile::open(path)?;
+            let file = FrameFile::open(&*dir, path)?;
             let end = end_of(&file)?;
             if (end.plan.as_str(), end.shard) != (self.plan.as_str(), at as u64 + 1) {
                 let how = format!("holds shard {} of another plan, or of another number", end.shard);
@@ -119,8 +123,8 @@ impl ShardResults {
                     .advise("put the inputs back as they were, or begin all shards again")
                     .or(Advice::StartAfresh));
             }
-            bytes.push(file.bytes()?);
-            let heads = Heads::of(&file)?;
+            bytes.push(file.bytes());
+            let heads = Heads::of(&file);
             files.push((file, heads));
         }
         let described = Described { plan: self.plan.clone(), bytes };

@@ -43,6 +43,8 @@ pub struct ShardSource<S> {
     /// The inputs as they are in the plan.
     inputs: Value,
     ended: Ended,
+    /// Whether it has the list of the plan.
+    list: Result<()>,
 }
 
 /// Lists the tasks of a [`Shard`].
@@ -60,9 +62,10 @@ pub(super) fn shard<J, S>(
     (job, source): (J, S),
     share: Share,
     (plan, inputs): (&str, &Value),
+    list: Result<()>,
 ) -> (Shard<J>, ShardSource<S>) {
     let ended = Ended::default();
-    let source = ShardSource { source, share, inputs: inputs.clone(), ended: Arc::clone(&ended) };
+    let source = ShardSource { source, share, inputs: inputs.clone(), ended: Arc::clone(&ended), list };
     (Shard { job, share, plan: plan.to_string(), ended, prints: false }, source)
 }
 
@@ -125,6 +128,7 @@ impl<J: Job> Job for Shard<J> {
 impl<S: Source> ShardSource<S> {
     /// Opened in front of task `next` of the whole job.
     fn open(&self, described: &Value, next: u64) -> Result<ShardListing<S::Listing>> {
+        self.list.clone()?;
         let listing = self.source.resume(described, next)?;
         Ok(ShardListing { listing, share: self.share, next, last: None, ended: Arc::clone(&self.ended) })
     }

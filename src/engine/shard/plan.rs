@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/
 //!   plan.json          made once, by rename: the job, its inputs, how they are cut, and into how many shards
+//!   list               made once, before it: the files of a tree, the text of lists
 //!   done, done.lock    one byte for each shard, written and read under the lock
 //!   shards/3/          the state of a shard, as that of every run
 //!   shards/3.results   what it has done, as soon as all of it is done
@@ -12,40 +13,39 @@
 //! The obvious question "are all results there?" is a look into a directory, and on a network file system two hosts
 //! may both see an old one: then no shard merges, or two do. Under a lock the server is asked. The shard that sets the
 //! last byte merges; a shard that is run again asks again, so a merge that was interrupted is taken up.
+//!
+//! Each shard could walk a tree for itself, and compare what it finds. Then N shards ask the file server for every file
+//! N times. In a tree that is in use they find N lists, and the merge would refuse all that was done; and standard input
+//! is there only once. So the process that makes the plan makes the list, and all shards read it.
 
+use super::files::{
+    DONE_LOCK, LIST, PATIENCE, PLAN, is_unfinished, list_digest, make_dirs, open_dir, remove, under_lock,
+    write_list, write_plan,
+};
 use super::merged::{Merged, ShardResults};
 use super::part::{Shard, ShardSource, Share, shard};
-use crate::durable::disk::OsDisk;
+use crate::durable::disk::{Dir, Disk, Open, OsDisk, read_plain, split};
 use crate::durable::record::{Phase, Record};
-use crate::durable::state_dir::{Cleaned, RECORD, clean, is_state, peek};
+use crate::durable::state_dir::{Cleaned, LARGEST_RECORD, RECORD, clean, is_state, peek};
 use crate::engine::prepare::is_same_job;
-use crate::error::{Advice, At, Error, Kind, Result};
+use crate::error::{Advice, At, Error, Result};
 use crate::task::{Job, Listing, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-const PLAN: &str = "plan.json";
 const DONE: &str = "done";
-const DONE_LOCK: &str = "done.lock";
 const SHARDS: &str = "shards";
 const MERGE: &str = "merge";
-const LIST: &str = "list";
 
 /// The format of the plan.
 const FORMAT: u32 = 1;
 
 /// The byte of a shard that is done.
 const IS_DONE: u8 = b'1';
-
-/// The lock is held for some writes only; after this time its holder is lost, and the file server will find that out.
-const PATIENCE: Duration = Duration::from_secs(120);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A job that is divided into shards, and where it keeps them.
 ///
@@ -114,6 +114,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Shards {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     plan: Plan,
 }
@@ -126,7 +127,16 @@ struct Plan {
     fingerprint: Value,
     shards: u64,
     inputs: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    list: Option<List>,
     note: Value,
+}
+
+/// What the source has found once, in a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct List {
+    digest: String,
+    parts: Value,
 }
 
 /// Whether the state at `path` is that of a job in shards.
@@ -148,27 +158,37 @@ impl Shards {
         of: u64,
         note: Value,
     ) -> Result<Self> {
-        if let Some(shards) = Self::find(path)? {
+        Self::divide_on(Arc::new(OsDisk), path, (job, source), (of, note))
+    }
+
+    pub(super) fn divide_on<J: Job, S: Source<Task = J::Task>>(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        (job, source): (&J, &S),
+        (of, note): (u64, Value),
+    ) -> Result<Self> {
+        if let Some(shards) = Self::find_on(&disk, path)? {
             return shards.fits(job, of);
         }
-        refuse_other_use(path)?;
+        refuse_other_use(&*disk, path)?;
         let inputs = source.begin()?.described()?;
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder
-            .create(path.join(SHARDS))
-            .map_err(|e| Error::io(path, "make the state directory", &e).advise(Advice::NameAnotherState))?;
         let record = Record::new(job.name(), job.fingerprint(), inputs);
         let Record { run: id, job: name, fingerprint, inputs, .. } = record;
-        let plan = Plan { format: FORMAT, id, job: name, fingerprint, shards: of, inputs, note };
-        let made = under_lock(path, || match Self::find(path)? {
-            Some(shards) => Ok(shards),
+        let mut plan =
+            Plan { format: FORMAT, id, job: name, fingerprint, shards: of, inputs, list: None, note };
+        let made =
+            |e: io::Error| Error::io(path, "make the state directory", &e).advise(Advice::NameAnotherState);
+        let dir = make_dirs(&*disk, &path.join(SHARDS)).and_then(|_| disk.open_dir(path)).map_err(made)?;
+        // A walk takes its time, and the others need what it finds. A signal ends their wait.
+        under_lock(&*dir, path, None, || match Self::find_on(&disk, path)? {
+            Some(shards) => shards.fits(job, of),
             None => {
-                write_whole(path, &plan)?;
-                Ok(Self { path: path.to_path_buf(), plan })
+                let kept = write_list(&*dir, path, &plan.id, |to| source.keep(&[path.to_path_buf()], to))?;
+                plan.list = kept.map(|(digest, parts)| List { digest, parts });
+                write_plan(&*dir, path, &plan.id, &plan)?;
+                Ok(Self { disk: Arc::clone(&disk), path: path.to_path_buf(), plan })
             }
-        })?;
-        made.fits(job, of)
+        })
     }
 
     /// The plan at `path`, if there is one.
@@ -177,16 +197,18 @@ impl Shards {
     ///
     /// [`Kind::Refused`]: it cannot be read, or is of a newer format.
     pub fn find(path: &Path) -> Result<Option<Self>> {
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        Self::find_on(&disk, path)
+    }
+
+    pub(super) fn find_on(disk: &Arc<dyn Disk>, path: &Path) -> Result<Option<Self>> {
         let file = path.join(PLAN);
-        let text = match fs::read(&file) {
-            Ok(text) => text,
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            Err(e) => return Err(Error::io(&file, "read", &e)),
-        };
+        let Some(dir) = open_dir(&**disk, path).at(&file, "read")? else { return Ok(None) };
+        let Some(text) = read_plain(&*dir, path, PLAN, LARGEST_RECORD)? else { return Ok(None) };
         match serde_json::from_slice::<Plan>(&text) {
-            Ok(plan) if plan.format == FORMAT => Ok(Some(Self { path: path.to_path_buf(), plan })),
+            Ok(plan) if plan.format == FORMAT => {
+                Ok(Some(Self { disk: Arc::clone(disk), path: path.to_path_buf(), plan }))
+            }
             Ok(Plan { format, .. }) => {
                 let how = format_args!("is of format {format}; this program knows format {FORMAT} only");
                 Err(Error::refused(file.display(), how))
@@ -239,7 +261,7 @@ impl Shards {
     pub fn states(&self) -> Vec<(Option<u64>, PathBuf)> {
         let shards = (1..=self.plan.shards).map(|number| (Some(number), self.state_of(number)));
         let all = shards.chain([(None, self.state_of_merge())]);
-        all.filter(|(_, state)| is_state(&OsDisk, state)).collect()
+        all.filter(|(_, state)| is_state(&*self.disk, state)).collect()
     }
 
     /// The number of a task in the whole job, from that in its shard; both from 0.
@@ -252,18 +274,39 @@ impl Shards {
         (&self.plan.job, &self.plan.fingerprint)
     }
 
+    /// Hands the list of the plan to `source`, if there is one, in place of what it would find itself.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is not that list.
+    #[doc(hidden)]
+    pub fn give_list<S: Source>(&self, source: &mut S) -> Result<()> {
+        let Some(List { digest, parts }) = &self.plan.list else { return Ok(()) };
+        let path = self.path.join(LIST);
+        match list_digest(&*self.dir()?, &path)? == *digest {
+            true => source.find_in(&path, parts),
+            false => Err(Error::refused(path.display(), "is not the list that the plan was made with")
+                .advise(Advice::CleanByForce)),
+        }
+    }
+
     /// A shard of the job, from 1: a job and its tasks, for a run with [`results_of`](Shards::results_of) as its
     /// output. A run with side effects only needs no output.
-    pub fn shard<J, S>(&self, number: u64, job: (J, S)) -> (Shard<J>, ShardSource<S>) {
+    pub fn shard<J, S: Source>(&self, number: u64, (job, mut source): (J, S)) -> (Shard<J>, ShardSource<S>) {
         let share = Share { first: number.saturating_sub(1), of: self.plan.shards };
-        shard(job, share, (&self.plan.id, &self.plan.inputs))
+        let list = self.give_list(&mut source);
+        shard((job, source), share, (&self.plan.id, &self.plan.inputs), list)
     }
 
     /// The job with the results of all shards in place of its tasks.
     pub fn merge<J>(&self, job: J) -> (Merged<J>, ShardResults) {
         let plan = self.plan.id.clone();
         let paths = (1..=self.plan.shards).map(|number| self.results_of(number)).collect();
-        (Merged { job, plan: plan.clone() }, ShardResults { plan, paths })
+        (Merged { job, plan: plan.clone() }, ShardResults { disk: Arc::clone(&self.disk), plan, paths })
+    }
+
+    fn dir(&self) -> Result<Arc<dyn Dir>> {
+        self.disk.open_dir(&self.path).at(&self.path, "open")
     }
 
     /// Notes that a shard is done. Returns whether all are.
@@ -272,19 +315,13 @@ impl Shards {
     ///
     /// It cannot be written.
     pub fn is_done(&self, number: u64) -> Result<bool> {
-        let path = self.path.join(DONE);
-        let failed = |step: &'static str| {
-            let path = path.clone();
-            move |e: io::Error| Error::io(&path, step, &e)
-        };
-        under_lock(&self.path, || {
-            let mut open = OpenOptions::new();
-            let file = open.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-            let file = file.map_err(failed("open"))?;
-            file.write_all_at(&[IS_DONE], number.saturating_sub(1)).map_err(failed("write"))?;
-            file.sync_all().map_err(failed("sync"))?;
+        let (dir, path) = (self.dir()?, self.path.join(DONE));
+        under_lock(&*dir, &self.path, Some(PATIENCE), || {
+            let file = dir.open(DONE.as_ref(), Open::Create).at(&path, "open")?;
+            file.write_at(&[IS_DONE], number.saturating_sub(1)).at(&path, "write")?;
+            file.sync_all().and_then(|()| dir.sync()).at(&path, "sync")?;
             let mut done = vec![0; usize::try_from(self.plan.shards).unwrap_or_default()];
-            let is_long_enough = file.read_exact_at(&mut done, 0).is_ok();
+            let is_long_enough = file.fill(&mut done, 0).at(&path, "read")?;
             Ok(is_long_enough && done.iter().all(|byte| *byte == IS_DONE))
         })
     }
@@ -296,8 +333,8 @@ impl Shards {
     ///
     /// [`Kind::Busy`]: a run holds one of them. [`Kind::Refused`]: they are not done.
     pub fn clean(&self, force: bool) -> Result<Cleaned> {
-        let record_of = |path: &Path| match is_state(&OsDisk, path) {
-            true => peek(&OsDisk, path).map(|peek| peek.record),
+        let record_of = |path: &Path| match is_state(&*self.disk, path) {
+            true => peek(&*self.disk, path).map(|peek| peek.record),
             false => Ok(None),
         };
         let merged = record_of(&self.state_of_merge()).unwrap_or_default();
@@ -312,114 +349,69 @@ impl Shards {
                 .or(Advice::CleanByForce));
         }
         for (_, state) in self.states() {
-            clean(&OsDisk, &state, true)?;
+            clean(&*self.disk, &state, true)?;
         }
-        let shards = self.path.join(SHARDS);
-        for number in 1..=self.plan.shards {
-            let results = self.results_of(number);
-            remove(&results.with_extension("results.part"))?;
-            remove(&results)?;
+        let (dir, shards) = (self.dir()?, self.path.join(SHARDS));
+        if let Some(open) = open_dir(&*self.disk, &shards).at(&shards, "open")? {
+            for number in 1..=self.plan.shards {
+                remove(&*open, &shards, format!("{number}.results.part").as_ref())?;
+                remove(&*open, &shards, format!("{number}.results").as_ref())?;
+            }
         }
         // The plan goes last: as long as it is there, this can be done again.
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        let unfinished = entries.map(|entry| entry.path());
-        unfinished.filter(|path| is_unfinished_plan(path)).try_for_each(|path| remove(&path))?;
+        let names = dir.list().at(&self.path, "list")?;
+        let unfinished = names.iter().filter(|name| is_unfinished(name));
+        unfinished.into_iter().try_for_each(|name| remove(&*dir, &self.path, name))?;
         for name in [DONE, LIST, PLAN, DONE_LOCK] {
-            remove(&self.path.join(name))?;
+            remove(&*dir, &self.path, name.as_ref())?;
         }
-        fs::remove_dir(&shards).ok();
-        let stays = fs::remove_dir(&self.path).is_err();
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        Ok(Cleaned { record: merged, stays, left: entries.map(|entry| entry.file_name()).collect() })
+        dir.remove_dir(SHARDS.as_ref()).ok();
+        let left: Vec<OsString> = dir.list().at(&self.path, "list")?;
+        let above = split(&self.path).and_then(|(above, name)| Some((self.disk.open_dir(above).ok()?, name)));
+        let stays = above.is_none_or(|(above, name)| above.remove_dir(name).is_err());
+        Ok(Cleaned { record: merged, stays, left })
     }
 
     fn is_complete(&self, merged: Option<&Record>) -> bool {
         match merged {
             Some(record) => matches!(record.phase, Phase::Done { .. }),
-            None => !self.results_of(1).exists() && self.done().iter().all(|done| *done),
+            None => !self.has_results() && self.done().iter().all(|done| *done),
         }
+    }
+
+    fn has_results(&self) -> bool {
+        let shards = open_dir(&*self.disk, &self.path.join(SHARDS)).ok().flatten();
+        shards.is_some_and(|shards| matches!(shards.facts("1.results".as_ref()), Ok(Some(_))))
     }
 
     /// Which shards are done, as far as this host sees.
     pub fn done(&self) -> Vec<bool> {
-        let mut done = fs::read(self.path.join(DONE)).unwrap_or_default();
-        done.resize(usize::try_from(self.plan.shards).unwrap_or_default(), 0);
+        let mut done = vec![0; usize::try_from(self.plan.shards).unwrap_or_default()];
+        if let Some(file) = self.dir().ok().and_then(|dir| dir.open(DONE.as_ref(), Open::Read).ok()) {
+            // A shorter file leaves the rest as it is: not done.
+            file.fill(&mut done, 0).ok();
+        }
         done.into_iter().map(|byte| byte == IS_DONE).collect()
     }
 }
 
 /// A state of a run of the whole job, or anything else.
-fn refuse_other_use(path: &Path) -> Result<()> {
-    if path.join(RECORD).exists() {
+fn refuse_other_use(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let Some(dir) = open_dir(disk, path).at(path, "open")? else { return Ok(()) };
+    let names = dir.list().at(path, "list")?;
+    if names.iter().any(|name| name == RECORD) {
         let how = "is the state of this job as one, or of another job";
         return Err(Error::refused(path.display(), how)
             .advise("go on with it as it was begun")
             .or(Advice::CleanByForce));
     }
-    let ours = |name: &str| {
-        name.starts_with(PLAN) || [DONE, DONE_LOCK, SHARDS, MERGE, LIST, "slurm"].contains(&name)
+    let is_ours = |name: &OsString| {
+        is_unfinished(name)
+            || [PLAN, DONE, DONE_LOCK, SHARDS, MERGE, LIST, "slurm"].iter().any(|ours| name == ours)
     };
-    let names = fs::read_dir(path).into_iter().flatten().flatten();
-    match names.into_iter().find(|entry| !ours(&entry.file_name().to_string_lossy())) {
-        Some(_) => Err(Error::usage(path.display(), "contains other files, and is not the state of a job")
+    match names.iter().all(is_ours) {
+        true => Ok(()),
+        false => Err(Error::usage(path.display(), "contains other files, and is not the state of a job")
             .advise("name a directory that is empty or does not exist yet")),
-        None => Ok(()),
     }
-}
-
-/// A plan that was being written by a process that was killed.
-fn is_unfinished_plan(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.strip_prefix(PLAN).is_some_and(|rest| rest.starts_with(".new-"))
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove", &e)),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Calls `body` while no other process does so, on any host. Asks more and more rarely: each question goes to the file
-/// server, and a thousand shards may begin in one second.
-fn under_lock<T>(path: &Path, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    let path = path.join(DONE_LOCK);
-    let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.at(&path, "open")?;
-    let until = Instant::now() + PATIENCE;
-    let mut pause = Duration::from_millis(10);
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::Error(e)) => return Err(Error::io(&path, "lock", &e)),
-            Err(TryLockError::WouldBlock) if Instant::now() >= until => {
-                return Err(Error::new(Kind::Busy, path.display(), "is locked by another process")
-                    .advise(Advice::RunAgain));
-            }
-            Err(TryLockError::WouldBlock) => {
-                thread::sleep(pause);
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
-    body()
-}
-
-/// Writes the plan under a temporary name, and renames it when it is durable.
-fn write_whole(path: &Path, plan: &Plan) -> Result<()> {
-    let new = path.join(format!("{PLAN}.new-{}", plan.id));
-    let text = serde_json::to_vec_pretty(plan)
-        .map_err(|e| Error::broken("plan", format_args!("cannot be put into JSON: {e}")))?;
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&new, path.join(PLAN))?;
-        File::open(path)?.sync_all()?;
-        path.parent()
-            .filter(|above| !above.as_os_str().is_empty())
-            .map_or(Ok(()), |above| File::open(above)?.sync_all())
-    };
-    write().at(path.join(PLAN), "write")
 }

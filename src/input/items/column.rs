@@ -1,7 +1,7 @@
 //! One source of items: words of the command line, or a text that is cut.
 
 use super::cut::{Cut, Delimiter, LONGEST};
-use super::feed::Feed;
+use super::feed::{Copied, Feed};
 use crate::error::{Advice, Error, Result};
 use crate::input::stream::Received;
 use crate::task::ListContext;
@@ -94,6 +94,26 @@ impl OpenColumn {
         match self {
             Self::Listed { .. } => false,
             Self::Text { feed, .. } => feed.is_stream(),
+        }
+    }
+
+    /// Whether it was not, when it was copied.
+    pub(super) fn was_stream(&self) -> bool {
+        match self {
+            Self::Listed { .. } => false,
+            Self::Text { feed, .. } => feed.was_stream(),
+        }
+    }
+
+    /// Hands over its text; that of the command line is not needed.
+    pub(super) fn copy(
+        &mut self,
+        start: u64,
+        to: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<Option<Copied>> {
+        match self {
+            Self::Listed { .. } => Ok(None),
+            Self::Text { feed, .. } => feed.copy(start, to).map(Some),
         }
     }
 

@@ -82,7 +82,7 @@ impl Described {
             from: match &column.given {
                 Given::Listed(_) => Origin::CommandLine,
                 Given::Stdin => Origin::StandardInput,
-                Given::File(path) if open.is_stream() => Origin::Stream { path: path.clone() },
+                Given::File(path) if open.was_stream() => Origin::Stream { path: path.clone() },
                 Given::File(path) => Origin::File { path: path.clone() },
             },
             linked: column.linked,

@@ -14,8 +14,11 @@ use crate::input::open::open_nonblocking;
 use crate::input::stream::{CUT_HELD, Received, Stream};
 use crate::sync::lock;
 use crate::task::ListContext;
+use crate::task::stop_fd::StopFd;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -27,8 +30,15 @@ pub(super) const STEP: usize = 256 << 10;
 /// A source of bytes, as one listing reads it.
 #[derive(Debug)]
 pub(super) enum Feed {
-    File { path: PathBuf, file: Arc<File>, start: u64, at: u64 },
+    File { path: PathBuf, file: Arc<File>, range: Range<u64>, at: u64, was_stream: bool },
     Stream(Reader),
+}
+
+/// What [`Feed::copy`] has copied: where it is in the copy, and whether it was a stream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Copied {
+    range: Range<u64>,
+    stream: bool,
 }
 
 impl Feed {
@@ -49,14 +59,45 @@ impl Feed {
     }
 
     fn file(path: &Path, file: File, start: u64) -> Self {
-        Self::File { path: path.to_path_buf(), file: Arc::new(file), start, at: start }
+        Self::File {
+            path: path.to_path_buf(),
+            file: Arc::new(file),
+            range: start..u64::MAX,
+            at: start,
+            was_stream: false,
+        }
+    }
+
+    /// A part of `file` in place of what it was copied from, which is still called `path`.
+    pub(super) fn copied(path: &Path, file: &Arc<File>, copied: Copied) -> Self {
+        let Copied { range, stream: was_stream } = copied;
+        Self::File { path: path.to_path_buf(), file: Arc::clone(file), at: range.start, range, was_stream }
+    }
+
+    /// Hands over all bytes; they go to this place of the copy.
+    pub(super) fn copy(&mut self, start: u64, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Copied> {
+        let (stop, mut held, mut end) = (StopFd::new()?, Vec::new(), start);
+        let cx = ListContext::rehearsal(&stop);
+        while self.fill(&mut held, &cx)? == Received::Some {
+            to(&held)?;
+            end += held.len() as u64;
+            held.clear();
+        }
+        Ok(Copied { range: start..end, stream: self.is_stream() })
     }
 
     /// The same from its beginning, for another listing. Refused if bytes of a stream were not kept.
     pub(super) fn once_more(&self) -> Result<Self> {
         Ok(match self {
-            Self::File { path, file, start, .. } => {
-                Self::File { path: path.clone(), file: Arc::clone(file), start: *start, at: *start }
+            Self::File { path, file, range, was_stream, .. } => {
+                let (at, was_stream) = (range.start, *was_stream);
+                Self::File {
+                    path: path.clone(),
+                    file: Arc::clone(file),
+                    range: range.clone(),
+                    at,
+                    was_stream,
+                }
             }
             Self::Stream(reader) => Self::Stream(reader.once_more()?),
         })
@@ -64,6 +105,14 @@ impl Feed {
 
     pub(super) fn is_stream(&self) -> bool {
         matches!(self, Self::Stream(_))
+    }
+
+    /// Whether it is a stream, or a copy of one.
+    pub(super) fn was_stream(&self) -> bool {
+        match self {
+            Self::File { was_stream, .. } => *was_stream,
+            Self::Stream(_) => true,
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -80,11 +129,11 @@ impl Feed {
             return Ok(Received::Stopped);
         }
         match self {
-            Self::File { path, file, at, .. } => {
+            Self::File { path, file, at, range, .. } => {
+                let most = (range.end - *at).min(STEP as u64);
                 // Standard input has one place for all processes that read it.
-                let read = (&**file)
-                    .seek(SeekFrom::Start(*at))
-                    .and_then(|_| (&**file).take(STEP as u64).read_to_end(held));
+                let read =
+                    (&**file).seek(SeekFrom::Start(*at)).and_then(|_| (&**file).take(most).read_to_end(held));
                 let read = read.at(path, "read")?;
                 *at += read as u64;
                 Ok(if read == 0 { Received::End } else { Received::Some })
@@ -104,15 +153,16 @@ impl Feed {
 
     /// Reads all bytes that are there, without moving on; `false` if that is not possible, or takes long.
     pub(super) fn peruse(&self, longest: u64, mut to: impl FnMut(&[u8])) -> bool {
-        let Self::File { file, start, .. } = self else { return false };
-        let is_short = |size: u64| size.saturating_sub(*start) <= longest;
+        let Self::File { file, range, .. } = self else { return false };
+        let is_short = |size: u64| size.min(range.end).saturating_sub(range.start) <= longest;
         if !file.metadata().is_ok_and(|facts| is_short(facts.len())) {
             return false;
         }
         let mut buffer = crate::input::buffer::Buffer::take(STEP);
-        let mut place = *start;
+        let mut place = range.start;
         loop {
-            match file.read_at(&mut buffer[..STEP], place) {
+            let most = (range.end - place).min(STEP as u64) as usize;
+            match file.read_at(&mut buffer[..most], place) {
                 Ok(0) => return true,
                 Ok(n) => {
                     to(&buffer[..n]);

@@ -4,6 +4,7 @@
 //! same for words of the command line and for a text, so it stands between the two and the combinations.
 
 use super::column::{OpenColumn, Step};
+use super::feed::Copied;
 use crate::error::Result;
 use crate::task::ListContext;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,12 @@ impl ReadColumn {
     delegate::delegate! {
         to self.column {
             pub(super) fn is_stream(&self) -> bool;
+            pub(super) fn was_stream(&self) -> bool;
+            pub(super) fn copy(
+                &mut self,
+                start: u64,
+                to: &mut dyn FnMut(&[u8]) -> Result<()>,
+            ) -> Result<Option<Copied>>;
             pub(super) fn path(&self) -> Option<&Path>;
         }
     }

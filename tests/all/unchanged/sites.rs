@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What the message says, and the file with its row. For those without a row, a word for what the head of
 /// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, other *mounts*, or *forged results*.
-const REASONS: [(&str, &str); 44] = [
+const REASONS: [(&str, &str); 45] = [
     ("exists, and no state knows what it is", "places"),
     ("is not a regular file of ours with a single name", "places"),
     ("its total is of another job", "forged"),
@@ -48,6 +48,7 @@ const REASONS: [(&str, &str); 44] = [
     ("is of a job in {of} shards", "shards"),
     ("is damaged: {e}", "shards"),
     ("is cut off or damaged", "shards"),
+    ("is not the list that the plan was made with", "shards"),
     ("merge", "shards"),
     ("their results are not what they were", "shards"),
 ];
