@@ -206,7 +206,7 @@ fn the_sketch_of_a_server_reloads_keeps_and_answers() {
         .expect_code(0);
 }
 
-/// What of the manifest matters to a shard. (The schema of Kubernetes is checked by hand, with kubernetes-validate.)
+/// What of the manifest matters to a shard. (`scripts/cluster manifest` checks it against the schema of Kubernetes.)
 #[test]
 fn the_manifest_for_kubernetes_has_the_fields_on_which_shards_rely() {
     let script = "import sys

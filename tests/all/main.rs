@@ -41,6 +41,7 @@
 //! | `library` | does a run in another program's process give back what it borrowed? |
 //! | `ahead` | do the others go on after a slow task, and where do their results wait? |
 //! | `commands` | how do commands end, and what becomes of what they have started? |
+//! | `clusters` | do the lines for other schedulers do what the page says? |
 //! | `slurm` | does `bivouac slurm` submit what is missing, and nothing else? |
 //! | `warned` | does `--after-warning` ask for another run when it must, and only then? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
@@ -55,6 +56,7 @@
 mod ahead;
 mod ask;
 mod checklists;
+mod clusters;
 mod commands;
 mod contents;
 mod control;
