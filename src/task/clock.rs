@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest gap that counts as work: a busy machine delays a tick by a second, a Ctrl-Z lasts longer.
-const LONGEST_TICK: Duration = Duration::from_secs(2);
+pub(crate) const LONGEST_TICK: Duration = Duration::from_secs(2);
 
 /// A clock that stands still while the job is paused, suspended or stopped from outside.
 #[derive(Debug)]

@@ -32,6 +32,7 @@ impl<J: Job> Supervisor<'_, J> {
 
     pub(super) fn look_at_the_clock(&mut self) {
         let now = Instant::now();
+        self.clocks.catch_up(now);
         while let Some(position) = self.clocks.alarms.iter().position(|(_, at)| *at <= now) {
             let (alarm, _) = self.clocks.alarms.swap_remove(position);
             self.handle(Event::Rang(alarm));

@@ -14,7 +14,7 @@ use crate::engine::pool::Pool;
 use crate::error::Error;
 use crate::process::watcher::Watcher;
 use crate::signals::{Received, Subscription};
-use crate::task::clock::WorkClock;
+use crate::task::clock::{LONGEST_TICK, WorkClock};
 use crate::task::observer::{Activity, Observer};
 use crate::task::{Extent, Job};
 use nix::sys::signal::Signal;
@@ -105,6 +105,15 @@ impl Clocks {
         let (work, alarms) = (WorkClock::start(now), Vec::new());
         Self { began, work, budget, next_tick: now, alarms, suspension_asked: now }
     }
+
+    /// The process may have stood still since the last tick: suspended, stopped by another process, frozen. Deadlines
+    /// move by that time; otherwise `fg` in the midst of a stop would find the grace over.
+    pub(super) fn catch_up(&mut self, now: Instant) {
+        let still = now.saturating_duration_since(self.next_tick);
+        if still > LONGEST_TICK {
+            self.alarms.iter_mut().for_each(|(_, at)| *at += still);
+        }
+    }
 }
 
 /// How far the job is.
@@ -154,4 +163,22 @@ pub(super) struct End {
     pub(super) finished: Option<u8>,
     /// The exit code, if as many tasks have ended as were wanted.
     pub(super) enough: Option<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_move_by_the_time_in_which_the_process_stood_still() {
+        let began = Instant::now();
+        let left = |late: Duration| {
+            let mut clocks = Clocks::new(began, began, None);
+            clocks.alarms.push((Alarm::Grace, began + Duration::from_secs(5)));
+            clocks.catch_up(began + late);
+            clocks.alarms[0].1.saturating_duration_since(began + late)
+        };
+        assert_eq!(left(Duration::from_secs(3600)), Duration::from_secs(5));
+        assert_eq!(left(LONGEST_TICK), Duration::from_secs(5) - LONGEST_TICK, "a busy machine");
+    }
 }
