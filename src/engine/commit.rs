@@ -1,7 +1,7 @@
 //! Order and durability. Fourth chapter of the route.
 //!
 //! The committer puts the results of the workers in order, writes them, and reports from time to time how much is safe. It
-//! alone writes output and checkpoints, so these happen in one order that can be argued about.
+//! alone writes ordered output and the checkpoints of a run at work, so these happen in one order that can be argued about.
 //!
 //! It is a machine without threads and channels: [`Committer::step`] takes one [`Step`] and reports [`CommitEvent`]s through
 //! a callback. The thread around it (`commit/thread.rs`) only receives and calls `step`. A test (`crash_tests.rs`) calls

@@ -1,7 +1,7 @@
 //! What to do about an event. Second chapter of the route, and the only place that decides.
 //!
 //! [`decide`] is a function from a state and an event to a state and a list of actions. It has no clock (time arrives in
-//! events), does no I/O, and has no `_` arm: a new event or phase does not compile until it has a meaning everywhere. So
+//! events), does no I/O, and has no `_` arm: in each `match` a new event or phase does not compile until it has a meaning. So
 //! you can read here what happens on SIGTSTP while stopping, and every answer is tested, for every phase and every
 //! sequence of three signals.
 //!
@@ -27,6 +27,8 @@
 //!                          │ Ended │
 //!                          └───────┘
 //! ```
+//!
+//! A resume leads from every motion to Running, and a suspension from every motion to Suspending.
 //!
 //! What always holds: tasks start only in `Working` and `Running` ([`State::may_start`]). In `Closing` and
 //! `Ended` no task is in flight, except those that were given up. A run reaches `Ended` through `Closing`, so after

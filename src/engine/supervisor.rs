@@ -2,7 +2,7 @@
 //!
 //! The supervisor runs on the thread that started the run (in the tool: `main`). It alone owns the state and
 //! moves the gate. It waits for events and for nothing else: the commit thread waits for the disk, the source
-//! thread for input, and no thread is joined without a deadline. So it answers a signal at once.
+//! thread for input, and a thread that hangs is left after a second. So it answers a signal at once.
 
 mod reload;
 mod clock;

@@ -1,4 +1,4 @@
-//! The table of children that run. Every signal to a child is sent here.
+//! The table of children that run. Every signal from this process to a child is sent here.
 //!
 //! Between "it runs" and `kill` a worker may reap the child, and the kernel may give its number to another process. One
 //! rule prevents that: until a child is *reaped*, its number stays its own, and so does that of its group. So the worker

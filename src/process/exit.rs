@@ -1,8 +1,8 @@
 //! The end of a command: waiting for it, and bringing it about.
 //!
 //! A command is a whole group. When the group is told to end, the shell that leads it dies at once, while the program that
-//! it has started still removes its files. So after an end by us or by a scheduler all of the group have `kill_after` for
-//! that, and the leader is not reaped until then.
+//! it has started still removes its files. So after an end by us or by a scheduler each process of the group has `kill_after`
+//! to clean up. The leader is reaped when all have ended or were killed.
 
 use super::children::{is_order, lives_in};
 use super::leak::holder_of;

@@ -78,7 +78,8 @@ pub(crate) fn die(signal: Signal, core: bool) -> ! {
     if !core {
         nix::sys::prctl::set_dumpable(false).ok();
     }
-    let lives_on = [Signal::SIGTSTP, Signal::SIGCONT, Signal::SIGWINCH, Signal::SIGURG];
+    use Signal::{SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH};
+    let lives_on = [SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP, SIGCONT, SIGWINCH, SIGURG, SIGCHLD];
     if !lives_on.contains(&signal) {
         take_default_action(signal).ok();
     }

@@ -1,8 +1,8 @@
 //! Whether a signal is on its way from the kernel to the supervisor.
 //!
-//! A signal that comes a moment later cannot undo two decisions. A suspension loses a SIGCONT that is not in the
-//! channel yet. And the end of a stream ends the job, but the producer may have died of the very signal that is
-//! on its way to us: then the data has not ended. Both decisions ask here first.
+//! Two decisions are final, and ask here first. A suspension loses a SIGCONT that is not in the channel yet. And the
+//! end of a stream ends the job, but the producer may have died of the very signal that is on its way to us: then
+//! the data has not ended.
 //!
 //! A signal takes four steps: it is pending in the kernel; the handler runs; the signal thread reads the handler's
 //! note; the signal is in the channel. A thread that has the signal blocked sees the first step in `/proc`, the
@@ -39,7 +39,8 @@ pub(crate) enum Resume {
 }
 
 impl OnItsWay {
-    /// Makes the handlers note these signals. Before there is an iterator: it returns only noted ones then.
+    /// Makes the handlers note these signals. Call it before the iterator exists: then each signal that the iterator
+    /// returns has been noted.
     pub(super) fn note(&self, signals: &[Signal]) -> io::Result<Vec<SigId>> {
         let any = signals.iter().map(|signal| (*signal, &self.noted));
         let resume = signals.contains(&Signal::SIGCONT).then_some((Signal::SIGCONT, &self.continued));

@@ -1,9 +1,9 @@
 //! Which signal means what: a table, not code paths.
 //!
 //! The obvious program has a function per signal. Then you must read all of them to answer "what does SIGHUP do
-//! while paused?". Here the signal thread translates each signal once, into a [`Request`], and later code asks
-//! which signal it was in two cases only. Both are facts about the signal itself and stand at the end of this
-//! file: how a process that it stopped must end, and whether sending it again means more.
+//! while paused?". Here the signal thread translates each signal once, into a [`Request`]. Two facts are
+//! about the signal itself, and stand at the end of this file: how a process that it stopped must end, and whether
+//! sending it again means more. (Messages name the signal too, and the loop knows a Ctrl-C of a terminal.)
 
 mod names;
 
@@ -32,7 +32,7 @@ pub enum Request {
     Die,
     /// Close the gate: each task waits at its next yield point.
     Pause,
-    /// Pause, then stop the process as the shell expects of Ctrl-Z.
+    /// Stop the commands, then the process, as the shell expects of Ctrl-Z.
     Suspend,
     /// Open the gate.
     Resume,
@@ -102,7 +102,8 @@ impl fmt::Display for Request {
 /// Batch systems send the three signals of the second group before they kill: LSF and SGE send USR2, a CPU limit
 /// sends XCPU once a second, a UPS sends PWR.
 ///
-/// A signal without a row is never touched and never blocked. That matters most for SEGV, BUS, FPE, ILL, ABRT, TRAP
+/// A signal without a row is never blocked, and of its disposition only this is changed: SIGPIPE and SIGXFSZ are ignored,
+/// and SIGCHLD gets its default action. That matters most for SEGV, BUS, FPE, ILL, ABRT, TRAP
 /// and SYS (blocking them costs the stack-overflow message), for PROF and VTALRM (profilers), and for TTIN and TTOU
 /// (a blocked TTIN turns a terminal read in the background into an I/O error).
 #[doc(hidden)]

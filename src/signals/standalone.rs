@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Receives signals, one by one, on the thread that asks.
 ///
-/// The policy of the [`Masked`] value says which signals. The meaning of its rows matters in one case only: a signal
+/// The policy of the [`Masked`] value says which signals. A SIGINT or SIGTERM
 /// that means [`Stop`](crate::Request::Stop) ends the process when it comes for the third time, even if the program
 /// no longer asks for signals. Dropping this value restores the mask and the dispositions, and ends the thread.
 ///

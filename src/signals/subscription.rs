@@ -65,8 +65,8 @@ impl Subscription {
 
     /// Replaces the policy.
     ///
-    /// A row for a signal that is not in the set has no effect: such a signal is unblocked in every thread, and has
-    /// the disposition that it had when the run began.
+    /// A row for a signal that is not in the set has no effect: such a signal keeps the disposition
+    /// that it had when the run began.
     pub(crate) fn adopt(&self, policy: Policy) {
         *lock(&self.policy) = policy;
     }
