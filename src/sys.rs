@@ -146,6 +146,8 @@ pub(crate) struct Birth<'a> {
     pub(crate) directory: Option<&'a CString>,
     /// Its standard input, output and error. Descriptor 0, 1 or 2 may stand only in its own place.
     pub(crate) streams: [BorrowedFd<'a>; 3],
+    /// Descriptors that stay open, with their numbers.
+    pub(crate) files: &'a [BorrowedFd<'a>],
     pub(crate) mask: &'a SigSet,
     /// Signals that get their default action: at least all for which this process has a handler.
     pub(crate) reset: &'a [c_int],
@@ -253,6 +255,7 @@ impl<'a> Child<'a> {
                 false => replace(stream)?,
             }
         }
+        self.birth.files.iter().try_for_each(|file| fcntl_setfd(file, FdFlags::empty()))?;
         for signal in self.birth.reset {
             if *signal == libc::SIGTSTP {
                 act(*signal, libc::SIG_IGN); // Which discards a pending one.

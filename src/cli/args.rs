@@ -18,6 +18,7 @@ pub(crate) mod slurm;
 pub(crate) mod verbs;
 
 use super::parse::without_hyphens;
+use crate::jobs::pipe::Parts;
 use bivouac::{Effects, Halt, Starts, TaskOutput};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -256,9 +257,12 @@ impl JobVerb {
                 let grep = command.find_subcommand_mut("grep").cloned();
                 grep.unwrap_or(command).error(ErrorKind::MissingRequiredArgument, message)
             })?,
-            JobVerb::Pipe(PipeArgs { files, commands, job, .. }) => {
+            JobVerb::Pipe(PipeArgs { files, commands, job, output, split_output, .. }) => {
                 if files.is_empty() {
                     files.push(PathBuf::from("-"));
+                }
+                if let Some(name) = split_output {
+                    *output = Some(Parts::list(name));
                 }
                 job.limits.jobs = job.limits.jobs.or(commands.max_procs);
             }

@@ -18,6 +18,7 @@ use crate::cli::shards::{Part, no_plan, note, plan, refuse_divided};
 use crate::cli::state_path::{self, JobId};
 use crate::cli::terminal;
 use crate::jobs::complaints::Complaints;
+use crate::jobs::pipe::Files;
 use crate::jobs::wording::worded;
 use bivouac::disk::refuse_anothers;
 use bivouac::ending::{Exit, StoppedBy};
@@ -42,6 +43,8 @@ pub(crate) struct Launch<'a> {
     /// The exit code of a finished job of which inputs were left out.
     left_out: Option<u8>,
     says_what_is_unread: bool,
+    /// What its commands write beside the output.
+    pub(crate) files: Option<Files>,
 }
 
 impl<'a> Launch<'a> {
@@ -61,14 +64,19 @@ impl<'a> Launch<'a> {
         settings.agree()?;
         masked.adopt(settings.policy())?;
         masked.linger();
-        let (failures, left_out, says_what_is_unread) = (None, None, true);
-        Ok(Self { args, settings, argv, found, masked, part, failures, left_out, says_what_is_unread })
+        let (failures, left_out, says_what_is_unread, files) = (None, None, true, None);
+        Ok(Self { args, settings, argv, found, masked, part, failures, left_out, says_what_is_unread, files })
     }
 
     /// Hands the list of the plan to `source`, if this is a job in shards that has one. Returns whether it has.
     pub(crate) fn give_list<S: Source>(&self, source: &mut S) -> Result<bool> {
         let shards = if matches!(self.part, Part::Whole) { None } else { plan(&self.args)? };
         shards.map_or(Ok(false), |shards| shards.give_list(source).map(|()| true))
+    }
+
+    /// Whether the run does all of its job itself.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.part, Part::Whole)
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
@@ -163,7 +171,15 @@ impl<'a> Launch<'a> {
             (Part::Whole, state) => {
                 state.path().map_or(Ok(()), refuse_divided)?;
                 self.warn_of_replacement(&state, output);
-                self.go((job, source), state, (output, sink)).map(|(_, exit)| exit)
+                let files = self.files.clone().zip(state.path());
+                let ended = match files.map(|(files, place)| (files, (place, output))) {
+                    Some((files, places)) => {
+                        let sink = files.beside(sink, places);
+                        self.go((job, source), state, (output, sink))
+                    }
+                    None => self.go((job, source), state, (output, sink)),
+                };
+                ended.map(|(_, exit)| exit)
             }
             (Part::Shard { number, of, to_merge }, Location::Directory(state)) => {
                 self.refuse_local_locks(&state)?;

@@ -7,6 +7,7 @@
 //!   checkpoint.json.new-ID  the next one, while it is being written
 //!   status.json              what a running job is doing (see durable::status_file), replaced, never synced
 //!   spill/segment.<n>       results of tasks completed ahead of the frontier (see durable::spill)
+//!   pieces/                 files that the job itself keeps until it has finished
 //! ```
 //!
 //! `durable/store.rs` replaces one record by the next.
@@ -25,6 +26,8 @@ mod showing;
 mod spill;
 
 pub use crate::durable::holder::{Continuing, Holder};
+#[doc(hidden)]
+pub use crate::task::source::PIECES;
 pub use clean::{Cleaned, Peek, clean, is_state, peek};
 pub use showing::read_live;
 pub(crate) use spill::{make_segment, remove_segment};

@@ -264,7 +264,7 @@ impl CheckpointStore {
     /// The job has finished: writes that into the record, or removes a passing state.
     pub(crate) fn finish(&mut self) -> Result<()> {
         if !self.is_passing() {
-            self.dir.as_mut().map_or(Ok(()), StateDir::remove_access_points)?;
+            self.dir.as_mut().map_or(Ok(()), StateDir::remove_aids)?;
             return self.write_first();
         }
         // A network file system keeps a removed file under another name while it is open.

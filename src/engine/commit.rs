@@ -231,6 +231,7 @@ impl<J: Job> Committer<J> {
             self.store.record_mut().total = self.partial.total(&self.total)?;
             let size = self.store.commit(&mut *self.sink, self.partial.delivered_before())?;
             self.completion.recorded(&mut self.store)?;
+            self.sink.recorded();
             self.last = Instant::now();
             self.dirty = false;
             let (age, took) = (Duration::ZERO, began.elapsed());

@@ -23,7 +23,6 @@
 //! is held too, for a shorter time, and counts as done if no stop comes.
 
 use crate::jobs::joblog::Joblog;
-use crate::jobs::results::Kept;
 use crate::jobs::text::{short, visible};
 use crate::jobs::wording::words;
 use bivouac::error::{Advice, Kind};
@@ -32,6 +31,7 @@ use bivouac::process::{Call, Command, Feed, Finished, How};
 use bivouac::{Context, Presumed, TaskError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -90,10 +90,16 @@ pub(crate) trait Reception {
     fn rest(&mut self) -> Result<Rest, TaskError>;
 }
 
+/// Files of what a command printed.
+pub(crate) trait Keep: fmt::Debug + Send {
+    /// It is known how the attempt ended: they get their names, or go.
+    fn end(self: Box<Self>, outcome: Outcome) -> bivouac::Result<()>;
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Rest {
     /// Files that get their names when its result is known.
-    pub(crate) kept: Option<Kept>,
+    pub(crate) kept: Option<Box<dyn Keep>>,
     /// Its last messages, for the message of a failure.
     pub(crate) last_words: String,
 }

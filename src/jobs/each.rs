@@ -6,7 +6,7 @@
 //! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
 
 use crate::jobs::ask::Ask;
-use crate::jobs::attempts::{Reception, Rest, Terms, Then, Waiting};
+use crate::jobs::attempts::{Keep, Reception, Rest, Terms, Then, Waiting};
 use crate::jobs::columns::Columns;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::lines::{Lines, Partial};
@@ -313,6 +313,7 @@ impl Reception for Printed<'_, '_> {
         let mut kept = self.kept.take();
         // As many as are held must not be open.
         kept.iter_mut().for_each(Kept::close);
+        let kept = kept.map(|kept| Box::new(kept) as Box<dyn Keep>);
         Ok(Rest { kept, last_words: self.words.last() })
     }
 }

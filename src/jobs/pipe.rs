@@ -6,17 +6,25 @@
 //! is put in order again. A filter that sums up, sorts or numbers lines does so per chunk, and this
 //! cannot know; so the size of the chunks is part of the record, and a continued run cuts the same.
 
+mod beside;
 mod compress;
 mod head;
+mod merge;
+mod outputs;
+mod part;
+mod pieces;
 mod report;
+mod told;
 
-use self::compress::PackReception;
+pub(crate) use self::beside::Files;
 pub(crate) use self::compress::{Asked, Compress, Packing};
-use self::head::HeadReception;
+pub(crate) use self::merge::{MergeSource, Merging};
+pub(crate) use self::outputs::{Outputs, Parts, To};
+pub(crate) use self::pieces::Pieces;
 use self::report::{Report, Total};
+use self::told::Told;
 use crate::jobs::argv;
-use crate::jobs::attempts::{Reception, Terms, Then, Waiting};
-use crate::jobs::words::Passing;
+use crate::jobs::attempts::{Terms, Then, Waiting};
 use bivouac::input::Chunk;
 use bivouac::process::{Command, Feed};
 use bivouac::{Context, Job, Result as JobResult, TaskError};
@@ -36,9 +44,7 @@ pub(crate) struct Pipe {
     /// Whether its words name the number or the slot of a chunk.
     is_numbered: bool,
     terms: Terms,
-    /// How many lines of each output are printed once for all.
-    output_header: u64,
-    compress: Option<Packing>,
+    outputs: Outputs,
     waiting: Waiting<Work>,
 }
 
@@ -50,15 +56,9 @@ struct Work {
 }
 
 impl Pipe {
-    pub(crate) fn new(command: Command, terms: Terms, output_header: u64) -> Self {
+    pub(crate) fn new(command: Command, terms: Terms, outputs: Outputs) -> Self {
         let is_numbered = command.argv().any(|word| numbered(word, 1, 1).is_some());
-        let (compress, waiting) = (None, Waiting::default());
-        Self { command, is_numbered, terms, output_header, compress, waiting }
-    }
-
-    /// The same, with its output compressed.
-    pub(crate) fn compress(self, compress: Option<Packing>) -> Self {
-        Self { compress, ..self }
+        Self { command, is_numbered, terms, outputs, waiting: Waiting::default() }
     }
 }
 
@@ -109,6 +109,25 @@ fn numbered(word: &OsStr, number: u64, slot: usize) -> Option<OsString> {
     any.then(|| OsString::from_vec(filled))
 }
 
+/// Also of a job that merges.
+fn describe(fingerprint: &Value) -> Option<String> {
+    let command = argv::shown(&fingerprint["command"]);
+    let mut text = format!("the command `{command}`");
+    if let Some(lines) = fingerprint["output_header"].as_u64() {
+        text += &format!(" with an output header of {lines}");
+    }
+    if let Some(compress) = fingerprint["compress"].as_str() {
+        text += &format!(" with --compress {compress}");
+    }
+    if !fingerprint["split_output"].is_null() {
+        text += &format!(" with --split-output {}", argv::shown(&fingerprint["split_output"]));
+    }
+    if !fingerprint["merge"].is_null() {
+        text += &format!(" with --merge `{}`", argv::shown(&fingerprint["merge"]));
+    }
+    Some(text)
+}
+
 impl Job for Pipe {
     type Task = Chunk;
     type Partial = Report;
@@ -126,25 +145,20 @@ impl Job for Pipe {
         // another of its endings is accepted. A user who learns from the first chunk without a match that
         // `grep` ends with 1 there adds `--ok-codes 0,1`, and goes on.
         let mut options = json!({ "command": argv::to_record(self.command.argv()) });
-        if self.output_header > 0 {
-            options["output_header"] = self.output_header.into();
+        if self.outputs.header > 0 {
+            options["output_header"] = self.outputs.header.into();
         }
-        if let Some(compress) = self.compress {
+        if let Some(compress) = self.outputs.compress {
             options["compress"] = compress.to_string().into();
+        }
+        if let To::Parts(parts) = &self.outputs.to {
+            options["split_output"] = argv::to_record([parts.template()]);
         }
         options
     }
 
     fn describe(&self, fingerprint: &Value) -> Option<String> {
-        let command = argv::shown(&fingerprint["command"]);
-        let mut text = format!("the command `{command}`");
-        if let Some(lines) = fingerprint["output_header"].as_u64() {
-            text += &format!(" with an output header of {lines}");
-        }
-        if let Some(compress) = fingerprint["compress"].as_str() {
-            text += &format!(" with --compress {compress}");
-        }
-        Some(text)
+        describe(fingerprint)
     }
 
     fn run(&self, chunk: Chunk, cx: &Context<'_>) -> Result<Report, TaskError> {
@@ -168,15 +182,18 @@ impl Job for Pipe {
     }
 
     fn render(&self, before: &Total, piece: Vec<u8>) -> Vec<u8> {
-        if self.output_header == 0 { piece } else { head::render(before.header().is_some(), piece) }
+        self.outputs.render(before.header().is_some(), piece)
     }
 
-    fn fold(&self, total: &mut Total, report: Report, _out: &mut Vec<u8>) {
-        total.take(report, self.compress);
+    fn fold(&self, total: &mut Total, report: Report, out: &mut Vec<u8>) {
+        match report {
+            Report::Part(part) => part.write(out),
+            Report::Packed(_) | Report::Plain(_) => total.take(report, self.outputs.compress),
+        }
     }
 
     fn finish(&self, total: &mut Total, out: &mut Vec<u8>) {
-        out.extend(self.compress.map_or_else(Vec::new, |packing| total.end(packing)));
+        out.extend(self.outputs.end(total));
     }
 }
 
@@ -184,7 +201,8 @@ impl Pipe {
     fn attempt(&self, chunk: Chunk, attempt: u32, cx: &Context<'_>) -> Result<Report, TaskError> {
         let range = chunk.aligned_in(cx)?;
         if range.is_empty() {
-            return Ok(Report::Plain(None)); // A record that begins in an earlier chunk goes through all of this one.
+            // A record that begins in an earlier chunk goes through all of this one.
+            return self.outputs.nothing(cx.task()).map(|()| Report::Plain(None));
         }
         let feed = match (chunk.bytes(), chunk.file()) {
             (Some(bytes), _) => Feed::Bytes(bytes),
@@ -197,14 +215,14 @@ impl Pipe {
         };
         let place = format!("{}, bytes {} to {}", chunk.path().display(), range.start, range.end);
         let command = self.command_of(cx);
-        let mut head = HeadReception::new(cx, self.output_header, self.compress);
-        let mut pack = self.compress.map(|packing| PackReception::new(cx, packing, None));
-        let to: &mut dyn Reception = match (self.output_header, &mut pack) {
-            (0, Some(pack)) => pack,
-            (0, None) => &mut Passing::new(cx),
-            (_, _) => &mut head,
+        let told = Told::default();
+        let mut to = self.outputs.of_chunk(cx, &told);
+        let then = self.terms.run(cx, &command, &feed, (attempt, &place, place.clone()), &mut *to);
+        drop(to);
+        let report = match &self.outputs.to {
+            To::Output | To::Pieces(_) => self.outputs.report(&told, &place),
+            To::Parts(parts) => Report::Part(parts.line(cx.task() + 1, &told, (chunk.path(), range.start))),
         };
-        let then = self.terms.run(cx, &command, &feed, (attempt, &place, place.clone()), to);
         let chunk = match then.is_last() {
             false => Some(chunk),
             true => {
@@ -214,10 +232,6 @@ impl Pipe {
                 }
                 None
             }
-        };
-        let report = match pack.filter(|_| self.output_header == 0) {
-            Some(pack) => Report::of(pack, &place),
-            None => Report::of_head(&head, &place),
         };
         self.conclude(Work { chunk, report }, &place, then, cx)
     }

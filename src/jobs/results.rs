@@ -10,6 +10,7 @@
 //! While the command runs its directory is called `.17.part`, and gets its name when everything is in it. So an
 //! interrupted command, by SIGKILL too, leaves nothing that looks finished. Its rest goes when the item runs again.
 
+use crate::jobs::attempts::Keep;
 use bivouac::disk::{OsDisk, refuse_trap_at};
 use bivouac::journal::Outcome;
 use bivouac::{Committed, Error, Result, Sink, StopFd};
@@ -120,9 +121,11 @@ impl Kept {
     fn place(&self, file: &str) -> PathBuf {
         self.results.path.join(&self.part).join(file)
     }
+}
 
+impl Keep for Kept {
     /// Everything is there; how the command ended, too.
-    pub(crate) fn end(self, outcome: Outcome) -> Result<()> {
+    fn end(self: Box<Self>, outcome: Outcome) -> Result<()> {
         let text = match outcome {
             Outcome::Done(code) | Outcome::Code(code) => format!("{code}\n"),
             Outcome::Signal(number) => match nix::sys::signal::Signal::try_from(number) {
@@ -135,7 +138,7 @@ impl Kept {
                 return self.results.remove(&self.part);
             }
         };
-        let Self { results, part, name, .. } = &self;
+        let Self { results, part, name, .. } = &*self;
         let dir = open_dir(&results.dir, part).map_err(|e| Error::io(&self.place(""), "open", &e.into()))?;
         let written = results.create(&dir, part, CODE)?.write_all(text.as_bytes());
         written.map_err(|e| Error::io(&self.place(CODE), "write", &e))?;
@@ -208,16 +211,16 @@ mod tests {
         kept.out(b"out").unwrap();
         kept.err(b"err").unwrap();
         assert_eq!(names(&place), [".3.part"]);
-        kept.end(Outcome::Code(7)).unwrap();
+        Box::new(kept).end(Outcome::Code(7)).unwrap();
         assert_eq!(names(&place), ["3"]);
         for (file, text) in [("stdout", "out"), ("stderr", "err"), ("code", "7\n"), ("item", "a b\n")] {
             assert_eq!(fs::read_to_string(place.join("3").join(file)).unwrap(), text);
         }
         let interrupted = results.begin(3, b"a b\n").unwrap();
-        interrupted.end(Outcome::Interrupted).unwrap();
+        Box::new(interrupted).end(Outcome::Interrupted).unwrap();
         assert_eq!(names(&place), [] as [&str; 0]);
         drop(results.begin(4, b"x\n").unwrap()); // as SIGKILL leaves it
-        results.begin(4, b"x\n").unwrap().end(Outcome::Signal(15)).unwrap();
+        Box::new(results.begin(4, b"x\n").unwrap()).end(Outcome::Signal(15)).unwrap();
         assert_eq!(names(&place), ["4"]);
         assert_eq!(fs::read_to_string(place.join("4/code")).unwrap(), "SIGTERM\n");
     }

@@ -405,7 +405,7 @@ mod tests {
 
     fn spawn(children: &Children, words: &[&str]) -> nix::Result<Option<Pid>> {
         let null = File::options().read(true).write(true).open("/dev/null").unwrap();
-        let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd() };
+        let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd(), files: &[] };
         children.spawn(&Command::new(words).unwrap(), streams)
     }
 

@@ -106,7 +106,7 @@ impl Feeding<'_> {
             return Ok((0, if self.rest.left() == 0 { Then::AllGiven } else { Then::More }));
         }
         let result = match &mut self.rest {
-            Feed::Nothing | Feed::After { .. } => return Ok((0, Then::AllGiven)),
+            Feed::Nothing | Feed::Files(_) | Feed::After { .. } => return Ok((0, Then::AllGiven)),
             Feed::Bytes(rest) => rustix::io::write(&self.to, rest).inspect(|n| *rest = &rest[*n..]),
             Feed::File { file, range } if self.by_copy => copy(*file, range, &self.to),
             Feed::File { file, range } => {
@@ -146,14 +146,15 @@ pub(super) struct Pipes<'a> {
     pub(super) stdin: Input<'a>,
     pub(super) stdout: Option<OwnedFd>,
     pub(super) stderr: Option<OwnedFd>,
-    pub(super) theirs: Theirs,
+    pub(super) theirs: Theirs<'a>,
 }
 
 /// The ends for the command: to be closed here when it has begun, or its output never ends.
-pub(super) struct Theirs {
+pub(super) struct Theirs<'a> {
     stdin: Option<OwnedFd>,
     /// Of standard output and standard error; `None`, if they go where ours go.
     outputs: Option<(OwnedFd, OwnedFd)>,
+    files: &'a [BorrowedFd<'a>],
     ours: (io::Stdout, io::Stderr),
 }
 
@@ -167,7 +168,7 @@ impl<'a> Pipes<'a> {
             (Some(stdout), Some(stderr), Some((their_stdout, their_stderr)))
         };
         let (stdin, their_stdin) = match feed {
-            Feed::Nothing => (Input::Nothing, None),
+            Feed::Nothing | Feed::Files(_) => (Input::Nothing, None),
             Feed::Bytes(_) | Feed::File { .. } | Feed::After { .. } => {
                 let (theirs, ours) = pipe_from_us()?;
                 (Input::Open(Feeding { to: ours, rest: feed.clone(), by_copy: false }), Some(theirs))
@@ -177,17 +178,21 @@ impl<'a> Pipes<'a> {
         if latest.into_iter().flatten().any(|end| is_one_of_the_last(end.as_raw_fd())) {
             return Err(Errno::MFILE);
         }
-        let theirs = Theirs { stdin: their_stdin, outputs, ours: (io::stdout(), io::stderr()) };
+        let files = match feed {
+            Feed::Files(files) => *files,
+            Feed::Nothing | Feed::Bytes(_) | Feed::File { .. } | Feed::After { .. } => &[],
+        };
+        let theirs = Theirs { stdin: their_stdin, outputs, files, ours: (io::stdout(), io::stderr()) };
         Ok(Self { stdin, stdout, stderr, theirs })
     }
 }
 
-impl Theirs {
+impl Theirs<'_> {
     pub(super) fn streams(&self) -> Streams<'_> {
         let ours = || (self.ours.0.as_fd(), self.ours.1.as_fd());
         let (stdout, stderr) =
             self.outputs.as_ref().map_or_else(ours, |(out, err)| (out.as_fd(), err.as_fd()));
-        Streams { stdin: self.stdin.as_ref().map(AsFd::as_fd), stdout, stderr }
+        Streams { stdin: self.stdin.as_ref().map(AsFd::as_fd), stdout, stderr, files: self.files }
     }
 }
 

@@ -24,6 +24,9 @@ pub(super) fn start(birth: Birth<'_>) -> nix::Result<(Pid, usize)> {
     for (stream, wanted) in birth.streams.iter().zip(0..) {
         actions.add_dup2(stream.as_raw_fd(), wanted)?;
     }
+    for file in birth.files {
+        actions.add_dup2(file.as_raw_fd(), file.as_raw_fd())?; // which clears close-on-exec
+    }
     let attributes = attributes(&birth)?;
     let environment: Vec<_> =
         birth.environment.iter().chain([birth.own]).chain(birth.variables).map(|entry| &**entry).collect();

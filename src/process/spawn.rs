@@ -11,8 +11,8 @@
 //!   process has a handler. Signals that were found ignored stay ignored: `nohup bivouac …` means the commands, too;
 //! - a process group of its own;
 //! - the limit of open files that bivouac itself was started with;
-//! - standard input, output and error as the caller gives them, and no other descriptor of ours (all of ours are
-//!   close-on-exec). Descriptors that bivouac inherited pass: `make` hands its job server down that way;
+//! - standard input, output and error as the caller gives them, the files that it names, and no other descriptor of ours
+//!   (all of ours are close-on-exec). Descriptors that bivouac inherited pass: `make` hands its job server down that way;
 //! - the environment, and in it the mark of this process and the number of the command, by which the
 //!   [watcher](super::watcher) knows it. A bivouac inside another one puts the mark of the outer one first, so that each
 //!   finds its own commands.
@@ -66,6 +66,8 @@ pub(crate) struct Streams<'a> {
     pub(crate) stdin: Option<BorrowedFd<'a>>,
     pub(crate) stdout: BorrowedFd<'a>,
     pub(crate) stderr: BorrowedFd<'a>,
+    /// Descriptors that stay open in the child, with their numbers.
+    pub(crate) files: &'a [BorrowedFd<'a>],
 }
 
 impl Inheritance {
@@ -119,6 +121,7 @@ impl Inheritance {
             variables: &command.variables,
             directory: command.directory.as_ref(),
             streams: [streams.stdin.map_or_else(nothing, Ok)?, streams.stdout, streams.stderr],
+            files: streams.files,
             mask: &self.mask,
             reset: &self.reset,
             open_files: open_files_of_commands(),
@@ -215,7 +218,7 @@ mod tests {
 
     fn start(inheritance: &Inheritance, name: &str) -> nix::Result<Pid> {
         let null = File::options().read(true).write(true).open("/dev/null").unwrap();
-        let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd() };
+        let streams = Streams { stdin: None, stdout: null.as_fd(), stderr: null.as_fd(), files: &[] };
         inheritance.spawn(&Command::new([name]).unwrap(), streams, Tag::default())
     }
 
@@ -277,7 +280,7 @@ mod tests {
             inheritance.start = start_by;
             let path = dir.path().join("output");
             let output = File::create(&path).unwrap();
-            let streams = Streams { stdin: None, stdout: output.as_fd(), stderr: output.as_fd() };
+            let streams = Streams { stdin: None, stdout: output.as_fd(), stderr: output.as_fd(), files: &[] };
             let files = ["-", "/proc/self/environ", "/proc/self/status", "/proc/self/limits"];
             let command = Command::new(["cat"].into_iter().chain(files)).unwrap();
             let pid = inheritance.spawn(&command, streams, Tag::default()).unwrap();

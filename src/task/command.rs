@@ -129,6 +129,8 @@ impl<'a> Call<'a> {
 pub enum Feed<'a> {
     /// `/dev/null`.
     Nothing,
+    /// `/dev/null`; and these stay open in the command under the numbers that they have here. It reads `/dev/fd/7`.
+    Files(&'a [BorrowedFd<'a>]),
     /// These bytes.
     Bytes(&'a [u8]),
     /// This part of a file.
@@ -150,7 +152,7 @@ pub enum Feed<'a> {
 impl Feed<'_> {
     pub(crate) fn left(&self) -> u64 {
         match self {
-            Feed::Nothing => 0,
+            Feed::Nothing | Feed::Files(_) => 0,
             Feed::Bytes(rest) => rest.len() as u64,
             Feed::File { range, .. } => range.end.saturating_sub(range.start),
             Feed::After { head, then } => head.len() as u64 + then.left(),

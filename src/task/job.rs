@@ -200,6 +200,11 @@ pub trait Job: Send + Sync + 'static {
         task
     }
 
+    /// Told the total on record before the source is opened for a job that is continued
+    /// ([`Source::resume`](crate::Source::resume)), for a job whose list of tasks depends on what was done.
+    #[doc(hidden)]
+    fn recalls(&self, _total: &Self::Total) {}
+
     /// After the last task: appends what belongs at the end of the output.
     fn finish(&self, _total: &mut Self::Total, _out: &mut Vec<u8>) {}
 

@@ -159,6 +159,10 @@ pub trait Sink: Send + 'static {
     /// bytes are lost.
     fn make_durable(&mut self) -> Result<Committed>;
 
+    /// A record that counts what [`make_durable`](Sink::make_durable) returned is durable too.
+    #[doc(hidden)]
+    fn recorded(&mut self) {}
+
     /// Whether this run can continue after what an earlier run committed. Otherwise the job starts again.
     fn can_continue(&self, _committed: &Committed) -> bool {
         true

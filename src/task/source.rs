@@ -336,6 +336,10 @@ pub struct ListContext<'a> {
 /// The file of a state in which a listing keeps places from which it can go on sooner.
 pub(crate) const ACCESS_POINTS: &str = "access-points";
 
+/// The directory in a state in which a job keeps files of its own. What is in it goes when the job has finished.
+#[doc(hidden)]
+pub const PIECES: &str = "pieces";
+
 impl<'a> ListContext<'a> {
     /// For a listing that becomes tasks.
     pub(crate) fn real(stop: &'a StopFd) -> Self {

@@ -95,6 +95,10 @@ pipe in.txt -- 'tr a-z A-Z'
 pipe in.txt -- tr a-z A-Z '|' sort
 pipe in.txt -- grep nothing
 pipe in.txt -o p -- sort
+pipe in.txt -o p --merge 'sort -m; uniq' -- sort
+pipe in.txt -o p --merge 'sort -m' --shard 1/2 -- sort
+pipe in.txt -o p --merge 'sort -m | false' -- sort
+pipe in.txt --split-output p -- sort
 pipe in.txt -o q --format fastq -- cat
 pipe in.txt -- no-such-program
 pipe missing -- cat

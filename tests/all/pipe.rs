@@ -11,6 +11,7 @@
 //! | `signals` | after each signal: right bytes in the end, and no process left? |
 //! | `done` | when does a command count as done, and when as interrupted? |
 //! | `formats` | tables, FASTQ, VCF and their like: is no record cut, and each header where it belongs? |
+//! | `merged` | is one result of many outputs that of the tool alone, and is each of many files complete or absent? |
 //! | `failing` | commands that fail, are missing, take too long or want the terminal |
 //! | `losses` | the ways in which others lose data, each tried here |
 //! | `storm` | do stops and goes while children are born leave a process hanging? |
@@ -21,6 +22,7 @@ mod failing;
 mod formats;
 mod filters;
 mod losses;
+mod merged;
 mod records;
 mod signals;
 mod storm;

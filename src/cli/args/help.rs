@@ -130,6 +130,9 @@ Examples:
   bivouac pipe huge.csv.gz --decompress --format csv --output-header \\
       -o small.csv.zst -- mlr --csv filter '$n > 7'
   query | bivouac pipe - -o out -- awk '{ print $2 }'
+  bivouac pipe huge -o sorted --merge 'sort -m' -- sort
+  bivouac pipe huge -o top --merge 'sort -rnm | head' -- sort -rn
+  bivouac pipe huge.csv --split-output parts/{#}.csv -- ./filter
 "
 );
 

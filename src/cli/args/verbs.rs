@@ -538,6 +538,16 @@ pub(crate) struct PipeArgs {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     pub(crate) output_header: Option<u64>,
 
+    /// Combine the outputs of the chunks by COMMAND, sixteen at a time, until one is left, as `sort -m` does with sorted
+    /// files: a shell runs it with the files after it, or in place of "$@"
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, help_heading = "Output")]
+    pub(crate) merge: Option<OsString>,
+
+    /// Write the output of each chunk to a file of its own: DIR/part-{#} with the number of the chunk. Each appears when it
+    /// is complete, and DIR/part-manifest.jsonl, which lists them, at the end
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["output", "merge"], help_heading = "Output")]
+    pub(crate) split_output: Option<OsString>,
+
     /// Compress the output: zstd or gzip, also with a level (zstd=19, gzip=9), or none. Each command's output is a frame or
     /// member of its own, or several; zstd -d and gzip -d read the file [default: by the name of OUT, if it ends in .zst or
     /// .gz; then what a command has compressed is left as it is]

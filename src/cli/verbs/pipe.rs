@@ -1,12 +1,15 @@
 //! `bivouac pipe`: files in chunks of whole records, through a command, into what it prints.
 
+mod merge;
 mod whole_input;
 
 use crate::cli::args::verbs::PipeArgs;
 use crate::cli::launch::Launch;
 use crate::cli::{shellwords, terminal};
 use crate::jobs::formats::suggested;
-use crate::jobs::pipe::{Asked, Compress, PARTS, Packing, Pipe};
+use crate::jobs::pipe::{
+    Asked, Compress, Files, MergeSource, Merging, Outputs, PARTS, Packing, Parts, Pieces, Pipe, To,
+};
 use crate::jobs::shell::Shell;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Decompress};
@@ -14,11 +17,13 @@ use bivouac::process::Command;
 use bivouac::{Error, Result};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
 
 pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let command = command(pipe, launch.argv)?;
     let terms = pipe.commands.terms(launch.settings.kill_after.value)?;
-    let warns = !launch.is_quiet() && !is_one_chunk(pipe);
+    let merge = pipe.merge.as_deref().map(|text| merge::command(pipe, text)).transpose()?;
+    let warns = !launch.is_quiet() && !is_one_chunk(pipe) && merge.is_none();
     let warning = warns.then(|| whole_input::warning(pipe.shell.is_some(), &pipe.command)).flatten();
     if let Some(warning) = warning {
         terminal::message(&warning);
@@ -31,15 +36,33 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         true => launch.readable(true, FINISHED_WITH_FAILURES).files,
         false => pipe.files.clone(),
     };
+    let (largest, block) = match merge {
+        Some(_) => (merge::LARGEST, pipe.block.or_else(|| merge::block_of_streams(&files))),
+        None => (PARTS.1, pipe.block),
+    };
     let source = Chunks::new(files, boundary)
         .with_header(pipe.records.header())
-        .block(pipe.block)
-        .in_parts(PARTS.0, PARTS.1)
+        .block(block)
+        .in_parts(PARTS.0, largest)
         .limit_rate(launch.settings.limit_rate.value)
         .decompress(pipe.packed.which())
         .by_contents(pipe.inputs.verify_inputs);
-    let job = Pipe::new(command, terms, pipe.output_header.unwrap_or(0)).compress(packing(pipe));
-    launch.run((job, source), true)
+    let to = pipe.split_output.as_deref().map(Parts::new).transpose()?.map_or(To::Output, To::Parts);
+    let outputs = Outputs { header: pipe.output_header.unwrap_or(0), compress: packing(pipe), to };
+    launch.files = pipe.split_output.as_ref().map(|_| Files::Parts);
+    let Some(merge) = merge else { return launch.run((Pipe::new(command, terms, outputs), source), true) };
+    if !launch.is_whole() {
+        return Err(Error::usage(
+            "--merge",
+            "does not go together with shards: each has a part of the chunks only",
+        )
+        .advise("leave out --merge, and combine the output of all shards"));
+    }
+    let pieces = Pieces::new()?;
+    launch.files = Some(Files::Pieces(Arc::clone(&pieces)));
+    let pipe = Pipe::new(command, terms, Outputs { to: To::Pieces(Arc::clone(&pieces)), ..outputs });
+    let source = MergeSource::new(source, Arc::clone(&pieces));
+    launch.run((Merging::new(pipe, pieces, merge), source), true)
 }
 
 /// How the output is compressed: as it was asked for, or by its name. The parts of a compressed file that is read as it

@@ -3,14 +3,14 @@
 use super::known::{known_state, no_state};
 use super::showing::live_in;
 use super::{LOCK_GONE, RECORD, SPILL, STATUS, StateDir, known, read_record};
-use crate::durable::disk::Disk;
+use crate::durable::disk::{Disk, if_there};
 use crate::durable::journal::{JOURNAL, Journal};
 use crate::durable::lock::{self, LOCK};
 use crate::durable::record::{Phase, Record};
 use crate::durable::status_file::StatusFile;
 use crate::error::{Advice, At, Error, Result};
 use crate::task::Line;
-use crate::task::source::ACCESS_POINTS;
+use crate::task::source::{ACCESS_POINTS, PIECES};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -98,10 +98,18 @@ impl StateDir {
         self.remove_if_there(&*self.dir, JOURNAL.as_ref())
     }
 
-    /// Removes the access points of a job that has finished its work.
-    pub(crate) fn remove_access_points(&mut self) -> Result<()> {
+    /// Removes what a job that has finished its work needs no more: access points, and the pieces of its own.
+    pub(crate) fn remove_aids(&mut self) -> Result<()> {
         self.touch()?;
-        self.remove_if_there(&*self.dir, ACCESS_POINTS.as_ref())
+        self.remove_if_there(&*self.dir, ACCESS_POINTS.as_ref())?;
+        let opened = if_there(self.dir.open_dir(PIECES.as_ref()));
+        let Some(pieces) = opened.at(self.path.join(PIECES), "open the directory")? else { return Ok(()) };
+        for name in pieces.list().at(self.path.join(PIECES), "list")? {
+            self.remove_if_there(&*pieces, &Path::new(PIECES).join(name))?;
+        }
+        // A network file system may keep the name of a file that is still open.
+        self.dir.remove_dir(PIECES.as_ref()).ok();
+        Ok(())
     }
 
     /// Removes its files, the lock last, and the directory if it is then empty. Returns the names left in it.
@@ -116,9 +124,10 @@ impl StateDir {
         if spill.is_some_and(|dir| dir.list().is_ok_and(|names| names.is_empty())) {
             self.dir.remove_dir(SPILL.as_ref()).at(self.path.join(SPILL), "remove")?;
         }
-        for name in [STATUS, JOURNAL, ACCESS_POINTS] {
+        for name in [STATUS, JOURNAL] {
             self.remove_if_there(&*self.dir, name.as_ref())?;
         }
+        self.remove_aids()?;
         self.sweep_temporaries()?;
         let list = || self.dir.list().at(&self.path, "list");
         let left: Vec<_> = list()?.into_iter().filter(|name| name != LOCK).collect();

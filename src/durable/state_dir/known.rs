@@ -10,6 +10,7 @@ use crate::durable::journal::JOURNAL;
 use crate::durable::lock::{self, LOCK};
 use crate::durable::record::OPENING;
 use crate::error::{At, Error, Result};
+use crate::task::source::PIECES;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -70,7 +71,7 @@ fn looks_like_a_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
         lock.is_some_and(|bytes| bytes.is_empty() || !bytes.iter().all(|byte| is_text(*byte)));
     let is_ours = |name: &OsStr| {
         is_temporary(name)
-            || (lock_is_blank && [LOCK, JOURNAL, STATUS, SPILL].iter().any(|ours| name == *ours))
+            || (lock_is_blank && [LOCK, JOURNAL, STATUS, SPILL, PIECES].iter().any(|ours| name == *ours))
     };
     let names = if_there(dir.list()).at(path, "list")?;
     Ok(names.is_none_or(|names| names.iter().all(|name| is_ours(name))))

@@ -81,7 +81,10 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             Err(error) => met(&mut self.refusals, Why::AnotherJob, error, JobOnRecord::Another),
         };
         let (total, kind) = match total_of::<J>(&record) {
-            Ok(total) => (Some(total), TotalOnRecord::Readable),
+            Ok(total) => {
+                self.job.recalls(&total);
+                (Some(total), TotalOnRecord::Readable)
+            }
             Err(error) => {
                 met(&mut self.refusals, Why::OtherVersion, error, (None, TotalOnRecord::OtherVersion))
             }

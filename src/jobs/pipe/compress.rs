@@ -11,8 +11,8 @@
 //! the bytes decide: what a command prints is left as it is if it begins as a file of that format does. All chunks must
 //! agree, or the job ends.
 
+use super::told::Told;
 use crate::jobs::attempts::{Reception, Rest};
-use crate::jobs::words::Passing;
 use bivouac::input::Format;
 use bivouac::{Context, TaskError};
 use std::fmt;
@@ -21,9 +21,6 @@ use std::str::FromStr;
 
 /// Bytes in a frame, but for the last one of a command.
 const SLICE: usize = 16 << 20;
-
-/// Bytes in a frame, compressed and not.
-pub(super) type Frame = [u32; 2];
 
 /// So many bytes tell whether it is compressed.
 const FIRST: usize = 4;
@@ -89,6 +86,11 @@ impl fmt::Display for Compress {
     }
 }
 
+impl Packing {
+    /// For what is read again soon.
+    pub(super) const FASTEST: Self = Self { to: Compress::Zstd(1), by_name: false };
+}
+
 impl Compress {
     /// What the name of an output asks for.
     pub(crate) fn by_name(output: &Path) -> Option<Self> {
@@ -134,50 +136,68 @@ impl Compress {
 /// Compresses what a command prints, and hands that over.
 pub(super) struct PackReception<'a, 'b> {
     cx: &'a Context<'b>,
-    passing: Passing<'a, 'b>,
     packing: Packing,
     /// Added to each piece, so that it is told from others.
     tag: Option<u8>,
+    to: Box<dyn Reception + 'a>,
+    /// Of the frames, if anyone asks.
+    told: Option<&'a Told>,
+    /// Of nothing there is a frame too.
+    is_never_empty: bool,
     held: Vec<u8>,
-    pub(super) frames: Vec<Frame>,
     /// Whether the command has compressed it; `None` until that can be seen.
     is_packed: Option<bool>,
 }
 
 impl<'a, 'b> PackReception<'a, 'b> {
-    pub(super) fn new(cx: &'a Context<'b>, packing: Packing, tag: Option<u8>) -> Self {
-        let (passing, held, frames) = (Passing::new(cx), Vec::new(), Vec::new());
-        // After a header, what follows is text.
-        let is_packed = if packing.by_name && tag.is_none() { None } else { Some(false) };
-        Self { cx, passing, packing, tag, held, frames, is_packed }
+    pub(super) fn new(
+        cx: &'a Context<'b>,
+        (packing, tag): (Packing, Option<u8>),
+        to: Box<dyn Reception + 'a>,
+        told: Option<&'a Told>,
+    ) -> Self {
+        let (held, is_never_empty) = (Vec::new(), false);
+        Self { cx, packing, tag, to, told, is_never_empty, held, is_packed: None }
     }
 
-    pub(super) fn is_as_it_is(&self) -> bool {
-        self.is_packed == Some(true)
+    /// For a file of its own.
+    pub(super) fn never_empty(self) -> Self {
+        Self { is_never_empty: true, ..self }
     }
 
     /// Hands the next bytes over, compressed unless they are.
     fn emit(&mut self, bytes: Vec<u8>) -> Result<(), TaskError> {
-        if self.is_as_it_is() {
-            return self.cx.emit(bytes);
+        if self.is_packed == Some(true) {
+            return self.to.out(bytes);
         }
         let mut packed = self.packing.to.pack(&bytes)?;
-        self.frames.push([packed.len() as u32, bytes.len() as u32]);
+        if let Some(told) = self.told {
+            told.frames.borrow_mut().push([packed.len() as u32, bytes.len() as u32]);
+        }
+        self.is_never_empty = false;
         packed.extend(self.tag);
-        self.cx.emit(packed)
+        self.to.out(packed)
     }
 
     fn look_at_the_first_bytes(&mut self) {
         if self.is_packed.is_none() && !self.held.is_empty() {
-            self.is_packed = Some(self.packing.to.has_made(&self.held));
+            let is_packed = self.packing.to.has_made(&self.held);
+            self.is_packed = Some(is_packed);
+            self.told.into_iter().for_each(|told| told.as_it_is.set(is_packed));
         }
     }
 }
 
 impl Reception for PackReception<'_, '_> {
     fn begin(&mut self) -> Result<(), TaskError> {
-        *self = Self::new(self.cx, self.packing, self.tag);
-        self.passing.begin()
+        self.held.clear();
+        // After a header, what follows is text.
+        self.is_packed = if self.packing.by_name && self.tag.is_none() { None } else { Some(false) };
+        if let Some(told) = self.told {
+            told.frames.borrow_mut().clear();
+            told.as_it_is.set(false);
+        }
+        self.to.begin()
     }
 
     fn out(&mut self, piece: Vec<u8>) -> Result<(), TaskError> {
@@ -185,7 +205,7 @@ impl Reception for PackReception<'_, '_> {
         if self.held.len() >= FIRST {
             self.look_at_the_first_bytes();
         }
-        if self.is_as_it_is() {
+        if self.is_packed == Some(true) {
             let held = std::mem::take(&mut self.held);
             return self.emit(held);
         }
@@ -199,16 +219,16 @@ impl Reception for PackReception<'_, '_> {
     }
 
     fn err(&mut self, bytes: &[u8]) {
-        self.passing.err(bytes);
+        self.to.err(bytes);
     }
 
     fn rest(&mut self) -> Result<Rest, TaskError> {
         self.look_at_the_first_bytes();
-        if !self.held.is_empty() {
+        if !self.held.is_empty() || self.is_never_empty {
             let held = std::mem::take(&mut self.held);
             self.emit(held)?;
         }
-        self.passing.rest()
+        self.to.rest()
     }
 }
 

@@ -7,14 +7,15 @@
 //!
 //! The pieces of such a job carry a byte at their end that says which kind they are.
 
-use super::compress::{Frame, PackReception, Packing};
+use super::compress::Packing;
+use super::told::Told;
 use crate::jobs::attempts::{Reception, Rest};
 use crate::jobs::words::Passing;
 use bivouac::{Context, Error, Mark, Result as JobResult, TaskError};
 use serde::{Deserialize, Serialize};
 
 const HEAD: u8 = 1;
-const BODY: u8 = 0;
+pub(super) const BODY: u8 = 0;
 
 /// More is no header; it is kept in memory.
 const LARGEST: usize = 16 << 20;
@@ -30,6 +31,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// `None` if the command printed nothing.
+    pub(super) fn of(printed: &[u8], place: &str) -> Reported {
+        let digest = || Mark(*blake3::hash(printed).as_bytes());
+        (!printed.is_empty()).then(|| Self { digest: digest(), place: place.to_string() })
+    }
+
     pub(super) fn mark(self) -> Mark {
         self.digest
     }
@@ -51,41 +58,32 @@ pub(super) fn render(was_printed: bool, mut piece: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Hands over the first lines apart, and the rest as it is or compressed.
+/// Hands over the first lines apart, compressed if the output is, and the rest to `to`.
 pub(super) struct HeadReception<'a, 'b> {
     cx: &'a Context<'b>,
-    passing: Passing<'a, 'b>,
-    packing: Option<(Packing, PackReception<'a, 'b>)>,
-    /// Bytes of the header, compressed.
-    packed: usize,
+    packing: Option<Packing>,
     lines: u64,
     /// Lines of the header that are to come.
     left: u64,
-    head: Vec<u8>,
+    told: &'a Told,
+    to: Box<dyn Reception + 'a>,
 }
 
 impl<'a, 'b> HeadReception<'a, 'b> {
-    pub(super) fn new(cx: &'a Context<'b>, lines: u64, packing: Option<Packing>) -> Self {
-        let packing = packing.map(|packing| (packing, PackReception::new(cx, packing, Some(BODY))));
-        Self { cx, passing: Passing::new(cx), packing, packed: 0, lines, left: lines, head: Vec::new() }
+    pub(super) fn new(
+        cx: &'a Context<'b>,
+        (lines, packing): (u64, Option<Packing>),
+        told: &'a Told,
+        to: Box<dyn Reception + 'a>,
+    ) -> Self {
+        Self { cx, packing, lines, left: lines, told, to }
     }
 
-    pub(super) fn reported(&self, place: &str) -> Reported {
-        let digest = || Mark(*blake3::hash(&self.head).as_bytes());
-        (!self.head.is_empty()).then(|| Head { digest: digest(), place: place.to_string() })
-    }
-
-    /// The frame of the header, and those after it, if the output is compressed.
-    pub(super) fn frames(&self) -> Option<(Frame, Vec<Frame>)> {
-        let (_, body) = self.packing.as_ref()?;
-        Some(([self.packed as u32, self.head.len() as u32], body.frames.clone()))
-    }
-
-    fn emit_head(&mut self) -> Result<(), TaskError> {
-        let mut piece = self.head.clone();
-        if let Some((packing, _)) = &self.packing {
+    fn emit_head(&self) -> Result<(), TaskError> {
+        let mut piece = self.told.head.borrow().clone();
+        if let Some(packing) = self.packing {
             piece = packing.to.pack(&piece)?;
-            self.packed = piece.len();
+            self.told.packed_head.set(piece.len());
         }
         piece.push(HEAD);
         self.cx.emit(piece)
@@ -94,44 +92,60 @@ impl<'a, 'b> HeadReception<'a, 'b> {
 
 impl Reception for HeadReception<'_, '_> {
     fn begin(&mut self) -> Result<(), TaskError> {
-        *self = Self::new(self.cx, self.lines, self.packing.as_ref().map(|(packing, _)| *packing));
-        self.passing.begin()
+        self.left = self.lines;
+        self.told.head.borrow_mut().clear();
+        self.told.packed_head.set(0);
+        self.to.begin()
     }
 
     fn out(&mut self, mut piece: Vec<u8>) -> Result<(), TaskError> {
         while self.left > 0 && !piece.is_empty() {
             let line = memchr::memchr(b'\n', &piece).map(|at| at + 1);
-            self.head.extend(piece.drain(..line.unwrap_or(piece.len())));
+            let mut head = self.told.head.borrow_mut();
+            head.extend(piece.drain(..line.unwrap_or(piece.len())));
             self.left -= u64::from(line.is_some());
-            if self.head.len() > LARGEST {
+            if head.len() > LARGEST {
                 let problem = format_args!("has more than {LARGEST} bytes");
                 return Err(Error::broken("the header of the output", problem).into());
             }
+            drop(head);
             if self.left == 0 {
                 self.emit_head()?;
             }
         }
-        if piece.is_empty() {
-            return Ok(());
-        }
-        if let Some((_, body)) = &mut self.packing {
-            return body.out(piece);
-        }
-        piece.push(BODY);
-        self.cx.emit(piece)
+        if piece.is_empty() { Ok(()) } else { self.to.out(piece) }
     }
 
     fn err(&mut self, bytes: &[u8]) {
-        self.passing.err(bytes);
+        self.to.err(bytes);
     }
 
     fn rest(&mut self) -> Result<Rest, TaskError> {
-        if self.left > 0 && !self.head.is_empty() {
+        if self.left > 0 && !self.told.head.borrow().is_empty() {
             self.emit_head()?;
         }
-        if let Some((_, body)) = &mut self.packing {
-            body.rest()?;
-        }
-        self.passing.rest()
+        self.to.rest()
+    }
+}
+
+/// Emits what is no header.
+pub(super) struct Flagged<'a, 'b>(pub(super) Passing<'a, 'b>);
+
+impl Reception for Flagged<'_, '_> {
+    fn begin(&mut self) -> Result<(), TaskError> {
+        self.0.begin()
+    }
+
+    fn out(&mut self, mut piece: Vec<u8>) -> Result<(), TaskError> {
+        piece.push(BODY);
+        self.0.out(piece)
+    }
+
+    fn err(&mut self, bytes: &[u8]) {
+        self.0.err(bytes);
+    }
+
+    fn rest(&mut self) -> Result<Rest, TaskError> {
+        self.0.rest()
     }
 }

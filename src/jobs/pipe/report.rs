@@ -5,8 +5,9 @@
 //! chunk reports the sizes of its frames, and they stand in the record as the total does, eight bytes a frame. Beyond
 //! [`MOST`] frames the record would grow too large for a flush each second, and the file has no table.
 
-use super::compress::{Compress, Frame, PackReception, Packing};
-use super::head::{Head, HeadReception, Reported};
+use super::compress::{Compress, Packing};
+use super::head::{Head, Reported};
+use super::told::{Frame, Part, Told};
 use bivouac::{Error, Mark, Result};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ const MOST: u64 = 1 << 17;
 #[serde(untagged)]
 pub(crate) enum Report {
     Packed(Packed),
+    Part(Part),
     Plain(Reported),
 }
 
@@ -32,16 +34,15 @@ pub(crate) struct Packed {
 }
 
 impl Report {
-    pub(super) fn of(pack: PackReception<'_, '_>, place: &str) -> Self {
-        let as_it_is = pack.is_as_it_is();
-        Self::Packed(Packed { place: place.to_string(), frames: pack.frames, as_it_is, head: None })
-    }
-
-    pub(super) fn of_head(reception: &HeadReception<'_, '_>, place: &str) -> Self {
-        let head = reception.reported(place);
-        let Some((frame, frames)) = reception.frames() else { return Self::Plain(head) };
-        let head = head.map(|head| (head, frame));
-        Self::Packed(Packed { place: place.to_string(), frames, as_it_is: false, head })
+    pub(super) fn of(told: &Told, packing: Option<Packing>, place: &str) -> Self {
+        let printed = told.head.borrow();
+        let head = Head::of(&printed, place);
+        if packing.is_none() {
+            return Self::Plain(head);
+        }
+        let head = head.map(|head| (head, [told.packed_head.get() as u32, printed.len() as u32]));
+        let (frames, as_it_is) = (told.frames.borrow().clone(), told.as_it_is.get());
+        Self::Packed(Packed { place: place.to_string(), frames, as_it_is, head })
     }
 }
 
@@ -95,6 +96,7 @@ impl Total {
         let head = match report {
             Report::Packed(packed) => packed.head.as_ref().map(|(head, _)| head),
             Report::Plain(head) => head.as_ref(),
+            Report::Part(_) => None,
         };
         head.map_or(Ok(()), |head| head.agrees_with(self.header()))?;
         let (Self::Packed(packs), Report::Packed(packed)) = (self, report) else { return Ok(()) };
@@ -110,7 +112,7 @@ impl Total {
 
     pub(super) fn take(&mut self, report: Report, packing: Option<Packing>) {
         let packed = match (report, &mut *self) {
-            (Report::Plain(_), Self::Packed(_)) => return,
+            (Report::Plain(_), Self::Packed(_)) | (Report::Part(_), _) => return,
             (Report::Plain(head), Self::Plain(header)) => {
                 *header = header.or(head.map(Head::mark));
                 return;

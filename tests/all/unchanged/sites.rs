@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What the message says, and the file with its row. For those without a row, a word for what the head of
 /// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, other *mounts*, or *forged results*.
-const REASONS: [(&str, &str); 45] = [
+const REASONS: [(&str, &str); 47] = [
     ("exists, and no state knows what it is", "places"),
     ("is not a regular file of ours with a single name", "places"),
     ("its total is of another job", "forged"),
@@ -50,6 +50,8 @@ const REASONS: [(&str, &str); 45] = [
     ("is cut off or damaged", "shards"),
     ("is not the list that the plan was made with", "shards"),
     ("merge", "shards"),
+    ("has more than the {known} chunks", "midst"),
+    ("is missing, or is not the file", "pipe::merged"),
     ("their results are not what they were", "shards"),
 ];
 

@@ -3,7 +3,7 @@
 //! `pipe` is right for a filter that treats each record by itself. `sort` does not, and that cannot be seen from
 //! outside: it reads, prints, exits with 0, and the output is one sorted stretch for each chunk. The well-known
 //! ones are listed here, and get a warning. They are not refused, since one result for each chunk may be
-//! wanted (`uniq`, before another `uniq`).
+//! wanted (`uniq`, before another `uniq`), and `--merge` may make one of them.
 
 use crate::cli::shellwords::is_in;
 use crate::jobs::quote;
@@ -28,9 +28,8 @@ pub(crate) fn warning(has_shell: bool, command: &[OsString]) -> Option<String> {
     let shown: Vec<OsString> = found.iter().map(OsString::from).collect();
     Some(format!(
         "warning: `{}` depends on its whole input, and runs once for each chunk\n  \
-         run it on the whole output (… | {}), or give a large --block; -q hides this",
+         combine its outputs (--merge COMMAND), or give a large --block; -q hides this",
         quote::shortened(&shown),
-        found.first().map_or("", String::as_str),
     ))
 }
 
