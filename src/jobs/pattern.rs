@@ -163,6 +163,10 @@ fn parse(pattern: &str, reading: Reading) -> Result<Hir> {
     let text = match reading.syntax {
         Syntax::Extended => posix::translated(pattern).map_err(wrong)?,
         Syntax::Basic => posix::translated_basic(pattern).map_err(wrong)?,
+        // Perl calls the whole pattern again; here it would be a flag.
+        Syntax::Perl if pattern.replace(r"\(", "").contains("(?R") => {
+            return Err(wrong("`(?R)` is a recursion; `grep -P` may know it".to_string()));
+        }
         Syntax::Perl => pattern.to_string(),
         Syntax::Fixed => regex_syntax::escape(pattern),
     };
@@ -405,6 +409,7 @@ mod tests {
             ("a(?!b)", "looks around"),
             (r"a\K", "`grep -P` may"),
             ("(?>a)", "`grep -P` may"),
+            (r"\((?:a|(?R))\)", "`grep -P` may"),
             (r"(a)\1", "`grep -P` may"),
             (r"\p{L}", "(?u)"),
         ] {

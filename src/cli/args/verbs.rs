@@ -630,9 +630,9 @@ pub(crate) struct LogArgs {
 pub(crate) enum LogAs {
     /// A table for people, with totals; in local time, and counted from 1
     Text,
-    /// A JSON object on each line, described in docs/log.md; counted from 0
+    /// A JSON object on each line, described in docs/log.md
     Json,
-    /// A table with a header, as in RFC 4180; counted from 0
+    /// A table with a header, as in RFC 4180
     Csv,
     /// A table with tabs, as GNU parallel's --joblog
     Joblog,

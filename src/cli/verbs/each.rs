@@ -99,6 +99,7 @@ impl ResultsPlace {
         match (&each.results, each.prints_names) {
             (Some(path), _) => {
                 refuse_in_a_state(path)?;
+                refuse_a_table(path)?;
                 let is_new = |path: &&Path| !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
                 let new = path.ancestors().take_while(is_new).map(Path::to_path_buf).collect();
                 Ok(Self { path: Some(path.clone()), new, is_passing: false })
@@ -119,6 +120,19 @@ impl ResultsPlace {
         if is_refused || self.is_passing {
             self.new.into_iter().for_each(|directory| drop(std::fs::remove_dir(directory)));
         }
+    }
+}
+
+/// GNU parallel writes a table there.
+fn refuse_a_table(path: &Path) -> Result<()> {
+    let is_table =
+        path.extension().is_some_and(|ending| ending == "csv" || ending == "tsv" || ending == "json");
+    match is_table && !path.as_os_str().as_encoded_bytes().ends_with(b"/") && !path.is_dir() {
+        true => {
+            Err(Error::usage(format_args!("--results {}", path.display()), "is a directory, and no table")
+                .advise("`bivouac log --format csv` prints a table; a `/` at the end means the directory"))
+        }
+        false => Ok(()),
     }
 }
 

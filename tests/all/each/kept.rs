@@ -109,3 +109,13 @@ fn a_torn_last_line_of_the_log_costs_one_item() {
     assert_eq!(effects.len(), 40);
     assert!(effects.values().filter(|times| **times > 1).count() <= 3, "{effects:?}");
 }
+
+/// GNU parallel writes a table there.
+#[test]
+fn a_table_in_place_of_a_directory_of_results_is_refused_with_what_prints_one() {
+    let world = World::new();
+    let said = world.bivouac("each --results x.csv echo ::: a").run().expect_code(2);
+    said.expect_says("bivouac log --format csv");
+    world.bivouac("each --results x.csv/ echo ::: a").run().expect_code(0);
+    assert!(world.exists("x.csv/1/stdout"));
+}
