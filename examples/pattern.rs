@@ -1,11 +1,11 @@
 //! The idea of this project in one file, without the library: what to write on a whiteboard.
 //!
-//! Try `mkdir run; seq 20 200 >in; cargo run --example pattern in run`. INT and TERM stop the run, and a
-//! second one kills it at once; USR1 saves now. All other signals keep their default actions: on TSTP the kernel
-//! freezes every thread, and the shell sees it; HUP kills, and the last checkpoint stands. The next run continues.
-//! Left out: a thread for the disk, so that no signal waits for a flush (`src/engine/commit.rs`); work before
-//! a pause (`src/engine/decide.rs`); signals ignored at the start (`src/signals/handlers.rs`); children,
-//! which inherit the mask (`src/process/spawn.rs`); inputs that change or exceed memory (`src/input.rs`).
+//! Try `mkdir run; seq 20 200 >in; cargo run --example pattern in run`. INT and TERM stop the run, a second
+//! one kills it; USR1 saves now. All other signals keep their default actions: on TSTP the kernel freezes
+//! every thread, and the shell sees it; HUP kills, and the last checkpoint stands. The next run continues.
+//! Left out: a thread for the disk, so that no signal waits for a flush (`src/engine/commit.rs`); work
+//! before a pause (`src/engine/decide.rs`); signals ignored at the start (`src/signals/handlers.rs`);
+//! children, which inherit the mask (`src/process/spawn.rs`); inputs that exceed memory (`src/input.rs`).
 
 use crossbeam_channel::{Receiver, after, never, select, tick, unbounded};
 use nix::sys::signal::{SigSet, Signal, Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1};
