@@ -93,8 +93,9 @@ pub(crate) struct Committer<J: Job> {
     reported_at: Instant,
     pub(crate) is_reported: bool,
     pub(crate) every: Duration,
-    /// Something has happened since the last record, which is this old.
+    /// Something has happened since the last record.
     dirty: bool,
+    /// When the last record was written.
     last: Instant,
     on_disk: Option<CheckpointFacts>,
 }

@@ -186,7 +186,7 @@ fn climb(state: &mut State, by: Asker, at: Duration) -> Rung {
     }
 }
 
-/// All tasks are done, but the reader of the output may have stopped reading; then the rest is never handed over.
+/// A stop while the last commit is under way. If the reader of the output no longer reads, this interrupts the output.
 /// If the reader goes on, this stops nothing: the job finishes in a moment.
 fn stop_closing(state: &mut State, by: Asker, actions: &mut Vec<Action>) {
     state.cause = state.cause.or(Some(Cause::Stop(by.stopped_by())));

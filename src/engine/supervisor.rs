@@ -324,7 +324,7 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     fn close(&mut self) {
-        // While a run stops, it takes nothing from the source; the message that all tasks are listed may wait.
+        // A run that stops reads nothing from the source, so the message that all are listed may still be there.
         if let Ok(FromSource::Ended(tasks)) = self.channels.source.try_recv() {
             self.job.listed = Some(tasks);
         }

@@ -90,7 +90,7 @@ struct Child {
     rest: Rest,
 }
 
-/// A spawn that takes longer than the first may hang if there was a suspension; longer than the second, in any case.
+/// After a suspension, a longer spawn may hang; longer than [`LONG_SPAWN`], it may hang in any case.
 const USUAL_SPAWN: Duration = Duration::from_millis(10);
 const LONG_SPAWN: Duration = Duration::from_millis(200);
 
@@ -303,7 +303,7 @@ impl Children {
         survey.groups.get(&group.as_raw()).cloned().unwrap_or_default()
     }
 
-    /// Whether all have ended by themselves. If not, a descendant outside its group may not know of the end.
+    /// Whether no child is left and none was told to end. If one was, a descendant outside its group may still run.
     pub(crate) fn all_ended_by_themselves(&self) -> bool {
         let table = lock(&self.table);
         table.running.is_empty() && table.births.is_empty() && !table.interfered

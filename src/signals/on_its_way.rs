@@ -73,8 +73,8 @@ impl OnItsWay {
         if self.continued.load(Ordering::SeqCst) { Resume::Came } else { Resume::None }
     }
 
-    /// Whether an end of the run was asked for, or a signal is on its way whose meaning is not known yet; then ask
-    /// again in a moment. `false` means that no signal of `signals` that ends the run was sent before this call.
+    /// Whether an end of the run was asked for, or may be: a signal is on its way, and its meaning is not known yet.
+    /// Then ask again in a moment. `false` means that no signal of `signals` that ends the run was sent before this call.
     pub(super) fn may_have_an_end(&self, signals: &[Signal]) -> bool {
         let reader = self.look();
         if reader.is_at_work || signals.iter().any(|signal| reader.has_pending(*signal)) {

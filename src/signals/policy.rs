@@ -102,8 +102,8 @@ impl fmt::Display for Request {
 /// Batch systems send the three signals of the second group before they kill: LSF and SGE send USR2, a CPU limit
 /// sends XCPU once a second, a UPS sends PWR.
 ///
-/// A signal without a row is never blocked, and of its disposition only this is changed: SIGPIPE and SIGXFSZ are ignored,
-/// and SIGCHLD gets its default action. That matters most for SEGV, BUS, FPE, ILL, ABRT, TRAP
+/// A signal without a row is never blocked, and keeps its disposition, with three exceptions: SIGPIPE and SIGXFSZ are
+/// ignored, and SIGCHLD gets its default action. Not to block matters most for SEGV, BUS, FPE, ILL, ABRT, TRAP
 /// and SYS (blocking them costs the stack-overflow message), for PROF and VTALRM (profilers), and for TTIN and TTOU
 /// (a blocked TTIN turns a terminal read in the background into an I/O error).
 #[doc(hidden)]

@@ -9,7 +9,8 @@ const TO_STOP: Duration = crate::process::TO_STOP;
 /// How long a suspension waits for a child that hangs between fork and exec.
 const TO_BE_BORN: Duration = Duration::from_secs(2);
 
-/// A SIGCONT ends a granted suspension, and arrived within milliseconds in 300 of 300 trials.
+/// How long to wait for a SIGCONT after `raise` has returned. Without one the kernel has refused the suspension. After a
+/// real suspension it came within milliseconds in 300 of 300 trials.
 const REFUSED_AFTER: Duration = Duration::from_millis(200);
 
 pub(super) fn pause(state: &mut State, actions: &mut Vec<Action>) {
