@@ -440,3 +440,15 @@ fn worked_in(said: &str) -> Duration {
         _ => panic!("in what unit is {rest}?"),
     }
 }
+
+/// A stop that is suspended goes on with what was left of its grace. The wait is longer than the grace.
+#[test]
+fn a_suspension_in_the_midst_of_a_stop_takes_nothing_off_the_grace() {
+    let world = World::new();
+    world.write("held", "until [ -e go ]; do sleep 0.02; done\n");
+    let run = world.bivouac("each --grace 8s -o out sh held ::: a b").start().until_at_work();
+    let run = run.signal(SIGTERM).until("phase stopping").signal(SIGTSTP).until_suspended_by(SIGTSTP);
+    let run = run.let_pass(Duration::from_secs(9)).signal(SIGCONT).until_continued();
+    world.write("go", "");
+    run.wait().expect_code(0);
+}

@@ -96,6 +96,8 @@ pub(super) struct Clocks {
     pub(super) budget: Option<Duration>,
     pub(super) next_tick: Instant,
     pub(super) alarms: Vec<(Alarm, Instant)>,
+    /// The last look at the clock: the loop looks at least once a tick.
+    looked: Instant,
     /// When the last request for a suspension came.
     pub(super) suspension_asked: Instant,
 }
@@ -103,13 +105,13 @@ pub(super) struct Clocks {
 impl Clocks {
     pub(super) fn new(began: Instant, now: Instant, budget: Option<Duration>) -> Self {
         let (work, alarms) = (WorkClock::start(now), Vec::new());
-        Self { began, work, budget, next_tick: now, alarms, suspension_asked: now }
+        Self { began, work, budget, next_tick: now, alarms, looked: now, suspension_asked: now }
     }
 
-    /// The process may have stood still since the last tick: suspended, stopped by another process, frozen. Deadlines
+    /// The process may have stood still since the last look: suspended, stopped by another process, frozen. Deadlines
     /// move by that time; otherwise `fg` in the midst of a stop would find the grace over.
     pub(super) fn catch_up(&mut self, now: Instant) {
-        let still = now.saturating_duration_since(self.next_tick);
+        let still = now.saturating_duration_since(std::mem::replace(&mut self.looked, now));
         if still > LONGEST_TICK {
             self.alarms.iter_mut().for_each(|(_, at)| *at += still);
         }
