@@ -150,8 +150,8 @@ impl Shards {
     ///
     /// # Errors
     ///
-    /// [`Kind::Refused`]: the plan that is there is of another job, or of another number of shards. Those of
-    /// [`Source::begin`]. [`Kind::Usage`]: `path` has another use.
+    /// [`Kind::Refused`](crate::error::Kind::Refused): the plan that is there is of another job, or of another number of shards. Those of
+    /// [`Source::begin`]. [`Kind::Usage`](crate::error::Kind::Usage): `path` has another use.
     pub fn divide<J: Job, S: Source<Task = J::Task>>(
         path: &Path,
         (job, source): (&J, &S),
@@ -195,7 +195,7 @@ impl Shards {
     ///
     /// # Errors
     ///
-    /// [`Kind::Refused`]: it cannot be read, or is of a newer format.
+    /// [`Kind::Refused`](crate::error::Kind::Refused): it cannot be read, or is of a newer format.
     pub fn find(path: &Path) -> Result<Option<Self>> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         Self::find_on(&disk, path)
@@ -331,7 +331,7 @@ impl Shards {
     ///
     /// # Errors
     ///
-    /// [`Kind::Busy`]: a run holds one of them. [`Kind::Refused`]: they are not done.
+    /// [`Kind::Busy`](crate::error::Kind::Busy): a run holds one of them. [`Kind::Refused`](crate::error::Kind::Refused): they are not done.
     pub fn clean(&self, force: bool) -> Result<Cleaned> {
         let record_of = |path: &Path| match is_state(&*self.disk, path) {
             true => peek(&*self.disk, path).map(|peek| peek.record),
