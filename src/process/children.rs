@@ -193,10 +193,10 @@ impl Children {
     ///
     /// # Race condition
     ///
-    /// The kernel sends a Ctrl-Z to the foreground group. It stops a child that is still in that group, before its
-    /// exec, and the thread that has started the child waits for it in the kernel. Continuing the job later would
-    /// not wake the child, since it is in its own group by then. So it is continued here, and held as soon as its
-    /// spawn returns. (Without this both workers of a loop hung within a third of a second.)
+    /// The kernel sends a Ctrl-Z to the foreground group. That stops a child that is still in our group, before its
+    /// exec, and the thread that spawned it waits in the kernel. The child enters a group of its own next, so a later
+    /// SIGCONT to our group does not reach it. So it is continued here, and held as soon as its spawn returns.
+    /// (Without this both workers of a loop hung within a third of a second.)
     ///
     /// A child that got a SIGSTOP needs no more: it stops when it leaves the kernel, perhaps after a slow disk.
     pub(crate) fn stand_still(&self) -> bool {

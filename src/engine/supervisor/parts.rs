@@ -163,7 +163,7 @@ impl<'a> View<'a> {
 pub(super) struct End {
     pub(super) error: Option<Error>,
     pub(super) finished: Option<u8>,
-    /// The exit code, if as many tasks have ended as were wanted.
+    /// The exit code, if enough tasks have ended ([`Halt`]).
     pub(super) enough: Option<u8>,
 }
 
