@@ -97,7 +97,7 @@ fn count(disk: &SimDisk, job: impl FnOnce(&SimDisk) -> Result<()>) -> u64 {
 const SEEDS: u64 = 8;
 
 /// Every way to go wrong at operation `at`.
-fn faults(at: u64) -> [Fault; 6] {
+pub(super) fn faults(at: u64) -> [Fault; 6] {
     let fail = |errno, sticky| Fault::Fail { at, errno, sticky };
     [
         fail(libc::EIO, false),

@@ -3,9 +3,10 @@
 
 use super::Shards;
 use crate::durable::disk::Disk;
-use crate::durable::disk::tests::sim::{Fault, Omit, SimDisk};
+use crate::durable::disk::tests::sim::{Omit, SimDisk};
 use crate::durable::store::Location;
 use crate::ending::Ending;
+use crate::engine::crash_tests::faults;
 use crate::engine::run::Run;
 use crate::engine::run::tests::{Left, Numbers, Upto, expected};
 use crate::error::{Error, Result};
@@ -109,16 +110,7 @@ fn first_complaint(omit: Option<Omit>) -> Option<String> {
     let mut met = 0;
     for at in 1.. {
         let before = met;
-        let fail = |errno, sticky| Fault::Fail { at, errno, sticky };
-        let faults = [
-            fail(libc::EIO, false),
-            fail(libc::EIO, true),
-            fail(libc::ENOSPC, false),
-            Fault::Tear { at, first: true },
-            Fault::Tear { at, first: false },
-            Fault::Crash { at },
-        ];
-        for (n, fault) in (at..).zip(faults) {
+        for (n, fault) in (at..).zip(faults(at)) {
             let disk = new_disk(omit);
             disk.plan(fault);
             let ended = life(&disk);
