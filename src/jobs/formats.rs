@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use std::path::Path;
 
-/// A kind of file. README.md has the table.
+/// A kind of file. `docs/pipe.md` has the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Format {

@@ -37,6 +37,7 @@
 //! | `front` | do programs of a few lines come to the same bytes, however they are interrupted? |
 //! | `pattern` | does the whole idea in one file keep what it promises? |
 //! | `documents` | do the links to lines hit, and do the Python sketches run as they are quoted? |
+//! | `book` | does every block of commands in the book run, and print what the page shows? |
 //! | `listening` | does a program without a job hear signals, and give back what it borrowed? |
 //! | `library` | does a run in another program's process give back what it borrowed? |
 //! | `ahead` | do the others go on after a slow task, and where do their results wait? |
@@ -55,6 +56,7 @@
 
 mod ahead;
 mod ask;
+mod book;
 mod checklists;
 mod clusters;
 mod commands;
