@@ -24,7 +24,9 @@
 //! | [`progress`] | the one line on the terminal, and the messages above it |
 //! | [`notices`] | the wording of everything that is said while a job runs |
 //! | [`logfile`] | the log |
-//! | [`after_warning`] | the command that asks a batch system for another run |
+//! | [`at_end`] | a command that runs when the job has ended |
+//! | [`after_warning`] | the one that asks a batch system for another run |
+//! | [`hooks`] | those that tell a person how the run has ended |
 //! | [`report`] | the paragraph at the end, with the command that continues |
 //! | [`terminal`] | the only way to standard error and standard output |
 //! | [`format`] | numbers, sizes and times as people read them |
@@ -47,7 +49,9 @@ mod control;
 mod progress;
 mod notices;
 mod logfile;
+mod at_end;
 mod after_warning;
+mod hooks;
 mod report;
 mod terminal;
 mod format;

@@ -43,6 +43,7 @@ pub mod watcher;
 
 pub use crate::task::command::{Call, Command, Feed, Finished, How};
 pub(crate) use children::{Children, TO_STOP};
-pub use limits::raise_open_files;
+pub use limits::{raise_open_files, restore_open_files};
 pub(crate) use process_groups::ProcessGroups;
 pub(crate) use spawn::Inheritance;
+pub use spawn::environment_of_commands;

@@ -10,21 +10,19 @@
 //! - **Whether a task ended.** A run that ends no task would be the same again, for ever. It exits with 4. A run that
 //!   only waited for the lock of another one has done nothing either, but there is something to wait for.
 //!
-//! CMD makes the batch system send SIGTERM to this process at once. So the signals that end a program stay blocked from
-//! here to the end of the process, and the exit code remains that of a stop. CMD has them open.
+//! CMD makes the batch system send SIGTERM to this process at once. So no signal ends CMD, and the exit code remains that of
+//! a stop ([`at_end`](super::at_end)).
 //!
 //! If CMD fails, the exit code is still that of a stop: the state is good, and a batch system that requeues on the
 //! code does so.
 
+use crate::cli::at_end::AtEnd;
 use crate::cli::terminal;
 use crate::jobs::quote;
+use bivouac::Ending;
 use bivouac::ending::{BROKEN, Exit, StoppedBy};
-use bivouac::{Ending, Signal};
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::SigSet;
-use nix::sys::wait::{WaitStatus, waitpid};
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsStr;
 
 pub(crate) struct AfterWarning<'a> {
     command: &'a OsStr,
@@ -67,30 +65,11 @@ impl<'a> AfterWarning<'a> {
     pub(crate) fn run(&self) {
         let command = quote::argument(self.command);
         terminal::message(&format!("runs {command}"));
-        let how = match self.status() {
-            Ok(WaitStatus::Exited(_, 0)) => return,
-            Ok(WaitStatus::Exited(_, code)) => format!("exited with {code}"),
-            Ok(status) => format!("did not end by itself: {status:?}"),
-            Err(errno) => format!("cannot be run: {}", errno.desc()),
-        };
-        terminal::message(&format!(
-            "{command}: {how}; the state is good, and the same command continues this job"
-        ));
-    }
-
-    /// Its standard output goes where messages go: that of this process may be a result.
-    fn status(&self) -> nix::Result<WaitStatus> {
-        [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>().thread_block()?;
-        let mut actions = PosixSpawnFileActions::init()?;
-        actions.add_open(0, c"/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())?;
-        actions.add_dup2(2, 1)?;
-        let mut attributes = PosixSpawnAttr::init()?;
-        attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
-        attributes.set_sigmask(&self.mask)?;
-        let words = [c"sh", c"-c", c"--", &CString::new(self.command.as_bytes()).unwrap_or_default()];
-        let environment: Vec<CString> = std::env::vars_os()
-            .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
-            .collect();
-        waitpid(posix_spawn(c"/bin/sh", &actions, &attributes, &words, &environment)?, None)
+        let at_end = AtEnd { command: self.command, mask: self.mask, variables: Vec::new(), limit: None };
+        if let Err(how) = at_end.run() {
+            terminal::message(&format!(
+                "{command}: {how}; the state is good, and the same command continues this job"
+            ));
+        }
     }
 }

@@ -14,6 +14,7 @@ use nix::sys::signal::Signal;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
@@ -43,6 +44,12 @@ pub(crate) struct Config {
     pub(crate) spill_limit: Option<u64>,
     #[serde(deserialize_with = "stop_code")]
     pub(crate) stop_code: Option<u8>,
+    #[serde(deserialize_with = "command")]
+    pub(crate) on_finish: Option<OsString>,
+    #[serde(deserialize_with = "command")]
+    pub(crate) on_stop: Option<OsString>,
+    #[serde(deserialize_with = "command")]
+    pub(crate) on_failure: Option<OsString>,
     pub(crate) log: LogSection,
     #[serde(deserialize_with = "signals")]
     pub(crate) signals: BTreeMap<Signal, Request>,
@@ -58,7 +65,7 @@ pub(crate) struct LogSection {
 
 /// The names of all settings: those of [`Config`], and those of its tables after a dot. Each is that of an option.
 pub(crate) const NAMES: &str = "jobs max-jobs limit-rate grace kill-after checkpoint-every max-runtime spill-limit \
-     stop-code log.file log.format log.level";
+     stop-code on-finish on-stop on-failure log.file log.format log.level";
 
 /// More than any configuration needs: what is larger is some other file.
 const LARGEST: u64 = 1 << 20;
@@ -156,6 +163,11 @@ settings! {
     stop_code: u8 = parse::stop_code;
 }
 
+/// A command for `sh`, which is a text in any case.
+fn command<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<OsString>, D::Error> {
+    String::deserialize(from).map(|command| Some(command.into()))
+}
+
 /// The table `[signals]`. It is read row by row, and each half of a row has its own type, so that an error names
 /// a line and not the table.
 fn signals<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<BTreeMap<Signal, Request>, D::Error> {
@@ -225,6 +237,7 @@ mod tests {
             max-runtime = "2h"
             spill-limit = "2GiB"
             stop-code = 85
+            on-stop = "mail -s stopped me"
             [log]
             file = "/var/log/b.log"
             format = "json"
@@ -242,6 +255,7 @@ mod tests {
         assert_eq!(config.checkpoint_every, Some(Duration::from_millis(250)));
         assert_eq!(config.max_runtime, Some(Duration::from_secs(7200)));
         assert_eq!(config.spill_limit, Some(2 << 30));
+        assert_eq!(config.on_stop, Some("mail -s stopped me".into()));
         assert_eq!(config.log.file, Some(PathBuf::from("/var/log/b.log")));
         assert_eq!((config.log.format, config.log.level), (Some(LogFormat::Json), Some(LogLevel::Debug)));
         assert_eq!(config.signals[&Signal::SIGUSR2], Request::Checkpoint);

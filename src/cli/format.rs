@@ -2,6 +2,7 @@
 
 use crate::jobs::wording::worded;
 use bivouac::Error;
+use bivouac::ending::Exit;
 use bytesize::ByteSize;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -16,6 +17,14 @@ pub(crate) fn size(bytes: u64) -> String {
 pub(crate) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
+}
+
+/// The end of a process as a shell shows it: 143 after SIGTERM.
+pub(crate) fn shell_code(exit: Exit) -> u8 {
+    match exit {
+        Exit::Code(code) => code,
+        Exit::Signal(signal) => 128 + signal as u8,
+    }
 }
 
 /// `0.8 ms`, `12.5 s`, `2h 5m 10s`: to a tenth where that is much, to a second where it is not.

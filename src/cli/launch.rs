@@ -9,6 +9,7 @@ use crate::cli::args::RunArgs;
 use crate::cli::args::found::Found;
 use crate::cli::conflicts::{no_output, refuse_in_a_state, refuse_two_roles};
 use crate::cli::format::TaskWord;
+use crate::cli::hooks;
 use crate::cli::logfile::{LogFile, Logged};
 use crate::cli::progress::Watch;
 use crate::cli::report::{self, ReportContext, report};
@@ -268,7 +269,8 @@ impl<'a> Launch<'a> {
         let word = TaskWord::of_job(job.name());
         let watch = Watch::on_stderr(&args.job.messages, word, args.commands);
         let shown = watch.is_shown();
-        let after_warning = AfterWarning::asked(args.job.signals.after_warning.as_deref(), masked.found());
+        let mask = masked.found();
+        let after_warning = AfterWarning::asked(args.job.signals.after_warning.as_deref(), mask);
         let ending = configured(Run::new(job, source), &args, &settings)
             .wait(args.job.resume.wait || matches!(part, Part::Merge))
             .fenced(!matches!(part, Part::Whole))
@@ -301,6 +303,8 @@ impl<'a> Launch<'a> {
             log.ends(&ending, exit);
         }
         remove_if_refused(&ending, new_log);
+        let is_merged = matches!(part, Part::Shard { .. }) && output.is_some();
+        hooks::run(&settings, (&ending, exit), (context, is_merged), (mask, log.as_ref()));
         let is_finished = matches!(ending, Ending::Finished { .. }) && ending.summary().interrupted.is_none();
         Ok((is_finished, exit))
     }

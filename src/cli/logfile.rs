@@ -105,6 +105,15 @@ impl LogFile {
         info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), command, "started");
     }
 
+    /// A hook has ended, after [`ends`](LogFile::ends).
+    pub(crate) fn hook(&self, event: &str, failed: Option<String>) {
+        match failed {
+            None => info!(event, "hook"),
+            Some(how) => warn!(event, how, "hook failed"),
+        }
+        self.flush();
+    }
+
     pub(crate) fn ends(&self, ending: &Ending, exit: Exit) {
         let summary = ending.summary();
         let (committed, output_bytes) = (summary.frontier, summary.output_bytes);

@@ -46,6 +46,16 @@ pub(crate) fn report(ending: &Ending, context: ReportContext<'_>) {
     }
 }
 
+/// All that there is to say, for a message to a person elsewhere.
+pub(crate) fn in_full(ending: &Ending, context: ReportContext<'_>) -> String {
+    messages(ending, ReportContext { quiet: false, shown: true, ..context }).join("\n")
+}
+
+/// The command that continues the job.
+pub(crate) fn typed_again(argv: &[OsString]) -> String {
+    quote::command(&without_fresh(argv))
+}
+
 /// Each of them is no longer than two lines.
 fn messages(ending: &Ending, context: ReportContext<'_>) -> Vec<String> {
     match ending {
@@ -254,7 +264,7 @@ fn kept(summary: &Summary, state: &Location) -> String {
 pub(crate) fn continuing(argv: &[OsString]) -> Continuing {
     let directory = std::env::current_dir().ok();
     Continuing {
-        command: quote::command(&without_fresh(argv)),
+        command: typed_again(argv),
         directory: directory.map(|directory| quote::argument(directory.as_os_str())),
     }
 }

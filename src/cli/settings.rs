@@ -13,6 +13,7 @@ use crate::cli::config::Config;
 use crate::cli::parse::Grace;
 use bivouac::{Error, Policy, Result};
 use signals::{Origin, SignalRow, has_terminal, policy, signal_rows};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,6 +52,9 @@ pub(crate) struct Settings {
     pub(crate) max_runtime: Setting<Option<Duration>>,
     pub(crate) spill_limit: Setting<Option<u64>>,
     pub(crate) stop_code: Setting<Option<u8>>,
+    pub(crate) on_finish: Setting<Option<OsString>>,
+    pub(crate) on_stop: Setting<Option<OsString>>,
+    pub(crate) on_failure: Setting<Option<OsString>>,
     pub(crate) log_file: Setting<Option<PathBuf>>,
     pub(crate) log_format: Setting<LogFormat>,
     pub(crate) log_level: Setting<LogLevel>,
@@ -66,7 +70,7 @@ impl Settings {
     fn merge(job: &JobArgs, config: Option<&Config>, terminal: bool) -> Self {
         let nothing = Config::default();
         let file = config.unwrap_or(&nothing);
-        let JobArgs { limits, resume, signals, messages } = job;
+        let JobArgs { limits, resume, signals, messages, hooks } = job;
         let mut jobs = Setting::choose(limits.jobs, file.jobs, cores());
         let max_jobs = Setting::choose(limits.max_jobs, file.max_jobs, jobs.value);
         if jobs.origin == Origin::Default {
@@ -86,6 +90,9 @@ impl Settings {
             max_runtime: Setting::optional(limits.max_runtime, file.max_runtime),
             spill_limit: Setting::optional(limits.spill_limit, file.spill_limit),
             stop_code: Setting::optional(signals.stop_code, file.stop_code),
+            on_finish: Setting::optional(hooks.on_finish.clone(), file.on_finish.clone()),
+            on_stop: Setting::optional(hooks.on_stop.clone(), file.on_stop.clone()),
+            on_failure: Setting::optional(hooks.on_failure.clone(), file.on_failure.clone()),
             log_file: Setting::optional(messages.log_file.clone(), file.log.file.clone()),
             log_format: Setting::choose(messages.log_format, file.log.format, LogFormat::default()),
             log_level: Setting::choose(messages.log_level, file.log.level, LogLevel::default()),

@@ -33,6 +33,15 @@ pub fn raise_open_files() {
     }
 }
 
+/// Sets the limit back to what it was, for a program that has ended its last run.
+#[doc(hidden)]
+pub fn restore_open_files() {
+    if let Some(found) = open_files_of_commands() {
+        // Lowering a soft limit is always allowed.
+        setrlimit(Resource::Nofile, found).ok();
+    }
+}
+
 /// The limit for commands, if it is not ours.
 pub(super) fn open_files_of_commands() -> Option<Rlimit> {
     FOUND.get().copied()

@@ -13,9 +13,9 @@
 //! - the limit of open files that bivouac itself was started with;
 //! - standard input, output and error as the caller gives them, the files that it names, and no other descriptor of ours
 //!   (all of ours are close-on-exec). Descriptors that bivouac inherited pass: `make` hands its job server down that way;
-//! - the environment, and in it the mark of this process and the number of the command, by which the
-//!   [watcher](super::watcher) knows it. A bivouac inside another one puts the mark of the outer one first, so that each
-//!   finds its own commands.
+//! - the environment but for what is meant for this process ([`environment_of_commands`]), and in it the mark of this
+//!   process and the number of the command, by which the [watcher](super::watcher) knows it. A bivouac inside another one
+//!   puts the mark of the outer one first, so that each finds its own commands.
 
 use super::limits::open_files_of_commands;
 use super::posix_spawn;
@@ -28,7 +28,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 use std::env;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -37,9 +37,19 @@ use std::sync::Mutex;
 /// The variable in the environment of every child.
 pub(crate) const RUN: &str = "BIVOUAC_RUN";
 
-/// The variables that a job may give to its commands; they are not inherited from an outer bivouac.
-const SEQ: &str = "BIVOUAC_SEQ";
-const SLOT: &str = "BIVOUAC_SLOT";
+/// How a service manager is told that a service runs (`sd_notify(3)`).
+const MANAGER: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
+/// The variables of this process that its commands get. `BIVOUAC_…` belongs to this program: what was set for the outer
+/// bivouac is not meant for one inside it. And with the socket of the service manager, a command would report itself as the
+/// service.
+#[doc(hidden)]
+pub fn environment_of_commands() -> impl Iterator<Item = (OsString, OsString)> {
+    let is_ours = |name: &OsStr| {
+        (name.as_bytes().starts_with(b"BIVOUAC_") && name != RUN) || MANAGER.iter().any(|one| name == *one)
+    };
+    env::vars_os().filter(move |(name, _)| !is_ours(name))
+}
 
 #[derive(Debug)]
 pub(crate) struct Inheritance {
@@ -78,8 +88,7 @@ impl Inheritance {
     /// A program that uses this library and installs a handler of its own while the run is on: between the
     /// mask and the exec of a child, for some microseconds, that handler may run in the child.
     pub(crate) fn new(mask: SigSet, mark: &str) -> Self {
-        let is_ours = |name: &OsStr| [RUN, SEQ, SLOT].iter().any(|ours| name == *ours);
-        let own = env::vars_os().filter(|(name, _)| !is_ours(name));
+        let own = environment_of_commands().filter(|(name, _)| name != RUN);
         let variable = |name: &[u8], value: &[u8]| CString::new([name, b"=", value].concat()).ok();
         let environment =
             own.filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes())).collect();

@@ -45,6 +45,7 @@
 //! | `clusters` | do the lines for other schedulers do what the page says? |
 //! | `slurm` | does `bivouac slurm` submit what is missing, and nothing else? |
 //! | `warned` | does `--after-warning` ask for another run when it must, and only then? |
+//! | `hooks` | do `--on-finish`, `--on-stop` and `--on-failure` tell what is news, once? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
 //! | `each` | is a command per item run once, whatever happens? |
 //! | `verbs` | do the verbs agree with their GNU counterparts? |
@@ -71,6 +72,7 @@ mod examples;
 mod foreground;
 mod front;
 mod harness;
+mod hooks;
 mod inputs;
 mod jobcontrol;
 mod jobs;

@@ -1,6 +1,7 @@
 //! The files that `docs/operating.md` quotes: systemd accepts the units, logrotate and a shell do what the page says.
 
 use crate::harness::{BIVOUAC, Bivouac, World};
+use crate::warned::{calls, fake, with_fakes};
 use nix::sys::signal::Signal::SIGTERM;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -67,6 +68,24 @@ fn logrotate_gives_a_running_job_a_new_log_and_leaves_one_that_has_ended() {
     assert!(String::from_utf8_lossy(&new).contains(" INFO finished "));
     rotate();
     assert!(!world.exists("names.log"), "nothing writes it any more");
+}
+
+#[test]
+fn the_hooks_send_a_mail_that_says_what_happened() {
+    let world = World::new();
+    world.write("hooks.toml", quoted("hooks.toml"));
+    fake(&world, "mail", "cat >> mails");
+    world.write("huge.json", "{}\n");
+    let pipe = |command: &str| {
+        let run = world.bivouac(&format!("pipe huge.json -o names --config hooks.toml -- {command}"));
+        with_fakes(&world, run).run()
+    };
+    pipe("false").expect_code(4);
+    pipe("cat").expect_code(0);
+    let names = world.root().canonicalize().unwrap().join("names").display().to_string();
+    assert_eq!(calls(&world), format!("mail -s {names}: code 4 root\nmail -s {names} is finished root\n"));
+    let mails = String::from_utf8(world.read("mails")).unwrap();
+    assert!(mails.contains("false") && mails.contains("\nfinished in "), "{mails}");
 }
 
 #[test]

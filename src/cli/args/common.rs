@@ -27,6 +27,8 @@ pub(crate) struct JobArgs {
     pub(crate) signals: SignalArgs,
     #[command(flatten)]
     pub(crate) messages: MessageArgs,
+    #[command(flatten)]
+    pub(crate) hooks: HookArgs,
 }
 
 /// What commands must do, and what they may.
@@ -300,6 +302,24 @@ pub(crate) struct MessageArgs {
     /// Write events of this level and worse to the log [default: info]
     #[arg(long, value_name = "LEVEL", value_enum)]
     pub(crate) log_level: Option<LogLevel>,
+}
+
+/// Which commands tell a person that the job has ended.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct HookArgs {
+    /// Run CMD once with `sh -c` after the job has finished: `mail -s done me`. BIVOUAC_EXIT_CODE, BIVOUAC_MESSAGE and
+    /// others in its environment say more. It has 30 s
+    #[arg(long, value_name = "CMD")]
+    pub(crate) on_finish: Option<OsString>,
+
+    /// The same after a stop: the job can be continued
+    #[arg(long, value_name = "CMD")]
+    pub(crate) on_stop: Option<OsString>,
+
+    /// The same after a failure, but not if another run holds the state
+    #[arg(long, value_name = "CMD")]
+    pub(crate) on_failure: Option<OsString>,
 }
 
 /// A format of the log.

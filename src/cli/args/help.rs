@@ -168,9 +168,9 @@ Several sources give all combinations; the last source varies fastest.
 --link takes them in step.
 
 The environment of a command has {#} as BIVOUAC_SEQ and {%} as
-BIVOUAC_SLOT, and all of that of bivouac: with --shell=bash also
-functions that were exported. Options of GNU parallel that are not needed
-here have no effect: --will-cite, --no-notice, --gnu, --plain, --group.
+BIVOUAC_SLOT, and all of that of bivouac but other BIVOUAC_ variables:
+with --shell=bash also functions that were exported. Options of GNU
+parallel that are not needed here have no effect: --will-cite, --no-notice, --gnu, --plain, --group.
 
 Examples:
   bivouac each gzip -9 ::: *.log

@@ -10,6 +10,7 @@ use crate::jobs::wording::worded;
 use bivouac::policy::short_name;
 use bivouac::reload::{self as engine, Reload, Reloaded};
 use bivouac::{Request, Result};
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,6 +58,12 @@ impl Settings {
         let path = |path: &Option<PathBuf>| {
             path.as_ref().map_or("none".to_string(), |path| path.display().to_string())
         };
+        let command = |command: &Option<OsString>| {
+            command.as_ref().map_or("none".to_string(), |command| command.display().to_string())
+        };
+        diff.fixed("on-finish", &mut self.on_finish, &old.on_finish, command);
+        diff.fixed("on-stop", &mut self.on_stop, &old.on_stop, command);
+        diff.fixed("on-failure", &mut self.on_failure, &old.on_failure, command);
         diff.fixed("log file", &mut self.log_file, &old.log_file, path);
         diff.fixed("log format", &mut self.log_format, &old.log_format, word);
         diff.live("log level", &mut self.log_level, &old.log_level, word);

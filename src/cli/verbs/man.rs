@@ -138,6 +138,16 @@ Environment:
   SHELL         the shell of --shell=auto
   BIVOUAC_SEQ   in a command: the number of its task, from 1
   BIVOUAC_SLOT  in a command: the slot in which it runs
+In a command of --on-finish, --on-stop or --on-failure:
+  BIVOUAC_EVENT      finish, stop or failure
+  BIVOUAC_EXIT_CODE  the code of bivouac; 128 + N after signal N
+  BIVOUAC_MESSAGE    what bivouac has said at its end
+  BIVOUAC_COMMAND    the command that continues
+  BIVOUAC_OUTPUT, BIVOUAC_STATE  paths; empty if there is none
+  BIVOUAC_DONE, BIVOUAC_TOTAL    chunks or items; empty if unknown
+  BIVOUAC_SHARE      percent
+  BIVOUAC_FAILED     how many were left out
+  BIVOUAC_SECONDS    how long this run has worked
 ";
 
 /// The longest heading. A longer line with a colon at its end leads to what follows it.
