@@ -168,6 +168,17 @@ fn every_block_of_the_other_pages_runs_as_it_stands() {
     expect_right(&all);
 }
 
+#[test]
+fn every_page_is_a_chapter() {
+    let summary = fs::read_to_string(docs().join("SUMMARY.md")).unwrap();
+    let pages = crate::tidy::files("docs", "md").into_iter().map(|(name, _)| name);
+    let missing = pages.filter(|page| {
+        let page = page.strip_prefix("docs/").unwrap();
+        page != "SUMMARY.md" && !summary.contains(&format!("({page})"))
+    });
+    crate::tidy::expect_none(&missing.collect::<Vec<_>>(), "Give it a line in docs/SUMMARY.md.");
+}
+
 /// The first job of README, with fewer numbers, and with SIGINT where it shows Ctrl-C.
 #[test]
 fn the_readme_answers_on_its_first_screen_and_its_first_job_does_what_it_shows() {
