@@ -8,8 +8,8 @@
 //!
 //! Left alone, SIGUSR1 kills a program. The obvious cure is a handler that prints; but a handler
 //! interrupts the program anywhere, also in the middle of printing, while it holds the lock of
-//! standard output; then it waits for itself for ever. Here one thread receives the signal and
-//! sends it through a channel, and this one prints, between two waits, where every lock is allowed.
+//! standard output; then it waits for itself for ever. Here one thread receives the signal and sends
+//! it through a channel, and the main thread prints, between two waits, where every lock is allowed.
 
 use bivouac::signals::{Masked, die_by};
 use bivouac::{Policy, Request, Signal, Signals};

@@ -1,11 +1,11 @@
 //! The idea of this project in one file, without the library: what to write on a whiteboard.
 //!
-//! Try `mkdir run; seq 20 200 >in; cargo run --example pattern in run`. INT and TERM stop the run, a second
-//! one kills it; USR1 saves now. All other signals keep their default actions: on TSTP the kernel freezes
-//! every thread, and the shell sees it; HUP kills, and the last checkpoint stands. The next run continues.
-//! Left out: a thread for the disk, so that no signal waits for a flush (`src/engine/commit.rs`); work
-//! before a pause (`src/engine/decide.rs`); signals ignored at the start (`src/signals/handlers.rs`);
-//! children, which inherit the mask (`src/process/spawn.rs`); inputs that exceed memory (`src/input.rs`).
+//! Try `mkdir run; seq 20 200 >in; cargo run --example pattern in run`. INT and TERM stop the run; a second
+//! one, 0.15 s later, kills it; USR1 saves now. All other signals keep their default actions: on TSTP the
+//! kernel freezes every thread; HUP kills, and the last checkpoint stands. The next run continues. Left out:
+//! a thread for the disk, so that no signal waits for a flush (`src/engine/commit.rs`); pauses
+//! (`src/engine/decide.rs`); signals ignored at the start (`src/signals/handlers.rs`); children, which
+//! inherit the mask (`src/process/spawn.rs`); inputs that exceed memory (`src/input.rs`).
 
 use crossbeam_channel::{Receiver, after, never, select, tick, unbounded};
 use nix::sys::signal::{SigSet, Signal, Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1};
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Starts the one thread that has the signals open. It only sends, except that it executes a second stop.
+/// Starts the one thread that has the signals open. It only sends; at a second stop it ends the process.
 fn listen(handled: SigSet) -> io::Result<Receiver<Signal>> {
     let mut signals = Signals::new(handled.iter().map(|signal| signal as i32))?;
     let (tell, heard) = unbounded(); // `send` never waits, whatever the supervisor is doing
@@ -74,7 +74,7 @@ fn supervise(lines: Arc<Vec<String>>, store: &mut Store, heard: &Receiver<Signal
         }
         select! {
             recv(heard) -> signal => {
-                // All that are there: a storm of USR1 is one request, and no stop waits behind it.
+                // Takes all waiting signals: a storm of USR1 is one request, and delays no stop.
                 let asked = iter::once(signal?).chain(heard.try_iter()).find(|signal| *signal != SIGUSR1);
                 store.checkpoint()?; // for USR1; and a stop begins with it, since a KILL may come early
                 if stop.is_none() && asked.is_some() {

@@ -4,11 +4,10 @@
 //! $ cargo run --example pausable_files -- src/*.rs
 //! ```
 //!
-//! Press Ctrl-Z and type `fg`, or `kill -TSTP PID` and `kill -CONT PID` from another terminal. The
+//! Press Ctrl-Z and type `fg`, or type `kill -TSTP PID` and `kill -CONT PID` in another terminal. The
 //! obvious program catches SIGTSTP and sets "paused"; then the shell does not show its prompt again,
 //! because it waits until the program is really *stopped*. So the program must take the default action
-//! of SIGTSTP after all, when everything is ready for it. `Run` does that: see `suspend` in
-//! `src/signals/default_action.rs`.
+//! of SIGTSTP after all. `Run` does that: see `suspend` in `src/signals/default_action.rs`.
 
 use bivouac::signals::Masked;
 use bivouac::sink::StreamSink;

@@ -4,7 +4,7 @@
 //! $ cargo run --example timer
 //! ```
 //!
-//! Press Ctrl-C, or `kill -INT PID` from another terminal. The obvious program sleeps for a second
+//! Press Ctrl-C, or type `kill -INT PID` in another terminal. The obvious program sleeps for a second
 //! in a loop, and a handler sets a flag; then Ctrl-C is answered up to a second late, and each turn
 //! begins a little later than the one before. Here a signal comes out of a channel, so there is one
 //! wait for "a signal, or the next full second, whichever is first".
@@ -16,7 +16,7 @@ use std::io::{Write, stdout};
 use std::time::{Duration, Instant};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // First of all, before there is any other thread: from here on Ctrl-C does not kill us, it waits.
+    // First of all, before there is any other thread: from here on a SIGINT stays pending.
     let masked = Masked::block(Policy::empty().with(Signal::SIGINT, Request::Stop))?;
     let signals = Signals::start(masked)?;
 

@@ -1,4 +1,4 @@
-//! The front door: a loop over anything that signals stop, pause and checkpoint, and that goes on where it was.
+//! The front door: a loop over anything. Signals stop, pause and checkpoint it, and the next run continues it.
 //!
 //! The obvious front door is the engine's own: a [`Job`](crate::Job), a [`Source`](crate::Source), a
 //! [`Sink`](crate::Sink), a [`Run`](crate::Run). These are four traits to implement for a loop over some numbers, and

@@ -32,7 +32,7 @@
 //! | [`guide::resume`] | what is kept, and what must be the same? |
 //! | [`guide::your_own_source`] | where else can tasks come from? |
 //! | [`guide::testing_a_job`] | how is an interruption tested? |
-//! | [`guide::lower_floor`] | a [`Job`], a [`Source`], a [`Sink`] and a [`Run`], for what has no word above |
+//! | [`guide::lower_floor`] | a [`Job`], a [`Source`], a [`Sink`] and a [`Run`], for everything that the front door does not offer |
 //!
 //! # How it works, in reading order
 //!

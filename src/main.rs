@@ -1,7 +1,8 @@
 //! The command-line tool: mask, parse, run, end.
 //!
-//! The mask comes first, before the arguments: a thread inherits the mask of the thread that starts it, so
-//! this is the one moment at which it can be made right for all of them. The end comes last and in one
+//! The mask comes before the command line is parsed and before any other thread: a thread inherits the mask of the
+//! thread that starts it, so this is the one moment at which it can be made right for all of them. (Before it, `main` only
+//! looks whether this process is the watcher, and raises a limit.) The end comes last and in one
 //! place: a process that a signal has stopped dies *of that signal*, and nothing may run after that.
 
 mod cli;

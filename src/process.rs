@@ -7,23 +7,24 @@
 //! ```
 //!
 //! Each command leads a process group of its own. Then Ctrl-C and Ctrl-Z at the terminal, which the kernel sends to the
-//! foreground group, reach bivouac alone. A second Ctrl-C means more than the first, so bivouac signals the commands.
+//! foreground group, reach bivouac alone, and bivouac decides what the commands get: by default nothing at the first
+//! Ctrl-C, and SIGTERM at the second.
 //!
 //! | chapter | question |
 //! |---|---|
 //! | `process/run.rs` | how is a command fed and read without a deadlock, and how did it end? |
-//! | `process/running.rs` | one step of that at a time: the pipes, the clock, the rate limit |
+//! | `process/running.rs` | what is one step of that: pipes, clock, rate limit? |
 //! | `process/exit.rs` | how is the end of a command and of its group awaited, and brought about? |
 //! | `process/children.rs` | which commands run; which process id may be signalled, and until when? |
 //! | `process/spawn.rs`, `process/posix_spawn.rs` | which things does a child inherit, and which must it not? |
-//! | `process/pipes.rs` | the pipes to and from a command |
+//! | `process/pipes.rs` | how are the pipes of a command made and fed? |
 //! | `process/traces.rs` | can a stop be the reason for a failure? |
-//! | `process/leak.rs` | output that does not end with its command |
+//! | `process/leak.rs` | what if output does not end with its command? |
 //! | `process/polling.rs` | how long is a command left alone between two looks? |
 //! | `process/limits.rs` | when does the system have no room for another command? |
-//! | `process/wait.rs` | what does the kernel say of a child, and reaping it |
-//! | `process/process_groups.rs` | the groups of the commands, where the watcher finds them |
-//! | `process/watcher.rs` | no command outlives a bivouac that was killed, and no process a command that was ended |
+//! | `process/wait.rs` | what does the kernel say of a child, and when is it reaped? |
+//! | `process/process_groups.rs` | where does the watcher find the groups of the commands? |
+//! | `process/watcher.rs` | what ends the commands of a bivouac that was killed? |
 
 mod children;
 mod exit;

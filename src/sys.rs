@@ -1,4 +1,5 @@
-//! The only unsafe code of this crate: the disposition of a signal, the birth of a child, and a look before `main`.
+//! The only unsafe code of this crate: the disposition of a signal, the birth of a child, a look before `main`, and a search
+//! in 64 bytes at once.
 //!
 //! **The disposition of a signal.** nix wraps `sigaction(2)`, but its function is unsafe too, because a handler
 //! may do anything, and it cannot ask without setting. This crate needs less, and that is safe: it remembers a

@@ -17,17 +17,17 @@ use std::path::Path;
 /// end are of GNU parallel and `xargs`: the parser would offer `--ssh` for `--shuf`, and `--embed` for `--seed`.
 const OPTIONS: &str = r#"
 all | --resume --resume-failed -c --continue --succ-cmd-file | the same line goes on; items that failed: --retry-failed
-all | --citation | there is no notice to be silenced; leave it away
-pipe | --will-cite --gnu --plain --group | it has no meaning here; leave it away
+all | --citation | there is no notice to be silenced; leave it out
+pipe | --will-cite --gnu --plain --group | it has no meaning here; leave it out
 count grep digest pipe | --nice | start bivouac itself with nice or ionice
 count | --debug | there is nothing to tell: -j N counts with N threads
 each | --keep-going | the other items run in any case; --halt now,fail=1 ends at a failure
 each pipe | --max-jobs-per-host | that is -j N here
 each | -x --exit | a command that is too long fails; -X and -m take as many items as fit
-each | --quote --escape -Q --escape-symbols | every item and every word is one word already; leave it away
+each | --quote --escape -Q --escape-symbols | every item and every word is one word already; leave it out
 each | --ungroup-output | that is -u
 each | --record-env | commands have all of the environment; exported functions: --shell=bash
-all | -S --sshlogin --sshloginfile --slf --onall --nonall --transfer --return --trc | this runs on one machine; for several: --shard K/N, or GNU parallel
+all | -S --sshlogin --sshloginfile --slf --onall --nonall --transfer --return --trc | no command is started on another host; start --shard K/N on each, or GNU parallel
 each pipe | --noswap | --memfree SIZE starts none while memory is short; --memsuspend SIZE
 count grep digest | --load --memfree --memsuspend --noswap --delay --rate --joblog | that is about commands; -j N runs fewer tasks, --limit-rate reads less
 each | --progress-bar | that is --progress always
@@ -36,7 +36,7 @@ each | --jobs-file --profile -J | settings stand in a file for --config
 pipe | --recstart | that is --record-start
 pipe | --recend | that is --record-end
 pipe | --pipe --pipepart --spreadstdin -a | that is what this verb does: bivouac pipe FILE… -- COMMAND
-pipe | -k --keep-order | the output is always in the order of the input; leave it away
+pipe | -k --keep-order | the output is always in the order of the input; leave it out
 pipe | -n -N --max-args | chunks are cut by size: --block SIZE
 pipe | --tag -u --ungroup --line-buffer --lb | the output is that of COMMAND < FILE, in order and whole
 grep | -R --dereference-recursive | -r follows no links; others: find -L DIR -type f -print0 | xargs -0
@@ -54,9 +54,9 @@ grep | --binary-files | -a prints lines that are not text on a terminal; elsewhe
 grep | --label | standard input is called (standard input); -h prints no names
 grep | --group-separator --no-group-separator | groups are parted by --; … | grep -v '^--$'
 grep | --exclude-standard --hidden -g --glob | that is ripgrep; choose the files with find
-digest | -b --binary -t --text | every file is read as it is; leave it away
+digest | -b --binary -t --text | every file is read as it is; leave it out
 digest | --sha256 --sha-256 --blake3 --b3 | that is --algorithm sha256; without it BLAKE3 is computed
-digest | -r -R --recursive | directories are searched in any case; leave it away
+digest | -r -R --recursive | directories are searched in any case; leave it out
 digest | -l --length --seek --raw --no-names --keyed --derive-key | hashes are printed whole, with names; b3sum and cut have more
 digest | --num-threads --no-mmap | that is -j N; files are read, not mapped
 each | --sqlmaster --sqlworker --sqlandworker --sql-master --sql-worker --sql-and-worker | no database is used; `bivouac log --format json` tells what ran
@@ -68,10 +68,10 @@ each | --number-of-cpus --number-of-cores --number-of-threads --number-of-socket
 each | --use-cpus-instead-of-cores --use-cores-instead-of-threads --use-sockets-instead-of-threads | -j counts what nproc counts; -j 50% is the half
 each | --shellquote --shell-quote | --shell quotes items; for yourself, printf %q of bash
 each | --ctag --ctagstring --color-failed --colour-failed | --tag and --tagstring have no colours
-each | -M --controlmaster --ssh --ssh-delay --filter-hosts --filter-host --hostgrp --transferfile --transfer-file --transferfiles --tf --cleanup --basefile --bf --rsync-opts --hgrp --hostgroup --hostgroups | this runs on one machine; for several: --shard K/N, or GNU parallel
+each | -M --controlmaster --ssh --ssh-delay --filter-hosts --filter-host --hostgrp --transferfile --transfer-file --transferfiles --tf --cleanup --basefile --bf --rsync-opts --hgrp --hostgroup --hostgroups | no command is started on another host; start --shard K/N on each, or GNU parallel
 each | --template --tmpl | let the command make its file, with --shell and sed
 each | --compress --compress-program --use-compress-program --decompress-program --use-decompress-program | what commands print is not compressed; --results DIR keeps it in files
-each | --total-jobs --totaljobs --total | {##} counts the list; leave it away
+each | --total-jobs --totaljobs --total | {##} counts the list; leave it out
 each | --process-slot-var | commands have it as BIVOUAC_SLOT, from 1, and as {%}
 all | -V --version | that is `bivouac --version`
 each | --semaphore --sem --semaphore-timeout --semaphoretimeout --st --semaphore-name --semaphorename --id --fg --bg | there is no semaphore; flock(1) is one
@@ -104,8 +104,8 @@ each | --out-file | that is -o OUT
 each | --retry-interval | that is --retry-delay DURATION
 each | --assign | a variable of the shell is one: --shell 'p={.}; COMMAND "$p"'
 each | --no-kill-exes --no-stop-exes | a command is stopped and ended with its whole process group
-each | --print-retry-output | of several attempts what the last one printed is printed; leave it away
-each | --parset --session --embed --minversion --combineexec --tollef --bibtex | it has no meaning here; leave it away
+each | --print-retry-output | of several attempts only the output of the last one is printed; leave it out
+each | --parset --session --embed --minversion --combineexec --tollef --bibtex | it has no meaning here; leave it out
 "#;
 
 /// Verbs, in the same way.
@@ -213,7 +213,7 @@ mod tests {
             ("bivouac each -e echo", "-E END"),
             ("bivouac each --retry-interval 5 echo", "--retry-delay"),
             ("bivouac each --block 1M echo", "bivouac pipe"),
-            ("bivouac each --transferfile x echo", "one machine"),
+            ("bivouac each --transferfile x echo", "another host"),
             ("bivouac grep -R a f", "follows no links"),
             ("bivouac grep --compress=zstd a f", "-o OUT.zst"),
             ("bivouac grep -I a f", "with find"),

@@ -38,7 +38,7 @@ use verbs::{
 /// Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
 ///
 /// Run the same command again, and the job continues where it was. Its output has the same bytes as
-/// that of an uninterrupted run. Ctrl-C or SIGTERM stops a job with a checkpoint, Ctrl-Z pauses it,
+/// that of an uninterrupted run. Ctrl-C or SIGTERM stops a job with a checkpoint, Ctrl-Z suspends it,
 /// and SIGUSR1 writes a checkpoint and reports how far the job is.
 #[derive(Clone, Debug, PartialEq, Parser)]
 #[command(name = "bivouac", version, arg_required_else_help = true)]

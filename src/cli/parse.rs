@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 /// A hundred years: longer than any job, far from the end of any clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Which share of a job, as it was typed.
+/// Which shard of a job, as it was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard {
     /// From 1; `None`: the scheduler says it.
@@ -26,7 +26,7 @@ pub(crate) struct Shard {
     pub(crate) of: NonZero<u64>,
 }
 
-/// More shares than any scheduler has elements in an array.
+/// More shards than any scheduler has elements in an array.
 const MOST_SHARDS: u64 = 10_000;
 
 pub(crate) fn shard(text: &str) -> Result<Shard, String> {

@@ -69,7 +69,7 @@ pub(crate) fn beside(output: &Path) -> PathBuf {
 }
 
 /// Removes empty directories when the run is over: the shared one after a refusal, or with the last state in
-/// it. A passing state has been removed by then; but on a network file system its directory may have kept the
+/// it. A temporary state has been removed by then; but on a network file system its directory may have kept the
 /// name of a lock that the watcher of commands still had open.
 pub(crate) fn tidy_up(state: &Location) {
     if let Location::Passing(path) = state {

@@ -79,7 +79,7 @@ pub struct Record {
     /// Tasks committed ahead of the frontier, if tasks are committed as they end.
     #[serde(default, skip_serializing_if = "Tasks::is_empty")]
     pub finished: Tasks,
-    /// Of the committed tasks those that failed, of a job that may try them again.
+    /// Committed tasks that failed, if the job may try them again.
     #[serde(default, skip_serializing_if = "Tasks::is_empty")]
     pub failing: Tasks,
     /// The furthest task that was committed, of a job whose list may grow.

@@ -3,8 +3,8 @@
 //! One task may take all night, and those after it must neither wait for it nor fill the memory. So their results are
 //! appended to **segments**, files in the state directory. The obvious index, a place for each task, would be memory for
 //! each task again: a million short commands need 64 MB of it. Instead the results that wait are written in the order of
-//! their tasks, as many as there are at a time: a **run**. Memory holds only the next task of each run, and the runs are
-//! merged as in a merge sort.
+//! their tasks, as many as there are at a time: a **sorted run**. Memory holds only the next task of each, and they are merged
+//! as in a merge sort.
 //!
 //! A checkpoint names the segments, and the set of tasks in them. So these results survive the end of the process, and an
 //! orderly stop has nothing to copy.
@@ -48,7 +48,7 @@ pub(crate) struct Spill {
     segments: BTreeMap<u64, Segment>,
     next: u64,
     largest: u64,
-    /// The runs, by the next task of each.
+    /// The sorted runs, by the next task of each.
     runs: BTreeMap<u64, Cursor>,
     tasks: Tasks,
     last: Option<Last>,
@@ -77,7 +77,7 @@ struct Segment {
     live: u64,
 }
 
-/// The rest of a run.
+/// The rest of a sorted run.
 #[derive(Clone, Copy)]
 struct Cursor {
     segment: u64,
@@ -93,7 +93,7 @@ struct Window {
     bytes: Vec<u8>,
 }
 
-/// A run while it is written.
+/// A sorted run while it is written.
 pub(crate) struct Run {
     segment: u64,
     /// Where it begins, and where what is gathered belongs.
@@ -120,7 +120,7 @@ impl Spill {
         }
     }
 
-    /// With a limit on the disk, segments are a part of it only: room is made by whole ones.
+    /// A segment is much smaller than the limit, because only whole segments can be removed.
     pub(crate) fn limit(&mut self, bytes: u64) {
         self.largest = (bytes / 8).clamp(1 << 20, LARGEST);
     }
@@ -161,14 +161,14 @@ impl Spill {
         Ok(SegmentRange { segment: number, at, bytes: head.bytes })
     }
 
-    /// Begins a run. Until it has ended, nothing else is written.
+    /// Begins a sorted run. Until it has ended, nothing else is written here.
     pub(crate) fn begin(&mut self, dir: &mut Option<StateDir>) -> Result<Run> {
         let segment = self.writable(dir)?;
         let at = self.segment(segment)?.next;
         Ok(Run { segment, begins: at, at, gathered: Vec::new(), first: None })
     }
 
-    /// Adds a finished task to a run; in the order of their numbers.
+    /// Adds a finished task to a sorted run, in the order of their numbers.
     pub(crate) fn put(&mut self, run: &mut Run, task: u64, entry: &Entry) -> Result<()> {
         for part in &entry.parts {
             if let Part::There(range) = part {
@@ -263,7 +263,7 @@ impl Spill {
         self.last.map(|last| Ahead { tasks: self.tasks.clone(), last, next: self.next, segments })
     }
 
-    /// A record that says so is durable: what it does not name can go.
+    /// The record is durable: frees the space of results that it does not name.
     pub(crate) fn recorded(&mut self, dir: &mut Option<StateDir>) -> Result<()> {
         let counts = !self.tasks.is_empty();
         for segment in self.segments.values_mut() {
@@ -286,7 +286,7 @@ impl Spill {
         Ok(())
     }
 
-    /// The run is broken: frees what no record counts. The next run needs the room for its first record.
+    /// The job has failed: frees the space that no record counts. Its next run needs room for its first record.
     pub(crate) fn give_back(&mut self, dir: &mut Option<StateDir>) {
         for (number, segment) in &self.segments {
             match segment.named {
@@ -327,7 +327,7 @@ impl Spill {
         }
     }
 
-    /// The next task of this run that is wanted becomes the one by which it is known.
+    /// Indexes the sorted run by its next wanted task.
     fn go_on_after(&mut self, mut cursor: Cursor, head: &Head) -> Result<()> {
         let mut head = *head;
         loop {
@@ -374,7 +374,7 @@ impl Spill {
     fn harmed(&self, number: u64) -> Error {
         let path = self.segments.get(&number).map(|segment| segment.path.clone()).unwrap_or_default();
         Error::broken(path.display(), "does not hold what was written to it")
-            .advise("what is harmed is to be done again")
+            .advise("the next run does the damaged tasks once more")
             .then(Advice::RunAgain)
     }
 }

@@ -69,7 +69,7 @@ pub enum Location {
     Nowhere,
     /// In this directory, made at the start and kept.
     Directory(PathBuf),
-    /// In this directory, made at the first checkpoint and removed when the job has finished.
+    /// Temporary: in this directory, made at the first checkpoint and removed when the job has finished.
     Passing(PathBuf),
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct CheckpointStore {
     record: Record,
     location: Location,
     disk: Arc<dyn Disk>,
-    /// The directory of the location, which this run has locked. A passing one is made on first use.
+    /// The directory of the location, which this run has locked. A temporary one is made on first use.
     dir: Option<StateDir>,
     journal: Option<Journal>,
     /// Results of tasks that have completed ahead of the frontier.
@@ -133,7 +133,7 @@ impl CheckpointStore {
 
     /// The five steps (see the [module](self)).
     fn replace_record(&mut self, output: Option<(&mut dyn Sink, u64)>) -> Result<Option<u64>> {
-        // Is it still ours?
+        // Is the state still ours?
         self.confirm()?;
         // 1. Flush everything that the record will name: a record must never name bytes that are not durable.
         if let Some((sink, of_next)) = output {
@@ -149,7 +149,7 @@ impl CheckpointStore {
         }
         self.record.ahead = self.spill.ahead();
         let bytes = next_text(&mut self.record, dir.path())?;
-        // Flushing may have taken long, so the question is asked again just before a name changes.
+        // Asks again, in any case, before a file is created. The first time it also flushes the name of the state directory.
         let (files, temporary) = dir.before_record()?;
         let path = dir.path().join(&temporary);
         let failed = |step: &'static str| {
@@ -163,13 +163,14 @@ impl CheckpointStore {
         // 3. Make its content durable before it gets its name.
         file.sync_all().map_err(failed("sync"))?;
         drop(file);
+        // Asks a last time, because flushing may have taken long.
         dir.confirm_before_rename(&temporary)?;
         // 4. Replace the old record by the new one, in one instant.
         files.rename(&temporary, RECORD.as_ref()).map_err(failed("rename"))?;
         // 5. Make the name durable. Only now does the checkpoint exist.
         files.sync().map_err(failed("sync the directory of"))?;
         dir.after_record(&self.record);
-        // What no record names can go.
+        // Frees the space of results that no record names any more.
         self.spill.recorded(&mut self.dir)?;
         Ok(Some(bytes.len() as u64))
     }
@@ -220,8 +221,8 @@ impl CheckpointStore {
         self.record.frontier = self.record.finished.take_run(self.record.frontier);
     }
 
-    /// Writes the first record of a job. It must exist before anything else of the job is made. A new passing
-    /// directory gets none: until the first checkpoint it only holds the lock.
+    /// Writes the first record of a job, before anything else of the job is made. One exception: a new temporary state
+    /// has only the lock until the first checkpoint.
     pub(crate) fn write_first(&mut self) -> Result<()> {
         match &self.dir {
             Some(dir) if !self.is_passing() || dir.has_record => self.write().map(drop),
@@ -256,12 +257,12 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// The job cannot be continued: removes a passing state.
+    /// The job cannot be continued: removes a temporary state.
     pub(crate) fn abandon(&mut self) -> Result<()> {
         if self.is_passing() && self.dir.is_some() { self.finish() } else { Ok(()) }
     }
 
-    /// The job has finished: writes that into the record, or removes a passing state.
+    /// The job has finished: writes that into the record, or removes a temporary state.
     pub(crate) fn finish(&mut self) -> Result<()> {
         if !self.is_passing() {
             self.dir.as_mut().map_or(Ok(()), StateDir::remove_aids)?;

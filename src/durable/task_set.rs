@@ -26,10 +26,10 @@ impl Tasks {
             /// Whether this one is among them.
             pub fn contains(&self, task: u64) -> bool;
 
-            /// Adds one; `false` if it was there.
+            /// Adds one. Returns `false` if it was there.
             pub fn insert(&mut self, task: u64) -> bool;
 
-            /// Takes one out; whether it was there.
+            /// Takes one out. Returns whether it was there.
             pub fn remove(&mut self, task: u64) -> bool;
         }
     }
@@ -44,7 +44,7 @@ impl Tasks {
         self.0.remove_range(from..to);
     }
 
-    /// Takes out `from` and all that follow it without a hole; the first number that is not among them.
+    /// Takes out `from` and all that follow it without a hole. Returns the first number that is not in the set.
     pub fn take_run(&mut self, from: u64) -> u64 {
         if !self.contains(from) {
             return from;

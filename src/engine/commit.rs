@@ -2,6 +2,7 @@
 //!
 //! The committer puts the results of the workers in order, writes them, and reports from time to time how much is safe. It
 //! alone writes ordered output and the checkpoints of a run at work, so these happen in one order that can be argued about.
+//! The **frontier** is the next task in order: every task before it is committed.
 //!
 //! It is a machine without threads and channels: [`Committer::step`] takes one [`Step`] and reports [`CommitEvent`]s through
 //! a callback. The thread around it (`commit/thread.rs`) only receives and calls `step`. A test (`crash_tests.rs`) calls
@@ -9,18 +10,17 @@
 //!
 //! # The protocol of a checkpoint
 //!
-//! 1. Write the output up to the frontier, at its place in the file.
-//! 2. Flush the output to the device ([`Sink::make_durable`]).
-//! 3. Replace the record: write it under a temporary name, fsync, rename, fsync the directory
-//!    ([`CheckpointStore::commit`], the last chapter).
-//! 4. Only now report that the checkpoint exists.
+//! - **Write** the output up to the frontier, at its place in the file.
+//! - **Flush** the output to the device ([`Sink::make_durable`]).
+//! - **Replace** the record ([`CheckpointStore::commit`]). The last chapter numbers the steps of this and of the flush.
+//! - **Report**, only now, that the checkpoint exists.
 //!
 //! # Why in this order
 //!
-//! - *2 before 3*: otherwise the record may name bytes that are not on the device.
-//! - *3 as a whole*: a crash in the middle leaves the old record or the new one, never half of one. Both are true: the
+//! - *Flush before replace*: otherwise the record may name bytes that are not on the device.
+//! - *Replace as a whole*: a crash in the middle leaves the old record or the new one, never half of one. Both are true: the
 //!   committer never overwrites a byte before the frontier, so the bytes that the old record names are still there.
-//! - *4 last*: otherwise a crash can lose a checkpoint that was reported.
+//! - *Report last*: otherwise a crash can lose a checkpoint that was reported.
 //! - The next run truncates bytes written after the last record ([`Sink::begin`]) and does their tasks again.
 //!
 //! # When something fails
@@ -70,7 +70,7 @@ pub(crate) enum Step<P> {
     Command(CommitCommand),
 }
 
-/// Checks the inputs a last time, when all tasks are done; returns sentences about them.
+/// Checks the inputs a last time, when all tasks are done. Returns sentences about the inputs.
 pub(crate) type LastLook = Box<dyn FnOnce() -> Result<Vec<String>> + Send>;
 
 /// Receives each report of the committer, as soon as it is true.
@@ -223,7 +223,7 @@ impl<J: Job> Committer<J> {
         self.completion.complete(Complete { task, is_done, mark, was_stored }, store)
     }
 
-    /// The protocol at the top of this file.
+    /// The protocol at the top of this file; `advance` has written the output.
     fn checkpoint(&mut self, asked: bool) -> Result<()> {
         // A request counts even if nothing has happened since the last record.
         if self.dirty || asked || self.on_disk.is_none() {

@@ -1,34 +1,38 @@
 //! What to do about an event. Second chapter of the route, and the only place that decides.
 //!
 //! [`decide`] is a function from a state and an event to a state and a list of actions. It has no clock (time arrives in
-//! events), does no I/O, and has no `_` arm: in each `match` a new event or phase does not compile until it has a meaning. So
-//! you can read here what happens on SIGTSTP while stopping, and every answer is tested, for every phase and every
-//! sequence of three signals.
+//! events), does no I/O, and has no `_` arm: in each `match` a new event or phase does not compile until it has a meaning.
+//! So every answer is tested, for every phase and every sequence of three signals.
+//!
+//! **What happens on SIGTSTP while stopping?** [`asked`] leads to the function that answers; here it is [`suspend`] in
+//! `decide/motion.rs`. It stops the children, then the process, and after SIGCONT the stop goes on. `docs/decide.md` lists
+//! the answers to every request in every phase.
 //!
 //! ```text
-//!          course:   what becomes of the run          motion:  does it move?
+//! course: what becomes of the run
 //!
-//!             ┌─────────┐  stop   ┌──────────┐          ┌─────────┐ pause  ┌─────────┐
-//!             │ Working ├────────►│ Stopping │          │ Running ├───────►│ Pausing │
-//!             └──┬───┬──┘         └──┬────┬──┘          └──┬───▲──┘        └────┬────┘
-//!    all done,   │   │ abort,   again│    │ all          suspend│ resume        │ nothing moves
-//!    nothing     │   │ broken  /grace│    │ tasks          │   │               ▼
-//!    in flight   │   ▼         over  ▼    │ ended      ┌──▼───┴─────┐       ┌────────┐
-//!                │  ┌──────────┐◄────┘    │            │ Suspending │       │ Paused │
-//!                │  │ Aborting ├───┐      │            └──┬─────────┘       └────▲───┘
-//!                │  └──────────┘   │      │     children  ▼  stand still         │ raise returns
-//!                │                 │      │             Suspended ───────────────┘
-//!                ▼                 ▼      ▼             The two axes are independent, with one
-//!              ┌─────────────────────────────┐          rule: once a stop has begun, a pause is
-//!              │ Closing: the last commit    │          ignored; a suspension still stops the process.
-//!              └──────────────┬──────────────┘          A stop of a paused job opens the gate, for
-//!                             ▼ committed, or broken    the tasks in flight only.
-//!                          ┌───────┐
-//!                          │ Ended │
-//!                          └───────┘
+//!       ┌─────────────── abort, broken ───────────────┐
+//!  ┌────┴────┐ stop, enough  ┌──────────┐ stop again, ┌▼─────────┐
+//!  │ Working ├──────────────►│ Stopping ├────────────►│ Aborting │
+//!  └────┬────┘ ended         └────┬─────┘ grace over  └────┬─────┘
+//!       │ all done                │ none in flight         │ none in flight, or given up
+//!       └─────────────────────────┼────────────────────────┘
+//!                            ┌────▼────┐ committed, or broken ┌───────┐
+//!                            │ Closing ├─────────────────────►│ Ended │
+//!                            └─────────┘                      └───────┘
+//! motion: does it move?
+//!
+//!  ┌─────────┐  pause  ┌─────────┐ no task moves ┌────────┐
+//!  │ Running ├────────►│ Pausing ├──────────────►│ Paused │
+//!  └────▲────┘         └─────────┘               └───▲────┘
+//!       │ resume, or Working ends                    │ raise returns
+//!   from each        ┌────────────┐ no child     ┌───┴───────┐
+//!       └───────────►│ Suspending ├─────────────►│ Suspended │
+//!          suspend   └────────────┘ moves        └───────────┘
 //! ```
 //!
-//! A resume leads from every motion to Running, and a suspension from every motion to Suspending.
+//! The axes are independent, except that after Working a pause is ignored, and a suspension returns to Running. A stop of a
+//! paused job opens the gate for the tasks in flight only.
 //!
 //! What always holds: tasks start only in `Working` and `Running` ([`State::may_start`]). In `Closing` and
 //! `Ended` no task is in flight, except those that were given up. A run reaches `Ended` through `Closing`, so after
@@ -60,7 +64,7 @@ pub(crate) struct State {
     pub(crate) in_flight: usize,
     /// Tasks that left their worker and are not over: their result is known later, or they are tried again.
     pub(crate) deferred: usize,
-    /// A stop was asked for, or the run cannot go on. Too many failures alone do not count.
+    /// A stop was asked for, or tasks in flight are cancelled: the run does not wait for deferred tasks.
     is_asked_to_stop: bool,
     source_ended: bool,
     escalation: Escalation,
@@ -126,7 +130,7 @@ fn came_back(state: &mut State) {
     state.in_flight = state.in_flight.saturating_sub(1);
 }
 
-/// A run that was asked to stop does not wait for deferred tasks. One that failures end does.
+/// A run that was asked to stop does not wait for deferred tasks. A run that ends because enough tasks have ended does.
 fn deferred(state: &mut State, actions: &mut Vec<Action>) {
     came_back(state);
     state.deferred += 1;
@@ -167,7 +171,7 @@ fn asked(state: &mut State, request: Request, by: Asker, at: Duration, actions: 
 fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     match (state.course, climb(state, by, at)) {
         (Course::Working, _) => begin_stop(state, by, actions),
-        // The run ends because of failures, and has no deadline yet.
+        // Enough tasks have ended, and the run waits for the others without a deadline. Now a stop sets one.
         (Course::Stopping, Rung::First | Rung::Merged) if state.cause == Some(Cause::Broken) => {
             give_grace(state, actions);
         }
@@ -178,7 +182,7 @@ fn stop(state: &mut State, by: Asker, at: Duration, actions: &mut Vec<Action>) {
     }
 }
 
-/// A program that asks twice means the same twice; it has `abort` for more.
+/// A second stop from a program counts as the first one: a program that wants an abort asks for an abort.
 fn climb(state: &mut State, by: Asker, at: Duration) -> Rung {
     match by {
         Asker::Signal(signal) => state.escalation.climb(signal, at),
@@ -276,7 +280,7 @@ pub(crate) fn interrupts_caller_too(request: Request, signal: Signal, sender: Se
 fn rang(state: &mut State, alarm: Alarm, actions: &mut Vec<Action>) {
     match alarm {
         Alarm::Grace if state.course == Course::Stopping => cancel(state, actions),
-        // The run does not wait for a task that does not look up; it counts as interrupted.
+        // The run does not wait for a task that reaches no yield point; it counts as interrupted.
         Alarm::Kill if state.course == Course::Aborting => {
             actions.extend([Action::Kill, Action::Set(Alarm::GiveUp, TO_COME_BACK)]);
         }

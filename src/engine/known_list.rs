@@ -284,7 +284,7 @@ struct Walk<'s, 'l, L: Listing> {
     waiting: Option<Listed<L::Task>>,
     gone: HashSet<[u8; 8]>,
     failed: Vec<u64>,
-    /// The tasks that are gone and may not have completed.
+    /// The tasks that are gone and whose completion is unknown.
     open: Vec<u64>,
 }
 
@@ -378,7 +378,7 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
                 }
                 if !fits && !self.cx.is_stopped() {
                     let how = format!(
-                        "after item {next} there were {} more, which are not what follows now",
+                        "after item {next} the list is another one: {} items followed then",
                         due.tasks - next
                     );
                     return Ok(Err((self.outset.is_linked()).then_some(how)));

@@ -63,12 +63,12 @@ pub(crate) enum Completed {
     Something,
 }
 
-/// Whether the result of a finished job is still its result.
+/// Whether the result of a finished job would be the same today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResultOnRecord {
     Stands,
     /// It depends on the time at which the job ran, or it lacks an input that may be readable now.
-    Passes,
+    Outdated,
 }
 
 /// The inputs today, compared with the record.
@@ -82,7 +82,7 @@ pub(crate) enum Inputs {
     Changed,
     /// One of them cannot be opened.
     Missing,
-    /// The list has grown where its last command had room: items that are complete would run again.
+    /// New items would go into the last command, whose other items are completed and would run again.
     GrownWithin,
 }
 
@@ -249,7 +249,7 @@ fn finished(past: Past, tasks: TaskKind, code: u8) -> Plan {
             Inputs::GrownWithin => Plan::Refuse(Why::GrownWithin),
         },
         TaskKind::Pure | TaskKind::SideEffects => match (past.result, past.inputs, past.output) {
-            (ResultOnRecord::Passes, _, _) => again(tasks),
+            (ResultOnRecord::Outdated, _, _) => again(tasks),
             (ResultOnRecord::Stands, Inputs::NotCompared, _) => Plan::Recheck,
             (ResultOnRecord::Stands, Inputs::Same, Output::NotLookedAt) => Plan::Recheck,
             (ResultOnRecord::Stands, Inputs::Same, Output::Whole) => Plan::AlreadyDone { code },

@@ -131,7 +131,8 @@ impl<J: Job> Pool<J> {
         self.hand_out((number, bytes, mark, room), J::again);
     }
 
-    /// Has the result of a task asked for. A task that would be tried again counts as interrupted.
+    /// Makes the thread `verdicts` ask for the result of a deferred task. A task that would be tried again counts as
+    /// interrupted.
     pub(crate) fn conclude(&self, deferred: Deferred) {
         // The receiver lives as long as the pool.
         self.conclude.send(deferred).ok();

@@ -64,7 +64,7 @@ const REPLACES: &str = "the output of a finished job is here; this job will repl
 const ANOTHER_LIST: &str = "the job on record is finished; this is another list, and a new job";
 
 /// Said when a run ends before it has compared a finished job with its inputs and output.
-const NOT_LOOKED_AT: &str = "was finished before; whether it still is was not seen";
+const NOT_LOOKED_AT: &str = "had finished; this run ended before it compared the inputs and the output";
 
 /// A job that is about to begin or to continue, and the findings about it.
 struct Case<'a, J: Job, S: Source<Task = J::Task>> {

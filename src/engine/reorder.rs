@@ -23,7 +23,7 @@ const PIECE_OVERHEAD: u64 = 48;
 /// A piece up to this size is stored together with its task, a larger one by itself.
 const SHORT: usize = 4 << 10;
 
-/// How many waiting tasks keep their result unencoded: only of encoded ones is the size known.
+/// How many waiting tasks keep their result unencoded. The size is known only after encoding.
 const UNPACKED: usize = 32;
 
 /// Tasks ahead of the frontier, with what they produced.

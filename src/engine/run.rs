@@ -163,7 +163,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         /// [`kill_after`](Run::kill_after) it is less than 10 s, the shortest notice of the batch systems.
         pub fn grace(grace: Option<Duration>) => options.grace = grace;
 
-        /// How long the run waits for cancelled tasks. Default: 2 s. A task that does not look up by then is left behind:
+        /// How long the run waits for cancelled tasks. Default: 2 s. A task that has reached no yield point by then is left behind:
         /// its thread goes on until the task or the process ends.
         pub fn kill_after(time: Duration) => options.kill_after = time;
 
@@ -183,8 +183,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         /// When tasks may start although a worker is free. Default: at once.
         pub fn starts(starts: Starts) => options.starts = starts;
 
-        /// With [`keep_going`](Run::keep_going): how many ended tasks end the run, to be continued after them. Failures
-        /// end it with exit code 4, the others with 0, or with 1 if a task has failed.
+        /// With [`keep_going`](Run::keep_going): the run ends after this many ended tasks, and the next run continues after
+        /// them. Failures end it with exit code 4, the others with 0, or with 1 if a task has failed.
         pub fn halt(halt: Option<Halt>) => options.halt = halt;
 
         /// What tasks do besides producing output. Default: nothing.

@@ -4,7 +4,7 @@
 //! supervisor must not. It lists and skips tasks that an earlier run completed ahead of the frontier.
 //!
 //! The list is compared with the record before the thread exists, and before anything is written ([`Comparison`]), so a
-//! refusal changes nothing. The obvious way is to compare each finished task when its turn comes. By then the run has
+//! refusal changes nothing. (One exception: this thread compares how a stream ends.) The obvious way is to compare each finished task when its turn comes. By then the run has
 //! committed tasks before it, perhaps of another list: you put the inputs back, and have a wrong result without an error.
 //! So the list is compared as far as any task is finished. Tasks before that which are still to do (those in flight when
 //! the last run ended) are kept in memory. `src/engine/known_list.rs` compares lists that may change between runs.

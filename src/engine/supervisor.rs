@@ -1,8 +1,9 @@
 //! The loop. Third chapter of the route: wait for an event, [`decide`], perform the actions.
 //!
 //! The supervisor runs on the thread that started the run (in the tool: `main`). It alone owns the state and
-//! moves the gate. It waits for events and for nothing else: the commit thread waits for the disk, the source
-//! thread for input, and a thread that hangs is left after a second. So it answers a signal at once.
+//! moves the gate. It waits for events and for nothing else: the commit thread waits for the disk, and the source
+//! thread for input. So it answers a signal at once. (After the loop the run waits one second for its threads, and leaves
+//! one that hangs.)
 
 mod reload;
 mod clock;
@@ -152,7 +153,8 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// One `select` over everything. It takes tasks only while they may start, so the source thread waits too.
+    /// One `select` over everything. It takes a task only if one may start; otherwise the channel fills up, and the source
+    /// thread waits.
     fn wait_for_an_event(&mut self) {
         if let Some(heard) = self.reception.early.pop_front() {
             return self.received(heard);
@@ -161,6 +163,7 @@ impl<J: Job> Supervisor<'_, J> {
         let said = if self.view.observer.is_behind() { &no_sayings } else { &self.channels.said };
         let tasks = if self.may_assign() { &self.channels.source } else { &no_tasks };
         let mut patience = self.next_deadline().saturating_duration_since(Instant::now());
+        // With many short tasks in the pool the loop sleeps until half of them should be done (`batching`).
         let reports = match self.workers.batching.undisturbed(self.state.in_flight) {
             Some(time) if self.state.may_start() => {
                 patience = patience.min(time);
@@ -227,7 +230,7 @@ impl<J: Job> Supervisor<'_, J> {
     fn signal_thread_ended(&mut self) {
         self.channels.signals = never();
         let error = Error::broken("signals", "the thread that receives them has ended")
-            .advise("the job goes on; no signal but SIGKILL can stop it now");
+            .advise("the job goes on without signals; SIGKILL ends it, and the last checkpoint stands");
         self.view.observer.notice(&Notice::Warning(error));
     }
 

@@ -201,8 +201,9 @@ fn say_who_was_killed(killed: &[String], observer: &mut dyn Observer) {
         1 => String::new(),
         all => format!(" and {} more", all - 1),
     };
-    let error = Error::broken(first, format_args!("was left by a command that had been ended{more}; killed"))
-        .advise("what a command that ends well leaves behind is let live");
+    let error =
+        Error::broken(first, format_args!("was left behind by a command that was ended{more}; killed"))
+            .advise("what a command that ends by itself leaves behind lives on");
     observer.notice(&Notice::Warning(error));
 }
 

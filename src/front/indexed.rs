@@ -161,7 +161,7 @@ impl<I: Indexed> Over<I> {
     }
 
     setters! {
-        /// Makes one task of N items. Without this call N is 1; of a long list, as many as give 16,384 tasks.
+        /// Makes one task of N items. Default: 1; for a long list so many that there are about 16,384 tasks.
         pub fn together(items: u64) => together = Some(items.max(1));
     }
 

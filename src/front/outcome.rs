@@ -16,7 +16,7 @@ use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
 
-/// How a loop ended that did not fail.
+/// The ending of a loop that did not fail.
 ///
 /// ```
 /// use bivouac::{Exit, Outcome, Stopped};
@@ -124,7 +124,8 @@ impl<T> Outcome<T> {
         outcome
     }
 
-    /// The result. A loop that was stopped is an error ([`Kind::Interrupted`]), with which [`main`] ends as it should.
+    /// The result. If the loop was stopped, an error ([`Kind::Interrupted`]): return it from the closure of [`main`], and
+    /// the process dies of the right signal.
     pub fn finished(self) -> Result<T> {
         match self {
             Outcome::Finished(result) => Ok(result),

@@ -9,7 +9,7 @@ use crate::task::observer::{Activity, Notice, Observer, Progress};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{IsTerminal, Stderr, Write, stderr};
 
-/// A line on standard error: how much is done, how fast, and how long it takes yet. Warnings and lines of commands stand
+/// A line on standard error: how much is done, how fast, and the time left. Warnings and lines of commands stand
 /// above it. Nothing is drawn if standard error is no terminal, or the terminal belongs to another program.
 ///
 /// ```no_run

@@ -167,7 +167,7 @@ impl<S, D, T, F, R> Loop<S, Map<D, T, F, R>> {
     }
 }
 
-/// As they stand in the record. What has no form there is no option, and differs from everything.
+/// The options as JSON. A value that has no form in JSON stands there as its error.
 fn options_of(options: impl Serialize) -> serde_json::Value {
     serde_json::to_value(options).unwrap_or_else(|e| serde_json::Value::String(e.to_string()))
 }
@@ -205,7 +205,7 @@ impl<S, J> Loop<S, J> {
         /// The observer of the loop: a bar, a log ([`crate::progress`]), or an [`Observer`] of your own.
         pub fn progress(observer: impl Observer + 'static) => settings.observer = Some(Box::new(observer));
 
-        /// How many items are worked on at the same time. Default: as many as the process may use cores.
+        /// How many items are worked on at the same time. Default: one for each core that the process may use.
         pub fn jobs(jobs: usize) => settings.options.jobs = jobs.max(1);
 
         /// How often a checkpoint is taken. Default: 1 s.
@@ -258,7 +258,7 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
         self
     }
 
-    /// The [`Run`] below: for settings that have no word here, and endings in full. Fails if the output cannot be one, or
+    /// The [`Run`] below: for settings that are not offered here, and endings in full. Fails if the output cannot be one, or
     /// if there is neither an output file nor a state. (With [`Run::keep_going`] an item that fails takes the others of
     /// its task with it: see [`together`](Resumable::together).)
     pub fn into_run(self) -> Result<Run<J, S>> {

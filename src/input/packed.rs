@@ -1,7 +1,7 @@
 //! Compressed files, read as what is in them.
 //!
-//! The obvious way is `zcat huge.gz | bivouac …`. It works, and a job that goes on decompresses everything before its place
-//! again. A file has positions, and most compressed formats have places at which decompression can begin: between
+//! The obvious way is `zcat huge.gz | bivouac …`. It works, but a job that continues decompresses everything before its place
+//! once more. A file has positions, and most compressed formats have places at which decompression can begin: between
 //! the blocks of bgzip, the frames of zstd, and the members or streams of the others. So a compressed file is cut as a
 //! stream is ([`streamed`](super::streamed)), and the mark of each chunk is its place: a position in what is
 //! decompressed, and the last place in the file at which decompression can begin before it.

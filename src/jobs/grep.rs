@@ -5,8 +5,8 @@
 //! finds something is the line around it looked up, and the search goes on after that line. For
 //! this no match may cross a line end, which [`pattern`](super::pattern) sees to.
 //!
-//! **What a worker does not know.** How many lines lie before its chunk, how many of them were selected, and
-//! whether a line at its edge stands near a selected one in the next chunk. With `-n`, `-m` and `-C` it emits
+//! A worker does not know how many lines lie before its chunk, how many of them were selected, and whether a line
+//! at its edge stands near a selected one in the next chunk. With `-n`, `-m` and `-C` it emits
 //! records with what it knows ([`records`]), and [`Job::render`], which is called in order, decides with what came
 //! before. So the output does not depend on where the file was cut.
 

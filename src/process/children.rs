@@ -90,8 +90,9 @@ struct Child {
     rest: Rest,
 }
 
-/// After a suspension, a longer spawn may hang; longer than [`LONG_SPAWN`], it may hang in any case.
+/// During a suspension, a spawn that takes longer than this may hang.
 const USUAL_SPAWN: Duration = Duration::from_millis(10);
+/// The same at any other time.
 const LONG_SPAWN: Duration = Duration::from_millis(200);
 
 /// How long a suspension waits for children to stop by themselves.
@@ -189,7 +190,7 @@ impl Children {
         }
     }
 
-    /// Whether all children stand still that must, before a suspension: after that no thread can check it.
+    /// Before a suspension: whether all children that must stand still do. Afterwards no thread can check.
     ///
     /// # Race condition
     ///

@@ -78,7 +78,7 @@ impl Running<'_> {
         }
     }
 
-    /// Whether the command has worked so long. Time in which a lack of memory held it does not count.
+    /// Whether the command has worked for this long. Time in which a lack of memory held it does not count.
     fn has_worked(&self, limit: Duration) -> bool {
         self.clock.worked >= limit && self.clock.worked >= limit + self.children.has_rested(self.pid)
     }

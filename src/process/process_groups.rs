@@ -78,7 +78,7 @@ impl ProcessGroups {
         self.write(of.slot, tag.turn, !(tag.slot as i32));
     }
 
-    /// Without memory for it the watcher takes one command more for its own.
+    /// Without memory nothing is noted. Then the watcher may treat a command that ended by itself as one that was ended.
     fn write(&self, slot: u32, turn: u32, group: i32) {
         let entry = [turn.to_ne_bytes(), group.to_ne_bytes()];
         rustix::io::pwrite(&self.file, entry.as_flattened(), 8 * u64::from(slot)).ok();

@@ -7,7 +7,7 @@
 //!
 //! **When is a command done?** Not when it ends with 0: `trap "exit 0" TERM` ends with 0, and `tr` ends with 0 and half of
 //! the output after an abort has closed its input. So the result also tells whether we had told it to end, and whether it
-//! had all of its input or closed its input itself.
+//! may have left some of its input unread.
 
 use super::children::Children;
 use super::limits::is_shortage;
@@ -46,7 +46,7 @@ impl Commands for Children {
         running.stop_the_clock(cx);
         // Whatever is wrong with it, reaping will tell.
         let how = running.how().ok();
-        // The kernel tells until it is reaped. Without a question it is not asked: this costs a file.
+        // `/proc` shows it until the child is reaped. It is read only if the answer matters, because each look opens a file.
         let is_asked = call.output_counts || how != Some(How::Code(0));
         let stat = is_asked.then(|| Stat::of(running.pid)).flatten();
         let ended = self.reap(running.pid, how, was_ended || result.is_err());
@@ -98,7 +98,7 @@ impl Children {
                 Ok(None) => std::thread::yield_now(),
                 Err((errno, _))
                     if is_shortage(errno) && self.room.is_worth_waiting(errno, wanted, self.count(), cx) => {}
-                // About this task, and not about the command: another task has shorter words.
+                // It concerns this task alone: another task may have shorter arguments.
                 Err((Errno::E2BIG, _)) => return Err(TaskError::Failed(too_long(call.command))),
                 Err((_, error)) => return Err(TaskError::Fatal(error)),
             }

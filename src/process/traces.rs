@@ -31,7 +31,7 @@ const FAULTS: Signals =
 /// `test` 75, `grep -q` 125 with 100 MB of input; Perl 210, Python 760 and more, Node 2,200.
 const FEW_FAULTS: u64 = 160;
 
-/// A 0 needs no reason. Codes above the last one are how shells and their like report a death by a signal.
+/// Codes that may be failures of the program itself. 0 is none, and by codes above 128 shells report a death by a signal.
 const PLAIN_CODES: std::ops::RangeInclusive<i32> = 1..=128;
 
 /// Whether a command that ended so may have done that because of a signal. `stat` is that of the ended process,

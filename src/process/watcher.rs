@@ -1,4 +1,4 @@
-//! No command outlives a bivouac that was killed.
+//! The watcher ends the commands of a bivouac that was killed.
 //!
 //! SIGKILL gives bivouac no time, and its commands go on: they write, they hold memory, and the next run starts the same
 //! tasks beside them. The obvious remedies fall short. `PR_SET_PDEATHSIG` follows the *thread* that started the child, so

@@ -14,8 +14,9 @@ use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 
 /// Proof that the handled signals are blocked in this thread.
 ///
-/// Only code that holds this value starts threads in this crate, and they inherit the mask. It cannot be sent to
-/// another thread, being a statement about this one. Dropping it restores the former mask.
+/// The long-lived threads of this crate are started through this value. Every other thread inherits the mask of the
+/// thread that starts it. The value cannot be sent to another thread, being a statement about this one. Dropping it
+/// restores the former mask.
 ///
 /// # Race condition
 ///
@@ -75,7 +76,7 @@ impl Masked {
         Ok(())
     }
 
-    /// Leaves signals that do not ask for an end blocked when this value is dropped. For a program that ends right
+    /// When this value is dropped, signals that do not ask for an end stay blocked. For a program that ends right
     /// after its run: most of these signals kill by default, and a SIGUSR1 in the last millisecond would turn a
     /// success into a death by signal.
     #[doc(hidden)]
@@ -83,8 +84,8 @@ impl Masked {
         self.lingers = true;
     }
 
-    /// Calls `body` with the signals that end or hold a program open, as they were found: for a wait before there
-    /// is anything to commit, and any other thread. Such a signal then ends the process at once.
+    /// Calls `body` with [`ENDS_AND_HOLDS`] unblocked, except those that were found blocked. For a wait before anything
+    /// can be committed and before there is another thread: such a signal then has its default action.
     #[doc(hidden)]
     pub fn open_during<T>(&self, body: impl FnOnce() -> T) -> T {
         let was_open = |signal: &Signal| !self.found.contains(*signal);
@@ -101,7 +102,7 @@ impl Masked {
         &self.policy
     }
 
-    /// The former mask. Child processes get this one.
+    /// The mask before [`block`](Masked::block). Child processes get it.
     #[doc(hidden)]
     pub fn found(&self) -> SigSet {
         self.found

@@ -103,9 +103,9 @@ impl fmt::Display for Request {
 /// sends XCPU once a second, a UPS sends PWR.
 ///
 /// A signal without a row is never blocked, and keeps its disposition, with three exceptions: SIGPIPE and SIGXFSZ are
-/// ignored, and SIGCHLD gets its default action. Not to block matters most for SEGV, BUS, FPE, ILL, ABRT, TRAP
-/// and SYS (blocking them costs the stack-overflow message), for PROF and VTALRM (profilers), and for TTIN and TTOU
-/// (a blocked TTIN turns a terminal read in the background into an I/O error).
+/// ignored, and SIGCHLD gets its default action. Some signals must not be blocked: SEGV, BUS, FPE, ILL, ABRT, TRAP
+/// and SYS (it costs the stack-overflow message), PROF and VTALRM (profilers), and TTIN and TTOU (a blocked TTIN turns a
+/// terminal read in the background into an I/O error).
 #[doc(hidden)]
 pub const DEFAULTS: [(Signal, Request); 12] = [
     (Signal::SIGINT, Request::Stop),

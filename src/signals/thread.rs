@@ -6,8 +6,8 @@
 //!
 //! **The answer.** The program leaves the kernel no choice:
 //!
-//! 1. `main` blocks all handled signals before any other thread exists. A value proves it, [`Masked`], and only that
-//!    value can start threads. Each thread inherits the mask.
+//! 1. `main` blocks all handled signals before any other thread exists. A value proves it, [`Masked`], and the
+//!    long-lived threads are started through it. Every other thread inherits the mask of the thread that starts it.
 //! 2. One thread, the [`SignalThread`], unblocks them for itself alone. The kernel has exactly one place to deliver
 //!    to.
 //! 3. That thread translates and sends, and does nothing else. The supervisor decides, on another thread, in
@@ -16,7 +16,7 @@
 //! **Why a handler at all, and not `sigwait` or `signalfd`?** Both need the signal blocked in every thread of
 //! the process. A single foreign thread that has it unblocked is enough, and the default action kills the process.
 //! With a handler installed, such a thread only runs the handler, and the signal still arrives here. The price is
-//! order: signal-hook keeps one flag for each signal and reads the flags upwards, so a SIGCONT (18) can come out
+//! order: signal-hook keeps one flag for each signal and reads the flags in the order of their numbers, so a SIGCONT (18) can come out
 //! before an earlier SIGTSTP (20). [`fold`] handles that.
 //!
 //! **Signals do not queue.** Of 100,000 SIGUSR1 sent as fast as possible about 8,000 arrived. So no code here counts
@@ -42,7 +42,8 @@ pub(crate) struct Received {
     pub(crate) signal: Signal,
     pub(crate) request: Request,
     pub(crate) sender: Sender,
-    /// When it arrived, since the run began: a busy supervisor does not merge two key presses.
+    /// When it arrived, counted from the beginning of the run. The signal thread notes it, so that a busy supervisor does
+    /// not take two key presses for one.
     pub(crate) at: Duration,
 }
 
@@ -100,8 +101,8 @@ pub(crate) struct SignalThread {
 }
 
 impl SignalThread {
-    /// Installs the handlers and starts the thread. After it returns, every handled signal goes to `events`. A
-    /// signal that came since [`Masked::block`] is pending, and the kernel delivers it first.
+    /// Installs the handlers and starts the thread. From then on every handled signal reaches `events`, also one that
+    /// came after [`Masked::block`]: it is pending until the thread unblocks it.
     ///
     /// A signal that this process inherited as ignored (`nohup`, `sh -c 'x &'`) stays ignored.
     pub(crate) fn start(

@@ -12,11 +12,11 @@
 //! Where that does not work (a socket), we wait until there is room and write no more than always fits at once.
 //!
 //! Nor must a stop give up at the first full pipe: if the reader is slower than we are (`| gzip`), every pipe is full. So
-//! at the end there is patience with a reader that reads on, and a little with another.
+//! at the end the run waits longer for a reader that still reads, and only a moment for one that does not.
 //!
 //! # After a pipe
 //!
-//! A file that is appended to has the beginning when the rest comes. A pipe mostly has not. So a job that has printed to a
+//! A file that is appended to still has the beginning. The reader of a pipe is mostly gone. So a job that has printed to a
 //! pipe or a terminal starts again, unless the caller knows better ([`StreamSink::continued`]).
 
 use crate::error::{Advice, Error, Kind, Result};

@@ -57,7 +57,7 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Observer {
-    /// The state of the run, about ten times a second and after every change of phase. The last one may be of before
+    /// The state of the run, about ten times a second and after every change of phase. The last one may be older than
     /// the last commit, and a short run may have none: its ending has the figures ([`Summary`](crate::ending::Summary)).
     fn progress(&mut self, _now: &Progress) {}
 

@@ -20,7 +20,7 @@ pub(crate) enum Delivery<P> {
 #[derive(Debug)]
 pub(crate) struct Outbox<P> {
     pub(crate) deliveries: Sender<Delivery<P>>,
-    /// For the journal. Three short lines for every command would fill the box of deliveries with nothing.
+    /// For the journal. Three short lines for every command would fill the channel of deliveries.
     pub(crate) lines: Sender<Line>,
     /// One for each large piece on its way, as many as there may be.
     pub(crate) large: Sender<()>,
@@ -48,7 +48,7 @@ impl<P> Delivery<P> {
 
 impl<P> Outbox<P> {
     /// Hands something to the commit thread, and waits for room. `false`: the commit path is broken, or the
-    /// task must give up: a pager that is not read on must not hold a stop until the kill.
+    /// task must give up: a pager that stops reading must not hold a stop until the kill.
     pub(crate) fn deliver(&self, shared: &Shared, delivery: Delivery<P>) -> bool {
         (!delivery.is_large() || self.send(shared, &self.large, ()))
             && self.send(shared, &self.deliveries, delivery)

@@ -122,7 +122,7 @@ fn what_a_command_that_ended_well_has_left_lives_and_what_one_that_was_ended_has
     assert!(lives(daemon.0) && !lives(left));
     ended
         .expect_code(1)
-        .expect_says("was left by a command that had been ended")
+        .expect_says("was left behind by a command that was ended")
         .expect_says(&left.to_string());
 }
 

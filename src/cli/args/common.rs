@@ -189,8 +189,8 @@ pub(crate) struct StateArgs {
     #[arg(long)]
     pub(crate) wait: bool,
 
-    /// Do only the K-th of N shares of the job, from 1: `3/8`, or `auto/8` with K from the array index of Slurm,
-    /// Kubernetes, AWS Batch, PBS, SGE or LSF. The share that ends last merges all of them into OUT
+    /// Do only the K-th of N shards of the job, from 1: `3/8`, or `auto/8` with K from the array index of Slurm,
+    /// Kubernetes, AWS Batch, PBS, SGE or LSF. The shard that ends last merges all of them into OUT
     #[arg(long, value_name = "K/N", value_parser = parse::shard, conflicts_with = "fresh")]
     pub(crate) shard: Option<Shard>,
 

@@ -20,8 +20,8 @@ use std::path::PathBuf;
 ///
 /// Items follow `:::`, or come from files (-a) or standard input, one on each line. `{}` in COMMAND stands
 /// for the item; without it the item is appended to COMMAND. After a stop, a kill or a power cut, run the
-/// same line again: ended commands are not started again, interrupted ones run once more, and new items of
-/// the list come last. No shell is used unless --shell asks for one.
+/// same line again: ended commands are not started again (except some of the last second before a SIGKILL or
+/// a power cut), interrupted ones run once more, and new items of the list come last. No shell is used unless --shell asks for one.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(
     after_long_help = help::EACH,

@@ -19,7 +19,7 @@ use std::time::Duration;
     override_usage = "bivouac slurm --shards N [OPTIONS] [SBATCH OPTION]... -- VERB ...\n       bivouac slurm --check [-p PARTITION]"
 )]
 pub(crate) struct SlurmArgs {
-    /// Divide the job into N shares, one for each element of the array
+    /// Divide the job into N shards, one for each element of the array
     #[arg(long, value_name = "N", required_unless_present = "check")]
     pub(crate) shards: Option<NonZero<u64>>,
 

@@ -1,7 +1,7 @@
 //! `bivouac clean`: removes the states of finished jobs.
 //!
-//! Without a name it takes every state that is here, and then to keep one is no failure: it says
-//! which, and why, and goes on. With a name it does what was asked for or fails.
+//! Without a name it removes every finished state here. A state that it must keep is then no failure: it says
+//! which, and why. With a name it does what was asked for or fails.
 
 use crate::cli::args::verbs::CleanArgs;
 use crate::cli::discover::{of_output, states_in};

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Prints the script, or writes it where its shell looks for it.
 pub(crate) fn run(completions: &CompletionsArgs) -> Result<u8> {
     let unknown = || {
-        Error::usage("SHELL", "is not named, and $SHELL is none that is known")
+        Error::usage("SHELL", "is missing, and $SHELL is not a known shell")
             .advise("name one: bivouac completions bash --install")
     };
     let shell = completions.shell.or_else(Shell::from_env).ok_or_else(unknown)?;

@@ -115,7 +115,8 @@ impl ResultsPlace {
         }
     }
 
-    /// Nothing was done, and nothing is left of it: what is empty goes.
+    /// A refused run removes the directories that it has made. One for `--files` is temporary and goes in any case, if it
+    /// is empty.
     fn tidy_up(self, is_refused: bool) {
         if is_refused || self.is_passing {
             self.new.into_iter().for_each(|directory| drop(std::fs::remove_dir(directory)));
@@ -123,15 +124,16 @@ impl ResultsPlace {
     }
 }
 
-/// GNU parallel writes a table there.
+/// For such a name GNU parallel writes a table. Here it names a directory.
 fn refuse_a_table(path: &Path) -> Result<()> {
     let is_table =
         path.extension().is_some_and(|ending| ending == "csv" || ending == "tsv" || ending == "json");
     match is_table && !path.as_os_str().as_encoded_bytes().ends_with(b"/") && !path.is_dir() {
-        true => {
-            Err(Error::usage(format_args!("--results {}", path.display()), "is a directory, and no table")
-                .advise("`bivouac log --format csv` prints a table; a `/` at the end means the directory"))
-        }
+        true => Err(Error::usage(
+            format_args!("--results {}", path.display()),
+            "would be a directory, not a table",
+        )
+        .advise("`bivouac log --format csv` prints a table; a `/` at the end means the directory")),
         false => Ok(()),
     }
 }
@@ -173,7 +175,7 @@ fn fitted(items: Items, each: &EachArgs, template: &Template, jobs: usize) -> It
     let [taken, times, more] = [taken, times, more].map(|number| number as u64);
     let items = items.fitting(Fit { bytes: each.max_chars.unwrap_or(AT_MOST), taken, times, each: more });
     match NonZero::new(jobs) {
-        // How many commands there are must be known before it is known in how many slots a job goes on.
+        // The number of slots depends on the number of commands, so the commands are counted first.
         Some(slots) if each.fits() && !each.fit_unspread && !template.asks_for_total() => items.over(slots),
         Some(_) | None => items,
     }
@@ -226,7 +228,7 @@ fn job(
 /// Where commands run. One that is the same for all is made now.
 fn directory(path: &str, template: &Template) -> Result<Label> {
     if path == "..." {
-        return Err(Error::usage("--workdir", "no directory is made up here")
+        return Err(Error::usage("--workdir", "`...` is not supported")
             .advise("name one, with {#} in it for one each: --workdir /var/tmp/x/{#}"));
     }
     let directory = Label::new(path, template)?;

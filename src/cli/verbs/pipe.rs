@@ -76,8 +76,8 @@ fn packing(pipe: &PipeArgs) -> Option<Packing> {
     }
 }
 
-/// A file that is compressed, or whose name says that records may be others than lines, where nothing was said of that.
-/// It is never assumed: the name may lie.
+/// Warns about a compressed file, and about a name such as `x.fastq`, if no option says how to read it. bivouac does not
+/// guess: the name may be wrong.
 fn hint(pipe: &PipeArgs, is_cut: bool) -> Option<String> {
     if let Some((file, format)) = pipe.packed.unread(&pipe.files) {
         let records = suggested(file).filter(|_| pipe.records.is_unset());

@@ -34,7 +34,7 @@ fn print(rows: &[SignalRow], file: &str, is_ignored: impl Fn(Signal) -> bool) ->
         text.push('\n');
     }
     text.push_str("\nPIPE and XFSZ are ignored: the write that fails is the event, and ends the job.\n");
-    text.push_str("No other signal is touched, or blocked.\n");
+    text.push_str("CHLD gets its default action. No other signal is changed, or blocked.\n");
     text
 }
 
@@ -42,7 +42,7 @@ fn print(rows: &[SignalRow], file: &str, is_ignored: impl Fn(Signal) -> bool) ->
 fn note(row: SignalRow) -> &'static str {
     match row.request {
         Request::Stop if escalates(row.signal) => "again: abort; a third time: die at once",
-        Request::Stop if is_deadly(row.signal) => "never more than that",
+        Request::Stop if is_deadly(row.signal) => "a repetition changes nothing",
         Request::Stop => "ends with 75; repeats are ignored",
         Request::Die => "no new checkpoint; the last one stands",
         Request::Checkpoint => "and a line of status",

@@ -71,7 +71,7 @@ fn refuse_options_of_an_element(verb: &mut JobVerb) -> Result<()> {
                 .advise("bivouac clean --force STATE, and then the line without it"))
         }
         Some((option, _)) => {
-            Err(Error::usage(option, "is set for each element of the array").advise("leave it away"))
+            Err(Error::usage(option, "is set for each element of the array").advise("leave it out"))
         }
         None => Ok(()),
     }

@@ -38,9 +38,9 @@ pub(crate) struct Closed {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frontier {
-    /// Tasks committed without a hole.
+    /// Tasks before the frontier.
     pub(crate) tasks: u64,
-    /// Tasks committed, on either side of a hole.
+    /// All committed tasks, also those ahead of the frontier.
     pub(crate) committed: u64,
     /// Tasks that completed ahead of the frontier, stored for the next run. Known at the end only.
     pub(crate) ahead: u64,
@@ -80,7 +80,7 @@ impl<J: Job> Committer<J> {
         if now == self.reported && self.is_reported {
             return;
         }
-        // A report wakes the supervisor. It waits for one only when results wait on disk for their turn.
+        // A report wakes the supervisor. It needs one at once only when waiting results take more or less disk.
         let is_waited_for = ahead_bytes != self.reported.ahead_bytes;
         self.reported = now;
         self.is_reported = is_waited_for || self.reported_at.elapsed() >= REPORT_EVERY;

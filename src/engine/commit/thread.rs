@@ -98,7 +98,8 @@ impl<P> Inbox<P> {
         Ok(any)
     }
 
-    /// Lines first. They were received after these deliveries, so the end of a task follows its line.
+    /// Lines first. A worker sends the line about the end of a task before the task's last delivery, so the lines of these
+    /// deliveries are here by now.
     fn hand_over<J: Job<Partial = P>>(
         &self,
         deliveries: Vec<Delivery<P>>,

@@ -1,4 +1,4 @@
-//! Endings that were not asked for: a task or the source cannot go on, too many tasks failed, or the disk failed.
+//! Endings that were not asked for: a task or the source cannot go on, enough tasks have ended, or the disk failed.
 
 use super::{Action, Cause, Course, State, cancel, leave_working};
 

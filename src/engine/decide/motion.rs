@@ -22,9 +22,9 @@ pub(super) fn pause(state: &mut State, actions: &mut Vec<Action>) {
 }
 
 /// A suspension waits neither for tasks to reach the gate nor for a checkpoint: the kernel freezes every thread, and
-/// the last checkpoint is at most a second old. But children are in process groups of their own, and once
-/// stopped, this process cannot stop them. It stops them first, within milliseconds. A SIGCONT before that cancels the
-/// suspension.
+/// the last checkpoint is at most a second old. But children are in process groups of their own, and a stopped
+/// process cannot stop them. So they are stopped first, within milliseconds, also while the run is stopping. A SIGCONT in
+/// these milliseconds cancels the suspension.
 pub(super) fn suspend(state: &mut State, actions: &mut Vec<Action>) {
     match (state.course, state.motion) {
         (_, Motion::Suspending | Motion::Suspended) | (Course::Ended, _) => return,

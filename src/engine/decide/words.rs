@@ -37,7 +37,7 @@ pub(crate) enum Course {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Stop(StoppedBy),
-    /// A task, the source or the commit path broke; the supervisor keeps the error.
+    /// Something broke, or enough tasks have ended ([`Event::Halted`]). The supervisor keeps the error or the exit code.
     Broken,
 }
 
@@ -138,16 +138,17 @@ pub(crate) enum Action {
     Cancel,
     /// Ask now for the results of deferred tasks, because a stop has come.
     ConcludeDeferred,
-    /// Send SIGSTOP to children that run although the job is paused.
+    /// Send SIGSTOP to children that still run although they were sent SIGTSTP.
     StopHard,
+    /// Send SIGKILL to children.
     Kill,
     /// Send the signal of the stop to children as well.
     Forward(Signal),
     /// A checkpoint now; `asked`: a person or a program waits for the report.
-    Checkpoint {
-        asked: bool,
-    },
+    Checkpoint { asked: bool },
+    /// Report how far the job is.
     Status,
+    /// Report that the run waits for tasks in flight.
     SayStopping,
     /// Report that the kernel refused to suspend the process.
     SayRefused,
@@ -155,12 +156,16 @@ pub(crate) enum Action {
     Suspend,
     /// Read the configuration again.
     Reload,
+    /// Draw the progress line again.
     Redraw,
+    /// Set an alarm.
     Set(Alarm, Duration),
+    /// Take an alarm back.
     Unset(Alarm),
     /// The last commit; then the commit thread ends.
     Close,
     /// Wait no longer for the reader of the output.
     InterruptOutput,
+    /// End the process at once, by this signal.
     Die(Signal),
 }

@@ -1,4 +1,4 @@
-//! How the list on record ended: the minimum that the list of a job that continues must have.
+//! How the list on record ended. When its job continues, a list must reach at least this far.
 
 use super::{BEGINNING, refused};
 use crate::durable::record::Record;

@@ -10,7 +10,7 @@ const PHASES: [Phase; 3] = [Phase::Working, Phase::Finalizing { code: CODE }, Ph
 const JOBS: [JobOnRecord; 2] = [JobOnRecord::This, JobOnRecord::Another];
 const TOTALS: [TotalOnRecord; 2] = [TotalOnRecord::Readable, TotalOnRecord::OtherVersion];
 const COMPLETED: [Completed; 2] = [Completed::Nothing, Completed::Something];
-const RESULTS: [ResultOnRecord; 2] = [ResultOnRecord::Stands, ResultOnRecord::Passes];
+const RESULTS: [ResultOnRecord; 2] = [ResultOnRecord::Stands, ResultOnRecord::Outdated];
 const INPUTS: [Inputs; 6] =
     [Inputs::NotCompared, Inputs::Same, Inputs::More, Inputs::Changed, Inputs::Missing, Inputs::GrownWithin];
 const OUTPUTS: [Output; 4] = [Output::NotLookedAt, Output::Whole, Output::Harmed, Output::Printed];

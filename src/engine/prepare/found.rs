@@ -97,7 +97,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             job,
             completed: if is_untouched(dir, &record)? { Completed::Nothing } else { Completed::Something },
             result: match self.job.is_about_now() || !is_final(self.job, &record) {
-                true => ResultOnRecord::Passes,
+                true => ResultOnRecord::Outdated,
                 false => ResultOnRecord::Stands,
             },
             inputs: Inputs::NotCompared,
@@ -124,7 +124,7 @@ fn open_when_free(options: &Options, stop: &StopFd) -> Result<Option<StateDir>> 
     }
 }
 
-/// Opens and locks the state. A passing one, of a job without commands, is made at the first checkpoint.
+/// Opens and locks the state. A temporary one, of a job without commands, is made at the first checkpoint.
 fn open_state(options: &Options, may_wait: &dyn Fn() -> bool) -> Result<Option<StateDir>> {
     let disk = &*options.disk;
     match &options.location {
@@ -175,7 +175,7 @@ fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
     }
 }
 
-/// The total on record, null in the first. Only reading it tells whether it is a total of this job.
+/// The total on record, null in the first record of a job. Only reading it tells whether it is a total of this job.
 fn total_of<J: Job>(record: &Record) -> Result<J::Total> {
     if record.total.is_null() {
         return Ok(J::Total::default());

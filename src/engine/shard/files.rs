@@ -18,7 +18,7 @@ pub(super) const DONE_LOCK: &str = "done.lock";
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// So much of a list is written at a time.
+/// Bytes of a list per write.
 const PIECE: usize = 1 << 20;
 
 /// Opens a directory, if it is there.

@@ -122,7 +122,7 @@ impl FrameFile {
 pub(super) struct Heads {
     file: FrameFile,
     at: u64,
-    /// What is read of the file at one place: of short tasks many heads.
+    /// One read of the file. It holds the heads of many short tasks.
     read: Vec<u8>,
     read_at: u64,
 }

@@ -126,7 +126,7 @@ impl<J: Job> Job for Shard<J> {
 }
 
 impl<S: Source> ShardSource<S> {
-    /// Opened in front of task `next` of the whole job.
+    /// Opened before task `next` of the whole job.
     fn open(&self, described: &Value, next: u64) -> Result<ShardListing<S::Listing>> {
         self.list.clone()?;
         let listing = self.source.resume(described, next)?;

@@ -400,7 +400,7 @@ fn refuse_other_use(disk: &dyn Disk, path: &Path) -> Result<()> {
     let Some(dir) = open_dir(disk, path).at(path, "open")? else { return Ok(()) };
     let names = dir.list().at(path, "list")?;
     if names.iter().any(|name| name == RECORD) {
-        let how = "is the state of this job as one, or of another job";
+        let how = "is the state of this job without shards, or of another job";
         return Err(Error::refused(path.display(), how)
             .advise("go on with it as it was begun")
             .or(Advice::CleanByForce));

@@ -1,5 +1,5 @@
 //! Deferred tasks: they have left their worker and are not over, because their result is known only later, or they
-//! are tried again. They take no slot. The clock of work counts their time, so a pause does not.
+//! are tried again. They take no slot. The clock of work measures their time, so it stands still during a pause.
 
 use super::Supervisor;
 use crate::engine::decide::{Course, Event, Motion};

@@ -28,7 +28,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.view.observer.notice(&Notice::Stopping { grace, in_flight, again });
     }
 
-    /// Explains idle workers: names the task that all others wait for. Once each time.
+    /// Explains idle workers: names the task that all others wait for, once for each such wait.
     pub(super) fn warn_if_no_room(&mut self) {
         // A single message may be the end of the list.
         let waits = !self.has_room() && self.channels.source.len() > 1;

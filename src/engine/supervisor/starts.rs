@@ -79,8 +79,8 @@ impl StartRule {
 }
 
 impl<J: Job> Supervisor<'_, J> {
-    /// How many tasks may be in flight. If each start counts, or each success, only as many as run: a task that waits
-    /// in the pool would begin before the supervisor knows how the one before it ended. (The pool knows failures.)
+    /// How many tasks may be in flight. If starts or successes are counted, no more than can run at once: a task that
+    /// waits in the pool would begin before the supervisor knows how the one before it ended. (The pool knows failures.)
     pub(super) fn most_in_flight(&self) -> usize {
         let counts_ends = match self.workers.halt.map(|halt| halt.on) {
             Some(HaltOn::Succeeded | HaltOn::Done) => true,

@@ -18,7 +18,7 @@ const AT_FIRST: Duration = Duration::from_millis(100);
 /// How many of the tasks at work are in a snapshot.
 const SHOWN: usize = 64;
 
-/// The memory between two snapshots.
+/// What is remembered from one snapshot to the next.
 pub(crate) struct Snapshots {
     seq: u64,
     next: Instant,

@@ -3,12 +3,11 @@
 //! The obvious way is to raise SIGTSTP with its default action. Then `kill -TSTP` and `kill -CONT` in one line of a script
 //! stop the job for ever: the SIGCONT comes before the stop that it must end, and no second one follows. The kernel
 //! discards a pending SIGTSTP when a SIGCONT comes. So ours is made pending first, and let through only if no SIGCONT came
-//! before that. The supervisor looks three times:
+//! before that. The supervisor looks for it three times:
 //!
-//! 1. Children must stand still first, and [`SECOND_THOUGHT`] must have passed. A SIGCONT in that time is an
-//!    ordinary event.
-//! 2. Before the raise the supervisor asks for a SIGCONT that is not in the channel yet.
-//! 3. It asks again while the SIGTSTP is pending and blocked ([`suspend`]).
+//! 1. While children are being stopped, and for [`SECOND_THOUGHT`]. A SIGCONT in that time is an ordinary event.
+//! 2. Before the raise. The SIGCONT may not be in the channel yet.
+//! 3. While the SIGTSTP is pending and blocked ([`suspend`]).
 //!
 //! While the signal thread is at work the answer is not known. The supervisor does not wait for it; it puts the
 //! suspension off until the next look, [`LOOK`] later. **The race that is left** is in [`suspend`], within one
@@ -26,8 +25,8 @@ use std::time::{Duration, Instant};
 /// How often a suspension checks whether children have stopped.
 pub(super) const LOOK: Duration = Duration::from_micros(500);
 
-/// How long a suspension waits for a SIGCONT that comes right after it. In the instant of the suspension their order is
-/// unknown ([`suspend`]).
+/// How long a suspension waits for a SIGCONT that comes right after it. In the instant of the stop the order of the two
+/// signals is unknown ([`suspend`]).
 const SECOND_THOUGHT: Duration = Duration::from_millis(2);
 
 /// A suspension is put off no longer than this while other signals pour in. After this time a SIGCONT can be lost if

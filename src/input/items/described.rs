@@ -124,7 +124,7 @@ impl Described {
             return Some(format!("are {}; the state is about items {}", order(self.seed), order(then.seed)));
         }
         if self.fit != then.fit {
-            return Some("are as many as fit, by another measure than then".to_string());
+            return Some("are fitted into a command by another measure than in the run before".to_string());
         }
         let (now, before) = (self.per_task, then.per_task);
         (now != before).then(|| format!("are taken {now} at a time; the state is about {before} at a time"))

@@ -200,6 +200,7 @@ pub(super) fn refuse_unknown(text: &[u8], syntax: &Syntax, has_shell: bool) -> R
         if at.checked_sub(1).is_some_and(is_anothers) || syntax.at_start(&text[at..]).is_some() {
             continue;
         }
+        const NO_HOSTS: &str = "no command is started on another host; start --shard K/N on each";
         const PLUS: &str = "with --plus it is one; a backslash before the brace: none";
         // `{2uniq}` is one of its values.
         let names = |name: &[u8]| {
@@ -207,8 +208,8 @@ pub(super) fn refuse_unknown(text: &[u8], syntax: &Syntax, has_shell: bool) -> R
         };
         let advice = match inner {
             b"0%" => "pad it in --shell: COMMAND \"$(printf %03d {%})\"",
-            b"hgrp" | b"agrp" | b"host" | b"sshlogin" if syntax.plus => "this runs on one machine",
-            b"hgrp" | b"agrp" => "this runs on one machine",
+            b"hgrp" | b"agrp" | b"host" | b"sshlogin" if syntax.plus => NO_HOSTS,
+            b"hgrp" | b"agrp" => NO_HOSTS,
             _ if names(b"uniq") => "leave such pairs out: --shell 'test {1} = {2} || COMMAND {1} {2}'",
             _ if names(b"choose_k") => {
                 "leave such pairs out: --shell=bash '[[ ! {1} < {2} ]] || COMMAND {1} {2}'"

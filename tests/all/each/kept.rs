@@ -110,12 +110,16 @@ fn a_torn_last_line_of_the_log_costs_one_item() {
     assert!(effects.values().filter(|times| **times > 1).count() <= 3, "{effects:?}");
 }
 
-/// GNU parallel writes a table there.
+/// For such a name GNU parallel writes a table. A directory that is there stays one.
 #[test]
 fn a_table_in_place_of_a_directory_of_results_is_refused_with_what_prints_one() {
     let world = World::new();
     let said = world.bivouac("each --results x.csv echo ::: a").run().expect_code(2);
+    let said = said.expect_says("--results x.csv: would be a directory, not a table");
     said.expect_says("bivouac log --format csv");
     world.bivouac("each --results x.csv/ echo ::: a").run().expect_code(0);
     assert!(world.exists("x.csv/1/stdout"));
+    fs::create_dir(world.path("y.tsv")).unwrap();
+    world.bivouac("each --results y.tsv echo ::: b").run().expect_code(0);
+    assert!(world.exists("y.tsv/1/stdout"));
 }

@@ -67,7 +67,7 @@ fn of_the_jobs_that_start_commands() {
             ("pipe big.txt -o out -- ''", 2, "COMMAND: has no name"),
             ("pipe big.txt -o out --shell -- a b", 2, "--shell: takes COMMAND as one text"),
             ("pipe big.txt -o out --shell=fish -- a", 2, "fish does not read the language of sh"),
-            ("pipe big.txt -o out --merge 'sort -m; uniq' -- sort", 2, "which one gets the files"),
+            ("pipe big.txt -o out --merge 'sort -m; uniq' -- sort", 2, "one of them must get the files"),
             ("pipe big.txt --split-output part -- sort", 2, "needs one {#}"),
             ("pipe big.txt -o out -- cat '|' wc", 2, "which only a shell understands"),
             ("pipe big.txt -o out --record-end '' -- cat", 2, "--record-end"),

@@ -31,7 +31,7 @@ pub(super) fn block_of_streams(files: &[PathBuf]) -> Option<u64> {
 pub(super) fn command(pipe: &PipeArgs, text: &OsStr) -> Result<Command> {
     let text = text.to_str().ok_or_else(|| Error::usage("--merge", "is not UTF-8"))?;
     let script = with_files(text).ok_or_else(|| {
-        Error::usage("--merge", format_args!("has several commands; which one gets the files is not seen"))
+        Error::usage("--merge", format_args!("has several commands, and one of them must get the files"))
             .advise("write \"$@\" in place of the files")
     })?;
     if script.trim() == FILES {
@@ -68,8 +68,7 @@ fn with_files(text: &str) -> Option<String> {
     (!is_open).then(|| format!("{} {FILES}", text.trim_end()))
 }
 
-/// The characters that no backslash takes the meaning of, each with its place and the quote that it is in; and whether the
-/// last quote is open.
+/// The characters that are not escaped, each with its place and the quote that it is in; and whether the last quote is open.
 fn read(text: &str) -> (Vec<(usize, char, Option<char>)>, bool) {
     let (mut read, mut quote, mut chars) = (Vec::new(), None, text.char_indices());
     while let Some((at, c)) = chars.next() {

@@ -8,10 +8,14 @@ const PAGE: &str = "docs/decide.md";
 
 const HEAD: &str = "# What a request does in each phase
 
-The table answers questions such as \"what happens on SIGTSTP while stopping?\". The requests are the words of
-`bivouac signals`, which also says which signal asks for which of them. The phases are those of the drawing in
-[`decide`](../src/engine/decide.rs), with two tasks in flight at the beginning. An empty cell means that the
-request changes nothing.
+The tables answer questions such as \"what happens on SIGTSTP while stopping?\" (SIGTSTP asks for
+[suspend](#suspend)). The requests are the words of `bivouac signals`, which also says which signal asks for which
+of them. How to read a row:
+
+- **Phase**: what has happened before. Two tasks were in flight at the beginning.
+- **Then**: the new course and motion, which the drawing in [`decide`](../src/engine/decide.rs) shows. Empty: as before.
+- **Actions**: what the supervisor does, in this order; the [last table](#actions-and-alarms) explains the words. What
+  follows later (an alarm rings, all children stand still) is not in the row.
 
 A unit test makes this page from the function itself and fails when they differ. To write it again, run
 `BIVOUAC_BLESS=1 cargo test --lib golden`.
@@ -42,7 +46,32 @@ fn page() -> String {
             writeln!(page, "| {phase} | {then} | {} |", actions.join(", ")).unwrap();
         }
     }
+    page.push_str("\n## actions and alarms\n\n| word | meaning |\n|---|---|\n");
+    for (of, note) in [("Action", ""), ("Alarm", " (alarm)")] {
+        for (word, meaning) in words(of) {
+            writeln!(page, "| {word}{note} | {meaning} |").unwrap();
+        }
+    }
     page
+}
+
+/// The variants of an enum, each with what its comment says.
+fn words(of: &str) -> Vec<(String, String)> {
+    let (_, text) = include_str!("../words.rs").split_once(&format!("enum {of} {{\n")).unwrap();
+    let (text, _) = text.split_once("\n}").unwrap();
+    let (mut words, mut comment) = (Vec::new(), String::new());
+    for line in text.lines() {
+        if let Some(sentence) = line.strip_prefix("    /// ") {
+            comment = format!("{comment} {sentence}");
+        } else if let Some(variant) =
+            line.strip_prefix("    ").filter(|line| line.starts_with(char::is_uppercase))
+        {
+            let word = variant.split([',', ' ', '(']).next().unwrap().to_string();
+            assert!(!comment.is_empty(), "{of}::{word} needs a comment");
+            words.push((word, std::mem::take(&mut comment).trim().replace(['[', ']'], "")));
+        }
+    }
+    words
 }
 
 #[test]

@@ -21,11 +21,11 @@ all of its answers; a test prints it and compares it with this file
   pattern, or another option that changes the output, makes another job.
 - **Tasks**: *pure* tasks are functions of their input (`count`, `grep`, `digest`, `pipe`). `each` runs commands
   with *side effects*; with `--output` their output counts, without it *only* the effects do.
-- **Result**: whether the result of a finished job still stands. It *passes* if it depends on the time at which the
+- **Result**: whether the result of a finished job still stands. It is *outdated* if it depends on the time at which the
   job ran, or if an input that was unreadable may be readable now.
 - **Inputs** and **Output**: compared with the record. This may take time, so it is done only where the plan
-  depends on it. *More*: a finished job has new tasks, or failed ones to try again. *Grown within*: the list has
-  grown where its last command had room, so that completed items would run again. *Printed*: the output went to
+  depends on it. *More*: a finished job has new tasks, or failed ones to try again. *Grown within*: new
+  items would go into the last command, whose other items are completed and would run again. *Printed*: the output went to
   a pipe or a terminal, whose reader is gone.
 - **Total**: whether the total of the tasks so far can be read. Another version of the program may have
   written it.

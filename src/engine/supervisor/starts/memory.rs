@@ -1,7 +1,7 @@
 //! Commands that stand still while memory is short, so that the others can end.
 //!
-//! The obvious way is to pause the job. But what takes the memory is mostly the commands themselves, and none of them
-//! would ever give it back. So one always runs, the oldest, and the youngest are stopped first. The bounds are those
+//! The obvious way is to pause the job. But mostly the commands themselves take the memory, and none of them would
+//! ever give it back. So one always runs, the oldest, and the youngest are stopped first. The bounds are those
 //! of GNU parallel: below twice the size one more stands still at each look, below the size all but one do.
 
 use crate::engine::decide::{Course, Motion};
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     None,
-    /// So many may move, the oldest.
+    /// This many may move, the oldest first.
     LeaveMoving(usize),
     WakeOne,
 }
