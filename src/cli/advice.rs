@@ -126,7 +126,7 @@ verb | logs joblog history | that is `bivouac log [STATE]`
 verb | suspend | that is `bivouac pause [STATE]`
 verb | abort cancel quit | that is `bivouac stop [STATE]`; a second SIGTERM aborts
 verb | save | that is `bivouac checkpoint [STATE]`
-verb | config configure | settings stand in a file for --config; `bivouac signals` prints what signals mean
+verb | config configure | settings stand in a file for --config; `bivouac signals` prints the signals
 "#;
 
 /// The rows of a table: the verbs, the names, the sentence.
@@ -153,7 +153,7 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
     if kind == ErrorKind::InvalidSubcommand {
         let typed = word(ContextKind::InvalidSubcommand)?;
         let (.., sentence) = rows(VERBS).find(|(_, names, _)| is_in(names, typed))?;
-        return Some(format!("`{typed}` is no verb: {sentence}"));
+        return Some(format!("`{typed}` is no verb\n  {sentence}"));
     }
     if kind == ErrorKind::UnknownArgument {
         let typed = word(ContextKind::InvalidArg)?;
@@ -230,6 +230,15 @@ mod tests {
             assert!(said(line).is_some_and(|said| said.contains(says)), "{line}: {:?}", said(line));
         }
         assert_eq!(said("bivouac each --frobnicate echo"), None);
+    }
+
+    /// A sentence is the second line of a message, after two blanks.
+    #[test]
+    fn no_sentence_of_the_tables_is_longer_than_a_line() {
+        for (_, names, sentence) in rows(OPTIONS).chain(rows(VERBS)) {
+            assert!(sentence.chars().count() <= 78, "{names}: {sentence}");
+        }
+        assert!(said("bivouac watch").unwrap().starts_with("`watch` is no verb\n  that is `"));
     }
 
     /// What has come to be an option must leave the table.

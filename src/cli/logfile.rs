@@ -278,7 +278,7 @@ fn record(notice: &Notice, word: TaskWord) {
         Notice::Status(progress) => info!(status = crate::cli::notices::status(progress, word), "status"),
         Notice::NotSuspended { pid } => info!(pid, "not suspended: paused"),
         Notice::TaskFailed { task, why } => warn!(task = task + 1, why, "task failed"),
-        Notice::Said { task, line } => info!(task = task + 1, line, "said"),
+        Notice::Said { task, line } | Notice::Told { task, line } => info!(task = task + 1, line, "said"),
         Notice::Running(tasks) => {
             info!(tasks = ?tasks.iter().map(|one| one.task + 1).collect::<Vec<_>>(), "running");
         }

@@ -23,6 +23,7 @@ pub(crate) fn level(notice: &Notice) -> Level {
         Notice::Warning(_)
         | Notice::TaskFailed { .. }
         | Notice::Said { .. }
+        | Notice::Told { .. }
         | Notice::Reloaded { adopted: false, .. } => Level::Wrong,
         // A request for one is answered by a line of status, which has its age and size.
         Notice::Checkpoint { .. }
@@ -59,13 +60,14 @@ pub(crate) fn messages(notice: &Notice, word: TaskWord) -> Vec<String> {
 pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
     match notice {
         Notice::Ready { workers } => format!("ready, {}", count(*workers as u64, "worker")),
-        Notice::Resumed { frontier, ahead, tasks } => {
-            let after = format!("resumed after {}", word.of(*frontier, *tasks));
-            match ahead {
-                0 => after,
-                ahead => format!("{after}, {ahead} more completed ahead of them"),
+        Notice::Resumed { frontier, ahead, tasks } => match (frontier, ahead) {
+            (0, 0) => format!("resumed from the beginning: no {} was done before", word.singular()),
+            (0, ahead) => format!("resumed, {} completed before", word.of(*ahead, *tasks)),
+            (_, 0) => format!("resumed after {}", word.of(*frontier, *tasks)),
+            (..) => {
+                format!("resumed after {}, {ahead} more completed ahead of them", word.of(*frontier, *tasks))
             }
-        }
+        },
         Notice::Input(what) => what.clone(),
         Notice::Signal { signal, request, sender } => format!("{signal} ({sender}): {request}"),
         Notice::Asked { request, by } => format!("{by} asks: {request}"),
@@ -87,7 +89,7 @@ pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
             format!("not suspended, no shell would continue it: `kill -CONT {pid}`")
         }
         Notice::TaskFailed { task, why } => format!("{} failed and is left out: {why}", word.name(*task)),
-        Notice::Said { task, line } => format!("{}: {line}", word.name(*task)),
+        Notice::Said { task, line } | Notice::Told { task, line } => format!("{}: {line}", word.name(*task)),
         Notice::Running(tasks) => running(tasks, word),
         Notice::State(path) => format!("state in {}", path.display()),
         Notice::Reloaded { .. } => messages(notice, word).join("; "),
@@ -179,6 +181,14 @@ mod tests {
             (
                 Notice::Resumed { frontier: 3, ahead: 2, tasks: None },
                 "resumed after 3 tasks, 2 more completed ahead of them",
+            ),
+            (
+                Notice::Resumed { frontier: 0, ahead: 0, tasks: Some(64) },
+                "resumed from the beginning: no task was done before",
+            ),
+            (
+                Notice::Resumed { frontier: 0, ahead: 2, tasks: Some(64) },
+                "resumed, 2 of 64 tasks completed before",
             ),
             (
                 Notice::Input("f: grew, processed to its old size".into()),

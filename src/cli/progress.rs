@@ -189,6 +189,10 @@ impl<C: Console> Observer for Watch<C> {
         if let (true, Notice::Said { line, .. }) = (self.passes_through, notice) {
             return outlet.raw(line);
         }
+        // The sentence names the item, as that of a failure does.
+        if let (true, Notice::Told { line, .. }) = (self.passes_through, notice) {
+            return outlet.message(line);
+        }
         let is_in_the_report = self.passes_through && matches!(notice, Notice::TaskFailed { .. });
         let level = if is_in_the_report { Level::Detail } else { notices::level(notice) };
         if level <= self.level {

@@ -77,6 +77,7 @@ impl Observer for Bar {
                 | Notice::Warning(_)
                 | Notice::TaskFailed { .. }
                 | Notice::Said { .. }
+                | Notice::Told { .. }
                 | Notice::Input(_)
                 | Notice::Status(_)
                 | Notice::Stopping { .. }
@@ -180,6 +181,9 @@ pub fn sentence(notice: &Notice) -> String {
     };
     match notice {
         Notice::Ready { workers } => format!("ready, {workers} workers"),
+        Notice::Resumed { frontier: 0, ahead: 0, .. } => {
+            "resumed from the beginning: no task was done before".to_string()
+        }
         Notice::Resumed { frontier, ahead: 0, tasks } => format!("resumed after {}", of(*frontier, *tasks)),
         Notice::Resumed { frontier, ahead, tasks } => {
             format!("resumed after {}, {ahead} more completed ahead of them", of(*frontier, *tasks))
@@ -200,7 +204,7 @@ pub fn sentence(notice: &Notice) -> String {
             format!("paused in place of suspended; `kill -CONT {pid}` continues it")
         }
         Notice::TaskFailed { task, why } => format!("task {} failed and is left out: {why}", task + 1),
-        Notice::Said { task, line } => format!("task {}: {line}", task + 1),
+        Notice::Said { task, line } | Notice::Told { task, line } => format!("task {}: {line}", task + 1),
         Notice::Running(tasks) => {
             let list: Vec<String> = tasks.iter().map(|one| (one.task + 1).to_string()).collect();
             format!("running tasks: {}", list.join(", "))

@@ -326,7 +326,7 @@ impl Terms {
         let time = if self.jitter && self.retry_delay.is_none() { some_of(wait) } else { wait };
         let left = self.retries + 1 - attempt;
         let note = visible(&short(note)).into_owned();
-        cx.say(format!("{note}: {why}; again in {time:.1?}, {left} left"));
+        cx.tell(format!("{note}: {why}; again in {time:.1?}, {left} left"));
         Then::Retry(attempt + 1, time)
     }
 

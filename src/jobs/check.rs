@@ -38,7 +38,8 @@ pub(crate) struct Options {
 /// The job. Its source: the lists, cut at lines.
 #[derive(Debug)]
 pub(crate) struct Check {
-    algorithm: Algorithm,
+    /// The only one; otherwise a line may name its own, and is of BLAKE3 if it names none.
+    only: Option<Algorithm>,
     /// As they were given; `-` is standard input.
     lists: Vec<PathBuf>,
     options: Options,
@@ -55,6 +56,12 @@ pub(crate) struct Tally {
     missing: u64,
     /// Malformed lines that name another checksum.
     other: u64,
+    /// Malformed lines that name one which is not computed here.
+    #[serde(default)]
+    unknown: u64,
+    /// Lines that name their checksum.
+    #[serde(default)]
+    tagged: u64,
     utf16: bool,
 }
 
@@ -91,12 +98,17 @@ enum Verdict {
 
 impl Check {
     pub(crate) fn new(
-        algorithm: Algorithm,
+        only: Option<Algorithm>,
         lists: Vec<PathBuf>,
         options: Options,
         complaints: Complaints,
     ) -> Self {
-        Self { algorithm, lists, options, complaints }
+        Self { only, lists, options, complaints }
+    }
+
+    /// That of a line which names none.
+    fn usual(&self) -> Algorithm {
+        self.only.unwrap_or(Algorithm::Blake3)
     }
 
     fn list(&self, index: usize) -> String {
@@ -107,13 +119,14 @@ impl Check {
     }
 
     fn verify(&self, entry: &Entry<'_>, cx: &Context<'_>) -> Result<Verdict, TaskError> {
+        let algorithm = entry.tag.unwrap_or(self.usual());
         let hash = match Stream::is_stream(&entry.path) {
             true => Stream::open(&entry.path)
                 .map_err(TaskError::Fatal)
-                .and_then(|stream| hash_stream(stream, self.algorithm.hasher(), cx)),
+                .and_then(|stream| hash_stream(stream, algorithm.hasher(), cx)),
             false => InputFile::look_at(&entry.path)
                 .map_err(TaskError::Fatal)
-                .and_then(|file| hash_file(&file, self.algorithm, cx)),
+                .and_then(|file| hash_file(&file, algorithm, cx)),
         };
         match hash {
             Ok(hash) if hash.as_bytes().eq_ignore_ascii_case(entry.hash) => Ok(Verdict::Ok),
@@ -139,6 +152,7 @@ impl Check {
     ) -> Result<&'static str, TaskError> {
         let Options { quiet, status, .. } = self.options;
         let tally = &mut partial.tally;
+        tally.tagged += u64::from(entry.tag.is_some());
         let (count, said) = match self.verify(entry, cx)? {
             Verdict::Ok if quiet => (&mut tally.agree, ""),
             Verdict::Ok => (&mut tally.agree, "OK"),
@@ -158,11 +172,11 @@ impl Check {
         let Some(list) = total.open.take() else { return };
         let Options { ignore_missing, status, strict, .. } = self.options;
         let tally = std::mem::take(&mut total.tally);
-        let Tally { agree, differ, unreadable, malformed, missing, other, utf16 } = tally;
+        let Tally { agree, differ, unreadable, malformed, missing, other, unknown, tagged, utf16 } = tally;
         total.lines = 0;
         let name = self.list(list);
         let mut say = |sentence: String| total.said.push(sentence);
-        let (is, other_is, other_option) = match self.algorithm {
+        let (is, other_is, other_option) = match self.usual() {
             Algorithm::Blake3 => ("BLAKE3", "SHA-256", "sha256"),
             Algorithm::Sha256 => ("SHA-256", "BLAKE3", "blake3"),
         };
@@ -174,7 +188,11 @@ impl Check {
         }
         if other > 0 {
             say(format!("{name}: some of its checksums are {other_is} ones: --algorithm {other_option}"));
-        } else if differ > 0 && agree == 0 {
+        } else if unknown > 0 {
+            say(format!(
+                "{name}: some of its checksums are neither BLAKE3 nor SHA-256\n  `cksum -c` verifies those"
+            ));
+        } else if differ > 0 && agree + tagged == 0 {
             say(format!(
                 "{name}: none of its checksums is the {is} one\n  if another tool has made it: --algorithm {other_option}"
             ));
@@ -196,7 +214,7 @@ impl Check {
                 say(format!("{name}: no file was verified"));
             }
         }
-        let every_line_counts = strict || self.algorithm == Algorithm::Blake3;
+        let every_line_counts = strict || self.usual() == Algorithm::Blake3;
         total.failed |= agree == 0 || differ + unreadable > 0 || (every_line_counts && malformed > 0);
     }
 }
@@ -211,7 +229,7 @@ impl Job for Check {
     }
 
     fn fingerprint(&self) -> Value {
-        json!({ "algorithm": self.algorithm, "options": self.options })
+        json!({ "algorithm": self.only, "options": self.options })
     }
 
     /// The files may have changed since the last time: that is the question.
@@ -248,12 +266,13 @@ impl Job for Check {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let entry = match parse(line, self.algorithm) {
+            let entry = match parse(line, self.only) {
                 // It cannot be the list and what is in it.
                 Line::Entry(entry) if !(is_standard_input && entry.path == Path::new("-")) => entry,
-                line @ (Line::Entry(_) | Line::Other(_) | Line::Malformed) => {
+                line @ (Line::Entry(_) | Line::Other(_) | Line::Unknown | Line::Malformed) => {
                     partial.tally.malformed += 1;
                     partial.tally.other += u64::from(matches!(line, Line::Other(_)));
+                    partial.tally.unknown += u64::from(matches!(line, Line::Unknown));
                     if self.options.warn {
                         partial.malformed.push(partial.lines);
                     }
@@ -276,9 +295,10 @@ impl Job for Check {
             self.sum_up(total);
         }
         total.open = Some(list);
-        let improper = match self.algorithm {
-            Algorithm::Blake3 => "improperly formatted BLAKE3 checksum line",
-            Algorithm::Sha256 => "improperly formatted SHA256 checksum line",
+        let improper = match self.only {
+            None => "improperly formatted checksum line",
+            Some(Algorithm::Blake3) => "improperly formatted BLAKE3 checksum line",
+            Some(Algorithm::Sha256) => "improperly formatted SHA256 checksum line",
         };
         let malformed =
             malformed.iter().map(|line| format!("{}: {}: {improper}", self.list(list), total.lines + line));
@@ -293,6 +313,8 @@ impl Job for Check {
         sum.malformed += tally.malformed;
         sum.missing += tally.missing;
         sum.other += tally.other;
+        sum.unknown += tally.unknown;
+        sum.tagged += tally.tagged;
         sum.utf16 |= tally.utf16;
     }
 

@@ -21,6 +21,8 @@ const DIGITS: usize = 64;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry<'l> {
+    /// The checksum that the line names.
+    pub(crate) tag: Option<Algorithm>,
     pub(crate) hash: &'l [u8],
     pub(crate) path: PathBuf,
 }
@@ -28,8 +30,10 @@ pub(crate) struct Entry<'l> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'l> {
     Entry(Entry<'l>),
-    /// It names another checksum.
+    /// It names another checksum than the only one that is wanted.
     Other(Algorithm),
+    /// It names a checksum that is not known here.
+    Unknown,
     Malformed,
 }
 
@@ -37,8 +41,11 @@ pub(crate) enum Line<'l> {
 const TAGS: [(&[u8], Algorithm); 3] =
     [(b"SHA256", Algorithm::Sha256), (b"SHA2-256", Algorithm::Sha256), (b"BLAKE3", Algorithm::Blake3)];
 
-/// Reads a line, without its end.
-pub(crate) fn parse(line: &[u8], algorithm: Algorithm) -> Line<'_> {
+/// The names that `cksum` gives to checksums that are not computed here.
+const UNKNOWN: [&[u8]; 7] = [b"MD5", b"SHA1", b"SHA224", b"SHA384", b"SHA512", b"BLAKE2b", b"SM3"];
+
+/// Reads a line, without its end. If it names a checksum, that must be the `only` one, if there is one.
+pub(crate) fn parse(line: &[u8], only: Option<Algorithm>) -> Line<'_> {
     let line = trim_blanks(line);
     let (escaped, line) = match line.strip_prefix(b"\\") {
         Some(rest) => (true, rest),
@@ -48,22 +55,25 @@ pub(crate) fn parse(line: &[u8], algorithm: Algorithm) -> Line<'_> {
         if let Some(rest) = line.strip_prefix(tag)
             && let Some(rest) = rest.strip_prefix(b" ").unwrap_or(rest).strip_prefix(b"(")
         {
-            return match named == algorithm {
-                true => entry(tagged(rest), escaped),
+            return match only.is_none_or(|only| only == named) {
+                true => entry(tagged(rest), Some(named), escaped),
                 false => Line::Other(named),
             };
         }
     }
-    entry(plain(line), escaped)
+    match UNKNOWN.iter().any(|tag| line.strip_prefix(*tag).is_some_and(|rest| rest.starts_with(b" ("))) {
+        true => Line::Unknown,
+        false => entry(plain(line), None, escaped),
+    }
 }
 
-fn entry<'l>(parts: Option<(&'l [u8], &[u8])>, escaped: bool) -> Line<'l> {
+fn entry<'l>(parts: Option<(&'l [u8], &[u8])>, tag: Option<Algorithm>, escaped: bool) -> Line<'l> {
     let Some((hash, name)) = parts else { return Line::Malformed };
     if name.is_empty() || hash.len() != DIGITS || !hash.iter().all(u8::is_ascii_hexdigit) {
         return Line::Malformed;
     }
     let path = if escaped { names::unescape(name) } else { Some(PathBuf::from(OsStr::from_bytes(name))) };
-    path.map_or(Line::Malformed, |path| Line::Entry(Entry { hash, path }))
+    path.map_or(Line::Malformed, |path| Line::Entry(Entry { tag, hash, path }))
 }
 
 /// `NAME) = HASH`: the last bracket ends the name.
@@ -106,12 +116,12 @@ mod tests {
     #[test]
     fn lines_of_every_tool_are_understood_and_others_are_not() {
         let hash = "0123456789abcdef".repeat(4);
-        let path = |line: &str, algorithm| match parse(line.as_bytes(), algorithm) {
+        let path = |line: &str, algorithm| match parse(line.as_bytes(), Some(algorithm)) {
             Line::Entry(entry) => {
                 assert_eq!(entry.hash, hash.as_bytes());
                 Some(entry.path)
             }
-            Line::Other(_) | Line::Malformed => None,
+            Line::Other(_) | Line::Unknown | Line::Malformed => None,
         };
         for (line, name) in [
             (format!("{hash}  a b"), "a b"),
@@ -138,9 +148,17 @@ mod tests {
             format!("\\{hash}  a\\x"),
             hash.clone(),
         ] {
-            assert_eq!(parse(wrong.as_bytes(), Algorithm::Sha256), Line::Malformed, "{wrong}");
+            assert_eq!(parse(wrong.as_bytes(), None), Line::Malformed, "{wrong}");
         }
         let other = format!("SHA256 (a) = {hash}");
-        assert_eq!(parse(other.as_bytes(), Algorithm::Blake3), Line::Other(Algorithm::Sha256));
+        assert_eq!(parse(other.as_bytes(), Some(Algorithm::Blake3)), Line::Other(Algorithm::Sha256));
+        let tag = |line: &str| match parse(line.as_bytes(), None) {
+            Line::Entry(entry) => entry.tag,
+            line @ (Line::Other(_) | Line::Unknown | Line::Malformed) => panic!("{line:?}"),
+        };
+        assert_eq!(tag(&other), Some(Algorithm::Sha256), "the line itself says it");
+        assert_eq!(tag(&format!("BLAKE3 (a) = {hash}")), Some(Algorithm::Blake3));
+        assert_eq!(tag(&format!("{hash}  a")), None);
+        assert_eq!(parse(format!("MD5 (a) = {hash}").as_bytes(), None), Line::Unknown);
     }
 }

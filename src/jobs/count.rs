@@ -34,6 +34,8 @@ pub(crate) struct Count {
     left_out: Vec<LeftOut>,
     columns: Columns,
     totals: Totals,
+    /// The sizes of all files are not known before the first is counted, so numbers are not aligned.
+    is_unaligned: bool,
 }
 
 /// Which numbers to print. They always come in this order, but for the characters, which come before the bytes.
@@ -128,7 +130,7 @@ impl Count {
     /// Counts `files`; without any, standard input, whose line then has no name.
     pub(crate) fn new(files: &[PathBuf], columns: Columns) -> Self {
         let names = if files.is_empty() { vec![None] } else { files.iter().cloned().map(Some).collect() };
-        Self { names, left_out: Vec::new(), columns, totals: Totals::default() }
+        Self { names, left_out: Vec::new(), columns, totals: Totals::default(), is_unaligned: false }
     }
 
     pub(crate) fn totals(self, totals: Totals) -> Self {
@@ -141,6 +143,12 @@ impl Count {
         // Files were given, so no file that can be read does not mean standard input.
         let names = self.names.into_iter().filter(|name| left_out.is_empty() || name.is_some()).collect();
         Self { left_out, names, ..self }
+    }
+
+    /// The files are those of a list, which may be empty and may be a pipe.
+    pub(crate) fn listed(mut self, is_piped: bool) -> Self {
+        self.names.retain(Option::is_some);
+        Self { is_unaligned: is_piped, ..self }
     }
 
     /// The lines of the directories that were given before this file, and after the one before it.
@@ -183,12 +191,12 @@ impl Count {
     }
 
     /// `wc` makes columns as wide as the total size of the regular files, at least 7 if there are
-    /// others; but does not bother for a single number about a single file.
+    /// others; but does not bother for a single number about a single file, and cannot for a list from a pipe.
     fn width(&self, inputs: Inputs) -> usize {
         let Columns { records, lines, words, bytes, chars, longest } = self.columns;
         let columns =
             [records, lines, words, bytes, chars, longest].into_iter().filter(|column| *column).count();
-        if (inputs.count == 1 && columns == 1) || self.totals == Totals::Only {
+        if (inputs.count == 1 && columns == 1) || self.totals == Totals::Only || self.is_unaligned {
             return 1;
         }
         let digits = inputs.regular_bytes.checked_ilog10().unwrap_or(0) as usize + 1;
@@ -243,6 +251,9 @@ impl Job for Count {
         let mut fingerprint = json!({ "columns": self.columns, "named": named });
         if self.totals != Totals::default() {
             fingerprint["total"] = json!(self.totals);
+        }
+        if self.is_unaligned {
+            fingerprint["list from a pipe"] = json!(true);
         }
         fingerprint
     }

@@ -135,9 +135,27 @@ impl Context<'_> {
         }
     }
 
-    /// Hands a line to the observer. Waits if lines come too fast, so endless complaints fill no memory.
+    /// Hands a line of a command to the observer. Waits if lines come too fast, so endless complaints fill no memory.
     pub fn say(&self, line: String) {
-        let mut saying = Saying { task: self.task, line };
+        self.send(Saying { task: self.task, line, is_the_jobs: false });
+    }
+
+    /// Hands a sentence of the job itself to the observer, in order with the lines of [`say`](Context::say).
+    ///
+    /// ```
+    /// # use bivouac::{Exit, Location};
+    /// let fetch = bivouac::resumable(["a", "b"]).map(|name, cx| {
+    ///     cx.tell(format!("{name}: the server is busy; once more in 1 s"));
+    ///     Ok(())
+    /// });
+    /// assert_eq!(fetch.state(Location::Nowhere).into_run()?.run().exit(), Exit::Code(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tell(&self, line: String) {
+        self.send(Saying { task: self.task, line, is_the_jobs: true });
+    }
+
+    fn send(&self, mut saying: Saying) {
         while let Err(SendTimeoutError::Timeout(back)) = self.shared.sayings.send_timeout(saying, LOOK_UP) {
             if self.is_cancelled() {
                 return;

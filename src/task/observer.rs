@@ -251,6 +251,13 @@ pub enum Notice {
         /// The line, without its end, and with control characters as they came.
         line: String,
     },
+    /// A sentence that a job told about a task ([`Context::tell`](crate::Context::tell)).
+    Told {
+        /// The task.
+        task: u64,
+        /// The sentence.
+        line: String,
+    },
     /// Tasks that run at the moment (SIGQUIT).
     Running(Vec<AtWork>),
     /// The state is kept here.

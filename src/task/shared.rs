@@ -13,6 +13,8 @@ use std::time::Instant;
 pub(crate) struct Saying {
     pub(crate) task: u64,
     pub(crate) line: String,
+    /// A sentence of the job, and no line of a command.
+    pub(crate) is_the_jobs: bool,
 }
 
 /// How many lines may wait to be said.

@@ -107,6 +107,43 @@ fn what_sha256sum_does_not_read_is_read_or_told() {
     world.bivouac("digest -c").stdin(Input::Piped(blake3)).run().expect_code(0).expect_stdout(b"a: OK\n");
 }
 
+/// As `cksum --check` does it, which knows no BLAKE3.
+#[test]
+fn a_line_that_names_its_checksum_needs_no_option() {
+    let world = world();
+    let (a, bc) = (hash(&world, "a"), hash(&world, "b c"));
+    let blake3 = |name: &str| {
+        String::from_utf8(world.bivouac("digest --tag").words(&[name]).run().expect_code(0).stdout).unwrap()
+    };
+    world.shell(
+        "sha256sum --tag a 'b c' changed > tagged; sed 's/^SHA256 (a)/SHA256 (gone)/' tagged > lacking",
+    );
+    for list in ["tagged", "lacking"] {
+        for options in ["", "--quiet", "--status", "--ignore-missing", "--strict"] {
+            let line = format!("--check {options} {list}");
+            let (ours, theirs) = (answer(&world, "bivouac digest", &line), answer(&world, "cksum", &line));
+            assert_eq!((&ours.0, ours.2), (&theirs.0, theirs.2), "{line}");
+        }
+    }
+    // Each line by its own.
+    let both = format!("SHA256 (a) = {a}\n{}{}SHA256 (b c) = {bc}\n", blake3("a"), blake3("changed"));
+    world.write("both", &both);
+    let check = |line: &str| world.bivouac(&format!("digest --check {line}")).run();
+    check("both").expect_code(0).expect_stdout(b"a: OK\na: OK\nchanged: OK\nb c: OK\n");
+    world.append("changed", "x");
+    drop(check("both").expect_code(1).expect_says_not("--algorithm").expect_stdout_says("changed: FAILED"));
+    // One that was asked for is the only one.
+    let only = check("both -a sha256").expect_code(0).expect_says("--algorithm blake3");
+    only.expect_stdout(b"a: OK\nb c: OK\n");
+    // A line without a name is of BLAKE3, as in lists of `b3sum`.
+    world.write("plain", format!("{a}  a\nSHA256 (a) = {a}\n"));
+    check("plain").expect_code(1).expect_stdout(b"a: FAILED\na: OK\n");
+    // Those that are not computed here are not passed over in silence.
+    world.shell("md5sum --tag a > md5; sha256sum --tag a >> md5");
+    let unknown = check("md5 -w").expect_code(1).expect_says("`cksum -c` verifies those");
+    unknown.expect_says("md5: 1: improperly formatted checksum line").expect_stdout(b"a: OK\n");
+}
+
 #[test]
 fn with_blake3_a_line_that_cannot_be_read_is_a_failure() {
     let world = world();

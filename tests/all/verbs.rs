@@ -3,6 +3,7 @@
 use crate::data;
 use crate::harness::{Input, World};
 use crate::tty::Terminal;
+use std::process::Stdio;
 
 /// Runs both and compares.
 fn same(world: &World, ours: &str, theirs: &str) {
@@ -215,6 +216,66 @@ fn count_has_the_options_of_wc() {
     world.write("wrong", "a.txt\0\0b.txt");
     world.bivouac("count --files0-from wrong").run().expect_code(2).expect_says("an empty name");
     world.bivouac("count --files0-from names a.txt").run().expect_code(2).expect_says("cannot be used with");
+}
+
+/// `wc` makes columns as wide as the sum of all sizes, if it knows them before it counts the first file.
+#[test]
+fn count_aligns_its_numbers_exactly_as_wc_does() {
+    let world = World::new();
+    for (name, text) in [("a", "one two\n".to_string()), ("b", "x\n".repeat(60))] {
+        world.write(name, text);
+    }
+    std::fs::create_dir(world.path("d")).unwrap();
+    for (name, names) in [
+        ("l0", ""),
+        ("l1", "a\0"),
+        ("l2", "a\0b\0"),
+        ("unended", "a\0b"),
+        ("lacking", "a\0gone\0b\0"),
+        ("none", "gone\0"),
+        ("dir", "a\0d\0"),
+        ("only-dir", "d\0"),
+    ] {
+        world.write(name, names);
+        for columns in ["", "-l", "-lw"] {
+            for how in ["LIST", "- <LIST", "<(cat LIST)", "/dev/stdin <LIST"] {
+                let line = format!("{columns} --files0-from={}", how.replace("LIST", name));
+                compare_with_wc(&world, &line);
+            }
+            compare_with_wc(&world, &format!("{columns} --files0-from=- < <(cat {name})"));
+        }
+    }
+    let lines = "a|a b|gone|a gone|gone a b|d|a d|d gone|-l a|-l a b|- <a|a - <a|<a|-l <a|-c a|-c - <a";
+    let streams = "|-l - < <(cat a)|a - < <(cat a)|< <(cat a)|a <(cat b)";
+    for line in lines.split('|').chain(streams.split('|')) {
+        compare_with_wc(&world, line);
+    }
+    // `wc` has --total since coreutils 9.2; these are its lines.
+    for (line, wanted) in [
+        ("--files0-from=l0 --total=always", "0 0 0 total\n"),
+        ("--files0-from=l0 --total=only", "0 0 0\n"),
+        ("--files0-from=l0 --total=never", ""),
+        ("--files0-from=l1 --total=always", "1 2 8 a\n1 2 8 total\n"),
+        ("--files0-from=l2 --total=only", "61 62 128\n"),
+        ("--files0-from=- --total=always < <(cat l2)", "1 2 8 a\n60 60 120 b\n61 62 128 total\n"),
+        ("--files0-from=- --total=never < <(cat l2)", "1 2 8 a\n60 60 120 b\n"),
+        ("--total=always a", "1 2 8 a\n1 2 8 total\n"),
+        ("--total=always gone", "0 0 0 total\n"),
+        ("--total=never a b", "  1   2   8 a\n 60  60 120 b\n"),
+    ] {
+        let (stdout, _) = wc(&world, "bivouac count", line);
+        assert_eq!(stdout, wanted, "{line}");
+    }
+}
+
+fn wc(world: &World, program: &str, line: &str) -> (String, Option<i32>) {
+    let line = format!("export LC_ALL=C; {program} {line}");
+    let output = world.command("bash").args(["-c", &line]).stdin(Stdio::null()).output().unwrap();
+    (String::from_utf8(output.stdout).unwrap(), output.status.code())
+}
+
+fn compare_with_wc(world: &World, line: &str) {
+    assert_eq!(wc(world, "bivouac count", line), wc(world, "wc", line), "{line}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
+use std::ops::Not;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -51,4 +52,7 @@ pub(crate) struct Found {
     pub(super) unlisted: Vec<Word>,
     #[serde(default)]
     pub(super) with_filename: bool,
+    /// The list of files came through a pipe.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub(crate) is_piped: bool,
 }

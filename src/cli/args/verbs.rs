@@ -16,7 +16,8 @@ use clap::{ArgAction, Args, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -94,12 +95,14 @@ impl CountArgs {
     pub(crate) fn resolve(&mut self, known: Option<Found>) -> Result<()> {
         if let Some(list) = &self.files0_from {
             let typed = words([list]);
-            self.files = match known.filter(|known| known.typed == typed) {
-                Some(known) => paths(known.files),
-                None => listed_files(list)?,
+            let (files, piped) = match known.filter(|known| known.typed == typed) {
+                Some(known) => (paths(known.files), known.is_piped),
+                None => (listed_files(list)?, is_piped(list)),
             };
+            self.files = files;
             let (files, patterns, unlisted) = (words(&self.files), Vec::new(), Vec::new());
-            self.found = Some(Found { typed, files, patterns, unlisted, with_filename: false });
+            let (with_filename, is_piped) = (false, piped);
+            self.found = Some(Found { typed, files, patterns, unlisted, with_filename, is_piped });
         } else if self.files.is_empty() {
             (self.files, self.unnamed) = (vec![PathBuf::from("-")], true);
         }
@@ -110,7 +113,7 @@ impl CountArgs {
 fn listed_files(list: &Path) -> Result<Vec<PathBuf>> {
     let mut text = read_all(list)?;
     if text.pop_if(|last| *last == 0).is_none() && text.is_empty() {
-        return Err(Error::usage(list.display(), "names no file"));
+        return Ok(Vec::new());
     }
     let names = text.split(|byte| *byte == 0).map(|name| PathBuf::from(OsStr::from_bytes(name)));
     let names: Vec<PathBuf> = names.collect();
@@ -125,11 +128,22 @@ fn listed_files(list: &Path) -> Result<Vec<PathBuf>> {
     Ok(names)
 }
 
+/// Whether `wc` reads this list name by name, and so does not know the sizes of all files when it prints the first: it is
+/// no regular file, or a long one.
+fn is_piped(list: &Path) -> bool {
+    const LONG: u64 = 10 << 20;
+    let facts = match list == Path::new("-") {
+        true => io::stdin().as_fd().try_clone_to_owned().and_then(|stdin| File::from(stdin).metadata()),
+        false => list.metadata(),
+    };
+    facts.is_ok_and(|facts| !facts.is_file() || facts.len() > LONG)
+}
+
 /// A file, or standard input.
 fn read_all(path: &Path) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let read = match path == Path::new("-") {
-        true => std::io::stdin().lock().read_to_end(&mut text),
+        true => io::stdin().lock().read_to_end(&mut text),
         false => File::open(path).and_then(|mut file| file.read_to_end(&mut text)),
     };
     read.map(|_| text).map_err(|e| Error::named(path, "read", &e))
@@ -344,6 +358,7 @@ impl GrepArgs {
                 patterns: words(&self.patterns),
                 unlisted: words(&self.unlisted),
                 with_filename: self.with_filename,
+                is_piped: false,
             });
         }
         Ok(())
@@ -434,9 +449,9 @@ impl GrepArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::DIGEST)]
 pub(crate) struct DigestArgs {
-    /// The checksum
-    #[arg(short, long, value_enum, default_value_t = Algorithm::Blake3, help_heading = "What to compute")]
-    pub(crate) algorithm: Algorithm,
+    /// The checksum [default: blake3]. With --check the only one; otherwise lines may name their own: `SHA256 (NAME) = HASH`
+    #[arg(short, long, value_enum, help_heading = "What to compute")]
+    pub(crate) algorithm: Option<Algorithm>,
 
     /// Read lists of checksums from the files or standard input, verify them, and name what differs
     #[arg(short = 'c', long, conflicts_with_all = ["verify_inputs", "tag", "zero"], help_heading = "What to compute")]

@@ -19,7 +19,9 @@ pub(crate) fn run(count: &CountArgs, mut launch: Launch<'_>) -> Result<Exit> {
         None if columns.need_lines() => Boundary::newline(),
         None => Boundary::anywhere(),
     };
-    let source = Chunks::new(jobs::or_stdin(&files, &left_out), boundary)
+    let list = count.found.as_ref();
+    let inputs = if list.is_some() { files.clone() } else { jobs::or_stdin(&files, &left_out) };
+    let source = Chunks::new(inputs, boundary)
         .with_header(count.format.and_then(Format::header))
         .leaving_out(&left_out)
         .limit_rate(launch.settings.limit_rate.value)
@@ -27,5 +29,6 @@ pub(crate) fn run(count: &CountArgs, mut launch: Launch<'_>) -> Result<Exit> {
         .by_contents(count.inputs.verify_inputs);
     let named = if count.unnamed { &[][..] } else { &files };
     let job = Count::new(named, columns).totals(count.total).leaving_out(left_out);
+    let job = if let Some(list) = list { job.listed(list.is_piped) } else { job };
     launch.run((job, source), true)
 }

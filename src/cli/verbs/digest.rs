@@ -5,7 +5,7 @@ use crate::cli::launch::Launch;
 use crate::cli::{state_path, terminal};
 use crate::jobs::check::{self, Check};
 use crate::jobs::complaints::Complaints;
-use crate::jobs::digest::{self, Digest, Style, Terms};
+use crate::jobs::digest::{self, Algorithm, Digest, Style, Terms};
 use bivouac::Result;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Readable, Tree};
@@ -52,7 +52,8 @@ fn compute(args: &DigestArgs, complaints: Complaints, launch: Launch<'_>) -> Res
         strict: args.inputs.verify_inputs,
         given: args.paths.iter().cloned().collect(),
     };
-    let source = Tree::new(args.paths.clone(), args.algorithm.part(rate))
+    let algorithm = args.algorithm.unwrap_or(Algorithm::Blake3);
+    let source = Tree::new(args.paths.clone(), algorithm.part(rate))
         .together(digest::task_bytes(rate))
         .by_contents(args.inputs.verify_inputs)
         .leaving_out(!whole || (keeps_going && has_any()))
@@ -60,5 +61,5 @@ fn compute(args: &DigestArgs, complaints: Complaints, launch: Launch<'_>) -> Res
         .without(&state_path::own(&launch.args));
     let resumable = source.is_resumable();
     let style = Style { tag: args.tag, zero: args.zero };
-    launch.run((Digest::new(args.algorithm, style, terms, complaints), source), resumable)
+    launch.run((Digest::new(algorithm, style, terms, complaints), source), resumable)
 }

@@ -106,9 +106,10 @@ impl ResultsPlace {
             }
             (None, true) => {
                 let place = each.tmpdir.clone().unwrap_or_else(std::env::temp_dir);
-                let place = std::path::absolute(&place).unwrap_or(place);
                 let made = tempfile::Builder::new().prefix("bivouac-").tempdir_in(&place);
-                let path = made.map_err(|e| Error::named(&place, "make a directory for --files", &e))?.keep();
+                let made = made.map_err(|e| Error::named(&place, "make a directory for --files", &e))?.keep();
+                // Its name as it was asked for: that of `made` is absolute.
+                let path = made.file_name().map_or(made.clone(), |name| place.join(name));
                 Ok(Self { path: Some(path.clone()), new: vec![path], is_passing: true })
             }
             (None, false) => Ok(Self { path: None, new: Vec::new(), is_passing: false }),

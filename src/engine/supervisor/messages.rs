@@ -70,7 +70,9 @@ impl<J: Job> Supervisor<'_, J> {
     }
 
     pub(super) fn said(&mut self, saying: Saying) {
-        self.view.observer.notice(&Notice::Said { task: saying.task, line: saying.line });
+        let Saying { task, line, is_the_jobs } = saying;
+        let notice = if is_the_jobs { Notice::Told { task, line } } else { Notice::Said { task, line } };
+        self.view.observer.notice(&notice);
     }
 
     pub(super) fn commit_event(&mut self, event: CommitEvent) {

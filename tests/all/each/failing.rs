@@ -57,7 +57,7 @@ fn a_retry_is_another_chance() {
     let world = World::new();
     let text = "echo x; echo x >>tried-{}; test $(wc -l <tried-{}) = 3";
     let line = each(&world, "--retries 2 --shell", &[text, ":::", "a"]);
-    line.run().expect_code(0).expect_stdout(b"x\n").expect_says("a: ended with code 1; again in ");
+    line.run().expect_code(0).expect_stdout(b"x\n").expect_says("bivouac: a: ended with code 1; again in ");
     let text = "echo x >>tries; exit 9";
     each(&world, "--retries 1 --shell", &[text, ":::", "a"]).run().expect_code(1).expect_says("code 9");
     assert_eq!(world.read("tries"), b"x\nx\n");

@@ -200,13 +200,19 @@ fn the_names_of_files_are_printed_in_place_of_what_is_in_them() {
     let printed = each(&world, line, &["echo", ":::", "a", "b"]).run().expect_code(0);
     let printed = String::from_utf8(printed.stdout).unwrap();
     let names: Vec<&str> = printed.lines().map(|line| line.split_once('\t').unwrap().1).collect();
-    assert!(printed.starts_with("a\t/") && names.len() == 2, "{printed}");
-    assert_eq!(std::fs::read(names[1]).unwrap(), b"b\n");
+    assert!(printed.starts_with("a\t./bivouac-") && names.len() == 2, "as parallel prints them: {printed}");
+    assert_eq!(world.read(names[1]), b"b\n");
     // Nothing is left of a run in which nothing ran.
     let before = world.contents(".").len();
     let again = each(&world, "-k --files --tmpdir . --tag", &["echo", ":::", "a", "b"]).run().expect_code(0);
     drop(again.expect_says("already finished").expect_stdout(b""));
     assert_eq!(world.contents(".").len(), before);
+    std::fs::create_dir(world.path("t")).unwrap();
+    let line = format!("-k --files --fresh --tmpdir {}", world.path("t").display());
+    for (options, start) in [("-k --files --fresh --tmpdir t", "t/bivouac-"), (line.as_str(), "/")] {
+        let printed = each(&world, options, &["echo", ":::", "a"]).run().expect_code(0).stdout;
+        assert!(printed.starts_with(start.as_bytes()), "{}", String::from_utf8_lossy(&printed));
+    }
 }
 
 #[test]
