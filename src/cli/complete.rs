@@ -7,6 +7,7 @@
 
 use super::args::{Cli, JobVerb, Verb};
 use super::discover::states_in;
+use super::parse::SETTABLE;
 use super::shellwords::is_executable;
 use super::state_path::BESIDE;
 use super::terminal;
@@ -111,6 +112,13 @@ fn as_understood(mut words: Vec<OsString>, cursor: usize) -> Vec<OsString> {
 fn beginning_with(current: &OsStr, words: impl IntoIterator<Item = OsString>) -> Vec<CompletionCandidate> {
     let words = words.into_iter().filter(|word| word.as_bytes().starts_with(current.as_bytes()));
     words.map(CompletionCandidate::new).collect()
+}
+
+/// What `set` changes, and the states here.
+pub(crate) fn settings(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut words = beginning_with(current, SETTABLE.map(|key| format!("{key}=").into()));
+    words.extend(states(current));
+    words
 }
 
 /// The states here, and the outputs that stand for them.

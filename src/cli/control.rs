@@ -8,6 +8,7 @@
 //! | [`list`] | all jobs here and below, as a table |
 //! | [`choose`] | which signal asks a given job for something |
 //! | [`act`] | asking for it, and waiting until it is there |
+//! | [`set`] | the same for other settings |
 //!
 //! There is no socket and no protocol. Signals already carry requests to a job, and a file in its state directory has its
 //! status. So `kill` and `cat` can do all that a verb can do, and a job needs no thread, no port and no permission to be
@@ -17,6 +18,7 @@
 mod act;
 mod choose;
 mod list;
+mod set;
 mod status;
 mod view;
 mod watch;
@@ -39,6 +41,7 @@ pub(crate) fn run(control: &Control) -> Result<u8> {
         Control::Pause(verb) | Control::Resume(verb) | Control::Checkpoint(verb) | Control::Stop(verb) => {
             the_one(verb.state.as_deref())
         }
+        Control::Set(verb) => verb.pairs().and_then(|_| the_one(verb.state()?)),
     }?;
     if let Some(divided) = Divided::look(&path)? {
         return of_shards(control, divided, &path);
@@ -52,9 +55,11 @@ pub(crate) fn run(control: &Control) -> Result<u8> {
             let text = if verb.json { status.json()? } else { status.text(&view) };
             terminal::result(text.as_bytes()).map(|()| FINISHED)
         }
-        Control::Pause(_) | Control::Resume(_) | Control::Checkpoint(_) | Control::Stop(_) => {
-            act(control, &view)
-        }
+        Control::Pause(_)
+        | Control::Resume(_)
+        | Control::Checkpoint(_)
+        | Control::Stop(_)
+        | Control::Set(_) => act(control, &view),
     }
 }
 
@@ -65,6 +70,7 @@ fn act(control: &Control, view: &View) -> Result<u8> {
         Control::Resume(verb) => act::resume(view, verb.timeout),
         Control::Checkpoint(verb) => act::checkpoint(view, verb.timeout),
         Control::Stop(verb) => act::stop(view, verb.timeout),
+        Control::Set(verb) => set::set(view, verb),
     }
 }
 
@@ -84,7 +90,11 @@ fn of_shards(control: &Control, divided: Divided, path: &Path) -> Result<u8> {
         Control::Stop(_) if !submission::arrays(path).is_empty() => {
             submission::cancel(path).map(|()| FINISHED)
         }
-        Control::Pause(_) | Control::Resume(_) | Control::Checkpoint(_) | Control::Stop(_) => {
+        Control::Pause(_)
+        | Control::Resume(_)
+        | Control::Checkpoint(_)
+        | Control::Stop(_)
+        | Control::Set(_) => {
             let running = divided.running();
             if running.is_empty() {
                 terminal::message(&format!("{}: no shard runs", path.display()));

@@ -39,6 +39,16 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
+/// `1h 30m`, as an option is written.
+pub(crate) fn span(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
+/// `2.0 MiB/s`, or `none`: a limit.
+pub(crate) fn per_second(rate: Option<u64>) -> String {
+    rate.map_or("none".to_string(), |rate| format!("{}/s", size(rate)))
+}
+
 /// `0:07`, `12:34`, `3:00:00`: a clock that counts down.
 pub(crate) fn clock(time: Duration) -> String {
     let seconds = time.as_secs();

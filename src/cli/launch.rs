@@ -14,6 +14,7 @@ use crate::cli::logfile::{LogFile, Logged};
 use crate::cli::progress::Watch;
 use crate::cli::report::{self, ReportContext, report};
 use crate::cli::settings::Settings;
+use crate::cli::settings::asked::OfCommands;
 use crate::cli::settings::reload::Reloader;
 use crate::cli::shards::{Part, no_plan, note, plan, refuse_divided};
 use crate::cli::state_path::{self, JobId};
@@ -271,13 +272,14 @@ impl<'a> Launch<'a> {
         let shown = watch.is_shown();
         let mask = masked.found();
         let after_warning = AfterWarning::asked(args.job.signals.after_warning.as_deref(), mask);
+        let commands = OfCommands { any: args.commands.any, every: args.commands.starts.every };
         let ending = configured(Run::new(job, source), &args, &settings)
             .wait(args.job.resume.wait || matches!(part, Part::Merge))
             .fenced(!matches!(part, Part::Whole))
             .state(state.clone())
             .continuing(report::continuing(argv))
             .signals(masked)
-            .reload(Reloader::new(args.job, settings.clone(), log.clone()))
+            .reload(Reloader::new(args.job, (settings.clone(), commands), log.clone(), state.path()))
             .sink(sink)
             .observer(Logged::new(watch, word, log.clone()))
             .run();

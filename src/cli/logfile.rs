@@ -283,8 +283,14 @@ fn record(notice: &Notice, word: TaskWord) {
             info!(tasks = ?tasks.iter().map(|one| one.task + 1).collect::<Vec<_>>(), "running");
         }
         Notice::State(path) => info!(state = %path.display(), "state"),
-        Notice::Reloaded { adopted: true, said } => info!(changes = said.join("; "), "reloaded"),
-        Notice::Reloaded { adopted: false, said } => warn!(error = said.join("; "), "not reloaded"),
+        Notice::Reloaded { adopted: true, said, asked: false } => {
+            info!(changes = said.join("; "), "reloaded");
+        }
+        Notice::Reloaded { adopted: true, said, asked: true } => info!(changes = said.join("; "), "set"),
+        Notice::Reloaded { adopted: false, said, asked: false } => {
+            warn!(error = said.join("; "), "not reloaded");
+        }
+        Notice::Reloaded { adopted: false, said, asked: true } => warn!(error = said.join("; "), "not set"),
         Notice::Warning(error) => warn!(error = %word.worded(error), "warning"),
     }
 }

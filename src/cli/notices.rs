@@ -45,12 +45,13 @@ pub(crate) fn level(notice: &Notice) -> Level {
 /// What is said of a notice. Each change of a reload is a message of its own, and so is the reason against one: all in
 /// one are too long.
 pub(crate) fn messages(notice: &Notice, word: TaskWord) -> Vec<String> {
-    let Notice::Reloaded { adopted, said } = notice else { return vec![sentence(notice, word)] };
+    let Notice::Reloaded { adopted, said, asked } = notice else { return vec![sentence(notice, word)] };
+    let done = if *asked { "set" } else { "reloaded" };
     match (adopted, said.is_empty()) {
-        (true, true) => vec!["reloaded: nothing changed".to_string()],
-        (true, false) => said.iter().map(|change| format!("reloaded: {change}")).collect(),
+        (true, true) => vec![format!("{done}: nothing changed")],
+        (true, false) => said.iter().map(|change| format!("{done}: {change}")).collect(),
         (false, _) => {
-            let first = "warning: not reloaded, the old settings stay".to_string();
+            let first = format!("warning: not {done}, the old settings stay");
             [first].into_iter().chain(said.iter().cloned()).collect()
         }
     }

@@ -194,11 +194,17 @@ pub(crate) fn tag(text: &str) -> Result<String, String> {
 /// takes some file descriptors of the 1,024 that a process mostly has.
 const MANY: usize = 252;
 
+/// What can be set in a running job.
+pub(crate) const SETTABLE: [&str; 6] =
+    ["jobs", "rate", "limit-rate", "grace", "kill-after", "checkpoint-every"];
+
+/// The start of a pool takes longer than linearly in its threads: 2 s for this many, minutes for ten times as many; and
+/// meanwhile no signal is answered.
+pub(crate) const MOST_WORKERS: usize = 1024;
+
 /// A number of workers: `4`, or by the cores that this process may use: `50%`, `+1`, `-1`. 0 is as many as possible.
 pub(crate) fn workers(text: &str) -> Result<usize, String> {
-    // The start of a pool takes longer than linearly in its threads: 2 s for this many, minutes for ten times
-    // as many; and meanwhile no signal is answered.
-    let most = 1024;
+    let most = MOST_WORKERS;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let number = |digits: &str| digits.parse::<usize>().ok();
     let workers = if let Some(percent) = text.strip_suffix('%') {

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`signals`] | the table from signal to request, with the origin of each row |
 //! | [`reload`] | which settings can change during a run, and what is said about it |
+//! | [`asked`] | the same, asked for by another process |
 
+pub(crate) mod asked;
 pub(crate) mod reload;
 pub(crate) mod signals;
 

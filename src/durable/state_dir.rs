@@ -6,6 +6,7 @@
 //!   checkpoint.json         the record (see durable::record), replaced whole
 //!   checkpoint.json.new-ID  the next one, while it is being written
 //!   status.json              what a running job is doing (see durable::status_file), replaced, never synced
+//!   request.json            for a moment: other settings that another process asks for
 //!   spill/segment.<n>       results of tasks completed ahead of the frontier (see durable::spill)
 //!   pieces/                 files that the job itself keeps until it has finished
 //! ```
@@ -47,6 +48,9 @@ const STATUS: &str = "status.json";
 const STATUS_NEW: &str = "status.json.new";
 pub(crate) const RECORD: &str = "checkpoint.json";
 const RECORD_NEW: &str = "checkpoint.json.new";
+/// What another process asks the run for. Its reader and its writer are the tool.
+#[doc(hidden)]
+pub const REQUEST: &str = "request.json";
 const LOCK_GONE: &str = "lock.gone";
 const SPILL: &str = "spill";
 

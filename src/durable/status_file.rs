@@ -66,6 +66,9 @@ pub struct StatusFile {
     pub checkpoints_asked: u64,
     /// How many tasks may run at the same time.
     pub workers: u64,
+    /// The answer to the last process that asked for other settings.
+    #[serde(default)]
+    pub answer: Option<StatusAnswer>,
     /// What this process does on each signal at present.
     pub signals: Vec<Row>,
     /// Running tasks, the longest first; if there are many, the first of them.
@@ -85,6 +88,17 @@ pub struct StatusTask {
     pub seconds: f64,
     /// Its note in the journal; may be empty.
     pub note: String,
+}
+
+/// The answer to a request for other settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// The name of the request.
+    pub request: String,
+    /// Whether the settings are in force now.
+    pub adopted: bool,
+    /// What has changed, or why nothing has.
+    pub said: Vec<String>,
 }
 
 /// A checkpoint that is durable.
@@ -163,6 +177,7 @@ mod tests {
             checkpoint: Some(StatusCheckpoint { size: 700, at_ms: 1_796_000_000_000, took_seconds: 0.001 }),
             checkpoints_asked: 1,
             workers: 2,
+            answer: None,
             running: vec![StatusTask { task: 3, slot: Some(1), seconds: 1.5, note: "a".into() }],
             signals: vec![Row { signal: "TERM".into(), request: Request::Stop, heard: true }],
         }

@@ -28,6 +28,15 @@ impl Batching {
         Self { workers, jobs: workers, typical: HAND_OUT, guessed: true }
     }
 
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// There are more workers now.
+    pub(crate) fn grow(&mut self, workers: usize) {
+        self.workers = workers;
+    }
+
     /// Sets how many tasks may run at the same time, at most as many as there are workers.
     pub(crate) fn allow(&mut self, jobs: usize) {
         self.jobs = jobs.clamp(1, self.workers);

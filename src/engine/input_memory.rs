@@ -7,6 +7,7 @@
 
 use crate::sync::lock;
 use crate::task::stop_fd::StopFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The tasks that hold input at present.
 #[derive(Debug)]
 pub(crate) struct InputMemory {
-    granted: usize,
+    granted: AtomicUsize,
     held: Mutex<Held>,
     freed: Condvar,
 }
@@ -35,7 +36,12 @@ struct Held {
 
 impl InputMemory {
     pub(crate) fn new(slots: usize) -> Arc<Self> {
-        Arc::new(Self { granted: EACH * slots, held: Mutex::default(), freed: Condvar::new() })
+        Arc::new(Self { granted: (EACH * slots).into(), held: Mutex::default(), freed: Condvar::new() })
+    }
+
+    /// There are so many slots now. A source that waits for room sees it when it looks up.
+    pub(crate) fn grant(&self, slots: usize) {
+        self.granted.store(EACH * slots, Ordering::Relaxed);
     }
 
     /// Waits for room for a task that holds `bytes`. `None` if it holds none, or if the run is over.
@@ -44,7 +50,7 @@ impl InputMemory {
             return None;
         }
         let mut held = lock(&self.held);
-        while held.tasks >= self.granted && held.bytes.saturating_add(bytes) > HELD {
+        while held.tasks >= self.granted.load(Ordering::Relaxed) && held.bytes.saturating_add(bytes) > HELD {
             if stop.is_set() {
                 return None;
             }

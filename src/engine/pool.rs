@@ -17,9 +17,10 @@ use crate::process::Children;
 use crate::signals::Masked;
 use crate::sync::lock;
 use crate::task::outbox::{Delivery, Outbox};
-use crate::task::{Context, Job, Mark, Presumed, Remark, Running, Shared, TaskError};
+use crate::task::{Context, Job, Mark, Presumed, Remark, Shared, TaskError};
 use crossbeam_channel::{Sender, unbounded};
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -90,6 +91,20 @@ struct Desk<J: Job> {
     children: Arc<Children>,
     outbox: Outbox<J::Partial>,
     reports: Sender<Report>,
+    queue: Mutex<Queue<J>>,
+}
+
+type Work<J> = Box<dyn FnOnce(&Desk<J>) + Send>;
+
+/// Tasks that wait for a worker. rayon has a queue of its own; but what is in there cannot be held back when fewer tasks may
+/// run than before, and belongs to the threads of one pool. So rayon gets tickets, and a worker with a ticket takes the first
+/// task from here, if it may.
+struct Queue<J: Job> {
+    waiting: VecDeque<Work<J>>,
+    running: usize,
+    allowed: usize,
+    /// Tickets that came when no more tasks were allowed.
+    unused: usize,
 }
 
 impl<J: Job> Pool<J> {
@@ -102,13 +117,43 @@ impl<J: Job> Pool<J> {
         outbox: Outbox<J::Partial>,
         reports: Sender<Report>,
     ) -> Result<(Self, usize)> {
-        let desk = Arc::new(Desk { job, shared: Arc::clone(&shared), children, outbox, reports });
+        let queue = Queue { waiting: VecDeque::new(), running: 0, allowed: workers, unused: 0 };
+        let (shared_too, queue) = (Arc::clone(&shared), Mutex::new(queue));
+        let desk = Arc::new(Desk { job, shared: shared_too, children, outbox, reports, queue });
         let (conclude, to_conclude) = unbounded();
         let concluder = Arc::clone(&desk);
         let conclude_all = move || to_conclude.into_iter().for_each(|deferred| concluder.conclude(deferred));
         masked.spawn("verdicts", conclude_all).map_err(no_thread)?;
         let (rayon, workers) = build(masked, workers)?;
         Ok((Self { rayon, desk, conclude, shared }, workers))
+    }
+
+    /// Lets so many tasks run at the same time. Those that run beyond that end first.
+    pub(crate) fn allow(&self, jobs: usize) {
+        let mut queue = lock(&self.desk.queue);
+        queue.allowed = jobs;
+        queue.unused = 0;
+        // Too many tickets do no harm.
+        let tickets = queue.waiting.len();
+        drop(queue);
+        (0..tickets).for_each(|_| self.send_ticket());
+    }
+
+    fn send_ticket(&self) {
+        let desk = Arc::clone(&self.desk);
+        self.rayon.spawn(move || desk.serve());
+    }
+
+    /// Replaces the threads by more of them, and returns how many there are then. Those at work are not disturbed: rayon ends
+    /// a pool that was dropped when its tasks are done. [`allow`](Self::allow) must follow.
+    pub(crate) fn grow(&mut self, masked: &Masked, workers: usize) -> Result<usize> {
+        let here = self.rayon.current_num_threads();
+        let (rayon, workers) = build(masked, workers)?;
+        if workers <= here {
+            return Ok(here);
+        }
+        self.rayon = rayon;
+        Ok(workers)
     }
 
     /// The number of a task in the whole job, for messages.
@@ -143,8 +188,7 @@ impl<J: Job> Pool<J> {
         (number, bytes, mark, room): (u64, u64, Option<Mark>, Option<Room>),
         work: impl FnOnce(&J, &Context<'_>) -> std::result::Result<J::Partial, TaskError> + Send + 'static,
     ) {
-        let desk = Arc::clone(&self.desk);
-        self.rayon.spawn(move || {
+        let work = move |desk: &Desk<J>| {
             let began = Instant::now();
             let outcome = if desk.shared.gate.may_begin() && !desk.shared.too_much_has_failed() {
                 let (time, then) = (Duration::ZERO, Then::Retry);
@@ -155,7 +199,9 @@ impl<J: Job> Pool<J> {
             };
             // The receiver is gone only when the run is over.
             desk.reports.send(Report::Ended { task: number, outcome, took: Some(began.elapsed()) }).ok();
-        });
+        };
+        lock(&self.desk.queue).waiting.push_back(Box::new(work));
+        self.send_ticket();
     }
 }
 
@@ -187,6 +233,27 @@ fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usiz
 }
 
 impl<J: Job> Desk<J> {
+    /// Does the first task that waits, if one more is allowed. It never waits itself, since it may stand above a task on the
+    /// same stack.
+    fn serve(self: Arc<Self>) {
+        let mut queue = lock(&self.queue);
+        if queue.running >= queue.allowed {
+            queue.unused += 1;
+            return;
+        }
+        let Some(work) = queue.waiting.pop_front() else { return };
+        queue.running += 1;
+        drop(queue);
+        work(&self);
+        let mut queue = lock(&self.queue);
+        queue.running -= 1;
+        if queue.unused > 0 && queue.running < queue.allowed {
+            queue.unused -= 1;
+            drop(queue);
+            rayon::spawn(move || self.serve());
+        }
+    }
+
     fn conclude(&self, deferred: Deferred) {
         let (task, then) = (deferred.number, deferred.then);
         let outcome = self.run_task(deferred, Instant::now(), |cx| match then {
@@ -209,12 +276,12 @@ impl<J: Job> Desk<J> {
         let (shared, Deferred { number: task, bytes, mark, advanced, then, room, .. }) =
             (&**shared, deferred);
         let is_known = then == Then::Conclude;
-        let slot = rayon::current_thread_index().map(|index| index + 1);
-        lock(&shared.running).insert(task, Running { since: began, slot, note: String::new() });
+        let slot = shared.begins(task, began, rayon::current_thread_index().is_some());
         shared.moving.fetch_add(1, Ordering::Relaxed);
         let context = Context {
             task: self.job.number_of(task),
             own: task,
+            slot,
             of_task: mark.map_or([0; 8], Mark::of_task),
             shared,
             commands: &**children,

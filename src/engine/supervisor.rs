@@ -70,7 +70,7 @@ impl<'a, J: Job> Supervisor<'a, J> {
         watcher: Option<&'a Watcher>,
     ) -> Self {
         let now = Instant::now();
-        let Setup { options, pool, workers, job, .. } = setup;
+        let Setup { options, pool, workers, masked, input_memory, job, .. } = setup;
         let frontier = job.frontier;
         let rules = Rules {
             grace: options.grace,
@@ -83,7 +83,7 @@ impl<'a, J: Job> Supervisor<'a, J> {
         Self {
             state: State::new(rules),
             channels: setup.channels,
-            workers: Workers::new(pool, workers, options, (starts, watcher)),
+            workers: Workers::new(pool, workers, (masked, input_memory), options, (starts, watcher)),
             reception: Reception::new(setup.subscription, options.core),
             clocks: Clocks::new(setup.began, now, options.max_runtime),
             job,
@@ -312,7 +312,10 @@ impl<J: Job> Supervisor<'_, J> {
             }
             Action::Suspend => self.suspend_process(),
             Action::Reload => self.reload(),
-            Action::Redraw => self.clocks.next_tick = Instant::now(),
+            Action::Redraw => {
+                self.clocks.next_tick = Instant::now();
+                self.look_for_a_request();
+            }
             Action::Set(alarm, after) => self.clocks.alarms.push((alarm, Instant::now() + after)),
             Action::Unset(alarm) => self.clocks.alarms.retain(|(set, _)| *set != alarm),
             Action::InterruptOutput => self.workers.pool.shared.stop.set(),

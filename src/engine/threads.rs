@@ -118,6 +118,7 @@ impl<'a> Threads<'a> {
         };
         let last_look = from.outset.listing.last_look();
         let workers = options.jobs.max(options.max_jobs);
+        let input_memory = InputMemory::new(workers);
         let lister = SourceThread {
             source: listed,
             outset: from.outset,
@@ -125,7 +126,7 @@ impl<'a> Threads<'a> {
             inputs: record.inputs.clone(),
             stop: Arc::clone(self.stop),
             state: from.store.place().map(Path::to_path_buf),
-            memory: InputMemory::new(workers),
+            memory: Arc::clone(&input_memory),
             ended: ended.clone(),
             rest: REST,
         };
@@ -180,7 +181,18 @@ impl<'a> Threads<'a> {
         };
         let job = JobFacts::new(extent, (frontier, done_before), spill_limit);
         let (subscription, began) = (self.subscription.clone(), self.began);
-        let setup = Setup { options, channels, pool, workers: started, subscription, began, job };
+        let masked = self.masked;
+        let setup = Setup {
+            options,
+            channels,
+            pool,
+            workers: started,
+            masked,
+            input_memory,
+            subscription,
+            began,
+            job,
+        };
         Ok((setup, watcher, warnings))
     }
 }

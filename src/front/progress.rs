@@ -210,8 +210,9 @@ pub fn sentence(notice: &Notice) -> String {
             format!("running tasks: {}", list.join(", "))
         }
         Notice::State(path) => format!("the state is in {}", path.display()),
-        Notice::Reloaded { adopted, said } => {
-            format!("{}: {}", if *adopted { "reloaded" } else { "not reloaded" }, said.join("; "))
+        Notice::Reloaded { adopted, said, asked } => {
+            let (not, done) = (if *adopted { "" } else { "not " }, if *asked { "set" } else { "reloaded" });
+            format!("{not}{done}: {}", said.join("; "))
         }
         Notice::Warning(error) => format!("warning: {error}"),
     }

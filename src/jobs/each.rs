@@ -137,8 +137,7 @@ impl Each {
 
     fn run_one(&self, item: &Item, attempt: u32, cx: &Context<'_>) -> Then {
         let (number, name) = (cx.task() + 1, item.note());
-        // Workers are slots: each runs one command at a time.
-        let slot = rayon::current_thread_index().map_or(1, |index| index + 1);
+        let slot = cx.slot().unwrap_or(1);
         let words = self.columns.words(item.words());
         let command = match self.command(&words, number, slot) {
             Ok(command) => command,

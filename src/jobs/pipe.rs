@@ -78,7 +78,7 @@ impl Pipe {
     /// The command of a chunk: {#} and {%} in its words are filled, and it has them as variables.
     fn command_of(&self, cx: &Context<'_>) -> Command {
         let number = cx.task() + 1;
-        let slot = rayon::current_thread_index().map_or(1, |index| index + 1);
+        let slot = cx.slot().unwrap_or(1);
         let filled = self.is_numbered.then(|| {
             let words = self.command.argv();
             Command::new(

@@ -81,6 +81,8 @@ pub struct Context<'a> {
     pub(crate) task: u64,
     /// The number by which the engine knows it.
     pub(crate) own: u64,
+    /// See [`slot`](Context::slot).
+    pub(crate) slot: Option<usize>,
     /// The digest of this task alone, for a list that may change between runs.
     pub(crate) of_task: [u8; 8],
     pub(crate) shared: &'a Shared,
@@ -115,6 +117,20 @@ impl Context<'_> {
         let passed = self.shared.gate.pass(|| self.announce_parking());
         self.announce_moving();
         passed
+    }
+
+    /// The lowest number, from 1, that no other task had when this one began: its place among those that run at the same
+    /// time. `None` if only the result of the task is asked for.
+    ///
+    /// ```
+    /// use bivouac::Location;
+    ///
+    /// let one = bivouac::resumable(0..3_u64).map(|_, cx| Ok(assert_eq!(cx.slot(), Some(1))));
+    /// one.state(Location::Nowhere).into_run()?.jobs(1).run();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn slot(&self) -> Option<usize> {
+        self.slot
     }
 
     /// Whether a stop has begun: the task may go on to its end, within the grace.

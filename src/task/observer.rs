@@ -268,6 +268,8 @@ pub enum Notice {
         adopted: bool,
         /// Sentences about changes, settings that cannot change, and errors.
         said: Vec<String>,
+        /// Another process asked for it. Otherwise a file was read again.
+        asked: bool,
     },
     /// An error that does not end the run.
     Warning(Error),

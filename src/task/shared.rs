@@ -1,5 +1,6 @@
 //! What tasks share: gate, clocks and ways out. They see it through their [`Context`](crate::Context).
 
+use crate::sync::lock;
 use crate::task::clock::Throttle;
 use crate::task::gate::Gate;
 use crate::task::stop_fd::StopFd;
@@ -48,7 +49,7 @@ pub(crate) struct Shared {
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
     pub(crate) since: Instant,
-    /// The worker that it has, from 1.
+    /// Its place among those that run at the same time, from 1.
     pub(crate) slot: Option<usize>,
     /// What the journal says of it.
     pub(crate) note: String,
@@ -76,6 +77,16 @@ impl Shared {
             moving: AtomicI64::new(0),
             stop,
         }
+    }
+
+    /// A task begins, and gets a slot if it `has_worker`: the lowest that is free. The number of the worker would be simpler,
+    /// but when a pool is replaced, workers of both have the same numbers.
+    pub(crate) fn begins(&self, task: u64, since: Instant, has_worker: bool) -> Option<usize> {
+        let mut running = lock(&self.running);
+        let is_free = |slot: &usize| running.values().all(|one| one.slot != Some(*slot));
+        let slot = has_worker.then(|| (1..).find(is_free)).flatten();
+        running.insert(task, Running { since, slot, note: String::new() });
+        slot
     }
 
     /// Whether more have failed than the run can bear. Then no further task begins. The run ends when the

@@ -12,6 +12,7 @@
 //! | `pause` | what happens on TSTP and CONT, and is a stop stronger? |
 //! | `ask` | what does USR1 answer, and does the job go on? |
 //! | `control` | do `status`, `pause`, `resume`, `checkpoint` and `stop` do what they say, and only that? |
+//! | `set` | is what was set in force when the verb returns, and nothing else? |
 //! | `status` | is what `status` prints what its documentation says? |
 //! | `ran` | what does `bivouac log` tell? |
 //! | `refuse` | what is refused, and does the refusal leave everything as it was? |
@@ -94,6 +95,7 @@ mod refuse;
 mod reload;
 mod resume;
 mod running;
+mod set;
 mod shards;
 mod slips;
 mod slurm;

@@ -164,7 +164,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse::block)]
     pub(crate) spill_limit: Option<u64>,
 
-    /// Let a reload raise --jobs up to N [default: the same as --jobs]
+    /// Let a reload and `bivouac set` raise --jobs up to N [default: a reload not above --jobs, `set` as far as it asks]
     #[arg(long, value_name = "N", value_parser = parse::workers, allow_hyphen_values = true)]
     pub(crate) max_jobs: Option<usize>,
 }

@@ -2,10 +2,13 @@
 
 use super::help;
 use crate::cli::complete;
-use crate::cli::parse::{self, Grace};
+use crate::cli::parse::{self, Grace, SETTABLE};
+use crate::cli::settings::asked::Change;
+use bivouac::{Error, Result};
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// What another process can do to a job.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
@@ -36,6 +39,59 @@ pub(crate) enum Control {
     #[command(after_long_help = help::STOP, visible_alias = "kill")]
     #[command(mut_arg("timeout", |timeout| timeout.default_value("30s").help(help::TIMEOUT_STOP)))]
     Stop(ActArgs),
+    Set(SetArgs),
+}
+
+/// Change settings of a running job, and wait until they are in force.
+///
+/// The settings are those of the options with the same names: jobs (also +1 and -1, from what it is now), rate (N/s, N/m,
+/// N/h or none), limit-rate (SIZE or none), grace, kill-after, checkpoint-every. More jobs start at once; with fewer, running
+/// ones end first. They hold for this run: the command that continues the job has its own options.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::SET, override_usage = "bivouac set [OPTIONS] KEY=VALUE... [STATE]")]
+pub(crate) struct SetArgs {
+    /// Settings, as in `jobs=8`, `jobs=+1`, `rate=10/s`; then a state directory, output or process [default: the only one
+    /// here, or the only one that runs]
+    #[arg(value_name = "KEY=VALUE", required = true, add = ArgValueCompleter::new(complete::settings))]
+    words: Vec<OsString>,
+
+    /// Wait at most DURATION: `90s`, `2h`, `inf`
+    #[arg(long, value_name = "DURATION", value_parser = parse::grace, allow_hyphen_values = true, default_value = "10s")]
+    pub(crate) timeout: Grace,
+}
+
+impl SetArgs {
+    /// The settings, each of which has been understood.
+    pub(crate) fn pairs(&self) -> Result<Vec<(String, String)>> {
+        let pairs = self.words.iter().filter_map(setting);
+        let pairs: Vec<_> = pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        for (key, value) in &pairs {
+            Change::parse(key, value)?;
+        }
+        match pairs.is_empty() {
+            true => Err(Error::usage("KEY=VALUE", "is missing, as in jobs=8 or jobs=+1")
+                .advise(format_args!("these can be set: {}", SETTABLE.join(", ")))),
+            false => Ok(pairs),
+        }
+    }
+
+    /// The word that is no setting.
+    pub(crate) fn state(&self) -> Result<Option<&Path>> {
+        let mut states = self.words.iter().filter(|word| setting(word).is_none()).map(Path::new);
+        match (states.next(), states.next()) {
+            (_, Some(second)) => {
+                Err(Error::usage(second.display(), "is a second state, and one is asked at a time"))
+            }
+            (first, None) => Ok(first),
+        }
+    }
+}
+
+/// `KEY=VALUE`. A path with a `=` in it is written with a `/`, as in `./a=b`.
+fn setting(word: &OsString) -> Option<(&str, &str)> {
+    let is_key =
+        |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    word.to_str()?.split_once('=').filter(|(key, _)| is_key(key))
 }
 
 /// Show how far a job is, whether or not it is running.

@@ -273,6 +273,16 @@ Examples:
 "
 );
 
+pub(crate) const SET: &str = concat!(
+    control_codes!("  0  the settings are in force\n"),
+    "\
+Examples:
+  bivouac set jobs=8
+  bivouac set jobs=+2 rate=30/m errors.txt
+  bivouac set limit-rate=none 4711
+"
+);
+
 pub(crate) const MERGE: &str = "\
 Exit codes:
   those of the job; 3 also if a shard is not done

@@ -32,26 +32,26 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the verb looks at a small file and a line in `/proc`. The end of the process wakes it at once.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A job that runs and can be reached.
-struct RunningJob<'a> {
-    path: &'a Path,
-    process: &'a Process,
-    holder: &'a Holder,
-    deadline: Option<Instant>,
+pub(super) struct RunningJob<'a> {
+    pub(super) path: &'a Path,
+    pub(super) process: &'a Process,
+    pub(super) holder: &'a Holder,
+    pub(super) deadline: Option<Instant>,
     timeout: Duration,
 }
 
 /// What can be seen of a job at one moment.
-struct Seen {
+pub(super) struct Seen {
     suspended: bool,
-    live: Option<StatusFile>,
+    pub(super) live: Option<StatusFile>,
 }
 
 /// How waiting ended, if not by a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waited {
+pub(super) enum Waited {
     Came,
     Ended,
 }
@@ -72,7 +72,7 @@ impl Seen {
 }
 
 pub(super) fn pause(view: &View, timeout: Grace) -> Result<u8> {
-    let job = RunningJob::reach(view, timeout, Request::Pause)?;
+    let job = RunningJob::reach(view, timeout, "pause")?;
     let before = job.once_it_has_a_status()?;
     match phase(&before) {
         JobPhase::Suspended => return job.done("is suspended already"),
@@ -108,7 +108,7 @@ pub(super) fn pause(view: &View, timeout: Grace) -> Result<u8> {
 }
 
 pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
-    let job = RunningJob::reach(view, timeout, Request::Resume)?;
+    let job = RunningJob::reach(view, timeout, "resume")?;
     let before = job.once_it_has_a_status()?;
     match phase(&before) {
         // The kernel continues a process at SIGCONT, whatever the signal means to it besides. It may have
@@ -142,7 +142,7 @@ pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
 }
 
 pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
-    let job = RunningJob::reach(view, timeout, Request::Checkpoint)?;
+    let job = RunningJob::reach(view, timeout, "checkpoint")?;
     let before = job.once_it_has_a_status()?;
     let signal = job.signal_for(&before, &[Request::Checkpoint])?;
     job.send(signal)?;
@@ -174,7 +174,7 @@ pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
         say_how_it_stands(view, "is not running");
         return Ok(FINISHED);
     }
-    let job = RunningJob::reach(view, timeout, Request::Stop)?;
+    let job = RunningJob::reach(view, timeout, "stop")?;
     let before = job.once_it_has_a_status()?;
     // A suspended job may have been asked to stop before, which it has not heard of yet; the same
     // signal twice is then one, since it is pending once.
@@ -212,7 +212,7 @@ fn say_how_it_stands(view: &View, what: &str) {
     terminal::message(format!("{path}: {what}{at}. {}", status.continuing_lines()).trim_end());
 }
 
-fn phase(now: &Seen) -> JobPhase {
+pub(super) fn phase(now: &Seen) -> JobPhase {
     match &now.live {
         _ if now.suspended => JobPhase::Suspended,
         Some(live) => JobPhase::Active(live.phase),
@@ -249,15 +249,15 @@ fn goes_on(now: &Seen, since: u64) -> bool {
 }
 
 impl<'a> RunningJob<'a> {
-    fn reach(view: &'a View, timeout: Grace, request: Request) -> Result<Self> {
+    pub(super) fn reach(view: &'a View, timeout: Grace, verb: &str) -> Result<Self> {
         let (process, holder) = match (&view.at, &view.peek.holder) {
             (HeldBy::Here(process), Some(holder)) => (process, holder),
             (HeldBy::Elsewhere(place), _) => {
                 let problem = format_args!("the job runs {place}; no signal reaches it from here");
-                let advice = format_args!("run `bivouac {request}` there");
+                let advice = format_args!("run `bivouac {verb}` there");
                 return Err(Error::refused(view.path.display(), problem).advise(advice));
             }
-            (HeldBy::Free | HeldBy::Here(_), _) => return Err(not_running(view, request)),
+            (HeldBy::Free | HeldBy::Here(_), _) => return Err(not_running(view, verb)),
         };
         let timeout = timeout.0;
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
@@ -271,7 +271,7 @@ impl<'a> RunningJob<'a> {
     }
 
     /// As [`look`](Self::look), once there is a status file (the job may have begun a moment ago), or it is suspended.
-    fn once_it_has_a_status(&self) -> Result<Seen> {
+    pub(super) fn once_it_has_a_status(&self) -> Result<Seen> {
         let spoken = |now: &Seen| now.live.is_some() || now.suspended;
         match self.wait_until("started", spoken)? {
             Waited::Came => self.look(),
@@ -279,7 +279,7 @@ impl<'a> RunningJob<'a> {
         }
     }
 
-    fn signal_for(&self, now: &Seen, wanted: &[Request]) -> Result<Signal> {
+    pub(super) fn signal_for(&self, now: &Seen, wanted: &[Request]) -> Result<Signal> {
         let Some(live) = &now.live else {
             return Err(self.refusal("its meaning of signals is not known yet; try again"));
         };
@@ -287,11 +287,11 @@ impl<'a> RunningJob<'a> {
     }
 
     /// The next wait notices a process that has ended meanwhile.
-    fn send(&self, signal: Signal) -> Result<()> {
+    pub(super) fn send(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal).map(drop)
     }
 
-    fn wait_until(&self, what: &str, there: impl Fn(&Seen) -> bool) -> Result<Waited> {
+    pub(super) fn wait_until(&self, what: &str, there: impl Fn(&Seen) -> bool) -> Result<Waited> {
         loop {
             let now = self.look()?;
             if there(&now) {
@@ -331,7 +331,7 @@ impl<'a> RunningJob<'a> {
         Ok(())
     }
 
-    fn refusal(&self, why: impl fmt::Display) -> Error {
+    pub(super) fn refusal(&self, why: impl fmt::Display) -> Error {
         Error::refused(self.path.display(), why)
     }
 
@@ -339,15 +339,15 @@ impl<'a> RunningJob<'a> {
         terminal::message(&format!("{}: {what}", self.path.display()));
     }
 
-    fn done(&self, what: impl fmt::Display) -> Result<u8> {
+    pub(super) fn done(&self, what: impl fmt::Display) -> Result<u8> {
         self.say(what);
         Ok(FINISHED)
     }
 }
 
-fn not_running(view: &View, request: Request) -> Error {
+fn not_running(view: &View, verb: &str) -> Error {
     let error =
-        |why: &str| Error::refused(view.path.display(), format_args!("{why}, there is nothing to {request}"));
+        |why: &str| Error::refused(view.path.display(), format_args!("{why}, there is nothing to {verb}"));
     if view.phase() == JobPhase::Finished {
         return error("the job is finished");
     }

@@ -1,10 +1,11 @@
 //! A reload: which settings can change during a run, and what is said about it.
 
+use super::asked::{self, Asked, Change, OfCommands};
 use super::signals::{Origin, SignalRow, has_terminal};
 use super::{Setting, Settings};
 use crate::cli::args::common::JobArgs;
 use crate::cli::config::Config;
-use crate::cli::format::size;
+use crate::cli::format::{per_second, size, span};
 use crate::cli::logfile::LogFile;
 use crate::jobs::wording::worded;
 use bivouac::policy::short_name;
@@ -12,14 +13,15 @@ use bivouac::reload::{self as engine, Reload, Reloaded};
 use bivouac::{Request, Result};
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The part that the engine knows of.
-fn for_engine(settings: &Settings) -> engine::Settings {
+fn for_engine(settings: &Settings, starts_every: Duration) -> engine::Settings {
     engine::Settings {
         jobs: settings.jobs.value,
         limit_rate: settings.limit_rate.value,
+        starts_every,
         checkpoint_every: settings.checkpoint_every.value,
         grace: settings.grace.value.0,
         kill_after: settings.kill_after.value,
@@ -42,9 +44,7 @@ impl Settings {
             self.jobs.value = most;
         }
         diff.live("jobs", &mut self.jobs, &old.jobs, |jobs| jobs.to_string());
-        diff.live("limit-rate", &mut self.limit_rate, &old.limit_rate, |rate| {
-            rate.map_or("none".to_string(), |rate| format!("{}/s", size(rate)))
-        });
+        diff.live("limit-rate", &mut self.limit_rate, &old.limit_rate, |rate| per_second(*rate));
         diff.live("grace", &mut self.grace, &old.grace, |grace| grace.0.map_or("inf".to_string(), span));
         diff.live("kill-after", &mut self.kill_after, &old.kill_after, |time| span(*time));
         diff.live("checkpoint-every", &mut self.checkpoint_every, &old.checkpoint_every, |time| span(*time));
@@ -70,10 +70,6 @@ impl Settings {
         diff.rows(&mut self.rows, &old.rows);
         diff.said
     }
-}
-
-fn span(time: Duration) -> String {
-    humantime::format_duration(time).to_string()
 }
 
 fn word(value: &impl fmt::Debug) -> String {
@@ -148,13 +144,32 @@ pub(crate) struct Reloader {
     job: JobArgs,
     terminal: bool,
     current: Settings,
+    commands: OfCommands,
     log: Option<LogFile>,
+    /// Where other processes leave their requests, and the last of them that was answered.
+    state: Option<PathBuf>,
+    answered: Option<String>,
 }
 
 impl Reloader {
     /// What a run starts with is what the first reload is compared with.
-    pub(crate) fn new(job: &JobArgs, current: Settings, log: Option<LogFile>) -> Self {
-        Self { job: job.clone(), terminal: has_terminal(), current, log }
+    pub(crate) fn new(
+        job: &JobArgs,
+        (current, commands): (Settings, OfCommands),
+        log: Option<LogFile>,
+        state: Option<&Path>,
+    ) -> Self {
+        let (terminal, state) = (has_terminal(), state.map(Path::to_path_buf));
+        Self { job: job.clone(), terminal, current, commands, log, state, answered: None }
+    }
+
+    fn set(&mut self, pairs: &[(String, String)]) -> Result<Vec<String>> {
+        let changes: Result<Vec<_>> = pairs.iter().map(|(key, value)| Change::parse(key, value)).collect();
+        let (mut job, mut new, mut commands) = (self.job.clone(), self.current.clone(), self.commands);
+        let (now, options) = ((&mut new, &mut commands), (&mut job.limits, &mut job.resume));
+        let said = asked::change(&changes?, now, options)?;
+        (self.job, self.current, self.commands) = (job, new, commands);
+        Ok(said)
     }
 
     fn read(&self) -> Result<Settings> {
@@ -170,7 +185,7 @@ impl Reload for Reloader {
             Ok(mut new) => {
                 said = new.follow(&self.current);
                 self.current = new;
-                Some(for_engine(&self.current))
+                Some(for_engine(&self.current, self.commands.every))
             }
             Err(error) => {
                 said.push(worded(&error));
@@ -183,7 +198,19 @@ impl Reload for Reloader {
                 said.push(format!("{}; the log goes on in the old file", worded(&error)));
             }
         }
-        Reloaded { settings, said }
+        Reloaded { settings, said, asked: None }
+    }
+
+    fn asked(&mut self) -> Option<Reloaded> {
+        let Asked { name, set, .. } = Asked::read(self.state.as_deref()?)?;
+        if self.answered.replace(name.clone()).as_ref() == Some(&name) {
+            return None;
+        }
+        let (settings, said) = match self.set(&set) {
+            Ok(said) => (Some(for_engine(&self.current, self.commands.every)), said),
+            Err(error) => (None, vec![worded(&error)]),
+        };
+        Some(Reloaded { settings, said, asked: Some(name) })
     }
 }
 
@@ -230,7 +257,7 @@ mod tests {
         let old = settings(line, |config| config.jobs = Some(1));
         let mut new = settings(line, |config| config.jobs = Some(9));
         assert_eq!(new.follow(&old), ["jobs can be at most max-jobs, 4, during a run", "jobs 1 -> 4"]);
-        assert_eq!(for_engine(&new).jobs, 4);
+        assert_eq!(for_engine(&new, Duration::ZERO).jobs, 4);
         let mut new = settings(line, |config| config.jobs = Some(3));
         assert_eq!(new.follow(&old), ["jobs 1 -> 3"]);
     }

@@ -4,7 +4,7 @@
 //! or `checkpoint.json`. So only an empty directory, or one with a file as a run writes it, counts as a state.
 
 use super::spill::refuse_directories;
-use super::{LOCK_GONE, RECORD, RECORD_NEW, SPILL, STATUS, STATUS_NEW, check_owner, not_opened};
+use super::{LOCK_GONE, RECORD, RECORD_NEW, REQUEST, SPILL, STATUS, STATUS_NEW, check_owner, not_opened};
 use crate::durable::disk::{Dir, Disk, Open, if_there, look_plain, open_plain};
 use crate::durable::journal::JOURNAL;
 use crate::durable::lock::{self, LOCK};
@@ -81,10 +81,12 @@ pub(super) fn is_there(dir: &dyn Dir, name: &str) -> bool {
     dir.facts(name.as_ref()).is_ok_and(|there| there.is_some())
 }
 
-/// Whether this is the name of a temporary file of a run.
+/// Whether this is the name of a file that lives for a moment.
 pub(super) fn is_temporary(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
-    [RECORD_NEW, STATUS_NEW, LOCK_GONE].iter().any(|beginning| name.starts_with(beginning.as_bytes()))
+    [RECORD_NEW, STATUS_NEW, LOCK_GONE, REQUEST]
+        .iter()
+        .any(|beginning| name.starts_with(beginning.as_bytes()))
 }
 
 /// The first `bytes` bytes of a file, or fewer if it is shorter.

@@ -9,16 +9,18 @@ use crate::ending::CheckpointFacts;
 use crate::engine::batching::Batching;
 use crate::engine::commit::Frontier;
 use crate::engine::decide::Alarm;
+use crate::engine::input_memory::InputMemory;
 use crate::engine::options::{Halt, Options};
 use crate::engine::pool::Pool;
 use crate::error::Error;
 use crate::process::watcher::Watcher;
-use crate::signals::{Received, Subscription};
+use crate::signals::{Masked, Received, Subscription};
 use crate::task::clock::{LONGEST_TICK, WorkClock};
 use crate::task::observer::{Activity, Observer};
 use crate::task::{Extent, Job};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) struct Setup<'a, J: Job> {
@@ -26,6 +28,9 @@ pub(crate) struct Setup<'a, J: Job> {
     pub(crate) channels: Channels<J::Task>,
     pub(crate) pool: Pool<J>,
     pub(crate) workers: usize,
+    /// For more of them.
+    pub(crate) masked: &'a Masked,
+    pub(crate) input_memory: Arc<InputMemory>,
     pub(crate) subscription: Subscription,
     pub(crate) began: Instant,
     pub(crate) job: JobFacts,
@@ -33,6 +38,8 @@ pub(crate) struct Setup<'a, J: Job> {
 
 pub(super) struct Workers<'a, J: Job> {
     pub(super) pool: Pool<J>,
+    masked: &'a Masked,
+    input_memory: Arc<InputMemory>,
     pub(super) at_start: usize,
     pub(super) batching: Batching,
     pub(super) deferrals: Deferrals,
@@ -50,14 +57,18 @@ impl<'a, J: Job> Workers<'a, J> {
     pub(super) fn new(
         pool: Pool<J>,
         threads: usize,
+        (masked, input_memory): (&'a Masked, Arc<InputMemory>),
         options: &Options,
         (starts, watcher): (StartRule, Option<&'a Watcher>),
     ) -> Self {
         let mut batching = Batching::new(threads);
         batching.allow(options.jobs);
+        pool.allow(batching.jobs);
         let at_start = options.jobs.min(threads);
         Self {
             pool,
+            masked,
+            input_memory,
             at_start,
             batching,
             deferrals: Deferrals::default(),
@@ -68,6 +79,26 @@ impl<'a, J: Job> Workers<'a, J> {
             memory: MemoryRule::new(options.starts.suspend_below, Instant::now()),
             watcher,
         }
+    }
+
+    /// Lets so many tasks run at the same time: with more threads if it must be. Returns what the system did not allow.
+    pub(super) fn allow(&mut self, jobs: usize) -> Option<String> {
+        let mut refused = None;
+        if jobs > self.batching.workers() {
+            match self.pool.grow(self.masked, jobs) {
+                Ok(workers) if workers > self.batching.workers() => {
+                    self.batching.grow(workers);
+                    self.input_memory.grant(workers);
+                }
+                Ok(_) | Err(_) => {}
+            }
+            let most = self.batching.workers();
+            let why = || format!("no more than {most} at the same time: the system gives no more threads");
+            refused = (most < jobs).then(why);
+        }
+        self.batching.allow(jobs);
+        self.pool.allow(self.batching.jobs);
+        refused
     }
 }
 

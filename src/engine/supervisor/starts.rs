@@ -35,6 +35,16 @@ impl StartRule {
         Self { starts, next, fitted: None }
     }
 
+    /// Another time between two starts. If starts were not counted, one may have been just now.
+    pub(super) fn set_interval(&mut self, every: Duration, now: Instant) {
+        if every != self.starts.every {
+            let latest = now + every;
+            self.next =
+                if self.counts_starts() { self.next.map(|next| next.min(latest)) } else { Some(latest) };
+            self.starts.every = every;
+        }
+    }
+
     /// Whether each start counts. Then no more tasks are handed out than can start at once.
     pub(super) fn counts_starts(&self) -> bool {
         self.starts != Starts::default()
@@ -124,6 +134,21 @@ mod tests {
         // Unused starts are not saved up.
         rule.started(at(1000));
         assert!(!rule.may_start(at(1099)) && rule.may_start(at(1100)));
+    }
+
+    #[test]
+    fn a_shorter_time_between_starts_counts_at_once() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let starts = Starts { every: Duration::from_secs(3600), ..Starts::default() };
+        let mut rule = StartRule::new(starts, began, false);
+        rule.started(at(0));
+        rule.set_interval(Duration::from_millis(50), at(10));
+        assert!(!rule.may_start(at(59)) && rule.may_start(at(60)));
+        rule.set_interval(Duration::ZERO, at(20));
+        assert!(rule.may_start(at(20)) && !rule.counts_starts());
+        rule.set_interval(Duration::from_millis(50), at(100));
+        assert!(!rule.may_start(at(149)) && rule.may_start(at(150)));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use super::Supervisor;
 use super::estimate::Estimate;
 use crate::durable::state_dir::reach;
-use crate::durable::status_file::{StatusFile, StatusTask};
+use crate::durable::status_file::{StatusAnswer, StatusFile, StatusTask};
 use crate::engine::commit::CommitCommand;
 use crate::task::Job;
 use crate::task::observer::{AtWork, Progress};
@@ -26,12 +26,15 @@ pub(crate) struct Snapshots {
     asked: u64,
     /// When this process was started.
     ticks: Option<u64>,
+    /// The answer to the last request for other settings.
+    answer: Option<StatusAnswer>,
     pub(super) estimate: Estimate,
 }
 
 impl Snapshots {
     pub(crate) fn new(now: Instant, tasks_before: u64) -> Self {
-        Self { seq: 0, next: now, asked: 0, ticks: reach::our_ticks(), estimate: Estimate::new(tasks_before) }
+        let (ticks, estimate) = (reach::our_ticks(), Estimate::new(tasks_before));
+        Self { seq: 0, next: now, asked: 0, ticks, answer: None, estimate }
     }
 }
 
@@ -45,6 +48,12 @@ impl<J: Job> Supervisor<'_, J> {
     /// A requested checkpoint is durable, and the process that asked may be waiting for the snapshot.
     pub(super) fn count_checkpoint_asked(&mut self) {
         self.view.snapshots.asked += 1;
+        self.write_status();
+    }
+
+    /// The process that asked may be waiting for the snapshot.
+    pub(super) fn answer(&mut self, answer: StatusAnswer) {
+        self.view.snapshots.answer = Some(answer);
         self.write_status();
     }
 
@@ -63,6 +72,7 @@ impl<J: Job> Supervisor<'_, J> {
             ticks: self.view.snapshots.ticks,
             checkpoints_asked: self.view.snapshots.asked,
             workers: self.workers.batching.jobs as u64,
+            answer: self.view.snapshots.answer.clone(),
             signals: self.reception.subscription.rows(),
             running: self.longest_at_work(),
             ..StatusFile::of(now, SystemTime::now())
