@@ -22,6 +22,9 @@
 //! | [`discover`] | which state a verb without a name means |
 //! | [`control`] | looking at a job and controlling it, from another process |
 //! | [`progress`] | the one line on the terminal, and the messages above it |
+//! | [`together`] | several observers of one run |
+//! | [`service`] | what the service manager gets to know |
+//! | [`metrics`] | figures for Prometheus, in a file and over HTTP |
 //! | [`notices`] | the wording of everything that is said while a job runs |
 //! | [`logfile`] | the log |
 //! | [`at_end`] | a command that runs when the job has ended |
@@ -47,6 +50,9 @@ mod conflicts;
 mod discover;
 mod control;
 mod progress;
+mod together;
+mod service;
+mod metrics;
 mod notices;
 mod logfile;
 mod at_end;
@@ -63,6 +69,7 @@ use bivouac::ending::{Exit, USAGE};
 use bivouac::error::Kind;
 use bivouac::signals::Masked;
 use std::ffi::OsString;
+use terminal::Urgency;
 
 /// Does what the command line asks for, and returns how the process must end.
 ///
@@ -97,7 +104,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
 pub(crate) fn fail(error: &Error) -> Exit {
     // The reader has closed our standard output on purpose, and a message would only clutter the screen.
     if error.kind() != Kind::OutputClosed {
-        terminal::message(&worded(error));
+        terminal::say(Urgency::Error, &worded(error));
     }
     error.exit()
 }

@@ -20,20 +20,23 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a command that was told to end has for it.
 const TO_END: Duration = Duration::from_secs(2);
+
+/// How often a wait says that it goes on.
+const LAP: Duration = Duration::from_secs(1);
 
 pub(crate) struct AtEnd<'a> {
     pub(crate) command: &'a OsStr,
     /// The mask with which bivouac was started.
     pub(crate) mask: SigSet,
     pub(crate) variables: Vec<(&'static str, OsString)>,
-    /// `None`: it may take as long as it wants, and no signal ends it.
-    pub(crate) limit: Option<Duration>,
+    /// How long it may take, and what is called each second meanwhile. `None`: as long as it wants, and no signal ends it.
+    pub(crate) limit: Option<(Duration, &'a dyn Fn())>,
 }
 
 impl AtEnd<'_> {
@@ -78,7 +81,7 @@ impl AtEnd<'_> {
     /// Waits for its end, and brings that about if it is time. Returns why, if so.
     fn wait(&self, pid: Pid) -> nix::Result<(WaitStatus, Option<String>)> {
         let mut why = None;
-        if let Some(limit) = self.limit {
+        if let Some((limit, alive)) = self.limit {
             let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
             let signals = SignalFd::with_flags(&ends_a_program(), flags)?;
             let child = rustix::process::Pid::from_raw(pid.as_raw());
@@ -86,10 +89,7 @@ impl AtEnd<'_> {
             for (patience, signal) in [(limit, Signal::SIGTERM), (TO_END, Signal::SIGKILL)] {
                 // Without a pidfd (before Linux 5.3) there is no limit.
                 let Some(child) = &child else { break };
-                let mut watched =
-                    [child.as_fd(), signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-                poll(&mut watched, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX))?;
-                if watched[0].any() == Some(true) {
+                if has_ended(child, &signals, patience, alive)? {
                     break;
                 }
                 let came =
@@ -103,6 +103,21 @@ impl AtEnd<'_> {
             }
         }
         Ok((waitpid(pid, None)?, why))
+    }
+}
+
+/// Waits for the end of a child, until it is time or a signal comes. Returns whether it has ended.
+fn has_ended(child: &OwnedFd, signals: &SignalFd, time: Duration, alive: &dyn Fn()) -> nix::Result<bool> {
+    let until = Instant::now() + time;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let mut watched = [child.as_fd(), signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        poll(&mut watched, PollTimeout::try_from(left.min(LAP)).unwrap_or(PollTimeout::MAX))?;
+        match watched.map(|fd| fd.any() == Some(true)) {
+            [true, _] => return Ok(true),
+            [false, is_signalled] if is_signalled || left.is_zero() => return Ok(false),
+            [false, _] => alive(),
+        }
     }
 }
 
@@ -120,6 +135,7 @@ mod tests {
 
     fn run(command: &str, limit: Option<Duration>) -> Result<(), String> {
         let variables = vec![("BIVOUAC_EVENT", "stop".into())];
+        let limit = limit.map(|limit| (limit, &(|| ()) as &dyn Fn()));
         AtEnd { command: OsStr::new(command), mask: SigSet::empty(), variables, limit }.run()
     }
 

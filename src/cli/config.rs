@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,6 +51,9 @@ pub(crate) struct Config {
     pub(crate) on_stop: Option<OsString>,
     #[serde(deserialize_with = "command")]
     pub(crate) on_failure: Option<OsString>,
+    pub(crate) metrics: Option<PathBuf>,
+    #[serde(deserialize_with = "listen")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) log: LogSection,
     #[serde(deserialize_with = "signals")]
     pub(crate) signals: BTreeMap<Signal, Request>,
@@ -65,7 +69,7 @@ pub(crate) struct LogSection {
 
 /// The names of all settings: those of [`Config`], and those of its tables after a dot. Each is that of an option.
 pub(crate) const NAMES: &str = "jobs max-jobs limit-rate grace kill-after checkpoint-every max-runtime spill-limit \
-     stop-code on-finish on-stop on-failure log.file log.format log.level";
+     stop-code on-finish on-stop on-failure metrics metrics-listen log.file log.format log.level";
 
 /// More than any configuration needs: what is larger is some other file.
 const LARGEST: u64 = 1 << 20;
@@ -161,6 +165,7 @@ settings! {
     interval: Duration = parse::interval;
     spill_limit: u64 = parse::block;
     stop_code: u8 = parse::stop_code;
+    listen: SocketAddr = parse::listen;
 }
 
 /// A command for `sh`, which is a text in any case.

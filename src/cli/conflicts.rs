@@ -32,14 +32,20 @@ fn file_id(path: &Path) -> FileId {
 
 /// Refuses to write to a file that the job also reads, or writes in another role. (The sink itself refuses an output
 /// that is an input.)
-pub(crate) fn refuse_two_roles(args: &RunArgs<'_>, log: Option<&Path>) -> Result<()> {
+pub(crate) fn refuse_two_roles(
+    args: &RunArgs<'_>,
+    (log, metrics): (Option<&Path>, Option<&Path>),
+) -> Result<()> {
     let config = args.job.signals.table.config.as_deref();
     let output = args.output;
     let inputs = args.inputs.iter().map(|input| ("an input", input.as_path()));
     let others = || inputs.clone().chain(config.map(|path| ("the configuration", path)));
     if let Some(log) = log {
         let others = others().chain(output.map(|path| ("the output", path)));
-        refuse("--log-file", log, others)?;
+        refuse("--log-file", log, others.chain(metrics.map(|path| ("the metrics", path))))?;
+    }
+    if let Some(metrics) = metrics {
+        refuse("--metrics", metrics, others().chain(output.map(|path| ("the output", path))))?;
     }
     match output {
         Some(output) => {

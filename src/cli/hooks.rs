@@ -18,10 +18,11 @@
 
 use crate::cli::at_end::AtEnd;
 use crate::cli::format::{percent, shell_code};
-use crate::cli::logfile::LogFile;
 use crate::cli::report::{ReportContext, in_full, typed_again};
+use crate::cli::service::Service;
 use crate::cli::settings::Settings;
 use crate::cli::terminal;
+use crate::cli::together::Elsewhere;
 use crate::jobs::quote;
 use crate::jobs::text::short;
 use bivouac::ending::Exit;
@@ -83,17 +84,18 @@ pub(crate) fn run(
     settings: &Settings,
     (ending, exit): (&Ending, Exit),
     (context, is_merged): (ReportContext<'_>, bool),
-    (mask, log): (SigSet, Option<&LogFile>),
+    (mask, elsewhere): (SigSet, &Elsewhere),
 ) {
     let Some(event) = Event::of(ending, exit, is_merged) else { return };
     let Some(command) = event.command(settings) else { return };
     let variables = variables(event, (ending, exit), context);
-    let failed = AtEnd { command, mask, variables, limit: Some(LIMIT) }.run().err();
+    let alive = || elsewhere.service.iter().for_each(Service::is_alive);
+    let failed = AtEnd { command, mask, variables, limit: Some((LIMIT, &alive)) }.run().err();
     if let Some(how) = &failed {
         let command = quote::argument(command);
         terminal::message(&format!("warning: --on-{}, {}: {how}", event.name(), short(&command)));
     }
-    if let Some(log) = log {
+    if let Some(log) = &elsewhere.log {
         log.hook(event.name(), failed);
     }
 }

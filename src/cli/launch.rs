@@ -10,15 +10,18 @@ use crate::cli::args::found::Found;
 use crate::cli::conflicts::{no_output, refuse_in_a_state, refuse_two_roles};
 use crate::cli::format::TaskWord;
 use crate::cli::hooks;
-use crate::cli::logfile::{LogFile, Logged};
+use crate::cli::logfile::LogFile;
+use crate::cli::metrics::Metrics;
 use crate::cli::progress::Watch;
 use crate::cli::report::{self, ReportContext, report};
+use crate::cli::service::Service;
 use crate::cli::settings::Settings;
 use crate::cli::settings::asked::OfCommands;
 use crate::cli::settings::reload::Reloader;
 use crate::cli::shards::{Part, no_plan, note, plan, refuse_divided};
 use crate::cli::state_path::{self, JobId};
 use crate::cli::terminal;
+use crate::cli::together::Elsewhere;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::pipe::Files;
 use crate::jobs::wording::worded;
@@ -164,8 +167,9 @@ impl<'a> Launch<'a> {
         sink: impl Sink,
     ) -> Result<Exit> {
         let log_path = self.settings.log_file.value.as_deref();
-        refuse_two_roles(&self.args, log_path)?;
-        for written in [self.args.output, log_path].into_iter().flatten() {
+        let metrics_path = self.settings.metrics.value.as_deref();
+        refuse_two_roles(&self.args, (log_path, metrics_path))?;
+        for written in [self.args.output, log_path, metrics_path].into_iter().flatten() {
             refuse_in_a_state(written)?;
         }
         let state = self.state(&job, output, resumable)?;
@@ -273,15 +277,20 @@ impl<'a> Launch<'a> {
         let mask = masked.found();
         let after_warning = AfterWarning::asked(args.job.signals.after_warning.as_deref(), mask);
         let commands = OfCommands { any: args.commands.any, every: args.commands.starts.every };
+        let elsewhere = Elsewhere {
+            service: Service::from_environment(word),
+            metrics: Metrics::start(&masked, &settings, (job.name(), args.job.messages.quiet), &state),
+            log: log.clone(),
+        };
         let ending = configured(Run::new(job, source), &args, &settings)
             .wait(args.job.resume.wait || matches!(part, Part::Merge))
             .fenced(!matches!(part, Part::Whole))
             .state(state.clone())
             .continuing(report::continuing(argv))
             .signals(masked)
-            .reload(Reloader::new(args.job, (settings.clone(), commands), log.clone(), state.path()))
+            .reload(Reloader::new(args.job, (settings.clone(), commands), log, state.path()))
             .sink(sink)
-            .observer(Logged::new(watch, word, log.clone()))
+            .observer(elsewhere.and(watch, word))
             .run();
         state_path::tidy_up(&state);
         let context = ReportContext {
@@ -301,12 +310,10 @@ impl<'a> Launch<'a> {
         report(&ending, context);
         let exit = exit(&ending, settings.stop_code.value, left_out);
         let exit = after_warning.map_or(exit, |command| command.after(&ending, exit));
-        if let Some(log) = &log {
-            log.ends(&ending, exit);
-        }
-        remove_if_refused(&ending, new_log);
         let is_merged = matches!(part, Part::Shard { .. }) && output.is_some();
-        hooks::run(&settings, (&ending, exit), (context, is_merged), (mask, log.as_ref()));
+        elsewhere.ends((&ending, exit), context, is_merged);
+        remove_if_refused(&ending, new_log);
+        hooks::run(&settings, (&ending, exit), (context, is_merged), (mask, &elsewhere));
         let is_finished = matches!(ending, Ending::Finished { .. }) && ending.summary().interrupted.is_none();
         Ok((is_finished, exit))
     }

@@ -211,46 +211,34 @@ impl LogThread {
     }
 }
 
-/// Writes to the log what the run reports, and passes it on to another observer.
-pub(crate) struct Logged<O> {
-    inner: O,
+/// Writes to the log what the run reports.
+pub(crate) struct Logged {
     word: TaskWord,
-    log: Option<LogFile>,
+    log: LogFile,
     last_progress: Instant,
 }
 
-impl<O: Observer> Logged<O> {
-    pub(crate) fn new(inner: O, word: TaskWord, log: Option<LogFile>) -> Self {
-        Self { inner, word, log, last_progress: Instant::now() }
+impl Logged {
+    pub(crate) fn new(log: LogFile, word: TaskWord) -> Self {
+        Self { word, log, last_progress: Instant::now() }
     }
 }
 
-impl<O: Observer> Observer for Logged<O> {
+impl Observer for Logged {
     fn progress(&mut self, now: &Progress) {
-        if self.log.is_some() && self.last_progress.elapsed() >= Duration::from_secs(1) {
+        if self.last_progress.elapsed() >= Duration::from_secs(1) {
             self.last_progress = Instant::now();
             let (committed, in_flight, failed, bytes) = (now.frontier, now.in_flight, now.failed, now.bytes);
             debug!(phase = %now.phase, committed, in_flight, failed, bytes, "progress");
         }
-        self.inner.progress(now);
     }
 
     fn notice(&mut self, notice: &Notice) {
-        if self.log.is_some() {
-            record(notice, self.word);
-        }
-        self.inner.notice(notice);
-    }
-
-    fn is_behind(&self) -> bool {
-        self.inner.is_behind()
+        record(notice, self.word);
     }
 
     fn leave_terminal(&mut self) {
-        self.inner.leave_terminal();
-        if let Some(log) = &self.log {
-            log.flush();
-        }
+        self.log.flush();
     }
 }
 

@@ -5,6 +5,7 @@
 //! a script looks for; what varies follows.
 
 use crate::cli::format::{TaskWord, count, size, time};
+use crate::cli::terminal::Urgency;
 use bivouac::{Again, AtWork, Notice, Progress};
 use std::time::Duration;
 
@@ -39,6 +40,17 @@ pub(crate) fn level(notice: &Notice) -> Level {
         | Notice::NotSuspended { .. }
         | Notice::Reloaded { adopted: true, .. }
         | Notice::Running(_) => Level::Usual,
+    }
+}
+
+/// How urgent it is to a person who reads the journal.
+pub(crate) fn urgency(notice: &Notice) -> Urgency {
+    match (notice, level(notice)) {
+        // A command says many things.
+        (Notice::Said { .. }, _) => Urgency::Info,
+        (_, Level::Wrong) => Urgency::Warning,
+        (_, Level::Usual) => Urgency::Info,
+        (_, Level::Detail) => Urgency::Debug,
     }
 }
 

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use nix::sys::signal::Signal;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::time::{Duration, SystemTime};
 
@@ -84,6 +85,15 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("must be more than zero, as in `1s` or `100ms`".to_string()),
         time => Ok(time),
     }
+}
+
+/// Where to answer: a port of this machine alone, or an address.
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
+    let local = text.strip_prefix("localhost:").unwrap_or(text);
+    let port = local.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    port.or_else(|_| text.parse()).map_err(|_| {
+        "expected a port such as `9464`, or an address such as `0.0.0.0:9464` or `[::]:9464`".to_string()
+    })
 }
 
 /// A point in time: `14:30` of today, `2026-11-27`, `2026-11-27 14:30` in local time, or as in JSON with a `Z`; or how

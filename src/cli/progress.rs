@@ -14,6 +14,7 @@ use crate::cli::notices::{self, Level};
 use crate::cli::terminal::{Console, Outlet};
 use bivouac::{Notice, Observer, Progress};
 use row::Look;
+pub(crate) use row::plain;
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Stderr};
 use std::time::Duration;
@@ -197,7 +198,7 @@ impl<C: Console> Observer for Watch<C> {
         let level = if is_in_the_report { Level::Detail } else { notices::level(notice) };
         if level <= self.level {
             for text in notices::messages(notice, self.word) {
-                outlet.message(&text);
+                outlet.say(notices::urgency(notice), &text);
             }
             if self.has_state && matches!(notice, Notice::Running(_)) {
                 outlet.message("the last checkpoint stands; run the same command again: it continues");

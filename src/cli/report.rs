@@ -6,7 +6,7 @@
 use crate::cli::args::{Cli, JobVerb, Verb};
 use crate::cli::format::{TaskWord, percent, size, time};
 use crate::cli::shards::whole_of;
-use crate::cli::terminal;
+use crate::cli::terminal::{self, Urgency};
 use crate::jobs::complaints::Complaints;
 use crate::jobs::quote;
 use crate::jobs::wording::words;
@@ -41,8 +41,13 @@ const LISTED: usize = 5;
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn report(ending: &Ending, context: ReportContext<'_>) {
+    let urgency = match ending {
+        Ending::Failed { .. } => Urgency::Error,
+        Ending::Finished { summary, .. } if summary.failed > 0 => Urgency::Warning,
+        Ending::Finished { .. } | Ending::Stopped { .. } => Urgency::Info,
+    };
     for message in messages(ending, context) {
-        terminal::message(&message);
+        terminal::say(urgency, &message);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::cli::parse::Grace;
 use bivouac::{Error, Policy, Result};
 use signals::{Origin, SignalRow, has_terminal, policy, signal_rows};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) on_finish: Setting<Option<OsString>>,
     pub(crate) on_stop: Setting<Option<OsString>>,
     pub(crate) on_failure: Setting<Option<OsString>>,
+    pub(crate) metrics: Setting<Option<PathBuf>>,
+    pub(crate) metrics_listen: Setting<Option<SocketAddr>>,
     pub(crate) log_file: Setting<Option<PathBuf>>,
     pub(crate) log_format: Setting<LogFormat>,
     pub(crate) log_level: Setting<LogLevel>,
@@ -95,6 +98,8 @@ impl Settings {
             on_finish: Setting::optional(hooks.on_finish.clone(), file.on_finish.clone()),
             on_stop: Setting::optional(hooks.on_stop.clone(), file.on_stop.clone()),
             on_failure: Setting::optional(hooks.on_failure.clone(), file.on_failure.clone()),
+            metrics: Setting::optional(messages.metrics.clone(), file.metrics.clone()),
+            metrics_listen: Setting::optional(messages.metrics_listen, file.metrics_listen),
             log_file: Setting::optional(messages.log_file.clone(), file.log.file.clone()),
             log_format: Setting::choose(messages.log_format, file.log.format, LogFormat::default()),
             log_level: Setting::choose(messages.log_level, file.log.level, LogLevel::default()),

@@ -57,7 +57,7 @@ pub(crate) fn own(args: &RunArgs<'_>) -> Vec<PathBuf> {
         part.push(".part");
         own.extend([output.to_path_buf(), PathBuf::from(part), beside(output)]);
     }
-    own.extend(args.job.messages.log_file.iter().cloned());
+    own.extend(args.job.messages.log_file.iter().chain(&args.job.messages.metrics).cloned());
     own
 }
 

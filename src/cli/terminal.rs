@@ -26,7 +26,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use std::io::{self, IsTerminal, Stderr, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// In front of every line that is not part of another one.
 const PREFIX: &str = "bivouac: ";
@@ -37,10 +37,40 @@ const KEPT: usize = 64 * 1024;
 /// `PIPE_BUF` of Linux: a pipe that `poll` calls writable takes this much in one piece without waiting.
 const ATONCE: usize = 4096;
 
+/// How urgent a message is, as syslog counts it. The journal of systemd shows it, and selects by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    Error = 3,
+    Warning = 4,
+    Info = 6,
+    Debug = 7,
+}
+
+impl Urgency {
+    fn of(text: &str) -> Self {
+        if text.starts_with("warning: ") { Urgency::Warning } else { Urgency::Info }
+    }
+}
+
 /// Writes one message to standard error. Waits at most [`PATIENCE`] for its reader.
 pub(crate) fn message(text: &str) {
+    say(Urgency::of(text), text);
+}
+
+/// The same with an urgency of its own.
+pub(crate) fn say(urgency: Urgency, text: &str) {
     let mid_line = SCREEN.try_lock().is_ok_and(|mut screen| std::mem::take(&mut screen.mid_line));
-    raw(&((if mid_line { "\n" } else { "" }).to_string() + &worded(text)));
+    raw(&((if mid_line { "\n" } else { "" }).to_string() + &worded(urgency, text)));
+}
+
+/// Whether standard error is the journal of systemd. The variable alone does not tell: a service may have sent its
+/// standard error elsewhere, and then the digits would be noise. So its device and inode are compared.
+fn is_journal() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let is = rustix::fs::fstat(io::stderr()).map(|facts| format!("{}:{}", facts.st_dev, facts.st_ino));
+        std::env::var("JOURNAL_STREAM").is_ok_and(|stream| is == Ok(stream))
+    })
 }
 
 /// Writes text to standard error as it is: for what is made to be pasted.
@@ -205,9 +235,13 @@ fn in_two_lines(said: &str, verb: &str) -> String {
     format!("{}\n  {tip}", with_short_words(&wrong))
 }
 
-/// A message as it is written: with the prefix, without surprises, with a newline.
-fn worded(message: &str) -> String {
-    format!("{PREFIX}{}\n", visible(message))
+/// A message as it is written: with the prefix, without surprises, with a newline. To the journal each line is a message.
+fn worded(urgency: Urgency, message: &str) -> String {
+    let message = format!("{PREFIX}{}\n", visible(message));
+    match is_journal() {
+        true => message.lines().map(|line| format!("<{}>{line}\n", urgency as u8)).collect(),
+        false => message,
+    }
 }
 
 /// What an [`Outlet`] writes to; standard error, except in tests.
@@ -271,8 +305,13 @@ impl<C: Console> Outlet<C> {
 
     /// Writes one message, now or as soon as it can be written.
     pub(crate) fn message(&mut self, text: &str) {
+        self.say(Urgency::of(text), text);
+    }
+
+    /// The same with an urgency of its own.
+    pub(crate) fn say(&mut self, urgency: Urgency, text: &str) {
         if self.pending.len() < KEPT {
-            self.pending.extend_from_slice(worded(text).as_bytes());
+            self.pending.extend_from_slice(worded(urgency, text).as_bytes());
         } else {
             self.dropped += 1;
         }
@@ -360,8 +399,8 @@ impl<C: Console> Outlet<C> {
     fn write_some(&mut self) {
         if self.pending.is_empty() {
             let lost = std::mem::take(&mut self.dropped);
-            self.pending =
-                worded(&format!("{lost} messages were dropped here, since no reader took them")).into_bytes();
+            let text = format!("{lost} messages were dropped here, since no reader took them");
+            self.pending = worded(Urgency::Warning, &text).into_bytes();
         }
         let piece = &self.pending[..self.pending.len().min(ATONCE)];
         match self.console.write(piece) {

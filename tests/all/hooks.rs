@@ -107,7 +107,8 @@ fn a_signal_ends_a_hook_and_the_code_stays_that_of_the_job() {
 #[test]
 fn a_hook_and_a_command_get_the_same_signals_limits_and_variables() {
     let world = World::new();
-    let look = "{ grep -E '^Sig(Blk|Ign)' /proc/$$/status; ulimit -Sn; env | grep -E '^(NOTIFY|WATCHDOG|BIVOUAC_JOB)'; ";
+    let look =
+        "{ grep SigIgn /proc/self/status; ulimit -Sn; env | grep -E '^(NOTIFY|WATCHDOG|BIVOUAC_JOB)'; ";
     let look = |name: &str| format!("{look}:; }} > {name}");
     let run = world.bivouac("each --on-finish").words(&[&look("hook"), "--", "sh", "-c", &look("command")]);
     let environment = "env NOTIFY_SOCKET=/nowhere WATCHDOG_USEC=9 BIVOUAC_JOBBING=1";
@@ -115,12 +116,12 @@ fn a_hook_and_a_command_get_the_same_signals_limits_and_variables() {
     let seen = |name: &str| {
         let text = String::from_utf8(world.read(name)).unwrap();
         let mask = |line: &str| u64::from_str_radix(line.rsplit('\t').next().unwrap(), 16).unwrap();
-        let lines: Vec<_> = text.lines().map(str::to_string).collect();
+        let (first, rest) = text.split_once('\n').unwrap();
         // 32 and 33 belong to the C library, whose `posix_spawn` ignores them.
-        (mask(&lines[0]), mask(&lines[1]) & 0x7fff_ffff, lines[2..].to_vec())
+        (mask(first) & 0x7fff_ffff, rest.to_string())
     };
     assert_eq!(seen("hook"), seen("command"));
-    assert_eq!((seen("hook").0, seen("hook").1, seen("hook").2.len()), (0, 0, 1), "only the limit");
+    assert_eq!((seen("hook").0, seen("hook").1.lines().count()), (0, 1), "only the limit");
 }
 
 #[test]

@@ -46,6 +46,8 @@
 //! | `clusters` | do the lines for other schedulers do what the page says? |
 //! | `slurm` | does `bivouac slurm` submit what is missing, and nothing else? |
 //! | `warned` | does `--after-warning` ask for another run when it must, and only then? |
+//! | `metrics` | are the metrics right, whole, and no reason for a job to fail? |
+//! | `service` | what does the service manager get to know, and when? |
 //! | `hooks` | do `--on-finish`, `--on-stop` and `--on-failure` tell what is news, once? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
 //! | `each` | is a command per item run once, whatever happens? |
@@ -82,6 +84,7 @@ mod listening;
 mod log;
 mod masks;
 mod messages;
+mod metrics;
 mod operating;
 mod options;
 mod others;
@@ -95,6 +98,7 @@ mod refuse;
 mod reload;
 mod resume;
 mod running;
+mod service;
 mod set;
 mod shards;
 mod slips;

@@ -13,6 +13,7 @@ use clap_complete::ArgValueCompleter;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -290,6 +291,16 @@ pub(crate) struct MessageArgs {
     /// Report every event, one line each
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
+
+    /// Write metrics for Prometheus to FILE, replaced every 5 s: for the textfile collector of node_exporter, in whose
+    /// directory it must end in `.prom`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
+
+    /// Answer HTTP at ADDR with /metrics and /healthz: a port of this machine alone, as in `9464`, or an address such
+    /// as `0.0.0.0:9464`; there is no password
+    #[arg(long, value_name = "ADDR", value_parser = parse::listen)]
+    pub(crate) metrics_listen: Option<SocketAddr>,
 
     /// Append every signal, request, phase and checkpoint to FILE
     #[arg(long, value_name = "FILE")]

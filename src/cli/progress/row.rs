@@ -84,7 +84,7 @@ fn fields(now: &Progress, word: TaskWord) -> Vec<Field> {
 }
 
 /// The fields as plain text: for a line of a log.
-pub(super) fn plain(now: &Progress, word: TaskWord) -> String {
+pub(crate) fn plain(now: &Progress, word: TaskWord) -> String {
     let texts: Vec<_> = fields(now, word).into_iter().map(|field| field.text).collect();
     texts.join("  ")
 }

@@ -12,6 +12,8 @@ fn args(progress: ShowProgress) -> MessageArgs {
         color: When::Never,
         quiet: false,
         verbose: false,
+        metrics: None,
+        metrics_listen: None,
         log_file: None,
         log_format: None,
         log_level: None,

@@ -64,6 +64,10 @@ impl Settings {
         diff.fixed("on-finish", &mut self.on_finish, &old.on_finish, command);
         diff.fixed("on-stop", &mut self.on_stop, &old.on_stop, command);
         diff.fixed("on-failure", &mut self.on_failure, &old.on_failure, command);
+        diff.fixed("metrics", &mut self.metrics, &old.metrics, path);
+        diff.fixed("metrics-listen", &mut self.metrics_listen, &old.metrics_listen, |address| {
+            address.map_or("none".to_string(), |address| address.to_string())
+        });
         diff.fixed("log file", &mut self.log_file, &old.log_file, path);
         diff.fixed("log format", &mut self.log_format, &old.log_format, word);
         diff.live("log level", &mut self.log_level, &old.log_level, word);
