@@ -132,8 +132,8 @@ impl Error {
         Self { errno: cause.raw_os_error(), ..Self::broken(path.display(), plain(cause)) }
     }
 
-    /// Whether a system call failed for a reason that may pass without a change of the file or its permissions. The
-    /// reasons that last are a short list. Any other (a network file system has its own) counts as transient: at worst
+    /// Whether a system call failed for a transient reason: one that ends without a change of the file or its permissions.
+    /// The lasting reasons are a short list. Any other (a network file system has its own) counts as transient: at worst
     /// that costs an attempt in vain.
     pub fn may_pass(&self) -> bool {
         self.errno.is_some_and(|errno| !LASTING.contains(&errno))

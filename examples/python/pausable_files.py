@@ -2,10 +2,10 @@
 
     $ python3 examples/python/pausable_files.py src/*.rs
 
-Press Ctrl-Z and type `fg`, or `kill -TSTP PID` and `kill -CONT PID` from another terminal. The obvious
-program catches SIGTSTP and sets "paused". But the shell gives its prompt back only when the process is
-really *stopped*, so it must take the default action after all. And a SIGCONT that comes between the
-handler and that action has nothing to continue: the process stands still for ever.
+Press Ctrl-Z and type `fg`, or type `kill -TSTP PID` and `kill -CONT PID` in another terminal. The
+obvious program catches SIGTSTP and sets "paused". But the shell gives its prompt back only when the
+process is really *stopped*, so it must take the default action after all. And a SIGCONT that comes
+between the handler and that action has nothing to continue: the process stands still for ever.
 
 Here SIGTSTP has no handler. It is blocked, so it stays pending in the kernel until the work is at a
 place where it may rest; letting it through *is* the stop. A SIGCONT that comes earlier removes a pending

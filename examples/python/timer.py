@@ -2,7 +2,7 @@
 
     $ python3 examples/python/timer.py
 
-Press Ctrl-C, or `kill -INT PID` from another terminal. Python's own handler of SIGINT raises
+Press Ctrl-C, or type `kill -INT PID` in another terminal. Python's own handler of SIGINT raises
 KeyboardInterrupt in the main thread, between any two bytecodes, and that ends the sleep at once. Here
 this is the right tool, because nothing in this loop can be left half done. `long_job.py` has a state
 that can, and needs a handler of its own.

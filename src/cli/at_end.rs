@@ -121,7 +121,7 @@ fn has_ended(child: &OwnedFd, signals: &SignalFd, time: Duration, alive: &dyn Fn
     }
 }
 
-/// The signals by which a person or a manager ends a program. Of a signal that is ignored nobody expects that.
+/// The signals by which a person or a manager ends a program. A signal that is ignored ends none.
 fn ends_a_program() -> SigSet {
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
         .into_iter()

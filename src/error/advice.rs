@@ -25,7 +25,7 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// What no setting does: a fact to know, or something to do outside of the program.
+    /// No setting does it: a fact to know, or something to do outside of the program.
     Text(Cow<'static, str>),
     /// Run the same job again: it continues from the last checkpoint.
     RunAgain,

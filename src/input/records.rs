@@ -22,7 +22,7 @@ pub struct Records<'a> {
     pieces: Pieces<'a>,
     boundary: &'a Boundary,
     scan: Option<Scan>,
-    /// So many bytes of the header are still to be passed.
+    /// How many bytes of the header are still to be passed.
     header: usize,
     held: Vec<u8>,
     /// Where the records end that `held` begins with; they are handed out.

@@ -214,8 +214,8 @@ pub trait Job: Send + Sync + 'static {
         false
     }
 
-    /// Whether the result of a finished job stands. It does not if an input could not be read because of an
-    /// error that may pass; then the job is never "already finished" either.
+    /// Whether the result of a finished job stands. It does not if an input could not be read because of a
+    /// transient error; then the job is never "already finished" either.
     fn is_final(&self, _total: &Self::Total) -> bool {
         true
     }

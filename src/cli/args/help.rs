@@ -32,7 +32,7 @@ pub(crate) const MAIN: &str = "\
 Signals:
   INT, TERM, HUP    stop with a checkpoint; INT or TERM again: cancel
                     what runs; again: die at once
-  TSTP, CONT        pause and go on (Ctrl-Z, fg)
+  TSTP, CONT        suspend and go on (Ctrl-Z, fg)
   USR1              write a checkpoint now, say how far the job is, go on
   QUIT              die at once; the last checkpoint stays
   USR2, XCPU, PWR   stop with a checkpoint and exit code 75
@@ -351,7 +351,7 @@ Requests:
   abort       cancel the running tasks, commit what is done, end
   die         end at once; the last checkpoint stays
   pause       hold the tasks where they are, until a resume
-  suspend     pause, and stop the process as Ctrl-Z does
+  suspend     stop the process and the commands, as Ctrl-Z does
   resume      go on; never cancels a stop
   checkpoint  write a checkpoint now, report how far the job is, go on
   status      report how far the job is

@@ -132,9 +132,9 @@ pub(super) enum Until {
 /// What the world outside knows. It must still hold after any crash.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
-    /// So many tasks are committed, by the last checkpoint that was reported.
+    /// How many tasks are committed, by the last checkpoint that was reported.
     pub(super) committed: u64,
-    /// So many tasks are committed or kept, by the report of an orderly stop.
+    /// How many tasks are committed or kept, by the report of an orderly stop.
     pub(super) kept: u64,
     pub(super) is_finished: bool,
     /// What was printed.

@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    /// Tells the story to its end, with tasks that do not even look up. Only a run that has had enough
+    /// Tells the story to its end, with tasks that reach no yield point. Only a run that has had enough
     /// of failures, without a request to stop, waits for them.
     fn run_out(&mut self) {
         for _ in 0..10 {

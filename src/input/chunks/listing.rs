@@ -392,7 +392,7 @@ impl ChunkListing {
     }
 }
 
-/// So many bytes tell how a stream is compressed.
+/// The number of bytes that tell how a stream is compressed.
 const FIRST: usize = 64;
 
 const PLACE: [u8; 16] = *b"place in a file\0";

@@ -29,10 +29,10 @@ pub(super) struct Scan<'a> {
 /// With lines around selected ones.
 #[derive(Debug, Default)]
 struct Near {
-    /// So many are wanted, before and after.
+    /// How many lines are wanted, before and after.
     before: u64,
     after: u64,
-    /// So many of those after the last selected line are still to come.
+    /// How many of those after the last selected line are still to come.
     owed: u64,
     /// The last lines that were not handed over for certain.
     kept: VecDeque<Line>,

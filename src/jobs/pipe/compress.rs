@@ -22,7 +22,7 @@ use std::str::FromStr;
 /// Bytes in a frame, but for the last one of a command.
 const SLICE: usize = 16 << 20;
 
-/// So many bytes tell whether it is compressed.
+/// The number of bytes that tell whether it is compressed.
 const FIRST: usize = 4;
 
 /// The way to compress an output, and whether its name asks for it.
