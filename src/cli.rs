@@ -30,6 +30,7 @@
 //! | [`at_end`] | a command that runs when the job has ended |
 //! | [`after_warning`] | the one that asks a batch system for another run |
 //! | [`hooks`] | those that tell a person how the run has ended |
+//! | [`attempt`] | how an attempt of the journal ended, in words |
 //! | [`report`] | the paragraph at the end, with the command that continues |
 //! | [`terminal`] | the only way to standard error and standard output |
 //! | [`format`] | numbers, sizes and times as people read them |
@@ -58,6 +59,7 @@ mod logfile;
 mod at_end;
 mod after_warning;
 mod hooks;
+mod attempt;
 mod report;
 mod terminal;
 mod format;

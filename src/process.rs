@@ -42,7 +42,7 @@ mod wait;
 #[doc(hidden)]
 pub mod watcher;
 
-pub use crate::task::command::{Call, Command, Feed, Finished, How};
+pub use crate::task::command::{Call, Command, Feed, Finished, How, Usage};
 pub(crate) use children::{Children, TO_STOP};
 pub use limits::{raise_open_files, restore_open_files};
 pub(crate) use process_groups::ProcessGroups;

@@ -1,5 +1,5 @@
-//! The only unsafe code of this crate: the disposition of a signal, the birth of a child, a look before `main`, and a search
-//! in 64 bytes at once.
+//! The only unsafe code of this crate: the disposition of a signal, the birth and the end of a child, a look before `main`,
+//! and a search in 64 bytes at once.
 //!
 //! **The disposition of a signal.** nix wraps `sigaction(2)`, but its function is unsafe too, because a handler
 //! may do anything, and it cannot ask without setting. This crate needs less, and that is safe: it remembers a
@@ -92,6 +92,22 @@ impl Disposition {
 pub(crate) fn handled_signals() -> Vec<c_int> {
     let is_handled = |found: Disposition| ![libc::SIG_IGN, libc::SIG_DFL].contains(&found.0.sa_sigaction);
     (1..=libc::SIGRTMAX()).filter(|signal| Disposition::of_number(*signal).is_ok_and(is_handled)).collect()
+}
+
+/// Reaps a child that has ended: its status, and what it used. (nix has no `wait4`, and the `waitid` of rustix asks
+/// for nothing that was used.)
+pub(crate) fn wait4(pid: Pid) -> nix::Result<(c_int, libc::rusage)> {
+    let (mut status, mut used) = (0, MaybeUninit::<libc::rusage>::zeroed());
+    loop {
+        // SAFETY: both places are valid for writing.
+        let reaped = unsafe { libc::wait4(pid.as_raw(), &raw mut status, 0, used.as_mut_ptr()) };
+        match Errno::result(reaped) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            // SAFETY: it is plain data for which zeros are valid, and the kernel has filled it.
+            Ok(_) => return Ok((status, unsafe { used.assume_init() })),
+        }
+    }
 }
 
 /// Which of the descriptors 0, 1 and 2 were closed before `main`, one bit each.

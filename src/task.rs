@@ -35,7 +35,7 @@ pub use committed::{Committed, Stretch};
 pub use context::Context;
 pub(crate) use context::{Commands, Debt, Remark};
 pub use job::Job;
-pub use line::{End, Line, Outcome};
+pub use line::{End, Line, Measured, Outcome};
 pub use mark::Mark;
 pub(crate) use shared::{Running, SAYINGS, Saying, Shared};
 pub use sink::Sink;

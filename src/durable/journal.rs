@@ -7,6 +7,9 @@
 //! length (4 bytes, little-endian) │ CRC-32 of the rest (4 bytes) │ one line
 //! ```
 //!
+//! Behind the line of an end may stand what was measured of it ([`Measured`]). A program that does not know that reads the
+//! line and leaves the rest of the frame alone, so a journal is read by older and by newer programs.
+//!
 //! A line says that an attempt of a task [began](Line::Began), or [ended](Line::Ended). With one line at the end, the tasks
 //! at work when the machine went away would leave no trace, and you look for just these.
 //!
@@ -21,7 +24,7 @@
 use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, if_there, open_plain};
 use crate::durable::lock;
 use crate::error::{Advice, At, Error, Result};
-pub use crate::task::{End, Line, Outcome};
+pub use crate::task::{End, Line, Measured, Outcome};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufReader, Read};
@@ -46,6 +49,8 @@ pub struct Entry {
     pub outcome: Outcome,
     /// What a person should know of the task.
     pub note: String,
+    /// What was measured of it.
+    pub measured: Measured,
 }
 
 /// No line is longer; a length that says so is none.
@@ -103,7 +108,7 @@ impl Journal {
 
     /// Gathers one line, for the next [`write`](Journal::write) or [`make_durable`](Journal::make_durable).
     pub(crate) fn append(&mut self, line: &Line) -> Result<()> {
-        let payload = postcard::to_allocvec(line)
+        let payload = payload_of(line)
             .map_err(|e| Error::broken(self.path.display(), format_args!("cannot hold a line: {e}")))?;
         let length = u32::try_from(payload.len().min(LONGEST)).unwrap_or(0);
         self.gathered.extend_from_slice(&length.to_le_bytes());
@@ -133,6 +138,30 @@ impl Journal {
         }
         Ok(self.end)
     }
+}
+
+fn payload_of(line: &Line) -> postcard::Result<Vec<u8>> {
+    let payload = postcard::to_allocvec(line)?;
+    match line {
+        Line::Ended(end) | Line::Settled { end, .. } if end.measured != Measured::default() => {
+            postcard::to_extend(&end.measured, payload)
+        }
+        Line::Of { .. }
+        | Line::Began { .. }
+        | Line::Ended(_)
+        | Line::Settled { .. }
+        | Line::Listed { .. }
+        | Line::Delivered { .. } => Ok(payload),
+    }
+}
+
+/// A newer program may have measured what this one does not know: that is left out.
+fn line_of(payload: &[u8]) -> Option<Line> {
+    let (mut line, rest) = postcard::take_from_bytes(payload).ok()?;
+    if let Line::Ended(end) | Line::Settled { end, .. } = &mut line {
+        end.measured = postcard::from_bytes(rest).unwrap_or_default();
+    }
+    Some(line)
 }
 
 fn lost(path: &Path, how: fmt::Arguments<'_>) -> Error {
@@ -182,7 +211,7 @@ fn next_frame(from: &mut impl Read) -> io::Result<Option<(Line, u64)>> {
     }
     let mut payload = vec![0; length as usize];
     let whole = is_there(from.read_exact(&mut payload))? && crc32fast::hash(&payload) == checksum;
-    let line = postcard::from_bytes(&payload).ok().filter(|_| whole);
+    let line = whole.then(|| line_of(&payload)).flatten();
     Ok(line.map(|line| (line, 8 + u64::from(length))))
 }
 
@@ -233,10 +262,10 @@ impl Entries {
 
     /// What an attempt began with, now that it has ended.
     fn close(&mut self, end: End) -> Entry {
-        let End { task, attempt, took_us, outcome } = end;
+        let End { task, attempt, took_us, outcome, measured } = end;
         let began = self.open.remove(&task);
         let (began_ms, note) = began.map_or((0, String::new()), |began| (began.began_ms, began.note));
-        Entry { task, attempt, began_ms, took_us, outcome, note }
+        Entry { task, attempt, began_ms, took_us, outcome, note, measured }
     }
 }
 
@@ -258,8 +287,8 @@ impl Iterator for Entries {
                 Err(error) => return Some(Err(error)),
                 Ok(Some(Line::Of { .. } | Line::Delivered { .. } | Line::Listed { .. })) => {}
                 Ok(Some(Line::Began { task, attempt, at_ms, note, .. })) => {
-                    let entry =
-                        Entry { task, attempt, began_ms: at_ms, took_us: 0, outcome: Outcome::Open, note };
+                    let (began_ms, outcome, measured) = (at_ms, Outcome::Open, Measured::default());
+                    let entry = Entry { task, attempt, began_ms, took_us: 0, outcome, note, measured };
                     if let Some(lost) = self.open.insert(task, entry) {
                         return Some(Ok(lost));
                     }

@@ -223,7 +223,7 @@ impl Known {
             Line::Began { task, of_task, .. } => {
                 self.open.insert(task, of_task);
             }
-            Line::Ended(end) if end.outcome == Outcome::Interrupted => {
+            Line::Ended(ref end) if end.outcome == Outcome::Interrupted => {
                 self.open.remove(&end.task);
             }
             Line::Of { .. } | Line::Ended(_) | Line::Listed { .. } => {}

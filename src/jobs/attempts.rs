@@ -26,8 +26,8 @@ use crate::jobs::joblog::Joblog;
 use crate::jobs::text::{short, visible};
 use crate::jobs::wording::words;
 use bivouac::error::{Advice, Kind};
-use bivouac::journal::{End, Entry, Line, Outcome};
-use bivouac::process::{Call, Command, Feed, Finished, How};
+use bivouac::journal::{End, Entry, Line, Measured, Outcome};
+use bivouac::process::{Call, Command, Feed, Finished, How, Usage};
 use bivouac::{Context, Presumed, TaskError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -41,6 +41,9 @@ const HELD: Duration = Duration::from_millis(500);
 
 /// How long a doubtful 0 is held. Some filters always end so, and pay this for each chunk.
 const HELD_BRIEFLY: Duration = Duration::from_millis(160);
+
+/// How many lines of what a failed command said are kept in the journal.
+const SAID: usize = 3;
 
 /// The first wait before a command is tried again; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -119,6 +122,9 @@ pub(crate) struct Suspect {
     /// For the log: the command, and when it began.
     shown: String,
     began_ms: u64,
+    /// The worker that ran it, and how long it stood still.
+    slot: u32,
+    stood_ms: u64,
     finished: Finished,
     verdict: Verdict,
     /// It is not tried again.
@@ -232,6 +238,8 @@ impl Terms {
         let began_ms = millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
         let (task, note) = (cx.task(), note.to_string());
         cx.journal(Line::Began { task, attempt, at_ms: began_ms, note: note.clone(), of_task: [0; 8] });
+        // Workers are slots: each runs one command at a time.
+        let slot = rayon::current_thread_index().map_or(0, |index| index as u32 + 1);
         let began = Instant::now();
         let call = Call {
             command,
@@ -253,7 +261,9 @@ impl Terms {
             (called, rest) => {
                 let outcome = called.as_ref().map_or_else(not_finished, |_| Outcome::Interrupted);
                 let took = called.as_ref().map_or(began.elapsed(), |finished| finished.took);
-                let ended = End { task, attempt, took_us: micros(took), outcome };
+                let usage = called.as_ref().map_or_else(|_| Usage::default(), |finished| finished.usage);
+                let measured = Measured { slot, usage, ..Measured::default() };
+                let ended = End { task, attempt, took_us: micros(took), outcome, measured };
                 let logged = self.note_end(cx, ended, (&shown, began_ms));
                 let kept = rest.and_then(|rest| Ok(rest.kept.map_or(Ok(()), |kept| kept.end(outcome))?));
                 return Then::Over(self.advised(called).and(kept).and(logged));
@@ -261,7 +271,9 @@ impl Terms {
         };
         let (verdict, held) = self.judge(&finished);
         let is_last = attempt > self.retries || !self.is_retried_after(&finished);
-        let suspect = Suspect { attempt, note, shown, began_ms, finished, verdict, is_last, rest };
+        let stood_ms = millis(began.elapsed().saturating_sub(finished.took));
+        let suspect =
+            Suspect { attempt, note, shown, began_ms, slot, stood_ms, finished, verdict, is_last, rest };
         match held {
             Some(time) if !(cx.is_stopping() || cx.is_cancelled()) => Then::Hold(Box::new(suspect), time),
             Some(_) | None => self.settle(cx, suspect),
@@ -280,7 +292,8 @@ impl Terms {
 
     /// The result, now that it is known whether a stop has come.
     pub(crate) fn settle(&self, cx: &Context<'_>, suspect: Suspect) -> Then {
-        let Suspect { attempt, note, shown, began_ms, finished, mut verdict, is_last, mut rest } = suspect;
+        let Suspect { attempt, note, shown, began_ms, slot, stood_ms, finished, .. } = suspect;
+        let Suspect { mut verdict, is_last, mut rest, .. } = suspect;
         let was_held = self.judge(&finished).1.is_some();
         if was_held && (cx.is_stopping() || cx.is_cancelled()) {
             verdict = Verdict::Interrupted;
@@ -289,7 +302,13 @@ impl Terms {
         let outcome = outcome(&finished, &verdict);
         let kept = rest.kept.take().map_or(Ok(()), |kept| kept.end(outcome));
         let took_us = micros(finished.took);
-        let ended = End { task: cx.task(), attempt, took_us, outcome };
+        let usage = finished.usage;
+        let said = match &verdict {
+            Verdict::Failed(_) => said(&rest.last_words),
+            Verdict::Done | Verdict::Interrupted => String::new(),
+        };
+        let measured = Measured { slot, stood_ms, usage, said };
+        let ended = End { task: cx.task(), attempt, took_us, outcome, measured };
         let logged = self.note_end(cx, ended, (&shown, began_ms));
         if let Err(error) = logged.and(kept.map_err(TaskError::from)) {
             return Then::Over(Err(error));
@@ -307,10 +326,12 @@ impl Terms {
 
     /// Writes into the journal that an attempt has ended, and into the log that was asked for.
     fn note_end(&self, cx: &Context<'_>, end: End, (shown, began_ms): (&str, u64)) -> Result<(), TaskError> {
-        let End { task, attempt, took_us, outcome } = end;
+        let of_entry = self.joblog.as_ref().map(|joblog| (joblog, end.clone()));
         cx.journal(Line::Ended(end));
-        let Some(joblog) = &self.joblog else { return Ok(()) };
-        let entry = Entry { task, attempt, began_ms, took_us, outcome, note: String::new() };
+        let Some((joblog, End { task, attempt, took_us, outcome, measured })) = of_entry else {
+            return Ok(());
+        };
+        let entry = Entry { task, attempt, began_ms, took_us, outcome, note: String::new(), measured };
         Ok(joblog.append(&entry, shown)?)
     }
 
@@ -360,6 +381,13 @@ impl Terms {
             true | false => (Verdict::Done, None),
         }
     }
+}
+
+/// The last words of a failure as the journal keeps them: the end counts, and a long line is cut.
+fn said(last_words: &str) -> String {
+    let lines: Vec<_> = last_words.lines().filter_map(|line| line.strip_prefix("  | ")).map(short).collect();
+    let from = lines.len().saturating_sub(SAID);
+    lines[from..].join("\n")
 }
 
 fn outcome(finished: &Finished, verdict: &Verdict) -> Outcome {

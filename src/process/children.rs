@@ -14,11 +14,10 @@ use super::spawn::{Inheritance, Streams};
 use super::wait;
 use crate::sync::lock;
 use crate::sys::proc_stat::{self, Signals, Stat};
-use crate::task::command::{Command, How, Tag};
+use crate::task::command::{Command, How, Tag, Usage};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
-use rustix::process::WaitIdOptions;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -257,23 +256,24 @@ impl Children {
 
     /// How a child ended, after a wait; [reap](Children::reap) it next. `ECHILD`: it was reaped elsewhere.
     pub(crate) fn wait_for_the_end_of(&self, pid: Pid) -> nix::Result<How> {
-        wait::end(pid, WaitIdOptions::NOWAIT)
+        wait::end(pid)
     }
 
-    /// Takes a child that has ended out of the table, before its number is free again, and reaps it. Returns also whether
-    /// we had told it to end, and its tag. `family` kills the rest of its group. `ECHILD`: it was reaped elsewhere.
+    /// Takes a child that has ended out of the table, before its number is free again, and reaps it. Returns also what it
+    /// used, whether we had told it to end, and its tag. `family` kills the rest of its group. `ECHILD`: it was reaped elsewhere.
     pub(crate) fn reap(
         &self,
         pid: Pid,
         how: Option<How>,
         family: bool,
-    ) -> nix::Result<(How, bool, Option<Tag>)> {
+    ) -> nix::Result<(How, Usage, bool, Option<Tag>)> {
         let mut table = lock(&self.table);
         let (told, tag) = table.leave(pid, how);
         if family {
             tell(pid, Signal::SIGKILL);
         }
-        Ok((wait::end(pid, WaitIdOptions::empty())?, told, tag))
+        let (how, usage) = wait::reap(pid)?;
+        Ok((how, usage, told, tag))
     }
 
     /// A scheduler ended a child that seemed to end by itself, so the processes that it left must not stay.
@@ -416,7 +416,7 @@ mod tests {
 
     fn reap(children: &Children, pid: Pid, family: bool) -> nix::Result<(How, bool)> {
         let how = children.wait_for_the_end_of(pid)?;
-        let (reaped, told, _) = children.reap(pid, Some(how), family)?;
+        let (reaped, _, told, _) = children.reap(pid, Some(how), family)?;
         assert_eq!(how, reaped);
         Ok((reaped, told))
     }

@@ -17,7 +17,7 @@ use super::spawn::{cannot_start, too_long};
 use super::traces::{may_come_from_a_signal, may_have_handled_sigterm};
 use crate::error::Error;
 use crate::sys::proc_stat::Stat;
-use crate::task::command::{Call, Command, Err, Finished, How, Out};
+use crate::task::command::{Call, Command, Err, Finished, How, Out, Usage};
 use crate::task::{Commands, Context, TaskError};
 use nix::errno::Errno;
 use std::time::{Instant, SystemTime};
@@ -54,7 +54,7 @@ impl Commands for Children {
             running.close_its_pipes(cx);
         }
         result?;
-        let (how, told_to_end, tag) = ended.map_err(|errno| lost(call.command, errno))?;
+        let (how, usage, told_to_end, tag) = ended.map_err(|errno| lost(call.command, errno))?;
         let left_input = running.stdin.was_left();
         Ok(Finished {
             how: running.early.unwrap_or(how),
@@ -69,6 +69,7 @@ impl Commands for Children {
                 || cx.may_be_stopping(),
             began: running.began,
             took: running.clock.worked,
+            usage: Usage { bytes_in: running.fed, bytes_out: running.taken, ..usage },
             tag,
         })
     }

@@ -46,6 +46,9 @@ pub(super) struct Running<'a> {
     piece: Vec<u8>,
     at_once: bool,
     pub(super) polling: Polling,
+    /// Bytes that it was fed, and bytes of its output.
+    pub(super) fed: u64,
+    pub(super) taken: u64,
     /// Bytes that the rate limit allows to feed now, and the time to wait before that.
     credit: u64,
     debt: Option<Debt>,
@@ -85,6 +88,8 @@ impl<'a> Running<'a> {
             piece: Vec::with_capacity(LITTLE),
             at_once: call.at_once,
             polling: Polling::default(),
+            fed: 0,
+            taken: 0,
             credit,
             debt: None,
             leak: None,
@@ -117,6 +122,7 @@ impl<'a> Running<'a> {
             self.debt = cx.take_from_the_rate(more);
         }
         self.credit = self.credit.saturating_sub(fed);
+        self.fed += fed;
         cx.count(fed);
     }
 
@@ -207,6 +213,7 @@ impl<'a> Running<'a> {
                 return Ok(0);
             }
         };
+        self.taken += taken as u64;
         if let Some(leak) = &mut self.leak {
             leak.stdout = leak.stdout.saturating_sub(taken as u64);
         }

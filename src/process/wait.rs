@@ -3,7 +3,8 @@
 //! nix has names for signals, but none for real-time signals: when a command died of one, nix reports that the
 //! call was wrong, although the child is reaped. So here signals are numbers.
 
-use crate::task::command::How;
+use crate::sys;
+use crate::task::command::{How, Usage};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
@@ -15,9 +16,22 @@ pub(super) fn look(pid: Pid, what: WaitIdOptions) -> nix::Result<Option<WaitIdSt
     found.map_err(|errno| Errno::from_raw(errno.raw_os_error()))
 }
 
-/// Waits for its end, and reaps it unless `also` is [`WaitIdOptions::NOWAIT`]: then its number is free.
-pub(super) fn end(pid: Pid, also: WaitIdOptions) -> nix::Result<How> {
-    let status = look(pid, WaitIdOptions::EXITED | also)?.ok_or(Errno::ECHILD)?;
+/// Waits for its end, and does not reap it.
+pub(super) fn end(pid: Pid) -> nix::Result<How> {
+    let status = look(pid, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?.ok_or(Errno::ECHILD)?;
     let by_signal = || status.terminating_signal().map(How::Signal);
     status.exit_status().map(How::Code).or_else(by_signal).ok_or(Errno::ECHILD)
+}
+
+/// Waits for its end and reaps it: then its number is free. Returns also what the kernel has counted of it.
+pub(super) fn reap(pid: Pid) -> nix::Result<(How, Usage)> {
+    let (status, used) = sys::wait4(pid)?;
+    let how = match libc::WIFEXITED(status) {
+        true => How::Code(libc::WEXITSTATUS(status)),
+        false => How::Signal(libc::WTERMSIG(status)),
+    };
+    let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    let peak_bytes = (used.ru_maxrss as u64) << 10;
+    let (user_us, system_us) = (micros(used.ru_utime), micros(used.ru_stime));
+    Ok((how, Usage { user_us, system_us, peak_bytes, ..Usage::default() }))
 }

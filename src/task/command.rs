@@ -1,6 +1,7 @@
 //! A command as a job describes it, and how it ended. The room of the processes runs it.
 
 use crate::task::TaskError;
+use serde::{Deserialize, Serialize};
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::ops::Range;
@@ -184,8 +185,26 @@ pub struct Finished {
     pub began: SystemTime,
     /// How long it took, pauses not counted.
     pub took: Duration,
+    /// What it used.
+    pub usage: Usage,
     /// Its number in the run.
     pub(crate) tag: Option<Tag>,
+}
+
+/// What a command used, with all of its descendants that it has waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processor time in its own code, in microseconds.
+    pub user_us: u64,
+    /// Processor time in the kernel, in microseconds.
+    pub system_us: u64,
+    /// The most memory that one of its processes had at once. Linux counts from before exec, when a process
+    /// shares the memory of this program; so it is never less than that.
+    pub peak_bytes: u64,
+    /// Bytes of standard input that it was fed.
+    pub bytes_in: u64,
+    /// Bytes of its standard output that were read.
+    pub bytes_out: u64,
 }
 
 /// How a command ended.

@@ -2,12 +2,13 @@
 //!
 //! The journal itself, its frames and its durability are [`journal`](crate::journal).
 
+use crate::task::command::Usage;
 use serde::{Deserialize, Serialize};
 
 /// What one frame says.
 ///
 /// ```
-/// use bivouac::journal::{End, Line, Outcome};
+/// use bivouac::journal::{End, Line, Measured, Outcome};
 /// use bivouac::{Effects, TaskOutput};
 /// # let place = tempfile::tempdir()?; std::env::set_current_dir(&place)?;
 ///
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 ///     // … the mail is sent, and must not be sent again …
 ///     let outcome = Outcome::Done(0);
 ///     assert!(outcome.is_done());
-///     cx.journal(Line::Ended(End { task, attempt, took_us: 5, outcome }));
+///     let measured = Measured::default();
+///     cx.journal(Line::Ended(End { task, attempt, took_us: 5, outcome, measured }));
 ///     Ok(())
 /// });
 /// let output = TaskOutput::PrintedAsCompleted;
@@ -82,7 +84,7 @@ pub enum Line {
 }
 
 /// The end of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     /// The task, from 0.
     pub task: u64,
@@ -92,6 +94,22 @@ pub struct End {
     pub took_us: u64,
     /// How it ended.
     pub outcome: Outcome,
+    /// What was measured. It stands after the line in the frame, where older programs do not look.
+    #[serde(skip)]
+    pub measured: Measured,
+}
+
+/// What was measured of an attempt ([`Line`] has an example). All of it is zero or empty if nothing is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The worker that ran it, from 1.
+    pub slot: u32,
+    /// How long it stood still, paused or suspended, in milliseconds.
+    pub stood_ms: u64,
+    /// What its command used.
+    pub usage: Usage,
+    /// Of a failure: the last lines on its standard error.
+    pub said: String,
 }
 
 /// How an attempt ended.

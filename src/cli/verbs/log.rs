@@ -6,13 +6,11 @@
 mod table;
 
 use crate::cli::args::verbs::{LogArgs, LogAs};
+use crate::cli::attempt::{TaskNames, has_failed, words};
 use crate::cli::discover::the_last;
-use crate::cli::format::TaskWord;
 use crate::cli::shards::whole_of;
 use crate::cli::terminal;
-use crate::jobs::columns::Columns;
 use crate::jobs::joblog;
-use crate::jobs::template::Template;
 use crate::jobs::text::visible;
 use bivouac::disk::OsDisk;
 use bivouac::ending::FINISHED;
@@ -20,7 +18,6 @@ use bivouac::journal::{Entries, Entry, Outcome};
 use bivouac::record::Record;
 use bivouac::state_dir::peek;
 use bivouac::{Result, Shards, is_divided};
-use nix::sys::signal::Signal;
 use serde_json::json;
 use std::cmp::Reverse;
 use std::path::PathBuf;
@@ -157,53 +154,9 @@ impl Printer {
     }
 }
 
-/// An interrupted attempt runs again, and an open one may be running: neither has failed.
-fn has_failed(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Code(_)
-        | Outcome::Signal(_)
-        | Outcome::TimedOut
-        | Outcome::WantedTerminal
-        | Outcome::NotStarted => true,
-        Outcome::Done(_) | Outcome::Interrupted | Outcome::Open => false,
-    }
-}
-
 /// An item that was running when the run was killed and has left the list since: it counts as failed.
 fn is_given_up(entry: &Entry, record: Option<&Record>) -> bool {
     entry.outcome == Outcome::Open && record.is_some_and(|record| record.failing.contains(entry.task))
-}
-
-#[derive(Debug, Default)]
-struct TaskNames {
-    word: TaskWord,
-    /// The command, where a task is one item.
-    template: Option<(Template, Columns)>,
-}
-
-impl TaskNames {
-    fn of(record: Option<&Record>) -> Self {
-        let Some(record) = record else { return Self::default() };
-        let word = TaskWord::of_job(&record.job);
-        if record.job != "each" {
-            return Self { word, template: None };
-        }
-        let one_item = record.fingerprint["per_command"] == 1
-            && record.fingerprint["sources"].as_array().is_none_or(|sources| sources.len() < 2);
-        let template = one_item.then(|| Template::from_identity(&record.fingerprint["command"])).flatten();
-        let template = template.zip(Columns::from_identity(&record.fingerprint["columns"]));
-        Self { word, template }
-    }
-
-    /// The command as a person would type it, as far as it is known.
-    fn command(&self, entry: &Entry) -> String {
-        match &self.template {
-            Some((template, columns)) => {
-                template.show(&columns.words(&[entry.note.clone().into_bytes()]), entry.task + 1, 1)
-            }
-            None => entry.note.clone(),
-        }
-    }
 }
 
 fn json_of(entry: &Entry) -> serde_json::Value {
@@ -213,6 +166,8 @@ fn json_of(entry: &Entry) -> serde_json::Value {
         (Outcome::Done(code) | Outcome::Code(code), _) => (Some(code), None),
         (_, signal) => (None, signal),
     };
+    let measured = Some(&entry.measured).filter(|measured| measured.slot > 0);
+    let usage = measured.map(|measured| measured.usage);
     json!({
         "format": FORMAT,
         "task": entry.task + 1,
@@ -223,6 +178,14 @@ fn json_of(entry: &Entry) -> serde_json::Value {
         "code": code,
         "signal": signal,
         "note": entry.note,
+        "slot": measured.map(|measured| measured.slot),
+        "stood_seconds": measured.map(|measured| measured.stood_ms as f64 / 1e3),
+        "user_seconds": usage.map(|usage| usage.user_us as f64 / 1e6),
+        "system_seconds": usage.map(|usage| usage.system_us as f64 / 1e6),
+        "peak_bytes": usage.map(|usage| usage.peak_bytes),
+        "bytes_in": usage.map(|usage| usage.bytes_in),
+        "bytes_out": usage.map(|usage| usage.bytes_out),
+        "said": Some(&entry.measured.said).filter(|said| !said.is_empty()),
     })
 }
 
@@ -240,23 +203,6 @@ fn csv(entry: &Entry) -> String {
     format!("{},{},{},{seconds},{outcome},{number},{note}", entry.task + 1, entry.attempt, began(entry))
 }
 
-/// The outcome in one word, with its number or name.
-fn words(outcome: Outcome) -> (&'static str, Option<String>) {
-    match outcome {
-        Outcome::Done(code) => ("done", Some(code.to_string())),
-        Outcome::Code(code) => ("failed", Some(code.to_string())),
-        Outcome::Signal(number) => {
-            let name = Signal::try_from(number).map_or_else(|_| number.to_string(), |s| s.to_string());
-            ("killed", Some(name))
-        }
-        Outcome::TimedOut => ("timeout", None),
-        Outcome::WantedTerminal => ("wanted-terminal", None),
-        Outcome::Interrupted => ("interrupted", None),
-        Outcome::NotStarted => ("not-started", None),
-        Outcome::Open => ("open", None),
-    }
-}
-
 fn began(entry: &Entry) -> String {
     let at = UNIX_EPOCH + Duration::from_millis(entry.began_ms.min(LAST_DAY));
     humantime::format_rfc3339_millis(at).to_string()
@@ -268,6 +214,7 @@ const LAST_DAY: u64 = 253_402_300_799_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bivouac::journal::Measured;
 
     fn entry(outcome: Outcome) -> Entry {
         Entry {
@@ -277,6 +224,7 @@ mod tests {
             took_us: 1_500_000,
             outcome,
             note: "a \"b\", bytes 0 to 9".to_string(),
+            measured: Measured::default(),
         }
     }
 

@@ -1,13 +1,15 @@
 //! Frames that are whole, torn, damaged, and of another job.
 
 use super::*;
+use crate::task::command::Usage;
 
 fn began(task: u64) -> Line {
     Line::Began { task, attempt: 1, at_ms: 1_795_493_524_000, note: format!("item {task}"), of_task: [9; 8] }
 }
 
 fn settled(task: u64) -> Line {
-    let end = End { task, attempt: 1, took_us: 1234, outcome: Outcome::Done(0) };
+    let end =
+        End { task, attempt: 1, took_us: 1234, outcome: Outcome::Done(0), measured: Measured::default() };
     Line::Settled { end, trace: [7; 8], of_task: [9; 8] }
 }
 
@@ -48,6 +50,19 @@ fn what_was_appended_is_read_back_and_a_task_costs_less_than_80_bytes() {
     assert_eq!(entries.iter().map(|entry| entry.task).collect::<Vec<_>>(), tasks.collect::<Vec<_>>());
     assert!(entries.iter().all(|entry| entry.note == format!("item {}", entry.task)));
     assert!(entries.iter().all(|entry| (entry.took_us, entry.outcome) == (1234, Outcome::Done(0))));
+}
+
+/// The line of an end as it was before anything was measured is the beginning of what is written now.
+#[test]
+fn what_is_measured_stands_behind_the_line_where_older_programs_do_not_look() {
+    let Line::Settled { end, trace, of_task } = settled(3) else { unreachable!() };
+    let usage = Usage { user_us: 900, system_us: 80, peak_bytes: 7 << 20, bytes_in: 0, bytes_out: 12 };
+    let measured = Measured { slot: 2, stood_ms: 5, usage, said: "no such file".to_string() };
+    let line = Line::Settled { end: End { measured, ..end }, trace, of_task };
+    let (old, new) = (payload_of(&settled(3)).unwrap(), payload_of(&line).unwrap());
+    assert_eq!(new[..old.len()], old);
+    assert_eq!((line_of(&old), line_of(&new)), (Some(settled(3)), Some(line)));
+    assert_eq!(line_of(&[&old[..], b"\xff"].concat()), Some(settled(3)), "of a newer program");
 }
 
 #[test]

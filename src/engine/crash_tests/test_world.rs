@@ -17,7 +17,7 @@ use crate::sink::FileSink;
 use crate::sync::lock;
 use crate::task::observer::Progress;
 use crate::task::outbox::Delivery;
-use crate::task::{Committed, End, Line, Outcome, Sink, TaskError};
+use crate::task::{Committed, End, Line, Measured, Outcome, Sink, TaskError};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -289,7 +289,13 @@ impl World {
     fn deliver(&self, committer: &mut Committer<Numbers>, task: u64) -> Result<()> {
         if !self.kind.has_file() {
             let note = String::new();
-            let end = End { task, attempt: 1, took_us: 0, outcome: Outcome::Done(0) };
+            let end = End {
+                task,
+                attempt: 1,
+                took_us: 0,
+                outcome: Outcome::Done(0),
+                measured: Measured::default(),
+            };
             self.step(
                 committer,
                 Step::Line(Line::Began { task, attempt: 1, at_ms: 0, note, of_task: [0; 8] }),

@@ -1,6 +1,6 @@
 //! The log for people: a row for each attempt, and totals.
 
-use super::words;
+use crate::cli::attempt::words;
 use crate::cli::format::{TaskWord, count, local, time};
 use crate::jobs::text::visible;
 use bivouac::journal::{Entry, Outcome};
@@ -92,10 +92,12 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bivouac::journal::Measured;
 
     fn entry(task: u64, outcome: Outcome, took_us: u64) -> Entry {
         let note = "a \u{1b}[2J, bytes 0 to 9".to_string();
-        Entry { task, attempt: 1, began_ms: 1_795_493_524_250, took_us, outcome, note }
+        let measured = Measured::default();
+        Entry { task, attempt: 1, began_ms: 1_795_493_524_250, took_us, outcome, note, measured }
     }
 
     #[test]
