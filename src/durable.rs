@@ -5,6 +5,7 @@
 //! last chapter of the route is [`store`]; the rest is what it stands on.
 
 pub mod disk;
+pub mod history;
 mod holder;
 pub mod journal;
 pub mod local_locks;

@@ -127,7 +127,7 @@ pub use task::{
 // The tool and the library are one package and two crates. So what the tool alone uses must be public as well, here
 // and in the rooms. It is hidden: authors of jobs have no use for these names, and they may change in any release.
 #[doc(hidden)]
-pub use durable::{disk, local_locks, record, state_dir, status_file, task_set::Tasks};
+pub use durable::{disk, history, local_locks, record, state_dir, status_file, task_set::Tasks};
 #[doc(hidden)]
 pub use engine::reload;
 #[doc(hidden)]

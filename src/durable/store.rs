@@ -42,6 +42,7 @@ mod show;
 pub(crate) use create::create_state;
 
 use crate::durable::disk::{Disk, Open};
+use crate::durable::history::History;
 use crate::durable::journal::Journal;
 use crate::durable::record::Record;
 use crate::durable::spill::Spill;
@@ -91,6 +92,7 @@ pub(crate) struct CheckpointStore {
     /// The directory of the location, which this run has locked. A temporary one is made on first use.
     dir: Option<StateDir>,
     journal: Option<Journal>,
+    pub(crate) history: History,
     /// Results of tasks that have completed ahead of the frontier.
     spill: Spill,
     /// The command that continues the job, until the directory exists and holds it.
@@ -108,7 +110,8 @@ impl CheckpointStore {
         dir: Option<StateDir>,
     ) -> Self {
         let spill = Spill::new(&record.run, 0);
-        Self { record, location, disk, dir, journal: None, spill, continuing: None, broken: None }
+        let (journal, history, continuing, broken) = (None, History::default(), None, None);
+        Self { record, location, disk, dir, journal, history, spill, continuing, broken }
     }
 
     /// The same store, with results of an earlier run that wait on disk.

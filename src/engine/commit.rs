@@ -157,6 +157,7 @@ impl<J: Job> Committer<J> {
             Step::Command(CommitCommand::ShowStatus(live)) => {
                 self.store.show(*live, self.reorder.waiting())?;
             }
+            Step::Command(CommitCommand::Note(asked)) => self.store.note(&asked),
             Step::Command(CommitCommand::Checkpoint { asked }) => {
                 self.advance()?;
                 self.checkpoint(asked)?;
@@ -236,6 +237,7 @@ impl<J: Job> Committer<J> {
             self.last = Instant::now();
             self.dirty = false;
             let (age, took) = (Duration::ZERO, began.elapsed());
+            self.store.history.checkpointed(took);
             self.on_disk = size.map(|size| CheckpointFacts { size, age, took });
         }
         self.report(CommitEvent::Frontier(self.reported));

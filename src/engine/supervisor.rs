@@ -246,6 +246,7 @@ impl<J: Job> Supervisor<'_, J> {
         {
             self.clocks.suspension_asked = Instant::now();
         }
+        self.note(event);
         let (state, actions) = decide(self.state, event);
         self.state = state;
         self.report_phase();

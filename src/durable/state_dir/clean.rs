@@ -4,6 +4,7 @@ use super::known::{known_state, no_state};
 use super::showing::live_in;
 use super::{LOCK_GONE, RECORD, SPILL, STATUS, StateDir, known, read_record};
 use crate::durable::disk::{Disk, if_there};
+use crate::durable::history::HISTORY;
 use crate::durable::journal::{JOURNAL, Journal};
 use crate::durable::lock::{self, LOCK};
 use crate::durable::record::{Phase, Record};
@@ -95,6 +96,8 @@ impl StateDir {
 
     pub(crate) fn remove_journal(&mut self) -> Result<()> {
         self.touch()?;
+        // No run depends on a history, nor on its removal: a line in it names the job.
+        self.remove_if_there(&*self.dir, HISTORY.as_ref()).unwrap_or_default();
         self.remove_if_there(&*self.dir, JOURNAL.as_ref())
     }
 
@@ -124,7 +127,7 @@ impl StateDir {
         if spill.is_some_and(|dir| dir.list().is_ok_and(|names| names.is_empty())) {
             self.dir.remove_dir(SPILL.as_ref()).at(self.path.join(SPILL), "remove")?;
         }
-        for name in [STATUS, JOURNAL] {
+        for name in [STATUS, JOURNAL, HISTORY] {
             self.remove_if_there(&*self.dir, name.as_ref())?;
         }
         self.remove_aids()?;

@@ -6,6 +6,7 @@
 use super::spill::refuse_directories;
 use super::{LOCK_GONE, RECORD, RECORD_NEW, REQUEST, SPILL, STATUS, STATUS_NEW, check_owner, not_opened};
 use crate::durable::disk::{Dir, Disk, Open, if_there, look_plain, open_plain};
+use crate::durable::history::HISTORY;
 use crate::durable::journal::JOURNAL;
 use crate::durable::lock::{self, LOCK};
 use crate::durable::record::OPENING;
@@ -71,7 +72,8 @@ fn looks_like_a_state(dir: &dyn Dir, path: &Path) -> Result<bool> {
         lock.is_some_and(|bytes| bytes.is_empty() || !bytes.iter().all(|byte| is_text(*byte)));
     let is_ours = |name: &OsStr| {
         is_temporary(name)
-            || (lock_is_blank && [LOCK, JOURNAL, STATUS, SPILL, PIECES].iter().any(|ours| name == *ours))
+            || (lock_is_blank
+                && [LOCK, JOURNAL, HISTORY, STATUS, SPILL, PIECES].iter().any(|ours| name == *ours))
     };
     let names = if_there(dir.list()).at(path, "list")?;
     Ok(names.is_none_or(|names| names.iter().all(|name| is_ours(name))))

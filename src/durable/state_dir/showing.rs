@@ -7,6 +7,7 @@
 use super::known::known_state;
 use super::{Continuing, STATUS, STATUS_NEW, StateDir};
 use crate::durable::disk::{Dir, Disk, Open, read_plain};
+use crate::durable::history::History;
 use crate::durable::status_file::StatusFile;
 use crate::error::{At, Kind, Result};
 use std::path::Path;
@@ -33,6 +34,13 @@ impl StateDir {
         write().at(&path, "write")?;
         self.confirm_before_rename(&new)?;
         self.dir.rename(&new, STATUS.as_ref()).at(&path, "rename")
+    }
+
+    /// Writes the lines of the history, unless the state is not ours any more.
+    pub(crate) fn write_history(&mut self, history: &mut History) {
+        if self.confirm().is_ok() {
+            history.write(&*self.dir, &self.path);
+        }
     }
 
     /// Removes the status at the end of a run. One that outlives its process shows that it was killed.

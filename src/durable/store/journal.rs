@@ -30,7 +30,7 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// For a job that begins: removes the journal of an earlier job.
+    /// For a job that begins: removes the journal and the history of an earlier job.
     pub(crate) fn forget_journal(&mut self) -> Result<()> {
         self.dir.as_mut().map_or(Ok(()), crate::durable::state_dir::StateDir::remove_journal)
     }

@@ -1,6 +1,7 @@
 //! What the store tells other processes about the run: its status, and the command that continues the job.
 
 use super::CheckpointStore;
+use crate::durable::history::{Moment, Way};
 use crate::durable::state_dir::Continuing;
 use crate::durable::status_file::StatusFile;
 use crate::error::Result;
@@ -9,13 +10,28 @@ impl CheckpointStore {
     /// Writes the status of the run, if the directory exists. The store adds two facts: the id of the job, and how many tasks
     /// have completed ahead of the frontier. Of these, `waiting` are in memory and the others on disk.
     pub(crate) fn show(&mut self, live: StatusFile, waiting: u64) -> Result<()> {
-        let Some(dir) = &mut self.dir else { return Ok(()) };
         let run = Some(self.record.run.clone());
-        dir.show(&StatusFile { run, ahead: waiting + self.spill.tasks().len(), ..live })
+        let live = StatusFile { run, ahead: waiting + self.spill.tasks().len(), ..live };
+        self.history.see(&live, &self.record);
+        let Some(dir) = &mut self.dir else { return Ok(()) };
+        dir.show(&live)?;
+        dir.write_history(&mut self.history);
+        Ok(())
     }
 
-    pub(crate) fn hide(&mut self) {
+    /// Writes into the history of the job that this was asked for.
+    pub(crate) fn note(&mut self, asked: &Moment) {
+        self.history.take(asked, &self.record);
         if let Some(dir) = &mut self.dir {
+            dir.write_history(&mut self.history);
+        }
+    }
+
+    /// The run is over.
+    pub(crate) fn hide(&mut self, how: Way) {
+        if let Some(dir) = &mut self.dir {
+            self.history.end(how, &self.record);
+            dir.write_history(&mut self.history);
             dir.hide();
         }
     }

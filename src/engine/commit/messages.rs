@@ -1,6 +1,7 @@
 //! The messages between the supervisor and the committer.
 
 use super::Committer;
+use crate::durable::history::Moment;
 use crate::durable::record::Record;
 use crate::durable::status_file::StatusFile;
 use crate::ending::CheckpointFacts;
@@ -14,6 +15,8 @@ pub(crate) enum CommitCommand {
     CheckpointEvery(Duration),
     /// Write this into the state, for other processes.
     ShowStatus(Box<StatusFile>),
+    /// Write this into the history of the job.
+    Note(Moment),
     /// A checkpoint now. `asked`: a person or a program waits for the report.
     Checkpoint { asked: bool },
     /// The last checkpoint. The job is complete if all `listed` tasks are; `None`: not all are listed.

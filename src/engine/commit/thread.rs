@@ -1,6 +1,7 @@
 //! The thread around the committer: it receives, calls [`Committer::step`], and decides only when to sleep.
 
 use super::{Closed, CommitCommand, CommitEvent, Committer, Step};
+use crate::durable::history::Way;
 use crate::error::{Error, Kind, Result};
 use crate::task::outbox::{Delivery, OUTBOX};
 use crate::task::{Job, Line};
@@ -126,8 +127,12 @@ impl<J: Job> Committer<J> {
         if result.as_ref().is_err_and(|error| error.kind() != Kind::Busy) {
             self.store.give_back();
         }
-        self.store.hide();
         let is_finished = matches!(result, Ok(Some(Closed { finished: Some(_) })));
+        self.store.hide(match &result {
+            Ok(_) if is_finished => Way::Finished,
+            Ok(_) => Way::Stopped,
+            Err(_) => Way::Failed,
+        });
         if !is_finished && !self.store.is_kept() {
             self.sink.abandon();
         }

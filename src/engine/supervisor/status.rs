@@ -4,9 +4,12 @@
 
 use super::Supervisor;
 use super::estimate::Estimate;
+use crate::durable::history::Moment;
 use crate::durable::state_dir::reach;
 use crate::durable::status_file::{StatusAnswer, StatusFile, StatusTask};
 use crate::engine::commit::CommitCommand;
+use crate::engine::decide::{Asker, Event};
+use crate::signals::policy::Request;
 use crate::task::Job;
 use crate::task::observer::{AtWork, Progress};
 use std::time::{Duration, Instant, SystemTime};
@@ -63,6 +66,20 @@ impl<J: Job> Supervisor<'_, J> {
         let progress = self.progress();
         let live = self.live(&progress);
         self.command(CommitCommand::ShowStatus(Box::new(live)));
+    }
+
+    /// What is asked for goes into the history of the job.
+    pub(super) fn note(&self, event: Event) {
+        let Event::Asked { request, by, .. } = event else { return };
+        if matches!(request, Request::Status | Request::Redraw | Request::Ignore) {
+            return;
+        }
+        let by = match by {
+            Asker::Signal(signal) => signal.to_string(),
+            Asker::Handle => "the program".to_string(),
+            Asker::Budget => "the time budget".to_string(),
+        };
+        self.command(CommitCommand::Note(Moment::asked(request, by)));
     }
 
     fn live(&self, now: &Progress) -> StatusFile {

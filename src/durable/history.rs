@@ -1,0 +1,332 @@
+//! `history.jsonl`: what happened to a job over all of its runs, one JSON object on each line, for people and for pictures.
+//!
+//! The record says what is safe, and the journal what each command did. Neither knows of a pause, of a stop that was asked
+//! for, or of the speed an hour ago. Each status that the run writes passes here as well ([`StatusFile`]), and becomes a line
+//! if its phase is new or the last line is old enough. So the history costs one short write a second, on the commit thread,
+//! and nothing that is flushed.
+//!
+//! Nothing depends on it. An error ends the history of this run, and never the run. A torn line is skipped by the reader.
+//!
+//! **Its size is bounded.** With each [`STEP`] of the file the lines become half as frequent, which needs no rewriting, and
+//! after [`MOST`] there are none. All numbers are sums, so a gap costs detail and no truth.
+
+use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, if_there, open_plain, read_plain};
+use crate::durable::record::Record;
+use crate::durable::status_file::StatusFile;
+use crate::error::{At, Result};
+use crate::signals::policy::Request;
+use crate::task::observer::Activity;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub(crate) const HISTORY: &str = "history.jsonl";
+
+/// After each of these, lines come half as often: first each second.
+const STEP: u64 = 128 << 10;
+
+/// The file grows no longer.
+const MOST: u64 = 4 << 20;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// What.
+    #[serde(flatten)]
+    pub what: Happened,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Happened {
+    /// A run has begun. If none had ended before it, that one was killed.
+    Began {
+        /// The id of the job's whole life ([`Record::run`]).
+        run: String,
+        /// The process.
+        pid: u32,
+    },
+    /// A signal, the program or the time budget has asked for this.
+    Asked {
+        /// What.
+        request: Request,
+        /// `SIGTERM`, or in words.
+        by: String,
+    },
+    /// How far the job is.
+    At(Standing),
+    /// The run has ended in order.
+    Ended {
+        /// How.
+        how: Way,
+        /// How far the job was.
+        #[serde(flatten)]
+        standing: Standing,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// The job has finished.
+    Finished,
+    /// It is to be continued.
+    Stopped,
+    /// By an error.
+    Failed,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// What it is doing.
+    pub phase: Activity,
+    /// Tasks committed, by all runs.
+    pub done: u64,
+    /// Tasks that completed ahead of those.
+    pub beyond: u64,
+    /// Tasks at work.
+    pub in_flight: u64,
+    /// Tasks that failed and are left out.
+    pub failed: u64,
+    /// Tasks in the whole job, where known.
+    pub tasks: Option<u64>,
+    /// How many may run at the same time.
+    pub workers: u64,
+    /// Bytes of input worked through, by all runs.
+    pub bytes: u64,
+    /// Bytes of output committed.
+    pub output_bytes: u64,
+    /// Time that this run has worked, without pauses.
+    pub worked_seconds: f64,
+    /// Checkpoints of this run.
+    pub checkpoints: u64,
+    /// How long the commit thread has waited for the disk at these.
+    pub checkpoint_seconds: f64,
+}
+
+impl Moment {
+    /// Somebody asks for something, now.
+    pub(crate) fn asked(request: Request, by: String) -> Self {
+        Self { at_ms: millis(SystemTime::now()), what: Happened::Asked { request, by } }
+    }
+
+    /// The history of the job `run` in the state at `state`. Lines that this program cannot read are left out.
+    pub fn all(state: &Path, run: &str) -> Result<Vec<Self>> {
+        let opened = if_there(OsDisk.open_dir(state)).at(state, "open")?;
+        let Some(dir) = opened else { return Ok(Vec::new()) };
+        let text = read_plain(&*dir, state, HISTORY, 2 * MOST)?.unwrap_or_default();
+        let mut is_ours = false;
+        let mut moments: Vec<Self> =
+            text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        moments.retain(|moment| {
+            if let Happened::Began { run: of, .. } = &moment.what {
+                is_ours = of == run;
+            }
+            is_ours
+        });
+        Ok(moments)
+    }
+}
+
+/// The history of a run, while it is written.
+#[derive(Debug)]
+pub(crate) struct History {
+    began: SystemTime,
+    has_begun: bool,
+    /// The last line that said how far the job is.
+    last: (u64, Standing),
+    /// Checkpoints, and the time that they took.
+    checkpoints: (u64, Duration),
+    /// Lines that wait until there is a directory for them.
+    gathered: Vec<u8>,
+    file: Option<Box<dyn DiskFile>>,
+    end: u64,
+    is_over: bool,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            began: SystemTime::now(),
+            has_begun: false,
+            last: (0, Standing::default()),
+            checkpoints: (0, Duration::ZERO),
+            gathered: Vec::new(),
+            file: None,
+            end: 0,
+            is_over: false,
+        }
+    }
+}
+
+impl History {
+    /// A checkpoint is durable.
+    pub(crate) fn checkpointed(&mut self, took: Duration) {
+        self.checkpoints = (self.checkpoints.0 + 1, self.checkpoints.1 + took);
+    }
+
+    /// Takes a status, and keeps it if it is due.
+    pub(crate) fn see(&mut self, live: &StatusFile, record: &Record) {
+        let (at_ms, last) = self.last;
+        let every = 1000 * ((1 << (self.end / STEP).min(30)) - 1);
+        if self.has_begun && live.phase == last.phase && live.written_at_ms < at_ms + every {
+            return;
+        }
+        let standing = Standing {
+            phase: live.phase,
+            done: live.frontier,
+            beyond: live.ahead,
+            in_flight: live.in_flight,
+            failed: live.failed,
+            tasks: live.tasks,
+            workers: live.workers,
+            bytes: live.bytes,
+            output_bytes: live.output_bytes,
+            worked_seconds: live.worked_seconds,
+            checkpoints: self.checkpoints.0,
+            checkpoint_seconds: self.checkpoints.1.as_secs_f64(),
+        };
+        self.last = (live.written_at_ms, standing);
+        self.take(&Moment { at_ms: live.written_at_ms, what: Happened::At(standing) }, record);
+    }
+
+    /// The run ends, with this record.
+    pub(crate) fn end(&mut self, how: Way, record: &Record) {
+        let standing = Standing {
+            phase: Activity::Finishing,
+            done: record.committed(),
+            beyond: 0,
+            in_flight: 0,
+            failed: record.failed,
+            tasks: record.tasks.or(self.last.1.tasks),
+            bytes: record.input_bytes.max(self.last.1.bytes),
+            output_bytes: record.output.as_ref().map_or(0, |output| output.bytes),
+            checkpoints: self.checkpoints.0,
+            checkpoint_seconds: self.checkpoints.1.as_secs_f64(),
+            ..self.last.1
+        };
+        let at_ms = millis(SystemTime::now());
+        self.take(&Moment { at_ms, what: Happened::Ended { how, standing } }, record);
+    }
+
+    pub(crate) fn take(&mut self, moment: &Moment, record: &Record) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            let what = Happened::Began { run: record.run.clone(), pid: std::process::id() };
+            self.gather(&Moment { at_ms: millis(self.began), what });
+        }
+        self.gather(moment);
+    }
+
+    fn gather(&mut self, moment: &Moment) {
+        if self.end + (self.gathered.len() as u64) < MOST
+            && serde_json::to_writer(&mut self.gathered, moment).is_ok()
+        {
+            self.gathered.push(b'\n');
+        }
+    }
+
+    /// Hands the lines to the kernel. After an error there are no more.
+    pub(crate) fn write(&mut self, dir: &dyn Dir, path: &Path) {
+        if !self.is_over && !self.gathered.is_empty() && self.append(dir, path).is_err() {
+            self.is_over = true;
+        }
+        self.gathered.clear();
+    }
+
+    fn append(&mut self, dir: &dyn Dir, path: &Path) -> Result<()> {
+        let failed = path.join(HISTORY);
+        if self.file.is_none() {
+            self.file = open_plain(dir, path, HISTORY, Open::Create)?;
+            let Some(file) = &self.file else { return Ok(()) };
+            self.end = file.facts().at(&failed, "look at")?.bytes;
+            // A crash may have torn the last line.
+            let last = file.read_exact(1, self.end.saturating_sub(1)).at(&failed, "read")?;
+            if last.is_some_and(|last| last != b"\n") {
+                self.gathered.insert(0, b'\n');
+            }
+        }
+        let Some(file) = &self.file else { return Ok(()) };
+        file.write_at(&self.gathered, self.end).at(&failed, "write")?;
+        self.end += self.gathered.len() as u64;
+        Ok(())
+    }
+}
+
+fn millis(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(second: u64, phase: Activity) -> StatusFile {
+        StatusFile { written_at_ms: second * 1000, phase, frontier: second, ..StatusFile::default() }
+    }
+
+    fn of(record: &Record, state: &Path) -> Vec<Moment> {
+        Moment::all(state, &record.run).unwrap()
+    }
+
+    #[test]
+    fn phases_requests_and_ends_are_read_back_and_torn_lines_and_other_jobs_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = OsDisk.open_dir(dir.path()).unwrap();
+        let [other, record] = ["other", "each"].map(|job| Record::new(job, ().into(), ().into()));
+        for (record, torn) in [(&other, ""), (&record, ""), (&record, r#"{"at_ms":7,"ev"#), (&record, "")] {
+            let mut history = History::default();
+            history.see(&live(1, Activity::Running), record);
+            history.take(&Moment::asked(Request::Pause, "SIGUSR2".to_string()), record);
+            history.write(&*open, dir.path());
+            history.see(&live(2, Activity::Paused), record);
+            history.end(Way::Stopped, record);
+            history.write(&*open, dir.path());
+            let file = dir.path().join(HISTORY);
+            let mut text = std::fs::read(&file).unwrap();
+            text.extend_from_slice(torn.as_bytes());
+            std::fs::write(&file, text).unwrap();
+        }
+        let read = of(&record, dir.path());
+        assert_eq!(read.len(), 3 * 5, "{read:?}");
+        assert!(matches!(&read[2].what, Happened::Asked { request: Request::Pause, by } if by == "SIGUSR2"));
+        assert!(matches!(&read[14].what, Happened::Ended { how: Way::Stopped, .. }));
+        assert_eq!(of(&other, dir.path()).len(), 5);
+    }
+
+    #[test]
+    fn years_of_status_and_a_flood_of_signals_make_a_file_of_bounded_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = OsDisk.open_dir(dir.path()).unwrap();
+        let record = Record::new("each", ().into(), ().into());
+        let mut history = History::default();
+        for second in 0..200_000 {
+            history.see(&live(second, Activity::Running), &record);
+            history.write(&*open, dir.path());
+        }
+        assert!((4 * STEP..9 * STEP).contains(&history.end), "{}", history.end);
+        for _ in 0..100_000 {
+            history.take(&Moment::asked(Request::Pause, "SIGUSR2".to_string()), &record);
+            history.write(&*open, dir.path());
+        }
+        assert!((MOST..MOST + 1000).contains(&history.end), "{}", history.end);
+        let read = of(&record, dir.path());
+        assert!(matches!(&read[1].what, Happened::At(Standing { done: 0, .. })));
+    }
+
+    #[test]
+    fn a_history_that_cannot_be_written_is_silent() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(HISTORY)).unwrap();
+        let open = OsDisk.open_dir(dir.path()).unwrap();
+        let mut history = History::default();
+        history.end(Way::Failed, &Record::new("each", ().into(), ().into()));
+        history.write(&*open, dir.path());
+        assert!(history.is_over);
+    }
+}
