@@ -31,6 +31,7 @@
 //! | [`after_warning`] | the one that asks a batch system for another run |
 //! | [`hooks`] | those that tell a person how the run has ended |
 //! | [`attempt`] | how an attempt of the journal ended, in words |
+//! | [`picture`] | the page with the picture of a job |
 //! | [`report`] | the paragraph at the end, with the command that continues |
 //! | [`terminal`] | the only way to standard error and standard output |
 //! | [`format`] | numbers, sizes and times as people read them |
@@ -60,6 +61,7 @@ mod at_end;
 mod after_warning;
 mod hooks;
 mod attempt;
+mod picture;
 mod report;
 mod terminal;
 mod format;

@@ -32,7 +32,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use verbs::{
     CleanArgs, CompletionsArgs, CountArgs, DigestArgs, GrepArgs, LogArgs, ManArgs, MergeArgs, PipeArgs,
-    SignalsArgs,
+    ReportArgs, SignalsArgs,
 };
 
 /// Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
@@ -61,6 +61,7 @@ pub(crate) enum Verb {
     Merge(MergeArgs),
     Slurm(SlurmArgs),
     Log(LogArgs),
+    Report(ReportArgs),
     Clean(CleanArgs),
     Signals(SignalsArgs),
     Completions(CompletionsArgs),

@@ -11,6 +11,7 @@ mod log;
 mod man;
 mod merge;
 mod pipe;
+mod report;
 mod signals;
 mod slurm;
 
@@ -65,6 +66,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Result<Exit> 
             control::run(verb)?
         }
         Verb::Log(log) => log::run(log)?,
+        Verb::Report(report) => report::run(report)?,
         Verb::Clean(clean) => clean::run(clean)?,
         Verb::Signals(signals) => signals::run(signals)?,
         Verb::Completions(completions) => completions::run(completions)?,

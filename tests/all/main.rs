@@ -15,6 +15,7 @@
 //! | `set` | is what was set in force when the verb returns, and nothing else? |
 //! | `status` | is what `status` prints what its documentation says? |
 //! | `ran` | what does `bivouac log` tell? |
+//! | `picture` | does the page of `bivouac report` tell the same, and is it one whole file? |
 //! | `refuse` | what is refused, and does the refusal leave everything as it was? |
 //! | `copies` | is what a state has lost, and can do without, done again? |
 //! | `slips` | what is said where an option or a place is not what was meant? |
@@ -90,6 +91,7 @@ mod options;
 mod others;
 mod pattern;
 mod pause;
+mod picture;
 mod pipe;
 mod policy;
 mod progress;

@@ -330,6 +330,19 @@ Examples:
   bivouac log --since 2h --format json | jq .seconds
 ";
 
+pub(crate) const REPORT: &str = "\
+Exit codes:
+  0  done
+  2  wrong usage, or no STATE here
+  3  the checkpoint is damaged, or the state belongs to another user
+  4  the state could not be read, or the page not be written
+
+Examples:
+  bivouac report -o report.html
+  bivouac report small.json.bivouac other.json.bivouac -o both.html
+  bivouac report --svg -o timeline.svg
+";
+
 pub(crate) const CLEAN: &str = "\
 Exit codes:
   0  done, or there was nothing to do

@@ -653,6 +653,27 @@ pub(crate) enum LogAs {
     Joblog,
 }
 
+/// Write a page with the picture of a job: what ran when, how it ended, and how fast it was.
+///
+/// The page is one file, needs no network, and shows all runs and all shards: a timeline with a bar for each attempt and a
+/// mark for each stop, pause and kill; throughput, tasks in flight, bytes; durations; the slowest and the failed commands,
+/// with what they said last. Jobs without commands have their runs and their speed. This works while the job is running, too.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::REPORT)]
+pub(crate) struct ReportArgs {
+    /// State directories, outputs, or processes [default: the only one here, or that runs, or the last that ran]
+    #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
+    pub(crate) states: Vec<PathBuf>,
+
+    /// Write it to FILE [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Write only the drawings, as SVG
+    #[arg(long)]
+    pub(crate) svg: bool,
+}
+
 /// Remove the state of finished jobs.
 ///
 /// Without STATE it removes the state of every finished job in the current directory: each one in
