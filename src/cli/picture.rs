@@ -22,8 +22,9 @@ use bivouac::Result;
 use charts::Durations;
 use draw::{Drawing, GUTTER, plain};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use story::Story;
+use timeline::Legend;
 
 /// Colours and shapes of drawings, and the layout of the page. Both are ours: they need no escaping.
 const DRAWING: PreEscaped<&str> = PreEscaped(include_str!("picture/drawing.css"));
@@ -40,7 +41,7 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn of(state: &PathBuf) -> Result<Self> {
+    fn of(state: &Path) -> Result<Self> {
         let story = Story::of(state)?;
         let mut busy: Vec<_> = story.runs.iter().flat_map(runs::RunSpan::busy).collect();
         if busy.is_empty() {
@@ -64,7 +65,7 @@ impl Drawn {
 
 /// The page of these jobs.
 pub(crate) fn page(states: &[PathBuf]) -> Result<String> {
-    let jobs = states.iter().map(Drawn::of).collect::<Result<Vec<_>>>()?;
+    let jobs = states.iter().map(|state| Drawn::of(state)).collect::<Result<Vec<_>>>()?;
     let title = jobs.first().map_or_else(String::new, |job| format!("{} {}", job.story.job, job.story.state));
     let page = html! {
         (DOCTYPE)
@@ -129,7 +130,7 @@ fn figure(drawing: &Drawing, story: &Story) -> Markup {
 }
 
 fn legend(story: &Story) -> Markup {
-    let (bars, marks) = timeline::legend(story);
+    let Legend { bars, marks } = timeline::legend(story);
     html! {
         ul class="legend" {
             @for (class, name) in &bars { li { span class={ "swatch " (class) } {} (name) } }
@@ -146,7 +147,7 @@ const TITLE: f64 = 24.0;
 
 /// The drawings alone.
 pub(crate) fn svg(states: &[PathBuf]) -> Result<String> {
-    let jobs = states.iter().map(Drawn::of).collect::<Result<Vec<_>>>()?;
+    let jobs = states.iter().map(|state| Drawn::of(state)).collect::<Result<Vec<_>>>()?;
     let mut y = 0.0;
     let mut place = |high: f64| {
         y += high;
@@ -174,7 +175,7 @@ pub(crate) fn svg(states: &[PathBuf]) -> Result<String> {
 
 /// The legend in a row.
 fn keys(story: &Story, y: f64) -> Markup {
-    let (bars, marks) = timeline::legend(story);
+    let Legend { bars, marks } = timeline::legend(story);
     let mut x = 64.0;
     let mut place = |text: &str| {
         let from = x;

@@ -113,11 +113,7 @@ impl Axis {
             while at <= piece.to_ms.saturating_add_signed(zone) {
                 let moment = at.saturating_add_signed(-zone);
                 let x = self.x(moment);
-                let is_clear = self.folds().all(|fold| (fold.x + fold.wide / 2.0 - x).abs() >= apart * 0.4);
-                if is_clear
-                    && ticks.last().is_none_or(|(last, _)| x - last >= apart * 0.8)
-                    && x <= WIDE - apart * 0.3
-                {
+                if ticks.last().is_none_or(|(last, _)| x - last >= apart * 0.8) && x <= WIDE - apart * 0.3 {
                     ticks.push((x, label(moment, step)));
                 }
                 at += step;

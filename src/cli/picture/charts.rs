@@ -249,7 +249,7 @@ fn curve(
     let inner = html! {
         (stretched(ABOVE, HIGH, &shapes))
         text class="most" x=(percent(4.0)) y=(short(ABOVE + 11.0)) { (figure(most)) }
-        (times(axis, ABOVE + HIGH + 14.0))
+        (times(axis, ABOVE, HIGH))
     };
     let names: Vec<_> = curves.iter().map(|curve| curve.name).collect();
     let about =

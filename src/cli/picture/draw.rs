@@ -85,10 +85,10 @@ const LEVELS: [f64; 4] = [250.0, 125.0, 25.0, 5.0];
 const SHOWN: usize = 1;
 
 /// Lengths of folds are not written closer than this.
-const APART: f64 = 34.0;
+const APART: f64 = 14.0;
 
-/// The times below a drawing.
-pub(super) fn times(axis: &Axis, y: f64) -> Markup {
+/// The times below a drawing that begins at `top`, and the lengths of its folds, upright in their strips.
+pub(super) fn times(axis: &Axis, top: f64, high: f64) -> Markup {
     let mut rests: Vec<(f64, u64)> = Vec::new();
     for fold in axis.folds() {
         let x = fold.x + fold.wide / 2.0;
@@ -99,11 +99,11 @@ pub(super) fn times(axis: &Axis, y: f64) -> Markup {
     html! {
         @for (level, apart) in LEVELS.into_iter().enumerate() {
             @for (x, label) in axis.ticks(apart) {
-                (letters(if level == SHOWN { "tick" } else { "tick more" }, (x, y), level, &label))
+                (letters(if level == SHOWN { "tick" } else { "tick more" }, (x, top + high + 15.0), level, &label))
             }
         }
         @for (x, rest) in rests {
-            (letters("gap", (x, y), 0, &age(Duration::from_millis(rest))))
+            (letters("gap", (x, top + high / 2.0), 0, &age(Duration::from_millis(rest))))
         }
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn timeline(story: &Story, axis: &Axis) -> Drawing {
             text class="row" x=(format!("{}%", GUTTER - 0.8)) y=(short(ABOVE + (at as f64 + 0.5) * step + 4.0)) { (name) }
         }
         (marks(story, axis))
-        (times(axis, ABOVE + high + 15.0))
+        (times(axis, ABOVE, high))
     };
     let word = story.names.word.singular();
     let about = match (story.attempts.len(), is_single) {
@@ -258,8 +258,13 @@ pub(super) fn path_of(shape: &str) -> &'static str {
     }
 }
 
-/// What the marks and colours mean, as far as they occur: class or shape, and words.
-pub(super) fn legend(story: &Story) -> (Vec<(&'static str, String)>, Vec<(&'static str, &'static str)>) {
+/// What the colours of bars and the shapes of marks mean, as far as they occur.
+pub(super) struct Legend {
+    pub(super) bars: Vec<(&'static str, String)>,
+    pub(super) marks: Vec<(&'static str, &'static str)>,
+}
+
+pub(super) fn legend(story: &Story) -> Legend {
     let bars = CLASSES.iter().filter(|class| story.ended(class) > 0);
     let bars =
         bars.map(|class| (*class, format!("{} {}", story.ended(class), class.replace('-', " ")))).collect();
@@ -274,7 +279,7 @@ pub(super) fn legend(story: &Story) -> (Vec<(&'static str, String)>, Vec<(&'stat
         ("note", "checkpoint or reload asked for"),
         ("end", "finished"),
     ];
-    (bars, all.into_iter().filter(|(shape, _)| present.contains(shape)).collect())
+    Legend { bars, marks: all.into_iter().filter(|(shape, _)| present.contains(shape)).collect() }
 }
 
 fn lines(story: &Story, axis: &Axis, high: f64) -> Markup {
