@@ -158,8 +158,8 @@ pub(crate) fn svg(states: &[PathBuf]) -> Result<String> {
             text class="head" x="16" y=(place(34.0) + 24.0) { (job.story.job) " " (plain(&job.story.state)) ": " (job.story.phase) }
             @for drawing in job.drawings() {
                 text class="title" x="16" y=(place(TITLE) + 16.0) { tspan class="strong" { (drawing.title) } " " (drawing.about) }
-                svg x="0" y=(place(drawing.high + 8.0)) width=(WIDE - 16) height=(drawing.high) { (drawing.inner) }
-                @if drawing.title == "Timeline" { (keys(&job.story, place(26.0) + 6.0)) }
+                svg x="0" y=(place(drawing.high + 8.0)) width=(WIDE - 24) height=(drawing.high) overflow="visible" { (drawing.inner) }
+                @if drawing.title == "Timeline" { (keys(&job.story, place(48.0) + 6.0)) }
             }
         }
     };
@@ -173,25 +173,24 @@ pub(crate) fn svg(states: &[PathBuf]) -> Result<String> {
     Ok(picture.into_string() + "\n")
 }
 
-/// The legend in a row.
+/// The legend: a row for the colours, and one for the marks.
 fn keys(story: &Story, y: f64) -> Markup {
     let Legend { bars, marks } = timeline::legend(story);
-    let mut x = 64.0;
-    let mut place = |text: &str| {
-        let from = x;
-        x += 32.0 + 6.5 * text.chars().count() as f64;
-        from
+    let places = |texts: Vec<&str>| -> Vec<f64> {
+        let wide = |text: &&str| 32.0 + 6.5 * text.chars().count() as f64;
+        let place = |x: &mut f64, wide: f64| Some(std::mem::replace(x, *x + wide));
+        texts.iter().map(wide).scan(64.0, place).collect()
     };
+    let across = places(bars.iter().map(|(_, name)| name.as_str()).collect());
+    let below = places(marks.iter().map(|(_, name)| *name).collect());
     html! {
-        @for (class, name) in &bars {
-            @let x = place(name);
+        @for ((class, name), x) in bars.iter().zip(across) {
             rect class=(class) x=(x) y=(y - 2.0) width="12" height="12" {}
             text class="key" x=(x + 18.0) y=(y + 8.0) { (name) }
         }
-        @for (shape, name) in &marks {
-            @let x = place(name);
-            g class={ "mark " (shape) } transform=(format!("translate({x} {}) scale(.8)", y - 2.0)) { path d=(timeline::path_of(shape)) {} }
-            text class="key" x=(x + 18.0) y=(y + 8.0) { (name) }
+        @for ((shape, name), x) in marks.iter().zip(below) {
+            g class={ "mark " (shape) } transform=(format!("translate({x} {}) scale(.8)", y + 18.0)) { path d=(timeline::path_of(shape)) {} }
+            text class="key" x=(x + 18.0) y=(y + 28.0) { (name) }
         }
     }
 }

@@ -188,7 +188,9 @@ fn every_script_can_be_run_and_says_what_it_does() {
         let executable = fs::metadata(root().join(&name)).unwrap().permissions().mode() & 0o111 != 0;
         let mut lines = text.lines();
         let runs = lines.next().is_some_and(|line| line.starts_with("#!"));
-        let speaks = lines.next().is_some_and(|line| line.starts_with("# ") || line.starts_with("\"\"\""));
+        let speaks = lines
+            .next()
+            .is_some_and(|line| ["# ", "// ", "\"\"\""].iter().any(|mark| line.starts_with(mark)));
         if !(executable && runs && speaks) {
             faults.push(name);
         }

@@ -66,12 +66,22 @@ impl Curve {
         }
     }
 
-    /// An amount in each step becomes one in each second.
+    /// An amount in each step becomes one in each second. A step that is mostly folded has hardly any seconds, and counts
+    /// together with the one beside it.
     fn each_second(mut self, axis: &Axis) -> Self {
-        let wide = self.wide();
-        for (at, value) in self.values.iter_mut().enumerate() {
-            let seconds = axis.seconds(at as f64 * wide, (at + 1) as f64 * wide);
-            *value = if seconds > 0.0 { *value / seconds } else { 0.0 };
+        let (wide, steps) = (self.wide(), self.values.len());
+        let seconds = |at: usize| axis.seconds(at as f64 * wide, (at + 1) as f64 * wide);
+        let seconds: Vec<f64> = (0..steps).map(seconds).collect();
+        let whole = seconds.iter().copied().fold(0.0, f64::max);
+        let amounts = self.values.clone();
+        self.values =
+            amounts.iter().zip(&seconds).map(|(amount, seconds)| amount / seconds.max(whole / 2.0)).collect();
+        for at in (0..steps).filter(|at| seconds[*at] < whole / 2.0 && amounts[*at] > 0.0) {
+            let beside = [at.wrapping_sub(1), at + 1].into_iter().filter(|other| *other < steps);
+            if let Some(with) = beside.max_by(|one, other| seconds[*one].total_cmp(&seconds[*other])) {
+                let rate = (amounts[at] + amounts[with]) / (seconds[at] + seconds[with]).max(whole / 2.0);
+                (self.values[at], self.values[with]) = (rate, rate);
+            }
         }
         self
     }
@@ -405,5 +415,18 @@ mod tests {
             curve.spread((from, to), 2.0);
         }
         assert!((curve.values.iter().sum::<f64>() - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_step_at_the_edge_of_a_fold_is_no_peak() {
+        let axis = Axis::new(vec![(0, 10_000), (1_000_000, 1_090_000)]);
+        let mut curve = Curve::new("done", "done", 50);
+        for second in (0..10).chain(1000..1090) {
+            let (from, to) = (axis.x(second * 1000), axis.x(second * 1000 + 1000));
+            curve.spread((from, to), 5.0);
+        }
+        let rates = curve.each_second(&axis).values;
+        assert!(rates.iter().all(|rate| *rate < 5.1), "{rates:?}");
+        assert!(rates.iter().filter(|rate| **rate > 4.9).count() > 44, "{rates:?}");
     }
 }

@@ -167,7 +167,7 @@ fn row(story: &Story, entry: &Entry) -> Markup {
             td class="number" { (time(Duration::from_micros(entry.took_us))) }
             td class="number" { @if let Some(usage) = usage { (time(Duration::from_micros(usage.user_us + usage.system_us))) } }
             td class="number" { @if let Some(usage) = usage { (size(usage.peak_bytes)) } }
-            td { span class={ "swatch " (outcome) } {} (outcome.replace('-', " ")) @if let Some(number) = number { " " (number) } }
+            td class="how" { span class={ "swatch " (outcome) } {} (outcome.replace('-', " ")) @if let Some(number) = number { " " (number) } }
             td class="what" {
                 @if command.len() <= SHORT {
                     code { (command) }
