@@ -20,15 +20,13 @@ pub(crate) use parts::{JobFacts, Setup};
 
 use crate::ending::Ending;
 use crate::engine::commit::{CommitCommand, CommitEvent};
-use crate::engine::decide::{
-    Action, Asker, Course, Event, Motion, Rules, State, decide, interrupts_caller_too,
-};
+use crate::engine::decide::{Action, Asker, Course, Event, Motion, Rules, State, decide};
 use crate::engine::pool::Report;
 use crate::engine::reload::{Reader, Reloaded};
 use crate::engine::source_thread::FromSource;
 use crate::error::Error;
 use crate::process::watcher::Watcher;
-use crate::signals::policy::{Request, is_deadly};
+use crate::signals::policy::Request;
 use crate::signals::{Received, die};
 use crate::sync::lock;
 use crate::task::observer::{Notice, Observer};
@@ -207,15 +205,6 @@ impl<J: Job> Supervisor<'_, J> {
     fn take_waiting_reports(&mut self) {
         while let Ok(report) = self.channels.reports.try_recv() {
             self.report(report);
-        }
-    }
-
-    fn note_interrupt(&mut self, heard: &Received) {
-        if interrupts_caller_too(heard.request, heard.signal, heard.sender) {
-            self.reception.interrupted = Some(heard.signal);
-        }
-        if matches!(heard.request, Request::Stop | Request::Abort) && is_deadly(heard.signal) {
-            self.reception.deadly.get_or_insert(heard.signal);
         }
     }
 

@@ -3,11 +3,13 @@
 use super::Supervisor;
 use crate::ending::{FINISHED, FINISHED_WITH_FAILURES};
 use crate::engine::commit::{Closed, CommitEvent};
-use crate::engine::decide::Event;
+use crate::engine::decide::{Event, interrupts_caller_too};
 use crate::engine::options::{Halt, HaltOn};
 use crate::engine::pool::{Outcome, Report};
 use crate::engine::source_thread::FromSource;
 use crate::error::{Advice, Error};
+use crate::signals::Received;
+use crate::signals::policy::{Request, is_deadly};
 use crate::task::observer::Notice;
 use crate::task::{Job, Remark, Saying};
 use crossbeam_channel::never;
@@ -15,6 +17,15 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl<J: Job> Supervisor<'_, J> {
+    pub(super) fn note_interrupt(&mut self, heard: &Received) {
+        if interrupts_caller_too(heard.request, heard.signal, heard.sender) {
+            self.reception.interrupted = Some(heard.signal);
+        }
+        if matches!(heard.request, Request::Stop | Request::Abort) && is_deadly(heard.signal) {
+            self.reception.deadly.get_or_insert(heard.signal);
+        }
+    }
+
     pub(super) fn report(&mut self, report: Report) {
         if let Report::Ended { took: Some(took), .. } = &report {
             self.workers.batching.learn(*took);
