@@ -35,27 +35,40 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_ends_the_run_and_with_more_room_the_same_command_continues() {
-    let world = World::new();
-    world.text("big.txt");
-    let Some(disk) = SmallDisk::mount(&world, "small", "3m") else {
-        // Not through println!, which a passing test would swallow.
-        drop(writeln!(std::io::stderr(), "skipped 1 test: only root can mount a small file system"));
-        return;
-    };
-    let arguments = "grep line big.txt --output small/out";
-    let slow = "--checkpoint-every 20ms --limit-rate 16MiB";
-    world
-        .bivouac(arguments)
-        .with(slow)
-        .run()
-        .expect_code(4)
-        .expect_says("No space left")
-        .expect_says("small/out");
-    assert!(!world.exists("small/out"), "an incomplete output was published");
-    disk.grow("64m");
-    world.bivouac(arguments).run().expect_code(0);
-    let wanted = world.shell("grep -a line big.txt");
-    assert!(world.read("small/out") == wanted);
+    let whole = "cat small/out";
+    let jobs = [
+        ("grep line big.txt --output small/out", "3m", whole, "grep -a line big.txt"),
+        // Among the outputs of chunks, and in the merge.
+        ("pipe big.txt -o small/out --merge od -- cat", "400k", whole, "od big.txt"),
+        ("pipe big.txt -o small/out --merge od -- cat", "8m", whole, "od big.txt"),
+        ("pipe big.txt -o small/out --compress gzip -- cat", "800k", "gzip -dc small/out", "cat big.txt"),
+        (
+            "pipe big.txt --split-output small/part-{#} -- cat",
+            "3m",
+            "cat $(ls -v small/part-[0-9]*)",
+            "cat big.txt",
+        ),
+    ];
+    for (arguments, size, made, wanted) in jobs {
+        let world = World::new();
+        world.text("big.txt");
+        let Some(disk) = SmallDisk::mount(&world, "small", size) else {
+            // Not through println!, which a passing test would swallow.
+            drop(writeln!(std::io::stderr(), "skipped 1 test: only root can mount a small file system"));
+            return;
+        };
+        let job = world.bivouac(&arguments.replacen(" big.txt", " --checkpoint-every 20ms big.txt", 1));
+        job.run().expect_code(4).expect_says("No space left").expect_says("small/");
+        for name in ["out", "part-manifest.jsonl"] {
+            assert!(
+                !world.exists(&format!("small/{name}")),
+                "an incomplete output was published: {arguments}"
+            );
+        }
+        disk.grow("64m");
+        job.run().expect_code(0);
+        assert!(world.shell(made) == world.shell(wanted), "{arguments}");
+    }
 }
 
 #[test]

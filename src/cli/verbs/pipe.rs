@@ -36,14 +36,14 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
         true => launch.readable(true, FINISHED_WITH_FAILURES).files,
         false => pipe.files.clone(),
     };
-    let (largest, block) = match merge {
-        Some(_) => (merge::LARGEST, pipe.block.or_else(|| merge::block_of_streams(&files))),
-        None => (PARTS.1, pipe.block),
+    let ((parts, largest), block) = match merge {
+        Some(_) => (merge::PARTS, pipe.block.or_else(|| merge::block_of_streams(&files))),
+        None => (PARTS, pipe.block),
     };
     let source = Chunks::new(files, boundary)
         .with_header(pipe.records.header())
         .block(block)
-        .in_parts(PARTS.0, largest)
+        .in_parts(parts, largest)
         .limit_rate(launch.settings.limit_rate.value)
         .decompress(pipe.packed.which())
         .by_contents(pipe.inputs.verify_inputs);

@@ -86,7 +86,7 @@ impl Outputs {
             }
             (To::Pieces(pieces), _) => {
                 let file = PartReception::new(cx, pieces.path(cx.task()), IfFailed::Empty, &told.bytes);
-                Box::new(PackReception::new(cx, (Packing::FASTEST, None), Box::new(file), None))
+                Box::new(PackReception::fastest(cx, Box::new(file)))
             }
         }
     }

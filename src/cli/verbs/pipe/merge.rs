@@ -13,9 +13,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-/// The largest chunk by default. Larger chunks are fewer, and up to sixteen of them need one merge: 1 GiB through `sort` takes
-/// one more pass with chunks of 16 MiB.
-pub(super) const LARGEST: u64 = 64 << 20;
+/// Chunks by default: this part of the input, of this many bytes at most. Up to sixteen of them need one merge, and one more
+/// chunk needs a second pass over everything. A part of sixteen would give seventeen: a chunk ends with a record, and so
+/// has a little less than its part.
+pub(super) const PARTS: (u64, u64) = (15, 128 << 20);
 
 /// Chunks of a stream are in memory.
 const OF_A_STREAM: u64 = 16 << 20;
