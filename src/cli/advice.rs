@@ -27,7 +27,7 @@ each | -x --exit | a command that is too long fails; -X and -m take as many item
 each | --quote --escape -Q --escape-symbols | every item and every word is one word already; leave it out
 each | --ungroup-output | that is -u
 each | --record-env | commands have all of the environment; exported functions: --shell=bash
-all | -S --sshlogin --sshloginfile --slf --onall --nonall --transfer --return --trc | no command is started on another host; start --shard K/N on each, or GNU parallel
+all | -S --sshlogin --sshloginfile --slf --onall --nonall --transfer --return --trc | it starts nothing on other hosts; start --shard K/N on each, or GNU parallel
 each pipe | --noswap | --memfree SIZE starts none while memory is short; --memsuspend SIZE
 count grep digest | --load --memfree --memsuspend --noswap --delay --rate --joblog | that is about commands; -j N runs fewer tasks, --limit-rate reads less
 each | --progress-bar | that is --progress always
@@ -126,7 +126,7 @@ verb | logs joblog history | that is `bivouac log [STATE]`
 verb | suspend | that is `bivouac pause [STATE]`
 verb | abort cancel quit | that is `bivouac stop [STATE]`; a second SIGTERM aborts
 verb | save | that is `bivouac checkpoint [STATE]`
-verb | config configure | settings stand in a file for --config; `bivouac signals` prints the signals
+verb | configure settings | that is `bivouac config`, for a file that --config names
 "#;
 
 /// The rows of a table: the verbs, the names, the sentence.

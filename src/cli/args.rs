@@ -31,8 +31,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use verbs::{
-    CleanArgs, CompletionsArgs, CountArgs, DigestArgs, GrepArgs, LogArgs, ManArgs, MergeArgs, PipeArgs,
-    ReportArgs, SignalsArgs,
+    CleanArgs, CompletionsArgs, ConfigArgs, CountArgs, DigestArgs, GrepArgs, LogArgs, ManArgs, MergeArgs,
+    PipeArgs, ReportArgs, SignalsArgs,
 };
 
 /// Run a parallel data-processing job that ordinary Unix signals can stop, pause and checkpoint.
@@ -64,6 +64,7 @@ pub(crate) enum Verb {
     Report(ReportArgs),
     Clean(CleanArgs),
     Signals(SignalsArgs),
+    Config(ConfigArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

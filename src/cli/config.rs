@@ -5,11 +5,20 @@
 //! does SIGTERM do nothing here?".
 //!
 //! Names and values are those of the options, and the same functions read both. An unknown name is an error, since it is
-//! mostly a known one with a typing mistake.
+//! mostly a known one with a typing mistake. [`keys`] has all settings as a table.
+//!
+//! Each setting has an environment variable, for services and containers: `BIVOUAC_MAX_JOBS` is `max-jobs`. It counts more
+//! than the file and less than an option. Only settings have one, which say how a job is run on this machine. A variable for
+//! `--state` or `--output` would change *which* job a line means, and the line that continues it would no longer say so.
+//! Commands do not get these variables ([`environment_of_commands`](bivouac::process::environment_of_commands)), so a
+//! bivouac inside another one takes none of the outer one's.
+
+pub(crate) mod keys;
 
 use crate::cli::args::common::{LogFormat, LogLevel};
 use crate::cli::parse::{self, Grace};
 use bivouac::{Error, Request, Result, policy};
+use keys::KEYS;
 use nix::sys::signal::Signal;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -67,10 +76,6 @@ pub(crate) struct LogSection {
     pub(crate) level: Option<LogLevel>,
 }
 
-/// The names of all settings: those of [`Config`], and those of its tables after a dot. Each is that of an option.
-pub(crate) const NAMES: &str = "jobs max-jobs limit-rate grace kill-after checkpoint-every max-runtime spill-limit \
-     stop-code on-finish on-stop on-failure metrics metrics-listen log.file log.format log.level";
-
 /// More than any configuration needs: what is larger is some other file.
 const LARGEST: u64 = 1 << 20;
 
@@ -91,6 +96,46 @@ impl Config {
             return refused("is a pipe without a writer, so there is no configuration in it");
         }
         Self::parse(&text, path)
+    }
+
+    /// What the environment says. A variable that is empty is not set.
+    pub(crate) fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        KEYS.iter().try_fold(Self::default(), |config, key| {
+            let name = key.variable();
+            let Some(value) = variable(&name).filter(|value| !value.is_empty()) else { return Ok(config) };
+            let value = value.into_string().map_err(|_| Error::usage(&name, "is not UTF-8"))?;
+            let one = key.alone(value).try_into::<Self>();
+            one.map(|one| one.or(config)).map_err(|error| Error::usage(&name, error.message().trim()))
+        })
+    }
+
+    /// The same with the settings of `other` where this one has none.
+    pub(crate) fn or(self, other: Self) -> Self {
+        let log = LogSection {
+            file: self.log.file.or(other.log.file),
+            format: self.log.format.or(other.log.format),
+            level: self.log.level.or(other.log.level),
+        };
+        let mut signals = other.signals;
+        signals.extend(self.signals);
+        Self {
+            jobs: self.jobs.or(other.jobs),
+            max_jobs: self.max_jobs.or(other.max_jobs),
+            limit_rate: self.limit_rate.or(other.limit_rate),
+            grace: self.grace.or(other.grace),
+            kill_after: self.kill_after.or(other.kill_after),
+            checkpoint_every: self.checkpoint_every.or(other.checkpoint_every),
+            max_runtime: self.max_runtime.or(other.max_runtime),
+            spill_limit: self.spill_limit.or(other.spill_limit),
+            stop_code: self.stop_code.or(other.stop_code),
+            on_finish: self.on_finish.or(other.on_finish),
+            on_stop: self.on_stop.or(other.on_stop),
+            on_failure: self.on_failure.or(other.on_failure),
+            metrics: self.metrics.or(other.metrics),
+            metrics_listen: self.metrics_listen.or(other.metrics_listen),
+            log,
+            signals,
+        }
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self> {
@@ -270,7 +315,7 @@ mod tests {
 
     /// The parser names all that it knows when it meets a name that it does not know.
     #[test]
-    fn the_names_are_all_that_the_parser_knows() {
+    fn the_table_has_all_that_the_parser_knows() {
         let known = |text: &str| {
             let said = toml::from_str::<Config>(text).unwrap_err().to_string();
             let (_, names) = said.split_once("expected one of ").unwrap();
@@ -280,7 +325,52 @@ mod tests {
         let plain = known("x = 1").into_iter().filter(|name| !tables.contains(name));
         let names: Vec<_> =
             plain.chain(known("[log]\nx = 1").into_iter().map(|name| format!("log.{name}"))).collect();
-        assert_eq!(names.join(" "), NAMES);
+        assert_eq!(names, KEYS.map(|key| key.name.to_string()));
+        let verb = keys::verb();
+        assert!(KEYS.iter().all(|key| key.option(&verb).is_some()), "each is an option");
+    }
+
+    #[test]
+    fn the_example_sets_nothing_and_each_of_its_settings_can_be_read() {
+        let example = keys::example();
+        assert_eq!(parse(&example).unwrap(), Config::default());
+        let is_setting = |line: &&str| line.starts_with('#') && !line.starts_with("# ") && *line != "#";
+        let settings = example.lines().filter(is_setting).count();
+        let all = example.lines().map(|line| if is_setting(&line) { &line[1..] } else { line });
+        let all = parse(&all.collect::<Vec<_>>().join("\n")).unwrap();
+        assert_eq!(settings, KEYS.len() + policy::DEFAULTS.len());
+        assert_eq!(all.signals.into_iter().collect::<Vec<_>>().len(), policy::DEFAULTS.len());
+        for line in example.lines().filter(|line| line.starts_with("# ")) {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_variable_is_read_as_its_setting_and_an_error_names_it() {
+        let read = |set: &[(&str, &str)]| {
+            Config::from_environment(|name| {
+                set.iter().find(|(is, _)| *is == name).map(|(_, value)| OsString::from(value))
+            })
+        };
+        let set = [
+            ("BIVOUAC_JOBS", "3"),
+            ("BIVOUAC_LOG_FORMAT", "json"),
+            ("BIVOUAC_GRACE", ""),
+            ("BIVOUAC_SEQ", "1"),
+        ];
+        let config = read(&set).unwrap();
+        assert_eq!((config.jobs, config.log.format, config.grace), (Some(3), Some(LogFormat::Json), None));
+        let file = parse("jobs = 1\nkill-after = 9\n[log]\nlevel = 'warn'").unwrap();
+        let both = config.or(file);
+        assert_eq!((both.jobs, both.kill_after), (Some(3), Some(Duration::from_secs(9))));
+        assert_eq!((both.log.format, both.log.level), (Some(LogFormat::Json), Some(LogLevel::Warn)));
+        for (name, value, why) in [
+            ("BIVOUAC_JOBS", "many", "BIVOUAC_JOBS: 'many': "),
+            ("BIVOUAC_LOG_LEVEL", "x", "BIVOUAC_LOG_LEVEL: "),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.starts_with(why), "{error}");
+        }
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub(crate) fn refuse_two_roles(
     args: &RunArgs<'_>,
     (log, metrics): (Option<&Path>, Option<&Path>),
 ) -> Result<()> {
-    let config = args.job.signals.table.config.as_deref();
+    let config = args.job.signals.table.config();
+    let config = config.as_deref();
     let output = args.output;
     let inputs = args.inputs.iter().map(|input| ("an input", input.as_path()));
     let others = || inputs.clone().chain(config.map(|path| ("the configuration", path)));

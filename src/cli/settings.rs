@@ -68,13 +68,17 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn gather(job: &JobArgs) -> Result<Self> {
-        let config = job.signals.table.config.as_deref().map(Config::read).transpose()?;
-        Ok(Self::merge(job, config.as_ref(), has_terminal()))
+        Self::read(job, has_terminal())
     }
 
-    fn merge(job: &JobArgs, config: Option<&Config>, terminal: bool) -> Self {
-        let nothing = Config::default();
-        let file = config.unwrap_or(&nothing);
+    fn read(job: &JobArgs, terminal: bool) -> Result<Self> {
+        let config = job.signals.table.config().as_deref().map(Config::read).transpose()?;
+        let environment = Config::from_environment(|name| std::env::var_os(name))?;
+        Ok(Self::merge(job, (environment, config.as_ref()), terminal))
+    }
+
+    fn merge(job: &JobArgs, (environment, config): (Config, Option<&Config>), terminal: bool) -> Self {
+        let file = environment.or(config.cloned().unwrap_or_default());
         let JobArgs { limits, resume, signals, messages, hooks } = job;
         let mut jobs = Setting::choose(limits.jobs, file.jobs, cores());
         let max_jobs = Setting::choose(limits.max_jobs, file.max_jobs, jobs.value);
@@ -138,7 +142,7 @@ mod tests {
         let mut config = Config::default();
         change(&mut config);
         let Verb::Job(verb) = cli.verb else { panic!("{line}: no job") };
-        Settings::merge(verb.run_args().job, Some(&config), false)
+        Settings::merge(verb.run_args().job, (Config::default(), Some(&config)), false)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod clean;
 mod completions;
+mod config;
 mod count;
 mod digest;
 mod each;
@@ -69,6 +70,7 @@ pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Result<Exit> 
         Verb::Report(report) => report::run(report)?,
         Verb::Clean(clean) => clean::run(clean)?,
         Verb::Signals(signals) => signals::run(signals)?,
+        Verb::Config(config) => config::run(config)?,
         Verb::Completions(completions) => completions::run(completions)?,
         Verb::Man(man) => man::run(&man.directory).map(|()| FINISHED)?,
     };

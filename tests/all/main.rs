@@ -49,6 +49,7 @@
 //! | `warned` | does `--after-warning` ask for another run when it must, and only then? |
 //! | `metrics` | are the metrics right, whole, and no reason for a job to fail? |
 //! | `service` | what does the service manager get to know, and when? |
+//! | `settings` | do the example, the schema, the environment and the command line mean the same settings? |
 //! | `hooks` | do `--on-finish`, `--on-stop` and `--on-failure` tell what is news, once? |
 //! | `pipe` | does a command per chunk give the bytes of one command, whatever happens to either? |
 //! | `each` | is a command per item run once, whatever happens? |
@@ -102,6 +103,7 @@ mod resume;
 mod running;
 mod service;
 mod set;
+mod settings;
 mod shards;
 mod slips;
 mod slurm;

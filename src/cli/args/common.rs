@@ -268,6 +268,14 @@ pub(crate) struct TableArgs {
     pub(crate) config: Option<PathBuf>,
 }
 
+impl TableArgs {
+    /// The configuration: the one on the command line, or that of the environment.
+    pub(crate) fn config(&self) -> Option<PathBuf> {
+        let named = || std::env::var_os("BIVOUAC_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        self.config.clone().or_else(named)
+    }
+}
+
 /// What a job reports while it runs, all of it on standard error.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Messages")]

@@ -170,7 +170,8 @@ Several sources give all combinations; the last source varies fastest.
 The environment of a command has {#} as BIVOUAC_SEQ and {%} as
 BIVOUAC_SLOT, and all of that of bivouac but other BIVOUAC_ variables:
 with --shell=bash also functions that were exported. Options of GNU
-parallel that are not needed here have no effect: --will-cite, --no-notice, --gnu, --plain, --group.
+parallel that are not needed here have no effect: --will-cite,
+--no-notice, --gnu, --plain, --group.
 
 Examples:
   bivouac each gzip -9 ::: *.log
@@ -381,6 +382,17 @@ Examples:
   bivouac signals
   bivouac signals --on USR2=checkpoint --on HUP=ignore
   bivouac grep error huge.log --output errors.txt --on USR2=pause
+";
+
+pub(crate) const CONFIG: &str = "\
+Exit codes:
+  0  done
+  2  wrong usage, or FILE is wrong or cannot be read
+
+Examples:
+  bivouac config --example > job.toml
+  bivouac config --schema > bivouac.schema.json
+  bivouac config job.toml && systemctl reload names
 ";
 
 pub(crate) const COMPLETIONS: &str = "\

@@ -703,6 +703,27 @@ pub(crate) struct SignalsArgs {
     pub(crate) table: TableArgs,
 }
 
+/// Print a configuration to begin with, its schema, or what is wrong with one.
+///
+/// A job reads the file that --config or BIVOUAC_CONFIG names. --example prints every setting with what it means, and
+/// sets none. --schema prints the same as JSON Schema, for editors and linters. With FILE, it is read as a job
+/// reads it; nothing is printed if all is right.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::CONFIG, group(clap::ArgGroup::new("what").required(true)))]
+pub(crate) struct ConfigArgs {
+    /// Check this file
+    #[arg(value_name = "FILE", group = "what")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Print a file with every setting
+    #[arg(long, group = "what")]
+    pub(crate) example: bool,
+
+    /// Print the schema
+    #[arg(long, group = "what")]
+    pub(crate) schema: bool,
+}
+
 /// Print a script that completes verbs, options and their values in a shell.
 ///
 /// The script asks bivouac itself for what to offer: states, signals and requests, the commands of `each` and

@@ -4,7 +4,6 @@ use super::asked::{self, Asked, Change, OfCommands};
 use super::signals::{Origin, SignalRow, has_terminal};
 use super::{Setting, Settings};
 use crate::cli::args::common::JobArgs;
-use crate::cli::config::Config;
 use crate::cli::format::{per_second, size, span};
 use crate::cli::logfile::LogFile;
 use crate::jobs::wording::worded;
@@ -175,17 +174,12 @@ impl Reloader {
         (self.job, self.current, self.commands) = (job, new, commands);
         Ok(said)
     }
-
-    fn read(&self) -> Result<Settings> {
-        let config = self.job.signals.table.config.as_deref().map(Config::read).transpose()?;
-        Ok(Settings::merge(&self.job, config.as_ref(), self.terminal))
-    }
 }
 
 impl Reload for Reloader {
     fn reload(&mut self) -> Reloaded {
         let mut said = Vec::new();
-        let settings = match self.read() {
+        let settings = match Settings::read(&self.job, self.terminal) {
             Ok(mut new) => {
                 said = new.follow(&self.current);
                 self.current = new;

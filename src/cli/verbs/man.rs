@@ -5,9 +5,9 @@
 //! options, line by line as they are.
 
 use crate::cli::args::Cli;
-use crate::cli::config::NAMES;
+use crate::cli::config::keys::{KEYS, verb};
 use bivouac::{Error, Request, Result};
-use clap::{Arg, Command, CommandFactory};
+use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use std::fs;
 use std::io;
@@ -70,8 +70,6 @@ fn page(man: &Man, command: &Command) -> io::Result<Vec<u8>> {
 
 /// The page of the configuration: its settings are options, and are described where those are.
 fn configuration() -> String {
-    let mut main = Cli::command();
-    main.build();
     let mut page =
         format!(".TH bivouac.toml 5 \"\" \"bivouac {}\" \"File Formats\"\n", env!("CARGO_PKG_VERSION"));
     page.push_str(".SH NAME\nbivouac.toml \\- settings of a job of bivouac\n");
@@ -80,19 +78,16 @@ fn configuration() -> String {
     );
     page.push_str(&escape(ABOUT_THE_CONFIGURATION));
     page.push_str("\n.SH SETTINGS\n");
-    let options = main.find_subcommand("each").into_iter().flat_map(Command::get_arguments);
-    let options: Vec<&Arg> = options.collect();
-    for name in NAMES.split(' ') {
-        let option = options.iter().find(|option| option.get_long() == Some(&name.replace('.', "-")));
-        let Some(option) = option else { continue };
+    let verb = verb();
+    for key in &KEYS {
+        let Some(option) = key.option(&verb) else { continue };
         let value =
             option.get_value_names().and_then(<[_]>::first).map(ToString::to_string).unwrap_or_default();
-        let help = option.get_long_help().or(option.get_help()).map(ToString::to_string).unwrap_or_default();
         page.push_str(&format!(
             ".TP\n\\fB{}\\fR = \\fI{}\\fR\n{}\n",
-            escape(name),
+            escape(key.name),
             escape(&value),
-            escape(&help)
+            escape(&key.help(&verb))
         ));
         let values: Vec<_> =
             option.get_possible_values().iter().map(|one| one.get_name().to_string()).collect();
@@ -111,7 +106,9 @@ fn configuration() -> String {
 
 const ABOUT_THE_CONFIGURATION: &str = "\
 A file in TOML, with settings of a job. No file is read that --config does not name. A setting has the name and \
-the values of an option, and the option counts more. Numbers need no quotes. A name that is none is refused. \
+the values of an option, and the option counts more. So does the environment variable of the same name: BIVOUAC_MAX_JOBS \
+is max-jobs, BIVOUAC_LOG_FILE is log.file, and BIVOUAC_CONFIG names the file itself; commands get none of them. \
+`bivouac config --example` prints a file with all settings, `bivouac config --schema` their schema. Numbers need no quotes. A name that is none is refused. \
 SIGHUP, without a terminal, reads the file again; a setting that cannot change during a run is then named.";
 
 const AN_EXAMPLE: &str = "\
@@ -135,6 +132,8 @@ Files:
   .bivouac/     the states of other jobs that were begun here
 Environment:
   NO_COLOR      no colours, if it is set and not empty
+  BIVOUAC_CONFIG, BIVOUAC_JOBS, BIVOUAC_GRACE and others
+                settings; see bivouac.toml(5)
   SHELL         the shell of --shell=auto
   BIVOUAC_SEQ   in a command: the number of its task, from 1
   BIVOUAC_SLOT  in a command: the slot in which it runs
@@ -195,7 +194,7 @@ mod tests {
         let target = dir.path().join("share/man1");
         run(&target).unwrap();
         let fifth = fs::read_to_string(dir.path().join("share/man5/bivouac.toml.5")).unwrap();
-        for name in NAMES.split(' ') {
+        for name in KEYS.map(|key| key.name) {
             assert!(fifth.contains(&format!("\\fB{}\\fR = ", escape(name))), "{name}: {fifth}");
         }
         let mut names: Vec<_> =

@@ -12,9 +12,10 @@ use bivouac::{Request, Result};
 use nix::sys::signal::Signal;
 
 pub(crate) fn run(signals: &SignalsArgs) -> Result<u8> {
-    let config = signals.table.config.as_deref().map(Config::read).transpose()?;
+    let path = signals.table.config();
+    let config = path.as_deref().map(Config::read).transpose()?;
     let rows = signal_rows(&signals.table, config.as_ref(), has_terminal());
-    let file = signals.table.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let file = path.map(|path| path.display().to_string()).unwrap_or_default();
     terminal::result(print(&rows, &visible(&file), is_ignored).as_bytes())?;
     Ok(FINISHED)
 }
