@@ -33,15 +33,17 @@ fn held(world: &World) -> Bivouac<'_> {
 #[test]
 fn systemd_accepts_the_units() {
     let world = World::new();
+    let here = |name: &str| quoted(name).replace("/usr/local/bin/bivouac", BIVOUAC);
     if shell(&world, "command -v systemd-analyze").stdout.is_empty() {
         return crate::jobcontrol::say("SKIPPED: there is no systemd-analyze, so no unit is verified");
     }
     let verified = |unit: &str| {
         world.write("names.service", unit);
         world.write("names.timer", quoted("names.timer"));
-        said(&shell(&world, "systemd-analyze verify ./names.service ./names.timer"))
+        world.write("names@2026.service", here("names@.service"));
+        said(&shell(&world, "systemd-analyze verify ./names.service ./names.timer ./names@2026.service"))
     };
-    let unit = quoted("names.service").replace("/usr/local/bin/bivouac", BIVOUAC);
+    let unit = here("names.service");
     assert_eq!(verified(&unit), "");
     assert!(verified(&unit.replace("=mixed", "=gentle")).contains("gentle"), "a wrong unit is noticed");
 }
@@ -86,6 +88,27 @@ fn the_hooks_send_a_mail_that_says_what_happened() {
     assert_eq!(calls(&world), format!("mail -s {names}: code 4 root\nmail -s {names} is finished root\n"));
     let mails = String::from_utf8(world.read("mails")).unwrap();
     assert!(mails.contains("false") && mails.contains("\nfinished in "), "{mails}");
+}
+
+/// The page of a machine that may go, as it answers: nothing for two rounds, and then the notice.
+const METADATA: &str = "case $* in
+*api/token*) echo token;;
+*instance-action*) [ -e noticed ] && echo terminate || { [ -e asked ] && : > noticed; : > asked; exit 22; };;
+esac";
+
+#[test]
+fn the_loop_beside_a_job_stops_it_when_the_machine_will_go() {
+    let world = World::new();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md")).unwrap();
+    let (_, rest) = page.split_once("```bash\nurl=").unwrap();
+    let script = format!("url={}", rest.split_once("```").unwrap().0).replace("/data/names", "names");
+    fake(&world, "curl", METADATA);
+    fake(&world, "sleep", "");
+    let run = held(&world).start().until_at_work();
+    let path = format!("PATH={}/fakes:{}", world.root().display(), crate::harness::path_variable());
+    world.program(&["env", &path, "bash", "-c", &script]).run().expect_code(0);
+    run.wait().expect_stopped_by(SIGTERM);
+    assert_eq!(calls(&world).matches("instance-action").count(), 3, "{}", calls(&world));
 }
 
 #[test]
