@@ -27,7 +27,7 @@ each | -x --exit | a command that is too long fails; -X and -m take as many item
 each | --quote --escape -Q --escape-symbols | every item and every word is one word already; leave it out
 each | --ungroup-output | that is -u
 each | --record-env | commands have all of the environment; exported functions: --shell=bash
-all | -S --sshlogin --sshloginfile --slf --onall --nonall --transfer --return --trc | it starts nothing on other hosts; start --shard K/N on each, or GNU parallel
+all | -S --sshlogin --sshloginfile --slf --onall --nonall --transfer --return --trc | no command starts on another host; --shard K/N on each, or GNU parallel
 each pipe | --noswap | --memfree SIZE starts none while memory is short; --memsuspend SIZE
 count grep digest | --load --memfree --memsuspend --noswap --delay --rate --joblog | that is about commands; -j N runs fewer tasks, --limit-rate reads less
 each | --progress-bar | that is --progress always
@@ -68,7 +68,7 @@ each | --number-of-cpus --number-of-cores --number-of-threads --number-of-socket
 each | --use-cpus-instead-of-cores --use-cores-instead-of-threads --use-sockets-instead-of-threads | -j counts what nproc counts; -j 50% is the half
 each | --shellquote --shell-quote | --shell quotes items; for yourself, printf %q of bash
 each | --ctag --ctagstring --color-failed --colour-failed | --tag and --tagstring have no colours
-each | -M --controlmaster --ssh --ssh-delay --filter-hosts --filter-host --hostgrp --transferfile --transfer-file --transferfiles --tf --cleanup --basefile --bf --rsync-opts --hgrp --hostgroup --hostgroups | no command is started on another host; start --shard K/N on each, or GNU parallel
+each | -M --controlmaster --ssh --ssh-delay --filter-hosts --filter-host --hostgrp --transferfile --transfer-file --transferfiles --tf --cleanup --basefile --bf --rsync-opts --hgrp --hostgroup --hostgroups | no command starts on another host; --shard K/N on each, or GNU parallel
 each | --template --tmpl | let the command make its file, with --shell and sed
 each | --compress --compress-program --use-compress-program --decompress-program --use-decompress-program | what commands print is not compressed; --results DIR keeps it in files
 each | --total-jobs --totaljobs --total | {##} counts the list; leave it out

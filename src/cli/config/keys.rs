@@ -130,7 +130,7 @@ pub(crate) fn example() -> String {
 const ABOUT: &str = "\
 # Settings of a job: bivouac VERB … --config FILE, or BIVOUAC_CONFIG=FILE.
 #
-# A setting has the name and the values of an option. An option on the command line counts more, and so does the
+# A setting has the name and the values of an option. The option counts more, and so does the
 # environment variable in brackets. Remove the # in front of a setting to make it count.
 ";
 
