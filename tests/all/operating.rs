@@ -1,8 +1,10 @@
 //! The files that `docs/operating.md` quotes: systemd accepts the units, logrotate and a shell do what the page says.
 
 use crate::harness::{BIVOUAC, Bivouac, World};
+use crate::jobcontrol::only_child;
 use crate::warned::{calls, fake, with_fakes};
 use nix::sys::signal::Signal::SIGTERM;
+use nix::sys::signal::kill;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -88,6 +90,25 @@ fn the_hooks_send_a_mail_that_says_what_happened() {
     assert_eq!(calls(&world), format!("mail -s {names}: code 4 root\nmail -s {names} is finished root\n"));
     let mails = String::from_utf8(world.read("mails")).unwrap();
     assert!(mails.contains("false") && mails.contains("\nfinished in "), "{mails}");
+}
+
+/// With the variables of the file of Compose.
+#[test]
+fn as_process_one_of_a_container_the_job_stops_answers_and_continues() {
+    let world = World::new();
+    let Some(namespace) = crate::jobcontrol::namespace() else { return };
+    let compose = quoted("compose.yaml");
+    assert!(
+        compose.contains("BIVOUAC_JOBS: \"4\"") && compose.contains("BIVOUAC_METRICS_LISTEN: 0.0.0.0:9464")
+    );
+    let container = format!("env BIVOUAC_JOBS=4 BIVOUAC_METRICS_LISTEN=0.0.0.0:0 {namespace}");
+    let run =
+        held(&world).under(&container).start().until("metrics at http://0.0.0.0:").until("ready, 4 workers");
+    kill(only_child(run.pid()), SIGTERM).unwrap();
+    run.wait().expect_code(143);
+    world.write("go", "");
+    held(&world).under(&container).run().expect_code(0);
+    assert_eq!(world.read("names"), b"{\"name\": 1}\n");
 }
 
 /// The page of a machine that may go, as it answers: nothing for two rounds, and then the notice.
