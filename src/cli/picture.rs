@@ -23,7 +23,7 @@ use charts::Durations;
 use draw::{Drawing, GUTTER, plain};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::path::{Path, PathBuf};
-use story::Story;
+use story::{Attempt, Story};
 use timeline::Legend;
 
 /// Colours and shapes of drawings, and the layout of the page. Both are ours: they need no escaping.
@@ -43,11 +43,7 @@ struct Drawn {
 impl Drawn {
     fn of(state: &Path) -> Result<Self> {
         let story = Story::of(state)?;
-        let mut busy: Vec<_> = story.runs.iter().flat_map(runs::RunSpan::busy).collect();
-        if busy.is_empty() {
-            busy = story.attempts.iter().map(|attempt| (attempt.began_ms, attempt.ended_ms)).collect();
-        }
-        let axis = Axis::new(busy);
+        let axis = Axis::new(busy(&story));
         let durations = Durations::of(&story);
         let (timeline, curves) = (timeline::timeline(&story, &axis), charts::curves(&story, &axis));
         let histogram = durations.histogram();
@@ -61,6 +57,21 @@ impl Drawn {
     fn is_empty(&self) -> bool {
         self.story.runs.is_empty() && self.story.attempts.is_empty()
     }
+}
+
+/// When the job worked: its runs, and attempts of the time before there was a history.
+fn busy(story: &Story) -> Vec<(u64, u64)> {
+    let mut runs: Vec<_> = story.runs.iter().map(|run| (run.shard, run.began_ms, run.ended_ms)).collect();
+    runs.sort_unstable();
+    let is_in_a_run = |attempt: &&Attempt| {
+        let before =
+            runs.partition_point(|(shard, began, _)| (*shard, *began) <= (attempt.shard, attempt.began_ms));
+        let last = before.checked_sub(1).map(|at| runs[at]);
+        last.is_some_and(|(shard, _, ended)| shard == attempt.shard && attempt.began_ms <= ended)
+    };
+    let others = story.attempts.iter().filter(|attempt| !is_in_a_run(attempt));
+    let others = others.map(|attempt| (attempt.began_ms, attempt.ended_ms));
+    story.runs.iter().flat_map(runs::RunSpan::busy).chain(others).collect()
 }
 
 /// The page of these jobs.

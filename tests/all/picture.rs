@@ -5,7 +5,7 @@ use crate::pipe::until;
 use bivouac::journal::{End, Line, Measured, Outcome};
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads a page, or a picture, and prints as JSON what it has: the values of its attributes, and its elements.
 const READER: &str = r#"
@@ -219,6 +219,11 @@ fn many_attempts_make_a_page_of_some_megabytes_in_which_all_of_them_count() {
         )
     );
     assert!(bytes < 5_000_000, "{bytes}");
+    let is_cell = |e: &&Element| {
+        e["tag"] == "rect" && e.get("class").is_some_and(|c| c.as_str().unwrap().contains(" s"))
+    };
+    let places: BTreeSet<_> = page.iter().filter(is_cell).map(|cell| cell["x"].to_string()).collect();
+    assert!(places.len() > 50, "the cells are all over the axis: {places:?}");
     if let Ok(keep) = std::env::var("KEEP") {
         std::fs::write(format!("{keep}.txt"), format!("{tasks} attempts: {bytes} bytes in {took:.1?}"))
             .unwrap();

@@ -45,8 +45,7 @@ pub(super) struct Sums {
     pub(super) attempts: u64,
     pub(super) by_outcome: BTreeMap<&'static str, u64>,
     pub(super) retries: u64,
-    /// Attempts of which it is known what they used, their processor time, and the most memory of one.
-    pub(super) measured: u64,
+    /// Processor time of all, and the most memory of one.
     pub(super) cpu_us: u64,
     pub(super) peak_bytes: u64,
     pub(super) bytes: (u64, u64),
@@ -207,7 +206,6 @@ impl Story {
         sums.retries += u64::from(*attempt > 1);
         let cpu_us = usage.user_us + usage.system_us;
         if measured.slot > 0 {
-            sums.measured += 1;
             sums.cpu_us += cpu_us;
             sums.peak_bytes = sums.peak_bytes.max(usage.peak_bytes);
             sums.bytes = (sums.bytes.0 + usage.bytes_in, sums.bytes.1 + usage.bytes_out);

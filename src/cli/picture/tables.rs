@@ -51,7 +51,7 @@ pub(super) fn tiles(story: &Story) -> Markup {
             @if sums.attempts > 0 {
                 (tile("attempts", &sums.attempts.to_string(), &grouped(sums.attempts), &format!(" {} of them again", grouped(sums.retries))))
             }
-            @if sums.measured > 0 {
+            @if sums.peak_bytes > 0 {
                 (tile("processor time", &sums.cpu_us.to_string(), &time(micros(sums.cpu_us)), ""))
                 (tile("most memory of one", &sums.peak_bytes.to_string(), &size(sums.peak_bytes), ""))
             }
@@ -133,7 +133,7 @@ pub(super) fn lists(story: &Story) -> Markup {
         (list(story, "slowest", "The slowest", &story.slowest, 0))
         (list(story, "hungriest", "The most memory", &story.hungriest, 0))
         (list(story, "busiest", "The most processor time", &story.busiest, 0))
-        @if story.sums.measured > 0 {
+        @if story.sums.peak_bytes > 0 {
             p class="note" { "Memory is the most that one process of a command had at once. Linux counts from before exec, so it is never less than that of bivouac." }
         }
     }

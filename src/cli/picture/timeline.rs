@@ -9,8 +9,8 @@ use super::draw::{Drawing, GUTTER, background, lasted, percent, plain, rect, sho
 use super::runs::How;
 use super::story::{Attempt, ONE_BY_ONE, Story};
 use crate::cli::attempt::words;
-use crate::cli::format::{count, local};
-use crate::jobs::text::short as shortened;
+use crate::cli::format::local;
+use crate::jobs::text::{grouped, short as shortened};
 use bivouac::Request;
 use bivouac::history::Way;
 use maud::{Markup, html};
@@ -81,8 +81,8 @@ pub(super) fn timeline(story: &Story, axis: &Axis) -> Drawing {
         (0, _) => "Each bar is a run of the job.".to_string(),
         (_, true) => format!("Each bar is an attempt of one {word}, in the row of its slot."),
         (attempts, false) => format!(
-            "{} in cells: a cell is as dark as it was busy, has the colour of the worst that ended in it, and says how many ended in it.",
-            count(attempts as u64, "attempt")
+            "{} attempts in cells: a cell is as dark as it was busy, has the colour of the worst that ended in it, and says how many ended in it.",
+            grouped(attempts as u64)
         ),
     };
     Drawing { title: "Timeline".to_string(), about, high: ABOVE + high + BELOW, is_time: true, inner }
