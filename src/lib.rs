@@ -116,6 +116,8 @@ pub use front::{
     resumable,
 };
 pub use signals::policy::{self, Policy, Request};
+#[doc(hidden)]
+pub use signals::standalone::Heard;
 pub use signals::standalone::{Caught, Signals};
 pub use task::observer::{Activity, Again, AtWork, Notice, Observer, Progress, Silent};
 pub use task::stop_fd::{StopFd, Waited};

@@ -116,7 +116,7 @@ verb | wc | that is `bivouac count FILE…`
 verb | sum cksum md5sum sha1sum sha512sum shasum | there are BLAKE3 and SHA-256: bivouac digest [-a sha256] PATH…
 verb | sha256sum b3sum hash checksum verify check | that is `bivouac digest PATH…`, and `bivouac digest --check LIST`
 verb | filter split | that is `bivouac pipe FILE… -o OUT -- COMMAND`
-verb | top watch wait tail follow | that is `bivouac status --watch [STATE]`, which ends with the job
+verb | watch wait tail follow | that is `bivouac status --watch [STATE]`, which ends with the job
 verb | show info | that is `bivouac status [STATE]`
 verb | jobs | that is `bivouac list`
 verb | fg bg | that is `bivouac resume [STATE]`

@@ -23,7 +23,7 @@ use bivouac::{Effects, Halt, Starts, TaskOutput};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use common::{JobArgs, StopChildren};
-use control::Control;
+use control::{Control, TopArgs};
 use each::EachArgs;
 use found::Found;
 use slurm::SlurmArgs;
@@ -58,6 +58,7 @@ pub(crate) enum Verb {
     Job(JobVerb),
     #[command(flatten)]
     Control(Control),
+    Top(TopArgs),
     Merge(MergeArgs),
     Slurm(SlurmArgs),
     Log(LogArgs),

@@ -9,6 +9,7 @@
 //! | [`choose`] | which signal asks a given job for something |
 //! | [`act`] | asking for it, and waiting until it is there |
 //! | [`set`] | the same for other settings |
+//! | [`top`] | all of it live, in a terminal |
 //!
 //! There is no socket and no protocol. Signals already carry requests to a job, and a file in its state directory has its
 //! status. So `kill` and `cat` can do all that a verb can do, and a job needs no thread, no port and no permission to be
@@ -20,6 +21,7 @@ mod choose;
 mod list;
 mod set;
 mod status;
+pub(crate) mod top;
 mod view;
 mod watch;
 

@@ -87,7 +87,7 @@ impl Watch<Stderr> {
     }
 }
 
-fn has_colour(when: When, terminal: bool) -> bool {
+pub(crate) fn has_colour(when: When, terminal: bool) -> bool {
     match when {
         When::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         When::Always => true,

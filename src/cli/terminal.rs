@@ -91,7 +91,7 @@ const PATIENCE: u16 = 5000;
 static UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// Whether a write of up to [`ATONCE`] bytes returns at once, now or within so many milliseconds.
-fn is_ready_within(out: &Stderr, milliseconds: u16) -> bool {
+pub(crate) fn is_ready_within(out: &impl AsFd, milliseconds: u16) -> bool {
     let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
     // An error condition is an answer too: the write will fail at once, and that ends the matter.
     matches!(poll(&mut fds, milliseconds), Ok(ready) if ready > 0)
@@ -112,6 +112,14 @@ pub(crate) fn columns_of_stdout() -> Option<usize> {
 pub(crate) fn size_of_stdout() -> (usize, usize) {
     let size = terminal_size::terminal_size_of(io::stdout());
     size.map_or((80, 24), |(columns, rows)| (columns.0.into(), rows.0.into()))
+}
+
+/// The size for text that is drawn as on a terminal: what the variables say, or the terminal, or 80 columns and 24 rows.
+pub(crate) fn size_for_text() -> (u16, u16) {
+    let of = |name| std::env::var(name).ok().and_then(|value| value.parse().ok()).filter(|size| *size > 0);
+    let (columns, rows) = size_of_stdout();
+    let or = |said: Option<u16>, size: usize| said.unwrap_or(size.try_into().unwrap_or(u16::MAX));
+    (or(of("COLUMNS"), columns), or(of("LINES"), rows))
 }
 
 fn unwritten(cause: &io::Error) -> Error {

@@ -59,6 +59,7 @@ fn run_job(verb: &JobVerb, argv: &[OsString], masked: Masked, part: Part<'_>) ->
 pub(crate) fn run(cli: &Cli, argv: &[OsString], masked: Masked) -> Result<Exit> {
     let code = match &cli.verb {
         Verb::Job(verb) => return job(verb, argv, masked),
+        Verb::Top(top) => return control::top::run(top, masked),
         Verb::Merge(args) => return merge::run(args, masked),
         Verb::Slurm(verb) => return slurm::run(verb, argv, masked, run_job),
         Verb::Control(verb) => {

@@ -6,8 +6,8 @@
 
 use crate::error::{Error, Result};
 use crate::signals::policy::{Policy, Request, escalates};
-use crate::signals::{Masked, Received, Sender, SignalThread};
-use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
+use crate::signals::{Masked, Received, Resume, Sender, SignalThread, suspend};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select, unbounded};
 use nix::sys::signal::Signal;
 use std::time::Instant;
 
@@ -44,7 +44,7 @@ use std::time::Instant;
 pub struct Signals {
     received: Receiver<Received>,
     // Dropped in this order: the handlers first, then the mask.
-    _thread: SignalThread,
+    thread: SignalThread,
     masked: Masked,
 }
 
@@ -85,7 +85,7 @@ impl Signals {
     pub fn start(masked: Masked) -> Result<Self> {
         let (events, received) = unbounded();
         let thread = SignalThread::start(&masked, Instant::now(), false, events)?;
-        Ok(Self { received, _thread: thread, masked })
+        Ok(Self { received, thread, masked })
     }
 
     /// Waits for the next signal.
@@ -105,6 +105,46 @@ impl Signals {
             Err(RecvTimeoutError::Disconnected) => Err(deaf()),
         }
     }
+    /// Waits for the next signal or for what another thread sends, whichever comes first, at most until `moment`. Of
+    /// several the signal comes first. Fails as [`wait`](Signals::wait).
+    #[doc(hidden)]
+    pub fn wait_beside<T>(&self, other: &Receiver<T>, moment: Instant) -> Result<Heard<T>> {
+        match self.received.try_recv() {
+            Ok(received) => return Ok(Heard::Signal(caught(received))),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return Err(deaf()),
+        }
+        select! {
+            recv(self.received) -> received => received.map(|one| Heard::Signal(caught(one))).map_err(|_| deaf()),
+            recv(other) -> sent => Ok(sent.map_or(Heard::Nothing, Heard::Other)),
+            default(moment.saturating_duration_since(Instant::now())) => Ok(Heard::Nothing),
+        }
+    }
+
+    /// Stops this process as Ctrl-Z does, and returns when it is continued: at once if a SIGCONT has come already, or if no
+    /// shell would send one. Bring the terminal in order before. Fails if the kernel refuses, for which it has no reason.
+    ///
+    /// # Race condition
+    ///
+    /// That of `suspend` in `src/signals/default_action.rs`: an instant within a system call.
+    #[doc(hidden)]
+    pub fn suspend(&self) -> Result<()> {
+        let continued = || self.thread.subscription.resume_on_its_way() != Resume::None;
+        let failed = |cause| Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
+        suspend(continued).map_err(failed)
+    }
+}
+
+/// What ended a wait.
+#[doc(hidden)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard<T> {
+    /// A signal.
+    Signal(Caught),
+    /// Something else.
+    Other(T),
+    /// The moment has come, or there will be nothing else.
+    Nothing,
 }
 
 shown_by! { Signals, masked }

@@ -13,6 +13,7 @@
 //! | `ask` | what does USR1 answer, and does the job go on? |
 //! | `control` | do `status`, `pause`, `resume`, `checkpoint` and `stop` do what they say, and only that? |
 //! | `set` | is what was set in force when the verb returns, and nothing else? |
+//! | `top` | what is on the screen, what do the keys do, and how is the terminal left? |
 //! | `status` | is what `status` prints what its documentation says? |
 //! | `ran` | what does `bivouac log` tell? |
 //! | `picture` | does the page of `bivouac report` tell the same, and is it one whole file? |
@@ -116,6 +117,7 @@ mod stubborn;
 mod table;
 mod terminal;
 mod tidy;
+mod top;
 mod tty;
 mod unchanged;
 mod unread;

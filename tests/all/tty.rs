@@ -164,8 +164,15 @@ impl Terminal {
         terminal
     }
 
+    /// Gives the window another size; the kernel tells the foreground by SIGWINCH.
+    pub(crate) fn resized(self, columns: u16, rows: u16) -> Self {
+        let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&*self.keyboard, size).unwrap();
+        self
+    }
+
     /// The process group to which the keys send their signals.
-    fn foreground(&self) -> i32 {
+    pub(crate) fn foreground(&self) -> i32 {
         tcgetpgrp(&*self.keyboard).unwrap().as_raw()
     }
 

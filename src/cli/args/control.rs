@@ -1,5 +1,6 @@
 //! The verbs that look at a job or control it, from another process.
 
+use super::common::When;
 use super::help;
 use crate::cli::complete;
 use crate::cli::parse::{self, Grace, SETTABLE};
@@ -40,6 +41,35 @@ pub(crate) enum Control {
     #[command(mut_arg("timeout", |timeout| timeout.default_value("30s").help(help::TIMEOUT_STOP)))]
     Stop(ActArgs),
     Set(SetArgs),
+}
+
+/// Watch all jobs here and below, live, and control them by keys.
+///
+/// A list of what `list` prints; Enter shows the slots of a job: what runs where, and for how long. Keys pause and resume
+/// the selected job, write a checkpoint, stop it, and give it more or fewer workers, as the verbs of these names do; ? lists
+/// them. It disturbs no job, and leaving it stops none.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_long_help = help::TOP)]
+pub(crate) struct TopArgs {
+    /// The directory whose jobs to show, or one job: its state directory, output or process [default: the current directory]
+    #[arg(value_name = "DIR|STATE", add = ArgValueCompleter::new(complete::states))]
+    pub(crate) place: Option<PathBuf>,
+
+    /// Print one frame as text, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// With --once: so many columns [default: $COLUMNS, or those of the terminal, or 80]
+    #[arg(long, value_name = "N", requires = "once", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) width: Option<u16>,
+
+    /// With --once: so many rows [default: $LINES, or those of the terminal, or 24]
+    #[arg(long, value_name = "N", requires = "once", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) height: Option<u16>,
+
+    /// When to use colours; `auto`: unless NO_COLOR is set
+    #[arg(long, alias = "colour", value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    pub(crate) color: When,
 }
 
 /// Change settings of a running job, and wait until they are in force.

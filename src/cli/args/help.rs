@@ -284,6 +284,21 @@ Examples:
 "
 );
 
+pub(crate) const TOP: &str = "\
+Exit codes:
+  0  left by q, or the frame is printed
+  2  wrong usage, or this is no terminal: see `bivouac list` and
+     `bivouac status --watch`
+  by signal  ended by INT, TERM, HUP or QUIT; the terminal is given back
+     as it was before
+
+Examples:
+  bivouac top
+  bivouac top ~/data
+  bivouac top errors.txt                one job, with its slots
+  bivouac top --once --width 120
+";
+
 pub(crate) const MERGE: &str = "\
 Exit codes:
   those of the job; 3 also if a shard is not done

@@ -17,70 +17,71 @@ use bivouac::state_dir::Continuing;
 use bivouac::status_file::{Row, StatusFile, StatusTask};
 use bivouac::{Error, Result};
 use serde::Serialize;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const FORMAT: u32 = 2;
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct StatusReport {
-    format: u32,
-    state: String,
+    pub(super) format: u32,
+    pub(super) state: String,
     pub(super) phase: String,
     pub(super) running: bool,
     pub(super) job: Option<String>,
-    run: Option<String>,
-    exit_code: Option<u8>,
-    tasks: TasksJson,
-    bytes: BytesJson,
+    pub(super) run: Option<String>,
+    pub(super) exit_code: Option<u8>,
+    pub(super) tasks: TasksJson,
+    pub(super) bytes: BytesJson,
     pub(super) percent: Option<u64>,
-    worked_seconds: Option<f64>,
-    bytes_per_second: Option<f64>,
-    tasks_per_second: Option<f64>,
-    eta_seconds: Option<f64>,
-    checkpoint: Option<CheckpointJson>,
-    checkpoints_asked: Option<u64>,
-    workers: Option<u64>,
-    holder: Option<HolderJson>,
+    pub(super) worked_seconds: Option<f64>,
+    pub(super) bytes_per_second: Option<f64>,
+    pub(super) tasks_per_second: Option<f64>,
+    pub(super) eta_seconds: Option<f64>,
+    pub(super) checkpoint: Option<CheckpointJson>,
+    pub(super) checkpoints_asked: Option<u64>,
+    pub(super) workers: Option<u64>,
+    pub(super) holder: Option<HolderJson>,
     #[serde(rename = "continue")]
-    continuing: Option<Continuing>,
-    signals: Vec<Row>,
-    at_work: Vec<StatusTask>,
+    pub(super) continuing: Option<Continuing>,
+    pub(super) signals: Vec<Row>,
+    pub(super) at_work: Vec<StatusTask>,
     /// Which shard of a job this is, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    shard: Option<u64>,
+    pub(super) shard: Option<u64>,
     /// Of a job in shards: each that has begun.
     #[serde(skip_serializing_if = "Option::is_none")]
-    shards: Option<Vec<StatusReport>>,
+    pub(super) shards: Option<Vec<StatusReport>>,
     /// Of a job that was submitted to Slurm.
     #[serde(skip_serializing_if = "Option::is_none")]
-    slurm: Option<InQueue>,
+    pub(super) slurm: Option<InQueue>,
     /// Whether standard input must be given again, too.
     #[serde(skip)]
-    from_stdin: bool,
+    pub(super) from_stdin: bool,
 }
 
 const SHOWN: usize = 16;
 
 #[derive(Debug, Default, Serialize)]
-struct TasksJson {
-    done: u64,
-    total: Option<u64>,
+pub(super) struct TasksJson {
+    pub(super) done: u64,
+    pub(super) total: Option<u64>,
     #[serde(rename = "beyond")]
-    ahead: u64,
-    in_flight: u64,
-    failed: u64,
+    pub(super) ahead: u64,
+    pub(super) in_flight: u64,
+    pub(super) failed: u64,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct BytesJson {
-    done: u64,
-    before: Option<u64>,
-    total: Option<u64>,
-    output: u64,
+pub(super) struct BytesJson {
+    pub(super) done: u64,
+    pub(super) before: Option<u64>,
+    pub(super) total: Option<u64>,
+    pub(super) output: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct CheckpointJson {
+pub(super) struct CheckpointJson {
     tasks: u64,
     size: u64,
     age_seconds: f64,
@@ -88,10 +89,10 @@ struct CheckpointJson {
 }
 
 #[derive(Debug, Serialize)]
-struct HolderJson {
-    pid: u32,
-    host: String,
-    since: u64,
+pub(super) struct HolderJson {
+    pub(super) pid: u32,
+    pub(super) host: String,
+    pub(super) since: u64,
 }
 
 impl StatusReport {
@@ -143,6 +144,12 @@ impl StatusReport {
                 inputs.contains(r#""standard_input""#) || inputs.contains(r#"{"stream":{"path":"-"}}"#)
             }),
         }
+    }
+
+    /// Of a state that cannot be read, for a list.
+    pub(super) fn unreadable(path: &Path, why: &Error) -> Self {
+        let phase = format!("unreadable: {}", why.sentence());
+        Self { state: path.display().to_string(), phase, ..Self::default() }
     }
 
     pub(super) fn json(&self) -> Result<String> {
@@ -217,7 +224,7 @@ impl StatusReport {
         parts.join(", ") + "\n"
     }
 
-    fn word(&self) -> TaskWord {
+    pub(super) fn word(&self) -> TaskWord {
         self.job.as_deref().map_or(TaskWord::Task, TaskWord::of_job)
     }
 
@@ -243,7 +250,7 @@ impl StatusReport {
     }
 
     /// `22 %, 2.5 MiB of 11.1 MiB`.
-    fn share_line(&self) -> String {
+    pub(super) fn share_line(&self) -> String {
         let share = self.percent.map(|percent| format!("{percent} %"));
         let bytes = match (self.bytes.done, self.bytes.total) {
             (done, Some(total)) => Some(format!("{} of {}", size(done), size(total))),
@@ -253,7 +260,7 @@ impl StatusReport {
         share.into_iter().chain(bytes).collect::<Vec<_>>().join(", ")
     }
 
-    fn speed_line(&self) -> Option<String> {
+    pub(super) fn speed_line(&self) -> Option<String> {
         let mut line = format!("worked {}", time(seconds(self.worked_seconds?)));
         if let Some(rate) = self.bytes_per_second.filter(|_| self.bytes.done > 0) {
             line.push_str(&format!(", {}/s", size(rate as u64)));

@@ -1,0 +1,309 @@
+//! How `top` looks: a list of jobs, or one job with its slots. A buffer of ratatui, so that a test can read it.
+
+use super::jobs::{Job, Jobs};
+use super::screen::as_text;
+use crate::cli::format::{clock, fitted, local, size};
+use crate::jobs::quote;
+use crate::jobs::text::visible;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{Cell, Paragraph, Row, StatefulWidget, Table, TableState, Widget};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+const KEYS: &str = "↑↓ select  ⏎ slots  p pause  c checkpoint  s stop  + - workers  ? help  q quit";
+const KEYS_OF_ONE: &str = "← list  p pause  c checkpoint  s stop  + - workers  ? help  q quit";
+const HELP: &str = "\
+  up, down, k, j    select a job
+  Enter, right      its slots: what runs where, and for how long
+  Escape, left      back to the list
+  p                 pause it, or resume it
+  c                 write a checkpoint now
+  s                 stop it with a checkpoint; asks first
+  + and -           one worker more, one fewer
+  q, Ctrl-C         leave; jobs go on
+  Ctrl-Z            suspend this program; `fg` brings it back";
+
+/// From so many columns on there is room for the command.
+const WIDE: u16 = 100;
+
+/// How many rows the title, the message and the keys take.
+const AROUND: u16 = 4;
+
+pub(super) struct Frame {
+    title: String,
+    colour: bool,
+    jobs: Jobs,
+    has_looked: bool,
+    /// The selected job. Its place in the list may change.
+    at: Option<PathBuf>,
+    /// The job whose slots are shown.
+    opened: Option<PathBuf>,
+    rows: TableState,
+    pub(super) help: bool,
+    /// What a verb said last.
+    pub(super) message: String,
+}
+
+impl Frame {
+    pub(super) fn new(title: String, opened: Option<PathBuf>, colour: bool) -> Self {
+        let (jobs, at, rows) = (Vec::new(), opened.clone(), TableState::new());
+        let (has_looked, help, message) = (false, false, String::new());
+        Self { title, colour, jobs, has_looked, at, opened, rows, help, message }
+    }
+
+    /// Takes what was read. A job that has ended and taken its state away stays, with what was seen of it last.
+    pub(super) fn show(&mut self, mut now: Jobs) {
+        for mut gone in std::mem::take(&mut self.jobs) {
+            let is_there = now.iter().any(|job| job.path == gone.path);
+            if !is_there && (gone.report.running || gone.is_gone) {
+                gone.is_gone = true;
+                gone.report.running = false;
+                gone.report.at_work.clear();
+                gone.report.phase = "finished".to_string();
+                now.push(gone);
+            }
+        }
+        now.sort_by(|a, b| (!a.report.running, &a.path).cmp(&(!b.report.running, &b.path)));
+        (self.jobs, self.has_looked) = (now, true);
+        if self.selected().is_none() {
+            self.at = self.jobs.first().map(|job| job.path.clone());
+        }
+    }
+
+    pub(super) fn selected(&self) -> Option<&Job> {
+        let at = self.opened.as_ref().or(self.at.as_ref())?;
+        self.jobs.iter().find(|job| job.path == *at)
+    }
+
+    pub(super) fn step(&mut self, by: isize) {
+        let Some(at) = self.jobs.iter().position(|job| Some(&job.path) == self.at.as_ref()) else { return };
+        let next = at.saturating_add_signed(by).min(self.jobs.len() - 1);
+        if self.opened.is_none() {
+            self.at = Some(self.jobs[next].path.clone());
+        }
+    }
+
+    pub(super) fn open(&mut self) {
+        self.opened = self.selected().map(|job| job.path.clone());
+    }
+
+    pub(super) fn close(&mut self) {
+        if self.help {
+            self.help = false;
+        } else {
+            self.at = self.opened.take().or(self.at.take());
+        }
+    }
+
+    pub(super) fn text(&mut self, columns: u16, rows: u16) -> String {
+        as_text(&self.buffer(columns, rows))
+    }
+
+    pub(super) fn buffer(&mut self, columns: u16, rows: u16) -> Buffer {
+        let area = Rect::new(0, 0, columns, rows);
+        let mut buffer = Buffer::empty(area);
+        let [title, body, message, keys] = Layout::vertical([
+            Constraint::Length(2),
+            Constraint::Fill(1),
+            Constraint::Length(AROUND - 3),
+            Constraint::Length(1),
+        ])
+        .areas(area);
+        self.draw_title(title, &mut buffer);
+        let opened = self.opened.as_ref().and_then(|path| self.jobs.iter().position(|job| job.path == *path));
+        match opened {
+            _ if self.help => Paragraph::new(HELP).render(body, &mut buffer),
+            Some(at) => self.draw_one(&self.jobs[at], body, &mut buffer),
+            None => self.draw_list(body, &mut buffer),
+        }
+        let shown = visible(&self.message).replace('\n', " ");
+        self.line(&shown, Style::new().add_modifier(Modifier::BOLD), message, &mut buffer);
+        let text = if self.opened.is_some() { KEYS_OF_ONE } else { KEYS };
+        self.line(text, Style::new().add_modifier(Modifier::DIM), keys, &mut buffer);
+        buffer
+    }
+
+    /// A line, cut off where the window ends.
+    fn line(&self, text: &str, style: Style, area: Rect, buffer: &mut Buffer) {
+        let text = fitted(text, area.width.into());
+        Line::styled(text, style).render(Rect { height: area.height.min(1), ..area }, buffer);
+    }
+
+    fn draw_title(&self, area: Rect, buffer: &mut Buffer) {
+        let running = self.jobs.iter().filter(|job| job.report.running).count();
+        let jobs = crate::cli::format::count(self.jobs.len() as u64, "job");
+        let now = local(SystemTime::now());
+        let clock = now.split(' ').next_back().unwrap_or_default();
+        let left = format!("bivouac top  {}  {jobs}, {running} running", visible(&self.title));
+        self.line(&left, Style::new().add_modifier(Modifier::BOLD), area, buffer);
+        let width = clock.len() as u16;
+        if area.width > left.chars().count() as u16 + width + 2 {
+            Line::raw(clock).render(Rect { x: area.width - width, width, height: 1, ..area }, buffer);
+        }
+    }
+
+    fn draw_list(&mut self, area: Rect, buffer: &mut Buffer) {
+        if self.jobs.is_empty() {
+            let text =
+                if self.has_looked { "no jobs here; one appears when it begins" } else { "looking …" };
+            return self.line(text, Style::new(), area, buffer);
+        }
+        let wide = area.width >= WIDE;
+        let names = self.jobs.iter().map(|job| visible(&job.report.state).chars().count());
+        let room = usize::from(area.width) / 3;
+        let longest = names.max().unwrap_or(0).clamp(room.min(8), room) as u16;
+        let mut widths = [longest, 6, 6, 20, 14, 8, 10, 4].map(Constraint::Length).to_vec();
+        let mut heads =
+            vec!["STATE", "VERB", " SHARE", "PROGRESS", "          RATE", "    LEFT", "PHASE", "JOBS"];
+        if wide {
+            widths.push(Constraint::Fill(1));
+            heads.push("COMMAND");
+        } else {
+            // What is done so far can be seen with Enter.
+            widths.remove(3);
+            heads.remove(3);
+        }
+        let rows: Vec<Row<'_>> = self.jobs.iter().map(|job| self.row(job, wide, longest)).collect();
+        let heads = Row::new(heads).style(Style::new().add_modifier(Modifier::DIM));
+        let table = Table::new(rows, widths)
+            .header(heads)
+            .column_spacing(1)
+            .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
+        self.rows.select(self.jobs.iter().position(|job| Some(&job.path) == self.at.as_ref()));
+        StatefulWidget::render(table, area, buffer, &mut self.rows);
+    }
+
+    fn row(&self, job: &Job, wide: bool, longest: u16) -> Row<'static> {
+        let report = &job.report;
+        let share = report.percent.map(|percent| format!("{percent} %")).unwrap_or_default();
+        let left = report.eta_seconds.map(|left| clock(duration(left))).unwrap_or_default();
+        let workers = report.workers.map(|workers| workers.to_string()).unwrap_or_default();
+        let phase = match report.exit_code.filter(|code| *code != 0) {
+            Some(code) => format!("{}, {code}", report.phase),
+            None => report.phase.clone(),
+        };
+        let mut cells = vec![
+            Cell::from(fitted(&visible(&report.state), longest.into())),
+            Cell::from(report.job.as_deref().map(short_verb).unwrap_or("-").to_string()),
+            right(&share, 6),
+            Cell::from(fitted(&bar(report.percent), 20)),
+            right(&rate(job), 14),
+            right(&left, 8),
+            Cell::from(phase).style(self.colour_of(job)),
+            right(&workers, 4),
+        ];
+        if wide {
+            let command = job.command.as_deref().map(quote::shortened_text).unwrap_or_default();
+            cells.push(Cell::from(visible(&command).replace('\n', " ")));
+        } else {
+            cells.remove(3);
+        }
+        Row::new(cells)
+    }
+
+    fn colour_of(&self, job: &Job) -> Style {
+        let colour = match job.report.phase.as_str() {
+            _ if !self.colour => return Style::new(),
+            "running" | "finishing" | "merging" => Color::Green,
+            "crashed" => Color::Red,
+            "finished" | "stopped" => return Style::new(),
+            _ => Color::Yellow,
+        };
+        Style::new().fg(colour)
+    }
+
+    /// One job: what `status` says, and a row for each slot.
+    fn draw_one(&self, job: &Job, area: Rect, buffer: &mut Buffer) {
+        let report = &job.report;
+        let mut lines = vec![
+            format!("{}: {}", visible(&report.state), report.phase),
+            format!("{}  {}", bar(report.percent), report.share_line()),
+            format!("progress    {}", report.tasks_line()),
+        ];
+        lines.extend(report.speed_line().map(|speed| format!("speed       {speed}")));
+        lines.push(format!("output      {}", size(report.bytes.output)));
+        lines.push(format!("checkpoint  {}", report.checkpoint_line()));
+        if let Some(holder) = &report.holder {
+            lines.push(format!("process     {} on {}", holder.pid, holder.host));
+        }
+        if let Some(code) = report.exit_code {
+            lines.push(format!("exit code   {code}"));
+        }
+        if job.is_gone {
+            lines.push("its state went with its end".to_string());
+        }
+        let command = job.command.as_deref().map(quote::shortened_text);
+        lines.extend(command.map(|command| format!("command     {}", visible(&command).replace('\n', " "))));
+        let head = Rect { height: (lines.len() as u16 + 1).min(area.height), ..area };
+        for (line, row) in lines.iter().zip(head.rows()) {
+            self.line(&visible(line), Style::new(), row, buffer);
+        }
+        let rest = Rect { y: area.y + head.height, height: area.height - head.height, ..area };
+        if report.running {
+            self.draw_slots(job, rest, buffer);
+        }
+    }
+
+    fn draw_slots(&self, job: &Job, area: Rect, buffer: &mut Buffer) {
+        let report = &job.report;
+        let highest = report.at_work.iter().filter_map(|one| one.slot).max().unwrap_or(0);
+        let slots = highest.max(report.workers.map_or(0, |workers| workers as usize));
+        let mut rows =
+            vec![Row::new(["SLOT", "", "   TIME", ""]).style(Style::new().add_modifier(Modifier::DIM))];
+        let room = usize::from(area.height).saturating_sub(1);
+        let shown = if slots > room { room.saturating_sub(1) } else { slots };
+        for slot in 1..=shown {
+            let number = right(&slot.to_string(), 4);
+            rows.push(match report.at_work.iter().find(|one| one.slot == Some(slot)) {
+                Some(one) => Row::new([
+                    number,
+                    Cell::from(report.word().name(one.task.saturating_sub(1))),
+                    right(&clock(duration(one.seconds)), 7),
+                    Cell::from(visible(&one.note).replace('\n', " ")),
+                ]),
+                None => {
+                    Row::new([number, Cell::from("idle")]).style(Style::new().add_modifier(Modifier::DIM))
+                }
+            });
+        }
+        if shown < slots {
+            rows.push(Row::new([Cell::from(""), Cell::from(format!("and {} more", slots - shown))]));
+        }
+        let widths =
+            [Constraint::Length(4), Constraint::Length(12), Constraint::Length(7), Constraint::Fill(1)];
+        Widget::render(Table::new(rows, widths).column_spacing(2), area, buffer);
+    }
+}
+
+fn right(text: &str, width: usize) -> Cell<'static> {
+    Cell::from(Text::raw(format!("{text:>width$}")))
+}
+
+/// `digest --check` is too long for its column.
+fn short_verb(job: &str) -> &str {
+    job.split(' ').next().unwrap_or(job)
+}
+
+fn rate(job: &Job) -> String {
+    let report = &job.report;
+    match (report.bytes_per_second.filter(|_| report.bytes.done > 0), report.tasks_per_second) {
+        (Some(rate), _) => format!("{}/s", size(rate as u64)),
+        (None, Some(rate)) => format!("{rate:.1} {}s/s", report.word().singular()),
+        (None, None) => String::new(),
+    }
+}
+
+/// Twenty columns. In ASCII, since a line of a list is no place for fine steps.
+fn bar(percent: Option<u64>) -> String {
+    let Some(percent) = percent else { return String::new() };
+    let full = (percent.min(100) as usize * 18) / 100;
+    format!("[{}{}]", "=".repeat(full), " ".repeat(18 - full))
+}
+
+/// Another process wrote this, so it may be any number.
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}

@@ -1,0 +1,262 @@
+//! The terminal of `top`: whose it is, what is on it, and what is typed there.
+//!
+//! It must be given back as it was found, however the process ends: by a key, by a signal, by an error, by a panic. The mode
+//! as it was found is in a static, so that the hook of a panic finds it too. After SIGKILL no program could do that; `reset`
+//! of the shell does.
+
+use crate::cli::terminal::{is_ready_within, size_of_stdout};
+use bivouac::{Error, Result};
+use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
+use nix::unistd::{getpgrp, tcgetpgrp};
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::style::{Color, Modifier};
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::panic;
+use std::sync::{Mutex, PoisonError};
+use unicode_width::UnicodeWidthStr;
+
+/// The mode in which the terminal was found, while it is ours.
+static FOUND: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Another screen than the one with the history of the shell, without a cursor, empty.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
+const LEAVE: &str = "\x1b[0m\x1b[?25h\x1b[?1049l";
+
+/// Terminals take this much in one piece.
+const AT_ONCE: usize = 4096;
+
+/// How many milliseconds a frame waits for a terminal that is held (Ctrl-S). Then a later frame is tried, whole.
+const PATIENCE: u16 = 50;
+
+pub(super) struct Screen {
+    /// What is on it. `None`: something else.
+    shown: Option<Buffer>,
+}
+
+impl Screen {
+    /// Takes the terminal, and gives it back if this program panics.
+    pub(super) fn take() -> Result<Self> {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |why| {
+            give_back();
+            report(why);
+        }));
+        let mut screen = Self { shown: None };
+        screen.take_again();
+        match tcgetattr(io::stdin()) {
+            Ok(_) => Ok(screen),
+            Err(cause) => Err(Error::broken("terminal", format_args!("cannot read its mode: {cause}"))),
+        }
+    }
+
+    /// Takes it, or takes it again: another program may have changed its mode. A process in the background must not touch it.
+    pub(super) fn take_again(&mut self) {
+        self.shown = None;
+        if !is_ours() {
+            return;
+        }
+        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(mode) = tcgetattr(io::stdin()) else { return };
+        let mut ours = mode.clone();
+        ours.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
+        ours.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+        ours.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        // After a SIGSTOP it may be in our mode still.
+        found.get_or_insert(mode);
+        tcsetattr(io::stdin(), SetArg::TCSANOW, &ours).ok();
+        put(ENTER);
+    }
+
+    pub(super) fn give_back(&mut self) {
+        self.shown = None;
+        give_back();
+    }
+
+    /// Its size, if this process may draw.
+    pub(super) fn size(&mut self) -> Option<(u16, u16)> {
+        if !is_ours() {
+            return None;
+        }
+        if FOUND.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            self.take_again();
+        }
+        let (columns, rows) = size_of_stdout();
+        Some((columns.try_into().ok()?, rows.try_into().ok()?))
+            .filter(|(columns, rows)| *columns > 0 && *rows > 0)
+    }
+
+    /// Draws what differs from the last frame; all of it, if the size is another one.
+    pub(super) fn show(&mut self, next: Buffer) {
+        let last = self.shown.take().filter(|last| last.area == next.area);
+        let is_new = last.is_none();
+        let last = last.unwrap_or_else(|| Buffer::empty(next.area));
+        let text = drawn(&last, &next, is_new);
+        if text.is_empty() || put(&text) {
+            self.shown = Some(next);
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+/// The terminal may have other programs in its foreground.
+fn is_ours() -> bool {
+    tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp())
+}
+
+fn give_back() {
+    let Some(found) = FOUND.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    if is_ours() {
+        put(LEAVE);
+        tcsetattr(io::stdin(), SetArg::TCSANOW, &found).ok();
+    }
+}
+
+/// Writes text; `false` if the terminal does not take it.
+fn put(text: &str) -> bool {
+    let mut out = io::stdout().lock();
+    text.as_bytes().chunks(AT_ONCE).all(|piece| {
+        is_ready_within(&out, PATIENCE) && out.write_all(piece).and_then(|()| out.flush()).is_ok()
+    })
+}
+
+/// The sequences that turn one frame into the next: each row that differs, whole. The obvious way is to write the cells that
+/// differ. But a row is short, and text in one piece is what a search in a recording of the terminal finds.
+fn drawn(last: &Buffer, next: &Buffer, is_new: bool) -> String {
+    let mut text = if is_new { "\x1b[0m\x1b[2J".to_string() } else { String::new() };
+    for y in 0..next.area.height {
+        if cells(last, y).ne(cells(next, y)) {
+            write!(text, "\x1b[{};1H", y + 1).ok();
+            let mut style = (Color::Reset, Modifier::empty());
+            for cell in letters(next, y) {
+                if style != (cell.fg, cell.modifier) {
+                    style = (cell.fg, cell.modifier);
+                    text.push_str(&sgr(cell));
+                }
+                text.push_str(cell.symbol());
+            }
+            text.push_str("\x1b[0m");
+        }
+    }
+    text
+}
+
+fn cells(buffer: &Buffer, y: u16) -> impl Iterator<Item = &Cell> {
+    (0..buffer.area.width).filter_map(move |x| buffer.cell((x, y)))
+}
+
+/// The cells of a row without those that a wide letter before them covers.
+fn letters(buffer: &Buffer, y: u16) -> impl Iterator<Item = &Cell> {
+    let mut covered = 0;
+    cells(buffer, y).filter(move |cell| {
+        let is_covered = covered > 0;
+        covered = if is_covered { covered - 1 } else { cell.symbol().width().max(1) - 1 };
+        !is_covered
+    })
+}
+
+fn sgr(cell: &Cell) -> String {
+    let mut text = "\x1b[0".to_string();
+    for (modifier, code) in [(Modifier::BOLD, 1), (Modifier::DIM, 2), (Modifier::REVERSED, 7)] {
+        if cell.modifier.contains(modifier) {
+            write!(text, ";{code}").ok();
+        }
+    }
+    for (colour, code) in [(Color::Red, 31), (Color::Green, 32), (Color::Yellow, 33), (Color::Cyan, 36)] {
+        if cell.fg == colour {
+            write!(text, ";{code}").ok();
+        }
+    }
+    text + "m"
+}
+
+/// A buffer as lines of text, for `--once`.
+pub(super) fn as_text(buffer: &Buffer) -> String {
+    let line = |y| letters(buffer, y).map(Cell::symbol).collect::<String>().trim_end().to_string() + "\n";
+    (0..buffer.area.height).map(line).collect()
+}
+
+/// What a person can press here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Up,
+    Down,
+    Enter,
+    Back,
+    Char(char),
+}
+
+/// Reads keys until the terminal is gone (`None`), or `tell` wants no more.
+pub(super) fn read_keys(tell: impl Fn(Option<Key>) -> bool) {
+    let mut bytes = [0; 64];
+    loop {
+        match io::stdin().lock().read(&mut bytes) {
+            Ok(0) => drop(tell(None)),
+            Ok(length) => {
+                if keys(&bytes[..length]).into_iter().all(|key| tell(Some(key))) {
+                    continue;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => drop(tell(None)),
+        }
+        return;
+    }
+}
+
+/// An arrow comes as three bytes, in one of two dialects. Escape alone is one byte.
+fn keys(bytes: &[u8]) -> Vec<Key> {
+    let (mut keys, mut rest) = (Vec::new(), bytes);
+    loop {
+        let (key, length) = match rest {
+            [] => return keys,
+            [0x1b, b'[' | b'O', b'A', ..] => (Some(Key::Up), 3),
+            [0x1b, b'[' | b'O', b'B', ..] => (Some(Key::Down), 3),
+            [0x1b, b'[' | b'O', b'C', ..] => (Some(Key::Enter), 3),
+            [0x1b, b'[' | b'O', b'D', ..] => (Some(Key::Back), 3),
+            // Another key with a sequence, which ends with a letter or a tilde.
+            [0x1b, b'[' | b'O', more @ ..] => {
+                let end = more.iter().position(|byte| byte.is_ascii_alphabetic() || *byte == b'~');
+                (None, 2 + end.map_or(more.len(), |end| end + 1))
+            }
+            [0x1b | 0x7f | 0x08, ..] => (Some(Key::Back), 1),
+            [b'\r' | b'\n', ..] => (Some(Key::Enter), 1),
+            [byte, ..] => (byte.is_ascii_graphic().then_some(Key::Char(char::from(*byte))), 1),
+        };
+        keys.extend(key);
+        rest = &rest[length.min(rest.len())..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::layout::Rect;
+    use ratatui::style::Style;
+
+    #[test]
+    fn keys_come_alone_together_and_in_sequences() {
+        assert_eq!(keys(b"\x1b[A\x1bOBj"), [Key::Up, Key::Down, Key::Char('j')]);
+        assert_eq!(keys(b"\x1b"), [Key::Back]);
+        assert_eq!(keys(b"\x1b[5~q"), [Key::Char('q')]);
+        assert_eq!(keys(b"\x1b[1;5"), []);
+        assert_eq!(keys(b"\r\x01\xc3\xa4"), [Key::Enter]);
+    }
+
+    #[test]
+    fn only_rows_that_differ_are_drawn_and_a_wide_letter_covers_two_cells() {
+        let area = Rect::new(0, 0, 4, 3);
+        let (empty, mut next) = (Buffer::empty(area), Buffer::empty(area));
+        next.set_string(1, 0, "ab", Style::new());
+        next.set_string(0, 2, "木x", Style::new().fg(Color::Red));
+        assert_eq!(drawn(&empty, &next, false), "\x1b[1;1H ab \x1b[0m\x1b[3;1H\x1b[0;31m木x\x1b[0m \x1b[0m");
+        assert_eq!(drawn(&next, &next, false), "");
+        assert!(drawn(&empty, &next, true).starts_with("\x1b[0m\x1b[2J"));
+        assert_eq!(as_text(&next), " ab\n\n木x\n");
+    }
+}
