@@ -251,7 +251,8 @@ impl Story {
 
 /// Gives a slot to each attempt without one: an old journal has none, nor has an attempt whose end nobody could write down.
 /// The first slot that is free is taken. If all are taken, an attempt without an end has ended unseen: its command had
-/// ended before the kill, and its line was not written yet. So it lasts until another attempt begins in its slot.
+/// ended before the kill, and its line was not written yet. So it lasts until another attempt begins in its slot; if that
+/// cannot be told, only its beginning is shown.
 fn find_slots(attempts: &mut [Attempt]) {
     // Of each slot: when it is free, and which attempt without an end is in it.
     let mut slots: BTreeMap<(u64, u32), (u64, Option<usize>)> = BTreeMap::new();
@@ -266,7 +267,13 @@ fn find_slots(attempts: &mut [Attempt]) {
             let free = ours().find(|(_, (end, _))| *end <= began_ms);
             let unseen = || ours().filter(|(_, (_, open))| open.is_some()).min_by_key(|(_, (_, open))| *open);
             let next = ours().next_back().map_or(1, |((_, slot), _)| slot + 1);
-            attempts[at].slot = free.or_else(unseen).map_or(next, |((_, slot), _)| *slot);
+            let crowded = ours().min_by_key(|(_, (end, _))| *end).filter(|_| is_open);
+            let found = free.or_else(unseen);
+            attempts[at].slot = found.or(crowded).map_or(next, |((_, slot), _)| *slot);
+            if found.is_none() && crowded.is_some() {
+                attempts[at].ended_ms = began_ms;
+                continue;
+            }
         }
         let slot = slots.entry((shard, attempts[at].slot)).or_default();
         if let Some(unseen) = slot.1.take().filter(|_| slot.0 > began_ms) {
