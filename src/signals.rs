@@ -20,7 +20,7 @@ mod subscription;
 mod thread;
 
 pub(crate) use default_action::{die, suspend};
-pub use default_action::{die_by, is_ignored};
+pub use default_action::{die_by, is_ignored, keep_exit_statuses};
 pub use mask::Masked;
 pub(crate) use on_its_way::Resume;
 pub(crate) use subscription::Subscription;

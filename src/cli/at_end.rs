@@ -2,7 +2,7 @@
 //!
 //! The obvious way is `std::process::Command`. It hands down the mask of this thread, and it waits for ever. Here the command
 //! gets what the commands of a job get: the mask and the limit of open files with which bivouac was started, the default
-//! action of SIGPIPE and SIGXFSZ, a process group of its own, `/dev/null` to read. Its standard output goes where messages
+//! action of SIGPIPE, SIGXFSZ and SIGCHLD, a process group of its own, `/dev/null` to read. Its standard output goes where messages
 //! go: that of this process may be a result.
 //!
 //! The signals that end a program stay blocked from here to the end of the process, so that its exit code remains that of the
@@ -11,7 +11,8 @@
 use crate::cli::format::time;
 use bivouac::Signal;
 use bivouac::process::{environment_of_commands, restore_open_files};
-use bivouac::signals::is_ignored;
+use bivouac::signals::{is_ignored, keep_exit_statuses};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, killpg};
@@ -56,6 +57,7 @@ impl AtEnd<'_> {
 
     fn start(&self) -> nix::Result<Pid> {
         restore_open_files();
+        keep_exit_statuses().map_err(|cause| Errno::from_raw(cause.raw_os_error().unwrap_or_default()))?;
         let mut actions = PosixSpawnFileActions::init()?;
         actions.add_open(0, c"/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())?;
         actions.add_dup2(2, 1)?;

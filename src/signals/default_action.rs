@@ -106,6 +106,12 @@ pub(super) fn notice_children() -> io::Result<Option<(Signal, Disposition)>> {
     Ok(Some((Signal::SIGCHLD, found)))
 }
 
+/// The same for good, for a program that starts a command after its last run.
+#[doc(hidden)]
+pub fn keep_exit_statuses() -> io::Result<()> {
+    notice_children().map(drop)
+}
+
 /// Ignores the signals that the kernel sends when a write fails, and returns their former dispositions, to be put back.
 /// By default they end the process. A run learns of the failure from the write instead: it can say which file is full,
 /// and end with a checkpoint.

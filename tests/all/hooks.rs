@@ -124,6 +124,14 @@ fn a_hook_and_a_command_get_the_same_signals_limits_and_variables() {
     assert_eq!((seen("hook").0, seen("hook").1.lines().count()), (0, 1), "only the limit");
 }
 
+/// As programs of some window managers begin. The kernel would reap the hook, and its exit status would be lost.
+#[test]
+fn a_hook_has_an_exit_status_where_sigchld_was_ignored() {
+    let world = World::new();
+    let run = each(&world, "exit 3", &["true", ":::", "1"]).under("env --ignore-signal=CHLD");
+    run.run().expect_code(0).expect_says("warning: --on-finish, 'exit 3': exited with 3");
+}
+
 #[test]
 fn of_a_job_in_shards_the_merge_reports_that_it_is_finished() {
     let world = GREP.world();
