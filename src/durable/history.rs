@@ -7,8 +7,8 @@
 //!
 //! Nothing depends on it. An error ends the history of this run, and never the run. A torn line is skipped by the reader.
 //!
-//! **Its size is bounded.** With each [`STEP`] of the file the lines become half as frequent, which needs no rewriting, and
-//! after [`MOST`] there are none. All numbers are sums, so a gap costs detail and no truth.
+//! **Its size is bounded.** With each `STEP` of the file the lines become half as frequent, which needs no rewriting, and
+//! after `MOST` there are none. All numbers are sums, so a gap costs detail and no truth.
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, if_there, open_plain, read_plain};
 use crate::durable::record::Record;
