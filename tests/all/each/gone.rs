@@ -157,7 +157,7 @@ fn a_pipe_too_may_have_less_than_last_time() {
     };
     stopped_at_the_third(&world, "", &run("a\nb\nc\nd\n"));
     run("x\n").run().expect_code(3).expect_says("item 3 (c) was at work");
-    run("b\nc\nx\n").run().expect_code(3).expect_says("there were 2 more");
+    run("b\nc\nx\n").run().expect_code(3).expect_says("2 items followed then");
     run("c\nd\na\n").run().expect_code(3);
     run("b\nc\nd\ne\n").run().expect_code(0).expect_says("1 ended item is gone");
     expect_each_once(&world, 5);
