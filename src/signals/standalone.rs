@@ -9,7 +9,10 @@ use crate::signals::policy::{Policy, Request, escalates};
 use crate::signals::{Masked, Received, Resume, Sender, SignalThread, suspend};
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select, unbounded};
 use nix::sys::signal::Signal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A suspension is put off no longer than this while other signals pour in.
+const NO_LONGER: Duration = Duration::from_millis(20);
 
 /// Receives signals, one by one, on the thread that asks.
 ///
@@ -129,7 +132,14 @@ impl Signals {
     /// That of `suspend` in `src/signals/default_action.rs`: an instant within a system call.
     #[doc(hidden)]
     pub fn suspend(&self) -> Result<()> {
-        let continued = || self.thread.subscription.resume_on_its_way() != Resume::None;
+        let asked = Instant::now();
+        // The thread that has just sent the SIGTSTP may not sleep yet, and that says nothing of a SIGCONT.
+        let continued = || loop {
+            match self.thread.subscription.resume_on_its_way() {
+                Resume::Unknown if asked.elapsed() < NO_LONGER => std::thread::yield_now(),
+                seen @ (Resume::None | Resume::Came | Resume::Unknown) => return seen == Resume::Came,
+            }
+        };
         let failed = |cause| Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
         suspend(continued).map_err(failed)
     }
