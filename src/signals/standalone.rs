@@ -7,8 +7,11 @@
 use crate::error::{Error, Result};
 use crate::signals::policy::{Policy, Request, escalates};
 use crate::signals::{Masked, Received, Resume, Sender, SignalThread, suspend};
+use crate::sync::lock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select, unbounded};
 use nix::sys::signal::Signal;
+use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A suspension is put off no longer than this while other signals pour in.
@@ -46,6 +49,8 @@ const NO_LONGER: Duration = Duration::from_millis(20);
 /// ```
 pub struct Signals {
     received: Receiver<Received>,
+    /// Taken out of the channel to look for a SIGCONT, and not waited for yet.
+    early: Mutex<VecDeque<Received>>,
     // Dropped in this order: the handlers first, then the mask.
     thread: SignalThread,
     masked: Masked,
@@ -88,7 +93,7 @@ impl Signals {
     pub fn start(masked: Masked) -> Result<Self> {
         let (events, received) = unbounded();
         let thread = SignalThread::start(&masked, Instant::now(), false, events)?;
-        Ok(Self { received, thread, masked })
+        Ok(Self { received, early: Mutex::default(), thread, masked })
     }
 
     /// Waits for the next signal.
@@ -97,12 +102,16 @@ impl Signals {
     ///
     /// [`Kind::Broken`](crate::error::Kind::Broken): the signal thread has ended.
     pub fn wait(&self) -> Result<Caught> {
-        self.received.recv().map(caught).map_err(|_| deaf())
+        self.early().map_or_else(|| self.received.recv(), Ok).map(caught).map_err(|_| deaf())
+    }
+
+    fn early(&self) -> Option<Received> {
+        lock(&self.early).pop_front()
     }
 
     /// Waits for the next signal, at most until `moment`; `None` if no signal came. Fails as [`wait`](Signals::wait).
     pub fn wait_until(&self, moment: Instant) -> Result<Option<Caught>> {
-        match self.received.recv_deadline(moment) {
+        match self.early().map_or_else(|| self.received.recv_deadline(moment), Ok) {
             Ok(received) => Ok(Some(caught(received))),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(deaf()),
@@ -112,7 +121,7 @@ impl Signals {
     /// several the signal comes first. Fails as [`wait`](Signals::wait).
     #[doc(hidden)]
     pub fn wait_beside<T>(&self, other: &Receiver<T>, moment: Instant) -> Result<Heard<T>> {
-        match self.received.try_recv() {
+        match self.early().map_or_else(|| self.received.try_recv(), Ok) {
             Ok(received) => return Ok(Heard::Signal(caught(received))),
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return Err(deaf()),
@@ -130,6 +139,27 @@ impl Signals {
     /// # Race condition
     ///
     /// That of `suspend` in `src/signals/default_action.rs`: an instant within a system call.
+    ///
+    /// ```
+    /// use bivouac::{Policy, Request, Signal, Signals, signals::Masked};
+    ///
+    /// let policy = Policy::empty().with(Signal::SIGTSTP, Request::Suspend).with(Signal::SIGCONT, Request::Resume);
+    /// let signals = Signals::start(Masked::block(policy)?)?;
+    /// # use std::{os::unix::process::CommandExt, process::{Command, Stdio}, thread, time::{Duration, Instant}};
+    /// # let mut wake = Command::new("sh"); // in a group of its own, so that its `sleep` ends with it
+    /// # wake.args(["-c", "sleep 20; kill -CONT $PPID"]).process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
+    /// # let (mut wake, began) = (wake.spawn().unwrap(), Instant::now());
+    /// for round in 0..50 {
+    ///     nix::sys::signal::kill(nix::unistd::Pid::this(), Signal::SIGCONT).unwrap();
+    /// #   thread::sleep(Duration::from_micros(round * 50)); // on its way, or in the channel
+    ///     signals.suspend()?; // returns at once
+    /// #   assert!(began.elapsed() < Duration::from_secs(15), "it stood still");
+    ///     assert_eq!(signals.wait()?.signal, Signal::SIGCONT);
+    /// }
+    /// # nix::sys::signal::killpg(nix::unistd::Pid::from_raw(wake.id() as i32), Signal::SIGKILL).ok();
+    /// # wake.wait().unwrap();
+    /// # Ok::<(), bivouac::Error>(())
+    /// ```
     #[doc(hidden)]
     pub fn suspend(&self) -> Result<()> {
         let asked = Instant::now();
@@ -137,7 +167,11 @@ impl Signals {
         let continued = || loop {
             match self.thread.subscription.resume_on_its_way() {
                 Resume::Unknown if asked.elapsed() < NO_LONGER => std::thread::yield_now(),
-                seen @ (Resume::None | Resume::Came | Resume::Unknown) => return seen == Resume::Came,
+                seen @ (Resume::None | Resume::Came | Resume::Unknown) => {
+                    let mut early = lock(&self.early);
+                    early.extend(self.received.try_iter());
+                    return seen == Resume::Came || early.iter().any(|one| one.signal == Signal::SIGCONT);
+                }
             }
         };
         let failed = |cause| Error::broken("suspension", format_args!("the kernel refuses: {cause}"));
