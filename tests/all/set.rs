@@ -95,11 +95,12 @@ fn what_was_set_ends_with_the_run() {
 #[test]
 fn a_rate_changes_at_once_and_one_can_be_set_where_there_was_none() {
     let world = World::new();
-    world.write("go", "");
-    let run = held(&world, "-j 2 --rate 1/h", 4);
+    let run = held(&world, "-j 4 --rate 1/h", 4);
     until_begun(&world, 1);
     verb(&world, "set rate=1/m").expect_code(0).expect_says("rate 1/h -> 1/m");
     verb(&world, "set rate=none").expect_code(0).expect_says("rate 1/m -> none");
+    until_begun(&world, 4);
+    world.write("go", "");
     run.wait().expect_code(0);
     assert_eq!(begun(&world).len(), 4);
 
@@ -107,12 +108,16 @@ fn a_rate_changes_at_once_and_one_can_be_set_where_there_was_none() {
     let run = held(&world, "-j 1", 3);
     until_begun(&world, 1);
     verb(&world, "set rate=1/h").expect_code(0).expect_says("rate none -> 1/h");
-    world.write("go", "");
+    world.write("go-1", "");
+    world.write("go-2", "");
     // One that waits for a worker is on its way already.
     wait_for("two have ended", || status(&world)["tasks"]["done"] == 2);
     verb(&world, "checkpoint").expect_code(0);
     assert_eq!(begun(&world).len(), 2, "the third waits for an hour");
     verb(&world, "set rate=none").expect_code(0);
+    // It is held until the verb has its answer: a job that ends first has none for it.
+    until_begun(&world, 3);
+    world.write("go", "");
     run.wait().expect_code(0);
 }
 
