@@ -16,7 +16,7 @@
 //! | `process/running.rs` | what is one step of that: pipes, clock, rate limit? |
 //! | `process/exit.rs` | how is the end of a command and of its group awaited, and brought about? |
 //! | `process/children.rs` | which commands run; which process id may be signalled, and until when? |
-//! | `process/spawn.rs`, `process/posix_spawn.rs` | which things does a child inherit, and which must it not? |
+//! | `process/spawn.rs`, `process/posix_spawn.rs` | what does a child inherit, and what must it not inherit? |
 //! | `process/pipes.rs` | how are the pipes of a command made and fed? |
 //! | `process/traces.rs` | can a stop be the reason for a failure? |
 //! | `process/leak.rs` | what if output does not end with its command? |

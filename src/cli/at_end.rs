@@ -2,11 +2,11 @@
 //!
 //! The obvious way is `std::process::Command`. It hands down the mask of this thread, and it waits for ever. Here the command
 //! gets what the commands of a job get: the mask and the limit of open files with which bivouac was started, the default
-//! action of SIGPIPE, SIGXFSZ and SIGCHLD, a process group of its own, `/dev/null` to read. Its standard output goes where messages
-//! go: that of this process may be a result.
+//! action of SIGPIPE, SIGXFSZ and SIGCHLD, a process group of its own, `/dev/null` to read. Its standard output goes to
+//! standard error, because the standard output of this process may be a result.
 //!
 //! The signals that end a program stay blocked from here to the end of the process, so that its exit code remains that of the
-//! job. Where there is a limit of time, such a signal ends the command, and a second one kills it.
+//! job. If the command has a limit of time, such a signal ends the command, and a second one kills it.
 
 use crate::cli::format::time;
 use bivouac::Signal;
@@ -25,10 +25,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
-/// How long a command that was told to end has for it.
+/// How long after SIGTERM a command gets SIGKILL.
 const TO_END: Duration = Duration::from_secs(2);
 
-/// How often a wait says that it goes on.
+/// How often a wait calls the function of [`AtEnd::limit`].
 const LAP: Duration = Duration::from_secs(1);
 
 pub(crate) struct AtEnd<'a> {
@@ -36,12 +36,13 @@ pub(crate) struct AtEnd<'a> {
     /// The mask with which bivouac was started.
     pub(crate) mask: SigSet,
     pub(crate) variables: Vec<(&'static str, OsString)>,
-    /// How long it may take, and what is called each second meanwhile. `None`: as long as it wants, and no signal ends it.
+    /// How long the command may take, and a function that is called each second meanwhile. `None`: as long as it wants, and
+    /// no signal ends it.
     pub(crate) limit: Option<(Duration, &'a dyn Fn())>,
 }
 
 impl AtEnd<'_> {
-    /// Runs it. An error tells how it ended: "exited with 1".
+    /// Runs the command. If it fails, the error is a text such as "exited with 1".
     pub(crate) fn run(&self) -> Result<(), String> {
         let ended =
             ends_a_program().thread_block().and_then(|()| self.start()).and_then(|pid| self.wait(pid));
@@ -80,7 +81,7 @@ impl AtEnd<'_> {
         posix_spawn(c"/bin/sh", &actions, &attributes, &words, &environment)
     }
 
-    /// Waits for its end, and brings that about if it is time. Returns why, if so.
+    /// Waits for the command, and ends it after its limit or at a signal. Returns its status, and the reason if it was ended.
     fn wait(&self, pid: Pid) -> nix::Result<(WaitStatus, Option<String>)> {
         let mut why = None;
         if let Some((limit, alive)) = self.limit {
@@ -100,7 +101,7 @@ impl AtEnd<'_> {
                     Some(came) => format!("was ended, because {came} came"),
                     None => format!("was ended, because it took longer than {}", time(limit)),
                 });
-                // It is not reaped yet, so its group is no other one.
+                // The command is not reaped yet, so no other group has its number.
                 killpg(pid, signal).ok();
             }
         }
@@ -108,7 +109,7 @@ impl AtEnd<'_> {
     }
 }
 
-/// Waits for the end of a child, until it is time or a signal comes. Returns whether it has ended.
+/// Waits until a child has ended, `time` is over, or a signal comes. Returns whether the child has ended.
 fn has_ended(child: &OwnedFd, signals: &SignalFd, time: Duration, alive: &dyn Fn()) -> nix::Result<bool> {
     let until = Instant::now() + time;
     loop {
@@ -123,7 +124,7 @@ fn has_ended(child: &OwnedFd, signals: &SignalFd, time: Duration, alive: &dyn Fn
     }
 }
 
-/// The signals by which a person or a manager ends a program. A signal that is ignored ends none.
+/// The signals with which a person or a manager ends a program, except those that this process ignores.
 fn ends_a_program() -> SigSet {
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
         .into_iter()

@@ -7,7 +7,7 @@ use bivouac::journal::{Entry, Outcome};
 use bivouac::record::Record;
 use nix::sys::signal::Signal;
 
-/// An interrupted attempt runs again, and an open one may be running: neither has failed.
+/// Whether an attempt failed. An interrupted one runs again, and an open one may be running: neither has failed.
 pub(crate) fn has_failed(outcome: Outcome) -> bool {
     match outcome {
         Outcome::Code(_)
@@ -19,7 +19,7 @@ pub(crate) fn has_failed(outcome: Outcome) -> bool {
     }
 }
 
-/// The outcome in one word, with its number or name.
+/// The outcome in one word, with the exit code or the name of the signal.
 pub(crate) fn words(outcome: Outcome) -> (&'static str, Option<String>) {
     match outcome {
         Outcome::Done(code) => ("done", Some(code.to_string())),
@@ -39,7 +39,7 @@ pub(crate) fn words(outcome: Outcome) -> (&'static str, Option<String>) {
 #[derive(Debug, Default)]
 pub(crate) struct TaskNames {
     pub(crate) word: TaskWord,
-    /// The command, where a task is one item.
+    /// The command with its placeholders, if each task is one item of one list.
     template: Option<(Template, Columns)>,
 }
 

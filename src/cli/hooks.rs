@@ -9,7 +9,7 @@
 //!
 //! - A job that an earlier run had finished. Otherwise a line of cron would send a mail every ten minutes.
 //! - Another run holds the state. That one reports.
-//! - Standard output lost its reader, as with `| head`: its reader wanted no more.
+//! - The reader of standard output has closed it, as `| head` does: it wanted no more.
 //!
 //! A shard whose results are merged runs no `--on-finish`; the merge does.
 //!
@@ -36,7 +36,7 @@ use std::time::Duration;
 /// How long a hook may take. Less than a service manager waits before it kills what is left (90 s with systemd).
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What there is to tell.
+/// The kinds of ends that have a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
     Finish,
@@ -45,7 +45,8 @@ enum Event {
 }
 
 impl Event {
-    /// `exit` counts where it says more than the ending: a stop after which nothing asks for another run has failed.
+    /// The event of an ending, if it has one. A stop counts as a failure if `exit` is [`BROKEN`](bivouac::ending::BROKEN):
+    /// then no task ended in this run, so `--after-warning` asked for no other run, and a person must look.
     fn of(ending: &Ending, exit: Exit, is_merged: bool) -> Option<Self> {
         match ending {
             Ending::Finished { already: true, .. } => None,
@@ -100,7 +101,7 @@ pub(crate) fn run(
     }
 }
 
-/// What it gets to know. A variable without a value is empty, so that a script with `set -u` works.
+/// The environment variables of the hook. An unknown value is an empty text, so that a script with `set -u` works.
 fn variables(
     event: Event,
     (ending, exit): (&Ending, Exit),

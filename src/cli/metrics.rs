@@ -1,11 +1,11 @@
 //! Metrics for Prometheus: a file for node_exporter's textfile collector, and an answer to HTTP.
 //!
-//! The obvious way is a crate. `prometheus-client` would bring seven packages for a text that [`text`] makes in fifty lines, and
-//! `tiny_http` four, with threads of its own, for two answers ([`listen`]). The registry of such a crate is a second copy of
-//! what the run reports anyway, with a lock for each number.
+//! The obvious way is a crate. `prometheus-client` would bring seven packages for a text that [`text`] makes in a page of
+//! code, and `tiny_http` four, with threads of its own, for two answers ([`listen`]). The registry of such a crate is a
+//! second copy of the numbers that the run reports anyway, with a lock for each number.
 //!
-//! The supervisor hands over a copy of its progress, ten times a second, and waits for nothing: a thread writes the file, and
-//! another one answers. Both have every handled signal blocked, as each thread of the tool.
+//! The supervisor hands over a copy of its progress, ten times a second, and waits for nothing: one thread writes the file,
+//! and another one answers. Both threads have every handled signal blocked.
 //!
 //! Metrics must not cost a night's work. So a file that cannot be written, and an address that is in use, are warnings. The file
 //! is replaced whole, by a rename, since the collector may read it at any moment; it is not flushed to the device.
@@ -35,19 +35,19 @@ const EVERY: Duration = Duration::from_secs(5);
 /// How long the end of the process waits for the last file: a disk that hangs must not hold it.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// What there is to report.
+/// The numbers of a run, as it reported them last.
 #[derive(Clone, Debug)]
 struct Figures {
     verb: String,
     state_dir: String,
     started: SystemTime,
     workers: usize,
-    /// `None` before the first.
+    /// `None` until the supervisor has reported for the first time.
     progress: Option<Progress>,
     /// When the supervisor last reported its progress.
     seen: Instant,
     checkpoints: u64,
-    /// By signal and request.
+    /// How often each signal arrived with each meaning.
     signals: BTreeMap<(Signal, &'static str), u64>,
     warnings: u64,
     ended: Option<Ended>,
@@ -65,12 +65,12 @@ struct Ended {
 pub(crate) struct Metrics {
     figures: Arc<Mutex<Figures>>,
     file: Option<Arc<File>>,
-    /// It answers as long as this exists.
+    /// Answers HTTP as long as it exists.
     _listener: Option<Arc<listen::Listener>>,
 }
 
 impl Metrics {
-    /// Starts what the settings ask for. What cannot be done is a warning.
+    /// Starts the threads that the settings ask for; `None` if they ask for none. A failure is a warning.
     pub(crate) fn start(
         masked: &Masked,
         settings: &Settings,
@@ -99,6 +99,7 @@ impl Metrics {
         Some(Self { figures, file: file.map(Arc::new), _listener: listener.map(Arc::new) })
     }
 
+    /// Notes the end of the run, and waits until the file shows it, at most twice [`FAREWELL`].
     pub(crate) fn ends(&self, ending: &Ending, exit: Exit) {
         locked(&self.figures).ends(ending, exit);
         if let Some(file) = &self.file {
@@ -154,7 +155,8 @@ impl Figures {
         }
     }
 
-    /// The summary has what happened after the last progress. Of a job that was finished before there is no other.
+    /// Takes the numbers from the summary. It is newer than the last progress, and if the job was finished already, no
+    /// progress was reported.
     fn ends(&mut self, ending: &Ending, exit: Exit) {
         let summary = ending.summary();
         let how = match ending {
@@ -181,12 +183,12 @@ impl Figures {
 /// The file, written by a thread.
 struct File {
     path: PathBuf,
-    /// Asks for the last file, and for the reason if it could not be written.
+    /// Asks the thread to write the last file, and to answer whether that failed.
     to: Sender<Sender<io::Result<()>>>,
 }
 
 impl File {
-    /// Writes it once before anything else, so that a wrong path is noticed while a person looks.
+    /// Writes the file once before it starts the thread, so that a person who has just started the job sees a wrong path.
     fn start(masked: &Masked, path: PathBuf, figures: &Arc<Mutex<Figures>>) -> io::Result<Self> {
         let (to, asked) = bounded(1);
         write(&path, figures)?;
@@ -211,7 +213,7 @@ impl File {
     }
 }
 
-/// A file that cannot be written now is tried again.
+/// The loop of the thread. If a write fails, the next one may succeed, so only the last failure is reported.
 fn write_now_and_then(path: &Path, figures: &Mutex<Figures>, asked: &Receiver<Sender<io::Result<()>>>) {
     loop {
         match asked.recv_timeout(EVERY) {
@@ -222,7 +224,7 @@ fn write_now_and_then(path: &Path, figures: &Mutex<Figures>, asked: &Receiver<Se
     }
 }
 
-/// Replaces the file. The collector, another user, may read it.
+/// Replaces the file. All users may read it, because the collector runs as another user.
 fn write(path: &Path, figures: &Mutex<Figures>) -> io::Result<()> {
     if path.symlink_metadata().is_ok_and(|facts| !facts.is_file()) {
         return Err(io::Error::other("it is no regular file"));

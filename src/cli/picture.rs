@@ -2,11 +2,11 @@
 //! drawings, as SVG.
 //!
 //! The obvious way is a chart library in JavaScript: the page then has the data, and a million attempts are a page of a
-//! hundred megabytes. Here the drawing is made of rectangles, in Rust, once for page and picture. The page adds colours as
-//! CSS variables, and a short script that zooms. Everything that comes from a user passes [`maud`], which escapes it.
+//! hundred megabytes. Here Rust makes the drawing of rectangles, once for page and picture. The page adds colours as CSS
+//! variables, and a short script that zooms. Every text of a user passes [`maud`], which escapes it.
 //!
-//! In reading order: [`story`] and [`runs`] read the state; [`axis`] folds time; [`draw`] has what all drawings are made of;
-//! [`timeline`], [`charts`] and [`tables`] are what a reader sees.
+//! In reading order: [`story`] and [`runs`] read the state; [`axis`] folds time; [`draw`] has the elements of all drawings;
+//! [`timeline`], [`charts`] and [`tables`] make the parts of the page.
 
 mod axis;
 mod charts;
@@ -26,7 +26,8 @@ use std::path::{Path, PathBuf};
 use story::{Attempt, Story};
 use timeline::Legend;
 
-/// Colours and shapes of drawings, and the layout of the page. Both are ours: they need no escaping.
+/// Colours and shapes of drawings, the layout of the page, and its script. All three are files of this source, so they need
+/// no escaping.
 const DRAWING: PreEscaped<&str> = PreEscaped(include_str!("picture/drawing.css"));
 const LAYOUT: PreEscaped<&str> = PreEscaped(include_str!("picture/page.css"));
 const ZOOM: PreEscaped<&str> = PreEscaped(include_str!("picture/zoom.js"));
@@ -59,7 +60,8 @@ impl Drawn {
     }
 }
 
-/// When the job worked: its runs, and attempts of the time before there was a history.
+/// When the job worked, from and to in milliseconds since 1970: its runs without pauses, and those attempts that no run of
+/// the history covers, because an older version of bivouac wrote none.
 fn busy(story: &Story) -> Vec<(u64, u64)> {
     let mut runs: Vec<_> = story.runs.iter().map(|run| (run.shard, run.began_ms, run.ended_ms)).collect();
     runs.sort_unstable();
@@ -152,11 +154,11 @@ fn legend(story: &Story) -> Markup {
     }
 }
 
-/// How wide the picture is, and the room for the title of a drawing in it.
+/// How wide the picture is, and the room for the title of a drawing in it, in pixels.
 const WIDE: u32 = 1080;
 const TITLE: f64 = 24.0;
 
-/// The drawings alone.
+/// The drawings of these jobs without the page, as one SVG.
 pub(crate) fn svg(states: &[PathBuf]) -> Result<String> {
     let jobs = states.iter().map(|state| Drawn::of(state)).collect::<Result<Vec<_>>>()?;
     let mut y = 0.0;

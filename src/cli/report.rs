@@ -1,7 +1,7 @@
 //! The last messages: what is committed, and how to continue.
 //!
-//! After a stop it is printed with `--quiet` too: without it half a job would be left and no way to
-//! continue. It ends with the command that continues, on its own line, ready to paste.
+//! After a stop they are printed with `--quiet` too: otherwise half a job would be left, and no way to continue it. The
+//! last line is the command that continues, alone and ready to paste.
 
 use crate::cli::args::{Cli, JobVerb, Verb};
 use crate::cli::format::{TaskWord, percent, size, time};
@@ -24,20 +24,21 @@ pub(crate) struct ReportContext<'a> {
     pub(crate) state: &'a Location,
     pub(crate) output: Option<&'a Path>,
     pub(crate) quiet: bool,
-    /// Whether the progress was shown: then the end is, too.
+    /// Whether the progress was shown. Then the end is shown too.
     pub(crate) shown: bool,
     pub(crate) word: TaskWord,
-    /// Of a job whose tasks are items: the first that failed in this run.
+    /// The first items that failed in this run. `None`: the tasks of the job are not items.
     pub(crate) failures: Option<&'a Complaints>,
-    /// Whether standard input is an input: then it must be given again, too.
+    /// Whether standard input is an input. Then it must be given again too.
     pub(crate) from_stdin: bool,
     /// Whether the next run goes on after what was printed.
     pub(crate) goes_on_printing: bool,
 }
 
+/// How many failed items are named.
 const LISTED: usize = 5;
 
-/// A job that printed its result, and took no longer than this, says no more than `wc` does.
+/// If a job printed its result and took no longer than this, it says no more than `wc` does.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn report(ending: &Ending, context: ReportContext<'_>) {
@@ -51,7 +52,7 @@ pub(crate) fn report(ending: &Ending, context: ReportContext<'_>) {
     }
 }
 
-/// All that there is to say, for a message to a person elsewhere.
+/// All messages about an ending, also those that `--quiet` leaves out: the text that a hook sends.
 pub(crate) fn in_full(ending: &Ending, context: ReportContext<'_>) -> String {
     messages(ending, ReportContext { quiet: false, shown: true, ..context }).join("\n")
 }
@@ -61,7 +62,7 @@ pub(crate) fn typed_again(argv: &[OsString]) -> String {
     quote::command(&without_fresh(argv))
 }
 
-/// Each of them is no longer than two lines.
+/// The messages about an ending, each of at most two lines.
 fn messages(ending: &Ending, context: ReportContext<'_>) -> Vec<String> {
     match ending {
         Ending::Stopped { by, summary } => stopped(*by, summary, context),
@@ -100,7 +101,7 @@ fn took(summary: &Summary) -> String {
     }
 }
 
-/// What was made of how much.
+/// How many tasks are done, and how much output they made.
 fn made(summary: &Summary, context: ReportContext<'_>) -> String {
     let done = context.word.count(summary.frontier);
     match (context.output, size(summary.output_bytes)) {
@@ -151,7 +152,7 @@ fn with_failures(before: String, summary: &Summary, context: ReportContext<'_>) 
     messages
 }
 
-/// The command that runs failed items once more: the same with `--retry-failed`.
+/// The same command with `--retry-failed`, which runs the failed items once more.
 fn with_retry(argv: &[OsString]) -> Vec<OsString> {
     let is_there = Cli::read(argv)
         .is_ok_and(|cli| matches!(cli.verb, Verb::Job(JobVerb::Each(each)) if each.retry_failed));
@@ -219,7 +220,7 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Vec<S
         let (at, place) = (reached(summary), place(context.state));
         format!("ended{at}, {place}\n  {}{}", words(&Advice::RunAgain), again(context))
     });
-    // A command's last words are a line of their own.
+    // If the text also has the last lines of a command, the advice becomes a message of its own.
     let (first, more) = match text.rsplit_once("\n  ") {
         Some((first, advice)) if first.contains('\n') => (first, Some(advice)),
         _ => (text.as_str(), None),
@@ -228,7 +229,7 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Vec<S
     named.chain([first].into_iter().chain(more).map(str::to_string)).chain(kept).collect()
 }
 
-/// What else must be given again.
+/// Which input must be given again with the command: one that bivouac cannot open again.
 fn again(context: ReportContext<'_>) -> &'static str {
     match (context.from_stdin, context.failures.is_some()) {
         (true, true) => ", with the same list on standard input",
@@ -252,7 +253,7 @@ fn place(state: &Location) -> String {
     }
 }
 
-/// Where it is kept, how much output there is, and how old and how large the checkpoint is.
+/// Where the state is kept, how much output there is, and how old and how large the checkpoint is.
 fn kept(summary: &Summary, state: &Location) -> String {
     let (place, output) = (place(state), size(summary.output_bytes));
     match summary.checkpoint {
@@ -265,7 +266,7 @@ fn kept(summary: &Summary, state: &Location) -> String {
     }
 }
 
-/// The command that continues, for the state, where other processes read it.
+/// The command that continues, as the state keeps it for other processes.
 pub(crate) fn continuing(argv: &[OsString]) -> Continuing {
     let directory = std::env::current_dir().ok();
     Continuing {
@@ -274,8 +275,8 @@ pub(crate) fn continuing(argv: &[OsString]) -> Continuing {
     }
 }
 
-/// Where to run the command: its relative paths are relative to this directory, and the message may be read in a
-/// log much later.
+/// The directory in which to run the command. Its relative paths need it, and a person may read the message much later, in
+/// a log.
 fn here() -> String {
     match std::env::current_dir() {
         Ok(directory) => format!(", in {}", quote::argument(directory.as_os_str())),
@@ -283,10 +284,10 @@ fn here() -> String {
     }
 }
 
-/// The command that continues: the same without `--fresh`, which would discard the state.
+/// The same command without `--fresh`, which would discard the state.
 ///
-/// Only the parser knows which word `--fresh` is the option, and not a value or a file after `--`. So it is asked: without
-/// the right one the command line means the same, except for this.
+/// A word `--fresh` may also be the value of an option, or a file after `--`, and only the parser knows. So this leaves out
+/// one such word after another, until the parser reads the same command line, except that `--fresh` is off.
 fn without_fresh(argv: &[OsString]) -> Vec<OsString> {
     let Ok(mut meant) = Cli::read(argv) else { return argv.to_vec() };
     let Verb::Job(verb) = &mut meant.verb else { return argv.to_vec() };

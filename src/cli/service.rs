@@ -14,8 +14,8 @@
 //! | `STOPPING=1` | a stop has begun, or the job has ended |
 //! | `EXTEND_TIMEOUT_USEC=…` | once a second while a stop is under way: `--grace` decides how long it takes, not the manager |
 //!
-//! A thread that only sends `WATCHDOG=1` would be the obvious one. It would go on when the supervisor hangs, which is what a
-//! watchdog must find.
+//! The obvious way to send `WATCHDOG=1` is a thread for it alone. But that thread would go on when the supervisor hangs, and
+//! a watchdog is there to notice just that.
 //!
 //! Before `READY=1` a job may wait for a lock or read its inputs once more. No loop runs then, so the unit needs
 //! `TimeoutStartSec=infinity`.
@@ -33,36 +33,40 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often the status is sent, and the time for a stop extended.
+/// How often the status is sent, and how often a stop asks for more time.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How much time a stop asks for each time. The manager gives up when no message came in it.
+/// How much time a stop asks for with each message. Without another message in this time the manager kills the service.
 const EXTENSION: Duration = Duration::from_secs(10);
 
-/// How many changes of state wait for a manager that does not read.
+/// How many changes of state are kept for a manager that does not read. Further ones are dropped.
 const OWED: usize = 16;
 
-/// The manager of this service.
+/// The service manager, and what it has been told.
 pub(crate) struct Manager {
     socket: UnixDatagram,
     address: SocketAddr,
+    /// Changes of state that it has not taken yet.
     owed: VecDeque<String>,
-    /// How often the manager wants a sign of life.
+    /// How often to send a sign of life; `None` if the manager wants none.
     alive_every: Option<Duration>,
+    /// When the last sign of life was sent.
     alive: Instant,
+    /// When the status was last looked at.
     said: Instant,
+    /// The last status that it has taken.
     status: String,
     word: TaskWord,
     is_ready: bool,
     is_stopping: bool,
 }
 
-/// A cheap handle: the supervisor has one, and the end of the process another.
+/// A handle to the manager, cheap to clone: the supervisor has one, and the code after the run has another.
 #[derive(Clone)]
 pub(crate) struct Service(Arc<Mutex<Manager>>);
 
 impl Service {
-    /// The manager that the environment names, if there is one. One that cannot be told gets a warning, and the job goes on.
+    /// The manager that `NOTIFY_SOCKET` names. `None` if it names none, or, with a warning, a socket that cannot be used.
     pub(crate) fn from_environment(word: TaskWord) -> Option<Self> {
         let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())?;
         match Manager::at(&name, word) {
@@ -77,12 +81,12 @@ impl Service {
         }
     }
 
-    /// The run is over. What follows, a hook, may take a little more time.
+    /// Reports that the run is over. A hook may still follow, and take more time.
     pub(crate) fn ends(&self, ending: &Ending, status: &str) {
         self.with(|manager| manager.ends(ending, status));
     }
 
-    /// A sign of life, from the thread that waits for the last thing that there is to do.
+    /// Sends a sign of life after the run, from the thread that waits for a hook.
     pub(crate) fn is_alive(&self) {
         self.with(|manager| manager.tick(Instant::now(), None));
     }
@@ -175,7 +179,8 @@ impl Manager {
         }
     }
 
-    /// A service that exits with 0 without having been ready counts as broken, so one that had nothing to do was ready too.
+    /// To a manager a service that exits with 0 and was never ready has failed. So a run that had nothing to do says
+    /// `READY=1` now.
     fn ends(&mut self, ending: &Ending, status: &str) {
         match ending {
             Ending::Finished { .. } | Ending::Stopped { .. } if !self.is_ready => self.ready(),
@@ -185,7 +190,7 @@ impl Manager {
         self.owe(format!("STATUS={status}"));
     }
 
-    /// Sends a change of state, now or with a later tick.
+    /// Sends a change of state, now or with a later tick: the manager must not miss it.
     fn owe(&mut self, change: String) {
         if self.owed.len() < OWED {
             self.owed.push_back(change);
@@ -197,7 +202,7 @@ impl Manager {
         while let Some(change) = self.owed.front() {
             match self.send(change) {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return,
-                // A manager that is gone needs to know nothing.
+                // An error means that the manager is gone; then nothing can be sent any more.
                 Ok(()) | Err(_) => drop(self.owed.pop_front()),
             }
         }
@@ -212,7 +217,7 @@ fn extension() -> String {
     format!("EXTEND_TIMEOUT_USEC={}", EXTENSION.as_micros())
 }
 
-/// The clock of the manager. It compares this moment with that of its request.
+/// CLOCK_MONOTONIC in microseconds. The manager compares it with the time of its own request to reload.
 fn monotonic_micros() -> i128 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000

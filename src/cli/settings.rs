@@ -1,10 +1,11 @@
-//! Everything that a run is asked for besides its job: the command line before the configuration before the defaults.
+//! The settings of a run: how it does its job, and not which job. An option wins over an environment variable, the variable
+//! over the configuration file, and the file over the default.
 //!
 //! | chapter | what it is about |
 //! |---|---|
 //! | [`signals`] | the table from signal to request, with the origin of each row |
-//! | [`reload`] | which settings can change during a run, and what is said about it |
-//! | [`asked`] | the same, asked for by another process |
+//! | [`reload`] | which settings can change during a run, and how a change is reported |
+//! | [`asked`] | changes that another process asks for |
 
 pub(crate) mod asked;
 pub(crate) mod reload;
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A value, its origin, and what the configuration says of it.
+/// A value, its origin, and the value that the file or a variable gives, which an option may overrule.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Setting<T> {
     pub(crate) value: T,
@@ -67,6 +68,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Collects the settings from command line, environment and configuration file. Fails if the file or a variable cannot
+    /// be understood.
     pub(crate) fn gather(job: &JobArgs) -> Result<Self> {
         Self::read(job, has_terminal())
     }
@@ -126,6 +129,7 @@ impl Settings {
     }
 }
 
+/// How many cores this process may use; 1 if the system does not tell.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

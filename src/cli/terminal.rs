@@ -37,7 +37,7 @@ const KEPT: usize = 64 * 1024;
 /// `PIPE_BUF` of Linux: a pipe that `poll` calls writable takes this much in one piece without waiting.
 const ATONCE: usize = 4096;
 
-/// How urgent a message is, as syslog counts it. The journal of systemd shows it, and selects by it.
+/// How urgent a message is: a priority of syslog. The journal of systemd shows it, and can select messages by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
     Error = 3,
@@ -57,14 +57,14 @@ pub(crate) fn message(text: &str) {
     say(Urgency::of(text), text);
 }
 
-/// The same with an urgency of its own.
+/// Writes one message with this urgency to standard error, as [`message`] does.
 pub(crate) fn say(urgency: Urgency, text: &str) {
     let mid_line = SCREEN.try_lock().is_ok_and(|mut screen| std::mem::take(&mut screen.mid_line));
     raw(&((if mid_line { "\n" } else { "" }).to_string() + &worded(urgency, text)));
 }
 
-/// Whether standard error is the journal of systemd. The variable alone does not tell: a service may have sent its
-/// standard error elsewhere, and then the digits would be noise. So its device and inode are compared.
+/// Whether standard error is the journal of systemd. It is not enough that `JOURNAL_STREAM` is set: a service may have sent
+/// its standard error elsewhere, and then the digits of urgencies would be noise. So this compares device and inode.
 fn is_journal() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
@@ -73,7 +73,7 @@ fn is_journal() -> bool {
     })
 }
 
-/// Writes text to standard error as it is: for what is made to be pasted.
+/// Writes text to standard error as it is: for text that a person pastes.
 pub(crate) fn raw(text: &str) {
     let mut out = io::stderr();
     for piece in text.as_bytes().chunks(ATONCE) {
@@ -114,7 +114,7 @@ pub(crate) fn size_of_stdout() -> (usize, usize) {
     size.map_or((80, 24), |(columns, rows)| (columns.0.into(), rows.0.into()))
 }
 
-/// The size for text that is drawn as on a terminal: what the variables say, or the terminal, or 80 columns and 24 rows.
+/// Columns and rows for text that is drawn as on a terminal: those of COLUMNS and LINES, or of the terminal, or 80 and 24.
 pub(crate) fn size_for_text() -> (u16, u16) {
     let of = |name| std::env::var(name).ok().and_then(|value| value.parse().ok()).filter(|size| *size > 0);
     let (columns, rows) = size_of_stdout();
@@ -221,8 +221,8 @@ pub(crate) fn clap(error: &clap::Error, verb: &str) -> Result<u8> {
     error.print().map(|()| FINISHED).map_err(|cause| unwritten(&cause))
 }
 
-/// What the parser says in six lines: what is wrong, and one thing to type. Its tip to pass an option as a value is left
-/// out, since that is hardly ever what was meant.
+/// Shortens a message of the parser from six lines to two: the fault, and one thing to type. Leaves out the tip to pass an
+/// option as a value, because that is hardly ever meant.
 fn in_two_lines(said: &str, verb: &str) -> String {
     let mut paragraphs = said.split("\n\n");
     let first = paragraphs.next().unwrap_or_default().trim_start_matches("error: ");
@@ -243,7 +243,8 @@ fn in_two_lines(said: &str, verb: &str) -> String {
     format!("{}\n  {tip}", with_short_words(&wrong))
 }
 
-/// A message as it is written: with the prefix, without surprises, with a newline. To the journal each line is a message.
+/// A message as it is written: with the prefix, with control characters made visible, with a newline. The journal takes each
+/// line for a message, so there each line has the urgency.
 fn worded(urgency: Urgency, message: &str) -> String {
     let message = format!("{PREFIX}{}\n", visible(message));
     match is_journal() {
@@ -316,7 +317,7 @@ impl<C: Console> Outlet<C> {
         self.say(Urgency::of(text), text);
     }
 
-    /// The same with an urgency of its own.
+    /// Writes one message with this urgency, as [`message`](Outlet::message) does.
     pub(crate) fn say(&mut self, urgency: Urgency, text: &str) {
         if self.pending.len() < KEPT {
             self.pending.extend_from_slice(worded(urgency, text).as_bytes());
@@ -326,7 +327,7 @@ impl<C: Console> Outlet<C> {
         self.settle();
     }
 
-    /// Passes on what a command said, as it is. It is never dropped: the caller asks first whether the reader is
+    /// Passes on a line of a command, as it is. It is never dropped: the caller asks first whether the reader is
     /// [behind](Outlet::is_behind).
     pub(crate) fn raw(&mut self, text: &str) {
         self.pending.extend_from_slice(text.as_bytes());

@@ -10,7 +10,7 @@ use crate::cli::service::Service;
 use bivouac::ending::Exit;
 use bivouac::{Ending, Notice, Observer, Progress};
 
-/// Where a run is reported besides the terminal.
+/// The places besides the terminal to which a run is reported.
 pub(crate) struct Elsewhere {
     pub(crate) log: Option<LogFile>,
     pub(crate) service: Option<Service>,
@@ -28,7 +28,7 @@ impl Elsewhere {
         Together([log, Some(boxed(watch)), service, metrics].into_iter().flatten().collect())
     }
 
-    /// The run is over. A service goes on if a merge follows in this process.
+    /// Reports that the run is over. The service manager is not told if a merge follows in this process.
     pub(crate) fn ends(&self, (ending, exit): (&Ending, Exit), context: ReportContext<'_>, merges: bool) {
         if let Some(log) = &self.log {
             log.ends(ending, exit);
@@ -42,7 +42,7 @@ impl Elsewhere {
     }
 }
 
-/// All of them, in the order in which they are told.
+/// Several observers, in the order in which they are called.
 pub(crate) struct Together(Vec<Box<dyn Observer>>);
 
 impl Observer for Together {

@@ -1,14 +1,13 @@
 //! `history.jsonl`: what happened to a job over all of its runs, one JSON object on each line, for people and for pictures.
 //!
-//! The record says what is safe, and the journal what each command did. Neither knows of a pause, of a stop that was asked
-//! for, or of the speed an hour ago. Each status that the run writes passes here as well ([`StatusFile`]), and becomes a line
-//! if its phase is new or the last line is old enough. So the history costs one short write a second, on the commit thread,
-//! and nothing that is flushed.
+//! The record says which results are safe, and the journal how each command ended. Neither knows of a pause, of a request to
+//! stop, or of the speed an hour ago. Each [`StatusFile`] that a run writes also passes here, and becomes a line if its phase
+//! is new or the last line is old enough. So the history costs one short write a second, on the commit thread, and no flush.
 //!
-//! Nothing depends on it. An error ends the history of this run, and never the run. A torn line is skipped by the reader.
+//! Nothing depends on the history. An error ends the history of this run, and never the run. The reader skips a torn line.
 //!
-//! **Its size is bounded.** With each `STEP` of the file the lines become half as frequent, which needs no rewriting, and
-//! after `MOST` there are none. All numbers are sums, so a gap costs detail and no truth.
+//! **Its size is bounded.** After each `STEP` of the file lines come half as often, so no line must be removed later, and
+//! after `MOST` none comes. The numbers are sums, so a gap costs detail, and the sums stay right.
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, if_there, open_plain, read_plain};
 use crate::durable::record::Record;
@@ -22,45 +21,45 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) const HISTORY: &str = "history.jsonl";
 
-/// After each of these, lines come half as often: first each second.
+/// After each of this many bytes, lines come half as often. At first each status is a line, about one a second.
 const STEP: u64 = 128 << 10;
 
-/// The file grows no longer.
+/// How many bytes the file has at most, up to the last line.
 const MOST: u64 = 4 << 20;
 
-/// One line.
+/// One line: an event, and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Moment {
-    /// When, in milliseconds since 1970.
+    /// When it happened, in milliseconds since 1970.
     pub at_ms: u64,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub what: Happened,
 }
 
-/// What happened.
+/// An event in the history of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Happened {
-    /// A run has begun. If none had ended before it, that one was killed.
+    /// A run has begun. If the run before it has no [`Ended`](Happened::Ended), it was killed.
     Began {
-        /// The id of the job's whole life ([`Record::run`]).
+        /// Identifies the job over all of its runs ([`Record::run`]).
         run: String,
-        /// The process.
+        /// The process id of the run.
         pid: u32,
     },
-    /// A signal, the program or the time budget has asked for this.
+    /// A signal, the program or the time budget has asked for something.
     Asked {
-        /// What.
+        /// The request.
         request: Request,
-        /// `SIGTERM`, or in words.
+        /// The signal, such as `SIGTERM`, or `the program`, or `the time budget`.
         by: String,
     },
     /// How far the job is.
     At(Standing),
     /// The run has ended in order.
     Ended {
-        /// How.
+        /// In which way.
         how: Way,
         /// How far the job was.
         #[serde(flatten)]
@@ -76,7 +75,7 @@ pub enum Way {
     Finished,
     /// It is to be continued.
     Stopped,
-    /// By an error.
+    /// An error ended the run.
     Failed,
 }
 
@@ -84,7 +83,7 @@ pub enum Way {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Standing {
-    /// What it is doing.
+    /// Its phase.
     pub phase: Activity,
     /// Tasks committed, by all runs.
     pub done: u64,
@@ -106,17 +105,22 @@ pub struct Standing {
     pub worked_seconds: f64,
     /// Checkpoints of this run.
     pub checkpoints: u64,
-    /// How long the commit thread has waited for the disk at these.
+    /// How many seconds the checkpoints of this run took, most of them waiting for the disk.
     pub checkpoint_seconds: f64,
 }
 
 impl Moment {
-    /// Somebody asks for something, now.
+    /// A request that arrives now.
     pub(crate) fn asked(request: Request, by: String) -> Self {
         Self { at_ms: millis(SystemTime::now()), what: Happened::Asked { request, by } }
     }
 
-    /// The history of the job `run` in the state at `state`. Lines that this program cannot read are left out.
+    /// Reads the history of the job with the id `run` ([`Record::run`]) in the directory `state`; it is empty if there is
+    /// none. Lines of other jobs, and lines that this program cannot read, are left out.
+    ///
+    /// # Errors
+    ///
+    /// The directory or the file cannot be read.
     pub fn all(state: &Path, run: &str) -> Result<Vec<Self>> {
         let opened = if_there(OsDisk.open_dir(state)).at(state, "open")?;
         let Some(dir) = opened else { return Ok(Vec::new()) };
@@ -139,14 +143,16 @@ impl Moment {
 pub(crate) struct History {
     began: SystemTime,
     has_begun: bool,
-    /// The last line that said how far the job is.
+    /// The last [`Standing`], and when it was, in milliseconds since 1970.
     last: (u64, Standing),
-    /// Checkpoints, and the time that they took.
+    /// How many checkpoints this run has written, and how long they took together.
     checkpoints: (u64, Duration),
-    /// Lines that wait until there is a directory for them.
+    /// Lines that are not written yet: a temporary state has no directory at first.
     gathered: Vec<u8>,
     file: Option<Box<dyn DiskFile>>,
+    /// The length of the file.
     end: u64,
+    /// Whether an error has ended this history.
     is_over: bool,
 }
 
@@ -166,12 +172,12 @@ impl Default for History {
 }
 
 impl History {
-    /// A checkpoint is durable.
+    /// Counts a checkpoint, which is durable now.
     pub(crate) fn checkpointed(&mut self, took: Duration) {
         self.checkpoints = (self.checkpoints.0 + 1, self.checkpoints.1 + took);
     }
 
-    /// Takes a status, and keeps it if it is due.
+    /// Takes a status, and makes a line of it if one is due.
     pub(crate) fn see(&mut self, live: &StatusFile, record: &Record) {
         let (at_ms, last) = self.last;
         let every = 1000 * ((1 << (self.end / STEP).min(30)) - 1);
@@ -196,7 +202,7 @@ impl History {
         self.take(&Moment { at_ms: live.written_at_ms, what: Happened::At(standing) }, record);
     }
 
-    /// The run ends, with this record.
+    /// Adds the last line of a run, which ends with this record.
     pub(crate) fn end(&mut self, how: Way, record: &Record) {
         let standing = Standing {
             phase: Activity::Finishing,
@@ -231,7 +237,7 @@ impl History {
         }
     }
 
-    /// Hands the lines to the kernel. After an error there are no more.
+    /// Writes the lines without a flush: only a power cut can lose them. After an error nothing more is written.
     pub(crate) fn write(&mut self, dir: &dyn Dir, path: &Path) {
         if !self.is_over && !self.gathered.is_empty() && self.append(dir, path).is_err() {
             self.is_over = true;

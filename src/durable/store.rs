@@ -152,7 +152,8 @@ impl CheckpointStore {
         }
         self.record.ahead = self.spill.ahead();
         let bytes = next_text(&mut self.record, dir.path())?;
-        // Asks again, in any case, before a file is created. The first time it also flushes the name of the state directory.
+        // Asks the lock itself, which `confirm` does only on a network file system. Before the first record it also flushes
+        // the name of the state directory.
         let (files, temporary) = dir.before_record()?;
         let path = dir.path().join(&temporary);
         let failed = |step: &'static str| {
@@ -166,7 +167,7 @@ impl CheckpointStore {
         // 3. Make its content durable before it gets its name.
         file.sync_all().map_err(failed("sync"))?;
         drop(file);
-        // Asks a last time, because flushing may have taken long.
+        // Asks a last time whether the state is still ours, because flushing may have taken long.
         dir.confirm_before_rename(&temporary)?;
         // 4. Replace the old record by the new one, in one instant.
         files.rename(&temporary, RECORD.as_ref()).map_err(failed("rename"))?;

@@ -32,7 +32,7 @@ impl Batching {
         self.workers
     }
 
-    /// There are more workers now.
+    /// Sets how many workers there are.
     pub(crate) fn grow(&mut self, workers: usize) {
         self.workers = workers;
     }

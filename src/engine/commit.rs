@@ -89,9 +89,12 @@ pub(crate) struct Committer<J: Job> {
     /// Where the total goes when the job has finished.
     pub(crate) result: Arc<Mutex<Option<J::Total>>>,
     on_event: OnEvent,
+    /// The frontier as it was last reported, or is about to be.
     pub(crate) reported: Frontier,
     reported_at: Instant,
+    /// Whether `reported` has been reported.
     pub(crate) is_reported: bool,
+    /// How often a checkpoint is due.
     pub(crate) every: Duration,
     /// Something has happened since the last record.
     dirty: bool,
@@ -170,6 +173,7 @@ impl<J: Job> Committer<J> {
         Ok(None)
     }
 
+    /// The time until a checkpoint is due. If nothing has happened since the last record, that is a whole interval.
     pub(crate) fn due_in(&self) -> Duration {
         if self.dirty { self.every.saturating_sub(self.last.elapsed()) } else { self.every }
     }

@@ -39,7 +39,7 @@ impl InputMemory {
         Arc::new(Self { granted: (EACH * slots).into(), held: Mutex::default(), freed: Condvar::new() })
     }
 
-    /// There are so many slots now. A source that waits for room sees it when it looks up.
+    /// Sets how many slots there are. A source that waits for room notices it within [`LOOK`].
     pub(crate) fn grant(&self, slots: usize) {
         self.granted.store(EACH * slots, Ordering::Relaxed);
     }

@@ -84,7 +84,7 @@ pub(crate) struct Pool<J: Job> {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What a task needs to run, on any thread.
+/// The things that a task needs to run, on any thread.
 struct Desk<J: Job> {
     job: Arc<J>,
     shared: Arc<Shared>,
@@ -96,14 +96,14 @@ struct Desk<J: Job> {
 
 type Work<J> = Box<dyn FnOnce(&Desk<J>) + Send>;
 
-/// Tasks that wait for a worker. rayon has a queue of its own; but what is in there cannot be held back when fewer tasks may
-/// run than before, and belongs to the threads of one pool. So rayon gets tickets, and a worker with a ticket takes the first
-/// task from here, if it may.
+/// Tasks that wait for a worker. The obvious queue is that of rayon. But a closure in there cannot be held back when fewer
+/// tasks may run than before, and it stays with one pool when a larger one takes its place. So rayon gets a *ticket* for each
+/// task, and a worker that gets a ticket takes the first task from here, if one more may run.
 struct Queue<J: Job> {
     waiting: VecDeque<Work<J>>,
     running: usize,
     allowed: usize,
-    /// Tickets that came when no more tasks were allowed.
+    /// Tickets whose worker found that no more tasks may run. The end of a task uses one of them.
     unused: usize,
 }
 
@@ -128,12 +128,12 @@ impl<J: Job> Pool<J> {
         Ok((Self { rayon, desk, conclude, shared }, workers))
     }
 
-    /// Lets so many tasks run at the same time. Those that run beyond that end first.
+    /// Sets how many tasks may run at the same time. If more are running, none begins until enough of them have ended.
     pub(crate) fn allow(&self, jobs: usize) {
         let mut queue = lock(&self.desk.queue);
         queue.allowed = jobs;
         queue.unused = 0;
-        // Too many tickets do no harm.
+        // One ticket for each waiting task. Old tickets may be left, but a ticket without a task does nothing.
         let tickets = queue.waiting.len();
         drop(queue);
         (0..tickets).for_each(|_| self.send_ticket());
@@ -144,8 +144,8 @@ impl<J: Job> Pool<J> {
         self.rayon.spawn(move || desk.serve());
     }
 
-    /// Replaces the threads by more of them, and returns how many there are then. Those at work are not disturbed: rayon ends
-    /// a pool that was dropped when its tasks are done. [`allow`](Self::allow) must follow.
+    /// Replaces the pool by a larger one, and returns how many threads there are then. Tasks at work are not disturbed: rayon
+    /// ends a dropped pool only when its tasks are done. [`allow`](Self::allow) must follow: it sends tickets to the new pool.
     pub(crate) fn grow(&mut self, masked: &Masked, workers: usize) -> Result<usize> {
         let here = self.rayon.current_num_threads();
         let (rayon, workers) = build(masked, workers)?;
@@ -205,7 +205,8 @@ impl<J: Job> Pool<J> {
     }
 }
 
-/// Threads for `workers`. If the system refuses one: half of those that it gave, to leave room for commands.
+/// Starts a pool of `workers` threads. If the system refuses a thread, the pool has half of those that it gave, to leave room
+/// for commands. Returns how many there are.
 fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usize)> {
     loop {
         let mut threads = Vec::new();
@@ -233,8 +234,8 @@ fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usiz
 }
 
 impl<J: Job> Desk<J> {
-    /// Does the first task that waits, if one more is allowed. It never waits itself, since it may stand above a task on the
-    /// same stack.
+    /// Redeems a ticket: runs the first waiting task, if one more may run. It never waits, because rayon may call it from an
+    /// inner wait of another task, on the same stack.
     fn serve(self: Arc<Self>) {
         let mut queue = lock(&self.queue);
         if queue.running >= queue.allowed {
@@ -314,9 +315,9 @@ impl<J: Job> Desk<J> {
         if let Err(TaskError::Held { time, presumed }) = result {
             return put_off(advanced, time, Then::Conclude, room.filter(|_| presumed == Presumed::Again));
         }
-        // A finished task counts with all that it covers, whatever it reported. Another counts nothing: it runs again.
+        // A task that succeeded counts all of its bytes, whatever progress it reported. Any other task counts none.
         let due = if result.is_ok() { bytes } else { 0 };
-        shared.advanced.fetch_add(due.wrapping_sub(advanced), Ordering::Relaxed); // It wraps, and so it can fall.
+        shared.advanced.fetch_add(due.wrapping_sub(advanced), Ordering::Relaxed); // Wrapping, it can also subtract.
         let (delivery, outcome) = match result {
             Ok(partial) => (Delivery::Done { task, partial, mark, bytes }, Outcome::Done),
             Err(TaskError::Failed(why)) if shared.keep_going => {

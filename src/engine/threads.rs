@@ -57,7 +57,8 @@ impl<'a> Threads<'a> {
                 let children = Arc::clone(setup.pool.children());
                 let ending = Supervisor::new(setup, observer, watcher.as_ref()).run();
                 self.stop.set();
-                // They have nothing left to do, and send nothing: the channel closes when the last one drops its end.
+                // Only the commit thread and the source thread hold a sender. They send nothing, and the channel closes when
+                // both have ended.
                 all_ended.recv_timeout(FAREWELL).ok();
                 // If a command or a descendant of one is left, the watcher kills it.
                 if let Some(watcher) = watcher {
@@ -206,7 +207,7 @@ fn failures_that_end(options: &Options) -> u64 {
     }
 }
 
-/// Names the processes that the watcher killed: a command that was ended had left them.
+/// Warns about the processes that the watcher killed: a command that was ended had left them behind.
 fn say_who_was_killed(killed: &[String], observer: &mut dyn Observer) {
     let Some(first) = killed.first() else { return };
     let more = match killed.len() {

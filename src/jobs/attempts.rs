@@ -42,7 +42,7 @@ const HELD: Duration = Duration::from_millis(500);
 /// How long a doubtful 0 is held. Some filters always end so, and pay this for each chunk.
 const HELD_BRIEFLY: Duration = Duration::from_millis(160);
 
-/// How many lines of what a failed command said are kept in the journal.
+/// How many of the last lines of a failed command the journal keeps.
 const SAID: usize = 3;
 
 /// The first wait before a command is tried again; each further one is twice as long.
@@ -58,9 +58,9 @@ pub(crate) struct Terms {
     pub(crate) ok_codes: Vec<i32>,
     /// How often a command that failed is tried again.
     pub(crate) retries: u32,
-    /// The first wait before that.
+    /// The wait before the first retry; each further one is twice as long. `None`: the usual one.
     pub(crate) retry_delay: Option<Duration>,
-    /// Only after these exit codes.
+    /// The exit codes after which a command is tried again; `None`: all that mean a failure.
     pub(crate) retry_codes: Option<Vec<i32>>,
     /// Where a line is written for each command that has ended.
     pub(crate) joblog: Option<Joblog>,
@@ -93,9 +93,9 @@ pub(crate) trait Reception {
     fn rest(&mut self) -> Result<Rest, TaskError>;
 }
 
-/// Files of what a command printed.
+/// Files with the output of a command.
 pub(crate) trait Keep: fmt::Debug + Send {
-    /// It is known how the attempt ended: they get their names, or go.
+    /// Gives the files their names or removes them, now that it is known how the attempt ended.
     fn end(self: Box<Self>, outcome: Outcome) -> bivouac::Result<()>;
 }
 
@@ -119,15 +119,17 @@ enum Verdict {
 pub(crate) struct Suspect {
     attempt: u32,
     note: String,
-    /// For the log: the command, and when it began.
+    /// The command as the job log shows it.
     shown: String,
+    /// When it began, in milliseconds since 1970.
     began_ms: u64,
-    /// The worker that ran it, and how long it stood still.
+    /// The worker that ran it, from 1.
     slot: u32,
+    /// How long it stood still, in milliseconds.
     stood_ms: u64,
     finished: Finished,
     verdict: Verdict,
-    /// It is not tried again.
+    /// Whether it is not tried again if it has failed.
     is_last: bool,
     rest: Rest,
 }
@@ -135,7 +137,7 @@ pub(crate) struct Suspect {
 pub(crate) enum Then {
     Over(Result<(), TaskError>),
     Hold(Box<Suspect>, Duration),
-    /// This attempt comes, after some time.
+    /// The attempt with this number follows, after this time.
     Retry(u32, Duration),
 }
 
@@ -250,7 +252,7 @@ impl Terms {
             at_once: self.at_once,
             output_counts: !self.saves_its_work,
         };
-        // Both directions have one receiver, and are never called at the same time.
+        // One reception takes both streams, and the two closures are never called at the same time.
         let to = RefCell::new(to);
         let called = cx.call(&call, &mut |piece| to.borrow_mut().out(piece), &mut |bytes| {
             to.borrow_mut().err(bytes);

@@ -51,7 +51,7 @@ struct Table {
     closed: bool,
     /// All children have received this signal of a stop.
     forwarded: Option<Signal>,
-    /// Spawns that have not returned, by number, with the time of their beginning.
+    /// Spawns that have not returned, by number, each with the time at which it began.
     births: BTreeMap<u64, Instant>,
     next_birth: u64,
     running: BTreeMap<i32, Child>,
@@ -59,6 +59,16 @@ struct Table {
     interfered: bool,
     /// For the watcher, if there is one.
     groups: Option<ProcessGroups>,
+}
+
+/// A child that has ended and is reaped.
+pub(super) struct Reaped {
+    pub(super) how: How,
+    pub(super) usage: Usage,
+    /// Whether we had told it to end.
+    pub(super) told_to_end: bool,
+    /// Its number for the watcher, if there is one.
+    pub(super) tag: Option<Tag>,
 }
 
 impl Table {
@@ -259,24 +269,20 @@ impl Children {
         wait::end(pid)
     }
 
-    /// Takes a child that has ended out of the table, before its number is free again, and reaps it. Returns also what it
-    /// used, whether we had told it to end, and its tag. `family` kills the rest of its group. `ECHILD`: it was reaped elsewhere.
-    pub(crate) fn reap(
-        &self,
-        pid: Pid,
-        how: Option<How>,
-        family: bool,
-    ) -> nix::Result<(How, Usage, bool, Option<Tag>)> {
+    /// Takes a child that has ended out of the table, and reaps it only then, when no signal can be sent to its number any
+    /// more. `family` kills the rest of its group first. `ECHILD`: it was reaped elsewhere.
+    pub(super) fn reap(&self, pid: Pid, how: Option<How>, family: bool) -> nix::Result<Reaped> {
         let mut table = lock(&self.table);
-        let (told, tag) = table.leave(pid, how);
+        let (told_to_end, tag) = table.leave(pid, how);
         if family {
             tell(pid, Signal::SIGKILL);
         }
         let (how, usage) = wait::reap(pid)?;
-        Ok((how, usage, told, tag))
+        Ok(Reaped { how, usage, told_to_end, tag })
     }
 
-    /// A scheduler ended a child that seemed to end by itself, so the processes that it left must not stay.
+    /// Corrects the table: a scheduler had ended the child with this tag, which seemed to end by itself. So the watcher must
+    /// not let the processes live that it left behind.
     pub(super) fn call_back(&self, tag: Tag) {
         let mut table = lock(&self.table);
         table.interfered = true;
@@ -304,20 +310,20 @@ impl Children {
         survey.groups.get(&group.as_raw()).cloned().unwrap_or_default()
     }
 
-    /// Whether no child is left and none was told to end. If one was, a descendant outside its group may still run.
+    /// Whether no child is left, and none was ended. If one was ended, a descendant outside its group may still run.
     pub(crate) fn all_ended_by_themselves(&self) -> bool {
         let table = lock(&self.table);
         table.running.is_empty() && table.births.is_empty() && !table.interfered
     }
 
-    /// Sees to processes of ours that are in no table, several times a second. As process 1 of a namespace we
+    /// Takes care of child processes that are not in the table, several times a second. As process 1 of a namespace we
     /// inherit every process whose parent has died, and only we can reap it.
     ///
     /// # Race condition
     ///
     /// A spawn can hang without a suspension: `kill -STOP` to the whole group also stops a child before its exec,
     /// no signal tells us, and the SIGCONT after it does not reach the child any more.
-    pub(crate) fn see_to_strangers(&self) {
+    pub(crate) fn look_after_unlisted(&self) {
         let table = lock(&self.table);
         if let Some(began) = table.births.values().next() {
             if began.elapsed() >= LONG_SPAWN {
@@ -328,7 +334,7 @@ impl Children {
         if getpid().as_raw() != 1 {
             return;
         }
-        for pid in strangers(&table, 'Z') {
+        for pid in unlisted(&table, 'Z') {
             waitpid(pid, Some(WaitPidFlag::WNOHANG)).ok();
         }
     }
@@ -339,7 +345,7 @@ fn tell(group: Pid, signal: Signal) {
     killpg(group, signal).ok();
 }
 
-/// Whether it died of a signal that people and schedulers send to end a process, and not of a fault of its own.
+/// Whether a child died of a signal that people and schedulers send to end a process, and not of a fault of its own.
 pub(super) fn is_order(how: How) -> bool {
     let orders = [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
     matches!(how, How::Signal(number) if orders.iter().any(|order| *order as i32 == number))
@@ -364,7 +370,7 @@ impl Child {
     }
 }
 
-/// Whether it is alive and still in this group.
+/// Whether this process is alive and still in this group.
 pub(crate) fn lives_in(pid: Pid, group: Pid) -> bool {
     Stat::of(pid).is_some_and(|stat| stat.group == group.as_raw() && !stat.is_over())
 }
@@ -372,16 +378,16 @@ pub(crate) fn lives_in(pid: Pid, group: Pid) -> bool {
 /// Continues every child of ours that is stopped and not in the table: it was stopped before its exec. It comes
 /// into the table as soon as its spawn returns, and is held like the others.
 fn rescue(table: &Table) {
-    strangers(table, 'T').for_each(|pid| kill(pid, Signal::SIGCONT).unwrap_or_default());
+    unlisted(table, 'T').for_each(|pid| kill(pid, Signal::SIGCONT).unwrap_or_default());
 }
 
-/// Our children in this state that are not in the table. (Not every kernel has `/proc/self/task/*/children`: it needs
+/// Our children in this state (a letter of `/proc/PID/stat`) that are not in the table. (Not every kernel has `/proc/self/task/*/children`: it needs
 /// checkpoint-restore.)
-fn strangers(table: &Table, state: char) -> impl Iterator<Item = Pid> {
+fn unlisted(table: &Table, state: char) -> impl Iterator<Item = Pid> {
     let us = getpid().as_raw();
     let is_one = move |stat: Stat| stat.parent == us && stat.state == state;
-    let is_stranger = |pid: &Pid| !table.running.contains_key(&pid.as_raw());
-    proc_stat::all().filter(is_stranger).filter(move |pid| Stat::of(*pid).is_some_and(is_one))
+    let is_unlisted = |pid: &Pid| !table.running.contains_key(&pid.as_raw());
+    proc_stat::all().filter(is_unlisted).filter(move |pid| Stat::of(*pid).is_some_and(is_one))
 }
 
 fn is_stopped_or_gone(pid: Pid) -> bool {
@@ -416,9 +422,9 @@ mod tests {
 
     fn reap(children: &Children, pid: Pid, family: bool) -> nix::Result<(How, bool)> {
         let how = children.wait_for_the_end_of(pid)?;
-        let (reaped, _, told, _) = children.reap(pid, Some(how), family)?;
-        assert_eq!(how, reaped);
-        Ok((reaped, told))
+        let reaped = children.reap(pid, Some(how), family)?;
+        assert_eq!(how, reaped.how);
+        Ok((how, reaped.told_to_end))
     }
 
     pub(super) fn until(what: &str, mut reached: impl FnMut() -> bool) {

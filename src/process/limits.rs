@@ -33,7 +33,7 @@ pub fn raise_open_files() {
     }
 }
 
-/// Sets the limit back to what it was, for a program that has ended its last run.
+/// Undoes [`raise_open_files`], for a program that has ended its last run.
 #[doc(hidden)]
 pub fn restore_open_files() {
     if let Some(found) = open_files_of_commands() {
@@ -56,7 +56,7 @@ pub(super) fn is_one_of_the_last(descriptor: i32) -> bool {
     u64::try_from(descriptor).unwrap_or_default() >= limit.saturating_sub(RESERVE.min(limit / 8))
 }
 
-/// Whether it may go away when other commands have ended.
+/// Whether this error may go away when other commands have ended.
 pub(super) fn is_shortage(errno: Errno) -> bool {
     matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::EAGAIN | Errno::ENOMEM)
 }
@@ -67,17 +67,19 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a waiting task looks for room.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Room for commands: whether the system has run out of a resource, and how many commands it can bear.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// There was too little. Nearly always false, and read without the lock.
+    /// Whether there ever was too little. Nearly always false, and read without the lock.
     is_short: AtomicBool,
     shortage: Mutex<Shortage>,
 }
 
 #[derive(Debug, Default)]
 struct Shortage {
-    /// The number of commands that ran when there was no room for another one, and the time of that.
+    /// How many commands ran when there was no room for another one, and when that was.
     last: Option<(usize, Instant)>,
+    /// Whether the warning was given.
     is_said: bool,
 }
 
@@ -100,7 +102,7 @@ impl Room {
         Ok(())
     }
 
-    /// A command could not be started beside `others`; it has been tried `since`. Whether to try again.
+    /// Whether to try again to start a command that the system refused beside `others`. The first try was at `since`.
     pub(super) fn is_worth_waiting(
         &self,
         errno: Errno,
@@ -113,7 +115,7 @@ impl Room {
         }
         let mut shortage = lock(&self.shortage);
         shortage.last = Some((others.max(1), Instant::now()));
-        // If no command runs at all, and the wait is in vain, the error says it.
+        // No warning if no other command runs: if the wait is in vain, the error says the same.
         let is_news = others > 0 && !std::mem::replace(&mut shortage.is_said, true);
         drop(shortage);
         self.is_short.store(true, Ordering::Relaxed);

@@ -9,7 +9,7 @@
 //! the output after an abort has closed its input. So the result also tells whether we had told it to end, and whether it
 //! may have left some of its input unread.
 
-use super::children::Children;
+use super::children::{Children, Reaped};
 use super::limits::is_shortage;
 use super::pipes::{PIECE, Pipes, no_descriptor};
 use super::running::{GLANCE, Running};
@@ -44,7 +44,7 @@ impl Commands for Children {
             running.wait_for_its_end(cx);
         }
         running.stop_the_clock(cx);
-        // Whatever is wrong with it, reaping will tell.
+        // An error here is one of reaping too, which reports it.
         let how = running.how().ok();
         // `/proc` shows it until the child is reaped. It is read only if the answer matters, because each look opens a file.
         let is_asked = call.output_counts || how != Some(How::Code(0));
@@ -54,7 +54,7 @@ impl Commands for Children {
             running.close_its_pipes(cx);
         }
         result?;
-        let (how, usage, told_to_end, tag) = ended.map_err(|errno| lost(call.command, errno))?;
+        let Reaped { how, usage, told_to_end, tag } = ended.map_err(|errno| lost(call.command, errno))?;
         let left_input = running.stdin.was_left();
         Ok(Finished {
             how: running.early.unwrap_or(how),
@@ -95,18 +95,18 @@ impl Children {
             self.room.wait(|| self.count(), cx)?;
             match self.try_to_start(cx, call, credit) {
                 Ok(Some(running)) => return Ok(running),
-                // A pause came between the gate and here; the gate will tell.
+                // A pause began after the gate was passed. The next `wait` passes the gate again, and waits there.
                 Ok(None) => std::thread::yield_now(),
                 Err((errno, _))
                     if is_shortage(errno) && self.room.is_worth_waiting(errno, wanted, self.count(), cx) => {}
-                // It concerns this task alone: another task may have shorter arguments.
+                // Too long concerns this task alone: another task may have shorter arguments.
                 Err((Errno::E2BIG, _)) => return Err(TaskError::Failed(too_long(call.command))),
                 Err((_, error)) => return Err(TaskError::Fatal(error)),
             }
         }
     }
 
-    /// `None`: not now. The error comes with the system's reason for it.
+    /// `None`: children are held, or none may start any more. The error comes with the system's reason for it.
     fn try_to_start<'a>(
         &'a self,
         cx: &Context<'_>,

@@ -13,9 +13,9 @@
 //! - the limit of open files that bivouac itself was started with;
 //! - standard input, output and error as the caller gives them, the files that it names, and no other descriptor of ours
 //!   (all of ours are close-on-exec). Descriptors that bivouac inherited pass: `make` hands its job server down that way;
-//! - the environment but for what is meant for this process ([`environment_of_commands`]), and in it the mark of this
-//!   process and the number of the command, by which the [watcher](super::watcher) knows it. A bivouac inside another one
-//!   puts the mark of the outer one first, so that each finds its own commands.
+//! - the environment, without the variables that are meant for this process ([`environment_of_commands`]), and with the mark
+//!   of this process and the number of the command, by which the [watcher](super::watcher) finds it. A bivouac inside
+//!   another one puts the mark of the outer one first, so that each finds its own commands.
 
 use super::limits::open_files_of_commands;
 use super::posix_spawn;
@@ -34,15 +34,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
 
-/// The variable in the environment of every child.
+/// The variable that marks every child as a command of this process.
 pub(crate) const RUN: &str = "BIVOUAC_RUN";
 
-/// How a service manager is told that a service runs (`sd_notify(3)`).
+/// The variables in which a service manager says where a service must report itself (`sd_notify(3)`).
 const MANAGER: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
-/// The variables of this process that its commands get. `BIVOUAC_…` belongs to this program: what was set for the outer
-/// bivouac is not meant for one inside it. And with the socket of the service manager, a command would report itself as the
-/// service.
+/// The variables of this process that its commands get. `BIVOUAC_…` stays out, because a setting of this bivouac is not meant
+/// for one that a command starts; only `BIVOUAC_RUN` passes. The socket of the service manager stays out, because a command
+/// would report itself as the service.
 #[doc(hidden)]
 pub fn environment_of_commands() -> impl Iterator<Item = (OsString, OsString)> {
     let is_ours = |name: &OsStr| {
@@ -125,7 +125,7 @@ impl Inheritance {
             programs: &programs,
             words,
             environment: &self.environment,
-            // It has no NUL in it: neither has the environment that a part of it came from.
+            // It has no NUL: a part of it is a variable of the environment, and the others are our own words.
             own: &CString::new([&self.mark, tag.to_string().as_bytes()].concat()).unwrap_or_default(),
             variables: &command.variables,
             directory: command.directory.as_ref(),
@@ -171,7 +171,7 @@ pub(crate) fn is_missing(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENOTDIR)
 }
 
-/// This is reported once and ends the job: the command would fail for every other task as well.
+/// The error for a command that cannot start. It ends the run, because the command would fail for every other task as well.
 pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
     let name = command.program();
     if is_missing(errno) {
@@ -194,7 +194,7 @@ pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
     }
 }
 
-/// Which of the two limits it is: that of one word, or that of all words and the environment.
+/// Says which limit the command exceeds: that of one word, or that of all words and the environment.
 pub(super) fn too_long(command: &Command) -> String {
     const LONGEST_WORD: usize = 128 << 10;
     let lengths = || command.words.iter().map(|word| word.as_bytes_with_nul().len());

@@ -16,14 +16,14 @@ pub(super) fn look(pid: Pid, what: WaitIdOptions) -> nix::Result<Option<WaitIdSt
     found.map_err(|errno| Errno::from_raw(errno.raw_os_error()))
 }
 
-/// Waits for its end, and does not reap it.
+/// Waits for the end of a child, and does not reap it.
 pub(super) fn end(pid: Pid) -> nix::Result<How> {
     let status = look(pid, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?.ok_or(Errno::ECHILD)?;
     let by_signal = || status.terminating_signal().map(How::Signal);
     status.exit_status().map(How::Code).or_else(by_signal).ok_or(Errno::ECHILD)
 }
 
-/// Waits for its end and reaps it: then its number is free. Returns also what the kernel has counted of it.
+/// Waits for the end of a child and reaps it: then its number is free. Returns also the time and memory that it used.
 pub(super) fn reap(pid: Pid) -> nix::Result<(How, Usage)> {
     let (status, used) = sys::wait4(pid)?;
     let how = match libc::WIFEXITED(status) {

@@ -106,7 +106,7 @@ pub(super) fn notice_children() -> io::Result<Option<(Signal, Disposition)>> {
     Ok(Some((Signal::SIGCHLD, found)))
 }
 
-/// The same for good, for a program that starts a command after its last run.
+/// Gives SIGCHLD its default action until the process ends, for a program that starts a command after its last run.
 #[doc(hidden)]
 pub fn keep_exit_statuses() -> io::Result<()> {
     notice_children().map(drop)

@@ -23,8 +23,8 @@ pub(crate) enum Rung {
 /// like npm send INT and TERM for one Ctrl-C. So the same signal counts again only [`Escalation::REPEAT`] after
 /// it last counted, and a different one only [`Escalation::MERGE`] after the first.
 ///
-/// The signal thread and the supervisor each have one of these, and feed it with the same events. The supervisor's
-/// decides. The other one is the way out if the supervisor is stuck.
+/// The signal thread and the supervisor each have an `Escalation`, and both see the same signals. That of the supervisor
+/// decides. That of the signal thread is the way out if the supervisor is stuck.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Escalation {
     rung: u8,

@@ -3,7 +3,8 @@
 //! The obvious program has a function per signal. Then you must read all of them to answer "what does SIGHUP do
 //! while paused?". Here the signal thread translates each signal once, into a [`Request`]. Two facts are
 //! about the signal itself, and stand at the end of this file: how a process that it stopped must end, and whether
-//! sending it again means more. (Messages name the signal too, and the loop knows a Ctrl-C of a terminal.)
+//! sending it again means more. (Messages also name the signal, and `interrupts_caller_too` in `src/engine/decide.rs` looks
+//! for a Ctrl-C of the terminal.)
 
 mod names;
 

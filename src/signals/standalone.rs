@@ -14,14 +14,14 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// A suspension is put off no longer than this while other signals pour in.
-const NO_LONGER: Duration = Duration::from_millis(20);
+/// While other signals pour in, it is unknown whether a SIGCONT is among them. After this time the process stops anyway.
+const LONGEST_DELAY: Duration = Duration::from_millis(20);
 
 /// Receives signals, one by one, on the thread that asks.
 ///
-/// The policy of the [`Masked`] value says which signals. A SIGINT or SIGTERM
-/// that means [`Stop`](crate::Request::Stop) ends the process when it comes for the third time, even if the program
-/// no longer asks for signals. Dropping this value restores the mask and the dispositions, and ends the thread.
+/// The policy of the [`Masked`] value says which signals. If SIGINT or SIGTERM means [`Stop`](crate::Request::Stop) or
+/// [`Abort`](crate::Request::Abort), the third one ends the process, even if the program no longer asks for signals.
+/// Dropping this value restores the mask and the dispositions, and ends the thread.
 ///
 /// # Race condition
 ///
@@ -49,7 +49,7 @@ const NO_LONGER: Duration = Duration::from_millis(20);
 /// ```
 pub struct Signals {
     received: Receiver<Received>,
-    /// Taken out of the channel to look for a SIGCONT, and not waited for yet.
+    /// Signals that [`suspend`](Signals::suspend) took out of the channel to look for a SIGCONT. The next waits return them.
     early: Mutex<VecDeque<Received>>,
     // Dropped in this order: the handlers first, then the mask.
     thread: SignalThread,
@@ -117,8 +117,9 @@ impl Signals {
             Err(RecvTimeoutError::Disconnected) => Err(deaf()),
         }
     }
-    /// Waits for the next signal or for what another thread sends, whichever comes first, at most until `moment`. Of
-    /// several the signal comes first. Fails as [`wait`](Signals::wait).
+
+    /// Waits for the next signal or for a message of another thread, at most until `moment`. If both are there already, it
+    /// returns the signal. Fails as [`wait`](Signals::wait).
     #[doc(hidden)]
     pub fn wait_beside<T>(&self, other: &Receiver<T>, moment: Instant) -> Result<Heard<T>> {
         match self.early().map_or_else(|| self.received.try_recv(), Ok) {
@@ -134,11 +135,12 @@ impl Signals {
     }
 
     /// Stops this process as Ctrl-Z does, and returns when it is continued: at once if a SIGCONT has come already, or if no
-    /// shell would send one. Bring the terminal in order before. Fails if the kernel refuses, for which it has no reason.
+    /// shell would send one. Restore the mode of the terminal before. Fails if the kernel refuses, for which it has no reason.
     ///
     /// # Race condition
     ///
-    /// That of `suspend` in `src/signals/default_action.rs`: an instant within a system call.
+    /// A SIGCONT is lost, and the process stands still, if it comes in one instant within a system call
+    /// (`src/signals/default_action.rs`).
     ///
     /// ```
     /// use bivouac::{Policy, Request, Signal, Signals, signals::Masked};
@@ -163,10 +165,10 @@ impl Signals {
     #[doc(hidden)]
     pub fn suspend(&self) -> Result<()> {
         let asked = Instant::now();
-        // The thread that has just sent the SIGTSTP may not sleep yet, and that says nothing of a SIGCONT.
+        // `Unknown` may only mean that the signal thread, which has just sent the SIGTSTP, is not waiting again yet.
         let continued = || loop {
             match self.thread.subscription.resume_on_its_way() {
-                Resume::Unknown if asked.elapsed() < NO_LONGER => std::thread::yield_now(),
+                Resume::Unknown if asked.elapsed() < LONGEST_DELAY => std::thread::yield_now(),
                 seen @ (Resume::None | Resume::Came | Resume::Unknown) => {
                     let mut early = lock(&self.early);
                     early.extend(self.received.try_iter());
@@ -185,9 +187,9 @@ impl Signals {
 pub enum Heard<T> {
     /// A signal.
     Signal(Caught),
-    /// Something else.
+    /// A message of another thread.
     Other(T),
-    /// The moment has come, or there will be nothing else.
+    /// Neither: the moment has come, or the other threads have closed their channel.
     Nothing,
 }
 

@@ -94,21 +94,21 @@ pub struct End {
     pub took_us: u64,
     /// How it ended.
     pub outcome: Outcome,
-    /// What was measured. It stands after the line in the frame, where older programs do not look.
+    /// Measurements. In the frame they stand after the line, where older programs do not look.
     #[serde(skip)]
     pub measured: Measured,
 }
 
-/// What was measured of an attempt ([`Line`] has an example). All of it is zero or empty if nothing is known.
+/// Measurements of an attempt ([`Line`] has an example). A value that is not known is zero or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     /// The worker that ran it, from 1.
     pub slot: u32,
     /// How long it stood still, paused or suspended, in milliseconds.
     pub stood_ms: u64,
-    /// What its command used.
+    /// The time, memory and bytes that its command used.
     pub usage: Usage,
-    /// Of a failure: the last lines on its standard error.
+    /// If it failed, the last lines on its standard error.
     pub said: String,
 }
 
@@ -121,7 +121,7 @@ pub enum Outcome {
     Code(i32),
     /// It failed by this signal.
     Signal(i32),
-    /// It took longer than it might.
+    /// It was ended because it took longer than allowed.
     TimedOut,
     /// It wanted to use the terminal, and was ended.
     WantedTerminal,

@@ -165,11 +165,11 @@ pub enum Again {
 pub struct AtWork {
     /// Its number.
     pub task: u64,
-    /// The worker that it has, from 1. `None` while only its verdict is held, and no worker.
+    /// Its slot, from 1 ([`Context::slot`](crate::Context::slot)). `None` while only its verdict is held.
     pub slot: Option<usize>,
     /// How long ago it began, without pauses.
     pub since: Duration,
-    /// What the journal says of it; may be empty.
+    /// The note about it in the journal, such as its command; may be empty.
     pub note: String,
 }
 
@@ -258,9 +258,9 @@ pub enum Notice {
         /// The sentence.
         line: String,
     },
-    /// Tasks that run at the moment (SIGQUIT).
+    /// The tasks that run at the moment. SIGQUIT prints them.
     Running(Vec<AtWork>),
-    /// The state is kept here.
+    /// The directory in which the state is kept.
     State(PathBuf),
     /// The settings were read again.
     Reloaded {

@@ -4,14 +4,14 @@ use crate::task::{Line, Mark, Shared};
 use crossbeam_channel::{SendTimeoutError, Sender};
 use std::time::Duration;
 
-/// What workers tell the commit thread. All of one task comes from one worker, in order.
+/// Messages of the workers to the commit thread. Those of one task come from one worker, in order.
 #[derive(Debug)]
 pub(crate) enum Delivery<P> {
     /// A piece of the output of a task that is still running.
     Piece { task: u64, bytes: Vec<u8> },
     /// The task is done; its pieces are complete. It covers so many `bytes` of input.
     Done { task: u64, partial: P, mark: Option<Mark>, bytes: u64 },
-    /// The task failed for good; what it emitted stays or is forgotten.
+    /// The task failed for good. `prints`: the pieces that it emitted stay; otherwise they are forgotten.
     Failed { task: u64, mark: Option<Mark>, prints: bool },
     /// The task was interrupted: its pieces must be forgotten, it runs again.
     Interrupted { task: u64 },
@@ -22,9 +22,9 @@ pub(crate) struct Outbox<P> {
     pub(crate) deliveries: Sender<Delivery<P>>,
     /// For the journal. Three short lines for every command would fill the channel of deliveries.
     pub(crate) lines: Sender<Line>,
-    /// One for each large piece on its way, as many as there may be.
+    /// Has a message for each large piece that is on its way. Its capacity bounds their number.
     pub(crate) large: Sender<()>,
-    /// Tells the commit thread that its box fills up. It looks seldom, as each wake-up costs a worker its core.
+    /// Tells the commit thread that its box fills up. It rarely looks by itself, as each wake-up costs a worker its core.
     pub(crate) nudge: Sender<()>,
 }
 

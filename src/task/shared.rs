@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+/// A line for the observer.
 #[derive(Debug)]
 pub(crate) struct Saying {
     pub(crate) task: u64,
     pub(crate) line: String,
-    /// A sentence of the job, and no line of a command.
+    /// Whether the job says it; otherwise it is a line of a command.
     pub(crate) is_the_jobs: bool,
 }
 
@@ -27,14 +28,14 @@ pub(crate) struct Shared {
     pub(crate) throttle: Throttle,
     /// Bytes of input that tasks have worked through, for progress only.
     pub(crate) advanced: AtomicU64,
-    /// Tasks that have begun and not ended: what SIGQUIT prints and `status` shows.
+    /// Tasks that have begun and not ended. SIGQUIT prints them, and `status` shows them.
     pub(crate) running: Mutex<BTreeMap<u64, Running>>,
     pub(crate) keep_going: bool,
-    /// What a failed task has emitted stays in the output.
+    /// Whether the output of a failed task stays.
     pub(crate) print_failed: bool,
-    /// Failures end the run, without a request for a stop: a task that ends badly now has failed.
+    /// Whether failures alone end the run. Then a task that ends badly has failed, and was not interrupted.
     pub(crate) halting: AtomicBool,
-    /// So many failures end the run.
+    /// The run ends at this many failures.
     failures_allowed: u64,
     /// Failures that are known, also those that do not count yet.
     failures_known: AtomicU64,
@@ -51,7 +52,7 @@ pub(crate) struct Running {
     pub(crate) since: Instant,
     /// Its place among those that run at the same time, from 1.
     pub(crate) slot: Option<usize>,
-    /// What the journal says of it.
+    /// The note about it in the journal.
     pub(crate) note: String,
 }
 
@@ -79,8 +80,8 @@ impl Shared {
         }
     }
 
-    /// A task begins, and gets a slot if it `has_worker`: the lowest that is free. The number of the worker would be simpler,
-    /// but when a pool is replaced, workers of both have the same numbers.
+    /// Notes that a task begins. If it `has_worker`, it gets the lowest free slot. The obvious slot is the number of the
+    /// worker. But when a larger pool takes the place of another one, both have workers with the same numbers.
     pub(crate) fn begins(&self, task: u64, since: Instant, has_worker: bool) -> Option<usize> {
         let mut running = lock(&self.running);
         let is_free = |slot: &usize| running.values().all(|one| one.slot != Some(*slot));
@@ -89,8 +90,8 @@ impl Shared {
         slot
     }
 
-    /// Whether more have failed than the run can bear. Then no further task begins. The run ends when the
-    /// failures count, unless a stop makes interruptions of them.
+    /// Whether so many tasks have failed that no further one may begin. The run ends when the failures count, unless a stop
+    /// turns them into interruptions.
     pub(crate) fn too_much_has_failed(&self) -> bool {
         self.failures_known.load(Ordering::Relaxed) >= self.failures_allowed
     }

@@ -8,12 +8,12 @@ use clap::{Arg, Command, CommandFactory};
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 
-/// A setting. Its name is that of an option, with a dot for the first hyphen if it is in a table.
+/// A setting. Its name is that of an option. If it is in a table, a dot takes the place of the first hyphen.
 pub(crate) struct Key {
     pub(crate) name: &'static str,
-    /// A value in TOML.
+    /// An example of a value, in TOML.
     example: &'static str,
-    /// Whether a number needs no quotes.
+    /// Whether the value may be a number, without quotes.
     takes_numbers: bool,
 }
 
@@ -25,7 +25,7 @@ const fn number(name: &'static str, example: &'static str) -> Key {
     Key { name, example, takes_numbers: true }
 }
 
-/// All of them but the table `[signals]`.
+/// All settings, except the table `[signals]`.
 pub(crate) const KEYS: [Key; 17] = [
     number("jobs", "4"),
     number("max-jobs", "16"),
@@ -47,7 +47,7 @@ pub(crate) const KEYS: [Key; 17] = [
 ];
 
 impl Key {
-    /// The table that it is in, and its name there.
+    /// The table of the setting, if it is in one, and its name there.
     pub(crate) fn place(&self) -> (Option<&'static str>, &'static str) {
         self.name.split_once('.').map_or((None, self.name), |(table, name)| (Some(table), name))
     }
@@ -57,7 +57,7 @@ impl Key {
         format!("BIVOUAC_{}", self.name.to_uppercase().replace(['-', '.'], "_"))
     }
 
-    /// A configuration that says nothing else.
+    /// A configuration with this setting alone.
     pub(super) fn alone(&self, value: String) -> toml::Table {
         let table = |name: &str, value| toml::Table::from_iter([(name.to_string(), value)]);
         match self.place() {
@@ -74,7 +74,7 @@ impl Key {
         verb.get_arguments().find(|option| option.get_long() == Some(&name))
     }
 
-    /// What `--help` says of it.
+    /// The text of `--help` about it.
     pub(crate) fn help(&self, verb: &Command) -> String {
         let help = |option: &Arg| option.get_long_help().or(option.get_help()).map(ToString::to_string);
         self.option(verb).and_then(help).unwrap_or_default()
@@ -99,7 +99,7 @@ pub(crate) fn verb() -> Command {
     main.find_subcommand("each").cloned().unwrap_or(main)
 }
 
-/// A whole configuration in which nothing is set: every setting stands behind a `#`, below what it means.
+/// A whole configuration in which nothing is set: each setting is commented out, below its explanation.
 pub(crate) fn example() -> String {
     let verb = verb();
     let mut page = ABOUT.to_string();
@@ -134,7 +134,7 @@ const ABOUT: &str = "\
 # environment variable in brackets. Remove the # in front of a setting to make it count.
 ";
 
-/// Lines of at most 100 columns, each behind a `#`.
+/// Text as comments of at most 100 columns.
 fn comment(text: &str) -> String {
     let mut lines = vec!["#".to_string()];
     for word in text.split(' ') {
@@ -146,7 +146,7 @@ fn comment(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The schema of JSON Schema, which editors and linters read for TOML too.
+/// The settings as JSON Schema, which editors and linters read for TOML too.
 pub(crate) fn schema() -> Value {
     let verb = verb();
     let (mut plain, mut tables) = (Map::new(), Map::new());
@@ -161,7 +161,7 @@ pub(crate) fn schema() -> Value {
         }
     }
     plain.append(&mut tables);
-    // Signals that may have a meaning, by either name.
+    // The names of signals that may have a meaning, with or without `SIG`.
     let names: Vec<_> =
         Signal::iterator().map(short_name).filter(|name| signal_named(name).is_ok()).collect();
     plain.insert(

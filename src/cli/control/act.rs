@@ -65,7 +65,7 @@ impl Seen {
         self.live.as_ref().map_or(0, |live| live.checkpoints_asked)
     }
 
-    /// What the job says that it does, if it has said so after `seq`.
+    /// The phase in the status file, if the file is newer than `seq`.
     fn activity_after(&self, seq: u64) -> Option<Activity> {
         self.live.as_ref().filter(|live| live.seq > seq).map(|live| live.phase)
     }
@@ -111,8 +111,8 @@ pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
     let job = RunningJob::reach(view, timeout, "resume")?;
     let before = job.once_it_has_a_status()?;
     match phase(&before) {
-        // The kernel continues a process at SIGCONT, whatever the signal means to it besides. It may have
-        // been paused before it was suspended, and then that ends too.
+        // The kernel continues a process at SIGCONT, whatever the signal means to the job. If the job had been paused
+        // before it was suspended, the second signal ends the pause.
         JobPhase::Suspended => {
             job.send(Signal::SIGCONT)?;
             if let Ok(signal) = job.signal_for(&before, &[Request::Resume]) {
@@ -129,7 +129,7 @@ pub(super) fn resume(view: &View, timeout: Grace) -> Result<u8> {
         JobPhase::Starting | JobPhase::Stopped | JobPhase::Crashed | JobPhase::Finished => {}
     }
     let running = |now: &Seen| {
-        // A suspension that was under way when the SIGCONT came has come after it.
+        // A suspension that was under way can take effect after the first SIGCONT.
         if now.suspended {
             job.process.signal(Signal::SIGCONT).ok();
         }
@@ -153,7 +153,7 @@ pub(super) fn checkpoint(view: &View, timeout: Grace) -> Result<u8> {
     let durable = |now: &Seen| now.asked() > before.asked();
     let waited = job.wait_until("a checkpoint", durable)?;
     if waited == Waited::Ended {
-        // Every orderly end writes a checkpoint, and it is a later one. Any other end does not.
+        // An orderly end has written a later checkpoint, but a kill has not, and this cannot tell which end it was.
         return Err(job.refusal("it has ended meanwhile; `bivouac status` shows what is committed"));
     }
     if before.suspended {
@@ -176,15 +176,14 @@ pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
     }
     let job = RunningJob::reach(view, timeout, "stop")?;
     let before = job.once_it_has_a_status()?;
-    // A suspended job may have been asked to stop before, which it has not heard of yet; the same
-    // signal twice is then one, since it is pending once.
+    // A suspended job may have a stop pending already. A second one does no harm: a pending signal is pending only once.
     match before.live.as_ref().map(|live| live.phase) {
         Some(Activity::Stopping | Activity::Aborting | Activity::Finishing) => {}
         Some(Activity::Running | Activity::Pausing | Activity::Paused) | None => {
             job.send(job.signal_for(&before, &[Request::Stop])?)?;
         }
     }
-    // A suspension meanwhile would hold the stop.
+    // If the job is suspended now, it cannot stop, so it is continued.
     let ended = |now: &Seen| {
         if now.suspended {
             job.process.signal(Signal::SIGCONT).ok();
@@ -201,7 +200,7 @@ pub(super) fn stop(view: &View, timeout: Grace) -> Result<u8> {
     Ok(FINISHED)
 }
 
-/// What is committed, and how to continue.
+/// Prints how much is committed, and how to continue.
 fn say_how_it_stands(view: &View, what: &str) {
     let status = StatusReport::of(view);
     let path = view.path.display();
@@ -313,8 +312,8 @@ impl<'a> RunningJob<'a> {
 
     /// Suspends a job that was suspended before it was asked for a checkpoint.
     ///
-    /// Not before it goes on: a SIGTSTP that comes together with the SIGCONT is understood as "go on"
-    /// ([`bivouac::signals`]). If no signal means `suspend` to it, the suspension came from SIGSTOP.
+    /// It waits until the job runs again: a SIGTSTP that arrives together with the SIGCONT counts as "go on"
+    /// ([`bivouac::signals`]). If no signal means `suspend` to the job, it was suspended by SIGSTOP.
     fn suspend_again(&self, before: &Seen) -> Result<()> {
         if self.wait_until("running", |now| goes_on(now, before.seq()))? == Waited::Ended {
             return Ok(());

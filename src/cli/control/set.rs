@@ -5,11 +5,11 @@
 //!
 //! # Race conditions
 //!
-//! - Two verbs at once: the file is locked from before it is written until it is answered, so the second waits for the first.
-//!   A lock dies with its process; what a killed verb has left is overwritten.
-//! - The job ends meanwhile: its end wakes the verb, which says so. A file that is left names a process that has ended, and
-//!   no other process takes it for its own.
-//! - The job begins to stop meanwhile: it answers until it has ended. The settings are in force, for what is left.
+//! - Two verbs at once: the verb locks the file before it writes, and until the answer, so the second verb waits for the
+//!   first. The kernel releases the lock of a verb that is killed, and the next verb overwrites its file.
+//! - The job ends before it answers: the end wakes the verb, which reports it. A file that stays behind names a process that
+//!   has ended, so no other process takes it for its own.
+//! - The job begins to stop before it answers: it answers until it has ended, and the settings hold for the rest of the run.
 
 use super::act::{LOOK_EVERY, RunningJob, Seen, phase};
 use super::view::{JobPhase, View};
@@ -66,7 +66,7 @@ pub(super) fn set(view: &View, args: &SetArgs) -> Result<u8> {
     }
 }
 
-/// The file, as long as the request stands.
+/// The request file, until it is answered. Dropping this removes the file.
 struct RequestFile {
     place: PathBuf,
     name: String,
@@ -87,7 +87,7 @@ impl RequestFile {
         Ok(Self { place, name, _file: file })
     }
 
-    /// Opens and locks it. Another verb may have removed it between the two; then there is a new one.
+    /// Opens and locks the file. If another verb has removed it between the two calls, this opens a new one.
     fn locked(job: &RunningJob<'_>, place: &Path) -> Result<File> {
         loop {
             let file = Asked::open(job.path, OpenOptions::new().create(true).truncate(false).write(true))
@@ -109,6 +109,7 @@ impl RequestFile {
     }
 }
 
+/// Whether the open file is still the one with this name.
 fn is_at(file: &File, place: &Path) -> bool {
     let same = |a: &std::fs::Metadata, b: &std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
     matches!((file.metadata(), place.symlink_metadata()), (Ok(a), Ok(b)) if same(&a, &b))
@@ -117,7 +118,8 @@ fn is_at(file: &File, place: &Path) -> bool {
 impl Drop for RequestFile {
     fn drop(&mut self) {
         std::fs::remove_file(&self.place).ok();
-        // The job may have ended, and taken its state away before the file was there. This fails for any other state.
+        // The job may have removed its state just before this verb created the file, and the directory with it. This removes
+        // the directory again if it is empty, and fails otherwise.
         if let Some(state) = self.place.parent() {
             std::fs::remove_dir(state).ok();
         }

@@ -2,16 +2,16 @@
 //!
 //! | chapter | what it is about |
 //! |---|---|
-//! | [`jobs`] | what is shown: read from the states, on a thread of its own |
-//! | [`frame`] | how it looks, drawn by ratatui into a buffer |
-//! | [`screen`] | the terminal: its modes, the buffer on it, the keys |
+//! | [`jobs`] | the jobs, which a thread of their own reads from the states |
+//! | [`frame`] | how they look, drawn by ratatui into a buffer |
+//! | [`screen`] | the terminal: its modes, how a buffer gets there, the keys |
 //!
-//! The obvious program for a terminal gets its signals in raw mode as keys, and forgets those that `kill` sends. Then a SIGTERM
-//! leaves a terminal without echo, and after Ctrl-Z the shell has one without a cursor. Here the keys stay with the kernel
-//! (`ISIG`), so Ctrl-C, Ctrl-Z and `kill` are one thing: a signal, which comes from the signal thread of this library. This
-//! thread gives the terminal back before it dies of a signal or is suspended, and takes it again when it is continued.
+//! The obvious program sets the terminal to raw mode, gets Ctrl-C as a key, and forgets the signals of `kill`. Then a SIGTERM
+//! leaves a terminal without echo, and after Ctrl-Z the shell has one without a cursor. Here the kernel goes on to turn these
+//! keys into signals (`ISIG`), so Ctrl-C, Ctrl-Z and `kill` all arrive through the signal thread of this library. The loop
+//! gives the terminal back before the process dies of a signal or is suspended, and takes it again afterwards.
 //!
-//! A key that controls a job starts the verb for that, as a person would, and shows what the verb says.
+//! A key that controls a job starts the verb that a person would type, and shows the message of the verb.
 
 mod frame;
 mod jobs;
@@ -35,16 +35,17 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The clock of the title moves, and a process that came to the foreground again without a signal is noticed.
+/// How often the loop draws without an event: the clock in the title moves, and the process may have come to the foreground
+/// without a signal.
 const TICK: Duration = Duration::from_millis(500);
 
-/// What other threads tell this one.
+/// Messages of the other threads to the loop.
 enum Event {
     Key(Key),
     /// The terminal is gone.
     Closed,
     Jobs(Jobs),
-    /// A verb has ended, and said this.
+    /// A verb has ended, with this message.
     Said(String),
 }
 
@@ -101,7 +102,7 @@ pub(crate) fn run(args: &TopArgs, mut masked: Masked) -> Result<Exit> {
     }
 }
 
-/// No job runs here, so the defaults of jobs are not those of this verb.
+/// The signals of this verb. They are not the defaults of jobs, because this process runs no job.
 fn policy() -> Policy {
     use Signal::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
     let ends = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].map(|signal| (signal, Request::Stop));
@@ -113,7 +114,7 @@ struct Top {
     frame: Frame,
     screen: Screen,
     tell: Sender<Event>,
-    /// The job that `s` asked to stop, until that is confirmed.
+    /// The job that the key `s` is to stop, until the next key confirms that or not.
     stop: Option<PathBuf>,
 }
 
@@ -154,13 +155,14 @@ impl Top {
         false
     }
 
-    /// Starts a verb for a job, and `resume` in place of `pause` for one that is held. It has a process group of its own, so no key ends it, and no terminal.
+    /// Starts a verb for a job on a thread, with `resume` in place of `pause` if the job is held. The verb has a process
+    /// group of its own, so that Ctrl-C does not end it, and no descriptor of the terminal.
     fn asks(&mut self, verb: &[&str], path: &Path) {
         self.frame.message = format!("{} …", verb.join(" "));
         let (mut words, tell) = (words(verb, path), self.tell.clone());
         let path = path.to_path_buf();
         let said = move || {
-            // What is on the screen may be older than the key.
+            // The screen may show an older phase, so this looks again.
             if words[0] == "pause" && Job::look(&path).is_some_and(|job| job.is_held()) {
                 words[0] = "resume".into();
             }
@@ -179,12 +181,14 @@ impl Top {
     }
 }
 
-/// A path must not look like an option, a setting or the number of a process.
+/// The arguments of a verb for the job at `path`. With `./` before it, a path cannot look like an option, a setting or a
+/// process id.
 fn words(verb: &[&str], path: &Path) -> Vec<OsString> {
     let path = if path.is_absolute() { path.to_path_buf() } else { Path::new(".").join(path) };
     verb.iter().map(OsString::from).chain([path.into()]).collect()
 }
 
+/// The first line of a message, without the name of the program.
 fn first_message(said: &str) -> String {
     let line = said.lines().next().unwrap_or_default();
     line.strip_prefix("bivouac: ").unwrap_or(line).to_string()

@@ -1,12 +1,12 @@
 //! `--metrics-listen`: `/metrics` and `/healthz` over HTTP, for one client at a time.
 //!
-//! The obvious way is a server from a library. Here are two pages, a few clients, and a job that has other things to do. So one
-//! thread answers one request after another and closes each connection, and a client that is slow has two seconds.
+//! The obvious way is a server from a library. But there are two pages and a few clients, and the machine is busy with the
+//! job. So one thread answers one request after another and closes each connection. A slow client has two seconds.
 //!
 //! `/healthz` answers 200 while the supervisor's loop turns, and 503 when it has been silent for ten seconds. A thread that
 //! always answers 200 would only prove that the thread is alive.
 //!
-//! There is no password and no TLS. So the address is that of the machine itself unless another one is given.
+//! There is no password and no TLS. So by default only programs of the same machine can connect.
 
 use super::{Figures, locked, text};
 use bivouac::signals::Masked;
@@ -20,12 +20,13 @@ use std::time::{Duration, Instant};
 /// How long a client may take for its request, and for the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How large a request may be. Ours have no body.
+/// How many bytes of a request are read. A GET or HEAD has no body.
 const LARGEST: usize = 8 * 1024;
 
-/// After this time without a turn of its loop, the supervisor hangs.
+/// If the supervisor has reported nothing for this long, its loop counts as hanging. Usually it reports ten times a second.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// The thread that answers. Dropping this closes the address.
 pub(super) struct Listener {
     address: SocketAddr,
     is_closed: Arc<AtomicBool>,
@@ -46,7 +47,7 @@ impl Listener {
                 match stream {
                     _ if ends.load(Ordering::Relaxed) => return,
                     Ok(stream) => drop(answer(stream, &figures)),
-                    // Too many open files, say: they become fewer.
+                    // For example too many open files. Later there may be fewer.
                     Err(_) => thread::park_timeout(Duration::from_millis(100)),
                 }
             }
@@ -60,7 +61,8 @@ impl Listener {
 }
 
 impl Drop for Listener {
-    /// A merge follows a shard in one process, and wants the same address.
+    /// A merge follows a shard in one process and needs the same address. The connection wakes the thread, which then sees
+    /// that it must end.
     fn drop(&mut self) {
         self.is_closed.store(true, Ordering::Relaxed);
         TcpStream::connect_timeout(&self.address, PATIENCE).ok();
@@ -74,7 +76,7 @@ fn answer(mut stream: TcpStream, figures: &Mutex<Figures>) -> io::Result<()> {
     let mut piece = [0; 1024];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < LARGEST {
         let left = until.saturating_duration_since(Instant::now());
-        // A timeout of zero would be none.
+        // Zero is refused, because to the kernel it means "no timeout".
         stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
         match stream.read(&mut piece)? {
             0 => break,
@@ -85,7 +87,7 @@ fn answer(mut stream: TcpStream, figures: &Mutex<Figures>) -> io::Result<()> {
     stream.write_all(&response(&request, &figures))
 }
 
-/// The whole answer to a request.
+/// The whole answer to a request, head and body.
 fn response(request: &[u8], figures: &Figures) -> Vec<u8> {
     let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\r').next().unwrap_or_default());
     let mut words = line.split(' ');

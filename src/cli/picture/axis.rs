@@ -1,7 +1,8 @@
 //! Time across the page, without the days on which nothing ran.
 //!
-//! A job that worked for an hour, and was continued after a weekend, would be two thin lines. So a time in which nothing
-//! moved is folded to a narrow strip if it is long against the work. Places on the axis are numbers from 0 to [`WIDE`].
+//! A job that worked for an hour, and was continued after a weekend, would be two thin lines. So a rest, a time in which
+//! nothing moved, is folded to a narrow strip if it is long compared with the work. Moments are milliseconds since 1970,
+//! and places on the axis are numbers from 0 to [`WIDE`].
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,11 +10,11 @@ use jiff::tz::TimeZone;
 /// The right end of the axis.
 pub(super) const WIDE: f64 = 1000.0;
 
-/// A strip of folded time is this wide, and all of them together no wider than [`FOLDS`].
+/// A strip of folded time is this wide. All strips together are no wider than [`FOLDS`].
 const FOLD: f64 = 28.0;
 const FOLDS: f64 = 280.0;
 
-/// A rest is folded if it is longer than this part of the work.
+/// A rest is folded if it is longer than 1/25 of the work.
 const LONG: u64 = 25;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +32,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// An axis for these times of work, in any order.
+    /// An axis for these times of work, each from one moment to another, in any order.
     pub(super) fn new(mut busy: Vec<(u64, u64)>) -> Self {
         busy.sort_unstable();
         let mut merged: Vec<(u64, u64)> = Vec::new();
@@ -97,7 +98,7 @@ impl Axis {
         self.pieces.iter().filter(|piece| piece.is_folded)
     }
 
-    /// Round moments in local time with their labels, at least `apart` from each other.
+    /// The places of round moments in local time, with their labels, about `apart` from each other or more.
     pub(super) fn ticks(&self, apart: f64) -> Vec<(f64, String)> {
         let Some(first) = self.pieces.first() else { return Vec::new() };
         let work = self.pieces.iter().filter(|piece| !piece.is_folded);
@@ -123,7 +124,7 @@ impl Axis {
     }
 }
 
-/// Between two ticks, in milliseconds.
+/// The possible times between two ticks, in milliseconds: from 10 ms to a year.
 const STEPS: [u64; 26] = [
     10,
     20,

@@ -1,7 +1,7 @@
 //! The curves below the timeline, on the same axis: how much was done in each moment. And the durations as a histogram.
 //!
-//! A job with commands has exact times in its journal. Any other job has its history, in which numbers stand about once a
-//! second; what was done between two lines is spread over the time between them.
+//! A job with commands has exact times in its journal. Any other job has only its history, with a line about once a second:
+//! the work between two lines is spread evenly over the time between them.
 
 use super::axis::{Axis, WIDE};
 use super::draw::{Drawing, background, letters, percent, rect, short, stretched, times};
@@ -41,7 +41,7 @@ impl Curve {
         WIDE / self.values.len() as f64
     }
 
-    /// Spreads an amount over the places from `from` to `to`.
+    /// Spreads an amount evenly over the steps between two places.
     fn spread(&mut self, (from, to): (f64, f64), amount: f64) {
         let (wide, steps) = (self.wide(), self.values.len());
         let bin = |x: f64| ((x / wide) as usize).min(steps - 1);
@@ -53,7 +53,7 @@ impl Curve {
         }
     }
 
-    /// Spreads what a number grew by between two lines of the history.
+    /// Spreads the growth of a number between each two lines of the history.
     fn grow(&mut self, story: &Story, axis: &Axis, number: impl Fn(&Standing) -> f64) {
         for (at, run) in story.runs.iter().enumerate() {
             let mut before = (run.began_ms, before_of(story, at, &number));
@@ -66,8 +66,8 @@ impl Curve {
         }
     }
 
-    /// An amount in each step becomes one in each second. A step that is mostly folded has hardly any seconds, and counts
-    /// together with the one beside it.
+    /// Turns the amount in each step into an amount per second. A step that is mostly folded has hardly any seconds, and
+    /// counts together with the step beside it.
     fn each_second(mut self, axis: &Axis) -> Self {
         let (wide, steps) = (self.wide(), self.values.len());
         let seconds = |at: usize| axis.seconds(at as f64 * wide, (at + 1) as f64 * wide);
@@ -91,7 +91,7 @@ impl Curve {
     }
 }
 
-/// Where a run began to count: sums over all runs go on where the last run of the shard ended.
+/// The number with which a run began: a sum over all runs goes on where the run before it, of the same shard, ended.
 fn before_of(story: &Story, at: usize, number: &impl Fn(&Standing) -> f64) -> f64 {
     let run = &story.runs[at];
     let is_before = |other: &&RunSpan| other.shard == run.shard;
@@ -136,7 +136,7 @@ pub(super) fn curves(story: &Story, axis: &Axis) -> Vec<Drawing> {
     all.into_iter().flatten().collect()
 }
 
-/// `1.2`, `35`: three figures.
+/// A number with as many decimal places as three figures allow: `1.23`, `35.1`, `1200`.
 fn figure(value: f64) -> String {
     match value {
         _ if value >= 99.5 => format!("{value:.0}"),
@@ -192,7 +192,7 @@ fn flow(story: &Story, axis: &Axis) -> Vec<Curve> {
         (Curve::new("input", "in", steps_of(story)), Curve::new("output", "out", steps_of(story)));
     input.grow(story, axis, |standing| standing.bytes as f64);
     output.grow(story, axis, |standing| standing.output_bytes as f64);
-    // What commands print need not be the output of the job.
+    // The history counts the input and output of the job. If it counts none, the bytes of the commands are shown.
     for (curve, of) in [(&mut input, 0), (&mut output, 1)] {
         if curve.most() == 0.0 {
             for attempt in &story.attempts {
@@ -204,7 +204,7 @@ fn flow(story: &Story, axis: &Axis) -> Vec<Curve> {
     vec![input.each_second(axis), output.each_second(axis)]
 }
 
-/// The seconds of checkpoints begin at 0 in each run.
+/// The share of time in which the commit thread waited. This number begins at 0 in each run, unlike the other sums.
 fn waiting(story: &Story, axis: &Axis) -> Vec<Curve> {
     let mut curve = Curve::new("disk", "waited for the disk", steps_of(story));
     for run in &story.runs {
@@ -231,7 +231,7 @@ fn ahead(story: &Story, axis: &Axis) -> Vec<Curve> {
     vec![curve]
 }
 
-/// `None` if there is nothing to show.
+/// Draws curves on one scale; `None` if all their values are 0.
 fn curve(
     title: &str,
     about: &str,
@@ -285,8 +285,9 @@ fn steps(values: &[f64], most: f64) -> String {
     path + &format!("H{}V{}Z", short(WIDE), short(HIGH))
 }
 
-/// Percentiles of the durations of attempts that ended by themselves, in microseconds.
+/// The durations of attempts that ended by themselves.
 pub(super) struct Durations {
+    /// In microseconds, in order, each with whether the attempt was done.
     sorted: Vec<(u64, bool)>,
 }
 
@@ -343,7 +344,7 @@ impl Durations {
     }
 }
 
-/// How tall the histogram is, and the room above it for the percentiles.
+/// How tall the histogram is, and the room above it for the percentiles, in pixels.
 const TALL: f64 = 130.0;
 const MARKS: f64 = 44.0;
 
@@ -369,7 +370,7 @@ impl Scale {
         10_f64.powf(self.low + self.powers * bar as f64 / self.bars as f64) as u64
     }
 
-    /// Powers of ten, or both ends if there are less than two in between.
+    /// Powers of ten, or both ends if there are fewer than two in between.
     fn ticks(&self) -> Vec<u64> {
         let powers: Vec<u64> = (0..15)
             .map(|power| 10_u64.pow(power))
@@ -378,7 +379,7 @@ impl Scale {
         if powers.len() > 1 { powers } else { vec![self.border(0), self.border(self.bars)] }
     }
 
-    /// Bars for the numbers of the done and of the failed; a single one is still seen.
+    /// A bar for each pair of counts, done and failed. A bar for a single attempt is still visible.
     fn bars_of(&self, counts: &[(u64, u64)]) -> Markup {
         let most = counts.iter().map(|(done, failed)| done + failed).max().unwrap_or(1) as f64;
         let high = |count: u64| if count == 0 { 0.0 } else { (count as f64 / most * (TALL - 8.0)).max(1.5) };

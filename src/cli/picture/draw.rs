@@ -1,8 +1,9 @@
-//! What all drawings are made of. One drawing serves the page, a phone, paper, and a picture in a file.
+//! The elements of all drawings. One drawing serves the page, a phone, paper, and a picture in a file.
 //!
 //! The obvious drawing has a `viewBox` and grows and shrinks as a whole. On a phone its letters are then a millimetre high.
-//! So lengths are pixels and only places across are shares of the width: shapes are in an inner `svg` that is stretched,
-//! and letters and marks are placed in percent. To zoom is to change the `viewBox` of the inner one, and these places.
+//! So heights are pixels, and only places across are shares of the width: shapes are in an inner `svg` that is stretched,
+//! and letters and marks are placed in percent. The script zooms by changing the `viewBox` of the inner `svg` and the places
+//! of letters and marks.
 
 use super::axis::{Axis, WIDE};
 use crate::cli::format::{age, time};
@@ -10,13 +11,13 @@ use crate::jobs::text::visible;
 use maud::{Markup, html};
 use std::time::Duration;
 
-/// The part of the width on the left, in percent, that has the names of rows. Zooming needs it too (`zoom.js`).
+/// The part of the width on the left, in percent, in which the names of rows stand. `zoom.js` uses it too.
 pub(super) const GUTTER: f64 = 6.0;
 
-/// A drawing: what it shows, and the picture of it, `high` pixels.
+/// A drawing, `high` pixels high.
 pub(super) struct Drawing {
     pub(super) title: String,
-    /// What the reader must know to read it.
+    /// A sentence that the reader needs to understand it.
     pub(super) about: String,
     pub(super) high: f64,
     /// Time goes across, and the reader can zoom into it.
@@ -24,12 +25,12 @@ pub(super) struct Drawing {
     pub(super) inner: Markup,
 }
 
-/// A place across, for letters.
+/// A place across in percent of the whole width, for letters.
 pub(super) fn percent(x: f64) -> String {
     format!("{:.3}%", GUTTER + x / WIDE * (100.0 - GUTTER))
 }
 
-/// Two digits are a hundredth of a pixel, so a zoom of a hundred is exact.
+/// A number with two decimal places at most. They are a hundredth of a pixel, so a zoom of a hundred is exact.
 pub(super) fn short(number: f64) -> String {
     let text = format!("{number:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
@@ -78,13 +79,13 @@ pub(super) fn lasted(ms: u64) -> String {
     time(Duration::from_millis(ms))
 }
 
-/// How far ticks are apart at each level, from a phone to a deep zoom; the script chooses one (`zoom.js`).
+/// How far ticks are apart at each level, from a phone to a deep zoom. The script `zoom.js` chooses the level.
 const LEVELS: [f64; 4] = [250.0, 125.0, 25.0, 5.0];
 
-/// The level without a script.
+/// The level that is shown where no script runs.
 const SHOWN: usize = 1;
 
-/// Lengths of folds are not written closer than this.
+/// The lengths of folds are written at least this far from each other.
 const APART: f64 = 14.0;
 
 /// The times below a drawing that begins at `top`, and the lengths of its folds, upright in their strips.
@@ -108,7 +109,7 @@ pub(super) fn times(axis: &Axis, top: f64, high: f64) -> Markup {
     }
 }
 
-/// Text of a user without what a terminal would obey, and without the two characters that no XML may have.
+/// The text of a user with control characters made visible, and without the two characters that XML forbids.
 pub(super) fn plain(text: &str) -> String {
     visible(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }

@@ -7,8 +7,9 @@ use bivouac::{Activity, Request};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
     Ended(Way),
-    /// It had no time to say anything: SIGKILL, SIGQUIT, or the machine went down.
+    /// The history has no line about its end: SIGKILL, SIGQUIT, or the machine went down.
     Killed,
+    /// It has not ended.
     AtWork,
 }
 
@@ -31,12 +32,14 @@ pub(super) struct RunSpan {
     pub(super) began_ms: u64,
     pub(super) ended_ms: u64,
     pub(super) how: How,
+    /// How far it was, with the times in milliseconds since 1970.
     pub(super) standings: Vec<(u64, Standing)>,
+    /// The requests that it got: when, which, and by whom.
     pub(super) asked: Vec<(u64, Request, String)>,
 }
 
 impl RunSpan {
-    /// When it stood still: from the moment in which all was paused to the next moment.
+    /// When it stood still: from a line that says "paused" to the next line that does not.
     pub(super) fn pauses(&self) -> Vec<(u64, u64)> {
         let ends = self.standings.iter().skip(1).map(|(at, _)| *at).chain([self.ended_ms]);
         let mut pauses: Vec<(u64, u64)> = Vec::new();
@@ -50,7 +53,7 @@ impl RunSpan {
         pauses
     }
 
-    /// When it moved.
+    /// When it moved: the times between its pauses.
     pub(super) fn busy(&self) -> Vec<(u64, u64)> {
         let mut from = self.began_ms;
         let mut busy = Vec::new();
@@ -67,7 +70,7 @@ impl RunSpan {
     }
 }
 
-/// `now` of a run that is at work.
+/// Divides a history into its runs. `now` is given if a process holds the state: then the last run is at work until now.
 pub(super) fn runs_of(moments: Vec<Moment>, shard: u64, now: Option<u64>) -> Vec<RunSpan> {
     let mut runs: Vec<RunSpan> = Vec::new();
     for Moment { at_ms, what } in moments {

@@ -1,7 +1,7 @@
-//! What is known of a job, from all of its runs and shards: its attempts, its runs, and its best of several lists.
+//! The story of a job, read from the states of all its runs and shards: its attempts, its runs, sums, and short lists.
 //!
-//! A journal may have millions of entries. Of each attempt only some numbers stay in memory. Its note stays as long as the
-//! attempts are few enough to be drawn one by one, and in the lists of the slowest and of the failed, which are short.
+//! A journal may have millions of entries. Of each attempt only some numbers stay in memory. The note of an attempt stays
+//! if there are few enough attempts to draw each of them, and in the lists of the slowest, the failed and others.
 
 use super::runs::{How, RunSpan, runs_of};
 use crate::cli::attempt::{TaskNames, has_failed, words};
@@ -17,10 +17,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// So many attempts are drawn one by one.
+/// Up to this many attempts are drawn one by one.
 pub(super) const ONE_BY_ONE: usize = 4000;
 
-/// How many rows the lists have.
+/// How many rows a list has at most.
 const LISTED: usize = 20;
 
 #[derive(Clone, Debug)]
@@ -35,6 +35,7 @@ pub(super) struct Attempt {
     pub(super) ended_ms: u64,
     pub(super) took_us: u64,
     pub(super) outcome: Outcome,
+    /// Bytes of standard input, and of standard output.
     pub(super) bytes: (u64, u64),
     pub(super) note: String,
 }
@@ -45,13 +46,14 @@ pub(super) struct Sums {
     pub(super) attempts: u64,
     pub(super) by_outcome: BTreeMap<&'static str, u64>,
     pub(super) retries: u64,
-    /// Processor time of all, and the most memory of one.
+    /// Processor time of all attempts, in microseconds.
     pub(super) cpu_us: u64,
+    /// The most memory of one attempt.
     pub(super) peak_bytes: u64,
     pub(super) bytes: (u64, u64),
 }
 
-/// The first few of many, by a number.
+/// The entries with the largest numbers, the largest first; at most [`LISTED`].
 #[derive(Debug, Default)]
 pub(super) struct Top(pub(super) Vec<(u64, Entry)>);
 
@@ -71,7 +73,7 @@ pub(super) struct Story {
     pub(super) job: String,
     pub(super) names: TaskNames,
     pub(super) phase: String,
-    /// The command line, and where it is typed.
+    /// The command line that continues the job, and the directory in which to type it.
     pub(super) command: Option<(String, Option<String>)>,
     pub(super) done: u64,
     pub(super) failed: u64,
@@ -81,7 +83,7 @@ pub(super) struct Story {
     pub(super) runs: Vec<RunSpan>,
     pub(super) sums: Sums,
     pub(super) slowest: Top,
-    /// The last that failed come first.
+    /// The latest failure comes first.
     pub(super) failures: Top,
     pub(super) hungriest: Top,
     pub(super) busiest: Top,
@@ -92,17 +94,17 @@ impl Story {
         if let Some(shards) = Shards::find(state)? {
             let (job, fingerprint) = shards.job();
             let whole = Record::new(job, fingerprint.clone(), ().into());
-            return Self::told(state, &whole, Some(&shards), shards.states());
+            return Self::read_all(state, &whole, Some(&shards), shards.states());
         }
         let record = peek(&OsDisk, state)?.record.unwrap_or_default();
         let of_shard = whole_of(state).map_or(Ok(None), Shards::find)?;
         let all = of_shard.as_ref().map(Shards::states).unwrap_or_default();
         let number =
             all.iter().find(|(_, of)| of.file_name() == state.file_name()).and_then(|(number, _)| *number);
-        Self::told(state, &record, of_shard.as_ref(), vec![(number, state.to_path_buf())])
+        Self::read_all(state, &record, of_shard.as_ref(), vec![(number, state.to_path_buf())])
     }
 
-    fn told(
+    fn read_all(
         state: &Path,
         record: &Record,
         shards: Option<&Shards>,
@@ -134,7 +136,7 @@ impl Story {
                 Err(error) => return Err(error),
             };
             phases.push(phase_of(&looked));
-            // The merge of shards has a state as well, and its tasks are those of the shards.
+            // The merge of shards has a state as well. Its tasks are those of the shards, and are counted there.
             if let (Some(record), true) = (&looked.record, shard.is_some() || shards.is_none()) {
                 story.done += record.committed();
                 story.failed += record.failed;
@@ -179,7 +181,7 @@ impl Story {
             self.add(&Entry { task: number(entry.task), ..entry }, shard);
         }
         let attempts = &mut self.attempts[first..];
-        // A run that was killed had no time to say when: its last sign of life counts.
+        // A run that was killed did not write when it ended. The latest event of its attempts counts.
         for at in 0..runs.len() {
             let next = runs.get(at + 1).map_or(u64::MAX, |next| next.began_ms);
             if let (How::Killed, run) = (runs[at].how, &mut runs[at]) {
@@ -235,12 +237,12 @@ impl Story {
         });
     }
 
-    /// How many attempts ended so.
+    /// How many attempts have this outcome, a word of [`words`].
     pub(super) fn ended(&self, outcome: &str) -> u64 {
         self.sums.by_outcome.get(outcome).copied().unwrap_or(0)
     }
 
-    /// Attempts that failed, in whatever way.
+    /// How many attempts failed, for any reason.
     pub(super) fn failed_attempts(&self) -> u64 {
         ["failed", "killed", "timeout", "wanted-terminal", "not-started"]
             .map(|word| self.ended(word))
@@ -249,12 +251,14 @@ impl Story {
     }
 }
 
-/// Gives a slot to each attempt without one: an old journal has none, nor has an attempt whose end nobody could write down.
-/// The first slot that is free is taken. If all are taken, an attempt without an end has ended unseen: its command had
-/// ended before the kill, and its line was not written yet. So it lasts until another attempt begins in its slot; if that
-/// cannot be told, only its beginning is shown.
+/// Gives a slot to each attempt without one: old journals have no slots, and an attempt without a line about its end has
+/// none. Takes the first slot that is free.
+///
+/// If no slot is free, one of the attempts without an end must be over: its command ended before a kill, and the line about
+/// that was not written any more. So such an attempt lasts until another one begins in its slot. If there is none, an
+/// attempt with an end gets a new slot, and one without an end is shown by its beginning only.
 fn find_slots(attempts: &mut [Attempt]) {
-    // Of each slot: when it is free, and which attempt without an end is in it.
+    // For each slot: when it is free, and which attempt without an end is in it.
     let mut slots: BTreeMap<(u64, u32), (u64, Option<usize>)> = BTreeMap::new();
     for attempt in attempts.iter().filter(|attempt| attempt.slot > 0) {
         slots.insert((attempt.shard, attempt.slot), (0, None));

@@ -1,6 +1,6 @@
 //! The numbers: of the job, of its runs, of its attempts by how they ended, and the lists of the slowest and the failed.
 //!
-//! Every number is also in a `data-` attribute as it is, so that a program, or a test, can read the page.
+//! Every number is also in a `data-` attribute, unrounded and without a unit, so that a program or a test can read the page.
 
 use super::charts::Durations;
 use super::draw::{lasted, plain};
@@ -13,10 +13,10 @@ use bivouac::journal::Entry;
 use maud::{Markup, html};
 use std::time::Duration;
 
-/// A longer command is shown when the reader asks for it.
+/// A command of more bytes is folded, until the reader opens it.
 const SHORT: usize = 120;
 
-/// As many runs are listed, the first and the last.
+/// If a job has more runs, this many are listed: one half from the beginning, the other from the end.
 const RUNS: usize = 40;
 
 /// A tile: a number, and what it is.
@@ -119,7 +119,7 @@ pub(super) fn runs(story: &Story) -> Markup {
     }
 }
 
-/// The signal that asked for the stop.
+/// What asked for the stop: the name of a signal, or words.
 fn stopped_by(run: &super::runs::RunSpan) -> Option<&str> {
     use bivouac::Request;
     let is_stop = |request: &Request| matches!(request, Request::Stop | Request::Abort | Request::Die);

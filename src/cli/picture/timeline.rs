@@ -1,8 +1,8 @@
 //! The timeline: a row for each slot, in it a bar for each attempt, and above all rows what happened to the job.
 //!
-//! A million bars make a page of a hundred megabytes that no browser draws in a second. So from some thousands on a row is
-//! divided into cells. Nothing is left out: a cell has the colour of the worst that ended in it, it is as dark as it was
-//! busy, and it says how many attempts ended in it, and how.
+//! A million bars make a page of a hundred megabytes that no browser draws in a second. So if there are more than
+//! [`ONE_BY_ONE`] attempts, a row is divided into cells. No attempt is left out: a cell has the colour of the worst outcome
+//! in it, it is as dark as it was busy, and it says how many attempts ended in it, and how.
 
 use super::axis::{Axis, WIDE};
 use super::draw::{Drawing, GUTTER, background, lasted, percent, plain, rect, short, stretched, times};
@@ -17,24 +17,23 @@ use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// So many rows at most; with more slots, several share a row.
+/// At most this many rows. With more slots, several share a row.
 const ROWS: usize = 64;
 
-/// So many cells at most.
+/// At most this many cells.
 const CELLS: usize = 16_000;
 
-/// Above the rows, for marks; and below them, for times.
+/// Pixels above the rows, for marks, and below them, for times.
 const ABOVE: f64 = 26.0;
 const BELOW: f64 = 22.0;
 
-/// Classes of bars from the best to the worst, as the words of the log.
+/// The classes of bars, from the best outcome to the worst: the words of the log.
 pub(super) const CLASSES: [&str; 8] =
     ["done", "open", "interrupted", "not-started", "wanted-terminal", "timeout", "killed", "failed"];
 
-/// Rows and the attempts in them.
+/// The names of the rows, and the row of each attempt.
 struct Rows {
     names: Vec<String>,
-    /// Of each attempt.
     row: Vec<usize>,
 }
 
@@ -113,10 +112,12 @@ fn one_by_one(story: &Story, axis: &Axis, (row, step): (&[usize], f64)) -> Marku
     }
 }
 
-/// What ended in a cell, and how busy it was.
+/// A stretch of time in one row.
 #[derive(Clone, Debug, Default)]
 struct Cell {
+    /// How many attempts ended here, by outcome.
     ended: BTreeMap<&'static str, u64>,
+    /// The share of the time in which an attempt ran; more than 1 if several slots share the row.
     busy: f64,
 }
 
@@ -126,7 +127,7 @@ impl Cell {
         CLASSES.iter().rev().find(worst).copied().unwrap_or("done")
     }
 
-    /// Four shades.
+    /// How dark the cell is, from 1 to 4.
     fn shade(&self) -> usize {
         ((self.busy * 4.0).ceil() as usize).clamp(1, 4)
     }
@@ -177,7 +178,7 @@ fn in_cells(story: &Story, axis: &Axis, (row, rows, step): (&[usize], usize, f64
     }
 }
 
-/// Of a job that runs no commands.
+/// A bar for each run: the timeline of a job that runs no commands.
 fn bars_of_runs(story: &Story, axis: &Axis) -> Markup {
     html! {
         @for run in &story.runs {
@@ -190,7 +191,7 @@ fn bars_of_runs(story: &Story, axis: &Axis) -> Markup {
     }
 }
 
-/// A thing that happened to the job.
+/// An event that concerns the whole job.
 struct Mark {
     at_ms: u64,
     shape: &'static str,
@@ -227,7 +228,7 @@ fn marks_of(story: &Story) -> Vec<Mark> {
     marks
 }
 
-/// Two marks of one kind at one place are one.
+/// Draws the marks. Marks of one shape at one place are drawn once, with the texts of all of them.
 fn marks(story: &Story, axis: &Axis) -> Markup {
     let mut placed: BTreeMap<(i64, &str), (f64, Vec<String>)> = BTreeMap::new();
     for mark in marks_of(story) {

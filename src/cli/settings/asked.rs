@@ -2,8 +2,9 @@
 //!
 //! The obvious way is a socket, with a protocol and a thread that serves it. But a signal already says "look here", and a file
 //! can say the rest: the verb writes [`REQUEST`] into the state directory and sends the signal that redraws the progress
-//! line, which disturbs nothing. The job reads the file on the thread that also reads its configuration again, and answers
-//! in its status file. So the same parser reads a value on both sides, and the job alone computes `jobs=+1`.
+//! line, which disturbs nothing. In the job the thread `reload`, which also reads the configuration again, reads the file,
+//! and the answer appears in the status file. So the same parser reads a value on both sides, and the job alone computes
+//! `jobs=+1`.
 
 use super::signals::Origin;
 use super::{Setting, Settings};
@@ -21,31 +22,33 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A longer file is no request.
+/// At most this many bytes of a request are read.
 const LONGEST: u64 = 64 << 10;
 
 /// A request as it stands in the file.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Asked {
-    /// No two requests have the same.
+    /// Identifies the request: no two requests have the same name. The answer repeats it.
     pub(crate) name: String,
-    /// The process that is asked: the file may be there for another one.
+    /// The process that is asked. An earlier file may be meant for an earlier process.
     pub(crate) pid: u32,
+    /// Settings and their new values, as they were typed.
     pub(crate) set: Vec<(String, String)>,
 }
 
 impl Asked {
+    /// The path of the request file in a state directory.
     pub(crate) fn place(state: &Path) -> PathBuf {
         state.join(REQUEST)
     }
 
-    /// The file, which may not be a link.
+    /// Opens the request file with these options. A symbolic link is refused, and a named pipe cannot block this process.
     pub(crate) fn open(state: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
         options.custom_flags(flags.cast_signed()).mode(0o644).open(Self::place(state))
     }
 
-    /// The request to this process, if there is one. It may be half written: then its signal has not come yet.
+    /// The request to this process, if there is one. `None` also for a file that is half written: its signal comes later.
     pub(super) fn read(state: &Path) -> Option<Self> {
         let mut text = Vec::new();
         Self::open(state, OpenOptions::new().read(true)).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
@@ -57,11 +60,11 @@ impl Asked {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Jobs {
     Exactly(usize),
-    /// So many more than now, or fewer.
+    /// This many more than now; a negative number: fewer.
     By(isize),
 }
 
-/// One other setting.
+/// One setting with its new value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Change {
     Jobs(Jobs),
@@ -107,7 +110,7 @@ fn jobs(text: &str) -> std::result::Result<Jobs, String> {
         .ok_or_else(|| "expected `4`, or `+1` or `-1` for more or fewer than now".to_string())
 }
 
-/// What a running job has besides [`Settings`].
+/// The settings of commands that can change in a running job. They are not in [`Settings`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OfCommands {
     /// Whether it runs commands.
@@ -116,8 +119,8 @@ pub(crate) struct OfCommands {
     pub(crate) every: Duration,
 }
 
-/// Changes the settings, and returns a sentence for each. What is set holds as an option does: a reload does not take it
-/// back. If one change is refused, none is made; so this works on copies.
+/// Makes all changes, and returns a sentence for each. `limits` and `resume` are options: they get the new values too, so
+/// that a reload does not take them back. If one change is refused, others may have been made, so the caller passes copies.
 pub(super) fn change(
     changes: &[Change],
     (settings, commands): (&mut Settings, &mut OfCommands),
@@ -127,7 +130,7 @@ pub(super) fn change(
     for change in changes {
         said.push(match *change {
             Change::Jobs(jobs) => {
-                let jobs = most(settings, jobs)?;
+                let jobs = allowed_jobs(settings, jobs)?;
                 settings.max_jobs.value = settings.max_jobs.value.max(jobs);
                 limits.jobs = Some(jobs);
                 turn("jobs", &mut settings.jobs, jobs, usize::to_string)
@@ -161,8 +164,8 @@ pub(super) fn change(
     Ok(said)
 }
 
-/// How many tasks may run then. --max-jobs is a limit if it was given.
-fn most(settings: &Settings, jobs: Jobs) -> Result<usize> {
+/// How many tasks may run after this change. Refuses more than `--max-jobs`, if that was given.
+fn allowed_jobs(settings: &Settings, jobs: Jobs) -> Result<usize> {
     let most = parse::MOST_WORKERS;
     let jobs = match jobs {
         Jobs::Exactly(jobs) => jobs,
@@ -176,6 +179,7 @@ fn most(settings: &Settings, jobs: Jobs) -> Result<usize> {
     Ok(jobs)
 }
 
+/// Replaces a value, as if by an option, and returns a sentence about it.
 fn turn<T: PartialEq>(name: &str, setting: &mut Setting<T>, value: T, show: impl Fn(&T) -> String) -> String {
     let was = std::mem::replace(&mut setting.value, value);
     setting.origin = Origin::Option;
@@ -186,7 +190,7 @@ fn became(name: &str, was: &str, is: &str) -> String {
     if was == is { format!("{name} stays {is}") } else { format!("{name} {was} -> {is}") }
 }
 
-/// In the spelling of `--rate`.
+/// The time between two starts, as `--rate` spells it.
 fn starts(every: Duration) -> String {
     let units = [(1, "s"), (60, "m"), (3600, "h")].map(|(unit, name)| (Duration::from_secs(unit), name));
     match units.into_iter().find(|(unit, _)| every <= *unit) {

@@ -1,4 +1,4 @@
-//! A reload: which settings can change during a run, and what is said about it.
+//! A reload: which settings can change during a run, and the sentences about changes.
 
 use super::asked::{self, Asked, Change, OfCommands};
 use super::signals::{Origin, SignalRow, has_terminal};
@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The part that the engine knows of.
+/// The settings that the engine can change during a run.
 fn for_engine(settings: &Settings, starts_every: Duration) -> engine::Settings {
     engine::Settings {
         jobs: settings.jobs.value,
@@ -131,7 +131,7 @@ impl Diff {
                 }
                 Some(_) => {}
                 None => {
-                    // It stays blocked, so without a row it would be heard and mean nothing; say so.
+                    // The signal stays blocked and handled, so without a row it means nothing from now on.
                     if old.request != Request::Ignore {
                         self.said.push(format!("{name} {} -> ignore", old.request));
                     }
@@ -149,13 +149,14 @@ pub(crate) struct Reloader {
     current: Settings,
     commands: OfCommands,
     log: Option<LogFile>,
-    /// Where other processes leave their requests, and the last of them that was answered.
+    /// The directory in which other processes leave their requests.
     state: Option<PathBuf>,
+    /// The name of the last request that was answered.
     answered: Option<String>,
 }
 
 impl Reloader {
-    /// What a run starts with is what the first reload is compared with.
+    /// `current` and `commands` are the settings with which the run starts. The first reload is compared with them.
     pub(crate) fn new(
         job: &JobArgs,
         (current, commands): (Settings, OfCommands),
@@ -166,6 +167,7 @@ impl Reloader {
         Self { job: job.clone(), terminal, current, commands, log, state, answered: None }
     }
 
+    /// Makes the changes that a request asks for, all or none. Returns a sentence for each.
     fn set(&mut self, pairs: &[(String, String)]) -> Result<Vec<String>> {
         let changes: Result<Vec<_>> = pairs.iter().map(|(key, value)| Change::parse(key, value)).collect();
         let (mut job, mut new, mut commands) = (self.job.clone(), self.current.clone(), self.commands);

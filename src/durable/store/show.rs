@@ -1,4 +1,5 @@
-//! What the store tells other processes about the run: its status, and the command that continues the job.
+//! The files by which the store informs other processes about the run: its status, its history, and the command that
+//! continues the job.
 
 use super::CheckpointStore;
 use crate::durable::history::{Moment, Way};
@@ -19,7 +20,7 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Writes into the history of the job that this was asked for.
+    /// Writes a request into the history of the job.
     pub(crate) fn note(&mut self, asked: &Moment) {
         self.history.take(asked, &self.record);
         if let Some(dir) = &mut self.dir {
@@ -27,7 +28,7 @@ impl CheckpointStore {
         }
     }
 
-    /// The run is over.
+    /// The run is over: ends its history, and removes its status.
     pub(crate) fn hide(&mut self, how: Way) {
         if let Some(dir) = &mut self.dir {
             self.history.end(how, &self.record);

@@ -41,14 +41,18 @@ pub(crate) enum Cause {
     Broken,
 }
 
+/// The origin of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asker {
     Signal(Signal),
+    /// The program that runs the job, through a [`Handle`](crate::Handle).
     Handle,
+    /// The time budget (`Run::max_runtime`) is used up.
     Budget,
 }
 
 impl Asker {
+    /// The cause of a run that stopped because of this.
     pub(crate) fn stopped_by(self) -> StoppedBy {
         match self {
             Asker::Signal(signal) if is_deadly(signal) => StoppedBy::Signal(signal),
@@ -64,6 +68,7 @@ impl Asker {
 pub(crate) struct Rules {
     /// How long tasks in flight may go on after a stop; `None`: until they end.
     pub(crate) grace: Option<Duration>,
+    /// How long cancelled tasks, and children after SIGTERM, may go on before SIGKILL.
     pub(crate) kill_after: Duration,
     /// Whether a stop is forwarded to children at once, for commands that save their own work.
     pub(crate) forward_stops: bool,

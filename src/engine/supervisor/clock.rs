@@ -53,7 +53,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.clocks.work.tick(now);
             self.spend_budget();
             self.warn_if_no_room();
-            self.workers.pool.children().see_to_strangers();
+            self.workers.pool.children().look_after_unlisted();
             self.warn_if_watcher_ended();
             let progress = self.progress();
             self.view.observer.progress(&progress);

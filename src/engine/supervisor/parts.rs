@@ -28,7 +28,7 @@ pub(crate) struct Setup<'a, J: Job> {
     pub(crate) channels: Channels<J::Task>,
     pub(crate) pool: Pool<J>,
     pub(crate) workers: usize,
-    /// For more of them.
+    /// For threads that a reload may need later.
     pub(crate) masked: &'a Masked,
     pub(crate) input_memory: Arc<InputMemory>,
     pub(crate) subscription: Subscription,
@@ -81,7 +81,8 @@ impl<'a, J: Job> Workers<'a, J> {
         }
     }
 
-    /// Lets so many tasks run at the same time: with more threads if it must be. Returns what the system did not allow.
+    /// Sets how many tasks may run at the same time, and starts more threads if it needs them. Returns a sentence if the
+    /// system gives too few.
     pub(super) fn allow(&mut self, jobs: usize) -> Option<String> {
         let mut refused = None;
         if jobs > self.batching.workers() {
@@ -102,7 +103,7 @@ impl<'a, J: Job> Workers<'a, J> {
     }
 }
 
-/// Where signals arrive, and the memory of them.
+/// Which signals arrive, and what the supervisor remembers of earlier ones.
 pub(super) struct Reception {
     pub(super) subscription: Subscription,
     /// Signals that were taken out of the channel before a suspension.
@@ -178,7 +179,7 @@ pub(super) struct View<'a> {
     pub(super) snapshots: Snapshots,
     /// Since when a requested checkpoint and its report are outstanding.
     pub(super) owed: Option<Instant>,
-    /// The warning that results ahead of the frontier take too much of the disk was given.
+    /// Whether the warning was given that results ahead of the frontier take too much of the disk.
     pub(super) waits_for_room: bool,
 }
 

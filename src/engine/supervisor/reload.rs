@@ -10,7 +10,7 @@ use crate::task::observer::Notice;
 use std::time::Instant;
 
 impl<J: Job> Supervisor<'_, J> {
-    /// Asks the thread that may wait for a file to read the settings again.
+    /// Asks the thread `reload`, which may wait for a slow disk, to read the settings again.
     pub(super) fn reload(&mut self) {
         match &self.channels.reader {
             Some(reader) => reader.ask(),
@@ -39,8 +39,8 @@ impl<J: Job> Supervisor<'_, J> {
         }
     }
 
-    /// Each setting can be applied twice without harm, so the supervisor does not ask which of them changed. Returns what
-    /// the system did not allow.
+    /// Each setting can be applied twice without harm, so the supervisor does not ask which of them changed. Returns a
+    /// sentence if the system gives too few threads.
     fn adopt(&mut self, settings: Settings) -> Option<String> {
         let Settings { jobs, limit_rate, starts_every, checkpoint_every, grace, kill_after, policy } =
             settings;

@@ -35,7 +35,7 @@ impl StartRule {
         Self { starts, next, fitted: None }
     }
 
-    /// Another time between two starts. If starts were not counted, one may have been just now.
+    /// Changes the time between two starts. If starts were not counted before, the last one may have been just now.
     pub(super) fn set_interval(&mut self, every: Duration, now: Instant) {
         if every != self.starts.every {
             let latest = now + every;

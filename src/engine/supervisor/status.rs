@@ -21,13 +21,13 @@ const AT_FIRST: Duration = Duration::from_millis(100);
 /// How many of the tasks at work are in a snapshot.
 const SHOWN: usize = 64;
 
-/// What is remembered from one snapshot to the next.
+/// The state that lasts from one snapshot to the next.
 pub(crate) struct Snapshots {
     seq: u64,
     next: Instant,
     /// How many requested checkpoints are durable.
     asked: u64,
-    /// When this process was started.
+    /// When this process was started, in clock ticks since boot.
     ticks: Option<u64>,
     /// The answer to the last request for other settings.
     answer: Option<StatusAnswer>,
@@ -54,7 +54,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.write_status();
     }
 
-    /// The process that asked may be waiting for the snapshot.
+    /// Answers a request for other settings, at once: the process that asked may be waiting for the snapshot.
     pub(super) fn answer(&mut self, answer: StatusAnswer) {
         self.view.snapshots.answer = Some(answer);
         self.write_status();
@@ -68,7 +68,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.command(CommitCommand::ShowStatus(Box::new(live)));
     }
 
-    /// What is asked for goes into the history of the job.
+    /// Writes requests into the history of the job.
     pub(super) fn note(&self, event: Event) {
         let Event::Asked { request, by, .. } = event else { return };
         if matches!(request, Request::Status | Request::Redraw | Request::Ignore) {

@@ -26,7 +26,7 @@ const HELP: &str = "\
   q, Ctrl-C         leave; jobs go on
   Ctrl-Z            suspend this program; `fg` brings it back";
 
-/// From so many columns on there is room for the command.
+/// The command of a job is shown if the terminal has at least this many columns.
 const WIDE: u16 = 100;
 
 /// How many rows the title, the message and the keys take.
@@ -37,13 +37,13 @@ pub(super) struct Frame {
     colour: bool,
     jobs: Jobs,
     has_looked: bool,
-    /// The selected job. Its place in the list may change.
+    /// The selected job, by its path, because its row may change.
     at: Option<PathBuf>,
     /// The job whose slots are shown.
     opened: Option<PathBuf>,
     rows: TableState,
     pub(super) help: bool,
-    /// What a verb said last.
+    /// The message of the last verb.
     pub(super) message: String,
 }
 
@@ -54,7 +54,8 @@ impl Frame {
         Self { title, colour, jobs, has_looked, at, opened, rows, help, message }
     }
 
-    /// Takes what was read. A job that has ended and taken its state away stays, with what was seen of it last.
+    /// Takes the jobs that were read just now. A job that has ended and removed its state stays in the list, as it was last
+    /// seen.
     pub(super) fn show(&mut self, mut now: Jobs) {
         for mut gone in std::mem::take(&mut self.jobs) {
             let is_there = now.iter().any(|job| job.path == gone.path);
@@ -296,14 +297,14 @@ fn rate(job: &Job) -> String {
     }
 }
 
-/// Twenty columns. In ASCII, since a line of a list is no place for fine steps.
+/// A bar of twenty columns, in ASCII: in a list no finer steps are needed.
 fn bar(percent: Option<u64>) -> String {
     let Some(percent) = percent else { return String::new() };
     let full = (percent.min(100) as usize * 18) / 100;
     format!("[{}{}]", "=".repeat(full), " ".repeat(18 - full))
 }
 
-/// Another process wrote this, so it may be any number.
+/// A duration that another process wrote. It may be any number, and then this is zero.
 fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What `top` shows: all states below a directory, or one, and again every half second.
+//! The jobs that `top` shows: all states below a directory, or one state, read again three times a second.
 //!
 //! A state on a file server may take long to read, and a key must be answered meanwhile. So a thread of its own reads.
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// How often states are read.
 const EVERY: Duration = Duration::from_millis(300);
 
-/// How often directories are searched for new ones: of many files that takes a while.
+/// How often directories are searched for new states. With many files a search takes long.
 const SEARCH_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) type Jobs = Vec<Job>;
@@ -23,14 +23,14 @@ pub(super) type Jobs = Vec<Job>;
 pub(super) struct Job {
     pub(super) path: PathBuf,
     pub(super) report: StatusReport,
-    /// The command, for people.
+    /// The command that continues the job.
     pub(super) command: Option<String>,
-    /// Its state went with its end; this is what was seen of it last.
+    /// The job has ended and removed its state. The other fields are as they were last seen.
     pub(super) is_gone: bool,
 }
 
 impl Job {
-    /// Its state; `None` if there is none any more.
+    /// Reads the state at `path`; `None` if there is no state any more.
     pub(super) fn look(path: &Path) -> Option<Self> {
         let path = path.to_path_buf();
         let report = match Divided::look(&path) {
@@ -51,14 +51,15 @@ impl Job {
     }
 }
 
-/// Where the jobs are.
+/// Which states are watched.
 pub(super) enum Place {
     Below(PathBuf),
     One(PathBuf),
 }
 
 impl Place {
-    /// A directory that is no state stands for all states in it.
+    /// The place that a person named, by default the current directory. A directory that is no state stands for all states
+    /// below it.
     pub(super) fn of(named: Option<&Path>) -> Result<Self> {
         match named {
             None => Ok(Self::Below(PathBuf::new())),
@@ -93,7 +94,7 @@ impl Place {
         }
     }
 
-    /// Reads them again and again, as long as `show` wants them.
+    /// Reads the states again and again, until `show` returns `false`.
     pub(super) fn watch(&self, show: impl Fn(Jobs) -> bool) {
         let (mut states, mut searched) = (self.states(), Instant::now());
         while show(states.iter().filter_map(|path| Job::look(path)).collect()) {

@@ -1,8 +1,8 @@
-//! The terminal of `top`: whose it is, what is on it, and what is typed there.
+//! The terminal of `top`: its mode, the frame on it, and its keys.
 //!
-//! It must be given back as it was found, however the process ends: by a key, by a signal, by an error, by a panic. The mode
-//! as it was found is in a static, so that the hook of a panic finds it too. After SIGKILL no program could do that; `reset`
-//! of the shell does.
+//! `top` must give the terminal back as it found it, however the process ends: by a key, by a signal, by an error, by a
+//! panic. A static holds the mode that was found, so that the panic hook can restore it too. After SIGKILL no program can do
+//! that, and a person types `reset`.
 
 use crate::cli::terminal::{is_ready_within, size_of_stdout};
 use bivouac::{Error, Result};
@@ -16,21 +16,21 @@ use std::panic;
 use std::sync::{Mutex, PoisonError};
 use unicode_width::UnicodeWidthStr;
 
-/// The mode in which the terminal was found, while it is ours.
+/// The mode in which the terminal was found; `None` while the terminal is given back.
 static FOUND: Mutex<Option<Termios>> = Mutex::new(None);
 
-/// Another screen than the one with the history of the shell, without a cursor, empty.
+/// Switches to the alternate screen, so that the text of the shell stays, hides the cursor, and clears.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
 const LEAVE: &str = "\x1b[0m\x1b[?25h\x1b[?1049l";
 
-/// Terminals take this much in one piece.
+/// How many bytes are written at once, after a check that the terminal is ready. It takes this much without blocking.
 const AT_ONCE: usize = 4096;
 
-/// How many milliseconds a frame waits for a terminal that is held (Ctrl-S). Then a later frame is tried, whole.
+/// How many milliseconds a frame waits for a terminal that is stopped (Ctrl-S). Then the next frame is drawn whole.
 const PATIENCE: u16 = 50;
 
 pub(super) struct Screen {
-    /// What is on it. `None`: something else.
+    /// The frame on the screen; `None`: unknown, so the next frame is drawn whole.
     shown: Option<Buffer>,
 }
 
@@ -50,7 +50,8 @@ impl Screen {
         }
     }
 
-    /// Takes it, or takes it again: another program may have changed its mode. A process in the background must not touch it.
+    /// Takes the terminal, or takes it again after another program may have changed its mode. Does nothing in the
+    /// background.
     pub(super) fn take_again(&mut self) {
         self.shown = None;
         if !is_ours() {
@@ -62,7 +63,7 @@ impl Screen {
         ours.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
         ours.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
         ours.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-        // After a SIGSTOP it may be in our mode still.
+        // After a SIGSTOP the terminal may still be in the mode of `top`: then the mode that was found first counts.
         found.get_or_insert(mode);
         tcsetattr(io::stdin(), SetArg::TCSANOW, &ours).ok();
         put(ENTER);
@@ -73,7 +74,7 @@ impl Screen {
         give_back();
     }
 
-    /// Its size, if this process may draw.
+    /// Columns and rows, if this process may draw.
     pub(super) fn size(&mut self) -> Option<(u16, u16)> {
         if !is_ours() {
             return None;
@@ -86,7 +87,7 @@ impl Screen {
             .filter(|(columns, rows)| *columns > 0 && *rows > 0)
     }
 
-    /// Draws what differs from the last frame; all of it, if the size is another one.
+    /// Draws the rows that differ from the last frame, or all rows if the size has changed.
     pub(super) fn show(&mut self, next: Buffer) {
         let last = self.shown.take().filter(|last| last.area == next.area);
         let is_new = last.is_none();
@@ -104,7 +105,7 @@ impl Drop for Screen {
     }
 }
 
-/// The terminal may have other programs in its foreground.
+/// Whether this process is in the foreground of its terminal. In the background it must neither write nor change the mode.
 fn is_ours() -> bool {
     tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp())
 }
@@ -125,8 +126,8 @@ fn put(text: &str) -> bool {
     })
 }
 
-/// The sequences that turn one frame into the next: each row that differs, whole. The obvious way is to write the cells that
-/// differ. But a row is short, and text in one piece is what a search in a recording of the terminal finds.
+/// The sequences that turn one frame into the next: each row that differs, whole. The obvious way is to write only the cells
+/// that differ. But a row is short, and a recording of the terminal can be searched only if text stays in one piece.
 fn drawn(last: &Buffer, next: &Buffer, is_new: bool) -> String {
     let mut text = if is_new { "\x1b[0m\x1b[2J".to_string() } else { String::new() };
     for y in 0..next.area.height {
@@ -181,7 +182,7 @@ pub(super) fn as_text(buffer: &Buffer) -> String {
     (0..buffer.area.height).map(line).collect()
 }
 
-/// What a person can press here.
+/// The keys that `top` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Up,
@@ -209,7 +210,7 @@ pub(super) fn read_keys(tell: impl Fn(Option<Key>) -> bool) {
     }
 }
 
-/// An arrow comes as three bytes, in one of two dialects. Escape alone is one byte.
+/// The keys in these bytes. An arrow is three bytes, in one of two dialects; Escape alone is one byte.
 fn keys(bytes: &[u8]) -> Vec<Key> {
     let (mut keys, mut rest) = (Vec::new(), bytes);
     loop {
