@@ -106,7 +106,7 @@ impl Check {
         Self { only, lists, options, complaints }
     }
 
-    /// That of a line which names none.
+    /// The checksum of a line that names none.
     fn usual(&self) -> Algorithm {
         self.only.unwrap_or(Algorithm::Blake3)
     }

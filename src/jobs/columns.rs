@@ -90,7 +90,7 @@ impl Columns {
         }
     }
 
-    /// What a continued run must have the same; nothing for items as they are.
+    /// The part of the job's identity that a continued run must repeat; `None` for items that are taken as they are.
     pub(crate) fn identity(&self) -> Option<Value> {
         let Trim { left, right } = self.trim;
         let trim = format!("{}{}", if left { "l" } else { "" }, if right { "r" } else { "" });

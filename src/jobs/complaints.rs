@@ -1,4 +1,4 @@
-//! What a job has to say that is no result: files that could not be read, lines that made no sense.
+//! Complaints of a job, beside its result: files that could not be read, lines that made no sense.
 //!
 //! A job does not print; the last thing that it does on its own thread is to hand its complaints over,
 //! and the program prints them when the run is over and the progress line is gone.

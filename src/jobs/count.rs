@@ -29,7 +29,7 @@ use unicode_width::UnicodeWidthChar;
 /// The job. Its source: [`Chunks`](bivouac::input::Chunks), which may be cut anywhere.
 #[derive(Debug)]
 pub(crate) struct Count {
-    /// What to print after the numbers; nothing for standard input that was not asked for.
+    /// The name to print after the numbers of each file; `None` for standard input that was not named.
     names: Vec<Option<PathBuf>>,
     left_out: Vec<LeftOut>,
     columns: Columns,
@@ -41,7 +41,7 @@ pub(crate) struct Count {
 /// Which numbers to print. They always come in this order, but for the characters, which come before the bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Columns {
-    /// Of the kind by which the input is cut.
+    /// Records of the kind by which the input is cut.
     #[serde(skip_serializing_if = "is_unset")]
     pub(crate) records: bool,
     pub(crate) lines: bool,
@@ -69,7 +69,7 @@ pub(crate) enum Totals {
 }
 
 impl Columns {
-    /// Those that were asked for; when none was, those that `wc` prints then.
+    /// The columns that were asked for; if none was, those of `wc`.
     pub(crate) fn chosen(self) -> Self {
         match self == Self::default() {
             true => Self { lines: true, words: true, bytes: true, ..self },

@@ -24,8 +24,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-/// What is said of one command at a time is gathered up to this size; one that says more is heard at
-/// once.
+/// Lines of the standard error of a command are gathered up to this many bytes, so that those of one command stay together.
+/// If it writes more, they are passed on at once.
 const GATHERED: usize = 1 << 20;
 
 /// The job. Its source: the items.
@@ -36,20 +36,20 @@ pub(crate) struct Each {
     pub(crate) terms: Terms,
     /// How many items go into one command, and where they come from.
     pub(crate) shape: (usize, Vec<&'static str>),
-    /// What stands before each line, and a tab behind it.
+    /// Printed before each line of output, with a tab after it.
     pub(crate) tag: Option<Label>,
     pub(crate) directory: Option<Label>,
     pub(crate) shows_commands: bool,
     /// Each command is asked for before it starts.
     pub(crate) ask: Option<Ask>,
-    /// What commands print is handed over line by line, and what they say.
+    /// Whether both streams of a command are passed on line by line, while it runs.
     pub(crate) by_line: bool,
-    /// Where lines go that are not put in order.
+    /// The way out of lines that are not put in order.
     pub(crate) lines: Option<Lines>,
-    /// Whether what is printed is the result of the job, and hence what changes it part of what it is.
+    /// Whether the output is the result of the job. Then options that change it are part of the job's identity.
     pub(crate) to_file: bool,
     pub(crate) results: Option<Results>,
-    /// The name of its file is printed in place of what a command prints.
+    /// Whether the name of a file is printed in place of the output of a command, which is in that file.
     pub(crate) prints_names: bool,
     /// The first failures, for the end.
     pub(crate) failures: Complaints,
@@ -310,7 +310,7 @@ impl Reception for Printed<'_, '_> {
             self.cx.emit(line)?;
         }
         let mut kept = self.kept.take();
-        // As many as are held must not be open.
+        // Many results may be held at the same time, and each would keep its files open.
         kept.iter_mut().for_each(Kept::close);
         let kept = kept.map(|kept| Box::new(kept) as Box<dyn Keep>);
         Ok(Rest { kept, last_words: self.words.last() })

@@ -61,7 +61,7 @@ impl Format {
     }
 }
 
-/// What the name of a file says of its records.
+/// The kind of records that the name of a file suggests.
 pub(crate) fn suggested(path: &Path) -> Option<&'static str> {
     let packed = path
         .extension()

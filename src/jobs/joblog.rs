@@ -1,7 +1,7 @@
 //! The columns of GNU parallel's `--joblog`, for scripts that read those: of the journal, and written along.
 //!
-//! What is not known here stands as parallel writes it for local jobs: the host is `:`, and nothing was
-//! transferred. The runtime is without pauses. Attempts that have no end are left out, as there.
+//! Columns that are unknown here have the values that parallel writes for local jobs: the host is `:`, and nothing was
+//! transferred. The runtime is without pauses. Attempts without an end are left out, as in parallel.
 
 use bivouac::journal::{Entry, Outcome};
 use bivouac::{Error, Result};

@@ -1,8 +1,8 @@
 //! Whole lines of several commands, mixed as they come.
 //!
-//! What commands print is otherwise kept apart by the commit thread, command by command. Lines that are to be
-//! seen at once take the direct way: a worker with a whole line writes it, one at a time. What was printed
-//! cannot be taken back by another attempt, and there is nothing of it to be continued.
+//! Usually the commit thread keeps the outputs of commands apart, command by command. Lines that must be seen at once take
+//! the direct way: a worker with a whole line writes it, one worker at a time. Such a line cannot be taken back by another
+//! attempt, and no later run continues it.
 
 use bivouac::sink::StreamSink;
 use bivouac::{Result, Sink};
@@ -20,7 +20,7 @@ impl Lines {
         Self(Mutex::new(sink))
     }
 
-    /// All of it in one go, between lines of others.
+    /// Writes these bytes in one piece, between the lines of other commands.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
@@ -29,12 +29,12 @@ impl Lines {
     }
 }
 
-/// What one command has printed of a line.
+/// The beginning of a line that a command has not ended yet.
 #[derive(Debug, Default)]
 pub(crate) struct Partial(Vec<u8>);
 
 impl Partial {
-    /// What is complete of what was there and of `piece`: up to the last newline.
+    /// Adds `piece`, and takes out all complete lines: everything up to the last newline.
     pub(crate) fn take(&mut self, piece: &[u8]) -> Vec<u8> {
         let Some(end) = memchr::memrchr(b'\n', piece) else {
             self.0.extend_from_slice(piece);

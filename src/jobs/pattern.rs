@@ -36,14 +36,14 @@ pub(crate) struct Reading {
 /// What the characters of a pattern mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Syntax {
-    /// What they mean to `grep -E`.
+    /// As for `grep -E`.
     #[default]
     Extended,
-    /// What they mean to `grep -G`.
+    /// As for `grep -G`.
     Basic,
-    /// What they mean to the crate `regex`: for most patterns what they mean to `grep -P`.
+    /// As for the crate `regex`, which is for most patterns as for `grep -P`.
     Perl,
-    /// Themselves.
+    /// Each character means itself.
     Fixed,
 }
 
@@ -180,7 +180,7 @@ fn parse(pattern: &str, reading: Reading) -> Result<Hir> {
         .map_err(|e| wrong(in_a_word(&e)))
 }
 
-/// What is wrong with a pattern, without the drawing of several lines that shows where.
+/// The fault in a pattern, without the drawing of several lines that shows the place.
 fn in_a_word(error: &regex_syntax::Error) -> String {
     use regex_syntax::ast::ErrorKind;
     if let regex_syntax::Error::Parse(error) = error {

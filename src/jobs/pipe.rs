@@ -48,9 +48,10 @@ pub(crate) struct Pipe {
     waiting: Waiting<Work>,
 }
 
-/// What a task that waits works on, without what is not needed any more: it may be large.
+/// The input and the report of a task that waits.
 #[derive(Debug)]
 struct Work {
+    /// `None` if the task does not need it any more: it may be large.
     chunk: Option<Chunk>,
     report: Report,
 }
@@ -63,7 +64,7 @@ impl Pipe {
 }
 
 impl Pipe {
-    /// What a person may not know of a program whose code is no failure.
+    /// A hint for programs that end with a code other than 0 without a failure, such as grep.
     fn advice(&self, why: &str) -> &'static str {
         let program = self.command.program();
         let name =
@@ -226,7 +227,7 @@ impl Pipe {
         let chunk = match then.is_last() {
             false => Some(chunk),
             true => {
-                // What the command read is what was listed, or what it printed does not count.
+                // If the command read other bytes than those that were listed, its output does not count.
                 if then.may_be_done() {
                     chunk.verify_unchanged()?;
                 }

@@ -22,7 +22,7 @@ pub(crate) fn shortened(argv: &[OsString]) -> String {
     shorten(argv.iter().map(|word| argument(word)).collect())
 }
 
-/// The same for a command that was quoted by [`command`].
+/// As [`shortened`], for a command that [`command`] has quoted.
 pub(crate) fn shortened_text(command: &str) -> String {
     let (mut words, mut word) = (Vec::new(), String::new());
     let (mut quote, mut escaped) = (None, false);
@@ -51,7 +51,7 @@ fn shorten(words: Vec<String>) -> String {
     if words.iter().map(|word| word.len() + 1).sum::<usize>() <= LONGEST {
         return words.join(" ");
     }
-    // What is left away are items, where that can be seen, and otherwise what comes last.
+    // Leaves out items, if the words show where they begin, and otherwise the last words.
     let is_mark = |word: &String| [":::", ":::+", "::::", "::::+"].contains(&word.as_str());
     let list = words.iter().position(is_mark).unwrap_or(words.len().min(40) - 1);
     let shown = words.len().min(list + 1 + FIRST);
@@ -75,8 +75,8 @@ pub(crate) fn argument(word: &OsStr) -> String {
     }
 }
 
-/// What means itself to every shell, although `shlex` would quote it: `--progress=full`, `now,fail=1`. `X=1` sets a
-/// variable, and `=ls` is a path to zsh.
+/// Whether every shell takes this text literally, although `shlex` would quote it: `--progress=full`, `now,fail=1`. Not so
+/// `X=1`, which sets a variable, and `=ls`, which is a path to zsh.
 fn is_plain(text: &str) -> bool {
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:,+@=".contains(&byte);
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');

@@ -116,8 +116,9 @@ impl Template {
         }
     }
 
-    /// What a command is at least as long as, in bytes and ends of words, and how much each item adds to that:
-    /// so many times its length, and so many bytes. With `pointers` as the kernel counts, otherwise as people do.
+    /// Three numbers `(fixed, (times, bytes))` about the length of a command: without an item it has `fixed` bytes, and each
+    /// item adds `times` its own length and `bytes` more. With `pointers` a word also takes a NUL and a pointer, as the kernel
+    /// counts; otherwise one byte.
     pub(crate) fn length(&self, pointers: bool) -> (usize, (usize, usize)) {
         let end = if pointers { 1 + size_of::<usize>() } else { 1 };
         match &self.program {
@@ -158,7 +159,7 @@ impl Template {
         Command::new(self.argv(&Filling { words, number, slot, total: self.total }))
     }
 
-    /// The same for a person: what to paste into a shell.
+    /// The same command as text that a person can paste into a shell.
     pub(crate) fn show(&self, words: &[Vec<u8>], number: u64, slot: usize) -> String {
         let filling = Filling { words, number, slot, total: self.total };
         let readable = match &self.program {
@@ -171,7 +172,7 @@ impl Template {
         readable.unwrap_or_else(|| quote::command(&self.argv(&filling)))
     }
 
-    /// What a continued run must have the same.
+    /// The part of the job's identity that a continued run must repeat.
     pub(crate) fn identity(&self) -> Value {
         let mut identity = json!({ "words": argv::to_record(&self.given), "shell": self.shell.is_some() });
         if let Some(shell) = self.shell.as_ref().filter(|shell| !shell.is_sh()) {

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-/// The same text with everything shown that a terminal would obey: a file name can hold an escape
-/// sequence that clears the screen, a line that looks like one of ours, or a mark that turns the
-/// reading direction.
+/// The same text with control characters made visible: a file name can hold an escape sequence that clears the screen, a
+/// line that looks like one of ours, or a mark that turns the reading direction.
 ///
 /// A newline stays when two spaces follow, since that is how messages continue on the next line; a
 /// forged line therefore is always indented, and never begins with our prefix.
@@ -27,7 +26,7 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// What a person needs of a long text to know it again: its beginning and its length.
+/// Shortens a long text to its beginning and its length, so that a person recognizes it.
 pub(crate) fn short(text: &str) -> Cow<'_, str> {
     const LONGEST: usize = 80;
     const SHOWN: usize = 60;
@@ -44,7 +43,7 @@ pub(crate) fn short(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}…{length}", &text[..end]))
 }
 
-/// The same line without words that are longer than 80 characters. Of a path the end is kept, which has the name.
+/// Shortens each word of a line that is longer than 80 characters. Of a path the end is kept, which has the name.
 pub(crate) fn with_short_words(line: &str) -> String {
     let cut = |word: &str| match word.char_indices().nth_back(78) {
         Some((at, _)) if at > 1 && word.contains('/') => format!("…{}", &word[at..]),

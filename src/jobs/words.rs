@@ -47,7 +47,7 @@ impl Words {
     }
 }
 
-/// What is printed goes to the output as it is, what is said to the observer, line by line.
+/// Passes standard output on as it is, and standard error to the observer, line by line.
 #[derive(Debug)]
 pub(crate) struct Passing<'a, 'b> {
     cx: &'a Context<'b>,

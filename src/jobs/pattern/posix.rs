@@ -6,12 +6,12 @@
 //! instead. Escapes that POSIX leaves open stay what `regex` makes of them: `\d`, `\t`, `\x41`, and groups with
 //! flags, `(?i)`.
 
-/// The same pattern for `regex`, or why it cannot be one, in a sentence.
+/// Translates an extended pattern into one for `regex`. The error is a sentence that says why that is impossible.
 pub(super) fn translated(pattern: &str) -> Result<String, String> {
     read(pattern, |reader, next| reader.one(next))
 }
 
-/// The same for a basic one: an operator is a character after a backslash, and itself without one.
+/// Translates a basic pattern: some characters are operators only after a backslash.
 pub(super) fn translated_basic(pattern: &str) -> Result<String, String> {
     read(pattern, |reader, next| reader.one_basic(next))
 }
@@ -24,7 +24,7 @@ fn read(pattern: &str, one: fn(&mut Reader<'_>, char) -> Result<(), String>) -> 
     Ok(reader.out)
 }
 
-/// What a repetition would repeat.
+/// What stands before a place in the pattern: a repetition there would repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     /// The beginning, or `^`, `(`, `|`.

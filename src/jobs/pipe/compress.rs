@@ -1,15 +1,15 @@
-//! What a command prints, compressed by the worker before it travels to the commit thread.
+//! Compression of the output: the worker compresses it before it travels to the commit thread.
 //!
-//! The obvious way is one compressor behind the job: `bivouac pipe … | zstd`. It cannot be continued, since a
-//! compressor knows what came before. Here each slice of what a command prints is a frame of zstd or a member of
+//! The obvious way is one compressor after the job: `bivouac pipe … | zstd`. It cannot be continued, since the state of a
+//! compressor depends on all bytes before. Here each slice of a command's output is a frame of zstd or a member of
 //! gzip of its own. Both formats say that such pieces one after the other are one file, so `zstd -d` and `gzip -d` read
 //! it. The slices depend on the bytes only, and so the file is the same after any interruption. Each frame says how
 //! much is in it: `--decompress` reads them in parallel. A table of them ends the file ([`report`](super::report)).
 //!
 //! An output whose name ends in `.zst` or `.gz` is compressed without being asked for. But `-o out.gz -- gzip` is a
 //! line that people have typed for years. A list of the names of compressors would miss the script that ends with one. So
-//! the bytes decide: what a command prints is left as it is if it begins as a file of that format does. All chunks must
-//! agree, or the job ends.
+//! the bytes decide: output that begins as a file of that format does is left as it is. All chunks must agree, or the job
+//! ends.
 
 use super::told::Told;
 use crate::jobs::attempts::{Reception, Rest};
@@ -25,14 +25,14 @@ const SLICE: usize = 16 << 20;
 /// Bytes in a frame that is read again soon, and in order: few enough to stay in the cache of a core.
 const SMALL_SLICE: usize = 1 << 20;
 
-/// The number of bytes that tell whether it is compressed.
+/// The number of bytes that tell whether output is compressed.
 const FIRST: usize = 4;
 
 /// The way to compress an output, and whether its name asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Packing {
     pub(crate) to: Compress,
-    /// What is compressed already is left as it is.
+    /// Whether the name asks for it. Then output that is compressed already is left as it is.
     pub(crate) by_name: bool,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for Packing {
     }
 }
 
-/// What was asked for.
+/// The value of `--compress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Not,
@@ -90,12 +90,12 @@ impl fmt::Display for Compress {
 }
 
 impl Packing {
-    /// For what is read again soon. Level 1 takes 1.4 times as long.
+    /// For a file that is read again soon. Level 1 takes 1.4 times as long.
     const FASTEST: Self = Self { to: Compress::Zstd(-8), by_name: false };
 }
 
 impl Compress {
-    /// What the name of an output asks for.
+    /// The compression that the name of an output asks for.
     pub(crate) fn by_name(output: &Path) -> Option<Self> {
         match output.extension()?.to_str()? {
             "zst" => Some(Self::Zstd(3)),
@@ -136,16 +136,16 @@ impl Compress {
     }
 }
 
-/// Compresses what a command prints, and hands that over.
+/// Compresses the output of a command, and passes it on.
 pub(super) struct PackReception<'a, 'b> {
     cx: &'a Context<'b>,
     packing: Packing,
-    /// Added to each piece, so that it is told from others.
+    /// Added to each piece, to distinguish the body from a header.
     tag: Option<u8>,
     to: Box<dyn Reception + 'a>,
-    /// Of the frames, if anyone asks.
+    /// Notes the sizes of the frames, if they are needed.
     told: Option<&'a Told>,
-    /// Of nothing there is a frame too.
+    /// Whether empty output becomes a frame too.
     is_never_empty: bool,
     slice: usize,
     held: Vec<u8>,

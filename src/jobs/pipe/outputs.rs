@@ -14,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What becomes of what the commands print.
+/// The destination and the form of the output of the commands.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
     /// How many lines of each output are printed once for all.
@@ -35,7 +35,7 @@ pub(crate) enum To {
 }
 
 impl Outputs {
-    /// For the command of a chunk.
+    /// Takes the output of the command of a chunk.
     pub(super) fn of_chunk<'a>(&'a self, cx: &'a Context<'_>, told: &'a Told) -> Box<dyn Reception + 'a> {
         let body = self.body(&self.to, cx, told);
         match (self.header, &self.to) {
@@ -47,7 +47,7 @@ impl Outputs {
         }
     }
 
-    /// A chunk without a command.
+    /// Notes a chunk for which no command runs.
     pub(super) fn nothing(&self, task: u64) -> std::result::Result<(), TaskError> {
         match &self.to {
             To::Output | To::Parts(_) => Ok(()),
@@ -60,7 +60,7 @@ impl Outputs {
         if self.header == 0 { piece } else { head::render(has_header, piece) }
     }
 
-    /// Without a header.
+    /// Takes output that has no header.
     pub(super) fn body<'a>(
         &'a self,
         to: &'a To,
@@ -95,7 +95,7 @@ impl Outputs {
         Report::of(told, self.compress, place)
     }
 
-    /// What stands at the end of the output.
+    /// The bytes that end the output, after that of all chunks.
     pub(super) fn end(&self, total: &Total) -> Vec<u8> {
         match (&self.to, self.compress) {
             (To::Output | To::Pieces(_), Some(packing)) => total.end(packing),

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What is there in place of a file when its command has failed.
+/// What takes the place of the file if its command has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IfFailed {
     Nothing,
@@ -61,7 +61,7 @@ fn unfinished(path: &Path) -> PathBuf {
 
 impl Reception for PartReception<'_, '_> {
     fn begin(&mut self) -> Result<(), TaskError> {
-        // What an earlier attempt has left is in the way.
+        // An earlier attempt may have left this file.
         fs::remove_file(&self.unfinished).ok();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = open(&self.unfinished, flags, Mode::from_raw_mode(0o666));

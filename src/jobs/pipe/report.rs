@@ -22,7 +22,7 @@ pub(crate) enum Report {
     Plain(Reported),
 }
 
-/// Of an output that is compressed.
+/// The report of a chunk whose output is compressed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Packed {
     pub(super) place: String,
@@ -59,7 +59,7 @@ pub(crate) struct Packs {
     frames: u64,
     as_it_is: bool,
     header: Option<Mark>,
-    /// Of each frame of zstd.
+    /// The two sizes of each frame of zstd.
     #[serde(with = "as_base64")]
     sizes: Vec<u8>,
 }
@@ -135,7 +135,7 @@ impl Total {
         }
     }
 
-    /// What stands at the end of a compressed output.
+    /// The bytes that end a compressed output: with zstd the table of its frames.
     pub(super) fn end(&self, packing: Packing) -> Vec<u8> {
         let none = Packs::default();
         let packs = if let Self::Packed(packs) = self { packs } else { &none };

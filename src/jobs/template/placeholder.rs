@@ -24,10 +24,10 @@ pub(crate) struct Syntax {
     pub(crate) takes_none: bool,
 }
 
-/// Those that can be written in another way, as they are written usually.
+/// The usual spelling of the placeholders for which an option can set another spelling.
 pub(super) const RENAMABLE: [&str; 7] = ["{}", "{.}", "{/}", "{//}", "{/.}", "{#}", "{%}"];
 
-/// What is usually written so.
+/// The placeholder with this usual spelling.
 fn usual(written: &str) -> Option<Placeholder> {
     Syntax::default().at_start(written.as_bytes()).map(|(placeholder, _)| placeholder)
 }
@@ -61,7 +61,7 @@ pub(super) enum Form {
     Directory,
     /// `{/.}`: without either.
     BaseStem,
-    /// Those that parallel has with `--plus` only.
+    /// One of those that parallel has with `--plus` only.
     Edited(Arc<Edit>),
 }
 

@@ -281,7 +281,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// What begins here may be evaluated by bash, up to its end: `((`, `let`, and `[[` with numbers in it.
+    /// Notes the beginning of a part that bash may evaluate: `((`, `let`, and `[[` with numbers in it.
     fn note_evaluation(&mut self, byte: u8) {
         if !self.of_bash || !matches!(byte, b'(' | b'l' | b'[') || !self.is_at_word() {
             return;

@@ -134,7 +134,7 @@ impl Parameters {
         }
     }
 
-    /// What stands in front of the text. Then the parameters are gone, as they would be without us.
+    /// The assignments before the text. They also remove the parameters, as if the text had been started without them.
     fn variables(&self) -> Vec<u8> {
         let assign = |n: usize| format!("_item{n}=${{{n}}}");
         let all: Vec<String> = (1..=self.values.len()).map(assign).collect();
