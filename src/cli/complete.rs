@@ -1,4 +1,4 @@
-//! What a shell offers for the word at the cursor.
+//! Completion: the words that a shell offers at the cursor.
 //!
 //! The obvious way is a script made from the definition of the command line. It knows options and words that are
 //! fixed, and not what matters here: the states in this directory, the signals with the requests they may mean, the
@@ -40,12 +40,12 @@ pub(crate) fn script(shell: &str) -> Result<Vec<u8>> {
     Ok(script)
 }
 
-/// The variable in which bash tells its line up to the cursor. The obvious way are the words that it has made; but of
-/// `USR2=ch` it makes three, and in place of the last one it tells nothing if that is the `=`.
+/// The variable in which bash passes its line up to the cursor. The obvious source is the words into which bash has split
+/// the line. But it splits `USR2=ch` into three, and if the last of them is the `=`, it passes nothing for that.
 const LINE: &str = "BIVOUAC_COMPLETE_LINE";
 
-/// What bash is offered for the last word of its line, if its own last word is only a part of that. Bash puts the
-/// answer in place of its own word, so what stands before it is left out.
+/// The answer to bash if its last word is only a part of the last word of the line, as with `set jobs=8`. Bash replaces its
+/// own word by the answer, so the text before that part is left out.
 fn answer_to_bash(words: &[OsString], cursor: usize) -> Option<Vec<u8>> {
     let line = std::env::var(LINE).ok()?;
     let mut whole = shlex::split(&line)?;
@@ -114,7 +114,7 @@ fn beginning_with(current: &OsStr, words: impl IntoIterator<Item = OsString>) ->
     words.map(CompletionCandidate::new).collect()
 }
 
-/// What `set` changes, and the states here.
+/// The settings that `set` changes, and the states here.
 pub(crate) fn settings(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut words = beginning_with(current, SETTABLE.map(|key| format!("{key}=").into()));
     words.extend(states(current));

@@ -89,7 +89,7 @@ fn refuse<'a>(option: &str, path: &Path, others: impl Iterator<Item = (&'a str, 
     Ok(())
 }
 
-/// What each shard prints would be a part of nothing.
+/// The refusal of a shard without an output file: its output would be a part of nothing.
 pub(crate) fn no_output() -> Error {
     Error::usage("--shard", "there is no output that all shards are for").advise("name one")
 }

@@ -56,7 +56,7 @@ pub(crate) fn clock(time: Duration) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
-/// What a person calls the tasks of a job. Both are counted from 1.
+/// The word for the tasks of a job. People count them from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum TaskWord {
     #[default]
@@ -160,7 +160,7 @@ pub(crate) fn since(at: u64) -> Duration {
 
 /// A point in time as the clock on the wall had it, to a second: `2026-11-27 14:30:05`.
 pub(crate) fn local(at: SystemTime) -> String {
-    // What is out of range for a date comes from a damaged file.
+    // A time that is no date comes from a damaged file.
     let Ok(at) = Timestamp::try_from(at) else { return "?".to_string() };
     TimeZone::system().to_datetime(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -54,8 +54,8 @@ pub(crate) fn urgency(notice: &Notice) -> Urgency {
     }
 }
 
-/// What is said of a notice. Each change of a reload is a message of its own, and so is the reason against one: all in
-/// one are too long.
+/// The messages about a notice. Each change of a reload is a message of its own, and so is each reason against one: a single
+/// message for all would be too long.
 pub(crate) fn messages(notice: &Notice, word: TaskWord) -> Vec<String> {
     let Notice::Reloaded { adopted, said, asked } = notice else { return vec![sentence(notice, word)] };
     let done = if *asked { "set" } else { "reloaded" };

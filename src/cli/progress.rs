@@ -34,7 +34,7 @@ enum Show {
 }
 
 impl Show {
-    /// What `--progress` and `-q` come to, on a terminal that can move its cursor or elsewhere.
+    /// The choice that `--progress` and `-q` make. `terminal`: standard error is a terminal that can move its cursor.
     fn choose(args: &MessageArgs, terminal: bool) -> Self {
         match args.progress() {
             _ if args.quiet => Show::Nothing,
@@ -65,7 +65,7 @@ pub(crate) struct Watch<C: Console> {
     passes_through: bool,
 }
 
-/// What is known of the terminal at this moment.
+/// The terminal at this moment.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     columns: u16,

@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 /// Directories of states that belong to no output file.
 pub(crate) const SHARED: &str = ".bivouac";
 
-/// What is appended to the name of an output file.
+/// The ending that makes the name of an output file the name of its state.
 pub(crate) const BESIDE: &str = ".bivouac";
 
 const DIGITS: usize = 16;
 
-/// What tells one job from another: its name, its options, its inputs.
+/// The identity of a job: its name, its options, its inputs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JobId<'a> {
     pub(crate) name: &'a str,

@@ -49,13 +49,13 @@ pub trait Dir: Send + Sync + Debug {
     /// Removes an empty directory.
     fn remove_dir(&self, name: &OsStr) -> io::Result<()>;
 
-    /// What stands under this name (without following a symlink), or `None`.
+    /// The facts about the file of this name (without following a symlink), or `None`.
     fn facts(&self, name: &OsStr) -> io::Result<Option<Facts>>;
 
-    /// Where the symlink of this name points; `EINVAL` for what is not a symlink.
+    /// Where the symlink of this name points; `EINVAL` if it is not a symlink.
     fn read_link(&self, name: &OsStr) -> io::Result<PathBuf>;
 
-    /// What this directory itself is.
+    /// The facts about this directory itself.
     fn own_facts(&self) -> io::Result<Facts>;
 
     /// The names in this directory, sorted.
@@ -78,7 +78,7 @@ pub enum Open {
     CreateNew(u32),
 }
 
-/// What is known of a file without reading it.
+/// The facts about a file that are known without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Is it a regular file?
@@ -123,7 +123,7 @@ pub trait DiskFile: Send + Sync + Debug {
         Ok(self.fill(&mut all, offset)?.then_some(all))
     }
 
-    /// What the file is.
+    /// The facts about this file.
     fn facts(&self) -> io::Result<Facts>;
 
     /// Cuts the file to `bytes`.
@@ -153,7 +153,7 @@ pub trait DiskFile: Send + Sync + Debug {
     }
 }
 
-/// What was opened; `None` if it does not exist.
+/// Turns the error "does not exist" into `None`.
 pub(crate) fn if_there<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
     match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

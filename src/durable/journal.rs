@@ -1,4 +1,4 @@
-//! What ran, when, and how it ended: a file in the state directory that only grows.
+//! The journal: which attempts ran, when, and how they ended. A file in the state directory that only grows.
 //!
 //! The record says what *counts*, and is replaced as a whole; it cannot hold a million commands. A second file does, in
 //! frames that are appended:
@@ -7,8 +7,8 @@
 //! length (4 bytes, little-endian) │ CRC-32 of the rest (4 bytes) │ one line
 //! ```
 //!
-//! Behind the line of an end may stand what was measured of it ([`Measured`]). A program that does not know that reads the
-//! line and leaves the rest of the frame alone, so a journal is read by older and by newer programs.
+//! In the frame of an end, measurements ([`Measured`]) may follow the line. An older program reads the line and ignores the
+//! rest of the frame, and a newer one reads a journal without measurements.
 //!
 //! A line says that an attempt of a task [began](Line::Began), or [ended](Line::Ended). With one line at the end, the tasks
 //! at work when the machine went away would leave no trace, and you look for just these.
@@ -47,9 +47,9 @@ pub struct Entry {
     pub took_us: u64,
     /// How it ended.
     pub outcome: Outcome,
-    /// What a person should know of the task.
+    /// A note about the task for people.
     pub note: String,
-    /// What was measured of it.
+    /// Measurements of the attempt.
     pub measured: Measured,
 }
 
@@ -260,7 +260,7 @@ impl Entries {
         })
     }
 
-    /// What an attempt began with, now that it has ended.
+    /// The entry of an attempt that has ended, with what its first line said.
     fn close(&mut self, end: End) -> Entry {
         let End { task, attempt, took_us, outcome, measured } = end;
         let began = self.open.remove(&task);

@@ -16,7 +16,7 @@ pub fn why(path: &Path) -> Option<String> {
 
 fn why_in(mounts: &str, (major, minor): (u32, u32)) -> Option<String> {
     let device = format!("{major}:{minor}");
-    // What is mounted last hides what was mounted before.
+    // The last mount at a place hides earlier ones.
     let line = mounts.lines().rev().find(|line| line.split(' ').nth(2) == Some(&device))?;
     let (before, after) = line.split_once(" - ")?;
     let place = before.split(' ').nth(4)?;

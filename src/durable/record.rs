@@ -34,7 +34,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The format that this program writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
 
-/// What stands in [`Record::program`].
+/// The value of [`Record::program`].
 pub const PROGRAM: &str = concat!("bivouac ", env!("CARGO_PKG_VERSION"));
 
 pub(crate) const OPENING: &[u8] = b"{\n  \"format\": ";
@@ -56,7 +56,7 @@ pub struct Record {
     pub job: String,
     /// The options that affect the output ([`crate::Job::fingerprint`]).
     pub fingerprint: Value,
-    /// What identifies the inputs ([`crate::Listing::described`]).
+    /// The identity of the inputs ([`crate::Listing::described`]).
     pub inputs: Value,
     /// How many bytes of the journal are durable ([`journal`](crate::journal)).
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -96,7 +96,7 @@ pub struct Record {
     pub input_bytes: u64,
     /// Tasks in the whole job, where known.
     pub tasks: Option<u64>,
-    /// What the sink has made durable; `None` if the job writes no output that lasts.
+    /// How much output is durable; `None` if the job writes no output that lasts.
     pub output: Option<Committed>,
     /// When the record was written: seconds since 1970, for people. Nothing depends on it.
     pub saved_at: u64,

@@ -85,7 +85,7 @@ struct Cursor {
     end: u64,
 }
 
-/// What was read last, since the next frame mostly follows it.
+/// The bytes that were read last, since the next frame mostly follows them.
 #[derive(Default)]
 struct Window {
     segment: u64,
@@ -207,7 +207,8 @@ impl Spill {
         Ok(())
     }
 
-    /// What is kept of a task. It counts as kept until it is [`done`](Spill::done).
+    /// Takes out the stored result of a task; `None` if there is none. It counts as kept until it is
+    /// [`done`](Spill::done).
     pub(crate) fn take(&mut self, task: u64) -> Result<Option<Entry>> {
         let Some(cursor) = self.runs.remove(&task) else { return Ok(None) };
         let head = self.head(cursor)?;
@@ -254,7 +255,8 @@ impl Spill {
         Ok(std::mem::take(&mut self.new_names) && !self.tasks.is_empty())
     }
 
-    /// What the next record says of it, after [`make_durable`](Spill::make_durable), even if its write fails.
+    /// The stored results as the next record names them, after [`make_durable`](Spill::make_durable). They count as named
+    /// even if the write of that record fails.
     pub(crate) fn ahead(&mut self) -> Option<Ahead> {
         self.segments.values_mut().for_each(|segment| segment.named |= segment.is_to_be_named());
         let named = self.segments.iter().filter(|(_, segment)| segment.is_to_be_named());
@@ -306,7 +308,7 @@ impl Spill {
         if let Some(number) = self.current() {
             return Ok(number);
         }
-        // Those that no record names need not wait for the next one.
+        // Segments that no record names need not wait for the next record.
         self.remove_unwanted(dir, true)?;
         let number = self.next;
         let (file, path) = make_segment(dir, number)?;

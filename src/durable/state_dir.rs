@@ -50,7 +50,7 @@ const STATUS: &str = "status.json";
 const STATUS_NEW: &str = "status.json.new";
 pub(crate) const RECORD: &str = "checkpoint.json";
 const RECORD_NEW: &str = "checkpoint.json.new";
-/// What another process asks the run for. Its reader and its writer are the tool.
+/// The request of another process to the run. Only the tool writes and reads it.
 #[doc(hidden)]
 pub const REQUEST: &str = "request.json";
 const LOCK_GONE: &str = "lock.gone";
@@ -82,7 +82,7 @@ pub struct StateDir {
     fence: fence::Fence,
 }
 
-/// What must be undone if the run writes nothing.
+/// The change that must be undone if the run writes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Untouched {
     Found,

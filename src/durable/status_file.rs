@@ -69,7 +69,7 @@ pub struct StatusFile {
     /// The answer to the last process that asked for other settings.
     #[serde(default)]
     pub answer: Option<StatusAnswer>,
-    /// What this process does on each signal at present.
+    /// The present meaning of each signal.
     pub signals: Vec<Row>,
     /// Running tasks, the longest first; if there are many, the first of them.
     #[serde(default)]
@@ -97,7 +97,7 @@ pub struct StatusAnswer {
     pub request: String,
     /// Whether the settings are in force now.
     pub adopted: bool,
-    /// What has changed, or why nothing has.
+    /// Sentences about the changes, or about the reason against them.
     pub said: Vec<String>,
 }
 

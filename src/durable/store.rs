@@ -114,7 +114,7 @@ impl CheckpointStore {
         Self { record, location, disk, dir, journal, history, spill, continuing, broken }
     }
 
-    /// The same store, with results of an earlier run that wait on disk.
+    /// Adds results of an earlier run that wait on disk.
     pub(crate) fn with(self, spill: Spill) -> Self {
         Self { spill, ..self }
     }

@@ -61,7 +61,7 @@ impl Tasks {
         self.0.min()
     }
 
-    /// Those of `self` that are not in `other`.
+    /// The tasks of `self` that are not in `other`.
     pub fn without(&self, other: &Self) -> Self {
         Self(&self.0 - &other.0)
     }

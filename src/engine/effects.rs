@@ -42,7 +42,7 @@ pub enum Effects {
 pub enum TaskOutput {
     /// It is a result, like the output of pure tasks: in the order of the tasks, every byte exactly once.
     Result,
-    /// It is a by-product, printed in the order of the tasks. What follows, here and for
+    /// It is a by-product, printed in the order of the tasks. This has three consequences, which also hold for
     /// [`PrintedAsCompleted`](TaskOutput::PrintedAsCompleted):
     ///
     /// - A task that is complete never runs again, also if the process is killed a moment later. The journal holds
@@ -50,8 +50,8 @@ pub enum TaskOutput {
     ///   run counts it. By then the engine has handed over what the task printed.
     /// - The list of tasks may grow between runs, also after the job has finished. The engine refuses any other
     ///   change of the tasks that it knows, if the source gives marks ([`Listed::mark`](crate::Listed::mark)).
-    /// - What tasks report ([`Job::Partial`](crate::Job::Partial)) should not matter: the engine does not fold a task that only the
-    ///   journal knows, and the order is that in which tasks end.
+    /// - The reports of tasks ([`Job::Partial`](crate::Job::Partial)) should not matter: the engine does not fold a task that
+    ///   only the journal knows, and it folds the others in the order in which they end.
     PrintedInOrder,
     /// It is a by-product, printed task by task as they end. A long task makes no other task wait.
     PrintedAsCompleted,

@@ -316,7 +316,7 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
             let here = self.waiting.as_ref().and_then(|listed| listed.mark).map(Mark::of_task);
             match (digest, open) {
                 (Some(digest), _) if all_are_gone || here != Some(digest) => {
-                    // Of the last group, or of one of the slots over which it was spread.
+                    // An item of the last group, or of one of the slots over which that group was spread.
                     if record.whole.is_some() {
                         self.refuse_growth(digest)?;
                     }

@@ -1,4 +1,4 @@
-//! What a run is asked to do, besides the job itself.
+//! The options of a run: all that it is asked for besides the job itself.
 
 use crate::durable::disk::{Disk, OsDisk};
 use crate::durable::state_dir::Continuing;
@@ -67,7 +67,7 @@ pub struct Starts {
     pub suspend_below: Option<u64>,
 }
 
-/// What a run is asked to do, besides the job itself.
+/// The options of a run, besides the job itself.
 pub(crate) struct Options {
     pub(crate) location: Location,
     pub(crate) fresh: bool,

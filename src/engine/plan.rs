@@ -105,10 +105,10 @@ pub(crate) struct Asked {
     pub(crate) tasks: TaskKind,
 }
 
-/// What it means to run a task again.
+/// The effect of running a task again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TaskKind {
-    /// Nothing: a task is a function of its input.
+    /// None: a task is a function of its input.
     Pure,
     /// It may do harm; the output counts as well.
     SideEffects,
@@ -133,7 +133,7 @@ pub(crate) enum Plan {
     Refuse(Why),
 }
 
-/// What a new job replaces.
+/// The thing that a new job replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
     Nothing,
@@ -150,7 +150,8 @@ pub(crate) enum Over {
 }
 
 impl Over {
-    /// Whether an unfinished output is that of the job given up. Another one may be the only copy of its work.
+    /// Whether an unfinished output belongs to the job that is given up, and may be removed. Otherwise it may be the only
+    /// copy of the work of another job.
     pub(crate) fn owns_unfinished_output(self) -> bool {
         match self {
             Over::Discarded | Over::Untouched => true,
@@ -174,7 +175,7 @@ pub(crate) enum Why {
     FinishedOtherwise,
 }
 
-/// What to do with `found` when `asked` is asked for.
+/// Decides what to do, given the state that was `found` and the job that is `asked` for.
 pub(crate) fn plan(found: Finding, asked: Asked) -> Plan {
     match found {
         Finding::NoState => Plan::Begin(Over::Nothing),

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// How many bytes are held in memory: enough for two workers that filter blocks of 16 MiB, and for one more result.
 pub(crate) const MEMORY: u64 = 40 << 20;
 
-/// What a task and a piece take besides their bytes, roughly.
+/// The memory of a task and of a piece besides their bytes, roughly.
 const OVERHEAD: u64 = 192;
 const PIECE_OVERHEAD: u64 = 48;
 
@@ -53,7 +53,7 @@ enum Waiting<P> {
     Packed(Packed),
 }
 
-/// The same as [`Fate`], encoded.
+/// A [`Fate`], encoded.
 struct Packed {
     failed: bool,
     partial: Vec<u8>,

@@ -119,9 +119,9 @@ pub enum Decompress {
     /// None: their bytes are taken as they are.
     #[default]
     Never,
-    /// Those that begin as a compressed file does.
+    /// Files that begin as a compressed file does.
     Auto,
-    /// All of them, and each must have this format.
+    /// All files, and each must have this format.
     Only(Format),
 }
 
@@ -147,7 +147,7 @@ impl Decompress {
         if self == Self::Never { Ok(None) } else { self.chosen(Format::of_file(path), path) }
     }
 
-    /// The same of a stream that begins with these bytes.
+    /// The format of a stream that begins with these bytes, if it is to be decompressed.
     pub(super) fn format_in(self, first: &[u8], path: &Path) -> Result<Option<Format>> {
         self.chosen(Format::of(first), path)
     }
@@ -193,9 +193,10 @@ pub(super) struct Point {
     pub(super) is_inside: bool,
 }
 
-/// What a decoder cannot read, and where in the file that begins.
+/// The reason for which a decoder cannot go on.
 #[derive(Debug)]
 pub(super) enum Flaw {
+    /// The bytes from this offset on are no compressed data, as the text says.
     At(u64, String),
     /// The file could not be read, or is another one by now.
     File(Error),
@@ -241,7 +242,7 @@ impl Points {
     }
 }
 
-/// What decompresses the file from this point on, or from its beginning if that is not possible.
+/// A decoder of the file from this point on, or from its beginning if that is not possible.
 #[cfg(feature = "compression")]
 fn decoder(
     file: &Arc<InputFile>,
@@ -267,7 +268,7 @@ fn decoder_of(bytes: Bytes, format: Format) -> Box<dyn Decode> {
     }
 }
 
-/// What decompresses a stream that this listing has taken.
+/// A decoder of a stream that this listing has taken.
 #[cfg(feature = "compression")]
 fn stream_decoder(once: Arc<Mutex<Once>>, format: Format, cx: &ListContext<'_>) -> Result<Box<dyn Decode>> {
     Ok(decoder_of(Bytes::of_stream(once, cx), format))

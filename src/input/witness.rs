@@ -60,9 +60,9 @@ pub(super) struct Witness {
 #[derive(Debug, Default)]
 pub(super) struct Remarks {
     pub(super) sentences: Vec<String>,
-    /// Files that look otherwise, and may have what they had.
+    /// Files that look different, and may have the same content.
     pub(super) doubtful: Vec<PathBuf>,
-    /// One of them is longer than it was.
+    /// Whether one of the files is longer than it was.
     pub(super) has_more: bool,
 }
 
@@ -71,17 +71,17 @@ impl Witness {
         Self { found: identity.stat(), identity, sample: None, by_contents: false }
     }
 
-    /// The same in a job that compares contents by digest: if the file changes, the job can still be continued.
+    /// Sets whether the job compares contents by digest. Then the job can be continued even if the file looks changed.
     pub(super) fn by_contents(self, by_contents: bool) -> Self {
         Self { by_contents, ..self }
     }
 
-    /// The same with these samples, which were taken before.
+    /// Adds samples that were taken before.
     pub(super) fn with_sample(self, sample: Option<Sample>) -> Self {
         Self { sample: sample.map(Arc::new), ..self }
     }
 
-    /// The same with samples of the file, which is one of `files`.
+    /// Takes samples of the file, which is one of `files`, and adds them.
     pub(super) fn sampled(self, files: usize) -> Result<Self> {
         let file = self.open()?;
         let sample = Sample::of(&file, self.identity.size, files).map_err(|e| self.unread(&file, &e))?;

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::task::Sink;
 
-/// What a sink that keeps nothing answers to every question.
+/// The methods of a sink that keeps nothing.
 macro_rules! without_a_place {
     () => {
         fn begin(&mut self, _committed: Option<&crate::task::Committed>) -> Result<()> {

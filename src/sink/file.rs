@@ -74,7 +74,7 @@ pub struct FileSink {
     part_name: OsString,
     verify: bool,
     stage: Stage,
-    /// What [`may_go_on`](Sink::may_go_on) has found: a part that is open and locked, none, or the output.
+    /// The stage that [`may_go_on`](Sink::may_go_on) has found: a part that is open and locked, none, or the output.
     looked_at: Option<Stage>,
     ledger: Ledger,
     gathered: Vec<u8>,
@@ -104,7 +104,7 @@ impl FileSink {
         Self::on(&OsDisk, out.as_ref())
     }
 
-    /// The same on another disk, for tests.
+    /// As [`new`](FileSink::new), on this disk.
     pub(crate) fn on(disk: &dyn Disk, out: &Path) -> Result<Self> {
         let (dir, path, name) = resolve(disk, out)?;
         let mut part_name = name.clone();

@@ -32,7 +32,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What `poll` promises to have room for when it says that a pipe can be written (`PIPE_BUF`).
+/// For how many bytes a pipe has room if `poll` says that it can be written (`PIPE_BUF`).
 const ALWAYS_FITS: usize = 4096;
 
 /// How long a run that is over waits for a reader that takes nothing.
@@ -263,7 +263,7 @@ impl Sink for StreamSink {
         Ok(())
     }
 
-    /// What was printed is gone; a job that is run again prints it again.
+    /// Never: printed output cannot be read back, so a job that is run again prints it again.
     fn is_published(&mut self, _committed: &Committed) -> Result<bool> {
         Ok(false)
     }

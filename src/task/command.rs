@@ -143,9 +143,9 @@ pub enum Feed<'a> {
     },
     /// These bytes, which are no part of the input, and then it.
     After {
-        /// What comes first.
+        /// The bytes that come first.
         head: &'a [u8],
-        /// What comes then.
+        /// The input after them.
         then: Box<Feed<'a>>,
     },
 }
@@ -178,20 +178,20 @@ pub struct Finished {
     pub left_input: bool,
     /// Whether it may have made its 0 of a SIGTERM. Known only if its output counts.
     pub may_have_handled_sigterm: bool,
-    /// Of a failure: whether a stop may be the reason, unknown yet. Then it counts only if no stop comes, which
-    /// [`Context::attempt`](crate::Context::attempt) waits for.
+    /// If the command failed: whether a stop that is not known yet may be the reason. Then the failure counts only if no stop
+    /// comes; [`Context::attempt`](crate::Context::attempt) waits for that.
     pub may_be_of_a_stop: bool,
     /// When it began.
     pub began: SystemTime,
     /// How long it took, pauses not counted.
     pub took: Duration,
-    /// What it used.
+    /// The time, memory and bytes that it used.
     pub usage: Usage,
     /// Its number in the run.
     pub(crate) tag: Option<Tag>,
 }
 
-/// What a command used, with all of its descendants that it has waited for.
+/// The resources that a command used, together with those descendants for which it has waited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Processor time in its own code, in microseconds.

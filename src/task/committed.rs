@@ -1,8 +1,8 @@
-//! What the record says of the output: how much of it is durable, and how that is checked.
+//! The output in the record: how much of it is durable, and how that is checked.
 
 use serde::{Deserialize, Serialize};
 
-/// What a sink has made durable: part of the record.
+/// How much output a sink has made durable: part of the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
     /// Length of the output in bytes.

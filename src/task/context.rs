@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a running task tells the engine besides its results.
+/// Messages of a running task to the engine, besides its results.
 #[derive(Debug)]
 pub(crate) enum Remark {
     /// It waits at the closed gate.
@@ -93,7 +93,7 @@ pub struct Context<'a> {
     pub(crate) remark: &'a (dyn Fn(Remark) + Sync),
     pub(crate) advanced: AtomicU64,
     pub(crate) parked: AtomicBool,
-    /// What was written and not emitted yet.
+    /// Bytes that were written and not emitted yet.
     pub(crate) written: Mutex<Vec<u8>>,
 }
 

@@ -1,11 +1,11 @@
-//! What the journal says of a task: when an attempt began, and how it ended.
+//! The lines of the journal about a task: when an attempt began, and how it ended.
 //!
 //! The journal itself, its frames and its durability are [`journal`](crate::journal).
 
 use crate::task::command::Usage;
 use serde::{Deserialize, Serialize};
 
-/// What one frame says.
+/// The content of one frame of the journal.
 ///
 /// ```
 /// use bivouac::journal::{End, Line, Measured, Outcome};
@@ -43,7 +43,7 @@ pub enum Line {
         attempt: u32,
         /// When, in milliseconds since 1970.
         at_ms: u64,
-        /// What a person should know of the task: a file and a range, an item. May be empty.
+        /// A note about the task for people: a file and a range, an item. May be empty.
         note: String,
         /// The end of the task's [`Mark`](crate::task::Mark): the task alone, for a source with marks of that
         /// kind. [`Context::journal`](crate::Context::journal) puts it in.

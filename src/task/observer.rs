@@ -115,7 +115,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// What is done, and of how much: bytes where the whole is known, otherwise tasks.
+    /// How much is done, and of how much: bytes where the whole is known, otherwise tasks.
     pub fn share(&self) -> (u64, Option<u64>) {
         match self.bytes_total {
             Some(_) => (self.bytes, self.bytes_total),

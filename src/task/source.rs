@@ -20,7 +20,7 @@ use std::time::Duration;
 pub trait Source: Send + 'static {
     /// One unit of work.
     type Task: Send + 'static;
-    /// What lists them.
+    /// The type that lists them.
     type Listing: Listing<Task = Self::Task>;
 
     /// Opens the inputs for a job that begins: a listing before task 0.
@@ -184,7 +184,7 @@ pub trait Listing: Send + 'static {
         Ok(None)
     }
 
-    /// What has changed if the mark is not that of the record, for the message.
+    /// A sentence for the refusal if the mark is not that of the record: the thing that has changed.
     fn what_changed(&self) -> String {
         "the list of inputs is no longer what it was".to_string()
     }
@@ -270,7 +270,7 @@ pub struct Extent {
     pub bytes_before: u64,
 }
 
-/// What a [`Listing`] may use while it lists: above all, a way to wait that a stop can end.
+/// The world as a [`Listing`] sees it while it lists: above all, a way to wait that a stop can end.
 ///
 /// ```
 /// use bivouac::{Error, ListContext, Listed, Listing, Location, Result, Source, Waited, serde_json::Value};

@@ -37,7 +37,7 @@ pub struct StopFd(Arc<State>);
 #[derive(Debug)]
 struct State {
     descriptor: EventFd,
-    /// The same, for threads that do not wait.
+    /// Whether it is set, for threads that do not wait.
     set: AtomicBool,
     /// A stop has begun; tasks at work may go on to their end.
     stopping: AtomicBool,
@@ -75,7 +75,7 @@ impl StopFd {
         Ok(Self(Arc::new(State { descriptor, set, stopping, subscription: OnceLock::new() })))
     }
 
-    /// The same for a run that receives signals.
+    /// Makes the end of a stream depend on the signals of this run too, which may be on their way.
     pub(crate) fn subscription(self, subscription: Subscription) -> Self {
         self.0.subscription.get_or_init(|| subscription);
         self

@@ -20,7 +20,7 @@ pub enum TaskError {
     Held {
         /// How long. Pauses come on top of it.
         time: Duration,
-        /// What came of it if no stop comes.
+        /// The result, if no stop comes.
         presumed: Presumed,
     },
     /// The task asks for another attempt after this time, by [`Job::again`](super::Job::again); its worker is

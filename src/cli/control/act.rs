@@ -43,7 +43,7 @@ pub(super) struct RunningJob<'a> {
     timeout: Duration,
 }
 
-/// What can be seen of a job at one moment.
+/// A look at a job from outside, at one moment.
 pub(super) struct Seen {
     suspended: bool,
     pub(super) live: Option<StatusFile>,

@@ -49,10 +49,10 @@ pub(super) struct StatusReport {
     /// Which shard of a job this is, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) shard: Option<u64>,
-    /// Of a job in shards: each that has begun.
+    /// Each shard that has begun; `None` for a job without shards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) shards: Option<Vec<StatusReport>>,
-    /// Of a job that was submitted to Slurm.
+    /// Slurm's queue; `None` for a job that was not submitted to Slurm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) slurm: Option<InQueue>,
     /// Whether standard input must be given again, too.
@@ -146,7 +146,7 @@ impl StatusReport {
         }
     }
 
-    /// Of a state that cannot be read, for a list.
+    /// The report about a state that cannot be read, for a list.
     pub(super) fn unreadable(path: &Path, why: &Error) -> Self {
         let phase = format!("unreadable: {}", why.sentence());
         Self { state: path.display().to_string(), phase, ..Self::default() }

@@ -41,7 +41,7 @@ pub(super) enum HeldBy {
     Elsewhere(String),
 }
 
-/// What a job is doing, or how it ended, in one word.
+/// The phase of a job, or its end, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JobPhase {
     /// A run holds the state and has no status file yet.

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// What was shown last.
+/// The report that was shown last.
 #[derive(Default)]
 struct Shown {
     key: Option<(String, Option<u64>, u64, u64)>,
@@ -58,7 +58,7 @@ pub(super) fn watch(mut view: View, json: bool) -> Result<u8> {
     }
 }
 
-/// The same for a job in shards: until none of them runs.
+/// As [`watch`], for a job in shards: until none of them runs.
 pub(super) fn watch_shards(path: &Path, json: bool) -> Result<u8> {
     let mut shown = Shown::default();
     while let Some(divided) = Divided::look(path)? {

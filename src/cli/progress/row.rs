@@ -50,7 +50,7 @@ const BAR_RANK: u8 = 2;
 fn fields(now: &Progress, word: TaskWord) -> Vec<Field> {
     let share = percent(now.share());
     let by_bytes = now.bytes_total.is_some() || now.bytes > 0;
-    // What does not move has no rate and no end.
+    // A job that does not move has no rate and no time left.
     let moves = match now.phase {
         Activity::Running | Activity::Stopping | Activity::Finishing => true,
         Activity::Pausing | Activity::Paused | Activity::Aborting => false,

@@ -46,7 +46,7 @@ pub(crate) fn signal_rows(given: &TableArgs, config: Option<&Config>, terminal: 
     rows
 }
 
-/// The same table without the origins.
+/// The policy that these rows make, without their origins.
 pub(crate) fn policy(rows: &[SignalRow]) -> Policy {
     rows.iter().fold(Policy::empty(), |policy, row| policy.with(row.signal, row.request))
 }

@@ -54,7 +54,7 @@ impl Site {
         Self::number(&self.config, "KillWait").map(Duration::from_secs)
     }
 
-    /// What is wrong with the times of a stop, if they do not fit.
+    /// A sentence about the times of a stop, if they do not fit.
     pub(crate) fn stop_is_too_long(&self, settings: &Settings) -> Option<String> {
         let wait = self.kill_wait()?;
         let (grace, kill_after) = (settings.grace.value.0?, settings.kill_after.value);

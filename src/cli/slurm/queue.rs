@@ -43,7 +43,7 @@ impl Element {
 const OVERRIDES: &str = "SBATCH_ARRAY_INX SBATCH_JOB_NAME SBATCH_NO_REQUEUE SBATCH_OPEN_MODE SBATCH_OUTPUT \
      SBATCH_REQUEUE SBATCH_SIGNAL SBATCH_WAIT SLURM_ARRAY_TASK_ID";
 
-/// What a program of Slurm prints. Its own words are in the error if it fails.
+/// Runs a program of Slurm and returns its output. If the program fails, the error has its own words.
 fn answer<S: AsRef<OsStr>>(
     program: &str,
     arguments: impl IntoIterator<Item = S>,

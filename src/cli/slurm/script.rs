@@ -38,7 +38,7 @@ const REFUSED: [(&str, &str, &str); 10] = [
     ("--parsable", "", "it is given already"),
 ];
 
-/// What stands before the line that was typed.
+/// The text before the line that was typed.
 pub(super) const TYPED: &str = " for:  ";
 
 /// Short options of sbatch without a value, which may stand before another one in the same word.

@@ -1,4 +1,4 @@
-//! What of a job is missing, and how it is submitted.
+//! Which shards of a job are missing, and how they are submitted.
 
 use super::check::Site;
 use super::queue::{self, Element};
@@ -56,8 +56,8 @@ pub(crate) fn typed(state: &Path) -> Option<String> {
     script.lines().nth(1)?.split_once(script::TYPED).map(|(_, typed)| typed.to_string())
 }
 
-/// What Slurm's queue says of the shards; `None` if they were not submitted. It is an extra: all else that is known of
-/// shards stands in files.
+/// The shards in Slurm's queue; `None` if they were not submitted. This is an extra: everything else about shards is read
+/// from files.
 #[derive(Debug, Serialize)]
 pub(crate) struct InQueue {
     /// The last array.
@@ -230,7 +230,7 @@ struct Standing {
     merged: bool,
     /// The shards in the queue, and what each does there.
     queued: BTreeMap<u64, String>,
-    /// What an operator has to release.
+    /// Elements that are held until a person releases them.
     held: Vec<String>,
 }
 

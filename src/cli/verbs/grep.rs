@@ -70,7 +70,7 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
     Ok(exit)
 }
 
-/// What is searched: lines, or records.
+/// The source of the job: lines, or records of a format.
 fn source(grep: &GrepArgs, files: &[PathBuf], left_out: &[LeftOut]) -> Result<Chunks> {
     let boundary = grep.format.map_or(Ok(Boundary::newline()), Format::boundary)?;
     Ok(Chunks::new(jobs::or_stdin(files, left_out), boundary)
@@ -79,7 +79,7 @@ fn source(grep: &GrepArgs, files: &[PathBuf], left_out: &[LeftOut]) -> Result<Ch
         .decompress(grep.packed.which()))
 }
 
-/// What is an operator in a basic pattern, and a character in an extended one.
+/// The first part of a pattern that is an operator in a basic pattern and a character in an extended one.
 fn basic_operator(pattern: &str) -> Option<&'static str> {
     [r"\|", r"\(", r"\{", r"\+", r"\?"].into_iter().find(|escape| pattern.contains(escape))
 }

@@ -39,7 +39,7 @@ fn print(rows: &[SignalRow], file: &str, is_ignored: impl Fn(Signal) -> bool) ->
     text
 }
 
-/// What else there is to know of a row.
+/// A remark about a row.
 fn note(row: SignalRow) -> &'static str {
     match row.request {
         Request::Stop if escalates(row.signal) => "again: abort; a third time: die at once",

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// The least time between the warning and the limit: slurmctld looks every 30 s.
 const LEAST_WARNING: Duration = Duration::from_secs(120);
 
-/// What a stop may take beside its grace: the last checkpoint, on a slow file system.
+/// How long a stop may take besides its grace: for the last checkpoint, on a slow file system.
 const FOR_THE_CHECKPOINT: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(

@@ -25,7 +25,7 @@ pub(crate) fn open_plain(
     Ok(opened)
 }
 
-/// What the regular file `name` in `dir` is; `None` if it is not there. Anything else is refused.
+/// The facts about the regular file `name` in `dir`; `None` if it is not there. Anything but a regular file is refused.
 pub(crate) fn look_plain(dir: &dyn Dir, path: &Path, name: &str) -> Result<Option<Facts>> {
     let path = path.join(name);
     let there = dir.facts(name.as_ref()).at(&path, "look at")?;
@@ -42,13 +42,13 @@ fn refuse_unless_plain(facts: &Facts, path: &Path) -> Result<()> {
     Err(Error::refused(path.display(), what).advise("nothing was changed; look at what it is"))
 }
 
-/// All of the file `name` in `dir` ([`open_plain`], [`read_up_to`]).
+/// Reads all of the file `name` in `dir` ([`open_plain`], [`read_up_to`]).
 pub(crate) fn read_plain(dir: &dyn Dir, path: &Path, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
     let Some(file) = open_plain(dir, path, name, Open::Read)? else { return Ok(None) };
     read_up_to(&*file, &path.join(name), most).map(Some)
 }
 
-/// All of a file, which is refused if it has more than `most` bytes. It is named `path` in errors.
+/// Reads all of a file. Refuses one of more than `most` bytes. Errors name it by `path`.
 pub(crate) fn read_up_to(file: &dyn DiskFile, path: &Path, most: u64) -> Result<Vec<u8>> {
     let too_long = |bytes: u64| {
         let problem = format_args!("has {bytes} bytes; a file of a state has {most} at the most");

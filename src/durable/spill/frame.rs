@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) const HEAD: u64 = 32;
 
-/// What was flushed ends at a multiple of this.
+/// Flushed data ends at a multiple of this many bytes.
 pub(super) const BLOCK: u64 = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +32,12 @@ pub(super) struct Head {
     pub(super) crc: u32,
 }
 
-/// What is kept of a finished task.
+/// The stored result of a finished task.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// It failed and is left out.
     pub(crate) failed: bool,
-    /// What it reported, as JSON; nothing, if it failed.
+    /// Its report ([`Job::Partial`](crate::Job::Partial)) as JSON; empty if it failed.
     pub(crate) partial: Vec<u8>,
     pub(crate) mark: Option<[u8; 32]>,
     /// Bytes of input that it covers.
@@ -114,7 +114,7 @@ fn checksum(said: &[u8], seed: u32, at: u64) -> u32 {
     hasher.finalize()
 }
 
-/// What the checksums of heads begin with in this segment of this job.
+/// The seed of the checksums of heads, in this segment of this job.
 pub(super) fn seed(run: &str, segment: u64) -> u32 {
     crc32fast::hash(format!("{run}/{segment}").as_bytes())
 }

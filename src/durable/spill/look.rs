@@ -1,7 +1,7 @@
-//! What an earlier run has kept: is all of it there, and unharmed?
+//! Checks the results that an earlier run has stored: are all of them there, and unharmed?
 //!
-//! This is asked before anything is changed. A harmed result is no reason to refuse a job, since it can be made again: its
-//! task is taken off the record, and runs once more.
+//! The check comes before anything is changed. A harmed result is no reason to refuse a job, since it can be made again: its
+//! task is removed from the record, and runs once more.
 
 use super::frame::{BLOCK, Entry, HEAD, Head, Kind, Part, SegmentRange, seed};
 use super::{Cursor, GATHERED, Segment, Spill};

@@ -15,7 +15,7 @@ use crate::task::source::{ACCESS_POINTS, PIECES};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// What can be seen of a state without holding its lock.
+/// A state as it can be seen without holding its lock.
 #[derive(Clone, Debug)]
 pub struct Peek {
     /// The last checkpoint.
@@ -30,7 +30,7 @@ pub struct Peek {
     pub record_bytes: u64,
 }
 
-/// What [`clean`] did.
+/// The things that [`clean`] did.
 #[derive(Clone, Debug)]
 pub struct Cleaned {
     /// The record that was removed.

@@ -11,7 +11,7 @@ use crate::error::{Advice, Error, Kind, Result};
 /// Whether the record on disk is compared before each commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fence {
-    /// It is not.
+    /// No fence: the record is not compared.
     Off,
     /// This run has written no record yet.
     Armed,

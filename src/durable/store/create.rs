@@ -49,7 +49,7 @@ fn make_parent(disk: &dyn Disk, parent: &Path) -> Result<()> {
 }
 
 impl CheckpointStore {
-    /// The same store, which confirms at each commit that the record on disk is its own ([`StateDir::arm_fence`]).
+    /// Makes the store confirm at each commit that the record on disk is its own ([`StateDir::arm_fence`]).
     pub(crate) fn fenced(mut self, yes: bool) -> Self {
         if let (Some(dir), true) = (&mut self.dir, yes) {
             dir.arm_fence();

@@ -93,7 +93,7 @@ pub(super) fn at_work_and_gone<S: Source>(
             last.insert(entry.task, (entry.outcome, entry.note));
         }
     }
-    // What is open may be gone.
+    // The item of an attempt without an end may have left the list.
     let may_be_gone = |outcome: Outcome| outcome == Outcome::Open && has_item_marks;
     let at_work = last.into_iter().filter(|(_, (outcome, _))| !may_be_gone(*outcome));
     let mut at_work: BTreeMap<_, _> = at_work.map(|(task, (_, note))| (note, task)).collect();

@@ -30,7 +30,7 @@ pub(super) enum Kind {
 const KINDS: [(Kind, u8); 4] =
     [(Kind::Piece, b'P'), (Kind::Done, b'T'), (Kind::Failed, b'F'), (Kind::End, b'E')];
 
-/// What the last frame says.
+/// The content of the last frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct End {
     /// The plan that this is a part of.
@@ -161,7 +161,7 @@ impl Heads {
     }
 }
 
-/// What the last frame says. Its payload is one flat object, so its head is right before the last `{`.
+/// Reads the last frame. Its payload is one flat object, so its head is right before the last `{`.
 pub(super) fn end_of(file: &FrameFile) -> Result<End> {
     const LONGEST: u64 = 4096;
     let bytes = file.bytes();

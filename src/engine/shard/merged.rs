@@ -17,7 +17,7 @@ pub struct Merged<J> {
     pub(super) plan: String,
 }
 
-/// What the shards of a job have stored, as tasks for [`Merged`].
+/// The stored results of all shards of a job, as tasks for [`Merged`].
 #[derive(Debug)]
 pub struct ShardResults {
     pub(super) disk: Arc<dyn Disk>,
@@ -35,7 +35,7 @@ pub struct Stored {
     tasks: u64,
 }
 
-/// What a shard has stored of one task.
+/// The result of one task, as a shard has stored it.
 #[derive(Debug)]
 pub struct StoredTask {
     file: FrameFile,

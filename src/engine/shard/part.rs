@@ -28,7 +28,7 @@ pub struct Shard<J> {
 }
 
 impl<J> Shard<J> {
-    /// What tasks emit is a by-product ([`TaskOutput`](crate::TaskOutput)) for the sink; nothing is merged.
+    /// Makes the output of tasks a by-product ([`TaskOutput`](crate::TaskOutput)), which goes to the sink; nothing is merged.
     #[must_use]
     pub fn printing(self) -> Self {
         Self { prints: true, ..self }

@@ -1,4 +1,4 @@
-//! What all shards of a job must agree on, and which of them are done.
+//! The plan on which all shards of a job agree, and which of them are done.
 //!
 //! ```text
 //! STATE/
@@ -132,7 +132,7 @@ struct Plan {
     note: Value,
 }
 
-/// What the source has found once, in a file.
+/// The list of tasks that the source has found once, as it is stored in a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct List {
     digest: String,
@@ -237,7 +237,7 @@ impl Shards {
         self.plan.shards
     }
 
-    /// What the program has noted when the plan was made.
+    /// The note of the program that made the plan.
     pub fn note(&self) -> &Value {
         &self.plan.note
     }

@@ -11,7 +11,7 @@
 //!
 //! While the signal thread is at work the answer is not known. The supervisor does not wait for it; it puts the
 //! suspension off until the next look, [`LOOK`] later. **The race that is left** is in [`suspend`], within one
-//! system call, and [`NO_LONGER`] says where it is wider.
+//! system call, and [`LONGEST_DELAY`] says where it is wider.
 
 use super::Supervisor;
 use crate::engine::decide::{Event, Motion};
@@ -31,10 +31,11 @@ const SECOND_THOUGHT: Duration = Duration::from_millis(2);
 
 /// A suspension is put off no longer than this while other signals pour in. After this time a SIGCONT can be lost if
 /// it comes in the microseconds in which the signal thread reads another signal.
-const NO_LONGER: Duration = Duration::from_millis(20);
+const LONGEST_DELAY: Duration = Duration::from_millis(20);
 
 impl<J: Job> Supervisor<'_, J> {
-    /// What a pause and a suspension wait for. No event tells that a child has stopped, so the clock checks.
+    /// Whether everything stands still, for which a pause and a suspension wait. The kernel sends no event when a child has
+    /// stopped, so the loop asks again and again.
     pub(super) fn nothing_moves(&self) -> bool {
         match self.state.motion {
             Motion::Pausing => self.workers.pool.shared.moving() == 0,
@@ -75,7 +76,7 @@ impl<J: Job> Supervisor<'_, J> {
             _ if self.reception.early.iter().any(|received| received.request == Request::Resume) => {
                 Resume::Came
             }
-            Resume::Unknown if self.clocks.suspension_asked.elapsed() >= NO_LONGER => Resume::None,
+            Resume::Unknown if self.clocks.suspension_asked.elapsed() >= LONGEST_DELAY => Resume::None,
             Resume::None | Resume::Came | Resume::Unknown => on_its_way,
         }
     }

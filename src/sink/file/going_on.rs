@@ -7,7 +7,7 @@ use crate::error::{Advice, At, Error, Result};
 use crate::task::Committed;
 
 impl FileSink {
-    /// What there is to continue after. Changes nothing.
+    /// Looks for the output that the job can continue: the part, or the published output. Changes nothing.
     pub(super) fn look_at_part(&mut self, committed: &Committed) -> Result<Stage> {
         self.ledger = Ledger::reopen(committed).ok_or_else(|| {
             Error::refused(self.part_path.display(), "the checkpoint contradicts itself about this file")

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crc32fast::Hasher;
 use std::io;
 
-/// What devices write as one. An append rewrites the last block, and a torn write may harm all of it.
+/// How many bytes a device writes at once. An append rewrites the last block, and a torn write may harm all of it.
 pub(super) const BLOCK: u64 = 4096;
 
 /// With more stretches, neighbours are merged. This bounds the record: each is about fifty bytes of JSON.

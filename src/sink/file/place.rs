@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// As many symlinks in a row as the kernel follows.
+/// How many symlinks in a row the kernel follows.
 const MOST_SYMLINKS: usize = 40;
 
 /// The mode for the file that replaces this one: its own, if it is ours. The mode of another user's file says

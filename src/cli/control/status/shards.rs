@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub(in crate::cli::control) struct Divided {
     state: String,
     shards: Shards,
-    /// Those that have begun, with their numbers; the merge has none.
+    /// The shards that have begun, with their numbers; the merge has none.
     views: Vec<(Option<u64>, View)>,
 }
 
@@ -32,7 +32,7 @@ impl Divided {
         self.views.into_iter().map(|(_, view)| view).filter(View::is_running).collect()
     }
 
-    /// What the shards come to; the exit code and the end are those of the merge.
+    /// The report of the whole job: sums over the shards, and the exit code and the end of the merge.
     pub(in crate::cli::control) fn report(&self) -> StatusReport {
         let views = self.views.iter();
         let one = |(number, view): &(Option<u64>, View)| number.map(|number| of_shard(number, view));
@@ -136,7 +136,8 @@ impl Divided {
         text + &self.how_to_continue(&report)
     }
 
-    /// What to type: the line that submitted the job, or else what continues the first that does not run.
+    /// The command to type: the line that submitted the job, or else the one that continues the first shard that does not
+    /// run.
     fn how_to_continue(&self, report: &StatusReport) -> String {
         let stands = |one: &&StatusReport| !one.running && one.phase != "finished";
         let reports = report.shards.as_deref().unwrap_or_default();

@@ -163,7 +163,7 @@ impl Frame {
             widths.push(Constraint::Fill(1));
             heads.push("COMMAND");
         } else {
-            // What is done so far can be seen with Enter.
+            // The column PROGRESS is left out: the view of one job shows it.
             widths.remove(3);
             heads.remove(3);
         }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is to be done about commands.
+/// The next step with commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     None,
