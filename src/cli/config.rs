@@ -1,17 +1,18 @@
 //! The configuration file: its settings, and its errors.
 //!
-//! It is TOML, and read only when `--config` names it. The obvious thing is to look in `~/.config` too. But a job must mean
-//! the same on every machine and for every user, and a file that the command line does not name is a bad answer to "why
-//! does SIGTERM do nothing here?".
+//! It is TOML, and read only if `--config` or `BIVOUAC_CONFIG` names it. The obvious way is to look in `~/.config` too. But a
+//! job must mean the same on every machine and for every user, and a file that the user has not named is a bad answer to "why does
+//! SIGTERM do nothing here?".
 //!
 //! Names and values are those of the options, and the same functions read both. An unknown name is an error, since it is
 //! mostly a known one with a typing mistake. [`keys`] has all settings as a table.
 //!
-//! Each setting has an environment variable, for services and containers: `BIVOUAC_MAX_JOBS` is `max-jobs`. It counts more
-//! than the file and less than an option. Only settings have one, which say how a job is run on this machine. A variable for
-//! `--state` or `--output` would change *which* job a line means, and the line that continues it would no longer say so.
-//! Commands do not get these variables ([`environment_of_commands`](bivouac::process::environment_of_commands)), so a
-//! bivouac inside another one takes none of the outer one's.
+//! Each setting has an environment variable, for services and containers: `BIVOUAC_MAX_JOBS` is `max-jobs`. The variable
+//! wins over the file, and an option wins over the variable. Only settings have variables, because they say *how* a job runs
+//! on this machine. A variable for `--state` or `--output` would change *which* job a command line means, and the line that
+//! continues the job would no longer show that. Commands do not get these variables
+//! ([`environment_of_commands`](bivouac::process::environment_of_commands)), so a bivouac inside another one does not take
+//! them for its own.
 
 pub(crate) mod keys;
 
@@ -76,7 +77,7 @@ pub(crate) struct LogSection {
     pub(crate) level: Option<LogLevel>,
 }
 
-/// More than any configuration needs: what is larger is some other file.
+/// How many bytes a configuration has at most. A larger file is something else.
 const LARGEST: u64 = 1 << 20;
 
 impl Config {
@@ -98,7 +99,7 @@ impl Config {
         Self::parse(&text, path)
     }
 
-    /// What the environment says. A variable that is empty is not set.
+    /// The settings of the environment. An empty variable counts as not set.
     pub(crate) fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         KEYS.iter().try_fold(Self::default(), |config, key| {
             let name = key.variable();
@@ -109,7 +110,7 @@ impl Config {
         })
     }
 
-    /// The same with the settings of `other` where this one has none.
+    /// Adds the settings of `other` that this one does not have.
     pub(crate) fn or(self, other: Self) -> Self {
         let log = LogSection {
             file: self.log.file.or(other.log.file),
@@ -151,7 +152,7 @@ impl Config {
     }
 }
 
-/// Of the names that are known those that begin like the unknown one, or all of them if they are few.
+/// Advice about an unknown name: the known names that begin like it, or all of them if they are few.
 fn names_like(problem: &str, known: &str) -> String {
     let begin = |name: &str| name.chars().take(3).collect::<String>();
     let unknown = begin(problem.split('`').nth(1).unwrap_or_default());
@@ -163,8 +164,8 @@ fn names_like(problem: &str, known: &str) -> String {
     }
 }
 
-/// Opening a named pipe without a writer would wait, while no signal is received yet. So this does not wait, and
-/// reads nothing.
+/// The text of a file. If it is a named pipe without a writer, a plain open would wait for one, at a time when no signal is
+/// received yet. So this does not wait, and such a pipe has an empty text.
 fn text_of(path: &Path) -> std::io::Result<String> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     rustix::io::ioctl_fionbio(&file, false)?;
@@ -213,7 +214,7 @@ settings! {
     listen: SocketAddr = parse::listen;
 }
 
-/// A command for `sh`, which is a text in any case.
+/// A command for `sh`, always a text.
 fn command<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<OsString>, D::Error> {
     String::deserialize(from).map(|command| Some(command.into()))
 }

@@ -1,6 +1,6 @@
-//! From options to a run: what all verbs that run a job have in common.
+//! From options to a run, for all verbs that run a job.
 //!
-//! A verb makes its job, its tasks and, if it is no common one, its sink; the rest is here: the meaning of signals, the
+//! A verb makes its job, its source and, if it needs a special one, its sink. The rest is here: the meaning of signals, the
 //! places of state and output, the log, every option of [`crate::cli::args::common`], and the messages at the end.
 
 use crate::cli::advice::refuse_lone_units;
@@ -43,18 +43,18 @@ pub(crate) struct Launch<'a> {
     found: Option<&'a Found>,
     masked: Masked,
     part: Part<'a>,
-    /// Of a job whose tasks are items: the first failures, for the last paragraph.
+    /// The first failures, for the messages at the end. `None`: the tasks of the job are not items.
     pub(crate) failures: Option<Complaints>,
-    /// The exit code of a finished job of which inputs were left out.
+    /// The exit code if the job finishes, because inputs were left out.
     left_out: Option<u8>,
     says_what_is_unread: bool,
-    /// What its commands write beside the output.
+    /// The files that its commands write beside the output.
     pub(crate) files: Option<Files>,
 }
 
 impl<'a> Launch<'a> {
-    /// Gathers the settings. With them it is known what signals mean, and the mask is made right; no thread
-    /// exists yet.
+    /// Collects the settings. They say which signals are handled, so this also corrects the mask, while no other thread
+    /// exists.
     pub(crate) fn new(
         (mut args, part): (RunArgs<'a>, Part<'a>),
         (argv, found): (&'a [OsString], Option<&'a Found>),
@@ -94,14 +94,14 @@ impl<'a> Launch<'a> {
         self.masked.open_during(body)
     }
 
-    /// The inputs that can be read. The others are complained of and left out, as `wc` and `grep` do it,
-    /// and the exit code says so. But a result in a file is whole, unless that was asked for.
+    /// The inputs that can be read. The others are left out with a message, as `wc` and `grep` do, and the exit code says
+    /// so. But a result in a file must be whole, so there no input is left out without `keep_going`.
     pub(crate) fn readable(&mut self, keep_going: bool, code: u8) -> Readable {
         if self.args.output.is_some() && !keep_going {
             return Readable::all(self.args.inputs);
         }
         let these = Readable::among(self.args.inputs);
-        // Of nothing at all a file does not come.
+        // If no input can be read, no output file is made.
         if these.files.is_empty() && self.args.output.is_some() {
             return Readable::all(self.args.inputs);
         }
@@ -111,7 +111,7 @@ impl<'a> Launch<'a> {
         these
     }
 
-    /// Something is left out, and the exit code says so.
+    /// Notes that something is left out, and prints why. The job then ends with this code if it finishes.
     pub(crate) fn leaves_out(&mut self, why: &str, code: u8) {
         if self.says_what_is_unread {
             terminal::message(why);
@@ -123,8 +123,8 @@ impl<'a> Launch<'a> {
         self.says_what_is_unread = yes;
     }
 
-    /// Whether a person or a program may wait for each line of output, which then must come as soon as its input
-    /// has come. What goes into a pipe or to a terminal is gone, so such a job begins again in any case.
+    /// Whether a person or a program may wait for each line of output. Then a line must come as soon as its input has come.
+    /// Output in a pipe or on a terminal cannot be taken back, so such a job is never continued anyway.
     pub(crate) fn is_watched(&self) -> bool {
         self.args.output.is_none() && self.args.job.resume.state.is_none() && !stdout_is_file()
     }
@@ -158,7 +158,7 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// The same with a sink that the verb has made.
+    /// As [`run`](Launch::run), with a sink that the verb has made.
     pub(crate) fn run_with<J: Job, S: Source<Task = J::Task>>(
         self,
         (job, source): (J, S),
@@ -237,7 +237,8 @@ impl<'a> Launch<'a> {
         self.go((job, source), state, (Some(&results), sink))
     }
 
-    /// Shards on two hosts would both be the last one, or none.
+    /// Refuses a state whose locks exclude no other host. Shards on two hosts would both take themselves for the last one,
+    /// or neither would.
     fn refuse_local_locks(&self, state: &Path) -> Result<()> {
         match local_locks::why(state).filter(|_| !self.args.job.resume.allow_local_locks) {
             Some(why) => {
@@ -258,7 +259,7 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// Runs it. Returns whether it has finished, and how the process must end.
+    /// Runs the job. Returns whether it has finished, and how the process must end.
     fn go<J: Job, S: Source<Task = J::Task>>(
         self,
         (job, source): (J, S),
@@ -341,7 +342,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// Of two meanings of one signal.
+/// Says which meaning counts if `--on` gives a signal two.
 fn say_what_counts(args: &RunArgs<'_>) {
     let mappings = &args.job.signals.table.mappings;
     for (at, (signal, request)) in mappings.iter().enumerate() {
@@ -389,7 +390,7 @@ fn exit(ending: &Ending, stop_code: Option<u8>, left_out: Option<u8>) -> Exit {
     }
 }
 
-/// After wrong usage nothing was done, and no new log is left of it.
+/// Removes a log that this run has created, if it ended by wrong usage: nothing was done.
 fn remove_if_refused(ending: &Ending, new_log: Option<PathBuf>) {
     if let (Ending::Failed { error, .. }, Some(path)) = (ending, new_log)
         && error.kind() == Kind::Usage

@@ -32,6 +32,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Registry, reload};
 
+/// How many lines may wait for the disk.
 const WAITING: usize = 4096;
 
 /// How long the end of the process waits for the last lines.
@@ -105,7 +106,7 @@ impl LogFile {
         info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), command, "started");
     }
 
-    /// A hook has ended, after [`ends`](LogFile::ends).
+    /// Logs that a hook has ended. It comes after [`ends`](LogFile::ends).
     pub(crate) fn hook(&self, event: &str, failed: Option<String>) {
         match failed {
             None => info!(event, "hook"),
@@ -211,7 +212,7 @@ impl LogThread {
     }
 }
 
-/// Writes to the log what the run reports.
+/// The observer that writes all reports of a run into the log.
 pub(crate) struct Logged {
     word: TaskWord,
     log: LogFile,
