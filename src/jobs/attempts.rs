@@ -123,7 +123,7 @@ pub(crate) struct Suspect {
     shown: String,
     /// When it began, in milliseconds since 1970.
     began_ms: u64,
-    /// The worker that ran it, from 1.
+    /// Its slot, from 1.
     slot: u32,
     /// How long it stood still, in milliseconds.
     stood_ms: u64,
@@ -240,8 +240,7 @@ impl Terms {
         let began_ms = millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
         let (task, note) = (cx.task(), note.to_string());
         cx.journal(Line::Began { task, attempt, at_ms: began_ms, note: note.clone(), of_task: [0; 8] });
-        // Workers are slots: each runs one command at a time.
-        let slot = rayon::current_thread_index().map_or(0, |index| index as u32 + 1);
+        let slot = cx.slot().map_or(0, |slot| slot as u32);
         let began = Instant::now();
         let call = Call {
             command,

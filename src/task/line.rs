@@ -102,7 +102,7 @@ pub struct End {
 /// Measurements of an attempt ([`Line`] has an example). A value that is not known is zero or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
-    /// The worker that ran it, from 1.
+    /// Its slot, from 1 ([`Context::slot`](crate::Context::slot)).
     pub slot: u32,
     /// How long it stood still, paused or suspended, in milliseconds.
     pub stood_ms: u64,

@@ -71,6 +71,12 @@ fn more_workers_run_more_commands_at_once_and_fewer_let_them_finish() {
     assert_eq!(begun(&world).len(), 9);
     let later = &begun(&world)[5..];
     assert!(later.iter().all(|slot| slot != "3" && slot != "4"), "two slots are enough: {later:?}");
+    let log = String::from_utf8(verb(&world, "log s --json").expect_code(0).stdout.clone()).unwrap();
+    let slot = |line: &str| serde_json::from_str::<Value>(line).unwrap()["slot"].to_string();
+    let (mut known, mut logged) = (begun(&world), log.lines().map(slot).collect::<Vec<_>>());
+    known.sort();
+    logged.sort();
+    assert_eq!(logged, known, "the slots of the journal are those that the commands know");
     let log = String::from_utf8(world.read("log")).unwrap();
     assert!(log.contains("jobs 3 -> 4"), "{log}");
     assert!(!world.exists("s.bivouac/request.json"));
