@@ -252,7 +252,8 @@ impl Spill {
                 segment.next = segment.end.next_multiple_of(BLOCK);
             }
         }
-        Ok(std::mem::take(&mut self.new_names) && !self.tasks.is_empty())
+        // As long as no record names a segment, its name may wait.
+        Ok(!self.tasks.is_empty() && std::mem::take(&mut self.new_names))
     }
 
     /// The stored results as the next record names them, after [`make_durable`](Spill::make_durable). They count as named

@@ -81,7 +81,7 @@ pub(crate) struct Committer<J: Job> {
     sink: Box<dyn Sink>,
     store: CheckpointStore,
     total: J::Total,
-    reorder: Reorder<J::Partial>,
+    pub(crate) reorder: Reorder<J::Partial>,
     completion: Box<dyn Completion>,
     /// The task at the frontier, as far as it has been handed over.
     partial: PartialDelivery,
@@ -145,6 +145,9 @@ impl<J: Job> Committer<J> {
             }
             Step::Delivery(delivery) => {
                 self.dirty |= delivery.is_last();
+                if delivery.takes_back() == Some(self.store.record().frontier) {
+                    self.partial.take_back(&mut *self.sink)?;
+                }
                 self.reorder.take(delivery, self.store.spill());
                 if self.reorder.is_full() {
                     self.make_room()?;
@@ -214,7 +217,7 @@ impl<J: Job> Committer<J> {
             }
         };
         delivery.hand_over(sink, &after)?;
-        self.reported.output_bytes += delivery.end()?;
+        self.reported.output_bytes += delivery.end(sink)?;
         self.dirty = true;
         let record = store.record_mut();
         if task == record.frontier {
@@ -282,7 +285,7 @@ impl<J: Job> Committer<J> {
         self.partial.keep_total(&*self.sink, &self.total)?;
         self.job.finish(&mut self.total, &mut rest);
         self.partial.hand_over(&mut *self.sink, &rest)?;
-        self.reported.output_bytes += self.partial.end()?;
+        self.reported.output_bytes += self.partial.end(&mut *self.sink)?;
         let has_failed = self.store.record().failed > 0;
         let code = if has_failed { FINISHED_WITH_FAILURES } else { self.job.verdict(&self.total) };
         self.store.record_mut().phase = Phase::Finalizing { code };

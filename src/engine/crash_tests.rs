@@ -6,9 +6,9 @@
 //! way that it knows. Each time the real preparation goes on with the job on what is left, and the job must
 //! come to the same bytes.
 //!
-//! Four kinds of job are broken in this way: with an output file; the same if a task that runs again does harm;
-//! with side effects, task by task and in order. A test that cannot fail proves nothing, so the same loop runs
-//! with one sync or the truncation left out, and must notice.
+//! Five kinds of job are broken in this way: with an output file; the same if a task that runs again does harm; the same
+//! if tasks produce more than the memory holds; with side effects, task by task and in order. A test that cannot fail
+//! proves nothing, so the same loop runs with one sync or the truncation left out, and must notice.
 
 mod test_world;
 
@@ -138,6 +138,11 @@ fn after_any_fault_at_any_operation_the_bytes_are_the_same() {
 }
 
 #[test]
+fn after_any_fault_what_a_task_at_work_has_produced_does_not_count() {
+    assert_eq!(first_complaint(Kind::FileAtWork, None), None);
+}
+
+#[test]
 fn after_any_fault_no_task_is_lost_that_must_not_run_again() {
     assert_eq!(first_complaint(Kind::FileOnce, None), None);
 }
@@ -191,7 +196,7 @@ fn a_crash_during_recovery_changes_nothing() {
 #[test]
 fn a_host_that_has_lost_its_locks_changes_nothing() {
     let printed = Kind::Printed { in_order: false, is_safe: true };
-    for (kind, until) in [Kind::File, Kind::FileOnce, printed]
+    for (kind, until) in [Kind::File, Kind::FileOnce, Kind::FileAtWork, printed]
         .into_iter()
         .flat_map(|kind| [(kind, Until::Stopped), (kind, Until::Finished)])
     {

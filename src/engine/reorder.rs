@@ -28,6 +28,8 @@ const UNPACKED: usize = 32;
 
 /// Tasks ahead of the frontier, with what they produced.
 pub(crate) struct Reorder<P> {
+    /// How many bytes are held in memory.
+    pub(crate) memory: u64,
     tasks: BTreeMap<u64, Held<P>>,
     in_memory: u64,
     ended: u64,
@@ -81,7 +83,8 @@ impl<P> Default for Held<P> {
 
 impl<P: Serialize + DeserializeOwned> Reorder<P> {
     pub(crate) fn new() -> Self {
-        Self { tasks: BTreeMap::new(), in_memory: 0, ended: 0, unpacked: VecDeque::new() }
+        let (memory, tasks, unpacked) = (MEMORY, BTreeMap::new(), VecDeque::new());
+        Self { memory, tasks, in_memory: 0, ended: 0, unpacked }
     }
 
     pub(crate) fn take(&mut self, delivery: Delivery<P>, spill: &mut Spill) {
@@ -164,13 +167,25 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         Ok(())
     }
 
+    /// The same with what a task at work has produced so far.
+    pub(crate) fn drain_at_work(
+        &mut self,
+        task: u64,
+        spill: &mut Spill,
+        each: impl FnMut(Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let at_work = self.tasks.get_mut(&task).filter(|held| held.fate.is_none());
+        let pieces = at_work.map(|held| std::mem::take(&mut held.pieces)).unwrap_or_default();
+        self.drain(Held { pieces, ..Held::default() }, spill, each)
+    }
+
     pub(crate) fn is_full(&self) -> bool {
-        self.in_memory > MEMORY
+        self.in_memory > self.memory
     }
 
     /// Whether the memory is still half full after the committer has stored tasks.
     pub(crate) fn is_half_full(&self) -> bool {
-        self.in_memory > MEMORY / 2
+        self.in_memory > self.memory / 2
     }
 
     /// Packs tasks after the committer has committed what it can: the others wait for another task.

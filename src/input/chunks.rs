@@ -56,7 +56,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Into how many blocks an input is cut that is neither small nor large.
-const PARTS: u64 = 64;
+const PARTS: f64 = 64.0;
 
 /// Larger ones would save nothing, and a stop waits for the blocks at work: a slow pattern needs 9 ms for this.
 const LARGEST_BLOCK: u64 = 4 * MIB;
@@ -85,7 +85,7 @@ pub struct Chunks {
     header: Option<Header>,
     wanted_block: Option<u64>,
     /// Number and largest size of the blocks by default.
-    parts: (u64, u64),
+    parts: (f64, u64),
     limit_rate: Option<u64>,
     wants_contents: bool,
     is_watched: bool,
@@ -160,9 +160,9 @@ impl Chunks {
         /// keeps the block size that it had.
         pub fn block(bytes: Option<u64>) => wanted_block = bytes.map(|b| b.max(1));
 
-        /// Changes the default block: one of `parts` of all regular files, of 1 MiB to `largest` bytes.
+        /// Changes the default block: `1 / parts` of all regular files, of 1 MiB to `largest` bytes.
         #[doc(hidden)]
-        pub fn in_parts(parts: u64, largest: u64) => parts = (parts.max(1), largest.max(MIB));
+        pub fn in_parts(parts: f64, largest: u64) => parts = (parts.max(1.0), largest.max(MIB));
 
         /// Makes default blocks small enough to last a quarter of a second at this rate (bytes per second);
         /// otherwise the job would go on in leaps.

@@ -117,11 +117,11 @@ pub(super) fn samples(inputs: &[Input]) -> Vec<Sample> {
     inputs.iter().filter_map(sample).collect()
 }
 
-/// One of `parts` of all input, between 1 MiB and `most`: enough tasks for an even end, each long enough not
+/// `1 / parts` of all input, between 1 MiB and `most`: enough tasks for an even end, each long enough not
 /// to feel its overhead. At a rate limit (bytes per second), it lasts a quarter of a second at most.
-pub(super) fn default_block(inputs: &[Input], parts: u64, most: u64, limit_rate: Option<u64>) -> u64 {
+pub(super) fn default_block(inputs: &[Input], parts: f64, most: u64, limit_rate: Option<u64>) -> u64 {
     let total: u64 = inputs.iter().map(Input::size).sum();
-    let block = (total / parts).clamp(MIB, most).next_multiple_of(SMALLEST_BLOCK);
+    let block = ((total as f64 / parts) as u64).clamp(MIB, most).next_multiple_of(SMALLEST_BLOCK);
     match limit_rate {
         Some(rate) => block.min((rate / 4).max(SMALLEST_BLOCK)),
         None => block,

@@ -35,7 +35,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// Number and largest size of the chunks by default. They are fewer and larger than where the program itself looks
 /// at the bytes, since every chunk starts a command: 256 MiB through `jq` take 7.1 s in 64 blocks and 5.9 s in 16,
 /// and with blocks of a mebibyte the starts of `grep` were two thirds of the time.
-pub(crate) const PARTS: (u64, u64) = (16, 16 << 20);
+pub(crate) const PARTS: (f64, u64) = (16.0, 16 << 20);
 
 /// The job. With a header ([`Chunk::header`]), each command reads that first. Its source: the inputs, cut between records.
 #[derive(Debug)]

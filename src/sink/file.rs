@@ -77,6 +77,8 @@ pub struct FileSink {
     /// The stage that [`may_go_on`](Sink::may_go_on) has found: a part that is open and locked, none, or the output.
     looked_at: Option<Stage>,
     ledger: Ledger,
+    /// The books without the provisional bytes, while there are any.
+    firm: Option<Ledger>,
     gathered: Vec<u8>,
     /// The first failure; after it nothing more is tried.
     broken: Option<Error>,
@@ -121,6 +123,7 @@ impl FileSink {
             stage: Stage::Closed,
             looked_at: None,
             ledger: Ledger::default(),
+            firm: None,
             gathered: Vec::new(),
             broken: None,
         })
@@ -272,7 +275,16 @@ impl FileSink {
             self.write_gathered()?;
             self.part()?.sync_data().at(&self.part_path, "sync")?;
         }
-        Ok(self.ledger.commit())
+        Ok(self.firm.as_mut().unwrap_or(&mut self.ledger).commit())
+    }
+
+    fn take_back(&mut self) -> Result<()> {
+        if let Some(firm) = self.firm.take() {
+            self.gathered.clear();
+            self.part()?.truncate(firm.bytes).at(&self.part_path, "truncate")?;
+            self.ledger = firm;
+        }
+        Ok(())
     }
 
     fn give_name(&mut self) -> Result<()> {
@@ -345,6 +357,21 @@ impl Sink for FileSink {
 
     fn make_durable(&mut self) -> Result<Committed> {
         self.unless_broken(Self::flush_and_commit)
+    }
+
+    fn begin_provisional(&mut self) -> Result<bool> {
+        self.unless_broken(|sink| {
+            sink.write_gathered()?;
+            sink.firm = Some(sink.ledger.clone());
+            Ok(true)
+        })
+    }
+
+    fn end_provisional(&mut self, keep: bool) -> Result<()> {
+        if keep {
+            self.firm = None;
+        }
+        self.unless_broken(Self::take_back)
     }
 
     fn publish(&mut self) -> Result<()> {

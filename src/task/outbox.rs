@@ -41,6 +41,14 @@ impl<P> Delivery<P> {
         matches!(self, Delivery::Done { .. } | Delivery::Failed { .. })
     }
 
+    /// The task whose pieces do not count, if this says so.
+    pub(crate) fn takes_back(&self) -> Option<u64> {
+        match *self {
+            Delivery::Interrupted { task } | Delivery::Failed { task, prints: false, .. } => Some(task),
+            Delivery::Piece { .. } | Delivery::Done { .. } | Delivery::Failed { .. } => None,
+        }
+    }
+
     pub(crate) fn is_large(&self) -> bool {
         matches!(self, Delivery::Piece { bytes, .. } if bytes.len() >= LARGE)
     }

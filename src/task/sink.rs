@@ -159,6 +159,19 @@ pub trait Sink: Send + 'static {
     /// bytes are lost.
     fn make_durable(&mut self) -> Result<Committed>;
 
+    /// From now on bytes are provisional: until [`end_provisional`](Sink::end_provisional),
+    /// [`make_durable`](Sink::make_durable) does not count them. `false`: this destination gives no byte back.
+    #[doc(hidden)]
+    fn begin_provisional(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Counts the provisional bytes from now on, or takes them back.
+    #[doc(hidden)]
+    fn end_provisional(&mut self, _keep: bool) -> Result<()> {
+        Ok(())
+    }
+
     /// A record that counts what [`make_durable`](Sink::make_durable) returned is durable too.
     #[doc(hidden)]
     fn recorded(&mut self) {}

@@ -33,8 +33,14 @@ impl<J: Job> Committer<J> {
         Ok(ended.map(|(held, fate)| Next { task, held, fate, was_stored: false }))
     }
 
-    /// Makes room in memory: stores ended tasks, and if that is not enough, pieces of tasks at work.
+    /// Makes room in memory: hands over what is in order, and if that is not enough, stores ended tasks, and pieces of
+    /// tasks at work.
     pub(super) fn make_room(&mut self) -> Result<()> {
+        self.advance()?;
+        self.hand_over_frontier()?;
+        if !self.reorder.is_half_full() {
+            return Ok(());
+        }
         self.put_on_disk(Which::Ended)?;
         if self.reorder.is_half_full() {
             self.reorder.put_pieces_on_disk(&mut self.store.shelf()?)?;

@@ -5,6 +5,9 @@
 //! reader would have them twice. A file can be truncated. For a pipe the record says how much of the next task has
 //! been handed over ([`Committed::of_next`](crate::Committed::of_next)). A task is a function of its input, so the
 //! next run does it again and leaves out as many bytes.
+//!
+//! A task may produce more than the memory holds. The obvious place for that is the spill; but then the bytes of the
+//! task at the frontier are written twice. A sink that can take bytes back has them while the task is still at work.
 
 use super::{Closed, Committer};
 use crate::error::{Advice, Error, Result};
@@ -20,6 +23,8 @@ pub(super) struct PartialDelivery {
     produced: u64,
     /// The total before the task was added to it.
     total_before: Option<Value>,
+    /// The task is at work, and what it has produced so far is in the sink, which can take it back.
+    is_provisional: bool,
 }
 
 impl PartialDelivery {
@@ -42,9 +47,27 @@ impl PartialDelivery {
         Ok(())
     }
 
+    /// Before bytes of a task at work are handed over. `false`: this sink cannot take them back.
+    fn begin_provisional(&mut self, sink: &mut dyn Sink) -> Result<bool> {
+        self.is_provisional = self.is_provisional || sink.begin_provisional()?;
+        Ok(self.is_provisional)
+    }
+
+    /// The task has failed or was interrupted: what the sink has of it does not count.
+    pub(super) fn take_back(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        if std::mem::take(&mut self.is_provisional) {
+            self.produced = 0;
+            sink.end_provisional(false)?;
+        }
+        Ok(())
+    }
+
     /// The whole task is handed over. Returns how many bytes it has produced.
-    pub(super) fn end(&mut self) -> Result<u64> {
-        let Self { before, produced, .. } = std::mem::take(self);
+    pub(super) fn end(&mut self, sink: &mut dyn Sink) -> Result<u64> {
+        let Self { before, produced, is_provisional, .. } = std::mem::take(self);
+        if is_provisional {
+            sink.end_provisional(true)?;
+        }
         if before == 0 {
             return Ok(produced);
         }
@@ -66,6 +89,18 @@ impl PartialDelivery {
 }
 
 impl<J: Job> Committer<J> {
+    /// Hands over what the task at the frontier has produced so far, if the sink can take it back.
+    pub(super) fn hand_over_frontier(&mut self) -> Result<()> {
+        let is_in_order = self.completion.output_is_result() && !self.completion.is_in_any_order();
+        if !is_in_order || !self.partial.begin_provisional(&mut *self.sink)? {
+            return Ok(());
+        }
+        let Self { job, sink, total, reorder, store, partial, .. } = self;
+        let task = store.record().frontier;
+        let spill = store.spill();
+        reorder.drain_at_work(task, spill, |piece| partial.hand_over(&mut **sink, &job.render(total, piece)))
+    }
+
     /// The sink has given up, and the run is over. The last record says exactly what the reader has taken.
     ///
     /// If the output is a by-product of side effects, the task prints again from its beginning.
@@ -108,7 +143,7 @@ mod tests {
         for piece in ["one", "two", "three"] {
             delivery.hand_over(&mut sink, piece.as_bytes()).unwrap();
         }
-        assert_eq!(delivery.end().unwrap(), 11);
+        assert_eq!(delivery.end(&mut sink).unwrap(), 11);
         delivery.hand_over(&mut sink, b"next").unwrap();
         drop(sink);
         assert_eq!(std::io::read_to_string(reader).unwrap(), "othreenext");
@@ -118,6 +153,12 @@ mod tests {
     fn a_task_that_produces_less_than_was_handed_over_is_an_error() {
         let mut delivery = PartialDelivery::after(5);
         delivery.hand_over(&mut Discard, b"four").unwrap();
-        assert!(delivery.end().unwrap_err().to_string().contains("5 bytes of a task were handed over"));
+        assert!(
+            delivery
+                .end(&mut Discard)
+                .unwrap_err()
+                .to_string()
+                .contains("5 bytes of a task were handed over")
+        );
     }
 }

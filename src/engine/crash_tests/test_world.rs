@@ -95,6 +95,8 @@ pub(super) enum Kind {
     File,
     /// The same, and a task that runs again does harm.
     FileOnce,
+    /// The same as [`File`](Kind::File), and its tasks produce more than the memory holds. Some are interrupted.
+    FileAtWork,
     /// A person reads what its tasks print. `is_safe`: what is printed cannot be lost any more.
     Printed { in_order: bool, is_safe: bool },
 }
@@ -102,7 +104,7 @@ pub(super) enum Kind {
 impl Kind {
     fn effects(self) -> Effects {
         let output = match self {
-            Kind::File => return Effects::Pure,
+            Kind::File | Kind::FileAtWork => return Effects::Pure,
             Kind::FileOnce => TaskOutput::Result,
             Kind::Printed { in_order: true, .. } => TaskOutput::PrintedInOrder,
             Kind::Printed { in_order: false, .. } => TaskOutput::PrintedAsCompleted,
@@ -112,7 +114,7 @@ impl Kind {
 
     pub(super) fn has_file(self) -> bool {
         match self {
-            Kind::File | Kind::FileOnce => true,
+            Kind::File | Kind::FileOnce | Kind::FileAtWork => true,
             Kind::Printed { .. } => false,
         }
     }
@@ -210,7 +212,7 @@ impl World {
     /// The committer that the real preparation leads to; `None` if the job is finished.
     fn start(&self, disk: &SimDisk, paper: &Paper, report: Sender<CommitEvent>) -> Result<Option<Started>> {
         let mut sink: Box<dyn Sink> = match self.kind {
-            Kind::File | Kind::FileOnce => Box::new(FileSink::on(disk, Path::new(OUT))?),
+            Kind::File | Kind::FileOnce | Kind::FileAtWork => Box::new(FileSink::on(disk, Path::new(OUT))?),
             Kind::Printed { is_safe, .. } => {
                 Box::new(Printer { paper: paper.clone(), is_immediate: is_safe, waiting: Vec::new() })
             }
@@ -241,6 +243,9 @@ impl World {
         let from = (from.store, from.total);
         let mut committer = Committer::new(Arc::new(job()), sink, from, self.kind.effects(), report);
         committer.every = Duration::MAX;
+        if self.kind == Kind::FileAtWork {
+            committer.reorder.memory = 400;
+        }
         Ok(Some(Started { committer, todo }))
     }
 
@@ -305,7 +310,15 @@ impl World {
             self.step(committer, Step::Commit)?;
         }
         // A long piece is stored by itself, a short one with its task.
-        for bytes in self.kind.output_of(task).chunks(4500).map(<[u8]>::to_vec) {
+        let output = self.kind.output_of(task);
+        if self.kind == Kind::FileAtWork && task % 2 == 1 {
+            for bytes in output.chunks(600).map(<[u8]>::to_vec) {
+                self.step(committer, Step::Delivery(Delivery::Piece { task, bytes }))?;
+                self.checkpoint(committer)?;
+            }
+            self.step(committer, Step::Delivery(Delivery::Interrupted { task }))?;
+        }
+        for bytes in output.chunks(4500).map(<[u8]>::to_vec) {
             self.step(committer, Step::Delivery(Delivery::Piece { task, bytes }))?;
         }
         self.step(committer, Step::Delivery(Delivery::Done { task, partial: task, mark: None, bytes: 1 }))?;

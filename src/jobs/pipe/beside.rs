@@ -66,6 +66,8 @@ impl<S: Sink> Sink for Beside<S> {
             fn may_begin(&self) -> Result<()>;
             fn write(&mut self, bytes: &[u8]) -> Result<()>;
             fn make_durable(&mut self) -> Result<Committed>;
+            fn begin_provisional(&mut self) -> Result<bool>;
+            fn end_provisional(&mut self, keep: bool) -> Result<()>;
             fn can_continue(&self, committed: &Committed) -> bool;
             fn is_immediate(&self) -> bool;
             fn publish(&mut self) -> Result<()>;

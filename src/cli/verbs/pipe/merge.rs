@@ -13,10 +13,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-/// Chunks by default: this part of the input, of this many bytes at most. Up to sixteen of them need one merge, and one more
-/// chunk needs a second pass over everything. A part of sixteen would give seventeen: a chunk ends with a record, and so
-/// has a little less than its part.
-pub(super) const PARTS: (u64, u64) = (15, 128 << 20);
+/// Chunks by default: the input divided by this, of this many bytes at most. Sixteen of them need one merge, and one more
+/// chunk needs a second pass over everything. Division by sixteen would give seventeen: a chunk ends with a record, and so
+/// has a little less than its part. Fewer than sixteen leave workers idle at the end: most machines have an even number.
+pub(super) const PARTS: (f64, u64) = (15.75, 128 << 20);
 
 /// Chunks of a stream are in memory.
 const OF_A_STREAM: u64 = 16 << 20;
