@@ -14,27 +14,26 @@
 //! | [`slurm`] | a job as an array of Slurm |
 //! | [`shellwords`] | words that only a shell understands, in a command without one |
 //! | [`config`] | the configuration file |
-//! | [`settings`] | options before configuration before defaults, and what a reload can change |
+//! | [`settings`] | options, environment, configuration and defaults; and which of them a reload can change |
 //! | [`state_path`] | where a state lives |
 //! | [`shards`] | which shard of a job a run is, and what comes after the last of them |
 //! | [`conflicts`] | one file must not have two roles |
-//! | [`compressed`] | files that are compressed, and are read as they are |
 //! | [`discover`] | which state a verb without a name means |
 //! | [`control`] | looking at a job and controlling it, from another process |
 //! | [`progress`] | the one line on the terminal, and the messages above it |
 //! | [`together`] | several observers of one run |
-//! | [`service`] | what the service manager gets to know |
+//! | [`service`] | messages to the service manager |
 //! | [`metrics`] | figures for Prometheus, in a file and over HTTP |
 //! | [`notices`] | the wording of everything that is said while a job runs |
 //! | [`logfile`] | the log |
 //! | [`at_end`] | a command that runs when the job has ended |
-//! | [`after_warning`] | the one that asks a batch system for another run |
-//! | [`hooks`] | those that tell a person how the run has ended |
+//! | [`after_warning`] | the command that asks a batch system for another run |
+//! | [`hooks`] | the commands that tell a person how the run has ended |
 //! | [`attempt`] | how an attempt of the journal ended, in words |
 //! | [`picture`] | the page with the picture of a job |
 //! | [`report`] | the paragraph at the end, with the command that continues |
 //! | [`terminal`] | the only way to standard error and standard output |
-//! | [`format`] | numbers, sizes and times as people read them |
+//! | [`format`](mod@format) | numbers, sizes and times as people read them |
 
 mod advice;
 mod args;

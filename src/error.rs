@@ -1,4 +1,4 @@
-//! What can go wrong, said so that a person can act on it.
+//! Errors, worded so that a person can act on them.
 //!
 //! An error is one sentence in three parts, and not a chain of causes: **what** it happened to (a path, a
 //! setting, a task), **which step** failed and why, and **what to do**. The [`Kind`] alone decides the exit

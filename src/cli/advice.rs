@@ -1,9 +1,9 @@
 //! Names that people know from other programs, and what they are called here.
 //!
 //! The obvious helper is the parser's: it offers what is spelled alike. For `--resume` that is `--results`,
-//! and for `list` it is `digest`; a user who follows such advice is worse off than before. What users of
-//! `parallel`, `xargs`, `grep`, `wc` and `sha256sum` type is known, so here it stands, with a sentence each.
-//! The parser guesses only where this table has nothing.
+//! and for `list` it is `digest`; a user who follows such advice is worse off than before. The names of `parallel`, `xargs`,
+//! `grep`, `wc` and `sha256sum` are known, so this table has them, with a sentence each. The parser guesses only names that
+//! are not in the table.
 
 use crate::cli::parse::without_hyphens;
 use crate::cli::shellwords::is_in;

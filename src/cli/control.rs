@@ -7,8 +7,8 @@
 //! | [`watch`] | the same, again and again until the job has ended |
 //! | [`list`] | all jobs here and below, as a table |
 //! | [`choose`] | which signal asks a given job for something |
-//! | [`act`] | asking for it, and waiting until it is there |
-//! | [`set`] | the same for other settings |
+//! | [`act`](mod@act) | asking for something, and waiting until it has happened |
+//! | [`set`] | asking for other settings |
 //! | [`top`] | all of it live, in a terminal |
 //!
 //! There is no socket and no protocol. Signals already carry requests to a job, and a file in its state directory has its

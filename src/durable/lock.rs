@@ -28,8 +28,8 @@
 //!
 //! The question is asked again just before each rename. Between the two the host may still freeze. Only the server could
 //! close this window, which is one request wide, and no protocol of today has such a rename. Without the second
-//! fence (`state_dir/fence.rs`) the next record and the next status of the newer run replace what came late. With the fence,
-//! which each shard has, the newer run ends at its next checkpoint, and the same command continues.
+//! fence (`state_dir/fence.rs`) the next record and the next status of the newer run replace a file that came late. With the
+//! fence, which each shard has, the newer run ends at its next checkpoint, and the same command continues.
 //!
 //! # A refusal changes nothing
 //!

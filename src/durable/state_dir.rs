@@ -7,8 +7,8 @@
 //!   checkpoint.json.new-ID  the next one, while it is being written
 //!   status.json              what a running job is doing (see durable::status_file), replaced, never synced
 //!   request.json            for a moment: other settings that another process asks for
-//!   journal                 what commands did (see durable::journal)
-//!   history.jsonl           what happened to the job (see durable::history), never synced
+//!   journal                 how commands ended (see durable::journal)
+//!   history.jsonl           phases, requests and numbers over time (see durable::history), never synced
 //!   spill/segment.<n>       results of tasks completed ahead of the frontier (see durable::spill)
 //!   pieces/                 files that the job itself keeps until it has finished
 //! ```

@@ -1,4 +1,4 @@
-//! What a loop goes over, and what the closure gets of it.
+//! The input of a loop, and the items of it that the closure gets.
 //!
 //! A source lists tasks, and a task is more than one item where items are small (`front/indexed.rs`). The obvious closure
 //! gets the task, and loops over its items itself. Here a [`Feed`] does that, and the closure gets items.

@@ -1,9 +1,9 @@
 //! A page-aligned buffer that each thread keeps.
 //!
-//! Some processors copy slowly to a place that stands 1 to 15 bytes further on in its page than the source in
-//! its own: the copying instruction takes the two for overlapping (Zen 4: 102 ms for 256 MiB instead of 26).
-//! So bytes go to the same place in their page as they have in the file, which is simple where a buffer
-//! begins with a page. (A mapped file needs no copy; but if it is shortened, SIGBUS kills the process.)
+//! Some processors copy slowly if the target has an offset in its page that is 1 to 15 bytes larger than that of the
+//! source: the copying instruction takes the two for overlapping (Zen 4: 102 ms for 256 MiB instead of 26). So each byte
+//! keeps the offset in its page that it has in the file, which is simple if the buffer begins with a page. (A mapped file
+//! needs no copy; but if it is shortened, SIGBUS kills the process.)
 
 use super::path_text::named;
 use crate::error::Error;
@@ -28,13 +28,13 @@ pub(super) fn has_room(bytes: &mut Vec<u8>, more: usize) -> bool {
     has_grown && is_some_left()
 }
 
-/// Whether enough is left to say that there is not enough, and to write a last record.
+/// Whether enough memory is left to report the shortage, and to write a last record.
 fn is_some_left() -> bool {
     const SPARE: usize = 8 << 20;
     Vec::<u8>::new().try_reserve_exact(SPARE).is_ok()
 }
 
-/// The error for that.
+/// The error of a buffer that cannot grow.
 pub(super) fn no_room(path: &Path, problem: impl Display) -> Error {
     Error::broken(named(path), format_args!("{problem}, and there is no memory for that"))
         .advise("raise the limit of memory (ulimit -v), or see whether its records end")

@@ -19,12 +19,12 @@
 //! |---|---|
 //! | `items/feed.rs` | where the bytes come from, and how a pipe is read twice |
 //! | `items/cut.rs` | where an item ends |
-//! | `items/column.rs` | one source of items, and how many they are |
-//! | `items/reading.rs` | what of it is no item |
-//! | `items/combine.rs` | several side by side |
-//! | `items/rows.rs` | items that are kept, and another order of them |
-//! | `items/described.rs` | what the record says of a list |
-//! | `items/listing.rs` | tasks of them, and their marks |
+//! | `items/column.rs` | one source of items |
+//! | `items/reading.rs` | parts of a source that are no items |
+//! | `items/combine.rs` | several sources side by side |
+//! | `items/rows.rs` | items that are kept in memory, and another order of them |
+//! | `items/described.rs` | a list in the record |
+//! | `items/listing.rs` | tasks of one or several items, and their marks |
 
 mod column;
 mod combine;

@@ -1,4 +1,4 @@
-//! Compressed files, read as what is in them.
+//! Compressed files, read as if they were not compressed.
 //!
 //! The obvious way is `zcat huge.gz | bivouac …`. It works, but a job that continues decompresses everything before its place
 //! once more. A file has positions, and most compressed formats have places at which decompression can begin: between

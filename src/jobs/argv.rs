@@ -1,8 +1,8 @@
 //! The words of a command in the record of its job.
 //!
 //! The obvious form is the command as one text, its words with blanks between them. But then `tr 'a b' c`
-//! and `tr a 'b c'` are the same command, and the one goes on where the other has stopped. So it is a list,
-//! as the system takes it.
+//! and `tr a 'b c'` have the same text, and a run of one would continue a job of the other. So the record has a list of
+//! words, as the system takes it.
 
 use crate::jobs::quote;
 use serde_json::{Value, json};

@@ -2,8 +2,8 @@
 //!
 //! The obvious place to take a row apart is where the list is read. But a list is compared with that of the last
 //! run, a journal names its items, and a person looks for a line of his file: all of them mean the row as it was
-//! written. So the row stays the item, and it is taken apart when a command is made of it. How, is part of what the
-//! job is.
+//! written. So the row stays the item, and it is taken apart when a command is made of it. The way in which that happens is
+//! part of the job's identity.
 
 use crate::jobs::pattern::regex;
 use bivouac::{Error, Result};

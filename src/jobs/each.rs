@@ -1,9 +1,9 @@
 //! `bivouac each`: one command per item.
 //!
-//! What a command does is done when it has ended, wherever its effect is: no checkpoint can take a mail
-//! back. So here a task is committed when it ends, not when its turn comes ([`bivouac::Effects`]), and
-//! the journal says of each that it is settled. What a command prints is gathered until it has ended, so
-//! that no two are mixed; the part of it that is beyond some megabytes waits in a file.
+//! When a command has ended, its effect is final: no checkpoint can take a mail back. So here a task is committed when it
+//! ends, not when its turn comes ([`bivouac::Effects`]), and the journal has a line about each task that is settled. The
+//! output of a command is gathered until it has ended, so that the outputs of two commands are not mixed; beyond some
+//! megabytes it waits in a file.
 
 use crate::jobs::ask::Ask;
 use crate::jobs::attempts::{Keep, Reception, Rest, Terms, Then, Waiting};

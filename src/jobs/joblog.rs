@@ -1,4 +1,4 @@
-//! The columns of GNU parallel's `--joblog`, for scripts that read those: of the journal, and written along.
+//! The columns of GNU parallel's `--joblog`, for scripts that read those: from the journal, or written while the job runs.
 //!
 //! Columns that are unknown here have the values that parallel writes for local jobs: the host is `:`, and nothing was
 //! transferred. The runtime is without pauses. Attempts without an end are left out, as in parallel.

@@ -1,10 +1,10 @@
-//! `bivouac pipe`: each chunk of the input through a command, what it prints in input order.
+//! `bivouac pipe`: each chunk of the input through a command, the outputs in input order.
 //!
 //! A filter that treats every record by itself (`jq`, `tr`, `awk '{…}'`, `grep`) gives the same
-//! output whether it reads the input in one go or in pieces that end between records. That is all
-//! this rests on: the input is cut there, several copies of the filter run at once, and what they print
-//! is put in order again. A filter that sums up, sorts or numbers lines does so per chunk, and this
-//! cannot know; so the size of the chunks is part of the record, and a continued run cuts the same.
+//! output whether it reads the input in one go or in pieces that end between records. This verb relies on that alone: it
+//! cuts the input between records, runs several copies of the filter at once, and puts their outputs in order again. A
+//! filter that sums up, sorts or numbers lines does so per chunk, and the verb cannot know. So the size of the chunks is
+//! part of the record, and a continued run cuts in the same places.
 
 mod beside;
 mod compress;

@@ -1,5 +1,4 @@
-//! What the tests of the jobs share: random data that is the same in every run, and the GNU tools
-//! to compare with.
+//! Shared by the tests of the jobs: random data that is the same in every run, and the GNU tools to compare with.
 
 use std::ffi::OsStr;
 use std::process::{Command, Output};
@@ -15,7 +14,7 @@ impl Random {
     }
 }
 
-/// What the installed tool says, in the C locale.
+/// The output of the installed tool, in the C locale.
 pub(crate) fn gnu<A: AsRef<OsStr>, F: AsRef<OsStr>>(
     tool: &str,
     options: impl IntoIterator<Item = A>,

@@ -1,4 +1,4 @@
-//! Text as a terminal can show it, and a person know it again.
+//! Text that a terminal can show and a person can recognize.
 
 use std::borrow::Cow;
 

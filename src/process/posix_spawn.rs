@@ -1,14 +1,15 @@
 //! The start of a child by `posix_spawn`: the same as [`sys::start`](crate::sys::start), for machines on which that is
 //! not tested ([`BY_CLONE`](crate::sys::BY_CLONE)), and slower.
 //!
-//! `posix_spawn` has no attribute for the limit of open files, and from outside that can be set only when the
-//! program runs already and may have looked. So on these machines this process does not raise its own limit
-//! ([`raise_open_files`](super::raise_open_files)): there are fewer slots where it is low. Nor has it a portable one
-//! for the directory, which a shell sets before it becomes the program.
+//! `posix_spawn` has no attribute for the limit of open files. Another process can set the limit only when the program runs
+//! already and may have read it. So on these machines this process does not raise its own limit
+//! ([`raise_open_files`](super::raise_open_files)), and if that is low, there are fewer slots. `posix_spawn` has no portable
+//! attribute for the directory either, so a shell changes the directory and then executes the program.
 //!
 //! # Race condition
 //!
-//! As there, a SIGSTOP for our process group can stop the child before it has its own.
+//! As with [`sys::start`](crate::sys::start), a SIGSTOP for our process group can stop the child before it has a group of
+//! its own.
 
 use crate::sys::{Birth, reason_to_go_on};
 use nix::errno::Errno;

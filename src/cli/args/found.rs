@@ -1,6 +1,6 @@
-//! What a verb finds before its job begins: names below directories, lists of files, patterns in files.
+//! Findings of a verb before its job begins: names below directories, lists of files, patterns in files.
 //!
-//! The shards of a job must not look for it one by one. So it stands in their plan, beside the command line.
+//! The shards of a job must not look for them one by one. So the findings are in their plan, beside the command line.
 
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};

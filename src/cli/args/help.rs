@@ -1,4 +1,4 @@
-//! What follows the options in `--help` and in the manual: exit codes and examples.
+//! The text after the options in `--help` and in the manual: exit codes and examples.
 //!
 //! A line that begins at the margin and ends with a colon is a heading; the manual relies on it.
 //! The tests parse every line that begins with `  bivouac `, so an example cannot become wrong.

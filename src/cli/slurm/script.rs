@@ -1,4 +1,4 @@
-//! The script of an array: all that Slurm is told of a job, written to be read.
+//! The script of an array: everything that Slurm must know about a job, written to be read.
 
 use crate::jobs::quote;
 use bivouac::{Error, Result};

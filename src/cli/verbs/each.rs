@@ -1,4 +1,4 @@
-//! `bivouac each`: a list of items, a command for each, and where what they print goes.
+//! `bivouac each`: a list of items, a command for each, and the destination of their output.
 
 use crate::cli::args::Cli;
 use crate::cli::args::common::StopChildren;

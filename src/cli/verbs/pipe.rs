@@ -1,4 +1,4 @@
-//! `bivouac pipe`: files in chunks of whole records, through a command, into what it prints.
+//! `bivouac pipe`: files in chunks of whole records, through a command, into its output.
 
 mod merge;
 mod whole_input;

@@ -1,4 +1,4 @@
-//! `bivouac slurm`: submits a job, or says how far it is.
+//! `bivouac slurm`: submits a job, or prints how far it is.
 
 use crate::cli::args::slurm::SlurmArgs;
 use crate::cli::args::{Cli, JobVerb, Verb};

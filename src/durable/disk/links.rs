@@ -20,7 +20,7 @@ pub(crate) fn refuse_trap(dir: &dyn Dir, link: &Facts, path: &Path) -> Result<()
     if is_trap { Err(anothers(path, link)) } else { Ok(()) }
 }
 
-/// As [`refuse_trap`], for a path whose last part may be a link. If nothing is there, there is no trap.
+/// As `refuse_trap`, for a path whose last part may be a link. If nothing is there, there is no trap.
 pub fn refuse_trap_at(disk: &dyn Disk, path: &Path) -> Result<()> {
     found(disk, path).map_or(Ok(()), |(dir, link)| refuse_trap(&*dir, &link, path))
 }

@@ -1,4 +1,4 @@
-//! Creates the directory of a state if it does not exist; and what a store asks it besides.
+//! Creates the directory of a state if it does not exist, and confirms that it is still ours.
 
 use super::CheckpointStore;
 use crate::durable::disk::{Disk, if_there, split};
@@ -62,7 +62,7 @@ impl CheckpointStore {
         self.dir.as_mut().map_or(Ok(()), StateDir::confirm)
     }
 
-    /// A write that a device has failed may have lost the lock for its cause: then that is the error.
+    /// The error to report for a failed write. If the write failed because the lock is lost, that is the error.
     pub(crate) fn or_lost(&mut self, error: Error) -> Error {
         let ask = if error.is_of_device() { StateDir::confirm_lock } else { StateDir::confirm };
         let confirmed = self.dir.as_mut().map(ask);

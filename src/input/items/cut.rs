@@ -1,15 +1,14 @@
-//! Bytes cut into items, whatever the portions in which they come.
+//! Cuts bytes into items. The portions in which the bytes come make no difference.
 //!
-//! The cut knows nothing of files and pipes: its caller appends to its buffer, and it finds the next item or
-//! asks for more. A delimiter of several bytes, of which only the first have come, is easily got wrong; in
-//! this form it can be tested byte by byte.
+//! The cut knows nothing of files and pipes: its caller appends to its buffer, and the cut finds the next item or
+//! asks for more. It is easy to make a mistake with a delimiter of several bytes if only the first of them have come. In
+//! this form a test can try that byte by byte.
 //!
 //! The first delimiter after its beginning ends an item: `aa` in `aaa` ends an empty one and leaves an `a`. A
 //! delimiter at the very end adds no empty item, and a last item without one counts.
 //!
-//! A record of CSV ends at a newline that is in no quotes, and which those are is a matter of the fields before it.
-//! So the reader of the `csv` crate is asked, byte by byte, and what it makes of the fields is thrown away here: an
-//! item is the record as it was written.
+//! A record of CSV ends at a newline outside quotes, and the fields before it decide what is inside. So the reader of the
+//! crate `csv_core` finds the end. Its fields are thrown away: an item is the record as it was written.
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use memchr::memmem::Finder;

@@ -1,7 +1,7 @@
-//! What is read as an item of a source, and what is not: a header, the text after an end mark, blank lines.
+//! Parts of a source that are no items: a header, the text after an end mark, blank lines.
 //!
-//! The cut knows only where an item ends. What users of `xargs` and GNU parallel may ask for beyond that is the
-//! same for words of the command line and for a text, so it stands between the two and the combinations.
+//! The cut knows only where an item ends. These rules come from `xargs` and GNU parallel, and hold for words of the command
+//! line as for a text. So they are applied after both, and before the combinations.
 
 use super::column::{OpenColumn, Step};
 use super::feed::Copied;
@@ -10,7 +10,7 @@ use crate::task::ListContext;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// How the items of all sources are read. By default each is an item as it is.
+/// How the items of all sources are read. By default each is taken as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[doc(hidden)]
@@ -21,7 +21,7 @@ pub struct Reading {
     /// The first item of each source is its header, and no item.
     #[serde(skip_serializing_if = "is_not")]
     pub header: bool,
-    /// This item, and what follows it in its source, are none.
+    /// A source ends before this item.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Vec<u8>>,
     /// An item that ends with a blank is continued by the next one.
@@ -47,7 +47,7 @@ impl Reading {
         *self == Self::default()
     }
 
-    /// The difference to the one of the record, for a person.
+    /// The first difference from the reading on record, as the end of a sentence.
     pub(super) fn difference(&self, then: &Self) -> Option<&'static str> {
         if self.csv != then.csv {
             return Some("are not both read as CSV with the same separator");

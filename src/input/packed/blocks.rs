@@ -1,8 +1,8 @@
-//! Formats of blocks that are decompressed each on its own: by several threads at once.
+//! Formats of independent blocks, which several threads decompress at once.
 //!
-//! Some mebibytes of the file are read and told apart into blocks without decompressing them: a block of bgzip says how
-//! long it is, and a frame of zstd is passed by the lengths in it. Then as many threads as there are processors
-//! decompress them. These threads last for one batch, a few milliseconds, so nothing has to end them.
+//! A reader finds the blocks in some mebibytes of the file without decompressing them: a block of bgzip begins with its
+//! length, and the lengths inside a frame of zstd lead to its end. Then as many threads as there are processors
+//! decompress the blocks. These threads last for one batch, a few milliseconds, so nothing has to end them.
 
 use super::bytes::Bytes;
 use super::members::Members;

@@ -1,4 +1,4 @@
-//! Formats that one thread decompresses, by libraries that read by themselves: a member after the other.
+//! Formats that one thread decompresses, one member after the other, with libraries that do the reading themselves.
 
 use super::bytes::{Bytes, flaw};
 use super::{Decode, Flaw, Format, Points};

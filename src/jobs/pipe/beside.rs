@@ -1,5 +1,5 @@
-//! A sink beside which commands write files: what must be done with those when the output begins, is recorded, and is
-//! looked for.
+//! A sink for jobs whose commands also write files beside the output. It looks after these files whenever the output begins,
+//! is recorded, or is looked for.
 
 use super::pieces::Pieces;
 use super::told::Part;

@@ -1,4 +1,4 @@
-//! The first lines of what each command prints, once in the output.
+//! Headers: the first lines of each command's output, which come once in the output of the job.
 //!
 //! A command that reads a table prints the names of its columns, and so does each of its copies. The obvious way is to
 //! drop the first line of every chunk but the first. But the first chunk may print nothing, and a column that only some
@@ -20,7 +20,7 @@ pub(super) const BODY: u8 = 0;
 /// More is no header; it is kept in memory.
 const LARGEST: usize = 16 << 20;
 
-/// What a task says of the header that its command printed; `None` if it printed nothing.
+/// The report of a task about the header of its command; `None` if the command printed nothing.
 pub(crate) type Reported = Option<Head>;
 
 /// A header, and the place in the input where the command that printed it was.

@@ -1,4 +1,4 @@
-//! Where what a command prints goes: into the output, or into a file of its own; compressed, or without its header.
+//! The way of a command's output: into the output of the job, or into a file of its own; compressed, or without its header.
 
 use super::compress::{PackReception, Packing};
 use super::head::{self, BODY, Flagged, HeadReception};

@@ -1,4 +1,4 @@
-//! A file with what one command printed, which is complete or absent.
+//! A file with the output of one command, which is complete or absent.
 //!
 //! The obvious way is to write it under its name. But a command that is interrupted leaves half of it, and no reader can
 //! tell. So the file has another name while the command prints. It gets its own by rename when the command has

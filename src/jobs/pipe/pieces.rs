@@ -1,12 +1,12 @@
-//! What waits in the state to be merged: a file for each output, called by the number of its task.
+//! Outputs that wait in the state to be merged: a file for each, with the number of its task as its name.
 //!
 //! A file is compressed, and complete or absent (`part.rs`). One without a byte stands for a command that failed or printed
 //! nothing, so that a file that is missing is an error and no gap in the result. No record names the files: the
 //! numbers of the tasks follow from the number of chunks. A task that runs again replaces its file.
 //!
-//! The files of a merge go after a record that counts the merge is durable. The obvious place to remove them is the
-//! end of the merge. But a crash before that record would have the merge run again, without its inputs. So the sink
-//! removes them, which is told of each record.
+//! The files of a merge are removed after a record that counts the merge is durable. The obvious moment is the end of the
+//! merge. But after a crash before that record the merge would run again, without its inputs. So the sink removes the files,
+//! because it learns of each record.
 //!
 //! The same object connects the commit thread, which knows what is committed, and the source thread, which lists a
 //! merge when its inputs are.
@@ -65,7 +65,7 @@ impl Pieces {
     /// A record that counts all that was committed is durable.
     pub(super) fn recorded(&self) {
         for task in std::mem::take(&mut *lock(&self.merged)).into_iter().flatten() {
-            // What stays goes with the state.
+            // A file that cannot be removed goes with the state.
             fs::remove_file(self.path(task)).ok();
         }
     }

@@ -1,4 +1,4 @@
-//! What a chunk reports of its output, and what that comes to: headers, and the frames of a compressed output.
+//! The report of a chunk about its output, and the total of these reports: headers, and the frames of a compressed output.
 //!
 //! A compressed file of zstd ends with a table of its frames, by which other programs find any place in it. The obvious
 //! source of the table is the file: but then its last task reads all of it, which takes as long as the job. So each

@@ -1,4 +1,4 @@
-//! What is known of an output when its command has ended.
+//! Facts about an output, known when its command has ended.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

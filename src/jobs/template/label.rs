@@ -1,4 +1,4 @@
-//! A single text with placeholders in it: what stands before each line of a command, or where it runs.
+//! A single text with placeholders in it: the label before each line of a command, or the directory in which it runs.
 
 use super::placeholder::{Filling, refuse_unknown};
 use super::{Piece, Syntax, Template, cut, vec_of};

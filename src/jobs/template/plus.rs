@@ -1,8 +1,8 @@
 //! Placeholders of `--plus` of GNU parallel: two extensions, a prefix, a stretch, another text.
 //!
-//! Those without a pattern (`{..}`, `{+/}`) are placeholders always; nothing else is written so. Those with one look like
-//! parts of other languages, `{/foo/…}` of awk and `{%s}` of a format, so they are placeholders with `--plus` only. Their
-//! patterns are regular expressions, as with parallel, although they look like globs: `{%.*}` takes everything away.
+//! Placeholders without a pattern (`{..}`, `{+/}`) always count; no other language writes such a thing. Placeholders with a
+//! pattern look like parts of other languages, `{/foo/…}` of awk and `{%s}` of a format, so they count with `--plus` only.
+//! Their patterns are regular expressions, as with parallel, although they look like globs: `{%.*}` takes everything away.
 
 use crate::jobs::pattern::regex;
 use bivouac::{Error, Result};

@@ -1,4 +1,4 @@
-//! The status of a job in shards: each of them, and what they come to.
+//! The status of a job in shards: each shard, and the whole.
 //!
 //! Everything is read from the states, so it works on any host that sees them.
 

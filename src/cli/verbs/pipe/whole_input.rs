@@ -1,4 +1,4 @@
-//! Commands that look at their whole input, where they are given chunks of it.
+//! Commands that need their whole input, and here get chunks of it.
 //!
 //! `pipe` is right for a filter that treats each record by itself. `sort` does not, and that cannot be seen from
 //! outside: it reads, prints, exits with 0, and the output is one sorted stretch for each chunk. The well-known
