@@ -53,7 +53,7 @@ pub struct Entry {
     pub measured: Measured,
 }
 
-/// No line is longer; a length that says so is none.
+/// The longest payload of a frame, in bytes. A greater length is damage.
 const LONGEST: usize = 1 << 20;
 
 /// The journal of a run, open for more.
@@ -90,7 +90,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Hands `each` the lines that the record does not know, after its `committed` bytes. Changes nothing.
+    /// Calls `each` with the lines after the first `committed` bytes, which the record does not count. Changes nothing.
     pub(crate) fn after(
         dir: &dyn Dir,
         path: &Path,
@@ -155,7 +155,7 @@ fn payload_of(line: &Line) -> postcard::Result<Vec<u8>> {
     }
 }
 
-/// A newer program may have measured what this one does not know: that is left out.
+/// Reads the payload of a frame. Measurements of a newer program that this one does not know are left out.
 fn line_of(payload: &[u8]) -> Option<Line> {
     let (mut line, rest) = postcard::take_from_bytes(payload).ok()?;
     if let Line::Ended(end) | Line::Settled { end, .. } = &mut line {

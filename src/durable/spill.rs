@@ -36,7 +36,7 @@ const LARGEST: u64 = 256 << 20;
 
 const GATHERED: usize = 256 << 10;
 
-/// Where results that wait are put.
+/// The destination of results that wait on disk.
 pub(crate) struct Shelf<'a> {
     pub(crate) spill: &'a mut Spill,
     pub(crate) dir: &'a mut Option<StateDir>,
@@ -96,7 +96,7 @@ struct Window {
 /// A sorted run while it is written.
 pub(crate) struct Run {
     segment: u64,
-    /// Where it begins, and where what is gathered belongs.
+    /// Where the run begins, and where its gathered bytes belong.
     begins: u64,
     at: u64,
     gathered: Vec<u8>,

@@ -81,7 +81,7 @@ pub struct StatusFile {
 pub struct StatusTask {
     /// Its number, from 1.
     pub task: u64,
-    /// The worker that it has, from 1; `None` while only its verdict is held.
+    /// Its slot, from 1; `None` while only its verdict is held.
     #[serde(default)]
     pub slot: Option<usize>,
     /// How long it has run, without pauses.

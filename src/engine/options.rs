@@ -31,11 +31,11 @@ pub struct Halt {
 /// Which tasks count towards the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HaltOn {
-    /// Those that failed.
+    /// Tasks that failed.
     Failed,
-    /// Those that succeeded.
+    /// Tasks that succeeded.
     Succeeded,
-    /// All that ended.
+    /// All tasks that ended.
     Done,
 }
 
@@ -58,9 +58,9 @@ pub struct Starts {
     pub every: Duration,
     /// How long a run that continues waits before its first start.
     pub after_resume: Duration,
-    /// Only while fewer threads than this run or want to run on the machine.
+    /// Tasks start only while fewer threads than this run, or want to run, on the machine.
     pub runnable: Option<u64>,
-    /// Only while so many bytes of memory are available.
+    /// Tasks start only while at least this many bytes of memory are available.
     pub memory: Option<u64>,
     /// While fewer bytes than this are available, only the command that was started first runs, and the others are
     /// stopped; below twice as many, one more is stopped each second. No command starts meanwhile.

@@ -71,7 +71,7 @@ enum Piece {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
     Ended,
-    /// Those of them that had ended at the last checkpoint.
+    /// Of the tasks that have ended, those that had ended at the last checkpoint.
     Lasting,
 }
 
@@ -167,7 +167,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         Ok(())
     }
 
-    /// The same with what a task at work has produced so far.
+    /// As [`drain`](Reorder::drain), for the pieces that a task at work has produced so far.
     pub(crate) fn drain_at_work(
         &mut self,
         task: u64,

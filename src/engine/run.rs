@@ -53,8 +53,8 @@ use std::time::{Duration, Instant};
 /// let run = Run::new(Digits, Over::new(0..9).together(1)) // a job that fails at 4
 ///     .sink(FileSink::new("digits.txt")?)
 ///     .state(Location::Directory("digits.state".into()))
-///     .keep_going(true) // without what fails
-///     .halt(Some(Halt { on: HaltOn::Failed, tasks: 5, now: false })) // but not without this much
+///     .keep_going(true) // leaves failed tasks out
+///     .halt(Some(Halt { on: HaltOn::Failed, tasks: 5, now: false })) // but five of them end the run
 ///     .effects(Effects::Pure)
 ///     .jobs(2)
 ///     .starts(Starts::default())
@@ -65,8 +65,8 @@ use std::time::{Duration, Instant};
 ///     .limit_rate(None)
 ///     .spill_limit(Some(1 << 30))
 ///     .fresh(false)
-///     .wait(true) // for another run of it
-///     .fenced(true) // against one on another machine
+///     .wait(true) // while another run has the lock
+///     .fenced(true) // also against a run on another machine
 ///     .watch_children(false)
 ///     .observer(Silent);
 /// assert_eq!(run.run().exit(), Exit::Code(1), "one has failed");
@@ -99,7 +99,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         Self::with((job, source), Box::new(Discard), Options::default(), Box::new(Silent), unbounded())
     }
 
-    /// The same with all options; see [`Loop`](crate::Loop).
+    /// As [`new`](Run::new), with all options; [`Loop`](crate::Loop) calls it.
     pub(crate) fn with(
         (job, source): (J, S),
         sink: Box<dyn Sink>,
@@ -137,8 +137,8 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         /// How many tasks run at the same time, at least 1.
         pub fn jobs(jobs: usize) => options.jobs = jobs.max(1);
 
-        /// The largest number of tasks at the same time that [`Settings`](crate::reload::Settings) can set during the
-        /// run; the pool has as many threads. Default and minimum: [`jobs`](Run::jobs).
+        /// How many threads the pool has from the beginning. Up to this number [`Settings`](crate::reload::Settings) can
+        /// raise [`jobs`](Run::jobs) without a new pool. Default and minimum: [`jobs`](Run::jobs).
         #[doc(hidden)]
         pub fn max_jobs(jobs: usize) => options.max_jobs = jobs;
 

@@ -45,7 +45,7 @@ const PARTS: u64 = 1 << 14;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub trait Indexed: Send + Sync + 'static {
-    /// What the closure gets.
+    /// The type of an item.
     type Item: Send + 'static;
 
     /// How many items there are.
@@ -118,7 +118,7 @@ impl<T: Serialize + Sync + 'static> Indexed for &'static [T] {
     }
 }
 
-/// Of the items one after the other, as they are in a compact format.
+/// The digest of these items, one after the other in a compact format.
 fn digest<T: Serialize>(items: &[T]) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut bytes = Vec::new();

@@ -66,7 +66,7 @@ impl<W: Written> Written for Option<W> {
 /// ```
 /// use bivouac::{Loop, Location, Results, Source};
 ///
-/// /// What the [`Run`](bivouac::Run) of a loop gives, without signals.
+/// /// The result of a loop that runs without signals.
 /// fn result<S: Source<Task = J::Task>, J: Results>(one: Loop<S, J>) -> bivouac::Result<Option<J::Result>> {
 ///     Ok(J::result(one.into_run()?.run_to_total().1))
 /// }
@@ -76,10 +76,10 @@ impl<W: Written> Written for Option<W> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Results: Job {
-    /// What a finished loop gives.
+    /// The result of a finished loop.
     type Result;
 
-    /// Of the total, if there is one.
+    /// The result, if there is a total.
     fn result(total: Option<Self::Total>) -> Option<Self::Result>;
 
     /// Sets its [name](Job::name) and its [fingerprint](Job::fingerprint).
@@ -87,7 +87,7 @@ pub trait Results: Job {
     fn identify(&mut self, name: String, options: Value);
 }
 
-/// What tells a loop from another one.
+/// The name and the options by which a state is known to belong to a loop.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) name: String,

@@ -52,9 +52,9 @@ pub enum Outcome<T> {
 /// A loop that was stopped. `Display` says how far it is, and how it is continued.
 #[derive(Clone, Debug)]
 pub struct Stopped {
-    /// Who asked for it.
+    /// The origin of the stop.
     pub by: StoppedBy,
-    /// What was done, in this run and before.
+    /// How much is done, in this run and before.
     pub summary: Summary,
     /// Where the state is kept.
     pub state: Option<PathBuf>,

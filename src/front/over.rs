@@ -44,7 +44,7 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Feed<T>: Send + Sync + 'static {
-    /// What the closure gets.
+    /// The type of an item, as the closure gets it.
     type Item;
 
     /// Calls `body` with each item of the task, in order. Ends with the first error of `body`, or with

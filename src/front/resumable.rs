@@ -1,4 +1,4 @@
-//! The builder: what a loop goes over, what is done with each item, and where the results go.
+//! The builder of a loop: its items, the closure for each item, and the place of the results.
 
 use super::indexed::{Indexed, Over};
 use super::jobs::{Fold, Identity, Map, Results};
@@ -22,7 +22,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a loop goes over. The next word is [`map`](Resumable::map).
+/// The items of a loop. The next call is [`map`](Resumable::map).
 ///
 /// ```
 /// use bivouac::Resumable;
@@ -51,9 +51,9 @@ impl<S: Source, D: Feed<S::Task>> Resumable<S, D> {
         Self { source, feed: PhantomData }
     }
 
-    /// Does this with each item, on any thread and in any order. It must be a function of the item: the same item gives the
-    /// same result, and after an interruption a few items are done once more. The results are written, in the order of the
-    /// items, or go into a [`fold`](Loop::fold).
+    /// Calls `work` with each item, on any thread and in any order. `work` must be a function of the item: the same item
+    /// gives the same result, since after an interruption a few items are done once more. The results are written, in the
+    /// order of the items, or go into a [`fold`](Loop::fold).
     ///
     /// A closure that works longer than some milliseconds calls [`Context::yield_point`] now and then. `?` takes
     /// any error; one ends the loop, and the next run tries that item again. A panic counts as an error.
@@ -69,7 +69,7 @@ impl<S: Source, D: Feed<S::Task>> Resumable<S, D> {
 }
 
 impl<I: Indexed> Resumable<Over<I>, ByItem> {
-    /// Makes one task of so many items ([`Over::together`]): for items that take very different times.
+    /// Makes one task of this many items ([`Over::together`]): for items that take very different times.
     #[must_use]
     pub fn together(self, items: u64) -> Self {
         Self::new(self.source.together(items))
@@ -77,7 +77,7 @@ impl<I: Indexed> Resumable<Over<I>, ByItem> {
 }
 
 impl Resumable<Chunks, ByFile> {
-    /// Cuts chunks of about so many bytes ([`Chunks::block`]).
+    /// Cuts chunks of about this many bytes ([`Chunks::block`]).
     #[must_use]
     pub fn block(self, bytes: u64) -> Self {
         Self::new(self.source.block(Some(bytes)))
@@ -92,7 +92,7 @@ impl Resumable<Tree, ByFile> {
     }
 }
 
-/// A loop: what it goes over, and what is done. The last word is [`main`](Loop::main) or [`run`](Loop::run).
+/// A loop: its items and its closure. The last call is [`main`](Loop::main) or [`run`](Loop::run).
 ///
 /// ```
 /// use bivouac::{Exit, Loop, Over, Results, Silent, Span};
@@ -214,7 +214,7 @@ impl<S, J> Loop<S, J> {
         /// How long items at work may go on after a stop. Default: 5 s.
         pub fn grace(time: Duration) => settings.options.grace = Some(time);
 
-        /// Whether to discard what an earlier run has left.
+        /// Whether to discard the state of an earlier run.
         pub fn fresh(fresh: bool) => settings.options.fresh = fresh;
 
         /// Ends the commands of the closure ([`Context::output`], [`Context::call`]) if this process is killed. A second
@@ -298,7 +298,7 @@ impl<S: Source<Task = J::Task>, J: Results> Loop<S, J> {
         self.run_and_tell(signals, |_| ())
     }
 
-    /// Tells of a loop that an earlier run has finished: this one does nothing.
+    /// Runs the loop. If an earlier run has finished it, calls `tell` with a sentence and does nothing.
     fn run_and_tell(self, signals: &Masked, tell: impl Fn(&str)) -> Result<Outcome<J::Result>> {
         let state = self.location().and_then(|at| at.path().map(Path::to_path_buf));
         let run = self.into_run().inspect_err(|error| drop(signals.failed.replace(Some(error.clone()))))?;
@@ -348,7 +348,7 @@ impl Observer for Brief {
     }
 }
 
-/// Takes no output: an error at the first byte reports the mistake before the work is done.
+/// A sink for a loop without an output. The first byte is an error, which reports the mistake before the work is done.
 #[derive(Debug)]
 struct NoOutput;
 

@@ -4,7 +4,7 @@ use crate::task::{Context, TaskError};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// What a parallel job does, told in four functions.
+/// A parallel job, described by four functions.
 ///
 /// # What must hold
 ///
@@ -86,10 +86,10 @@ use serde_json::Value;
 pub trait Job: Send + Sync + 'static {
     /// One unit of work, as the source lists it.
     type Task: Send + 'static;
-    /// What a task reports besides the bytes that it emits: counts, a checksum. Small.
+    /// The report of a task besides the bytes that it emits: counts, a checksum. It should be small.
     type Partial: Serialize + DeserializeOwned + Send + 'static;
-    /// What accumulates over all tasks, in task order. It is part of every checkpoint, so it
-    /// should not grow with the number of tasks.
+    /// The sum over all tasks, in task order. It is part of every checkpoint, so it should not grow with the number of
+    /// tasks.
     type Total: Serialize + DeserializeOwned + Default + Send + 'static;
 
     /// A short name, as in `count`. Part of the fingerprint.

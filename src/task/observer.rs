@@ -1,4 +1,4 @@
-//! What a run tells its [`Observer`]: snapshots for a progress line, and sentences.
+//! The reports of a run to its [`Observer`]: snapshots for a progress line, and sentences.
 //!
 //! The supervisor never prints. The observer may draw, log, or do nothing. So a run is silent by default, and only the
 //! observer knows of slow terminals.
@@ -82,7 +82,7 @@ impl Observer for Silent {}
 /// A snapshot of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// What the run is doing.
+    /// The phase of the run.
     pub phase: Activity,
     /// Tasks committed, by this run and those before it.
     pub frontier: u64,
@@ -124,7 +124,7 @@ impl Progress {
     }
 }
 
-/// What a run is doing, in one word.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {

@@ -1,4 +1,4 @@
-//! What tasks share: gate, clocks and ways out. They see it through their [`Context`](crate::Context).
+//! Shared by all tasks: gate, clocks and ways out. A task sees them through its [`Context`](crate::Context).
 
 use crate::sync::lock;
 use crate::task::clock::Throttle;

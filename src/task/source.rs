@@ -50,8 +50,8 @@ pub trait Source: Send + 'static {
         Vec::new()
     }
 
-    /// Hands over what it has found, for all shards of a job: the files of a tree without `own`, the text of lists. What
-    /// it returns says where in that each part is. `None`: [`Listing::described`] says it all.
+    /// Hands its findings to `to`, for all shards of a job: the files of a tree without `own`, the text of lists. Returns the
+    /// places of the parts in these bytes. `None`: there is nothing to find, because [`Listing::described`] has everything.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ pub trait Source: Send + 'static {
         Ok(None)
     }
 
-    /// From now on lists what [`keep`](Self::keep) has handed over, which is in the file at `path`.
+    /// From now on lists the findings that [`keep`](Self::keep) has handed over, from the file at `path`.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! The options of `each` about its items: how they are read, and where they go in the command.
 //!
-//! They are those of GNU parallel, and some of `xargs`; a letter that means two things to the two means what
-//! parallel means by it.
+//! They are those of GNU parallel, and some of `xargs`. If a letter means different things to the two, it has the meaning of
+//! parallel.
 
 use crate::cli::parse;
 use crate::jobs::columns::{Columns, Trim};

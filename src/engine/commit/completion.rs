@@ -34,15 +34,15 @@ pub(super) trait Completion: Send {
         store.journal(&line)
     }
 
-    /// A task is now on disk, ahead of the frontier, and the next record will name it.
+    /// Notes that a task is now on disk, ahead of the frontier. The next record will name it.
     fn stored(&mut self, _task: u64) {}
 
-    /// A record names all tasks that are on disk.
+    /// Notes that a record now names all tasks that are on disk.
     fn recorded(&mut self, _store: &mut CheckpointStore) -> Result<()> {
         Ok(())
     }
 
-    /// A task is complete: writes down what the record and the journal say of it.
+    /// Writes a complete task into the record and into the journal.
     fn complete(&mut self, task: Complete, store: &mut CheckpointStore) -> Result<()>;
 
     /// Writes to the file the journal lines that may be read by now. After that they survive a SIGKILL.
@@ -116,7 +116,7 @@ impl Completion for TaskByTask {
                 self.ends.insert(end.task, end);
                 return Ok(());
             }
-            // The attempt before was not the last one.
+            // So the attempt before this one was not the last.
             Line::Began { task, .. } => self.attempt_ended(task, store)?,
             Line::Listed { tasks, trace } => store.record_mut().whole = Reach::at_end(tasks, trace),
             Line::Of { .. } | Line::Ended(_) | Line::Settled { .. } | Line::Delivered { .. } => {}

@@ -28,7 +28,7 @@ pub(super) struct PartialDelivery {
 }
 
 impl PartialDelivery {
-    /// For a task of which an earlier run has handed over `before` bytes.
+    /// Begins with the task at the frontier. An earlier run has handed over `before` bytes of it.
     pub(super) fn after(before: u64) -> Self {
         Self { before, ..Self::default() }
     }
@@ -47,7 +47,7 @@ impl PartialDelivery {
         Ok(())
     }
 
-    /// Before bytes of a task at work are handed over. `false`: this sink cannot take them back.
+    /// Call it before bytes of a task at work are handed over. `false`: this sink cannot take them back.
     fn begin_provisional(&mut self, sink: &mut dyn Sink) -> Result<bool> {
         self.is_provisional = self.is_provisional || sink.begin_provisional()?;
         Ok(self.is_provisional)

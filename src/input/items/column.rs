@@ -64,7 +64,7 @@ pub(super) enum OpenColumn {
 }
 
 impl OpenColumn {
-    /// Opens a column. What can be opened only once is kept in `open` for the next listing.
+    /// Opens a column. A pipe, which can be opened only once, is kept in `open` for the next listing.
     pub(super) fn open(given: &Given, delimiter: &Delimiter, open: &mut Option<Feed>) -> Result<Self> {
         let path = match given {
             Given::Listed(items) => return Ok(Self::Listed { items: items.clone(), next: 0 }),
@@ -97,7 +97,7 @@ impl OpenColumn {
         }
     }
 
-    /// Whether it was not, when it was copied.
+    /// Whether it is a stream, or a copy of a stream.
     pub(super) fn was_stream(&self) -> bool {
         match self {
             Self::Listed { .. } => false,
@@ -105,7 +105,7 @@ impl OpenColumn {
         }
     }
 
-    /// Hands over its text; that of the command line is not needed.
+    /// Hands its text to `to`. Items of the command line have none, because all shards have the command line.
     pub(super) fn copy(
         &mut self,
         start: u64,

@@ -21,7 +21,7 @@ fn append(to: &mut Vec<u8>, word: &[u8]) {
     to.extend_from_slice(word);
 }
 
-/// The words that were appended.
+/// The words that [`append`] has put into these bytes.
 pub(super) fn words(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::with_capacity(1);
     while let Some((length, rest)) = bytes.split_first_chunk() {
@@ -193,7 +193,8 @@ pub(super) struct Combinations {
 }
 
 impl Combinations {
-    /// Of columns, each with whether it is linked to the one before; or all in step, shorter ones repeated.
+    /// The combinations of these columns. The `bool` of a column says whether it is linked to the column before it. With
+    /// `in_step` all columns are linked, and shorter ones repeat.
     pub(super) fn new(columns: impl IntoIterator<Item = (ReadColumn, bool)>, in_step: bool) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for (column, is_linked) in columns {
@@ -207,7 +208,7 @@ impl Combinations {
             }
         }
         let mut groups = groups.into_iter();
-        // Of no columns there are no combinations.
+        // Without columns there are no combinations.
         let first = groups.next().unwrap_or(Group { has_ended: true, ..Group::new(false) });
         let table = |group| Table { group, rows: Rows::default(), is_complete: false, row: 0 };
         Self { first, others: groups.map(table).collect(), has_first: false }

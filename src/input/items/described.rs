@@ -63,7 +63,7 @@ enum Origin {
         #[serde(with = "path_text")]
         path: PathBuf,
     },
-    /// The path is for a person: `/dev/fd/63` is another one next time, and the mark knows better.
+    /// The path is for people only: `/dev/fd/63` may be `/dev/fd/62` next time. The mark decides whether it is the same list.
     Stream {
         #[serde(with = "path_text")]
         path: PathBuf,
@@ -71,7 +71,7 @@ enum Origin {
 }
 
 impl Described {
-    /// These columns, and what each of them was opened as.
+    /// The description of these columns, each with the way in which it was opened.
     pub(super) fn new<'a>(
         columns: impl IntoIterator<Item = (&'a Column, &'a ReadColumn)>,
         delimiter: &[u8],
@@ -93,7 +93,7 @@ impl Described {
         Self { columns, delimiter, per_task, fit, over: None, reading: reading.clone(), seed: None }
     }
 
-    /// The difference to the list of the record, for a person.
+    /// The first difference from the list on record, as the end of a sentence.
     pub(super) fn difference(&self, then: &Self) -> Option<String> {
         let (now, before) = (self.columns.len(), then.columns.len());
         if now != before {
@@ -132,7 +132,7 @@ impl Described {
 }
 
 impl Origin {
-    /// Whether a list from here can be the one of the record.
+    /// Whether a list from this origin can be the list on record. Two streams can always be the same.
     fn is_as(&self, then: &Self) -> bool {
         matches!((self, then), (Self::Stream { .. }, Self::Stream { .. })) || self == then
     }

@@ -71,14 +71,14 @@ pub struct ItemListing {
     /// The item at hand did not fit into the task before, and begins the next one.
     is_held: bool,
     combinations: Combinations,
-    /// How many words one of them has.
+    /// How many words an item has.
     width: usize,
     tasks: Option<u64>,
     mark: Mark,
     words: Vec<u8>,
     /// How many items are in `words`: a stop may come before there are enough.
     gathered: usize,
-    /// Of the last task, which is spread: the words that are left, and how many items each part has.
+    /// The words of the last task that are not listed yet, and how many items each part has: it is spread over the slots.
     last: (Vec<u8>, usize),
     /// All tasks and what is left of their order, if it is a random one.
     tasks_in_memory: Rows,
@@ -88,7 +88,7 @@ pub struct ItemListing {
 }
 
 impl ItemListing {
-    /// Before task `frontier`. Each column comes with whether it is linked to the one before it.
+    /// A listing before task `frontier`. The `bool` of a column says whether it is linked to the column before it.
     pub(super) fn new(described: Described, columns: Vec<(ReadColumn, bool)>, frontier: u64) -> Self {
         let combinations = Combinations::new(columns, described.reading.in_step);
         let per_task = described.per_task.get() as u64;
