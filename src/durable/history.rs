@@ -10,6 +10,7 @@
 //! after `MOST` none comes. The numbers are sums, so a gap costs detail, and the sums stay right.
 
 use crate::durable::disk::{Dir, Disk, DiskFile, Open, OsDisk, if_there, open_plain, read_plain};
+use crate::durable::lock::hold;
 use crate::durable::record::Record;
 use crate::durable::status_file::StatusFile;
 use crate::error::{At, Result};
@@ -250,6 +251,7 @@ impl History {
         if self.file.is_none() {
             self.file = open_plain(dir, path, HISTORY, Open::Create)?;
             let Some(file) = &self.file else { return Ok(()) };
+            hold(&**file, &failed)?;
             self.end = file.facts().at(&failed, "look at")?.bytes;
             // A crash may have torn the last line.
             let last = file.read_exact(1, self.end.saturating_sub(1)).at(&failed, "read")?;
@@ -271,6 +273,7 @@ fn millis(at: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::durable::disk::tests::sim::SimDisk;
 
     fn live(second: u64, phase: Activity) -> StatusFile {
         StatusFile { written_at_ms: second * 1000, phase, frontier: second, ..StatusFile::default() }
@@ -303,6 +306,25 @@ mod tests {
         assert!(matches!(&read[2].what, Happened::Asked { request: Request::Pause, by } if by == "SIGUSR2"));
         assert!(matches!(&read[14].what, Happened::Ended { how: Way::Stopped, .. }));
         assert_eq!(of(&other, dir.path()).len(), 5);
+    }
+
+    #[test]
+    fn a_host_that_has_lost_its_locks_adds_nothing() {
+        let (disk, record) = (SimDisk::new(), Record::new("each", ().into(), ().into()));
+        disk.share();
+        disk.put("state/lock", b"");
+        let dir = disk.open_dir(Path::new("state")).unwrap();
+        let mut history = History::default();
+        for second in 0..3 {
+            history.see(&live(second, Activity::Running), &record);
+            history.write(&*dir, Path::new("state"));
+        }
+        let before = disk.read("state/history.jsonl").unwrap();
+        assert!(before.ends_with(b"\n"));
+        disk.lose_locks();
+        history.end(Way::Stopped, &record);
+        history.write(&*dir, Path::new("state"));
+        assert_eq!(disk.read("state/history.jsonl").unwrap(), before);
     }
 
     #[test]

@@ -19,9 +19,9 @@
 //! refuses writes through every descriptor that held a lock, and the kernel answers EIO or ESTALE. That leads to two
 //! rules for a state on a file server:
 //!
-//! - **Bytes** go through locked descriptors only ([`hold`]): the output, the journal, the files of the spill. So the
-//!   server refuses them, also those of a host that thaws in the middle of a write. It costs nothing while they are
-//!   written.
+//! - **Bytes** go through locked descriptors only ([`hold`]): the output, the journal, the history, the files of the
+//!   spill. So the server refuses them, also those of a host that thaws in the middle of a write. It costs nothing while
+//!   they are written.
 //! - **Names** have no such protection. So each batch of creations, renames and removals begins with a question: a
 //!   write through the lock itself ([`Lock::confirm`]). If it fails, another run may be at work, and this run changes
 //!   nothing more.
