@@ -1,8 +1,8 @@
 //! The configuration file: its settings, and its errors.
 //!
 //! It is TOML, and read only if `--config` or `BIVOUAC_CONFIG` names it. The obvious way is to look in `~/.config` too. But a
-//! job must mean the same on every machine and for every user, and a file that the user has not named is a bad answer to "why does
-//! SIGTERM do nothing here?".
+//! job must mean the same on every machine and for every user, and a file that the user has not named is a bad answer to
+//! "why does SIGTERM do nothing here?".
 //!
 //! Names and values are those of the options, and the same functions read both. An unknown name is an error, since it is
 //! mostly a known one with a typing mistake. [`keys`] has all settings as a table.

@@ -286,8 +286,8 @@ fn here() -> String {
 
 /// The same command without `--fresh`, which would discard the state.
 ///
-/// A word `--fresh` may also be the value of an option, or a file after `--`, and only the parser knows. So this leaves out
-/// one such word after another, until the parser reads the same command line, except that `--fresh` is off.
+/// A word `--fresh` may also be the value of an option, or a file after `--`. Only the parser can tell. So this leaves out one
+/// such word at a time, and takes the first command line that means the same to the parser, except that `--fresh` is off.
 fn without_fresh(argv: &[OsString]) -> Vec<OsString> {
     let Ok(mut meant) = Cli::read(argv) else { return argv.to_vec() };
     let Verb::Job(verb) = &mut meant.verb else { return argv.to_vec() };

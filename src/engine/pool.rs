@@ -206,7 +206,7 @@ impl<J: Job> Pool<J> {
 }
 
 /// Starts a pool of `workers` threads. If the system refuses a thread, the pool has half of those that it gave, to leave room
-/// for commands. Returns how many there are.
+/// for commands. Returns the pool and the number of its threads.
 fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usize)> {
     loop {
         let mut threads = Vec::new();

@@ -281,8 +281,8 @@ impl Children {
         Ok(Reaped { how, usage, told_to_end, tag })
     }
 
-    /// Corrects the table: a scheduler had ended the child with this tag, which seemed to end by itself. So the watcher must
-    /// not let the processes live that it left behind.
+    /// Notes that a scheduler ended the child with this tag, although it seemed to end by itself. So the watcher also kills
+    /// the processes that it left behind.
     pub(super) fn call_back(&self, tag: Tag) {
         let mut table = lock(&self.table);
         table.interfered = true;
@@ -381,8 +381,8 @@ fn rescue(table: &Table) {
     unlisted(table, 'T').for_each(|pid| kill(pid, Signal::SIGCONT).unwrap_or_default());
 }
 
-/// Our children in this state (a letter of `/proc/PID/stat`) that are not in the table. (Not every kernel has `/proc/self/task/*/children`: it needs
-/// checkpoint-restore.)
+/// Our children in this state, a letter of `/proc/PID/stat`, that are not in the table. (Not every kernel has
+/// `/proc/self/task/*/children`: it needs checkpoint-restore.)
 fn unlisted(table: &Table, state: char) -> impl Iterator<Item = Pid> {
     let us = getpid().as_raw();
     let is_one = move |stat: Stat| stat.parent == us && stat.state == state;

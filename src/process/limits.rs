@@ -120,13 +120,14 @@ impl Room {
         drop(shortage);
         self.is_short.store(true, Ordering::Relaxed);
         if is_news {
-            cx.warn(says(errno, others));
+            cx.warn(too_little_room(errno, others));
         }
         true
     }
 }
 
-fn says(errno: Errno, others: usize) -> Error {
+/// The warning that no more than `others` commands run at the same time.
+fn too_little_room(errno: Errno, others: usize) -> Error {
     let limits = [
         (Errno::EMFILE, "open files (ulimit -Hn)"),
         (Errno::ENFILE, "open files of the system (fs.file-max)"),

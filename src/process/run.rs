@@ -44,7 +44,7 @@ impl Commands for Children {
             running.wait_for_its_end(cx);
         }
         running.stop_the_clock(cx);
-        // An error here is one of reaping too, which reports it.
+        // If this fails, reaping fails too, and its error is reported.
         let how = running.how().ok();
         // `/proc` shows it until the child is reaped. It is read only if the answer matters, because each look opens a file.
         let is_asked = call.output_counts || how != Some(How::Code(0));

@@ -118,8 +118,8 @@ fn is_at(file: &File, place: &Path) -> bool {
 impl Drop for RequestFile {
     fn drop(&mut self) {
         std::fs::remove_file(&self.place).ok();
-        // The job may have removed its state just before this verb created the file, and the directory with it. This removes
-        // the directory again if it is empty, and fails otherwise.
+        // The job may have removed its state meanwhile, except the directory, because this file was in it. This removes an
+        // empty directory, and fails for a state that is still there.
         if let Some(state) = self.place.parent() {
             std::fs::remove_dir(state).ok();
         }

@@ -52,7 +52,7 @@ pub(crate) enum Asker {
 }
 
 impl Asker {
-    /// The cause of a run that stopped because of this.
+    /// The cause of the stop, as the ending reports it.
     pub(crate) fn stopped_by(self) -> StoppedBy {
         match self {
             Asker::Signal(signal) if is_deadly(signal) => StoppedBy::Signal(signal),
