@@ -110,8 +110,8 @@ impl Cli {
         Ok(cli)
     }
 
-    /// Reads the files that say more of what is to be done, unless that is known: another process found it for the
-    /// same words.
+    /// Reads the files that the words name (lists, patterns). If another process has read them for the same words, takes
+    /// its findings, `known`, instead.
     pub(crate) fn resolve(&mut self, known: Option<Found>) -> bivouac::Result<()> {
         let Verb::Job(verb) = &mut self.verb else { return Ok(()) };
         match verb {
@@ -122,9 +122,9 @@ impl Cli {
     }
 }
 
-/// The line once more, with the value that an option has without one. `parallel --progress COMMAND` and `grep --color
-/// PATTERN` are lines that people type, and `--progress always` is one of ours. clap can take the value only if it
-/// comes with a `=`, or the next word in any case; so the word that is no value of the option is found here.
+/// The same command line, with the default value put after an option. People type `parallel --progress COMMAND` and `grep
+/// --color PATTERN`, and here also `--progress always`. clap either wants a `=` before the value, or takes the next word in
+/// any case. So this finds an option whose next word is no value of it.
 fn with_its_default(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString>> {
     const DEFAULTS: [(&str, &str); 3] = [("--progress", "always"), ("--color", "auto"), ("--colour", "auto")];
     let is_value = error.kind() == ErrorKind::InvalidValue;
@@ -142,7 +142,7 @@ fn with_its_default(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsStri
     Some(again)
 }
 
-/// The line once more, with an option of `each` as it is spelled here: GNU parallel takes `--maxargs` for `--max-args`.
+/// The same command line, with an option of `each` as it is spelled here: GNU parallel takes `--maxargs` for `--max-args`.
 fn with_its_hyphens(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString>> {
     let is_unknown =
         error.kind() == ErrorKind::UnknownArgument && argv.get(1).is_some_and(|verb| verb == "each");
@@ -167,8 +167,8 @@ fn with_its_hyphens(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsStri
     Some(again)
 }
 
-/// The line once more, with the value of an option where clap looks for it: `-l2`, `-iSTR` and `-eSTR` are words that
-/// people type for `parallel` and `xargs`. To clap they are several options, the second of which does not exist.
+/// The same command line, with the value of an option where clap looks for it: people type `-l2`, `-iSTR` and `-eSTR` for
+/// `parallel` and `xargs`. To clap these are several options, and the second one does not exist.
 fn with_its_value(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString>> {
     let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return None };
     let is_each = argv.get(1).is_some_and(|verb| verb == "each");
@@ -186,7 +186,7 @@ fn with_its_value(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString
     Some(again)
 }
 
-/// The line once more with `-C 3` for the `-3` of `grep`.
+/// The same command line, with `-C 3` for the `-3` of `grep`.
 fn with_its_context(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString>> {
     let Some(ContextValue::String(_)) = error.get(ContextKind::InvalidArg) else { return None };
     let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -199,7 +199,7 @@ fn with_its_context(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsStri
     Some(again)
 }
 
-/// The line once more with `-i=k` for `-ik`: to clap that is `-i` and `-k`.
+/// The same command line, with `-i=k` for `-ik`: to clap that is `-i` and `-k`.
 fn with_its_placeholder(argv: &[OsString], options: usize) -> Option<Vec<OsString>> {
     let is_glued = |word: &OsString| matches!(word.as_bytes(), [b'-', b'i', next, ..] if *next != b'=');
     let at = argv[..options].iter().position(is_glued).filter(|_| argv[1] == "each")?;
@@ -218,7 +218,7 @@ pub(crate) struct RunArgs<'a> {
     pub(crate) commands: Commands,
 }
 
-/// What a run must know of the commands of its tasks.
+/// The commands of tasks, as far as they matter to the run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Commands {
     /// Whether there are any.
@@ -227,20 +227,20 @@ pub(crate) struct Commands {
     pub(crate) keep_going: bool,
     /// They receive a stop at once.
     pub(crate) stop_at_once: bool,
-    /// What they do besides printing.
+    /// The effects that they have besides their output.
     pub(crate) effects: Effects,
-    /// What a failed one has printed stays.
+    /// The output of a failed command stays.
     pub(crate) print_failed: bool,
     /// They write to standard output themselves.
     pub(crate) ungrouped: bool,
-    /// When ended commands end the job; the verb sets it, which knows how many there are.
+    /// When ended commands end the job. The verb sets this, because it knows how many commands there are.
     pub(crate) halt: Option<Halt>,
     /// When they may start although a slot is free.
     pub(crate) starts: Starts,
 }
 
 impl Commands {
-    /// A merge runs none, and leaves out what was left out.
+    /// The same for a merge, which runs no commands, and leaves out the tasks that the shards left out.
     pub(crate) fn of_merge(self) -> Self {
         Self { keep_going: self.keep_going, print_failed: self.print_failed, ..Self::default() }
     }
@@ -277,7 +277,7 @@ impl JobVerb {
         Ok(())
     }
 
-    /// What there is to run.
+    /// The parts of the command line that matter to the run.
     pub(crate) fn run_args(&self) -> RunArgs<'_> {
         let (job, output, inputs, commands) = match self {
             JobVerb::Count(count) => (&count.job, &count.output, &count.files, Commands::default()),
@@ -289,7 +289,7 @@ impl JobVerb {
         RunArgs { job, output: file(output), inputs, commands }
     }
 
-    /// What it has found before its job begins.
+    /// The findings of the verb before its job begins.
     pub(crate) fn found(&self) -> Option<&Found> {
         match self {
             JobVerb::Count(count) => count.found.as_ref(),
@@ -298,7 +298,7 @@ impl JobVerb {
         }
     }
 
-    /// To change how a job is continued without changing what it is.
+    /// The options that change how a job is continued, and not its identity.
     pub(crate) fn job_args_mut(&mut self) -> &mut JobArgs {
         match self {
             JobVerb::Count(count) => &mut count.job,

@@ -19,8 +19,8 @@ pub(crate) fn the_one(named: Option<&Path>) -> Result<PathBuf> {
     the_one_or(named, |states| Err(several("states here, and none of their jobs runs", states)))
 }
 
-/// The same for a verb that only looks: if none of several jobs runs, the one that ran last of those that have
-/// something to show, which is said.
+/// As [`the_one`], for a verb that only looks. If none of several jobs runs, it takes the one that ran last among those that
+/// have something to show, and prints which one.
 pub(crate) fn the_last(named: Option<&Path>, shows: impl Fn(&Path) -> bool) -> Result<PathBuf> {
     the_one_or(named, |states| {
         let last =

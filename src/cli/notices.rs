@@ -9,7 +9,7 @@ use crate::cli::terminal::Urgency;
 use bivouac::{Again, AtWork, Notice, Progress};
 use std::time::Duration;
 
-/// How much a user must have asked for to see a notice.
+/// How talkative the program must be for a notice to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// Always shown: something is wrong, or a command says something, which `--quiet` does not silence.
@@ -43,10 +43,10 @@ pub(crate) fn level(notice: &Notice) -> Level {
     }
 }
 
-/// How urgent it is to a person who reads the journal.
+/// How urgent a notice is to a person who reads the journal.
 pub(crate) fn urgency(notice: &Notice) -> Urgency {
     match (notice, level(notice)) {
-        // A command says many things.
+        // The lines of a command may be anything.
         (Notice::Said { .. }, _) => Urgency::Info,
         (_, Level::Wrong) => Urgency::Warning,
         (_, Level::Usual) => Urgency::Info,

@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Which shard of a job, as it was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard {
-    /// From 1; `None`: the scheduler says it.
+    /// From 1; `None`: a variable of the scheduler has it.
     pub(crate) number: Option<u64>,
     pub(crate) of: NonZero<u64>,
 }
@@ -181,7 +181,7 @@ pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
     }
 }
 
-/// What stands before a line: `\n` and `\t` are escapes, and a backslash before anything else is one.
+/// The label before a line: `\n` and `\t` are escapes, and before any other character a backslash is a backslash.
 #[allow(clippy::unnecessary_wraps, reason = "clap wants it so")]
 pub(crate) fn tag(text: &str) -> Result<String, String> {
     let (mut made, mut characters) = (String::new(), text.chars().peekable());
@@ -204,7 +204,7 @@ pub(crate) fn tag(text: &str) -> Result<String, String> {
 /// takes some file descriptors of the 1,024 that a process mostly has.
 const MANY: usize = 252;
 
-/// What can be set in a running job.
+/// The settings that can change in a running job.
 pub(crate) const SETTABLE: [&str; 6] =
     ["jobs", "rate", "limit-rate", "grace", "kill-after", "checkpoint-every"];
 

@@ -61,7 +61,7 @@ pub(crate) struct Watch<C: Console> {
     word: TaskWord,
     /// Whether the next run can continue this one.
     has_state: bool,
-    /// Passes on what commands say as it is, and leaves it to the report that one of them failed.
+    /// Passes on the lines of commands as they are, and leaves it to the report to say which command failed.
     passes_through: bool,
 }
 

@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What a run does of its job.
+/// The part of its job that a run does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part<'a> {
     Whole,
@@ -33,7 +33,7 @@ pub(crate) enum Part<'a> {
     Submitted(Submission<'a>),
 }
 
-/// Variables in which a scheduler gives an element of an array its number, and what its first number is.
+/// Variables in which a scheduler gives an element of an array its number, each with the first number that it uses.
 const INDICES: [(&str, u64); 6] = [
     ("SLURM_ARRAY_TASK_ID", 1),
     ("JOB_COMPLETION_INDEX", 0),
@@ -98,7 +98,7 @@ pub(crate) fn note(argv: &[OsString], found: Option<&Found>) -> Value {
     json!(Command { words: words(argv), directory, found: found.cloned() })
 }
 
-/// What the job of the plan has found before it began.
+/// The findings in the plan, which a verb made before the job began.
 pub(crate) fn found(shards: &Shards) -> Option<Found> {
     Command::deserialize(shards.note()).ok()?.found
 }
@@ -164,12 +164,12 @@ pub(crate) fn plan_of(given: &Path) -> Result<(Shards, PathBuf)> {
         .advise("name OUT as in the job, or the state of the job"))
 }
 
-/// The plan has been removed while the last shard was at work.
+/// The error for a plan that was removed while the last shard was at work.
 pub(crate) fn no_plan(state: &Path) -> Error {
     Error::usage(state.display(), "is not the state of a job in shards")
 }
 
-/// A run of the whole job would not know what its shards have done.
+/// Refuses the state of a job in shards: a run of the whole job would not know the results of the shards.
 pub(crate) fn refuse_divided(state: &Path) -> Result<()> {
     let Some(shards) = Shards::find(state)? else { return Ok(()) };
     let of = shards.count();

@@ -23,7 +23,7 @@ pub(crate) const BLOCK: u64 = 4096;
 pub(crate) struct Options {
     /// A file that does not exist is passed over.
     pub(crate) ignore_missing: bool,
-    /// Nothing is printed of a file that is as it was.
+    /// Nothing is printed about a file whose checksum is right.
     pub(crate) quiet: bool,
     pub(crate) status: bool,
     /// A line that makes no sense is a failure.

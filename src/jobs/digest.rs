@@ -89,8 +89,9 @@ impl Hasher {
     }
 }
 
-/// The checksum of a whole file, as far as it went when it was listed. If the file grew meanwhile, the checksum is computed
-/// once more. The same one means that the file was appended to, as a log is. Another one is of bytes that never were there.
+/// The checksum of a whole file, up to the size that it had when it was listed. If the file grew meanwhile, the checksum is
+/// computed once more. If both are equal, the file was only appended to, as a log is. If not, the first one mixed bytes of
+/// two moments.
 pub(crate) fn hash_file(
     file: &InputFile,
     algorithm: Algorithm,
@@ -137,12 +138,12 @@ pub(crate) struct Digest {
 /// When a file without a checksum is left out, and when it ends the run.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
-    /// Also where the machine is in trouble, and not the file. Otherwise that ends the run, and the next one
-    /// goes on with this very file.
+    /// Whether a file without a checksum is left out in any case. Otherwise an error of the machine, not of the file, ends
+    /// the run, and the next run goes on with this file.
     pub(crate) keeps_going: bool,
-    /// The list is in a file, and must not lack one for ever: the same holds where the file is to blame.
+    /// Whether the list goes into a file, and must be complete. Then an error of the file itself also ends the run.
     pub(crate) whole: bool,
-    /// A file that changes between listing and reading is refused: that was asked for with --verify-inputs.
+    /// Whether a file that changes between listing and reading is refused (`--verify-inputs`).
     pub(crate) strict: bool,
     /// Paths that were given. A list in a file must not lack one of those.
     pub(crate) given: BTreeSet<PathBuf>,
@@ -185,7 +186,7 @@ pub(crate) struct Total {
     spoiled: Option<String>,
     complaints: Vec<String>,
     failed: u64,
-    /// The next run might read what this one could not.
+    /// Whether the next run might read a file that this one could not read.
     #[serde(default)]
     passing: bool,
 }

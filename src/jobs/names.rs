@@ -63,8 +63,8 @@ pub(crate) fn escape(path: &[u8]) -> (Cow<'_, [u8]>, bool) {
     (Cow::Owned(escaped), true)
 }
 
-/// A name in a line that a person reads, with a backslash before it if anything in it was escaped: what
-/// [`escape`] does, and whatever a terminal would obey besides.
+/// A name in a line that a person reads, with a backslash before it if anything in it was escaped: as [`escape`] does, and
+/// with all other control characters escaped too.
 pub(crate) fn for_terminal(path: &[u8]) -> Vec<u8> {
     let mut shown = Vec::with_capacity(path.len());
     for chunk in path.utf8_chunks() {
@@ -96,7 +96,7 @@ pub(crate) fn for_terminal(path: &[u8]) -> Vec<u8> {
     shown
 }
 
-/// Takes [`escape`] back; `None` if there is anything else behind a backslash.
+/// Undoes [`escape`]; `None` if any other character follows a backslash.
 pub(crate) fn unescape(name: &[u8]) -> Option<PathBuf> {
     let mut path = Vec::with_capacity(name.len());
     let mut bytes = name.iter();

@@ -14,6 +14,7 @@ pub(crate) enum Origin {
     Default,
     /// There is a configuration to read again, and no terminal that could be closed.
     Service,
+    /// The configuration file, or an environment variable.
     File,
     Option,
 }

@@ -110,8 +110,8 @@ pub(crate) fn cancel(state: &Path) -> Result<()> {
 }
 
 impl Submission<'_> {
-    /// Makes the plan, and submits what is neither done nor queued. If Slurm does not do it, the same line typed again
-    /// does.
+    /// Makes the plan, and submits the shards that are neither done nor queued. If Slurm fails, the same line typed again
+    /// submits them.
     pub(crate) fn submit<J: Job, S: Source<Task = J::Task>>(
         &self,
         job: (&J, &S),
@@ -228,7 +228,7 @@ fn say(standing: &Standing, (what, state): (&str, &Path), (array, missing): (u64
 struct Standing {
     done: Vec<bool>,
     merged: bool,
-    /// The shards in the queue, and what each does there.
+    /// The shards in the queue, each with its state there.
     queued: BTreeMap<u64, String>,
     /// Elements that are held until a person releases them.
     held: Vec<String>,
@@ -251,7 +251,7 @@ impl Standing {
         self.done.iter().all(|done| *done)
     }
 
-    /// How to let those go that Slurm holds.
+    /// Prints how to release the elements that Slurm holds.
     fn say_held(&self) {
         if !self.held.is_empty() {
             terminal::message(&format!(

@@ -58,7 +58,7 @@ struct Removed {
     stays: bool,
 }
 
-/// Removes one state after the other. Everything that goes wrong is said, except the last, which decides how the process ends.
+/// Removes one state after the other. Prints each failure except the last one, which decides how the process ends.
 fn sweep(
     states: &[PathBuf],
     named: bool,

@@ -10,7 +10,7 @@ use bivouac::Result;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Readable, Tree};
 
-/// Runs the job, and says in the end what could not be read.
+/// Runs the job, and names at the end the files that could not be read.
 pub(crate) fn run(digest: &DigestArgs, launch: Launch<'_>) -> Result<Exit> {
     let complaints = Complaints::default();
     let exit = match digest.check {

@@ -60,8 +60,8 @@ pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
     ran
 }
 
-/// The command, and the items that it is for. The header is read for that, and all of the list if a placeholder asks
-/// how many there are.
+/// The command and its items. This reads the header of the list, and all of the list if a placeholder needs the number of
+/// commands.
 fn template_and_items(each: &EachArgs, columns: &Columns, launch: &Launch<'_>) -> Result<(Template, Items)> {
     if each.is_limited() && each.per_command() == 1 {
         return Err(Error::usage("-s", "limits a command of several items, and here each gets one")
@@ -164,7 +164,7 @@ fn template(each: &EachArgs, names: Vec<Vec<u8>>, argv: &[OsString]) -> Result<T
     if repeats { template.repeating() } else { Ok(template) }
 }
 
-/// How long a command of as many items as fit may be: what one argument may be on Linux.
+/// How many bytes a command may have if it gets as many items as fit: the limit of a single argument on Linux.
 const AT_MOST: u64 = 128 << 10;
 
 /// The items, as many at a time as fit if that is wanted.

@@ -100,7 +100,7 @@ fn ask(
     let source =
         source.watched(true).limit_rate(launch.settings.limit_rate.value).until_found(Arc::clone(&found));
     let exit = launch.run_with((job, source), false, None, Discard)?;
-    // As grep does: an unreadable file matters only if no other one answers the question.
+    // As with grep, an unreadable file matters only if no other file answers the question.
     let is_found = exit == Exit::Code(UNREAD) && found.load(Ordering::Relaxed);
     Ok(if is_found { Exit::Code(FINISHED) } else { exit })
 }

@@ -27,6 +27,7 @@ use table::Table;
 /// The format of the JSON objects (`docs/log.md`).
 const FORMAT: u32 = 2;
 
+/// How many bytes of text are collected before they are printed.
 const COLLECTED: usize = 64 << 10;
 
 pub(crate) fn run(log: &LogArgs) -> Result<u8> {
@@ -154,7 +155,7 @@ impl Printer {
     }
 }
 
-/// An item that was running when the run was killed and has left the list since: it counts as failed.
+/// Whether the item was running when a run was killed, and has left the list since. Then it counts as failed.
 fn is_given_up(entry: &Entry, record: Option<&Record>) -> bool {
     entry.outcome == Outcome::Open && record.is_some_and(|record| record.failing.contains(entry.task))
 }

@@ -65,8 +65,8 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
     launch.run((Merging::new(pipe, pieces, merge), source), true)
 }
 
-/// How the output is compressed: as it was asked for, or by its name. The parts of a compressed file that is read as it
-/// is are no text; a copy of it is not compressed again.
+/// How the output is compressed: by the option, or by its name. If the input is a compressed file that is read as it is, the
+/// name does not count: a copy of it is not compressed again.
 fn packing(pipe: &PipeArgs) -> Option<Packing> {
     match pipe.compress {
         Some(Asked::Not) => None,
