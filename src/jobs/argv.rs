@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// A list of texts; what is no text is spelled out, in an object, so that no text can pass for it.
+/// A list of texts. A word that is not UTF-8 becomes an object, so that no text can be mistaken for it.
 pub(crate) fn to_record<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Value {
     let word = |word: W| match word.as_ref().to_str() {
         Some(text) => json!(text),

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
     between: Between,
-    /// White space goes at these ends of each column.
+    /// The ends of each column at which white space is removed.
     trim: Trim,
 }
 
@@ -102,7 +102,7 @@ impl Columns {
         }
     }
 
-    /// From its identity, to show what was run.
+    /// Restores columns from their [`identity`](Columns::identity), to show the commands that were run.
     pub(crate) fn from_identity(identity: &Value) -> Option<Self> {
         let trim = identity["trim"].as_str().unwrap_or_default();
         let trim = Some(Trim { left: trim.contains('l'), right: trim.contains('r') });

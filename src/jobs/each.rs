@@ -74,7 +74,7 @@ impl Job for Each {
             "per_command": per_command,
             "sources": sources,
         });
-        // A record of a job without these has none of them.
+        // The record of a job without columns has no such field.
         if let Some(columns) = self.columns.identity() {
             identity["columns"] = columns;
         }
@@ -168,7 +168,7 @@ impl Each {
         let shown = self.terms.joblog.as_ref().map(|_| self.template.show(&words, number, slot));
         let attempt = (attempt, name.as_str(), shown.unwrap_or_default());
         match self.terms.run(cx, &command, &Feed::Nothing, attempt, &mut printed) {
-            // With the program in the item, that it cannot be started is about this item only.
+            // If the item names the program, a program that cannot be started is the failure of this item only.
             Then::Over(Err(TaskError::Fatal(error)))
                 if self.template.is_program_an_item() && is_about_the_program(&error) =>
             {
@@ -228,7 +228,7 @@ struct Printed<'a, 'b> {
     said: String,
     results: Option<(&'a Results, u64, Vec<u8>)>,
     kept: Option<Kept>,
-    /// Standard error has no way to report that its file cannot be written; the end has.
+    /// The error of a file for standard error. `err` cannot return it, so the end of the command does.
     broken: Option<Error>,
 }
 

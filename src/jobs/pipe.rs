@@ -110,7 +110,7 @@ fn numbered(word: &OsStr, number: u64, slot: usize) -> Option<OsString> {
     any.then(|| OsString::from_vec(filled))
 }
 
-/// Also of a job that merges.
+/// Describes a job with this fingerprint in a refusal, also a job that merges.
 fn describe(fingerprint: &Value) -> Option<String> {
     let command = argv::shown(&fingerprint["command"]);
     let mut text = format!("the command `{command}`");

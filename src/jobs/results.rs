@@ -124,7 +124,7 @@ impl Kept {
 }
 
 impl Keep for Kept {
-    /// Everything is there; how the command ended, too.
+    /// Gives the directory its name: all output is in it, and it is known how the command ended.
     fn end(self: Box<Self>, outcome: Outcome) -> Result<()> {
         let text = match outcome {
             Outcome::Done(code) | Outcome::Code(code) => format!("{code}\n"),

@@ -59,7 +59,7 @@ impl Input<'_> {
         Ok(fed)
     }
 
-    /// Of a command that has ended: whether it may have left some of its input unread.
+    /// Whether a command that has ended may have left some of its input unread.
     pub(super) fn was_left(&self) -> bool {
         match self {
             Input::Nothing => false,

@@ -4,7 +4,7 @@
 //! programs read and write 4 KiB at a time (`jq`, `awk`): two changes of context for every page, on a core that the
 //! command needs. But a pipe holds a mebibyte, and neither side waits while it is neither empty nor full. So after the
 //! worker has moved bytes it rests until about half of the pipe should have gone through, and then moves all of it. That
-//! time differs from 50 µs (`grep`) to a second, and the worker learns it on the way.
+//! time differs from 50 µs (`grep`) to a second, and the worker learns it on the way. No rest is longer than 10 ms.
 //!
 //! A command that moves little is not worth any of this. While the worker rests, only the end of the command wakes it.
 //! After a rest for nothing the worker polls in the obvious way: an idle command costs nothing.
@@ -24,7 +24,7 @@ pub(super) struct Polling {
     rest: Duration,
     /// The bytes moved so far, as far as it matters.
     moved: usize,
-    /// The last look was for nothing.
+    /// Whether the last look found nothing to move.
     idle: bool,
 }
 
@@ -34,7 +34,7 @@ impl Polling {
         (!self.idle && self.rest >= SHORTEST).then_some(self.rest)
     }
 
-    /// The worker moved this number of bytes, in the direction in which there were more.
+    /// Notes how many bytes the worker moved, in the direction in which there were more.
     pub(super) fn learn(&mut self, moved: usize) {
         self.idle = moved == 0;
         self.moved = self.moved.saturating_add(moved);

@@ -41,7 +41,7 @@ impl ProcessGroups {
         self.file.as_fd()
     }
 
-    /// A command is about to start. Nothing is written yet: an unknown turn is not over.
+    /// Gives a tag to a command that is about to start. Nothing is written yet: a turn that is not known is not over.
     pub(super) fn prepare(&mut self) -> Tag {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.turns.push(0);
@@ -54,12 +54,12 @@ impl ProcessGroups {
         self.free.push(tag.slot);
     }
 
-    /// It runs, as this group.
+    /// Notes that the command runs, as this group.
     pub(super) fn enter(&self, tag: Tag, group: i32) {
         self.write(tag.slot, tag.turn, group);
     }
 
-    /// It has ended well.
+    /// Notes that the command has ended by itself.
     pub(super) fn leave(&mut self, tag: Tag) {
         let turn = tag.turn.wrapping_add(1);
         self.turns[tag.slot as usize] = turn;
@@ -67,12 +67,12 @@ impl ProcessGroups {
         self.free.push(tag.slot);
     }
 
-    /// It was ended; the number of its group is about to be free.
+    /// Notes that the command was ended. The number of its group is about to be free.
     pub(super) fn retire(&self, tag: Tag) {
         self.write(tag.slot, tag.turn, 0);
     }
 
-    /// Its end was taken for a normal one, and later a signal turned out to be the reason. A slot of its own says so.
+    /// Notes, in another slot, that a signal was the reason for the end of this command, which had seemed to end by itself.
     pub(super) fn call_back(&mut self, tag: Tag) {
         let of = self.prepare();
         self.write(of.slot, tag.turn, !(tag.slot as i32));

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 const HEAD: u8 = 1;
 pub(super) const BODY: u8 = 0;
 
-/// More is no header; it is kept in memory.
+/// How many bytes a header may have. It is kept in memory.
 const LARGEST: usize = 16 << 20;
 
 /// The report of a task about the header of its command; `None` if the command printed nothing.
@@ -128,7 +128,7 @@ impl Reception for HeadReception<'_, '_> {
     }
 }
 
-/// Emits what is no header.
+/// Emits the output after the header.
 pub(super) struct Flagged<'a, 'b>(pub(super) Passing<'a, 'b>);
 
 impl Reception for Flagged<'_, '_> {

@@ -46,12 +46,12 @@ impl Pieces {
         Ok(Arc::new(Self { directory, committed, woken, chunks: Mutex::default(), merged: Mutex::default() }))
     }
 
-    /// They are kept in this state.
+    /// Sets the state in which the outputs are kept.
     pub(super) fn place(&self, state: &Path) {
         self.directory.get_or_init(|| state.join(PIECES));
     }
 
-    /// Makes their directory.
+    /// Makes the directory of the outputs.
     pub(super) fn begin(&self) -> Result<()> {
         let Some(directory) = self.directory.get() else { return Ok(()) };
         match fs::create_dir(directory) {
@@ -62,7 +62,7 @@ impl Pieces {
         }
     }
 
-    /// A record that counts all that was committed is durable.
+    /// Removes the inputs of merges: a record that counts all committed tasks is durable.
     pub(super) fn recorded(&self) {
         for task in std::mem::take(&mut *lock(&self.merged)).into_iter().flatten() {
             // A file that cannot be removed goes with the state.
@@ -74,7 +74,7 @@ impl Pieces {
         self.directory.get().map_or_else(PathBuf::new, |directory| directory.join(task.to_string()))
     }
 
-    /// There is no output of this task.
+    /// Stores an empty file for this task, which has no output.
     pub(super) fn put_nothing(&self, task: u64) -> Result<()> {
         let path = self.path(task);
         let made = File::create(&path).and_then(|file| file.sync_all());
@@ -108,7 +108,7 @@ impl Pieces {
         *lock(&self.chunks) = chunks;
     }
 
-    /// One more task is committed; if it was a merge, of these.
+    /// Counts a committed task. If it was a merge, `merged` are the tasks whose outputs it merged.
     pub(super) fn advance(&self, merged: Option<Range<u64>>) {
         lock(&self.merged).extend(merged);
         self.committed.fetch_add(1, Ordering::Release);

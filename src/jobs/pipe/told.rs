@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Bytes in a frame, compressed and not.
 pub(super) type Frame = [u32; 2];
 
-/// The receptions of the output fill it in.
+/// The facts, which the receptions of the output fill in.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) head: RefCell<Vec<u8>>,
@@ -17,7 +17,7 @@ pub(super) struct Told {
     pub(super) frames: RefCell<Vec<Frame>>,
     /// The command has compressed it.
     pub(super) as_it_is: Cell<bool>,
-    /// Of its file.
+    /// How many bytes the file of the chunk has.
     pub(super) bytes: Cell<u64>,
 }
 

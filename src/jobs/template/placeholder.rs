@@ -20,7 +20,7 @@ pub(crate) struct Syntax {
     pub(crate) names: Vec<Vec<u8>>,
     /// How many words an item has, if all have the same number of them.
     pub(crate) columns: Option<usize>,
-    /// A command that says nothing of the item does not get it.
+    /// Whether a command without a placeholder does not get the item.
     pub(crate) takes_none: bool,
 }
 
@@ -101,7 +101,7 @@ impl Syntax {
         Some((self.named(inner)?, inner.len() + 2))
     }
 
-    /// The one with this between its braces.
+    /// The placeholder with this text between its braces.
     fn named(&self, inner: &[u8]) -> Option<Placeholder> {
         let fixed = match inner {
             b"#" => Some(Placeholder::Number),
@@ -166,7 +166,7 @@ impl Placeholder {
         matches!(self, Self::Padded | Self::Total)
     }
 
-    /// Refuses one for a word that no item has, and one with a pattern that is none.
+    /// Refuses a placeholder for a word that no item has, and one whose pattern is no regular expression.
     pub(super) fn check(&self, columns: Option<usize>) -> Result<()> {
         match self {
             Self::One(which, _) if columns.is_some_and(|columns| which.unsigned_abs() > columns as u64) => {

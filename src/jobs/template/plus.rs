@@ -10,7 +10,7 @@ use regex_automata::meta::Regex;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Edit {
-    /// As it was written, which tells it from others.
+    /// The text between the braces, by which two of them are compared.
     written: Vec<u8>,
     step: Step,
 }
@@ -51,7 +51,7 @@ impl PartialEq for Edit {
 impl Eq for Edit {}
 
 impl Edit {
-    /// The one that is called so, between the braces.
+    /// The placeholder with this text between its braces.
     pub(super) fn named(name: &[u8], plus: bool) -> Option<Self> {
         let step = match name {
             b"+/" => Step::Directory,
@@ -64,7 +64,7 @@ impl Edit {
         Some(Self { written: name.to_vec(), step })
     }
 
-    /// Refuses a pattern that is none.
+    /// Refuses a pattern that is no regular expression.
     pub(super) fn check(&self) -> Result<()> {
         let Step::Wrong(why) = &self.step else { return Ok(()) };
         let name = format!("{{{}}}", String::from_utf8_lossy(&self.written));
