@@ -6,8 +6,9 @@
 //! The output of a task with **side effects** may be a by-product. Such a task waits neither for the order nor for the
 //! record, since a crash in that second would repeat the effect of its command ([`TaskByTask`]). Here the journal is a
 //! record. The obvious way is to write the end of an attempt as soon as the worker reports it. But a SIGKILL between that
-//! line and the output would lose the output. So the line waits. It is written as the end of an attempt if another attempt
-//! follows, and as the end of the task after its output was handed over.
+//! line and the output would lose the output. So the line waits. It is written as the end of the task after its output was
+//! handed over; and as the end of an attempt, which does not count, if another attempt follows, or at the next checkpoint:
+//! the other attempt may come in an hour, or in another run.
 
 use crate::durable::record::Reach;
 use crate::durable::store::CheckpointStore;
@@ -97,15 +98,15 @@ impl Completion for InTaskOrder {
 /// The journal counts as well.
 struct TaskByTask {
     any_order: bool,
-    /// How the last attempts of tasks ended that are not complete yet.
-    ends: BTreeMap<u64, End>,
+    /// How the last attempts of tasks ended that are not complete yet; `None` if the journal says it.
+    ends: BTreeMap<u64, Option<End>>,
     /// Tasks that no record names yet.
     stored: Vec<u64>,
 }
 
 impl TaskByTask {
     fn attempt_ended(&mut self, task: u64, store: &mut CheckpointStore) -> Result<()> {
-        self.ends.remove(&task).map_or(Ok(()), |end| store.journal(&Line::Ended(end)))
+        self.ends.remove(&task).flatten().map_or(Ok(()), |end| store.journal(&Line::Ended(end)))
     }
 }
 
@@ -113,7 +114,7 @@ impl Completion for TaskByTask {
     fn take_line(&mut self, line: Line, store: &mut CheckpointStore) -> Result<()> {
         match line {
             Line::Ended(end) if end.outcome != Outcome::Interrupted => {
-                self.ends.insert(end.task, end);
+                self.ends.insert(end.task, Some(end));
                 return Ok(());
             }
             // So the attempt before this one was not the last.
@@ -130,9 +131,15 @@ impl Completion for TaskByTask {
 
     /// These lines must be written in this run, but after the record: a SIGKILL in between would lose the
     /// results, and the log would show a task as done that runs again.
+    ///
+    /// Tasks that the record does not name have ended an attempt, too, and wait for the next one, or for the reader of
+    /// their output. If the run stops, this checkpoint is the last occasion.
     fn recorded(&mut self, store: &mut CheckpointStore) -> Result<()> {
         for task in std::mem::take(&mut self.stored) {
             self.attempt_ended(task, store)?;
+        }
+        for end in self.ends.values_mut().filter_map(Option::take) {
+            store.journal(&Line::Ended(end))?;
         }
         store.write_journal()
     }
@@ -149,9 +156,9 @@ impl Completion for TaskByTask {
             record.reach = Some(Reach { task, trace });
         }
         match self.ends.remove(&task) {
-            Some(end) => store.journal(&Line::Settled { end, trace, of_task }),
-            None if was_stored => store.journal(&Line::Delivered { task, done: is_done, trace, of_task }),
-            None => Ok(()),
+            Some(Some(end)) => store.journal(&Line::Settled { end, trace, of_task }),
+            None if !was_stored => Ok(()),
+            Some(None) | None => store.journal(&Line::Delivered { task, done: is_done, trace, of_task }),
         }
     }
 

@@ -93,8 +93,8 @@ pub(super) fn at_work_and_gone<S: Source>(
             last.insert(entry.task, (entry.outcome, entry.note));
         }
     }
-    // The item of an attempt without an end may have left the list.
-    let may_be_gone = |outcome: Outcome| outcome == Outcome::Open && has_item_marks;
+    // Only an interrupted task certainly runs again, so its item must be there ([`Known`] takes the others for open).
+    let may_be_gone = |outcome: Outcome| outcome != Outcome::Interrupted && has_item_marks;
     let at_work = last.into_iter().filter(|(_, (outcome, _))| !may_be_gone(*outcome));
     let mut at_work: BTreeMap<_, _> = at_work.map(|(task, (_, note))| (note, task)).collect();
     let mut listing = source.resume(&record.inputs, 0)?;

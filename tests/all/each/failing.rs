@@ -2,6 +2,7 @@
 
 use super::{each, effects, list};
 use crate::harness::World;
+use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
 
 #[test]
 fn the_code_says_that_some_failed_and_the_first_are_named() {
@@ -132,4 +133,89 @@ fn limits_of_the_system_are_said_with_a_way_out() {
     // What had ended before stands, and with more room the rest is done.
     let enough = ["bash", "-c", "exec bivouac each -j 2 --shell ': {}; sleep 0.1' ::: $(seq 50)"];
     let _ = world.program(&enough).start().until("resumed").wait().expect_code(0);
+}
+
+/// The log as JSON: how each attempt ended, with its code and time, in the order of the items.
+fn attempts(world: &World) -> Vec<(u64, u64, String, Option<u64>, bool)> {
+    let log = world.bivouac("log --format json").run().expect_code(0).stdout;
+    let mut all: Vec<_> = String::from_utf8(log)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+            let number = |name: &str| entry[name].as_u64().unwrap();
+            let is_measured = entry["slot"].is_u64() && entry["seconds"].as_f64().unwrap() > 0.0;
+            let outcome = entry["outcome"].as_str().unwrap().to_string();
+            (number("task"), number("attempt"), outcome, entry["code"].as_u64(), is_measured)
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+/// An attempt has ended, and the next one comes in an hour: the log knows that, however the run ends meanwhile.
+#[test]
+fn the_end_of_a_failed_attempt_is_in_the_log_although_its_retry_never_came() {
+    let script = "[ {} = b ] && until [ -e go ]; do sleep 0.01; done; exit 3";
+    for (options, end) in [
+        ("", Some(SIGTERM)),
+        ("-k", Some(SIGTERM)),
+        ("-o out", Some(SIGTERM)),
+        ("--results r", Some(SIGINT)),
+        ("--max-runtime 3s", None),
+        ("--halt now,fail=1 --retry-codes 3", None),
+    ] {
+        let world = World::new();
+        let halts = options.contains("--halt");
+        let script =
+            if halts { script.replace("; exit", "; [ {} = b ] && exit 4; exit") } else { script.to_string() };
+        let line = format!("--grace 0s -j 2 --retries 3 --retry-delay 1h {options} --shell");
+        let run =
+            each(&world, &line, &[&script, ":::", "a", "b"]).start().until("a: ended with code 3; again in ");
+        match end {
+            Some(signal) => drop(run.signal(signal).wait().expect_stopped_by(signal)),
+            None => {
+                if halts {
+                    world.write("go", "");
+                }
+                run.wait();
+            }
+        }
+        let ended = attempts(&world);
+        let failed =
+            |task| (task, 1, "failed".to_string(), Some(if halts && task == 2 { 4 } else { 3 }), true);
+        assert_eq!(ended[0], failed(1), "{options}: {ended:?}");
+        if halts {
+            assert_eq!(ended[1], failed(2), "{options}: {ended:?}");
+        } else {
+            assert_eq!((ended[1].0, ended[1].2.as_str()), (2, "interrupted"), "{options}: {ended:?}");
+        }
+        // The next run begins the item again, and its end is the last one.
+        world.write("go", "");
+        each(&world, &format!("-j 2 {options} --shell"), &[&script, ":::", "a", "b"]).run();
+        let again = attempts(&world);
+        assert!(again.iter().all(|attempt| attempt.2 != "open"), "{options}: {again:?}");
+    }
+}
+
+/// While a command waits for its next attempt, the log of the running job has the end of the one before.
+#[test]
+fn a_checkpoint_writes_the_ends_of_attempts_and_a_kill_leaves_them() {
+    let world = World::new();
+    let line = "-j 2 --retries 3 --retry-delay 1h --checkpoint-every 20ms --shell";
+    let script = "[ {} = b ] && { touch at_b; exec sleep 1000; }; exit 3";
+    let run = each(&world, line, &[script, ":::", "a", "b"]).start().until("a: ended with code 3; again in ");
+    crate::pipe::until("the end is in the log", || {
+        world.exists("at_b") && attempts(&world).first().is_some_and(|attempt| attempt.2 == "failed")
+    });
+    run.signal(SIGKILL).wait().expect_killed_by(SIGKILL);
+    let outcomes: Vec<_> = attempts(&world).into_iter().map(|attempt| attempt.2).collect();
+    assert_eq!(outcomes, ["failed", "open"]);
+}
+
+#[test]
+fn a_command_that_could_not_be_started_is_in_the_log_as_that() {
+    let world = World::new();
+    each(&world, "", &["no-such-program", ":::", "a"]).run().expect_code(127);
+    assert_eq!(attempts(&world)[0].2, "not-started");
 }
