@@ -64,6 +64,8 @@ struct Core {
     omit: Option<Omit>,
     /// The power is off: everything fails, reading too.
     dead: bool,
+    /// The name of what the last operation was to change; empty if that was a directory.
+    here: OsString,
     /// Which open file holds the lock of which inode.
     locks: BTreeMap<u64, u64>,
     /// Open files that held a lock when the server gave the locks away; `None` on a local disk.
@@ -134,6 +136,12 @@ impl SimDisk {
         let mut core = lock(&self.0);
         core.fault = Some(fault);
         core.ops = 0;
+    }
+
+    /// The name of what the operation was to change before which the power went.
+    pub(crate) fn crashed_on(&self) -> Option<OsString> {
+        let core = lock(&self.0);
+        core.dead.then(|| core.here.clone())
     }
 
     /// From now on this disk is that of a file server.
@@ -222,8 +230,9 @@ impl Core {
         }
     }
 
-    /// An operation that is done or not, with nothing in between.
-    fn whole_step(&mut self) -> io::Result<()> {
+    /// An operation on a name that is done or not, with nothing in between.
+    fn whole_step(&mut self, name: &OsStr) -> io::Result<()> {
+        self.here = name.into();
         match self.step(None)? {
             Verdict::Done | Verdict::Omitted => Ok(()),
             Verdict::Broken(error) => Err(error),
@@ -253,6 +262,14 @@ impl Core {
 
     fn find(&mut self, path: &Path) -> io::Result<u64> {
         names(path).try_fold(ROOT, |dir, name| self.look_up(dir, name))
+    }
+
+    fn name_of(&self, ino: u64) -> OsString {
+        let names = self.nodes.values().flat_map(|node| match node {
+            Node::Dir(dir) => dir.now.iter().collect(),
+            Node::File(_) => Vec::new(),
+        });
+        names.into_iter().find(|(_, named)| **named == ino).map(|(name, _)| name.clone()).unwrap_or_default()
     }
 
     fn facts(&self, ino: u64) -> io::Result<Facts> {
@@ -310,7 +327,7 @@ impl Dir for SimDir {
             (Err(_), Open::Create) => 0o600,
             (Err(_), Open::CreateNew(mode)) => mode & !0o022,
         };
-        core.whole_step()?;
+        core.whole_step(name)?;
         let ino = core.add(Node::File(FileNode { mode, safe_mode: mode, ..FileNode::default() }));
         core.dir(self.ino)?.change(Change::Set(name.into(), ino));
         self.file(&mut core, ino)
@@ -328,7 +345,7 @@ impl Dir for SimDir {
         if core.look_up(self.ino, name).is_ok() {
             return Err(errno(libc::EEXIST));
         }
-        core.whole_step()?;
+        core.whole_step(name)?;
         let ino = core.add(Node::Dir(DirNode::default()));
         core.dir(self.ino)?.change(Change::Set(name.into(), ino));
         Ok(())
@@ -337,7 +354,7 @@ impl Dir for SimDir {
     fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         let mut core = self.core()?;
         let ino = core.look_up(self.ino, from)?;
-        core.whole_step()?;
+        core.whole_step(to)?;
         core.dir(self.ino)?.change(Change::Rename(from.into(), to.into(), ino));
         Ok(())
     }
@@ -346,7 +363,7 @@ impl Dir for SimDir {
         let mut core = self.core()?;
         let ino = core.look_up(self.ino, name)?;
         core.file(ino)?;
-        core.whole_step()?;
+        core.whole_step(name)?;
         core.dir(self.ino)?.change(Change::Unset(name.into()));
         Ok(())
     }
@@ -357,7 +374,7 @@ impl Dir for SimDir {
         if !core.dir(ino)?.now.is_empty() {
             return Err(errno(libc::ENOTEMPTY));
         }
-        core.whole_step()?;
+        core.whole_step(name)?;
         core.dir(self.ino)?.change(Change::Unset(name.into()));
         Ok(())
     }
@@ -384,6 +401,7 @@ impl Dir for SimDir {
 
     fn sync(&self) -> io::Result<()> {
         let mut core = self.core()?;
+        core.here = OsString::new();
         match core.step(Some(Omit::SyncDir))? {
             Verdict::Done => core.dir(self.ino)?.sync(),
             Verdict::Omitted => {}

@@ -20,7 +20,10 @@ impl SimFile {
 
     /// For a change through this file.
     fn unfenced(&self) -> io::Result<MutexGuard<'_, Core>> {
-        let core = self.core();
+        let mut core = self.core();
+        if !core.dead {
+            core.here = core.name_of(self.ino);
+        }
         match core.fenced.as_ref().is_some_and(|fenced| fenced.contains(&self.handle)) {
             true => Err(errno(libc::EIO)),
             false => Ok(core),
@@ -90,7 +93,8 @@ impl DiskFile for SimFile {
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         let mut core = self.unfenced()?;
-        core.whole_step()?;
+        let name = core.here.clone();
+        core.whole_step(&name)?;
         core.file(self.ino)?.mode = mode;
         Ok(())
     }
