@@ -25,12 +25,14 @@ use crate::cli::together::Elsewhere;
 use crate::jobs::complaints::Complaints;
 use crate::jobs::pipe::Files;
 use crate::jobs::wording::worded;
-use bivouac::disk::refuse_anothers;
+use bivouac::disk::{OsDisk, refuse_anothers};
 use bivouac::ending::{Exit, StoppedBy};
-use bivouac::error::Kind;
-use bivouac::input::Readable;
+use bivouac::error::{Advice, Kind};
+use bivouac::input::{LeftOut, Readable};
+use bivouac::record::Phase;
 use bivouac::signals::Masked;
 use bivouac::sink::{FileSink, StreamSink};
+use bivouac::state_dir::peek;
 use bivouac::{Effects, Ending, Error, Job, Location, Result, Run, Shards, Sink, Source, local_locks};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
@@ -48,6 +50,8 @@ pub(crate) struct Launch<'a> {
     /// The exit code if the job finishes, because inputs were left out.
     left_out: Option<u8>,
     says_what_is_unread: bool,
+    /// The directory for the results of commands, if nothing is in it.
+    pub(crate) empty_results: Option<PathBuf>,
     /// The files that its commands write beside the output.
     pub(crate) files: Option<Files>,
 }
@@ -69,8 +73,20 @@ impl<'a> Launch<'a> {
         settings.agree()?;
         masked.adopt(settings.policy())?;
         masked.linger();
-        let (failures, left_out, says_what_is_unread, files) = (None, None, true, None);
-        Ok(Self { args, settings, argv, found, masked, part, failures, left_out, says_what_is_unread, files })
+        let (failures, left_out, says_what_is_unread) = (None, None, true);
+        Ok(Self {
+            args,
+            settings,
+            argv,
+            found,
+            masked,
+            part,
+            failures,
+            left_out,
+            says_what_is_unread,
+            empty_results: None,
+            files: None,
+        })
     }
 
     /// Hands the list of the plan to `source`, if this is a job in shards that has one. Returns whether it has.
@@ -97,6 +113,16 @@ impl<'a> Launch<'a> {
     /// The inputs that can be read. The others are left out with a message, as `wc` and `grep` do, and the exit code says
     /// so. But a result in a file must be whole, so there no input is left out without `keep_going`.
     pub(crate) fn readable(&mut self, keep_going: bool, code: u8) -> Readable {
+        self.readable_in_list(keep_going, code, |_, _| None)
+    }
+
+    /// The same for names in a list. `no_name` says what is wrong with one that is no name at all, and where it stands.
+    pub(crate) fn readable_in_list(
+        &mut self,
+        keep_going: bool,
+        code: u8,
+        no_name: impl Fn(&LeftOut, usize) -> Option<Error>,
+    ) -> Readable {
         if self.args.output.is_some() && !keep_going {
             return Readable::all(self.args.inputs);
         }
@@ -105,8 +131,9 @@ impl<'a> Launch<'a> {
         if these.files.is_empty() && self.args.output.is_some() {
             return Readable::all(self.args.inputs);
         }
-        for why in &these.reasons {
-            self.leaves_out(&worded(why), code);
+        for (before, (left_out, why)) in these.left_out.iter().zip(&these.reasons).enumerate() {
+            let no_name = no_name(left_out, left_out.before + before);
+            self.leaves_out(&worded(no_name.as_ref().unwrap_or(why)), code);
         }
         these
     }
@@ -167,7 +194,8 @@ impl<'a> Launch<'a> {
         sink: impl Sink,
     ) -> Result<Exit> {
         let log_path = self.settings.log_file.value.as_deref();
-        let metrics_path = self.settings.metrics.value.as_deref();
+        let metrics_path = self.settings.metrics.value.as_deref().map(|path| self.part.own_file(path));
+        let metrics_path = metrics_path.as_deref();
         refuse_two_roles(&self.args, (log_path, metrics_path))?;
         for written in [self.args.output, log_path, metrics_path].into_iter().flatten() {
             refuse_in_a_state(written)?;
@@ -271,7 +299,8 @@ impl<'a> Launch<'a> {
         if let Some(log) = &log {
             log.begins(self.argv);
         }
-        let Self { args, settings, argv, masked, failures, left_out, part, .. } = self;
+        self.warn_of_other_results(&state);
+        let Self { args, settings, argv, masked, failures, left_out, part, empty_results, .. } = self;
         let word = TaskWord::of_job(job.name());
         let watch = Watch::on_stderr(&args.job.messages, word, args.commands);
         let shown = watch.is_shown();
@@ -280,7 +309,12 @@ impl<'a> Launch<'a> {
         let commands = OfCommands { any: args.commands.any, every: args.commands.starts.every };
         let elsewhere = Elsewhere {
             service: Service::from_environment(word),
-            metrics: Metrics::start(&masked, &settings, (job.name(), args.job.messages.quiet), &state),
+            metrics: Metrics::start(
+                &masked,
+                &settings,
+                (job.name(), args.job.messages.quiet),
+                (&state, part),
+            ),
             log: log.clone(),
         };
         let ending = configured(Run::new(job, source), &args, &settings)
@@ -293,6 +327,7 @@ impl<'a> Launch<'a> {
             .sink(sink)
             .observer(elsewhere.and(watch, word))
             .run();
+        let ending = unless_results_are_elsewhere(ending, empty_results.as_deref());
         state_path::tidy_up(&state);
         let context = ReportContext {
             argv,
@@ -333,6 +368,17 @@ impl<'a> Launch<'a> {
             terminal::message("a pipe cannot be read again: no state is kept, and nothing continues");
         }
         Ok(state)
+    }
+
+    /// What was done before has its results in another place, and will have none here.
+    fn warn_of_other_results(&self, state: &Location) {
+        let Some(place) = self.empty_results.as_ref().filter(|_| !self.args.job.resume.fresh) else { return };
+        let record = state.path().and_then(|state| peek(&OsDisk, state).ok()?.record);
+        let record = record.filter(|record| record.phase == Phase::Working && record.committed() > 0);
+        if let (Some(record), false) = (record, self.is_quiet()) {
+            let done = TaskWord::of_job(&record.job).count(record.committed());
+            terminal::message(&format!("warning: {}: has no results of {done} done before", place.display()));
+        }
     }
 
     fn open_log(&self) -> Result<Option<LogFile>> {
@@ -377,6 +423,19 @@ fn configured<J: Job, S: Source<Task = J::Task>>(
         .starts(args.commands.starts)
         .forward_stops(args.commands.stop_at_once)
         .watch_children(args.commands.any)
+}
+
+/// "Already finished" would be read as "the results are there".
+fn unless_results_are_elsewhere(ending: Ending, empty_results: Option<&Path>) -> Ending {
+    match (ending, empty_results) {
+        (Ending::Finished { already: true, summary, .. }, Some(place)) if summary.frontier > 0 => {
+            let error = Error::refused(place.display(), "has no results: the job was finished before")
+                .advise("look where the line that did it has put them")
+                .or(Advice::StartAfresh);
+            Ending::Failed { error, summary }
+        }
+        (ending, _) => ending,
+    }
 }
 
 fn exit(ending: &Ending, stop_code: Option<u8>, left_out: Option<u8>) -> Exit {

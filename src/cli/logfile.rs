@@ -265,6 +265,7 @@ fn record(notice: &Notice, word: TaskWord) {
             info!(committed = frontier, tasks, bytes = facts.size, took_ms, asked, "checkpoint");
         }
         Notice::Status(progress) => info!(status = crate::cli::notices::status(progress, word), "status"),
+        Notice::Waiting { why } => info!(why, "waiting"),
         Notice::NotSuspended { pid } => info!(pid, "not suspended: paused"),
         Notice::TaskFailed { task, why } => warn!(task = task + 1, why, "task failed"),
         Notice::Said { task, line } | Notice::Told { task, line } => info!(task = task + 1, line, "said"),

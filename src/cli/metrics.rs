@@ -9,12 +9,16 @@
 //!
 //! Metrics must not cost a night's work. So a file that cannot be written, and an address that is in use, are warnings. The file
 //! is replaced whole, by a rename, since the collector may read it at any moment; it is not flushed to the device.
+//!
+//! The shards of a job have one command line and one configuration. With one file for all, the last one to write would hide the
+//! others. So each has a file of its own ([`Part::own_file`]), and a label.
 
 mod listen;
 mod text;
 
 use crate::cli::format::shell_code;
 use crate::cli::settings::Settings;
+use crate::cli::shards::Part;
 use crate::cli::terminal;
 use bivouac::ending::Exit;
 use bivouac::signals::Masked;
@@ -40,6 +44,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 struct Figures {
     verb: String,
     state_dir: String,
+    /// Of a job in shards, from 1.
+    shard: Option<u64>,
     started: SystemTime,
     workers: usize,
     /// `None` until the supervisor has reported for the first time.
@@ -75,13 +81,14 @@ impl Metrics {
         masked: &Masked,
         settings: &Settings,
         (verb, is_quiet): (&str, bool),
-        state: &Location,
+        (state, part): (&Location, Part<'_>),
     ) -> Option<Self> {
-        let (path, address) = (settings.metrics.value.clone(), settings.metrics_listen.value);
+        let path = settings.metrics.value.as_ref().map(|path| part.own_file(path));
+        let address = settings.metrics_listen.value;
         if path.is_none() && address.is_none() {
             return None;
         }
-        let figures = Arc::new(Mutex::new(Figures::new(verb, state)));
+        let figures = Arc::new(Mutex::new(Figures::new(verb, state, part.shard())));
         let warn = |what: String, cause: &io::Error| {
             terminal::message(&format!("warning: {what}: {cause}; the job goes on without these metrics"));
         };
@@ -134,7 +141,7 @@ impl Observer for Metrics {
 }
 
 impl Figures {
-    fn new(verb: &str, state: &Location) -> Self {
+    fn new(verb: &str, state: &Location, shard: Option<u64>) -> Self {
         let state_dir = match state {
             Location::Nowhere => String::new(),
             Location::Directory(path) | Location::Passing(path) => {
@@ -144,6 +151,7 @@ impl Figures {
         Self {
             verb: verb.to_string(),
             state_dir,
+            shard,
             started: SystemTime::now(),
             workers: 0,
             progress: None,

@@ -37,6 +37,7 @@ pub(crate) fn level(notice: &Notice) -> Level {
         | Notice::Input(_)
         | Notice::Stopping { .. }
         | Notice::Status(_)
+        | Notice::Waiting { .. }
         | Notice::NotSuspended { .. }
         | Notice::Reloaded { adopted: true, .. }
         | Notice::Running(_) => Level::Usual,
@@ -98,6 +99,7 @@ pub(crate) fn sentence(notice: &Notice, word: TaskWord) -> String {
             )
         }
         Notice::Status(progress) => status(progress, word),
+        Notice::Waiting { why } => format!("waiting: {why}"),
         Notice::NotSuspended { pid } => {
             format!("not suspended, no shell would continue it: `kill -CONT {pid}`")
         }
@@ -224,6 +226,7 @@ mod tests {
                 Notice::Checkpoint { frontier: 3, tasks: None, facts: facts(), asked: true },
                 "checkpoint at 3 tasks, 1.2 KiB, 0.8 ms",
             ),
+            (Notice::Waiting { why: "the machine is busy".to_string() }, "waiting: the machine is busy"),
             (Notice::NotSuspended { pid: 77 }, "not suspended, no shell would continue it: `kill -CONT 77`"),
             (
                 Notice::TaskFailed { task: 7, why: "panicked: no".into() },

@@ -33,6 +33,28 @@ pub(crate) enum Part<'a> {
     Submitted(Submission<'a>),
 }
 
+impl Part<'_> {
+    /// The number of the shard, from 1.
+    pub(crate) fn shard(&self) -> Option<u64> {
+        match self {
+            Part::Shard { number, .. } => Some(*number),
+            Part::Whole | Part::Merge | Part::Submitted(_) => None,
+        }
+    }
+
+    /// The file of this part alone, where all processes of the job are given one name: `job.2.prom` for `job.prom`.
+    pub(crate) fn own_file(&self, path: &Path) -> PathBuf {
+        let Some(number) = self.shard() else { return path.to_path_buf() };
+        let mut name = path.file_stem().unwrap_or_default().to_os_string();
+        name.push(format!(".{number}"));
+        if let Some(ending) = path.extension() {
+            name.push(".");
+            name.push(ending);
+        }
+        path.with_file_name(name)
+    }
+}
+
 /// Variables in which a scheduler gives an element of an array its number, each with the first number that it uses.
 const INDICES: [(&str, u64); 6] = [
     ("SLURM_ARRAY_TASK_ID", 1),

@@ -197,16 +197,13 @@ mod tests {
         for request in Request::ALL {
             assert_eq!(serde_json::to_value(request).unwrap(), request.name());
         }
-        for activity in [
-            Activity::Running,
-            Activity::Pausing,
-            Activity::Paused,
-            Activity::Stopping,
-            Activity::Aborting,
-            Activity::Finishing,
-        ] {
+        for activity in Activity::ALL {
             assert_eq!(serde_json::to_value(activity).unwrap(), activity.to_string());
         }
+        // The type itself knows all of its words.
+        let unknown = serde_json::from_str::<Activity>("\"?\"").unwrap_err().to_string();
+        let words = Activity::ALL.map(|activity| format!("`{activity}`")).join(", ");
+        assert!(unknown.contains(&format!("expected one of {words}")), "{unknown}");
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Observer for Bar {
                 | Notice::Input(_)
                 | Notice::Status(_)
                 | Notice::Stopping { .. }
+                | Notice::Waiting { .. }
                 | Notice::NotSuspended { .. }
         );
         if is_shown && self.put(&(sentence(notice).replace(char::is_control, " ") + "\n")) {
@@ -200,6 +201,7 @@ pub fn sentence(notice: &Notice) -> String {
             let phase: Activity = now.phase;
             format!("{phase}, {}, {} in flight", of(now.frontier, now.tasks), now.in_flight)
         }
+        Notice::Waiting { why } => format!("waiting: {why}"),
         Notice::NotSuspended { pid } => {
             format!("paused in place of suspended; `kill -CONT {pid}` continues it")
         }

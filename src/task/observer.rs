@@ -143,6 +143,18 @@ pub enum Activity {
     Finishing,
 }
 
+impl Activity {
+    /// Every activity, for tests and for lists.
+    pub const ALL: [Activity; 6] = [
+        Activity::Running,
+        Activity::Pausing,
+        Activity::Paused,
+        Activity::Stopping,
+        Activity::Aborting,
+        Activity::Finishing,
+    ];
+}
+
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -232,6 +244,11 @@ pub enum Notice {
     },
     /// The answer to a request for status.
     Status(Box<Progress>),
+    /// Nothing runs, and nothing starts as long as the machine is busy ([`Starts`](crate::Starts)). Said once.
+    Waiting {
+        /// What there is too much or too little of.
+        why: String,
+    },
     /// The kernel suspends no process for which no shell waits. The job is paused instead.
     NotSuspended {
         /// Our process: SIGCONT continues it.

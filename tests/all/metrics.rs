@@ -155,3 +155,44 @@ fn the_merge_has_the_address_of_the_last_shard() {
     let text = String::from_utf8(world.read("m.prom")).unwrap();
     assert_eq!(value(&text, "phase", "phase=\"finished\""), Some(1.0));
 }
+
+/// All of them have one configuration, and a collector reads all files of a directory together.
+#[test]
+fn each_shard_has_a_file_and_a_label_of_its_own() {
+    let world = GREP.world();
+    world.write("c.toml", "metrics = 'job.prom'\n");
+    let read = |name: &str| String::from_utf8(world.read(name)).unwrap();
+    for (shard, given) in [(1, "--config c.toml"), (2, "--metrics job.prom")] {
+        let job = GREP.command(&world).with(&format!("--shard {shard}/3")).with(given);
+        job.run().expect_code(0).expect_says_not("warning");
+        assert!(!world.exists("job.prom"));
+    }
+    let by_variable = GREP.command(&world).with("--shard 3/3").under("env BIVOUAC_METRICS=job.prom");
+    by_variable.run().expect_code(0);
+    let done = |text: &str| value(text, "tasks_total", "state=\"done\"").unwrap();
+    let mut sum = 0.0;
+    for shard in 1..=3 {
+        let text = read(&format!("job.{shard}.prom"));
+        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(samples.iter().all(|line| line.contains(&format!(",shard=\"{shard}\""))), "{text}");
+        assert_eq!(value(&text, "phase", "phase=\"finished\""), Some(1.0));
+        sum += done(&text);
+    }
+    let merged = read("job.prom");
+    assert!(!merged.contains("shard="), "{merged}");
+    GREP.command(&world).with("--output whole --metrics whole.prom").run().expect_code(0);
+    assert_eq!(sum, done(&read("whole.prom")));
+    // Two that run at the same time do not write into each other's file.
+    let world = GREP.world();
+    let start = |shard| {
+        let job = GREP.slow(&world).with(&format!("--shard {shard}/2 --metrics job"));
+        job.start().until_checkpoint_at_least(1)
+    };
+    let (one, two) = (start(1), start(2));
+    for (run, shard) in [(one, 1), (two, 2)] {
+        run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+        let text = String::from_utf8(world.read(&format!("job.{shard}"))).unwrap();
+        assert_eq!(value(&text, "phase", "phase=\"stopped\""), Some(1.0), "{text}");
+        assert!(text.contains(&format!("out.bivouac/shards/{shard}\",shard=\"{shard}\"")), "{text}");
+    }
+}

@@ -163,9 +163,24 @@ fn a_job_without_commands_has_its_runs_and_its_speed() {
         assert!(moment["at_ms"].is_u64() && moment["event"].is_string(), "{line}");
     }
     assert!(history.contains(r#""request":"stop","by":"SIGTERM""#), "{history}");
+    moments_follow_the_length_of_a_run(&history);
     // Without a history, as an older version leaves a state, there is a page as well.
     std::fs::remove_file(world.path("sum.bivouac/history.jsonl")).unwrap();
     assert!(hows(&self::page(&world, "sum.bivouac", "old.html")).is_empty());
+}
+
+/// Of each run: between two moments lies a tenth of the time since the beginning, and some ticks on a machine at work.
+fn moments_follow_the_length_of_a_run(history: &str) {
+    let moments: Vec<Value> = history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for run in moments.split(|moment| moment["event"] == "began").skip(1) {
+        let at = |moment: &Value| moment["at_ms"].as_u64().unwrap();
+        let all: Vec<u64> = run.iter().filter(|moment| moment["event"] != "asked").map(at).collect();
+        let (first, last) = (all[0], all[all.len() - 1]);
+        let wanted = (last - first).min(1000) / 250;
+        assert!(all.len() as u64 > wanted, "{} moments in {} ms", all.len(), last - first);
+    }
+    let longest = moments.split(|moment| moment["event"] == "began").map(<[Value]>::len).max().unwrap();
+    assert!(longest >= 8, "{longest} moments");
 }
 
 #[test]

@@ -213,8 +213,16 @@ fn count_has_the_options_of_wc() {
     assert_eq!(never, world.shell("wc -l a.txt b.txt | head -n 2"));
     let always = world.bivouac("count -l --total=always b.txt").run().expect_code(0).stdout;
     assert!(String::from_utf8(always).unwrap().ends_with(" total\n"));
-    world.write("wrong", "a.txt\0\0b.txt");
-    world.bivouac("count --files0-from wrong").run().expect_code(2).expect_says("an empty name");
+    world.write("wrong", "a.txt\0\0gone\0\0b.txt");
+    let ended = world.bivouac("count --files0-from wrong").run().expect_code(1);
+    let ended = ended.expect_says("wrong:2: invalid zero-length file name").expect_says("wrong:4: invalid");
+    ended.expect_says("gone: No such file");
+    // A result in a file is whole.
+    let whole = world.bivouac("count --files0-from wrong -o out").run().expect_code(2);
+    whole.expect_says("wrong:2: invalid zero-length file name").expect_says("--keep-going");
+    assert!(!world.exists("out") && !world.exists("out.bivouac"));
+    world.bivouac("count --files0-from wrong -o out --keep-going").run().expect_code(1);
+    assert_eq!(world.read("out"), world.shell("wc --files0-from wrong 2>&- || :"));
     world.bivouac("count --files0-from names a.txt").run().expect_code(2).expect_says("cannot be used with");
 }
 
@@ -235,6 +243,10 @@ fn count_aligns_its_numbers_exactly_as_wc_does() {
         ("none", "gone\0"),
         ("dir", "a\0d\0"),
         ("only-dir", "d\0"),
+        ("empty-name", "a\0\0b\0"),
+        ("empty-names", "\0\0a"),
+        ("empty-end", "a\0b\0\0"),
+        ("only-empty", "\0"),
     ] {
         world.write(name, names);
         for columns in ["", "-l", "-lw"] {

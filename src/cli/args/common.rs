@@ -301,7 +301,7 @@ pub(crate) struct MessageArgs {
     pub(crate) verbose: bool,
 
     /// Write metrics for Prometheus to FILE, replaced every 5 s: for the textfile collector of node_exporter, in whose
-    /// directory it must end in `.prom`
+    /// directory it must end in `.prom`; shard 2 of a job writes FILE.2, or `job.2.prom` for `job.prom`
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Option<PathBuf>,
 

@@ -10,6 +10,8 @@ use crate::jobs::digest::Algorithm;
 use crate::jobs::formats::Format;
 use crate::jobs::pipe::Asked;
 use bivouac::disk::OsDisk;
+use bivouac::error::Advice;
+use bivouac::input::LeftOut;
 use bivouac::state_dir::is_state;
 use bivouac::{Error, Result};
 use clap::{ArgAction, Args, ValueEnum};
@@ -97,7 +99,7 @@ impl CountArgs {
             let typed = words([list]);
             let (files, piped) = match known.filter(|known| known.typed == typed) {
                 Some(known) => (paths(known.files), known.is_piped),
-                None => (listed_files(list)?, is_piped(list)),
+                None => (self.listed_files(list)?, is_piped(list)),
             };
             self.files = files;
             let (files, patterns, unlisted) = (words(&self.files), Vec::new(), Vec::new());
@@ -108,24 +110,37 @@ impl CountArgs {
         }
         Ok(())
     }
+
+    /// An empty name is left out as a file that is not there, and not where such a file would be refused.
+    fn listed_files(&self, list: &Path) -> Result<Vec<PathBuf>> {
+        let mut text = read_all(list)?;
+        if text.pop_if(|last| *last == 0).is_none() && text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = text.split(|byte| *byte == 0).map(|name| PathBuf::from(OsStr::from_bytes(name)));
+        let names: Vec<PathBuf> = names.collect();
+        let is_empty = |name: &PathBuf| name.as_os_str().is_empty();
+        if let Some(at) = names.iter().position(is_empty)
+            && self.output.is_some()
+            && (!self.keep_going || names.iter().all(is_empty))
+        {
+            return Err(no_name(list, at).advise("end each name with one zero byte").then(Advice::LeaveOut));
+        }
+        if list == Path::new("-") && names.iter().any(|name| name == Path::new("-")) {
+            return Err(Error::usage("-", "standard input is the list of files, and cannot be one of them"));
+        }
+        Ok(names)
+    }
+
+    /// What `wc` says of the name at this place of the list, if it is empty.
+    pub(crate) fn no_name(&self, left_out: &LeftOut, at: usize) -> Option<Error> {
+        let list = self.files0_from.as_ref().filter(|_| left_out.path.as_os_str().is_empty())?;
+        Some(no_name(list, at))
+    }
 }
 
-fn listed_files(list: &Path) -> Result<Vec<PathBuf>> {
-    let mut text = read_all(list)?;
-    if text.pop_if(|last| *last == 0).is_none() && text.is_empty() {
-        return Ok(Vec::new());
-    }
-    let names = text.split(|byte| *byte == 0).map(|name| PathBuf::from(OsStr::from_bytes(name)));
-    let names: Vec<PathBuf> = names.collect();
-    if names.iter().any(|name| name.as_os_str().is_empty()) {
-        return Err(
-            Error::usage(list.display(), "has an empty name").advise("end each name with one zero byte")
-        );
-    }
-    if list == Path::new("-") && names.iter().any(|name| name == Path::new("-")) {
-        return Err(Error::usage("-", "standard input is the list of files, and cannot be one of them"));
-    }
-    Ok(names)
+fn no_name(list: &Path, at: usize) -> Error {
+    Error::usage(format_args!("{}:{}", list.display(), at + 1), "invalid zero-length file name")
 }
 
 /// Whether `wc` reads this list name by name, and so does not know the sizes of all files when it prints the first: it is

@@ -132,7 +132,7 @@ mod tests {
     use bivouac::{Location, Progress};
 
     fn figures() -> Figures {
-        Figures { progress: Some(Progress::default()), ..Figures::new("grep", &Location::Nowhere) }
+        Figures { progress: Some(Progress::default()), ..Figures::new("grep", &Location::Nowhere, None) }
     }
 
     fn first_line(request: &str, figures: &Figures) -> String {

@@ -1,22 +1,12 @@
 //! The figures as Prometheus reads them: its text format, with the names that its conventions ask for.
 //!
-//! Each sample has two labels, `verb` and `state_dir`. The second one makes the samples of several jobs on one machine differ,
+//! Each sample has two labels, `verb` and `state_dir`, and that of a shard a third one. The second one makes the samples of several jobs on one machine differ,
 //! as node_exporter demands, and it is what `bivouac status` takes.
 
 use super::Figures;
 use bivouac::Activity;
 use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// All phases of a job that has not ended.
-const PHASES: [Activity; 6] = [
-    Activity::Running,
-    Activity::Pausing,
-    Activity::Paused,
-    Activity::Stopping,
-    Activity::Aborting,
-    Activity::Finishing,
-];
 
 struct Page {
     text: String,
@@ -49,7 +39,8 @@ impl Page {
 }
 
 pub(super) fn of(figures: &Figures) -> String {
-    let labels = format!("verb=\"{}\",state_dir=\"{}\"", figures.verb, escaped(&figures.state_dir));
+    let mut labels = format!("verb=\"{}\",state_dir=\"{}\"", figures.verb, escaped(&figures.state_dir));
+    labels.extend(figures.shard.map(|shard| format!(",shard=\"{shard}\"")));
     let mut page = Page { text: String::new(), labels };
     process(&mut page, figures);
     progress(&mut page, figures);
@@ -70,7 +61,7 @@ fn process(page: &mut Page, figures: &Figures) {
         (None, Some(progress)) => progress.phase.to_string(),
         (None, None) => "starting".to_string(),
     };
-    let names = PHASES.map(|phase| phase.to_string());
+    let names = Activity::ALL.map(|phase| phase.to_string());
     let others = ["starting", "finished", "stopped", "failed"];
     for name in names.iter().map(String::as_str).chain(others) {
         page.sample("phase", &[("phase", name)], u8::from(name == phase));
@@ -141,7 +132,7 @@ mod tests {
     use std::time::Duration;
 
     fn figures() -> Figures {
-        let mut figures = Figures::new("grep", &Location::Directory("/a \"b\"\\c".into()));
+        let mut figures = Figures::new("grep", &Location::Directory("/a \"b\"\\c".into()), None);
         let facts = CheckpointFacts { size: 700, age: Duration::ZERO, took: Duration::from_millis(2) };
         figures.progress = Some(Progress {
             frontier: 7,
@@ -187,9 +178,9 @@ mod tests {
 
     #[test]
     fn before_the_first_progress_a_job_is_starting() {
-        let text = of(&Figures::new("count", &Location::Nowhere));
+        let text = of(&Figures::new("count", &Location::Nowhere, Some(2)));
         assert!(
-            text.contains("bivouac_phase{verb=\"count\",state_dir=\"\",phase=\"starting\"} 1\n"),
+            text.contains("bivouac_phase{verb=\"count\",state_dir=\"\",shard=\"2\",phase=\"starting\"} 1\n"),
             "{text}"
         );
         assert!(!text.contains("tasks_total") && !text.contains("exit_code"), "{text}");

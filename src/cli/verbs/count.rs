@@ -13,7 +13,8 @@ pub(crate) fn run(count: &CountArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let CountArgs { lines, words, bytes, chars, max_line_length: longest, .. } = *count;
     let records = count.format.is_some();
     let columns = Columns { records, lines, words, bytes, chars, longest }.chosen();
-    let Readable { files, left_out, .. } = launch.readable(count.keep_going, FINISHED_WITH_FAILURES);
+    let Readable { files, left_out, .. } =
+        launch.readable_in_list(count.keep_going, FINISHED_WITH_FAILURES, |name, at| count.no_name(name, at));
     let boundary = match count.format {
         Some(format) => format.boundary()?,
         None if columns.need_lines() => Boundary::newline(),

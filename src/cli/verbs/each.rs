@@ -16,7 +16,7 @@ use crate::jobs::quote;
 use crate::jobs::results::{Beside, Results};
 use crate::jobs::shell::Shell;
 use crate::jobs::template::{Label, Template};
-use bivouac::ending::{Exit, FINISHED, USAGE};
+use bivouac::ending::{Exit, FINISHED, REFUSED, USAGE};
 use bivouac::error::{Advice, Kind};
 use bivouac::input::{Fit, Items};
 use bivouac::sink::StreamSink;
@@ -43,6 +43,7 @@ pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let failures = Complaints::default();
     let job = job(each, (template, columns, &results), failures.clone(), &launch)?;
     launch.failures = Some(failures);
+    launch.empty_results = results.is_empty.then(|| results.path.clone()).flatten();
     let ran = match (&job.results, launch.args.output) {
         (Some(results), None) => {
             let sink = StreamSink::stdout().map(|stdout| Beside::new(stdout, results));
@@ -53,8 +54,8 @@ pub(crate) fn run(each: &EachArgs, mut launch: Launch<'_>) -> Result<Exit> {
         (None, _) => launch.run((job, items), true),
     };
     let is_refused = match &ran {
-        Ok(exit) => *exit == Exit::Code(USAGE),
-        Err(error) => error.kind() == Kind::Usage,
+        Ok(exit) => [Exit::Code(USAGE), Exit::Code(REFUSED)].contains(exit),
+        Err(error) => matches!(error.kind(), Kind::Usage | Kind::Refused),
     };
     results.tidy_up(is_refused);
     ran
@@ -92,6 +93,8 @@ struct ResultsPlace {
     new: Vec<PathBuf>,
     /// A directory of our own: it goes if nothing is in it.
     is_passing: bool,
+    /// It was named, and nothing is in it.
+    is_empty: bool,
 }
 
 impl ResultsPlace {
@@ -102,7 +105,8 @@ impl ResultsPlace {
                 refuse_a_table(path)?;
                 let is_new = |path: &&Path| !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
                 let new = path.ancestors().take_while(is_new).map(Path::to_path_buf).collect();
-                Ok(Self { path: Some(path.clone()), new, is_passing: false })
+                let is_empty = std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
+                Ok(Self { path: Some(path.clone()), new, is_passing: false, is_empty })
             }
             (None, true) => {
                 let place = each.tmpdir.clone().unwrap_or_else(std::env::temp_dir);
@@ -110,9 +114,9 @@ impl ResultsPlace {
                 let made = made.map_err(|e| Error::named(&place, "make a directory for --files", &e))?.keep();
                 // Its name as it was asked for: that of `made` is absolute.
                 let path = made.file_name().map_or(made.clone(), |name| place.join(name));
-                Ok(Self { path: Some(path.clone()), new: vec![path], is_passing: true })
+                Ok(Self { path: Some(path.clone()), new: vec![path], is_passing: true, is_empty: false })
             }
-            (None, false) => Ok(Self { path: None, new: Vec::new(), is_passing: false }),
+            (None, false) => Ok(Self { path: None, new: Vec::new(), is_passing: false, is_empty: false }),
         }
     }
 

@@ -53,6 +53,7 @@ impl<J: Job> Supervisor<'_, J> {
             self.clocks.work.tick(now);
             self.spend_budget();
             self.warn_if_no_room();
+            self.say_why_nothing_starts(now);
             self.workers.pool.children().look_after_unlisted();
             self.warn_if_watcher_ended();
             let progress = self.progress();

@@ -181,12 +181,17 @@ pub(super) struct View<'a> {
     pub(super) owed: Option<Instant>,
     /// Whether the warning was given that results ahead of the frontier take too much of the disk.
     pub(super) waits_for_room: bool,
+    /// Since when nothing runs because the machine is busy, and whether that was said.
+    pub(super) waits_since: Option<Instant>,
+    pub(super) has_said_why_it_waits: bool,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(observer: &'a mut dyn Observer, now: Instant, committed: u64) -> Self {
         let (shown, snapshots) = (Activity::Running, Snapshots::new(now, committed));
-        Self { observer, shown, snapshots, owed: None, waits_for_room: false }
+        let (owed, waits_since) = (None, None);
+        let (waits_for_room, has_said_why_it_waits) = (false, false);
+        Self { observer, shown, snapshots, owed, waits_for_room, waits_since, has_said_why_it_waits }
     }
 }
 

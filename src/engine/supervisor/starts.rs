@@ -10,10 +10,14 @@ use super::Supervisor;
 use crate::engine::options::{HaltOn, Starts};
 use crate::sys::machine;
 use crate::task::Job;
+use crate::task::observer::Notice;
 use std::time::{Duration, Instant};
 
 /// How often the rule checks a busy machine.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// After this time in which nothing runs, a person is told why.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// After a start, a process needs a moment to show as running, and to take its memory.
 const TO_SHOW: Duration = Duration::from_millis(200);
@@ -26,13 +30,15 @@ pub(super) struct StartRule {
     next: Option<Instant>,
     /// When the machine was last checked, if it was not too busy.
     fitted: Option<Instant>,
+    /// If it was, in which way.
+    busy: Option<String>,
 }
 
 impl StartRule {
     /// A run that continues waits as if a command had just started, because one may have, in the run before.
     pub(super) fn new(starts: Starts, began: Instant, continues: bool) -> Self {
         let next = continues.then(|| began + starts.after_resume);
-        Self { starts, next, fitted: None }
+        Self { starts, next, fitted: None, busy: None }
     }
 
     /// Changes the time between two starts. If starts were not counted before, the last one may have been just now.
@@ -64,14 +70,20 @@ impl StartRule {
         if !self.looks() || is_fresh || self.next.is_some_and(|next| next > now) {
             return;
         }
-        let fits = |wanted: Option<u64>, is: fn() -> Option<u64>, fits: fn(u64, u64) -> bool| {
-            wanted.is_none_or(|wanted| is().is_none_or(|is| fits(is, wanted)))
+        let runs = self.starts.runnable.and_then(|most| {
+            let is = machine::runnable().filter(|is| *is >= most)?;
+            Some(format!("{is} threads run or want to, and a start needs fewer than {most}"))
+        });
+        let lacks = || {
+            let least = self.starts.memory?;
+            let is = machine::available_memory().filter(|is| *is < least)? >> 20;
+            let least = least >> 20;
+            Some(format!("{is} MiB of memory are available, and a start needs {least} MiB"))
         };
-        let fits = fits(self.starts.runnable, machine::runnable, |is, most| is < most)
-            && fits(self.starts.memory, machine::available_memory, |is, least| is >= least);
-        self.fitted = fits.then_some(now);
-        if !fits {
-            self.next = Some(now + LOOK);
+        self.busy = runs.or_else(lacks);
+        match self.busy {
+            None => self.fitted = Some(now),
+            Some(_) => (self.fitted, self.next) = (None, Some(now + LOOK)),
         }
     }
 
@@ -105,6 +117,22 @@ impl<J: Job> Supervisor<'_, J> {
     pub(super) fn note_start(&mut self) {
         if self.workers.starts.counts_starts() {
             self.workers.starts.started(Instant::now());
+        }
+    }
+
+    /// A run in which nothing runs looks as if it hung.
+    pub(super) fn say_why_nothing_starts(&mut self, now: Instant) {
+        let nothing_runs = self.state.may_start() && self.state.in_flight + self.state.deferred == 0;
+        let waits = nothing_runs && !self.channels.source.is_empty();
+        let Some(why) = self.workers.starts.busy.as_ref().filter(|_| waits) else {
+            self.view.waits_since = None;
+            return;
+        };
+        let since = *self.view.waits_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= SILENCE
+            && !std::mem::replace(&mut self.view.has_said_why_it_waits, true)
+        {
+            self.view.observer.notice(&Notice::Waiting { why: why.clone() });
         }
     }
 

@@ -14,9 +14,13 @@ use crate::task::Job;
 use crate::task::observer::{AtWork, Progress};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often a snapshot is written at least. More often at first: a job just started must not look idle.
+/// How often a snapshot is written at least. More often at first: a job just started must not look idle, and the history of
+/// a short job must have more than three moments.
 const EVERY: Duration = Duration::from_secs(1);
 const AT_FIRST: Duration = Duration::from_millis(100);
+
+/// At first the time between two snapshots is this part of the time since the beginning.
+const MOMENTS: u32 = 10;
 
 /// How many of the tasks at work are in a snapshot.
 const SHOWN: usize = 64;
@@ -62,7 +66,8 @@ impl<J: Job> Supervisor<'_, J> {
 
     pub(super) fn write_status(&mut self) {
         self.view.snapshots.seq += 1;
-        self.view.snapshots.next = Instant::now() + self.clocks.began.elapsed().clamp(AT_FIRST, EVERY);
+        self.view.snapshots.next =
+            Instant::now() + (self.clocks.began.elapsed() / MOMENTS).clamp(AT_FIRST, EVERY);
         let progress = self.progress();
         let live = self.live(&progress);
         self.command(CommitCommand::ShowStatus(Box::new(live)));

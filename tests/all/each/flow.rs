@@ -184,3 +184,17 @@ fn as_many_as_were_wanted_end_the_job() {
     each(&world, "-j2 --halt now,success=1 --stop-code 99", &line).run().expect_code(0);
     assert!(began.elapsed() < Duration::from_secs(60));
 }
+
+/// A busy machine may be busy for hours. A person who waits learns why nothing starts, once.
+#[test]
+fn a_machine_that_is_too_busy_for_the_first_command_is_named_once() {
+    let world = World::new();
+    let line = "--memfree 1000000GiB --max-runtime 6s";
+    let ended = each(&world, line, &["touch", "{}", ":::", "a", "b"]).run().expect_code(75);
+    let ended = ended.expect_says("MiB of memory are available, and a start needs 1024000000 MiB");
+    assert_eq!(ended.stderr.matches("waiting: ").count(), 1, "{}", ended.stderr);
+    assert!(!world.exists("a"));
+    let world = World::new();
+    let ended = each(&world, "--memfree 1 --load 1024", &["true", ":::", "a", "b"]).run().expect_code(0);
+    ended.expect_says_not("waiting: ");
+}

@@ -123,3 +123,34 @@ fn a_table_in_place_of_a_directory_of_results_is_refused_with_what_prints_one() 
     world.bivouac("each --results y.tsv echo ::: b").run().expect_code(0);
     assert!(world.exists("y.tsv/1/stdout"));
 }
+
+/// What is done has its results in the directory of the line that did it.
+#[test]
+fn another_directory_for_results_is_refused_after_the_end_and_warned_of_after_a_stop() {
+    let world = World::new();
+    let line =
+        |options: &str| each(&world, options, &["sh", "-c", "echo $0 | tee -a ran", "{}", ":::", "a", "b"]);
+    line("--results x").run().expect_code(0);
+    let refused = line("--results y/z").run().expect_code(3);
+    refused.expect_says("y/z: has no results: the job was finished before").expect_says("--fresh");
+    assert!(!world.exists("y"), "nothing is made for a refusal");
+    line("--results x").run().expect_code(0).expect_says("already finished");
+    line("--results ./x/").run().expect_code(0).expect_says("already finished");
+    line("").run().expect_code(0).expect_says("already finished");
+    assert_eq!(world.read("ran").len(), 4, "each ran once");
+    // More items, and another list, are other things to do.
+    let more = each(&world, "--results y", &["sh", "-c", "echo $0 | tee -a ran", "{}", ":::", "a", "b", "c"]);
+    more.run().expect_code(0).expect_says_not("warning");
+    assert_eq!(world.read("y/3/stdout"), b"c\n");
+    line("--results z --fresh").run().expect_code(0);
+    assert_eq!(world.read("z/1/stdout"), b"a\n");
+
+    let world = World::new();
+    let script = "[ $0 = a ] || until [ -e go ]; do sleep 0.02; done; echo $0";
+    let line = |options: &str| each(&world, options, &["sh", "-c", script, "{}", ":::", "a", "b"]);
+    let run = line("-j 2 --grace 0s --checkpoint-every 20ms --results x").start().until("checkpoint at 1 ");
+    run.signal(SIGTERM).wait().expect_stopped_by(SIGTERM);
+    world.write("go", "");
+    line("--results y").run().expect_code(0).expect_says("warning: y: has no results of 1 item done before");
+    assert_eq!((world.read("x/1/stdout"), world.read("y/2/stdout")), (b"a\n".to_vec(), b"b\n".to_vec()));
+}

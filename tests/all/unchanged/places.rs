@@ -124,6 +124,17 @@ fn another_output_for_the_same_state() {
     assert!(world.read("one") == world.read("two"));
 }
 
+/// What is done has its results in the directory that was named then.
+#[test]
+fn another_directory_for_the_results_of_a_finished_job() {
+    let world = GREP.world();
+    typed(&world, "each --results one echo ::: a").run().expect_code(0);
+    expect_refusals(
+        &world,
+        &[("each --results two echo ::: a", 3, "two: has no results: the job was finished")],
+    );
+}
+
 #[test]
 fn a_state_that_others_own_or_can_write_to() {
     let world = stopped_grep();

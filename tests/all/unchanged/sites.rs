@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What the message says, and the file with its row. For those without a row, a word for what the head of
 /// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, other *mounts*, or *forged results*.
-const REASONS: [(&str, &str); 47] = [
+const REASONS: [(&str, &str); 48] = [
     ("exists, and no state knows what it is", "places"),
     ("is not a regular file of ours with a single name", "places"),
     ("its total is of another job", "forged"),
@@ -22,6 +22,7 @@ const REASONS: [(&str, &str); 47] = [
     ("a task", "forged results"),
     ("is a file of {has} bytes, but", "inputs (standard output)"),
     ("is a directory that does not belong to a state", "places"),
+    ("has no results: the job was finished before", "places"),
     ("the kernel does not permit", "user"),
     ("is the state of a job that is not finished", "places"),
     ("{why}, there is nothing to", "places"),
