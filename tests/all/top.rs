@@ -172,3 +172,48 @@ fn without_a_terminal_it_says_what_to_type_and_a_frame_can_be_printed() {
     world.write("go", "");
     run.wait().expect_code(0);
 }
+
+/// One row for the job; below it a row for each shard, and the keys are for the selected one.
+#[test]
+fn a_job_in_shards_is_one_row_and_opens_into_its_shards() {
+    let world = World::new();
+    let script = "echo {%} >>begun; until test -e go; do sleep 0.02; done";
+    let start = |shard: u64| {
+        let options = format!("each --state s.bivouac -j 2 --shard {shard}/3 --shell");
+        let items: Vec<String> = (1..=9).map(|n| format!("item-{n}")).collect();
+        let words: Vec<&str> = [script, ":::"].into_iter().chain(items.iter().map(String::as_str)).collect();
+        let run = world.bivouac(&options).words(&words).start();
+        wait_for("its commands", || lines(&world) == 2 * shard as usize);
+        run
+    };
+    let (one, two) = (start(1), start(2));
+    let phases = || {
+        let status = status(&world);
+        let all = status["shards"].as_array().unwrap().iter();
+        all.map(|shard| shard["phase"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let terminal = Terminal::open(&world).resized(100, 30).types("bivouac top");
+    let terminal = terminal.until("1 job, 1 running").until("each").until("running").until("4");
+    // The keys of the list are for all of its shards.
+    let terminal = terminal.presses(b'p').until("bivouac resume");
+    wait_for("all are paused", || phases() == ["paused", "paused"]);
+    assert_eq!(phase(&world), "paused");
+    let terminal = terminal.presses(b'p').until("goes on");
+    wait_for("all go on", || phases() == ["running", "running"]);
+    let terminal = terminal.presses(b'\n').until("SHARD").until("1 not begun").until("\u{2190} list");
+    // The second one, alone.
+    let terminal = terminal.presses(b'j').presses(b'p').until("bivouac resume");
+    wait_for("the second is paused", || phases() == ["running", "paused"]);
+    assert_eq!(phase(&world), "running");
+    let terminal = terminal.presses(b'\n').until("SLOT").until("item 2").until("item-2");
+    let terminal = terminal.presses(b's').until("s.bivouac/shards/2? y or n").presses(b'n');
+    let terminal = terminal.presses(b'p').until("goes on");
+    wait_for("it goes on", || phases() == ["running", "running"]);
+    let terminal = terminal.presses(ESCAPE).until("SHARD").presses(ESCAPE).until("STATE");
+    let once = world.bivouac("top s --once").run().expect_code(0);
+    drop(once.expect_stdout_says("1 not begun").expect_stdout_says("SHARD"));
+    world.write("go", "");
+    one.wait().expect_code(0);
+    two.wait().expect_code(0);
+    drop(terminal.presses(b'q').until(LEFT).until("prompt> ").until_status(0));
+}

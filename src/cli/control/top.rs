@@ -30,6 +30,7 @@ use screen::{Key, Screen};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -47,6 +48,15 @@ enum Event {
     Jobs(Jobs),
     /// A verb has ended, with this message.
     Said(String),
+    /// The thread of this name has panicked. The terminal has been given back, with the reason on it.
+    Broke(&'static str),
+}
+
+/// What a thread does. A panic ends this program, which would show old figures for ever.
+fn or_tell(name: &'static str, tell: Sender<Event>, body: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(body)).is_err() {
+        tell.send(Event::Broke(name)).ok();
+    }
 }
 
 pub(crate) fn run(args: &TopArgs, mut masked: Masked) -> Result<Exit> {
@@ -66,13 +76,14 @@ pub(crate) fn run(args: &TopArgs, mut masked: Masked) -> Result<Exit> {
     masked.adopt(policy())?;
     let (tell, told) = unbounded();
     let (keys, looks) = (tell.clone(), tell.clone());
-    let started = masked
-        .spawn("keys", move || {
-            screen::read_keys(|key| keys.send(key.map_or(Event::Closed, Event::Key)).is_ok())
-        })
-        .and_then(|_| {
-            masked.spawn("jobs", move || place.watch(|jobs| looks.send(Event::Jobs(jobs)).is_ok()))
-        });
+    let read_keys = move || {
+        let send = |key: Option<Key>| keys.send(key.map_or(Event::Closed, Event::Key)).is_ok();
+        or_tell("keys", keys.clone(), || screen::read_keys(send));
+    };
+    let watch_jobs = move || {
+        or_tell("jobs", looks.clone(), || place.watch(|jobs| looks.send(Event::Jobs(jobs)).is_ok()));
+    };
+    let started = masked.spawn("keys", read_keys).and_then(|_| masked.spawn("jobs", watch_jobs));
     started.map_err(|cause| Error::broken("top", format_args!("cannot start a thread: {cause}")))?;
     let signals = Signals::start(masked)?;
     let mut top = Top { frame, screen: Screen::take()?, tell, stop: None };
@@ -87,6 +98,9 @@ pub(crate) fn run(args: &TopArgs, mut masked: Masked) -> Result<Exit> {
             Heard::Other(Event::Closed) => return Ok(Exit::Code(FINISHED)),
             Heard::Other(Event::Jobs(jobs)) => top.frame.show(jobs),
             Heard::Other(Event::Said(text)) => top.frame.message = text,
+            Heard::Other(Event::Broke(name)) => {
+                return Err(Error::broken("top", format_args!("its thread `{name}` has panicked")));
+            }
             Heard::Signal(Caught { signal: Signal::SIGTSTP, .. }) => {
                 top.screen.give_back();
                 signals.suspend()?;
@@ -134,8 +148,7 @@ impl Top {
             }
             return false;
         }
-        let selected = self.frame.selected().map(|job| job.path.clone());
-        match (key, selected) {
+        match (key, self.frame.target()) {
             (Key::Char('q'), _) => return true,
             (Key::Up | Key::Char('k'), _) => self.frame.step(-1),
             (Key::Down | Key::Char('j'), _) => self.frame.step(1),
@@ -159,7 +172,7 @@ impl Top {
     /// group of its own, so that Ctrl-C does not end it, and no descriptor of the terminal.
     fn asks(&mut self, verb: &[&str], path: &Path) {
         self.frame.message = format!("{} …", verb.join(" "));
-        let (mut words, tell) = (words(verb, path), self.tell.clone());
+        let (mut words, tell, broken) = (words(verb, path), self.tell.clone(), self.tell.clone());
         let path = path.to_path_buf();
         let said = move || {
             // The screen may show an older phase, so this looks again.
@@ -175,7 +188,9 @@ impl Top {
             );
             tell.send(Event::Said(text)).ok();
         };
-        if let Err(cause) = thread::Builder::new().name("verb".to_string()).spawn(said) {
+        if let Err(cause) =
+            thread::Builder::new().name("verb".to_string()).spawn(move || or_tell("verb", broken, said))
+        {
             self.frame.message = format!("cannot start a thread: {cause}");
         }
     }
@@ -192,4 +207,18 @@ fn words(verb: &[&str], path: &Path) -> Vec<OsString> {
 fn first_message(said: &str) -> String {
     let line = said.lines().next().unwrap_or_default();
     line.strip_prefix("bivouac: ").unwrap_or(line).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_is_told() {
+        let (tell, told) = unbounded();
+        or_tell("fine", tell.clone(), || ());
+        assert!(told.try_recv().is_err());
+        thread::spawn(move || or_tell("jobs", tell, || panic!("on purpose"))).join().unwrap();
+        assert!(matches!(told.recv(), Ok(Event::Broke("jobs"))));
+    }
 }

@@ -32,6 +32,11 @@ impl Divided {
         self.views.into_iter().map(|(_, view)| view).filter(View::is_running).collect()
     }
 
+    /// How many shards there are, with those that have not begun.
+    pub(in crate::cli::control) fn count(&self) -> u64 {
+        self.shards.count()
+    }
+
     /// The report of the whole job: sums over the shards, and the exit code and the end of the merge.
     pub(in crate::cli::control) fn report(&self) -> StatusReport {
         let views = self.views.iter();
@@ -90,11 +95,14 @@ impl Divided {
     fn phase(&self, merge: Option<&StatusReport>, reports: &[StatusReport]) -> String {
         let all_are_done = reports.len() as u64 == self.shards.count()
             && reports.iter().all(|report| report.phase == "finished");
-        let has_running = reports.iter().any(|report| report.running);
+        let mut running = reports.iter().filter(|report| report.running).map(|report| &report.phase);
+        let first = running.next();
+        // What all of them do, the job does: it is paused, say.
+        let shared = first.filter(|first| running.all(|phase| phase == *first));
         match merge {
             Some(merge) if merge.phase == "finished" => "finished".to_string(),
             Some(merge) if merge.running => "merging".to_string(),
-            Some(_) | None if has_running => "running".to_string(),
+            Some(_) | None if first.is_some() => shared.map_or("running", String::as_str).to_string(),
             // Each of a job without an output printed as it went.
             None if all_are_done && !self.shards.results_of(1).exists() => "finished".to_string(),
             Some(_) | None => "stopped".to_string(),

@@ -23,8 +23,8 @@ pub(super) type Jobs = Vec<Job>;
 pub(super) struct Job {
     pub(super) path: PathBuf,
     pub(super) report: StatusReport,
-    /// The command that continues the job.
-    pub(super) command: Option<String>,
+    /// Of a job in shards: how many there are.
+    pub(super) shards: u64,
     /// The job has ended and removed its state. The other fields are as they were last seen.
     pub(super) is_gone: bool,
 }
@@ -33,16 +33,32 @@ impl Job {
     /// Reads the state at `path`; `None` if there is no state any more.
     pub(super) fn look(path: &Path) -> Option<Self> {
         let path = path.to_path_buf();
-        let report = match Divided::look(&path) {
-            Ok(Some(divided)) => divided.report(),
+        let (report, shards) = match Divided::look(&path) {
+            Ok(Some(divided)) => (divided.report(), divided.count()),
             Ok(None) | Err(_) => match View::look(&path) {
-                Ok(view) => StatusReport::of(&view),
+                Ok(view) => (StatusReport::of(&view), 0),
                 Err(error) if error.kind() == Kind::Usage => return None,
-                Err(error) => StatusReport::unreadable(&path, &error),
+                Err(error) => (StatusReport::unreadable(&path, &error), 0),
             },
         };
-        let command = report.continuing.as_ref().map(|continuing| continuing.command.clone());
-        Some(Self { path, report, command, is_gone: false })
+        Some(Self { path, report, shards, is_gone: false })
+    }
+
+    /// The shards that have begun, of a job in shards.
+    pub(super) fn begun(&self) -> &[StatusReport] {
+        self.report.shards.as_deref().unwrap_or_default()
+    }
+
+    /// The job went with its state.
+    pub(super) fn ends(&mut self) {
+        let finish = |report: &mut StatusReport| {
+            report.running = false;
+            report.at_work.clear();
+            report.phase = "finished".to_string();
+        };
+        self.is_gone = true;
+        finish(&mut self.report);
+        self.report.shards.iter_mut().flatten().for_each(finish);
     }
 
     /// Whether it is paused or suspended.

@@ -13,11 +13,15 @@ use ratatui::style::{Color, Modifier};
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use unicode_width::UnicodeWidthStr;
 
 /// The mode in which the terminal was found; `None` while the terminal is given back.
 static FOUND: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// A thread has panicked. Its message is on the terminal, which is not taken again.
+static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// Switches to the alternate screen, so that the text of the shell stays, hides the cursor, and clears.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
@@ -39,6 +43,7 @@ impl Screen {
     pub(super) fn take() -> Result<Self> {
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |why| {
+            HAS_PANICKED.store(true, Ordering::SeqCst);
             give_back();
             report(why);
         }));
@@ -58,6 +63,9 @@ impl Screen {
             return;
         }
         let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        if HAS_PANICKED.load(Ordering::SeqCst) {
+            return;
+        }
         let Ok(mode) = tcgetattr(io::stdin()) else { return };
         let mut ours = mode.clone();
         ours.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
@@ -76,7 +84,7 @@ impl Screen {
 
     /// Columns and rows, if this process may draw.
     pub(super) fn size(&mut self) -> Option<(u16, u16)> {
-        if !is_ours() {
+        if !is_ours() || HAS_PANICKED.load(Ordering::SeqCst) {
             return None;
         }
         if FOUND.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
@@ -237,8 +245,70 @@ fn keys(bytes: &[u8]) -> Vec<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::pty::openpty;
     use ratatui::layout::Rect;
     use ratatui::style::Style;
+    use std::fs::File;
+    use std::process::{Command, Stdio};
+    use std::thread;
+
+    /// Says in the environment that this test is to take its terminal, and where it is to panic then.
+    const PANICS: &str = "BIVOUAC_TEST_PANICS";
+
+    fn panics(place: &str) {
+        let mut screen = Screen::take().unwrap();
+        assert!(screen.size().is_some(), "it is ours");
+        if place == "here" {
+            panic!("on purpose");
+        }
+        thread::spawn(|| panic!("on purpose")).join().unwrap_err();
+        screen.take_again();
+        assert_eq!(screen.size(), None, "it is not taken again");
+        std::mem::forget(screen); // It is the hook that must have given it back.
+    }
+
+    /// A program on a terminal of its own, whose thread panics: this test itself, once more.
+    #[test]
+    fn a_panic_in_any_thread_gives_the_terminal_back_before_its_message() {
+        if let Ok(place) = std::env::var(PANICS) {
+            return panics(&place);
+        }
+        let test = "a_panic_in_any_thread_gives_the_terminal_back_before_its_message";
+        for place in ["here", "in another thread"] {
+            let terminal = openpty(None, None).unwrap();
+            let side = || Stdio::from(terminal.slave.try_clone().unwrap());
+            let found = tcgetattr(&terminal.slave).unwrap();
+            let mut program = Command::new("setsid");
+            program.args(["--ctty", "--wait"]).arg(std::env::current_exe().unwrap());
+            program.args([
+                &format!("{}::{test}", module_path!().split_once("::").unwrap().1),
+                "--exact",
+                "--nocapture",
+            ]);
+            program.env(PANICS, place).env("RUST_BACKTRACE", "0").stdin(side()).stdout(side()).stderr(side());
+            let mut running = program.spawn().unwrap();
+            drop(program); // It has the terminal open as well.
+            let mut master = File::from(terminal.master);
+            let reader = thread::spawn(move || {
+                let mut seen = Vec::new();
+                // The end is an error (EIO), when the last process has closed the terminal.
+                master.read_to_end(&mut seen).ok();
+                String::from_utf8_lossy(&seen).into_owned()
+            });
+            let status = running.wait().unwrap();
+            let left = tcgetattr(&terminal.slave).unwrap();
+            drop(terminal.slave);
+            let seen = reader.join().unwrap();
+            assert_eq!(status.success(), place != "here", "{seen}");
+            assert_eq!(
+                (left.local_flags, left.control_chars),
+                (found.local_flags, found.control_chars),
+                "{seen}"
+            );
+            let at = |text: &str| seen.rfind(text).unwrap_or_else(|| panic!("no {text:?} in {seen:?}"));
+            assert!(at(ENTER) < at(LEAVE) && seen.find("on purpose").unwrap() > at(LEAVE), "{seen:?}");
+        }
+    }
 
     #[test]
     fn keys_come_alone_together_and_in_sequences() {
