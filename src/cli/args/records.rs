@@ -66,6 +66,14 @@ impl RecordArgs {
         }
     }
 
+    /// How many lines each record has, where that is the same for all.
+    pub(crate) fn lines(&self) -> u64 {
+        match self.format {
+            Some(Format::Fastq) => 4,
+            Some(_) | None => self.record_lines.unwrap_or(1),
+        }
+    }
+
     /// Nothing was said of records or headers.
     pub(crate) fn is_unset(&self) -> bool {
         self.format.is_none()

@@ -24,7 +24,9 @@ pub(crate) fn run(pipe: &PipeArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let terms = pipe.commands.terms(launch.settings.kill_after.value)?;
     let merge = pipe.merge.as_deref().map(|text| merge::command(pipe, text)).transpose()?;
     let warns = !launch.is_quiet() && !is_one_chunk(pipe) && merge.is_none();
-    let warning = warns.then(|| whole_input::warning(pipe.shell.is_some(), &pipe.command)).flatten();
+    let warning =
+        warns.then(|| whole_input::warning(pipe.shell.is_some(), &pipe.command, pipe.records.lines()));
+    let warning = warning.flatten();
     if let Some(warning) = warning {
         terminal::message(&warning);
     }
