@@ -2,13 +2,15 @@
 
 use crate::harness::{BIVOUAC, Bivouac, World};
 use crate::jobcontrol::only_child;
+use crate::running::Running;
 use crate::warned::{calls, fake, with_fakes};
-use nix::sys::signal::Signal::SIGTERM;
+use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM, SIGUSR2};
 use nix::sys::signal::kill;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 const HELD: &str = "./held";
 
@@ -146,4 +148,73 @@ fn the_line_of_cron_is_silent_about_a_busy_state_only() {
     world.write("go", "");
     assert_eq!(shell(&world, &line).status.code(), Some(0));
     assert_eq!(world.read("names"), b"{\"name\": 1}\n");
+}
+
+/// What `docker stop` does, by its documentation: the signal to process 1, so much time, and SIGKILL. The exit code, if it
+/// ended in time. (What `unshare` ends with after a SIGKILL depends on its version.)
+fn docker_stop(run: Running<'_>, signal: Signal, within: Duration) -> Option<i32> {
+    let (first, end) = (only_child(run.pid()), Instant::now() + within);
+    kill(first, signal).unwrap();
+    while kill(first, None).is_ok() && Instant::now() < end {
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    let is_killed = kill(first, SIGKILL).is_ok();
+    run.wait().code().filter(|_| !is_killed)
+}
+
+/// The command of the line on the page, and the seconds that it gives.
+fn docker_run(page: &str) -> (String, Duration) {
+    let line = page.lines().find(|line| line.starts_with("$ docker run ")).unwrap();
+    let (options, command) = line.split_once(" IMAGE bivouac ").unwrap();
+    let seconds = options.split_once("--stop-timeout ").unwrap().1.split(' ').next().unwrap();
+    (command.replace("jq -c .name", HELD), Duration::from_secs(seconds.parse().unwrap()))
+}
+
+/// The command of the page as one that has begun, and may not want to end.
+fn begins(world: &World, trap: &str) {
+    drop(held(world)); // for its files
+    let script = format!("#!/bin/sh\n{trap}\n: >at_work; until [ -e go ]; do sleep 0.02; done\ncat\n");
+    world.write("held", script);
+}
+
+/// The job is process 1 of the namespace that `run` has made, or its child, and its command has begun.
+fn at_work(run: Bivouac<'_>) -> Running<'_> {
+    fs::remove_file(run.world.path("at_work")).ok();
+    let world = run.world;
+    let run = run.start();
+    crate::pipe::until("the command has begun", || world.exists("at_work"));
+    run
+}
+
+#[test]
+fn a_container_that_is_stopped_has_a_checkpoint_and_continues() {
+    let world = World::new();
+    let Some(namespace) = crate::jobcontrol::namespace() else { return };
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md")).unwrap();
+    let (command, time) = docker_run(&page);
+    begins(&world, "");
+    let container = || world.bivouac(&command).under(namespace);
+    assert_eq!(docker_stop(at_work(container()), SIGTERM, time), Some(143));
+    // STOPSIGNAL of an image, and --stop-signal.
+    assert_eq!(docker_stop(at_work(container()), SIGUSR2, time), Some(75));
+    // A command that does not want to end is killed by bivouac, in time.
+    begins(&world, "trap '' TERM");
+    assert_eq!(docker_stop(at_work(container()), SIGTERM, time), Some(143));
+    // With less time than grace and kill together, docker kills bivouac.
+    assert_eq!(docker_stop(at_work(container()), SIGTERM, Duration::from_secs(1)), None);
+    world.write("go", "");
+    container().run().expect_code(0);
+    assert_eq!(world.read("names"), b"{\"name\": 1}\n");
+}
+
+/// An entry point without brackets.
+#[test]
+fn a_shell_that_is_process_one_of_a_container_does_not_pass_the_signal_on() {
+    let world = World::new();
+    let Some(namespace) = crate::jobcontrol::namespace() else { return };
+    begins(&world, "");
+    let line = format!("{BIVOUAC} pipe huge.json -o names -- ./held; exit $?");
+    let words: Vec<&str> = namespace.split(' ').chain(["sh", "-c", &line]).collect();
+    let run = at_work(world.program(&words));
+    assert_eq!(docker_stop(run, SIGTERM, Duration::from_secs(1)), None);
 }
