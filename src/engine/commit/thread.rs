@@ -123,6 +123,11 @@ impl<J: Job> Committer<J> {
     /// Reports how it ended, after the channels of the workers are closed. `None`: the supervisor has ended.
     pub(crate) fn end(mut self, result: Result<Option<Closed>>) {
         let result = result.map_err(|error| self.store.or_lost(error));
+        // The reader is gone, and the disk works: the log can say which attempts have ended.
+        if result.as_ref().is_err_and(|error| error.kind() == Kind::OutputClosed) && self.sink.is_immediate()
+        {
+            self.completion.recorded(&mut self.store).ok(); // The error counts.
+        }
         // Another run may be at work where the lock is lost.
         if result.as_ref().is_err_and(|error| error.kind() != Kind::Busy) {
             self.store.give_back();

@@ -214,8 +214,11 @@ fn a_checkpoint_writes_the_ends_of_attempts_and_a_kill_leaves_them() {
 }
 
 #[test]
-fn a_command_that_could_not_be_started_is_in_the_log_as_that() {
+fn a_command_that_could_not_be_started_or_whose_reader_has_gone_has_its_end_in_the_log() {
     let world = World::new();
+    world.shell("bivouac each --state piped.bivouac --quiet --shell 'sleep 0.5; echo {}' ::: a 2>&- | true");
+    assert_eq!(attempts(&world)[0].2, "done");
+    world.shell("rm -r piped.bivouac");
     each(&world, "", &["no-such-program", ":::", "a"]).run().expect_code(127);
     assert_eq!(attempts(&world)[0].2, "not-started");
 }
