@@ -53,18 +53,16 @@ use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::engine::effects::Effects;
 use crate::engine::reorder::{Fate, Reorder, Which};
 use crate::error::Result;
-use crate::sync::lock;
+use crate::task::erased::AnyTotal;
 use crate::task::outbox::Delivery;
-use crate::task::{Job, Line, Sink};
-use std::sync::{Arc, Mutex};
+use crate::task::{Line, Sink};
 use std::time::{Duration, Instant};
 
 /// One input of the committer.
-#[derive(Debug)]
-pub(crate) enum Step<P> {
+pub(crate) enum Step {
     /// An attempt of a task began or ended. The line about its end comes before the task's last delivery.
     Line(Line),
-    Delivery(Delivery<P>),
+    Delivery(Delivery),
     /// Nothing more has arrived for the moment: write what is in order, and take a checkpoint if it is due.
     Commit,
     Command(CommitCommand),
@@ -76,18 +74,15 @@ pub(crate) type LastLook = Box<dyn FnOnce() -> Result<Vec<String>> + Send>;
 /// Receives each report of the committer, as soon as it is true.
 pub(crate) type OnEvent = Box<dyn FnMut(CommitEvent) + Send>;
 
-pub(crate) struct Committer<J: Job> {
-    job: Arc<J>,
+pub(crate) struct Committer {
     sink: Box<dyn Sink>,
     store: CheckpointStore,
-    total: J::Total,
-    pub(crate) reorder: Reorder<J::Partial>,
+    total: Box<dyn AnyTotal>,
+    pub(crate) reorder: Reorder,
     completion: Box<dyn Completion>,
     /// The task at the frontier, as far as it has been handed over.
     partial: PartialDelivery,
     pub(crate) last_look: Option<LastLook>,
-    /// Where the total goes when the job has finished.
-    pub(crate) result: Arc<Mutex<Option<J::Total>>>,
     on_event: OnEvent,
     /// The frontier as it was last reported, or is about to be.
     pub(crate) reported: Frontier,
@@ -103,12 +98,11 @@ pub(crate) struct Committer<J: Job> {
     on_disk: Option<CheckpointFacts>,
 }
 
-impl<J: Job> Committer<J> {
+impl Committer {
     /// Continues from the record in `store`, with the total that belongs to it.
     pub(crate) fn new(
-        job: Arc<J>,
         sink: Box<dyn Sink>,
-        (store, total): (CheckpointStore, J::Total),
+        (store, total): (CheckpointStore, Box<dyn AnyTotal>),
         effects: Effects,
         on_event: OnEvent,
     ) -> Self {
@@ -116,15 +110,13 @@ impl<J: Job> Committer<J> {
         let of_next = record.output.as_ref().map_or(0, |output| output.of_next);
         let reported = Frontier::of(record);
         Self {
-            job,
             sink,
             store,
+            reorder: Reorder::new(total.decoder()),
             total,
-            reorder: Reorder::new(),
             completion: completion::of(effects),
             partial: PartialDelivery::after(of_next),
             last_look: None,
-            result: Arc::default(),
             on_event,
             reported,
             reported_at: Instant::now(),
@@ -137,7 +129,7 @@ impl<J: Job> Committer<J> {
     }
 
     /// Takes one step; `Some` if that closed the committer. Then, or after an error, call [`end`](Self::end).
-    pub(crate) fn step(&mut self, step: Step<J::Partial>) -> Result<Option<Closed>> {
+    pub(crate) fn step(&mut self, step: Step) -> Result<Option<Closed>> {
         match step {
             Step::Line(line) => {
                 self.dirty = true;
@@ -193,25 +185,25 @@ impl<J: Job> Committer<J> {
     }
 
     /// Puts one task into the output. Everything that depends on "before" happens here, in order.
-    fn commit_task(&mut self, next: Next<J::Partial>) -> Result<()> {
+    fn commit_task(&mut self, next: Next) -> Result<()> {
         let Next { task, held, fate, was_stored } = next;
-        let Self { job, sink, total, reorder, store, partial: delivery, .. } = self;
+        let Self { sink, total, reorder, store, partial: delivery, .. } = self;
         let sink = &mut **sink;
         if let Fate::Done { partial, .. } = &fate {
-            job.accept(total, partial)?;
+            total.accept(&**partial)?;
         }
-        reorder.drain(held, store.spill(), |piece| delivery.hand_over(sink, &job.render(total, piece)))?;
+        reorder.drain(held, store.spill(), |piece| delivery.hand_over(sink, &total.render(piece)))?;
         let is_done = matches!(fate, Fate::Done { .. });
         let mut after = Vec::new();
-        delivery.keep_total(sink, total)?;
+        delivery.keep_total(sink, &**total)?;
         let mark = match fate {
             Fate::Done { partial, mark, bytes } => {
-                job.fold(total, partial, &mut after);
+                total.fold(partial, &mut after)?;
                 store.record_mut().input_bytes += bytes;
                 mark
             }
             Fate::Failed { mark } => {
-                job.left_out(total, &mut after);
+                total.left_out(&mut after);
                 store.record_mut().failed += 1;
                 mark
             }
@@ -237,7 +229,7 @@ impl<J: Job> Committer<J> {
         if self.dirty || asked || self.on_disk.is_none() {
             let began = Instant::now();
             self.store_ahead(self.completion.stored_at_checkpoints())?;
-            self.store.record_mut().total = self.partial.total(&self.total)?;
+            self.store.record_mut().total = self.partial.total(&*self.total)?;
             let size = self.store.commit(&mut *self.sink, self.partial.delivered_before())?;
             self.completion.recorded(&mut self.store)?;
             self.sink.recorded();
@@ -282,12 +274,12 @@ impl<J: Job> Committer<J> {
     /// Ends the job in steps. If a crash interrupts one, the next run reads in the record how far it came.
     fn finish(&mut self) -> Result<u8> {
         let mut rest = Vec::new();
-        self.partial.keep_total(&*self.sink, &self.total)?;
-        self.job.finish(&mut self.total, &mut rest);
+        self.partial.keep_total(&*self.sink, &*self.total)?;
+        self.total.finish(&mut rest);
         self.partial.hand_over(&mut *self.sink, &rest)?;
         self.reported.output_bytes += self.partial.end(&mut *self.sink)?;
         let has_failed = self.store.record().failed > 0;
-        let code = if has_failed { FINISHED_WITH_FAILURES } else { self.job.verdict(&self.total) };
+        let code = if has_failed { FINISHED_WITH_FAILURES } else { self.total.verdict() };
         self.store.record_mut().phase = Phase::Finalizing { code };
         self.dirty = true;
         if self.store.outlives_the_job() {
@@ -299,7 +291,7 @@ impl<J: Job> Committer<J> {
         self.sink.publish()?;
         self.store.record_mut().phase = Phase::Done { code };
         self.store.finish()?;
-        *lock(&self.result) = Some(std::mem::take(&mut self.total));
+        self.total.hand_over();
         self.report_frontier();
         self.report(CommitEvent::Frontier(self.reported));
         Ok(code)

@@ -27,7 +27,8 @@ use crate::durable::journal::Entries;
 use crate::durable::record::{Last, Reach, Record};
 use crate::engine::pool::Assignment;
 use crate::error::{Advice, Error, Kind, Result};
-use crate::task::{End, Line, ListContext, Listed, Listing, Mark, Outcome, Source};
+use crate::task::erased::{AnyListing, AnySource, AnyTask};
+use crate::task::{End, Line, ListContext, Listed, Mark, Outcome};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
@@ -38,11 +39,11 @@ fn refused(how: &str) -> Error {
 }
 
 /// A list that was compared up to a task. The source thread begins here.
-pub(crate) struct Outset<L: Listing> {
+pub(crate) struct Outset {
     /// It lists the tasks from `next` on.
-    pub(crate) listing: L,
+    pub(crate) listing: Box<AnyListing>,
     /// The compared tasks that are not complete.
-    pub(crate) left: Vec<Assignment<L::Task>>,
+    pub(crate) left: Vec<Assignment>,
     pub(crate) next: u64,
     /// The mark of the task before it.
     pub(crate) last: Option<Mark>,
@@ -55,15 +56,15 @@ pub(crate) struct Outset<L: Listing> {
     pub(crate) said: Vec<String>,
 }
 
-impl<L: Listing> Outset<L> {
+impl Outset {
     /// Before the `next`th task, which is where `listing` was opened.
-    pub(crate) fn at(next: u64, listing: L) -> Self {
+    pub(crate) fn at(next: u64, listing: Box<AnyListing>) -> Self {
         let (left, said) = (Vec::new(), Vec::new());
         Self { listing, left, next, last: None, due: None, gone: 0, in_common: 0, said }
     }
 
     /// Gives a listed task its number and its mark.
-    pub(crate) fn take(&mut self, listed: Listed<L::Task>) -> Assignment<L::Task> {
+    pub(crate) fn take(&mut self, listed: Listed<AnyTask>) -> Assignment {
         let Listed { task, bytes, mut mark } = listed;
         if self.gone > 0 {
             mark = mark.map(|own| self.then(own));
@@ -89,7 +90,7 @@ impl<L: Listing> Outset<L> {
         self.next - self.gone
     }
 
-    pub(crate) fn next_task(&mut self, cx: &ListContext<'_>) -> Result<Option<Assignment<L::Task>>> {
+    pub(crate) fn next_task(&mut self, cx: &ListContext<'_>) -> Result<Option<Assignment>> {
         Ok(self.listing.next(cx)?.map(|listed| self.take(listed)))
     }
 
@@ -108,12 +109,12 @@ impl<L: Listing> Outset<L> {
 
 /// Compares the list with the one on record. `kept` are tasks with stored results, each with its own digest. The
 /// inner error says how the list differs. Nothing is written.
-pub(crate) fn compare<S: Source>(
-    source: &S,
+pub(crate) fn compare(
+    source: &dyn AnySource,
     record: &mut Record,
     (state, kept): (&Path, Vec<(u64, [u8; 8])>),
     cx: &ListContext<'_>,
-) -> Result<Result<Outset<S::Listing>>> {
+) -> Result<Result<Outset>> {
     let reach = reach_of(record);
     let listing = match source.resume(&record.inputs, record.frontier) {
         Ok(listing) => listing,
@@ -160,7 +161,7 @@ pub(crate) fn compare<S: Source>(
 
 /// Failed tasks count, even if they were gone from the list for a while.
 #[expect(clippy::unnecessary_wraps, reason = "it is the result of the comparison")]
-fn all_are_there<L: Listing>(record: &mut Record, outset: Outset<L>) -> Result<Result<Outset<L>>> {
+fn all_are_there(record: &mut Record, outset: Outset) -> Result<Result<Outset>> {
     record.failed = record.failing.len();
     Ok(Ok(outset))
 }
@@ -173,8 +174,8 @@ fn reach_of(record: &Record) -> Option<Reach> {
 }
 
 /// Lists up to `reach`. Whether the list is the same, or the comparison was stopped.
-fn is_as_it_was<L: Listing>(
-    outset: &mut Outset<L>,
+fn is_as_it_was(
+    outset: &mut Outset,
     (record, reach): (&Record, Option<Reach>),
     cx: &ListContext<'_>,
 ) -> Result<bool> {
@@ -233,12 +234,12 @@ impl Known {
 
 /// Reconstructs the old list from completed tasks that are gone and from the new list. The inner error says what is
 /// missing, if this is known to be the old list without it.
-fn without_what_is_done<S: Source>(
-    source: &S,
+fn without_what_is_done(
+    source: &dyn AnySource,
     record: &mut Record,
     (state, reach, known): (&Path, Option<Reach>, &Known),
     cx: &ListContext<'_>,
-) -> Result<std::result::Result<Outset<S::Listing>, Option<String>>> {
+) -> Result<std::result::Result<Outset, Option<String>>> {
     let mut missing = None;
     // An item of the list is first taken for the complete one; if it is in the list twice, then for the other.
     for all_are_gone in [false, true] {
@@ -277,24 +278,24 @@ fn keep_as_failed(record: &mut Record, failed: &[u64], open: &[u64]) {
 }
 
 /// A walk along the old list and the new one.
-struct Walk<'s, 'l, L: Listing> {
+struct Walk<'s, 'l> {
     cx: &'s ListContext<'l>,
-    outset: Outset<L>,
+    outset: Outset,
     /// A listed task that has no number yet.
-    waiting: Option<Listed<L::Task>>,
+    waiting: Option<Listed<AnyTask>>,
     gone: HashSet<[u8; 8]>,
     failed: Vec<u64>,
     /// The tasks that are gone and whose completion is unknown.
     open: Vec<u64>,
 }
 
-impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
-    fn new(cx: &'s ListContext<'l>, outset: Outset<L>) -> Self {
+impl<'s, 'l> Walk<'s, 'l> {
+    fn new(cx: &'s ListContext<'l>, outset: Outset) -> Self {
         let (failed, open) = (Vec::new(), Vec::new());
         Self { cx, outset, waiting: None, gone: HashSet::new(), failed, open }
     }
 
-    fn next(&mut self) -> Result<Option<Listed<L::Task>>> {
+    fn next(&mut self) -> Result<Option<Listed<AnyTask>>> {
         self.waiting.take().map_or_else(|| self.outset.listing.next(self.cx), |listed| Ok(Some(listed)))
     }
 
@@ -373,7 +374,7 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
                 for number in next..due.tasks {
                     let Some(Listed { task, mark: Some(own), .. }) = self.next()? else { break };
                     let mark = chain.unwrap_or(BEGINNING).then(own.of_task());
-                    fits = number + 1 == due.tasks && due.fits(&self.outset.listing, chain, &task, mark);
+                    fits = number + 1 == due.tasks && due.fits(&*self.outset.listing, chain, &task, mark);
                     chain = Some(mark);
                 }
                 if !fits && !self.cx.is_stopped() {
@@ -398,7 +399,7 @@ impl<'s, 'l, L: Listing> Walk<'s, 'l, L> {
     }
 
     /// Opens the listing again after the outset, because the comparison went further.
-    fn end<S: Source<Listing = L>>(self, source: &S, inputs: &serde_json::Value) -> Result<Outset<L>> {
+    fn end(self, source: &dyn AnySource, inputs: &serde_json::Value) -> Result<Outset> {
         let mut outset = self.outset;
         outset.listing = source.resume(inputs, outset.listed())?;
         outset.listing.mark_before(self.cx)?;

@@ -16,8 +16,9 @@ use crate::error::{Advice, Error, Result, no_thread};
 use crate::process::Children;
 use crate::signals::Masked;
 use crate::sync::lock;
+use crate::task::erased::{AnyJob, AnyPartial, AnyTask};
 use crate::task::outbox::{Delivery, Outbox};
-use crate::task::{Context, Job, Mark, Presumed, Remark, Shared, TaskError};
+use crate::task::{Context, Mark, Presumed, Remark, Shared, TaskError};
 use crossbeam_channel::{Sender, unbounded};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -28,9 +29,9 @@ use std::time::{Duration, Instant};
 
 /// A task on its way to a worker.
 #[derive(Debug)]
-pub(crate) struct Assignment<T> {
+pub(crate) struct Assignment {
     pub(crate) number: u64,
-    pub(crate) task: T,
+    pub(crate) task: AnyTask,
     pub(crate) bytes: u64,
     pub(crate) mark: Option<Mark>,
     /// Its share of the memory for input, if it holds a part of the input.
@@ -77,44 +78,48 @@ pub(crate) enum Outcome {
 }
 
 /// The workers of one run.
-pub(crate) struct Pool<J: Job> {
+pub(crate) struct Pool {
     rayon: rayon::ThreadPool,
-    desk: Arc<Desk<J>>,
+    desk: Arc<Desk>,
     conclude: Sender<Deferred>,
     pub(crate) shared: Arc<Shared>,
 }
 
 /// The things that a task needs to run, on any thread.
-struct Desk<J: Job> {
-    job: Arc<J>,
+struct Desk {
+    job: Arc<dyn AnyJob>,
     shared: Arc<Shared>,
     children: Arc<Children>,
-    outbox: Outbox<J::Partial>,
+    outbox: Outbox,
     reports: Sender<Report>,
-    queue: Mutex<Queue<J>>,
+    queue: Mutex<Queue>,
 }
 
-type Work<J> = Box<dyn FnOnce(&Desk<J>) + Send>;
+/// A task, or another attempt at a deferred one.
+struct Work {
+    deferred: Deferred,
+    task: Option<AnyTask>,
+}
 
 /// Tasks that wait for a worker. The obvious queue is that of rayon. But a closure in there cannot be held back when fewer
 /// tasks may run than before, and it stays with one pool when a larger one takes its place. So rayon gets a *ticket* for each
 /// task, and a worker that gets a ticket takes the first task from here, if one more may run.
-struct Queue<J: Job> {
-    waiting: VecDeque<Work<J>>,
+struct Queue {
+    waiting: VecDeque<Work>,
     running: usize,
     allowed: usize,
     /// Tickets whose worker found that no more tasks may run. The end of a task uses one of them.
     unused: usize,
 }
 
-impl<J: Job> Pool<J> {
+impl Pool {
     /// Starts `workers` threads, or fewer if the system gives no more. Returns how many. It needs the proof that the
     /// handled signals are blocked on this thread, because the workers inherit its mask.
     pub(crate) fn start(
         masked: &Masked,
         workers: usize,
-        (job, shared, children): (Arc<J>, Arc<Shared>, Arc<Children>),
-        outbox: Outbox<J::Partial>,
+        (job, shared, children): (Arc<dyn AnyJob>, Arc<Shared>, Arc<Children>),
+        outbox: Outbox,
         reports: Sender<Report>,
     ) -> Result<(Self, usize)> {
         let queue = Queue { waiting: VecDeque::new(), running: 0, allowed: workers, unused: 0 };
@@ -166,14 +171,14 @@ impl<J: Job> Pool<J> {
     }
 
     /// Hands one task to rayon. Every assignment is answered by exactly one [`Report::Ended`].
-    pub(crate) fn assign(&self, assignment: Assignment<J::Task>) {
+    pub(crate) fn assign(&self, assignment: Assignment) {
         let Assignment { number, task, bytes, mark, room } = assignment;
-        self.hand_out((number, bytes, mark, room), move |job, cx| job.run(task, cx));
+        let (advanced, time, then) = (0, Duration::ZERO, Then::Retry);
+        self.hand_out(Deferred { number, bytes, mark, advanced, time, then, room }, Some(task));
     }
 
     pub(crate) fn retry(&self, deferred: Deferred) {
-        let Deferred { number, bytes, mark, room, .. } = deferred;
-        self.hand_out((number, bytes, mark, room), J::again);
+        self.hand_out(deferred, None);
     }
 
     /// Makes the thread `verdicts` ask for the result of a deferred task. A task that would be tried again counts as
@@ -183,24 +188,8 @@ impl<J: Job> Pool<J> {
         self.conclude.send(deferred).ok();
     }
 
-    fn hand_out(
-        &self,
-        (number, bytes, mark, room): (u64, u64, Option<Mark>, Option<Room>),
-        work: impl FnOnce(&J, &Context<'_>) -> std::result::Result<J::Partial, TaskError> + Send + 'static,
-    ) {
-        let work = move |desk: &Desk<J>| {
-            let began = Instant::now();
-            let outcome = if desk.shared.gate.may_begin() && !desk.shared.too_much_has_failed() {
-                let (time, then) = (Duration::ZERO, Then::Retry);
-                let deferred = Deferred { number, bytes, mark, advanced: 0, time, then, room };
-                desk.run_task(deferred, began, |cx| work(&desk.job, cx))
-            } else {
-                Outcome::Interrupted
-            };
-            // The receiver is gone only when the run is over.
-            desk.reports.send(Report::Ended { task: number, outcome, took: Some(began.elapsed()) }).ok();
-        };
-        lock(&self.desk.queue).waiting.push_back(Box::new(work));
+    fn hand_out(&self, deferred: Deferred, task: Option<AnyTask>) {
+        lock(&self.desk.queue).waiting.push_back(Work { deferred, task });
         self.send_ticket();
     }
 }
@@ -233,7 +222,7 @@ fn build(masked: &Masked, mut workers: usize) -> Result<(rayon::ThreadPool, usiz
     }
 }
 
-impl<J: Job> Desk<J> {
+impl Desk {
     /// Redeems a ticket: runs the first waiting task, if one more may run. It never waits, because rayon may call it from an
     /// inner wait of another task, on the same stack.
     fn serve(self: Arc<Self>) {
@@ -245,7 +234,7 @@ impl<J: Job> Desk<J> {
         let Some(work) = queue.waiting.pop_front() else { return };
         queue.running += 1;
         drop(queue);
-        work(&self);
+        self.perform(work);
         let mut queue = lock(&self.queue);
         queue.running -= 1;
         if queue.unused > 0 && queue.running < queue.allowed {
@@ -253,6 +242,20 @@ impl<J: Job> Desk<J> {
             drop(queue);
             rayon::spawn(move || self.serve());
         }
+    }
+
+    fn perform(&self, Work { deferred, task }: Work) {
+        let (began, number) = (Instant::now(), deferred.number);
+        let outcome = if self.shared.gate.may_begin() && !self.shared.too_much_has_failed() {
+            self.run_task(deferred, began, |cx| match task {
+                Some(task) => self.job.run(task, cx),
+                None => self.job.again(cx),
+            })
+        } else {
+            Outcome::Interrupted
+        };
+        // The receiver is gone only when the run is over.
+        self.reports.send(Report::Ended { task: number, outcome, took: Some(began.elapsed()) }).ok();
     }
 
     fn conclude(&self, deferred: Deferred) {
@@ -271,7 +274,7 @@ impl<J: Job> Desk<J> {
         &self,
         deferred: Deferred,
         began: Instant,
-        work: impl FnOnce(&Context<'_>) -> std::result::Result<J::Partial, TaskError>,
+        work: impl FnOnce(&Context<'_>) -> std::result::Result<Box<dyn AnyPartial>, TaskError>,
     ) -> Outcome {
         let Self { shared, children, outbox, reports, .. } = self;
         let (shared, Deferred { number: task, bytes, mark, advanced, then, room, .. }) =

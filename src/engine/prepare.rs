@@ -29,32 +29,31 @@ use crate::engine::known_list::Outset;
 use crate::engine::options::Options;
 use crate::engine::plan::{Asked, Finding, Over, Plan, TaskKind, Why, plan};
 use crate::error::{Advice, Error, Result};
+use crate::task::erased::{AnyJob, AnySource, AnyTotal};
 use crate::task::observer::Notice;
-use crate::task::{Committed, Job, Listing, Sink, Source};
+use crate::task::{Committed, Sink};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// The work that is left to do.
-pub(crate) enum Prepared<J: Job, L: Listing<Task = J::Task>> {
+pub(crate) enum Prepared {
     /// Nothing: an earlier run finished this very job, and its output is there.
-    AlreadyDone { code: u8, summary: Summary, total: Option<J::Total> },
+    AlreadyDone { code: u8, summary: Summary, total: Option<Box<dyn AnyTotal>> },
     /// Nothing: a signal or the time budget ended the comparison.
     Stopped { by: StoppedBy, summary: Summary, notice: Option<&'static str> },
     /// All or some of it.
-    Ready(Box<StartingPoint<J, L>>),
+    Ready(Box<StartingPoint>),
 }
 
 /// The state from which the threads of a run begin.
-pub(crate) struct StartingPoint<J: Job, L: Listing<Task = J::Task>> {
+pub(crate) struct StartingPoint {
     pub(crate) store: CheckpointStore,
-    pub(crate) total: J::Total,
+    pub(crate) total: Box<dyn AnyTotal>,
     /// The list, and where it begins.
-    pub(crate) outset: Outset<L>,
+    pub(crate) outset: Outset,
     /// A directory for scratch files.
     pub(crate) near: Option<PathBuf>,
     pub(crate) notices: Vec<Notice>,
-    /// Where the total goes when the job has finished.
-    pub(crate) result: Arc<Mutex<Option<J::Total>>>,
 }
 
 /// Said before a finished output goes away, while the run can still be stopped.
@@ -67,9 +66,11 @@ const ANOTHER_LIST: &str = "the job on record is finished; this is another list,
 const NOT_LOOKED_AT: &str = "had finished; this run ended before it compared the inputs and the output";
 
 /// A job that is about to begin or to continue, and the findings about it.
-struct Case<'a, J: Job, S: Source<Task = J::Task>> {
-    job: &'a J,
-    source: &'a mut S,
+struct Case<'a> {
+    job: &'a dyn AnyJob,
+    /// Of no task.
+    total: Box<dyn AnyTotal>,
+    source: &'a mut dyn AnySource,
     sink: &'a mut dyn Sink,
     options: &'a Options,
     asked: Asked,
@@ -77,33 +78,33 @@ struct Case<'a, J: Job, S: Source<Task = J::Task>> {
     /// The state, once it is locked.
     dir: Option<StateDir>,
     /// The earlier run, if there is a record.
-    past: Option<PastRun<J, S::Listing>>,
+    past: Option<PastRun>,
     /// The error for each possible refusal.
     refusals: Vec<(Why, Error)>,
 }
 
 /// The earlier run, by its record.
-struct PastRun<J: Job, L: Listing<Task = J::Task>> {
+struct PastRun {
     /// The record as it was found.
     was: Record,
     /// The record from which this run goes on.
     record: Record,
-    total: Option<J::Total>,
+    total: Option<Box<dyn AnyTotal>>,
     /// The result of the comparison: stored results of tasks, and the list.
-    checked: Option<(Spill, Outset<L>)>,
+    checked: Option<(Spill, Outset)>,
     is_published: bool,
 }
 
-pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
-    job: &J,
-    source: &mut S,
+pub(crate) fn prepare(
+    (job, total): (&dyn AnyJob, Box<dyn AnyTotal>),
+    source: &mut dyn AnySource,
     sink: &mut dyn Sink,
     options: &Options,
     (interruptible, tell): (&Interruptible<'_>, &mut dyn FnMut(&Notice)),
-) -> Result<Prepared<J, S::Listing>> {
+) -> Result<Prepared> {
     let asked = Asked { fresh: options.fresh, tasks: options.effects.kind() };
     let (found, dir, past, refusals) = (Finding::NoState, None, None, Vec::new());
-    let mut case = Case { job, source, sink, options, asked, found, dir, past, refusals };
+    let mut case = Case { job, total, source, sink, options, asked, found, dir, past, refusals };
     if let Err(by) = case.open(interruptible, tell)? {
         let summary = Summary { waited: true, ..Summary::default() };
         return Ok(Prepared::Stopped { by, summary, notice: None });
@@ -127,10 +128,10 @@ pub(crate) fn prepare<J: Job, S: Source<Task = J::Task>>(
     }
 }
 
-impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
+impl Case<'_> {
     /// Begins a job at its first task. Its record replaces the old one, so every output is known to a record.
-    fn begin(self, over: Over) -> Result<Prepared<J, S::Listing>> {
-        let Self { job, source, sink, options, dir, past, .. } = self;
+    fn begin(self, over: Over) -> Result<Prepared> {
+        let Self { job, total, source, sink, options, dir, past, .. } = self;
         let nothing_yet = Committed::default();
         let is_ours = over.owns_unfinished_output();
         let replaced = past.filter(|_| over == Over::Finished).and_then(|past| past.was.output);
@@ -154,11 +155,11 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         store.sweep()?;
         store.forget_journal()?;
         sink.begin(is_ours.then_some(&nothing_yet))?;
-        let (total, outset, result) = (J::Total::default(), Outset::at(0, listing), Arc::default());
-        Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices, result })))
+        let outset = Outset::at(0, listing);
+        Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices })))
     }
 
-    fn resume(self) -> Result<Prepared<J, S::Listing>> {
+    fn resume(self) -> Result<Prepared> {
         let Self { sink, options, dir, past, .. } = self;
         let Some(PastRun { mut record, total: Some(total), checked: Some((spill, mut outset)), .. }) = past
         else {
@@ -179,12 +180,11 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         store.continue_journal()?;
         store.write()?;
         store.sweep()?;
-        let result = Arc::default();
-        Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices, result })))
+        Ok(Prepared::Ready(Box::new(StartingPoint { store, total, outset, near, notices })))
     }
 
     /// All tasks are complete, and the last run ended before it gave the output its name. This one does.
-    fn complete(self, code: u8) -> Result<Prepared<J, S::Listing>> {
+    fn complete(self, code: u8) -> Result<Prepared> {
         let summary = self.summary();
         let Self { sink, options, dir, past, .. } = self;
         let Some(PastRun { mut record, is_published, total, .. }) = past else { return Err(not_planned()) };
@@ -203,7 +203,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         Ok(Prepared::AlreadyDone { code, summary, total })
     }
 
-    fn stopped(&self, by: StoppedBy) -> Prepared<J, S::Listing> {
+    fn stopped(&self, by: StoppedBy) -> Prepared {
         let was_finished =
             self.past.as_ref().is_some_and(|past| matches!(past.was.phase, Phase::Done { .. }));
         let notice = (was_finished && self.asked.tasks != TaskKind::SideEffectsOnly).then_some(NOT_LOOKED_AT);

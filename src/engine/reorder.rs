@@ -9,8 +9,8 @@ use crate::durable::spill::frame::{Entry, Part, SegmentRange};
 use crate::durable::spill::{Shelf, Spill};
 use crate::error::{Advice, Error, Result};
 use crate::task::Mark;
+use crate::task::erased::{AnyPartial, Decode};
 use crate::task::outbox::Delivery;
-use serde::{Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many bytes are held in memory: enough for two workers that filter blocks of 16 MiB, and for one more result.
@@ -27,10 +27,11 @@ const SHORT: usize = 4 << 10;
 const UNPACKED: usize = 32;
 
 /// Tasks ahead of the frontier, with what they produced.
-pub(crate) struct Reorder<P> {
+pub(crate) struct Reorder {
     /// How many bytes are held in memory.
     pub(crate) memory: u64,
-    tasks: BTreeMap<u64, Held<P>>,
+    decode: Decode,
+    tasks: BTreeMap<u64, Held>,
     in_memory: u64,
     ended: u64,
     /// Tasks that have ended and are not packed.
@@ -38,20 +39,21 @@ pub(crate) struct Reorder<P> {
 }
 
 /// The pieces and the end of one task.
-pub(crate) struct Held<P> {
+#[derive(Default)]
+pub(crate) struct Held {
     pieces: Vec<Piece>,
-    fate: Option<Waiting<P>>,
+    fate: Option<Waiting>,
     /// Whether it had ended at the last checkpoint.
     waits_long: bool,
 }
 
-pub(crate) enum Fate<P> {
-    Done { partial: P, mark: Option<Mark>, bytes: u64 },
+pub(crate) enum Fate {
+    Done { partial: Box<dyn AnyPartial>, mark: Option<Mark>, bytes: u64 },
     Failed { mark: Option<Mark> },
 }
 
-enum Waiting<P> {
-    Fresh(Fate<P>),
+enum Waiting {
+    Fresh(Fate),
     Packed(Packed),
 }
 
@@ -75,19 +77,13 @@ pub(crate) enum Which {
     Lasting,
 }
 
-impl<P> Default for Held<P> {
-    fn default() -> Self {
-        Self { pieces: Vec::new(), fate: None, waits_long: false }
-    }
-}
-
-impl<P: Serialize + DeserializeOwned> Reorder<P> {
-    pub(crate) fn new() -> Self {
+impl Reorder {
+    pub(crate) fn new(decode: Decode) -> Self {
         let (memory, tasks, unpacked) = (MEMORY, BTreeMap::new(), VecDeque::new());
-        Self { memory, tasks, in_memory: 0, ended: 0, unpacked }
+        Self { memory, decode, tasks, in_memory: 0, ended: 0, unpacked }
     }
 
-    pub(crate) fn take(&mut self, delivery: Delivery<P>, spill: &mut Spill) {
+    pub(crate) fn take(&mut self, delivery: Delivery, spill: &mut Spill) {
         match delivery {
             Delivery::Piece { task, bytes } => self.hold(task, bytes),
             Delivery::Done { task, partial, mark, bytes } => {
@@ -104,7 +100,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
     }
 
     /// The task with this number, if it has ended.
-    pub(crate) fn ended(&mut self, task: u64) -> Result<Option<(Held<P>, Fate<P>)>> {
+    pub(crate) fn ended(&mut self, task: u64) -> Result<Option<(Held, Fate)>> {
         if self.tasks.get(&task).is_none_or(|held| held.fate.is_none()) {
             return Ok(None);
         }
@@ -115,21 +111,21 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
             Some(Waiting::Fresh(fate)) => Ok(Some((held, fate))),
             Some(Waiting::Packed(packed)) => {
                 self.in_memory -= packed.partial.len() as u64;
-                packed.unpack(task).map(|fate| Some((held, fate)))
+                packed.unpack(task, self.decode).map(|fate| Some((held, fate)))
             }
             None => Ok(None),
         }
     }
 
     /// Takes a task back from disk.
-    pub(crate) fn revive(&mut self, task: u64, entry: Entry) -> Result<(Held<P>, Fate<P>)> {
+    pub(crate) fn revive(&mut self, task: u64, entry: Entry) -> Result<(Held, Fate)> {
         let Entry { failed, partial, mark, bytes, parts } = entry;
         let piece = |part| match part {
             Part::Here(bytes) => self.keep_in_memory(bytes),
             Part::There(range) => Piece::OnDisk(range),
         };
         let pieces = parts.into_iter().map(piece).collect();
-        let fate = Packed { failed, partial, mark: mark.map(Mark), bytes }.unpack(task)?;
+        let fate = Packed { failed, partial, mark: mark.map(Mark), bytes }.unpack(task, self.decode)?;
         Ok((Held { pieces, fate: None, waits_long: false }, fate))
     }
 
@@ -145,7 +141,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
     /// Hands the pieces of a task to `each`, in order, and releases them.
     pub(crate) fn drain(
         &mut self,
-        held: Held<P>,
+        held: Held,
         spill: &mut Spill,
         mut each: impl FnMut(Vec<u8>) -> Result<()>,
     ) -> Result<()> {
@@ -200,7 +196,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
 
     /// Stores tasks that have ended on disk, and returns their numbers.
     pub(crate) fn put_on_disk(&mut self, which: Which, shelf: &mut Shelf<'_>) -> Result<Vec<u64>> {
-        let is_meant = |held: &Held<P>| held.fate.is_some() && (which == Which::Ended || held.waits_long);
+        let is_meant = |held: &Held| held.fate.is_some() && (which == Which::Ended || held.waits_long);
         let meant = self.tasks.iter().filter(|(_, held)| is_meant(held)).map(|(task, _)| *task);
         let meant: Vec<u64> = meant.collect();
         if !meant.is_empty() {
@@ -271,7 +267,7 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
         Piece::InMemory(bytes)
     }
 
-    fn end(&mut self, task: u64, fate: Fate<P>) {
+    fn end(&mut self, task: u64, fate: Fate) {
         self.tasks.entry(task).or_default().fate = Some(Waiting::Fresh(fate));
         self.in_memory += OVERHEAD;
         self.ended += 1;
@@ -303,11 +299,11 @@ impl<P: Serialize + DeserializeOwned> Reorder<P> {
 }
 
 impl Packed {
-    fn of<P: Serialize>(task: u64, fate: &Fate<P>) -> Result<Self> {
+    fn of(task: u64, fate: &Fate) -> Result<Self> {
         Ok(match fate {
             Fate::Failed { mark } => Self { failed: true, partial: Vec::new(), mark: *mark, bytes: 0 },
             Fate::Done { partial, mark, bytes } => {
-                let partial = serde_json::to_vec(partial).map_err(|e| {
+                let partial = partial.encode().map_err(|e| {
                     Error::broken("a task", format_args!("cannot be written down: {e}")).of_task(task)
                 })?;
                 Self { failed: false, partial, mark: *mark, bytes: *bytes }
@@ -315,12 +311,12 @@ impl Packed {
         })
     }
 
-    fn unpack<P: DeserializeOwned>(self, task: u64) -> Result<Fate<P>> {
+    fn unpack(self, task: u64, decode: Decode) -> Result<Fate> {
         let Self { failed, partial, mark, bytes } = self;
         if failed {
             return Ok(Fate::Failed { mark });
         }
-        let partial = serde_json::from_slice(&partial).map_err(|_| {
+        let partial = decode(&partial).map_err(|_| {
             Error::refused("a task", "what was kept of it is not of this program")
                 .of_task(task)
                 .advise("it was written by another version")

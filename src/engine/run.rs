@@ -20,6 +20,7 @@ use crate::signals::policy::{Policy, Request};
 use crate::signals::{Masked, SignalThread};
 use crate::sink::Discard;
 use crate::sync::lock;
+use crate::task::erased::{Erased, erase};
 use crate::task::observer::{Notice, Observer, Silent};
 use crate::task::stop_fd::StopFd;
 use crate::task::{Job, Sink, Source};
@@ -76,6 +77,11 @@ use std::time::{Duration, Instant};
 pub struct Run<J: Job, S: Source<Task = J::Task>> {
     job: J,
     source: S,
+    how: How,
+}
+
+/// The rest of it. The types of job and source end here.
+struct How {
     sink: Box<dyn Sink>,
     options: Options,
     masked: Option<Masked>,
@@ -88,7 +94,7 @@ impl<J: Job, S: Source<Task = J::Task>> fmt::Debug for Run<J, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
             .field("job", &self.job.name())
-            .field("state", &self.options.location)
+            .field("state", &self.how.options.location)
             .finish_non_exhaustive()
     }
 }
@@ -107,107 +113,107 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
         observer: Box<dyn Observer>,
         requests: (Sender<Request>, Receiver<Request>),
     ) -> Self {
-        Self { job, source, sink, options, masked: None, observer, reload: None, requests }
+        Self { job, source, how: How { sink, options, masked: None, observer, reload: None, requests } }
     }
 
     setters! {
         /// Where the output goes. Default: it is discarded.
-        pub fn sink(sink: impl Sink) => sink = Box::new(sink);
+        pub fn sink(sink: impl Sink) => how.sink = Box::new(sink);
 
         /// Where the state is kept. Default: nowhere.
-        pub fn state(at: Location) => options.location = at;
+        pub fn state(at: Location) => how.options.location = at;
 
         /// Whether to discard the state of an earlier run.
-        pub fn fresh(fresh: bool) => options.fresh = fresh;
+        pub fn fresh(fresh: bool) => how.options.fresh = fresh;
 
         /// Whether to wait while another run holds the lock of the state. Otherwise that is an error
         /// ([`Kind::Busy`](crate::error::Kind::Busy)). A scheduler may start a job twice: the second run waits until the
         /// first has ended, and continues after it. Signals and the time budget end the wait.
-        pub fn wait(wait: bool) => options.wait = wait;
+        pub fn wait(wait: bool) => how.options.wait = wait;
 
         /// Whether each checkpoint first reads the record on disk and confirms that this run wrote it. The lock of the state
         /// excludes a second run; where locks hold on one host only, or a file server has lost them, this is the second
         /// fence: the older of two runs ends at its next checkpoint and touches nothing more.
-        pub fn fenced(fenced: bool) => options.fenced = fenced;
+        pub fn fenced(fenced: bool) => how.options.fenced = fenced;
 
         /// The command that continues the job. It is written into the state, for people.
         #[doc(hidden)]
-        pub fn continuing(command: Continuing) => options.continuing = Some(command);
+        pub fn continuing(command: Continuing) => how.options.continuing = Some(command);
 
         /// How many tasks run at the same time, at least 1.
-        pub fn jobs(jobs: usize) => options.jobs = jobs.max(1);
+        pub fn jobs(jobs: usize) => how.options.jobs = jobs.max(1);
 
         /// How many threads the pool has from the beginning. Up to this number [`Settings`](crate::reload::Settings) can
         /// raise [`jobs`](Run::jobs) without a new pool. Default and minimum: [`jobs`](Run::jobs).
         #[doc(hidden)]
-        pub fn max_jobs(jobs: usize) => options.max_jobs = jobs;
+        pub fn max_jobs(jobs: usize) => how.options.max_jobs = jobs;
 
         /// Whether a death by SIGQUIT may leave a core file.
         #[doc(hidden)]
-        pub fn core(yes: bool) => options.core = yes;
+        pub fn core(yes: bool) => how.options.core = yes;
 
         /// Whether a signal that asks for a stop is forwarded to the commands of tasks at once, for commands that save
         /// their own work. Default: they may finish within the grace.
         #[doc(hidden)]
-        pub fn forward_stops(yes: bool) => options.forward_stops = yes;
+        pub fn forward_stops(yes: bool) => how.options.forward_stops = yes;
 
         /// Whether a second process ends the commands of tasks if this process is killed. The second process is this
         /// program again, so nothing may come before the [`main`](crate::main()) of this crate, within which it runs.
-        pub fn watch_children(yes: bool) => options.watch_children = yes;
+        pub fn watch_children(yes: bool) => how.options.watch_children = yes;
 
         /// Reads settings again on [`Request::Reload`]. Without this call the answer to that request is a warning.
         #[doc(hidden)]
-        pub fn reload(reload: impl Reload) => reload = Some(Box::new(reload));
+        pub fn reload(reload: impl Reload) => how.reload = Some(Box::new(reload));
 
         /// How long tasks in flight may go on after a stop; `None`: until they end. Default: 5 s, so that together with
         /// [`kill_after`](Run::kill_after) it is less than 10 s, the shortest notice of the batch systems.
-        pub fn grace(grace: Option<Duration>) => options.grace = grace;
+        pub fn grace(grace: Option<Duration>) => how.options.grace = grace;
 
         /// How long the run waits for cancelled tasks. Default: 2 s. A task that has reached no yield point by then is left behind:
         /// its thread goes on until the task or the process ends.
-        pub fn kill_after(time: Duration) => options.kill_after = time;
+        pub fn kill_after(time: Duration) => how.options.kill_after = time;
 
         /// How often a checkpoint is taken. Default: 1 s.
-        pub fn checkpoint_every(time: Duration) => options.checkpoint_every = time;
+        pub fn checkpoint_every(time: Duration) => how.options.checkpoint_every = time;
 
         /// Bytes of input per second, all workers together, as counted by [`crate::Context::advance`].
-        pub fn limit_rate(bytes_per_second: Option<u64>) => options.bytes_per_second = bytes_per_second;
+        pub fn limit_rate(bytes_per_second: Option<u64>) => how.options.bytes_per_second = bytes_per_second;
 
         /// Whether failed tasks are left out and counted. Otherwise the first one ends the run.
-        pub fn keep_going(yes: bool) => options.keep_going = yes;
+        pub fn keep_going(yes: bool) => how.options.keep_going = yes;
 
         /// Whether the output of failed tasks stays in the output. Default: it does not.
         #[doc(hidden)]
-        pub fn print_failed(yes: bool) => options.print_failed = yes;
+        pub fn print_failed(yes: bool) => how.options.print_failed = yes;
 
         /// When tasks may start although a worker is free. Default: at once.
-        pub fn starts(starts: Starts) => options.starts = starts;
+        pub fn starts(starts: Starts) => how.options.starts = starts;
 
         /// With [`keep_going`](Run::keep_going): the run ends after this many ended tasks, and the next run continues after
         /// them. Failures end it with exit code 4, the others with 0, or with 1 if a task has failed.
-        pub fn halt(halt: Option<Halt>) => options.halt = halt;
+        pub fn halt(halt: Option<Halt>) => how.options.halt = halt;
 
         /// What tasks do besides producing output. Default: nothing.
-        pub fn effects(effects: Effects) => options.effects = effects;
+        pub fn effects(effects: Effects) => how.options.effects = effects;
 
         /// The time after which the run stops, to be continued.
-        pub fn max_runtime(budget: Option<Duration>) => options.max_runtime = budget;
+        pub fn max_runtime(budget: Option<Duration>) => how.options.max_runtime = budget;
 
         /// How many bytes of disk the results of tasks ahead of the frontier may take. If they take more, a slow task
         /// makes the others wait; tasks at work go on, so it can be a little more. `None`, the default: half of the
         /// space that is free at the start, where the state is or where the system keeps temporary files.
-        pub fn spill_limit(bytes: Option<u64>) => options.spill_limit = bytes;
+        pub fn spill_limit(bytes: Option<u64>) => how.options.spill_limit = bytes;
 
         /// Handles signals while it runs, by the policy with which they were blocked, and restores dispositions and mask at
         /// its end. Without this call the run touches no signal.
-        pub fn signals(masked: Masked) => masked = Some(masked);
+        pub fn signals(masked: Masked) => how.masked = Some(masked);
 
         /// The observer of the run.
-        pub fn observer(observer: impl Observer + 'static) => observer = Box::new(observer);
+        pub fn observer(observer: impl Observer + 'static) => how.observer = Box::new(observer);
 
         /// Another disk under the state and the output, for tests.
         #[doc(hidden)]
-        pub fn disk(disk: Arc<dyn Disk>) => options.disk = disk;
+        pub fn disk(disk: Arc<dyn Disk>) => how.options.disk = disk;
     }
 
     /// A handle to stop, pause or ask the run while it runs.
@@ -221,7 +227,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn handle(&self) -> Handle {
-        Handle::of(&self.requests.0)
+        Handle::of(&self.how.requests.0)
     }
 
     /// Runs the job on this thread until it ends.
@@ -236,7 +242,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
 
     /// As [`run`](Run::run), with the total if the job has finished, now or in a run whose state was kept.
     pub fn run_to_total(mut self) -> (Ending, Option<J::Total>) {
-        match self.masked.take().map_or_else(|| Masked::block(Policy::empty()), Ok) {
+        match self.how.masked.take().map_or_else(|| Masked::block(Policy::empty()), Ok) {
             Ok(masked) => self.run_under(&masked),
             Err(error) => (Ending::Failed { error, summary: Summary::default() }, None),
         }
@@ -260,12 +266,18 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_under(self, masked: &Masked) -> (Ending, Option<J::Total>) {
+        let (erased, result) = erase(self.job, self.source);
         let failed = |error| Ending::Failed { error, summary: Summary::default() };
-        self.try_under(masked).unwrap_or_else(|error| (failed(error), None))
+        let ending = self.how.run(erased, masked).unwrap_or_else(failed);
+        let total = lock(&result).take();
+        (ending, total)
     }
+}
 
-    fn try_under(self, masked: &Masked) -> Result<(Ending, Option<J::Total>)> {
-        let Self { job, mut source, mut sink, options, mut observer, reload, requests, .. } = self;
+impl How {
+    fn run(self, erased: Erased, masked: &Masked) -> Result<Ending> {
+        let Erased { job, mut source, total } = erased;
+        let Self { mut sink, options, mut observer, reload, requests, .. } = self;
         let started = Instant::now();
         let (tell, signals) = unbounded();
         let listener = SignalThread::start(masked, started, options.core, tell.clone())?;
@@ -278,17 +290,18 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
             Interruptible { masked, signals: signals.clone(), back, core, subscription, until };
         let prepared = {
             let tell = &mut |notice: &Notice| observer.notice(notice);
-            prepare(&job, &mut source, &mut *sink, &options, (&interruptible, tell))?
+            prepare((&*job, total), &mut *source, &mut *sink, &options, (&interruptible, tell))?
         };
         match prepared {
             Prepared::AlreadyDone { code, summary, total } => {
-                Ok((Ending::Finished { code, summary, already: true }, total))
+                total.into_iter().for_each(|mut total| total.hand_over());
+                Ok(Ending::Finished { code, summary, already: true })
             }
             Prepared::Stopped { by, summary, notice } => {
                 if let Some(notice) = notice {
                     observer.notice(&Notice::Input(notice.to_string()));
                 }
-                Ok((Ending::Stopped { by, summary }, None))
+                Ok(Ending::Stopped { by, summary })
             }
             Prepared::Ready(mut start) => {
                 drop(interruptible);
@@ -301,10 +314,7 @@ impl<J: Job, S: Source<Task = J::Task>> Run<J, S> {
                     subscription: listener.subscription.clone(),
                     reader,
                 };
-                let result = Arc::clone(&start.result);
-                let ending = threads.run((job, source), sink, *start, (signals, requests.1), &mut *observer);
-                let total = lock(&result).take();
-                Ok((ending, total))
+                Ok(threads.run((job, source), sink, *start, (signals, requests.1), &mut *observer))
             }
         }
     }

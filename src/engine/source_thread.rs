@@ -15,6 +15,7 @@ use crate::engine::input_memory::InputMemory;
 use crate::engine::known_list::{Due, Outset};
 use crate::engine::pool::Assignment;
 use crate::error::{Advice, Error, Result};
+use crate::task::erased::{AnyListing, AnySource};
 use crate::task::stop_fd::StopFd;
 use crate::task::{Line, ListContext, Listed, Listing, Mark, Source};
 use crossbeam_channel::{Sender, TrySendError};
@@ -30,17 +31,17 @@ pub(crate) const READ_AHEAD: usize = 1024;
 const LOOKED_AT: u64 = 1 << 20;
 
 #[derive(Debug)]
-pub(crate) enum FromSource<T> {
-    Task(Assignment<T>),
+pub(crate) enum FromSource {
+    Task(Assignment),
     /// All tasks are listed; this is their number.
     Ended(u64),
     Failed(Error),
 }
 
-pub(crate) struct SourceThread<S: Source> {
+pub(crate) struct SourceThread {
     /// To list all tasks once more.
-    pub(crate) source: S,
-    pub(crate) outset: Outset<S::Listing>,
+    pub(crate) source: Box<dyn AnySource>,
+    pub(crate) outset: Outset,
     /// The journal, if the list may change between runs: it gets a line about the end of the list.
     pub(crate) journal: Option<Sender<Line>>,
     pub(crate) inputs: Value,
@@ -58,8 +59,8 @@ pub(crate) struct SourceThread<S: Source> {
 pub(crate) const REST: Duration = Duration::from_millis(1);
 const LONGEST_REST: Duration = Duration::from_millis(16);
 
-impl<S: Source> SourceThread<S> {
-    pub(crate) fn list(mut self, to: &Sender<FromSource<S::Task>>) {
+impl SourceThread {
+    pub(crate) fn list(mut self, to: &Sender<FromSource>) {
         let last = match self.list_all(to) {
             Ok(Some(tasks)) => FromSource::Ended(tasks),
             Ok(None) => return,
@@ -71,7 +72,7 @@ impl<S: Source> SourceThread<S> {
     }
 
     /// Lists all tasks. Returns their number, or `None` if the run is over.
-    fn list_all(&mut self, to: &Sender<FromSource<S::Task>>) -> Result<Option<u64>> {
+    fn list_all(&mut self, to: &Sender<FromSource>) -> Result<Option<u64>> {
         self.look_at_all()?;
         for task in std::mem::take(&mut self.outset.left) {
             if !self.hand_over(task, to) {
@@ -107,7 +108,7 @@ impl<S: Source> SourceThread<S> {
     /// The obvious `send` wakes this thread for every task that is taken, and takes a core away from a worker each
     /// time. So it rests until about half of the tasks are taken. If that takes less than a millisecond, it does
     /// not rest.
-    fn hand_over(&mut self, task: Assignment<S::Task>, to: &Sender<FromSource<S::Task>>) -> bool {
+    fn hand_over(&mut self, task: Assignment, to: &Sender<FromSource>) -> bool {
         let back = match to.try_send(FromSource::Task(task)) {
             Ok(()) => return true,
             Err(TrySendError::Disconnected(_)) => return false,
@@ -131,10 +132,10 @@ impl<S: Source> SourceThread<S> {
     }
 
     /// Compares the task with which the list on record ended.
-    fn compare_end(&self, before: Option<Mark>, task: &Assignment<S::Task>) -> Result<()> {
+    fn compare_end(&self, before: Option<Mark>, task: &Assignment) -> Result<()> {
         let due = self.outset.due.filter(|due| due.tasks == task.number + 1);
         let (Some(due), Some(mark)) = (due, task.mark) else { return Ok(()) };
-        if due.fits(&self.outset.listing, before, &task.task, mark) { Ok(()) } else { Err(due.differs()) }
+        if due.fits(&*self.outset.listing, before, &task.task, mark) { Ok(()) } else { Err(due.differs()) }
     }
 
     /// Tells the journal how the list ends, if it is longer than the channel and short enough to be listed twice.
@@ -162,8 +163,8 @@ impl<S: Source> SourceThread<S> {
 }
 
 /// Compares the list with what the record says of it, before anything is changed.
-pub(crate) struct Comparison<L> {
-    listing: L,
+pub(crate) struct Comparison {
+    listing: Box<AnyListing>,
     next: u64,
     /// The mark of the task before it, on record.
     mark: Option<Mark>,
@@ -175,16 +176,16 @@ pub(crate) struct Comparison<L> {
     due: Option<Due>,
 }
 
-impl<L: Listing> Comparison<L> {
+impl Comparison {
     /// `listing` was opened at the frontier.
-    pub(crate) fn new(listing: L, record: &Record) -> Self {
+    pub(crate) fn new(listing: Box<AnyListing>, record: &Record) -> Self {
         let (kept, last) = (record.kept_tasks(), record.last_kept());
         let due = record.tasks.filter(|_| listing.has_item_marks()).map(|tasks| Due { tasks, trace: None });
         Self { listing, next: record.frontier, mark: record.mark, kept, last, due }
     }
 
     /// Lists the tasks up to the last finished one. If `stop` ends that, the result is incomplete.
-    pub(crate) fn compare(mut self, stop: &StopFd) -> Result<Outset<L>> {
+    pub(crate) fn compare(mut self, stop: &StopFd) -> Result<Outset> {
         let rehearsal = ListContext::rehearsal(stop);
         self.mark.into_iter().for_each(|mark| self.listing.go_to(mark));
         let mark = self.listing.mark_before(&rehearsal)?;
@@ -209,7 +210,7 @@ impl<L: Listing> Comparison<L> {
     }
 
     /// Lists the tasks up to the last finished one, compares that one, and returns the tasks still to do.
-    fn look_through(&mut self, stop: &StopFd) -> Result<Vec<Assignment<L::Task>>> {
+    fn look_through(&mut self, stop: &StopFd) -> Result<Vec<Assignment>> {
         let cx = ListContext::real(stop);
         let mut left = Vec::new();
         let Some(last) = self.last else { return Ok(left) };
@@ -264,7 +265,7 @@ mod tests {
         type Listing = Self;
 
         fn begin(&self) -> Result<Self> {
-            self.resume(&Value::Null, 0)
+            Source::resume(self, &Value::Null, 0)
         }
 
         fn resume(&self, _described: &Value, frontier: u64) -> Result<Self> {
@@ -301,7 +302,7 @@ mod tests {
         let (send, sent) = unbounded();
         let mut kept = Tasks::default();
         assert!(kept.insert(2) && kept.insert(4));
-        let source = words(now);
+        let source: Box<dyn AnySource> = Box::new(words(now));
         let comparison = Comparison {
             listing: source.resume(&Value::Null, 1).unwrap(),
             next: 1,
@@ -321,7 +322,7 @@ mod tests {
         let mut tasks = Vec::new();
         for message in sent.try_iter() {
             match message {
-                FromSource::Task(assignment) => tasks.push(assignment.task),
+                FromSource::Task(assignment) => tasks.push(*assignment.task.downcast().unwrap()),
                 FromSource::Ended(number) => return (tasks, Ok(number)),
                 FromSource::Failed(error) => return (tasks, Err(error)),
             }

@@ -29,8 +29,8 @@ use crate::process::watcher::Watcher;
 use crate::signals::policy::Request;
 use crate::signals::{Received, die};
 use crate::sync::lock;
+use crate::task::Saying;
 use crate::task::observer::{Notice, Observer};
-use crate::task::{Job, Saying};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use nix::sys::signal::Signal;
 use parts::{Clocks, End, Reception, View, Workers};
@@ -38,10 +38,10 @@ use starts::StartRule;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-pub(crate) struct Channels<T> {
+pub(crate) struct Channels {
     pub(crate) signals: Receiver<Received>,
     pub(crate) control: Receiver<Request>,
-    pub(crate) source: Receiver<FromSource<T>>,
+    pub(crate) source: Receiver<FromSource>,
     pub(crate) reports: Receiver<Report>,
     pub(crate) commit_events: Receiver<CommitEvent>,
     pub(crate) commit_commands: Sender<CommitCommand>,
@@ -50,10 +50,10 @@ pub(crate) struct Channels<T> {
     pub(crate) reader: Option<Reader>,
 }
 
-pub(crate) struct Supervisor<'a, J: Job> {
+pub(crate) struct Supervisor<'a> {
     state: State,
-    channels: Channels<J::Task>,
-    workers: Workers<'a, J>,
+    channels: Channels,
+    workers: Workers<'a>,
     reception: Reception,
     clocks: Clocks,
     job: JobFacts,
@@ -61,9 +61,9 @@ pub(crate) struct Supervisor<'a, J: Job> {
     end: End,
 }
 
-impl<'a, J: Job> Supervisor<'a, J> {
+impl<'a> Supervisor<'a> {
     pub(crate) fn new(
-        setup: Setup<'a, J>,
+        setup: Setup<'a>,
         observer: &'a mut dyn Observer,
         watcher: Option<&'a Watcher>,
     ) -> Self {
@@ -91,7 +91,7 @@ impl<'a, J: Job> Supervisor<'a, J> {
     }
 }
 
-impl<J: Job> Supervisor<'_, J> {
+impl Supervisor<'_> {
     pub(crate) fn run(mut self) -> Ending {
         self.view.observer.notice(&Notice::Ready { workers: self.workers.at_start });
         while self.state.course != Course::Ended {
@@ -132,7 +132,7 @@ impl<J: Job> Supervisor<'_, J> {
         self.job.frontier.ahead_bytes < self.job.spill_limit || self.state.in_flight == 0
     }
 
-    fn listed_by_source(&mut self, item: FromSource<J::Task>) {
+    fn listed_by_source(&mut self, item: FromSource) {
         match item {
             FromSource::Task(assignment) => {
                 self.handle(Event::Assigned);

@@ -14,10 +14,11 @@ use crate::process::watcher::{self, Watcher};
 use crate::process::{Children, Inheritance, ProcessGroups};
 use crate::signals::policy::Request;
 use crate::signals::{Masked, Received, Subscription};
+use crate::task::erased::{AnyJob, AnySource};
 use crate::task::observer::{Notice, Observer};
 use crate::task::outbox::{LARGE_ONES, OUTBOX, Outbox};
 use crate::task::stop_fd::StopFd;
-use crate::task::{Extent, Job, ListContext, Listing, SAYINGS, Shared, Sink, Source};
+use crate::task::{Extent, ListContext, SAYINGS, Shared, Sink};
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use std::path::Path;
 use std::sync::Arc;
@@ -38,11 +39,11 @@ pub(crate) struct Threads<'a> {
 
 impl<'a> Threads<'a> {
     /// Starts the commit thread, the source thread and the workers. Then this thread is the supervisor.
-    pub(crate) fn run<J: Job, S: Source<Task = J::Task>>(
+    pub(crate) fn run(
         mut self,
-        job: (J, S),
+        job: (Arc<dyn AnyJob>, Box<dyn AnySource>),
         sink: Box<dyn Sink>,
-        from: StartingPoint<J, S::Listing>,
+        from: StartingPoint,
         requests: (Receiver<Received>, Receiver<Request>),
         observer: &mut dyn Observer,
     ) -> Ending {
@@ -70,14 +71,14 @@ impl<'a> Threads<'a> {
     }
 
     /// Longer than a screen: every channel and thread in order. In parts, each channel would be two arguments.
-    fn start<J: Job, S: Source<Task = J::Task>>(
+    fn start(
         &mut self,
-        (job, listed): (J, S),
+        (job, source): (Arc<dyn AnyJob>, Box<dyn AnySource>),
         sink: Box<dyn Sink>,
-        mut from: StartingPoint<J, S::Listing>,
+        mut from: StartingPoint,
         (signals, control): (Receiver<Received>, Receiver<Request>),
         ended: Sender<()>,
-    ) -> Result<(Setup<'a, J>, Option<Watcher>, Vec<Error>)> {
+    ) -> Result<(Setup<'a>, Option<Watcher>, Vec<Error>)> {
         let options = self.options;
         let mut extent =
             Extent { bytes_before: from.store.record().input_bytes, ..from.outset.listing.extent() };
@@ -93,8 +94,7 @@ impl<'a> Threads<'a> {
         let (commit_commands, commands) = unbounded();
         let (commit_event, commit_events) = unbounded();
         let (report, reports) = unbounded();
-        let (list, source) = bounded(READ_AHEAD);
-        let job = Arc::new(job);
+        let (list, tasks) = bounded(READ_AHEAD);
         let record = from.store.record();
         let done_before = record.committed() + record.kept();
         let mark = watcher::mark_of(&record.run);
@@ -121,7 +121,7 @@ impl<'a> Threads<'a> {
         let workers = options.jobs.max(options.max_jobs);
         let input_memory = InputMemory::new(workers);
         let lister = SourceThread {
-            source: listed,
+            source,
             outset: from.outset,
             journal: options.effects.are_journaled().then(|| line.clone()),
             inputs: record.inputs.clone(),
@@ -132,14 +132,12 @@ impl<'a> Threads<'a> {
             rest: REST,
         };
         let mut committer = Committer::new(
-            Arc::clone(&job),
             sink,
             (from.store, from.total),
             options.effects,
             Box::new(move |event| commit_event.send(event).unwrap_or_default()),
         );
         committer.every = options.checkpoint_every;
-        committer.result = from.result;
         let stop = Arc::clone(self.stop);
         committer.last_look =
             last_look.map(|look| -> LastLook { Box::new(move || look(&ListContext::real(&stop))) });
@@ -172,7 +170,7 @@ impl<'a> Threads<'a> {
         let channels = Channels {
             signals,
             control,
-            source,
+            source: tasks,
             reports,
             commit_events,
             commit_commands,

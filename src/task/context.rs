@@ -3,8 +3,7 @@
 use crate::error::Error;
 use crate::sync::lock;
 use crate::task::command::{Call, Command, Err, Feed, Finished, How, Out};
-use crate::task::outbox::LOOK_UP;
-use crate::task::{End, Line, Saying, Shared, TaskError};
+use crate::task::{End, LOOK_UP, Line, Saying, Shared, TaskError};
 use crossbeam_channel::SendTimeoutError;
 use std::ffi::OsStr;
 use std::fmt;

@@ -1,25 +1,23 @@
 //! The way from the workers to the commit thread. A task that must give up does not wait for it.
 
-use crate::task::{Line, Mark, Shared};
+use crate::task::erased::AnyPartial;
+use crate::task::{LOOK_UP, Line, Mark, Shared};
 use crossbeam_channel::{SendTimeoutError, Sender};
-use std::time::Duration;
 
 /// Messages of the workers to the commit thread. Those of one task come from one worker, in order.
-#[derive(Debug)]
-pub(crate) enum Delivery<P> {
+pub(crate) enum Delivery {
     /// A piece of the output of a task that is still running.
     Piece { task: u64, bytes: Vec<u8> },
     /// The task is done; its pieces are complete. It covers so many `bytes` of input.
-    Done { task: u64, partial: P, mark: Option<Mark>, bytes: u64 },
+    Done { task: u64, partial: Box<dyn AnyPartial>, mark: Option<Mark>, bytes: u64 },
     /// The task failed for good. `prints`: the pieces that it emitted stay; otherwise they are forgotten.
     Failed { task: u64, mark: Option<Mark>, prints: bool },
     /// The task was interrupted: its pieces must be forgotten, it runs again.
     Interrupted { task: u64 },
 }
 
-#[derive(Debug)]
-pub(crate) struct Outbox<P> {
-    pub(crate) deliveries: Sender<Delivery<P>>,
+pub(crate) struct Outbox {
+    pub(crate) deliveries: Sender<Delivery>,
     /// For the journal. Three short lines for every command would fill the channel of deliveries.
     pub(crate) lines: Sender<Line>,
     /// Has a message for each large piece that is on its way. Its capacity bounds their number.
@@ -35,7 +33,7 @@ pub(crate) const LARGE_ONES: usize = 16;
 /// A piece of this size is a large one.
 const LARGE: usize = 128 << 10;
 
-impl<P> Delivery<P> {
+impl Delivery {
     /// Whether the task has ended, and counts.
     pub(crate) fn is_last(&self) -> bool {
         matches!(self, Delivery::Done { .. } | Delivery::Failed { .. })
@@ -54,10 +52,10 @@ impl<P> Delivery<P> {
     }
 }
 
-impl<P> Outbox<P> {
+impl Outbox {
     /// Hands something to the commit thread, and waits for room. `false`: the commit path is broken, or the
     /// task must give up: a pager that stops reading must not hold a stop until the kill.
-    pub(crate) fn deliver(&self, shared: &Shared, delivery: Delivery<P>) -> bool {
+    pub(crate) fn deliver(&self, shared: &Shared, delivery: Delivery) -> bool {
         (!delivery.is_large() || self.send(shared, &self.large, ()))
             && self.send(shared, &self.deliveries, delivery)
     }
@@ -76,6 +74,3 @@ impl<P> Outbox<P> {
         }
     }
 }
-
-/// How often a worker that waits for the commit thread looks whether it must give up.
-pub(crate) const LOOK_UP: Duration = Duration::from_millis(50);

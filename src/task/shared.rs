@@ -8,7 +8,7 @@ use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A line for the observer.
 #[derive(Debug)]
@@ -21,6 +21,9 @@ pub(crate) struct Saying {
 
 /// How many lines may wait to be said.
 pub(crate) const SAYINGS: usize = 256;
+
+/// How often a worker that waits for another thread looks whether it must give up.
+pub(crate) const LOOK_UP: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) struct Shared {

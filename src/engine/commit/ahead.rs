@@ -9,18 +9,17 @@
 use super::Committer;
 use crate::engine::reorder::{Fate, Held, Which};
 use crate::error::Result;
-use crate::task::Job;
 
-pub(super) struct Next<P> {
+pub(super) struct Next {
     pub(super) task: u64,
-    pub(super) held: Held<P>,
-    pub(super) fate: Fate<P>,
+    pub(super) held: Held,
+    pub(super) fate: Fate,
     pub(super) was_stored: bool,
 }
 
-impl<J: Job> Committer<J> {
+impl Committer {
     /// The task at the frontier, if it has ended; or any that has ended, if the order does not matter.
-    pub(super) fn next_completed(&mut self) -> Result<Option<Next<J::Partial>>> {
+    pub(super) fn next_completed(&mut self) -> Result<Option<Next>> {
         self.store.pass_finished();
         let any = self.completion.is_in_any_order();
         if let Some((task, entry)) = self.store.take_ahead(any)? {

@@ -6,7 +6,6 @@ use crate::durable::record::Record;
 use crate::durable::status_file::StatusFile;
 use crate::ending::CheckpointFacts;
 use crate::error::Error;
-use crate::task::Job;
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
@@ -75,7 +74,7 @@ impl Frontier {
 /// How often the committer reports a frontier that no component waits for.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
 
-impl<J: Job> Committer<J> {
+impl Committer {
     pub(super) fn report_frontier(&mut self) {
         let Frontier { ahead, output_bytes, .. } = self.reported;
         let ahead_bytes = self.store.spilled_bytes();

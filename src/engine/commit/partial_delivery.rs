@@ -11,8 +11,8 @@
 
 use super::{Closed, Committer};
 use crate::error::{Advice, Error, Result};
-use crate::task::{Committed, Job, Sink};
-use serde::Serialize;
+use crate::task::erased::AnyTotal;
+use crate::task::{Committed, Sink};
 use serde_json::Value;
 
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl PartialDelivery {
     }
 
     /// Call it before the total changes. It costs nothing with a sink that never gives up.
-    pub(super) fn keep_total<T: Serialize>(&mut self, sink: &dyn Sink, total: &T) -> Result<()> {
+    pub(super) fn keep_total(&mut self, sink: &dyn Sink, total: &dyn AnyTotal) -> Result<()> {
         self.total_before = if sink.may_give_up() { Some(value_of(total)?) } else { None };
         Ok(())
     }
@@ -83,22 +83,22 @@ impl PartialDelivery {
     }
 
     /// The total that belongs to the frontier.
-    pub(super) fn total<T: Serialize>(&self, total: &T) -> Result<Value> {
+    pub(super) fn total(&self, total: &dyn AnyTotal) -> Result<Value> {
         self.total_before.clone().map_or_else(|| value_of(total), Ok)
     }
 }
 
-impl<J: Job> Committer<J> {
+impl Committer {
     /// Hands over what the task at the frontier has produced so far, if the sink can take it back.
     pub(super) fn hand_over_frontier(&mut self) -> Result<()> {
         let is_in_order = self.completion.output_is_result() && !self.completion.is_in_any_order();
         if !is_in_order || !self.partial.begin_provisional(&mut *self.sink)? {
             return Ok(());
         }
-        let Self { job, sink, total, reorder, store, partial, .. } = self;
+        let Self { sink, total, reorder, store, partial, .. } = self;
         let task = store.record().frontier;
         let spill = store.spill();
-        reorder.drain_at_work(task, spill, |piece| partial.hand_over(&mut **sink, &job.render(total, piece)))
+        reorder.drain_at_work(task, spill, |piece| partial.hand_over(&mut **sink, &total.render(piece)))
     }
 
     /// The sink has given up, and the run is over. The last record says exactly what the reader has taken.
@@ -125,9 +125,8 @@ impl<J: Job> Committer<J> {
     }
 }
 
-pub(super) fn value_of<T: Serialize>(total: &T) -> Result<Value> {
-    serde_json::to_value(total)
-        .map_err(|e| Error::broken("job", format_args!("its total cannot be written down: {e}")))
+fn value_of(total: &dyn AnyTotal) -> Result<Value> {
+    total.value().map_err(|e| Error::broken("job", format_args!("its total cannot be written down: {e}")))
 }
 
 #[cfg(test)]

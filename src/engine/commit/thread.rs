@@ -3,14 +3,14 @@
 use super::{Closed, CommitCommand, CommitEvent, Committer, Step};
 use crate::durable::history::Way;
 use crate::error::{Error, Kind, Result};
+use crate::task::Line;
 use crate::task::outbox::{Delivery, OUTBOX};
-use crate::task::{Job, Line};
 use crossbeam_channel::{Receiver, never, select};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-pub(crate) struct Inbox<P> {
-    pub(crate) deliveries: Receiver<Delivery<P>>,
+pub(crate) struct Inbox {
+    pub(crate) deliveries: Receiver<Delivery>,
     /// One message for each large piece among the deliveries, taken when the committer counts the piece.
     pub(crate) large_ones: Receiver<()>,
     pub(crate) lines: Receiver<Line>,
@@ -21,8 +21,8 @@ pub(crate) struct Inbox<P> {
 /// How long deliveries wait at most while they keep coming.
 const REST: Duration = Duration::from_millis(20);
 
-impl<P> Inbox<P> {
-    pub(crate) fn run<J: Job<Partial = P>>(self, mut committer: Committer<J>) {
+impl Inbox {
+    pub(crate) fn run(self, mut committer: Committer) {
         let result = catch_unwind(AssertUnwindSafe(|| self.serve(&mut committer)))
             .unwrap_or_else(|_| Err(Error::broken("job", "panicked while its output was put in order")));
         // Receivers first: when the supervisor has the last event, every delivery is refused.
@@ -31,7 +31,7 @@ impl<P> Inbox<P> {
     }
 
     /// Serves until the committer is closed; `None` if the supervisor ended without closing it.
-    fn serve<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<Option<Closed>> {
+    fn serve(&self, committer: &mut Committer) -> Result<Option<Closed>> {
         match self.receive(committer) {
             // The run is over, and the reader takes nothing more: that is not an error.
             Err(error) if error.kind() == Kind::Interrupted => {
@@ -44,7 +44,7 @@ impl<P> Inbox<P> {
 
     /// The obvious loop wakes for every delivery, and each time takes a core from a worker. So after the first delivery this
     /// thread rests until a moment is over or the channel fills up, and then takes all.
-    fn receive<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<Option<Closed>> {
+    fn receive(&self, committer: &mut Committer) -> Result<Option<Closed>> {
         let (no_deliveries, no_lines) = (never(), never());
         let mut is_resting = false;
         loop {
@@ -83,7 +83,7 @@ impl<P> Inbox<P> {
     /// Hands over all that has arrived; whether there was anything.
     ///
     /// A worker delivers before it reports, so all deliveries precede [`CommitCommand::Close`].
-    fn hand_over_waiting<J: Job<Partial = P>>(&self, committer: &mut Committer<J>) -> Result<bool> {
+    fn hand_over_waiting(&self, committer: &mut Committer) -> Result<bool> {
         let mut any = !self.lines.is_empty();
         self.hand_over(Vec::new(), committer)?;
         // Bounded, because workers may fill the channel as fast as this empties it, and the clock and commands need
@@ -101,11 +101,7 @@ impl<P> Inbox<P> {
 
     /// Lines first. A worker sends the line about the end of a task before the task's last delivery, so the lines of these
     /// deliveries are here by now.
-    fn hand_over<J: Job<Partial = P>>(
-        &self,
-        deliveries: Vec<Delivery<P>>,
-        committer: &mut Committer<J>,
-    ) -> Result<()> {
+    fn hand_over(&self, deliveries: Vec<Delivery>, committer: &mut Committer) -> Result<()> {
         for line in self.lines.try_iter().take(self.lines.len()) {
             committer.step(Step::Line(line))?;
         }
@@ -119,7 +115,7 @@ impl<P> Inbox<P> {
     }
 }
 
-impl<J: Job> Committer<J> {
+impl Committer {
     /// Reports how it ended, after the channels of the workers are closed. `None`: the supervisor has ended.
     pub(crate) fn end(mut self, result: Result<Option<Closed>>) {
         let result = result.map_err(|error| self.store.or_lost(error));

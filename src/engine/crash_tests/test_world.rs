@@ -15,7 +15,8 @@ use crate::signals::policy::Policy;
 use crate::signals::{Masked, Received, SignalThread};
 use crate::sink::FileSink;
 use crate::sync::lock;
-use crate::task::observer::Progress;
+use crate::task::erased::{Erased, erase};
+use crate::task::observer::{Notice, Progress};
 use crate::task::outbox::Delivery;
 use crate::task::{Committed, End, Line, Measured, Outcome, Sink, TaskError};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -165,7 +166,7 @@ impl Told {
 
 /// One process at its beginning: the committer, and the tasks that the source thread would hand out.
 struct Started {
-    committer: Committer<Numbers>,
+    committer: Committer,
     todo: VecDeque<u64>,
 }
 
@@ -227,9 +228,9 @@ impl World {
         let (masked, (back, signals)) = (&self.masked, self.signals.clone());
         let subscription = self.listener.subscription.clone();
         let interruptible = Interruptible { masked, signals, back, core: false, subscription, until: None };
-        let (numbers, mut source) = (job(), Upto(TASKS));
-        let from = match prepare(&numbers, &mut source, &mut *sink, &options, (&interruptible, &mut |_| ()))?
-        {
+        let (Erased { job, mut source, total }, _) = erase(job(), Upto(TASKS));
+        let to: (_, &mut dyn FnMut(&Notice)) = (&interruptible, &mut |_| ());
+        let from = match prepare((&*job, total), &mut *source, &mut *sink, &options, to)? {
             Prepared::Ready(from) => from,
             Prepared::AlreadyDone { .. } => return Ok(None),
             Prepared::Stopped { by, .. } => return Err(Error::broken("job", format_args!("{by:?}"))),
@@ -241,7 +242,7 @@ impl World {
         let numbers = from.outset.left.iter().map(|task| task.number);
         let todo = numbers.chain(from.outset.next..TASKS).collect();
         let from = (from.store, from.total);
-        let mut committer = Committer::new(Arc::new(job()), sink, from, self.kind.effects(), report);
+        let mut committer = Committer::new(sink, from, self.kind.effects(), report);
         committer.every = Duration::MAX;
         if self.kind == Kind::FileAtWork {
             committer.reorder.memory = 400;
@@ -252,7 +253,7 @@ impl World {
     /// The workers, the thread and the supervisor in one: every third task is overtaken by the next one.
     fn work(
         &self,
-        committer: &mut Committer<Numbers>,
+        committer: &mut Committer,
         mut todo: VecDeque<u64>,
         until: Until,
         told: &mut Told,
@@ -291,7 +292,7 @@ impl World {
     }
 
     /// A worker does a task. The line about its end may come long before its output.
-    fn deliver(&self, committer: &mut Committer<Numbers>, task: u64) -> Result<()> {
+    fn deliver(&self, committer: &mut Committer, task: u64) -> Result<()> {
         if !self.kind.has_file() {
             let note = String::new();
             let end = End {
@@ -321,20 +322,23 @@ impl World {
         for bytes in output.chunks(4500).map(<[u8]>::to_vec) {
             self.step(committer, Step::Delivery(Delivery::Piece { task, bytes }))?;
         }
-        self.step(committer, Step::Delivery(Delivery::Done { task, partial: task, mark: None, bytes: 1 }))?;
+        self.step(
+            committer,
+            Step::Delivery(Delivery::Done { task, partial: Box::new(task), mark: None, bytes: 1 }),
+        )?;
         Ok(())
     }
 
-    fn checkpoint(&self, committer: &mut Committer<Numbers>) -> Result<()> {
+    fn checkpoint(&self, committer: &mut Committer) -> Result<()> {
         self.step(committer, Step::Command(CommitCommand::Checkpoint { asked: true })).map(drop)
     }
 
-    fn close(&self, committer: &mut Committer<Numbers>, listed: Option<u64>) -> Result<Closed> {
+    fn close(&self, committer: &mut Committer, listed: Option<u64>) -> Result<Closed> {
         let closed = self.step(committer, Step::Command(CommitCommand::Close { listed }))?;
         closed.ok_or_else(|| Error::broken("committer", "is not closed by the command to close"))
     }
 
-    fn step(&self, committer: &mut Committer<Numbers>, step: Step<u64>) -> Result<Option<Closed>> {
+    fn step(&self, committer: &mut Committer, step: Step) -> Result<Option<Closed>> {
         self.before_step.borrow_mut().iter_mut().for_each(|call| call());
         committer.step(step)
     }

@@ -3,7 +3,8 @@
 use super::{BEGINNING, refused};
 use crate::durable::record::Record;
 use crate::error::{Advice, Error};
-use crate::task::{Listing, Mark};
+use crate::task::Mark;
+use crate::task::erased::{AnyListing, AnyTask};
 use std::cmp::Reverse;
 
 /// The part of a list that the source thread must still compare.
@@ -24,13 +25,7 @@ impl Due {
     }
 
     /// Whether the old list ended with `task` after `before`. Its last task may have been a shorter one.
-    pub(crate) fn fits<L: Listing>(
-        self,
-        listing: &L,
-        before: Option<Mark>,
-        task: &L::Task,
-        mark: Mark,
-    ) -> bool {
+    pub(crate) fn fits(self, listing: &AnyListing, before: Option<Mark>, task: &AnyTask, mark: Mark) -> bool {
         let before = before.unwrap_or(BEGINNING);
         self.trace.is_none_or(|trace| {
             mark.trace() == trace

@@ -5,7 +5,8 @@ use super::{Due, Known, Outset, is_done};
 use crate::durable::journal::{Entries, Entry};
 use crate::durable::record::{Reach, Record};
 use crate::error::Result;
-use crate::task::{ListContext, Listing, Mark, Outcome, Source};
+use crate::task::erased::AnySource;
+use crate::task::{ListContext, Mark, Outcome};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -13,8 +14,8 @@ use std::path::Path;
 const NAMED: usize = 3;
 
 /// Says how many tasks are gone, and names those that failed or may not have completed.
-pub(super) fn say_what_has_gone<L: Listing>(
-    outset: &mut Outset<L>,
+pub(super) fn say_what_has_gone(
+    outset: &mut Outset,
     record: &Record,
     (failed, open): (&[u64], &[u64]),
     state: &Path,
@@ -54,8 +55,8 @@ pub(super) fn say_what_has_gone<L: Listing>(
 }
 
 /// Says how many tasks are missing that were not done, if the end of the list is known.
-pub(super) fn missing<S: Source>(
-    source: &S,
+pub(super) fn missing(
+    source: &dyn AnySource,
     record: &Record,
     known: &Known,
     cx: &ListContext<'_>,
@@ -80,8 +81,8 @@ pub(super) fn missing<S: Source>(
 }
 
 /// Names a task that was at work when the last run ended, and is not in the list.
-pub(super) fn at_work_and_gone<S: Source>(
-    source: &S,
+pub(super) fn at_work_and_gone(
+    source: &dyn AnySource,
     record: &Record,
     (state, has_item_marks): (&Path, bool),
     cx: &ListContext<'_>,
@@ -108,8 +109,8 @@ pub(super) fn at_work_and_gone<S: Source>(
 }
 
 /// Names the first task that differs from the journal.
-pub(super) fn first_difference<S: Source>(
-    source: &S,
+pub(super) fn first_difference(
+    source: &dyn AnySource,
     record: &Record,
     (state, reach): (&Path, Option<Reach>),
     cx: &ListContext<'_>,

@@ -9,9 +9,9 @@ use crate::engine::plan::{Finding, Inputs, Output, Past, TaskKind, Why};
 use crate::engine::source_thread::Comparison;
 use crate::error::{Advice, Error, Kind, Result};
 use crate::task::stop_fd::StopFd;
-use crate::task::{Job, ListContext, Listing, Mark, Source};
+use crate::task::{ListContext, Mark};
 
-impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
+impl Case<'_> {
     /// Compares inputs and output with the record. If `stop` is set, the findings do not count.
     pub(super) fn recheck(&mut self, stop: &StopFd) -> Result<()> {
         let (Finding::Record(mut found), Some(mut past)) = (self.found, self.past.take()) else {
@@ -26,7 +26,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         compared
     }
 
-    fn compare(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
+    fn compare(&mut self, past: &mut PastRun, stop: &StopFd) -> Result<Inputs> {
         match (past.was.phase, self.asked.tasks) {
             // Its tasks are complete; only the output lacks its name.
             (Phase::Finalizing { .. }, _) => Ok(Inputs::NotCompared),
@@ -37,7 +37,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     }
 
     /// The inputs of a job that continues: they must be the same as far as tasks are complete.
-    fn compare_unfinished(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
+    fn compare_unfinished(&mut self, past: &mut PastRun, stop: &StopFd) -> Result<Inputs> {
         let listing = match self.source.resume(&past.record.inputs, past.record.frontier) {
             Ok(listing) => listing,
             Err(error) => return self.differ(error),
@@ -59,7 +59,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     }
 
     /// The inputs of a finished job: all of them must be the same.
-    fn compare_finished(&mut self, past: &PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
+    fn compare_finished(&mut self, past: &PastRun, stop: &StopFd) -> Result<Inputs> {
         let mut listing = match self.source.resume(&past.was.inputs, past.was.frontier) {
             Ok(listing) => listing,
             Err(error) => return self.differ(error),
@@ -77,7 +77,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
 
     /// The list of a job with side effects only. Completed tasks must not run again: new tasks run, completed ones
     /// may be gone, and every other change is refused. If the job on record is finished, another list is another job.
-    fn compare_list(&mut self, past: &mut PastRun<J, S::Listing>, stop: &StopFd) -> Result<Inputs> {
+    fn compare_list(&mut self, past: &mut PastRun, stop: &StopFd) -> Result<Inputs> {
         let Some(dir) = &mut self.dir else { return Err(not_planned()) };
         let is_finished = matches!(past.was.phase, Phase::Done { .. });
         if self.options.effects.retry_failed() {
@@ -89,7 +89,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
         })?;
         let cx = ListContext::rehearsal(stop);
         let state = dir.path().to_path_buf();
-        let compared = compare(self.source, &mut past.record, (&state, kept), &cx).and_then(|mut list| {
+        let compared = compare(&*self.source, &mut past.record, (&state, kept), &cx).and_then(|mut list| {
             if let (Ok(outset), true) = (&mut list, is_finished) {
                 outset.look_for_more(&cx)?;
             }
@@ -139,7 +139,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
     }
 
     /// Compares the output with the record, if the plan depends on it.
-    fn look_at_output(&mut self, past: &mut PastRun<J, S::Listing>, inputs: Inputs) -> Result<Output> {
+    fn look_at_output(&mut self, past: &mut PastRun, inputs: Inputs) -> Result<Output> {
         let committed = past.record.output.clone().unwrap_or_default();
         let acts_only = self.asked.tasks == TaskKind::SideEffectsOnly;
         match (past.record.phase, inputs) {

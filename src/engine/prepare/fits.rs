@@ -2,12 +2,12 @@
 
 use crate::durable::record::Record;
 use crate::error::{Advice, Error, Result};
-use crate::task::Job;
+use crate::task::erased::AnyJob;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-pub(crate) fn is_same_job<J: Job>(job: &J, record: &Record, state: &Path) -> Result<()> {
+pub(crate) fn is_same_job(job: &dyn AnyJob, record: &Record, state: &Path) -> Result<()> {
     let difference = if record.job != job.name() {
         format!("the state belongs to another job: it was made by `{}`, not by `{}`", record.job, job.name())
     } else if record.fingerprint != job.fingerprint() {

@@ -12,12 +12,13 @@ use crate::engine::plan::{
     Completed, Finding, Inputs, JobOnRecord, Output, Past, ResultOnRecord, TaskKind, TotalOnRecord, Why,
 };
 use crate::error::{Advice, Error, Kind, Result};
+use crate::task::Line;
+use crate::task::erased::AnyTotal;
 use crate::task::observer::Notice;
 use crate::task::stop_fd::StopFd;
-use crate::task::{Job, Line, Source};
 use std::time::Duration;
 
-impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
+impl Case<'_> {
     /// Opens the state and takes its lock. The inner error says what ended the wait for the lock.
     pub(super) fn open(
         &mut self,
@@ -80,11 +81,8 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             Ok(()) => JobOnRecord::This,
             Err(error) => met(&mut self.refusals, Why::AnotherJob, error, JobOnRecord::Another),
         };
-        let (total, kind) = match total_of::<J>(&record) {
-            Ok(total) => {
-                self.job.recalls(&total);
-                (Some(total), TotalOnRecord::Readable)
-            }
+        let (total, kind) = match total_of(self.total.fresh(), &record) {
+            Ok(total) => (Some(total), TotalOnRecord::Readable),
             Err(error) => {
                 met(&mut self.refusals, Why::OtherVersion, error, (None, TotalOnRecord::OtherVersion))
             }
@@ -96,7 +94,7 @@ impl<J: Job, S: Source<Task = J::Task>> Case<'_, J, S> {
             phase: record.phase,
             job,
             completed: if is_untouched(dir, &record)? { Completed::Nothing } else { Completed::Something },
-            result: match self.job.is_about_now() || !is_final(self.job, &record) {
+            result: match self.job.is_about_now() || total.as_ref().is_some_and(|total| !total.is_final()) {
                 true => ResultOnRecord::Outdated,
                 false => ResultOnRecord::Stands,
             },
@@ -175,18 +173,12 @@ fn is_untouched(dir: &StateDir, record: &Record) -> Result<bool> {
     }
 }
 
-/// The total on record, null in the first record of a job. Only reading it tells whether it is a total of this job.
-fn total_of<J: Job>(record: &Record) -> Result<J::Total> {
-    if record.total.is_null() {
-        return Ok(J::Total::default());
-    }
-    serde_json::from_value(record.total.clone()).map_err(|e| {
+/// The total on record. Only reading it tells whether it is a total of this job.
+fn total_of(mut total: Box<dyn AnyTotal>, record: &Record) -> Result<Box<dyn AnyTotal>> {
+    total.recall(&record.total).map_err(|e| {
         Error::refused("checkpoint", format_args!("its total is of another job: {e}"))
             .advise("it was written by another version")
             .then(Advice::StartAfresh)
-    })
-}
-
-fn is_final<J: Job>(job: &J, record: &Record) -> bool {
-    serde_json::from_value(record.total.clone()).map_or(true, |total| job.is_final(&total))
+    })?;
+    Ok(total)
 }

@@ -2,20 +2,22 @@
 
 use super::*;
 use crate::durable::state_dir::StateDir;
+use crate::task::erased::decode;
+use std::any::Any;
 
 /// A reorder with its disk: files without names.
 struct Bench {
-    reorder: Reorder<u64>,
+    reorder: Reorder,
     spill: Spill,
     place: Option<StateDir>,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { reorder: Reorder::new(), spill: Spill::new("run", 0), place: None }
+        Self { reorder: Reorder::new(decode::<u64>), spill: Spill::new("run", 0), place: None }
     }
 
-    fn take(&mut self, delivery: Delivery<u64>) {
+    fn take(&mut self, delivery: Delivery) {
         self.reorder.take(delivery, &mut self.spill);
     }
 
@@ -44,7 +46,10 @@ impl Bench {
             .unwrap();
         self.spill.done(task);
         let reported = match fate {
-            Fate::Done { partial, .. } => Some(partial),
+            Fate::Done { partial, .. } => {
+                let partial: Box<dyn Any> = partial;
+                Some(*partial.downcast().unwrap())
+            }
             Fate::Failed { .. } => None,
         };
         Some((pieces, reported))
@@ -55,11 +60,11 @@ impl Bench {
     }
 }
 
-fn done(task: u64) -> Delivery<u64> {
-    Delivery::Done { task, partial: task, mark: None, bytes: 0 }
+fn done(task: u64) -> Delivery {
+    Delivery::Done { task, partial: Box::new(task), mark: None, bytes: 0 }
 }
 
-fn piece(task: u64, bytes: &[u8]) -> Delivery<u64> {
+fn piece(task: u64, bytes: &[u8]) -> Delivery {
     Delivery::Piece { task, bytes: bytes.to_vec() }
 }
 
@@ -127,10 +132,10 @@ fn a_checkpoint_keeps_those_that_waited_at_the_last_one() {
 /// What a task reports can be large, and its size is unknown before it is bytes.
 #[test]
 fn what_tasks_report_counts_as_soon_as_many_of_them_wait() {
-    let mut reorder: Reorder<String> = Reorder::new();
+    let mut reorder = Reorder::new(decode::<String>);
     let mut spill = Spill::new("run", 0);
     for task in 1..1000 {
-        let partial = "x".repeat(100_000);
+        let partial = Box::new("x".repeat(100_000));
         reorder.take(Delivery::Done { task, partial, mark: None, bytes: 0 }, &mut spill);
         reorder.pack_those_that_wait().unwrap();
         if reorder.is_full() {

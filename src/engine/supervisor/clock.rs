@@ -4,7 +4,6 @@ use super::Supervisor;
 use super::suspension::LOOK;
 use crate::engine::decide::{Asker, Event, Motion};
 use crate::signals::policy::Request;
-use crate::task::Job;
 use std::time::{Duration, Instant};
 
 /// After this time without the requested checkpoint, the supervisor reports the progress alone.
@@ -13,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the progress line and the clocks move.
 const TICK: Duration = Duration::from_millis(100);
 
-impl<J: Job> Supervisor<'_, J> {
+impl Supervisor<'_> {
     pub(super) fn next_deadline(&self) -> Instant {
         let next_look = match self.state.motion {
             Motion::Suspending => Instant::now() + LOOK,

@@ -4,7 +4,6 @@
 use super::Supervisor;
 use crate::engine::decide::{Course, Event, Motion};
 use crate::engine::pool::{Deferred, Then};
-use crate::task::Job;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -30,7 +29,7 @@ impl Deferrals {
     }
 }
 
-impl<J: Job> Supervisor<'_, J> {
+impl Supervisor<'_> {
     /// Whether there is room for another deferred task, and so for another task.
     pub(super) fn may_defer(&self) -> bool {
         self.workers.deferrals.tasks.len() < MOST

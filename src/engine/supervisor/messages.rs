@@ -11,12 +11,12 @@ use crate::error::{Advice, Error};
 use crate::signals::Received;
 use crate::signals::policy::{Request, is_deadly};
 use crate::task::observer::Notice;
-use crate::task::{Job, Remark, Saying};
+use crate::task::{Remark, Saying};
 use crossbeam_channel::never;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-impl<J: Job> Supervisor<'_, J> {
+impl Supervisor<'_> {
     pub(super) fn note_interrupt(&mut self, heard: &Received) {
         if interrupts_caller_too(heard.request, heard.signal, heard.sender) {
             self.reception.interrupted = Some(heard.signal);

@@ -15,18 +15,18 @@ use crate::engine::pool::Pool;
 use crate::error::Error;
 use crate::process::watcher::Watcher;
 use crate::signals::{Masked, Received, Subscription};
+use crate::task::Extent;
 use crate::task::clock::{LONGEST_TICK, WorkClock};
 use crate::task::observer::{Activity, Observer};
-use crate::task::{Extent, Job};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) struct Setup<'a, J: Job> {
+pub(crate) struct Setup<'a> {
     pub(crate) options: &'a Options,
-    pub(crate) channels: Channels<J::Task>,
-    pub(crate) pool: Pool<J>,
+    pub(crate) channels: Channels,
+    pub(crate) pool: Pool,
     pub(crate) workers: usize,
     /// For threads that a reload may need later.
     pub(crate) masked: &'a Masked,
@@ -36,8 +36,8 @@ pub(crate) struct Setup<'a, J: Job> {
     pub(crate) job: JobFacts,
 }
 
-pub(super) struct Workers<'a, J: Job> {
-    pub(super) pool: Pool<J>,
+pub(super) struct Workers<'a> {
+    pub(super) pool: Pool,
     masked: &'a Masked,
     input_memory: Arc<InputMemory>,
     pub(super) at_start: usize,
@@ -53,9 +53,9 @@ pub(super) struct Workers<'a, J: Job> {
     pub(super) watcher: Option<&'a Watcher>,
 }
 
-impl<'a, J: Job> Workers<'a, J> {
+impl<'a> Workers<'a> {
     pub(super) fn new(
-        pool: Pool<J>,
+        pool: Pool,
         threads: usize,
         (masked, input_memory): (&'a Masked, Arc<InputMemory>),
         options: &Options,

@@ -5,13 +5,13 @@ use crate::ending::{CheckpointFacts, Ending, StoppedBy, Summary};
 use crate::engine::decide::{Cause, Course, Motion};
 use crate::error::{Advice, Error, Kind};
 use crate::sync::lock;
+use crate::task::Running;
 use crate::task::observer::{Activity, Again, AtWork, Notice, Progress};
-use crate::task::{Job, Running};
 use nix::sys::signal::Signal;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-impl<J: Job> Supervisor<'_, J> {
+impl Supervisor<'_> {
     pub(super) fn say_status(&mut self) {
         let progress = self.progress();
         self.view.observer.notice(&Notice::Status(Box::new(progress)));

@@ -5,11 +5,10 @@ use crate::durable::status_file::StatusAnswer;
 use crate::engine::commit::CommitCommand;
 use crate::engine::reload::{Reloaded, Settings};
 use crate::error::Error;
-use crate::task::Job;
 use crate::task::observer::Notice;
 use std::time::Instant;
 
-impl<J: Job> Supervisor<'_, J> {
+impl Supervisor<'_> {
     /// Asks the thread `reload`, which may wait for a slow disk, to read the settings again.
     pub(super) fn reload(&mut self) {
         match &self.channels.reader {

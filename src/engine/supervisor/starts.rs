@@ -9,7 +9,6 @@ pub(super) mod memory;
 use super::Supervisor;
 use crate::engine::options::{HaltOn, Starts};
 use crate::sys::machine;
-use crate::task::Job;
 use crate::task::observer::Notice;
 use std::time::{Duration, Instant};
 
@@ -100,7 +99,7 @@ impl StartRule {
     }
 }
 
-impl<J: Job> Supervisor<'_, J> {
+impl Supervisor<'_> {
     /// How many tasks may be in flight. If starts or successes are counted, no more than can run at once: a task that
     /// waits in the pool would begin before the supervisor knows how the one before it ended. (The pool knows failures.)
     pub(super) fn most_in_flight(&self) -> usize {

@@ -10,7 +10,6 @@ use crate::durable::status_file::{StatusAnswer, StatusFile, StatusTask};
 use crate::engine::commit::CommitCommand;
 use crate::engine::decide::{Asker, Event};
 use crate::signals::policy::Request;
-use crate::task::Job;
 use crate::task::observer::{AtWork, Progress};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,7 +44,7 @@ impl Snapshots {
     }
 }
 
-impl<J: Job> Supervisor<'_, J> {
+impl Supervisor<'_> {
     pub(super) fn write_status_when_due(&mut self, now: Instant) {
         if now >= self.view.snapshots.next {
             self.write_status();

@@ -18,7 +18,6 @@ use crate::engine::decide::{Event, Motion};
 use crate::error::Error;
 use crate::signals::policy::Request;
 use crate::signals::{Resume, suspend};
-use crate::task::Job;
 use crate::task::observer::Notice;
 use std::time::{Duration, Instant};
 
@@ -33,7 +32,7 @@ const SECOND_THOUGHT: Duration = Duration::from_millis(2);
 /// it comes in the microseconds in which the signal thread reads another signal.
 const LONGEST_DELAY: Duration = Duration::from_millis(20);
 
-impl<J: Job> Supervisor<'_, J> {
+impl Supervisor<'_> {
     /// Whether everything stands still, for which a pause and a suspension wait. The kernel sends no event when a child has
     /// stopped, so the loop asks again and again.
     pub(super) fn nothing_moves(&self) -> bool {

@@ -8,7 +8,6 @@ use crate::engine::decide::{Course, Motion};
 use crate::engine::supervisor::Supervisor;
 use crate::error::Error;
 use crate::sys::machine;
-use crate::task::Job;
 use crate::task::observer::Notice;
 use std::time::{Duration, Instant};
 
@@ -53,7 +52,7 @@ impl MemoryRule {
     }
 }
 
-impl<J: Job> Supervisor<'_, J> {
+impl Supervisor<'_> {
     /// Whether a command may start, as far as memory is concerned: one may always, if no other runs.
     pub(in crate::engine::supervisor) fn has_memory(&self) -> bool {
         !self.workers.memory.is_short || self.state.in_flight == 0
