@@ -7,6 +7,7 @@
 
 use crate::cli::parse::without_hyphens;
 use crate::cli::shellwords::is_in;
+use crate::jobs::text::with_short_words;
 use bivouac::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
@@ -152,8 +153,15 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
         && argv.get(2).is_some_and(|word| !word.as_bytes().starts_with(b"-"));
     if kind == ErrorKind::InvalidSubcommand {
         let typed = word(ContextKind::InvalidSubcommand)?;
-        let (.., sentence) = rows(VERBS).find(|(_, names, _)| is_in(names, typed))?;
-        return Some(format!("`{typed}` is no verb\n  {sentence}"));
+        let known = rows(VERBS).find(|(_, names, _)| is_in(names, typed));
+        let advice = match (known, error.get(ContextKind::SuggestedSubcommand)) {
+            (Some((.., sentence)), _) => sentence.to_string(),
+            (None, Some(ContextValue::Strings(alike))) if !alike.is_empty() => {
+                format!("a similar verb: {}", alike.join(", "))
+            }
+            (None, _) => "`bivouac --help` lists the verbs".to_string(),
+        };
+        return Some(format!("`{}` is no verb\n  {advice}", with_short_words(typed)));
     }
     if kind == ErrorKind::UnknownArgument {
         let typed = word(ContextKind::InvalidArg)?;
@@ -171,8 +179,13 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
         }
     }
     let is_missing = kind == ErrorKind::MissingRequiredArgument && verb == "pipe";
+    let has_dashes = argv.iter().any(|word| word == "--");
     (is_missing || (kind == ErrorKind::UnknownArgument && lacks_dashes)).then(|| {
-        "COMMAND: is missing\n  put `--` in front of it: bivouac pipe FILE… -o OUT -- COMMAND".to_string()
+        match has_dashes {
+            true => "COMMAND: is missing\n  nothing follows `--`, or the option before `--` needs a value",
+            false => "COMMAND: is missing\n  put `--` in front of it: bivouac pipe FILE… -o OUT -- COMMAND",
+        }
+        .to_string()
     })
 }
 

@@ -45,6 +45,8 @@ use verbs::{
 // An option that is given twice has its last value, as in a command taken from the history.
 #[command(args_override_self = true)]
 #[command(after_long_help = help::MAIN)]
+// "Command" means a command of the user everywhere else.
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -186,13 +188,25 @@ fn with_its_value(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString
     Some(again)
 }
 
-/// The same command line, with `-C 3` for the `-3` of `grep`.
+/// The same command line, with `-C 3` for the `-3` of `grep`. In `--grace -3` it is a value, and a message must show it as
+/// it was typed.
 fn with_its_context(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString>> {
     let Some(ContextValue::String(_)) = error.get(ContextKind::InvalidArg) else { return None };
     let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let command = Cli::command();
+    let grep = command.find_subcommand("grep")?;
+    let wants_value = |word: &OsString| {
+        let is_named = |option: &clap::Arg| {
+            let long = option.get_long().is_some_and(|name| word.to_str() == Some(&format!("--{name}")));
+            long || option.get_short().is_some_and(|name| word.to_str() == Some(&format!("-{name}")))
+        };
+        let takes =
+            |option: &clap::Arg| option.get_action().takes_values() && !option.is_require_equals_set();
+        grep.get_arguments().any(|option| is_named(option) && takes(option))
+    };
     let (at, lines) = argv.iter().enumerate().skip(2).find_map(|(at, word)| {
         let lines = word.to_str()?.strip_prefix('-').filter(|lines| is_number(lines))?;
-        (argv[1] == "grep").then_some((at, lines))
+        (argv[1] == "grep" && !wants_value(&argv[at - 1])).then_some((at, lines))
     })?;
     let mut again = argv.to_vec();
     again[at] = format!("-C{lines}").into();

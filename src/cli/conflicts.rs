@@ -91,5 +91,6 @@ fn refuse<'a>(option: &str, path: &Path, others: impl Iterator<Item = (&'a str, 
 
 /// The refusal of a shard without an output file: its output would be a part of nothing.
 pub(crate) fn no_output() -> Error {
-    Error::usage("--shard", "there is no output that all shards are for").advise("name one")
+    Error::usage("--shard", "needs an output file, of which each shard makes a part")
+        .advise("name it: --output OUT")
 }

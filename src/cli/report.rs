@@ -69,7 +69,7 @@ fn messages(ending: &Ending, context: ReportContext<'_>) -> Vec<String> {
         Ending::Failed { error, summary } => failed(error, summary, context),
         Ending::Finished { summary, .. } if is_without_items(summary, context) => {
             vec![
-                "no items were given, so nothing was run\n  they come after `:::`, from -a FILE, or one a line on standard input"
+                "no items were given, so nothing was run\n  they come after `:::`, from -a FILE before COMMAND, or from standard input"
                     .to_string(),
             ]
         }

@@ -236,11 +236,25 @@ fn in_two_lines(said: &str, verb: &str) -> String {
     let help =
         || format!("`bivouac {verb}{}--help` lists what there is", if verb.is_empty() { "" } else { " " });
     let tip = match expected.map(|expected| expected.split_once("\n  ").unwrap_or((expected, ""))) {
-        Some((expected, "")) => expected.to_string(),
+        Some((expected, "")) => of_a_number(expected).to_string(),
         Some((expected, _)) => format!("{expected}; see `bivouac signals`"),
         None => tip.map_or_else(help, str::to_string),
     };
     format!("{}\n  {tip}", with_short_words(&wrong))
+}
+
+/// The same in words for users, if it is one of the standard library about a number.
+fn of_a_number(expected: &str) -> &str {
+    match expected {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "expected a whole number, such as `10`"
+        }
+        "number would be zero for non-zero type" => "must not be 0",
+        "number too large to fit in target type" | "number too small to fit in target type" => {
+            "this number is out of range"
+        }
+        other => other,
+    }
 }
 
 /// A message as it is written: with the prefix, with control characters made visible, with a newline. The journal takes each

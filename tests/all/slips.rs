@@ -65,3 +65,24 @@ fn an_item_of_several_lines_is_named_on_one() {
     let ended = world.bivouac("each -0 -a items false").run().expect_code(1);
     ended.expect_says(said[0]).expect_says(said[1]);
 }
+
+#[test]
+fn a_message_shows_what_was_typed_and_says_what_to_type() {
+    let world = World::new();
+    world.write("in", "one\n");
+    for (line, says) in [
+        ("grep x in --grace -1", "invalid value '-1' for '--grace"),
+        ("grep x in --limit-rate -1", "must not be negative"),
+        ("each --retries x echo", "expected a whole number"),
+        ("log --slowest x", "expected a whole number"),
+        ("greb x in", "`greb` is no verb\n  a similar verb: grep"),
+        ("in", "`in` is no verb\n  `bivouac --help` lists the verbs"),
+        ("pipe in -o out --merge -- sort", "the option before `--` needs a value"),
+        ("pipe in -o out cat", "put `--` in front of it"),
+        ("count in --shard 1/2", "name it: --output OUT"),
+    ] {
+        world.bivouac(line).run().expect_code(2).expect_says(says);
+    }
+    let ended = world.bivouac("grep -1 one in").run().expect_code(0);
+    assert_eq!(ended.stdout, b"one\n");
+}

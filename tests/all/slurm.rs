@@ -206,7 +206,7 @@ fn items_on_standard_input_are_stored_with_the_plan() {
 fn a_job_whose_parts_would_be_lost_is_not_submitted() {
     let world = world();
     let job = with_fakes(&world, world.bivouac(LINE).words(&["--", "grep", "-n", "spin_lock", "big.txt"]));
-    job.run().expect_code(2).expect_says("there is no output that all shards are for");
+    job.run().expect_code(2).expect_says("needs an output file, of which each shard makes a part");
     assert!(!calls(&world).contains("sbatch"));
 }
 

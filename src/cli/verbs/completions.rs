@@ -36,7 +36,11 @@ pub(crate) fn run(completions: &CompletionsArgs) -> Result<u8> {
 
 /// Where a shell looks for the completions of a user.
 fn place(shell: Shell) -> Result<PathBuf> {
-    let home = || env::var_os("HOME").map(PathBuf::from).ok_or_else(|| Error::usage("HOME", "is not set"));
+    let home = || {
+        env::var_os("HOME").map(PathBuf::from).ok_or_else(|| {
+            Error::usage("HOME", "is not set").advise("HOME=DIR bivouac completions --install SHELL")
+        })
+    };
     let base =
         |variable: &str, below_home: &str| match env::var_os(variable).filter(|value| !value.is_empty()) {
             Some(directory) => Ok(PathBuf::from(directory)),

@@ -9,7 +9,7 @@ fn of_every_verb() {
     expect_refusals(
         &world,
         &[
-            ("no-such-verb", 2, "unrecognized subcommand"),
+            ("no-such-verb", 2, "`no-such-verb` is no verb"),
             ("grep", 2, "not provided: PATTERN"),
             ("grep foo big.txt --output out --no-such", 2, "unexpected argument"),
             ("grep foo big.txt --output out --resume", 2, "there is no such option here"),
