@@ -76,7 +76,7 @@ fn a_message_shows_what_was_typed_and_says_what_to_type() {
         ("each --retries x echo", "expected a whole number"),
         ("log --slowest x", "expected a whole number"),
         ("greb x in", "`greb` is no verb\n  a similar verb: grep"),
-        ("in", "`in` is no verb\n  `bivouac --help` lists the verbs"),
+        ("one.txt", "`one.txt` is no verb\n  `bivouac --help` lists the verbs"),
         ("pipe in -o out --merge -- sort", "the option before `--` needs a value"),
         ("pipe in -o out cat", "put `--` in front of it"),
         ("count in --shard 1/2", "name it: --output OUT"),
