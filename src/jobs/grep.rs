@@ -44,16 +44,16 @@ pub(crate) struct Grep {
     files: Vec<PathBuf>,
     named: bool,
     looks: Looks,
-    /// What to print before a line, per file; nothing if names are not wanted.
+    /// The prefix of each line of a file, for each file; empty if names are not wanted.
     prefixes: Vec<Vec<u8>>,
     left_out: Vec<LeftOut>,
-    /// Of each file: nothing that is found in it from here on is printed.
+    /// For each file, whether it has its lines: later matches in it are not printed.
     enough: Vec<AtomicBool>,
-    /// The same of the last file.
+    /// Whether the last file has its lines.
     all: Arc<AtomicBool>,
 }
 
-/// What was asked for, in the words of grep.
+/// The options, in the words of grep.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Options {
     /// `-e`, repeated: a line is selected if any of them matches.
@@ -72,7 +72,7 @@ pub(crate) struct Options {
     pub(crate) only_matching: bool,
     /// `-H` and `-h`; by default names are printed if there are several files.
     pub(crate) file_names: Option<bool>,
-    /// What was added later.
+    /// Options that the first version did not have.
     #[serde(skip)]
     pub(crate) more: More,
 }
@@ -141,7 +141,7 @@ impl Options {
         !self.count && self.more.files.is_none()
     }
 
-    /// What is printed depends on what came before the chunk.
+    /// Whether the printed lines of a chunk depend on the chunks before it.
     fn needs_records(&self) -> bool {
         let More { max, around, guarded, .. } = &self.more;
         self.prints_lines() && (self.line_numbers || max.is_some() || around.is_some() || *guarded)
@@ -344,7 +344,7 @@ impl Job for Grep {
 
     fn fingerprint(&self) -> Value {
         let mut options = json!(self.options);
-        // What was added later is in it where it is wanted, so that a job of before can go on.
+        // A later option is in it only if it is set, so that a job of an earlier version can continue.
         if let (Some(options), Value::Object(more)) = (options.as_object_mut(), json!(self.options.more)) {
             options.extend(more.into_iter().filter(|(_, value)| !value.is_null() && *value != false));
         }

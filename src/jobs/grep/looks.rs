@@ -10,7 +10,7 @@ pub(super) struct Looks {
     pub(super) zero: bool,
 }
 
-/// What is coloured, with the default colours of `GREP_COLORS`.
+/// The parts of a line that have a colour, with the default colours of `GREP_COLORS`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Part {
     Name,

@@ -27,7 +27,7 @@ pub(super) struct Line {
     pub(super) text: Vec<u8>,
 }
 
-/// What a chunk leaves for the next one.
+/// The end of a chunk, as far as the next one needs it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Trail {
     /// The last line that is printed for certain.
@@ -152,7 +152,7 @@ impl<'p> Records<'p> {
         (self.head.file as usize, self.head.first_in_file)
     }
 
-    /// What is printed of them after what came `before`.
+    /// The printed lines of the chunk, after the chunks that `before` counts.
     pub(super) fn render(self, before: &Total, options: &Options, prefix: &[u8], looks: Looks) -> Vec<u8> {
         let around = options.around();
         let last = if self.head.last > 0 { Some(before.lines + self.head.last) } else { before.last };
@@ -242,7 +242,7 @@ impl Page<'_> {
 }
 
 impl Total {
-    /// What the lines of a chunk leave for those after it. Called before they are counted.
+    /// Notes the end of a chunk for the next one. Called before its lines are counted.
     pub(super) fn follow(&mut self, trail: &Trail, chunk: &Partial, (wanted, after): (u64, u64), most: u64) {
         let (before, lines) = (self.lines, chunk.lines);
         let near = self.until.saturating_sub(before).min(lines);

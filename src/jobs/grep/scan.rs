@@ -345,7 +345,7 @@ impl<'a> Scan<'a> {
         out
     }
 
-    /// What is left for the next chunk.
+    /// The end of the chunk, for the next one.
     pub(super) fn trail(self) -> Trail {
         let Near { last, kept, selected, .. } = self.near;
         Trail { last, kept: kept.into(), selected }

@@ -62,7 +62,7 @@ pub(crate) enum Step {
     Merge(Merge),
 }
 
-/// What a task reports.
+/// The report of a task.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Done {
     Chunk(Report),

@@ -91,9 +91,9 @@ fn tiny_again(world: &World) {
     expect_bytes(world, &world.read("in"));
 }
 
-/// As process 1 it inherits every orphan of the namespace, and nobody else can reap them.
+/// As process 1 it inherits every orphan of the namespace, and no other process can reap them.
 #[test]
-fn as_process_one_it_reaps_strangers() {
+fn as_process_one_it_reaps_orphans() {
     let Some(wrapper) = namespace() else { return };
     let world = World::new();
     world.write("in", data::text(6, 400_000));
