@@ -98,11 +98,11 @@ fn commands_that_are_ended_together_with_the_job_run_again() {
 #[test]
 fn a_clock_that_ran_during_a_pause_kills_nobody() {
     let world = World::new();
-    let line = each(&world, "--timeout 1s --shell", &["touch begun; sleep 0.5; echo {}", ":::", "a"]);
+    let line = each(&world, "--timeout 3s --shell", &["touch begun; sleep 0.5; echo {}", ":::", "a"]);
     let run = line.start().until("ready");
     crate::pipe::until("it to begin", || world.exists("begun"));
     let run =
-        run.signal(SIGTSTP).until_suspended_by(SIGTSTP).let_pass(std::time::Duration::from_millis(1500));
+        run.signal(SIGTSTP).until_suspended_by(SIGTSTP).let_pass(std::time::Duration::from_millis(3500));
     let run = run.signal(nix::sys::signal::Signal::SIGCONT).until_continued();
     run.wait().expect_code(0).expect_stdout(b"a\n");
 }
