@@ -148,7 +148,11 @@ fn another_plan_is_refused_and_nothing_changes() {
     world.bivouac("count many -o out --shard 1/3").run().expect_code(3).expect_says("another job");
     pipe(&world, "--shard 4/3").expect_code(2);
     pipe(&world, "--shard auto/3").expect_code(2).expect_says("JOB_COMPLETION_INDEX");
-    world.bivouac("count many --shard 1/3").run().expect_code(2).expect_says("no output that all shards");
+    world
+        .bivouac("count many --shard 1/3")
+        .run()
+        .expect_code(2)
+        .expect_says("needs an output file, of which each shard makes a part");
     assert_eq!(world.contents("out.bivouac"), before);
     world.append("many", "more\n");
     let grown = pipe(&world, "--shard 1/3").expect_code(0);
