@@ -245,3 +245,18 @@ fn many_attempts_make_a_page_of_some_megabytes_in_which_all_of_them_count() {
         std::fs::copy(world.path("page.html"), keep).unwrap();
     }
 }
+
+#[test]
+fn a_file_that_is_no_report_is_not_replaced() {
+    let world = World::new();
+    world.write("in", "1\n");
+    world.bivouac("count in -o out").run().expect_code(0);
+    for form in ["", "--svg"] {
+        for _ in 0..2 {
+            world.bivouac(&format!("report out {form} -o picture{form}")).run().expect_code(0);
+        }
+        let ended = world.bivouac(&format!("report out {form} -o in")).run().expect_code(2);
+        ended.expect_says("in: exists, and is no report").expect_short_messages();
+        assert_eq!(world.read("in"), b"1\n");
+    }
+}

@@ -32,13 +32,18 @@ impl Committer {
         Ok(ended.map(|(held, fate)| Next { task, held, fate, was_stored: false }))
     }
 
-    /// Makes room in memory: hands over what is in order, and if that is not enough, stores ended tasks, and pieces of
-    /// tasks at work.
+    /// Makes room in memory: hands over the output that is in order, and if that is not enough, stores ended tasks, and
+    /// pieces of tasks at work.
+    ///
+    /// A sink that has given up takes nothing more, but deliveries still come, and the next run needs them. So nothing is
+    /// handed over here to a sink that may give up.
     pub(super) fn make_room(&mut self) -> Result<()> {
-        self.advance()?;
-        self.hand_over_frontier()?;
-        if !self.reorder.is_half_full() {
-            return Ok(());
+        if !self.sink.may_give_up() {
+            self.advance()?;
+            self.hand_over_frontier()?;
+            if !self.reorder.is_half_full() {
+                return Ok(());
+            }
         }
         self.put_on_disk(Which::Ended)?;
         if self.reorder.is_half_full() {

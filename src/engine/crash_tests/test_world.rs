@@ -89,6 +89,35 @@ impl Sink for Printer {
     }
 }
 
+/// The sink of a run that is over, whose reader takes nothing more.
+struct Stuck;
+
+impl Sink for Stuck {
+    fn may_give_up(&self) -> bool {
+        true
+    }
+
+    fn begin(&mut self, _committed: Option<&Committed>) -> Result<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, _bytes: &[u8]) -> Result<()> {
+        Err(Error::new(ErrorKind::Interrupted, "the reader", "takes nothing"))
+    }
+
+    fn make_durable(&mut self) -> Result<Committed> {
+        Ok(Committed::default())
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_published(&mut self, _committed: &Committed) -> Result<bool> {
+        Ok(false)
+    }
+}
+
 /// Which job it is, as far as the committer makes a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -98,6 +127,8 @@ pub(super) enum Kind {
     FileOnce,
     /// The same as [`File`](Kind::File), and its tasks produce more than the memory holds. Some are interrupted.
     FileAtWork,
+    /// Its reader takes nothing.
+    Stuck,
     /// A person reads what its tasks print. `is_safe`: what is printed cannot be lost any more.
     Printed { in_order: bool, is_safe: bool },
 }
@@ -105,7 +136,7 @@ pub(super) enum Kind {
 impl Kind {
     fn effects(self) -> Effects {
         let output = match self {
-            Kind::File | Kind::FileAtWork => return Effects::Pure,
+            Kind::File | Kind::FileAtWork | Kind::Stuck => return Effects::Pure,
             Kind::FileOnce => TaskOutput::Result,
             Kind::Printed { in_order: true, .. } => TaskOutput::PrintedInOrder,
             Kind::Printed { in_order: false, .. } => TaskOutput::PrintedAsCompleted,
@@ -115,7 +146,7 @@ impl Kind {
 
     pub(super) fn has_file(self) -> bool {
         match self {
-            Kind::File | Kind::FileOnce | Kind::FileAtWork => true,
+            Kind::File | Kind::FileOnce | Kind::FileAtWork | Kind::Stuck => true,
             Kind::Printed { .. } => false,
         }
     }
@@ -214,6 +245,7 @@ impl World {
     fn start(&self, disk: &SimDisk, paper: &Paper, report: Sender<CommitEvent>) -> Result<Option<Started>> {
         let mut sink: Box<dyn Sink> = match self.kind {
             Kind::File | Kind::FileOnce | Kind::FileAtWork => Box::new(FileSink::on(disk, Path::new(OUT))?),
+            Kind::Stuck => Box::new(Stuck),
             Kind::Printed { is_safe, .. } => {
                 Box::new(Printer { paper: paper.clone(), is_immediate: is_safe, waiting: Vec::new() })
             }
@@ -367,4 +399,17 @@ fn is_a_continuation(before: &Record, now: &Record) -> Result<()> {
         return Err(Error::broken("record", "has the epoch of the run before"));
     }
     Ok(())
+}
+
+#[test]
+fn deliveries_are_stored_after_the_sink_has_given_up() {
+    let (world, disk, report) = (World::new(Kind::Stuck), SimDisk::new(), unbounded().0);
+    disk.put(OUT, b"");
+    let Started { mut committer, .. } = world.start(&disk, &Paper::default(), report).unwrap().unwrap();
+    committer.reorder.memory = 5;
+    for task in [1, 0, 2] {
+        world.deliver(&mut committer, task).unwrap();
+    }
+    let error = world.step(&mut committer, Step::Commit).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
 }
