@@ -156,6 +156,15 @@ impl<'a> Launch<'a> {
         self.args.output.is_none() && self.args.job.resume.state.is_none() && !stdout_is_file()
     }
 
+    /// Everything that the job writes where its inputs may be, in all of its processes.
+    pub(crate) fn own_files(&self) -> Vec<PathBuf> {
+        let mut own = state_path::own(&self.args);
+        own.extend(self.settings.log_file.value.clone());
+        let metrics = self.settings.metrics.value.as_deref();
+        own.extend(metrics.into_iter().flat_map(|path| self.part.files_of_all(path)));
+        own
+    }
+
     /// Runs one job to its end, with its output where the command line wants it.
     pub(crate) fn run<J: Job, S: Source<Task = J::Task>>(
         self,

@@ -23,8 +23,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, error, info, warn};
@@ -46,6 +46,9 @@ enum Order {
     Flush(Sender<()>),
 }
 
+/// `tracing` has one log for a process, for as long as it lives.
+static OPEN: OnceLock<LogFile> = OnceLock::new();
+
 /// A log that is open. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct LogFile {
@@ -56,8 +59,11 @@ pub(crate) struct LogFile {
 
 impl LogFile {
     /// Opens the file, starts the thread that writes it, and makes this the log of the process. Nothing has been touched
-    /// if it cannot be opened.
+    /// if it cannot be opened. After the last shard the same process merges all, and its log is open already.
     pub(crate) fn open(masked: &Masked, path: &Path, format: LogFormat, level: LogLevel) -> Result<Self> {
+        if let Some(log) = OPEN.get() {
+            return Ok(log.clone());
+        }
         refuse_trap_at(&OsDisk, path)?;
         let file = open(path).map_err(|cause| Error::named(path, "open the log file", &cause))?;
         let (to, messages) = bounded(WAITING);
@@ -76,7 +82,7 @@ impl LogFile {
             }
         };
         set.map_err(|cause| Error::broken("log", cause))?;
-        Ok(Self { path: path.to_path_buf(), sender, level: handle })
+        Ok(OPEN.get_or_init(|| Self { path: path.to_path_buf(), sender, level: handle }).clone())
     }
 
     pub(crate) fn level(&self, level: LogLevel) {

@@ -44,15 +44,29 @@ impl Part<'_> {
 
     /// The file of this part alone, where all processes of the job are given one name: `job.2.prom` for `job.prom`.
     pub(crate) fn own_file(&self, path: &Path) -> PathBuf {
-        let Some(number) = self.shard() else { return path.to_path_buf() };
-        let mut name = path.file_stem().unwrap_or_default().to_os_string();
-        name.push(format!(".{number}"));
-        if let Some(ending) = path.extension() {
-            name.push(".");
-            name.push(ending);
-        }
-        path.with_file_name(name)
+        self.shard().map_or_else(|| path.to_path_buf(), |number| file_of_shard(number, path))
     }
+
+    /// The files of all parts of the job that are given this name.
+    pub(crate) fn files_of_all(&self, path: &Path) -> Vec<PathBuf> {
+        let shards = match self {
+            Part::Shard { of, .. } => *of,
+            Part::Submitted(submission) => submission.shards,
+            Part::Whole | Part::Merge => 0,
+        };
+        let of_shards = (1..=shards).map(|number| file_of_shard(number, path));
+        of_shards.chain([path.to_path_buf()]).collect()
+    }
+}
+
+fn file_of_shard(number: u64, path: &Path) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_os_string();
+    name.push(format!(".{number}"));
+    if let Some(ending) = path.extension() {
+        name.push(".");
+        name.push(ending);
+    }
+    path.with_file_name(name)
 }
 
 /// Variables in which a scheduler gives an element of an array its number, each with the first number that it uses.

@@ -48,7 +48,7 @@ pub(crate) fn state(args: &RunArgs<'_>, output: Option<&Path>, resumable: bool, 
     }
 }
 
-/// Everything that the run writes where its inputs may be: the output, its part file, the state.
+/// The output, its part file, and the state: where the inputs may be as well.
 pub(crate) fn own(args: &RunArgs<'_>) -> Vec<PathBuf> {
     let mut own: Vec<PathBuf> = args.job.resume.state.iter().cloned().collect();
     own.push(PathBuf::from(SHARED));
@@ -57,7 +57,6 @@ pub(crate) fn own(args: &RunArgs<'_>) -> Vec<PathBuf> {
         part.push(".part");
         own.extend([output.to_path_buf(), PathBuf::from(part), beside(output)]);
     }
-    own.extend(args.job.messages.log_file.iter().chain(&args.job.messages.metrics).cloned());
     own
 }
 

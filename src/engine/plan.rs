@@ -147,6 +147,8 @@ pub(crate) enum Over {
     Finished,
     /// A finished job with another list of tasks.
     FinishedList,
+    /// Another finished job. The tasks of the new one may do harm, so this must not go unnoticed.
+    FinishedOther,
 }
 
 impl Over {
@@ -155,7 +157,9 @@ impl Over {
     pub(crate) fn owns_unfinished_output(self) -> bool {
         match self {
             Over::Discarded | Over::Untouched => true,
-            Over::Nothing | Over::Printed | Over::Finished | Over::FinishedList => false,
+            Over::Nothing | Over::Printed | Over::Finished | Over::FinishedList | Over::FinishedOther => {
+                false
+            }
         }
     }
 }
@@ -238,7 +242,7 @@ fn interrupted_at_its_end(past: Past, code: u8) -> Plan {
 
 fn finished(past: Past, tasks: TaskKind, code: u8) -> Plan {
     if past.job == JobOnRecord::Another {
-        return Plan::Begin(Over::Finished);
+        return Plan::Begin(if tasks == TaskKind::Pure { Over::Finished } else { Over::FinishedOther });
     }
     match tasks {
         TaskKind::SideEffectsOnly => match past.inputs {

@@ -59,8 +59,9 @@ pub(crate) struct StartingPoint {
 /// Said before a finished output goes away, while the run can still be stopped.
 const REPLACES: &str = "the output of a finished job is here; this job will replace it";
 
-/// Said before a finished job is forgotten.
+/// Said before a finished job is forgotten. Its commands may have done what those of the new one do again.
 const ANOTHER_LIST: &str = "the job on record is finished; this is another list, and a new job";
+const ANOTHER_LINE: &str = "the job on record is finished; this one has other options, and is a new job";
 
 /// Said when a run ends before it has compared a finished job with its inputs and output.
 const NOT_LOOKED_AT: &str = "had finished; this run ended before it compared the inputs and the output";
@@ -134,8 +135,9 @@ impl Case<'_> {
         let Self { job, total, source, sink, options, dir, past, .. } = self;
         let nothing_yet = Committed::default();
         let is_ours = over.owns_unfinished_output();
-        let replaced = past.filter(|_| over == Over::Finished).and_then(|past| past.was.output);
-        let replaces = over == Over::Finished && sink.is_published(&replaced.unwrap_or_default())?;
+        let is_over_finished = matches!(over, Over::Finished | Over::FinishedOther);
+        let replaced = past.filter(|_| is_over_finished).and_then(|past| past.was.output);
+        let replaces = is_over_finished && sink.is_published(&replaced.unwrap_or_default())?;
         if is_ours { sink.may_go_on(&nothing_yet) } else { sink.may_begin() }?;
         let listing = source.begin()?;
         let mut record = Record::new(job.name(), job.fingerprint(), listing.described()?);
@@ -147,8 +149,13 @@ impl Case<'_> {
         if replaces {
             notices.push(Notice::Input(REPLACES.to_string()));
         }
-        if let (Over::FinishedList, Some(dir)) = (over, &dir) {
-            notices.push(Notice::Input(format!("{}: {ANOTHER_LIST}", dir.path().display())));
+        let forgotten = match over {
+            Over::FinishedList => Some(ANOTHER_LIST),
+            Over::FinishedOther => Some(ANOTHER_LINE),
+            Over::Nothing | Over::Discarded | Over::Untouched | Over::Printed | Over::Finished => None,
+        };
+        if let (Some(forgotten), Some(dir)) = (forgotten, &dir) {
+            notices.push(Notice::Input(format!("{}: {forgotten}", dir.path().display())));
         }
         let mut store = store_of(record, options, dir);
         store.write_first()?;

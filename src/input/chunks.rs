@@ -588,6 +588,27 @@ mod tests {
         assert!(error.to_string().contains("is a file now"), "{error}");
     }
 
+    /// The processor time of this thread, since the machine may be busy.
+    #[test]
+    fn ten_times_the_files_take_no_more_than_thirty_times_the_time() {
+        let inputs = Inputs::new(vec![b"one\n".to_vec()]);
+        let now = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let micros = |files: usize| {
+            let paths = vec![inputs.paths()[0].clone(); files];
+            let mut listing = Chunks::new(paths, Boundary::newline()).begin().unwrap();
+            let before = now();
+            let (cx, mut tasks) = (ListContext::endless(), 0);
+            while listing.next(&cx).unwrap().is_some() {
+                tasks += 1;
+            }
+            assert_eq!(tasks, files);
+            let took = now() - before;
+            took.tv_sec * 1_000_000 + took.tv_nsec / 1000
+        };
+        let (few, many) = (micros(2000), micros(20_000));
+        assert!(many < few * 30, "{many} µs, and {few} µs for a tenth of it");
+    }
+
     #[test]
     fn a_file_that_grew_is_cut_as_it_was() {
         let inputs = Inputs::new(vec![b"one\ntwo".to_vec()]);

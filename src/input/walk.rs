@@ -17,8 +17,8 @@ use crate::error::Error;
 use crate::sync::lock;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::{Errno, retry_on_intr};
-use std::collections::VecDeque;
-use std::ffi::{CStr, OsStr};
+use std::collections::{HashMap, VecDeque};
+use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::iter::Peekable;
 use std::ops::Range;
@@ -311,9 +311,10 @@ fn unreadable(path: PathBuf, error: impl Into<io::Error>) -> Entry {
     Entry::Unreadable { why: Error::looking(&path, &error.into()), path }
 }
 
-/// Paths of things that a job makes, with all symlinks on the way to them resolved.
+/// Paths of things that a job makes, with all symlinks on the way to them resolved, by their names: of a job in a thousand
+/// shards there are thousands, and every file of the tree is looked up.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Own(Arc<Vec<PathBuf>>);
+pub(super) struct Own(Arc<HashMap<OsString, Vec<PathBuf>>>);
 
 impl Own {
     /// These paths, which need not exist.
@@ -323,16 +324,20 @@ impl Own {
 
     /// These and others.
     pub(super) fn and(&self, paths: &[PathBuf]) -> Self {
-        Self(Arc::new(self.0.iter().cloned().chain(paths.iter().filter_map(|path| settled(path))).collect()))
+        let mut all = (*self.0).clone();
+        for path in paths.iter().filter_map(|path| settled(path)) {
+            let name = path.file_name().unwrap_or_default().to_os_string();
+            all.entry(name).or_default().push(path);
+        }
+        Self(Arc::new(all))
     }
 
     /// Whether the file of this name in this directory below `root` is one of them.
     fn has(&self, directory: &Path, name: &CStr, root: &Path, settled_root: &Path) -> bool {
         let name = OsStr::from_bytes(name.to_bytes());
         // The path is put together only for the few names that match.
-        self.0.iter().any(|own| {
-            own.file_name() == Some(name)
-                && directory.strip_prefix(root).is_ok_and(|rest| settled_root.join(rest).join(name) == *own)
+        self.0.get(name).is_some_and(|own| {
+            directory.strip_prefix(root).is_ok_and(|rest| own.contains(&settled_root.join(rest).join(name)))
         })
     }
 
@@ -340,7 +345,7 @@ impl Own {
     fn is_in(&self, directory: &Path, root: &Path, settled_root: &Path) -> bool {
         let Ok(rest) = directory.strip_prefix(root) else { return false };
         let settled = settled_root.join(rest);
-        self.0.iter().any(|own| own.parent() == Some(&settled))
+        self.0.values().flatten().any(|own| own.parent() == Some(&settled))
     }
 }
 

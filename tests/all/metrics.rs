@@ -156,6 +156,29 @@ fn the_merge_has_the_address_of_the_last_shard() {
     assert_eq!(value(&text, "phase", "phase=\"finished\""), Some(1.0));
 }
 
+/// Its metrics and its log may lie in the tree that is listed. The last shard merges, with the same log.
+#[test]
+fn a_tree_is_listed_without_what_the_job_itself_writes_there() {
+    let world = World::new();
+    world.write("t/a", "a\n");
+    world.write("t/job.3.prom", "of nobody\n");
+    world.bivouac("digest t -o expected").run().expect_code(0);
+    world.write("c.toml", "metrics = 't/job.prom'\n[log]\nfile = 't/log'\n");
+    for given in ["--metrics t/job.prom --log-file t/log", "--config c.toml"] {
+        for shards in [&[""][..], &["--shard 1/2", "--shard 2/2"]] {
+            for shard in shards {
+                let line = world.bivouac("digest t -o out").with(given).with(shard);
+                line.run().expect_code(0).expect_says_not("warning");
+            }
+            assert!(world.exists("t/job.prom"), "{given} {shards:?}");
+            assert_eq!(world.read("out"), world.read("expected"), "{given} {shards:?}");
+            let log = String::from_utf8(world.read("t/log")).unwrap();
+            assert_eq!(log.matches(" finished ").count(), if shards.len() == 1 { 1 } else { 3 }, "{log}");
+            world.shell("rm -rf out* t/job.prom t/job.[12].prom t/log");
+        }
+    }
+}
+
 /// All of them have one configuration, and a collector reads all files of a directory together.
 #[test]
 fn each_shard_has_a_file_and_a_label_of_its_own() {

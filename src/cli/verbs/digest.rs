@@ -2,7 +2,7 @@
 
 use crate::cli::args::verbs::DigestArgs;
 use crate::cli::launch::Launch;
-use crate::cli::{state_path, terminal};
+use crate::cli::terminal;
 use crate::jobs::check::{self, Check};
 use crate::jobs::complaints::Complaints;
 use crate::jobs::digest::{self, Algorithm, Digest, Style, Terms};
@@ -58,7 +58,7 @@ fn compute(args: &DigestArgs, complaints: Complaints, launch: Launch<'_>) -> Res
         .by_contents(args.inputs.verify_inputs)
         .leaving_out(!whole || (keeps_going && has_any()))
         .keeping_going(keeps_going)
-        .without(&state_path::own(&launch.args));
+        .without(&launch.own_files());
     let resumable = source.is_resumable();
     let style = Style { tag: args.tag, zero: args.zero };
     launch.run((Digest::new(algorithm, style, terms, complaints), source), resumable)

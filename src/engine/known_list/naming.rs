@@ -32,24 +32,26 @@ pub(super) fn say_what_has_gone(
         for entry in Entries::of(state)?.into_iter().flatten() {
             let entry = entry?;
             if failed.binary_search(&entry.task).is_ok() || open.binary_search(&entry.task).is_ok() {
-                were.insert(entry.task, entry.note);
+                were.insert(entry.task, (entry.note, entry.outcome));
             }
         }
     }
     let name = |task: &u64| {
-        let note = were.get(task).map(|note| format!(" ({note})")).unwrap_or_default();
+        let note = were.get(task).map(|(note, _)| format!(" ({note})")).unwrap_or_default();
         format!("item {}{note}", task + 1)
     };
-    // Named once: after that they are on record as failed.
-    let new: Vec<u64> = open.iter().copied().filter(|task| !is_done(record, *task)).collect();
+    // Named once: after that they are on record as failed. The last attempt of some has failed, and they waited for another.
+    let new = open.iter().copied().filter(|task| !is_done(record, *task));
+    let is_open = |task: &u64| were.get(task).is_none_or(|(_, outcome)| *outcome == Outcome::Open);
+    let (at_work, waited): (Vec<u64>, Vec<u64>) = new.partition(is_open);
     let mut say = |tasks: &[u64], how: &str, so: &str| {
         outset.said.extend(tasks.iter().take(NAMED).map(|task| format!("{} {how}", name(task))));
         if let more @ 1.. = tasks.len().saturating_sub(NAMED) {
             outset.said.push(format!("{so} {more} more that are gone; the journal names them"));
         }
     };
-    let unknown = "was at work when the last run was killed, and is gone from the list";
-    say(&new, unknown, "so were");
+    say(&at_work, "was at work when the last run was killed, and is gone from the list", "so were");
+    say(&waited, "had failed and waited for its next attempt, and is gone from the list", "so had");
     say(failed, "had failed, and is gone from the list", "so had");
     Ok(())
 }
@@ -97,15 +99,20 @@ pub(super) fn at_work_and_gone(
     // Only an interrupted task certainly runs again, so its item must be there ([`Known`] takes the others for open).
     let may_be_gone = |outcome: Outcome| outcome != Outcome::Interrupted && has_item_marks;
     let at_work = last.into_iter().filter(|(_, (outcome, _))| !may_be_gone(*outcome));
-    let mut at_work: BTreeMap<_, _> = at_work.map(|(task, (_, note))| (note, task)).collect();
+    let mut at_work: BTreeMap<_, _> =
+        at_work.map(|(task, (outcome, note))| (note, (task, outcome))).collect();
     let mut listing = source.resume(&record.inputs, 0)?;
     while let Some(listed) = listing.next(cx)? {
         if let Some(note) = listing.note(&listed.task) {
             at_work.remove(&note);
         }
     }
-    let first = at_work.into_iter().min_by_key(|(_, task)| *task);
-    Ok(first.map(|(note, task)| format!("item {} ({note}) was at work, and is not in the list", task + 1)))
+    let first = at_work.into_iter().min_by_key(|(_, (task, _))| *task);
+    Ok(first.map(|(note, (task, outcome))| {
+        let was_at_work = matches!(outcome, Outcome::Open | Outcome::Interrupted);
+        let was = if was_at_work { "was at work" } else { "was not done" };
+        format!("item {} ({note}) {was}, and is not in the list", task + 1)
+    }))
 }
 
 /// Names the first task that differs from the journal.

@@ -90,6 +90,8 @@ impl Cutting {
 pub struct ChunkListing {
     cutting: Cutting,
     inputs: Vec<Input>,
+    /// Whether one of the inputs is a stream, or compressed. Asked for every chunk, of maybe a million files.
+    any: Any,
     all: Arc<Inputs>,
     remarks: Remarks,
     grown: GrownFiles,
@@ -104,6 +106,12 @@ pub struct ChunkListing {
     bytes_before: u64,
     /// Tasks to be listed again before the first one that is handed out.
     again: u64,
+}
+
+#[derive(Debug)]
+struct Any {
+    stream: bool,
+    packed: bool,
 }
 
 /// Where listing is: the next block to be listed, and what is open for it.
@@ -127,9 +135,14 @@ impl ChunkListing {
     /// Fixes the cut. From here on, a task number means a place.
     pub(super) fn new(cutting: Cutting, inputs: Vec<Input>, all: Inputs) -> Self {
         let contents = cutting.by_contents.then(|| Contents::new(Arc::clone(&cutting.boundary)));
+        let any = Any {
+            stream: inputs.iter().any(Input::is_stream),
+            packed: inputs.iter().any(|input| matches!(input, Input::Packed(..))),
+        };
         Self {
             cutting,
             inputs,
+            any,
             all: Arc::new(all),
             remarks: Remarks::default(),
             grown: GrownFiles::default(),
@@ -147,7 +160,7 @@ impl ChunkListing {
     pub(super) fn at(mut self, frontier: u64, remarks: Remarks) -> Self {
         self.remarks = remarks;
         self.pass_files(frontier);
-        if self.contents.is_some() || self.cutting.boundary.grammar().is_some() || self.has_packed() {
+        if self.contents.is_some() || self.cutting.boundary.grammar().is_some() || self.any.packed {
             (self.at, self.again) = (Place::default(), frontier);
         }
         self
@@ -214,7 +227,7 @@ impl ChunkListing {
         }
         let file = self.open_file(index)?;
         let header = self.at.header.clone();
-        if self.has_packed() {
+        if self.any.packed {
             self.reached = Some(mark_of(index, block.end, Point::default()));
         }
         if block.end == size {
@@ -384,11 +397,7 @@ impl ChunkListing {
     }
 
     fn has_streams(&self) -> bool {
-        self.inputs.iter().any(Input::is_stream) || (self.cutting.by_contents && self.has_packed())
-    }
-
-    fn has_packed(&self) -> bool {
-        self.inputs.iter().any(|input| matches!(input, Input::Packed(..)))
+        self.any.stream || (self.cutting.by_contents && self.any.packed)
     }
 }
 
@@ -466,7 +475,7 @@ impl Listing for ChunkListing {
 
     /// Of files that were read to be cut or are decompressed, and whose contents are not compared, the mark is the place.
     fn go_to(&mut self, mark: Mark) {
-        let has_places = self.cutting.boundary.grammar().is_some() || self.has_packed();
+        let has_places = self.cutting.boundary.grammar().is_some() || self.any.packed;
         let is_place = has_places && self.contents.is_none() && !self.has_streams();
         let Some((index, end, point)) = place_of(mark).filter(|_| is_place) else { return };
         let sizes = self.inputs.iter().map(Input::size);
@@ -542,7 +551,7 @@ impl Listing for ChunkListing {
         }
         let sizes = || self.inputs.iter().map(Input::size);
         let blocks = || sizes().map(|size| blocks_in(size, self.cutting.block)).sum();
-        let is_known = self.cutting.boundary.grammar().is_none() && !self.has_packed();
+        let is_known = self.cutting.boundary.grammar().is_none() && !self.any.packed;
         Extent { tasks: is_known.then(blocks), bytes: Some(sizes().sum()), bytes_before: self.bytes_before }
     }
 }

@@ -89,6 +89,29 @@ fn a_pipe_can_be_given_again() {
     expect_each_once(&world, 100);
 }
 
+/// It may do once more what was done, so it is said. Without a name of the state, it is another state.
+#[test]
+fn other_options_in_the_place_of_a_finished_job_are_a_new_job_and_said() {
+    for place in ["--state st", "-o st", "-o out --state st"] {
+        let world = World::new();
+        let run = |options: &str, command: &[&str]| {
+            each(&world, &format!("{place} {options}"), command).with("::: a b").run().expect_code(0)
+        };
+        let said = "the job on record is finished; this one has other options, and is a new job";
+        run("", &["touch"]).expect_says_not(said);
+        run("", &["touch"]).expect_says("already finished").expect_says_not(said);
+        run("", &["rm"]).expect_says(said);
+        assert!(!world.exists("a") && !world.exists("b"));
+        run("-n 2", &["touch"]).expect_says(said);
+        run("-n 2", &["touch"]).expect_says("already finished").expect_says_not(said);
+        assert!(world.exists("a") && world.exists("b"));
+        run("--fresh", &["touch"]).expect_says_not(said);
+        // A filter does nothing twice.
+        let count = world.bivouac("count a").with(place).run().expect_code(0);
+        drop(count.expect_says_not("new job"));
+    }
+}
+
 /// Two jobs that differ only in their command, or in where their items come from, are two jobs.
 #[test]
 fn jobs_do_not_get_in_each_others_way() {

@@ -167,6 +167,26 @@ fn what_was_at_work_at_a_kill_may_be_gone_and_counts_as_failed() {
     line(&world, "--retry-failed").with("::: a b c d e").run().expect_code(0);
 }
 
+/// Nothing was killed, and it was not at work.
+#[test]
+fn what_waited_for_its_next_attempt_and_is_gone_had_failed() {
+    for by in [SIGTERM, SIGKILL] {
+        let world = World::new();
+        world.write("waits", "none");
+        world.write("bad-b", "");
+        let run = |items: &str| line(&world, "--retries 1 --retry-delay 1h").with(&format!("::: {items}"));
+        let running = run("a b c d").start().until_checkpoint_at_least(3);
+        until("item 2 to wait", || {
+            text(&world.bivouac("log").run().stdout).contains("     2    1  failed 1 ")
+        });
+        running.signal(by).wait();
+        let said = "item 2 (b) had failed and waited for its next attempt, and is gone from the list";
+        run("a c d").run().expect_code(1).expect_says(said).expect_says_not("at work");
+        // It is named once.
+        run("a c d").run().expect_code(1).expect_says_not("is gone from the list");
+    }
+}
+
 #[test]
 fn a_long_list_that_has_grown_is_known_whole_too() {
     let world = World::new();

@@ -113,6 +113,7 @@ fn words(plan: Plan) -> String {
             Over::Printed => "Begin (printed)".into(),
             Over::Finished => "Begin (finished)".into(),
             Over::FinishedList => "Begin (finished, another list)".into(),
+            Over::FinishedOther => "Begin (finished, another job)".into(),
         },
         Plan::Resume => "Resume".into(),
         Plan::Complete { .. } => "Complete".into(),
