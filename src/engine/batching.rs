@@ -59,7 +59,7 @@ impl Batching {
     }
 
     /// How long the supervisor can leave `in_flight` tasks alone; `None` if it must take every report at once.
-    pub(crate) fn undisturbed(&self, in_flight: usize) -> Option<Duration> {
+    pub(crate) fn time_alone(&self, in_flight: usize) -> Option<Duration> {
         let spare = in_flight.checked_sub(self.limit() / 2)?;
         if self.limit() <= HANDED_LEAST * self.workers || spare < self.workers {
             return None;
@@ -82,7 +82,7 @@ mod tests {
     fn long_tasks_are_handed_out_two_by_two_and_every_end_counts() {
         for batching in [Batching::new(2), after(Duration::from_secs(1))] {
             assert_eq!(batching.limit(), 4);
-            assert_eq!(batching.undisturbed(4), None);
+            assert_eq!(batching.time_alone(4), None);
         }
     }
 
@@ -90,12 +90,12 @@ mod tests {
     fn short_tasks_are_handed_out_by_the_dozen_and_left_alone_until_half_of_them_are_done() {
         let mut batching = after(Duration::from_millis(1));
         assert!((72..=88).contains(&batching.limit()), "{}", batching.limit());
-        let alone = batching.undisturbed(batching.limit()).unwrap();
+        let alone = batching.time_alone(batching.limit()).unwrap();
         assert!(alone > Duration::from_millis(15) && alone < Duration::from_millis(25), "{alone:?}");
-        assert_eq!(batching.undisturbed(3), None, "the workers are about to run dry");
+        assert_eq!(batching.time_alone(3), None, "the workers are about to run dry");
         assert_eq!(after(Duration::ZERO).limit(), 2 * HANDED_MOST);
         batching.allow(1);
-        assert_eq!((batching.limit(), batching.undisturbed(1)), (1, None));
+        assert_eq!((batching.limit(), batching.time_alone(1)), (1, None));
         batching.allow(7);
         assert!(batching.limit() > 4, "no more than there are workers, and all of them");
     }

@@ -41,7 +41,6 @@ mod messages;
 mod partial_delivery;
 mod thread;
 
-use ahead::Next;
 use completion::{Complete, Completion};
 pub(crate) use messages::{Closed, CommitCommand, CommitEvent, Frontier};
 use partial_delivery::PartialDelivery;
@@ -51,7 +50,7 @@ use crate::durable::record::Phase;
 use crate::durable::store::CheckpointStore;
 use crate::ending::{CheckpointFacts, FINISHED_WITH_FAILURES};
 use crate::engine::effects::Effects;
-use crate::engine::reorder::{Fate, Reorder, Which};
+use crate::engine::reorder::{Fate, Held, Reorder, Which};
 use crate::error::Result;
 use crate::task::erased::AnyTotal;
 use crate::task::outbox::Delivery;
@@ -73,6 +72,17 @@ pub(crate) type LastLook = Box<dyn FnOnce() -> Result<Vec<String>> + Send>;
 
 /// Receives each report of the committer, as soon as it is true.
 pub(crate) type OnEvent = Box<dyn FnMut(CommitEvent) + Send>;
+
+/// The next task to commit.
+struct Next {
+    task: u64,
+    /// The pieces of its output, in memory or on disk.
+    held: Held,
+    /// Done, with its partial result, or failed.
+    fate: Fate,
+    /// Whether it was stored on disk because it had completed ahead of the frontier.
+    was_stored: bool,
+}
 
 pub(crate) struct Committer {
     sink: Box<dyn Sink>,

@@ -161,8 +161,9 @@ impl Supervisor<'_> {
         let said = if self.view.observer.is_behind() { &no_sayings } else { &self.channels.said };
         let tasks = if self.may_assign() { &self.channels.source } else { &no_tasks };
         let mut patience = self.next_deadline().saturating_duration_since(Instant::now());
-        // With many short tasks in the pool the loop sleeps until half of them should be done (`batching`).
-        let reports = match self.workers.batching.undisturbed(self.state.in_flight) {
+        // Each report that wakes this loop takes a core from a worker for a moment. So with many short tasks in the pool,
+        // reports stay in their channel until half of these tasks should be done.
+        let reports = match self.workers.batching.time_alone(self.state.in_flight) {
             Some(time) if self.state.may_start() => {
                 patience = patience.min(time);
                 &no_reports

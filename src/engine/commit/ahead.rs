@@ -6,16 +6,9 @@
 //! time. So a checkpoint stores those that were waiting at the last one already. If a repeated task does
 //! harm, a checkpoint stores all of them.
 
-use super::Committer;
-use crate::engine::reorder::{Fate, Held, Which};
+use super::{Committer, Next};
+use crate::engine::reorder::Which;
 use crate::error::Result;
-
-pub(super) struct Next {
-    pub(super) task: u64,
-    pub(super) held: Held,
-    pub(super) fate: Fate,
-    pub(super) was_stored: bool,
-}
 
 impl Committer {
     /// The task at the frontier, if it has ended; or any that has ended, if the order does not matter.
