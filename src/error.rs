@@ -122,7 +122,19 @@ impl Error {
     /// job may work in a minute: [`Kind::Broken`], so that a scheduler tries again.
     pub fn named(path: &Path, step: &str, cause: &io::Error) -> Self {
         let error = Self::io(path, step, cause);
-        if error.may_pass() { error } else { error.with_kind(Kind::Usage) }
+        if error.may_pass() {
+            return error;
+        }
+        let error = error.with_kind(Kind::Usage);
+        match cause.raw_os_error() {
+            Some(libc::ENOENT) => error.advise("check the name, and the directory that you are in"),
+            Some(libc::EISDIR) => error.advise("name a file in it"),
+            Some(libc::ENOTDIR) => {
+                error.advise("a name before the last / is that of a file: name another path")
+            }
+            Some(libc::EEXIST) => error.advise("it is a file: name a directory, or one that is to be made"),
+            _ => error,
+        }
     }
 
     /// The same where a path among many is looked at, in the words in which `wc`, `grep` and `sha256sum`

@@ -21,7 +21,7 @@ use super::parse::without_hyphens;
 use crate::jobs::pipe::Parts;
 use bivouac::{Effects, Halt, Starts, TaskOutput};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use common::{JobArgs, StopChildren};
 use control::{Control, TopArgs};
 use each::EachArgs;
@@ -89,7 +89,7 @@ impl Cli {
     pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
         let separated = slurm::separated(argv);
         let argv = separated.as_deref().unwrap_or(argv);
-        let mut cli = match Self::try_parse_from(argv) {
+        let mut cli = match Self::parsed(argv) {
             Ok(cli) => cli,
             Err(error) => match with_its_default(&error, argv)
                 .or_else(|| with_its_hyphens(&error, argv))
@@ -110,6 +110,19 @@ impl Cli {
             verb.sort()?;
         }
         Ok(cli)
+    }
+
+    fn parsed(argv: &[OsString]) -> Result<Self, clap::Error> {
+        let asks_for_help = |word: &OsString| ["help", "--help", "-h"].iter().any(|name| word == name);
+        if !argv.get(1).is_some_and(asks_for_help) {
+            return Self::try_parse_from(argv);
+        }
+        // The parser's own words speak of subcommands. The verb `help` exists only when the rest is built, which takes time.
+        let mut command = Self::command();
+        command.build();
+        let mut command = command.mut_subcommand("help", |help| help.about(help::HELP));
+        let mut matches = command.try_get_matches_from_mut(argv)?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
 
     /// Reads the files that the words name (lists, patterns). If another process has read them for the same words, takes

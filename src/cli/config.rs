@@ -83,7 +83,13 @@ const LARGEST: u64 = 1 << 20;
 impl Config {
     /// Reads a file. An error names the line.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let unreadable = |cause: std::io::Error| Error::named(path, "read the configuration", &cause);
+        let unreadable = |cause: std::io::Error| {
+            let error = Error::named(path, "read the configuration", &cause);
+            match error.is_missing() {
+                true => error.advise(format_args!("make one: bivouac config --example >{}", path.display())),
+                false => error,
+            }
+        };
         let facts = fs::metadata(path).map_err(unreadable)?;
         let refused = |why| Err(Error::usage(path.display(), why));
         if facts.is_file() && facts.len() > LARGEST {
@@ -106,7 +112,7 @@ impl Config {
             let Some(value) = variable(&name).filter(|value| !value.is_empty()) else { return Ok(config) };
             let value = value.into_string().map_err(|_| Error::usage(&name, "is not UTF-8"))?;
             let one = key.alone(value).try_into::<Self>();
-            one.map(|one| one.or(config)).map_err(|error| Error::usage(&name, error.message().trim()))
+            one.map(|one| one.or(config)).map_err(|error| refused(&name, error.message().trim()))
         })
     }
 
@@ -146,9 +152,24 @@ impl Config {
             let message = error.message().trim().replace("\n  ", "; ").replace('\n', " ");
             // The parser names all that it knows, which is three lines of a terminal.
             let (problem, known) = message.split_once(", expected one of ").unwrap_or((&message, ""));
-            let error = Error::usage(format_args!("{}{place}", path.display()), problem);
-            if known.is_empty() { error } else { error.advise(names_like(problem, known)) }
+            let subject = format!("{}{place}", path.display());
+            match known {
+                "" => refused(&subject, problem),
+                known => Error::usage(&subject, problem).advise(names_like(problem, known)),
+            }
         })
+    }
+}
+
+/// A value that is wrong, in the words of [`scalar`], or a fault of the file.
+fn refused(subject: &str, problem: &str) -> Error {
+    match problem.strip_prefix('\'').and_then(|rest| rest.split_once("': ")) {
+        Some((value, why)) => {
+            Error::usage(subject, format_args!("'{value}' is no value for it")).advise(why.to_string())
+        }
+        None => {
+            Error::usage(subject, problem).advise("`bivouac config --example` shows how settings are written")
+        }
     }
 }
 
@@ -366,7 +387,7 @@ mod tests {
         assert_eq!((both.jobs, both.kill_after), (Some(3), Some(Duration::from_secs(9))));
         assert_eq!((both.log.format, both.log.level), (Some(LogFormat::Json), Some(LogLevel::Warn)));
         for (name, value, why) in [
-            ("BIVOUAC_JOBS", "many", "BIVOUAC_JOBS: 'many': "),
+            ("BIVOUAC_JOBS", "many", "BIVOUAC_JOBS: 'many' is no value for it\n  expected 1 to"),
             ("BIVOUAC_LOG_LEVEL", "x", "BIVOUAC_LOG_LEVEL: "),
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();

@@ -27,7 +27,7 @@ pub(crate) fn the_last(named: Option<&Path>, shows: impl Fn(&Path) -> bool) -> R
             states.iter().max_by_key(|path| (shows(path), last_write(path))).cloned().unwrap_or_default();
         let (name, count) = (last.display().to_string(), states.len());
         let name = visible(&name);
-        terminal::message(&format!("{name}: the job that ran last; `bivouac list` prints all {count}"));
+        terminal::message(&format!("{name}: the job that ran last\n  `bivouac list` prints all {count}"));
         Ok(last)
     })
 }

@@ -311,7 +311,8 @@ impl<'a> Launch<'a> {
         self.warn_of_other_results(&state);
         let Self { args, settings, argv, masked, failures, left_out, part, empty_results, .. } = self;
         let word = TaskWord::of_job(job.name());
-        let watch = Watch::on_stderr(&args.job.messages, word, args.commands);
+        let from_stdin = args.inputs.iter().any(|input| input.as_os_str() == "-");
+        let watch = Watch::on_stderr(&args.job.messages, word, (args.commands, from_stdin));
         let shown = watch.is_shown();
         let mask = masked.found();
         let after_warning = AfterWarning::asked(args.job.signals.after_warning.as_deref(), mask);
@@ -349,7 +350,7 @@ impl<'a> Launch<'a> {
             failures: failures
                 .as_ref()
                 .filter(|_| matches!(part, Part::Whole) || ending.summary().failed > 0),
-            from_stdin: args.inputs.iter().any(|input| input.as_os_str() == "-"),
+            from_stdin,
             goes_on_printing: goes_on_printing(&args, output, &ending),
         };
         report(&ending, context);

@@ -19,7 +19,7 @@ mod text;
 use crate::cli::format::shell_code;
 use crate::cli::settings::Settings;
 use crate::cli::shards::Part;
-use crate::cli::terminal;
+use crate::cli::terminal::{self, plain};
 use bivouac::ending::Exit;
 use bivouac::signals::Masked;
 use bivouac::{Ending, Location, Notice, Observer, Progress};
@@ -90,7 +90,10 @@ impl Metrics {
         }
         let figures = Arc::new(Mutex::new(Figures::new(verb, state, part.shard())));
         let warn = |what: String, cause: &io::Error| {
-            terminal::message(&format!("warning: {what}: {cause}; the job goes on without these metrics"));
+            terminal::message(&format!(
+                "warning: {what}: {}; the job goes on without these metrics",
+                plain(cause)
+            ));
         };
         let file = path.and_then(|path| {
             let name = path.display().to_string();

@@ -62,7 +62,7 @@ pub(crate) fn grace(text: &str) -> Result<Grace, String> {
 
 /// A time with a unit (`90s`, `2h`, `1m 30s`), or plain seconds (`0.5`).
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    not_negative(text)?;
+    not_negative(text, "`90s`, `2h` or `0.5`")?;
     const EXAMPLE: &str = "expected a duration such as `90s`, `2h` or `0.5`";
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let parsed = if plain {
@@ -91,9 +91,8 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
     let local = text.strip_prefix("localhost:").unwrap_or(text);
     let port = local.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    port.or_else(|_| text.parse()).map_err(|_| {
-        "expected a port such as `9464`, or an address such as `0.0.0.0:9464` or `[::]:9464`".to_string()
-    })
+    port.or_else(|_| text.parse())
+        .map_err(|_| "expected a port such as `9464`, or an address such as `0.0.0.0:9464`".to_string())
 }
 
 /// A point in time: `14:30` of today, `2026-11-27`, `2026-11-27 14:30` in local time, or as in JSON with a `Z`; or how
@@ -124,7 +123,7 @@ pub(crate) fn rate(text: &str) -> Result<u64, String> {
 
 /// A number of bytes: `4096`, `4k` (4,000), `16MiB` (16 × 1,048,576).
 pub(crate) fn size(text: &str) -> Result<u64, String> {
-    not_negative(text)?;
+    not_negative(text, "`16MiB`, `4k` or `65536`")?;
     const EXAMPLE: &str = "expected a size such as `16MiB`, `16M`, `4k` or `65536`";
     let size: ByteSize = text.trim().parse().map_err(|_| EXAMPLE.to_string())?;
     // The crate saturates. A number that was cut off is not the number that was asked for.
@@ -275,16 +274,16 @@ pub(crate) fn load(text: &str) -> Result<u64, String> {
 }
 
 pub(crate) fn whole(text: &str) -> Result<usize, String> {
-    not_negative(text)?;
+    not_negative(text, "`10`")?;
     text.parse().map_err(|_| "expected a whole number, such as `10`".to_string())
 }
 
-fn not_negative(text: &str) -> Result<(), String> {
+fn not_negative(text: &str, such_as: &str) -> Result<(), String> {
     match text.strip_prefix('-') {
         Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit() || first == '.') => {
-            Err("must not be negative; an example is `90s`, `16MiB` or `10`".to_string())
+            Err(format!("must not be negative; expected a value such as {such_as}"))
         }
-        Some(_) => Err("looks like an option; expected a value such as `90s`, `16MiB` or `10`".to_string()),
+        Some(_) => Err(format!("looks like an option; expected a value such as {such_as}")),
         None => Ok(()),
     }
 }
@@ -346,7 +345,7 @@ pub(crate) fn halt(text: &str) -> Result<HaltWhen, String> {
         ("never", _) => Ok(HaltWhen::Never),
         (_, Some(halt)) => Ok(halt),
         (_, None) => {
-            Err("expected `never`, `now,fail=1`, `soon,fail=10%`, `now,success=1`, `soon,done=5`".to_string())
+            Err("expected `never`, `now,fail=1`, `soon,fail=10%`, `now,success=1`, `now,done=5`".to_string())
         }
     }
 }

@@ -74,13 +74,20 @@ struct Window {
 }
 
 impl Watch<Stderr> {
-    pub(crate) fn on_stderr(args: &MessageArgs, word: TaskWord, commands: Commands) -> Self {
+    /// `from_stdin` says whether the job reads standard input.
+    pub(crate) fn on_stderr(
+        args: &MessageArgs,
+        word: TaskWord,
+        (commands, from_stdin): (Commands, bool),
+    ) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let terminal = io::stderr().is_terminal() && !dumb;
         let look = Look { colour: has_colour(args.color, terminal), unicode: is_utf8() };
         let mut watch = Self::new(args, Outlet::stderr(), terminal, window_of_stderr);
-        // Commands that write to the same terminal themselves know of no line there.
-        if args.progress() == ShowProgress::Auto && commands.ungrouped && io::stdout().is_terminal() {
+        // Commands that write to the same terminal themselves know of no line there; nor does a person who types the input.
+        let is_shared =
+            (commands.ungrouped && io::stdout().is_terminal()) || (from_stdin && io::stdin().is_terminal());
+        if args.progress() == ShowProgress::Auto && is_shared {
             watch.show = Show::Nothing;
         }
         Self { word, look, passes_through: commands.print_failed, ..watch }

@@ -210,6 +210,9 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Vec<S
         return Vec::new();
     }
     let text = context.word.worded(error);
+    // The last lines of the command were printed when they came. Of a job of items, others may have come in between.
+    let is_quoted = |line: &&str| context.failures.is_none() && line.starts_with("  | ");
+    let text = text.lines().filter(|line| !is_quoted(line)).collect::<Vec<_>>().join("\n");
     let stands = error.kind() == Kind::Broken
         && summary.checkpoint.is_some()
         && *context.state != Location::Nowhere

@@ -96,12 +96,11 @@ fn from_scheduler(of: u64, variable: impl Fn(&str) -> Option<String>) -> Result<
     let (name, first, text) = match set.as_slice() {
         [one] => one,
         [] => {
-            let names: Vec<_> = INDICES.iter().map(|(name, _)| *name).collect();
             return Err(Error::usage(
                 "--shard auto",
                 "no scheduler has said which element of an array this is",
             )
-            .advise(format!("name the shard, as in --shard 1/{of}; or set one of {}", names.join(", "))));
+            .advise(format!("name the shard, as in --shard 1/{of}; or set {}, or its like", INDICES[0].0)));
         }
         several => {
             let names: Vec<_> = several.iter().map(|(name, ..)| *name).collect();

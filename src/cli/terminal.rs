@@ -130,8 +130,8 @@ fn unwritten(cause: &io::Error) -> Error {
     }
 }
 
-/// Without the number in brackets that the standard library appends.
-fn plain(cause: &io::Error) -> String {
+/// Without the number in brackets that the standard library appends, and the path that others append to that.
+pub(crate) fn plain(cause: &io::Error) -> String {
     let text = cause.to_string();
     text.split(" (os error").next().unwrap_or_default().to_string()
 }
@@ -227,8 +227,17 @@ fn in_two_lines(said: &str, verb: &str) -> String {
     let mut paragraphs = said.split("\n\n");
     let first = paragraphs.next().unwrap_or_default().trim_start_matches("error: ");
     let tip =
-        paragraphs.find_map(|text| text.trim().strip_prefix("tip: ").filter(|tip| tip.contains("similar")));
+        paragraphs.find_map(|text| text.trim().strip_prefix("tip: ").filter(|tip| is_alike(first, tip)));
     let tip = tip.and_then(|tip| tip.lines().next());
+    let first = first.trim_start_matches("the argument ");
+    if let Some(lacking) = first.strip_prefix("the following required arguments were not provided:") {
+        let lacking: Vec<_> = lacking.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
+        let are = if lacking.len() == 1 { "is" } else { "are" };
+        return format!(
+            "{}: {are} missing\n  `bivouac {verb} --help` lists what there is",
+            lacking.join(", ")
+        );
+    }
     let (wrong, expected) = match first.split_once("': ").or_else(|| first.split_once("'\n  [")) {
         Some((wrong, expected)) => (format!("{wrong}'"), Some(expected.trim_end_matches(']'))),
         None => (first.split_whitespace().collect::<Vec<_>>().join(" "), None),
@@ -236,16 +245,53 @@ fn in_two_lines(said: &str, verb: &str) -> String {
     let help =
         || format!("`bivouac {verb}{}--help` lists what there is", if verb.is_empty() { "" } else { " " });
     let tip = match expected.map(|expected| expected.split_once("\n  ").unwrap_or((expected, ""))) {
-        Some((expected, "")) => of_a_number(expected).to_string(),
-        Some((expected, _)) => format!("{expected}; see `bivouac signals`"),
+        Some((expected, "")) => of_a_number(expected),
+        // The name stands in the line before, as it was typed.
+        Some((expected, _)) => {
+            let why = expected.strip_prefix("SIG").and_then(|name| name.split_once(": "));
+            format!("{}; see `bivouac signals`", why.map_or(expected, |(_, why)| why))
+        }
         None => tip.map_or_else(help, str::to_string),
     };
     format!("{}\n  {tip}", with_short_words(&wrong))
 }
 
-/// The same in words for users, if it is one of the standard library about a number.
-fn of_a_number(expected: &str) -> &str {
-    match expected {
+/// Whether the name that the parser offers is like the one that was typed. It offers `--before-context` for `--foo`.
+fn is_alike(said: &str, tip: &str) -> bool {
+    let in_quotes = |text: &str| text.split('\'').nth(1).map(|name| name.trim_matches('-').to_string());
+    let (Some(typed), Some(offered)) = (in_quotes(said), in_quotes(tip)) else { return false };
+    tip.contains("similar")
+        && (offered.starts_with(&typed) || typed.starts_with(&offered) || distance(&typed, &offered) <= 2)
+}
+
+/// How many letters must be typed, left out or typed otherwise to come from `one` to `other` (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, letter) in one.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], above + 1);
+        for (at, theirs) in other.iter().enumerate() {
+            let otherwise = corner + usize::from(letter != *theirs);
+            corner = row[at + 1];
+            row[at + 1] = otherwise.min(corner + 1).min(row[at] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// The same in words for users, if it is one of the standard library, or of the parser, about a number.
+fn of_a_number(expected: &str) -> String {
+    // "30 is not in -20..=19"
+    if let Some((least, most)) =
+        expected.split_once(" is not in ").and_then(|(_, range)| range.split_once(".."))
+    {
+        let most = most.strip_prefix('=').filter(|most| most.len() < 10);
+        return match most {
+            Some(most) => format!("expected a whole number from {least} to {most}"),
+            None => format!("expected a whole number, {least} or more"),
+        };
+    }
+    let words = match expected {
         "invalid digit found in string" | "cannot parse integer from empty string" => {
             "expected a whole number, such as `10`"
         }
@@ -254,7 +300,8 @@ fn of_a_number(expected: &str) -> &str {
             "this number is out of range"
         }
         other => other,
-    }
+    };
+    words.to_string()
 }
 
 /// A message as it is written: with the prefix, with control characters made visible, with a newline. The journal takes each

@@ -60,8 +60,8 @@ pub(crate) struct StartingPoint {
 const REPLACES: &str = "the output of a finished job is here; this job will replace it";
 
 /// Said before a finished job is forgotten. Its commands may have done what those of the new one do again.
-const ANOTHER_LIST: &str = "the job on record is finished; this is another list, and a new job";
-const ANOTHER_LINE: &str = "the job on record is finished; this one has other options, and is a new job";
+const ANOTHER_LIST: &str = "this is another list, and a new job";
+const ANOTHER_LINE: &str = "this one has other options, and is a new job";
 
 /// Said when a run ends before it has compared a finished job with its inputs and output.
 const NOT_LOOKED_AT: &str = "had finished; this run ended before it compared the inputs and the output";
@@ -155,7 +155,10 @@ impl Case<'_> {
             Over::Nothing | Over::Discarded | Over::Untouched | Over::Printed | Over::Finished => None,
         };
         if let (Some(forgotten), Some(dir)) = (forgotten, &dir) {
-            notices.push(Notice::Input(format!("{}: {forgotten}", dir.path().display())));
+            notices.push(Notice::Input(format!(
+                "{}: the job on record is finished\n  {forgotten}",
+                dir.path().display()
+            )));
         }
         let mut store = store_of(record, options, dir);
         store.write_first()?;

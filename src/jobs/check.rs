@@ -159,7 +159,8 @@ impl Check {
             Verdict::Failed => (&mut tally.differ, "FAILED"),
             Verdict::Missing => (&mut tally.missing, ""),
             Verdict::Unreadable(error) => {
-                partial.complaints.push(error.sentence());
+                // In the words of `sha256sum`.
+                partial.complaints.push(error.sentence().replacen(": cannot open: ", ": ", 1));
                 (&mut tally.unreadable, "FAILED open or read")
             }
         };

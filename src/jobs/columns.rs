@@ -41,6 +41,7 @@ impl Columns {
     pub(crate) fn between(pattern: &str, trim: Option<Trim>) -> Result<Self> {
         let refuse = |problem: String, advice: &'static str| Error::usage("--colsep", problem).advise(advice);
         let built = regex(pattern).map_err(|why| {
+            let why = why.lines().next().unwrap_or_default();
             let advice = "a backslash takes the meaning from a character of it, as in \\|";
             refuse(format!("`{pattern}` is no regular expression: {why}"), advice)
         })?;

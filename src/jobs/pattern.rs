@@ -158,14 +158,20 @@ fn whole(hir: Hir, unit: Unit, is_ascii: bool) -> Hir {
     Hir::concat(vec![Hir::look(before), hir, Hir::look(after)])
 }
 
+/// What helps against most faults in a pattern.
+const AS_IT_IS: &str = "for a sign itself write a backslash before it, or -F for the whole pattern";
+
 fn parse(pattern: &str, reading: Reading) -> Result<Hir> {
-    let wrong = |why: String| Error::usage(format_args!("pattern `{pattern}`"), why);
+    let wrong = |why: String| {
+        let (fault, advice) = why.split_once('\n').unwrap_or((&why, AS_IT_IS));
+        Error::usage(format_args!("pattern `{pattern}`"), fault).advise(advice.to_string())
+    };
     let text = match reading.syntax {
         Syntax::Extended => posix::translated(pattern).map_err(wrong)?,
         Syntax::Basic => posix::translated_basic(pattern).map_err(wrong)?,
         // Perl calls the whole pattern again; here it would be a flag.
         Syntax::Perl if pattern.replace(r"\(", "").contains("(?R") => {
-            return Err(wrong("`(?R)` is a recursion; `grep -P` may know it".to_string()));
+            return Err(wrong("`(?R)` is a recursion\n`grep -P` may know it".to_string()));
         }
         Syntax::Perl => pattern.to_string(),
         Syntax::Fixed => regex_syntax::escape(pattern),
@@ -180,7 +186,8 @@ fn parse(pattern: &str, reading: Reading) -> Result<Hir> {
         .map_err(|e| wrong(in_a_word(&e)))
 }
 
-/// The fault in a pattern, without the drawing of several lines that shows the place.
+/// The fault in a pattern, without the drawing of several lines that shows the place; in a second line the remedy, if
+/// there is a special one.
 fn in_a_word(error: &regex_syntax::Error) -> String {
     use regex_syntax::ast::ErrorKind;
     if let regex_syntax::Error::Parse(error) = error {
@@ -191,13 +198,13 @@ fn in_a_word(error: &regex_syntax::Error) -> String {
         );
         return match (*kind == ErrorKind::UnsupportedLookAround, is_of_perl) {
             (true, _) => posix::LOOK_AROUND.to_string(),
-            (false, true) => format!("{kind}; `grep -P` may know it"),
+            (false, true) => format!("{kind}\n`grep -P` may know it"),
             (false, false) => kind.to_string(),
         };
     }
     if let regex_syntax::Error::Translate(error) = error {
         return match *error.kind() == regex_syntax::hir::ErrorKind::UnicodeNotAllowed {
-            true => "a class of Unicode: begin with (?u)".to_string(),
+            true => "a class of Unicode\nbegin the pattern with (?u)".to_string(),
             false => error.kind().to_string(),
         };
     }

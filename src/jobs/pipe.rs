@@ -71,7 +71,10 @@ impl Pipe {
             std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let is_grep = ["grep", "egrep", "fgrep", "zgrep", "rg"].contains(&name.as_str());
         if is_grep && why.lines().next() == Some("ended with code 1") {
-            return " (1: nothing matched; --ok-codes 0,1)";
+            return " (no match? --ok-codes 0,1)";
+        }
+        if self.command.argv().any(|word| word == "{}") {
+            return " ({}: a chunk comes on standard input)";
         }
         ""
     }

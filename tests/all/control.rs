@@ -370,11 +370,9 @@ fn without_a_name_there_is_exactly_one_or_none_is_chosen() {
         world.bivouac(&format!("count empty --output {last} --fresh")).run().expect_code(0);
         for name in ["status", "log"] {
             let seen = verb(&world, name).expect_code(0);
-            drop(
-                seen.expect_says(&format!(
-                    "{last}.bivouac: the job that ran last; `bivouac list` prints all 2"
-                )),
-            );
+            drop(seen.expect_says(&format!(
+                "{last}.bivouac: the job that ran last\n  `bivouac list` prints all 2"
+            )));
         }
         assert_eq!(status(&world, "")["state"], format!("{last}.bivouac"));
     }

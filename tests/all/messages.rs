@@ -19,6 +19,8 @@ fn world() -> World {
     {
         world.write(&format!("{name}.toml"), text);
     }
+    world.write("d/f", "x\n");
+    world.shell("gzip -k in.txt");
     world.bivouac("count in.txt -o done").run().expect_code(0);
     world.bivouac("each -j1 -o halted --halt now,fail=1 false ::: a b").run().expect_code(4);
     world
@@ -48,6 +50,21 @@ each --memsuspend x echo
 each -D , echo ::: a
 each --pipe wc
 each --tmux echo
+each --results in.txt echo ::: a
+each --wd in.txt/x echo ::: a
+each --joblog d echo ::: a
+each --state /proc/x echo ::: a
+each --log-file d echo ::: a
+each --tmpdir missing --files echo ::: a
+each --retries -1 echo ::: a
+each --nice 30 echo ::: a
+each --shard auto/3 echo ::: a
+each --metrics-listen x echo ::: a
+each --on KILL=stop echo ::: a
+each --on SEGV=stop echo ::: a
+each --halt later,fail=1 echo ::: a
+each --config missing echo ::: a
+each --config d echo ::: a
 each --sqlworker x echo
 each 'echo {} | wc' ::: a
 each 'touch a' ::: a
@@ -94,6 +111,9 @@ pipe
 pipe in.txt -- 'tr a-z A-Z'
 pipe in.txt -- tr a-z A-Z '|' sort
 pipe in.txt -- grep nothing
+pipe in.txt -- cat {}
+pipe in.txt --record-lines 0 -- cat
+pipe in.txt.gz -- cat
 pipe in.txt -o p -- sort
 pipe in.txt -o p --merge 'sort -m; uniq' -- sort
 pipe in.txt -o p --merge 'sort -m' --shard 1/2 -- sort
@@ -107,6 +127,16 @@ grep [
 grep '(a'
 grep '(a)\1'
 grep 'a(?=b)'
+grep '(?=a)'
+grep 'a{3,2}'
+grep '[z-a]'
+grep '[[:foo:]]'
+grep '\p{Foo}'
+grep 'a\'
+grep --foo a in.txt
+grep -f missing in.txt
+grep error in.txt.gz
+grep 0 in.txt.gz
 grep '[:space:]' in.txt
 grep '[\d]' in.txt
 grep '$*a' in.txt
@@ -172,13 +202,34 @@ clean halted
 merge in.txt
 completions nosh
 signals --on X=y
+signals --config missing
+config
+config missing
+config d
+config far.toml
+config bad.toml
+config in.txt
+slurm
+slurm count in.txt -o s
+set
+set done jobs=x
+set jobs=x
+list missing
+report
+report d
+report halted -o d
+clean
+clean foreign
+man in.txt
+man each
+log done --slowest x
 "#;
 
 #[test]
 fn a_message_has_two_lines_and_names_the_thing() {
     let world = world();
     let mut lines = LINES.trim();
-    let (mut tried, mut long) = (0, Vec::new());
+    let (mut tried, mut long, mut nothing_to_type) = (0, Vec::new(), Vec::new());
     while !lines.is_empty() {
         // A word in quotes may have several lines.
         let ends = lines.match_indices('\n').map(|(at, _)| at).chain([lines.len()]);
@@ -186,10 +237,12 @@ fn a_message_has_two_lines_and_names_the_thing() {
         let ended = typed(&world, &lines[..end]);
         assert!(ended.code().is_some_and(|code| !(6..=125).contains(&code)), "{}", &lines[..end]);
         long.extend(ended.long_messages());
+        nothing_to_type.extend(ended.lone_refusal());
         lines = lines[end..].trim_start();
         tried += 1;
     }
     assert_eq!(long.len(), 0, "{}", long.join("\n"));
+    assert_eq!(nothing_to_type.len(), 0, "{}", nothing_to_type.join("\n"));
     assert!(tried > 100, "{tried}");
 }
 

@@ -169,7 +169,7 @@ fn an_output_that_cannot_be_one() {
 fn wrong_usage() {
     let world = GREP.world();
     refused(&world, "grep ( big.txt --output out", 2, "(");
-    refused(&world, "grep", 2, "not provided: PATTERN");
+    refused(&world, "grep", 2, "PATTERN: is missing");
     refused(&world, "no-such-verb", 2, "no-such-verb");
     refused(&world, "count big.txt --limit-rate fast", 2, "fast");
     refused(&world, "count big.txt --jobs none", 2, "none");

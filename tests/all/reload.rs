@@ -133,7 +133,7 @@ fn a_configuration_that_is_wrong_is_refused_at_the_start() {
     let world = GREP.world();
     for (text, why) in [
         ("job = 3", "c.toml, line 1: unknown field `job`"),
-        ("\njobs = \"none\"", "c.toml, line 2: 'none': expected 1 to"),
+        ("\njobs = \"none\"", "c.toml, line 2: 'none' is no value for it\n  expected 1 to"),
         ("[signals]\nSTOP = 'stop'", "SIGSTOP: cannot be mapped"),
     ] {
         world.write("c.toml", text);

@@ -423,6 +423,16 @@ impl<'w> Ended<'w> {
         long
     }
 
+    /// A refusal that only says what is wrong. Those in the words of `wc` and `grep` may.
+    pub(crate) fn lone_refusal(&self) -> Option<String> {
+        let is_refusal = self.code() == Some(2) && self.stdout.is_empty();
+        let last = self.stderr.lines().last().filter(|_| is_refusal)?;
+        let theirs = [": No such file or directory", ": Is a directory"];
+        let names = |end: &&str| last.strip_suffix(end).is_some_and(|start| start.matches(": ").count() == 1);
+        let says_more = last.starts_with("  ") || theirs.iter().any(names);
+        (!says_more).then(|| format!("{}: {last}", self.how.line()))
+    }
+
     pub(crate) fn expect_short_messages(self) -> Self {
         let long = self.long_messages();
         assert!(long.is_empty(), "{}", long.join("\n"));

@@ -181,7 +181,7 @@ fn what_is_wrong_is_said_before_or_by_the_job_and_changes_nothing() {
     for (line, says) in [
         ("set color=red", "these can: jobs, rate, limit-rate"),
         ("set s", "KEY=VALUE: is missing"),
-        ("set jobs=many", "jobs: 'many': expected"),
+        ("set jobs=many", "jobs: 'many' is no value for it\n  expected 1 to"),
         ("set jobs=1 a b", "a second state"),
         ("set jobs=1", "no job was started"),
     ] {

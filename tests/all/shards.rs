@@ -147,7 +147,7 @@ fn another_plan_is_refused_and_nothing_changes() {
     other.expect_code(3).expect_says("with other options");
     world.bivouac("count many -o out --shard 1/3").run().expect_code(3).expect_says("another job");
     pipe(&world, "--shard 4/3").expect_code(2);
-    pipe(&world, "--shard auto/3").expect_code(2).expect_says("JOB_COMPLETION_INDEX");
+    pipe(&world, "--shard auto/3").expect_code(2).expect_says("or set SLURM_ARRAY_TASK_ID");
     world
         .bivouac("count many --shard 1/3")
         .run()

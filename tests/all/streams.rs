@@ -301,6 +301,15 @@ fn a_closed_standard_input_is_not_an_empty_one() {
 }
 
 #[test]
+fn nothing_is_removed_if_nobody_could_be_told_what() {
+    let world = World::new();
+    world.write("in", "1\n");
+    world.bivouac("count in -o out").run().expect_code(0);
+    let (code, _, said) = shell(&world, "bivouac clean >&-");
+    assert_eq!((code, world.exists("out.bivouac")), (Some(4), true), "{said}");
+}
+
+#[test]
 fn closed_streams_that_are_not_used_do_no_harm() {
     let world = World::new();
     world.write("in", "1\n2\n3\n");

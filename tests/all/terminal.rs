@@ -151,6 +151,17 @@ fn the_progress_line_leaves_the_terminal_clean() {
     assert!(hidden <= visible, "the cursor was left hidden:\n{}", shown.escape_debug());
 }
 
+/// The line would be drawn into what is typed.
+#[test]
+fn there_is_no_progress_line_while_the_input_is_typed() {
+    let world = World::new();
+    // Longer than it takes until there is a line.
+    let line = "bivouac each --shell 'sleep 2; echo over-{}'";
+    let terminal = Terminal::open(&world).types(line).types("item").until("over-item");
+    let seen = terminal.presses(4).until("prompt> ").seen.clone();
+    assert!(!seen.contains("elapsed"), "{}", seen.escape_debug());
+}
+
 /// Standard input may be the list; the terminal is asked.
 #[test]
 fn each_command_is_asked_for_and_ctrl_c_at_a_question_stops_the_job() {

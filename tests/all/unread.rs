@@ -94,7 +94,15 @@ fn what_may_not_be_read_is_as_what_is_missing_whatever_it_is() {
             assert!(!world.exists("out") && !world.exists("out.bivouac"), "{line}");
         }
     }
-    world.shell("chmod 700 dir");
+    world.shell("chmod 700 dir; echo x >in; mkdir shut; chmod 0 shut");
+    may_not_read(&world, "count in -o shut/out").run().expect_code(2).expect_says_not("make it first");
+    may_not_read(&world, "grep -r x shut").run().expect_says("shut: Permission denied\n");
+    world.bivouac("count in -o out").run().expect_code(0);
+    world.shell("chmod 0 out.bivouac");
+    for line in ["status out", "log out", "stop out", "count in -o out"] {
+        may_not_read(&world, line).run().expect_says("out.bivouac: ").expect_says_not("plan.json");
+    }
+    world.shell("chmod 700 shut out.bivouac");
 }
 
 #[test]

@@ -407,6 +407,13 @@ fn help_version_completions_and_manual_pages() {
         "mkdir man; bivouac man man 2>said; test -s man/bivouac.1; test -s man/bivouac-grep.1 || exit 9",
     );
     assert!(world.exists("man/bivouac.1") && world.exists("man/bivouac-grep.1"));
+    // Somebody wants to read about it.
+    world.bivouac("man grep").run().expect_code(2).expect_says("bivouac grep --help");
+    assert!(!world.exists("grep"));
+    for help in ["--help", "help", "-h"] {
+        let listed = "help         Print this message, or the help of a verb";
+        world.bivouac(help).run().expect_code(0).expect_stdout_says(listed);
+    }
 }
 
 #[test]

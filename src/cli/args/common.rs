@@ -233,6 +233,11 @@ impl PackedArgs {
         let read = |file: &'f PathBuf| Some((file.as_path(), Format::of_file(file)?));
         self.decompress.is_none().then(|| files.iter().find_map(read)).flatten()
     }
+
+    /// Whether all of them are compressed, and read as they are.
+    pub(crate) fn are_unread(&self, files: &[PathBuf]) -> bool {
+        self.decompress.is_none() && files.iter().all(|file| Format::of_file(file).is_some())
+    }
 }
 
 /// What signals mean, and how the process ends because of them.

@@ -64,7 +64,8 @@ pub(crate) struct EachArgs {
     #[arg(short, long, value_name = "DELIM", value_parser = parse::bytes, allow_hyphen_values = true, help_heading = "Items")]
     delimiter: Option<parse::Bytes>,
 
-    /// Pass N items to each command, fewer to the last one; 0: one that COMMAND does not get [default: 1]
+    /// Pass N items to each command, fewer to the last one; 0: run COMMAND once for each item, without it
+    /// [default: 1]
     #[arg(short = 'n', long = "max-args", value_name = "N", value_parser = parse::whole, allow_hyphen_values = true, help_heading = "Items")]
     max_args: Option<usize>,
 

@@ -28,6 +28,9 @@ it still dies of SIGINT, so that a loop around it ends.
     };
 }
 
+/// Of the verb `help`, which is the parser's.
+pub(crate) const HELP: &str = "Print this message, or the help of a verb";
+
 pub(crate) const MAIN: &str = "\
 Signals:
   INT, TERM, HUP    stop with a checkpoint; INT or TERM again: cancel
@@ -351,7 +354,7 @@ Exit codes:
   0  done
   2  wrong usage, or no STATE here
   3  the checkpoint is damaged, or the state belongs to another user
-  4  the state could not be read, or the page not be written
+  4  the state could not be read, or the page could not be written
 
 Examples:
   bivouac report -o report.html
@@ -407,7 +410,7 @@ Exit codes:
 Examples:
   bivouac config --example > job.toml
   bivouac config --schema > bivouac.schema.json
-  bivouac config job.toml && systemctl reload names
+  bivouac config job.toml && systemctl reload job
 ";
 
 pub(crate) const COMPLETIONS: &str = "\

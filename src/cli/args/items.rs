@@ -67,7 +67,7 @@ pub(crate) struct ItemArgs {
     #[arg(long, value_name = "N", requires = "shuf")]
     seed: Option<u64>,
 
-    /// STR stands for the item in COMMAND, and {} does not. Others have such options too: --er {.}, --bnr {/},
+    /// STR stands for the item in COMMAND, and {} does not. The other placeholders have options as well: --er {.}, --bnr {/},
     /// --dnr {//}, --bner {/.}, --seqreplace {#}, --slotreplace {%}
     #[arg(short = 'I', value_name = "STR", allow_hyphen_values = true, help_heading = "The command")]
     replace_str: Option<OsString>,

@@ -432,7 +432,7 @@ impl GrepArgs {
                         names.sort_by(|a, b| b.cmp(a));
                         open.extend(names.into_iter().map(|name| path.join(name)));
                     }
-                    Err(error) => self.unlisted.push(format!("{}: {error}", dir.display()).into()),
+                    Err(error) => self.unlisted.push(Error::looking(dir, &error).sentence().into()),
                 },
             }
         }
@@ -600,7 +600,7 @@ pub(crate) struct PipeArgs {
 
 /// Put the results of all shards of a job together.
 ///
-/// The shard that ends last does this by itself. It is for a merge that was interrupted, and says which shards are not
+/// The shard that ends last does this by itself. The verb is for a merge that was interrupted, and says which shards are not
 /// done. The merge can be stopped and continued as every job.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::MERGE)]
@@ -697,7 +697,7 @@ pub(crate) struct ReportArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_long_help = help::CLEAN)]
 pub(crate) struct CleanArgs {
-    /// State directories [default: those of the current directory]
+    /// State directories, or outputs [default: the states of the current directory]
     #[arg(value_name = "STATE", add = ArgValueCompleter::new(complete::states))]
     pub(crate) states: Vec<PathBuf>,
 

@@ -8,13 +8,17 @@ use crate::cli::format::{age, in_columns, since};
 use crate::cli::terminal;
 use crate::jobs::quote;
 use crate::jobs::text::visible;
-use bivouac::Result;
 use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
+use bivouac::{Error, Result};
 use std::path::Path;
 
 pub(super) fn run(list: &ListArgs) -> Result<u8> {
     let directory = list.directory.as_deref().unwrap_or(Path::new(""));
+    if list.directory.is_some() && !directory.is_dir() {
+        return Err(Error::usage(directory.display(), "is no directory")
+            .advise("name one to look in; one job is shown by `bivouac status STATE`"));
+    }
     let mut rows = vec![["STATE", "VERB", "SHARE", "PHASE", "PID", "AGE", "COMMAND"].map(str::to_string)];
     let mut objects = String::new();
     for path in states_below(directory)? {

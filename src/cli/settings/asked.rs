@@ -94,7 +94,7 @@ impl Change {
                     .advise(format_args!("these can: {}", SETTABLE.join(", "))));
             }
         };
-        parsed.map_err(|why| Error::usage(key, format_args!("'{value}': {why}")))
+        parsed.map_err(|why| Error::usage(key, format_args!("'{value}' is no value for it")).advise(why))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::cli::args::verbs::CleanArgs;
 use crate::cli::discover::{of_output, states_in};
+use crate::cli::format::count;
 use crate::cli::state_path::{SHARED, remove_if_empty};
 use crate::cli::terminal;
 use crate::jobs::text::visible;
@@ -14,10 +15,13 @@ use bivouac::ending::FINISHED;
 use bivouac::error::Kind;
 use bivouac::state_dir::{Cleaned, clean as clean_state};
 use bivouac::{Error, Result, Shards};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Removes what is asked for, lists it on standard output, and says what is kept.
 pub(crate) fn run(clean: &CleanArgs) -> Result<u8> {
+    // What is removed is listed there.
+    bivouac::sink::refuse_closed_stdout()?;
     let named = !clean.states.is_empty();
     let state = |name: &PathBuf| of_output(name).unwrap_or_else(|| name.clone());
     let states = if named { clean.states.iter().map(state).collect() } else { states_in(Path::new(""))? };
@@ -65,7 +69,7 @@ fn sweep(
     remove: impl Fn(&Path) -> Result<Cleaned>,
     say: impl Fn(&str),
 ) -> Swept {
-    let mut swept = Swept::default();
+    let (mut swept, mut kept) = (Swept::default(), BTreeMap::new());
     for path in states {
         match remove(path) {
             Ok(Cleaned { stays, left, .. }) => {
@@ -75,7 +79,10 @@ fn sweep(
                 swept.removed.push(Removed { path: path.clone(), stays });
             }
             Err(error) if !named && matches!(error.kind(), Kind::Refused | Kind::Busy) => {
-                say(&format!("kept: {}", worded(&error)))
+                say(&format!("kept: {}", error.sentence()));
+                if let Some((_, advice)) = worded(&error).split_once("\n  ") {
+                    *kept.entry(advice.to_string()).or_default() += 1;
+                }
             }
             Err(error) => {
                 if let Some(earlier) = swept.failure.replace(error) {
@@ -83,6 +90,10 @@ fn sweep(
                 }
             }
         }
+    }
+    // What helps is the same for each of maybe a hundred, so it is said once.
+    for (advice, states) in kept {
+        say(&format!("kept {}\n  {advice}", count(states, "state")));
     }
     swept
 }
@@ -95,7 +106,7 @@ mod tests {
     /// States whose names say what removing them comes to.
     fn by_name(path: &Path) -> Result<Cleaned> {
         match path.to_str().unwrap() {
-            "unfinished" => Err(Error::refused("unfinished", "can be continued")),
+            "unfinished" => Err(Error::refused("unfinished", "can be continued").advise("do that")),
             "busy" => Err(Error::new(Kind::Busy, "busy", "is in use")),
             "io" => Err(Error::broken("io", "cannot remove")),
             "shared" => Ok(Cleaned { record: None, stays: true, left: vec!["notes.txt".into()] }),
@@ -124,7 +135,8 @@ mod tests {
             [
                 "kept: unfinished: can be continued",
                 "kept: busy: is in use",
-                "shared/notes.txt: not ours, left"
+                "shared/notes.txt: not ours, left",
+                "kept 1 state\n  do that"
             ]
         );
     }
@@ -133,7 +145,7 @@ mod tests {
     fn a_state_that_was_named_is_removed_or_that_is_a_failure() {
         let (swept, said) = swept(&["unfinished", "a", "busy"], true);
         assert_eq!(swept.removed, [removed("a", false)]);
-        assert_eq!(said, ["unfinished: can be continued"]);
+        assert_eq!(said, ["unfinished: can be continued\n  do that"]);
         assert_eq!(swept.failure.unwrap().kind(), Kind::Busy);
     }
 

@@ -111,7 +111,12 @@ impl ResultsPlace {
             (None, true) => {
                 let place = each.tmpdir.clone().unwrap_or_else(std::env::temp_dir);
                 let made = tempfile::Builder::new().prefix("bivouac-").tempdir_in(&place);
-                let made = made.map_err(|e| Error::named(&place, "make a directory for --files", &e))?.keep();
+                let made = made
+                    .map_err(|e| {
+                        Error::named(&place, "make a directory for --files", &e)
+                            .or("--tmpdir names a directory that exists")
+                    })?
+                    .keep();
                 // Its name as it was asked for: that of `made` is absolute.
                 let path = made.file_name().map_or(made.clone(), |name| place.join(name));
                 Ok(Self { path: Some(path.clone()), new: vec![path], is_passing: true, is_empty: false })

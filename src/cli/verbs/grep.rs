@@ -54,13 +54,18 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let (quiet, pattern) = (launch.is_quiet(), options.patterns);
     let is_extended = !(grep.basic_regexp || grep.extended_regexp || grep.fixed_strings || grep.perl_regexp);
     let exit = launch.run((job, source), resumable)?;
-    if let (Exit::Code(NOTHING_FOUND), false, [pattern, ..]) = (exit, quiet, pattern.as_slice()) {
-        if let Some((file, format)) = grep.packed.unread(&files) {
+    let is_over = matches!(exit, Exit::Code(FINISHED | NOTHING_FOUND));
+    if let (true, false, [pattern, ..]) = (is_over, quiet, pattern.as_slice()) {
+        let nothing_found = exit == Exit::Code(NOTHING_FOUND);
+        // A short pattern matches compressed bytes by chance. But where text was searched as well, the match is in there.
+        let unread = grep.packed.unread(&files).filter(|_| nothing_found || grep.packed.are_unread(&files));
+        let escape = basic_operator(pattern).filter(|_| is_extended && nothing_found);
+        if let Some((file, format)) = unread {
             terminal::message(&format!(
                 "{}: is compressed ({format}), and was read as it is\n  to search what is in it: bivouac grep --decompress …",
                 file.display()
             ));
-        } else if let Some(escape) = basic_operator(pattern).filter(|_| is_extended) {
+        } else if let Some(escape) = escape {
             let (pattern, sign) = (quote::argument(pattern.as_ref()), &escape[1..]);
             terminal::message(&format!(
                 "in {pattern} `{escape}` is the character {sign}, as for grep -E\n  for what plain grep means by it: bivouac grep -G {pattern} …"

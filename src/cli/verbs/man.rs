@@ -15,12 +15,23 @@ use std::path::Path;
 
 /// Writes `bivouac.1` and one page for each verb into `directory`.
 pub(crate) fn run(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory).map_err(|cause| Error::io(directory, "make this directory", &cause))?;
+    if let Some(verb) = Cli::command()
+        .get_subcommands()
+        .map(Command::get_name)
+        .find(|verb| *verb != "man" && directory == Path::new(verb))
+    {
+        return Err(Error::usage(
+            directory.display(),
+            "is a verb, and here a directory for the manual pages is meant",
+        )
+        .advise(format_args!("to read about it: bivouac {verb} --help; for a directory: ./{verb}")));
+    }
+    fs::create_dir_all(directory).map_err(|cause| Error::named(directory, "make this directory", &cause))?;
     let fifth = match directory.file_name() {
         Some(name) if name == "man1" => directory.with_file_name("man5"),
         Some(_) | None => directory.to_path_buf(),
     };
-    fs::create_dir_all(&fifth).map_err(|cause| Error::io(&fifth, "make this directory", &cause))?;
+    fs::create_dir_all(&fifth).map_err(|cause| Error::named(&fifth, "make this directory", &cause))?;
     let pages = pages().map(|(name, page)| (directory.join(name), page));
     for (path, page) in pages.chain([(fifth.join("bivouac.toml.5"), Ok(configuration().into_bytes()))]) {
         page.and_then(|bytes| fs::write(&path, bytes)).map_err(|cause| Error::io(&path, "write", &cause))?;

@@ -85,7 +85,7 @@ fn hint(pipe: &PipeArgs, is_cut: bool) -> Option<String> {
         let records = suggested(file).filter(|_| pipe.records.is_unset());
         let records = records.map_or(String::new(), |format| format!(" --format {format}"));
         return Some(format!(
-            "warning: {}: is compressed ({format}), and is read as it is; if that is wrong,\n  give --decompress{records}; -q hides this",
+            "warning: {}: is compressed ({format}), and is read as it is\n  give --decompress{records} for what is in it; -q hides this",
             file.display()
         ));
     }

@@ -67,7 +67,7 @@ pub fn clean(disk: &dyn Disk, path: &Path, force: bool) -> Result<Cleaned> {
         (force, &record)
     {
         let of = tasks.map_or_else(String::new, |tasks| format!(" of {tasks}"));
-        let how = format_args!("is the state of a job that is not finished ({frontier}{of} committed)");
+        let how = format_args!("its job is not finished ({frontier}{of} committed)");
         return Err(Error::refused(path.display(), how).advise(Advice::RunAgain).or(Advice::CleanByForce));
     }
     let left = state.remove()?;

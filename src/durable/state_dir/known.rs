@@ -116,6 +116,6 @@ pub(super) fn known_state(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn Dir>> 
 }
 
 pub(super) fn no_state(path: &Path) -> Error {
-    Error::usage(path.display(), "is not the state of a job: that is a directory with a record")
-        .advise("name that directory, such as OUT.bivouac")
+    Error::usage(path.display(), "is not the state of a job")
+        .advise("a state is a directory, such as OUT.bivouac, or one in .bivouac")
 }

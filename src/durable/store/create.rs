@@ -19,7 +19,9 @@ const ROUNDS: usize = 10;
 pub(crate) fn create_state(disk: &dyn Disk, path: &Path, may_wait: &dyn Fn() -> bool) -> Result<StateDir> {
     let is_missing = |path| disk.open_dir(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut failed = Error::broken(path.display(), "the directory of the state disappears again and again");
+    // Another run removes it each time; or this file system has names for which there is no directory, as /proc has.
+    let mut failed = Error::usage(path.display(), "no directory of this name can be made and stays")
+        .advise(Advice::NameAnotherState);
     for _ in 0..ROUNDS {
         if let Some(parent) = parent
             && is_missing(parent)

@@ -203,7 +203,12 @@ impl Shards {
 
     pub(super) fn find_on(disk: &Arc<dyn Disk>, path: &Path) -> Result<Option<Self>> {
         let file = path.join(PLAN);
-        let Some(dir) = open_dir(&**disk, path).at(&file, "read")? else { return Ok(None) };
+        let dir = match open_dir(&**disk, path) {
+            // Whoever reads the state next says whose it is.
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => None,
+            opened => opened.at(&file, "read")?,
+        };
+        let Some(dir) = dir else { return Ok(None) };
         let Some(text) = read_plain(&*dir, path, PLAN, LARGEST_RECORD)? else { return Ok(None) };
         match serde_json::from_slice::<Plan>(&text) {
             Ok(plan) if plan.format == FORMAT => {
@@ -340,10 +345,8 @@ impl Shards {
         let merged = record_of(&self.state_of_merge()).unwrap_or_default();
         if !force && !self.is_complete(merged.as_ref()) {
             let done = self.done().into_iter().filter(|done| *done).count();
-            let how = format_args!(
-                "is of a job that is not finished ({done} of {} shards are done)",
-                self.plan.shards
-            );
+            let how =
+                format_args!("its job is not finished ({done} of {} shards are done)", self.plan.shards);
             return Err(Error::refused(self.path.display(), how)
                 .advise(Advice::RunAgain)
                 .or(Advice::CleanByForce));

@@ -116,7 +116,7 @@ impl Reader<'_> {
                 let text = format!("{inner}}}");
                 let numbers = interval(&text)?.filter(|(_, _, length)| *length == text.len());
                 let (least, most, _) =
-                    numbers.ok_or_else(|| format!("`\\{{{inner}\\}}` is no number of repetitions"))?;
+                    numbers.ok_or_else(|| format!("`\\{{{inner}\\}}` is no number of repetitions\nat most {MOST}, and the smaller number first"))?;
                 self.rest = rest;
                 self.times(least, most, &text)
             }
@@ -133,7 +133,7 @@ impl Reader<'_> {
             '`' => return self.put("\\A", Before::Nothing),
             '\'' => return self.put("\\z", Before::End),
             '1'..='9' => {
-                return Err(format!("\\{next} refers back to a group, and this search cannot; GNU grep can"));
+                return Err(format!("\\{next} refers back to a group, and this search cannot\nGNU grep can"));
             }
             _ => {}
         }
@@ -200,10 +200,12 @@ impl Reader<'_> {
 
     fn times(&mut self, least: u32, most: Option<u32>, text: &str) -> Result<(), String> {
         if matches!(self.before, Before::Nothing | Before::End) {
-            return Err(format!("`{{{text}` has nothing to repeat; write [{{] for a brace"));
+            return Err(format!("`{{{text}` has nothing to repeat\nwrite [{{] for a brace"));
         }
         if most.is_some_and(|most| most < least) || most.unwrap_or(least) > MOST {
-            return Err(format!("`{{{text}` is no number of repetitions"));
+            return Err(format!(
+                "`{{{text}` is no number of repetitions\nat most {MOST}, and the smaller number first"
+            ));
         }
         let most = most.map(|most| most.to_string()).unwrap_or_default();
         self.put(&format!("{{{least},{most}}}"), Before::Repeated)
@@ -214,7 +216,7 @@ impl Reader<'_> {
         let inner = self.rest.split_once(']').map_or("", |(inner, _)| inner);
         let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic());
         if inner.strip_prefix(':').and_then(|inner| inner.strip_suffix(':')).is_some_and(is_name) {
-            return Err(format!("a class is written [[{inner}]], not [{inner}]"));
+            return Err(format!("a class has two pairs of brackets\nwrite [[{inner}]] for it"));
         }
         self.out.push('[');
         if self.takes("^") {
@@ -232,7 +234,9 @@ impl Reader<'_> {
             if self.takes("[:") {
                 let (name, rest) = self.rest.split_once(":]").ok_or(OPEN)?;
                 if !CLASSES.contains(&name) {
-                    return Err(format!("[:{name}:] is no class; such are [:digit:] and [:space:]"));
+                    return Err(format!(
+                        "[:{name}:] is no class\nclasses are [:digit:], [:space:], [:alpha:] and others of isalpha(3)"
+                    ));
                 }
                 self.out.push_str(&format!("[:{name}:]"));
                 self.rest = rest;
@@ -252,7 +256,9 @@ impl Reader<'_> {
         self.takes("-");
         let to = self.member()?;
         if to < from || (self.rest.starts_with('-') && !self.rest.starts_with("-]")) {
-            return Err(format!("the range `{from}-{to}` has no such end"));
+            return Err(format!(
+                "the range `{from}-{to}` has no such end\nthe smaller character stands first, and a - itself last, as in [az-]"
+            ));
         }
         self.out.push('-');
         push_member(&mut self.out, to);
@@ -281,7 +287,7 @@ impl Reader<'_> {
                 _ => "",
             };
             return Err(format!(
-                "in brackets `\\{letter}` is two characters: [\\\\{letter}]; with -P one{class}"
+                "in brackets `\\{letter}` is two characters\nfor both: [\\\\{letter}]; for what Perl means: -P{class}"
             ));
         }
         Ok(next)
@@ -289,7 +295,7 @@ impl Reader<'_> {
 }
 
 /// The reason for what many look for in vain.
-pub(super) const LOOK_AROUND: &str = "looks around the match, and this search cannot; `grep -P` can";
+pub(super) const LOOK_AROUND: &str = "looks around the match, and this search cannot\n`grep -P` can";
 
 fn push_member(out: &mut String, member: char) {
     // `\<` is something else.
@@ -309,12 +315,18 @@ fn interval(text: &str) -> Result<Option<(u32, Option<u32>, usize)>, String> {
     }
     let number = |part: &str, missing| match part {
         "" => Ok(missing),
-        _ => part.parse().map(Some).map_err(|_| format!("`{{{inner}}}` is no number of repetitions")),
+        _ => part.parse().map(Some).map_err(|_| {
+            format!("`{{{inner}}}` is no number of repetitions\nat most {MOST}, and the smaller number first")
+        }),
     };
     let (least, most) = match parts.as_slice() {
         [both] if !both.is_empty() => (number(both, None)?, number(both, None)?),
         [least, most] => (number(least, None)?, number(most, None)?),
-        _ => return Err(format!("`{{{inner}}}` is no number of repetitions")),
+        _ => {
+            return Err(format!(
+                "`{{{inner}}}` is no number of repetitions\nat most {MOST}, and the smaller number first"
+            ));
+        }
     };
     Ok(Some((least.unwrap_or(0), most, inner.len() + 1)))
 }

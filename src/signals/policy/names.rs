@@ -55,7 +55,7 @@ const UNTOUCHABLE: [(&[Signal], &str); 6] = [
             Signal::SIGSYS,
             Signal::SIGABRT,
         ],
-        "it reports a fault of the program, which must end there and then",
+        "it reports a fault of the program",
     ),
     (&[Signal::SIGPROF, Signal::SIGVTALRM, Signal::SIGALRM], "it belongs to profilers and timers"),
     (&[Signal::SIGTTIN, Signal::SIGTTOU], "the terminal stops background processes with it"),

@@ -28,7 +28,7 @@ pub(super) fn resolve(disk: &dyn Disk, out: &Path) -> Result<(Arc<dyn Dir>, Path
         }
         let dir = disk.open_dir(above).map_err(|e| {
             let error = Error::named(above, "open the directory of the output", &e);
-            if error.may_pass() { error } else { error.advise("make it first") }
+            if error.is_missing() { error.advise("make it first") } else { error }
         })?;
         match dir.facts(name).at(&path, "look at")? {
             Some(facts) if !facts.is_file => match dir.read_link(name) {

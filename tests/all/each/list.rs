@@ -97,7 +97,7 @@ fn other_options_in_the_place_of_a_finished_job_are_a_new_job_and_said() {
         let run = |options: &str, command: &[&str]| {
             each(&world, &format!("{place} {options}"), command).with("::: a b").run().expect_code(0)
         };
-        let said = "the job on record is finished; this one has other options, and is a new job";
+        let said = "the job on record is finished\n  this one has other options, and is a new job";
         run("", &["touch"]).expect_says_not(said);
         run("", &["touch"]).expect_says("already finished").expect_says_not(said);
         run("", &["rm"]).expect_says(said);

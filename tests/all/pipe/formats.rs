@@ -345,6 +345,11 @@ fn what_is_in_compressed_files_is_counted_and_searched() {
     let ended = world.bivouac("grep words t.gz").run().expect_code(1);
     ended.expect_says("t.gz: is compressed (gzip), and was read as it is").expect_says("grep --decompress");
     world.bivouac("pipe t.gz -o out -- cat").run().expect_code(0).expect_says("give --decompress");
+    // A match by chance. Where text was searched as well, the match may be in there.
+    world.write("text", "words\n");
+    world.bivouac("grep -c . t.gz").run().expect_code(0).expect_says("grep --decompress");
+    world.bivouac("grep -c . t.gz text").run().expect_code(0).expect_says_not("--decompress");
+    world.bivouac("grep -q . t.gz").run().expect_code(0).expect_says_not("--decompress");
     world.shell("cp t.gz t.csv.gz");
     world
         .bivouac("pipe t.csv.gz -o out -- cat")

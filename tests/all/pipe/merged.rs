@@ -128,7 +128,7 @@ fn a_merge_that_fails_ends_the_job_by_name_and_when_mended_it_goes_on() {
         world.write("broken", "");
         let job = job(&world, ("sort", fails, "sort in"), options);
         let ended = job.run().expect_code(4).expect_says("merge of chunks 1 to 16: ");
-        drop(ended.expect_says("ended with code 3").expect_says("| what a pity"));
+        drop(ended.expect_says("ended with code 3").expect_says(": what a pity").expect_says_not("| what"));
         assert!(world.exists("out.bivouac/pieces/0") && !world.exists("out"));
         expect_nobody_left(&world);
         std::fs::remove_file(world.path("broken")).unwrap();

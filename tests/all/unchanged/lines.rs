@@ -10,7 +10,7 @@ fn of_every_verb() {
         &world,
         &[
             ("no-such-verb", 2, "`no-such-verb` is no verb"),
-            ("grep", 2, "not provided: PATTERN"),
+            ("grep", 2, "PATTERN: is missing"),
             ("grep foo big.txt --output out --no-such", 2, "unexpected argument"),
             ("grep foo big.txt --output out --resume", 2, "there is no such option here"),
             ("grep foo big.txt --output out --on TERM", 2, "is not SIGNAL=REQUEST"),

@@ -177,7 +177,7 @@ fn a_control_verb_that_finds_no_job_at_work() {
             ("pause out.bivouac", 3, "the job is not running, there is nothing to pause"),
             ("resume out.bivouac", 3, "the job is not running, there is nothing to resume"),
             ("checkpoint out.bivouac", 3, "the job is not running, there is nothing to checkpoint"),
-            ("clean out.bivouac", 3, "is the state of a job that is not finished"),
+            ("clean out.bivouac", 3, "its job is not finished"),
             ("pause tree", 2, "is not the state of a job"),
             ("stop missing", 2, "there is no such state"),
             ("status 4000000000", 2, "there is no such process"),

@@ -24,7 +24,7 @@ const REASONS: [(&str, &str); 48] = [
     ("is a directory that does not belong to a state", "places"),
     ("has no results: the job was finished before", "places"),
     ("the kernel does not permit", "user"),
-    ("is the state of a job that is not finished", "places"),
+    ("its job is not finished", "places"),
     ("{why}, there is nothing to", "places"),
     ("the checkpoint contradicts itself about this file", "forged"),
     ("inputs in the record", "forged"),
