@@ -176,6 +176,7 @@ impl<'a> Launch<'a> {
             Some(out) => {
                 let sink = FileSink::new(out)?.verify(resume.verify);
                 state_path::refuse_anothers_part(sink.path())?;
+                state_path::refuse_part_of_a_state_beside(sink.path(), resume.state.as_deref())?;
                 if !resumable {
                     state_path::refuse_streams_over_a_state(sink.path(), self.args.inputs)?;
                 }

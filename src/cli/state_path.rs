@@ -5,12 +5,15 @@
 //! sizes and times in full, and decides whether the state really fits. So sixteen digits are enough.
 
 use crate::cli::args::RunArgs;
+use bivouac::disk::OsDisk;
+use bivouac::record::{Phase, Record};
+use bivouac::state_dir::{is_state, peek};
 use bivouac::{Effects, Error, Location, Result};
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// Directories of states that belong to no output file.
 pub(crate) const SHARED: &str = ".bivouac";
@@ -53,11 +56,16 @@ pub(crate) fn own(args: &RunArgs<'_>) -> Vec<PathBuf> {
     let mut own: Vec<PathBuf> = args.job.resume.state.iter().cloned().collect();
     own.push(PathBuf::from(SHARED));
     if let Some(output) = args.output {
-        let mut part = output.as_os_str().to_os_string();
-        part.push(".part");
-        own.extend([output.to_path_buf(), PathBuf::from(part), beside(output)]);
+        own.extend([output.to_path_buf(), part_of(output), beside(output)]);
     }
     own
+}
+
+/// `OUT.part`.
+fn part_of(output: &Path) -> PathBuf {
+    let mut path = output.as_os_str().to_os_string();
+    path.push(".part");
+    PathBuf::from(path)
 }
 
 /// `OUT.bivouac`.
@@ -101,13 +109,32 @@ pub(crate) fn refuse_anothers_part(output: &Path) -> Result<()> {
     Err(Error::usage(output.display(), problem).advise("name another output"))
 }
 
+/// Refuses `OUT.part` if `OUT.bivouac` has an unfinished job, which writes there, and the state that was named is none yet:
+/// with `--fresh` this run would discard the work of that job.
+pub(crate) fn refuse_part_of_a_state_beside(output: &Path, named: Option<&Path>) -> Result<()> {
+    // That of a job at work is locked, which is said later.
+    let record_of = |state: &Path| peek(&OsDisk, state).ok().filter(|peek| !peek.locked)?.record;
+    let (part, state) = (part_of(output), beside(output));
+    let Some(named) = named.filter(|named| **named != state && part.exists()) else { return Ok(()) };
+    // A place where no state can be is refused as such.
+    let may_be_one = fs::read_dir(named).map_or_else(
+        |e| e.kind() == io::ErrorKind::NotFound,
+        |mut names| names.next().is_none() || is_state(&OsDisk, named),
+    );
+    let is_unfinished = |record: Record| !matches!(record.phase, Phase::Done { .. });
+    if !may_be_one || record_of(named).is_some() || !record_of(&state).is_some_and(is_unfinished) {
+        return Ok(());
+    }
+    let problem = format_args!("is the unfinished output of another job: {} is its state", state.display());
+    Err(Error::refused(part.display(), problem)
+        .advise("leave --state out to continue that job, or name another output"))
+}
+
 /// Refuses inputs that cannot be read again if a job that can be continued has an unfinished output here: this
 /// run would take that for its own and overwrite it.
 pub(crate) fn refuse_streams_over_a_state(output: &Path, inputs: &[PathBuf]) -> Result<()> {
-    let mut part = output.as_os_str().to_os_string();
-    part.push(".part");
     let state = beside(output);
-    if !state.join("checkpoint.json").is_file() || !Path::new(&part).is_file() {
+    if !state.join("checkpoint.json").is_file() || !part_of(output).is_file() {
         return Ok(());
     }
     let stream = inputs.iter().find(|input| bivouac::input::Stream::is_stream(input));

@@ -82,6 +82,21 @@ fn an_output_that_is_not_ours_to_write() {
     drop(held);
 }
 
+/// Its state is beside it, whatever state is named now.
+#[test]
+fn the_unfinished_output_of_another_job() {
+    let world = stopped_grep();
+    let new = format!("{} --state new", GREP.arguments);
+    let reason = "is the unfinished output of another job: out.bivouac is its state";
+    for options in ["", " --fresh"] {
+        expect_refusals(&world, &[(&format!("{new}{options}"), 3, reason)]);
+    }
+    // A state that knows of it may go on.
+    world.shell("cp -rp out.bivouac new");
+    world.bivouac(&new).run().expect_code(0).expect_says("resumed after ");
+    GREP.expect_right_output(&world);
+}
+
 #[test]
 fn a_part_that_was_given_a_second_name_or_to_another_user() {
     let world = stopped_grep();

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 /// What the message says, and the file with its row. For those without a row, a word for what the head of
 /// `unchanged.rs` says of them: they come in the *midst* of a run, they need a second *user*, other *mounts*, or *forged results*.
-const REASONS: [(&str, &str); 48] = [
+const REASONS: [(&str, &str); 49] = [
     ("exists, and no state knows what it is", "places"),
+    ("is the unfinished output of another job", "places"),
     ("is not a regular file of ours with a single name", "places"),
     ("its total is of another job", "forged"),
     ("{} {place}", "inputs (a tree that changed)"),
