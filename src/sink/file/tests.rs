@@ -1,6 +1,7 @@
-//! The output file on a real disk: what is refused, what is rolled back, what is published.
+//! The output file: what is refused, what is rolled back, what is published; on a real disk, and on one that fails.
 
 use super::*;
+use crate::durable::disk::tests::sim::{Fault, SimDisk};
 use crate::error::Kind;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -246,4 +247,45 @@ fn two_runs_do_not_write_one_output() {
     assert_eq!(kind(place.sink().begin(Some(&committed))), Kind::Busy);
     drop(first);
     place.sink().begin(Some(&committed)).unwrap();
+}
+
+/// The record may say "finalizing": then the output gets its name without another flush.
+#[test]
+fn a_mended_block_survives_a_power_cut() {
+    let disk = SimDisk::new();
+    disk.make_dirs("w");
+    let sink = || FileSink::on(&disk, Path::new("w/out")).unwrap();
+    let good = bytes(50_000);
+    let mut first = sink();
+    first.begin(None).unwrap();
+    first.write(&good).unwrap();
+    let committed = first.make_durable().unwrap();
+    drop(first);
+    let mut torn = good.clone();
+    torn[49_152..].fill(0);
+    disk.put("w/out.part", &torn);
+    let mut next = sink();
+    next.begin(Some(&committed)).unwrap();
+    next.publish().unwrap();
+    assert_eq!(disk.reboot(0).read("w/out"), Some(good));
+}
+
+/// A second flush may report success although the bytes are lost.
+#[test]
+fn no_step_is_tried_again_after_a_failure() {
+    for at in [1, 2] {
+        let disk = SimDisk::new();
+        disk.make_dirs("w");
+        let mut sink = FileSink::on(&disk, Path::new("w/out")).unwrap();
+        sink.begin(None).unwrap();
+        sink.write(b"gathered").unwrap();
+        disk.plan(Fault::Fail { at, errno: libc::EIO, sticky: false });
+        let error = sink.make_durable().unwrap_err();
+        assert_eq!(disk.ops(), at, "write, then sync");
+        assert_eq!(sink.make_durable().unwrap_err(), error);
+        assert_eq!(sink.write(b"more").unwrap_err(), error);
+        assert_eq!(sink.end_provisional(false).unwrap_err(), error);
+        assert_eq!(sink.publish().unwrap_err(), error);
+        assert_eq!(disk.ops(), at, "nothing more was done");
+    }
 }
