@@ -75,6 +75,14 @@ each | --compress --compress-program --use-compress-program --decompress-program
 each | --total-jobs --totaljobs --total | {##} counts the list; leave it out
 each | --process-slot-var | commands have it as BIVOUAC_SLOT, from 1, and as {%}
 all | -V --version | that is `bivouac --version`
+log | --csv | that is --format csv
+log | -f --follow -w --watch | that is `bivouac status --watch`
+log | -n --tail --lines | --since 10m, or --slowest N; or … | tail -n N
+report | --json --csv | that is `bivouac log --format json`, or csv
+stop kill | -9 -f --force -s --signal -KILL | `bivouac status` names the process, for kill -9; what is on record stays
+clean | -f -r --all | that is --force, which gives up unfinished jobs as well
+clean | -n --dry-run | `bivouac list` shows which jobs are finished
+digest | --exclude --include | find DIR -name '*.jpg' -print0 | xargs -0 bivouac digest
 each | --semaphore --sem --semaphore-timeout --semaphoretimeout --st --semaphore-name --semaphorename --id --fg --bg | there is no semaphore; flock(1) is one
 each | --shebang --hashbang --shebang-wrap | put the line into a script of the shell, and the items into a file for -a
 each | --skip-first-line | that is --header :
@@ -193,7 +201,7 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
 pub(crate) fn refuse_lone_units(argv: &[OsString]) -> Result<()> {
     const UNITS: &str = "B k K kB KB KiB M MB MiB G GB GiB ms s sec m min h MB/s MiB/s seconds minutes hours";
     const OPTIONS: &str = "--limit-rate --grace --kill-after --max-runtime --timeout --checkpoint-every --block \
-         --fixed --max-chars";
+         --fixed --max-chars --memfree --memsuspend --delay --retry-delay --spill-limit";
     for window in argv.windows(3) {
         let [option, number, unit] = [0, 1, 2].map(|at| window[at].to_str().unwrap_or_default());
         let is_number =

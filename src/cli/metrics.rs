@@ -91,7 +91,7 @@ impl Metrics {
         let figures = Arc::new(Mutex::new(Figures::new(verb, state, part.shard())));
         let warn = |what: String, cause: &io::Error| {
             terminal::message(&format!(
-                "warning: {what}: {}; the job goes on without these metrics",
+                "warning: {what}: {}\n  the job goes on without these metrics",
                 plain(cause)
             ));
         };

@@ -80,7 +80,12 @@ fn messages(ending: &Ending, context: ReportContext<'_>) -> Vec<String> {
             vec![format!("finished within the grace; it still dies of {signal}, to end a loop")]
         }
         Ending::Finished { summary, .. } if summary.failed > 0 => {
-            with_failures(format!("{}, but ", took(summary)), summary, context)
+            // How long the last run took is of less use here, and the line is long.
+            let finished = match summary.runs {
+                0 | 1 => took(summary),
+                runs => format!("finished in {runs} runs"),
+            };
+            with_failures(format!("{finished}, but "), summary, context)
         }
         Ending::Finished { summary, .. } if tells_the_end(summary, context) => {
             vec![format!("{}: {}", took(summary), made(summary, context))]

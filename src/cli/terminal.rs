@@ -248,7 +248,8 @@ fn in_two_lines(said: &str, verb: &str) -> String {
         Some((expected, "")) => of_a_number(expected),
         // The name stands in the line before, as it was typed.
         Some((expected, _)) => {
-            let why = expected.strip_prefix("SIG").and_then(|name| name.split_once(": "));
+            let is_name = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let why = expected.split_once(": ").filter(|(name, _)| is_name(name));
             format!("{}; see `bivouac signals`", why.map_or(expected, |(_, why)| why))
         }
         None => tip.map_or_else(help, str::to_string),
@@ -295,7 +296,7 @@ fn of_a_number(expected: &str) -> String {
         "invalid digit found in string" | "cannot parse integer from empty string" => {
             "expected a whole number, such as `10`"
         }
-        "number would be zero for non-zero type" => "must not be 0",
+        "number would be zero for non-zero type" => "must not be 0; expected a number such as `10`",
         "number too large to fit in target type" | "number too small to fit in target type" => {
             "this number is out of range"
         }

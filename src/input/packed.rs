@@ -161,7 +161,8 @@ impl Decompress {
             (Self::Only(Format::Gzip), Some(Format::Bgzip)) => Ok(Some(Format::Bgzip)),
             (Self::Only(wanted), found) => {
                 let found = found.map_or_else(|| "not compressed".into(), |found| format!("{found}"));
-                Err(Error::usage(path.display(), format_args!("is {found}, not {wanted}")))
+                Err(Error::usage(path.display(), format_args!("is {found}, not {wanted}"))
+                    .advise("without the name of a format each file is read as what it is"))
             }
         }
     }

@@ -171,7 +171,7 @@ fn parse(pattern: &str, reading: Reading) -> Result<Hir> {
         Syntax::Basic => posix::translated_basic(pattern).map_err(wrong)?,
         // Perl calls the whole pattern again; here it would be a flag.
         Syntax::Perl if pattern.replace(r"\(", "").contains("(?R") => {
-            return Err(wrong("`(?R)` is a recursion\n`grep -P` may know it".to_string()));
+            return Err(wrong("`(?R)` is a recursion\nGNU grep -P may know it".to_string()));
         }
         Syntax::Perl => pattern.to_string(),
         Syntax::Fixed => regex_syntax::escape(pattern),
@@ -198,7 +198,7 @@ fn in_a_word(error: &regex_syntax::Error) -> String {
         );
         return match (*kind == ErrorKind::UnsupportedLookAround, is_of_perl) {
             (true, _) => posix::LOOK_AROUND.to_string(),
-            (false, true) => format!("{kind}\n`grep -P` may know it"),
+            (false, true) => format!("{kind}\nGNU grep -P may know it"),
             (false, false) => kind.to_string(),
         };
     }
@@ -414,10 +414,10 @@ mod tests {
         let perl = Reading { syntax: Syntax::Perl, ..Reading::default() };
         for (pattern, says) in [
             ("a(?!b)", "looks around"),
-            (r"a\K", "`grep -P` may"),
-            ("(?>a)", "`grep -P` may"),
-            (r"\((?:a|(?R))\)", "`grep -P` may"),
-            (r"(a)\1", "`grep -P` may"),
+            (r"a\K", "GNU grep -P may"),
+            ("(?>a)", "GNU grep -P may"),
+            (r"\((?:a|(?R))\)", "GNU grep -P may"),
+            (r"(a)\1", "GNU grep -P may"),
             (r"\p{L}", "(?u)"),
         ] {
             let error = Matcher::new(&[pattern.to_string()], perl).unwrap_err().to_string();

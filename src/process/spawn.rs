@@ -174,6 +174,10 @@ pub(crate) fn is_missing(errno: Errno) -> bool {
 /// The error for a command that cannot start. It ends the run, because the command would fail for every other task as well.
 pub(super) fn cannot_start(command: &Command, errno: Errno) -> Error {
     let name = command.program();
+    if name.is_empty() {
+        return Error::new(Kind::NoSuchCommand, "the command", "has an empty name")
+            .advise("name a program; a variable of the shell may be empty");
+    }
     if is_missing(errno) {
         Error::new(Kind::NoSuchCommand, name.display(), "no such command")
             .advise("check its name and PATH, and for a script its first line (#!)")

@@ -65,6 +65,11 @@ each --on SEGV=stop echo ::: a
 each --halt later,fail=1 echo ::: a
 each --config missing echo ::: a
 each --config d echo ::: a
+each --memfree 5 GiB echo
+each --on CHLD=stop echo ::: a
+each --on RTMIN=stop echo ::: a
+each --metrics-listen 192.0.2.1:9464 echo ::: m
+each '' ::: a
 each --sqlworker x echo
 each 'echo {} | wc' ::: a
 each 'touch a' ::: a
@@ -114,6 +119,8 @@ pipe in.txt -- grep nothing
 pipe in.txt -- cat {}
 pipe in.txt --record-lines 0 -- cat
 pipe in.txt.gz -- cat
+pipe in.txt.gz --decompress=xz -- cat
+pipe in.txt --keep-going -- false
 pipe in.txt -o p -- sort
 pipe in.txt -o p --merge 'sort -m; uniq' -- sort
 pipe in.txt -o p --merge 'sort -m' --shard 1/2 -- sort
@@ -135,6 +142,9 @@ grep '\p{Foo}'
 grep 'a\'
 grep --foo a in.txt
 grep -f missing in.txt
+grep '^*' in.txt
+grep '\q' in.txt
+grep -P '\1' in.txt
 grep error in.txt.gz
 grep 0 in.txt.gz
 grep '[:space:]' in.txt
@@ -223,6 +233,11 @@ clean foreign
 man in.txt
 man each
 log done --slowest x
+log done --follow
+stop done -9
+clean -f
+report done --json
+digest . --exclude x
 "#;
 
 #[test]

@@ -168,15 +168,15 @@ impl Reader<'_> {
         match (self.before, how) {
             // GNU finds other lines with -o than without.
             (Before::Nothing, _) if self.out.ends_with('^') => {
-                Err(format!("`{how}` has nothing to repeat after `^`; write \\{how} or [{how}]"))
+                Err(format!("`{how}` has nothing to repeat after `^`\nwrite \\{how} or [{how}] for the sign"))
             }
             (Before::Nothing, '*') if self.out.ends_with('(') && self.rest.starts_with(')') => {
-                Err("`(*)` repeats nothing; write (\\*) for an asterisk".into())
+                Err("`(*)` repeats nothing\nwrite (\\*) for an asterisk".into())
             }
             // GNU warns, and finds what it would find without it.
             (Before::Nothing, _) => Ok(()),
             (Before::End, _) => {
-                Err(format!("`{how}` has nothing to repeat after `$`; write \\{how} or [{how}]"))
+                Err(format!("`{how}` has nothing to repeat after `$`\nwrite \\{how} or [{how}] for the sign"))
             }
             (Before::Repeated, '?') => {
                 Err("`?` after a repetition: with -P as few as possible; or write (…)?".into())
@@ -295,7 +295,7 @@ impl Reader<'_> {
 }
 
 /// The reason for what many look for in vain.
-pub(super) const LOOK_AROUND: &str = "looks around the match, and this search cannot\n`grep -P` can";
+pub(super) const LOOK_AROUND: &str = "looks around the match, and this search cannot\nGNU grep -P can";
 
 fn push_member(out: &mut String, member: char) {
     // `\<` is something else.

@@ -60,7 +60,7 @@ const UNTOUCHABLE: [(&[Signal], &str); 6] = [
     (&[Signal::SIGPROF, Signal::SIGVTALRM, Signal::SIGALRM], "it belongs to profilers and timers"),
     (&[Signal::SIGTTIN, Signal::SIGTTOU], "the terminal stops background processes with it"),
     (&[Signal::SIGPIPE, Signal::SIGXFSZ], "it is ignored: the write that fails ends the job"),
-    (&[Signal::SIGCHLD], "it tells of child processes and of nothing else"),
+    (&[Signal::SIGCHLD], "it tells of child processes"),
 ];
 
 /// The reason why this signal cannot be mapped; `None` if it can.
