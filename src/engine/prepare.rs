@@ -93,7 +93,6 @@ struct PastRun {
     total: Option<Box<dyn AnyTotal>>,
     /// The result of the comparison: stored results of tasks, and the list.
     checked: Option<(Spill, Outset)>,
-    is_published: bool,
 }
 
 pub(crate) fn prepare(
@@ -197,17 +196,16 @@ impl Case<'_> {
     fn complete(self, code: u8) -> Result<Prepared> {
         let summary = self.summary();
         let Self { sink, options, dir, past, .. } = self;
-        let Some(PastRun { mut record, is_published, total, .. }) = past else { return Err(not_planned()) };
+        let Some(PastRun { mut record, total, .. }) = past else { return Err(not_planned()) };
         let committed = record.output.clone().unwrap_or_default();
         record.epoch += 1;
         let mut store = store_of(record, options, dir);
         // The record that was read may not be durable, so this run writes it before the output gets its name.
         store.write()?;
-        if !is_published {
-            sink.begin(Some(&committed))?;
-            store.confirm()?;
-            sink.publish()?;
-        }
+        // Also an output that has its name already: the earlier run may have died before it flushed the directory.
+        sink.begin(Some(&committed))?;
+        store.confirm()?;
+        sink.publish()?;
         store.record_mut().phase = Phase::Done { code };
         store.write()?;
         Ok(Prepared::AlreadyDone { code, summary, total })

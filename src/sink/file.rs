@@ -74,7 +74,8 @@ pub struct FileSink {
     part_name: OsString,
     verify: bool,
     stage: Stage,
-    /// The stage that [`may_go_on`](Sink::may_go_on) has found: a part that is open and locked, none, or the output.
+    /// The stage that [`may_go_on`](Sink::may_go_on) or [`is_published`](Sink::is_published) has found: a part that is open and
+    /// locked, none, or the output.
     looked_at: Option<Stage>,
     ledger: Ledger,
     /// The books without the provisional bytes, while there are any.
@@ -392,6 +393,7 @@ impl Sink for FileSink {
         self.ledger = ledger;
         let there = self.holds_committed();
         self.ledger = Ledger::default();
+        self.looked_at = there.as_ref().is_ok_and(|there| *there).then_some(Stage::Published);
         there
     }
 }

@@ -19,7 +19,7 @@ impl Case<'_> {
         };
         let compared = self.compare(&mut past, stop).and_then(|inputs| {
             found.inputs = inputs;
-            found.output = self.look_at_output(&mut past, inputs)?;
+            found.output = self.look_at_output(&past, inputs)?;
             Ok(())
         });
         (self.found, self.past) = (Finding::Record(found), Some(past));
@@ -139,7 +139,7 @@ impl Case<'_> {
     }
 
     /// Compares the output with the record, if the plan depends on it.
-    fn look_at_output(&mut self, past: &mut PastRun, inputs: Inputs) -> Result<Output> {
+    fn look_at_output(&mut self, past: &PastRun, inputs: Inputs) -> Result<Output> {
         let committed = past.record.output.clone().unwrap_or_default();
         let acts_only = self.asked.tasks == TaskKind::SideEffectsOnly;
         match (past.record.phase, inputs) {
@@ -147,7 +147,6 @@ impl Case<'_> {
             (Phase::Done { .. }, Inputs::Same) | (Phase::Finalizing { .. }, _)
                 if self.sink.is_published(&committed)? =>
             {
-                past.is_published = true;
                 Ok(Output::Whole)
             }
             (Phase::Done { .. }, Inputs::Same) => Ok(Output::Harmed),

@@ -102,7 +102,7 @@ impl Case<'_> {
             total: kind,
             output: if is_printed { Output::Printed } else { Output::NotLookedAt },
         };
-        self.past = Some(PastRun { was: record.clone(), record, total, checked: None, is_published: false });
+        self.past = Some(PastRun { was: record.clone(), record, total, checked: None });
         Ok(past)
     }
 }
