@@ -6,7 +6,7 @@ use crate::jobs::text::visible;
 use bivouac::disk::OsDisk;
 use bivouac::error::Kind;
 use bivouac::state_dir::reach::{Found, find};
-use bivouac::state_dir::{Peek, peek};
+use bivouac::state_dir::{Peek, has_record, peek};
 use bivouac::{Error, Result, Shards, is_divided};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -144,16 +144,21 @@ pub(crate) fn states_below(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(states)
 }
 
-/// All states in a directory: those below `.bivouac`, and those beside an output. Sorted.
+/// All states in a directory: those below `.bivouac`, those beside an output, and those with a name of the user's. Sorted.
 pub(crate) fn states_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut states = subdirectories(&directory.join(SHARED))?;
-    let suffix = BESIDE.as_bytes();
-    states.extend(subdirectories(directory)?.into_iter().filter(|path| {
-        // `.bivouac` itself is a suffix without a name.
-        path.file_name().is_some_and(|name| name.as_bytes().ends_with(suffix) && name.len() > suffix.len())
-    }));
+    let is_state = |path: &PathBuf| is_named_by_us(path) || has_record(path) || is_divided(path);
+    states.extend(subdirectories(directory)?.into_iter().filter(is_state));
     states.sort();
     Ok(states)
+}
+
+/// Whether a state has the place or the name that it gets without `--state`.
+pub(crate) fn is_named_by_us(path: &Path) -> bool {
+    // `.bivouac` itself is a suffix without a name.
+    let is_beside = |name: &[u8]| name.ends_with(BESIDE.as_bytes()) && name.len() > BESIDE.len();
+    path.file_name().is_some_and(|name| is_beside(name.as_bytes()))
+        || path.parent().is_some_and(|parent| parent.ends_with(SHARED))
 }
 
 /// The directories in a directory; none if it is not there. Symlinks are not followed.
@@ -183,7 +188,11 @@ mod tests {
         }
         fs::write(dir.path().join("file.bivouac"), "").unwrap();
         std::os::unix::fs::symlink("src", dir.path().join("link.bivouac")).unwrap();
-        let expected: Vec<_> = [".bivouac/0123", ".bivouac/4567", "out.bivouac"]
+        for (state, file) in [("mine", "checkpoint.json"), ("shards", "plan.json"), ("none", "other.json")] {
+            fs::create_dir(dir.path().join(state)).unwrap();
+            fs::write(dir.path().join(state).join(file), "{}").unwrap();
+        }
+        let expected: Vec<_> = [".bivouac/0123", ".bivouac/4567", "mine", "out.bivouac", "shards"]
             .iter()
             .map(|name| dir.path().join(name))
             .collect();

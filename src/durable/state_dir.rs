@@ -62,6 +62,12 @@ pub(crate) const LARGEST_RECORD: u64 = 256 << 20;
 /// How often it is looked up again if another process removes it just when this one opens it.
 const ROUNDS: usize = 10;
 
+/// Whether the directory is the state of a job that has begun, by the look of it.
+#[doc(hidden)]
+pub fn has_record(path: &Path) -> bool {
+    path.join(RECORD).is_file()
+}
+
 /// An open, locked state. Dropping it releases the lock, and restores the directory if nothing was written.
 #[derive(Debug)]
 pub struct StateDir {

@@ -4,7 +4,7 @@
 //! which, and why. With a name it does what was asked for or fails.
 
 use crate::cli::args::verbs::CleanArgs;
-use crate::cli::discover::{of_output, states_in};
+use crate::cli::discover::{is_named_by_us, of_output, states_in};
 use crate::cli::format::count;
 use crate::cli::state_path::{SHARED, remove_if_empty};
 use crate::cli::terminal;
@@ -24,7 +24,9 @@ pub(crate) fn run(clean: &CleanArgs) -> Result<u8> {
     bivouac::sink::refuse_closed_stdout()?;
     let named = !clean.states.is_empty();
     let state = |name: &PathBuf| of_output(name).unwrap_or_else(|| name.clone());
-    let states = if named { clean.states.iter().map(state).collect() } else { states_in(Path::new(""))? };
+    let mut states = if named { clean.states.iter().map(state).collect() } else { states_in(Path::new(""))? };
+    // Whoever chose a name wanted to keep it.
+    states.retain(|path| named || is_named_by_us(path));
     let swept = sweep(
         &states,
         named,
