@@ -223,6 +223,9 @@ fn count_has_the_options_of_wc() {
     assert!(!world.exists("out") && !world.exists("out.bivouac"));
     world.bivouac("count --files0-from wrong -o out --keep-going").run().expect_code(1);
     assert_eq!(world.read("out"), world.shell("wc --files0-from wrong 2>&- || :"));
+    world.write("lines", "a.txt\nb.txt\n");
+    let ended = world.bivouac("count --files0-from lines").run().expect_code(1);
+    ended.expect_says("lines: has lines, and no zero bytes after its names\n  tr '\\n' '\\0' <LIST");
     world.bivouac("count --files0-from names a.txt").run().expect_code(2).expect_says("cannot be used with");
 }
 

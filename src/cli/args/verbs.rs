@@ -132,10 +132,17 @@ impl CountArgs {
         Ok(names)
     }
 
-    /// What `wc` says of the name at this place of the list, if it is empty.
+    /// What `wc` says of the name at this place of the list, if it is empty. What is wrong with a list of lines, which is one
+    /// name for it.
     pub(crate) fn no_name(&self, left_out: &LeftOut, at: usize) -> Option<Error> {
-        let list = self.files0_from.as_ref().filter(|_| left_out.path.as_os_str().is_empty())?;
-        Some(no_name(list, at))
+        let (list, name) = (self.files0_from.as_ref()?, left_out.path.as_os_str());
+        if self.files.len() == 1 && name.as_bytes().contains(&b'\n') {
+            return Some(
+                Error::usage(list.display(), "has lines, and no zero bytes after its names")
+                    .advise("tr '\\n' '\\0' <LIST | bivouac count --files0-from -"),
+            );
+        }
+        name.is_empty().then(|| no_name(list, at))
     }
 }
 
