@@ -19,6 +19,9 @@ const SHORTEST: Duration = Duration::from_micros(50);
 /// A longer rest would delay output that a person watches, and a pause.
 const LONGEST: Duration = Duration::from_millis(10);
 
+/// In a burst a pipe goes through in about this time.
+const IN_A_BURST: Duration = Duration::from_micros(500);
+
 #[derive(Debug, Default)]
 pub(super) struct Polling {
     rest: Duration,
@@ -43,6 +46,9 @@ impl Polling {
         }
         if moved < PIECE / 4 {
             self.rest = (self.rest * 2).clamp(SHORTEST, LONGEST);
+        } else if moved > PIECE * 15 / 16 {
+            // The command had to wait. `sort` reads nothing for a while, and then several pipes in a row.
+            self.rest = self.rest.min(IN_A_BURST) / 2;
         } else if moved > PIECE * 3 / 4 {
             self.rest /= 2;
         }
@@ -71,8 +77,10 @@ mod tests {
         assert_eq!(polling.rest(), Some(LONGEST));
         polling.learn(PIECE / 2);
         assert_eq!(polling.rest(), Some(LONGEST), "just right");
-        polling.learn(PIECE);
+        polling.learn(PIECE * 7 / 8);
         assert_eq!(polling.rest(), Some(LONGEST / 2));
+        polling.learn(PIECE);
+        assert_eq!(polling.rest(), Some(IN_A_BURST / 2), "it has waited");
     }
 
     #[test]

@@ -9,13 +9,16 @@ use std::io::{self, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::path::PathBuf;
 use zstd::stream::read::Decoder;
 
-/// How much is decompressed, and is in a pipe, at a time.
+/// How much is decompressed at a time.
 const PIECE: usize = 256 << 10;
+
+/// The size of a pipe. `sort` reads some hundred KiB of an input in a row, and then waits for none of it.
+const PIPE: usize = 1 << 20;
 
 /// How long the command is left alone after each round, in nanoseconds.
 ///
 /// `sort` reads 4 KiB at a time. The obvious loop wakes for each of these, and fills the gap at once. Then the two threads
-/// contend for every page of a pipe. But a pipe holds 64 pages, so the command has enough to read meanwhile.
+/// contend for every page of a pipe. But a pipe holds 256 pages, so the command has enough to read meanwhile.
 const REST: i64 = 200_000;
 
 /// One of the files.
@@ -33,7 +36,7 @@ impl Input {
         let from = Decoder::new(file).map_err(failed)?;
         fcntl_setfl(&to, OFlags::NONBLOCK).map_err(|errno| failed(errno.into()))?;
         // At the limit for all pipes of a user it stays as it is.
-        rustix::pipe::fcntl_setpipe_size(&to, PIECE).ok();
+        rustix::pipe::fcntl_setpipe_size(&to, PIPE).ok();
         Ok(Self { path, from, to, held: Vec::new(), given: 0 })
     }
 
