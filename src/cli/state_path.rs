@@ -7,7 +7,7 @@
 use crate::cli::args::RunArgs;
 use bivouac::disk::OsDisk;
 use bivouac::record::{Phase, Record};
-use bivouac::state_dir::{is_state, peek};
+use bivouac::state_dir::{has_record, is_state, peek};
 use bivouac::{Effects, Error, Location, Result};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -134,7 +134,7 @@ pub(crate) fn refuse_part_of_a_state_beside(output: &Path, named: Option<&Path>)
 /// run would take that for its own and overwrite it.
 pub(crate) fn refuse_streams_over_a_state(output: &Path, inputs: &[PathBuf]) -> Result<()> {
     let state = beside(output);
-    if !state.join("checkpoint.json").is_file() || !part_of(output).is_file() {
+    if !has_record(&state) || !part_of(output).is_file() {
         return Ok(());
     }
     let stream = inputs.iter().find(|input| bivouac::input::Stream::is_stream(input));

@@ -262,22 +262,9 @@ fn is_alike(said: &str, tip: &str) -> bool {
     let in_quotes = |text: &str| text.split('\'').nth(1).map(|name| name.trim_matches('-').to_string());
     let (Some(typed), Some(offered)) = (in_quotes(said), in_quotes(tip)) else { return false };
     tip.contains("similar")
-        && (offered.starts_with(&typed) || typed.starts_with(&offered) || distance(&typed, &offered) <= 2)
-}
-
-/// How many letters must be typed, left out or typed otherwise to come from `one` to `other` (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (above, letter) in one.chars().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], above + 1);
-        for (at, theirs) in other.iter().enumerate() {
-            let otherwise = corner + usize::from(letter != *theirs);
-            corner = row[at + 1];
-            row[at + 1] = otherwise.min(corner + 1).min(row[at] + 1);
-        }
-    }
-    row[other.len()]
+        && (offered.starts_with(&typed)
+            || typed.starts_with(&offered)
+            || strsim::levenshtein(&typed, &offered) <= 2)
 }
 
 /// The same in words for users, if it is one of the standard library, or of the parser, about a number.

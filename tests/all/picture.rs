@@ -109,7 +109,7 @@ fn the_page_has_the_counts_of_the_log_over_all_runs() {
     let counts = counts(&page);
     assert_eq!(counts, logged(&world, ""));
     for outcome in ["done", "failed", "killed", "timeout", "open", "interrupted"] {
-        assert!(counts.contains_key(outcome), "{outcome}: {counts:?}");
+        assert!(counts.get(outcome).is_some_and(|count| *count > 0), "{outcome}: {counts:?}");
     }
     let bars = page
         .iter()
