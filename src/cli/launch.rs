@@ -305,13 +305,10 @@ impl<'a> Launch<'a> {
         (output, sink): (Option<&Path>, impl Sink),
     ) -> Result<(bool, Exit)> {
         let new_log = self.settings.log_file.value.clone().filter(|path| path.symlink_metadata().is_err());
-        let log = self.open_log()?;
-        if let Some(log) = &log {
-            log.begins(self.argv);
-        }
+        let log = self.open_log()?.inspect(|log| log.begins(self.argv));
         self.warn_of_other_results(&state);
         let Self { args, settings, argv, masked, failures, left_out, part, empty_results, .. } = self;
-        let word = TaskWord::of_job(job.name());
+        let (word, quiet) = (TaskWord::of_job(job.name()), args.job.messages.quiet);
         let from_stdin = args.inputs.iter().any(|input| input.as_os_str() == "-");
         let watch = Watch::on_stderr(&args.job.messages, word, (args.commands, from_stdin));
         let shown = watch.is_shown();
@@ -320,12 +317,7 @@ impl<'a> Launch<'a> {
         let commands = OfCommands { any: args.commands.any, every: args.commands.starts.every };
         let elsewhere = Elsewhere {
             service: Service::from_environment(word),
-            metrics: Metrics::start(
-                &masked,
-                &settings,
-                (job.name(), args.job.messages.quiet),
-                (&state, part),
-            ),
+            metrics: Metrics::start(&masked, &settings, (job.name(), quiet), (&state, part)),
             log: log.clone(),
         };
         let ending = configured(Run::new(job, source), &args, &settings)
@@ -344,7 +336,7 @@ impl<'a> Launch<'a> {
             argv,
             state: &state,
             output,
-            quiet: args.job.messages.quiet,
+            quiet,
             shown,
             word,
             // A shard may be empty.

@@ -94,19 +94,7 @@ impl Blocks {
         };
         let length = blocks.last().map_or(0, |block| block.range.end);
         let batch = bytes.take(length)?;
-        let share = blocks.len().div_ceil(self.threads);
-        let format = self.format;
-        let decompressed: Vec<_> = thread::scope(|scope| {
-            let parts: Vec<_> = blocks
-                .chunks(share)
-                .map(|part| {
-                    scope.spawn(move || {
-                        part.iter().map(|block| decompress(format, batch, block)).collect::<Vec<_>>()
-                    })
-                })
-                .collect();
-            parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
-        });
+        let decompressed = decompress_all(self.format, batch, &blocks, self.threads);
         if decompressed.len() < blocks.len() {
             return Err(Flaw::At(place, "a thread panicked".into()));
         }
@@ -204,6 +192,22 @@ fn frame_size(bytes: &[u8]) -> Option<usize> {
 fn is_short_frame(bytes: &[u8]) -> bool {
     let plain = zstd::zstd_safe::get_frame_content_size(bytes).ok().flatten();
     frame_size(bytes).is_none() && plain.is_some_and(|plain| plain <= MOST as u64)
+}
+
+/// Decompresses these blocks, in order; too few if a thread has panicked.
+fn decompress_all(
+    format: Format,
+    batch: &[u8],
+    blocks: &[Block],
+    threads: usize,
+) -> Vec<Result<Vec<u8>, String>> {
+    let share = blocks.len().div_ceil(threads);
+    let decompress =
+        |part: &[Block]| part.iter().map(|block| decompress(format, batch, block)).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let parts: Vec<_> = blocks.chunks(share).map(|part| scope.spawn(move || decompress(part))).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
+    })
 }
 
 fn decompress(format: Format, batch: &[u8], block: &Block) -> Result<Vec<u8>, String> {
