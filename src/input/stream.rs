@@ -214,10 +214,14 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// [`TaskError::Cancelled`] when the task must give up; [`TaskError::Fatal`] if reading failed.
+    /// [`TaskError::Cancelled`] when the task must give up, or a stop has begun and the stream has a writer; [`TaskError::Fatal`] if reading failed.
     pub fn read(&mut self, buffer: &mut [u8], cx: &Context<'_>) -> std::result::Result<usize, TaskError> {
         loop {
             cx.yield_point()?;
+            // Once a stop has begun no end counts, so the task could only wait for its grace to pass.
+            if self.has_writer && cx.shared.gate.is_draining() {
+                return Err(TaskError::Cancelled);
+            }
             let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, PollTimeout::from(GLANCE_MS)) {
                 Ok(0) | Err(nix::errno::Errno::EINTR) => continue,

@@ -156,15 +156,14 @@ fn a_pager_that_is_not_read_on_cannot_hold_a_stop() {
     run.signal(SIGTERM).wait().expect_killed_by(SIGTERM);
 }
 
+/// The source reads the one, and a task the other, which may have as much grace as it wants: its end would not count.
 #[test]
 fn a_stop_does_not_wait_for_standard_input() {
     let world = GREP.world();
-    world
-        .bivouac("count -")
-        .stdin(Input::Dangling(b"some words\nand no end".to_vec()))
-        .start()
-        .until("ready")
-        .signal(SIGTERM)
-        .wait()
-        .expect_killed_by(SIGTERM);
+    for line in ["count -", "digest - --grace inf"] {
+        let typed = Input::Dangling(b"some words\nand no end".to_vec());
+        let run = world.bivouac(line).stdin(typed).start();
+        let run = if line.starts_with("digest") { run.until_at_work() } else { run.until("ready") };
+        run.signal(SIGTERM).wait().expect_killed_by(SIGTERM);
+    }
 }
