@@ -148,12 +148,11 @@ impl Each {
             Ok(false) => return Then::Over(Ok(())),
             Err(error) => return Then::Over(Err(error)),
         }
-        let tag = self.tag.as_ref().map(|tag| tag.fill(&self.template, &words, number, slot));
+        let tag = self.tag.as_ref().filter(|tag| !tag.given().is_empty());
+        let tag = tag.map(|tag| tag.fill(&self.template, &words, number, slot));
         let mut printed = Printed {
             cx,
-            tag: tag
-                .filter(|tag| !tag.is_empty())
-                .map(|tag| String::from_utf8_lossy(&tag).into_owned() + "\t"),
+            tag: tag.map(|tag| String::from_utf8_lossy(&tag).into_owned() + "\t"),
             by_line: self.by_line,
             prints_names: self.prints_names,
             lines: self.lines.as_ref(),

@@ -78,6 +78,12 @@ fn every_form_of_a_line_with_every_option_is_as_sha256sum_has_it() {
         "--ignore-missing --quiet",
         "--ignore-missing --status --strict",
         "--strict --warn",
+        // The last of these wins.
+        "--quiet --status",
+        "--status --quiet",
+        "--quiet --warn",
+        "--warn --quiet",
+        "--warn --status --quiet -w",
     ];
     for (number, list) in lists.iter().enumerate() {
         world.write(&format!("list{number}"), list);

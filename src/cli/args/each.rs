@@ -57,7 +57,7 @@ pub(crate) struct EachArgs {
     arg_file_sep: String,
 
     /// Items end with a zero byte, as `find -print0` writes them
-    #[arg(short = '0', long, conflicts_with = "delimiter", help_heading = "Items")]
+    #[arg(short = '0', long, overrides_with = "delimiter", help_heading = "Items")]
     null: bool,
 
     /// Items end with DELIM; \n, \t, \0 and \xHH are escapes [default: \n]
@@ -71,7 +71,7 @@ pub(crate) struct EachArgs {
 
     /// Pass as many items to each command as fit (--max-chars), the last ones spread over all slots; repeat a word
     /// with a placeholder for each item
-    #[arg(short = 'X', long = "context-replace", conflicts_with_all = ["fit", "fit_unspread"], help_heading = "Items")]
+    #[arg(short = 'X', long = "context-replace", help_heading = "Items")]
     pub(crate) fit_in_context: bool,
 
     /// The same, but put all items into the word with the placeholder, with blanks between them

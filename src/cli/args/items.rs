@@ -48,7 +48,7 @@ pub(crate) struct ItemArgs {
     max_lines: Option<usize>,
 
     /// The same as -L N, or -L 1
-    #[arg(short = 'l', long = "max-lines", value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = lines, overrides_with = "max_args")]
+    #[arg(short = 'l', long = "max-lines", value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = lines, overrides_with_all = ["max_args", "max_lines"])]
     or_one_line: Option<usize>,
 
     /// The item STR ends its source; it and what follows are left out
@@ -73,7 +73,7 @@ pub(crate) struct ItemArgs {
     replace_str: Option<OsString>,
 
     /// The same; STR is {} if it is left out
-    #[arg(short = 'i', long, value_name = "STR", num_args = 0..=1, require_equals = true, default_missing_value = "{}", conflicts_with = "replace_str", help_heading = "The command")]
+    #[arg(short = 'i', long, value_name = "STR", num_args = 0..=1, require_equals = true, default_missing_value = "{}", overrides_with = "replace_str", help_heading = "The command")]
     replace: Option<OsString>,
 
     /// In place of {.}
@@ -142,7 +142,7 @@ fn lines(text: &str) -> std::result::Result<usize, String> {
 impl ItemArgs {
     /// How many items one command takes, if one of these options says so.
     pub(crate) fn per_command(&self) -> Option<usize> {
-        self.lines().or(self.max_replace_args)
+        self.max_replace_args.or(self.lines())
     }
 
     /// Whether a word with a placeholder in it is repeated for each item.

@@ -484,7 +484,7 @@ pub(crate) struct DigestArgs {
     pub(crate) ignore_missing: bool,
 
     /// With --check: print nothing, only set the exit code (--quiet still names what differs)
-    #[arg(long, requires = "check", overrides_with = "warn", help_heading = "What to compute")]
+    #[arg(long, requires = "check", overrides_with_all = ["warn", "quiet"], help_heading = "What to compute")]
     pub(crate) status: bool,
 
     /// With --check: exit with 1 if a line is malformed; with BLAKE3 this is the default
@@ -492,7 +492,7 @@ pub(crate) struct DigestArgs {
     pub(crate) strict: bool,
 
     /// With --check: name every malformed line
-    #[arg(short, long, requires = "check", overrides_with = "status", help_heading = "What to compute")]
+    #[arg(short, long, requires = "check", overrides_with_all = ["status", "quiet"], help_heading = "What to compute")]
     pub(crate) warn: bool,
 
     /// Write lines in BSD style: `SHA256 (NAME) = HASH`

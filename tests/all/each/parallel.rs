@@ -105,6 +105,12 @@ fn how_many_items_a_command_gets_and_which_are_none() {
         ("-j1 -m -s 9 echo", "a\nb\nc\n", "a b\nc\n"),
         ("-j1 -X -s 8 echo", "a\nb\n", "a\nb\n"),
         ("-E c echo ::: a b c d ::: 1 c 2", "", "a 1\nb 1\n"),
+        // Two that say the same thing.
+        ("-N2 -L1 echo ::: a b c", "", "a b\nc\n"),
+        ("-L1 -N2 echo ::: a b c", "", "a b\nc\n"),
+        ("-j1 -X -m echo x{}y ::: a b", "", "xay xby\n"),
+        ("-j1 --xargs -X echo x{}y ::: a b", "", "xay xby\n"),
+        ("-j1 -m --xargs echo x{}y ::: a b", "", "xa by\n"),
     ] {
         prints(line, input, wanted);
     }
@@ -150,6 +156,7 @@ fn what_stands_before_a_line_and_where_commands_run() {
         ("--tagstring 'x {1.}\\t{2}' echo ::: a.b c.d ::: 1", "x a\t1\ta.b 1\nx c\t1\tc.d 1\n"),
         ("--tagstring {/.} --tag echo ::: a/b.c", "b\ta/b.c\n"),
         ("--tagstring '' echo ::: a b", "a\nb\n"),
+        ("--tag echo x ::: '' b", "\tx \nb\tx b\n"),
         ("--tag-string x -j1 echo ::: a", "x\ta\n"),
         ("--plus --tagstring {%.gz} echo ::: a.gz b", "a\ta.gz\nb\tb\n"),
         ("--header : --tagstring {a} echo {a} ::: a 1", "1\t1\n"),
