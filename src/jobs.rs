@@ -18,7 +18,7 @@ pub(crate) mod formats;
 pub(crate) mod grep;
 pub(crate) mod joblog;
 mod names;
-mod pattern;
+pub(crate) mod pattern;
 pub(crate) mod lines;
 pub(crate) mod pipe;
 pub(crate) mod quote;

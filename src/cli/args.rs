@@ -242,6 +242,8 @@ pub(crate) struct RunArgs<'a> {
     /// The output file; `None` is standard output.
     pub(crate) output: Option<&'a Path>,
     pub(crate) inputs: &'a [PathBuf],
+    /// What is printed are parts of the inputs or what commands make of them, and not a number or a name for each.
+    pub(crate) prints_input: bool,
     pub(crate) commands: Commands,
 }
 
@@ -313,7 +315,12 @@ impl JobVerb {
             JobVerb::Pipe(pipe) => (&pipe.job, &pipe.output, &pipe.files, pipe.commands()),
             JobVerb::Each(each) => (&each.job, &each.output, &each.files, each.commands()),
         };
-        RunArgs { job, output: file(output), inputs, commands }
+        let prints_input = match self {
+            JobVerb::Count(_) | JobVerb::Digest(_) => false,
+            JobVerb::Grep(grep) => grep.prints_lines(),
+            JobVerb::Pipe(_) | JobVerb::Each(_) => true,
+        };
+        RunArgs { job, output: file(output), inputs, prints_input, commands }
     }
 
     /// The findings of the verb before its job begins.

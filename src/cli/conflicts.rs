@@ -7,7 +7,9 @@ use crate::cli::args::RunArgs;
 use bivouac::disk::OsDisk;
 use bivouac::state_dir::is_state;
 use bivouac::{Error, Result};
-use std::fs;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -19,9 +21,15 @@ enum FileId {
     WillBe(PathBuf),
 }
 
+impl FileId {
+    fn of(facts: &Metadata) -> Self {
+        Self::Is(facts.dev(), facts.ino())
+    }
+}
+
 fn file_id(path: &Path) -> FileId {
     match fs::metadata(path) {
-        Ok(facts) => FileId::Is(facts.dev(), facts.ino()),
+        Ok(facts) => FileId::of(&facts),
         Err(_) => {
             let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let above = above.canonicalize().unwrap_or_else(|_| above.to_path_buf());
@@ -31,7 +39,7 @@ fn file_id(path: &Path) -> FileId {
 }
 
 /// Refuses to write to a file that the job also reads, or writes in another role. (The sink itself refuses an output
-/// that is an input.)
+/// that is an input.) Where only a summary is printed, as by `count` and `grep -c`, that may be an input too: GNU has it so.
 pub(crate) fn refuse_two_roles(
     args: &RunArgs<'_>,
     (log, metrics): (Option<&Path>, Option<&Path>),
@@ -52,8 +60,39 @@ pub(crate) fn refuse_two_roles(
         Some(output) => {
             refuse("--output", output, config.map(|path| ("the configuration", path)).into_iter())
         }
+        None if args.prints_input => refuse_printing_into(args.inputs),
         None => Ok(()),
     }
+}
+
+/// Refuses `grep x f >>f`. What is printed could be read as input, and a run that continues this one would find its input
+/// changed.
+fn refuse_printing_into(inputs: &[PathBuf]) -> Result<()> {
+    let Some(printed) = facts_of(io::stdout()).filter(Metadata::is_file).as_ref().map(FileId::of) else {
+        return Ok(());
+    };
+    let is_printed = |input: &&PathBuf| match input.as_os_str() == "-" {
+        true => facts_of(io::stdin()).is_some_and(|facts| FileId::of(&facts) == printed),
+        false => file_id(input) == printed,
+    };
+    let Some(input) = inputs.iter().find(is_printed) else { return Ok(()) };
+    let name = if input.as_os_str() == "-" { "standard input".into() } else { input.to_string_lossy() };
+    Err(Error::usage(name, "is an input, and standard output is the same file")
+        .advise("nothing was touched; print into another file"))
+}
+
+/// The file that standard output goes to, if it is a file that has a name.
+pub(crate) fn printed_file() -> Option<PathBuf> {
+    facts_of(io::stdout()).filter(Metadata::is_file)?;
+    fs::read_link("/proc/self/fd/1").ok()
+}
+
+pub(crate) fn stdout_is_file() -> bool {
+    facts_of(io::stdout()).is_some_and(|facts| facts.is_file())
+}
+
+fn facts_of(stream: impl AsFd) -> Option<Metadata> {
+    File::from(stream.as_fd().try_clone_to_owned().ok()?).metadata().ok()
 }
 
 /// Refuses to write into the state of a job: the job needs its files to continue.

@@ -7,7 +7,7 @@ use crate::cli::advice::refuse_lone_units;
 use crate::cli::after_warning::AfterWarning;
 use crate::cli::args::RunArgs;
 use crate::cli::args::found::Found;
-use crate::cli::conflicts::{no_output, refuse_in_a_state, refuse_two_roles};
+use crate::cli::conflicts::{no_output, printed_file, refuse_in_a_state, refuse_two_roles, stdout_is_file};
 use crate::cli::format::TaskWord;
 use crate::cli::hooks;
 use crate::cli::logfile::LogFile;
@@ -35,7 +35,6 @@ use bivouac::sink::{FileSink, StreamSink};
 use bivouac::state_dir::peek;
 use bivouac::{Effects, Ending, Error, Job, Location, Result, Run, Shards, Sink, Source, local_locks};
 use std::ffi::OsString;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 pub(crate) struct Launch<'a> {
@@ -160,6 +159,7 @@ impl<'a> Launch<'a> {
     pub(crate) fn own_files(&self) -> Vec<PathBuf> {
         let mut own = state_path::own(&self.args);
         own.extend(self.settings.log_file.value.clone());
+        own.extend(printed_file());
         let metrics = self.settings.metrics.value.as_deref();
         own.extend(metrics.into_iter().flat_map(|path| self.part.files_of_all(path)));
         own
@@ -459,11 +459,6 @@ fn remove_if_refused(ending: &Ending, new_log: Option<PathBuf>) {
     {
         std::fs::remove_file(path).ok();
     }
-}
-
-fn stdout_is_file() -> bool {
-    let stdout = std::io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
-    stdout.and_then(|file| file.metadata()).is_ok_and(|facts| facts.is_file())
 }
 
 /// Whether the next run goes on after what was printed so far.

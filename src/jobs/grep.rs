@@ -227,7 +227,8 @@ impl Grep {
         let Some(file) = total.open.take() else { return };
         let Options { count, more: More { files, max, .. }, .. } = &self.options;
         match files {
-            _ if *max == Some(0) => {}
+            // As GNU has it, that leaves no line that matches.
+            _ if *max == Some(0) && *files != Some(Files::Without) => {}
             Some(Files::Silent) => {}
             Some(wanted) if (*wanted == Files::With) == (total.selected > 0) => {
                 let path = self.files.get(file).map_or(Path::new("-"), PathBuf::as_path);

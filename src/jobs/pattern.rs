@@ -186,6 +186,13 @@ fn parse(pattern: &str, reading: Reading) -> Result<Hir> {
         .map_err(|e| wrong(in_a_word(&e)))
 }
 
+/// The first part of an extended pattern that plain `grep` reads otherwise, and what it means here. None if the whole is no
+/// basic pattern: `main\(` is what it looks like.
+pub(crate) fn read_otherwise_by_plain_grep(pattern: &str) -> Option<(&'static str, &'static str)> {
+    let found = posix::read_otherwise_by_plain_grep(pattern)?;
+    parse(pattern, Reading { syntax: Syntax::Basic, ..Reading::default() }).is_ok().then_some(found)
+}
+
 /// The fault in a pattern, without the drawing of several lines that shows the place; in a second line the remedy, if
 /// there is a special one.
 fn in_a_word(error: &regex_syntax::Error) -> String {
@@ -367,6 +374,39 @@ mod tests {
                 }
             }
             assert_eq!(out, String::from_utf8_lossy(&wanted), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn no_pattern_makes_it_panic() {
+        const PARTS: [&str; 28] = [
+            "\\", "(", ")", "{", "}", "[", "]", "^", "$", "|", "*", "+", "?", ".", ",", "1", "a", "é", "€",
+            "-", ":", "=", "x", "b", "<", "p", "[:", "?:",
+        ];
+        let mut random = crate::jobs::testing::Random(9);
+        for _ in 0..20_000 {
+            let pattern: String = (0..random.below(7)).map(|_| PARTS[random.below(PARTS.len())]).collect();
+            for syntax in [Syntax::Extended, Syntax::Basic, Syntax::Perl, Syntax::Fixed] {
+                parse(&pattern, Reading { syntax, ..Reading::default() }).ok();
+            }
+            read_otherwise_by_plain_grep(&pattern);
+        }
+    }
+
+    #[test]
+    fn a_part_that_plain_grep_reads_otherwise_is_named_if_it_can_be_meant_so() {
+        let named =
+            [r"a\|b", r"foo\(\)", r"c\+\+", r"a\?", r"a\{2\}", "$HOME", "a^b", "(a|$b)", "a*^b", r"[|]\|a"];
+        for (pattern, part) in
+            named.iter().zip([r"\|", r"\(", r"\+", r"\?", r"\{", "$", "^", "$", "^", r"\|"])
+        {
+            assert_eq!(read_otherwise_by_plain_grep(pattern).map(|(part, _)| part), Some(part), "{pattern}");
+        }
+        for pattern in [
+            r"main\(", r"a\{1", "(^a|b$)", "^a$", r"[\|$^]", r"\$a", r"\\|b", "a|b", r"a\)", r"\.", "a{2}",
+            "(", "^*",
+        ] {
+            assert_eq!(read_otherwise_by_plain_grep(pattern), None, "{pattern}");
         }
     }
 

@@ -72,6 +72,8 @@ fn grep_has_the_options_of_grep() {
         ("-m 3 lock", "a.txt b.txt"),
         ("-m 1 -c lock", "a.txt b.txt"),
         ("-m 0 lock", "a.txt"),
+        ("-m 0 lock", "a.txt missing"),
+        ("-L -m 0 lock", "a.txt b.txt"),
         ("-nm 2 -v lock", "a.txt empty b.txt"),
         ("-f patterns", "a.txt b.txt"),
         ("-F -f patterns -c", "a.txt b.txt"),
@@ -300,15 +302,72 @@ fn grep_takes_several_patterns() {
 }
 
 #[test]
-fn a_pattern_for_plain_grep_that_finds_nothing_is_explained() {
+fn a_pattern_that_plain_grep_reads_otherwise_is_a_warning_whatever_is_found() {
     let world = World::new();
-    world.write("f", "foo\nbar\n");
+    world.write("f", "foo\nbar\nfoo|bar\n");
     let grep = |words: &[&str]| world.bivouac("grep").words(words).words(&["f"]).run();
-    grep(&["foo\\|bar"]).expect_code(1).expect_says("bivouac grep -G");
-    for typed in [["-E", "foo\\|bar"].as_slice(), &["-F", "foo\\|bar"], &["baz"]] {
-        grep(typed).expect_code(1).expect_says_not("-G");
+    for (typed, code) in [
+        (["foo\\|bar"].as_slice(), 0),
+        (&["-q", "foo\\|bar"], 0),
+        (&["-v", "foo\\|bar"], 0),
+        (&["-c", "-e", "x", "-e", "\\(o\\)"], 1),
+        (&["-L", "$HOME"], 1),
+    ] {
+        grep(typed).expect_code(code).expect_says("-G; if it is meant so: -E");
     }
-    grep(&["-G", "foo\\|bar"]).expect_code(0).expect_stdout(b"foo\nbar\n");
+    for typed in [["-E", "foo\\|bar"].as_slice(), &["foo|b"], &["(^foo|r$)"], &["-P", "o\\|b"]] {
+        grep(typed).expect_code(0).expect_says_not("-G");
+    }
+    grep(&["-F", "foo\\|bar"]).expect_code(1).expect_says_not("-G");
+    grep(&["-G", "foo\\|bar"]).expect_code(0).expect_stdout(b"foo\nbar\nfoo|bar\n");
+}
+
+#[test]
+fn what_is_printed_does_not_go_into_an_input() {
+    let world = World::new();
+    let text = "foo\nbar\nfoo\n".repeat(1000);
+    let refuses = |line: &str, name: &str| {
+        world.write("f", &text);
+        world.write("other", "foo\n");
+        world.shell(&format!("{line} 2>says; echo $? >code"));
+        assert_eq!(world.read("code"), b"2\n", "{line}");
+        let says = String::from_utf8(world.read("says")).unwrap();
+        assert!(
+            says.contains(&format!("{name}: is an input, and standard output is the same file")),
+            "{line}: {says}"
+        );
+        assert!(world.read("f") == text.as_bytes(), "{line}");
+    };
+    for line in ["bivouac grep foo f >>f", "bivouac grep foo other ./f 1<>f", "bivouac grep -m 2 foo f >>f"] {
+        refuses(line, "f");
+    }
+    refuses("bivouac grep -C 2 foo <f >>f", "standard input");
+    refuses("bivouac pipe f -- cat >>f", "f");
+    refuses("bivouac each -a f echo >>f", "f");
+    refuses("bivouac each echo <f >>f", "standard input");
+    // As with GNU, a number or a name may be added to what it is about.
+    for (line, adds) in [
+        ("grep -c foo f", "2000\n"),
+        ("grep -q foo f", ""),
+        ("grep -l foo f", "f\n"),
+        ("grep -m 1 foo f", "foo\n"),
+        ("count -l f", "3000 f\n"),
+    ] {
+        world.write("f", &text);
+        world.shell(&format!("bivouac {line} >>f"));
+        assert!(world.read("f") == format!("{text}{adds}").as_bytes(), "{line}");
+    }
+}
+
+#[test]
+fn the_file_that_is_printed_into_is_not_searched_for_in_a_tree() {
+    let world = World::new();
+    world.shell("mkdir tree; echo foo >tree/a; echo foo >tree/out");
+    world.shell("bivouac grep -r foo tree >>tree/out; bivouac grep -r foo $PWD/tree >>tree/out");
+    let found = String::from_utf8(world.shell("sed 's:.*/tree:tree:' tree/out")).unwrap();
+    assert_eq!(found, "foo\ntree/a:foo\ntree/a:foo\n");
+    world.shell("cd tree; bivouac digest >out .");
+    assert_eq!(String::from_utf8(world.shell("sed 's/.* //' tree/out")).unwrap(), "./a\n");
 }
 
 #[test]

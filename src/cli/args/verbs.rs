@@ -4,6 +4,7 @@ use super::common::{CommandArgs, InputArgs, JobArgs, PackedArgs, TableArgs};
 use super::found::{Found, Word, paths, words};
 use super::help;
 use super::records::RecordArgs;
+use crate::cli::conflicts::printed_file;
 use crate::cli::{complete, parse};
 use crate::jobs::count::Totals;
 use crate::jobs::digest::Algorithm;
@@ -362,6 +363,13 @@ impl GrepArgs {
         Ok(())
     }
 
+    /// Whether several lines of a file may be printed.
+    pub(crate) fn prints_lines(&self) -> bool {
+        let Self { count, files_with_matches, files_without_match, max_count, .. } = *self;
+        let prints_one = max_count.is_some_and(|most| most <= 1);
+        !(self.job.messages.quiet || count || files_with_matches || files_without_match || prints_one)
+    }
+
     /// Reads what stands in files: patterns, and with -r the names of the files themselves.
     pub(crate) fn resolve(&mut self, known: Option<Found>) -> Result<()> {
         let typed = words(self.files.iter().chain(&self.pattern_files));
@@ -416,8 +424,8 @@ impl GrepArgs {
         Ok(())
     }
 
-    /// The files below a directory, by name; what links point at is not followed. Neither the output of this job
-    /// nor the state of any is among them.
+    /// The files below a directory, by name; what links point at is not followed. Neither the output of this job, named or
+    /// redirected, nor the state of any is among them.
     fn below(&mut self, root: &Path) -> Vec<PathBuf> {
         if root.as_os_str().is_empty() && !(self.with_filename || self.no_filename) {
             self.with_filename = true;
@@ -444,9 +452,15 @@ impl GrepArgs {
             }
         }
         let output = self.output.as_deref().map(|out| (out.to_path_buf(), out.with_added_extension("part")));
+        let printed = printed_file().filter(|_| output.is_none());
         files.retain(|file| {
             let is = |other: &Path| file == other || Path::new(".").join(file) == other;
+            let is_printed = |printed: &PathBuf| {
+                file.file_name() == printed.file_name()
+                    && file.canonicalize().is_ok_and(|file| file == *printed)
+            };
             !output.as_ref().is_some_and(|(out, part)| is(out) || is(part))
+                && !printed.as_ref().is_some_and(is_printed)
         });
         files
     }

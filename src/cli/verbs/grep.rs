@@ -6,6 +6,7 @@ use crate::cli::launch::Launch;
 use crate::cli::terminal;
 use crate::jobs::formats::Format;
 use crate::jobs::grep::{Files, Grep, More, Options};
+use crate::jobs::pattern::read_otherwise_by_plain_grep;
 use crate::jobs::{self, quote};
 use bivouac::ending::{Exit, FINISHED};
 use bivouac::input::{Boundary, Chunks, LeftOut, Readable};
@@ -27,6 +28,10 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let options = options(grep, &launch)?;
     // A faulty pattern is reported before a faulty file.
     Grep::new(options.clone(), &[], Vec::new())?;
+    warn_of_a_pattern_for_plain_grep(grep, &options.patterns);
+    if options.more.max == Some(0) && !grep.files_without_match && grep.output.is_none() {
+        return Ok(Exit::Code(NOTHING_FOUND));
+    }
     launch.says_what_is_unread(!grep.no_messages);
     for why in &grep.unlisted {
         launch.leaves_out(&why.to_string_lossy(), UNREAD);
@@ -51,28 +56,38 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
         source = source.until(job.has_all());
     }
     let resumable = source.is_resumable();
-    let (quiet, pattern) = (launch.is_quiet(), options.patterns);
-    let is_extended = !(grep.basic_regexp || grep.extended_regexp || grep.fixed_strings || grep.perl_regexp);
+    let quiet = launch.is_quiet();
     let exit = launch.run((job, source), resumable)?;
-    let is_over = matches!(exit, Exit::Code(FINISHED | NOTHING_FOUND));
-    if let (true, false, [pattern, ..]) = (is_over, quiet, pattern.as_slice()) {
-        let nothing_found = exit == Exit::Code(NOTHING_FOUND);
-        // A short pattern matches compressed bytes by chance. But where text was searched as well, the match is in there.
-        let unread = grep.packed.unread(&files).filter(|_| nothing_found || grep.packed.are_unread(&files));
-        let escape = basic_operator(pattern).filter(|_| is_extended && nothing_found);
-        if let Some((file, format)) = unread {
-            terminal::message(&format!(
-                "{}: is compressed ({format}), and was read as it is\n  to search what is in it: bivouac grep --decompress …",
-                file.display()
-            ));
-        } else if let Some(escape) = escape {
-            let (pattern, sign) = (quote::argument(pattern.as_ref()), &escape[1..]);
-            terminal::message(&format!(
-                "in {pattern} `{escape}` is the character {sign}, as for grep -E\n  for what plain grep means by it: bivouac grep -G {pattern} …"
-            ));
-        }
+    if quiet || !matches!(exit, Exit::Code(FINISHED | NOTHING_FOUND)) {
+        return Ok(exit);
+    }
+    let nothing_found = exit == Exit::Code(NOTHING_FOUND);
+    // A short pattern matches compressed bytes by chance. But where text was searched as well, the match is in there.
+    let unread = grep.packed.unread(&files).filter(|_| nothing_found || grep.packed.are_unread(&files));
+    if let Some((file, format)) = unread {
+        terminal::message(&format!(
+            "{}: is compressed ({format}), and was read as it is\n  to search what is in it: bivouac grep --decompress …",
+            file.display()
+        ));
     }
     Ok(exit)
+}
+
+/// A line that is found or not found must not depend on what a person takes the pattern for. So this is a warning, also with
+/// `-q`, `-v` and `-c`, whatever is found.
+fn warn_of_a_pattern_for_plain_grep(grep: &GrepArgs, patterns: &[String]) {
+    if grep.basic_regexp || grep.extended_regexp || grep.fixed_strings || grep.perl_regexp {
+        return;
+    }
+    let mut each = patterns.iter().flat_map(|text| text.split('\n'));
+    if let Some((pattern, (part, meaning))) =
+        each.find_map(|text| Some((text, read_otherwise_by_plain_grep(text)?)))
+    {
+        terminal::message(&format!(
+            "warning: pattern `{pattern}`: `{part}` is {meaning}, as for grep -E\n  \
+             for what plain grep means by it: -G; if it is meant so: -E"
+        ));
+    }
 }
 
 /// The source of the job: lines, or records of a format.
@@ -82,11 +97,6 @@ fn source(grep: &GrepArgs, files: &[PathBuf], left_out: &[LeftOut]) -> Result<Ch
         .with_header(grep.format.and_then(Format::header))
         .leaving_out(left_out)
         .decompress(grep.packed.which()))
-}
-
-/// The first part of a pattern that is an operator in a basic pattern and a character in an extended one.
-fn basic_operator(pattern: &str) -> Option<&'static str> {
-    [r"\|", r"\(", r"\{", r"\+", r"\?"].into_iter().find(|escape| pattern.contains(escape))
 }
 
 /// `-q`: only the exit code is wanted. The search ends at the first selected line, whichever file that is in, and

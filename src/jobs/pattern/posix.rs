@@ -17,11 +17,44 @@ pub(super) fn translated_basic(pattern: &str) -> Result<String, String> {
 }
 
 fn read(pattern: &str, one: fn(&mut Reader<'_>, char) -> Result<(), String>) -> Result<String, String> {
-    let mut reader = Reader { rest: pattern, out: String::new(), before: Before::Nothing, open: 0 };
+    let mut reader = Reader::new(pattern);
     while let Some(next) = reader.take() {
         one(&mut reader, next)?;
     }
     Ok(reader.out)
+}
+
+/// The first part of an extended pattern that plain `grep` reads otherwise, and what it means here. Only a part that hardly
+/// anybody means so is one: an operator of basic patterns, or an anchor that lets nothing match.
+pub(super) fn read_otherwise_by_plain_grep(pattern: &str) -> Option<(&'static str, &'static str)> {
+    const OPERATORS: [(&str, &str); 5] = [
+        (r"\|", "the character |"),
+        (r"\(", "the character ("),
+        (r"\{", "the character {"),
+        (r"\+", "the character +"),
+        (r"\?", "the character ?"),
+    ];
+    let mut reader = Reader::new(pattern);
+    loop {
+        let (text, before) = (reader.rest, reader.before);
+        let next = reader.take()?;
+        match next {
+            '\\' => {
+                if let Some(operator) = OPERATORS.into_iter().find(|(operator, _)| text.starts_with(operator))
+                {
+                    return Some(operator);
+                }
+            }
+            '^' if matches!(before, Before::Operand | Before::Repeated) => {
+                return Some(("^", "the beginning of a line"));
+            }
+            '$' if !(reader.rest.is_empty() || reader.rest.starts_with(['|', ')'])) => {
+                return Some(("$", "the end of a line"));
+            }
+            _ => {}
+        }
+        reader.one(next).ok()?;
+    }
 }
 
 /// What stands before a place in the pattern: a repetition there would repeat it.
@@ -49,6 +82,12 @@ const CLASSES: [&str; 12] = [
 
 /// More repetitions are an error of grep.
 const MOST: u32 = 32_767;
+
+impl<'p> Reader<'p> {
+    fn new(pattern: &'p str) -> Self {
+        Self { rest: pattern, out: String::new(), before: Before::Nothing, open: 0 }
+    }
+}
 
 impl Reader<'_> {
     fn take(&mut self) -> Option<char> {
@@ -139,9 +178,10 @@ impl Reader<'_> {
         }
         self.out.extend(['\\', next]);
         // `\x{41}`, `\p{Greek}`, `\b{start}`: the brace belongs to the escape.
-        let has_name = self.rest[..1.min(self.rest.len())] == *"{"
-            && (matches!(next, 'x' | 'u' | 'U' | 'p' | 'P')
-                || (next == 'b' && self.rest[1..].starts_with(|first: char| first.is_ascii_alphabetic())));
+        let has_name = self.rest.strip_prefix('{').is_some_and(|name| {
+            matches!(next, 'x' | 'u' | 'U' | 'p' | 'P')
+                || (next == 'b' && name.starts_with(|first: char| first.is_ascii_alphabetic()))
+        });
         if let (true, Some(end)) = (has_name, self.rest.find('}')) {
             self.out.push_str(&self.rest[..=end]);
             self.rest = &self.rest[end + 1..];
