@@ -97,8 +97,12 @@ pub(crate) fn is_ready_within(out: &impl AsFd, milliseconds: u16) -> bool {
     matches!(poll(&mut fds, milliseconds), Ok(ready) if ready > 0)
 }
 
-/// Writes a result to standard output. A closed reader is [`Kind::OutputClosed`]; a full disk, say, [`Kind::Broken`].
+/// Writes a result, if there is any, to standard output. A closed reader is [`Kind::OutputClosed`]; a full disk, say,
+/// [`Kind::Broken`].
 pub(crate) fn result(bytes: &[u8]) -> Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
     bivouac::sink::refuse_closed_stdout()?;
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|cause| unwritten(&cause))

@@ -187,7 +187,9 @@ impl Check {
         } else if !is_sound {
             say(format!("{name}: no properly formatted checksum lines found"));
         }
-        if other > 0 {
+        if status && is_sound {
+            // The exit code tells.
+        } else if other > 0 {
             say(format!("{name}: some of its checksums are {other_is} ones: --algorithm {other_option}"));
         } else if unknown > 0 {
             say(format!(

@@ -327,6 +327,22 @@ fn closed_streams_that_are_not_used_do_no_harm() {
             assert_eq!(String::from_utf8(world.read(&out)).unwrap(), wanted, "{typed}");
         }
     }
+    // Nothing is printed.
+    world.write("wrong", format!("{}  in\n", "0".repeat(64)));
+    world.shell("sha256sum in >sums; bivouac config --example >settings");
+    for (line, code) in [
+        ("grep -q 2 in", 0),
+        ("grep -q x in", 1),
+        ("digest -a sha256 --status -c sums", 0),
+        ("digest -a sha256 --status -c wrong", 1),
+        ("digest --status -c sums wrong", 1),
+        ("config settings", 0),
+    ] {
+        for closed in [">&-", ">/dev/full", "<&- >&-"] {
+            let ended = shell(&world, &format!("bivouac {line} {closed}"));
+            assert_eq!(ended, (Some(code), String::new(), String::new()), "{line} {closed}");
+        }
+    }
     // What is open for both directions was given so: by Python, or by a daemon.
     for line in ["bivouac grep 2 in <>/dev/null 1<>/dev/null", "bivouac count - <>/dev/null"] {
         assert_eq!(shell(&world, line).0, Some(0), "{line}");

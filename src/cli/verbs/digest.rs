@@ -9,6 +9,7 @@ use crate::jobs::digest::{self, Algorithm, Digest, Style, Terms};
 use bivouac::Result;
 use bivouac::ending::{Exit, FINISHED_WITH_FAILURES};
 use bivouac::input::{Boundary, Chunks, Readable, Tree};
+use bivouac::sink::Discard;
 
 /// Runs the job, and names at the end the files that could not be read.
 pub(crate) fn run(digest: &DigestArgs, launch: Launch<'_>) -> Result<Exit> {
@@ -38,7 +39,12 @@ fn verify(args: &DigestArgs, complaints: Complaints, mut launch: Launch<'_>) -> 
         warn: args.warn,
         keeps_going: args.keep_going,
     };
-    launch.run((Check::new(args.algorithm, lists, options, complaints), source), resumable)
+    let check = (Check::new(args.algorithm, lists, options, complaints), source);
+    // Nothing is printed, so standard output may be closed.
+    match launch.args.output {
+        None if args.status => launch.run_with(check, resumable, None, Discard),
+        Some(_) | None => launch.run(check, resumable),
+    }
 }
 
 fn compute(args: &DigestArgs, complaints: Complaints, launch: Launch<'_>) -> Result<Exit> {
