@@ -110,7 +110,8 @@ impl Supervisor<'_> {
     /// would deadlock, because the inner wait steals an outer task, and that one waits for the task beneath it on
     /// the same stack. A task that would have to wait does not start.
     fn assign_what_may_start(&mut self) {
-        while self.may_assign() {
+        self.start_the_waiting();
+        while self.may_take() {
             match self.channels.source.try_recv() {
                 Ok(item) => self.listed_by_source(item),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
@@ -118,10 +119,14 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Whether the source may say what comes next. One task at most waits for its time.
+    fn may_take(&self) -> bool {
+        self.workers.waiting.is_none() && self.may_assign()
+    }
+
     fn may_assign(&self) -> bool {
         self.state.may_start()
             && self.state.in_flight < self.most_in_flight()
-            && self.is_time_to_start()
             && self.may_defer()
             && !self.workers.pool.shared.too_much_has_failed()
             && self.has_room()
@@ -135,9 +140,8 @@ impl Supervisor<'_> {
     fn listed_by_source(&mut self, item: FromSource) {
         match item {
             FromSource::Task(assignment) => {
-                self.handle(Event::Assigned);
-                self.note_start();
-                self.workers.pool.assign(assignment);
+                self.workers.waiting = Some(assignment);
+                self.start_the_waiting();
             }
             FromSource::Ended(tasks) => {
                 self.job.listed = Some(tasks);
@@ -159,7 +163,7 @@ impl Supervisor<'_> {
         }
         let (no_tasks, no_reports, no_sayings) = (never(), never(), never());
         let said = if self.view.observer.is_behind() { &no_sayings } else { &self.channels.said };
-        let tasks = if self.may_assign() { &self.channels.source } else { &no_tasks };
+        let tasks = if self.may_take() { &self.channels.source } else { &no_tasks };
         let mut patience = self.next_deadline().saturating_duration_since(Instant::now());
         // Each report that wakes this loop takes a core from a worker for a moment. So with many short tasks in the pool,
         // reports stay in their channel until half of these tasks should be done.

@@ -11,7 +11,7 @@ use crate::engine::commit::Frontier;
 use crate::engine::decide::Alarm;
 use crate::engine::input_memory::InputMemory;
 use crate::engine::options::{Halt, Options};
-use crate::engine::pool::Pool;
+use crate::engine::pool::{Assignment, Pool};
 use crate::error::Error;
 use crate::process::watcher::Watcher;
 use crate::signals::{Masked, Received, Subscription};
@@ -48,6 +48,8 @@ pub(super) struct Workers<'a> {
     pub(super) failures: u64,
     pub(super) successes: u64,
     pub(super) starts: StartRule,
+    /// The next task, if it may not start yet.
+    pub(super) waiting: Option<Assignment>,
     pub(super) memory: MemoryRule,
     /// The process that ends the commands if this one is killed; `None` once it has ended itself.
     pub(super) watcher: Option<&'a Watcher>,
@@ -76,6 +78,7 @@ impl<'a> Workers<'a> {
             failures: 0,
             successes: 0,
             starts,
+            waiting: None,
             memory: MemoryRule::new(options.starts.suspend_below, Instant::now()),
             watcher,
         }

@@ -1,12 +1,14 @@
 //! When a task may start although a slot is free: a delay between starts, a rate, the load of the machine.
 //!
 //! The obvious way is a worker that sleeps before its command. But a stop would have to wake it and give its task back, and
-//! a task that waits for another attempt would hold a slot. Here a task that may not start is not taken from the source. The
-//! wait is one more deadline of the loop, so signals are answered at once.
+//! a task that waits for another attempt would hold a slot. Here the supervisor keeps one task until its time, and takes no
+//! other from the source. (If it took none, it would learn at the next start that the list is over: a run would end a
+//! `--delay` later than its last command.) The wait is one more deadline of the loop, so signals are answered at once.
 
 pub(super) mod memory;
 
 use super::Supervisor;
+use crate::engine::decide::Event;
 use crate::engine::options::{HaltOn, Starts};
 use crate::sys::machine;
 use crate::task::observer::Notice;
@@ -113,6 +115,18 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Starts the task that waits, if there is one and its time has come.
+    pub(super) fn start_the_waiting(&mut self) {
+        if !self.may_assign() || !self.is_time_to_start() {
+            return;
+        }
+        if let Some(assignment) = self.workers.waiting.take() {
+            self.handle(Event::Assigned);
+            self.note_start();
+            self.workers.pool.assign(assignment);
+        }
+    }
+
     pub(super) fn note_start(&mut self) {
         if self.workers.starts.counts_starts() {
             self.workers.starts.started(Instant::now());
@@ -122,7 +136,7 @@ impl Supervisor<'_> {
     /// A run in which nothing runs looks as if it hung.
     pub(super) fn say_why_nothing_starts(&mut self, now: Instant) {
         let nothing_runs = self.state.may_start() && self.state.in_flight + self.state.deferred == 0;
-        let waits = nothing_runs && !self.channels.source.is_empty();
+        let waits = nothing_runs && self.workers.waiting.is_some();
         let Some(why) = self.workers.starts.busy.as_ref().filter(|_| waits) else {
             self.view.waits_since = None;
             return;

@@ -54,6 +54,17 @@ fn a_wait_for_the_next_start_answers_at_once_and_holds_no_result() {
     }
 }
 
+/// After the last command there is no start to wait for.
+#[test]
+fn a_run_ends_with_its_last_command() {
+    for option in ["--delay 1h", "--rate 1/h"] {
+        let world = World::new();
+        let began = Instant::now();
+        each(&world, option, &["echo", ":::", "a"]).run().expect_code(0).expect_stdout(b"a\n");
+        assert!(began.elapsed() < Duration::from_secs(600), "{option}: {:?}", began.elapsed());
+    }
+}
+
 /// Nobody knows when the last command of the run before started.
 #[test]
 fn a_job_that_is_continued_waits_for_one_interval() {
