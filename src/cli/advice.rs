@@ -5,6 +5,8 @@
 //! `grep`, `wc` and `sha256sum` are known, so this table has them, with a sentence each. The parser guesses only names that
 //! are not in the table.
 
+mod piped;
+
 use crate::cli::parse::without_hyphens;
 use crate::cli::shellwords::is_in;
 use crate::jobs::text::with_short_words;
@@ -38,7 +40,7 @@ pipe | --recstart | that is --record-start
 pipe | --recend | that is --record-end
 pipe | --pipe --pipepart --spreadstdin -a | that is what this verb does: bivouac pipe FILE… -- COMMAND
 pipe | -k --keep-order | the output is always in the order of the input; leave it out
-pipe | -n -N --max-args | chunks are cut by size: --block SIZE
+pipe | -n -N -L --max-args --max-lines | chunks are cut by size: --block SIZE; N lines: --record-lines N --block 1
 pipe | --tag -u --ungroup --line-buffer --lb | the output is that of COMMAND < FILE, in order and whole
 grep | -R --dereference-recursive | -r follows no links; others: find -L DIR -type f -print0 | xargs -0
 grep | --include --exclude --exclude-dir --exclude-from | find DIR -name '*.c' -print0 | xargs -0 bivouac grep PATTERN
@@ -177,6 +179,9 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
         let is_meant = |verbs: &str| verbs == "all" || is_in(verbs, verb);
         let is_it = |known: &str| without_hyphens(known) == without_hyphens(name);
         let known = rows(OPTIONS).find(|(verbs, names, _)| is_meant(verbs) && names.split(' ').any(is_it));
+        if let Some(line) = piped::line(argv).filter(|_| known.is_some() && verb == "each") {
+            return Some(format!("{name}: that is a verb of its own:\n  {line}"));
+        }
         if let Some((.., sentence)) = known {
             return Some(format!("{name}: there is no such option here\n  {sentence}"));
         }
@@ -234,6 +239,21 @@ mod tests {
             ("bivouac each -e echo", "-E END"),
             ("bivouac each --retry-interval 5 echo", "--retry-delay"),
             ("bivouac each --block 1M echo", "bivouac pipe"),
+            ("bivouac each --pipe wc", "\n  bivouac pipe - -- wc"),
+            ("bivouac each --pipepart -a f --block 3M -j4 wc", "\n  bivouac pipe f --block 3MiB -j 4 -- wc"),
+            ("bivouac each --pipe --block=1k wc -l :::: f", "\n  bivouac pipe f --block 1k -- wc -l"),
+            ("bivouac each --pipe -N9 wc", "\n  bivouac pipe - --block 1 --record-lines 9 -- wc"),
+            ("bivouac each -kN1 --recend , --pipe cat", "\n  bivouac pipe - --block 1 --record-end , -- cat"),
+            (
+                "bivouac each --pipe -L 4 --header : cat",
+                "\n  bivouac pipe - --record-lines 4 --header -- cat",
+            ),
+            ("bivouac each --pipe --recstart > cat | wc", "--record-start '>' --shell -- 'cat | wc'"),
+            ("bivouac each --recend , --pipe --rrs wc", "`bivouac pipe FILE"),
+            ("bivouac each --pipe --regexp wc", "`bivouac pipe FILE"),
+            ("bivouac each --pipe wc ::: a", "`bivouac pipe FILE"),
+            ("bivouac each --pipe", "`bivouac pipe FILE"),
+            ("bivouac each --pipe -N 2 --recend , cat", "`bivouac pipe FILE"),
             ("bivouac each --transferfile x echo", "another host"),
             ("bivouac grep -R a f", "follows no links"),
             ("bivouac grep --compress=zstd a f", "-o OUT.zst"),

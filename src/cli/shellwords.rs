@@ -34,6 +34,9 @@ const REDIRECTIONS: &str = "> >> < <<< 2> 2>> &> 2>&1";
 /// Programs that take such words as arguments.
 const OPERATOR_PROGRAMS: &str = "expr test [ find awk jq";
 
+/// What `sh` does not know, or takes for something else: `cmd &> f` puts the command into the background.
+const WORDS_OF_BASH: [&str; 8] = ["<(", ">(", "[[ ", "<<<", "&>", "|&", "$'", "[@]"];
+
 /// Whether a word is one of such a list.
 pub(super) fn is_in(list: &str, word: &str) -> bool {
     !word.is_empty() && list.split(' ').any(|one| one == word)
@@ -67,9 +70,72 @@ pub(crate) fn refuse(typed: Typed<'_>) -> Result<()> {
             "COMMAND",
             format_args!("an argument is `{word}`, which only a shell understands:"),
         )
-        .advise(line(typed, "--shell"))),
+        .advise(line(typed, shell_for(typed.command)))),
         None => Ok(()),
     }
+}
+
+/// The warning, if a word has quotes or a `$` that a shell would read: `'"$VAR"'`, `"'two words'"`.
+///
+/// GNU parallel gives its words to a shell, so these quotes are typed there. Here they are a part of the argument. That
+/// may be meant (`grep '"$schema"'`), so the command runs.
+pub(crate) fn warning(typed: Typed<'_>) -> Option<String> {
+    let word = typed.command.iter().skip(1).find_map(|word| word.to_str().filter(|word| is_quoted(word)))?;
+    Some(format!(
+        "warning: no shell reads `{}`, so it is passed as it is; with a shell:\n  {}",
+        crate::jobs::text::short(word),
+        line(typed, shell_for(typed.command))
+    ))
+}
+
+/// Whether a word stands in quotes that protect something from a shell, or is a variable of this environment.
+fn is_quoted(word: &str) -> bool {
+    let within = |quote| word.strip_prefix(quote)?.strip_suffix(quote);
+    let has = |text: &str, what: &[char]| text.contains(what);
+    let is_variable = || {
+        let name = word.strip_prefix('$').map(|name| name.trim_matches(['{', '}']));
+        let is_ours = |name: &str| name.starts_with("BIVOUAC_") || name.starts_with("PARALLEL_");
+        name.is_some_and(|name| is_ours(name) || name.len() > 1 && env::var_os(name).is_some())
+    };
+    match (within('\''), within('"')) {
+        (Some(text), _) => has(text, &[' ', '$', '"', '\\']) && !text.contains('\''),
+        (_, Some(text)) => has(text, &['$', '`']) && !text.contains('"'),
+        (None, None) => is_variable(),
+    }
+}
+
+/// The line of a command that was typed for another program, with a shell if it needs one.
+pub(crate) fn complete(typed: Typed<'_>) -> String {
+    let first = typed.command.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    if refuse(typed).is_ok() && warning(typed).is_none() {
+        let words: Vec<_> = [typed.before, &["--".into()], typed.command, typed.after].concat();
+        return quote::shortened(&words);
+    }
+    let is_of_bash = is_function(&first) || is_in(OF_BASH, &first);
+    line(typed, if is_of_bash { "--shell=bash" } else { shell_for(typed.command) })
+}
+
+/// The option that names the shell for these words.
+fn shell_for(words: &[OsString]) -> &'static str {
+    let any = words.iter().any(|word| is_of_bash(&word.to_string_lossy()));
+    if any { "--shell=bash" } else { "--shell" }
+}
+
+/// Whether a text is for bash and its relatives.
+fn is_of_bash(text: &str) -> bool {
+    // `${name^^}`, `${name//a/b}`, `${name:2}`, `${name[1]}`
+    let edits = |rest: &str| {
+        let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let edit = rest.trim_start_matches(name);
+        edit.starts_with(['^', ',', '/', '[', '!'])
+            || edit.strip_prefix(':').is_some_and(|place| place.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    WORDS_OF_BASH.iter().any(|word| text.contains(word)) || text.split("${").skip(1).any(edits)
+}
+
+/// Whether a text with blanks in it is a command line.
+fn is_script(text: &str) -> bool {
+    text.contains(['|', '&', ';', '<', '>', '$', '`', '(', '\n'])
 }
 
 enum Why {
@@ -83,7 +149,9 @@ impl Why {
     fn refusal(&self, name: &str, typed: Typed<'_>) -> Error {
         let shell = match self {
             Why::Function | Why::Builtin { of_bash: true } => "--shell=bash",
-            Why::Blanks { .. } | Why::Builtin { of_bash: false } | Why::Assignment => "--shell",
+            Why::Blanks { .. } | Why::Builtin { of_bash: false } | Why::Assignment => {
+                shell_for(typed.command)
+            }
         };
         let what = match self {
             Why::Blanks { is_script: true } => "is for a shell, and none is used unless you ask:",
@@ -108,7 +176,7 @@ fn about_the_first(first: &OsStr, name: &str, is_alone: bool) -> Option<Why> {
         if begins == "[[" || is_function(begins) {
             return Some(if begins == "[[" { Why::Builtin { of_bash: true } } else { Why::Function });
         }
-        let is_script = name.contains(['|', '&', ';', '<', '>', '$', '`', '(', '\n']) || is_known(begins);
+        let is_script = is_script(name) || is_known(begins);
         return (is_script || is_alone || is_program(begins.as_ref())).then_some(Why::Blanks { is_script });
     }
     if is_alone && name.contains(['|', '<', '>', ';', '&']) {
@@ -145,7 +213,7 @@ fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
         });
         let next = rest.get(at + 1);
         let is_one = match next {
-            Some(next) if is_in(BETWEEN, word) => {
+            Some(next) if is_in(BETWEEN, word) || is_last_of_several(word) => {
                 let name = next.to_string_lossy();
                 is_program(next) || is_in(BUILTINS, &name) || is_function(&name)
             }
@@ -156,26 +224,44 @@ fn about_the_others(program: &str, rest: &[OsString]) -> Option<String> {
     })
 }
 
-/// `sleep {}\; echo {}`, `echo {}\;date`, `zcat {} ">"{.}`: GNU parallel gives its words to a shell.
+/// `echo a\; date`: with a shell, the last word of a command.
+fn is_last_of_several(word: &str) -> bool {
+    word.strip_suffix(';')
+        .is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// `sleep {}\; echo {}`, `echo a{}\;cat\;date`, `zcat {} ">"{.}`: GNU parallel gives its words to a shell.
 fn ends_a_command(word: &str) -> bool {
     let target = word.trim_start_matches(['2', '&', '>']);
     if target.starts_with('{') && target.len() < word.len() && word.contains('>') {
         return true;
     }
     word.split_once(';').is_some_and(|(before, after)| {
-        let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
-        before.starts_with('{') && before.ends_with('}') && is_name(after)
+        let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b';');
+        let signs = |sign: char| sign.is_ascii_digit() || "./#%-".contains(sign);
+        let is_gap = |text: &str| text.trim_end_matches(signs).ends_with('{');
+        before.strip_suffix('}').is_some_and(|text| text.starts_with('{') || is_gap(text)) && is_name(after)
     })
 }
 
-/// The line with a shell. Operators stay as they are, other words are quoted where they must be.
+/// The line with a shell. Operators stay as they are, other words are quoted where they must be. If the first word is a
+/// command line, the others go on with it, as with GNU parallel.
 fn line(Typed { before, command, after, dashes }: Typed<'_>, shell: &str) -> String {
     let is_plain = |text: &str| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./{}[]#-".contains(c);
-        ends_a_command(text) || (!text.is_empty() && text.chars().all(is_plain))
+        ends_a_command(text)
+            || is_last_of_several(text)
+            || is_quoted(text)
+            || (!text.is_empty() && text.chars().all(is_plain))
     };
     let text = match command {
         [text] => text.clone(),
+        [first, ..]
+            if first.to_string_lossy().contains(char::is_whitespace)
+                && is_script(&first.to_string_lossy()) =>
+        {
+            command.join(OsStr::new(" "))
+        }
         words => {
             let word = |word: &OsString| match word.to_str() {
                 // Neither an operator nor a placeholder nor an assignment takes quotes.

@@ -2,32 +2,46 @@
 //!
 //! Standard input may be the list, so the terminal itself is asked. A read that blocks would hold up a stop
 //! and a pause until a line is typed; so the worker waits for a line a little at a time, and looks in
-//! between. One worker asks at a time, and the others look at the gate while they wait for their turn.
+//! between. One worker asks at a time, and the others look at the gate while they wait for their turn; the first item of
+//! those that wait is asked about next.
 
 use bivouac::{Context, Error, Result, TaskError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 const GLANCE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
-pub(crate) struct Ask(Mutex<File>);
+pub(crate) struct Ask {
+    terminal: Mutex<File>,
+    /// The numbers of the commands that wait for their turn.
+    waiting: Mutex<BTreeSet<u64>>,
+}
 
 impl Ask {
     pub(crate) fn new() -> Result<Self> {
         let terminal = File::options().read(true).write(true).open("/dev/tty");
-        terminal.map(|terminal| Self(Mutex::new(terminal))).map_err(|_| {
+        let ask = |terminal| Self { terminal: Mutex::new(terminal), waiting: Mutex::default() };
+        terminal.map(ask).map_err(|_| {
             Error::usage("-p", "there is no terminal to ask")
                 .advise("leave it out; --dry-run prints the commands")
         })
     }
 
     /// Whether this command may run: if the answer begins with a `y`. A stop cancels the question.
-    pub(crate) fn may_run(&self, cx: &Context<'_>, command: &str) -> std::result::Result<bool, TaskError> {
-        let mut terminal = self.turn(cx)?;
+    pub(crate) fn may_run(
+        &self,
+        cx: &Context<'_>,
+        (number, command): (u64, &str),
+    ) -> std::result::Result<bool, TaskError> {
+        self.waiting().insert(number);
+        let turn = self.turn(cx, number);
+        self.waiting().remove(&number);
+        let mut terminal = turn?;
         let broken = |e: std::io::Error| TaskError::Fatal(Error::named("/dev/tty".as_ref(), "ask", &e));
         write!(terminal, "{command} ?...").map_err(broken)?;
         let mut answer = Vec::new();
@@ -50,14 +64,22 @@ impl Ask {
         Ok(matches!(answer.first(), Some(b'y' | b'Y')))
     }
 
-    fn turn(&self, cx: &Context<'_>) -> std::result::Result<MutexGuard<'_, File>, TaskError> {
+    fn turn(&self, cx: &Context<'_>, number: u64) -> std::result::Result<MutexGuard<'_, File>, TaskError> {
         loop {
-            match self.0.try_lock() {
-                Ok(terminal) => return Ok(terminal),
+            let is_first = self.waiting().first() == Some(&number);
+            match self.terminal.try_lock() {
+                Ok(terminal) if is_first => return Ok(terminal),
                 Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if cx.is_stopping() => return Err(TaskError::Cancelled),
-                Err(TryLockError::WouldBlock) => cx.sleep(GLANCE)?,
+                Ok(_) | Err(TryLockError::WouldBlock) if cx.is_stopping() => {
+                    return Err(TaskError::Cancelled);
+                }
+                Ok(_) | Err(TryLockError::WouldBlock) => {}
             }
+            cx.sleep(GLANCE)?;
         }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -201,7 +201,7 @@ impl Each {
         let shown = || self.template.show(words, number, slot);
         match &self.ask {
             // A further attempt was allowed with the first.
-            Some(ask) if attempt == 1 => return ask.may_run(cx, &shown()),
+            Some(ask) if attempt == 1 => return ask.may_run(cx, (number, &shown())),
             Some(_) => {}
             None if self.shows_commands => cx.say(shown()),
             None => {}

@@ -162,6 +162,14 @@ fn there_is_no_progress_line_while_the_input_is_typed() {
     assert!(!seen.contains("elapsed"), "{}", seen.escape_debug());
 }
 
+/// The worker that has its answer does not ask about its next item before the others have asked.
+#[test]
+fn two_workers_ask_about_the_items_in_their_order() {
+    let world = World::new();
+    let terminal = Terminal::open(&world).types("bivouac each -j2 -p echo ::: 1 2 3").until(" ?...");
+    drop(terminal.types("y").until(" ?...").types("y").until("echo 3 ?...").types("y").until_status(0));
+}
+
 /// Standard input may be the list; the terminal is asked.
 #[test]
 fn each_command_is_asked_for_and_ctrl_c_at_a_question_stops_the_job() {

@@ -163,11 +163,14 @@ fn template(each: &EachArgs, names: Vec<Vec<u8>>, argv: &[OsString]) -> Result<T
             .advise("type the line of the job again, with --retry-failed in it"));
     }
     let template = Template::new(each.command.clone(), shell, syntax)?;
+    let typed = shellwords::Typed { before, command, after, dashes: false };
     if each.shell.is_none() {
-        shellwords::refuse(shellwords::Typed { before, command, after, dashes: false })?;
+        shellwords::refuse(typed)?;
     }
     if !each.job.messages.quiet {
         say_options_among_items(after);
+        let warning = each.shell.is_none().then(|| shellwords::warning(typed)).flatten();
+        warning.iter().for_each(|warning| terminal::message(warning));
     }
     let repeats = each.fit_in_context || (each.items.repeats() && template.has_items_within_words());
     if repeats { template.repeating() } else { Ok(template) }
@@ -208,6 +211,10 @@ fn job(
                 .advise("only root may make a process more important")
         })?;
     }
+    const NAMES: &str = "one name is for all items; a file for each: --shell 'COMMAND > {}.out'";
+    refuse_placeholder("--output", launch.args.output.as_deref(), &template, NAMES)?;
+    const NUMBERS: &str = "name a directory: DIR/NUMBER has what each item printed, and the item";
+    refuse_placeholder("--results", each.results.as_deref(), &template, NUMBERS)?;
     let tag = each.tagstring.as_deref().map(|tag| Label::new(tag, &template)).transpose()?;
     Ok(Each {
         tag: tag.or_else(|| each.tag.then(Label::item)),
@@ -233,6 +240,21 @@ fn job(
         failures,
         waiting: Waiting::default(),
     })
+}
+
+/// A file named `{}.out` is never meant.
+fn refuse_placeholder(
+    option: &str,
+    path: Option<&Path>,
+    template: &Template,
+    advice: &'static str,
+) -> Result<()> {
+    match path.and_then(Path::to_str) {
+        Some(path) if !Label::new(path, template)?.is_constant() => {
+            Err(Error::usage(format_args!("{option} {path}"), "takes no placeholder").advise(advice))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Where commands run. One that is the same for all is made now.

@@ -19,6 +19,8 @@ fn what_only_a_shell_understands_is_refused_before_anything_starts_with_the_line
         (&["touch", "{}", "&&", "cd", "x", ":::", "a"], "--shell"),
         (&["touch", "{};", "exit", "{}", ":::", "a"], "--shell 'touch {}; exit {}' ::: a"),
         (&["touch", "{};date", ":::", "a"], "--shell 'touch {};date' ::: a"),
+        (&["touch", "a{#};cat;date", ":::", "a"], "--shell 'touch a{#};cat;date' ::: a"),
+        (&["touch", "a;", "date", ":::", "a"], "--shell 'touch a; date' ::: a"),
         (&["touch", "{=", "$_++", "=}", ":::", "a"], "no Perl is run here"),
         (&["touch", "{= $_=", "'a' =}", ":::", "a"], "no Perl is run here"),
         (&["touch", "{= s/.{2}// =}", ":::", "a"], "no Perl"),
@@ -26,6 +28,13 @@ fn what_only_a_shell_understands_is_refused_before_anything_starts_with_the_line
         (&["touch", "{2uniq}", ":::", "a"], "leave such pairs out"),
         (&["touch", "{}", ">{.}.out", ":::", "a"], "--shell 'touch {} >{.}.out'"),
         (&["[", "-f", "{}", "]", "||", "touch", "{}", ":::", "a"], "--shell '[ -f {} ] || touch {}'"),
+        (&["x={}; y=$x;", "touch", "$y", ":::", "a"], "--shell 'x={}; y=$x; touch $y' ::: a"),
+        (&["touch {} | tee >(cat)", ":::", "a"], "--shell=bash 'touch {} | tee >(cat)' ::: a"),
+        (&["x={}; touch ${x:1}", ":::", "a"], "--shell=bash 'x={}; touch ${x:1}' ::: a"),
+        (&["touch", "{}", "&>", "{}.log", ":::", "a"], "--shell=bash 'touch {} &> {}.log'"),
+        (&["--results", "r/{1}", "touch", "a", ":::", "a"], "takes no placeholder"),
+        (&["--results", "{= `date` =}/", "touch", "a", ":::", "a"], "no Perl"),
+        (&["-o", "{.}.out", "touch", "a", ":::", "a"], "takes no placeholder"),
     ] {
         // The harness says --verbose right behind the verb.
         let ended = each(&world, "", words).run().expect_code(2);
@@ -44,8 +53,30 @@ fn words_of_programs_that_look_like_a_shells_are_left_alone() {
         &["expr", "{}", "|", "0", ":::", "1"],
         &["find", ".", "-name", "{}", "-exec", "echo", "{}", ";", ":::", "f"],
         &["echo", "a", "|", "no such command", ":::", "1"],
+        &["echo", "a;", "b", "a{print};x", "a{};B", ":::", "1"],
     ] {
         each(&world, "--fresh", words).run().expect_code(0);
+    }
+}
+
+/// GNU parallel gives its words to a shell, so people quote them twice. That may also be meant, so the command runs.
+#[test]
+fn quotes_for_a_shell_that_is_not_there_get_a_warning_with_the_line_to_type() {
+    let world = World::new();
+    let each = |words: &[&str]| each(&world, "--fresh", words).under("env WORD=w").run().expect_code(0);
+    for (words, line) in [
+        (["echo", "\"$WORD\"", ":::", "a"], "--shell 'echo \"$WORD\"' ::: a"),
+        (["echo", "$WORD", ":::", "a"], "--shell 'echo $WORD' ::: a"),
+        (["echo", "${BIVOUAC_SEQ}", ":::", "a"], "--shell 'echo ${BIVOUAC_SEQ}' ::: a"),
+        (["echo", "'two  words'", ":::", "a"], "--shell \"echo 'two  words'\" ::: a"),
+    ] {
+        let ended = each(&words).expect_says("no shell reads").expect_says(line);
+        ended.expect_stdout(format!("{} a\n", words[1]).as_bytes());
+    }
+    for word in
+        ["'one'", "\"one two\"", "$NO_SUCH_WORD", "it's", "'a b' 'c d'", "$", "'", "\"$a\" \"$b\"", "s/a$/b/"]
+    {
+        each(&["echo", word, ":::", "a"]).expect_says_not("no shell reads");
     }
 }
 
