@@ -212,7 +212,7 @@ fn job(
         })?;
     }
     const NAMES: &str = "one name is for all items; a file for each: --shell 'COMMAND > {}.out'";
-    refuse_placeholder("--output", launch.args.output.as_deref(), &template, NAMES)?;
+    refuse_placeholder("--output", launch.args.output, &template, NAMES)?;
     const NUMBERS: &str = "name a directory: DIR/NUMBER has what each item printed, and the item";
     refuse_placeholder("--results", each.results.as_deref(), &template, NUMBERS)?;
     let tag = each.tagstring.as_deref().map(|tag| Label::new(tag, &template)).transpose()?;
