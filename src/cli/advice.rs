@@ -35,7 +35,7 @@ each pipe | --noswap | --memfree SIZE starts none while memory is short; --memsu
 count grep digest | --load --memfree --memsuspend --noswap --delay --rate --joblog | that is about commands; -j N runs fewer tasks, --limit-rate reads less
 each | --progress-bar | that is --progress always
 each | --term-seq | an abort sends SIGTERM, and SIGKILL after --kill-after DURATION
-each | --jobs-file --profile -J | settings stand in a file for --config
+each | --jobs-file --profile -J | type its options in the line; settings stand in a file for --config
 pipe | --recstart | that is --record-start
 pipe | --recend | that is --record-end
 pipe | --pipe --pipepart --spreadstdin -a | that is what this verb does: bivouac pipe FILE… -- COMMAND
