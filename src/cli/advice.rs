@@ -7,8 +7,10 @@
 
 mod piped;
 
+use crate::cli::args::wants_value;
 use crate::cli::parse::without_hyphens;
 use crate::cli::shellwords::is_in;
+use crate::jobs::quote;
 use crate::jobs::text::with_short_words;
 use bivouac::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -173,8 +175,24 @@ pub(crate) fn on(error: &clap::Error, argv: &[OsString]) -> Option<String> {
         };
         return Some(format!("`{}` is no verb\n  {advice}", with_short_words(typed)));
     }
+    if kind == ErrorKind::InvalidValue && word(ContextKind::InvalidValue) == Some("") {
+        let name = word(ContextKind::InvalidArg)?;
+        let is_typed = argv.iter().any(|word| word.is_empty() || word.as_bytes().ends_with(b"="));
+        return is_typed.then(|| {
+            let name = name.trim_start_matches('[').trim_end_matches("...").trim_end_matches(']');
+            format!("{name}: the value is empty\n  give one; a variable of the shell may have been empty")
+        });
+    }
     if kind == ErrorKind::UnknownArgument {
         let typed = word(ContextKind::InvalidArg)?;
+        // To the parser `-1h` is `-1` and `-h`.
+        let is_it = |word: &OsString| word.to_str().is_some_and(|word| word.starts_with(typed));
+        if let Some([option, value]) = argv.windows(2).find(|two| is_it(&two[1]))
+            && wants_value(verb, option)
+        {
+            let (option, value) = (option.display(), with_short_words(&quote::argument(value)));
+            return Some(format!("{option}: needs a value\n  if that is {value}: {option}={value}"));
+        }
         let name = typed.split('=').next().unwrap_or(typed);
         let is_meant = |verbs: &str| verbs == "all" || is_in(verbs, verb);
         let is_it = |known: &str| without_hyphens(known) == without_hyphens(name);
@@ -271,6 +289,45 @@ mod tests {
             assert!(said(line).is_some_and(|said| said.contains(says)), "{line}: {:?}", said(line));
         }
         assert_eq!(said("bivouac each --frobnicate echo"), None);
+    }
+
+    /// Whatever stands where a value is due, in most cases a number that is negative or an empty variable.
+    #[test]
+    fn a_value_that_is_wrong_is_answered_with_the_name_of_its_option() {
+        use clap::CommandFactory;
+        let (command, mut tried, mut unnamed) = (Cli::command(), 0, Vec::new());
+        for verb in command.get_subcommands() {
+            let takes = |option: &&clap::Arg| {
+                let has_default = ["color", "progress"].contains(&option.get_id().as_str());
+                let has_value = !option.is_positional() && option.get_action().takes_values();
+                has_value && !has_default && !option.is_hide_set()
+            };
+            let rest = verb.get_positionals().next().map(|_| "x");
+            for option in verb.get_arguments().filter(takes) {
+                let names = [
+                    option.get_long().map(|name| format!("--{name}")),
+                    option.get_short().map(|name| format!("-{name}")),
+                ];
+                let [name, ..] = names.iter().flatten().collect::<Vec<_>>()[..] else { continue };
+                for value in ["-1", "-1h", "-x", ""] {
+                    let line = match option.is_require_equals_set() {
+                        true => vec![format!("{name}={value}")],
+                        false => vec![name.clone(), value.to_string()],
+                    };
+                    let dashes = ["pipe", "slurm"].contains(&verb.get_name()).then_some("--");
+                    let words =
+                        ["bivouac", verb.get_name()].into_iter().chain(line.iter().map(String::as_str));
+                    let argv: Vec<OsString> = words.chain(dashes).chain(rest).map(OsString::from).collect();
+                    let Err(error) = Cli::read(&argv) else { continue };
+                    let said = on(&error, &argv).unwrap_or_else(|| error.to_string());
+                    tried += 1;
+                    let is_named = names.iter().flatten().any(|name| said.contains(name.as_str()));
+                    unnamed.extend((!is_named).then(|| format!("{argv:?}: {said}")));
+                }
+            }
+        }
+        assert_eq!(unnamed.len(), 0, "{}", unnamed.join("\n"));
+        assert!(tried > 400, "{tried}");
     }
 
     /// A sentence is the second line of a message, after two blanks.

@@ -201,25 +201,26 @@ fn with_its_value(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString
     Some(again)
 }
 
+/// Whether this word is an option of the verb, and the next word its value.
+pub(crate) fn wants_value(verb: &str, word: &OsString) -> bool {
+    let is_named = |option: &clap::Arg| {
+        let long = option.get_long().is_some_and(|name| word.to_str() == Some(&format!("--{name}")));
+        long || option.get_short().is_some_and(|name| word.to_str() == Some(&format!("-{name}")))
+    };
+    let takes = |option: &clap::Arg| option.get_action().takes_values() && !option.is_require_equals_set();
+    let command = Cli::command();
+    let options = command.find_subcommand(verb).into_iter().flat_map(clap::Command::get_arguments);
+    options.into_iter().any(|option| is_named(option) && takes(option))
+}
+
 /// The same command line, with `-C 3` for the `-3` of `grep`. In `--grace -3` it is a value, and a message must show it as
 /// it was typed.
 fn with_its_context(error: &clap::Error, argv: &[OsString]) -> Option<Vec<OsString>> {
     let Some(ContextValue::String(_)) = error.get(ContextKind::InvalidArg) else { return None };
     let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let command = Cli::command();
-    let grep = command.find_subcommand("grep")?;
-    let wants_value = |word: &OsString| {
-        let is_named = |option: &clap::Arg| {
-            let long = option.get_long().is_some_and(|name| word.to_str() == Some(&format!("--{name}")));
-            long || option.get_short().is_some_and(|name| word.to_str() == Some(&format!("-{name}")))
-        };
-        let takes =
-            |option: &clap::Arg| option.get_action().takes_values() && !option.is_require_equals_set();
-        grep.get_arguments().any(|option| is_named(option) && takes(option))
-    };
     let (at, lines) = argv.iter().enumerate().skip(2).find_map(|(at, word)| {
         let lines = word.to_str()?.strip_prefix('-').filter(|lines| is_number(lines))?;
-        (argv[1] == "grep" && !wants_value(&argv[at - 1])).then_some((at, lines))
+        (argv[1] == "grep" && !wants_value("grep", &argv[at - 1])).then_some((at, lines))
     })?;
     let mut again = argv.to_vec();
     again[at] = format!("-C{lines}").into();

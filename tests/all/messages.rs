@@ -238,6 +238,10 @@ stop done -9
 clean -f
 report done --json
 digest . --exclude x
+count ''
+count --output '' in.txt
+each --results -x echo ::: a
+log done --since -1h
 "#;
 
 #[test]

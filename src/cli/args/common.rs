@@ -162,7 +162,7 @@ pub(crate) struct LimitArgs {
 
     /// Use at most SIZE of disk for results that wait for a slower task before them; when it is full, no task
     /// starts until that one is done [default: half of what is free at the start]
-    #[arg(long, value_name = "SIZE", value_parser = parse::block)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = parse::block)]
     pub(crate) spill_limit: Option<u64>,
 
     /// Let a reload and `bivouac set` raise --jobs up to N [default: a reload not above --jobs, `set` as far as it asks]
@@ -192,7 +192,7 @@ pub(crate) struct StateArgs {
 
     /// Do only the K-th of N shards of the job, from 1: `3/8`, or `auto/8` with K from the array index of Slurm,
     /// Kubernetes, AWS Batch, PBS, SGE or LSF. The shard that ends last merges all of them into OUT
-    #[arg(long, value_name = "K/N", value_parser = parse::shard, conflicts_with = "fresh")]
+    #[arg(long, value_name = "K/N", allow_hyphen_values = true, value_parser = parse::shard, conflicts_with = "fresh")]
     pub(crate) shard: Option<Shard>,
 
     /// Allow --shard where locks do not exclude other hosts
@@ -248,7 +248,7 @@ pub(crate) struct SignalArgs {
     pub(crate) table: TableArgs,
 
     /// Exit with code N after a stop, instead of 75 or dying of the signal: 85 for HTCondor, 99 for SGE
-    #[arg(long, value_name = "N", value_parser = parse::stop_code)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse::stop_code)]
     pub(crate) stop_code: Option<u8>,
 
     /// After a stop that exits with 75, run CMD once, with `sh -c`: `brequeue $LSB_JOBID`. Not if a SIGTERM came too, or
@@ -265,7 +265,7 @@ pub(crate) struct SignalArgs {
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct TableArgs {
     /// Let SIGNAL mean REQUEST, as in `USR2=checkpoint`; repeatable. `bivouac signals` prints the table
-    #[arg(long = "on", value_name = "SIGNAL=REQUEST", value_parser = parse::mapping, add = ArgValueCompleter::new(complete::mappings))]
+    #[arg(long = "on", value_name = "SIGNAL=REQUEST", allow_hyphen_values = true, value_parser = parse::mapping, add = ArgValueCompleter::new(complete::mappings))]
     pub(crate) mappings: Vec<(Signal, Request)>,
 
     /// Read settings from FILE (TOML); without a terminal, SIGHUP reads it again
@@ -312,7 +312,7 @@ pub(crate) struct MessageArgs {
 
     /// Answer HTTP at ADDR with /metrics and /healthz: a port of this machine alone, as in `9464`, or an address such
     /// as `0.0.0.0:9464`; there is no password
-    #[arg(long, value_name = "ADDR", value_parser = parse::listen)]
+    #[arg(long, value_name = "ADDR", allow_hyphen_values = true, value_parser = parse::listen)]
     pub(crate) metrics_listen: Option<SocketAddr>,
 
     /// Append every signal, request, phase and checkpoint to FILE

@@ -60,11 +60,11 @@ pub(crate) struct TopArgs {
     pub(crate) once: bool,
 
     /// With --once: so many columns [default: $COLUMNS, or those of the terminal, or 80]
-    #[arg(long, value_name = "N", requires = "once", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, requires = "once", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) width: Option<u16>,
 
     /// With --once: so many rows [default: $LINES, or those of the terminal, or 24]
-    #[arg(long, value_name = "N", requires = "once", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, requires = "once", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) height: Option<u16>,
 
     /// When to use colours; `auto`: unless NO_COLOR is set

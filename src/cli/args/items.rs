@@ -31,7 +31,7 @@ pub(crate) struct ItemArgs {
 
     /// Remove white space around items or columns: n (nowhere), l (left), r (right), lr [default: n; with
     /// --colsep: lr]
-    #[arg(long, value_name = "ENDS", value_parser = trim)]
+    #[arg(long, value_name = "ENDS", allow_hyphen_values = true, value_parser = trim)]
     trim: Option<Trim>,
 
     /// Take one item of each source for each command, in step; a shorter source begins again
@@ -44,7 +44,7 @@ pub(crate) struct ItemArgs {
     max_replace_args: Option<usize>,
 
     /// The same; and an item that ends with a blank is continued by the next
-    #[arg(short = 'L', value_name = "N", value_parser = lines, overrides_with = "max_args")]
+    #[arg(short = 'L', value_name = "N", allow_hyphen_values = true, value_parser = lines, overrides_with = "max_args")]
     max_lines: Option<usize>,
 
     /// The same as -L N, or -L 1
@@ -64,7 +64,7 @@ pub(crate) struct ItemArgs {
     shuf: bool,
 
     /// The order of --shuf: the same number and the same list give the same order
-    #[arg(long, value_name = "N", requires = "shuf")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, requires = "shuf")]
     seed: Option<u64>,
 
     /// STR stands for the item in COMMAND, and {} does not. The other placeholders have options as well: --er {.}, --bnr {/},

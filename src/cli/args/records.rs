@@ -17,15 +17,15 @@ pub(crate) struct RecordArgs {
     pub(crate) csv: bool,
 
     /// With --csv: the quote [default: "]
-    #[arg(long, value_name = "BYTE", value_parser = parse::byte, help_heading = "Where the input is cut")]
+    #[arg(long, value_name = "BYTE", allow_hyphen_values = true, value_parser = parse::byte, help_heading = "Where the input is cut")]
     pub(crate) csv_quote: Option<u8>,
 
     /// With --csv: what stands between fields [default: a comma, of tsv a tab]
-    #[arg(long, value_name = "BYTE", value_parser = parse::byte, help_heading = "Where the input is cut")]
+    #[arg(long, value_name = "BYTE", allow_hyphen_values = true, value_parser = parse::byte, help_heading = "Where the input is cut")]
     pub(crate) csv_separator: Option<u8>,
 
     /// A record has N lines
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["record_end", "record_start", "null", "fixed"], help_heading = "Where the input is cut")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["record_end", "record_start", "null", "fixed"], help_heading = "Where the input is cut")]
     pub(crate) record_lines: Option<u64>,
 
     /// Give each command the first N records of its file before its chunk; with --record-lines, the first N lines [default: 1; 0: none]
@@ -33,7 +33,7 @@ pub(crate) struct RecordArgs {
     pub(crate) header: Option<u64>,
 
     /// Give each command the leading lines of its file that begin with BYTES, as # in VCF and @ in SAM
-    #[arg(long, value_name = "BYTES", value_parser = parse::bytes, conflicts_with = "header", help_heading = "Where the input is cut")]
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true, value_parser = parse::bytes, conflicts_with = "header", help_heading = "Where the input is cut")]
     pub(crate) header_prefix: Option<parse::Bytes>,
 }
 

@@ -20,15 +20,15 @@ use std::time::Duration;
 )]
 pub(crate) struct SlurmArgs {
     /// Divide the job into N shards, one for each element of the array
-    #[arg(long, value_name = "N", required_unless_present = "check")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, required_unless_present = "check")]
     pub(crate) shards: Option<NonZero<u64>>,
 
     /// Let at most M elements run at the same time
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", allow_hyphen_values = true)]
     pub(crate) at_most: Option<NonZero<u64>>,
 
     /// Be warned TIME before the time limit [default: 2m, or --grace and --kill-after and a minute, if that is more]
-    #[arg(long, value_name = "TIME", value_parser = parse::interval)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::interval)]
     pub(crate) warn: Option<Duration>,
 
     /// Allow a directory where locks do not exclude other hosts

@@ -668,11 +668,11 @@ pub(crate) struct LogArgs {
     pub(crate) failed: bool,
 
     /// Print only what began at TIME or later, or in the last DURATION: `14:30`, `2026-11-27 14:30`, `2h`
-    #[arg(long, value_name = "TIME", value_parser = parse::moment)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::moment)]
     pub(crate) since: Option<SystemTime>,
 
     /// Print only the N attempts that took longest, the longest first
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) slowest: Option<u32>,
 }
 
