@@ -128,6 +128,9 @@ verb | parallel xargs map foreach for rush | that is `bivouac each COMMAND ::: I
 verb | wc | that is `bivouac count FILE…`
 verb | sum cksum md5sum sha1sum sha512sum shasum | there are BLAKE3 and SHA-256: bivouac digest [-a sha256] PATH…
 verb | sha256sum b3sum hash checksum verify check | that is `bivouac digest PATH…`, and `bivouac digest --check LIST`
+verb | sort | that is `bivouac pipe FILE… -o OUT --merge 'sort -m' -- sort`
+verb | sed awk perl tr cut jq | that is `bivouac pipe FILE… -o OUT -- COMMAND`
+verb | find | that is `find DIR -type f -print0 | bivouac each -0 COMMAND`
 verb | filter split | that is `bivouac pipe FILE… -o OUT -- COMMAND`
 verb | watch wait tail follow | that is `bivouac status --watch [STATE]`, which ends with the job
 verb | show info | that is `bivouac status [STATE]`
@@ -285,6 +288,9 @@ mod tests {
             ("bivouac --jobs 3 each echo", "bivouac VERB --jobs"),
             ("bivouac each --keep-going echo", "--halt"),
             ("bivouac md5sum in", "bivouac digest"),
+            ("bivouac sort in", "--merge 'sort -m' -- sort"),
+            ("bivouac sed s/a/b/ in", "bivouac pipe"),
+            ("bivouac find .", "-print0 |"),
         ] {
             assert!(said(line).is_some_and(|said| said.contains(says)), "{line}: {:?}", said(line));
         }

@@ -35,6 +35,8 @@ fn typed<'w>(world: &'w World, line: &str) -> Ended<'w> {
 const LINES: &str = r#"
 frob
 start
+sort in.txt
+find .
 watch
 top
 jobs

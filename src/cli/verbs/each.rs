@@ -73,8 +73,10 @@ fn template_and_items(each: &EachArgs, columns: &Columns, launch: &Launch<'_>) -
     if let Some(order) = each.items.order() {
         items = items.shuffled(order.seed);
     }
+    let is_typed = || each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal();
     let is_known = launch.give_list(&mut items)?;
-    if !is_known && each.files.iter().any(|file| file.as_os_str() == "-") && io::stdin().is_terminal() {
+    let has_command = each.shell.is_some() || !each.command.is_empty();
+    if !is_known && has_command && is_typed() {
         terminal::message("reading items from the terminal, one a line; Ctrl-D ends them");
     }
     let headers = launch.wait_before(|| items.headers())?;

@@ -2,6 +2,7 @@
 
 use super::each;
 use crate::harness::{Input, World};
+use crate::tty::Terminal;
 
 fn prints(line: &str, wanted: &str) {
     let world = World::new();
@@ -47,6 +48,17 @@ fn items_come_from_standard_input_too() {
     let commas = each(&world, "--fresh -k -d , echo", &["<{}>"]).stdin(Input::Piped(b"a,b".to_vec()));
     commas.run().expect_code(0).expect_stdout(b"<a>\n<b>\n");
     assert!(!world.exists("hurt"));
+}
+
+#[test]
+fn a_person_is_asked_for_items_only_if_there_is_a_command_for_them() {
+    const CTRL_D: u8 = 4;
+    let world = World::new();
+    let terminal =
+        Terminal::open(&world).types("bivouac each").until("the command: is missing").until_status(2);
+    assert!(!terminal.seen.contains("reading items"), "{}", terminal.seen);
+    let terminal = terminal.types("bivouac each echo made of").until("reading items from the terminal");
+    drop(terminal.types("one").until("made of one").presses(CTRL_D).until("prompt> ").until_status(0));
 }
 
 /// An item is one harmless word, wherever it stands in a text for the shell.
