@@ -88,6 +88,20 @@ pub(crate) fn warning(typed: Typed<'_>) -> Option<String> {
     ))
 }
 
+/// The warning, if a command reads a variable that only GNU parallel sets: it would be empty, without an error.
+pub(crate) fn variable_of_parallel(command: &[OsString]) -> Option<String> {
+    let is_read = |name: &str| {
+        let texts = [format!("${name}"), format!("${{{name}")];
+        command.iter().any(|word| texts.iter().any(|text| word.to_string_lossy().contains(text)))
+    };
+    let names = [("PARALLEL_SEQ", "BIVOUAC_SEQ", "{#}"), ("PARALLEL_JOBSLOT", "BIVOUAC_SLOT", "{%}")];
+    let (theirs, ours, placeholder) =
+        names.into_iter().find(|(name, ..)| is_read(name) && env::var_os(name).is_none())?;
+    Some(format!(
+        "warning: ${theirs}: only GNU parallel sets it\n  type ${ours} in its place, or {placeholder}"
+    ))
+}
+
 /// Whether a word stands in quotes that protect something from a shell, or is a variable of this environment.
 fn is_quoted(word: &str) -> bool {
     let within = |quote| word.strip_prefix(quote)?.strip_suffix(quote);

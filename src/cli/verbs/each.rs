@@ -172,7 +172,8 @@ fn template(each: &EachArgs, names: Vec<Vec<u8>>, argv: &[OsString]) -> Result<T
     if !each.job.messages.quiet {
         say_options_among_items(after);
         let warning = each.shell.is_none().then(|| shellwords::warning(typed)).flatten();
-        warning.iter().for_each(|warning| terminal::message(warning));
+        let warnings = warning.into_iter().chain(shellwords::variable_of_parallel(command));
+        warnings.for_each(|warning| terminal::message(&warning));
     }
     let repeats = each.fit_in_context || (each.items.repeats() && template.has_items_within_words());
     if repeats { template.repeating() } else { Ok(template) }

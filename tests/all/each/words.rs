@@ -81,6 +81,24 @@ fn quotes_for_a_shell_that_is_not_there_get_a_warning_with_the_line_to_type() {
 }
 
 #[test]
+fn a_variable_that_only_gnu_parallel_sets_gets_a_warning() {
+    let world = World::new();
+    let seq = ["echo ${PARALLEL_SEQ}: {}", ":::", "a"];
+    let each = |words: &[&str]| each(&world, "--fresh --shell", words);
+    drop(
+        each(&seq)
+            .run()
+            .expect_code(0)
+            .expect_stdout(b": a\n")
+            .expect_says("type $BIVOUAC_SEQ in its place, or {#}"),
+    );
+    let slot = each(&["echo $PARALLEL_JOBSLOT {}", ":::", "a"]).run().expect_code(0);
+    drop(slot.expect_says("type $BIVOUAC_SLOT in its place, or {%}"));
+    let within = each(&seq).under("env PARALLEL_SEQ=7").run().expect_code(0).expect_stdout(b"7: a\n");
+    drop(within.expect_says_not("BIVOUAC_SEQ"));
+}
+
+#[test]
 fn bash_has_its_own_words_and_exported_functions() {
     let world = World::new();
     let script = "f() { [[ $1 == b ]] && echo \"f $1\" || cat <(echo \"g $1\"); }; export -f f; \
