@@ -32,6 +32,6 @@ pub(crate) fn words(advice: &Advice) -> &str {
         Advice::SameBoundary => "give --format, --csv … as before",
         Advice::SameHeader => "give --header or --format as when the job was begun",
         Advice::SeeDelimiter => "see whether -0 or --delimiter tells its items apart",
-        Advice::CleanByForce => "give it up: bivouac clean --force",
+        Advice::CleanByForce => "give it up: clean --force STATE",
     }
 }

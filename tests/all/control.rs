@@ -467,6 +467,8 @@ fn cleaning_takes_away_what_a_killed_job_said_of_itself() {
     let world = GREP.world();
     running(&world).signal(SIGKILL).wait().expect_killed_by(SIGKILL);
     assert!(world.exists("out.bivouac/status.json"));
+    // What is said of a state that is kept can be typed.
+    drop(verb(&world, "clean").expect_code(0).expect_says("or give it up: clean --force STATE"));
     verb(&world, "clean --force out.bivouac").expect_code(0);
     assert!(!world.exists("out.bivouac"));
 }
