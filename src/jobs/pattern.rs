@@ -416,6 +416,9 @@ mod tests {
             ("{1}a", "[{]"),
             ("$*a", "nothing to repeat"),
             ("^*a", "nothing to repeat"),
+            (r"\<*a", r"nothing to repeat after `\<`"),
+            (r"a\b{2}", "nothing to repeat"),
+            (r"a\`?b", r"nothing to repeat after `\``"),
             ("(*)a", "repeats nothing"),
             ("a+?", "-P"),
             ("a{2,1}", "no number"),
@@ -447,6 +450,8 @@ mod tests {
             (r"\(\{1\}a\)", "nothing to repeat"),
             (r"\+a", "nothing to repeat"),
             (r"\(a\)\1", "GNU grep can"),
+            (r"\B*a", r"nothing to repeat after `\B`"),
+            (r"a\>\?", r"nothing to repeat after `\>`"),
         ] {
             let error = Matcher::new(&[pattern.to_string()], basic).unwrap_err().to_string();
             assert!(error.contains(says), "{pattern}: {error}");

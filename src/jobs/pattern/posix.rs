@@ -62,7 +62,8 @@ pub(super) fn read_otherwise_by_plain_grep(pattern: &str) -> Option<(&'static st
 enum Before {
     /// The beginning, or `^`, `(`, `|`.
     Nothing,
-    End,
+    /// A place, such as `$` and `\b`: it has no characters that could be repeated.
+    Anchor(&'static str),
     Operand,
     Repeated,
 }
@@ -118,7 +119,7 @@ impl Reader<'_> {
             }
             '|' => self.put("|", Before::Nothing),
             '^' => self.put("^", Before::Nothing),
-            '$' => self.put("$", Before::End),
+            '$' => self.put("$", Before::Anchor("$")),
             '*' | '+' | '?' => self.repetition(next),
             '{' => self.interval(),
             '}' => self.put("\\}", Before::Operand),
@@ -169,8 +170,8 @@ impl Reader<'_> {
     fn escape(&mut self) -> Result<(), String> {
         let Some(next) = self.take() else { return Err("ends with a backslash".into()) };
         match next {
-            '`' => return self.put("\\A", Before::Nothing),
-            '\'' => return self.put("\\z", Before::End),
+            '`' => return self.put("\\A", Before::Anchor("\\`")),
+            '\'' => return self.put("\\z", Before::Anchor("\\'")),
             '1'..='9' => {
                 return Err(format!("\\{next} refers back to a group, and this search cannot\nGNU grep can"));
             }
@@ -186,7 +187,8 @@ impl Reader<'_> {
             self.out.push_str(&self.rest[..=end]);
             self.rest = &self.rest[end + 1..];
         }
-        self.put("", Before::Operand)
+        let anchor = ["\\b", "\\B", "\\<", "\\>"].into_iter().find(|anchor| anchor.ends_with(next));
+        self.put("", anchor.map_or(Before::Operand, Before::Anchor))
     }
 
     fn group(&mut self) -> Result<(), String> {
@@ -215,8 +217,8 @@ impl Reader<'_> {
             }
             // GNU warns, and finds what it would find without it.
             (Before::Nothing, _) => Ok(()),
-            (Before::End, _) => {
-                Err(format!("`{how}` has nothing to repeat after `$`\nwrite \\{how} or [{how}] for the sign"))
+            (Before::Anchor(place), _) => {
+                Err(format!("`{how}` has nothing to repeat after `{place}`\nwrite [{how}] for the sign"))
             }
             (Before::Repeated, '?') => {
                 Err("`?` after a repetition: with -P as few as possible; or write (…)?".into())
@@ -239,7 +241,7 @@ impl Reader<'_> {
     }
 
     fn times(&mut self, least: u32, most: Option<u32>, text: &str) -> Result<(), String> {
-        if matches!(self.before, Before::Nothing | Before::End) {
+        if matches!(self.before, Before::Nothing | Before::Anchor(_)) {
             return Err(format!("`{{{text}` has nothing to repeat\nwrite [{{] for a brace"));
         }
         if most.is_some_and(|most| most < least) || most.unwrap_or(least) > MOST {
