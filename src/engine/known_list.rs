@@ -147,16 +147,17 @@ pub(crate) fn compare(
         }
         fewer = naming::missing(source, record, &known, cx)?;
     }
-    let first = match naming::at_work_and_gone(source, record, (state, has_item_marks), cx)? {
-        Some(gone) => Some(gone),
-        None if fewer.is_some() => None,
-        None => Some(naming::first_difference(source, record, (state, reach), cx)?),
+    let gone = naming::at_work_and_gone(source, record, (state, has_item_marks), cx)?;
+    let how = match (gone, fewer, missing) {
+        (Some(gone), Some((items, _)), _) | (Some(gone), None, Some(items)) => format!("{gone}; {items}"),
+        (Some(gone), None, None) => format!("{gone}, and is not in the list"),
+        (None, Some((items, of)), _) => format!("{items}: {of}"),
+        (None, None, missing) => {
+            let first = naming::first_difference(source, record, (state, reach), cx)?;
+            [first].into_iter().chain(missing).collect::<Vec<_>>().join("; and ")
+        }
     };
-    let how: Vec<String> = first.into_iter().chain(fewer.or(missing)).collect();
-    Ok(Err(refused(&how.join("; and "))
-        .advise("put the list back")
-        .or(Advice::NameAnotherState)
-        .or(Advice::StartAfresh)))
+    Ok(Err(refused(&how).advise("put the list back").or(Advice::NameAnotherState).or(Advice::StartAfresh)))
 }
 
 /// Failed tasks count, even if they were gone from the list for a while.

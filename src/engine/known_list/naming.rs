@@ -56,13 +56,13 @@ pub(super) fn say_what_has_gone(
     Ok(())
 }
 
-/// Says how many tasks are missing that were not done, if the end of the list is known.
+/// Says how many tasks are missing that were not done, and where the list ends, if that is known.
 pub(super) fn missing(
     source: &dyn AnySource,
     record: &Record,
     known: &Known,
     cx: &ListContext<'_>,
-) -> Result<Option<String>> {
+) -> Result<Option<(String, String)>> {
     let Some(Due { tasks, .. }) = Due::of(record) else { return Ok(None) };
     let mut may_be_gone = HashMap::<[u8; 8], u64>::new();
     let digests = known.settled.iter().map(|(_, digest)| digest).chain(known.open.values());
@@ -78,8 +78,8 @@ pub(super) fn missing(
             Some(_) | None => there += 1,
         }
     }
-    let of = || format!(": the list ends after {all} of {tasks}");
-    Ok((there < not_done).then(|| are_missing(not_done - there) + &of()))
+    let of = || format!("the list ends after {all} of {tasks}");
+    Ok((there < not_done).then(|| (are_missing(not_done - there), of())))
 }
 
 /// Names a task that was at work when the last run ended, and is not in the list.
@@ -111,7 +111,7 @@ pub(super) fn at_work_and_gone(
     Ok(first.map(|(note, (task, outcome))| {
         let was_at_work = matches!(outcome, Outcome::Open | Outcome::Interrupted);
         let was = if was_at_work { "was at work" } else { "was not done" };
-        format!("item {} ({note}) {was}, and is not in the list", task + 1)
+        format!("item {} ({note}) {was}", task + 1)
     }))
 }
 

@@ -38,7 +38,11 @@ fn the_everyday_line_goes_on_although_what_is_done_is_gone_from_the_glob() {
         world.contents(".bivouac").into_iter().filter(|(path, _)| !path.ends_with("lock")).collect::<Vec<_>>()
     };
     let before = state();
-    run(&["c", "d"]).run().expect_code(3).expect_says("item 2 (b) was at work");
+    run(&["c", "d"])
+        .run()
+        .expect_code(3)
+        .expect_says("items: item 2 (b) was at work; 1 item that was not done is missing\n")
+        .expect_short_messages();
     run(&["b", "d"]).run().expect_code(3).expect_says("1 item that was not done is missing");
     run(&["b", "a", "c", "d"]).run().expect_code(3);
     assert!(state() == before);
