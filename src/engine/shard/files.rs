@@ -16,7 +16,9 @@ pub(super) const DONE_LOCK: &str = "done.lock";
 
 /// A lock that is held for some writes only; after this time its holder is lost, and the file server will find that out.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Between two questions for the lock.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
 /// Bytes of a list per write.
 const PIECE: usize = 1 << 20;
@@ -46,7 +48,8 @@ pub(super) fn make_dirs(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn Dir>
 }
 
 /// Calls `body` while no other process does so, on any host. Asks more and more rarely: each question goes to the file
-/// server, and a thousand shards may begin in one second.
+/// server, and a thousand shards may begin in one second. The obvious pause is twice the last one; it lets a shard wait
+/// for as long as it has waited already. An eighth of that is lost here.
 pub(super) fn under_lock<T>(
     dir: &dyn Dir,
     path: &Path,
@@ -55,15 +58,14 @@ pub(super) fn under_lock<T>(
 ) -> Result<T> {
     let path = path.join(DONE_LOCK);
     let file = dir.open(DONE_LOCK.as_ref(), Open::Create).at(&path, "open")?;
-    let until = patience.and_then(|patience| Instant::now().checked_add(patience));
-    let mut pause = Duration::from_millis(10);
+    let began = Instant::now();
     while !file.try_lock().at(&path, "lock")? {
-        if until.is_some_and(|until| Instant::now() >= until) {
+        let waited = began.elapsed();
+        if patience.is_some_and(|patience| waited >= patience) {
             return Err(Error::new(Kind::Busy, path.display(), "is locked by another process")
                 .advise(Advice::RunAgain));
         }
-        thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        thread::sleep((waited / 8).clamp(PAUSES.0, PAUSES.1));
     }
     body()
 }
