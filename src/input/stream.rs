@@ -214,7 +214,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// [`TaskError::Cancelled`] when the task must give up, or a stop has begun and the stream has a writer; [`TaskError::Fatal`] if reading failed.
+    /// [`TaskError::Cancelled`] when the task must give up, or a stop has begun and the stream has a writer;
+    /// [`TaskError::Fatal`] if reading failed.
     pub fn read(&mut self, buffer: &mut [u8], cx: &Context<'_>) -> std::result::Result<usize, TaskError> {
         loop {
             cx.yield_point()?;
