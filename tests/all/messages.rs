@@ -158,6 +158,7 @@ grep -3 a in.txt
 grep -z a in.txt
 grep --include x a in.txt
 grep error in.txt -o out
+grep error d
 grep 'a\(b\)' in.txt
 grep x in.txt --limit-rate 5 MB
 grep x in.txt --limit-rate 0

@@ -84,6 +84,7 @@ fn a_message_shows_what_was_typed_and_says_what_to_type() {
         ("pipe in -o out --merge -- sort", "the option before `--` needs a value"),
         ("pipe in -o out cat", "put `--` in front of it"),
         ("count in --shard 1/2", "name it: --output OUT"),
+        ("grep x .", "only directories are named\n  -r searches what is below them"),
     ] {
         world.bivouac(line).run().expect_code(2).expect_says(says);
     }

@@ -58,6 +58,9 @@ pub(crate) fn run(grep: &GrepArgs, mut launch: Launch<'_>) -> Result<Exit> {
     let resumable = source.is_resumable();
     let quiet = launch.is_quiet();
     let exit = launch.run((job, source), resumable)?;
+    if files.is_empty() && left_out.iter().any(|path| path.is_directory) && !(grep.no_messages || quiet) {
+        terminal::message("only directories are named\n  -r searches what is below them");
+    }
     if quiet || !matches!(exit, Exit::Code(FINISHED | NOTHING_FOUND)) {
         return Ok(exit);
     }
