@@ -73,7 +73,7 @@ impl StartRule {
         }
         let runs = self.starts.runnable.and_then(|most| {
             let is = machine::runnable().filter(|is| *is >= most)?;
-            Some(format!("{is} threads run or want to, and a start needs fewer than {most}"))
+            Some(format!("threads that run or want to: {is}; a start needs fewer than {most}"))
         });
         let lacks = || {
             let least = self.starts.memory?;
