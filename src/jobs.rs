@@ -1,9 +1,6 @@
 //! The built-in jobs. They live in the program and not in the library, so that the compiler proves what the
 //! library promises: the author of another job can do all that these do.
 
-use bivouac::input::LeftOut;
-use std::path::PathBuf;
-
 pub(crate) mod argv;
 pub(crate) mod ask;
 pub(crate) mod attempts;
@@ -30,11 +27,6 @@ mod testing;
 pub(crate) mod text;
 pub(crate) mod wording;
 pub(crate) mod words;
-
-/// What is to be read: if no file was given, standard input.
-pub(crate) fn or_stdin(files: &[PathBuf], left_out: &[LeftOut]) -> Vec<PathBuf> {
-    if files.is_empty() && left_out.is_empty() { vec![PathBuf::from("-")] } else { files.to_vec() }
-}
 
 /// For options in a fingerprint that came after the first version: a job from before has none of them.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

@@ -45,7 +45,7 @@ pipe | -k --keep-order | the output is always in the order of the input; leave i
 pipe | -n -N -L --max-args --max-lines | chunks are cut by size: --block SIZE; N lines: --record-lines N --block 1
 pipe | --tag -u --ungroup --line-buffer --lb | the output is that of COMMAND < FILE, in order and whole
 grep | -R --dereference-recursive | -r follows no links; others: find -L DIR -type f -print0 | xargs -0
-grep | --include --exclude --exclude-dir --exclude-from | find DIR -name '*.c' -print0 | xargs -0 bivouac grep PATTERN
+grep | --exclude-from | that is --exclude GLOB, for each line of the file
 grep | -b --byte-offset | -n prints where a line is
 grep | -T --initial-tab | … | sed 's/:/:\t/'
 grep | -z --null-data | that is --format nul; -z of ripgrep is --decompress

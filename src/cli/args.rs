@@ -12,6 +12,7 @@ pub(crate) mod each;
 pub(crate) mod found;
 pub(crate) mod help;
 pub(crate) mod items;
+mod names;
 pub(crate) mod parallel;
 pub(crate) mod records;
 pub(crate) mod slurm;

@@ -199,18 +199,16 @@ pub(crate) struct Total {
 }
 
 impl Grep {
-    /// Searches `files`; without any, standard input. Those that are left out were given too, and cannot be
-    /// read.
+    /// Searches `files`. Those that are left out were given too, and cannot be read.
     pub(crate) fn new(options: Options, files: &[PathBuf], left_out: Vec<LeftOut>) -> Result<Self> {
         let matcher = Matcher::new(&options.patterns, options.reading())?;
         let named = options.file_names.unwrap_or(files.len() + left_out.len() > 1);
         let looks = Looks { color: options.more.color, zero: options.more.zero };
-        let inputs = super::or_stdin(files, &left_out);
         let prefix = |path: &PathBuf| if named { looks.prefix(path) } else { Vec::new() };
-        let prefixes = inputs.iter().map(prefix).collect();
-        let enough = inputs.iter().map(|_| AtomicBool::new(false)).collect();
+        let prefixes = files.iter().map(prefix).collect();
+        let enough = files.iter().map(|_| AtomicBool::new(false)).collect();
         let all = Arc::default();
-        Ok(Self { options, matcher, files: inputs, named, looks, prefixes, left_out, enough, all })
+        Ok(Self { options, matcher, files: files.to_vec(), named, looks, prefixes, left_out, enough, all })
     }
 
     /// Set when nothing that is found from here on is printed.

@@ -427,6 +427,7 @@ fn what_was_found_is_found_once_and_all_shards_use_it() {
         ("each -a few -a few", "echo {#} {}"),
         ("each --header : -a few", "echo {#} {1} {##}"),
         ("grep -r -c 7 tree", ""),
+        ("grep -r --exclude-dir 1 -c 7 tree", ""),
         ("grep -n -f few many", ""),
         ("count --files0-from names", ""),
     ] {

@@ -87,6 +87,13 @@ fn grep_has_the_options_of_grep() {
         ("-y LOCK -c", "a.txt"),
         ("-r lock -n", "tree"),
         ("-rc lock", "tree a.txt"),
+        ("-rc --exclude-dir=tree lock", "tree a.txt"),
+        ("-rc --exclude-dir=1* --exclude-dir=2/ lock", "tree"),
+        ("-rc --include=*[0-4] --include=a.* --exclude=?1? lock", "tree a.txt b.txt"),
+        ("--include=*.bin -c lock", "a.txt odd.bin"),
+        ("-n --exclude=b* --exclude empty lock", "a.txt b.txt empty missing"),
+        ("-h --include=[!a].txt lock", "a.txt b.txt"),
+        ("--include=*.c lock", "a.txt b.txt"),
         ("-q lock", "a.txt b.txt"),
         ("--quiet nowhere_at_all", "a.txt empty"),
         ("--silent -nC 2 lock", "b.txt"),
@@ -125,6 +132,15 @@ fn grep_reads_standard_input_without_a_file_and_ends_when_it_has_enough() {
     let text = world.read("a.txt");
     let wanted = world.shell("grep -a spin_lock < a.txt || true");
     world.bivouac("grep spin_lock").stdin(Input::Piped(text)).run().expect_stdout(&wanted);
+    world.shell("mkdir nothing");
+    for line in ["grep -r spin_lock nothing", "grep --include *.c spin_lock a.txt"] {
+        world
+            .bivouac(line)
+            .stdin(Input::Piped(b"spin_lock\n".to_vec()))
+            .run()
+            .expect_stdout(b"")
+            .expect_code(1);
+    }
     let endless = "yes | timeout 60 bivouac grep -m 3 y; echo ${PIPESTATUS[1]}
                    yes | timeout 60 bivouac grep -l y; echo ${PIPESTATUS[1]}";
     assert_eq!(String::from_utf8(world.shell(endless)).unwrap(), "y\ny\ny\n0\n(standard input)\n0\n");

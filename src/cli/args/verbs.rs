@@ -3,6 +3,7 @@
 use super::common::{CommandArgs, InputArgs, JobArgs, PackedArgs, TableArgs};
 use super::found::{Found, Word, paths, words};
 use super::help;
+use super::names::{NameArgs, Names};
 use super::records::RecordArgs;
 use crate::cli::conflicts::printed_file;
 use crate::cli::{complete, parse};
@@ -231,6 +232,9 @@ pub(crate) struct GrepArgs {
     #[arg(short, long, help_heading = "What to find")]
     pub(crate) recursive: bool,
 
+    #[command(flatten)]
+    names: NameArgs,
+
     /// Select, number and print whole records of files of this kind: one matches if a line of it does. Headers are no
     /// records, and are not printed
     #[arg(long, value_name = "FORMAT", value_enum, help_heading = "What to find")]
@@ -372,7 +376,9 @@ impl GrepArgs {
 
     /// Reads what stands in files: patterns, and with -r the names of the files themselves.
     pub(crate) fn resolve(&mut self, known: Option<Found>) -> Result<()> {
-        let typed = words(self.files.iter().chain(&self.pattern_files));
+        let paths_typed =
+            self.files.iter().chain(&self.pattern_files).map(|path| path.clone().into_os_string());
+        let typed = words(paths_typed.chain(self.names.words()));
         if let Some(known) = known.filter(|known| known.typed == typed) {
             self.files = paths(known.files);
             self.patterns = known.patterns.into_iter().map(Word::plain).collect();
@@ -402,8 +408,11 @@ impl GrepArgs {
             }
         }
         let patterns_are_stdin = self.pattern_files.iter().any(|file| file == Path::new("-"));
+        let names = self.names.names()?;
+        // One of several files is named in the output, also if it is the only one that has such a name.
+        self.with_filename |= names.are_chosen() && self.files.len() > 1 && !self.no_filename;
         match (self.recursive, self.files.is_empty()) {
-            (true, true) => self.files = self.below(Path::new("")),
+            (true, true) => self.files = self.below(Path::new(""), &names),
             (true, false) => {
                 let roots = std::mem::take(&mut self.files);
                 let is_tree = |root: &PathBuf| root.is_dir();
@@ -411,13 +420,18 @@ impl GrepArgs {
                     self.with_filename = true;
                 }
                 for root in roots {
-                    let files = if is_tree(&root) { self.below(&root) } else { vec![root] };
+                    let files = match is_tree(&root) {
+                        true if names.goes_into(&root) => self.below(&root, &names),
+                        true => Vec::new(),
+                        false => vec![root],
+                    };
                     self.files.extend(files);
                 }
             }
             (false, true) => self.files.push(PathBuf::from("-")),
             (false, false) => {}
         }
+        self.files.retain(|file| file == Path::new("-") || file.is_dir() || names.has(file));
         if patterns_are_stdin && self.files.iter().any(|file| file == Path::new("-")) {
             return Err(Error::usage("-", "standard input has the patterns, and cannot be searched as well"));
         }
@@ -426,7 +440,7 @@ impl GrepArgs {
 
     /// The files below a directory, by name; what links point at is not followed. Neither the output of this job, named or
     /// redirected, nor the state of any is among them.
-    fn below(&mut self, root: &Path) -> Vec<PathBuf> {
+    fn below(&mut self, root: &Path, names: &Names) -> Vec<PathBuf> {
         if root.as_os_str().is_empty() && !(self.with_filename || self.no_filename) {
             self.with_filename = true;
         }
@@ -438,7 +452,7 @@ impl GrepArgs {
                 if path == root { None } else { path.symlink_metadata().ok().map(|facts| facts.file_type()) };
             match kind {
                 Some(kind) if !kind.is_dir() => files.extend(kind.is_file().then_some(path)),
-                Some(_) if is_state(&OsDisk, dir) => {}
+                Some(_) if is_state(&OsDisk, dir) || !names.goes_into(dir) => {}
                 Some(_) | None => match fs::read_dir(dir) {
                     Ok(entries) => {
                         let mut names: Vec<OsString> =

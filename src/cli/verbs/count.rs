@@ -2,7 +2,6 @@
 
 use crate::cli::args::verbs::CountArgs;
 use crate::cli::launch::Launch;
-use crate::jobs;
 use crate::jobs::count::{Columns, Count};
 use crate::jobs::formats::Format;
 use bivouac::Result;
@@ -21,8 +20,7 @@ pub(crate) fn run(count: &CountArgs, mut launch: Launch<'_>) -> Result<Exit> {
         None => Boundary::anywhere(),
     };
     let list = count.found.as_ref();
-    let inputs = if list.is_some() { files.clone() } else { jobs::or_stdin(&files, &left_out) };
-    let source = Chunks::new(inputs, boundary)
+    let source = Chunks::new(files.clone(), boundary)
         .with_header(count.format.and_then(Format::header))
         .leaving_out(&left_out)
         .limit_rate(launch.settings.limit_rate.value)

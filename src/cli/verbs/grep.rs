@@ -7,7 +7,7 @@ use crate::cli::terminal;
 use crate::jobs::formats::Format;
 use crate::jobs::grep::{Files, Grep, More, Options};
 use crate::jobs::pattern::read_otherwise_by_plain_grep;
-use crate::jobs::{self, quote};
+use crate::jobs::quote;
 use bivouac::ending::{Exit, FINISHED};
 use bivouac::input::{Boundary, Chunks, LeftOut, Readable};
 use bivouac::sink::Discard;
@@ -96,7 +96,7 @@ fn warn_of_a_pattern_for_plain_grep(grep: &GrepArgs, patterns: &[String]) {
 /// The source of the job: lines, or records of a format.
 fn source(grep: &GrepArgs, files: &[PathBuf], left_out: &[LeftOut]) -> Result<Chunks> {
     let boundary = grep.format.map_or(Ok(Boundary::newline()), Format::boundary)?;
-    Ok(Chunks::new(jobs::or_stdin(files, left_out), boundary)
+    Ok(Chunks::new(files.to_vec(), boundary)
         .with_header(grep.format.and_then(Format::header))
         .leaving_out(left_out)
         .decompress(grep.packed.which()))
