@@ -467,3 +467,23 @@ fn items_of_a_pipe_are_those_of_the_first_shard() {
     world.append("out.bivouac/list", "d\n");
     job("--shard 1/2", "").expect_code(3).expect_says("is not the list that the plan was made with");
 }
+
+/// The end of a pipe may come with its last bytes.
+#[test]
+fn the_list_of_a_pipe_is_stored_to_its_end() {
+    let world = world();
+    for (many, line) in [(1, ""), (9, "-a -"), (9, "-0"), (70_000, "-n 700"), (9, "-a - -a few")] {
+        let separator = if line == "-0" { "\0" } else { "\n" };
+        let items: String = (0..many).map(|number| format!("{number}{separator}")).collect();
+        let job = |out: &str, shard: &str| {
+            let job = world.bivouac("each -o").words(&[out]).with(shard).with(line).words(&["echo"]);
+            job.stdin(Input::Piped(items.as_bytes().to_vec())).run().expect_code(0);
+        };
+        job("whole", "");
+        job("parts", "--shard 2/2");
+        job("parts", "--shard 1/2");
+        assert_eq!(world.read("parts"), world.read("whole"), "{many} {line}");
+        assert!(!world.read("parts").is_empty());
+        world.bivouac("clean whole parts").run().expect_code(0);
+    }
+}

@@ -86,6 +86,20 @@ fn the_script_is_written_and_submitted_and_its_elements_do_the_job() {
     assert_eq!(world.read("out"), world.shell("grep -a -n spin_lock big.txt"));
     typed(&world).expect_code(0).expect_says("out: finished by 3 shards");
     assert_eq!(of(&world, "sbatch"), [""; 0]);
+    // What Slurm has written goes with the state, and nothing else.
+    world.write("out.bivouac/slurm/2.log", "said\n");
+    world.write("out.bivouac/slurm/notes.log", "mine\n");
+    world.bivouac("clean out").run().expect_code(0).expect_says("out.bivouac/slurm: not ours, left");
+    assert_eq!(world.contents("out.bivouac").len(), 1);
+    assert_eq!(world.read("out.bivouac/slurm/notes.log"), b"mine\n");
+}
+
+#[test]
+fn clean_removes_the_script_with_the_state() {
+    let world = world();
+    typed(&world).expect_code(0);
+    world.bivouac("clean out --force").run().expect_code(0).expect_stdout(b"removed out.bivouac\n");
+    assert!(!world.exists("out.bivouac"));
 }
 
 #[test]

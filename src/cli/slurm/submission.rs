@@ -12,7 +12,7 @@ use crate::jobs::quote;
 use bivouac::disk::OsDisk;
 use bivouac::ending::{Exit, FINISHED};
 use bivouac::record::Phase;
-use bivouac::state_dir::peek;
+use bivouac::state_dir::{Cleaned, peek};
 use bivouac::{Error, Job, Location, Result, Shards, Source};
 use serde::Serialize;
 use serde_json::Value;
@@ -26,6 +26,7 @@ use std::time::Duration;
 
 /// Where in a state everything about Slurm is.
 const DIRECTORY: &str = "slurm";
+const SCRIPT: &str = "job.sh";
 /// A line for each array: its number, and its elements.
 const SUBMITTED: &str = "submitted";
 
@@ -40,7 +41,7 @@ pub(crate) struct Submission<'a> {
 
 /// Where the script of the array is, absolute: by this path Slurm's queue knows it.
 pub(crate) fn script_of(state: &Path) -> PathBuf {
-    let path = state.join(DIRECTORY).join("job.sh");
+    let path = state.join(DIRECTORY).join(SCRIPT);
     std::path::absolute(&path).unwrap_or(path)
 }
 
@@ -48,6 +49,24 @@ pub(crate) fn script_of(state: &Path) -> PathBuf {
 pub(crate) fn arrays(state: &Path) -> Vec<u64> {
     let text = fs::read_to_string(state.join(DIRECTORY).join(SUBMITTED)).unwrap_or_default();
     text.lines().filter_map(|line| line.split(' ').next()?.parse().ok()).collect()
+}
+
+/// Removes what the verb and Slurm have written into a state that has been cleaned: script, list of arrays, logs of shards.
+pub(crate) fn clean(state: &Path, mut cleaned: Cleaned) -> Cleaned {
+    let directory = state.join(DIRECTORY);
+    let is_log = |name: &str| name.strip_suffix(".log").is_some_and(|number| number.parse::<u64>().is_ok());
+    for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| [SCRIPT, SUBMITTED].contains(&name) || is_log(name))
+        {
+            fs::remove_file(entry.path()).ok();
+        }
+    }
+    // With a file of somebody's in it, it stays, and is named.
+    if fs::remove_dir(&directory).is_ok() {
+        cleaned.left.retain(|name| name != DIRECTORY);
+        cleaned.stays = fs::remove_dir(state).is_err();
+    }
+    cleaned
 }
 
 /// The line that submitted the last array, which also continues the job: the script names it for people.
@@ -220,7 +239,7 @@ fn say(standing: &Standing, (what, state): (&str, &Path), (array, missing): (u64
     terminal::message(&format!(
         "{what}: {done}\n  bivouac status {state} shows it, bivouac stop {state} ends it"
     ));
-    terminal::message(&format!("all that Slurm is told is in {state}/slurm/job.sh"));
+    terminal::message(&format!("all that Slurm is told is in {state}/{DIRECTORY}/{SCRIPT}"));
     standing.say_held();
 }
 

@@ -6,6 +6,7 @@
 use crate::cli::args::verbs::CleanArgs;
 use crate::cli::discover::{is_named_by_us, of_output, states_in};
 use crate::cli::format::count;
+use crate::cli::slurm::submission;
 use crate::cli::state_path::{SHARED, remove_if_empty};
 use crate::cli::terminal;
 use crate::jobs::text::visible;
@@ -31,7 +32,7 @@ pub(crate) fn run(clean: &CleanArgs) -> Result<u8> {
         &states,
         named,
         |path| match Shards::find(path)? {
-            Some(shards) => shards.clean(clean.force),
+            Some(shards) => Ok(submission::clean(path, shards.clean(clean.force)?)),
             None => clean_state(&OsDisk, path, clean.force),
         },
         terminal::message,

@@ -78,7 +78,10 @@ impl Feed {
     pub(super) fn copy(&mut self, start: u64, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Copied> {
         let (stop, mut held, mut end) = (StopFd::new()?, Vec::new(), start);
         let cx = ListContext::rehearsal(&stop);
-        while self.fill(&mut held, &cx)? == Received::Some {
+        let mut received = Received::Some;
+        while received == Received::Some {
+            // The end of a stream may come with its last bytes.
+            received = self.fill(&mut held, &cx)?;
             to(&held)?;
             end += held.len() as u64;
             held.clear();
