@@ -33,7 +33,9 @@ use crate::jobs::wording::worded;
 use bivouac::Result;
 use bivouac::ending::FINISHED;
 use status::Divided;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 use view::View;
 
 pub(crate) fn run(control: &Control) -> Result<u8> {
@@ -101,12 +103,18 @@ fn of_shards(control: &Control, divided: Divided, path: &Path) -> Result<u8> {
             if running.is_empty() {
                 terminal::message(&format!("{}: no shard runs", path.display()));
             }
+            // One after the other, those that wait for their turn would go on, each as long as those before them need to stop.
+            let asked = thread::scope(|scope| {
+                let ask = |view| scope.spawn(move || act(control, view));
+                let asking: Vec<_> = running.iter().map(ask).collect();
+                asking
+                    .into_iter()
+                    .map(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                    .collect::<Vec<_>>()
+            });
             let mut failed = None;
-            for view in &running {
-                // One that has ended by itself meanwhile needs nothing.
-                if let Err(error) = act(control, view)
-                    && let Some(earlier) = failed.replace(error)
-                {
+            for error in asked.into_iter().filter_map(Result::err) {
+                if let Some(earlier) = failed.replace(error) {
                     terminal::message(&worded(&earlier));
                 }
             }

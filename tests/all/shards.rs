@@ -201,6 +201,23 @@ fn two_shards_at_once_that_are_stopped_and_warned() {
 }
 
 #[test]
+fn all_shards_are_asked_to_stop_before_one_has_stopped() {
+    let world = world();
+    let command = "echo >begun{}; until [ -e go ]; do sleep .02; done";
+    let shards = ["1/2", "2/2"].map(|shard| {
+        let job =
+            world.bivouac("each --grace 10m -j1 -o out --shard").words(&[shard, "--shell", command, ":::"]);
+        job.words(&["1", "2", "3", "4"]).start()
+    });
+    until("both at work", || world.exists("begun1") && world.exists("begun2"));
+    let stop = world.bivouac("stop out").start();
+    let shards = shards.map(|shard| shard.until("phase stopping"));
+    world.write("go", "");
+    shards.map(|shard| shard.wait().expect_stopped_by(SIGTERM));
+    stop.wait().expect_code(0);
+}
+
+#[test]
 fn a_merge_that_is_killed_is_taken_up_by_the_same_shard() {
     let world = world();
     pipe(&world, "--shard 1/2").expect_code(0);
