@@ -213,7 +213,9 @@ fn all_shards_are_asked_to_stop_before_one_has_stopped() {
     let stop = world.bivouac("stop out").start();
     let shards = shards.map(|shard| shard.until("phase stopping"));
     world.write("go", "");
-    shards.map(|shard| shard.wait().expect_stopped_by(SIGTERM));
+    for shard in shards {
+        shard.wait().expect_stopped_by(SIGTERM);
+    }
     stop.wait().expect_code(0);
 }
 
