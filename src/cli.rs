@@ -87,7 +87,10 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>, masked: Masked) -> E
         argv[1] = "--version".into();
     }
     let done = match Cli::read(&argv) {
-        Ok(mut cli) => shards::resolve(&mut cli, false).and_then(|()| verbs::run(&cli, &argv, masked)),
+        Ok(mut cli) => {
+            let done = shards::resolve(&mut cli, false).and_then(|()| verbs::run(&cli, &argv, masked));
+            done.map_err(|error| if cli.is_in_shards() { shards::in_shards(&error) } else { error })
+        }
         // Help and version come this way too; clap knows which stream and which code they want.
         Err(error) => match advice::on(&error, &argv) {
             Some(sentence) => {

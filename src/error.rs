@@ -215,6 +215,16 @@ impl Error {
         self
     }
 
+    /// The same error, with other advice wherever it has this one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn readvise(mut self, from: &Advice, to: &Advice) -> Self {
+        for (_, advice) in self.advice.iter_mut().filter(|(_, advice)| advice == from) {
+            *advice = to.clone();
+        }
+        self
+    }
+
     /// The whole message, with the advice in the words of the caller.
     pub fn worded<'a, T: fmt::Display>(&'a self, words: impl Fn(&'a Advice) -> T) -> String {
         let mut message = self.sentence();

@@ -126,6 +126,14 @@ impl Cli {
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
 
+    /// Whether the job is one in shards, and this a part of it.
+    pub(crate) fn is_in_shards(&self) -> bool {
+        match &self.verb {
+            Verb::Job(verb) => verb.run_args().job.resume.shard.is_some(),
+            verb => matches!(verb, Verb::Merge(_) | Verb::Slurm(_)),
+        }
+    }
+
     /// Reads the files that the words name (lists, patterns). If another process has read them for the same words, takes
     /// its findings, `known`, instead.
     pub(crate) fn resolve(&mut self, known: Option<Found>) -> bivouac::Result<()> {

@@ -5,7 +5,7 @@
 
 use crate::cli::args::{Cli, JobVerb, Verb};
 use crate::cli::format::{TaskWord, percent, size, time};
-use crate::cli::shards::whole_of;
+use crate::cli::shards::{in_shards, whole_of};
 use crate::cli::terminal::{self, Urgency};
 use crate::jobs::complaints::Complaints;
 use crate::jobs::quote;
@@ -214,7 +214,10 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Vec<S
     if error.kind() == Kind::OutputClosed {
         return Vec::new();
     }
-    let text = context.word.worded(error);
+    let text = match context.state {
+        Location::Directory(state) if whole_of(state).is_some() => context.word.worded(&in_shards(error)),
+        _ => context.word.worded(error),
+    };
     // The last lines of the command were printed when they came. Of a job of items, others may have come in between.
     let is_quoted = |line: &&str| context.failures.is_none() && line.starts_with("  | ");
     let text = text.lines().filter(|line| !is_quoted(line)).collect::<Vec<_>>().join("\n");

@@ -8,6 +8,7 @@ use crate::cli::args::{Cli, RunArgs, Verb};
 use crate::cli::parse;
 use crate::cli::slurm::submission::Submission;
 use crate::cli::state_path::beside;
+use bivouac::error::Advice;
 use bivouac::sink::FileSink;
 use bivouac::{Error, Result, Shards, is_divided};
 use serde::{Deserialize, Serialize};
@@ -160,9 +161,14 @@ pub(crate) fn resolve(cli: &mut Cli, is_submitted: bool) -> Result<()> {
     cli.resolve(known)
 }
 
-/// The state of the whole job, from that of one of its shards.
+/// The state of the whole job, from that of one of its shards, or of the merge.
 pub(crate) fn whole_of(state: &Path) -> Option<&Path> {
-    state.parent()?.parent().filter(|whole| is_divided(whole))
+    state.ancestors().skip(1).take(2).find(|whole| is_divided(whole))
+}
+
+/// The error in a job in shards. One shard alone cannot begin afresh: the others have results of what there was.
+pub(crate) fn in_shards(error: &Error) -> Error {
+    error.clone().readvise(&Advice::StartAfresh, &Advice::CleanByForce)
 }
 
 /// The directory in which the job was typed.

@@ -40,7 +40,12 @@ fn job(verb: &JobVerb, argv: &[OsString], masked: Masked) -> Result<Exit> {
     }
     let args = verb.run_args();
     if !args.job.messages.quiet && args.output.is_some_and(|output| !output.exists()) {
-        terminal::message(&format!("all {of} shards are done; merging them"));
+        let done = if of == 1 {
+            "the only shard is done; merging it"
+        } else {
+            &format!("all {of} shards are done; merging them")
+        };
+        terminal::message(done);
     }
     run_job(verb, argv, Masked::block(Policy::default())?, Part::Merge)
 }

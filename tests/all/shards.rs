@@ -506,3 +506,45 @@ fn the_list_of_a_pipe_is_stored_to_its_end() {
         world.bivouac("clean whole parts").run().expect_code(0);
     }
 }
+
+/// The others have results of what there was, so one shard cannot begin afresh.
+#[test]
+fn a_shard_that_does_not_fit_is_told_how_all_begin_again() {
+    let world = world();
+    let how = "give it up: clean --force STATE";
+    let each = |shard: &str, items: &str| {
+        world.bivouac(&format!("each -o e --shard {shard} echo ::: {items}")).run()
+    };
+    each("1/2", "a b").expect_code(0);
+    let ended = each("2/2", "a b c").expect_code(3).expect_says("has other tasks than shard 1");
+    ended.expect_says(&format!("{how}; begin all shards again")).expect_short_messages();
+    world.bivouac("clean --force e").run().expect_code(0);
+    each("1/2", "a b c").expect_code(0);
+    each("2/2", "a b c").expect_code(0);
+    assert_eq!(world.read("e"), b"a\nb\nc\n");
+    world.write("in", "one\ntwo\n");
+    world.bivouac("count in -o c --shard 1/2").run().expect_code(0);
+    world
+        .bivouac("count in -l -o c --shard 2/2")
+        .run()
+        .expect_code(3)
+        .expect_says("other options")
+        .expect_says(how);
+    fs::remove_file(world.path("in")).unwrap();
+    world.write("in", "other\n");
+    world.bivouac("count in -o c --shard 2/2").run().expect_code(3).expect_says(how);
+}
+
+#[test]
+fn what_failed_in_a_shard_is_looked_up_in_the_whole_job() {
+    let world = world();
+    for shard in ["1/2", "2/2"] {
+        let ended = world
+            .bivouac("each -o e --shard")
+            .words(&[shard, "test", "{}", "!=", "b", ":::", "b", "b"])
+            .run();
+        ended.expect_code(1).expect_says("`bivouac log --failed e.bivouac` lists them");
+    }
+    let log = world.bivouac("log --failed e.bivouac").run().expect_code(0);
+    assert!(String::from_utf8_lossy(&log.stdout).contains("2 failed"));
+}

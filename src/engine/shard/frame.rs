@@ -112,7 +112,7 @@ impl FrameFile {
 
     pub(super) fn broken(&self) -> Error {
         Error::refused(self.path.display(), "is cut off or damaged")
-            .advise("remove it and run that shard again")
+            .advise("run that shard again")
             .then(Advice::RunAgain)
     }
 }

@@ -120,8 +120,8 @@ impl ShardResults {
             if *whole.get_or_insert((end.listed, end.mark)) != (end.listed, end.mark) {
                 let how = "has other tasks than shard 1: the inputs changed in between";
                 return Err(Error::refused(path.display(), how)
-                    .advise("put the inputs back as they were, or begin all shards again")
-                    .or(Advice::StartAfresh));
+                    .advise(Advice::CleanByForce)
+                    .then("begin all shards again"));
             }
             bytes.push(file.bytes());
             let heads = Heads::of(&file);
