@@ -128,10 +128,8 @@ impl Cli {
 
     /// Whether the job is one in shards, and this a part of it.
     pub(crate) fn is_in_shards(&self) -> bool {
-        match &self.verb {
-            Verb::Job(verb) => verb.run_args().job.resume.shard.is_some(),
-            verb => matches!(verb, Verb::Merge(_) | Verb::Slurm(_)),
-        }
+        let is_shard = matches!(&self.verb, Verb::Job(verb) if verb.run_args().job.resume.shard.is_some());
+        is_shard || matches!(self.verb, Verb::Merge(_) | Verb::Slurm(_))
     }
 
     /// Reads the files that the words name (lists, patterns). If another process has read them for the same words, takes

@@ -216,7 +216,7 @@ fn failed(error: &Error, summary: &Summary, context: ReportContext<'_>) -> Vec<S
     }
     let text = match context.state {
         Location::Directory(state) if whole_of(state).is_some() => context.word.worded(&in_shards(error)),
-        _ => context.word.worded(error),
+        Location::Directory(_) | Location::Nowhere | Location::Passing(_) => context.word.worded(error),
     };
     // The last lines of the command were printed when they came. Of a job of items, others may have come in between.
     let is_quoted = |line: &&str| context.failures.is_none() && line.starts_with("  | ");
