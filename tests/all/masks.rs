@@ -50,8 +50,11 @@ pub(crate) fn field_of_threads(pid: Pid, field: &str) -> Vec<(String, u64)> {
         line.unwrap_or_else(|| panic!("no {name}")).trim().to_string()
     };
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    // A thread may end between the listing and the reading.
-    let statuses = threads.filter_map(|task| fs::read_to_string(task.unwrap().path().join("status")).ok());
+    // A thread may end between the listing and the reading; or while it is read, and then the kernel prints zeros.
+    let statuses = threads.filter_map(|task| {
+        let task = task.unwrap().path();
+        fs::read_to_string(task.join("status")).ok().filter(|_| task.exists())
+    });
     statuses.map(|s| (value(&s, "Name"), u64::from_str_radix(&value(&s, field), 16).unwrap())).collect()
 }
 
