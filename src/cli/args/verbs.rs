@@ -431,7 +431,7 @@ impl GrepArgs {
             (false, true) => self.files.push(PathBuf::from("-")),
             (false, false) => {}
         }
-        self.files.retain(|file| file == Path::new("-") || file.is_dir() || names.has(file));
+        self.files.retain(|file| names.has(file) || file == Path::new("-") || file.is_dir());
         if patterns_are_stdin && self.files.iter().any(|file| file == Path::new("-")) {
             return Err(Error::usage("-", "standard input has the patterns, and cannot be searched as well"));
         }
